@@ -1,0 +1,107 @@
+/*
+ * event.h: what flows in and out, as plain structs. All strings are views (UTF-8, not NUL-terminated) into
+ * memory of whoever produced the struct, usually a decoder, and live until that one is used again.
+ */
+#ifndef FRESHET_EVENT_H
+#define FRESHET_EVENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "freshet/bytes.h"
+#include "freshet/status.h"
+
+typedef enum freshet_event_type {
+  FRESHET_CLICK = 0,
+  FRESHET_RATING = 1,
+  FRESHET_PURCHASE = 2,
+} freshet_event_type;
+
+enum {
+  FRESHET_EVENT_TYPES = 3,
+  FRESHET_ID_MAX = 512,               /* bytes of a user, item, event or request id */
+  FRESHET_TEXT_MAX = 4 * 1024 * 1024, /* bytes of an item's text; encoders read a prefix */
+  FRESHET_CATEGORIES_MAX = 64,
+};
+
+typedef struct freshet_event {
+  freshet_event_type type;
+  freshet_slice event_id;
+  freshet_slice user_id;
+  freshet_slice item_id;
+  int64_t occurred_at_ms; /* since the Unix epoch */
+  float rating;           /* FRESHET_RATING only: 1 to 5 (model.rating_min to model.rating_max) */
+  float dwell_s;          /* FRESHET_CLICK only: seconds on the page, 0 when unknown */
+  int32_t quantity;       /* FRESHET_PURCHASE only: pieces, 1 when unknown */
+  double price;           /* FRESHET_PURCHASE only: for one piece, 0 when unknown */
+} freshet_event;
+
+typedef struct freshet_item {
+  freshet_slice item_id;
+  freshet_slice title;
+  freshet_slice text; /* may be empty */
+  const freshet_slice* categories;
+  size_t category_count;
+  bool available;
+  int64_t expires_at_ms; /* 0: never */
+  const float* vector;   /* [vector_dim] ready-made embedding, or NULL */
+  size_t vector_dim;
+} freshet_item;
+
+/* Why an item stands in a list: one part of its score. */
+typedef enum freshet_reason_kind {
+  FRESHET_REASON_TASTE = 0,    /* the user's vector and the item's */
+  FRESHET_REASON_FOLLOWS = 1,  /* what followed `item` before */
+  FRESHET_REASON_TOGETHER = 2, /* what is chosen together with `item` */
+  FRESHET_REASON_TEXT = 3,     /* a text like `item`'s */
+  FRESHET_REASON_POPULAR = 4,  /* popular now */
+  FRESHET_REASON_QUALITY = 5,  /* liked in general: the item's learned bias */
+} freshet_reason_kind;
+
+typedef struct freshet_reason {
+  freshet_reason_kind kind;
+  freshet_slice item_id; /* the recent item that it comes from; empty where none */
+  float score;           /* its part of the score; the parts sum to the score within 1e-4 */
+} freshet_reason;
+
+typedef struct freshet_recommendation {
+  freshet_slice item_id;
+  float score;
+  const freshet_reason* reasons;
+  size_t reason_count;
+} freshet_recommendation;
+
+typedef struct freshet_list {
+  freshet_slice user_id;
+  freshet_slice request_id;     /* empty for a list that no request asked for */
+  int32_t version_partition;    /* the user's newest event in this list: its partition of `events` ... */
+  int64_t version_offset;       /* ... and its offset. A reader keeps the list with the larger offset. */
+  int64_t event_occurred_at_ms; /* event time of that event */
+  int64_t generated_at_ms;
+  const freshet_recommendation* items; /* best first */
+  size_t item_count;
+} freshet_list;
+
+/* Bounds of a valid event, from the configuration. */
+typedef struct freshet_event_limits {
+  float rating_min, rating_max; /* inclusive */
+  int64_t future_tolerance_ms;  /* how far occurred_at may lie after the record's own time */
+} freshet_event_limits;
+
+/*
+ * Checks what a decoder cannot know: ids present and at most FRESHET_ID_MAX bytes and without control
+ * characters, a finite rating on the scale, a time that is positive and not far in the future of
+ * record_time_ms, dwell and quantity not negative or absurd, key equal to user_id (pass the record's key).
+ * Pure. Errors: FRESHET_INVALID with verdict FRESHET_DEAD_LETTER and a message that names the field and the
+ * value.
+ */
+freshet_status freshet_event_validate(const freshet_event* event, freshet_slice key, int64_t record_time_ms,
+                                      const freshet_event_limits* limits, freshet_error* error);
+
+/* The same for an item: id equal to key, title and text within bounds, a finite vector. */
+freshet_status freshet_item_validate(const freshet_item* item, freshet_slice key, freshet_error* error);
+
+/* The 64-bit key (XXH3) that stands for an id in state and deltas. 0 is never returned. */
+uint64_t freshet_id_key(freshet_slice id);
+
+#endif

@@ -1,0 +1,130 @@
+/*
+ * codec.h: bytes on topics to structs and back. Avro, two framings told apart by the first byte:
+ * single-object encoding (C3 01 + CRC-64-AVRO fingerprint of the writer's schema) and the Confluent wire
+ * format (00 + big-endian schema id).
+ *
+ * Before Avro C may allocate, the bytes are walked against the writer's schema with bounds (lengths that
+ * exceed what is left, block counts, nesting), since Avro C 1.11 trusts lengths. Writer schemas are resolved
+ * against ours: defaulted fields may come and go.
+ *
+ * A decoded struct's slices point into the codec and hold until the next decode of the same kind with the
+ * same codec. Thread rule: one codec, one thread. Errors of every decode: FRESHET_INVALID, verdict
+ * FRESHET_DEAD_LETTER, message with the reason.
+ */
+#ifndef FRESHET_CODEC_CODEC_H
+#define FRESHET_CODEC_CODEC_H
+
+#include "freshet/bytes.h"
+#include "freshet/event.h"
+#include "freshet/model.h"
+#include "freshet/status.h"
+
+typedef enum freshet_framing { FRESHET_FRAMING_SINGLE_OBJECT = 0, FRESHET_FRAMING_CONFLUENT } freshet_framing;
+
+/* Where writer schemas come from. An interface, so that a registry client can stand behind it. */
+typedef struct freshet_schema_lookup {
+  /* The JSON of Confluent schema id `id`, NUL-terminated, owned by the lookup, or NULL when unknown. */
+  const char* (*by_id)(void* context, int32_t id);
+  /* The id under which our schema `name` ("Click", "RecommendationList") is registered, or -1. */
+  int32_t (*id_of)(void* context, const char* name);
+  void* context;
+} freshet_schema_lookup;
+
+typedef struct freshet_codec_config {
+  const char* schema_folder;    /* more writer schemas (*.avsc), older or newer than ours; NULL: none */
+  freshet_schema_lookup lookup; /* all NULL: Confluent framing is refused as unknown */
+  freshet_framing
+      output; /* of lists, replies, and of events and items from replay; state is always single-object */
+} freshet_codec_config;
+
+typedef struct freshet_codec freshet_codec;
+
+/* Errors: FRESHET_INVALID with the file and reason for a schema that cannot be read or cannot resolve to
+ * ours. */
+freshet_status freshet_codec_create(const freshet_codec_config* config, freshet_codec** codec,
+                                    freshet_error* error);
+void freshet_codec_destroy(freshet_codec* codec);
+
+/* A static id map from "12=Click,13=Rating,14=path/to/older-click.avsc": schema names of ours, or files.
+ * Owned by the caller; lookup->context is to be freed with freshet_schema_map_destroy after the codec. */
+freshet_status freshet_schema_map_create(const char* text, freshet_schema_lookup* lookup,
+                                         freshet_error* error);
+void freshet_schema_map_destroy(freshet_schema_lookup* lookup);
+
+/* CRC-64-AVRO of the Parsing Canonical Form of a schema given as JSON (Avro specification, "Schema
+ * Fingerprints"). */
+freshet_status freshet_schema_fingerprint(const char* json, uint64_t* fingerprint, freshet_error* error);
+
+/* ---- for producers and readers ---- */
+
+freshet_status freshet_decode_event(freshet_codec* codec, freshet_slice bytes, freshet_event* event,
+                                    freshet_error* error);
+freshet_status freshet_encode_event(freshet_codec* codec, const freshet_event* event, freshet_buffer* out,
+                                    freshet_error* error);
+freshet_status freshet_decode_item(freshet_codec* codec, freshet_slice bytes, freshet_item* item,
+                                   freshet_error* error);
+freshet_status freshet_encode_item(freshet_codec* codec, const freshet_item* item, freshet_buffer* out,
+                                   freshet_error* error);
+freshet_status freshet_decode_list(freshet_codec* codec, freshet_slice bytes, freshet_list* list,
+                                   freshet_error* error);
+freshet_status freshet_encode_list(freshet_codec* codec, const freshet_list* list, freshet_buffer* out,
+                                   freshet_error* error);
+
+/* ---- state (changelog and store) ---- */
+
+/* One interaction as stored: the item by key, since slots differ between processes. */
+typedef struct freshet_stored_interaction {
+  uint64_t item_key;
+  float weight;
+  int64_t time_ms;
+} freshet_stored_interaction;
+
+/* UserState: the value of <app>.users. Doubles as the row in the store. */
+typedef struct freshet_user_state {
+  freshet_slice user_id;
+  int64_t events;          /* valid events of this user that were applied, ever */
+  uint64_t event_checksum; /* sum mod 2^64 of freshet_id_key(event_id) over them: proves exactly once */
+  int64_t newest_offset;   /* offset in `events` of the newest of them: the version of the next list */
+  int64_t newest_occurred_at_ms;
+  int64_t listed_offset; /* version of the last list published, -1: none; less than newest_offset: a refresh
+                            is owed */
+  int64_t refresh_since_ms; /* record time of the oldest event that is not in a list yet; 0: none */
+  uint32_t positives;
+  float accumulator;
+  const float* vector; /* [dim] or NULL when all zero */
+  size_t dim;
+  const freshet_stored_interaction* recent; /* newest first */
+  size_t recent_count;
+  const uint64_t* seen; /* item keys, oldest first */
+  size_t seen_count;
+} freshet_user_state;
+
+freshet_status freshet_encode_user_state(freshet_codec* codec, const freshet_user_state* state,
+                                         freshet_buffer* out, freshet_error* error);
+freshet_status freshet_decode_user_state(freshet_codec* codec, freshet_slice bytes, freshet_user_state* state,
+                                         freshet_error* error);
+
+/* ItemState: the value of <app>.items. */
+typedef struct freshet_item_state {
+  freshet_slice item_id;
+  int64_t folded_to;      /* offset in <app>.item-deltas up to which (exclusive) `learned` is folded */
+  freshet_slice learned;  /* freshet_model_write_item, empty: nothing learned */
+  uint64_t text_hash;     /* of the text that `embedding` stands for; 0: none */
+  freshet_slice encoder;  /* name of the encoder generation */
+  const float* embedding; /* [embedding_dim] or NULL */
+  size_t embedding_dim;
+} freshet_item_state;
+
+freshet_status freshet_encode_item_state(freshet_codec* codec, const freshet_item_state* state,
+                                         freshet_buffer* out, freshet_error* error);
+freshet_status freshet_decode_item_state(freshet_codec* codec, freshet_slice bytes, freshet_item_state* state,
+                                         freshet_error* error);
+
+/* ItemDelta: the value of <app>.item-deltas; `worker` is the transactional id of the writer. */
+freshet_status freshet_encode_item_delta(freshet_codec* codec, freshet_slice worker,
+                                         const freshet_model_delta* delta, freshet_buffer* out,
+                                         freshet_error* error);
+freshet_status freshet_decode_item_delta(freshet_codec* codec, freshet_slice bytes, freshet_slice* worker,
+                                         freshet_model_delta* delta, freshet_error* error);
+
+#endif

@@ -1,0 +1,25 @@
+/*
+ * logger.h: how modules below the service tell a fact. One fact, one line.
+ */
+#ifndef FRESHET_WORKER_LOGGER_H
+#define FRESHET_WORKER_LOGGER_H
+
+typedef enum freshet_log_level {
+  FRESHET_DEBUG = 0,
+  FRESHET_INFO,
+  FRESHET_WARN,
+  FRESHET_ERROR
+} freshet_log_level;
+
+/* Thread-safe. `event` is a short dotted name ("partition.assigned"); the format makes "key=value key=value".
+ */
+typedef struct freshet_logger {
+  void (*write)(void* context, freshet_log_level level, const char* event, const char* fields);
+  void* context;
+} freshet_logger;
+
+/* Formats and writes; a NULL logger or write is silent. */
+void freshet_log_fact(const freshet_logger* logger, freshet_log_level level, const char* event,
+                      const char* format, ...) __attribute__((format(printf, 4, 5)));
+
+#endif

@@ -1,0 +1,114 @@
+/*
+ * source.h: what the worker reads. A `freshet_source` is this process's share of the consumer group (events,
+ * requests, items); a `freshet_log` reads any partition of any topic from a given offset, outside of the
+ * group (changelog restore, the item tables that every worker folds). Both are driven by the worker thread
+ * only.
+ */
+#ifndef FRESHET_WORKER_SOURCE_H
+#define FRESHET_WORKER_SOURCE_H
+
+#include <stdbool.h>
+
+#include "freshet/bytes.h"
+#include "freshet/status.h"
+
+/* The topics of the architecture; the adapter maps them to the configured names. */
+typedef enum freshet_topic {
+  FRESHET_TOPIC_EVENTS = 0,
+  FRESHET_TOPIC_ITEMS,
+  FRESHET_TOPIC_REQUESTS,
+  FRESHET_TOPIC_RECOMMENDATIONS,
+  FRESHET_TOPIC_REPLIES,
+  FRESHET_TOPIC_DEAD_LETTERS,
+  FRESHET_TOPIC_USERS,       /* <app>.users: changelog of user state */
+  FRESHET_TOPIC_ITEM_STATES, /* <app>.items */
+  FRESHET_TOPIC_ITEM_DELTAS, /* <app>.item-deltas, one partition: one order for all */
+  FRESHET_TOPICS,
+} freshet_topic;
+
+typedef struct freshet_header {
+  const char* name; /* NUL-terminated */
+  freshet_slice value;
+} freshet_header;
+
+/* A record as read. Views hold until the next poll of the same source or log. */
+typedef struct freshet_record {
+  freshet_topic topic;
+  int32_t partition;
+  int64_t offset;
+  int64_t timestamp_ms;
+  bool has_key;
+  freshet_slice key;
+  bool has_value; /* false: a tombstone */
+  freshet_slice value;
+  void* opaque; /* the adapter's */
+} freshet_record;
+
+typedef struct freshet_partition {
+  freshet_topic topic;
+  int32_t partition;
+  int64_t offset; /* assigned: the committed offset, where reading starts; -1: none committed, from the
+                     beginning */
+} freshet_partition;
+
+/* Called from inside poll (and close), on the polling thread. */
+typedef struct freshet_source_handler {
+  /* Restore the state of these partitions; their records come after this returns OK. Anything else stops the
+   * process. */
+  freshet_status (*assigned)(void* context, const freshet_partition* partitions, size_t count,
+                             freshet_error* error);
+  /* Commit what is open, then let go: when this returns they belong to others. lost: they already do, commit
+   * nothing. */
+  freshet_status (*revoked)(void* context, const freshet_partition* partitions, size_t count, bool lost,
+                            freshet_error* error);
+  void* context;
+} freshet_source_handler;
+
+typedef struct freshet_source freshet_source;
+typedef struct freshet_source_vtable {
+  /* Waits at most timeout_ms for the first record, then returns what is there, never waits to fill `out`.
+   * Records of one partition come in offset order without repeats, across seeks too. FRESHET_OK with *count 0
+   * on time-out. Errors: FRESHET_FENCED (static member replaced), others with verdict FRESHET_STOP; transport
+   * trouble is retried inside and only logged. */
+  freshet_status (*poll)(freshet_source* self, int timeout_ms, freshet_record* out, size_t capacity,
+                         size_t* count, freshet_error* error);
+  /* After an abort: the next records of these partitions start at the given offsets; what was fetched before
+   * is dropped. */
+  freshet_status (*seek)(freshet_source* self, const freshet_partition* partitions, size_t count,
+                         freshet_error* error);
+  /* Last known end of an assigned partition (next offset to be written), without asking the broker; -1: not
+   * known yet. */
+  int64_t (*end)(freshet_source* self, freshet_topic topic, int32_t partition);
+  /* Leaves the group (calls revoked for what is held). */
+  freshet_status (*close)(freshet_source* self, freshet_error* error);
+  void (*destroy)(freshet_source* self);
+} freshet_source_vtable;
+struct freshet_source {
+  const freshet_source_vtable* vtable;
+};
+
+enum { FRESHET_OFFSET_BEGINNING = -2 };
+
+typedef struct freshet_log freshet_log;
+typedef struct freshet_log_vtable {
+  freshet_status (*partitions)(freshet_log* self, freshet_topic topic, int32_t* count, freshet_error* error);
+  /* First offset that still exists and the high watermark, which includes records of transactions that are
+   * still open. Asks the broker. */
+  freshet_status (*range)(freshet_log* self, freshet_topic topic, int32_t partition, int64_t* first,
+                          int64_t* end, freshet_error* error);
+  /* Starts reading at an offset (FRESHET_OFFSET_BEGINNING allowed). Reads committed records only. */
+  freshet_status (*open)(freshet_log* self, freshet_topic topic, int32_t partition, int64_t offset,
+                         freshet_error* error);
+  freshet_status (*shut)(freshet_log* self, freshet_topic topic, int32_t partition, freshet_error* error);
+  freshet_status (*poll)(freshet_log* self, int timeout_ms, freshet_record* out, size_t capacity,
+                         size_t* count, freshet_error* error);
+  /* Everything before this offset has been returned by poll: transaction markers and aborted records count as
+   * returned. */
+  int64_t (*position)(freshet_log* self, freshet_topic topic, int32_t partition);
+  void (*destroy)(freshet_log* self);
+} freshet_log_vtable;
+struct freshet_log {
+  const freshet_log_vtable* vtable;
+};
+
+#endif
