@@ -1,0 +1,7 @@
+#include "commands/commands.h"
+
+#include <stddef.h>
+
+const freshet_command* const freshet_commands[] = {
+    NULL,
+};

@@ -1,0 +1,38 @@
+/*
+ * commands.h: the subcommands of the binary. One file each; main.c only picks.
+ */
+#ifndef FRESHET_COMMANDS_COMMANDS_H
+#define FRESHET_COMMANDS_COMMANDS_H
+
+/* Exit codes, the same for every command. */
+enum {
+  FRESHET_EXIT_OK = 0,
+  FRESHET_EXIT_FAILED = 1,      /* could not do it; the message says why */
+  FRESHET_EXIT_USAGE = 2,       /* unknown option or bad configuration */
+  FRESHET_EXIT_REJECTS = 3,     /* done, but some input was rejected */
+  FRESHET_EXIT_FENCED = 4,      /* another instance took over */
+  FRESHET_EXIT_STATE = 5,       /* the state folder is in use, foreign, full or broken */
+  FRESHET_EXIT_UNAVAILABLE = 6, /* a broker, topic or server that is needed is not there */
+};
+
+typedef struct freshet_command {
+  const char* name;
+  const char* summary;               /* one line, for `freshet help` */
+  const char* usage;                 /* whole text of `freshet help NAME` */
+  int (*run)(int argc, char** argv); /* argv[0] is the command's name; returns an exit code */
+} freshet_command;
+
+/* Each file in src/commands defines one; commands.c lists them. */
+extern const freshet_command freshet_command_evaluate;
+extern const freshet_command freshet_command_bench;
+extern const freshet_command freshet_command_embed;
+extern const freshet_command freshet_command_run;
+extern const freshet_command freshet_command_replay;
+extern const freshet_command freshet_command_demo;
+extern const freshet_command freshet_command_topics;
+extern const freshet_command freshet_command_config;
+
+/* The table, ended by NULL. */
+extern const freshet_command* const freshet_commands[];
+
+#endif
