@@ -1,0 +1,209 @@
+#include "commands/csv.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+enum { CHUNK_BYTES = 1 << 16, NUMBER_BYTES = 64, END_OF_FILE = -1, BROKEN = -2 };
+
+struct freshet_csv {
+  gzFile file; /* zlib reads plain files too */
+  char* path;
+  double size_bytes; /* as stored, compressed or not */
+  unsigned char chunk[CHUNK_BYTES];
+  size_t chunk_at, chunk_end;
+  unsigned long line, row_line;
+  freshet_buffer row;                   /* the fields of the current row, unquoted, one after the other */
+  size_t ends[FRESHET_CSV_COLUMNS_MAX]; /* [fields] where each of them ends in row */
+  int fields;
+  char* names; /* the fields of the first row */
+  size_t name_ends[FRESHET_CSV_COLUMNS_MAX];
+  int columns;
+};
+
+static int peek_byte(freshet_csv* csv) {
+  if (csv->chunk_at == csv->chunk_end) {
+    int got = gzread(csv->file, csv->chunk, CHUNK_BYTES);
+    if (got < 0) return BROKEN;
+    if (got == 0) {
+      int code = Z_OK;
+      gzerror(csv->file, &code);
+      return code == Z_OK || code == Z_STREAM_END ? END_OF_FILE : BROKEN;
+    }
+    csv->chunk_at = 0;
+    csv->chunk_end = (size_t)got;
+  }
+  return csv->chunk[csv->chunk_at];
+}
+
+static int next_byte(freshet_csv* csv) {
+  int byte = peek_byte(csv);
+  if (byte >= 0) csv->chunk_at++;
+  if (byte == '\n') csv->line++;
+  return byte;
+}
+
+static freshet_status fail(const freshet_csv* csv, freshet_error* error, const char* what) {
+  return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "%s:%lu: %s", csv->path, csv->row_line,
+                           what);
+}
+
+/* Reads one field up to and including what ends it: ',', '\n' or END_OF_FILE, returned in *end. */
+static freshet_status read_field(freshet_csv* csv, int* end, freshet_error* error) {
+  bool quoted = peek_byte(csv) == '"';
+  bool inside = quoted;
+  if (quoted) next_byte(csv);
+  for (;;) {
+    int byte = next_byte(csv);
+    if (byte == BROKEN) return fail(csv, error, "the compressed stream is broken");
+    if (byte == END_OF_FILE && inside) return fail(csv, error, "a quote is opened and never closed");
+    if (inside && byte == '"') {
+      if (peek_byte(csv) != '"') {
+        inside = false;
+        continue;
+      }
+      next_byte(csv); /* two quotes stand for one */
+    } else if (!inside) {
+      if (byte == '\r' && peek_byte(csv) == '\n') byte = next_byte(csv);
+      if (byte == ',' || byte == '\n' || byte == END_OF_FILE) {
+        *end = byte;
+        return FRESHET_OK;
+      }
+    }
+    if (csv->row.size >= FRESHET_CSV_ROW_MAX) return fail(csv, error, "the row is too long");
+    char letter = (char)byte;
+    freshet_buffer_append(&csv->row, &letter, 1);
+  }
+}
+
+/* Reads one row that is not empty. */
+static freshet_status read_row(freshet_csv* csv, bool* more, freshet_error* error) {
+  int end = ',';
+  do {
+    csv->row.size = 0;
+    csv->fields = 0;
+    csv->row_line = csv->line;
+    *more = peek_byte(csv) != END_OF_FILE;
+    if (!*more) return FRESHET_OK;
+    do {
+      freshet_status status = read_field(csv, &end, error);
+      if (status != FRESHET_OK) return status;
+      if (csv->fields == FRESHET_CSV_COLUMNS_MAX) return fail(csv, error, "the row has too many columns");
+      csv->ends[csv->fields++] = csv->row.size;
+    } while (end == ',');
+  } while (csv->fields == 1 && csv->row.size == 0);
+  return FRESHET_OK;
+}
+
+static void skip_byte_order_mark(freshet_csv* csv) {
+  static const unsigned char mark[3] = {0xEF, 0xBB, 0xBF};
+  if (peek_byte(csv) >= 0 && csv->chunk_end >= 3 && memcmp(csv->chunk, mark, 3) == 0) csv->chunk_at = 3;
+}
+
+static freshet_status read_names(freshet_csv* csv, freshet_error* error) {
+  bool more = false;
+  skip_byte_order_mark(csv);
+  freshet_status status = read_row(csv, &more, error);
+  if (status != FRESHET_OK) return status;
+  if (!more) return fail(csv, error, "the file is empty; its first row should name the columns");
+  csv->names = malloc(csv->row.size + 1);
+  FRESHET_ASSERT(csv->names != NULL);
+  if (csv->row.size > 0) memcpy(csv->names, csv->row.data, csv->row.size);
+  memcpy(csv->name_ends, csv->ends, sizeof csv->ends);
+  csv->columns = csv->fields;
+  return FRESHET_OK;
+}
+
+freshet_status freshet_csv_open(const char* path, freshet_csv** csv, freshet_error* error) {
+  *csv = NULL;
+  bool standard_input = strcmp(path, "-") == 0;
+  gzFile file = standard_input ? gzdopen(dup(STDIN_FILENO), "rb") : gzopen(path, "rb");
+  if (file == NULL) {
+    return freshet_error_set(error, FRESHET_NOT_FOUND, FRESHET_STOP, "cannot open %s: %s", path,
+                             strerror(errno));
+  }
+  freshet_csv* opened = calloc(1, sizeof *opened);
+  FRESHET_ASSERT(opened != NULL);
+  opened->file = file;
+  opened->path = strdup(path);
+  FRESHET_ASSERT(opened->path != NULL);
+  opened->line = 1;
+  struct stat facts;
+  if (!standard_input && stat(path, &facts) == 0) opened->size_bytes = (double)facts.st_size;
+  freshet_status status = read_names(opened, error);
+  if (status != FRESHET_OK) {
+    freshet_csv_close(opened);
+    return status;
+  }
+  *csv = opened;
+  return FRESHET_OK;
+}
+
+void freshet_csv_close(freshet_csv* csv) {
+  if (csv == NULL) return;
+  gzclose(csv->file);
+  freshet_buffer_free(&csv->row);
+  free(csv->names);
+  free(csv->path);
+  free(csv);
+}
+
+int freshet_csv_column(const freshet_csv* csv, const char* name) {
+  size_t start = 0;
+  for (int i = 0; i < csv->columns; i++) {
+    freshet_slice column = {csv->names + start, csv->name_ends[i] - start};
+    if (freshet_slice_equal(column, freshet_slice_of(name))) return i;
+    start = csv->name_ends[i];
+  }
+  return -1;
+}
+
+freshet_status freshet_csv_next(freshet_csv* csv, bool* more, freshet_error* error) {
+  return read_row(csv, more, error);
+}
+
+freshet_slice freshet_csv_field(const freshet_csv* csv, int column) {
+  if (column < 0 || column >= csv->fields) return (freshet_slice){NULL, 0};
+  size_t start = column == 0 ? 0 : csv->ends[column - 1];
+  return (freshet_slice){(const char*)csv->row.data + start, csv->ends[column] - start};
+}
+
+unsigned long freshet_csv_line(const freshet_csv* csv) {
+  return csv->row_line;
+}
+
+double freshet_csv_progress(const freshet_csv* csv) {
+  if (csv->size_bytes <= 0) return 0;
+  double share = (double)gzoffset(csv->file) / csv->size_bytes;
+  return share < 0 ? 0 : share > 1 ? 1 : share;
+}
+
+/* The number parsers of the C library want an end mark. */
+static bool copy_number(freshet_slice field, char text[NUMBER_BYTES]) {
+  if (field.size == 0 || field.size >= NUMBER_BYTES || memchr(field.data, '\0', field.size) != NULL) {
+    return false;
+  }
+  memcpy(text, field.data, field.size);
+  text[field.size] = '\0';
+  return true;
+}
+
+bool freshet_csv_integer(freshet_slice field, long long* value) {
+  char text[NUMBER_BYTES];
+  char* end;
+  if (!copy_number(field, text)) return false;
+  errno = 0;
+  *value = strtoll(text, &end, 10);
+  return errno == 0 && *end == '\0';
+}
+
+bool freshet_csv_real(freshet_slice field, double* value) {
+  char text[NUMBER_BYTES];
+  char* end;
+  if (!copy_number(field, text)) return false;
+  *value = strtod(text, &end);
+  return *end == '\0' && isfinite(*value);
+}
