@@ -9,7 +9,6 @@
  * "Feature Hashing for Large Scale Multitask Learning" (2009). A text without words has the single feature
  * "<>", so that every vector has length 1.
  */
-#define XXH_INLINE_ALL
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,0 +1,38 @@
+/* fuzz_wordpiece.c: any bytes are a text, and any bytes may stand in a vocabulary. The input up to the first
+ * 0xff byte extends a small vocabulary; the rest is the text, read with every combination of options. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "text/wordpiece.h"
+
+enum { IDS_MAX = 64 };
+
+static void encode(freshet_slice vocabulary, freshet_slice text, freshet_wordpiece_options options,
+                   size_t max) {
+  freshet_wordpiece* wordpiece = NULL;
+  uint32_t ids[IDS_MAX];
+  if (freshet_wordpiece_create(vocabulary, &options, &wordpiece, NULL) != FRESHET_OK) return;
+  size_t count = freshet_wordpiece_encode(wordpiece, text, ids, max);
+  FRESHET_ASSERT(count >= 2 && count <= max);
+  for (size_t i = 0; i < count; i++) FRESHET_ASSERT(ids[i] < freshet_wordpiece_size(wordpiece));
+  freshet_wordpiece_destroy(wordpiece);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  static const char base[] = "[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n##a\nb\n##b\n##ab\n.\n";
+  const uint8_t* cut = size == 0 ? NULL : memchr(data, 0xff, size);
+  size_t extra = cut == NULL ? 0 : (size_t)(cut - data);
+  freshet_buffer vocabulary = {0};
+  freshet_buffer_append(&vocabulary, base, sizeof base - 1);
+  freshet_buffer_append(&vocabulary, data, extra);
+  freshet_slice text = {(const char*)data + extra, size - extra};
+  for (unsigned bits = 0; bits < 8; bits++) {
+    encode(freshet_buffer_slice(&vocabulary), text,
+           (freshet_wordpiece_options){bits & 1, (bits & 2) != 0, (bits & 4) != 0}, bits == 0 ? 2 : IDS_MAX);
+  }
+  encode((freshet_slice){(const char*)data, extra}, text, (freshet_wordpiece_options){0}, IDS_MAX);
+  freshet_buffer_free(&vocabulary);
+  return 0;
+}
