@@ -3,5 +3,6 @@
 #include <stddef.h>
 
 const freshet_command* const freshet_commands[] = {
+    &freshet_command_config,
     NULL,
 };

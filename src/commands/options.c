@@ -1,0 +1,63 @@
+#include "commands/options.h"
+
+#include <unistd.h>
+
+#include "commands/commands.h"
+
+bool freshet_options_take(freshet_options* options, int option, const char* argument) {
+  switch (option) {
+    case 'c':
+      options->file = argument;
+      return true;
+    case 'X':
+      /* One too many is still handed on, so that loading refuses it by count. */
+      if (options->override_count < FRESHET_OVERRIDES_MAX) {
+        options->overrides[options->override_count] = argument;
+      }
+      options->override_count++;
+      return true;
+    default:
+      return false;
+  }
+}
+
+freshet_status freshet_options_load(const freshet_options* options, freshet_config** config,
+                                    freshet_error* error) {
+  if (options->override_count > FRESHET_OVERRIDES_MAX) {
+    return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "more than %d times -X",
+                             FRESHET_OVERRIDES_MAX);
+  }
+  const freshet_config_inputs inputs = {
+      .file = options->file,
+      .overrides = options->overrides,
+      .override_count = options->override_count,
+      .environment = environ,
+  };
+  return freshet_config_load(&inputs, config, error);
+}
+
+static int exit_code(freshet_status status) {
+  switch (status) {
+    case FRESHET_OK:
+      return FRESHET_EXIT_OK;
+    case FRESHET_FENCED:
+      return FRESHET_EXIT_FENCED;
+    case FRESHET_CONFLICT:
+    case FRESHET_IO:
+      return FRESHET_EXIT_STATE;
+    case FRESHET_UNAVAILABLE:
+    case FRESHET_TIMEOUT:
+      return FRESHET_EXIT_UNAVAILABLE;
+    case FRESHET_INVALID:
+    case FRESHET_NOT_FOUND:
+    case FRESHET_ABORTED:
+    case FRESHET_NO_MEMORY:
+      break;
+  }
+  return FRESHET_EXIT_FAILED;
+}
+
+int freshet_command_failed(const char* command, const freshet_error* error) {
+  fprintf(stderr, "freshet %s: %s\n", command, error->message);
+  return exit_code(error->status);
+}

@@ -1,0 +1,39 @@
+/*
+ * options.h: the options that every command knows, and how a command ends with an error.
+ *
+ *   -c FILE                  the configuration file
+ *   -X section.key=value     overrides one key; may be given many times
+ */
+#ifndef FRESHET_COMMANDS_OPTIONS_H
+#define FRESHET_COMMANDS_OPTIONS_H
+
+#include "service/config.h"
+
+/* To be put in front of a command's own short options for getopt_long. */
+#define FRESHET_OPTIONS_SHORT "c:X:"
+
+/* For the usage text of a command. */
+#define FRESHET_OPTIONS_USAGE                                                           \
+  "  -c FILE               configuration file (INI); see `freshet config --defaults`\n" \
+  "  -X SECTION.KEY=VALUE  override one key; may be repeated\n"
+
+enum { FRESHET_OVERRIDES_MAX = 128 };
+
+/* Zero-initialise. Holds pointers into argv. */
+typedef struct freshet_options {
+  const char* file;
+  const char* overrides[FRESHET_OVERRIDES_MAX];
+  size_t override_count;
+} freshet_options;
+
+/* Takes what getopt_long returned when it is one of ours; false: it is the command's own (or '?'). */
+bool freshet_options_take(freshet_options* options, int option, const char* argument);
+
+/* Loads the configuration: file, environment, overrides. */
+freshet_status freshet_options_load(const freshet_options* options, freshet_config** config,
+                                    freshet_error* error);
+
+/* Prints "freshet COMMAND: message" to stderr and returns the exit code that goes with the error. */
+int freshet_command_failed(const char* command, const freshet_error* error);
+
+#endif

@@ -1,0 +1,311 @@
+#include "service/config_table.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "freshet/ranker.h"
+
+#define AT(field) offsetof(freshet_config, field)
+#define TEXT(section, name, field, fallback, doc) \
+  { section, name, FRESHET_CONFIG_TEXT, AT(field), fallback, 0, 0, NULL, doc }
+#define TOPIC(section, name, field, fallback, doc) \
+  { section, name, FRESHET_CONFIG_TOPIC, AT(field), fallback, 0, 0, NULL, doc }
+#define NAME(section, name, field, fallback, doc) \
+  { section, name, FRESHET_CONFIG_NAME, AT(field), fallback, 0, 0, NULL, doc }
+#define INTEGER(section, name, field, fallback, min, max, doc) \
+  { section, name, FRESHET_CONFIG_INTEGER, AT(field), fallback, min, max, NULL, doc }
+#define DECIMAL(section, name, field, fallback, min, max, doc) \
+  { section, name, FRESHET_CONFIG_DECIMAL, AT(field), fallback, min, max, NULL, doc }
+#define SWITCH(section, name, field, fallback, doc) \
+  { section, name, FRESHET_CONFIG_SWITCH, AT(field), fallback, 0, 0, NULL, doc }
+#define CHOICE(section, name, field, fallback, choices, doc) \
+  { section, name, FRESHET_CONFIG_CHOICE, AT(field), fallback, 0, 0, choices, doc }
+
+enum { TOPIC_NAME_MAX = 249 }; /* Kafka's own bound */
+
+const freshet_config_key freshet_config_keys[] = {
+    NAME("app", "id", app.id, "freshet",
+         "Names the app: consumer group, transactional ids and state topics are derived from it."),
+    TEXT("app", "instance_id", app.instance_id, "",
+         "Static group membership: a fixed name for this process makes its restart cheap. Empty: dynamic."),
+    CHOICE(
+        "app", "delivery", app.delivery, "fast", "fast|committed",
+        "fast: lists are published at once. committed: inside the transaction, for read_committed readers."),
+
+    TOPIC("topics", "events", topics.names[FRESHET_TOPIC_EVENTS], "events",
+          "Click, Rating and Purchase, keyed by user."),
+    TOPIC("topics", "items", topics.names[FRESHET_TOPIC_ITEMS], "items", "The catalogue, keyed by item."),
+    TOPIC("topics", "requests", topics.names[FRESHET_TOPIC_REQUESTS], "requests",
+          "Recommendation requests, keyed by user."),
+    TOPIC("topics", "recommendations", topics.names[FRESHET_TOPIC_RECOMMENDATIONS], "recommendations",
+          "Where lists go, keyed by user."),
+    TOPIC("topics", "replies", topics.names[FRESHET_TOPIC_REPLIES], "replies",
+          "Where answers to requests go, keyed by request."),
+    TOPIC("topics", "dead_letters", topics.names[FRESHET_TOPIC_DEAD_LETTERS], "events.dead-letter",
+          "Where records go that cannot be used, as they came."),
+    TOPIC("topics", "users", topics.names[FRESHET_TOPIC_USERS], "<app>.users",
+          "Changelog of user state. <app> stands for app.id."),
+    TOPIC("topics", "item_states", topics.names[FRESHET_TOPIC_ITEM_STATES], "<app>.items",
+          "Learned item state and text vectors."),
+    TOPIC("topics", "item_deltas", topics.names[FRESHET_TOPIC_ITEM_DELTAS], "<app>.item-deltas",
+          "What workers learn about items, for each other."),
+    INTEGER("topics", "partitions", topics.partitions, "4", 1, 10000,
+            "Partitions of events, requests and the changelog when `freshet topics create` makes them."),
+    INTEGER("topics", "replication", topics.replication, "1", 1, 32767,
+            "Replicas of every topic made; 3 in production."),
+
+    TEXT("registry", "folder", registry.folder, "",
+         "Folder with more writer schemas (*.avsc), older or newer than the ones compiled in."),
+    TEXT("registry", "ids", registry.ids, "",
+         "Static map of Confluent schema ids, such as 12=Click,13=Rating,14=old/click.avsc."),
+    CHOICE("registry", "framing", registry.framing, "single-object", "single-object|confluent",
+           "How the values that are written for others are framed; both are read."),
+
+    INTEGER("model", "dim", model.dim, "64", 16, 1024, "Dimensions of the factors, a multiple of 16."),
+    INTEGER("model", "neighbours", model.neighbours, "128", 1, 4096, "Co-occurrence entries kept per item."),
+    INTEGER("model", "negatives", model.negatives, "50", 1, 1000, "Sampled negatives per event."),
+    INTEGER("model", "max_items", model.max_items, "1000000", 1, 100000000,
+            "Bound on items; events of items beyond it are counted and not learned."),
+    INTEGER("model", "seen_limit", model.seen_limit, "1000", 1, 1000000,
+            "Items per user that are remembered as seen and never recommended, the most recent."),
+    INTEGER("model", "seed", model.seed, "1", 0, 9007199254740991, "Of every random choice."),
+    SWITCH("model", "learning", model.learning, "on", "off: histories advance, factors stay."),
+    DECIMAL("model", "positive_rating", model.positive_rating, "4", -1e6, 1e6,
+            "Ratings at or above are positive."),
+    DECIMAL("model", "rating_min", model.rating_min, "0.5", -1e6, 1e6,
+            "Least rating on the scale; a rating off the scale is a dead letter."),
+    DECIMAL("model", "rating_max", model.rating_max, "5", -1e6, 1e6, "Greatest rating on the scale."),
+    DECIMAL("model", "weight.click", model.weight_click, "1", 1e-3, 1000, "How much a click counts."),
+    DECIMAL("model", "weight.rating", model.weight_rating, "1", 1e-3, 1000, "How much a rating counts."),
+    DECIMAL("model", "weight.purchase", model.weight_purchase, "1", 1e-3, 1000,
+            "How much a purchase counts."),
+    INTEGER("model", "future_tolerance_s", model.future_tolerance_s, "86400", 0, 3153600000,
+            "How far an event's time may lie after its record's; beyond is a dead letter."),
+
+    CHOICE("text", "encoder", text.encoder, "auto", "auto|bert|words|hashing|http|none",
+           "Makes vectors of item texts. auto: bert where a model is found, else hashing."),
+    TEXT("text", "model", text.model, "", "Folder or file of the model (bert, words), or its name (http)."),
+    INTEGER("text", "dim", text.dim, "256", 16, 8192, "Dimensions of hashing and http vectors."),
+    CHOICE("text", "precision", text.precision, "fp32", "fp32|reduced",
+           "reduced: faster, cosine to fp32 at least .99."),
+    INTEGER("text", "threads", text.threads, "1", 1, 256, "Threads of the encoder."),
+    INTEGER("text", "interval_s", text.interval_s, "60", 1, 86400,
+            "New and changed texts are embedded at least this often ..."),
+    INTEGER("text", "batch", text.batch, "32", 1, 4096, "... and as soon as this many wait."),
+    TEXT("text", "url", text.url, "", "Of the embedding server (http): OpenAI-compatible /v1/embeddings."),
+    TEXT("text", "key_env", text.key_env, "",
+         "Name of the environment variable that holds the server's key."),
+    INTEGER("text", "timeout_ms", text.timeout_ms, "10000", 1, 600000, "Of one request to the server."),
+    INTEGER("text", "cache_mb", text.cache_mb, "16", 0, 65536, "Cache of text vectors, by hash of the text."),
+    DECIMAL("text", "cutover_coverage", text.cutover_coverage, "0.95", 0, 1,
+            "Share of items that a new encoder must have embedded before it takes over."),
+    CHOICE("text", "users", text.users, "off", "off|pooled|encoded",
+           "The text of a user's last items as a feature of users with few events."),
+
+    INTEGER("ranking", "k", ranking.k, "20", 1, FRESHET_RANK_K_MAX, "Length of a list."),
+    INTEGER("ranking", "max_delay_ms", ranking.max_delay_ms, "10000", 1, 86400000,
+            "No touched user waits longer for a list, however far behind the worker is."),
+    INTEGER("ranking", "threads", ranking.threads, "1", 1, 256, "Threads that rank."),
+    INTEGER("ranking", "batch", ranking.batch, "256", 1, 65536,
+            "Users ranked per turn beyond those just touched."),
+    SWITCH("ranking", "explain", ranking.explain, "on", "Lists say for each item why it is there."),
+
+    TEXT("state", "folder", state.folder, "freshet-state",
+         "Where RocksDB lives; of one process and one app."),
+    INTEGER("state", "commit_interval_ms", state.commit_interval_ms, "1000", 1, 600000,
+            "State clock with delivery = fast."),
+    INTEGER("state", "committed_interval_ms", state.committed_interval_ms, "10", 1, 600000,
+            "State clock with delivery = committed."),
+    INTEGER("state", "overlay_users", state.overlay_users, "200000", 1, 100000000,
+            "Commit at once when that many users have changed."),
+    INTEGER("state", "user_cache", state.user_cache, "100000", 1, 100000000, "Users kept in memory."),
+    INTEGER("state", "block_cache_mb", state.block_cache_mb, "32", 1, 1048576,
+            "RocksDB: blocks, indexes and filters in memory."),
+    INTEGER("state", "memtable_mb", state.memtable_mb, "16", 1, 65536, "RocksDB: writes in memory."),
+    INTEGER("state", "dedup_events", state.dedup_events, "100000", 0, 100000000,
+            "Event ids remembered per partition; a repeated one is skipped."),
+    INTEGER("state", "dedup_window_s", state.dedup_window_s, "86400", 0, 31536000,
+            "How long an event id is remembered."),
+    INTEGER("state", "items_interval_s", state.items_interval_s, "10", 1, 86400,
+            "Learned item state goes to RocksDB this often ..."),
+    INTEGER("state", "checkpoint_interval_s", state.checkpoint_interval_s, "300", 1, 86400,
+            "... and to the item_states topic this often."),
+
+    TEXT("http", "bind", http.bind, "127.0.0.1", "Address to listen on."),
+    INTEGER("http", "port", http.port, "8080", 0, 65535, "0: no HTTP."),
+    TEXT("http", "token_file", http.token_file, "",
+         "File with a bearer token that every request but /livez and /readyz has to bring."),
+
+    CHOICE("log", "level", log.level, "info", "debug|info|warn|error", "Least level that is written."),
+    CHOICE("log", "format", log.format, "kv", "kv|json", "key=value or JSON, one fact a line, to stderr."),
+};
+
+int freshet_config_key_find(const char* full) {
+  for (int i = 0; i < FRESHET_CONFIG_KEYS; i++) {
+    const freshet_config_key* key = &freshet_config_keys[i];
+    size_t section_size = strlen(key->section);
+    if (strncmp(full, key->section, section_size) == 0 && full[section_size] == '.' &&
+        strcmp(full + section_size + 1, key->name) == 0) {
+      return i;
+    }
+  }
+  return -1;
+}
+
+/* Whether `variable` begins with `name` written as a variable: upper case, underscores for dots. */
+static bool begins_as_variable(const char* variable, const char* name) {
+  for (size_t i = 0; name[i] != '\0'; i++) {
+    char expected = name[i] == '.' ? '_' : (char)toupper((unsigned char)name[i]);
+    if (variable[i] != expected) return false;
+  }
+  return true;
+}
+
+int freshet_config_key_find_variable(const char* rest) {
+  for (int i = 0; i < FRESHET_CONFIG_KEYS; i++) {
+    const freshet_config_key* key = &freshet_config_keys[i];
+    size_t section_size = strlen(key->section);
+    const char* name = rest + section_size + 1;
+    if (begins_as_variable(rest, key->section) && rest[section_size] == '_' &&
+        begins_as_variable(name, key->name) && name[strlen(key->name)] == '\0') {
+      return i;
+    }
+  }
+  return -1;
+}
+
+const char* freshet_config_section_of_variable(const char* rest) {
+  if (strncmp(rest, "KAFKA_", 6) == 0) return "kafka";
+  for (int i = 0; i < FRESHET_CONFIG_KEYS; i++) {
+    const char* section = freshet_config_keys[i].section;
+    if (begins_as_variable(rest, section) && rest[strlen(section)] == '_') return section;
+  }
+  return NULL;
+}
+
+/* Levenshtein, one row at a time; both texts are shorter than KEY_TEXT_MAX. */
+enum { KEY_TEXT_MAX = 256 };
+static size_t edit_distance(const char* a, const char* b) {
+  size_t row[KEY_TEXT_MAX + 1];
+  size_t b_size = strlen(b);
+  for (size_t j = 0; j <= b_size; j++) row[j] = j;
+  for (size_t i = 0; a[i] != '\0'; i++) {
+    size_t diagonal = row[0];
+    row[0] = i + 1;
+    for (size_t j = 0; j < b_size; j++) {
+      size_t changed = diagonal + (a[i] != b[j]);
+      size_t shorter = row[j] < row[j + 1] ? row[j] : row[j + 1];
+      diagonal = row[j + 1];
+      row[j + 1] = changed < shorter + 1 ? changed : shorter + 1;
+    }
+  }
+  return row[b_size];
+}
+
+const char* freshet_config_key_closest(const char* full) {
+  static _Thread_local char closest[KEY_TEXT_MAX];
+  size_t least = SIZE_MAX;
+  for (int i = 0; i < FRESHET_CONFIG_KEYS; i++) {
+    char candidate[KEY_TEXT_MAX];
+    snprintf(candidate, sizeof candidate, "%s.%s", freshet_config_keys[i].section,
+             freshet_config_keys[i].name);
+    size_t distance = edit_distance(full, candidate);
+    if (distance < least) {
+      least = distance;
+      memcpy(closest, candidate, sizeof closest);
+    }
+  }
+  return closest;
+}
+
+/* ---- values ---- */
+
+static bool parse_name(const char* text, size_t skip, char* message, size_t size) {
+  for (const char* c = text + skip; *c != '\0'; c++) {
+    if (!isalnum((unsigned char)*c) && strchr("._-", *c) == NULL) {
+      snprintf(message, size, "may only hold letters, digits, '.', '_' and '-', not '%s'", text);
+      return false;
+    }
+  }
+  if (text[0] != '\0' && strlen(text) <= TOPIC_NAME_MAX) return true;
+  snprintf(message, size, "needs 1 to %d characters", TOPIC_NAME_MAX);
+  return false;
+}
+
+static bool parse_number(const freshet_config_key* key, const char* text, double* number, char* message,
+                         size_t size) {
+  bool integer = key->type == FRESHET_CONFIG_INTEGER;
+  char* end = NULL;
+  errno = 0;
+  *number = integer ? (double)strtoll(text, &end, 10) : strtod(text, &end);
+  if (end == text || *end != '\0' || errno != 0 || !isfinite(*number)) {
+    snprintf(message, size, "needs %s, not '%s'", integer ? "a whole number" : "a number", text);
+    return false;
+  }
+  if (*number >= key->min && *number <= key->max) return true;
+  snprintf(message, size, "has to lie between %.15g and %.15g, not at %s", key->min, key->max, text);
+  return false;
+}
+
+static bool parse_choice(const char* choices, const char* text, int* choice, char* message, size_t size) {
+  size_t text_size = strlen(text);
+  int place = 0;
+  for (const char* word = choices; word != NULL; place++) {
+    const char* bar = strchr(word, '|');
+    size_t word_size = bar == NULL ? strlen(word) : (size_t)(bar - word);
+    if (word_size == text_size && memcmp(word, text, text_size) == 0) {
+      *choice = place;
+      return true;
+    }
+    word = bar == NULL ? NULL : bar + 1;
+  }
+  snprintf(message, size, "has to be one of %s, not '%s'", choices, text);
+  return false;
+}
+
+static bool parse(const freshet_config_key* key, const char* text, void* field, char* message, size_t size) {
+  double number;
+  int choice;
+  size_t app =
+      strncmp(text, FRESHET_CONFIG_APP, strlen(FRESHET_CONFIG_APP)) == 0 ? strlen(FRESHET_CONFIG_APP) : 0;
+  switch (key->type) {
+    case FRESHET_CONFIG_NAME:
+      app = 0;
+      __attribute__((fallthrough));
+    case FRESHET_CONFIG_TOPIC:
+      if (!parse_name(text, app, message, size)) return false;
+      memcpy(field, &text, sizeof text);
+      return true;
+    case FRESHET_CONFIG_INTEGER:
+      if (!parse_number(key, text, &number, message, size)) return false;
+      *(int64_t*)field = (int64_t)number;
+      return true;
+    case FRESHET_CONFIG_DECIMAL:
+      if (!parse_number(key, text, &number, message, size)) return false;
+      *(double*)field = number;
+      return true;
+    case FRESHET_CONFIG_SWITCH:
+      if (!parse_choice("off|on", text, &choice, message, size)) return false;
+      *(bool*)field = choice == 1;
+      return true;
+    case FRESHET_CONFIG_CHOICE:
+      if (!parse_choice(key->choices, text, &choice, message, size)) return false;
+      *(int*)field = choice;
+      return true;
+    case FRESHET_CONFIG_TEXT:
+      break;
+  }
+  memcpy(field, &text, sizeof text);
+  return true;
+}
+
+bool freshet_config_key_parse(const freshet_config_key* key, const char* text, freshet_config* config,
+                              char* message, size_t message_size) {
+  char reason[FRESHET_ERROR_MESSAGE_SIZE - KEY_TEXT_MAX];
+  if (parse(key, text, (char*)config + key->offset, reason, sizeof reason)) return true;
+  snprintf(message, message_size, "%s.%s %s", key->section, key->name, reason);
+  return false;
+}

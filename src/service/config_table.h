@@ -1,0 +1,71 @@
+/*
+ * config_table.h: the one table of every key, the questions about a single key, and what a configuration
+ * keeps beside its fields. Private to the service.
+ */
+#ifndef FRESHET_SERVICE_CONFIG_TABLE_H
+#define FRESHET_SERVICE_CONFIG_TABLE_H
+
+#include "service/config.h"
+
+enum { FRESHET_CONFIG_KEYS = 65 };
+
+/* A topic name that begins with this gets the app's id in its place. */
+#define FRESHET_CONFIG_APP "<app>"
+
+typedef enum freshet_config_type {
+  FRESHET_CONFIG_TEXT = 0, /* const char* */
+  FRESHET_CONFIG_NAME,     /* const char*: letters, digits, '.', '_', '-' */
+  FRESHET_CONFIG_TOPIC,    /* the same; may begin with FRESHET_CONFIG_APP */
+  FRESHET_CONFIG_INTEGER,  /* int64_t */
+  FRESHET_CONFIG_DECIMAL,  /* double */
+  FRESHET_CONFIG_SWITCH,   /* bool: on or off */
+  FRESHET_CONFIG_CHOICE,   /* int: the place of the word in `choices` */
+} freshet_config_type;
+
+typedef struct freshet_config_key {
+  const char* section;
+  const char* name;
+  freshet_config_type type;
+  size_t offset;        /* of its field in freshet_config */
+  const char* fallback; /* the default */
+  double min, max;      /* numbers only, inclusive */
+  const char* choices;  /* choices only: "fast|committed" */
+  const char* doc;      /* one line */
+} freshet_config_key;
+
+extern const freshet_config_key freshet_config_keys[FRESHET_CONFIG_KEYS];
+
+/* In the order in which sources are read; later ones override. */
+typedef enum freshet_config_origin {
+  FRESHET_ORIGIN_DEFAULT = 0,
+  FRESHET_ORIGIN_FILE,
+  FRESHET_ORIGIN_ENVIRONMENT,
+  FRESHET_ORIGIN_COMMAND_LINE
+} freshet_config_origin;
+
+typedef struct freshet_config_value {
+  char* text;
+  char* where; /* for people: "freshet.conf:12" */
+  freshet_config_origin from;
+} freshet_config_value;
+
+struct freshet_config_private {
+  freshet_config_value values[FRESHET_CONFIG_KEYS];
+  freshet_property* properties; /* [count] */
+  size_t count;
+};
+
+/* The place of "section.key" in the table, or -1. */
+int freshet_config_key_find(const char* full);
+/* The same for the rest of an environment variable after FRESHET_, such as "STATE_FOLDER". */
+int freshet_config_key_find_variable(const char* rest);
+/* The section that a variable's rest begins with, NULL when none: "KAFKA_ACKS" -> "kafka". */
+const char* freshet_config_section_of_variable(const char* rest);
+/* The known "section.key" with the least edit distance. Static; overwritten by the next call. */
+const char* freshet_config_key_closest(const char* full);
+/* Checks text and stores it in its field; texts are stored as the pointer that is given. On false *message
+ * says why. */
+bool freshet_config_key_parse(const freshet_config_key* key, const char* text, freshet_config* config,
+                              char* message, size_t message_size);
+
+#endif
