@@ -42,7 +42,7 @@ typedef enum freshet_log_format { FRESHET_LOG_KV = 0, FRESHET_LOG_JSON } freshet
 typedef struct freshet_property {
   char* name;
   char* value;
-  char* where; /* "freshet.conf:12", "environment FRESHET_KAFKA_...", "command line" */
+  char* where; /* "freshet.conf:12", "FRESHET_KAFKA_LINGER_MS", "command line" */
 } freshet_property;
 
 typedef struct freshet_config {
