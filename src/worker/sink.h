@@ -39,6 +39,8 @@ typedef struct freshet_sink_vtable {
   /* Offset after the last record of the last committed transaction in (topic, partition); -1: it wrote none
    * there. */
   int64_t (*written_end)(freshet_sink* self, freshet_topic topic, int32_t partition);
+  /* The configured name of a topic. */
+  const char* (*topic_name)(freshet_sink* self, freshet_topic topic);
   /* Serves delivery reports without waiting. */
   void (*poll)(freshet_sink* self);
   void (*destroy)(freshet_sink* self);

@@ -1,0 +1,155 @@
+#include <stdlib.h>
+
+#include "worker/worker_internal.h"
+
+static void append(freshet_buffer* buffer, freshet_slice bytes, size_t* at, size_t* size) {
+  *at = buffer->size;
+  *size = bytes.size;
+  freshet_buffer_append(buffer, bytes.data, bytes.size);
+}
+
+/* Keeps a record that cannot be used, with the reason; it leaves with the next commit. */
+static void bury(freshet_worker* worker, const freshet_record* record, const char* stage,
+                 const freshet_error* cause) {
+  if (worker->dead_letter_count == worker->dead_letter_capacity) {
+    worker->dead_letter_capacity = worker->dead_letter_capacity == 0 ? 16 : worker->dead_letter_capacity * 2;
+    worker->dead_letters =
+        realloc(worker->dead_letters, worker->dead_letter_capacity * sizeof *worker->dead_letters);
+    FRESHET_ASSERT(worker->dead_letters != NULL);
+  }
+  dead_letter* letter = &worker->dead_letters[worker->dead_letter_count++];
+  *letter = (dead_letter){.topic = record->topic,
+                          .partition = record->partition,
+                          .offset = record->offset,
+                          .has_key = record->has_key,
+                          .has_value = record->has_value,
+                          .stage = stage};
+  freshet_buffer* bytes = &worker->dead_letter_bytes;
+  append(bytes, record->key, &letter->key_at, &letter->key_size);
+  append(bytes, record->value, &letter->value_at, &letter->value_size);
+  append(bytes, freshet_slice_of(cause->message), &letter->reason_at, &letter->reason_size);
+  freshet_count(&worker->parts.metrics->dead_letters, 1);
+  freshet_log_fact(worker->parts.logger, FRESHET_DEBUG, "record.dead",
+                   "topic=%d partition=%d offset=%lld reason=\"%s\"", (int)record->topic, record->partition,
+                   (long long)record->offset, cause->message);
+}
+
+void freshet_worker_touch(freshet_worker* worker, freshet_user_row* row) {
+  if (row->touched) return;
+  if (worker->touched_count == worker->touched_capacity) {
+    worker->touched_capacity = worker->touched_capacity == 0 ? BATCH_RECORDS : worker->touched_capacity * 2;
+    worker->touched = realloc(worker->touched, worker->touched_capacity * sizeof *worker->touched);
+    FRESHET_ASSERT(worker->touched != NULL);
+  }
+  row->touched = true;
+  worker->touched[worker->touched_count++] = row;
+}
+
+/* A tombstone on `events`: the user is forgotten, here, in the changelog and in the lists. */
+static freshet_status erase(freshet_worker* worker, const freshet_record* record, freshet_error* error) {
+  freshet_user_row* row;
+  freshet_status status = freshet_users_get(worker->users, record->partition, record->key, &row, error);
+  if (status != FRESHET_OK) return status;
+  freshet_users_erase(worker->users, row);
+  freshet_count(&worker->parts.metrics->users_erased, 1);
+  freshet_output tombstone = {.topic = FRESHET_TOPIC_RECOMMENDATIONS, .partition = -1, .key = record->key};
+  return freshet_worker_output(worker, &tombstone, error);
+}
+
+/* model.weight.* by type. */
+static freshet_observation observe(const freshet_worker* worker, const freshet_event* event, uint32_t slot) {
+  bool low = event->type == FRESHET_RATING && event->rating < worker->config.positive_rating;
+  return (freshet_observation){.item = slot,
+                               .positive = !low,
+                               .weight = worker->config.weights[event->type],
+                               .time_ms = event->occurred_at_ms};
+}
+
+/* The item's part of an event. An item without a slot leaves no trace beyond the user's counts. */
+static void learn(freshet_worker* worker, freshet_user_row* row, const freshet_event* event) {
+  freshet_worker_metrics* metrics = worker->parts.metrics;
+  freshet_model* model = freshet_items_model(worker->items);
+  uint32_t slot;
+  if (freshet_model_intern(model, event->item_id, &slot, NULL) != FRESHET_OK) {
+    freshet_count(&metrics->items_refused, 1);
+    return;
+  }
+  if (!freshet_items_announced(worker->items, slot)) freshet_count(&metrics->events_unannounced, 1);
+  freshet_observation observation = observe(worker, event, slot);
+  if (freshet_model_learn(model, row->user, &observation, NULL) != FRESHET_OK) {
+    freshet_count(&metrics->learn_refused, 1);
+  }
+}
+
+/* Keys that start with a control character are ours (dedup.h), so none may come from outside. */
+static bool is_id(const freshet_record* record) {
+  return record->has_key && record->key.size > 0 && record->key.size <= FRESHET_ID_MAX &&
+         (unsigned char)record->key.data[0] >= ' ';
+}
+
+static freshet_status apply_event(freshet_worker* worker, held_partition* held, const freshet_record* record,
+                                  freshet_error* error) {
+  freshet_event event;
+  freshet_error cause = {0};
+  if (!is_id(record)) {
+    freshet_error_set(&cause, FRESHET_INVALID, FRESHET_DEAD_LETTER,
+                      "the record's key must be a user id of 1 to %d bytes", FRESHET_ID_MAX);
+    bury(worker, record, "KEY_CONVERTER", &cause);
+    return FRESHET_OK;
+  }
+  if (!record->has_value) return erase(worker, record, error);
+  if (freshet_decode_event(worker->parts.codec, record->value, &event, &cause) != FRESHET_OK) {
+    bury(worker, record, "VALUE_CONVERTER", &cause);
+    return FRESHET_OK;
+  }
+  if (freshet_event_validate(&event, record->key, record->timestamp_ms, &worker->config.limits, &cause) !=
+      FRESHET_OK) {
+    bury(worker, record, "TRANSFORMATION", &cause);
+    return FRESHET_OK;
+  }
+  uint64_t event_key = freshet_id_key(event.event_id);
+  if (!freshet_dedup_add(held->dedup, event_key, record->timestamp_ms)) {
+    freshet_count(&worker->parts.metrics->events_duplicate, 1);
+    return FRESHET_OK;
+  }
+  freshet_user_row* row;
+  freshet_status status = freshet_users_get(worker->users, record->partition, event.user_id, &row, error);
+  if (status != FRESHET_OK) return status;
+  learn(worker, row, &event);
+  if (row->touched || row->queued) freshet_count(&worker->parts.metrics->lists_coalesced, 1);
+  row->exists = true;
+  row->events++;
+  row->event_checksum += event_key;
+  row->newest_offset = record->offset;
+  row->newest_occurred_at_ms = event.occurred_at_ms;
+  row->record_time_ms = record->timestamp_ms;
+  if (row->refresh_since_ms == 0) row->refresh_since_ms = worker->parts.clock->now_ms(worker->parts.clock);
+  freshet_users_change(worker->users, row);
+  freshet_worker_touch(worker, row);
+  freshet_count(&worker->parts.metrics->events[event.type], 1);
+  return FRESHET_OK;
+}
+
+/* The catalogue itself is read by every worker (items.c); who holds the partition answers for what cannot be
+ * read. */
+static void check_item(freshet_worker* worker, const freshet_record* record) {
+  freshet_item item;
+  freshet_error cause = {0};
+  if (!record->has_value) return;
+  if (freshet_decode_item(worker->parts.codec, record->value, &item, &cause) != FRESHET_OK) {
+    bury(worker, record, "VALUE_CONVERTER", &cause);
+  } else if (freshet_item_validate(&item, record->key, &cause) != FRESHET_OK) {
+    bury(worker, record, "TRANSFORMATION", &cause);
+  }
+}
+
+freshet_status freshet_worker_apply(freshet_worker* worker, const freshet_record* record,
+                                    freshet_error* error) {
+  held_partition* held = freshet_worker_find_held(worker, record->topic, record->partition);
+  FRESHET_ASSERT(held != NULL);
+  freshet_status status = FRESHET_OK;
+  if (record->topic == FRESHET_TOPIC_EVENTS) status = apply_event(worker, held, record, error);
+  if (record->topic == FRESHET_TOPIC_ITEMS) check_item(worker, record);
+  if (status == FRESHET_OK) held->next = record->offset + 1;
+  return status;
+}

@@ -1,0 +1,307 @@
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "worker/worker_internal.h"
+
+enum {
+  SETTLE_WAIT_MS = 5000, /* then back to the loop, which must go on polling, and again */
+  ECHO_WAIT_MS = 100,    /* for own deltas to come back before item rows are stored */
+  ABORTS_MAX = 20,       /* in a row, before giving up */
+  SCRATCH_KEPT = 8 << 20,
+};
+
+bool freshet_worker_commit_due(freshet_worker* worker) {
+  freshet_user_row* const* rows;
+  return worker->parts.clock->monotonic_us(worker->parts.clock) >= worker->next_commit_us ||
+         freshet_users_changed(worker->users, &rows) >= worker->config.overlay_users ||
+         worker->dead_letter_bytes.size >= SCRATCH_KEPT;
+}
+
+/* ---- what has changed ---- */
+
+static user_change* add_change(freshet_worker* worker, int32_t partition, freshet_slice key) {
+  if (worker->change_count == worker->change_capacity) {
+    worker->change_capacity = worker->change_capacity == 0 ? 1024 : worker->change_capacity * 2;
+    worker->changes = realloc(worker->changes, worker->change_capacity * sizeof *worker->changes);
+    FRESHET_ASSERT(worker->changes != NULL);
+  }
+  user_change* change = &worker->changes[worker->change_count++];
+  *change = (user_change){.partition = partition, .key_at = worker->change_bytes.size, .key_size = key.size};
+  freshet_buffer_append(&worker->change_bytes, key.data, key.size);
+  change->value_at = worker->change_bytes.size;
+  return change;
+}
+
+static freshet_status collect_rows(freshet_worker* worker, freshet_error* error) {
+  freshet_user_row* const* rows;
+  size_t count = freshet_users_changed(worker->users, &rows);
+  freshet_status status = FRESHET_OK;
+  for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
+    user_change* change = add_change(worker, rows[i]->partition, freshet_user_row_id(rows[i]));
+    change->has_value = rows[i]->exists;
+    if (rows[i]->exists) status = freshet_users_encode(worker->users, rows[i], &worker->change_bytes, error);
+    change->value_size = worker->change_bytes.size - change->value_at;
+  }
+  return status;
+}
+
+static void collect_dedup(freshet_worker* worker) {
+  uint8_t key[FRESHET_DEDUP_KEY_SIZE];
+  freshet_slice key_slice = {(const char*)key, sizeof key};
+  freshet_buffer chunk = {0};
+  for (size_t i = 0; i < worker->held_count; i++) {
+    held_partition* held = &worker->held[i];
+    if (held->dedup == NULL) continue;
+    for (chunk.size = 0; freshet_dedup_take_chunk(held->dedup, key, &chunk); chunk.size = 0) {
+      user_change* change = add_change(worker, held->partition, key_slice);
+      freshet_buffer_append(&worker->change_bytes, chunk.data, chunk.size);
+      change->has_value = true;
+      change->value_size = chunk.size;
+    }
+    while (freshet_dedup_take_expired(held->dedup, key)) add_change(worker, held->partition, key_slice);
+  }
+  freshet_buffer_free(&chunk);
+}
+
+static freshet_slice change_key(const freshet_worker* worker, const user_change* change) {
+  return (freshet_slice){(const char*)worker->change_bytes.data + change->key_at, change->key_size};
+}
+
+static freshet_slice change_value(const freshet_worker* worker, const user_change* change) {
+  return (freshet_slice){(const char*)worker->change_bytes.data + change->value_at, change->value_size};
+}
+
+static freshet_status write_changes(freshet_worker* worker, freshet_error* error) {
+  freshet_sink* sink = worker->parts.sink;
+  freshet_status status = FRESHET_OK;
+  for (size_t i = 0; status == FRESHET_OK && i < worker->change_count; i++) {
+    const user_change* change = &worker->changes[i];
+    freshet_output output = {.topic = FRESHET_TOPIC_USERS,
+                             .partition = change->partition,
+                             .key = change_key(worker, change),
+                             .has_value = change->has_value,
+                             .value = change_value(worker, change)};
+    status = sink->vtable->write(sink, &output, error);
+  }
+  return status;
+}
+
+/* ---- dead letters ---- */
+
+/* Headers as Kafka Connect writes them, so that existing tools for dead letters work. */
+static freshet_status write_dead_letter(freshet_worker* worker, const dead_letter* letter,
+                                        freshet_error* error) {
+  const char* bytes = (const char*)worker->dead_letter_bytes.data;
+  freshet_sink* sink = worker->parts.sink;
+  char partition[16], offset[24];
+  snprintf(partition, sizeof partition, "%d", letter->partition);
+  snprintf(offset, sizeof offset, "%lld", (long long)letter->offset);
+  freshet_header headers[] = {
+      {"__connect.errors.topic", freshet_slice_of(sink->vtable->topic_name(sink, letter->topic))},
+      {"__connect.errors.partition", freshet_slice_of(partition)},
+      {"__connect.errors.offset", freshet_slice_of(offset)},
+      {"__connect.errors.connector.name", freshet_slice_of("freshet")},
+      {"__connect.errors.task.id", freshet_slice_of("0")},
+      {"__connect.errors.stage", freshet_slice_of(letter->stage)},
+      {"__connect.errors.class.name", freshet_slice_of("freshet")},
+      {"__connect.errors.exception.class.name", freshet_slice_of("freshet.InvalidRecord")},
+      {"__connect.errors.exception.message", {bytes + letter->reason_at, letter->reason_size}},
+  };
+  freshet_output output = {.topic = FRESHET_TOPIC_DEAD_LETTERS,
+                           .partition = -1,
+                           .key = {bytes + letter->key_at, letter->key_size},
+                           .has_value = letter->has_value,
+                           .value = {bytes + letter->value_at, letter->value_size},
+                           .headers = headers,
+                           .header_count = sizeof headers / sizeof headers[0]};
+  return sink->vtable->write(sink, &output, error);
+}
+
+static void forget_dead_letters(freshet_worker* worker) {
+  worker->dead_letter_count = 0;
+  worker->dead_letter_bytes.size = 0;
+}
+
+/* ---- the transaction ---- */
+
+static freshet_status write_everything(freshet_worker* worker, freshet_error* error) {
+  freshet_sink* sink = worker->parts.sink;
+  freshet_status status = FRESHET_OK;
+  bool wrote;
+  if (!worker->in_transaction) status = sink->vtable->begin(sink, error);
+  if (status != FRESHET_OK) return status;
+  worker->in_transaction = true;
+  status = collect_rows(worker, error);
+  collect_dedup(worker);
+  if (status == FRESHET_OK) status = write_changes(worker, error);
+  for (size_t i = 0; status == FRESHET_OK && i < worker->dead_letter_count; i++) {
+    status = write_dead_letter(worker, &worker->dead_letters[i], error);
+  }
+  return status == FRESHET_OK ? freshet_items_write_delta(worker->items, &wrote, error) : status;
+}
+
+static freshet_status commit_transaction(freshet_worker* worker, freshet_error* error) {
+  freshet_partition* offsets = calloc(worker->held_count + 1, sizeof *offsets);
+  FRESHET_ASSERT(offsets != NULL);
+  size_t count = 0;
+  for (size_t i = 0; i < worker->held_count; i++) {
+    const held_partition* held = &worker->held[i];
+    if (held->next == held->committed) continue;
+    offsets[count++] = (freshet_partition){held->topic, held->partition, held->next};
+  }
+  freshet_status status = worker->parts.sink->vtable->commit(worker->parts.sink, offsets, count, error);
+  free(offsets);
+  worker->in_transaction = false;
+  return status;
+}
+
+/* After the commit: the same rows, in one batch with the positions that they reflect. */
+static freshet_status store_changes(freshet_worker* worker, freshet_error* error) {
+  freshet_store* store = worker->parts.store;
+  for (size_t i = 0; i < worker->change_count; i++) {
+    const user_change* change = &worker->changes[i];
+    freshet_slice key = change_key(worker, change);
+    if (change->has_value) {
+      store->vtable->put(store, FRESHET_FAMILY_USERS, change->partition, key, change_value(worker, change));
+    } else {
+      store->vtable->remove(store, FRESHET_FAMILY_USERS, change->partition, key);
+    }
+  }
+  int64_t now_ms = worker->parts.clock->now_ms(worker->parts.clock);
+  for (size_t i = 0; i < worker->held_count; i++) {
+    held_partition* held = &worker->held[i];
+    held->committed = held->next;
+    if (held->topic != FRESHET_TOPIC_EVENTS) continue;
+    int64_t end =
+        worker->parts.sink->vtable->written_end(worker->parts.sink, FRESHET_TOPIC_USERS, held->partition);
+    if (end >= 0) store->vtable->set_position(store, FRESHET_TOPIC_USERS, held->partition, end, now_ms);
+  }
+  return store->vtable->write(store, error);
+}
+
+static void owned_item_partitions(const freshet_worker* worker, bool* owned, int32_t partitions) {
+  for (size_t i = 0; i < worker->held_count; i++) {
+    const held_partition* held = &worker->held[i];
+    if (held->topic == FRESHET_TOPIC_ITEMS && held->partition < partitions) owned[held->partition] = true;
+  }
+}
+
+static freshet_status store_items(freshet_worker* worker, freshet_error* error) {
+  freshet_store* store = worker->parts.store;
+  bool stored;
+  freshet_items_committed(worker->items);
+  freshet_status status = freshet_items_store(worker->items, worker->stopping, ECHO_WAIT_MS, &stored, error);
+  if (status != FRESHET_OK || !stored) return status;
+  status = store->vtable->write(store, error);
+  if (status != FRESHET_OK) return status;
+  int32_t partitions = freshet_items_partitions(worker->items);
+  bool* owned = calloc((size_t)partitions + 1, sizeof *owned);
+  FRESHET_ASSERT(owned != NULL);
+  owned_item_partitions(worker, owned, partitions);
+  status = freshet_items_checkpoint(worker->items, owned, partitions, error);
+  free(owned);
+  if (status ==
+      FRESHET_ABORTED) { /* nothing is lost: the rows are still marked, and deltas hold what they would */
+    freshet_error_clear(error);
+    status = FRESHET_OK;
+  }
+  return status;
+}
+
+static void tidy(freshet_worker* worker) {
+  worker->change_count = 0;
+  worker->change_bytes.size = 0;
+  if (worker->change_bytes.capacity > SCRATCH_KEPT) freshet_buffer_free(&worker->change_bytes);
+  forget_dead_letters(worker);
+}
+
+static bool nothing_changed(freshet_worker* worker) {
+  freshet_user_row* const* rows;
+  if (worker->in_transaction || worker->dead_letter_count > 0) return false;
+  if (freshet_users_changed(worker->users, &rows) > 0) return false;
+  for (size_t i = 0; i < worker->held_count; i++) {
+    if (worker->held[i].next != worker->held[i].committed) return false;
+  }
+  return true;
+}
+
+static void schedule(freshet_worker* worker) {
+  freshet_clock* clock = worker->parts.clock;
+  worker->next_commit_us = clock->monotonic_us(clock) + worker->config.commit_interval_ms * 1000;
+}
+
+/* Lists given up by the producer, or an aborted transaction: everything since the last commit is done again.
+ */
+static bool is_retry(freshet_status status) {
+  return status == FRESHET_ABORTED || status == FRESHET_UNAVAILABLE;
+}
+
+static freshet_status finish(freshet_worker* worker, freshet_error* error) {
+  worker->aborts_in_a_row = 0;
+  freshet_count(&worker->parts.metrics->commits, 1);
+  freshet_status status = store_changes(worker, error);
+  tidy(worker);
+  freshet_users_settle(worker->users);
+  if (status == FRESHET_OK) status = store_items(worker, error);
+  freshet_users_trim(worker->users);
+  return status;
+}
+
+freshet_status freshet_worker_commit(freshet_worker* worker, freshet_error* error) {
+  freshet_sink* sink = worker->parts.sink;
+  freshet_clock* clock = worker->parts.clock;
+  int64_t start_us = clock->monotonic_us(clock);
+  schedule(worker);
+  if (nothing_changed(worker)) { /* but for the catalogue */
+    freshet_status status = worker->parts.store->vtable->write(worker->parts.store, error);
+    return status == FRESHET_OK && worker->stopping ? store_items(worker, error) : status;
+  }
+  freshet_error cause = {0};
+  freshet_status status = sink->vtable->settle(sink, SETTLE_WAIT_MS, &cause);
+  if (status == FRESHET_TIMEOUT) {
+    freshet_log_fact(worker->parts.logger, FRESHET_WARN, "commit.waiting", "reason=\"%s\"", cause.message);
+    return FRESHET_OK;
+  }
+  if (status == FRESHET_OK) status = write_everything(worker, &cause);
+  if (status == FRESHET_OK) status = commit_transaction(worker, &cause);
+  if (is_retry(status)) {
+    freshet_log_fact(worker->parts.logger, FRESHET_WARN, "commit.aborted", "reason=\"%s\"", cause.message);
+    return freshet_worker_roll_back(worker, error);
+  }
+  if (status != FRESHET_OK)
+    return freshet_error_set(error, status, FRESHET_STOP, "commit: %s", cause.message);
+  status = finish(worker, error);
+  schedule(worker);
+  freshet_gauge(&worker->parts.metrics->last_commit_ms, (uint64_t)clock->now_ms(clock));
+  freshet_histogram_observe(&worker->parts.metrics->commit, clock->monotonic_us(clock) - start_us);
+  return status;
+}
+
+freshet_status freshet_worker_roll_back(freshet_worker* worker, freshet_error* error) {
+  freshet_count(&worker->parts.metrics->aborts, 1);
+  if (++worker->aborts_in_a_row > ABORTS_MAX) {
+    return freshet_error_set(error, FRESHET_ABORTED, FRESHET_STOP, "%d transactions in a row were aborted",
+                             ABORTS_MAX);
+  }
+  freshet_status status = FRESHET_OK;
+  if (worker->in_transaction) status = worker->parts.sink->vtable->abort(worker->parts.sink, error);
+  worker->in_transaction = false;
+  if (status != FRESHET_OK) return status;
+  tidy(worker);
+  freshet_worker_unload(worker);
+  status = freshet_worker_load(worker, error);
+  freshet_partition* targets = calloc(worker->held_count + 1, sizeof *targets);
+  FRESHET_ASSERT(targets != NULL);
+  for (size_t i = 0; status == FRESHET_OK && i < worker->held_count; i++) {
+    held_partition* held = &worker->held[i];
+    held->next = held->committed;
+    targets[i] = (freshet_partition){held->topic, held->partition, held->committed};
+    if (held->topic == FRESHET_TOPIC_EVENTS) status = freshet_worker_load_partition(worker, held, error);
+  }
+  if (status == FRESHET_OK) {
+    status = worker->parts.source->vtable->seek(worker->parts.source, targets, worker->held_count, error);
+  }
+  free(targets);
+  schedule(worker);
+  return status;
+}

@@ -1,0 +1,579 @@
+#include "worker/items.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+enum {
+  POLL_RECORDS = 512,
+  LOAD_WAIT_MS = 100,
+  LOAD_STALL_MS = 60000, /* a broker that gives nothing for so long while there is more is an error */
+  STORE_RECORDS = 4096,  /* records between two store writes while loading */
+};
+
+/* The row of the store for what belongs to no single item; in <app>.items the number of a partition of
+ * `items` (i32 LE) follows, see freshet_items_checkpoint. Neither an item id nor an item key looks like it.
+ */
+static const freshet_slice globals_key = {"\0global", 7};
+
+/* What is known about an item beside the model. */
+typedef struct listing {
+  bool announced;
+  bool available;
+  bool unwritten;    /* learned state changed since its last checkpoint */
+  int32_t partition; /* of `items`, -1 while unannounced */
+  int64_t expires_at_ms;
+} listing;
+
+struct freshet_items {
+  freshet_worker_config config;
+  freshet_worker_parts parts;
+  freshet_model* model;
+  freshet_ranker* ranker;
+  listing* listings; /* [listing_count] by slot */
+  size_t listing_count;
+  int32_t catalogue_partitions;
+  char worker_name[64]; /* of this incarnation: its own deltas come back under this name */
+  float* vector;        /* [text_dim] scratch */
+  freshet_buffer bytes;
+  int64_t next_expiry_check_ms;
+  int64_t next_store_ms;
+  int64_t next_checkpoint_ms;
+  int64_t own_end; /* in the delta log, after the last own record: everything own has come back when reading
+                      has passed it */
+  bool store_all;  /* the state did not come from the store: the first store writes every row */
+  int64_t* checkpoints; /* [catalogue_partitions] while loading: deltas from here on may be missing from the
+                           checkpoint, -1: none */
+  int64_t globals_at;   /* while loading: the position of the globals read so far */
+  freshet_record records[POLL_RECORDS];
+};
+
+static listing* listing_of(freshet_items* items, uint32_t slot) {
+  if (slot >= items->listing_count) {
+    size_t count = items->listing_count == 0 ? 1024 : items->listing_count;
+    while (count <= slot) count *= 2;
+    items->listings = realloc(items->listings, count * sizeof *items->listings);
+    FRESHET_ASSERT(items->listings != NULL);
+    for (size_t i = items->listing_count; i < count; i++) items->listings[i] = (listing){.partition = -1};
+    items->listing_count = count;
+  }
+  return &items->listings[slot];
+}
+
+static void apply_listing(freshet_items* items, uint32_t slot) {
+  const listing* l = listing_of(items, slot);
+  int64_t now_ms = items->parts.clock->now_ms(items->parts.clock);
+  bool expired = l->expires_at_ms != 0 && l->expires_at_ms <= now_ms;
+  bool listed = l->announced && l->available && !expired;
+  if (freshet_model_is_listed(items->model, slot) != listed)
+    freshet_model_set_listed(items->model, slot, listed);
+}
+
+/* ---- the catalogue ---- */
+
+/* The text that stands for an item: its title and its text. */
+static freshet_status set_text(freshet_items* items, uint32_t slot, const freshet_item* item,
+                               freshet_error* error) {
+  freshet_encoder* encoder = items->parts.encoder;
+  if (encoder == NULL) return FRESHET_OK;
+  if (item->vector != NULL && item->vector_dim == encoder->dim) {
+    return freshet_model_set_text(items->model, slot, item->vector, error);
+  }
+  items->bytes.size = 0;
+  freshet_buffer_append(&items->bytes, item->title.data, item->title.size);
+  if (item->title.size > 0 && item->text.size > 0) freshet_buffer_append(&items->bytes, "\n", 1);
+  freshet_buffer_append(&items->bytes, item->text.data, item->text.size);
+  if (items->bytes.size == 0) return freshet_model_set_text(items->model, slot, NULL, error);
+  freshet_slice text = freshet_buffer_slice(&items->bytes);
+  freshet_status status = freshet_encode(encoder, &text, 1, items->vector, error);
+  return status != FRESHET_OK ? status : freshet_model_set_text(items->model, slot, items->vector, error);
+}
+
+/* Applies the bytes of an Item record; value.data NULL: withdrawn for good. Bad records are skipped here: the
+ * worker that owns the partition reads them through the group too and sends them to the dead letters. */
+static freshet_status announce(freshet_items* items, int32_t partition, freshet_slice key,
+                               freshet_slice value, freshet_error* error) {
+  freshet_item item;
+  uint32_t slot;
+  if (value.data == NULL) {
+    slot = freshet_model_find(items->model, key);
+    if (slot == FRESHET_NO_ITEM) return FRESHET_OK;
+    *listing_of(items, slot) = (listing){.partition = -1, .unwritten = listing_of(items, slot)->unwritten};
+    apply_listing(items, slot);
+    return freshet_model_set_text(items->model, slot, NULL, error);
+  }
+  if (freshet_decode_item(items->parts.codec, value, &item, NULL) != FRESHET_OK ||
+      freshet_item_validate(&item, key, NULL) != FRESHET_OK) {
+    return FRESHET_OK;
+  }
+  freshet_error refused = {0};
+  if (freshet_model_intern(items->model, item.item_id, &slot, &refused) != FRESHET_OK) {
+    freshet_count(&items->parts.metrics->items_refused, 1);
+    freshet_log_fact(items->parts.logger, FRESHET_WARN, "item.refused", "item=\"%.*s\" reason=\"%s\"",
+                     (int)item.item_id.size, item.item_id.data, refused.message);
+    return FRESHET_OK;
+  }
+  listing* l = listing_of(items, slot);
+  l->announced = true;
+  l->available = item.available;
+  l->expires_at_ms = item.expires_at_ms;
+  l->partition = partition;
+  apply_listing(items, slot);
+  return set_text(items, slot, &item, error);
+}
+
+static void delist_expired(freshet_items* items) {
+  int64_t now_ms = items->parts.clock->now_ms(items->parts.clock);
+  if (now_ms < items->next_expiry_check_ms) return;
+  items->next_expiry_check_ms = now_ms + 1000;
+  size_t count = freshet_model_item_count(items->model);
+  for (size_t slot = 0; slot < count && slot < items->listing_count; slot++) {
+    if (items->listings[slot].expires_at_ms != 0) apply_listing(items, (uint32_t)slot);
+  }
+}
+
+/* ---- reading the logs ---- */
+
+static freshet_status apply_catalogue_record(freshet_items* items, const freshet_record* record,
+                                             freshet_error* error) {
+  freshet_store* store = items->parts.store;
+  freshet_count(&items->parts.metrics->item_records, 1);
+  freshet_slice value = record->has_value ? record->value : (freshet_slice){NULL, 0};
+  freshet_status status = announce(items, record->partition, record->key, value, error);
+  if (record->has_value) {
+    /* The partition goes in front, so that a restart knows the owner. */
+    items->bytes.size = 0;
+    freshet_buffer_append(&items->bytes, &record->partition, sizeof record->partition);
+    freshet_buffer_append(&items->bytes, value.data, value.size);
+    store->vtable->put(store, FRESHET_FAMILY_CATALOGUE, 0, record->key, freshet_buffer_slice(&items->bytes));
+  } else {
+    store->vtable->remove(store, FRESHET_FAMILY_CATALOGUE, 0, record->key);
+  }
+  store->vtable->set_position(store, FRESHET_TOPIC_ITEMS, record->partition, record->offset + 1,
+                              items->parts.clock->now_ms(items->parts.clock));
+  return status;
+}
+
+static freshet_status apply_delta_record(freshet_items* items, const freshet_record* record,
+                                         freshet_error* error) {
+  if (!record->has_value) return FRESHET_OK;
+  freshet_model_delta delta;
+  freshet_slice worker;
+  freshet_status status =
+      freshet_decode_item_delta(items->parts.codec, record->value, &worker, &delta, error);
+  if (status == FRESHET_OK && freshet_slice_equal(worker, freshet_slice_of(items->worker_name)))
+    return FRESHET_OK;
+  if (status == FRESHET_OK) status = freshet_model_fold(items->model, &delta, record->offset, error);
+  freshet_count(&items->parts.metrics->item_deltas_folded, 1);
+  return status;
+}
+
+static freshet_status apply_item_state(freshet_items* items, const freshet_record* record,
+                                       freshet_error* error) {
+  if (!record->has_value) return FRESHET_OK;
+  freshet_item_state state;
+  freshet_status status = freshet_decode_item_state(items->parts.codec, record->value, &state, error);
+  if (status != FRESHET_OK || state.learned.size == 0) return status;
+  if (record->key.size == globals_key.size + sizeof(int32_t) && record->key.data[0] == '\0') {
+    int32_t partition;
+    memcpy(&partition, record->key.data + globals_key.size, sizeof partition);
+    if (partition >= 0 && partition < items->catalogue_partitions)
+      items->checkpoints[partition] = state.folded_to;
+    if (state.folded_to < items->globals_at) return FRESHET_OK;
+    items->globals_at = state.folded_to;
+    return freshet_model_read_globals(items->model, state.learned, error);
+  }
+  uint32_t slot;
+  status = freshet_model_intern(items->model, state.item_id, &slot, error);
+  return status != FRESHET_OK ? status : freshet_model_read_item(items->model, slot, state.learned, error);
+}
+
+static freshet_status apply(freshet_items* items, const freshet_record* record, freshet_error* error) {
+  switch (record->topic) {
+    case FRESHET_TOPIC_ITEMS:
+      return apply_catalogue_record(items, record, error);
+    case FRESHET_TOPIC_ITEM_DELTAS:
+      return apply_delta_record(items, record, error);
+    case FRESHET_TOPIC_ITEM_STATES:
+      return apply_item_state(items, record, error);
+    default:
+      return FRESHET_OK;
+  }
+}
+
+static freshet_status poll_once(freshet_items* items, int timeout_ms, size_t* count, freshet_error* error) {
+  freshet_log* log = items->parts.log;
+  freshet_status status = log->vtable->poll(log, timeout_ms, items->records, POLL_RECORDS, count, error);
+  for (size_t i = 0; status == FRESHET_OK && i < *count; i++)
+    status = apply(items, &items->records[i], error);
+  return status;
+}
+
+/* Reads until the position of every partition of the topic has reached its end as of now. The partitions stay
+ * open. */
+static freshet_status catch_up(freshet_items* items, freshet_topic topic, int32_t partitions,
+                               freshet_error* error) {
+  freshet_log* log = items->parts.log;
+  freshet_clock* clock = items->parts.clock;
+  size_t unwritten = 0;
+  for (int32_t p = 0; p < partitions; p++) {
+    int64_t first, end, heard_us = clock->monotonic_us(clock);
+    freshet_status status = log->vtable->range(log, topic, p, &first, &end, error);
+    while (status == FRESHET_OK && log->vtable->position(log, topic, p) < end) {
+      size_t count = 0;
+      int64_t before = log->vtable->position(log, topic, p);
+      status = poll_once(items, LOAD_WAIT_MS, &count, error);
+      if (count > 0 || log->vtable->position(log, topic, p) != before) heard_us = clock->monotonic_us(clock);
+      if (clock->monotonic_us(clock) - heard_us > (int64_t)LOAD_STALL_MS * 1000) {
+        return freshet_error_set(error, FRESHET_TIMEOUT, FRESHET_STOP,
+                                 "item tables: nothing came for %d s, with %lld of %lld read",
+                                 LOAD_STALL_MS / 1000, (long long)log->vtable->position(log, topic, p),
+                                 (long long)end);
+      }
+      unwritten += count;
+      if (status == FRESHET_OK && unwritten >= STORE_RECORDS && topic == FRESHET_TOPIC_ITEMS) {
+        unwritten = 0;
+        status = items->parts.store->vtable->write(items->parts.store, error);
+      }
+    }
+    if (status != FRESHET_OK) return status;
+  }
+  return items->parts.store->vtable->write(items->parts.store, error);
+}
+
+/* Where to open a partition: the stored position if the log still has it, else where the log begins. */
+static freshet_status open_at_stored(freshet_items* items, freshet_topic topic, int32_t partition,
+                                     bool* stored, freshet_error* error) {
+  freshet_log* log = items->parts.log;
+  freshet_store* store = items->parts.store;
+  int64_t first, end, position, time_ms;
+  freshet_status status = log->vtable->range(log, topic, partition, &first, &end, error);
+  if (status != FRESHET_OK) return status;
+  *stored = store->vtable->position(store, topic, partition, &position, &time_ms, NULL) == FRESHET_OK &&
+            position <= end;
+  return log->vtable->open(log, topic, partition, *stored ? position : FRESHET_OFFSET_BEGINNING, error);
+}
+
+/* ---- loading ---- */
+
+typedef struct load_context {
+  freshet_items* items;
+  freshet_error* error;
+  freshet_status status;
+} load_context;
+
+static bool load_catalogue_row(void* context, freshet_slice key, freshet_slice value) {
+  load_context* load = context;
+  int32_t partition;
+  FRESHET_ASSERT(value.size >= sizeof partition);
+  memcpy(&partition, value.data, sizeof partition);
+  freshet_slice record = {value.data + sizeof partition, value.size - sizeof partition};
+  load->status = announce(load->items, partition, key, record, load->error);
+  return load->status == FRESHET_OK;
+}
+
+static bool load_learned_row(void* context, freshet_slice key, freshet_slice value) {
+  load_context* load = context;
+  freshet_model* model = load->items->model;
+  if (freshet_slice_equal(key, globals_key)) {
+    load->status = freshet_model_read_globals(model, value, load->error);
+    return load->status == FRESHET_OK;
+  }
+  uint64_t item_key;
+  uint32_t slot;
+  FRESHET_ASSERT(key.size == sizeof item_key);
+  memcpy(&item_key, key.data, sizeof item_key);
+  load->status = freshet_model_intern_key(model, item_key, &slot, load->error);
+  if (load->status == FRESHET_OK) load->status = freshet_model_read_item(model, slot, value, load->error);
+  return load->status == FRESHET_OK;
+}
+
+static freshet_status load_stored(freshet_items* items, freshet_error* error) {
+  freshet_store* store = items->parts.store;
+  load_context load = {items, error, FRESHET_OK};
+  freshet_status status = store->vtable->scan(store, FRESHET_FAMILY_CATALOGUE, 0, (freshet_slice){NULL, 0},
+                                              load_catalogue_row, &load, error);
+  if (status == FRESHET_OK) status = load.status;
+  if (status == FRESHET_OK) {
+    status = store->vtable->scan(store, FRESHET_FAMILY_ITEMS, 0, (freshet_slice){NULL, 0}, load_learned_row,
+                                 &load, error);
+  }
+  return status != FRESHET_OK ? status : load.status;
+}
+
+/* A worker with an empty store starts from the checkpoints in <app>.items and the deltas after the oldest of
+ * them. */
+static freshet_status load_checkpoints(freshet_items* items, freshet_error* error) {
+  freshet_log* log = items->parts.log;
+  int32_t partitions;
+  items->checkpoints = calloc((size_t)items->catalogue_partitions + 1, sizeof *items->checkpoints);
+  FRESHET_ASSERT(items->checkpoints != NULL);
+  for (int32_t p = 0; p < items->catalogue_partitions; p++) items->checkpoints[p] = -1;
+  items->globals_at = -1;
+  freshet_status status = log->vtable->partitions(log, FRESHET_TOPIC_ITEM_STATES, &partitions, error);
+  for (int32_t p = 0; status == FRESHET_OK && p < partitions; p++) {
+    status = log->vtable->open(log, FRESHET_TOPIC_ITEM_STATES, p, FRESHET_OFFSET_BEGINNING, error);
+  }
+  if (status == FRESHET_OK) status = catch_up(items, FRESHET_TOPIC_ITEM_STATES, partitions, error);
+  for (int32_t p = 0; status == FRESHET_OK && p < partitions; p++) {
+    status = log->vtable->shut(log, FRESHET_TOPIC_ITEM_STATES, p, error);
+  }
+  if (status != FRESHET_OK) return status;
+  int64_t start = items->catalogue_partitions == 0 ? -1 : INT64_MAX;
+  for (int32_t p = 0; p < items->catalogue_partitions; p++) {
+    if (items->checkpoints[p] < start) start = items->checkpoints[p];
+  }
+  items->store_all = true;
+  return log->vtable->open(log, FRESHET_TOPIC_ITEM_DELTAS, 0, start < 0 ? FRESHET_OFFSET_BEGINNING : start,
+                           error);
+}
+
+static freshet_status load(freshet_items* items, freshet_error* error) {
+  freshet_log* log = items->parts.log;
+  bool stored = false;
+  freshet_status status = load_stored(items, error);
+  if (status == FRESHET_OK) {
+    status = log->vtable->partitions(log, FRESHET_TOPIC_ITEMS, &items->catalogue_partitions, error);
+  }
+  for (int32_t p = 0; status == FRESHET_OK && p < items->catalogue_partitions; p++) {
+    status = open_at_stored(items, FRESHET_TOPIC_ITEMS, p, &stored, error);
+  }
+  if (status == FRESHET_OK) status = catch_up(items, FRESHET_TOPIC_ITEMS, items->catalogue_partitions, error);
+  if (status == FRESHET_OK) status = open_at_stored(items, FRESHET_TOPIC_ITEM_DELTAS, 0, &stored, error);
+  if (status == FRESHET_OK && !stored) {
+    status = log->vtable->shut(log, FRESHET_TOPIC_ITEM_DELTAS, 0, error);
+    if (status == FRESHET_OK) status = load_checkpoints(items, error);
+  }
+  if (status == FRESHET_OK) status = catch_up(items, FRESHET_TOPIC_ITEM_DELTAS, 1, error);
+  return status;
+}
+
+static int compare_ids(const void* context, uint32_t a, uint32_t b) {
+  const freshet_model* model = context;
+  return freshet_slice_compare(freshet_model_item_id(model, a), freshet_model_item_id(model, b));
+}
+
+freshet_status freshet_items_create(const freshet_worker_config* config, const freshet_worker_parts* parts,
+                                    freshet_items** out, freshet_error* error) {
+  freshet_items* items = calloc(1, sizeof *items);
+  FRESHET_ASSERT(items != NULL);
+  items->config = *config;
+  items->parts = *parts;
+  uint32_t text_dim = parts->encoder == NULL ? 0 : parts->encoder->dim;
+  items->config.model.text_dim = text_dim;
+  items->vector = calloc(text_dim + 1, sizeof *items->vector);
+  FRESHET_ASSERT(items->vector != NULL);
+  uint64_t incarnation[2];
+  FRESHET_ASSERT(getrandom(incarnation, sizeof incarnation, 0) == (ssize_t)sizeof incarnation);
+  snprintf(items->worker_name, sizeof items->worker_name, "%016llx%016llx",
+           (unsigned long long)incarnation[0], (unsigned long long)incarnation[1]);
+  freshet_status status = freshet_model_create(&items->config.model, &items->model, error);
+  if (status == FRESHET_OK) {
+    freshet_ranker_config ranker = {.dim = freshet_model_row_dim(items->model),
+                                    .capacity = 1024,
+                                    .compare = compare_ids,
+                                    .context = items->model};
+    status = freshet_ranker_create(&ranker, &items->ranker, error);
+  }
+  if (status == FRESHET_OK) status = load(items, error);
+  if (status != FRESHET_OK) {
+    freshet_items_destroy(items);
+    return status;
+  }
+  items->next_store_ms = parts->clock->now_ms(parts->clock) + config->items_interval_ms;
+  items->next_checkpoint_ms = parts->clock->now_ms(parts->clock) + config->checkpoint_interval_ms;
+  *out = items;
+  return FRESHET_OK;
+}
+
+void freshet_items_destroy(freshet_items* items) {
+  if (items == NULL) return;
+  freshet_log* log = items->parts.log;
+  for (int32_t p = 0; p < items->catalogue_partitions; p++)
+    log->vtable->shut(log, FRESHET_TOPIC_ITEMS, p, NULL);
+  log->vtable->shut(log, FRESHET_TOPIC_ITEM_DELTAS, 0, NULL);
+  freshet_ranker_destroy(items->ranker);
+  freshet_model_destroy(items->model);
+  freshet_buffer_free(&items->bytes);
+  free(items->checkpoints);
+  free(items->listings);
+  free(items->vector);
+  free(items);
+}
+
+freshet_model* freshet_items_model(const freshet_items* items) {
+  return items->model;
+}
+
+freshet_status freshet_items_ranker(freshet_items* items, freshet_ranker** ranker, freshet_error* error) {
+  *ranker = items->ranker;
+  return freshet_model_sync_ranker(items->model, items->ranker, error);
+}
+
+freshet_status freshet_items_poll(freshet_items* items, freshet_error* error) {
+  size_t count;
+  freshet_status status;
+  do {
+    status = poll_once(items, 0, &count, error);
+  } while (status == FRESHET_OK && count == POLL_RECORDS);
+  delist_expired(items);
+  return status;
+}
+
+int32_t freshet_items_partitions(const freshet_items* items) {
+  return items->catalogue_partitions;
+}
+
+size_t freshet_items_listed(const freshet_items* items) {
+  return freshet_ranker_count(items->ranker);
+}
+
+bool freshet_items_announced(const freshet_items* items, uint32_t slot) {
+  return slot < items->listing_count && items->listings[slot].announced;
+}
+
+/* ---- writing ---- */
+
+freshet_status freshet_items_write_delta(freshet_items* items, bool* wrote, freshet_error* error) {
+  freshet_model_delta delta;
+  freshet_model_take_delta(items->model, &delta);
+  *wrote = delta.events > 0 || delta.items.size > 0;
+  if (!*wrote) return FRESHET_OK;
+  items->bytes.size = 0;
+  freshet_status status = freshet_encode_item_delta(items->parts.codec, freshet_slice_of(items->worker_name),
+                                                    &delta, &items->bytes, error);
+  if (status != FRESHET_OK) return status;
+  freshet_output output = {.topic = FRESHET_TOPIC_ITEM_DELTAS,
+                           .partition = 0,
+                           .has_value = true,
+                           .value = freshet_buffer_slice(&items->bytes)};
+  return items->parts.sink->vtable->write(items->parts.sink, &output, error);
+}
+
+/* Reads on until every own delta has come back. False: not within the time. */
+static bool own_deltas_are_back(freshet_items* items, int wait_ms, freshet_status* status,
+                                freshet_error* error) {
+  freshet_log* log = items->parts.log;
+  freshet_clock* clock = items->parts.clock;
+  int64_t deadline_us = clock->monotonic_us(clock) + (int64_t)wait_ms * 1000;
+  *status = FRESHET_OK;
+  while (log->vtable->position(log, FRESHET_TOPIC_ITEM_DELTAS, 0) < items->own_end) {
+    size_t count;
+    *status = poll_once(items, 1, &count, error);
+    if (*status != FRESHET_OK || clock->monotonic_us(clock) > deadline_us) return false;
+  }
+  return true;
+}
+
+static void put_learned_row(freshet_items* items, uint32_t slot, int64_t folded_to) {
+  freshet_store* store = items->parts.store;
+  uint64_t key = freshet_model_item_key(items->model, slot);
+  items->bytes.size = 0;
+  freshet_model_write_item(items->model, slot, folded_to, &items->bytes);
+  store->vtable->put(store, FRESHET_FAMILY_ITEMS, 0, (freshet_slice){(const char*)&key, sizeof key},
+                     freshet_buffer_slice(&items->bytes));
+  listing_of(items, slot)->unwritten = true;
+}
+
+void freshet_items_committed(freshet_items* items) {
+  int64_t end = items->parts.sink->vtable->written_end(items->parts.sink, FRESHET_TOPIC_ITEM_DELTAS, 0);
+  if (end > items->own_end) items->own_end = end;
+}
+
+freshet_status freshet_items_store(freshet_items* items, bool now, int wait_ms, bool* stored,
+                                   freshet_error* error) {
+  freshet_store* store = items->parts.store;
+  int64_t now_ms = items->parts.clock->now_ms(items->parts.clock);
+  freshet_status status;
+  *stored = false;
+  if (!now && now_ms < items->next_store_ms) return FRESHET_OK;
+  if (!own_deltas_are_back(items, wait_ms, &status, error)) return status; /* the next commit tries again */
+  int64_t folded_to = items->parts.log->vtable->position(items->parts.log, FRESHET_TOPIC_ITEM_DELTAS, 0);
+  const uint32_t* slots;
+  size_t count = freshet_model_drain_changed(items->model, &slots);
+  if (items->store_all) {
+    count = freshet_model_item_count(items->model);
+    for (size_t slot = 0; slot < count; slot++) put_learned_row(items, (uint32_t)slot, folded_to);
+    items->store_all = false;
+  } else {
+    for (size_t i = 0; i < count; i++) put_learned_row(items, slots[i], folded_to);
+  }
+  items->bytes.size = 0;
+  freshet_model_write_globals(items->model, folded_to, &items->bytes);
+  store->vtable->put(store, FRESHET_FAMILY_ITEMS, 0, globals_key, freshet_buffer_slice(&items->bytes));
+  store->vtable->set_position(store, FRESHET_TOPIC_ITEM_DELTAS, 0, folded_to, now_ms);
+  items->next_store_ms = now_ms + items->config.items_interval_ms;
+  *stored = true;
+  return FRESHET_OK;
+}
+
+static freshet_status write_item_state(freshet_items* items, freshet_slice key,
+                                       const freshet_item_state* state, freshet_error* error) {
+  freshet_buffer value = {0};
+  freshet_status status = freshet_encode_item_state(items->parts.codec, state, &value, error);
+  if (status == FRESHET_OK) {
+    freshet_output output = {.topic = FRESHET_TOPIC_ITEM_STATES,
+                             .partition = -1,
+                             .key = key,
+                             .has_value = true,
+                             .value = freshet_buffer_slice(&value)};
+    status = items->parts.sink->vtable->write(items->parts.sink, &output, error);
+  }
+  freshet_buffer_free(&value);
+  return status;
+}
+
+/* The worker that writes an item's checkpoints owns its partition of `items`; items that nobody announced are
+ * spread by key. */
+static bool is_owned(const freshet_items* items, uint32_t slot, const bool* owned, int32_t partitions) {
+  int32_t partition = items->listings[slot].partition;
+  if (partition < 0) partition = (int32_t)(freshet_model_item_key(items->model, slot) % (uint64_t)partitions);
+  return partition < partitions && owned[partition];
+}
+
+static freshet_status write_checkpoint(freshet_items* items, const bool* owned, int32_t partitions,
+                                       int64_t folded_to, freshet_error* error) {
+  freshet_status status = FRESHET_OK;
+  size_t count = freshet_model_item_count(items->model);
+  for (uint32_t slot = 0; status == FRESHET_OK && slot < count && slot < items->listing_count; slot++) {
+    freshet_slice id = freshet_model_item_id(items->model, slot);
+    if (!items->listings[slot].unwritten || id.size == 0 || !is_owned(items, slot, owned, partitions))
+      continue;
+    items->bytes.size = 0;
+    freshet_model_write_item(items->model, slot, folded_to, &items->bytes);
+    freshet_item_state state = {
+        .item_id = id, .folded_to = folded_to, .learned = freshet_buffer_slice(&items->bytes)};
+    status = write_item_state(items, id, &state, error);
+  }
+  items->bytes.size = 0;
+  freshet_model_write_globals(items->model, folded_to, &items->bytes);
+  for (int32_t p = 0; status == FRESHET_OK && p < partitions; p++) {
+    if (!owned[p]) continue;
+    char key[16];
+    memcpy(key, globals_key.data, globals_key.size);
+    memcpy(key + globals_key.size, &p, sizeof p);
+    freshet_item_state state = {.folded_to = folded_to, .learned = freshet_buffer_slice(&items->bytes)};
+    status = write_item_state(items, (freshet_slice){key, globals_key.size + sizeof p}, &state, error);
+  }
+  return status;
+}
+
+freshet_status freshet_items_checkpoint(freshet_items* items, const bool* owned, int32_t partitions,
+                                        freshet_error* error) {
+  freshet_sink* sink = items->parts.sink;
+  int64_t now_ms = items->parts.clock->now_ms(items->parts.clock);
+  if (now_ms < items->next_checkpoint_ms || partitions == 0) return FRESHET_OK;
+  int64_t folded_to = items->parts.log->vtable->position(items->parts.log, FRESHET_TOPIC_ITEM_DELTAS, 0);
+  freshet_status status = sink->vtable->begin(sink, error);
+  if (status == FRESHET_OK) status = write_checkpoint(items, owned, partitions, folded_to, error);
+  if (status == FRESHET_OK) status = sink->vtable->commit(sink, NULL, 0, error);
+  if (status != FRESHET_OK) return status;
+  for (uint32_t slot = 0; slot < items->listing_count && slot < freshet_model_item_count(items->model);
+       slot++) {
+    if (is_owned(items, slot, owned, partitions)) items->listings[slot].unwritten = false;
+  }
+  items->next_checkpoint_ms = now_ms + items->config.checkpoint_interval_ms;
+  freshet_log_fact(items->parts.logger, FRESHET_INFO, "items.checkpoint", "folded_to=%lld",
+                   (long long)folded_to);
+  return FRESHET_OK;
+}

@@ -1,0 +1,57 @@
+/*
+ * items.h: the item tables that every worker holds whole: the catalogue (what `items` says) and what has been
+ * learned (the fold of <app>.item-deltas). Both are read from the log outside of the group; both are stored
+ * with the position they reflect, so a restart reads only the tail.
+ *
+ * What is stored of the learned state is always a fold of the log up to a position, never an own delta that
+ * has not come back: freshet_items_store only acts at a moment when everything own has.
+ */
+#ifndef FRESHET_WORKER_ITEMS_H
+#define FRESHET_WORKER_ITEMS_H
+
+#include "worker/worker.h"
+
+typedef struct freshet_items freshet_items;
+
+/* Creates the model and fills it from the store and the log, up to the log's end at the moment of the call.
+ */
+freshet_status freshet_items_create(const freshet_worker_config* config, const freshet_worker_parts* parts,
+                                    freshet_items** items, freshet_error* error);
+void freshet_items_destroy(freshet_items* items);
+
+freshet_model* freshet_items_model(const freshet_items* items);
+/* The ranker over the listed items, brought up to date by this call. */
+freshet_status freshet_items_ranker(freshet_items* items, freshet_ranker** ranker, freshet_error* error);
+
+/* Applies what other workers and producers have written since; does not wait. Puts catalogue changes into the
+ * store at the next write. */
+freshet_status freshet_items_poll(freshet_items* items, freshet_error* error);
+
+/* Partitions of `items`. */
+int32_t freshet_items_partitions(const freshet_items* items);
+/* Is the item announced? */
+bool freshet_items_announced(const freshet_items* items, uint32_t slot);
+
+/* What has been learned since the last commit, into the open transaction. *wrote tells whether there was
+ * anything. */
+freshet_status freshet_items_write_delta(freshet_items* items, bool* wrote, freshet_error* error);
+
+/* Right after every commit. */
+void freshet_items_committed(freshet_items* items);
+
+/* Right after a commit, before anything else is learned: when it is due (or `now`), puts changed rows and the
+ * position into the store's batch, which the caller writes, provided that all own deltas have come back
+ * within wait_ms; *stored tells. */
+freshet_status freshet_items_store(freshet_items* items, bool now, int wait_ms, bool* stored,
+                                   freshet_error* error);
+
+/* Right after freshet_items_store said true: writes rows that changed since their last checkpoint to
+ * <app>.items, in a transaction of its own, for the partitions of `items` that `owned` (a bitmap,
+ * [partitions]) names. */
+freshet_status freshet_items_checkpoint(freshet_items* items, const bool* owned, int32_t partitions,
+                                        freshet_error* error);
+
+/* How many items are listed now. */
+size_t freshet_items_listed(const freshet_items* items);
+
+#endif

@@ -1,0 +1,71 @@
+/*
+ * metrics.h: what the worker counts. Written by the worker thread, read by any thread (relaxed atomics: each
+ * figure is right by itself, figures are not a snapshot of one moment).
+ */
+#ifndef FRESHET_WORKER_METRICS_H
+#define FRESHET_WORKER_METRICS_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+enum { FRESHET_HISTOGRAM_BUCKETS = 20 };
+
+/* Durations in seconds; bucket i counts durations <= freshet_histogram_bounds_us[i], the last bucket
+ * everything. */
+typedef struct freshet_histogram {
+  _Atomic uint64_t counts[FRESHET_HISTOGRAM_BUCKETS]; /* not cumulative */
+  _Atomic uint64_t sum_us;
+} freshet_histogram;
+
+extern const int64_t freshet_histogram_bounds_us[FRESHET_HISTOGRAM_BUCKETS]; /* the last is INT64_MAX */
+
+void freshet_histogram_observe(freshet_histogram* histogram, int64_t us);
+
+typedef struct freshet_worker_metrics {
+  /* counters */
+  _Atomic uint64_t events[3];          /* applied, by freshet_event_type */
+  _Atomic uint64_t events_duplicate;   /* skipped: event id seen inside the window */
+  _Atomic uint64_t events_unannounced; /* applied, for an item that no Item record has announced */
+  _Atomic uint64_t learn_refused;      /* updates that would not have been finite */
+  _Atomic uint64_t items_refused;      /* events whose item found no slot (max_items, colliding keys) */
+  _Atomic uint64_t users_erased;
+  _Atomic uint64_t dead_letters;
+  _Atomic uint64_t lists_published;
+  _Atomic uint64_t lists_coalesced; /* events that share a later list */
+  _Atomic uint64_t commits;
+  _Atomic uint64_t aborts;
+  _Atomic uint64_t item_deltas_folded; /* records of other workers */
+  _Atomic uint64_t item_records;       /* read from `items` */
+  _Atomic uint64_t restored_records;   /* changelog records applied on start or assignment */
+  /* gauges */
+  _Atomic uint64_t partitions;   /* events partitions held */
+  _Atomic uint64_t lag;          /* events not yet applied in them */
+  _Atomic uint64_t refresh_owed; /* users waiting for a list */
+  _Atomic uint64_t users_cached;
+  _Atomic uint64_t overlay_users; /* changed since the last commit */
+  _Atomic uint64_t items_known;
+  _Atomic uint64_t items_listed;
+  _Atomic uint64_t model_bytes;
+  _Atomic uint64_t store_bytes;
+  _Atomic uint64_t last_commit_ms; /* wall clock, since the epoch */
+  _Atomic uint64_t ready;          /* 1: item tables loaded, partitions restored, records flow */
+  _Atomic uint64_t alive_ms;       /* wall clock of the last turn of the loop */
+  /* histograms */
+  freshet_histogram event_to_list; /* record timestamp to hand-over of its list to the producer */
+  freshet_histogram batch;         /* one turn of the list clock that had records */
+  freshet_histogram rank;          /* ranking, a user's share */
+  freshet_histogram commit;        /* settle, transaction and store */
+} freshet_worker_metrics;
+
+/* Shorthands for the only ways in which these are written. */
+static inline void freshet_count(_Atomic uint64_t* counter, uint64_t n) {
+  atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+}
+static inline void freshet_gauge(_Atomic uint64_t* gauge, uint64_t value) {
+  atomic_store_explicit(gauge, value, memory_order_relaxed);
+}
+static inline uint64_t freshet_metric(const _Atomic uint64_t* metric) {
+  return atomic_load_explicit((_Atomic uint64_t*)metric, memory_order_relaxed);
+}
+
+#endif

@@ -1,0 +1,119 @@
+#include <stdlib.h>
+
+#include "worker/restore.h"
+#include "worker/worker_internal.h"
+
+held_partition* freshet_worker_find_held(freshet_worker* worker, freshet_topic topic, int32_t partition) {
+  for (size_t i = 0; i < worker->held_count; i++) {
+    held_partition* held = &worker->held[i];
+    if (held->partition == partition && held->topic == topic) return held;
+  }
+  return NULL;
+}
+
+uint64_t freshet_worker_lag(freshet_worker* worker) {
+  uint64_t lag = 0;
+  for (size_t i = 0; i < worker->held_count; i++) {
+    const held_partition* held = &worker->held[i];
+    if (held->topic != FRESHET_TOPIC_EVENTS) continue;
+    int64_t end = worker->parts.source->vtable->end(worker->parts.source, held->topic, held->partition);
+    int64_t next = held->next < 0 ? 0 : held->next;
+    if (end > next) lag += (uint64_t)(end - next);
+  }
+  return lag;
+}
+
+typedef struct load_context {
+  freshet_worker* worker;
+  held_partition* held;
+  freshet_status status;
+  freshet_error* error;
+} load_context;
+
+static bool load_row(void* context, freshet_slice key, freshet_slice value) {
+  load_context* load = context;
+  if (key.size > 0 && key.data[0] == '\0') {
+    load->status = freshet_dedup_load(load->held->dedup, key, value, load->error);
+    return load->status == FRESHET_OK;
+  }
+  freshet_user_state state;
+  load->status = freshet_decode_user_state(load->worker->parts.codec, value, &state, load->error);
+  if (load->status != FRESHET_OK || state.listed_offset >= state.newest_offset)
+    return load->status == FRESHET_OK;
+  freshet_user_row* row;
+  load->status = freshet_users_get(load->worker->users, load->held->partition, key, &row, load->error);
+  if (load->status == FRESHET_OK) freshet_worker_owe(load->worker, row);
+  return load->status == FRESHET_OK;
+}
+
+freshet_status freshet_worker_load_partition(freshet_worker* worker, held_partition* held,
+                                             freshet_error* error) {
+  freshet_store* store = worker->parts.store;
+  load_context load = {worker, held, FRESHET_OK, error};
+  freshet_dedup_destroy(held->dedup);
+  held->dedup = freshet_dedup_create(worker->config.dedup_events, worker->config.dedup_window_ms);
+  freshet_status status = store->vtable->scan(store, FRESHET_FAMILY_USERS, held->partition,
+                                              (freshet_slice){NULL, 0}, load_row, &load, error);
+  freshet_users_trim(worker->users);
+  return status != FRESHET_OK ? status : load.status;
+}
+
+static held_partition* hold(freshet_worker* worker, const freshet_partition* partition) {
+  worker->held = realloc(worker->held, (worker->held_count + 1) * sizeof *worker->held);
+  FRESHET_ASSERT(worker->held != NULL);
+  held_partition* held = &worker->held[worker->held_count++];
+  *held = (held_partition){.topic = partition->topic,
+                           .partition = partition->partition,
+                           .next = partition->offset,
+                           .committed = partition->offset};
+  return held;
+}
+
+freshet_status freshet_worker_assigned(void* context, const freshet_partition* partitions, size_t count,
+                                       freshet_error* error) {
+  freshet_worker* worker = context;
+  int32_t* events = calloc(count + 1, sizeof *events);
+  FRESHET_ASSERT(events != NULL);
+  size_t events_count = 0;
+  for (size_t i = 0; i < count; i++) {
+    if (partitions[i].topic == FRESHET_TOPIC_EVENTS) events[events_count++] = partitions[i].partition;
+  }
+  freshet_status status = freshet_restore_users(&worker->parts, events, events_count, error);
+  for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
+    held_partition* held = hold(worker, &partitions[i]);
+    if (held->topic == FRESHET_TOPIC_EVENTS) status = freshet_worker_load_partition(worker, held, error);
+    freshet_log_fact(worker->parts.logger, FRESHET_INFO, "partition.assigned",
+                     "topic=%d partition=%d offset=%lld", (int)held->topic, held->partition,
+                     (long long)held->next);
+  }
+  free(events);
+  freshet_gauge(&worker->parts.metrics->partitions, worker->held_count);
+  if (status == FRESHET_OK) freshet_gauge(&worker->parts.metrics->ready, 1);
+  return status;
+}
+
+static void release(freshet_worker* worker, const freshet_partition* partition) {
+  held_partition* held = freshet_worker_find_held(worker, partition->topic, partition->partition);
+  if (held == NULL) return;
+  if (held->topic == FRESHET_TOPIC_EVENTS) {
+    freshet_users_drop(worker->users, held->partition);
+    freshet_worker_forget_owed(worker, held->partition);
+  }
+  freshet_dedup_destroy(held->dedup);
+  *held = worker->held[--worker->held_count];
+}
+
+freshet_status freshet_worker_revoked(void* context, const freshet_partition* partitions, size_t count,
+                                      bool lost, freshet_error* error) {
+  freshet_worker* worker = context;
+  freshet_status status = FRESHET_OK;
+  freshet_gauge(&worker->parts.metrics->ready, 0);
+  freshet_log_fact(worker->parts.logger, FRESHET_INFO, "partitions.revoked", "count=%zu lost=%s", count,
+                   lost ? "true" : "false");
+  if (!lost) status = freshet_worker_commit(worker, error);
+  for (size_t i = 0; i < count; i++) release(worker, &partitions[i]);
+  freshet_gauge(&worker->parts.metrics->partitions, worker->held_count);
+  /* What was learned from them since the last commit is not ours to keep. */
+  if (status == FRESHET_OK && lost) status = freshet_worker_roll_back(worker, error);
+  return status;
+}

@@ -1,0 +1,330 @@
+#include <stdlib.h>
+
+#include "worker/worker_internal.h"
+
+enum { GROUP_ROWS = 256 }; /* rows ranked between two rounds of publishing */
+
+typedef struct reasons {
+  size_t count;
+  freshet_part parts[FRESHET_PARTS_MAX];
+} reasons;
+
+struct freshet_refresh {
+  freshet_pool* pool;
+  rank_thread* threads;   /* [pool threads] */
+  freshet_ranker* ranker; /* of this round */
+  const freshet_model* model;
+  uint32_t k;
+  bool explain;
+
+  owed_refresh* head; /* who waits, longest first */
+  owed_refresh* tail;
+  size_t owed;
+
+  freshet_user_row** due; /* rows of this call */
+  size_t due_count, due_capacity;
+
+  freshet_user_row** rows; /* the group being ranked: a part of due */
+  size_t row_count;
+  freshet_ranked* ranked; /* [GROUP_ROWS][k] */
+  size_t* counts;         /* [GROUP_ROWS] */
+  reasons* reasons;       /* [GROUP_ROWS][k], NULL unless explain */
+  freshet_error* errors;  /* [pool threads] */
+
+  freshet_recommendation* list; /* [k] scratch for encoding */
+  freshet_reason* list_reasons; /* [k][FRESHET_PARTS_MAX] */
+  freshet_buffer bytes;
+};
+
+static freshet_status create_threads(freshet_refresh* refresh, freshet_error* error) {
+  unsigned threads = freshet_pool_threads(refresh->pool);
+  refresh->threads = calloc(threads, sizeof *refresh->threads);
+  refresh->errors = calloc(threads, sizeof *refresh->errors);
+  FRESHET_ASSERT(refresh->threads != NULL && refresh->errors != NULL);
+  for (unsigned t = 0; t < threads; t++) {
+    refresh->threads[t].scratch = freshet_rank_scratch_create(refresh->ranker);
+    for (int i = 0; i < RANK_GROUP; i++) {
+      refresh->threads[t].queries_scratch[i] = freshet_model_scratch_create(refresh->model);
+      if (refresh->threads[t].queries_scratch[i] == NULL || refresh->threads[t].scratch == NULL) {
+        return freshet_error_set(error, FRESHET_NO_MEMORY, FRESHET_STOP, "no memory for ranking threads");
+      }
+    }
+  }
+  return FRESHET_OK;
+}
+
+freshet_refresh* freshet_refresh_create(freshet_worker* worker, freshet_error* error) {
+  freshet_refresh* refresh = calloc(1, sizeof *refresh);
+  FRESHET_ASSERT(refresh != NULL);
+  uint32_t k = refresh->k = worker->config.list_size;
+  refresh->explain = worker->config.explain;
+  refresh->model = freshet_items_model(worker->items);
+  refresh->ranked = calloc((size_t)GROUP_ROWS * k, sizeof *refresh->ranked);
+  refresh->counts = calloc(GROUP_ROWS, sizeof *refresh->counts);
+  refresh->list = calloc(k, sizeof *refresh->list);
+  FRESHET_ASSERT(refresh->ranked != NULL && refresh->counts != NULL && refresh->list != NULL);
+  if (refresh->explain) {
+    refresh->reasons = calloc((size_t)GROUP_ROWS * k, sizeof *refresh->reasons);
+    refresh->list_reasons = calloc((size_t)k * FRESHET_PARTS_MAX, sizeof *refresh->list_reasons);
+    FRESHET_ASSERT(refresh->reasons != NULL && refresh->list_reasons != NULL);
+  }
+  refresh->pool = freshet_pool_create(worker->config.ranking_threads);
+  if (refresh->pool == NULL) {
+    freshet_error_set(error, FRESHET_NO_MEMORY, FRESHET_STOP, "cannot start %u ranking threads",
+                      worker->config.ranking_threads);
+    freshet_refresh_destroy(refresh);
+    return NULL;
+  }
+  if (freshet_items_ranker(worker->items, &refresh->ranker, error) != FRESHET_OK ||
+      create_threads(refresh, error) != FRESHET_OK) {
+    freshet_refresh_destroy(refresh);
+    return NULL;
+  }
+  return refresh;
+}
+
+static owed_refresh* pop(freshet_refresh* refresh) {
+  owed_refresh* owed = refresh->head;
+  refresh->head = owed->next;
+  if (refresh->head == NULL) refresh->tail = NULL;
+  refresh->owed--;
+  return owed;
+}
+
+void freshet_refresh_destroy(freshet_refresh* refresh) {
+  if (refresh == NULL) return;
+  while (refresh->head != NULL) free(pop(refresh));
+  for (unsigned t = 0; refresh->threads != NULL && t < freshet_pool_threads(refresh->pool); t++) {
+    freshet_rank_scratch_destroy(refresh->threads[t].scratch);
+    for (int i = 0; i < RANK_GROUP; i++)
+      freshet_model_scratch_destroy(refresh->threads[t].queries_scratch[i]);
+  }
+  freshet_pool_destroy(refresh->pool);
+  free(refresh->threads);
+  free(refresh->errors);
+  free(refresh->due);
+  free(refresh->ranked);
+  free(refresh->counts);
+  free(refresh->reasons);
+  free(refresh->list);
+  free(refresh->list_reasons);
+  freshet_buffer_free(&refresh->bytes);
+  free(refresh);
+}
+
+/* ---- who is due ---- */
+
+void freshet_worker_owe(freshet_worker* worker, freshet_user_row* row) {
+  freshet_refresh* refresh = worker->refresh;
+  if (row->queued) return;
+  owed_refresh* owed = malloc(sizeof *owed + row->id_size);
+  FRESHET_ASSERT(owed != NULL);
+  *owed =
+      (owed_refresh){.since_ms = row->refresh_since_ms, .partition = row->partition, .id_size = row->id_size};
+  memcpy(owed->id, row->id, row->id_size);
+  row->queued = true;
+  *(refresh->tail == NULL ? &refresh->head : &refresh->tail->next) = owed;
+  refresh->tail = owed;
+  refresh->owed++;
+}
+
+void freshet_worker_forget_owed(freshet_worker* worker, int32_t partition) {
+  freshet_refresh* refresh = worker->refresh;
+  owed_refresh* kept = NULL;
+  owed_refresh** end = &kept;
+  size_t count = 0;
+  refresh->tail = NULL;
+  for (owed_refresh *owed = refresh->head, *next; owed != NULL; owed = next) {
+    next = owed->next;
+    if (partition == -1 || owed->partition == partition) {
+      free(owed);
+      continue;
+    }
+    owed->next = NULL;
+    *end = owed;
+    end = &owed->next;
+    refresh->tail = owed;
+    count++;
+  }
+  refresh->head = kept;
+  refresh->owed = count;
+}
+
+static void add_due(freshet_refresh* refresh, freshet_user_row* row) {
+  if (refresh->due_count == refresh->due_capacity) {
+    refresh->due_capacity = refresh->due_capacity == 0 ? GROUP_ROWS : refresh->due_capacity * 2;
+    refresh->due = realloc(refresh->due, refresh->due_capacity * sizeof *refresh->due);
+    FRESHET_ASSERT(refresh->due != NULL);
+  }
+  refresh->due[refresh->due_count++] = row;
+}
+
+/* While lagging, waiting users are served from half of the allowed delay on, a few each turn, so that the
+ * work is spread and learning goes on; near the whole delay all are served, whatever it costs. */
+static bool is_due(const freshet_worker* worker, const owed_refresh* owed, int64_t now_ms, bool lagging,
+                   size_t taken) {
+  int64_t waited_ms = now_ms - owed->since_ms;
+  if (waited_ms >= worker->config.max_delay_ms * 9 / 10) return true;
+  if (taken >= worker->config.ranking_batch) return false;
+  return !lagging || waited_ms >= worker->config.max_delay_ms / 2;
+}
+
+static freshet_status collect_due(freshet_worker* worker, bool lagging, freshet_error* error) {
+  freshet_refresh* refresh = worker->refresh;
+  int64_t now_ms = worker->parts.clock->now_ms(worker->parts.clock);
+  refresh->due_count = 0;
+  for (size_t i = 0; i < worker->touched_count; i++) {
+    freshet_user_row* row = worker->touched[i];
+    if (!row->exists) continue; /* erased after its event */
+    if (lagging) {
+      freshet_worker_owe(worker, row);
+    } else {
+      add_due(refresh, row);
+    }
+  }
+  for (size_t taken = 0; refresh->head != NULL && is_due(worker, refresh->head, now_ms, lagging, taken);
+       taken++) {
+    owed_refresh* owed = pop(refresh);
+    freshet_user_row* row;
+    freshet_status status = freshet_users_get(worker->users, owed->partition,
+                                              (freshet_slice){owed->id, owed->id_size}, &row, error);
+    free(owed);
+    if (status != FRESHET_OK) return status;
+    row->queued = false;
+    bool is_touched_and_due = row->touched && !lagging;
+    if (row->exists && row->listed_offset < row->newest_offset && !is_touched_and_due) add_due(refresh, row);
+  }
+  return FRESHET_OK;
+}
+
+/* ---- ranking ---- */
+
+/* Ranks rows i*RANK_GROUP .. of the group; runs on a pool thread. The list is made as of the user's newest
+ * event, not as of now: the same when live, and right when history is replayed. */
+static void rank_rows(void* context, size_t i, unsigned thread) {
+  freshet_refresh* refresh = context;
+  rank_thread* own = &refresh->threads[thread];
+  size_t first = i * RANK_GROUP;
+  size_t count = refresh->row_count - first < RANK_GROUP ? refresh->row_count - first : RANK_GROUP;
+  freshet_rank_query queries[RANK_GROUP] = {0};
+  for (size_t j = 0; j < count; j++) {
+    const freshet_user_row* row = refresh->rows[first + j];
+    freshet_model_query(refresh->model, row->user, row->newest_occurred_at_ms, own->queries_scratch[j],
+                        &queries[j]);
+    queries[j].k = refresh->k;
+  }
+  freshet_ranked* ranked = refresh->ranked + first * refresh->k;
+  freshet_status status = freshet_rank(refresh->ranker, queries, count, ranked, refresh->k,
+                                       refresh->counts + first, own->scratch, &refresh->errors[thread]);
+  if (status != FRESHET_OK || !refresh->explain) return;
+  for (size_t j = 0; j < count; j++) {
+    const freshet_user_row* row = refresh->rows[first + j];
+    for (size_t r = 0; r < refresh->counts[first + j]; r++) {
+      reasons* why = &refresh->reasons[(first + j) * refresh->k + r];
+      why->count =
+          freshet_model_explain(refresh->model, row->user, row->newest_occurred_at_ms,
+                                ranked[j * refresh->k + r].item, own->queries_scratch[j], why->parts);
+    }
+  }
+}
+
+/* ---- publishing ---- */
+
+freshet_status freshet_worker_output(freshet_worker* worker, const freshet_output* output,
+                                     freshet_error* error) {
+  freshet_sink* sink = worker->parts.sink;
+  if (worker->config.delivery == FRESHET_DELIVERY_FAST) return sink->vtable->publish(sink, output, error);
+  if (!worker->in_transaction) {
+    freshet_status status = sink->vtable->begin(sink, error);
+    if (status != FRESHET_OK) return status;
+    worker->in_transaction = true;
+  }
+  return sink->vtable->write(sink, output, error);
+}
+
+/* The reasons of entry r of the list in row i of the group, as views into the model. */
+static void fill_reasons(const freshet_refresh* refresh, size_t i, size_t r, freshet_recommendation* entry) {
+  const reasons* why = &refresh->reasons[i * refresh->k + r];
+  freshet_reason* out = refresh->list_reasons + r * FRESHET_PARTS_MAX;
+  for (size_t p = 0; p < why->count; p++) {
+    out[p] = (freshet_reason){.kind = why->parts[p].kind, .score = why->parts[p].score};
+    if (why->parts[p].item != FRESHET_NO_ITEM) {
+      out[p].item_id = freshet_model_item_id(refresh->model, why->parts[p].item);
+    }
+  }
+  entry->reasons = out;
+  entry->reason_count = why->count;
+}
+
+static freshet_status publish_row(freshet_worker* worker, size_t i, int64_t now_ms, freshet_error* error) {
+  freshet_refresh* refresh = worker->refresh;
+  freshet_user_row* row = refresh->rows[i];
+  for (size_t r = 0; r < refresh->counts[i]; r++) {
+    const freshet_ranked* ranked = &refresh->ranked[i * refresh->k + r];
+    refresh->list[r] = (freshet_recommendation){
+        .item_id = freshet_model_item_id(refresh->model, ranked->item), .score = ranked->score};
+    if (refresh->explain) fill_reasons(refresh, i, r, &refresh->list[r]);
+  }
+  freshet_list list = {.user_id = freshet_user_row_id(row),
+                       .version_partition = row->partition,
+                       .version_offset = row->newest_offset,
+                       .event_occurred_at_ms = row->newest_occurred_at_ms,
+                       .generated_at_ms = now_ms,
+                       .items = refresh->list,
+                       .item_count = refresh->counts[i]};
+  refresh->bytes.size = 0;
+  freshet_status status = freshet_encode_list(worker->parts.codec, &list, &refresh->bytes, error);
+  if (status != FRESHET_OK) return status;
+  freshet_output output = {.topic = FRESHET_TOPIC_RECOMMENDATIONS,
+                           .partition = -1,
+                           .key = freshet_user_row_id(row),
+                           .has_value = true,
+                           .value = freshet_buffer_slice(&refresh->bytes)};
+  status = freshet_worker_output(worker, &output, error);
+  if (status != FRESHET_OK) return status;
+  row->listed_offset = row->newest_offset;
+  row->refresh_since_ms = 0;
+  freshet_users_change(worker->users, row);
+  freshet_count(&worker->parts.metrics->lists_published, 1);
+  if (row->record_time_ms > 0) {
+    freshet_histogram_observe(&worker->parts.metrics->event_to_list, (now_ms - row->record_time_ms) * 1000);
+  }
+  return FRESHET_OK;
+}
+
+static freshet_status serve_group(freshet_worker* worker, freshet_user_row** rows, size_t count,
+                                  freshet_error* error) {
+  freshet_refresh* refresh = worker->refresh;
+  freshet_clock* clock = worker->parts.clock;
+  refresh->rows = rows;
+  refresh->row_count = count;
+  int64_t start_us = clock->monotonic_us(clock);
+  freshet_pool_run(refresh->pool, rank_rows, refresh, (count + RANK_GROUP - 1) / RANK_GROUP);
+  for (unsigned t = 0; t < freshet_pool_threads(refresh->pool); t++) {
+    const freshet_error* failed = &refresh->errors[t];
+    if (failed->status != FRESHET_OK) {
+      return freshet_error_set(error, failed->status, FRESHET_STOP, "ranking: %s", failed->message);
+    }
+  }
+  freshet_histogram_observe(&worker->parts.metrics->rank,
+                            (clock->monotonic_us(clock) - start_us) / (int64_t)count);
+  int64_t now_ms = clock->now_ms(clock);
+  freshet_status status = FRESHET_OK;
+  for (size_t i = 0; status == FRESHET_OK && i < count; i++) status = publish_row(worker, i, now_ms, error);
+  return status;
+}
+
+freshet_status freshet_worker_refresh(freshet_worker* worker, bool lagging, freshet_error* error) {
+  freshet_refresh* refresh = worker->refresh;
+  freshet_status status = collect_due(worker, lagging, error);
+  for (size_t i = 0; i < worker->touched_count; i++) worker->touched[i]->touched = false;
+  worker->touched_count = 0;
+  freshet_gauge(&worker->parts.metrics->refresh_owed, refresh->owed);
+  if (status != FRESHET_OK || refresh->due_count == 0) return status;
+  status = freshet_items_ranker(worker->items, &refresh->ranker, error);
+  for (size_t i = 0; status == FRESHET_OK && i < refresh->due_count; i += GROUP_ROWS) {
+    size_t count = refresh->due_count - i < GROUP_ROWS ? refresh->due_count - i : GROUP_ROWS;
+    status = serve_group(worker, refresh->due + i, count, error);
+  }
+  return status;
+}

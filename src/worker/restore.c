@@ -1,0 +1,120 @@
+#include "worker/restore.h"
+
+#include <stdlib.h>
+
+enum {
+  POLL_RECORDS = 2048,
+  POLL_WAIT_MS = 100,
+  STALL_MS = 90000,      /* longer than any transaction may stay open */
+  WRITE_BYTES = 4 << 20, /* store batch */
+};
+
+/* A compacted topic keeps its tombstones for delete.retention.ms, 24 h by default. A store that was away for
+ * longer may have missed some, and would bring erased users back: it starts again from nothing. */
+static const int64_t longest_absence_ms = 20LL * 3600 * 1000;
+
+typedef struct target {
+  int32_t partition;
+  int64_t end;
+} target;
+
+static freshet_status open_partition(const freshet_worker_parts* parts, int32_t partition, int64_t* end,
+                                     freshet_error* error) {
+  freshet_store* store = parts->store;
+  freshet_log* log = parts->changelog;
+  int64_t first, position, stored_ms;
+  int64_t now_ms = parts->clock->now_ms(parts->clock);
+  freshet_status status = log->vtable->range(log, FRESHET_TOPIC_USERS, partition, &first, end, error);
+  if (status != FRESHET_OK) return status;
+  bool usable = store->vtable->position(store, FRESHET_TOPIC_USERS, partition, &position, &stored_ms, NULL) ==
+                    FRESHET_OK &&
+                position <= *end && now_ms - stored_ms < longest_absence_ms;
+  if (!usable) {
+    store->vtable->clear(store, FRESHET_FAMILY_USERS, partition);
+    position = FRESHET_OFFSET_BEGINNING;
+  }
+  freshet_log_fact(parts->logger, FRESHET_INFO, "partition.restoring", "partition=%d from=%lld to=%lld",
+                   partition, (long long)(usable ? position : first), (long long)*end);
+  return log->vtable->open(log, FRESHET_TOPIC_USERS, partition, position, error);
+}
+
+static void apply(const freshet_worker_parts* parts, const freshet_record* record) {
+  freshet_store* store = parts->store;
+  if (record->has_value) {
+    store->vtable->put(store, FRESHET_FAMILY_USERS, record->partition, record->key, record->value);
+  } else {
+    store->vtable->remove(store, FRESHET_FAMILY_USERS, record->partition, record->key);
+  }
+}
+
+static freshet_status write_positions(const freshet_worker_parts* parts, const target* targets, size_t count,
+                                      freshet_error* error) {
+  freshet_store* store = parts->store;
+  for (size_t i = 0; i < count; i++) {
+    int64_t position =
+        parts->changelog->vtable->position(parts->changelog, FRESHET_TOPIC_USERS, targets[i].partition);
+    if (position < 0) continue; /* nothing read yet */
+    store->vtable->set_position(store, FRESHET_TOPIC_USERS, targets[i].partition, position,
+                                parts->clock->now_ms(parts->clock));
+  }
+  return store->vtable->write(store, error);
+}
+
+static bool all_reached(const freshet_worker_parts* parts, const target* targets, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    int64_t position =
+        parts->changelog->vtable->position(parts->changelog, FRESHET_TOPIC_USERS, targets[i].partition);
+    if (position < targets[i].end) return false;
+  }
+  return true;
+}
+
+static freshet_status read_all(const freshet_worker_parts* parts, const target* targets, size_t count,
+                               freshet_record* records, freshet_error* error) {
+  freshet_log* log = parts->changelog;
+  freshet_clock* clock = parts->clock;
+  int64_t heard_us = clock->monotonic_us(clock);
+  size_t bytes = 0;
+  while (!all_reached(parts, targets, count)) {
+    size_t polled = 0, applied = 0;
+    freshet_status status = log->vtable->poll(log, POLL_WAIT_MS, records, POLL_RECORDS, &polled, error);
+    for (size_t i = 0; status == FRESHET_OK && i < polled; i++) {
+      apply(parts, &records[i]);
+      bytes += records[i].key.size + records[i].value.size + 32;
+      applied++;
+    }
+    freshet_count(&parts->metrics->restored_records, applied);
+    if (status == FRESHET_OK && bytes >= WRITE_BYTES) {
+      bytes = 0;
+      status = write_positions(parts, targets, count, error);
+    }
+    if (status != FRESHET_OK) return status;
+    if (applied > 0) heard_us = clock->monotonic_us(clock);
+    if (clock->monotonic_us(clock) - heard_us > (int64_t)STALL_MS * 1000) {
+      return freshet_error_set(error, FRESHET_TIMEOUT, FRESHET_STOP,
+                               "restore: the changelog gave nothing for %d s", STALL_MS / 1000);
+    }
+  }
+  return write_positions(parts, targets, count, error);
+}
+
+freshet_status freshet_restore_users(const freshet_worker_parts* parts, const int32_t* partitions,
+                                     size_t count, freshet_error* error) {
+  if (count == 0) return FRESHET_OK;
+  target* targets = calloc(count, sizeof *targets);
+  freshet_record* records = calloc(POLL_RECORDS, sizeof *records);
+  FRESHET_ASSERT(targets != NULL && records != NULL);
+  freshet_status status = FRESHET_OK;
+  for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
+    targets[i].partition = partitions[i];
+    status = open_partition(parts, partitions[i], &targets[i].end, error);
+  }
+  if (status == FRESHET_OK) status = read_all(parts, targets, count, records, error);
+  for (size_t i = 0; i < count; i++) {
+    freshet_log* log = parts->changelog;
+    log->vtable->shut(log, FRESHET_TOPIC_USERS, partitions[i], status == FRESHET_OK ? error : NULL);
+  }
+  free(records);
+  free(targets);
+  return status;
+}

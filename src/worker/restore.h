@@ -1,0 +1,16 @@
+/*
+ * restore.h: brings the stored users of newly assigned partitions up to the end of their changelog. There is
+ * one path: a new machine starts at offset 0, one that crashed after a commit at the offset stored, one that
+ * was away for long at 0 again.
+ */
+#ifndef FRESHET_WORKER_RESTORE_H
+#define FRESHET_WORKER_RESTORE_H
+
+#include "worker/worker.h"
+
+/* Reads <app>.users of the given partitions into the store. Waits for transactions that are still open there.
+ * Errors: those of the log and the store; FRESHET_TIMEOUT when the log has gone silent before its end. */
+freshet_status freshet_restore_users(const freshet_worker_parts* parts, const int32_t* partitions,
+                                     size_t count, freshet_error* error);
+
+#endif

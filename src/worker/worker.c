@@ -1,0 +1,125 @@
+#include "worker/worker.h"
+
+#include <stdlib.h>
+
+#include "worker/worker_internal.h"
+
+freshet_status freshet_worker_load(freshet_worker* worker, freshet_error* error) {
+  freshet_status status = freshet_items_create(&worker->config, &worker->parts, &worker->items, error);
+  if (status != FRESHET_OK) return status;
+  worker->users = freshet_users_create(freshet_items_model(worker->items), worker->parts.store,
+                                       worker->parts.codec, worker->config.cached_users);
+  worker->refresh = freshet_refresh_create(worker, error);
+  return worker->refresh == NULL ? FRESHET_NO_MEMORY : FRESHET_OK;
+}
+
+void freshet_worker_unload(freshet_worker* worker) {
+  worker->touched_count = 0;
+  freshet_refresh_destroy(worker->refresh);
+  freshet_users_destroy(worker->users);
+  freshet_items_destroy(worker->items);
+  worker->refresh = NULL;
+  worker->users = NULL;
+  worker->items = NULL;
+}
+
+freshet_status freshet_worker_create(const freshet_worker_config* config, const freshet_worker_parts* parts,
+                                     freshet_worker** out, freshet_error* error) {
+  freshet_worker* worker = calloc(1, sizeof *worker);
+  FRESHET_ASSERT(worker != NULL);
+  worker->config = *config;
+  worker->parts = *parts;
+  freshet_status status = freshet_worker_load(worker, error);
+  if (status != FRESHET_OK) {
+    freshet_worker_destroy(worker);
+    return status;
+  }
+  *out = worker;
+  return FRESHET_OK;
+}
+
+freshet_source_handler freshet_worker_handler(freshet_worker* worker) {
+  return (freshet_source_handler){freshet_worker_assigned, freshet_worker_revoked, worker};
+}
+
+static void show_gauges(freshet_worker* worker, uint64_t lag) {
+  freshet_worker_metrics* metrics = worker->parts.metrics;
+  freshet_user_row* const* rows;
+  freshet_gauge(&metrics->alive_ms, (uint64_t)worker->parts.clock->now_ms(worker->parts.clock));
+  freshet_gauge(&metrics->lag, lag);
+  freshet_gauge(&metrics->users_cached, freshet_users_count(worker->users));
+  freshet_gauge(&metrics->overlay_users, freshet_users_changed(worker->users, &rows));
+  freshet_gauge(&metrics->items_known, freshet_model_item_count(freshet_items_model(worker->items)));
+  freshet_gauge(&metrics->items_listed, freshet_items_listed(worker->items));
+}
+
+/* Figures that cost something to find out: once a second. */
+static void show_memory(freshet_worker* worker) {
+  int64_t now_us = worker->parts.clock->monotonic_us(worker->parts.clock);
+  if (now_us < worker->next_memory_us) return;
+  worker->next_memory_us = now_us + 1000000;
+  freshet_gauge(&worker->parts.metrics->model_bytes,
+                freshet_model_memory(freshet_items_model(worker->items)));
+  freshet_gauge(&worker->parts.metrics->store_bytes,
+                worker->parts.store->vtable->memory(worker->parts.store));
+}
+
+/* The list clock must not sleep through the state clock. */
+static int wait_ms(const freshet_worker* worker, int timeout_ms) {
+  int64_t left_us = worker->next_commit_us - worker->parts.clock->monotonic_us(worker->parts.clock);
+  int64_t left_ms = left_us <= 0 ? 0 : left_us / 1000 + 1;
+  return left_ms < timeout_ms ? (int)left_ms : timeout_ms;
+}
+
+freshet_status freshet_worker_step(freshet_worker* worker, int timeout_ms, freshet_error* error) {
+  freshet_source* source = worker->parts.source;
+  freshet_clock* clock = worker->parts.clock;
+  size_t count = 0;
+  int patience_ms =
+      freshet_metric(&worker->parts.metrics->refresh_owed) > 0 ? 0 : wait_ms(worker, timeout_ms);
+  freshet_status status =
+      source->vtable->poll(source, patience_ms, worker->records, BATCH_RECORDS, &count, error);
+  int64_t start_us = clock->monotonic_us(clock);
+  /* Items first: an item announced before an event is known when the event is learned. */
+  if (status == FRESHET_OK) status = freshet_items_poll(worker->items, error);
+  for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
+    status = freshet_worker_apply(worker, &worker->records[i], error);
+  }
+  uint64_t lag = freshet_worker_lag(worker);
+  bool lagging = count == BATCH_RECORDS || lag > BATCH_RECORDS;
+  if (status == FRESHET_OK) status = freshet_worker_refresh(worker, lagging, error);
+  if (count > 0) {
+    freshet_histogram_observe(&worker->parts.metrics->batch, clock->monotonic_us(clock) - start_us);
+  }
+  worker->parts.sink->vtable->poll(worker->parts.sink);
+  if (status == FRESHET_OK && freshet_worker_commit_due(worker)) {
+    status = freshet_worker_commit(worker, error);
+  }
+  show_memory(worker);
+  show_gauges(worker, lag);
+  return status;
+}
+
+freshet_status freshet_worker_stop(freshet_worker* worker, freshet_error* error) {
+  worker->stopping = true;
+  freshet_status status = freshet_worker_commit(worker, error);
+  if (status == FRESHET_OK) status = worker->parts.source->vtable->close(worker->parts.source, error);
+  return status;
+}
+
+void freshet_worker_destroy(freshet_worker* worker) {
+  if (worker == NULL) return;
+  freshet_worker_unload(worker);
+  for (size_t i = 0; i < worker->held_count; i++) freshet_dedup_destroy(worker->held[i].dedup);
+  free(worker->held);
+  free(worker->touched);
+  free(worker->dead_letters);
+  freshet_buffer_free(&worker->dead_letter_bytes);
+  free(worker->changes);
+  freshet_buffer_free(&worker->change_bytes);
+  free(worker);
+}
+
+uint64_t freshet_worker_model_hash(const freshet_worker* worker) {
+  return freshet_model_hash(freshet_items_model(worker->items));
+}

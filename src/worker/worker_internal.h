@@ -1,0 +1,129 @@
+/*
+ * worker_internal.h: the state that the files of the worker share. worker.c turns the clocks, batch.c applies
+ * events, refresh.c ranks and publishes, commit.c is the state clock, partitions.c what is held.
+ */
+#ifndef FRESHET_WORKER_INTERNAL_H
+#define FRESHET_WORKER_INTERNAL_H
+
+#include "worker/dedup.h"
+#include "worker/items.h"
+#include "worker/pool.h"
+#include "worker/users.h"
+#include "worker/worker.h"
+
+enum {
+  BATCH_RECORDS = 1024,
+  RANK_GROUP = 16, /* users that one thread ranks in one call */
+};
+
+/* A partition of an input topic that this process holds. */
+typedef struct held_partition {
+  freshet_topic topic;
+  int32_t partition;
+  int64_t next;         /* offset of the next record to apply */
+  int64_t committed;    /* `next` as of the last commit */
+  freshet_dedup* dedup; /* events only */
+} held_partition;
+
+/* A user who waits for a list while the worker lags. Holds the id, not the row: rows may leave memory. */
+typedef struct owed_refresh {
+  struct owed_refresh* next;
+  int64_t since_ms;
+  int32_t partition;
+  uint32_t id_size;
+  char id[];
+} owed_refresh;
+
+/* A record for the dead letters, kept until the transaction. All bytes live in worker.dead_letter_bytes. */
+typedef struct dead_letter {
+  freshet_topic topic;
+  int32_t partition;
+  int64_t offset;
+  bool has_key, has_value;
+  size_t key_at, key_size, value_at, value_size, reason_at, reason_size;
+  const char* stage;
+} dead_letter;
+
+/* A row of the changelog, on its way through the transaction into the store. */
+typedef struct user_change {
+  int32_t partition;
+  bool has_value; /* false: a tombstone */
+  size_t key_at, key_size, value_at, value_size;
+} user_change;
+
+/* Scratch of one ranking thread. */
+typedef struct rank_thread {
+  freshet_model_scratch* queries_scratch[RANK_GROUP];
+  freshet_rank_scratch* scratch;
+} rank_thread;
+
+typedef struct freshet_refresh freshet_refresh;
+
+struct freshet_worker {
+  freshet_worker_config config;
+  freshet_worker_parts parts;
+  freshet_items* items;
+  freshet_users* users;
+  freshet_refresh* refresh;
+
+  held_partition* held; /* [held_count] */
+  size_t held_count;
+
+  freshet_record records[BATCH_RECORDS];
+  freshet_user_row** touched; /* rows with an event in this batch */
+  size_t touched_count, touched_capacity;
+
+  dead_letter* dead_letters;
+  size_t dead_letter_count, dead_letter_capacity;
+  freshet_buffer dead_letter_bytes;
+
+  bool stopping;       /* the next commit is the last: item rows go to the store with it */
+  bool in_transaction; /* begun: at the commit, or by the first list with delivery = committed */
+  int64_t next_commit_us;
+  int64_t next_memory_us;
+  unsigned aborts_in_a_row;
+  user_change* changes; /* scratch of a commit: [change_count], bytes in change_bytes */
+  size_t change_count, change_capacity;
+  freshet_buffer change_bytes;
+};
+
+/* ---- partitions.c ---- */
+held_partition* freshet_worker_find_held(freshet_worker* worker, freshet_topic topic, int32_t partition);
+freshet_status freshet_worker_assigned(void* context, const freshet_partition* partitions, size_t count,
+                                       freshet_error* error);
+freshet_status freshet_worker_revoked(void* context, const freshet_partition* partitions, size_t count,
+                                      bool lost, freshet_error* error);
+/* Dedup window and owed refreshes from the store: on assignment and after an abort. */
+freshet_status freshet_worker_load_partition(freshet_worker* worker, held_partition* held,
+                                             freshet_error* error);
+uint64_t freshet_worker_lag(freshet_worker* worker);
+
+/* ---- batch.c ---- */
+freshet_status freshet_worker_apply(freshet_worker* worker, const freshet_record* record,
+                                    freshet_error* error);
+void freshet_worker_touch(freshet_worker* worker, freshet_user_row* row);
+
+/* ---- refresh.c ---- */
+freshet_refresh* freshet_refresh_create(freshet_worker* worker, freshet_error* error);
+void freshet_refresh_destroy(freshet_refresh* refresh);
+/* After a batch: publishes the lists that are due. lagging: touched users join the queue, and only who waited
+ * long is served. */
+freshet_status freshet_worker_refresh(freshet_worker* worker, bool lagging, freshet_error* error);
+void freshet_worker_owe(freshet_worker* worker, freshet_user_row* row);
+void freshet_worker_forget_owed(freshet_worker* worker, int32_t partition); /* -1: all */
+/* Lists and their tombstones, by the configured way out. */
+freshet_status freshet_worker_output(freshet_worker* worker, const freshet_output* output,
+                                     freshet_error* error);
+
+/* ---- commit.c ---- */
+freshet_status freshet_worker_commit(freshet_worker* worker, freshet_error* error);
+bool freshet_worker_commit_due(freshet_worker* worker);
+/* After an abort: back to the committed state, by the same path as a restart. */
+freshet_status freshet_worker_roll_back(freshet_worker* worker, freshet_error* error);
+
+/* ---- worker.c ---- */
+/* Everything that is derived from store and log: item tables, cache of users, refresh queue. */
+freshet_status freshet_worker_load(freshet_worker* worker, freshet_error* error);
+void freshet_worker_unload(freshet_worker* worker);
+
+#endif
