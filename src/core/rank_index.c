@@ -1,0 +1,354 @@
+#include "core/rank_index.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum {
+  CODE_LEVELS = 127,
+  BANDS_PER_OCTAVE_LOG2 = 3,
+  FLOAT_FRACTION_BITS = 23,
+  LOWEST_OCTAVE = 127 - 16, /* biased exponent of the shortest band: 2^-16 */
+  HUGE_PAGE = 2 << 20,
+  MIN_CAPACITY = 1024,
+};
+
+/* Adding and subtracting this rounds a float below 2^22 to an integer, without a call of libm. */
+static const float ROUNDER = 0x1.8p23f;
+
+/* Sums of up to 4,096 squares in double are off by less than the factor 1 + 2^-39, so this covers them. */
+static const double NORM_SLACK = 1 + 0x1p-30;
+
+float freshet_rank_round_up(double value) {
+  if (value >= FLT_MAX) return FLT_MAX;
+  if (value <= -FLT_MAX) return -FLT_MAX;
+  float rounded = (float)value;
+  return (double)rounded < value ? nextafterf(rounded, INFINITY) : rounded;
+}
+
+float freshet_rank_round_down(double value) {
+  return -freshet_rank_round_up(-value);
+}
+
+float freshet_rank_norm(const float* values, size_t dim) {
+  double sum = 0;
+  for (size_t i = 0; i < dim; i++) sum += (double)values[i] * (double)values[i];
+  return freshet_rank_round_up(sqrt(sum) * NORM_SLACK);
+}
+
+uint32_t freshet_rank_band(float norm) {
+  /* The exponent and the top bits of the fraction of a float, read as an integer, grow with its value. */
+  uint32_t bits;
+  memcpy(&bits, &norm, sizeof bits);
+  uint32_t key = bits >> (FLOAT_FRACTION_BITS - BANDS_PER_OCTAVE_LOG2);
+  const uint32_t lowest = LOWEST_OCTAVE << BANDS_PER_OCTAVE_LOG2;
+  uint32_t rank = key < lowest ? 0 : key - lowest;
+  return rank >= FRESHET_RANK_BANDS ? 0 : FRESHET_RANK_BANDS - 1 - rank;
+}
+
+float freshet_rank_encode(const float* values, size_t dim, int levels, int8_t* codes, float* scale) {
+  float largest = 0;
+  for (size_t i = 0; i < dim; i++) {
+    float magnitude = fabsf(values[i]);
+    largest = magnitude > largest ? magnitude : largest;
+  }
+  *scale = largest / (float)levels;
+  float inverse = *scale > 0 ? 1 / *scale : 0;
+  if (isinf(inverse)) inverse = *scale = 0; /* so small that all codes may be 0 */
+  double squares = 0;
+  for (size_t i = 0; i < dim; i++) {
+    float code = values[i] * inverse + ROUNDER - ROUNDER;
+    float limit = (float)levels;
+    code = code > limit ? limit : code < -limit ? -limit : code;
+    codes[i] = (int8_t)code;
+    double error = (double)values[i] - (double)code * (double)*scale;
+    squares += error * error;
+  }
+  for (size_t i = dim; i % 4 != 0; i++) codes[i] = 0;
+  return freshet_rank_round_up(sqrt(squares) * NORM_SLACK);
+}
+
+/* ---- memory ---- */
+
+/* Whole huge pages where it pays: a scan walks through all of it, and small pages cost it a third. */
+static void* grow_array(void* old, size_t old_size, size_t new_size) {
+  size_t alignment = new_size >= HUGE_PAGE ? HUGE_PAGE : 64;
+  size_t size = (new_size + alignment - 1) / alignment * alignment;
+  void* array = aligned_alloc(alignment, size);
+  if (array == NULL) return NULL;
+  if (alignment == HUGE_PAGE) madvise(array, size, MADV_HUGEPAGE); /* advice: may fail without harm */
+  if (old_size > 0) memcpy(array, old, old_size);
+  return array;
+}
+
+struct column {
+  void** array;
+  size_t panel_size; /* bytes for one panel */
+};
+
+enum { COLUMNS = 8 };
+
+/* Every array that has one entry for each row or panel. */
+static void list_columns(freshet_rank_index* index, struct column columns[COLUMNS]) {
+  columns[0] = (struct column){(void**)&index->rows, FRESHET_PANEL * index->stride * sizeof(float)};
+  columns[1] = (struct column){(void**)&index->codes, FRESHET_PANEL * index->groups * 4};
+  columns[2] = (struct column){(void**)&index->scales, FRESHET_PANEL * sizeof(float)};
+  columns[3] = (struct column){(void**)&index->biases, FRESHET_PANEL * sizeof(float)};
+  columns[4] = (struct column){(void**)&index->norms, FRESHET_PANEL * sizeof(float)};
+  columns[5] = (struct column){(void**)&index->errors, FRESHET_PANEL * sizeof(float)};
+  columns[6] = (struct column){(void**)&index->slots, FRESHET_PANEL * sizeof(uint32_t)};
+  columns[7] = (struct column){(void**)&index->bounds, sizeof(freshet_rank_bounds)};
+}
+
+static void clear_row(freshet_rank_index* index, uint32_t row);
+
+static freshet_status no_memory(freshet_error* error) {
+  return freshet_error_set(error, FRESHET_NO_MEMORY, FRESHET_STOP, "no memory for the ranker's rows");
+}
+
+static freshet_status reserve_rows(freshet_rank_index* index, uint32_t capacity, freshet_error* error) {
+  struct column columns[COLUMNS];
+  void* grown[COLUMNS] = {0};
+  list_columns(index, columns);
+  size_t used = freshet_rank_index_panels(index);
+  for (size_t c = 0; c < COLUMNS; c++) {
+    size_t size = columns[c].panel_size;
+    if (size == 0) continue;
+    grown[c] = grow_array(*columns[c].array, used * size, capacity / FRESHET_PANEL * size);
+    if (grown[c] == NULL) {
+      while (c-- > 0) free(grown[c]);
+      return no_memory(error);
+    }
+  }
+  for (size_t c = 0; c < COLUMNS; c++) {
+    free(*columns[c].array);
+    *columns[c].array = grown[c];
+  }
+  index->capacity = capacity;
+  return FRESHET_OK;
+}
+
+static freshet_status reserve_slots(freshet_rank_index* index, uint32_t capacity, freshet_error* error) {
+  uint32_t* grown = realloc(index->row_of, capacity * sizeof *grown);
+  if (grown == NULL) return no_memory(error);
+  memset(grown + index->slots_capacity, 0xff, (capacity - index->slots_capacity) * sizeof *grown);
+  index->row_of = grown;
+  index->slots_capacity = capacity;
+  return FRESHET_OK;
+}
+
+/* The next capacity that holds `needed`, or 0 when there is none. */
+static uint32_t next_capacity(uint32_t capacity, uint32_t needed) {
+  uint64_t next = capacity < MIN_CAPACITY ? MIN_CAPACITY : capacity;
+  while (next < needed) next = next * 3 / 2;
+  next = (next + FRESHET_PANEL - 1) / FRESHET_PANEL * FRESHET_PANEL;
+  return next < FRESHET_RANK_NO_ROW ? (uint32_t)next : 0;
+}
+
+freshet_status freshet_rank_index_create(freshet_rank_index* index, uint32_t dim, uint32_t capacity,
+                                         int with_codes, freshet_error* error) {
+  *index = (freshet_rank_index){.dim = dim};
+  index->stride = (dim + FRESHET_RANK_LANES - 1) / FRESHET_RANK_LANES * FRESHET_RANK_LANES;
+  index->groups = with_codes ? (dim + 3) / 4 : 0;
+  uint32_t rows = next_capacity(0, capacity);
+  freshet_status status = rows == 0 ? no_memory(error) : reserve_rows(index, rows, error);
+  if (status == FRESHET_OK) status = reserve_slots(index, rows, error);
+  if (status != FRESHET_OK) freshet_rank_index_free(index);
+  return status;
+}
+
+void freshet_rank_index_free(freshet_rank_index* index) {
+  struct column columns[COLUMNS];
+  list_columns(index, columns);
+  for (size_t c = 0; c < COLUMNS; c++) free(*columns[c].array);
+  free(index->row_of);
+  *index = (freshet_rank_index){0};
+}
+
+size_t freshet_rank_index_memory(const freshet_rank_index* index) {
+  struct column columns[COLUMNS];
+  size_t size = (size_t)index->slots_capacity * sizeof *index->row_of;
+  freshet_rank_index copy = *index;
+  list_columns(&copy, columns);
+  for (size_t c = 0; c < COLUMNS; c++) size += columns[c].panel_size * (index->capacity / FRESHET_PANEL);
+  return size;
+}
+
+freshet_rank_panels freshet_rank_index_view(const freshet_rank_index* index) {
+  return (freshet_rank_panels){.stride = index->stride,
+                               .groups = index->groups,
+                               .rows = index->rows,
+                               .codes = index->codes,
+                               .scales = index->scales,
+                               .biases = index->biases,
+                               .bounds = index->bounds};
+}
+
+/* ---- one row ---- */
+
+static void refresh_bounds(freshet_rank_index* index, uint32_t row) {
+  size_t panel = row / FRESHET_PANEL;
+  size_t first = panel * FRESHET_PANEL;
+  freshet_rank_bounds bounds = {.bias = -INFINITY};
+  float magnitude = 0;
+  for (size_t i = first; i < first + FRESHET_PANEL; i++) {
+    float bias = index->biases[i];
+    float size = bias == -INFINITY ? 0 : fabsf(bias);
+    bounds.norm = index->norms[i] > bounds.norm ? index->norms[i] : bounds.norm;
+    bounds.error = index->errors[i] > bounds.error ? index->errors[i] : bounds.error;
+    bounds.bias = bias > bounds.bias ? bias : bounds.bias;
+    magnitude = size > magnitude ? size : magnitude;
+  }
+  bounds.slack = 0x1p-20f * magnitude + 0x1p-120f; /* 16 u = 2^-20 */
+  index->bounds[panel] = bounds;
+}
+
+/* The codes of one row: a group of 4 bytes every 128. */
+static uint8_t* row_codes(freshet_rank_index* index, uint32_t row) {
+  return index->codes + (row / FRESHET_PANEL * index->groups * FRESHET_PANEL + row % FRESHET_PANEL) * 4;
+}
+
+static void write_codes(freshet_rank_index* index, uint32_t row, const float* values) {
+  int8_t codes[4096];
+  index->errors[row] = freshet_rank_encode(values, index->dim, CODE_LEVELS, codes, &index->scales[row]);
+  uint8_t* target = row_codes(index, row);
+  for (size_t g = 0; g < index->groups; g++) {
+    for (size_t i = 0; i < 4; i++)
+      target[g * FRESHET_PANEL * 4 + i] = (uint8_t)(codes[g * 4 + i] + FRESHET_RANK_CODE_ZERO);
+  }
+}
+
+static void write_row(freshet_rank_index* index, uint32_t row, uint32_t slot, const float* values, float bias,
+                      float norm) {
+  float* target = index->rows + (size_t)row * index->stride;
+  memcpy(target, values, index->dim * sizeof *values);
+  memset(target + index->dim, 0, (index->stride - index->dim) * sizeof *values);
+  index->scales[row] = index->errors[row] = 0;
+  if (index->groups > 0) write_codes(index, row, values);
+  index->biases[row] = bias;
+  index->norms[row] = norm;
+  index->slots[row] = slot;
+  index->row_of[slot] = row;
+  refresh_bounds(index, row);
+}
+
+static void move_row(freshet_rank_index* index, uint32_t to, uint32_t from) {
+  memcpy(index->rows + to * index->stride, index->rows + from * index->stride, index->stride * sizeof(float));
+  if (index->groups > 0) {
+    uint8_t* target = row_codes(index, to);
+    const uint8_t* source = row_codes(index, from);
+    for (size_t g = 0; g < index->groups; g++)
+      memcpy(target + g * FRESHET_PANEL * 4, source + g * FRESHET_PANEL * 4, 4);
+  }
+  index->scales[to] = index->scales[from];
+  index->errors[to] = index->errors[from];
+  index->biases[to] = index->biases[from];
+  index->norms[to] = index->norms[from];
+  index->slots[to] = index->slots[from];
+  index->row_of[index->slots[to]] = to;
+  refresh_bounds(index, to);
+}
+
+static void clear_row(freshet_rank_index* index, uint32_t row) {
+  if (index->groups > 0) {
+    uint8_t* target = row_codes(index, row);
+    for (size_t g = 0; g < index->groups; g++)
+      memset(target + g * FRESHET_PANEL * 4, FRESHET_RANK_CODE_ZERO, 4);
+  }
+  memset(index->rows + row * index->stride, 0, index->stride * sizeof(float));
+  index->scales[row] = index->errors[row] = index->norms[row] = 0;
+  index->biases[row] = -INFINITY;
+  index->slots[row] = FRESHET_RANK_NO_ROW;
+}
+
+/* ---- how rows move ---- */
+
+static uint32_t band_start(const freshet_rank_index* index, uint32_t band) {
+  return band == 0 ? 0 : index->band_end[band - 1];
+}
+
+/* The band that a row lies in. */
+static uint32_t band_of_row(const freshet_rank_index* index, uint32_t row) {
+  return freshet_rank_band(index->norms[row]);
+}
+
+/* Moves a hole at the end of band `from` (counted in it) to the end of the shorter band `to`. */
+static uint32_t sink_hole(freshet_rank_index* index, uint32_t hole, uint32_t from, uint32_t to) {
+  for (uint32_t band = from; band < to; band++) {
+    index->band_end[band]--; /* the hole now starts the next band */
+    uint32_t last = index->band_end[band + 1] - 1;
+    if (last != hole) move_row(index, hole, last);
+    hole = last;
+  }
+  return hole;
+}
+
+/* Moves a hole at the end of band `from` (counted in it) to the end of the longer band `to`. */
+static uint32_t lift_hole(freshet_rank_index* index, uint32_t hole, uint32_t from, uint32_t to) {
+  for (uint32_t band = from; band > to; band--) {
+    uint32_t first = band_start(index, band);
+    if (first != hole) move_row(index, hole, first);
+    index->band_end[band - 1]++; /* the hole now ends the previous band */
+    hole = first;
+  }
+  return hole;
+}
+
+/* Makes a hole of a row, at the end of its band. */
+static uint32_t dig_hole(freshet_rank_index* index, uint32_t row) {
+  uint32_t last = index->band_end[band_of_row(index, row)] - 1;
+  if (last != row) move_row(index, row, last);
+  return last;
+}
+
+freshet_status freshet_rank_index_set(freshet_rank_index* index, uint32_t slot, const float* row, float bias,
+                                      freshet_error* error) {
+  freshet_status status = FRESHET_OK;
+  if (slot >= index->slots_capacity) {
+    uint32_t capacity = next_capacity(index->slots_capacity, slot + 1);
+    if (slot == UINT32_MAX || capacity == 0) return no_memory(error);
+    status = reserve_slots(index, capacity, error);
+    if (status != FRESHET_OK) return status;
+  }
+  const float norm = freshet_rank_norm(row, index->dim);
+  const uint32_t band = freshet_rank_band(norm);
+  const uint32_t shortest = FRESHET_RANK_BANDS - 1;
+  uint32_t place = index->row_of[slot];
+  if (place == FRESHET_RANK_NO_ROW) {
+    if (index->count == index->capacity) {
+      uint32_t capacity = next_capacity(index->capacity, index->capacity + 1);
+      if (capacity == 0) return no_memory(error);
+      status = reserve_rows(index, capacity, error);
+      if (status != FRESHET_OK) return status;
+    }
+    if (index->count % FRESHET_PANEL == 0) {
+      for (uint32_t i = 0; i < FRESHET_PANEL; i++) clear_row(index, index->count + i);
+    }
+    index->count++;
+    index->band_end[shortest]++;
+    place = lift_hole(index, index->count - 1, shortest, band);
+  } else {
+    uint32_t old = band_of_row(index, place);
+    if (old != band) {
+      uint32_t hole = dig_hole(index, place);
+      place = old < band ? sink_hole(index, hole, old, band) : lift_hole(index, hole, old, band);
+    }
+  }
+  write_row(index, place, slot, row, bias, norm);
+  index->largest = fmaxf(index->largest, fmaxf(norm, fabsf(bias)));
+  return FRESHET_OK;
+}
+
+void freshet_rank_index_remove(freshet_rank_index* index, uint32_t slot) {
+  uint32_t row = freshet_rank_index_row(index, slot);
+  if (row == FRESHET_RANK_NO_ROW) return;
+  uint32_t band = band_of_row(index, row);
+  index->row_of[slot] = FRESHET_RANK_NO_ROW;
+  uint32_t hole = sink_hole(index, dig_hole(index, row), band, FRESHET_RANK_BANDS - 1);
+  index->band_end[FRESHET_RANK_BANDS - 1]--;
+  index->count--;
+  clear_row(index, hole);
+  refresh_bounds(index, hole);
+}

@@ -1,0 +1,107 @@
+#include "core/rank_select.h"
+
+#include <math.h>
+
+enum { MIN_MARKS = 16, BISECTIONS = 24 };
+
+/* ---- marks ---- */
+
+size_t freshet_rank_marks_size(size_t count) {
+  size_t size = MIN_MARKS;
+  while (size < 4 * count) size *= 2;
+  return size;
+}
+
+bool freshet_rank_marks_add(freshet_rank_marks* marks, uint32_t row, float bonus) {
+  uint32_t place = freshet_rank_marks_slot(marks, row);
+  if (marks->rows[place] == row) return false;
+  marks->rows[place] = row;
+  marks->bonus[place] = bonus;
+  return true;
+}
+
+/* ---- pruning ---- */
+
+static size_t count_reaching(const float* values, size_t count, float threshold) {
+  int32_t reaching = 0;
+  for (size_t i = 0; i < count; i++) reaching += values[i] >= threshold;
+  return (size_t)reaching;
+}
+
+/* Bisection by value: a pass over a few hundred floats is a few dozen vector instructions, and any threshold
+ * that leaves a little more than k is as good as the k-th value itself. */
+float freshet_rank_reached(const float* values, size_t count, size_t k) {
+  float low = values[0], high = values[0];
+  for (size_t i = 1; i < count; i++) {
+    low = values[i] < low ? values[i] : low;
+    high = values[i] > high ? values[i] : high;
+  }
+  const size_t enough = k + k / 8 + 2;
+  for (int i = 0; i < BISECTIONS && low < high; i++) {
+    float middle = 0.5f * low + 0.5f * high;
+    size_t reaching = count_reaching(values, count, middle);
+    if (reaching < k) {
+      high = middle;
+    } else {
+      low = middle;
+      if (reaching <= enough) break;
+    }
+  }
+  return low;
+}
+
+void freshet_rank_prune(freshet_rank_sieve* sieve, size_t k) {
+  if (sieve->count < k) return;
+  float reached = freshet_rank_reached(sieve->lower, sieve->count, k);
+  /* A kernel computes floor - E in float: lowering the floor by more than its rounding keeps that safe. */
+  reached -= 0x1p-22f * fabsf(reached) + 0x1p-120f;
+  if (reached > sieve->floor) sieve->floor = reached;
+  const float floor = sieve->floor;
+  uint32_t kept = 0;
+  for (uint32_t i = 0; i < sieve->count; i++) {
+    sieve->lower[kept] = sieve->lower[i];
+    sieve->rows[kept] = sieve->rows[i];
+    float upper = sieve->upper[i];
+    sieve->upper[kept] = upper;
+    kept += upper >= floor;
+  }
+  sieve->count = kept;
+}
+
+/* ---- the k best ---- */
+
+static bool better(const freshet_rank_scored* a, const freshet_rank_scored* b,
+                   const freshet_rank_order* order) {
+  if (a->score != b->score) return a->score > b->score;
+  if (order->compare == NULL) return a->slot < b->slot;
+  return order->compare(order->context, a->slot, b->slot) < 0;
+}
+
+/* Puts entry into the heap [count] whose root, free now, is the worst. */
+static void sift(freshet_rank_scored* heap, size_t count, size_t hole, freshet_rank_scored entry,
+                 const freshet_rank_order* order) {
+  for (;;) {
+    size_t child = 2 * hole + 1;
+    if (child >= count) break;
+    if (child + 1 < count && better(&heap[child], &heap[child + 1], order)) child++;
+    if (!better(&entry, &heap[child], order)) break;
+    heap[hole] = heap[child];
+    hole = child;
+  }
+  heap[hole] = entry;
+}
+
+size_t freshet_rank_best(freshet_rank_scored* entries, size_t count, size_t k,
+                         const freshet_rank_order* order) {
+  const size_t size = count < k ? count : k;
+  for (size_t i = size / 2; i-- > 0;) sift(entries, size, i, entries[i], order);
+  for (size_t i = size; i < count; i++) {
+    if (better(&entries[i], &entries[0], order)) sift(entries, size, 0, entries[i], order);
+  }
+  for (size_t left = size; left > 1; left--) {
+    freshet_rank_scored worst = entries[0];
+    sift(entries, left - 1, 0, entries[left - 1], order);
+    entries[left - 1] = worst;
+  }
+  return size;
+}

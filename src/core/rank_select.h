@@ -1,0 +1,66 @@
+/*
+ * rank_select.h: from what a scan has caught to the k best.
+ *
+ * While scanning, a sieve is pruned whenever it is full: the k-th largest lower end among eligible rows is a
+ * score that k rows reach for certain, so a row whose upper end is below it can be in no result. That score
+ * becomes the sieve's floor. Only rows that may be in a result count for it (not excluded, allowed), so
+ * however many of a user's best items are excluded, the floor sinks to where k others are.
+ *
+ * All functions work on the caller's memory. Thread rule: none shared.
+ */
+#ifndef FRESHET_CORE_RANK_SELECT_H
+#define FRESHET_CORE_RANK_SELECT_H
+
+#include <stdbool.h>
+
+#include "core/rank_index.h"
+#include "core/rank_kernel.h"
+
+/* Rows of which something is known beforehand for one query: excluded, or with a bonus. A hash table. */
+typedef struct freshet_rank_marks {
+  uint32_t* rows; /* [mask + 1] FRESHET_RANK_NO_ROW where free */
+  float* bonus;   /* [mask + 1] FRESHET_RANK_EXCLUDED, or what to add to the row's score */
+  uint32_t mask;
+} freshet_rank_marks;
+
+#define FRESHET_RANK_EXCLUDED (-1.0f)
+
+/* Entries for a table of up to `count` rows: a power of two, at least four times as many. */
+size_t freshet_rank_marks_size(size_t count);
+/* Sets an entry unless the row has one; returns whether it was new. */
+bool freshet_rank_marks_add(freshet_rank_marks* marks, uint32_t row, float bonus);
+
+static inline uint32_t freshet_rank_marks_slot(const freshet_rank_marks* marks, uint32_t row) {
+  uint32_t place = (row * 0x9e3779b1u) >> 7 & marks->mask; /* Fibonacci hashing */
+  while (marks->rows[place] != row && marks->rows[place] != FRESHET_RANK_NO_ROW)
+    place = (place + 1) & marks->mask;
+  return place;
+}
+
+static inline bool freshet_rank_marks_has(const freshet_rank_marks* marks, uint32_t row) {
+  return marks->rows[freshet_rank_marks_slot(marks, row)] == row;
+}
+
+/* The largest value found quickly that at least k of values [count] reach; k <= count. */
+float freshet_rank_reached(const float* values, size_t count, size_t k);
+
+/* Raises the floor to what k rows reach, and drops the rows that do not. Nothing happens below k rows. */
+void freshet_rank_prune(freshet_rank_sieve* sieve, size_t k);
+
+/* A row with its exact score. */
+typedef struct freshet_rank_scored {
+  double score;
+  uint32_t slot;
+  uint32_t row;
+} freshet_rank_scored;
+
+typedef struct freshet_rank_order {
+  int (*compare)(const void* context, uint32_t a, uint32_t b); /* of slots with one score; NULL: by number */
+  const void* context;
+} freshet_rank_order;
+
+/* Moves the k best of entries [count] to its front, best first; returns how many there are. */
+size_t freshet_rank_best(freshet_rank_scored* entries, size_t count, size_t k,
+                         const freshet_rank_order* order);
+
+#endif
