@@ -1,0 +1,280 @@
+#include "kafka/client.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "worker/clock.h"
+
+enum { TROUBLE_INTERVAL_MS = 30000, REASON_SIZE = 512 };
+
+/* A NULL name ends a list. A NULL value: taken from freshet_kafka_config, see `value_of`. */
+typedef freshet_kafka_property setting;
+
+static const setting common_defaults[] = {{"client.id", NULL}, {"socket.nagle.disable", "true"}, {0}};
+
+/* The queue of librdkafka 2.0.2 is refilled at worst once a second after it was full, so its length bounds
+ * the rate of a backlog: long enough for the fastest worker, and the bytes bound the memory. A long poll
+ * interval, because restoring a partition happens inside of a poll. */
+static const setting member_defaults[] = {{"queued.min.messages", "400000"},
+                                          {"queued.max.messages.kbytes", "65536"},
+                                          {"fetch.wait.max.ms", "100"},
+                                          {"fetch.error.backoff.ms", "50"},
+                                          {"session.timeout.ms", "15000"},
+                                          {"heartbeat.interval.ms", "1000"},
+                                          {"max.poll.interval.ms", "900000"},
+                                          {"auto.offset.reset", "earliest"},
+                                          {0}};
+static const setting member_fixed[] = {{"group.id", NULL},
+                                       {"group.instance.id", NULL},
+                                       {"partition.assignment.strategy", "range"},
+                                       {"enable.auto.commit", "false"},
+                                       {"enable.auto.offset.store", "false"},
+                                       {"enable.partition.eof", "true"},
+                                       {"isolation.level", "read_committed"},
+                                       {0}};
+
+/* Never subscribes, so it is no member of the group; the id is the one that access rules will allow already.
+ * A position that no longer exists must not silently become another one. */
+static const setting reader_defaults[] = {{"queued.min.messages", "400000"},
+                                          {"queued.max.messages.kbytes", "65536"},
+                                          {"fetch.wait.max.ms", "20"},
+                                          {"fetch.error.backoff.ms", "50"},
+                                          {0}};
+static const setting reader_fixed[] = {{"group.id", NULL},
+                                       {"enable.auto.commit", "false"},
+                                       {"enable.auto.offset.store", "false"},
+                                       {"enable.partition.eof", "true"},
+                                       {"auto.offset.reset", "error"},
+                                       {"isolation.level", "read_committed"},
+                                       {0}};
+
+static const setting observer_defaults[] = {{0}};
+static const setting observer_fixed[] = {{"isolation.level", "read_uncommitted"}, {0}};
+
+static const setting publisher_defaults[] = {{"compression.codec", "lz4"},
+                                             {"linger.ms", "0"},
+                                             {"queue.buffering.max.kbytes", "65536"},
+                                             {"message.max.bytes", "4194304"},
+                                             {0}};
+static const setting publisher_fixed[] = {
+    {"enable.idempotence", "true"}, {"acks", "all"}, {"partitioner", "murmur2_random"}, {0}};
+
+/* retry.backoff.ms: a transaction that follows another at once is told to try again
+ * (CONCURRENT_TRANSACTIONS). */
+static const setting transactor_defaults[] = {{"compression.codec", "lz4"},
+                                              {"linger.ms", "0"},
+                                              {"retry.backoff.ms", "1"},
+                                              {"transaction.timeout.ms", "60000"},
+                                              {"queue.buffering.max.kbytes", "65536"},
+                                              {"message.max.bytes", "4194304"},
+                                              {0}};
+static const setting transactor_fixed[] = {{"transactional.id", NULL},
+                                           {"enable.idempotence", "true"},
+                                           {"acks", "all"},
+                                           {"partitioner", "murmur2_random"},
+                                           {0}};
+
+static const struct {
+  const char* name;
+  rd_kafka_type_t type;
+  const setting* defaults;
+  const setting* fixed;
+} roles[] = {
+    [FRESHET_KAFKA_MEMBER] = {"source", RD_KAFKA_CONSUMER, member_defaults, member_fixed},
+    [FRESHET_KAFKA_READER] = {"log", RD_KAFKA_CONSUMER, reader_defaults, reader_fixed},
+    [FRESHET_KAFKA_OBSERVER] = {"observer", RD_KAFKA_CONSUMER, observer_defaults, observer_fixed},
+    [FRESHET_KAFKA_PUBLISHER] = {"publisher", RD_KAFKA_PRODUCER, publisher_defaults, publisher_fixed},
+    [FRESHET_KAFKA_TRANSACTOR] = {"transactor", RD_KAFKA_PRODUCER, transactor_defaults, transactor_fixed},
+};
+enum { ROLES = sizeof roles / sizeof roles[0] };
+
+int64_t freshet_kafka_now_ms(void) {
+  freshet_clock* clock = freshet_clock_system();
+  return clock->monotonic_us(clock) / 1000;
+}
+
+static const char* value_of(const freshet_kafka_config* config, const setting* s) {
+  if (s->value != NULL) return s->value;
+  if (strcmp(s->name, "client.id") == 0) return config->client_id != NULL ? config->client_id : "freshet";
+  if (strcmp(s->name, "group.id") == 0) return config->app_id;
+  if (strcmp(s->name, "group.instance.id") == 0) return config->instance_id;
+  FRESHET_ASSERT(strcmp(s->name, "transactional.id") == 0);
+  return config->transactional_id;
+}
+
+static freshet_status set(rd_kafka_conf_t* conf, const char* name, const char* value, freshet_error* error) {
+  char reason[REASON_SIZE];
+  if (rd_kafka_conf_set(conf, name, value, reason, sizeof reason) == RD_KAFKA_CONF_OK) return FRESHET_OK;
+  return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "[kafka] %s = %s: %s", name, value, reason);
+}
+
+static freshet_status set_all(rd_kafka_conf_t* conf, const freshet_kafka_config* config, const setting* list,
+                              freshet_error* error) {
+  for (const setting* s = list; s->name != NULL; s++) {
+    const char* value = value_of(config, s);
+    freshet_status status = value == NULL ? FRESHET_OK : set(conf, s->name, value, error);
+    if (status != FRESHET_OK) return status;
+  }
+  return FRESHET_OK;
+}
+
+static bool fixed_for_some_role(const char* name) {
+  for (int role = 0; role < ROLES; role++) {
+    for (const setting* s = roles[role].fixed; s->name != NULL; s++) {
+      if (strcmp(s->name, name) == 0) return true;
+    }
+  }
+  return false;
+}
+
+static freshet_status set_properties(rd_kafka_conf_t* conf, const freshet_kafka_config* config,
+                                     freshet_error* error) {
+  for (size_t i = 0; i < config->property_count; i++) {
+    const freshet_kafka_property* p = &config->properties[i];
+    if (fixed_for_some_role(p->name)) {
+      return freshet_error_set(
+          error, FRESHET_INVALID, FRESHET_STOP,
+          "[kafka] %s cannot be set: exactly-once state rests on the value that Freshet gives it", p->name);
+    }
+    freshet_status status = set(conf, p->name, p->value, error);
+    if (status != FRESHET_OK) return status;
+  }
+  return FRESHET_OK;
+}
+
+/* Syslog levels to ours. Warnings that a producer setting means nothing to a consumer are noise: each [kafka]
+ * property goes to every client. */
+static void on_log(const rd_kafka_t* handle, int level, const char* facility, const char* text) {
+  const freshet_kafka_client* client = rd_kafka_opaque(handle);
+  freshet_log_level ours = level <= 3 ? FRESHET_ERROR : level == 4 ? FRESHET_WARN : FRESHET_INFO;
+  if (level >= 6 || strcmp(facility, "CONFWARN") == 0) ours = FRESHET_DEBUG;
+  freshet_log_fact(client->config->logger, ours, "kafka.client", "client=%s facility=%s message=\"%s\"",
+                   client->role_name, facility, text);
+}
+
+static void on_error(rd_kafka_t* handle, int code, const char* reason, void* opaque) {
+  (void)handle;
+  freshet_kafka_client_trouble(opaque, code, reason);
+}
+
+void freshet_kafka_client_trouble(freshet_kafka_client* client, rd_kafka_resp_err_t code,
+                                  const char* reason) {
+  int64_t now = freshet_kafka_now_ms();
+  int64_t last = atomic_load(&client->trouble_logged_ms);
+  if (last != 0 && now - last < TROUBLE_INTERVAL_MS) return;
+  if (!atomic_compare_exchange_strong(&client->trouble_logged_ms, &last, now)) return;
+  freshet_log_fact(client->config->logger, FRESHET_WARN, "kafka.trouble", "client=%s error=%s message=\"%s\"",
+                   client->role_name, rd_kafka_err2name(code), reason);
+}
+
+static freshet_status open_topics(freshet_kafka_client* client, freshet_error* error) {
+  for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
+    const char* name = client->config->topics[topic];
+    if (name == NULL) continue;
+    client->topics[topic] = rd_kafka_topic_new(client->handle, name, NULL);
+    if (client->topics[topic] == NULL) {
+      return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "topic name '%s': %s", name,
+                               rd_kafka_err2str(rd_kafka_last_error()));
+    }
+  }
+  return FRESHET_OK;
+}
+
+freshet_status freshet_kafka_client_open(freshet_kafka_client* client, const freshet_kafka_config* config,
+                                         freshet_kafka_role role, freshet_kafka_callbacks callbacks,
+                                         void* owner, freshet_error* error) {
+  client->config = config;
+  client->role_name = roles[role].name;
+  client->owner = owner;
+  rd_kafka_conf_t* conf = rd_kafka_conf_new();
+  freshet_status status = set_all(conf, config, common_defaults, error);
+  if (status == FRESHET_OK) status = set_all(conf, config, roles[role].defaults, error);
+  if (status == FRESHET_OK) status = set_properties(conf, config, error);
+  if (status == FRESHET_OK) status = set_all(conf, config, roles[role].fixed, error);
+  if (status != FRESHET_OK) goto failed;
+  rd_kafka_conf_set_opaque(conf, client);
+  rd_kafka_conf_set_log_cb(conf, on_log);
+  rd_kafka_conf_set_error_cb(conf, on_error);
+  if (callbacks.rebalance != NULL) rd_kafka_conf_set_rebalance_cb(conf, callbacks.rebalance);
+  if (callbacks.delivered != NULL) rd_kafka_conf_set_dr_msg_cb(conf, callbacks.delivered);
+
+  char reason[REASON_SIZE];
+  client->handle = rd_kafka_new(roles[role].type, conf, reason, sizeof reason);
+  if (client->handle == NULL) {
+    status =
+        freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "[kafka] %s: %s", client->role_name, reason);
+    goto failed;
+  }
+  conf = NULL; /* the handle's now */
+  status = open_topics(client, error);
+failed:
+  if (conf != NULL) rd_kafka_conf_destroy(conf);
+  return status;
+}
+
+void freshet_kafka_client_close(freshet_kafka_client* client, int flags) {
+  if (client->handle == NULL) return;
+  for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
+    if (client->topics[topic] != NULL) rd_kafka_topic_destroy(client->topics[topic]);
+  }
+  rd_kafka_destroy_flags(client->handle, flags);
+  client->handle = NULL;
+}
+
+freshet_topic freshet_kafka_client_topic(const freshet_kafka_client* client, const rd_kafka_topic_t* handle) {
+  int topic = 0;
+  while (topic < FRESHET_TOPICS && client->topics[topic] != handle) topic++;
+  return topic;
+}
+
+freshet_topic freshet_kafka_config_topic(const freshet_kafka_config* config, const char* name) {
+  int topic = 0;
+  while (topic < FRESHET_TOPICS &&
+         (config->topics[topic] == NULL || strcmp(config->topics[topic], name) != 0))
+    topic++;
+  return topic;
+}
+
+bool freshet_kafka_code_fenced(rd_kafka_resp_err_t code) {
+  return code == RD_KAFKA_RESP_ERR__FENCED || code == RD_KAFKA_RESP_ERR_PRODUCER_FENCED ||
+         code == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH || code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID;
+}
+
+freshet_status freshet_kafka_client_fatal(const freshet_kafka_client* client, freshet_error* error) {
+  const freshet_kafka_config* config = client->config;
+  char reason[REASON_SIZE] = "";
+  rd_kafka_resp_err_t code = rd_kafka_fatal_error(client->handle, reason, sizeof reason);
+  if (code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID) {
+    return freshet_error_set(error, FRESHET_FENCED, FRESHET_STOP,
+                             "another process has joined group %s as instance %s and took this one's place",
+                             config->app_id, config->instance_id);
+  }
+  if (freshet_kafka_code_fenced(code)) {
+    return freshet_error_set(
+        error, FRESHET_FENCED, FRESHET_STOP,
+        "another process has started with transactional id %s and took this one's place, or a "
+        "transaction outlived transaction.timeout.ms (%s)",
+        config->transactional_id, reason);
+  }
+  return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "Kafka %s cannot go on: %s: %s",
+                           client->role_name, rd_kafka_err2name(code), reason);
+}
+
+bool freshet_kafka_wait_ended(const freshet_kafka_config* config, int64_t since_ms) {
+  if (config->stopping != NULL) return config->stopping(config->stopping_context);
+  return freshet_kafka_now_ms() - since_ms > FRESHET_KAFKA_PATIENCE_MS;
+}
+
+bool freshet_kafka_last_try_over(const freshet_kafka_config* config, int last_try_ms,
+                                 int64_t* stopping_since_ms) {
+  if (config->stopping == NULL || !config->stopping(config->stopping_context)) return false;
+  int64_t now = freshet_kafka_now_ms();
+  if (*stopping_since_ms == 0) *stopping_since_ms = now;
+  return now - *stopping_since_ms > last_try_ms;
+}
+
+void freshet_kafka_sleep_ms(int ms) {
+  struct timespec left = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
+  nanosleep(&left, NULL);
+}

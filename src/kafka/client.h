@@ -1,0 +1,64 @@
+/*
+ * client.h: what every librdkafka handle of this module shares: configuration in three layers, logging, topic
+ * handles, translation of errors. Private to src/kafka.
+ */
+#ifndef FRESHET_KAFKA_CLIENT_H
+#define FRESHET_KAFKA_CLIENT_H
+
+#include <librdkafka/rdkafka.h>
+#include <stdatomic.h>
+
+#include "kafka/kafka.h"
+
+typedef enum freshet_kafka_role {
+  FRESHET_KAFKA_MEMBER = 0, /* consumer in the group */
+  FRESHET_KAFKA_READER,     /* consumer of chosen partitions */
+  FRESHET_KAFKA_OBSERVER,   /* consumer that only asks questions, read_uncommitted */
+  FRESHET_KAFKA_PUBLISHER,  /* idempotent producer */
+  FRESHET_KAFKA_TRANSACTOR, /* transactional producer */
+} freshet_kafka_role;
+
+/* Must not move once created: librdkafka keeps its address. */
+typedef struct freshet_kafka_client {
+  rd_kafka_t* handle;
+  rd_kafka_topic_t* topics[FRESHET_TOPICS]; /* NULL where the config has no name */
+  const freshet_kafka_config* config;
+  const char* role_name;
+  void* owner;                       /* for the callbacks below */
+  _Atomic int64_t trouble_logged_ms; /* monotonic */
+} freshet_kafka_client;
+
+typedef struct freshet_kafka_callbacks {
+  void (*rebalance)(rd_kafka_t* handle, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t* partitions,
+                    void* client);
+  void (*delivered)(rd_kafka_t* handle, const rd_kafka_message_t* message, void* client);
+} freshet_kafka_callbacks;
+
+/* Creates the handle; the config's properties override the role's defaults and may not name what the role
+ * fixes. Zero *client before. */
+freshet_status freshet_kafka_client_open(freshet_kafka_client* client, const freshet_kafka_config* config,
+                                         freshet_kafka_role role, freshet_kafka_callbacks callbacks,
+                                         void* owner, freshet_error* error);
+/* flags: of rd_kafka_destroy_flags. A client that was never opened is fine. */
+void freshet_kafka_client_close(freshet_kafka_client* client, int flags);
+
+/* Which of the topics a librdkafka topic handle is; FRESHET_TOPICS when none. */
+freshet_topic freshet_kafka_client_topic(const freshet_kafka_client* client, const rd_kafka_topic_t* handle);
+/* Same, by name. */
+freshet_topic freshet_kafka_config_topic(const freshet_kafka_config* config, const char* name);
+
+/* Logs trouble that passes by itself, at most once per 30 s. */
+void freshet_kafka_client_trouble(freshet_kafka_client* client, rd_kafka_resp_err_t code, const char* reason);
+/* The handle's fatal error as ours: FRESHET_FENCED when another instance took over. */
+freshet_status freshet_kafka_client_fatal(const freshet_kafka_client* client, freshet_error* error);
+bool freshet_kafka_code_fenced(rd_kafka_resp_err_t code);
+/* True when waiting for the cluster should end: asked to stop, or (nobody to ask) patience is over. */
+bool freshet_kafka_wait_ended(const freshet_kafka_config* config, int64_t since_ms);
+/* For work that must be finished even when asked to stop, but not for ever: true once last_try_ms have passed
+ * since the config first said stop. *stopping_since_ms starts as 0. */
+bool freshet_kafka_last_try_over(const freshet_kafka_config* config, int last_try_ms,
+                                 int64_t* stopping_since_ms);
+int64_t freshet_kafka_now_ms(void); /* monotonic */
+void freshet_kafka_sleep_ms(int ms);
+
+#endif

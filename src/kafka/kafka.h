@@ -1,0 +1,86 @@
+/*
+ * kafka.h: the worker's source, log and sink on a Kafka cluster, by librdkafka.
+ *
+ * Ownership: a freshet_kafka_config and everything it points to is borrowed and must outlive what is made
+ * from it. Whoever creates a handle destroys it through its vtable; destroy the sink before the source it was
+ * made with. Thread rule: each handle belongs to one thread (a sink and its source to the same one); the
+ * logger is called from librdkafka's threads too.
+ *
+ * Errors have verdict FRESHET_STOP unless said otherwise: transport trouble never comes out of here, it is
+ * retried and logged.
+ */
+#ifndef FRESHET_KAFKA_KAFKA_H
+#define FRESHET_KAFKA_KAFKA_H
+
+#include "worker/logger.h"
+#include "worker/sink.h"
+#include "worker/source.h"
+
+/* A setting of librdkafka (CONFIGURATION.md of librdkafka lists them), handed through unchanged. */
+typedef struct freshet_kafka_property {
+  const char* name;
+  const char* value;
+} freshet_kafka_property;
+
+typedef struct freshet_kafka_config {
+  /* bootstrap.servers at least. They override our tuning; the few on which correctness rests (group.id,
+   * isolation.level, enable.auto.commit, ...) are refused. */
+  const freshet_kafka_property* properties;
+  size_t property_count;
+  const char* topics[FRESHET_TOPICS]; /* names; NULL: not used by this process */
+  const char* app_id;                 /* group.id */
+  const char* instance_id;            /* group.instance.id, static membership; NULL: dynamic */
+  const char* transactional_id;       /* NULL: the sink only publishes */
+  const char* client_id;              /* NULL: "freshet" */
+  const freshet_logger* logger;       /* NULL: silent */
+  /* Asked while waiting for a cluster that does not answer: true ends the wait with FRESHET_UNAVAILABLE.
+   * NULL: the wait ends by itself after FRESHET_KAFKA_PATIENCE_MS. */
+  bool (*stopping)(void* context);
+  void* stopping_context;
+} freshet_kafka_config;
+
+enum { FRESHET_KAFKA_PATIENCE_MS = 10000 };
+
+/* Joins the group of app_id and reads the given topics (copied), co-partitioned ones together. The first poll
+ * joins. Set the handler before the first poll. Errors: FRESHET_INVALID for a property that librdkafka
+ * refuses. poll returns FRESHET_NOT_FOUND when a topic does not exist. */
+freshet_status freshet_kafka_source_create(const freshet_kafka_config* config, const freshet_topic* topics,
+                                           size_t topic_count, freshet_source** source, freshet_error* error);
+void freshet_kafka_source_set_handler(freshet_source* source, freshet_source_handler handler);
+
+freshet_status freshet_kafka_log_create(const freshet_kafka_config* config, freshet_log** log,
+                                        freshet_error* error);
+
+/* source: the one from freshet_kafka_source_create whose offsets go into the transactions; NULL: there are
+ * none. Waits for the cluster, and fences the previous holder of the transactional id (whose open transaction
+ * is aborted). Errors: FRESHET_UNAVAILABLE when the wait was ended. */
+freshet_status freshet_kafka_sink_create(const freshet_kafka_config* config, freshet_source* source,
+                                         freshet_sink** sink, freshet_error* error);
+
+/* What the cluster says about our topics. */
+typedef struct freshet_kafka_topic_info {
+  int32_t partitions;  /* 0: the topic does not exist */
+  int32_t replication; /* replicas of partition 0 */
+  bool compacted;      /* cleanup.policy contains "compact" */
+  bool policy_known;   /* false: the cluster would not tell (permission, embedded broker) */
+} freshet_kafka_topic_info;
+
+/* Creates the topics that are missing, each with its cleanup policy; created[] tells which. `partitions` is
+ * for the co-partitioned ones and the default for others (item deltas always have one). replication -1: the
+ * cluster's default. Errors: FRESHET_INVALID, FRESHET_UNAVAILABLE. */
+freshet_status freshet_kafka_topics_create(const freshet_kafka_config* config, int32_t partitions,
+                                           int32_t replication, bool created[FRESHET_TOPICS],
+                                           freshet_error* error);
+/* Fills info[] for every configured topic. Errors: FRESHET_UNAVAILABLE. */
+freshet_status freshet_kafka_topics_list(const freshet_kafka_config* config,
+                                         freshet_kafka_topic_info info[FRESHET_TOPICS], freshet_error* error);
+/* As list, then checks what the worker rests on. Errors: FRESHET_NOT_FOUND names the topics that are missing
+ * (requests and replies may be), FRESHET_CONFLICT a wrong partition count or a state topic that is not
+ * compacted. */
+freshet_status freshet_kafka_topics_check(const freshet_kafka_config* config,
+                                          freshet_kafka_topic_info info[FRESHET_TOPICS],
+                                          freshet_error* error);
+/* "compact" or "delete": the cleanup policy that create gives to a topic. Static. */
+const char* freshet_kafka_topic_policy(freshet_topic topic);
+
+#endif

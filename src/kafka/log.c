@@ -1,0 +1,145 @@
+#include <stdlib.h>
+
+#include "kafka/reader.h"
+
+enum { ASK_MS = 5000, RETRY_MS = 100 };
+
+typedef struct kafka_log {
+  freshet_log base;
+  freshet_kafka_reader reader;
+  freshet_kafka_client observer; /* sees the high watermark, where the reader sees the last stable offset */
+} kafka_log;
+
+static kafka_log* log_of(freshet_log* self) {
+  return (kafka_log*)self;
+}
+
+/* After a failed question: whether to ask again. FRESHET_OK: yes. */
+static freshet_status ask_again(kafka_log* log, freshet_topic topic, rd_kafka_resp_err_t code,
+                                int64_t since_ms, freshet_error* error) {
+  freshet_kafka_client* client = &log->observer;
+  const char* name = client->config->topics[topic];
+  if (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
+      code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION) {
+    return freshet_error_set(error, FRESHET_NOT_FOUND, FRESHET_STOP,
+                             "topic %s does not exist; `freshet topics create` makes it", name);
+  }
+  if (code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ||
+      freshet_kafka_wait_ended(client->config, since_ms)) {
+    return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "topic %s: %s", name,
+                             rd_kafka_err2str(code));
+  }
+  freshet_kafka_client_trouble(client, code, name);
+  freshet_kafka_sleep_ms(RETRY_MS);
+  return FRESHET_OK;
+}
+
+static freshet_status log_partitions(freshet_log* self, freshet_topic topic, int32_t* count,
+                                     freshet_error* error) {
+  kafka_log* log = log_of(self);
+  int64_t since_ms = freshet_kafka_now_ms();
+  for (;;) {
+    const struct rd_kafka_metadata* metadata = NULL;
+    rd_kafka_resp_err_t code =
+        rd_kafka_metadata(log->observer.handle, 0, log->observer.topics[topic], &metadata, ASK_MS);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+      code = metadata->topic_cnt == 1 ? metadata->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+      *count = code == RD_KAFKA_RESP_ERR_NO_ERROR ? metadata->topics[0].partition_cnt : 0;
+      rd_kafka_metadata_destroy(metadata);
+    }
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
+    freshet_status status = ask_again(log, topic, code, since_ms, error);
+    if (status != FRESHET_OK) return status;
+  }
+}
+
+static freshet_status log_range(freshet_log* self, freshet_topic topic, int32_t partition, int64_t* first,
+                                int64_t* end, freshet_error* error) {
+  kafka_log* log = log_of(self);
+  int64_t since_ms = freshet_kafka_now_ms();
+  for (;;) {
+    rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
+        log->observer.handle, log->observer.config->topics[topic], partition, first, end, ASK_MS);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
+    freshet_status status = ask_again(log, topic, code, since_ms, error);
+    if (status != FRESHET_OK) return status;
+  }
+}
+
+/* add: starts reading the partition at offset, else stops. */
+static freshet_status change(kafka_log* log, bool add, freshet_topic topic, int32_t partition, int64_t offset,
+                             freshet_error* error) {
+  const char* name = log->reader.client.config->topics[topic];
+  rd_kafka_topic_partition_list_t* list = rd_kafka_topic_partition_list_new(1);
+  rd_kafka_topic_partition_list_add(list, name, partition)->offset = offset;
+  rd_kafka_error_t* failure = add ? rd_kafka_incremental_assign(log->reader.client.handle, list)
+                                  : rd_kafka_incremental_unassign(log->reader.client.handle, list);
+  rd_kafka_topic_partition_list_destroy(list);
+  if (failure == NULL) return FRESHET_OK;
+  freshet_status status =
+      freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "%s %s [%d]: %s",
+                        add ? "read" : "stop reading", name, (int)partition, rd_kafka_error_string(failure));
+  rd_kafka_error_destroy(failure);
+  return status;
+}
+
+static freshet_status log_shut(freshet_log* self, freshet_topic topic, int32_t partition,
+                               freshet_error* error) {
+  kafka_log* log = log_of(self);
+  if (freshet_kafka_reader_cursor(&log->reader, topic, partition) == NULL) return FRESHET_OK;
+  freshet_kafka_reader_stop(&log->reader, topic, partition);
+  return change(log, false, topic, partition, RD_KAFKA_OFFSET_INVALID, error);
+}
+
+static freshet_status log_open(freshet_log* self, freshet_topic topic, int32_t partition, int64_t offset,
+                               freshet_error* error) {
+  kafka_log* log = log_of(self);
+  freshet_status status = log_shut(self, topic, partition, error);
+  if (status != FRESHET_OK) return status;
+  bool beginning = offset == FRESHET_OFFSET_BEGINNING;
+  freshet_kafka_reader_start(&log->reader, topic, partition, beginning ? -1 : offset);
+  return change(log, true, topic, partition, beginning ? RD_KAFKA_OFFSET_BEGINNING : offset, error);
+}
+
+static freshet_status log_poll(freshet_log* self, int timeout_ms, freshet_record* out, size_t capacity,
+                               size_t* count, freshet_error* error) {
+  return freshet_kafka_reader_poll(&log_of(self)->reader, timeout_ms, out, capacity, count, error);
+}
+
+static int64_t log_position(freshet_log* self, freshet_topic topic, int32_t partition) {
+  const freshet_kafka_cursor* cursor = freshet_kafka_reader_cursor(&log_of(self)->reader, topic, partition);
+  return cursor == NULL ? -1 : cursor->next;
+}
+
+static void log_destroy(freshet_log* self) {
+  kafka_log* log = log_of(self);
+  freshet_kafka_reader_close(&log->reader, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+  freshet_kafka_client_close(&log->observer, 0);
+  free(log);
+}
+
+static const freshet_log_vtable vtable = {.partitions = log_partitions,
+                                          .range = log_range,
+                                          .open = log_open,
+                                          .shut = log_shut,
+                                          .poll = log_poll,
+                                          .position = log_position,
+                                          .destroy = log_destroy};
+
+freshet_status freshet_kafka_log_create(const freshet_kafka_config* config, freshet_log** out,
+                                        freshet_error* error) {
+  kafka_log* log = calloc(1, sizeof *log);
+  FRESHET_ASSERT(log != NULL);
+  log->base.vtable = &vtable;
+  freshet_kafka_callbacks none = {0};
+  freshet_status status =
+      freshet_kafka_reader_open(&log->reader, config, FRESHET_KAFKA_READER, none, log, error);
+  if (status == FRESHET_OK)
+    status = freshet_kafka_client_open(&log->observer, config, FRESHET_KAFKA_OBSERVER, none, log, error);
+  if (status != FRESHET_OK) {
+    log_destroy(&log->base);
+    return status;
+  }
+  *out = &log->base;
+  return FRESHET_OK;
+}

@@ -1,0 +1,161 @@
+#include "kafka/reader.h"
+
+#include <stdlib.h>
+
+/* A wait is cut into slices, because librdkafka does not end one for a callback. */
+enum { SLICE_MS = 10 };
+
+freshet_status freshet_kafka_reader_open(freshet_kafka_reader* reader, const freshet_kafka_config* config,
+                                         freshet_kafka_role role, freshet_kafka_callbacks callbacks,
+                                         void* owner, freshet_error* error) {
+  freshet_status status = freshet_kafka_client_open(&reader->client, config, role, callbacks, owner, error);
+  if (status != FRESHET_OK) return status;
+  rd_kafka_poll_set_consumer(reader->client.handle);
+  reader->queue = rd_kafka_queue_get_consumer(reader->client.handle);
+  return FRESHET_OK;
+}
+
+void freshet_kafka_reader_release(freshet_kafka_reader* reader) {
+  for (size_t i = 0; i < reader->held_count; i++) rd_kafka_message_destroy(reader->held[i]);
+  reader->held_count = 0;
+}
+
+void freshet_kafka_reader_close(freshet_kafka_reader* reader, int flags) {
+  freshet_kafka_reader_release(reader);
+  if (reader->queue != NULL) rd_kafka_queue_destroy(reader->queue);
+  freshet_kafka_client_close(&reader->client, flags);
+  for (int topic = 0; topic < FRESHET_TOPICS; topic++) free(reader->topics[topic].cursors);
+  free(reader->held);
+}
+
+freshet_kafka_cursor* freshet_kafka_reader_cursor(const freshet_kafka_reader* reader, freshet_topic topic,
+                                                  int32_t partition) {
+  if (topic >= FRESHET_TOPICS || partition < 0 || partition >= reader->topics[topic].count) return NULL;
+  freshet_kafka_cursor* cursor = &reader->topics[topic].cursors[partition];
+  return cursor->open ? cursor : NULL;
+}
+
+void freshet_kafka_reader_start(freshet_kafka_reader* reader, freshet_topic topic, int32_t partition,
+                                int64_t offset) {
+  if (partition >= reader->topics[topic].count) {
+    int32_t count = partition + 1;
+    freshet_kafka_cursor* cursors =
+        realloc(reader->topics[topic].cursors, (size_t)count * sizeof *reader->topics[topic].cursors);
+    FRESHET_ASSERT(cursors != NULL);
+    for (int32_t i = reader->topics[topic].count; i < count; i++) cursors[i] = (freshet_kafka_cursor){0};
+    reader->topics[topic].cursors = cursors;
+    reader->topics[topic].count = count;
+  }
+  reader->topics[topic].cursors[partition] =
+      (freshet_kafka_cursor){.open = true, .next = offset, .after = offset};
+}
+
+void freshet_kafka_reader_stop(freshet_kafka_reader* reader, freshet_topic topic, int32_t partition) {
+  freshet_kafka_cursor* cursor = freshet_kafka_reader_cursor(reader, topic, partition);
+  if (cursor != NULL) cursor->open = false;
+}
+
+/* What a consumer error means to us; FRESHET_OK for all that passes by itself. */
+static freshet_status judge(freshet_kafka_reader* reader, const rd_kafka_message_t* message,
+                            freshet_error* error) {
+  const char* reason = rd_kafka_message_errstr(message);
+  switch (message->err) {
+    case RD_KAFKA_RESP_ERR__PARTITION_EOF: {
+      freshet_kafka_cursor* cursor = freshet_kafka_reader_cursor(
+          reader, freshet_kafka_client_topic(&reader->client, message->rkt), message->partition);
+      if (cursor == NULL) return FRESHET_OK;
+      if (message->offset > cursor->next) cursor->next = message->offset;
+      if (cursor->after < 0) cursor->after = message->offset;
+      return FRESHET_OK;
+    }
+    case RD_KAFKA_RESP_ERR__FATAL:
+      return freshet_kafka_client_fatal(&reader->client, error);
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+      return freshet_error_set(error, FRESHET_NOT_FOUND, FRESHET_STOP,
+                               "a topic does not exist (%s); `freshet topics create` makes all of them",
+                               reason);
+    case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+      return freshet_error_set(
+          error, FRESHET_CONFLICT, FRESHET_STOP, "%s [%d]: the offset to read from no longer exists (%s)",
+          message->rkt == NULL ? "?" : rd_kafka_topic_name(message->rkt), (int)message->partition, reason);
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_INCONSISTENT_GROUP_PROTOCOL:
+    case RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT:
+    case RD_KAFKA_RESP_ERR_GROUP_MAX_SIZE_REACHED:
+      return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "Kafka %s: %s", reader->client.role_name,
+                               reason);
+    default:
+      freshet_kafka_client_trouble(&reader->client, message->err, reason);
+      return FRESHET_OK;
+  }
+}
+
+static freshet_record record_of(const rd_kafka_message_t* message, freshet_topic topic) {
+  rd_kafka_timestamp_type_t type;
+  return (freshet_record){.topic = topic,
+                          .partition = message->partition,
+                          .offset = message->offset,
+                          .timestamp_ms = rd_kafka_message_timestamp(message, &type),
+                          .has_key = message->key != NULL,
+                          .key = {message->key, message->key_len},
+                          .has_value = message->payload != NULL,
+                          .value = {message->payload, message->len}};
+}
+
+/* Turns held[from..] into records. What belongs to no open partition, or lies before its next offset, is
+ * dropped. */
+static freshet_status convert(freshet_kafka_reader* reader, size_t from, freshet_record* out, size_t* count,
+                              freshet_error* error) {
+  const rd_kafka_topic_t* handle = NULL; /* neighbours mostly share their topic */
+  freshet_topic topic = FRESHET_TOPICS;
+  for (size_t i = from; i < reader->held_count; i++) {
+    const rd_kafka_message_t* message = reader->held[i];
+    if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+      freshet_status status = judge(reader, message, error);
+      if (status != FRESHET_OK) return status;
+      continue;
+    }
+    if (message->rkt != handle) {
+      handle = message->rkt;
+      topic = freshet_kafka_client_topic(&reader->client, handle);
+    }
+    freshet_kafka_cursor* cursor = freshet_kafka_reader_cursor(reader, topic, message->partition);
+    if (cursor == NULL || message->offset < cursor->next) continue;
+    cursor->next = cursor->after = message->offset + 1;
+    out[(*count)++] = record_of(message, topic);
+  }
+  return FRESHET_OK;
+}
+
+static void take(freshet_kafka_reader* reader, int timeout_ms, size_t most) {
+  ssize_t taken =
+      rd_kafka_consume_batch_queue(reader->queue, timeout_ms, reader->held + reader->held_count, most);
+  if (taken > 0) reader->held_count += (size_t)taken;
+}
+
+freshet_status freshet_kafka_reader_poll(freshet_kafka_reader* reader, int timeout_ms, freshet_record* out,
+                                         size_t capacity, size_t* count, freshet_error* error) {
+  *count = 0;
+  freshet_kafka_reader_release(reader);
+  if (capacity > reader->held_capacity) {
+    free(reader->held);
+    reader->held = calloc(capacity, sizeof(rd_kafka_message_t*));
+    FRESHET_ASSERT(reader->held != NULL);
+    reader->held_capacity = capacity;
+  }
+  int64_t deadline_ms = freshet_kafka_now_ms() + timeout_ms;
+  for (;;) {
+    /* A batch call waits until it is full, so wait for one message only, then take what else is there. */
+    int64_t left_ms = deadline_ms - freshet_kafka_now_ms();
+    take(reader, left_ms <= 0 ? 0 : left_ms < SLICE_MS ? (int)left_ms : SLICE_MS, 1);
+    if (reader->held_count > 0 && capacity > 1) take(reader, 0, capacity - 1);
+    freshet_status status = convert(reader, 0, out, count, error);
+    if (status != FRESHET_OK || *count > 0) return status;
+    freshet_kafka_reader_release(reader);
+    if (left_ms <= 0 || reader->interrupted) return FRESHET_OK;
+  }
+}

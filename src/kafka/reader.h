@@ -1,0 +1,54 @@
+/*
+ * reader.h: the polling that source and log share. A reader turns what librdkafka has queued into records
+ * without copying, and sees to it that each open partition is returned in offset order, once. Private to
+ * src/kafka.
+ */
+#ifndef FRESHET_KAFKA_READER_H
+#define FRESHET_KAFKA_READER_H
+
+#include "kafka/client.h"
+
+/* Where a partition stands. next: everything before it has been returned, transaction markers and aborted
+ * records included. after: the offset after the last record returned, or where reading started. */
+typedef struct freshet_kafka_cursor {
+  bool open;
+  int64_t next;
+  int64_t after;
+} freshet_kafka_cursor;
+
+typedef struct freshet_kafka_reader {
+  freshet_kafka_client client;
+  rd_kafka_queue_t* queue;
+  struct {
+    freshet_kafka_cursor* cursors; /* [count] by partition */
+    int32_t count;
+  } topics[FRESHET_TOPICS];
+  rd_kafka_message_t** held; /* [held_count]: what the records of the last poll point into */
+  size_t held_count;
+  size_t held_capacity;
+  bool interrupted; /* set by a callback: poll returns early */
+} freshet_kafka_reader;
+
+freshet_status freshet_kafka_reader_open(freshet_kafka_reader* reader, const freshet_kafka_config* config,
+                                         freshet_kafka_role role, freshet_kafka_callbacks callbacks,
+                                         void* owner, freshet_error* error);
+void freshet_kafka_reader_close(freshet_kafka_reader* reader, int flags);
+
+/* See source.h. Returns early, maybe without records, once `interrupted` is set. */
+freshet_status freshet_kafka_reader_poll(freshet_kafka_reader* reader, int timeout_ms, freshet_record* out,
+                                         size_t capacity, size_t* count, freshet_error* error);
+/* Ends the life of the records of the last poll. */
+void freshet_kafka_reader_release(freshet_kafka_reader* reader);
+
+/* offset: where reading starts, -1 when that is the beginning. */
+void freshet_kafka_reader_start(freshet_kafka_reader* reader, freshet_topic topic, int32_t partition,
+                                int64_t offset);
+void freshet_kafka_reader_stop(freshet_kafka_reader* reader, freshet_topic topic, int32_t partition);
+/* NULL when the partition is not open. */
+freshet_kafka_cursor* freshet_kafka_reader_cursor(const freshet_kafka_reader* reader, freshet_topic topic,
+                                                  int32_t partition);
+
+/* The consumer behind a source, for its group metadata. */
+rd_kafka_t* freshet_kafka_source_consumer(freshet_source* source);
+
+#endif

@@ -1,0 +1,335 @@
+#include <stdlib.h>
+
+#include "kafka/reader.h"
+
+enum {
+  STEP_MS = 5000,      /* one attempt of a transactional call */
+  LAST_TRY_MS = 10000, /* for how long a transaction is still tried after we were asked to stop */
+  ROOM_MS = 10,
+};
+
+/* Offsets after the last record, by topic and partition; -1: none. */
+typedef struct ends {
+  struct {
+    int64_t* offsets; /* [count] */
+    int32_t count;
+  } topics[FRESHET_TOPICS];
+} ends;
+
+typedef struct kafka_sink {
+  freshet_sink base;
+  freshet_kafka_client publisher;
+  freshet_kafka_client transactor; /* handle NULL: not transactional */
+  freshet_source* source;
+  size_t lost; /* published, given up by librdkafka, not told yet */
+  rd_kafka_resp_err_t lost_code;
+  ends open, committed; /* of the transaction under way, of the last committed one */
+} kafka_sink;
+
+static kafka_sink* sink_of(freshet_sink* self) {
+  return (kafka_sink*)self;
+}
+
+/* ---- Ends ---- */
+
+static void ends_raise(ends* table, freshet_topic topic, int32_t partition, int64_t offset) {
+  if (partition >= table->topics[topic].count) {
+    int32_t count = partition + 1;
+    int64_t* offsets = realloc(table->topics[topic].offsets, (size_t)count * sizeof *offsets);
+    FRESHET_ASSERT(offsets != NULL);
+    for (int32_t i = table->topics[topic].count; i < count; i++) offsets[i] = -1;
+    table->topics[topic].offsets = offsets;
+    table->topics[topic].count = count;
+  }
+  if (offset > table->topics[topic].offsets[partition]) table->topics[topic].offsets[partition] = offset;
+}
+
+static void ends_clear(ends* table) {
+  for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
+    for (int32_t i = 0; i < table->topics[topic].count; i++) table->topics[topic].offsets[i] = -1;
+  }
+}
+
+static void ends_free(ends* table) {
+  for (int topic = 0; topic < FRESHET_TOPICS; topic++) free(table->topics[topic].offsets);
+}
+
+/* ---- Delivery reports ---- */
+
+static void on_published(rd_kafka_t* handle, const rd_kafka_message_t* message, void* opaque) {
+  (void)handle;
+  freshet_kafka_client* client = opaque;
+  if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) return;
+  kafka_sink* sink = client->owner;
+  sink->lost++;
+  sink->lost_code = message->err;
+  freshet_kafka_client_trouble(client, message->err, "a record was given up");
+}
+
+/* A failure here fails the transaction too, so commit will tell. */
+static void on_written(rd_kafka_t* handle, const rd_kafka_message_t* message, void* opaque) {
+  (void)handle;
+  freshet_kafka_client* client = opaque;
+  if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) return;
+  freshet_topic topic = freshet_kafka_client_topic(client, message->rkt);
+  ends_raise(&((kafka_sink*)client->owner)->open, topic, message->partition, message->offset + 1);
+}
+
+/* ---- Producing ---- */
+
+static rd_kafka_headers_t* headers_of(const freshet_output* output) {
+  if (output->header_count == 0) return NULL;
+  rd_kafka_headers_t* headers = rd_kafka_headers_new(output->header_count);
+  for (size_t i = 0; i < output->header_count; i++) {
+    const freshet_header* h = &output->headers[i];
+    rd_kafka_header_add(headers, h->name, -1, h->value.data, (ssize_t)h->value.size);
+  }
+  return headers;
+}
+
+/* Enqueues a copy. An empty value must not look like a tombstone, whose value pointer is NULL. */
+static rd_kafka_resp_err_t enqueue(freshet_kafka_client* client, const freshet_output* output) {
+  rd_kafka_headers_t* headers = headers_of(output);
+  const char* value = !output->has_value ? NULL : output->value.size == 0 ? "" : output->value.data;
+  rd_kafka_vu_t arguments[] = {
+      {.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = client->topics[output->topic]},
+      {.vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = output->partition},
+      {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
+      {.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {(void*)output->key.data, output->key.size}},
+      {.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {(void*)value, value == NULL ? 0 : output->value.size}},
+      {.vtype = RD_KAFKA_VTYPE_TIMESTAMP, .u.i64 = output->timestamp_ms},
+      {.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers}, /* last: left out when there are none */
+  };
+  size_t count = sizeof arguments / sizeof arguments[0] - (headers == NULL ? 1 : 0);
+  rd_kafka_error_t* failure = rd_kafka_produceva(client->handle, arguments, count);
+  if (failure == NULL) return RD_KAFKA_RESP_ERR_NO_ERROR;
+  rd_kafka_resp_err_t code = rd_kafka_error_code(failure);
+  rd_kafka_error_destroy(failure);
+  if (headers != NULL) rd_kafka_headers_destroy(headers);
+  return code;
+}
+
+/* Enqueues, waiting for room. */
+static rd_kafka_resp_err_t produce(freshet_kafka_client* client, const freshet_output* output) {
+  FRESHET_ASSERT(client->topics[output->topic] != NULL);
+  int64_t stopping_since_ms = 0;
+  for (;;) {
+    rd_kafka_resp_err_t code = enqueue(client, output);
+    if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL ||
+        freshet_kafka_last_try_over(client->config, LAST_TRY_MS, &stopping_since_ms))
+      return code;
+    rd_kafka_poll(client->handle, ROOM_MS);
+  }
+}
+
+static freshet_status refused(const freshet_kafka_client* client, const freshet_output* output,
+                              rd_kafka_resp_err_t code, freshet_error* error) {
+  if (code == RD_KAFKA_RESP_ERR__FATAL) return freshet_kafka_client_fatal(client, error);
+  return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "cannot write %zu bytes to %s [%d]: %s",
+                           output->key.size + output->value.size, client->config->topics[output->topic],
+                           (int)output->partition, rd_kafka_err2str(code));
+}
+
+static freshet_status sink_publish(freshet_sink* self, const freshet_output* output, freshet_error* error) {
+  kafka_sink* sink = sink_of(self);
+  rd_kafka_resp_err_t code = produce(&sink->publisher, output);
+  return code == RD_KAFKA_RESP_ERR_NO_ERROR ? FRESHET_OK : refused(&sink->publisher, output, code, error);
+}
+
+static freshet_status sink_settle(freshet_sink* self, int timeout_ms, freshet_error* error) {
+  kafka_sink* sink = sink_of(self);
+  rd_kafka_t* handle = sink->publisher.handle;
+  rd_kafka_resp_err_t code = rd_kafka_flush(handle, timeout_ms);
+  if (rd_kafka_fatal_error(handle, NULL, 0) != RD_KAFKA_RESP_ERR_NO_ERROR)
+    return freshet_kafka_client_fatal(&sink->publisher, error);
+  if (sink->lost > 0) {
+    size_t lost = sink->lost;
+    sink->lost = 0;
+    return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_RETRY,
+                             "%zu published records were given up: %s", lost,
+                             rd_kafka_err2str(sink->lost_code));
+  }
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
+  return freshet_error_set(error, FRESHET_TIMEOUT, FRESHET_RETRY,
+                           "%d published records are not acknowledged yet", rd_kafka_outq_len(handle));
+}
+
+/* ---- Transactions ---- */
+
+typedef struct offsets {
+  rd_kafka_topic_partition_list_t* list;
+  rd_kafka_consumer_group_metadata_t* group;
+} offsets;
+
+typedef rd_kafka_error_t* (*transaction_step)(rd_kafka_t* handle, const offsets* input);
+
+static rd_kafka_error_t* step_init(rd_kafka_t* handle, const offsets* input) {
+  (void)input;
+  return rd_kafka_init_transactions(handle, STEP_MS);
+}
+static rd_kafka_error_t* step_begin(rd_kafka_t* handle, const offsets* input) {
+  (void)input;
+  return rd_kafka_begin_transaction(handle);
+}
+static rd_kafka_error_t* step_send_offsets(rd_kafka_t* handle, const offsets* input) {
+  return rd_kafka_send_offsets_to_transaction(handle, input->list, input->group, STEP_MS);
+}
+static rd_kafka_error_t* step_commit(rd_kafka_t* handle, const offsets* input) {
+  (void)input;
+  return rd_kafka_commit_transaction(handle, STEP_MS);
+}
+static rd_kafka_error_t* step_abort(rd_kafka_t* handle, const offsets* input) {
+  (void)input;
+  return rd_kafka_abort_transaction(handle, STEP_MS);
+}
+
+/* Takes one step, again and again while that may help. FRESHET_ABORTED: the transaction must be aborted,
+ * which has not happened yet. An old static member is told by the group coordinator that it is fenced; its
+ * producer is fine. */
+static freshet_status take(kafka_sink* sink, const char* name, transaction_step step, const offsets* input,
+                           freshet_error* error) {
+  freshet_kafka_client* client = &sink->transactor;
+  int64_t since_ms = freshet_kafka_now_ms(), stopping_since_ms = 0;
+  for (;;) {
+    rd_kafka_error_t* failure = step(client->handle, input);
+    if (failure == NULL) return FRESHET_OK;
+    rd_kafka_resp_err_t code = rd_kafka_error_code(failure);
+    bool fatal = rd_kafka_error_is_fatal(failure), doomed = rd_kafka_error_txn_requires_abort(failure);
+    bool again = rd_kafka_error_is_retriable(failure);
+    freshet_kafka_client_trouble(client, code, rd_kafka_error_string(failure));
+    rd_kafka_error_destroy(failure);
+    if (fatal) return freshet_kafka_client_fatal(client, error);
+    if (doomed && step != step_abort) {
+      return freshet_error_set(
+          error, code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID ? FRESHET_FENCED : FRESHET_ABORTED,
+          code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID ? FRESHET_STOP : FRESHET_RETRY, "%s: %s", name,
+          rd_kafka_err2str(code));
+    }
+    bool over = step == step_init
+                    ? freshet_kafka_wait_ended(client->config, since_ms)
+                    : freshet_kafka_last_try_over(client->config, LAST_TRY_MS, &stopping_since_ms);
+    if (!again || over)
+      return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "%s: %s", name,
+                               rd_kafka_err2str(code));
+    rd_kafka_poll(client->handle, ROOM_MS);
+  }
+}
+
+/* Ends a transaction that cannot be committed; `status` is why (ABORTED or FENCED, already in *error). Only a
+ * failing abort is worse. */
+static freshet_status give_up(kafka_sink* sink, freshet_status status, freshet_error* error) {
+  freshet_error worse = {0};
+  freshet_status aborted = take(sink, "abort transaction", step_abort, NULL, &worse);
+  if (aborted == FRESHET_OK) return status;
+  if (error != NULL) *error = worse;
+  return aborted;
+}
+
+static freshet_status sink_begin(freshet_sink* self, freshet_error* error) {
+  kafka_sink* sink = sink_of(self);
+  FRESHET_ASSERT(sink->transactor.handle != NULL);
+  ends_clear(&sink->open);
+  return take(sink, "begin transaction", step_begin, NULL, error);
+}
+
+static freshet_status sink_write(freshet_sink* self, const freshet_output* output, freshet_error* error) {
+  kafka_sink* sink = sink_of(self);
+  rd_kafka_resp_err_t code = produce(&sink->transactor, output);
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
+  /* A transaction that has failed meanwhile takes no more records; commit and abort tell why and clean up. */
+  if (code == RD_KAFKA_RESP_ERR__STATE) return FRESHET_OK;
+  return refused(&sink->transactor, output, code, error);
+}
+
+static freshet_status send_offsets(kafka_sink* sink, const freshet_partition* partitions, size_t count,
+                                   freshet_error* error) {
+  FRESHET_ASSERT(sink->source != NULL);
+  offsets input = {.list = rd_kafka_topic_partition_list_new((int)count),
+                   .group = rd_kafka_consumer_group_metadata(freshet_kafka_source_consumer(sink->source))};
+  for (size_t i = 0; i < count; i++) {
+    const char* name = sink->transactor.config->topics[partitions[i].topic];
+    rd_kafka_topic_partition_list_add(input.list, name, partitions[i].partition)->offset =
+        partitions[i].offset;
+  }
+  freshet_status status = take(sink, "send offsets", step_send_offsets, &input, error);
+  rd_kafka_consumer_group_metadata_destroy(input.group);
+  rd_kafka_topic_partition_list_destroy(input.list);
+  return status;
+}
+
+static freshet_status sink_commit(freshet_sink* self, const freshet_partition* partitions, size_t count,
+                                  freshet_error* error) {
+  kafka_sink* sink = sink_of(self);
+  freshet_status status = count == 0 ? FRESHET_OK : send_offsets(sink, partitions, count, error);
+  if (status == FRESHET_OK) status = take(sink, "commit transaction", step_commit, NULL, error);
+  if (status == FRESHET_OK) {
+    ends swap = sink->committed;
+    sink->committed = sink->open;
+    sink->open = swap;
+    return FRESHET_OK;
+  }
+  bool can_abort = status == FRESHET_ABORTED ||
+                   (status == FRESHET_FENCED &&
+                    rd_kafka_fatal_error(sink->transactor.handle, NULL, 0) == RD_KAFKA_RESP_ERR_NO_ERROR);
+  return can_abort ? give_up(sink, status, error) : status;
+}
+
+static freshet_status sink_abort(freshet_sink* self, freshet_error* error) {
+  return take(sink_of(self), "abort transaction", step_abort, NULL, error);
+}
+
+static int64_t sink_written_end(freshet_sink* self, freshet_topic topic, int32_t partition) {
+  const ends* table = &sink_of(self)->committed;
+  return partition < table->topics[topic].count ? table->topics[topic].offsets[partition] : -1;
+}
+
+static void sink_poll(freshet_sink* self) {
+  kafka_sink* sink = sink_of(self);
+  rd_kafka_poll(sink->publisher.handle, 0);
+  if (sink->transactor.handle != NULL) rd_kafka_poll(sink->transactor.handle, 0);
+}
+
+static void sink_destroy(freshet_sink* self) {
+  kafka_sink* sink = sink_of(self);
+  /* What has not been settled or committed is given up: our caller has decided that already. */
+  int purge = RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT;
+  if (sink->publisher.handle != NULL) rd_kafka_purge(sink->publisher.handle, purge);
+  if (sink->transactor.handle != NULL) rd_kafka_purge(sink->transactor.handle, purge);
+  freshet_kafka_client_close(&sink->publisher, 0);
+  freshet_kafka_client_close(&sink->transactor, 0);
+  ends_free(&sink->open);
+  ends_free(&sink->committed);
+  free(sink);
+}
+
+static const freshet_sink_vtable vtable = {.publish = sink_publish,
+                                           .settle = sink_settle,
+                                           .begin = sink_begin,
+                                           .write = sink_write,
+                                           .commit = sink_commit,
+                                           .abort = sink_abort,
+                                           .written_end = sink_written_end,
+                                           .poll = sink_poll,
+                                           .destroy = sink_destroy};
+
+freshet_status freshet_kafka_sink_create(const freshet_kafka_config* config, freshet_source* source,
+                                         freshet_sink** out, freshet_error* error) {
+  kafka_sink* sink = calloc(1, sizeof *sink);
+  FRESHET_ASSERT(sink != NULL);
+  sink->base.vtable = &vtable;
+  sink->source = source;
+  freshet_status status =
+      freshet_kafka_client_open(&sink->publisher, config, FRESHET_KAFKA_PUBLISHER,
+                                (freshet_kafka_callbacks){.delivered = on_published}, sink, error);
+  if (status == FRESHET_OK && config->transactional_id != NULL) {
+    status = freshet_kafka_client_open(&sink->transactor, config, FRESHET_KAFKA_TRANSACTOR,
+                                       (freshet_kafka_callbacks){.delivered = on_written}, sink, error);
+    if (status == FRESHET_OK) status = take(sink, "wait for the cluster", step_init, NULL, error);
+  }
+  if (status != FRESHET_OK) {
+    sink_destroy(&sink->base);
+    return status;
+  }
+  *out = &sink->base;
+  return FRESHET_OK;
+}

@@ -1,0 +1,290 @@
+#include <stdlib.h>
+
+#include "kafka/reader.h"
+
+enum { COMMITTED_WAIT_MS = 5000, SEEK_WAIT_MS = 10000, SEEK_RETRY_MS = 20, REBALANCES = 4 };
+
+typedef struct rebalance {
+  bool assign; /* else revoke */
+  rd_kafka_topic_partition_list_t* partitions;
+} rebalance;
+
+typedef struct kafka_source {
+  freshet_source base;
+  freshet_kafka_reader reader;
+  freshet_source_handler handler;
+  rebalance pending[REBALANCES]; /* in order of arrival */
+  size_t pending_count;
+  bool closing;
+  freshet_status closing_status;
+  freshet_error* closing_error;
+} kafka_source;
+
+static kafka_source* source_of(freshet_source* self) {
+  return (kafka_source*)self;
+}
+
+/* ---- Rebalances ----
+ * librdkafka calls back in the middle of a batch, with records in hand that the worker has not seen. So the
+ * callback only takes a note, and the next poll acts on it before it reads on: what had been taken is still
+ * ours, nobody else gets the partitions before we let go of them. Fetching has been paused meanwhile by
+ * librdkafka. */
+
+/* The list as ours; the caller frees it. NULL when empty. */
+static freshet_partition* partitions_of(const kafka_source* source,
+                                        const rd_kafka_topic_partition_list_t* list) {
+  if (list->cnt == 0) return NULL;
+  freshet_partition* partitions = calloc((size_t)list->cnt, sizeof *partitions);
+  FRESHET_ASSERT(partitions != NULL);
+  for (int i = 0; i < list->cnt; i++) {
+    partitions[i].topic = freshet_kafka_config_topic(source->reader.client.config, list->elems[i].topic);
+    partitions[i].partition = list->elems[i].partition;
+    partitions[i].offset = list->elems[i].offset >= 0 ? list->elems[i].offset : -1;
+  }
+  return partitions;
+}
+
+/* Fills in the committed offsets. Under read_committed the broker answers only when no transaction has
+ * undecided offsets, so what our predecessor left open is settled first. */
+static freshet_status fetch_committed(kafka_source* source, rd_kafka_topic_partition_list_t* list,
+                                      freshet_error* error) {
+  freshet_kafka_client* client = &source->reader.client;
+  int64_t since_ms = freshet_kafka_now_ms();
+  for (;;) {
+    rd_kafka_resp_err_t code = rd_kafka_committed(client->handle, list, COMMITTED_WAIT_MS);
+    for (int i = 0; i < list->cnt && code == RD_KAFKA_RESP_ERR_NO_ERROR; i++) code = list->elems[i].err;
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
+    if (rd_kafka_fatal_error(client->handle, NULL, 0) != RD_KAFKA_RESP_ERR_NO_ERROR)
+      return freshet_kafka_client_fatal(client, error);
+    freshet_kafka_client_trouble(client, code, "waiting for committed offsets");
+    if (client->config->stopping != NULL && freshet_kafka_wait_ended(client->config, since_ms)) {
+      return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP,
+                               "stopped while waiting for committed offsets: %s", rd_kafka_err2str(code));
+    }
+  }
+}
+
+static freshet_status assign(kafka_source* source, rd_kafka_topic_partition_list_t* list,
+                             freshet_error* error) {
+  freshet_kafka_reader* reader = &source->reader;
+  freshet_status status = list->cnt == 0 ? FRESHET_OK : fetch_committed(source, list, error);
+  if (status != FRESHET_OK) return status;
+  freshet_partition* partitions = partitions_of(source, list);
+  if (list->cnt > 0) {
+    status = source->handler.assigned(source->handler.context, partitions, (size_t)list->cnt, error);
+  }
+  if (status == FRESHET_OK) {
+    for (int i = 0; i < list->cnt; i++) {
+      freshet_kafka_reader_start(reader, partitions[i].topic, partitions[i].partition, partitions[i].offset);
+      list->elems[i].offset = partitions[i].offset >= 0 ? partitions[i].offset : RD_KAFKA_OFFSET_BEGINNING;
+    }
+    rd_kafka_resp_err_t code = rd_kafka_assign(reader->client.handle, list);
+    /* A member that has been thrown out meanwhile gets a revocation next. */
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) freshet_kafka_client_trouble(&reader->client, code, "assign");
+  }
+  free(partitions);
+  return status;
+}
+
+static freshet_status revoke(kafka_source* source, rd_kafka_topic_partition_list_t* list,
+                             freshet_error* error) {
+  freshet_kafka_reader* reader = &source->reader;
+  freshet_status status = FRESHET_OK;
+  freshet_partition* partitions = partitions_of(source, list);
+  if (list->cnt > 0) {
+    bool lost = rd_kafka_assignment_lost(reader->client.handle);
+    status = source->handler.revoked(source->handler.context, partitions, (size_t)list->cnt, lost, error);
+  }
+  for (int i = 0; i < list->cnt; i++) {
+    freshet_kafka_reader_stop(reader, partitions[i].topic, partitions[i].partition);
+  }
+  rd_kafka_assign(reader->client.handle, NULL);
+  free(partitions);
+  return status;
+}
+
+static freshet_status act(kafka_source* source, rebalance* event, freshet_error* error) {
+  freshet_log_fact(source->reader.client.config->logger, FRESHET_INFO, "group.rebalance",
+                   "action=%s partitions=%d", event->assign ? "assign" : "revoke", event->partitions->cnt);
+  freshet_status status =
+      event->assign ? assign(source, event->partitions, error) : revoke(source, event->partitions, error);
+  rd_kafka_topic_partition_list_destroy(event->partitions);
+  return status;
+}
+
+static freshet_status act_on_pending(kafka_source* source, freshet_error* error) {
+  freshet_status status = FRESHET_OK;
+  for (size_t i = 0; i < source->pending_count; i++) {
+    if (status == FRESHET_OK) {
+      status = act(source, &source->pending[i], error);
+    } else {
+      rd_kafka_topic_partition_list_destroy(source->pending[i].partitions);
+    }
+  }
+  source->pending_count = 0;
+  source->reader.interrupted = false;
+  return status;
+}
+
+static void on_rebalance(rd_kafka_t* handle, rd_kafka_resp_err_t code,
+                         rd_kafka_topic_partition_list_t* partitions, void* opaque) {
+  (void)handle;
+  kafka_source* source = ((freshet_kafka_client*)opaque)->owner;
+  FRESHET_ASSERT(source->pending_count <
+                 REBALANCES); /* each waits for our answer, so there is one at a time */
+  source->pending[source->pending_count++] =
+      (rebalance){.assign = code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS,
+                  .partitions = rd_kafka_topic_partition_list_copy(partitions)};
+  source->reader.interrupted = true;
+  if (source->closing) { /* no poll follows, and no records are in hand */
+    freshet_status status = act_on_pending(source, source->closing_error);
+    if (source->closing_status == FRESHET_OK) source->closing_status = status;
+  }
+}
+
+/* ---- The interface ---- */
+
+static freshet_status source_poll(freshet_source* self, int timeout_ms, freshet_record* out, size_t capacity,
+                                  size_t* count, freshet_error* error) {
+  kafka_source* source = source_of(self);
+  *count = 0;
+  freshet_kafka_reader_release(&source->reader);
+  if (source->pending_count > 0) {
+    freshet_status status = act_on_pending(source, error);
+    if (status != FRESHET_OK) return status;
+  }
+  freshet_status status = freshet_kafka_reader_poll(&source->reader, timeout_ms, out, capacity, count, error);
+  if (status == FRESHET_OK && *count == 0 && source->pending_count > 0)
+    status = act_on_pending(source, error);
+  return status;
+}
+
+/* Those of the partitions that are still ours. The caller frees the list. */
+static rd_kafka_topic_partition_list_t* seekable(kafka_source* source, const freshet_partition* partitions,
+                                                 size_t count) {
+  rd_kafka_topic_partition_list_t* list = rd_kafka_topic_partition_list_new((int)count);
+  for (size_t i = 0; i < count; i++) {
+    const freshet_partition* p = &partitions[i];
+    if (freshet_kafka_reader_cursor(&source->reader, p->topic, p->partition) == NULL) continue;
+    freshet_kafka_reader_start(&source->reader, p->topic, p->partition, p->offset >= 0 ? p->offset : -1);
+    rd_kafka_topic_partition_list_add(list, source->reader.client.config->topics[p->topic], p->partition)
+        ->offset = p->offset >= 0 ? p->offset : RD_KAFKA_OFFSET_BEGINNING;
+  }
+  return list;
+}
+
+/* librdkafka stamps every fetched message with the version of its partition and a seek raises the version at
+ * once, so what was fetched before is never returned after. A partition that is only just starting refuses
+ * (__STATE); it soon will not. */
+static freshet_status source_seek(freshet_source* self, const freshet_partition* partitions, size_t count,
+                                  freshet_error* error) {
+  kafka_source* source = source_of(self);
+  freshet_kafka_reader_release(&source->reader);
+  rd_kafka_topic_partition_list_t* list = seekable(source, partitions, count);
+  freshet_status status = FRESHET_OK;
+  int64_t deadline_ms = freshet_kafka_now_ms() + SEEK_WAIT_MS;
+  while (list->cnt > 0 && status == FRESHET_OK) {
+    rd_kafka_error_t* failure = rd_kafka_seek_partitions(source->reader.client.handle, list, SEEK_WAIT_MS);
+    if (failure != NULL) {
+      status = freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "seek: %s",
+                                 rd_kafka_error_string(failure));
+      rd_kafka_error_destroy(failure);
+      break;
+    }
+    for (int i = list->cnt - 1; i >= 0; i--) {
+      const rd_kafka_topic_partition_t* p = &list->elems[i];
+      if (p->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        rd_kafka_topic_partition_list_del_by_idx(list, i);
+      } else if (freshet_kafka_now_ms() > deadline_ms) {
+        status =
+            freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "seek %s [%d] to %lld: %s", p->topic,
+                              (int)p->partition, (long long)p->offset, rd_kafka_err2str(p->err));
+        break;
+      }
+    }
+    if (list->cnt > 0) freshet_kafka_sleep_ms(SEEK_RETRY_MS);
+  }
+  rd_kafka_topic_partition_list_destroy(list);
+  return status;
+}
+
+/* The broker counts transaction markers at the end; the worker cannot. When everything up to the end has been
+ * returned, the end is where the last record left off, so that "caught up" is the same with and without
+ * transactions. */
+static int64_t source_end(freshet_source* self, freshet_topic topic, int32_t partition) {
+  kafka_source* source = source_of(self);
+  const freshet_kafka_cursor* cursor = freshet_kafka_reader_cursor(&source->reader, topic, partition);
+  int64_t low = -1, high = -1;
+  if (cursor == NULL ||
+      rd_kafka_get_watermark_offsets(source->reader.client.handle,
+                                     source->reader.client.config->topics[topic], partition, &low,
+                                     &high) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+      high < 0) {
+    return -1;
+  }
+  return cursor->next >= high && cursor->after >= 0 ? cursor->after : high;
+}
+
+static freshet_status source_close(freshet_source* self, freshet_error* error) {
+  kafka_source* source = source_of(self);
+  if (source->closing) return FRESHET_OK;
+  freshet_kafka_reader_release(&source->reader);
+  freshet_status status = act_on_pending(source, error);
+  source->closing = true;
+  source->closing_error = error;
+  rd_kafka_resp_err_t code = rd_kafka_consumer_close(source->reader.client.handle);
+  if (status == FRESHET_OK) status = source->closing_status;
+  if (status == FRESHET_OK && code == RD_KAFKA_RESP_ERR__FATAL)
+    status = freshet_kafka_client_fatal(&source->reader.client, error);
+  return status;
+}
+
+static void source_destroy(freshet_source* self) {
+  kafka_source* source = source_of(self);
+  for (size_t i = 0; i < source->pending_count; i++)
+    rd_kafka_topic_partition_list_destroy(source->pending[i].partitions);
+  freshet_kafka_reader_close(&source->reader, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+  free(source);
+}
+
+static const freshet_source_vtable vtable = {.poll = source_poll,
+                                             .seek = source_seek,
+                                             .end = source_end,
+                                             .close = source_close,
+                                             .destroy = source_destroy};
+
+freshet_status freshet_kafka_source_create(const freshet_kafka_config* config, const freshet_topic* topics,
+                                           size_t topic_count, freshet_source** out, freshet_error* error) {
+  kafka_source* source = calloc(1, sizeof *source);
+  FRESHET_ASSERT(source != NULL);
+  source->base.vtable = &vtable;
+  freshet_status status =
+      freshet_kafka_reader_open(&source->reader, config, FRESHET_KAFKA_MEMBER,
+                                (freshet_kafka_callbacks){.rebalance = on_rebalance}, source, error);
+  if (status != FRESHET_OK) goto failed;
+
+  rd_kafka_topic_partition_list_t* list = rd_kafka_topic_partition_list_new((int)topic_count);
+  for (size_t i = 0; i < topic_count; i++) {
+    FRESHET_ASSERT(config->topics[topics[i]] != NULL);
+    rd_kafka_topic_partition_list_add(list, config->topics[topics[i]], RD_KAFKA_PARTITION_UA);
+  }
+  rd_kafka_resp_err_t code = rd_kafka_subscribe(source->reader.client.handle, list);
+  rd_kafka_topic_partition_list_destroy(list);
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    status = freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "subscribe: %s", rd_kafka_err2str(code));
+    goto failed;
+  }
+  *out = &source->base;
+  return FRESHET_OK;
+failed:
+  source_destroy(&source->base);
+  return status;
+}
+
+void freshet_kafka_source_set_handler(freshet_source* self, freshet_source_handler handler) {
+  source_of(self)->handler = handler;
+}
+
+rd_kafka_t* freshet_kafka_source_consumer(freshet_source* self) {
+  return source_of(self)->reader.client.handle;
+}

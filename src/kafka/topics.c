@@ -1,0 +1,270 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "kafka/client.h"
+
+enum { ASK_MS = 5000, CREATE_MS = 15000, RETRY_MS = 200, LIST_SIZE = 256 };
+
+typedef enum partition_rule {
+  SHARED = 0, /* co-partitioned by user: the same count for all of these */
+  ANY,
+  ONE, /* one order for all readers */
+} partition_rule;
+
+typedef struct topic_spec {
+  partition_rule partitions;
+  bool optional;
+  bool ours; /* state: losing a record of it loses knowledge */
+  const char* policy;
+  freshet_kafka_property extra[4]; /* ended by a NULL name */
+} topic_spec;
+
+/* Changelogs are compacted eagerly, since a restore reads whatever has not been compacted yet; an erased user
+ * is physically gone after a week at most (max.compaction.lag.ms). Deltas need to live only until the items'
+ * owners have folded them into item states, a matter of minutes; a week lets a stopped cluster of workers
+ * come back. A dead letter is larger than the record that it holds. */
+#define WEEK_MS "604800000"
+#define COMPACT_SOON                      \
+  {"min.cleanable.dirty.ratio", "0.2"}, { \
+    "max.compaction.lag.ms", WEEK_MS      \
+  }
+#define SMALL_SEGMENTS \
+  { "segment.bytes", "67108864" }
+static const topic_spec specs[FRESHET_TOPICS] = {
+    [FRESHET_TOPIC_EVENTS] = {SHARED, false, false, "delete", {{0}}},
+    [FRESHET_TOPIC_ITEMS] = {ANY, false, false, "compact", {COMPACT_SOON, {0}}},
+    [FRESHET_TOPIC_REQUESTS] = {SHARED, true, false, "delete", {{0}}},
+    [FRESHET_TOPIC_RECOMMENDATIONS] = {ANY, false, false, "compact", {COMPACT_SOON, {0}}},
+    [FRESHET_TOPIC_REPLIES] = {ANY, true, false, "delete", {{"retention.ms", "86400000"}, {0}}},
+    [FRESHET_TOPIC_DEAD_LETTERS] = {ANY, false, false, "delete", {{"max.message.bytes", "2097152"}, {0}}},
+    [FRESHET_TOPIC_USERS] = {SHARED, false, true, "compact", {COMPACT_SOON, SMALL_SEGMENTS, {0}}},
+    [FRESHET_TOPIC_ITEM_STATES] = {ANY, false, true, "compact", {COMPACT_SOON, SMALL_SEGMENTS, {0}}},
+    [FRESHET_TOPIC_ITEM_DELTAS] =
+        {ONE, false, true, "delete", {{"retention.ms", WEEK_MS}, SMALL_SEGMENTS, {0}}},
+};
+
+const char* freshet_kafka_topic_policy(freshet_topic topic) {
+  return specs[topic].policy;
+}
+
+/* ---- Asking ---- */
+
+static void read_metadata(const freshet_kafka_client* client, const struct rd_kafka_metadata* metadata,
+                          freshet_kafka_topic_info* info) {
+  for (int i = 0; i < metadata->topic_cnt; i++) {
+    const struct rd_kafka_metadata_topic* t = &metadata->topics[i];
+    freshet_topic topic = freshet_kafka_config_topic(client->config, t->topic);
+    if (topic == FRESHET_TOPICS || t->err != RD_KAFKA_RESP_ERR_NO_ERROR) continue;
+    info[topic].partitions = t->partition_cnt;
+    info[topic].replication = t->partition_cnt > 0 ? t->partitions[0].replica_cnt : 0;
+  }
+}
+
+static void read_policy(const freshet_kafka_client* client, const rd_kafka_ConfigResource_t* resource,
+                        freshet_kafka_topic_info* info) {
+  if (rd_kafka_ConfigResource_error(resource) != RD_KAFKA_RESP_ERR_NO_ERROR) return;
+  freshet_topic topic = freshet_kafka_config_topic(client->config, rd_kafka_ConfigResource_name(resource));
+  size_t count = 0;
+  const rd_kafka_ConfigEntry_t** entries = rd_kafka_ConfigResource_configs(resource, &count);
+  for (size_t i = 0; i < count && topic < FRESHET_TOPICS; i++) {
+    const char* value = rd_kafka_ConfigEntry_value(entries[i]);
+    if (strcmp(rd_kafka_ConfigEntry_name(entries[i]), "cleanup.policy") != 0 || value == NULL) continue;
+    info[topic].policy_known = true;
+    info[topic].compacted = strstr(value, "compact") != NULL;
+  }
+}
+
+/* Best effort: who may not read configurations, or asks a cluster that has none, goes without. */
+static void ask_policies(const freshet_kafka_client* client, freshet_kafka_topic_info* info) {
+  rd_kafka_ConfigResource_t* resources[FRESHET_TOPICS];
+  size_t count = 0;
+  for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
+    if (info[topic].partitions == 0) continue;
+    resources[count++] = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, client->config->topics[topic]);
+  }
+  if (count == 0) return;
+  rd_kafka_queue_t* queue = rd_kafka_queue_new(client->handle);
+  rd_kafka_AdminOptions_t* options =
+      rd_kafka_AdminOptions_new(client->handle, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
+  rd_kafka_AdminOptions_set_request_timeout(options, ASK_MS, NULL, 0);
+  rd_kafka_DescribeConfigs(client->handle, resources, count, options, queue);
+  rd_kafka_event_t* event = rd_kafka_queue_poll(queue, 2 * ASK_MS);
+  if (event != NULL && rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    size_t answers = 0;
+    const rd_kafka_ConfigResource_t** answer =
+        rd_kafka_DescribeConfigs_result_resources(rd_kafka_event_DescribeConfigs_result(event), &answers);
+    for (size_t i = 0; i < answers; i++) read_policy(client, answer[i], info);
+  }
+  if (event != NULL) rd_kafka_event_destroy(event);
+  rd_kafka_AdminOptions_destroy(options);
+  rd_kafka_queue_destroy(queue);
+  rd_kafka_ConfigResource_destroy_array(resources, count);
+}
+
+static freshet_status ask(freshet_kafka_client* client, freshet_kafka_topic_info* info,
+                          freshet_error* error) {
+  int64_t since_ms = freshet_kafka_now_ms();
+  for (;;) {
+    const struct rd_kafka_metadata* metadata = NULL;
+    rd_kafka_resp_err_t code = rd_kafka_metadata(client->handle, 0, NULL, &metadata, ASK_MS);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+      read_metadata(client, metadata, info);
+      rd_kafka_metadata_destroy(metadata);
+      ask_policies(client, info);
+      return FRESHET_OK;
+    }
+    freshet_kafka_client_trouble(client, code, "waiting for the cluster");
+    if (freshet_kafka_wait_ended(client->config, since_ms)) {
+      return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP,
+                               "the Kafka cluster does not answer: %s", rd_kafka_err2str(code));
+    }
+    freshet_kafka_sleep_ms(RETRY_MS);
+  }
+}
+
+freshet_status freshet_kafka_topics_list(const freshet_kafka_config* config,
+                                         freshet_kafka_topic_info info[FRESHET_TOPICS],
+                                         freshet_error* error) {
+  memset(info, 0, FRESHET_TOPICS * sizeof *info);
+  freshet_kafka_client client = {0};
+  freshet_status status = freshet_kafka_client_open(&client, config, FRESHET_KAFKA_OBSERVER,
+                                                    (freshet_kafka_callbacks){0}, NULL, error);
+  if (status == FRESHET_OK) status = ask(&client, info, error);
+  freshet_kafka_client_close(&client, 0);
+  return status;
+}
+
+/* ---- Checking ---- */
+
+static freshet_status check_missing(const freshet_kafka_config* config, const freshet_kafka_topic_info* info,
+                                    freshet_error* error) {
+  char missing[LIST_SIZE] = "";
+  size_t size = 0;
+  bool requests = info[FRESHET_TOPIC_REQUESTS].partitions > 0;
+  for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
+    if (config->topics[topic] == NULL || info[topic].partitions > 0) continue;
+    if (specs[topic].optional && !(topic == FRESHET_TOPIC_REPLIES && requests)) continue;
+    if (size < sizeof missing)
+      size += (size_t)snprintf(missing + size, sizeof missing - size, " %s", config->topics[topic]);
+  }
+  if (size == 0) return FRESHET_OK;
+  return freshet_error_set(error, FRESHET_NOT_FOUND, FRESHET_STOP,
+                           "topics that do not exist:%s; `freshet topics create` makes them", missing);
+}
+
+static freshet_status check_topic(const freshet_kafka_config* config, const freshet_kafka_topic_info* info,
+                                  freshet_topic topic, freshet_error* error) {
+  const topic_spec* spec = &specs[topic];
+  const freshet_kafka_topic_info* ours = &info[topic];
+  if (ours->partitions == 0) return FRESHET_OK;
+  if (spec->partitions == SHARED && ours->partitions != info[FRESHET_TOPIC_EVENTS].partitions) {
+    return freshet_error_set(
+        error, FRESHET_CONFLICT, FRESHET_STOP,
+        "topic %s has %d partitions, but %s has %d: both are partitioned by user and need the same count",
+        config->topics[topic], (int)ours->partitions, config->topics[FRESHET_TOPIC_EVENTS],
+        (int)info[FRESHET_TOPIC_EVENTS].partitions);
+  }
+  if (spec->partitions == ONE && ours->partitions != 1) {
+    return freshet_error_set(
+        error, FRESHET_CONFLICT, FRESHET_STOP,
+        "topic %s has %d partitions, but needs exactly one: all workers must read it in the same order",
+        config->topics[topic], (int)ours->partitions);
+  }
+  if (spec->ours && ours->policy_known && ours->compacted != (strcmp(spec->policy, "compact") == 0)) {
+    return freshet_error_set(error, FRESHET_CONFLICT, FRESHET_STOP,
+                             "topic %s needs cleanup.policy=%s, or state would be lost",
+                             config->topics[topic], spec->policy);
+  }
+  return FRESHET_OK;
+}
+
+freshet_status freshet_kafka_topics_check(const freshet_kafka_config* config,
+                                          freshet_kafka_topic_info info[FRESHET_TOPICS],
+                                          freshet_error* error) {
+  freshet_status status = freshet_kafka_topics_list(config, info, error);
+  if (status == FRESHET_OK) status = check_missing(config, info, error);
+  for (int topic = 0; topic < FRESHET_TOPICS && status == FRESHET_OK; topic++) {
+    status = check_topic(config, info, topic, error);
+  }
+  return status;
+}
+
+/* ---- Creating ---- */
+
+static freshet_status new_topic(const freshet_kafka_config* config, freshet_topic topic, int32_t partitions,
+                                int32_t replication, rd_kafka_NewTopic_t** out, freshet_error* error) {
+  const topic_spec* spec = &specs[topic];
+  char reason[LIST_SIZE];
+  *out = rd_kafka_NewTopic_new(config->topics[topic], spec->partitions == ONE ? 1 : partitions, replication,
+                               reason, sizeof reason);
+  if (*out == NULL) {
+    return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "topic %s: %s", config->topics[topic],
+                             reason);
+  }
+  rd_kafka_NewTopic_set_config(*out, "cleanup.policy", spec->policy);
+  for (const freshet_kafka_property* p = spec->extra; p->name != NULL; p++) {
+    rd_kafka_NewTopic_set_config(*out, p->name, p->value);
+  }
+  return FRESHET_OK;
+}
+
+static freshet_status read_created(const freshet_kafka_config* config, rd_kafka_event_t* event, bool* created,
+                                   freshet_error* error) {
+  if (event == NULL)
+    return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "create topics: no answer");
+  if (rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "create topics: %s",
+                             rd_kafka_event_error_string(event));
+  }
+  size_t count = 0;
+  const rd_kafka_topic_result_t** results =
+      rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &count);
+  freshet_status status = FRESHET_OK;
+  for (size_t i = 0; i < count; i++) {
+    const char* name = rd_kafka_topic_result_name(results[i]);
+    rd_kafka_resp_err_t code = rd_kafka_topic_result_error(results[i]);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+      freshet_topic topic = freshet_kafka_config_topic(config, name);
+      if (topic < FRESHET_TOPICS) created[topic] = true;
+    } else if (code != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) {
+      status = freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "create topic %s: %s", name,
+                                 rd_kafka_topic_result_error_string(results[i]));
+    }
+  }
+  return status;
+}
+
+freshet_status freshet_kafka_topics_create(const freshet_kafka_config* config, int32_t partitions,
+                                           int32_t replication, bool created[FRESHET_TOPICS],
+                                           freshet_error* error) {
+  memset(created, 0, FRESHET_TOPICS * sizeof *created);
+  freshet_kafka_topic_info info[FRESHET_TOPICS] = {0};
+  rd_kafka_NewTopic_t* topics[FRESHET_TOPICS];
+  size_t count = 0;
+  freshet_kafka_client client = {0};
+  freshet_status status = freshet_kafka_client_open(&client, config, FRESHET_KAFKA_OBSERVER,
+                                                    (freshet_kafka_callbacks){0}, NULL, error);
+  if (status == FRESHET_OK) status = ask(&client, info, error);
+  for (int topic = 0; topic < FRESHET_TOPICS && status == FRESHET_OK; topic++) {
+    if (config->topics[topic] == NULL || info[topic].partitions > 0) continue;
+    status = new_topic(config, topic, partitions, replication, &topics[count], error);
+    if (status == FRESHET_OK) count++;
+  }
+  if (status == FRESHET_OK && count > 0) {
+    rd_kafka_queue_t* queue = rd_kafka_queue_new(client.handle);
+    rd_kafka_AdminOptions_t* options =
+        rd_kafka_AdminOptions_new(client.handle, RD_KAFKA_ADMIN_OP_CREATETOPICS);
+    /* Wait until the topics can be used, not only until they are recorded. */
+    rd_kafka_AdminOptions_set_operation_timeout(options, CREATE_MS, NULL, 0);
+    rd_kafka_AdminOptions_set_request_timeout(options, 2 * CREATE_MS, NULL, 0);
+    rd_kafka_CreateTopics(client.handle, topics, count, options, queue);
+    rd_kafka_event_t* event = rd_kafka_queue_poll(queue, 3 * CREATE_MS);
+    status = read_created(config, event, created, error);
+    if (event != NULL) rd_kafka_event_destroy(event);
+    rd_kafka_AdminOptions_destroy(options);
+    rd_kafka_queue_destroy(queue);
+  }
+  rd_kafka_NewTopic_destroy_array(topics, count);
+  freshet_kafka_client_close(&client, 0);
+  return status;
+}
