@@ -56,6 +56,7 @@ typedef enum freshet_reason_kind {
   FRESHET_REASON_TEXT = 3,     /* a text like `item`'s */
   FRESHET_REASON_POPULAR = 4,  /* popular now */
   FRESHET_REASON_QUALITY = 5,  /* liked in general: the item's learned bias */
+  FRESHET_REASON_OTHER = 6,    /* only read: a kind that a newer version writes */
 } freshet_reason_kind;
 
 typedef struct freshet_reason {

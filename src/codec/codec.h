@@ -3,9 +3,9 @@
  * single-object encoding (C3 01 + CRC-64-AVRO fingerprint of the writer's schema) and the Confluent wire
  * format (00 + big-endian schema id).
  *
- * Before Avro C may allocate, the bytes are walked against the writer's schema with bounds (lengths that
- * exceed what is left, block counts, nesting), since Avro C 1.11 trusts lengths. Writer schemas are resolved
- * against ours: defaulted fields may come and go.
+ * Writer schemas are resolved against ours (plan.h): defaulted fields may come and go, numbers and strings
+ * are promoted. The bytes are trusted in nothing: lengths, counts, indices and nesting are held against what
+ * is left of the message before anything is allocated.
  *
  * A decoded struct's slices point into the codec and hold until the next decode of the same kind with the
  * same codec. Thread rule: one codec, one thread. Errors of every decode: FRESHET_INVALID, verdict
@@ -33,8 +33,7 @@ typedef struct freshet_schema_lookup {
 typedef struct freshet_codec_config {
   const char* schema_folder;    /* more writer schemas (*.avsc), older or newer than ours; NULL: none */
   freshet_schema_lookup lookup; /* all NULL: Confluent framing is refused as unknown */
-  freshet_framing
-      output; /* of lists, replies, and of events and items from replay; state is always single-object */
+  freshet_framing output;       /* of lists, replies, events and items; state is always single-object */
 } freshet_codec_config;
 
 typedef struct freshet_codec freshet_codec;
@@ -44,6 +43,11 @@ typedef struct freshet_codec freshet_codec;
 freshet_status freshet_codec_create(const freshet_codec_config* config, freshet_codec** codec,
                                     freshet_error* error);
 void freshet_codec_destroy(freshet_codec* codec);
+
+/* Makes one more writer's schema known under its fingerprint: for container files, which carry their own.
+ * Errors: FRESHET_INVALID, as for create. */
+freshet_status freshet_codec_add_schema(freshet_codec* codec, const char* json, uint64_t* fingerprint,
+                                        freshet_error* error);
 
 /* A static id map from "12=Click,13=Rating,14=path/to/older-click.avsc": schema names of ours, or files.
  * Owned by the caller; lookup->context is to be freed with freshet_schema_map_destroy after the codec. */

@@ -1,0 +1,16 @@
+/*
+ * schema_source.h: where the JSON of schemas comes from: compiled in from schemas/, or a file.
+ */
+#ifndef FRESHET_CODEC_SCHEMA_SOURCE_H
+#define FRESHET_CODEC_SCHEMA_SOURCE_H
+
+#include "freshet/status.h"
+
+/* The JSON of our schema `name` ("Click"), static, or NULL when there is none of that name. */
+const char* freshet_schema_source_of(const char* name);
+
+/* Reads a file of at most 1 MiB; *json is NUL-terminated and to be freed by the caller. Errors:
+ * FRESHET_INVALID, verdict FRESHET_STOP. */
+freshet_status freshet_schema_read_file(const char* path, char** json, freshet_error* error);
+
+#endif

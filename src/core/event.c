@@ -1,0 +1,201 @@
+#include "freshet/event.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+enum {
+  VECTOR_DIM_MAX = 4096,
+  QUANTITY_MAX = 1000 * 1000,
+  DWELL_MAX_S = 7 * 24 * 3600,
+};
+static const double PRICE_MAX = 1e12;
+
+/* How much of a bad value a message shows. */
+enum { SHOWN_SIZE = 48 };
+
+/* ---- text ---- */
+
+/* Length of the UTF-8 sequence at `at` (Unicode 15, table 3-7), 0 when it is not one. */
+static size_t utf8_sequence(const unsigned char* at, size_t left) {
+  unsigned char lead = at[0];
+  if (lead < 0x80) return 1;
+  size_t size = lead >= 0xc2 && lead <= 0xdf   ? 2
+                : (lead & 0xf0) == 0xe0        ? 3
+                : lead >= 0xf0 && lead <= 0xf4 ? 4
+                                               : 0;
+  if (size == 0 || size > left) return 0;
+  for (size_t i = 1; i < size; i++) {
+    if ((at[i] & 0xc0) != 0x80) return 0;
+  }
+  bool overlong = (lead == 0xe0 && at[1] < 0xa0) || (lead == 0xf0 && at[1] < 0x90);
+  bool surrogate = lead == 0xed && at[1] >= 0xa0;
+  bool beyond = lead == 0xf4 && at[1] >= 0x90;
+  return overlong || surrogate || beyond ? 0 : size;
+}
+
+static bool is_ascii_word(const unsigned char* at) {
+  uint64_t word;
+  memcpy(&word, at, sizeof word);
+  return (word & 0x8080808080808080u) == 0;
+}
+
+static bool is_utf8(freshet_slice text) {
+  const unsigned char* at = (const unsigned char*)text.data;
+  size_t left = text.size;
+  while (left > 0) {
+    size_t size = left >= sizeof(uint64_t) && is_ascii_word(at) ? sizeof(uint64_t) : utf8_sequence(at, left);
+    if (size == 0) return false;
+    at += size;
+    left -= size;
+  }
+  return true;
+}
+
+static bool has_control(freshet_slice text) {
+  for (size_t i = 0; i < text.size; i++) {
+    unsigned char c = (unsigned char)text.data[i];
+    if (c < 0x20 || c == 0x7f) return true;
+  }
+  return false;
+}
+
+/* A printable beginning of any bytes. */
+static const char* show(freshet_slice text, char shown[SHOWN_SIZE + 4]) {
+  size_t size = text.size < SHOWN_SIZE ? text.size : SHOWN_SIZE;
+  for (size_t i = 0; i < size; i++) {
+    unsigned char c = (unsigned char)text.data[i];
+    shown[i] = (char)(c < 0x20 || c >= 0x7f ? '?' : c);
+  }
+  snprintf(shown + size, 4, "%s", size < text.size ? "..." : "");
+  return shown;
+}
+
+/* ---- checks; each names the field and the value ---- */
+
+static freshet_status refuse_number(freshet_error* error, const char* field, double value, const char* why) {
+  return freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER, "%s %g %s", field, value, why);
+}
+
+static freshet_status check_id(const char* field, freshet_slice id, freshet_error* error) {
+  char shown[SHOWN_SIZE + 4];
+  const char* why = NULL;
+  if (id.size == 0) {
+    why = "is empty";
+  } else if (id.size > FRESHET_ID_MAX) {
+    why = "is longer than 512 bytes";
+  } else if (has_control(id)) {
+    why = "has control characters";
+  } else if (!is_utf8(id)) {
+    why = "is not UTF-8";
+  }
+  if (why == NULL) return FRESHET_OK;
+  return freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER, "%s '%s' %s", field, show(id, shown),
+                           why);
+}
+
+static freshet_status check_key(const char* field, freshet_slice id, freshet_slice key,
+                                freshet_error* error) {
+  char shown[SHOWN_SIZE + 4], shown_key[SHOWN_SIZE + 4];
+  if (freshet_slice_equal(id, key)) return FRESHET_OK;
+  return freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER,
+                           "%s '%s' is not the record's key '%s'", field, show(id, shown),
+                           show(key, shown_key));
+}
+
+/* Written so that NaN fails it. */
+static bool is_within(double value, double least, double most) {
+  return value >= least && value <= most;
+}
+
+static freshet_status check_time(int64_t time_ms, int64_t record_time_ms, int64_t tolerance_ms,
+                                 freshet_error* error) {
+  const char* why = NULL;
+  if (time_ms <= 0) {
+    why = "is not after 1970";
+  } else if (time_ms - tolerance_ms > record_time_ms) {
+    why = "is too far after the record's own time";
+  }
+  if (why == NULL) return FRESHET_OK;
+  return freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER, "occurred_at %" PRId64 " %s", time_ms,
+                           why);
+}
+
+static freshet_status check_value(const freshet_event* event, const freshet_event_limits* limits,
+                                  freshet_error* error) {
+  switch (event->type) {
+    case FRESHET_CLICK:
+      if (is_within(event->dwell_s, 0, DWELL_MAX_S)) return FRESHET_OK;
+      return refuse_number(error, "dwell_s", event->dwell_s, "is negative or longer than a week");
+    case FRESHET_RATING:
+      if (is_within(event->rating, limits->rating_min, limits->rating_max)) return FRESHET_OK;
+      return refuse_number(error, "rating", event->rating, "is off the scale");
+    case FRESHET_PURCHASE:
+      if (!is_within(event->quantity, 1, QUANTITY_MAX)) {
+        return refuse_number(error, "quantity", event->quantity, "is not between 1 and a million");
+      }
+      if (is_within(event->price, 0, PRICE_MAX)) return FRESHET_OK;
+      return refuse_number(error, "price", event->price, "is negative or absurd");
+  }
+  return refuse_number(error, "type", event->type, "is no type of event");
+}
+
+freshet_status freshet_event_validate(const freshet_event* event, freshet_slice key, int64_t record_time_ms,
+                                      const freshet_event_limits* limits, freshet_error* error) {
+  freshet_status status = check_id("event_id", event->event_id, error);
+  if (status == FRESHET_OK) status = check_id("user_id", event->user_id, error);
+  if (status == FRESHET_OK) status = check_id("item_id", event->item_id, error);
+  if (status == FRESHET_OK) status = check_key("user_id", event->user_id, key, error);
+  if (status == FRESHET_OK) {
+    status = check_time(event->occurred_at_ms, record_time_ms, limits->future_tolerance_ms, error);
+  }
+  if (status == FRESHET_OK) status = check_value(event, limits, error);
+  return status;
+}
+
+static freshet_status check_text(const char* field, freshet_slice text, freshet_error* error) {
+  const char* why = NULL;
+  if (text.size > FRESHET_TEXT_MAX) {
+    why = "is longer than 4 MiB";
+  } else if (!is_utf8(text)) {
+    why = "is not UTF-8";
+  }
+  if (why == NULL) return FRESHET_OK;
+  return freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER, "%s of %zu bytes %s", field,
+                           text.size, why);
+}
+
+static freshet_status check_vector(const float* vector, size_t dim, freshet_error* error) {
+  if (dim > VECTOR_DIM_MAX)
+    return refuse_number(error, "vector of length", (double)dim, "is longer than 4096");
+  for (size_t i = 0; i < dim; i++) {
+    if (!isfinite(vector[i])) return refuse_number(error, "vector value", vector[i], "is not finite");
+  }
+  return FRESHET_OK;
+}
+
+freshet_status freshet_item_validate(const freshet_item* item, freshet_slice key, freshet_error* error) {
+  freshet_status status = check_id("item_id", item->item_id, error);
+  if (status == FRESHET_OK) status = check_key("item_id", item->item_id, key, error);
+  if (status == FRESHET_OK) status = check_text("title", item->title, error);
+  if (status == FRESHET_OK) status = check_text("text", item->text, error);
+  if (status == FRESHET_OK && item->category_count > FRESHET_CATEGORIES_MAX) {
+    status = refuse_number(error, "number of categories", (double)item->category_count, "is more than 64");
+  }
+  for (size_t i = 0; status == FRESHET_OK && i < item->category_count; i++) {
+    status = check_id("category", item->categories[i], error);
+  }
+  if (status == FRESHET_OK && item->expires_at_ms < 0) {
+    status = refuse_number(error, "expires_at", (double)item->expires_at_ms, "is negative");
+  }
+  if (status == FRESHET_OK) status = check_vector(item->vector, item->vector_dim, error);
+  return status;
+}
+
+uint64_t freshet_id_key(freshet_slice id) {
+  uint64_t key = XXH3_64bits(id.data, id.size);
+  return key == 0 ? 1 : key;
+}

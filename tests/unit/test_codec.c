@@ -1,0 +1,460 @@
+/* Round trips through our own schemas, both framings, and bytes that must be refused. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+/* cmocka needs the four above first */
+#include <cmocka.h>
+
+#include "codec/codec.h"
+
+static freshet_codec* new_codec(freshet_framing output, const freshet_schema_lookup* lookup) {
+  freshet_codec_config config = {.output = output};
+  if (lookup != NULL) config.lookup = *lookup;
+  freshet_codec* codec = NULL;
+  freshet_error error = {0};
+  if (freshet_codec_create(&config, &codec, &error) != FRESHET_OK) fail_msg("%s", error.message);
+  return codec;
+}
+
+static void assert_slice(freshet_slice slice, const char* text) {
+  assert_int_equal(slice.size, strlen(text));
+  if (slice.size > 0) assert_memory_equal(slice.data, text, slice.size);
+}
+
+static freshet_event sample_event(freshet_event_type type) {
+  freshet_event event = {
+      .type = type,
+      .event_id = freshet_slice_of("e-1"),
+      .user_id = freshet_slice_of("Zoë"),
+      .item_id = freshet_slice_of("i7"),
+      .occurred_at_ms = 1700000000123,
+      .quantity = 1,
+  };
+  if (type == FRESHET_CLICK) event.dwell_s = 12.5f;
+  if (type == FRESHET_RATING) event.rating = 4.5f;
+  if (type == FRESHET_PURCHASE) {
+    event.quantity = 3;
+    event.price = 19.99;
+  }
+  return event;
+}
+
+static void check_event(const freshet_event* got, const freshet_event* want) {
+  assert_int_equal(got->type, want->type);
+  assert_true(freshet_slice_equal(got->event_id, want->event_id));
+  assert_true(freshet_slice_equal(got->user_id, want->user_id));
+  assert_true(freshet_slice_equal(got->item_id, want->item_id));
+  assert_int_equal(got->occurred_at_ms, want->occurred_at_ms);
+  if (want->type == FRESHET_CLICK) assert_true(got->dwell_s == want->dwell_s);
+  if (want->type == FRESHET_RATING) assert_true(got->rating == want->rating);
+  if (want->type == FRESHET_PURCHASE) {
+    assert_int_equal(got->quantity, want->quantity);
+    assert_true(got->price == want->price);
+  }
+}
+
+static void events_round_trip_in(freshet_codec* codec) {
+  for (int type = 0; type < FRESHET_EVENT_TYPES; type++) {
+    freshet_event event = sample_event((freshet_event_type)type), got;
+    freshet_buffer bytes = {0};
+    assert_int_equal(freshet_encode_event(codec, &event, &bytes, NULL), FRESHET_OK);
+    assert_int_equal(freshet_decode_event(codec, freshet_buffer_slice(&bytes), &got, NULL), FRESHET_OK);
+    memset(bytes.data, 0xaa, bytes.size); /* the struct must not point into the message */
+    check_event(&got, &event);
+    freshet_buffer_free(&bytes);
+  }
+}
+
+static void events_round_trip(void** state) {
+  (void)state;
+  freshet_codec* codec = new_codec(FRESHET_FRAMING_SINGLE_OBJECT, NULL);
+  events_round_trip_in(codec);
+  freshet_codec_destroy(codec);
+}
+
+static void confluent_framing_uses_the_id_map(void** state) {
+  (void)state;
+  freshet_schema_lookup lookup;
+  assert_int_equal(freshet_schema_map_create("12=Click,13=Rating, 70000=Purchase", &lookup, NULL),
+                   FRESHET_OK);
+  freshet_codec* codec = new_codec(FRESHET_FRAMING_CONFLUENT, &lookup);
+  events_round_trip_in(codec);
+  freshet_event event = sample_event(FRESHET_PURCHASE);
+  freshet_buffer bytes = {0};
+  assert_int_equal(freshet_encode_event(codec, &event, &bytes, NULL), FRESHET_OK);
+  assert_memory_equal(bytes.data, "\x00\x00\x01\x11\x70", 5);
+  /* a list has no id in this map */
+  freshet_list list = {.user_id = event.user_id};
+  freshet_error error = {0};
+  size_t size = bytes.size;
+  assert_int_equal(freshet_encode_list(codec, &list, &bytes, &error), FRESHET_INVALID);
+  assert_non_null(strstr(error.message, "RecommendationList"));
+  assert_int_equal(bytes.size, size);
+  freshet_buffer_free(&bytes);
+  freshet_codec_destroy(codec);
+  freshet_schema_map_destroy(&lookup);
+}
+
+static void bad_id_maps_are_refused(void** state) {
+  (void)state;
+  static const char* const bad[] = {"Click", "x=Click", "-1=Click", "5000000000=Click", "1=Clack", "=Click"};
+  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    freshet_schema_lookup lookup;
+    freshet_error error = {0};
+    assert_int_equal(freshet_schema_map_create(bad[i], &lookup, &error), FRESHET_INVALID);
+    assert_int_not_equal(error.message[0], '\0');
+  }
+}
+
+static void items_round_trip(void** state) {
+  (void)state;
+  freshet_codec* codec = new_codec(FRESHET_FRAMING_SINGLE_OBJECT, NULL);
+  freshet_slice categories[] = {freshet_slice_of("home"), freshet_slice_of(""), freshet_slice_of("gift")};
+  float vector[] = {1.5f, -2.25f, 1e-30f};
+  freshet_item item = {
+      .item_id = freshet_slice_of("i1"),
+      .title = freshet_slice_of("A lamp"),
+      .text = freshet_slice_of("Warm light"),
+      .categories = categories,
+      .category_count = 3,
+      .available = true,
+      .expires_at_ms = 1800000000000,
+      .vector = vector,
+      .vector_dim = 3,
+  };
+  freshet_buffer bytes = {0};
+  freshet_item got;
+  assert_int_equal(freshet_encode_item(codec, &item, &bytes, NULL), FRESHET_OK);
+  assert_int_equal(freshet_decode_item(codec, freshet_buffer_slice(&bytes), &got, NULL), FRESHET_OK);
+  assert_slice(got.item_id, "i1");
+  assert_slice(got.title, "A lamp");
+  assert_slice(got.text, "Warm light");
+  assert_int_equal(got.category_count, 3);
+  assert_slice(got.categories[0], "home");
+  assert_slice(got.categories[1], "");
+  assert_slice(got.categories[2], "gift");
+  assert_true(got.available);
+  assert_int_equal(got.expires_at_ms, 1800000000000);
+  assert_int_equal(got.vector_dim, 3);
+  assert_memory_equal(got.vector, vector, sizeof vector);
+
+  freshet_item bare = {.item_id = freshet_slice_of("i2")};
+  bytes.size = 0;
+  assert_int_equal(freshet_encode_item(codec, &bare, &bytes, NULL), FRESHET_OK);
+  assert_int_equal(freshet_decode_item(codec, freshet_buffer_slice(&bytes), &got, NULL), FRESHET_OK);
+  assert_slice(got.title, "");
+  assert_int_equal(got.category_count, 0);
+  assert_false(got.available);
+  assert_int_equal(got.expires_at_ms, 0);
+  assert_null(got.vector);
+  freshet_buffer_free(&bytes);
+  freshet_codec_destroy(codec);
+}
+
+static void lists_round_trip(void** state) {
+  (void)state;
+  freshet_codec* codec = new_codec(FRESHET_FRAMING_SINGLE_OBJECT, NULL);
+  freshet_reason reasons[] = {{FRESHET_REASON_TASTE, {0}, 0.5f},
+                              {FRESHET_REASON_FOLLOWS, freshet_slice_of("i9"), 0.25f},
+                              {FRESHET_REASON_QUALITY, {0}, -0.125f}};
+  freshet_recommendation items[] = {{freshet_slice_of("a"), 0.625f, reasons, 3},
+                                    {freshet_slice_of("b"), 0.5f, NULL, 0},
+                                    {freshet_slice_of("c"), 0.25f, reasons + 1, 1}};
+  freshet_list list = {
+      .user_id = freshet_slice_of("u1"),
+      .version_partition = 3,
+      .version_offset = 1234567890123,
+      .event_occurred_at_ms = 1700000000000,
+      .generated_at_ms = 1700000000005,
+      .items = items,
+      .item_count = 3,
+  };
+  freshet_buffer bytes = {0};
+  freshet_list got;
+  for (int with_request = 0; with_request < 2; with_request++) {
+    list.request_id = with_request ? freshet_slice_of("r-1") : (freshet_slice){0};
+    bytes.size = 0;
+    assert_int_equal(freshet_encode_list(codec, &list, &bytes, NULL), FRESHET_OK);
+    assert_int_equal(freshet_decode_list(codec, freshet_buffer_slice(&bytes), &got, NULL), FRESHET_OK);
+    assert_slice(got.user_id, "u1");
+    assert_slice(got.request_id, with_request ? "r-1" : "");
+    assert_int_equal(got.version_partition, 3);
+    assert_int_equal(got.version_offset, 1234567890123);
+    assert_int_equal(got.event_occurred_at_ms, 1700000000000);
+    assert_int_equal(got.generated_at_ms, 1700000000005);
+    assert_int_equal(got.item_count, 3);
+    for (int i = 0; i < 3; i++) {
+      assert_true(freshet_slice_equal(got.items[i].item_id, items[i].item_id));
+      assert_true(got.items[i].score == items[i].score);
+      assert_int_equal(got.items[i].reason_count, items[i].reason_count);
+    }
+    for (int i = 0; i < 3; i++) {
+      assert_int_equal(got.items[0].reasons[i].kind, reasons[i].kind);
+      assert_true(freshet_slice_equal(got.items[0].reasons[i].item_id, reasons[i].item_id));
+      assert_true(got.items[0].reasons[i].score == reasons[i].score);
+    }
+    assert_slice(got.items[2].reasons[0].item_id, "i9");
+  }
+  reasons[0].kind = (freshet_reason_kind)99;
+  bytes.size = 0;
+  freshet_error error = {0};
+  assert_int_equal(freshet_encode_list(codec, &list, &bytes, &error), FRESHET_INVALID);
+  assert_non_null(strstr(error.message, "kind"));
+  assert_int_equal(bytes.size, 0);
+  freshet_buffer_free(&bytes);
+  freshet_codec_destroy(codec);
+}
+
+static void state_round_trips_bit_for_bit(void** state) {
+  (void)state;
+  freshet_codec* codec = new_codec(FRESHET_FRAMING_CONFLUENT, NULL); /* state is single-object all the same */
+  float vector[64];
+  for (int i = 0; i < 64; i++) vector[i] = (float)i / 3.0f - 7.0f;
+  freshet_stored_interaction recent[] = {{UINT64_MAX, 1.5f, 1700000000000}, {1, 0.25f, -5}};
+  uint64_t seen[] = {0x8000000000000000u, 7, UINT64_MAX - 1};
+  freshet_user_state user = {
+      .user_id = freshet_slice_of("u1"),
+      .events = INT64_MAX,
+      .event_checksum = 0xfedcba9876543210u,
+      .newest_offset = INT64_MIN,
+      .newest_occurred_at_ms = 4,
+      .listed_offset = -1,
+      .refresh_since_ms = 9,
+      .positives = UINT32_MAX,
+      .accumulator = 0.1f,
+      .vector = vector,
+      .dim = 64,
+      .recent = recent,
+      .recent_count = 2,
+      .seen = seen,
+      .seen_count = 3,
+  };
+  freshet_buffer bytes = {0};
+  freshet_user_state got;
+  assert_int_equal(freshet_encode_user_state(codec, &user, &bytes, NULL), FRESHET_OK);
+  assert_int_equal(freshet_decode_user_state(codec, freshet_buffer_slice(&bytes), &got, NULL), FRESHET_OK);
+  assert_slice(got.user_id, "u1");
+  assert_true(got.events == user.events && got.event_checksum == user.event_checksum);
+  assert_true(got.newest_offset == user.newest_offset && got.listed_offset == -1);
+  assert_true(got.newest_occurred_at_ms == 4 && got.refresh_since_ms == 9 && got.positives == UINT32_MAX);
+  assert_true(got.accumulator == 0.1f);
+  assert_int_equal(got.dim, 64);
+  assert_memory_equal(got.vector, vector, sizeof vector);
+  assert_int_equal(got.recent_count, 2);
+  for (int i = 0; i < 2; i++) {
+    assert_true(got.recent[i].item_key == recent[i].item_key && got.recent[i].weight == recent[i].weight);
+    assert_true(got.recent[i].time_ms == recent[i].time_ms);
+  }
+  assert_int_equal(got.seen_count, 3);
+  assert_memory_equal(got.seen, seen, sizeof seen);
+
+  freshet_item_state item = {.item_id = freshet_slice_of("i"),
+                             .folded_to = 77,
+                             .learned = {"\0\1\2", 3},
+                             .text_hash = UINT64_MAX,
+                             .encoder = freshet_slice_of("hashing-384"),
+                             .embedding = vector,
+                             .embedding_dim = 5};
+  freshet_item_state got_item;
+  bytes.size = 0;
+  assert_int_equal(freshet_encode_item_state(codec, &item, &bytes, NULL), FRESHET_OK);
+  assert_int_equal(freshet_decode_item_state(codec, freshet_buffer_slice(&bytes), &got_item, NULL),
+                   FRESHET_OK);
+  assert_int_equal(got_item.folded_to, 77);
+  assert_true(freshet_slice_equal(got_item.learned, item.learned) && got_item.text_hash == UINT64_MAX);
+  assert_slice(got_item.encoder, "hashing-384");
+  assert_int_equal(got_item.embedding_dim, 5);
+  assert_memory_equal(got_item.embedding, vector, 5 * sizeof(float));
+
+  freshet_model_delta delta = {3, {"12345678", 8}, {"vv", 2}, {"ttt", 3}, {"g", 1}}, got_delta;
+  freshet_slice worker;
+  bytes.size = 0;
+  assert_int_equal(freshet_encode_item_delta(codec, freshet_slice_of("app-0"), &delta, &bytes, NULL),
+                   FRESHET_OK);
+  assert_int_equal(freshet_decode_item_delta(codec, freshet_buffer_slice(&bytes), &worker, &got_delta, NULL),
+                   FRESHET_OK);
+  assert_slice(worker, "app-0");
+  assert_int_equal(got_delta.events, 3);
+  assert_slice(got_delta.items, "12345678");
+  assert_slice(got_delta.values, "vv");
+  assert_slice(got_delta.trace, "ttt");
+  assert_slice(got_delta.globals, "g");
+  /* the structs of other kinds are still whole */
+  assert_memory_equal(got.seen, seen, sizeof seen);
+  freshet_buffer_free(&bytes);
+  freshet_codec_destroy(codec);
+}
+
+/* ---- what is refused ---- */
+
+static void check_refused(freshet_codec* codec, const void* bytes, size_t size, const char* word) {
+  freshet_event event;
+  freshet_error error = {0};
+  assert_int_equal(freshet_decode_event(codec, (freshet_slice){bytes, size}, &event, &error),
+                   FRESHET_INVALID);
+  assert_int_equal(error.verdict, FRESHET_DEAD_LETTER);
+  if (strstr(error.message, word) == NULL) fail_msg("'%s' is not in '%s'", word, error.message);
+}
+
+static void every_truncation_is_refused(void** state) {
+  (void)state;
+  freshet_codec* codec = new_codec(FRESHET_FRAMING_SINGLE_OBJECT, NULL);
+  for (int type = 0; type < FRESHET_EVENT_TYPES; type++) {
+    freshet_event event = sample_event((freshet_event_type)type);
+    freshet_buffer bytes = {0};
+    assert_int_equal(freshet_encode_event(codec, &event, &bytes, NULL), FRESHET_OK);
+    for (size_t size = 0; size < bytes.size; size++) {
+      void* exact = malloc(size + 1); /* so that a sanitizer sees reads beyond the end */
+      memcpy((char*)exact + 1, bytes.data, size);
+      check_refused(codec, (char*)exact + 1, size, "");
+      free(exact);
+    }
+    freshet_buffer_append(&bytes, "x", 1);
+    check_refused(codec, bytes.data, bytes.size, "1 bytes are left");
+    freshet_buffer_free(&bytes);
+  }
+  freshet_codec_destroy(codec);
+}
+
+static void foreign_bytes_are_refused_with_the_reason(void** state) {
+  (void)state;
+  freshet_codec* codec = new_codec(FRESHET_FRAMING_SINGLE_OBJECT, NULL);
+  check_refused(codec, NULL, 0, "0 bytes that are neither");
+  check_refused(codec, "{\"user\": 1}", 11, "neither");
+  check_refused(codec, "\xc3\x01", 2, "neither");
+  check_refused(codec, "\xc3\x01\1\2\3\4\5\6\7\x8xyz", 13, "unknown schema fingerprint 0807060504030201");
+  check_refused(codec, "\0\0\0\0\x2axyz", 8, "unknown schema id 42");
+  check_refused(codec, "\0\xff\xff\xff\xff", 5, "unknown schema id -1");
+
+  freshet_item item = {.item_id = freshet_slice_of("i")};
+  freshet_buffer bytes = {0};
+  assert_int_equal(freshet_encode_item(codec, &item, &bytes, NULL), FRESHET_OK);
+  check_refused(codec, bytes.data, bytes.size, "Item where an event is expected");
+  freshet_buffer_free(&bytes);
+  freshet_codec_destroy(codec);
+}
+
+/* A seven-byte datum that claims lengths of gigabytes, negative ones, and numbers that never end. */
+static void absurd_lengths_are_refused(void** state) {
+  (void)state;
+  freshet_codec* codec = new_codec(FRESHET_FRAMING_SINGLE_OBJECT, NULL);
+  static const struct {
+    const char* datum;
+    size_t size;
+    const char* word;
+  } bad[] = {
+      {"\xfe\xff\xff\xff\x0f"
+       "ab",
+       7, "event_id: a length exceeds"},
+      {"\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01", 10, "event_id: a length exceeds"},
+      {"\x01", 1, "event_id: a length is negative"},
+      {"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 10, "negative"},
+      {"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x03", 10, "longer than 64 bits"},
+      {"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80", 12, "longer than 64 bits"},
+      {"\x80", 1, "end inside a number"},
+      {"", 0, "end inside a number"},
+      {"\2a\2b\4c", 6, "item_id: a length exceeds"},
+  };
+  freshet_event event = sample_event(FRESHET_CLICK);
+  freshet_buffer bytes = {0};
+  assert_int_equal(freshet_encode_event(codec, &event, &bytes, NULL), FRESHET_OK);
+  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    bytes.size = 10; /* keep the head */
+    freshet_buffer_append(&bytes, bad[i].datum, bad[i].size);
+    check_refused(codec, bytes.data, bytes.size, bad[i].word);
+  }
+  freshet_buffer_free(&bytes);
+  freshet_codec_destroy(codec);
+}
+
+static void absurd_arrays_are_refused(void** state) {
+  (void)state;
+  freshet_codec* codec = new_codec(FRESHET_FRAMING_SINGLE_OBJECT, NULL);
+  static const struct {
+    const char* datum; /* an Item from its third field on */
+    size_t size;
+    const char* word;
+  } bad[] = {
+      {"\x80\x80\x80\x80\x20", 5, "more elements"},
+      {"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x02", 11, "block exceeds"}, /* -2^63 elements */
+      {"\x03\x80\x80\x80\x80\x20", 6, "block exceeds"},                      /* a block of gigabytes */
+      {"\x03\x01", 2, "block exceeds"},                                      /* one of -1 bytes */
+      {"\x0a\2a", 3, "exceed the bytes"},
+      {"\2\2a", 3, "end inside"},
+      {"\0\2", 2, "neither 0 nor 1"}, /* after the categories: available */
+      {"\0\1\4", 3, "no such branch"},
+  };
+  freshet_item item = {.item_id = freshet_slice_of("i")};
+  freshet_buffer bytes = {0};
+  assert_int_equal(freshet_encode_item(codec, &item, &bytes, NULL), FRESHET_OK);
+  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    bytes.size = 10 + 4; /* head, "i", two empty strings */
+    freshet_buffer_append(&bytes, bad[i].datum, bad[i].size);
+    freshet_error error = {0};
+    freshet_item got;
+    freshet_slice slice = freshet_buffer_slice(&bytes);
+    assert_int_equal(freshet_decode_item(codec, slice, &got, &error), FRESHET_INVALID);
+    assert_int_equal(error.verdict, FRESHET_DEAD_LETTER);
+    if (strstr(error.message, bad[i].word) == NULL)
+      fail_msg("%zu: '%s' not in '%s'", i, bad[i].word, error.message);
+  }
+  freshet_buffer_free(&bytes);
+  freshet_codec_destroy(codec);
+}
+
+/* Random damage: never a crash, and what still decodes stays inside its own memory (under a sanitizer). */
+static void damaged_lists_never_crash(void** state) {
+  (void)state;
+  uint64_t seed = 20260801;
+  printf("seed %llu\n", (unsigned long long)seed);
+  freshet_codec* codec = new_codec(FRESHET_FRAMING_SINGLE_OBJECT, NULL);
+  freshet_reason reasons[] = {{FRESHET_REASON_TEXT, freshet_slice_of("i9"), 0.25f}};
+  freshet_recommendation items[20];
+  for (int i = 0; i < 20; i++)
+    items[i] = (freshet_recommendation){freshet_slice_of("item"), 1.0f, reasons, 1};
+  freshet_list list = {.user_id = freshet_slice_of("u"), .items = items, .item_count = 20};
+  freshet_buffer bytes = {0}, damaged = {0};
+  assert_int_equal(freshet_encode_list(codec, &list, &bytes, NULL), FRESHET_OK);
+  size_t accepted = 0;
+  for (int round = 0; round < 20000; round++) {
+    damaged.size = 0;
+    freshet_buffer_append(&damaged, bytes.data, bytes.size);
+    for (int i = 0; i < 1 + round % 3; i++) {
+      seed = seed * 6364136223846793005u + 1442695040888963407u;
+      damaged.data[10 + (seed >> 33) % (damaged.size - 10)] = (uint8_t)(seed >> 25);
+    }
+    freshet_list got;
+    if (freshet_decode_list(codec, freshet_buffer_slice(&damaged), &got, NULL) != FRESHET_OK) continue;
+    accepted++;
+    for (size_t i = 0; i < got.item_count; i++) {
+      for (size_t j = 0; j < got.items[i].reason_count; j++) {
+        assert_in_range(got.items[i].reasons[j].kind, 0, FRESHET_REASON_OTHER);
+        assert_true(got.items[i].reasons[j].item_id.size <= damaged.size);
+      }
+    }
+  }
+  assert_true(accepted > 100); /* damage to texts and numbers goes unseen, so this is no vacuous test */
+  freshet_buffer_free(&bytes);
+  freshet_buffer_free(&damaged);
+  freshet_codec_destroy(codec);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(events_round_trip),
+      cmocka_unit_test(confluent_framing_uses_the_id_map),
+      cmocka_unit_test(bad_id_maps_are_refused),
+      cmocka_unit_test(items_round_trip),
+      cmocka_unit_test(lists_round_trip),
+      cmocka_unit_test(state_round_trips_bit_for_bit),
+      cmocka_unit_test(every_truncation_is_refused),
+      cmocka_unit_test(foreign_bytes_are_refused_with_the_reason),
+      cmocka_unit_test(absurd_lengths_are_refused),
+      cmocka_unit_test(absurd_arrays_are_refused),
+      cmocka_unit_test(damaged_lists_never_crash),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

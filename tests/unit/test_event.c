@@ -1,0 +1,197 @@
+/* Every bound of a valid event and item, one step inside and one outside. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+/* cmocka needs the four above first */
+#include <cmocka.h>
+
+#include "freshet/event.h"
+
+enum { NOW_MS = 1700000000 };
+static const freshet_event_limits limits = {.rating_min = 1, .rating_max = 5, .future_tolerance_ms = 1000};
+
+static freshet_event sample(freshet_event_type type) {
+  return (freshet_event){
+      .type = type,
+      .event_id = freshet_slice_of("e"),
+      .user_id = freshet_slice_of("u"),
+      .item_id = freshet_slice_of("i"),
+      .occurred_at_ms = NOW_MS,
+      .rating = 3,
+      .quantity = 1,
+  };
+}
+
+static void accept(const freshet_event* event) {
+  freshet_error error = {0};
+  if (freshet_event_validate(event, freshet_slice_of("u"), NOW_MS, &limits, &error) != FRESHET_OK) {
+    fail_msg("%s", error.message);
+  }
+}
+
+static void refuse(const freshet_event* event, const char* field) {
+  freshet_error error = {0};
+  assert_int_equal(freshet_event_validate(event, freshet_slice_of("u"), NOW_MS, &limits, &error),
+                   FRESHET_INVALID);
+  assert_int_equal(error.verdict, FRESHET_DEAD_LETTER);
+  if (strncmp(error.message, field, strlen(field)) != 0)
+    fail_msg("'%s' does not name %s", error.message, field);
+}
+
+static void ids_are_checked(void** state) {
+  (void)state;
+  static char long_id[FRESHET_ID_MAX + 1];
+  memset(long_id, 'a', sizeof long_id);
+  freshet_event event = sample(FRESHET_CLICK);
+  event.event_id = (freshet_slice){long_id, FRESHET_ID_MAX};
+  event.item_id = freshet_slice_of("日本 café 🎁 with words that are longer than eight bytes");
+  accept(&event);
+  static const char* const bad[] = {"",
+                                    "a\nb",
+                                    "\x7f",
+                                    "\xff",
+                                    "caf\xc3",
+                                    "\xc0\x80",
+                                    "\xed\xa0\x80",
+                                    "abcdefgh\xe2\x82",
+                                    "\xf4\x90\x80\x80",
+                                    "\xe0\x80\x80",
+                                    "\xf0\x80\x80\x80",
+                                    "\x80"};
+  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    event = sample(FRESHET_CLICK);
+    event.event_id = freshet_slice_of(bad[i]);
+    refuse(&event, "event_id");
+    event = sample(FRESHET_CLICK);
+    event.item_id = freshet_slice_of(bad[i]);
+    refuse(&event, "item_id");
+  }
+  event = sample(FRESHET_CLICK);
+  event.event_id = (freshet_slice){long_id, FRESHET_ID_MAX + 1};
+  refuse(&event, "event_id");
+  event = sample(FRESHET_CLICK);
+  event.user_id = freshet_slice_of("v"); /* the key is u */
+  refuse(&event, "user_id 'v' is not the record's key 'u'");
+}
+
+static void times_are_checked(void** state) {
+  (void)state;
+  freshet_event event = sample(FRESHET_CLICK);
+  event.occurred_at_ms = NOW_MS + 1000;
+  accept(&event);
+  event.occurred_at_ms = 1;
+  accept(&event);
+  static const int64_t bad[] = {0, -1, NOW_MS + 1001, INT64_MAX, INT64_MIN};
+  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    event.occurred_at_ms = bad[i];
+    refuse(&event, "occurred_at");
+  }
+}
+
+static void ratings_are_checked(void** state) {
+  (void)state;
+  freshet_event event = sample(FRESHET_RATING);
+  event.rating = 1;
+  accept(&event);
+  event.rating = 5;
+  accept(&event);
+  static const float bad[] = {0.999f, 5.001f, -1, NAN, INFINITY, -INFINITY};
+  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    event.rating = bad[i];
+    refuse(&event, "rating");
+  }
+  event = sample(FRESHET_CLICK);
+  event.rating = 99; /* no rating, not looked at */
+  accept(&event);
+}
+
+static void dwell_quantity_and_price_are_checked(void** state) {
+  (void)state;
+  freshet_event event = sample(FRESHET_CLICK);
+  event.dwell_s = 3600;
+  accept(&event);
+  static const float bad_dwell[] = {-0.5f, NAN, INFINITY, 1e9f};
+  for (size_t i = 0; i < 4; i++) {
+    event.dwell_s = bad_dwell[i];
+    refuse(&event, "dwell_s");
+  }
+  static const int32_t bad_quantity[] = {0, -1, 1000001, INT32_MIN};
+  for (size_t i = 0; i < 4; i++) {
+    event = sample(FRESHET_PURCHASE);
+    event.quantity = bad_quantity[i];
+    refuse(&event, "quantity");
+  }
+  static const double bad_price[] = {-0.01, NAN, INFINITY, 1e13};
+  for (size_t i = 0; i < 4; i++) {
+    event = sample(FRESHET_PURCHASE);
+    event.price = bad_price[i];
+    refuse(&event, "price");
+  }
+  event = sample((freshet_event_type)7);
+  refuse(&event, "type");
+}
+
+static void check_item(const freshet_item* item, const char* field) {
+  freshet_error error = {0};
+  freshet_status status = freshet_item_validate(item, freshet_slice_of("i"), &error);
+  assert_int_equal(status, field == NULL ? FRESHET_OK : FRESHET_INVALID);
+  if (field != NULL && strncmp(error.message, field, strlen(field)) != 0) fail_msg("%s", error.message);
+}
+
+static void items_are_checked(void** state) {
+  (void)state;
+  static freshet_slice categories[FRESHET_CATEGORIES_MAX + 1];
+  for (size_t i = 0; i <= FRESHET_CATEGORIES_MAX; i++) categories[i] = freshet_slice_of("c");
+  float vector[] = {1, 2, NAN};
+  freshet_item good = {.item_id = freshet_slice_of("i"),
+                       .text = freshet_slice_of("line\nline"),
+                       .categories = categories,
+                       .category_count = FRESHET_CATEGORIES_MAX,
+                       .vector = vector,
+                       .vector_dim = 2};
+  check_item(&good, NULL);
+  freshet_item item = good;
+  item.item_id = freshet_slice_of("other");
+  check_item(&item, "item_id");
+  item = good;
+  item.title = freshet_slice_of("\xfe");
+  check_item(&item, "title");
+  char* large = calloc(1, FRESHET_TEXT_MAX + 1);
+  memset(large, 'x', FRESHET_TEXT_MAX + 1);
+  item = good;
+  item.text = (freshet_slice){large, FRESHET_TEXT_MAX};
+  check_item(&item, NULL);
+  item.text.size++;
+  check_item(&item, "text");
+  free(large);
+  item = good;
+  item.category_count++;
+  check_item(&item, "number of categories");
+  item = good;
+  item.expires_at_ms = -1;
+  check_item(&item, "expires_at");
+  item = good;
+  item.vector_dim = 3;
+  check_item(&item, "vector");
+}
+
+static void id_keys_are_xxh3_and_never_zero(void** state) {
+  (void)state;
+  assert_int_equal(freshet_id_key(freshet_slice_of("")), 0x2d06800538d394c2); /* XXH3-64 of nothing, seed 0 */
+  assert_int_not_equal(freshet_id_key(freshet_slice_of("a")), freshet_id_key(freshet_slice_of("b")));
+  for (uint32_t i = 0; i < 100000; i++) {
+    assert_int_not_equal(freshet_id_key((freshet_slice){(const char*)&i, sizeof i}), 0);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(ids_are_checked),     cmocka_unit_test(times_are_checked),
+      cmocka_unit_test(ratings_are_checked), cmocka_unit_test(dwell_quantity_and_price_are_checked),
+      cmocka_unit_test(items_are_checked),   cmocka_unit_test(id_keys_are_xxh3_and_never_zero),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
