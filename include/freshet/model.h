@@ -124,7 +124,8 @@ uint64_t freshet_model_events(const freshet_model* model);
 
 /* Columns of an item's row in the ranker: the dense part of the score is query . row + bias. */
 uint32_t freshet_model_row_dim(const freshet_model* model);
-/* Brings the ranker up to date with everything that changed since the last call (rows, listing, popularity).
+/* Brings the ranker up to date with everything that changed since the last call (rows, listing, popularity);
+ * NULL: only what freshet_model_score_all and freshet_model_explain read.
  * The ranker must have been made with dim = freshet_model_row_dim and be used with this model only. */
 freshet_status freshet_model_sync_ranker(freshet_model* model, freshet_ranker* ranker, freshet_error* error);
 
@@ -138,6 +139,10 @@ void freshet_model_scratch_destroy(freshet_model_scratch* scratch);
  */
 void freshet_model_query(const freshet_model* model, const freshet_user* user, int64_t now_ms,
                          freshet_model_scratch* scratch, freshet_rank_query* query);
+
+/* Scores of all slots for a query, into scores [item_count], listed or not: for evaluation, where the place of
+ * one item among all is asked. The same as the ranker's but for rounding. */
+void freshet_model_score_all(const freshet_model* model, const freshet_rank_query* query, float* scores);
 
 typedef struct freshet_part {
   freshet_reason_kind kind;

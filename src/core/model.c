@@ -1,0 +1,351 @@
+/* model.c: creation, the table of items and users. What the pieces are for is in model_internal.h. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <xxhash.h>
+
+#include "core/model_internal.h"
+
+enum { FIRST_CAPACITY = 1024 };
+
+freshet_model_config freshet_model_defaults(void) {
+  return (freshet_model_config){.dim = 64,
+                                .neighbours = 128,
+                                .negatives = 50,
+                                .text_dim = 0,
+                                .max_items = 1000000,
+                                .seen_limit = 2000,
+                                .seed = 1,
+                                .learning = true};
+}
+
+float* freshet_model_floats(size_t count) {
+  size_t bytes = (count * sizeof(float) + 63) / 64 * 64;
+  float* floats = aligned_alloc(64, bytes == 0 ? 64 : bytes);
+  FRESHET_ASSERT(floats != NULL);
+  memset(floats, 0, bytes);
+  return floats;
+}
+
+/* ---- growth ---- */
+
+static void* grow(void* old, size_t old_count, size_t count, size_t size) {
+  size_t bytes = (count * size + 63) / 64 * 64;
+  uint8_t* grown = aligned_alloc(64, bytes);
+  FRESHET_ASSERT(grown != NULL);
+  if (old_count > 0) memcpy(grown, old, old_count * size);
+  memset(grown + old_count * size, 0, bytes - old_count * size);
+  free(old);
+  return grown;
+}
+
+static void grow_items(freshet_model* model, uint32_t capacity) {
+  uint32_t old = model->capacity;
+  uint32_t dim = model->config.dim;
+  model->items = grow(model->items, old, capacity, sizeof *model->items);
+  model->factors = grow(model->factors, old, capacity, dim * sizeof(float));
+  model->context_factors = grow(model->context_factors, old, capacity, dim * sizeof(float));
+  model->changed = grow(model->changed, old, capacity, sizeof *model->changed);
+  model->drained = grow(model->drained, old, capacity, sizeof *model->drained);
+  model->stale = grow(model->stale, old, capacity, sizeof *model->stale);
+  model->mark = grow(model->mark, old, capacity + 3, sizeof *model->mark);
+  freshet_model_text_grow(model, capacity);
+  model->capacity = capacity;
+}
+
+/* ---- creation ---- */
+
+static freshet_status check_config(const freshet_model_config* c, freshet_error* error) {
+  const struct {
+    const char* name;
+    uint32_t value, low, high;
+  } bounds[] = {
+      {"model.dim", c->dim, FRESHET_LANES, DIM_MAX},
+      {"model.neighbours", c->neighbours, 1, NEIGHBOURS_MAX},
+      {"model.negatives", c->negatives, 1, NEGATIVES_MAX},
+      {"the dimension of text vectors", c->text_dim, 0, TEXT_DIM_MAX},
+      {"model.max_items", c->max_items, 1, ITEMS_MAX},
+      {"model.seen_limit", c->seen_limit, 1, ITEMS_MAX},
+  };
+  for (size_t i = 0; i < sizeof bounds / sizeof bounds[0]; i++) {
+    if (bounds[i].value < bounds[i].low || bounds[i].value > bounds[i].high) {
+      return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "%s is %u; it must be %u to %u",
+                               bounds[i].name, bounds[i].value, bounds[i].low, bounds[i].high);
+    }
+  }
+  if (c->dim % FRESHET_LANES != 0) {
+    return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP,
+                             "model.dim is %u; it must be a multiple of %d", c->dim, FRESHET_LANES);
+  }
+  return FRESHET_OK;
+}
+
+static void powers(float base, float out[FRESHET_HISTORY]) {
+  out[0] = 1;
+  for (int k = 1; k < FRESHET_HISTORY; k++) out[k] = out[k - 1] * base;
+}
+
+static void init_blend(freshet_model* model) {
+  static const double th[FEATURES] = {
+      [FOLLOWS] = 1, [TOGETHER_NOW] = .5, [TOGETHER_BEFORE] = .2, [SIMILAR_TEXT] = .5, [TASTE] = 1};
+  static const double lg[GAP_BUCKETS] = {0, .3, .2, -.3, -1, -2, -3};
+  for (int i = 0; i < FEATURES; i++) model->blend[TH + i] = freshet_grid(th[i]);
+  for (int i = 0; i < GAP_BUCKETS; i++) model->blend[LG + i] = freshet_grid(lg[i]);
+  for (int i = 0; i < BLEND_WEIGHTS; i++) {
+    model->blend_squares[i] = freshet_grid(.01);
+    model->blend_rates[i] = i < TB ? .003F : i < PSI ? .006F : i < TAU ? .003F : i < LP ? .001F : .003F;
+  }
+  memcpy(model->pending_blend, model->blend, sizeof model->blend);
+  memcpy(model->pending_blend_squares, model->blend_squares, sizeof model->blend_squares);
+}
+
+freshet_status freshet_model_create(const freshet_model_config* config, freshet_model** model,
+                                    freshet_error* error) {
+  *model = NULL;
+  freshet_status status = check_config(config, error);
+  if (status != FRESHET_OK) return status;
+  freshet_model* made = grow(NULL, 0, 1, sizeof *made);
+  made->config = *config;
+  made->kernels = freshet_model_kernels_best();
+  made->trace_start = 0;
+  powers(.7F, made->follows_decay);
+  powers(.9F, made->together_decay);
+  powers(.5F, made->half_decay);
+  powers(.95F, made->text_decay);
+  powers(.85F, made->context_decay);
+  made->step = grow(NULL, 0, 1, sizeof *made->step);
+  made->hits = calloc(config->neighbours + 64, sizeof *made->hits);
+  FRESHET_ASSERT(made->hits != NULL);
+  made->user_factor = freshet_model_floats(config->dim);
+  made->slope = freshet_model_floats(config->dim);
+  init_blend(made);
+  freshet_model_popularity_init(made);
+  freshet_model_negatives_init(made);
+  freshet_model_text_init(made);
+  grow_items(made, config->max_items < FIRST_CAPACITY ? config->max_items : FIRST_CAPACITY);
+  *model = made;
+  return FRESHET_OK;
+}
+
+void freshet_model_destroy(freshet_model* model) {
+  if (model == NULL) return;
+  for (uint32_t i = 0; i < model->count; i++) {
+    freshet_model_neighbours_free(&model->items[i].near);
+    free(model->items[i].near_text);
+    free(model->items[i].id);
+  }
+  void* owned[] = {model->items,        model->factors,   model->context_factors,
+                   model->buckets,      model->frequency, model->pending,
+                   model->pending_rows, model->trace,     model->trace_items,
+                   model->changed,      model->drained,   model->stale,
+                   model->step,         model->mark,      model->hits,
+                   model->user_factor,  model->slope};
+  for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
+  freshet_model_text_free(model);
+  freshet_buffer_free(&model->delta_items);
+  freshet_buffer_free(&model->delta_values);
+  freshet_buffer_free(&model->delta_trace);
+  freshet_buffer_free(&model->delta_globals);
+  free(model);
+}
+
+const freshet_model_config* freshet_model_get_config(const freshet_model* model) {
+  return &model->config;
+}
+
+size_t freshet_model_memory(const freshet_model* model) {
+  size_t row = model->config.dim * sizeof(float);
+  size_t per_item = sizeof(item) + 2 * row + 3 * sizeof(uint32_t) + 1;
+  size_t buckets = (size_t)1 << model->bucket_bits;
+  return sizeof *model + sizeof *model->step + model->capacity * per_item + freshet_model_text_memory(model) +
+         model->owned_bytes + buckets * (sizeof *model->buckets + sizeof *model->frequency) +
+         model->pending_capacity * (sizeof *model->pending + 2 * row) +
+         model->trace_capacity * sizeof *model->trace + model->trace_item_capacity * sizeof(uint32_t) +
+         model->delta_items.capacity + model->delta_values.capacity + model->delta_trace.capacity +
+         model->delta_globals.capacity;
+}
+
+/* ---- items ---- */
+
+void freshet_model_start_factors(const freshet_model* model, uint64_t key, float* v, float* m) {
+  for (uint32_t i = 0; i < model->config.dim; i++) {
+    v[i] = (.05F * freshet_gauss(freshet_random(key, 2 * i)) + FRESHET_FACTOR_ROUND) - FRESHET_FACTOR_ROUND;
+    m[i] =
+        (.05F * freshet_gauss(freshet_random(key, 2 * i + 1)) + FRESHET_FACTOR_ROUND) - FRESHET_FACTOR_ROUND;
+  }
+}
+
+static freshet_status add_item(freshet_model* model, uint64_t key, uint32_t* slot, freshet_error* error) {
+  if (model->count == model->config.max_items) {
+    return freshet_error_set(error, FRESHET_NO_MEMORY, FRESHET_STOP,
+                             "there are already %u items (model.max_items)", model->count);
+  }
+  if (model->count == model->capacity) {
+    uint32_t doubled = model->capacity * 2;
+    grow_items(model, doubled < model->config.max_items ? doubled : model->config.max_items);
+  }
+  uint32_t made = model->count++;
+  item* it = &model->items[made];
+  *it = (item){.key = key, .next = FRESHET_NO_ITEM};
+  it->near.smallest = UNKNOWN_SMALLEST;
+  freshet_model_start_factors(model, key, freshet_model_factor(model, made),
+                              freshet_model_context_factor(model, made));
+  freshet_model_table_insert(model, made);
+  *slot = made;
+  return FRESHET_OK;
+}
+
+freshet_status freshet_model_intern_key(freshet_model* model, uint64_t key, uint32_t* slot,
+                                        freshet_error* error) {
+  *slot = freshet_model_table_find(model, key);
+  return *slot != FRESHET_NO_ITEM ? FRESHET_OK : add_item(model, key, slot, error);
+}
+
+freshet_status freshet_model_intern(freshet_model* model, freshet_slice id, uint32_t* slot,
+                                    freshet_error* error) {
+  freshet_status status = freshet_model_intern_key(model, freshet_id_key(id), slot, error);
+  if (status != FRESHET_OK) return status;
+  item* it = &model->items[*slot];
+  if (it->id == NULL) {
+    it->id = malloc(id.size + 1);
+    FRESHET_ASSERT(it->id != NULL && id.size <= UINT32_MAX);
+    if (id.size > 0) memcpy(it->id, id.data, id.size);
+    it->id_size = (uint32_t)id.size;
+    model->owned_bytes += id.size + 1;
+  } else if (!freshet_slice_equal(id, freshet_model_item_id(model, *slot))) {
+    return freshet_error_set(error, FRESHET_CONFLICT, FRESHET_DEAD_LETTER,
+                             "two item ids have the same key %016llx: '%.*s' and '%.*s'",
+                             (unsigned long long)it->key, (int)it->id_size, it->id, (int)id.size, id.data);
+  }
+  return FRESHET_OK;
+}
+
+uint32_t freshet_model_find(const freshet_model* model, freshet_slice id) {
+  uint32_t slot = freshet_model_table_find(model, freshet_id_key(id));
+  if (slot == FRESHET_NO_ITEM) return slot;
+  return freshet_slice_equal(id, freshet_model_item_id(model, slot)) ? slot : FRESHET_NO_ITEM;
+}
+
+size_t freshet_model_item_count(const freshet_model* model) {
+  return model->count;
+}
+
+freshet_slice freshet_model_item_id(const freshet_model* model, uint32_t slot) {
+  FRESHET_ASSERT(slot < model->count);
+  return (freshet_slice){model->items[slot].id, model->items[slot].id_size};
+}
+
+uint64_t freshet_model_item_key(const freshet_model* model, uint32_t slot) {
+  FRESHET_ASSERT(slot < model->count);
+  return model->items[slot].key;
+}
+
+void freshet_model_set_listed(freshet_model* model, uint32_t slot, bool listed) {
+  FRESHET_ASSERT(slot < model->count);
+  if (model->items[slot].listed == listed) return;
+  model->items[slot].listed = listed;
+  freshet_model_note_stale(model, slot);
+}
+
+bool freshet_model_is_listed(const freshet_model* model, uint32_t slot) {
+  FRESHET_ASSERT(slot < model->count);
+  return model->items[slot].listed;
+}
+
+static void grow_pending(freshet_model* model) {
+  uint32_t capacity = model->pending_capacity == 0 ? 256 : model->pending_capacity * 2;
+  size_t row = 2 * (size_t)model->config.dim * sizeof(float);
+  model->pending = grow(model->pending, model->pending_count, capacity, sizeof *model->pending);
+  model->pending_rows = grow(model->pending_rows, model->pending_count, capacity, row);
+  model->pending_capacity = capacity;
+}
+
+void freshet_model_touch(freshet_model* model, uint32_t slot) {
+  item* it = &model->items[slot];
+  if (it->pending != 0) return;
+  if (model->pending_count == model->pending_capacity) grow_pending(model);
+  uint32_t dim = model->config.dim;
+  float* rows = model->pending_rows + (size_t)model->pending_count * 2 * dim;
+  memcpy(rows, freshet_model_factor(model, slot), dim * sizeof *rows);
+  memcpy(rows + dim, freshet_model_context_factor(model, slot), dim * sizeof *rows);
+  model->pending[model->pending_count] =
+      (pending_item){slot, it->bias, it->factor_squares, it->context_squares, it->bias_squares};
+  it->pending = ++model->pending_count;
+}
+
+void freshet_model_note_stale(freshet_model* model, uint32_t slot) {
+  item* it = &model->items[slot];
+  if (it->row_stale) return;
+  it->row_stale = true;
+  model->stale[model->stale_count++] = slot;
+}
+
+void freshet_model_note_changed(freshet_model* model, uint32_t slot) {
+  item* it = &model->items[slot];
+  if (!it->changed) {
+    it->changed = true;
+    model->changed[model->changed_count++] = slot;
+  }
+  freshet_model_note_stale(model, slot);
+}
+
+static int compare_slots(const void* a, const void* b) {
+  uint32_t x = *(const uint32_t*)a, y = *(const uint32_t*)b;
+  return (x > y) - (x < y);
+}
+
+size_t freshet_model_drain_changed(freshet_model* model, const uint32_t** slots) {
+  size_t drained = model->changed_count;
+  memcpy(model->drained, model->changed, drained * sizeof *model->drained);
+  qsort(model->drained, drained, sizeof *model->drained, compare_slots);
+  for (size_t i = 0; i < drained; i++) model->items[model->drained[i]].changed = false;
+  model->changed_count = 0;
+  *slots = model->drained;
+  return drained;
+}
+
+/* ---- users ---- */
+
+freshet_user* freshet_user_create(const freshet_model* model) {
+  freshet_user* user = calloc(1, sizeof *user);
+  FRESHET_ASSERT(user != NULL);
+  user->vector = freshet_model_floats(model->config.dim);
+  return user;
+}
+
+void freshet_user_destroy(freshet_user* user) {
+  if (user == NULL) return;
+  free(user->seen);
+  free(user->vector);
+  free(user);
+}
+
+/* Blocks without an exit inside, so that the compiler can compare many at once. */
+static uint32_t find_seen(const freshet_user* user, uint32_t slot) {
+  uint32_t i = 0;
+  for (; i + FRESHET_LANES <= user->seen_count; i += FRESHET_LANES) {
+    uint32_t hits = 0;
+    for (uint32_t l = 0; l < FRESHET_LANES; l++) hits |= user->seen[i + l] == slot;
+    if (hits != 0) break;
+  }
+  while (i < user->seen_count && user->seen[i] != slot) i++;
+  return i;
+}
+
+void freshet_user_mark_seen(freshet_user* user, uint32_t slot, uint32_t seen_limit) {
+  uint32_t at = find_seen(user, slot);
+  if (at == user->seen_count) {
+    if (user->seen_count < seen_limit) {
+      if (user->seen_count == user->seen_capacity) {
+        user->seen_capacity = user->seen_capacity < 8 ? 8 : user->seen_capacity * 2;
+        user->seen = realloc(user->seen, user->seen_capacity * sizeof *user->seen);
+        FRESHET_ASSERT(user->seen != NULL);
+      }
+      user->seen[user->seen_count++] = slot;
+      return;
+    }
+    at = 0; /* full: the oldest goes */
+  }
+  memmove(user->seen + at, user->seen + at + 1, (user->seen_count - at - 1) * sizeof *user->seen);
+  user->seen[user->seen_count - 1] = slot;
+}

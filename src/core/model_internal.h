@@ -1,0 +1,276 @@
+/*
+ * model_internal.h: the state of the learner, shared by the model_*.c files and seen by nobody else.
+ *
+ *   model.c             creation, the table of items, users, memory
+ *   model_score.c       context of a user, query, explanation, the ranker's rows
+ *   model_learn.c       one step of learning
+ *   model_negatives.c   which items a step compares with
+ *   model_neighbours.c  what is chosen together, in bounded lists
+ *   model_popularity.c  decayed counts
+ *   model_text.c        text vectors: start of the factors, nearest texts
+ *   model_delta.c       the delta log, stored items, the hash
+ */
+#ifndef FRESHET_CORE_MODEL_INTERNAL_H
+#define FRESHET_CORE_MODEL_INTERNAL_H
+
+#include "core/maths.h"
+#include "core/model_kernels.h"
+#include "freshet/model.h"
+
+enum {
+  DIM_MAX = 1024,
+  NEIGHBOURS_MAX = 4096,
+  NEGATIVES_MAX = 250, /* with the positive they are numbered in a byte: see candidates.mark */
+  ITEMS_MAX = 1 << 26,
+  TEXT_DIM_MAX = 4096,
+  HALF_LIVES = 3,       /* popularities, by half-life */
+  RECENT_EVENTS = 4096, /* kept for the recent negatives: 13 half-lives of 300 */
+  TEXT_NEIGHBOURS = 20,
+  WEIGHT_UNITS_MAX = 256, /* of one observation: a weight of 16 */
+  WEIGHT_UNITS = 16,      /* an observation's weight counts in sixteenths, so that counts are integers */
+};
+
+/* The features of a score, in the order of the blend weights th and the columns of tb. */
+enum feature {
+  FOLLOWS,      /* f0: what followed a recent item */
+  TOGETHER_NOW, /* f2: chosen together with an item of this session */
+  TOGETHER_BEFORE /* f3: ... with an older one */,
+  SIMILAR_TEXT,                 /* f4 */
+  POPULAR,                      /* f5a, f5b, f5c: HALF_LIVES columns */
+  TASTE = POPULAR + HALF_LIVES, /* f6 */
+  FEATURES,
+  BONUS_FEATURES = POPULAR, /* those that live on neighbours only */
+};
+
+/* The blend weights: one array, so that a step, a delta and a fold are each one loop. */
+enum {
+  GAP_BUCKETS = 7,
+  USER_LEVELS = 7,
+  COUNT_LEVELS = 10,
+  TH = 0,                            /* [FEATURES] */
+  TB = TH + FEATURES,                /* [USER_LEVELS][FEATURES] */
+  PSI = TB + USER_LEVELS * FEATURES, /* [COUNT_LEVELS] */
+  TAU = PSI + COUNT_LEVELS,          /* [COUNT_LEVELS] */
+  LP = TAU + COUNT_LEVELS,           /* [FRESHET_HISTORY] */
+  LG = LP + FRESHET_HISTORY,         /* [GAP_BUCKETS] */
+  BLEND_WEIGHTS = LG + GAP_BUCKETS,
+  BLEND_PADDED = (BLEND_WEIGHTS + 15) / 16 * 16,
+};
+
+/* Co-occurrence of one item with others. Blocks of capacity entries, grown by doubling up to the bound. */
+typedef struct neighbours {
+  uint32_t* items; /* [capacity] slots */
+  float* follows;  /* [capacity] cf */
+  float* together; /* [capacity] cs */
+  uint16_t count, capacity;
+  uint16_t smallest; /* index of the entry that goes next, or UNKNOWN_SMALLEST */
+} neighbours;
+
+enum { UNKNOWN_SMALLEST = 0xffff };
+
+typedef struct text_neighbours {
+  _Alignas(64) uint32_t items[(TEXT_NEIGHBOURS + 15) / 16 * 16]; /* padded for the kernels */
+  float cosines[TEXT_NEIGHBOURS];
+  uint32_t count;
+} text_neighbours;
+
+/* The first 64 bytes are what a candidate of a learning step needs. */
+typedef struct item {
+  _Alignas(64) double bias;
+  double factor_squares;  /* Adagrad, of v */
+  double context_squares; /* Adagrad, of m */
+  double bias_squares;    /* forgetting Adagrad, of the bias */
+  uint64_t popular_at;    /* the event at which popular was exact */
+  float popular[HALF_LIVES];
+  uint32_t count; /* N, in 1/WEIGHT_UNITS */
+  /* -- */
+  uint32_t pending; /* 1 + place in model.pending, 0: untouched since the last take */
+  bool listed;
+  bool changed;   /* is in model.changed */
+  bool row_stale; /* is in model.stale */
+  bool has_text;
+  neighbours near;
+  text_neighbours* near_text;    /* NULL while it has no text */
+  float row_popular[HALF_LIVES]; /* f5 as the ranker's row has it: a little behind */
+  uint64_t key;
+  uint32_t next; /* slot: the next in its bucket, by key */
+  uint32_t id_size;
+  char* id; /* NULL while only the key is known */
+  int64_t folded_to;
+} item;
+
+/* A user's recent items as a query or a step sees them. Arrays are padded for the kernels. */
+typedef struct context {
+  uint32_t user_level; /* L(n) */
+  uint32_t count;
+  uint32_t items[FRESHET_HISTORY]; /* newest first */
+  uint32_t bucket[FRESHET_HISTORY];
+  bool same_session[FRESHET_HISTORY];
+  float weight[FRESHET_HISTORY];                         /* w_k: of the context factor m_k */
+  float feature_weight[FRESHET_HISTORY][BONUS_FEATURES]; /* a_k, normalised, over its counts */
+  float theta[FEATURES];
+  float text_theta[COUNT_LEVELS]; /* max(0, theta4 + tau[B]) */
+} context;
+
+enum { CANDIDATES_PADDED = 256 };
+
+/* Scratch of one learning step; the positive is candidate 0. Rows of floats, so that the kernels run along
+ * the candidates. */
+typedef struct candidates {
+  uint32_t count;
+  uint32_t items[CANDIDATES_PADDED];
+  uint32_t level[CANDIDATES_PADDED]; /* B(N) */
+  float times[CANDIDATES_PADDED];    /* how often it was drawn */
+  _Alignas(64) float sums[CANDIDATES_PADDED][BONUS_FEATURES];
+  _Alignas(64) float features[FEATURES][CANDIDATES_PADDED];
+  _Alignas(64) float log_q[CANDIDATES_PADDED];
+  _Alignas(64) float gradient[CANDIDATES_PADDED];       /* g: of the blend */
+  _Alignas(64) float taste_gradient[CANDIDATES_PADDED]; /* g': of taste alone */
+} candidates;
+
+/* What an item was when it was first touched since the last take. */
+typedef struct pending_item {
+  uint32_t slot;
+  double bias, factor_squares, context_squares, bias_squares;
+} pending_item;
+
+typedef struct trace_event {
+  uint32_t item;
+  uint16_t weight;  /* in 1/WEIGHT_UNITS */
+  uint16_t context; /* items that follow in trace_items */
+} trace_event;
+
+struct freshet_model {
+  freshet_model_config config;
+  const freshet_model_kernels* kernels;
+
+  /* -- items, by slot -- */
+  uint32_t count, capacity;
+  item* items;
+  float* factors;         /* v [capacity][dim] */
+  float* context_factors; /* m [capacity][dim] */
+  float* text_factors;    /* [capacity][dim] the part of v and m that comes from text; NULL without text */
+  int8_t* text_vectors;   /* [capacity][text_padded] quantised; 0 where there is none */
+  float* text_scales;     /* [capacity] 1 / norm of the quantised vector */
+  float* text_floors;     /* [capacity] the cosine that enters its list */
+  uint32_t text_padded;
+  float* projection;  /* [dim][text_padded] */
+  float* text_unit;   /* [text_padded] scratch: the vector of the item that changes */
+  int32_t* text_dots; /* [capacity] scratch */
+  size_t owned_bytes; /* ids, neighbour blocks, text lists */
+
+  /* -- the table of keys, and counts over it for draws by frequency -- */
+  uint32_t bucket_bits;
+  uint32_t* buckets;   /* [2^bucket_bits] first slot, sorted by key */
+  uint64_t* frequency; /* [2^bucket_bits + 1] Fenwick tree of the counts */
+  uint64_t total_count;
+
+  /* -- global -- */
+  uint64_t events;
+  double popular_totals[HALF_LIVES];
+  double decay_per_event[HALF_LIVES];
+  uint32_t recent[RECENT_EVENTS];      /* ring: slot of event e at e mod RECENT_EVENTS */
+  uint16_t recent_lags[RECENT_EVENTS]; /* quantiles of the lag */
+  _Alignas(64) double blend[BLEND_PADDED];
+  double blend_squares[BLEND_PADDED];
+  _Alignas(64) float blend_rates[BLEND_PADDED];
+  int64_t folded_to;
+  float follows_decay[FRESHET_HISTORY];  /* .7^k */
+  float together_decay[FRESHET_HISTORY]; /* .9^k */
+  float half_decay[FRESHET_HISTORY];     /* .5^k */
+  float text_decay[FRESHET_HISTORY];     /* .95^k */
+  float context_decay[FRESHET_HISTORY];  /* .85^k */
+
+  /* -- since the last take -- */
+  pending_item* pending; /* [pending_capacity] */
+  float* pending_rows;   /* [pending_capacity][2][dim]: v, m */
+  uint32_t pending_count, pending_capacity;
+  trace_event* trace;
+  size_t trace_count, trace_capacity;
+  uint32_t* trace_items; /* slots */
+  size_t trace_item_count, trace_item_capacity;
+  uint64_t trace_start; /* events before the first of the trace */
+  double pending_blend[BLEND_PADDED], pending_blend_squares[BLEND_PADDED];
+  freshet_buffer delta_items, delta_values, delta_trace, delta_globals;
+
+  uint32_t* changed; /* [capacity] slots for drain_changed */
+  uint32_t changed_count;
+  uint32_t* drained; /* [capacity] what the last drain gave out */
+  uint32_t* stale;   /* [capacity] slots for sync_ranker */
+  uint32_t stale_count;
+  uint64_t rows_exact_at; /* the event at which all rows were last brought up to date */
+
+  /* -- scratch of a step -- */
+  candidates* step;
+  uint8_t* mark;      /* [capacity + 3] 1 + candidate, 0: none */
+  uint16_t* hits;     /* [neighbours + 16] */
+  float* user_factor; /* h [dim] */
+  float* slope;       /* gradient of h [dim] */
+  _Alignas(64) float blend_gradient[BLEND_PADDED];
+};
+
+/* ---- model.c ---- */
+float* freshet_model_floats(size_t count); /* zeroed, 64-byte aligned; free() */
+static inline float* freshet_model_factor(const freshet_model* model, uint32_t slot) {
+  return model->factors + (size_t)slot * model->config.dim;
+}
+static inline float* freshet_model_context_factor(const freshet_model* model, uint32_t slot) {
+  return model->context_factors + (size_t)slot * model->config.dim;
+}
+/* Call before anything of the item changes: keeps what it was, for the delta, and notes that it changed. */
+void freshet_model_touch(freshet_model* model, uint32_t slot);
+void freshet_model_note_changed(freshet_model* model, uint32_t slot);
+void freshet_model_note_stale(freshet_model* model, uint32_t slot);
+/* The start of v and m without text: .05 N(0,1) by key. */
+void freshet_model_start_factors(const freshet_model* model, uint64_t key, float* v, float* m);
+
+/* ---- model_score.c ---- */
+void freshet_model_context(const freshet_model* model, const freshet_user* user, int64_t time_ms, context* c);
+void freshet_model_user_factor(const freshet_model* model, const freshet_user* user, const context* c,
+                               float* h);
+uint32_t freshet_model_count_level(uint32_t count);
+
+/* ---- model_negatives.c ---- */
+void freshet_model_draw(freshet_model* model, uint32_t positive, candidates* step);
+/* Replaces N: for state that is read. */
+void freshet_model_count_set(freshet_model* model, uint32_t slot, uint32_t count);
+void freshet_model_count_add(freshet_model* model, uint32_t slot, uint32_t units); /* N and the tree */
+void freshet_model_negatives_init(freshet_model* model);
+uint32_t freshet_model_table_find(const freshet_model* model, uint64_t key);
+void freshet_model_table_insert(freshet_model* model, uint32_t slot);
+
+/* ---- model_neighbours.c ---- */
+void freshet_model_neighbours_add(freshet_model* model, uint32_t slot, uint32_t other, float follows,
+                                  float together);
+void freshet_model_neighbours_reserve(freshet_model* model, neighbours* near, uint32_t count);
+void freshet_model_neighbours_free(neighbours* near);
+
+/* ---- model_popularity.c ---- */
+void freshet_model_popularity_init(freshet_model* model);
+/* out[h][i] = the decayed popularity of the items at the model's time; out rows are [n16] apart */
+void freshet_model_popularity_at(const freshet_model* model, const uint32_t* slots, size_t count, float* out,
+                                 size_t stride);
+/* f5: log(.5 + share * number of items) */
+void freshet_model_popularity_features(const freshet_model* model, const uint32_t* slots, size_t count,
+                                       float* out, size_t stride);
+void freshet_model_popularity_add(freshet_model* model, uint32_t slot, uint64_t event, float weight);
+
+/* ---- model_learn.c ---- */
+/* The part of learning that is a function of the trace: lists, counts, popularity, recent events. */
+typedef struct replay_event {
+  uint32_t item;
+  uint32_t weight_units;
+  uint32_t context_count;
+  const uint32_t* context_items;
+  uint64_t event;
+  int64_t offset; /* of its delta; state folded to later than this skips it */
+} replay_event;
+void freshet_model_replay(freshet_model* model, const replay_event* event);
+
+/* ---- model_text.c ---- */
+void freshet_model_text_init(freshet_model* model);
+void freshet_model_text_free(freshet_model* model);
+void freshet_model_text_grow(freshet_model* model, uint32_t capacity);
+size_t freshet_model_text_memory(const freshet_model* model);
+
+#endif

@@ -1,0 +1,19 @@
+#include "core/model_kernels.h"
+
+#include <stdbool.h>
+
+static bool has_avx512(void) {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+}
+
+const freshet_model_kernels* freshet_model_kernels_best(void) {
+  return freshet_model_kernels_all()[0];
+}
+
+const freshet_model_kernels* const* freshet_model_kernels_all(void) {
+  static const freshet_model_kernels* const all[] = {
+      &freshet_model_kernels_avx512, &freshet_model_kernels_avx2, &freshet_model_kernels_portable, NULL};
+  __builtin_cpu_init();
+  return has_avx512() ? all : __builtin_cpu_supports("avx2") ? all + 1 : all + 2;
+}

@@ -1,0 +1,59 @@
+/*
+ * model_kernels.h: the vector arithmetic of the learner, compiled for several x86-64 levels with equal bits.
+ *
+ * Every kernel works on blocks of 16 lanes, adds them up in one fixed order, uses only operations that IEEE
+ * 754 defines to the last bit (+ - * / sqrt, comparisons) and no libm. So the width of the machine's vectors
+ * shows in the time and never in the result. model_kernels_body.h is the one source; model_kernels_*.c
+ * compile it.
+ *
+ * Float arrays are 64-byte aligned; lengths called `n16` are multiples of 16.
+ */
+#ifndef FRESHET_CORE_MODEL_KERNELS_H
+#define FRESHET_CORE_MODEL_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { FRESHET_LANES = 16 };
+
+typedef struct freshet_model_kernels {
+  const char* name;
+  float (*dot)(const float* a, const float* b, size_t n16);
+  /* out[i] = rows[slots[i]] . x, rows [..][n16]; slots NULL: rows 0 .. count-1 */
+  void (*dots)(const float* rows, const uint32_t* slots, size_t count, const float* x, size_t n16,
+               float* out);
+  void (*add_scaled)(float* y, float a, const float* x, size_t n16); /* y += a x */
+  /* row = grid(clamp(row - a x)): see FRESHET_FACTOR_* below */
+  void (*descend)(float* row, float a, const float* x, size_t n16);
+  void (*exp)(float* x, size_t n16); /* in place; inputs are clamped to [-87, 88]; relative error 2e-7 */
+  void (*log)(float* x, size_t n16); /* in place; positive normal inputs; absolute error 2e-7 near 1 */
+  /* x -= rate * gradient / sqrt(G + 1e-6) on the grid of blend weights, G = .999 G + .001 gradient^2; where
+   * the gradient is 0 nothing changes */
+  void (*blend)(double* x, double* accumulators, const float* gradients, const float* rates, size_t n16);
+  /* Indices i < count with marks[items[i]] != 0, in order; returns how many. hits [count + 16]. */
+  size_t (*find_marked)(const uint32_t* items, size_t count, const uint8_t* marks, uint16_t* hits);
+  /* Index of item in items [count], or count. Reads up to the next multiple of 16. */
+  size_t (*find)(const uint32_t* items, size_t count, uint32_t item);
+  /* Index of the first smallest a[i] + b[i], count > 0. */
+  size_t (*smallest)(const float* a, const float* b, size_t count);
+  /* out[i] = rows[i] . x, exact, rows [count][n64] */
+  void (*dots_i8)(const int8_t* rows, size_t count, const int8_t* x, size_t n64, int32_t* out);
+} freshet_model_kernels;
+
+/* Factors are multiples of 2^-20 within +-4: adding FRESHET_FACTOR_ROUND puts them in [8, 16], where that is
+ * the spacing of floats. */
+#define FRESHET_FACTOR_STEP 0x1p-20F
+#define FRESHET_FACTOR_ROUND 12.0F
+#define FRESHET_FACTOR_MAX 3.96875F
+
+/* The fastest that this CPU runs; resolved once per call site, so keep the pointer. */
+const freshet_model_kernels* freshet_model_kernels_best(void);
+/* All that this CPU runs, ended by NULL: for tests, which compare them. */
+const freshet_model_kernels* const* freshet_model_kernels_all(void);
+
+/* One per translation unit of model_kernels_body.h. */
+extern const freshet_model_kernels freshet_model_kernels_portable;
+extern const freshet_model_kernels freshet_model_kernels_avx2;
+extern const freshet_model_kernels freshet_model_kernels_avx512;
+
+#endif

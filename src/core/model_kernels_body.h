@@ -1,0 +1,196 @@
+/*
+ * model_kernels_body.h: the source of the kernels. A translation unit defines FRESHET_MODEL_KERNELS_NAME and
+ * includes it; only the compiler's target differs between them.
+ *
+ * GCC's vector extension spells out 16 lanes; the compiler cuts them to the width that the target has.
+ * Polynomials: Cephes (S. Moshier), expf and logf, as reduced-range minimax.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "core/model_kernels.h"
+
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
+
+/* may_alias, since they look at arrays of float and int. */
+typedef float lanes __attribute__((vector_size(64), may_alias));
+typedef int32_t int_lanes __attribute__((vector_size(64), may_alias));
+typedef uint32_t word_lanes __attribute__((vector_size(64), may_alias));
+
+/* Pointers instead of values: passing 64-byte vectors by value has no stable ABI below AVX-512. */
+static inline float add_up(const lanes* sums) {
+  float s[FRESHET_LANES];
+  memcpy(s, sums, sizeof s);
+  for (int i = 0; i < 8; i++) s[i] += s[i + 8];
+  for (int i = 0; i < 4; i++) s[i] += s[i + 4];
+  return (s[0] + s[2]) + (s[1] + s[3]);
+}
+
+static float dot(const float* a, const float* b, size_t n16) {
+  lanes sums = {0};
+  for (size_t i = 0; i < n16; i += FRESHET_LANES) sums += *(const lanes*)(a + i) * *(const lanes*)(b + i);
+  return add_up(&sums);
+}
+
+static void dots(const float* rows, const uint32_t* slots, size_t count, const float* x, size_t n16,
+                 float* out) {
+  for (size_t i = 0; i < count; i++) out[i] = dot(rows + (slots == NULL ? i : slots[i]) * n16, x, n16);
+}
+
+static void add_scaled(float* y, float a, const float* x, size_t n16) {
+  for (size_t i = 0; i < n16; i += FRESHET_LANES) *(lanes*)(y + i) += a * *(const lanes*)(x + i);
+}
+
+static void descend(float* row, float a, const float* x, size_t n16) {
+  const lanes zero = {0};
+  const lanes top = zero + FRESHET_FACTOR_MAX, bottom = -top;
+  for (size_t i = 0; i < n16; i += FRESHET_LANES) {
+    lanes y = *(lanes*)(row + i) - a * *(const lanes*)(x + i);
+    int_lanes over = y > top, under = y < bottom;
+    y = (lanes)((over & (int_lanes)top) | (under & (int_lanes)bottom) | (~(over | under) & (int_lanes)y));
+    *(lanes*)(row + i) = (y + FRESHET_FACTOR_ROUND) - FRESHET_FACTOR_ROUND;
+  }
+}
+
+static void exp_block(lanes* block) {
+  const lanes zero = {0};
+  const lanes top = zero + 88.0F, bottom = zero - 87.0F;
+  lanes x = *block;
+  int_lanes over = x > top, under = ~(x >= bottom); /* NaN counts as under */
+  x = (lanes)((over & (int_lanes)top) | (under & (int_lanes)bottom) | (~(over | under) & (int_lanes)x));
+  lanes n = (x * 1.44269504F + 0x1.8p23F) - 0x1.8p23F; /* nearest integer */
+  lanes r = (x - n * 0.693359375F) - n * -2.12194440e-4F;
+  lanes y = zero + 1.9875691500e-4F;
+  y = y * r + 1.3981999507e-3F;
+  y = y * r + 8.3334519073e-3F;
+  y = y * r + 4.1665795894e-2F;
+  y = y * r + 1.6666665459e-1F;
+  y = y * r + 5.0000001201e-1F;
+  y = (y * (r * r) + r) + 1.0F;
+  int_lanes power = (__builtin_convertvector(n, int_lanes) + 127) << 23;
+  *block = y * (lanes)power;
+}
+
+static void log_block(lanes* block) {
+  const lanes zero = {0};
+  int_lanes bits = (int_lanes)*block;
+  int_lanes exponent = ((bits - 0x3f3504f3) >> 23); /* so that the mantissa lies around 1: [.7071, 1.4142) */
+  lanes x = (lanes)(bits - (exponent << 23)) - 1.0F;
+  lanes n = __builtin_convertvector(exponent, lanes);
+  lanes z = x * x;
+  lanes y = zero + 7.0376836292e-2F;
+  y = y * x - 1.1514610310e-1F;
+  y = y * x + 1.1676998740e-1F;
+  y = y * x - 1.2420140846e-1F;
+  y = y * x + 1.4249322787e-1F;
+  y = y * x - 1.6668057665e-1F;
+  y = y * x + 2.0000714765e-1F;
+  y = y * x - 2.4999993993e-1F;
+  y = y * x + 3.3333331174e-1F;
+  y = y * x * z;
+  y = (y + n * -2.12194440e-4F) - 0.5F * z;
+  *block = (x + y) + n * 0.693359375F;
+}
+
+static void exp_array(float* x, size_t n16) {
+  for (size_t i = 0; i < n16; i += FRESHET_LANES) exp_block((lanes*)(x + i));
+}
+
+static void log_array(float* x, size_t n16) {
+  for (size_t i = 0; i < n16; i += FRESHET_LANES) log_block((lanes*)(x + i));
+}
+
+static void blend(double* restrict x, double* restrict accumulators, const float* restrict gradients,
+                  const float* restrict rates, size_t n16) {
+  const double round = 0x1.8p12; /* 52 - 12 = 40 bits behind the point, see FRESHET_BLEND_STEP */
+  for (size_t i = 0; i < n16; i++) {
+    double g = gradients[i];
+    double grown = ((.999 * accumulators[i] + .001 * (g * g)) + round) - round;
+    grown = grown > 0 ? grown : 0; /* it forgets: folded gains of others may take it below */
+    double moved = ((x[i] - rates[i] * g / sqrt(grown + 1e-6)) + round) - round;
+    accumulators[i] = g != 0 ? grown : accumulators[i];
+    x[i] = g != 0 ? moved : x[i];
+  }
+}
+
+static size_t find_marked(const uint32_t* items, size_t count, const uint8_t* marks, uint16_t* hits) {
+  size_t found = 0, i = 0;
+#ifdef __AVX512F__
+  /* The same by gather: 16 items a turn. marks has 3 bytes of padding behind its end. */
+  for (; i + FRESHET_LANES <= count; i += FRESHET_LANES) {
+    __m512i slots = _mm512_loadu_si512(items + i);
+    __m512i mark = _mm512_i32gather_epi32(slots, marks, 1);
+    unsigned hit = _mm512_test_epi32_mask(mark, _mm512_set1_epi32(0xff));
+    for (; hit != 0; hit &= hit - 1) hits[found++] = (uint16_t)(i + (size_t)__builtin_ctz(hit));
+  }
+#endif
+  for (; i < count; i++) {
+    hits[found] = (uint16_t)i;
+    found += marks[items[i]] != 0;
+  }
+  return found;
+}
+
+static size_t find(const uint32_t* items, size_t count, uint32_t item) {
+  for (size_t i = 0; i < count; i += FRESHET_LANES) {
+    int_lanes equal = *(const word_lanes*)(items + i) == item;
+#ifdef __AVX512F__
+    int any = _mm512_movepi32_mask((__m512i)equal);
+#else
+    int any = 0;
+    for (int l = 0; l < FRESHET_LANES; l++) any |= equal[l];
+#endif
+    if (any == 0) continue;
+    for (size_t l = 0; l < FRESHET_LANES && i + l < count; l++) {
+      if (items[i + l] == item) return i + l;
+    }
+  }
+  return count;
+}
+
+static size_t smallest(const float* a, const float* b, size_t count) {
+  size_t best = 0;
+  float least = a[0] + b[0];
+  size_t i = 0;
+  const lanes zero = {0};
+  lanes lows = zero + least;
+  for (; i + FRESHET_LANES <= count; i += FRESHET_LANES) {
+    lanes sum = *(const lanes*)(a + i) + *(const lanes*)(b + i);
+    int_lanes lower = sum < lows;
+    lows = (lanes)((lower & (int_lanes)sum) | (~lower & (int_lanes)lows));
+  }
+  for (int l = 0; l < FRESHET_LANES; l++) {
+    if (lows[l] < least) least = lows[l];
+  }
+  for (; i < count; i++) {
+    if (a[i] + b[i] < least) least = a[i] + b[i];
+  }
+  while (best < count && a[best] + b[best] != least) best++;
+  return best;
+}
+
+static void dots_i8(const int8_t* rows, size_t count, const int8_t* x, size_t n64, int32_t* out) {
+  for (size_t i = 0; i < count; i++) {
+    const int8_t* row = rows + i * n64;
+    int32_t sum = 0;
+    for (size_t k = 0; k < n64; k++) sum += (int16_t)row[k] * (int16_t)x[k];
+    out[i] = sum;
+  }
+}
+
+const freshet_model_kernels FRESHET_MODEL_KERNELS_NAME = {
+    .name = FRESHET_MODEL_KERNELS_LABEL,
+    .dot = dot,
+    .dots = dots,
+    .add_scaled = add_scaled,
+    .descend = descend,
+    .exp = exp_array,
+    .log = log_array,
+    .blend = blend,
+    .find_marked = find_marked,
+    .find = find,
+    .smallest = smallest,
+    .dots_i8 = dots_i8,
+};

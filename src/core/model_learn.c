@@ -1,0 +1,308 @@
+/*
+ * model_learn.c: one step of learning: sampled softmax with a correction for how the negatives were drawn,
+ * row-wise Adagrad for the factors, and the counts that follow from the trace.
+ *
+ * Sources: log q correction (Bengio and Senecal, 2008; Yi et al., RecSys 2019); Adagrad (Duchi et al., 2011),
+ * one accumulator per row.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/model_internal.h"
+
+static const float rate_factor = .05F, rate_context = .05F, rate_user = .15F, rate_bias = .2F;
+static const double bias_memory = .99;
+static const double epsilon = 1e-8;
+static const float share_of_frequent = .475F, share_of_recent = .475F, share_of_uniform = .05F;
+static const float least_pair_weight = .01F;
+static const double bias_limit = 64;
+static const float gradient_limit = 1e12F;
+
+/* ---- features of the candidates ---- */
+
+static size_t padded(size_t count) {
+  return (count + FRESHET_LANES - 1) / FRESHET_LANES * FRESHET_LANES;
+}
+
+static void scan_neighbours(freshet_model* model, const context* c, candidates* s) {
+  memset(s->sums, 0, s->count * sizeof s->sums[0]);
+  for (uint32_t k = 0; k < c->count; k++) {
+    const item* from = &model->items[c->items[k]];
+    const neighbours* near = &from->near;
+    const float* a = c->feature_weight[k];
+    size_t found = model->kernels->find_marked(near->items, near->count, model->mark, model->hits);
+    for (size_t i = 0; i < found; i++) {
+      size_t e = model->hits[i];
+      float* sums = s->sums[model->mark[near->items[e]] - 1];
+      sums[FOLLOWS] += a[FOLLOWS] * near->follows[e];
+      sums[TOGETHER_NOW] += a[TOGETHER_NOW] * near->together[e];
+      sums[TOGETHER_BEFORE] += a[TOGETHER_BEFORE] * near->together[e];
+    }
+    const text_neighbours* text = from->near_text;
+    if (text == NULL) continue;
+    found = model->kernels->find_marked(text->items, text->count, model->mark, model->hits);
+    for (size_t i = 0; i < found; i++) {
+      float cosine = text->cosines[model->hits[i]];
+      float* sums = s->sums[model->mark[text->items[model->hits[i]]] - 1];
+      sums[SIMILAR_TEXT] += a[SIMILAR_TEXT] * cosine * cosine;
+    }
+  }
+}
+
+/* log q, less what is the same for all: log(n (.475 share + .475 recent share + .05 / n)). Needs the
+ * popularities as shares times n in the rows of POPULAR. */
+static void set_log_q(const freshet_model* model, candidates* s, size_t n16) {
+  float scale = model->total_count > 0 ? (float)((double)model->count / (double)model->total_count) : 0;
+  for (size_t i = 0; i < n16; i++) {
+    float share = i < s->count ? (float)model->items[s->items[i]].count * scale : 0;
+    s->log_q[i] = share_of_frequent * share + share_of_recent * s->features[POPULAR][i] + share_of_uniform;
+  }
+  model->kernels->log(s->log_q, n16);
+}
+
+static void set_features(freshet_model* model, const context* c, const float* h, candidates* s) {
+  const freshet_model_kernels* kernels = model->kernels;
+  size_t n16 = padded(s->count);
+  scan_neighbours(model, c, s);
+  for (size_t i = 0; i < n16; i++) {
+    bool real = i < s->count;
+    float n = real ? (float)model->items[s->items[i]].count * (1.0F / WEIGHT_UNITS) : 0;
+    float root = 1 / sqrtf(n + 1);
+    for (int f = 0; f < BONUS_FEATURES; f++) {
+      float scale = f == TOGETHER_NOW || f == TOGETHER_BEFORE ? root : 1;
+      s->features[f][i] = 1 + (real ? s->sums[i][f] * scale : 0);
+    }
+  }
+  for (int f = 0; f < BONUS_FEATURES; f++) kernels->log(s->features[f], n16);
+  freshet_model_popularity_at(model, s->items, s->count, s->features[POPULAR], CANDIDATES_PADDED);
+  for (int f = 0; f < HALF_LIVES; f++) {
+    double total = model->popular_totals[f];
+    float scale = total > 0 ? (float)(model->count / total) : 0;
+    for (size_t i = 0; i < n16; i++) s->features[POPULAR + f][i] *= scale;
+  }
+  set_log_q(model, s, n16);
+  for (int f = 0; f < HALF_LIVES; f++) {
+    for (size_t i = 0; i < n16; i++) s->features[POPULAR + f][i] += .5F;
+    kernels->log(s->features[POPULAR + f], n16);
+  }
+  kernels->dots(model->factors, s->items, s->count, h, model->config.dim, s->features[TASTE]);
+  for (uint32_t i = 0; i < s->count; i++) {
+    s->level[i] = freshet_model_count_level(model->items[s->items[i]].count);
+    s->features[TASTE][i] += (float)model->items[s->items[i]].bias;
+  }
+}
+
+/* ---- gradients ---- */
+
+/* logits [n16] become softmax - 1[positive], times weight. */
+static void softmax_gradient(const freshet_model* model, const candidates* s, float weight, float* logits) {
+  size_t n16 = padded(s->count);
+  float top = logits[0], sum = 0;
+  for (uint32_t i = 1; i < s->count; i++) top = logits[i] > top ? logits[i] : top;
+  for (size_t i = 0; i < n16; i++) logits[i] = i < s->count ? logits[i] - top : -87;
+  model->kernels->exp(logits, n16);
+  for (uint32_t i = 0; i < s->count; i++) {
+    logits[i] *= s->times[i];
+    sum += logits[i];
+  }
+  float scale = weight / sum;
+  for (uint32_t i = 0; i < s->count; i++) logits[i] *= scale;
+  logits[0] -= weight;
+}
+
+static void set_gradients(const freshet_model* model, const context* c, float weight, candidates* s) {
+  for (uint32_t i = 0; i < s->count; i++) {
+    float z =
+        (float)model->blend[PSI + s->level[i]] + c->text_theta[s->level[i]] * s->features[SIMILAR_TEXT][i];
+    for (int f = 0; f < FEATURES; f++) {
+      if (f != SIMILAR_TEXT) z += c->theta[f] * s->features[f][i];
+    }
+    s->gradient[i] = z - s->log_q[i];
+    s->taste_gradient[i] = s->features[TASTE][i] - s->log_q[i];
+  }
+  softmax_gradient(model, s, weight, s->gradient);
+  softmax_gradient(model, s, weight, s->taste_gradient);
+}
+
+/* Gradients of th, tb, psi and tau: they follow g. */
+static void set_blend_gradient(freshet_model* model, const context* c, uint32_t user_level, candidates* s) {
+  float* out = model->blend_gradient;
+  memset(out, 0, sizeof model->blend_gradient);
+  for (uint32_t i = 0; i < s->count; i++) {
+    float g = s->gradient[i];
+    for (int f = 0; f < FEATURES; f++) out[TH + f] += g * s->features[f][i];
+    out[PSI + s->level[i]] += g;
+    if (c->text_theta[s->level[i]] > 0) out[TAU + s->level[i]] += g * s->features[SIMILAR_TEXT][i];
+  }
+  memcpy(out + TB + user_level * FEATURES, out + TH, FEATURES * sizeof *out);
+}
+
+/* ---- the step ---- */
+
+/* An accumulator that forgets may come out below 0 when other workers' gains are folded in. */
+static float root_of(double squares) {
+  return sqrtf((float)((squares > 0 ? squares : 0) + epsilon));
+}
+
+/* The items compared, by the old slope; the slope is summed up first. */
+static void step_items(freshet_model* model, const candidates* s, const float* h, float* slope) {
+  const freshet_model_kernels* kernels = model->kernels;
+  uint32_t dim = model->config.dim;
+  float norm = kernels->dot(h, h, dim) / (float)dim;
+  memset(slope, 0, dim * sizeof *slope);
+  for (uint32_t i = 0; i < s->count; i++) {
+    float g = (s->gradient[i] + s->taste_gradient[i]) * .5F;
+    item* it = &model->items[s->items[i]];
+    float* v = freshet_model_factor(model, s->items[i]);
+    freshet_model_touch(model, s->items[i]);
+    kernels->add_scaled(slope, g, v, dim);
+    it->factor_squares = freshet_grid_sum(it->factor_squares + (double)(g * g * norm));
+    it->bias_squares = freshet_grid_sum(bias_memory * it->bias_squares + (double)(g * g));
+    float rate = rate_factor / root_of(it->factor_squares);
+    float bias_rate = rate_bias / root_of(it->bias_squares);
+    kernels->descend(v, rate * g, h, dim);
+    it->bias = freshet_grid(freshet_clamp(it->bias - (double)(bias_rate * g), -bias_limit, bias_limit));
+  }
+}
+
+static void step_user(freshet_model* model, freshet_user* user, const context* c, const float* slope) {
+  const freshet_model_kernels* kernels = model->kernels;
+  uint32_t dim = model->config.dim;
+  float norm = kernels->dot(slope, slope, dim) / (float)dim;
+  for (uint32_t k = 0; k < c->count; k++) {
+    uint32_t slot = c->items[k];
+    item* it = &model->items[slot];
+    float w = c->weight[k];
+    float* m = freshet_model_context_factor(model, slot);
+    float pull = w * kernels->dot(slope, m, dim);
+    model->blend_gradient[LP + k] = pull;
+    model->blend_gradient[LG + c->bucket[k]] += pull;
+    freshet_model_touch(model, slot);
+    it->context_squares = freshet_grid_sum(it->context_squares + (double)(w * w * norm));
+    float rate = rate_context * w / root_of(it->context_squares);
+    kernels->descend(m, rate, slope, dim);
+  }
+  user->accumulator += norm;
+  kernels->add_scaled(user->vector, -rate_user / sqrtf(user->accumulator + (float)epsilon), slope, dim);
+}
+
+static void step_blend(freshet_model* model) {
+  model->kernels->blend(model->blend, model->blend_squares, model->blend_gradient, model->blend_rates,
+                        BLEND_PADDED);
+  for (int f = 0; f < FEATURES; f++) {
+    if (model->blend[TH + f] < 0) model->blend[TH + f] = 0;
+  }
+}
+
+/* ---- what follows from the trace ---- */
+
+void freshet_model_replay(freshet_model* model, const replay_event* event) {
+  const item* chosen = &model->items[event->item];
+  bool chosen_known = chosen->folded_to > event->offset;
+  float weight = (float)event->weight_units * (1.0F / WEIGHT_UNITS);
+  for (uint32_t k = 0; k < event->context_count && k < FRESHET_HISTORY; k++) {
+    uint32_t other = event->context_items[k];
+    float follows = model->follows_decay[k] < least_pair_weight ? 0 : weight * model->follows_decay[k];
+    float together = weight * model->together_decay[k];
+    if (other == event->item) continue;
+    if (!chosen_known) freshet_model_neighbours_add(model, event->item, other, follows, together);
+    if (model->items[other].folded_to <= event->offset) {
+      freshet_model_neighbours_add(model, other, event->item, follows, together);
+    }
+  }
+  if (!chosen_known) {
+    freshet_model_popularity_add(model, event->item, event->event, weight);
+    freshet_model_count_add(model, event->item, event->weight_units);
+  }
+  if (model->folded_to > event->offset) return;
+  for (int h = 0; h < HALF_LIVES; h++) {
+    model->popular_totals[h] = model->popular_totals[h] * model->decay_per_event[h] + (double)weight;
+  }
+  model->recent[model->events % RECENT_EVENTS] = event->item;
+  model->events++;
+}
+
+static void record_trace(freshet_model* model, const replay_event* event) {
+  if (model->trace_count == 0) model->trace_start = model->events;
+  if (model->trace_count == model->trace_capacity) {
+    model->trace_capacity = model->trace_capacity == 0 ? 256 : model->trace_capacity * 2;
+    model->trace = realloc(model->trace, model->trace_capacity * sizeof *model->trace);
+    FRESHET_ASSERT(model->trace != NULL);
+  }
+  if (model->trace_item_count + event->context_count > model->trace_item_capacity) {
+    model->trace_item_capacity = model->trace_item_capacity == 0 ? 4096 : model->trace_item_capacity * 2;
+    model->trace_items = realloc(model->trace_items, model->trace_item_capacity * sizeof *model->trace_items);
+    FRESHET_ASSERT(model->trace_items != NULL);
+  }
+  model->trace[model->trace_count++] =
+      (trace_event){event->item, (uint16_t)event->weight_units, (uint16_t)event->context_count};
+  memcpy(model->trace_items + model->trace_item_count, event->context_items,
+         event->context_count * sizeof *event->context_items);
+  model->trace_item_count += event->context_count;
+}
+
+/* ---- history ---- */
+
+/* Puts the event where its time belongs; an item stands once, at its newest time. */
+static void append_history(freshet_user* user, const freshet_observation* seen) {
+  freshet_interaction entry = {seen->item, seen->weight, seen->time_ms};
+  uint32_t old = 0;
+  while (old < user->recent_count && user->recent[old].item != seen->item) old++;
+  if (old < user->recent_count) {
+    if (user->recent[old].time_ms > seen->time_ms) return;
+    memmove(user->recent + old, user->recent + old + 1, (user->recent_count - old - 1) * sizeof entry);
+    user->recent_count--;
+  }
+  uint32_t at = 0;
+  while (at < user->recent_count && user->recent[at].time_ms > seen->time_ms) at++;
+  if (at == FRESHET_HISTORY) return;
+  if (user->recent_count < FRESHET_HISTORY) user->recent_count++;
+  memmove(user->recent + at + 1, user->recent + at, (user->recent_count - at - 1) * sizeof entry);
+  user->recent[at] = entry;
+}
+
+static freshet_status learn_positive(freshet_model* model, freshet_user* user,
+                                     const freshet_observation* seen, uint32_t weight_units,
+                                     freshet_error* error) {
+  candidates* s = model->step;
+  float weight = (float)weight_units * (1.0F / WEIGHT_UNITS);
+  context c;
+  freshet_model_context(model, user, seen->time_ms, &c);
+  freshet_model_user_factor(model, user, &c, model->user_factor);
+  freshet_model_draw(model, seen->item, s);
+  set_features(model, &c, model->user_factor, s);
+  for (uint32_t i = 0; i < s->count; i++) model->mark[s->items[i]] = 0;
+  set_gradients(model, &c, weight, s);
+  float size = model->kernels->dot(model->user_factor, model->user_factor, model->config.dim);
+  if (!(size < gradient_limit) || !isfinite(user->accumulator)) {
+    return freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER,
+                             "the user's vector is out of bounds: nothing is learned from this event");
+  }
+  set_blend_gradient(model, &c, c.user_level, s);
+  step_items(model, s, model->user_factor, model->slope);
+  step_user(model, user, &c, model->slope);
+  step_blend(model);
+  replay_event event = {seen->item, weight_units, c.count, c.items, model->events, INT64_MAX};
+  record_trace(model, &event);
+  freshet_model_replay(model, &event);
+  return FRESHET_OK;
+}
+
+freshet_status freshet_model_learn(freshet_model* model, freshet_user* user,
+                                   const freshet_observation* observation, freshet_error* error) {
+  FRESHET_ASSERT(observation->item < model->count);
+  freshet_status status = FRESHET_OK;
+  if (observation->positive && model->config.learning) {
+    float units = observation->weight * WEIGHT_UNITS + .5F;
+    uint32_t weight_units = units >= 1 ? units < WEIGHT_UNITS_MAX ? (uint32_t)units : WEIGHT_UNITS_MAX : 1;
+    status = learn_positive(model, user, observation, weight_units, error);
+  }
+  if (observation->positive) user->positives++;
+  append_history(user, observation);
+  freshet_user_mark_seen(user, observation->item, model->config.seen_limit);
+  return status;
+}
+
+uint64_t freshet_model_events(const freshet_model* model) {
+  return model->events;
+}

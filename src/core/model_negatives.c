@@ -1,0 +1,170 @@
+/*
+ * model_negatives.c: which items a step compares with the one that was chosen.
+ *
+ * 47.5 % are drawn like all past events, 47.5 % like recent ones, 5 % uniformly. A draw must depend on what
+ * is known and not on how a process numbers its items, or a restart would change what is learned. So draws by
+ * frequency and uniform draws walk the table of keys: buckets by the key's first bits, each sorted by key,
+ * with a Fenwick tree (P. Fenwick, 1994) of the counts over the buckets. The table doubles as the index of
+ * keys.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/model_internal.h"
+
+enum {
+  FIRST_BUCKET_BITS = 6,
+  CHAIN_MAX = 16, /* places of a bucket that a uniform draw tries; longer chains have odds below 1e-13 */
+  RECENT_HALF_LIFE = 300,
+};
+
+static const uint32_t share_one = 1U << 16;
+static const uint32_t share_frequent = (uint32_t)(.475 * (1U << 16));
+static const uint32_t share_recent = (uint32_t)(.95 * (1U << 16)); /* up to here */
+
+static uint64_t bucket_of(const freshet_model* model, uint64_t key) {
+  return key >> (64 - model->bucket_bits);
+}
+
+static size_t bucket_count(const freshet_model* model) {
+  return (size_t)1 << model->bucket_bits;
+}
+
+static void tree_add(freshet_model* model, uint64_t bucket, uint64_t units) {
+  for (size_t i = bucket + 1; i <= bucket_count(model); i += i & (~i + 1)) model->frequency[i] += units;
+}
+
+/* The bucket in which the running sum of counts passes *target; *target becomes the rest within it. */
+static size_t tree_find(const freshet_model* model, uint64_t* target) {
+  size_t at = 0;
+  for (size_t step = bucket_count(model); step > 0; step /= 2) {
+    size_t next = at + step;
+    if (next <= bucket_count(model) && model->frequency[next] <= *target) {
+      *target -= model->frequency[next];
+      at = next;
+    }
+  }
+  return at;
+}
+
+static void link_item(freshet_model* model, uint32_t slot) {
+  item* items = model->items;
+  uint32_t* link = &model->buckets[bucket_of(model, items[slot].key)];
+  while (*link != FRESHET_NO_ITEM && items[*link].key < items[slot].key) link = &items[*link].next;
+  items[slot].next = *link;
+  *link = slot;
+}
+
+static void make_table(freshet_model* model, uint32_t bits) {
+  model->bucket_bits = bits;
+  free(model->buckets);
+  free(model->frequency);
+  model->buckets = malloc(bucket_count(model) * sizeof *model->buckets);
+  model->frequency = calloc(bucket_count(model) + 1, sizeof *model->frequency);
+  FRESHET_ASSERT(model->buckets != NULL && model->frequency != NULL);
+  memset(model->buckets, 0xff, bucket_count(model) * sizeof *model->buckets);
+}
+
+void freshet_model_table_insert(freshet_model* model, uint32_t slot) {
+  if (model->count > bucket_count(model)) {
+    make_table(model, model->bucket_bits + 1);
+    for (uint32_t i = 0; i < model->count; i++) {
+      if (i == slot) continue;
+      link_item(model, i);
+      tree_add(model, bucket_of(model, model->items[i].key), model->items[i].count);
+    }
+  }
+  link_item(model, slot);
+}
+
+uint32_t freshet_model_table_find(const freshet_model* model, uint64_t key) {
+  uint32_t at = model->buckets[bucket_of(model, key)];
+  while (at != FRESHET_NO_ITEM && model->items[at].key < key) at = model->items[at].next;
+  return at != FRESHET_NO_ITEM && model->items[at].key == key ? at : FRESHET_NO_ITEM;
+}
+
+void freshet_model_count_set(freshet_model* model, uint32_t slot, uint32_t count) {
+  item* it = &model->items[slot];
+  uint64_t change = (uint64_t)count - it->count; /* wraps around when it shrinks, and back when added */
+  it->count = count;
+  model->total_count += change;
+  tree_add(model, bucket_of(model, it->key), change);
+}
+
+void freshet_model_count_add(freshet_model* model, uint32_t slot, uint32_t units) {
+  uint32_t count = model->items[slot].count;
+  freshet_model_count_set(model, slot, units > UINT32_MAX - count ? UINT32_MAX : count + units);
+}
+
+/* Quantiles of a lag of events whose odds halve every RECENT_HALF_LIFE. */
+static void make_lags(freshet_model* model) {
+  float* logs = freshet_model_floats(RECENT_EVENTS);
+  for (int i = 0; i < RECENT_EVENTS; i++) logs[i] = ((float)i + .5F) / RECENT_EVENTS;
+  model->kernels->log(logs, RECENT_EVENTS);
+  for (int i = 0; i < RECENT_EVENTS; i++) {
+    float lag = logs[i] * (-RECENT_HALF_LIFE / .6931472F);
+    model->recent_lags[i] = (uint16_t)(lag < RECENT_EVENTS - 1 ? lag : RECENT_EVENTS - 1);
+  }
+  free(logs);
+}
+
+void freshet_model_negatives_init(freshet_model* model) {
+  memset(model->recent, 0xff, sizeof model->recent);
+  make_lags(model);
+  make_table(model, FIRST_BUCKET_BITS);
+}
+
+static uint32_t draw_frequent(const freshet_model* model, uint64_t random) {
+  uint64_t target = freshet_below(random, model->total_count);
+  uint32_t at = model->buckets[tree_find(model, &target)];
+  while (target >= model->items[at].count) {
+    target -= model->items[at].count;
+    at = model->items[at].next;
+  }
+  return at;
+}
+
+static uint32_t draw_recent(const freshet_model* model, uint64_t random) {
+  uint64_t lag = model->recent_lags[random >> 52];
+  if (lag >= model->events) lag = freshet_below(random << 12, model->events);
+  return model->recent[(model->events - 1 - lag) % RECENT_EVENTS];
+}
+
+static uint32_t draw_uniform(const freshet_model* model, uint64_t random) {
+  for (uint64_t turn = 0;; turn++) {
+    uint64_t place = freshet_random(random, turn);
+    uint32_t at = model->buckets[bucket_of(model, place)];
+    for (uint64_t skip = place % CHAIN_MAX; skip > 0 && at != FRESHET_NO_ITEM; skip--)
+      at = model->items[at].next;
+    if (at != FRESHET_NO_ITEM) return at;
+  }
+}
+
+/* One draw; FRESHET_NO_ITEM when the recent event is one that a restored ring does not know. */
+static uint32_t draw_one(const freshet_model* model, uint64_t random) {
+  uint32_t kind = (uint32_t)(random & (share_one - 1));
+  uint64_t pick = freshet_mix64(random);
+  if (model->total_count == 0 || kind >= share_recent) return draw_uniform(model, pick);
+  if (kind < share_frequent) return draw_frequent(model, pick);
+  return draw_recent(model, pick);
+}
+
+void freshet_model_draw(freshet_model* model, uint32_t positive, candidates* step) {
+  uint64_t seed = freshet_random(model->config.seed, model->events);
+  step->items[0] = positive;
+  step->times[0] = 1;
+  step->count = 1;
+  model->mark[positive] = 1;
+  for (uint32_t i = 0; i < model->config.negatives; i++) {
+    uint32_t slot = draw_one(model, freshet_random(seed, i));
+    if (slot == FRESHET_NO_ITEM || slot == positive) continue;
+    uint32_t known = model->mark[slot];
+    if (known != 0) {
+      step->times[known - 1] += 1;
+      continue;
+    }
+    step->items[step->count] = slot;
+    step->times[step->count] = 1;
+    model->mark[slot] = (uint8_t)++step->count;
+  }
+}

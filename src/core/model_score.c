@@ -1,0 +1,408 @@
+/*
+ * model_score.c: what a user's recent items mean for the score of an item.
+ *
+ * score(j) = psi[B(N_j)] + sum over features of theta_f f_f(j). Taste and popularity are an inner product
+ * over all items (the ranker's rows); the rest is a bonus on the neighbours of the recent items, never
+ * negative.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/model_internal.h"
+
+/* Columns of a row behind the factors v. */
+enum {
+  COLUMN_BIAS,
+  COLUMN_POPULAR,
+  COLUMN_LEVEL = COLUMN_POPULAR + HALF_LIVES, /* one of COUNT_LEVELS is 1 */
+  COLUMNS = COLUMN_LEVEL + COUNT_LEVELS,
+  COLUMNS_PADDED = (COLUMNS + 15) / 16 * 16,
+};
+
+/* Rows of untouched items are brought up to date every ROWS_INTERVAL events, or more rarely in a catalogue of
+ * more than ROWS_INTERVAL * ROWS_PER_EVENT items, so that an event's share of the work is bounded. */
+enum { ROWS_INTERVAL = 64, ROWS_PER_EVENT = 64, POPULAR_BLOCK = 1024 };
+
+static const int64_t session_gap_ms = 600 * 1000;
+static const float follows_unit = .003F, together_unit = .01F, text_unit = .1F;
+static const float taste_floor = .05F;
+
+struct freshet_model_scratch {
+  context context;
+  float* factor;     /* h [dim] */
+  float* vector;     /* [row_dim] */
+  uint32_t capacity; /* slots */
+  float* sums;       /* [capacity][BONUS_FEATURES], 0 between queries */
+  uint8_t* touched;  /* [capacity] */
+  uint32_t* items;   /* [capacity] those with a bonus */
+  float* bonus;      /* [capacity padded] */
+  float* logs;       /* [BONUS_FEATURES][capacity padded] */
+};
+
+/* ---- context ---- */
+
+static uint32_t gap_bucket(int64_t gap_ms) {
+  static const int64_t ends_ms[GAP_BUCKETS - 1] = {1000 + 1,       60 * 1000,          30 * 60 * 1000,
+                                                   24 * 3600000LL, 7 * 24 * 3600000LL, 30 * 24 * 3600000LL};
+  uint32_t bucket = 0;
+  while (bucket < GAP_BUCKETS - 1 && gap_ms >= ends_ms[bucket]) bucket++;
+  return bucket;
+}
+
+static uint32_t user_level(uint32_t positives) {
+  static const uint32_t starts[USER_LEVELS] = {0, 1, 2, 3, 5, 10, 20};
+  uint32_t level = 0;
+  while (level + 1 < USER_LEVELS && positives >= starts[level + 1]) level++;
+  return level;
+}
+
+uint32_t freshet_model_count_level(uint32_t count) {
+  static const uint32_t starts[COUNT_LEVELS] = {0, 1, 2, 3, 6, 12, 25, 50, 100, 200};
+  uint32_t level = 0;
+  while (level + 1 < COUNT_LEVELS && count >= starts[level + 1] * WEIGHT_UNITS) level++;
+  return level;
+}
+
+/* The history up to time_ms, with gaps and sessions. */
+static void read_history(const freshet_model* model, const freshet_user* user, int64_t time_ms, context* c) {
+  int64_t later_ms = time_ms;
+  bool same = true;
+  c->count = 0;
+  for (uint32_t i = 0; i < user->recent_count && i < FRESHET_HISTORY; i++) {
+    const freshet_interaction* past = &user->recent[i];
+    if (past->time_ms > time_ms || past->item >= model->count) continue;
+    same = same && later_ms - past->time_ms <= session_gap_ms;
+    later_ms = past->time_ms;
+    c->items[c->count] = past->item;
+    c->bucket[c->count] = gap_bucket(time_ms - past->time_ms);
+    c->same_session[c->count] = same;
+    c->count++;
+  }
+}
+
+static void set_thetas(const freshet_model* model, uint32_t positives, context* c) {
+  c->user_level = user_level(positives);
+  const double* th = model->blend + TH;
+  const double* tb = model->blend + TB + c->user_level * FEATURES;
+  for (int f = 0; f < FEATURES; f++) {
+    double theta = th[f] + tb[f];
+    c->theta[f] = (float)(theta > 0 ? theta : 0);
+  }
+  if (c->theta[TASTE] < taste_floor) c->theta[TASTE] = taste_floor;
+  for (int level = 0; level < COUNT_LEVELS; level++) {
+    double theta = th[SIMILAR_TEXT] + tb[SIMILAR_TEXT] + model->blend[TAU + level];
+    c->text_theta[level] = (float)(theta > 0 ? theta : 0);
+  }
+}
+
+void freshet_model_context(const freshet_model* model, const freshet_user* user, int64_t time_ms,
+                           context* c) {
+  enum { GAPS = 32, EXPS = 48 };
+  float exps[EXPS] __attribute__((aligned(64))) = {0};
+  float sums[BONUS_FEATURES] = {0};
+  read_history(model, user, time_ms, c);
+  set_thetas(model, user->positives, c);
+  for (uint32_t k = 0; k < c->count; k++) {
+    exps[k] = (float)(model->blend[LP + k] + model->blend[LG + c->bucket[k]]);
+  }
+  for (int b = 0; b < GAP_BUCKETS; b++) exps[GAPS + b] = (float)model->blend[LG + b];
+  model->kernels->exp(exps, EXPS);
+  for (uint32_t k = 0; k < c->count; k++) {
+    float e = exps[GAPS + c->bucket[k]];
+    float* a = c->feature_weight[k];
+    c->weight[k] = model->context_decay[k] * exps[k];
+    a[FOLLOWS] = model->half_decay[k] * e;
+    a[TOGETHER_NOW] = c->same_session[k] ? e : 0;
+    a[TOGETHER_BEFORE] = c->same_session[k] ? 0 : e;
+    a[SIMILAR_TEXT] = model->text_decay[k] * e;
+    for (int f = 0; f < BONUS_FEATURES; f++) sums[f] += a[f];
+  }
+  for (int f = 0; f < BONUS_FEATURES; f++) {
+    if (sums[f] > 0) sums[f] = 1 / sums[f];
+  }
+  for (uint32_t k = 0; k < c->count; k++) {
+    float n = (float)model->items[c->items[k]].count * (1.0F / WEIGHT_UNITS);
+    float root = 1 / (sqrtf(n + 1) * together_unit);
+    float* a = c->feature_weight[k];
+    a[FOLLOWS] *= sums[FOLLOWS] / ((n + 5) * follows_unit);
+    a[TOGETHER_NOW] *= sums[TOGETHER_NOW] * root;
+    a[TOGETHER_BEFORE] *= sums[TOGETHER_BEFORE] * root;
+    a[SIMILAR_TEXT] *= sums[SIMILAR_TEXT] / text_unit;
+  }
+}
+
+void freshet_model_user_factor(const freshet_model* model, const freshet_user* user, const context* c,
+                               float* h) {
+  uint32_t dim = model->config.dim;
+  memcpy(h, user->vector, dim * sizeof *h);
+  for (uint32_t k = 0; k < c->count; k++) {
+    model->kernels->add_scaled(h, c->weight[k], freshet_model_context_factor(model, c->items[k]), dim);
+  }
+}
+
+/* ---- the ranker's rows ---- */
+
+uint32_t freshet_model_row_dim(const freshet_model* model) {
+  return model->config.dim + COLUMNS_PADDED;
+}
+
+/* f5 of items, as the row shows it until it is refreshed. */
+static void refresh_popular(freshet_model* model, const uint32_t* slots, size_t count) {
+  float popular[HALF_LIVES * POPULAR_BLOCK] __attribute__((aligned(64)));
+  for (size_t at = 0; at < count; at += POPULAR_BLOCK) {
+    size_t block = count - at < POPULAR_BLOCK ? count - at : POPULAR_BLOCK;
+    freshet_model_popularity_features(model, slots + at, block, popular, POPULAR_BLOCK);
+    for (size_t i = 0; i < block; i++) {
+      for (int h = 0; h < HALF_LIVES; h++) {
+        model->items[slots[at + i]].row_popular[h] = popular[h * POPULAR_BLOCK + i];
+      }
+    }
+  }
+}
+
+static freshet_status write_row(const freshet_model* model, uint32_t slot, freshet_ranker* ranker, float* row,
+                                freshet_error* error) {
+  const item* it = &model->items[slot];
+  uint32_t dim = model->config.dim;
+  if (!it->listed) {
+    freshet_ranker_remove(ranker, slot);
+    return FRESHET_OK;
+  }
+  memcpy(row, freshet_model_factor(model, slot), dim * sizeof *row);
+  float* columns = row + dim;
+  memset(columns, 0, COLUMNS_PADDED * sizeof *columns);
+  columns[COLUMN_BIAS] = (float)it->bias;
+  memcpy(columns + COLUMN_POPULAR, it->row_popular, sizeof it->row_popular);
+  columns[COLUMN_LEVEL + freshet_model_count_level(it->count)] = 1;
+  return freshet_ranker_set(ranker, slot, row, 0, error);
+}
+
+freshet_status freshet_model_sync_ranker(freshet_model* model, freshet_ranker* ranker, freshet_error* error) {
+  uint64_t interval = model->count / ROWS_PER_EVENT;
+  if (interval < ROWS_INTERVAL) interval = ROWS_INTERVAL;
+  if (model->events - model->rows_exact_at >= interval) {
+    for (uint32_t slot = 0; slot < model->count; slot++) freshet_model_note_stale(model, slot);
+    model->rows_exact_at = model->events;
+  }
+  refresh_popular(model, model->stale, model->stale_count);
+  freshet_status status = FRESHET_OK;
+  float row[DIM_MAX + COLUMNS_PADDED];
+  for (uint32_t i = 0; i < model->stale_count; i++) {
+    model->items[model->stale[i]].row_stale = false;
+    if (ranker != NULL && status == FRESHET_OK)
+      status = write_row(model, model->stale[i], ranker, row, error);
+  }
+  model->stale_count = 0;
+  return status;
+}
+
+/* ---- query ---- */
+
+freshet_model_scratch* freshet_model_scratch_create(const freshet_model* model) {
+  freshet_model_scratch* scratch = aligned_alloc(64, (sizeof *scratch + 63) / 64 * 64);
+  FRESHET_ASSERT(scratch != NULL);
+  memset(scratch, 0, sizeof *scratch);
+  scratch->factor = freshet_model_floats(model->config.dim);
+  scratch->vector = freshet_model_floats(freshet_model_row_dim(model));
+  return scratch;
+}
+
+static void free_slots(freshet_model_scratch* scratch) {
+  free(scratch->sums);
+  free(scratch->touched);
+  free(scratch->items);
+  free(scratch->bonus);
+  free(scratch->logs);
+}
+
+void freshet_model_scratch_destroy(freshet_model_scratch* scratch) {
+  if (scratch == NULL) return;
+  free_slots(scratch);
+  free(scratch->factor);
+  free(scratch->vector);
+  free(scratch);
+}
+
+/* The model may have grown since the scratch was used last. */
+static void fit_scratch(const freshet_model* model, freshet_model_scratch* scratch) {
+  if (scratch->capacity >= model->count) return;
+  free_slots(scratch);
+  size_t capacity = (model->capacity + 15U) / 16 * 16;
+  scratch->capacity = (uint32_t)capacity;
+  scratch->sums = freshet_model_floats(capacity * BONUS_FEATURES);
+  scratch->touched = calloc(capacity, 1);
+  scratch->items = calloc(capacity, sizeof *scratch->items);
+  scratch->bonus = freshet_model_floats(capacity);
+  scratch->logs = freshet_model_floats(capacity * BONUS_FEATURES);
+  FRESHET_ASSERT(scratch->touched != NULL && scratch->items != NULL);
+}
+
+static float* touch_sums(freshet_model_scratch* scratch, uint32_t slot, size_t* count) {
+  scratch->items[*count] = slot;
+  *count += !scratch->touched[slot];
+  scratch->touched[slot] = 1;
+  return scratch->sums + (size_t)slot * BONUS_FEATURES;
+}
+
+/* Adds what context item k brings to its neighbours. */
+static void add_neighbours(const freshet_model* model, const context* c, uint32_t k,
+                           freshet_model_scratch* scratch, size_t* count) {
+  const item* from = &model->items[c->items[k]];
+  const float* a = c->feature_weight[k];
+  for (uint32_t e = 0; e < from->near.count; e++) {
+    float* sums = touch_sums(scratch, from->near.items[e], count);
+    sums[FOLLOWS] += a[FOLLOWS] * from->near.follows[e];
+    sums[TOGETHER_NOW] += a[TOGETHER_NOW] * from->near.together[e];
+    sums[TOGETHER_BEFORE] += a[TOGETHER_BEFORE] * from->near.together[e];
+  }
+  if (from->near_text == NULL) return;
+  for (uint32_t e = 0; e < from->near_text->count; e++) {
+    float cosine = from->near_text->cosines[e];
+    touch_sums(scratch, from->near_text->items[e], count)[SIMILAR_TEXT] += a[SIMILAR_TEXT] * cosine * cosine;
+  }
+}
+
+/* From sums to bonuses; the sums are 0 again afterwards. */
+static void finish_bonus(const freshet_model* model, const context* c, freshet_model_scratch* scratch,
+                         size_t count) {
+  size_t padded = (count + FRESHET_LANES - 1) / FRESHET_LANES * FRESHET_LANES;
+  for (size_t i = 0; i < padded; i++) {
+    float* sums = i < count ? scratch->sums + (size_t)scratch->items[i] * BONUS_FEATURES : NULL;
+    float root = sums == NULL
+                     ? 0
+                     : 1 / sqrtf((float)model->items[scratch->items[i]].count * (1.0F / WEIGHT_UNITS) + 1);
+    for (int f = 0; f < BONUS_FEATURES; f++) {
+      float sum = sums == NULL ? 0 : sums[f];
+      if (f == TOGETHER_NOW || f == TOGETHER_BEFORE) sum *= root;
+      scratch->logs[f * padded + i] = 1 + sum;
+      if (sums != NULL) sums[f] = 0;
+    }
+  }
+  model->kernels->log(scratch->logs, padded * BONUS_FEATURES);
+  for (size_t i = 0; i < count; i++) {
+    const item* it = &model->items[scratch->items[i]];
+    float bonus =
+        c->text_theta[freshet_model_count_level(it->count)] * scratch->logs[SIMILAR_TEXT * padded + i];
+    for (int f = 0; f < SIMILAR_TEXT; f++) bonus += c->theta[f] * scratch->logs[f * padded + i];
+    scratch->bonus[i] = bonus;
+    scratch->touched[scratch->items[i]] = 0;
+  }
+}
+
+static int64_t not_before_history(const freshet_user* user, int64_t now_ms) {
+  bool behind = user->recent_count > 0 && user->recent[0].time_ms > now_ms;
+  return behind ? user->recent[0].time_ms : now_ms; /* clocks differ; what has happened has happened */
+}
+
+void freshet_model_query(const freshet_model* model, const freshet_user* user, int64_t now_ms,
+                         freshet_model_scratch* scratch, freshet_rank_query* query) {
+  context* c = &scratch->context;
+  uint32_t dim = model->config.dim;
+  size_t count = 0;
+  fit_scratch(model, scratch);
+  freshet_model_context(model, user, not_before_history(user, now_ms), c);
+  freshet_model_user_factor(model, user, c, scratch->factor);
+  for (uint32_t i = 0; i < dim; i++) scratch->vector[i] = c->theta[TASTE] * scratch->factor[i];
+  float* columns = scratch->vector + dim;
+  columns[COLUMN_BIAS] = c->theta[TASTE];
+  for (int h = 0; h < HALF_LIVES; h++) columns[COLUMN_POPULAR + h] = c->theta[POPULAR + h];
+  for (int l = 0; l < COUNT_LEVELS; l++) columns[COLUMN_LEVEL + l] = (float)model->blend[PSI + l];
+  for (uint32_t k = 0; k < c->count; k++) add_neighbours(model, c, k, scratch, &count);
+  finish_bonus(model, c, scratch, count);
+  query->vector = scratch->vector;
+  query->excluded = user->seen;
+  query->excluded_count = user->seen_count;
+  query->bonus_items = scratch->items;
+  query->bonus = scratch->bonus;
+  query->bonus_count = count;
+}
+
+void freshet_model_score_all(const freshet_model* model, const freshet_rank_query* query, float* scores) {
+  uint32_t dim = model->config.dim;
+  const float* columns = query->vector + dim;
+  model->kernels->dots(model->factors, NULL, model->count, query->vector, dim, scores);
+  for (uint32_t slot = 0; slot < model->count; slot++) {
+    const item* it = &model->items[slot];
+    float score = scores[slot] + columns[COLUMN_BIAS] * (float)it->bias;
+    for (int h = 0; h < HALF_LIVES; h++) score += columns[COLUMN_POPULAR + h] * it->row_popular[h];
+    scores[slot] = score + columns[COLUMN_LEVEL + freshet_model_count_level(it->count)];
+  }
+  for (size_t i = 0; i < query->bonus_count; i++) scores[query->bonus_items[i]] += query->bonus[i];
+}
+
+/* ---- explanation ---- */
+
+static void add_part(freshet_part* parts, size_t* count, freshet_reason_kind kind, uint32_t item_slot,
+                     float score) {
+  if (score == 0) return;
+  size_t at = (*count)++;
+  for (; at > 0 && parts[at - 1].score < score; at--) parts[at] = parts[at - 1];
+  parts[at] = (freshet_part){kind, item_slot, score};
+}
+
+/* What context item k adds to the sums of `slot`. */
+static void contribution(const freshet_model* model, const context* c, uint32_t k, uint32_t slot, float root,
+                         float out[BONUS_FEATURES]) {
+  const item* from = &model->items[c->items[k]];
+  const float* a = c->feature_weight[k];
+  memset(out, 0, BONUS_FEATURES * sizeof *out);
+  size_t e = model->kernels->find(from->near.items, from->near.count, slot);
+  if (e < from->near.count) {
+    out[FOLLOWS] = a[FOLLOWS] * from->near.follows[e];
+    out[TOGETHER_NOW] = a[TOGETHER_NOW] * from->near.together[e] * root;
+    out[TOGETHER_BEFORE] = a[TOGETHER_BEFORE] * from->near.together[e] * root;
+  }
+  if (from->near_text == NULL) return;
+  for (e = 0; e < from->near_text->count; e++) {
+    float cosine = from->near_text->cosines[e];
+    if (from->near_text->items[e] == slot) out[SIMILAR_TEXT] = a[SIMILAR_TEXT] * cosine * cosine;
+  }
+}
+
+/* theta * log(1 + sum) is shared out by what each recent item brought to the sum. */
+static void add_neighbour_parts(const freshet_model* model, const context* c, uint32_t slot,
+                                freshet_part* parts, size_t* count) {
+  static const freshet_reason_kind kinds[BONUS_FEATURES] = {[FOLLOWS] = FRESHET_REASON_FOLLOWS,
+                                                            [TOGETHER_NOW] = FRESHET_REASON_TOGETHER,
+                                                            [TOGETHER_BEFORE] = FRESHET_REASON_TOGETHER,
+                                                            [SIMILAR_TEXT] = FRESHET_REASON_TEXT};
+  const item* it = &model->items[slot];
+  float root = 1 / sqrtf((float)it->count * (1.0F / WEIGHT_UNITS) + 1);
+  float shares[FRESHET_HISTORY][BONUS_FEATURES];
+  float logs[FRESHET_LANES] __attribute__((aligned(64)));
+  float sums[BONUS_FEATURES] = {0};
+  for (uint32_t k = 0; k < c->count; k++) {
+    contribution(model, c, k, slot, root, shares[k]);
+    for (int f = 0; f < BONUS_FEATURES; f++) sums[f] += shares[k][f];
+  }
+  for (int f = 0; f < FRESHET_LANES; f++) logs[f] = f < BONUS_FEATURES ? 1 + sums[f] : 1;
+  model->kernels->log(logs, FRESHET_LANES);
+  for (int f = 0; f < BONUS_FEATURES; f++) {
+    float theta = f == SIMILAR_TEXT ? c->text_theta[freshet_model_count_level(it->count)] : c->theta[f];
+    if (sums[f] <= 0) continue;
+    for (uint32_t k = 0; k < c->count; k++) {
+      add_part(parts, count, kinds[f], c->items[k], theta * logs[f] * (shares[k][f] / sums[f]));
+    }
+  }
+}
+
+size_t freshet_model_explain(const freshet_model* model, const freshet_user* user, int64_t now_ms,
+                             uint32_t slot, freshet_model_scratch* scratch,
+                             freshet_part parts[FRESHET_PARTS_MAX]) {
+  FRESHET_ASSERT(slot < model->count);
+  const item* it = &model->items[slot];
+  context* c = &scratch->context;
+  size_t count = 0;
+  float popular = 0;
+  freshet_model_context(model, user, not_before_history(user, now_ms), c);
+  freshet_model_user_factor(model, user, c, scratch->factor);
+  float taste = model->kernels->dot(freshet_model_factor(model, slot), scratch->factor, model->config.dim);
+  for (int h = 0; h < HALF_LIVES; h++) popular += c->theta[POPULAR + h] * it->row_popular[h];
+  float quality =
+      c->theta[TASTE] * (float)it->bias + (float)model->blend[PSI + freshet_model_count_level(it->count)];
+  add_part(parts, &count, FRESHET_REASON_TASTE, FRESHET_NO_ITEM, c->theta[TASTE] * taste);
+  add_part(parts, &count, FRESHET_REASON_POPULAR, FRESHET_NO_ITEM, popular);
+  add_part(parts, &count, FRESHET_REASON_QUALITY, FRESHET_NO_ITEM, quality);
+  add_neighbour_parts(model, c, slot, parts, &count);
+  return count;
+}

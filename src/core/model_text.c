@@ -1,0 +1,193 @@
+/*
+ * model_text.c: what an item's text vector brings: a start for its factors, and its nearest items by text.
+ *
+ * Vectors are kept quantised to signed bytes. Their inner products are exact integers, so that neighbours are
+ * the same on every machine. All of this follows from the catalogue; it is in no delta and no stored state.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/model_internal.h"
+
+enum { BYTE_MAX = 127, ALIGN_BYTES = 64 };
+
+void freshet_model_text_init(freshet_model* model) {
+  uint32_t dim = model->config.dim, text_dim = model->config.text_dim;
+  if (text_dim == 0) return;
+  model->text_padded = (text_dim + ALIGN_BYTES - 1) / ALIGN_BYTES * ALIGN_BYTES;
+  model->text_unit = freshet_model_floats(model->text_padded);
+  /* A random projection (Johnson and Lindenstrauss, 1984) keeps inner products on average. It is fixed, not
+   * fitted, so that every worker and every restart has the same. */
+  model->projection = freshet_model_floats((size_t)dim * model->text_padded);
+  float scale = 1 / sqrtf((float)dim);
+  for (uint32_t i = 0; i < dim; i++) {
+    for (uint32_t k = 0; k < text_dim; k++) {
+      uint64_t random = freshet_random(0x74657874, (uint64_t)i * TEXT_DIM_MAX + k);
+      model->projection[(size_t)i * model->text_padded + k] = scale * freshet_gauss(random);
+    }
+  }
+}
+
+void freshet_model_text_free(freshet_model* model) {
+  void* owned[] = {model->text_factors, model->text_vectors, model->text_scales, model->text_floors,
+                   model->projection,   model->text_unit,    model->text_dots};
+  for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
+}
+
+static void* grow_rows(void* old, size_t old_bytes, size_t bytes) {
+  uint8_t* grown = aligned_alloc(ALIGN_BYTES, (bytes + ALIGN_BYTES - 1) / ALIGN_BYTES * ALIGN_BYTES);
+  FRESHET_ASSERT(grown != NULL);
+  if (old_bytes > 0) memcpy(grown, old, old_bytes);
+  memset(grown + old_bytes, 0, bytes - old_bytes);
+  free(old);
+  return grown;
+}
+
+void freshet_model_text_grow(freshet_model* model, uint32_t capacity) {
+  if (model->text_padded == 0) return;
+  size_t old = model->capacity, row = model->config.dim * sizeof(float);
+  model->text_factors = grow_rows(model->text_factors, old * row, capacity * row);
+  model->text_vectors =
+      grow_rows(model->text_vectors, old * model->text_padded, (size_t)capacity * model->text_padded);
+  model->text_scales = grow_rows(model->text_scales, old * sizeof(float), capacity * sizeof(float));
+  model->text_floors = grow_rows(model->text_floors, old * sizeof(float), capacity * sizeof(float));
+  model->text_dots = grow_rows(model->text_dots, old * sizeof(int32_t), capacity * sizeof(int32_t));
+}
+
+size_t freshet_model_text_memory(const freshet_model* model) {
+  if (model->text_padded == 0) return 0;
+  size_t dim = model->config.dim;
+  return (size_t)model->capacity * (dim * sizeof(float) + model->text_padded + 3 * sizeof(float)) +
+         (dim + 1) * model->text_padded * sizeof(float);
+}
+
+/* ---- neighbours ---- */
+
+static void update_floor(freshet_model* model, uint32_t slot) {
+  const text_neighbours* near = model->items[slot].near_text;
+  float floor = 0; /* only what is alike at all */
+  if (near->count == TEXT_NEIGHBOURS) {
+    floor = near->cosines[0];
+    for (uint32_t e = 1; e < near->count; e++) floor = near->cosines[e] < floor ? near->cosines[e] : floor;
+  }
+  model->text_floors[slot] = floor;
+}
+
+/* Enters `other` into the list of `slot`; the caller has found that it belongs there. */
+static void enter(freshet_model* model, uint32_t slot, uint32_t other, float cosine) {
+  text_neighbours* near = model->items[slot].near_text;
+  uint32_t at = near->count;
+  if (at == TEXT_NEIGHBOURS) {
+    at = 0;
+    for (uint32_t e = 1; e < near->count; e++) {
+      if (near->cosines[e] < near->cosines[at]) at = e;
+    }
+  } else {
+    near->count++;
+  }
+  near->items[at] = other;
+  near->cosines[at] = cosine;
+  update_floor(model, slot);
+}
+
+static void leave(freshet_model* model, uint32_t slot, uint32_t other) {
+  text_neighbours* near = model->items[slot].near_text;
+  size_t at = model->kernels->find(near->items, near->count, other);
+  if (near == NULL || at == near->count) return;
+  near->count--;
+  near->items[at] = near->items[near->count];
+  near->cosines[at] = near->cosines[near->count];
+  update_floor(model, slot);
+}
+
+static void forget_neighbours(freshet_model* model, uint32_t slot) {
+  for (uint32_t i = 0; i < model->count; i++) {
+    if (model->items[i].near_text != NULL) leave(model, i, slot);
+  }
+  model->items[slot].near_text->count = 0;
+  update_floor(model, slot);
+}
+
+static void find_neighbours(freshet_model* model, uint32_t slot) {
+  const int8_t* vector = model->text_vectors + (size_t)slot * model->text_padded;
+  model->kernels->dots_i8(model->text_vectors, model->count, vector, model->text_padded, model->text_dots);
+  float scale = model->text_scales[slot];
+  for (uint32_t i = 0; i < model->count; i++) {
+    float cosine = (float)model->text_dots[i] * (scale * model->text_scales[i]);
+    if (cosine <= 0 || i == slot) continue;
+    if (cosine > model->text_floors[i]) enter(model, i, slot, cosine);
+    if (cosine > model->text_floors[slot]) enter(model, slot, i, cosine);
+  }
+}
+
+/* ---- vectors ---- */
+
+static void quantise(freshet_model* model, uint32_t slot, const float* vector, float top) {
+  int8_t* bytes = model->text_vectors + (size_t)slot * model->text_padded;
+  int64_t squares = 0;
+  for (uint32_t k = 0; k < model->config.text_dim; k++) {
+    int rounded = (int)((vector[k] / top * BYTE_MAX + 0x1.8p23F) - 0x1.8p23F);
+    bytes[k] = (int8_t)rounded;
+    squares += rounded * rounded;
+  }
+  model->text_scales[slot] = squares > 0 ? 1 / sqrtf((float)squares) : 0;
+  for (uint32_t k = 0; k < model->text_padded; k++)
+    model->text_unit[k] = (float)bytes[k] * model->text_scales[slot];
+}
+
+/* Exchanges the part of v and m that comes from text. Its gain is nobody's learning: what the item was at the
+ * last take moves along. */
+static void exchange_factors(freshet_model* model, uint32_t slot) {
+  uint32_t dim = model->config.dim;
+  float* text = model->text_factors + (size_t)slot * dim;
+  float* v = freshet_model_factor(model, slot);
+  float* m = freshet_model_context_factor(model, slot);
+  uint32_t pending = model->items[slot].pending;
+  float* before = pending == 0 ? NULL : model->pending_rows + (size_t)(pending - 1) * 2 * dim;
+  for (uint32_t i = 0; i < dim; i++) {
+    const float* row = model->projection + (size_t)i * model->text_padded;
+    float now = model->kernels->dot(row, model->text_unit, model->text_padded);
+    now = (now + FRESHET_FACTOR_ROUND) - FRESHET_FACTOR_ROUND;
+    float gain = now - text[i];
+    text[i] = now;
+    v[i] += gain;
+    m[i] += gain;
+    if (before != NULL) {
+      before[i] += gain;
+      before[dim + i] += gain;
+    }
+  }
+}
+
+freshet_status freshet_model_set_text(freshet_model* model, uint32_t slot, const float* vector,
+                                      freshet_error* error) {
+  FRESHET_ASSERT(slot < model->count && model->text_padded > 0);
+  float top = 0;
+  for (uint32_t k = 0; vector != NULL && k < model->config.text_dim; k++) {
+    if (!isfinite(vector[k])) {
+      return freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER,
+                               "the text vector of an item is not finite at place %u", k);
+    }
+    top = fabsf(vector[k]) > top ? fabsf(vector[k]) : top;
+  }
+  item* it = &model->items[slot];
+  if (it->near_text == NULL) {
+    it->near_text = aligned_alloc(ALIGN_BYTES, sizeof *it->near_text);
+    FRESHET_ASSERT(it->near_text != NULL);
+    memset(it->near_text, 0, sizeof *it->near_text);
+    model->owned_bytes += sizeof *it->near_text;
+  } else {
+    forget_neighbours(model, slot);
+  }
+  if (top > 0) {
+    quantise(model, slot, vector, top);
+  } else {
+    memset(model->text_vectors + (size_t)slot * model->text_padded, 0, model->text_padded);
+    memset(model->text_unit, 0, model->text_padded * sizeof(float));
+    model->text_scales[slot] = 0;
+  }
+  exchange_factors(model, slot);
+  find_neighbours(model, slot);
+  freshet_model_note_stale(model, slot);
+  return FRESHET_OK;
+}

@@ -1,0 +1,375 @@
+/* The learner: the delta log, stored state, bounds, explanations and the kernels, against what they promise.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "core/maths.h"
+#include "core/model_kernels.h"
+#include "freshet/model.h"
+
+enum { ITEMS = 300, USERS = 40, EVENTS = 3000, TEXT_DIM = 40 };
+
+typedef struct world {
+  freshet_model* model;
+  freshet_user* users[USERS];
+  uint32_t slots[ITEMS];
+} world;
+
+static freshet_slice name_of(int item, char text[16]) {
+  snprintf(text, 16, "item-%d", item);
+  return freshet_slice_of(text);
+}
+
+static world make_world(freshet_model_config config, bool texts) {
+  world w = {0};
+  freshet_error error = {0};
+  config.text_dim = texts ? TEXT_DIM : 0;
+  assert_int_equal(freshet_model_create(&config, &w.model, &error), FRESHET_OK);
+  for (int i = 0; i < ITEMS; i++) {
+    char text[16];
+    float vector[TEXT_DIM];
+    assert_int_equal(freshet_model_intern(w.model, name_of(i, text), &w.slots[i], &error), FRESHET_OK);
+    freshet_model_set_listed(w.model, w.slots[i], true);
+    for (int k = 0; k < TEXT_DIM; k++)
+      vector[k] = freshet_gauss(freshet_random(9, (uint64_t)(i / 10 * TEXT_DIM + k)));
+    vector[i % TEXT_DIM] += 1;
+    if (texts) assert_int_equal(freshet_model_set_text(w.model, w.slots[i], vector, &error), FRESHET_OK);
+  }
+  for (int u = 0; u < USERS; u++) w.users[u] = freshet_user_create(w.model);
+  return w;
+}
+
+static void free_world(world* w) {
+  for (int u = 0; u < USERS; u++) freshet_user_destroy(w->users[u]);
+  freshet_model_destroy(w->model);
+}
+
+/* Event i of a stream in which users keep to neighbouring items; the same for every world. */
+static void learn_event(world* w, int i) {
+  uint64_t random = freshet_random(42, (uint64_t)i);
+  int user = (int)(random % USERS);
+  int item = (int)((uint64_t)user * 7 + (random >> 20) % 30) % ITEMS;
+  freshet_observation seen = {w->slots[item], (random >> 40) % 10 != 0, 1 + (float)(random >> 50 & 1),
+                              1000000LL + i * 1000LL};
+  freshet_error error = {0};
+  assert_int_equal(freshet_model_learn(w->model, w->users[user], &seen, &error), FRESHET_OK);
+}
+
+/* A copy of a delta that outlives the model's buffers. */
+typedef struct kept {
+  freshet_model_delta delta;
+  char* bytes[4];
+} kept;
+
+static kept keep(const freshet_model_delta* delta) {
+  kept k = {*delta, {0}};
+  freshet_slice* slices[4] = {&k.delta.items, &k.delta.values, &k.delta.trace, &k.delta.globals};
+  for (int i = 0; i < 4; i++) {
+    k.bytes[i] = malloc(slices[i]->size + 1);
+    if (slices[i]->size > 0) memcpy(k.bytes[i], slices[i]->data, slices[i]->size);
+    slices[i]->data = k.bytes[i];
+  }
+  return k;
+}
+
+static void drop(kept* k) {
+  for (int i = 0; i < 4; i++) free(k->bytes[i]);
+}
+
+static void deltas_do_not_change_what_is_learned_and_carry_all_of_it(void** state) {
+  (void)state;
+  for (int texts = 0; texts < 2; texts++) {
+    world plain = make_world(freshet_model_defaults(), texts);
+    world cut = make_world(freshet_model_defaults(), texts);
+    world folded = make_world(freshet_model_defaults(), texts);
+    freshet_model_delta delta;
+    for (int i = 0; i < EVENTS; i++) {
+      learn_event(&plain, i);
+      learn_event(&cut, i);
+      if (freshet_random(3, (uint64_t)i) % 100 == 0 || i == EVENTS - 1) {
+        freshet_model_take_delta(cut.model, &delta);
+        assert_int_equal(freshet_model_fold(folded.model, &delta, i, NULL), FRESHET_OK);
+      }
+    }
+    assert_true(freshet_model_hash(plain.model) == freshet_model_hash(cut.model));
+    assert_true(freshet_model_hash(plain.model) == freshet_model_hash(folded.model));
+    freshet_model_take_delta(cut.model, &delta);
+    assert_true(delta.events == 0 && delta.items.size == 0);
+    free_world(&plain);
+    free_world(&cut);
+    free_world(&folded);
+  }
+}
+
+/* Items are written at different places of the log; what is in them already is skipped when the tail comes.
+ */
+static void stored_items_and_the_tail_of_the_log_give_the_same_model(void** state) {
+  (void)state;
+  enum { DELTAS = 30 };
+  world live = make_world(freshet_model_defaults(), true);
+  world restored = make_world(freshet_model_defaults(), true);
+  kept log[DELTAS];
+  freshet_buffer items[ITEMS] = {{0}}, globals = {0};
+  for (int d = 0; d < DELTAS; d++) {
+    freshet_model_delta delta;
+    for (int i = 0; i < EVENTS / DELTAS; i++) learn_event(&live, d * (EVENTS / DELTAS) + i);
+    freshet_model_take_delta(live.model, &delta);
+    log[d] = keep(&delta);
+    for (int i = 0; i < ITEMS; i++) {
+      if (freshet_random(5, (uint64_t)i) % (DELTAS / 2) + 10 != (uint64_t)d) continue;
+      freshet_model_write_item(live.model, live.slots[i], d + 1, &items[i]);
+    }
+    if (d == 14) freshet_model_write_globals(live.model, d + 1, &globals);
+  }
+  for (int i = ITEMS - 1; i >= 0; i--) {
+    assert_int_equal(
+        freshet_model_read_item(restored.model, restored.slots[i], freshet_buffer_slice(&items[i]), NULL),
+        FRESHET_OK);
+    freshet_buffer_free(&items[i]);
+  }
+  assert_int_equal(freshet_model_read_globals(restored.model, freshet_buffer_slice(&globals), NULL),
+                   FRESHET_OK);
+  freshet_buffer_free(&globals);
+  for (int d = 0; d < DELTAS; d++) {
+    assert_int_equal(freshet_model_fold(restored.model, &log[d].delta, d, NULL), FRESHET_OK);
+    drop(&log[d]);
+  }
+  assert_true(freshet_model_events(live.model) == freshet_model_events(restored.model));
+  assert_true(freshet_model_hash(live.model) == freshet_model_hash(restored.model));
+  /* ... and goes on learning the same, although its slots were filled in another order. */
+  for (int u = 0; u < USERS; u++) {
+    freshet_user_destroy(live.users[u]);
+    freshet_user_destroy(restored.users[u]);
+    live.users[u] = freshet_user_create(live.model);
+    restored.users[u] = freshet_user_create(restored.model);
+  }
+  for (int i = 0; i < 500; i++) {
+    learn_event(&live, EVENTS + i);
+    learn_event(&restored, EVENTS + i);
+  }
+  assert_true(freshet_model_hash(live.model) == freshet_model_hash(restored.model));
+  free_world(&live);
+  free_world(&restored);
+}
+
+/* The bias and accumulators of an item, from its stored bytes. */
+static void read_additive(const world* w, int item, char out[64]) {
+  freshet_buffer bytes = {0};
+  freshet_model_write_item(w->model, w->slots[item], 0, &bytes);
+  memcpy(out, bytes.data + 1 + 8 + 4 + 4 + 8 + 12, 32); /* f64 [4]: see model_delta.c */
+  freshet_buffer_free(&bytes);
+}
+
+static void workers_that_exchange_deltas_agree_on_what_adds_up(void** state) {
+  (void)state;
+  world a = make_world(freshet_model_defaults(), false);
+  world b = make_world(freshet_model_defaults(), false);
+  for (int i = 0; i < EVENTS; i++) {
+    freshet_model_delta from_a, from_b;
+    learn_event(freshet_random(42, (uint64_t)i) % USERS % 2 == 0 ? &a : &b, i);
+    if (i % 500 != 499) continue;
+    freshet_model_take_delta(a.model, &from_a);
+    freshet_model_take_delta(b.model, &from_b);
+    assert_int_equal(freshet_model_fold(b.model, &from_a, i, NULL), FRESHET_OK);
+    assert_int_equal(freshet_model_fold(a.model, &from_b, i, NULL), FRESHET_OK);
+  }
+  assert_true(freshet_model_events(a.model) == freshet_model_events(b.model));
+  for (int i = 0; i < ITEMS; i++) {
+    char x[64] = {0}, y[64] = {0};
+    read_additive(&a, i, x);
+    read_additive(&b, i, y);
+    assert_memory_equal(x, y, 32);
+  }
+  free_world(&a);
+  free_world(&b);
+}
+
+static void slots_in_another_order_learn_the_same(void** state) {
+  (void)state;
+  world forward = make_world(freshet_model_defaults(), false);
+  world backward = {0};
+  freshet_model_config config = freshet_model_defaults();
+  assert_int_equal(freshet_model_create(&config, &backward.model, NULL), FRESHET_OK);
+  for (int i = ITEMS - 1; i >= 0; i--) {
+    char text[16];
+    assert_int_equal(freshet_model_intern(backward.model, name_of(i, text), &backward.slots[i], NULL),
+                     FRESHET_OK);
+  }
+  for (int u = 0; u < USERS; u++) backward.users[u] = freshet_user_create(backward.model);
+  for (int i = 0; i < 1000; i++) {
+    learn_event(&forward, i);
+    learn_event(&backward, i);
+  }
+  assert_true(freshet_model_hash(forward.model) == freshet_model_hash(backward.model));
+  free_world(&forward);
+  free_world(&backward);
+}
+
+static void parts_sum_to_the_score_and_the_score_to_the_rows(void** state) {
+  (void)state;
+  world w = make_world(freshet_model_defaults(), true);
+  float scores[ITEMS];
+  for (int i = 0; i < EVENTS; i++) learn_event(&w, i);
+  assert_int_equal(freshet_model_sync_ranker(w.model, NULL, NULL), FRESHET_OK);
+  freshet_model_scratch* scratch = freshet_model_scratch_create(w.model);
+  for (int u = 0; u < USERS; u++) {
+    freshet_rank_query query = {0};
+    freshet_part parts[FRESHET_PARTS_MAX];
+    freshet_model_query(w.model, w.users[u], 2000000000, scratch, &query);
+    freshet_model_score_all(w.model, &query, scores);
+    for (size_t i = 0; i < query.bonus_count; i++) assert_true(query.bonus[i] >= 0);
+    for (int i = 0; i < ITEMS; i++) {
+      size_t count = freshet_model_explain(w.model, w.users[u], 2000000000, w.slots[i], scratch, parts);
+      double sum = 0;
+      for (size_t p = 0; p < count; p++) {
+        sum += parts[p].score;
+        if (p > 0) assert_true(parts[p].score <= parts[p - 1].score);
+      }
+      assert_true(fabs(sum - scores[w.slots[i]]) < 1e-4);
+    }
+  }
+  freshet_model_scratch_destroy(scratch);
+  free_world(&w);
+}
+
+static void assert_finite(world* w) {
+  float scores[ITEMS];
+  freshet_rank_query query = {0};
+  freshet_model_sync_ranker(w->model, NULL, NULL);
+  freshet_model_scratch* scratch = freshet_model_scratch_create(w->model);
+  freshet_model_query(w->model, w->users[0], INT64_MAX, scratch, &query);
+  freshet_model_score_all(w->model, &query, scores);
+  for (int i = 0; i < ITEMS; i++) assert_true(isfinite(scores[i]));
+  freshet_model_scratch_destroy(scratch);
+}
+
+static void stays_finite_on_hostile_streams(void** state) {
+  (void)state;
+  static const float weights[] = {1, 16, 1e30F, 1e-30F, INFINITY};
+  for (int stream = 0; stream < 5; stream++) {
+    freshet_model_config config = freshet_model_defaults();
+    config.dim = 16;
+    config.neighbours = 4;
+    config.negatives = 5;
+    world w = make_world(config, stream == 3);
+    for (int i = 0; i < 50000; i++) {
+      uint64_t random = freshet_random((uint64_t)stream, (uint64_t)i);
+      int item = stream == 0 ? 0 : stream == 1 ? i % 2 : (int)(random % ITEMS);
+      int64_t time_ms = stream == 2 ? INT64_MAX - i : stream == 4 ? (int64_t)random : i;
+      freshet_observation seen = {w.slots[item], true, weights[stream], time_ms};
+      freshet_model_learn(w.model, w.users[stream == 1 ? i % USERS : 0], &seen, NULL);
+      freshet_model_delta delta;
+      if (i % 1000 == 0) freshet_model_take_delta(w.model, &delta);
+    }
+    assert_finite(&w);
+    free_world(&w);
+  }
+}
+
+static void a_broken_user_is_refused_and_harms_nothing(void** state) {
+  (void)state;
+  world w = make_world(freshet_model_defaults(), false);
+  for (int i = 0; i < 200; i++) learn_event(&w, i);
+  uint64_t before = freshet_model_hash(w.model);
+  w.users[0]->vector[3] = NAN;
+  freshet_observation seen = {w.slots[5], true, 1, 2000000000};
+  freshet_error error = {0};
+  assert_int_equal(freshet_model_learn(w.model, w.users[0], &seen, &error), FRESHET_INVALID);
+  assert_true(before == freshet_model_hash(w.model));
+  assert_int_equal(w.users[0]->recent[0].item, w.slots[5]);
+  free_world(&w);
+}
+
+static void history_keeps_time_order_and_one_place_per_item(void** state) {
+  (void)state;
+  freshet_model_config config = freshet_model_defaults();
+  config.seen_limit = 30;
+  world w = make_world(config, false);
+  freshet_user* user = w.users[0];
+  for (int i = 0; i < 2000; i++) {
+    uint64_t random = freshet_random(77, (uint64_t)i);
+    freshet_observation seen = {w.slots[random % 50], random % 3 != 0, 1,
+                                (int64_t)(random >> 20 & 0xffff) + i * 100};
+    assert_int_equal(freshet_model_learn(w.model, user, &seen, NULL), FRESHET_OK);
+    assert_true(user->recent_count <= FRESHET_HISTORY && user->seen_count <= 30);
+    for (uint32_t k = 0; k < user->recent_count; k++) {
+      if (k > 0) assert_true(user->recent[k - 1].time_ms >= user->recent[k].time_ms);
+      for (uint32_t l = 0; l < k; l++) assert_true(user->recent[k].item != user->recent[l].item);
+    }
+    for (uint32_t k = 0; k < user->seen_count; k++) {
+      for (uint32_t l = 0; l < k; l++) assert_true(user->seen[k] != user->seen[l]);
+    }
+    assert_int_equal(user->seen[user->seen_count - 1], seen.item);
+  }
+  free_world(&w);
+}
+
+static void malformed_deltas_change_nothing(void** state) {
+  (void)state;
+  world from = make_world(freshet_model_defaults(), false);
+  world to = make_world(freshet_model_defaults(), false);
+  for (int i = 0; i < 300; i++) learn_event(&from, i);
+  freshet_model_delta delta;
+  freshet_model_take_delta(from.model, &delta);
+  kept k = keep(&delta);
+  uint64_t before = freshet_model_hash(to.model);
+  freshet_slice* slices[4] = {&k.delta.items, &k.delta.values, &k.delta.trace, &k.delta.globals};
+  for (int s = 0; s < 4; s++) {
+    size_t size = slices[s]->size;
+    for (int turn = 0; turn < 20; turn++) {
+      slices[s]->size = freshet_random(8, (uint64_t)turn) % size;
+      if (s == 0 && slices[s]->size == 0) continue;
+      assert_int_equal(freshet_model_fold(to.model, &k.delta, 0, NULL), FRESHET_INVALID);
+      assert_true(before == freshet_model_hash(to.model));
+    }
+    slices[s]->size = size;
+  }
+  assert_int_equal(freshet_model_fold(to.model, &k.delta, 0, NULL), FRESHET_OK);
+  assert_true(freshet_model_hash(from.model) == freshet_model_hash(to.model));
+  drop(&k);
+  free_world(&from);
+  free_world(&to);
+}
+
+static void bounds_are_kept(void** state) {
+  (void)state;
+  freshet_model_config config = freshet_model_defaults();
+  freshet_model* model = NULL;
+  freshet_error error = {0};
+  config.dim = 20;
+  assert_int_equal(freshet_model_create(&config, &model, &error), FRESHET_INVALID);
+  assert_non_null(strstr(error.message, "model.dim"));
+  config = freshet_model_defaults();
+  config.max_items = 3;
+  assert_int_equal(freshet_model_create(&config, &model, NULL), FRESHET_OK);
+  uint32_t slot;
+  for (int i = 0; i < 4; i++) {
+    char text[16];
+    assert_int_equal(freshet_model_intern(model, name_of(i, text), &slot, NULL),
+                     i < 3 ? FRESHET_OK : FRESHET_NO_MEMORY);
+  }
+  assert_int_equal(freshet_model_find(model, freshet_slice_of("item-9")), FRESHET_NO_ITEM);
+  assert_int_equal(freshet_model_find(model, freshet_slice_of("item-1")), 1);
+  freshet_model_destroy(model);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(deltas_do_not_change_what_is_learned_and_carry_all_of_it),
+      cmocka_unit_test(stored_items_and_the_tail_of_the_log_give_the_same_model),
+      cmocka_unit_test(workers_that_exchange_deltas_agree_on_what_adds_up),
+      cmocka_unit_test(slots_in_another_order_learn_the_same),
+      cmocka_unit_test(parts_sum_to_the_score_and_the_score_to_the_rows),
+      cmocka_unit_test(stays_finite_on_hostile_streams),
+      cmocka_unit_test(a_broken_user_is_refused_and_harms_nothing),
+      cmocka_unit_test(history_keeps_time_order_and_one_place_per_item),
+      cmocka_unit_test(malformed_deltas_change_nothing),
+      cmocka_unit_test(bounds_are_kept),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
