@@ -3,6 +3,7 @@
 #include <stddef.h>
 
 const freshet_command* const freshet_commands[] = {
+    &freshet_command_bench,
     &freshet_command_config,
     NULL,
 };

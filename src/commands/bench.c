@@ -1,0 +1,43 @@
+#include "commands/bench.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "commands/commands.h"
+
+static const struct {
+  const char* name;
+  const char* summary;
+  const char* usage;
+  int (*run)(int argc, char** argv);
+} benches[] = {
+    {"rank", "exact top-k over random items, checked against an oracle", freshet_bench_rank_usage,
+     freshet_bench_rank},
+};
+
+static int run(int argc, char** argv) {
+  for (size_t i = 0; argc > 1 && i < sizeof benches / sizeof *benches; i++) {
+    if (strcmp(argv[1], benches[i].name) != 0) continue;
+    if (argc > 2 && strcmp(argv[2], "--help") == 0) {
+      printf("%s", benches[i].usage);
+      return FRESHET_EXIT_OK;
+    }
+    return benches[i].run(argc - 1, argv + 1);
+  }
+  fprintf(stderr, "usage: freshet bench NAME [OPTION...]\n");
+  for (size_t i = 0; i < sizeof benches / sizeof *benches; i++) {
+    fprintf(stderr, "  %-6s  %s\n", benches[i].name, benches[i].summary);
+  }
+  return FRESHET_EXIT_USAGE;
+}
+
+const freshet_command freshet_command_bench = {
+    .name = "bench",
+    .summary = "measure one part on this machine, results checked",
+    .usage =
+        "usage: freshet bench NAME [OPTION...]\n\n"
+        "Measures one part of Freshet on this machine and checks the results on the way.\n"
+        "`freshet bench NAME --help` lists the options of one.\n\n"
+        "  rank   exact top-k over random items\n",
+    .run = run,
+};

@@ -1,0 +1,13 @@
+/*
+ * bench.h: the measurements behind `freshet bench NAME`. One file each; bench.c only picks.
+ */
+#ifndef FRESHET_COMMANDS_BENCH_H
+#define FRESHET_COMMANDS_BENCH_H
+
+/* argv[0] is the measurement's name; returns an exit code. */
+int freshet_bench_rank(int argc, char** argv);
+
+/* The usage text of each. */
+extern const char freshet_bench_rank_usage[];
+
+#endif
