@@ -1,0 +1,140 @@
+/*
+ * The scan for CPUs with AVX-512 and VNNI: 32 rows by up to 12 queries at a time in 8-bit integers.
+ *
+ * One vpdpbusd multiplies 64 pairs of bytes and adds them up by fours: 16 rows, 4 dimensions, one query. The
+ * 24 sums of a panel and 12 queries stay in registers from the first dimension to the comparison with the
+ * cut, so scores never go through memory; only the few rows that pass are stored.
+ */
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+#include <string.h>
+
+#include "core/rank_kernel.h"
+
+#define AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma")))
+#define AVX512_INLINE AVX512 __attribute__((always_inline)) static inline
+
+enum { GROUP = 12, HALF = FRESHET_PANEL / 2 };
+
+/* Stores those of 16 rows from `row` on that reached the cut. error: E of rank_kernel.h. */
+AVX512 static void catch_rows(freshet_rank_sieve* sieve, __mmask16 reached, __m512 scores, __m512 error,
+                              size_t row) {
+  const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  __m512i rows = _mm512_add_epi32(_mm512_set1_epi32((int)row), lanes);
+  __m512 caught = _mm512_maskz_compress_ps(reached, scores);
+  _mm512_storeu_ps(sieve->lower + sieve->count, _mm512_sub_ps(caught, error));
+  _mm512_storeu_ps(sieve->upper + sieve->count, _mm512_add_ps(caught, error));
+  _mm512_storeu_si512(sieve->rows + sieve->count, _mm512_maskz_compress_epi32(reached, rows));
+  sieve->count += (uint32_t)__builtin_popcount(reached);
+}
+
+/* For a constant n, so that the sums become registers. packed: [groups][n] codes of the queries, by fours. */
+AVX512_INLINE size_t scan_n(const freshet_rank_panels* panels, size_t from, size_t to,
+                            freshet_rank_sieve* const* sieves, const int n, int32_t* packed) {
+  const size_t groups = panels->groups;
+  for (size_t g = 0; g < groups; g++) {
+    for (int q = 0; q < n; q++) memcpy(&packed[g * (size_t)n + (size_t)q], sieves[q]->codes + g * 4, 4);
+  }
+  for (size_t panel = from; panel < to; panel++) {
+    for (int q = 0; q < n; q++) {
+      if (sieves[q]->count + FRESHET_PANEL > sieves[q]->capacity) return panel;
+    }
+    __m512i sums[GROUP][2];
+#pragma GCC unroll 12
+    for (int q = 0; q < n; q++) sums[q][0] = sums[q][1] = _mm512_set1_epi32(sieves[q]->offset);
+    const uint8_t* codes = panels->codes + panel * groups * FRESHET_PANEL * 4;
+    const int32_t* query = packed;
+    for (size_t g = 0; g < groups; g++, codes += FRESHET_PANEL * 4, query += n) {
+      const __m512i low = _mm512_load_si512(codes), high = _mm512_load_si512(codes + 64);
+#pragma GCC unroll 12
+      for (int q = 0; q < n; q++) {
+        const __m512i four = _mm512_set1_epi32(query[q]);
+        sums[q][0] = _mm512_dpbusd_epi32(sums[q][0], low, four);
+        sums[q][1] = _mm512_dpbusd_epi32(sums[q][1], high, four);
+      }
+    }
+    const size_t row = panel * FRESHET_PANEL;
+    const __m512 scales[2] = {_mm512_load_ps(panels->scales + row),
+                              _mm512_load_ps(panels->scales + row + HALF)};
+    const __m512 biases[2] = {_mm512_load_ps(panels->biases + row),
+                              _mm512_load_ps(panels->biases + row + HALF)};
+    const freshet_rank_bounds bounds = panels->bounds[panel];
+#pragma GCC unroll 12
+    for (int q = 0; q < n; q++) {
+      freshet_rank_sieve* sieve = sieves[q];
+      float error = sieve->slope_norm * bounds.norm + sieve->slope_error * bounds.error + bounds.slack;
+      const __m512 cut = _mm512_set1_ps(sieve->floor - error), scale = _mm512_set1_ps(sieve->scale);
+      const __m512 low =
+          _mm512_fmadd_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(sums[q][0]), scales[0]), scale, biases[0]);
+      const __m512 high =
+          _mm512_fmadd_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(sums[q][1]), scales[1]), scale, biases[1]);
+      __mmask16 low_reached = _mm512_cmp_ps_mask(low, cut, _CMP_GE_OQ);
+      __mmask16 high_reached = _mm512_cmp_ps_mask(high, cut, _CMP_GE_OQ);
+      if (__builtin_expect(_kortestz_mask16_u8(low_reached, high_reached), 1)) continue;
+      catch_rows(sieve, low_reached, low, _mm512_set1_ps(error), row);
+      catch_rows(sieve, high_reached, high, _mm512_set1_ps(error), row + HALF);
+    }
+  }
+  return to;
+}
+
+#define SCAN_N(n)                                                                          \
+  AVX512 static size_t scan_##n(const freshet_rank_panels* panels, size_t from, size_t to, \
+                                freshet_rank_sieve* const* sieves, int32_t* packed) {      \
+    return scan_n(panels, from, to, sieves, n, packed);                                    \
+  }
+SCAN_N(1)
+SCAN_N(2)
+SCAN_N(3)
+SCAN_N(4)
+SCAN_N(5)
+SCAN_N(6)
+SCAN_N(7)
+SCAN_N(8)
+SCAN_N(9)
+SCAN_N(10)
+SCAN_N(11)
+SCAN_N(12)
+
+static size_t scan(const freshet_rank_panels* panels, size_t from, size_t to,
+                   freshet_rank_sieve* const* sieves, size_t count, void* work) {
+  static size_t (*const scans[])(const freshet_rank_panels*, size_t, size_t, freshet_rank_sieve* const*,
+                                 int32_t*) = {scan_1, scan_2, scan_3, scan_4,  scan_5,  scan_6,
+                                              scan_7, scan_8, scan_9, scan_10, scan_11, scan_12};
+  return scans[count - 1](panels, from, to, sieves, work);
+}
+
+AVX512 static double exact_dot(const float* row, const float* query, size_t stride) {
+  __m512d low = _mm512_setzero_pd(), high = _mm512_setzero_pd(); /* lanes 0 .. 7 and 8 .. 15 */
+  for (size_t i = 0; i < stride; i += FRESHET_RANK_LANES) {
+    low = _mm512_fmadd_pd(_mm512_cvtps_pd(_mm256_loadu_ps(row + i)),
+                          _mm512_cvtps_pd(_mm256_loadu_ps(query + i)), low);
+    high = _mm512_fmadd_pd(_mm512_cvtps_pd(_mm256_loadu_ps(row + i + 8)),
+                           _mm512_cvtps_pd(_mm256_loadu_ps(query + i + 8)), high);
+  }
+  __m512d eight = _mm512_add_pd(low, high);
+  __m256d four = _mm256_add_pd(_mm512_castpd512_pd256(eight), _mm512_extractf64x4_pd(eight, 1));
+  __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+  return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+}
+
+enum { AHEAD = 6 }; /* rows to fetch in advance: they lie anywhere */
+
+AVX512 static void exact(const float* rows, size_t stride, const float* query, const uint32_t* ids,
+                         size_t count, double* scores) {
+  for (size_t i = 0; i < count; i++) {
+    const float* next = rows + (size_t)ids[i + AHEAD < count ? i + AHEAD : i] * stride;
+    for (size_t line = 0; line < stride; line += 16) _mm_prefetch((const char*)(next + line), _MM_HINT_T0);
+    scores[i] = exact_dot(rows + (size_t)ids[i] * stride, query, stride);
+  }
+}
+
+const freshet_rank_kernel_table freshet_rank_avx512 = {.name = "avx512",
+                                                       .query_levels = 127,
+                                                       .group = GROUP,
+                                                       .room = FRESHET_PANEL,
+                                                       .scan = scan,
+                                                       .exact = exact};
+
+#endif
