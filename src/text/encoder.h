@@ -19,6 +19,9 @@ typedef struct freshet_encoder_vtable {
   freshet_status (*encode)(freshet_encoder* self, const freshet_slice* texts, size_t count, float* out,
                            freshet_error* error);
   void (*destroy)(freshet_encoder* self);
+  /* The token ids that encode would see, at most max (>= 2): for trying out and checking. NULL: it has none.
+   */
+  size_t (*tokenize)(const freshet_encoder* self, freshet_slice text, uint32_t* ids, size_t max);
 } freshet_encoder_vtable;
 
 struct freshet_encoder {

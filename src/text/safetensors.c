@@ -5,17 +5,19 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 enum { LENGTH_SIZE = 8 };
 
 struct freshet_safetensors {
-  void* mapping; /* NULL when the bytes are the caller's */
-  size_t mapping_size;
+  freshet_slice bytes;
+  bool is_mapped;          /* else the bytes are the caller's */
   freshet_tensor* tensors; /* [count] by name */
   size_t count;
 };
@@ -195,6 +197,7 @@ freshet_status freshet_safetensors_parse(freshet_slice bytes, freshet_safetensor
     freshet_safetensors_close(self);
     return status;
   }
+  self->bytes = bytes;
   *file = self;
   return FRESHET_OK;
 }
@@ -220,8 +223,7 @@ freshet_status freshet_safetensors_open(const char* path, freshet_safetensors** 
     munmap(mapping, size);
     return freshet_error_set(error, status, FRESHET_STOP, "%s: %s", path, detail.message);
   }
-  (*file)->mapping = mapping;
-  (*file)->mapping_size = size;
+  (*file)->is_mapped = true;
   return FRESHET_OK;
 }
 
@@ -229,12 +231,16 @@ void freshet_safetensors_close(freshet_safetensors* file) {
   if (file == NULL) return;
   for (size_t i = 0; i < file->count; i++) free(file->tensors[i].name);
   free(file->tensors);
-  if (file->mapping != NULL) munmap(file->mapping, file->mapping_size);
+  if (file->is_mapped) munmap((void*)file->bytes.data, file->bytes.size);
   free(file);
 }
 
+uint64_t freshet_safetensors_hash(const freshet_safetensors* file) {
+  return XXH3_64bits(file->bytes.data, file->bytes.size);
+}
+
 void freshet_safetensors_forget(freshet_safetensors* file) {
-  if (file->mapping != NULL) madvise(file->mapping, file->mapping_size, MADV_DONTNEED);
+  if (file->is_mapped) madvise((void*)file->bytes.data, file->bytes.size, MADV_DONTNEED);
 }
 
 /* ---- tensors ---- */

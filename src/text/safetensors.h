@@ -50,6 +50,8 @@ freshet_status freshet_safetensors_parse(freshet_slice bytes, freshet_safetensor
                                          freshet_error* error);
 /* NULL is allowed. */
 void freshet_safetensors_close(freshet_safetensors* file);
+/* XXH3 over all bytes of the file: which weights these are. */
+uint64_t freshet_safetensors_hash(const freshet_safetensors* file);
 /* Gives the mapped pages back to the system; they are read again when needed. */
 void freshet_safetensors_forget(freshet_safetensors* file);
 

@@ -1,0 +1,198 @@
+#include "text/bert_weights.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { NAME_SIZE = 160, ALIGNMENT = 64 };
+
+typedef struct loader {
+  const freshet_bert_config* config;
+  const freshet_kernels* kernels;
+  bool int8;
+  freshet_bert_weights* weights;
+  const char* prefix; /* of all names: "" or "bert." */
+  float* scratch;     /* one matrix before it is packed */
+  freshet_error* error;
+} loader;
+
+static freshet_status no_memory(const loader* l) {
+  return freshet_error_set(l->error, FRESHET_NO_MEMORY, FRESHET_STOP, "model weights: out of memory");
+}
+
+static void* allocate(size_t size) {
+  return aligned_alloc(ALIGNMENT, (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
+}
+
+/* The tensor of that name with the shape [rows][columns], or [columns] where rows is 0. */
+static freshet_status find(const loader* l, const freshet_tensor** tensor, uint32_t rows, uint32_t columns,
+                           const char* format, va_list arguments) {
+  char name[NAME_SIZE];
+  int length = snprintf(name, sizeof name, "%s", l->prefix);
+  vsnprintf(name + length, sizeof name - (size_t)length, format, arguments);
+  return freshet_safetensors_require(l->weights->file, name, rows, columns, tensor, l->error);
+}
+
+/* Reads a tensor into out [rows * columns]; a value that is not finite would poison every vector. */
+__attribute__((format(printf, 5, 6))) static freshet_status read_floats(const loader* l, float* out,
+                                                                        uint32_t rows, uint32_t columns,
+                                                                        const char* format, ...) {
+  const freshet_tensor* tensor = NULL;
+  va_list arguments;
+  va_start(arguments, format);
+  freshet_status status = find(l, &tensor, rows, columns, format, arguments);
+  va_end(arguments);
+  if (status != FRESHET_OK) return status;
+  size_t count = (rows == 0 ? 1 : rows) * (size_t)columns;
+  freshet_tensor_read(tensor, 0, count, out);
+  for (size_t i = 0; i < count; i++) {
+    if (isfinite(out[i])) continue;
+    return freshet_error_set(l->error, FRESHET_INVALID, FRESHET_STOP, "%s: a value is not finite",
+                             tensor->name);
+  }
+  return FRESHET_OK;
+}
+
+__attribute__((format(printf, 4, 5))) static freshet_status find_table(const loader* l,
+                                                                       const freshet_tensor** table,
+                                                                       uint32_t rows, const char* format,
+                                                                       ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  freshet_status status = find(l, table, rows, l->config->hidden, format, arguments);
+  va_end(arguments);
+  return status;
+}
+
+static freshet_status load_norm(const loader* l, freshet_bert_norm* norm, const char* name) {
+  uint32_t n = l->config->hidden;
+  norm->gain = allocate(n * sizeof(float));
+  norm->bias = allocate(n * sizeof(float));
+  if (norm->gain == NULL || norm->bias == NULL) return no_memory(l);
+  freshet_status status = read_floats(l, norm->gain, 0, n, "%s.weight", name);
+  return status != FRESHET_OK ? status : read_floats(l, norm->bias, 0, n, "%s.bias", name);
+}
+
+/* Stacks `count` linear layers over the same input, [n / count][k] each, into one. */
+static freshet_status load_linear(const loader* l, freshet_bert_linear* linear, uint32_t k, uint32_t n,
+                                  const char* const* names, uint32_t count) {
+  uint32_t part = n / count;
+  size_t size = (size_t)n * k;
+  *linear = (freshet_bert_linear){.k = k, .n = n};
+  linear->bias = allocate(n * sizeof(float));
+  if (linear->bias == NULL) return no_memory(l);
+  for (uint32_t i = 0; i < count; i++) {
+    freshet_status status = read_floats(l, l->scratch + (size_t)i * part * k, part, k, "%s.weight", names[i]);
+    if (status == FRESHET_OK) status = read_floats(l, linear->bias + i * part, 0, part, "%s.bias", names[i]);
+    if (status != FRESHET_OK) return status;
+  }
+  if (!l->int8) {
+    linear->panels = allocate(size * sizeof(float));
+    if (linear->panels == NULL) return no_memory(l);
+    l->kernels->pack_columns(l->scratch, k, n, k, linear->panels);
+    return FRESHET_OK;
+  }
+  linear->panels_int8 = allocate(size);
+  linear->scales = allocate(n * sizeof(float));
+  linear->sums = allocate(n * sizeof(float));
+  if (linear->panels_int8 == NULL || linear->scales == NULL || linear->sums == NULL) return no_memory(l);
+  l->kernels->pack_int8(l->scratch, n, k, linear->panels_int8, linear->scales, linear->sums);
+  return FRESHET_OK;
+}
+
+static freshet_status load_layer(const loader* l, uint32_t index, freshet_bert_layer* layer) {
+  static const char* const names[] = {
+      "attention.self.query", "attention.self.key", "attention.self.value",       "attention.output.dense",
+      "intermediate.dense",   "output.dense",       "attention.output.LayerNorm", "output.LayerNorm"};
+  enum { QUERY = 0, OUTPUT = 3, UP = 4, DOWN = 5, OUTPUT_NORM = 6, DOWN_NORM = 7, NAMES = 8 };
+  char full[NAMES][NAME_SIZE];
+  const char* at[NAMES];
+  uint32_t hidden = l->config->hidden, intermediate = l->config->intermediate;
+  freshet_status status;
+  for (size_t i = 0; i < NAMES; i++) {
+    snprintf(full[i], NAME_SIZE, "encoder.layer.%u.%s", index, names[i]);
+    at[i] = full[i];
+  }
+  if ((status = load_linear(l, &layer->query_key_value, hidden, 3 * hidden, at + QUERY, 3)) != FRESHET_OK ||
+      (status = load_linear(l, &layer->output, hidden, hidden, at + OUTPUT, 1)) != FRESHET_OK ||
+      (status = load_linear(l, &layer->up, hidden, intermediate, at + UP, 1)) != FRESHET_OK ||
+      (status = load_linear(l, &layer->down, intermediate, hidden, at + DOWN, 1)) != FRESHET_OK ||
+      (status = load_norm(l, &layer->output_norm, at[OUTPUT_NORM])) != FRESHET_OK) {
+    return status;
+  }
+  return load_norm(l, &layer->down_norm, at[DOWN_NORM]);
+}
+
+static freshet_status load_all(loader* l) {
+  const freshet_bert_config* c = l->config;
+  freshet_bert_weights* w = l->weights;
+  freshet_status status;
+  l->prefix =
+      freshet_safetensors_find(w->file, "bert.embeddings.word_embeddings.weight") == NULL ? "" : "bert.";
+  if ((status = find_table(l, &w->words, c->vocabulary, "embeddings.word_embeddings.weight")) != FRESHET_OK ||
+      (status = find_table(l, &w->positions, c->positions, "embeddings.position_embeddings.weight")) !=
+          FRESHET_OK ||
+      (status = find_table(l, &w->types, c->types, "embeddings.token_type_embeddings.weight")) !=
+          FRESHET_OK ||
+      (status = load_norm(l, &w->embedding_norm, "embeddings.LayerNorm")) != FRESHET_OK) {
+    return status;
+  }
+  for (uint32_t i = 0; i < c->layers; i++) {
+    status = load_layer(l, i, &w->layers[i]);
+    if (status != FRESHET_OK) return status;
+  }
+  return FRESHET_OK;
+}
+
+freshet_status freshet_bert_weights_load(const char* folder, const freshet_bert_config* config,
+                                         const freshet_kernels* kernels, bool int8,
+                                         freshet_bert_weights* weights, freshet_error* error) {
+  char path[4096];
+  freshet_error detail = {0};
+  loader l = {config, kernels, int8, weights, "", NULL, &detail};
+  uint32_t wide = config->intermediate > 3 * config->hidden ? config->intermediate : 3 * config->hidden;
+  snprintf(path, sizeof path, "%s/model.safetensors", folder);
+  *weights = (freshet_bert_weights){.layer_count = config->layers};
+  freshet_status status = freshet_safetensors_open(path, &weights->file, error);
+  if (status != FRESHET_OK) return status;
+  weights->hash = freshet_safetensors_hash(weights->file);
+  weights->layers = calloc(config->layers, sizeof *weights->layers);
+  l.scratch = malloc((size_t)wide * config->hidden * sizeof(float));
+  status = weights->layers == NULL || l.scratch == NULL ? no_memory(&l) : load_all(&l);
+  free(l.scratch);
+  freshet_safetensors_forget(weights->file);
+  if (status == FRESHET_OK) return FRESHET_OK;
+  freshet_bert_weights_free(weights);
+  return freshet_error_set(error, status, FRESHET_STOP, "%s: %s", path, detail.message);
+}
+
+static void free_linear(freshet_bert_linear* linear) {
+  free(linear->panels);
+  free(linear->panels_int8);
+  free(linear->scales);
+  free(linear->sums);
+  free(linear->bias);
+}
+
+static void free_norm(freshet_bert_norm* norm) {
+  free(norm->gain);
+  free(norm->bias);
+}
+
+void freshet_bert_weights_free(freshet_bert_weights* weights) {
+  for (uint32_t i = 0; weights->layers != NULL && i < weights->layer_count; i++) {
+    freshet_bert_layer* layer = &weights->layers[i];
+    free_linear(&layer->query_key_value);
+    free_linear(&layer->output);
+    free_linear(&layer->up);
+    free_linear(&layer->down);
+    free_norm(&layer->output_norm);
+    free_norm(&layer->down_norm);
+  }
+  free_norm(&weights->embedding_norm);
+  free(weights->layers);
+  freshet_safetensors_close(weights->file);
+  *weights = (freshet_bert_weights){0};
+}

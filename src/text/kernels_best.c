@@ -1,0 +1,28 @@
+#include <stdbool.h>
+#include <string.h>
+
+#include "text/kernels.h"
+
+extern const freshet_kernels freshet_kernels_avx512, freshet_kernels_avx2, freshet_kernels_portable;
+
+static bool runs_avx512(void) {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("avx512vnni");
+}
+
+static bool runs_avx2(void) {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+
+const freshet_kernels* freshet_kernels_best(void) {
+  if (runs_avx512()) return &freshet_kernels_avx512;
+  return runs_avx2() ? &freshet_kernels_avx2 : &freshet_kernels_portable;
+}
+
+const freshet_kernels* freshet_kernels_find(const char* name) {
+  if (strcmp(name, "portable") == 0) return &freshet_kernels_portable;
+  if (strcmp(name, "avx2") == 0 && runs_avx2()) return &freshet_kernels_avx2;
+  if (strcmp(name, "avx512") == 0 && runs_avx512()) return &freshet_kernels_avx512;
+  return NULL;
+}
