@@ -14,7 +14,7 @@ uint8_t* freshet_buffer_reserve(freshet_buffer* buffer, size_t extra) {
     FRESHET_ASSERT(buffer->data != NULL);
     buffer->capacity = capacity;
   }
-  return buffer->data + buffer->size;
+  return buffer->size == 0 ? buffer->data : buffer->data + buffer->size; /* NULL + 0 is undefined */
 }
 
 void freshet_buffer_append(freshet_buffer* buffer, const void* bytes, size_t size) {
