@@ -1,0 +1,26 @@
+/*
+ * rocksdb.h: RocksDB behind store.h.
+ *
+ * A folder belongs to one app and one process. Rows of all partitions share a column family per
+ * freshet_family, keyed by 4-byte big-endian partition and then the row's key, so that a partition is one
+ * contiguous range. Positions, the app's id and the format version live in the default column family.
+ */
+#ifndef FRESHET_ROCKSDB_ROCKSDB_H
+#define FRESHET_ROCKSDB_ROCKSDB_H
+
+#include "worker/store.h"
+
+typedef struct freshet_rocksdb_config {
+  const char* folder;       /* made when missing (its parent has to exist) */
+  const char* app_id;       /* of the app whose state this is */
+  size_t block_cache_bytes; /* data blocks, indexes and filters */
+  size_t memtable_bytes;    /* of all families together, before they are written out */
+} freshet_rocksdb_config;
+
+/* Opens or makes the store; what config points to is copied. The caller releases it with vtable->destroy.
+ * Errors, all with verdict FRESHET_STOP: FRESHET_CONFLICT when the folder is in use, holds something else, or
+ * is of another app or a newer format; FRESHET_IO. */
+freshet_status freshet_rocksdb_create(const freshet_rocksdb_config* config, freshet_store** store,
+                                      freshet_error* error);
+
+#endif

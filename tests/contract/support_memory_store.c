@@ -1,0 +1,2 @@
+/* Links the in-memory store into the contract suites. */
+#include "support/memory_store.c"
