@@ -11,6 +11,7 @@ static const struct {
   const char* usage;
   int (*run)(int argc, char** argv);
 } benches[] = {
+    {"embed", "texts a second through the text encoder", freshet_bench_embed_usage, freshet_bench_embed},
     {"rank", "exact top-k over random items, checked against an oracle", freshet_bench_rank_usage,
      freshet_bench_rank},
 };
@@ -38,6 +39,7 @@ const freshet_command freshet_command_bench = {
         "usage: freshet bench NAME [OPTION...]\n\n"
         "Measures one part of Freshet on this machine and checks the results on the way.\n"
         "`freshet bench NAME --help` lists the options of one.\n\n"
+        "  embed  texts a second through the text encoder\n"
         "  rank   exact top-k over random items\n",
     .run = run,
 };

@@ -5,9 +5,11 @@
 #define FRESHET_COMMANDS_BENCH_H
 
 /* argv[0] is the measurement's name; returns an exit code. */
+int freshet_bench_embed(int argc, char** argv);
 int freshet_bench_rank(int argc, char** argv);
 
 /* The usage text of each. */
+extern const char freshet_bench_embed_usage[];
 extern const char freshet_bench_rank_usage[];
 
 #endif

@@ -29,7 +29,7 @@ typedef enum freshet_encoder_choice {
 } freshet_encoder_choice;
 typedef enum freshet_precision_choice {
   FRESHET_PRECISION_FP32 = 0,
-  FRESHET_PRECISION_REDUCED
+  FRESHET_PRECISION_INT8
 } freshet_precision_choice;
 typedef enum freshet_text_users {
   FRESHET_TEXT_USERS_OFF = 0,

@@ -196,7 +196,7 @@ static void write_name(bert_encoder* self, const freshet_bert_options* options) 
   while (start > 0 && options->folder[start - 1] != '/') start--;
   snprintf(self->base.name, sizeof self->base.name, "bert-%.*s-%08" PRIx32 "-%s-v1",
            (int)(size - start > 64 ? 64 : size - start), options->folder + start,
-           (uint32_t)self->weights.hash, options->precision == FRESHET_PRECISION_INT8 ? "int8" : "fp32");
+           (uint32_t)self->weights.hash, options->precision == FRESHET_TEXT_INT8 ? "int8" : "fp32");
 }
 
 static freshet_status start_workers(bert_encoder* self, uint32_t threads, freshet_error* error) {
@@ -221,7 +221,7 @@ no_memory:
 
 freshet_status freshet_encoder_bert_create(const freshet_bert_options* options, freshet_encoder** encoder,
                                            freshet_error* error) {
-  bool int8 = options->precision == FRESHET_PRECISION_INT8;
+  bool int8 = options->precision == FRESHET_TEXT_INT8;
   freshet_status status;
   if (options->threads < 1 || options->threads > FRESHET_BERT_THREADS_MAX) {
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "bert: %u threads; it takes 1 to %d",

@@ -9,15 +9,15 @@
 
 enum { FRESHET_BERT_THREADS_MAX = 256 };
 
-typedef enum freshet_precision {
-  FRESHET_PRECISION_FP32 = 0,
-  FRESHET_PRECISION_INT8, /* a fourth of the memory and, with AVX-512 VNNI, over twice the speed; see README
-                           */
-} freshet_precision;
+typedef enum freshet_text_precision {
+  FRESHET_TEXT_FP32 = 0,
+  FRESHET_TEXT_INT8, /* a fourth of the memory and, with AVX-512 VNNI, over twice the speed; see README
+                      */
+} freshet_text_precision;
 
 typedef struct freshet_bert_options {
   const char* folder; /* config.json, vocab.txt, model.safetensors, ... */
-  freshet_precision precision;
+  freshet_text_precision precision;
   uint32_t threads;               /* that share the texts of one call: 1 .. FRESHET_BERT_THREADS_MAX */
   const freshet_kernels* kernels; /* NULL: the fastest */
 } freshet_bert_options;

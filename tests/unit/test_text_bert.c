@@ -12,7 +12,7 @@
 #include "text/bert.h"
 #include "unit/support_text.h"
 
-static freshet_encoder* create(const char* folder, freshet_precision precision, uint32_t threads,
+static freshet_encoder* create(const char* folder, freshet_text_precision precision, uint32_t threads,
                                const char* kernels) {
   freshet_encoder* encoder = NULL;
   freshet_error error = {0};
@@ -30,7 +30,7 @@ static double cosine(const float* a, const float* b, size_t dim) {
 }
 
 /* All reference texts in one call; the smallest cosine has to reach `least`. */
-static void expect_reference(const char* folder, freshet_precision precision, uint32_t threads,
+static void expect_reference(const char* folder, freshet_text_precision precision, uint32_t threads,
                              const char* kernels, double least) {
   size_t count;
   support_reference* references = support_references_read(&count);
@@ -60,17 +60,17 @@ static void vectors_are_those_of_the_reference(void** state) {
   if (folder == NULL) skip();
   for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++) {
     if (freshet_kernels_find(kernels[i]) == NULL) continue;
-    expect_reference(folder, FRESHET_PRECISION_FP32, 1, kernels[i], 0.99999);
+    expect_reference(folder, FRESHET_TEXT_FP32, 1, kernels[i], 0.99999);
   }
-  expect_reference(folder, FRESHET_PRECISION_FP32, 3, NULL, 0.99999);
+  expect_reference(folder, FRESHET_TEXT_FP32, 3, NULL, 0.99999);
 }
 
 static void vectors_in_8_bits_are_close_to_the_reference(void** state) {
   (void)state;
   const char* folder = support_minilm_folder();
   if (folder == NULL) skip();
-  expect_reference(folder, FRESHET_PRECISION_INT8, 1, NULL, 0.99);
-  expect_reference(folder, FRESHET_PRECISION_INT8, 2, NULL, 0.99);
+  expect_reference(folder, FRESHET_TEXT_INT8, 1, NULL, 0.99);
+  expect_reference(folder, FRESHET_TEXT_INT8, 2, NULL, 0.99);
 }
 
 static void a_text_has_one_vector_wherever_it_stands_in_a_batch(void** state) {
@@ -81,7 +81,7 @@ static void a_text_has_one_vector_wherever_it_stands_in_a_batch(void** state) {
   char texts[COUNT][200];
   freshet_slice slices[COUNT];
   float *together = calloc(COUNT * DIM, sizeof *together), alone[DIM];
-  freshet_encoder* encoder = create(folder, FRESHET_PRECISION_FP32, 2, NULL);
+  freshet_encoder* encoder = create(folder, FRESHET_TEXT_FP32, 2, NULL);
   for (size_t i = 0; i < COUNT; i++) {
     size_t words = i * 7 % 23;
     texts[i][0] = '\0';
@@ -108,7 +108,7 @@ static void a_megabyte_of_text_is_cut(void** state) {
   float out[2 * DIM];
   memset(text, 'a', SIZE);
   for (size_t i = 0; i < SIZE; i += 5) text[i] = ' ';
-  freshet_encoder* encoder = create(folder, FRESHET_PRECISION_INT8, 1, NULL);
+  freshet_encoder* encoder = create(folder, FRESHET_TEXT_INT8, 1, NULL);
   freshet_slice texts[] = {{text, SIZE}, {text, 4096}};
   assert_int_equal(encoder->vtable->tokenize(encoder, texts[0], ids, 600), 256);
   assert_int_equal(freshet_encode(encoder, texts, 2, out, NULL), FRESHET_OK);
@@ -121,7 +121,7 @@ static void what_is_wrong_with_a_model_is_said(void** state) {
   (void)state;
   freshet_encoder* encoder = NULL;
   freshet_error error = {0};
-  freshet_bert_options options = {"/nonexistent", FRESHET_PRECISION_FP32, 1, NULL};
+  freshet_bert_options options = {"/nonexistent", FRESHET_TEXT_FP32, 1, NULL};
   assert_int_equal(freshet_encoder_bert_create(&options, &encoder, &error), FRESHET_NOT_FOUND);
   assert_non_null(strstr(error.message, "/nonexistent/config.json"));
   options.threads = 0;

@@ -1,0 +1,20 @@
+#include "commands/encoder.h"
+
+#include "text/text.h"
+
+freshet_status freshet_command_encoder_create(const freshet_config* config, freshet_encoder** encoder,
+                                              freshet_error* error) {
+  static const freshet_text_encoder encoders[] = {
+      [FRESHET_ENCODER_AUTO] = FRESHET_TEXT_AUTO,
+      [FRESHET_ENCODER_BERT] = FRESHET_TEXT_BERT,
+      [FRESHET_ENCODER_HASHING] = FRESHET_TEXT_HASHING,
+      [FRESHET_ENCODER_NONE] = FRESHET_TEXT_NONE,
+  };
+  freshet_text_config text = freshet_text_defaults();
+  text.encoder = encoders[config->text.encoder];
+  text.model = config->text.model;
+  text.dim = (uint32_t)config->text.dim;
+  text.precision = config->text.precision == FRESHET_PRECISION_FP32 ? FRESHET_TEXT_FP32 : FRESHET_TEXT_INT8;
+  text.threads = (uint32_t)config->text.threads;
+  return freshet_text_create(&text, encoder, error);
+}

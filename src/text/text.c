@@ -1,0 +1,65 @@
+#include "text/text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PATH_SIZE = 4096 };
+
+freshet_text_config freshet_text_defaults(void) {
+  return (freshet_text_config){
+      .encoder = FRESHET_TEXT_AUTO, .dim = 256, .precision = FRESHET_TEXT_FP32, .threads = 1};
+}
+
+bool freshet_text_model_folder(const char* name, char* path, size_t size) {
+  const char *cache = getenv("FRESHET_CACHE"), *home = getenv("HOME");
+  int length = cache != NULL && cache[0] != '\0'
+                   ? snprintf(path, size, "%s/models/%s", cache, name)
+                   : snprintf(path, size, "%s/.cache/freshet/models/%s", home == NULL ? "" : home, name);
+  return length >= 0 && (size_t)length < size;
+}
+
+/* The folder that config.model means. */
+static freshet_status find_folder(const freshet_text_config* config, char path[PATH_SIZE],
+                                  freshet_error* error) {
+  const char* model = config->model == NULL || config->model[0] == '\0' ? NULL : config->model;
+  bool in_cache = model == NULL || (strchr(model, '/') == NULL && access(model, F_OK) != 0);
+  bool fits = in_cache ? freshet_text_model_folder(model == NULL ? FRESHET_TEXT_DEFAULT_MODEL : model, path,
+                                                   PATH_SIZE)
+                       : (size_t)snprintf(path, PATH_SIZE, "%s", model) < PATH_SIZE;
+  if (fits) return FRESHET_OK;
+  return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "the path of the text model is too long");
+}
+
+static freshet_status create_bert(const freshet_text_config* config, const char* folder,
+                                  freshet_encoder** encoder, freshet_error* error) {
+  const freshet_bert_options options = {.folder = folder,
+                                        .precision = config->precision,
+                                        .threads = config->threads,
+                                        .kernels = config->kernels};
+  return freshet_encoder_bert_create(&options, encoder, error);
+}
+
+freshet_status freshet_text_create(const freshet_text_config* config, freshet_encoder** encoder,
+                                   freshet_error* error) {
+  char folder[PATH_SIZE];
+  freshet_status status = find_folder(config, folder, error);
+  if (status != FRESHET_OK) return status;
+  *encoder = NULL;
+  switch (config->encoder) {
+    case FRESHET_TEXT_AUTO: {
+      bool named = config->model != NULL && config->model[0] != '\0';
+      if (named || access(folder, F_OK) == 0) return create_bert(config, folder, encoder, error);
+      return freshet_encoder_hashing_create(config->dim, encoder, error);
+    }
+    case FRESHET_TEXT_BERT:
+      return create_bert(config, folder, encoder, error);
+    case FRESHET_TEXT_HASHING:
+      return freshet_encoder_hashing_create(config->dim, encoder, error);
+    case FRESHET_TEXT_NONE:
+      return FRESHET_OK;
+  }
+  return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "text encoder %d: no such encoder",
+                           config->encoder);
+}
