@@ -14,6 +14,8 @@ static const struct {
     {"embed", "texts a second through the text encoder", freshet_bench_embed_usage, freshet_bench_embed},
     {"rank", "exact top-k over random items, checked against an oracle", freshet_bench_rank_usage,
      freshet_bench_rank},
+    {"e2e", "load and latency of a running service, on a real broker", freshet_bench_e2e_usage,
+     freshet_bench_e2e},
 };
 
 static int run(int argc, char** argv) {
@@ -40,6 +42,7 @@ const freshet_command freshet_command_bench = {
         "Measures one part of Freshet on this machine and checks the results on the way.\n"
         "`freshet bench NAME --help` lists the options of one.\n\n"
         "  embed  texts a second through the text encoder\n"
-        "  rank   exact top-k over random items\n",
+        "  rank   exact top-k over random items\n"
+        "  e2e    load and latency of a running service\n",
     .run = run,
 };

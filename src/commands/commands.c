@@ -2,9 +2,13 @@
 
 #include <stddef.h>
 
+// clang-format off: one a line, so that two people can add to it
 const freshet_command* const freshet_commands[] = {
-    &freshet_command_bench,
+    &freshet_command_run,
     &freshet_command_config,
     &freshet_command_embed,
+    &freshet_command_demo,
+    &freshet_command_bench,
     NULL,
 };
+// clang-format on

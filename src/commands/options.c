@@ -45,11 +45,11 @@ static int exit_code(freshet_status status) {
     case FRESHET_CONFLICT:
     case FRESHET_IO:
       return FRESHET_EXIT_STATE;
+    case FRESHET_NOT_FOUND:
     case FRESHET_UNAVAILABLE:
     case FRESHET_TIMEOUT:
       return FRESHET_EXIT_UNAVAILABLE;
     case FRESHET_INVALID:
-    case FRESHET_NOT_FOUND:
     case FRESHET_ABORTED:
     case FRESHET_NO_MEMORY:
       break;

@@ -1,4 +1,6 @@
+#include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "kafka/reader.h"
 
@@ -16,14 +18,42 @@ typedef struct ends {
   } topics[FRESHET_TOPICS];
 } ends;
 
+typedef struct input_offsets {
+  rd_kafka_topic_partition_list_t* list; /* NULL: none to send */
+  rd_kafka_consumer_group_metadata_t* group;
+} input_offsets;
+
+/* A commit runs on a thread of its own, so that lists go on meanwhile. Between commit and outcome that thread
+ * alone uses the transactor. */
+typedef struct committer {
+  pthread_t thread;
+  bool started;
+  pthread_mutex_t lock; /* guards the rest */
+  pthread_cond_t changed;
+  enum { IDLE = 0, ASKED, ENDED } phase;
+  _Atomic bool leaving; /* the sink is being destroyed: stop trying */
+  unsigned era;         /* of the published records that must be acknowledged first */
+  input_offsets input;
+  freshet_status status;
+  freshet_error error;
+} committer;
+
+/* Records published between two commits. Delivery reports come on whatever thread polls the publisher. */
+typedef struct published {
+  _Atomic size_t waiting; /* not acknowledged yet */
+  _Atomic size_t lost;    /* given up by librdkafka, not told yet */
+} published;
+
 typedef struct kafka_sink {
   freshet_sink base;
   freshet_kafka_client publisher;
   freshet_kafka_client transactor; /* handle NULL: not transactional */
   freshet_source* source;
-  size_t lost; /* published, given up by librdkafka, not told yet */
-  rd_kafka_resp_err_t lost_code;
+  published eras[2]; /* the current one, and the one of the commit under way */
+  unsigned era;
+  _Atomic int lost_code;
   ends open, committed; /* of the transaction under way, of the last committed one */
+  committer committer;
 } kafka_sink;
 
 static kafka_sink* sink_of(freshet_sink* self) {
@@ -59,10 +89,14 @@ static void ends_free(ends* table) {
 static void on_published(rd_kafka_t* handle, const rd_kafka_message_t* message, void* opaque) {
   (void)handle;
   freshet_kafka_client* client = opaque;
-  if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) return;
   kafka_sink* sink = client->owner;
-  sink->lost++;
-  sink->lost_code = message->err;
+  published* era = message->_private;
+  if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    sink->lost_code = message->err;
+    atomic_fetch_add(&era->lost, 1);
+  }
+  atomic_fetch_sub(&era->waiting, 1);
+  if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) return;
   freshet_kafka_client_trouble(client, message->err, "a record was given up");
 }
 
@@ -88,7 +122,8 @@ static rd_kafka_headers_t* headers_of(const freshet_output* output) {
 }
 
 /* Enqueues a copy. An empty value must not look like a tombstone, whose value pointer is NULL. */
-static rd_kafka_resp_err_t enqueue(freshet_kafka_client* client, const freshet_output* output) {
+static rd_kafka_resp_err_t enqueue(freshet_kafka_client* client, const freshet_output* output,
+                                   published* era) {
   rd_kafka_headers_t* headers = headers_of(output);
   const char* value = !output->has_value ? NULL : output->value.size == 0 ? "" : output->value.data;
   rd_kafka_vu_t arguments[] = {
@@ -97,6 +132,7 @@ static rd_kafka_resp_err_t enqueue(freshet_kafka_client* client, const freshet_o
       {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
       {.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {(void*)output->key.data, output->key.size}},
       {.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {(void*)value, value == NULL ? 0 : output->value.size}},
+      {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = era},
       {.vtype = RD_KAFKA_VTYPE_TIMESTAMP, .u.i64 = output->timestamp_ms},
       {.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers}, /* last: left out when there are none */
   };
@@ -110,11 +146,12 @@ static rd_kafka_resp_err_t enqueue(freshet_kafka_client* client, const freshet_o
 }
 
 /* Enqueues, waiting for room. */
-static rd_kafka_resp_err_t produce(freshet_kafka_client* client, const freshet_output* output) {
+static rd_kafka_resp_err_t produce(freshet_kafka_client* client, const freshet_output* output,
+                                   published* era) {
   FRESHET_ASSERT(client->topics[output->topic] != NULL);
   int64_t stopping_since_ms = 0;
   for (;;) {
-    rd_kafka_resp_err_t code = enqueue(client, output);
+    rd_kafka_resp_err_t code = enqueue(client, output, era);
     if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL ||
         freshet_kafka_last_try_over(client->config, LAST_TRY_MS, &stopping_since_ms))
       return code;
@@ -132,8 +169,18 @@ static freshet_status refused(const freshet_kafka_client* client, const freshet_
 
 static freshet_status sink_publish(freshet_sink* self, const freshet_output* output, freshet_error* error) {
   kafka_sink* sink = sink_of(self);
-  rd_kafka_resp_err_t code = produce(&sink->publisher, output);
-  return code == RD_KAFKA_RESP_ERR_NO_ERROR ? FRESHET_OK : refused(&sink->publisher, output, code, error);
+  published* era = &sink->eras[sink->era];
+  atomic_fetch_add(&era->waiting, 1);
+  rd_kafka_resp_err_t code = produce(&sink->publisher, output, era);
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
+  atomic_fetch_sub(&era->waiting, 1);
+  return refused(&sink->publisher, output, code, error);
+}
+
+static freshet_status lists_lost(const kafka_sink* sink, size_t lost, freshet_status status,
+                                 freshet_error* error) {
+  return freshet_error_set(error, status, FRESHET_RETRY, "%zu published records were given up: %s", lost,
+                           rd_kafka_err2str((rd_kafka_resp_err_t)sink->lost_code));
 }
 
 static freshet_status sink_settle(freshet_sink* self, int timeout_ms, freshet_error* error) {
@@ -142,13 +189,8 @@ static freshet_status sink_settle(freshet_sink* self, int timeout_ms, freshet_er
   rd_kafka_resp_err_t code = rd_kafka_flush(handle, timeout_ms);
   if (rd_kafka_fatal_error(handle, NULL, 0) != RD_KAFKA_RESP_ERR_NO_ERROR)
     return freshet_kafka_client_fatal(&sink->publisher, error);
-  if (sink->lost > 0) {
-    size_t lost = sink->lost;
-    sink->lost = 0;
-    return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_RETRY,
-                             "%zu published records were given up: %s", lost,
-                             rd_kafka_err2str(sink->lost_code));
-  }
+  size_t lost = atomic_exchange(&sink->eras[0].lost, 0) + atomic_exchange(&sink->eras[1].lost, 0);
+  if (lost > 0) return lists_lost(sink, lost, FRESHET_UNAVAILABLE, error);
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
   return freshet_error_set(error, FRESHET_TIMEOUT, FRESHET_RETRY,
                            "%d published records are not acknowledged yet", rd_kafka_outq_len(handle));
@@ -156,29 +198,24 @@ static freshet_status sink_settle(freshet_sink* self, int timeout_ms, freshet_er
 
 /* ---- Transactions ---- */
 
-typedef struct offsets {
-  rd_kafka_topic_partition_list_t* list;
-  rd_kafka_consumer_group_metadata_t* group;
-} offsets;
+typedef rd_kafka_error_t* (*transaction_step)(rd_kafka_t* handle, const input_offsets* input);
 
-typedef rd_kafka_error_t* (*transaction_step)(rd_kafka_t* handle, const offsets* input);
-
-static rd_kafka_error_t* step_init(rd_kafka_t* handle, const offsets* input) {
+static rd_kafka_error_t* step_init(rd_kafka_t* handle, const input_offsets* input) {
   (void)input;
   return rd_kafka_init_transactions(handle, STEP_MS);
 }
-static rd_kafka_error_t* step_begin(rd_kafka_t* handle, const offsets* input) {
+static rd_kafka_error_t* step_begin(rd_kafka_t* handle, const input_offsets* input) {
   (void)input;
   return rd_kafka_begin_transaction(handle);
 }
-static rd_kafka_error_t* step_send_offsets(rd_kafka_t* handle, const offsets* input) {
+static rd_kafka_error_t* step_send_offsets(rd_kafka_t* handle, const input_offsets* input) {
   return rd_kafka_send_offsets_to_transaction(handle, input->list, input->group, STEP_MS);
 }
-static rd_kafka_error_t* step_commit(rd_kafka_t* handle, const offsets* input) {
+static rd_kafka_error_t* step_commit(rd_kafka_t* handle, const input_offsets* input) {
   (void)input;
   return rd_kafka_commit_transaction(handle, STEP_MS);
 }
-static rd_kafka_error_t* step_abort(rd_kafka_t* handle, const offsets* input) {
+static rd_kafka_error_t* step_abort(rd_kafka_t* handle, const input_offsets* input) {
   (void)input;
   return rd_kafka_abort_transaction(handle, STEP_MS);
 }
@@ -186,8 +223,8 @@ static rd_kafka_error_t* step_abort(rd_kafka_t* handle, const offsets* input) {
 /* Takes one step, again and again while that may help. FRESHET_ABORTED: the transaction must be aborted,
  * which has not happened yet. An old static member is told by the group coordinator that it is fenced; its
  * producer is fine. */
-static freshet_status take(kafka_sink* sink, const char* name, transaction_step step, const offsets* input,
-                           freshet_error* error) {
+static freshet_status take(kafka_sink* sink, const char* name, transaction_step step,
+                           const input_offsets* input, freshet_error* error) {
   freshet_kafka_client* client = &sink->transactor;
   int64_t since_ms = freshet_kafka_now_ms(), stopping_since_ms = 0;
   for (;;) {
@@ -207,10 +244,12 @@ static freshet_status take(kafka_sink* sink, const char* name, transaction_step 
     }
     bool over = step == step_init
                     ? freshet_kafka_wait_ended(client->config, since_ms)
-                    : freshet_kafka_last_try_over(client->config, LAST_TRY_MS, &stopping_since_ms);
-    if (!again || over)
+                    : freshet_kafka_last_try_over(client->config, LAST_TRY_MS, &stopping_since_ms) ||
+                          atomic_load(&sink->committer.leaving);
+    if (!again || over) {
       return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "%s: %s", name,
                                rd_kafka_err2str(code));
+    }
     rd_kafka_poll(client->handle, ROOM_MS);
   }
 }
@@ -234,44 +273,154 @@ static freshet_status sink_begin(freshet_sink* self, freshet_error* error) {
 
 static freshet_status sink_write(freshet_sink* self, const freshet_output* output, freshet_error* error) {
   kafka_sink* sink = sink_of(self);
-  rd_kafka_resp_err_t code = produce(&sink->transactor, output);
+  rd_kafka_resp_err_t code = produce(&sink->transactor, output, NULL);
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
   /* A transaction that has failed meanwhile takes no more records; commit and abort tell why and clean up. */
   if (code == RD_KAFKA_RESP_ERR__STATE) return FRESHET_OK;
   return refused(&sink->transactor, output, code, error);
 }
 
-static freshet_status send_offsets(kafka_sink* sink, const freshet_partition* partitions, size_t count,
-                                   freshet_error* error) {
+/* ---- The committer ---- */
+
+static input_offsets collect_offsets(kafka_sink* sink, const freshet_partition* partitions, size_t count) {
+  if (count == 0) return (input_offsets){NULL, NULL};
   FRESHET_ASSERT(sink->source != NULL);
-  offsets input = {.list = rd_kafka_topic_partition_list_new((int)count),
-                   .group = rd_kafka_consumer_group_metadata(freshet_kafka_source_consumer(sink->source))};
+  input_offsets input = {
+      .list = rd_kafka_topic_partition_list_new((int)count),
+      .group = rd_kafka_consumer_group_metadata(freshet_kafka_source_consumer(sink->source))};
   for (size_t i = 0; i < count; i++) {
     const char* name = sink->transactor.config->topics[partitions[i].topic];
     rd_kafka_topic_partition_list_add(input.list, name, partitions[i].partition)->offset =
         partitions[i].offset;
   }
-  freshet_status status = take(sink, "send offsets", step_send_offsets, &input, error);
-  rd_kafka_consumer_group_metadata_destroy(input.group);
-  rd_kafka_topic_partition_list_destroy(input.list);
-  return status;
+  return input;
 }
 
-static freshet_status sink_commit(freshet_sink* self, const freshet_partition* partitions, size_t count,
-                                  freshet_error* error) {
-  kafka_sink* sink = sink_of(self);
-  freshet_status status = count == 0 ? FRESHET_OK : send_offsets(sink, partitions, count, error);
-  if (status == FRESHET_OK) status = take(sink, "commit transaction", step_commit, NULL, error);
-  if (status == FRESHET_OK) {
-    ends swap = sink->committed;
-    sink->committed = sink->open;
-    sink->open = swap;
-    return FRESHET_OK;
+/* Waits for what was published before the commit. */
+static freshet_status await_published(kafka_sink* sink, published* era, freshet_error* error) {
+  int64_t stopping_since_ms = 0;
+  while (atomic_load(&era->waiting) > 0) {
+    rd_kafka_poll(sink->publisher.handle, ROOM_MS);
+    if (rd_kafka_fatal_error(sink->publisher.handle, NULL, 0) != RD_KAFKA_RESP_ERR_NO_ERROR)
+      return freshet_kafka_client_fatal(&sink->publisher, error);
+    if (freshet_kafka_last_try_over(sink->publisher.config, LAST_TRY_MS, &stopping_since_ms) ||
+        atomic_load(&sink->committer.leaving))
+      return freshet_error_set(error, FRESHET_ABORTED, FRESHET_RETRY,
+                               "%zu published records are not acknowledged", atomic_load(&era->waiting));
   }
+  size_t lost = atomic_exchange(&era->lost, 0);
+  return lost == 0 ? FRESHET_OK : lists_lost(sink, lost, FRESHET_ABORTED, error);
+}
+
+static freshet_status commit_now(kafka_sink* sink, const input_offsets* input, published* era,
+                                 freshet_error* error) {
+  freshet_status status = await_published(sink, era, error);
+  if (status == FRESHET_OK && input->list != NULL)
+    status = take(sink, "send offsets", step_send_offsets, input, error);
+  if (status == FRESHET_OK) status = take(sink, "commit transaction", step_commit, NULL, error);
+  if (status == FRESHET_OK) return FRESHET_OK;
   bool can_abort = status == FRESHET_ABORTED ||
                    (status == FRESHET_FENCED &&
                     rd_kafka_fatal_error(sink->transactor.handle, NULL, 0) == RD_KAFKA_RESP_ERR_NO_ERROR);
   return can_abort ? give_up(sink, status, error) : status;
+}
+
+static void* commit_when_asked(void* argument) {
+  kafka_sink* sink = argument;
+  committer* c = &sink->committer;
+  pthread_mutex_lock(&c->lock);
+  for (;;) {
+    while (c->phase != ASKED && !c->leaving) pthread_cond_wait(&c->changed, &c->lock);
+    if (c->leaving) break;
+    pthread_mutex_unlock(&c->lock);
+    freshet_error error = {0};
+    freshet_status status = commit_now(sink, &c->input, &sink->eras[c->era], &error);
+    pthread_mutex_lock(&c->lock);
+    c->status = status;
+    c->error = error;
+    c->phase = ENDED;
+    pthread_cond_broadcast(&c->changed);
+  }
+  pthread_mutex_unlock(&c->lock);
+  return NULL;
+}
+
+static freshet_status start_committer(kafka_sink* sink, freshet_error* error) {
+  committer* c = &sink->committer;
+  pthread_condattr_t attributes;
+  pthread_condattr_init(&attributes);
+  pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+  pthread_mutex_init(&c->lock, NULL);
+  pthread_cond_init(&c->changed, &attributes);
+  pthread_condattr_destroy(&attributes);
+  c->started = pthread_create(&c->thread, NULL, commit_when_asked, sink) == 0;
+  if (c->started) return FRESHET_OK;
+  return freshet_error_set(error, FRESHET_NO_MEMORY, FRESHET_STOP, "cannot start a thread for commits");
+}
+
+static void end_committer(committer* c) {
+  if (!c->started) return;
+  pthread_mutex_lock(&c->lock);
+  c->leaving = true;
+  pthread_cond_broadcast(&c->changed);
+  pthread_mutex_unlock(&c->lock);
+  pthread_join(c->thread, NULL);
+  pthread_cond_destroy(&c->changed);
+  pthread_mutex_destroy(&c->lock);
+}
+
+static freshet_status sink_commit(freshet_sink* self, const freshet_partition* partitions, size_t count,
+                                  freshet_error* error) {
+  (void)error;
+  kafka_sink* sink = sink_of(self);
+  committer* c = &sink->committer;
+  input_offsets input = collect_offsets(sink, partitions, count);
+  pthread_mutex_lock(&c->lock);
+  FRESHET_ASSERT(c->phase == IDLE);
+  c->phase = ASKED;
+  c->input = input;
+  c->era = sink->era;
+  sink->era ^= 1; /* the other era is over: its commit has ended */
+  pthread_cond_broadcast(&c->changed);
+  pthread_mutex_unlock(&c->lock);
+  return FRESHET_OK;
+}
+
+static freshet_status sink_outcome(freshet_sink* self, int wait_ms, freshet_error* error) {
+  kafka_sink* sink = sink_of(self);
+  committer* c = &sink->committer;
+  struct timespec deadline;
+  clock_gettime(CLOCK_MONOTONIC, &deadline);
+  int64_t ns = deadline.tv_nsec + (int64_t)wait_ms * 1000000;
+  deadline = (struct timespec){deadline.tv_sec + ns / 1000000000, ns % 1000000000};
+  pthread_mutex_lock(&c->lock);
+  FRESHET_ASSERT(c->phase != IDLE);
+  bool late = false;
+  while (c->phase != ENDED && !late) late = pthread_cond_timedwait(&c->changed, &c->lock, &deadline) != 0;
+  bool ended = c->phase == ENDED;
+  if (ended) c->phase = IDLE;
+  pthread_mutex_unlock(&c->lock);
+  if (!ended) return FRESHET_TIMEOUT;
+  if (c->input.list != NULL) {
+    rd_kafka_consumer_group_metadata_destroy(c->input.group);
+    rd_kafka_topic_partition_list_destroy(c->input.list);
+    c->input = (input_offsets){NULL, NULL};
+  }
+  if (c->status != FRESHET_OK)
+    return freshet_error_set(error, c->status, c->error.verdict, "%s", c->error.message);
+  ends swap = sink->committed;
+  sink->committed = sink->open;
+  sink->open = swap;
+  return FRESHET_OK;
+}
+
+static bool is_committing(kafka_sink* sink) {
+  committer* c = &sink->committer;
+  if (!c->started) return false;
+  pthread_mutex_lock(&c->lock);
+  bool committing = c->phase != IDLE;
+  pthread_mutex_unlock(&c->lock);
+  return committing;
 }
 
 static freshet_status sink_abort(freshet_sink* self, freshet_error* error) {
@@ -283,14 +432,24 @@ static int64_t sink_written_end(freshet_sink* self, freshet_topic topic, int32_t
   return partition < table->topics[topic].count ? table->topics[topic].offsets[partition] : -1;
 }
 
+static const char* sink_topic_name(freshet_sink* self, freshet_topic topic) {
+  const char* name = sink_of(self)->publisher.config->topics[topic];
+  return name != NULL ? name : "";
+}
+
 static void sink_poll(freshet_sink* self) {
   kafka_sink* sink = sink_of(self);
   rd_kafka_poll(sink->publisher.handle, 0);
-  if (sink->transactor.handle != NULL) rd_kafka_poll(sink->transactor.handle, 0);
+  if (sink->transactor.handle != NULL && !is_committing(sink)) rd_kafka_poll(sink->transactor.handle, 0);
 }
 
 static void sink_destroy(freshet_sink* self) {
   kafka_sink* sink = sink_of(self);
+  end_committer(&sink->committer);
+  if (sink->committer.input.list != NULL) { /* ended, but nobody asked how */
+    rd_kafka_consumer_group_metadata_destroy(sink->committer.input.group);
+    rd_kafka_topic_partition_list_destroy(sink->committer.input.list);
+  }
   /* What has not been settled or committed is given up: our caller has decided that already. */
   int purge = RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT;
   if (sink->publisher.handle != NULL) rd_kafka_purge(sink->publisher.handle, purge);
@@ -307,8 +466,10 @@ static const freshet_sink_vtable vtable = {.publish = sink_publish,
                                            .begin = sink_begin,
                                            .write = sink_write,
                                            .commit = sink_commit,
+                                           .outcome = sink_outcome,
                                            .abort = sink_abort,
                                            .written_end = sink_written_end,
+                                           .topic_name = sink_topic_name,
                                            .poll = sink_poll,
                                            .destroy = sink_destroy};
 
@@ -325,6 +486,7 @@ freshet_status freshet_kafka_sink_create(const freshet_kafka_config* config, fre
     status = freshet_kafka_client_open(&sink->transactor, config, FRESHET_KAFKA_TRANSACTOR,
                                        (freshet_kafka_callbacks){.delivered = on_written}, sink, error);
     if (status == FRESHET_OK) status = take(sink, "wait for the cluster", step_init, NULL, error);
+    if (status == FRESHET_OK) status = start_committer(sink, error);
   }
   if (status != FRESHET_OK) {
     sink_destroy(&sink->base);

@@ -4,18 +4,11 @@
 #include "worker/worker_internal.h"
 
 enum {
-  SETTLE_WAIT_MS = 5000, /* then back to the loop, which must go on polling, and again */
-  ECHO_WAIT_MS = 100,    /* for own deltas to come back before item rows are stored */
-  ABORTS_MAX = 20,       /* in a row, before giving up */
+  OUTCOME_WAIT_MS = 1000,
+  ECHO_WAIT_MS = 100, /* for own deltas to come back before item rows are stored */
+  ABORTS_MAX = 20,    /* in a row, before giving up */
   SCRATCH_KEPT = 8 << 20,
 };
-
-bool freshet_worker_commit_due(freshet_worker* worker) {
-  freshet_user_row* const* rows;
-  return worker->parts.clock->monotonic_us(worker->parts.clock) >= worker->next_commit_us ||
-         freshet_users_changed(worker->users, &rows) >= worker->config.overlay_users ||
-         worker->dead_letter_bytes.size >= SCRATCH_KEPT;
-}
 
 /* ---- what has changed ---- */
 
@@ -140,18 +133,18 @@ static freshet_status write_everything(freshet_worker* worker, freshet_error* er
   return status == FRESHET_OK ? freshet_items_write_delta(worker->items, &wrote, error) : status;
 }
 
-static freshet_status commit_transaction(freshet_worker* worker, freshet_error* error) {
+static freshet_status start_transaction_commit(freshet_worker* worker, freshet_error* error) {
   freshet_partition* offsets = calloc(worker->held_count + 1, sizeof *offsets);
   FRESHET_ASSERT(offsets != NULL);
   size_t count = 0;
   for (size_t i = 0; i < worker->held_count; i++) {
-    const held_partition* held = &worker->held[i];
+    held_partition* held = &worker->held[i];
+    held->committing = held->next;
     if (held->next == held->committed) continue;
     offsets[count++] = (freshet_partition){held->topic, held->partition, held->next};
   }
   freshet_status status = worker->parts.sink->vtable->commit(worker->parts.sink, offsets, count, error);
   free(offsets);
-  worker->in_transaction = false;
   return status;
 }
 
@@ -170,7 +163,7 @@ static freshet_status store_changes(freshet_worker* worker, freshet_error* error
   int64_t now_ms = worker->parts.clock->now_ms(worker->parts.clock);
   for (size_t i = 0; i < worker->held_count; i++) {
     held_partition* held = &worker->held[i];
-    held->committed = held->next;
+    held->committed = held->committing;
     if (held->topic != FRESHET_TOPIC_EVENTS) continue;
     int64_t end =
         worker->parts.sink->vtable->written_end(worker->parts.sink, FRESHET_TOPIC_USERS, held->partition);
@@ -186,10 +179,9 @@ static void owned_item_partitions(const freshet_worker* worker, bool* owned, int
   }
 }
 
-static freshet_status store_items(freshet_worker* worker, freshet_error* error) {
+freshet_status freshet_worker_store_items(freshet_worker* worker, freshet_error* error) {
   freshet_store* store = worker->parts.store;
   bool stored;
-  freshet_items_committed(worker->items);
   freshet_status status = freshet_items_store(worker->items, worker->stopping, ECHO_WAIT_MS, &stored, error);
   if (status != FRESHET_OK || !stored) return status;
   status = store->vtable->write(store, error);
@@ -212,7 +204,6 @@ static void tidy(freshet_worker* worker) {
   worker->change_count = 0;
   worker->change_bytes.size = 0;
   if (worker->change_bytes.capacity > SCRATCH_KEPT) freshet_buffer_free(&worker->change_bytes);
-  forget_dead_letters(worker);
 }
 
 static bool nothing_changed(freshet_worker* worker) {
@@ -230,51 +221,97 @@ static void schedule(freshet_worker* worker) {
   worker->next_commit_us = clock->monotonic_us(clock) + worker->config.commit_interval_ms * 1000;
 }
 
-/* Lists given up by the producer, or an aborted transaction: everything since the last commit is done again.
- */
-static bool is_retry(freshet_status status) {
-  return status == FRESHET_ABORTED || status == FRESHET_UNAVAILABLE;
+/* An aborted transaction: everything since the last commit is done again. Anything else stops. */
+static freshet_status failed(freshet_worker* worker, freshet_status status, const freshet_error* cause,
+                             freshet_error* error) {
+  if (status != FRESHET_ABORTED) {
+    return freshet_error_set(error, status, FRESHET_STOP, "commit: %s", cause->message);
+  }
+  freshet_log_fact(worker->parts.logger, FRESHET_WARN, "commit.aborted", "reason=\"%s\"", cause->message);
+  return freshet_worker_roll_back(worker, error);
 }
 
-static freshet_status finish(freshet_worker* worker, freshet_error* error) {
+/* Everything that has changed goes into the transaction; what changes from now on belongs to the next. */
+static freshet_status start(freshet_worker* worker, freshet_error* error) {
+  freshet_error cause = {0};
+  worker->commit_start_us = worker->parts.clock->monotonic_us(worker->parts.clock);
+  freshet_status status = write_everything(worker, &cause);
+  if (status == FRESHET_OK) status = start_transaction_commit(worker, &cause);
+  if (status != FRESHET_OK) return failed(worker, status, &cause, error);
+  freshet_users_start_commit(worker->users);
+  forget_dead_letters(worker);
+  worker->committing = true;
+  return FRESHET_OK;
+}
+
+static freshet_status end(freshet_worker* worker, freshet_error* error) {
+  freshet_clock* clock = worker->parts.clock;
+  worker->committing = false;
+  worker->in_transaction = false;
   worker->aborts_in_a_row = 0;
-  freshet_count(&worker->parts.metrics->commits, 1);
   freshet_status status = store_changes(worker, error);
-  tidy(worker);
-  freshet_users_settle(worker->users);
-  if (status == FRESHET_OK) status = store_items(worker, error);
+  freshet_users_end_commit(worker->users);
   freshet_users_trim(worker->users);
+  freshet_items_committed(worker->items);
+  tidy(worker);
+  schedule(worker);
+  freshet_count(&worker->parts.metrics->commits, 1);
+  freshet_gauge(&worker->parts.metrics->last_commit_ms, (uint64_t)clock->now_ms(clock));
+  freshet_histogram_observe(&worker->parts.metrics->commit,
+                            clock->monotonic_us(clock) - worker->commit_start_us);
+  return status;
+}
+
+/* Ends the commit under way if its outcome comes within wait_ms. */
+static freshet_status try_to_end(freshet_worker* worker, int wait_ms, freshet_error* error) {
+  freshet_sink* sink = worker->parts.sink;
+  freshet_error cause = {0};
+  freshet_status status = sink->vtable->outcome(sink, wait_ms, &cause);
+  if (status == FRESHET_TIMEOUT) return FRESHET_OK;
+  if (status == FRESHET_OK) return end(worker, error);
+  worker->committing = false;
+  worker->in_transaction = false;
+  return failed(worker, status, &cause, error);
+}
+
+freshet_status freshet_worker_end_commit(freshet_worker* worker, freshet_error* error) {
+  freshet_status status = FRESHET_OK;
+  while (status == FRESHET_OK && worker->committing) status = try_to_end(worker, OUTCOME_WAIT_MS, error);
   return status;
 }
 
 freshet_status freshet_worker_commit(freshet_worker* worker, freshet_error* error) {
-  freshet_sink* sink = worker->parts.sink;
-  freshet_clock* clock = worker->parts.clock;
-  int64_t start_us = clock->monotonic_us(clock);
-  schedule(worker);
-  if (nothing_changed(worker)) { /* but for the catalogue */
-    freshet_status status = worker->parts.store->vtable->write(worker->parts.store, error);
-    return status == FRESHET_OK && worker->stopping ? store_items(worker, error) : status;
-  }
-  freshet_error cause = {0};
-  freshet_status status = sink->vtable->settle(sink, SETTLE_WAIT_MS, &cause);
-  if (status == FRESHET_TIMEOUT) {
-    freshet_log_fact(worker->parts.logger, FRESHET_WARN, "commit.waiting", "reason=\"%s\"", cause.message);
+  freshet_status status = freshet_worker_end_commit(worker, error);
+  if (status == FRESHET_OK && !nothing_changed(worker)) status = start(worker, error);
+  return status == FRESHET_OK ? freshet_worker_end_commit(worker, error) : status;
+}
+
+static bool overlay_is_full(const freshet_worker* worker) {
+  freshet_user_row* const* rows;
+  return freshet_users_changed(worker->users, &rows) >= worker->config.overlay_users ||
+         worker->dead_letter_bytes.size >= SCRATCH_KEPT;
+}
+
+freshet_status freshet_worker_turn_state(freshet_worker* worker, freshet_error* error) {
+  freshet_status status = FRESHET_OK;
+  bool full = overlay_is_full(worker);
+  if (worker->committing) status = try_to_end(worker, 0, error);
+  if (status == FRESHET_OK && full)
+    status = freshet_worker_end_commit(worker, error); /* only then is there room */
+  if (status != FRESHET_OK || worker->committing) return status;
+  if (!full && worker->parts.clock->monotonic_us(worker->parts.clock) < worker->next_commit_us)
     return FRESHET_OK;
+  if (nothing_changed(worker)) { /* but for the catalogue, which is not part of transactions */
+    schedule(worker);
+    return worker->parts.store->vtable->write(worker->parts.store, error);
   }
-  if (status == FRESHET_OK) status = write_everything(worker, &cause);
-  if (status == FRESHET_OK) status = commit_transaction(worker, &cause);
-  if (is_retry(status)) {
-    freshet_log_fact(worker->parts.logger, FRESHET_WARN, "commit.aborted", "reason=\"%s\"", cause.message);
-    return freshet_worker_roll_back(worker, error);
+  /* With lists inside the transaction the next batch needs its outcome; item rows need a moment without
+   * learning. */
+  if (worker->config.delivery == FRESHET_DELIVERY_FAST && !freshet_items_store_due(worker->items)) {
+    return start(worker, error);
   }
-  if (status != FRESHET_OK)
-    return freshet_error_set(error, status, FRESHET_STOP, "commit: %s", cause.message);
-  status = finish(worker, error);
-  schedule(worker);
-  freshet_gauge(&worker->parts.metrics->last_commit_ms, (uint64_t)clock->now_ms(clock));
-  freshet_histogram_observe(&worker->parts.metrics->commit, clock->monotonic_us(clock) - start_us);
-  return status;
+  status = freshet_worker_commit(worker, error);
+  return status == FRESHET_OK ? freshet_worker_store_items(worker, error) : status;
 }
 
 freshet_status freshet_worker_roll_back(freshet_worker* worker, freshet_error* error) {
@@ -284,17 +321,19 @@ freshet_status freshet_worker_roll_back(freshet_worker* worker, freshet_error* e
                              ABORTS_MAX);
   }
   freshet_status status = FRESHET_OK;
+  FRESHET_ASSERT(!worker->committing);
   if (worker->in_transaction) status = worker->parts.sink->vtable->abort(worker->parts.sink, error);
   worker->in_transaction = false;
   if (status != FRESHET_OK) return status;
   tidy(worker);
+  forget_dead_letters(worker);
   freshet_worker_unload(worker);
   status = freshet_worker_load(worker, error);
   freshet_partition* targets = calloc(worker->held_count + 1, sizeof *targets);
   FRESHET_ASSERT(targets != NULL);
   for (size_t i = 0; status == FRESHET_OK && i < worker->held_count; i++) {
     held_partition* held = &worker->held[i];
-    held->next = held->committed;
+    held->next = held->committing = held->committed;
     targets[i] = (freshet_partition){held->topic, held->partition, held->committed};
     if (held->topic == FRESHET_TOPIC_EVENTS) status = freshet_worker_load_partition(worker, held, error);
   }

@@ -6,6 +6,7 @@
 
 enum {
   POLL_RECORDS = 512,
+  CHECKPOINT_WAIT_MS = 1000,
   LOAD_WAIT_MS = 100,
   LOAD_STALL_MS = 60000, /* a broker that gives nothing for so long while there is more is an error */
   STORE_RECORDS = 4096,  /* records between two store writes while loading */
@@ -480,13 +481,17 @@ void freshet_items_committed(freshet_items* items) {
   if (end > items->own_end) items->own_end = end;
 }
 
+bool freshet_items_store_due(const freshet_items* items) {
+  return items->parts.clock->now_ms(items->parts.clock) >= items->next_store_ms;
+}
+
 freshet_status freshet_items_store(freshet_items* items, bool now, int wait_ms, bool* stored,
                                    freshet_error* error) {
   freshet_store* store = items->parts.store;
   int64_t now_ms = items->parts.clock->now_ms(items->parts.clock);
   freshet_status status;
   *stored = false;
-  if (!now && now_ms < items->next_store_ms) return FRESHET_OK;
+  if (!now && !freshet_items_store_due(items)) return FRESHET_OK;
   if (!own_deltas_are_back(items, wait_ms, &status, error)) return status; /* the next commit tries again */
   int64_t folded_to = items->parts.log->vtable->position(items->parts.log, FRESHET_TOPIC_ITEM_DELTAS, 0);
   const uint32_t* slots;
@@ -567,6 +572,11 @@ freshet_status freshet_items_checkpoint(freshet_items* items, const bool* owned,
   freshet_status status = sink->vtable->begin(sink, error);
   if (status == FRESHET_OK) status = write_checkpoint(items, owned, partitions, folded_to, error);
   if (status == FRESHET_OK) status = sink->vtable->commit(sink, NULL, 0, error);
+  if (status == FRESHET_OK) {
+    do {
+      status = sink->vtable->outcome(sink, CHECKPOINT_WAIT_MS, error);
+    } while (status == FRESHET_TIMEOUT);
+  }
   if (status != FRESHET_OK) return status;
   for (uint32_t slot = 0; slot < items->listing_count && slot < freshet_model_item_count(items->model);
        slot++) {

@@ -39,9 +39,11 @@ freshet_status freshet_items_write_delta(freshet_items* items, bool* wrote, fres
 /* Right after every commit. */
 void freshet_items_committed(freshet_items* items);
 
-/* Right after a commit, before anything else is learned: when it is due (or `now`), puts changed rows and the
- * position into the store's batch, which the caller writes, provided that all own deltas have come back
- * within wait_ms; *stored tells. */
+/* Is it time to store? Then nothing must be learned between the start of a commit and freshet_items_store. */
+bool freshet_items_store_due(const freshet_items* items);
+/* Right after a commit, with nothing learned since it was started: when it is due (or `now`), puts changed
+ * rows and the position into the store's batch, which the caller writes, provided that all own deltas have
+ * come back within wait_ms; *stored tells. */
 freshet_status freshet_items_store(freshet_items* items, bool now, int wait_ms, bool* stored,
                                    freshet_error* error);
 

@@ -65,6 +65,7 @@ static held_partition* hold(freshet_worker* worker, const freshet_partition* par
   *held = (held_partition){.topic = partition->topic,
                            .partition = partition->partition,
                            .next = partition->offset,
+                           .committing = partition->offset,
                            .committed = partition->offset};
   return held;
 }
@@ -106,11 +107,11 @@ static void release(freshet_worker* worker, const freshet_partition* partition) 
 freshet_status freshet_worker_revoked(void* context, const freshet_partition* partitions, size_t count,
                                       bool lost, freshet_error* error) {
   freshet_worker* worker = context;
-  freshet_status status = FRESHET_OK;
+  freshet_status status;
   freshet_gauge(&worker->parts.metrics->ready, 0);
   freshet_log_fact(worker->parts.logger, FRESHET_INFO, "partitions.revoked", "count=%zu lost=%s", count,
                    lost ? "true" : "false");
-  if (!lost) status = freshet_worker_commit(worker, error);
+  status = lost ? freshet_worker_end_commit(worker, error) : freshet_worker_commit(worker, error);
   for (size_t i = 0; i < count; i++) release(worker, &partitions[i]);
   freshet_gauge(&worker->parts.metrics->partitions, worker->held_count);
   /* What was learned from them since the last commit is not ours to keep. */

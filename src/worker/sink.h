@@ -29,12 +29,17 @@ typedef struct freshet_sink_vtable {
   freshet_status (*settle)(freshet_sink* self, int timeout_ms, freshet_error* error);
   freshet_status (*begin)(freshet_sink* self, freshet_error* error);
   freshet_status (*write)(freshet_sink* self, const freshet_output* output, freshet_error* error);
-  /* Sends the input offsets (the next to read of each) with the group's generation and commits. After
-   * FRESHET_OK, written_end tells where the records went. Errors: FRESHET_ABORTED (the transaction has been
-   * aborted, nothing of it exists: rewind and retry), FRESHET_FENCED, and others with verdict FRESHET_STOP
-   * when the outcome cannot be known. */
+  /* Starts to commit: waits until everything published before this call is acknowledged, sends the input
+   * offsets (the next to read of each) with the group's generation, commits. Returns at once; publish, settle
+   * and poll go on meanwhile, but begin, write and abort only after the outcome. A published record that was
+   * given up aborts. */
   freshet_status (*commit)(freshet_sink* self, const freshet_partition* offsets, size_t count,
                            freshet_error* error);
+  /* How the started commit has ended, after waiting at most wait_ms. FRESHET_TIMEOUT: not yet, ask again.
+   * FRESHET_OK: it is committed, and written_end tells where the records went. FRESHET_ABORTED: nothing of it
+   * exists: rewind and retry. FRESHET_FENCED, and others with verdict FRESHET_STOP when the outcome cannot be
+   * known. */
+  freshet_status (*outcome)(freshet_sink* self, int wait_ms, freshet_error* error);
   freshet_status (*abort)(freshet_sink* self, freshet_error* error);
   /* Offset after the last record of the last committed transaction in (topic, partition); -1: it wrote none
    * there. */

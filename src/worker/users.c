@@ -2,6 +2,12 @@
 
 #include <stdlib.h>
 
+typedef struct row_list {
+  freshet_user_row** rows; /* [count] */
+  size_t count;
+  size_t capacity;
+} row_list;
+
 struct freshet_users {
   freshet_model* model;
   freshet_store* store;
@@ -12,9 +18,8 @@ struct freshet_users {
   size_t count;
   freshet_user_row* newest;
   freshet_user_row* oldest;
-  freshet_user_row** changed; /* the overlay */
-  size_t changed_count;
-  size_t changed_capacity;
+  row_list changed;       /* the overlay */
+  row_list committing;    /* rows of the transaction under way */
   freshet_buffer bytes;   /* scratch for reading the store */
   freshet_buffer scratch; /* scratch for encoding: item keys */
 };
@@ -64,7 +69,8 @@ void freshet_users_destroy(freshet_users* users) {
   if (users == NULL) return;
   while (users->newest != NULL) free_row(users, users->newest);
   free(users->buckets);
-  free(users->changed);
+  free(users->changed.rows);
+  free(users->committing.rows);
   freshet_buffer_free(&users->bytes);
   freshet_buffer_free(&users->scratch);
   free(users);
@@ -188,14 +194,15 @@ freshet_status freshet_users_get(freshet_users* users, int32_t partition, freshe
 }
 
 void freshet_users_change(freshet_users* users, freshet_user_row* row) {
+  row_list* list = &users->changed;
   if (row->dirty) return;
-  if (users->changed_count == users->changed_capacity) {
-    users->changed_capacity = users->changed_capacity == 0 ? 256 : users->changed_capacity * 2;
-    users->changed = realloc(users->changed, users->changed_capacity * sizeof *users->changed);
-    FRESHET_ASSERT(users->changed != NULL);
+  if (list->count == list->capacity) {
+    list->capacity = list->capacity == 0 ? 256 : list->capacity * 2;
+    list->rows = realloc(list->rows, list->capacity * sizeof *list->rows);
+    FRESHET_ASSERT(list->rows != NULL);
   }
   row->dirty = true;
-  users->changed[users->changed_count++] = row;
+  list->rows[list->count++] = row;
 }
 
 void freshet_users_erase(freshet_users* users, freshet_user_row* row) {
@@ -204,33 +211,45 @@ void freshet_users_erase(freshet_users* users, freshet_user_row* row) {
 }
 
 size_t freshet_users_changed(const freshet_users* users, freshet_user_row* const** rows) {
-  *rows = users->changed;
-  return users->changed_count;
+  *rows = users->changed.rows;
+  return users->changed.count;
 }
 
-void freshet_users_settle(freshet_users* users) {
-  for (size_t i = 0; i < users->changed_count; i++) users->changed[i]->dirty = false;
-  users->changed_count = 0;
+void freshet_users_start_commit(freshet_users* users) {
+  FRESHET_ASSERT(users->committing.count == 0);
+  row_list emptied = users->committing;
+  users->committing = users->changed;
+  users->changed = emptied;
+  for (size_t i = 0; i < users->committing.count; i++) {
+    users->committing.rows[i]->dirty = false;
+    users->committing.rows[i]->committing = true;
+  }
+}
+
+void freshet_users_end_commit(freshet_users* users) {
+  for (size_t i = 0; i < users->committing.count; i++) users->committing.rows[i]->committing = false;
+  users->committing.count = 0;
 }
 
 void freshet_users_trim(freshet_users* users) {
   for (freshet_user_row *row = users->oldest, *newer; row != NULL && users->count > users->cached_rows;
        row = newer) {
     newer = row->newer;
-    if (!row->dirty && !row->touched) free_row(users, row);
+    if (!row->dirty && !row->committing && !row->touched) free_row(users, row);
   }
 }
 
 void freshet_users_drop(freshet_users* users, int32_t partition) {
   size_t kept = 0;
-  for (size_t i = 0; i < users->changed_count; i++) {
-    freshet_user_row* row = users->changed[i];
-    if (partition != -1 && row->partition != partition) users->changed[kept++] = row;
+  FRESHET_ASSERT(users->committing.count == 0);
+  for (size_t i = 0; i < users->changed.count; i++) {
+    freshet_user_row* row = users->changed.rows[i];
+    if (row->partition != partition) users->changed.rows[kept++] = row;
   }
-  users->changed_count = kept;
+  users->changed.count = kept;
   for (freshet_user_row *row = users->oldest, *newer; row != NULL; row = newer) {
     newer = row->newer;
-    if (partition == -1 || row->partition == partition) free_row(users, row);
+    if (row->partition == partition) free_row(users, row);
   }
 }
 

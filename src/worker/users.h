@@ -24,6 +24,7 @@ typedef struct freshet_user_row {
   int32_t partition;
   bool exists;            /* false: erased, or never seen; becomes a tombstone at the commit */
   bool dirty;             /* in the overlay */
+  bool committing;        /* on its way through a transaction: the store does not have it yet */
   bool queued;            /* waits in the refresh queue */
   bool touched;           /* had an event in this batch */
   int64_t record_time_ms; /* of the newest event: where event-to-list latency starts */
@@ -61,12 +62,15 @@ void freshet_users_erase(freshet_users* users, freshet_user_row* row);
 
 /* The overlay, in order of first change. */
 size_t freshet_users_changed(const freshet_users* users, freshet_user_row* const** rows);
-/* After the commit: the overlay is empty, its rows are clean. */
-void freshet_users_settle(freshet_users* users);
+/* The overlay goes into a transaction: it is empty from now on, and its rows stay in memory until the commit
+ * has ended. */
+void freshet_users_start_commit(freshet_users* users);
+/* The store has them. */
+void freshet_users_end_commit(freshet_users* users);
 
 /* Evicts the longest unused clean rows beyond the bound. Between batches only. */
 void freshet_users_trim(freshet_users* users);
-/* Forgets all rows of a partition (-1: of all), changed or not: revoked, or the transaction was aborted. */
+/* Forgets all rows of a partition, changed or not: it was revoked. Not while a commit is under way. */
 void freshet_users_drop(freshet_users* users, int32_t partition);
 size_t freshet_users_count(const freshet_users* users);
 

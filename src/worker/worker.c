@@ -4,6 +4,8 @@
 
 #include "worker/worker_internal.h"
 
+enum { OUTCOME_POLL_MS = 5 };
+
 freshet_status freshet_worker_load(freshet_worker* worker, freshet_error* error) {
   freshet_status status = freshet_items_create(&worker->config, &worker->parts, &worker->items, error);
   if (status != FRESHET_OK) return status;
@@ -66,6 +68,7 @@ static void show_memory(freshet_worker* worker) {
 
 /* The list clock must not sleep through the state clock. */
 static int wait_ms(const freshet_worker* worker, int timeout_ms) {
+  if (worker->committing) return timeout_ms < OUTCOME_POLL_MS ? timeout_ms : OUTCOME_POLL_MS;
   int64_t left_us = worker->next_commit_us - worker->parts.clock->monotonic_us(worker->parts.clock);
   int64_t left_ms = left_us <= 0 ? 0 : left_us / 1000 + 1;
   return left_ms < timeout_ms ? (int)left_ms : timeout_ms;
@@ -92,9 +95,7 @@ freshet_status freshet_worker_step(freshet_worker* worker, int timeout_ms, fresh
     freshet_histogram_observe(&worker->parts.metrics->batch, clock->monotonic_us(clock) - start_us);
   }
   worker->parts.sink->vtable->poll(worker->parts.sink);
-  if (status == FRESHET_OK && freshet_worker_commit_due(worker)) {
-    status = freshet_worker_commit(worker, error);
-  }
+  if (status == FRESHET_OK) status = freshet_worker_turn_state(worker, error);
   show_memory(worker);
   show_gauges(worker, lag);
   return status;
@@ -103,6 +104,7 @@ freshet_status freshet_worker_step(freshet_worker* worker, int timeout_ms, fresh
 freshet_status freshet_worker_stop(freshet_worker* worker, freshet_error* error) {
   worker->stopping = true;
   freshet_status status = freshet_worker_commit(worker, error);
+  if (status == FRESHET_OK) status = freshet_worker_store_items(worker, error);
   if (status == FRESHET_OK) status = worker->parts.source->vtable->close(worker->parts.source, error);
   return status;
 }

@@ -21,6 +21,7 @@ typedef struct held_partition {
   freshet_topic topic;
   int32_t partition;
   int64_t next;         /* offset of the next record to apply */
+  int64_t committing;   /* `next` as of the commit under way, else of the last one */
   int64_t committed;    /* `next` as of the last commit */
   freshet_dedup* dedup; /* events only */
 } held_partition;
@@ -77,7 +78,9 @@ struct freshet_worker {
   size_t dead_letter_count, dead_letter_capacity;
   freshet_buffer dead_letter_bytes;
 
-  bool stopping;       /* the next commit is the last: item rows go to the store with it */
+  bool stopping;   /* the next commit is the last: item rows go to the store with it */
+  bool committing; /* a commit is under way */
+  int64_t commit_start_us;
   bool in_transaction; /* begun: at the commit, or by the first list with delivery = committed */
   int64_t next_commit_us;
   int64_t next_memory_us;
@@ -116,8 +119,15 @@ freshet_status freshet_worker_output(freshet_worker* worker, const freshet_outpu
                                      freshet_error* error);
 
 /* ---- commit.c ---- */
+/* The state clock's turn: starts a commit when it is due, ends the one under way when its outcome is there.
+ */
+freshet_status freshet_worker_turn_state(freshet_worker* worker, freshet_error* error);
+/* Commits everything applied so far and waits for it. */
 freshet_status freshet_worker_commit(freshet_worker* worker, freshet_error* error);
-bool freshet_worker_commit_due(freshet_worker* worker);
+/* Waits for the commit under way, if there is one. */
+freshet_status freshet_worker_end_commit(freshet_worker* worker, freshet_error* error);
+/* Right after freshet_worker_commit: item rows go to the store when it is time. */
+freshet_status freshet_worker_store_items(freshet_worker* worker, freshet_error* error);
 /* After an abort: back to the committed state, by the same path as a restart. */
 freshet_status freshet_worker_roll_back(freshet_worker* worker, freshet_error* error);
 

@@ -1,0 +1,508 @@
+#include <ftw.h>
+#include <getopt.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "commands/commands.h"
+#include "commands/csv.h"
+#include "commands/engine.h"
+#include "commands/options.h"
+#include "commands/progress.h"
+#include "commands/serve.h"
+#include "kafka/embedded.h"
+#include "kafka/kafka.h"
+
+enum {
+  CUSTOMERS = 3,
+  SHOWN = 5, /* products of a list on the terminal */
+  PARTITIONS = 4,
+  LEARN_WITHIN_MS = 50000,
+  LIST_WITHIN_MS = 5000,
+  POLL_RECORDS = 1024,
+  FEWEST = 20, /* purchases of a customer worth showing ... */
+  MOST = 60,
+};
+
+static const char usage[] =
+    "usage: freshet demo [--keep] [--data FOLDER] [-X SECTION.KEY=VALUE]...\n\n"
+    "Runs the whole service in this process, on an embedded broker and a slice of real purchases (UCI "
+    "Online\n"
+    "Retail): publishes products and purchases as Avro, lets the worker learn them, then lets three "
+    "customers\n"
+    "buy once more and shows their lists before and after, and how long that took. Needs no Kafka.\n\n"
+    "  --keep                leave everything running at the end, with the HTTP port open, until Ctrl-C\n"
+    "  --data FOLDER         items.csv and events.csv.gz (default tests/data/online-retail)\n"
+    "  -X SECTION.KEY=VALUE  override one key of the configuration; may be repeated\n\n"
+    "The embedded broker keeps its records in memory and gives transactions no meaning, so the demo shows "
+    "speed\n"
+    "and lists, not exactly-once: that takes a real broker, see `freshet help run`.\n";
+
+typedef struct product {
+  char* id;
+  char* title;
+} product;
+
+typedef struct purchase {
+  char* event_id;
+  char* user_id;
+  char* item_id;
+  int64_t occurred_at_ms;
+} purchase;
+
+/* The last purchase of a customer is held back, to be made in front of the viewer. */
+typedef struct customer {
+  const char* id;
+  const purchase* held_back;
+  const purchase* bought[SHOWN]; /* newest first, before that one */
+  size_t bought_count;
+  int64_t version; /* of the newest list seen, -1: none */
+  char shown[SHOWN][FRESHET_ID_MAX + 1];
+  size_t shown_count;
+} customer;
+
+typedef struct demo {
+  freshet_config* config;
+  freshet_kafka_embedded* broker;
+  freshet_kafka_property bootstrap;
+  freshet_kafka_config kafka;
+  freshet_sink* sink; /* our own: the producers of the demo */
+  freshet_log* lists; /* our own: the reader of the demo */
+  freshet_codec* codec;
+  freshet_clock* clock;
+  product* products;
+  size_t product_count;
+  purchase* purchases;
+  size_t purchase_count;
+  customer customers[CUSTOMERS];
+  freshet_record records[POLL_RECORDS];
+  freshet_buffer bytes;
+
+  freshet_worker_metrics metrics;
+  pthread_t worker;
+  bool worker_started;
+  freshet_error worker_error; /* valid after the thread is joined, or when worker_ended */
+  _Atomic bool worker_ended;
+  _Atomic bool stopping;
+  char state_folder[64];
+} demo;
+
+/* ---- data ---- */
+
+static char* copy(freshet_slice text) {
+  char* c = malloc(text.size + 1);
+  FRESHET_ASSERT(c != NULL);
+  memcpy(c, text.data == NULL ? "" : text.data, text.size);
+  c[text.size] = '\0';
+  return c;
+}
+
+static int by_id(const void* a, const void* b) {
+  return strcmp(((const product*)a)->id, ((const product*)b)->id);
+}
+
+static freshet_status load_products(demo* d, const char* path, freshet_error* error) {
+  freshet_csv* csv;
+  bool more;
+  size_t capacity = 0;
+  freshet_status status = freshet_csv_open(path, &csv, error);
+  if (status != FRESHET_OK) return status;
+  int id = freshet_csv_column(csv, "item_id"), title = freshet_csv_column(csv, "title");
+  while ((status = freshet_csv_next(csv, &more, error)) == FRESHET_OK && more) {
+    if (d->product_count == capacity) {
+      capacity = capacity == 0 ? 1024 : capacity * 2;
+      d->products = realloc(d->products, capacity * sizeof *d->products);
+      FRESHET_ASSERT(d->products != NULL);
+    }
+    d->products[d->product_count++] =
+        (product){copy(freshet_csv_field(csv, id)), copy(freshet_csv_field(csv, title))};
+  }
+  freshet_csv_close(csv);
+  qsort(d->products, d->product_count, sizeof *d->products, by_id);
+  return status;
+}
+
+static freshet_status load_purchases(demo* d, const char* path, freshet_error* error) {
+  freshet_csv* csv;
+  bool more;
+  size_t capacity = 0;
+  freshet_status status = freshet_csv_open(path, &csv, error);
+  if (status != FRESHET_OK) return status;
+  int event = freshet_csv_column(csv, "event_id"), user = freshet_csv_column(csv, "user_id"),
+      item = freshet_csv_column(csv, "item_id"), time = freshet_csv_column(csv, "occurred_at");
+  while ((status = freshet_csv_next(csv, &more, error)) == FRESHET_OK && more) {
+    long long occurred_at_ms = 0;
+    if (!freshet_csv_integer(freshet_csv_field(csv, time), &occurred_at_ms)) continue;
+    if (d->purchase_count == capacity) {
+      capacity = capacity == 0 ? 4096 : capacity * 2;
+      d->purchases = realloc(d->purchases, capacity * sizeof *d->purchases);
+      FRESHET_ASSERT(d->purchases != NULL);
+    }
+    d->purchases[d->purchase_count++] =
+        (purchase){copy(freshet_csv_field(csv, event)), copy(freshet_csv_field(csv, user)),
+                   copy(freshet_csv_field(csv, item)), occurred_at_ms};
+  }
+  freshet_csv_close(csv);
+  return status;
+}
+
+static const char* title_of(const demo* d, const char* item_id) {
+  product key = {(char*)item_id, NULL};
+  const product* found = bsearch(&key, d->products, d->product_count, sizeof *d->products, by_id);
+  return found == NULL ? item_id : found->title;
+}
+
+static size_t purchases_of(const demo* d, const char* user_id) {
+  size_t count = 0;
+  for (size_t i = 0; i < d->purchase_count; i++) count += strcmp(d->purchases[i].user_id, user_id) == 0;
+  return count;
+}
+
+static bool is_chosen(const demo* d, size_t chosen, const char* user_id) {
+  for (size_t i = 0; i < chosen; i++) {
+    if (strcmp(d->customers[i].id, user_id) == 0) return true;
+  }
+  return false;
+}
+
+/* The last three customers of the slice with a history that fits on a screen. */
+static freshet_status choose_customers(demo* d, freshet_error* error) {
+  size_t chosen = 0;
+  for (size_t i = d->purchase_count; i-- > 0 && chosen < CUSTOMERS;) {
+    const purchase* last = &d->purchases[i];
+    if (is_chosen(d, chosen, last->user_id)) continue;
+    size_t count = purchases_of(d, last->user_id);
+    if (count < FEWEST || count > MOST) continue;
+    customer* c = &d->customers[chosen++];
+    *c = (customer){.id = last->user_id, .held_back = last, .version = -1};
+    for (size_t j = i; j-- > 0 && c->bought_count < SHOWN;) {
+      if (strcmp(d->purchases[j].user_id, c->id) == 0) c->bought[c->bought_count++] = &d->purchases[j];
+    }
+  }
+  if (chosen == CUSTOMERS) return FRESHET_OK;
+  return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP,
+                           "the data has no %d customers with %d to %d purchases", CUSTOMERS, FEWEST, MOST);
+}
+
+/* ---- producing and reading, as anybody's programs would ---- */
+
+static freshet_status publish(demo* d, freshet_topic topic, const char* key, freshet_error* error) {
+  freshet_output output = {.topic = topic,
+                           .partition = -1,
+                           .key = freshet_slice_of(key),
+                           .has_value = true,
+                           .value = freshet_buffer_slice(&d->bytes)};
+  return d->sink->vtable->publish(d->sink, &output, error);
+}
+
+static freshet_status publish_product(demo* d, const product* p, freshet_error* error) {
+  freshet_item item = {
+      .item_id = freshet_slice_of(p->id), .title = freshet_slice_of(p->title), .available = true};
+  d->bytes.size = 0;
+  freshet_status status = freshet_encode_item(d->codec, &item, &d->bytes, error);
+  return status != FRESHET_OK ? status : publish(d, FRESHET_TOPIC_ITEMS, p->id, error);
+}
+
+static freshet_status publish_purchase(demo* d, const purchase* p, freshet_error* error) {
+  freshet_event event = {.type = FRESHET_PURCHASE,
+                         .event_id = freshet_slice_of(p->event_id),
+                         .user_id = freshet_slice_of(p->user_id),
+                         .item_id = freshet_slice_of(p->item_id),
+                         .occurred_at_ms = p->occurred_at_ms,
+                         .quantity = 1};
+  d->bytes.size = 0;
+  freshet_status status = freshet_encode_event(d->codec, &event, &d->bytes, error);
+  return status != FRESHET_OK ? status : publish(d, FRESHET_TOPIC_EVENTS, p->user_id, error);
+}
+
+static void note_list(demo* d, const freshet_record* record) {
+  freshet_list list;
+  for (int i = 0; i < CUSTOMERS; i++) {
+    customer* c = &d->customers[i];
+    if (!record->has_value || !freshet_slice_equal(record->key, freshet_slice_of(c->id))) continue;
+    if (freshet_decode_list(d->codec, record->value, &list, NULL) != FRESHET_OK) continue;
+    if (list.version_offset < c->version) continue; /* the rule for readers: the larger version wins */
+    c->version = list.version_offset;
+    c->shown_count = list.item_count < SHOWN ? list.item_count : SHOWN;
+    for (size_t r = 0; r < c->shown_count; r++) {
+      snprintf(c->shown[r], sizeof c->shown[r], "%.*s", (int)list.items[r].item_id.size,
+               list.items[r].item_id.data);
+    }
+  }
+}
+
+static freshet_status read_lists(demo* d, int timeout_ms, size_t* count, freshet_error* error) {
+  freshet_status status =
+      d->lists->vtable->poll(d->lists, timeout_ms, d->records, POLL_RECORDS, count, error);
+  for (size_t i = 0; status == FRESHET_OK && i < *count; i++) note_list(d, &d->records[i]);
+  return status;
+}
+
+/* ---- the service, on a thread of its own ---- */
+
+static bool is_stopping(void* context) {
+  return atomic_load(&((demo*)context)->stopping);
+}
+
+static void* run_worker(void* context) {
+  demo* d = context;
+  freshet_engine* engine = NULL;
+  freshet_engine_config config = {.config = d->config,
+                                  .logger = NULL,
+                                  .metrics = &d->metrics,
+                                  .stopping = is_stopping,
+                                  .stopping_context = d};
+  if (freshet_engine_create(&config, &engine, &d->worker_error) == FRESHET_OK) {
+    freshet_engine_run(engine, &d->worker_error);
+  }
+  freshet_engine_destroy(engine);
+  atomic_store(&d->worker_ended, true);
+  return NULL;
+}
+
+static freshet_status worker_failed(demo* d, freshet_error* error) {
+  return freshet_error_set(error, FRESHET_ABORTED, FRESHET_STOP, "the worker stopped: %s",
+                           d->worker_error.message);
+}
+
+static uint64_t learned(const demo* d) {
+  return freshet_metric(&d->metrics.events[FRESHET_PURCHASE]);
+}
+
+/* ---- the show ---- */
+
+static freshet_status wait_until_learned(demo* d, uint64_t target, freshet_error* error) {
+  int64_t start_us = d->clock->monotonic_us(d->clock);
+  size_t count;
+  freshet_progress* progress = freshet_progress_create("learning", target);
+  freshet_status status = FRESHET_OK;
+  while (status == FRESHET_OK && learned(d) < target) {
+    if (atomic_load(&d->worker_ended)) status = worker_failed(d, error);
+    if (d->clock->monotonic_us(d->clock) - start_us > (int64_t)LEARN_WITHIN_MS * 1000) {
+      status = freshet_error_set(error, FRESHET_TIMEOUT, FRESHET_STOP,
+                                 "learned %llu of %llu purchases in %d s", (unsigned long long)learned(d),
+                                 (unsigned long long)target, LEARN_WITHIN_MS / 1000);
+    }
+    if (status == FRESHET_OK) status = read_lists(d, 20, &count, error);
+    freshet_progress_show(progress, learned(d));
+  }
+  freshet_progress_end(progress, learned(d));
+  return status;
+}
+
+static freshet_status publish_history(demo* d, freshet_error* error) {
+  freshet_status status = FRESHET_OK;
+  for (size_t i = 0; status == FRESHET_OK && i < d->product_count; i++) {
+    status = publish_product(d, &d->products[i], error);
+  }
+  if (status == FRESHET_OK) status = d->sink->vtable->settle(d->sink, LEARN_WITHIN_MS, error);
+  for (size_t i = 0; status == FRESHET_OK && i < d->purchase_count; i++) {
+    const purchase* p = &d->purchases[i];
+    bool held_back = false;
+    for (int c = 0; c < CUSTOMERS; c++) held_back |= d->customers[c].held_back == p;
+    if (!held_back) status = publish_purchase(d, p, error);
+  }
+  return status == FRESHET_OK ? d->sink->vtable->settle(d->sink, LEARN_WITHIN_MS, error) : status;
+}
+
+/* Waits for a list of the customer with a version above `version`; LIST_WITHIN_MS at most. */
+static freshet_status wait_for_list(demo* d, const customer* c, int64_t version, freshet_error* error) {
+  int64_t start_us = d->clock->monotonic_us(d->clock);
+  while (c->version <= version) {
+    size_t count;
+    freshet_status status = read_lists(d, 10, &count, error);
+    if (status != FRESHET_OK) return status;
+    if (atomic_load(&d->worker_ended)) return worker_failed(d, error);
+    if (d->clock->monotonic_us(d->clock) - start_us > (int64_t)LIST_WITHIN_MS * 1000) {
+      return freshet_error_set(error, FRESHET_TIMEOUT, FRESHET_STOP, "no list for customer %s within %d s",
+                               c->id, LIST_WITHIN_MS / 1000);
+    }
+  }
+  return FRESHET_OK;
+}
+
+static void print_titles(const demo* d, const char* heading, const char* const* ids, size_t count) {
+  printf("  %s\n", heading);
+  for (size_t i = 0; i < count; i++) printf("    %zu. %s\n", i + 1, title_of(d, ids[i]));
+}
+
+static void print_list(const demo* d, const customer* c, const char* heading) {
+  const char* ids[SHOWN];
+  for (size_t i = 0; i < c->shown_count; i++) ids[i] = c->shown[i];
+  print_titles(d, heading, ids, c->shown_count);
+}
+
+static freshet_status show_customer(demo* d, customer* c, freshet_error* error) {
+  const char* bought[SHOWN];
+  freshet_status status = wait_for_list(d, c, -1, error);
+  if (status != FRESHET_OK) return status;
+  for (size_t i = 0; i < c->bought_count; i++) bought[i] = c->bought[i]->item_id;
+  printf("\nCustomer %s\n", c->id);
+  print_titles(d, "bought last", bought, c->bought_count);
+  print_list(d, c, "recommended");
+  printf("  now buys: %s\n", title_of(d, c->held_back->item_id));
+  fflush(stdout);
+  int64_t version = c->version;
+  int64_t start_us = d->clock->monotonic_us(d->clock);
+  status = publish_purchase(d, c->held_back, error);
+  if (status == FRESHET_OK) status = wait_for_list(d, c, version, error);
+  if (status != FRESHET_OK) return status;
+  double took_ms = (double)(d->clock->monotonic_us(d->clock) - start_us) / 1000;
+  char heading[64];
+  snprintf(heading, sizeof heading, "recommended %.1f ms later", took_ms);
+  print_list(d, c, heading);
+  return FRESHET_OK;
+}
+
+static freshet_status show(demo* d, freshet_error* error) {
+  printf("%zu products and %zu real purchases (UCI Online Retail, CC BY 4.0), an embedded broker at %s\n",
+         d->product_count, d->purchase_count, d->bootstrap.value);
+  fflush(stdout);
+  uint64_t history = d->purchase_count - CUSTOMERS;
+  freshet_status status = publish_history(d, error);
+  int64_t start_us = d->clock->monotonic_us(d->clock);
+  uint64_t before = learned(d);
+  if (status == FRESHET_OK) status = wait_until_learned(d, history, error);
+  if (status != FRESHET_OK) return status;
+  double seconds = (double)(d->clock->monotonic_us(d->clock) - start_us) / 1e6;
+  if (learned(d) > before && seconds > 0.05) {
+    printf("%.0f events/s learned\n", (double)(learned(d) - before) / seconds);
+  }
+  for (int i = 0; status == FRESHET_OK && i < CUSTOMERS; i++)
+    status = show_customer(d, &d->customers[i], error);
+  if (status == FRESHET_OK) {
+    printf("\n%llu lists published for %llu events, %llu commits\n",
+           (unsigned long long)freshet_metric(&d->metrics.lists_published), (unsigned long long)learned(d),
+           (unsigned long long)freshet_metric(&d->metrics.commits));
+  }
+  fflush(stdout);
+  return status;
+}
+
+/* ---- setting up and taking down ---- */
+
+static freshet_status open_clients(demo* d, freshet_error* error) {
+  freshet_codec_config codec = {0};
+  freshet_status status = freshet_codec_create(&codec, &d->codec, error);
+  d->bootstrap = (freshet_kafka_property){"bootstrap.servers", freshet_kafka_embedded_bootstrap(d->broker)};
+  d->kafka = (freshet_kafka_config){
+      .properties = &d->bootstrap, .property_count = 1, .app_id = "demo-viewer", .client_id = "demo-viewer"};
+  memcpy(d->kafka.topics, d->config->topics.names, sizeof d->kafka.topics);
+  if (status == FRESHET_OK) status = freshet_kafka_sink_create(&d->kafka, NULL, &d->sink, error);
+  if (status == FRESHET_OK) status = freshet_kafka_log_create(&d->kafka, &d->lists, error);
+  for (int32_t p = 0; status == FRESHET_OK && p < PARTITIONS; p++) {
+    status =
+        d->lists->vtable->open(d->lists, FRESHET_TOPIC_RECOMMENDATIONS, p, FRESHET_OFFSET_BEGINNING, error);
+  }
+  return status;
+}
+
+/* The demo's configuration: what -X says, with the embedded broker and a state folder of its own. */
+static freshet_status configure(demo* d, freshet_options* options, freshet_error* error) {
+  static char bootstrap[128], folder[128];
+  freshet_status status = freshet_options_load(options, &d->config, error);
+  if (status == FRESHET_OK)
+    status = freshet_kafka_embedded_create(d->config->topics.names, PARTITIONS, &d->broker, error);
+  if (status != FRESHET_OK) return status;
+  snprintf(d->state_folder, sizeof d->state_folder, "/tmp/freshet-demo-XXXXXX");
+  if (mkdtemp(d->state_folder) == NULL) {
+    return freshet_error_set(error, FRESHET_IO, FRESHET_STOP, "cannot make a folder for the state in /tmp");
+  }
+  snprintf(bootstrap, sizeof bootstrap, "kafka.bootstrap.servers=%s",
+           freshet_kafka_embedded_bootstrap(d->broker));
+  snprintf(folder, sizeof folder, "state.folder=%s", d->state_folder);
+  const char* own[] = {bootstrap, folder};
+  for (size_t i = 0; i < 2 && options->override_count < FRESHET_OVERRIDES_MAX; i++) {
+    options->overrides[options->override_count++] = own[i];
+  }
+  freshet_config_destroy(d->config);
+  d->config = NULL;
+  return freshet_options_load(options, &d->config, error);
+}
+
+static int remove_entry(const char* path, const struct stat* info, int kind, struct FTW* place) {
+  (void)info, (void)kind, (void)place;
+  return remove(path);
+}
+
+static void remove_folder(const char* folder) {
+  nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static void tear_down(demo* d) {
+  atomic_store(&d->stopping, true);
+  if (d->worker_started) pthread_join(d->worker, NULL);
+  if (d->lists != NULL) d->lists->vtable->destroy(d->lists);
+  if (d->sink != NULL) d->sink->vtable->destroy(d->sink);
+  freshet_codec_destroy(d->codec);
+  freshet_kafka_embedded_destroy(d->broker);
+  freshet_config_destroy(d->config);
+  for (size_t i = 0; i < d->product_count; i++) {
+    free(d->products[i].id);
+    free(d->products[i].title);
+  }
+  free(d->products);
+  for (size_t i = 0; i < d->purchase_count; i++) {
+    free(d->purchases[i].event_id);
+    free(d->purchases[i].user_id);
+    free(d->purchases[i].item_id);
+  }
+  free(d->purchases);
+  freshet_buffer_free(&d->bytes);
+  if (d->state_folder[0] != '\0') remove_folder(d->state_folder);
+}
+
+static freshet_status perform(demo* d, freshet_options* options, const char* folder, bool keep,
+                              freshet_error* error) {
+  char path[4096];
+  snprintf(path, sizeof path, "%s/items.csv", folder);
+  freshet_status status = load_products(d, path, error);
+  snprintf(path, sizeof path, "%s/events.csv.gz", folder);
+  if (status == FRESHET_OK) status = load_purchases(d, path, error);
+  if (status == FRESHET_OK) status = choose_customers(d, error);
+  if (status == FRESHET_OK) status = configure(d, options, error);
+  if (status == FRESHET_OK) status = open_clients(d, error);
+  if (status == FRESHET_OK) {
+    d->worker_started = pthread_create(&d->worker, NULL, run_worker, d) == 0;
+    status = show(d, error);
+  }
+  if (status == FRESHET_OK && keep) {
+    printf("\nstill running; Ctrl-C ends it\n");
+    fflush(stdout);
+    while (!freshet_serve_stopping(NULL)) pause();
+  }
+  return status;
+}
+
+static int run(int argc, char** argv) {
+  static const struct option longs[] = {
+      {"keep", no_argument, NULL, 'k'}, {"data", required_argument, NULL, 'd'}, {NULL, 0, NULL, 0}};
+  freshet_options options = {0};
+  const char* folder = "tests/data/online-retail";
+  bool keep = false;
+  int option;
+  while ((option = getopt_long(argc, argv, FRESHET_OPTIONS_SHORT, longs, NULL)) != -1) {
+    if (freshet_options_take(&options, option, optarg)) continue;
+    if (option == '?') return FRESHET_EXIT_USAGE;
+    if (option == 'k') keep = true;
+    if (option == 'd') folder = optarg;
+  }
+  demo* d = calloc(1, sizeof *d);
+  FRESHET_ASSERT(d != NULL);
+  d->clock = freshet_clock_system();
+  freshet_error error = {0};
+  freshet_serve_catch_signals();
+  freshet_status status = perform(d, &options, folder, keep, &error);
+  tear_down(d);
+  free(d);
+  return status == FRESHET_OK ? FRESHET_EXIT_OK : freshet_command_failed("demo", &error);
+}
+
+const freshet_command freshet_command_demo = {
+    .name = "demo",
+    .summary = "the whole service in one process, on real purchases, without a broker",
+    .usage = usage,
+    .run = run,
+};

@@ -1,0 +1,182 @@
+#include "commands/engine.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include "kafka/kafka.h"
+#include "rocksdb/rocksdb.h"
+
+enum { POLL_WAIT_MS = 50, S = 1000 };
+
+struct freshet_engine {
+  freshet_engine_config config;
+  freshet_kafka_property* properties;
+  freshet_kafka_config kafka;
+  char transactional_id[256];
+  freshet_schema_lookup lookup;
+  freshet_worker_parts parts;
+  freshet_worker* worker;
+};
+
+static freshet_worker_config worker_config(const freshet_config* config) {
+  bool committed = config->app.delivery == FRESHET_DELIVERY_COMMITTED;
+  return (freshet_worker_config){
+      .delivery = (freshet_delivery)config->app.delivery,
+      .model = {.dim = (uint32_t)config->model.dim,
+                .neighbours = (uint32_t)config->model.neighbours,
+                .negatives = (uint32_t)config->model.negatives,
+                .max_items = (uint32_t)config->model.max_items,
+                .seen_limit = (uint32_t)config->model.seen_limit,
+                .seed = (uint64_t)config->model.seed,
+                .learning = config->model.learning},
+      .limits = {.rating_min = (float)config->model.rating_min,
+                 .rating_max = (float)config->model.rating_max,
+                 .future_tolerance_ms = config->model.future_tolerance_s * S},
+      .weights = {(float)config->model.weight_click, (float)config->model.weight_rating,
+                  (float)config->model.weight_purchase},
+      .positive_rating = (float)config->model.positive_rating,
+      .list_size = (uint32_t)config->ranking.k,
+      .explain = config->ranking.explain,
+      .max_delay_ms = config->ranking.max_delay_ms,
+      .ranking_threads = (uint32_t)config->ranking.threads,
+      .ranking_batch = (uint32_t)config->ranking.batch,
+      .commit_interval_ms =
+          committed ? config->state.committed_interval_ms : config->state.commit_interval_ms,
+      .overlay_users = (uint32_t)config->state.overlay_users,
+      .cached_users = (uint32_t)config->state.user_cache,
+      .dedup_events = (uint32_t)config->state.dedup_events,
+      .dedup_window_ms = config->state.dedup_window_s * S,
+      .items_interval_ms = config->state.items_interval_s * S,
+      .checkpoint_interval_ms = config->state.checkpoint_interval_s * S,
+  };
+}
+
+/* A static member keeps its transactional id, so that its next incarnation ends what the last one left open;
+ * a dynamic one is new each time, and is fenced through its generation in the group. */
+static void name_transactions(freshet_engine* engine) {
+  const freshet_config* config = engine->config.config;
+  if (config->app.instance_id[0] != '\0') {
+    snprintf(engine->transactional_id, sizeof engine->transactional_id, "%s-%s", config->app.id,
+             config->app.instance_id);
+    return;
+  }
+  uint64_t random;
+  FRESHET_ASSERT(getrandom(&random, sizeof random, 0) == (ssize_t)sizeof random);
+  snprintf(engine->transactional_id, sizeof engine->transactional_id, "%s-%016llx", config->app.id,
+           (unsigned long long)random);
+}
+
+static void fill_kafka(freshet_engine* engine) {
+  const freshet_config* config = engine->config.config;
+  engine->properties = calloc(config->kafka.count + 1, sizeof *engine->properties);
+  FRESHET_ASSERT(engine->properties != NULL);
+  for (size_t i = 0; i < config->kafka.count; i++) {
+    engine->properties[i] =
+        (freshet_kafka_property){config->kafka.properties[i].name, config->kafka.properties[i].value};
+  }
+  name_transactions(engine);
+  engine->kafka = (freshet_kafka_config){
+      .properties = engine->properties,
+      .property_count = config->kafka.count,
+      .app_id = config->app.id,
+      .instance_id = config->app.instance_id[0] == '\0' ? NULL : config->app.instance_id,
+      .transactional_id = engine->transactional_id,
+      .logger = engine->config.logger,
+      .stopping = engine->config.stopping,
+      .stopping_context = engine->config.stopping_context,
+  };
+  for (int topic = 0; topic < FRESHET_TOPICS; topic++)
+    engine->kafka.topics[topic] = config->topics.names[topic];
+}
+
+static freshet_status open_codec(freshet_engine* engine, freshet_error* error) {
+  const freshet_config* config = engine->config.config;
+  freshet_status status = FRESHET_OK;
+  if (config->registry.ids[0] != '\0') {
+    status = freshet_schema_map_create(config->registry.ids, &engine->lookup, error);
+  }
+  if (status != FRESHET_OK) return status;
+  freshet_codec_config codec = {
+      .schema_folder = config->registry.folder[0] == '\0' ? NULL : config->registry.folder,
+      .lookup = engine->lookup,
+      .output = (freshet_framing)config->registry.framing,
+  };
+  return freshet_codec_create(&codec, &engine->parts.codec, error);
+}
+
+static freshet_status open_kafka(freshet_engine* engine, freshet_error* error) {
+  static const freshet_topic subscribed[] = {FRESHET_TOPIC_EVENTS, FRESHET_TOPIC_ITEMS};
+  freshet_kafka_topic_info info[FRESHET_TOPICS];
+  freshet_worker_parts* parts = &engine->parts;
+  freshet_status status = freshet_kafka_topics_check(&engine->kafka, info, error);
+  if (status == FRESHET_OK) {
+    status = freshet_kafka_source_create(&engine->kafka, subscribed, sizeof subscribed / sizeof subscribed[0],
+                                         &parts->source, error);
+  }
+  if (status == FRESHET_OK)
+    status = freshet_kafka_sink_create(&engine->kafka, parts->source, &parts->sink, error);
+  if (status == FRESHET_OK) status = freshet_kafka_log_create(&engine->kafka, &parts->log, error);
+  if (status == FRESHET_OK) status = freshet_kafka_log_create(&engine->kafka, &parts->changelog, error);
+  return status;
+}
+
+freshet_status freshet_engine_create(const freshet_engine_config* config, freshet_engine** out,
+                                     freshet_error* error) {
+  freshet_engine* engine = calloc(1, sizeof *engine);
+  FRESHET_ASSERT(engine != NULL);
+  engine->config = *config;
+  freshet_worker_parts* parts = &engine->parts;
+  parts->clock = freshet_clock_system();
+  parts->logger = config->logger;
+  parts->metrics = config->metrics;
+  fill_kafka(engine);
+  const freshet_config* settings = config->config;
+  freshet_status status = open_codec(engine, error);
+  if (status == FRESHET_OK) {
+    freshet_rocksdb_config rocksdb = {.folder = settings->state.folder,
+                                      .app_id = settings->app.id,
+                                      .block_cache_bytes = (size_t)settings->state.block_cache_mb << 20,
+                                      .memtable_bytes = (size_t)settings->state.memtable_mb << 20};
+    status = freshet_rocksdb_create(&rocksdb, &parts->store, error);
+  }
+  if (status == FRESHET_OK && settings->text.encoder != FRESHET_ENCODER_NONE) {
+    status = freshet_encoder_hashing_create((uint32_t)settings->text.dim, &parts->encoder, error);
+  }
+  if (status == FRESHET_OK) status = open_kafka(engine, error);
+  if (status == FRESHET_OK) {
+    freshet_worker_config worker = worker_config(settings);
+    status = freshet_worker_create(&worker, parts, &engine->worker, error);
+  }
+  if (status != FRESHET_OK) {
+    freshet_engine_destroy(engine);
+    return status;
+  }
+  freshet_kafka_source_set_handler(parts->source, freshet_worker_handler(engine->worker));
+  *out = engine;
+  return FRESHET_OK;
+}
+
+freshet_status freshet_engine_run(freshet_engine* engine, freshet_error* error) {
+  freshet_status status = FRESHET_OK;
+  while (status == FRESHET_OK && !engine->config.stopping(engine->config.stopping_context)) {
+    status = freshet_worker_step(engine->worker, POLL_WAIT_MS, error);
+  }
+  return status == FRESHET_OK ? freshet_worker_stop(engine->worker, error) : status;
+}
+
+void freshet_engine_destroy(freshet_engine* engine) {
+  if (engine == NULL) return;
+  freshet_worker_parts* parts = &engine->parts;
+  freshet_worker_destroy(engine->worker);
+  if (parts->changelog != NULL) parts->changelog->vtable->destroy(parts->changelog);
+  if (parts->log != NULL) parts->log->vtable->destroy(parts->log);
+  if (parts->sink != NULL) parts->sink->vtable->destroy(parts->sink);
+  if (parts->source != NULL) parts->source->vtable->destroy(parts->source);
+  freshet_encoder_destroy(parts->encoder);
+  if (parts->store != NULL) parts->store->vtable->destroy(parts->store);
+  freshet_codec_destroy(parts->codec);
+  if (engine->lookup.context != NULL) freshet_schema_map_destroy(&engine->lookup);
+  free(engine->properties);
+  free(engine);
+}

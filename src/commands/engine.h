@@ -1,0 +1,29 @@
+/*
+ * engine.h: the service put together from a configuration: Kafka, RocksDB, codec, encoder and the worker on
+ * top. Used by `run` and `demo`.
+ */
+#ifndef FRESHET_COMMANDS_ENGINE_H
+#define FRESHET_COMMANDS_ENGINE_H
+
+#include "service/config.h"
+#include "worker/worker.h"
+
+typedef struct freshet_engine_config {
+  const freshet_config* config;    /* borrowed, outlives the engine */
+  const freshet_logger* logger;    /* borrowed */
+  freshet_worker_metrics* metrics; /* borrowed; any thread may read it */
+  bool (*stopping)(void* context); /* asked often, from the engine's thread: true ends waiting and running */
+  void* stopping_context;
+} freshet_engine_config;
+
+typedef struct freshet_engine freshet_engine;
+
+/* Opens the state folder, waits for the cluster, checks the topics, loads the item tables. Thread rule:
+ * create, run and destroy on one thread. */
+freshet_status freshet_engine_create(const freshet_engine_config* config, freshet_engine** engine,
+                                     freshet_error* error);
+/* Turns until stopping says so, then commits and leaves the group. */
+freshet_status freshet_engine_run(freshet_engine* engine, freshet_error* error);
+void freshet_engine_destroy(freshet_engine* engine);
+
+#endif

@@ -1,0 +1,24 @@
+#include "commands/serve.h"
+
+#include <signal.h>
+#include <stddef.h>
+
+static volatile sig_atomic_t stop_requested;
+
+static void request_stop(int number) {
+  (void)number;
+  stop_requested = 1;
+}
+
+void freshet_serve_catch_signals(void) {
+  struct sigaction action = {.sa_handler = request_stop};
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGTERM, &action, NULL);
+  sigaction(SIGINT, &action, NULL);
+  signal(SIGPIPE, SIG_IGN);
+}
+
+bool freshet_serve_stopping(void* context) {
+  (void)context;
+  return stop_requested != 0;
+}
