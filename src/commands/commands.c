@@ -9,6 +9,7 @@ const freshet_command* const freshet_commands[] = {
     &freshet_command_embed,
     &freshet_command_demo,
     &freshet_command_bench,
+    &freshet_command_replay,
     NULL,
 };
 // clang-format on

@@ -1,0 +1,45 @@
+#include "commands/replay_reader.h"
+
+#include <sys/stat.h>
+
+#include "commands/gzip_file.h"
+
+enum { HEAD_BYTES = 64 };
+
+/* Looks at the first bytes, which can only be done to a regular file: a pipe would lose them. */
+static freshet_status detect(const char* path, freshet_replay_format* format, freshet_error* error) {
+  *format = FRESHET_REPLAY_CSV;
+  struct stat facts;
+  if (stat(path, &facts) != 0 || !S_ISREG(facts.st_mode)) return FRESHET_OK;
+  freshet_gzip_file file;
+  freshet_status status = freshet_gzip_open(path, &file, error);
+  if (status != FRESHET_OK) return status;
+  char head[HEAD_BYTES];
+  int size = gzread(file.file, head, sizeof head);
+  freshet_gzip_close(&file);
+  int at = 0;
+  while (at < size && strchr(" \t\r\n", head[at]) != NULL) at++;
+  if (size >= 4 && memcmp(head, "Obj\1", 4) == 0) {
+    *format = FRESHET_REPLAY_AVRO;
+  } else if (at < size && head[at] == '{') {
+    *format = FRESHET_REPLAY_JSONL;
+  }
+  return FRESHET_OK;
+}
+
+freshet_status freshet_replay_reader_open(const freshet_replay_input* input, freshet_replay_reader** reader,
+                                          freshet_error* error) {
+  freshet_replay_format format = input->format;
+  freshet_status status = format == FRESHET_REPLAY_AUTO ? detect(input->path, &format, error) : FRESHET_OK;
+  if (status != FRESHET_OK) return status;
+  switch (format) {
+    case FRESHET_REPLAY_JSONL:
+      return freshet_replay_jsonl_open(input, reader, error);
+    case FRESHET_REPLAY_AVRO:
+      return freshet_replay_avro_open(input, reader, error);
+    case FRESHET_REPLAY_CSV:
+    case FRESHET_REPLAY_AUTO:
+      break;
+  }
+  return freshet_replay_csv_open(input, reader, error);
+}
