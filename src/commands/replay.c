@@ -437,6 +437,14 @@ static freshet_status step(replay* r, freshet_replay_reader* reader, freshet_rep
   return FRESHET_OK;
 }
 
+/* The unit of times was detected, so it is told. */
+static void tell_input(replay* r, const char* path, freshet_time_unit unit) {
+  freshet_replay_progress_end(&r->progress);
+  fprintf(stderr, "%s: %" PRIu64 " records", path, r->done.records);
+  if (unit != FRESHET_TIME_UNKNOWN) fprintf(stderr, ", times in %s", freshet_time_unit_name(unit));
+  fputc('\n', stderr);
+}
+
 static freshet_status replay_input(replay* r, const freshet_replay_input* input, freshet_error* error) {
   freshet_replay_reader* reader = NULL;
   freshet_status status = freshet_replay_reader_open(input, &reader, error);
@@ -449,9 +457,7 @@ static freshet_status replay_input(replay* r, const freshet_replay_input* input,
     status = step(r, reader, converter, input->path, n, skip, &more, error);
     if (status == FRESHET_OK && n % LOOK_EVERY == 0) status = look(r, reader, error);
   }
-  freshet_replay_progress_end(&r->progress);
-  fprintf(stderr, "%s: %" PRIu64 " records, times in %s\n", input->path, r->done.records,
-          freshet_time_unit_name(freshet_replay_converter_unit(converter)));
+  tell_input(r, input->path, freshet_replay_converter_unit(converter));
   if (status == FRESHET_OK && !stop_asked && !more) {
     r->done.input++;
     r->done.records = 0;
