@@ -140,8 +140,8 @@ void freshet_model_scratch_destroy(freshet_model_scratch* scratch);
 void freshet_model_query(const freshet_model* model, const freshet_user* user, int64_t now_ms,
                          freshet_model_scratch* scratch, freshet_rank_query* query);
 
-/* Scores of all slots for a query, into scores [item_count], listed or not: for evaluation, where the place of
- * one item among all is asked. The same as the ranker's but for rounding. */
+/* Scores of all slots for a query, into scores [item_count], listed or not: for evaluation, where the place
+ * of one item among all is asked. The same as the ranker's but for rounding. */
 void freshet_model_score_all(const freshet_model* model, const freshet_rank_query* query, float* scores);
 
 typedef struct freshet_part {

@@ -1,0 +1,31 @@
+/*
+ * log.h: the logger of the service: one fact, one line, on a file descriptor, as key=value or JSON.
+ *
+ *   2026-01-31T12:00:00.123Z info partition.assigned topic=events partition=3
+ *   {"time":"2026-01-31T12:00:00.123Z","level":"info","event":"partition.assigned","topic":"events","partition":3}
+ *
+ * Fields come as "key=value key=value". A value may hold spaces: it ends where the next " key=" begins, or at
+ * its closing quote. In JSON, numbers stay numbers.
+ */
+#ifndef FRESHET_SERVICE_LOG_H
+#define FRESHET_SERVICE_LOG_H
+
+#include "service/config.h"
+#include "worker/clock.h"
+#include "worker/logger.h"
+
+typedef struct freshet_log_writer {
+  int fd;                  /* not owned */
+  freshet_log_level level; /* the least that is written */
+  freshet_log_format format;
+  freshet_clock* clock; /* not owned */
+} freshet_log_writer;
+
+/* A logger that writes through `writer`, which has to outlive it. Thread-safe: a line is one write(2). */
+freshet_logger freshet_log_writer_logger(freshet_log_writer* writer);
+
+/* Appends one line with its newline: what the logger writes. */
+void freshet_log_line(freshet_log_format format, int64_t time_ms, freshet_log_level level, const char* event,
+                      const char* fields, freshet_buffer* line);
+
+#endif
