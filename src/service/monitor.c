@@ -1,0 +1,109 @@
+#include "service/monitor.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "service/metrics.h"
+
+enum { ROUTES = 3 };
+
+struct freshet_monitor {
+  freshet_monitor_config config;
+  freshet_http_route routes[ROUTES];
+  freshet_http_counts counts;
+  freshet_http* http;
+};
+
+static void say(freshet_http_response* response, int status, const char* text) {
+  response->status = status;
+  freshet_buffer_append(&response->body, text, strlen(text));
+}
+
+static void handle_metrics(void* context, const freshet_http_request* request,
+                           freshet_http_response* response) {
+  (void)request;
+  freshet_monitor* monitor = context;
+  response->content_type = "text/plain; version=0.0.4; charset=utf-8";
+  freshet_metrics_worker(&response->body, monitor->config.worker_metrics);
+  freshet_metrics_process(&response->body);
+  freshet_metrics_head(&response->body, "freshet_http_requests_total", "counter",
+                       "HTTP requests by outcome.");
+  freshet_metrics_sample(&response->body, "freshet_http_requests_total", "outcome=\"answered\"",
+                         (double)freshet_metric(&monitor->counts.answered));
+  freshet_metrics_sample(&response->body, "freshet_http_requests_total", "outcome=\"refused\"",
+                         (double)freshet_metric(&monitor->counts.refused));
+  if (monitor->config.more_metrics != NULL) {
+    monitor->config.more_metrics(monitor->config.more_context, &response->body);
+  }
+}
+
+static void handle_livez(void* context, const freshet_http_request* request,
+                         freshet_http_response* response) {
+  (void)request;
+  const freshet_monitor* monitor = context;
+  int64_t turned_ms = (int64_t)freshet_metric(&monitor->config.worker_metrics->alive_ms);
+  int64_t silent_ms = monitor->config.clock->now_ms(monitor->config.clock) - turned_ms;
+  if (turned_ms == 0) {
+    say(response, 200, "starting\n"); /* loading the item tables takes what it takes */
+  } else if (silent_ms < FRESHET_MONITOR_STALL_MS) {
+    say(response, 200, "alive\n");
+  } else {
+    char text[64];
+    snprintf(text, sizeof text, "the loop has not turned for %lld s\n", (long long)(silent_ms / 1000));
+    say(response, 503, text);
+  }
+}
+
+static void handle_readyz(void* context, const freshet_http_request* request,
+                          freshet_http_response* response) {
+  (void)request;
+  const freshet_monitor* monitor = context;
+  if (freshet_metric(&monitor->config.worker_metrics->ready) != 0) {
+    say(response, 200, "ready\n");
+  } else if (freshet_metric(&monitor->config.worker_metrics->alive_ms) == 0) {
+    say(response, 503, "loading the item tables\n");
+  } else {
+    say(response, 503, "waiting for partitions, or restoring them\n");
+  }
+}
+
+freshet_status freshet_monitor_create(const freshet_monitor_config* config, freshet_monitor** monitor,
+                                      freshet_error* error) {
+  *monitor = NULL;
+  if (config->config->http.port == 0) return FRESHET_OK;
+  freshet_monitor* made = calloc(1, sizeof *made);
+  FRESHET_ASSERT(made != NULL);
+  made->config = *config;
+  const freshet_http_route routes[ROUTES] = {
+      {"GET", "/metrics", false, handle_metrics, made},
+      {"GET", "/livez", true, handle_livez, made},
+      {"GET", "/readyz", true, handle_readyz, made},
+  };
+  memcpy(made->routes, routes, sizeof routes);
+  const freshet_http_config http = {
+      .bind = config->config->http.bind,
+      .port = (uint16_t)config->config->http.port,
+      .token_file = config->config->http.token_file,
+      .routes = made->routes,
+      .route_count = ROUTES,
+      .counts = &made->counts,
+  };
+  freshet_status status = freshet_http_create(&http, &made->http, error);
+  if (status != FRESHET_OK) {
+    free(made);
+    return status;
+  }
+  *monitor = made;
+  return FRESHET_OK;
+}
+
+uint16_t freshet_monitor_port(const freshet_monitor* monitor) {
+  return freshet_http_port(monitor->http);
+}
+
+void freshet_monitor_destroy(freshet_monitor* monitor) {
+  if (monitor == NULL) return;
+  freshet_http_destroy(monitor->http);
+  free(monitor);
+}

@@ -1,0 +1,41 @@
+/*
+ * monitor.h: what the service tells about itself over HTTP.
+ *
+ *   /         a page for people, fed by /metrics
+ *   /metrics  Prometheus text
+ *   /livez    200 while the loop turns, 503 when it has not for FRESHET_MONITOR_STALL_MS: restart me
+ *   /readyz   200 when partitions are restored and records flow, else 503 and the reason: do not rely on me
+ * yet
+ */
+#ifndef FRESHET_SERVICE_MONITOR_H
+#define FRESHET_SERVICE_MONITOR_H
+
+#include "service/config.h"
+#include "service/http.h"
+#include "worker/clock.h"
+#include "worker/metrics.h"
+
+/* Longer than a commit may take and a restore may be silent. */
+enum { FRESHET_MONITOR_STALL_MS = 120000 };
+
+typedef struct freshet_monitor_config {
+  const freshet_config* config;                 /* [http] */
+  const freshet_worker_metrics* worker_metrics; /* outlives the monitor */
+  freshet_clock* clock;                         /* outlives the monitor */
+  /* Appends more metrics, on the server's thread; NULL: none. */
+  void (*more_metrics)(void* context, freshet_buffer* out);
+  void* more_context;
+} freshet_monitor_config;
+
+typedef struct freshet_monitor freshet_monitor;
+
+/* Starts the server; with http.port = 0 there is none, *monitor is NULL and the status FRESHET_OK. Errors are
+ * those of freshet_http_create. */
+freshet_status freshet_monitor_create(const freshet_monitor_config* config, freshet_monitor** monitor,
+                                      freshet_error* error);
+/* The port it listens on. */
+uint16_t freshet_monitor_port(const freshet_monitor* monitor);
+/* NULL is allowed. */
+void freshet_monitor_destroy(freshet_monitor* monitor);
+
+#endif

@@ -1,0 +1,361 @@
+/* The HTTP server and what the service tells about itself, asked over real sockets on the loopback. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "freshet/event.h"
+#include "service/metrics.h"
+#include "service/monitor.h"
+
+/* ---- a client ---- */
+
+static int dial(uint16_t port) {
+  int fd = socket(AF_INET, SOCK_STREAM, 0);
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  assert_int_equal(connect(fd, (struct sockaddr*)&address, sizeof address), 0);
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){.tv_sec = 5}, sizeof(struct timeval));
+  return fd;
+}
+
+/* Sends as much as the server takes. */
+static void send_all(int fd, const char* bytes, size_t size) {
+  while (size > 0) {
+    ssize_t sent = send(fd, bytes, size, MSG_NOSIGNAL);
+    if (sent <= 0) return;
+    bytes += sent;
+    size -= (size_t)sent;
+  }
+}
+
+/* Sends the text and reads until the server closes. Returns the status, 0 when it closed without one. */
+static int exchange(uint16_t port, const char* text, freshet_buffer* answer) {
+  int fd = dial(port);
+  send_all(fd, text, strlen(text));
+  answer->size = 0;
+  char piece[4096];
+  ssize_t size;
+  while ((size = recv(fd, piece, sizeof piece, 0)) > 0) freshet_buffer_append(answer, piece, (size_t)size);
+  close(fd);
+  freshet_buffer_append(answer, "", 1);
+  int status = 0;
+  sscanf((const char*)answer->data, "HTTP/1.1 %d", &status);
+  return status;
+}
+
+static int ask(uint16_t port, const char* method, const char* path, const char* headers,
+               freshet_buffer* answer) {
+  char text[8192];
+  snprintf(text, sizeof text, "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%s\r\n", method,
+           path, headers);
+  return exchange(port, text, answer);
+}
+
+static void holds(const freshet_buffer* answer, const char* part) {
+  const char* text = answer->data == NULL ? "" : (const char*)answer->data;
+  if (strstr(text, part) == NULL) fail_msg("no '%s' in '%s'", part, text);
+}
+
+static void expect(uint16_t port, const char* method, const char* path, const char* headers, int status,
+                   const char* part) {
+  freshet_buffer answer = {0};
+  assert_int_equal(ask(port, method, path, headers, &answer), status);
+  holds(&answer, part);
+  freshet_buffer_free(&answer);
+}
+
+/* ---- a monitor ---- */
+
+static _Atomic int64_t now;
+
+static int64_t now_ms(freshet_clock* self) {
+  (void)self;
+  return now;
+}
+
+typedef struct fixture {
+  freshet_clock clock;
+  freshet_worker_metrics metrics;
+  freshet_config config;
+  freshet_monitor* monitor;
+  uint16_t port;
+} fixture;
+
+static uint16_t free_port(void) {
+  int fd = socket(AF_INET, SOCK_STREAM, 0);
+  struct sockaddr_in address = {.sin_family = AF_INET};
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  assert_int_equal(bind(fd, (struct sockaddr*)&address, size), 0);
+  assert_int_equal(getsockname(fd, (struct sockaddr*)&address, &size), 0);
+  close(fd);
+  return ntohs(address.sin_port);
+}
+
+static void more_metrics(void* context, freshet_buffer* out) {
+  (void)context;
+  freshet_metrics_gauge(out, "freshet_more", "From elsewhere.", 0.5);
+}
+
+static fixture* start(const char* token_file) {
+  fixture* f = calloc(1, sizeof *f);
+  f->clock.now_ms = now_ms;
+  f->config.http.bind = "127.0.0.1";
+  f->config.http.port = free_port();
+  f->config.http.token_file = token_file;
+  const freshet_monitor_config config = {
+      .config = &f->config, .worker_metrics = &f->metrics, .clock = &f->clock, .more_metrics = more_metrics};
+  freshet_error error = {0};
+  if (freshet_monitor_create(&config, &f->monitor, &error) != FRESHET_OK) fail_msg("%s", error.message);
+  f->port = freshet_monitor_port(f->monitor);
+  assert_int_equal(f->port, f->config.http.port);
+  return f;
+}
+
+static void stop(fixture* f) {
+  freshet_monitor_destroy(f->monitor);
+  free(f);
+}
+
+static void test_life_and_readiness(void** state) {
+  (void)state;
+  fixture* f = start("");
+  now = 1000000;
+  expect(f->port, "GET", "/livez", "", 200, "starting");
+  expect(f->port, "GET", "/readyz", "", 503, "item tables");
+  freshet_gauge(&f->metrics.alive_ms, 999000);
+  expect(f->port, "GET", "/livez", "", 200, "alive");
+  expect(f->port, "GET", "/readyz", "", 503, "partitions");
+  freshet_gauge(&f->metrics.ready, 1);
+  expect(f->port, "GET", "/readyz", "", 200, "ready");
+  now = 999000 + FRESHET_MONITOR_STALL_MS;
+  expect(f->port, "GET", "/livez", "", 503, "120 s");
+  stop(f);
+}
+
+/* Every sample belongs to the family announced just before; histograms are cumulative and end in +Inf. */
+static void check_exposition(char* text) {
+  char family[128] = "", type[32] = "";
+  double last = -1, inf = -1;
+  int samples = 0;
+  for (char* line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n")) {
+    char name[128] = "";
+    if (sscanf(line, "# HELP %127s", name) == 1) {
+      assert_string_not_equal(name, family);
+      strcpy(family, name);
+      last = -1;
+    } else if (sscanf(line, "# TYPE %127s %31s", name, type) == 2) {
+      assert_string_equal(name, family);
+    } else {
+      char* value = strrchr(line, ' ');
+      assert_non_null(value);
+      char* end;
+      double number = strtod(value + 1, &end);
+      assert_true(end != value + 1 && *end == '\0' && number >= 0);
+      assert_int_equal(strncmp(line, family, strlen(family)), 0);
+      const char* rest = line + strlen(family);
+      if (strcmp(type, "histogram") == 0) {
+        if (strncmp(rest, "_bucket", 7) == 0) {
+          assert_true(number >= last);
+          last = number;
+          if (strstr(rest, "+Inf") != NULL) inf = number;
+        } else if (strncmp(rest, "_count", 6) == 0) {
+          assert_true(number == inf);
+        }
+      } else {
+        assert_true(*rest == ' ' || *rest == '{');
+        assert_int_equal(strcmp(type, "counter") == 0, strstr(family, "_total") != NULL);
+      }
+      samples++;
+    }
+  }
+  assert_true(samples > 80);
+}
+
+static void test_metrics(void** state) {
+  (void)state;
+  fixture* f = start("");
+  freshet_count(&f->metrics.events[FRESHET_PURCHASE], 7);
+  freshet_count(&f->metrics.dead_letters, UINT64_C(1) << 40);
+  freshet_gauge(&f->metrics.last_commit_ms, UINT64_C(1795504499123));
+  freshet_histogram_observe(&f->metrics.event_to_list, 900);
+  freshet_histogram_observe(&f->metrics.event_to_list, 4000);
+  freshet_histogram_observe(&f->metrics.event_to_list, INT64_C(99) * 1000 * 1000);
+  freshet_buffer answer = {0};
+  assert_int_equal(ask(f->port, "GET", "/metrics", "", &answer), 200);
+  const char* const parts[] = {
+      "Content-Type: text/plain; version=0.0.4",
+      "\nfreshet_events_total{type=\"purchase\"} 7\n",
+      "\nfreshet_dead_letters_total 1099511627776\n",
+      "\nfreshet_last_commit_timestamp_seconds 1795504499.123",
+      "\nfreshet_event_to_list_seconds_bucket{le=\"0.001\"} 1\n",
+      "\nfreshet_event_to_list_seconds_bucket{le=\"0.005\"} 2\n",
+      "\nfreshet_event_to_list_seconds_bucket{le=\"+Inf\"} 3\n",
+      "\nfreshet_event_to_list_seconds_sum 99.0049\n",
+      "\nfreshet_event_to_list_seconds_count 3\n",
+      "\nfreshet_more 0.5\n",
+      "\nprocess_resident_memory_bytes ",
+  };
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+    if (strstr((const char*)answer.data, parts[i]) == NULL)
+      fail_msg("no '%s' in '%s'", parts[i], answer.data);
+  }
+  check_exposition(strstr((char*)answer.data, "\r\n\r\n") + 4);
+  freshet_buffer_free(&answer);
+  stop(f);
+}
+
+static void test_paths_and_methods(void** state) {
+  (void)state;
+  fixture* f = start("");
+  expect(f->port, "GET", "/nowhere", "", 404, "no such page");
+  expect(f->port, "GET", "/../metrics", "", 404, "");
+  expect(f->port, "GET", "//metrics", "", 404, "");
+  expect(f->port, "GET", "/metrics/", "", 404, "");
+  expect(f->port, "GET", "/metrics%2F", "", 404, "");
+  expect(f->port, "POST", "/metrics", "Content-Length: 0\r\n", 405, "");
+  expect(f->port, "DELETE", "/livez", "", 405, "");
+  expect(f->port, "GET", "/livez?a=b", "", 200, "starting");
+  freshet_buffer answer = {0};
+  assert_int_equal(ask(f->port, "HEAD", "/livez", "", &answer), 200);
+  assert_null(strstr((const char*)answer.data, "starting"));
+  freshet_buffer_free(&answer);
+  stop(f);
+}
+
+static void test_a_token_is_asked_for(void** state) {
+  (void)state;
+  char path[] = "/tmp/freshet-token-XXXXXX";
+  int fd = mkstemp(path);
+  assert_true(fd >= 0);
+  assert_int_equal(write(fd, "s3cret\r\nnot this\n", 17), 17);
+  close(fd);
+  fixture* f = start(path);
+  expect(f->port, "GET", "/metrics", "", 401, "WWW-Authenticate: Bearer");
+  expect(f->port, "GET", "/metrics", "Authorization: Bearer s3cre\r\n", 401, "");
+  expect(f->port, "GET", "/metrics", "Authorization: Bearer s3cret2\r\n", 401, "");
+  expect(f->port, "GET", "/metrics", "Authorization: Bearer \r\n", 401, "");
+  expect(f->port, "GET", "/metrics", "Authorization: Basic s3cret\r\n", 401, "");
+  expect(f->port, "GET", "/metrics", "Authorization: Bearer s3cret\r\n", 200, "freshet_events_total");
+  expect(f->port, "GET", "/livez", "", 200, "");
+  expect(f->port, "GET", "/readyz", "", 503, "");
+  stop(f);
+  unlink(path);
+}
+
+static void refused(const freshet_config* config, freshet_status status, const char* part) {
+  freshet_worker_metrics* metrics = calloc(1, sizeof *metrics);
+  freshet_monitor* monitor = NULL;
+  freshet_error error = {0};
+  const freshet_monitor_config given = {
+      .config = config, .worker_metrics = metrics, .clock = freshet_clock_system()};
+  assert_int_equal(freshet_monitor_create(&given, &monitor, &error), status);
+  assert_null(monitor);
+  if (status != FRESHET_OK && strstr(error.message, part) == NULL)
+    fail_msg("no '%s' in '%s'", part, error.message);
+  free(metrics);
+}
+
+static void test_what_cannot_start(void** state) {
+  (void)state;
+  fixture* f = start("");
+  freshet_config config = f->config;
+  refused(&config, FRESHET_UNAVAILABLE, "in use");
+  config.http.bind = "everywhere";
+  refused(&config, FRESHET_INVALID, "http.bind");
+  config.http.bind = "127.0.0.1";
+  config.http.token_file = "/nonexistent/token";
+  refused(&config, FRESHET_IO, "/nonexistent/token");
+  config.http.token_file = "/dev/null";
+  refused(&config, FRESHET_IO, "empty");
+  config.http.port = 0;
+  refused(&config, FRESHET_OK, "");
+  stop(f);
+}
+
+/* ---- rude clients ---- */
+
+static void echo(void* context, const freshet_http_request* request, freshet_http_response* response) {
+  (void)context;
+  const char* name = freshet_http_query(request, "name");
+  if (name != NULL) freshet_buffer_append(&response->body, name, strlen(name));
+  freshet_buffer_append(&response->body, ":", 1);
+  freshet_buffer_append(&response->body, request->body.data, request->body.size);
+}
+
+static void test_bounds_and_rude_clients(void** state) {
+  (void)state;
+  const freshet_http_route routes[] = {{"POST", "/echo", false, echo, NULL}};
+  freshet_http_counts counts = {0};
+  const freshet_http_config config = {
+      .bind = "127.0.0.1", .token_file = "", .routes = routes, .route_count = 1, .counts = &counts};
+  freshet_http* http = NULL;
+  assert_int_equal(freshet_http_create(&config, &http, NULL), FRESHET_OK);
+  uint16_t port = freshet_http_port(http);
+  freshet_buffer answer = {0};
+
+  assert_int_equal(ask(port, "POST", "/echo?name=a%20b&x", "Content-Length: 5\r\n\r\nhello", &answer), 200);
+  assert_non_null(strstr((const char*)answer.data, "\r\n\r\na b:hello"));
+  assert_int_equal(ask(port, "POST", "/echo", "Content-Length: 65537\r\n", &answer), 413);
+  assert_int_equal(ask(port, "POST", "/echo", "Content-Length: 99999999999999999999999\r\n", &answer) / 100,
+                   4);
+  assert_int_equal(ask(port, "POST", "/echo", "Content-Length: -1\r\n", &answer) / 100, 4);
+
+  /* headers without end, and a body in pieces without end */
+  int fd = dial(port);
+  static char flood[FRESHET_HTTP_BODY_MAX];
+  memset(flood, 'h', sizeof flood);
+  send_all(fd, "GET /echo HTTP/1.1\r\nX: ", 23);
+  send_all(fd, flood, sizeof flood);
+  char piece[512];
+  while (recv(fd, piece, sizeof piece, 0) > 0) continue;
+  close(fd);
+  fd = dial(port);
+  static const char chunked[] = "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+  send_all(fd, chunked, sizeof chunked - 1);
+  for (int i = 0; i < 3; i++) {
+    send_all(fd, "10000\r\n", 7);
+    send_all(fd, flood, sizeof flood);
+    send_all(fd, "\r\n", 2);
+  }
+  while (recv(fd, piece, sizeof piece, 0) > 0) continue;
+  close(fd);
+  assert_int_equal(exchange(port, "\x16\x03\x01 no http at all\r\n\r\n", &answer) / 100 == 2, 0);
+
+  /* more idle connections than there is room for: whoever comes when they have gone is served */
+  enum { IDLE = FRESHET_HTTP_CONNECTIONS_MAX + 40 };
+  int idle[IDLE];
+  for (int i = 0; i < IDLE; i++) {
+    idle[i] = dial(port);
+    send_all(idle[i], "POST /ec", 8);
+  }
+  for (int i = 0; i < IDLE; i++) close(idle[i]);
+  int status = 0;
+  for (int i = 0; i < 50 && status != 200; i++) {
+    status = ask(port, "POST", "/echo", "Content-Length: 2\r\n\r\nhi", &answer);
+    if (status != 200) usleep(20000);
+  }
+  assert_int_equal(status, 200);
+  assert_true(freshet_metric(&counts.answered) >= 2 && freshet_metric(&counts.refused) >= 1);
+  freshet_buffer_free(&answer);
+  freshet_http_destroy(http);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_life_and_readiness), cmocka_unit_test(test_metrics),
+      cmocka_unit_test(test_paths_and_methods),  cmocka_unit_test(test_a_token_is_asked_for),
+      cmocka_unit_test(test_what_cannot_start),  cmocka_unit_test(test_bounds_and_rude_clients),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
