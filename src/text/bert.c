@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,15 @@ enum { VOCABULARY_BYTES_MAX = 1 << 28 };
 
 typedef struct bert_encoder bert_encoder;
 
+/* What encoders that share a model share: immutable but for the count. */
+typedef struct bert_model {
+  atomic_uint users;
+  freshet_bert_config config;
+  freshet_bert_weights weights;
+  freshet_wordpiece* wordpiece;
+  const freshet_kernels* kernels;
+} bert_model;
+
 typedef struct bert_worker {
   bert_encoder* encoder;
   pthread_t thread;
@@ -32,10 +42,7 @@ typedef struct bert_worker {
 
 struct bert_encoder {
   freshet_encoder base;
-  freshet_bert_config config;
-  freshet_bert_weights weights;
-  freshet_wordpiece* wordpiece;
-  const freshet_kernels* kernels;
+  bert_model* model;
   uint32_t thread_count;
   bert_worker* workers; /* [thread_count]; the first is the caller of encode */
 
@@ -72,8 +79,8 @@ static void encode_share(bert_worker* worker) {
   uint32_t ids[FRESHET_BERT_TOKENS_MAX];
   size_t index, share;
   while (take_text(self, &index, &share)) {
-    size_t count =
-        freshet_wordpiece_encode(self->wordpiece, self->texts[index], ids, self->config.tokens_max);
+    size_t count = freshet_wordpiece_encode(self->model->wordpiece, self->texts[index], ids,
+                                            self->model->config.tokens_max);
     if (!freshet_bert_group_add(&worker->group, ids, count)) {
       run_group(worker);
       freshet_bert_group_add(&worker->group, ids, count);
@@ -126,35 +133,19 @@ static freshet_status bert_encode(freshet_encoder* encoder, const freshet_slice*
 }
 
 static size_t bert_tokenize(const freshet_encoder* encoder, freshet_slice text, uint32_t* ids, size_t max) {
-  const bert_encoder* self = (const bert_encoder*)encoder;
-  return freshet_wordpiece_encode(self->wordpiece, text, ids,
-                                  max < self->config.tokens_max ? max : self->config.tokens_max);
+  const bert_model* model = ((const bert_encoder*)encoder)->model;
+  size_t most = max < model->config.tokens_max ? max : model->config.tokens_max;
+  return freshet_wordpiece_encode(model->wordpiece, text, ids, most);
 }
 
-/* ---- creation ---- */
+/* ---- the model ---- */
 
-static void bert_destroy(freshet_encoder* encoder) {
-  bert_encoder* self = (bert_encoder*)encoder;
-  pthread_mutex_lock(&self->mutex);
-  self->stopping = true;
-  pthread_cond_broadcast(&self->work);
-  pthread_mutex_unlock(&self->mutex);
-  for (uint32_t i = 0; self->workers != NULL && i < self->thread_count; i++) {
-    bert_worker* worker = &self->workers[i];
-    if (worker->started) pthread_join(worker->thread, NULL);
-    freshet_bert_group_free(&worker->group);
-    free(worker->outs);
-  }
-  free(self->workers);
-  freshet_wordpiece_destroy(self->wordpiece);
-  freshet_bert_weights_free(&self->weights);
-  pthread_cond_destroy(&self->idle);
-  pthread_cond_destroy(&self->work);
-  pthread_mutex_destroy(&self->mutex);
-  free(self);
+static void release_model(bert_model* model) {
+  if (model == NULL || atomic_fetch_sub(&model->users, 1) > 1) return;
+  freshet_wordpiece_destroy(model->wordpiece);
+  freshet_bert_weights_free(&model->weights);
+  free(model);
 }
-
-static const freshet_encoder_vtable bert_vtable = {bert_encode, bert_destroy, bert_tokenize};
 
 static freshet_status read_vocabulary(const char* path, freshet_buffer* bytes, freshet_error* error) {
   FILE* file = fopen(path, "rb");
@@ -172,34 +163,67 @@ static freshet_status read_vocabulary(const char* path, freshet_buffer* bytes, f
   return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "%s: too long", path);
 }
 
-static freshet_status load_tokenizer(bert_encoder* self, const char* folder, freshet_error* error) {
+static freshet_status load_tokenizer(bert_model* model, const char* folder, freshet_error* error) {
   char path[4096];
   freshet_buffer bytes = {0};
   snprintf(path, sizeof path, "%s/vocab.txt", folder);
   freshet_status status = read_vocabulary(path, &bytes, error);
   if (status == FRESHET_OK) {
-    status = freshet_wordpiece_create(freshet_buffer_slice(&bytes), &self->config.tokenizer, &self->wordpiece,
-                                      error);
+    status = freshet_wordpiece_create(freshet_buffer_slice(&bytes), &model->config.tokenizer,
+                                      &model->wordpiece, error);
   }
   freshet_buffer_free(&bytes);
-  if (status == FRESHET_OK && freshet_wordpiece_size(self->wordpiece) > self->config.vocabulary) {
+  if (status == FRESHET_OK && freshet_wordpiece_size(model->wordpiece) > model->config.vocabulary) {
     status = freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "%s: %zu tokens, but the model knows %u",
-                               path, freshet_wordpiece_size(self->wordpiece), self->config.vocabulary);
+                               path, freshet_wordpiece_size(model->wordpiece), model->config.vocabulary);
   }
   return status;
 }
 
-static void write_name(bert_encoder* self, const freshet_bert_options* options) {
-  size_t size = strlen(options->folder);
-  while (size > 1 && options->folder[size - 1] == '/') size--;
-  size_t start = size;
-  while (start > 0 && options->folder[start - 1] != '/') start--;
-  snprintf(self->base.name, sizeof self->base.name, "bert-%.*s-%08" PRIx32 "-%s-v1",
-           (int)(size - start > 64 ? 64 : size - start), options->folder + start,
-           (uint32_t)self->weights.hash, options->precision == FRESHET_TEXT_INT8 ? "int8" : "fp32");
+static freshet_status load_model(const freshet_bert_options* options, bert_model** out,
+                                 freshet_error* error) {
+  bert_model* model = calloc(1, sizeof *model);
+  if (model == NULL) return freshet_error_set(error, FRESHET_NO_MEMORY, FRESHET_STOP, "bert: out of memory");
+  atomic_init(&model->users, 1);
+  model->kernels = options->kernels != NULL ? options->kernels : freshet_kernels_best();
+  freshet_status status = freshet_bert_config_read(options->folder, &model->config, error);
+  if (status == FRESHET_OK) status = load_tokenizer(model, options->folder, error);
+  if (status == FRESHET_OK) {
+    status = freshet_bert_weights_load(options->folder, &model->config, model->kernels,
+                                       options->precision == FRESHET_TEXT_INT8, &model->weights, error);
+  }
+  if (status == FRESHET_OK) {
+    *out = model;
+  } else {
+    release_model(model);
+  }
+  return status;
+}
+
+/* ---- the encoder ---- */
+
+static void bert_destroy(freshet_encoder* encoder) {
+  bert_encoder* self = (bert_encoder*)encoder;
+  pthread_mutex_lock(&self->mutex);
+  self->stopping = true;
+  pthread_cond_broadcast(&self->work);
+  pthread_mutex_unlock(&self->mutex);
+  for (uint32_t i = 0; self->workers != NULL && i < self->thread_count; i++) {
+    bert_worker* worker = &self->workers[i];
+    if (worker->started) pthread_join(worker->thread, NULL);
+    freshet_bert_group_free(&worker->group);
+    free(worker->outs);
+  }
+  free(self->workers);
+  release_model(self->model);
+  pthread_cond_destroy(&self->idle);
+  pthread_cond_destroy(&self->work);
+  pthread_mutex_destroy(&self->mutex);
+  free(self);
 }
 
 static freshet_status start_workers(bert_encoder* self, uint32_t threads, freshet_error* error) {
+  const bert_model* model = self->model;
   self->workers = calloc(threads, sizeof *self->workers);
   if (self->workers == NULL) goto no_memory;
   self->thread_count = threads;
@@ -207,7 +231,7 @@ static freshet_status start_workers(bert_encoder* self, uint32_t threads, freshe
     bert_worker* worker = &self->workers[i];
     worker->encoder = self;
     freshet_status status =
-        freshet_bert_group_create(&self->config, &self->weights, self->kernels, &worker->group, error);
+        freshet_bert_group_create(&model->config, &model->weights, model->kernels, &worker->group, error);
     if (status != FRESHET_OK) return status;
     worker->outs = calloc(worker->group.tokens_max, sizeof *worker->outs);
     if (worker->outs == NULL) goto no_memory;
@@ -219,34 +243,63 @@ no_memory:
   return freshet_error_set(error, FRESHET_NO_MEMORY, FRESHET_STOP, "bert: no memory for %u threads", threads);
 }
 
+static freshet_status bert_share(freshet_encoder* encoder, freshet_encoder** other, freshet_error* error);
+static const freshet_encoder_vtable bert_vtable = {
+    .encode = bert_encode, .destroy = bert_destroy, .tokenize = bert_tokenize, .share = bert_share};
+
+/* Takes over the caller's use of the model, also when it fails. */
+static freshet_status create_encoder(bert_model* model, uint32_t threads, const char* name,
+                                     freshet_encoder** encoder, freshet_error* error) {
+  bert_encoder* self = calloc(1, sizeof *self);
+  if (self == NULL) {
+    release_model(model);
+    return freshet_error_set(error, FRESHET_NO_MEMORY, FRESHET_STOP, "bert: out of memory");
+  }
+  pthread_mutex_init(&self->mutex, NULL);
+  pthread_cond_init(&self->work, NULL);
+  pthread_cond_init(&self->idle, NULL);
+  self->model = model;
+  self->base.vtable = &bert_vtable;
+  self->base.dim = model->config.hidden;
+  snprintf(self->base.name, sizeof self->base.name, "%s", name);
+  freshet_status status = start_workers(self, threads, error);
+  if (status == FRESHET_OK) {
+    *encoder = &self->base;
+  } else {
+    bert_destroy(&self->base);
+  }
+  return status;
+}
+
+static freshet_status bert_share(freshet_encoder* encoder, freshet_encoder** other, freshet_error* error) {
+  bert_model* model = ((bert_encoder*)encoder)->model;
+  atomic_fetch_add(&model->users, 1);
+  return create_encoder(model, 1, encoder->name, other, error);
+}
+
+static void write_name(const bert_model* model, const freshet_bert_options* options, char* name,
+                       size_t name_size) {
+  size_t end = strlen(options->folder);
+  while (end > 1 && options->folder[end - 1] == '/') end--;
+  size_t start = end;
+  while (start > 0 && options->folder[start - 1] != '/') start--;
+  snprintf(name, name_size, "bert-%.*s-%08" PRIx32 "-%s-v1", (int)(end - start > 64 ? 64 : end - start),
+           options->folder + start, (uint32_t)model->weights.hash,
+           options->precision == FRESHET_TEXT_INT8 ? "int8" : "fp32");
+}
+
 freshet_status freshet_encoder_bert_create(const freshet_bert_options* options, freshet_encoder** encoder,
                                            freshet_error* error) {
-  bool int8 = options->precision == FRESHET_TEXT_INT8;
-  freshet_status status;
+  char name[sizeof(*encoder)->name];
+  bert_model* model = NULL;
   if (options->threads < 1 || options->threads > FRESHET_BERT_THREADS_MAX) {
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "bert: %u threads; it takes 1 to %d",
                              options->threads, FRESHET_BERT_THREADS_MAX);
   }
-  bert_encoder* self = calloc(1, sizeof *self);
-  if (self == NULL) return freshet_error_set(error, FRESHET_NO_MEMORY, FRESHET_STOP, "bert: out of memory");
-  pthread_mutex_init(&self->mutex, NULL);
-  pthread_cond_init(&self->work, NULL);
-  pthread_cond_init(&self->idle, NULL);
-  self->base.vtable = &bert_vtable;
-  self->kernels = options->kernels != NULL ? options->kernels : freshet_kernels_best();
   openblas_set_num_threads(
       1); /* the threads here are the parallel ones; OpenBLAS's own would spin beside them */
-  if ((status = freshet_bert_config_read(options->folder, &self->config, error)) != FRESHET_OK) goto failed;
-  if ((status = load_tokenizer(self, options->folder, error)) != FRESHET_OK) goto failed;
-  status =
-      freshet_bert_weights_load(options->folder, &self->config, self->kernels, int8, &self->weights, error);
-  if (status != FRESHET_OK) goto failed;
-  if ((status = start_workers(self, options->threads, error)) != FRESHET_OK) goto failed;
-  self->base.dim = self->config.hidden;
-  write_name(self, options);
-  *encoder = &self->base;
-  return FRESHET_OK;
-failed:
-  bert_destroy(&self->base);
-  return status;
+  freshet_status status = load_model(options, &model, error);
+  if (status != FRESHET_OK) return status;
+  write_name(model, options, name, sizeof name);
+  return create_encoder(model, options->threads, name, encoder, error);
 }

@@ -19,9 +19,17 @@ typedef struct freshet_encoder_vtable {
   freshet_status (*encode)(freshet_encoder* self, const freshet_slice* texts, size_t count, float* out,
                            freshet_error* error);
   void (*destroy)(freshet_encoder* self);
-  /* The token ids that encode would see, at most max (>= 2): for trying out and checking. NULL: it has none.
-   */
+
+  /* The rest may be NULL. */
+
+  /* The token ids that encode would see, at most max (>= 2): for trying out and checking. */
   size_t (*tokenize)(const freshet_encoder* self, freshet_slice text, uint32_t* ids, size_t max);
+  /* Another encoder of the same name over the same weights, for another thread. Either may be destroyed
+   * first. NULL: encoding is so fast that nobody needs a second one. */
+  freshet_status (*share)(freshet_encoder* self, freshet_encoder** other, freshet_error* error);
+  /* Makes an encode that runs in another thread, and all later ones, fail soon with FRESHET_ABORTED. NULL:
+   * none takes long. */
+  void (*interrupt)(freshet_encoder* self);
 } freshet_encoder_vtable;
 
 struct freshet_encoder {

@@ -139,7 +139,7 @@ static void hashing_destroy(freshet_encoder* encoder) {
   free(encoder);
 }
 
-static const freshet_encoder_vtable hashing_vtable = {hashing_encode, hashing_destroy, NULL};
+static const freshet_encoder_vtable hashing_vtable = {.encode = hashing_encode, .destroy = hashing_destroy};
 
 freshet_status freshet_encoder_hashing_create(uint32_t dim, freshet_encoder** encoder, freshet_error* error) {
   if (dim < DIM_MIN || dim > DIM_MAX) {

@@ -67,6 +67,10 @@ INLINE vfloat splat(float value) {
 #define smaller(a, b) ((vfloat)_mm_min_ps((__m128)(a), (__m128)(b)))
 #endif
 
+#if defined(__AVX512F__)
+#define sum_of(v) _mm512_reduce_add_ps((__m512)(v))
+#define largest_of(v) _mm512_reduce_max_ps((__m512)(v))
+#else
 INLINE float sum_of(vfloat v) {
   float sum = 0;
   for (int i = 0; i < LANES; i++) sum += v[i];
@@ -78,6 +82,7 @@ INLINE float largest_of(vfloat v) {
   for (int i = 1; i < LANES; i++) most = v[i] > most ? v[i] : most;
   return most;
 }
+#endif
 
 /* ---- functions ---- */
 
