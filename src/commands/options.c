@@ -36,8 +36,8 @@ freshet_status freshet_options_load(const freshet_options* options, freshet_conf
   return freshet_config_load(&inputs, config, error);
 }
 
-static int exit_code(freshet_status status) {
-  switch (status) {
+int freshet_command_exit_code(const freshet_error* error) {
+  switch (error->status) {
     case FRESHET_OK:
       return FRESHET_EXIT_OK;
     case FRESHET_FENCED:
@@ -59,5 +59,5 @@ static int exit_code(freshet_status status) {
 
 int freshet_command_failed(const char* command, const freshet_error* error) {
   fprintf(stderr, "freshet %s: %s\n", command, error->message);
-  return exit_code(error->status);
+  return freshet_command_exit_code(error);
 }

@@ -33,7 +33,9 @@ bool freshet_options_take(freshet_options* options, int option, const char* argu
 freshet_status freshet_options_load(const freshet_options* options, freshet_config** config,
                                     freshet_error* error);
 
-/* Prints "freshet COMMAND: message" to stderr and returns the exit code that goes with the error. */
+/* The exit code that goes with an error. */
+int freshet_command_exit_code(const freshet_error* error);
+/* Prints "freshet COMMAND: message" to stderr and returns that exit code. */
 int freshet_command_failed(const char* command, const freshet_error* error);
 
 #endif

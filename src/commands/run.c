@@ -1,11 +1,13 @@
 #include <getopt.h>
-#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "commands/commands.h"
 #include "commands/engine.h"
 #include "commands/options.h"
 #include "commands/serve.h"
+#include "service/log.h"
+#include "service/monitor.h"
 
 static const char usage[] =
     "usage: freshet run -c FILE [-X SECTION.KEY=VALUE]...\n\n"
@@ -16,10 +18,28 @@ static const char usage[] =
     "\nexit codes: 0 stopped on request, 1 failed, 2 usage or configuration, 4 another instance took over,\n"
     "5 the state folder is in use, foreign, full or broken, 6 a broker or topic is not there\n";
 
-static void write_line(void* context, freshet_log_level level, const char* event, const char* fields) {
-  static const char* const names[] = {"debug", "info", "warn", "error"};
-  (void)context;
-  if (level >= FRESHET_INFO) fprintf(stderr, "level=%s event=%s %s\n", names[level], event, fields);
+static freshet_status serve(const freshet_config* config, const freshet_logger* logger,
+                            freshet_error* error) {
+  freshet_worker_metrics* metrics = calloc(1, sizeof *metrics);
+  FRESHET_ASSERT(metrics != NULL);
+  freshet_monitor* monitor = NULL;
+  freshet_engine* engine = NULL;
+  const freshet_monitor_config watched = {
+      .config = config, .worker_metrics = metrics, .clock = freshet_clock_system()};
+  const freshet_engine_config wanted = {
+      .config = config, .logger = logger, .metrics = metrics, .stopping = freshet_serve_stopping};
+  /* First the monitor: loading and restoring can take a while, and somebody will want to watch. */
+  freshet_status status = freshet_monitor_create(&watched, &monitor, error);
+  if (status == FRESHET_OK && monitor != NULL) {
+    freshet_log_fact(logger, FRESHET_INFO, "http.listening", "address=%s port=%u", config->http.bind,
+                     (unsigned)freshet_monitor_port(monitor));
+  }
+  if (status == FRESHET_OK) status = freshet_engine_create(&wanted, &engine, error);
+  if (status == FRESHET_OK) status = freshet_engine_run(engine, error);
+  freshet_engine_destroy(engine);
+  freshet_monitor_destroy(monitor);
+  free(metrics);
+  return status;
 }
 
 static int run(int argc, char** argv) {
@@ -34,19 +54,23 @@ static int run(int argc, char** argv) {
     freshet_command_failed("run", &error);
     return FRESHET_EXIT_USAGE;
   }
-  freshet_logger logger = {write_line, NULL};
-  freshet_worker_metrics* metrics = calloc(1, sizeof *metrics);
-  FRESHET_ASSERT(metrics != NULL);
+  freshet_log_writer writer = {.fd = STDERR_FILENO,
+                               .level = (freshet_log_level)config->log.level,
+                               .format = (freshet_log_format)config->log.format,
+                               .clock = freshet_clock_system()};
+  freshet_logger logger = freshet_log_writer_logger(&writer);
   freshet_serve_catch_signals();
-  freshet_engine* engine = NULL;
-  freshet_engine_config engine_config = {
-      .config = config, .logger = &logger, .metrics = metrics, .stopping = freshet_serve_stopping};
-  freshet_status status = freshet_engine_create(&engine_config, &engine, &error);
-  if (status == FRESHET_OK) status = freshet_engine_run(engine, &error);
-  freshet_engine_destroy(engine);
-  free(metrics);
+  freshet_log_fact(&logger, FRESHET_INFO, "service.starting", "version=%s app=%s", FRESHET_VERSION,
+                   config->app.id);
+  freshet_status status = serve(config, &logger, &error);
+  if (status == FRESHET_OK) {
+    freshet_log_fact(&logger, FRESHET_INFO, "service.stopped", "why=requested");
+  } else {
+    freshet_log_fact(&logger, FRESHET_ERROR, "service.failed", "status=%s message=\"%s\"",
+                     freshet_status_name(status), error.message);
+  }
   freshet_config_destroy(config);
-  return status == FRESHET_OK ? FRESHET_EXIT_OK : freshet_command_failed("run", &error);
+  return freshet_command_exit_code(&error);
 }
 
 const freshet_command freshet_command_run = {
