@@ -173,6 +173,8 @@ typedef struct freshet_model_delta {
 /* What has been learned here since the last take. The slices point into the model and hold until its next
  * non-const call. An empty delta has events == 0 and items.size == 0. */
 void freshet_model_take_delta(freshet_model* model, freshet_model_delta* delta);
+/* About how many bytes the next delta will have; cheap. */
+size_t freshet_model_delta_size(const freshet_model* model);
 /* Folds another worker's delta, or an own one from before a restart. `offset` is its place in the log: items
  * whose state was stored at a later one skip it. Errors: FRESHET_INVALID for malformed bytes (nothing is
  * changed then). */

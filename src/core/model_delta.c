@@ -243,6 +243,11 @@ static freshet_slice as_slice(const freshet_buffer* buffer) {
   return freshet_buffer_slice(buffer);
 }
 
+size_t freshet_model_delta_size(const freshet_model* model) {
+  size_t row = sizeof(uint64_t) + 4 * sizeof(double) + 1 + 2 * model->config.dim * sizeof(int16_t);
+  return model->pending_count * row + model->trace_count * (sizeof(uint16_t) * (2 + FRESHET_HISTORY));
+}
+
 void freshet_model_take_delta(freshet_model* model, freshet_model_delta* delta) {
   *delta = (freshet_model_delta){0};
   if (model->pending_count == 0) return;

@@ -40,7 +40,11 @@ static const topic_spec specs[FRESHET_TOPICS] = {
     [FRESHET_TOPIC_USERS] = {SHARED, false, true, "compact", {COMPACT_SOON, SMALL_SEGMENTS, {0}}},
     [FRESHET_TOPIC_ITEM_STATES] = {ANY, false, true, "compact", {COMPACT_SOON, SMALL_SEGMENTS, {0}}},
     [FRESHET_TOPIC_ITEM_DELTAS] =
-        {ONE, false, true, "delete", {{"retention.ms", WEEK_MS}, SMALL_SEGMENTS, {0}}},
+        {ONE,
+         false,
+         true,
+         "delete",
+         {{"retention.ms", WEEK_MS}, {"max.message.bytes", "67108864"}, SMALL_SEGMENTS, {0}}},
 };
 
 const char* freshet_kafka_topic_policy(freshet_topic topic) {

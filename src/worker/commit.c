@@ -8,6 +8,7 @@ enum {
   ECHO_WAIT_MS = 100, /* for own deltas to come back before item rows are stored */
   ABORTS_MAX = 20,    /* in a row, before giving up */
   SCRATCH_KEPT = 8 << 20,
+  DELTA_BYTES = 16 << 20, /* one record of item deltas; its topic allows 64 MiB */
 };
 
 /* ---- what has changed ---- */
@@ -289,7 +290,8 @@ freshet_status freshet_worker_commit(freshet_worker* worker, freshet_error* erro
 static bool overlay_is_full(const freshet_worker* worker) {
   freshet_user_row* const* rows;
   return freshet_users_changed(worker->users, &rows) >= worker->config.overlay_users ||
-         worker->dead_letter_bytes.size >= SCRATCH_KEPT;
+         worker->dead_letter_bytes.size >= SCRATCH_KEPT ||
+         freshet_model_delta_size(freshet_items_model(worker->items)) >= DELTA_BYTES;
 }
 
 freshet_status freshet_worker_turn_state(freshet_worker* worker, freshet_error* error) {
