@@ -80,6 +80,9 @@ typedef struct demo {
   freshet_record records[POLL_RECORDS];
   freshet_buffer bytes;
 
+  freshet_log_writer log_writer;
+  freshet_logger logger;
+  freshet_monitor* monitor;
   freshet_worker_metrics metrics;
   pthread_t worker;
   bool worker_started;
@@ -250,7 +253,7 @@ static void* run_worker(void* context) {
   demo* d = context;
   freshet_engine* engine = NULL;
   freshet_engine_config config = {.config = d->config,
-                                  .logger = NULL,
+                                  .logger = &d->logger,
                                   .metrics = &d->metrics,
                                   .stopping = is_stopping,
                                   .stopping_context = d};
@@ -413,13 +416,15 @@ static freshet_status configure(demo* d, freshet_options* options, freshet_error
   snprintf(bootstrap, sizeof bootstrap, "kafka.bootstrap.servers=%s",
            freshet_kafka_embedded_bootstrap(d->broker));
   snprintf(folder, sizeof folder, "state.folder=%s", d->state_folder);
-  const char* own[] = {bootstrap, folder};
-  for (size_t i = 0; i < 2 && options->override_count < FRESHET_OVERRIDES_MAX; i++) {
+  const char* own[] = {bootstrap, folder, "log.level=warn"};
+  for (size_t i = 0; i < sizeof own / sizeof own[0] && options->override_count < FRESHET_OVERRIDES_MAX; i++) {
     options->overrides[options->override_count++] = own[i];
   }
   freshet_config_destroy(d->config);
   d->config = NULL;
-  return freshet_options_load(options, &d->config, error);
+  status = freshet_options_load(options, &d->config, error);
+  if (status == FRESHET_OK) d->logger = freshet_serve_logger(d->config, &d->log_writer);
+  return status;
 }
 
 static int remove_entry(const char* path, const struct stat* info, int kind, struct FTW* place) {
@@ -431,9 +436,15 @@ static void remove_folder(const char* folder) {
   nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
+static freshet_status open_port(demo* d, freshet_error* error) {
+  freshet_monitor_config config = {.config = d->config, .worker_metrics = &d->metrics, .clock = d->clock};
+  return freshet_monitor_create(&config, &d->monitor, error);
+}
+
 static void tear_down(demo* d) {
   atomic_store(&d->stopping, true);
   if (d->worker_started) pthread_join(d->worker, NULL);
+  freshet_monitor_destroy(d->monitor);
   if (d->lists != NULL) d->lists->vtable->destroy(d->lists);
   if (d->sink != NULL) d->sink->vtable->destroy(d->sink);
   freshet_codec_destroy(d->codec);
@@ -464,12 +475,14 @@ static freshet_status perform(demo* d, freshet_options* options, const char* fol
   if (status == FRESHET_OK) status = choose_customers(d, error);
   if (status == FRESHET_OK) status = configure(d, options, error);
   if (status == FRESHET_OK) status = open_clients(d, error);
+  if (status == FRESHET_OK && keep) status = open_port(d, error);
   if (status == FRESHET_OK) {
     d->worker_started = pthread_create(&d->worker, NULL, run_worker, d) == 0;
     status = show(d, error);
   }
   if (status == FRESHET_OK && keep) {
-    printf("\nstill running; Ctrl-C ends it\n");
+    printf("\nstill running: http://%s:%u/ ; Ctrl-C ends it\n", d->config->http.bind,
+           freshet_monitor_port(d->monitor));
     fflush(stdout);
     while (!freshet_serve_stopping(NULL)) pause();
   }

@@ -1,13 +1,10 @@
 #include <getopt.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "commands/commands.h"
 #include "commands/engine.h"
 #include "commands/options.h"
 #include "commands/serve.h"
-#include "service/log.h"
-#include "service/monitor.h"
 
 static const char usage[] =
     "usage: freshet run -c FILE [-X SECTION.KEY=VALUE]...\n\n"
@@ -54,11 +51,8 @@ static int run(int argc, char** argv) {
     freshet_command_failed("run", &error);
     return FRESHET_EXIT_USAGE;
   }
-  freshet_log_writer writer = {.fd = STDERR_FILENO,
-                               .level = (freshet_log_level)config->log.level,
-                               .format = (freshet_log_format)config->log.format,
-                               .clock = freshet_clock_system()};
-  freshet_logger logger = freshet_log_writer_logger(&writer);
+  freshet_log_writer writer;
+  freshet_logger logger = freshet_serve_logger(config, &writer);
   freshet_serve_catch_signals();
   freshet_log_fact(&logger, FRESHET_INFO, "service.starting", "version=%s app=%s", FRESHET_VERSION,
                    config->app.id);

@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <stddef.h>
+#include <unistd.h>
 
 static volatile sig_atomic_t stop_requested;
 
@@ -21,4 +22,12 @@ void freshet_serve_catch_signals(void) {
 bool freshet_serve_stopping(void* context) {
   (void)context;
   return stop_requested != 0;
+}
+
+freshet_logger freshet_serve_logger(const freshet_config* config, freshet_log_writer* writer) {
+  *writer = (freshet_log_writer){.fd = STDERR_FILENO,
+                                 .level = (freshet_log_level)config->log.level,
+                                 .format = (freshet_log_format)config->log.format,
+                                 .clock = freshet_clock_system()};
+  return freshet_log_writer_logger(writer);
 }

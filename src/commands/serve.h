@@ -1,16 +1,19 @@
 /*
- * serve.h: what surrounds an engine that runs: signals, log, HTTP.
+ * serve.h: what surrounds an engine that runs: signals, log, the HTTP port. Used by `run` and `demo`.
  */
 #ifndef FRESHET_COMMANDS_SERVE_H
 #define FRESHET_COMMANDS_SERVE_H
 
-#include "service/config.h"
-#include "worker/logger.h"
+#include "service/log.h"
+#include "service/monitor.h"
 #include "worker/metrics.h"
 
 /* SIGTERM and SIGINT ask to stop; call before any thread is started. */
 void freshet_serve_catch_signals(void);
 /* Has one of them come? Any thread; the context is not used. */
 bool freshet_serve_stopping(void* context);
+
+/* A logger to standard error as [log] says, through *writer, which outlives it. */
+freshet_logger freshet_serve_logger(const freshet_config* config, freshet_log_writer* writer);
 
 #endif
