@@ -1,6 +1,7 @@
 #include <getopt.h>
 #include <stdio.h>
 
+#include "commands/budget.h"
 #include "commands/commands.h"
 #include "commands/options.h"
 
@@ -43,6 +44,7 @@ static int run(int argc, char** argv) {
     return FRESHET_EXIT_USAGE;
   }
   freshet_config_print(config, stdout);
+  freshet_budget_print(config, stdout);
   freshet_config_destroy(config);
   return FRESHET_EXIT_OK;
 }

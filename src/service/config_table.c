@@ -69,7 +69,7 @@ const freshet_config_key freshet_config_keys[] = {
     INTEGER("model", "negatives", model.negatives, "50", 1, 1000, "Sampled negatives per event."),
     INTEGER("model", "max_items", model.max_items, "1000000", 1, 100000000,
             "Bound on items; events of items beyond it are counted and not learned."),
-    INTEGER("model", "seen_limit", model.seen_limit, "1000", 1, 1000000,
+    INTEGER("model", "seen_limit", model.seen_limit, "2000", 1, 1000000,
             "Items per user that are remembered as seen and never recommended, the most recent."),
     INTEGER("model", "seed", model.seed, "1", 0, 9007199254740991, "Of every random choice."),
     SWITCH("model", "learning", model.learning, "on", "off: histories advance, factors stay."),

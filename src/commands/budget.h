@@ -1,0 +1,32 @@
+/*
+ * budget.h: how much memory a configuration allows, part by part.
+ */
+#ifndef FRESHET_COMMANDS_BUDGET_H
+#define FRESHET_COMMANDS_BUDGET_H
+
+#include "service/config.h"
+
+/* Upper bounds in bytes, with every list of a user or an item at its configured bound. */
+typedef struct freshet_budget {
+  double bytes_per_user; /* in memory, with model.seen_limit seen items */
+  double users;          /* as many as may be in memory at once */
+  double bytes_per_item; /* model and ranker */
+  double items;          /* model.max_items of them */
+  double dedup;          /* of topics.partitions partitions */
+  double rocksdb;
+  double kafka; /* librdkafka's queues */
+  double text;  /* cache of vectors; the weights of a model are mapped from its file and not counted */
+  double total;
+  double usual; /* without queues: FRESHET_BUDGET_ITEMS items and FRESHET_BUDGET_USERS users, each with
+                   FRESHET_BUDGET_SEEN seen items */
+} freshet_budget;
+
+enum { FRESHET_BUDGET_ITEMS = 10000, FRESHET_BUDGET_USERS = 50000, FRESHET_BUDGET_SEEN = 50 };
+
+/* text_dim: dimensions of the text vectors, 0: none. */
+freshet_budget freshet_budget_of(const freshet_config* config, uint32_t text_dim);
+
+/* Prints it as comment lines of an INI file. */
+void freshet_budget_print(const freshet_config* config, FILE* out);
+
+#endif

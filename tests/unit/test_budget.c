@@ -1,0 +1,124 @@
+/* The memory budget is no guess: it is held against a real model, ranker and user. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "commands/budget.h"
+#include "freshet/model.h"
+
+enum { ITEMS = 4096, USERS = 200, EVENTS = 20000, TEXT_DIM = 256 };
+
+static uint64_t next(uint64_t* random) {
+  *random ^= *random << 13, *random ^= *random >> 7, *random ^= *random << 17;
+  return *random;
+}
+
+static freshet_config* load(const char* const* overrides, size_t count) {
+  const freshet_config_inputs inputs = {.overrides = overrides, .override_count = count};
+  freshet_config* config = NULL;
+  freshet_error error = {0};
+  if (freshet_config_load(&inputs, &config, &error) != FRESHET_OK) fail_msg("%s", error.message);
+  return config;
+}
+
+static void check(uint32_t text_dim) {
+  const char* const overrides[] = {"model.max_items=4096", "model.neighbours=64"};
+  freshet_config* config = load(overrides, 2);
+  freshet_budget budget = freshet_budget_of(config, text_dim);
+  freshet_model_config wanted = freshet_model_defaults();
+  wanted.neighbours = 64;
+  wanted.max_items = ITEMS;
+  wanted.text_dim = text_dim;
+  freshet_model* model = NULL;
+  assert_int_equal(freshet_model_create(&wanted, &model, NULL), FRESHET_OK);
+  uint64_t random = 7;
+  for (uint32_t i = 0; i < ITEMS; i++) {
+    char id[32];
+    uint32_t slot;
+    snprintf(id, sizeof id, "item-with-a-long-name-%08u", i);
+    assert_int_equal(freshet_model_intern(model, freshet_slice_of(id), &slot, NULL), FRESHET_OK);
+    freshet_model_set_listed(model, slot, true);
+    float vector[TEXT_DIM];
+    for (uint32_t d = 0; d < TEXT_DIM; d++) vector[d] = (float)(next(&random) % 1000) - 500;
+    if (text_dim > 0) assert_int_equal(freshet_model_set_text(model, slot, vector, NULL), FRESHET_OK);
+  }
+  freshet_user* users[USERS];
+  for (int u = 0; u < USERS; u++) users[u] = freshet_user_create(model);
+  for (int e = 0; e < EVENTS; e++) {
+    const freshet_observation observation = {
+        .item = (uint32_t)(next(&random) % ITEMS), .positive = true, .weight = 1, .time_ms = 1000 + e};
+    freshet_model_learn(model, users[next(&random) % USERS], &observation, NULL);
+    if (e % 1000 != 0) continue;
+    freshet_model_delta delta;
+    freshet_model_take_delta(model, &delta);
+  }
+  const freshet_ranker_config ranking = {.dim = freshet_model_row_dim(model), .capacity = ITEMS};
+  freshet_ranker* ranker = NULL;
+  assert_int_equal(freshet_ranker_create(&ranking, &ranker, NULL), FRESHET_OK);
+  assert_int_equal(freshet_model_sync_ranker(model, ranker, NULL), FRESHET_OK);
+
+  double real = (double)(freshet_model_memory(model) + freshet_ranker_memory(ranker));
+  print_message("text_dim %u: %.0f bytes per item, budget %.0f\n", text_dim, real / ITEMS,
+                budget.bytes_per_item);
+  assert_true(real <= budget.items);
+  assert_true(real >= budget.items / 3); /* a bound that says nothing helps nobody */
+
+  freshet_ranker_destroy(ranker);
+  for (int u = 0; u < USERS; u++) freshet_user_destroy(users[u]);
+  freshet_model_destroy(model);
+  freshet_config_destroy(config);
+}
+
+static void test_items_without_text(void** state) {
+  (void)state;
+  check(0);
+}
+
+static void test_items_with_text(void** state) {
+  (void)state;
+  check(TEXT_DIM);
+}
+
+static void test_what_is_set_counts(void** state) {
+  (void)state;
+  const char* const overrides[] = {"kafka.queued.max.messages.kbytes=1024",
+                                   "kafka.queue.buffering.max.kbytes=2048", "state.block_cache_mb=10",
+                                   "state.memtable_mb=4", "text.encoder=none"};
+  freshet_config* config = load(overrides, 5);
+  freshet_budget b = freshet_budget_of(config, 0);
+  assert_true(b.kafka == (3 * 1024 + 2 * 2048) * 1024.0);
+  assert_true(b.rocksdb == 18.0 * (1 << 20));
+  assert_true(b.text == 0);
+  assert_true(b.total == b.users + b.items + b.dedup + b.rocksdb + b.kafka);
+  freshet_config_destroy(config);
+}
+
+/* The table of keys repeats the model's own defaults. */
+static void test_the_configuration_has_the_defaults_of_the_model(void** state) {
+  (void)state;
+  freshet_config* config = load(NULL, 0);
+  freshet_model_config model = freshet_model_defaults();
+  assert_int_equal(config->model.dim, model.dim);
+  assert_int_equal(config->model.neighbours, model.neighbours);
+  assert_int_equal(config->model.negatives, model.negatives);
+  assert_int_equal(config->model.max_items, model.max_items);
+  assert_int_equal(config->model.seen_limit, model.seen_limit);
+  assert_int_equal(config->model.seed, model.seed);
+  assert_int_equal(config->model.learning, model.learning);
+  freshet_config_destroy(config);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_items_without_text),
+      cmocka_unit_test(test_items_with_text),
+      cmocka_unit_test(test_what_is_set_counts),
+      cmocka_unit_test(test_the_configuration_has_the_defaults_of_the_model),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
