@@ -26,6 +26,8 @@ enum {
   MOST = 60,
 };
 
+#define QUICK_FETCH "fetch.wait.max.ms"
+
 static const char usage[] =
     "usage: freshet demo [--keep] [--data FOLDER] [-X SECTION.KEY=VALUE]...\n\n"
     "Runs the whole service in this process, on an embedded broker and a slice of real purchases (UCI "
@@ -66,7 +68,7 @@ typedef struct customer {
 typedef struct demo {
   freshet_config* config;
   freshet_kafka_embedded* broker;
-  freshet_kafka_property bootstrap;
+  freshet_kafka_property properties[3];
   freshet_kafka_config kafka;
   freshet_sink* sink; /* our own: the producers of the demo */
   freshet_log* lists; /* our own: the reader of the demo */
@@ -350,6 +352,7 @@ static freshet_status show_customer(demo* d, customer* c, freshet_error* error) 
   int64_t version = c->version;
   int64_t start_us = d->clock->monotonic_us(d->clock);
   status = publish_purchase(d, c->held_back, error);
+  if (status == FRESHET_OK) status = d->sink->vtable->settle(d->sink, LIST_WITHIN_MS, error);
   if (status == FRESHET_OK) status = wait_for_list(d, c, version, error);
   if (status != FRESHET_OK) return status;
   double took_ms = (double)(d->clock->monotonic_us(d->clock) - start_us) / 1000;
@@ -361,7 +364,7 @@ static freshet_status show_customer(demo* d, customer* c, freshet_error* error) 
 
 static freshet_status show(demo* d, freshet_error* error) {
   printf("%zu products and %zu real purchases (UCI Online Retail, CC BY 4.0), an embedded broker at %s\n",
-         d->product_count, d->purchase_count, d->bootstrap.value);
+         d->product_count, d->purchase_count, d->properties[0].value);
   fflush(stdout);
   uint64_t history = d->purchase_count - CUSTOMERS;
   freshet_status status = publish_history(d, error);
@@ -389,9 +392,13 @@ static freshet_status show(demo* d, freshet_error* error) {
 static freshet_status open_clients(demo* d, freshet_error* error) {
   freshet_codec_config codec = {0};
   freshet_status status = freshet_codec_create(&codec, &d->codec, error);
-  d->bootstrap = (freshet_kafka_property){"bootstrap.servers", freshet_kafka_embedded_bootstrap(d->broker)};
+  d->properties[0] =
+      (freshet_kafka_property){"bootstrap.servers", freshet_kafka_embedded_bootstrap(d->broker)};
+  d->properties[1] = (freshet_kafka_property){QUICK_FETCH, "2"};
+  /* It also hands out one produced batch for each fetch: history goes in large ones. */
+  d->properties[2] = (freshet_kafka_property){"linger.ms", "50"};
   d->kafka = (freshet_kafka_config){
-      .properties = &d->bootstrap, .property_count = 1, .app_id = "demo-viewer", .client_id = "demo-viewer"};
+      .properties = d->properties, .property_count = 3, .app_id = "demo-viewer", .client_id = "demo-viewer"};
   memcpy(d->kafka.topics, d->config->topics.names, sizeof d->kafka.topics);
   if (status == FRESHET_OK) status = freshet_kafka_sink_create(&d->kafka, NULL, &d->sink, error);
   if (status == FRESHET_OK) status = freshet_kafka_log_create(&d->kafka, &d->lists, error);
@@ -416,7 +423,9 @@ static freshet_status configure(demo* d, freshet_options* options, freshet_error
   snprintf(bootstrap, sizeof bootstrap, "kafka.bootstrap.servers=%s",
            freshet_kafka_embedded_bootstrap(d->broker));
   snprintf(folder, sizeof folder, "state.folder=%s", d->state_folder);
-  const char* own[] = {bootstrap, folder, "log.level=warn"};
+  /* The embedded broker answers a fetch that found nothing only when its time is over, whatever comes
+   * meanwhile. */
+  const char* own[] = {bootstrap, folder, "log.level=info", "kafka." QUICK_FETCH "=2"};
   for (size_t i = 0; i < sizeof own / sizeof own[0] && options->override_count < FRESHET_OVERRIDES_MAX; i++) {
     options->overrides[options->override_count++] = own[i];
   }
