@@ -60,9 +60,9 @@ static const setting publisher_defaults[] = {{"compression.codec", "lz4"},
 static const setting publisher_fixed[] = {
     {"enable.idempotence", "true"}, {"acks", "all"}, {"partitioner", "murmur2_random"}, {0}};
 
-/* linger.ms: a commit flushes at once; until then every wake-up of the sender would only cost. message.max.bytes: item deltas.
- * retry.backoff.ms: a transaction that follows another at once is told to try again
- * (CONCURRENT_TRANSACTIONS). */
+/* linger.ms: a commit flushes at once; until then every wake-up of the sender would only cost.
+ * message.max.bytes: item deltas. retry.backoff.ms: a transaction that follows another at once is told to try
+ * again (CONCURRENT_TRANSACTIONS). */
 static const setting transactor_defaults[] = {{"compression.codec", "lz4"},
                                               {"linger.ms", "100"},
                                               {"retry.backoff.ms", "1"},

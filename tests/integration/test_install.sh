@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# The installation is complete, can be moved, and a program that embeds the library builds against it.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+cmake --install build --prefix "$scratch/first" >/dev/null
+mv "$scratch/first" "$scratch/moved"
+root="$scratch/moved"
+
+for file in bin/freshet include/freshet/model.h lib/libfreshet.a lib/pkgconfig/freshet.pc share/man/man1/freshet.1 \
+  share/freshet/schemas/Purchase.avsc; do
+  [ -s "$root/$file" ] || { echo "not installed: $file"; exit 1; }
+done
+
+version=$("$root/bin/freshet" version)
+[ "$version" = "freshet $(PKG_CONFIG_PATH="$root/lib/pkgconfig" pkg-config --modversion freshet)" ]
+while read -r command; do
+  grep -q "^\.SS $command\$" "$root/share/man/man1/freshet.1" || { echo "not in the manual: $command"; exit 1; }
+done < <("$root/bin/freshet" help | sed -n 's/^  \([a-z]*\) .*/\1/p' | grep -vx 'help\|version')
+if command -v groff >/dev/null; then
+  warnings=$(groff -man -Tutf8 -ww "$root/share/man/man1/freshet.1" 2>&1 >/dev/null)
+  [ -z "$warnings" ] || { echo "$warnings"; exit 1; }
+fi
+
+read -ra flags < <(PKG_CONFIG_PATH="$root/lib/pkgconfig" pkg-config --cflags --libs freshet)
+for compiler in cc clang; do
+  command -v "$compiler" >/dev/null || continue
+  "$compiler" -std=c17 -Wall -Wextra -Werror tests/integration/embed.c -o "$scratch/embed" "${flags[@]}"
+  said=$("$scratch/embed")
+  [ "$said" = "after tea: teapot" ] || { echo "the embedding program said: $said"; exit 1; }
+done
+echo "installed, moved, and embedded"
