@@ -278,8 +278,10 @@ static uint64_t learned(const demo* d) {
 
 /* ---- the show ---- */
 
-static freshet_status wait_until_learned(demo* d, uint64_t target, freshet_error* error) {
-  int64_t start_us = d->clock->monotonic_us(d->clock);
+/* *rate is of the learning alone, without the time until the group has formed. */
+static freshet_status wait_until_learned(demo* d, uint64_t target, double* rate, freshet_error* error) {
+  int64_t start_us = d->clock->monotonic_us(d->clock), first_us = 0;
+  uint64_t before = 0;
   size_t count;
   freshet_progress* progress = freshet_progress_create("learning", target);
   freshet_status status = FRESHET_OK;
@@ -291,9 +293,15 @@ static freshet_status wait_until_learned(demo* d, uint64_t target, freshet_error
                                  (unsigned long long)target, LEARN_WITHIN_MS / 1000);
     }
     if (status == FRESHET_OK) status = read_lists(d, 20, &count, error);
+    if (first_us == 0 && learned(d) > 0) {
+      first_us = d->clock->monotonic_us(d->clock);
+      before = learned(d);
+    }
     freshet_progress_show(progress, learned(d));
   }
   freshet_progress_end(progress, learned(d));
+  int64_t took_us = d->clock->monotonic_us(d->clock) - first_us;
+  *rate = (double)(learned(d) - before) * 1e6 / (double)(took_us > 0 ? took_us : 1);
   return status;
 }
 
@@ -368,14 +376,10 @@ static freshet_status show(demo* d, freshet_error* error) {
   fflush(stdout);
   uint64_t history = d->purchase_count - CUSTOMERS;
   freshet_status status = publish_history(d, error);
-  int64_t start_us = d->clock->monotonic_us(d->clock);
-  uint64_t before = learned(d);
-  if (status == FRESHET_OK) status = wait_until_learned(d, history, error);
+  double rate = 0;
+  if (status == FRESHET_OK) status = wait_until_learned(d, history, &rate, error);
   if (status != FRESHET_OK) return status;
-  double seconds = (double)(d->clock->monotonic_us(d->clock) - start_us) / 1e6;
-  if (learned(d) > before && seconds > 0.05) {
-    printf("%.0f events/s learned\n", (double)(learned(d) - before) / seconds);
-  }
+  printf("%.0f events/s, learned and listed\n", rate);
   for (int i = 0; status == FRESHET_OK && i < CUSTOMERS; i++)
     status = show_customer(d, &d->customers[i], error);
   if (status == FRESHET_OK) {
@@ -425,7 +429,7 @@ static freshet_status configure(demo* d, freshet_options* options, freshet_error
   snprintf(folder, sizeof folder, "state.folder=%s", d->state_folder);
   /* The embedded broker answers a fetch that found nothing only when its time is over, whatever comes
    * meanwhile. */
-  const char* own[] = {bootstrap, folder, "log.level=info", "kafka." QUICK_FETCH "=2"};
+  const char* own[] = {bootstrap, folder, "log.level=warn", "kafka." QUICK_FETCH "=2"};
   for (size_t i = 0; i < sizeof own / sizeof own[0] && options->override_count < FRESHET_OVERRIDES_MAX; i++) {
     options->overrides[options->override_count++] = own[i];
   }
