@@ -66,7 +66,7 @@ const freshet_config_key freshet_config_keys[] = {
 
     INTEGER("model", "dim", model.dim, "64", 16, 1024, "Dimensions of the factors, a multiple of 16."),
     INTEGER("model", "neighbours", model.neighbours, "128", 1, 4096, "Co-occurrence entries kept per item."),
-    INTEGER("model", "negatives", model.negatives, "50", 1, 1000, "Sampled negatives per event."),
+    INTEGER("model", "negatives", model.negatives, "50", 1, 250, "Sampled negatives per event."),
     INTEGER("model", "max_items", model.max_items, "1000000", 1, 100000000,
             "Bound on items; events of items beyond it are counted and not learned."),
     INTEGER("model", "seen_limit", model.seen_limit, "2000", 1, 1000000,
