@@ -14,7 +14,7 @@ freshet_model_config freshet_model_defaults(void) {
                                 .negatives = 50,
                                 .text_dim = 0,
                                 .max_items = 1000000,
-                                .seen_limit = 2000,
+                                .seen_limit = 1000,
                                 .seed = 1,
                                 .learning = true};
 }
@@ -134,12 +134,12 @@ void freshet_model_destroy(freshet_model* model) {
     free(model->items[i].near_text);
     free(model->items[i].id);
   }
-  void* owned[] = {model->items,        model->factors,   model->context_factors,
-                   model->buckets,      model->frequency, model->pending,
-                   model->pending_rows, model->trace,     model->trace_items,
-                   model->changed,      model->drained,   model->stale,
-                   model->step,         model->mark,      model->hits,
-                   model->user_factor,  model->slope};
+  void* owned[] = {model->items,       model->factors,      model->context_factors,
+                   model->buckets,     model->frequency,    model->presence,
+                   model->pending,     model->pending_rows, model->trace,
+                   model->trace_items, model->changed,      model->drained,
+                   model->stale,       model->step,         model->mark,
+                   model->hits,        model->user_factor,  model->slope};
   for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
   freshet_model_text_free(model);
   freshet_buffer_free(&model->delta_items);
@@ -158,7 +158,7 @@ size_t freshet_model_memory(const freshet_model* model) {
   size_t per_item = sizeof(item) + 2 * row + 3 * sizeof(uint32_t) + 1;
   size_t buckets = (size_t)1 << model->bucket_bits;
   return sizeof *model + sizeof *model->step + model->capacity * per_item + freshet_model_text_memory(model) +
-         model->owned_bytes + buckets * (sizeof *model->buckets + sizeof *model->frequency) +
+         model->owned_bytes + buckets * (sizeof *model->buckets + 2 * sizeof *model->frequency) +
          model->pending_capacity * (sizeof *model->pending + 2 * row) +
          model->trace_capacity * sizeof *model->trace + model->trace_item_capacity * sizeof(uint32_t) +
          model->delta_items.capacity + model->delta_values.capacity + model->delta_trace.capacity +

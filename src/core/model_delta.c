@@ -113,22 +113,22 @@ static int32_t units_of(float now, float before) {
 
 /* Writes now - before of a row and returns its flags: there, wide. */
 static unsigned put_row(freshet_buffer* out, const float* now, const float* before, uint32_t dim) {
-  int32_t largest = 0;
+  int32_t low = 0, high = 0;
   for (uint32_t i = 0; i < dim; i++) {
     int32_t units = units_of(now[i], before[i]);
-    int32_t size = units < 0 ? -units : units;
-    largest = size > largest ? size : largest;
+    low = units < low ? units : low;
+    high = units > high ? units : high;
   }
-  if (largest == 0) return 0;
+  if (low == 0 && high == 0) return 0;
+  bool wide = low < INT16_MIN || high > INT16_MAX;
+  size_t size = wide ? sizeof(int32_t) : sizeof(int16_t);
+  uint8_t* at = freshet_buffer_reserve(out, dim * size);
   for (uint32_t i = 0; i < dim; i++) {
     int32_t units = units_of(now[i], before[i]);
-    if (largest > INT16_MAX) {
-      put(out, &units, sizeof units);
-    } else {
-      PUT(out, int16_t, (int16_t)units);
-    }
+    memcpy(at + i * size, &units, size);
   }
-  return largest > INT16_MAX ? 3 : 1;
+  out->size += dim * size;
+  return wide ? 3 : 1;
 }
 
 static void put_gains(const freshet_model* model, uint32_t slot, const gains* gain, const float* v_before,

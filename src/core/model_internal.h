@@ -163,6 +163,7 @@ struct freshet_model {
   uint32_t bucket_bits;
   uint32_t* buckets;   /* [2^bucket_bits] first slot, sorted by key */
   uint64_t* frequency; /* [2^bucket_bits + 1] Fenwick tree of the counts */
+  uint64_t* presence;  /* [2^bucket_bits + 1] ... and of the items */
   uint64_t total_count;
 
   /* -- global -- */
@@ -198,7 +199,8 @@ struct freshet_model {
   uint32_t* drained; /* [capacity] what the last drain gave out */
   uint32_t* stale;   /* [capacity] slots for sync_ranker */
   uint32_t stale_count;
-  uint64_t rows_exact_at; /* the event at which all rows were last brought up to date */
+  uint64_t rows_at; /* the event at which all rows were last brought up to date ... */
+  uint64_t hot_at;  /* ... and those of recent items */
 
   /* -- scratch of a step -- */
   candidates* step;
@@ -247,10 +249,10 @@ void freshet_model_neighbours_free(neighbours* near);
 
 /* ---- model_popularity.c ---- */
 void freshet_model_popularity_init(freshet_model* model);
-/* out[h][i] = the decayed popularity of the items at the model's time; out rows are [n16] apart */
+/* out[h * stride + i] = the decayed popularity of slots[i] now; rows are filled up to whole lanes. */
 void freshet_model_popularity_at(const freshet_model* model, const uint32_t* slots, size_t count, float* out,
                                  size_t stride);
-/* f5: log(.5 + share * number of items) */
+/* f5 of items: log(.5 + share * number of items). */
 void freshet_model_popularity_features(const freshet_model* model, const uint32_t* slots, size_t count,
                                        float* out, size_t stride);
 void freshet_model_popularity_add(freshet_model* model, uint32_t slot, uint64_t event, float weight);

@@ -236,8 +236,9 @@ static void record_trace(freshet_model* model, const replay_event* event) {
   }
   model->trace[model->trace_count++] =
       (trace_event){event->item, (uint16_t)event->weight_units, (uint16_t)event->context_count};
-  memcpy(model->trace_items + model->trace_item_count, event->context_items,
-         event->context_count * sizeof *event->context_items);
+  for (uint32_t k = 0; k < event->context_count; k++) {
+    model->trace_items[model->trace_item_count + k] = event->context_items[k];
+  }
   model->trace_item_count += event->context_count;
 }
 

@@ -4,19 +4,15 @@
  * 47.5 % are drawn like all past events, 47.5 % like recent ones, 5 % uniformly. A draw must depend on what
  * is known and not on how a process numbers its items, or a restart would change what is learned. So draws by
  * frequency and uniform draws walk the table of keys: buckets by the key's first bits, each sorted by key,
- * with a Fenwick tree (P. Fenwick, 1994) of the counts over the buckets. The table doubles as the index of
- * keys.
+ * with Fenwick trees (P. Fenwick, 1994) of the counts and of the items over the buckets. The table doubles as
+ * the index of keys.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/model_internal.h"
 
-enum {
-  FIRST_BUCKET_BITS = 6,
-  CHAIN_MAX = 16, /* places of a bucket that a uniform draw tries; longer chains have odds below 1e-13 */
-  RECENT_HALF_LIFE = 300,
-};
+enum { FIRST_BUCKET_BITS = 6, RECENT_HALF_LIFE = 300 };
 
 static const uint32_t share_one = 1U << 16;
 static const uint32_t share_frequent = (uint32_t)(.475 * (1U << 16));
@@ -30,19 +26,19 @@ static size_t bucket_count(const freshet_model* model) {
   return (size_t)1 << model->bucket_bits;
 }
 
-static void tree_add(freshet_model* model, uint64_t bucket, uint64_t units) {
-  for (size_t i = bucket + 1; i <= bucket_count(model); i += i & (~i + 1)) model->frequency[i] += units;
+static void tree_add(const freshet_model* model, uint64_t* tree, uint64_t bucket, uint64_t gain) {
+  for (size_t i = bucket + 1; i <= bucket_count(model); i += i & (~i + 1)) tree[i] += gain;
 }
 
-/* The bucket in which the running sum of counts passes *target; *target becomes the rest within it. */
-static size_t tree_find(const freshet_model* model, uint64_t* target) {
+/* The bucket in which the running sum passes *target, which is below the total; *target becomes the rest
+ * within it. Without branches: half of them would be guessed wrong. */
+static size_t tree_find(const freshet_model* model, const uint64_t* tree, uint64_t* target) {
   size_t at = 0;
-  for (size_t step = bucket_count(model); step > 0; step /= 2) {
-    size_t next = at + step;
-    if (next <= bucket_count(model) && model->frequency[next] <= *target) {
-      *target -= model->frequency[next];
-      at = next;
-    }
+  for (size_t step = bucket_count(model) / 2; step > 0; step /= 2) {
+    uint64_t sum = tree[at + step];
+    uint64_t take = 0 - (uint64_t)(sum <= *target);
+    at += step & take;
+    *target -= sum & take;
   }
   return at;
 }
@@ -53,15 +49,19 @@ static void link_item(freshet_model* model, uint32_t slot) {
   while (*link != FRESHET_NO_ITEM && items[*link].key < items[slot].key) link = &items[*link].next;
   items[slot].next = *link;
   *link = slot;
+  tree_add(model, model->presence, bucket_of(model, items[slot].key), 1);
+  tree_add(model, model->frequency, bucket_of(model, items[slot].key), items[slot].count);
 }
 
 static void make_table(freshet_model* model, uint32_t bits) {
   model->bucket_bits = bits;
   free(model->buckets);
   free(model->frequency);
+  free(model->presence);
   model->buckets = malloc(bucket_count(model) * sizeof *model->buckets);
   model->frequency = calloc(bucket_count(model) + 1, sizeof *model->frequency);
-  FRESHET_ASSERT(model->buckets != NULL && model->frequency != NULL);
+  model->presence = calloc(bucket_count(model) + 1, sizeof *model->presence);
+  FRESHET_ASSERT(model->buckets != NULL && model->frequency != NULL && model->presence != NULL);
   memset(model->buckets, 0xff, bucket_count(model) * sizeof *model->buckets);
 }
 
@@ -69,9 +69,7 @@ void freshet_model_table_insert(freshet_model* model, uint32_t slot) {
   if (model->count > bucket_count(model)) {
     make_table(model, model->bucket_bits + 1);
     for (uint32_t i = 0; i < model->count; i++) {
-      if (i == slot) continue;
-      link_item(model, i);
-      tree_add(model, bucket_of(model, model->items[i].key), model->items[i].count);
+      if (i != slot) link_item(model, i);
     }
   }
   link_item(model, slot);
@@ -88,7 +86,7 @@ void freshet_model_count_set(freshet_model* model, uint32_t slot, uint32_t count
   uint64_t change = (uint64_t)count - it->count; /* wraps around when it shrinks, and back when added */
   it->count = count;
   model->total_count += change;
-  tree_add(model, bucket_of(model, it->key), change);
+  tree_add(model, model->frequency, bucket_of(model, it->key), change);
 }
 
 void freshet_model_count_add(freshet_model* model, uint32_t slot, uint32_t units) {
@@ -116,7 +114,7 @@ void freshet_model_negatives_init(freshet_model* model) {
 
 static uint32_t draw_frequent(const freshet_model* model, uint64_t random) {
   uint64_t target = freshet_below(random, model->total_count);
-  uint32_t at = model->buckets[tree_find(model, &target)];
+  uint32_t at = model->buckets[tree_find(model, model->frequency, &target)];
   while (target >= model->items[at].count) {
     target -= model->items[at].count;
     at = model->items[at].next;
@@ -131,13 +129,10 @@ static uint32_t draw_recent(const freshet_model* model, uint64_t random) {
 }
 
 static uint32_t draw_uniform(const freshet_model* model, uint64_t random) {
-  for (uint64_t turn = 0;; turn++) {
-    uint64_t place = freshet_random(random, turn);
-    uint32_t at = model->buckets[bucket_of(model, place)];
-    for (uint64_t skip = place % CHAIN_MAX; skip > 0 && at != FRESHET_NO_ITEM; skip--)
-      at = model->items[at].next;
-    if (at != FRESHET_NO_ITEM) return at;
-  }
+  uint64_t target = freshet_below(random, model->count);
+  uint32_t at = model->buckets[tree_find(model, model->presence, &target)];
+  while (target-- > 0) at = model->items[at].next;
+  return at;
 }
 
 /* One draw; FRESHET_NO_ITEM when the recent event is one that a restored ring does not know. */

@@ -23,9 +23,8 @@ void freshet_model_popularity_at(const freshet_model* model, const uint32_t* slo
     float* row = out + (size_t)h * stride;
     float rate = log_half / half_lives[h];
     for (size_t i = 0; i < count; i++) {
-      const item* it = &model->items[slots[i]];
-      uint64_t age = model->events > it->popular_at ? model->events - it->popular_at : 0;
-      row[i] = (float)age * rate;
+      uint64_t last = model->items[slots[i]].popular_at;
+      row[i] = (float)(model->events > last ? model->events - last : 0) * rate;
     }
     size_t padded = (count + FRESHET_LANES - 1) / FRESHET_LANES * FRESHET_LANES;
     for (size_t i = count; i < padded; i++) row[i] = 0;

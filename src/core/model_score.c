@@ -19,9 +19,12 @@ enum {
   COLUMNS_PADDED = (COLUMNS + 15) / 16 * 16,
 };
 
-/* Rows of untouched items are brought up to date every ROWS_INTERVAL events, or more rarely in a catalogue of
- * more than ROWS_INTERVAL * ROWS_PER_EVENT items, so that an event's share of the work is bounded. */
-enum { ROWS_INTERVAL = 64, ROWS_PER_EVENT = 64, POPULAR_BLOCK = 1024 };
+/* Popularity fades with every event, so rows grow stale by themselves. Those of items of the last HOT_EVENTS
+ * events, of which there is something to fade, are brought up to date every HOT_INTERVAL events; all rows
+ * every ROWS_INTERVAL events, or more rarely in a catalogue of more than ROWS_INTERVAL * ROWS_PER_EVENT
+ * items, so that an event's share of the work is bounded. (Only the latter costs .003 of recall@10 on a
+ * stream that is driven by what is new.) */
+enum { HOT_EVENTS = 2048, HOT_INTERVAL = 16, ROWS_INTERVAL = 64, ROWS_PER_EVENT = 64, POPULAR_BLOCK = 1024 };
 
 static const int64_t session_gap_ms = 600 * 1000;
 static const float follows_unit = .003F, together_unit = .01F, text_unit = .1F;
@@ -59,7 +62,7 @@ static uint32_t user_level(uint32_t positives) {
 uint32_t freshet_model_count_level(uint32_t count) {
   static const uint32_t starts[COUNT_LEVELS] = {0, 1, 2, 3, 6, 12, 25, 50, 100, 200};
   uint32_t level = 0;
-  while (level + 1 < COUNT_LEVELS && count >= starts[level + 1] * WEIGHT_UNITS) level++;
+  for (int i = 1; i < COUNT_LEVELS; i++) level += count >= starts[i] * WEIGHT_UNITS;
   return level;
 }
 
@@ -177,20 +180,32 @@ static freshet_status write_row(const freshet_model* model, uint32_t slot, fresh
   return freshet_ranker_set(ranker, slot, row, 0, error);
 }
 
-freshet_status freshet_model_sync_ranker(freshet_model* model, freshet_ranker* ranker, freshet_error* error) {
+static void note_faded(freshet_model* model) {
   uint64_t interval = model->count / ROWS_PER_EVENT;
   if (interval < ROWS_INTERVAL) interval = ROWS_INTERVAL;
-  if (model->events - model->rows_exact_at >= interval) {
+  if (model->rows_at == 0 || model->events - model->rows_at >= interval) {
     for (uint32_t slot = 0; slot < model->count; slot++) freshet_model_note_stale(model, slot);
-    model->rows_exact_at = model->events;
+    model->rows_at = model->hot_at = model->events;
+  } else if (model->events - model->hot_at >= HOT_INTERVAL) {
+    uint64_t hot = model->events < HOT_EVENTS ? model->events : HOT_EVENTS;
+    for (uint64_t e = model->events - hot; e < model->events; e++) {
+      uint32_t slot = model->recent[e % RECENT_EVENTS];
+      if (slot != FRESHET_NO_ITEM) freshet_model_note_stale(model, slot);
+    }
+    model->hot_at = model->events;
   }
-  refresh_popular(model, model->stale, model->stale_count);
+}
+
+freshet_status freshet_model_sync_ranker(freshet_model* model, freshet_ranker* ranker, freshet_error* error) {
   freshet_status status = FRESHET_OK;
   float row[DIM_MAX + COLUMNS_PADDED];
+  note_faded(model);
+  refresh_popular(model, model->stale, model->stale_count);
   for (uint32_t i = 0; i < model->stale_count; i++) {
     model->items[model->stale[i]].row_stale = false;
-    if (ranker != NULL && status == FRESHET_OK)
+    if (ranker != NULL && status == FRESHET_OK) {
       status = write_row(model, model->stale[i], ranker, row, error);
+    }
   }
   model->stale_count = 0;
   return status;
