@@ -6,6 +6,7 @@
 const freshet_command* const freshet_commands[] = {
     &freshet_command_run,
     &freshet_command_config,
+    &freshet_command_evaluate,
     &freshet_command_embed,
     &freshet_command_demo,
     &freshet_command_bench,

@@ -1,0 +1,75 @@
+/*
+ * evaluate_data.h: a history as `freshet evaluate` replays it: events in the order of the protocol, items
+ * with their text vectors.
+ */
+#ifndef FRESHET_COMMANDS_EVALUATE_DATA_H
+#define FRESHET_COMMANDS_EVALUATE_DATA_H
+
+#include "freshet/event.h"
+#include "text/encoder.h"
+
+typedef struct freshet_history_event {
+  uint32_t user, item; /* numbers from 0, in order of appearance */
+  freshet_event_type type;
+  float rating; /* FRESHET_RATING only */
+  int64_t time_ms;
+  /* What the rules make of it: */
+  bool positive; /* a click, a purchase, a rating at or above the bound */
+  bool ranked;   /* positive, and the first of its user and item: ranked, then learned */
+  bool context;  /* a low rating that is learned as context */
+  float weight;
+} freshet_history_event;
+
+typedef struct freshet_history_item {
+  char* id;
+  char* title; /* "" when unknown */
+  char* text;
+} freshet_history_item;
+
+/* Owns all that it points at. */
+typedef struct freshet_history {
+  freshet_history_event* events; /* [event_count] */
+  size_t event_count, event_capacity;
+  freshet_history_item* items; /* [item_count] */
+  size_t item_count, item_capacity;
+  char** users; /* [user_count] ids */
+  size_t user_count, user_capacity;
+  float* vectors; /* [item_count][text_dim], or NULL without texts */
+  uint32_t text_dim;
+  char encoder[128]; /* name, or "none" */
+  struct freshet_history_index* index;
+} freshet_history;
+
+typedef struct freshet_history_rules {
+  float positive_rating;
+  float weights[FRESHET_EVENT_TYPES];
+  bool all_ratings; /* keep low ratings as context */
+  uint64_t seed;    /* order of a user's events of one time */
+  size_t limit;     /* events to read; 0: all */
+} freshet_history_rules;
+
+/* An empty history; free with freshet_history_destroy. */
+freshet_history* freshet_history_create(void);
+void freshet_history_destroy(freshet_history* history);
+
+uint32_t freshet_history_intern_item(freshet_history* history, freshet_slice id);
+uint32_t freshet_history_intern_user(freshet_history* history, freshet_slice id);
+/* UINT32_MAX when unknown. */
+uint32_t freshet_history_find_user(const freshet_history* history, freshet_slice id);
+void freshet_history_add(freshet_history* history, const freshet_history_event* event);
+
+/* Reads item_id, title, text. */
+freshet_status freshet_history_read_items(freshet_history* history, const char* path, freshet_error* error);
+/* Reads type, user_id, item_id, value, occurred_at and arranges the events. */
+freshet_status freshet_history_read_events(freshet_history* history, const char* path,
+                                           const freshet_history_rules* rules, freshet_error* error);
+/* Stable order by time, a user's events of one time shuffled; then judges them. */
+void freshet_history_arrange(freshet_history* history, const freshet_history_rules* rules);
+/* Sets positive, ranked, context and weight of all events by (new) rules. */
+void freshet_history_judge(freshet_history* history, const freshet_history_rules* rules);
+
+/* Turns titles and texts into vectors. The encoder stays the caller's. */
+freshet_status freshet_history_encode(freshet_history* history, freshet_encoder* encoder,
+                                      freshet_error* error);
+
+#endif

@@ -1,0 +1,144 @@
+/* evaluate_learner.c: the model as a contender. */
+#include <stdlib.h>
+#include <time.h>
+
+#include "commands/evaluate_metrics.h"
+#include "commands/evaluate_models.h"
+
+/* Deltas are taken as the service takes them, which also bounds what they hold. */
+enum { EVENTS_PER_DELTA = 1000 };
+
+static uint64_t now_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
+}
+
+freshet_user* freshet_learner_user(freshet_learner* learner, uint32_t user) {
+  if (learner->users[user] == NULL) learner->users[user] = freshet_user_create(learner->model);
+  return learner->users[user];
+}
+
+void freshet_learner_forget_users(freshet_learner* learner) {
+  for (size_t i = 0; learner->users != NULL && i < learner->history->user_count; i++) {
+    freshet_user_destroy(learner->users[i]);
+    learner->users[i] = NULL;
+  }
+}
+
+/* Ranks as the service does, for the clock. */
+static void measure_rank(freshet_learner* learner, const freshet_history_event* event) {
+  freshet_ranked list[FRESHET_LIST_SIZE];
+  freshet_rank_query query = {.k = FRESHET_LIST_SIZE};
+  size_t count;
+  uint64_t before = now_ns();
+  freshet_model_query(learner->model, freshet_learner_user(learner, event->user), event->time_ms,
+                      learner->scratch, &query);
+  freshet_rank(learner->ranker, &query, 1, list, FRESHET_LIST_SIZE, &count, learner->rank_scratch, NULL);
+  learner->rank_ns[learner->rank_count++] = (uint32_t)(now_ns() - before);
+}
+
+static void score(freshet_contender* self, const freshet_history_event* event, float* scores) {
+  freshet_learner* learner = (freshet_learner*)self;
+  freshet_rank_query query = {0};
+  freshet_model_sync_ranker(learner->model, learner->ranker, NULL);
+  if (learner->ranker != NULL) measure_rank(learner, event);
+  freshet_model_query(learner->model, freshet_learner_user(learner, event->user), event->time_ms,
+                      learner->scratch, &query);
+  freshet_model_score_all(learner->model, &query, scores);
+}
+
+static void learn(freshet_contender* self, const freshet_history_event* event) {
+  freshet_learner* learner = (freshet_learner*)self;
+  freshet_user* user = freshet_learner_user(learner, event->user);
+  freshet_observation seen = {event->item, event->positive && !learner->frozen, event->weight,
+                              event->time_ms};
+  if (learner->ranker == NULL) {
+    freshet_model_learn(learner->model, user, &seen, NULL);
+  } else {
+    uint64_t before = now_ns();
+    freshet_model_learn(learner->model, user, &seen, NULL);
+    learner->learn_ns[learner->learn_count++] = (uint32_t)(now_ns() - before);
+  }
+  if (++learner->untaken == EVENTS_PER_DELTA) {
+    freshet_model_delta delta;
+    freshet_model_take_delta(learner->model, &delta);
+    learner->untaken = 0;
+  }
+}
+
+static void destroy(freshet_contender* self) {
+  freshet_learner* learner = (freshet_learner*)self;
+  freshet_learner_forget_users(learner);
+  freshet_model_scratch_destroy(learner->scratch);
+  freshet_rank_scratch_destroy(learner->rank_scratch);
+  freshet_ranker_destroy(learner->ranker);
+  freshet_model_destroy(learner->model);
+  free(learner->users);
+  free(learner->learn_ns);
+  free(learner->rank_ns);
+  free(learner);
+}
+
+static freshet_status announce(freshet_learner* learner, freshet_error* error) {
+  const freshet_history* history = learner->history;
+  for (uint32_t i = 0; i < history->item_count; i++) {
+    uint32_t slot;
+    freshet_status status =
+        freshet_model_intern(learner->model, freshet_slice_of(history->items[i].id), &slot, error);
+    if (status != FRESHET_OK) return status;
+    FRESHET_ASSERT(slot == i);
+    freshet_model_set_listed(learner->model, slot, true);
+    if (history->vectors == NULL) continue;
+    const float* vector = history->vectors + (size_t)i * history->text_dim;
+    status = freshet_model_set_text(learner->model, slot, vector, error);
+    if (status != FRESHET_OK) return status;
+  }
+  return FRESHET_OK;
+}
+
+static freshet_status make_ranker(freshet_learner* learner, freshet_error* error) {
+  const freshet_ranker_config config = {.dim = freshet_model_row_dim(learner->model),
+                                        .capacity = (uint32_t)learner->history->item_count};
+  freshet_status status = freshet_ranker_create(&config, &learner->ranker, error);
+  if (status != FRESHET_OK) return status;
+  learner->rank_scratch = freshet_rank_scratch_create(learner->ranker);
+  learner->learn_ns = calloc(learner->history->event_count + 1, sizeof *learner->learn_ns);
+  learner->rank_ns = calloc(learner->history->event_count + 1, sizeof *learner->rank_ns);
+  FRESHET_ASSERT(learner->learn_ns != NULL && learner->rank_ns != NULL);
+  return FRESHET_OK;
+}
+
+freshet_status freshet_learner_create(const freshet_history* history, const freshet_model_config* config,
+                                      bool measure, freshet_learner** learner, freshet_error* error) {
+  freshet_model_config own = *config;
+  freshet_learner* made = calloc(1, sizeof *made);
+  FRESHET_ASSERT(made != NULL);
+  *learner = NULL;
+  own.text_dim = history->vectors == NULL ? 0 : history->text_dim;
+  made->contender = (freshet_contender){"freshet", score, learn, destroy};
+  made->history = history;
+  freshet_status status = freshet_model_create(&own, &made->model, error);
+  if (status == FRESHET_OK) {
+    made->users = calloc(history->user_count + 1, sizeof(freshet_user*));
+    FRESHET_ASSERT(made->users != NULL);
+    made->scratch = freshet_model_scratch_create(made->model);
+    status = announce(made, error);
+  }
+  if (status == FRESHET_OK && measure) status = make_ranker(made, error);
+  if (status != FRESHET_OK) {
+    destroy(&made->contender);
+    return status;
+  }
+  *learner = made;
+  return FRESHET_OK;
+}
+
+float freshet_learner_affinity(freshet_learner* learner, const freshet_history_event* event) {
+  freshet_part parts[FRESHET_PARTS_MAX];
+  float sum = 0;
+  size_t count = freshet_model_explain(learner->model, freshet_learner_user(learner, event->user),
+                                       event->time_ms, event->item, learner->scratch, parts);
+  for (size_t i = 0; i < count; i++) sum += parts[i].score;
+  return sum;
+}
