@@ -447,8 +447,11 @@ static void tell_input(replay* r, const char* path, freshet_time_unit unit) {
 
 static freshet_status replay_input(replay* r, const freshet_replay_input* input, freshet_error* error) {
   freshet_replay_reader* reader = NULL;
-  freshet_status status = freshet_replay_reader_open(input, &reader, error);
-  if (status != FRESHET_OK) return status;
+  freshet_error why = {0};
+  freshet_status status = freshet_replay_reader_open(input, &reader, &why);
+  if (status != FRESHET_OK) { /* invalid also when absent: "not found" is the exit code of topics */
+    return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "%s", why.message);
+  }
   freshet_replay_converter* converter = freshet_replay_converter_create(r->arguments->unit);
   uint64_t skip = r->done.records;
   bool more = true;
@@ -538,8 +541,7 @@ static void print_result(const replay* r) {
 static int finish(replay* r, freshet_status status, const freshet_error* error) {
   int code = status == FRESHET_OK ? FRESHET_EXIT_OK : freshet_command_failed("replay", error);
   if (r->start_us != 0) print_result(r);
-  if (status != FRESHET_OK)
-    return status == FRESHET_NOT_FOUND && r->start_us == 0 ? FRESHET_EXIT_UNAVAILABLE : code;
+  if (status != FRESHET_OK) return code;
   if (stop_asked) {
     fprintf(stderr, "freshet replay: interrupted%s%s\n",
             r->arguments->resume == NULL ? "" : "; go on with the same --resume ",

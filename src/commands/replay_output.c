@@ -69,16 +69,16 @@ static freshet_status open_codec(freshet_replay_output* output, freshet_error* e
   return freshet_codec_create(&codec, &output->codec, error);
 }
 
+/* Before anything is published: a producer would only learn it much later. */
 static freshet_status check_topics(const freshet_replay_output* output, freshet_error* error) {
-  freshet_kafka_topic_info info[FRESHET_TOPICS];
-  freshet_status status = freshet_kafka_topics_list(&output->kafka, info, error);
-  for (int topic = 0; status == FRESHET_OK && topic < FRESHET_TOPICS; topic++) {
-    if (output->kafka.topics[topic] != NULL && info[topic].partitions == 0) {
-      status = freshet_error_set(error, FRESHET_NOT_FOUND, FRESHET_STOP,
-                                 "topic %s does not exist; see `freshet topics create`",
-                                 output->kafka.topics[topic]);
-    }
+  static const freshet_topic needed[] = {FRESHET_TOPIC_EVENTS, FRESHET_TOPIC_ITEMS};
+  freshet_log* log = NULL;
+  freshet_status status = freshet_kafka_log_create(&output->kafka, &log, error);
+  for (size_t i = 0; status == FRESHET_OK && i < sizeof needed / sizeof needed[0]; i++) {
+    int32_t partitions;
+    status = log->vtable->partitions(log, needed[i], &partitions, error);
   }
+  if (log != NULL) log->vtable->destroy(log);
   return status;
 }
 

@@ -106,11 +106,12 @@ static const char* parse_offset(const char* text, int* offset_s) {
   return text + 1 + used;
 }
 
-static bool is_calendar_time(const struct tm* t) {
-  struct tm again = *t;
-  time_t seconds = timegm(&again); /* moves impossible days and hours into the next month or day */
-  return seconds != (time_t)-1 && again.tm_mday == t->tm_mday && again.tm_mon == t->tm_mon &&
-         again.tm_hour == t->tm_hour && again.tm_min == t->tm_min && again.tm_sec == t->tm_sec;
+/* Seconds since the epoch; false for days and hours that no calendar has, which timegm would carry over. */
+static bool calendar_seconds(const struct tm* t, int64_t* seconds) {
+  struct tm carried = *t;
+  *seconds = timegm(&carried);
+  return carried.tm_mday == t->tm_mday && carried.tm_mon == t->tm_mon && carried.tm_hour == t->tm_hour &&
+         carried.tm_min == t->tm_min && carried.tm_sec == t->tm_sec;
 }
 
 static bool parse_iso_time(const char* text, int64_t* time_ms) {
@@ -136,8 +137,9 @@ static bool parse_iso_time(const char* text, int64_t* time_ms) {
   if (text == NULL || *text != '\0') return false;
   t.tm_year -= 1900;
   t.tm_mon -= 1;
-  if (!is_calendar_time(&t)) return false;
-  *time_ms = ((int64_t)timegm(&t) - offset_s) * MS_PER_S + (int64_t)(fraction * MS_PER_S);
+  int64_t seconds;
+  if (!calendar_seconds(&t, &seconds)) return false;
+  *time_ms = (seconds - offset_s) * MS_PER_S + (int64_t)(fraction * MS_PER_S);
   return true;
 }
 

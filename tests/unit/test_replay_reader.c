@@ -1,0 +1,316 @@
+/* The same history in every format gives the same records; broken files say where. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+/* cmocka needs the four above first */
+#include <avro.h>
+#include <cmocka.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "codec/schema_source.h"
+#include "commands/replay_reader.h"
+
+enum { PATH_SIZE = 128 };
+
+static char folder[] = "replay-reader-XXXXXX";
+
+static int make_folder(void** state) {
+  (void)state;
+  return mkdtemp(folder) == NULL;
+}
+
+static int remove_folder(void** state) {
+  (void)state;
+  return rmdir(folder);
+}
+
+static const char* path_of(const char* name) {
+  static char path[PATH_SIZE];
+  snprintf(path, sizeof path, "%s/%s", folder, name);
+  return path;
+}
+
+static void write_file(const char* name, const char* text, size_t size) {
+  FILE* file = fopen(path_of(name), "wb");
+  assert_non_null(file);
+  assert_int_equal(fwrite(text, 1, size, file), size);
+  fclose(file);
+}
+
+static void write_gzip(const char* name, const char* text, size_t size) {
+  gzFile file = gzopen(path_of(name), "wb");
+  assert_int_equal(gzwrite(file, text, (unsigned)size), size);
+  gzclose(file);
+}
+
+static freshet_replay_reader* open_file(const char* name, freshet_replay_format format,
+                                        freshet_replay_expect expect, const char* map_text) {
+  static freshet_replay_map map;
+  static char path[PATH_SIZE];
+  snprintf(path, sizeof path, "%s", path_of(name));
+  assert_int_equal(freshet_replay_map_parse(map_text, &map, NULL), FRESHET_OK);
+  freshet_replay_input input = {.path = path, .format = format, .expect = expect, .map = &map};
+  freshet_replay_reader* reader = NULL;
+  freshet_error error = {0};
+  if (freshet_replay_reader_open(&input, &reader, &error) != FRESHET_OK) fail_msg("%s", error.message);
+  return reader;
+}
+
+static void refuse_file(const char* name, freshet_replay_format format, freshet_replay_expect expect,
+                        const char* word) {
+  freshet_replay_map map;
+  assert_int_equal(freshet_replay_map_parse(NULL, &map, NULL), FRESHET_OK);
+  freshet_replay_input input = {.path = path_of(name), .format = format, .expect = expect, .map = &map};
+  freshet_replay_reader* reader = NULL;
+  freshet_error error = {0};
+  assert_int_not_equal(freshet_replay_reader_open(&input, &reader, &error), FRESHET_OK);
+  assert_int_equal(error.verdict, FRESHET_STOP);
+  if (strstr(error.message, word) == NULL) fail_msg("'%s' is not in '%s'", word, error.message);
+}
+
+static bool next(freshet_replay_reader* reader, freshet_replay_record* record) {
+  bool more = false;
+  freshet_error error = {0};
+  if (reader->vtable->next(reader, record, &more, &error) != FRESHET_OK) fail_msg("%s", error.message);
+  return more;
+}
+
+static void check_field(const freshet_replay_record* record, freshet_replay_field field, const char* text) {
+  freshet_slice got = record->fields[field];
+  if (!freshet_slice_equal(got, freshet_slice_of(text))) {
+    fail_msg("%s is '%.*s', not '%s'", freshet_replay_field_names[field], (int)got.size, got.data, text);
+  }
+}
+
+/* Two events and their places, from CSV or JSON. */
+static void check_texts(const char* name, const char* map, unsigned long first_line,
+                        unsigned long second_line) {
+  freshet_replay_reader* reader = open_file(name, FRESHET_REPLAY_AUTO, FRESHET_REPLAY_ANY, map);
+  freshet_replay_record record = {0};
+  assert_true(next(reader, &record));
+  assert_true(record.is_event && !record.decoded);
+  assert_int_equal(record.line, first_line);
+  check_field(&record, FRESHET_REPLAY_USER_ID, "Zoë, \"Z\"");
+  check_field(&record, FRESHET_REPLAY_ITEM_ID, "i1");
+  check_field(&record, FRESHET_REPLAY_VALUE, "4.5");
+  check_field(&record, FRESHET_REPLAY_OCCURRED_AT, "1323435000000");
+  check_field(&record, FRESHET_REPLAY_EVENT_ID, "");
+  assert_true(next(reader, &record));
+  assert_int_equal(record.line, second_line);
+  check_field(&record, FRESHET_REPLAY_USER_ID, "v");
+  check_field(&record, FRESHET_REPLAY_VALUE, "");
+  assert_false(next(reader, &record));
+  assert_true(reader->vtable->progress(reader) > 0.99);
+  reader->vtable->close(reader);
+  unlink(path_of(name));
+}
+
+static void csv_and_json_give_the_same_rows(void** state) {
+  (void)state;
+  static const char csv[] =
+      "item_id,customer_no,occurred_at,value,other\r\n"
+      "i1,\"Zoë, \"\"Z\"\"\",1323435000000,4.5,\"two\r\nlines\"\r\n"
+      "i2,v,1323435000001,,\r\n";
+  static const char json[] =
+      "{\"customer_no\": \"Zo\\u00eb, \\\"Z\\\"\", \"item_id\": \"i1\", \"value\": 4.5, "
+      "\"occurred_at\": 1323435000000, \"other\": {\"a\": [1]}}\n\n"
+      "{\"customer_no\": \"v\", \"item_id\": \"i2\", \"occurred_at\": 1323435000001, "
+      "\"value\": null}";
+  write_file("a.csv", csv, sizeof csv - 1);
+  check_texts("a.csv", "user_id=customer_no", 2, 4);
+  write_gzip("a.csv.gz", csv, sizeof csv - 1);
+  check_texts("a.csv.gz", "user_id=customer_no", 2, 4);
+  write_file("a.jsonl", json, sizeof json - 1);
+  check_texts("a.jsonl", "user_id=customer_no", 1, 3);
+  write_gzip("a.jsonl.gz", json, sizeof json - 1);
+  check_texts("a.jsonl.gz", "user_id=customer_no", 1, 3);
+}
+
+static void json_items_and_odd_values(void** state) {
+  (void)state;
+  static const char json[] =
+      "{\"item_id\": \"i\", \"categories\": [\"a\", \"b\"], \"available\": false, \"title\": 7}\n"
+      "not json\n"
+      "[1]\n"
+      "{\"item_id\": \"a\0b\"}\n"
+      "{\"item_id\": \"j\", \"text\": {\"x\": 1}, \"expires_at\": 1.5}\n"
+      "{\"item_id\": \"bad\xff\"}\n";
+  write_file("b.jsonl", json, sizeof json - 1);
+  freshet_replay_reader* reader = open_file("b.jsonl", FRESHET_REPLAY_AUTO, FRESHET_REPLAY_ANY, NULL);
+  freshet_replay_record record = {0};
+  assert_true(next(reader, &record));
+  assert_false(record.is_event);
+  check_field(&record, FRESHET_REPLAY_CATEGORIES, "a|b");
+  check_field(&record, FRESHET_REPLAY_AVAILABLE, "false");
+  check_field(&record, FRESHET_REPLAY_TITLE, "7");
+  static const bool readable[] = {false, false, false, true, false};
+  for (size_t i = 0; i < sizeof readable / sizeof readable[0]; i++) {
+    bool more = false;
+    freshet_error error = {0};
+    freshet_status status = reader->vtable->next(reader, &record, &more, &error);
+    assert_true(more);
+    assert_int_equal(record.line, 2 + i);
+    assert_int_equal(status, readable[i] ? FRESHET_OK : FRESHET_INVALID);
+    if (!readable[i]) {
+      assert_int_equal(error.verdict, FRESHET_DEAD_LETTER);
+      check_field(&record, FRESHET_REPLAY_ITEM_ID, ""); /* nothing of the line before */
+    } else {
+      check_field(&record, FRESHET_REPLAY_EXPIRES_AT, "1.5");
+      check_field(&record, FRESHET_REPLAY_TEXT, "{}");
+    }
+  }
+  assert_false(next(reader, &record));
+  reader->vtable->close(reader);
+  unlink(path_of("b.jsonl"));
+}
+
+/* ---- Avro ---- */
+
+static const char shop_schema[] =
+    "{\"type\": \"record\", \"name\": \"Purchase\", \"namespace\": \"shop\", \"fields\": ["
+    "{\"name\": \"event_id\", \"type\": \"string\"}, {\"name\": \"customer_no\", \"type\": \"string\"},"
+    "{\"name\": \"item_id\", \"type\": \"string\"}, {\"name\": \"shelf\", \"type\": [\"null\", \"string\"]},"
+    "{\"name\": \"occurred_at\", \"type\": \"long\"}, {\"name\": \"price\", \"type\": \"float\"}]}";
+
+static void set_text(avro_value_t* record, const char* name, const char* text) {
+  avro_value_t field;
+  assert_int_equal(avro_value_get_by_name(record, name, &field, NULL), 0);
+  assert_int_equal(avro_value_set_string(&field, text), 0);
+}
+
+/* `count` purchases, with the codec and so in several blocks. */
+static void write_avro(const char* name, const char* codec, int count) {
+  avro_schema_t schema;
+  avro_file_writer_t writer;
+  assert_int_equal(avro_schema_from_json_length(shop_schema, sizeof shop_schema - 1, &schema), 0);
+  assert_int_equal(avro_file_writer_create_with_codec(path_of(name), schema, &writer, codec, 4096), 0);
+  avro_value_iface_t* interface = avro_generic_class_from_schema(schema);
+  avro_value_t record, field;
+  avro_generic_value_new(interface, &record);
+  for (int i = 0; i < count; i++) {
+    char text[32];
+    snprintf(text, sizeof text, "e%d", i);
+    set_text(&record, "event_id", text);
+    set_text(&record, "customer_no", "c");
+    set_text(&record, "item_id", "i");
+    avro_value_get_by_name(&record, "shelf", &field, NULL);
+    avro_value_t branch;
+    avro_value_set_branch(&field, i % 2, &branch);
+    if (i % 2 == 1) avro_value_set_string(&branch, "top");
+    avro_value_get_by_name(&record, "occurred_at", &field, NULL);
+    avro_value_set_long(&field, 1323435000000 + i);
+    avro_value_get_by_name(&record, "price", &field, NULL);
+    avro_value_set_float(&field, 0.5f);
+    assert_int_equal(avro_file_writer_append_value(writer, &record), 0);
+  }
+  avro_file_writer_close(writer);
+  avro_value_decref(&record);
+  avro_value_iface_decref(interface);
+  avro_schema_decref(schema);
+}
+
+static void check_avro(const char* name, int count) {
+  freshet_replay_reader* reader =
+      open_file(name, FRESHET_REPLAY_AUTO, FRESHET_REPLAY_ANY, "user_id=customer_no");
+  freshet_replay_record record = {0};
+  for (int i = 0; i < count; i++) {
+    assert_true(next(reader, &record));
+    assert_true(record.is_event && record.decoded);
+    assert_int_equal(record.line, i + 1);
+    char text[32];
+    snprintf(text, sizeof text, "e%d", i);
+    assert_true(freshet_slice_equal(record.event.event_id, freshet_slice_of(text)));
+    assert_true(freshet_slice_equal(record.event.user_id, freshet_slice_of("c")));
+    assert_int_equal(record.event.type, FRESHET_PURCHASE);
+    assert_int_equal(record.event.occurred_at_ms, 1323435000000 + i);
+    assert_int_equal(record.event.quantity, 1);
+    assert_true(record.event.price == 0.5);
+  }
+  assert_false(next(reader, &record));
+  reader->vtable->close(reader);
+}
+
+static void avro_files_of_each_codec(void** state) {
+  (void)state;
+  static const char* const codecs[] = {"null", "deflate"};
+  for (size_t i = 0; i < 2; i++) {
+    unlink(path_of("c.avro"));
+    write_avro("c.avro", codecs[i], 1000);
+    check_avro("c.avro", 1000);
+  }
+  /* the whole file once more in gzip */
+  static char bytes[1 << 20];
+  FILE* file = fopen(path_of("c.avro"), "rb");
+  size_t size = fread(bytes, 1, sizeof bytes, file);
+  fclose(file);
+  write_gzip("c.avro.gz", bytes, size);
+  check_avro("c.avro.gz", 1000);
+  /* cut in the middle of a block: the records before it come, then it says so */
+  write_file("c.avro", bytes, size - 20);
+  freshet_replay_reader* reader =
+      open_file("c.avro", FRESHET_REPLAY_AUTO, FRESHET_REPLAY_EVENTS, "user_id=customer_no");
+  freshet_replay_record record = {0};
+  freshet_error error = {0};
+  bool more = true;
+  int read = 0;
+  while (reader->vtable->next(reader, &record, &more, &error) == FRESHET_OK && more) read++;
+  assert_int_equal(error.verdict, FRESHET_STOP);
+  assert_in_range(read, 1, 999);
+  reader->vtable->close(reader);
+  refuse_file("c.avro", FRESHET_REPLAY_AUTO, FRESHET_REPLAY_EVENTS, "user_id"); /* without the map */
+  unlink(path_of("c.avro"));
+  unlink(path_of("c.avro.gz"));
+}
+
+static void wrong_files_are_refused(void** state) {
+  (void)state;
+  refuse_file("absent.csv", FRESHET_REPLAY_AUTO, FRESHET_REPLAY_ANY, "absent.csv");
+  write_file("d", "user_id,item_id\nu,i\n", 20);
+  refuse_file("d", FRESHET_REPLAY_AUTO, FRESHET_REPLAY_ANY, "no column 'occurred_at'");
+  write_file("d", "item,title\ni,t\n", 15);
+  refuse_file("d", FRESHET_REPLAY_AUTO, FRESHET_REPLAY_ANY, "no column 'item_id', which items need");
+  refuse_file("d", FRESHET_REPLAY_AUTO, FRESHET_REPLAY_EVENTS, "no column 'user_id', which events need");
+  refuse_file("d", FRESHET_REPLAY_AVRO, FRESHET_REPLAY_ANY, "not an Avro container file");
+  write_file("d", "Obj\1garbage", 11);
+  refuse_file("d", FRESHET_REPLAY_AUTO, FRESHET_REPLAY_ANY, "not an Avro container file");
+  write_file("d", "", 0);
+  refuse_file("d", FRESHET_REPLAY_AUTO, FRESHET_REPLAY_ANY, "empty");
+  unlink(path_of("d"));
+}
+
+static void long_json_lines_cross_chunks(void** state) {
+  (void)state;
+  enum { TEXT = 300000 };
+  freshet_buffer json = {0};
+  for (int i = 0; i < 3; i++) {
+    freshet_buffer_append(&json, "{\"item_id\": \"i\", \"text\": \"", 26);
+    memset(freshet_buffer_reserve(&json, TEXT), 'a' + i, TEXT);
+    json.size += TEXT;
+    freshet_buffer_append(&json, "\"}\n", 3);
+  }
+  write_file("e.jsonl", (const char*)json.data, json.size);
+  freshet_replay_reader* reader = open_file("e.jsonl", FRESHET_REPLAY_AUTO, FRESHET_REPLAY_ITEMS, NULL);
+  freshet_replay_record record = {0};
+  for (int i = 0; i < 3; i++) {
+    assert_true(next(reader, &record));
+    assert_int_equal(record.fields[FRESHET_REPLAY_TEXT].size, TEXT);
+    assert_int_equal(record.fields[FRESHET_REPLAY_TEXT].data[TEXT - 1], 'a' + i);
+  }
+  assert_false(next(reader, &record));
+  reader->vtable->close(reader);
+  freshet_buffer_free(&json);
+  unlink(path_of("e.jsonl"));
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(csv_and_json_give_the_same_rows), cmocka_unit_test(json_items_and_odd_values),
+      cmocka_unit_test(avro_files_of_each_codec),        cmocka_unit_test(wrong_files_are_refused),
+      cmocka_unit_test(long_json_lines_cross_chunks),
+  };
+  return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
