@@ -262,6 +262,7 @@ static void grow_pending(freshet_model* model) {
 
 void freshet_model_touch(freshet_model* model, uint32_t slot) {
   item* it = &model->items[slot];
+  freshet_model_note_changed(model, slot);
   if (it->pending != 0) return;
   if (model->pending_count == model->pending_capacity) grow_pending(model);
   uint32_t dim = model->config.dim;

@@ -237,6 +237,47 @@ static void parts_sum_to_the_score_and_the_score_to_the_rows(void** state) {
   free_world(&w);
 }
 
+static int by_slot(const void* context, uint32_t a, uint32_t b) {
+  (void)context;
+  return (a > b) - (a < b);
+}
+
+/* What an event has taught is in the very next list, and marked for the store, wherever deltas are cut. */
+static void rows_follow_every_event(void** state) {
+  (void)state;
+  world w = make_world(freshet_model_defaults(), true);
+  const freshet_ranker_config config = {
+      .dim = freshet_model_row_dim(w.model), .capacity = ITEMS, .compare = by_slot};
+  freshet_ranker* ranker = NULL;
+  assert_int_equal(freshet_ranker_create(&config, &ranker, NULL), FRESHET_OK);
+  freshet_model_scratch* scratch = freshet_model_scratch_create(w.model);
+  freshet_rank_scratch* rank_scratch = freshet_rank_scratch_create(ranker);
+  for (int i = 0; i < 200; i++) {
+    const uint32_t* changed;
+    freshet_model_delta delta;
+    freshet_rank_query query = {0};
+    freshet_ranked ranked[ITEMS];
+    float scores[ITEMS];
+    size_t count;
+    uint64_t before = freshet_model_events(w.model);
+    learn_event(&w, i);
+    assert_true((freshet_model_drain_changed(w.model, &changed) > 0) ==
+                (freshet_model_events(w.model) > before));
+    if (i % 10 == 9) freshet_model_take_delta(w.model, &delta);
+    assert_int_equal(freshet_model_sync_ranker(w.model, ranker, NULL), FRESHET_OK);
+    freshet_model_query(w.model, w.users[i % USERS], 2000000000, scratch, &query);
+    freshet_model_score_all(w.model, &query, scores);
+    query.k = ITEMS;
+    assert_int_equal(freshet_rank(ranker, &query, 1, ranked, ITEMS, &count, rank_scratch, NULL), FRESHET_OK);
+    assert_int_equal(count, ITEMS - query.excluded_count);
+    for (size_t r = 0; r < count; r++) assert_true(fabsf(ranked[r].score - scores[ranked[r].item]) < 1e-4f);
+  }
+  freshet_rank_scratch_destroy(rank_scratch);
+  freshet_model_scratch_destroy(scratch);
+  freshet_ranker_destroy(ranker);
+  free_world(&w);
+}
+
 static void assert_finite(world* w) {
   float scores[ITEMS];
   freshet_rank_query query = {0};
@@ -365,6 +406,7 @@ int main(void) {
       cmocka_unit_test(workers_that_exchange_deltas_agree_on_what_adds_up),
       cmocka_unit_test(slots_in_another_order_learn_the_same),
       cmocka_unit_test(parts_sum_to_the_score_and_the_score_to_the_rows),
+      cmocka_unit_test(rows_follow_every_event),
       cmocka_unit_test(stays_finite_on_hostile_streams),
       cmocka_unit_test(a_broken_user_is_refused_and_harms_nothing),
       cmocka_unit_test(history_keeps_time_order_and_one_place_per_item),
