@@ -33,6 +33,7 @@ struct freshet_items {
   freshet_ranker* ranker;
   listing* listings; /* [listing_count] by slot */
   size_t listing_count;
+  size_t listed; /* items that may be recommended now */
   int32_t catalogue_partitions;
   char worker_name[64]; /* of this incarnation: its own deltas come back under this name */
   float* vector;        /* [text_dim] scratch */
@@ -66,8 +67,9 @@ static void apply_listing(freshet_items* items, uint32_t slot) {
   int64_t now_ms = items->parts.clock->now_ms(items->parts.clock);
   bool expired = l->expires_at_ms != 0 && l->expires_at_ms <= now_ms;
   bool listed = l->announced && l->available && !expired;
-  if (freshet_model_is_listed(items->model, slot) != listed)
-    freshet_model_set_listed(items->model, slot, listed);
+  if (freshet_model_is_listed(items->model, slot) == listed) return;
+  freshet_model_set_listed(items->model, slot, listed);
+  items->listed += listed ? 1 : (size_t)-1;
 }
 
 /* ---- the catalogue ---- */
@@ -426,7 +428,7 @@ int32_t freshet_items_partitions(const freshet_items* items) {
 }
 
 size_t freshet_items_listed(const freshet_items* items) {
-  return freshet_ranker_count(items->ranker);
+  return items->listed;
 }
 
 bool freshet_items_announced(const freshet_items* items, uint32_t slot) {
