@@ -106,6 +106,8 @@ static const family gauges[] = {
     {"freshet_items_listed", "Items that may be recommended now.", AT(items_listed), 1},
     {"freshet_model_bytes", "Memory of the model.", AT(model_bytes), 1},
     {"freshet_store_bytes", "Memory of RocksDB: block cache, memtables, table readers.", AT(store_bytes), 1},
+    {"freshet_restore_seconds", "Time spent restoring users from their changelog, in all.", AT(restore_us),
+     1000000},
     {"freshet_last_commit_timestamp_seconds", "When the last transaction committed, since the epoch.",
      AT(last_commit_ms), 1000},
     {"freshet_last_turn_timestamp_seconds", "When the loop last turned, since the epoch.", AT(alive_ms),

@@ -47,6 +47,7 @@ typedef struct freshet_worker_metrics {
   _Atomic uint64_t items_listed;
   _Atomic uint64_t model_bytes;
   _Atomic uint64_t store_bytes;
+  _Atomic uint64_t restore_us;     /* all time spent restoring users */
   _Atomic uint64_t last_commit_ms; /* wall clock, since the epoch */
   _Atomic uint64_t ready;          /* 1: item tables loaded, partitions restored, records flow */
   _Atomic uint64_t alive_ms;       /* wall clock of the last turn of the loop */

@@ -105,6 +105,7 @@ freshet_status freshet_restore_users(const freshet_worker_parts* parts, const in
   freshet_record* records = calloc(POLL_RECORDS, sizeof *records);
   FRESHET_ASSERT(targets != NULL && records != NULL);
   freshet_status status = FRESHET_OK;
+  int64_t start_us = parts->clock->monotonic_us(parts->clock);
   for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
     targets[i].partition = partitions[i];
     status = open_partition(parts, partitions[i], &targets[i].end, error);
@@ -116,5 +117,6 @@ freshet_status freshet_restore_users(const freshet_worker_parts* parts, const in
   }
   free(records);
   free(targets);
+  freshet_count(&parts->metrics->restore_us, (uint64_t)(parts->clock->monotonic_us(parts->clock) - start_us));
   return status;
 }
