@@ -279,6 +279,7 @@ freshet_status freshet_users_encode(freshet_users* users, const freshet_user_row
   uint64_t* seen = (uint64_t*)(void*)freshet_buffer_reserve(&users->scratch, user->seen_count * sizeof *seen);
   for (uint32_t i = 0; i < user->seen_count; i++)
     seen[i] = freshet_model_item_key(users->model, user->seen[i]);
+  bool is_zero = all_zero(user->vector, dim);
   freshet_user_state state = {
       .user_id = freshet_user_row_id(row),
       .events = row->events,
@@ -289,8 +290,8 @@ freshet_status freshet_users_encode(freshet_users* users, const freshet_user_row
       .refresh_since_ms = row->refresh_since_ms,
       .positives = user->positives,
       .accumulator = user->accumulator,
-      .vector = all_zero(user->vector, dim) ? NULL : user->vector,
-      .dim = dim,
+      .vector = is_zero ? NULL : user->vector,
+      .dim = is_zero ? 0 : dim,
       .recent = recent,
       .recent_count = user->recent_count,
       .seen = seen,
