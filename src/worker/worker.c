@@ -74,31 +74,41 @@ static int wait_ms(const freshet_worker* worker, int timeout_ms) {
   return left_ms < timeout_ms ? (int)left_ms : timeout_ms;
 }
 
-freshet_status freshet_worker_step(freshet_worker* worker, int timeout_ms, freshet_error* error) {
-  freshet_source* source = worker->parts.source;
+/* The list clock: learns from the records at hand and publishes what is due. */
+static freshet_status turn_lists(freshet_worker* worker, size_t count, uint64_t* lag, freshet_error* error) {
   freshet_clock* clock = worker->parts.clock;
-  size_t count = 0;
-  int patience_ms =
-      freshet_metric(&worker->parts.metrics->refresh_owed) > 0 ? 0 : wait_ms(worker, timeout_ms);
-  freshet_status status =
-      source->vtable->poll(source, patience_ms, worker->records, BATCH_RECORDS, &count, error);
   int64_t start_us = clock->monotonic_us(clock);
   /* Items first: an item announced before an event is known when the event is learned. */
-  if (status == FRESHET_OK) status = freshet_items_poll(worker->items, error);
+  freshet_status status = freshet_items_poll(worker->items, error);
   for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
     status = freshet_worker_apply(worker, &worker->records[i], error);
   }
-  uint64_t lag = freshet_worker_lag(worker);
-  bool lagging = count == BATCH_RECORDS || lag > BATCH_RECORDS;
+  *lag = freshet_worker_lag(worker);
+  bool lagging = count == BATCH_RECORDS || *lag > BATCH_RECORDS;
   if (status == FRESHET_OK) status = freshet_worker_refresh(worker, lagging, error);
   if (count > 0) {
     freshet_histogram_observe(&worker->parts.metrics->batch, clock->monotonic_us(clock) - start_us);
   }
-  worker->parts.sink->vtable->poll(worker->parts.sink);
-  if (status == FRESHET_OK) status = freshet_worker_turn_state(worker, error);
+  return status;
+}
+
+freshet_status freshet_worker_step(freshet_worker* worker, int timeout_ms, freshet_error* error) {
+  freshet_source* source = worker->parts.source;
+  size_t count = 0;
+  uint64_t lag = 0;
+  int patience_ms =
+      freshet_metric(&worker->parts.metrics->refresh_owed) > 0 ? 0 : wait_ms(worker, timeout_ms);
+  freshet_status status =
+      source->vtable->poll(source, patience_ms, worker->records, BATCH_RECORDS, &count, error);
+  if (status == FRESHET_OK) status = turn_lists(worker, count, &lag, error);
+  if (status == FRESHET_OK) {
+    worker->parts.sink->vtable->poll(worker->parts.sink);
+    status = freshet_worker_turn_state(worker, error);
+  }
+  if (status != FRESHET_OK) return status; /* what is left of the worker can only be destroyed */
   show_memory(worker);
   show_gauges(worker, lag);
-  return status;
+  return FRESHET_OK;
 }
 
 freshet_status freshet_worker_stop(freshet_worker* worker, freshet_error* error) {
