@@ -112,9 +112,9 @@ freshet_status freshet_worker_revoked(void* context, const freshet_partition* pa
   freshet_log_fact(worker->parts.logger, FRESHET_INFO, "partitions.revoked", "count=%zu lost=%s", count,
                    lost ? "true" : "false");
   status = lost ? freshet_worker_end_commit(worker, error) : freshet_worker_commit(worker, error);
+  if (status != FRESHET_OK) return status;
   for (size_t i = 0; i < count; i++) release(worker, &partitions[i]);
   freshet_gauge(&worker->parts.metrics->partitions, worker->held_count);
   /* What was learned from them since the last commit is not ours to keep. */
-  if (status == FRESHET_OK && lost) status = freshet_worker_roll_back(worker, error);
-  return status;
+  return lost ? freshet_worker_roll_back(worker, error) : FRESHET_OK;
 }
