@@ -103,7 +103,8 @@ static freshet_status announce(freshet_items* items, int32_t partition, freshet_
     if (slot == FRESHET_NO_ITEM) return FRESHET_OK;
     *listing_of(items, slot) = (listing){.partition = -1, .unwritten = listing_of(items, slot)->unwritten};
     apply_listing(items, slot);
-    return freshet_model_set_text(items->model, slot, NULL, error);
+    return items->parts.encoder == NULL ? FRESHET_OK
+                                        : freshet_model_set_text(items->model, slot, NULL, error);
   }
   if (freshet_decode_item(items->parts.codec, value, &item, NULL) != FRESHET_OK ||
       freshet_item_validate(&item, key, NULL) != FRESHET_OK) {
