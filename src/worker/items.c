@@ -424,6 +424,10 @@ freshet_status freshet_items_poll(freshet_items* items, freshet_error* error) {
   return status;
 }
 
+freshet_status freshet_items_catch_up(freshet_items* items, freshet_error* error) {
+  return catch_up(items, FRESHET_TOPIC_ITEM_DELTAS, 1, error);
+}
+
 int32_t freshet_items_partitions(const freshet_items* items) {
   return items->catalogue_partitions;
 }

@@ -27,6 +27,10 @@ freshet_status freshet_items_ranker(freshet_items* items, freshet_ranker** ranke
  * store at the next write. */
 freshet_status freshet_items_poll(freshet_items* items, freshet_error* error);
 
+/* Waits for everything that has been learned about items up to now: what the last owner of a partition has
+ * learned from it is known before the next one goes on. */
+freshet_status freshet_items_catch_up(freshet_items* items, freshet_error* error);
+
 /* Partitions of `items`. */
 int32_t freshet_items_partitions(const freshet_items* items);
 /* Is the item announced? */

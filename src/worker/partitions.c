@@ -80,6 +80,7 @@ freshet_status freshet_worker_assigned(void* context, const freshet_partition* p
     if (partitions[i].topic == FRESHET_TOPIC_EVENTS) events[events_count++] = partitions[i].partition;
   }
   freshet_status status = freshet_restore_users(&worker->parts, events, events_count, error);
+  if (status == FRESHET_OK && events_count > 0) status = freshet_items_catch_up(worker->items, error);
   for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
     held_partition* held = hold(worker, &partitions[i]);
     if (held->topic == FRESHET_TOPIC_EVENTS) status = freshet_worker_load_partition(worker, held, error);
