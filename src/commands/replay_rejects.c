@@ -36,7 +36,7 @@ static void write_field(FILE* file, freshet_slice text) {
   bool plain = true;
   for (size_t i = 0; i < text.size && plain; i++) plain = strchr(",\"\r\n", text.data[i]) == NULL;
   if (plain) {
-    fwrite(text.data, 1, text.size, file);
+    if (text.size > 0) fwrite(text.data, 1, text.size, file);
     return;
   }
   fputc('"', file);
