@@ -11,7 +11,8 @@ enum { TROUBLE_INTERVAL_MS = 30000, REASON_SIZE = 512 };
 /* A NULL name ends a list. A NULL value: taken from freshet_kafka_config, see `value_of`. */
 typedef freshet_kafka_property setting;
 
-static const setting common_defaults[] = {{"client.id", NULL}, {"socket.nagle.disable", "true"}, {0}};
+static const setting common_defaults[] = {
+    {"client.id", NULL}, {"socket.nagle.disable", "true"}, {"reconnect.backoff.max.ms", "1000"}, {0}};
 
 /* The queue of librdkafka 2.0.2 is refilled at worst once a second after it was full, so its length bounds
  * the rate of a backlog: long enough for the fastest worker, and the bytes bound the memory. A long poll
@@ -144,12 +145,19 @@ static freshet_status set_properties(rd_kafka_conf_t* conf, const freshet_kafka_
   return FRESHET_OK;
 }
 
-/* Syslog levels to ours. Warnings that a producer setting means nothing to a consumer are noise: each [kafka]
- * property goes to every client. */
+/* Facilities that are only noise: a producer's setting means nothing to a consumer (each [kafka] property
+ * goes to every client); a connection fails, which on_error tells at a bearable rate; a producer id is asked
+ * for again. */
+static bool is_noise(const char* facility) {
+  return strcmp(facility, "CONFWARN") == 0 || strcmp(facility, "FAIL") == 0 ||
+         strcmp(facility, "GETPID") == 0;
+}
+
+/* Syslog levels to ours. */
 static void on_log(const rd_kafka_t* handle, int level, const char* facility, const char* text) {
   const freshet_kafka_client* client = rd_kafka_opaque(handle);
   freshet_log_level ours = level <= 3 ? FRESHET_ERROR : level == 4 ? FRESHET_WARN : FRESHET_INFO;
-  if (level >= 6 || strcmp(facility, "CONFWARN") == 0) ours = FRESHET_DEBUG;
+  if (level >= 6 || is_noise(facility)) ours = FRESHET_DEBUG;
   freshet_log_fact(client->config->logger, ours, "kafka.client", "client=%s facility=%s message=\"%s\"",
                    client->role_name, facility, text);
 }
@@ -240,6 +248,23 @@ freshet_topic freshet_kafka_config_topic(const freshet_kafka_config* config, con
 bool freshet_kafka_code_fenced(rd_kafka_resp_err_t code) {
   return code == RD_KAFKA_RESP_ERR__FENCED || code == RD_KAFKA_RESP_ERR_PRODUCER_FENCED ||
          code == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH || code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID;
+}
+
+bool freshet_kafka_code_missing(rd_kafka_resp_err_t code) {
+  return code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
+         code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
+}
+
+rd_kafka_resp_err_t freshet_kafka_client_partitions(const freshet_kafka_client* client, freshet_topic topic,
+                                                    int timeout_ms, int32_t* count) {
+  const struct rd_kafka_metadata* metadata = NULL;
+  rd_kafka_resp_err_t code =
+      rd_kafka_metadata(client->handle, 0, client->topics[topic], &metadata, timeout_ms);
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return code;
+  code = metadata->topic_cnt == 1 ? metadata->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+  *count = code == RD_KAFKA_RESP_ERR_NO_ERROR ? metadata->topics[0].partition_cnt : 0;
+  rd_kafka_metadata_destroy(metadata);
+  return code;
 }
 
 freshet_status freshet_kafka_client_fatal(const freshet_kafka_client* client, freshet_error* error) {

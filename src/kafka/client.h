@@ -52,6 +52,10 @@ void freshet_kafka_client_trouble(freshet_kafka_client* client, rd_kafka_resp_er
 /* The handle's fatal error as ours: FRESHET_FENCED when another instance took over. */
 freshet_status freshet_kafka_client_fatal(const freshet_kafka_client* client, freshet_error* error);
 bool freshet_kafka_code_fenced(rd_kafka_resp_err_t code);
+bool freshet_kafka_code_missing(rd_kafka_resp_err_t code); /* no such topic or partition */
+/* Asks the cluster about one of the client's topics, once. */
+rd_kafka_resp_err_t freshet_kafka_client_partitions(const freshet_kafka_client* client, freshet_topic topic,
+                                                    int timeout_ms, int32_t* count);
 /* True when waiting for the cluster should end: asked to stop, or (nobody to ask) patience is over. */
 bool freshet_kafka_wait_ended(const freshet_kafka_config* config, int64_t since_ms);
 /* For work that must be finished even when asked to stop, but not for ever: true once last_try_ms have passed

@@ -19,8 +19,7 @@ static freshet_status ask_again(kafka_log* log, freshet_topic topic, rd_kafka_re
                                 int64_t since_ms, freshet_error* error) {
   freshet_kafka_client* client = &log->observer;
   const char* name = client->config->topics[topic];
-  if (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
-      code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION) {
+  if (freshet_kafka_code_missing(code)) {
     return freshet_error_set(error, FRESHET_NOT_FOUND, FRESHET_STOP,
                              "topic %s does not exist; `freshet topics create` makes it", name);
   }
@@ -39,14 +38,7 @@ static freshet_status log_partitions(freshet_log* self, freshet_topic topic, int
   kafka_log* log = log_of(self);
   int64_t since_ms = freshet_kafka_now_ms();
   for (;;) {
-    const struct rd_kafka_metadata* metadata = NULL;
-    rd_kafka_resp_err_t code =
-        rd_kafka_metadata(log->observer.handle, 0, log->observer.topics[topic], &metadata, ASK_MS);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-      code = metadata->topic_cnt == 1 ? metadata->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
-      *count = code == RD_KAFKA_RESP_ERR_NO_ERROR ? metadata->topics[0].partition_cnt : 0;
-      rd_kafka_metadata_destroy(metadata);
-    }
+    rd_kafka_resp_err_t code = freshet_kafka_client_partitions(&log->observer, topic, ASK_MS, count);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
     freshet_status status = ask_again(log, topic, code, since_ms, error);
     if (status != FRESHET_OK) return status;
@@ -103,7 +95,12 @@ static freshet_status log_open(freshet_log* self, freshet_topic topic, int32_t p
 
 static freshet_status log_poll(freshet_log* self, int timeout_ms, freshet_record* out, size_t capacity,
                                size_t* count, freshet_error* error) {
-  return freshet_kafka_reader_poll(&log_of(self)->reader, timeout_ms, out, capacity, count, error);
+  freshet_kafka_reader* reader = &log_of(self)->reader;
+  freshet_status status = freshet_kafka_reader_poll(reader, timeout_ms, out, capacity, count, error);
+  if (status == FRESHET_OK && reader->missing)
+    return freshet_error_set(error, FRESHET_NOT_FOUND, FRESHET_STOP,
+                             "a partition that is being read has disappeared");
+  return status;
 }
 
 static int64_t log_position(freshet_log* self, freshet_topic topic, int32_t partition) {

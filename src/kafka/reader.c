@@ -63,9 +63,7 @@ static freshet_status judge(freshet_kafka_reader* reader, const rd_kafka_message
     case RD_KAFKA_RESP_ERR__PARTITION_EOF: {
       freshet_kafka_cursor* cursor = freshet_kafka_reader_cursor(
           reader, freshet_kafka_client_topic(&reader->client, message->rkt), message->partition);
-      if (cursor == NULL) return FRESHET_OK;
-      if (message->offset > cursor->next) cursor->next = message->offset;
-      if (cursor->after < 0) cursor->after = message->offset;
+      if (cursor != NULL && message->offset > cursor->next) cursor->next = message->offset;
       return FRESHET_OK;
     }
     case RD_KAFKA_RESP_ERR__FATAL:
@@ -73,9 +71,9 @@ static freshet_status judge(freshet_kafka_reader* reader, const rd_kafka_message
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
     case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
-      return freshet_error_set(error, FRESHET_NOT_FOUND, FRESHET_STOP,
-                               "a topic does not exist (%s); `freshet topics create` makes all of them",
-                               reason);
+      freshet_kafka_client_trouble(&reader->client, message->err, reason);
+      reader->missing = true;
+      return FRESHET_OK;
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
       return freshet_error_set(
           error, FRESHET_CONFLICT, FRESHET_STOP, "%s [%d]: the offset to read from no longer exists (%s)",
@@ -156,6 +154,6 @@ freshet_status freshet_kafka_reader_poll(freshet_kafka_reader* reader, int timeo
     freshet_status status = convert(reader, 0, out, count, error);
     if (status != FRESHET_OK || *count > 0) return status;
     freshet_kafka_reader_release(reader);
-    if (left_ms <= 0 || reader->interrupted) return FRESHET_OK;
+    if (left_ms <= 0 || reader->interrupted || reader->missing) return FRESHET_OK;
   }
 }

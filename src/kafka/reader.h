@@ -9,7 +9,8 @@
 #include "kafka/client.h"
 
 /* Where a partition stands. next: everything before it has been returned, transaction markers and aborted
- * records included. after: the offset after the last record returned, or where reading started. */
+ * records included. after: the offset after the last record returned, or where reading started
+ * (-1: the beginning). */
 typedef struct freshet_kafka_cursor {
   bool open;
   int64_t next;
@@ -27,6 +28,7 @@ typedef struct freshet_kafka_reader {
   size_t held_count;
   size_t held_capacity;
   bool interrupted; /* set by a callback: poll returns early */
+  bool missing;     /* set by poll: the cluster has said that it does not know a topic, which may pass */
 } freshet_kafka_reader;
 
 freshet_status freshet_kafka_reader_open(freshet_kafka_reader* reader, const freshet_kafka_config* config,

@@ -167,6 +167,27 @@ static freshet_status refused(const freshet_kafka_client* client, const freshet_
                            (int)output->partition, rd_kafka_err2str(code));
 }
 
+/* Makes the client know its topics before the first record. librdkafka 2.0.2 parks records of a topic that it
+ * does not know yet, and one that is parked at the moment when the answer arrives is overtaken by those after
+ * it. */
+static freshet_status learn_topics(freshet_kafka_client* client, freshet_error* error) {
+  int64_t since_ms = freshet_kafka_now_ms();
+  for (;;) {
+    const struct rd_kafka_metadata* metadata = NULL;
+    rd_kafka_resp_err_t code = rd_kafka_metadata(client->handle, 0, NULL, &metadata, STEP_MS);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+      rd_kafka_metadata_destroy(metadata);
+      return FRESHET_OK;
+    }
+    freshet_kafka_client_trouble(client, code, "waiting for the cluster");
+    if (freshet_kafka_wait_ended(client->config, since_ms)) {
+      return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP,
+                               "the Kafka cluster does not answer: %s", rd_kafka_err2str(code));
+    }
+    freshet_kafka_sleep_ms(ROOM_MS);
+  }
+}
+
 static freshet_status sink_publish(freshet_sink* self, const freshet_output* output, freshet_error* error) {
   kafka_sink* sink = sink_of(self);
   published* era = &sink->eras[sink->era];
@@ -221,8 +242,9 @@ static rd_kafka_error_t* step_abort(rd_kafka_t* handle, const input_offsets* inp
 }
 
 /* Takes one step, again and again while that may help. FRESHET_ABORTED: the transaction must be aborted,
- * which has not happened yet. An old static member is told by the group coordinator that it is fenced; its
- * producer is fine. */
+ * which has not happened yet. That includes whatever the group coordinator has against our offsets,
+ * FENCED_INSTANCE_ID too: a static member that was out of reach for a while and has not joined again yet gets
+ * the same answer as one that was replaced. The consumer finds out which it is. */
 static freshet_status take(kafka_sink* sink, const char* name, transaction_step step,
                            const input_offsets* input, freshet_error* error) {
   freshet_kafka_client* client = &sink->transactor;
@@ -236,12 +258,8 @@ static freshet_status take(kafka_sink* sink, const char* name, transaction_step 
     freshet_kafka_client_trouble(client, code, rd_kafka_error_string(failure));
     rd_kafka_error_destroy(failure);
     if (fatal) return freshet_kafka_client_fatal(client, error);
-    if (doomed && step != step_abort) {
-      return freshet_error_set(
-          error, code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID ? FRESHET_FENCED : FRESHET_ABORTED,
-          code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID ? FRESHET_STOP : FRESHET_RETRY, "%s: %s", name,
-          rd_kafka_err2str(code));
-    }
+    if (doomed && step != step_abort)
+      return freshet_error_set(error, FRESHET_ABORTED, FRESHET_RETRY, "%s: %s", name, rd_kafka_err2str(code));
     bool over = step == step_init
                     ? freshet_kafka_wait_ended(client->config, since_ms)
                     : freshet_kafka_last_try_over(client->config, LAST_TRY_MS, &stopping_since_ms) ||
@@ -254,14 +272,37 @@ static freshet_status take(kafka_sink* sink, const char* name, transaction_step 
   }
 }
 
-/* Ends a transaction that cannot be committed; `status` is why (ABORTED or FENCED, already in *error). Only a
- * failing abort is worse. */
-static freshet_status give_up(kafka_sink* sink, freshet_status status, freshet_error* error) {
-  freshet_error worse = {0};
-  freshet_status aborted = take(sink, "abort transaction", step_abort, NULL, &worse);
-  if (aborted == FRESHET_OK) return status;
-  if (error != NULL) *error = worse;
-  return aborted;
+static freshet_status open_transactor(kafka_sink* sink, const freshet_kafka_config* config,
+                                      freshet_error* error) {
+  freshet_status status =
+      freshet_kafka_client_open(&sink->transactor, config, FRESHET_KAFKA_TRANSACTOR,
+                                (freshet_kafka_callbacks){.delivered = on_written}, sink, error);
+  if (status == FRESHET_OK) status = learn_topics(&sink->transactor, error);
+  return status == FRESHET_OK ? take(sink, "wait for the cluster", step_init, NULL, error) : status;
+}
+
+/* What has not been settled or committed is given up: our caller has decided that already. */
+static void close_producer(freshet_kafka_client* client) {
+  if (client->handle != NULL)
+    rd_kafka_purge(client->handle, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+  freshet_kafka_client_close(client, 0);
+}
+
+/* librdkafka 2.0.2 can ask to end a transaction of which the coordinator has not heard yet, and takes the
+ * refusal for fatal (INVALID_TXN_STATE). A new producer with the same id aborts what the old one left, which
+ * is all that was wanted. */
+static freshet_status abort_open(kafka_sink* sink, freshet_error* error) {
+  freshet_error cause = {0};
+  freshet_status status = take(sink, "abort transaction", step_abort, NULL, &cause);
+  if (status == FRESHET_OK) return FRESHET_OK;
+  if (rd_kafka_fatal_error(sink->transactor.handle, NULL, 0) == RD_KAFKA_RESP_ERR_NO_ERROR ||
+      status == FRESHET_FENCED)
+    return freshet_error_set(error, status, FRESHET_STOP, "%s", cause.message);
+  const freshet_kafka_config* config = sink->transactor.config;
+  freshet_log_fact(config->logger, FRESHET_WARN, "transaction.reopened", "reason=\"%s\"", cause.message);
+  close_producer(&sink->transactor);
+  sink->transactor = (freshet_kafka_client){0};
+  return open_transactor(sink, config, error);
 }
 
 static freshet_status sink_begin(freshet_sink* self, freshet_error* error) {
@@ -319,10 +360,12 @@ static freshet_status commit_now(kafka_sink* sink, const input_offsets* input, p
     status = take(sink, "send offsets", step_send_offsets, input, error);
   if (status == FRESHET_OK) status = take(sink, "commit transaction", step_commit, NULL, error);
   if (status == FRESHET_OK) return FRESHET_OK;
-  bool can_abort = status == FRESHET_ABORTED ||
-                   (status == FRESHET_FENCED &&
-                    rd_kafka_fatal_error(sink->transactor.handle, NULL, 0) == RD_KAFKA_RESP_ERR_NO_ERROR);
-  return can_abort ? give_up(sink, status, error) : status;
+  if (status != FRESHET_ABORTED) return status;
+  freshet_error worse = {0};
+  freshet_status aborted = abort_open(sink, &worse);
+  if (aborted == FRESHET_OK) return status;
+  *error = worse;
+  return aborted;
 }
 
 static void* commit_when_asked(void* argument) {
@@ -424,7 +467,7 @@ static bool is_committing(kafka_sink* sink) {
 }
 
 static freshet_status sink_abort(freshet_sink* self, freshet_error* error) {
-  return take(sink_of(self), "abort transaction", step_abort, NULL, error);
+  return abort_open(sink_of(self), error);
 }
 
 static int64_t sink_written_end(freshet_sink* self, freshet_topic topic, int32_t partition) {
@@ -440,7 +483,7 @@ static const char* sink_topic_name(freshet_sink* self, freshet_topic topic) {
 static void sink_poll(freshet_sink* self) {
   kafka_sink* sink = sink_of(self);
   rd_kafka_poll(sink->publisher.handle, 0);
-  if (sink->transactor.handle != NULL && !is_committing(sink)) rd_kafka_poll(sink->transactor.handle, 0);
+  if (!is_committing(sink) && sink->transactor.handle != NULL) rd_kafka_poll(sink->transactor.handle, 0);
 }
 
 static void sink_destroy(freshet_sink* self) {
@@ -450,12 +493,8 @@ static void sink_destroy(freshet_sink* self) {
     rd_kafka_consumer_group_metadata_destroy(sink->committer.input.group);
     rd_kafka_topic_partition_list_destroy(sink->committer.input.list);
   }
-  /* What has not been settled or committed is given up: our caller has decided that already. */
-  int purge = RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT;
-  if (sink->publisher.handle != NULL) rd_kafka_purge(sink->publisher.handle, purge);
-  if (sink->transactor.handle != NULL) rd_kafka_purge(sink->transactor.handle, purge);
-  freshet_kafka_client_close(&sink->publisher, 0);
-  freshet_kafka_client_close(&sink->transactor, 0);
+  close_producer(&sink->publisher);
+  close_producer(&sink->transactor);
   ends_free(&sink->open);
   ends_free(&sink->committed);
   free(sink);
@@ -482,10 +521,9 @@ freshet_status freshet_kafka_sink_create(const freshet_kafka_config* config, fre
   freshet_status status =
       freshet_kafka_client_open(&sink->publisher, config, FRESHET_KAFKA_PUBLISHER,
                                 (freshet_kafka_callbacks){.delivered = on_published}, sink, error);
+  if (status == FRESHET_OK) status = learn_topics(&sink->publisher, error);
   if (status == FRESHET_OK && config->transactional_id != NULL) {
-    status = freshet_kafka_client_open(&sink->transactor, config, FRESHET_KAFKA_TRANSACTOR,
-                                       (freshet_kafka_callbacks){.delivered = on_written}, sink, error);
-    if (status == FRESHET_OK) status = take(sink, "wait for the cluster", step_init, NULL, error);
+    status = open_transactor(sink, config, error);
     if (status == FRESHET_OK) status = start_committer(sink, error);
   }
   if (status != FRESHET_OK) {

@@ -1,8 +1,16 @@
 #include <stdlib.h>
+#include <string.h>
 
 #include "kafka/reader.h"
 
-enum { COMMITTED_WAIT_MS = 5000, SEEK_WAIT_MS = 10000, SEEK_RETRY_MS = 20, REBALANCES = 4 };
+enum {
+  COMMITTED_WAIT_MS = 5000,
+  MISSING_WAIT_MS = 10000,
+  MISSING_RETRY_MS = 200,
+  SEEK_WAIT_MS = 10000,
+  SEEK_RETRY_MS = 20,
+  REBALANCES = 4
+};
 
 typedef struct rebalance {
   bool assign; /* else revoke */
@@ -13,6 +21,8 @@ typedef struct kafka_source {
   freshet_source base;
   freshet_kafka_reader reader;
   freshet_source_handler handler;
+  freshet_topic topics[FRESHET_TOPICS]; /* [topic_count] subscribed */
+  size_t topic_count;
   rebalance pending[REBALANCES]; /* in order of arrival */
   size_t pending_count;
   bool closing;
@@ -144,19 +154,64 @@ static void on_rebalance(rd_kafka_t* handle, rd_kafka_resp_err_t code,
 
 /* ---- The interface ---- */
 
+static bool has_topic(const struct rd_kafka_metadata* metadata, const char* name) {
+  for (int i = 0; i < metadata->topic_cnt; i++) {
+    if (metadata->topics[i].err == RD_KAFKA_RESP_ERR_NO_ERROR && strcmp(metadata->topics[i].topic, name) == 0)
+      return true;
+  }
+  return false;
+}
+
+/* A subscribed topic of which the cluster knows nothing; NULL: it knows all. Asks for every topic there is,
+ * because only such an answer makes librdkafka look at its subscription again at once. */
+static const char* missing_topic(const kafka_source* source, rd_kafka_resp_err_t* code) {
+  const freshet_kafka_client* client = &source->reader.client;
+  const struct rd_kafka_metadata* metadata = NULL;
+  const char* missing = NULL;
+  *code = rd_kafka_metadata(client->handle, 1, NULL, &metadata, MISSING_WAIT_MS);
+  if (*code != RD_KAFKA_RESP_ERR_NO_ERROR) return client->config->topics[source->topics[0]];
+  for (size_t i = 0; i < source->topic_count && missing == NULL; i++) {
+    const char* name = client->config->topics[source->topics[i]];
+    if (!has_topic(metadata, name)) missing = name;
+  }
+  rd_kafka_metadata_destroy(metadata);
+  return missing;
+}
+
+/* A topic that has just been made, or a broker that has just started, is unknown for a moment: ask again
+ * before believing it. */
+static freshet_status look_again(kafka_source* source, freshet_error* error) {
+  const freshet_kafka_config* config = source->reader.client.config;
+  int64_t since_ms = freshet_kafka_now_ms();
+  rd_kafka_resp_err_t code;
+  const char* missing;
+  while ((missing = missing_topic(source, &code)) != NULL) {
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR && freshet_kafka_now_ms() - since_ms > MISSING_WAIT_MS) {
+      return freshet_error_set(error, FRESHET_NOT_FOUND, FRESHET_STOP,
+                               "topic %s does not exist; `freshet topics create` makes it", missing);
+    }
+    if (config->stopping != NULL && freshet_kafka_wait_ended(config, since_ms)) return FRESHET_OK;
+    freshet_kafka_sleep_ms(MISSING_RETRY_MS);
+  }
+  source->reader.missing = false;
+  return FRESHET_OK;
+}
+
+/* What previous polls have noted. */
+static freshet_status catch_up(kafka_source* source, freshet_error* error) {
+  freshet_status status = source->pending_count > 0 ? act_on_pending(source, error) : FRESHET_OK;
+  return status == FRESHET_OK && source->reader.missing ? look_again(source, error) : status;
+}
+
 static freshet_status source_poll(freshet_source* self, int timeout_ms, freshet_record* out, size_t capacity,
                                   size_t* count, freshet_error* error) {
   kafka_source* source = source_of(self);
   *count = 0;
   freshet_kafka_reader_release(&source->reader);
-  if (source->pending_count > 0) {
-    freshet_status status = act_on_pending(source, error);
-    if (status != FRESHET_OK) return status;
-  }
-  freshet_status status = freshet_kafka_reader_poll(&source->reader, timeout_ms, out, capacity, count, error);
-  if (status == FRESHET_OK && *count == 0 && source->pending_count > 0)
-    status = act_on_pending(source, error);
-  return status;
+  freshet_status status = catch_up(source, error);
+  if (status == FRESHET_OK)
+    status = freshet_kafka_reader_poll(&source->reader, timeout_ms, out, capacity, count, error);
+  return status == FRESHET_OK && *count == 0 ? catch_up(source, error) : status;
 }
 
 /* Those of the partitions that are still ours. The caller frees the list. */
@@ -222,7 +277,8 @@ static int64_t source_end(freshet_source* self, freshet_topic topic, int32_t par
       high < 0) {
     return -1;
   }
-  return cursor->next >= high && cursor->after >= 0 ? cursor->after : high;
+  if (cursor->next < high) return high;
+  return cursor->after >= 0 ? cursor->after : 0;
 }
 
 static freshet_status source_close(freshet_source* self, freshet_error* error) {
@@ -267,6 +323,7 @@ freshet_status freshet_kafka_source_create(const freshet_kafka_config* config, c
   for (size_t i = 0; i < topic_count; i++) {
     FRESHET_ASSERT(config->topics[topics[i]] != NULL);
     rd_kafka_topic_partition_list_add(list, config->topics[topics[i]], RD_KAFKA_PARTITION_UA);
+    source->topics[source->topic_count++] = topics[i];
   }
   rd_kafka_resp_err_t code = rd_kafka_subscribe(source->reader.client.handle, list);
   rd_kafka_topic_partition_list_destroy(list);

@@ -1,0 +1,143 @@
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "commands/commands.h"
+#include "commands/options.h"
+#include "kafka/kafka.h"
+
+enum { PARTITIONS_MAX = 10000, REPLICATION_MAX = 32767 };
+
+static const char usage[] =
+    "usage: freshet topics create|check|list [-c FILE] [-X SECTION.KEY=VALUE]...\n\n"
+    "create  makes the topics that are missing, each with its cleanup policy; what exists is left as it is\n"
+    "check   tells whether `freshet run` would accept the topics: none missing, partition counts, policies\n"
+    "list    prints one line per topic\n\n" FRESHET_OPTIONS_USAGE
+    "  --partitions N        of the topics made (default: topics.partitions); item deltas always have one\n"
+    "  --replication N       replicas of the topics made (default: topics.replication)\n\n"
+    "exit codes: 0 done, 1 refused (the message says why), 2 usage, 5 a topic that contradicts the "
+    "architecture,\n"
+    "6 the cluster does not answer\n";
+
+typedef struct arguments {
+  freshet_options common;
+  int64_t partitions;  /* 0: not given */
+  int64_t replication; /* 0: not given */
+  const char* action;
+} arguments;
+
+static bool parse_count(const char* text, int64_t most, int64_t* value) {
+  char* end;
+  long long number = strtoll(text, &end, 10);
+  if (end == text || *end != '\0' || number < 1 || number > most) return false;
+  *value = number;
+  return true;
+}
+
+static bool parse(int argc, char** argv, arguments* parsed) {
+  enum { PARTITIONS = 256, REPLICATION };
+  static const struct option longs[] = {{"partitions", required_argument, NULL, PARTITIONS},
+                                        {"replication", required_argument, NULL, REPLICATION},
+                                        {NULL, 0, NULL, 0}};
+  int option;
+  while ((option = getopt_long(argc, argv, FRESHET_OPTIONS_SHORT, longs, NULL)) != -1) {
+    if (freshet_options_take(&parsed->common, option, optarg)) continue;
+    if (option == PARTITIONS && parse_count(optarg, PARTITIONS_MAX, &parsed->partitions)) continue;
+    if (option == REPLICATION && parse_count(optarg, REPLICATION_MAX, &parsed->replication)) continue;
+    if (option != '?') fprintf(stderr, "freshet topics: '%s' is not a sensible count\n", optarg);
+    return false;
+  }
+  if (optind + 1 != argc) {
+    fprintf(stderr, "freshet topics: needs one of create, check, list\n");
+    return false;
+  }
+  parsed->action = argv[optind];
+  return true;
+}
+
+static int create(const freshet_kafka_config* kafka, int32_t partitions, int32_t replication) {
+  freshet_error error = {0};
+  bool created[FRESHET_TOPICS];
+  freshet_status status = freshet_kafka_topics_create(kafka, partitions, replication, created, &error);
+  for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
+    if (created[topic]) printf("created %s (%s)\n", kafka->topics[topic], freshet_kafka_topic_policy(topic));
+  }
+  return status == FRESHET_OK ? FRESHET_EXIT_OK : freshet_command_failed("topics", &error);
+}
+
+static int list(const freshet_kafka_config* kafka) {
+  freshet_error error = {0};
+  freshet_kafka_topic_info info[FRESHET_TOPICS];
+  if (freshet_kafka_topics_list(kafka, info, &error) != FRESHET_OK)
+    return freshet_command_failed("topics", &error);
+  printf("%-32s %10s %11s  %s\n", "topic", "partitions", "replication", "cleanup");
+  for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
+    const freshet_kafka_topic_info* t = &info[topic];
+    if (t->partitions == 0) {
+      printf("%-32s %10s %11s  %s\n", kafka->topics[topic], "-", "-", "missing");
+      continue;
+    }
+    printf("%-32s %10d %11d  %s\n", kafka->topics[topic], (int)t->partitions, (int)t->replication,
+           !t->policy_known ? "unknown"
+           : t->compacted   ? "compact"
+                            : "delete");
+  }
+  return FRESHET_EXIT_OK;
+}
+
+static int check(const freshet_kafka_config* kafka) {
+  freshet_error error = {0};
+  freshet_kafka_topic_info info[FRESHET_TOPICS];
+  if (freshet_kafka_topics_check(kafka, info, &error) != FRESHET_OK)
+    return freshet_command_failed("topics", &error);
+  printf("ok: %d partitions by user\n", (int)info[FRESHET_TOPIC_EVENTS].partitions);
+  return FRESHET_EXIT_OK;
+}
+
+static int act(const arguments* parsed, const freshet_config* config) {
+  freshet_kafka_property* properties = calloc(config->kafka.count + 1, sizeof *properties);
+  FRESHET_ASSERT(properties != NULL);
+  freshet_kafka_config kafka = {
+      .properties = properties, .property_count = config->kafka.count, .app_id = config->app.id};
+  for (size_t i = 0; i < config->kafka.count; i++) {
+    properties[i] =
+        (freshet_kafka_property){config->kafka.properties[i].name, config->kafka.properties[i].value};
+  }
+  memcpy(kafka.topics, config->topics.names, sizeof kafka.topics);
+  int code = FRESHET_EXIT_USAGE;
+  if (strcmp(parsed->action, "create") == 0) {
+    int64_t partitions = parsed->partitions > 0 ? parsed->partitions : config->topics.partitions;
+    int64_t replication = parsed->replication > 0 ? parsed->replication : config->topics.replication;
+    code = create(&kafka, (int32_t)partitions, (int32_t)replication);
+  } else if (strcmp(parsed->action, "check") == 0) {
+    code = check(&kafka);
+  } else if (strcmp(parsed->action, "list") == 0) {
+    code = list(&kafka);
+  } else {
+    fprintf(stderr, "freshet topics: no action '%s'; create, check or list\n", parsed->action);
+  }
+  free(properties);
+  return code;
+}
+
+static int run(int argc, char** argv) {
+  arguments parsed = {0};
+  if (!parse(argc, argv, &parsed)) return FRESHET_EXIT_USAGE;
+  freshet_error error = {0};
+  freshet_config* config = NULL;
+  if (freshet_options_load(&parsed.common, &config, &error) != FRESHET_OK) {
+    freshet_command_failed("topics", &error);
+    return FRESHET_EXIT_USAGE;
+  }
+  int code = act(&parsed, config);
+  freshet_config_destroy(config);
+  return code;
+}
+
+const freshet_command freshet_command_topics = {
+    .name = "topics",
+    .summary = "create, check or list the topics that Freshet works with",
+    .usage = usage,
+    .run = run,
+};

@@ -1,0 +1,528 @@
+/*
+ * The Kafka module against a real broker, for what the embedded one does not know: transactions, fencing,
+ * groups. Skipped unless FRESHET_TEST_BOOTSTRAP names a broker. The outage test also needs
+ * FRESHET_TEST_BROKER_SCRIPT, the path of scripts/kafka, and stops that broker for a moment.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "support_kafka.h"
+
+enum { BATCH = 256 };
+
+static int64_t high_watermark(freshet_log* log, freshet_topic topic, int32_t partition) {
+  int64_t first, end;
+  assert_status(FRESHET_OK, log->vtable->range(log, topic, partition, &first, &end, fresh_error()));
+  return end;
+}
+
+/* Until the records are there, or the marker of a transaction. */
+static void wait_watermark(freshet_sink* sink, freshet_log* log, freshet_topic topic, int32_t partition,
+                           int64_t end) {
+  time_t since = time(NULL);
+  while (high_watermark(log, topic, partition) < end) {
+    sink->vtable->poll(sink);
+    assert_in_range(time(NULL) - since, 0, 30);
+  }
+  assert_int_equal(high_watermark(log, topic, partition), end);
+}
+
+static void open_records_are_invisible(void** state) {
+  (void)state;
+  cluster c;
+  cluster_start(&c, true);
+  freshet_sink* sink = open_sink(&c, NULL);
+  freshet_log* log = open_log(&c);
+  begin(sink);
+  for (int i = 0; i < 10; i++) write_one(sink, FRESHET_TOPIC_USERS, 1, "k", "v");
+  freshet_record record;
+  size_t count = 0;
+  wait_watermark(sink, log, FRESHET_TOPIC_USERS, 1, 10);
+  assert_status(FRESHET_OK,
+                log->vtable->open(log, FRESHET_TOPIC_USERS, 1, FRESHET_OFFSET_BEGINNING, fresh_error()));
+  for (int i = 0; i < 5; i++) {
+    assert_status(FRESHET_OK, log->vtable->poll(log, 100, &record, 1, &count, fresh_error()));
+    assert_int_equal(count, 0);
+  }
+  assert_int_equal(log->vtable->position(log, FRESHET_TOPIC_USERS, 1), 0);
+  commit_at(sink, FRESHET_TOPIC_USERS, 1, -1);
+  assert_int_equal(sink->vtable->written_end(sink, FRESHET_TOPIC_USERS, 1), 10);
+  assert_int_equal(sink->vtable->written_end(sink, FRESHET_TOPIC_USERS, 0), -1);
+  wait_watermark(sink, log, FRESHET_TOPIC_USERS, 1, 11); /* and the marker, which comes a little later */
+  assert_int_equal(read_until(log, FRESHET_TOPIC_USERS, 1, FRESHET_OFFSET_BEGINNING, 11), 10);
+  begin(sink);
+  write_one(sink, FRESHET_TOPIC_USERS, 0, "k", "v");
+  commit_at(sink, FRESHET_TOPIC_USERS, 1, -1);
+  assert_int_equal(sink->vtable->written_end(sink, FRESHET_TOPIC_USERS, 0), 1);
+  assert_int_equal(sink->vtable->written_end(sink, FRESHET_TOPIC_USERS, 1), -1);
+  log->vtable->destroy(log);
+  sink->vtable->destroy(sink);
+  cluster_stop(&c);
+}
+
+static void position_passes_aborted_records(void** state) {
+  (void)state;
+  cluster c;
+  cluster_start(&c, true);
+  freshet_sink* sink = open_sink(&c, NULL);
+  freshet_log* log = open_log(&c);
+  begin(sink);
+  for (int i = 0; i < 5; i++) write_one(sink, FRESHET_TOPIC_USERS, 0, "k", "kept");
+  commit_at(sink, FRESHET_TOPIC_USERS, 0, -1);
+  begin(sink);
+  for (int i = 0; i < 7; i++) write_one(sink, FRESHET_TOPIC_USERS, 0, "k", "aborted");
+  wait_watermark(sink, log, FRESHET_TOPIC_USERS, 0, 13);
+  assert_status(FRESHET_OK, sink->vtable->abort(sink, fresh_error()));
+  int64_t end = 14; /* 5 records, marker, 7 aborted records, marker */
+  wait_watermark(sink, log, FRESHET_TOPIC_USERS, 0, end);
+  assert_int_equal(read_until(log, FRESHET_TOPIC_USERS, 0, FRESHET_OFFSET_BEGINNING, end), 5);
+  assert_int_equal(read_until(log, FRESHET_TOPIC_USERS, 0, 6, end), 0);
+  assert_int_equal(read_until(log, FRESHET_TOPIC_USERS, 0, 9, end), 0);
+  begin(sink); /* the sink goes on */
+  write_one(sink, FRESHET_TOPIC_USERS, 0, "k", "again");
+  commit_at(sink, FRESHET_TOPIC_USERS, 0, -1);
+  assert_int_equal(sink->vtable->written_end(sink, FRESHET_TOPIC_USERS, 0), 15);
+  assert_int_equal(read_until(log, FRESHET_TOPIC_USERS, 0, 6, 16), 1);
+  log->vtable->destroy(log);
+  sink->vtable->destroy(sink);
+  cluster_stop(&c);
+}
+
+static void offsets_commit_and_abort_with_the_transaction(void** state) {
+  (void)state;
+  cluster c;
+  cluster_start(&c, true);
+  group_log group = {0};
+  freshet_source* source = open_source(&c, &group, NULL);
+  freshet_sink* sink = open_sink(&c, source);
+  publish_numbers(sink, FRESHET_TOPIC_EVENTS, 2, 0, 1000);
+  settle(sink);
+  join(source, &group);
+  assert_int_equal(group.start[FRESHET_TOPIC_EVENTS][2], -1);
+  expect_numbers(source, 2, 0, 300);
+  begin(sink);
+  write_one(sink, FRESHET_TOPIC_USERS, 2, "k", "v");
+  commit_at(sink, FRESHET_TOPIC_EVENTS, 2, 300);
+  expect_numbers(source, 2, 300, 500);
+  begin(sink);
+  write_one(sink, FRESHET_TOPIC_USERS, 2, "k", "v");
+  assert_status(FRESHET_OK, sink->vtable->abort(sink, fresh_error()));
+  freshet_partition back = {FRESHET_TOPIC_EVENTS, 2, 300};
+  assert_status(FRESHET_OK, source->vtable->seek(source, &back, 1, fresh_error()));
+  expect_numbers(source, 2, 300, 500); /* the same again */
+  assert_status(FRESHET_OK, source->vtable->close(source, fresh_error()));
+  sink->vtable->destroy(sink);
+  source->vtable->destroy(source);
+
+  group_log next = {0};
+  source = open_source(&c, &next, NULL);
+  join(source, &next);
+  assert_int_equal(next.start[FRESHET_TOPIC_EVENTS][2], 300);
+  assert_int_equal(next.start[FRESHET_TOPIC_EVENTS][0], -1);
+  expect_numbers(source, 2, 300, 700);
+  assert_int_equal(source->vtable->end(source, FRESHET_TOPIC_EVENTS, 2), 1000);
+  assert_status(FRESHET_OK, source->vtable->close(source, fresh_error()));
+  source->vtable->destroy(source);
+  cluster_stop(&c);
+}
+
+/* An abort hard on the heels of a commit, when the coordinator has not heard of the new transaction yet. */
+static void an_abort_works_at_any_moment(void** state) {
+  (void)state;
+  cluster c;
+  cluster_start(&c, true);
+  freshet_sink* sink = open_sink(&c, NULL);
+  for (int i = 0; i < 30; i++) {
+    begin(sink);
+    write_one(sink, FRESHET_TOPIC_USERS, i % PARTITIONS, "k", "kept");
+    commit_at(sink, FRESHET_TOPIC_USERS, 0, -1);
+    begin(sink);
+    write_one(sink, FRESHET_TOPIC_USERS, (i + 1) % PARTITIONS, "k", "aborted");
+    if (i % 3 == 0) sink->vtable->poll(sink);
+    assert_status(FRESHET_OK, sink->vtable->abort(sink, fresh_error()));
+  }
+  begin(sink);
+  for (int32_t p = 0; p < PARTITIONS; p++) write_one(sink, FRESHET_TOPIC_USERS, p, "k", "last");
+  commit_at(sink, FRESHET_TOPIC_USERS, 0, -1);
+  freshet_log* log = open_log(&c);
+  for (int32_t p = 0; p < PARTITIONS; p++) {
+    int64_t end = sink->vtable->written_end(sink, FRESHET_TOPIC_USERS, p);
+    assert_int_equal(read_until(log, FRESHET_TOPIC_USERS, p, FRESHET_OFFSET_BEGINNING, end), 11);
+  }
+  log->vtable->destroy(log);
+  sink->vtable->destroy(sink);
+  cluster_stop(&c);
+}
+
+/* A producer of events may use transactions too: its markers are nothing to wait for. */
+static void markers_at_the_end_are_no_lag(void** state) {
+  (void)state;
+  cluster c;
+  cluster_start(&c, true);
+  group_log group = {0};
+  freshet_source* source = open_source(&c, &group, NULL);
+  freshet_sink* producer = open_sink(&c, NULL);
+  begin(producer);
+  write_one(producer, FRESHET_TOPIC_EVENTS, 0, "0", "0");
+  commit_at(producer, FRESHET_TOPIC_EVENTS, 0, -1);
+  join(source, &group);
+  expect_numbers(source, 0, 0, 1);
+  freshet_record record;
+  size_t count;
+  for (int i = 0; i < 50 && source->vtable->end(source, FRESHET_TOPIC_EVENTS, 0) != 1; i++)
+    assert_status(FRESHET_OK, source->vtable->poll(source, 50, &record, 1, &count, fresh_error()));
+  assert_int_equal(source->vtable->end(source, FRESHET_TOPIC_EVENTS, 0), 1);
+  assert_status(FRESHET_OK, source->vtable->close(source, fresh_error()));
+  producer->vtable->destroy(producer);
+  source->vtable->destroy(source);
+  cluster_stop(&c);
+}
+
+static void a_new_sink_fences_the_old_one(void** state) {
+  (void)state;
+  cluster c;
+  cluster_start(&c, true);
+  freshet_sink* old = open_sink(&c, NULL);
+  freshet_log* log = open_log(&c);
+  begin(old);
+  write_one(old, FRESHET_TOPIC_USERS, 0, "k", "old");
+  wait_watermark(old, log, FRESHET_TOPIC_USERS, 0, 1);
+  freshet_sink* young = open_sink(&c, NULL);
+  begin(young);
+  write_one(young, FRESHET_TOPIC_USERS, 0, "k", "young");
+  commit_at(young, FRESHET_TOPIC_USERS, 0, -1);
+  assert_status(FRESHET_FENCED, commit(old, NULL, 0));
+  assert_int_equal(last_error.verdict, FRESHET_STOP);
+  assert_non_null(strstr(last_error.message, c.transactional_id));
+  assert_int_equal(read_until(log, FRESHET_TOPIC_USERS, 0, FRESHET_OFFSET_BEGINNING,
+                              high_watermark(log, FRESHET_TOPIC_USERS, 0)),
+                   1);
+  old->vtable->destroy(old);
+  young->vtable->destroy(young);
+  log->vtable->destroy(log);
+  cluster_stop(&c);
+}
+
+static void a_new_static_member_fences_the_old_one(void** state) {
+  (void)state;
+  cluster c;
+  cluster_start(&c, true);
+  group_log old_group = {0}, young_group = {0};
+  freshet_source* old = open_source(&c, &old_group, "the-one");
+  freshet_sink* old_sink = open_sink(&c, old);
+  join(old, &old_group);
+  cluster young_cluster = c;
+  snprintf(young_cluster.transactional_id, sizeof young_cluster.transactional_id, "%s-young", c.app_id);
+  young_cluster.config.transactional_id = young_cluster.transactional_id;
+  freshet_source* young = open_source(&young_cluster, &young_group, "the-one");
+  join(young, &young_group);
+
+  /* What the old one still tries is refused by the group coordinator ... */
+  begin(old_sink);
+  write_one(old_sink, FRESHET_TOPIC_USERS, 0, "k", "v");
+  freshet_partition at = {FRESHET_TOPIC_EVENTS, 0, 5};
+  assert_status(FRESHET_ABORTED, commit(old_sink, &at, 1));
+  /* ... and it learns why. */
+  freshet_record record;
+  size_t count;
+  freshet_status status = FRESHET_OK;
+  for (int i = 0; i < 200 && status == FRESHET_OK; i++)
+    status = old->vtable->poll(old, 100, &record, 1, &count, fresh_error());
+  assert_int_equal(status, FRESHET_FENCED);
+  assert_non_null(strstr(last_error.message, "the-one"));
+  old->vtable->close(old, NULL);
+  old_sink->vtable->destroy(old_sink);
+  old->vtable->destroy(old);
+  assert_status(FRESHET_OK, young->vtable->close(young, fresh_error()));
+  young->vtable->destroy(young);
+  cluster_stop(&c);
+}
+
+/* ---- Two members ---- */
+
+/* Counts how often each number came, and commits what it has seen when partitions are taken away. */
+typedef struct member {
+  cluster cluster;
+  group_log group;
+  freshet_source* source;
+  freshet_sink* sink;
+  int64_t next[PARTITIONS]; /* -1: nothing to commit */
+  int commits;
+} member;
+
+static void member_commit(void* context) {
+  member* m = context;
+  freshet_partition offsets[PARTITIONS];
+  size_t count = 0;
+  for (int32_t p = 0; p < PARTITIONS; p++) {
+    if (m->next[p] < 0) continue;
+    offsets[count++] = (freshet_partition){FRESHET_TOPIC_EVENTS, p, m->next[p]};
+    m->next[p] = -1;
+  }
+  if (count == 0) return;
+  begin(m->sink);
+  for (size_t i = 0; i < count; i++) write_one(m->sink, FRESHET_TOPIC_USERS, offsets[i].partition, "k", "v");
+  assert_status(FRESHET_OK, commit(m->sink, offsets, count));
+  m->commits++;
+}
+
+static void member_open(member* m, const cluster* c, const char* name) {
+  m->cluster = *c;
+  m->cluster.config.properties = m->cluster.properties;
+  snprintf(m->cluster.transactional_id, sizeof m->cluster.transactional_id, "%s-%s", c->app_id, name);
+  m->cluster.config.transactional_id = m->cluster.transactional_id;
+  for (int32_t p = 0; p < PARTITIONS; p++) m->next[p] = -1;
+  m->group.on_revoked = member_commit;
+  m->group.context = m;
+  m->source = open_source(&m->cluster, &m->group, NULL);
+  m->sink = open_sink(&m->cluster, m->source);
+}
+
+static int member_poll(member* m, int* seen /* [PARTITIONS][records] */, int records) {
+  freshet_record batch[BATCH];
+  size_t count;
+  assert_status(FRESHET_OK, m->source->vtable->poll(m->source, 20, batch, BATCH, &count, fresh_error()));
+  for (size_t i = 0; i < count; i++) {
+    assert_true(m->group.owned[FRESHET_TOPIC_EVENTS][batch[i].partition]);
+    seen[batch[i].partition * records + batch[i].offset]++;
+    m->next[batch[i].partition] = batch[i].offset + 1;
+  }
+  return (int)count;
+}
+
+static void member_close(member* m) {
+  assert_status(FRESHET_OK, m->source->vtable->close(m->source, fresh_error()));
+  m->sink->vtable->destroy(m->sink);
+  m->source->vtable->destroy(m->source);
+}
+
+static int owned_partitions(const member* m) {
+  int owned = 0;
+  for (int32_t p = 0; p < PARTITIONS; p++) {
+    owned += m->group.owned[FRESHET_TOPIC_EVENTS][p];
+    /* co-partitioned topics stay together */
+    assert_int_equal(m->group.owned[FRESHET_TOPIC_EVENTS][p], m->group.owned[FRESHET_TOPIC_REQUESTS][p]);
+  }
+  return owned;
+}
+
+/* A second member comes and goes while records flow: each is read exactly once, because what is open is
+ * committed while the partitions are still held. */
+static void members_share_without_loss_or_repeat(void** state) {
+  (void)state;
+  enum { RECORDS = 6000 };
+  cluster c;
+  cluster_start(&c, true);
+  int* seen = calloc(PARTITIONS * RECORDS, sizeof *seen);
+  member a = {0}, b = {0};
+  member_open(&a, &c, "a");
+  join(a.source, &a.group);
+  assert_int_equal(owned_partitions(&a), PARTITIONS);
+  freshet_sink* producer = a.sink;
+  int got = 0;
+  bool second = false, shared = false;
+  time_t since = time(NULL);
+  for (int published = 0; got < PARTITIONS * RECORDS || !shared;) {
+    if (published < RECORDS && (published < RECORDS / 2 || shared)) {
+      for (int32_t p = 0; p < PARTITIONS; p++)
+        publish_numbers(producer, FRESHET_TOPIC_EVENTS, p, published, published + 50);
+      published += 50;
+    }
+    got += member_poll(&a, seen, RECORDS);
+    if (published >= RECORDS / 4 && !second) {
+      member_open(&b, &c, "b");
+      second = true;
+    }
+    if (second) {
+      got += member_poll(&b, seen, RECORDS);
+      shared = shared || (owned_partitions(&a) > 0 && owned_partitions(&b) > 0);
+    }
+    assert_in_range(time(NULL) - since, 0, 100);
+  }
+  for (int i = 0; i < PARTITIONS * RECORDS; i++) assert_int_equal(seen[i], 1);
+  assert_int_equal(owned_partitions(&a) + owned_partitions(&b), PARTITIONS);
+  assert_true(a.commits >= 1);
+  assert_int_equal(a.group.lost + b.group.lost, 0);
+  member_close(&b);
+  while (owned_partitions(&a) < PARTITIONS) member_poll(&a, seen, RECORDS);
+  for (int32_t p = 0; p < PARTITIONS; p++) assert_int_equal(a.group.start[FRESHET_TOPIC_EVENTS][p], RECORDS);
+  member_close(&a);
+  free(seen);
+  cluster_stop(&c);
+}
+
+/* Who was thrown out of the group may not commit, whether it knows that already or not. */
+static void a_late_member_is_aborted(void** state) {
+  (void)state;
+  cluster c;
+  cluster_start(&c, true);
+  cluster_property(&c, "session.timeout.ms", "6000");
+  cluster_property(&c, "max.poll.interval.ms", "6000");
+  member a = {0}, b = {0};
+  member_open(&a, &c, "a");
+  join(a.source, &a.group);
+  publish_numbers(a.sink, FRESHET_TOPIC_EVENTS, 0, 0, 10);
+  settle(a.sink);
+  expect_numbers(a.source, 0, 0, 10);
+  member_open(&b, &c, "b");
+  int seen[PARTITIONS * 10] = {0};
+  while (owned_partitions(&b) < PARTITIONS)
+    member_poll(&b, seen, 10); /* a does not answer, b gets everything */
+  begin(a.sink);
+  write_one(a.sink, FRESHET_TOPIC_USERS, 0, "k", "v");
+  freshet_partition at = {FRESHET_TOPIC_EVENTS, 0, 10};
+  assert_status(FRESHET_ABORTED, commit(a.sink, &at, 1));
+  assert_int_equal(last_error.verdict, FRESHET_RETRY);
+  for (int i = 0; i < 100 && a.group.revoked == 0; i++) member_poll(&a, seen, 10);
+  assert_int_equal(a.group.revoked, 1);
+  member_close(&b);
+  member_close(&a);
+  cluster_stop(&c);
+}
+
+static void missing_topics_are_named(void** state) {
+  (void)state;
+  cluster c;
+  cluster_start(&c, true);
+  freshet_kafka_topic_info info[FRESHET_TOPICS];
+  assert_status(FRESHET_OK, freshet_kafka_topics_check(&c.config, info, fresh_error()));
+  for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
+    assert_true(info[topic].policy_known);
+    assert_int_equal(info[topic].compacted, strcmp(freshet_kafka_topic_policy(topic), "compact") == 0);
+    assert_int_equal(info[topic].partitions, topic == FRESHET_TOPIC_ITEM_DELTAS ? 1 : PARTITIONS);
+  }
+  bool created[FRESHET_TOPICS];
+  assert_status(FRESHET_OK, freshet_kafka_topics_create(&c.config, PARTITIONS, 1, created, fresh_error()));
+  for (int topic = 0; topic < FRESHET_TOPICS; topic++) assert_false(created[topic]);
+
+  const char* items = c.config.topics[FRESHET_TOPIC_ITEM_STATES];
+  c.config.topics[FRESHET_TOPIC_ITEM_STATES] = c.config.topics[FRESHET_TOPIC_REPLIES];
+  c.config.topics[FRESHET_TOPIC_REPLIES] = NULL;
+  assert_status(FRESHET_CONFLICT, freshet_kafka_topics_check(&c.config, info, fresh_error()));
+  assert_non_null(strstr(last_error.message, "cleanup.policy=compact"));
+  c.config.topics[FRESHET_TOPIC_REPLIES] = "not-there";
+  c.config.topics[FRESHET_TOPIC_REQUESTS] = "not-there-either";
+  c.config.topics[FRESHET_TOPIC_ITEM_STATES] = items;
+  assert_status(FRESHET_OK, freshet_kafka_topics_check(&c.config, info, fresh_error()));
+  c.config.topics[FRESHET_TOPIC_EVENTS] = "no-events";
+  assert_status(FRESHET_NOT_FOUND, freshet_kafka_topics_check(&c.config, info, fresh_error()));
+  assert_non_null(strstr(last_error.message, "no-events"));
+  assert_null(strstr(last_error.message, "not-there"));
+
+  freshet_log* log = open_log(&c);
+  int32_t partitions;
+  assert_status(FRESHET_NOT_FOUND,
+                log->vtable->partitions(log, FRESHET_TOPIC_EVENTS, &partitions, fresh_error()));
+  assert_non_null(strstr(last_error.message, "no-events"));
+  log->vtable->destroy(log);
+  group_log group = {0};
+  freshet_source* source = open_source(&c, &group, NULL);
+  freshet_record record;
+  size_t count;
+  freshet_status status = FRESHET_OK;
+  for (int i = 0; i < 100 && status == FRESHET_OK; i++)
+    status = source->vtable->poll(source, 100, &record, 1, &count, fresh_error());
+  assert_int_equal(status, FRESHET_NOT_FOUND);
+  assert_non_null(strstr(last_error.message, "not"));
+  source->vtable->destroy(source);
+  cluster_stop(&c);
+}
+
+static void an_offset_that_is_gone_is_an_error(void** state) {
+  (void)state;
+  cluster c;
+  cluster_start(&c, true);
+  freshet_log* log = open_log(&c);
+  assert_status(FRESHET_OK, log->vtable->open(log, FRESHET_TOPIC_USERS, 0, 1000, fresh_error()));
+  freshet_record record;
+  size_t count;
+  freshet_status status = FRESHET_OK;
+  for (int i = 0; i < 100 && status == FRESHET_OK; i++)
+    status = log->vtable->poll(log, 100, &record, 1, &count, fresh_error());
+  assert_int_equal(status, FRESHET_CONFLICT);
+  assert_non_null(strstr(last_error.message, c.names[FRESHET_TOPIC_USERS]));
+  log->vtable->destroy(log);
+  cluster_stop(&c);
+}
+
+static void script(const char* action) {
+  char command[512];
+  snprintf(command, sizeof command, "'%s' %s >/dev/null", getenv("FRESHET_TEST_BROKER_SCRIPT"), action);
+  if (system(command) != 0) fail_msg("%s failed", command);
+}
+
+/* The broker goes in the middle of a transaction and comes back. Depending on how long that took, the
+ * transaction commits, or it is aborted because the group has forgotten us; done again, it is there once. */
+static void an_outage_loses_nothing(void** state) {
+  (void)state;
+  if (getenv("FRESHET_TEST_BROKER_SCRIPT") == NULL) {
+    print_message("FRESHET_TEST_BROKER_SCRIPT is not set\n");
+    skip();
+  }
+  cluster c;
+  cluster_start(&c, true);
+  group_log group = {0};
+  freshet_source* source = open_source(&c, &group, "steady");
+  freshet_sink* sink = open_sink(&c, source);
+  freshet_log* log = open_log(&c);
+  join(source, &group);
+  publish_numbers(sink, FRESHET_TOPIC_EVENTS, 0, 0, 100);
+  settle(sink);
+  expect_numbers(source, 0, 0, 100);
+  begin(sink);
+  for (int i = 0; i < 100; i++) write_one(sink, FRESHET_TOPIC_USERS, 0, "k", "v");
+  wait_watermark(sink, log, FRESHET_TOPIC_USERS, 0, 100);
+  script("stop");
+  publish_numbers(sink, FRESHET_TOPIC_EVENTS, 0, 100, 200);
+  script("start");
+  freshet_partition at = {FRESHET_TOPIC_EVENTS, 0, 100};
+  freshet_status status = commit(sink, &at, 1);
+  print_message("first commit: %s\n", freshet_status_name(status));
+  if (status == FRESHET_ABORTED) {
+    join(source, &group);
+    assert_int_equal(group.start[FRESHET_TOPIC_EVENTS][0], -1);
+    expect_numbers(source, 0, 0, 100);
+    begin(sink);
+    for (int i = 0; i < 100; i++) write_one(sink, FRESHET_TOPIC_USERS, 0, "k", "v");
+    status = commit(sink, &at, 1);
+  }
+  assert_int_equal(status, FRESHET_OK);
+  settle(sink);
+  expect_numbers(source, 0, 100, 100);
+  int64_t end = sink->vtable->written_end(sink, FRESHET_TOPIC_USERS, 0);
+  assert_int_equal(read_until(log, FRESHET_TOPIC_USERS, 0, FRESHET_OFFSET_BEGINNING, end), 100);
+  assert_status(FRESHET_OK, source->vtable->close(source, fresh_error()));
+  log->vtable->destroy(log);
+  sink->vtable->destroy(sink);
+  source->vtable->destroy(source);
+  cluster_stop(&c);
+}
+
+int main(void) {
+  if (!cluster_has_real()) {
+    print_message("FRESHET_TEST_BOOTSTRAP is not set: skipped\n");
+    return 77;
+  }
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(open_records_are_invisible),
+      cmocka_unit_test(position_passes_aborted_records),
+      cmocka_unit_test(offsets_commit_and_abort_with_the_transaction),
+      cmocka_unit_test(an_abort_works_at_any_moment),
+      cmocka_unit_test(markers_at_the_end_are_no_lag),
+      cmocka_unit_test(a_new_sink_fences_the_old_one),
+      cmocka_unit_test(a_new_static_member_fences_the_old_one),
+      cmocka_unit_test(members_share_without_loss_or_repeat),
+      cmocka_unit_test(a_late_member_is_aborted),
+      cmocka_unit_test(missing_topics_are_named),
+      cmocka_unit_test(an_offset_that_is_gone_is_an_error),
+      cmocka_unit_test(an_outage_loses_nothing),
+  };
+  cmocka_set_test_filter(getenv("FRESHET_TEST_ONLY"));
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
