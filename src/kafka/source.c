@@ -34,6 +34,36 @@ static kafka_source* source_of(freshet_source* self) {
   return (kafka_source*)self;
 }
 
+static void on_rebalance(rd_kafka_t* handle, rd_kafka_resp_err_t code,
+                         rd_kafka_topic_partition_list_t* partitions, void* opaque);
+
+static freshet_status join(kafka_source* source, const freshet_kafka_config* config, freshet_error* error) {
+  freshet_status status =
+      freshet_kafka_reader_open(&source->reader, config, FRESHET_KAFKA_MEMBER,
+                                (freshet_kafka_callbacks){.rebalance = on_rebalance}, source, error);
+  if (status != FRESHET_OK) return status;
+  rd_kafka_topic_partition_list_t* list = rd_kafka_topic_partition_list_new((int)source->topic_count);
+  for (size_t i = 0; i < source->topic_count; i++) {
+    rd_kafka_topic_partition_list_add(list, config->topics[source->topics[i]], RD_KAFKA_PARTITION_UA);
+  }
+  rd_kafka_resp_err_t code = rd_kafka_subscribe(source->reader.client.handle, list);
+  rd_kafka_topic_partition_list_destroy(list);
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
+  return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "subscribe: %s", rd_kafka_err2str(code));
+}
+
+/* A static member whose session ends during an outage, and that has not said yet that it lets its partitions
+ * go, is fenced by a bug of librdkafka 2.0.2: it sends heartbeats without a member id. A replaced member
+ * looks different: it is not asked to let go. So this one has not been replaced, and joins anew. */
+static freshet_status start_over(kafka_source* source, freshet_error* error) {
+  const freshet_kafka_config* config = source->reader.client.config;
+  freshet_log_fact(config->logger, FRESHET_WARN, "group.rejoin",
+                   "reason=\"the session ended during an outage\"");
+  freshet_kafka_reader_close(&source->reader, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+  source->reader = (freshet_kafka_reader){0};
+  return join(source, config, error);
+}
+
 /* ---- Rebalances ----
  * librdkafka calls back in the middle of a batch, with records in hand that the worker has not seen. So the
  * callback only takes a note, and the next poll acts on it before it reads on: what had been taken is still
@@ -96,20 +126,25 @@ static freshet_status assign(kafka_source* source, rd_kafka_topic_partition_list
   return status;
 }
 
+/* Lost partitions belong to others already, so librdkafka gets its answer at once and may join again
+ * meanwhile. */
 static freshet_status revoke(kafka_source* source, rd_kafka_topic_partition_list_t* list,
                              freshet_error* error) {
   freshet_kafka_reader* reader = &source->reader;
   freshet_status status = FRESHET_OK;
+  bool lost = rd_kafka_assignment_lost(reader->client.handle);
   freshet_partition* partitions = partitions_of(source, list);
-  if (list->cnt > 0) {
-    bool lost = rd_kafka_assignment_lost(reader->client.handle);
+  if (lost) rd_kafka_assign(reader->client.handle, NULL);
+  if (list->cnt > 0)
     status = source->handler.revoked(source->handler.context, partitions, (size_t)list->cnt, lost, error);
-  }
   for (int i = 0; i < list->cnt; i++) {
     freshet_kafka_reader_stop(reader, partitions[i].topic, partitions[i].partition);
   }
-  rd_kafka_assign(reader->client.handle, NULL);
+  if (!lost) rd_kafka_assign(reader->client.handle, NULL);
   free(partitions);
+  if (status == FRESHET_OK && !source->closing &&
+      rd_kafka_fatal_error(reader->client.handle, NULL, 0) == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
+    status = start_over(source, error);
   return status;
 }
 
@@ -209,9 +244,15 @@ static freshet_status source_poll(freshet_source* self, int timeout_ms, freshet_
   *count = 0;
   freshet_kafka_reader_release(&source->reader);
   freshet_status status = catch_up(source, error);
-  if (status == FRESHET_OK)
-    status = freshet_kafka_reader_poll(&source->reader, timeout_ms, out, capacity, count, error);
-  return status == FRESHET_OK && *count == 0 ? catch_up(source, error) : status;
+  if (status != FRESHET_OK) return status;
+  freshet_error cause = {0};
+  status = freshet_kafka_reader_poll(&source->reader, timeout_ms, out, capacity, count, &cause);
+  if (status == FRESHET_FENCED && source->pending_count > 0) {
+    *count = 0; /* lost anyway; revoke tells the two kinds of fencing apart */
+    status = FRESHET_OK;
+  }
+  if (status != FRESHET_OK) return freshet_error_set(error, status, cause.verdict, "%s", cause.message);
+  return *count == 0 ? catch_up(source, error) : FRESHET_OK;
 }
 
 /* Those of the partitions that are still ours. The caller frees the list. */
@@ -314,27 +355,16 @@ freshet_status freshet_kafka_source_create(const freshet_kafka_config* config, c
   kafka_source* source = calloc(1, sizeof *source);
   FRESHET_ASSERT(source != NULL);
   source->base.vtable = &vtable;
-  freshet_status status =
-      freshet_kafka_reader_open(&source->reader, config, FRESHET_KAFKA_MEMBER,
-                                (freshet_kafka_callbacks){.rebalance = on_rebalance}, source, error);
-  if (status != FRESHET_OK) goto failed;
-
-  rd_kafka_topic_partition_list_t* list = rd_kafka_topic_partition_list_new((int)topic_count);
   for (size_t i = 0; i < topic_count; i++) {
     FRESHET_ASSERT(config->topics[topics[i]] != NULL);
-    rd_kafka_topic_partition_list_add(list, config->topics[topics[i]], RD_KAFKA_PARTITION_UA);
     source->topics[source->topic_count++] = topics[i];
   }
-  rd_kafka_resp_err_t code = rd_kafka_subscribe(source->reader.client.handle, list);
-  rd_kafka_topic_partition_list_destroy(list);
-  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-    status = freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "subscribe: %s", rd_kafka_err2str(code));
-    goto failed;
+  freshet_status status = join(source, config, error);
+  if (status == FRESHET_OK) {
+    *out = &source->base;
+  } else {
+    source_destroy(&source->base);
   }
-  *out = &source->base;
-  return FRESHET_OK;
-failed:
-  source_destroy(&source->base);
   return status;
 }
 

@@ -457,16 +457,17 @@ static void script(const char* action) {
   if (system(command) != 0) fail_msg("%s failed", command);
 }
 
-/* The broker goes in the middle of a transaction and comes back. Depending on how long that took, the
- * transaction commits, or it is aborted because the group has forgotten us; done again, it is there once. */
-static void an_outage_loses_nothing(void** state) {
-  (void)state;
+/* The broker goes in the middle of a transaction and comes back, after the session of our static member has
+ * ended or before. The transaction commits, or it is aborted because the group has forgotten us; done again,
+ * it is there once. */
+static void outage(const char* session_ms, int seconds, bool must_commit) {
   if (getenv("FRESHET_TEST_BROKER_SCRIPT") == NULL) {
     print_message("FRESHET_TEST_BROKER_SCRIPT is not set\n");
     skip();
   }
   cluster c;
   cluster_start(&c, true);
+  cluster_property(&c, "session.timeout.ms", session_ms);
   group_log group = {0};
   freshet_source* source = open_source(&c, &group, "steady");
   freshet_sink* sink = open_sink(&c, source);
@@ -477,22 +478,22 @@ static void an_outage_loses_nothing(void** state) {
   expect_numbers(source, 0, 0, 100);
   begin(sink);
   for (int i = 0; i < 100; i++) write_one(sink, FRESHET_TOPIC_USERS, 0, "k", "v");
-  wait_watermark(sink, log, FRESHET_TOPIC_USERS, 0, 100);
+  freshet_partition at = {FRESHET_TOPIC_EVENTS, 0, 100};
   script("stop");
   publish_numbers(sink, FRESHET_TOPIC_EVENTS, 0, 100, 200);
+  nanosleep(&(struct timespec){.tv_sec = seconds}, NULL);
   script("start");
-  freshet_partition at = {FRESHET_TOPIC_EVENTS, 0, 100};
   freshet_status status = commit(sink, &at, 1);
-  print_message("first commit: %s\n", freshet_status_name(status));
+  if (must_commit || status != FRESHET_ABORTED) assert_status(FRESHET_OK, status);
   if (status == FRESHET_ABORTED) {
     join(source, &group);
+    assert_int_equal(group.lost, 1);
     assert_int_equal(group.start[FRESHET_TOPIC_EVENTS][0], -1);
     expect_numbers(source, 0, 0, 100);
     begin(sink);
     for (int i = 0; i < 100; i++) write_one(sink, FRESHET_TOPIC_USERS, 0, "k", "v");
-    status = commit(sink, &at, 1);
+    assert_status(FRESHET_OK, commit(sink, &at, 1));
   }
-  assert_int_equal(status, FRESHET_OK);
   settle(sink);
   expect_numbers(source, 0, 100, 100);
   int64_t end = sink->vtable->written_end(sink, FRESHET_TOPIC_USERS, 0);
@@ -502,6 +503,16 @@ static void an_outage_loses_nothing(void** state) {
   sink->vtable->destroy(sink);
   source->vtable->destroy(source);
   cluster_stop(&c);
+}
+
+static void a_short_outage_loses_nothing(void** state) {
+  (void)state;
+  outage("120000", 0, true);
+}
+
+static void an_outage_longer_than_the_session_loses_nothing(void** state) {
+  (void)state;
+  outage("6000", 8, false);
 }
 
 int main(void) {
@@ -521,7 +532,8 @@ int main(void) {
       cmocka_unit_test(a_late_member_is_aborted),
       cmocka_unit_test(missing_topics_are_named),
       cmocka_unit_test(an_offset_that_is_gone_is_an_error),
-      cmocka_unit_test(an_outage_loses_nothing),
+      cmocka_unit_test(a_short_outage_loses_nothing),
+      cmocka_unit_test(an_outage_longer_than_the_session_loses_nothing),
   };
   cmocka_set_test_filter(getenv("FRESHET_TEST_ONLY"));
   return cmocka_run_group_tests(tests, NULL, NULL);
