@@ -88,7 +88,7 @@ struct column {
   size_t panel_size; /* bytes for one panel */
 };
 
-enum { COLUMNS = 8 };
+enum { COLUMNS = 11 };
 
 /* Every array that has one entry for each row or panel. */
 static void list_columns(freshet_rank_index* index, struct column columns[COLUMNS]) {
@@ -99,7 +99,10 @@ static void list_columns(freshet_rank_index* index, struct column columns[COLUMN
   columns[4] = (struct column){(void**)&index->norms, FRESHET_PANEL * sizeof(float)};
   columns[5] = (struct column){(void**)&index->errors, FRESHET_PANEL * sizeof(float)};
   columns[6] = (struct column){(void**)&index->slots, FRESHET_PANEL * sizeof(uint32_t)};
-  columns[7] = (struct column){(void**)&index->bounds, sizeof(freshet_rank_bounds)};
+  columns[7] = (struct column){(void**)&index->bounds.norms, sizeof(float)};
+  columns[8] = (struct column){(void**)&index->bounds.errors, sizeof(float)};
+  columns[9] = (struct column){(void**)&index->bounds.biases, sizeof(float)};
+  columns[10] = (struct column){(void**)&index->bounds.slacks, sizeof(float)};
 }
 
 static void clear_row(freshet_rank_index* index, uint32_t row);
@@ -189,20 +192,20 @@ freshet_rank_panels freshet_rank_index_view(const freshet_rank_index* index) {
 /* ---- one row ---- */
 
 static void refresh_bounds(freshet_rank_index* index, uint32_t row) {
-  size_t panel = row / FRESHET_PANEL;
-  size_t first = panel * FRESHET_PANEL;
-  freshet_rank_bounds bounds = {.bias = -INFINITY};
-  float magnitude = 0;
+  const size_t panel = row / FRESHET_PANEL, first = panel * FRESHET_PANEL;
+  float norm = 0, error = 0, most = -INFINITY, magnitude = 0;
   for (size_t i = first; i < first + FRESHET_PANEL; i++) {
-    float bias = index->biases[i];
-    float size = bias == -INFINITY ? 0 : fabsf(bias);
-    bounds.norm = index->norms[i] > bounds.norm ? index->norms[i] : bounds.norm;
-    bounds.error = index->errors[i] > bounds.error ? index->errors[i] : bounds.error;
-    bounds.bias = bias > bounds.bias ? bias : bounds.bias;
+    const float bias = index->biases[i];
+    const float size = bias == -INFINITY ? 0 : fabsf(bias);
+    norm = index->norms[i] > norm ? index->norms[i] : norm;
+    error = index->errors[i] > error ? index->errors[i] : error;
+    most = bias > most ? bias : most;
     magnitude = size > magnitude ? size : magnitude;
   }
-  bounds.slack = 0x1p-20f * magnitude + 0x1p-120f; /* 16 u = 2^-20 */
-  index->bounds[panel] = bounds;
+  index->bounds.norms[panel] = norm;
+  index->bounds.errors[panel] = error;
+  index->bounds.biases[panel] = most;
+  index->bounds.slacks[panel] = 0x1p-20f * magnitude + 0x1p-120f; /* 16 u = 2^-20 */
 }
 
 /* The codes of one row: a group of 4 bytes every 128. */

@@ -40,7 +40,7 @@ typedef struct freshet_rank_index {
   float* norms;                          /* [capacity], rounded up */
   float* errors;                         /* [capacity], rounded up */
   uint32_t* slots;                       /* [capacity] slot of a row */
-  freshet_rank_bounds* bounds;           /* [capacity / 32] */
+  freshet_rank_bounds bounds;            /* [capacity / 32] each */
   uint32_t* row_of;                      /* [slots_capacity] row of a slot or FRESHET_RANK_NO_ROW */
   uint32_t band_end[FRESHET_RANK_BANDS]; /* row after the last of each band */
   float largest;                         /* at least every |v| and |b| ever set */

@@ -47,23 +47,24 @@ enum {
   FRESHET_RANK_CODE_ZERO = 128 /* the code of 0 in a panel: codes are unsigned, 1 .. 255 */
 };
 
-/* What holds for all rows of a panel. The bias of an unused row is -infinity, its norm and error 0. */
+/* What holds for all rows of each panel, [panels] each. The bias of an unused row is -infinity, its norm and
+ * error are 0. */
 typedef struct freshet_rank_bounds {
-  float norm;  /* the largest |v| */
-  float error; /* the largest |r|, distance of a row from its 8-bit codes */
-  float bias;  /* the largest bias */
-  float slack; /* the largest 16 u |b|, plus 2^-120 */
+  float* norms;  /* the largest |v| */
+  float* errors; /* the largest |r|, distance of a row from its 8-bit codes */
+  float* biases; /* the largest bias */
+  float* slacks; /* the largest 16 u |b|, plus 2^-120 */
 } freshet_rank_bounds;
 
 /* A view of the rows of an index. */
 typedef struct freshet_rank_panels {
-  size_t stride;                     /* floats of a row: the dimension, padded */
-  size_t groups;                     /* of 4 dimensions that have codes */
-  const float* rows;                 /* [panels][32][stride] */
-  const uint8_t* codes;              /* [panels][groups][32][4], NULL when the kernel wants none */
-  const float* scales;               /* [panels][32] value of one code step */
-  const float* biases;               /* [panels][32] */
-  const freshet_rank_bounds* bounds; /* [panels] */
+  size_t stride;        /* floats of a row: the dimension, padded */
+  size_t groups;        /* of 4 dimensions that have codes */
+  const float* rows;    /* [panels][32][stride] */
+  const uint8_t* codes; /* [panels][groups][32][4], NULL when the kernel wants none */
+  const float* scales;  /* [panels][32] value of one code step */
+  const float* biases;  /* [panels][32] */
+  freshet_rank_bounds bounds;
 } freshet_rank_panels;
 
 /* One query on its way through the rows, and what it has caught. */

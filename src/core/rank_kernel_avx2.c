@@ -32,8 +32,9 @@ AVX2 static void catch_rows(freshet_rank_sieve* sieve, unsigned reached, __m256 
 /* One panel for one query: what its sums say. */
 AVX2_INLINE void judge(const freshet_rank_panels* panels, size_t panel, freshet_rank_sieve* sieve,
                        const __m256i sums[EIGHTHS]) {
-  const freshet_rank_bounds* bounds = &panels->bounds[panel];
-  const float error = sieve->slope_norm * bounds->norm + sieve->slope_error * bounds->error + bounds->slack;
+  const freshet_rank_bounds* bounds = &panels->bounds;
+  const float error = sieve->slope_norm * bounds->norms[panel] + sieve->slope_error * bounds->errors[panel] +
+                      bounds->slacks[panel];
   const __m256 cut = _mm256_set1_ps(sieve->floor - error), scale = _mm256_set1_ps(sieve->scale);
   const __m256i offset = _mm256_set1_epi32(sieve->offset);
 #pragma GCC unroll 4

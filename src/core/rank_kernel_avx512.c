@@ -15,66 +15,112 @@
 #define AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma")))
 #define AVX512_INLINE AVX512 __attribute__((always_inline)) static inline
 
-enum { GROUP = 12, HALF = FRESHET_PANEL / 2 };
+enum {
+  GROUP = 12, /* queries at a time */
+  BLOCK = 16, /* panels whose sums wait to be judged: they fit into the first-level cache */
+  HALF = FRESHET_PANEL / 2
+};
 
-/* Stores those of 16 rows from `row` on that reached the cut. error: E of rank_kernel.h. */
-AVX512 static void catch_rows(freshet_rank_sieve* sieve, __mmask16 reached, __m512 scores, __m512 error,
+/* sums[q][i] = offset[q] + codes of row i . codes of query q, for a constant n so that the sums become
+ * registers. codes: [groups][32][4], packed: [groups][n] the codes of the queries by fours. */
+AVX512_INLINE void multiply(const uint8_t* codes, const int32_t* packed, size_t groups, const int n,
+                            const int32_t* offsets, int32_t (*sums)[FRESHET_PANEL]) {
+  __m512i low[GROUP], high[GROUP];
+#pragma GCC unroll 12
+  for (int q = 0; q < n; q++) {
+    low[q] = _mm512_set1_epi32(offsets[q]);
+    high[q] = _mm512_set1_epi32(offsets[q]);
+  }
+  for (size_t g = 0; g < groups; g++, codes += FRESHET_PANEL * 4, packed += n) {
+    const __m512i rows_low = _mm512_load_si512(codes), rows_high = _mm512_load_si512(codes + 64);
+#pragma GCC unroll 12
+    for (int q = 0; q < n; q++) {
+      const __m512i four = _mm512_set1_epi32(packed[q]);
+      low[q] = _mm512_dpbusd_epi32(low[q], rows_low, four);
+      high[q] = _mm512_dpbusd_epi32(high[q], rows_high, four);
+    }
+  }
+#pragma GCC unroll 12
+  for (int q = 0; q < n; q++) {
+    _mm512_store_si512(sums[q], low[q]);
+    _mm512_store_si512(sums[q] + HALF, high[q]);
+  }
+}
+
+/* Scores of 16 rows from their sums. */
+AVX512_INLINE __m512 score(const freshet_rank_panels* panels, size_t row, const int32_t* sums, __m512 scale) {
+  const __m512 products =
+      _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_load_si512(sums)), _mm512_load_ps(panels->scales + row));
+  return _mm512_fmadd_ps(products, scale, _mm512_load_ps(panels->biases + row));
+}
+
+/* Appends those of 16 rows that reached the cut. error: E of rank_kernel.h. */
+AVX512_INLINE void catch_rows(freshet_rank_sieve* sieve, __mmask16 reached, __m512 scores, __m512 error,
                               size_t row) {
   const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-  __m512i rows = _mm512_add_epi32(_mm512_set1_epi32((int)row), lanes);
-  __m512 caught = _mm512_maskz_compress_ps(reached, scores);
+  const __m512i rows = _mm512_add_epi32(_mm512_set1_epi32((int)row), lanes);
+  const __m512 caught = _mm512_maskz_compress_ps(reached, scores);
   _mm512_storeu_ps(sieve->lower + sieve->count, _mm512_sub_ps(caught, error));
   _mm512_storeu_ps(sieve->upper + sieve->count, _mm512_add_ps(caught, error));
   _mm512_storeu_si512(sieve->rows + sieve->count, _mm512_maskz_compress_epi32(reached, rows));
   sieve->count += (uint32_t)__builtin_popcount(reached);
 }
 
-/* For a constant n, so that the sums become registers. packed: [groups][n] codes of the queries, by fours. */
+/* Catches the rows of up to BLOCK panels that reach a query's floor. First all comparisons, then the few
+ * panels with a catch: a branch for each panel would be mispredicted at each catch.
+ * sums: of the query, [panels] with GROUP * 32 from one to the next. */
+AVX512 static void judge(const freshet_rank_panels* panels, size_t from, size_t count, const int32_t* sums,
+                         freshet_rank_sieve* sieve) {
+  const __m512 scale = _mm512_set1_ps(sieve->scale);
+  const __mmask16 used = (__mmask16)((1u << count) - 1);
+  __m512 error = _mm512_mul_ps(_mm512_set1_ps(sieve->slope_norm),
+                               _mm512_maskz_loadu_ps(used, panels->bounds.norms + from));
+  error = _mm512_fmadd_ps(_mm512_set1_ps(sieve->slope_error),
+                          _mm512_maskz_loadu_ps(used, panels->bounds.errors + from), error);
+  error = _mm512_add_ps(error, _mm512_maskz_loadu_ps(used, panels->bounds.slacks + from));
+  float errors[BLOCK], cuts[BLOCK];
+  _mm512_storeu_ps(errors, error);
+  _mm512_storeu_ps(cuts, _mm512_sub_ps(_mm512_set1_ps(sieve->floor), error));
+  uint32_t reached[BLOCK];
+  for (size_t p = 0; p < count; p++) {
+    const int32_t* low = sums + p * GROUP * FRESHET_PANEL;
+    const size_t row = (from + p) * FRESHET_PANEL;
+    const __m512 cut = _mm512_set1_ps(cuts[p]);
+    __mmask16 reached_low = _mm512_cmp_ps_mask(score(panels, row, low, scale), cut, _CMP_GE_OQ);
+    __mmask16 reached_high =
+        _mm512_cmp_ps_mask(score(panels, row + HALF, low + HALF, scale), cut, _CMP_GE_OQ);
+    reached[p] = _mm512_kunpackw(reached_high, reached_low);
+  }
+  uint32_t caught = _mm512_mask_test_epi32_mask(used, _mm512_loadu_si512(reached), _mm512_set1_epi32(-1));
+  for (; caught != 0; caught &= caught - 1) {
+    const unsigned p = (unsigned)__builtin_ctz(caught);
+    const int32_t* low = sums + p * GROUP * FRESHET_PANEL;
+    const size_t row = (from + p) * FRESHET_PANEL;
+    const __m512 width = _mm512_set1_ps(errors[p]);
+    catch_rows(sieve, (__mmask16)reached[p], score(panels, row, low, scale), width, row);
+    catch_rows(sieve, (__mmask16)(reached[p] >> HALF), score(panels, row + HALF, low + HALF, scale), width,
+               row + HALF);
+  }
+}
+
 AVX512_INLINE size_t scan_n(const freshet_rank_panels* panels, size_t from, size_t to,
                             freshet_rank_sieve* const* sieves, const int n, int32_t* packed) {
   const size_t groups = panels->groups;
+  _Alignas(64) int32_t sums[BLOCK][GROUP][FRESHET_PANEL];
+  int32_t offsets[GROUP];
+  for (int q = 0; q < n; q++) offsets[q] = sieves[q]->offset;
   for (size_t g = 0; g < groups; g++) {
     for (int q = 0; q < n; q++) memcpy(&packed[g * (size_t)n + (size_t)q], sieves[q]->codes + g * 4, 4);
   }
-  for (size_t panel = from; panel < to; panel++) {
+  for (; from < to; from += BLOCK) {
+    const size_t count = to - from < BLOCK ? to - from : BLOCK;
     for (int q = 0; q < n; q++) {
-      if (sieves[q]->count + FRESHET_PANEL > sieves[q]->capacity) return panel;
+      if (sieves[q]->count + count * FRESHET_PANEL > sieves[q]->capacity) return from;
     }
-    __m512i sums[GROUP][2];
-#pragma GCC unroll 12
-    for (int q = 0; q < n; q++) sums[q][0] = sums[q][1] = _mm512_set1_epi32(sieves[q]->offset);
-    const uint8_t* codes = panels->codes + panel * groups * FRESHET_PANEL * 4;
-    const int32_t* query = packed;
-    for (size_t g = 0; g < groups; g++, codes += FRESHET_PANEL * 4, query += n) {
-      const __m512i low = _mm512_load_si512(codes), high = _mm512_load_si512(codes + 64);
-#pragma GCC unroll 12
-      for (int q = 0; q < n; q++) {
-        const __m512i four = _mm512_set1_epi32(query[q]);
-        sums[q][0] = _mm512_dpbusd_epi32(sums[q][0], low, four);
-        sums[q][1] = _mm512_dpbusd_epi32(sums[q][1], high, four);
-      }
-    }
-    const size_t row = panel * FRESHET_PANEL;
-    const __m512 scales[2] = {_mm512_load_ps(panels->scales + row),
-                              _mm512_load_ps(panels->scales + row + HALF)};
-    const __m512 biases[2] = {_mm512_load_ps(panels->biases + row),
-                              _mm512_load_ps(panels->biases + row + HALF)};
-    const freshet_rank_bounds bounds = panels->bounds[panel];
-#pragma GCC unroll 12
-    for (int q = 0; q < n; q++) {
-      freshet_rank_sieve* sieve = sieves[q];
-      float error = sieve->slope_norm * bounds.norm + sieve->slope_error * bounds.error + bounds.slack;
-      const __m512 cut = _mm512_set1_ps(sieve->floor - error), scale = _mm512_set1_ps(sieve->scale);
-      const __m512 low =
-          _mm512_fmadd_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(sums[q][0]), scales[0]), scale, biases[0]);
-      const __m512 high =
-          _mm512_fmadd_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(sums[q][1]), scales[1]), scale, biases[1]);
-      __mmask16 low_reached = _mm512_cmp_ps_mask(low, cut, _CMP_GE_OQ);
-      __mmask16 high_reached = _mm512_cmp_ps_mask(high, cut, _CMP_GE_OQ);
-      if (__builtin_expect(_kortestz_mask16_u8(low_reached, high_reached), 1)) continue;
-      catch_rows(sieve, low_reached, low, _mm512_set1_ps(error), row);
-      catch_rows(sieve, high_reached, high, _mm512_set1_ps(error), row + HALF);
-    }
+    const uint8_t* codes = panels->codes + from * groups * FRESHET_PANEL * 4;
+    for (size_t p = 0; p < count; p++)
+      multiply(codes + p * groups * FRESHET_PANEL * 4, packed, groups, n, offsets, sums[p]);
+    for (int q = 0; q < n; q++) judge(panels, from, count, sums[0][q], sieves[q]);
   }
   return to;
 }
@@ -133,7 +179,7 @@ AVX512 static void exact(const float* rows, size_t stride, const float* query, c
 const freshet_rank_kernel_table freshet_rank_avx512 = {.name = "avx512",
                                                        .query_levels = 127,
                                                        .group = GROUP,
-                                                       .room = FRESHET_PANEL,
+                                                       .room = BLOCK * FRESHET_PANEL,
                                                        .scan = scan,
                                                        .exact = exact};
 

@@ -13,8 +13,9 @@ enum {
 static void catch_rows(const freshet_rank_panels* panels, size_t panel, const float* scores,
                        freshet_rank_sieve* sieve) {
   const float* biases = panels->biases + panel * FRESHET_PANEL;
-  const freshet_rank_bounds* bounds = &panels->bounds[panel];
-  float error = sieve->slope_norm * bounds->norm + sieve->slope_error * bounds->error + bounds->slack;
+  const freshet_rank_bounds* bounds = &panels->bounds;
+  float error = sieve->slope_norm * bounds->norms[panel] + sieve->slope_error * bounds->errors[panel] +
+                bounds->slacks[panel];
   float cut = sieve->floor - error;
   int reached = 0;
   for (size_t i = 0; i < FRESHET_PANEL; i++) reached |= scores[i] + biases[i] >= cut;

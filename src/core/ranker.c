@@ -27,8 +27,10 @@ enum {
   DIM_MAX = 4096,
   TILE = 96,              /* queries that go through the rows together: their sieves fit into the cache */
   CHUNK_SIZE = 128 << 10, /* bytes of rows */
-  SIEVE_ROOMS = 8,        /* a sieve holds at least that many times what a kernel adds at once */
-  SIEVE_KS = 4,           /* and that many times k */
+  SIEVE_ROOMS = 3,        /* a sieve holds that many times what a kernel adds at once, */
+  SIEVE_KS = 4,           /* and that many times k besides */
+  GROWTH = 3,             /* between the first stops of a scan */
+  MANY_NEW = 32,          /* a sieve is tidied up when it has caught that many more than k */
   FEW_ALLOWED = 32,       /* with fewer than one allowed row in that many, each is scored by itself */
 };
 
@@ -359,7 +361,7 @@ static bool prepare(const freshet_ranker* ranker, const freshet_rank_query* quer
     marks += freshet_rank_marks_size(queries[i].excluded_count + queries[i].bonus_count);
   }
   const uint32_t room = ranker->kernel->room;
-  size_t capacity = SIEVE_KS * k > SIEVE_ROOMS * room ? SIEVE_KS * k : SIEVE_ROOMS * room;
+  size_t capacity = SIEVE_KS * k + SIEVE_ROOMS * room;
   size_t padded = capacity + FRESHET_PANEL; /* kernels write whole vectors */
   freshet_rank_panels view = freshet_rank_index_view(&ranker->index);
   if (!grow(&scratch->vectors, count * stride * (sizeof(float) + 1)) ||
@@ -409,17 +411,28 @@ static size_t scan_size(const freshet_ranker* ranker) {
   return panels < 4 ? 4 : panels;
 }
 
+/* Where to stop and tidy up. At first the floor rises quickly: stopping each time the rows seen have become
+ * three times as many keeps what is caught in vain to about 2 k rows a stop. */
+static size_t next_stop(size_t from, size_t chunk, size_t total) {
+  size_t next = from * GROWTH + GROWTH;
+  next = next < from + chunk ? next : from + chunk;
+  return next < total ? next : total;
+}
+
+static float largest(const float* values, size_t count) {
+  float most = values[0];
+  for (size_t i = 1; i < count; i++) most = values[i] > most ? values[i] : most;
+  return most;
+}
+
 static void scan_rows(const freshet_ranker* ranker, size_t count, freshet_rank_scratch* scratch) {
   const freshet_rank_panels panels = freshet_rank_index_view(&ranker->index);
   const size_t total = freshet_rank_index_panels(&ranker->index);
   const size_t chunk = scan_size(ranker);
-  for (size_t from = 0; from < total; from += chunk) {
-    size_t to = total - from < chunk ? total : from + chunk;
-    float norm = 0, bias = -FLT_MAX;
-    for (size_t p = from; p < to; p++) {
-      norm = fmaxf(norm, panels.bounds[p].norm);
-      bias = fmaxf(bias, panels.bounds[p].bias);
-    }
+  for (size_t from = 0, to; from < total; from = to) {
+    to = next_stop(from, chunk, total);
+    const float norm = largest(panels.bounds.norms + from, to - from);
+    const float bias = largest(panels.bounds.biases + from, to - from);
     size_t active = 0;
     for (size_t i = 0; i < count; i++) {
       struct seeker* seeker = &scratch->seekers[i];
@@ -433,6 +446,11 @@ static void scan_rows(const freshet_ranker* ranker, size_t count, freshet_rank_s
     for (size_t i = 0; i < active; i += ranker->kernel->group) {
       size_t group = active - i < ranker->kernel->group ? active - i : ranker->kernel->group;
       scan_chunk(ranker, &panels, from, to, i, group, scratch);
+    }
+    for (size_t i = 0; i < active; i++) {
+      struct seeker* seeker = scratch->members[i];
+      if (seeker->sieve.count > seeker->checked + seeker->query->k + MANY_NEW)
+        make_room(ranker, seeker, scratch);
     }
   }
 }
