@@ -21,17 +21,6 @@ static const float ROUNDER = 0x1.8p23f;
 /* Sums of up to 4,096 squares in double are off by less than the factor 1 + 2^-39, so this covers them. */
 static const double NORM_SLACK = 1 + 0x1p-30;
 
-float freshet_rank_round_up(double value) {
-  if (value >= FLT_MAX) return FLT_MAX;
-  if (value <= -FLT_MAX) return -FLT_MAX;
-  float rounded = (float)value;
-  return (double)rounded < value ? nextafterf(rounded, INFINITY) : rounded;
-}
-
-float freshet_rank_round_down(double value) {
-  return -freshet_rank_round_up(-value);
-}
-
 float freshet_rank_norm(const float* values, size_t dim) {
   double sum = 0;
   for (size_t i = 0; i < dim; i++) sum += (double)values[i] * (double)values[i];

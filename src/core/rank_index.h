@@ -17,6 +17,9 @@
 #ifndef FRESHET_CORE_RANK_INDEX_H
 #define FRESHET_CORE_RANK_INDEX_H
 
+#include <float.h>
+#include <math.h>
+
 #include "core/rank_kernel.h"
 #include "freshet/status.h"
 
@@ -75,9 +78,15 @@ uint32_t freshet_rank_band(float norm);
  * group of 4 zero. Returns an upper bound of the Euclidean distance between the two. */
 float freshet_rank_encode(const float* values, size_t dim, int levels, int8_t* codes, float* scale);
 
-/* Rounds towards plus infinity and minus infinity; values beyond the range of float are clamped to it. */
-float freshet_rank_round_up(double value);
-float freshet_rank_round_down(double value);
+/* Floats at least and at most as large as a value, and close to it; infinite beyond the range of float. */
+static inline float freshet_rank_round_up(double value) {
+  value += 0x1p-23 * (value < 0 ? -value : value) + 0x1p-149; /* more than rounding to float may take away */
+  return value >= FLT_MAX ? INFINITY : value <= -FLT_MAX ? -FLT_MAX : (float)value;
+}
+
+static inline float freshet_rank_round_down(double value) {
+  return -freshet_rank_round_up(-value);
+}
 
 /* An upper bound of the Euclidean norm. */
 float freshet_rank_norm(const float* values, size_t dim);

@@ -81,7 +81,7 @@ AVX512 static void judge(const freshet_rank_panels* panels, size_t from, size_t 
   float errors[BLOCK], cuts[BLOCK];
   _mm512_storeu_ps(errors, error);
   _mm512_storeu_ps(cuts, _mm512_sub_ps(_mm512_set1_ps(sieve->floor), error));
-  uint32_t reached[BLOCK];
+  uint32_t reached[BLOCK], caught = 0;
   for (size_t p = 0; p < count; p++) {
     const int32_t* low = sums + p * GROUP * FRESHET_PANEL;
     const size_t row = (from + p) * FRESHET_PANEL;
@@ -90,8 +90,8 @@ AVX512 static void judge(const freshet_rank_panels* panels, size_t from, size_t 
     __mmask16 reached_high =
         _mm512_cmp_ps_mask(score(panels, row + HALF, low + HALF, scale), cut, _CMP_GE_OQ);
     reached[p] = _mm512_kunpackw(reached_high, reached_low);
+    caught |= (uint32_t)(reached[p] != 0) << p;
   }
-  uint32_t caught = _mm512_mask_test_epi32_mask(used, _mm512_loadu_si512(reached), _mm512_set1_epi32(-1));
   for (; caught != 0; caught &= caught - 1) {
     const unsigned p = (unsigned)__builtin_ctz(caught);
     const int32_t* low = sums + p * GROUP * FRESHET_PANEL;

@@ -2,18 +2,25 @@
 
 #include <math.h>
 
-enum { MIN_MARKS = 16, BISECTIONS = 24 };
+enum { MIN_MARKS = 16, BISECTIONS = 24, LANES = 16 };
+
+/* The same code for wider vectors, chosen when the program is loaded. */
+#if defined(__x86_64__) && defined(__gnu_linux__)
+#define FOR_EACH_CPU __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define FOR_EACH_CPU
+#endif
 
 /* ---- marks ---- */
 
 size_t freshet_rank_marks_size(size_t count) {
   size_t size = MIN_MARKS;
-  while (size < 4 * count) size *= 2;
+  while (size < 8 * count) size *= 2;
   return size;
 }
 
 bool freshet_rank_marks_add(freshet_rank_marks* marks, uint32_t row, float bonus) {
-  uint32_t place = freshet_rank_marks_slot(marks, row);
+  uint32_t place = freshet_rank_marks_find(marks, row);
   if (marks->rows[place] == row) return false;
   marks->rows[place] = row;
   marks->bonus[place] = bonus;
@@ -22,25 +29,33 @@ bool freshet_rank_marks_add(freshet_rank_marks* marks, uint32_t row, float bonus
 
 /* ---- pruning ---- */
 
-static size_t count_reaching(const float* values, size_t count, float threshold) {
-  int32_t reaching = 0;
-  for (size_t i = 0; i < count; i++) reaching += values[i] >= threshold;
-  return (size_t)reaching;
-}
-
-/* Bisection by value: a pass over a few hundred floats is a few dozen vector instructions, and any threshold
- * that leaves a little more than k is as good as the k-th value itself. */
-float freshet_rank_reached(const float* values, size_t count, size_t k) {
-  float low = values[0], high = values[0];
-  for (size_t i = 1; i < count; i++) {
-    low = values[i] < low ? values[i] : low;
-    high = values[i] > high ? values[i] : high;
+/* Bisection by value: a pass over a hundred floats is a few vector instructions, and any threshold that
+ * leaves a little more than k is as good as the k-th value itself. */
+FOR_EACH_CPU float freshet_rank_reached(const float* values, size_t count, size_t k) {
+  float lows[LANES], highs[LANES];
+  for (size_t l = 0; l < LANES; l++) lows[l] = highs[l] = values[0];
+  size_t i = 0;
+  for (; i + LANES <= count; i += LANES) {
+    for (size_t l = 0; l < LANES; l++) {
+      lows[l] = values[i + l] < lows[l] ? values[i + l] : lows[l];
+      highs[l] = values[i + l] > highs[l] ? values[i + l] : highs[l];
+    }
   }
-  const size_t enough = k + k / 8 + 2;
-  for (int i = 0; i < BISECTIONS && low < high; i++) {
-    float middle = 0.5f * low + 0.5f * high;
-    size_t reaching = count_reaching(values, count, middle);
-    if (reaching < k) {
+  for (size_t l = 0; i < count; i++, l++) {
+    lows[l] = values[i] < lows[l] ? values[i] : lows[l];
+    highs[l] = values[i] > highs[l] ? values[i] : highs[l];
+  }
+  float low = lows[0], high = highs[0];
+  for (size_t l = 1; l < LANES; l++) {
+    low = lows[l] < low ? lows[l] : low;
+    high = highs[l] > high ? highs[l] : high;
+  }
+  const int32_t wanted = (int32_t)k, enough = wanted + wanted / 8 + 2;
+  for (int step = 0; step < BISECTIONS && low < high; step++) {
+    const float middle = 0.5f * low + 0.5f * high;
+    int32_t reaching = 0;
+    for (i = 0; i < count; i++) reaching += values[i] >= middle;
+    if (reaching < wanted) {
       high = middle;
     } else {
       low = middle;
@@ -59,9 +74,9 @@ void freshet_rank_prune(freshet_rank_sieve* sieve, size_t k) {
   const float floor = sieve->floor;
   uint32_t kept = 0;
   for (uint32_t i = 0; i < sieve->count; i++) {
+    const float upper = sieve->upper[i];
     sieve->lower[kept] = sieve->lower[i];
     sieve->rows[kept] = sieve->rows[i];
-    float upper = sieve->upper[i];
     sieve->upper[kept] = upper;
     kept += upper >= floor;
   }

@@ -25,20 +25,30 @@ typedef struct freshet_rank_marks {
 
 #define FRESHET_RANK_EXCLUDED (-1.0f)
 
-/* Entries for a table of up to `count` rows: a power of two, at least four times as many. */
+/* Entries for a table of up to `count` rows: a power of two, at least eight times as many. */
 size_t freshet_rank_marks_size(size_t count);
 /* Sets an entry unless the row has one; returns whether it was new. */
 bool freshet_rank_marks_add(freshet_rank_marks* marks, uint32_t row, float bonus);
 
-static inline uint32_t freshet_rank_marks_slot(const freshet_rank_marks* marks, uint32_t row) {
-  uint32_t place = (row * 0x9e3779b1u) >> 7 & marks->mask; /* Fibonacci hashing */
+/* Where a row would be looked for first. */
+static inline uint32_t freshet_rank_marks_home(const freshet_rank_marks* marks, uint32_t row) {
+  return (row * 0x9e3779b1u) >> 7 & marks->mask; /* Fibonacci hashing */
+}
+
+/* Where a row is, or would be. */
+static inline uint32_t freshet_rank_marks_find(const freshet_rank_marks* marks, uint32_t row) {
+  uint32_t place = freshet_rank_marks_home(marks, row);
   while (marks->rows[place] != row && marks->rows[place] != FRESHET_RANK_NO_ROW)
     place = (place + 1) & marks->mask;
   return place;
 }
 
+/* Whether a row has an entry. Most have none and find their home free. */
 static inline bool freshet_rank_marks_has(const freshet_rank_marks* marks, uint32_t row) {
-  return marks->rows[freshet_rank_marks_slot(marks, row)] == row;
+  const uint32_t home = marks->rows[freshet_rank_marks_home(marks, row)];
+  if (__builtin_expect(home != row && home != FRESHET_RANK_NO_ROW, 0))
+    return marks->rows[freshet_rank_marks_find(marks, row)] == row;
+  return home == row;
 }
 
 /* The largest value found quickly that at least k of values [count] reach; k <= count. */

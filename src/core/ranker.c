@@ -174,38 +174,55 @@ static bool is_allowed(const freshet_rank_query* query, uint32_t slot) {
 static void drop_ineligible(const freshet_ranker* ranker, struct seeker* seeker) {
   freshet_rank_sieve* sieve = &seeker->sieve;
   const freshet_rank_query* query = seeker->query;
+  const freshet_rank_marks marks = seeker->marks;
+  float *lower = sieve->lower, *upper = sieve->upper;
+  uint32_t* rows = sieve->rows;
   uint32_t kept = seeker->checked;
-  for (uint32_t i = kept; i < sieve->count; i++) {
-    uint32_t row = sieve->rows[i];
-    sieve->lower[kept] = sieve->lower[i];
-    sieve->upper[kept] = sieve->upper[i];
-    sieve->rows[kept] = row;
-    bool eligible = !freshet_rank_marks_has(&seeker->marks, row);
+  const uint32_t count = sieve->count;
+  for (uint32_t i = kept; i < count; i++) {
+    const uint32_t row = rows[i];
+    lower[kept] = lower[i];
+    upper[kept] = upper[i];
+    rows[kept] = row;
+    bool eligible = !freshet_rank_marks_has(&marks, row);
     if (query->allowed != NULL) eligible = eligible && is_allowed(query, ranker->index.slots[row]);
     kept += eligible;
   }
   sieve->count = seeker->checked = kept;
 }
 
+/* Exact scores of what the sieve holds. */
+static void score_exactly(const freshet_ranker* ranker, const struct seeker* seeker, double* scores) {
+  const freshet_rank_index* index = &ranker->index;
+  const freshet_rank_sieve* sieve = &seeker->sieve;
+  const freshet_rank_marks* marks = &seeker->marks;
+  ranker->kernel->exact(index->rows, index->stride, seeker->vector, sieve->rows, sieve->count, scores);
+  for (uint32_t i = 0; i < sieve->count; i++) scores[i] += (double)index->biases[sieve->rows[i]];
+  if (seeker->query->bonus_count == 0) return;
+  for (uint32_t i = 0; i < sieve->count; i++) {
+    uint32_t place = freshet_rank_marks_find(marks, sieve->rows[i]);
+    if (marks->rows[place] == sieve->rows[i]) scores[i] += (double)marks->bonus[place];
+  }
+}
+
 /* The k best of the sieve by exact score, best first, in scratch memory. Returns how many. */
 static size_t settle(const freshet_ranker* ranker, struct seeker* seeker, freshet_rank_scratch* scratch,
                      freshet_rank_scored** best) {
-  const freshet_rank_index* index = &ranker->index;
   const freshet_rank_sieve* sieve = &seeker->sieve;
+  const size_t k = seeker->query->k;
   freshet_rank_scored* entries = scratch->exact.data;
   double* scores = (double*)(entries + sieve->capacity);
-  ranker->kernel->exact(index->rows, index->stride, seeker->vector, sieve->rows, sieve->count, scores);
+  float* lower = (float*)(scores + sieve->capacity);
+  score_exactly(ranker, seeker, scores);
+  for (uint32_t i = 0; i < sieve->count; i++) lower[i] = freshet_rank_round_down(scores[i]);
+  const float reached = sieve->count < k ? -INFINITY : freshet_rank_reached(lower, sieve->count, k);
+  size_t count = 0;
   for (uint32_t i = 0; i < sieve->count; i++) {
-    uint32_t row = sieve->rows[i];
-    double score = scores[i] + (double)index->biases[row];
-    if (seeker->query->bonus_count > 0) {
-      uint32_t place = freshet_rank_marks_slot(&seeker->marks, row);
-      if (seeker->marks.rows[place] == row) score += (double)seeker->marks.bonus[place];
-    }
-    entries[i] = (freshet_rank_scored){.score = score, .slot = index->slots[row], .row = row};
+    entries[count] = (freshet_rank_scored){scores[i], ranker->index.slots[sieve->rows[i]], sieve->rows[i]};
+    count += scores[i] >= (double)reached;
   }
   *best = entries;
-  return freshet_rank_best(entries, sieve->count, seeker->query->k, &ranker->order);
+  return freshet_rank_best(entries, count, k, &ranker->order);
 }
 
 /* Leaves the k best of the sieve, with their exact scores as intervals. */
@@ -235,8 +252,8 @@ static void give(const freshet_ranker* ranker, struct seeker* seeker, uint32_t r
                  freshet_rank_scratch* scratch) {
   freshet_rank_sieve* sieve = &seeker->sieve;
   if (sieve->count == sieve->capacity) make_room(ranker, seeker, scratch);
-  sieve->lower[sieve->count] = -FLT_MAX;
-  sieve->upper[sieve->count] = FLT_MAX;
+  sieve->lower[sieve->count] = -INFINITY;
+  sieve->upper[sieve->count] = INFINITY;
   sieve->rows[sieve->count] = row;
   sieve->count++;
 }
@@ -367,7 +384,7 @@ static bool prepare(const freshet_ranker* ranker, const freshet_rank_query* quer
   if (!grow(&scratch->vectors, count * stride * (sizeof(float) + 1)) ||
       !grow(&scratch->sieves, count * padded * 3 * sizeof(float)) ||
       !grow(&scratch->marks, marks * 2 * sizeof(float)) ||
-      !grow(&scratch->exact, capacity * (sizeof(freshet_rank_scored) + sizeof(double))) ||
+      !grow(&scratch->exact, capacity * (sizeof(freshet_rank_scored) + sizeof(double) + sizeof(float))) ||
       !grow(&scratch->work, freshet_rank_work_size(ranker->kernel, &view)))
     return false;
   float* vectors = scratch->vectors.data;

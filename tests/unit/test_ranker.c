@@ -321,6 +321,26 @@ static void extreme_values(void** state) {
   }
 }
 
+/* Every score lies beyond the range of float, on the wrong side. */
+static void out_of_range(void** state) {
+  (void)state;
+  EACH_KERNEL(k) {
+    struct world world;
+    if (!open_world(&world, 20, 2000, kernels[k])) continue;
+    for (uint32_t slot = 0; slot < world.slots; slot++) {
+      float row[20];
+      for (int i = 0; i < 20; i++) row[i] = 1e38f * (2 + uniform());
+      set_item(&world, slot, row, 0);
+    }
+    struct asked asked[2];
+    for (int i = 0; i < 2; i++) make_query(&world, &asked[i], 20, BEST_EXCLUDED);
+    for (int i = 0; i < 20; i++) asked[0].vector[i] = -1e30f * (2 + uniform());
+    for (int i = 0; i < 20; i++) asked[1].vector[i] = 1e30f * (2 + uniform());
+    check_batch(&world, asked, 2);
+    close_world(&world);
+  }
+}
+
 static void changes(void** state) {
   (void)state;
   EACH_KERNEL(k) {
@@ -405,9 +425,9 @@ static void refusals(void** state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(random_rows), cmocka_unit_test(skewed_norms),   cmocka_unit_test(ties),
-      cmocka_unit_test(near_ties),   cmocka_unit_test(extreme_values), cmocka_unit_test(changes),
-      cmocka_unit_test(few_items),   cmocka_unit_test(refusals),
+      cmocka_unit_test(random_rows),  cmocka_unit_test(skewed_norms),   cmocka_unit_test(ties),
+      cmocka_unit_test(near_ties),    cmocka_unit_test(extreme_values), cmocka_unit_test(changes),
+      cmocka_unit_test(out_of_range), cmocka_unit_test(few_items),      cmocka_unit_test(refusals),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
