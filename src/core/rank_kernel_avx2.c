@@ -14,83 +14,107 @@
 #define AVX2 __attribute__((target("avx2,fma,popcnt")))
 #define AVX2_INLINE AVX2 __attribute__((always_inline)) static inline
 
-enum { GROUP = 8, TILE = 2, EIGHTHS = FRESHET_PANEL / 8 };
+enum {
+  GROUP = 8,  /* queries at a time */
+  TILE = 2,   /* of them whose sums are in registers together */
+  BLOCK = 16, /* panels whose sums wait to be judged: they fit into the first-level cache */
+  EIGHTHS = FRESHET_PANEL / 8
+};
 
-/* Stores those of 8 rows from `row` on that reached the cut: the bits of `reached`. */
-AVX2 static void catch_rows(freshet_rank_sieve* sieve, unsigned reached, __m256 scores, float error,
-                            size_t row) {
-  float values[8];
-  _mm256_storeu_ps(values, scores);
-  for (; reached != 0; reached &= reached - 1) {
-    unsigned lane = (unsigned)__builtin_ctz(reached);
-    sieve->lower[sieve->count] = values[lane] - error;
-    sieve->upper[sieve->count] = values[lane] + error;
-    sieve->rows[sieve->count++] = (uint32_t)(row + lane);
-  }
-}
-
-/* One panel for one query: what its sums say. */
-AVX2_INLINE void judge(const freshet_rank_panels* panels, size_t panel, freshet_rank_sieve* sieve,
-                       const __m256i sums[EIGHTHS]) {
-  const freshet_rank_bounds* bounds = &panels->bounds;
-  const float error = sieve->slope_norm * bounds->norms[panel] + sieve->slope_error * bounds->errors[panel] +
-                      bounds->slacks[panel];
-  const __m256 cut = _mm256_set1_ps(sieve->floor - error), scale = _mm256_set1_ps(sieve->scale);
-  const __m256i offset = _mm256_set1_epi32(sieve->offset);
-#pragma GCC unroll 4
-  for (size_t e = 0; e < EIGHTHS; e++) {
-    const size_t row = panel * FRESHET_PANEL + e * 8;
-    const __m256 sum = _mm256_cvtepi32_ps(_mm256_add_epi32(sums[e], offset));
-    const __m256 scores = _mm256_fmadd_ps(_mm256_mul_ps(sum, _mm256_load_ps(panels->scales + row)), scale,
-                                          _mm256_load_ps(panels->biases + row));
-    unsigned reached = (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(scores, cut, _CMP_GE_OQ));
-    if (__builtin_expect(reached != 0, 0)) catch_rows(sieve, reached, scores, error, row);
-  }
-}
-
-/* For a constant n, so that the sums become registers. packed: [groups][n] codes of the queries, by fours. */
-AVX2_INLINE void scan_panel(const freshet_rank_panels* panels, size_t panel,
-                            freshet_rank_sieve* const* sieves, const int n, const int32_t* packed) {
+/* sums[q][i] = codes of row i . codes of query q, for a constant n so that the sums become registers.
+ * codes: [groups][32][4], packed: [groups][n] the codes of the queries by fours. */
+AVX2_INLINE void multiply(const uint8_t* codes, const int32_t* packed, size_t groups, const int n,
+                          int32_t (*sums)[FRESHET_PANEL]) {
   const __m256i ones = _mm256_set1_epi16(1);
-  __m256i sums[TILE][EIGHTHS];
+  __m256i totals[TILE][EIGHTHS];
 #pragma GCC unroll 8
-  for (int i = 0; i < n * EIGHTHS; i++) sums[i / EIGHTHS][i % EIGHTHS] = _mm256_setzero_si256();
-  const uint8_t* codes = panels->codes + panel * panels->groups * FRESHET_PANEL * 4;
-  for (size_t g = 0; g < panels->groups; g++, codes += FRESHET_PANEL * 4, packed += n) {
+  for (int i = 0; i < n * EIGHTHS; i++) totals[i / EIGHTHS][i % EIGHTHS] = _mm256_setzero_si256();
+  for (size_t g = 0; g < groups; g++, codes += FRESHET_PANEL * 4, packed += n) {
 #pragma GCC unroll 4
     for (int e = 0; e < EIGHTHS; e++) {
       const __m256i rows = _mm256_load_si256((const __m256i*)(codes + e * 32));
 #pragma GCC unroll 2
       for (int q = 0; q < n; q++) {
         const __m256i twos = _mm256_maddubs_epi16(rows, _mm256_set1_epi32(packed[q]));
-        sums[q][e] = _mm256_add_epi32(sums[q][e], _mm256_madd_epi16(twos, ones));
+        totals[q][e] = _mm256_add_epi32(totals[q][e], _mm256_madd_epi16(twos, ones));
       }
     }
   }
-#pragma GCC unroll 2
-  for (int q = 0; q < n; q++) judge(panels, panel, sieves[q], sums[q]);
+#pragma GCC unroll 8
+  for (int i = 0; i < n * EIGHTHS; i++)
+    _mm256_store_si256((__m256i*)(sums[i / EIGHTHS] + i % EIGHTHS * 8), totals[i / EIGHTHS][i % EIGHTHS]);
 }
 
-AVX2 static void pack(const freshet_rank_panels* panels, freshet_rank_sieve* const* sieves, size_t n,
-                      int32_t* packed) {
-  for (size_t g = 0; g < panels->groups; g++) {
-    for (size_t q = 0; q < n; q++) memcpy(&packed[g * n + q], sieves[q]->codes + g * 4, 4);
+/* The codes of n queries by fours: packed [groups][n]. */
+AVX2_INLINE void pack(size_t groups, freshet_rank_sieve* const* sieves, const int n, int32_t* packed) {
+  for (size_t g = 0; g < groups; g++) {
+    for (int q = 0; q < n; q++) memcpy(&packed[g * (size_t)n + (size_t)q], sieves[q]->codes + g * 4, 4);
+  }
+}
+
+/* Sums of a block of panels for n queries. sums: [panels][GROUP][32] */
+AVX2_INLINE void multiply_block(const freshet_rank_panels* panels, size_t from, size_t count,
+                                freshet_rank_sieve* const* sieves, const int n, int32_t* packed,
+                                int32_t (*sums)[GROUP][FRESHET_PANEL], size_t first) {
+  const size_t panel_size = panels->groups * FRESHET_PANEL * 4;
+  pack(panels->groups, sieves + first, n, packed);
+  for (size_t p = 0; p < count; p++)
+    multiply(panels->codes + (from + p) * panel_size, packed, panels->groups, n, sums[p] + first);
+}
+
+/* Scores of 8 rows from their sums. */
+AVX2_INLINE __m256 score(const freshet_rank_panels* panels, size_t row, const int32_t* sums,
+                         const freshet_rank_sieve* sieve) {
+  const __m256i sum =
+      _mm256_add_epi32(_mm256_load_si256((const __m256i*)sums), _mm256_set1_epi32(sieve->offset));
+  const __m256 products = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_load_ps(panels->scales + row));
+  return _mm256_fmadd_ps(products, _mm256_set1_ps(sieve->scale), _mm256_load_ps(panels->biases + row));
+}
+
+/* Appends those of 32 rows from `row` on that reached the cut, one bit each. error: E of rank_kernel.h. */
+AVX2 static void catch_rows(const freshet_rank_panels* panels, size_t row, const int32_t* sums, float error,
+                            uint32_t reached, freshet_rank_sieve* sieve) {
+  float scores[FRESHET_PANEL];
+  for (size_t e = 0; e < EIGHTHS; e++)
+    _mm256_storeu_ps(scores + e * 8, score(panels, row + e * 8, sums + e * 8, sieve));
+  for (; reached != 0; reached &= reached - 1) {
+    const unsigned i = (unsigned)__builtin_ctz(reached);
+    sieve->lower[sieve->count] = scores[i] - error;
+    sieve->upper[sieve->count] = scores[i] + error;
+    sieve->rows[sieve->count++] = (uint32_t)(row + i);
+  }
+}
+
+/* Catches the rows of a block of panels that reach a query's floor. */
+AVX2 static void judge(const freshet_rank_panels* panels, size_t from, size_t count,
+                       const int32_t (*sums)[GROUP][FRESHET_PANEL], size_t query, freshet_rank_sieve* sieve) {
+  for (size_t p = 0; p < count; p++) {
+    const size_t panel = from + p, row = panel * FRESHET_PANEL;
+    const float error = sieve->slope_norm * panels->bounds.norms[panel] +
+                        sieve->slope_error * panels->bounds.errors[panel] + panels->bounds.slacks[panel];
+    const __m256 cut = _mm256_set1_ps(sieve->floor - error);
+    uint32_t reached = 0;
+#pragma GCC unroll 4
+    for (size_t e = 0; e < EIGHTHS; e++) {
+      const __m256 scores = score(panels, row + e * 8, sums[p][query] + e * 8, sieve);
+      reached |= (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(scores, cut, _CMP_GE_OQ)) << (e * 8);
+    }
+    if (__builtin_expect(reached != 0, 0)) catch_rows(panels, row, sums[p][query], error, reached, sieve);
   }
 }
 
 AVX2 static size_t scan(const freshet_rank_panels* panels, size_t from, size_t to,
                         freshet_rank_sieve* const* sieves, size_t count, void* work) {
-  int32_t* packed = work; /* [count / 2][groups][2], then [groups] of an odd one */
-  const size_t groups = panels->groups;
-  for (size_t q = 0; q < count; q += TILE)
-    pack(panels, sieves + q, count - q < TILE ? 1 : TILE, packed + q * groups);
-  for (size_t panel = from; panel < to; panel++) {
+  _Alignas(32) int32_t sums[BLOCK][GROUP][FRESHET_PANEL];
+  for (; from < to; from += BLOCK) {
+    const size_t block = to - from < BLOCK ? to - from : BLOCK;
     for (size_t q = 0; q < count; q++) {
-      if (sieves[q]->count + FRESHET_PANEL > sieves[q]->capacity) return panel;
+      if (sieves[q]->count + block * FRESHET_PANEL > sieves[q]->capacity) return from;
     }
     size_t q = 0;
-    for (; q + TILE <= count; q += TILE) scan_panel(panels, panel, sieves + q, TILE, packed + q * groups);
-    if (q < count) scan_panel(panels, panel, sieves + q, 1, packed + q * groups);
+    for (; q + TILE <= count; q += TILE) multiply_block(panels, from, block, sieves, TILE, work, sums, q);
+    if (q < count) multiply_block(panels, from, block, sieves, 1, work, sums, q);
+    for (q = 0; q < count; q++) judge(panels, from, block, sums, q, sieves[q]);
   }
   return to;
 }
@@ -119,7 +143,11 @@ AVX2 static void exact(const float* rows, size_t stride, const float* query, con
   }
 }
 
-const freshet_rank_kernel_table freshet_rank_avx2 = {
-    .name = "avx2", .query_levels = 63, .group = GROUP, .room = FRESHET_PANEL, .scan = scan, .exact = exact};
+const freshet_rank_kernel_table freshet_rank_avx2 = {.name = "avx2",
+                                                     .query_levels = 63,
+                                                     .group = GROUP,
+                                                     .room = BLOCK * FRESHET_PANEL,
+                                                     .scan = scan,
+                                                     .exact = exact};
 
 #endif
