@@ -186,7 +186,7 @@ static double time_passes(struct bench* bench) {
   size_t batches = bench->data.users / s->batch;
   batches = batches < BATCHES ? batches : BATCHES;
   double best = 1e30, start = now_seconds(), updated = start;
-  for (double begin = start; begin - start < s->seconds;) {
+  for (double begin = start; best == 1e30 || begin - start < s->seconds;) {
     for (size_t b = 0; b < batches; b++) {
       if (s->updates_per_second > 0) {
         double now = now_seconds();
