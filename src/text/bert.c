@@ -8,7 +8,6 @@
 #include "text/bert.h"
 
 #include <cblas.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -17,9 +16,8 @@
 #include <string.h>
 
 #include "text/bert_forward.h"
+#include "text/mapping.h"
 #include "text/wordpiece.h"
-
-enum { VOCABULARY_BYTES_MAX = 1 << 28 };
 
 typedef struct bert_encoder bert_encoder;
 
@@ -147,32 +145,14 @@ static void release_model(bert_model* model) {
   free(model);
 }
 
-static freshet_status read_vocabulary(const char* path, freshet_buffer* bytes, freshet_error* error) {
-  FILE* file = fopen(path, "rb");
-  if (file == NULL) {
-    freshet_status status = errno == ENOENT ? FRESHET_NOT_FOUND : FRESHET_IO;
-    return freshet_error_set(error, status, FRESHET_STOP, "%s: %s", path, strerror(errno));
-  }
-  for (size_t got = 1; got > 0 && bytes->size <= VOCABULARY_BYTES_MAX; bytes->size += got) {
-    got = fread(freshet_buffer_reserve(bytes, 1 << 16), 1, 1 << 16, file);
-  }
-  bool failed = ferror(file) != 0;
-  fclose(file);
-  if (failed) return freshet_error_set(error, FRESHET_IO, FRESHET_STOP, "%s: cannot be read", path);
-  if (bytes->size <= VOCABULARY_BYTES_MAX) return FRESHET_OK;
-  return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "%s: too long", path);
-}
-
 static freshet_status load_tokenizer(bert_model* model, const char* folder, freshet_error* error) {
   char path[4096];
-  freshet_buffer bytes = {0};
+  freshet_slice bytes;
   snprintf(path, sizeof path, "%s/vocab.txt", folder);
-  freshet_status status = read_vocabulary(path, &bytes, error);
-  if (status == FRESHET_OK) {
-    status = freshet_wordpiece_create(freshet_buffer_slice(&bytes), &model->config.tokenizer,
-                                      &model->wordpiece, error);
-  }
-  freshet_buffer_free(&bytes);
+  freshet_status status = freshet_map_file(path, &bytes, error);
+  if (status != FRESHET_OK) return status;
+  status = freshet_wordpiece_create(bytes, &model->config.tokenizer, &model->wordpiece, error);
+  freshet_unmap_file(bytes);
   if (status == FRESHET_OK && freshet_wordpiece_size(model->wordpiece) > model->config.vocabulary) {
     status = freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "%s: %zu tokens, but the model knows %u",
                                path, freshet_wordpiece_size(model->wordpiece), model->config.vocabulary);

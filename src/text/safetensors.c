@@ -1,17 +1,14 @@
 #include "text/safetensors.h"
 
 #include <endian.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <xxhash.h>
+
+#include "text/mapping.h"
 
 enum { LENGTH_SIZE = 8 };
 
@@ -204,23 +201,12 @@ freshet_status freshet_safetensors_parse(freshet_slice bytes, freshet_safetensor
 
 freshet_status freshet_safetensors_open(const char* path, freshet_safetensors** file, freshet_error* error) {
   freshet_error detail = {0};
-  struct stat info;
-  int descriptor = open(path, O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0 || fstat(descriptor, &info) != 0) {
-    freshet_status status = errno == ENOENT ? FRESHET_NOT_FOUND : FRESHET_IO;
-    if (descriptor >= 0) close(descriptor);
-    return freshet_error_set(error, status, FRESHET_STOP, "%s: %s", path, strerror(errno));
-  }
-  size_t size = (size_t)info.st_size;
-  void* mapping = size == 0 ? MAP_FAILED : mmap(NULL, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
-  close(descriptor);
-  if (mapping == MAP_FAILED) {
-    return freshet_error_set(error, size == 0 ? FRESHET_INVALID : FRESHET_IO, FRESHET_STOP, "%s: %s", path,
-                             size == 0 ? "an empty file" : strerror(errno));
-  }
-  freshet_status status = freshet_safetensors_parse((freshet_slice){mapping, size}, file, &detail);
+  freshet_slice bytes;
+  freshet_status status = freshet_map_file(path, &bytes, error);
+  if (status != FRESHET_OK) return status;
+  status = freshet_safetensors_parse(bytes, file, &detail);
   if (status != FRESHET_OK) {
-    munmap(mapping, size);
+    freshet_unmap_file(bytes);
     return freshet_error_set(error, status, FRESHET_STOP, "%s: %s", path, detail.message);
   }
   (*file)->is_mapped = true;
@@ -231,7 +217,7 @@ void freshet_safetensors_close(freshet_safetensors* file) {
   if (file == NULL) return;
   for (size_t i = 0; i < file->count; i++) free(file->tensors[i].name);
   free(file->tensors);
-  if (file->is_mapped) munmap((void*)file->bytes.data, file->bytes.size);
+  if (file->is_mapped) freshet_unmap_file(file->bytes);
   free(file);
 }
 
@@ -240,7 +226,7 @@ uint64_t freshet_safetensors_hash(const freshet_safetensors* file) {
 }
 
 void freshet_safetensors_forget(freshet_safetensors* file) {
-  if (file->is_mapped) madvise((void*)file->bytes.data, file->bytes.size, MADV_DONTNEED);
+  if (file->is_mapped) freshet_forget_file(file->bytes);
 }
 
 /* ---- tensors ---- */

@@ -5,11 +5,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "text/http.h"
+#include "text/words.h"
+
 enum { PATH_SIZE = 4096 };
 
 freshet_text_config freshet_text_defaults(void) {
-  return (freshet_text_config){
-      .encoder = FRESHET_TEXT_AUTO, .dim = 256, .precision = FRESHET_TEXT_FP32, .threads = 1};
+  return (freshet_text_config){.encoder = FRESHET_TEXT_AUTO,
+                               .dim = 256,
+                               .precision = FRESHET_TEXT_FP32,
+                               .threads = 1,
+                               .timeout_ms = 10000};
 }
 
 bool freshet_text_model_folder(const char* name, char* path, size_t size) {
@@ -20,13 +26,16 @@ bool freshet_text_model_folder(const char* name, char* path, size_t size) {
   return length >= 0 && (size_t)length < size;
 }
 
+static bool is_named(const freshet_text_config* config) {
+  return config->model != NULL && config->model[0] != '\0';
+}
+
 /* The folder that config.model means. */
 static freshet_status find_folder(const freshet_text_config* config, char path[PATH_SIZE],
                                   freshet_error* error) {
-  const char* model = config->model == NULL || config->model[0] == '\0' ? NULL : config->model;
-  bool in_cache = model == NULL || (strchr(model, '/') == NULL && access(model, F_OK) != 0);
-  bool fits = in_cache ? freshet_text_model_folder(model == NULL ? FRESHET_TEXT_DEFAULT_MODEL : model, path,
-                                                   PATH_SIZE)
+  const char* model = is_named(config) ? config->model : FRESHET_TEXT_DEFAULT_MODEL;
+  bool in_cache = !is_named(config) || (strchr(model, '/') == NULL && access(model, F_OK) != 0);
+  bool fits = in_cache ? freshet_text_model_folder(model, path, PATH_SIZE)
                        : (size_t)snprintf(path, PATH_SIZE, "%s", model) < PATH_SIZE;
   if (fits) return FRESHET_OK;
   return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "the path of the text model is too long");
@@ -41,22 +50,41 @@ static freshet_status create_bert(const freshet_text_config* config, const char*
   return freshet_encoder_bert_create(&options, encoder, error);
 }
 
+static freshet_status create_words(const freshet_text_config* config, freshet_encoder** encoder,
+                                   freshet_error* error) {
+  if (is_named(config)) return freshet_encoder_words_create(config->model, encoder, error);
+  return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP,
+                           "text encoder words: needs text.model, a file");
+}
+
+static freshet_status create_http(const freshet_text_config* config, freshet_encoder** encoder,
+                                  freshet_error* error) {
+  const freshet_http_options options = {.url = config->url,
+                                        .model = config->model,
+                                        .key_env = config->key_env,
+                                        .dim = config->dim,
+                                        .timeout_ms = config->timeout_ms};
+  return freshet_encoder_http_create(&options, encoder, error);
+}
+
 freshet_status freshet_text_create(const freshet_text_config* config, freshet_encoder** encoder,
                                    freshet_error* error) {
   char folder[PATH_SIZE];
+  *encoder = NULL;
   freshet_status status = find_folder(config, folder, error);
   if (status != FRESHET_OK) return status;
-  *encoder = NULL;
   switch (config->encoder) {
-    case FRESHET_TEXT_AUTO: {
-      bool named = config->model != NULL && config->model[0] != '\0';
-      if (named || access(folder, F_OK) == 0) return create_bert(config, folder, encoder, error);
+    case FRESHET_TEXT_AUTO:
+      if (is_named(config) || access(folder, F_OK) == 0) return create_bert(config, folder, encoder, error);
       return freshet_encoder_hashing_create(config->dim, encoder, error);
-    }
     case FRESHET_TEXT_BERT:
       return create_bert(config, folder, encoder, error);
+    case FRESHET_TEXT_WORDS:
+      return create_words(config, encoder, error);
     case FRESHET_TEXT_HASHING:
       return freshet_encoder_hashing_create(config->dim, encoder, error);
+    case FRESHET_TEXT_HTTP:
+      return create_http(config, encoder, error);
     case FRESHET_TEXT_NONE:
       return FRESHET_OK;
   }

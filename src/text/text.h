@@ -13,21 +13,26 @@
 typedef enum freshet_text_encoder {
   FRESHET_TEXT_AUTO = 0, /* bert where a model is named or the default one has been fetched, else hashing */
   FRESHET_TEXT_BERT,
+  FRESHET_TEXT_WORDS,
   FRESHET_TEXT_HASHING,
+  FRESHET_TEXT_HTTP,
   FRESHET_TEXT_NONE, /* texts have no vectors */
 } freshet_text_encoder;
 
 typedef struct freshet_text_config {
   freshet_text_encoder encoder;
-  const char*
-      model;    /* a folder; a bare name also means that folder of the cache; NULL or "": the default model */
-  uint32_t dim; /* hashing: dimensions */
+  /* bert: a folder; a bare name also means that folder of the cache; NULL or "": the default model. words: a
+   * file. http: the server's name of the model. */
+  const char* model;
+  uint32_t dim;                     /* hashing and http: dimensions */
   freshet_text_precision precision; /* bert */
   uint32_t threads;                 /* bert: that share the texts of one call */
   const freshet_kernels* kernels;   /* bert: NULL for the fastest that this CPU runs */
+  const char *url, *key_env;        /* http: see freshet_http_options */
+  uint32_t timeout_ms;              /* http */
 } freshet_text_config;
 
-/* auto, 256 dimensions, fp32, one thread. */
+/* auto, 256 dimensions, fp32, one thread, a timeout of 10 s. */
 freshet_text_config freshet_text_defaults(void);
 
 /* Makes the encoder; *encoder becomes NULL for FRESHET_TEXT_NONE. The strings of `config` need not outlive

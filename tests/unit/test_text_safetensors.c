@@ -134,7 +134,7 @@ static void files_that_are_missing_or_broken_are_named(void** state) {
   freshet_error error = {0};
   assert_int_equal(freshet_safetensors_open("/nonexistent/model", &file, &error), FRESHET_NOT_FOUND);
   assert_non_null(strstr(error.message, "/nonexistent/model: No such file"));
-  char path[] = "/tmp/freshet-safetensors-XXXXXX";
+  char path[] = "safetensors-XXXXXX";
   int descriptor = mkstemp(path);
   freshet_error_clear(&error);
   assert_int_equal(freshet_safetensors_open(path, &file, &error), FRESHET_INVALID);
