@@ -225,7 +225,7 @@ static bool add_known(words_encoder* self, const char* text, size_t size) {
 typedef enum folding { AS_IT_STANDS, LOWER, FOLDED } folding;
 
 static bool add_spelling(words_encoder* self, const int32_t* characters, size_t count, folding how) {
-  utf8proc_uint8_t text[WORD_BYTES_MAX];
+  utf8proc_uint8_t text[WORD_BYTES_MAX] = {0};
   size_t size = 0;
   for (size_t i = 0; i < count; i++) {
     int32_t folded[FRESHET_FOLD_MAX] = {how == LOWER ? utf8proc_tolower(characters[i]) : characters[i]};

@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -45,10 +46,11 @@ typedef struct server {
   pthread_t thread;
   char script[16];
   atomic_int requests, largest_batch;
-  char last_head[4096]; /* read after the call has returned only */
+  char last_head[4096];
+  pthread_mutex_t mutex; /* script and last_head */
 } server;
 
-static server s;
+static server s = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 static void send_all(int socket, const char* bytes, size_t size) {
   for (ssize_t sent = 1; size > 0 && sent > 0; bytes += sent, size -= (size_t)sent) {
@@ -149,12 +151,16 @@ static void serve_one(int socket) {
   if (body != NULL) {
     json_t* json = json_loads(body, 0, NULL);
     const json_t* input = json_object_get(json, "input");
-    int index = atomic_fetch_add(&s.requests, 1), last = (int)strlen(s.script) - 1;
+    int index = atomic_fetch_add(&s.requests, 1);
     if ((int)json_array_size(input) > atomic_load(&s.largest_batch)) {
       atomic_store(&s.largest_batch, (int)json_array_size(input));
     }
+    pthread_mutex_lock(&s.mutex);
+    int last = (int)strlen(s.script) - 1;
+    behaviour how = (behaviour)s.script[index < last ? index : last];
     snprintf(s.last_head, sizeof s.last_head, "%.*s", (int)(body - request), request);
-    behave(socket, (behaviour)s.script[index < last ? index : last], input);
+    pthread_mutex_unlock(&s.mutex);
+    behave(socket, how, input);
     json_decref(json);
   }
   free(request);
@@ -194,12 +200,22 @@ static freshet_encoder* create(const char* script, uint32_t timeout_ms, const ch
   freshet_encoder* encoder = NULL;
   freshet_error error = {0};
   snprintf(url, sizeof url, "http://127.0.0.1:%d/", s.port);
+  pthread_mutex_lock(&s.mutex);
   snprintf(s.script, sizeof s.script, "%s", script);
+  pthread_mutex_unlock(&s.mutex);
   atomic_store(&s.requests, 0);
   atomic_store(&s.largest_batch, 0);
   const freshet_http_options options = {url, "tiny", key_env, DIM, timeout_ms};
   if (freshet_encoder_http_create(&options, &encoder, &error) != FRESHET_OK) fail_msg("%s", error.message);
   return encoder;
+}
+
+/* The head of the last request. */
+static bool head_has(const char* text) {
+  pthread_mutex_lock(&s.mutex);
+  bool has = strstr(s.last_head, text) != NULL;
+  pthread_mutex_unlock(&s.mutex);
+  return has;
 }
 
 static void expect_vector(const float* vector, size_t text_size) {
@@ -223,8 +239,8 @@ static void texts_become_vectors_in_their_order(void** state) {
   for (size_t i = 0; i < COUNT; i++) expect_vector(out[i], i + 1);
   assert_int_equal(atomic_load(&s.requests), 3);
   assert_int_equal(atomic_load(&s.largest_batch), FRESHET_HTTP_BATCH);
-  assert_non_null(strstr(s.last_head, "POST /v1/embeddings HTTP"));
-  assert_null(strstr(s.last_head, "Authorization"));
+  assert_true(head_has("POST /v1/embeddings HTTP"));
+  assert_false(head_has("Authorization"));
   freshet_encoder_destroy(encoder);
 }
 
@@ -348,7 +364,7 @@ static void the_key_comes_from_the_environment_and_stays_secret(void** state) {
   assert_int_equal(encoder->vtable->share(encoder, &shared, NULL), FRESHET_OK);
   freshet_encoder_destroy(encoder);
   assert_int_equal(freshet_encode(shared, &text, 1, out, NULL), FRESHET_OK);
-  assert_non_null(strstr(s.last_head, "Authorization: Bearer hidden\r\n"));
+  assert_true(head_has("Authorization: Bearer hidden\r\n"));
   freshet_encoder_destroy(shared);
 }
 
