@@ -69,7 +69,7 @@ const freshet_config_key freshet_config_keys[] = {
     INTEGER("model", "negatives", model.negatives, "50", 1, 250, "Sampled negatives per event."),
     INTEGER("model", "max_items", model.max_items, "1000000", 1, 100000000,
             "Bound on items; events of items beyond it are counted and not learned."),
-    INTEGER("model", "seen_limit", model.seen_limit, "2000", 1, 1000000,
+    INTEGER("model", "seen_limit", model.seen_limit, "1000", 1, 1000000,
             "Items per user that are remembered as seen and never recommended, the most recent."),
     INTEGER("model", "seed", model.seed, "1", 0, 9007199254740991, "Of every random choice."),
     SWITCH("model", "learning", model.learning, "on", "off: histories advance, factors stay."),
@@ -107,7 +107,7 @@ const freshet_config_key freshet_config_keys[] = {
            "The text of a user's last items as a feature of users with few events."),
 
     INTEGER("ranking", "k", ranking.k, "20", 1, FRESHET_RANK_K_MAX, "Length of a list."),
-    INTEGER("ranking", "max_delay_ms", ranking.max_delay_ms, "10000", 1, 86400000,
+    INTEGER("ranking", "max_delay_ms", ranking.max_delay_ms, "30000", 1, 86400000,
             "No touched user waits longer for a list, however far behind the worker is."),
     INTEGER("ranking", "threads", ranking.threads, "1", 1, 256, "Threads that rank."),
     INTEGER("ranking", "batch", ranking.batch, "256", 1, 65536,
