@@ -15,6 +15,7 @@
 #include "commands/replay_progress.h"
 #include "commands/replay_reader.h"
 #include "commands/replay_rejects.h"
+#include "commands/replay_stages.h"
 #include "worker/clock.h"
 
 enum {
@@ -47,6 +48,8 @@ static const char usage[] =
     "  --dry-run             publish nothing; check every row and count\n"
     "  --rate N              at most N records a second\n"
     "  --speedup N           N times as fast as the events happened, as in 60x\n"
+    "  --sort-window N       sort events by time among N rows at a time; a row takes about 600 bytes of "
+    "memory\n"
     "  --limit N             stop after N events\n"
     "  --user ID             only events of this user\n"
     "  --type TYPE,...       only events of these types: click, rating, purchase\n"
@@ -70,6 +73,7 @@ typedef struct arguments {
   bool dry_run;
   double rate, speedup; /* 0: not bounded */
   uint64_t limit;       /* UINT64_MAX: none */
+  uint64_t window;      /* of sorting; 0: as they come */
   const char* user;
   unsigned types; /* bit set */
   const char* errors;
@@ -95,10 +99,11 @@ static bool parse_positive(const char* text, const char* ending, double* value) 
   return (end != text && ended && isfinite(*value) && *value > 0) || refuse("not a positive number:", text);
 }
 
-static bool parse_limit(const char* text, uint64_t* limit) {
+static bool parse_count(const char* text, uint64_t most, uint64_t* count) {
   char* end;
-  *limit = strtoull(text, &end, 10);
-  return (end != text && *end == '\0' && text[0] != '-') || refuse("not a number of events:", text);
+  *count = strtoull(text, &end, 10);
+  return (end != text && *end == '\0' && text[0] != '-' && *count <= most) ||
+         refuse("not a sensible number:", text);
 }
 
 static bool parse_types(const char* text, unsigned* types) {
@@ -131,6 +136,7 @@ enum {
   RATE,
   SPEEDUP,
   LIMIT,
+  SORT_WINDOW,
   USER,
   TYPE,
   ERRORS,
@@ -166,7 +172,9 @@ static bool take_option(arguments* a, int option, const char* value) {
     case SPEEDUP:
       return parse_positive(value, "x", &a->speedup);
     case LIMIT:
-      return parse_limit(value, &a->limit);
+      return parse_count(value, UINT64_MAX, &a->limit);
+    case SORT_WINDOW:
+      return parse_count(value, FRESHET_REPLAY_WINDOW_MAX, &a->window);
     case USER:
       a->user = value;
       return true;
@@ -210,6 +218,7 @@ static bool parse(int argc, char** argv, arguments* a) {
                                         {"rate", required_argument, NULL, RATE},
                                         {"speedup", required_argument, NULL, SPEEDUP},
                                         {"limit", required_argument, NULL, LIMIT},
+                                        {"sort-window", required_argument, NULL, SORT_WINDOW},
                                         {"user", required_argument, NULL, USER},
                                         {"type", required_argument, NULL, TYPE},
                                         {"errors", required_argument, NULL, ERRORS},
@@ -246,7 +255,7 @@ static uint64_t hash_arguments(const arguments* a) {
   }
   const char* texts[] = {a->map_text == NULL ? "" : a->map_text, a->user == NULL ? "" : a->user};
   for (size_t i = 0; i < 2; i++) freshet_buffer_append(&text, texts[i], strlen(texts[i]) + 1);
-  unsigned numbers[] = {a->format, a->unit, a->types};
+  unsigned numbers[] = {a->format, a->unit, a->types, (unsigned)a->window};
   freshet_buffer_append(&text, numbers, sizeof numbers);
   uint64_t hash = freshet_id_key(freshet_buffer_slice(&text));
   freshet_buffer_free(&text);
@@ -265,6 +274,8 @@ typedef struct replay {
   uint64_t left_out;                     /* by --user and --type */
   uint64_t by_type[FRESHET_EVENT_TYPES]; /* published by this process */
   int64_t first_ms, last_ms;             /* event times; 0: none yet */
+  uint64_t late;                         /* published events that are older than one before them */
+  int64_t now_ms;                        /* wall clock, at the last look */
   double bytes_total, bytes_before;      /* of regular files: all, and those before the current one */
   double bytes_current;
   uint64_t records; /* read by this process and not skipped */
@@ -351,6 +362,7 @@ static freshet_status publish_event(replay* r, const freshet_replay_reader* read
   r->done.events++;
   r->by_type[event->type]++;
   if (r->first_ms == 0 || event->occurred_at_ms < r->first_ms) r->first_ms = event->occurred_at_ms;
+  r->late += event->occurred_at_ms < r->last_ms;
   if (event->occurred_at_ms > r->last_ms) r->last_ms = event->occurred_at_ms;
   return FRESHET_OK;
 }
@@ -372,56 +384,43 @@ static bool is_wanted(const replay* r, const freshet_event* event) {
          (a->user == NULL || freshet_slice_equal(event->user_id, freshet_slice_of(a->user)));
 }
 
-/* Reads a record as an event or item; those before the checkpoint are only read, since ids and the unit of
- * times depend on them. */
-static freshet_status take_event(replay* r, const freshet_replay_reader* reader,
-                                 freshet_replay_converter* converter, freshet_replay_record* record,
-                                 bool skipped, freshet_error* error) {
-  freshet_status status = FRESHET_OK;
-  if (!record->decoded) status = freshet_replay_event_of(converter, record->fields, &record->event, error);
-  if (status != FRESHET_OK) return status;
-  freshet_event* event = &record->event;
-  freshet_replay_name_event(converter, event);
-  if (skipped) return FRESHET_OK;
+/* Checks and publishes what is wanted. */
+static freshet_status take(replay* r, const freshet_replay_reader* reader,
+                           const freshet_replay_record* record, freshet_error* error) {
+  freshet_status status;
+  if (!record->is_event) {
+    status = freshet_item_validate(&record->item, record->item.item_id, error);
+    return status == FRESHET_OK ? publish_item(r, reader, &record->item, error) : status;
+  }
+  const freshet_event* event = &record->event;
   if (!is_wanted(r, event)) {
     r->left_out++;
     return FRESHET_OK;
   }
-  freshet_clock* clock = freshet_clock_system();
-  status = freshet_event_validate(event, event->user_id, clock->now_ms(clock), &r->limits, error);
+  status = freshet_event_validate(event, event->user_id, r->now_ms, &r->limits, error);
   return status == FRESHET_OK ? publish_event(r, reader, event, error) : status;
-}
-
-static freshet_status take_item(replay* r, const freshet_replay_reader* reader,
-                                freshet_replay_converter* converter, freshet_replay_record* record,
-                                bool skipped, freshet_error* error) {
-  freshet_status status = FRESHET_OK;
-  if (!record->decoded) status = freshet_replay_item_of(converter, record->fields, &record->item, error);
-  if (status != FRESHET_OK || skipped) return status;
-  status = freshet_item_validate(&record->item, record->item.item_id, error);
-  return status == FRESHET_OK ? publish_item(r, reader, &record->item, error) : status;
 }
 
 /* Everything that happens now and then. */
 static freshet_status look(replay* r, const freshet_replay_reader* reader, freshet_error* error) {
   int64_t now = now_us();
+  freshet_clock* clock = freshet_clock_system();
+  r->now_ms = clock->now_ms(clock);
   if (r->output != NULL) freshet_replay_output_poll(r->output);
   show(r, reader, now);
   bool due = r->arguments->resume != NULL && now - r->checkpoint_us >= CHECKPOINT_US;
   return due ? settle(r, error) : FRESHET_OK;
 }
 
-/* One record; false in *more ends the input. */
-static freshet_status step(replay* r, freshet_replay_reader* reader, freshet_replay_converter* converter,
-                           const char* path, uint64_t number, uint64_t skip, bool* more,
-                           freshet_error* error) {
+/* One record; false in *more ends the input. Those before the checkpoint are only read, since ids, the unit
+ * of times and the order depend on them. */
+static freshet_status step(replay* r, freshet_replay_reader* reader, const char* path, uint64_t number,
+                           uint64_t skip, bool* more, freshet_error* error) {
   freshet_replay_record record = {0};
   freshet_error why = {0};
   bool skipped = number < skip;
   freshet_status status = reader->vtable->next(reader, &record, more, &why);
-  if (status == FRESHET_OK && *more) {
-    status = (record.is_event ? take_event : take_item)(r, reader, converter, &record, skipped, &why);
-  }
+  if (status == FRESHET_OK && *more && !skipped) status = take(r, reader, &record, &why);
   if (status == FRESHET_OK && !*more && skipped) {
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP,
                              "%s has become shorter since the checkpoint (%" PRIu64 " records)", path, skip);
@@ -453,20 +452,22 @@ static freshet_status replay_input(replay* r, const freshet_replay_input* input,
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "%s", why.message);
   }
   freshet_replay_converter* converter = freshet_replay_converter_create(r->arguments->unit);
+  reader = freshet_replay_convert(reader, converter);
+  if (r->arguments->window > 0) reader = freshet_replay_sort(reader, (size_t)r->arguments->window);
   uint64_t skip = r->done.records;
   bool more = true;
   for (uint64_t n = 0; status == FRESHET_OK && more && !stop_asked && r->done.events < r->arguments->limit;
        n++) {
-    status = step(r, reader, converter, input->path, n, skip, &more, error);
-    if (status == FRESHET_OK && n % LOOK_EVERY == 0) status = look(r, reader, error);
+    if (n % LOOK_EVERY == 0) status = look(r, reader, error);
+    if (status == FRESHET_OK) status = step(r, reader, input->path, n, skip, &more, error);
   }
   tell_input(r, input->path, freshet_replay_converter_unit(converter));
   if (status == FRESHET_OK && !stop_asked && !more) {
     r->done.input++;
     r->done.records = 0;
   }
-  freshet_replay_converter_destroy(converter);
   reader->vtable->close(reader);
+  freshet_replay_converter_destroy(converter);
   return status;
 }
 
@@ -532,6 +533,7 @@ static void print_result(const replay* r) {
   printf("\n  items     %12" PRIu64 "\n", r->done.items);
   printf("  rejected  %12" PRIu64 "\n", r->rejects.count);
   if (r->left_out > 0) printf("  left out  %12" PRIu64 "\n", r->left_out);
+  if (r->late > 0) printf("  late      %12" PRIu64 "  (older than an event before them)\n", r->late);
   if (r->first_ms != 0) {
     printf("  from %s to %s\n", freshet_time_text(r->first_ms, first), freshet_time_text(r->last_ms, last));
   }

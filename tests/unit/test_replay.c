@@ -219,6 +219,30 @@ static void it_goes_on_where_it_stopped(void** state) {
   unlink(b);
 }
 
+/* The window has taken in more than was published: the place counts what was published. */
+static void sorted_replays_go_on_too(void** state) {
+  (void)state;
+  FILE* file = fopen(path_of("mixed.csv"), "w");
+  fputs("event_id,user_id,item_id,occurred_at\n", file);
+  for (int i = 0; i < EVENTS; i++) {
+    fprintf(file, "e%03d,u,i,%lld\n", i, 1323435000000LL + 10 * i + i * 7919 % 101);
+  }
+  fclose(file);
+  char *mixed = path_of("mixed.csv"), *place = path_of("place");
+  for (int limit = 50; limit <= EVENTS; limit += 50) {
+    char text[16];
+    snprintf(text, sizeof text, "%d", limit);
+    assert_int_equal(replay("--resume", place, "--sort-window", "20", "--limit", text, "--from", mixed, NULL),
+                     FRESHET_EXIT_OK);
+  }
+  published* all = read_topic(FRESHET_TOPIC_EVENTS);
+  assert_int_equal(all->count, EVENTS);
+  assert_int_equal(distinct(all), EVENTS);
+  free(all);
+  unlink(mixed);
+  unlink(place);
+}
+
 static void rejected_rows_can_be_corrected_and_replayed(void** state) {
   (void)state;
   write_text("bad.csv",
@@ -290,6 +314,7 @@ int main(void) {
       TEST(events_and_items_are_published_with_their_times),
       TEST(filters_and_limits_choose),
       TEST(it_goes_on_where_it_stopped),
+      TEST(sorted_replays_go_on_too),
       TEST(rejected_rows_can_be_corrected_and_replayed),
       TEST(rate_and_speedup_hold_it_back),
       TEST(wrong_usage_is_refused),

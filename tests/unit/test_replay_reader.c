@@ -13,6 +13,7 @@
 
 #include "codec/schema_source.h"
 #include "commands/replay_reader.h"
+#include "commands/replay_stages.h"
 
 enum { PATH_SIZE = 128 };
 
@@ -312,11 +313,79 @@ static void long_json_lines_cross_chunks(void** state) {
   unlink(path_of("e.jsonl"));
 }
 
+/* Random times against a naive window: of the events that wait, the oldest goes first, equal ones in order.
+ */
+static void sorting_equals_a_naive_window(void** state) {
+  (void)state;
+  enum { ROWS = 2000, WINDOW = 50, BAD_EVERY = 97, ITEM_EVERY = 113 };
+  uint64_t seed = 77;
+  printf("seed %llu\n", (unsigned long long)seed);
+  FILE* file = fopen(path_of("f.jsonl"), "w");
+  int64_t times[ROWS];
+  for (int i = 0; i < ROWS; i++) {
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    times[i] = 1323435000000 + i + (int64_t)(seed >> 33) % 80;
+    if (i % BAD_EVERY == 0) {
+      times[i] = -1;
+      fprintf(file, "{\"user_id\": \"u\", \"occurred_at\": \"never\", \"title\": \"%d\"}\n", i);
+    } else if (i % ITEM_EVERY == 0) {
+      times[i] = -1;
+      fprintf(file, "{\"item_id\": \"i%d\"}\n", i);
+    } else {
+      fprintf(file,
+              "{\"user_id\": \"u%d\", \"item_id\": \"i\", \"occurred_at\": %lld, \"event_id\": \"e%d\"}\n", i,
+              (long long)times[i], i);
+    }
+  }
+  fclose(file);
+  freshet_replay_converter* converter = freshet_replay_converter_create(FRESHET_TIME_UNKNOWN);
+  freshet_replay_reader* reader = open_file("f.jsonl", FRESHET_REPLAY_AUTO, FRESHET_REPLAY_ANY, NULL);
+  reader = freshet_replay_sort(freshet_replay_convert(reader, converter), WINDOW);
+  int waiting[WINDOW], waiting_count = 0, read = 0;
+  for (int row = 0; row < ROWS; row++) {
+    int expected = -1;
+    while (expected < 0 && waiting_count < WINDOW && read < ROWS) {
+      if (times[read] < 0) {
+        expected = read++; /* passes at once */
+      } else {
+        waiting[waiting_count++] = read++;
+      }
+    }
+    if (expected < 0) {
+      int best = 0;
+      for (int i = 1; i < waiting_count; i++) {
+        int64_t a = times[waiting[i]], b = times[waiting[best]];
+        if (a < b || (a == b && waiting[i] < waiting[best])) best = i;
+      }
+      expected = waiting[best];
+      waiting[best] = waiting[--waiting_count];
+    }
+    freshet_replay_record record = {0};
+    freshet_error error = {0};
+    bool more = false;
+    freshet_status status = reader->vtable->next(reader, &record, &more, &error);
+    assert_true(more);
+    assert_int_equal(status, expected % BAD_EVERY == 0 ? FRESHET_INVALID : FRESHET_OK);
+    assert_int_equal(record.line, expected + 1);
+    if (times[expected] < 0) continue;
+    char text[32];
+    snprintf(text, sizeof text, "u%d", expected);
+    assert_true(freshet_slice_equal(record.event.user_id, freshet_slice_of(text)));
+    check_field(&record, FRESHET_REPLAY_USER_ID, text);
+    assert_int_equal(record.event.occurred_at_ms, times[expected]);
+  }
+  freshet_replay_record record = {0};
+  assert_false(next(reader, &record));
+  reader->vtable->close(reader);
+  freshet_replay_converter_destroy(converter);
+  unlink(path_of("f.jsonl"));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(csv_and_json_give_the_same_rows), cmocka_unit_test(json_items_and_odd_values),
       cmocka_unit_test(avro_files_of_each_codec),        cmocka_unit_test(wrong_files_are_refused),
-      cmocka_unit_test(long_json_lines_cross_chunks),
+      cmocka_unit_test(long_json_lines_cross_chunks),    cmocka_unit_test(sorting_equals_a_naive_window),
   };
   return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
