@@ -175,13 +175,13 @@ static double start_time(void) {
   return stat("/proc/self", &about) == 0 ? (double)about.st_ctim.tv_sec : 0;
 }
 
-void freshet_metrics_process(freshet_buffer* out) {
+void freshet_metrics_process(freshet_buffer* out, const char* app_id) {
   struct rusage used = {0};
   getrusage(RUSAGE_SELF, &used);
   double cpu = (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
                (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
-  freshet_metrics_head(out, "freshet_build_info", "gauge", "Always 1; the version is the label.");
-  freshet_metrics_sample(out, "freshet_build_info", "version=\"" FRESHET_VERSION "\"", 1);
+  freshet_metrics_head(out, "freshet_build_info", "gauge", "Always 1; app and version are the labels.");
+  append(out, "freshet_build_info{app=\"%s\",version=\"%s\"} 1\n", app_id, FRESHET_VERSION);
   freshet_metrics_head(out, "process_cpu_seconds_total", "counter", "CPU time used, user and system.");
   freshet_metrics_sample(out, "process_cpu_seconds_total", NULL, cpu);
   freshet_metrics_gauge(out, "process_resident_memory_bytes", "Resident memory.", resident_bytes());

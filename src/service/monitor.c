@@ -4,9 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "service/dashboard.h"
 #include "service/metrics.h"
 
-enum { ROUTES = 3 };
+enum { ROUTES = 4 };
 
 struct freshet_monitor {
   freshet_monitor_config config;
@@ -20,13 +21,20 @@ static void say(freshet_http_response* response, int status, const char* text) {
   freshet_buffer_append(&response->body, text, strlen(text));
 }
 
+/* Holds no figures of its own, so it needs no token; what it asks for does. */
+static void handle_page(void* context, const freshet_http_request* request, freshet_http_response* response) {
+  (void)context, (void)request;
+  response->content_type = "text/html; charset=utf-8";
+  freshet_buffer_append(&response->body, freshet_dashboard_page, freshet_dashboard_page_size);
+}
+
 static void handle_metrics(void* context, const freshet_http_request* request,
                            freshet_http_response* response) {
   (void)request;
   freshet_monitor* monitor = context;
   response->content_type = "text/plain; version=0.0.4; charset=utf-8";
   freshet_metrics_worker(&response->body, monitor->config.worker_metrics);
-  freshet_metrics_process(&response->body);
+  freshet_metrics_process(&response->body, monitor->config.config->app.id);
   freshet_metrics_head(&response->body, "freshet_http_requests_total", "counter",
                        "HTTP requests by outcome.");
   freshet_metrics_sample(&response->body, "freshet_http_requests_total", "outcome=\"answered\"",
@@ -76,6 +84,7 @@ freshet_status freshet_monitor_create(const freshet_monitor_config* config, fres
   FRESHET_ASSERT(made != NULL);
   made->config = *config;
   const freshet_http_route routes[ROUTES] = {
+      {"GET", "/", true, handle_page, made},
       {"GET", "/metrics", false, handle_metrics, made},
       {"GET", "/livez", true, handle_livez, made},
       {"GET", "/readyz", true, handle_readyz, made},

@@ -110,6 +110,7 @@ static void more_metrics(void* context, freshet_buffer* out) {
 static fixture* start(const char* token_file) {
   fixture* f = calloc(1, sizeof *f);
   f->clock.now_ms = now_ms;
+  f->config.app.id = "shop";
   f->config.http.bind = "127.0.0.1";
   f->config.http.port = free_port();
   f->config.http.token_file = token_file;
@@ -203,6 +204,7 @@ static void test_metrics(void** state) {
       "\nfreshet_event_to_list_seconds_bucket{le=\"+Inf\"} 3\n",
       "\nfreshet_event_to_list_seconds_sum 99.0049\n",
       "\nfreshet_event_to_list_seconds_count 3\n",
+      "\nfreshet_build_info{app=\"shop\",version=\"" FRESHET_VERSION "\"} 1\n",
       "\nfreshet_more 0.5\n",
       "\nprocess_resident_memory_bytes ",
   };
@@ -226,6 +228,7 @@ static void test_paths_and_methods(void** state) {
   expect(f->port, "POST", "/metrics", "Content-Length: 0\r\n", 405, "");
   expect(f->port, "DELETE", "/livez", "", 405, "");
   expect(f->port, "GET", "/livez?a=b", "", 200, "starting");
+  expect(f->port, "GET", "/", "", 200, "<title>Freshet</title>");
   freshet_buffer answer = {0};
   assert_int_equal(ask(f->port, "HEAD", "/livez", "", &answer), 200);
   assert_null(strstr((const char*)answer.data, "starting"));
@@ -248,6 +251,7 @@ static void test_a_token_is_asked_for(void** state) {
   expect(f->port, "GET", "/metrics", "Authorization: Basic s3cret\r\n", 401, "");
   expect(f->port, "GET", "/metrics", "Authorization: Bearer s3cret\r\n", 200, "freshet_events_total");
   expect(f->port, "GET", "/livez", "", 200, "");
+  expect(f->port, "GET", "/", "", 200, "</html>");
   expect(f->port, "GET", "/readyz", "", 503, "");
   stop(f);
   unlink(path);
