@@ -2,7 +2,8 @@
 
 #include <stddef.h>
 
-// clang-format off: one a line, so that two people can add to it
+/* One a line, so that two people can add to it. */
+// clang-format off
 const freshet_command* const freshet_commands[] = {
     &freshet_command_run,
     &freshet_command_config,
