@@ -51,12 +51,27 @@ static freshet_status fail(const freshet_csv* csv, freshet_error* error, const c
                            what);
 }
 
+/* Appends the bytes of the chunk up to the next one that means something: most of every file. */
+static void take_run(freshet_csv* csv, bool inside) {
+  const unsigned char* start = csv->chunk + csv->chunk_at;
+  const unsigned char* end = csv->chunk + csv->chunk_end;
+  const unsigned char* at = start;
+  if (inside) {
+    while (at < end && *at != '"' && *at != '\n') at++;
+  } else {
+    while (at < end && *at != ',' && *at != '\n' && *at != '\r') at++;
+  }
+  freshet_buffer_append(&csv->row, start, (size_t)(at - start));
+  csv->chunk_at += (size_t)(at - start);
+}
+
 /* Reads one field up to and including what ends it: ',', '\n' or END_OF_FILE, returned in *end. */
 static freshet_status read_field(freshet_csv* csv, int* end, freshet_error* error) {
   bool quoted = peek_byte(csv) == '"';
   bool inside = quoted;
   if (quoted) next_byte(csv);
   for (;;) {
+    take_run(csv, inside);
     int byte = next_byte(csv);
     if (byte == BROKEN) return fail(csv, error, "the compressed stream is broken");
     if (byte == END_OF_FILE && inside) return fail(csv, error, "a quote is opened and never closed");
