@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "commands/commands.h"
+#include "kafka/kafka.h"
 
 bool freshet_options_take(freshet_options* options, int option, const char* argument) {
   switch (option) {
@@ -21,6 +22,21 @@ bool freshet_options_take(freshet_options* options, int option, const char* argu
   }
 }
 
+/* What librdkafka thinks of [kafka]: better told here, with the place, than when a client is made. */
+static freshet_status check_kafka(const freshet_config* config, freshet_error* error) {
+  for (size_t i = 0; i < config->kafka.count; i++) {
+    const freshet_property* written = &config->kafka.properties[i];
+    const freshet_kafka_property property = {written->name, written->value};
+    const freshet_kafka_config alone = {.properties = &property, .property_count = 1};
+    freshet_error reason = {0};
+    if (freshet_kafka_properties_check(&alone, &reason) != FRESHET_OK) {
+      return freshet_error_set(error, reason.status, reason.verdict, "%s: %s", written->where,
+                               reason.message);
+    }
+  }
+  return FRESHET_OK;
+}
+
 freshet_status freshet_options_load(const freshet_options* options, freshet_config** config,
                                     freshet_error* error) {
   if (options->override_count > FRESHET_OVERRIDES_MAX) {
@@ -33,7 +49,13 @@ freshet_status freshet_options_load(const freshet_options* options, freshet_conf
       .override_count = options->override_count,
       .environment = environ,
   };
-  return freshet_config_load(&inputs, config, error);
+  freshet_status status = freshet_config_load(&inputs, config, error);
+  if (status == FRESHET_OK) status = check_kafka(*config, error);
+  if (status != FRESHET_OK) {
+    freshet_config_destroy(*config);
+    *config = NULL;
+  }
+  return status;
 }
 
 int freshet_command_exit_code(const freshet_error* error) {

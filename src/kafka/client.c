@@ -108,7 +108,8 @@ static const char* value_of(const freshet_kafka_config* config, const setting* s
 static freshet_status set(rd_kafka_conf_t* conf, const char* name, const char* value, freshet_error* error) {
   char reason[REASON_SIZE];
   if (rd_kafka_conf_set(conf, name, value, reason, sizeof reason) == RD_KAFKA_CONF_OK) return FRESHET_OK;
-  return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "[kafka] %s = %s: %s", name, value, reason);
+  /* Without the value: it may be a password under a misspelt name. */
+  return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "[kafka] %s: %s", name, reason);
 }
 
 static freshet_status set_all(rd_kafka_conf_t* conf, const freshet_kafka_config* config, const setting* list,
@@ -143,6 +144,13 @@ static freshet_status set_properties(rd_kafka_conf_t* conf, const freshet_kafka_
     if (status != FRESHET_OK) return status;
   }
   return FRESHET_OK;
+}
+
+freshet_status freshet_kafka_properties_check(const freshet_kafka_config* config, freshet_error* error) {
+  rd_kafka_conf_t* conf = rd_kafka_conf_new();
+  freshet_status status = set_properties(conf, config, error);
+  rd_kafka_conf_destroy(conf);
+  return status;
 }
 
 /* Facilities that are only noise: a producer's setting means nothing to a consumer (each [kafka] property

@@ -41,6 +41,11 @@ typedef struct freshet_kafka_config {
 
 enum { FRESHET_KAFKA_PATIENCE_MS = 10000 };
 
+/* Checks the properties alone, without a cluster. Errors: FRESHET_INVALID for one that librdkafka or we
+ * refuse.
+ */
+freshet_status freshet_kafka_properties_check(const freshet_kafka_config* config, freshet_error* error);
+
 /* Joins the group of app_id and reads the given topics (copied), co-partitioned ones together. The first poll
  * joins. Set the handler before the first poll. Errors: FRESHET_INVALID for a property that librdkafka
  * refuses. poll returns FRESHET_NOT_FOUND when a topic does not exist. */

@@ -268,6 +268,25 @@ static void test_too_many_overrides_are_refused(void** state) {
   assert_int_equal(freshet_options_load(&options, &config, &error), FRESHET_INVALID);
 }
 
+static void test_librdkafka_judges_its_settings(void** state) {
+  (void)state;
+  write_file("[kafka]\nbootstrap.servers = localhost\nsasl.pasword = hunter2\n");
+  char here[64];
+  snprintf(here, sizeof here, "%s:3: ", path);
+  freshet_options options = {.file = path};
+  freshet_config* config = NULL;
+  freshet_error error = {0};
+  assert_int_equal(freshet_options_load(&options, &config, &error), FRESHET_INVALID);
+  assert_null(config);
+  assert_non_null(strstr(error.message, here));
+  assert_non_null(strstr(error.message, "sasl.pasword"));
+  assert_null(strstr(error.message, "hunter2"));
+  write_file("[kafka]\nbootstrap.servers = localhost\nlinger.ms = 5\n");
+  freshet_error_clear(&error);
+  assert_int_equal(freshet_options_load(&options, &config, &error), FRESHET_OK);
+  freshet_config_destroy(config);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_defaults),
@@ -280,6 +299,7 @@ int main(void) {
       cmocka_unit_test(test_the_template_holds_every_key_and_is_valid),
       cmocka_unit_test(test_the_table_is_consistent),
       cmocka_unit_test(test_too_many_overrides_are_refused),
+      cmocka_unit_test(test_librdkafka_judges_its_settings),
   };
   return cmocka_run_group_tests(tests, make_path, remove_path);
 }
