@@ -66,6 +66,7 @@ static const freshet_step* encode_list(const freshet_step* step, const char* in,
 
 static const freshet_step* encode_step(const freshet_step* step, const char* in, freshet_buffer* out) {
   const char* at = in + step->offset;
+  const float* floats;
   if (step->kind == FRESHET_AVRO_UNION) { /* null or the value, in this order: plan.c asserts it */
     bool absent = is_absent(step, in);
     put_long(out, !absent);
@@ -100,8 +101,9 @@ static const freshet_step* encode_step(const freshet_step* step, const char* in,
     case FRESHET_SHAPE_SLICE:
       put_bytes(out, ((const freshet_slice*)at)->data, ((const freshet_slice*)at)->size);
       return NULL;
-    case FRESHET_SHAPE_FLOATS:
-      put_bytes(out, pointer_at(at), *(const size_t*)(in + step->count_offset) * sizeof(float));
+    case FRESHET_SHAPE_FLOATS: /* NULL stands for zeros, which are left out */
+      floats = pointer_at(at);
+      put_bytes(out, floats, floats == NULL ? 0 : *(const size_t*)(in + step->count_offset) * sizeof(float));
       return NULL;
     case FRESHET_SHAPE_KEYS:
       put_bytes(out, pointer_at(at), *(const size_t*)(in + step->count_offset) * sizeof(uint64_t));

@@ -251,6 +251,12 @@ static void state_round_trips_bit_for_bit(void** state) {
   assert_int_equal(got.seen_count, 3);
   assert_memory_equal(got.seen, seen, sizeof seen);
 
+  user.vector = NULL; /* all zero, of the same dimension */
+  bytes.size = 0;
+  assert_int_equal(freshet_encode_user_state(codec, &user, &bytes, NULL), FRESHET_OK);
+  assert_int_equal(freshet_decode_user_state(codec, freshet_buffer_slice(&bytes), &got, NULL), FRESHET_OK);
+  assert_true(got.vector == NULL && got.seen_count == 3);
+
   freshet_item_state item = {.item_id = freshet_slice_of("i"),
                              .folded_to = 77,
                              .learned = {"\0\1\2", 3},
