@@ -16,39 +16,37 @@
 #include "core/rank_index.h"
 #include "core/rank_kernel.h"
 
-/* Rows of which something is known beforehand for one query: excluded, or with a bonus. A hash table. */
+/* Rows of which something is known beforehand for one query: excluded, or with a bonus. A hash table, behind
+ * a filter that is small enough to stay in the first-level cache and lets few other rows through to it. */
 typedef struct freshet_rank_marks {
-  uint32_t* rows; /* [mask + 1] FRESHET_RANK_NO_ROW where free */
-  float* bonus;   /* [mask + 1] FRESHET_RANK_EXCLUDED, or what to add to the row's score */
-  uint32_t mask;
+  uint32_t* filter; /* [(mask + 1) / 4] 8 bits for each place of the table */
+  uint32_t* rows;   /* [mask + 1] FRESHET_RANK_NO_ROW where free */
+  float* bonus;     /* [mask + 1] FRESHET_RANK_EXCLUDED, or what to add to the row's score */
+  uint32_t mask;    /* size of the table - 1, a power of two - 1 */
 } freshet_rank_marks;
 
 #define FRESHET_RANK_EXCLUDED (-1.0f)
 
-/* Entries for a table of up to `count` rows: a power of two, at least eight times as many. */
+/* Places of a table for up to `count` rows: a power of two, at least four times as many. */
 size_t freshet_rank_marks_size(size_t count);
+/* Bytes of memory for that many places. */
+size_t freshet_rank_marks_memory(size_t size);
+/* An empty table of that many places in the caller's memory. */
+freshet_rank_marks freshet_rank_marks_make(void* memory, size_t size);
 /* Sets an entry unless the row has one; returns whether it was new. */
 bool freshet_rank_marks_add(freshet_rank_marks* marks, uint32_t row, float bonus);
-
-/* Where a row would be looked for first. */
-static inline uint32_t freshet_rank_marks_home(const freshet_rank_marks* marks, uint32_t row) {
-  return (row * 0x9e3779b1u) >> 7 & marks->mask; /* Fibonacci hashing */
-}
-
 /* Where a row is, or would be. */
-static inline uint32_t freshet_rank_marks_find(const freshet_rank_marks* marks, uint32_t row) {
-  uint32_t place = freshet_rank_marks_home(marks, row);
-  while (marks->rows[place] != row && marks->rows[place] != FRESHET_RANK_NO_ROW)
-    place = (place + 1) & marks->mask;
-  return place;
+uint32_t freshet_rank_marks_find(const freshet_rank_marks* marks, uint32_t row);
+
+static inline uint32_t freshet_rank_marks_hash(uint32_t row) {
+  uint32_t hash = row * 0x9e3779b1u; /* Fibonacci hashing: the upper bits are well mixed */
+  return hash ^ hash >> 15;
 }
 
-/* Whether a row has an entry. Most have none and find their home free. */
-static inline bool freshet_rank_marks_has(const freshet_rank_marks* marks, uint32_t row) {
-  const uint32_t home = marks->rows[freshet_rank_marks_home(marks, row)];
-  if (__builtin_expect(home != row && home != FRESHET_RANK_NO_ROW, 0))
-    return marks->rows[freshet_rank_marks_find(marks, row)] == row;
-  return home == row;
+/* False: certainly no entry. */
+static inline bool freshet_rank_marks_maybe(const freshet_rank_marks* marks, uint32_t row) {
+  const uint32_t hash = freshet_rank_marks_hash(row);
+  return marks->filter[hash & marks->mask >> 2] >> (hash >> 27) & 1;
 }
 
 /* The largest value found quickly that at least k of values [count] reach; k <= count. */

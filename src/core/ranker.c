@@ -26,11 +26,11 @@
 enum {
   DIM_MAX = 4096,
   TILE = 96,              /* queries that go through the rows together: their sieves fit into the cache */
-  CHUNK_SIZE = 128 << 10, /* bytes of rows */
+  CHUNK_SIZE = 256 << 10, /* bytes of rows */
   SIEVE_ROOMS = 3,        /* a sieve holds that many times what a kernel adds at once, */
   SIEVE_KS = 4,           /* and that many times k besides */
-  GROWTH = 3,             /* between the first stops of a scan */
-  MANY_NEW = 32,          /* a sieve is tidied up when it has caught that many more than k */
+  GROWTH = 4,             /* between the first stops of a scan */
+  MANY_NEW = 48,          /* a sieve is tidied up when it has caught that many more than k */
   FEW_ALLOWED = 32,       /* with fewer than one allowed row in that many, each is scored by itself */
 };
 
@@ -170,25 +170,36 @@ static bool is_allowed(const freshet_rank_query* query, uint32_t slot) {
   return slot < query->allowed_slots && (query->allowed[slot / 64] >> (slot % 64) & 1) != 0;
 }
 
+/* Takes out entry i; the last one takes its place. */
+static void drop(freshet_rank_sieve* sieve, uint32_t i) {
+  const uint32_t last = --sieve->count;
+  sieve->lower[i] = sieve->lower[last];
+  sieve->upper[i] = sieve->upper[last];
+  sieve->rows[i] = sieve->rows[last];
+}
+
 /* Drops what the sieve has caught since the last time and may not be in the result. */
-static void drop_ineligible(const freshet_ranker* ranker, struct seeker* seeker) {
+static void drop_ineligible(const freshet_ranker* ranker, struct seeker* seeker,
+                            freshet_rank_scratch* scratch) {
   freshet_rank_sieve* sieve = &seeker->sieve;
-  const freshet_rank_query* query = seeker->query;
-  const freshet_rank_marks marks = seeker->marks;
-  float *lower = sieve->lower, *upper = sieve->upper;
-  uint32_t* rows = sieve->rows;
-  uint32_t kept = seeker->checked;
-  const uint32_t count = sieve->count;
-  for (uint32_t i = kept; i < count; i++) {
-    const uint32_t row = rows[i];
-    lower[kept] = lower[i];
-    upper[kept] = upper[i];
-    rows[kept] = row;
-    bool eligible = !freshet_rank_marks_has(&marks, row);
-    if (query->allowed != NULL) eligible = eligible && is_allowed(query, ranker->index.slots[row]);
-    kept += eligible;
+  if (seeker->query->allowed != NULL) {
+    for (uint32_t i = sieve->count; i-- > seeker->checked;) {
+      if (!is_allowed(seeker->query, ranker->index.slots[sieve->rows[i]])) drop(sieve, i);
+    }
   }
-  sieve->count = seeker->checked = kept;
+  const freshet_rank_marks marks = seeker->marks;
+  const uint32_t *rows = sieve->rows, count = sieve->count;
+  uint32_t* suspects = scratch->exact.data;
+  size_t suspect_count = 0;
+  for (uint32_t i = seeker->checked; i < count; i++) {
+    suspects[suspect_count] = i;
+    suspect_count += freshet_rank_marks_maybe(&marks, rows[i]);
+  }
+  while (suspect_count-- > 0) { /* backwards: what takes a place has been looked at */
+    const uint32_t i = suspects[suspect_count];
+    if (marks.rows[freshet_rank_marks_find(&marks, rows[i])] == rows[i]) drop(sieve, i);
+  }
+  seeker->checked = sieve->count;
 }
 
 /* Exact scores of what the sieve holds. */
@@ -241,7 +252,7 @@ static void sharpen(const freshet_ranker* ranker, struct seeker* seeker, freshet
 
 /* Makes room in a sieve. Where intervals cannot tell rows apart (many ties), exact scores do. */
 static void make_room(const freshet_ranker* ranker, struct seeker* seeker, freshet_rank_scratch* scratch) {
-  drop_ineligible(ranker, seeker);
+  drop_ineligible(ranker, seeker, scratch);
   freshet_rank_prune(&seeker->sieve, seeker->query->k);
   seeker->checked = seeker->sieve.count;
   if (seeker->sieve.count > seeker->sieve.capacity / 2) sharpen(ranker, seeker, scratch);
@@ -325,7 +336,6 @@ static void begin(const freshet_ranker* ranker, struct seeker* seeker, freshet_r
   const freshet_rank_query* query = seeker->query;
   seeker->sieve.count = seeker->checked = 0;
   seeker->sieve.floor = -FLT_MAX;
-  memset(seeker->marks.rows, 0xff, ((size_t)seeker->marks.mask + 1) * sizeof *seeker->marks.rows);
   shape_query(ranker, seeker);
   for (size_t i = 0; i < query->excluded_count; i++) {
     uint32_t row = freshet_rank_index_row(index, query->excluded[i]);
@@ -344,7 +354,7 @@ static void begin(const freshet_ranker* ranker, struct seeker* seeker, freshet_r
 
 static size_t finish(const freshet_ranker* ranker, struct seeker* seeker, freshet_rank_scratch* scratch,
                      freshet_ranked* out) {
-  drop_ineligible(ranker, seeker);
+  drop_ineligible(ranker, seeker, scratch);
   freshet_rank_prune(&seeker->sieve, seeker->query->k);
   freshet_rank_scored* best;
   size_t count = settle(ranker, seeker, scratch, &best);
@@ -375,34 +385,33 @@ static bool prepare(const freshet_ranker* ranker, const freshet_rank_query* quer
   size_t k = 0, marks = 0;
   for (size_t i = 0; i < count; i++) {
     k = queries[i].k > k ? queries[i].k : k;
-    marks += freshet_rank_marks_size(queries[i].excluded_count + queries[i].bonus_count);
+    marks += freshet_rank_marks_memory(
+        freshet_rank_marks_size(queries[i].excluded_count + queries[i].bonus_count));
   }
   const uint32_t room = ranker->kernel->room;
   size_t capacity = SIEVE_KS * k + SIEVE_ROOMS * room;
   size_t padded = capacity + FRESHET_PANEL; /* kernels write whole vectors */
   freshet_rank_panels view = freshet_rank_index_view(&ranker->index);
   if (!grow(&scratch->vectors, count * stride * (sizeof(float) + 1)) ||
-      !grow(&scratch->sieves, count * padded * 3 * sizeof(float)) ||
-      !grow(&scratch->marks, marks * 2 * sizeof(float)) ||
+      !grow(&scratch->sieves, count * padded * 3 * sizeof(float)) || !grow(&scratch->marks, marks) ||
       !grow(&scratch->exact, capacity * (sizeof(freshet_rank_scored) + sizeof(double) + sizeof(float))) ||
       !grow(&scratch->work, freshet_rank_work_size(ranker->kernel, &view)))
     return false;
   float* vectors = scratch->vectors.data;
   int8_t* codes = (int8_t*)(vectors + count * stride);
   float* sieves = scratch->sieves.data;
-  uint32_t* tables = scratch->marks.data;
+  char* tables = scratch->marks.data;
   for (size_t i = 0; i < count; i++) {
     size_t size = freshet_rank_marks_size(queries[i].excluded_count + queries[i].bonus_count);
-    scratch->seekers[i] = (struct seeker){
-        .query = &queries[i],
-        .vector = vectors + i * stride,
-        .codes = codes + i * stride,
-        .marks = {.rows = tables, .bonus = (float*)(tables + size), .mask = (uint32_t)size - 1},
-        .sieve = {.capacity = (uint32_t)capacity,
-                  .lower = sieves,
-                  .upper = sieves + padded,
-                  .rows = (uint32_t*)(sieves + 2 * padded)}};
-    tables += 2 * size;
+    scratch->seekers[i] = (struct seeker){.query = &queries[i],
+                                          .vector = vectors + i * stride,
+                                          .codes = codes + i * stride,
+                                          .marks = freshet_rank_marks_make(tables, size),
+                                          .sieve = {.capacity = (uint32_t)capacity,
+                                                    .lower = sieves,
+                                                    .upper = sieves + padded,
+                                                    .rows = (uint32_t*)(sieves + 2 * padded)}};
+    tables += freshet_rank_marks_memory(size);
     sieves += 3 * padded;
   }
   return true;
