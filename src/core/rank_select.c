@@ -55,31 +55,30 @@ bool freshet_rank_marks_add(freshet_rank_marks* marks, uint32_t row, float bonus
 /* ---- pruning ---- */
 
 /* Bisection by value: a pass over a hundred floats is a few vector instructions, and any threshold that
- * leaves a little more than k is as good as the k-th value itself. */
-FOR_EACH_CPU float freshet_rank_reached(const float* values, size_t count, size_t k) {
+ * leaves a little more than k is as good as the k-th value itself. Whole vectors only: what fills up the last
+ * one is counted too, and taken off again. */
+FOR_EACH_CPU float freshet_rank_reached(float* values, size_t count, size_t k) {
+  const float filler = values[0];
+  size_t padded = count;
+  while (padded % LANES != 0) values[padded++] = filler;
   float lows[LANES], highs[LANES];
-  for (size_t l = 0; l < LANES; l++) lows[l] = highs[l] = values[0];
-  size_t i = 0;
-  for (; i + LANES <= count; i += LANES) {
+  for (size_t l = 0; l < LANES; l++) lows[l] = highs[l] = filler;
+  for (size_t i = 0; i < padded; i += LANES) {
     for (size_t l = 0; l < LANES; l++) {
       lows[l] = values[i + l] < lows[l] ? values[i + l] : lows[l];
       highs[l] = values[i + l] > highs[l] ? values[i + l] : highs[l];
     }
   }
-  for (size_t l = 0; i < count; i++, l++) {
-    lows[l] = values[i] < lows[l] ? values[i] : lows[l];
-    highs[l] = values[i] > highs[l] ? values[i] : highs[l];
-  }
-  float low = lows[0], high = highs[0];
-  for (size_t l = 1; l < LANES; l++) {
+  float low = filler, high = filler;
+  for (size_t l = 0; l < LANES; l++) {
     low = lows[l] < low ? lows[l] : low;
     high = highs[l] > high ? highs[l] : high;
   }
-  const int32_t wanted = (int32_t)k, enough = wanted + wanted / 8 + 2;
+  const int32_t fillers = (int32_t)(padded - count), wanted = (int32_t)k, enough = wanted + wanted / 8 + 2;
   for (int step = 0; step < BISECTIONS && low < high; step++) {
     const float middle = 0.5f * low + 0.5f * high;
-    int32_t reaching = 0;
-    for (i = 0; i < count; i++) reaching += values[i] >= middle;
+    int32_t reaching = filler >= middle ? -fillers : 0;
+    for (size_t i = 0; i < padded; i++) reaching += values[i] >= middle;
     if (reaching < wanted) {
       high = middle;
     } else {

@@ -394,7 +394,7 @@ static bool prepare(const freshet_ranker* ranker, const freshet_rank_query* quer
   freshet_rank_panels view = freshet_rank_index_view(&ranker->index);
   if (!grow(&scratch->vectors, count * stride * (sizeof(float) + 1)) ||
       !grow(&scratch->sieves, count * padded * 3 * sizeof(float)) || !grow(&scratch->marks, marks) ||
-      !grow(&scratch->exact, capacity * (sizeof(freshet_rank_scored) + sizeof(double) + sizeof(float))) ||
+      !grow(&scratch->exact, padded * (sizeof(freshet_rank_scored) + sizeof(double) + sizeof(float))) ||
       !grow(&scratch->work, freshet_rank_work_size(ranker->kernel, &view)))
     return false;
   float* vectors = scratch->vectors.data;
