@@ -58,7 +58,7 @@ static const char usage[] =
     "most\n"
     "                        the last seconds again, under the same event ids\n" FRESHET_OPTIONS_USAGE
     "\nexit codes: 0 all published, 1 failed or interrupted, 2 usage, 3 done but rows were rejected,\n"
-    "6 the cluster or a topic is not there\n";
+    "5 the place or the rejected rows cannot be written, 6 the cluster or a topic is not there\n";
 
 /* ---- arguments ---- */
 
