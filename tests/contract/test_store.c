@@ -199,32 +199,16 @@ static void test_families_and_partitions_are_apart(void** state) {
 
 static void test_scans_are_in_key_order_and_by_prefix(void** state) {
   freshet_store* s = *state;
-  const char* const keys[] = {"b",
-                              "ab",
-                              "a",
-                              "abc",
-                              "\x7f",
-                              "\xff",
-                              "\xff\xff",
-                              "\xff\xff"
-                              "a",
-                              "ac",
-                              ""};
+  const char* const keys[] = {"b", "ab", "a", "abc", "\x7f", "\xff", "\xff\xff", "\xff\xff\x61", "ac", ""};
   for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) put(s, I, 7, keys[i], "v");
   put(s, I, 6, "abx", "v");
   put(s, I, 8, "abx", "v");
   put(s, U, 7, "abx", "v");
   write_ok(s);
-  expect_scan(s, I, 7, "", 0,
-              "=v a=v ab=v abc=v ac=v b=v \x7f=v \xff=v \xff\xff=v \xff\xff"
-              "a=v ");
+  expect_scan(s, I, 7, "", 0, "=v a=v ab=v abc=v ac=v b=v \x7f=v \xff=v \xff\xff=v \xff\xff\x61=v ");
   expect_scan(s, I, 7, "ab", 0, "ab=v abc=v ");
-  expect_scan(s, I, 7, "\xff", 0,
-              "\xff=v \xff\xff=v \xff\xff"
-              "a=v ");
-  expect_scan(s, I, 7, "\xff\xff", 0,
-              "\xff\xff=v \xff\xff"
-              "a=v ");
+  expect_scan(s, I, 7, "\xff", 0, "\xff=v \xff\xff=v \xff\xff\x61=v ");
+  expect_scan(s, I, 7, "\xff\xff", 0, "\xff\xff=v \xff\xff\x61=v ");
   expect_scan(s, I, 7, "x", 0, "");
   expect_scan(s, I, 7, "", 2, "=v a=v ");
 }
