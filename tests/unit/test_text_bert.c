@@ -12,6 +12,8 @@
 #include "text/bert.h"
 #include "unit/support_text.h"
 
+enum { SOME = 20, ALL = 1000 }; /* reference texts: the slow kernels are slow indeed under sanitizers */
+
 static freshet_encoder* create(const char* folder, freshet_text_precision precision, uint32_t threads,
                                const char* kernels) {
   freshet_encoder* encoder = NULL;
@@ -29,11 +31,14 @@ static double cosine(const float* a, const float* b, size_t dim) {
   return ab / sqrt(aa * bb);
 }
 
-/* All reference texts in one call; the smallest cosine has to reach `least`. */
+/* The last `most` reference texts (the hard ones are the last) in one call; the smallest cosine has to reach
+ * `least`. */
 static void expect_reference(const char* folder, freshet_text_precision precision, uint32_t threads,
-                             const char* kernels, double least) {
-  size_t count;
-  support_reference* references = support_references_read(&count);
+                             const char* kernels, size_t most, double least) {
+  size_t all;
+  support_reference* every = support_references_read(&all);
+  size_t count = most < all ? most : all;
+  support_reference* references = every + (all - count);
   freshet_encoder* encoder = create(folder, precision, threads, kernels);
   freshet_slice* texts = calloc(count, sizeof *texts);
   float* out = calloc(count * encoder->dim, sizeof *out);
@@ -50,7 +55,7 @@ static void expect_reference(const char* folder, freshet_text_precision precisio
   free(texts);
   free(out);
   freshet_encoder_destroy(encoder);
-  support_references_free(references, count);
+  support_references_free(every, all);
 }
 
 static void vectors_are_those_of_the_reference(void** state) {
@@ -60,17 +65,17 @@ static void vectors_are_those_of_the_reference(void** state) {
   if (folder == NULL) skip();
   for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++) {
     if (freshet_kernels_find(kernels[i]) == NULL) continue;
-    expect_reference(folder, FRESHET_TEXT_FP32, 1, kernels[i], 0.99999);
+    expect_reference(folder, FRESHET_TEXT_FP32, 1, kernels[i], SOME, 0.99999);
   }
-  expect_reference(folder, FRESHET_TEXT_FP32, 3, NULL, 0.99999);
+  expect_reference(folder, FRESHET_TEXT_FP32, 3, NULL, ALL, 0.99999);
 }
 
 static void vectors_in_8_bits_are_close_to_the_reference(void** state) {
   (void)state;
   const char* folder = support_minilm_folder();
   if (folder == NULL) skip();
-  expect_reference(folder, FRESHET_TEXT_INT8, 1, NULL, 0.99);
-  expect_reference(folder, FRESHET_TEXT_INT8, 2, NULL, 0.99);
+  expect_reference(folder, FRESHET_TEXT_INT8, 1, NULL, ALL, 0.99);
+  expect_reference(folder, FRESHET_TEXT_INT8, 2, NULL, SOME, 0.99);
 }
 
 static void a_text_has_one_vector_wherever_it_stands_in_a_batch(void** state) {
