@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "freshet/status.h"
+#include "text/text.h"
 
 enum { MINILM_DIM = 384 };
 
@@ -25,12 +26,7 @@ freshet_buffer support_read_file(const char* path) {
 const char* support_minilm_folder(void) {
   static char folder[4096];
   char weights[4200];
-  const char *cache = getenv("FRESHET_CACHE"), *home = getenv("HOME");
-  if (cache != NULL) {
-    snprintf(folder, sizeof folder, "%s/models/all-MiniLM-L6-v2", cache);
-  } else {
-    snprintf(folder, sizeof folder, "%s/.cache/freshet/models/all-MiniLM-L6-v2", home == NULL ? "" : home);
-  }
+  FRESHET_ASSERT(freshet_text_model_folder(FRESHET_TEXT_DEFAULT_MODEL, folder, sizeof folder));
   snprintf(weights, sizeof weights, "%s/model.safetensors", folder);
   if (access(weights, R_OK) == 0) return folder;
   printf("skipped: no MiniLM weights in %s; scripts/fetch-model brings them\n", folder);
