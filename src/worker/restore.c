@@ -84,6 +84,7 @@ static freshet_status read_all(const freshet_worker_parts* parts, const target* 
       applied++;
     }
     freshet_count(&parts->metrics->restored_records, applied);
+    freshet_gauge(&parts->metrics->alive_ms, (uint64_t)clock->now_ms(clock)); /* busy is not stalled */
     if (status == FRESHET_OK && bytes >= WRITE_BYTES) {
       bytes = 0;
       status = write_positions(parts, targets, count, error);
