@@ -14,11 +14,13 @@ typedef freshet_kafka_property setting;
 static const setting common_defaults[] = {
     {"client.id", NULL}, {"socket.nagle.disable", "true"}, {"reconnect.backoff.max.ms", "1000"}, {0}};
 
-/* The queue of librdkafka 2.0.2 is refilled at worst once a second after it was full, so its length bounds
- * the rate of a backlog: long enough for the fastest worker, and the bytes bound the memory. A long poll
- * interval, because restoring a partition happens inside of a poll. */
-static const setting member_defaults[] = {{"queued.min.messages", "400000"},
+/* A queued record costs about 400 bytes beyond its own, so the queue is bounded by count, and fetches are
+ * kept small because each comes on top (reader.c sees to it that a short queue does not make a backlog slow).
+ * A long poll interval, because restoring a partition happens inside of a poll. */
+static const setting member_defaults[] = {{"queued.min.messages", "100000"},
                                           {"queued.max.messages.kbytes", "65536"},
+                                          {"fetch.max.bytes", "4194304"},
+                                          {"max.partition.fetch.bytes", "524288"},
                                           {"fetch.wait.max.ms", "100"},
                                           {"fetch.error.backoff.ms", "50"},
                                           {"session.timeout.ms", "15000"},
@@ -37,8 +39,10 @@ static const setting member_fixed[] = {{"group.id", NULL},
 
 /* Never subscribes, so it is no member of the group; the id is the one that access rules will allow already.
  * A position that no longer exists must not silently become another one. */
-static const setting reader_defaults[] = {{"queued.min.messages", "400000"},
+static const setting reader_defaults[] = {{"queued.min.messages", "100000"},
                                           {"queued.max.messages.kbytes", "65536"},
+                                          {"fetch.max.bytes", "4194304"},
+                                          {"max.partition.fetch.bytes", "524288"},
                                           {"fetch.wait.max.ms", "20"},
                                           {"fetch.error.backoff.ms", "50"},
                                           {0}};

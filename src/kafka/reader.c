@@ -2,8 +2,11 @@
 
 #include <stdlib.h>
 
-/* A wait is cut into slices, because librdkafka does not end one for a callback. */
-enum { SLICE_MS = 10 };
+enum {
+  SLICE_MS = 10,        /* a wait is cut into slices, because librdkafka does not end one for a callback */
+  REFILL_BELOW = 50000, /* records: half of our queued.min.messages */
+  REFILL_INTERVAL_MS = 5,
+};
 
 freshet_status freshet_kafka_reader_open(freshet_kafka_reader* reader, const freshet_kafka_config* config,
                                          freshet_kafka_role role, freshet_kafka_callbacks callbacks,
@@ -129,6 +132,28 @@ static freshet_status convert(freshet_kafka_reader* reader, size_t from, freshet
   return FRESHET_OK;
 }
 
+/* librdkafka 2.0.2 stops fetching while its queue is full and then looks again only once a second, which
+ * would bound the rate of a backlog by the length of the queue. Any request to a broker wakes its thread, so
+ * that it looks at once; this one asks the leaders of what is being read for offsets, and does not wait for
+ * the answer. */
+static void refill(freshet_kafka_reader* reader) {
+  int64_t now_ms = freshet_kafka_now_ms();
+  if (now_ms - reader->refilled_ms < REFILL_INTERVAL_MS ||
+      rd_kafka_queue_length(reader->queue) > REFILL_BELOW)
+    return;
+  reader->refilled_ms = now_ms;
+  rd_kafka_topic_partition_list_t* list = rd_kafka_topic_partition_list_new(0);
+  for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
+    for (int32_t p = 0; p < reader->topics[topic].count; p++) {
+      if (!reader->topics[topic].cursors[p].open) continue;
+      rd_kafka_topic_partition_list_add(list, reader->client.config->topics[topic], p)->offset =
+          RD_KAFKA_OFFSET_END;
+    }
+  }
+  rd_kafka_offsets_for_times(reader->client.handle, list, 0);
+  rd_kafka_topic_partition_list_destroy(list);
+}
+
 static void take(freshet_kafka_reader* reader, int timeout_ms, size_t most) {
   ssize_t taken =
       rd_kafka_consume_batch_queue(reader->queue, timeout_ms, reader->held + reader->held_count, most);
@@ -151,6 +176,7 @@ freshet_status freshet_kafka_reader_poll(freshet_kafka_reader* reader, int timeo
     int64_t left_ms = deadline_ms - freshet_kafka_now_ms();
     take(reader, left_ms <= 0 ? 0 : left_ms < SLICE_MS ? (int)left_ms : SLICE_MS, 1);
     if (reader->held_count > 0 && capacity > 1) take(reader, 0, capacity - 1);
+    if (reader->held_count == capacity) refill(reader);
     freshet_status status = convert(reader, 0, out, count, error);
     if (status != FRESHET_OK || *count > 0) return status;
     freshet_kafka_reader_release(reader);

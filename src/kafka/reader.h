@@ -27,6 +27,7 @@ typedef struct freshet_kafka_reader {
   rd_kafka_message_t** held; /* [held_count]: what the records of the last poll point into */
   size_t held_count;
   size_t held_capacity;
+  int64_t refilled_ms; /* when the fetchers were last woken */
   bool interrupted; /* set by a callback: poll returns early */
   bool missing;     /* set by poll: the cluster has said that it does not know a topic, which may pass */
 } freshet_kafka_reader;
