@@ -12,7 +12,8 @@
 #include "commands/bench.h"
 #include "commands/commands.h"
 #include "commands/options.h"
-#include "text/text.h"
+#include "freshet/encoder.h"
+#include "text/kernels.h"
 
 enum { TEXTS = 1000, PASSES = 3, SINGLES = 200, BATCH = 64, TEXT_SIZE = 256, TOKENS_MAX = 1024, SEED = 1 };
 

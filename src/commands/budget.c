@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
+#include "freshet/encoder.h"
 #include "freshet/model.h"
-#include "text/text.h"
 #include "worker/users.h"
 
 /* What malloc adds to a block, and what an id takes on the average. */

@@ -1,6 +1,6 @@
 #include "commands/encoder.h"
 
-#include "text/text.h"
+#include "freshet/encoder.h"
 
 freshet_status freshet_command_encoder_create(const freshet_config* config, freshet_encoder** encoder,
                                               freshet_error* error) {

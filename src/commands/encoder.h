@@ -4,8 +4,8 @@
 #ifndef FRESHET_COMMANDS_ENCODER_H
 #define FRESHET_COMMANDS_ENCODER_H
 
+#include "freshet/encoder.h"
 #include "service/config.h"
-#include "text/encoder.h"
 
 /* *encoder becomes NULL for `encoder = none`. Errors: as freshet_text_create. */
 freshet_status freshet_command_encoder_create(const freshet_config* config, freshet_encoder** encoder,

@@ -5,8 +5,8 @@
 #ifndef FRESHET_COMMANDS_EVALUATE_DATA_H
 #define FRESHET_COMMANDS_EVALUATE_DATA_H
 
+#include "freshet/encoder.h"
 #include "freshet/event.h"
-#include "text/encoder.h"
 
 typedef struct freshet_history_event {
   uint32_t user, item; /* numbers from 0, in order of appearance */

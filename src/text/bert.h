@@ -4,16 +4,10 @@
 #ifndef FRESHET_TEXT_BERT_H
 #define FRESHET_TEXT_BERT_H
 
-#include "text/encoder.h"
+#include "freshet/encoder.h"
 #include "text/kernels.h"
 
 enum { FRESHET_BERT_THREADS_MAX = 256 };
-
-typedef enum freshet_text_precision {
-  FRESHET_TEXT_FP32 = 0,
-  FRESHET_TEXT_INT8, /* a fourth of the memory and, with AVX-512 VNNI, over twice the speed; see README
-                      */
-} freshet_text_precision;
 
 typedef struct freshet_bert_options {
   const char* folder; /* config.json, vocab.txt, model.safetensors, ... */

@@ -14,7 +14,7 @@
 #ifndef FRESHET_TEXT_EMBEDDER_H
 #define FRESHET_TEXT_EMBEDDER_H
 
-#include "text/encoder.h"
+#include "freshet/encoder.h"
 
 enum {
   FRESHET_EMBEDDER_BATCH_MAX = 256,

@@ -15,7 +15,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "text/encoder.h"
+#include "freshet/encoder.h"
 #include "text/unicode.h"
 
 enum {

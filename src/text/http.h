@@ -5,7 +5,7 @@
 #ifndef FRESHET_TEXT_HTTP_H
 #define FRESHET_TEXT_HTTP_H
 
-#include "text/encoder.h"
+#include "freshet/encoder.h"
 
 enum {
   FRESHET_HTTP_BATCH = 32,           /* texts of one request */

@@ -1,10 +1,11 @@
-#include "text/text.h"
+#include "freshet/encoder.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "text/bert.h"
 #include "text/http.h"
 #include "text/words.h"
 

@@ -10,7 +10,7 @@
 #ifndef FRESHET_TEXT_WORDS_H
 #define FRESHET_TEXT_WORDS_H
 
-#include "text/encoder.h"
+#include "freshet/encoder.h"
 
 /* Errors: FRESHET_NOT_FOUND, FRESHET_IO; FRESHET_INVALID, with the word's number, for a malformed file. */
 freshet_status freshet_encoder_words_create(const char* path, freshet_encoder** encoder,

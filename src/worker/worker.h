@@ -13,8 +13,8 @@
 #define FRESHET_WORKER_WORKER_H
 
 #include "codec/codec.h"
+#include "freshet/encoder.h"
 #include "freshet/model.h"
-#include "text/encoder.h"
 #include "worker/clock.h"
 #include "worker/logger.h"
 #include "worker/metrics.h"

@@ -1,5 +1,6 @@
-/* What an embedder writes: learn from a few events, recommend. Built against an installation by
- * test_install.sh. */
+/* What an embedder writes: texts to vectors, learn from a few events, recommend. Built against an
+ * installation by test_install.sh. */
+#include <freshet/encoder.h>
 #include <freshet/model.h>
 #include <stdio.h>
 
@@ -7,13 +8,22 @@ int main(void) {
   freshet_model* model = NULL;
   freshet_ranker* ranker = NULL;
   freshet_error error = {0};
+  freshet_encoder* encoder = NULL;
+  freshet_text_config text = freshet_text_defaults();
+  text.encoder = FRESHET_TEXT_HASHING;
+  if (freshet_text_create(&text, &encoder, &error) != FRESHET_OK) return puts(error.message), 1;
+  float vector[256];
   freshet_model_config config = freshet_model_defaults();
+  config.text_dim = encoder->dim;
   if (freshet_model_create(&config, &model, &error) != FRESHET_OK) return puts(error.message), 1;
   const char* names[] = {"tea", "teapot", "hammer", "nails"};
   uint32_t items[4];
   for (int i = 0; i < 4; i++) {
     if (freshet_model_intern(model, freshet_slice_of(names[i]), &items[i], &error) != FRESHET_OK) return 1;
     freshet_model_set_listed(model, items[i], true);
+    freshet_slice name = freshet_slice_of(names[i]);
+    if (freshet_encode(encoder, &name, 1, vector, &error) != FRESHET_OK) return 1;
+    if (freshet_model_set_text(model, items[i], vector, &error) != FRESHET_OK) return puts(error.message), 1;
   }
   freshet_user* user = NULL;
   for (int i = 0; i < 200; i++) { /* tea, then a teapot; a hammer, then nails */
@@ -44,5 +54,6 @@ int main(void) {
   freshet_ranker_destroy(ranker);
   freshet_user_destroy(user);
   freshet_model_destroy(model);
+  freshet_encoder_destroy(encoder);
   return 0;
 }

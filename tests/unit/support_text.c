@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "freshet/encoder.h"
 #include "freshet/status.h"
-#include "text/text.h"
 
 enum { MINILM_DIM = 384 };
 

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "text/encoder.h"
+#include "freshet/encoder.h"
 
 enum { DIM = 256 };
 

@@ -14,8 +14,8 @@
 
 #include <cmocka.h>
 
+#include "freshet/encoder.h"
 #include "text/bert.h"
-#include "text/text.h"
 
 enum {
   HIDDEN = 64,
