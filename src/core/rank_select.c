@@ -46,7 +46,7 @@ bool freshet_rank_marks_add(freshet_rank_marks* marks, uint32_t row, float bonus
   const uint32_t hash = freshet_rank_marks_hash(row);
   const uint32_t place = freshet_rank_marks_find(marks, row);
   if (marks->rows[place] == row) return false;
-  marks->filter[hash & marks->mask >> 2] |= 1u << (hash >> 27);
+  marks->filter[hash & (marks->mask >> 2)] |= 1u << (hash >> 27);
   marks->rows[place] = row;
   marks->bonus[place] = bonus;
   return true;

@@ -46,7 +46,7 @@ static inline uint32_t freshet_rank_marks_hash(uint32_t row) {
 /* False: certainly no entry. */
 static inline bool freshet_rank_marks_maybe(const freshet_rank_marks* marks, uint32_t row) {
   const uint32_t hash = freshet_rank_marks_hash(row);
-  return marks->filter[hash & marks->mask >> 2] >> (hash >> 27) & 1;
+  return marks->filter[hash & (marks->mask >> 2)] >> (hash >> 27) & 1;
 }
 
 /* A value that at least k of values [count] reach, and if it is quickly found few more than k; 1 <= k <=
