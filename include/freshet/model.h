@@ -79,6 +79,11 @@ bool freshet_model_is_listed(const freshet_model* model, uint32_t slot);
 freshet_status freshet_model_set_text(freshet_model* model, uint32_t slot, const float* vector,
                                       freshet_error* error);
 
+enum { FRESHET_TEXT_NEIGHBOURS = 20 };
+/* The items with the most similar texts, in no particular order. Returns how many. */
+size_t freshet_model_text_neighbours(const freshet_model* model, uint32_t slot,
+                                     uint32_t near[FRESHET_TEXT_NEIGHBOURS]);
+
 /* ---- users ---- */
 
 typedef struct freshet_interaction {

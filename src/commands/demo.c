@@ -19,7 +19,8 @@ enum {
   CUSTOMERS = 3,
   SHOWN = 5, /* products of a list on the terminal */
   PARTITIONS = 4,
-  LEARN_WITHIN_MS = 50000,
+  READ_WITHIN_MS = 20000, /* then it goes on with what has been read */
+  LEARN_WITHIN_MS = 25000,
   LIST_WITHIN_MS = 5000,
   POLL_RECORDS = 1024,
   FEWEST = 20, /* purchases of a customer worth showing ... */
@@ -278,6 +279,26 @@ static uint64_t learned(const demo* d) {
 
 /* ---- the show ---- */
 
+/* Item texts are read in the background; a service would not wait for that, but a viewer of a demo wants the
+ * good lists. */
+static freshet_status wait_until_read(demo* d, freshet_error* error) {
+  int64_t start_us = d->clock->monotonic_us(d->clock);
+  freshet_progress* progress = freshet_progress_create("reading product names", d->product_count);
+  uint64_t listed = 0, waiting = 1;
+  freshet_status status = FRESHET_OK;
+  while (status == FRESHET_OK && (listed < d->product_count || waiting > 0)) {
+    size_t count;
+    listed = freshet_metric(&d->metrics.items_listed);
+    waiting = freshet_metric(&d->metrics.texts_waiting);
+    freshet_progress_show(progress, listed > waiting ? listed - waiting : 0);
+    if (atomic_load(&d->worker_ended)) status = worker_failed(d, error);
+    if (status == FRESHET_OK) status = read_lists(d, 20, &count, error);
+    if (d->clock->monotonic_us(d->clock) - start_us > (int64_t)READ_WITHIN_MS * 1000) break;
+  }
+  freshet_progress_end(progress, listed > waiting ? listed - waiting : 0);
+  return status;
+}
+
 /* *rate is of the learning alone, without the time until the group has formed. */
 static freshet_status wait_until_learned(demo* d, uint64_t target, double* rate, freshet_error* error) {
   int64_t start_us = d->clock->monotonic_us(d->clock), first_us = 0;
@@ -311,6 +332,7 @@ static freshet_status publish_history(demo* d, freshet_error* error) {
     status = publish_product(d, &d->products[i], error);
   }
   if (status == FRESHET_OK) status = d->sink->vtable->settle(d->sink, LEARN_WITHIN_MS, error);
+  if (status == FRESHET_OK) status = wait_until_read(d, error);
   for (size_t i = 0; status == FRESHET_OK && i < d->purchase_count; i++) {
     const purchase* p = &d->purchases[i];
     bool held_back = false;

@@ -6,6 +6,7 @@
 
 #include "kafka/kafka.h"
 #include "rocksdb/rocksdb.h"
+#include "text/text.h"
 
 enum { POLL_WAIT_MS = 50, S = 1000 };
 
@@ -49,6 +50,8 @@ static freshet_worker_config worker_config(const freshet_config* config) {
       .dedup_window_ms = config->state.dedup_window_s * S,
       .items_interval_ms = config->state.items_interval_s * S,
       .checkpoint_interval_ms = config->state.checkpoint_interval_s * S,
+      .text_interval_ms = config->text.interval_s * S,
+      .text_batch = (size_t)config->text.batch,
   };
 }
 
@@ -105,6 +108,30 @@ static freshet_status open_codec(freshet_engine* engine, freshet_error* error) {
   return freshet_codec_create(&codec, &engine->parts.codec, error);
 }
 
+/* Hashing costs a few microseconds, so every worker does it at once. Everything else goes into the
+ * background. */
+static freshet_status open_text(freshet_engine* engine, freshet_error* error) {
+  const freshet_config* config = engine->config.config;
+  freshet_worker_parts* parts = &engine->parts;
+  freshet_text_config text = {.encoder = (freshet_text_encoder)config->text.encoder,
+                              .model = config->text.model,
+                              .dim = (uint32_t)config->text.dim,
+                              .precision = (freshet_text_precision)config->text.precision,
+                              .threads = (uint32_t)config->text.threads,
+                              .url = config->text.url,
+                              .key_env = config->text.key_env,
+                              .timeout_ms = (uint32_t)config->text.timeout_ms};
+  freshet_status status = freshet_text_create(&text, &parts->encoder, error);
+  if (status != FRESHET_OK || parts->encoder == NULL) return status;
+  freshet_log_fact(engine->config.logger, FRESHET_INFO, "text.encoder", "name=%s dim=%u",
+                   parts->encoder->name, parts->encoder->dim);
+  if (strncmp(parts->encoder->name, "hashing", 7) == 0) return FRESHET_OK;
+  freshet_embedder_config embedder = freshet_embedder_defaults();
+  embedder.encoder = parts->encoder;
+  embedder.cache_bytes = (size_t)config->text.cache_mb << 20;
+  return freshet_embedder_create(&embedder, &parts->embedder, error);
+}
+
 static freshet_status open_kafka(freshet_engine* engine, freshet_error* error) {
   static const freshet_topic subscribed[] = {FRESHET_TOPIC_EVENTS, FRESHET_TOPIC_ITEMS};
   freshet_kafka_topic_info info[FRESHET_TOPICS];
@@ -140,9 +167,7 @@ freshet_status freshet_engine_create(const freshet_engine_config* config, freshe
                                       .memtable_bytes = (size_t)settings->state.memtable_mb << 20};
     status = freshet_rocksdb_create(&rocksdb, &parts->store, error);
   }
-  if (status == FRESHET_OK && settings->text.encoder != FRESHET_ENCODER_NONE) {
-    status = freshet_encoder_hashing_create((uint32_t)settings->text.dim, &parts->encoder, error);
-  }
+  if (status == FRESHET_OK) status = open_text(engine, error);
   if (status == FRESHET_OK) status = open_kafka(engine, error);
   if (status == FRESHET_OK) {
     freshet_worker_config worker = worker_config(settings);
@@ -173,6 +198,7 @@ void freshet_engine_destroy(freshet_engine* engine) {
   if (parts->log != NULL) parts->log->vtable->destroy(parts->log);
   if (parts->sink != NULL) parts->sink->vtable->destroy(parts->sink);
   if (parts->source != NULL) parts->source->vtable->destroy(parts->source);
+  freshet_embedder_destroy(parts->embedder);
   freshet_encoder_destroy(parts->encoder);
   if (parts->store != NULL) parts->store->vtable->destroy(parts->store);
   freshet_codec_destroy(parts->codec);

@@ -25,7 +25,7 @@ enum {
   TEXT_DIM_MAX = 4096,
   HALF_LIVES = 3,       /* popularities, by half-life */
   RECENT_EVENTS = 4096, /* kept for the recent negatives: 13 half-lives of 300 */
-  TEXT_NEIGHBOURS = 20,
+  TEXT_NEIGHBOURS = FRESHET_TEXT_NEIGHBOURS,
   WEIGHT_UNITS_MAX = 256, /* of one observation: a weight of 16 */
   WEIGHT_UNITS = 16,      /* an observation's weight counts in sixteenths, so that counts are integers */
 };

@@ -191,3 +191,11 @@ freshet_status freshet_model_set_text(freshet_model* model, uint32_t slot, const
   freshet_model_note_stale(model, slot);
   return FRESHET_OK;
 }
+
+size_t freshet_model_text_neighbours(const freshet_model* model, uint32_t slot,
+                                     uint32_t near[FRESHET_TEXT_NEIGHBOURS]) {
+  const text_neighbours* known = model->items[slot].near_text;
+  if (known == NULL) return 0;
+  memcpy(near, known->items, known->count * sizeof *near);
+  return known->count;
+}

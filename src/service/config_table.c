@@ -93,7 +93,7 @@ const freshet_config_key freshet_config_keys[] = {
         "text", "precision", text.precision, "fp32", "fp32|int8",
         "int8: a quarter of the memory, over twice as fast with AVX-512 VNNI, cosine to fp32 at least .99."),
     INTEGER("text", "threads", text.threads, "1", 1, 256, "Threads of the encoder."),
-    INTEGER("text", "interval_s", text.interval_s, "60", 1, 86400,
+    INTEGER("text", "interval_s", text.interval_s, "1", 1, 86400,
             "New and changed texts are embedded at least this often ..."),
     INTEGER("text", "batch", text.batch, "32", 1, 4096, "... and as soon as this many wait."),
     TEXT("text", "url", text.url, "", "Of the embedding server (http): OpenAI-compatible /v1/embeddings."),

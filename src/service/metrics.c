@@ -92,6 +92,8 @@ static const family counters[] = {
     {"freshet_item_deltas_folded_total", "Item deltas of other workers taken over.", AT(item_deltas_folded),
      1},
     {"freshet_item_records_total", "Records read from the items topic.", AT(item_records), 1},
+    {"freshet_texts_encoded_total", "Item texts encoded by this worker.", AT(texts_encoded), 1},
+    {"freshet_texts_failed_total", "Item texts that could not be encoded.", AT(texts_failed), 1},
     {"freshet_restored_records_total", "Changelog records applied on start or assignment.",
      AT(restored_records), 1},
 };
@@ -104,6 +106,7 @@ static const family gauges[] = {
     {"freshet_overlay_users", "Users changed since the last commit.", AT(overlay_users), 1},
     {"freshet_items_known", "Items known.", AT(items_known), 1},
     {"freshet_items_listed", "Items that may be recommended now.", AT(items_listed), 1},
+    {"freshet_texts_waiting", "Items without the vector of their text.", AT(texts_waiting), 1},
     {"freshet_model_bytes", "Memory of the model.", AT(model_bytes), 1},
     {"freshet_store_bytes", "Memory of RocksDB: block cache, memtables, table readers.", AT(store_bytes), 1},
     {"freshet_restore_seconds", "Time spent restoring users from their changelog, in all.", AT(restore_us),

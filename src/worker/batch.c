@@ -135,7 +135,10 @@ static freshet_status apply_event(freshet_worker* worker, held_partition* held, 
 static void check_item(freshet_worker* worker, const freshet_record* record) {
   freshet_item item;
   freshet_error cause = {0};
-  if (!record->has_value) return;
+  if (!record->has_value) {
+    if (is_id(record)) freshet_texts_forget(freshet_items_texts(worker->items), record->key);
+    return;
+  }
   if (freshet_decode_item(worker->parts.codec, record->value, &item, &cause) != FRESHET_OK) {
     bury(worker, record, "VALUE_CONVERTER", &cause);
   } else if (freshet_item_validate(&item, record->key, &cause) != FRESHET_OK) {

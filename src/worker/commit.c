@@ -131,6 +131,7 @@ static freshet_status write_everything(freshet_worker* worker, freshet_error* er
   for (size_t i = 0; status == FRESHET_OK && i < worker->dead_letter_count; i++) {
     status = write_dead_letter(worker, &worker->dead_letters[i], error);
   }
+  if (status == FRESHET_OK) status = freshet_texts_write(freshet_items_texts(worker->items), error);
   return status == FRESHET_OK ? freshet_items_write_delta(worker->items, &wrote, error) : status;
 }
 
@@ -173,13 +174,6 @@ static freshet_status store_changes(freshet_worker* worker, freshet_error* error
   return store->vtable->write(store, error);
 }
 
-static void owned_item_partitions(const freshet_worker* worker, bool* owned, int32_t partitions) {
-  for (size_t i = 0; i < worker->held_count; i++) {
-    const held_partition* held = &worker->held[i];
-    if (held->topic == FRESHET_TOPIC_ITEMS && held->partition < partitions) owned[held->partition] = true;
-  }
-}
-
 freshet_status freshet_worker_store_items(freshet_worker* worker, freshet_error* error) {
   freshet_store* store = worker->parts.store;
   bool stored;
@@ -187,12 +181,9 @@ freshet_status freshet_worker_store_items(freshet_worker* worker, freshet_error*
   if (status != FRESHET_OK || !stored) return status;
   status = store->vtable->write(store, error);
   if (status != FRESHET_OK) return status;
-  int32_t partitions = freshet_items_partitions(worker->items);
-  bool* owned = calloc((size_t)partitions + 1, sizeof *owned);
-  FRESHET_ASSERT(owned != NULL);
-  owned_item_partitions(worker, owned, partitions);
+  int32_t partitions;
+  const bool* owned = freshet_worker_owned_items(worker, &partitions);
   status = freshet_items_checkpoint(worker->items, owned, partitions, error);
-  free(owned);
   if (status ==
       FRESHET_ABORTED) { /* nothing is lost: the rows are still marked, and deltas hold what they would */
     freshet_error_clear(error);
@@ -210,6 +201,7 @@ static void tidy(freshet_worker* worker) {
 static bool nothing_changed(freshet_worker* worker) {
   freshet_user_row* const* rows;
   if (worker->in_transaction || worker->dead_letter_count > 0) return false;
+  if (freshet_texts_unwritten(freshet_items_texts(worker->items))) return false;
   if (freshet_users_changed(worker->users, &rows) > 0) return false;
   for (size_t i = 0; i < worker->held_count; i++) {
     if (worker->held[i].next != worker->held[i].committed) return false;

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+#include "worker/texts.h"
+
 enum {
   POLL_RECORDS = 512,
   CHECKPOINT_WAIT_MS = 1000,
@@ -36,14 +38,16 @@ struct freshet_items {
   size_t listed; /* items that may be recommended now */
   int32_t catalogue_partitions;
   char worker_name[64]; /* of this incarnation: its own deltas come back under this name */
-  float* vector;        /* [text_dim] scratch */
+  freshet_texts* texts;
   freshet_buffer bytes;
   int64_t next_expiry_check_ms;
   int64_t next_store_ms;
   int64_t next_checkpoint_ms;
   int64_t own_end; /* in the delta log, after the last own record: everything own has come back when reading
                       has passed it */
-  bool store_all;  /* the state did not come from the store: the first store writes every row */
+  bool bootstrapping;       /* reading checkpoints: the store is empty */
+  int32_t state_partitions; /* of <app>.items, 0 until they are open */
+  bool store_all;           /* the state did not come from the store: the first store writes every row */
   int64_t* checkpoints; /* [catalogue_partitions] while loading: deltas from here on may be missing from the
                            checkpoint, -1: none */
   int64_t globals_at;   /* while loading: the position of the globals read so far */
@@ -74,24 +78,6 @@ static void apply_listing(freshet_items* items, uint32_t slot) {
 
 /* ---- the catalogue ---- */
 
-/* The text that stands for an item: its title and its text. */
-static freshet_status set_text(freshet_items* items, uint32_t slot, const freshet_item* item,
-                               freshet_error* error) {
-  freshet_encoder* encoder = items->parts.encoder;
-  if (encoder == NULL) return FRESHET_OK;
-  if (item->vector != NULL && item->vector_dim == encoder->dim) {
-    return freshet_model_set_text(items->model, slot, item->vector, error);
-  }
-  items->bytes.size = 0;
-  freshet_buffer_append(&items->bytes, item->title.data, item->title.size);
-  if (item->title.size > 0 && item->text.size > 0) freshet_buffer_append(&items->bytes, "\n", 1);
-  freshet_buffer_append(&items->bytes, item->text.data, item->text.size);
-  if (items->bytes.size == 0) return freshet_model_set_text(items->model, slot, NULL, error);
-  freshet_slice text = freshet_buffer_slice(&items->bytes);
-  freshet_status status = freshet_encode(encoder, &text, 1, items->vector, error);
-  return status != FRESHET_OK ? status : freshet_model_set_text(items->model, slot, items->vector, error);
-}
-
 /* Applies the bytes of an Item record; value.data NULL: withdrawn for good. Bad records are skipped here: the
  * worker that owns the partition reads them through the group too and sends them to the dead letters. */
 static freshet_status announce(freshet_items* items, int32_t partition, freshet_slice key,
@@ -103,8 +89,7 @@ static freshet_status announce(freshet_items* items, int32_t partition, freshet_
     if (slot == FRESHET_NO_ITEM) return FRESHET_OK;
     *listing_of(items, slot) = (listing){.partition = -1, .unwritten = listing_of(items, slot)->unwritten};
     apply_listing(items, slot);
-    return items->parts.encoder == NULL ? FRESHET_OK
-                                        : freshet_model_set_text(items->model, slot, NULL, error);
+    return freshet_texts_announced(items->texts, slot, -1, NULL, error);
   }
   if (freshet_decode_item(items->parts.codec, value, &item, NULL) != FRESHET_OK ||
       freshet_item_validate(&item, key, NULL) != FRESHET_OK) {
@@ -123,7 +108,7 @@ static freshet_status announce(freshet_items* items, int32_t partition, freshet_
   l->expires_at_ms = item.expires_at_ms;
   l->partition = partition;
   apply_listing(items, slot);
-  return set_text(items, slot, &item, error);
+  return freshet_texts_announced(items->texts, slot, partition, &item, error);
 }
 
 static void delist_expired(freshet_items* items) {
@@ -174,7 +159,8 @@ static freshet_status apply_delta_record(freshet_items* items, const freshet_rec
 
 static freshet_status apply_item_state(freshet_items* items, const freshet_record* record,
                                        freshet_error* error) {
-  if (!record->has_value) return FRESHET_OK;
+  if (freshet_texts_is_vector(record)) return freshet_texts_apply(items->texts, record, error);
+  if (!record->has_value || !items->bootstrapping) return FRESHET_OK; /* the deltas say the same */
   freshet_item_state state;
   freshet_status status = freshet_decode_item_state(items->parts.codec, record->value, &state, error);
   if (status != FRESHET_OK || state.learned.size == 0) return status;
@@ -199,6 +185,9 @@ static freshet_status apply(freshet_items* items, const freshet_record* record, 
     case FRESHET_TOPIC_ITEM_DELTAS:
       return apply_delta_record(items, record, error);
     case FRESHET_TOPIC_ITEM_STATES:
+      items->parts.store->vtable->set_position(items->parts.store, record->topic, record->partition,
+                                               record->offset + 1,
+                                               items->parts.clock->now_ms(items->parts.clock));
       return apply_item_state(items, record, error);
     default:
       return FRESHET_OK;
@@ -245,17 +234,26 @@ static freshet_status catch_up(freshet_items* items, freshet_topic topic, int32_
   return items->parts.store->vtable->write(items->parts.store, error);
 }
 
-/* Where to open a partition: the stored position if the log still has it, else where the log begins. */
-static freshet_status open_at_stored(freshet_items* items, freshet_topic topic, int32_t partition,
-                                     bool* stored, freshet_error* error) {
+/* Where to open a partition: the stored position if the log still has it, else FRESHET_OFFSET_BEGINNING. */
+static freshet_status stored_position(freshet_items* items, freshet_topic topic, int32_t partition,
+                                      int64_t* position, freshet_error* error) {
   freshet_log* log = items->parts.log;
   freshet_store* store = items->parts.store;
-  int64_t first, end, position, time_ms;
+  int64_t first, end, time_ms;
+  *position = FRESHET_OFFSET_BEGINNING;
   freshet_status status = log->vtable->range(log, topic, partition, &first, &end, error);
   if (status != FRESHET_OK) return status;
-  *stored = store->vtable->position(store, topic, partition, &position, &time_ms, NULL) == FRESHET_OK &&
-            position <= end;
-  return log->vtable->open(log, topic, partition, *stored ? position : FRESHET_OFFSET_BEGINNING, error);
+  bool stored = store->vtable->position(store, topic, partition, position, &time_ms, NULL) == FRESHET_OK;
+  if (!stored || *position > end) *position = FRESHET_OFFSET_BEGINNING;
+  return FRESHET_OK;
+}
+
+static freshet_status open_at_stored(freshet_items* items, freshet_topic topic, int32_t partition,
+                                     freshet_error* error) {
+  int64_t position;
+  freshet_status status = stored_position(items, topic, partition, &position, error);
+  if (status != FRESHET_OK) return status;
+  return items->parts.log->vtable->open(items->parts.log, topic, partition, position, error);
 }
 
 /* ---- loading ---- */
@@ -305,51 +303,58 @@ static freshet_status load_stored(freshet_items* items, freshet_error* error) {
   return status != FRESHET_OK ? status : load.status;
 }
 
-/* A worker with an empty store starts from the checkpoints in <app>.items and the deltas after the oldest of
- * them. */
-static freshet_status load_checkpoints(freshet_items* items, freshet_error* error) {
+/* Where the fold of the deltas starts for a worker with an empty store: at the oldest of the checkpoints that
+ * it has just read. */
+static int64_t oldest_checkpoint(const freshet_items* items) {
+  int64_t oldest = items->catalogue_partitions == 0 ? -1 : INT64_MAX;
+  for (int32_t p = 0; p < items->catalogue_partitions; p++) {
+    if (items->checkpoints[p] < oldest) oldest = items->checkpoints[p];
+  }
+  return oldest < 0 ? FRESHET_OFFSET_BEGINNING : oldest;
+}
+
+static freshet_status load_catalogue(freshet_items* items, freshet_error* error) {
   freshet_log* log = items->parts.log;
-  int32_t partitions;
+  freshet_status status =
+      log->vtable->partitions(log, FRESHET_TOPIC_ITEMS, &items->catalogue_partitions, error);
+  for (int32_t p = 0; status == FRESHET_OK && p < items->catalogue_partitions; p++) {
+    status = open_at_stored(items, FRESHET_TOPIC_ITEMS, p, error);
+  }
+  return status == FRESHET_OK ? catch_up(items, FRESHET_TOPIC_ITEMS, items->catalogue_partitions, error)
+                              : status;
+}
+
+/* <app>.items: text vectors, and the checkpoints of what has been learned, which only matter to an empty
+ * store. */
+static freshet_status load_states(freshet_items* items, freshet_error* error) {
+  freshet_log* log = items->parts.log;
   items->checkpoints = calloc((size_t)items->catalogue_partitions + 1, sizeof *items->checkpoints);
   FRESHET_ASSERT(items->checkpoints != NULL);
   for (int32_t p = 0; p < items->catalogue_partitions; p++) items->checkpoints[p] = -1;
   items->globals_at = -1;
-  freshet_status status = log->vtable->partitions(log, FRESHET_TOPIC_ITEM_STATES, &partitions, error);
-  for (int32_t p = 0; status == FRESHET_OK && p < partitions; p++) {
-    status = log->vtable->open(log, FRESHET_TOPIC_ITEM_STATES, p, FRESHET_OFFSET_BEGINNING, error);
+  freshet_status status =
+      log->vtable->partitions(log, FRESHET_TOPIC_ITEM_STATES, &items->state_partitions, error);
+  for (int32_t p = 0; status == FRESHET_OK && p < items->state_partitions; p++) {
+    status = items->bootstrapping
+                 ? log->vtable->open(log, FRESHET_TOPIC_ITEM_STATES, p, FRESHET_OFFSET_BEGINNING, error)
+                 : open_at_stored(items, FRESHET_TOPIC_ITEM_STATES, p, error);
   }
-  if (status == FRESHET_OK) status = catch_up(items, FRESHET_TOPIC_ITEM_STATES, partitions, error);
-  for (int32_t p = 0; status == FRESHET_OK && p < partitions; p++) {
-    status = log->vtable->shut(log, FRESHET_TOPIC_ITEM_STATES, p, error);
-  }
-  if (status != FRESHET_OK) return status;
-  int64_t start = items->catalogue_partitions == 0 ? -1 : INT64_MAX;
-  for (int32_t p = 0; p < items->catalogue_partitions; p++) {
-    if (items->checkpoints[p] < start) start = items->checkpoints[p];
-  }
-  items->store_all = true;
-  return log->vtable->open(log, FRESHET_TOPIC_ITEM_DELTAS, 0, start < 0 ? FRESHET_OFFSET_BEGINNING : start,
-                           error);
+  return status == FRESHET_OK ? catch_up(items, FRESHET_TOPIC_ITEM_STATES, items->state_partitions, error)
+                              : status;
 }
 
 static freshet_status load(freshet_items* items, freshet_error* error) {
   freshet_log* log = items->parts.log;
-  bool stored = false;
+  int64_t position;
   freshet_status status = load_stored(items, error);
-  if (status == FRESHET_OK) {
-    status = log->vtable->partitions(log, FRESHET_TOPIC_ITEMS, &items->catalogue_partitions, error);
-  }
-  for (int32_t p = 0; status == FRESHET_OK && p < items->catalogue_partitions; p++) {
-    status = open_at_stored(items, FRESHET_TOPIC_ITEMS, p, &stored, error);
-  }
-  if (status == FRESHET_OK) status = catch_up(items, FRESHET_TOPIC_ITEMS, items->catalogue_partitions, error);
-  if (status == FRESHET_OK) status = open_at_stored(items, FRESHET_TOPIC_ITEM_DELTAS, 0, &stored, error);
-  if (status == FRESHET_OK && !stored) {
-    status = log->vtable->shut(log, FRESHET_TOPIC_ITEM_DELTAS, 0, error);
-    if (status == FRESHET_OK) status = load_checkpoints(items, error);
-  }
-  if (status == FRESHET_OK) status = catch_up(items, FRESHET_TOPIC_ITEM_DELTAS, 1, error);
-  return status;
+  if (status == FRESHET_OK) status = load_catalogue(items, error);
+  if (status == FRESHET_OK) status = stored_position(items, FRESHET_TOPIC_ITEM_DELTAS, 0, &position, error);
+  items->bootstrapping = items->store_all = position == FRESHET_OFFSET_BEGINNING;
+  if (status == FRESHET_OK) status = load_states(items, error);
+  if (items->bootstrapping) position = oldest_checkpoint(items);
+  items->bootstrapping = false;
+  if (status == FRESHET_OK) status = log->vtable->open(log, FRESHET_TOPIC_ITEM_DELTAS, 0, position, error);
+  return status == FRESHET_OK ? catch_up(items, FRESHET_TOPIC_ITEM_DELTAS, 1, error) : status;
 }
 
 static int compare_ids(const void* context, uint32_t a, uint32_t b) {
@@ -363,10 +368,7 @@ freshet_status freshet_items_create(const freshet_worker_config* config, const f
   FRESHET_ASSERT(items != NULL);
   items->config = *config;
   items->parts = *parts;
-  uint32_t text_dim = parts->encoder == NULL ? 0 : parts->encoder->dim;
-  items->config.model.text_dim = text_dim;
-  items->vector = calloc(text_dim + 1, sizeof *items->vector);
-  FRESHET_ASSERT(items->vector != NULL);
+  items->config.model.text_dim = freshet_texts_dim(parts);
   uint64_t incarnation[2];
   FRESHET_ASSERT(getrandom(incarnation, sizeof incarnation, 0) == (ssize_t)sizeof incarnation);
   snprintf(items->worker_name, sizeof items->worker_name, "%016llx%016llx",
@@ -379,7 +381,10 @@ freshet_status freshet_items_create(const freshet_worker_config* config, const f
                                     .context = items->model};
     status = freshet_ranker_create(&ranker, &items->ranker, error);
   }
-  if (status == FRESHET_OK) status = load(items, error);
+  if (status == FRESHET_OK) {
+    items->texts = freshet_texts_create(config, parts, items->model);
+    status = load(items, error);
+  }
   if (status != FRESHET_OK) {
     freshet_items_destroy(items);
     return status;
@@ -395,13 +400,15 @@ void freshet_items_destroy(freshet_items* items) {
   freshet_log* log = items->parts.log;
   for (int32_t p = 0; p < items->catalogue_partitions; p++)
     log->vtable->shut(log, FRESHET_TOPIC_ITEMS, p, NULL);
+  for (int32_t p = 0; p < items->state_partitions; p++)
+    log->vtable->shut(log, FRESHET_TOPIC_ITEM_STATES, p, NULL);
   log->vtable->shut(log, FRESHET_TOPIC_ITEM_DELTAS, 0, NULL);
+  freshet_texts_destroy(items->texts);
   freshet_ranker_destroy(items->ranker);
   freshet_model_destroy(items->model);
   freshet_buffer_free(&items->bytes);
   free(items->checkpoints);
   free(items->listings);
-  free(items->vector);
   free(items);
 }
 
@@ -422,6 +429,10 @@ freshet_status freshet_items_poll(freshet_items* items, freshet_error* error) {
   } while (status == FRESHET_OK && count == POLL_RECORDS);
   delist_expired(items);
   return status;
+}
+
+freshet_texts* freshet_items_texts(const freshet_items* items) {
+  return items->texts;
 }
 
 freshet_status freshet_items_catch_up(freshet_items* items, freshet_error* error) {

@@ -9,6 +9,7 @@
 #ifndef FRESHET_WORKER_ITEMS_H
 #define FRESHET_WORKER_ITEMS_H
 
+#include "worker/texts.h"
 #include "worker/worker.h"
 
 typedef struct freshet_items freshet_items;
@@ -26,6 +27,9 @@ freshet_status freshet_items_ranker(freshet_items* items, freshet_ranker** ranke
 /* Applies what other workers and producers have written since; does not wait. Puts catalogue changes into the
  * store at the next write. */
 freshet_status freshet_items_poll(freshet_items* items, freshet_error* error);
+
+/* Their text vectors. */
+freshet_texts* freshet_items_texts(const freshet_items* items);
 
 /* Waits for everything that has been learned about items up to now: what the last owner of a partition has
  * learned from it is known before the next one goes on. */

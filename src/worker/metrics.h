@@ -37,10 +37,13 @@ typedef struct freshet_worker_metrics {
   _Atomic uint64_t item_deltas_folded; /* records of other workers */
   _Atomic uint64_t item_records;       /* read from `items` */
   _Atomic uint64_t restored_records;   /* changelog records applied on start or assignment */
+  _Atomic uint64_t texts_encoded;      /* by this worker's job */
+  _Atomic uint64_t texts_failed;
   /* gauges */
-  _Atomic uint64_t partitions;   /* events partitions held */
-  _Atomic uint64_t lag;          /* events not yet applied in them */
-  _Atomic uint64_t refresh_owed; /* users waiting for a list */
+  _Atomic uint64_t texts_waiting; /* items without the vector of their text */
+  _Atomic uint64_t partitions;    /* events partitions held */
+  _Atomic uint64_t lag;           /* events not yet applied in them */
+  _Atomic uint64_t refresh_owed;  /* users waiting for a list */
   _Atomic uint64_t users_cached;
   _Atomic uint64_t overlay_users; /* changed since the last commit */
   _Atomic uint64_t items_known;

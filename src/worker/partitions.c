@@ -23,6 +23,20 @@ uint64_t freshet_worker_lag(freshet_worker* worker) {
   return lag;
 }
 
+const bool* freshet_worker_owned_items(freshet_worker* worker, int32_t* partitions) {
+  *partitions = freshet_items_partitions(worker->items);
+  worker->owned_items = realloc(worker->owned_items, (size_t)*partitions + 1);
+  FRESHET_ASSERT(worker->owned_items != NULL);
+  memset(worker->owned_items, 0, (size_t)*partitions + 1);
+  for (size_t i = 0; i < worker->held_count; i++) {
+    const held_partition* held = &worker->held[i];
+    if (held->topic == FRESHET_TOPIC_ITEMS && held->partition < *partitions) {
+      worker->owned_items[held->partition] = true;
+    }
+  }
+  return worker->owned_items;
+}
+
 typedef struct load_context {
   freshet_worker* worker;
   held_partition* held;

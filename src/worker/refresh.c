@@ -2,7 +2,11 @@
 
 #include "worker/worker_internal.h"
 
-enum { GROUP_ROWS = 256 }; /* rows ranked between two rounds of publishing */
+enum {
+  GROUP_ROWS = 256, /* rows ranked between two rounds of publishing */
+  BESIDE_LIVE = 32,
+  NEWEST = 5, /* recent items of a user that a new item must be like to concern it */
+};
 
 typedef struct reasons {
   size_t count;
@@ -117,6 +121,7 @@ void freshet_refresh_destroy(freshet_refresh* refresh) {
 void freshet_worker_owe(freshet_worker* worker, freshet_user_row* row) {
   freshet_refresh* refresh = worker->refresh;
   if (row->queued) return;
+  int64_t now_ms = worker->parts.clock->now_ms(worker->parts.clock);
   owed_refresh* owed = malloc(sizeof *owed + row->id_size);
   FRESHET_ASSERT(owed != NULL);
   *owed =
@@ -150,6 +155,38 @@ void freshet_worker_forget_owed(freshet_worker* worker, int32_t partition) {
   refresh->owed = count;
 }
 
+typedef struct concerned {
+  freshet_worker* worker;
+  const uint64_t* alike; /* bitmap by slot: items whose text is like a new one's */
+} concerned;
+
+static void owe_if_concerned(void* context, freshet_user_row* row) {
+  const concerned* c = context;
+  uint32_t newest = row->user->recent_count < NEWEST ? row->user->recent_count : NEWEST;
+  for (uint32_t i = 0; row->exists && i < newest; i++) {
+    uint32_t slot = row->user->recent[i].item;
+    if ((c->alike[slot / 64] >> (slot % 64) & 1) == 0) continue;
+    row->outdated = true;
+    freshet_worker_owe(c->worker, row);
+    return;
+  }
+}
+
+void freshet_worker_refresh_concerned(freshet_worker* worker, const uint32_t* slots, size_t count) {
+  const freshet_model* model = freshet_items_model(worker->items);
+  uint64_t* alike = calloc(freshet_model_item_count(model) / 64 + 1, sizeof *alike);
+  FRESHET_ASSERT(alike != NULL);
+  for (size_t i = 0; i < count; i++) {
+    uint32_t near[FRESHET_TEXT_NEIGHBOURS];
+    size_t found =
+        freshet_model_is_listed(model, slots[i]) ? freshet_model_text_neighbours(model, slots[i], near) : 0;
+    for (size_t n = 0; n < found; n++) alike[near[n] / 64] |= (uint64_t)1 << (near[n] % 64);
+  }
+  concerned context = {worker, alike};
+  freshet_users_each(worker->users, owe_if_concerned, &context);
+  free(alike);
+}
+
 static void add_due(freshet_refresh* refresh, freshet_user_row* row) {
   if (refresh->due_count == refresh->due_capacity) {
     refresh->due_capacity = refresh->due_capacity == 0 ? GROUP_ROWS : refresh->due_capacity * 2;
@@ -159,14 +196,19 @@ static void add_due(freshet_refresh* refresh, freshet_user_row* row) {
   refresh->due[refresh->due_count++] = row;
 }
 
-/* While lagging, waiting users are served from half of the allowed delay on, a few each turn, so that the
- * work is spread and learning goes on; near the whole delay all are served, whatever it costs. */
+/* How many waiting users a turn may serve. Live events come first: while some are in this very turn, only a
+ * few. While lagging, users are served from half of the allowed delay on, so that the work is spread and
+ * learning goes on; near the whole delay more of them. */
+static size_t most_waiting(const freshet_worker* worker, int64_t waited_ms, bool lagging) {
+  size_t batch = worker->config.ranking_batch;
+  if (waited_ms >= worker->config.max_delay_ms * 9 / 10) return 4 * batch;
+  if (lagging) return waited_ms >= worker->config.max_delay_ms / 2 ? batch : 0;
+  return worker->touched_count == 0 || batch < BESIDE_LIVE ? batch : BESIDE_LIVE;
+}
+
 static bool is_due(const freshet_worker* worker, const owed_refresh* owed, int64_t now_ms, bool lagging,
                    size_t taken) {
-  int64_t waited_ms = now_ms - owed->since_ms;
-  if (waited_ms >= worker->config.max_delay_ms * 9 / 10) return true;
-  if (taken >= worker->config.ranking_batch) return false;
-  return !lagging || waited_ms >= worker->config.max_delay_ms / 2;
+  return owed != NULL && taken < most_waiting(worker, now_ms - owed->since_ms, lagging);
 }
 
 static freshet_status collect_due(freshet_worker* worker, bool lagging, freshet_error* error) {
@@ -182,8 +224,7 @@ static freshet_status collect_due(freshet_worker* worker, bool lagging, freshet_
       add_due(refresh, row);
     }
   }
-  for (size_t taken = 0; refresh->head != NULL && is_due(worker, refresh->head, now_ms, lagging, taken);
-       taken++) {
+  for (size_t taken = 0; is_due(worker, refresh->head, now_ms, lagging, taken); taken++) {
     owed_refresh* owed = pop(refresh);
     freshet_user_row* row;
     freshet_status status = freshet_users_get(worker->users, owed->partition,
@@ -192,7 +233,8 @@ static freshet_status collect_due(freshet_worker* worker, bool lagging, freshet_
     if (status != FRESHET_OK) return status;
     row->queued = false;
     bool is_touched_and_due = row->touched && !lagging;
-    if (row->exists && row->listed_offset < row->newest_offset && !is_touched_and_due) add_due(refresh, row);
+    bool is_owed = row->listed_offset < row->newest_offset || row->outdated;
+    if (row->exists && is_owed && !is_touched_and_due) add_due(refresh, row);
   }
   return FRESHET_OK;
 }
@@ -284,6 +326,7 @@ static freshet_status publish_row(freshet_worker* worker, size_t i, int64_t now_
   if (status != FRESHET_OK) return status;
   row->listed_offset = row->newest_offset;
   row->refresh_since_ms = 0;
+  row->outdated = false;
   freshet_users_change(worker->users, row);
   freshet_count(&worker->parts.metrics->lists_published, 1);
   if (row->record_time_ms > 0) {

@@ -253,6 +253,11 @@ void freshet_users_drop(freshet_users* users, int32_t partition) {
   }
 }
 
+void freshet_users_each(freshet_users* users, void (*visit)(void* context, freshet_user_row* row),
+                        void* context) {
+  for (freshet_user_row* row = users->newest; row != NULL; row = row->older) visit(context, row);
+}
+
 size_t freshet_users_count(const freshet_users* users) {
   return users->count;
 }

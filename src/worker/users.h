@@ -26,6 +26,7 @@ typedef struct freshet_user_row {
   bool dirty;             /* in the overlay */
   bool committing;        /* on its way through a transaction: the store does not have it yet */
   bool queued;            /* waits in the refresh queue */
+  bool outdated;          /* the list misses something new, though its version is right; not stored */
   bool touched;           /* had an event in this batch */
   int64_t record_time_ms; /* of the newest event: where event-to-list latency starts */
 
@@ -73,6 +74,9 @@ void freshet_users_trim(freshet_users* users);
 /* Forgets all rows of a partition, changed or not: it was revoked. Not while a commit is under way. */
 void freshet_users_drop(freshet_users* users, int32_t partition);
 size_t freshet_users_count(const freshet_users* users);
+/* Visits every row in memory. */
+void freshet_users_each(freshet_users* users, void (*visit)(void* context, freshet_user_row* row),
+                        void* context);
 
 /* The row as UserState bytes, appended. */
 freshet_status freshet_users_encode(freshet_users* users, const freshet_user_row* row, freshet_buffer* out,

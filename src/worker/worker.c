@@ -92,6 +92,17 @@ static freshet_status turn_lists(freshet_worker* worker, size_t count, uint64_t*
   return status;
 }
 
+static freshet_status turn_texts(freshet_worker* worker, freshet_error* error) {
+  int32_t partitions;
+  const bool* owned = freshet_worker_owned_items(worker, &partitions);
+  freshet_texts* texts = freshet_items_texts(worker->items);
+  freshet_status status = freshet_texts_turn(texts, owned, partitions, error);
+  const uint32_t* fresh;
+  size_t count = freshet_texts_take_fresh(texts, &fresh);
+  if (status == FRESHET_OK && count > 0) freshet_worker_refresh_concerned(worker, fresh, count);
+  return status;
+}
+
 freshet_status freshet_worker_step(freshet_worker* worker, int timeout_ms, freshet_error* error) {
   freshet_source* source = worker->parts.source;
   size_t count = 0;
@@ -102,6 +113,7 @@ freshet_status freshet_worker_step(freshet_worker* worker, int timeout_ms, fresh
       source->vtable->poll(source, patience_ms, worker->records, BATCH_RECORDS, &count, error);
   if (status == FRESHET_OK) status = turn_lists(worker, count, &lag, error);
   if (status == FRESHET_OK) {
+    if (status == FRESHET_OK) status = turn_texts(worker, error);
     worker->parts.sink->vtable->poll(worker->parts.sink);
     status = freshet_worker_turn_state(worker, error);
   }
@@ -124,6 +136,7 @@ void freshet_worker_destroy(freshet_worker* worker) {
   freshet_worker_unload(worker);
   for (size_t i = 0; i < worker->held_count; i++) freshet_dedup_destroy(worker->held[i].dedup);
   free(worker->held);
+  free(worker->owned_items);
   free(worker->touched);
   free(worker->dead_letters);
   freshet_buffer_free(&worker->dead_letter_bytes);

@@ -15,6 +15,7 @@
 #include "codec/codec.h"
 #include "freshet/encoder.h"
 #include "freshet/model.h"
+#include "text/embedder.h"
 #include "worker/clock.h"
 #include "worker/logger.h"
 #include "worker/metrics.h"
@@ -45,6 +46,8 @@ typedef struct freshet_worker_config {
   int64_t dedup_window_ms;        /* ... and time */
   int64_t items_interval_ms;      /* learned item state goes to the store this often */
   int64_t checkpoint_interval_ms; /* and to <app>.items this often */
+  int64_t text_interval_ms;       /* the job for new and changed texts turns this often ... */
+  size_t text_batch;              /* ... and sooner when that many wait */
 } freshet_worker_config;
 
 /* What a worker works with. None is owned; all outlive it. encoder may be NULL: items have no text vectors.
@@ -57,7 +60,8 @@ typedef struct freshet_worker_parts {
   freshet_store* store;
   freshet_clock* clock;
   freshet_codec* codec;
-  freshet_encoder* encoder;
+  freshet_encoder* encoder;   /* of item texts; with an embedder only its name and dim are used */
+  freshet_embedder* embedder; /* NULL: the encoder is so cheap that every worker encodes at once */
   const freshet_logger* logger;
   freshet_worker_metrics* metrics;
 } freshet_worker_parts;

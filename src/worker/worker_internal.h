@@ -68,6 +68,7 @@ struct freshet_worker {
   freshet_refresh* refresh;
 
   held_partition* held; /* [held_count] */
+  bool* owned_items;    /* scratch of freshet_worker_owned_items */
   size_t held_count;
 
   freshet_record records[BATCH_RECORDS];
@@ -100,6 +101,8 @@ freshet_status freshet_worker_revoked(void* context, const freshet_partition* pa
 freshet_status freshet_worker_load_partition(freshet_worker* worker, held_partition* held,
                                              freshet_error* error);
 uint64_t freshet_worker_lag(freshet_worker* worker);
+/* Which partitions of `items` are held: a bitmap [partitions] that holds until the next call. */
+const bool* freshet_worker_owned_items(freshet_worker* worker, int32_t* partitions);
 
 /* ---- batch.c ---- */
 freshet_status freshet_worker_apply(freshet_worker* worker, const freshet_record* record,
@@ -113,6 +116,9 @@ void freshet_refresh_destroy(freshet_refresh* refresh);
  * long is served. */
 freshet_status freshet_worker_refresh(freshet_worker* worker, bool lagging, freshet_error* error);
 void freshet_worker_owe(freshet_worker* worker, freshet_user_row* row);
+/* Items that have just got their text: users in memory with something alike among their newest items get a
+ * fresh list, at a bounded rate, without an event. */
+void freshet_worker_refresh_concerned(freshet_worker* worker, const uint32_t* slots, size_t count);
 void freshet_worker_forget_owed(freshet_worker* worker, int32_t partition); /* -1: all */
 /* Lists and their tombstones, by the configured way out. */
 freshet_status freshet_worker_output(freshet_worker* worker, const freshet_output* output,
