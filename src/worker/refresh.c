@@ -124,8 +124,9 @@ void freshet_worker_owe(freshet_worker* worker, freshet_user_row* row) {
   int64_t now_ms = worker->parts.clock->now_ms(worker->parts.clock);
   owed_refresh* owed = malloc(sizeof *owed + row->id_size);
   FRESHET_ASSERT(owed != NULL);
-  *owed =
-      (owed_refresh){.since_ms = row->refresh_since_ms, .partition = row->partition, .id_size = row->id_size};
+  *owed = (owed_refresh){.since_ms = row->refresh_since_ms != 0 ? row->refresh_since_ms : now_ms,
+                         .partition = row->partition,
+                         .id_size = row->id_size};
   memcpy(owed->id, row->id, row->id_size);
   row->queued = true;
   *(refresh->tail == NULL ? &refresh->head : &refresh->tail->next) = owed;
