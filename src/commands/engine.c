@@ -6,7 +6,7 @@
 
 #include "kafka/kafka.h"
 #include "rocksdb/rocksdb.h"
-#include "text/text.h"
+#include "freshet/encoder.h"
 
 enum { POLL_WAIT_MS = 50, S = 1000 };
 
@@ -125,7 +125,7 @@ static freshet_status open_text(freshet_engine* engine, freshet_error* error) {
   if (status != FRESHET_OK || parts->encoder == NULL) return status;
   freshet_log_fact(engine->config.logger, FRESHET_INFO, "text.encoder", "name=%s dim=%u",
                    parts->encoder->name, parts->encoder->dim);
-  if (strncmp(parts->encoder->name, "hashing", 7) == 0) return FRESHET_OK;
+  if (parts->encoder->vtable->share == NULL) return FRESHET_OK;
   freshet_embedder_config embedder = freshet_embedder_defaults();
   embedder.encoder = parts->encoder;
   embedder.cache_bytes = (size_t)config->text.cache_mb << 20;
