@@ -14,8 +14,8 @@ enum {
   POSITION_KEY_BYTES = 6, /* 'p', topic, partition */
   POSITION_BYTES = 16,    /* offset, time */
   OPEN_FILES_MAX = 256,
-  BLOOM_BITS = 10, /* per key: 1 % false positives; most users that are asked for and not there are new */
-  INFO_LOG_BYTES = 1 << 20,
+  BLOOM_BITS = 10,  /* per key: 1 % false positives; most users that are asked for and not there are new */
+  INFO_LOG_OFF = 6, /* above every level, InfoLogLevel in rocksdb/env.h */
   SYNC_BYTES = 1 << 20, /* written data goes to the device in steps, not in bursts */
 };
 
@@ -36,6 +36,7 @@ typedef struct rocksdb_store {
   rocksdb_writeoptions_t* write;
   rocksdb_writebatch_t* batch;
   char* folder;
+  bool failed; /* a write has failed: nothing may be written any more, not even by closing */
 } rocksdb_store;
 
 /* Takes RocksDB's message, which is ours to free. */
@@ -193,9 +194,15 @@ static void store_set_position(freshet_store* self, freshet_topic topic, int32_t
 static freshet_status store_write(freshet_store* self, freshet_error* error) {
   rocksdb_store* store = (rocksdb_store*)self;
   char* message = NULL;
+  if (store->failed) {
+    return freshet_error_set(error, FRESHET_IO, FRESHET_STOP, "state folder %s: a write has failed before",
+                             store->folder);
+  }
   rocksdb_write(store->db, store->write, store->batch, &message);
   rocksdb_writebatch_clear(store->batch);
-  return message == NULL ? FRESHET_OK : fail_io(store, message, error);
+  if (message == NULL) return FRESHET_OK;
+  store->failed = true;
+  return fail_io(store, message, error);
 }
 
 static freshet_status store_position(freshet_store* self, freshet_topic topic, int32_t partition,
@@ -231,11 +238,13 @@ static size_t store_memory(freshet_store* self) {
   return bytes;
 }
 
-/* Also of a store that was only half made. */
+/* Also of a store that was only half made. A database with a broken log file is not closed: closing writes to
+ * the log, and RocksDB asserts that nobody does. The end of the process closes it, the next open repairs it.
+ */
 static void store_destroy(freshet_store* self) {
   rocksdb_store* store = (rocksdb_store*)self;
-  if (store->db != NULL) {
-    rocksdb_cancel_all_background_work(store->db, 1);
+  if (store->db != NULL) rocksdb_cancel_all_background_work(store->db, 1);
+  if (store->db != NULL && !store->failed) {
     for (int i = 0; i < FAMILIES; i++) rocksdb_column_family_handle_destroy(store->families[i]);
     rocksdb_close(store->db);
   }
@@ -289,7 +298,9 @@ static void set_options(rocksdb_store* store, const freshet_rocksdb_config* conf
   rocksdb_options_set_level_compaction_dynamic_level_bytes(options, 1);
   rocksdb_options_set_bytes_per_sync(options, SYNC_BYTES);
   rocksdb_options_set_wal_bytes_per_sync(options, SYNC_BYTES);
-  rocksdb_options_set_max_log_file_size(options, INFO_LOG_BYTES);
+  /* On a full disk RocksDB 7.8 asserts in its own log before it reports the error; we report errors
+   * ourselves. */
+  rocksdb_options_set_info_log_level(options, INFO_LOG_OFF);
   rocksdb_options_set_keep_log_file_num(options, 2);
   rocksdb_options_set_stats_dump_period_sec(options, 0);
 
