@@ -238,6 +238,23 @@ static freshet_status read_created(const freshet_kafka_config* config, rd_kafka_
   return status;
 }
 
+/* The controller has made them, but brokers hear of it a moment later, and `freshet run` may be next. */
+static freshet_status await_created(freshet_kafka_client* client, freshet_error* error) {
+  int64_t deadline_ms = freshet_kafka_now_ms() + CREATE_MS;
+  bool missing = true;
+  while (missing && freshet_kafka_now_ms() < deadline_ms) {
+    freshet_kafka_topic_info info[FRESHET_TOPICS] = {0};
+    freshet_status status = ask(client, info, error);
+    if (status != FRESHET_OK) return status;
+    missing = false;
+    for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
+      missing = missing || (client->config->topics[topic] != NULL && info[topic].partitions == 0);
+    }
+    if (missing) freshet_kafka_sleep_ms(RETRY_MS);
+  }
+  return FRESHET_OK;
+}
+
 freshet_status freshet_kafka_topics_create(const freshet_kafka_config* config, int32_t partitions,
                                            int32_t replication, bool created[FRESHET_TOPICS],
                                            freshet_error* error) {
@@ -258,12 +275,12 @@ freshet_status freshet_kafka_topics_create(const freshet_kafka_config* config, i
     rd_kafka_queue_t* queue = rd_kafka_queue_new(client.handle);
     rd_kafka_AdminOptions_t* options =
         rd_kafka_AdminOptions_new(client.handle, RD_KAFKA_ADMIN_OP_CREATETOPICS);
-    /* Wait until the topics can be used, not only until they are recorded. */
     rd_kafka_AdminOptions_set_operation_timeout(options, CREATE_MS, NULL, 0);
     rd_kafka_AdminOptions_set_request_timeout(options, 2 * CREATE_MS, NULL, 0);
     rd_kafka_CreateTopics(client.handle, topics, count, options, queue);
     rd_kafka_event_t* event = rd_kafka_queue_poll(queue, 3 * CREATE_MS);
     status = read_created(config, event, created, error);
+    if (status == FRESHET_OK) status = await_created(&client, error);
     if (event != NULL) rd_kafka_event_destroy(event);
     rd_kafka_AdminOptions_destroy(options);
     rd_kafka_queue_destroy(queue);
