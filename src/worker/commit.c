@@ -103,7 +103,7 @@ static freshet_status write_dead_letter(freshet_worker* worker, const dead_lette
   };
   freshet_output output = {.topic = FRESHET_TOPIC_DEAD_LETTERS,
                            .partition = -1,
-                           .key = {bytes + letter->key_at, letter->key_size},
+                           .key = {letter->has_key ? bytes + letter->key_at : NULL, letter->key_size},
                            .has_value = letter->has_value,
                            .value = {bytes + letter->value_at, letter->value_size},
                            .headers = headers,
