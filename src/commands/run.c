@@ -13,7 +13,8 @@ static const char usage[] =
     "is open and leaves. kill -9 loses nothing: what was not committed is read and learned again.\n"
     "Start more processes with the same app.id to share the partitions.\n\n" FRESHET_OPTIONS_USAGE
     "\nexit codes: 0 stopped on request, 1 failed, 2 usage or configuration, 4 another instance took over,\n"
-    "5 the state folder is in use, foreign, full or broken, 6 a broker or topic is not there\n";
+    "5 the state folder is in use, foreign, full or broken, or a topic is made wrong,\n"
+    "6 a broker or topic is not there\n";
 
 static freshet_status serve(const freshet_config* config, const freshet_logger* logger,
                             freshet_error* error) {

@@ -16,9 +16,8 @@ static const char usage[] =
     "list    prints one line per topic\n\n" FRESHET_OPTIONS_USAGE
     "  --partitions N        of the topics made (default: topics.partitions); item deltas always have one\n"
     "  --replication N       replicas of the topics made (default: topics.replication)\n\n"
-    "exit codes: 0 done, 1 refused (the message says why), 2 usage, 5 a topic that contradicts the "
-    "architecture,\n"
-    "6 the cluster does not answer\n";
+    "exit codes: 0 done, 1 refused (the message says why), 2 usage, 5 a topic is made wrong,\n"
+    "6 the cluster does not answer or a topic is not there\n";
 
 typedef struct arguments {
   freshet_options common;
