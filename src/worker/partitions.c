@@ -84,6 +84,12 @@ static held_partition* hold(freshet_worker* worker, const freshet_partition* par
   return held;
 }
 
+static void show_partitions(freshet_worker* worker) {
+  uint64_t events = 0;
+  for (size_t i = 0; i < worker->held_count; i++) events += worker->held[i].topic == FRESHET_TOPIC_EVENTS;
+  freshet_gauge(&worker->parts.metrics->partitions, events);
+}
+
 freshet_status freshet_worker_assigned(void* context, const freshet_partition* partitions, size_t count,
                                        freshet_error* error) {
   freshet_worker* worker = context;
@@ -103,7 +109,7 @@ freshet_status freshet_worker_assigned(void* context, const freshet_partition* p
                      (long long)held->next);
   }
   free(events);
-  freshet_gauge(&worker->parts.metrics->partitions, worker->held_count);
+  show_partitions(worker);
   if (status == FRESHET_OK) freshet_gauge(&worker->parts.metrics->ready, 1);
   return status;
 }
@@ -129,7 +135,7 @@ freshet_status freshet_worker_revoked(void* context, const freshet_partition* pa
   status = lost ? freshet_worker_end_commit(worker, error) : freshet_worker_commit(worker, error);
   if (status != FRESHET_OK) return status;
   for (size_t i = 0; i < count; i++) release(worker, &partitions[i]);
-  freshet_gauge(&worker->parts.metrics->partitions, worker->held_count);
+  show_partitions(worker);
   /* What was learned from them since the last commit is not ours to keep. */
   return lost ? freshet_worker_roll_back(worker, error) : FRESHET_OK;
 }
