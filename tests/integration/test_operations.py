@@ -1,0 +1,160 @@
+"""What operators rely on: draining, fencing, taking over, restoring, the HTTP endpoints, memory."""
+
+import signal
+import threading
+import time
+
+from harness import EXIT_FENCED, EXIT_OK, Case, Ledger, main, until
+
+ITEMS = 50
+
+
+class OperationsCase(Case):
+    def start(self, settings=None, users=40, instances=(None,)):
+        self.freshet = self.app(settings)
+        self.freshet.announce(ITEMS)
+        self.workers = [self.freshet.service(f"worker-{i}", instance_id=instance).start()
+                        for i, instance in enumerate(instances)]
+        for worker in self.workers:
+            worker.await_ready()
+        self.worker = self.workers[0]
+        self.ledger = Ledger(self.freshet, users, ITEMS)
+
+    def events_learned(self, worker):
+        return sum(value for series, value in worker.metrics().items() if series.startswith("freshet_events_total"))
+
+
+class Stopping(OperationsCase):
+    def test_sigterm_drains(self):
+        # Without draining the next commit would be a minute away.
+        self.start({"state.commit_interval_ms": 60000})
+        self.ledger.send(400)
+        self.freshet.flush()
+        until(lambda: self.events_learned(self.worker) == 400, "everything is learned")
+        self.assertGreater(self.freshet.uncommitted_events(), 0)
+        self.assertEqual(self.worker.stop(), EXIT_OK)
+        self.assertEqual(self.freshet.uncommitted_events(), 0)
+        lists = len(self.freshet.read("recommendations"))
+        self.worker.start_ready()
+        time.sleep(1)
+        self.assertEqual(self.events_learned(self.worker), 0)
+        self.assertEqual(len(self.freshet.read("recommendations")), lists)
+        self.ledger.verify(self)
+
+    def test_sigint_under_load(self):
+        self.start()
+        self.ledger.send(5000)
+        self.freshet.flush()
+        self.worker.process.send_signal(signal.SIGINT)
+        self.assertEqual(self.worker.wait(), EXIT_OK)
+        self.worker.start_ready()
+        self.ledger.verify(self)
+
+
+class Instances(OperationsCase):
+    def test_same_instance_id_fences(self):
+        self.start(instances=["a"])
+        self.ledger.send(100)
+        self.freshet.settle()
+        second = self.freshet.service("second", instance_id="a").start_ready()
+        self.ledger.send(100)
+        self.assertEqual(self.worker.wait(), EXIT_FENCED)
+        self.assertIn("took this one's place", self.worker.log())
+        self.ledger.send(100)
+        self.ledger.verify(self)
+        second.expect_running()
+
+    def test_two_share_and_one_takes_over(self):
+        self.start(instances=[None, None])
+        held = "freshet_partitions"
+        until(lambda: [worker.metric(held) for worker in self.workers] == [2, 2], "each has half of the partitions")
+        self.ledger.send(1000)
+        self.freshet.settle()
+        learned = [self.events_learned(worker) for worker in self.workers]
+        self.assertEqual(sum(learned), 1000)
+        self.assertGreater(min(learned), 0)
+        self.workers[1].kill()
+        self.ledger.send(1000)
+        self.worker.await_metric(held, 4)
+        self.ledger.verify(self)
+        self.assertEqual(self.events_learned(self.worker) + learned[1], 2000)
+
+
+class Restoring(OperationsCase):
+    def test_only_the_tail(self):
+        self.start(users=200)
+        self.ledger.send(2000)
+        self.freshet.settle()
+        self.worker.kill()
+        self.worker.start_ready()
+        # At most the one commit that had not reached RocksDB.
+        self.assertLess(self.worker.metric("freshet_restored_records_total"), 210)
+        self.ledger.send(200)
+        self.ledger.verify(self)
+
+    def test_from_nothing(self):
+        self.start(users=200)
+        self.ledger.send(2000)
+        self.freshet.settle()
+        before = self.freshet.users()
+        fresh = self.freshet.service("elsewhere")
+        self.assertEqual(self.worker.stop(), EXIT_OK)
+        fresh.start_ready()
+        self.assertGreaterEqual(fresh.metric("freshet_restored_records_total"), 200)
+        self.ledger.send(200)
+        self.ledger.verify(self)
+        after = self.freshet.users()
+        for user, state in before.items():
+            self.assertEqual(after[user]["events"], state["events"] + 1)
+            self.assertEqual(after[user]["recent"][1:], state["recent"][:19])
+            self.assertEqual(after[user]["positives"], state["positives"] + 1)
+
+
+class Watching(OperationsCase):
+    def test_endpoints(self):
+        self.start()
+        self.assertEqual(self.worker.get("/livez")[0], 200)
+        self.assertEqual(self.worker.get("/readyz")[0], 200)
+        self.assertEqual(self.worker.get("/nonsense")[0], 404)
+        self.ledger.send(100)
+        self.freshet.settle()
+        _, text = self.worker.get("/metrics")
+        kinds = {line.split()[2]: line.split()[3] for line in text.splitlines() if line.startswith("# TYPE")}
+        helped = {line.split()[2] for line in text.splitlines() if line.startswith("# HELP")}
+        self.assertEqual(set(kinds), helped)
+        for name, kind in kinds.items():
+            self.assertTrue(name.startswith(("freshet_", "process_")), name)
+            self.assertEqual(name.endswith("_total"), kind == "counter", name)
+        self.assertEqual(kinds["freshet_event_to_list_seconds"], "histogram")
+        metrics = self.worker.metrics()
+        self.assertEqual(metrics['freshet_event_to_list_seconds_bucket{le="+Inf"}'],
+                         metrics["freshet_event_to_list_seconds_count"])
+        self.assertEqual(metrics["freshet_event_to_list_seconds_count"], metrics["freshet_lists_published_total"])
+        buckets = [value for series, value in metrics.items()
+                   if series.startswith("freshet_event_to_list_seconds_bucket")]
+        self.assertEqual(buckets, sorted(buckets))
+        until(lambda: self.worker.metric("freshet_lag_events") == 0, "no lag")
+        self.worker.process.send_signal(signal.SIGSTOP)  # something is behind: the lag shows it when it goes on
+        self.ledger.send(100)
+        self.freshet.flush()
+        self.worker.process.send_signal(signal.SIGCONT)
+        self.ledger.verify(self)
+
+    def test_memory(self):
+        self.start(users=2000)
+        at_rest = self.worker.rss_mb()
+        stopped, highest = threading.Event(), 0
+        producer = threading.Thread(target=self.ledger.send_at, args=(2000, stopped))
+        producer.start()
+        for _ in range(40):
+            time.sleep(0.2)
+            highest = max(highest, self.worker.rss_mb())
+        stopped.set()
+        producer.join()
+        self.ledger.verify(self)
+        print(f"(RSS {at_rest:.0f} MB at rest, {highest:.0f} MB at 2,000 events/s) ", end="", flush=True)
+        self.assertLess(highest, 200)
+
+
+if __name__ == "__main__":
+    main()
