@@ -1,5 +1,6 @@
 #include "commands/engine.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -148,12 +149,21 @@ static freshet_status open_kafka(freshet_engine* engine, freshet_error* error) {
   return status;
 }
 
+/* A backlog comes in large blocks, and many threads take part. glibc would keep what they leave: give large blocks back at once (setting
+ * the threshold stops it from growing), and let threads share arenas. */
+static void keep_memory_small(void) {
+  mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+  mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
+  mallopt(M_ARENA_MAX, 2);
+}
+
 freshet_status freshet_engine_create(const freshet_engine_config* config, freshet_engine** out,
                                      freshet_error* error) {
   freshet_engine* engine = calloc(1, sizeof *engine);
   FRESHET_ASSERT(engine != NULL);
   engine->config = *config;
   freshet_worker_parts* parts = &engine->parts;
+  keep_memory_small();
   parts->clock = freshet_clock_system();
   parts->logger = config->logger;
   parts->metrics = config->metrics;
