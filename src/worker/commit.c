@@ -135,16 +135,25 @@ static freshet_status write_everything(freshet_worker* worker, freshet_error* er
   return status == FRESHET_OK ? freshet_items_write_delta(worker->items, &wrote, error) : status;
 }
 
-static freshet_status start_transaction_commit(freshet_worker* worker, freshet_error* error) {
+/* The next offset of everything that is held; the caller frees. Every transaction carries the offsets, moved
+ * or not: by them the broker tells whether we are still a member of the group. Who has been thrown out
+ * without knowing it could otherwise write old rows over those of the new owner. */
+static freshet_partition* list_offsets(const freshet_worker* worker, size_t* count) {
   freshet_partition* offsets = calloc(worker->held_count + 1, sizeof *offsets);
   FRESHET_ASSERT(offsets != NULL);
-  size_t count = 0;
+  *count = 0;
   for (size_t i = 0; i < worker->held_count; i++) {
-    held_partition* held = &worker->held[i];
-    held->committing = held->next;
-    if (held->next == held->committed) continue;
-    offsets[count++] = (freshet_partition){held->topic, held->partition, held->next};
+    const held_partition* held = &worker->held[i];
+    if (held->next < 0) continue; /* nothing has been read, from a beginning that only the broker knows */
+    offsets[(*count)++] = (freshet_partition){held->topic, held->partition, held->next};
   }
+  return offsets;
+}
+
+static freshet_status start_transaction_commit(freshet_worker* worker, freshet_error* error) {
+  size_t count;
+  freshet_partition* offsets = list_offsets(worker, &count);
+  for (size_t i = 0; i < worker->held_count; i++) worker->held[i].committing = worker->held[i].next;
   freshet_status status = worker->parts.sink->vtable->commit(worker->parts.sink, offsets, count, error);
   free(offsets);
   return status;
@@ -181,15 +190,15 @@ freshet_status freshet_worker_store_items(freshet_worker* worker, freshet_error*
   if (status != FRESHET_OK || !stored) return status;
   status = store->vtable->write(store, error);
   if (status != FRESHET_OK) return status;
+  size_t count;
   int32_t partitions;
+  freshet_partition* offsets = list_offsets(worker, &count);
   const bool* owned = freshet_worker_owned_items(worker, &partitions);
-  status = freshet_items_checkpoint(worker->items, owned, partitions, error);
-  if (status ==
-      FRESHET_ABORTED) { /* nothing is lost: the rows are still marked, and deltas hold what they would */
-    freshet_error_clear(error);
-    status = FRESHET_OK;
-  }
-  return status;
+  freshet_error cause = {0};
+  status = freshet_items_checkpoint(worker->items, owned, offsets, count, &cause);
+  free(offsets);
+  if (status == FRESHET_OK || status == FRESHET_ABORTED) return FRESHET_OK;
+  return freshet_error_set(error, status, FRESHET_STOP, "checkpoint: %s", cause.message);
 }
 
 static void tidy(freshet_worker* worker) {

@@ -4,27 +4,30 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+#include "worker/restore.h"
 #include "worker/texts.h"
 
 enum {
   POLL_RECORDS = 512,
   CHECKPOINT_WAIT_MS = 1000,
   LOAD_WAIT_MS = 100,
-  LOAD_STALL_MS = 60000, /* a broker that gives nothing for so long while there is more is an error */
+  LOAD_STALL_MS = 90000, /* a broker that gives nothing for so long while there is more is an error; longer
+                            than any transaction may stay open */
   STORE_RECORDS = 4096,  /* records between two store writes while loading */
 };
 
-/* The row of the store for what belongs to no single item; in <app>.items the number of a partition of
- * `items` (i32 LE) follows, see freshet_items_checkpoint. Neither an item id nor an item key looks like it.
- */
+/* The row of the store for what belongs to no single item; in <app>.items the number of a share (i32 LE)
+ * follows, see freshet_items_checkpoint. Item keys have another length. */
 static const freshet_slice globals_key = {"\0global", 7};
+/* In front of an item key (u64 LE): the key of its learned state in <app>.items. */
+static const freshet_slice learned_key = {"\0item", 5};
+enum { STATE_KEY_MAX = 16 };
 
 /* What is known about an item beside the model. */
 typedef struct listing {
   bool announced;
   bool available;
-  bool unwritten;    /* learned state changed since its last checkpoint */
-  int32_t partition; /* of `items`, -1 while unannounced */
+  bool unwritten; /* learned state changed since its last checkpoint */
   int64_t expires_at_ms;
 } listing;
 
@@ -49,7 +52,7 @@ struct freshet_items {
   int32_t state_partitions; /* of <app>.items, 0 until they are open */
   bool store_all;           /* the state did not come from the store: the first store writes every row */
   int64_t* checkpoints; /* [catalogue_partitions] while loading: deltas from here on may be missing from the
-                           checkpoint, -1: none */
+                           checkpoint of the share, -1: none */
   int64_t globals_at;   /* while loading: the position of the globals read so far */
   freshet_record records[POLL_RECORDS];
 };
@@ -60,7 +63,7 @@ static listing* listing_of(freshet_items* items, uint32_t slot) {
     while (count <= slot) count *= 2;
     items->listings = realloc(items->listings, count * sizeof *items->listings);
     FRESHET_ASSERT(items->listings != NULL);
-    for (size_t i = items->listing_count; i < count; i++) items->listings[i] = (listing){.partition = -1};
+    for (size_t i = items->listing_count; i < count; i++) items->listings[i] = (listing){0};
     items->listing_count = count;
   }
   return &items->listings[slot];
@@ -78,23 +81,24 @@ static void apply_listing(freshet_items* items, uint32_t slot) {
 
 /* ---- the catalogue ---- */
 
-/* Applies the bytes of an Item record; value.data NULL: withdrawn for good. Bad records are skipped here: the
- * worker that owns the partition reads them through the group too and sends them to the dead letters. */
+static freshet_status withdraw(freshet_items* items, freshet_slice key, freshet_error* error) {
+  uint32_t slot = freshet_model_find(items->model, key);
+  if (slot == FRESHET_NO_ITEM) return FRESHET_OK;
+  listing* l = listing_of(items, slot);
+  *l = (listing){.unwritten = l->unwritten};
+  apply_listing(items, slot);
+  return freshet_texts_announced(items->texts, slot, -1, NULL, error);
+}
+
+/* Applies the bytes of an Item record. Bad records are skipped here (*is_valid tells): the worker that owns
+ * the partition reads them through the group too and sends them to the dead letters. */
 static freshet_status announce(freshet_items* items, int32_t partition, freshet_slice key,
-                               freshet_slice value, freshet_error* error) {
+                               freshet_slice value, bool* is_valid, freshet_error* error) {
   freshet_item item;
   uint32_t slot;
-  if (value.data == NULL) {
-    slot = freshet_model_find(items->model, key);
-    if (slot == FRESHET_NO_ITEM) return FRESHET_OK;
-    *listing_of(items, slot) = (listing){.partition = -1, .unwritten = listing_of(items, slot)->unwritten};
-    apply_listing(items, slot);
-    return freshet_texts_announced(items->texts, slot, -1, NULL, error);
-  }
-  if (freshet_decode_item(items->parts.codec, value, &item, NULL) != FRESHET_OK ||
-      freshet_item_validate(&item, key, NULL) != FRESHET_OK) {
-    return FRESHET_OK;
-  }
+  *is_valid = freshet_decode_item(items->parts.codec, value, &item, NULL) == FRESHET_OK &&
+              freshet_item_validate(&item, key, NULL) == FRESHET_OK;
+  if (!*is_valid) return FRESHET_OK;
   freshet_error refused = {0};
   if (freshet_model_intern(items->model, item.item_id, &slot, &refused) != FRESHET_OK) {
     freshet_count(&items->parts.metrics->items_refused, 1);
@@ -106,7 +110,6 @@ static freshet_status announce(freshet_items* items, int32_t partition, freshet_
   l->announced = true;
   l->available = item.available;
   l->expires_at_ms = item.expires_at_ms;
-  l->partition = partition;
   apply_listing(items, slot);
   return freshet_texts_announced(items->texts, slot, partition, &item, error);
 }
@@ -123,19 +126,27 @@ static void delist_expired(freshet_items* items) {
 
 /* ---- reading the logs ---- */
 
+/* The partition goes in front, so that a restart knows the owner. */
+static void put_catalogue_row(freshet_items* items, const freshet_record* record) {
+  items->bytes.size = 0;
+  freshet_buffer_append(&items->bytes, &record->partition, sizeof record->partition);
+  freshet_buffer_append(&items->bytes, record->value.data, record->value.size);
+  items->parts.store->vtable->put(items->parts.store, FRESHET_FAMILY_CATALOGUE, 0, record->key,
+                                  freshet_buffer_slice(&items->bytes));
+}
+
+/* A bad record changes nothing, neither here nor after a restart. */
 static freshet_status apply_catalogue_record(freshet_items* items, const freshet_record* record,
                                              freshet_error* error) {
   freshet_store* store = items->parts.store;
+  freshet_status status;
   freshet_count(&items->parts.metrics->item_records, 1);
-  freshet_slice value = record->has_value ? record->value : (freshet_slice){NULL, 0};
-  freshet_status status = announce(items, record->partition, record->key, value, error);
   if (record->has_value) {
-    /* The partition goes in front, so that a restart knows the owner. */
-    items->bytes.size = 0;
-    freshet_buffer_append(&items->bytes, &record->partition, sizeof record->partition);
-    freshet_buffer_append(&items->bytes, value.data, value.size);
-    store->vtable->put(store, FRESHET_FAMILY_CATALOGUE, 0, record->key, freshet_buffer_slice(&items->bytes));
+    bool is_valid;
+    status = announce(items, record->partition, record->key, record->value, &is_valid, error);
+    if (is_valid) put_catalogue_row(items, record);
   } else {
+    status = withdraw(items, record->key, error);
     store->vtable->remove(store, FRESHET_FAMILY_CATALOGUE, 0, record->key);
   }
   store->vtable->set_position(store, FRESHET_TOPIC_ITEMS, record->partition, record->offset + 1,
@@ -157,24 +168,34 @@ static freshet_status apply_delta_record(freshet_items* items, const freshet_rec
   return status;
 }
 
+static freshet_status apply_checkpoint(freshet_items* items, int32_t share, const freshet_item_state* state,
+                                       freshet_error* error) {
+  if (share >= 0 && share < items->catalogue_partitions) items->checkpoints[share] = state->folded_to;
+  if (state->folded_to < items->globals_at) return FRESHET_OK;
+  items->globals_at = state->folded_to;
+  return freshet_model_read_globals(items->model, state->learned, error);
+}
+
+static bool takes_number(freshet_slice key, freshet_slice prefix, void* number, size_t size) {
+  bool matches = key.size == prefix.size + size && memcmp(key.data, prefix.data, prefix.size) == 0;
+  if (matches) memcpy(number, key.data + prefix.size, size);
+  return matches;
+}
+
 static freshet_status apply_item_state(freshet_items* items, const freshet_record* record,
                                        freshet_error* error) {
   if (freshet_texts_is_vector(record)) return freshet_texts_apply(items->texts, record, error);
   if (!record->has_value || !items->bootstrapping) return FRESHET_OK; /* the deltas say the same */
   freshet_item_state state;
-  freshet_status status = freshet_decode_item_state(items->parts.codec, record->value, &state, error);
-  if (status != FRESHET_OK || state.learned.size == 0) return status;
-  if (record->key.size == globals_key.size + sizeof(int32_t) && record->key.data[0] == '\0') {
-    int32_t partition;
-    memcpy(&partition, record->key.data + globals_key.size, sizeof partition);
-    if (partition >= 0 && partition < items->catalogue_partitions)
-      items->checkpoints[partition] = state.folded_to;
-    if (state.folded_to < items->globals_at) return FRESHET_OK;
-    items->globals_at = state.folded_to;
-    return freshet_model_read_globals(items->model, state.learned, error);
-  }
+  int32_t share;
+  uint64_t item_key;
   uint32_t slot;
-  status = freshet_model_intern(items->model, state.item_id, &slot, error);
+  freshet_status status = freshet_decode_item_state(items->parts.codec, record->value, &state, error);
+  if (status != FRESHET_OK) return status;
+  if (takes_number(record->key, globals_key, &share, sizeof share))
+    return apply_checkpoint(items, share, &state, error);
+  if (!takes_number(record->key, learned_key, &item_key, sizeof item_key)) return FRESHET_OK;
+  status = freshet_model_intern_key(items->model, item_key, &slot, error);
   return status != FRESHET_OK ? status : freshet_model_read_item(items->model, slot, state.learned, error);
 }
 
@@ -234,26 +255,36 @@ static freshet_status catch_up(freshet_items* items, freshet_topic topic, int32_
   return items->parts.store->vtable->write(items->parts.store, error);
 }
 
-/* Where to open a partition: the stored position if the log still has it, else FRESHET_OFFSET_BEGINNING. */
-static freshet_status stored_position(freshet_items* items, freshet_topic topic, int32_t partition,
-                                      int64_t* position, freshet_error* error) {
-  freshet_log* log = items->parts.log;
+/* How far the store reflects a log, and whether it can be read on from there: the log still has it. */
+typedef struct stored_position {
+  bool usable;
+  int64_t offset;
+  int64_t time_ms; /* when it was stored */
+} stored_position;
+
+static freshet_status get_position(freshet_items* items, freshet_topic topic, int32_t partition,
+                                   stored_position* stored, freshet_error* error) {
   freshet_store* store = items->parts.store;
-  int64_t first, end, time_ms;
-  *position = FRESHET_OFFSET_BEGINNING;
+  freshet_log* log = items->parts.log;
+  int64_t first, end;
+  *stored = (stored_position){0};
   freshet_status status = log->vtable->range(log, topic, partition, &first, &end, error);
   if (status != FRESHET_OK) return status;
-  bool stored = store->vtable->position(store, topic, partition, position, &time_ms, NULL) == FRESHET_OK;
-  if (!stored || *position > end) *position = FRESHET_OFFSET_BEGINNING;
+  stored->usable = store->vtable->position(store, topic, partition, &stored->offset, &stored->time_ms,
+                                           NULL) == FRESHET_OK &&
+                   first <= stored->offset && stored->offset <= end;
   return FRESHET_OK;
 }
 
 static freshet_status open_at_stored(freshet_items* items, freshet_topic topic, int32_t partition,
-                                     freshet_error* error) {
-  int64_t position;
-  freshet_status status = stored_position(items, topic, partition, &position, error);
+                                     bool from_beginning, freshet_error* error) {
+  freshet_log* log = items->parts.log;
+  stored_position stored;
+  freshet_status status = get_position(items, topic, partition, &stored, error);
   if (status != FRESHET_OK) return status;
-  return items->parts.log->vtable->open(items->parts.log, topic, partition, position, error);
+  return log->vtable->open(log, topic, partition,
+                           stored.usable && !from_beginning ? stored.offset : FRESHET_OFFSET_BEGINNING,
+                           error);
 }
 
 /* ---- loading ---- */
@@ -270,7 +301,8 @@ static bool load_catalogue_row(void* context, freshet_slice key, freshet_slice v
   FRESHET_ASSERT(value.size >= sizeof partition);
   memcpy(&partition, value.data, sizeof partition);
   freshet_slice record = {value.data + sizeof partition, value.size - sizeof partition};
-  load->status = announce(load->items, partition, key, record, load->error);
+  bool is_valid;
+  load->status = announce(load->items, partition, key, record, &is_valid, load->error);
   return load->status == FRESHET_OK;
 }
 
@@ -290,21 +322,17 @@ static bool load_learned_row(void* context, freshet_slice key, freshet_slice val
   return load->status == FRESHET_OK;
 }
 
-static freshet_status load_stored(freshet_items* items, freshet_error* error) {
+static freshet_status load_rows(freshet_items* items, freshet_family family, freshet_store_visit visit,
+                                freshet_error* error) {
   freshet_store* store = items->parts.store;
   load_context load = {items, error, FRESHET_OK};
-  freshet_status status = store->vtable->scan(store, FRESHET_FAMILY_CATALOGUE, 0, (freshet_slice){NULL, 0},
-                                              load_catalogue_row, &load, error);
-  if (status == FRESHET_OK) status = load.status;
-  if (status == FRESHET_OK) {
-    status = store->vtable->scan(store, FRESHET_FAMILY_ITEMS, 0, (freshet_slice){NULL, 0}, load_learned_row,
-                                 &load, error);
-  }
-  return status != FRESHET_OK ? status : load.status;
+  freshet_status status =
+      store->vtable->scan(store, family, 0, (freshet_slice){NULL, 0}, visit, &load, error);
+  return status == FRESHET_OK ? load.status : status;
 }
 
-/* Where the fold of the deltas starts for a worker with an empty store: at the oldest of the checkpoints that
- * it has just read. */
+/* Where the fold of the deltas starts for a worker with an empty store, or one that was away for so long that
+ * deltas have expired: at the oldest of the checkpoints that it has just read. */
 static int64_t oldest_checkpoint(const freshet_items* items) {
   int64_t oldest = items->catalogue_partitions == 0 ? -1 : INT64_MAX;
   for (int32_t p = 0; p < items->catalogue_partitions; p++) {
@@ -313,12 +341,27 @@ static int64_t oldest_checkpoint(const freshet_items* items) {
   return oldest < 0 ? FRESHET_OFFSET_BEGINNING : oldest;
 }
 
+/* The rows of all partitions lie together, so if one of them cannot be read on from, all start again. */
 static freshet_status load_catalogue(freshet_items* items, freshet_error* error) {
   freshet_log* log = items->parts.log;
+  freshet_store* store = items->parts.store;
+  int64_t now_ms = items->parts.clock->now_ms(items->parts.clock);
+  bool afresh = false;
   freshet_status status =
       log->vtable->partitions(log, FRESHET_TOPIC_ITEMS, &items->catalogue_partitions, error);
   for (int32_t p = 0; status == FRESHET_OK && p < items->catalogue_partitions; p++) {
-    status = open_at_stored(items, FRESHET_TOPIC_ITEMS, p, error);
+    stored_position stored;
+    status = get_position(items, FRESHET_TOPIC_ITEMS, p, &stored, error);
+    if (!stored.usable || now_ms - stored.time_ms >= FRESHET_LONGEST_ABSENCE_MS) afresh = true;
+  }
+  if (status != FRESHET_OK) return status;
+  if (afresh) {
+    store->vtable->clear(store, FRESHET_FAMILY_CATALOGUE, 0);
+  } else {
+    status = load_rows(items, FRESHET_FAMILY_CATALOGUE, load_catalogue_row, error);
+  }
+  for (int32_t p = 0; status == FRESHET_OK && p < items->catalogue_partitions; p++) {
+    status = open_at_stored(items, FRESHET_TOPIC_ITEMS, p, afresh, error);
   }
   return status == FRESHET_OK ? catch_up(items, FRESHET_TOPIC_ITEMS, items->catalogue_partitions, error)
                               : status;
@@ -335,9 +378,7 @@ static freshet_status load_states(freshet_items* items, freshet_error* error) {
   freshet_status status =
       log->vtable->partitions(log, FRESHET_TOPIC_ITEM_STATES, &items->state_partitions, error);
   for (int32_t p = 0; status == FRESHET_OK && p < items->state_partitions; p++) {
-    status = items->bootstrapping
-                 ? log->vtable->open(log, FRESHET_TOPIC_ITEM_STATES, p, FRESHET_OFFSET_BEGINNING, error)
-                 : open_at_stored(items, FRESHET_TOPIC_ITEM_STATES, p, error);
+    status = open_at_stored(items, FRESHET_TOPIC_ITEM_STATES, p, items->bootstrapping, error);
   }
   return status == FRESHET_OK ? catch_up(items, FRESHET_TOPIC_ITEM_STATES, items->state_partitions, error)
                               : status;
@@ -345,15 +386,21 @@ static freshet_status load_states(freshet_items* items, freshet_error* error) {
 
 static freshet_status load(freshet_items* items, freshet_error* error) {
   freshet_log* log = items->parts.log;
-  int64_t position;
-  freshet_status status = load_stored(items, error);
-  if (status == FRESHET_OK) status = load_catalogue(items, error);
-  if (status == FRESHET_OK) status = stored_position(items, FRESHET_TOPIC_ITEM_DELTAS, 0, &position, error);
-  items->bootstrapping = items->store_all = position == FRESHET_OFFSET_BEGINNING;
+  freshet_store* store = items->parts.store;
+  stored_position stored;
+  freshet_status status = load_catalogue(items, error);
+  if (status == FRESHET_OK) status = get_position(items, FRESHET_TOPIC_ITEM_DELTAS, 0, &stored, error);
+  if (status != FRESHET_OK) return status;
+  if (stored.usable) {
+    status = load_rows(items, FRESHET_FAMILY_ITEMS, load_learned_row, error);
+  } else {
+    store->vtable->clear(store, FRESHET_FAMILY_ITEMS, 0);
+  }
+  items->bootstrapping = items->store_all = !stored.usable;
   if (status == FRESHET_OK) status = load_states(items, error);
-  if (items->bootstrapping) position = oldest_checkpoint(items);
+  int64_t start = items->bootstrapping ? oldest_checkpoint(items) : stored.offset;
   items->bootstrapping = false;
-  if (status == FRESHET_OK) status = log->vtable->open(log, FRESHET_TOPIC_ITEM_DELTAS, 0, position, error);
+  if (status == FRESHET_OK) status = log->vtable->open(log, FRESHET_TOPIC_ITEM_DELTAS, 0, start, error);
   return status == FRESHET_OK ? catch_up(items, FRESHET_TOPIC_ITEM_DELTAS, 1, error) : status;
 }
 
@@ -503,6 +550,16 @@ bool freshet_items_store_due(const freshet_items* items) {
   return items->parts.clock->now_ms(items->parts.clock) >= items->next_store_ms;
 }
 
+/* Nothing has been announced for long, and we were there: a restart need not read everything again. */
+static void confirm_catalogue(freshet_items* items, int64_t now_ms) {
+  freshet_log* log = items->parts.log;
+  freshet_store* store = items->parts.store;
+  for (int32_t p = 0; p < items->catalogue_partitions; p++) {
+    int64_t position = log->vtable->position(log, FRESHET_TOPIC_ITEMS, p);
+    if (position >= 0) store->vtable->set_position(store, FRESHET_TOPIC_ITEMS, p, position, now_ms);
+  }
+}
+
 freshet_status freshet_items_store(freshet_items* items, bool now, int wait_ms, bool* stored,
                                    freshet_error* error) {
   freshet_store* store = items->parts.store;
@@ -525,6 +582,7 @@ freshet_status freshet_items_store(freshet_items* items, bool now, int wait_ms, 
   freshet_model_write_globals(items->model, folded_to, &items->bytes);
   store->vtable->put(store, FRESHET_FAMILY_ITEMS, 0, globals_key, freshet_buffer_slice(&items->bytes));
   store->vtable->set_position(store, FRESHET_TOPIC_ITEM_DELTAS, 0, folded_to, now_ms);
+  confirm_catalogue(items, now_ms);
   items->next_store_ms = now_ms + items->config.items_interval_ms;
   *stored = true;
   return FRESHET_OK;
@@ -546,59 +604,70 @@ static freshet_status write_item_state(freshet_items* items, freshet_slice key,
   return status;
 }
 
-/* The worker that writes an item's checkpoints owns its partition of `items`; items that nobody announced are
- * spread by key. */
-static bool is_owned(const freshet_items* items, uint32_t slot, const bool* owned, int32_t partitions) {
-  int32_t partition = items->listings[slot].partition;
-  if (partition < 0) partition = (int32_t)(freshet_model_item_key(items->model, slot) % (uint64_t)partitions);
-  return partition < partitions && owned[partition];
+/* The items are cut into as many shares as `items` has partitions, by key and not by partition: the key of an
+ * item never changes, and it is known even of items that nobody has announced. */
+static bool is_owned(const freshet_items* items, uint32_t slot, const bool* owned) {
+  return owned[freshet_model_item_key(items->model, slot) % (uint64_t)items->catalogue_partitions];
 }
 
-static freshet_status write_checkpoint(freshet_items* items, const bool* owned, int32_t partitions,
-                                       int64_t folded_to, freshet_error* error) {
+/* number in little-endian order, as everything that is stored. */
+static freshet_slice state_key(char out[STATE_KEY_MAX], freshet_slice prefix, const void* number,
+                               size_t size) {
+  memcpy(out, prefix.data, prefix.size);
+  memcpy(out + prefix.size, number, size);
+  return (freshet_slice){out, prefix.size + size};
+}
+
+static freshet_status write_checkpoint(freshet_items* items, const bool* owned, int64_t folded_to,
+                                       freshet_error* error) {
+  char key[STATE_KEY_MAX];
   freshet_status status = FRESHET_OK;
   size_t count = freshet_model_item_count(items->model);
-  for (uint32_t slot = 0; status == FRESHET_OK && slot < count && slot < items->listing_count; slot++) {
-    freshet_slice id = freshet_model_item_id(items->model, slot);
-    if (!items->listings[slot].unwritten || id.size == 0 || !is_owned(items, slot, owned, partitions))
-      continue;
+  for (uint32_t slot = 0; status == FRESHET_OK && slot < count; slot++) {
+    if (!listing_of(items, slot)->unwritten || !is_owned(items, slot, owned)) continue;
+    uint64_t item_key = freshet_model_item_key(items->model, slot);
     items->bytes.size = 0;
     freshet_model_write_item(items->model, slot, folded_to, &items->bytes);
-    freshet_item_state state = {
-        .item_id = id, .folded_to = folded_to, .learned = freshet_buffer_slice(&items->bytes)};
-    status = write_item_state(items, id, &state, error);
+    freshet_item_state state = {.item_id = freshet_model_item_id(items->model, slot),
+                                .folded_to = folded_to,
+                                .learned = freshet_buffer_slice(&items->bytes)};
+    status = write_item_state(items, state_key(key, learned_key, &item_key, sizeof item_key), &state, error);
   }
   items->bytes.size = 0;
   freshet_model_write_globals(items->model, folded_to, &items->bytes);
-  for (int32_t p = 0; status == FRESHET_OK && p < partitions; p++) {
-    if (!owned[p]) continue;
-    char key[16];
-    memcpy(key, globals_key.data, globals_key.size);
-    memcpy(key + globals_key.size, &p, sizeof p);
+  for (int32_t share = 0; status == FRESHET_OK && share < items->catalogue_partitions; share++) {
+    if (!owned[share]) continue;
     freshet_item_state state = {.folded_to = folded_to, .learned = freshet_buffer_slice(&items->bytes)};
-    status = write_item_state(items, (freshet_slice){key, globals_key.size + sizeof p}, &state, error);
+    status = write_item_state(items, state_key(key, globals_key, &share, sizeof share), &state, error);
   }
   return status;
 }
 
-freshet_status freshet_items_checkpoint(freshet_items* items, const bool* owned, int32_t partitions,
+static freshet_status wait_for_outcome(freshet_sink* sink, freshet_error* error) {
+  freshet_error cause = {0};
+  freshet_status status;
+  do {
+    freshet_error_clear(&cause);
+    status = sink->vtable->outcome(sink, CHECKPOINT_WAIT_MS, &cause);
+  } while (status == FRESHET_TIMEOUT);
+  if (status == FRESHET_OK) return FRESHET_OK;
+  return freshet_error_set(error, status, cause.verdict, "%s", cause.message);
+}
+
+freshet_status freshet_items_checkpoint(freshet_items* items, const bool* owned,
+                                        const freshet_partition* offsets, size_t count,
                                         freshet_error* error) {
   freshet_sink* sink = items->parts.sink;
   int64_t now_ms = items->parts.clock->now_ms(items->parts.clock);
-  if (now_ms < items->next_checkpoint_ms || partitions == 0) return FRESHET_OK;
+  if (now_ms < items->next_checkpoint_ms) return FRESHET_OK;
   int64_t folded_to = items->parts.log->vtable->position(items->parts.log, FRESHET_TOPIC_ITEM_DELTAS, 0);
   freshet_status status = sink->vtable->begin(sink, error);
-  if (status == FRESHET_OK) status = write_checkpoint(items, owned, partitions, folded_to, error);
-  if (status == FRESHET_OK) status = sink->vtable->commit(sink, NULL, 0, error);
-  if (status == FRESHET_OK) {
-    do {
-      status = sink->vtable->outcome(sink, CHECKPOINT_WAIT_MS, error);
-    } while (status == FRESHET_TIMEOUT);
-  }
+  if (status == FRESHET_OK) status = write_checkpoint(items, owned, folded_to, error);
+  if (status == FRESHET_OK) status = sink->vtable->commit(sink, offsets, count, error);
+  if (status == FRESHET_OK) status = wait_for_outcome(sink, error);
   if (status != FRESHET_OK) return status;
-  for (uint32_t slot = 0; slot < items->listing_count && slot < freshet_model_item_count(items->model);
-       slot++) {
-    if (is_owned(items, slot, owned, partitions)) items->listings[slot].unwritten = false;
+  for (uint32_t slot = 0; slot < freshet_model_item_count(items->model); slot++) {
+    if (is_owned(items, slot, owned)) listing_of(items, slot)->unwritten = false;
   }
   items->next_checkpoint_ms = now_ms + items->config.checkpoint_interval_ms;
   freshet_log_fact(items->parts.logger, FRESHET_INFO, "items.checkpoint", "folded_to=%lld",

@@ -56,10 +56,12 @@ freshet_status freshet_items_store(freshet_items* items, bool now, int wait_ms, 
                                    freshet_error* error);
 
 /* Right after freshet_items_store said true: writes rows that changed since their last checkpoint to
- * <app>.items, in a transaction of its own, for the partitions of `items` that `owned` (a bitmap,
- * [partitions]) names. */
-freshet_status freshet_items_checkpoint(freshet_items* items, const bool* owned, int32_t partitions,
-                                        freshet_error* error);
+ * <app>.items, in a transaction of its own. A worker writes the share of items of each partition of `items`
+ * that it holds (`owned`, a bitmap). offsets: what has been committed of all that it holds; they go with the
+ * transaction again, so that who is no longer a member of the group cannot overwrite what its successor
+ * writes. FRESHET_ABORTED: nothing was written, and nothing is lost; the next one makes up for it. */
+freshet_status freshet_items_checkpoint(freshet_items* items, const bool* owned,
+                                        const freshet_partition* offsets, size_t count, freshet_error* error);
 
 /* How many items are listed now. */
 size_t freshet_items_listed(const freshet_items* items);

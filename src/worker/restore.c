@@ -9,10 +9,6 @@ enum {
   WRITE_BYTES = 4 << 20, /* store batch */
 };
 
-/* A compacted topic keeps its tombstones for delete.retention.ms, 24 h by default. A store that was away for
- * longer may have missed some, and would bring erased users back: it starts again from nothing. */
-static const int64_t longest_absence_ms = 20LL * 3600 * 1000;
-
 typedef struct target {
   int32_t partition;
   int64_t end;
@@ -28,7 +24,7 @@ static freshet_status open_partition(const freshet_worker_parts* parts, int32_t 
   if (status != FRESHET_OK) return status;
   bool usable = store->vtable->position(store, FRESHET_TOPIC_USERS, partition, &position, &stored_ms, NULL) ==
                     FRESHET_OK &&
-                position <= *end && now_ms - stored_ms < longest_absence_ms;
+                position <= *end && now_ms - stored_ms < FRESHET_LONGEST_ABSENCE_MS;
   if (!usable) {
     store->vtable->clear(store, FRESHET_FAMILY_USERS, partition);
     position = FRESHET_OFFSET_BEGINNING;

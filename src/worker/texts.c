@@ -198,7 +198,6 @@ static outgoing* send(freshet_texts* texts, freshet_slice prefix, freshet_slice 
 }
 
 void freshet_texts_forget(freshet_texts* texts, freshet_slice item_id) {
-  send(texts, (freshet_slice){NULL, 0}, item_id);
   send(texts, vector_key, item_id);
 }
 

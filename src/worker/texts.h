@@ -39,7 +39,8 @@ freshet_status freshet_texts_turn(freshet_texts* texts, const bool* owned, int32
  * one. */
 bool freshet_texts_unwritten(const freshet_texts* texts);
 freshet_status freshet_texts_write(freshet_texts* texts, freshet_error* error);
-/* The owner's part in a withdrawal: tombstones for the item's records in <app>.items. */
+/* The owner's part in a withdrawal: a tombstone for the item's text vector. What has been learned about it
+ * stays, since histories of users point at it. */
 void freshet_texts_forget(freshet_texts* texts, freshet_slice item_id);
 
 /* Slots that have got a vector since the last call; *slots points into the object until its next call. */
