@@ -1,0 +1,346 @@
+#include "support_cluster.h"
+
+#include <stdlib.h>
+
+static const int64_t epoch_ms = 1700000000000; /* when simulations begin */
+
+void sim_cluster_init(sim_cluster* cluster, uint64_t seed, int32_t input_partitions,
+                      int32_t item_partitions) {
+  *cluster = (sim_cluster){.random = {seed}};
+  for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
+    bool by_item = topic == FRESHET_TOPIC_ITEMS || topic == FRESHET_TOPIC_ITEM_STATES;
+    cluster->partitions[topic] = by_item ? item_partitions : input_partitions;
+    for (int p = 0; p < SIM_PARTITIONS_MAX; p++) cluster->group.committed[topic][p] = -1;
+  }
+  cluster->partitions[FRESHET_TOPIC_ITEM_DELTAS] = 1;
+  for (int i = 0; i < SIM_PRODUCERS_MAX; i++) cluster->producers[i].current = -1;
+}
+
+static void free_record(sim_record* record) {
+  freshet_buffer_free(&record->key);
+  freshet_buffer_free(&record->value);
+  freshet_buffer_free(&record->headers);
+}
+
+void sim_cluster_free(sim_cluster* cluster) {
+  for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
+    for (int p = 0; p < SIM_PARTITIONS_MAX; p++) {
+      sim_partition* log = &cluster->logs[topic][p];
+      for (size_t i = 0; i < log->count; i++) free_record(&log->records[i]);
+      free(log->records);
+    }
+  }
+  free(cluster->transactions);
+}
+
+/* ---- time ---- */
+
+int64_t sim_now_ms(const sim_cluster* cluster) {
+  return epoch_ms + cluster->now_us / 1000;
+}
+
+void sim_advance(sim_cluster* cluster, int64_t us) {
+  sim_group* group = &cluster->group;
+  cluster->now_us += us;
+  for (int i = 0; i < SIM_PRODUCERS_MAX; i++) {
+    sim_producer* producer = &cluster->producers[i];
+    if (producer->current < 0 || i == SIM_OUTSIDE) continue;
+    int64_t open_us = cluster->now_us - cluster->transactions[producer->current].begun_us;
+    if (open_us > SIM_TRANSACTION_TIMEOUT_MS * 1000LL) sim_producer_init(cluster, i);
+  }
+  for (int i = 0; i < SIM_MEMBERS_MAX; i++) {
+    sim_member* member = &group->members[i];
+    bool is_dead = member->is_gone && cluster->now_us - member->gone_us > SIM_SESSION_TIMEOUT_MS * 1000LL;
+    bool is_slow = group->is_rebalancing && !member->joined &&
+                   cluster->now_us - group->rebalancing_us > SIM_REBALANCE_TIMEOUT_MS * 1000LL;
+    if (member->id != 0 && (is_dead || is_slow)) sim_group_remove(cluster, member);
+  }
+}
+
+/* ---- records ---- */
+
+/* FNV-1a: any stable hash will do. */
+static int32_t partition_of(const sim_cluster* cluster, freshet_topic topic, freshet_slice key) {
+  uint32_t hash = 2166136261u;
+  for (size_t i = 0; i < key.size; i++) hash = (hash ^ (uint8_t)key.data[i]) * 16777619u;
+  return (int32_t)(hash % (uint32_t)cluster->partitions[topic]);
+}
+
+static sim_record* push(sim_cluster* cluster, sim_partition* log) {
+  if (log->count == log->capacity) {
+    log->capacity = log->capacity == 0 ? 64 : log->capacity * 2;
+    log->records = realloc(log->records, log->capacity * sizeof *log->records);
+    FRESHET_ASSERT(log->records != NULL);
+  }
+  sim_record* record = &log->records[log->count++];
+  *record = (sim_record){.offset = log->end++, .transaction = -1, .written_ms = sim_now_ms(cluster)};
+  return record;
+}
+
+static void append_header(freshet_buffer* out, const freshet_header* header) {
+  uint32_t size = (uint32_t)header->value.size;
+  freshet_buffer_append(out, header->name, strlen(header->name) + 1);
+  freshet_buffer_append(out, &size, sizeof size);
+  freshet_buffer_append(out, header->value.data, size);
+}
+
+sim_record* sim_append(sim_cluster* cluster, int32_t transaction, const freshet_output* output) {
+  int32_t p = output->partition >= 0 ? output->partition : partition_of(cluster, output->topic, output->key);
+  FRESHET_ASSERT(p < cluster->partitions[output->topic]);
+  sim_record* record = push(cluster, &cluster->logs[output->topic][p]);
+  record->timestamp_ms = output->timestamp_ms != 0 ? output->timestamp_ms : sim_now_ms(cluster);
+  record->transaction = transaction;
+  record->has_key = output->key.data != NULL;
+  record->has_value = output->has_value;
+  freshet_buffer_append(&record->key, output->key.data, output->key.size);
+  if (output->has_value) freshet_buffer_append(&record->value, output->value.data, output->value.size);
+  for (size_t i = 0; i < output->header_count; i++) append_header(&record->headers, &output->headers[i]);
+  if (transaction >= 0) {
+    sim_transaction* t = &cluster->transactions[transaction];
+    FRESHET_ASSERT(t->outcome == SIM_OPEN);
+    t->wrote[output->topic][p] = true;
+    t->ends[output->topic][p] = record->offset + 1;
+  }
+  return record;
+}
+
+void sim_skip(sim_cluster* cluster, freshet_topic topic, int32_t partition, int64_t offsets) {
+  cluster->logs[topic][partition].end += offsets;
+}
+
+static sim_outcome outcome_of(const sim_cluster* cluster, const sim_record* record) {
+  return record->transaction < 0 ? SIM_COMMITTED : cluster->transactions[record->transaction].outcome;
+}
+
+/* Index of the first record at or after the offset. */
+static size_t lower_bound(const sim_partition* log, int64_t offset) {
+  size_t low = 0, high = log->count;
+  while (low < high) {
+    size_t middle = (low + high) / 2;
+    if (log->records[middle].offset < offset) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return low;
+}
+
+const sim_record* sim_read(const sim_cluster* cluster, freshet_topic topic, int32_t partition,
+                           int64_t* position) {
+  const sim_partition* log = &cluster->logs[topic][partition];
+  if (*position < log->first) *position = log->first;
+  for (size_t i = lower_bound(log, *position); i < log->count; i++) {
+    const sim_record* record = &log->records[i];
+    sim_outcome outcome = outcome_of(cluster, record);
+    *position = record->offset;
+    if (outcome == SIM_OPEN) return NULL; /* the last stable offset */
+    if (outcome == SIM_COMMITTED && !record->is_marker) return record;
+  }
+  *position = log->end;
+  return NULL;
+}
+
+freshet_slice sim_header(const sim_record* record, const char* name) {
+  const char* at = (const char*)record->headers.data;
+  const char* end = at + record->headers.size;
+  while (at != NULL && at < end) {
+    const char* found = at;
+    uint32_t size;
+    at += strlen(at) + 1;
+    memcpy(&size, at, sizeof size);
+    at += sizeof size;
+    if (strcmp(found, name) == 0) return (freshet_slice){at, size};
+    at += size;
+  }
+  return (freshet_slice){NULL, 0};
+}
+
+static bool is_replaced(const sim_cluster* cluster, const sim_partition* log, size_t i, size_t stable) {
+  for (size_t j = i + 1; j < stable; j++) {
+    const sim_record* later = &log->records[j];
+    if (later->is_marker || outcome_of(cluster, later) != SIM_COMMITTED) continue;
+    if (freshet_slice_equal(freshet_buffer_slice(&later->key), freshet_buffer_slice(&log->records[i].key)))
+      return true;
+  }
+  return false;
+}
+
+void sim_compact(sim_cluster* cluster, freshet_topic topic, int64_t tombstone_retention_ms) {
+  for (int p = 0; p < cluster->partitions[topic]; p++) {
+    sim_partition* log = &cluster->logs[topic][p];
+    int64_t read = topic == FRESHET_TOPIC_ITEMS ? cluster->group.committed[topic][p] : INT64_MAX;
+    size_t stable = 0, kept = 0;
+    while (stable < log->count && log->records[stable].offset < read &&
+           outcome_of(cluster, &log->records[stable]) != SIM_OPEN) {
+      stable++;
+    }
+    for (size_t i = 0; i < log->count; i++) {
+      sim_record* record = &log->records[i];
+      bool is_old = sim_now_ms(cluster) - record->written_ms > tombstone_retention_ms;
+      bool is_data = !record->is_marker && outcome_of(cluster, record) == SIM_COMMITTED;
+      bool goes =
+          i < stable && is_data && ((!record->has_value && is_old) || is_replaced(cluster, log, i, stable));
+      if (goes) {
+        free_record(record);
+      } else {
+        log->records[kept++] = *record;
+      }
+    }
+    log->count = kept;
+  }
+}
+
+void sim_expire(sim_cluster* cluster, freshet_topic topic, int32_t partition, int64_t first) {
+  sim_partition* log = &cluster->logs[topic][partition];
+  size_t gone = lower_bound(log, first);
+  for (size_t i = 0; i < gone; i++) free_record(&log->records[i]);
+  memmove(log->records, log->records + gone, (log->count - gone) * sizeof *log->records);
+  log->count -= gone;
+  if (first > log->first) log->first = first;
+}
+
+/* ---- transactions ---- */
+
+int32_t sim_begin(sim_cluster* cluster, int producer) {
+  FRESHET_ASSERT(cluster->producers[producer].current < 0);
+  if (cluster->transaction_count == cluster->transaction_capacity) {
+    cluster->transaction_capacity =
+        cluster->transaction_capacity == 0 ? 64 : cluster->transaction_capacity * 2;
+    cluster->transactions =
+        realloc(cluster->transactions, cluster->transaction_capacity * sizeof *cluster->transactions);
+    FRESHET_ASSERT(cluster->transactions != NULL);
+  }
+  int32_t index = (int32_t)cluster->transaction_count++;
+  sim_transaction* t = &cluster->transactions[index];
+  *t = (sim_transaction){.producer = producer, .begun_us = cluster->now_us};
+  for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
+    for (int p = 0; p < SIM_PARTITIONS_MAX; p++) t->ends[topic][p] = -1;
+  }
+  cluster->producers[producer].current = index;
+  return index;
+}
+
+void sim_end(sim_cluster* cluster, int32_t transaction, sim_outcome outcome) {
+  sim_transaction* t = &cluster->transactions[transaction];
+  FRESHET_ASSERT(t->outcome == SIM_OPEN && outcome != SIM_OPEN);
+  t->outcome = outcome;
+  cluster->producers[t->producer].current = -1;
+  for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
+    for (int p = 0; p < SIM_PARTITIONS_MAX; p++) {
+      if (!t->wrote[topic][p]) continue;
+      sim_record* marker = push(cluster, &cluster->logs[topic][p]);
+      marker->transaction = transaction;
+      marker->is_marker = true;
+      marker->timestamp_ms = sim_now_ms(cluster);
+    }
+  }
+  if (outcome != SIM_COMMITTED) return;
+  for (size_t i = 0; i < t->offset_count; i++) {
+    const freshet_partition* o = &t->offsets[i];
+    cluster->group.committed[o->topic][o->partition] = o->offset;
+  }
+}
+
+uint64_t sim_producer_init(sim_cluster* cluster, int producer) {
+  sim_producer* p = &cluster->producers[producer];
+  if (p->current >= 0) sim_end(cluster, p->current, SIM_ABORTED);
+  return ++p->epoch;
+}
+
+/* ---- the group ---- */
+
+sim_member* sim_group_member(sim_cluster* cluster, uint64_t id) {
+  for (int i = 0; i < SIM_MEMBERS_MAX; i++) {
+    if (cluster->group.members[i].id == id) return &cluster->group.members[i];
+  }
+  return NULL;
+}
+
+static size_t member_count(const sim_group* group) {
+  size_t count = 0;
+  for (int i = 0; i < SIM_MEMBERS_MAX; i++) count += group->members[i].id != 0;
+  return count;
+}
+
+/* Range assignment: the same partitions of every topic go to the same member. */
+static void share(sim_cluster* cluster) {
+  sim_group* group = &cluster->group;
+  size_t members = member_count(group), rank = 0;
+  size_t turn = members == 0 ? 0 : sim_below(&cluster->random, (uint32_t)members); /* who is first */
+  for (int i = 0; i < SIM_MEMBERS_MAX; i++) {
+    sim_member* member = &group->members[i];
+    memset(member->owns, 0, sizeof member->owns);
+    if (member->id == 0) continue;
+    size_t place = (rank++ + turn) % members;
+    for (int topic = 0; topic <= FRESHET_TOPIC_REQUESTS; topic++) {
+      for (int p = 0; p < cluster->partitions[topic]; p++) {
+        member->owns[topic][p] = (size_t)p * members / (size_t)cluster->partitions[topic] == place;
+      }
+    }
+  }
+}
+
+static void complete_when_all_answered(sim_cluster* cluster) {
+  sim_group* group = &cluster->group;
+  for (int i = 0; i < SIM_MEMBERS_MAX; i++) {
+    if (group->members[i].id != 0 && !group->members[i].joined) return;
+  }
+  group->is_rebalancing = false;
+  group->generation++;
+  share(cluster);
+}
+
+void sim_group_rebalance(sim_cluster* cluster) {
+  sim_group* group = &cluster->group;
+  if (group->is_rebalancing) return;
+  group->is_rebalancing = true;
+  group->rebalancing_us = cluster->now_us;
+  for (int i = 0; i < SIM_MEMBERS_MAX; i++) group->members[i].joined = false;
+  if (member_count(group) == 0) complete_when_all_answered(cluster);
+}
+
+void sim_group_answer(sim_cluster* cluster, sim_member* member) {
+  member->joined = true;
+  complete_when_all_answered(cluster);
+}
+
+void sim_group_join(sim_cluster* cluster, uint64_t id, int instance) {
+  sim_group* group = &cluster->group;
+  sim_member* free_place = NULL;
+  for (int i = 0; i < SIM_MEMBERS_MAX; i++) {
+    sim_member* member = &group->members[i];
+    if (member->id == 0) {
+      free_place = member;
+    } else if (member->instance == instance) {
+      member->id = id;
+      member->is_gone = false;
+      if (group->is_rebalancing) sim_group_answer(cluster, member);
+      return;
+    }
+  }
+  FRESHET_ASSERT(free_place != NULL);
+  *free_place = (sim_member){.id = id, .instance = instance};
+  sim_group_rebalance(cluster);
+  sim_group_answer(cluster, free_place);
+}
+
+void sim_group_remove(sim_cluster* cluster, sim_member* member) {
+  *member = (sim_member){0};
+  if (cluster->group.is_rebalancing) {
+    complete_when_all_answered(cluster);
+  } else {
+    sim_group_rebalance(cluster);
+  }
+}
+
+bool sim_group_is_unstable(const sim_cluster* cluster, const sim_member* member) {
+  for (int i = 0; i < SIM_PRODUCERS_MAX; i++) {
+    if (cluster->producers[i].current < 0) continue;
+    const sim_transaction* t = &cluster->transactions[cluster->producers[i].current];
+    for (size_t o = 0; o < t->offset_count; o++) {
+      if (member->owns[t->offsets[o].topic][t->offsets[o].partition]) return true;
+    }
+  }
+  return false;
+}

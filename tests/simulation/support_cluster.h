@@ -1,0 +1,142 @@
+/*
+ * support_cluster.h: the broker of the simulation: topics, transactions, one consumer group and the time, as
+ * Kafka defines them. Offsets are never reused: transaction markers take one, compaction and aborted records
+ * leave gaps. Nothing here fails by itself; the clients (support_process.h) decide when.
+ */
+#ifndef FRESHET_TESTS_SUPPORT_CLUSTER_H
+#define FRESHET_TESTS_SUPPORT_CLUSTER_H
+
+#include "freshet/bytes.h"
+#include "support_random.h"
+#include "worker/sink.h"
+#include "worker/source.h"
+
+enum {
+  SIM_PARTITIONS_MAX = 4,
+  SIM_MEMBERS_MAX = 4,
+  SIM_PRODUCERS_MAX = 4, /* transactional ids: one for each worker, the last for who writes the input */
+  SIM_OUTSIDE = SIM_PRODUCERS_MAX - 1,
+  SIM_TRANSACTION_TIMEOUT_MS = 10000,
+  SIM_SESSION_TIMEOUT_MS = 4000,
+  SIM_REBALANCE_TIMEOUT_MS = 8000,
+};
+
+typedef struct sim_record {
+  int64_t offset;
+  int64_t timestamp_ms;
+  int64_t written_ms;  /* by the broker's clock: retention counts from here */
+  int32_t transaction; /* index, -1: none */
+  bool is_marker;
+  bool has_key, has_value;
+  freshet_buffer key, value;
+  freshet_buffer headers; /* name NUL size (u32) value, one after the other */
+  uint64_t writer;        /* who wrote it, and since which rewind: support_process.h */
+  bool is_late;           /* published by a process that had lost its partitions without knowing */
+} sim_record;
+
+typedef struct sim_partition {
+  sim_record* records; /* [count], by offset */
+  size_t count, capacity;
+  int64_t first; /* what is before has expired */
+  int64_t end;   /* next offset to be written */
+} sim_partition;
+
+typedef enum sim_outcome { SIM_OPEN, SIM_COMMITTED, SIM_ABORTED } sim_outcome;
+
+enum { SIM_OFFSETS_MAX = FRESHET_TOPICS * SIM_PARTITIONS_MAX };
+
+typedef struct sim_transaction {
+  int producer;
+  sim_outcome outcome;
+  int64_t begun_us;
+  bool wrote[FRESHET_TOPICS][SIM_PARTITIONS_MAX];
+  int64_t ends[FRESHET_TOPICS][SIM_PARTITIONS_MAX]; /* after its last record, -1: none */
+  freshet_partition offsets[SIM_OFFSETS_MAX];       /* [offset_count] of the group, undecided until the end */
+  size_t offset_count;
+} sim_transaction;
+
+typedef struct sim_producer {
+  uint64_t epoch;  /* raised by every init: who holds an older one is fenced */
+  int32_t current; /* open transaction, -1: none */
+} sim_producer;
+
+typedef struct sim_member {
+  uint64_t id;  /* of the client; 0: nobody */
+  int instance; /* its static name */
+  bool joined;  /* has answered the rebalance under way */
+  bool is_gone; /* died; noticed at the session timeout */
+  int64_t gone_us;
+  bool owns[FRESHET_TOPICS][SIM_PARTITIONS_MAX];
+} sim_member;
+
+typedef struct sim_group {
+  sim_member members[SIM_MEMBERS_MAX];
+  int generation;
+  bool is_rebalancing;
+  int64_t rebalancing_us;                                /* since when */
+  int64_t committed[FRESHET_TOPICS][SIM_PARTITIONS_MAX]; /* -1: none */
+} sim_group;
+
+typedef struct sim_cluster {
+  sim_random random;
+  int64_t now_us;
+  int32_t partitions[FRESHET_TOPICS];
+  sim_partition logs[FRESHET_TOPICS][SIM_PARTITIONS_MAX];
+  sim_transaction* transactions; /* [transaction_count] */
+  size_t transaction_count, transaction_capacity;
+  sim_producer producers[SIM_PRODUCERS_MAX];
+  sim_group group;
+} sim_cluster;
+
+void sim_cluster_init(sim_cluster* cluster, uint64_t seed, int32_t input_partitions, int32_t item_partitions);
+void sim_cluster_free(sim_cluster* cluster);
+
+/* ---- time ---- */
+
+int64_t sim_now_ms(const sim_cluster* cluster);
+/* Time passes: transactions and sessions run out. */
+void sim_advance(sim_cluster* cluster, int64_t us);
+
+/* ---- records ---- */
+
+/* transaction -1: visible at once. output->partition -1: by key. Returns the record, valid until the next
+ * append. */
+sim_record* sim_append(sim_cluster* cluster, int32_t transaction, const freshet_output* output);
+/* Leaves a gap, as compaction or deletion would. */
+void sim_skip(sim_cluster* cluster, freshet_topic topic, int32_t partition, int64_t offsets);
+/* The first record at or after *position that a read_committed reader sees, or NULL; *position moves past
+ * what is decided and invisible. */
+const sim_record* sim_read(const sim_cluster* cluster, freshet_topic topic, int32_t partition,
+                           int64_t* position);
+/* The value of a header; data NULL when there is none. */
+freshet_slice sim_header(const sim_record* record, const char* name);
+/* What the cleaner of a compacted topic may do: removes records that a later one of their key has replaced,
+ * and tombstones that are older than their retention. Touches nothing at or after the last stable offset, nor
+ * what the group still has to read. */
+void sim_compact(sim_cluster* cluster, freshet_topic topic, int64_t tombstone_retention_ms);
+/* Retention: records before `first` are gone. */
+void sim_expire(sim_cluster* cluster, freshet_topic topic, int32_t partition, int64_t first);
+
+/* ---- transactions ---- */
+
+/* Fences whoever had the transactional id before and aborts what it left open. Returns the epoch. */
+uint64_t sim_producer_init(sim_cluster* cluster, int producer);
+int32_t sim_begin(sim_cluster* cluster, int producer);
+void sim_end(sim_cluster* cluster, int32_t transaction, sim_outcome outcome);
+
+/* ---- the group ---- */
+
+/* A client joins; one with the name of a member takes that one's place, without a rebalance when none is
+ * under way. */
+void sim_group_join(sim_cluster* cluster, uint64_t id, int instance);
+/* NULL: no member (any more). */
+sim_member* sim_group_member(sim_cluster* cluster, uint64_t id);
+/* The member has let go of everything and waits for its share. */
+void sim_group_answer(sim_cluster* cluster, sim_member* member);
+void sim_group_rebalance(sim_cluster* cluster);
+/* Takes a member out: it left, or it was not heard of. */
+void sim_group_remove(sim_cluster* cluster, sim_member* member);
+/* An undecided transaction holds an offset of something that the member owns: its start is not known yet. */
+bool sim_group_is_unstable(const sim_cluster* cluster, const sim_member* member);
+
+#endif

@@ -1,0 +1,190 @@
+#include "support_disk.h"
+
+#include <stdlib.h>
+
+#include "support/memory_store.h"
+
+typedef enum operation_kind { PUT, REMOVE, CLEAR, POSITION } operation_kind;
+
+typedef struct operation {
+  operation_kind kind;
+  freshet_family family;
+  freshet_topic topic;
+  int32_t partition;
+  int64_t offset, time_ms;
+  freshet_buffer key, value;
+} operation;
+
+/* The journal of every write ever made; the rows are what comes of playing it. */
+struct sim_disk {
+  freshet_store store;
+  freshet_store* rows;
+  operation* journal; /* [count]; those before `written` are on the disk */
+  size_t count, capacity;
+  size_t written;
+  size_t* ends; /* [write_count] of the journal, after each write */
+  size_t write_count, write_capacity;
+  bool (*survives)(void* context);
+  void* context;
+};
+
+static sim_disk* disk_of(freshet_store* self) {
+  return (sim_disk*)self;
+}
+
+static operation* note(freshet_store* self, operation_kind kind, freshet_family family, int32_t partition) {
+  sim_disk* disk = disk_of(self);
+  if (disk->count == disk->capacity) {
+    disk->capacity = disk->capacity == 0 ? 256 : disk->capacity * 2;
+    disk->journal = realloc(disk->journal, disk->capacity * sizeof *disk->journal);
+    FRESHET_ASSERT(disk->journal != NULL);
+  }
+  operation* o = &disk->journal[disk->count++];
+  *o = (operation){.kind = kind, .family = family, .partition = partition};
+  return o;
+}
+
+static void play(const sim_disk* disk, size_t from, size_t to) {
+  freshet_store* rows = disk->rows;
+  for (size_t i = from; i < to; i++) {
+    const operation* o = &disk->journal[i];
+    freshet_slice key = freshet_buffer_slice(&o->key), value = freshet_buffer_slice(&o->value);
+    switch (o->kind) {
+      case PUT:
+        rows->vtable->put(rows, o->family, o->partition, key, value);
+        break;
+      case REMOVE:
+        rows->vtable->remove(rows, o->family, o->partition, key);
+        break;
+      case CLEAR:
+        rows->vtable->clear(rows, o->family, o->partition);
+        break;
+      case POSITION:
+        rows->vtable->set_position(rows, o->topic, o->partition, o->offset, o->time_ms);
+        break;
+    }
+  }
+  rows->vtable->write(rows, NULL);
+}
+
+static void cut(sim_disk* disk, size_t count) {
+  while (disk->count > count) {
+    operation* o = &disk->journal[--disk->count];
+    freshet_buffer_free(&o->key);
+    freshet_buffer_free(&o->value);
+  }
+}
+
+/* ---- store.h ---- */
+
+static freshet_status disk_get(freshet_store* self, freshet_family family, int32_t partition,
+                               freshet_slice key, freshet_buffer* value, freshet_error* error) {
+  freshet_store* rows = disk_of(self)->rows;
+  return rows->vtable->get(rows, family, partition, key, value, error);
+}
+
+static freshet_status disk_scan(freshet_store* self, freshet_family family, int32_t partition,
+                                freshet_slice prefix, freshet_store_visit visit, void* context,
+                                freshet_error* error) {
+  freshet_store* rows = disk_of(self)->rows;
+  return rows->vtable->scan(rows, family, partition, prefix, visit, context, error);
+}
+
+static void disk_put(freshet_store* self, freshet_family family, int32_t partition, freshet_slice key,
+                     freshet_slice value) {
+  operation* o = note(self, PUT, family, partition);
+  freshet_buffer_append(&o->key, key.data, key.size);
+  freshet_buffer_append(&o->value, value.data, value.size);
+}
+
+static void disk_remove(freshet_store* self, freshet_family family, int32_t partition, freshet_slice key) {
+  freshet_buffer_append(&note(self, REMOVE, family, partition)->key, key.data, key.size);
+}
+
+static void disk_clear(freshet_store* self, freshet_family family, int32_t partition) {
+  note(self, CLEAR, family, partition);
+}
+
+static void disk_set_position(freshet_store* self, freshet_topic topic, int32_t partition, int64_t offset,
+                              int64_t time_ms) {
+  operation* o = note(self, POSITION, FRESHET_FAMILY_USERS, partition);
+  o->topic = topic;
+  o->offset = offset;
+  o->time_ms = time_ms;
+}
+
+static freshet_status disk_write(freshet_store* self, freshet_error* error) {
+  sim_disk* disk = disk_of(self);
+  if (!disk->survives(disk->context)) {
+    return freshet_error_set(error, FRESHET_IO, FRESHET_STOP, "the process died before a store write");
+  }
+  if (disk->write_count == disk->write_capacity) {
+    disk->write_capacity = disk->write_capacity == 0 ? 64 : disk->write_capacity * 2;
+    disk->ends = realloc(disk->ends, disk->write_capacity * sizeof *disk->ends);
+    FRESHET_ASSERT(disk->ends != NULL);
+  }
+  play(disk, disk->written, disk->count);
+  disk->written = disk->ends[disk->write_count++] = disk->count;
+  if (!disk->survives(disk->context)) {
+    return freshet_error_set(error, FRESHET_IO, FRESHET_STOP, "the process died after a store write");
+  }
+  return FRESHET_OK;
+}
+
+static freshet_status disk_position(freshet_store* self, freshet_topic topic, int32_t partition,
+                                    int64_t* offset, int64_t* time_ms, freshet_error* error) {
+  freshet_store* rows = disk_of(self)->rows;
+  return rows->vtable->position(rows, topic, partition, offset, time_ms, error);
+}
+
+static size_t disk_memory(freshet_store* self) {
+  return disk_of(self)->count;
+}
+
+static void disk_no_destroy(freshet_store* self) {
+  (void)self;
+}
+
+static const freshet_store_vtable vtable = {.get = disk_get,
+                                            .scan = disk_scan,
+                                            .put = disk_put,
+                                            .remove = disk_remove,
+                                            .clear = disk_clear,
+                                            .set_position = disk_set_position,
+                                            .write = disk_write,
+                                            .position = disk_position,
+                                            .memory = disk_memory,
+                                            .destroy = disk_no_destroy};
+
+sim_disk* sim_disk_create(void) {
+  sim_disk* disk = calloc(1, sizeof *disk);
+  FRESHET_ASSERT(disk != NULL);
+  disk->store.vtable = &vtable;
+  disk->rows = freshet_memory_store_create();
+  return disk;
+}
+
+void sim_disk_destroy(sim_disk* disk) {
+  if (disk == NULL) return;
+  cut(disk, 0);
+  disk->rows->vtable->destroy(disk->rows);
+  free(disk->journal);
+  free(disk->ends);
+  free(disk);
+}
+
+void sim_disk_tear(sim_disk* disk, size_t writes) {
+  disk->write_count = writes < disk->write_count ? disk->write_count - writes : 0;
+  disk->written = disk->write_count == 0 ? 0 : disk->ends[disk->write_count - 1];
+  cut(disk, disk->written);
+  disk->rows->vtable->destroy(disk->rows);
+  disk->rows = freshet_memory_store_create();
+  play(disk, 0, disk->written);
+}
+
+freshet_store* sim_disk_open(sim_disk* disk, bool (*survives)(void* context), void* context) {
+  cut(disk, disk->written);
+  disk->survives = survives;
+  disk->context = context;
+  return &disk->store;
+}

@@ -1,0 +1,2 @@
+/* Links the in-memory store into the simulation. */
+#include "support/memory_store.c"

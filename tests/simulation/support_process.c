@@ -1,0 +1,214 @@
+#include "support_process.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+void sim_fail(sim_world* world, const char* format, ...) {
+  if (world->failure[0] != '\0') return;
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(world->failure, sizeof world->failure, format, arguments);
+  va_end(arguments);
+}
+
+/* ---- time and death ---- */
+
+static void pause_here(sim_process* process) {
+  sem_post(&process->world->back);
+  sem_wait(&process->go);
+}
+
+/* Nobody else is there to run: the scheduler need not be asked each time. */
+static bool is_alone(const sim_process* process) {
+  for (int i = 0; i < SIM_PROCESSES_MAX; i++) {
+    const sim_process* other = process->world->processes[i];
+    if (other != NULL && other != process) return false;
+  }
+  return true;
+}
+
+static bool has_thread(const sim_process* process) {
+  return process->thread != 0 && pthread_equal(pthread_self(), process->thread);
+}
+
+bool sim_boundary(sim_process* process) {
+  sim_world* world = process->world;
+  if (process->is_dead) return false;
+  if (process->calls_left > 0 && --process->calls_left == 0) {
+    sim_process_kill(process);
+    return false;
+  }
+  sim_advance(&world->cluster, sim_skewed(&world->cluster.random, 1, 500));
+  for (int i = 0; i < SIM_PROCESSES_MAX; i++) {
+    if (world->processes[i] != NULL) sim_producer_work(world->processes[i]);
+  }
+  if (world->between != NULL) world->between(world);
+  if (has_thread(process) && sim_chance(&world->cluster.random, world->faults.pause)) pause_here(process);
+  return !process->is_dead;
+}
+
+void sim_wait(sim_process* process, int timeout_ms) {
+  sim_world* world = process->world;
+  if (timeout_ms <= 0 || process->is_dead) return;
+  uint32_t most_us = (uint32_t)timeout_ms * 1000;
+  uint32_t waited_us =
+      sim_chance(&world->cluster.random, 500) ? most_us : 1 + sim_below(&world->cluster.random, most_us);
+  sim_advance(&world->cluster, waited_us);
+  if (!has_thread(process)) return;
+  if (!is_alone(process) || sim_chance(&world->cluster.random, 300)) pause_here(process);
+}
+
+freshet_status sim_death(freshet_error* error) {
+  return freshet_error_set(error, FRESHET_IO, FRESHET_STOP, "the process is dead");
+}
+
+freshet_status sim_fenced(sim_process* process, freshet_error* error) {
+  process->is_excused = true;
+  return freshet_error_set(error, FRESHET_FENCED, FRESHET_STOP, "another process has taken over");
+}
+
+bool sim_is_fenced_member(sim_process* process) {
+  const sim_group* group = &process->world->cluster.group;
+  for (int i = 0; i < SIM_MEMBERS_MAX; i++) {
+    const sim_member* member = &group->members[i];
+    if (member->id != 0 && member->instance == process->slot && member->id != process->member) return true;
+  }
+  return false;
+}
+
+uint64_t sim_writer(const sim_process* process) {
+  return process->id << 32 | process->rewinds;
+}
+
+void sim_process_kill(sim_process* process) {
+  if (process->is_dead || process->is_finished) return;
+  process->is_dead = true;
+  sim_producer_die(process);
+  sim_member* member = sim_group_member(&process->world->cluster, process->member);
+  if (member == NULL) return;
+  member->is_gone = true;
+  member->gone_us = process->world->cluster.now_us;
+}
+
+/* ---- life ---- */
+
+static int64_t clock_now_ms(freshet_clock* self) {
+  return sim_now_ms(&((struct sim_clock*)self)->process->world->cluster);
+}
+
+static int64_t clock_monotonic_us(freshet_clock* self) {
+  return ((struct sim_clock*)self)->process->world->cluster.now_us;
+}
+
+sim_process* sim_process_create(sim_world* world, int slot, const freshet_worker_config* config,
+                                freshet_codec* codec, sim_disk* disk) {
+  int place = 0;
+  while (place < SIM_PROCESSES_MAX && world->processes[place] != NULL) place++;
+  if (place == SIM_PROCESSES_MAX) return NULL;
+  sim_process* process = calloc(1, sizeof *process);
+  FRESHET_ASSERT(process != NULL);
+  world->processes[place] = process;
+  process->world = world;
+  process->id = ++world->next_id;
+  process->slot = slot;
+  process->config = *config;
+  process->codec = codec;
+  process->disk = disk;
+  process->clock = (struct sim_clock){{clock_now_ms, clock_monotonic_us}, process};
+  sim_stream_init(process);
+  sim_producer_open(process);
+  sem_init(&process->go, 0, 0);
+  return process;
+}
+
+void sim_process_connect(sim_process* process) {
+  sim_cluster* cluster = &process->world->cluster;
+  process->epoch = sim_producer_init(cluster, process->slot);
+  process->member = ++process->world->next_id;
+  sim_group_join(cluster, process->member, process->slot);
+}
+
+static bool survives(void* context) {
+  return sim_boundary(context);
+}
+
+static void log_to_stderr(void* context, freshet_log_level level, const char* event, const char* fields) {
+  (void)level;
+  const sim_process* process = context;
+  fprintf(stderr, "%10.3f process=%llu slot=%d %s %s\n", (double)process->world->cluster.now_us / 1e6,
+          (unsigned long long)process->id, process->slot, event, fields);
+}
+
+static freshet_status turn(sim_process* process, freshet_worker* worker, freshet_error* error) {
+  freshet_status status = FRESHET_OK;
+  while (status == FRESHET_OK && !process->is_asked_to_stop) {
+    int timeout_ms = (int)sim_skewed(&process->world->cluster.random, 1, 100);
+    status = freshet_worker_step(worker, timeout_ms, error);
+    if (sim_chance(&process->world->cluster.random, 300)) pause_here(process);
+  }
+  if (status != FRESHET_OK) return status;
+  status = freshet_worker_stop(worker, error);
+  process->is_clean = status == FRESHET_OK && !process->is_dead;
+  if (process->is_clean) process->model_hash = freshet_worker_model_hash(worker);
+  return status;
+}
+
+static void* live(void* context) {
+  sim_process* process = context;
+  freshet_error error = {0};
+  freshet_worker* worker = NULL;
+  sem_wait(&process->go);
+  sim_process_connect(process);
+  freshet_logger logger = {getenv("SIM_LOG") == NULL ? NULL : log_to_stderr, process};
+  freshet_worker_parts parts = {.source = &process->source.base,
+                                .log = &process->logs[0].base,
+                                .changelog = &process->logs[1].base,
+                                .sink = &process->sink.base,
+                                .store = sim_disk_open(process->disk, survives, process),
+                                .clock = &process->clock.base,
+                                .codec = process->codec,
+                                .logger = &logger,
+                                .metrics = &process->metrics};
+  freshet_status status = freshet_worker_create(&process->config, &parts, &worker, &error);
+  if (status == FRESHET_OK) {
+    process->handler = freshet_worker_handler(worker);
+    status = turn(process, worker, &error);
+    freshet_worker_destroy(worker);
+  }
+  if (status != FRESHET_OK && !process->is_dead && !process->is_excused) {
+    sim_fail(process->world, "process %llu of slot %d stopped: %s: %s", (unsigned long long)process->id,
+             process->slot, freshet_status_name(status), error.message);
+  }
+  if (!process->is_clean) sim_process_kill(process); /* its member is not heard of any more */
+  process->is_finished = true;
+  sem_post(&process->world->back);
+  return NULL;
+}
+
+void sim_process_start(sim_process* process) {
+  int failed = pthread_create(&process->thread, NULL, live, process);
+  FRESHET_ASSERT(failed == 0);
+}
+
+void sim_process_resume(sim_process* process) {
+  FRESHET_ASSERT(!process->is_finished);
+  sem_post(&process->go);
+  while (sem_wait(&process->world->back) != 0) continue;
+}
+
+void sim_process_destroy(sim_process* process) {
+  if (process == NULL) return;
+  if (process->thread != 0) {
+    sim_process_kill(process);
+    while (!process->is_finished) sim_process_resume(process);
+    pthread_join(process->thread, NULL);
+  }
+  sim_stream_free(process);
+  sim_producer_free(process);
+  for (int i = 0; i < SIM_PROCESSES_MAX; i++) {
+    if (process->world->processes[i] == process) process->world->processes[i] = NULL;
+  }
+  sem_destroy(&process->go);
+  free(process);
+}

@@ -1,0 +1,162 @@
+/*
+ * support_process.h: one process of the simulation: the real worker on the simulated broker, with everything
+ * that may go wrong on the way: it dies at any call, it is paused at any call while others go on, commits are
+ * aborted, records given up, partitions taken away. Each process has a thread, but only one runs at a time,
+ * and who is next is decided by the seed: a seed is a run.
+ */
+#ifndef FRESHET_TESTS_SUPPORT_PROCESS_H
+#define FRESHET_TESTS_SUPPORT_PROCESS_H
+
+#include <pthread.h>
+#include <semaphore.h>
+
+#include "support_cluster.h"
+#include "support_disk.h"
+#include "worker/worker.h"
+
+/* Chances of what goes wrong, in one of a thousand calls. All zero: the calm. */
+typedef struct sim_faults {
+  uint32_t abort;     /* of a commit */
+  uint32_t give_up;   /* of a published record */
+  uint32_t slow;      /* a settle times out, a commit makes no progress */
+  uint32_t kick;      /* the group forgets a member that is alive */
+  uint32_t rebalance; /* the group shares out again */
+  uint32_t pause;     /* somebody else runs first */
+} sim_faults;
+
+enum { SIM_PROCESSES_MAX = 6 };
+
+typedef struct sim_process sim_process;
+
+typedef struct sim_world {
+  sim_cluster cluster;
+  sim_faults faults;
+  sim_process* processes[SIM_PROCESSES_MAX]; /* alive or unwinding; NULL: free */
+  /* Called between any two calls of any process: the outside world goes on. */
+  void (*between)(struct sim_world* world);
+  /* Called for each list or tombstone that a process hands over. */
+  void (*published)(struct sim_world* world, sim_process* process, const freshet_output* output);
+  void* context;
+  uint64_t next_id;
+  sem_t back;         /* posted by the process that has stopped running */
+  char failure[1024]; /* the first; empty: none */
+} sim_world;
+
+/* Notes the first failure; the test reads it on its own thread. */
+void sim_fail(sim_world* world, const char* format, ...) __attribute__((format(printf, 2, 3)));
+
+struct sim_process {
+  sim_world* world;
+  uint64_t id;
+  int slot; /* static name in the group and transactional id */
+  freshet_worker_config config;
+  freshet_codec* codec; /* not owned */
+  sim_disk* disk;       /* not owned */
+  freshet_worker_metrics metrics;
+
+  /* How it ends. */
+  int64_t calls_left;    /* until it dies; 0: it does not */
+  bool is_asked_to_stop; /* as by SIGTERM */
+  bool is_dead;          /* nothing it does has any effect any more */
+  bool is_excused;       /* was told to stop by the cluster */
+  bool is_finished;      /* its thread is done */
+  bool is_clean;         /* stopped as asked */
+  uint64_t model_hash;   /* after a clean stop; metrics show the rest */
+
+  /* In the group. */
+  freshet_source_handler handler;
+  uint64_t member;
+  int generation;
+  bool holds[FRESHET_TOPICS][SIM_PARTITIONS_MAX];
+  int64_t fetch[FRESHET_TOPICS][SIM_PARTITIONS_MAX]; /* next offset to return */
+  int64_t after[FRESHET_TOPICS][SIM_PARTITIONS_MAX]; /* after the last record returned */
+  uint64_t rewinds;                                  /* part of the writer's name in its records */
+
+  /* As a producer. */
+  uint64_t epoch;
+  int32_t transaction; /* -1: none */
+  int32_t committed;   /* last committed transaction, -1: none */
+  struct sim_commit {
+    enum { SIM_IDLE, SIM_ASKED, SIM_SENT, SIM_ENDED } phase;
+    uint64_t member; /* as of the call, with the generation */
+    int generation;
+    freshet_partition offsets[SIM_OFFSETS_MAX]; /* [offset_count] */
+    size_t offset_count;
+    size_t letters; /* at the front of the queue, to be acknowledged first */
+    freshet_status status;
+  } commit;
+  struct sim_letter* queue; /* [queued] published, not yet on the broker */
+  size_t queued, queue_capacity;
+  size_t given_up; /* since the last settle or commit */
+
+  /* The objects behind the interfaces. */
+  struct sim_source {
+    freshet_source base;
+    sim_process* process;
+    freshet_buffer* views; /* [view_count] what the records of the last poll point into */
+    size_t view_count;
+  } source;
+  struct sim_log {
+    freshet_log base;
+    sim_process* process;
+    int64_t positions[FRESHET_TOPICS][SIM_PARTITIONS_MAX]; /* SIM_SHUT: not open */
+    bool started[FRESHET_TOPICS][SIM_PARTITIONS_MAX];      /* has been polled: the position is known */
+    int64_t polled_ms;                                     /* when last */
+    freshet_buffer* views;
+    size_t view_count;
+  } logs[2];
+  struct sim_sink {
+    freshet_sink base;
+    sim_process* process;
+  } sink;
+  struct sim_clock {
+    freshet_clock base;
+    sim_process* process;
+  } clock;
+
+  pthread_t thread;
+  sem_t go;
+};
+
+enum { SIM_SHUT = -3 };
+
+/* Makes the process and its objects; it has not run yet. config, codec and disk are used until the end. NULL:
+ * too many. */
+sim_process* sim_process_create(sim_world* world, int slot, const freshet_worker_config* config,
+                                freshet_codec* codec, sim_disk* disk);
+/* Starts its life: a thread that creates a worker and turns its loop until it stops or dies. */
+void sim_process_start(sim_process* process);
+/* Lets it run until it pauses or has finished. */
+void sim_process_resume(sim_process* process);
+/* Kills it where it stands. Its thread still has to unwind: resume until it has finished. */
+void sim_process_kill(sim_process* process);
+/* Joins the thread, if it was started, and frees. */
+void sim_process_destroy(sim_process* process);
+
+/* What its first calls do: joins the group and takes over the transactional id. For tests without a thread.
+ */
+void sim_process_connect(sim_process* process);
+
+/* ---- for the objects behind the interfaces ---- */
+
+/* The point between two calls, where the process may be paused or die and the world goes on. False: it is
+ * dead. */
+bool sim_boundary(sim_process* process);
+/* A call that waits: at most timeout_ms pass. */
+void sim_wait(sim_process* process, int timeout_ms);
+freshet_status sim_death(freshet_error* error);
+/* Another process has taken over its name. */
+freshet_status sim_fenced(sim_process* process, freshet_error* error);
+bool sim_is_fenced_member(sim_process* process);
+uint64_t sim_writer(const sim_process* process);
+
+void sim_stream_init(sim_process* process); /* source and logs */
+void sim_stream_free(sim_process* process);
+void sim_producer_open(sim_process* process); /* sink */
+void sim_producer_free(sim_process* process);
+/* What goes on beside the thread of the process: letters arrive, a commit makes progress. */
+void sim_producer_work(sim_process* process);
+/* At death: some of what is on its way still arrives. */
+void sim_producer_die(sim_process* process);
+
+#endif

@@ -1,0 +1,292 @@
+/* sink.h on the simulated broker. */
+#include <stdlib.h>
+
+#include "support_process.h"
+
+/* A record that has been handed over and is not on the broker yet. */
+typedef struct sim_letter {
+  freshet_topic topic;
+  int32_t partition;
+  bool has_value;
+  freshet_buffer key, value;
+  uint64_t writer;
+  int generation;
+} sim_letter;
+
+static sim_process* process_of(freshet_sink* self) {
+  return ((struct sim_sink*)self)->process;
+}
+
+/* ---- published at once ---- */
+
+/* Does the group still take this process for the owner of what it held when it wrote the letter? */
+static bool is_late(const sim_process* process, const sim_letter* letter) {
+  sim_cluster* cluster = &process->world->cluster;
+  const sim_member* member = sim_group_member(cluster, process->member);
+  bool has_let_go = cluster->group.is_rebalancing && member != NULL && member->joined;
+  return member == NULL || letter->generation != cluster->group.generation || has_let_go;
+}
+
+/* Takes the first letter out; it arrives, or it is given up. */
+static void send_first(sim_process* process, bool arrives) {
+  sim_letter letter = process->queue[0];
+  process->queued--;
+  process->given_up += !arrives;
+  if (process->commit.letters > 0) process->commit.letters--;
+  memmove(process->queue, process->queue + 1, process->queued * sizeof *process->queue);
+  if (arrives) {
+    freshet_output output = {.topic = letter.topic,
+                             .partition = letter.partition,
+                             .key = freshet_buffer_slice(&letter.key),
+                             .has_value = letter.has_value,
+                             .value = freshet_buffer_slice(&letter.value)};
+    sim_record* record = sim_append(&process->world->cluster, -1, &output);
+    record->writer = letter.writer;
+    record->is_late = is_late(process, &letter);
+  }
+  freshet_buffer_free(&letter.key);
+  freshet_buffer_free(&letter.value);
+}
+
+static bool give_up(sim_process* process) {
+  return sim_chance(&process->world->cluster.random, process->world->faults.give_up);
+}
+
+static void send_some(sim_process* process) {
+  size_t some = sim_below(&process->world->cluster.random, (uint32_t)process->queued + 1);
+  while (some-- > 0) send_first(process, !give_up(process));
+}
+
+static freshet_status sink_publish(freshet_sink* self, const freshet_output* output, freshet_error* error) {
+  sim_process* process = process_of(self);
+  if (!sim_boundary(process)) return sim_death(error);
+  if (process->queued == process->queue_capacity) {
+    process->queue_capacity = process->queue_capacity == 0 ? 64 : process->queue_capacity * 2;
+    process->queue = realloc(process->queue, process->queue_capacity * sizeof *process->queue);
+    FRESHET_ASSERT(process->queue != NULL);
+  }
+  sim_letter* letter = &process->queue[process->queued++];
+  *letter = (sim_letter){.topic = output->topic,
+                         .partition = output->partition,
+                         .has_value = output->has_value,
+                         .writer = sim_writer(process),
+                         .generation = process->generation};
+  freshet_buffer_append(&letter->key, output->key.data, output->key.size);
+  if (output->has_value) freshet_buffer_append(&letter->value, output->value.data, output->value.size);
+  if (process->world->published != NULL) process->world->published(process->world, process, output);
+  return FRESHET_OK;
+}
+
+static freshet_status sink_settle(freshet_sink* self, int timeout_ms, freshet_error* error) {
+  sim_process* process = process_of(self);
+  sim_world* world = process->world;
+  if (!sim_boundary(process)) return sim_death(error);
+  if (process->queued > 0 && sim_chance(&world->cluster.random, world->faults.slow)) {
+    send_some(process);
+    sim_wait(process, timeout_ms);
+    if (process->is_dead) return sim_death(error);
+    return freshet_error_set(error, FRESHET_TIMEOUT, FRESHET_RETRY, "%zu letters are on their way",
+                             process->queued);
+  }
+  while (process->queued > 0) {
+    send_first(process, !give_up(process));
+  }
+  size_t given_up = process->given_up;
+  process->given_up = 0;
+  if (given_up == 0) return FRESHET_OK;
+  return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_RETRY, "%zu records were given up", given_up);
+}
+
+static void sink_poll(freshet_sink* self) {
+  sim_process* process = process_of(self);
+  if (sim_boundary(process)) send_some(process);
+}
+
+/* ---- transactions ---- */
+
+static bool is_fenced(const sim_process* process) {
+  return process->epoch != process->world->cluster.producers[process->slot].epoch;
+}
+
+static freshet_status sink_begin(freshet_sink* self, freshet_error* error) {
+  sim_process* process = process_of(self);
+  if (!sim_boundary(process)) return sim_death(error);
+  if (process->transaction >= 0 || process->commit.phase != SIM_IDLE) {
+    sim_fail(process->world, "begin in a transaction");
+    return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "begin in a transaction");
+  }
+  if (is_fenced(process)) return sim_fenced(process, error);
+  process->transaction = sim_begin(&process->world->cluster, process->slot);
+  return FRESHET_OK;
+}
+
+static freshet_status sink_write(freshet_sink* self, const freshet_output* output, freshet_error* error) {
+  sim_process* process = process_of(self);
+  if (!sim_boundary(process)) return sim_death(error);
+  if (process->transaction < 0 || process->commit.phase != SIM_IDLE) {
+    sim_fail(process->world, "write outside of a transaction");
+    return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "write outside of a transaction");
+  }
+  if (is_fenced(process)) return sim_fenced(process, error);
+  sim_record* record = sim_append(&process->world->cluster, process->transaction, output);
+  record->writer = sim_writer(process);
+  if (output->topic == FRESHET_TOPIC_RECOMMENDATIONS && process->world->published != NULL) {
+    process->world->published(process->world, process, output);
+  }
+  return FRESHET_OK;
+}
+
+static void undo(sim_process* process) {
+  sim_end(&process->world->cluster, process->transaction, SIM_ABORTED);
+  process->transaction = -1;
+}
+
+/* The coordinator of the group takes offsets of its members only. */
+static bool is_member(const sim_process* process) {
+  sim_cluster* cluster = &process->world->cluster;
+  return sim_group_member(cluster, process->commit.member) != NULL &&
+         process->commit.generation == cluster->group.generation;
+}
+
+static freshet_status send_offsets(sim_process* process) {
+  struct sim_commit* commit = &process->commit;
+  if (commit->offset_count > 0 && sim_is_fenced_member(process)) return FRESHET_FENCED;
+  if (commit->offset_count > 0 && !is_member(process)) return FRESHET_ABORTED;
+  sim_transaction* t = &process->world->cluster.transactions[process->transaction];
+  for (size_t i = 0; i < commit->offset_count; i++) t->offsets[t->offset_count++] = commit->offsets[i];
+  return FRESHET_OK;
+}
+
+/* One step of a commit: the letters before it, the offsets, the end. */
+static void advance_commit(sim_process* process) {
+  sim_world* world = process->world;
+  struct sim_commit* commit = &process->commit;
+  freshet_status status = is_fenced(process) ? FRESHET_FENCED : FRESHET_OK;
+  if (status == FRESHET_OK && commit->letters > 0) {
+    send_first(process, !give_up(process));
+    return;
+  }
+  bool has_lost = process->given_up > 0 || sim_chance(&world->cluster.random, world->faults.abort);
+  if (status == FRESHET_OK && commit->phase == SIM_ASKED) {
+    process->given_up = 0;
+    status = has_lost ? FRESHET_ABORTED : send_offsets(process);
+    if (status == FRESHET_OK) {
+      commit->phase = SIM_SENT;
+      return;
+    }
+    undo(process);
+  } else if (status == FRESHET_OK) {
+    sim_end(&world->cluster, process->transaction, SIM_COMMITTED);
+    process->committed = process->transaction;
+  }
+  process->transaction = -1;
+  commit->status = status;
+  commit->phase = SIM_ENDED;
+}
+
+static bool is_committing(const sim_process* process) {
+  return process->commit.phase == SIM_ASKED || process->commit.phase == SIM_SENT;
+}
+
+void sim_producer_work(sim_process* process) {
+  sim_world* world = process->world;
+  if (process->is_dead) return;
+  if (sim_chance(&world->cluster.random, 200)) send_some(process);
+  if (is_committing(process) && sim_chance(&world->cluster.random, 400)) advance_commit(process);
+}
+
+static freshet_status sink_commit(freshet_sink* self, const freshet_partition* offsets, size_t count,
+                                  freshet_error* error) {
+  sim_process* process = process_of(self);
+  struct sim_commit* commit = &process->commit;
+  if (!sim_boundary(process)) return sim_death(error);
+  if (commit->phase != SIM_IDLE || process->transaction < 0) sim_fail(process->world, "commit of nothing");
+  FRESHET_ASSERT(count <= SIM_OFFSETS_MAX);
+  *commit = (struct sim_commit){.phase = SIM_ASKED,
+                                .member = process->member,
+                                .generation = process->generation,
+                                .offset_count = count,
+                                .letters = process->queued};
+  for (size_t i = 0; i < count; i++) {
+    if (offsets[i].offset < 0)
+      sim_fail(process->world, "commit of offset %lld", (long long)offsets[i].offset);
+    commit->offsets[i] = offsets[i];
+  }
+  return FRESHET_OK;
+}
+
+static freshet_status sink_outcome(freshet_sink* self, int wait_ms, freshet_error* error) {
+  sim_process* process = process_of(self);
+  struct sim_commit* commit = &process->commit;
+  if (!sim_boundary(process)) return sim_death(error);
+  if (commit->phase == SIM_IDLE) sim_fail(process->world, "outcome of nothing");
+  bool is_slow = sim_chance(&process->world->cluster.random, process->world->faults.slow);
+  for (int i = 0; i < wait_ms && commit->phase != SIM_ENDED; i++) {
+    if (!is_slow) advance_commit(process);
+    if (commit->phase != SIM_ENDED) sim_wait(process, is_slow ? wait_ms : 1);
+    if (process->is_dead) return sim_death(error);
+    if (is_slow) break;
+  }
+  if (commit->phase != SIM_ENDED)
+    return freshet_error_set(error, FRESHET_TIMEOUT, FRESHET_RETRY, "the commit is under way");
+  commit->phase = SIM_IDLE;
+  if (!sim_boundary(process)) return sim_death(error);
+  if (commit->status == FRESHET_FENCED) return sim_fenced(process, error);
+  if (commit->status == FRESHET_ABORTED)
+    return freshet_error_set(error, FRESHET_ABORTED, FRESHET_RETRY, "the transaction was aborted");
+  return FRESHET_OK;
+}
+
+static freshet_status sink_abort(freshet_sink* self, freshet_error* error) {
+  sim_process* process = process_of(self);
+  if (!sim_boundary(process)) return sim_death(error);
+  if (is_committing(process) || process->transaction < 0) sim_fail(process->world, "abort of nothing");
+  if (is_fenced(process)) return sim_fenced(process, error);
+  undo(process);
+  return FRESHET_OK;
+}
+
+static int64_t sink_written_end(freshet_sink* self, freshet_topic topic, int32_t partition) {
+  const sim_process* process = process_of(self);
+  if (process->committed < 0) return -1;
+  return process->world->cluster.transactions[process->committed].ends[topic][partition];
+}
+
+static const char* sink_topic_name(freshet_sink* self, freshet_topic topic) {
+  (void)self;
+  static const char* const names[FRESHET_TOPICS] = {"events",          "items",       "requests",
+                                                    "recommendations", "replies",     "dead-letters",
+                                                    "users",           "item-states", "item-deltas"};
+  return names[topic];
+}
+
+static void no_destroy_sink(freshet_sink* self) {
+  (void)self;
+}
+
+static const freshet_sink_vtable vtable = {.publish = sink_publish,
+                                           .settle = sink_settle,
+                                           .begin = sink_begin,
+                                           .write = sink_write,
+                                           .commit = sink_commit,
+                                           .outcome = sink_outcome,
+                                           .abort = sink_abort,
+                                           .written_end = sink_written_end,
+                                           .topic_name = sink_topic_name,
+                                           .poll = sink_poll,
+                                           .destroy = no_destroy_sink};
+
+void sim_producer_open(sim_process* process) {
+  process->sink = (struct sim_sink){.base = {&vtable}, .process = process};
+  process->transaction = process->committed = -1;
+}
+
+void sim_producer_die(sim_process* process) {
+  send_some(process);
+  while (process->queued > 0) send_first(process, false);
+}
+
+void sim_producer_free(sim_process* process) {
+  while (process->queued > 0) send_first(process, false);
+  free(process->queue);
+}

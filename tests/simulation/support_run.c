@@ -1,0 +1,377 @@
+#include "support_run.h"
+
+#include <stdlib.h>
+
+static const int64_t day_ms = 24LL * 3600 * 1000;
+enum { CALLS_MAX = 3000000, DEATHS_MAX = 20, TEST_CODEC = SIM_PROCESSES_MAX };
+
+static freshet_codec* codecs[SIM_PROCESSES_MAX + 1];
+
+freshet_codec* run_codecs_create(void) {
+  const freshet_codec_config config = {.output = FRESHET_FRAMING_SINGLE_OBJECT};
+  for (size_t i = 0; i <= SIM_PROCESSES_MAX; i++) {
+    freshet_status status = freshet_codec_create(&config, &codecs[i], NULL);
+    FRESHET_ASSERT(status == FRESHET_OK);
+  }
+  return codecs[TEST_CODEC];
+}
+
+void run_codecs_destroy(void) {
+  for (size_t i = 0; i <= SIM_PROCESSES_MAX; i++) freshet_codec_destroy(codecs[i]);
+}
+
+/* ---- shape ---- */
+
+run_shape run_shape_of(uint64_t seed) {
+  sim_random random = {seed ^ 0x5ee};
+  run_shape shape = {.workers = 1 + (int)sim_below(&random, RUN_WORKERS_MAX),
+                     .input_partitions = 1 + (int32_t)sim_below(&random, SIM_PARTITIONS_MAX),
+                     .item_partitions = 1 + (int32_t)sim_below(&random, 3),
+                     .has_faults = true};
+  if (shape.workers == 1 && sim_chance(&random, 600)) shape.input_partitions = 1;
+  shape.delivery = sim_chance(&random, 350) ? FRESHET_DELIVERY_COMMITTED : FRESHET_DELIVERY_FAST;
+  return shape;
+}
+
+static freshet_worker_config config_of(const run_shape* shape, sim_random* random) {
+  freshet_worker_config config = {
+      .delivery = shape->delivery,
+      .model = freshet_model_defaults(),
+      .limits = {.rating_min = 1, .rating_max = 5, .future_tolerance_ms = day_ms},
+      .weights = {1, 1, 3},
+      .positive_rating = 3,
+      .list_size = 3,
+      .explain = sim_chance(random, 200),
+      .max_delay_ms = 500,
+      .ranking_threads = sim_chance(random, 50) ? 2 : 1,
+      .ranking_batch = 1 + sim_below(random, 4),
+      .commit_interval_ms = sim_skewed(random, 5, 2000),
+      .overlay_users = sim_skewed(random, 1, 100),
+      .cached_users = sim_skewed(random, 0, 30),
+      .dedup_events = SIM_DEDUP_EVENTS,
+      .dedup_window_ms = SIM_DEDUP_WINDOW_MS,
+      .items_interval_ms = sim_skewed(random, 10, 5000),
+      .checkpoint_interval_ms = sim_skewed(random, 10, 8000),
+  };
+  config.model.dim = 16;
+  config.model.neighbours = 8;
+  config.model.negatives = 5;
+  config.model.max_items = 64;
+  config.model.seen_limit = 8;
+  config.model.seed = 7;
+  return config;
+}
+
+/* ---- the world outside ---- */
+
+static run* run_of(sim_world* world) {
+  return world->context;
+}
+
+static void kill_all(run* r) {
+  for (int i = 0; i < SIM_PROCESSES_MAX; i++) {
+    if (r->world.processes[i] != NULL) sim_process_kill(r->world.processes[i]);
+  }
+}
+
+/* Who writes the input does not leave a transaction open for long. */
+static bool is_overdue(const run* r) {
+  int32_t open = r->scenario.transaction;
+  const sim_cluster* cluster = &r->world.cluster;
+  return open >= 0 && cluster->now_us - cluster->transactions[open].begun_us > 3000000;
+}
+
+static void between(sim_world* world) {
+  run* r = run_of(world);
+  if (sim_chance(&world->cluster.random, r->feeding) || is_overdue(r)) {
+    sim_scenario_feed(&r->scenario, &world->cluster, sim_skewed(&world->cluster.random, 1, 16));
+  }
+  if (++r->calls == CALLS_MAX) {
+    sim_fail(world, "%d calls, and it is not done", CALLS_MAX);
+    kill_all(r);
+  }
+}
+
+/* ---- processes ---- */
+
+static bool is_in_use(const run* r, const sim_disk* disk) {
+  for (int i = 0; i < SIM_PROCESSES_MAX; i++) {
+    if (r->world.processes[i] != NULL && r->world.processes[i]->disk == disk) return true;
+  }
+  return false;
+}
+
+/* One of the slot's disks that nobody uses, now and then a new one. */
+static sim_disk* pick_disk(run* r, int slot) {
+  sim_random* random = &r->world.cluster.random;
+  uint32_t first = sim_below(random, RUN_DISKS);
+  for (uint32_t i = 0; i < RUN_DISKS; i++) {
+    sim_disk** disk = &r->disks[slot][(first + i) % RUN_DISKS];
+    if (*disk != NULL && is_in_use(r, *disk)) continue;
+    if (*disk == NULL || sim_chance(random, 150)) {
+      sim_disk_destroy(*disk);
+      *disk = sim_disk_create();
+    }
+    return *disk;
+  }
+  return NULL;
+}
+
+static sim_process* launch(run* r, int slot, sim_disk* disk) {
+  int place = 0;
+  while (place < SIM_PROCESSES_MAX && r->world.processes[place] != NULL) place++;
+  if (place == SIM_PROCESSES_MAX) return NULL;
+  sim_process* process = sim_process_create(&r->world, slot, &r->config, codecs[place], disk);
+  if (!r->is_calm) process->calls_left = sim_skewed(&r->world.cluster.random, 1, 2000);
+  sim_process_start(process);
+  return process;
+}
+
+static void start_slot(run* r, int slot) {
+  sim_disk* disk = pick_disk(r, slot);
+  if (disk != NULL) r->current[slot] = launch(r, slot, disk);
+}
+
+/* A process has ended: its machine may have gone down with it, and it is started again, sooner or later. */
+static void reap(run* r, int i) {
+  sim_process* process = r->world.processes[i];
+  sim_random* random = &r->world.cluster.random;
+  if (process->is_clean) {
+    r->model_hash[process->slot] = process->model_hash;
+    r->items_listed[process->slot] = freshet_metric(&process->metrics.items_listed);
+    r->last_disk[process->slot] = process->disk;
+  } else {
+    r->deaths++;
+    if (sim_chance(random, 300)) sim_disk_tear(process->disk, sim_skewed(random, 1, 30));
+  }
+  if (r->current[process->slot] == process) {
+    r->current[process->slot] = NULL;
+    r->restart_us[process->slot] = r->world.cluster.now_us + sim_skewed(random, 1, 8000) * 1000LL;
+  }
+  sim_process_destroy(process);
+}
+
+static void run_somebody(run* r) {
+  sim_cluster* cluster = &r->world.cluster;
+  int first = (int)sim_below(&cluster->random, SIM_PROCESSES_MAX);
+  for (int n = 0; n < SIM_PROCESSES_MAX; n++) {
+    int i = (first + n) % SIM_PROCESSES_MAX;
+    if (r->world.processes[i] == NULL) continue;
+    sim_process_resume(r->world.processes[i]);
+    if (r->world.processes[i]->is_finished) reap(r, i);
+    return;
+  }
+  sim_advance(cluster, 1000); /* nobody is there */
+  between(&r->world);
+}
+
+/* ---- what happens to machines and topics ---- */
+
+/* A day and more goes by without anybody at work, and the cleaner has been there. */
+static void long_absence(run* r) {
+  sim_cluster* cluster = &r->world.cluster;
+  kill_all(r);
+  sim_advance(cluster, (day_ms + sim_below(&cluster->random, (uint32_t)day_ms)) * 1000);
+}
+
+static void clean_topics(run* r) {
+  sim_cluster* cluster = &r->world.cluster;
+  r->is_cleaned = true;
+  const freshet_topic compacted[] = {FRESHET_TOPIC_USERS, FRESHET_TOPIC_ITEM_STATES, FRESHET_TOPIC_ITEMS};
+  for (size_t i = 0; i < sizeof compacted / sizeof compacted[0]; i++) {
+    sim_compact(cluster, compacted[i], day_ms);
+  }
+}
+
+/* Up to where the checkpoints in <app>.items hold what the deltas say; -1: nowhere. */
+static int64_t checkpointed_to(run* r) {
+  sim_cluster* cluster = &r->world.cluster;
+  int64_t folded_to[SIM_PARTITIONS_MAX] = {-1, -1, -1, -1}, least = INT64_MAX;
+  static const char key[] = "\0global";
+  for (int32_t p = 0; p < cluster->partitions[FRESHET_TOPIC_ITEM_STATES]; p++) {
+    int64_t position = 0;
+    const sim_record* record;
+    for (; (record = sim_read(cluster, FRESHET_TOPIC_ITEM_STATES, p, &position)) != NULL; position++) {
+      int32_t about;
+      freshet_item_state state;
+      if (record->key.size != 7 + sizeof about || memcmp(record->key.data, key, 7) != 0) continue;
+      memcpy(&about, record->key.data + 7, sizeof about);
+      freshet_status status =
+          freshet_decode_item_state(codecs[TEST_CODEC], freshet_buffer_slice(&record->value), &state, NULL);
+      FRESHET_ASSERT(status == FRESHET_OK && about < SIM_PARTITIONS_MAX);
+      folded_to[about] = state.folded_to;
+    }
+  }
+  for (int32_t p = 0; p < cluster->partitions[FRESHET_TOPIC_ITEMS]; p++) {
+    if (folded_to[p] < least) least = folded_to[p];
+  }
+  return least;
+}
+
+/* Old deltas expire: those that are in checkpoints and that every process has read. */
+static void expire_deltas(run* r) {
+  sim_cluster* cluster = &r->world.cluster;
+  int64_t first = checkpointed_to(r);
+  for (int i = 0; i < SIM_PROCESSES_MAX; i++) {
+    if (r->world.processes[i] == NULL) continue;
+    const struct sim_log* log = &r->world.processes[i]->logs[0];
+    int64_t position =
+        log->started[FRESHET_TOPIC_ITEM_DELTAS][0] ? log->positions[FRESHET_TOPIC_ITEM_DELTAS][0] : -1;
+    if (position < first) first = position;
+  }
+  if (first > 0) sim_expire(cluster, FRESHET_TOPIC_ITEM_DELTAS, 0, first);
+}
+
+/* A second process with the name of one that is alive, on another machine. */
+static void start_double(run* r, int slot) {
+  if (r->current[slot] != NULL) start_slot(r, slot);
+}
+
+static void storm(run* r) {
+  sim_random* random = &r->world.cluster.random;
+  int slot = (int)sim_below(random, (uint32_t)r->shape.workers);
+  uint32_t what = sim_below(random, 1000);
+  if (what < 2) {
+    long_absence(r);
+  } else if (what < 8) {
+    clean_topics(r);
+  } else if (what < 20) {
+    expire_deltas(r);
+  } else if (what < 26) {
+    start_double(r, slot);
+  } else if (what < 34 && r->current[slot] != NULL) {
+    r->current[slot]->is_asked_to_stop = true;
+  } else if (what < 38 && r->current[slot] != NULL) {
+    sim_process_kill(r->current[slot]);
+  }
+}
+
+/* ---- the course of a run ---- */
+
+static void become_calm(run* r) {
+  r->is_calm = true;
+  r->world.faults = (sim_faults){.pause = r->world.faults.pause};
+  for (int i = 0; i < SIM_PROCESSES_MAX; i++) {
+    if (r->world.processes[i] != NULL) r->world.processes[i]->calls_left = 0;
+  }
+}
+
+static bool is_read(const sim_cluster* cluster, freshet_topic topic) {
+  for (int32_t p = 0; p < cluster->partitions[topic]; p++) {
+    int64_t committed = cluster->group.committed[topic][p];
+    int64_t position = committed < 0 ? 0 : committed;
+    if (sim_read(cluster, topic, p, &position) != NULL || position < cluster->logs[topic][p].end)
+      return false;
+  }
+  return true;
+}
+
+/* Everything is read and committed, and time enough has passed for lists that are owed. */
+static bool is_done(run* r) {
+  const sim_cluster* cluster = &r->world.cluster;
+  bool all_read = r->scenario.written == r->scenario.count && is_read(cluster, FRESHET_TOPIC_EVENTS) &&
+                  is_read(cluster, FRESHET_TOPIC_ITEMS);
+  if (!all_read) {
+    r->done_us = INT64_MAX;
+  } else if (r->done_us == INT64_MAX) {
+    r->done_us = cluster->now_us;
+  }
+  int64_t patience_ms = 2 * r->config.max_delay_ms + 3 * r->config.commit_interval_ms;
+  return all_read && cluster->now_us - r->done_us > patience_ms * 1000;
+}
+
+static bool is_anybody_alive(const run* r) {
+  for (int i = 0; i < SIM_PROCESSES_MAX; i++) {
+    if (r->world.processes[i] != NULL) return true;
+  }
+  return false;
+}
+
+static void tend(run* r) {
+  for (int slot = 0; slot < r->shape.workers; slot++) {
+    bool due = r->is_calm || r->world.cluster.now_us >= r->restart_us[slot];
+    if (!r->is_stopping && due && r->current[slot] == NULL) start_slot(r, slot);
+  }
+}
+
+static void stop_all(run* r) {
+  r->is_stopping = true;
+  for (int i = 0; i < SIM_PROCESSES_MAX; i++) {
+    if (r->world.processes[i] != NULL) r->world.processes[i]->is_asked_to_stop = true;
+  }
+}
+
+void run_go(run* r) {
+  while (r->world.failure[0] == '\0') {
+    tend(r);
+    run_somebody(r);
+    if (r->is_stopping) {
+      if (!is_anybody_alive(r)) return;
+    } else if (!r->is_calm) {
+      storm(r);
+      bool is_written = r->scenario.written == r->scenario.count;
+      if (r->deaths >= DEATHS_MAX || (is_written && sim_chance(&r->world.cluster.random, 10))) become_calm(r);
+    } else if (is_done(r)) {
+      stop_all(r);
+    }
+  }
+  kill_all(r);
+}
+
+void run_init(run* r, uint64_t seed, uint64_t luck, const run_shape* shape) {
+  *r = (run){.shape = *shape, .done_us = INT64_MAX};
+  sim_world* world = &r->world;
+  sim_cluster_init(&world->cluster, seed * 1000003 + luck, shape->input_partitions, shape->item_partitions);
+  bool is_comparable = shape->workers == 1 && shape->input_partitions == 1;
+  sim_scenario_init(&r->scenario, seed, is_comparable, &world->cluster, codecs[TEST_CODEC]);
+  sim_scenario_feed(&r->scenario, &world->cluster, r->scenario.preamble);
+  r->config = config_of(shape, &world->cluster.random);
+  world->context = r;
+  world->between = between;
+  sem_init(&world->back, 0, 0);
+  sim_random* random = &world->cluster.random;
+  world->faults.pause = shape->workers == 1 ? 0 : sim_skewed(random, 1, 200);
+  r->feeding = sim_skewed(random, 4, 80);
+  r->is_calm = !shape->has_faults;
+  if (r->is_calm) return;
+  world->faults.abort = sim_below(random, 150);
+  world->faults.give_up = sim_below(random, 40);
+  world->faults.slow = sim_below(random, 100);
+  world->faults.kick = sim_skewed(random, 0, 40);
+  world->faults.rebalance = sim_skewed(random, 0, 40);
+}
+
+static bool holds_everything(const sim_process* process) {
+  const sim_cluster* cluster = &process->world->cluster;
+  for (int topic = 0; topic <= FRESHET_TOPIC_REQUESTS; topic++) {
+    for (int32_t p = 0; p < cluster->partitions[topic]; p++) {
+      if (!process->holds[topic][p]) return false;
+    }
+  }
+  return true;
+}
+
+uint64_t run_visit(run* r, sim_disk* disk) {
+  r->is_calm = true;
+  r->done_us = INT64_MAX;
+  sim_process* visitor = launch(r, 0, disk);
+  while (r->world.failure[0] == '\0' && !visitor->is_finished) {
+    sim_process_resume(visitor);
+    if (holds_everything(visitor) && is_done(r)) visitor->is_asked_to_stop = true;
+  }
+  uint64_t hash = visitor->model_hash;
+  if (r->world.failure[0] == '\0' && !visitor->is_clean)
+    sim_fail(&r->world, "the visitor did not stop in good order");
+  sim_process_destroy(visitor);
+  return hash;
+}
+
+void run_free(run* r) {
+  for (int i = 0; i < SIM_PROCESSES_MAX; i++) sim_process_destroy(r->world.processes[i]);
+  for (int slot = 0; slot < RUN_WORKERS_MAX; slot++) {
+    for (int d = 0; d < RUN_DISKS; d++) sim_disk_destroy(r->disks[slot][d]);
+  }
+  sim_scenario_free(&r->scenario);
+  sim_cluster_free(&r->world.cluster);
+  sem_destroy(&r->world.back);
+}

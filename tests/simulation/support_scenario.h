@@ -1,0 +1,89 @@
+/*
+ * support_scenario.h: what the outside world writes into `events` and `items` during a run, decided by a seed
+ * before it begins, and what must come of it: the oracle, which knows nothing of the worker's code.
+ */
+#ifndef FRESHET_TESTS_SUPPORT_SCENARIO_H
+#define FRESHET_TESTS_SUPPORT_SCENARIO_H
+
+#include "codec/codec.h"
+#include "support_cluster.h"
+
+enum {
+  SIM_USERS_MAX = 16,
+  SIM_ITEMS_MAX = 24, /* the last quarter is never announced */
+  SIM_DEDUP_EVENTS = 16,
+  SIM_DEDUP_WINDOW_MS = 60000,
+};
+
+typedef enum sim_meaning {
+  SIM_EVENT,      /* learned once */
+  SIM_DUPLICATE,  /* an event id inside the window: skipped */
+  SIM_ERASURE,    /* the user is forgotten */
+  SIM_BAD,        /* to the dead letters */
+  SIM_ITEM,       /* announces or changes an item */
+  SIM_WITHDRAWAL, /* tombstone of an item */
+  SIM_GAP,        /* offsets that are not there */
+  SIM_BEGIN,      /* the producer of the input writes in a transaction from here on */
+  SIM_COMMIT,
+  SIM_ABORT,
+} sim_meaning;
+
+typedef struct sim_action {
+  sim_meaning meaning;
+  freshet_topic topic;
+  int32_t partition;
+  int64_t timestamp_ms;
+  bool has_key, has_value;
+  freshet_buffer key, value;
+  int user; /* SIM_EVENT, SIM_DUPLICATE, SIM_ERASURE */
+  uint64_t event_key;
+  int item; /* SIM_ITEM, SIM_WITHDRAWAL */
+  bool available;
+  int64_t expires_at_ms;
+  int64_t skipped; /* SIM_GAP */
+  int64_t offset;  /* where it was written; -1: not yet */
+  bool is_aborted; /* part of a transaction that was aborted: nobody sees it */
+} sim_action;
+
+typedef struct sim_scenario {
+  uint64_t seed;
+  bool is_comparable;
+  sim_action* actions; /* [count], in the order in which they are written */
+  size_t count, capacity;
+  size_t written;
+  size_t preamble;     /* the first actions, which announce items: there before the workers are */
+  int32_t transaction; /* of the producer of the input, -1: none */
+  int users, items;
+} sim_scenario;
+
+/* comparable: what is learned from an event depends on which items are known by then, and `items` is not in
+ * one order with `events`. So that runs can be compared, all that are ever announced are known before the
+ * first event, none is withdrawn for good (but made unavailable), and the others come with a click, which is
+ * learned and so remembered. */
+void sim_scenario_init(sim_scenario* scenario, uint64_t seed, bool is_comparable, const sim_cluster* cluster,
+                       freshet_codec* codec);
+void sim_scenario_free(sim_scenario* scenario);
+
+/* Writes the next actions, at most `most`. A transaction is never left open at the end. */
+void sim_scenario_feed(sim_scenario* scenario, sim_cluster* cluster, size_t most);
+
+/* ---- the oracle ---- */
+
+typedef struct sim_truth {
+  int32_t partition;
+  bool exists; /* has events since the last erasure, if any */
+  bool is_erased;
+  int64_t events;
+  uint64_t checksum;
+  int64_t newest_offset;
+} sim_truth;
+
+/* Of everything written so far. */
+sim_truth sim_scenario_truth(const sim_scenario* scenario, int user);
+void sim_user_id(int user, char id[8]);
+void sim_item_id(int item, char id[8]);
+/* May a list hold the item, for a process that has read `items` up to these positions, at this time? */
+bool sim_scenario_is_listed(const sim_scenario* scenario, freshet_slice item, const int64_t* positions,
+                            int64_t now_ms);
+
+#endif

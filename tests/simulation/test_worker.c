@@ -1,0 +1,322 @@
+/*
+ * The real worker on a simulated broker, store and clock. A seed decides everything: what is written, in
+ * which batches it arrives, who dies where, what is aborted, given up, taken away and given back. After each
+ * run the test compares with an oracle that knows only what was written:
+ *
+ * state      every accepted event is learned exactly once: count and checksum of each user, in the store of
+ *            the last owner and in one that a fresh worker has filled from the changelog.
+ * lists      every user with events has a list whose version is its newest event, erased users end with a
+ *            tombstone. What one process publishes between two rewinds never goes back in version; with
+ *            delivery = committed nothing does. After a crash older versions may come again: a reader that
+ *            keeps the larger offset never sees them.
+ * items      no list holds an item that was withdrawn, as far as its writer had read.
+ * dead       each bad record exactly once, with its bytes.
+ * model      one worker, one partition: the bits of a run without faults, and those of a worker that begins
+ *            with nothing. Two workers: the additive parts are equal when both have read everything.
+ *
+ * SIM_SEED=n runs one seed, SIM_RUNS=n runs more of them, SIM_LOG=1 prints what the workers log, SIM_STATS=1
+ * a line for each run.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "support_run.h"
+
+static freshet_codec* codec;
+
+/* ---- while it runs ---- */
+
+/* Expired items are looked for once a second, when the catalogue is. */
+enum { EXPIRY_CHECK_MS = 1000 };
+
+static void check_list(sim_world* world, sim_process* process, const freshet_output* output) {
+  const run* r = world->context;
+  if (!output->has_value) return;
+  freshet_list list;
+  freshet_error error = {0};
+  if (freshet_decode_list(codec, output->value, &list, &error) != FRESHET_OK) {
+    sim_fail(world, "a list cannot be decoded: %s", error.message);
+    return;
+  }
+  const int64_t* read = process->logs[0].positions[FRESHET_TOPIC_ITEMS];
+  int64_t checked_ms = process->logs[0].polled_ms - EXPIRY_CHECK_MS;
+  for (size_t i = 0; i < list.item_count; i++) {
+    freshet_slice item = list.items[i].item_id;
+    if (!sim_scenario_is_listed(&r->scenario, item, read, checked_ms)) {
+      sim_fail(world, "process %llu lists item %.*s, which it knows to be withdrawn",
+               (unsigned long long)process->id, (int)item.size, item.data);
+    }
+  }
+}
+
+/* ---- afterwards: lists ---- */
+
+static void check_user_lists(run* r, int user) {
+  sim_world* world = &r->world;
+  sim_truth truth = sim_scenario_truth(&r->scenario, user);
+  char id[8];
+  sim_user_id(user, id);
+  int64_t previous = -1, newest = -1, kept = -1, position = 0;
+  uint64_t writer = 0;
+  bool is_tombstone_last = false;
+  int32_t partition = 0;
+  for (; partition < world->cluster.partitions[FRESHET_TOPIC_RECOMMENDATIONS]; partition++) {
+    const sim_record* record;
+    for (position = 0;
+         (record = sim_read(&world->cluster, FRESHET_TOPIC_RECOMMENDATIONS, partition, &position)) != NULL;
+         position++) {
+      if (!freshet_slice_equal(freshet_buffer_slice(&record->key), freshet_slice_of(id))) continue;
+      freshet_list list = {.version_offset = -1};
+      if (record->has_value &&
+          freshet_decode_list(codec, freshet_buffer_slice(&record->value), &list, NULL) != FRESHET_OK) {
+        sim_fail(world, "a list of user %s cannot be decoded", id);
+        return;
+      }
+      if (list.version_offset > newest) newest = list.version_offset;
+      if (record->is_late) continue;
+      bool goes_back = record->has_value && list.version_offset < previous;
+      bool may = record->writer != writer && r->shape.delivery == FRESHET_DELIVERY_FAST;
+      if (goes_back && !may)
+        sim_fail(world, "lists of user %s go back from version %lld to %lld", id, (long long)previous,
+                 (long long)list.version_offset);
+      if (!record->has_value || list.version_offset > kept) kept = list.version_offset;
+      is_tombstone_last = !record->has_value;
+      if (!record->has_value) continue;
+      previous = list.version_offset;
+      writer = record->writer;
+    }
+  }
+  if (truth.exists && (newest != truth.newest_offset || kept != newest)) {
+    sim_fail(world, "user %s: the newest event is at %lld, its newest list at %lld, a reader keeps %lld", id,
+             (long long)truth.newest_offset, (long long)newest, (long long)kept);
+  }
+  if (truth.is_erased && !is_tombstone_last) sim_fail(world, "user %s was erased and has a list", id);
+  if (!truth.exists && !truth.is_erased && newest >= 0) sim_fail(world, "user %s has a list", id);
+}
+
+/* ---- afterwards: dead letters ---- */
+
+static int64_t header_number(const sim_record* record, const char* name) {
+  freshet_slice value = sim_header(record, name);
+  return value.data == NULL ? -1 : strtoll(value.data, NULL, 10);
+}
+
+static bool is_letter_of(const sim_record* record, const sim_action* action) {
+  freshet_slice topic = sim_header(record, "__connect.errors.topic");
+  const char* name = action->topic == FRESHET_TOPIC_EVENTS ? "events" : "items";
+  return freshet_slice_equal(topic, freshet_slice_of(name)) &&
+         header_number(record, "__connect.errors.partition") == action->partition &&
+         header_number(record, "__connect.errors.offset") == action->offset &&
+         record->has_value == action->has_value &&
+         freshet_slice_equal(freshet_buffer_slice(&record->key), freshet_buffer_slice(&action->key)) &&
+         freshet_slice_equal(freshet_buffer_slice(&record->value), freshet_buffer_slice(&action->value));
+}
+
+static void check_dead_letters(run* r) {
+  sim_cluster* cluster = &r->world.cluster;
+  size_t letters = 0, bad = 0;
+  for (size_t i = 0; i < r->scenario.written; i++) {
+    const sim_action* action = &r->scenario.actions[i];
+    if (action->meaning != SIM_BAD || action->is_aborted) continue;
+    size_t found = 0;
+    bad++;
+    for (int32_t p = 0; p < cluster->partitions[FRESHET_TOPIC_DEAD_LETTERS]; p++) {
+      int64_t position = 0;
+      const sim_record* record;
+      for (; (record = sim_read(cluster, FRESHET_TOPIC_DEAD_LETTERS, p, &position)) != NULL; position++)
+        found += is_letter_of(record, action);
+    }
+    letters += found;
+    if (found != 1)
+      sim_fail(&r->world, "bad record at topic %d [%d] %lld: %zu dead letters", (int)action->topic,
+               action->partition, (long long)action->offset, found);
+  }
+  for (int32_t p = 0; p < cluster->partitions[FRESHET_TOPIC_DEAD_LETTERS]; p++) {
+    int64_t position = 0;
+    for (; sim_read(cluster, FRESHET_TOPIC_DEAD_LETTERS, p, &position) != NULL; position++) letters--;
+  }
+  if (letters != 0) sim_fail(&r->world, "there are dead letters for records that are not bad (%zu bad)", bad);
+}
+
+/* ---- afterwards: state ---- */
+
+typedef struct user_check {
+  run* r;
+  int32_t partition;
+  size_t rows;
+} user_check;
+
+static bool count_row(void* context, freshet_slice key, freshet_slice value) {
+  (void)value;
+  user_check* check = context;
+  if (key.data[0] != '\0') check->rows++;
+  return true;
+}
+
+static void check_state(run* r, sim_disk* disk, const char* whose) {
+  freshet_store* store = sim_disk_open(disk, NULL, NULL);
+  size_t expected = 0;
+  for (int user = 0; user < r->scenario.users; user++) {
+    sim_truth truth = sim_scenario_truth(&r->scenario, user);
+    if (!truth.exists) continue;
+    expected++;
+    char id[8];
+    sim_user_id(user, id);
+    freshet_buffer bytes = {0};
+    freshet_user_state state = {0};
+    freshet_status status =
+        store->vtable->get(store, FRESHET_FAMILY_USERS, truth.partition, freshet_slice_of(id), &bytes, NULL);
+    if (status == FRESHET_OK)
+      status = freshet_decode_user_state(codec, freshet_buffer_slice(&bytes), &state, NULL);
+    bool is_right = status == FRESHET_OK && state.events == truth.events &&
+                    state.event_checksum == truth.checksum && state.newest_offset == truth.newest_offset &&
+                    state.listed_offset == truth.newest_offset;
+    if (!is_right) {
+      sim_fail(&r->world,
+               "%s: user %s (%s) has %lld events of %lld, checksum %llx of %llx, newest %lld and listed %lld "
+               "of %lld",
+               whose, id, freshet_status_name(status), (long long)state.events, (long long)truth.events,
+               (unsigned long long)state.event_checksum, (unsigned long long)truth.checksum,
+               (long long)state.newest_offset, (long long)state.listed_offset,
+               (long long)truth.newest_offset);
+    }
+    freshet_buffer_free(&bytes);
+  }
+  user_check check = {.r = r};
+  for (int32_t p = 0; p < r->shape.input_partitions; p++) {
+    store->vtable->scan(store, FRESHET_FAMILY_USERS, p, (freshet_slice){0}, count_row, &check, NULL);
+  }
+  if (check.rows != expected)
+    sim_fail(&r->world, "%s: %zu users are stored, %zu exist", whose, check.rows, expected);
+}
+
+/* What has been learned about the users, but for what depends on when lists came out. */
+static void compare_users(run* r, sim_disk* disk, sim_disk* reference) {
+  freshet_store* stores[2] = {sim_disk_open(disk, NULL, NULL), sim_disk_open(reference, NULL, NULL)};
+  for (int user = 0; user < r->scenario.users; user++) {
+    char id[8];
+    sim_user_id(user, id);
+    freshet_buffer rows[2] = {{0}, {0}};
+    for (int i = 0; i < 2; i++) {
+      freshet_buffer bytes = {0};
+      freshet_user_state state;
+      if (stores[i]->vtable->get(stores[i], FRESHET_FAMILY_USERS, 0, freshet_slice_of(id), &bytes, NULL) ==
+              FRESHET_OK &&
+          freshet_decode_user_state(codec, freshet_buffer_slice(&bytes), &state, NULL) == FRESHET_OK) {
+        state.listed_offset = state.refresh_since_ms = 0;
+        freshet_encode_user_state(codec, &state, &rows[i], NULL);
+      }
+      freshet_buffer_free(&bytes);
+    }
+    if (!freshet_slice_equal(freshet_buffer_slice(&rows[0]), freshet_buffer_slice(&rows[1])))
+      sim_fail(&r->world, "user %s has learned something else than without faults", id);
+    for (int i = 0; i < 2; i++) freshet_buffer_free(&rows[i]);
+  }
+}
+
+/* What may be recommended, as the last worker sees it. Not when the cleaner has been there: a bad record may
+ * have taken the place of a good one. */
+static void check_catalogue(run* r) {
+  const sim_cluster* cluster = &r->world.cluster;
+  int64_t ends[SIM_PARTITIONS_MAX];
+  for (int p = 0; p < SIM_PARTITIONS_MAX; p++) ends[p] = cluster->logs[FRESHET_TOPIC_ITEMS][p].end;
+  size_t at_most = 0, at_least = 0;
+  for (int item = 0; item < r->scenario.items; item++) {
+    char id[8];
+    sim_item_id(item, id);
+    int64_t now_ms = sim_now_ms(cluster);
+    at_most += sim_scenario_is_listed(&r->scenario, freshet_slice_of(id), ends, now_ms - 2 * EXPIRY_CHECK_MS);
+    at_least += sim_scenario_is_listed(&r->scenario, freshet_slice_of(id), ends, now_ms);
+  }
+  for (int slot = 0; slot < r->shape.workers && !r->is_cleaned; slot++) {
+    if (r->items_listed[slot] < at_least || r->items_listed[slot] > at_most)
+      sim_fail(&r->world, "worker %d knows %zu items to recommend, there are %zu", slot,
+               (size_t)r->items_listed[slot], at_least);
+  }
+}
+
+/* ---- one seed ---- */
+
+/* The same scenario without any fault, and cut into other batches and commits. */
+static void check_against_calm(run* stormy) {
+  run_shape shape = stormy->shape;
+  shape.has_faults = false;
+  run calm;
+  run_init(&calm, stormy->scenario.seed, 1, &shape);
+  run_go(&calm);
+  if (calm.world.failure[0] != '\0') {
+    sim_fail(&stormy->world, "without faults: %s", calm.world.failure);
+  } else {
+    if (calm.model_hash[0] != stormy->model_hash[0])
+      sim_fail(&stormy->world, "the model differs from that of a run without faults");
+    compare_users(stormy, stormy->last_disk[0], calm.last_disk[0]);
+  }
+  run_free(&calm);
+}
+
+static void check_everything(run* r) {
+  for (int user = 0; user < r->scenario.users; user++) check_user_lists(r, user);
+  check_dead_letters(r);
+  check_catalogue(r);
+  if (r->world.failure[0] != '\0') return;
+  if (r->shape.workers == 1) check_state(r, r->last_disk[0], "the owner");
+  sim_disk* fresh = sim_disk_create();
+  uint64_t hash = run_visit(r, fresh);
+  if (r->world.failure[0] == '\0') check_state(r, fresh, "a fresh worker");
+  if (r->shape.workers == 1 && hash != r->model_hash[0])
+    sim_fail(&r->world, "the model of a fresh worker differs from that of the one before");
+  sim_disk_destroy(fresh);
+}
+
+static void run_seed(uint64_t seed) {
+  run r;
+  run_shape shape = run_shape_of(seed);
+  run_init(&r, seed, 0, &shape);
+  r.world.published = check_list;
+  run_go(&r);
+  if (r.world.failure[0] == '\0') check_everything(&r);
+  if (r.world.failure[0] == '\0' && r.scenario.is_comparable) check_against_calm(&r);
+  if (getenv("SIM_STATS"))
+    fprintf(stderr, "seed %llu workers=%d parts=%d actions=%zu calls=%llu deaths=%llu txns=%zu time=%.1fs\n",
+            (unsigned long long)seed, shape.workers, shape.input_partitions, r.scenario.count,
+            (unsigned long long)r.calls, (unsigned long long)r.deaths, r.world.cluster.transaction_count,
+            r.world.cluster.now_us / 1e6);
+  char failure[sizeof r.world.failure];
+  memcpy(failure, r.world.failure, sizeof failure);
+  run_free(&r);
+  if (failure[0] != '\0')
+    fail_msg("SIM_SEED=%llu (%d workers, %d partitions, %s): %s", (unsigned long long)seed, shape.workers,
+             shape.input_partitions, shape.delivery == FRESHET_DELIVERY_FAST ? "fast" : "committed", failure);
+}
+
+static void test_seeds(void** state) {
+  (void)state;
+  const char* seed = getenv("SIM_SEED");
+  const char* runs = getenv("SIM_RUNS");
+  uint64_t first = seed == NULL ? 1 : strtoull(seed, NULL, 10);
+  uint64_t count = runs != NULL ? strtoull(runs, NULL, 10) : seed != NULL ? 1 : 300;
+  for (uint64_t i = 0; i < count; i++) run_seed(first + i);
+}
+
+static int setup(void** state) {
+  (void)state;
+  codec = run_codecs_create();
+  return 0;
+}
+
+static int teardown(void** state) {
+  (void)state;
+  run_codecs_destroy();
+  return 0;
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_seeds)};
+  return cmocka_run_group_tests(tests, setup, teardown);
+}
