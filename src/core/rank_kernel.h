@@ -96,6 +96,10 @@ typedef size_t freshet_rank_scan(const freshet_rank_panels* panels, size_t from,
 typedef void freshet_rank_exact(const float* rows, size_t stride, const float* query, const uint32_t* ids,
                                 size_t count, double* scores);
 
+/* A value that at least k of values [count] reach, and if it is quickly found few more than k; 1 <= k <=
+ * count. The array has room for a multiple of FRESHET_RANK_LANES; what follows count is overwritten. */
+typedef float freshet_rank_reached(float* values, size_t count, size_t k);
+
 typedef struct freshet_rank_kernel_table {
   const char* name;
   uint32_t query_levels; /* largest code of a query; 0: the kernel reads rows, not codes */
@@ -103,6 +107,7 @@ typedef struct freshet_rank_kernel_table {
   uint32_t room;         /* free places that a sieve needs for the scan to go on */
   freshet_rank_scan* scan;
   freshet_rank_exact* exact;
+  freshet_rank_reached* reached;
 } freshet_rank_kernel_table;
 
 extern const freshet_rank_kernel_table freshet_rank_portable;

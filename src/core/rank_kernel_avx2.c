@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "core/rank_kernel.h"
+#include "core/rank_reached.h"
 
 #define AVX2 __attribute__((target("avx2,fma,popcnt")))
 #define AVX2_INLINE AVX2 __attribute__((always_inline)) static inline
@@ -143,11 +144,16 @@ AVX2 static void exact(const float* rows, size_t stride, const float* query, con
   }
 }
 
+AVX2 static float reached(float* values, size_t count, size_t k) {
+  return freshet_rank_reached_inline(values, count, k);
+}
+
 const freshet_rank_kernel_table freshet_rank_avx2 = {.name = "avx2",
                                                      .query_levels = 63,
                                                      .group = GROUP,
                                                      .room = BLOCK * FRESHET_PANEL,
                                                      .scan = scan,
-                                                     .exact = exact};
+                                                     .exact = exact,
+                                                     .reached = reached};
 
 #endif

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "core/rank_kernel.h"
+#include "core/rank_reached.h"
 
 #define AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma")))
 #define AVX512_INLINE AVX512 __attribute__((always_inline)) static inline
@@ -176,11 +177,16 @@ AVX512 static void exact(const float* rows, size_t stride, const float* query, c
   }
 }
 
+AVX512 static float reached(float* values, size_t count, size_t k) {
+  return freshet_rank_reached_inline(values, count, k);
+}
+
 const freshet_rank_kernel_table freshet_rank_avx512 = {.name = "avx512",
                                                        .query_levels = 127,
                                                        .group = GROUP,
                                                        .room = BLOCK * FRESHET_PANEL,
                                                        .scan = scan,
-                                                       .exact = exact};
+                                                       .exact = exact,
+                                                       .reached = reached};
 
 #endif

@@ -2,6 +2,7 @@
 #include <cblas.h>
 
 #include "core/rank_kernel.h"
+#include "core/rank_reached.h"
 
 enum {
   GROUP = 32,       /* queries at a time */
@@ -67,5 +68,14 @@ static void exact(const float* rows, size_t stride, const float* query, const ui
   for (size_t i = 0; i < count; i++) scores[i] = exact_dot(rows + (size_t)ids[i] * stride, query, stride);
 }
 
-const freshet_rank_kernel_table freshet_rank_portable = {
-    .name = "portable", .query_levels = 0, .group = GROUP, .room = BLOCK_ROWS, .scan = scan, .exact = exact};
+static float reached(float* values, size_t count, size_t k) {
+  return freshet_rank_reached_inline(values, count, k);
+}
+
+const freshet_rank_kernel_table freshet_rank_portable = {.name = "portable",
+                                                         .query_levels = 0,
+                                                         .group = GROUP,
+                                                         .room = BLOCK_ROWS,
+                                                         .scan = scan,
+                                                         .exact = exact,
+                                                         .reached = reached};

@@ -3,15 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { MIN_MARKS = 16, BISECTIONS = 24, LANES = 16 };
-
-/* The same code for wider vectors, chosen when the program is loaded. (Clang 14 gives such a function a name
- * that no other file finds.) */
-#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__clang__)
-#define FOR_EACH_CPU __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define FOR_EACH_CPU
-#endif
+enum { MIN_MARKS = 16 };
 
 /* ---- marks ---- */
 
@@ -55,44 +47,9 @@ bool freshet_rank_marks_add(freshet_rank_marks* marks, uint32_t row, float bonus
 
 /* ---- pruning ---- */
 
-/* Bisection by value: a pass over a hundred floats is a few vector instructions, and any threshold that
- * leaves a little more than k is as good as the k-th value itself. Whole vectors only: what fills up the last
- * one is counted too, and taken off again. */
-FOR_EACH_CPU float freshet_rank_reached(float* values, size_t count, size_t k) {
-  const float filler = values[0];
-  size_t padded = count;
-  while (padded % LANES != 0) values[padded++] = filler;
-  float lows[LANES], highs[LANES];
-  for (size_t l = 0; l < LANES; l++) lows[l] = highs[l] = filler;
-  for (size_t i = 0; i < padded; i += LANES) {
-    for (size_t l = 0; l < LANES; l++) {
-      lows[l] = values[i + l] < lows[l] ? values[i + l] : lows[l];
-      highs[l] = values[i + l] > highs[l] ? values[i + l] : highs[l];
-    }
-  }
-  float low = filler, high = filler;
-  for (size_t l = 0; l < LANES; l++) {
-    low = lows[l] < low ? lows[l] : low;
-    high = highs[l] > high ? highs[l] : high;
-  }
-  const int32_t fillers = (int32_t)(padded - count), wanted = (int32_t)k, enough = wanted + wanted / 8 + 2;
-  for (int step = 0; step < BISECTIONS && low < high; step++) {
-    const float middle = 0.5f * low + 0.5f * high;
-    int32_t reaching = filler >= middle ? -fillers : 0;
-    for (size_t i = 0; i < padded; i++) reaching += values[i] >= middle;
-    if (reaching < wanted) {
-      high = middle;
-    } else {
-      low = middle;
-      if (reaching <= enough) break;
-    }
-  }
-  return low;
-}
-
-void freshet_rank_prune(freshet_rank_sieve* sieve, size_t k) {
+void freshet_rank_prune(freshet_rank_sieve* sieve, size_t k, freshet_rank_reached* find_reached) {
   if (sieve->count < k) return;
-  float reached = freshet_rank_reached(sieve->lower, sieve->count, k);
+  float reached = find_reached(sieve->lower, sieve->count, k);
   /* A kernel computes floor - E in float: lowering the floor by more than its rounding keeps that safe. */
   reached -= 0x1p-22f * fabsf(reached) + 0x1p-120f;
   if (reached > sieve->floor) sieve->floor = reached;

@@ -49,12 +49,8 @@ static inline bool freshet_rank_marks_maybe(const freshet_rank_marks* marks, uin
   return marks->filter[hash & (marks->mask >> 2)] >> (hash >> 27) & 1;
 }
 
-/* A value that at least k of values [count] reach, and if it is quickly found few more than k; 1 <= k <=
- * count. The array has room for a multiple of 16; what follows count is overwritten. */
-float freshet_rank_reached(float* values, size_t count, size_t k);
-
 /* Raises the floor to what k rows reach, and drops the rows that do not. Nothing happens below k rows. */
-void freshet_rank_prune(freshet_rank_sieve* sieve, size_t k);
+void freshet_rank_prune(freshet_rank_sieve* sieve, size_t k, freshet_rank_reached* find_reached);
 
 /* A row with its exact score. */
 typedef struct freshet_rank_scored {

@@ -226,7 +226,7 @@ static size_t settle(const freshet_ranker* ranker, struct seeker* seeker, freshe
   float* lower = (float*)(scores + sieve->capacity);
   score_exactly(ranker, seeker, scores);
   for (uint32_t i = 0; i < sieve->count; i++) lower[i] = freshet_rank_round_down(scores[i]);
-  const float reached = sieve->count < k ? -INFINITY : freshet_rank_reached(lower, sieve->count, k);
+  const float reached = sieve->count < k ? -INFINITY : ranker->kernel->reached(lower, sieve->count, k);
   size_t count = 0;
   for (uint32_t i = 0; i < sieve->count; i++) {
     entries[count] = (freshet_rank_scored){scores[i], ranker->index.slots[sieve->rows[i]], sieve->rows[i]};
@@ -246,14 +246,14 @@ static void sharpen(const freshet_ranker* ranker, struct seeker* seeker, freshet
     sieve->upper[i] = freshet_rank_round_up(best[i].score);
     sieve->rows[i] = best[i].row;
   }
-  freshet_rank_prune(sieve, seeker->query->k);
+  freshet_rank_prune(sieve, seeker->query->k, ranker->kernel->reached);
   seeker->checked = sieve->count;
 }
 
 /* Makes room in a sieve. Where intervals cannot tell rows apart (many ties), exact scores do. */
 static void make_room(const freshet_ranker* ranker, struct seeker* seeker, freshet_rank_scratch* scratch) {
   drop_ineligible(ranker, seeker, scratch);
-  freshet_rank_prune(&seeker->sieve, seeker->query->k);
+  freshet_rank_prune(&seeker->sieve, seeker->query->k, ranker->kernel->reached);
   seeker->checked = seeker->sieve.count;
   if (seeker->sieve.count > seeker->sieve.capacity / 2) sharpen(ranker, seeker, scratch);
 }
@@ -355,7 +355,7 @@ static void begin(const freshet_ranker* ranker, struct seeker* seeker, freshet_r
 static size_t finish(const freshet_ranker* ranker, struct seeker* seeker, freshet_rank_scratch* scratch,
                      freshet_ranked* out) {
   drop_ineligible(ranker, seeker, scratch);
-  freshet_rank_prune(&seeker->sieve, seeker->query->k);
+  freshet_rank_prune(&seeker->sieve, seeker->query->k, ranker->kernel->reached);
   freshet_rank_scored* best;
   size_t count = settle(ranker, seeker, scratch, &best);
   for (size_t i = 0; i < count; i++) {

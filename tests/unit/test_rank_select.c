@@ -48,10 +48,14 @@ static void k_rows_reach_it(void** state) {
     size_t count = 1 + below(400), k = 1 + below((uint32_t)count);
     fill(values, count, round % 4);
     memcpy(copy, values, sizeof copy);
-    float reached = freshet_rank_reached(values, count, k);
-    assert_memory_equal(values, copy, count * sizeof *values);
-    assert_true(count_reaching(values, count, reached) >= k);
-    if (round % 4 == 0) assert_true(count_reaching(values, count, reached) <= k + k / 8 + 3);
+    for (int choice = FRESHET_KERNEL_AUTO; choice <= FRESHET_KERNEL_AVX512; choice++) {
+      const freshet_rank_kernel_table* kernel = freshet_rank_kernel_find((freshet_rank_kernel)choice);
+      if (kernel == NULL) continue;
+      float reached = kernel->reached(values, count, k);
+      assert_memory_equal(values, copy, count * sizeof *values);
+      assert_true(count_reaching(values, count, reached) >= k);
+      if (round % 4 == 0) assert_true(count_reaching(values, count, reached) <= k + k / 8 + 3);
+    }
   }
 }
 
@@ -71,7 +75,7 @@ static void prune_keeps_what_may_win(void** state) {
     memcpy(all_upper, upper, sizeof upper);
     freshet_rank_sieve sieve = {
         .floor = -FLT_MAX, .count = count, .capacity = 512, .lower = lower, .upper = upper, .rows = rows};
-    freshet_rank_prune(&sieve, k);
+    freshet_rank_prune(&sieve, k, freshet_rank_portable.reached);
     if (count < k) {
       assert_int_equal(sieve.count, count);
       assert_true(sieve.floor == -FLT_MAX);
