@@ -75,9 +75,17 @@ uint64_t freshet_model_item_key(const freshet_model* model, uint32_t slot);
 void freshet_model_set_listed(freshet_model* model, uint32_t slot, bool listed);
 bool freshet_model_is_listed(const freshet_model* model, uint32_t slot);
 /* Sets or replaces the item's text vector [text_dim] (copied; need not be normalised), NULL removes it. The
- * learned part of the factors is kept; the part that comes from text is exchanged. */
+ * learned part of the factors is kept; the part that comes from text, its start, is exchanged for `start`
+ * [dim] (copied, values within +-FRESHET_START_MAX), or for a fixed projection of the vector when that is
+ * NULL. Errors: FRESHET_INVALID for values that are not finite or out of bounds. */
+enum { FRESHET_START_MAX = 4 };
 freshet_status freshet_model_set_text(freshet_model* model, uint32_t slot, const float* vector,
-                                      freshet_error* error);
+                                      const float* start, freshet_error* error);
+/* The item's start [dim]; NULL while it has no text. Points into the model until its next non-const call. */
+const float* freshet_model_start(const freshet_model* model, uint32_t slot);
+/* The item's factors v [dim], start and all, if it has been chosen before; NULL: they are nothing but start.
+ * Points into the model until its next non-const call. */
+const float* freshet_model_learned_factors(const freshet_model* model, uint32_t slot);
 
 enum { FRESHET_TEXT_NEIGHBOURS = 20 };
 /* The items with the most similar texts, in no particular order. Returns how many. */

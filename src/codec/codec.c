@@ -100,6 +100,13 @@ static const freshet_layout_field item_state_fields[] = {
     FIELD(freshet_item_state, text_hash, U64),
     FIELD(freshet_item_state, encoder, SLICE),
     ARRAY_AS(freshet_item_state, "embedding", embedding, embedding_dim, FLOATS, NULL),
+    ARRAY_AS(freshet_item_state, "start", start, start_dim, FLOATS, NULL),
+};
+
+static const freshet_layout_field text_generation_fields[] = {
+    FIELD(freshet_text_generation, encoder, SLICE),
+    FIELD(freshet_text_generation, dim, U32),
+    FIELD(freshet_text_generation, switches, I64),
 };
 
 typedef struct item_delta {
@@ -124,11 +131,12 @@ typedef enum family {
   FAMILY_USER_STATE,
   FAMILY_ITEM_STATE,
   FAMILY_ITEM_DELTA,
+  FAMILY_TEXT_GENERATION,
   FAMILIES,
 } family;
 
-static const char* const family_names[FAMILIES] = {"an event",     "an item",       "a list",
-                                                   "a user state", "an item state", "an item delta"};
+static const char* const family_names[FAMILIES] = {
+    "an event", "an item", "a list", "a user state", "an item state", "an item delta", "a text generation"};
 
 /* The records we read and write. The first three stand at the value of their freshet_event_type. */
 typedef enum record {
@@ -140,6 +148,7 @@ typedef enum record {
   RECORD_USER_STATE,
   RECORD_ITEM_STATE,
   RECORD_ITEM_DELTA,
+  RECORD_TEXT_GENERATION,
   RECORDS,
 } record;
 
@@ -156,6 +165,8 @@ static const struct {
     [RECORD_USER_STATE] = {"UserState", FAMILY_USER_STATE, LAYOUT(freshet_user_state, user_state_fields)},
     [RECORD_ITEM_STATE] = {"ItemState", FAMILY_ITEM_STATE, LAYOUT(freshet_item_state, item_state_fields)},
     [RECORD_ITEM_DELTA] = {"ItemDelta", FAMILY_ITEM_DELTA, LAYOUT(item_delta, item_delta_fields)},
+    [RECORD_TEXT_GENERATION] = {"TextGeneration", FAMILY_TEXT_GENERATION,
+                                LAYOUT(freshet_text_generation, text_generation_fields)},
 };
 
 /* ---- the codec ---- */
@@ -502,6 +513,16 @@ freshet_status freshet_encode_item_state(freshet_codec* codec, const freshet_ite
 freshet_status freshet_decode_item_state(freshet_codec* codec, freshet_slice bytes, freshet_item_state* state,
                                          freshet_error* error) {
   return decode(codec, FAMILY_ITEM_STATE, bytes, state, NULL, error);
+}
+
+freshet_status freshet_encode_text_generation(freshet_codec* codec, const freshet_text_generation* generation,
+                                              freshet_buffer* out, freshet_error* error) {
+  return encode(codec, RECORD_TEXT_GENERATION, FRESHET_FRAMING_SINGLE_OBJECT, generation, out, error);
+}
+
+freshet_status freshet_decode_text_generation(freshet_codec* codec, freshet_slice bytes,
+                                              freshet_text_generation* generation, freshet_error* error) {
+  return decode(codec, FAMILY_TEXT_GENERATION, bytes, generation, NULL, error);
 }
 
 freshet_status freshet_encode_item_delta(freshet_codec* codec, freshet_slice worker,

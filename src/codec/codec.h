@@ -117,12 +117,26 @@ typedef struct freshet_item_state {
   freshet_slice encoder;  /* name of the encoder generation */
   const float* embedding; /* [embedding_dim] or NULL */
   size_t embedding_dim;
+  const float* start; /* [start_dim] the part of the item's factors that comes from text, or NULL */
+  size_t start_dim;
 } freshet_item_state;
 
 freshet_status freshet_encode_item_state(freshet_codec* codec, const freshet_item_state* state,
                                          freshet_buffer* out, freshet_error* error);
 freshet_status freshet_decode_item_state(freshet_codec* codec, freshet_slice bytes, freshet_item_state* state,
                                          freshet_error* error);
+
+/* TextGeneration: whose text vectors serve, in <app>.items too. */
+typedef struct freshet_text_generation {
+  freshet_slice encoder; /* its name */
+  uint32_t dim;          /* of its vectors */
+  int64_t switches;      /* cutovers so far */
+} freshet_text_generation;
+
+freshet_status freshet_encode_text_generation(freshet_codec* codec, const freshet_text_generation* generation,
+                                              freshet_buffer* out, freshet_error* error);
+freshet_status freshet_decode_text_generation(freshet_codec* codec, freshet_slice bytes,
+                                              freshet_text_generation* generation, freshet_error* error);
 
 /* ItemDelta: the value of <app>.item-deltas; `worker` is the transactional id of the writer. */
 freshet_status freshet_encode_item_delta(freshet_codec* codec, freshet_slice worker,

@@ -91,7 +91,7 @@ static freshet_status announce(freshet_learner* learner, freshet_error* error) {
     freshet_model_set_listed(learner->model, slot, true);
     if (history->vectors == NULL) continue;
     const float* vector = history->vectors + (size_t)i * history->text_dim;
-    status = freshet_model_set_text(learner->model, slot, vector, error);
+    status = freshet_model_set_text(learner->model, slot, vector, NULL, error);
     if (status != FRESHET_OK) return status;
   }
   return FRESHET_OK;

@@ -88,7 +88,6 @@ typedef struct item {
   bool listed;
   bool changed;   /* is in model.changed */
   bool row_stale; /* is in model.stale */
-  bool has_text;
   neighbours near;
   text_neighbours* near_text;    /* NULL while it has no text */
   float row_popular[HALF_LIVES]; /* f5 as the ranker's row has it: a little behind */

@@ -135,9 +135,9 @@ static void quantise(freshet_model* model, uint32_t slot, const float* vector, f
     model->text_unit[k] = (float)bytes[k] * model->text_scales[slot];
 }
 
-/* Exchanges the part of v and m that comes from text. Its gain is nobody's learning: what the item was at the
- * last take moves along. */
-static void exchange_factors(freshet_model* model, uint32_t slot) {
+/* Exchanges the part of v and m that comes from text: for `start`, or where that is NULL the projection of
+ * text_unit. Its gain is nobody's learning: what the item was at the last take moves along. */
+static void exchange_factors(freshet_model* model, uint32_t slot, const float* start) {
   uint32_t dim = model->config.dim;
   float* text = model->text_factors + (size_t)slot * dim;
   float* v = freshet_model_factor(model, slot);
@@ -146,7 +146,7 @@ static void exchange_factors(freshet_model* model, uint32_t slot) {
   float* before = pending == 0 ? NULL : model->pending_rows + (size_t)(pending - 1) * 2 * dim;
   for (uint32_t i = 0; i < dim; i++) {
     const float* row = model->projection + (size_t)i * model->text_padded;
-    float now = model->kernels->dot(row, model->text_unit, model->text_padded);
+    float now = start != NULL ? start[i] : model->kernels->dot(row, model->text_unit, model->text_padded);
     now = (now + FRESHET_FACTOR_ROUND) - FRESHET_FACTOR_ROUND;
     float gain = now - text[i];
     text[i] = now;
@@ -159,16 +159,23 @@ static void exchange_factors(freshet_model* model, uint32_t slot) {
   }
 }
 
-freshet_status freshet_model_set_text(freshet_model* model, uint32_t slot, const float* vector,
-                                      freshet_error* error) {
-  FRESHET_ASSERT(slot < model->count && model->text_padded > 0);
+/* The largest absolute value; infinite when one is no number. */
+static float top_of(const float* values, uint32_t count) {
   float top = 0;
-  for (uint32_t k = 0; vector != NULL && k < model->config.text_dim; k++) {
-    if (!isfinite(vector[k])) {
-      return freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER,
-                               "the text vector of an item is not finite at place %u", k);
-    }
-    top = fabsf(vector[k]) > top ? fabsf(vector[k]) : top;
+  for (uint32_t k = 0; values != NULL && k < count; k++) {
+    if (!isfinite(values[k])) return INFINITY;
+    top = fabsf(values[k]) > top ? fabsf(values[k]) : top;
+  }
+  return top;
+}
+
+freshet_status freshet_model_set_text(freshet_model* model, uint32_t slot, const float* vector,
+                                      const float* start, freshet_error* error) {
+  FRESHET_ASSERT(slot < model->count && model->text_padded > 0 && (vector != NULL || start == NULL));
+  float top = top_of(vector, model->config.text_dim);
+  if (!isfinite(top) || top_of(start, model->config.dim) > FRESHET_START_MAX) {
+    return freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER,
+                             "the text vector of an item is not finite, or its start is out of bounds");
   }
   item* it = &model->items[slot];
   if (it->near_text == NULL) {
@@ -186,10 +193,21 @@ freshet_status freshet_model_set_text(freshet_model* model, uint32_t slot, const
     memset(model->text_unit, 0, model->text_padded * sizeof(float));
     model->text_scales[slot] = 0;
   }
-  exchange_factors(model, slot);
+  exchange_factors(model, slot, start);
   find_neighbours(model, slot);
   freshet_model_note_stale(model, slot);
   return FRESHET_OK;
+}
+
+const float* freshet_model_start(const freshet_model* model, uint32_t slot) {
+  FRESHET_ASSERT(slot < model->count);
+  if (model->text_padded == 0 || model->text_scales[slot] == 0) return NULL;
+  return model->text_factors + (size_t)slot * model->config.dim;
+}
+
+const float* freshet_model_learned_factors(const freshet_model* model, uint32_t slot) {
+  FRESHET_ASSERT(slot < model->count);
+  return model->items[slot].count == 0 ? NULL : freshet_model_factor(model, slot);
 }
 
 size_t freshet_model_text_neighbours(const freshet_model* model, uint32_t slot,

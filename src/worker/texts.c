@@ -106,7 +106,7 @@ static freshet_status take_vector(freshet_texts* texts, uint32_t slot, const flo
                                   freshet_error* error) {
   text_of(texts, slot)->ready = true;
   if (vector != NULL && texts->fresh_count < FRESH_MAX) texts->fresh[texts->fresh_count++] = slot;
-  return freshet_model_set_text(texts->model, slot, vector, error);
+  return freshet_model_set_text(texts->model, slot, vector, NULL, error);
 }
 
 /* The text that stands for an item: its title and its text. */

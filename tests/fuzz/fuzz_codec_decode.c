@@ -24,8 +24,9 @@
   "{\"name\":\"hash\",\"type\":{\"type\":\"fixed\",\"name\":\"Hash\",\"size\":4}},"                  \
   "{\"name\":\"occurred_at\",\"type\":\"int\"},{\"name\":\"dwell_s\",\"type\":[\"null\",\"long\"]}]}"
 
-static const char* const names[] = {"Click",     "Rating",    "Purchase", "Item", "RecommendationList",
-                                    "UserState", "ItemState", "ItemDelta"};
+static const char* const names[] = {
+    "Click",     "Rating",    "Purchase",  "Item",          "RecommendationList",
+    "UserState", "ItemState", "ItemDelta", "TextGeneration"};
 enum { OURS = sizeof names / sizeof names[0], WRITERS = OURS + 2 };
 
 static freshet_codec* codec;
@@ -50,6 +51,7 @@ static bool recode(int decoder, freshet_slice bytes, freshet_buffer* out) {
     freshet_user_state user;
     freshet_item_state state;
     freshet_model_delta delta;
+    freshet_text_generation generation;
   } v;
   freshet_slice worker;
   switch (decoder) {
@@ -68,12 +70,15 @@ static bool recode(int decoder, freshet_slice bytes, freshet_buffer* out) {
     case 4:
       return freshet_decode_item_state(codec, bytes, &v.state, NULL) == FRESHET_OK &&
              freshet_encode_item_state(codec, &v.state, out, NULL) == FRESHET_OK;
+    case 5:
+      return freshet_decode_text_generation(codec, bytes, &v.generation, NULL) == FRESHET_OK &&
+             freshet_encode_text_generation(codec, &v.generation, out, NULL) == FRESHET_OK;
     default:
       return freshet_decode_item_delta(codec, bytes, &worker, &v.delta, NULL) == FRESHET_OK &&
              freshet_encode_item_delta(codec, worker, &v.delta, out, NULL) == FRESHET_OK;
   }
 }
-enum { DECODERS = 6 };
+enum { DECODERS = 7 };
 
 int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 

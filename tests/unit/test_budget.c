@@ -45,7 +45,7 @@ static void check(uint32_t text_dim) {
     freshet_model_set_listed(model, slot, true);
     float vector[TEXT_DIM];
     for (uint32_t d = 0; d < TEXT_DIM; d++) vector[d] = (float)(next(&random) % 1000) - 500;
-    if (text_dim > 0) assert_int_equal(freshet_model_set_text(model, slot, vector, NULL), FRESHET_OK);
+    if (text_dim > 0) assert_int_equal(freshet_model_set_text(model, slot, vector, NULL, NULL), FRESHET_OK);
   }
   freshet_user* users[USERS];
   for (int u = 0; u < USERS; u++) users[u] = freshet_user_create(model);

@@ -263,7 +263,9 @@ static void state_round_trips_bit_for_bit(void** state) {
                              .text_hash = UINT64_MAX,
                              .encoder = freshet_slice_of("hashing-384"),
                              .embedding = vector,
-                             .embedding_dim = 5};
+                             .embedding_dim = 5,
+                             .start = vector + 5,
+                             .start_dim = 3};
   freshet_item_state got_item;
   bytes.size = 0;
   assert_int_equal(freshet_encode_item_state(codec, &item, &bytes, NULL), FRESHET_OK);
@@ -274,6 +276,16 @@ static void state_round_trips_bit_for_bit(void** state) {
   assert_slice(got_item.encoder, "hashing-384");
   assert_int_equal(got_item.embedding_dim, 5);
   assert_memory_equal(got_item.embedding, vector, 5 * sizeof(float));
+  assert_int_equal(got_item.start_dim, 3);
+  assert_memory_equal(got_item.start, vector + 5, 3 * sizeof(float));
+
+  freshet_text_generation generation = {freshet_slice_of("hashing-384"), 384, 7}, got_generation;
+  bytes.size = 0;
+  assert_int_equal(freshet_encode_text_generation(codec, &generation, &bytes, NULL), FRESHET_OK);
+  assert_int_equal(freshet_decode_text_generation(codec, freshet_buffer_slice(&bytes), &got_generation, NULL),
+                   FRESHET_OK);
+  assert_slice(got_generation.encoder, "hashing-384");
+  assert_true(got_generation.dim == 384 && got_generation.switches == 7);
 
   freshet_model_delta delta = {3, {"12345678", 8}, {"vv", 2}, {"ttt", 3}, {"g", 1}}, got_delta;
   freshet_slice worker;

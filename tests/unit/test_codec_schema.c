@@ -87,11 +87,12 @@ static void our_schemas_have_the_published_fingerprints(void** state) {
       {"Click", 0x5b2cce0fad82ecde},
       {"Item", 0x3e4e9acfb5e9286e},
       {"ItemDelta", 0x1bd51dcdee1961ca},
-      {"ItemState", 0x507a69c1913df014},
+      {"ItemState", 0x99545e6df867da21},
       {"Purchase", 0x0ee241fa61527713},
       {"Rating", 0xdbf9d19fbdb1e6de},
       {"RecommendationList", 0xe2eadc93bc3c2b60},
       {"RecommendationRequest", 0x3914309c5ec520a5},
+      {"TextGeneration", 0x6eaa43eedb6aaf04},
       {"UserState", 0x88025ff27b965426},
   };
   for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {

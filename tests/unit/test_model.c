@@ -38,7 +38,8 @@ static world make_world(freshet_model_config config, bool texts) {
     for (int k = 0; k < TEXT_DIM; k++)
       vector[k] = freshet_gauss(freshet_random(9, (uint64_t)(i / 10 * TEXT_DIM + k)));
     vector[i % TEXT_DIM] += 1;
-    if (texts) assert_int_equal(freshet_model_set_text(w.model, w.slots[i], vector, &error), FRESHET_OK);
+    if (texts)
+      assert_int_equal(freshet_model_set_text(w.model, w.slots[i], vector, NULL, &error), FRESHET_OK);
   }
   for (int u = 0; u < USERS; u++) w.users[u] = freshet_user_create(w.model);
   return w;
@@ -377,6 +378,48 @@ static void malformed_deltas_change_nothing(void** state) {
   free_world(&to);
 }
 
+/* Another encoder makes vectors of another dimension; with the old start, what was learned stays whole. */
+static void a_kept_start_carries_items_to_other_vectors(void** state) {
+  (void)state;
+  enum { DIM = 64 };
+  world old = make_world(freshet_model_defaults(), true);
+  freshet_model_config config = freshet_model_defaults();
+  config.text_dim = 2 * TEXT_DIM;
+  freshet_model* model;
+  freshet_error error = {0};
+  for (int i = 0; i < EVENTS; i++) learn_event(&old, i);
+  assert_int_equal(freshet_model_create(&config, &model, &error), FRESHET_OK);
+  for (int i = 0; i < ITEMS; i++) {
+    char text[16];
+    uint32_t slot;
+    float vector[2 * TEXT_DIM] = {[7] = 1}, start[DIM];
+    freshet_buffer bytes = {0};
+    assert_int_equal(freshet_model_intern(model, name_of(i, text), &slot, &error), FRESHET_OK);
+    assert_null(freshet_model_start(model, slot));
+    memcpy(start, freshet_model_start(old.model, old.slots[i]), sizeof start);
+    assert_int_equal(freshet_model_set_text(model, slot, vector, NULL, &error), FRESHET_OK);
+    assert_memory_not_equal(freshet_model_start(model, slot), start, sizeof start);
+    assert_int_equal(freshet_model_set_text(model, slot, vector, start, &error), FRESHET_OK);
+    assert_memory_equal(freshet_model_start(model, slot), start, sizeof start);
+    freshet_model_write_item(old.model, old.slots[i], 0, &bytes);
+    assert_int_equal(freshet_model_read_item(model, slot, freshet_buffer_slice(&bytes), &error), FRESHET_OK);
+    freshet_buffer_free(&bytes);
+    const float* factors = freshet_model_learned_factors(old.model, old.slots[i]);
+    assert_true((factors == NULL) == (freshet_model_learned_factors(model, slot) == NULL));
+    if (factors != NULL) {
+      assert_memory_equal(freshet_model_learned_factors(model, slot), factors, sizeof start);
+    }
+    start[3] = NAN;
+    assert_int_equal(freshet_model_set_text(model, slot, vector, start, &error), FRESHET_INVALID);
+    start[3] = FRESHET_START_MAX + 1;
+    assert_int_equal(freshet_model_set_text(model, slot, vector, start, &error), FRESHET_INVALID);
+    assert_int_equal(freshet_model_set_text(model, slot, NULL, NULL, &error), FRESHET_OK);
+    assert_null(freshet_model_start(model, slot));
+  }
+  freshet_model_destroy(model);
+  free_world(&old);
+}
+
 static void bounds_are_kept(void** state) {
   (void)state;
   freshet_model_config config = freshet_model_defaults();
@@ -411,6 +454,7 @@ int main(void) {
       cmocka_unit_test(a_broken_user_is_refused_and_harms_nothing),
       cmocka_unit_test(history_keeps_time_order_and_one_place_per_item),
       cmocka_unit_test(malformed_deltas_change_nothing),
+      cmocka_unit_test(a_kept_start_carries_items_to_other_vectors),
       cmocka_unit_test(bounds_are_kept),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
