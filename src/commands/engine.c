@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+#include "freshet/encoder.h"
 #include "kafka/kafka.h"
 #include "rocksdb/rocksdb.h"
-#include "freshet/encoder.h"
 
 enum { POLL_WAIT_MS = 50, S = 1000 };
 
@@ -149,8 +149,8 @@ static freshet_status open_kafka(freshet_engine* engine, freshet_error* error) {
   return status;
 }
 
-/* A backlog comes in large blocks, and many threads take part. glibc would keep what they leave: give large blocks back at once (setting
- * the threshold stops it from growing), and let threads share arenas. */
+/* A backlog comes in large blocks, and many threads take part. glibc would keep what they leave: give large
+ * blocks back at once (setting the threshold stops it from growing), and let threads share arenas. */
 static void keep_memory_small(void) {
   mallopt(M_MMAP_THRESHOLD, 256 * 1024);
   mallopt(M_TRIM_THRESHOLD, 1024 * 1024);

@@ -26,7 +26,7 @@ enum {
  * stream that is driven by what is new.) */
 enum { HOT_EVENTS = 2048, HOT_INTERVAL = 16, ROWS_INTERVAL = 64, ROWS_PER_EVENT = 64, POPULAR_BLOCK = 1024 };
 
-static const int64_t session_gap_ms = 600 * 1000;
+static const uint64_t session_gap_ms = 600 * 1000;
 static const float follows_unit = .003F, together_unit = .01F, text_unit = .1F;
 static const float taste_floor = .05F;
 
@@ -44,9 +44,14 @@ struct freshet_model_scratch {
 
 /* ---- context ---- */
 
-static uint32_t gap_bucket(int64_t gap_ms) {
-  static const int64_t ends_ms[GAP_BUCKETS - 1] = {1000 + 1,       60 * 1000,          30 * 60 * 1000,
-                                                   24 * 3600000LL, 7 * 24 * 3600000LL, 30 * 24 * 3600000LL};
+/* How much later, 0 when earlier: for any two times, however absurd. */
+static uint64_t gap_between(int64_t earlier_ms, int64_t later_ms) {
+  return later_ms <= earlier_ms ? 0 : (uint64_t)later_ms - (uint64_t)earlier_ms;
+}
+
+static uint32_t gap_bucket(uint64_t gap_ms) {
+  static const uint64_t ends_ms[GAP_BUCKETS - 1] = {1000 + 1,       60 * 1000,          30 * 60 * 1000,
+                                                    24 * 3600000LL, 7 * 24 * 3600000LL, 30 * 24 * 3600000LL};
   uint32_t bucket = 0;
   while (bucket < GAP_BUCKETS - 1 && gap_ms >= ends_ms[bucket]) bucket++;
   return bucket;
@@ -74,10 +79,10 @@ static void read_history(const freshet_model* model, const freshet_user* user, i
   for (uint32_t i = 0; i < user->recent_count && i < FRESHET_HISTORY; i++) {
     const freshet_interaction* past = &user->recent[i];
     if (past->time_ms > time_ms || past->item >= model->count) continue;
-    same = same && later_ms - past->time_ms <= session_gap_ms;
+    same = same && gap_between(past->time_ms, later_ms) <= session_gap_ms;
     later_ms = past->time_ms;
     c->items[c->count] = past->item;
-    c->bucket[c->count] = gap_bucket(time_ms - past->time_ms);
+    c->bucket[c->count] = gap_bucket(gap_between(past->time_ms, time_ms));
     c->same_session[c->count] = same;
     c->count++;
   }

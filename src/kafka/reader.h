@@ -28,8 +28,8 @@ typedef struct freshet_kafka_reader {
   size_t held_count;
   size_t held_capacity;
   int64_t refilled_ms; /* when the fetchers were last woken */
-  bool interrupted; /* set by a callback: poll returns early */
-  bool missing;     /* set by poll: the cluster has said that it does not know a topic, which may pass */
+  bool interrupted;    /* set by a callback: poll returns early */
+  bool missing;        /* set by poll: the cluster has said that it does not know a topic, which may pass */
 } freshet_kafka_reader;
 
 freshet_status freshet_kafka_reader_open(freshet_kafka_reader* reader, const freshet_kafka_config* config,

@@ -31,11 +31,6 @@ typedef enum freshet_precision_choice {
   FRESHET_PRECISION_FP32 = 0,
   FRESHET_PRECISION_INT8
 } freshet_precision_choice;
-typedef enum freshet_text_users {
-  FRESHET_TEXT_USERS_OFF = 0,
-  FRESHET_TEXT_USERS_POOLED,
-  FRESHET_TEXT_USERS_ENCODED
-} freshet_text_users;
 typedef enum freshet_log_format { FRESHET_LOG_KV = 0, FRESHET_LOG_JSON } freshet_log_format;
 
 /* A setting of librdkafka, as written. */
@@ -81,8 +76,6 @@ typedef struct freshet_config {
     const char* url;
     const char* key_env;
     int64_t timeout_ms, cache_mb;
-    double cutover_coverage;
-    int users; /* freshet_text_users */
   } text;
   struct {
     int64_t k, max_delay_ms, threads, batch;

@@ -101,10 +101,6 @@ const freshet_config_key freshet_config_keys[] = {
          "Name of the environment variable that holds the server's key."),
     INTEGER("text", "timeout_ms", text.timeout_ms, "10000", 1, 600000, "Of one request to the server."),
     INTEGER("text", "cache_mb", text.cache_mb, "16", 0, 65536, "Cache of text vectors, by hash of the text."),
-    DECIMAL("text", "cutover_coverage", text.cutover_coverage, "0.95", 0, 1,
-            "Share of items that a new encoder must have embedded before it takes over."),
-    CHOICE("text", "users", text.users, "off", "off|pooled|encoded",
-           "The text of a user's last items as a feature of users with few events."),
 
     INTEGER("ranking", "k", ranking.k, "20", 1, FRESHET_RANK_K_MAX, "Length of a list."),
     INTEGER("ranking", "max_delay_ms", ranking.max_delay_ms, "30000", 1, 86400000,
