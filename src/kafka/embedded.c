@@ -4,12 +4,20 @@
 #include <librdkafka/rdkafka_mock.h>
 #include <stdlib.h>
 
-enum { BROKER = 1, REASON_SIZE = 256 };
+#include "kafka/client.h"
+
+enum { BROKER = 1, REASON_SIZE = 256, BREATH_MS = 2 };
 
 struct freshet_kafka_embedded {
   rd_kafka_t* handle; /* the mock cluster lives inside of a client */
   rd_kafka_mock_cluster_t* cluster;
 };
+
+/* The mock cluster of librdkafka 2.0.2 misses a request that follows hard on another, and serves it a second
+ * later. */
+static void breathe(void) {
+  freshet_kafka_sleep_ms(BREATH_MS);
+}
 
 /* The hosting client talks to nobody, and says so. */
 static void on_log(const rd_kafka_t* handle, int level, const char* facility, const char* text) {
@@ -38,6 +46,7 @@ freshet_status freshet_kafka_embedded_create(const char* const topics[FRESHET_TO
   }
   for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
     if (topics[topic] == NULL) continue;
+    breathe();
     rd_kafka_resp_err_t code = rd_kafka_mock_topic_create(
         embedded->cluster, topics[topic], topic == FRESHET_TOPIC_ITEM_DELTAS ? 1 : partitions, BROKER);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -58,6 +67,7 @@ const char* freshet_kafka_embedded_bootstrap(const freshet_kafka_embedded* embed
 }
 
 void freshet_kafka_embedded_set_reachable(freshet_kafka_embedded* embedded, bool reachable) {
+  breathe();
   if (reachable) {
     rd_kafka_mock_broker_set_up(embedded->cluster, BROKER);
   } else {
@@ -67,6 +77,7 @@ void freshet_kafka_embedded_set_reachable(freshet_kafka_embedded* embedded, bool
 
 void freshet_kafka_embedded_destroy(freshet_kafka_embedded* embedded) {
   if (embedded == NULL) return;
+  breathe();
   if (embedded->cluster != NULL) rd_kafka_mock_cluster_destroy(embedded->cluster);
   if (embedded->handle != NULL) rd_kafka_destroy(embedded->handle);
   free(embedded);

@@ -4,7 +4,7 @@
  * Ownership: a freshet_kafka_config and everything it points to is borrowed and must outlive what is made
  * from it. Whoever creates a handle destroys it through its vtable; destroy the sink before the source it was
  * made with. Thread rule: each handle belongs to one thread (a sink and its source to the same one); the
- * logger is called from librdkafka's threads too.
+ * logger is called from librdkafka's threads too, `stopping` also from the thread on which a sink commits.
  *
  * Errors have verdict FRESHET_STOP unless said otherwise: transport trouble never comes out of here, it is
  * retried and logged.

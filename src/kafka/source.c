@@ -126,24 +126,27 @@ static freshet_status assign(kafka_source* source, rd_kafka_topic_partition_list
   return status;
 }
 
+static void let_go(kafka_source* source, const freshet_partition* partitions, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    freshet_kafka_reader_stop(&source->reader, partitions[i].topic, partitions[i].partition);
+  rd_kafka_assign(source->reader.client.handle, NULL);
+}
+
 /* Lost partitions belong to others already, so librdkafka gets its answer at once and may join again
  * meanwhile. */
 static freshet_status revoke(kafka_source* source, rd_kafka_topic_partition_list_t* list,
                              freshet_error* error) {
-  freshet_kafka_reader* reader = &source->reader;
+  rd_kafka_t* handle = source->reader.client.handle;
+  size_t count = (size_t)list->cnt;
   freshet_status status = FRESHET_OK;
-  bool lost = rd_kafka_assignment_lost(reader->client.handle);
+  bool lost = rd_kafka_assignment_lost(handle);
   freshet_partition* partitions = partitions_of(source, list);
-  if (lost) rd_kafka_assign(reader->client.handle, NULL);
-  if (list->cnt > 0)
-    status = source->handler.revoked(source->handler.context, partitions, (size_t)list->cnt, lost, error);
-  for (int i = 0; i < list->cnt; i++) {
-    freshet_kafka_reader_stop(reader, partitions[i].topic, partitions[i].partition);
-  }
-  if (!lost) rd_kafka_assign(reader->client.handle, NULL);
+  if (lost) let_go(source, partitions, count);
+  if (count > 0) status = source->handler.revoked(source->handler.context, partitions, count, lost, error);
+  if (!lost) let_go(source, partitions, count);
   free(partitions);
   if (status == FRESHET_OK && !source->closing &&
-      rd_kafka_fatal_error(reader->client.handle, NULL, 0) == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
+      rd_kafka_fatal_error(handle, NULL, 0) == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
     status = start_over(source, error);
   return status;
 }
@@ -269,9 +272,25 @@ static rd_kafka_topic_partition_list_t* seekable(kafka_source* source, const fre
   return list;
 }
 
+/* Tries to seek and takes what has been done off the list. Returns why something is left. */
+static rd_kafka_resp_err_t seek_once(rd_kafka_t* handle, rd_kafka_topic_partition_list_t* list) {
+  rd_kafka_error_t* failure = rd_kafka_seek_partitions(handle, list, SEEK_WAIT_MS);
+  rd_kafka_resp_err_t code = failure == NULL ? RD_KAFKA_RESP_ERR_NO_ERROR : rd_kafka_error_code(failure);
+  if (failure != NULL) rd_kafka_error_destroy(failure);
+  for (int i = list->cnt - 1; i >= 0; i--) {
+    if (list->elems[i].err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+      rd_kafka_topic_partition_list_del_by_idx(list, i);
+    } else if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+      code = list->elems[i].err;
+    }
+  }
+  return code;
+}
+
 /* librdkafka stamps every fetched message with the version of its partition and a seek raises the version at
- * once, so what was fetched before is never returned after. A partition that is only just starting refuses
- * (__STATE); it soon will not. */
+ * once, so what was fetched before is never returned after. Trying again helps against two things: a
+ * partition that is only just starting refuses (__STATE), and librdkafka 2.0.2 waits a thousandth of the time
+ * that it is given. */
 static freshet_status source_seek(freshet_source* self, const freshet_partition* partitions, size_t count,
                                   freshet_error* error) {
   kafka_source* source = source_of(self);
@@ -280,25 +299,14 @@ static freshet_status source_seek(freshet_source* self, const freshet_partition*
   freshet_status status = FRESHET_OK;
   int64_t deadline_ms = freshet_kafka_now_ms() + SEEK_WAIT_MS;
   while (list->cnt > 0 && status == FRESHET_OK) {
-    rd_kafka_error_t* failure = rd_kafka_seek_partitions(source->reader.client.handle, list, SEEK_WAIT_MS);
-    if (failure != NULL) {
-      status = freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "seek: %s",
-                                 rd_kafka_error_string(failure));
-      rd_kafka_error_destroy(failure);
-      break;
+    rd_kafka_resp_err_t code = seek_once(source->reader.client.handle, list);
+    if (list->cnt == 0) break;
+    if (freshet_kafka_now_ms() > deadline_ms) {
+      status = freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "seek %s [%d] to %lld: %s",
+                                 list->elems[0].topic, (int)list->elems[0].partition,
+                                 (long long)list->elems[0].offset, rd_kafka_err2str(code));
     }
-    for (int i = list->cnt - 1; i >= 0; i--) {
-      const rd_kafka_topic_partition_t* p = &list->elems[i];
-      if (p->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        rd_kafka_topic_partition_list_del_by_idx(list, i);
-      } else if (freshet_kafka_now_ms() > deadline_ms) {
-        status =
-            freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "seek %s [%d] to %lld: %s", p->topic,
-                              (int)p->partition, (long long)p->offset, rd_kafka_err2str(p->err));
-        break;
-      }
-    }
-    if (list->cnt > 0) freshet_kafka_sleep_ms(SEEK_RETRY_MS);
+    freshet_kafka_sleep_ms(SEEK_RETRY_MS);
   }
   rd_kafka_topic_partition_list_destroy(list);
   return status;

@@ -105,6 +105,15 @@ static void ask_policies(const freshet_kafka_client* client, freshet_kafka_topic
   rd_kafka_ConfigResource_destroy_array(resources, count);
 }
 
+/* Questions about configurations go to the controller; the embedded cluster has none. */
+static bool has_controller(const freshet_kafka_client* client, const struct rd_kafka_metadata* metadata) {
+  int32_t controller = rd_kafka_controllerid(client->handle, 0);
+  for (int i = 0; i < metadata->broker_cnt; i++) {
+    if (metadata->brokers[i].id == controller) return true;
+  }
+  return false;
+}
+
 static freshet_status ask(freshet_kafka_client* client, freshet_kafka_topic_info* info,
                           freshet_error* error) {
   int64_t since_ms = freshet_kafka_now_ms();
@@ -113,8 +122,8 @@ static freshet_status ask(freshet_kafka_client* client, freshet_kafka_topic_info
     rd_kafka_resp_err_t code = rd_kafka_metadata(client->handle, 0, NULL, &metadata, ASK_MS);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
       read_metadata(client, metadata, info);
+      if (has_controller(client, metadata)) ask_policies(client, info);
       rd_kafka_metadata_destroy(metadata);
-      ask_policies(client, info);
       return FRESHET_OK;
     }
     freshet_kafka_client_trouble(client, code, "waiting for the cluster");

@@ -361,5 +361,6 @@ int main(void) {
       cmocka_unit_test(waiting_for_a_cluster_can_be_stopped),
       cmocka_unit_test(an_unread_source_can_go),
   };
+  cmocka_set_test_filter(getenv("FRESHET_TEST_ONLY"));
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
