@@ -114,8 +114,6 @@ freshet_status freshet_model_create(const freshet_model_config* config, freshet_
   powers(.95F, made->text_decay);
   powers(.85F, made->context_decay);
   made->step = grow(NULL, 0, 1, sizeof *made->step);
-  made->hits = calloc(config->neighbours + 64, sizeof *made->hits);
-  FRESHET_ASSERT(made->hits != NULL);
   made->user_factor = freshet_model_floats(config->dim);
   made->slope = freshet_model_floats(config->dim);
   init_blend(made);
@@ -134,12 +132,11 @@ void freshet_model_destroy(freshet_model* model) {
     free(model->items[i].near_text);
     free(model->items[i].id);
   }
-  void* owned[] = {model->items,       model->factors,      model->context_factors,
-                   model->buckets,     model->frequency,    model->presence,
-                   model->pending,     model->pending_rows, model->trace,
-                   model->trace_items, model->changed,      model->drained,
-                   model->stale,       model->step,         model->mark,
-                   model->hits,        model->user_factor,  model->slope};
+  void* owned[] = {
+      model->items,       model->factors, model->context_factors, model->buckets, model->frequency,
+      model->presence,    model->pending, model->pending_rows,    model->trace,   model->trace_items,
+      model->changed,     model->drained, model->stale,           model->step,    model->mark,
+      model->user_factor, model->slope};
   for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
   freshet_model_text_free(model);
   freshet_buffer_free(&model->delta_items);

@@ -305,7 +305,7 @@ static void take_trace(freshet_model* model, const freshet_model_delta* delta, r
     for (uint32_t k = 0; k < count && !in->bad; k++) before[k] = take_index(in, bytes, items);
     if (in->bad || slots == NULL) continue;
     for (uint32_t k = 0; k < count; k++) before[k] = slots[before[k]];
-    replay_event event = {slots[chosen], weight, count, before, start + e, offset};
+    replay_event event = {slots[chosen], weight, count, before, NULL, start + e, offset};
     freshet_model_replay(model, &event);
   }
 }
@@ -422,7 +422,7 @@ static void take_neighbours(freshet_model* model, reader* in, uint32_t slot) {
     if (key == 0) in->bad = true;
     if (in->bad || slot == FRESHET_NO_ITEM) continue;
     if (freshet_model_intern_key(model, key, &other, NULL) == FRESHET_OK) {
-      freshet_model_neighbours_add(model, slot, other, follows, together);
+      freshet_model_neighbours_add(model, slot, other, UNKNOWN_PLACE, follows, together);
     }
   }
 }

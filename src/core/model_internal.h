@@ -67,10 +67,12 @@ typedef struct neighbours {
 } neighbours;
 
 enum { UNKNOWN_SMALLEST = 0xffff };
+#define UNKNOWN_PLACE SIZE_MAX
 
 typedef struct text_neighbours {
   _Alignas(64) uint32_t items[(TEXT_NEIGHBOURS + 15) / 16 * 16]; /* padded for the kernels */
   float cosines[TEXT_NEIGHBOURS];
+  float squares[TEXT_NEIGHBOURS]; /* of the cosines: what the feature adds up */
   uint32_t count;
 } text_neighbours;
 
@@ -121,6 +123,8 @@ typedef struct candidates {
   uint32_t level[CANDIDATES_PADDED]; /* B(N) */
   float times[CANDIDATES_PADDED];    /* how often it was drawn */
   _Alignas(64) float sums[CANDIDATES_PADDED][BONUS_FEATURES];
+  _Alignas(64) float steps[CANDIDATES_PADDED];  /* of the factors */
+  _Alignas(64) float counts[CANDIDATES_PADDED]; /* N */
   _Alignas(64) float features[FEATURES][CANDIDATES_PADDED];
   _Alignas(64) float log_q[CANDIDATES_PADDED];
   _Alignas(64) float gradient[CANDIDATES_PADDED];       /* g: of the blend */
@@ -160,10 +164,10 @@ struct freshet_model {
 
   /* -- the table of keys, and counts over it for draws by frequency -- */
   uint32_t bucket_bits;
-  uint32_t* buckets;   /* [2^bucket_bits] first slot, sorted by key */
-  uint64_t* frequency; /* [2^bucket_bits + 1] Fenwick tree of the counts */
-  uint64_t* presence;  /* [2^bucket_bits + 1] ... and of the items */
-  uint64_t total_count;
+  uint32_t* buckets;  /* [2^bucket_bits] first slot, sorted by key */
+  int64_t* frequency; /* [2^bucket_bits + 1] Fenwick tree of the counts */
+  int64_t* presence;  /* [2^bucket_bits + 1] ... and of the items */
+  int64_t total_count;
 
   /* -- global -- */
   uint64_t events;
@@ -204,7 +208,6 @@ struct freshet_model {
   /* -- scratch of a step -- */
   candidates* step;
   uint8_t* mark;      /* [capacity + 3] 1 + candidate, 0: none */
-  uint16_t* hits;     /* [neighbours + 16] */
   float* user_factor; /* h [dim] */
   float* slope;       /* gradient of h [dim] */
   _Alignas(64) float blend_gradient[BLEND_PADDED];
@@ -241,8 +244,10 @@ uint32_t freshet_model_table_find(const freshet_model* model, uint64_t key);
 void freshet_model_table_insert(freshet_model* model, uint32_t slot);
 
 /* ---- model_neighbours.c ---- */
-void freshet_model_neighbours_add(freshet_model* model, uint32_t slot, uint32_t other, float follows,
-                                  float together);
+/* `at`: where `other` stands in the list of `slot`, the list's count when it is not in it, or
+ * UNKNOWN_PLACE. */
+void freshet_model_neighbours_add(freshet_model* model, uint32_t slot, uint32_t other, size_t at,
+                                  float follows, float together);
 void freshet_model_neighbours_reserve(freshet_model* model, neighbours* near, uint32_t count);
 void freshet_model_neighbours_free(neighbours* near);
 
@@ -263,6 +268,7 @@ typedef struct replay_event {
   uint32_t weight_units;
   uint32_t context_count;
   const uint32_t* context_items;
+  const size_t* places; /* [context_count] of the item in their lists, or NULL */
   uint64_t event;
   int64_t offset; /* of its delta; state folded to later than this skips it */
 } replay_event;

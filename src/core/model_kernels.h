@@ -16,6 +16,8 @@
 
 enum { FRESHET_LANES = 16 };
 
+enum { FRESHET_SUMS = 4 }; /* columns of a row of sums: see scan */
+
 typedef struct freshet_model_kernels {
   const char* name;
   float (*dot)(const float* a, const float* b, size_t n16);
@@ -25,17 +27,26 @@ typedef struct freshet_model_kernels {
   void (*add_scaled)(float* y, float a, const float* x, size_t n16); /* y += a x */
   /* row = grid(clamp(row - a x)): see FRESHET_FACTOR_* below */
   void (*descend)(float* row, float a, const float* x, size_t n16);
+  /* slope += sum of gradients[i] * rows[slots[i]], then each of these rows descends by steps[i] along x. */
+  void (*descend_rows)(float* rows, const uint32_t* slots, size_t count, const float* gradients,
+                       const float* steps, const float* x, float* slope, size_t n16);
   void (*exp)(float* x, size_t n16); /* in place; inputs are clamped to [-87, 88]; relative error 2e-7 */
   void (*log)(float* x, size_t n16); /* in place; positive normal inputs; absolute error 2e-7 near 1 */
   /* x -= rate * gradient / sqrt(G + 1e-6) on the grid of blend weights, G = .999 G + .001 gradient^2; where
    * the gradient is 0 nothing changes */
   void (*blend)(double* x, double* accumulators, const float* gradients, const float* rates, size_t n16);
-  /* Indices i < count with marks[items[i]] != 0, in order; returns how many. hits [count + 16]. */
-  size_t (*find_marked)(const uint32_t* items, size_t count, const uint8_t* marks, uint16_t* hits);
+  /* For each i < count with marks[items[i]] = c > 0: sums[c - 1] += weights * {a[i], b[i], b[i], 0}. Returns
+   * the index of the item that is marked 1, or count. marks has 3 bytes of padding behind its end; items at
+   * most once each. */
+  size_t (*scan)(const uint32_t* items, const float* a, const float* b, size_t count, const uint8_t* marks,
+                 const float weights[FRESHET_SUMS], float (*sums)[FRESHET_SUMS]);
   /* Index of item in items [count], or count. Reads up to the next multiple of 16. */
   size_t (*find)(const uint32_t* items, size_t count, uint32_t item);
   /* Index of the first smallest a[i] + b[i], count > 0. */
   size_t (*smallest)(const float* a, const float* b, size_t count);
+  /* For each target, below the total: the place at which the running sum of a Fenwick tree over 2^bits places
+   * passes it; the target becomes the rest within that place. */
+  void (*descend_tree)(const int64_t* tree, unsigned bits, int64_t* targets, int64_t* places, size_t count);
   /* out[i] = rows[i] . x, exact, rows [count][n64] */
   void (*dots_i8)(const int8_t* rows, size_t count, const int8_t* x, size_t n64, int32_t* out);
 } freshet_model_kernels;

@@ -12,7 +12,7 @@
 
 static const float rate_factor = .05F, rate_context = .05F, rate_user = .15F, rate_bias = .2F;
 static const double bias_memory = .99;
-static const double epsilon = 1e-8;
+static const float epsilon = 1e-8F;
 static const float share_of_frequent = .475F, share_of_recent = .475F, share_of_uniform = .05F;
 static const float least_pair_weight = .01F;
 static const double bias_limit = 64;
@@ -24,27 +24,23 @@ static size_t padded(size_t count) {
   return (count + FRESHET_LANES - 1) / FRESHET_LANES * FRESHET_LANES;
 }
 
-static void scan_neighbours(freshet_model* model, const context* c, candidates* s) {
+/* Sums of the bonus features, by candidate; places[k] is where the positive stands in the list of k. */
+static void scan_neighbours(freshet_model* model, const context* c, candidates* s,
+                            size_t places[FRESHET_HISTORY]) {
+  const freshet_model_kernels* kernels = model->kernels;
   memset(s->sums, 0, s->count * sizeof s->sums[0]);
   for (uint32_t k = 0; k < c->count; k++) {
     const item* from = &model->items[c->items[k]];
     const neighbours* near = &from->near;
     const float* a = c->feature_weight[k];
-    size_t found = model->kernels->find_marked(near->items, near->count, model->mark, model->hits);
-    for (size_t i = 0; i < found; i++) {
-      size_t e = model->hits[i];
-      float* sums = s->sums[model->mark[near->items[e]] - 1];
-      sums[FOLLOWS] += a[FOLLOWS] * near->follows[e];
-      sums[TOGETHER_NOW] += a[TOGETHER_NOW] * near->together[e];
-      sums[TOGETHER_BEFORE] += a[TOGETHER_BEFORE] * near->together[e];
-    }
+    const float weights[FRESHET_SUMS] = {a[FOLLOWS], a[TOGETHER_NOW], a[TOGETHER_BEFORE], 0};
+    places[k] =
+        kernels->scan(near->items, near->follows, near->together, near->count, model->mark, weights, s->sums);
     const text_neighbours* text = from->near_text;
     if (text == NULL) continue;
-    found = model->kernels->find_marked(text->items, text->count, model->mark, model->hits);
-    for (size_t i = 0; i < found; i++) {
-      float cosine = text->cosines[model->hits[i]];
-      float* sums = s->sums[model->mark[text->items[model->hits[i]]] - 1];
-      sums[SIMILAR_TEXT] += a[SIMILAR_TEXT] * cosine * cosine;
+    for (uint32_t e = 0; e < text->count; e++) {
+      uint32_t mark = model->mark[text->items[e]];
+      if (mark != 0) s->sums[mark - 1][SIMILAR_TEXT] += a[SIMILAR_TEXT] * text->squares[e];
     }
   }
 }
@@ -52,28 +48,30 @@ static void scan_neighbours(freshet_model* model, const context* c, candidates* 
 /* log q, less what is the same for all: log(n (.475 share + .475 recent share + .05 / n)). Needs the
  * popularities as shares times n in the rows of POPULAR. */
 static void set_log_q(const freshet_model* model, candidates* s, size_t n16) {
-  float scale = model->total_count > 0 ? (float)((double)model->count / (double)model->total_count) : 0;
+  float scale =
+      model->total_count > 0 ? (float)((double)model->count * WEIGHT_UNITS / (double)model->total_count) : 0;
   for (size_t i = 0; i < n16; i++) {
-    float share = i < s->count ? (float)model->items[s->items[i]].count * scale : 0;
-    s->log_q[i] = share_of_frequent * share + share_of_recent * s->features[POPULAR][i] + share_of_uniform;
+    s->log_q[i] = share_of_frequent * (s->counts[i] * scale) + share_of_recent * s->features[POPULAR][i] +
+                  share_of_uniform;
   }
   model->kernels->log(s->log_q, n16);
 }
 
-static void set_features(freshet_model* model, const context* c, const float* h, candidates* s) {
-  const freshet_model_kernels* kernels = model->kernels;
-  size_t n16 = padded(s->count);
-  scan_neighbours(model, c, s);
-  for (size_t i = 0; i < n16; i++) {
-    bool real = i < s->count;
-    float n = real ? (float)model->items[s->items[i]].count * (1.0F / WEIGHT_UNITS) : 0;
-    float root = 1 / sqrtf(n + 1);
-    for (int f = 0; f < BONUS_FEATURES; f++) {
-      float scale = f == TOGETHER_NOW || f == TOGETHER_BEFORE ? root : 1;
-      s->features[f][i] = 1 + (real ? s->sums[i][f] * scale : 0);
-    }
+static void set_bonus_features(const freshet_model* model, candidates* s, size_t n16) {
+  float roots[CANDIDATES_PADDED];
+  for (size_t i = 0; i < n16; i++) roots[i] = 1 / sqrtf(s->counts[i] + 1);
+  for (int f = 0; f < BONUS_FEATURES; f++) {
+    float* row = s->features[f];
+    for (size_t i = 0; i < s->count; i++) row[i] = s->sums[i][f];
+    for (size_t i = s->count; i < n16; i++) row[i] = 0;
+    bool together = f == TOGETHER_NOW || f == TOGETHER_BEFORE;
+    for (size_t i = 0; i < n16; i++) row[i] = 1 + (together ? row[i] * roots[i] : row[i]);
+    model->kernels->log(row, n16);
   }
-  for (int f = 0; f < BONUS_FEATURES; f++) kernels->log(s->features[f], n16);
+}
+
+/* The popularities, and log q from their shares on the way. */
+static void set_popular_features(const freshet_model* model, candidates* s, size_t n16) {
   freshet_model_popularity_at(model, s->items, s->count, s->features[POPULAR], CANDIDATES_PADDED);
   for (int f = 0; f < HALF_LIVES; f++) {
     double total = model->popular_totals[f];
@@ -83,11 +81,21 @@ static void set_features(freshet_model* model, const context* c, const float* h,
   set_log_q(model, s, n16);
   for (int f = 0; f < HALF_LIVES; f++) {
     for (size_t i = 0; i < n16; i++) s->features[POPULAR + f][i] += .5F;
-    kernels->log(s->features[POPULAR + f], n16);
+    model->kernels->log(s->features[POPULAR + f], n16);
   }
-  kernels->dots(model->factors, s->items, s->count, h, model->config.dim, s->features[TASTE]);
+}
+
+static void set_features(freshet_model* model, const float* h, candidates* s) {
+  size_t n16 = padded(s->count);
+  for (size_t i = 0; i < n16; i++) {
+    uint32_t count = i < s->count ? model->items[s->items[i]].count : 0;
+    s->counts[i] = (float)count * (1.0F / WEIGHT_UNITS);
+    s->level[i] = freshet_model_count_level(count);
+  }
+  set_bonus_features(model, s, n16);
+  set_popular_features(model, s, n16);
+  model->kernels->dots(model->factors, s->items, s->count, h, model->config.dim, s->features[TASTE]);
   for (uint32_t i = 0; i < s->count; i++) {
-    s->level[i] = freshet_model_count_level(model->items[s->items[i]].count);
     s->features[TASTE][i] += (float)model->items[s->items[i]].bias;
   }
 }
@@ -140,28 +148,34 @@ static void set_blend_gradient(freshet_model* model, const context* c, uint32_t 
 /* ---- the step ---- */
 
 /* An accumulator that forgets may come out below 0 when other workers' gains are folded in. */
-static float root_of(double squares) {
-  return sqrtf((float)((squares > 0 ? squares : 0) + epsilon));
+static float root_of(float squares) {
+  return sqrtf((squares > 0 ? squares : 0) + epsilon);
 }
 
-/* The items compared, by the old slope; the slope is summed up first. */
-static void step_items(freshet_model* model, const candidates* s, const float* h, float* slope) {
+/* The items compared. slope becomes the gradient of h, by the factors as they were. */
+static void step_items(freshet_model* model, candidates* s, const float* h, float* slope) {
   const freshet_model_kernels* kernels = model->kernels;
   uint32_t dim = model->config.dim;
   float norm = kernels->dot(h, h, dim) / (float)dim;
-  memset(slope, 0, dim * sizeof *slope);
+  float bias_steps[CANDIDATES_PADDED], *g = s->gradient;
   for (uint32_t i = 0; i < s->count; i++) {
-    float g = (s->gradient[i] + s->taste_gradient[i]) * .5F;
     item* it = &model->items[s->items[i]];
-    float* v = freshet_model_factor(model, s->items[i]);
     freshet_model_touch(model, s->items[i]);
-    kernels->add_scaled(slope, g, v, dim);
-    it->factor_squares = freshet_grid_sum(it->factor_squares + (double)(g * g * norm));
-    it->bias_squares = freshet_grid_sum(bias_memory * it->bias_squares + (double)(g * g));
-    float rate = rate_factor / root_of(it->factor_squares);
-    float bias_rate = rate_bias / root_of(it->bias_squares);
-    kernels->descend(v, rate * g, h, dim);
-    it->bias = freshet_grid(freshet_clamp(it->bias - (double)(bias_rate * g), -bias_limit, bias_limit));
+    g[i] = (g[i] + s->taste_gradient[i]) * .5F;
+    it->factor_squares = freshet_grid_sum(it->factor_squares + (double)(g[i] * g[i] * norm));
+    it->bias_squares = freshet_grid_sum(bias_memory * it->bias_squares + (double)(g[i] * g[i]));
+    s->steps[i] = (float)it->factor_squares;
+    bias_steps[i] = (float)it->bias_squares;
+  }
+  for (uint32_t i = 0; i < s->count; i++) {
+    s->steps[i] = rate_factor * g[i] / root_of(s->steps[i]);
+    bias_steps[i] = rate_bias * g[i] / root_of(bias_steps[i]);
+  }
+  memset(slope, 0, dim * sizeof *slope);
+  kernels->descend_rows(model->factors, s->items, s->count, g, s->steps, h, slope, dim);
+  for (uint32_t i = 0; i < s->count; i++) {
+    item* it = &model->items[s->items[i]];
+    it->bias = freshet_grid(freshet_clamp(it->bias - (double)bias_steps[i], -bias_limit, bias_limit));
   }
 }
 
@@ -179,11 +193,11 @@ static void step_user(freshet_model* model, freshet_user* user, const context* c
     model->blend_gradient[LG + c->bucket[k]] += pull;
     freshet_model_touch(model, slot);
     it->context_squares = freshet_grid_sum(it->context_squares + (double)(w * w * norm));
-    float rate = rate_context * w / root_of(it->context_squares);
+    float rate = rate_context * w / root_of((float)it->context_squares);
     kernels->descend(m, rate, slope, dim);
   }
   user->accumulator += norm;
-  kernels->add_scaled(user->vector, -rate_user / sqrtf(user->accumulator + (float)epsilon), slope, dim);
+  kernels->add_scaled(user->vector, -rate_user / sqrtf(user->accumulator + epsilon), slope, dim);
 }
 
 static void step_blend(freshet_model* model) {
@@ -205,9 +219,12 @@ void freshet_model_replay(freshet_model* model, const replay_event* event) {
     float follows = model->follows_decay[k] < least_pair_weight ? 0 : weight * model->follows_decay[k];
     float together = weight * model->together_decay[k];
     if (other == event->item) continue;
-    if (!chosen_known) freshet_model_neighbours_add(model, event->item, other, follows, together);
+    if (!chosen_known) {
+      freshet_model_neighbours_add(model, event->item, other, UNKNOWN_PLACE, follows, together);
+    }
     if (model->items[other].folded_to <= event->offset) {
-      freshet_model_neighbours_add(model, other, event->item, follows, together);
+      size_t place = event->places == NULL ? UNKNOWN_PLACE : event->places[k];
+      freshet_model_neighbours_add(model, other, event->item, place, follows, together);
     }
   }
   if (!chosen_known) {
@@ -267,11 +284,13 @@ static freshet_status learn_positive(freshet_model* model, freshet_user* user,
                                      freshet_error* error) {
   candidates* s = model->step;
   float weight = (float)weight_units * (1.0F / WEIGHT_UNITS);
+  size_t places[FRESHET_HISTORY];
   context c;
   freshet_model_context(model, user, seen->time_ms, &c);
   freshet_model_user_factor(model, user, &c, model->user_factor);
   freshet_model_draw(model, seen->item, s);
-  set_features(model, &c, model->user_factor, s);
+  scan_neighbours(model, &c, s, places);
+  set_features(model, model->user_factor, s);
   for (uint32_t i = 0; i < s->count; i++) model->mark[s->items[i]] = 0;
   set_gradients(model, &c, weight, s);
   float size = model->kernels->dot(model->user_factor, model->user_factor, model->config.dim);
@@ -283,7 +302,7 @@ static freshet_status learn_positive(freshet_model* model, freshet_user* user,
   step_items(model, s, model->user_factor, model->slope);
   step_user(model, user, &c, model->slope);
   step_blend(model);
-  replay_event event = {seen->item, weight_units, c.count, c.items, model->events, INT64_MAX};
+  replay_event event = {seen->item, weight_units, c.count, c.items, places, model->events, INT64_MAX};
   record_trace(model, &event);
   freshet_model_replay(model, &event);
   return FRESHET_OK;

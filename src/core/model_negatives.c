@@ -26,21 +26,8 @@ static size_t bucket_count(const freshet_model* model) {
   return (size_t)1 << model->bucket_bits;
 }
 
-static void tree_add(const freshet_model* model, uint64_t* tree, uint64_t bucket, uint64_t gain) {
+static void tree_add(const freshet_model* model, int64_t* tree, uint64_t bucket, int64_t gain) {
   for (size_t i = bucket + 1; i <= bucket_count(model); i += i & (~i + 1)) tree[i] += gain;
-}
-
-/* The bucket in which the running sum passes *target, which is below the total; *target becomes the rest
- * within it. Without branches: half of them would be guessed wrong. */
-static size_t tree_find(const freshet_model* model, const uint64_t* tree, uint64_t* target) {
-  size_t at = 0;
-  for (size_t step = bucket_count(model) / 2; step > 0; step /= 2) {
-    uint64_t sum = tree[at + step];
-    uint64_t take = 0 - (uint64_t)(sum <= *target);
-    at += step & take;
-    *target -= sum & take;
-  }
-  return at;
 }
 
 static void link_item(freshet_model* model, uint32_t slot) {
@@ -83,7 +70,7 @@ uint32_t freshet_model_table_find(const freshet_model* model, uint64_t key) {
 
 void freshet_model_count_set(freshet_model* model, uint32_t slot, uint32_t count) {
   item* it = &model->items[slot];
-  uint64_t change = (uint64_t)count - it->count; /* wraps around when it shrinks, and back when added */
+  int64_t change = (int64_t)count - (int64_t)it->count;
   it->count = count;
   model->total_count += change;
   tree_add(model, model->frequency, bucket_of(model, it->key), change);
@@ -112,54 +99,69 @@ void freshet_model_negatives_init(freshet_model* model) {
   make_table(model, FIRST_BUCKET_BITS);
 }
 
-static uint32_t draw_frequent(const freshet_model* model, uint64_t random) {
-  uint64_t target = freshet_below(random, model->total_count);
-  uint32_t at = model->buckets[tree_find(model, model->frequency, &target)];
-  while (target >= model->items[at].count) {
-    target -= model->items[at].count;
-    at = model->items[at].next;
-  }
-  return at;
-}
-
 static uint32_t draw_recent(const freshet_model* model, uint64_t random) {
   uint64_t lag = model->recent_lags[random >> 52];
   if (lag >= model->events) lag = freshet_below(random << 12, model->events);
   return model->recent[(model->events - 1 - lag) % RECENT_EVENTS];
 }
 
-static uint32_t draw_uniform(const freshet_model* model, uint64_t random) {
-  uint64_t target = freshet_below(random, model->count);
-  uint32_t at = model->buckets[tree_find(model, model->presence, &target)];
-  while (target-- > 0) at = model->items[at].next;
-  return at;
+/* A slot that is FRESHET_NO_ITEM is a recent event that a restored ring does not know. */
+static void add_candidate(freshet_model* model, candidates* step, uint32_t slot) {
+  if (slot == FRESHET_NO_ITEM || slot == step->items[0]) return;
+  uint32_t known = model->mark[slot];
+  if (known != 0) {
+    step->times[known - 1] += 1;
+    return;
+  }
+  step->items[step->count] = slot;
+  step->times[step->count] = 1;
+  model->mark[slot] = (uint8_t)++step->count;
 }
 
-/* One draw; FRESHET_NO_ITEM when the recent event is one that a restored ring does not know. */
-static uint32_t draw_one(const freshet_model* model, uint64_t random) {
-  uint32_t kind = (uint32_t)(random & (share_one - 1));
-  uint64_t pick = freshet_mix64(random);
-  if (model->total_count == 0 || kind >= share_recent) return draw_uniform(model, pick);
-  if (kind < share_frequent) return draw_frequent(model, pick);
-  return draw_recent(model, pick);
+/* Targets in the running sum of counts: an item for each. */
+static void add_frequent(freshet_model* model, candidates* step, int64_t* targets, size_t count) {
+  int64_t buckets[NEGATIVES_MAX];
+  model->kernels->descend_tree(model->frequency, model->bucket_bits, targets, buckets, count);
+  for (size_t i = 0; i < count; i++) {
+    uint32_t at = model->buckets[buckets[i]];
+    for (; targets[i] >= model->items[at].count; at = model->items[at].next) {
+      targets[i] -= model->items[at].count;
+    }
+    add_candidate(model, step, at);
+  }
+}
+
+/* Targets in the order of keys. */
+static void add_uniform(freshet_model* model, candidates* step, int64_t* targets, size_t count) {
+  int64_t buckets[NEGATIVES_MAX];
+  model->kernels->descend_tree(model->presence, model->bucket_bits, targets, buckets, count);
+  for (size_t i = 0; i < count; i++) {
+    uint32_t at = model->buckets[buckets[i]];
+    for (; targets[i] > 0; targets[i]--) at = model->items[at].next;
+    add_candidate(model, step, at);
+  }
 }
 
 void freshet_model_draw(freshet_model* model, uint32_t positive, candidates* step) {
+  int64_t frequent[NEGATIVES_MAX], uniform[NEGATIVES_MAX];
+  size_t frequent_count = 0, uniform_count = 0;
   uint64_t seed = freshet_random(model->config.seed, model->events);
   step->items[0] = positive;
   step->times[0] = 1;
   step->count = 1;
   model->mark[positive] = 1;
   for (uint32_t i = 0; i < model->config.negatives; i++) {
-    uint32_t slot = draw_one(model, freshet_random(seed, i));
-    if (slot == FRESHET_NO_ITEM || slot == positive) continue;
-    uint32_t known = model->mark[slot];
-    if (known != 0) {
-      step->times[known - 1] += 1;
-      continue;
+    uint64_t random = freshet_random(seed, i);
+    uint32_t kind = (uint32_t)(random & (share_one - 1));
+    random = freshet_mix64(random);
+    if (model->total_count == 0 || kind >= share_recent) {
+      uniform[uniform_count++] = (int64_t)freshet_below(random, model->count);
+    } else if (kind < share_frequent) {
+      frequent[frequent_count++] = (int64_t)freshet_below(random, (uint64_t)model->total_count);
+    } else {
+      add_candidate(model, step, draw_recent(model, random));
     }
-    step->items[step->count] = slot;
-    step->times[step->count] = 1;
-    model->mark[slot] = (uint8_t)++step->count;
   }
+  add_frequent(model, step, frequent, frequent_count);
+  add_uniform(model, step, uniform, uniform_count);
 }

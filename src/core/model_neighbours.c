@@ -73,10 +73,10 @@ static void challenge(const freshet_model* model, neighbours* near, uint32_t oth
   }
 }
 
-void freshet_model_neighbours_add(freshet_model* model, uint32_t slot, uint32_t other, float follows,
-                                  float together) {
+void freshet_model_neighbours_add(freshet_model* model, uint32_t slot, uint32_t other, size_t at,
+                                  float follows, float together) {
   neighbours* near = &model->items[slot].near;
-  size_t at = model->kernels->find(near->items, near->count, other);
+  if (at == UNKNOWN_PLACE) at = model->kernels->find(near->items, near->count, other);
   if (at < near->count) {
     near->follows[at] += follows;
     near->together[at] += together;

@@ -19,15 +19,15 @@ void freshet_model_popularity_init(freshet_model* model) {
 
 void freshet_model_popularity_at(const freshet_model* model, const uint32_t* slots, size_t count, float* out,
                                  size_t stride) {
-  for (int h = 0; h < HALF_LIVES; h++) {
+  size_t padded = (count + FRESHET_LANES - 1) / FRESHET_LANES * FRESHET_LANES;
+  for (size_t i = 0; i < padded; i++) {
+    uint64_t last = i < count ? model->items[slots[i]].popular_at : model->events;
+    out[i] = model->events > last ? (float)(int64_t)(model->events - last) : 0; /* first the age */
+  }
+  for (int h = HALF_LIVES - 1; h >= 0; h--) {
     float* row = out + (size_t)h * stride;
     float rate = log_half / half_lives[h];
-    for (size_t i = 0; i < count; i++) {
-      uint64_t last = model->items[slots[i]].popular_at;
-      row[i] = (float)(model->events > last ? model->events - last : 0) * rate;
-    }
-    size_t padded = (count + FRESHET_LANES - 1) / FRESHET_LANES * FRESHET_LANES;
-    for (size_t i = count; i < padded; i++) row[i] = 0;
+    for (size_t i = 0; i < padded; i++) row[i] = out[i] * rate;
     model->kernels->exp(row, padded);
     for (size_t i = 0; i < count; i++) row[i] *= model->items[slots[i]].popular[h];
   }

@@ -277,8 +277,8 @@ static void add_neighbours(const freshet_model* model, const context* c, uint32_
   }
   if (from->near_text == NULL) return;
   for (uint32_t e = 0; e < from->near_text->count; e++) {
-    float cosine = from->near_text->cosines[e];
-    touch_sums(scratch, from->near_text->items[e], count)[SIMILAR_TEXT] += a[SIMILAR_TEXT] * cosine * cosine;
+    float* sums = touch_sums(scratch, from->near_text->items[e], count);
+    sums[SIMILAR_TEXT] += a[SIMILAR_TEXT] * from->near_text->squares[e];
   }
 }
 
@@ -374,8 +374,7 @@ static void contribution(const freshet_model* model, const context* c, uint32_t 
   }
   if (from->near_text == NULL) return;
   for (e = 0; e < from->near_text->count; e++) {
-    float cosine = from->near_text->cosines[e];
-    if (from->near_text->items[e] == slot) out[SIMILAR_TEXT] = a[SIMILAR_TEXT] * cosine * cosine;
+    if (from->near_text->items[e] == slot) out[SIMILAR_TEXT] = a[SIMILAR_TEXT] * from->near_text->squares[e];
   }
 }
 

@@ -87,6 +87,7 @@ static void enter(freshet_model* model, uint32_t slot, uint32_t other, float cos
   }
   near->items[at] = other;
   near->cosines[at] = cosine;
+  near->squares[at] = cosine * cosine;
   update_floor(model, slot);
 }
 
@@ -97,6 +98,7 @@ static void leave(freshet_model* model, uint32_t slot, uint32_t other) {
   near->count--;
   near->items[at] = near->items[near->count];
   near->cosines[at] = near->cosines[near->count];
+  near->squares[at] = near->squares[near->count];
   update_floor(model, slot);
 }
 

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -94,29 +95,96 @@ static void blend_steps_alike(void** state) {
 static void searches_find_what_plain_loops_find(void** state) {
   (void)state;
   static _Alignas(64) uint32_t items[N];
-  static uint8_t marks[N * 4 + 3];
-  uint16_t hits[N + 64];
   for (const freshet_model_kernels* const* k = freshet_model_kernels_all(); *k != NULL; k++) {
     for (uint64_t turn = 0; turn < TURNS; turn++) {
-      size_t count = 1 + freshet_random(turn, 1) % N;
-      size_t expected = 0, least = 0;
+      size_t count = 1 + freshet_random(turn, 1) % N, least = 0, at = 0;
       fill(a, turn, 1);
       fill(b, turn + 50, 1);
       for (int i = 0; i < N; i++) a[i] = (float)(int)(4 * a[i]);
       for (int i = 0; i < N; i++) b[i] = (float)(int)(4 * b[i]);
-      for (size_t i = 0; i < N * 4; i++)
-        marks[i] = freshet_random(turn, i + 900) % 5 == 0 ? (uint8_t)(i | 1) : 0;
       for (size_t i = 0; i < N; i++) items[i] = (uint32_t)(freshet_random(turn, i) % (N * 4));
-      size_t found = (*k)->find_marked(items, count, marks, hits);
-      for (size_t i = 0; i < count; i++) {
-        if (marks[items[i]] != 0) assert_int_equal(hits[expected++], i);
-        if (a[i] + b[i] < a[least] + b[least]) least = i;
-      }
-      assert_int_equal(found, expected);
+      for (size_t i = 0; i < count; i++) least = a[i] + b[i] < a[least] + b[least] ? i : least;
       assert_int_equal((*k)->smallest(a, b, count), least);
-      size_t at = 0;
       while (at < count && items[at] != items[turn % N]) at++;
       assert_int_equal((*k)->find(items, count, items[turn % N]), at);
+    }
+  }
+}
+
+static void scans_add_what_is_marked(void** state) {
+  (void)state;
+  enum { ITEMS = 1000, LIST = 700, MARKS = 255 };
+  static _Alignas(64) uint32_t items[LIST + 4];
+  static _Alignas(64) float x[LIST + 4], y[LIST + 4], sums[MARKS][FRESHET_SUMS], want[MARKS][FRESHET_SUMS];
+  static uint8_t marks[ITEMS + 3];
+  static const float weights[FRESHET_SUMS] = {.3F, 1.7F, .01F, 0};
+  for (const freshet_model_kernels* const* k = freshet_model_kernels_all(); *k != NULL; k++) {
+    for (uint64_t turn = 0; turn < TURNS; turn++) {
+      size_t count = freshet_random(turn, 1) % LIST, first = count;
+      memset(sums, 0, sizeof sums);
+      memset(want, 0, sizeof want);
+      memset(marks, 0, sizeof marks);
+      for (int i = 0; i < MARKS; i++) marks[freshet_random(turn, (uint64_t)i) % ITEMS] = (uint8_t)(i + 1);
+      for (size_t i = 0; i < LIST; i++) {
+        items[i] = (uint32_t)((i * 7 + turn) % ITEMS);
+        x[i] = freshet_gauss(freshet_random(turn + 1, i));
+        y[i] = freshet_gauss(freshet_random(turn + 2, i));
+      }
+      for (size_t i = 0; i < count; i++) {
+        int mark = marks[items[i]];
+        if (mark == 0) continue;
+        if (mark == 1) first = i;
+        want[mark - 1][0] += weights[0] * x[i];
+        want[mark - 1][1] += weights[1] * y[i];
+        want[mark - 1][2] += weights[2] * y[i];
+      }
+      assert_int_equal((*k)->scan(items, x, y, count, marks, weights, sums), first);
+      assert_memory_equal(sums, want, sizeof sums);
+    }
+  }
+}
+
+static void rows_descend_alike(void** state) {
+  (void)state;
+  enum { ROWS = 20, DIM = 32, PICKED = 9 };
+  static _Alignas(64) float rows[ROWS * DIM], want[ROWS * DIM], slope[DIM], want_slope[DIM];
+  static const uint32_t slots[PICKED] = {3, 7, 0, 19, 4, 5, 11, 2, 18};
+  for (const freshet_model_kernels* const* k = freshet_model_kernels_all(); *k != NULL; k++) {
+    for (uint64_t turn = 0; turn < TURNS; turn++) {
+      fill(a, turn, 1);
+      fill(b, turn + 9, .5F);
+      for (int i = 0; i < ROWS * DIM; i++)
+        rows[i] = want[i] = freshet_gauss(freshet_random(turn, (uint64_t)i));
+      memset(slope, 0, sizeof slope);
+      memset(want_slope, 0, sizeof want_slope);
+      for (int i = 0; i < PICKED; i++) {
+        freshet_model_kernels_portable.add_scaled(want_slope, b[i], want + slots[i] * DIM, DIM);
+        freshet_model_kernels_portable.descend(want + slots[i] * DIM, b[i + 16], a, DIM);
+      }
+      (*k)->descend_rows(rows, slots, PICKED, b, b + 16, a, slope, DIM);
+      assert_memory_equal(rows, want, sizeof rows);
+      assert_memory_equal(slope, want_slope, sizeof slope);
+    }
+  }
+}
+
+static void trees_are_descended_to_the_right_place(void** state) {
+  (void)state;
+  enum { BITS = 7, PLACES = 1 << BITS };
+  int64_t tree[PLACES + 1], counts[PLACES], total = 0;
+  memset(tree, 0, sizeof tree);
+  for (size_t i = 0; i < PLACES; i++) {
+    counts[i] = (int64_t)(freshet_random(4, i) % 5);
+    total += counts[i];
+    for (size_t j = i + 1; j <= PLACES; j += j & (~j + 1)) tree[j] += counts[i];
+  }
+  for (const freshet_model_kernels* const* k = freshet_model_kernels_all(); *k != NULL; k++) {
+    for (int64_t target = 0; target < total; target++) {
+      int64_t targets[3] = {target, total - 1, 0}, places[3], rest = target, at = 0;
+      for (; rest >= counts[at]; at++) rest -= counts[at];
+      (*k)->descend_tree(tree, BITS, targets, places, 3);
+      assert_int_equal(places[0], at);
+      assert_int_equal(targets[0], rest);
     }
   }
 }
@@ -143,8 +211,13 @@ static void integer_products_are_exact(void** state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(factors_move_alike),         cmocka_unit_test(exp_and_log_are_close_and_alike),
-      cmocka_unit_test(blend_steps_alike),          cmocka_unit_test(searches_find_what_plain_loops_find),
+      cmocka_unit_test(factors_move_alike),
+      cmocka_unit_test(exp_and_log_are_close_and_alike),
+      cmocka_unit_test(blend_steps_alike),
+      cmocka_unit_test(searches_find_what_plain_loops_find),
+      cmocka_unit_test(scans_add_what_is_marked),
+      cmocka_unit_test(rows_descend_alike),
+      cmocka_unit_test(trees_are_descended_to_the_right_place),
       cmocka_unit_test(integer_products_are_exact),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
