@@ -93,7 +93,7 @@ static void init_blend(freshet_model* model) {
   for (int i = 0; i < GAP_BUCKETS; i++) model->blend[LG + i] = freshet_grid(lg[i]);
   for (int i = 0; i < BLEND_WEIGHTS; i++) {
     model->blend_squares[i] = freshet_grid(.01);
-    model->blend_rates[i] = i < TB ? .003F : i < PSI ? .006F : i < TAU ? .003F : i < LP ? .001F : .003F;
+    model->blend_rates[i] = i >= TB && i < PSI ? .006F : .003F;
   }
   memcpy(model->pending_blend, model->blend, sizeof model->blend);
   memcpy(model->pending_blend_squares, model->blend_squares, sizeof model->blend_squares);

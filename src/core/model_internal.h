@@ -72,7 +72,7 @@ enum { UNKNOWN_SMALLEST = 0xffff };
 typedef struct text_neighbours {
   _Alignas(64) uint32_t items[(TEXT_NEIGHBOURS + 15) / 16 * 16]; /* padded for the kernels */
   float cosines[TEXT_NEIGHBOURS];
-  float squares[TEXT_NEIGHBOURS]; /* of the cosines: what the feature adds up */
+  float likeness[TEXT_NEIGHBOURS]; /* cosine^4: what the feature adds up */
   uint32_t count;
 } text_neighbours;
 

@@ -13,6 +13,9 @@
 static const float rate_factor = .05F, rate_context = .05F, rate_user = .15F, rate_bias = .2F;
 static const double bias_memory = .99;
 static const float epsilon = 1e-8F;
+/* What the accumulator of v starts from: without it the first step of a new item has full length however
+ * small its gradient, and chance negatives push it far from where its text has put it. */
+static const float first_squares = .01F;
 static const float share_of_frequent = .475F, share_of_recent = .475F, share_of_uniform = .05F;
 static const float least_pair_weight = .01F;
 static const double bias_limit = 64;
@@ -40,7 +43,7 @@ static void scan_neighbours(freshet_model* model, const context* c, candidates* 
     if (text == NULL) continue;
     for (uint32_t e = 0; e < text->count; e++) {
       uint32_t mark = model->mark[text->items[e]];
-      if (mark != 0) s->sums[mark - 1][SIMILAR_TEXT] += a[SIMILAR_TEXT] * text->squares[e];
+      if (mark != 0) s->sums[mark - 1][SIMILAR_TEXT] += a[SIMILAR_TEXT] * text->likeness[e];
     }
   }
 }
@@ -168,7 +171,7 @@ static void step_items(freshet_model* model, candidates* s, const float* h, floa
     bias_steps[i] = (float)it->bias_squares;
   }
   for (uint32_t i = 0; i < s->count; i++) {
-    s->steps[i] = rate_factor * g[i] / root_of(s->steps[i]);
+    s->steps[i] = rate_factor * g[i] / root_of(s->steps[i] + first_squares);
     bias_steps[i] = rate_bias * g[i] / root_of(bias_steps[i]);
   }
   memset(slope, 0, dim * sizeof *slope);

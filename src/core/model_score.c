@@ -27,7 +27,7 @@ enum {
 enum { HOT_EVENTS = 2048, HOT_INTERVAL = 16, ROWS_INTERVAL = 64, ROWS_PER_EVENT = 64, POPULAR_BLOCK = 1024 };
 
 static const uint64_t session_gap_ms = 600 * 1000;
-static const float follows_unit = .003F, together_unit = .01F, text_unit = .1F;
+static const float follows_unit = .003F, together_unit = .01F, text_unit = .01F;
 static const float taste_floor = .05F;
 
 struct freshet_model_scratch {
@@ -278,7 +278,7 @@ static void add_neighbours(const freshet_model* model, const context* c, uint32_
   if (from->near_text == NULL) return;
   for (uint32_t e = 0; e < from->near_text->count; e++) {
     float* sums = touch_sums(scratch, from->near_text->items[e], count);
-    sums[SIMILAR_TEXT] += a[SIMILAR_TEXT] * from->near_text->squares[e];
+    sums[SIMILAR_TEXT] += a[SIMILAR_TEXT] * from->near_text->likeness[e];
   }
 }
 
@@ -374,7 +374,7 @@ static void contribution(const freshet_model* model, const context* c, uint32_t 
   }
   if (from->near_text == NULL) return;
   for (e = 0; e < from->near_text->count; e++) {
-    if (from->near_text->items[e] == slot) out[SIMILAR_TEXT] = a[SIMILAR_TEXT] * from->near_text->squares[e];
+    if (from->near_text->items[e] == slot) out[SIMILAR_TEXT] = a[SIMILAR_TEXT] * from->near_text->likeness[e];
   }
 }
 

@@ -87,7 +87,7 @@ static void enter(freshet_model* model, uint32_t slot, uint32_t other, float cos
   }
   near->items[at] = other;
   near->cosines[at] = cosine;
-  near->squares[at] = cosine * cosine;
+  near->likeness[at] = cosine * cosine * cosine * cosine;
   update_floor(model, slot);
 }
 
@@ -98,7 +98,7 @@ static void leave(freshet_model* model, uint32_t slot, uint32_t other) {
   near->count--;
   near->items[at] = near->items[near->count];
   near->cosines[at] = near->cosines[near->count];
-  near->squares[at] = near->squares[near->count];
+  near->likeness[at] = near->likeness[near->count];
   update_floor(model, slot);
 }
 
