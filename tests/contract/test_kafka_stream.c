@@ -1,0 +1,71 @@
+/*
+ * The Kafka module keeps what source.h and sink.h promise, by the suite that the simulated broker keeps too.
+ * On a real broker only, since the embedded one has no transactions: skipped unless FRESHET_TEST_BOOTSTRAP
+ * names one.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "contract/cases_stream.h"
+#include "kafka/embedded.h"
+#include "kafka/kafka.h"
+#include "support_kafka.h"
+
+typedef struct real {
+  stream_rig rig;
+  cluster cluster;
+  group_log unused; /* of support_kafka; the suite has a handler of its own */
+} real;
+
+static void connect_process(real* r) {
+  r->rig.source = open_source(&r->cluster, &r->unused, "the-one");
+  freshet_kafka_source_set_handler(r->rig.source, rig_handler(&r->rig));
+  r->rig.sink = open_sink(&r->cluster, r->rig.source);
+  r->rig.log = open_log(&r->cluster);
+  memset(r->rig.holds, 0, sizeof r->rig.holds);
+}
+
+static void disconnect(real* r) {
+  r->rig.log->vtable->destroy(r->rig.log);
+  r->rig.sink->vtable->destroy(r->rig.sink);
+  r->rig.source->vtable->destroy(r->rig.source);
+}
+
+static void restart(stream_rig* rig) {
+  disconnect(rig->context);
+  connect_process(rig->context);
+}
+
+static int setup(void** state) {
+  real* r = calloc(1, sizeof *r);
+  if (r == NULL) return -1;
+  cluster_start(&r->cluster, true);
+  r->rig.restart = restart;
+  r->rig.context = r;
+  connect_process(r);
+  *state = &r->rig;
+  return 0;
+}
+
+static int teardown(void** state) {
+  real* r = ((stream_rig*)*state)->context;
+  disconnect(r);
+  cluster_stop(&r->cluster);
+  free(r);
+  return 0;
+}
+
+int main(void) {
+  if (!cluster_has_real()) {
+    print_message("FRESHET_TEST_BOOTSTRAP is not set: skipped\n");
+    return 77;
+  }
+  const struct CMUnitTest tests[] = {STREAM_CASES(setup, teardown)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
