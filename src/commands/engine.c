@@ -192,12 +192,24 @@ freshet_status freshet_engine_create(const freshet_engine_config* config, freshe
   return FRESHET_OK;
 }
 
+/* Nobody else has the transactional id of a dynamic member: it is the broker that has aborted its
+ * transaction, and starting again is right. */
+static freshet_status explain_fence(const freshet_engine* engine, freshet_error* error) {
+  if (engine->kafka.instance_id != NULL) return FRESHET_FENCED;
+  freshet_error_clear(error);
+  return freshet_error_set(
+      error, FRESHET_UNAVAILABLE, FRESHET_STOP,
+      "a transaction outlived transaction.timeout.ms and was aborted by the broker: this process was "
+      "paused, or the cluster was away for too long");
+}
+
 freshet_status freshet_engine_run(freshet_engine* engine, freshet_error* error) {
   freshet_status status = FRESHET_OK;
   while (status == FRESHET_OK && !engine->config.stopping(engine->config.stopping_context)) {
     status = freshet_worker_step(engine->worker, POLL_WAIT_MS, error);
   }
-  return status == FRESHET_OK ? freshet_worker_stop(engine->worker, error) : status;
+  if (status == FRESHET_OK) status = freshet_worker_stop(engine->worker, error);
+  return status == FRESHET_FENCED ? explain_fence(engine, error) : status;
 }
 
 void freshet_engine_destroy(freshet_engine* engine) {
