@@ -4,7 +4,7 @@ import signal
 import threading
 import time
 
-from harness import EXIT_FENCED, EXIT_OK, Case, Ledger, main, until
+from harness import EXIT_FENCED, EXIT_OK, EXIT_UNAVAILABLE, Case, Ledger, main, until
 
 ITEMS = 50
 
@@ -52,6 +52,9 @@ class Stopping(OperationsCase):
 
 
 class Instances(OperationsCase):
+    def partitions_held(self):
+        return [worker.metrics().get("freshet_partitions") for worker in self.workers]
+
     def test_same_instance_id_fences(self):
         self.start(instances=["a"])
         self.ledger.send(100)
@@ -66,8 +69,7 @@ class Instances(OperationsCase):
 
     def test_two_share_and_one_takes_over(self):
         self.start(instances=[None, None])
-        held = "freshet_partitions"
-        until(lambda: [worker.metric(held) for worker in self.workers] == [2, 2], "each has half of the partitions")
+        until(lambda: self.partitions_held() == [2, 2], "each has half of the partitions")
         self.ledger.send(1000)
         self.freshet.settle()
         learned = [self.events_learned(worker) for worker in self.workers]
@@ -75,9 +77,33 @@ class Instances(OperationsCase):
         self.assertGreater(min(learned), 0)
         self.workers[1].kill()
         self.ledger.send(1000)
-        self.worker.await_metric(held, 4)
+        self.worker.await_metric("freshet_partitions", 4)
         self.ledger.verify(self)
         self.assertEqual(self.events_learned(self.worker) + learned[1], 2000)
+
+
+    def test_a_paused_process_does_no_harm(self):
+        """It comes back with records in hand that meanwhile belong to another, who has learned them. If it was paused inside
+        of a transaction, it ends, to be started again."""
+        self.start({"kafka.transaction.timeout.ms": 5000}, instances=[None, None])
+        paused = self.workers[1]
+        stopped = threading.Event()
+        producer = threading.Thread(target=self.ledger.send_at, args=(1000, stopped))
+        producer.start()
+        for _ in range(2):
+            time.sleep(1)
+            paused.process.send_signal(signal.SIGSTOP)
+            self.worker.await_metric("freshet_partitions", 4)
+            time.sleep(1)
+            paused.process.send_signal(signal.SIGCONT)
+            until(lambda: paused.process.poll() is not None or self.partitions_held() == [2, 2], "back or ended")
+            if paused.process.poll() is not None:
+                self.assertEqual(paused.wait(), EXIT_UNAVAILABLE)
+                paused.start_ready()
+        stopped.set()
+        producer.join()
+        self.ledger.verify(self)
+        self.assertEqual([worker.stop() for worker in self.workers], [EXIT_OK, EXIT_OK])
 
 
 class Restoring(OperationsCase):
