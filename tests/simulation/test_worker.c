@@ -220,6 +220,69 @@ static void compare_users(run* r, sim_disk* disk, sim_disk* reference) {
   }
 }
 
+/* ---- afterwards: two workers ---- */
+
+typedef struct additive_check {
+  run* r;
+  freshet_store* reference;
+} additive_check;
+
+/* Where the additive part of a stored item begins and ends (layout: model_delta.c): after the counts and
+ * popularities, which depend on the order of folding, up to the neighbours, which do too. */
+static freshet_slice additive_part(freshet_slice row) {
+  enum { HEAD = 1 + 8, COUNTS = 4 + 8 + 3 * 4, SUMS = 4 * 8 };
+  uint32_t dim;
+  memcpy(&dim, row.data + HEAD, sizeof dim);
+  size_t from = HEAD + sizeof dim + COUNTS, to = from + SUMS + 1;
+  unsigned flags = (unsigned char)row.data[from + SUMS];
+  for (int side = 0; side < 2; side++, flags >>= 2) {
+    if ((flags & 1) != 0) to += dim * ((flags & 2) != 0 ? 4 : 2);
+  }
+  assert_true(to <= row.size);
+  return (freshet_slice){row.data + from, to - from};
+}
+
+/* Nothing has been learned: the item is as its key makes it. */
+static bool is_untouched(freshet_slice additive) {
+  for (size_t i = 0; i < additive.size; i++) {
+    if (additive.data[i] != 0) return false;
+  }
+  return true;
+}
+
+static bool compare_additive(void* context, freshet_slice key, freshet_slice value) {
+  additive_check* check = context;
+  freshet_buffer other = {0};
+  if (key.size != sizeof(uint64_t)) return true; /* not an item */
+  freshet_status status =
+      check->reference->vtable->get(check->reference, FRESHET_FAMILY_ITEMS, 0, key, &other, NULL);
+  freshet_slice here = additive_part(value);
+  bool is_equal = status == FRESHET_OK
+                      ? freshet_slice_equal(here, additive_part(freshet_buffer_slice(&other)))
+                      : is_untouched(here); /* one may have heard of an item that the other has not */
+  if (!is_equal) sim_fail(&check->r->world, "two workers have read the same and differ about an item");
+  freshet_buffer_free(&other);
+  return true;
+}
+
+static void compare_items(run* r, sim_disk* disk, sim_disk* reference) {
+  freshet_store* store = sim_disk_open(disk, NULL, NULL);
+  additive_check check = {.r = r, .reference = sim_disk_open(reference, NULL, NULL)};
+  store->vtable->scan(store, FRESHET_FAMILY_ITEMS, 0, (freshet_slice){0}, compare_additive, &check, NULL);
+}
+
+/* When all has been read, what adds up is the same for everybody, whatever the order in which it was learned
+ * and folded; and who has stopped takes up its work again. */
+static void check_convergence(run* r, sim_disk* fresh) {
+  for (int slot = 0; slot < r->shape.workers && r->world.failure[0] == '\0'; slot++) {
+    run_visit(r, r->last_disk[slot]);
+    if (r->world.failure[0] != '\0') return;
+    check_state(r, r->last_disk[slot], "a worker that is back");
+    compare_items(r, r->last_disk[slot], fresh);
+    compare_items(r, fresh, r->last_disk[slot]);
+  }
+}
+
 /* What may be recommended, as the last worker sees it. Not when the cleaner has been there: a bad record may
  * have taken the place of a good one. */
 static void check_catalogue(run* r) {
@@ -271,6 +334,7 @@ static void check_everything(run* r) {
   if (r->world.failure[0] == '\0') check_state(r, fresh, "a fresh worker");
   if (r->shape.workers == 1 && hash != r->model_hash[0])
     sim_fail(&r->world, "the model of a fresh worker differs from that of the one before");
+  if (r->world.failure[0] == '\0') check_convergence(r, fresh);
   sim_disk_destroy(fresh);
 }
 
