@@ -22,7 +22,9 @@ typedef struct topic_spec {
 /* Changelogs are compacted eagerly, since a restore reads whatever has not been compacted yet; an erased user
  * is physically gone after a week at most (max.compaction.lag.ms). Deltas need to live only until the items'
  * owners have folded them into item states, a matter of minutes; a week lets a stopped cluster of workers
- * come back. A dead letter is larger than the record that it holds. */
+ * come back. A dead letter is larger than the record that it holds. Events are kept for ever, until an
+ * operator decides otherwise: retention goes by the time of the event, so history that is replayed would
+ * vanish at once, and a backfill reads from the beginning. */
 #define WEEK_MS "604800000"
 #define COMPACT_SOON                      \
   {"min.cleanable.dirty.ratio", "0.2"}, { \
@@ -31,7 +33,7 @@ typedef struct topic_spec {
 #define SMALL_SEGMENTS \
   { "segment.bytes", "67108864" }
 static const topic_spec specs[FRESHET_TOPICS] = {
-    [FRESHET_TOPIC_EVENTS] = {SHARED, false, false, "delete", {{0}}},
+    [FRESHET_TOPIC_EVENTS] = {SHARED, false, false, "delete", {{"retention.ms", "-1"}, {0}}},
     [FRESHET_TOPIC_ITEMS] = {ANY, false, false, "compact", {COMPACT_SOON, {0}}},
     [FRESHET_TOPIC_REQUESTS] = {SHARED, true, false, "delete", {{0}}},
     [FRESHET_TOPIC_RECOMMENDATIONS] = {ANY, false, false, "compact", {COMPACT_SOON, {0}}},
