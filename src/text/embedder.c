@@ -4,12 +4,15 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "text/cache.h"
 
-enum { PRIORITIES = 2 };
+enum { PRIORITIES = 2, LEAST_URGENT = 19 };
 
 typedef struct job {
   struct job* next;
@@ -217,6 +220,9 @@ static void* run_lane(void* argument) {
   lane* l = argument;
   freshet_embedder* self = l->embedder;
   job* jobs[FRESHET_EMBEDDER_BATCH_MAX];
+  /* On Linux this is the thread's own. Filling the catalogue yields to whatever else the machine has to do.
+   */
+  if (!l->serves[FRESHET_EMBED_REQUEST]) setpriority(PRIO_PROCESS, (id_t)gettid(), LEAST_URGENT);
   pthread_mutex_lock(&self->mutex);
   for (;;) {
     size_t count = self->stopping ? 0 : take_jobs(l, jobs);

@@ -5,6 +5,7 @@
 enum {
   GROUP_ROWS = 256, /* rows ranked between two rounds of publishing */
   BESIDE_LIVE = 32,
+  OUTDATED_PER_S = 200,
   NEWEST = 5, /* recent items of a user that a new item must be like to concern it */
 };
 
@@ -12,6 +13,12 @@ typedef struct reasons {
   size_t count;
   freshet_part parts[FRESHET_PARTS_MAX];
 } reasons;
+
+typedef struct owed_queue {
+  owed_refresh* head; /* who waits longest */
+  owed_refresh* tail;
+  size_t count;
+} owed_queue;
 
 struct freshet_refresh {
   freshet_pool* pool;
@@ -21,9 +28,9 @@ struct freshet_refresh {
   uint32_t k;
   bool explain;
 
-  owed_refresh* head; /* who waits, longest first */
-  owed_refresh* tail;
-  size_t owed;
+  owed_queue owed;          /* who has had an event since the last list */
+  owed_queue outdated;      /* whose list misses something new */
+  int64_t next_outdated_us; /* when the next of those may be served */
 
   freshet_user_row** due; /* rows of this call */
   size_t due_count, due_capacity;
@@ -87,17 +94,33 @@ freshet_refresh* freshet_refresh_create(freshet_worker* worker, freshet_error* e
   return refresh;
 }
 
-static owed_refresh* pop(freshet_refresh* refresh) {
-  owed_refresh* owed = refresh->head;
-  refresh->head = owed->next;
-  if (refresh->head == NULL) refresh->tail = NULL;
-  refresh->owed--;
+static owed_refresh* pop(owed_queue* queue) {
+  owed_refresh* owed = queue->head;
+  queue->head = owed->next;
+  if (queue->head == NULL) queue->tail = NULL;
+  queue->count--;
+  return owed;
+}
+
+static void push(owed_queue* queue, owed_refresh* owed) {
+  owed->next = NULL;
+  *(queue->tail == NULL ? &queue->head : &queue->tail->next) = owed;
+  queue->tail = owed;
+  queue->count++;
+}
+
+static owed_refresh* make_owed(const freshet_user_row* row, int64_t since_ms) {
+  owed_refresh* owed = malloc(sizeof *owed + row->id_size);
+  FRESHET_ASSERT(owed != NULL);
+  *owed = (owed_refresh){.since_ms = since_ms, .partition = row->partition, .id_size = row->id_size};
+  memcpy(owed->id, row->id, row->id_size);
   return owed;
 }
 
 void freshet_refresh_destroy(freshet_refresh* refresh) {
   if (refresh == NULL) return;
-  while (refresh->head != NULL) free(pop(refresh));
+  while (refresh->owed.head != NULL) free(pop(&refresh->owed));
+  while (refresh->outdated.head != NULL) free(pop(&refresh->outdated));
   for (unsigned t = 0; refresh->threads != NULL && t < freshet_pool_threads(refresh->pool); t++) {
     freshet_rank_scratch_destroy(refresh->threads[t].scratch);
     for (int i = 0; i < RANK_GROUP; i++)
@@ -119,41 +142,27 @@ void freshet_refresh_destroy(freshet_refresh* refresh) {
 /* ---- who is due ---- */
 
 void freshet_worker_owe(freshet_worker* worker, freshet_user_row* row) {
-  freshet_refresh* refresh = worker->refresh;
   if (row->queued) return;
-  int64_t now_ms = worker->parts.clock->now_ms(worker->parts.clock);
-  owed_refresh* owed = malloc(sizeof *owed + row->id_size);
-  FRESHET_ASSERT(owed != NULL);
-  *owed = (owed_refresh){.since_ms = row->refresh_since_ms != 0 ? row->refresh_since_ms : now_ms,
-                         .partition = row->partition,
-                         .id_size = row->id_size};
-  memcpy(owed->id, row->id, row->id_size);
   row->queued = true;
-  *(refresh->tail == NULL ? &refresh->head : &refresh->tail->next) = owed;
-  refresh->tail = owed;
-  refresh->owed++;
+  push(&worker->refresh->owed, make_owed(row, row->refresh_since_ms));
+}
+
+static void forget_partition(owed_queue* queue, int32_t partition) {
+  owed_queue kept = {0};
+  while (queue->head != NULL) {
+    owed_refresh* owed = pop(queue);
+    if (partition == -1 || owed->partition == partition) {
+      free(owed);
+    } else {
+      push(&kept, owed);
+    }
+  }
+  *queue = kept;
 }
 
 void freshet_worker_forget_owed(freshet_worker* worker, int32_t partition) {
-  freshet_refresh* refresh = worker->refresh;
-  owed_refresh* kept = NULL;
-  owed_refresh** end = &kept;
-  size_t count = 0;
-  refresh->tail = NULL;
-  for (owed_refresh *owed = refresh->head, *next; owed != NULL; owed = next) {
-    next = owed->next;
-    if (partition == -1 || owed->partition == partition) {
-      free(owed);
-      continue;
-    }
-    owed->next = NULL;
-    *end = owed;
-    end = &owed->next;
-    refresh->tail = owed;
-    count++;
-  }
-  refresh->head = kept;
-  refresh->owed = count;
+  forget_partition(&worker->refresh->owed, partition);
+  forget_partition(&worker->refresh->outdated, partition);
 }
 
 typedef struct concerned {
@@ -167,8 +176,8 @@ static void owe_if_concerned(void* context, freshet_user_row* row) {
   for (uint32_t i = 0; row->exists && i < newest; i++) {
     uint32_t slot = row->user->recent[i].item;
     if ((c->alike[slot / 64] >> (slot % 64) & 1) == 0) continue;
+    if (!row->outdated) push(&c->worker->refresh->outdated, make_owed(row, 0));
     row->outdated = true;
-    freshet_worker_owe(c->worker, row);
     return;
   }
 }
@@ -212,6 +221,33 @@ static bool is_due(const freshet_worker* worker, const owed_refresh* owed, int64
   return owed != NULL && taken < most_waiting(worker, now_ms - owed->since_ms, lagging);
 }
 
+/* The row of who waits longest. */
+static freshet_status next_row(freshet_worker* worker, owed_queue* queue, freshet_user_row** row,
+                               freshet_error* error) {
+  owed_refresh* owed = pop(queue);
+  freshet_slice id = {owed->id, owed->id_size};
+  freshet_status status = freshet_users_get(worker->users, owed->partition, id, row, error);
+  free(owed);
+  return status;
+}
+
+/* OUTDATED_PER_S at most: nobody waits for these, and live events must not notice them. */
+static freshet_status collect_outdated(freshet_worker* worker, freshet_error* error) {
+  freshet_refresh* refresh = worker->refresh;
+  int64_t now_us = worker->parts.clock->monotonic_us(worker->parts.clock);
+  if (refresh->next_outdated_us < now_us - 1000000) refresh->next_outdated_us = now_us; /* no saving up */
+  while (refresh->outdated.head != NULL && refresh->next_outdated_us <= now_us) {
+    freshet_user_row* row;
+    freshet_status status = next_row(worker, &refresh->outdated, &row, error);
+    if (status != FRESHET_OK) return status;
+    if (!row->exists || !row->outdated || row->touched)
+      continue; /* has had a list meanwhile, or gets one now */
+    refresh->next_outdated_us += 1000000 / OUTDATED_PER_S;
+    add_due(refresh, row);
+  }
+  return FRESHET_OK;
+}
+
 static freshet_status collect_due(freshet_worker* worker, bool lagging, freshet_error* error) {
   freshet_refresh* refresh = worker->refresh;
   int64_t now_ms = worker->parts.clock->now_ms(worker->parts.clock);
@@ -225,19 +261,17 @@ static freshet_status collect_due(freshet_worker* worker, bool lagging, freshet_
       add_due(refresh, row);
     }
   }
-  for (size_t taken = 0; is_due(worker, refresh->head, now_ms, lagging, taken); taken++) {
-    owed_refresh* owed = pop(refresh);
+  for (size_t taken = 0; is_due(worker, refresh->owed.head, now_ms, lagging, taken); taken++) {
     freshet_user_row* row;
-    freshet_status status = freshet_users_get(worker->users, owed->partition,
-                                              (freshet_slice){owed->id, owed->id_size}, &row, error);
-    free(owed);
+    freshet_status status = next_row(worker, &refresh->owed, &row, error);
     if (status != FRESHET_OK) return status;
     row->queued = false;
-    bool is_touched_and_due = row->touched && !lagging;
-    bool is_owed = row->listed_offset < row->newest_offset || row->outdated;
-    if (row->exists && is_owed && !is_touched_and_due) add_due(refresh, row);
+    bool is_due_already = row->touched && !lagging;
+    if (!row->exists || row->listed_offset >= row->newest_offset || is_due_already) continue;
+    row->outdated = false;
+    add_due(refresh, row);
   }
-  return FRESHET_OK;
+  return lagging ? FRESHET_OK : collect_outdated(worker, error);
 }
 
 /* ---- ranking ---- */
@@ -363,7 +397,7 @@ freshet_status freshet_worker_refresh(freshet_worker* worker, bool lagging, fres
   freshet_status status = collect_due(worker, lagging, error);
   for (size_t i = 0; i < worker->touched_count; i++) worker->touched[i]->touched = false;
   worker->touched_count = 0;
-  freshet_gauge(&worker->parts.metrics->refresh_owed, refresh->owed);
+  freshet_gauge(&worker->parts.metrics->refresh_owed, refresh->owed.count);
   if (status != FRESHET_OK || refresh->due_count == 0) return status;
   status = freshet_items_ranker(worker->items, &refresh->ranker, error);
   for (size_t i = 0; status == FRESHET_OK && i < refresh->due_count; i += GROUP_ROWS) {
