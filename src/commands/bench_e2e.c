@@ -14,6 +14,7 @@
 #include "commands/progress.h"
 #include "kafka/kafka.h"
 #include "worker/clock.h"
+#include "worker/dedup.h"
 
 enum { SAMPLES_MAX = 4 << 20, POLL_RECORDS = 4096, SETTLE_MS = 120000, DRAIN_MS = 3000, ID_SIZE = 32 };
 
@@ -43,7 +44,8 @@ typedef struct load {
   uint64_t run; /* makes event ids unique */
   const char* peer;
   _Atomic bool done;
-  double* samples_ms; /* [sample_count] */
+  freshet_dedup* answered; /* versions whose list has come */
+  double* samples_ms;      /* [sample_count] */
   size_t sample_count;
   freshet_buffer bytes;
 } load;
@@ -129,7 +131,11 @@ static int64_t event_time_of(load* l, freshet_codec* codec, const freshet_record
   }
   freshet_list list;
   if (freshet_decode_list(codec, record->value, &list, NULL) != FRESHET_OK) return 0;
-  return list.event_occurred_at_ms;
+  /* A list that is refreshed without a new event has the version of the one before: it answers nothing. */
+  return freshet_dedup_add(l->answered, freshet_id_key(record->key) ^ (uint64_t)list.version_offset,
+                           list.generated_at_ms)
+             ? list.event_occurred_at_ms
+             : 0;
 }
 
 typedef struct reading {
@@ -221,6 +227,7 @@ static freshet_status measure_latency(load* l, bool json, freshet_error* error) 
   reading r = {.load = l, .count_from_ms = l->clock->now_ms(l->clock) + (int64_t)l->seconds * 250};
   pthread_t reader;
   l->samples_ms = malloc(SAMPLES_MAX * sizeof *l->samples_ms);
+  l->answered = freshet_dedup_create(SAMPLES_MAX, INT64_MAX);
   FRESHET_ASSERT(l->samples_ms != NULL);
   freshet_status status = open_at_end(l, &r, error);
   if (status == FRESHET_OK) {
@@ -266,6 +273,7 @@ static int finish(load* l, freshet_status status, const freshet_error* error) {
   freshet_buffer_free(&l->bytes);
   free(l->properties);
   free(l->samples_ms);
+  freshet_dedup_destroy(l->answered);
   free(l);
   return status == FRESHET_OK ? FRESHET_EXIT_OK : freshet_command_failed("bench e2e", error);
 }
