@@ -23,7 +23,8 @@ int main(void) {
     freshet_model_set_listed(model, items[i], true);
     freshet_slice name = freshet_slice_of(names[i]);
     if (freshet_encode(encoder, &name, 1, vector, &error) != FRESHET_OK) return 1;
-    if (freshet_model_set_text(model, items[i], vector, NULL, &error) != FRESHET_OK) return puts(error.message), 1;
+    if (freshet_model_set_text(model, items[i], vector, NULL, &error) != FRESHET_OK)
+      return puts(error.message), 1;
   }
   freshet_user* user = NULL;
   for (int i = 0; i < 200; i++) { /* tea, then a teapot; a hammer, then nails */
