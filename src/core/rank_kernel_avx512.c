@@ -19,6 +19,7 @@
 enum {
   GROUP = 12, /* queries at a time */
   BLOCK = 16, /* panels whose sums wait to be judged: they fit into the first-level cache */
+  AHEAD = 4,  /* panels, or rows, to fetch in advance */
   HALF = FRESHET_PANEL / 2
 };
 
@@ -106,7 +107,7 @@ AVX512 static void judge(const freshet_rank_panels* panels, size_t from, size_t 
 
 AVX512_INLINE size_t scan_n(const freshet_rank_panels* panels, size_t from, size_t to,
                             freshet_rank_sieve* const* sieves, const int n, int32_t* packed) {
-  const size_t groups = panels->groups;
+  const size_t groups = panels->groups, panel_size = groups * FRESHET_PANEL * 4;
   _Alignas(64) int32_t sums[BLOCK][GROUP][FRESHET_PANEL];
   int32_t offsets[GROUP];
   for (int q = 0; q < n; q++) offsets[q] = sieves[q]->offset;
@@ -118,9 +119,13 @@ AVX512_INLINE size_t scan_n(const freshet_rank_panels* panels, size_t from, size
     for (int q = 0; q < n; q++) {
       if (sieves[q]->count + count * FRESHET_PANEL > sieves[q]->capacity) return from;
     }
-    const uint8_t* codes = panels->codes + from * groups * FRESHET_PANEL * 4;
-    for (size_t p = 0; p < count; p++)
-      multiply(codes + p * groups * FRESHET_PANEL * 4, packed, groups, n, offsets, sums[p]);
+    for (size_t p = 0; p < count; p++) {
+      const uint8_t* codes = panels->codes + (from + p) * panel_size;
+      /* With one query memory is the limit, and the CPU's own prefetching leaves a little of it unused. */
+      for (size_t byte = 0; n == 1 && byte < panel_size; byte += 64)
+        _mm_prefetch((const char*)codes + AHEAD * panel_size + byte, _MM_HINT_T0);
+      multiply(codes, packed, groups, n, offsets, sums[p]);
+    }
     for (int q = 0; q < n; q++) judge(panels, from, count, sums[0][q], sieves[q]);
   }
   return to;
@@ -165,8 +170,6 @@ AVX512 static double exact_dot(const float* row, const float* query, size_t stri
   __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
   return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
 }
-
-enum { AHEAD = 6 }; /* rows to fetch in advance: they lie anywhere */
 
 AVX512 static void exact(const float* rows, size_t stride, const float* query, const uint32_t* ids,
                          size_t count, double* scores) {
