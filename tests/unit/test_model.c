@@ -8,7 +8,8 @@
 
 #include <cmocka.h>
 
-#include "core/model_internal.h"
+#include "core/maths.h"
+#include "freshet/model.h"
 
 enum { ITEMS = 300, USERS = 40, EVENTS = 3000, TEXT_DIM = 40 };
 
@@ -207,20 +208,6 @@ static void slots_in_another_order_learn_the_same(void** state) {
   assert_true(freshet_model_hash(forward.model) == freshet_model_hash(backward.model));
   free_world(&forward);
   free_world(&backward);
-}
-
-static void every_level_of_the_machine_learns_the_same_bits(void** state) {
-  (void)state;
-  uint64_t first = 0;
-  for (const freshet_model_kernels* const* k = freshet_model_kernels_all(); *k != NULL; k++) {
-    world w = make_world(freshet_model_defaults(), true);
-    w.model->kernels = *k;
-    for (int i = 0; i < EVENTS; i++) learn_event(&w, i);
-    uint64_t hash = freshet_model_hash(w.model);
-    if (first == 0) first = hash;
-    assert_true(hash == first);
-    free_world(&w);
-  }
 }
 
 static void parts_sum_to_the_score_and_the_score_to_the_rows(void** state) {
@@ -460,7 +447,6 @@ int main(void) {
       cmocka_unit_test(stored_items_and_the_tail_of_the_log_give_the_same_model),
       cmocka_unit_test(workers_that_exchange_deltas_agree_on_what_adds_up),
       cmocka_unit_test(slots_in_another_order_learn_the_same),
-      cmocka_unit_test(every_level_of_the_machine_learns_the_same_bits),
       cmocka_unit_test(parts_sum_to_the_score_and_the_score_to_the_rows),
       cmocka_unit_test(rows_follow_every_event),
       cmocka_unit_test(stays_finite_on_hostile_streams),
