@@ -23,7 +23,7 @@ static uint64_t learn_with(const freshet_model_kernels* kernels) {
     for (uint64_t k = 0; k < TEXT_DIM; k++) text[k] = freshet_gauss(freshet_random(i / 20, k));
     text[i % TEXT_DIM] += 1;
     assert_int_equal(freshet_model_intern_key(model, freshet_random(7, i), &slot, NULL), FRESHET_OK);
-    assert_int_equal(freshet_model_set_text(model, slot, text, true, NULL), FRESHET_OK);
+    assert_int_equal(freshet_model_set_text(model, slot, text, NULL, NULL), FRESHET_OK);
   }
   for (int u = 0; u < USERS; u++) users[u] = freshet_user_create(model);
   for (uint64_t i = 0; i < EVENTS; i++) {
