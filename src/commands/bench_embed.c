@@ -21,7 +21,8 @@ const char freshet_bench_embed_usage[] =
     "usage: freshet bench embed [OPTION...]\n\n"
     "Encodes 1,000 made-up texts of about 20 tokens in batches of 64, three times over, then 200 of them one "
     "at a\n"
-    "time. The vectors of both ways are compared. Prints the best pass.\n\n"
+    "time. The vectors of both ways are compared. Prints the best pass; its rate by CPU time says more on a\n"
+    "machine that is busy.\n\n"
     "  --encoder NAME   auto (default), bert or hashing\n"
     "  --model FOLDER   of the model, or its name in the cache\n"
     "  --precision P    fp32 (default) or int8\n"
@@ -40,7 +41,7 @@ typedef struct bench {
   freshet_slice* texts; /* [count] */
   size_t count;
   float* vectors; /* [count][dim] */
-  double texts_per_s, p50_ms, p99_ms, worst_cosine, anonymous_mb;
+  double texts_per_s, texts_per_cpu_s, p50_ms, p99_ms, worst_cosine, anonymous_mb;
 } bench;
 
 /* ---- texts ---- */
@@ -111,9 +112,9 @@ static double mean_tokens(const bench* b) {
 
 /* ---- measuring ---- */
 
-static double now_s(void) {
+static double read_clock_s(clockid_t clock) {
   struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
+  clock_gettime(clock, &time);
   return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
 }
 
@@ -130,15 +131,17 @@ static double anonymous_mb(void) {
 }
 
 static freshet_status run_pass(bench* b, freshet_error* error) {
-  double start = now_s();
+  double start = read_clock_s(CLOCK_MONOTONIC), cpu_start = read_clock_s(CLOCK_PROCESS_CPUTIME_ID);
   for (size_t i = 0; i < b->count; i += BATCH) {
     size_t size = b->count - i < BATCH ? b->count - i : BATCH;
     freshet_status status =
         freshet_encode(b->encoder, b->texts + i, size, b->vectors + i * b->encoder->dim, error);
     if (status != FRESHET_OK) return status;
   }
-  double rate = (double)b->count / (now_s() - start);
-  if (rate > b->texts_per_s) b->texts_per_s = rate;
+  double rate = (double)b->count / (read_clock_s(CLOCK_MONOTONIC) - start);
+  double cpu_rate = (double)b->count / (read_clock_s(CLOCK_PROCESS_CPUTIME_ID) - cpu_start);
+  b->texts_per_s = fmax(b->texts_per_s, rate);
+  b->texts_per_cpu_s = fmax(b->texts_per_cpu_s, cpu_rate);
   return FRESHET_OK;
 }
 
@@ -156,9 +159,9 @@ static freshet_status run_singles(bench* b, freshet_error* error) {
   b->worst_cosine = 1;
   for (size_t i = 0; i < SINGLES && status == FRESHET_OK; i++) {
     size_t index = i % b->count;
-    double start = now_s(), cosine = 0;
+    double start = read_clock_s(CLOCK_MONOTONIC), cosine = 0;
     status = freshet_encode(b->encoder, &b->texts[index], 1, alone, error);
-    times_ms[i] = (now_s() - start) * 1e3;
+    times_ms[i] = (read_clock_s(CLOCK_MONOTONIC) - start) * 1e3;
     for (uint32_t j = 0; j < dim; j++) cosine += (double)alone[j] * b->vectors[index * dim + j];
     b->worst_cosine = fmin(b->worst_cosine, cosine);
   }
@@ -196,12 +199,13 @@ static freshet_status measure(bench* b, freshet_error* error) {
 static void print_result(const bench* b) {
   const char* format =
       b->json ? "{\"encoder\": \"%s\", \"threads\": %u, \"texts\": %zu, \"tokens_per_text\": %.1f, "
-                "\"texts_per_s\": %.0f, "
+                "\"texts_per_s\": %.0f, \"texts_per_cpu_s\": %.0f, "
                 "\"single_p50_ms\": %.3f, \"single_p99_ms\": %.3f, \"memory_mb\": %.1f}\n"
-              : "%s threads=%u: %zu texts of %.1f tokens, %.0f texts/s, one alone p50 %.2f ms p99 %.2f ms, "
-                "%.1f MB beyond the mapped file\n";
-  printf(format, b->encoder->name, b->config.threads, b->count, mean_tokens(b), b->texts_per_s, b->p50_ms,
-         b->p99_ms, b->anonymous_mb);
+              : "%s threads=%u: %zu texts of %.1f tokens, %.0f texts/s (%.0f a CPU second), one alone p50 "
+                "%.2f ms "
+                "p99 %.2f ms, %.1f MB beyond the mapped file\n";
+  printf(format, b->encoder->name, b->config.threads, b->count, mean_tokens(b), b->texts_per_s,
+         b->texts_per_cpu_s, b->p50_ms, b->p99_ms, b->anonymous_mb);
 }
 
 static bool choose(const char* value, const char* const* names, int count, int* choice) {
