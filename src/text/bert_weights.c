@@ -5,8 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-enum { NAME_SIZE = 160, ALIGNMENT = 64 };
+enum { NAME_SIZE = 160, ALIGNMENT = 64, HUGE_PAGE = 2 << 20 };
 
 typedef struct loader {
   const freshet_bert_config* config;
@@ -15,6 +16,8 @@ typedef struct loader {
   freshet_bert_weights* weights;
   const char* prefix; /* of all names: "" or "bert." */
   float* scratch;     /* one matrix before it is packed */
+  char* next;         /* of the memory that is reserved */
+  size_t left;
   freshet_error* error;
 } loader;
 
@@ -22,9 +25,43 @@ static freshet_status no_memory(const loader* l) {
   return freshet_error_set(l->error, FRESHET_NO_MEMORY, FRESHET_STOP, "model weights: out of memory");
 }
 
-static void* allocate(size_t size) {
-  return aligned_alloc(ALIGNMENT, (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
+/* ---- memory: one block for everything, in huge pages: a pass over the weights would otherwise miss the TLB
+ * at each of ten thousand pages ---- */
+
+static size_t align(size_t size, size_t alignment) {
+  return (size + alignment - 1) / alignment * alignment;
 }
+
+static size_t linear_size(size_t k, size_t n, bool int8) {
+  size_t row = align(n * sizeof(float), ALIGNMENT);
+  return row + (int8 ? align(n * k, ALIGNMENT) + 2 * row : align(n * k * sizeof(float), ALIGNMENT));
+}
+
+static size_t weights_size(const freshet_bert_config* c, bool int8) {
+  size_t norm = 2 * align(c->hidden * sizeof(float), ALIGNMENT);
+  return norm +
+         c->layers * (linear_size(c->hidden, 3 * c->hidden, int8) + linear_size(c->hidden, c->hidden, int8) +
+                      linear_size(c->hidden, c->intermediate, int8) +
+                      linear_size(c->intermediate, c->hidden, int8) + 2 * norm);
+}
+
+static bool reserve(loader* l) {
+  l->left = align(weights_size(l->config, l->int8), HUGE_PAGE);
+  l->next = l->weights->memory = aligned_alloc(HUGE_PAGE, l->left);
+  if (l->next != NULL) madvise(l->next, l->left, MADV_HUGEPAGE);
+  return l->next != NULL;
+}
+
+static void* allocate(loader* l, size_t size) {
+  void* memory = l->next;
+  size = align(size, ALIGNMENT);
+  FRESHET_ASSERT(size <= l->left);
+  l->next += size;
+  l->left -= size;
+  return memory;
+}
+
+/* ---- loading ---- */
 
 /* The tensor of that name with the shape [rows][columns], or [columns] where rows is 0. */
 static freshet_status find(const loader* l, const freshet_tensor** tensor, uint32_t rows, uint32_t columns,
@@ -66,43 +103,39 @@ __attribute__((format(printf, 4, 5))) static freshet_status find_table(const loa
   return status;
 }
 
-static freshet_status load_norm(const loader* l, freshet_bert_norm* norm, const char* name) {
+static freshet_status load_norm(loader* l, freshet_bert_norm* norm, const char* name) {
   uint32_t n = l->config->hidden;
-  norm->gain = allocate(n * sizeof(float));
-  norm->bias = allocate(n * sizeof(float));
-  if (norm->gain == NULL || norm->bias == NULL) return no_memory(l);
+  norm->gain = allocate(l, n * sizeof(float));
+  norm->bias = allocate(l, n * sizeof(float));
   freshet_status status = read_floats(l, norm->gain, 0, n, "%s.weight", name);
   return status != FRESHET_OK ? status : read_floats(l, norm->bias, 0, n, "%s.bias", name);
 }
 
 /* Stacks `count` linear layers over the same input, [n / count][k] each, into one. */
-static freshet_status load_linear(const loader* l, freshet_bert_linear* linear, uint32_t k, uint32_t n,
+static freshet_status load_linear(loader* l, freshet_bert_linear* linear, uint32_t k, uint32_t n,
                                   const char* const* names, uint32_t count) {
   uint32_t part = n / count;
   size_t size = (size_t)n * k;
   *linear = (freshet_bert_linear){.k = k, .n = n};
-  linear->bias = allocate(n * sizeof(float));
-  if (linear->bias == NULL) return no_memory(l);
+  linear->bias = allocate(l, n * sizeof(float));
   for (uint32_t i = 0; i < count; i++) {
     freshet_status status = read_floats(l, l->scratch + (size_t)i * part * k, part, k, "%s.weight", names[i]);
     if (status == FRESHET_OK) status = read_floats(l, linear->bias + i * part, 0, part, "%s.bias", names[i]);
     if (status != FRESHET_OK) return status;
   }
   if (!l->int8) {
-    linear->panels = allocate(size * sizeof(float));
-    if (linear->panels == NULL) return no_memory(l);
+    linear->panels = allocate(l, size * sizeof(float));
     l->kernels->pack_columns(l->scratch, k, n, k, linear->panels);
     return FRESHET_OK;
   }
-  linear->panels_int8 = allocate(size);
-  linear->scales = allocate(n * sizeof(float));
-  linear->sums = allocate(n * sizeof(float));
-  if (linear->panels_int8 == NULL || linear->scales == NULL || linear->sums == NULL) return no_memory(l);
+  linear->panels_int8 = allocate(l, size);
+  linear->scales = allocate(l, n * sizeof(float));
+  linear->sums = allocate(l, n * sizeof(float));
   l->kernels->pack_int8(l->scratch, n, k, linear->panels_int8, linear->scales, linear->sums);
   return FRESHET_OK;
 }
 
-static freshet_status load_layer(const loader* l, uint32_t index, freshet_bert_layer* layer) {
+static freshet_status load_layer(loader* l, uint32_t index, freshet_bert_layer* layer) {
   static const char* const names[] = {
       "attention.self.query", "attention.self.key", "attention.self.value",       "attention.output.dense",
       "intermediate.dense",   "output.dense",       "attention.output.LayerNorm", "output.LayerNorm"};
@@ -151,16 +184,17 @@ freshet_status freshet_bert_weights_load(const char* folder, const freshet_bert_
                                          freshet_bert_weights* weights, freshet_error* error) {
   char path[4096];
   freshet_error detail = {0};
-  loader l = {config, kernels, int8, weights, "", NULL, &detail};
+  loader l = {
+      .config = config, .kernels = kernels, .int8 = int8, .weights = weights, .prefix = "", .error = &detail};
   uint32_t wide = config->intermediate > 3 * config->hidden ? config->intermediate : 3 * config->hidden;
   snprintf(path, sizeof path, "%s/model.safetensors", folder);
-  *weights = (freshet_bert_weights){.layer_count = config->layers};
+  *weights = (freshet_bert_weights){0};
   freshet_status status = freshet_safetensors_open(path, &weights->file, error);
   if (status != FRESHET_OK) return status;
   weights->hash = freshet_safetensors_hash(weights->file);
   weights->layers = calloc(config->layers, sizeof *weights->layers);
   l.scratch = malloc((size_t)wide * config->hidden * sizeof(float));
-  status = weights->layers == NULL || l.scratch == NULL ? no_memory(&l) : load_all(&l);
+  status = weights->layers == NULL || l.scratch == NULL || !reserve(&l) ? no_memory(&l) : load_all(&l);
   free(l.scratch);
   freshet_safetensors_forget(weights->file);
   if (status == FRESHET_OK) return FRESHET_OK;
@@ -168,31 +202,9 @@ freshet_status freshet_bert_weights_load(const char* folder, const freshet_bert_
   return freshet_error_set(error, status, FRESHET_STOP, "%s: %s", path, detail.message);
 }
 
-static void free_linear(freshet_bert_linear* linear) {
-  free(linear->panels);
-  free(linear->panels_int8);
-  free(linear->scales);
-  free(linear->sums);
-  free(linear->bias);
-}
-
-static void free_norm(freshet_bert_norm* norm) {
-  free(norm->gain);
-  free(norm->bias);
-}
-
 void freshet_bert_weights_free(freshet_bert_weights* weights) {
-  for (uint32_t i = 0; weights->layers != NULL && i < weights->layer_count; i++) {
-    freshet_bert_layer* layer = &weights->layers[i];
-    free_linear(&layer->query_key_value);
-    free_linear(&layer->output);
-    free_linear(&layer->up);
-    free_linear(&layer->down);
-    free_norm(&layer->output_norm);
-    free_norm(&layer->down_norm);
-  }
-  free_norm(&weights->embedding_norm);
   free(weights->layers);
+  free(weights->memory);
   freshet_safetensors_close(weights->file);
   *weights = (freshet_bert_weights){0};
 }

@@ -38,8 +38,8 @@ typedef struct freshet_bert_weights {
   const freshet_tensor *words, *positions, *types; /* [vocabulary | positions | types][hidden] */
   freshet_bert_norm embedding_norm;
   freshet_bert_layer* layers; /* [config.layers] */
-  uint32_t layer_count;
-  uint64_t hash; /* of the whole file: XXH3 */
+  void* memory;               /* that everything packed points into */
+  uint64_t hash;              /* of the whole file: XXH3 */
 } freshet_bert_weights;
 
 /* Loads FOLDER/model.safetensors. Errors: as freshet_safetensors_open and freshet_safetensors_require, and
