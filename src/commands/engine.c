@@ -53,6 +53,7 @@ static freshet_worker_config worker_config(const freshet_config* config) {
       .checkpoint_interval_ms = config->state.checkpoint_interval_s * S,
       .text_interval_ms = config->text.interval_s * S,
       .text_batch = (size_t)config->text.batch,
+      .text_cutover_coverage = config->text.cutover_coverage,
   };
 }
 
@@ -109,8 +110,8 @@ static freshet_status open_codec(freshet_engine* engine, freshet_error* error) {
   return freshet_codec_create(&codec, &engine->parts.codec, error);
 }
 
-/* Hashing costs a few microseconds, so every worker does it at once. Everything else goes into the
- * background. */
+/* Hashing costs a few microseconds, so the worker does it at once. Everything else goes into the background.
+ */
 static freshet_status open_text(freshet_engine* engine, freshet_error* error) {
   const freshet_config* config = engine->config.config;
   freshet_worker_parts* parts = &engine->parts;

@@ -76,6 +76,7 @@ typedef struct freshet_config {
     const char* url;
     const char* key_env;
     int64_t timeout_ms, cache_mb;
+    double cutover_coverage;
   } text;
   struct {
     int64_t k, max_delay_ms, threads, batch;

@@ -101,6 +101,8 @@ const freshet_config_key freshet_config_keys[] = {
          "Name of the environment variable that holds the server's key."),
     INTEGER("text", "timeout_ms", text.timeout_ms, "10000", 1, 600000, "Of one request to the server."),
     INTEGER("text", "cache_mb", text.cache_mb, "16", 0, 65536, "Cache of text vectors, by hash of the text."),
+    DECIMAL("text", "cutover_coverage", text.cutover_coverage, "0.95", 0, 1,
+            "Another encoder serves once this share of listed items has its vectors."),
 
     INTEGER("ranking", "k", ranking.k, "20", 1, FRESHET_RANK_K_MAX, "Length of a list."),
     INTEGER("ranking", "max_delay_ms", ranking.max_delay_ms, "30000", 1, 86400000,

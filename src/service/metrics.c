@@ -107,6 +107,9 @@ static const family gauges[] = {
     {"freshet_items_known", "Items known.", AT(items_known), 1},
     {"freshet_items_listed", "Items that may be recommended now.", AT(items_listed), 1},
     {"freshet_texts_waiting", "Items without the vector of their text.", AT(texts_waiting), 1},
+    {"freshet_texts_coverage",
+     "Share of listed items with a text that have the vector of the filling encoder.", AT(texts_coverage_ppm),
+     1000000},
     {"freshet_model_bytes", "Memory of the model.", AT(model_bytes), 1},
     {"freshet_store_bytes", "Memory of RocksDB: block cache, memtables, table readers.", AT(store_bytes), 1},
     {"freshet_restore_seconds", "Time spent restoring users from their changelog, in all.", AT(restore_us),
@@ -132,6 +135,16 @@ static double figure(const freshet_worker_metrics* metrics, const family* f) {
   return (double)freshet_metric((const _Atomic uint64_t*)((const char*)metrics + f->offset)) / f->divisor;
 }
 
+static void generations(freshet_buffer* out, const freshet_worker_metrics* metrics) {
+  char serving[sizeof metrics->texts_serving], filling[sizeof metrics->texts_filling];
+  for (size_t i = 0; i < sizeof serving; i++) serving[i] = metrics->texts_serving[i];
+  for (size_t i = 0; i < sizeof filling; i++) filling[i] = metrics->texts_filling[i];
+  if (serving[0] == '\0') return;
+  freshet_metrics_head(out, "freshet_texts_generation_info", "gauge",
+                       "Always 1; the encoders whose vectors serve and are made are the labels.");
+  append(out, "freshet_texts_generation_info{serving=\"%s\",filling=\"%s\"} 1\n", serving, filling);
+}
+
 void freshet_metrics_worker(freshet_buffer* out, const freshet_worker_metrics* metrics) {
   static const char* const types[] = {"type=\"click\"", "type=\"rating\"", "type=\"purchase\""};
   freshet_metrics_head(out, "freshet_events_total", "counter", "Events applied.");
@@ -146,6 +159,7 @@ void freshet_metrics_worker(freshet_buffer* out, const freshet_worker_metrics* m
   for (size_t i = 0; i < COUNT(gauges); i++) {
     freshet_metrics_gauge(out, gauges[i].name, gauges[i].help, figure(metrics, &gauges[i]));
   }
+  generations(out, metrics);
   for (size_t i = 0; i < COUNT(histograms); i++) {
     freshet_metrics_histogram(out, histograms[i].name, histograms[i].help,
                               (const freshet_histogram*)((const char*)metrics + histograms[i].offset));

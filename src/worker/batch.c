@@ -132,18 +132,19 @@ static freshet_status apply_event(freshet_worker* worker, held_partition* held, 
 
 /* The catalogue itself is read by every worker (items.c); who holds the partition answers for what cannot be
  * read. */
-static void check_item(freshet_worker* worker, const freshet_record* record) {
+static freshet_status check_item(freshet_worker* worker, const freshet_record* record, freshet_error* error) {
   freshet_item item;
   freshet_error cause = {0};
   if (!record->has_value) {
-    if (is_id(record)) freshet_texts_forget(freshet_items_texts(worker->items), record->key);
-    return;
+    return is_id(record) ? freshet_texts_forget(freshet_items_texts(worker->items), record->key, error)
+                         : FRESHET_OK;
   }
   if (freshet_decode_item(worker->parts.codec, record->value, &item, &cause) != FRESHET_OK) {
     bury(worker, record, "VALUE_CONVERTER", &cause);
   } else if (freshet_item_validate(&item, record->key, &cause) != FRESHET_OK) {
     bury(worker, record, "TRANSFORMATION", &cause);
   }
+  return FRESHET_OK;
 }
 
 freshet_status freshet_worker_apply(freshet_worker* worker, const freshet_record* record,
@@ -152,7 +153,7 @@ freshet_status freshet_worker_apply(freshet_worker* worker, const freshet_record
   FRESHET_ASSERT(held != NULL);
   freshet_status status = FRESHET_OK;
   if (record->topic == FRESHET_TOPIC_EVENTS) status = apply_event(worker, held, record, error);
-  if (record->topic == FRESHET_TOPIC_ITEMS) check_item(worker, record);
+  if (record->topic == FRESHET_TOPIC_ITEMS) status = check_item(worker, record, error);
   if (status == FRESHET_OK) held->next = record->offset + 1;
   return status;
 }

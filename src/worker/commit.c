@@ -317,6 +317,27 @@ freshet_status freshet_worker_turn_state(freshet_worker* worker, freshet_error* 
   return status == FRESHET_OK ? freshet_worker_store_items(worker, error) : status;
 }
 
+/* All that is in memory anew, as of the last commit. */
+static freshet_status load_again(freshet_worker* worker, freshet_error* error) {
+  tidy(worker);
+  forget_dead_letters(worker);
+  freshet_worker_unload(worker);
+  freshet_status status = freshet_worker_load(worker, error);
+  for (size_t i = 0; status == FRESHET_OK && i < worker->held_count; i++) {
+    held_partition* held = &worker->held[i];
+    held->next = held->committing = held->committed;
+    if (held->topic == FRESHET_TOPIC_EVENTS) status = freshet_worker_load_partition(worker, held, error);
+  }
+  schedule(worker);
+  return status;
+}
+
+freshet_status freshet_worker_reload(freshet_worker* worker, freshet_error* error) {
+  freshet_status status = freshet_worker_commit(worker, error);
+  if (status == FRESHET_OK) status = worker->parts.store->vtable->write(worker->parts.store, error);
+  return status == FRESHET_OK ? load_again(worker, error) : status;
+}
+
 freshet_status freshet_worker_roll_back(freshet_worker* worker, freshet_error* error) {
   freshet_count(&worker->parts.metrics->aborts, 1);
   if (++worker->aborts_in_a_row > ABORTS_MAX) {
@@ -328,22 +349,16 @@ freshet_status freshet_worker_roll_back(freshet_worker* worker, freshet_error* e
   if (worker->in_transaction) status = worker->parts.sink->vtable->abort(worker->parts.sink, error);
   worker->in_transaction = false;
   if (status != FRESHET_OK) return status;
-  tidy(worker);
-  forget_dead_letters(worker);
-  freshet_worker_unload(worker);
-  status = freshet_worker_load(worker, error);
+  status = load_again(worker, error);
   freshet_partition* targets = calloc(worker->held_count + 1, sizeof *targets);
   FRESHET_ASSERT(targets != NULL);
-  for (size_t i = 0; status == FRESHET_OK && i < worker->held_count; i++) {
-    held_partition* held = &worker->held[i];
-    held->next = held->committing = held->committed;
+  for (size_t i = 0; i < worker->held_count; i++) {
+    const held_partition* held = &worker->held[i];
     targets[i] = (freshet_partition){held->topic, held->partition, held->committed};
-    if (held->topic == FRESHET_TOPIC_EVENTS) status = freshet_worker_load_partition(worker, held, error);
   }
   if (status == FRESHET_OK) {
     status = worker->parts.source->vtable->seek(worker->parts.source, targets, worker->held_count, error);
   }
   free(targets);
-  schedule(worker);
   return status;
 }

@@ -40,7 +40,8 @@ struct freshet_items {
   size_t listing_count;
   size_t listed; /* items that may be recommended now */
   int32_t catalogue_partitions;
-  char worker_name[64]; /* of this incarnation: its own deltas come back under this name */
+  char worker_name[64];            /* of this incarnation: its own deltas come back under this name */
+  freshet_generations generations; /* of their encoders */
   freshet_texts* texts;
   freshet_buffer bytes;
   int64_t next_expiry_check_ms;
@@ -184,13 +185,15 @@ static bool takes_number(freshet_slice key, freshet_slice prefix, void* number, 
 
 static freshet_status apply_item_state(freshet_items* items, const freshet_record* record,
                                        freshet_error* error) {
-  if (freshet_texts_is_vector(record)) return freshet_texts_apply(items->texts, record, error);
+  bool is_text;
+  freshet_status status = freshet_texts_apply(items->texts, record, &is_text, error);
+  if (status != FRESHET_OK || is_text) return status;
   if (!record->has_value || !items->bootstrapping) return FRESHET_OK; /* the deltas say the same */
   freshet_item_state state;
   int32_t share;
   uint64_t item_key;
   uint32_t slot;
-  freshet_status status = freshet_decode_item_state(items->parts.codec, record->value, &state, error);
+  status = freshet_decode_item_state(items->parts.codec, record->value, &state, error);
   if (status != FRESHET_OK) return status;
   if (takes_number(record->key, globals_key, &share, sizeof share))
     return apply_checkpoint(items, share, &state, error);
@@ -415,12 +418,13 @@ freshet_status freshet_items_create(const freshet_worker_config* config, const f
   FRESHET_ASSERT(items != NULL);
   items->config = *config;
   items->parts = *parts;
-  items->config.model.text_dim = freshet_texts_dim(parts);
   uint64_t incarnation[2];
   FRESHET_ASSERT(getrandom(incarnation, sizeof incarnation, 0) == (ssize_t)sizeof incarnation);
   snprintf(items->worker_name, sizeof items->worker_name, "%016llx%016llx",
            (unsigned long long)incarnation[0], (unsigned long long)incarnation[1]);
-  freshet_status status = freshet_model_create(&items->config.model, &items->model, error);
+  freshet_status status = freshet_generations_load(&items->generations, parts, error);
+  items->config.model.text_dim = items->generations.serving.dim;
+  if (status == FRESHET_OK) status = freshet_model_create(&items->config.model, &items->model, error);
   if (status == FRESHET_OK) {
     freshet_ranker_config ranker = {.dim = freshet_model_row_dim(items->model),
                                     .capacity = 1024,
@@ -429,7 +433,7 @@ freshet_status freshet_items_create(const freshet_worker_config* config, const f
     status = freshet_ranker_create(&ranker, &items->ranker, error);
   }
   if (status == FRESHET_OK) {
-    items->texts = freshet_texts_create(config, parts, items->model);
+    items->texts = freshet_texts_create(config, parts, &items->generations, items->model);
     status = load(items, error);
   }
   if (status != FRESHET_OK) {
@@ -480,6 +484,10 @@ freshet_status freshet_items_poll(freshet_items* items, freshet_error* error) {
 
 freshet_texts* freshet_items_texts(const freshet_items* items) {
   return items->texts;
+}
+
+bool freshet_items_outdated(const freshet_items* items) {
+  return items->generations.outdated;
 }
 
 freshet_status freshet_items_catch_up(freshet_items* items, freshet_error* error) {

@@ -31,6 +31,9 @@ freshet_status freshet_items_poll(freshet_items* items, freshet_error* error);
 /* Their text vectors. */
 freshet_texts* freshet_items_texts(const freshet_items* items);
 
+/* Vectors of another encoder serve from now on: the tables are to be loaded again. */
+bool freshet_items_outdated(const freshet_items* items);
+
 /* Waits for everything that has been learned about items up to now: what the last owner of a partition has
  * learned from it is known before the next one goes on. */
 freshet_status freshet_items_catch_up(freshet_items* items, freshet_error* error);

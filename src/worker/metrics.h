@@ -7,6 +7,7 @@
 
 #include <stdatomic.h>
 #include <stdint.h>
+#include <string.h>
 
 enum { FRESHET_HISTOGRAM_BUCKETS = 20 };
 
@@ -40,10 +41,11 @@ typedef struct freshet_worker_metrics {
   _Atomic uint64_t texts_encoded;      /* by this worker's job */
   _Atomic uint64_t texts_failed;
   /* gauges */
-  _Atomic uint64_t texts_waiting; /* items without the vector of their text */
-  _Atomic uint64_t partitions;    /* events partitions held */
-  _Atomic uint64_t lag;           /* events not yet applied in them */
-  _Atomic uint64_t refresh_owed;  /* users waiting for a list */
+  _Atomic uint64_t texts_waiting;      /* items without the vector of their text */
+  _Atomic uint64_t texts_coverage_ppm; /* listed items with a text that have it, of the filling generation */
+  _Atomic uint64_t partitions;         /* events partitions held */
+  _Atomic uint64_t lag;                /* events not yet applied in them */
+  _Atomic uint64_t refresh_owed;       /* users waiting for a list */
   _Atomic uint64_t users_cached;
   _Atomic uint64_t overlay_users; /* changed since the last commit */
   _Atomic uint64_t items_known;
@@ -54,6 +56,8 @@ typedef struct freshet_worker_metrics {
   _Atomic uint64_t last_commit_ms; /* wall clock, since the epoch */
   _Atomic uint64_t ready;          /* 1: item tables loaded, partitions restored, records flow */
   _Atomic uint64_t alive_ms;       /* wall clock of the last turn of the loop */
+  /* names of encoder generations; a reader may catch one in the moment of its change */
+  _Atomic char texts_serving[128], texts_filling[128];
   /* histograms */
   freshet_histogram event_to_list; /* record timestamp to hand-over of its list to the producer */
   freshet_histogram batch;         /* one turn of the list clock that had records */
@@ -67,6 +71,12 @@ static inline void freshet_count(_Atomic uint64_t* counter, uint64_t n) {
 }
 static inline void freshet_gauge(_Atomic uint64_t* gauge, uint64_t value) {
   atomic_store_explicit(gauge, value, memory_order_relaxed);
+}
+static inline void freshet_metric_name(_Atomic char* name, size_t size, const char* text) {
+  size_t length = strlen(text);
+  for (size_t i = 0; i < size; i++) {
+    atomic_store_explicit(&name[i], i < length && i + 1 < size ? text[i] : '\0', memory_order_relaxed);
+  }
 }
 static inline uint64_t freshet_metric(const _Atomic uint64_t* metric) {
   return atomic_load_explicit((_Atomic uint64_t*)metric, memory_order_relaxed);

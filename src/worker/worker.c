@@ -6,8 +6,19 @@
 
 enum { OUTCOME_POLL_MS = 5 };
 
+/* While they are read the log may say that other text vectors serve than the store knew. */
+static freshet_status load_items(freshet_worker* worker, freshet_error* error) {
+  freshet_status status;
+  do {
+    freshet_items_destroy(worker->items);
+    worker->items = NULL;
+    status = freshet_items_create(&worker->config, &worker->parts, &worker->items, error);
+  } while (status == FRESHET_OK && freshet_items_outdated(worker->items));
+  return status;
+}
+
 freshet_status freshet_worker_load(freshet_worker* worker, freshet_error* error) {
-  freshet_status status = freshet_items_create(&worker->config, &worker->parts, &worker->items, error);
+  freshet_status status = load_items(worker, error);
   if (status != FRESHET_OK) return status;
   worker->users = freshet_users_create(freshet_items_model(worker->items), worker->parts.store,
                                        worker->parts.codec, worker->config.cached_users);
@@ -74,12 +85,25 @@ static int wait_ms(const freshet_worker* worker, int timeout_ms) {
   return left_ms < timeout_ms ? (int)left_ms : timeout_ms;
 }
 
+static freshet_status turn_texts(freshet_worker* worker, freshet_error* error) {
+  int32_t partitions;
+  const bool* owned = freshet_worker_owned_items(worker, &partitions);
+  freshet_texts* texts = freshet_items_texts(worker->items);
+  freshet_status status = freshet_texts_turn(texts, owned, partitions, error);
+  const uint32_t* fresh;
+  size_t count = freshet_texts_take_fresh(texts, &fresh);
+  if (status == FRESHET_OK && count > 0) freshet_worker_refresh_concerned(worker, fresh, count);
+  return status;
+}
+
 /* The list clock: learns from the records at hand and publishes what is due. */
 static freshet_status turn_lists(freshet_worker* worker, size_t count, uint64_t* lag, freshet_error* error) {
   freshet_clock* clock = worker->parts.clock;
   int64_t start_us = clock->monotonic_us(clock);
-  /* Items first: an item announced before an event is known when the event is learned. */
+  /* Items first, with what can be known of their texts: an item announced before an event is known when the
+   * event is learned. */
   freshet_status status = freshet_items_poll(worker->items, error);
+  if (status == FRESHET_OK) status = turn_texts(worker, error);
   for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
     status = freshet_worker_apply(worker, &worker->records[i], error);
   }
@@ -89,17 +113,6 @@ static freshet_status turn_lists(freshet_worker* worker, size_t count, uint64_t*
   if (count > 0) {
     freshet_histogram_observe(&worker->parts.metrics->batch, clock->monotonic_us(clock) - start_us);
   }
-  return status;
-}
-
-static freshet_status turn_texts(freshet_worker* worker, freshet_error* error) {
-  int32_t partitions;
-  const bool* owned = freshet_worker_owned_items(worker, &partitions);
-  freshet_texts* texts = freshet_items_texts(worker->items);
-  freshet_status status = freshet_texts_turn(texts, owned, partitions, error);
-  const uint32_t* fresh;
-  size_t count = freshet_texts_take_fresh(texts, &fresh);
-  if (status == FRESHET_OK && count > 0) freshet_worker_refresh_concerned(worker, fresh, count);
   return status;
 }
 
@@ -113,9 +126,10 @@ freshet_status freshet_worker_step(freshet_worker* worker, int timeout_ms, fresh
       source->vtable->poll(source, patience_ms, worker->records, BATCH_RECORDS, &count, error);
   if (status == FRESHET_OK) status = turn_lists(worker, count, &lag, error);
   if (status == FRESHET_OK) {
-    if (status == FRESHET_OK) status = turn_texts(worker, error);
     worker->parts.sink->vtable->poll(worker->parts.sink);
     status = freshet_worker_turn_state(worker, error);
+    if (status == FRESHET_OK && freshet_items_outdated(worker->items))
+      status = freshet_worker_reload(worker, error);
   }
   if (status != FRESHET_OK) return status; /* what is left of the worker can only be destroyed */
   show_memory(worker);

@@ -134,6 +134,8 @@ freshet_status freshet_worker_commit(freshet_worker* worker, freshet_error* erro
 freshet_status freshet_worker_end_commit(freshet_worker* worker, freshet_error* error);
 /* Right after freshet_worker_commit: item rows go to the store when it is time. */
 freshet_status freshet_worker_store_items(freshet_worker* worker, freshet_error* error);
+/* Commits, and loads everything again from store and log. */
+freshet_status freshet_worker_reload(freshet_worker* worker, freshet_error* error);
 /* After an abort: back to the committed state, by the same path as a restart. */
 freshet_status freshet_worker_roll_back(freshet_worker* worker, freshet_error* error);
 

@@ -1,0 +1,24 @@
+/*
+ * item_text.h: what the text vector of an item is made of: the encoding of its title and text, and the vector
+ * that it brings itself (of an image, or of any other model), if it does.
+ *
+ * With both, the vector is the sum of the two directions; with one of them it is that one. A vector of
+ * another dimension than the encoder's is projected at random, which keeps inner products on average
+ * (Achlioptas, 2003), so that items are alike whose texts or whose own vectors are.
+ */
+#ifndef FRESHET_WORKER_ITEM_TEXT_H
+#define FRESHET_WORKER_ITEM_TEXT_H
+
+#include "freshet/bytes.h"
+#include "freshet/event.h"
+
+/* Title and text, in the scratch. */
+freshet_slice freshet_item_text(const freshet_item* item, freshet_buffer* scratch);
+
+/* A hash of all that the vector is made of; 0: of nothing, the item has none. */
+uint64_t freshet_item_text_hash(const freshet_item* item, freshet_buffer* scratch);
+
+/* vector [dim]: the encoding of the item's text, zeros where it has none; becomes the item's vector. */
+void freshet_item_complete_vector(const freshet_item* item, float* vector, uint32_t dim);
+
+#endif
