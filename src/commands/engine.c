@@ -15,7 +15,8 @@ struct freshet_engine {
   freshet_engine_config config;
   freshet_kafka_property* properties;
   freshet_kafka_config kafka;
-  char transactional_id[256];
+  char transactional_id[1024];
+  char folder_instance[FRESHET_ROCKSDB_INSTANCE_SIZE];
   freshet_schema_lookup lookup;
   freshet_worker_parts parts;
   freshet_worker* worker;
@@ -57,22 +58,31 @@ static freshet_worker_config worker_config(const freshet_config* config) {
   };
 }
 
-/* A static member keeps its transactional id, so that its next incarnation ends what the last one left open;
- * a dynamic one is new each time, and is fenced through its generation in the group. */
-static void name_transactions(freshet_engine* engine) {
+/* Who this process is in the group and for transactions. Configured, or else the state folder: one process
+ * holds its lock, so its next incarnation is the same member, takes its partitions back at once and ends the
+ * transaction that was left open. "-" asks for a dynamic member, new each time. */
+static freshet_status name_instance(freshet_engine* engine, freshet_error* error) {
   const freshet_config* config = engine->config.config;
-  if (config->app.instance_id[0] != '\0') {
-    snprintf(engine->transactional_id, sizeof engine->transactional_id, "%s-%s", config->app.id,
-             config->app.instance_id);
-    return;
+  freshet_status status = FRESHET_OK;
+  if (strcmp(config->app.instance_id, "-") == 0) {
+    uint64_t random;
+    FRESHET_ASSERT(getrandom(&random, sizeof random, 0) == (ssize_t)sizeof random);
+    snprintf(engine->transactional_id, sizeof engine->transactional_id, "%s-%016llx", config->app.id,
+             (unsigned long long)random);
+    return FRESHET_OK;
   }
-  uint64_t random;
-  FRESHET_ASSERT(getrandom(&random, sizeof random, 0) == (ssize_t)sizeof random);
-  snprintf(engine->transactional_id, sizeof engine->transactional_id, "%s-%016llx", config->app.id,
-           (unsigned long long)random);
+  if (config->app.instance_id[0] == '\0') {
+    status = freshet_rocksdb_instance(engine->parts.store, engine->folder_instance, error);
+    engine->kafka.instance_id = engine->folder_instance;
+  } else {
+    engine->kafka.instance_id = config->app.instance_id;
+  }
+  snprintf(engine->transactional_id, sizeof engine->transactional_id, "%s-%s", config->app.id,
+           engine->kafka.instance_id);
+  return status;
 }
 
-static void fill_kafka(freshet_engine* engine) {
+static freshet_status fill_kafka(freshet_engine* engine, freshet_error* error) {
   const freshet_config* config = engine->config.config;
   engine->properties = calloc(config->kafka.count + 1, sizeof *engine->properties);
   FRESHET_ASSERT(engine->properties != NULL);
@@ -80,12 +90,10 @@ static void fill_kafka(freshet_engine* engine) {
     engine->properties[i] =
         (freshet_kafka_property){config->kafka.properties[i].name, config->kafka.properties[i].value};
   }
-  name_transactions(engine);
   engine->kafka = (freshet_kafka_config){
       .properties = engine->properties,
       .property_count = config->kafka.count,
       .app_id = config->app.id,
-      .instance_id = config->app.instance_id[0] == '\0' ? NULL : config->app.instance_id,
       .transactional_id = engine->transactional_id,
       .logger = engine->config.logger,
       .stopping = engine->config.stopping,
@@ -93,6 +101,7 @@ static void fill_kafka(freshet_engine* engine) {
   };
   for (int topic = 0; topic < FRESHET_TOPICS; topic++)
     engine->kafka.topics[topic] = config->topics.names[topic];
+  return name_instance(engine, error);
 }
 
 static freshet_status open_codec(freshet_engine* engine, freshet_error* error) {
@@ -168,7 +177,6 @@ freshet_status freshet_engine_create(const freshet_engine_config* config, freshe
   parts->clock = freshet_clock_system();
   parts->logger = config->logger;
   parts->metrics = config->metrics;
-  fill_kafka(engine);
   const freshet_config* settings = config->config;
   freshet_status status = open_codec(engine, error);
   if (status == FRESHET_OK) {
@@ -178,6 +186,7 @@ freshet_status freshet_engine_create(const freshet_engine_config* config, freshe
                                       .memtable_bytes = (size_t)settings->state.memtable_mb << 20};
     status = freshet_rocksdb_create(&rocksdb, &parts->store, error);
   }
+  if (status == FRESHET_OK) status = fill_kafka(engine, error);
   if (status == FRESHET_OK) status = open_text(engine, error);
   if (status == FRESHET_OK) status = open_kafka(engine, error);
   if (status == FRESHET_OK) {
@@ -193,10 +202,11 @@ freshet_status freshet_engine_create(const freshet_engine_config* config, freshe
   return FRESHET_OK;
 }
 
-/* Nobody else has the transactional id of a dynamic member: it is the broker that has aborted its
- * transaction, and starting again is right. */
+/* Nobody else has an id that is ours alone: it is the broker that has aborted the transaction, and starting
+ * again is right. */
 static freshet_status explain_fence(const freshet_engine* engine, freshet_error* error) {
-  if (engine->kafka.instance_id != NULL) return FRESHET_FENCED;
+  const char* configured = engine->config.config->app.instance_id;
+  if (configured[0] != '\0' && strcmp(configured, "-") != 0) return FRESHET_FENCED;
   freshet_error_clear(error);
   return freshet_error_set(
       error, FRESHET_UNAVAILABLE, FRESHET_STOP,

@@ -71,7 +71,7 @@ static const setting publisher_fixed[] = {
 static const setting transactor_defaults[] = {{"compression.codec", "lz4"},
                                               {"linger.ms", "100"},
                                               {"retry.backoff.ms", "1"},
-                                              {"transaction.timeout.ms", "60000"},
+                                              {"transaction.timeout.ms", "15000"},
                                               {"queue.buffering.max.kbytes", "65536"},
                                               {"message.max.bytes", "67108864"},
                                               {0}};

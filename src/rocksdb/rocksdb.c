@@ -5,6 +5,7 @@
 #include <rocksdb/c.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 
 enum {
@@ -22,6 +23,7 @@ enum {
 /* The default family has to exist, so it holds the metadata. */
 static const char* const family_names[FAMILIES] = {"users", "items", "catalogue", "default"};
 static const char app_key[] = "app";
+static const char instance_key[] = "instance";
 static const char format_key[] = "format";
 static const char format[] = "1";
 
@@ -368,6 +370,12 @@ static freshet_status claim(rocksdb_store* store, const char* app_id, freshet_er
   if (status == FRESHET_NOT_FOUND) {
     rocksdb_writebatch_put_cf(store->batch, store->families[META], app_key, strlen(app_key), app_id,
                               strlen(app_id));
+    char instance[FRESHET_ROCKSDB_INSTANCE_SIZE];
+    uint64_t random;
+    FRESHET_ASSERT(getrandom(&random, sizeof random, 0) == (ssize_t)sizeof random);
+    snprintf(instance, sizeof instance, "%016llx", (unsigned long long)random);
+    rocksdb_writebatch_put_cf(store->batch, store->families[META], instance_key, strlen(instance_key),
+                              instance, strlen(instance));
     rocksdb_writebatch_put_cf(store->batch, store->families[META], format_key, strlen(format_key), format,
                               strlen(format));
     status = store_write(&store->base, error);
@@ -389,6 +397,18 @@ static freshet_status claim(rocksdb_store* store, const char* app_id, freshet_er
   }
   freshet_buffer_free(&app);
   freshet_buffer_free(&version);
+  return status;
+}
+
+freshet_status freshet_rocksdb_instance(freshet_store* self, char instance[FRESHET_ROCKSDB_INSTANCE_SIZE],
+                                        freshet_error* error) {
+  freshet_buffer value = {0};
+  freshet_status status =
+      get_bytes((rocksdb_store*)self, META, instance_key, strlen(instance_key), &value, error);
+  if (status == FRESHET_OK) {
+    snprintf(instance, FRESHET_ROCKSDB_INSTANCE_SIZE, "%.*s", (int)value.size, (const char*)value.data);
+  }
+  freshet_buffer_free(&value);
   return status;
 }
 

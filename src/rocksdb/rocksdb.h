@@ -23,4 +23,10 @@ typedef struct freshet_rocksdb_config {
 freshet_status freshet_rocksdb_create(const freshet_rocksdb_config* config, freshet_store** store,
                                       freshet_error* error);
 
+enum { FRESHET_ROCKSDB_INSTANCE_SIZE = 17 };
+/* A random name that the folder was given when it was made, NUL-terminated: who holds the folder's lock is
+ * that instance. */
+freshet_status freshet_rocksdb_instance(freshet_store* store, char instance[FRESHET_ROCKSDB_INSTANCE_SIZE],
+                                        freshet_error* error);
+
 #endif

@@ -43,7 +43,7 @@ typedef struct freshet_property {
 typedef struct freshet_config {
   struct {
     const char* id;
-    const char* instance_id; /* "": dynamic membership */
+    const char* instance_id; /* "": the state folder's; "-": dynamic membership */
     int delivery;            /* freshet_delivery of worker/worker.h */
   } app;
   struct {

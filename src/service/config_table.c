@@ -30,7 +30,8 @@ const freshet_config_key freshet_config_keys[] = {
     NAME("app", "id", app.id, "freshet",
          "Names the app: consumer group, transactional ids and state topics are derived from it."),
     TEXT("app", "instance_id", app.instance_id, "",
-         "Static group membership: a fixed name for this process makes its restart cheap. Empty: dynamic."),
+         "This process in the group (static membership). Empty: taken from the state folder. -: a dynamic "
+         "member."),
     CHOICE(
         "app", "delivery", app.delivery, "fast", "fast|committed",
         "fast: lists are published at once. committed: inside the transaction, for read_committed readers."),
