@@ -4,7 +4,7 @@
 
 #include "worker/worker_internal.h"
 
-enum { OUTCOME_POLL_MS = 5 };
+enum { OUTCOME_POLL_MS = 5, CONCERNED_US = 1000000 };
 
 /* While they are read the log may say that other text vectors serve than the store knew. */
 static freshet_status load_items(freshet_worker* worker, freshet_error* error) {
@@ -88,12 +88,17 @@ static int wait_ms(const freshet_worker* worker, int timeout_ms) {
 static freshet_status turn_texts(freshet_worker* worker, freshet_error* error) {
   int32_t partitions;
   const bool* owned = freshet_worker_owned_items(worker, &partitions);
-  freshet_texts* texts = freshet_items_texts(worker->items);
-  freshet_status status = freshet_texts_turn(texts, owned, partitions, error);
+  return freshet_texts_turn(freshet_items_texts(worker->items), owned, partitions, error);
+}
+
+/* Looks through all users in memory, so not at every turn. */
+static void find_concerned(freshet_worker* worker) {
+  int64_t now_us = worker->parts.clock->monotonic_us(worker->parts.clock);
   const uint32_t* fresh;
-  size_t count = freshet_texts_take_fresh(texts, &fresh);
-  if (status == FRESHET_OK && count > 0) freshet_worker_refresh_concerned(worker, fresh, count);
-  return status;
+  if (now_us < worker->next_concerned_us) return;
+  worker->next_concerned_us = now_us + CONCERNED_US;
+  size_t count = freshet_texts_take_fresh(freshet_items_texts(worker->items), &fresh);
+  if (count > 0) freshet_worker_refresh_concerned(worker, fresh, count);
 }
 
 /* The list clock: learns from the records at hand and publishes what is due. */
@@ -109,6 +114,7 @@ static freshet_status turn_lists(freshet_worker* worker, size_t count, uint64_t*
   }
   *lag = freshet_worker_lag(worker);
   bool lagging = count == BATCH_RECORDS || *lag > BATCH_RECORDS;
+  if (status == FRESHET_OK && !lagging) find_concerned(worker);
   if (status == FRESHET_OK) status = freshet_worker_refresh(worker, lagging, error);
   if (count > 0) {
     freshet_histogram_observe(&worker->parts.metrics->batch, clock->monotonic_us(clock) - start_us);

@@ -85,6 +85,7 @@ struct freshet_worker {
   bool in_transaction; /* begun: at the commit, or by the first list with delivery = committed */
   int64_t next_commit_us;
   int64_t next_memory_us;
+  int64_t next_concerned_us;
   unsigned aborts_in_a_row;
   user_change* changes; /* scratch of a commit: [change_count], bytes in change_bytes */
   size_t change_count, change_capacity;
