@@ -210,7 +210,7 @@ static uint8_t* row_codes(freshet_rank_index* index, uint32_t row) {
 }
 
 static void write_codes(freshet_rank_index* index, uint32_t row, const float* values) {
-  int8_t codes[4096];
+  int8_t codes[FRESHET_RANK_DIM_MAX];
   index->errors[row] = freshet_rank_encode(values, index->dim, CODE_LEVELS, codes, &index->scales[row]);
   uint8_t* target = row_codes(index, row);
   for (size_t g = 0; g < index->groups; g++) {

@@ -42,6 +42,7 @@
 #include "freshet/ranker.h"
 
 enum {
+  FRESHET_RANK_DIM_MAX = 4096,
   FRESHET_PANEL = 32,          /* rows of a panel */
   FRESHET_RANK_LANES = 16,     /* rows are padded with zeros to a multiple of this many floats */
   FRESHET_RANK_CODE_ZERO = 128 /* the code of 0 in a panel: codes are unsigned, 1 .. 255 */
