@@ -98,14 +98,14 @@ static void set_features(freshet_model* model, const float* h, candidates* s) {
   set_bonus_features(model, s, n16);
   set_popular_features(model, s, n16);
   model->kernels->dots(model->factors, s->items, s->count, h, model->config.dim, s->features[TASTE]);
-  for (uint32_t i = 0; i < s->count; i++) {
-    s->features[TASTE][i] += (float)model->items[s->items[i]].bias;
+  for (size_t i = 0; i < n16; i++) {
+    s->features[TASTE][i] = i < s->count ? s->features[TASTE][i] + (float)model->items[s->items[i]].bias : 0;
   }
 }
 
 /* ---- gradients ---- */
 
-/* logits [n16] become softmax - 1[positive], times weight. */
+/* logits [n16] become softmax - 1[positive], times weight; 0 behind the candidates. */
 static void softmax_gradient(const freshet_model* model, const candidates* s, float weight, float* logits) {
   size_t n16 = padded(s->count);
   float top = logits[0], sum = 0;
@@ -117,19 +117,19 @@ static void softmax_gradient(const freshet_model* model, const candidates* s, fl
     sum += logits[i];
   }
   float scale = weight / sum;
-  for (uint32_t i = 0; i < s->count; i++) logits[i] *= scale;
+  for (size_t i = 0; i < n16; i++) logits[i] = i < s->count ? logits[i] * scale : 0;
   logits[0] -= weight;
 }
 
 static void set_gradients(const freshet_model* model, const context* c, float weight, candidates* s) {
-  for (uint32_t i = 0; i < s->count; i++) {
-    float z =
-        (float)model->blend[PSI + s->level[i]] + c->text_theta[s->level[i]] * s->features[SIMILAR_TEXT][i];
-    for (int f = 0; f < FEATURES; f++) {
-      if (f != SIMILAR_TEXT) z += c->theta[f] * s->features[f][i];
-    }
-    s->gradient[i] = z - s->log_q[i];
+  size_t n16 = padded(s->count);
+  for (size_t i = 0; i < n16; i++) {
+    float text = c->text_theta[s->level[i]] * s->features[SIMILAR_TEXT][i];
+    s->gradient[i] = (float)model->blend[PSI + s->level[i]] + text - s->log_q[i];
     s->taste_gradient[i] = s->features[TASTE][i] - s->log_q[i];
+  }
+  for (int f = 0; f < FEATURES; f++) {
+    if (f != SIMILAR_TEXT) model->kernels->add_scaled(s->gradient, c->theta[f], s->features[f], n16);
   }
   softmax_gradient(model, s, weight, s->gradient);
   softmax_gradient(model, s, weight, s->taste_gradient);
@@ -139,9 +139,11 @@ static void set_gradients(const freshet_model* model, const context* c, float we
 static void set_blend_gradient(freshet_model* model, const context* c, uint32_t user_level, candidates* s) {
   float* out = model->blend_gradient;
   memset(out, 0, sizeof model->blend_gradient);
+  for (int f = 0; f < FEATURES; f++) {
+    out[TH + f] = model->kernels->dot(s->gradient, s->features[f], padded(s->count));
+  }
   for (uint32_t i = 0; i < s->count; i++) {
     float g = s->gradient[i];
-    for (int f = 0; f < FEATURES; f++) out[TH + f] += g * s->features[f][i];
     out[PSI + s->level[i]] += g;
     if (c->text_theta[s->level[i]] > 0) out[TAU + s->level[i]] += g * s->features[SIMILAR_TEXT][i];
   }

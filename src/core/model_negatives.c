@@ -53,7 +53,7 @@ static void make_table(freshet_model* model, uint32_t bits) {
 }
 
 void freshet_model_table_insert(freshet_model* model, uint32_t slot) {
-  if (model->count > bucket_count(model)) {
+  if (2 * (size_t)model->count > bucket_count(model)) { /* short chains: draws walk them */
     make_table(model, model->bucket_bits + 1);
     for (uint32_t i = 0; i < model->count; i++) {
       if (i != slot) link_item(model, i);
