@@ -31,7 +31,7 @@ const char freshet_bench_embed_usage[] =
     "  --texts FILE     lines to encode instead\n"
     "  --print          print the texts and stop: for measuring something else with the same ones\n"
     "  --json           print one JSON object\n\n"
-    "exit codes: 0 done, 1 no model or other vectors one at a time, 2 wrong usage\n";
+    "exit codes: 0 done, 1 other vectors one at a time, 2 wrong usage, 6 no model\n";
 
 typedef struct bench {
   freshet_text_config config;
