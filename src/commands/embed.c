@@ -28,15 +28,11 @@ static const char usage[] =
     "  --threads N           that share a batch (text.threads)\n"
     "  --jsonl               a line is a JSON object; its \"text\" is read\n"
     "  --tokens              print the token ids too: {\"ids\": [...], \"vector\": "
-    "[...]}\n\n" FRESHET_OPTIONS_USAGE "
-    exit codes : 0 done,
-                  1 a line could not be read or encoded, 2 wrong usage, 6 a file,
-                  the model or the
-                      "
-                      "embedding server is not there
-                      ";
+    "[...]}\n\n" FRESHET_OPTIONS_USAGE
+    "\nexit codes: 0 done, 1 a line could not be read or encoded, 2 wrong usage, 6 a file, the model or the\n"
+    "embedding server is not there\n";
 
-                      typedef struct embedding {
+typedef struct embedding {
   bool jsonl, tokens;
   freshet_encoder* encoder;
   char* lines[BATCH]; /* owned; texts may point into them or into objects */
