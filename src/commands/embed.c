@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "commands/commands.h"
+#include "commands/embed_status.h"
 #include "commands/encoder.h"
 #include "commands/options.h"
 
@@ -18,7 +19,8 @@ enum {
 };
 
 static const char usage[] =
-    "usage: freshet embed [OPTION...] [FILE...]\n\n"
+    "usage: freshet embed [OPTION...] [FILE...]\n"
+    "       freshet embed --status [OPTION...]\n\n"
     "Reads lines of text (standard input when no file is given; an empty line is a text) and prints one "
     "JSON\n"
     "object a line: {\"vector\": [...]}, of length 1, in digits that read back as the same floats.\n\n"
@@ -28,12 +30,14 @@ static const char usage[] =
     "  --threads N           that share a batch (text.threads)\n"
     "  --jsonl               a line is a JSON object; its \"text\" is read\n"
     "  --tokens              print the token ids too: {\"ids\": [...], \"vector\": "
-    "[...]}\n\n" FRESHET_OPTIONS_USAGE
-    "\nexit codes: 0 done, 1 a line could not be read or encoded, 2 wrong usage, 6 a file, the model or the\n"
-    "embedding server is not there\n";
+    "[...]}\n"
+    "  --status              instead: which encoders have made vectors of the app's items, how many, and\n"
+    "                        whose serve; read from the topics\n\n" FRESHET_OPTIONS_USAGE
+    "\nexit codes: 0 done, 1 a line could not be read or encoded, 2 wrong usage, 6 a file, the model, the\n"
+    "embedding server or the cluster is not there\n";
 
 typedef struct embedding {
-  bool jsonl, tokens;
+  bool jsonl, tokens, status;
   freshet_encoder* encoder;
   char* lines[BATCH]; /* owned; texts may point into them or into objects */
   json_t* objects[BATCH];
@@ -173,7 +177,7 @@ static void add_shorthand(shorthands* s, freshet_options* options, const char* k
 }
 
 static int run(int argc, char** argv) {
-  enum { ENCODER = 256, MODEL, PRECISION, THREADS, JSONL, TOKENS, KEYS = JSONL - ENCODER };
+  enum { ENCODER = 256, MODEL, PRECISION, THREADS, JSONL, TOKENS, STATUS, KEYS = JSONL - ENCODER };
   static const char* const keys[KEYS] = {"text.encoder", "text.model", "text.precision", "text.threads"};
   static const struct option longs[] = {{"encoder", required_argument, NULL, ENCODER},
                                         {"model", required_argument, NULL, MODEL},
@@ -181,6 +185,7 @@ static int run(int argc, char** argv) {
                                         {"threads", required_argument, NULL, THREADS},
                                         {"jsonl", no_argument, NULL, JSONL},
                                         {"tokens", no_argument, NULL, TOKENS},
+                                        {"status", no_argument, NULL, STATUS},
                                         {NULL, 0, NULL, 0}};
   freshet_options options = {0};
   embedding e = {0};
@@ -193,6 +198,7 @@ static int run(int argc, char** argv) {
     if (option == '?') goto done;
     if (option == JSONL) e.jsonl = true;
     if (option == TOKENS) e.tokens = true;
+    if (option == STATUS) e.status = true;
     if (option >= JSONL) continue;
     add_shorthand(&shorts, &options, keys[option - ENCODER], optarg);
   }
@@ -201,7 +207,10 @@ static int run(int argc, char** argv) {
     goto done;
   }
   freshet_status status = freshet_command_encoder_create(config, &e.encoder, &error);
-  if (status == FRESHET_OK) status = embed(&e, argv + optind, argc - optind, &error);
+  if (status == FRESHET_OK) {
+    status = e.status ? freshet_embed_print_status(config, e.encoder, &error)
+                      : embed(&e, argv + optind, argc - optind, &error);
+  }
   code = status == FRESHET_OK ? FRESHET_EXIT_OK : freshet_command_failed("embed", &error);
   freshet_encoder_destroy(e.encoder);
 done:

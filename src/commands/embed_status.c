@@ -1,0 +1,220 @@
+#include "commands/embed_status.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "codec/codec.h"
+#include "kafka/kafka.h"
+#include "worker/clock.h"
+#include "worker/generations.h"
+#include "worker/item_text.h"
+
+enum { POLL_RECORDS = 512, POLL_WAIT_MS = 100, STALL_MS = 30000 };
+
+typedef struct item_status {
+  uint64_t hash; /* of what its vector is made of; 0: nothing */
+  bool listed;
+} item_status;
+
+typedef struct generation_status {
+  freshet_generation generation;
+  uint64_t* hashes; /* [capacity] by slot: of the text that the vector stands for; 0: none */
+} generation_status;
+
+typedef struct status_reader {
+  freshet_codec* codec;
+  freshet_schema_lookup lookup;
+  freshet_kafka_property* properties;
+  freshet_kafka_config kafka;
+  freshet_log* log;
+  freshet_model* names; /* only for its table of ids */
+  item_status* items;   /* [capacity] by slot */
+  size_t capacity;
+  generation_status* generations; /* [generation_count] */
+  size_t generation_count;
+  freshet_generation serving;
+  int64_t switches;
+  bool has_serving;
+  int64_t now_ms;
+  freshet_buffer text;
+  freshet_record records[POLL_RECORDS];
+} status_reader;
+
+static freshet_status open_reader(status_reader* reader, const freshet_config* config, freshet_error* error) {
+  reader->properties = calloc(config->kafka.count + 1, sizeof *reader->properties);
+  FRESHET_ASSERT(reader->properties != NULL);
+  for (size_t i = 0; i < config->kafka.count; i++) {
+    reader->properties[i] =
+        (freshet_kafka_property){config->kafka.properties[i].name, config->kafka.properties[i].value};
+  }
+  reader->kafka = (freshet_kafka_config){
+      .properties = reader->properties, .property_count = config->kafka.count, .app_id = config->app.id};
+  memcpy(reader->kafka.topics, config->topics.names, sizeof reader->kafka.topics);
+  freshet_clock* clock = freshet_clock_system();
+  reader->now_ms = clock->now_ms(clock);
+  reader->capacity = (size_t)config->model.max_items;
+  reader->items = calloc(reader->capacity, sizeof *reader->items);
+  FRESHET_ASSERT(reader->items != NULL);
+  freshet_model_config names = freshet_model_defaults();
+  names.max_items = (uint32_t)config->model.max_items;
+  names.dim = 16;
+  freshet_status status = freshet_model_create(&names, &reader->names, error);
+  if (status == FRESHET_OK && config->registry.ids[0] != '\0') {
+    status = freshet_schema_map_create(config->registry.ids, &reader->lookup, error);
+  }
+  freshet_codec_config codec = {
+      .schema_folder = config->registry.folder[0] == '\0' ? NULL : config->registry.folder,
+      .lookup = reader->lookup};
+  if (status == FRESHET_OK) status = freshet_codec_create(&codec, &reader->codec, error);
+  if (status == FRESHET_OK) status = freshet_kafka_log_create(&reader->kafka, &reader->log, error);
+  return status;
+}
+
+static void close_reader(status_reader* reader) {
+  if (reader->log != NULL) reader->log->vtable->destroy(reader->log);
+  freshet_codec_destroy(reader->codec);
+  if (reader->lookup.context != NULL) freshet_schema_map_destroy(&reader->lookup);
+  freshet_model_destroy(reader->names);
+  for (size_t g = 0; g < reader->generation_count; g++) free(reader->generations[g].hashes);
+  free(reader->generations);
+  free(reader->items);
+  free(reader->properties);
+  freshet_buffer_free(&reader->text);
+}
+
+static void take_item(status_reader* reader, const freshet_record* record) {
+  freshet_item item;
+  uint32_t slot;
+  if (!record->has_value) {
+    slot = freshet_model_find(reader->names, record->key);
+    if (slot != FRESHET_NO_ITEM) reader->items[slot] = (item_status){0};
+    return;
+  }
+  if (freshet_decode_item(reader->codec, record->value, &item, NULL) != FRESHET_OK ||
+      freshet_item_validate(&item, record->key, NULL) != FRESHET_OK ||
+      freshet_model_intern(reader->names, item.item_id, &slot, NULL) != FRESHET_OK) {
+    return;
+  }
+  bool expired = item.expires_at_ms != 0 && item.expires_at_ms <= reader->now_ms;
+  reader->items[slot] = (item_status){.hash = freshet_item_text_hash(&item, &reader->text),
+                                      .listed = item.available && !expired};
+}
+
+static generation_status* find_generation(status_reader* reader, const freshet_generation* wanted) {
+  for (size_t g = 0; g < reader->generation_count; g++) {
+    if (reader->generations[g].generation.tag == wanted->tag) return &reader->generations[g];
+  }
+  reader->generations =
+      realloc(reader->generations, (reader->generation_count + 1) * sizeof *reader->generations);
+  FRESHET_ASSERT(reader->generations != NULL);
+  generation_status* made = &reader->generations[reader->generation_count++];
+  *made = (generation_status){*wanted, calloc(reader->capacity, sizeof *made->hashes)};
+  FRESHET_ASSERT(made->hashes != NULL);
+  return made;
+}
+
+static void take_vector(status_reader* reader, const freshet_record* record, int32_t tag, freshet_slice id) {
+  freshet_item_state state;
+  uint32_t slot;
+  if (freshet_model_intern(reader->names, id, &slot, NULL) != FRESHET_OK) return;
+  if (!record->has_value) {
+    for (size_t g = 0; g < reader->generation_count; g++) {
+      if (reader->generations[g].generation.tag == tag) reader->generations[g].hashes[slot] = 0;
+    }
+    return;
+  }
+  if (freshet_decode_item_state(reader->codec, record->value, &state, NULL) != FRESHET_OK) return;
+  freshet_generation of = freshet_generation_of(state.encoder, (uint32_t)state.embedding_dim);
+  find_generation(reader, &of)->hashes[slot] = state.text_hash;
+}
+
+static void take_state(status_reader* reader, const freshet_record* record) {
+  int32_t tag;
+  freshet_slice id;
+  freshet_text_generation fact;
+  if (freshet_generation_parse_key(record->key, &tag, &id)) {
+    take_vector(reader, record, tag, id);
+  } else if (freshet_slice_equal(record->key, freshet_generation_serving_key()) && record->has_value &&
+             freshet_decode_text_generation(reader->codec, record->value, &fact, NULL) == FRESHET_OK) {
+    reader->serving = freshet_generation_of(fact.encoder, fact.dim);
+    reader->switches = fact.switches;
+    reader->has_serving = true;
+  }
+}
+
+static freshet_status read_partition(status_reader* reader, freshet_topic topic, int32_t partition,
+                                     freshet_error* error) {
+  freshet_log* log = reader->log;
+  freshet_clock* clock = freshet_clock_system();
+  int64_t first, end, heard_us = clock->monotonic_us(clock);
+  freshet_status status = log->vtable->range(log, topic, partition, &first, &end, error);
+  if (status == FRESHET_OK)
+    status = log->vtable->open(log, topic, partition, FRESHET_OFFSET_BEGINNING, error);
+  while (status == FRESHET_OK && log->vtable->position(log, topic, partition) < end) {
+    size_t count = 0;
+    status = log->vtable->poll(log, POLL_WAIT_MS, reader->records, POLL_RECORDS, &count, error);
+    for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
+      const freshet_record* record = &reader->records[i];
+      if (topic == FRESHET_TOPIC_ITEMS) take_item(reader, record);
+      if (topic == FRESHET_TOPIC_ITEM_STATES) take_state(reader, record);
+    }
+    if (count > 0) heard_us = clock->monotonic_us(clock);
+    if (clock->monotonic_us(clock) - heard_us > (int64_t)STALL_MS * 1000) {
+      status = freshet_error_set(error, FRESHET_TIMEOUT, FRESHET_STOP, "topic %s gave nothing for %d s",
+                                 reader->kafka.topics[topic], STALL_MS / 1000);
+    }
+  }
+  freshet_status closed = log->vtable->shut(log, topic, partition, NULL);
+  return status != FRESHET_OK ? status : closed;
+}
+
+static freshet_status read_topic(status_reader* reader, freshet_topic topic, freshet_error* error) {
+  int32_t partitions;
+  freshet_status status = reader->log->vtable->partitions(reader->log, topic, &partitions, error);
+  for (int32_t p = 0; status == FRESHET_OK && p < partitions; p++)
+    status = read_partition(reader, topic, p, error);
+  return status;
+}
+
+static void print_generation(const status_reader* reader, const generation_status* g, const char* role) {
+  size_t vectors = 0, all = 0, covered = 0;
+  for (size_t slot = 0; slot < freshet_model_item_count(reader->names); slot++) {
+    const item_status* item = &reader->items[slot];
+    vectors += g->hashes[slot] != 0;
+    if (!item->listed || item->hash == 0) continue;
+    all++;
+    covered += g->hashes[slot] == item->hash;
+  }
+  printf("%-48s %5u %9zu %9zu/%zu %8.2f %%  %s\n", g->generation.name, g->generation.dim, vectors, covered,
+         all, all == 0 ? 100.0 : 100.0 * (double)covered / (double)all, role);
+}
+
+static void print_all(status_reader* reader, const freshet_encoder* encoder) {
+  freshet_generation own = {0};
+  if (reader->has_serving) find_generation(reader, &reader->serving);
+  if (encoder != NULL) {
+    own = freshet_generation_of(freshet_slice_of(encoder->name), encoder->dim);
+    find_generation(reader, &own);
+  }
+  printf("%-48s %5s %9s %13s %10s\n", "encoder", "dim", "vectors", "listed items", "coverage");
+  for (size_t i = 0; i < reader->generation_count; i++) {
+    const generation_status* g = &reader->generations[i];
+    bool serves = reader->has_serving && g->generation.tag == reader->serving.tag;
+    bool is_own = g->generation.tag == own.tag;
+    print_generation(reader, g, serves ? "serves" : is_own ? "configured, being filled" : "kept");
+  }
+  printf("cutovers so far: %lld\n", (long long)reader->switches);
+}
+
+freshet_status freshet_embed_print_status(const freshet_config* config, const freshet_encoder* encoder,
+                                          freshet_error* error) {
+  status_reader* reader = calloc(1, sizeof *reader);
+  FRESHET_ASSERT(reader != NULL);
+  freshet_status status = open_reader(reader, config, error);
+  if (status == FRESHET_OK) status = read_topic(reader, FRESHET_TOPIC_ITEMS, error);
+  if (status == FRESHET_OK) status = read_topic(reader, FRESHET_TOPIC_ITEM_STATES, error);
+  if (status == FRESHET_OK) print_all(reader, encoder);
+  close_reader(reader);
+  free(reader);
+  return status;
+}

@@ -1,0 +1,16 @@
+/*
+ * embed_status.h: `freshet embed --status`: the encoder generations of an application, read from its topics,
+ * whether a worker runs or not.
+ */
+#ifndef FRESHET_COMMANDS_EMBED_STATUS_H
+#define FRESHET_COMMANDS_EMBED_STATUS_H
+
+#include "freshet/encoder.h"
+#include "service/config.h"
+
+/* Prints a table of the generations: vectors, coverage of the listed items with a text, which one serves and
+ * which one the configured encoder (borrowed, NULL: none) fills. */
+freshet_status freshet_embed_print_status(const freshet_config* config, const freshet_encoder* encoder,
+                                          freshet_error* error);
+
+#endif

@@ -1,0 +1,128 @@
+"""Item texts on a real broker: a new item is in somebody's list without an event, and another encoder takes over while
+events flow, without losing any of them; and back again."""
+
+import os
+import random
+import statistics
+import threading
+import time
+from pathlib import Path
+
+from harness import EXIT_OK, Case, Ledger, click, decode_lists, item, list_items, main, until
+
+CACHE = Path(os.environ.get("FRESHET_CACHE", Path.home() / ".cache/freshet"))
+HAS_BERT = (CACHE / "models/all-MiniLM-L6-v2").is_dir()
+KINDS = ["wooden train", "glass tea pot", "garden chair", "steel hammer", "cotton scarf", "paper lantern"]
+COLOURS = ["red", "blue", "green", "yellow", "black", "white", "grey", "pink"]
+NEW_ITEMS = 10
+ITEMS = 240
+PATIENCE_S = 60
+
+
+def title(number):
+    return f"{COLOURS[number % len(COLOURS)]} {KINDS[number // len(COLOURS) % len(KINDS)]} no {number}"
+
+
+class Texts(Case):
+    def start(self, settings, items=ITEMS):
+        app = self.app({"ranking.k": 20, **settings})
+        for number in range(items):
+            app.send("items", f"item-{number}", item(f"item-{number}", title=title(number)))
+        app.flush()
+        return app
+
+    def status_rows(self, app):
+        """encoder -> (dim, vectors, role), as `embed --status` prints them."""
+        ran = app.command("embed", "--status")
+        self.assertEqual(ran.returncode, EXIT_OK, ran.stderr)
+        rows = {}
+        for line in ran.stdout.splitlines()[1:-1]:
+            name, dim, vectors, covered, share, _, *role = line.split()
+            rows[name] = (int(dim), int(vectors), " ".join(role))
+        return rows
+
+    def serving(self, service):
+        names = [series for series in service.metrics() if series.startswith("freshet_texts_generation_info")]
+        return names[0].split('serving="')[1].split('"')[0] if names else None
+
+    def check_new_items(self, encoder):
+        app = self.start({"text.encoder": encoder})
+        worker = app.service().start_ready()
+        until(lambda: worker.metric("freshet_texts_coverage") == 1, "all texts are encoded", PATIENCE_S)
+        lists = app.tail("recommendations")
+        self.addCleanup(lists.close)
+        app.put("events", "ann", click("ann", "item-0", event_id="e0"))
+        lists.until(lambda records: records, "the first list")
+        seconds = []
+        for number in range(NEW_ITEMS):
+            name, before = f"new-{number}", time.monotonic()
+            app.put("items", name, item(name, title=f"{title(0)}, made anew: {number}"))
+            lists.until(lambda records: any(name in list_items(entry) for entry in decode_lists(records[-20:])),
+                        f"{name} is in a list")
+            seconds.append(time.monotonic() - before)
+            time.sleep(random.uniform(0, 1))  # at any moment of the job's interval
+        print(f"({encoder}: item published to item in a list: median {statistics.median(seconds):.2f} s, "
+              f"slowest {max(seconds):.2f} s) ", end="", flush=True)
+        self.assertLess(max(seconds), 2)
+        self.assertEqual(worker.stop(), EXIT_OK)
+
+    def test_a_new_item_is_in_a_list_without_an_event(self):
+        self.check_new_items("hashing")
+
+    def test_a_new_item_is_in_a_list_without_an_event_by_bert(self):
+        if not HAS_BERT:
+            self.skipTest("scripts/fetch-model has not been here")
+        self.check_new_items("bert")
+
+    def migrate(self, first, second, processes=1):
+        """first, second: settings. Goes there and back while events flow."""
+        app = self.start(first)
+        workers = [app.service(f"worker-{i}", instance_id=f"w{i}").start() for i in range(processes)]
+        for worker in workers:
+            worker.await_ready()
+        ledger, stopped = Ledger(app, 100, ITEMS), threading.Event()
+        producer = threading.Thread(target=ledger.send_at, args=(300, stopped))
+        producer.start()
+        try:
+            until(lambda: all(w.metrics().get("freshet_texts_coverage") == 1 for w in workers), "all encoded", PATIENCE_S)
+            until(lambda: len(self.status_rows(app)) == 1, "the first generation is known")
+            old = self.serving(workers[0])
+            served = [old]
+            for settings in (second, first):
+                app.write_config({"ranking.k": 20, **settings})
+                started = time.monotonic()
+                for worker in workers:
+                    self.assertEqual(worker.stop(), EXIT_OK)
+                    worker.start()
+                for worker in workers:
+                    worker.await_ready()
+                until(lambda: all(self.serving(w) not in (None, served[-1]) for w in workers), "cutover", PATIENCE_S)
+                served.append(self.serving(workers[0]))
+                encoded = sum(w.metric("freshet_texts_encoded_total") for w in workers)
+                print(f"(to {served[-1]}: {time.monotonic() - started:.1f} s, {encoded:.0f} encoded) ", end="", flush=True)
+            rows = self.status_rows(app)
+        finally:
+            stopped.set()
+            producer.join()
+        self.assertEqual(served, [old, served[1], old])
+        self.assertEqual(encoded, 0)  # going back needs no encoding
+        self.assertEqual({name: (vectors, role) for name, (_, vectors, role) in rows.items()},
+                         {old: (ITEMS, "serves"), served[1]: (ITEMS, "kept")})
+        ledger.verify(self)
+        for worker in workers:
+            self.assertEqual(worker.stop(), EXIT_OK)
+
+    def test_another_dimension_of_hashing(self):
+        self.migrate({"text.dim": 64}, {"text.dim": 96})
+
+    def test_two_processes(self):
+        self.migrate({"text.dim": 64}, {"text.dim": 96}, processes=2)
+
+    def test_from_hashing_to_bert(self):
+        if not HAS_BERT:
+            self.skipTest("scripts/fetch-model has not been here")
+        self.migrate({"text.encoder": "hashing"}, {"text.encoder": "bert"})
+
+
+if __name__ == "__main__":
+    main()
