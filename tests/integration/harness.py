@@ -21,6 +21,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections import namedtuple
+from concurrent.futures import wait
 from pathlib import Path
 
 if not (os.environ.get("FRESHET_BINARY") and os.environ.get("FRESHET_BOOTSTRAP")):
@@ -30,7 +31,7 @@ if not (os.environ.get("FRESHET_BINARY") and os.environ.get("FRESHET_BOOTSTRAP")
 import fastavro
 import fastavro.schema
 import xxhash
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -189,11 +190,11 @@ class Tail:
 
 
 def read_all(topic, committed=True, bootstrap=BOOTSTRAP):
-    """Every record that is there now."""
+    """Every record that is there now, by partition and offset."""
     tail = Tail(topic, committed, bootstrap)
     tail.until(lambda _: len(tail.at_end) == len(tail.partitions), f"read {topic}")
     tail.close()
-    return tail.records
+    return sorted(tail.records, key=lambda record: (record.partition, record.offset))
 
 
 def compacted(records):
@@ -364,7 +365,7 @@ class App:
         self.config_path = self.folder / "freshet.conf"
         self.write_config(settings or {})
         self.services = []
-        self.producer = Producer({"bootstrap.servers": bootstrap, "partitioner": "murmur2_random", "linger.ms": 2,
+        self.producer = Producer({"bootstrap.servers": bootstrap, "partitioner": "murmur2_random", "linger.ms": 2, "log_level": 2,
                                   "acks": "all", "message.max.bytes": 4000000, "queue.buffering.max.messages": 1000000})
         test.apps.append(self)
         test.addCleanup(self.close)
@@ -451,16 +452,20 @@ class App:
         return decode_lists(self.read("recommendations", committed))
 
     def uncommitted_events(self):
-        """Records of `events` that the group has not committed yet."""
+        """Records of `events` that the group has not committed yet; None when the cluster cannot tell just now."""
         consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": self.id, "enable.auto.commit": False})
         topic = self.topics["events"]
-        partitions = [TopicPartition(topic, p) for p in consumer.list_topics(topic, PATIENCE_S).topics[topic].partitions]
         left = 0
-        for committed in consumer.committed(partitions, PATIENCE_S):
-            first, end = consumer.get_watermark_offsets(TopicPartition(topic, committed.partition), PATIENCE_S)
-            left += end - max(committed.offset, first)
-        consumer.close()
-        return left
+        try:
+            known = consumer.list_topics(topic, PATIENCE_S).topics[topic].partitions
+            for committed in consumer.committed([TopicPartition(topic, p) for p in known], PATIENCE_S):
+                first, end = consumer.get_watermark_offsets(TopicPartition(topic, committed.partition), PATIENCE_S)
+                left += end - max(committed.offset, first)
+            return left
+        except KafkaException:
+            return None
+        finally:
+            consumer.close()
 
     def settle(self, within_s=PATIENCE_S):
         """Waits until every event so far is part of a committed transaction."""
@@ -481,12 +486,8 @@ class App:
     def close(self):
         for service in self.services:
             service.kill()
-        try:
-            for deleted in AdminClient({"bootstrap.servers": self.bootstrap}).delete_topics(
-                    list(self.topics.values()), request_timeout=5).values():
-                deleted.exception(10)
-        except Exception:  # the broker is gone, or a topic never was
-            pass
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        wait(admin.delete_topics(list(self.topics.values())).values(), 5)
 
 
 class Ledger:
