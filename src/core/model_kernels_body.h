@@ -175,43 +175,50 @@ static size_t scan(const uint32_t* items, const float* a, const float* b, size_t
   return first;
 }
 
-static size_t find(const uint32_t* items, size_t count, uint32_t item) {
-  for (size_t i = 0; i < count; i += FRESHET_LANES) {
+/* Bit l of the result: lane l is set (all ones). */
+static unsigned mask_of(const int_lanes* set) {
 #ifdef __AVX512F__
-    unsigned equal = _mm512_cmpeq_epi32_mask(_mm512_load_si512(items + i), _mm512_set1_epi32((int)item));
+  return _mm512_movepi32_mask((__m512i)*set);
 #else
-    const __m128i* four = (const __m128i*)(items + i);
-    const __m128i wanted = _mm_set1_epi32((int)item);
-    __m128i low = _mm_packs_epi32(_mm_cmpeq_epi32(four[0], wanted), _mm_cmpeq_epi32(four[1], wanted));
-    __m128i high = _mm_packs_epi32(_mm_cmpeq_epi32(four[2], wanted), _mm_cmpeq_epi32(four[3], wanted));
-    unsigned equal = (unsigned)_mm_movemask_epi8(_mm_packs_epi16(low, high));
+  __m128i four[4];
+  memcpy(four, set, sizeof four);
+  __m128i low = _mm_packs_epi32(four[0], four[1]), high = _mm_packs_epi32(four[2], four[3]);
+  return (unsigned)_mm_movemask_epi8(_mm_packs_epi16(low, high));
 #endif
-    if (equal == 0) continue;
-    size_t at = i + (size_t)__builtin_ctz(equal);
+}
+
+static size_t find(const uint32_t* items, size_t count, uint32_t item) {
+  const int_lanes zero = {0};
+  const int_lanes wanted = zero + (int32_t)item;
+  for (size_t i = 0; i < count; i += FRESHET_LANES) {
+    int_lanes equal = *(const int_lanes*)(items + i) == wanted;
+    unsigned mask = mask_of(&equal);
+    if (mask == 0) continue;
+    size_t at = i + (size_t)__builtin_ctz(mask);
     return at < count ? at : count;
   }
   return count;
 }
 
 static size_t smallest(const float* a, const float* b, size_t count) {
-  size_t best = 0;
+  const lanes zero = {0};
+  lanes lows = zero + (a[0] + b[0]);
   float least = a[0] + b[0];
   size_t i = 0;
-  const lanes zero = {0};
-  lanes lows = zero + least;
   for (; i + FRESHET_LANES <= count; i += FRESHET_LANES) {
     lanes sum = *(const lanes*)(a + i) + *(const lanes*)(b + i);
     int_lanes lower = sum < lows;
     lows = (lanes)((lower & (int_lanes)sum) | (~lower & (int_lanes)lows));
   }
-  for (int l = 0; l < FRESHET_LANES; l++) {
-    if (lows[l] < least) least = lows[l];
+  for (int l = 0; l < FRESHET_LANES; l++) least = lows[l] < least ? lows[l] : least;
+  for (; i < count; i++) least = a[i] + b[i] < least ? a[i] + b[i] : least;
+  for (i = 0; i + FRESHET_LANES <= count; i += FRESHET_LANES) {
+    int_lanes equal = *(const lanes*)(a + i) + *(const lanes*)(b + i) == zero + least;
+    unsigned mask = mask_of(&equal);
+    if (mask != 0) return i + (size_t)__builtin_ctz(mask);
   }
-  for (; i < count; i++) {
-    if (a[i] + b[i] < least) least = a[i] + b[i];
-  }
-  while (best < count && a[best] + b[best] != least) best++;
-  return best;
+  while (i + 1 < count && a[i] + b[i] != least) i++;
+  return i;
 }
 
 /* Step by step for all targets together, so that their loads overlap, and without branches: half of them
