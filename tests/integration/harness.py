@@ -42,7 +42,7 @@ BOOTSTRAP = os.environ["FRESHET_BOOTSTRAP"]
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_REJECTS, EXIT_FENCED, EXIT_STATE, EXIT_UNAVAILABLE = range(7)
 
 PARTITIONS = 4
-PATIENCE_S = 30
+PATIENCE_S = 60
 
 
 def now_ms():
@@ -365,8 +365,9 @@ class App:
         self.config_path = self.folder / "freshet.conf"
         self.write_config(settings or {})
         self.services = []
-        self.producer = Producer({"bootstrap.servers": bootstrap, "partitioner": "murmur2_random", "linger.ms": 2, "log_level": 2,
-                                  "acks": "all", "message.max.bytes": 4000000, "queue.buffering.max.messages": 1000000})
+        self.producer = Producer({"bootstrap.servers": bootstrap, "partitioner": "murmur2_random", "acks": "all",
+                                  "linger.ms": 2, "message.max.bytes": 4000000,
+                                  "queue.buffering.max.messages": 1000000, "log_level": 2})
         test.apps.append(self)
         test.addCleanup(self.close)
         if create:
@@ -503,8 +504,9 @@ class Ledger:
     def send(self, count=1):
         for _ in range(count):
             user = self.names[self.count % len(self.names)]
+            item_id = f"item-{(self.count * 7 + self.count // len(self.names)) % self.items}"
             event_id = f"event-{self.count}"
-            self.app.send("events", user, click(user, f"item-{(self.count * 7 + self.count // len(self.names)) % self.items}", event_id=event_id))
+            self.app.send("events", user, click(user, item_id, event_id=event_id))
             self.sent.setdefault(user, []).append(event_id)
             self.count += 1
 
