@@ -154,7 +154,7 @@ static freshet_status take_row(freshet_texts* texts, uint32_t slot, const freshe
                   (state.start == NULL || state.start_dim == start_dim);
   if (!is_right) return FRESHET_OK;
   bool is_current = state.text_hash == t->hash;
-  if (generation->tag == g->own.tag && is_current) t->filled = true;
+  if (generation->tag == g->own.tag) t->filled = is_current;
   if (generation->tag != g->serving.tag || t->served) return FRESHET_OK;
   if (!is_current && freshet_model_start(texts->model, slot) != NULL) return FRESHET_OK;
   freshet_status status = serve(texts, slot, state.embedding, state.start, error);
@@ -206,20 +206,20 @@ static freshet_status apply_vector(freshet_texts* texts, int32_t tag, freshet_sl
   freshet_store* store = texts->parts.store;
   uint32_t slot = texts->dim == 0 ? FRESHET_NO_ITEM : freshet_model_find(texts->model, id);
   bool has_text = slot != FRESHET_NO_ITEM && text_of(texts, slot)->hash != 0;
+  freshet_status status = FRESHET_OK;
   if (!record->has_value) {
     store->vtable->remove(store, FRESHET_FAMILY_ITEMS, tag, id);
-    if (!has_text || tag != g->own.tag) return FRESHET_OK;
-    text_of(texts, slot)->filled = false; /* withdrawn, and announced again before we read of it here */
-    want(texts, slot);
-    return FRESHET_OK;
+    if (has_text && tag == g->own.tag) text_of(texts, slot)->filled = false;
+  } else {
+    if (tag != g->own.tag && tag != g->serving.tag) freshet_generations_note(&texts->parts, tag);
+    store->vtable->put(store, FRESHET_FAMILY_ITEMS, tag, id, record->value);
+    if (has_text && tag == g->serving.tag) status = take_row(texts, slot, &g->serving, record->value, error);
+    if (status == FRESHET_OK && has_text && tag == g->own.tag && is_migrating(texts))
+      status = take_row(texts, slot, &g->own, record->value, error);
   }
-  if (tag != g->own.tag && tag != g->serving.tag) freshet_generations_note(&texts->parts, tag);
-  store->vtable->put(store, FRESHET_FAMILY_ITEMS, tag, id, record->value);
-  freshet_status status = FRESHET_OK;
-  if (has_text && tag == g->serving.tag) status = take_row(texts, slot, &g->serving, record->value, error);
-  if (status == FRESHET_OK && has_text && tag == g->own.tag && is_migrating(texts)) {
-    status = take_row(texts, slot, &g->own, record->value, error);
-  }
+  /* The log has the last word. It may say something else than what the store said when the item was
+   * announced: a withdrawal from before that, or the vector of a text that did not last. */
+  if (has_text && tag == g->own.tag && !text_of(texts, slot)->filled) want(texts, slot);
   return status;
 }
 

@@ -168,6 +168,7 @@ static void* live(void* context) {
                                 .store = sim_disk_open(process->disk, survives, process),
                                 .clock = &process->clock.base,
                                 .codec = process->codec,
+                                .encoder = process->encoder,
                                 .logger = &logger,
                                 .metrics = &process->metrics};
   freshet_status status = freshet_worker_create(&process->config, &parts, &worker, &error);

@@ -50,8 +50,9 @@ struct sim_process {
   uint64_t id;
   int slot; /* static name in the group and transactional id */
   freshet_worker_config config;
-  freshet_codec* codec; /* not owned */
-  sim_disk* disk;       /* not owned */
+  freshet_codec* codec;     /* not owned */
+  freshet_encoder* encoder; /* not owned; NULL: no texts */
+  sim_disk* disk;           /* not owned */
   freshet_worker_metrics metrics;
 
   /* How it ends. */

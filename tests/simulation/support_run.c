@@ -3,7 +3,13 @@
 #include <stdlib.h>
 
 static const int64_t day_ms = 24LL * 3600 * 1000;
-enum { CALLS_MAX = 3000000, DEATHS_MAX = 20, TEST_CODEC = SIM_PROCESSES_MAX };
+enum {
+  CALLS_MAX = 3000000,
+  DEATHS_MAX = 20,
+  ENCODER_ERA_US = 7000000,
+  CUTOVER_MS = 4000,
+  TEST_CODEC = SIM_PROCESSES_MAX
+};
 
 static freshet_codec* codecs[SIM_PROCESSES_MAX + 1];
 
@@ -52,6 +58,9 @@ static freshet_worker_config config_of(const run_shape* shape, sim_random* rando
       .dedup_window_ms = SIM_DEDUP_WINDOW_MS,
       .items_interval_ms = sim_skewed(random, 10, 5000),
       .checkpoint_interval_ms = sim_skewed(random, 10, 8000),
+      .text_interval_ms = 1000,
+      .text_batch = 4,
+      .text_cutover_coverage = .8,
   };
   config.model.dim = 16;
   config.model.neighbours = 8;
@@ -122,6 +131,8 @@ static sim_process* launch(run* r, int slot, sim_disk* disk) {
   while (place < SIM_PROCESSES_MAX && r->world.processes[place] != NULL) place++;
   if (place == SIM_PROCESSES_MAX) return NULL;
   sim_process* process = sim_process_create(&r->world, slot, &r->config, codecs[place], disk);
+  int64_t era = r->is_calm ? 0 : r->world.cluster.now_us / ENCODER_ERA_US;
+  process->encoder = r->encoders[era % 2];
   if (!r->is_calm) process->calls_left = sim_skewed(&r->world.cluster.random, 1, 2000);
   sim_process_start(process);
   return process;
@@ -277,6 +288,7 @@ static bool is_done(run* r) {
     r->done_us = cluster->now_us;
   }
   int64_t patience_ms = 2 * r->config.max_delay_ms + 3 * r->config.commit_interval_ms;
+  if (r->encoders[0] != NULL) patience_ms += CUTOVER_MS;
   return all_read && cluster->now_us - r->done_us > patience_ms * 1000;
 }
 

@@ -23,6 +23,9 @@ typedef struct run {
   sim_scenario scenario;
   run_shape shape;
   freshet_worker_config config;
+  /* Not owned, NULL: no texts. The configured encoder changes back and forth in the storm; in the calm it is
+   * the first. */
+  freshet_encoder* encoders[2];
   sim_process* current[RUN_WORKERS_MAX]; /* who is meant to do the work of a slot; NULL: nobody now */
   int64_t restart_us[RUN_WORKERS_MAX];
   sim_disk* disks[RUN_WORKERS_MAX][RUN_DISKS];

@@ -185,8 +185,10 @@ static void add_item(plan* p, int item) {
   if (sim_chance(&p->random, 150))
     action->expires_at_ms = sim_now_ms(p->cluster) + sim_below(&p->random, 60000);
   freshet_slice category = freshet_slice_of("things");
+  char title[32];
+  snprintf(title, sizeof title, "Thing %d of make %zu", item, p->scenario->count % 3);
   freshet_item record = {.item_id = freshet_slice_of(id),
-                         .title = freshet_slice_of("A thing"),
+                         .title = freshet_slice_of(title),
                          .categories = &category,
                          .category_count = 1,
                          .available = action->available,

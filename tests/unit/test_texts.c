@@ -498,6 +498,30 @@ static void a_withdrawn_item_takes_its_vectors_of_all_generations_along(void** s
   freshet_encoder_destroy(b);
 }
 
+/* The store still has the vector of a text that is back, but another one is already on its way. */
+static void the_last_word_is_the_logs(void** state) {
+  (void)state;
+  freshet_encoder* encoder = make_encoder(32);
+  start(encoder, NULL);
+  announce(0, titles[0], NULL, 0);
+  turn();
+  commit();
+  assert_true(has_row(encoder, 0));
+  freshet_buffer first = {0};
+  freshet_buffer_append(&first, w->bytes.data, w->bytes.size);
+  announce(0, titles[1], NULL, 0);
+  turn();
+  announce(0, titles[0], NULL, 0);
+  commit();
+  turn();
+  commit();
+  assert_true(has_row(encoder, 0));
+  assert_true(freshet_slice_equal(freshet_buffer_slice(&first), freshet_buffer_slice(&w->bytes)));
+  freshet_buffer_free(&first);
+  stop();
+  freshet_encoder_destroy(encoder);
+}
+
 static void wait_until_idle(freshet_embedder* embedder) {
   freshet_embedder_stats stats;
   for (int i = 0; i < 2000; i++) {
@@ -556,6 +580,7 @@ int main(void) {
       TEST(new_items_start_where_the_map_says),
       TEST(ready_made_vectors_stand_alone_or_beside_the_text),
       TEST(a_withdrawn_item_takes_its_vectors_of_all_generations_along),
+      TEST(the_last_word_is_the_logs),
       TEST(late_results_are_taken_for_what_they_are),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
