@@ -135,10 +135,18 @@ static double figure(const freshet_worker_metrics* metrics, const family* f) {
   return (double)freshet_metric((const _Atomic uint64_t*)((const char*)metrics + f->offset)) / f->divisor;
 }
 
+/* Copies a name for use as the value of a label. */
+static void copy_label(char* out, const _Atomic char* name, size_t size) {
+  for (size_t i = 0; i < size; i++) {
+    char c = name[i];
+    out[i] = c == '"' || c == '\\' || c == '\n' ? '_' : c;
+  }
+}
+
 static void generations(freshet_buffer* out, const freshet_worker_metrics* metrics) {
   char serving[sizeof metrics->texts_serving], filling[sizeof metrics->texts_filling];
-  for (size_t i = 0; i < sizeof serving; i++) serving[i] = metrics->texts_serving[i];
-  for (size_t i = 0; i < sizeof filling; i++) filling[i] = metrics->texts_filling[i];
+  copy_label(serving, metrics->texts_serving, sizeof serving);
+  copy_label(filling, metrics->texts_filling, sizeof filling);
   if (serving[0] == '\0') return;
   freshet_metrics_head(out, "freshet_texts_generation_info", "gauge",
                        "Always 1; the encoders whose vectors serve and are made are the labels.");

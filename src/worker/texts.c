@@ -89,6 +89,10 @@ freshet_texts* freshet_texts_create(const freshet_worker_config* config, const f
   texts->fresh = calloc(FRESH_MAX, sizeof *texts->fresh);
   FRESHET_ASSERT(texts->vector != NULL && texts->start != NULL && texts->fresh != NULL);
   show_names(texts);
+  if (texts->dim > 0) {
+    freshet_log_fact(parts->logger, FRESHET_INFO, "texts.generations", "serving=%s filling=%s cutovers=%lld",
+                     generations->serving.name, generations->own.name, (long long)generations->switches);
+  }
   return texts;
 }
 
