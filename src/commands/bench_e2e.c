@@ -81,7 +81,8 @@ static freshet_status send_event(load* l, uint64_t i, freshet_error* error) {
                          .event_id = freshet_slice_of(event_id),
                          .user_id = freshet_slice_of(user_id),
                          .item_id = freshet_slice_of(item_id),
-                         .occurred_at_ms = l->clock->now_ms(l->clock)};
+                         .occurred_at_ms = l->clock->now_ms(l->clock),
+                         .quantity = 1};
   l->bytes.size = 0;
   freshet_status status = freshet_encode_event(l->codec, &event, &l->bytes, error);
   return status != FRESHET_OK ? status : send(l, FRESHET_TOPIC_EVENTS, user_id, error);

@@ -24,7 +24,7 @@ enum {
  * every ROWS_INTERVAL events, or more rarely in a catalogue of more than ROWS_INTERVAL * ROWS_PER_EVENT
  * items, so that an event's share of the work is bounded. (Only the latter costs .003 of recall@10 on a
  * stream that is driven by what is new.) */
-enum { HOT_EVENTS = 2048, HOT_INTERVAL = 16, ROWS_INTERVAL = 64, ROWS_PER_EVENT = 64, POPULAR_BLOCK = 1024 };
+enum { HOT_EVENTS = 2048, HOT_INTERVAL = 32, ROWS_INTERVAL = 64, ROWS_PER_EVENT = 16, POPULAR_BLOCK = 1024 };
 
 static const uint64_t session_gap_ms = 600 * 1000;
 static const float follows_unit = .003F, together_unit = .01F, text_unit = .01F;
