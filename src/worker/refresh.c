@@ -207,12 +207,12 @@ static void add_due(freshet_refresh* refresh, freshet_user_row* row) {
 }
 
 /* How many waiting users a turn may serve. Live events come first: while some are in this very turn, only a
- * few. While lagging, users are served from half of the allowed delay on, so that the work is spread and
+ * few. While lagging, users are served from 70 % of the allowed delay on, so that the work is spread and
  * learning goes on; near the whole delay more of them. */
 static size_t most_waiting(const freshet_worker* worker, int64_t waited_ms, bool lagging) {
   size_t batch = worker->config.ranking_batch;
   if (waited_ms >= worker->config.max_delay_ms * 9 / 10) return 4 * batch;
-  if (lagging) return waited_ms >= worker->config.max_delay_ms / 2 ? batch : 0;
+  if (lagging) return waited_ms >= worker->config.max_delay_ms * 7 / 10 ? batch : 0;
   return worker->touched_count == 0 || batch < BESIDE_LIVE ? batch : BESIDE_LIVE;
 }
 
