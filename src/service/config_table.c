@@ -129,7 +129,7 @@ const freshet_config_key freshet_config_keys[] = {
             "Event ids remembered per partition; a repeated one is skipped."),
     INTEGER("state", "dedup_window_s", state.dedup_window_s, "86400", 0, 31536000,
             "How long an event id is remembered."),
-    INTEGER("state", "items_interval_s", state.items_interval_s, "60", 1, 86400,
+    INTEGER("state", "items_interval_s", state.items_interval_s, "300", 1, 86400,
             "Learned item state goes to RocksDB this often ..."),
     INTEGER("state", "checkpoint_interval_s", state.checkpoint_interval_s, "300", 1, 86400,
             "... and to the item_states topic this often."),
