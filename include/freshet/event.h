@@ -22,6 +22,8 @@ enum {
   FRESHET_ID_MAX = 512,               /* bytes of a user, item, event or request id */
   FRESHET_TEXT_MAX = 4 * 1024 * 1024, /* bytes of an item's text; encoders read a prefix */
   FRESHET_CATEGORIES_MAX = 64,
+  FRESHET_CONTEXT_MAX = 64 * 1024, /* bytes of a request's text; encoders read a prefix */
+  FRESHET_REQUEST_IDS_MAX = 1000,  /* ids or categories in one array of a request */
 };
 
 typedef struct freshet_event {
@@ -83,6 +85,26 @@ typedef struct freshet_list {
   size_t item_count;
 } freshet_list;
 
+/* A wish for a list now, of a topic or of HTTP. What is 0 or empty was not asked for. */
+typedef struct freshet_request {
+  freshet_slice request_id; /* empty: nobody needs to tell it from others */
+  freshet_slice user_id;
+  int64_t requested_at_ms;            /* 0: when it came */
+  int32_t k;                          /* length of the list; more than there are gives all there are */
+  freshet_slice context;              /* a text that the items should suit */
+  const freshet_slice* context_items; /* [context_item_count] ids that the list should go with */
+  size_t context_item_count;
+  const freshet_slice* include_categories; /* only items with one of these; none: all items */
+  size_t include_category_count;
+  const freshet_slice* exclude_categories; /* no item with any of these */
+  size_t exclude_category_count;
+  const freshet_slice* exclude_items; /* ids of items that are not wanted, beside those the user has seen */
+  size_t exclude_item_count;
+  float diversity;   /* 0: the best list .. 1: as varied as can be */
+  float exploration; /* 0 .. 1: share of the list for items that little is known about */
+  bool explain;      /* with reasons */
+} freshet_request;
+
 /* Bounds of a valid event, from the configuration. */
 typedef struct freshet_event_limits {
   float rating_min, rating_max; /* inclusive */
@@ -101,6 +123,11 @@ freshet_status freshet_event_validate(const freshet_event* event, freshet_slice 
 
 /* The same for an item: id equal to key, title and text within bounds, a finite vector. */
 freshet_status freshet_item_validate(const freshet_item* item, freshet_slice key, freshet_error* error);
+
+/* The same for a request: ids, k >= 1, diversity and exploration 0 .. 1, at most FRESHET_REQUEST_IDS_MAX ids
+ * and categories in each of its arrays, and a context of at most FRESHET_CONTEXT_MAX bytes. */
+freshet_status freshet_request_validate(const freshet_request* request, freshet_slice key,
+                                        freshet_error* error);
 
 /* The 64-bit key (XXH3) that stands for an id in state and deltas. 0 is never returned. */
 uint64_t freshet_id_key(freshet_slice id);

@@ -177,6 +177,7 @@ freshet_status freshet_engine_create(const freshet_engine_config* config, freshe
   parts->clock = freshet_clock_system();
   parts->logger = config->logger;
   parts->metrics = config->metrics;
+  parts->inbox = config->inbox;
   const freshet_config* settings = config->config;
   freshet_status status = open_codec(engine, error);
   if (status == FRESHET_OK) {

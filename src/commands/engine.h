@@ -12,6 +12,7 @@ typedef struct freshet_engine_config {
   const freshet_config* config;    /* borrowed, outlives the engine */
   const freshet_logger* logger;    /* borrowed */
   freshet_worker_metrics* metrics; /* borrowed; any thread may read it */
+  freshet_inbox* inbox;            /* borrowed; NULL: nobody asks from within this process */
   bool (*stopping)(void* context); /* asked often, from the engine's thread: true ends waiting and running */
   void* stopping_context;
 } freshet_engine_config;

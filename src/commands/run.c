@@ -6,6 +6,8 @@
 #include "commands/options.h"
 #include "commands/serve.h"
 
+enum { QUESTIONS_MAX = 4096 }; /* of HTTP, waiting for the worker */
+
 static const char usage[] =
     "usage: freshet run -c FILE [-X SECTION.KEY=VALUE]...\n\n"
     "The service: consumes events and items, learns, publishes lists, until SIGTERM or SIGINT, then commits "
@@ -22,10 +24,14 @@ static freshet_status serve(const freshet_config* config, const freshet_logger* 
   FRESHET_ASSERT(metrics != NULL);
   freshet_monitor* monitor = NULL;
   freshet_engine* engine = NULL;
+  freshet_inbox* inbox = freshet_inbox_create(QUESTIONS_MAX);
   const freshet_monitor_config watched = {
       .config = config, .worker_metrics = metrics, .clock = freshet_clock_system()};
-  const freshet_engine_config wanted = {
-      .config = config, .logger = logger, .metrics = metrics, .stopping = freshet_serve_stopping};
+  const freshet_engine_config wanted = {.config = config,
+                                        .logger = logger,
+                                        .metrics = metrics,
+                                        .inbox = inbox,
+                                        .stopping = freshet_serve_stopping};
   /* First the monitor: loading and restoring can take a while, and somebody will want to watch. */
   freshet_status status = freshet_monitor_create(&watched, &monitor, error);
   if (status == FRESHET_OK && monitor != NULL) {
@@ -36,6 +42,7 @@ static freshet_status serve(const freshet_config* config, const freshet_logger* 
   if (status == FRESHET_OK) status = freshet_engine_run(engine, error);
   freshet_engine_destroy(engine);
   freshet_monitor_destroy(monitor);
+  freshet_inbox_destroy(inbox);
   free(metrics);
   return status;
 }

@@ -195,6 +195,49 @@ freshet_status freshet_item_validate(const freshet_item* item, freshet_slice key
   return status;
 }
 
+static freshet_status check_ids(const char* field, const freshet_slice* ids, size_t count,
+                                freshet_error* error) {
+  if (count > FRESHET_REQUEST_IDS_MAX)
+    return refuse_number(error, field, (double)count, "are more than 1000");
+  freshet_status status = FRESHET_OK;
+  for (size_t i = 0; status == FRESHET_OK && i < count; i++) status = check_id(field, ids[i], error);
+  return status;
+}
+
+static freshet_status check_wishes(const freshet_request* request, freshet_error* error) {
+  if (request->k < 1) return refuse_number(error, "k", request->k, "is less than 1");
+  if (!is_within(request->diversity, 0, 1))
+    return refuse_number(error, "diversity", request->diversity, "is not between 0 and 1");
+  if (!is_within(request->exploration, 0, 1))
+    return refuse_number(error, "exploration", request->exploration, "is not between 0 and 1");
+  if (request->context.size > FRESHET_CONTEXT_MAX)
+    return refuse_number(error, "context of length", (double)request->context.size, "is longer than 64 KiB");
+  return is_utf8(request->context)
+             ? FRESHET_OK
+             : freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER,
+                                 "context of %zu bytes is not UTF-8", request->context.size);
+}
+
+freshet_status freshet_request_validate(const freshet_request* request, freshet_slice key,
+                                        freshet_error* error) {
+  freshet_status status = FRESHET_OK;
+  if (request->request_id.size > 0) status = check_id("request_id", request->request_id, error);
+  if (status == FRESHET_OK) status = check_id("user_id", request->user_id, error);
+  if (status == FRESHET_OK) status = check_key("user_id", request->user_id, key, error);
+  if (status == FRESHET_OK) status = check_wishes(request, error);
+  if (status == FRESHET_OK)
+    status = check_ids("context_items", request->context_items, request->context_item_count, error);
+  if (status == FRESHET_OK)
+    status =
+        check_ids("include_categories", request->include_categories, request->include_category_count, error);
+  if (status == FRESHET_OK)
+    status =
+        check_ids("exclude_categories", request->exclude_categories, request->exclude_category_count, error);
+  if (status == FRESHET_OK)
+    status = check_ids("exclude_items", request->exclude_items, request->exclude_item_count, error);
+  return status;
+}
+
 uint64_t freshet_id_key(freshet_slice id) {
   uint64_t key = XXH3_64bits(id.data, id.size);
   return key == 0 ? 1 : key;

@@ -1,5 +1,6 @@
 #include "kafka/reader.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 enum {
@@ -180,6 +181,13 @@ freshet_status freshet_kafka_reader_poll(freshet_kafka_reader* reader, int timeo
     freshet_status status = convert(reader, 0, out, count, error);
     if (status != FRESHET_OK || *count > 0) return status;
     freshet_kafka_reader_release(reader);
-    if (left_ms <= 0 || reader->interrupted || reader->missing) return FRESHET_OK;
+    bool woken = atomic_exchange(&reader->woken, false);
+    if (left_ms <= 0 || woken || reader->interrupted || reader->missing) return FRESHET_OK;
   }
+}
+
+/* The flag tells it from the end of a slice. */
+void freshet_kafka_reader_wake(freshet_kafka_reader* reader) {
+  atomic_store(&reader->woken, true);
+  rd_kafka_queue_yield(reader->queue);
 }

@@ -28,6 +28,7 @@ typedef struct freshet_kafka_reader {
   size_t held_count;
   size_t held_capacity;
   int64_t refilled_ms; /* when the fetchers were last woken */
+  _Atomic bool woken;  /* by another thread: poll returns at once */
   bool interrupted;    /* set by a callback: poll returns early */
   bool missing;        /* set by poll: the cluster has said that it does not know a topic, which may pass */
 } freshet_kafka_reader;
@@ -40,6 +41,8 @@ void freshet_kafka_reader_close(freshet_kafka_reader* reader, int flags);
 /* See source.h. Returns early, maybe without records, once `interrupted` is set. */
 freshet_status freshet_kafka_reader_poll(freshet_kafka_reader* reader, int timeout_ms, freshet_record* out,
                                          size_t capacity, size_t* count, freshet_error* error);
+/* From any thread, while the reader is open. */
+void freshet_kafka_reader_wake(freshet_kafka_reader* reader);
 /* Ends the life of the records of the last poll. */
 void freshet_kafka_reader_release(freshet_kafka_reader* reader);
 

@@ -1,3 +1,4 @@
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +24,7 @@ typedef struct kafka_source {
   freshet_source_handler handler;
   freshet_topic topics[FRESHET_TOPICS]; /* [topic_count] subscribed */
   size_t topic_count;
+  pthread_mutex_t lock;          /* whoever wakes must not meet the reader while it is exchanged */
   rebalance pending[REBALANCES]; /* in order of arrival */
   size_t pending_count;
   bool closing;
@@ -59,9 +61,12 @@ static freshet_status start_over(kafka_source* source, freshet_error* error) {
   const freshet_kafka_config* config = source->reader.client.config;
   freshet_log_fact(config->logger, FRESHET_WARN, "group.rejoin",
                    "reason=\"the session ended during an outage\"");
+  pthread_mutex_lock(&source->lock);
   freshet_kafka_reader_close(&source->reader, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
   source->reader = (freshet_kafka_reader){0};
-  return join(source, config, error);
+  freshet_status status = join(source, config, error);
+  pthread_mutex_unlock(&source->lock);
+  return status;
 }
 
 /* ---- Rebalances ----
@@ -330,6 +335,13 @@ static int64_t source_end(freshet_source* self, freshet_topic topic, int32_t par
   return cursor->after >= 0 ? cursor->after : 0;
 }
 
+static void source_wake(freshet_source* self) {
+  kafka_source* source = source_of(self);
+  pthread_mutex_lock(&source->lock);
+  if (source->reader.queue != NULL) freshet_kafka_reader_wake(&source->reader);
+  pthread_mutex_unlock(&source->lock);
+}
+
 static freshet_status source_close(freshet_source* self, freshet_error* error) {
   kafka_source* source = source_of(self);
   if (source->closing) return FRESHET_OK;
@@ -349,12 +361,14 @@ static void source_destroy(freshet_source* self) {
   for (size_t i = 0; i < source->pending_count; i++)
     rd_kafka_topic_partition_list_destroy(source->pending[i].partitions);
   freshet_kafka_reader_close(&source->reader, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+  pthread_mutex_destroy(&source->lock);
   free(source);
 }
 
 static const freshet_source_vtable vtable = {.poll = source_poll,
                                              .seek = source_seek,
                                              .end = source_end,
+                                             .wake = source_wake,
                                              .close = source_close,
                                              .destroy = source_destroy};
 
@@ -363,6 +377,7 @@ freshet_status freshet_kafka_source_create(const freshet_kafka_config* config, c
   kafka_source* source = calloc(1, sizeof *source);
   FRESHET_ASSERT(source != NULL);
   source->base.vtable = &vtable;
+  pthread_mutex_init(&source->lock, NULL);
   for (size_t i = 0; i < topic_count; i++) {
     FRESHET_ASSERT(config->topics[topics[i]] != NULL);
     source->topics[source->topic_count++] = topics[i];

@@ -506,6 +506,19 @@ bool freshet_items_announced(const freshet_items* items, uint32_t slot) {
   return slot < items->listing_count && items->listings[slot].announced;
 }
 
+bool freshet_items_record(freshet_items* items, freshet_slice item_id, freshet_item* item) {
+  freshet_store* store = items->parts.store;
+  int32_t partition;
+  items->bytes.size = 0;
+  if (store->vtable->get(store, FRESHET_FAMILY_CATALOGUE, 0, item_id, &items->bytes, NULL) != FRESHET_OK ||
+      items->bytes.size < sizeof partition) {
+    return false;
+  }
+  freshet_slice record = {(const char*)items->bytes.data + sizeof partition,
+                          items->bytes.size - sizeof partition};
+  return freshet_decode_item(items->parts.codec, record, item, NULL) == FRESHET_OK;
+}
+
 /* ---- writing ---- */
 
 freshet_status freshet_items_write_delta(freshet_items* items, bool* wrote, freshet_error* error) {

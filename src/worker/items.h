@@ -40,6 +40,9 @@ freshet_status freshet_items_catch_up(freshet_items* items, freshet_error* error
 
 /* Partitions of `items`. */
 int32_t freshet_items_partitions(const freshet_items* items);
+/* The announced item as its record says; false: there is none. The views hold until the next call on the
+ * codec. */
+bool freshet_items_record(freshet_items* items, freshet_slice item_id, freshet_item* item);
 /* Is the item announced? */
 bool freshet_items_announced(const freshet_items* items, uint32_t slot);
 

@@ -110,7 +110,9 @@ freshet_status freshet_worker_assigned(void* context, const freshet_partition* p
   }
   free(events);
   show_partitions(worker);
-  if (status == FRESHET_OK) freshet_gauge(&worker->parts.metrics->ready, 1);
+  if (status != FRESHET_OK) return status;
+  freshet_gauge(&worker->parts.metrics->ready, 1);
+  freshet_answers_open(worker);
   return status;
 }
 

@@ -79,6 +79,8 @@ typedef struct freshet_source_vtable {
   /* Last known end of an assigned partition (next offset to be written), without asking the broker; -1: not
    * known yet. */
   int64_t (*end)(freshet_source* self, freshet_topic topic, int32_t partition);
+  /* From any thread: a poll that waits, or the next one, returns at once. */
+  void (*wake)(freshet_source* self);
   /* Leaves the group (calls revoked for what is held). */
   freshet_status (*close)(freshet_source* self, freshet_error* error);
   void (*destroy)(freshet_source* self);

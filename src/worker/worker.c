@@ -23,14 +23,17 @@ freshet_status freshet_worker_load(freshet_worker* worker, freshet_error* error)
   worker->users = freshet_users_create(freshet_items_model(worker->items), worker->parts.store,
                                        worker->parts.codec, worker->config.cached_users);
   worker->refresh = freshet_refresh_create(worker, error);
-  return worker->refresh == NULL ? FRESHET_NO_MEMORY : FRESHET_OK;
+  if (worker->refresh != NULL) worker->answers = freshet_answers_create(worker, error);
+  return worker->answers == NULL ? FRESHET_NO_MEMORY : FRESHET_OK;
 }
 
 void freshet_worker_unload(freshet_worker* worker) {
   worker->touched_count = 0;
+  freshet_answers_destroy(worker->answers);
   freshet_refresh_destroy(worker->refresh);
   freshet_users_destroy(worker->users);
   freshet_items_destroy(worker->items);
+  worker->answers = NULL;
   worker->refresh = NULL;
   worker->users = NULL;
   worker->items = NULL;
@@ -42,7 +45,9 @@ freshet_status freshet_worker_create(const freshet_worker_config* config, const 
   FRESHET_ASSERT(worker != NULL);
   worker->config = *config;
   worker->parts = *parts;
-  freshet_status status = freshet_worker_load(worker, error);
+  freshet_log* log = worker->parts.log;
+  freshet_status status = log->vtable->partitions(log, FRESHET_TOPIC_EVENTS, &worker->user_partitions, error);
+  if (status == FRESHET_OK) status = freshet_worker_load(worker, error);
   if (status != FRESHET_OK) {
     freshet_worker_destroy(worker);
     return status;
@@ -116,6 +121,7 @@ static freshet_status turn_lists(freshet_worker* worker, size_t count, uint64_t*
   bool lagging = count == BATCH_RECORDS || *lag > BATCH_RECORDS;
   if (status == FRESHET_OK && !lagging) find_concerned(worker);
   if (status == FRESHET_OK) status = freshet_worker_refresh(worker, lagging, error);
+  if (status == FRESHET_OK) status = freshet_worker_answer(worker, error);
   if (count > 0) {
     freshet_histogram_observe(&worker->parts.metrics->batch, clock->monotonic_us(clock) - start_us);
   }
@@ -153,6 +159,7 @@ freshet_status freshet_worker_stop(freshet_worker* worker, freshet_error* error)
 
 void freshet_worker_destroy(freshet_worker* worker) {
   if (worker == NULL) return;
+  freshet_answers_shut(worker);
   freshet_worker_unload(worker);
   for (size_t i = 0; i < worker->held_count; i++) freshet_dedup_destroy(worker->held[i].dedup);
   free(worker->held);

@@ -17,6 +17,7 @@
 #include "freshet/model.h"
 #include "text/embedder.h"
 #include "worker/clock.h"
+#include "worker/inbox.h"
 #include "worker/logger.h"
 #include "worker/metrics.h"
 #include "worker/sink.h"
@@ -63,6 +64,7 @@ typedef struct freshet_worker_parts {
   freshet_codec* codec;
   freshet_encoder* encoder;   /* of item texts; with an embedder only its name and dim are used */
   freshet_embedder* embedder; /* NULL: the encoder is so cheap that every worker encodes at once */
+  freshet_inbox* inbox;       /* questions of other threads; NULL: nobody asks */
   const freshet_logger* logger;
   freshet_worker_metrics* metrics;
 } freshet_worker_parts;

@@ -5,6 +5,7 @@
 #ifndef FRESHET_WORKER_INTERNAL_H
 #define FRESHET_WORKER_INTERNAL_H
 
+#include "worker/answers.h"
 #include "worker/dedup.h"
 #include "worker/items.h"
 #include "worker/pool.h"
@@ -66,6 +67,8 @@ struct freshet_worker {
   freshet_items* items;
   freshet_users* users;
   freshet_refresh* refresh;
+  freshet_answers* answers;
+  int32_t user_partitions; /* of `events`, and of all topics that are keyed by user */
 
   held_partition* held; /* [held_count] */
   bool* owned_items;    /* scratch of freshet_worker_owned_items */

@@ -179,6 +179,11 @@ static int64_t source_end(freshet_source* self, freshet_topic topic, int32_t par
   return process->fetch[topic][partition] < end ? end : process->after[topic][partition];
 }
 
+/* Nobody else asks anything of a simulated process. */
+static void source_wake(freshet_source* self) {
+  (void)self;
+}
+
 static freshet_status source_close(freshet_source* self, freshet_error* error) {
   sim_process* process = ((struct sim_source*)self)->process;
   if (!sim_boundary(process)) return sim_death(error);
@@ -197,6 +202,7 @@ static void no_destroy_source(freshet_source* self) {
 static const freshet_source_vtable source_vtable = {.poll = source_poll,
                                                     .seek = source_seek,
                                                     .end = source_end,
+                                                    .wake = source_wake,
                                                     .close = source_close,
                                                     .destroy = no_destroy_source};
 

@@ -1,0 +1,116 @@
+/*
+ * inbox.h: questions to the worker from other threads, and what it answers.
+ *
+ * A question waits in a bounded queue until the worker's next turn, which `put` brings about; it is answered
+ * there, from the same state and by the same code as a record on `requests`. Nothing is lost silently: every
+ * question that was taken is answered exactly once, at the latest when the inbox is shut.
+ *
+ * Thread rule: put from any thread; the rest is the worker's.
+ */
+#ifndef FRESHET_WORKER_INBOX_H
+#define FRESHET_WORKER_INBOX_H
+
+#include <stdbool.h>
+
+#include "codec/arena.h"
+#include "freshet/event.h"
+#include "freshet/model.h"
+#include "freshet/status.h"
+
+typedef enum freshet_question_kind {
+  FRESHET_ASK_RECOMMEND = 0,
+  FRESHET_ASK_SIMILAR, /* items like request.context_items[0], for request.user_id if that is not empty */
+  FRESHET_ASK_USER,    /* what is known about request.user_id */
+  FRESHET_ASK_ERASE,   /* forget request.user_id */
+} freshet_question_kind;
+
+typedef enum freshet_answer_status {
+  FRESHET_ANSWER_OK = 0,
+  FRESHET_ANSWER_ELSEWHERE,   /* another instance holds `partition` of the user: ask there */
+  FRESHET_ANSWER_NOT_FOUND,   /* USER and ERASE: a user of whom nothing is known; SIMILAR: no such item */
+  FRESHET_ANSWER_INVALID,     /* the question cannot be answered; the message says why */
+  FRESHET_ANSWER_UNAVAILABLE, /* not now: starting, restoring, stopping or overloaded */
+} freshet_answer_status;
+
+/* An interaction of a user, newest first in the answer. */
+typedef struct freshet_known_interaction {
+  freshet_slice item_id; /* empty when only its key is known: the item was never announced here */
+  freshet_slice title;
+  float weight;
+  int64_t time_ms;
+} freshet_known_interaction;
+
+typedef struct freshet_known_user {
+  int64_t events; /* learned from, ever */
+  uint32_t positives;
+  uint32_t seen;                           /* items that are not recommended any more */
+  int64_t newest_offset;                   /* in `events`, of the newest: the version of the next list */
+  int64_t newest_time_ms;                  /* its event time */
+  int64_t listed_offset;                   /* version of the last list; -1: none */
+  const freshet_known_interaction* recent; /* [recent_count] */
+  size_t recent_count;
+} freshet_known_user;
+
+/* Everything it points at lies in its arena. */
+typedef struct freshet_answer {
+  freshet_answer_status status;
+  char message[FRESHET_ERROR_MESSAGE_SIZE]; /* unless OK: why */
+  int32_t partition;                        /* of `events`, that the user belongs to; -1: of no user */
+  freshet_list list;                        /* RECOMMEND, SIMILAR */
+  const freshet_slice* titles; /* [list.item_count] if the question asked for titles, else NULL */
+  freshet_slice note;          /* what the asker should know, such as why the list is empty; else empty */
+  freshet_known_user user;     /* USER */
+  freshet_arena arena;
+} freshet_answer;
+
+/* From any thread. */
+void freshet_answer_destroy(freshet_answer* answer);
+
+typedef struct freshet_question {
+  freshet_question_kind kind;
+  freshet_request request; /* copied by put */
+  bool titles;             /* with the items' titles, which costs a read for each */
+  /* Called once, on the worker thread or the one that shuts the inbox. Owns the answer. Must hand over and
+   * return. */
+  void (*answered)(void* context, freshet_answer* answer);
+  void* context;
+} freshet_question;
+
+typedef struct freshet_inbox freshet_inbox;
+
+/* Shut: it takes nothing before a worker has opened it. */
+freshet_inbox* freshet_inbox_create(size_t capacity);
+/* No other thread may put any more. */
+void freshet_inbox_destroy(freshet_inbox* inbox);
+
+/* False: it is full, or shut: there is no worker, or one that is not ready yet. `answered` is not called
+ * then. */
+bool freshet_inbox_put(freshet_inbox* inbox, const freshet_question* question);
+
+/* ---- for the worker ---- */
+
+/* wake: called by put, from its thread, when the queue was empty: the worker is to look. */
+void freshet_inbox_open(freshet_inbox* inbox, void (*wake)(void* context), void* context);
+/* Answers what waits as UNAVAILABLE. After this returns `wake` is not called any more. */
+void freshet_inbox_shut(freshet_inbox* inbox);
+
+/* A question with memory of its own. */
+typedef struct freshet_letter {
+  struct freshet_letter* next;
+  freshet_question question;
+
+} freshet_letter;
+
+/* All that waits, in order of arrival, linked by `next`; NULL: nothing. Each is to be answered and freed. */
+freshet_letter* freshet_inbox_take(freshet_inbox* inbox);
+/* Answers with this status and message, and frees the letter. */
+void freshet_letter_refuse(freshet_letter* letter, freshet_answer_status status, const char* message);
+/* Copies a question into one block of memory. */
+freshet_letter* freshet_letter_create(const freshet_question* question);
+void freshet_letter_free(freshet_letter* letter);
+
+/* An empty answer, OK, to be filled. */
+freshet_answer* freshet_answer_create(void);
+freshet_slice freshet_answer_copy(freshet_answer* answer, freshet_slice text);
+
+#endif

@@ -1,0 +1,172 @@
+/* Questions of other threads: copied, bounded, each answered exactly once. Runs under TSan too. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "worker/inbox.h"
+#include "worker/partitioner.h"
+
+static _Atomic size_t answers, unavailable, wakes;
+
+static void count_answer(void* context, freshet_answer* answer) {
+  (void)context;
+  answers++;
+  unavailable += answer->status == FRESHET_ANSWER_UNAVAILABLE;
+  freshet_answer_destroy(answer);
+}
+
+static void count_wake(void* context) {
+  (void)context;
+  wakes++;
+}
+
+static int reset(void** state) {
+  (void)state;
+  answers = unavailable = wakes = 0;
+  return 0;
+}
+
+static freshet_question ask(const char* user) {
+  return (freshet_question){.request = {.user_id = freshet_slice_of(user), .k = 10},
+                            .answered = count_answer};
+}
+
+static void a_shut_inbox_takes_nothing(void** state) {
+  (void)state;
+  freshet_inbox* inbox = freshet_inbox_create(4);
+  freshet_question question = ask("u");
+  assert_false(freshet_inbox_put(inbox, &question));
+  freshet_inbox_open(inbox, count_wake, NULL);
+  assert_true(freshet_inbox_put(inbox, &question));
+  freshet_inbox_shut(inbox);
+  assert_int_equal(answers, 1);
+  assert_int_equal(unavailable, 1);
+  assert_false(freshet_inbox_put(inbox, &question));
+  freshet_inbox_destroy(inbox);
+  assert_int_equal(answers, 1);
+}
+
+static void it_is_bounded_and_wakes_once(void** state) {
+  (void)state;
+  freshet_inbox* inbox = freshet_inbox_create(3);
+  freshet_question question = ask("u");
+  freshet_inbox_open(inbox, count_wake, NULL);
+  for (int i = 0; i < 5; i++) assert_int_equal(freshet_inbox_put(inbox, &question), i < 3);
+  assert_int_equal(wakes, 1);
+  freshet_letter* letter = freshet_inbox_take(inbox);
+  size_t taken = 0;
+  for (freshet_letter* next; letter != NULL; letter = next, taken++) {
+    next = letter->next;
+    freshet_letter_refuse(letter, FRESHET_ANSWER_INVALID, "no");
+  }
+  assert_int_equal(taken, 3);
+  assert_int_equal(answers, 3);
+  assert_null(freshet_inbox_take(inbox));
+  assert_true(freshet_inbox_put(inbox, &question));
+  assert_int_equal(wakes, 2);
+  freshet_inbox_destroy(inbox);
+  assert_int_equal(answers, 4);
+}
+
+static void a_question_is_copied(void** state) {
+  (void)state;
+  char user[] = "user", context[] = "a text", first[] = "i1", second[] = "item two", kind[] = "shoes";
+  freshet_slice items[] = {freshet_slice_of(first), freshet_slice_of(second)};
+  freshet_slice kinds[] = {freshet_slice_of(kind)};
+  freshet_question question = ask(user);
+  question.request.context = freshet_slice_of(context);
+  question.request.context_items = items;
+  question.request.context_item_count = 2;
+  question.request.include_categories = kinds;
+  question.request.include_category_count = 1;
+  question.request.exclude_items = items + 1;
+  question.request.exclude_item_count = 1;
+  freshet_letter* letter = freshet_letter_create(&question);
+  memset(user, 'x', 4);
+  memset(context, 'x', 6);
+  memset(second, 'x', 8);
+  memset(kind, 'x', 5);
+  memset(items, 0, sizeof items);
+  const freshet_request* copy = &letter->question.request;
+  assert_true(freshet_slice_equal(copy->user_id, freshet_slice_of("user")));
+  assert_true(freshet_slice_equal(copy->context, freshet_slice_of("a text")));
+  assert_true(freshet_slice_equal(copy->context_items[0], freshet_slice_of("i1")));
+  assert_true(freshet_slice_equal(copy->context_items[1], freshet_slice_of("item two")));
+  assert_true(freshet_slice_equal(copy->include_categories[0], freshet_slice_of("shoes")));
+  assert_true(freshet_slice_equal(copy->exclude_items[0], freshet_slice_of("item two")));
+  assert_int_equal(copy->exclude_category_count, 0);
+  freshet_letter_free(letter);
+}
+
+enum { ASKERS = 4, QUESTIONS = 5000 };
+
+static void* ask_much(void* context) {
+  freshet_question question = ask("somebody");
+  size_t put = 0;
+  for (int i = 0; i < QUESTIONS; i++) put += freshet_inbox_put(context, &question);
+  return (void*)put;
+}
+
+static void every_question_is_answered_once(void** state) {
+  (void)state;
+  pthread_t threads[ASKERS];
+  size_t put = 0;
+  freshet_inbox* inbox = freshet_inbox_create(64);
+  freshet_inbox_open(inbox, count_wake, NULL);
+  for (int i = 0; i < ASKERS; i++) assert_int_equal(pthread_create(&threads[i], NULL, ask_much, inbox), 0);
+  for (int turn = 0; turn < 2000; turn++) {
+    freshet_letter* letter = freshet_inbox_take(inbox);
+    for (freshet_letter* next; letter != NULL; letter = next) {
+      next = letter->next;
+      letter->question.answered(letter->question.context, freshet_answer_create());
+      freshet_letter_free(letter);
+    }
+  }
+  for (int i = 0; i < ASKERS; i++) {
+    void* result;
+    pthread_join(threads[i], &result);
+    put += (size_t)result;
+  }
+  freshet_inbox_shut(inbox);
+  assert_true(put > 0);
+  assert_int_equal(answers, put);
+  freshet_inbox_destroy(inbox);
+}
+
+/* From UtilsTest of Apache Kafka. */
+static void partitions_are_those_of_java_clients(void** state) {
+  (void)state;
+  static const struct {
+    const char* key;
+    int32_t murmur2;
+  } known[] = {{"21", -973932308},
+               {"foobar", -790332482},
+               {"a-little-bit-long-string", -985981536},
+               {"a-little-bit-longer-string", -1486304829},
+               {"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58897971},
+               {"abc", 479470107}};
+  for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+    for (int32_t partitions = 1; partitions < 100; partitions++) {
+      assert_int_equal(freshet_partition_of(freshet_slice_of(known[i].key), partitions),
+                       (known[i].murmur2 & 0x7fffffff) % partitions);
+    }
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test_setup(a_shut_inbox_takes_nothing, reset),
+      cmocka_unit_test_setup(it_is_bounded_and_wakes_once, reset),
+      cmocka_unit_test_setup(a_question_is_copied, reset),
+      cmocka_unit_test_setup(every_question_is_answered_once, reset),
+      cmocka_unit_test(partitions_are_those_of_java_clients),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
