@@ -24,6 +24,7 @@ enum {
   FRESHET_CATEGORIES_MAX = 64,
   FRESHET_CONTEXT_MAX = 64 * 1024, /* bytes of a request's text; encoders read a prefix */
   FRESHET_REQUEST_IDS_MAX = 1000,  /* ids or categories in one array of a request */
+  FRESHET_ATTRIBUTES_MAX = 64,
 };
 
 typedef struct freshet_event {
@@ -38,6 +39,12 @@ typedef struct freshet_event {
   double price;           /* FRESHET_PURCHASE only: for one piece, 0 when unknown */
 } freshet_event;
 
+/* Such as brand = acme. */
+typedef struct freshet_attribute {
+  freshet_slice name;
+  freshet_slice value;
+} freshet_attribute;
+
 typedef struct freshet_item {
   freshet_slice item_id;
   freshet_slice title;
@@ -48,6 +55,9 @@ typedef struct freshet_item {
   int64_t expires_at_ms; /* 0: never */
   const float* vector;   /* [vector_dim] ready-made embedding, or NULL */
   size_t vector_dim;
+  int64_t created_at_ms; /* 0: unknown */
+  const freshet_attribute* attributes;
+  size_t attribute_count;
 } freshet_item;
 
 /* Why an item stands in a list: one part of its score. */
@@ -59,6 +69,7 @@ typedef enum freshet_reason_kind {
   FRESHET_REASON_POPULAR = 4,  /* popular now */
   FRESHET_REASON_QUALITY = 5,  /* liked in general: the item's learned bias */
   FRESHET_REASON_OTHER = 6,    /* only read: a kind that a newer version writes */
+  FRESHET_REASON_RULE = 7,     /* rules that boost or bury it */
 } freshet_reason_kind;
 
 typedef struct freshet_reason {
@@ -72,6 +83,7 @@ typedef struct freshet_recommendation {
   float score;
   const freshet_reason* reasons;
   size_t reason_count;
+  float propensity; /* with which it was drawn for its place; 1: not by chance */
 } freshet_recommendation;
 
 typedef struct freshet_list {

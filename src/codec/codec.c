@@ -37,6 +37,10 @@ static const freshet_layout_field purchase_fields[] = {EVENT_FIELDS, FIELD(fresh
 static const freshet_layout_field text_fields[] = {{.name = NULL, .shape = FRESHET_SHAPE_SLICE}};
 static const freshet_layout text_layout = LAYOUT(freshet_slice, text_fields);
 
+static const freshet_layout_field attribute_fields[] = {FIELD(freshet_attribute, name, SLICE),
+                                                        FIELD(freshet_attribute, value, SLICE)};
+static const freshet_layout attribute_layout = LAYOUT(freshet_attribute, attribute_fields);
+
 static const freshet_layout_field item_fields[] = {
     FIELD(freshet_item, item_id, SLICE),
     FIELD(freshet_item, title, SLICE),
@@ -45,6 +49,8 @@ static const freshet_layout_field item_fields[] = {
     FIELD(freshet_item, available, BOOL),
     FIELD_AS(freshet_item, "expires_at", expires_at_ms, I64),
     ARRAY_AS(freshet_item, "vector", vector, vector_dim, FLOATS, NULL),
+    FIELD_AS(freshet_item, "created_at", created_at_ms, I64),
+    ARRAY_AS(freshet_item, "attributes", attributes, attribute_count, LIST, &attribute_layout),
 };
 
 static const freshet_layout_field reason_fields[] = {
@@ -58,6 +64,7 @@ static const freshet_layout_field recommendation_fields[] = {
     FIELD(freshet_recommendation, item_id, SLICE),
     FIELD(freshet_recommendation, score, F32),
     ARRAY_AS(freshet_recommendation, "reasons", reasons, reason_count, LIST, &reason_layout),
+    FIELD(freshet_recommendation, propensity, F32),
 };
 static const freshet_layout recommendation_layout = LAYOUT(freshet_recommendation, recommendation_fields);
 
@@ -91,6 +98,8 @@ static const freshet_layout_field user_state_fields[] = {
     ARRAY_AS(freshet_user_state, "vector", vector, dim, FLOATS, NULL),
     ARRAY_AS(freshet_user_state, "recent", recent, recent_count, LIST, &interaction_layout),
     ARRAY_AS(freshet_user_state, "seen", seen, seen_count, KEYS, NULL),
+    FIELD(freshet_user_state, seen_how, SLICE),
+    ARRAY_AS(freshet_user_state, "listed", listed, listed_count, KEYS, NULL),
 };
 
 static const freshet_layout_field item_state_fields[] = {
@@ -320,6 +329,11 @@ static void load_ours(freshet_codec* codec) {
     FRESHET_ASSERT(status == FRESHET_OK);
     codec->encoders[r] = find(&codec->by_fingerprint, codec->fingerprints[r])->plan;
     codec->ids[r] = -1;
+  }
+  for (size_t i = 0; freshet_schema_former(i) != NULL; i++) {
+    uint64_t fingerprint;
+    freshet_status status = freshet_codec_add_schema(codec, freshet_schema_former(i), &fingerprint, NULL);
+    FRESHET_ASSERT(status == FRESHET_OK);
   }
 }
 

@@ -92,7 +92,7 @@ typedef struct freshet_user_state {
   int64_t newest_occurred_at_ms;
   int64_t listed_offset; /* version of the last list published, -1: none; less than newest_offset: a refresh
                             is owed */
-  int64_t refresh_since_ms; /* record time of the oldest event that is not in a list yet; 0: none */
+  int64_t refresh_since_ms; /* since when a list is owed; 0: none is */
   uint32_t positives;
   float accumulator;
   const float* vector; /* [dim] or NULL when all zero */
@@ -101,6 +101,10 @@ typedef struct freshet_user_state {
   size_t recent_count;
   const uint64_t* seen; /* item keys, oldest first */
   size_t seen_count;
+  freshet_slice seen_how; /* a byte for each of seen: its freshet_event_type, the greatest; shorter: the rest
+                             is FRESHET_PURCHASE */
+  const uint64_t* listed; /* item keys of the last list */
+  size_t listed_count;
 } freshet_user_state;
 
 freshet_status freshet_encode_user_state(freshet_codec* codec, const freshet_user_state* state,

@@ -19,6 +19,7 @@ static const unsigned readable_from[] = {
     [FRESHET_AVRO_STRING] = KIND(BYTES) | KIND(STRING),
     [FRESHET_AVRO_ENUM] = KIND(ENUM),
     [FRESHET_AVRO_ARRAY] = KIND(ARRAY),
+    [FRESHET_AVRO_MAP] = KIND(MAP),
 };
 
 /* Our kinds that each shape can hold. */
@@ -28,7 +29,7 @@ static const unsigned held_by[] = {
     [FRESHET_SHAPE_U64] = KIND(LONG),     [FRESHET_SHAPE_F32] = KIND(FLOAT),
     [FRESHET_SHAPE_F64] = KIND(DOUBLE),   [FRESHET_SHAPE_SYMBOL] = KIND(ENUM),
     [FRESHET_SHAPE_FLOATS] = KIND(BYTES), [FRESHET_SHAPE_SLICE] = KIND(STRING) | KIND(BYTES),
-    [FRESHET_SHAPE_KEYS] = KIND(BYTES),   [FRESHET_SHAPE_LIST] = KIND(ARRAY),
+    [FRESHET_SHAPE_KEYS] = KIND(BYTES),   [FRESHET_SHAPE_LIST] = KIND(ARRAY) | KIND(MAP),
 };
 
 typedef struct resolver {
@@ -70,6 +71,26 @@ static const char* resolve_value(const resolver* r, const freshet_avro_type* wri
                                  const freshet_avro_type* reader, const freshet_layout_field* field,
                                  bool null_allowed, freshet_step* step);
 
+/* The entries of a map lie in the bytes like records of a key and a value, so that is what they are: elements
+ * with two fields. NULL: the values cannot be read. */
+static const freshet_plan* resolve_entry(const resolver* r, const freshet_avro_type* writer,
+                                         const freshet_avro_type* reader, const freshet_layout* layout) {
+  static const freshet_avro_type key = {.kind = FRESHET_AVRO_STRING, .min_size = 1};
+  FRESHET_ASSERT(layout->field_count == 2);
+  freshet_step* steps = freshet_arena_take_zero(r->arena, 2 * sizeof *steps);
+  if (resolve_value(r, &key, &key, &layout->fields[0], false, &steps[0]) != NULL) return NULL;
+  if (resolve_value(r, writer, reader, &layout->fields[1], false, &steps[1]) != NULL) return NULL;
+  steps[0].name = "key";
+  steps[1].name = "value";
+  freshet_plan* plan = freshet_arena_take(r->arena, sizeof *plan);
+  *plan = (freshet_plan){.name = "entry",
+                         .size = layout->size,
+                         .initial = freshet_arena_take_zero(r->arena, layout->size),
+                         .step_count = 2,
+                         .steps = steps};
+  return plan;
+}
+
 /* A union can be read when a branch other than null can; the others are refused when they come. */
 static const char* resolve_union(const resolver* r, const freshet_avro_type* writer,
                                  const freshet_avro_type* reader, const freshet_layout_field* field,
@@ -105,6 +126,9 @@ static const char* resolve_value(const resolver* r, const freshet_avro_type* wri
   } else if (writer->kind == FRESHET_AVRO_ARRAY) {
     step->element = resolve_plan(r, writer->branches[0], reader->branches[0], field->element);
     if (step->element == NULL) step->problem = "its elements cannot be read as ours";
+  } else if (writer->kind == FRESHET_AVRO_MAP) {
+    step->element = resolve_entry(r, writer->branches[0], reader->branches[0], field->element);
+    if (step->element == NULL) step->problem = "its values cannot be read as ours";
   }
   return step->problem;
 }
@@ -145,7 +169,7 @@ static void set_default(const json_t* json, const freshet_avro_type* reader,
     case FRESHET_SHAPE_FLOATS:
     case FRESHET_SHAPE_KEYS:
     case FRESHET_SHAPE_LIST: /* empty by default, as the struct is already */
-      FRESHET_ASSERT(json_array_size(json) == 0 && json_string_length(json) == 0);
+      FRESHET_ASSERT(json_array_size(json) + json_object_size(json) + json_string_length(json) == 0);
       break;
     case FRESHET_SHAPE_NONE:
       break;

@@ -33,7 +33,7 @@ typedef enum freshet_shape {
   FRESHET_SHAPE_SLICE,    /* freshet_slice: string or bytes */
   FRESHET_SHAPE_FLOATS,   /* const float* and a size_t count, from little-endian bytes; NULL when empty */
   FRESHET_SHAPE_KEYS,     /* const uint64_t* and a size_t count, the same */
-  FRESHET_SHAPE_LIST,     /* const element* and a size_t count */
+  FRESHET_SHAPE_LIST,     /* const element* and a size_t count; of a map, whose elements are key and value */
 } freshet_shape;
 
 typedef struct freshet_layout freshet_layout;

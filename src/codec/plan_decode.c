@@ -243,10 +243,11 @@ static const char* decode_list(cursor* c, const freshet_step* step, char* out) {
   const freshet_plan* element = step->element;
   char* items = NULL;
   size_t count = 0, capacity = 0;
+  size_t min_size = step->writer->branches[0]->min_size + (step->kind == FRESHET_AVRO_MAP);
   for (;;) {
     size_t block;
     int64_t block_size;
-    const char* problem = read_block(c, step->writer->branches[0]->min_size, &block, &block_size);
+    const char* problem = read_block(c, min_size, &block, &block_size);
     if (problem != NULL) return problem;
     if (block == 0) break;
     if (count + block > capacity) {
@@ -301,6 +302,7 @@ static const char* decode_step(cursor* c, const freshet_step* step, char* out) {
     case FRESHET_AVRO_ENUM:
       return decode_symbol(c, step, out);
     case FRESHET_AVRO_ARRAY:
+    case FRESHET_AVRO_MAP:
       return decode_list(c, step, out);
     case FRESHET_AVRO_UNION:
       problem = read_index(c, step->writer, &index);

@@ -16,7 +16,7 @@ typedef struct freshet_step {
   const char* problem;                 /* why this branch of a union cannot be read, or NULL */
   const freshet_avro_type* writer;     /* what is skipped, and the least size of elements */
   const int* symbols;                  /* ENUM: [writer->count] index in our schema, -1: none */
-  const freshet_plan* element;         /* ARRAY */
+  const freshet_plan* element;         /* ARRAY, MAP */
   const struct freshet_step* branches; /* UNION: [writer->count] */
 } freshet_step;
 

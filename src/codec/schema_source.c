@@ -13,13 +13,17 @@ struct freshet_schema_source {
   const char* name;
   const char* json;
 };
-extern const struct freshet_schema_source freshet_schemas[];
+extern const struct freshet_schema_source freshet_schemas[], freshet_former_schemas[];
 
 const char* freshet_schema_source_of(const char* name) {
   for (const struct freshet_schema_source* s = freshet_schemas; s->name != NULL; s++) {
     if (strcmp(s->name, name) == 0) return s->json;
   }
   return NULL;
+}
+
+const char* freshet_schema_former(size_t i) {
+  return freshet_former_schemas[i].json;
 }
 
 freshet_status freshet_schema_read_file(const char* path, char** json, freshet_error* error) {

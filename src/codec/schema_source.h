@@ -4,10 +4,16 @@
 #ifndef FRESHET_CODEC_SCHEMA_SOURCE_H
 #define FRESHET_CODEC_SCHEMA_SOURCE_H
 
+#include <stddef.h>
+
 #include "freshet/status.h"
 
 /* The JSON of our schema `name` ("Click"), static, or NULL when there is none of that name. */
 const char* freshet_schema_source_of(const char* name);
+
+/* The JSON of the i-th of the schemas that we have written or asked for in the past (schemas/former): what is
+ * stored under them, and producers that still use them, are read. NULL: there are no more. */
+const char* freshet_schema_former(size_t i);
 
 /* Reads a file of at most 1 MiB; *json is NUL-terminated and to be freed by the caller. Errors:
  * FRESHET_INVALID, verdict FRESHET_STOP. */

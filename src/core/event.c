@@ -188,6 +188,18 @@ freshet_status freshet_item_validate(const freshet_item* item, freshet_slice key
   for (size_t i = 0; status == FRESHET_OK && i < item->category_count; i++) {
     status = check_id("category", item->categories[i], error);
   }
+  if (status == FRESHET_OK && item->attribute_count > FRESHET_ATTRIBUTES_MAX) {
+    status = refuse_number(error, "number of attributes", (double)item->attribute_count, "is more than 64");
+  }
+  for (size_t i = 0; status == FRESHET_OK && i < item->attribute_count; i++) {
+    status = check_id("name of attribute", item->attributes[i].name, error);
+    bool has_value = item->attributes[i].value.size > 0;
+    if (status == FRESHET_OK && has_value)
+      status = check_id("value of attribute", item->attributes[i].value, error);
+  }
+  if (status == FRESHET_OK && item->created_at_ms < 0) {
+    status = refuse_number(error, "created_at", (double)item->created_at_ms, "is negative");
+  }
   if (status == FRESHET_OK && item->expires_at_ms < 0) {
     status = refuse_number(error, "expires_at", (double)item->expires_at_ms, "is negative");
   }

@@ -70,6 +70,7 @@ static void fill_list(freshet_worker* worker, const freshet_question* question, 
     const freshet_ranked* ranked = &worker->answers->ranked[r];
     items[r].item_id = freshet_answer_copy(answer, freshet_model_item_id(model, ranked->item));
     items[r].score = ranked->score;
+    items[r].propensity = 1;
     if (question->request.explain) fill_reasons(worker, row, now_ms, ranked->item, answer, &items[r]);
     if (question->titles) titles[r] = title_of(worker, answer, items[r].item_id);
   }

@@ -38,6 +38,7 @@ struct freshet_items {
   freshet_ranker* ranker;
   listing* listings; /* [listing_count] by slot */
   size_t listing_count;
+  freshet_facets* facets;
   size_t listed; /* items that may be recommended now */
   int32_t catalogue_partitions;
   char worker_name[64];            /* of this incarnation: its own deltas come back under this name */
@@ -87,6 +88,7 @@ static freshet_status withdraw(freshet_items* items, freshet_slice key, freshet_
   if (slot == FRESHET_NO_ITEM) return FRESHET_OK;
   listing* l = listing_of(items, slot);
   *l = (listing){.unwritten = l->unwritten};
+  freshet_facets_set(items->facets, slot, NULL);
   apply_listing(items, slot);
   return freshet_texts_announced(items->texts, slot, -1, NULL, error);
 }
@@ -111,6 +113,7 @@ static freshet_status announce(freshet_items* items, int32_t partition, freshet_
   l->announced = true;
   l->available = item.available;
   l->expires_at_ms = item.expires_at_ms;
+  freshet_facets_set(items->facets, slot, &item);
   apply_listing(items, slot);
   return freshet_texts_announced(items->texts, slot, partition, &item, error);
 }
@@ -418,6 +421,7 @@ freshet_status freshet_items_create(const freshet_worker_config* config, const f
   FRESHET_ASSERT(items != NULL);
   items->config = *config;
   items->parts = *parts;
+  items->facets = freshet_facets_create();
   uint64_t incarnation[2];
   FRESHET_ASSERT(getrandom(incarnation, sizeof incarnation, 0) == (ssize_t)sizeof incarnation);
   snprintf(items->worker_name, sizeof items->worker_name, "%016llx%016llx",
@@ -456,6 +460,7 @@ void freshet_items_destroy(freshet_items* items) {
   log->vtable->shut(log, FRESHET_TOPIC_ITEM_DELTAS, 0, NULL);
   freshet_texts_destroy(items->texts);
   freshet_ranker_destroy(items->ranker);
+  freshet_facets_destroy(items->facets);
   freshet_model_destroy(items->model);
   freshet_buffer_free(&items->bytes);
   free(items->checkpoints);
@@ -506,6 +511,7 @@ bool freshet_items_announced(const freshet_items* items, uint32_t slot) {
   return slot < items->listing_count && items->listings[slot].announced;
 }
 
+<<<<<<< HEAD
 bool freshet_items_record(freshet_items* items, freshet_slice item_id, freshet_item* item) {
   freshet_store* store = items->parts.store;
   int32_t partition;
@@ -517,6 +523,10 @@ bool freshet_items_record(freshet_items* items, freshet_slice item_id, freshet_i
   freshet_slice record = {(const char*)items->bytes.data + sizeof partition,
                           items->bytes.size - sizeof partition};
   return freshet_decode_item(items->parts.codec, record, item, NULL) == FRESHET_OK;
+=======
+const freshet_facets* freshet_items_facets(const freshet_items* items) {
+  return items->facets;
+>>>>>>> cd5adf4 (Say since when an item is on offer and what marks it; keep former schemas readable; name rules and propensities in lists)
 }
 
 /* ---- writing ---- */

@@ -9,6 +9,7 @@
 #ifndef FRESHET_WORKER_ITEMS_H
 #define FRESHET_WORKER_ITEMS_H
 
+#include "core/facets.h"
 #include "worker/texts.h"
 #include "worker/worker.h"
 
@@ -45,6 +46,9 @@ int32_t freshet_items_partitions(const freshet_items* items);
 bool freshet_items_record(freshet_items* items, freshet_slice item_id, freshet_item* item);
 /* Is the item announced? */
 bool freshet_items_announced(const freshet_items* items, uint32_t slot);
+
+/* Categories, attributes and ages of the items that are announced, by slot. */
+const freshet_facets* freshet_items_facets(const freshet_items* items);
 
 /* What has been learned since the last commit, into the open transaction. *wrote tells whether there was
  * anything. */

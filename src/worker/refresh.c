@@ -338,8 +338,10 @@ static freshet_status publish_row(freshet_worker* worker, size_t i, int64_t now_
   freshet_user_row* row = refresh->rows[i];
   for (size_t r = 0; r < refresh->counts[i]; r++) {
     const freshet_ranked* ranked = &refresh->ranked[i * refresh->k + r];
-    refresh->list[r] = (freshet_recommendation){
-        .item_id = freshet_model_item_id(refresh->model, ranked->item), .score = ranked->score};
+    refresh->list[r] =
+        (freshet_recommendation){.item_id = freshet_model_item_id(refresh->model, ranked->item),
+                                 .score = ranked->score,
+                                 .propensity = 1};
     if (refresh->explain) fill_reasons(refresh, i, r, &refresh->list[r]);
   }
   freshet_list list = {.user_id = freshet_user_row_id(row),

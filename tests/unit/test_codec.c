@@ -113,6 +113,8 @@ static void items_round_trip(void** state) {
   (void)state;
   freshet_codec* codec = new_codec(FRESHET_FRAMING_SINGLE_OBJECT, NULL);
   freshet_slice categories[] = {freshet_slice_of("home"), freshet_slice_of(""), freshet_slice_of("gift")};
+  freshet_attribute attributes[] = {{freshet_slice_of("brand"), freshet_slice_of("acme")},
+                                    {freshet_slice_of("season"), freshet_slice_of("")}};
   float vector[] = {1.5f, -2.25f, 1e-30f};
   freshet_item item = {
       .item_id = freshet_slice_of("i1"),
@@ -124,6 +126,9 @@ static void items_round_trip(void** state) {
       .expires_at_ms = 1800000000000,
       .vector = vector,
       .vector_dim = 3,
+      .created_at_ms = 1700000000000,
+      .attributes = attributes,
+      .attribute_count = 2,
   };
   freshet_buffer bytes = {0};
   freshet_item got;
@@ -140,6 +145,12 @@ static void items_round_trip(void** state) {
   assert_int_equal(got.expires_at_ms, 1800000000000);
   assert_int_equal(got.vector_dim, 3);
   assert_memory_equal(got.vector, vector, sizeof vector);
+  assert_int_equal(got.created_at_ms, 1700000000000);
+  assert_int_equal(got.attribute_count, 2);
+  assert_slice(got.attributes[0].name, "brand");
+  assert_slice(got.attributes[0].value, "acme");
+  assert_slice(got.attributes[1].name, "season");
+  assert_slice(got.attributes[1].value, "");
 
   freshet_item bare = {.item_id = freshet_slice_of("i2")};
   bytes.size = 0;
@@ -160,9 +171,9 @@ static void lists_round_trip(void** state) {
   freshet_reason reasons[] = {{FRESHET_REASON_TASTE, {0}, 0.5f},
                               {FRESHET_REASON_FOLLOWS, freshet_slice_of("i9"), 0.25f},
                               {FRESHET_REASON_QUALITY, {0}, -0.125f}};
-  freshet_recommendation items[] = {{freshet_slice_of("a"), 0.625f, reasons, 3},
-                                    {freshet_slice_of("b"), 0.5f, NULL, 0},
-                                    {freshet_slice_of("c"), 0.25f, reasons + 1, 1}};
+  freshet_recommendation items[] = {{freshet_slice_of("a"), 0.625f, reasons, 3, 0.25f},
+                                    {freshet_slice_of("b"), 0.5f, NULL, 0, 1},
+                                    {freshet_slice_of("c"), 0.25f, reasons + 1, 1, 1}};
   freshet_list list = {
       .user_id = freshet_slice_of("u1"),
       .version_partition = 3,
@@ -188,6 +199,7 @@ static void lists_round_trip(void** state) {
     assert_int_equal(got.item_count, 3);
     for (int i = 0; i < 3; i++) {
       assert_true(freshet_slice_equal(got.items[i].item_id, items[i].item_id));
+      assert_true(got.items[i].propensity == items[i].propensity);
       assert_true(got.items[i].score == items[i].score);
       assert_int_equal(got.items[i].reason_count, items[i].reason_count);
     }
@@ -310,12 +322,13 @@ static void state_round_trips_bit_for_bit(void** state) {
 static void bytes_of_another_implementation(void** state) {
   (void)state;
   static const char item_bytes[] =
-      "\xc3\x01\x6e\x28\xe9\xb5\xcf\x9a\x4e\x3e\x04\x69\x31\x0a\x4c\xc3\xa4\x6d\x70\x08\x57\x61\x72\x6d"
-      "\x04\x02\x61\x02\x62\x00\x01\x02\x80\xc0\xe2\x85\xe3\x68\x10\x00\x00\xc0\x3f\x00\x00\x10\xc0";
+      "\xc3\x01\xc2\x97\x53\x6b\xda\x83\xca\x5b\x04\x69\x31\x0a\x4c\xc3\xa4\x6d\x70\x08\x57\x61\x72\x6d"
+      "\x04\x02\x61\x02\x62\x00\x01\x02\x80\xc0\xe2\x85\xe3\x68\x10\x00\x00\xc0\x3f\x00\x00\x10\xc0\x02"
+      "\x80\xa0\xab\xfe\xf9\x62\x02\x0a\x62\x72\x61\x6e\x64\x08\x61\x63\x6d\x65\x00";
   static const char list_bytes[] =
-      "\xc3\x01\x60\x2b\x3c\xbc\x93\xdc\xea\xe2\x04\x75\x31\x00\x06\xd8\x04\x80\xa0\xab\xfe\xf9\x62\x8a"
+      "\xc3\x01\x73\xe1\x3e\x76\xd8\x59\x71\x89\x04\x75\x31\x00\x06\xd8\x04\x80\xa0\xab\xfe\xf9\x62\x8a"
       "\xa0\xab\xfe\xf9\x62\x04\x02\x61\x00\x00\x00\x3f\x04\x02\x02\x62\x00\x00\x80\x3e\x0a\x00\x00\x00"
-      "\x00\xbe\x00\x02\x62\x00\x00\x80\x3e\x00\x00";
+      "\x00\xbe\x00\x00\x00\x80\x3e\x02\x62\x00\x00\x80\x3e\x00\x00\x00\x80\x3f\x00";
   freshet_codec* codec = new_codec(FRESHET_FRAMING_SINGLE_OBJECT, NULL);
   freshet_buffer again = {0};
   freshet_slice bytes = {item_bytes, sizeof item_bytes - 1};
@@ -328,6 +341,9 @@ static void bytes_of_another_implementation(void** state) {
   assert_int_equal(item.expires_at_ms, 1800000000000);
   assert_int_equal(item.vector_dim, 2);
   assert_true(item.vector[0] == 1.5f && item.vector[1] == -2.25f);
+  assert_int_equal(item.created_at_ms, 1700000000000);
+  assert_int_equal(item.attribute_count, 1);
+  assert_slice(item.attributes[0].value, "acme");
   assert_int_equal(freshet_encode_item(codec, &item, &again, NULL), FRESHET_OK);
   assert_true(freshet_slice_equal(freshet_buffer_slice(&again), bytes));
 
@@ -473,7 +489,7 @@ static void damaged_lists_never_crash(void** state) {
   freshet_reason reasons[] = {{FRESHET_REASON_TEXT, freshet_slice_of("i9"), 0.25f}};
   freshet_recommendation items[20];
   for (int i = 0; i < 20; i++)
-    items[i] = (freshet_recommendation){freshet_slice_of("item"), 1.0f, reasons, 1};
+    items[i] = (freshet_recommendation){freshet_slice_of("item"), 1.0f, reasons, 1, 1};
   freshet_list list = {.user_id = freshet_slice_of("u"), .items = items, .item_count = 20};
   freshet_buffer bytes = {0}, damaged = {0};
   assert_int_equal(freshet_encode_list(codec, &list, &bytes, NULL), FRESHET_OK);
@@ -490,7 +506,7 @@ static void damaged_lists_never_crash(void** state) {
     accepted++;
     for (size_t i = 0; i < got.item_count; i++) {
       for (size_t j = 0; j < got.items[i].reason_count; j++) {
-        assert_in_range(got.items[i].reasons[j].kind, 0, FRESHET_REASON_OTHER);
+        assert_in_range(got.items[i].reasons[j].kind, 0, FRESHET_REASON_RULE);
         assert_true(got.items[i].reasons[j].item_id.size <= damaged.size);
       }
     }

@@ -466,6 +466,80 @@ static void confluent_ids_resolve_older_schemas_and_remember_bad_ones(void** sta
   rmdir(folder);
 }
 
+/* What the version before wrote: the bytes of these are on topics and disks. */
+static void former_schemas_need_not_be_made_known(void** state) {
+  fixture* f = *state;
+  freshet_item item;
+  put(&f->bytes, "\xc3\x01\x6e\x28\xe9\xb5\xcf\x9a\x4e\x3e", 10);
+  put_string(&f->bytes, "i1");
+  put_string(&f->bytes, "A lamp");
+  put_string(&f->bytes, "");
+  put_long(&f->bytes, 0);            /* categories */
+  put(&f->bytes, "\x01\x00\x00", 3); /* available; never expires; no vector */
+  assert_int_equal(freshet_decode_item(f->codec, freshet_buffer_slice(&f->bytes), &item, NULL), FRESHET_OK);
+  assert_slice(item.title, "A lamp");
+  assert_true(item.available);
+  assert_int_equal(item.created_at_ms, 0);
+  assert_int_equal(item.attribute_count, 0);
+
+  freshet_user_state user;
+  f->bytes.size = 0;
+  put(&f->bytes, "\xc3\x01\x26\x54\x96\x7b\xf2\x5f\x02\x88", 10);
+  put_string(&f->bytes, "u1");
+  for (int i = 0; i < 7; i++) put_long(&f->bytes, i); /* events .. positives */
+  put_float(&f->bytes, 0.5f);
+  put_long(&f->bytes, 0);                    /* vector */
+  put_long(&f->bytes, 0);                    /* recent */
+  put_string(&f->bytes, "ABCDEFGHabcdefgh"); /* seen */
+  assert_int_equal(freshet_decode_user_state(f->codec, freshet_buffer_slice(&f->bytes), &user, NULL),
+                   FRESHET_OK);
+  assert_int_equal(user.seen_count, 2);
+  assert_int_equal(user.seen_how.size, 0);
+  assert_int_equal(user.listed_count, 0);
+}
+
+static void maps_are_lists_of_entries(void** state) {
+  fixture* f = *state;
+  freshet_item item;
+  put_head(&f->bytes, f->codec,
+           "{\"type\":\"record\",\"name\":\"Item\",\"fields\":["
+           "{\"name\":\"attributes\",\"type\":[\"null\",{\"type\":\"map\",\"values\":\"bytes\"}]},"
+           "{\"name\":\"item_id\",\"type\":\"string\"}]}");
+  size_t head = f->bytes.size;
+  put_long(&f->bytes, 1); /* not null */
+  put_long(&f->bytes, 1); /* a block of one */
+  put_string(&f->bytes, "brand");
+  put_string(&f->bytes, "acme");
+  put_long(&f->bytes, -2); /* a block of two, with its size */
+  put_long(&f->bytes, 10);
+  put_string(&f->bytes, "size");
+  put_string(&f->bytes, "L");
+  put_string(&f->bytes, "");
+  put_string(&f->bytes, "x");
+  put_long(&f->bytes, 0);
+  put_string(&f->bytes, "i1");
+  assert_int_equal(freshet_decode_item(f->codec, freshet_buffer_slice(&f->bytes), &item, NULL), FRESHET_OK);
+  assert_int_equal(item.attribute_count, 3);
+  assert_slice(item.attributes[0].name, "brand");
+  assert_slice(item.attributes[1].value, "L");
+  assert_slice(item.attributes[2].name, "");
+  assert_slice(item.item_id, "i1");
+
+  f->bytes.size = head;
+  put_long(&f->bytes, 1);
+  put_long(&f->bytes, 1000000); /* entries that are not there */
+  put_string(&f->bytes, "i1");
+  freshet_error error = {0};
+  assert_int_equal(freshet_decode_item(f->codec, freshet_buffer_slice(&f->bytes), &item, &error),
+                   FRESHET_INVALID);
+  assert_non_null(strstr(error.message, "Item.attributes"));
+  check_unreadable(f,
+                   "{\"type\":\"record\",\"name\":\"Item\",\"fields\":["
+                   "{\"name\":\"attributes\",\"type\":{\"type\":\"map\",\"values\":\"int\"}},"
+                   "{\"name\":\"item_id\",\"type\":\"string\"}]}",
+                   "values cannot be read");
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(void) {
@@ -480,6 +554,8 @@ int main(void) {
       TEST(schemas_that_cannot_be_read_as_ours_are_refused),
       TEST(counts_of_empty_elements_are_bounded),
       TEST(endless_nesting_is_refused),
+      TEST(former_schemas_need_not_be_made_known),
+      TEST(maps_are_lists_of_entries),
       cmocka_unit_test(confluent_ids_resolve_older_schemas_and_remember_bad_ones),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
