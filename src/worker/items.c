@@ -511,7 +511,6 @@ bool freshet_items_announced(const freshet_items* items, uint32_t slot) {
   return slot < items->listing_count && items->listings[slot].announced;
 }
 
-<<<<<<< HEAD
 bool freshet_items_record(freshet_items* items, freshet_slice item_id, freshet_item* item) {
   freshet_store* store = items->parts.store;
   int32_t partition;
@@ -523,10 +522,10 @@ bool freshet_items_record(freshet_items* items, freshet_slice item_id, freshet_i
   freshet_slice record = {(const char*)items->bytes.data + sizeof partition,
                           items->bytes.size - sizeof partition};
   return freshet_decode_item(items->parts.codec, record, item, NULL) == FRESHET_OK;
-=======
+}
+
 const freshet_facets* freshet_items_facets(const freshet_items* items) {
   return items->facets;
->>>>>>> cd5adf4 (Say since when an item is on offer and what marks it; keep former schemas readable; name rules and propensities in lists)
 }
 
 /* ---- writing ---- */
