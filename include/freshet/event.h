@@ -70,6 +70,7 @@ typedef enum freshet_reason_kind {
   FRESHET_REASON_QUALITY = 5,  /* liked in general: the item's learned bias */
   FRESHET_REASON_OTHER = 6,    /* only read: a kind that a newer version writes */
   FRESHET_REASON_RULE = 7,     /* rules that boost or bury it */
+  FRESHET_REASON_CONTEXT = 8,  /* suits the text of the request */
 } freshet_reason_kind;
 
 typedef struct freshet_reason {

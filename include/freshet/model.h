@@ -92,6 +92,11 @@ enum { FRESHET_TEXT_NEIGHBOURS = 20 };
 size_t freshet_model_text_neighbours(const freshet_model* model, uint32_t slot,
                                      uint32_t near[FRESHET_TEXT_NEIGHBOURS]);
 
+/* The cosine of two items' text vectors; 0 where one has none. */
+float freshet_model_text_likeness(const freshet_model* model, uint32_t a, uint32_t b);
+/* How often the item has been chosen, weighted by event type: how much is known about it. */
+float freshet_model_item_weight(const freshet_model* model, uint32_t slot);
+
 /* ---- users ---- */
 
 typedef struct freshet_interaction {
@@ -153,6 +158,27 @@ void freshet_model_scratch_destroy(freshet_model_scratch* scratch);
 void freshet_model_query(const freshet_model* model, const freshet_user* user, int64_t now_ms,
                          freshet_model_scratch* scratch, freshet_rank_query* query);
 
+/* A text that a list should suit. It counts like an item with this text that the user has chosen a moment
+ * ago, `weight` times: in the dense vector by its start, and by a bonus on the FRESHET_TEXT_MATCHES items
+ * whose texts are most like it. One at a time; belongs to one thread, but queries may read it from several.
+ */
+enum { FRESHET_TEXT_MATCHES = 256 };
+typedef struct freshet_wanted_text freshet_wanted_text;
+freshet_wanted_text* freshet_wanted_text_create(const freshet_model* model);
+void freshet_wanted_text_destroy(freshet_wanted_text* text);
+/* vector [text_dim]: of the text, by the encoder of the model's vectors; NULL: only the start is known. start
+ * [dim]: the text in the space of factors; NULL: the projection of the vector. Matches are listed items that
+ * are allowed (a bitmap by slot, NULL: all are). Looks at all text vectors. Errors: FRESHET_INVALID for
+ * values that are not finite. */
+freshet_status freshet_wanted_text_set(freshet_wanted_text* text, const freshet_model* model,
+                                       const float* vector, const float* start, float weight,
+                                       const uint64_t* allowed, size_t allowed_slots, freshet_error* error);
+
+/* freshet_model_query for a user who looks for a text, NULL: for none. */
+void freshet_model_query_text(const freshet_model* model, const freshet_user* user,
+                              const freshet_wanted_text* text, int64_t now_ms, freshet_model_scratch* scratch,
+                              freshet_rank_query* query);
+
 /* Scores of all slots for a query, into scores [item_count], listed or not: for evaluation, where the place
  * of one item among all is asked. The same as the ranker's but for rounding. */
 void freshet_model_score_all(const freshet_model* model, const freshet_rank_query* query, float* scores);
@@ -163,13 +189,18 @@ typedef struct freshet_part {
   float score;
 } freshet_part;
 
-enum { FRESHET_PARTS_MAX = 3 + 3 * FRESHET_HISTORY };
+enum { FRESHET_PARTS_MAX = 4 + 3 * FRESHET_HISTORY };
 
 /* The parts of the score of `slot` for the user, the largest first; they sum to the score. Returns how many.
  */
 size_t freshet_model_explain(const freshet_model* model, const freshet_user* user, int64_t now_ms,
                              uint32_t slot, freshet_model_scratch* scratch,
                              freshet_part parts[FRESHET_PARTS_MAX]);
+
+/* The same for a query with a text. */
+size_t freshet_model_explain_text(const freshet_model* model, const freshet_user* user,
+                                  const freshet_wanted_text* text, int64_t now_ms, uint32_t slot,
+                                  freshet_model_scratch* scratch, freshet_part parts[FRESHET_PARTS_MAX]);
 
 /* ---- the delta log ---- */
 

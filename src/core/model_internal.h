@@ -8,6 +8,7 @@
  *   model_neighbours.c  what is chosen together, in bounded lists
  *   model_popularity.c  decayed counts
  *   model_text.c        text vectors: start of the factors, nearest texts
+ *   model_wanted.c      the text of a request
  *   model_delta.c       the delta log, stored items, the hash
  */
 #ifndef FRESHET_CORE_MODEL_INTERNAL_H
@@ -114,6 +115,20 @@ typedef struct context {
 } context;
 
 enum { CANDIDATES_PADDED = 256 };
+
+/* See model.h. */
+struct freshet_wanted_text {
+  uint32_t count; /* of matches */
+  _Alignas(64) uint32_t items[FRESHET_TEXT_MATCHES];
+  _Alignas(64) float likeness[FRESHET_TEXT_MATCHES]; /* cosines */
+  _Alignas(64) float bonus[FRESHET_TEXT_MATCHES];    /* what the feature f4 is for each */
+  float weight;
+  float* start;      /* z [dim] */
+  float* unit;       /* [text_padded] */
+  int8_t* bytes;     /* [text_padded] */
+  uint32_t capacity; /* slots */
+  int32_t* dots;     /* [capacity] */
+};
 
 /* Scratch of one learning step; the positive is candidate 0. Rows of floats, so that the kernels run along
  * the candidates. */
@@ -234,6 +249,9 @@ void freshet_model_user_factor(const freshet_model* model, const freshet_user* u
                                float* h);
 uint32_t freshet_model_count_level(uint32_t count);
 
+/* cos^4 that makes f4 log(2). */
+extern const float freshet_model_text_unit;
+
 /* ---- model_negatives.c ---- */
 void freshet_model_draw(freshet_model* model, uint32_t positive, candidates* step);
 /* Replaces N: for state that is read. */
@@ -278,6 +296,10 @@ void freshet_model_replay(freshet_model* model, const replay_event* event);
 void freshet_model_text_init(freshet_model* model);
 void freshet_model_text_free(freshet_model* model);
 void freshet_model_text_grow(freshet_model* model, uint32_t capacity);
+/* The largest absolute value, 0 for NULL; infinite when one is no number. */
+float freshet_model_text_top(const float* values, uint32_t count);
+/* Rounds vector [dim], whose largest absolute value is top > 0, to bytes [dim]. Returns 1 / their norm. */
+float freshet_model_text_quantise(const float* vector, uint32_t dim, float top, int8_t* bytes);
 size_t freshet_model_text_memory(const freshet_model* model);
 
 #endif

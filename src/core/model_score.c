@@ -27,8 +27,11 @@ enum {
 enum { HOT_EVENTS = 2048, HOT_INTERVAL = 32, ROWS_INTERVAL = 64, ROWS_PER_EVENT = 16, POPULAR_BLOCK = 1024 };
 
 static const uint64_t session_gap_ms = 600 * 1000;
-static const float follows_unit = .003F, together_unit = .01F, text_unit = .01F;
+static const float follows_unit = .003F, together_unit = .01F;
 static const float taste_floor = .05F;
+const float freshet_model_text_unit = .01F;
+/* A text that somebody asks for counts, even where texts have not helped to foresee what is chosen. */
+static const float wanted_text_floor = .5F;
 
 struct freshet_model_scratch {
   context context;
@@ -135,7 +138,7 @@ void freshet_model_context(const freshet_model* model, const freshet_user* user,
     a[FOLLOWS] *= sums[FOLLOWS] / ((n + 5) * follows_unit);
     a[TOGETHER_NOW] *= sums[TOGETHER_NOW] * root;
     a[TOGETHER_BEFORE] *= sums[TOGETHER_BEFORE] * root;
-    a[SIMILAR_TEXT] *= sums[SIMILAR_TEXT] / text_unit;
+    a[SIMILAR_TEXT] *= sums[SIMILAR_TEXT] / freshet_model_text_unit;
   }
 }
 
@@ -309,6 +312,21 @@ static void finish_bonus(const freshet_model* model, const context* c, freshet_m
   }
 }
 
+/* ---- a wanted text ---- */
+
+/* The weight of the context factor of an item chosen just now, times the text's own. */
+static float wanted_weight(const freshet_model* model, const freshet_wanted_text* text) {
+  float weights[FRESHET_LANES] __attribute__((aligned(64))) = {(float)(model->blend[LP] + model->blend[LG])};
+  model->kernels->exp(weights, FRESHET_LANES);
+  return text->weight * weights[0];
+}
+
+static float wanted_bonus(const freshet_model* model, const freshet_wanted_text* text, const context* c,
+                          uint32_t match) {
+  float theta = c->text_theta[freshet_model_count_level(model->items[text->items[match]].count)];
+  return text->weight * (theta > wanted_text_floor ? theta : wanted_text_floor) * text->bonus[match];
+}
+
 static int64_t not_before_history(const freshet_user* user, int64_t now_ms) {
   bool behind = user->recent_count > 0 && user->recent[0].time_ms > now_ms;
   return behind ? user->recent[0].time_ms : now_ms; /* clocks differ; what has happened has happened */
@@ -316,19 +334,29 @@ static int64_t not_before_history(const freshet_user* user, int64_t now_ms) {
 
 void freshet_model_query(const freshet_model* model, const freshet_user* user, int64_t now_ms,
                          freshet_model_scratch* scratch, freshet_rank_query* query) {
+  freshet_model_query_text(model, user, NULL, now_ms, scratch, query);
+}
+
+void freshet_model_query_text(const freshet_model* model, const freshet_user* user,
+                              const freshet_wanted_text* text, int64_t now_ms, freshet_model_scratch* scratch,
+                              freshet_rank_query* query) {
   context* c = &scratch->context;
   uint32_t dim = model->config.dim;
   size_t count = 0;
   fit_scratch(model, scratch);
   freshet_model_context(model, user, not_before_history(user, now_ms), c);
   freshet_model_user_factor(model, user, c, scratch->factor);
+  if (text != NULL) model->kernels->add_scaled(scratch->factor, wanted_weight(model, text), text->start, dim);
   for (uint32_t i = 0; i < dim; i++) scratch->vector[i] = c->theta[TASTE] * scratch->factor[i];
   float* columns = scratch->vector + dim;
   columns[COLUMN_BIAS] = c->theta[TASTE];
   for (int h = 0; h < HALF_LIVES; h++) columns[COLUMN_POPULAR + h] = c->theta[POPULAR + h];
   for (int l = 0; l < COUNT_LEVELS; l++) columns[COLUMN_LEVEL + l] = (float)model->blend[PSI + l];
+  uint32_t matches = text == NULL ? 0 : text->count;
+  for (uint32_t i = 0; i < matches; i++) touch_sums(scratch, text->items[i], &count); /* the first bonuses */
   for (uint32_t k = 0; k < c->count; k++) add_neighbours(model, c, k, scratch, &count);
   finish_bonus(model, c, scratch, count);
+  for (uint32_t i = 0; i < matches; i++) scratch->bonus[i] += wanted_bonus(model, text, c, i);
   query->vector = scratch->vector;
   query->excluded = user->seen;
   query->excluded_count = user->seen_count;
@@ -405,9 +433,24 @@ static void add_neighbour_parts(const freshet_model* model, const context* c, ui
   }
 }
 
+/* What a wanted text adds to the score of `slot`. */
+static float wanted_part(const freshet_model* model, const freshet_wanted_text* text, const context* c,
+                         uint32_t slot) {
+  float dense = model->kernels->dot(freshet_model_factor(model, slot), text->start, model->config.dim);
+  float part = c->theta[TASTE] * wanted_weight(model, text) * dense;
+  size_t match = model->kernels->find(text->items, text->count, slot);
+  return match < text->count ? part + wanted_bonus(model, text, c, (uint32_t)match) : part;
+}
+
 size_t freshet_model_explain(const freshet_model* model, const freshet_user* user, int64_t now_ms,
                              uint32_t slot, freshet_model_scratch* scratch,
                              freshet_part parts[FRESHET_PARTS_MAX]) {
+  return freshet_model_explain_text(model, user, NULL, now_ms, slot, scratch, parts);
+}
+
+size_t freshet_model_explain_text(const freshet_model* model, const freshet_user* user,
+                                  const freshet_wanted_text* text, int64_t now_ms, uint32_t slot,
+                                  freshet_model_scratch* scratch, freshet_part parts[FRESHET_PARTS_MAX]) {
   FRESHET_ASSERT(slot < model->count);
   const item* it = &model->items[slot];
   context* c = &scratch->context;
@@ -422,6 +465,8 @@ size_t freshet_model_explain(const freshet_model* model, const freshet_user* use
   add_part(parts, &count, FRESHET_REASON_TASTE, FRESHET_NO_ITEM, c->theta[TASTE] * taste);
   add_part(parts, &count, FRESHET_REASON_POPULAR, FRESHET_NO_ITEM, popular);
   add_part(parts, &count, FRESHET_REASON_QUALITY, FRESHET_NO_ITEM, quality);
+  if (text != NULL)
+    add_part(parts, &count, FRESHET_REASON_CONTEXT, FRESHET_NO_ITEM, wanted_part(model, text, c, slot));
   add_neighbour_parts(model, c, slot, parts, &count);
   return count;
 }

@@ -124,15 +124,19 @@ static void find_neighbours(freshet_model* model, uint32_t slot) {
 
 /* ---- vectors ---- */
 
-static void quantise(freshet_model* model, uint32_t slot, const float* vector, float top) {
-  int8_t* bytes = model->text_vectors + (size_t)slot * model->text_padded;
+float freshet_model_text_quantise(const float* vector, uint32_t dim, float top, int8_t* bytes) {
   int64_t squares = 0;
-  for (uint32_t k = 0; k < model->config.text_dim; k++) {
+  for (uint32_t k = 0; k < dim; k++) {
     int rounded = (int)((vector[k] / top * BYTE_MAX + 0x1.8p23F) - 0x1.8p23F);
     bytes[k] = (int8_t)rounded;
     squares += rounded * rounded;
   }
-  model->text_scales[slot] = squares > 0 ? 1 / sqrtf((float)squares) : 0;
+  return squares > 0 ? 1 / sqrtf((float)squares) : 0;
+}
+
+static void quantise(freshet_model* model, uint32_t slot, const float* vector, float top) {
+  int8_t* bytes = model->text_vectors + (size_t)slot * model->text_padded;
+  model->text_scales[slot] = freshet_model_text_quantise(vector, model->config.text_dim, top, bytes);
   for (uint32_t k = 0; k < model->text_padded; k++)
     model->text_unit[k] = (float)bytes[k] * model->text_scales[slot];
 }
@@ -161,8 +165,7 @@ static void exchange_factors(freshet_model* model, uint32_t slot, const float* s
   }
 }
 
-/* The largest absolute value; infinite when one is no number. */
-static float top_of(const float* values, uint32_t count) {
+float freshet_model_text_top(const float* values, uint32_t count) {
   float top = 0;
   for (uint32_t k = 0; values != NULL && k < count; k++) {
     if (!isfinite(values[k])) return INFINITY;
@@ -174,8 +177,8 @@ static float top_of(const float* values, uint32_t count) {
 freshet_status freshet_model_set_text(freshet_model* model, uint32_t slot, const float* vector,
                                       const float* start, freshet_error* error) {
   FRESHET_ASSERT(slot < model->count && model->text_padded > 0 && (vector != NULL || start == NULL));
-  float top = top_of(vector, model->config.text_dim);
-  if (!isfinite(top) || top_of(start, model->config.dim) > FRESHET_START_MAX) {
+  float top = freshet_model_text_top(vector, model->config.text_dim);
+  if (!isfinite(top) || freshet_model_text_top(start, model->config.dim) > FRESHET_START_MAX) {
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER,
                              "the text vector of an item is not finite, or its start is out of bounds");
   }
