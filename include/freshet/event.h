@@ -96,6 +96,7 @@ typedef struct freshet_list {
   int64_t generated_at_ms;
   const freshet_recommendation* items; /* best first */
   size_t item_count;
+  freshet_slice note; /* what the asker should know, such as why the list is empty */
 } freshet_list;
 
 /* A wish for a list now, of a topic or of HTTP. What is 0 or empty was not asked for. */
@@ -116,6 +117,7 @@ typedef struct freshet_request {
   float diversity;   /* 0: the best list .. 1: as varied as can be */
   float exploration; /* 0 .. 1: share of the list for items that little is known about */
   bool explain;      /* with reasons */
+  int64_t min_age_s; /* only items on offer for that long; those of unknown age are */
 } freshet_request;
 
 /* Bounds of a valid event, from the configuration. */

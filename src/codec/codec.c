@@ -76,6 +76,24 @@ static const freshet_layout_field list_fields[] = {
     FIELD_AS(freshet_list, "event_occurred_at", event_occurred_at_ms, I64),
     FIELD_AS(freshet_list, "generated_at", generated_at_ms, I64),
     ARRAY_AS(freshet_list, "items", items, item_count, LIST, &recommendation_layout),
+    FIELD(freshet_list, note, SLICE),
+};
+
+#define TEXTS(name, count) ARRAY_AS(freshet_request, #name, name, count, LIST, &text_layout)
+static const freshet_layout_field request_fields[] = {
+    FIELD(freshet_request, request_id, SLICE),
+    FIELD(freshet_request, user_id, SLICE),
+    FIELD_AS(freshet_request, "requested_at", requested_at_ms, I64),
+    FIELD(freshet_request, k, I32),
+    FIELD(freshet_request, context, SLICE),
+    TEXTS(context_items, context_item_count),
+    TEXTS(include_categories, include_category_count),
+    TEXTS(exclude_categories, exclude_category_count),
+    TEXTS(exclude_items, exclude_item_count),
+    FIELD(freshet_request, diversity, F32),
+    FIELD(freshet_request, exploration, F32),
+    FIELD(freshet_request, explain, BOOL),
+    FIELD(freshet_request, min_age_s, I64),
 };
 
 static const freshet_layout_field interaction_fields[] = {
@@ -141,11 +159,13 @@ typedef enum family {
   FAMILY_ITEM_STATE,
   FAMILY_ITEM_DELTA,
   FAMILY_TEXT_GENERATION,
+  FAMILY_REQUEST,
   FAMILIES,
 } family;
 
-static const char* const family_names[FAMILIES] = {
-    "an event", "an item", "a list", "a user state", "an item state", "an item delta", "a text generation"};
+static const char* const family_names[FAMILIES] = {"an event",          "an item",       "a list",
+                                                   "a user state",      "an item state", "an item delta",
+                                                   "a text generation", "a request"};
 
 /* The records we read and write. The first three stand at the value of their freshet_event_type. */
 typedef enum record {
@@ -158,6 +178,7 @@ typedef enum record {
   RECORD_ITEM_STATE,
   RECORD_ITEM_DELTA,
   RECORD_TEXT_GENERATION,
+  RECORD_REQUEST,
   RECORDS,
 } record;
 
@@ -176,6 +197,7 @@ static const struct {
     [RECORD_ITEM_DELTA] = {"ItemDelta", FAMILY_ITEM_DELTA, LAYOUT(item_delta, item_delta_fields)},
     [RECORD_TEXT_GENERATION] = {"TextGeneration", FAMILY_TEXT_GENERATION,
                                 LAYOUT(freshet_text_generation, text_generation_fields)},
+    [RECORD_REQUEST] = {"RecommendationRequest", FAMILY_REQUEST, LAYOUT(freshet_request, request_fields)},
 };
 
 /* ---- the codec ---- */
@@ -507,6 +529,16 @@ freshet_status freshet_decode_list(freshet_codec* codec, freshet_slice bytes, fr
 freshet_status freshet_encode_list(freshet_codec* codec, const freshet_list* list, freshet_buffer* out,
                                    freshet_error* error) {
   return encode(codec, RECORD_LIST, codec->output, list, out, error);
+}
+
+freshet_status freshet_decode_request(freshet_codec* codec, freshet_slice bytes, freshet_request* request,
+                                      freshet_error* error) {
+  return decode(codec, FAMILY_REQUEST, bytes, request, NULL, error);
+}
+
+freshet_status freshet_encode_request(freshet_codec* codec, const freshet_request* request,
+                                      freshet_buffer* out, freshet_error* error) {
+  return encode(codec, RECORD_REQUEST, codec->output, request, out, error);
 }
 
 freshet_status freshet_encode_user_state(freshet_codec* codec, const freshet_user_state* state,

@@ -74,6 +74,11 @@ freshet_status freshet_decode_list(freshet_codec* codec, freshet_slice bytes, fr
 freshet_status freshet_encode_list(freshet_codec* codec, const freshet_list* list, freshet_buffer* out,
                                    freshet_error* error);
 
+freshet_status freshet_decode_request(freshet_codec* codec, freshet_slice bytes, freshet_request* request,
+                                      freshet_error* error);
+freshet_status freshet_encode_request(freshet_codec* codec, const freshet_request* request,
+                                      freshet_buffer* out, freshet_error* error);
+
 /* ---- state (changelog and store) ---- */
 
 /* One interaction as stored: the item by key, since slots differ between processes. */

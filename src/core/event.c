@@ -222,6 +222,8 @@ static freshet_status check_wishes(const freshet_request* request, freshet_error
     return refuse_number(error, "diversity", request->diversity, "is not between 0 and 1");
   if (!is_within(request->exploration, 0, 1))
     return refuse_number(error, "exploration", request->exploration, "is not between 0 and 1");
+  if (request->min_age_s < 0)
+    return refuse_number(error, "min_age_s", (double)request->min_age_s, "is negative");
   if (request->context.size > FRESHET_CONTEXT_MAX)
     return refuse_number(error, "context of length", (double)request->context.size, "is longer than 64 KiB");
   return is_utf8(request->context)

@@ -25,8 +25,8 @@
   "{\"name\":\"occurred_at\",\"type\":\"int\"},{\"name\":\"dwell_s\",\"type\":[\"null\",\"long\"]}]}"
 
 static const char* const names[] = {
-    "Click",     "Rating",    "Purchase",  "Item",          "RecommendationList",
-    "UserState", "ItemState", "ItemDelta", "TextGeneration"};
+    "Click",     "Rating",    "Purchase",  "Item",           "RecommendationList",
+    "UserState", "ItemState", "ItemDelta", "TextGeneration", "RecommendationRequest"};
 enum { OURS = sizeof names / sizeof names[0], WRITERS = OURS + 2 };
 
 static freshet_codec* codec;
@@ -52,6 +52,7 @@ static bool recode(int decoder, freshet_slice bytes, freshet_buffer* out) {
     freshet_item_state state;
     freshet_model_delta delta;
     freshet_text_generation generation;
+    freshet_request request;
   } v;
   freshet_slice worker;
   switch (decoder) {
@@ -73,12 +74,15 @@ static bool recode(int decoder, freshet_slice bytes, freshet_buffer* out) {
     case 5:
       return freshet_decode_text_generation(codec, bytes, &v.generation, NULL) == FRESHET_OK &&
              freshet_encode_text_generation(codec, &v.generation, out, NULL) == FRESHET_OK;
+    case 6:
+      return freshet_decode_request(codec, bytes, &v.request, NULL) == FRESHET_OK &&
+             freshet_encode_request(codec, &v.request, out, NULL) == FRESHET_OK;
     default:
       return freshet_decode_item_delta(codec, bytes, &worker, &v.delta, NULL) == FRESHET_OK &&
              freshet_encode_item_delta(codec, worker, &v.delta, out, NULL) == FRESHET_OK;
   }
 }
-enum { DECODERS = 7 };
+enum { DECODERS = 8 };
 
 int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 

@@ -326,9 +326,13 @@ static void bytes_of_another_implementation(void** state) {
       "\x04\x02\x61\x02\x62\x00\x01\x02\x80\xc0\xe2\x85\xe3\x68\x10\x00\x00\xc0\x3f\x00\x00\x10\xc0\x02"
       "\x80\xa0\xab\xfe\xf9\x62\x02\x0a\x62\x72\x61\x6e\x64\x08\x61\x63\x6d\x65\x00";
   static const char list_bytes[] =
-      "\xc3\x01\x73\xe1\x3e\x76\xd8\x59\x71\x89\x04\x75\x31\x00\x06\xd8\x04\x80\xa0\xab\xfe\xf9\x62\x8a"
+      "\xc3\x01\xa4\x20\xac\x38\x1a\x12\x79\xdd\x04\x75\x31\x00\x06\xd8\x04\x80\xa0\xab\xfe\xf9\x62\x8a"
       "\xa0\xab\xfe\xf9\x62\x04\x02\x61\x00\x00\x00\x3f\x04\x02\x02\x62\x00\x00\x80\x3e\x0a\x00\x00\x00"
-      "\x00\xbe\x00\x00\x00\x80\x3e\x02\x62\x00\x00\x80\x3e\x00\x00\x00\x80\x3f\x00";
+      "\x00\xbe\x00\x00\x00\x80\x3e\x02\x62\x00\x00\x80\x3e\x00\x00\x00\x80\x3f\x00\x02\x6e";
+  static const char request_bytes[] =
+      "\xc3\x01\x05\xd5\x36\x96\x9a\x0e\x7b\xa1\x04\x72\x31\x08\x5a\x6f\xc3\xab\x80\xa0\xab\xfe\xf9\x62"
+      "\x0e\x0a\x77\xc3\xa4\x72\x6d\x04\x02\x61\x02\x62\x00\x02\x02\x63\x00\x00\x02\x02\x64\x00\x00\x00"
+      "\x00\x3f\x00\x00\x80\x3e\x00\x78";
   freshet_codec* codec = new_codec(FRESHET_FRAMING_SINGLE_OBJECT, NULL);
   freshet_buffer again = {0};
   freshet_slice bytes = {item_bytes, sizeof item_bytes - 1};
@@ -357,7 +361,27 @@ static void bytes_of_another_implementation(void** state) {
   assert_int_equal(list.items[0].reasons[1].kind, FRESHET_REASON_QUALITY);
   assert_true(list.items[0].reasons[1].score == -0.125f);
   again.size = 0;
+  assert_slice(list.note, "n");
   assert_int_equal(freshet_encode_list(codec, &list, &again, NULL), FRESHET_OK);
+  assert_true(freshet_slice_equal(freshet_buffer_slice(&again), bytes));
+
+  bytes = (freshet_slice){request_bytes, sizeof request_bytes - 1};
+  freshet_request request;
+  if (freshet_decode_request(codec, bytes, &request, &error) != FRESHET_OK) fail_msg("%s", error.message);
+  assert_slice(request.request_id, "r1");
+  assert_slice(request.user_id, "Zoë");
+  assert_int_equal(request.requested_at_ms, 1700000000000);
+  assert_int_equal(request.k, 7);
+  assert_slice(request.context, "wärm");
+  assert_int_equal(request.context_item_count, 2);
+  assert_slice(request.context_items[1], "b");
+  assert_int_equal(request.include_category_count, 1);
+  assert_int_equal(request.exclude_category_count, 0);
+  assert_slice(request.exclude_items[0], "d");
+  assert_true(request.diversity == .5F && request.exploration == .25F && !request.explain);
+  assert_int_equal(request.min_age_s, 60);
+  again.size = 0;
+  assert_int_equal(freshet_encode_request(codec, &request, &again, NULL), FRESHET_OK);
   assert_true(freshet_slice_equal(freshet_buffer_slice(&again), bytes));
   freshet_buffer_free(&again);
   freshet_codec_destroy(codec);
@@ -506,7 +530,7 @@ static void damaged_lists_never_crash(void** state) {
     accepted++;
     for (size_t i = 0; i < got.item_count; i++) {
       for (size_t j = 0; j < got.items[i].reason_count; j++) {
-        assert_in_range(got.items[i].reasons[j].kind, 0, FRESHET_REASON_RULE);
+        assert_in_range(got.items[i].reasons[j].kind, 0, FRESHET_REASON_CONTEXT);
         assert_true(got.items[i].reasons[j].item_id.size <= damaged.size);
       }
     }

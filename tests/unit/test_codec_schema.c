@@ -90,8 +90,8 @@ static void our_schemas_have_the_published_fingerprints(void** state) {
       {"ItemState", 0x99545e6df867da21},
       {"Purchase", 0x0ee241fa61527713},
       {"Rating", 0xdbf9d19fbdb1e6de},
-      {"RecommendationList", 0x897159d8763ee173},
-      {"RecommendationRequest", 0x3914309c5ec520a5},
+      {"RecommendationList", 0xdd79121a38ac20a4},
+      {"RecommendationRequest", 0xa17b0e9a9636d505},
       {"TextGeneration", 0x6eaa43eedb6aaf04},
       {"UserState", 0xd826cdb80ad61eb9},
   };
