@@ -139,10 +139,15 @@ freshet_status freshet_event_validate(const freshet_event* event, freshet_slice 
 /* The same for an item: id equal to key, title and text within bounds, a finite vector. */
 freshet_status freshet_item_validate(const freshet_item* item, freshet_slice key, freshet_error* error);
 
-/* The same for a request: ids, k >= 1, diversity and exploration 0 .. 1, at most FRESHET_REQUEST_IDS_MAX ids
- * and categories in each of its arrays, and a context of at most FRESHET_CONTEXT_MAX bytes. */
+/* The same for a request: ids (an empty user_id is nobody), k >= 1, diversity and exploration 0 .. 1, at most
+ * FRESHET_REQUEST_IDS_MAX ids and categories in each of its arrays, and a context of at most
+ * FRESHET_CONTEXT_MAX bytes. */
 freshet_status freshet_request_validate(const freshet_request* request, freshet_slice key,
                                         freshet_error* error);
+
+/* Can its asker be told what is wrong with it? It needs a request_id for that, and ids that a reply can hold.
+ */
+bool freshet_request_can_be_told(const freshet_request* request);
 
 /* The 64-bit key (XXH3) that stands for an id in state and deltas. 0 is never returned. */
 uint64_t freshet_id_key(freshet_slice id);

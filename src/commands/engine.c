@@ -41,6 +41,8 @@ static freshet_worker_config worker_config(const freshet_config* config) {
       .positive_rating = (float)config->model.positive_rating,
       .list_size = (uint32_t)config->ranking.k,
       .explain = config->ranking.explain,
+      .context_weight = (float)config->requests.context_weight,
+      .requests_max_age_ms = config->requests.max_age_ms,
       .max_delay_ms = config->ranking.max_delay_ms,
       .ranking_threads = (uint32_t)config->ranking.threads,
       .ranking_batch = (uint32_t)config->ranking.batch,
@@ -119,6 +121,12 @@ static freshet_status open_codec(freshet_engine* engine, freshet_error* error) {
   return freshet_codec_create(&codec, &engine->parts.codec, error);
 }
 
+/* The worker is to look. Nothing has been submitted, so nothing can be ready, before there is one. */
+static void text_ready(void* context) {
+  freshet_source* source = ((freshet_engine*)context)->parts.source;
+  source->vtable->wake(source);
+}
+
 /* Hashing costs a few microseconds, so the worker does it at once. Everything else goes into the background.
  */
 static freshet_status open_text(freshet_engine* engine, freshet_error* error) {
@@ -138,19 +146,23 @@ static freshet_status open_text(freshet_engine* engine, freshet_error* error) {
                    parts->encoder->name, parts->encoder->dim);
   if (parts->encoder->vtable->share == NULL) return FRESHET_OK;
   freshet_embedder_config embedder = freshet_embedder_defaults();
+  embedder.ready = text_ready;
+  embedder.context = engine;
   embedder.encoder = parts->encoder;
   embedder.cache_bytes = (size_t)config->text.cache_mb << 20;
   return freshet_embedder_create(&embedder, &parts->embedder, error);
 }
 
 static freshet_status open_kafka(freshet_engine* engine, freshet_error* error) {
-  static const freshet_topic subscribed[] = {FRESHET_TOPIC_EVENTS, FRESHET_TOPIC_ITEMS};
+  static const freshet_topic subscribed[] = {FRESHET_TOPIC_EVENTS, FRESHET_TOPIC_ITEMS,
+                                             FRESHET_TOPIC_REQUESTS};
   freshet_kafka_topic_info info[FRESHET_TOPICS];
   freshet_worker_parts* parts = &engine->parts;
   freshet_status status = freshet_kafka_topics_check(&engine->kafka, info, error);
   if (status == FRESHET_OK) {
-    status = freshet_kafka_source_create(&engine->kafka, subscribed, sizeof subscribed / sizeof subscribed[0],
-                                         &parts->source, error);
+    bool with_requests = info[FRESHET_TOPIC_REQUESTS].partitions > 0; /* else nobody asks by Kafka */
+    status =
+        freshet_kafka_source_create(&engine->kafka, subscribed, with_requests ? 3 : 2, &parts->source, error);
   }
   if (status == FRESHET_OK)
     status = freshet_kafka_sink_create(&engine->kafka, parts->source, &parts->sink, error);
@@ -228,11 +240,11 @@ void freshet_engine_destroy(freshet_engine* engine) {
   if (engine == NULL) return;
   freshet_worker_parts* parts = &engine->parts;
   freshet_worker_destroy(engine->worker);
+  freshet_embedder_destroy(parts->embedder); /* it wakes the source */
   if (parts->changelog != NULL) parts->changelog->vtable->destroy(parts->changelog);
   if (parts->log != NULL) parts->log->vtable->destroy(parts->log);
   if (parts->sink != NULL) parts->sink->vtable->destroy(parts->sink);
   if (parts->source != NULL) parts->source->vtable->destroy(parts->source);
-  freshet_embedder_destroy(parts->embedder);
   freshet_encoder_destroy(parts->encoder);
   if (parts->store != NULL) parts->store->vtable->destroy(parts->store);
   freshet_codec_destroy(parts->codec);

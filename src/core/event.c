@@ -232,11 +232,17 @@ static freshet_status check_wishes(const freshet_request* request, freshet_error
                                  "context of %zu bytes is not UTF-8", request->context.size);
 }
 
+bool freshet_request_can_be_told(const freshet_request* request) {
+  return check_id("request_id", request->request_id, NULL) == FRESHET_OK && is_utf8(request->user_id) &&
+         request->user_id.size <= FRESHET_ID_MAX;
+}
+
 freshet_status freshet_request_validate(const freshet_request* request, freshet_slice key,
                                         freshet_error* error) {
   freshet_status status = FRESHET_OK;
   if (request->request_id.size > 0) status = check_id("request_id", request->request_id, error);
-  if (status == FRESHET_OK) status = check_id("user_id", request->user_id, error);
+  if (status == FRESHET_OK && request->user_id.size > 0)
+    status = check_id("user_id", request->user_id, error);
   if (status == FRESHET_OK) status = check_key("user_id", request->user_id, key, error);
   if (status == FRESHET_OK) status = check_wishes(request, error);
   if (status == FRESHET_OK)

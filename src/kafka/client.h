@@ -62,6 +62,9 @@ bool freshet_kafka_wait_ended(const freshet_kafka_config* config, int64_t since_
  * since the config first said stop. *stopping_since_ms starts as 0. */
 bool freshet_kafka_last_try_over(const freshet_kafka_config* config, int last_try_ms,
                                  int64_t* stopping_since_ms);
+/* Hands a copy to a producer, without waiting. opaque: what its delivery report brings back. */
+rd_kafka_resp_err_t freshet_kafka_enqueue(freshet_kafka_client* client, rd_kafka_topic_t* topic,
+                                          const freshet_output* output, void* opaque);
 int64_t freshet_kafka_now_ms(void); /* monotonic */
 void freshet_kafka_sleep_ms(int ms);
 

@@ -105,7 +105,8 @@ static freshet_record record_of(const rd_kafka_message_t* message, freshet_topic
                           .has_key = message->key != NULL,
                           .key = {message->key, message->key_len},
                           .has_value = message->payload != NULL,
-                          .value = {message->payload, message->len}};
+                          .value = {message->payload, message->len},
+                          .opaque = (void*)message};
 }
 
 /* Turns held[from..] into records. What belongs to no open partition, or lies before its next offset, is

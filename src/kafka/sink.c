@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "kafka/reader.h"
+#include "kafka/reply_topics.h"
 
 enum {
   STEP_MS = 5000,      /* one attempt of a transactional call */
@@ -49,6 +50,7 @@ typedef struct kafka_sink {
   freshet_kafka_client publisher;
   freshet_kafka_client transactor; /* handle NULL: not transactional */
   freshet_source* source;
+  freshet_reply_topics* reply_topics;
   published eras[2]; /* the current one, and the one of the commit under way */
   unsigned era;
   _Atomic int lost_code;
@@ -111,47 +113,13 @@ static void on_written(rd_kafka_t* handle, const rd_kafka_message_t* message, vo
 
 /* ---- Producing ---- */
 
-static rd_kafka_headers_t* headers_of(const freshet_output* output) {
-  if (output->header_count == 0) return NULL;
-  rd_kafka_headers_t* headers = rd_kafka_headers_new(output->header_count);
-  for (size_t i = 0; i < output->header_count; i++) {
-    const freshet_header* h = &output->headers[i];
-    rd_kafka_header_add(headers, h->name, -1, h->value.data, (ssize_t)h->value.size);
-  }
-  return headers;
-}
-
-/* Enqueues a copy. An empty value must not look like a tombstone, whose value pointer is NULL. */
-static rd_kafka_resp_err_t enqueue(freshet_kafka_client* client, const freshet_output* output,
-                                   published* era) {
-  rd_kafka_headers_t* headers = headers_of(output);
-  const char* value = !output->has_value ? NULL : output->value.size == 0 ? "" : output->value.data;
-  rd_kafka_vu_t arguments[] = {
-      {.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = client->topics[output->topic]},
-      {.vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = output->partition},
-      {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
-      {.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {(void*)output->key.data, output->key.size}},
-      {.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {(void*)value, value == NULL ? 0 : output->value.size}},
-      {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = era},
-      {.vtype = RD_KAFKA_VTYPE_TIMESTAMP, .u.i64 = output->timestamp_ms},
-      {.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers}, /* last: left out when there are none */
-  };
-  size_t count = sizeof arguments / sizeof arguments[0] - (headers == NULL ? 1 : 0);
-  rd_kafka_error_t* failure = rd_kafka_produceva(client->handle, arguments, count);
-  if (failure == NULL) return RD_KAFKA_RESP_ERR_NO_ERROR;
-  rd_kafka_resp_err_t code = rd_kafka_error_code(failure);
-  rd_kafka_error_destroy(failure);
-  if (headers != NULL) rd_kafka_headers_destroy(headers);
-  return code;
-}
-
 /* Enqueues, waiting for room. */
 static rd_kafka_resp_err_t produce(freshet_kafka_client* client, const freshet_output* output,
                                    published* era) {
   FRESHET_ASSERT(client->topics[output->topic] != NULL);
   int64_t stopping_since_ms = 0;
   for (;;) {
-    rd_kafka_resp_err_t code = enqueue(client, output, era);
+    rd_kafka_resp_err_t code = freshet_kafka_enqueue(client, client->topics[output->topic], output, era);
     if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL ||
         freshet_kafka_last_try_over(client->config, LAST_TRY_MS, &stopping_since_ms))
       return code;
@@ -196,6 +164,10 @@ static freshet_status sink_publish(freshet_sink* self, const freshet_output* out
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
   atomic_fetch_sub(&era->waiting, 1);
   return refused(&sink->publisher, output, code, error);
+}
+
+static bool sink_publish_to(freshet_sink* self, const char* topic, const freshet_output* output) {
+  return freshet_reply_topics_send(sink_of(self)->reply_topics, topic, output);
 }
 
 static freshet_status lists_lost(const kafka_sink* sink, size_t lost, freshet_status status,
@@ -483,6 +455,7 @@ static const char* sink_topic_name(freshet_sink* self, freshet_topic topic) {
 static void sink_poll(freshet_sink* self) {
   kafka_sink* sink = sink_of(self);
   rd_kafka_poll(sink->publisher.handle, 0);
+  freshet_reply_topics_poll(sink->reply_topics);
   if (!is_committing(sink) && sink->transactor.handle != NULL) rd_kafka_poll(sink->transactor.handle, 0);
 }
 
@@ -493,6 +466,7 @@ static void sink_destroy(freshet_sink* self) {
     rd_kafka_consumer_group_metadata_destroy(sink->committer.input.group);
     rd_kafka_topic_partition_list_destroy(sink->committer.input.list);
   }
+  freshet_reply_topics_destroy(sink->reply_topics);
   close_producer(&sink->publisher);
   close_producer(&sink->transactor);
   ends_free(&sink->open);
@@ -501,6 +475,7 @@ static void sink_destroy(freshet_sink* self) {
 }
 
 static const freshet_sink_vtable vtable = {.publish = sink_publish,
+                                           .publish_to = sink_publish_to,
                                            .settle = sink_settle,
                                            .begin = sink_begin,
                                            .write = sink_write,
@@ -518,6 +493,7 @@ freshet_status freshet_kafka_sink_create(const freshet_kafka_config* config, fre
   FRESHET_ASSERT(sink != NULL);
   sink->base.vtable = &vtable;
   sink->source = source;
+  sink->reply_topics = freshet_reply_topics_create(config);
   freshet_status status =
       freshet_kafka_client_open(&sink->publisher, config, FRESHET_KAFKA_PUBLISHER,
                                 (freshet_kafka_callbacks){.delivered = on_published}, sink, error);

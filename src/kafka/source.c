@@ -335,6 +335,18 @@ static int64_t source_end(freshet_source* self, freshet_topic topic, int32_t par
   return cursor->after >= 0 ? cursor->after : 0;
 }
 
+static bool source_header(freshet_source* self, const freshet_record* record, const char* name,
+                          freshet_slice* value) {
+  rd_kafka_headers_t* headers = NULL;
+  const void* bytes = NULL;
+  (void)self;
+  if (rd_kafka_message_headers(record->opaque, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+      rd_kafka_header_get_last(headers, name, &bytes, &value->size) != RD_KAFKA_RESP_ERR_NO_ERROR)
+    return false;
+  value->data = bytes;
+  return true;
+}
+
 static void source_wake(freshet_source* self) {
   kafka_source* source = source_of(self);
   pthread_mutex_lock(&source->lock);
@@ -368,6 +380,7 @@ static void source_destroy(freshet_source* self) {
 static const freshet_source_vtable vtable = {.poll = source_poll,
                                              .seek = source_seek,
                                              .end = source_end,
+                                             .header = source_header,
                                              .wake = source_wake,
                                              .close = source_close,
                                              .destroy = source_destroy};

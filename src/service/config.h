@@ -83,6 +83,10 @@ typedef struct freshet_config {
     bool explain;
   } ranking;
   struct {
+    double context_weight;
+    int64_t max_age_ms;
+  } requests;
+  struct {
     const char* folder;
     int64_t commit_interval_ms, committed_interval_ms;
     int64_t overlay_users, user_cache;

@@ -113,6 +113,14 @@ const freshet_config_key freshet_config_keys[] = {
             "Users ranked per turn beyond those just touched."),
     SWITCH("ranking", "explain", ranking.explain, "on", "Lists say for each item why it is there."),
 
+    DECIMAL(
+        "requests", "context_weight", requests.context_weight, "4", 0, 1000,
+        "What a request's text weighs, beside the user's own history: 1 as much as an item with that text "
+        "chosen a moment ago; what such an item means is learned."),
+    INTEGER(
+        "requests", "max_age_ms", requests.max_age_ms, "30000", 0, 86400000,
+        "Who has asked longer ago gets an empty list and a note: nobody waits for it any more. 0: any age."),
+
     TEXT("state", "folder", state.folder, "freshet-state",
          "Where RocksDB lives; of one process and one app."),
     INTEGER("state", "commit_interval_ms", state.commit_interval_ms, "1000", 1, 600000,

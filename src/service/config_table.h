@@ -7,7 +7,7 @@
 
 #include "service/config.h"
 
-enum { FRESHET_CONFIG_KEYS = 64 };
+enum { FRESHET_CONFIG_KEYS = 66 };
 
 /* A topic name that begins with this gets the app's id in its place. */
 #define FRESHET_CONFIG_APP "<app>"

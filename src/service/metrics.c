@@ -82,6 +82,9 @@ static const family counters[] = {
     {"freshet_items_refused_total", "Events not learned because their item found no slot.", AT(items_refused),
      1},
     {"freshet_users_erased_total", "Users erased on request.", AT(users_erased), 1},
+    {"freshet_answers_total", "Answers to requests, of the topic and of HTTP.", AT(answers), 1},
+    {"freshet_replies_undeliverable_total", "Replies to a topic, named by its request, that is not there.",
+     AT(replies_undeliverable), 1},
     {"freshet_dead_letters_total", "Records that could not be used, now in the dead letter topic.",
      AT(dead_letters), 1},
     {"freshet_lists_published_total", "Lists published.", AT(lists_published), 1},
@@ -100,6 +103,7 @@ static const family counters[] = {
 
 static const family gauges[] = {
     {"freshet_partitions", "Partitions of events held.", AT(partitions), 1},
+    {"freshet_questions_waiting", "Requests that wait for their answer.", AT(questions_waiting), 1},
     {"freshet_lag_events", "Events not yet applied in the partitions held.", AT(lag), 1},
     {"freshet_refresh_owed_users", "Users that wait for a fresh list.", AT(refresh_owed), 1},
     {"freshet_users_cached", "Users in memory.", AT(users_cached), 1},
@@ -122,6 +126,8 @@ static const family gauges[] = {
 };
 
 static const family histograms[] = {
+    {"freshet_question_to_answer_seconds", "From when a request was read to when its answer was handed over.",
+     AT(question_to_answer), 1},
     {"freshet_event_to_list_seconds", "From an event's record timestamp to its list handed to the producer.",
      AT(event_to_list), 1},
     {"freshet_batch_seconds", "One turn of the list clock that had records.", AT(batch), 1},

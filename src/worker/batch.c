@@ -8,9 +8,8 @@ static void append(freshet_buffer* buffer, freshet_slice bytes, size_t* at, size
   freshet_buffer_append(buffer, bytes.data, bytes.size);
 }
 
-/* Keeps a record that cannot be used, with the reason; it leaves with the next commit. */
-static void bury(freshet_worker* worker, const freshet_record* record, const char* stage,
-                 const freshet_error* cause) {
+void freshet_worker_bury(freshet_worker* worker, const freshet_record* record, const char* stage,
+                         const freshet_error* cause) {
   if (worker->dead_letter_count == worker->dead_letter_capacity) {
     worker->dead_letter_capacity = worker->dead_letter_capacity == 0 ? 16 : worker->dead_letter_capacity * 2;
     worker->dead_letters =
@@ -94,17 +93,17 @@ static freshet_status apply_event(freshet_worker* worker, held_partition* held, 
   if (!is_id(record)) {
     freshet_error_set(&cause, FRESHET_INVALID, FRESHET_DEAD_LETTER,
                       "the record's key must be a user id of 1 to %d bytes", FRESHET_ID_MAX);
-    bury(worker, record, "KEY_CONVERTER", &cause);
+    freshet_worker_bury(worker, record, "KEY_CONVERTER", &cause);
     return FRESHET_OK;
   }
   if (!record->has_value) return erase(worker, record, error);
   if (freshet_decode_event(worker->parts.codec, record->value, &event, &cause) != FRESHET_OK) {
-    bury(worker, record, "VALUE_CONVERTER", &cause);
+    freshet_worker_bury(worker, record, "VALUE_CONVERTER", &cause);
     return FRESHET_OK;
   }
   if (freshet_event_validate(&event, record->key, record->timestamp_ms, &worker->config.limits, &cause) !=
       FRESHET_OK) {
-    bury(worker, record, "TRANSFORMATION", &cause);
+    freshet_worker_bury(worker, record, "TRANSFORMATION", &cause);
     return FRESHET_OK;
   }
   uint64_t event_key = freshet_id_key(event.event_id);
@@ -140,9 +139,9 @@ static freshet_status check_item(freshet_worker* worker, const freshet_record* r
                          : FRESHET_OK;
   }
   if (freshet_decode_item(worker->parts.codec, record->value, &item, &cause) != FRESHET_OK) {
-    bury(worker, record, "VALUE_CONVERTER", &cause);
+    freshet_worker_bury(worker, record, "VALUE_CONVERTER", &cause);
   } else if (freshet_item_validate(&item, record->key, &cause) != FRESHET_OK) {
-    bury(worker, record, "TRANSFORMATION", &cause);
+    freshet_worker_bury(worker, record, "TRANSFORMATION", &cause);
   }
   return FRESHET_OK;
 }
@@ -154,6 +153,7 @@ freshet_status freshet_worker_apply(freshet_worker* worker, const freshet_record
   freshet_status status = FRESHET_OK;
   if (record->topic == FRESHET_TOPIC_EVENTS) status = apply_event(worker, held, record, error);
   if (record->topic == FRESHET_TOPIC_ITEMS) status = check_item(worker, record, error);
+  if (record->topic == FRESHET_TOPIC_REQUESTS) status = freshet_answers_take(worker->answers, record, error);
   if (status == FRESHET_OK) held->next = record->offset + 1;
   return status;
 }

@@ -135,6 +135,13 @@ static freshet_status write_everything(freshet_worker* worker, freshet_error* er
   return status == FRESHET_OK ? freshet_items_write_delta(worker->items, &wrote, error) : status;
 }
 
+/* Everything before it is done with: applied, or answered. */
+static int64_t done_offset(const freshet_worker* worker, const held_partition* held) {
+  return held->topic == FRESHET_TOPIC_REQUESTS && held->next >= 0
+             ? freshet_answers_position(worker->answers, held->partition, held->next)
+             : held->next;
+}
+
 /* The next offset of everything that is held; the caller frees. Every transaction carries the offsets, moved
  * or not: by them the broker tells whether we are still a member of the group. Who has been thrown out
  * without knowing it could otherwise write old rows over those of the new owner. */
@@ -145,7 +152,7 @@ static freshet_partition* list_offsets(const freshet_worker* worker, size_t* cou
   for (size_t i = 0; i < worker->held_count; i++) {
     const held_partition* held = &worker->held[i];
     if (held->next < 0) continue; /* nothing has been read, from a beginning that only the broker knows */
-    offsets[(*count)++] = (freshet_partition){held->topic, held->partition, held->next};
+    offsets[(*count)++] = (freshet_partition){held->topic, held->partition, done_offset(worker, held)};
   }
   return offsets;
 }
@@ -153,7 +160,8 @@ static freshet_partition* list_offsets(const freshet_worker* worker, size_t* cou
 static freshet_status start_transaction_commit(freshet_worker* worker, freshet_error* error) {
   size_t count;
   freshet_partition* offsets = list_offsets(worker, &count);
-  for (size_t i = 0; i < worker->held_count; i++) worker->held[i].committing = worker->held[i].next;
+  for (size_t i = 0; i < worker->held_count; i++)
+    worker->held[i].committing = done_offset(worker, &worker->held[i]);
   freshet_status status = worker->parts.sink->vtable->commit(worker->parts.sink, offsets, count, error);
   free(offsets);
   return status;
@@ -213,7 +221,7 @@ static bool nothing_changed(freshet_worker* worker) {
   if (freshet_texts_unwritten(freshet_items_texts(worker->items))) return false;
   if (freshet_users_changed(worker->users, &rows) > 0) return false;
   for (size_t i = 0; i < worker->held_count; i++) {
-    if (worker->held[i].next != worker->held[i].committed) return false;
+    if (done_offset(worker, &worker->held[i]) != worker->held[i].committed) return false;
   }
   return true;
 }
@@ -325,7 +333,6 @@ static freshet_status load_again(freshet_worker* worker, freshet_error* error) {
   freshet_status status = freshet_worker_load(worker, error);
   for (size_t i = 0; status == FRESHET_OK && i < worker->held_count; i++) {
     held_partition* held = &worker->held[i];
-    held->next = held->committing = held->committed;
     if (held->topic == FRESHET_TOPIC_EVENTS) status = freshet_worker_load_partition(worker, held, error);
   }
   schedule(worker);
@@ -349,6 +356,11 @@ freshet_status freshet_worker_roll_back(freshet_worker* worker, freshet_error* e
   if (worker->in_transaction) status = worker->parts.sink->vtable->abort(worker->parts.sink, error);
   worker->in_transaction = false;
   if (status != FRESHET_OK) return status;
+  for (size_t i = 0; i < worker->held_count; i++) {
+    held_partition* held = &worker->held[i];
+    held->next = held->committing = held->committed;
+  }
+  freshet_answers_forget(worker->answers, -1);
   status = load_again(worker, error);
   freshet_partition* targets = calloc(worker->held_count + 1, sizeof *targets);
   FRESHET_ASSERT(targets != NULL);

@@ -40,7 +40,10 @@ typedef struct freshet_worker_metrics {
   _Atomic uint64_t restored_records;   /* changelog records applied on start or assignment */
   _Atomic uint64_t texts_encoded;      /* by this worker's job */
   _Atomic uint64_t texts_failed;
+  _Atomic uint64_t answers;               /* to questions, of the topic and of HTTP */
+  _Atomic uint64_t replies_undeliverable; /* the topic that a request named is not there */
   /* gauges */
+  _Atomic uint64_t questions_waiting;
   _Atomic uint64_t texts_waiting;      /* items without the vector of their text */
   _Atomic uint64_t texts_coverage_ppm; /* listed items with a text that have it, of the filling generation */
   _Atomic uint64_t partitions;         /* events partitions held */
@@ -59,10 +62,11 @@ typedef struct freshet_worker_metrics {
   /* names of encoder generations; a reader may catch one in the moment of its change */
   _Atomic char texts_serving[128], texts_filling[128];
   /* histograms */
-  freshet_histogram event_to_list; /* record timestamp to hand-over of its list to the producer */
-  freshet_histogram batch;         /* one turn of the list clock that had records */
-  freshet_histogram rank;          /* ranking, a user's share */
-  freshet_histogram commit;        /* settle, transaction and store */
+  freshet_histogram event_to_list;      /* record timestamp to hand-over of its list to the producer */
+  freshet_histogram batch;              /* one turn of the list clock that had records */
+  freshet_histogram rank;               /* ranking, a user's share */
+  freshet_histogram question_to_answer; /* from when it was read to when its answer was handed over */
+  freshet_histogram commit;             /* settle, transaction and store */
 } freshet_worker_metrics;
 
 /* Shorthands for the only ways in which these are written. */

@@ -112,7 +112,7 @@ freshet_status freshet_worker_assigned(void* context, const freshet_partition* p
   show_partitions(worker);
   if (status != FRESHET_OK) return status;
   freshet_gauge(&worker->parts.metrics->ready, 1);
-  freshet_answers_open(worker);
+  freshet_answers_open(worker->answers);
   return status;
 }
 
@@ -123,6 +123,7 @@ static void release(freshet_worker* worker, const freshet_partition* partition) 
     freshet_users_drop(worker->users, held->partition);
     freshet_worker_forget_owed(worker, held->partition);
   }
+  if (held->topic == FRESHET_TOPIC_REQUESTS) freshet_answers_forget(worker->answers, held->partition);
   freshet_dedup_destroy(held->dedup);
   *held = worker->held[--worker->held_count];
 }

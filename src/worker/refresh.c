@@ -9,11 +9,6 @@ enum {
   NEWEST = 5, /* recent items of a user that a new item must be like to concern it */
 };
 
-typedef struct reasons {
-  size_t count;
-  freshet_part parts[FRESHET_PARTS_MAX];
-} reasons;
-
 typedef struct owed_queue {
   owed_refresh* head; /* who waits longest */
   owed_refresh* tail;
@@ -21,9 +16,6 @@ typedef struct owed_queue {
 } owed_queue;
 
 struct freshet_refresh {
-  freshet_pool* pool;
-  rank_thread* threads;   /* [pool threads] */
-  freshet_ranker* ranker; /* of this round */
   const freshet_model* model;
   uint32_t k;
   bool explain;
@@ -36,60 +28,29 @@ struct freshet_refresh {
   size_t due_count, due_capacity;
 
   freshet_user_row** rows; /* the group being ranked: a part of due */
-  size_t row_count;
-  freshet_ranked* ranked; /* [GROUP_ROWS][k] */
-  size_t* counts;         /* [GROUP_ROWS] */
-  reasons* reasons;       /* [GROUP_ROWS][k], NULL unless explain */
-  freshet_error* errors;  /* [pool threads] */
+  freshet_wish* wishes;    /* [GROUP_ROWS] their lists */
+  freshet_pick* picks;     /* [GROUP_ROWS][k] */
+  freshet_parts* parts;    /* [GROUP_ROWS][k], NULL unless explain */
 
   freshet_recommendation* list; /* [k] scratch for encoding */
   freshet_reason* list_reasons; /* [k][FRESHET_PARTS_MAX] */
   freshet_buffer bytes;
 };
 
-static freshet_status create_threads(freshet_refresh* refresh, freshet_error* error) {
-  unsigned threads = freshet_pool_threads(refresh->pool);
-  refresh->threads = calloc(threads, sizeof *refresh->threads);
-  refresh->errors = calloc(threads, sizeof *refresh->errors);
-  FRESHET_ASSERT(refresh->threads != NULL && refresh->errors != NULL);
-  for (unsigned t = 0; t < threads; t++) {
-    refresh->threads[t].scratch = freshet_rank_scratch_create(refresh->ranker);
-    for (int i = 0; i < RANK_GROUP; i++) {
-      refresh->threads[t].queries_scratch[i] = freshet_model_scratch_create(refresh->model);
-      if (refresh->threads[t].queries_scratch[i] == NULL || refresh->threads[t].scratch == NULL) {
-        return freshet_error_set(error, FRESHET_NO_MEMORY, FRESHET_STOP, "no memory for ranking threads");
-      }
-    }
-  }
-  return FRESHET_OK;
-}
-
-freshet_refresh* freshet_refresh_create(freshet_worker* worker, freshet_error* error) {
+freshet_refresh* freshet_refresh_create(freshet_worker* worker) {
   freshet_refresh* refresh = calloc(1, sizeof *refresh);
   FRESHET_ASSERT(refresh != NULL);
-  uint32_t k = refresh->k = worker->config.list_size;
+  size_t k = refresh->k = worker->config.list_size;
   refresh->explain = worker->config.explain;
   refresh->model = freshet_items_model(worker->items);
-  refresh->ranked = calloc((size_t)GROUP_ROWS * k, sizeof *refresh->ranked);
-  refresh->counts = calloc(GROUP_ROWS, sizeof *refresh->counts);
+  refresh->wishes = calloc(GROUP_ROWS, sizeof *refresh->wishes);
+  refresh->picks = calloc(GROUP_ROWS * k, sizeof *refresh->picks);
   refresh->list = calloc(k, sizeof *refresh->list);
-  FRESHET_ASSERT(refresh->ranked != NULL && refresh->counts != NULL && refresh->list != NULL);
+  FRESHET_ASSERT(refresh->wishes != NULL && refresh->picks != NULL && refresh->list != NULL);
   if (refresh->explain) {
-    refresh->reasons = calloc((size_t)GROUP_ROWS * k, sizeof *refresh->reasons);
-    refresh->list_reasons = calloc((size_t)k * FRESHET_PARTS_MAX, sizeof *refresh->list_reasons);
-    FRESHET_ASSERT(refresh->reasons != NULL && refresh->list_reasons != NULL);
-  }
-  refresh->pool = freshet_pool_create(worker->config.ranking_threads);
-  if (refresh->pool == NULL) {
-    freshet_error_set(error, FRESHET_NO_MEMORY, FRESHET_STOP, "cannot start %u ranking threads",
-                      worker->config.ranking_threads);
-    freshet_refresh_destroy(refresh);
-    return NULL;
-  }
-  if (freshet_items_ranker(worker->items, &refresh->ranker, error) != FRESHET_OK ||
-      create_threads(refresh, error) != FRESHET_OK) {
-    freshet_refresh_destroy(refresh);
-    return NULL;
+    refresh->parts = calloc(GROUP_ROWS * k, sizeof *refresh->parts);
+    refresh->list_reasons = calloc(k * FRESHET_PARTS_MAX, sizeof *refresh->list_reasons);
+    FRESHET_ASSERT(refresh->parts != NULL && refresh->list_reasons != NULL);
   }
   return refresh;
 }
@@ -121,18 +82,10 @@ void freshet_refresh_destroy(freshet_refresh* refresh) {
   if (refresh == NULL) return;
   while (refresh->owed.head != NULL) free(pop(&refresh->owed));
   while (refresh->outdated.head != NULL) free(pop(&refresh->outdated));
-  for (unsigned t = 0; refresh->threads != NULL && t < freshet_pool_threads(refresh->pool); t++) {
-    freshet_rank_scratch_destroy(refresh->threads[t].scratch);
-    for (int i = 0; i < RANK_GROUP; i++)
-      freshet_model_scratch_destroy(refresh->threads[t].queries_scratch[i]);
-  }
-  freshet_pool_destroy(refresh->pool);
-  free(refresh->threads);
-  free(refresh->errors);
   free(refresh->due);
-  free(refresh->ranked);
-  free(refresh->counts);
-  free(refresh->reasons);
+  free(refresh->wishes);
+  free(refresh->picks);
+  free(refresh->parts);
   free(refresh->list);
   free(refresh->list_reasons);
   freshet_buffer_free(&refresh->bytes);
@@ -274,37 +227,6 @@ static freshet_status collect_due(freshet_worker* worker, bool lagging, freshet_
   return lagging ? FRESHET_OK : collect_outdated(worker, error);
 }
 
-/* ---- ranking ---- */
-
-/* Ranks rows i*RANK_GROUP .. of the group; runs on a pool thread. The list is made as of the user's newest
- * event, not as of now: the same when live, and right when history is replayed. */
-static void rank_rows(void* context, size_t i, unsigned thread) {
-  freshet_refresh* refresh = context;
-  rank_thread* own = &refresh->threads[thread];
-  size_t first = i * RANK_GROUP;
-  size_t count = refresh->row_count - first < RANK_GROUP ? refresh->row_count - first : RANK_GROUP;
-  freshet_rank_query queries[RANK_GROUP] = {0};
-  for (size_t j = 0; j < count; j++) {
-    const freshet_user_row* row = refresh->rows[first + j];
-    freshet_model_query(refresh->model, row->user, row->newest_occurred_at_ms, own->queries_scratch[j],
-                        &queries[j]);
-    queries[j].k = refresh->k;
-  }
-  freshet_ranked* ranked = refresh->ranked + first * refresh->k;
-  freshet_status status = freshet_rank(refresh->ranker, queries, count, ranked, refresh->k,
-                                       refresh->counts + first, own->scratch, &refresh->errors[thread]);
-  if (status != FRESHET_OK || !refresh->explain) return;
-  for (size_t j = 0; j < count; j++) {
-    const freshet_user_row* row = refresh->rows[first + j];
-    for (size_t r = 0; r < refresh->counts[first + j]; r++) {
-      reasons* why = &refresh->reasons[(first + j) * refresh->k + r];
-      why->count =
-          freshet_model_explain(refresh->model, row->user, row->newest_occurred_at_ms,
-                                ranked[j * refresh->k + r].item, own->queries_scratch[j], why->parts);
-    }
-  }
-}
-
 /* ---- publishing ---- */
 
 freshet_status freshet_worker_output(freshet_worker* worker, const freshet_output* output,
@@ -321,7 +243,7 @@ freshet_status freshet_worker_output(freshet_worker* worker, const freshet_outpu
 
 /* The reasons of entry r of the list in row i of the group, as views into the model. */
 static void fill_reasons(const freshet_refresh* refresh, size_t i, size_t r, freshet_recommendation* entry) {
-  const reasons* why = &refresh->reasons[i * refresh->k + r];
+  const freshet_parts* why = &refresh->parts[i * refresh->k + r];
   freshet_reason* out = refresh->list_reasons + r * FRESHET_PARTS_MAX;
   for (size_t p = 0; p < why->count; p++) {
     out[p] = (freshet_reason){.kind = why->parts[p].kind, .score = why->parts[p].score};
@@ -336,12 +258,11 @@ static void fill_reasons(const freshet_refresh* refresh, size_t i, size_t r, fre
 static freshet_status publish_row(freshet_worker* worker, size_t i, int64_t now_ms, freshet_error* error) {
   freshet_refresh* refresh = worker->refresh;
   freshet_user_row* row = refresh->rows[i];
-  for (size_t r = 0; r < refresh->counts[i]; r++) {
-    const freshet_ranked* ranked = &refresh->ranked[i * refresh->k + r];
-    refresh->list[r] =
-        (freshet_recommendation){.item_id = freshet_model_item_id(refresh->model, ranked->item),
-                                 .score = ranked->score,
-                                 .propensity = 1};
+  for (size_t r = 0; r < refresh->wishes[i].count; r++) {
+    const freshet_pick* pick = &refresh->wishes[i].picks[r];
+    refresh->list[r] = (freshet_recommendation){.item_id = freshet_model_item_id(refresh->model, pick->item),
+                                                .score = pick->score,
+                                                .propensity = pick->propensity};
     if (refresh->explain) fill_reasons(refresh, i, r, &refresh->list[r]);
   }
   freshet_list list = {.user_id = freshet_user_row_id(row),
@@ -350,7 +271,7 @@ static freshet_status publish_row(freshet_worker* worker, size_t i, int64_t now_
                        .event_occurred_at_ms = row->newest_occurred_at_ms,
                        .generated_at_ms = now_ms,
                        .items = refresh->list,
-                       .item_count = refresh->counts[i]};
+                       .item_count = refresh->wishes[i].count};
   refresh->bytes.size = 0;
   freshet_status status = freshet_encode_list(worker->parts.codec, &list, &refresh->bytes, error);
   if (status != FRESHET_OK) return status;
@@ -376,20 +297,23 @@ static freshet_status serve_group(freshet_worker* worker, freshet_user_row** row
                                   freshet_error* error) {
   freshet_refresh* refresh = worker->refresh;
   freshet_clock* clock = worker->parts.clock;
+  size_t k = refresh->k;
   refresh->rows = rows;
-  refresh->row_count = count;
-  int64_t start_us = clock->monotonic_us(clock);
-  freshet_pool_run(refresh->pool, rank_rows, refresh, (count + RANK_GROUP - 1) / RANK_GROUP);
-  for (unsigned t = 0; t < freshet_pool_threads(refresh->pool); t++) {
-    const freshet_error* failed = &refresh->errors[t];
-    if (failed->status != FRESHET_OK) {
-      return freshet_error_set(error, failed->status, FRESHET_STOP, "ranking: %s", failed->message);
-    }
+  for (size_t i = 0; i < count; i++) {
+    /* As of the user's newest event, not as of now: the same when live, and right when history is replayed.
+     */
+    refresh->wishes[i] = (freshet_wish){.user = rows[i]->user,
+                                        .time_ms = rows[i]->newest_occurred_at_ms,
+                                        .k = refresh->k,
+                                        .picks = refresh->picks + i * k,
+                                        .parts = refresh->explain ? refresh->parts + i * k : NULL};
   }
+  int64_t start_us = clock->monotonic_us(clock);
+  freshet_status status = freshet_ranking_run(worker->ranking, refresh->wishes, count, error);
+  if (status != FRESHET_OK) return status;
   freshet_histogram_observe(&worker->parts.metrics->rank,
                             (clock->monotonic_us(clock) - start_us) / (int64_t)count);
   int64_t now_ms = clock->now_ms(clock);
-  freshet_status status = FRESHET_OK;
   for (size_t i = 0; status == FRESHET_OK && i < count; i++) status = publish_row(worker, i, now_ms, error);
   return status;
 }
@@ -401,7 +325,6 @@ freshet_status freshet_worker_refresh(freshet_worker* worker, bool lagging, fres
   worker->touched_count = 0;
   freshet_gauge(&worker->parts.metrics->refresh_owed, refresh->owed.count);
   if (status != FRESHET_OK || refresh->due_count == 0) return status;
-  status = freshet_items_ranker(worker->items, &refresh->ranker, error);
   for (size_t i = 0; status == FRESHET_OK && i < refresh->due_count; i += GROUP_ROWS) {
     size_t count = refresh->due_count - i < GROUP_ROWS ? refresh->due_count - i : GROUP_ROWS;
     status = serve_group(worker, refresh->due + i, count, error);

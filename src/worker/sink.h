@@ -24,6 +24,9 @@ typedef struct freshet_sink_vtable {
   /* Copies key, value and headers. When the queue is full it serves delivery reports until there is room
    * (back-pressure). */
   freshet_status (*publish)(freshet_sink* self, const freshet_output* output, freshet_error* error);
+  /* Publishes to a topic that is not one of ours (`output->topic` does not count), whatever becomes of it:
+   * nothing waits for its acknowledgement. False: there is no such topic, or none that may be written to. */
+  bool (*publish_to)(freshet_sink* self, const char* topic, const freshet_output* output);
   /* Waits until everything published is acknowledged. Errors: FRESHET_TIMEOUT; FRESHET_UNAVAILABLE when a
    * record was given up. */
   freshet_status (*settle)(freshet_sink* self, int timeout_ms, freshet_error* error);

@@ -79,6 +79,9 @@ typedef struct freshet_source_vtable {
   /* Last known end of an assigned partition (next offset to be written), without asking the broker; -1: not
    * known yet. */
   int64_t (*end)(freshet_source* self, freshet_topic topic, int32_t partition);
+  /* The last header of that name of a record of the last poll; false: it has none. The value holds as long as
+   * the record. */
+  bool (*header)(freshet_source* self, const freshet_record* record, const char* name, freshet_slice* value);
   /* From any thread: a poll that waits, or the next one, returns at once. */
   void (*wake)(freshet_source* self);
   /* Leaves the group (calls revoked for what is held). */

@@ -96,12 +96,7 @@ static void fit(freshet_text_starts* starts) {
   freshet_ridge_destroy(ridge);
 }
 
-bool freshet_text_starts_find(freshet_text_starts* starts, uint32_t slot, const float* vector, float* start) {
-  const float* kept = freshet_model_start(starts->model, slot);
-  if (kept != NULL) {
-    memcpy(start, kept, starts->dim * sizeof *start);
-    return true;
-  }
+bool freshet_text_starts_map(freshet_text_starts* starts, const float* vector, float* start) {
   if (starts->patience == 0) fit(starts);
   starts->patience = starts->patience == 0 ? RETRY : starts->patience - 1;
   if (starts->pairs == 0) return false;
@@ -114,4 +109,13 @@ bool freshet_text_starts_find(freshet_text_starts* starts, uint32_t slot, const 
                                           : sum;
   }
   return true;
+}
+
+bool freshet_text_starts_find(freshet_text_starts* starts, uint32_t slot, const float* vector, float* start) {
+  const float* kept = freshet_model_start(starts->model, slot);
+  if (kept != NULL) {
+    memcpy(start, kept, starts->dim * sizeof *start);
+    return true;
+  }
+  return freshet_text_starts_map(starts, vector, start);
 }

@@ -24,4 +24,7 @@ void freshet_text_starts_destroy(freshet_text_starts* starts);
  * learned to say; the model's projection stands in. */
 bool freshet_text_starts_find(freshet_text_starts* starts, uint32_t slot, const float* vector, float* start);
 
+/* W x for a text that is no item's, [model.dim]. The same otherwise. */
+bool freshet_text_starts_map(freshet_text_starts* starts, const float* vector, float* start);
+
 #endif

@@ -59,6 +59,8 @@ struct freshet_texts {
   freshet_buffer text, row;
   float* vector; /* [dim] */
   float* start;  /* [model.dim] */
+  void (*encoded)(void* context, const freshet_embedded* embedded);
+  void* encoded_context;
 };
 
 static bool is_migrating(const freshet_texts* texts) {
@@ -439,14 +441,37 @@ static freshet_status take_result(freshet_texts* texts, const freshet_embedded* 
   return publish(texts, slot, embedded->id, error);
 }
 
-static freshet_status collect(freshet_texts* texts, freshet_error* error) {
+freshet_status freshet_texts_collect(freshet_texts* texts, freshet_error* error) {
   freshet_status status = FRESHET_OK;
   freshet_embedded embedded;
   if (texts->parts.embedder == NULL) return FRESHET_OK;
   while (status == FRESHET_OK && freshet_embedder_collect(texts->parts.embedder, &embedded)) {
-    status = take_result(texts, &embedded, error);
+    if (embedded.priority == FRESHET_EMBED_BULK) {
+      status = take_result(texts, &embedded, error);
+    } else if (texts->encoded != NULL) {
+      texts->encoded(texts->encoded_context, &embedded);
+    }
   }
   return status;
+}
+
+void freshet_texts_serve_requests(freshet_texts* texts,
+                                  void (*encoded)(void* context, const freshet_embedded* embedded),
+                                  void* context) {
+  texts->encoded = encoded;
+  texts->encoded_context = context;
+}
+
+bool freshet_texts_place(freshet_texts* texts, const float* own, const float** vector, const float** start) {
+  const freshet_generations* g = texts->generations;
+  *vector = is_migrating(texts) ? NULL : own;
+  *start = NULL;
+  if (g->switches == 0 && !is_migrating(texts)) return true;
+  /* Factors come from other vectors than these, so their projection would lead anywhere. */
+  bool is_mapped = freshet_text_starts_map(texts->starts, own, texts->start);
+  if (!is_mapped) memset(texts->start, 0, freshet_model_get_config(texts->model)->dim * sizeof *texts->start);
+  *start = texts->start;
+  return is_mapped || *vector != NULL;
 }
 
 /* ---- the cutover ---- */
@@ -497,7 +522,7 @@ freshet_status freshet_texts_turn(freshet_texts* texts, const bool* owned, int32
                                   freshet_error* error) {
   if (texts->dim == 0) return FRESHET_OK;
   int64_t now_ms = texts->parts.clock->now_ms(texts->parts.clock);
-  freshet_status status = collect(texts, error);
+  freshet_status status = freshet_texts_collect(texts, error);
   if (status == FRESHET_OK) status = look_at_coverage(texts, partitions > 0 && owned[0], now_ms, error);
   freshet_gauge(&texts->parts.metrics->texts_waiting, texts->wanted_count);
   if (status != FRESHET_OK || texts->wanted_count == 0) return status;

@@ -48,6 +48,16 @@ freshet_status freshet_texts_write(freshet_texts* texts, freshet_error* error);
  * stays, since histories of users point at it. */
 freshet_status freshet_texts_forget(freshet_texts* texts, freshet_slice item_id, freshet_error* error);
 
+/* Collects what the embedder has done. Requests' texts go to `encoded`, see freshet_texts_serve_requests. */
+freshet_status freshet_texts_collect(freshet_texts* texts, freshet_error* error);
+void freshet_texts_serve_requests(freshet_texts* texts,
+                                  void (*encoded)(void* context, const freshet_embedded* embedded),
+                                  void* context);
+/* Where a text lies of which our own encoder has made `own`: *vector as the model compares texts, NULL when
+ * its vectors are another encoder's; *start [model.dim] in the space of factors, NULL: the projection of the
+ * vector. Both point into the object, or are `own`. False: nothing can be said now. */
+bool freshet_texts_place(freshet_texts* texts, const float* own, const float** vector, const float** start);
+
 /* Slots that have got a vector since the last call; *slots points into the object until its next call. */
 size_t freshet_texts_take_fresh(freshet_texts* texts, const uint32_t** slots);
 

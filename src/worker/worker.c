@@ -22,19 +22,23 @@ freshet_status freshet_worker_load(freshet_worker* worker, freshet_error* error)
   if (status != FRESHET_OK) return status;
   worker->users = freshet_users_create(freshet_items_model(worker->items), worker->parts.store,
                                        worker->parts.codec, worker->config.cached_users);
-  worker->refresh = freshet_refresh_create(worker, error);
-  if (worker->refresh != NULL) worker->answers = freshet_answers_create(worker, error);
-  return worker->answers == NULL ? FRESHET_NO_MEMORY : FRESHET_OK;
+  worker->ranking = freshet_ranking_create(worker->items, worker->config.ranking_threads, error);
+  if (worker->ranking == NULL) return FRESHET_NO_MEMORY;
+  worker->refresh = freshet_refresh_create(worker);
+  freshet_answers_load(worker->answers);
+  freshet_texts_serve_requests(freshet_items_texts(worker->items), freshet_answers_encoded, worker->answers);
+  return FRESHET_OK;
 }
 
 void freshet_worker_unload(freshet_worker* worker) {
   worker->touched_count = 0;
-  freshet_answers_destroy(worker->answers);
+  freshet_answers_unload(worker->answers);
   freshet_refresh_destroy(worker->refresh);
+  freshet_ranking_destroy(worker->ranking);
   freshet_users_destroy(worker->users);
   freshet_items_destroy(worker->items);
-  worker->answers = NULL;
   worker->refresh = NULL;
+  worker->ranking = NULL;
   worker->users = NULL;
   worker->items = NULL;
 }
@@ -45,6 +49,7 @@ freshet_status freshet_worker_create(const freshet_worker_config* config, const 
   FRESHET_ASSERT(worker != NULL);
   worker->config = *config;
   worker->parts = *parts;
+  worker->answers = freshet_answers_create(worker);
   freshet_log* log = worker->parts.log;
   freshet_status status = log->vtable->partitions(log, FRESHET_TOPIC_EVENTS, &worker->user_partitions, error);
   if (status == FRESHET_OK) status = freshet_worker_load(worker, error);
@@ -117,11 +122,12 @@ static freshet_status turn_lists(freshet_worker* worker, size_t count, uint64_t*
   for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
     status = freshet_worker_apply(worker, &worker->records[i], error);
   }
+  int64_t learn_us = clock->monotonic_us(clock) - start_us;
   *lag = freshet_worker_lag(worker);
   bool lagging = count == BATCH_RECORDS || *lag > BATCH_RECORDS;
   if (status == FRESHET_OK && !lagging) find_concerned(worker);
   if (status == FRESHET_OK) status = freshet_worker_refresh(worker, lagging, error);
-  if (status == FRESHET_OK) status = freshet_worker_answer(worker, error);
+  if (status == FRESHET_OK) status = freshet_answers_turn(worker->answers, lagging, learn_us, error);
   if (count > 0) {
     freshet_histogram_observe(&worker->parts.metrics->batch, clock->monotonic_us(clock) - start_us);
   }
@@ -132,8 +138,9 @@ freshet_status freshet_worker_step(freshet_worker* worker, int timeout_ms, fresh
   freshet_source* source = worker->parts.source;
   size_t count = 0;
   uint64_t lag = 0;
-  int patience_ms =
-      freshet_metric(&worker->parts.metrics->refresh_owed) > 0 ? 0 : wait_ms(worker, timeout_ms);
+  bool has_work =
+      freshet_metric(&worker->parts.metrics->refresh_owed) > 0 || freshet_answers_due(worker->answers);
+  int patience_ms = has_work ? 0 : wait_ms(worker, timeout_ms);
   freshet_status status =
       source->vtable->poll(source, patience_ms, worker->records, BATCH_RECORDS, &count, error);
   if (status == FRESHET_OK) status = turn_lists(worker, count, &lag, error);
@@ -159,8 +166,8 @@ freshet_status freshet_worker_stop(freshet_worker* worker, freshet_error* error)
 
 void freshet_worker_destroy(freshet_worker* worker) {
   if (worker == NULL) return;
-  freshet_answers_shut(worker);
   freshet_worker_unload(worker);
+  freshet_answers_destroy(worker->answers);
   for (size_t i = 0; i < worker->held_count; i++) freshet_dedup_destroy(worker->held[i].dedup);
   free(worker->held);
   free(worker->owned_items);

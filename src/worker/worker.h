@@ -37,6 +37,8 @@ typedef struct freshet_worker_config {
   float positive_rating;              /* ratings at or above are positive */
   uint32_t list_size;                 /* k */
   bool explain;                       /* lists carry reasons */
+  float context_weight;               /* of a request's text, in items just chosen */
+  int64_t requests_max_age_ms;        /* who has waited longer gets an empty list; 0: nobody has */
   int64_t max_delay_ms;               /* no user waits longer for a list, while lagging */
   uint32_t ranking_threads;           /* 1: on the worker thread */
   uint32_t ranking_batch;             /* users ranked per turn beyond those just touched */

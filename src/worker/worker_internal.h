@@ -8,13 +8,12 @@
 #include "worker/answers.h"
 #include "worker/dedup.h"
 #include "worker/items.h"
-#include "worker/pool.h"
+#include "worker/ranking.h"
 #include "worker/users.h"
 #include "worker/worker.h"
 
 enum {
   BATCH_RECORDS = 1024,
-  RANK_GROUP = 16, /* users that one thread ranks in one call */
 };
 
 /* A partition of an input topic that this process holds. */
@@ -53,12 +52,6 @@ typedef struct user_change {
   size_t key_at, key_size, value_at, value_size;
 } user_change;
 
-/* Scratch of one ranking thread. */
-typedef struct rank_thread {
-  freshet_model_scratch* queries_scratch[RANK_GROUP];
-  freshet_rank_scratch* scratch;
-} rank_thread;
-
 typedef struct freshet_refresh freshet_refresh;
 
 struct freshet_worker {
@@ -66,6 +59,7 @@ struct freshet_worker {
   freshet_worker_parts parts;
   freshet_items* items;
   freshet_users* users;
+  freshet_ranking* ranking;
   freshet_refresh* refresh;
   freshet_answers* answers;
   int32_t user_partitions; /* of `events`, and of all topics that are keyed by user */
@@ -111,10 +105,13 @@ const bool* freshet_worker_owned_items(freshet_worker* worker, int32_t* partitio
 /* ---- batch.c ---- */
 freshet_status freshet_worker_apply(freshet_worker* worker, const freshet_record* record,
                                     freshet_error* error);
+/* Keeps a record that cannot be used, with the reason; it leaves with the next commit. */
+void freshet_worker_bury(freshet_worker* worker, const freshet_record* record, const char* stage,
+                         const freshet_error* cause);
 void freshet_worker_touch(freshet_worker* worker, freshet_user_row* row);
 
 /* ---- refresh.c ---- */
-freshet_refresh* freshet_refresh_create(freshet_worker* worker, freshet_error* error);
+freshet_refresh* freshet_refresh_create(freshet_worker* worker);
 void freshet_refresh_destroy(freshet_refresh* refresh);
 /* After a batch: publishes the lists that are due. lagging: touched users join the queue, and only who waited
  * long is served. */

@@ -179,6 +179,12 @@ static int64_t source_end(freshet_source* self, freshet_topic topic, int32_t par
   return process->fetch[topic][partition] < end ? end : process->after[topic][partition];
 }
 
+static bool source_header(freshet_source* self, const freshet_record* record, const char* name,
+                          freshet_slice* value) {
+  (void)self, (void)record, (void)name, (void)value;
+  return false;
+}
+
 /* Nobody else asks anything of a simulated process. */
 static void source_wake(freshet_source* self) {
   (void)self;
@@ -202,6 +208,7 @@ static void no_destroy_source(freshet_source* self) {
 static const freshet_source_vtable source_vtable = {.poll = source_poll,
                                                     .seek = source_seek,
                                                     .end = source_end,
+                                                    .header = source_header,
                                                     .wake = source_wake,
                                                     .close = source_close,
                                                     .destroy = no_destroy_source};
