@@ -136,6 +136,13 @@ static const freshet_layout_field text_generation_fields[] = {
     FIELD(freshet_text_generation, switches, I64),
 };
 
+static const freshet_layout_field generation_fact_fields[] = {
+    FIELD(freshet_generation_fact, generation, SLICE),   FIELD(freshet_generation_fact, number, I64),
+    FIELD(freshet_generation_fact, previous, SLICE),     FIELD(freshet_generation_fact, partition, I64),
+    FIELD(freshet_generation_fact, offset, I64),         FIELD(freshet_generation_fact, learned, I64),
+    FIELD_AS(freshet_generation_fact, "at", at_ms, I64),
+};
+
 typedef struct item_delta {
   freshet_slice worker;
   freshet_model_delta delta;
@@ -160,12 +167,14 @@ typedef enum family {
   FAMILY_ITEM_DELTA,
   FAMILY_TEXT_GENERATION,
   FAMILY_REQUEST,
+  FAMILY_GENERATION_FACT,
   FAMILIES,
 } family;
 
-static const char* const family_names[FAMILIES] = {"an event",          "an item",       "a list",
-                                                   "a user state",      "an item state", "an item delta",
-                                                   "a text generation", "a request"};
+static const char* const family_names[FAMILIES] = {
+    "an event",          "an item",       "a list",
+    "a user state",      "an item state", "an item delta",
+    "a text generation", "a request",     "a fact about generations"};
 
 /* The records we read and write. The first three stand at the value of their freshet_event_type. */
 typedef enum record {
@@ -179,6 +188,7 @@ typedef enum record {
   RECORD_ITEM_DELTA,
   RECORD_TEXT_GENERATION,
   RECORD_REQUEST,
+  RECORD_GENERATION_FACT,
   RECORDS,
 } record;
 
@@ -198,6 +208,8 @@ static const struct {
     [RECORD_TEXT_GENERATION] = {"TextGeneration", FAMILY_TEXT_GENERATION,
                                 LAYOUT(freshet_text_generation, text_generation_fields)},
     [RECORD_REQUEST] = {"RecommendationRequest", FAMILY_REQUEST, LAYOUT(freshet_request, request_fields)},
+    [RECORD_GENERATION_FACT] = {"GenerationFact", FAMILY_GENERATION_FACT,
+                                LAYOUT(freshet_generation_fact, generation_fact_fields)},
 };
 
 /* ---- the codec ---- */
@@ -569,6 +581,16 @@ freshet_status freshet_encode_text_generation(freshet_codec* codec, const freshe
 freshet_status freshet_decode_text_generation(freshet_codec* codec, freshet_slice bytes,
                                               freshet_text_generation* generation, freshet_error* error) {
   return decode(codec, FAMILY_TEXT_GENERATION, bytes, generation, NULL, error);
+}
+
+freshet_status freshet_encode_generation_fact(freshet_codec* codec, const freshet_generation_fact* fact,
+                                              freshet_buffer* out, freshet_error* error) {
+  return encode(codec, RECORD_GENERATION_FACT, FRESHET_FRAMING_SINGLE_OBJECT, fact, out, error);
+}
+
+freshet_status freshet_decode_generation_fact(freshet_codec* codec, freshet_slice bytes,
+                                              freshet_generation_fact* fact, freshet_error* error) {
+  return decode(codec, FAMILY_GENERATION_FACT, bytes, fact, NULL, error);
 }
 
 freshet_status freshet_encode_item_delta(freshet_codec* codec, freshet_slice worker,

@@ -9,7 +9,7 @@
 #include "kafka/kafka.h"
 #include "rocksdb/rocksdb.h"
 
-enum { POLL_WAIT_MS = 50, S = 1000 };
+enum { POLL_WAIT_MS = 50, S = 1000, FAR_BEHIND = 50000 /* events */ };
 
 struct freshet_engine {
   freshet_engine_config config;
@@ -25,6 +25,8 @@ struct freshet_engine {
 static freshet_worker_config worker_config(const freshet_config* config) {
   bool committed = config->app.delivery == FRESHET_DELIVERY_COMMITTED;
   return (freshet_worker_config){
+      .generation = config->app.id,
+      .base_generation = config->app.base,
       .delivery = (freshet_delivery)config->app.delivery,
       .model = {.dim = (uint32_t)config->model.dim,
                 .neighbours = (uint32_t)config->model.neighbours,
@@ -44,6 +46,7 @@ static freshet_worker_config worker_config(const freshet_config* config) {
       .context_weight = (float)config->requests.context_weight,
       .requests_max_age_ms = config->requests.max_age_ms,
       .max_delay_ms = config->ranking.max_delay_ms,
+      .far_behind = FAR_BEHIND,
       .ranking_threads = (uint32_t)config->ranking.threads,
       .ranking_batch = (uint32_t)config->ranking.batch,
       .commit_interval_ms =

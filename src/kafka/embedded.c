@@ -48,7 +48,8 @@ freshet_status freshet_kafka_embedded_create(const char* const topics[FRESHET_TO
     if (topics[topic] == NULL) continue;
     breathe();
     rd_kafka_resp_err_t code = rd_kafka_mock_topic_create(
-        embedded->cluster, topics[topic], topic == FRESHET_TOPIC_ITEM_DELTAS ? 1 : partitions, BROKER);
+        embedded->cluster, topics[topic],
+        freshet_kafka_topic_is_single((freshet_topic)topic) ? 1 : partitions, BROKER);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
       status = freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "embedded broker: topic %s: %s",
                                  topics[topic], rd_kafka_err2str(code));

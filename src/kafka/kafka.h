@@ -85,6 +85,8 @@ freshet_status freshet_kafka_topics_list(const freshet_kafka_config* config,
 freshet_status freshet_kafka_topics_check(const freshet_kafka_config* config,
                                           freshet_kafka_topic_info info[FRESHET_TOPICS],
                                           freshet_error* error);
+/* One partition, whatever the others have: one order for all readers. */
+bool freshet_kafka_topic_is_single(freshet_topic topic);
 /* "compact" or "delete": the cleanup policy that create gives to a topic. Static. */
 const char* freshet_kafka_topic_policy(freshet_topic topic);
 

@@ -47,7 +47,13 @@ static const topic_spec specs[FRESHET_TOPICS] = {
          true,
          "delete",
          {{"retention.ms", WEEK_MS}, {"max.message.bytes", "67108864"}, SMALL_SEGMENTS, {0}}},
+    [FRESHET_TOPIC_GENERATIONS] = {ONE, false, true, "compact", {{0}}},
+    [FRESHET_TOPIC_SHADOW] = {ANY, false, false, "compact", {COMPACT_SOON, {0}}},
 };
+
+bool freshet_kafka_topic_is_single(freshet_topic topic) {
+  return specs[topic].partitions == ONE;
+}
 
 const char* freshet_kafka_topic_policy(freshet_topic topic) {
   return specs[topic].policy;

@@ -259,16 +259,41 @@ static freshet_status set_defaults(freshet_config* config, freshet_error* error)
   return status;
 }
 
+/* Keeps "BASE.GENERATION" for as long as the configuration lives. */
+static const char* make(freshet_config* config, size_t slot, const char* base, const char* generation) {
+  int size = asprintf(&config->own->made[slot], "%s.%s", base, generation);
+  FRESHET_ASSERT(size >= 0);
+  return config->own->made[slot];
+}
+
+/* What belongs to a later generation alone gets its name: the app's id, and with it group, transactions and
+ * state topics; the state folder; the dead letters, since what cannot be read depends on who reads it. */
+static freshet_status name_generation(freshet_config* config, freshet_error* error) {
+  const char* generation = config->app.generation;
+  config->app.base = config->app.id;
+  if (generation[0] == '\0') return FRESHET_OK;
+  if (generation[strspn(generation, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")] !=
+      '\0') {
+    return reject_key(config, "app.generation", "may only hold letters, digits, '_' and '-'", error);
+  }
+  config->app.id = make(config, 0, config->app.base, generation);
+  config->state.folder = make(config, 1, config->state.folder, generation);
+  config->topics.names[FRESHET_TOPIC_DEAD_LETTERS] =
+      make(config, 2, config->topics.names[FRESHET_TOPIC_DEAD_LETTERS], config->app.id);
+  return FRESHET_OK;
+}
+
 /* "<app>.users" -> "freshet.users" */
 static void name_topics_after_app(freshet_config* config) {
   for (int i = 0; i < FRESHET_CONFIG_KEYS; i++) {
     const freshet_config_key* key = &freshet_config_keys[i];
     char* text = config->own->values[i].text;
-    if (key->type != FRESHET_CONFIG_TOPIC ||
-        strncmp(text, FRESHET_CONFIG_APP, strlen(FRESHET_CONFIG_APP)) != 0)
-      continue;
+    const char* rest;
+    freshet_config_app app = freshet_config_app_of(text, &rest);
+    if (key->type != FRESHET_CONFIG_TOPIC || app == FRESHET_CONFIG_NO_APP) continue;
     char* name = NULL;
-    int size = asprintf(&name, "%s%s", config->app.id, text + strlen(FRESHET_CONFIG_APP));
+    int size =
+        asprintf(&name, "%s%s", app == FRESHET_CONFIG_THE_APP ? config->app.id : config->app.base, rest);
     FRESHET_ASSERT(size >= 0);
     config->own->values[i].text = name;
     memcpy((char*)config + key->offset, &name, sizeof name);
@@ -291,6 +316,7 @@ freshet_status freshet_config_load(const freshet_config_inputs* inputs, freshet_
   for (size_t i = 0; i < inputs->override_count && status == FRESHET_OK; i++) {
     status = read_override(made, inputs->overrides[i], error);
   }
+  if (status == FRESHET_OK) status = name_generation(made, error);
   if (status == FRESHET_OK) {
     name_topics_after_app(made);
     status = check_together(made, error);
@@ -317,6 +343,7 @@ void freshet_config_destroy(freshet_config* config) {
     free(own->properties[i].value);
     free(own->properties[i].where);
   }
+  for (size_t i = 0; i < sizeof own->made / sizeof own->made[0]; i++) free(own->made[i]);
   free(own->properties);
   free(own);
   free(config);

@@ -42,7 +42,9 @@ typedef struct freshet_property {
 
 typedef struct freshet_config {
   struct {
-    const char* id;
+    const char* id;          /* with the generation, if there is one: "shop.g2" */
+    const char* base;        /* without: "shop" */
+    const char* generation;  /* "g2"; "": the first one */
     const char* instance_id; /* "": the state folder's; "-": dynamic membership */
     int delivery;            /* freshet_delivery of worker/worker.h */
   } app;
@@ -94,6 +96,10 @@ typedef struct freshet_config {
     int64_t dedup_events, dedup_window_s;
     int64_t items_interval_s, checkpoint_interval_s;
   } state;
+  struct {
+    int64_t rate;
+    bool yield;
+  } backfill;
   struct {
     const char* bind;
     int64_t port;

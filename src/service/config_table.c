@@ -29,6 +29,8 @@ enum { TOPIC_NAME_MAX = 249 }; /* Kafka's own bound */
 const freshet_config_key freshet_config_keys[] = {
     NAME("app", "id", app.id, "freshet",
          "Names the app: consumer group, transactional ids and state topics are derived from it."),
+    TEXT("app", "generation", app.generation, "",
+         "A later generation of the app (see backfill): all that is its own is named <id>.<generation>."),
     TEXT("app", "instance_id", app.instance_id, "",
          "This process in the group (static membership). Empty: taken from the state folder. -: a dynamic "
          "member."),
@@ -53,6 +55,10 @@ const freshet_config_key freshet_config_keys[] = {
           "Learned item state and text vectors."),
     TOPIC("topics", "item_deltas", topics.names[FRESHET_TOPIC_ITEM_DELTAS], "<app>.item-deltas",
           "What workers learn about items, for each other."),
+    TOPIC("topics", "generations", topics.names[FRESHET_TOPIC_GENERATIONS], "<base>.generations",
+          "Which generation publishes lists. <base> stands for app.id without the generation."),
+    TOPIC("topics", "shadow", topics.names[FRESHET_TOPIC_SHADOW], "<app>.recommendations",
+          "Where lists go of a generation that does not serve."),
     INTEGER("topics", "partitions", topics.partitions, "4", 1, 10000,
             "Partitions of events, requests and the changelog when `freshet topics create` makes them."),
     INTEGER("topics", "replication", topics.replication, "1", 1, 32767,
@@ -141,6 +147,11 @@ const freshet_config_key freshet_config_keys[] = {
             "Learned item state goes to RocksDB this often ..."),
     INTEGER("state", "checkpoint_interval_s", state.checkpoint_interval_s, "300", 1, 86400,
             "... and to the item_states topic this often."),
+
+    INTEGER("backfill", "rate", backfill.rate, "0", 0, 100000000,
+            "Events a second, at most, while a generation that does not serve is far behind; 0: all it can."),
+    SWITCH("backfill", "yield", backfill.yield, "on",
+           "Such a generation leaves the processor to everybody else (SCHED_BATCH, nice 19)."),
 
     TEXT("http", "bind", http.bind, "127.0.0.1", "Address to listen on."),
     INTEGER("http", "port", http.port, "8080", 0, 65535, "0: no HTTP."),
@@ -231,6 +242,16 @@ const char* freshet_config_key_closest(const char* full) {
 
 /* ---- values ---- */
 
+freshet_config_app freshet_config_app_of(const char* topic, const char** rest) {
+  static const char* const placeholders[] = {FRESHET_CONFIG_APP, FRESHET_CONFIG_BASE};
+  for (int i = 0; i < FRESHET_CONFIG_NO_APP; i++) {
+    size_t size = strlen(placeholders[i]);
+    *rest = topic + size;
+    if (strncmp(topic, placeholders[i], size) == 0) return (freshet_config_app)i;
+  }
+  return FRESHET_CONFIG_NO_APP;
+}
+
 static bool parse_name(const char* text, size_t skip, char* message, size_t size) {
   for (const char* c = text + skip; *c != '\0'; c++) {
     if (!isalnum((unsigned char)*c) && strchr("._-", *c) == NULL) {
@@ -277,8 +298,8 @@ static bool parse_choice(const char* choices, const char* text, int* choice, cha
 static bool parse(const freshet_config_key* key, const char* text, void* field, char* message, size_t size) {
   double number;
   int choice;
-  size_t app =
-      strncmp(text, FRESHET_CONFIG_APP, strlen(FRESHET_CONFIG_APP)) == 0 ? strlen(FRESHET_CONFIG_APP) : 0;
+  const char* rest;
+  size_t app = freshet_config_app_of(text, &rest) == FRESHET_CONFIG_NO_APP ? 0 : (size_t)(rest - text);
   switch (key->type) {
     case FRESHET_CONFIG_NAME:
       app = 0;

@@ -7,15 +7,17 @@
 
 #include "service/config.h"
 
-enum { FRESHET_CONFIG_KEYS = 66 };
+enum { FRESHET_CONFIG_KEYS = 71 };
 
-/* A topic name that begins with this gets the app's id in its place. */
+/* A topic name that begins with this gets the app's id in its place, generation included ... */
 #define FRESHET_CONFIG_APP "<app>"
+/* ... or the id alone, which all generations have in common. */
+#define FRESHET_CONFIG_BASE "<base>"
 
 typedef enum freshet_config_type {
   FRESHET_CONFIG_TEXT = 0, /* const char* */
   FRESHET_CONFIG_NAME,     /* const char*: letters, digits, '.', '_', '-' */
-  FRESHET_CONFIG_TOPIC,    /* the same; may begin with FRESHET_CONFIG_APP */
+  FRESHET_CONFIG_TOPIC,    /* the same; may begin with FRESHET_CONFIG_APP or _BASE */
   FRESHET_CONFIG_INTEGER,  /* int64_t */
   FRESHET_CONFIG_DECIMAL,  /* double */
   FRESHET_CONFIG_SWITCH,   /* bool: on or off */
@@ -53,7 +55,16 @@ struct freshet_config_private {
   freshet_config_value values[FRESHET_CONFIG_KEYS];
   freshet_property* properties; /* [count] */
   size_t count;
+  char* made[3]; /* texts that no source gave: of a later generation */
 };
+
+/* What the name of a topic begins with; *rest: what follows it. */
+typedef enum freshet_config_app {
+  FRESHET_CONFIG_THE_APP = 0,
+  FRESHET_CONFIG_THE_BASE,
+  FRESHET_CONFIG_NO_APP
+} freshet_config_app;
+freshet_config_app freshet_config_app_of(const char* topic, const char** rest);
 
 /* The place of "section.key" in the table, or -1. */
 int freshet_config_key_find(const char* full);

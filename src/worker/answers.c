@@ -198,6 +198,8 @@ freshet_status freshet_answers_take(freshet_answers* answers, const freshet_reco
     freshet_worker_bury(answers->worker, record, "TRANSFORMATION", &cause);
     return FRESHET_OK;
   }
+  if (freshet_worker_list_topic(answers->worker, record->partition) != FRESHET_TOPIC_RECOMMENDATIONS)
+    return FRESHET_OK; /* for the generation that serves to answer */
   freshet_letter* letter = freshet_letter_create(&question);
   freshet_asked* asked = freshet_questions_add(&answers->questions, letter);
   asked->is_record = true;

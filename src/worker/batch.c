@@ -51,7 +51,8 @@ static freshet_status erase(freshet_worker* worker, const freshet_record* record
   if (status != FRESHET_OK) return status;
   freshet_users_erase(worker->users, row);
   freshet_count(&worker->parts.metrics->users_erased, 1);
-  freshet_output tombstone = {.topic = FRESHET_TOPIC_RECOMMENDATIONS, .partition = -1, .key = record->key};
+  freshet_output tombstone = {
+      .topic = freshet_worker_list_topic(worker, record->partition), .partition = -1, .key = record->key};
   return freshet_worker_output(worker, &tombstone, error);
 }
 

@@ -131,6 +131,7 @@ static freshet_status write_everything(freshet_worker* worker, freshet_error* er
   for (size_t i = 0; status == FRESHET_OK && i < worker->dead_letter_count; i++) {
     status = write_dead_letter(worker, &worker->dead_letters[i], error);
   }
+  if (status == FRESHET_OK) status = freshet_worker_write_hand_over(worker, error);
   if (status == FRESHET_OK) status = freshet_texts_write(freshet_items_texts(worker->items), error);
   return status == FRESHET_OK ? freshet_items_write_delta(worker->items, &wrote, error) : status;
 }
@@ -219,6 +220,7 @@ static bool nothing_changed(freshet_worker* worker) {
   freshet_user_row* const* rows;
   if (worker->in_transaction || worker->dead_letter_count > 0) return false;
   if (freshet_texts_unwritten(freshet_items_texts(worker->items))) return false;
+  if (freshet_worker_hands_over(worker)) return false;
   if (freshet_users_changed(worker->users, &rows) > 0) return false;
   for (size_t i = 0; i < worker->held_count; i++) {
     if (done_offset(worker, &worker->held[i]) != worker->held[i].committed) return false;
@@ -333,6 +335,8 @@ static freshet_status load_again(freshet_worker* worker, freshet_error* error) {
   freshet_status status = freshet_worker_load(worker, error);
   for (size_t i = 0; status == FRESHET_OK && i < worker->held_count; i++) {
     held_partition* held = &worker->held[i];
+    held->releasing = held->taking = held->taken = 0;
+    held->to_take = 0;
     if (held->topic == FRESHET_TOPIC_EVENTS) status = freshet_worker_load_partition(worker, held, error);
   }
   schedule(worker);

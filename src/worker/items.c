@@ -44,6 +44,7 @@ struct freshet_items {
   char worker_name[64];            /* of this incarnation: its own deltas come back under this name */
   freshet_generations generations; /* of their encoders */
   freshet_texts* texts;
+  freshet_serving* serving; /* not owned */
   freshet_buffer bytes;
   int64_t next_expiry_check_ms;
   int64_t next_store_ms;
@@ -216,6 +217,8 @@ static freshet_status apply(freshet_items* items, const freshet_record* record, 
                                                record->offset + 1,
                                                items->parts.clock->now_ms(items->parts.clock));
       return apply_item_state(items, record, error);
+    case FRESHET_TOPIC_GENERATIONS:
+      return freshet_serving_apply(items->serving, items->parts.codec, record, error);
     default:
       return FRESHET_OK;
   }
@@ -390,6 +393,16 @@ static freshet_status load_states(freshet_items* items, freshet_error* error) {
                               : status;
 }
 
+/* A few small records, so that they are always read from the beginning. */
+static freshet_status load_serving(freshet_items* items, freshet_error* error) {
+  freshet_log* log = items->parts.log;
+  freshet_serving_reset(items->serving);
+  if (items->serving->own == NULL) return FRESHET_OK;
+  freshet_status status =
+      log->vtable->open(log, FRESHET_TOPIC_GENERATIONS, 0, FRESHET_OFFSET_BEGINNING, error);
+  return status == FRESHET_OK ? catch_up(items, FRESHET_TOPIC_GENERATIONS, 1, error) : status;
+}
+
 static freshet_status load(freshet_items* items, freshet_error* error) {
   freshet_log* log = items->parts.log;
   freshet_store* store = items->parts.store;
@@ -407,7 +420,8 @@ static freshet_status load(freshet_items* items, freshet_error* error) {
   int64_t start = items->bootstrapping ? oldest_checkpoint(items) : stored.offset;
   items->bootstrapping = false;
   if (status == FRESHET_OK) status = log->vtable->open(log, FRESHET_TOPIC_ITEM_DELTAS, 0, start, error);
-  return status == FRESHET_OK ? catch_up(items, FRESHET_TOPIC_ITEM_DELTAS, 1, error) : status;
+  if (status == FRESHET_OK) status = catch_up(items, FRESHET_TOPIC_ITEM_DELTAS, 1, error);
+  return status == FRESHET_OK ? load_serving(items, error) : status;
 }
 
 static int compare_ids(const void* context, uint32_t a, uint32_t b) {
@@ -416,9 +430,10 @@ static int compare_ids(const void* context, uint32_t a, uint32_t b) {
 }
 
 freshet_status freshet_items_create(const freshet_worker_config* config, const freshet_worker_parts* parts,
-                                    freshet_items** out, freshet_error* error) {
+                                    freshet_serving* serving, freshet_items** out, freshet_error* error) {
   freshet_items* items = calloc(1, sizeof *items);
   FRESHET_ASSERT(items != NULL);
+  items->serving = serving;
   items->config = *config;
   items->parts = *parts;
   items->facets = freshet_facets_create();
@@ -458,6 +473,7 @@ void freshet_items_destroy(freshet_items* items) {
   for (int32_t p = 0; p < items->state_partitions; p++)
     log->vtable->shut(log, FRESHET_TOPIC_ITEM_STATES, p, NULL);
   log->vtable->shut(log, FRESHET_TOPIC_ITEM_DELTAS, 0, NULL);
+  log->vtable->shut(log, FRESHET_TOPIC_GENERATIONS, 0, NULL);
   freshet_texts_destroy(items->texts);
   freshet_ranker_destroy(items->ranker);
   freshet_facets_destroy(items->facets);
@@ -496,7 +512,9 @@ bool freshet_items_outdated(const freshet_items* items) {
 }
 
 freshet_status freshet_items_catch_up(freshet_items* items, freshet_error* error) {
-  return catch_up(items, FRESHET_TOPIC_ITEM_DELTAS, 1, error);
+  freshet_status status = catch_up(items, FRESHET_TOPIC_ITEM_DELTAS, 1, error);
+  if (status != FRESHET_OK || items->serving->own == NULL) return status;
+  return catch_up(items, FRESHET_TOPIC_GENERATIONS, 1, error);
 }
 
 int32_t freshet_items_partitions(const freshet_items* items) {

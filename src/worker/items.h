@@ -10,15 +10,16 @@
 #define FRESHET_WORKER_ITEMS_H
 
 #include "core/facets.h"
+#include "worker/serving.h"
 #include "worker/texts.h"
 #include "worker/worker.h"
 
 typedef struct freshet_items freshet_items;
 
 /* Creates the model and fills it from the store and the log, up to the log's end at the moment of the call.
- */
+ * The facts about generations come by the same log; *serving (not owned) is kept up to date with them. */
 freshet_status freshet_items_create(const freshet_worker_config* config, const freshet_worker_parts* parts,
-                                    freshet_items** items, freshet_error* error);
+                                    freshet_serving* serving, freshet_items** items, freshet_error* error);
 void freshet_items_destroy(freshet_items* items);
 
 freshet_model* freshet_items_model(const freshet_items* items);
@@ -35,8 +36,8 @@ freshet_texts* freshet_items_texts(const freshet_items* items);
 /* Vectors of another encoder serve from now on: the tables are to be loaded again. */
 bool freshet_items_outdated(const freshet_items* items);
 
-/* Waits for everything that has been learned about items up to now: what the last owner of a partition has
- * learned from it is known before the next one goes on. */
+/* Waits for everything that has been learned about items, and said about generations, up to now: what the
+ * last owner of a partition has learned from it is known before the next one goes on. */
 freshet_status freshet_items_catch_up(freshet_items* items, freshet_error* error);
 
 /* Partitions of `items`. */

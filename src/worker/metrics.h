@@ -49,6 +49,8 @@ typedef struct freshet_worker_metrics {
   _Atomic uint64_t partitions;         /* events partitions held */
   _Atomic uint64_t lag;                /* events not yet applied in them */
   _Atomic uint64_t refresh_owed;       /* users waiting for a list */
+  _Atomic uint64_t partitions_serving; /* events partitions whose lists it publishes, see serving.h */
+  _Atomic uint64_t generation_switches;
   _Atomic uint64_t users_cached;
   _Atomic uint64_t overlay_users; /* changed since the last commit */
   _Atomic uint64_t items_known;

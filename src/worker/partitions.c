@@ -40,6 +40,7 @@ const bool* freshet_worker_owned_items(freshet_worker* worker, int32_t* partitio
 typedef struct load_context {
   freshet_worker* worker;
   held_partition* held;
+  bool with_dedup;
   freshet_status status;
   freshet_error* error;
 } load_context;
@@ -47,6 +48,7 @@ typedef struct load_context {
 static bool load_row(void* context, freshet_slice key, freshet_slice value) {
   load_context* load = context;
   if (key.size > 0 && key.data[0] == '\0') {
+    if (!load->with_dedup) return true;
     load->status = freshet_dedup_load(load->held->dedup, key, value, load->error);
     return load->status == FRESHET_OK;
   }
@@ -60,16 +62,26 @@ static bool load_row(void* context, freshet_slice key, freshet_slice value) {
   return load->status == FRESHET_OK;
 }
 
-freshet_status freshet_worker_load_partition(freshet_worker* worker, held_partition* held,
-                                             freshet_error* error) {
+static freshet_status load_rows(freshet_worker* worker, held_partition* held, bool with_dedup,
+                                freshet_error* error) {
   freshet_store* store = worker->parts.store;
-  load_context load = {worker, held, FRESHET_OK, error};
-  freshet_dedup_destroy(held->dedup);
-  held->dedup = freshet_dedup_create(worker->config.dedup_events, worker->config.dedup_window_ms);
+  load_context load = {worker, held, with_dedup, FRESHET_OK, error};
   freshet_status status = store->vtable->scan(store, FRESHET_FAMILY_USERS, held->partition,
                                               (freshet_slice){NULL, 0}, load_row, &load, error);
-  freshet_users_trim(worker->users);
   return status != FRESHET_OK ? status : load.status;
+}
+
+freshet_status freshet_worker_load_partition(freshet_worker* worker, held_partition* held,
+                                             freshet_error* error) {
+  freshet_dedup_destroy(held->dedup);
+  held->dedup = freshet_dedup_create(worker->config.dedup_events, worker->config.dedup_window_ms);
+  freshet_status status = load_rows(worker, held, true, error);
+  freshet_users_trim(worker->users);
+  return status;
+}
+
+freshet_status freshet_worker_owe_stored(freshet_worker* worker, held_partition* held, freshet_error* error) {
+  return load_rows(worker, held, false, error);
 }
 
 static held_partition* hold(freshet_worker* worker, const freshet_partition* partition) {

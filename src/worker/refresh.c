@@ -9,6 +9,11 @@ enum {
   NEWEST = 5, /* recent items of a user that a new item must be like to concern it */
 };
 
+typedef struct taking {
+  freshet_worker* worker;
+  held_partition* held;
+} taking;
+
 typedef struct owed_queue {
   owed_refresh* head; /* who waits longest */
   owed_refresh* tail;
@@ -22,6 +27,8 @@ struct freshet_refresh {
 
   owed_queue owed;          /* who has had an event since the last list */
   owed_queue outdated;      /* whose list misses something new */
+  owed_queue taken;         /* who gets a list because this generation takes over */
+  bool postponed;           /* lists are owed to users who are not in `owed` */
   int64_t next_outdated_us; /* when the next of those may be served */
 
   freshet_user_row** due; /* rows of this call */
@@ -70,11 +77,11 @@ static void push(owed_queue* queue, owed_refresh* owed) {
   queue->count++;
 }
 
-static owed_refresh* make_owed(const freshet_user_row* row, int64_t since_ms) {
-  owed_refresh* owed = malloc(sizeof *owed + row->id_size);
+static owed_refresh* make_owed(int32_t partition, freshet_slice id, int64_t since_ms) {
+  owed_refresh* owed = malloc(sizeof *owed + id.size);
   FRESHET_ASSERT(owed != NULL);
-  *owed = (owed_refresh){.since_ms = since_ms, .partition = row->partition, .id_size = row->id_size};
-  memcpy(owed->id, row->id, row->id_size);
+  *owed = (owed_refresh){.since_ms = since_ms, .partition = partition, .id_size = (uint32_t)id.size};
+  memcpy(owed->id, id.data, id.size);
   return owed;
 }
 
@@ -82,6 +89,7 @@ void freshet_refresh_destroy(freshet_refresh* refresh) {
   if (refresh == NULL) return;
   while (refresh->owed.head != NULL) free(pop(&refresh->owed));
   while (refresh->outdated.head != NULL) free(pop(&refresh->outdated));
+  while (refresh->taken.head != NULL) free(pop(&refresh->taken));
   free(refresh->due);
   free(refresh->wishes);
   free(refresh->picks);
@@ -97,7 +105,7 @@ void freshet_refresh_destroy(freshet_refresh* refresh) {
 void freshet_worker_owe(freshet_worker* worker, freshet_user_row* row) {
   if (row->queued) return;
   row->queued = true;
-  push(&worker->refresh->owed, make_owed(row, row->refresh_since_ms));
+  push(&worker->refresh->owed, make_owed(row->partition, freshet_user_row_id(row), row->refresh_since_ms));
 }
 
 static void forget_partition(owed_queue* queue, int32_t partition) {
@@ -116,6 +124,52 @@ static void forget_partition(owed_queue* queue, int32_t partition) {
 void freshet_worker_forget_owed(freshet_worker* worker, int32_t partition) {
   forget_partition(&worker->refresh->owed, partition);
   forget_partition(&worker->refresh->outdated, partition);
+  forget_partition(&worker->refresh->taken, partition);
+}
+
+/* ---- all users of a partition ---- */
+
+static bool take_stored(void* context, freshet_slice key, freshet_slice value) {
+  taking* t = context;
+  (void)value;
+  if (key.size > 0 && key.data[0] == '\0') return true; /* not a user */
+  push(&t->worker->refresh->taken, make_owed(t->held->partition, key, 0));
+  t->held->to_take++;
+  return true;
+}
+
+static void take_unstored(void* context, freshet_user_row* row) {
+  taking* t = context;
+  bool is_stored = !row->dirty && !row->committing;
+  if (!is_stored && row->exists && row->partition == t->held->partition)
+    take_stored(t, freshet_user_row_id(row), (freshet_slice){NULL, 0});
+}
+
+freshet_status freshet_worker_take_users(freshet_worker* worker, held_partition* held, freshet_error* error) {
+  freshet_store* store = worker->parts.store;
+  taking t = {worker, held};
+  forget_partition(&worker->refresh->taken, held->partition); /* of an earlier switch */
+  held->to_take = 0;
+  freshet_users_each(worker->users, take_unstored, &t);
+  return store->vtable->scan(store, FRESHET_FAMILY_USERS, held->partition, (freshet_slice){NULL, 0},
+                             take_stored, &t, error);
+}
+
+static void owe_unlisted(void* context, freshet_user_row* row) {
+  if (row->exists && row->listed_offset < row->newest_offset) freshet_worker_owe(context, row);
+}
+
+/* The end of a backlog: all that was postponed is owed now. */
+static freshet_status owe_postponed(freshet_worker* worker, freshet_error* error) {
+  freshet_status status = FRESHET_OK;
+  if (!worker->refresh->postponed) return FRESHET_OK;
+  worker->refresh->postponed = false;
+  freshet_users_each(worker->users, owe_unlisted, worker);
+  for (size_t i = 0; status == FRESHET_OK && i < worker->held_count; i++) {
+    if (worker->held[i].topic == FRESHET_TOPIC_EVENTS)
+      status = freshet_worker_owe_stored(worker, &worker->held[i], error);
+  }
+  return status;
 }
 
 typedef struct concerned {
@@ -129,7 +183,8 @@ static void owe_if_concerned(void* context, freshet_user_row* row) {
   for (uint32_t i = 0; row->exists && i < newest; i++) {
     uint32_t slot = row->user->recent[i].item;
     if ((c->alike[slot / 64] >> (slot % 64) & 1) == 0) continue;
-    if (!row->outdated) push(&c->worker->refresh->outdated, make_owed(row, 0));
+    if (!row->outdated)
+      push(&c->worker->refresh->outdated, make_owed(row->partition, freshet_user_row_id(row), 0));
     row->outdated = true;
     return;
   }
@@ -201,22 +256,50 @@ static freshet_status collect_outdated(freshet_worker* worker, freshet_error* er
   return FRESHET_OK;
 }
 
+/* Who takes over from another generation: as many as near the end of the allowed delay. */
+static freshet_status collect_taken(freshet_worker* worker, freshet_error* error) {
+  freshet_refresh* refresh = worker->refresh;
+  size_t most = most_waiting(worker, worker->config.max_delay_ms, false);
+  for (size_t taken = 0; taken < most && refresh->taken.head != NULL; taken++) {
+    freshet_user_row* row;
+    held_partition* held =
+        freshet_worker_find_held(worker, FRESHET_TOPIC_EVENTS, refresh->taken.head->partition);
+    freshet_status status = next_row(worker, &refresh->taken, &row, error);
+    if (status != FRESHET_OK) return status;
+    held->to_take--;
+    if (row->exists) add_due(refresh, row);
+  }
+  return FRESHET_OK;
+}
+
+/* Far behind, lists that nobody reads are not made at all. The state knows who has none. */
+static bool is_postponed(const freshet_worker* worker, int32_t partition, bool far) {
+  return far && freshet_worker_list_topic((freshet_worker*)worker, partition) == FRESHET_TOPIC_SHADOW;
+}
+
 static freshet_status collect_due(freshet_worker* worker, bool lagging, freshet_error* error) {
   freshet_refresh* refresh = worker->refresh;
+  bool far = lagging && freshet_worker_lag(worker) > worker->config.far_behind;
   int64_t now_ms = worker->parts.clock->now_ms(worker->parts.clock);
   refresh->due_count = 0;
   for (size_t i = 0; i < worker->touched_count; i++) {
     freshet_user_row* row = worker->touched[i];
     if (!row->exists) continue; /* erased after its event */
-    if (lagging) {
+    if (is_postponed(worker, row->partition, far)) {
+      refresh->postponed = true;
+    } else if (lagging) {
       freshet_worker_owe(worker, row);
     } else {
       add_due(refresh, row);
     }
   }
+  freshet_status status = lagging ? FRESHET_OK : owe_postponed(worker, error);
+  if (status == FRESHET_OK) status = collect_taken(worker, error);
+  if (status != FRESHET_OK) return status;
   for (size_t taken = 0; is_due(worker, refresh->owed.head, now_ms, lagging, taken); taken++) {
+    if (is_postponed(worker, refresh->owed.head->partition, far)) break;
     freshet_user_row* row;
-    freshet_status status = next_row(worker, &refresh->owed, &row, error);
+    status = next_row(worker, &refresh->owed, &row, error);
     if (status != FRESHET_OK) return status;
     row->queued = false;
     bool is_due_already = row->touched && !lagging;
@@ -275,20 +358,22 @@ static freshet_status publish_row(freshet_worker* worker, size_t i, int64_t now_
   refresh->bytes.size = 0;
   freshet_status status = freshet_encode_list(worker->parts.codec, &list, &refresh->bytes, error);
   if (status != FRESHET_OK) return status;
-  freshet_output output = {.topic = FRESHET_TOPIC_RECOMMENDATIONS,
+  freshet_output output = {.topic = freshet_worker_list_topic(worker, row->partition),
                            .partition = -1,
                            .key = freshet_user_row_id(row),
                            .has_value = true,
                            .value = freshet_buffer_slice(&refresh->bytes)};
   status = freshet_worker_output(worker, &output, error);
   if (status != FRESHET_OK) return status;
+  bool was_listed = row->listed_offset == row->newest_offset && row->refresh_since_ms == 0;
   row->listed_offset = row->newest_offset;
   row->refresh_since_ms = 0;
   row->outdated = false;
-  freshet_users_change(worker->users, row);
+  if (!was_listed) freshet_users_change(worker->users, row);
   freshet_count(&worker->parts.metrics->lists_published, 1);
   if (row->record_time_ms > 0) {
     freshet_histogram_observe(&worker->parts.metrics->event_to_list, (now_ms - row->record_time_ms) * 1000);
+    row->record_time_ms = 0; /* its first list; later ones of the same version tell nothing */
   }
   return FRESHET_OK;
 }

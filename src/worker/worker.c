@@ -12,7 +12,7 @@ static freshet_status load_items(freshet_worker* worker, freshet_error* error) {
   do {
     freshet_items_destroy(worker->items);
     worker->items = NULL;
-    status = freshet_items_create(&worker->config, &worker->parts, &worker->items, error);
+    status = freshet_items_create(&worker->config, &worker->parts, &worker->serving, &worker->items, error);
   } while (status == FRESHET_OK && freshet_items_outdated(worker->items));
   return status;
 }
@@ -50,6 +50,7 @@ freshet_status freshet_worker_create(const freshet_worker_config* config, const 
   worker->config = *config;
   worker->parts = *parts;
   worker->answers = freshet_answers_create(worker);
+  worker->serving = (freshet_serving){.own = config->generation, .base = config->base_generation};
   freshet_log* log = worker->parts.log;
   freshet_status status = log->vtable->partitions(log, FRESHET_TOPIC_EVENTS, &worker->user_partitions, error);
   if (status == FRESHET_OK) status = freshet_worker_load(worker, error);
@@ -122,6 +123,7 @@ static freshet_status turn_lists(freshet_worker* worker, size_t count, uint64_t*
   for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
     status = freshet_worker_apply(worker, &worker->records[i], error);
   }
+  if (status == FRESHET_OK) status = freshet_worker_hand_over(worker, error);
   int64_t learn_us = clock->monotonic_us(clock) - start_us;
   *lag = freshet_worker_lag(worker);
   bool lagging = count == BATCH_RECORDS || *lag > BATCH_RECORDS;
@@ -168,6 +170,7 @@ void freshet_worker_destroy(freshet_worker* worker) {
   if (worker == NULL) return;
   freshet_worker_unload(worker);
   freshet_answers_destroy(worker->answers);
+  freshet_serving_reset(&worker->serving);
   for (size_t i = 0; i < worker->held_count; i++) freshet_dedup_destroy(worker->held[i].dedup);
   free(worker->held);
   free(worker->owned_items);

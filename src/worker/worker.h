@@ -30,6 +30,8 @@ typedef enum freshet_delivery {
 } freshet_delivery;
 
 typedef struct freshet_worker_config {
+  const char* generation;      /* own app id, see serving.h; NULL: there are no generations */
+  const char* base_generation; /* app id of the first; both borrowed */
   freshet_delivery delivery;
   freshet_model_config model;
   freshet_event_limits limits;
@@ -40,6 +42,7 @@ typedef struct freshet_worker_config {
   float context_weight;               /* of a request's text, in items just chosen */
   int64_t requests_max_age_ms;        /* who has waited longer gets an empty list; 0: nobody has */
   int64_t max_delay_ms;               /* no user waits longer for a list, while lagging */
+  uint64_t far_behind;                /* events: beyond this, lists of who does not serve wait */
   uint32_t ranking_threads;           /* 1: on the worker thread */
   uint32_t ranking_batch;             /* users ranked per turn beyond those just touched */
   int64_t commit_interval_ms;

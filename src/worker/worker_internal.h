@@ -1,6 +1,7 @@
 /*
  * worker_internal.h: the state that the files of the worker share. worker.c turns the clocks, batch.c applies
- * events, refresh.c ranks and publishes, commit.c is the state clock, partitions.c what is held.
+ * events, refresh.c ranks and publishes, commit.c is the state clock, partitions.c what is held, handover.c
+ * who publishes the lists.
  */
 #ifndef FRESHET_WORKER_INTERNAL_H
 #define FRESHET_WORKER_INTERNAL_H
@@ -24,6 +25,11 @@ typedef struct held_partition {
   int64_t committing;   /* `next` as of the commit under way, else of the last one */
   int64_t committed;    /* `next` as of the last commit */
   freshet_dedup* dedup; /* events only */
+  /* Of the hand-over between generations (handover.c), events only; numbers of switches. */
+  int64_t releasing; /* the last for which a release is on its way: publishes no more */
+  int64_t taking;    /* the last for which it has begun to take over: publishes */
+  int64_t taken;     /* the last for which it has told so, or is about to */
+  size_t to_take;    /* users that have no list of ours yet since it began */
 } held_partition;
 
 /* A user who waits for a list while the worker lags. Holds the id, not the row: rows may leave memory. */
@@ -63,6 +69,7 @@ struct freshet_worker {
   freshet_refresh* refresh;
   freshet_answers* answers;
   int32_t user_partitions; /* of `events`, and of all topics that are keyed by user */
+  freshet_serving serving;
 
   held_partition* held; /* [held_count] */
   bool* owned_items;    /* scratch of freshet_worker_owned_items */
@@ -98,6 +105,8 @@ freshet_status freshet_worker_revoked(void* context, const freshet_partition* pa
 /* Dedup window and owed refreshes from the store: on assignment and after an abort. */
 freshet_status freshet_worker_load_partition(freshet_worker* worker, held_partition* held,
                                              freshet_error* error);
+/* Owes a list to every stored user who has none of the newest event. */
+freshet_status freshet_worker_owe_stored(freshet_worker* worker, held_partition* held, freshet_error* error);
 uint64_t freshet_worker_lag(freshet_worker* worker);
 /* Which partitions of `items` are held: a bitmap [partitions] that holds until the next call. */
 const bool* freshet_worker_owned_items(freshet_worker* worker, int32_t* partitions);
@@ -110,6 +119,15 @@ void freshet_worker_bury(freshet_worker* worker, const freshet_record* record, c
                          const freshet_error* cause);
 void freshet_worker_touch(freshet_worker* worker, freshet_user_row* row);
 
+/* ---- handover.c ---- */
+/* Begins what the facts about generations ask for. After every batch. */
+freshet_status freshet_worker_hand_over(freshet_worker* worker, freshet_error* error);
+/* Something of it waits for a transaction, and putting it into the open one. */
+bool freshet_worker_hands_over(freshet_worker* worker);
+freshet_status freshet_worker_write_hand_over(freshet_worker* worker, freshet_error* error);
+/* Where lists go of users whose events come from this partition. */
+freshet_topic freshet_worker_list_topic(freshet_worker* worker, int32_t partition);
+
 /* ---- refresh.c ---- */
 freshet_refresh* freshet_refresh_create(freshet_worker* worker);
 void freshet_refresh_destroy(freshet_refresh* refresh);
@@ -121,6 +139,8 @@ void freshet_worker_owe(freshet_worker* worker, freshet_user_row* row);
  * fresh list, at a bounded rate, without an event. */
 void freshet_worker_refresh_concerned(freshet_worker* worker, const uint32_t* slots, size_t count);
 void freshet_worker_forget_owed(freshet_worker* worker, int32_t partition); /* -1: all */
+/* Every user of the partition gets a list, soon, whether it is a new one or not. */
+freshet_status freshet_worker_take_users(freshet_worker* worker, held_partition* held, freshet_error* error);
 /* Lists and their tombstones, by the configured way out. */
 freshet_status freshet_worker_output(freshet_worker* worker, const freshet_output* output,
                                      freshet_error* error);

@@ -20,7 +20,8 @@ freshet_error* fresh_error(void) {
 }
 
 static const char* const base_names[FRESHET_TOPICS] = {
-    "events", "items", "requests", "recommendations", "replies", "letters", "users", "states", "deltas"};
+    "events", "items",  "requests", "recommendations", "replies", "letters",
+    "users",  "states", "deltas",   "generations",     "shadow"};
 
 bool cluster_has_real(void) {
   return getenv("FRESHET_TEST_BOOTSTRAP") != NULL;

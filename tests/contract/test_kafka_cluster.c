@@ -395,7 +395,7 @@ static void missing_topics_are_named(void** state) {
   for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
     assert_true(info[topic].policy_known);
     assert_int_equal(info[topic].compacted, strcmp(freshet_kafka_topic_policy(topic), "compact") == 0);
-    assert_int_equal(info[topic].partitions, topic == FRESHET_TOPIC_ITEM_DELTAS ? 1 : PARTITIONS);
+    assert_int_equal(info[topic].partitions, freshet_kafka_topic_is_single(topic) ? 1 : PARTITIONS);
   }
   bool created[FRESHET_TOPICS];
   assert_status(FRESHET_OK, freshet_kafka_topics_create(&c.config, PARTITIONS, 1, created, fresh_error()));

@@ -25,8 +25,9 @@
   "{\"name\":\"occurred_at\",\"type\":\"int\"},{\"name\":\"dwell_s\",\"type\":[\"null\",\"long\"]}]}"
 
 static const char* const names[] = {
-    "Click",     "Rating",    "Purchase",  "Item",           "RecommendationList",
-    "UserState", "ItemState", "ItemDelta", "TextGeneration", "RecommendationRequest"};
+    "Click",         "Rating",    "Purchase",  "Item",           "RecommendationList",
+    "UserState",     "ItemState", "ItemDelta", "TextGeneration", "RecommendationRequest",
+    "GenerationFact"};
 enum { OURS = sizeof names / sizeof names[0], WRITERS = OURS + 2 };
 
 static freshet_codec* codec;
@@ -53,6 +54,7 @@ static bool recode(int decoder, freshet_slice bytes, freshet_buffer* out) {
     freshet_model_delta delta;
     freshet_text_generation generation;
     freshet_request request;
+    freshet_generation_fact fact;
   } v;
   freshet_slice worker;
   switch (decoder) {
@@ -77,12 +79,15 @@ static bool recode(int decoder, freshet_slice bytes, freshet_buffer* out) {
     case 6:
       return freshet_decode_request(codec, bytes, &v.request, NULL) == FRESHET_OK &&
              freshet_encode_request(codec, &v.request, out, NULL) == FRESHET_OK;
+    case 7:
+      return freshet_decode_generation_fact(codec, bytes, &v.fact, NULL) == FRESHET_OK &&
+             freshet_encode_generation_fact(codec, &v.fact, out, NULL) == FRESHET_OK;
     default:
       return freshet_decode_item_delta(codec, bytes, &worker, &v.delta, NULL) == FRESHET_OK &&
              freshet_encode_item_delta(codec, worker, &v.delta, out, NULL) == FRESHET_OK;
   }
 }
-enum { DECODERS = 8 };
+enum { DECODERS = 9 };
 
 int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 

@@ -361,7 +361,8 @@ class App:
         names = ["events", "items", "requests", "recommendations", "replies", "dead_letters"]
         self.topics = {name: f"{self.id}.in-{name}" for name in names}
         self.topics |= {"users": f"{self.id}.users", "item_states": f"{self.id}.items",
-                        "item_deltas": f"{self.id}.item-deltas"}
+                        "item_deltas": f"{self.id}.item-deltas", "generations": f"{self.id}.generations",
+                        "shadow": f"{self.id}.recommendations"}
         self.config_path = self.folder / "freshet.conf"
         self.write_config(settings or {})
         self.services = []
@@ -387,7 +388,7 @@ class App:
             "model.dim": 16,
             "ranking.k": 5,
             **{f"topics.{key}": name for key, name in self.topics.items()
-               if key not in ("users", "item_states", "item_deltas")},
+               if key not in ("users", "item_states", "item_deltas", "generations", "shadow")},
             **settings,
         }
         sections = {}

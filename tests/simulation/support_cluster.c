@@ -7,12 +7,15 @@ static const int64_t epoch_ms = 1700000000000; /* when simulations begin */
 void sim_cluster_init(sim_cluster* cluster, uint64_t seed, int32_t input_partitions,
                       int32_t item_partitions) {
   *cluster = (sim_cluster){.random = {seed}};
-  for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
-    bool by_item = topic == FRESHET_TOPIC_ITEMS || topic == FRESHET_TOPIC_ITEM_STATES;
-    cluster->partitions[topic] = by_item ? item_partitions : input_partitions;
-    for (int p = 0; p < SIM_PARTITIONS_MAX; p++) cluster->group.committed[topic][p] = -1;
+  for (int topic = 0; topic < SIM_TOPICS; topic++) {
+    int kind = topic % FRESHET_TOPICS;
+    bool by_item = kind == FRESHET_TOPIC_ITEMS || kind == FRESHET_TOPIC_ITEM_STATES;
+    bool is_single = kind == FRESHET_TOPIC_ITEM_DELTAS || kind == FRESHET_TOPIC_GENERATIONS;
+    cluster->partitions[topic] = is_single ? 1 : by_item ? item_partitions : input_partitions;
   }
-  cluster->partitions[FRESHET_TOPIC_ITEM_DELTAS] = 1;
+  memset(cluster->groups, 0, sizeof cluster->groups);
+  for (int app = 0; app < SIM_APPS; app++)
+    memset(cluster->groups[app].committed, -1, sizeof cluster->groups[app].committed);
   for (int i = 0; i < SIM_PRODUCERS_MAX; i++) cluster->producers[i].current = -1;
 }
 
@@ -23,7 +26,7 @@ static void free_record(sim_record* record) {
 }
 
 void sim_cluster_free(sim_cluster* cluster) {
-  for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
+  for (int topic = 0; topic < SIM_TOPICS; topic++) {
     for (int p = 0; p < SIM_PARTITIONS_MAX; p++) {
       sim_partition* log = &cluster->logs[topic][p];
       for (size_t i = 0; i < log->count; i++) free_record(&log->records[i]);
@@ -35,26 +38,43 @@ void sim_cluster_free(sim_cluster* cluster) {
 
 /* ---- time ---- */
 
+freshet_topic sim_topic(int app, freshet_topic topic) {
+  switch (topic) {
+    case FRESHET_TOPIC_DEAD_LETTERS:
+    case FRESHET_TOPIC_USERS:
+    case FRESHET_TOPIC_ITEM_STATES:
+    case FRESHET_TOPIC_ITEM_DELTAS:
+    case FRESHET_TOPIC_SHADOW:
+      return (freshet_topic)(app * FRESHET_TOPICS + (int)topic);
+    default:
+      return topic;
+  }
+}
+
 int64_t sim_now_ms(const sim_cluster* cluster) {
   return epoch_ms + cluster->now_us / 1000;
 }
 
-void sim_advance(sim_cluster* cluster, int64_t us) {
-  sim_group* group = &cluster->group;
-  cluster->now_us += us;
-  for (int i = 0; i < SIM_PRODUCERS_MAX; i++) {
-    sim_producer* producer = &cluster->producers[i];
-    if (producer->current < 0 || i == SIM_OUTSIDE) continue;
-    int64_t open_us = cluster->now_us - cluster->transactions[producer->current].begun_us;
-    if (open_us > SIM_TRANSACTION_TIMEOUT_MS * 1000LL) sim_producer_init(cluster, i);
-  }
+static void expire_members(sim_cluster* cluster, int app) {
+  sim_group* group = &cluster->groups[app];
   for (int i = 0; i < SIM_MEMBERS_MAX; i++) {
     sim_member* member = &group->members[i];
     bool is_dead = member->is_gone && cluster->now_us - member->gone_us > SIM_SESSION_TIMEOUT_MS * 1000LL;
     bool is_slow = group->is_rebalancing && !member->joined &&
                    cluster->now_us - group->rebalancing_us > SIM_REBALANCE_TIMEOUT_MS * 1000LL;
-    if (member->id != 0 && (is_dead || is_slow)) sim_group_remove(cluster, member);
+    if (member->id != 0 && (is_dead || is_slow)) sim_group_remove(cluster, app, member);
   }
+}
+
+void sim_advance(sim_cluster* cluster, int64_t us) {
+  cluster->now_us += us;
+  for (int i = 0; i < SIM_PRODUCERS_MAX; i++) {
+    sim_producer* producer = &cluster->producers[i];
+    if (producer->current < 0 || i >= SIM_OPERATOR) continue;
+    int64_t open_us = cluster->now_us - cluster->transactions[producer->current].begun_us;
+    if (open_us > SIM_TRANSACTION_TIMEOUT_MS * 1000LL) sim_producer_init(cluster, i);
+  }
+  for (int app = 0; app < SIM_APPS; app++) expire_members(cluster, app);
 }
 
 /* ---- records ---- */
@@ -166,10 +186,20 @@ static bool is_replaced(const sim_cluster* cluster, const sim_partition* log, si
   return false;
 }
 
+/* Of the groups that have begun. */
+static int64_t least_committed(const sim_cluster* cluster, freshet_topic topic, int p) {
+  int64_t least = cluster->groups[0].committed[topic][p];
+  for (int app = 1; app < SIM_APPS; app++) {
+    int64_t committed = cluster->groups[app].committed[topic][p];
+    if (cluster->groups[app].generation > 0 && committed < least) least = committed;
+  }
+  return least;
+}
+
 void sim_compact(sim_cluster* cluster, freshet_topic topic, int64_t tombstone_retention_ms) {
   for (int p = 0; p < cluster->partitions[topic]; p++) {
     sim_partition* log = &cluster->logs[topic][p];
-    int64_t read = topic == FRESHET_TOPIC_ITEMS ? cluster->group.committed[topic][p] : INT64_MAX;
+    int64_t read = topic == FRESHET_TOPIC_ITEMS ? least_committed(cluster, topic, p) : INT64_MAX;
     size_t stable = 0, kept = 0;
     while (stable < log->count && log->records[stable].offset < read &&
            outcome_of(cluster, &log->records[stable]) != SIM_OPEN) {
@@ -214,7 +244,7 @@ int32_t sim_begin(sim_cluster* cluster, int producer) {
   int32_t index = (int32_t)cluster->transaction_count++;
   sim_transaction* t = &cluster->transactions[index];
   *t = (sim_transaction){.producer = producer, .begun_us = cluster->now_us};
-  for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
+  for (int topic = 0; topic < SIM_TOPICS; topic++) {
     for (int p = 0; p < SIM_PARTITIONS_MAX; p++) t->ends[topic][p] = -1;
   }
   cluster->producers[producer].current = index;
@@ -226,7 +256,7 @@ void sim_end(sim_cluster* cluster, int32_t transaction, sim_outcome outcome) {
   FRESHET_ASSERT(t->outcome == SIM_OPEN && outcome != SIM_OPEN);
   t->outcome = outcome;
   cluster->producers[t->producer].current = -1;
-  for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
+  for (int topic = 0; topic < SIM_TOPICS; topic++) {
     for (int p = 0; p < SIM_PARTITIONS_MAX; p++) {
       if (!t->wrote[topic][p]) continue;
       sim_record* marker = push(cluster, &cluster->logs[topic][p]);
@@ -238,7 +268,7 @@ void sim_end(sim_cluster* cluster, int32_t transaction, sim_outcome outcome) {
   if (outcome != SIM_COMMITTED) return;
   for (size_t i = 0; i < t->offset_count; i++) {
     const freshet_partition* o = &t->offsets[i];
-    cluster->group.committed[o->topic][o->partition] = o->offset;
+    cluster->groups[t->app].committed[o->topic][o->partition] = o->offset;
   }
 }
 
@@ -250,9 +280,9 @@ uint64_t sim_producer_init(sim_cluster* cluster, int producer) {
 
 /* ---- the group ---- */
 
-sim_member* sim_group_member(sim_cluster* cluster, uint64_t id) {
+sim_member* sim_group_member(sim_cluster* cluster, int app, uint64_t id) {
   for (int i = 0; i < SIM_MEMBERS_MAX; i++) {
-    if (cluster->group.members[i].id == id) return &cluster->group.members[i];
+    if (cluster->groups[app].members[i].id == id) return &cluster->groups[app].members[i];
   }
   return NULL;
 }
@@ -264,8 +294,8 @@ static size_t member_count(const sim_group* group) {
 }
 
 /* Range assignment: the same partitions of every topic go to the same member. */
-static void share(sim_cluster* cluster) {
-  sim_group* group = &cluster->group;
+static void share(sim_cluster* cluster, int app) {
+  sim_group* group = &cluster->groups[app];
   size_t members = member_count(group), rank = 0;
   size_t turn = members == 0 ? 0 : sim_below(&cluster->random, (uint32_t)members); /* who is first */
   for (int i = 0; i < SIM_MEMBERS_MAX; i++) {
@@ -281,32 +311,32 @@ static void share(sim_cluster* cluster) {
   }
 }
 
-static void complete_when_all_answered(sim_cluster* cluster) {
-  sim_group* group = &cluster->group;
+static void complete_when_all_answered(sim_cluster* cluster, int app) {
+  sim_group* group = &cluster->groups[app];
   for (int i = 0; i < SIM_MEMBERS_MAX; i++) {
     if (group->members[i].id != 0 && !group->members[i].joined) return;
   }
   group->is_rebalancing = false;
   group->generation++;
-  share(cluster);
+  share(cluster, app);
 }
 
-void sim_group_rebalance(sim_cluster* cluster) {
-  sim_group* group = &cluster->group;
+void sim_group_rebalance(sim_cluster* cluster, int app) {
+  sim_group* group = &cluster->groups[app];
   if (group->is_rebalancing) return;
   group->is_rebalancing = true;
   group->rebalancing_us = cluster->now_us;
   for (int i = 0; i < SIM_MEMBERS_MAX; i++) group->members[i].joined = false;
-  if (member_count(group) == 0) complete_when_all_answered(cluster);
+  if (member_count(group) == 0) complete_when_all_answered(cluster, app);
 }
 
-void sim_group_answer(sim_cluster* cluster, sim_member* member) {
+void sim_group_answer(sim_cluster* cluster, int app, sim_member* member) {
   member->joined = true;
-  complete_when_all_answered(cluster);
+  complete_when_all_answered(cluster, app);
 }
 
-void sim_group_join(sim_cluster* cluster, uint64_t id, int instance) {
-  sim_group* group = &cluster->group;
+void sim_group_join(sim_cluster* cluster, int app, uint64_t id, int instance) {
+  sim_group* group = &cluster->groups[app];
   sim_member* free_place = NULL;
   for (int i = 0; i < SIM_MEMBERS_MAX; i++) {
     sim_member* member = &group->members[i];
@@ -315,29 +345,30 @@ void sim_group_join(sim_cluster* cluster, uint64_t id, int instance) {
     } else if (member->instance == instance) {
       member->id = id;
       member->is_gone = false;
-      if (group->is_rebalancing) sim_group_answer(cluster, member);
+      if (group->is_rebalancing) sim_group_answer(cluster, app, member);
       return;
     }
   }
   FRESHET_ASSERT(free_place != NULL);
   *free_place = (sim_member){.id = id, .instance = instance};
-  sim_group_rebalance(cluster);
-  sim_group_answer(cluster, free_place);
+  sim_group_rebalance(cluster, app);
+  sim_group_answer(cluster, app, free_place);
 }
 
-void sim_group_remove(sim_cluster* cluster, sim_member* member) {
+void sim_group_remove(sim_cluster* cluster, int app, sim_member* member) {
   *member = (sim_member){0};
-  if (cluster->group.is_rebalancing) {
-    complete_when_all_answered(cluster);
+  if (cluster->groups[app].is_rebalancing) {
+    complete_when_all_answered(cluster, app);
   } else {
-    sim_group_rebalance(cluster);
+    sim_group_rebalance(cluster, app);
   }
 }
 
-bool sim_group_is_unstable(const sim_cluster* cluster, const sim_member* member) {
+bool sim_group_is_unstable(const sim_cluster* cluster, int app, const sim_member* member) {
   for (int i = 0; i < SIM_PRODUCERS_MAX; i++) {
     if (cluster->producers[i].current < 0) continue;
     const sim_transaction* t = &cluster->transactions[cluster->producers[i].current];
+    if (t->app != app) continue;
     for (size_t o = 0; o < t->offset_count; o++) {
       if (member->owns[t->offsets[o].topic][t->offsets[o].partition]) return true;
     }

@@ -1,6 +1,7 @@
 /*
- * support_cluster.h: the broker of the simulation: topics, transactions, one consumer group and the time, as
- * Kafka defines them. Offsets are never reused: transaction markers take one, compaction and aborted records
+ * support_cluster.h: the broker of the simulation: topics, transactions, consumer groups and the time, as
+ * Kafka defines them, for one application or two generations of it, each with a group and topics of its own.
+ * Offsets are never reused: transaction markers take one, compaction and aborted records
  * leave gaps. Nothing here fails by itself; the clients (support_process.h) decide when.
  */
 #ifndef FRESHET_TESTS_SUPPORT_CLUSTER_H
@@ -14,8 +15,11 @@
 enum {
   SIM_PARTITIONS_MAX = 4,
   SIM_MEMBERS_MAX = 4,
-  SIM_PRODUCERS_MAX = 4, /* transactional ids: one for each worker, the last for who writes the input */
-  SIM_OUTSIDE = SIM_PRODUCERS_MAX - 1,
+  SIM_PRODUCERS_MAX = 6,                /* transactional ids: one for each worker, and two more: */
+  SIM_OUTSIDE = SIM_PRODUCERS_MAX - 1,  /* who writes the input */
+  SIM_OPERATOR = SIM_PRODUCERS_MAX - 2, /* who switches between generations */
+  SIM_APPS = 2,                         /* generations */
+  SIM_TOPICS = SIM_APPS * FRESHET_TOPICS,
   SIM_TRANSACTION_TIMEOUT_MS = 10000,
   SIM_SESSION_TIMEOUT_MS = 4000,
   SIM_REBALANCE_TIMEOUT_MS = 8000,
@@ -43,15 +47,20 @@ typedef struct sim_partition {
 
 typedef enum sim_outcome { SIM_OPEN, SIM_COMMITTED, SIM_ABORTED } sim_outcome;
 
+/* A topic of the broker: what a worker of this generation means by the topic. Topics of the second one's own
+ * have numbers beyond FRESHET_TOPICS. */
+freshet_topic sim_topic(int app, freshet_topic topic);
+
 enum { SIM_OFFSETS_MAX = FRESHET_TOPICS * SIM_PARTITIONS_MAX };
 
 typedef struct sim_transaction {
   int producer;
+  int app; /* whose offsets these are */
   sim_outcome outcome;
   int64_t begun_us;
-  bool wrote[FRESHET_TOPICS][SIM_PARTITIONS_MAX];
-  int64_t ends[FRESHET_TOPICS][SIM_PARTITIONS_MAX]; /* after its last record, -1: none */
-  freshet_partition offsets[SIM_OFFSETS_MAX];       /* [offset_count] of the group, undecided until the end */
+  bool wrote[SIM_TOPICS][SIM_PARTITIONS_MAX];
+  int64_t ends[SIM_TOPICS][SIM_PARTITIONS_MAX]; /* after its last record, -1: none */
+  freshet_partition offsets[SIM_OFFSETS_MAX];   /* [offset_count] of the group, undecided until the end */
   size_t offset_count;
 } sim_transaction;
 
@@ -80,12 +89,12 @@ typedef struct sim_group {
 typedef struct sim_cluster {
   sim_random random;
   int64_t now_us;
-  int32_t partitions[FRESHET_TOPICS];
-  sim_partition logs[FRESHET_TOPICS][SIM_PARTITIONS_MAX];
+  int32_t partitions[SIM_TOPICS];
+  sim_partition logs[SIM_TOPICS][SIM_PARTITIONS_MAX];
   sim_transaction* transactions; /* [transaction_count] */
   size_t transaction_count, transaction_capacity;
   sim_producer producers[SIM_PRODUCERS_MAX];
-  sim_group group;
+  sim_group groups[SIM_APPS];
 } sim_cluster;
 
 void sim_cluster_init(sim_cluster* cluster, uint64_t seed, int32_t input_partitions, int32_t item_partitions);
@@ -124,19 +133,19 @@ uint64_t sim_producer_init(sim_cluster* cluster, int producer);
 int32_t sim_begin(sim_cluster* cluster, int producer);
 void sim_end(sim_cluster* cluster, int32_t transaction, sim_outcome outcome);
 
-/* ---- the group ---- */
+/* ---- the group of a generation ---- */
 
 /* A client joins; one with the name of a member takes that one's place, without a rebalance when none is
  * under way. */
-void sim_group_join(sim_cluster* cluster, uint64_t id, int instance);
+void sim_group_join(sim_cluster* cluster, int app, uint64_t id, int instance);
 /* NULL: no member (any more). */
-sim_member* sim_group_member(sim_cluster* cluster, uint64_t id);
+sim_member* sim_group_member(sim_cluster* cluster, int app, uint64_t id);
 /* The member has let go of everything and waits for its share. */
-void sim_group_answer(sim_cluster* cluster, sim_member* member);
-void sim_group_rebalance(sim_cluster* cluster);
+void sim_group_answer(sim_cluster* cluster, int app, sim_member* member);
+void sim_group_rebalance(sim_cluster* cluster, int app);
 /* Takes a member out: it left, or it was not heard of. */
-void sim_group_remove(sim_cluster* cluster, sim_member* member);
+void sim_group_remove(sim_cluster* cluster, int app, sim_member* member);
 /* An undecided transaction holds an offset of something that the member owns: its start is not known yet. */
-bool sim_group_is_unstable(const sim_cluster* cluster, const sim_member* member);
+bool sim_group_is_unstable(const sim_cluster* cluster, int app, const sim_member* member);
 
 #endif

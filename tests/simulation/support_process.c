@@ -69,7 +69,7 @@ freshet_status sim_fenced(sim_process* process, freshet_error* error) {
 }
 
 bool sim_is_fenced_member(sim_process* process) {
-  const sim_group* group = &process->world->cluster.group;
+  const sim_group* group = &process->world->cluster.groups[process->app];
   for (int i = 0; i < SIM_MEMBERS_MAX; i++) {
     const sim_member* member = &group->members[i];
     if (member->id != 0 && member->instance == process->slot && member->id != process->member) return true;
@@ -85,7 +85,7 @@ void sim_process_kill(sim_process* process) {
   if (process->is_dead || process->is_finished) return;
   process->is_dead = true;
   sim_producer_die(process);
-  sim_member* member = sim_group_member(&process->world->cluster, process->member);
+  sim_member* member = sim_group_member(&process->world->cluster, process->app, process->member);
   if (member == NULL) return;
   member->is_gone = true;
   member->gone_us = process->world->cluster.now_us;
@@ -101,7 +101,7 @@ static int64_t clock_monotonic_us(freshet_clock* self) {
   return ((struct sim_clock*)self)->process->world->cluster.now_us;
 }
 
-sim_process* sim_process_create(sim_world* world, int slot, const freshet_worker_config* config,
+sim_process* sim_process_create(sim_world* world, int app, int slot, const freshet_worker_config* config,
                                 freshet_codec* codec, sim_disk* disk) {
   int place = 0;
   while (place < SIM_PROCESSES_MAX && world->processes[place] != NULL) place++;
@@ -112,6 +112,7 @@ sim_process* sim_process_create(sim_world* world, int slot, const freshet_worker
   process->world = world;
   process->id = ++world->next_id;
   process->slot = slot;
+  process->app = app;
   process->config = *config;
   process->codec = codec;
   process->disk = disk;
@@ -126,7 +127,7 @@ void sim_process_connect(sim_process* process) {
   sim_cluster* cluster = &process->world->cluster;
   process->epoch = sim_producer_init(cluster, process->slot);
   process->member = ++process->world->next_id;
-  sim_group_join(cluster, process->member, process->slot);
+  sim_group_join(cluster, process->app, process->member, process->slot);
 }
 
 static bool survives(void* context) {

@@ -24,7 +24,7 @@ typedef struct sim_faults {
   uint32_t pause;     /* somebody else runs first */
 } sim_faults;
 
-enum { SIM_PROCESSES_MAX = 6 };
+enum { SIM_PROCESSES_MAX = 8 };
 
 typedef struct sim_process sim_process;
 
@@ -36,6 +36,9 @@ typedef struct sim_world {
   void (*between)(struct sim_world* world);
   /* Called for each list or tombstone that a process hands over. */
   void (*published)(struct sim_world* world, sim_process* process, const freshet_output* output);
+  /* NULL: nobody asks. Called for each published record when it reaches the broker. */
+  void (*arrived)(struct sim_world* world, sim_process* process, freshet_topic topic,
+                  const sim_record* record);
   void* context;
   uint64_t next_id;
   sem_t back;         /* posted by the process that has stopped running */
@@ -49,6 +52,7 @@ struct sim_process {
   sim_world* world;
   uint64_t id;
   int slot; /* static name in the group and transactional id */
+  int app;  /* its generation */
   freshet_worker_config config;
   freshet_codec* codec;     /* not owned */
   freshet_encoder* encoder; /* not owned; NULL: no texts */
@@ -123,7 +127,7 @@ enum { SIM_SHUT = -3 };
 
 /* Makes the process and its objects; it has not run yet. config, codec and disk are used until the end. NULL:
  * too many. */
-sim_process* sim_process_create(sim_world* world, int slot, const freshet_worker_config* config,
+sim_process* sim_process_create(sim_world* world, int app, int slot, const freshet_worker_config* config,
                                 freshet_codec* codec, sim_disk* disk);
 /* Starts its life: a thread that creates a worker and turns its loop until it stops or dies. */
 void sim_process_start(sim_process* process);

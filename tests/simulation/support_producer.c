@@ -22,9 +22,9 @@ static sim_process* process_of(freshet_sink* self) {
 /* Does the group still take this process for the owner of what it held when it wrote the letter? */
 static bool is_late(const sim_process* process, const sim_letter* letter) {
   sim_cluster* cluster = &process->world->cluster;
-  const sim_member* member = sim_group_member(cluster, process->member);
-  bool has_let_go = cluster->group.is_rebalancing && member != NULL && member->joined;
-  return member == NULL || letter->generation != cluster->group.generation || has_let_go;
+  const sim_member* member = sim_group_member(cluster, process->app, process->member);
+  bool has_let_go = cluster->groups[process->app].is_rebalancing && member != NULL && member->joined;
+  return member == NULL || letter->generation != cluster->groups[process->app].generation || has_let_go;
 }
 
 /* Takes the first letter out; it arrives, or it is given up. */
@@ -35,7 +35,7 @@ static void send_first(sim_process* process, bool arrives) {
   if (process->commit.letters > 0) process->commit.letters--;
   memmove(process->queue, process->queue + 1, process->queued * sizeof *process->queue);
   if (arrives) {
-    freshet_output output = {.topic = letter.topic,
+    freshet_output output = {.topic = sim_topic(process->app, letter.topic),
                              .partition = letter.partition,
                              .key = freshet_buffer_slice(&letter.key),
                              .has_value = letter.has_value,
@@ -43,6 +43,8 @@ static void send_first(sim_process* process, bool arrives) {
     sim_record* record = sim_append(&process->world->cluster, -1, &output);
     record->writer = letter.writer;
     record->is_late = is_late(process, &letter);
+    if (process->world->arrived != NULL)
+      process->world->arrived(process->world, process, letter.topic, record);
   }
   freshet_buffer_free(&letter.key);
   freshet_buffer_free(&letter.value);
@@ -117,6 +119,7 @@ static freshet_status sink_begin(freshet_sink* self, freshet_error* error) {
   }
   if (is_fenced(process)) return sim_fenced(process, error);
   process->transaction = sim_begin(&process->world->cluster, process->slot);
+  process->world->cluster.transactions[process->transaction].app = process->app;
   return FRESHET_OK;
 }
 
@@ -128,7 +131,9 @@ static freshet_status sink_write(freshet_sink* self, const freshet_output* outpu
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "write outside of a transaction");
   }
   if (is_fenced(process)) return sim_fenced(process, error);
-  sim_record* record = sim_append(&process->world->cluster, process->transaction, output);
+  freshet_output there = *output;
+  there.topic = sim_topic(process->app, output->topic);
+  sim_record* record = sim_append(&process->world->cluster, process->transaction, &there);
   record->writer = sim_writer(process);
   if (output->topic == FRESHET_TOPIC_RECOMMENDATIONS && process->world->published != NULL) {
     process->world->published(process->world, process, output);
@@ -144,8 +149,8 @@ static void undo(sim_process* process) {
 /* The coordinator of the group takes offsets of its members only. */
 static bool is_member(const sim_process* process) {
   sim_cluster* cluster = &process->world->cluster;
-  return sim_group_member(cluster, process->commit.member) != NULL &&
-         process->commit.generation == cluster->group.generation;
+  return sim_group_member(cluster, process->app, process->commit.member) != NULL &&
+         process->commit.generation == cluster->groups[process->app].generation;
 }
 
 static freshet_status send_offsets(sim_process* process) {
@@ -249,14 +254,15 @@ static freshet_status sink_abort(freshet_sink* self, freshet_error* error) {
 static int64_t sink_written_end(freshet_sink* self, freshet_topic topic, int32_t partition) {
   const sim_process* process = process_of(self);
   if (process->committed < 0) return -1;
-  return process->world->cluster.transactions[process->committed].ends[topic][partition];
+  return process->world->cluster.transactions[process->committed]
+      .ends[sim_topic(process->app, topic)][partition];
 }
 
 static const char* sink_topic_name(freshet_sink* self, freshet_topic topic) {
   (void)self;
-  static const char* const names[FRESHET_TOPICS] = {"events",          "items",       "requests",
-                                                    "recommendations", "replies",     "dead-letters",
-                                                    "users",           "item-states", "item-deltas"};
+  static const char* const names[FRESHET_TOPICS] = {
+      "events", "items",       "requests",    "recommendations", "replies", "dead-letters",
+      "users",  "item-states", "item-deltas", "generations",     "shadow"};
   return names[topic];
 }
 

@@ -39,8 +39,22 @@ run_shape run_shape_of(uint64_t seed) {
   return shape;
 }
 
+static int apps_of(const run_shape* shape) {
+  return shape->apps == 0 ? 1 : shape->apps;
+}
+
+int run_slots(const run* r) {
+  return apps_of(&r->shape) * r->shape.workers;
+}
+
+const char* run_generation_name(int app) {
+  static const char* const names[SIM_APPS] = {"shop", "shop.g2"};
+  return names[app];
+}
+
 static freshet_worker_config config_of(const run_shape* shape, sim_random* random) {
   freshet_worker_config config = {
+      .base_generation = run_generation_name(0),
       .delivery = shape->delivery,
       .model = freshet_model_defaults(),
       .limits = {.rating_min = 1, .rating_max = 5, .future_tolerance_ms = day_ms},
@@ -49,6 +63,7 @@ static freshet_worker_config config_of(const run_shape* shape, sim_random* rando
       .list_size = 3,
       .explain = sim_chance(random, 200),
       .max_delay_ms = 500,
+      .far_behind = sim_skewed(random, 1, 4000),
       .ranking_threads = sim_chance(random, 50) ? 2 : 1,
       .ranking_batch = 1 + sim_below(random, 4),
       .commit_interval_ms = sim_skewed(random, 5, 2000),
@@ -95,6 +110,7 @@ static void between(sim_world* world) {
   if (sim_chance(&world->cluster.random, r->feeding) || is_overdue(r)) {
     sim_scenario_feed(&r->scenario, &world->cluster, sim_skewed(&world->cluster.random, 1, 16));
   }
+  if (r->meanwhile != NULL) r->meanwhile(r);
   if (++r->calls == CALLS_MAX) {
     sim_fail(world, "%d calls, and it is not done", CALLS_MAX);
     kill_all(r);
@@ -130,7 +146,10 @@ static sim_process* launch(run* r, int slot, sim_disk* disk) {
   int place = 0;
   while (place < SIM_PROCESSES_MAX && r->world.processes[place] != NULL) place++;
   if (place == SIM_PROCESSES_MAX) return NULL;
-  sim_process* process = sim_process_create(&r->world, slot, &r->config, codecs[place], disk);
+  int app = slot / r->shape.workers;
+  freshet_worker_config config = r->config;
+  if (r->shape.apps > 0) config.generation = run_generation_name(app);
+  sim_process* process = sim_process_create(&r->world, app, slot, &config, codecs[place], disk);
   int64_t era = r->is_calm ? 0 : r->world.cluster.now_us / ENCODER_ERA_US;
   process->encoder = r->encoders[era % 2];
   if (!r->is_calm) process->calls_left = sim_skewed(&r->world.cluster.random, 1, 2000);
@@ -188,21 +207,24 @@ static void long_absence(run* r) {
 static void clean_topics(run* r) {
   sim_cluster* cluster = &r->world.cluster;
   r->is_cleaned = true;
-  const freshet_topic compacted[] = {FRESHET_TOPIC_USERS, FRESHET_TOPIC_ITEM_STATES, FRESHET_TOPIC_ITEMS};
+  const freshet_topic compacted[] = {FRESHET_TOPIC_USERS, FRESHET_TOPIC_ITEM_STATES, FRESHET_TOPIC_ITEMS,
+                                     FRESHET_TOPIC_GENERATIONS};
   for (size_t i = 0; i < sizeof compacted / sizeof compacted[0]; i++) {
-    sim_compact(cluster, compacted[i], day_ms);
+    for (int app = 0; app < apps_of(&r->shape); app++)
+      sim_compact(cluster, sim_topic(app, compacted[i]), day_ms);
   }
 }
 
 /* Up to where the checkpoints in <app>.items hold what the deltas say; -1: nowhere. */
-static int64_t checkpointed_to(run* r) {
+static int64_t checkpointed_to(run* r, int app) {
+  freshet_topic states = sim_topic(app, FRESHET_TOPIC_ITEM_STATES);
   sim_cluster* cluster = &r->world.cluster;
   int64_t folded_to[SIM_PARTITIONS_MAX] = {-1, -1, -1, -1}, least = INT64_MAX;
   static const char key[] = "\0global";
-  for (int32_t p = 0; p < cluster->partitions[FRESHET_TOPIC_ITEM_STATES]; p++) {
+  for (int32_t p = 0; p < cluster->partitions[states]; p++) {
     int64_t position = 0;
     const sim_record* record;
-    for (; (record = sim_read(cluster, FRESHET_TOPIC_ITEM_STATES, p, &position)) != NULL; position++) {
+    for (; (record = sim_read(cluster, states, p, &position)) != NULL; position++) {
       int32_t about;
       freshet_item_state state;
       if (record->key.size != 7 + sizeof about || memcmp(record->key.data, key, 7) != 0) continue;
@@ -220,17 +242,17 @@ static int64_t checkpointed_to(run* r) {
 }
 
 /* Old deltas expire: those that are in checkpoints and that every process has read. */
-static void expire_deltas(run* r) {
+static void expire_deltas(run* r, int app) {
   sim_cluster* cluster = &r->world.cluster;
-  int64_t first = checkpointed_to(r);
+  int64_t first = checkpointed_to(r, app);
   for (int i = 0; i < SIM_PROCESSES_MAX; i++) {
-    if (r->world.processes[i] == NULL) continue;
+    if (r->world.processes[i] == NULL || r->world.processes[i]->app != app) continue;
     const struct sim_log* log = &r->world.processes[i]->logs[0];
     int64_t position =
         log->started[FRESHET_TOPIC_ITEM_DELTAS][0] ? log->positions[FRESHET_TOPIC_ITEM_DELTAS][0] : -1;
     if (position < first) first = position;
   }
-  if (first > 0) sim_expire(cluster, FRESHET_TOPIC_ITEM_DELTAS, 0, first);
+  if (first > 0) sim_expire(cluster, sim_topic(app, FRESHET_TOPIC_ITEM_DELTAS), 0, first);
 }
 
 /* A second process with the name of one that is alive, on another machine. */
@@ -240,14 +262,14 @@ static void start_double(run* r, int slot) {
 
 static void storm(run* r) {
   sim_random* random = &r->world.cluster.random;
-  int slot = (int)sim_below(random, (uint32_t)r->shape.workers);
+  int slot = (int)sim_below(random, (uint32_t)run_slots(r));
   uint32_t what = sim_below(random, 1000);
   if (what < 2) {
     long_absence(r);
   } else if (what < 8) {
     clean_topics(r);
   } else if (what < 20) {
-    expire_deltas(r);
+    expire_deltas(r, slot / r->shape.workers);
   } else if (what < 26) {
     start_double(r, slot);
   } else if (what < 34 && r->current[slot] != NULL) {
@@ -267,9 +289,9 @@ static void become_calm(run* r) {
   }
 }
 
-static bool is_read(const sim_cluster* cluster, freshet_topic topic) {
+static bool is_read(const sim_cluster* cluster, int app, freshet_topic topic) {
   for (int32_t p = 0; p < cluster->partitions[topic]; p++) {
-    int64_t committed = cluster->group.committed[topic][p];
+    int64_t committed = cluster->groups[app].committed[topic][p];
     int64_t position = committed < 0 ? 0 : committed;
     if (sim_read(cluster, topic, p, &position) != NULL || position < cluster->logs[topic][p].end)
       return false;
@@ -280,8 +302,13 @@ static bool is_read(const sim_cluster* cluster, freshet_topic topic) {
 /* Everything is read and committed, and time enough has passed for lists that are owed. */
 static bool is_done(run* r) {
   const sim_cluster* cluster = &r->world.cluster;
-  bool all_read = r->scenario.written == r->scenario.count && is_read(cluster, FRESHET_TOPIC_EVENTS) &&
-                  is_read(cluster, FRESHET_TOPIC_ITEMS);
+  bool all_read = r->scenario.written == r->scenario.count && (r->is_settled == NULL || r->is_settled(r));
+  for (int app = 0; app < apps_of(&r->shape); app++) {
+    bool is_absent = r->visited >= 0 && app != r->visited;
+    if (!is_absent &&
+        !(is_read(cluster, app, FRESHET_TOPIC_EVENTS) && is_read(cluster, app, FRESHET_TOPIC_ITEMS)))
+      all_read = false;
+  }
   if (!all_read) {
     r->done_us = INT64_MAX;
   } else if (r->done_us == INT64_MAX) {
@@ -300,7 +327,7 @@ static bool is_anybody_alive(const run* r) {
 }
 
 static void tend(run* r) {
-  for (int slot = 0; slot < r->shape.workers; slot++) {
+  for (int slot = 0; slot < run_slots(r); slot++) {
     bool due = r->is_calm || r->world.cluster.now_us >= r->restart_us[slot];
     if (!r->is_stopping && due && r->current[slot] == NULL) start_slot(r, slot);
   }
@@ -331,10 +358,10 @@ void run_go(run* r) {
 }
 
 void run_init(run* r, uint64_t seed, uint64_t luck, const run_shape* shape) {
-  *r = (run){.shape = *shape, .done_us = INT64_MAX};
+  *r = (run){.shape = *shape, .done_us = INT64_MAX, .visited = -1};
   sim_world* world = &r->world;
   sim_cluster_init(&world->cluster, seed * 1000003 + luck, shape->input_partitions, shape->item_partitions);
-  bool is_comparable = shape->workers == 1 && shape->input_partitions == 1;
+  bool is_comparable = apps_of(shape) == 1 && shape->workers == 1 && shape->input_partitions == 1;
   sim_scenario_init(&r->scenario, seed, is_comparable, &world->cluster, codecs[TEST_CODEC]);
   sim_scenario_feed(&r->scenario, &world->cluster, r->scenario.preamble);
   r->config = config_of(shape, &world->cluster.random);
@@ -363,10 +390,11 @@ static bool holds_everything(const sim_process* process) {
   return true;
 }
 
-uint64_t run_visit(run* r, sim_disk* disk) {
+uint64_t run_visit(run* r, int app, sim_disk* disk) {
+  r->visited = app;
   r->is_calm = true;
   r->done_us = INT64_MAX;
-  sim_process* visitor = launch(r, 0, disk);
+  sim_process* visitor = launch(r, app * r->shape.workers, disk);
   while (r->world.failure[0] == '\0' && !visitor->is_finished) {
     sim_process_resume(visitor);
     if (holds_everything(visitor) && is_done(r)) visitor->is_asked_to_stop = true;
@@ -380,7 +408,7 @@ uint64_t run_visit(run* r, sim_disk* disk) {
 
 void run_free(run* r) {
   for (int i = 0; i < SIM_PROCESSES_MAX; i++) sim_process_destroy(r->world.processes[i]);
-  for (int slot = 0; slot < RUN_WORKERS_MAX; slot++) {
+  for (int slot = 0; slot < RUN_SLOTS_MAX; slot++) {
     for (int d = 0; d < RUN_DISKS; d++) sim_disk_destroy(r->disks[slot][d]);
   }
   sim_scenario_free(&r->scenario);

@@ -1,5 +1,6 @@
 /*
- * support_run.h: a run of the simulation: one or two workers on a scenario, first through a storm of faults,
+ * support_run.h: a run of the simulation: one or two workers of one or two generations on a
+ * scenario, first through a storm of faults,
  * then in the calm until everything is done, and at the end stopped in good order. What comes of it stays in
  * the cluster, for the test to look at.
  */
@@ -9,15 +10,17 @@
 #include "support_process.h"
 #include "support_scenario.h"
 
-enum { RUN_WORKERS_MAX = 2, RUN_DISKS = 2 };
+enum { RUN_WORKERS_MAX = 2, RUN_SLOTS_MAX = RUN_WORKERS_MAX * SIM_APPS, RUN_DISKS = 2 };
 
 typedef struct run_shape {
-  int workers;
+  int apps;    /* generations; 0: one, which knows of no others */
+  int workers; /* of each */
   int32_t input_partitions, item_partitions;
   freshet_delivery delivery;
   bool has_faults;
 } run_shape;
 
+/* A slot is the place of a worker; those of the first generation come first. */
 typedef struct run {
   sim_world world; /* world.context is the run */
   sim_scenario scenario;
@@ -26,18 +29,22 @@ typedef struct run {
   /* Not owned, NULL: no texts. The configured encoder changes back and forth in the storm; in the calm it is
    * the first. */
   freshet_encoder* encoders[2];
-  sim_process* current[RUN_WORKERS_MAX]; /* who is meant to do the work of a slot; NULL: nobody now */
-  int64_t restart_us[RUN_WORKERS_MAX];
-  sim_disk* disks[RUN_WORKERS_MAX][RUN_DISKS];
+  sim_process* current[RUN_SLOTS_MAX]; /* who is meant to do the work of a slot; NULL: nobody now */
+  int64_t restart_us[RUN_SLOTS_MAX];
+  sim_disk* disks[RUN_SLOTS_MAX][RUN_DISKS];
+  /* Called between any two calls, NULL: nothing more happens. is_settled: it is done when all is read. */
+  void (*meanwhile)(struct run* r);
+  bool (*is_settled)(struct run* r);
+  int visited;      /* the only generation that is there: run_visit; -1: all are */
   uint32_t feeding; /* chance in a thousand calls that more is written */
   bool is_calm;
   bool is_stopping;
   bool is_cleaned; /* compacted topics have lost records */
   int64_t done_us; /* when everything had been done, INT64_MAX: not yet */
   uint64_t calls, deaths;
-  uint64_t model_hash[RUN_WORKERS_MAX]; /* of who stopped in good order, */
-  uint64_t items_listed[RUN_WORKERS_MAX];
-  sim_disk* last_disk[RUN_WORKERS_MAX]; /* and what it left */
+  uint64_t model_hash[RUN_SLOTS_MAX]; /* of who stopped in good order, */
+  uint64_t items_listed[RUN_SLOTS_MAX];
+  sim_disk* last_disk[RUN_SLOTS_MAX]; /* and what it left */
 } run;
 
 /* Codecs cost milliseconds to make and are shared by all runs: one for each process that may be alive, one
@@ -51,9 +58,12 @@ run_shape run_shape_of(uint64_t seed);
 void run_init(run* r, uint64_t seed, uint64_t luck, const run_shape* shape);
 /* Runs to the end, or to the first failure (world.failure). */
 void run_go(run* r);
-/* A calm process on a disk, after the run: it catches up with everything and stops. Returns the hash of its
- * model. */
-uint64_t run_visit(run* r, sim_disk* disk);
+int run_slots(const run* r);
+/* "shop" and "shop.g2". */
+const char* run_generation_name(int app);
+/* A calm process of a generation on a disk, after the run: it catches up with everything and stops. Returns
+ * the hash of its model. */
+uint64_t run_visit(run* r, int app, sim_disk* disk);
 void run_free(run* r);
 
 #endif

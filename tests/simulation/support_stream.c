@@ -50,7 +50,7 @@ static size_t list_partitions(const sim_process* process, bool which[FRESHET_TOP
   size_t count = 0;
   for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
     for (int p = 0; p < SIM_PARTITIONS_MAX; p++) {
-      int64_t committed = process->world->cluster.group.committed[topic][p];
+      int64_t committed = process->world->cluster.groups[process->app].committed[topic][p];
       if (which[topic][p]) out[count++] = (freshet_partition){(freshet_topic)topic, p, committed};
     }
   }
@@ -72,7 +72,7 @@ static freshet_status take_over(sim_process* process, sim_member* member, freshe
   freshet_partition partitions[SIM_OFFSETS_MAX];
   bool owns[FRESHET_TOPICS][SIM_PARTITIONS_MAX];
   memcpy(owns, member->owns, sizeof owns);
-  process->generation = process->world->cluster.group.generation;
+  process->generation = process->world->cluster.groups[process->app].generation;
   size_t count = list_partitions(process, owns, partitions);
   if (count == 0) return FRESHET_OK;
   const freshet_source_handler* handler = &process->handler;
@@ -90,35 +90,37 @@ static freshet_status take_over(sim_process* process, sim_member* member, freshe
 /* What a poll owes the group before it reads. */
 static freshet_status take_part(sim_process* process, freshet_error* error) {
   sim_cluster* cluster = &process->world->cluster;
-  sim_member* member = sim_group_member(cluster, process->member);
+  sim_member* member = sim_group_member(cluster, process->app, process->member);
   if (member == NULL) {
     if (sim_is_fenced_member(process)) return sim_fenced(process, error);
     if (sim_chance(&cluster->random, 800)) return FRESHET_OK; /* has not noticed yet */
     freshet_status status = let_go(process, true, error);
     process->member = ++process->world->next_id;
-    if (status == FRESHET_OK && !process->is_dead) sim_group_join(cluster, process->member, process->slot);
+    if (status == FRESHET_OK && !process->is_dead)
+      sim_group_join(cluster, process->app, process->member, process->slot);
     return status;
   }
-  if (cluster->group.is_rebalancing) {
+  if (cluster->groups[process->app].is_rebalancing) {
     freshet_status status = member->joined ? FRESHET_OK : let_go(process, false, error);
-    member = sim_group_member(cluster, process->member);
+    member = sim_group_member(cluster, process->app, process->member);
     bool answers = status == FRESHET_OK && !process->is_dead && member != NULL &&
-                   cluster->group.is_rebalancing && !member->joined;
-    if (answers) sim_group_answer(cluster, member);
+                   cluster->groups[process->app].is_rebalancing && !member->joined;
+    if (answers) sim_group_answer(cluster, process->app, member);
     return status;
   }
-  if (process->generation == cluster->group.generation || sim_group_is_unstable(cluster, member))
+  if (process->generation == cluster->groups[process->app].generation ||
+      sim_group_is_unstable(cluster, process->app, member))
     return FRESHET_OK;
   return take_over(process, member, error);
 }
 
 static void meddle(sim_process* process) {
   sim_world* world = process->world;
-  sim_member* member = sim_group_member(&world->cluster, process->member);
+  sim_member* member = sim_group_member(&world->cluster, process->app, process->member);
   if (member != NULL && sim_chance(&world->cluster.random, world->faults.kick)) {
-    sim_group_remove(&world->cluster, member);
+    sim_group_remove(&world->cluster, process->app, member);
   } else if (sim_chance(&world->cluster.random, world->faults.rebalance)) {
-    sim_group_rebalance(&world->cluster);
+    sim_group_rebalance(&world->cluster, process->app);
   }
 }
 
@@ -194,10 +196,10 @@ static freshet_status source_close(freshet_source* self, freshet_error* error) {
   sim_process* process = ((struct sim_source*)self)->process;
   if (!sim_boundary(process)) return sim_death(error);
   if (sim_is_fenced_member(process)) return sim_fenced(process, error);
-  bool lost = sim_group_member(&process->world->cluster, process->member) == NULL;
+  bool lost = sim_group_member(&process->world->cluster, process->app, process->member) == NULL;
   freshet_status status = let_go(process, lost, error);
-  sim_member* member = sim_group_member(&process->world->cluster, process->member);
-  if (member != NULL && !process->is_dead) sim_group_remove(&process->world->cluster, member);
+  sim_member* member = sim_group_member(&process->world->cluster, process->app, process->member);
+  if (member != NULL && !process->is_dead) sim_group_remove(&process->world->cluster, process->app, member);
   return status;
 }
 
@@ -223,7 +225,7 @@ static freshet_status log_partitions(freshet_log* self, freshet_topic topic, int
                                      freshet_error* error) {
   sim_process* process = log_of(self)->process;
   if (!sim_boundary(process)) return sim_death(error);
-  *count = process->world->cluster.partitions[topic];
+  *count = process->world->cluster.partitions[sim_topic(process->app, topic)];
   return FRESHET_OK;
 }
 
@@ -231,7 +233,7 @@ static freshet_status log_range(freshet_log* self, freshet_topic topic, int32_t 
                                 int64_t* end, freshet_error* error) {
   sim_process* process = log_of(self)->process;
   if (!sim_boundary(process)) return sim_death(error);
-  const sim_partition* log = &process->world->cluster.logs[topic][partition];
+  const sim_partition* log = &process->world->cluster.logs[sim_topic(process->app, topic)][partition];
   *first = log->first;
   *end = log->end;
   return FRESHET_OK;
@@ -258,15 +260,16 @@ static freshet_status log_shut(freshet_log* self, freshet_topic topic, int32_t p
 static freshet_status read_some(struct sim_log* log, freshet_topic topic, int32_t partition, size_t most,
                                 freshet_record* out, size_t* count, freshet_error* error) {
   sim_cluster* cluster = &log->process->world->cluster;
+  freshet_topic there = sim_topic(log->process->app, topic);
   int64_t* position = &log->positions[topic][partition];
   bool* started = &log->started[topic][partition];
-  if (*started && *position < cluster->logs[topic][partition].first) {
+  if (*started && *position < cluster->logs[there][partition].first) {
     return freshet_error_set(error, FRESHET_CONFLICT, FRESHET_STOP,
                              "topic %d [%d]: the offset to read from no longer exists", (int)topic,
                              partition);
   }
   for (size_t i = 0; i <= most; i++) {
-    const sim_record* record = sim_read(cluster, topic, partition, position);
+    const sim_record* record = sim_read(cluster, there, partition, position);
     *started = true;
     if (record == NULL || i == most) return FRESHET_OK;
     out[(*count)++] = show(&log->views, &log->view_count, topic, partition, record);

@@ -141,7 +141,7 @@ static void run_seed(uint64_t seed) {
   r.encoders[1] = encoders[1];
   run_go(&r);
   sim_disk* disk = sim_disk_create();
-  if (r.world.failure[0] == '\0') run_visit(&r, disk);
+  if (r.world.failure[0] == '\0') run_visit(&r, 0, disk);
   if (r.world.failure[0] == '\0') check_serving(&r);
   if (r.world.failure[0] == '\0') check_vectors(&r, disk);
   if (r.world.failure[0] == '\0') check_users(&r, disk);

@@ -19,7 +19,7 @@ typedef struct simulated {
 
 static void connect_process(simulated* s) {
   static const freshet_worker_config unused;
-  s->process = sim_process_create(&s->world, 0, &unused, NULL, NULL);
+  s->process = sim_process_create(&s->world, 0, 0, &unused, NULL, NULL);
   s->process->handler = rig_handler(&s->rig);
   sim_process_connect(s->process);
   s->rig.source = &s->process->source.base;

@@ -275,7 +275,7 @@ static void compare_items(run* r, sim_disk* disk, sim_disk* reference) {
  * and folded; and who has stopped takes up its work again. */
 static void check_convergence(run* r, sim_disk* fresh) {
   for (int slot = 0; slot < r->shape.workers && r->world.failure[0] == '\0'; slot++) {
-    run_visit(r, r->last_disk[slot]);
+    run_visit(r, 0, r->last_disk[slot]);
     if (r->world.failure[0] != '\0') return;
     check_state(r, r->last_disk[slot], "a worker that is back");
     compare_items(r, r->last_disk[slot], fresh);
@@ -330,7 +330,7 @@ static void check_everything(run* r) {
   if (r->world.failure[0] != '\0') return;
   if (r->shape.workers == 1) check_state(r, r->last_disk[0], "the owner");
   sim_disk* fresh = sim_disk_create();
-  uint64_t hash = run_visit(r, fresh);
+  uint64_t hash = run_visit(r, 0, fresh);
   if (r->world.failure[0] == '\0') check_state(r, fresh, "a fresh worker");
   if (r->shape.workers == 1 && hash != r->model_hash[0])
     sim_fail(&r->world, "the model of a fresh worker differs from that of the one before");

@@ -299,6 +299,17 @@ static void state_round_trips_bit_for_bit(void** state) {
   assert_slice(got_generation.encoder, "hashing-384");
   assert_true(got_generation.dim == 384 && got_generation.switches == 7);
 
+  freshet_generation_fact fact = {freshet_slice_of("shop"), 3, freshet_slice_of("shop.g2"), 1, 99, 88, 1234},
+                          got_fact;
+  bytes.size = 0;
+  assert_int_equal(freshet_encode_generation_fact(codec, &fact, &bytes, NULL), FRESHET_OK);
+  assert_int_equal(freshet_decode_generation_fact(codec, freshet_buffer_slice(&bytes), &got_fact, NULL),
+                   FRESHET_OK);
+  assert_slice(got_fact.generation, "shop");
+  assert_slice(got_fact.previous, "shop.g2");
+  assert_true(got_fact.number == 3 && got_fact.partition == 1 && got_fact.offset == 99 &&
+              got_fact.learned == 88 && got_fact.at_ms == 1234);
+
   freshet_model_delta delta = {3, {"12345678", 8}, {"vv", 2}, {"ttt", 3}, {"g", 1}}, got_delta;
   freshet_slice worker;
   bytes.size = 0;

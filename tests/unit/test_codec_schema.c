@@ -85,6 +85,7 @@ static void our_schemas_have_the_published_fingerprints(void** state) {
     uint64_t fingerprint;
   } known[] = {
       {"Click", 0x5b2cce0fad82ecde},
+      {"GenerationFact", 0xe0751a5e9902ff70},
       {"Item", 0x5bca83da6b5397c2},
       {"ItemDelta", 0x1bd51dcdee1961ca},
       {"ItemState", 0x99545e6df867da21},

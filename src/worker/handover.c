@@ -1,0 +1,160 @@
+/* Who publishes lists: this generation's part in what serving.h describes. */
+#include "worker/worker_internal.h"
+
+enum { READ_WAIT_MS = 20, STALL_MS = 30000 };
+
+static int64_t next_of(const held_partition* held) {
+  return held->next < 0 ? 0 : held->next;
+}
+
+static bool must_release(const freshet_worker* worker, const held_partition* held) {
+  return held->releasing < worker->serving.number &&
+         freshet_serving_must_release(&worker->serving, held->partition);
+}
+
+/* Every user has a list of ours, and nobody has been told yet. */
+static bool has_taken(const freshet_worker* worker, const held_partition* held) {
+  int64_t number = worker->serving.number;
+  return number > 0 && held->taking == number && held->taken < number && held->to_take == 0;
+}
+
+freshet_topic freshet_worker_list_topic(freshet_worker* worker, int32_t partition) {
+  const freshet_serving* serving = &worker->serving;
+  const held_partition* held = freshet_worker_find_held(worker, FRESHET_TOPIC_EVENTS, partition);
+  bool publishes = freshet_serving_publishes(serving, partition);
+  if (held != NULL && serving->number > 0) {
+    publishes = (publishes && held->releasing < serving->number) || held->taking == serving->number;
+  }
+  return publishes ? FRESHET_TOPIC_RECOMMENDATIONS : FRESHET_TOPIC_SHADOW;
+}
+
+/* ---- taking over ---- */
+
+static freshet_status erase_if_gone(freshet_worker* worker, const freshet_record* record,
+                                    freshet_error* error) {
+  bool is_erasure =
+      !record->has_value && record->has_key && record->key.size > 0 && record->key.size <= FRESHET_ID_MAX;
+  freshet_user_row* row;
+  if (!is_erasure) return FRESHET_OK;
+  freshet_status status = freshet_users_get(worker->users, record->partition, record->key, &row, error);
+  if (status != FRESHET_OK || row->exists) return status;
+  freshet_output tombstone = {.topic = FRESHET_TOPIC_RECOMMENDATIONS, .partition = -1, .key = record->key};
+  return freshet_worker_output(worker, &tombstone, error);
+}
+
+/* Users erased between what the one before had learned and what we have: their tombstones went to our shadow,
+ * and of the users nothing is left in the state. The log still knows them. */
+static freshet_status erase_again(freshet_worker* worker, const held_partition* held, int64_t from,
+                                  freshet_error* error) {
+  freshet_log* log = worker->parts.changelog;
+  freshet_clock* clock = worker->parts.clock;
+  freshet_record* records = worker->records; /* the batch has been applied */
+  int64_t first, end;
+  freshet_status status = log->vtable->range(log, FRESHET_TOPIC_EVENTS, held->partition, &first, &end, error);
+  if (from < first) from = first;
+  if (status != FRESHET_OK || from >= next_of(held)) return status;
+  status = log->vtable->open(log, FRESHET_TOPIC_EVENTS, held->partition, from, error);
+  int64_t heard_us = clock->monotonic_us(clock), position = -1;
+  while (status == FRESHET_OK && position < next_of(held)) {
+    size_t count;
+    status = log->vtable->poll(log, READ_WAIT_MS, records, BATCH_RECORDS, &count, error);
+    for (size_t i = 0; status == FRESHET_OK && i < count && records[i].offset < next_of(held); i++)
+      status = erase_if_gone(worker, &records[i], error);
+    position = log->vtable->position(log, FRESHET_TOPIC_EVENTS, held->partition);
+    if (count > 0) heard_us = clock->monotonic_us(clock);
+    if (status == FRESHET_OK && clock->monotonic_us(clock) - heard_us > (int64_t)STALL_MS * 1000)
+      status = freshet_error_set(error, FRESHET_TIMEOUT, FRESHET_STOP,
+                                 "taking over: `events` gave nothing for %d s", STALL_MS / 1000);
+  }
+  freshet_status shut =
+      log->vtable->shut(log, FRESHET_TOPIC_EVENTS, held->partition, status == FRESHET_OK ? error : NULL);
+  return status == FRESHET_OK ? shut : status;
+}
+
+static freshet_status take(freshet_worker* worker, held_partition* held, freshet_error* error) {
+  freshet_serving_partition facts = freshet_serving_of(&worker->serving, held->partition);
+  freshet_log_fact(worker->parts.logger, FRESHET_INFO, "generation.taking",
+                   "switch=%lld partition=%d released_at=%lld learned_to=%lld",
+                   (long long)worker->serving.number, held->partition, (long long)facts.offset,
+                   (long long)next_of(held));
+  held->taking = worker->serving.number;
+  freshet_status status = erase_again(worker, held, facts.learned, error);
+  return status == FRESHET_OK ? freshet_worker_take_users(worker, held, error) : status;
+}
+
+static void show(freshet_worker* worker) {
+  freshet_worker_metrics* metrics = worker->parts.metrics;
+  uint64_t serving = 0;
+  for (size_t i = 0; i < worker->held_count; i++) {
+    const held_partition* held = &worker->held[i];
+    serving += held->topic == FRESHET_TOPIC_EVENTS &&
+               freshet_worker_list_topic(worker, held->partition) == FRESHET_TOPIC_RECOMMENDATIONS;
+  }
+  freshet_gauge(&metrics->partitions_serving, serving);
+  freshet_gauge(&metrics->generation_switches, (uint64_t)worker->serving.number);
+}
+
+freshet_status freshet_worker_hand_over(freshet_worker* worker, freshet_error* error) {
+  freshet_status status = FRESHET_OK;
+  for (size_t i = 0; status == FRESHET_OK && i < worker->held_count; i++) {
+    held_partition* held = &worker->held[i];
+    if (held->topic != FRESHET_TOPIC_EVENTS) continue;
+    bool begins = held->taking < worker->serving.number &&
+                  freshet_serving_may_take(&worker->serving, held->partition, next_of(held));
+    if (begins) status = take(worker, held, error);
+  }
+  if (freshet_worker_hands_over(worker)) worker->next_commit_us = 0; /* somebody waits for it */
+  show(worker);
+  return status;
+}
+
+/* ---- in the transaction ---- */
+
+bool freshet_worker_hands_over(freshet_worker* worker) {
+  for (size_t i = 0; i < worker->held_count; i++) {
+    const held_partition* held = &worker->held[i];
+    if (held->topic != FRESHET_TOPIC_EVENTS) continue;
+    if (must_release(worker, held) || has_taken(worker, held)) return true;
+  }
+  return false;
+}
+
+static freshet_status write_fact(freshet_worker* worker, freshet_serving_key kind,
+                                 freshet_generation_fact* fact, freshet_error* error) {
+  freshet_sink* sink = worker->parts.sink;
+  char key[FRESHET_SERVING_KEY_SIZE];
+  freshet_buffer bytes = {0};
+  freshet_output output;
+  fact->at_ms = worker->parts.clock->now_ms(worker->parts.clock);
+  freshet_status status =
+      freshet_serving_record(worker->parts.codec, kind, fact, false, key, &bytes, &output, error);
+  if (status == FRESHET_OK) status = sink->vtable->write(sink, &output, error);
+  freshet_buffer_free(&bytes);
+  freshet_log_fact(worker->parts.logger, FRESHET_INFO,
+                   kind == FRESHET_SERVING_RELEASED ? "generation.released" : "generation.taken",
+                   "switch=%lld partition=%lld offset=%lld", (long long)fact->number,
+                   (long long)fact->partition, (long long)fact->offset);
+  return status;
+}
+
+/* The offset in a release is the one that the same transaction commits for the partition; only a member of
+ * the group can commit it. */
+freshet_status freshet_worker_write_hand_over(freshet_worker* worker, freshet_error* error) {
+  freshet_status status = FRESHET_OK;
+  for (size_t i = 0; status == FRESHET_OK && i < worker->held_count; i++) {
+    held_partition* held = &worker->held[i];
+    const freshet_serving* serving = &worker->serving;
+    if (held->topic != FRESHET_TOPIC_EVENTS) continue;
+    if (must_release(worker, held)) {
+      freshet_generation_fact fact =
+          freshet_serving_release(serving, serving->own, held->partition, next_of(held), next_of(held));
+      held->releasing = serving->number;
+      status = write_fact(worker, FRESHET_SERVING_RELEASED, &fact, error);
+    } else if (has_taken(worker, held)) {
+      freshet_generation_fact fact = freshet_serving_take(serving, held->partition);
+      held->taken = serving->number;
+      status = write_fact(worker, FRESHET_SERVING_TAKEN, &fact, error);
+    }
+  }
+  return status;
+}
