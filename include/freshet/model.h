@@ -74,6 +74,9 @@ uint64_t freshet_model_item_key(const freshet_model* model, uint32_t slot);
 /* Only listed items are ranked: announced, available and not expired. Default: not listed. */
 void freshet_model_set_listed(freshet_model* model, uint32_t slot, bool listed);
 bool freshet_model_is_listed(const freshet_model* model, uint32_t slot);
+/* What is added to the item's score for every user, such as rules ask for; finite, may be negative. Default
+ * 0. */
+void freshet_model_set_adjustment(freshet_model* model, uint32_t slot, float adjustment);
 /* Sets or replaces the item's text vector [text_dim] (copied; need not be normalised), NULL removes it. The
  * learned part of the factors is kept; the part that comes from text, its start, is exchanged for `start`
  * [dim] (copied, values within +-FRESHET_START_MAX), or for a fixed projection of the vector when that is
@@ -113,14 +116,17 @@ typedef struct freshet_user {
   freshet_interaction recent[FRESHET_HISTORY]; /* newest first */
   uint32_t seen_count;
   uint32_t seen_capacity;
-  uint32_t* seen; /* [seen_count] slots, oldest first, no duplicates, at most seen_limit */
-  float* vector;  /* [dim] p_u, starts at 0 */
+  uint32_t* seen;    /* [seen_count] slots, oldest first, no duplicates, at most seen_limit */
+  uint8_t* seen_how; /* [seen_count] the greatest freshet_event_type that each was seen by */
+  float* vector;     /* [dim] p_u, starts at 0 */
 } freshet_user;
 
 freshet_user* freshet_user_create(const freshet_model* model);
 void freshet_user_destroy(freshet_user* user);
 /* Appends to the seen set (moves to the newest place when already there; drops the oldest at the limit). */
 void freshet_user_mark_seen(freshet_user* user, uint32_t slot, uint32_t seen_limit);
+/* By what: a greater type than before is kept. Does nothing for an item that is not in the seen set. */
+void freshet_user_mark_how(freshet_user* user, uint32_t slot, freshet_event_type how);
 
 /* ---- learning ---- */
 
@@ -189,7 +195,7 @@ typedef struct freshet_part {
   float score;
 } freshet_part;
 
-enum { FRESHET_PARTS_MAX = 4 + 3 * FRESHET_HISTORY };
+enum { FRESHET_PARTS_MAX = 5 + 3 * FRESHET_HISTORY };
 
 /* The parts of the score of `slot` for the user, the largest first; they sum to the score. Returns how many.
  */

@@ -19,8 +19,9 @@ enum { CONSUMERS = 3, CONSUMER_KBYTES = 65536, PRODUCERS = 2, PRODUCER_KBYTES = 
 static const double mib = 1 << 20;
 
 static double bytes_per_user(const freshet_config* config, double seen) {
-  return (double)(sizeof(freshet_user_row) + sizeof(freshet_user) + 5 * BLOCK_OVERHEAD + ID_BYTES) +
-         (double)config->model.dim * sizeof(float) + seen * sizeof(uint32_t);
+  return (double)(sizeof(freshet_user_row) + sizeof(freshet_user) + 7 * BLOCK_OVERHEAD + ID_BYTES) +
+         (double)config->model.dim * sizeof(float) + seen * (sizeof(uint32_t) + 1) +
+         (double)config->ranking.k * sizeof(uint32_t);
 }
 
 /* Two rows of factors; while it waits for a commit, copies of them and their part of the delta, whose buffer

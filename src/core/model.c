@@ -244,6 +244,13 @@ void freshet_model_set_listed(freshet_model* model, uint32_t slot, bool listed) 
   freshet_model_note_stale(model, slot);
 }
 
+void freshet_model_set_adjustment(freshet_model* model, uint32_t slot, float adjustment) {
+  FRESHET_ASSERT(slot < model->count && isfinite(adjustment));
+  if (model->items[slot].adjustment == adjustment) return;
+  model->items[slot].adjustment = adjustment;
+  freshet_model_note_stale(model, slot);
+}
+
 bool freshet_model_is_listed(const freshet_model* model, uint32_t slot) {
   FRESHET_ASSERT(slot < model->count);
   return model->items[slot].listed;
@@ -314,6 +321,7 @@ freshet_user* freshet_user_create(const freshet_model* model) {
 void freshet_user_destroy(freshet_user* user) {
   if (user == NULL) return;
   free(user->seen);
+  free(user->seen_how);
   free(user->vector);
   free(user);
 }
@@ -337,13 +345,26 @@ void freshet_user_mark_seen(freshet_user* user, uint32_t slot, uint32_t seen_lim
       if (user->seen_count == user->seen_capacity) {
         user->seen_capacity = user->seen_capacity < 8 ? 8 : user->seen_capacity * 2;
         user->seen = realloc(user->seen, user->seen_capacity * sizeof *user->seen);
-        FRESHET_ASSERT(user->seen != NULL);
+        user->seen_how = realloc(user->seen_how, user->seen_capacity);
+        FRESHET_ASSERT(user->seen != NULL && user->seen_how != NULL);
       }
+      user->seen_how[user->seen_count] = FRESHET_CLICK;
       user->seen[user->seen_count++] = slot;
       return;
     }
     at = 0; /* full: the oldest goes */
+    user->seen_how[0] = FRESHET_CLICK;
   }
-  memmove(user->seen + at, user->seen + at + 1, (user->seen_count - at - 1) * sizeof *user->seen);
-  user->seen[user->seen_count - 1] = slot;
+  uint32_t last = user->seen_count - 1;
+  uint8_t how = user->seen_how[at];
+  memmove(user->seen + at, user->seen + at + 1, (last - at) * sizeof *user->seen);
+  memmove(user->seen_how + at, user->seen_how + at + 1, last - at);
+  user->seen[last] = slot;
+  user->seen_how[last] = how;
+}
+
+void freshet_user_mark_how(freshet_user* user, uint32_t slot, freshet_event_type how) {
+  bool is_newest = user->seen_count > 0 && user->seen[user->seen_count - 1] == slot;
+  uint32_t at = is_newest ? user->seen_count - 1 : find_seen(user, slot);
+  if (at < user->seen_count && user->seen_how[at] < how) user->seen_how[at] = (uint8_t)how;
 }

@@ -88,6 +88,7 @@ typedef struct item {
   uint32_t count; /* N, in 1/WEIGHT_UNITS */
   /* -- */
   uint32_t pending; /* 1 + place in model.pending, 0: untouched since the last take */
+  float adjustment; /* what rules add to its score */
   bool listed;
   bool changed;   /* is in model.changed */
   bool row_stale; /* is in model.stale */

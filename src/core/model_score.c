@@ -185,7 +185,7 @@ static freshet_status write_row(const freshet_model* model, uint32_t slot, fresh
   columns[COLUMN_BIAS] = (float)it->bias;
   memcpy(columns + COLUMN_POPULAR, it->row_popular, sizeof it->row_popular);
   columns[COLUMN_LEVEL + freshet_model_count_level(it->count)] = 1;
-  return freshet_ranker_set(ranker, slot, row, 0, error);
+  return freshet_ranker_set(ranker, slot, row, it->adjustment, error);
 }
 
 static void note_faded(freshet_model* model) {
@@ -373,7 +373,7 @@ void freshet_model_score_all(const freshet_model* model, const freshet_rank_quer
     const item* it = &model->items[slot];
     float score = scores[slot] + columns[COLUMN_BIAS] * (float)it->bias;
     for (int h = 0; h < HALF_LIVES; h++) score += columns[COLUMN_POPULAR + h] * it->row_popular[h];
-    scores[slot] = score + columns[COLUMN_LEVEL + freshet_model_count_level(it->count)];
+    scores[slot] = score + columns[COLUMN_LEVEL + freshet_model_count_level(it->count)] + it->adjustment;
   }
   for (size_t i = 0; i < query->bonus_count; i++) scores[query->bonus_items[i]] += query->bonus[i];
 }
@@ -467,6 +467,7 @@ size_t freshet_model_explain_text(const freshet_model* model, const freshet_user
   add_part(parts, &count, FRESHET_REASON_QUALITY, FRESHET_NO_ITEM, quality);
   if (text != NULL)
     add_part(parts, &count, FRESHET_REASON_CONTEXT, FRESHET_NO_ITEM, wanted_part(model, text, c, slot));
+  add_part(parts, &count, FRESHET_REASON_RULE, FRESHET_NO_ITEM, it->adjustment);
   add_neighbour_parts(model, c, slot, parts, &count);
   return count;
 }

@@ -110,12 +110,12 @@ static void row_key_to_end(row_key* key) {
   key->bytes[key->size - 1]++;
 }
 
-static freshet_status store_scan(freshet_store* self, freshet_family family, int32_t partition,
-                                 freshet_slice prefix, freshet_store_visit visit, void* context,
-                                 freshet_error* error) {
-  rocksdb_store* store = (rocksdb_store*)self;
+/* Rows from `first` on whose key begins with prefix; the one of the key `first` itself may be left out. */
+static freshet_status scan_from(rocksdb_store* store, freshet_family family, int32_t partition,
+                                freshet_slice first, bool with_first, freshet_slice prefix,
+                                freshet_store_visit visit, void* context, freshet_error* error) {
   row_key start, end;
-  row_key_make(&start, partition, prefix);
+  row_key_make(&start, partition, first);
   row_key_make(&end, partition, prefix);
   row_key_to_end(&end);
   rocksdb_readoptions_t* read = rocksdb_readoptions_create();
@@ -129,7 +129,7 @@ static freshet_status store_scan(freshet_store* self, freshet_family family, int
     key.data = rocksdb_iter_key(at, &key.size);
     value.data = rocksdb_iter_value(at, &value.size);
     key = (freshet_slice){key.data + PARTITION_BYTES, key.size - PARTITION_BYTES};
-    more = visit(context, key, value);
+    if (with_first || !freshet_slice_equal(key, first)) more = visit(context, key, value);
   }
   char* message = NULL;
   rocksdb_iter_get_error(at, &message);
@@ -138,6 +138,19 @@ static freshet_status store_scan(freshet_store* self, freshet_family family, int
   row_key_free(&start);
   row_key_free(&end);
   return message == NULL ? FRESHET_OK : fail_io(store, message, error);
+}
+
+static freshet_status store_scan(freshet_store* self, freshet_family family, int32_t partition,
+                                 freshet_slice prefix, freshet_store_visit visit, void* context,
+                                 freshet_error* error) {
+  return scan_from((rocksdb_store*)self, family, partition, prefix, true, prefix, visit, context, error);
+}
+
+static freshet_status store_scan_after(freshet_store* self, freshet_family family, int32_t partition,
+                                       freshet_slice after, freshet_store_visit visit, void* context,
+                                       freshet_error* error) {
+  const freshet_slice none = {"", 0};
+  return scan_from((rocksdb_store*)self, family, partition, after, false, none, visit, context, error);
 }
 
 /* ---- changes ---- */
@@ -263,6 +276,7 @@ static void store_destroy(freshet_store* self) {
 static const freshet_store_vtable vtable = {
     .get = store_get,
     .scan = store_scan,
+    .scan_after = store_scan_after,
     .put = store_put,
     .remove = store_remove,
     .clear = store_clear,

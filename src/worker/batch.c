@@ -79,6 +79,7 @@ static void learn(freshet_worker* worker, freshet_user_row* row, const freshet_e
   if (freshet_model_learn(model, row->user, &observation, NULL) != FRESHET_OK) {
     freshet_count(&metrics->learn_refused, 1);
   }
+  freshet_user_mark_how(row->user, slot, event->type);
 }
 
 /* Keys that start with a control character are ours (dedup.h), so none may come from outside. */

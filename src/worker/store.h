@@ -27,6 +27,11 @@ typedef struct freshet_store_vtable {
   /* Rows of a partition whose key starts with prefix, in key order. */
   freshet_status (*scan)(freshet_store* self, freshet_family family, int32_t partition, freshet_slice prefix,
                          freshet_store_visit visit, void* context, freshet_error* error);
+  /* Rows of a partition whose key is greater than `after`, in key order: to go on where a scan has stopped.
+   */
+  freshet_status (*scan_after)(freshet_store* self, freshet_family family, int32_t partition,
+                               freshet_slice after, freshet_store_visit visit, void* context,
+                               freshet_error* error);
   /* put, remove, clear and set_position collect; write makes them all durable at once, or none. */
   void (*put)(freshet_store* self, freshet_family family, int32_t partition, freshet_slice key,
               freshet_slice value);

@@ -61,6 +61,7 @@ static void free_row(freshet_users* users, freshet_user_row* row) {
   *link = row->next;
   unlink_use(users, row);
   freshet_user_destroy(row->user);
+  free(row->listed);
   free(row);
   users->count--;
 }
@@ -92,6 +93,15 @@ static void grow(freshet_users* users) {
   free(old);
 }
 
+void freshet_users_set_listed(freshet_user_row* row, const uint32_t* slots, size_t count) {
+  if (count > row->listed_count) {
+    row->listed = realloc(row->listed, count * sizeof *row->listed);
+    FRESHET_ASSERT(row->listed != NULL);
+  }
+  if (count > 0) memcpy(row->listed, slots, count * sizeof *row->listed);
+  row->listed_count = (uint32_t)count;
+}
+
 /* An empty row: a user of whom nothing is known. */
 static void reset(freshet_users* users, freshet_user_row* row) {
   freshet_user_destroy(row->user);
@@ -102,7 +112,9 @@ static void reset(freshet_users* users, freshet_user_row* row) {
   row->newest_occurred_at_ms = 0;
   row->listed_offset = -1;
   row->refresh_since_ms = 0;
+  row->withdrawn_ms = 0;
   row->exists = false;
+  freshet_users_set_listed(row, NULL, 0);
 }
 
 /* An item that finds no slot (max_items was lowered) is left out of the history; the rest of the row is
@@ -123,7 +135,20 @@ static void fill_user(freshet_users* users, freshet_user* user, const freshet_us
     uint32_t slot;
     if (freshet_model_intern_key(users->model, state->seen[i], &slot, NULL) != FRESHET_OK) continue;
     freshet_user_mark_seen(user, slot, config->seen_limit);
+    unsigned how = i < state->seen_how.size ? (unsigned char)state->seen_how.data[i] : FRESHET_PURCHASE;
+    freshet_user_mark_how(user, slot, how > FRESHET_PURCHASE ? FRESHET_PURCHASE : (freshet_event_type)how);
   }
+}
+
+static void fill_listed(freshet_users* users, freshet_user_row* row, const freshet_user_state* state) {
+  users->scratch.size = 0;
+  uint32_t* slots =
+      (uint32_t*)(void*)freshet_buffer_reserve(&users->scratch, (state->listed_count + 1) * sizeof *slots);
+  size_t count = 0;
+  for (size_t i = 0; i < state->listed_count; i++) {
+    count += freshet_model_intern_key(users->model, state->listed[i], &slots[count], NULL) == FRESHET_OK;
+  }
+  freshet_users_set_listed(row, slots, count);
 }
 
 static freshet_status read_stored(freshet_users* users, freshet_user_row* row, freshet_error* error) {
@@ -157,20 +182,33 @@ static freshet_status read_stored(freshet_users* users, freshet_user_row* row, f
   row->refresh_since_ms = state.refresh_since_ms;
   row->exists = true;
   fill_user(users, row->user, &state);
+  fill_listed(users, row, &state);
   return FRESHET_OK;
+}
+
+static uint64_t hash_of(int32_t partition, freshet_slice user_id) {
+  return freshet_id_key(user_id) + (uint64_t)partition;
+}
+
+freshet_user_row* freshet_users_find(const freshet_users* users, int32_t partition, freshet_slice user_id) {
+  uint64_t hash = hash_of(partition, user_id);
+  for (freshet_user_row* row = *bucket_of(users, hash); row != NULL; row = row->next) {
+    if (row->hash == hash && row->partition == partition &&
+        freshet_slice_equal(freshet_user_row_id(row), user_id))
+      return row;
+  }
+  return NULL;
 }
 
 freshet_status freshet_users_get(freshet_users* users, int32_t partition, freshet_slice user_id,
                                  freshet_user_row** out, freshet_error* error) {
-  uint64_t hash = freshet_id_key(user_id) + (uint64_t)partition;
-  for (freshet_user_row* row = *bucket_of(users, hash); row != NULL; row = row->next) {
-    if (row->hash == hash && row->partition == partition &&
-        freshet_slice_equal(freshet_user_row_id(row), user_id)) {
-      unlink_use(users, row);
-      link_newest(users, row);
-      *out = row;
-      return FRESHET_OK;
-    }
+  uint64_t hash = hash_of(partition, user_id);
+  freshet_user_row* known = freshet_users_find(users, partition, user_id);
+  if (known != NULL) {
+    unlink_use(users, known);
+    link_newest(users, known);
+    *out = known;
+    return FRESHET_OK;
   }
   if (users->count >= users->bucket_count) grow(users);
   freshet_user_row* row = calloc(1, sizeof *row + user_id.size);
@@ -281,7 +319,11 @@ freshet_status freshet_users_encode(freshet_users* users, const freshet_user_row
                                      .time_ms = user->recent[i].time_ms};
   }
   users->scratch.size = 0;
-  uint64_t* seen = (uint64_t*)(void*)freshet_buffer_reserve(&users->scratch, user->seen_count * sizeof *seen);
+  uint64_t* seen = (uint64_t*)(void*)freshet_buffer_reserve(
+      &users->scratch, ((size_t)user->seen_count + row->listed_count) * sizeof *seen);
+  uint64_t* listed = seen + user->seen_count;
+  for (uint32_t i = 0; i < row->listed_count; i++)
+    listed[i] = freshet_model_item_key(users->model, row->listed[i]);
   for (uint32_t i = 0; i < user->seen_count; i++)
     seen[i] = freshet_model_item_key(users->model, user->seen[i]);
   bool is_zero = all_zero(user->vector, dim);
@@ -301,6 +343,9 @@ freshet_status freshet_users_encode(freshet_users* users, const freshet_user_row
       .recent_count = user->recent_count,
       .seen = seen,
       .seen_count = user->seen_count,
+      .seen_how = {(const char*)user->seen_how, user->seen_count},
+      .listed = listed,
+      .listed_count = row->listed_count,
   };
   return freshet_encode_user_state(users->codec, &state, out, error);
 }

@@ -20,6 +20,8 @@ typedef struct freshet_user_row {
   int64_t listed_offset;
   int64_t refresh_since_ms;
   freshet_user* user;
+  uint32_t* listed; /* [listed_count] slots of the last list */
+  uint32_t listed_count;
 
   int32_t partition;
   bool exists;            /* false: erased, or never seen; becomes a tombstone at the commit */
@@ -27,7 +29,9 @@ typedef struct freshet_user_row {
   bool committing;        /* on its way through a transaction: the store does not have it yet */
   bool queued;            /* waits in the refresh queue */
   bool outdated;          /* the list misses something new, though its version is right; not stored */
+  bool stale;             /* waits in the queue of lists that carry what was withdrawn; not stored */
   bool touched;           /* had an event in this batch */
+  int64_t withdrawn_ms;   /* since when the list carries something withdrawn, 0: it does not; not stored */
   int64_t record_time_ms; /* of the newest event: where event-to-list latency starts */
 
   /* The table's own. */
@@ -61,6 +65,14 @@ void freshet_users_change(freshet_users* users, freshet_user_row* row);
 /* Forgets everything about the user; the row stays in the overlay as a tombstone-to-be. */
 void freshet_users_erase(freshet_users* users, freshet_user_row* row);
 
+/* Replaces what the last list carries [count]; copied. */
+void freshet_users_set_listed(freshet_user_row* row, const uint32_t* slots, size_t count);
+
+/* Is a list owed? */
+static inline bool freshet_user_row_is_owed(const freshet_user_row* row) {
+  return row->listed_offset < row->newest_offset || row->refresh_since_ms != 0;
+}
+
 /* The overlay, in order of first change. */
 size_t freshet_users_changed(const freshet_users* users, freshet_user_row* const** rows);
 /* The overlay goes into a transaction: it is empty from now on, and its rows stay in memory until the commit
@@ -74,6 +86,8 @@ void freshet_users_trim(freshet_users* users);
 /* Forgets all rows of a partition, changed or not: it was revoked. Not while a commit is under way. */
 void freshet_users_drop(freshet_users* users, int32_t partition);
 size_t freshet_users_count(const freshet_users* users);
+/* The row of a user if it is in memory, else NULL. */
+freshet_user_row* freshet_users_find(const freshet_users* users, int32_t partition, freshet_slice user_id);
 /* Visits every row in memory. */
 void freshet_users_each(freshet_users* users, void (*visit)(void* context, freshet_user_row* row),
                         void* context);

@@ -136,6 +136,17 @@ static void expect_scan(freshet_store* s, int family, int32_t partition, const c
   freshet_buffer_free(&out.text);
 }
 
+static void expect_scan_after(freshet_store* s, int family, int32_t partition, const char* after,
+                              size_t stop_after, const char* rows) {
+  listing out = {.stop_after = stop_after};
+  assert_int_equal(s->vtable->scan_after(s, (freshet_family)family, partition, freshet_slice_of(after),
+                                         list_row, &out, NULL),
+                   FRESHET_OK);
+  freshet_buffer_append(&out.text, "", 1);
+  assert_string_equal((const char*)out.text.data, rows);
+  freshet_buffer_free(&out.text);
+}
+
 /* ---- the contract ---- */
 
 static void test_rows_appear_with_the_write(void** state) {
@@ -211,6 +222,11 @@ static void test_scans_are_in_key_order_and_by_prefix(void** state) {
   expect_scan(s, I, 7, "\xff\xff", 0, "\xff\xff=v \xff\xff\x61=v ");
   expect_scan(s, I, 7, "x", 0, "");
   expect_scan(s, I, 7, "", 2, "=v a=v ");
+  expect_scan_after(s, I, 7, "", 3, "a=v ab=v abc=v ");
+  expect_scan_after(s, I, 7, "ab", 2, "abc=v ac=v ");
+  expect_scan_after(s, I, 7, "aba", 1, "abc=v ");
+  expect_scan_after(s, I, 7, "\xff", 0, "\xff\xff=v \xff\xff\x61=v ");
+  expect_scan_after(s, I, 7, "\xff\xff\x61", 0, "");
 }
 
 static void test_values_may_be_anything(void** state) {

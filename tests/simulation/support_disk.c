@@ -90,6 +90,13 @@ static freshet_status disk_scan(freshet_store* self, freshet_family family, int3
   return rows->vtable->scan(rows, family, partition, prefix, visit, context, error);
 }
 
+static freshet_status disk_scan_after(freshet_store* self, freshet_family family, int32_t partition,
+                                      freshet_slice after, freshet_store_visit visit, void* context,
+                                      freshet_error* error) {
+  freshet_store* rows = disk_of(self)->rows;
+  return rows->vtable->scan_after(rows, family, partition, after, visit, context, error);
+}
+
 static void disk_put(freshet_store* self, freshet_family family, int32_t partition, freshet_slice key,
                      freshet_slice value) {
   operation* o = note(self, PUT, family, partition);
@@ -147,6 +154,7 @@ static void disk_no_destroy(freshet_store* self) {
 
 static const freshet_store_vtable vtable = {.get = disk_get,
                                             .scan = disk_scan,
+                                            .scan_after = disk_scan_after,
                                             .put = disk_put,
                                             .remove = disk_remove,
                                             .clear = disk_clear,

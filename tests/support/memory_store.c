@@ -130,6 +130,20 @@ static freshet_status memory_scan(freshet_store* self, freshet_family family, in
   return FRESHET_OK;
 }
 
+static freshet_status memory_scan_after(freshet_store* self, freshet_family family, int32_t partition,
+                                        freshet_slice after, freshet_store_visit visit, void* context,
+                                        freshet_error* error) {
+  (void)error;
+  const memory_store* store = (memory_store*)self;
+  for (size_t i = lower_bound(store, (int)family, partition, after); i < store->row_count; i++) {
+    const row* r = &store->rows[i];
+    if (r->family != (int)family || r->partition != partition) break;
+    if (freshet_slice_equal(freshet_buffer_slice(&r->key), after)) continue;
+    if (!visit(context, freshet_buffer_slice(&r->key), freshet_buffer_slice(&r->value))) break;
+  }
+  return FRESHET_OK;
+}
+
 static void memory_put(freshet_store* self, freshet_family family, int32_t partition, freshet_slice key,
                        freshet_slice value) {
   collect(self, PUT, (int)family, partition, key, value);
@@ -190,6 +204,7 @@ static void memory_destroy(freshet_store* self) {
 static const freshet_store_vtable vtable = {
     .get = memory_get,
     .scan = memory_scan,
+    .scan_after = memory_scan_after,
     .put = memory_put,
     .remove = memory_remove,
     .clear = memory_clear,

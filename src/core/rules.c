@@ -1,0 +1,182 @@
+#include "core/rules.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "core/maths.h"
+#include "freshet/model.h"
+
+static void* copy(const void* from, size_t size) {
+  if (size == 0) return NULL;
+  void* made = malloc(size);
+  FRESHET_ASSERT(made != NULL);
+  memcpy(made, from, size);
+  return made;
+}
+
+freshet_rules freshet_rules_copy(const freshet_rules* rules) {
+  freshet_rules made = *rules;
+  made.boosts = copy(rules->boosts, rules->boost_count * sizeof *rules->boosts);
+  made.pins = copy(rules->pins, rules->pin_count * sizeof *rules->pins);
+  return made;
+}
+
+void freshet_rules_free(freshet_rules* rules) {
+  free(rules->boosts);
+  free(rules->pins);
+  *rules = (freshet_rules){0};
+}
+
+float freshet_rules_adjustment(const freshet_rules* rules, const freshet_facets* facets, uint32_t slot) {
+  float sum = 0;
+  for (size_t i = 0; i < rules->boost_count; i++) {
+    if (freshet_facets_has(facets, slot, rules->boosts[i].facet)) sum += rules->boosts[i].amount;
+  }
+  return sum;
+}
+
+int64_t freshet_rules_ends_ms(const freshet_rules* rules, const freshet_facets* facets, uint32_t slot) {
+  int64_t created_ms = freshet_facets_created_ms(facets, slot);
+  if (rules->max_age_ms == 0 || created_ms == 0) return 0;
+  return created_ms > INT64_MAX - rules->max_age_ms ? INT64_MAX : created_ms + rules->max_age_ms;
+}
+
+bool freshet_rules_is_new(const freshet_rules* rules, const freshet_facets* facets, uint32_t slot,
+                          int64_t now_ms) {
+  int64_t created_ms = freshet_facets_created_ms(facets, slot);
+  return rules->new_share > 0 && created_ms != 0 && created_ms > now_ms - rules->new_age_ms;
+}
+
+bool freshet_rules_reorder(const freshet_rules* rules) {
+  return rules->max_per_category > 0 || rules->pin_count > 0 || rules->new_share > 0;
+}
+
+/* ---- a list ---- */
+
+/* A list on its way. */
+typedef struct filling {
+  const freshet_rules* rules;
+  const freshet_facets* facets;
+  const freshet_candidates* candidates;
+  freshet_place* places;
+  size_t filled;
+  uint64_t* counted; /* [counted_count] a category for each time an item of it is in the list */
+  size_t counted_count;
+  size_t next;      /* of the candidates */
+  size_t pool_left; /* at the front of the pool */
+} filling;
+
+static void count_categories(filling* f, uint32_t item) {
+  size_t count;
+  const uint64_t* keys = freshet_facets_categories(f->facets, item, &count);
+  if (f->rules->max_per_category == 0) return;
+  for (size_t i = 0; i < count; i++) f->counted[f->counted_count++] = keys[i];
+}
+
+static bool has_room(const filling* f, uint32_t item) {
+  size_t count;
+  const uint64_t* keys = freshet_facets_categories(f->facets, item, &count);
+  if (f->rules->max_per_category == 0) return true;
+  for (size_t i = 0; i < count; i++) {
+    uint32_t times = 0;
+    for (size_t c = 0; c < f->counted_count; c++) times += f->counted[c] == keys[i];
+    if (times >= f->rules->max_per_category) return false;
+  }
+  return true;
+}
+
+/* Is it in the list, or sure to come further down? */
+static bool is_taken(const filling* f, uint32_t item, size_t k) {
+  for (size_t i = 0; i < f->filled; i++) {
+    if (f->places[i].item == item) return true;
+  }
+  for (size_t i = 0; i < f->rules->pin_count; i++) {
+    if (f->candidates->pinned[i] == item && f->rules->pins[i].place < k) return true;
+  }
+  return false;
+}
+
+/* Sorts out of the pool what may not come any more: a category never gets its room back. */
+static void sift_pool(filling* f, size_t k) {
+  uint32_t* pool = f->candidates->pool;
+  for (size_t i = f->pool_left; i-- > 0;) {
+    if (!is_taken(f, pool[i], k) && has_room(f, pool[i])) continue;
+    uint32_t out = pool[i];
+    pool[i] = pool[--f->pool_left];
+    pool[f->pool_left] = out;
+  }
+}
+
+static float score_of(const freshet_candidates* candidates, uint32_t item) {
+  for (size_t i = 0; i < candidates->count; i++) {
+    if (candidates->ranked[i].item == item) return candidates->ranked[i].score;
+  }
+  return NAN;
+}
+
+static void put(filling* f, uint32_t item, double propensity, bool is_pinned) {
+  f->places[f->filled++] =
+      (freshet_place){.item = item, .score = score_of(f->candidates, item), .propensity = (float)propensity};
+  if (!is_pinned) count_categories(f, item);
+}
+
+static uint32_t pinned_at(const filling* f, size_t place) {
+  for (size_t i = 0; i < f->rules->pin_count; i++) {
+    if (f->rules->pins[i].place == place) return f->candidates->pinned[i];
+  }
+  return FRESHET_NO_ITEM;
+}
+
+/* Fills the next place by chance or by score. False: nothing may come. */
+static bool fill_free(filling* f, size_t k, bool* ran_out) {
+  const freshet_candidates* c = f->candidates;
+  const double unit = 0x1p-53; /* 53 random bits to [0, 1) */
+  while (f->next < c->count &&
+         (is_taken(f, c->ranked[f->next].item, k) || !has_room(f, c->ranked[f->next].item)))
+    f->next++;
+  sift_pool(f, k);
+  bool may_draw = f->pool_left > 0, may_rank = f->next < c->count;
+  if (!may_rank) *ran_out = true;
+  if (!may_draw && !may_rank) return false;
+  double draws = !may_draw ? 0 : !may_rank ? 1 : (double)f->rules->new_share;
+  bool is_drawn = (double)(freshet_random(c->seed, 2 * f->filled) >> 11) * unit < draws;
+  uint32_t best = may_rank ? c->ranked[f->next].item : FRESHET_NO_ITEM;
+  uint32_t item =
+      is_drawn ? c->pool[freshet_below(freshet_random(c->seed, 2 * f->filled + 1), f->pool_left)] : best;
+  double chance = item == best ? 1 - draws : 0;
+  for (size_t i = 0; i < f->pool_left; i++) {
+    if (c->pool[i] == item) chance += draws / (double)f->pool_left;
+  }
+  put(f, item, chance, false);
+  return true;
+}
+
+size_t freshet_rules_select(const freshet_rules* rules, const freshet_facets* facets,
+                            const freshet_candidates* candidates, size_t k, freshet_place* places,
+                            uint64_t* counted, bool* ran_out) {
+  filling f = {.rules = rules,
+               .facets = facets,
+               .candidates = candidates,
+               .places = places,
+               .counted = counted,
+               .pool_left = candidates->pool_count};
+  size_t pins_left = 0;
+  bool more = true;
+  *ran_out = false;
+  for (size_t i = 0; i < rules->pin_count; i++) {
+    if (candidates->pinned[i] == FRESHET_NO_ITEM || rules->pins[i].place >= k) continue;
+    count_categories(&f, candidates->pinned[i]);
+    pins_left++;
+  }
+  for (size_t place = 0; place < k; place++) {
+    uint32_t pinned = pinned_at(&f, place);
+    if (pinned != FRESHET_NO_ITEM) {
+      put(&f, pinned, 1, true);
+      pins_left--;
+    } else if (more) {
+      more = fill_free(&f, k, ran_out);
+    }
+    if (!more && pins_left == 0) break;
+  }
+  return f.filled;
+}
