@@ -89,15 +89,20 @@ static freshet_status read_history(const freshet_evaluation* evaluation, const f
   return status;
 }
 
+static double seconds_of(clockid_t clock) {
+  struct timespec now;
+  clock_gettime(clock, &now);
+  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
 static freshet_status learn_only(const freshet_evaluation* evaluation, const freshet_config* config,
                                  const freshet_history* history, freshet_error* error) {
   freshet_model_config model = freshet_evaluation_model(config);
   freshet_learner* learner = NULL;
-  struct timespec start, end;
   size_t events = 0;
   freshet_status status = freshet_learner_create(history, &model, false, &learner, error);
   if (status != FRESHET_OK) return status;
-  clock_gettime(CLOCK_MONOTONIC, &start);
+  double start = seconds_of(CLOCK_MONOTONIC), cpu_start = seconds_of(CLOCK_THREAD_CPUTIME_ID);
   for (size_t i = 0; i < history->event_count; i++) {
     const freshet_history_event* event = &history->events[i];
     if (event->ranked || event->context) {
@@ -105,15 +110,14 @@ static freshet_status learn_only(const freshet_evaluation* evaluation, const fre
       events++;
     }
   }
-  clock_gettime(CLOCK_MONOTONIC, &end);
-  double seconds = (double)(end.tv_sec - start.tv_sec) + 1e-9 * (double)(end.tv_nsec - start.tv_nsec);
+  double rate = (double)events / (seconds_of(CLOCK_MONOTONIC) - start);
+  double cpu_rate = (double)events / (seconds_of(CLOCK_THREAD_CPUTIME_ID) - cpu_start);
   unsigned long long hash = (unsigned long long)freshet_model_hash(learner->model);
-  if (evaluation->json) {
-    printf("{\"events\": %zu, \"events_per_second\": %.0f, \"state_hash\": \"%016llx\"}\n", events,
-           (double)events / seconds, hash);
-  } else {
-    printf("%zu events learned, %.0f events/s, state %016llx\n", events, (double)events / seconds, hash);
-  }
+  const char* format =
+      evaluation->json ? "{\"events\": %zu, \"events_per_second\": %.0f, \"events_per_cpu_second\": "
+                         "%.0f, \"state_hash\": \"%016llx\"}\n"
+                       : "%zu events learned, %.0f events/s by the clock, %.0f by CPU time, state %016llx\n";
+  printf(format, events, rate, cpu_rate, hash);
   learner->contender.destroy(&learner->contender);
   return FRESHET_OK;
 }

@@ -25,8 +25,11 @@ typedef struct freshet_model_kernels {
   void (*dots)(const float* rows, const uint32_t* slots, size_t count, const float* x, size_t n16,
                float* out);
   void (*add_scaled)(float* y, float a, const float* x, size_t n16); /* y += a x */
-  /* row = grid(clamp(row - a x)): see FRESHET_FACTOR_* below */
-  void (*descend)(float* row, float a, const float* x, size_t n16);
+  /* y += sum of weights[i] * rows[slots[i]] */
+  void (*add_rows)(const float* rows, const uint32_t* slots, size_t count, const float* weights, float* y,
+                   size_t n16);
+  /* row = grid(clamp(row - a x)): see FRESHET_FACTOR_* below. Returns row . x as the row was. */
+  float (*descend)(float* row, float a, const float* x, size_t n16);
   /* slope += sum of gradients[i] * rows[slots[i]], then each of these rows descends by steps[i] along x. */
   void (*descend_rows)(float* rows, const uint32_t* slots, size_t count, const float* gradients,
                        const float* steps, const float* x, float* slope, size_t n16);

@@ -2,7 +2,8 @@
  * model_kernels_body.h: the source of the kernels. A translation unit defines FRESHET_MODEL_KERNELS_NAME and
  * includes it; only the compiler's target differs between them.
  *
- * GCC's vector extension spells out 16 lanes; the compiler cuts them to the width that the target has.
+ * Vectors are as wide as the target's registers (GCC takes wider ones apart badly: comparisons lane by lane).
+ * Sums over elements stand in 16 lanes whatever the width, as `lanes`.
  * Polynomials: Cephes (S. Moshier), expf and logf, as reduced-range minimax.
  */
 #include <math.h>
@@ -12,93 +13,178 @@
 
 #include <immintrin.h>
 
-/* may_alias, since they look at arrays of float and int. */
-typedef float lanes __attribute__((vector_size(64), may_alias));
-typedef int32_t int_lanes __attribute__((vector_size(64), may_alias));
-typedef float quad __attribute__((vector_size(16), may_alias));
+/* min and max: IEEE comparisons, the second operand where one is no number. */
+#if defined(__AVX512F__)
+typedef __m512 vec;
+#define LOWER(a, b) _mm512_min_ps(a, b)
+#define HIGHER(a, b) _mm512_max_ps(a, b)
+#elif defined(__AVX2__)
+typedef __m256 vec;
+#define LOWER(a, b) _mm256_min_ps(a, b)
+#define HIGHER(a, b) _mm256_max_ps(a, b)
+#else
+typedef __m128 vec;
+#define LOWER(a, b) _mm_min_ps(a, b)
+#define HIGHER(a, b) _mm_max_ps(a, b)
+#endif
+typedef int32_t int_vec __attribute__((vector_size(sizeof(vec)), may_alias));
 
-/* Pointers instead of values: passing 64-byte vectors by value has no stable ABI below AVX-512. */
-static inline float add_up(const lanes* sums) {
-  float s[FRESHET_LANES];
-  memcpy(s, sums, sizeof s);
-  for (int i = 0; i < 8; i++) s[i] += s[i + 8];
-  for (int i = 0; i < 4; i++) s[i] += s[i + 4];
-  return (s[0] + s[2]) + (s[1] + s[3]);
+enum { WIDTH = sizeof(vec) / sizeof(float), PARTS = FRESHET_LANES / WIDTH };
+
+typedef struct lanes {
+  vec part[PARTS];
+} lanes;
+
+#define INLINE __attribute__((always_inline)) static inline
+
+INLINE vec load(const float* x) {
+  return *(const vec*)x;
+}
+
+INLINE vec splat(float x) {
+  return x - (vec){0};
+}
+
+/* 16 lanes to 4: lane l + 8 to lane l, then l + 4. */
+INLINE __m128 fold(lanes s) {
+#if defined(__AVX512F__)
+  const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(s.part[0]), _mm512_extractf32x8_ps(s.part[0], 1));
+  return _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+#elif defined(__AVX2__)
+  const __m256 eight = s.part[0] + s.part[1];
+  return _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+#else
+  return (s.part[0] + s.part[2]) + (s.part[1] + s.part[3]);
+#endif
+}
+
+/* ... and 4 to 1: (0 + 2) + (1 + 3). */
+INLINE float add_up(lanes s) {
+  const __m128 four = fold(s);
+  const __m128 two = four + _mm_movehl_ps(four, four);
+  return _mm_cvtss_f32(two) + _mm_cvtss_f32(_mm_shuffle_ps(two, two, 1));
+}
+
+/* sums += a b, lane by lane */
+INLINE void add_products(lanes* sums, const float* a, const float* b) {
+  for (int p = 0; p < PARTS; p++) sums->part[p] += load(a + p * WIDTH) * load(b + p * WIDTH);
 }
 
 static float dot(const float* a, const float* b, size_t n16) {
   lanes sums = {0};
-  for (size_t i = 0; i < n16; i += FRESHET_LANES) sums += *(const lanes*)(a + i) * *(const lanes*)(b + i);
-  return add_up(&sums);
+  for (size_t i = 0; i < n16; i += FRESHET_LANES) add_products(&sums, a + i, b + i);
+  return add_up(sums);
+}
+
+/* Four rows at a time: their last additions share vectors. */
+INLINE void dots_of_four(const float* const rows[4], const float* x, size_t n16, float* out) {
+  lanes sums[4] = {0};
+  for (size_t k = 0; k < n16; k += FRESHET_LANES) {
+    for (int r = 0; r < 4; r++) add_products(&sums[r], rows[r] + k, x + k);
+  }
+  __m128 a = fold(sums[0]), b = fold(sums[1]), c = fold(sums[2]), d = fold(sums[3]);
+  _MM_TRANSPOSE4_PS(a, b, c, d);
+  _mm_storeu_ps(out, (a + c) + (b + d));
 }
 
 static void dots(const float* rows, const uint32_t* slots, size_t count, const float* x, size_t n16,
                  float* out) {
-  for (size_t i = 0; i < count; i++) out[i] = dot(rows + (slots == NULL ? i : slots[i]) * n16, x, n16);
+  size_t i = 0;
+  for (; i + 4 <= count; i += 4) {
+    const float* four[4];
+    for (size_t r = 0; r < 4; r++) four[r] = rows + (slots == NULL ? i + r : slots[i + r]) * n16;
+    dots_of_four(four, x, n16, out + i);
+  }
+  for (; i < count; i++) out[i] = dot(rows + (slots == NULL ? i : slots[i]) * n16, x, n16);
 }
 
 static void add_scaled(float* y, float a, const float* x, size_t n16) {
-  for (size_t i = 0; i < n16; i += FRESHET_LANES) *(lanes*)(y + i) += a * *(const lanes*)(x + i);
+  for (size_t i = 0; i < n16; i += WIDTH) *(vec*)(y + i) += a * load(x + i);
 }
 
-static void descend_block(lanes* row, const lanes* step) {
-  const lanes zero = {0};
-  const lanes top = zero + FRESHET_FACTOR_MAX, bottom = -top;
-  lanes y = *row - *step;
-  int_lanes over = y > top, under = y < bottom;
-  y = (lanes)((over & (int_lanes)top) | (under & (int_lanes)bottom) | (~(over | under) & (int_lanes)y));
-  *row = (y + FRESHET_FACTOR_ROUND) - FRESHET_FACTOR_ROUND;
-}
-
-static void descend(float* row, float a, const float* x, size_t n16) {
-  for (size_t i = 0; i < n16; i += FRESHET_LANES) {
-    lanes step = a * *(const lanes*)(x + i);
-    descend_block((lanes*)(row + i), &step);
+static void add_rows(const float* rows, const uint32_t* slots, size_t count, const float* weights, float* y,
+                     size_t n16) {
+  for (size_t k = 0; k < n16; k += FRESHET_LANES) {
+    lanes sum;
+    for (int p = 0; p < PARTS; p++) sum.part[p] = load(y + k + p * WIDTH);
+    for (size_t i = 0; i < count; i++) {
+      const float* row = rows + slots[i] * n16 + k;
+      for (int p = 0; p < PARTS; p++) sum.part[p] += weights[i] * load(row + p * WIDTH);
+    }
+    for (int p = 0; p < PARTS; p++) *(vec*)(y + k + p * WIDTH) = sum.part[p];
   }
+}
+
+/* A factor on its grid. */
+INLINE vec settle(vec y) {
+  y = HIGHER(LOWER(y, splat(FRESHET_FACTOR_MAX)), splat(-FRESHET_FACTOR_MAX));
+  return (y + FRESHET_FACTOR_ROUND) - FRESHET_FACTOR_ROUND;
+}
+
+static float descend(float* row, float a, const float* x, size_t n16) {
+  lanes sums = {0};
+  for (size_t i = 0; i < n16; i += FRESHET_LANES) {
+    add_products(&sums, row + i, x + i);
+    for (int p = 0; p < PARTS; p++) {
+      vec* at = (vec*)(row + i + p * WIDTH);
+      *at = settle(*at - a * load(x + i + p * WIDTH));
+    }
+  }
+  return add_up(sums);
+}
+
+/* Columns k .. of all rows, `vecs` vectors wide: as many as leave the registers room. */
+INLINE void descend_columns(float* rows, const uint32_t* slots, size_t count, const float* gradients,
+                            const float* steps, const float* x, float* slope, size_t n16, size_t k,
+                            const int vecs) {
+  enum { VECS_MAX = 4 };
+  vec sums[VECS_MAX], along[VECS_MAX];
+  for (int p = 0; p < vecs; p++) {
+    sums[p] = load(slope + k + p * WIDTH);
+    along[p] = load(x + k + p * WIDTH);
+  }
+  for (size_t i = 0; i < count; i++) {
+    float* row = rows + slots[i] * n16 + k;
+    for (int p = 0; p < vecs; p++) {
+      const vec old = load(row + p * WIDTH);
+      sums[p] += gradients[i] * old;
+      *(vec*)(row + p * WIDTH) = settle(old - steps[i] * along[p]);
+    }
+  }
+  for (int p = 0; p < vecs; p++) *(vec*)(slope + k + p * WIDTH) = sums[p];
 }
 
 static void descend_rows(float* rows, const uint32_t* slots, size_t count, const float* gradients,
                          const float* steps, const float* x, float* slope, size_t n16) {
-  for (size_t k = 0; k < n16; k += FRESHET_LANES) {
-    lanes sum = *(lanes*)(slope + k);
-    const lanes along = *(const lanes*)(x + k);
-    for (size_t i = 0; i < count; i++) {
-      lanes* row = (lanes*)(rows + slots[i] * n16 + k);
-      lanes step = steps[i] * along;
-      sum += gradients[i] * *row;
-      descend_block(row, &step);
-    }
-    *(lanes*)(slope + k) = sum;
+  size_t k = 0;
+  for (; k + 4 * WIDTH <= n16; k += 4 * WIDTH) {
+    descend_columns(rows, slots, count, gradients, steps, x, slope, n16, k, 4);
   }
+  for (; k < n16; k += WIDTH) descend_columns(rows, slots, count, gradients, steps, x, slope, n16, k, 1);
 }
 
-static void exp_block(lanes* block) {
-  const lanes zero = {0};
-  const lanes top = zero + 88.0F, bottom = zero - 87.0F;
-  lanes x = *block;
-  int_lanes over = x > top, under = ~(x >= bottom); /* NaN counts as under */
-  x = (lanes)((over & (int_lanes)top) | (under & (int_lanes)bottom) | (~(over | under) & (int_lanes)x));
-  lanes n = (x * 1.44269504F + 0x1.8p23F) - 0x1.8p23F; /* nearest integer */
-  lanes r = (x - n * 0.693359375F) - n * -2.12194440e-4F;
-  lanes y = zero + 1.9875691500e-4F;
+INLINE vec exp_of(vec x) {
+  x = LOWER(HIGHER(x, splat(-87.0F)), splat(88.0F));       /* NaN counts as low */
+  const vec n = (x * 1.44269504F + 0x1.8p23F) - 0x1.8p23F; /* nearest integer */
+  const vec r = (x - n * 0.693359375F) - n * -2.12194440e-4F;
+  vec y = splat(1.9875691500e-4F);
   y = y * r + 1.3981999507e-3F;
   y = y * r + 8.3334519073e-3F;
   y = y * r + 4.1665795894e-2F;
   y = y * r + 1.6666665459e-1F;
   y = y * r + 5.0000001201e-1F;
   y = (y * (r * r) + r) + 1.0F;
-  int_lanes power = (__builtin_convertvector(n, int_lanes) + 127) << 23;
-  *block = y * (lanes)power;
+  const int_vec power = (__builtin_convertvector(n, int_vec) + 127) << 23;
+  return y * (vec)power;
 }
 
-static void log_block(lanes* block) {
-  const lanes zero = {0};
-  int_lanes bits = (int_lanes)*block;
-  int_lanes exponent = ((bits - 0x3f3504f3) >> 23); /* so that the mantissa lies around 1: [.7071, 1.4142) */
-  lanes x = (lanes)(bits - (exponent << 23)) - 1.0F;
-  lanes n = __builtin_convertvector(exponent, lanes);
-  lanes z = x * x;
-  lanes y = zero + 7.0376836292e-2F;
+INLINE vec log_of(vec x) {
+  const int_vec bits = (int_vec)x;
+  const int_vec exponent = (bits - 0x3f3504f3) >> 23; /* so that the mantissa lies in [.7071, 1.4142) */
+  const vec n = __builtin_convertvector(exponent, vec);
+  x = (vec)(bits - (exponent << 23)) - 1.0F;
+  const vec z = x * x;
+  vec y = splat(7.0376836292e-2F);
   y = y * x - 1.1514610310e-1F;
   y = y * x + 1.1676998740e-1F;
   y = y * x - 1.2420140846e-1F;
@@ -109,15 +195,15 @@ static void log_block(lanes* block) {
   y = y * x + 3.3333331174e-1F;
   y = y * x * z;
   y = (y + n * -2.12194440e-4F) - 0.5F * z;
-  *block = (x + y) + n * 0.693359375F;
+  return (x + y) + n * 0.693359375F;
 }
 
 static void exp_array(float* x, size_t n16) {
-  for (size_t i = 0; i < n16; i += FRESHET_LANES) exp_block((lanes*)(x + i));
+  for (size_t i = 0; i < n16; i += WIDTH) *(vec*)(x + i) = exp_of(load(x + i));
 }
 
 static void log_array(float* x, size_t n16) {
-  for (size_t i = 0; i < n16; i += FRESHET_LANES) log_block((lanes*)(x + i));
+  for (size_t i = 0; i < n16; i += WIDTH) *(vec*)(x + i) = log_of(load(x + i));
 }
 
 static void blend(double* restrict x, double* restrict accumulators, const float* restrict gradients,
@@ -159,7 +245,7 @@ static size_t find_marked(const uint32_t* items, size_t count, const uint8_t* ma
 static size_t scan(const uint32_t* items, const float* a, const float* b, size_t count, const uint8_t* marks,
                    const float weights[FRESHET_SUMS], float (*sums)[FRESHET_SUMS]) {
   uint32_t hits[SCAN_BLOCK + FRESHET_LANES];
-  const quad weight = {weights[0], weights[1], weights[2], weights[3]};
+  const __m128 weight = _mm_loadu_ps(weights);
   size_t first = count;
   for (size_t at = 0; at < count; at += SCAN_BLOCK) {
     size_t block = count - at < SCAN_BLOCK ? count - at : SCAN_BLOCK;
@@ -167,32 +253,32 @@ static size_t scan(const uint32_t* items, const float* a, const float* b, size_t
     for (size_t h = 0; h < found; h++) {
       size_t i = at + hits[h];
       uint32_t mark = marks[items[i]];
-      const quad gain = {a[i], b[i], b[i], 0};
+      const __m128 gain = {a[i], b[i], b[i], 0};
       first = mark == 1 ? i : first;
-      *(quad*)sums[mark - 1] += weight * gain;
+      *(__m128*)sums[mark - 1] += weight * gain;
     }
   }
   return first;
 }
 
 /* Bit l of the result: lane l is set (all ones). */
-static unsigned mask_of(const int_lanes* set) {
-#ifdef __AVX512F__
-  return _mm512_movepi32_mask((__m512i)*set);
+INLINE unsigned mask_of(int_vec set) {
+#if defined(__AVX512F__)
+  return _mm512_movepi32_mask((__m512i)set);
+#elif defined(__AVX2__)
+  return (unsigned)_mm256_movemask_ps((__m256)set);
 #else
-  __m128i four[4];
-  memcpy(four, set, sizeof four);
-  __m128i low = _mm_packs_epi32(four[0], four[1]), high = _mm_packs_epi32(four[2], four[3]);
-  return (unsigned)_mm_movemask_epi8(_mm_packs_epi16(low, high));
+  return (unsigned)_mm_movemask_ps((__m128)set);
 #endif
 }
 
 static size_t find(const uint32_t* items, size_t count, uint32_t item) {
-  const int_lanes zero = {0};
-  const int_lanes wanted = zero + (int32_t)item;
+  const int_vec wanted = (int32_t)item - (int_vec){0};
   for (size_t i = 0; i < count; i += FRESHET_LANES) {
-    int_lanes equal = *(const int_lanes*)(items + i) == wanted;
-    unsigned mask = mask_of(&equal);
+    unsigned mask = 0;
+    for (int p = 0; p < PARTS; p++) {
+      mask |= mask_of(*(const int_vec*)(items + i + p * WIDTH) == wanted) << (p * WIDTH);
+    }
     if (mask == 0) continue;
     size_t at = i + (size_t)__builtin_ctz(mask);
     return at < count ? at : count;
@@ -201,20 +287,14 @@ static size_t find(const uint32_t* items, size_t count, uint32_t item) {
 }
 
 static size_t smallest(const float* a, const float* b, size_t count) {
-  const lanes zero = {0};
-  lanes lows = zero + (a[0] + b[0]);
+  vec lows = splat(a[0] + b[0]);
   float least = a[0] + b[0];
   size_t i = 0;
-  for (; i + FRESHET_LANES <= count; i += FRESHET_LANES) {
-    lanes sum = *(const lanes*)(a + i) + *(const lanes*)(b + i);
-    int_lanes lower = sum < lows;
-    lows = (lanes)((lower & (int_lanes)sum) | (~lower & (int_lanes)lows));
-  }
-  for (int l = 0; l < FRESHET_LANES; l++) least = lows[l] < least ? lows[l] : least;
+  for (; i + WIDTH <= count; i += WIDTH) lows = LOWER(load(a + i) + load(b + i), lows);
+  for (int l = 0; l < WIDTH; l++) least = lows[l] < least ? lows[l] : least;
   for (; i < count; i++) least = a[i] + b[i] < least ? a[i] + b[i] : least;
-  for (i = 0; i + FRESHET_LANES <= count; i += FRESHET_LANES) {
-    int_lanes equal = *(const lanes*)(a + i) + *(const lanes*)(b + i) == zero + least;
-    unsigned mask = mask_of(&equal);
+  for (i = 0; i + WIDTH <= count; i += WIDTH) {
+    unsigned mask = mask_of(load(a + i) + load(b + i) == splat(least));
     if (mask != 0) return i + (size_t)__builtin_ctz(mask);
   }
   while (i + 1 < count && a[i] + b[i] != least) i++;
@@ -250,6 +330,7 @@ const freshet_model_kernels FRESHET_MODEL_KERNELS_NAME = {
     .dot = dot,
     .dots = dots,
     .add_scaled = add_scaled,
+    .add_rows = add_rows,
     .descend = descend,
     .descend_rows = descend_rows,
     .exp = exp_array,

@@ -192,14 +192,12 @@ static void step_user(freshet_model* model, freshet_user* user, const context* c
     uint32_t slot = c->items[k];
     item* it = &model->items[slot];
     float w = c->weight[k];
-    float* m = freshet_model_context_factor(model, slot);
-    float pull = w * kernels->dot(slope, m, dim);
-    model->blend_gradient[LP + k] = pull;
-    model->blend_gradient[LG + c->bucket[k]] += pull;
     freshet_model_touch(model, slot);
     it->context_squares = freshet_grid_sum(it->context_squares + (double)(w * w * norm));
     float rate = rate_context * w / root_of((float)it->context_squares);
-    kernels->descend(m, rate, slope, dim);
+    float pull = w * kernels->descend(freshet_model_context_factor(model, slot), rate, slope, dim);
+    model->blend_gradient[LP + k] = pull;
+    model->blend_gradient[LG + c->bucket[k]] += pull;
   }
   user->accumulator += norm;
   kernels->add_scaled(user->vector, -rate_user / sqrtf(user->accumulator + epsilon), slope, dim);

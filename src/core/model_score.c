@@ -146,9 +146,7 @@ void freshet_model_user_factor(const freshet_model* model, const freshet_user* u
                                float* h) {
   uint32_t dim = model->config.dim;
   memcpy(h, user->vector, dim * sizeof *h);
-  for (uint32_t k = 0; k < c->count; k++) {
-    model->kernels->add_scaled(h, c->weight[k], freshet_model_context_factor(model, c->items[k]), dim);
-  }
+  model->kernels->add_rows(model->context_factors, c->items, c->count, c->weight, h, dim);
 }
 
 /* ---- the ranker's rows ---- */

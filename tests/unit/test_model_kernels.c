@@ -31,8 +31,9 @@ static void factors_move_alike(void** state) {
       (*k)->add_scaled(c, .3F, b, N);
       freshet_model_kernels_portable.add_scaled(d, .3F, b, N);
       assert_memory_equal(c, d, sizeof c);
-      (*k)->descend(c, 1.7F, b, N);
-      freshet_model_kernels_portable.descend(d, 1.7F, b, N);
+      float before = freshet_model_kernels_portable.dot(c, b, N);
+      assert_true((*k)->descend(c, 1.7F, b, N) == before);
+      assert_true(freshet_model_kernels_portable.descend(d, 1.7F, b, N) == before);
       assert_memory_equal(c, d, sizeof c);
       for (int i = 0; i < N; i++) {
         assert_true(fabsf(c[i]) <= FRESHET_FACTOR_MAX);
@@ -168,6 +169,28 @@ static void rows_descend_alike(void** state) {
   }
 }
 
+static void rows_add_up_alike(void** state) {
+  (void)state;
+  enum { ROWS = 20, DIM = 48, PICKED = 7 };
+  static _Alignas(64) float rows[ROWS * DIM], sum[DIM], want[DIM], out[PICKED];
+  static const uint32_t slots[PICKED] = {3, 7, 0, 19, 4, 5, 11};
+  for (int i = 0; i < ROWS * DIM; i++) rows[i] = freshet_gauss(freshet_random(3, (uint64_t)i));
+  for (const freshet_model_kernels* const* k = freshet_model_kernels_all(); *k != NULL; k++) {
+    for (uint64_t turn = 0; turn < TURNS; turn++) {
+      fill(a, turn, 1);
+      memcpy(sum, a, sizeof sum);
+      memcpy(want, a, sizeof want);
+      for (int i = 0; i < PICKED; i++)
+        freshet_model_kernels_portable.add_scaled(want, a[i], rows + slots[i] * DIM, DIM);
+      (*k)->add_rows(rows, slots, PICKED, a, sum, DIM);
+      assert_memory_equal(sum, want, sizeof sum);
+      (*k)->dots(rows, slots, PICKED, a, DIM, out);
+      for (int i = 0; i < PICKED; i++)
+        assert_true(out[i] == freshet_model_kernels_portable.dot(a, rows + slots[i] * DIM, DIM));
+    }
+  }
+}
+
 static void trees_are_descended_to_the_right_place(void** state) {
   (void)state;
   enum { BITS = 7, PLACES = 1 << BITS };
@@ -211,13 +234,10 @@ static void integer_products_are_exact(void** state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(factors_move_alike),
-      cmocka_unit_test(exp_and_log_are_close_and_alike),
-      cmocka_unit_test(blend_steps_alike),
-      cmocka_unit_test(searches_find_what_plain_loops_find),
-      cmocka_unit_test(scans_add_what_is_marked),
-      cmocka_unit_test(rows_descend_alike),
-      cmocka_unit_test(trees_are_descended_to_the_right_place),
+      cmocka_unit_test(factors_move_alike),         cmocka_unit_test(exp_and_log_are_close_and_alike),
+      cmocka_unit_test(blend_steps_alike),          cmocka_unit_test(searches_find_what_plain_loops_find),
+      cmocka_unit_test(scans_add_what_is_marked),   cmocka_unit_test(rows_descend_alike),
+      cmocka_unit_test(rows_add_up_alike),          cmocka_unit_test(trees_are_descended_to_the_right_place),
       cmocka_unit_test(integer_products_are_exact),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
