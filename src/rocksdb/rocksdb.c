@@ -8,6 +8,8 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
+#include "rocksdb/purge.h"
+
 enum {
   META = FRESHET_FAMILIES, /* positions and identity */
   FAMILIES,
@@ -37,6 +39,7 @@ typedef struct rocksdb_store {
   rocksdb_readoptions_t* read;
   rocksdb_writeoptions_t* write;
   rocksdb_writebatch_t* batch;
+  freshet_purger* purger;
   char* folder;
   bool failed; /* a write has failed: nothing may be written any more, not even by closing */
 } rocksdb_store;
@@ -183,6 +186,15 @@ static void store_clear(freshet_store* self, freshet_family family, int32_t part
                                      start.size, (const char*)end.bytes, end.size);
 }
 
+static void store_purge(freshet_store* self, freshet_family family, int32_t partition, freshet_slice key) {
+  rocksdb_store* store = (rocksdb_store*)self;
+  row_key row;
+  row_key_make(&row, partition, key);
+  freshet_purger_add(store->purger, store->batch, (size_t)family,
+                     (freshet_slice){(const char*)row.bytes, row.size});
+  row_key_free(&row);
+}
+
 static void position_key(uint8_t key[POSITION_KEY_BYTES], freshet_topic topic, int32_t partition) {
   key[0] = 'p';
   key[1] = (uint8_t)topic;
@@ -215,7 +227,10 @@ static freshet_status store_write(freshet_store* self, freshet_error* error) {
   }
   rocksdb_write(store->db, store->write, store->batch, &message);
   rocksdb_writebatch_clear(store->batch);
-  if (message == NULL) return FRESHET_OK;
+  if (message == NULL) {
+    if (store->purger != NULL) freshet_purger_written(store->purger);
+    return FRESHET_OK;
+  }
   store->failed = true;
   return fail_io(store, message, error);
 }
@@ -258,6 +273,7 @@ static size_t store_memory(freshet_store* self) {
  */
 static void store_destroy(freshet_store* self) {
   rocksdb_store* store = (rocksdb_store*)self;
+  freshet_purger_destroy(store->purger);
   if (store->db != NULL) rocksdb_cancel_all_background_work(store->db, 1);
   if (store->db != NULL && !store->failed) {
     for (int i = 0; i < FAMILIES; i++) rocksdb_column_family_handle_destroy(store->families[i]);
@@ -281,6 +297,7 @@ static const freshet_store_vtable vtable = {
     .remove = store_remove,
     .clear = store_clear,
     .set_position = store_set_position,
+    .purge = store_purge,
     .write = store_write,
     .position = store_position,
     .memory = store_memory,
@@ -318,6 +335,10 @@ static void set_options(rocksdb_store* store, const freshet_rocksdb_config* conf
    * ourselves. */
   rocksdb_options_set_info_log_level(options, INFO_LOG_OFF);
   rocksdb_options_set_keep_log_file_num(options, 2);
+  /* The manifest names the first and the last key of every file, of files that are gone too. It starts anew
+   * with every change, so that erased users do not stay in it (purge.h); changes are flushes and compactions.
+   */
+  rocksdb_options_set_max_manifest_file_size(options, 1);
   rocksdb_options_set_stats_dump_period_sec(options, 0);
 
   store->read = rocksdb_readoptions_create();
@@ -439,6 +460,8 @@ freshet_status freshet_rocksdb_create(const freshet_rocksdb_config* config, fres
   set_options(made, config);
   status = open_database(made, error);
   if (status == FRESHET_OK) status = claim(made, config->app_id, error);
+  if (status == FRESHET_OK)
+    status = freshet_purger_create(made->db, made->families, FAMILIES, META, &made->purger, error);
   if (status != FRESHET_OK) {
     store_destroy(&made->base);
     return status;

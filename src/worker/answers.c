@@ -154,16 +154,22 @@ void freshet_answers_encoded(void* context, const freshet_embedded* embedded) {
   memcpy(asked->vector, embedded->vector, size);
 }
 
-static void take_letters(freshet_answers* answers) {
-  if (answers->worker->parts.inbox == NULL) return;
+static freshet_status take_letters(freshet_answers* answers, freshet_error* error) {
+  freshet_status status = FRESHET_OK;
+  if (answers->worker->parts.inbox == NULL) return FRESHET_OK;
   freshet_letter* letter = freshet_inbox_take(answers->worker->parts.inbox);
   for (freshet_letter* next; letter != NULL; letter = next) {
     next = letter->next;
+    if (letter->question.kind == FRESHET_ASK_ERASE && status == FRESHET_OK) {
+      status = freshet_worker_ask_erase(answers->worker, letter, error);
+      continue;
+    }
     freshet_asked* asked = freshet_questions_add(&answers->questions, letter);
     asked->asked_ms = now_ms(answers);
     asked->came_us = now_us(answers);
     if (letter->question.kind <= FRESHET_ASK_SIMILAR) encode_text(answers, asked);
   }
+  return status;
 }
 
 static void read_headers(freshet_answers* answers, const freshet_record* record, freshet_asked* asked) {
@@ -527,8 +533,8 @@ static freshet_status prepare(freshet_answers* answers, draft* d, size_t place, 
       if (d->row->exists) describe(answers->worker, d->row, answer);
       if (!d->row->exists) refuse(answer, FRESHET_ANSWER_NOT_FOUND, "nothing is known about this user");
       return FRESHET_OK;
-    case FRESHET_ASK_ERASE:
-      refuse(answer, FRESHET_ANSWER_INVALID, "this kind of question is not answered yet");
+    case FRESHET_ASK_ERASE: /* goes another way, erasures.h; this one was left over by a failure */
+      refuse(answer, FRESHET_ANSWER_INVALID, "the service is failing");
       return FRESHET_OK;
   }
   return FRESHET_OK;
@@ -651,9 +657,9 @@ freshet_status freshet_answers_turn(freshet_answers* answers, bool lagging, int6
   int64_t share_us = learn_us / 4 > LAGGING_LEAST_US ? learn_us / 4 : LAGGING_LEAST_US;
   int64_t until_us = now_us(answers) + (lagging ? share_us : TURN_US);
   size_t count = 0;
-  take_letters(answers);
-  if (answers->questions.count == 0) return FRESHET_OK;
-  freshet_status status = freshet_texts_collect(freshet_items_texts(answers->worker->items), error);
+  freshet_status status = take_letters(answers, error);
+  if (status != FRESHET_OK || answers->questions.count == 0) return status;
+  status = freshet_texts_collect(freshet_items_texts(answers->worker->items), error);
   if (status == FRESHET_OK) status = shorten(answers, error);
   do {
     if (status == FRESHET_OK) status = answer_batch(answers, &count, error);

@@ -44,12 +44,28 @@ void freshet_worker_touch(freshet_worker* worker, freshet_user_row* row) {
   worker->touched[worker->touched_count++] = row;
 }
 
+/* Drops what would go to the dead letters under this key: they are read by people and other programs. Their
+ * bytes stay in memory until the commit, and go no further. */
+static void forget_dead_letters(freshet_worker* worker, freshet_slice key) {
+  const char* bytes = (const char*)worker->dead_letter_bytes.data;
+  size_t kept = 0;
+  for (size_t i = 0; i < worker->dead_letter_count; i++) {
+    const dead_letter* letter = &worker->dead_letters[i];
+    bool is_theirs = letter->topic != FRESHET_TOPIC_ITEMS && letter->has_key &&
+                     freshet_slice_equal((freshet_slice){bytes + letter->key_at, letter->key_size}, key);
+    if (!is_theirs) worker->dead_letters[kept++] = *letter;
+  }
+  worker->dead_letter_count = kept;
+}
+
 /* A tombstone on `events`: the user is forgotten, here, in the changelog and in the lists. */
 static freshet_status erase(freshet_worker* worker, const freshet_record* record, freshet_error* error) {
   freshet_user_row* row;
   freshet_status status = freshet_users_get(worker->users, record->partition, record->key, &row, error);
   if (status != FRESHET_OK) return status;
+  freshet_erasures_applied(worker->erasures, record->partition, record->key, row->exists);
   freshet_users_erase(worker->users, row);
+  forget_dead_letters(worker, record->key);
   freshet_count(&worker->parts.metrics->users_erased, 1);
   freshet_output tombstone = {
       .topic = freshet_worker_list_topic(worker, record->partition), .partition = -1, .key = record->key};
@@ -82,10 +98,8 @@ static void learn(freshet_worker* worker, freshet_user_row* row, const freshet_e
   freshet_user_mark_how(row->user, slot, event->type);
 }
 
-/* Keys that start with a control character are ours (dedup.h), so none may come from outside. */
 static bool is_id(const freshet_record* record) {
-  return record->has_key && record->key.size > 0 && record->key.size <= FRESHET_ID_MAX &&
-         (unsigned char)record->key.data[0] >= ' ';
+  return record->has_key && freshet_is_user_id(record->key);
 }
 
 static freshet_status apply_event(freshet_worker* worker, held_partition* held, const freshet_record* record,

@@ -178,6 +178,9 @@ static freshet_status store_changes(freshet_worker* worker, freshet_error* error
       store->vtable->put(store, FRESHET_FAMILY_USERS, change->partition, key, change_value(worker, change));
     } else {
       store->vtable->remove(store, FRESHET_FAMILY_USERS, change->partition, key);
+      bool is_user = key.data[0] != '\0';
+      if (is_user && store->vtable->purge != NULL)
+        store->vtable->purge(store, FRESHET_FAMILY_USERS, change->partition, key);
     }
   }
   int64_t now_ms = worker->parts.clock->now_ms(worker->parts.clock);
@@ -251,6 +254,7 @@ static freshet_status start(freshet_worker* worker, freshet_error* error) {
   if (status == FRESHET_OK) status = start_transaction_commit(worker, &cause);
   if (status != FRESHET_OK) return failed(worker, status, &cause, error);
   freshet_users_start_commit(worker->users);
+  freshet_erasures_start_commit(worker->erasures);
   forget_dead_letters(worker);
   worker->committing = true;
   return FRESHET_OK;
@@ -263,6 +267,7 @@ static freshet_status end(freshet_worker* worker, freshet_error* error) {
   worker->aborts_in_a_row = 0;
   freshet_status status = store_changes(worker, error);
   freshet_users_end_commit(worker->users);
+  if (status == FRESHET_OK) freshet_erasures_end_commit(worker->erasures);
   freshet_users_trim(worker->users);
   freshet_items_committed(worker->items);
   tidy(worker);
@@ -331,6 +336,7 @@ freshet_status freshet_worker_turn_state(freshet_worker* worker, freshet_error* 
 static freshet_status load_again(freshet_worker* worker, freshet_error* error) {
   tidy(worker);
   forget_dead_letters(worker);
+  freshet_erasures_roll_back(worker->erasures);
   freshet_worker_unload(worker);
   freshet_status status = freshet_worker_load(worker, error);
   for (size_t i = 0; status == FRESHET_OK && i < worker->held_count; i++) {

@@ -134,6 +134,7 @@ static void release(freshet_worker* worker, const freshet_partition* partition) 
   if (held->topic == FRESHET_TOPIC_EVENTS) {
     freshet_users_drop(worker->users, held->partition);
     freshet_worker_forget_owed(worker, held->partition);
+    freshet_erasures_release(worker->erasures, held->partition);
   }
   if (held->topic == FRESHET_TOPIC_REQUESTS) freshet_answers_forget(worker->answers, held->partition);
   freshet_dedup_destroy(held->dedup);

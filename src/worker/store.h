@@ -41,6 +41,9 @@ typedef struct freshet_store_vtable {
   void (*set_position)(freshet_store* self, freshet_topic topic, int32_t partition, int64_t offset,
                        int64_t time_ms);
   freshet_status (*write)(freshet_store* self, freshet_error* error);
+  /* In the batch too: the bytes that this row, removed in the same batch, has left behind are to leave the
+   * disk soon after the write, whatever happens in between. NULL: nothing is left behind. */
+  void (*purge)(freshet_store* self, freshet_family family, int32_t partition, freshet_slice key);
   /* The stored position (and when it was stored), as of the last write. Errors: FRESHET_NOT_FOUND. */
   freshet_status (*position)(freshet_store* self, freshet_topic topic, int32_t partition, int64_t* offset,
                              int64_t* time_ms, freshet_error* error);

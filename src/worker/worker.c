@@ -51,6 +51,7 @@ freshet_status freshet_worker_create(const freshet_worker_config* config, const 
   worker->parts = *parts;
   worker->answers = freshet_answers_create(worker);
   worker->serving = (freshet_serving){.own = config->generation, .base = config->base_generation};
+  worker->erasures = freshet_erasures_create();
   freshet_log* log = worker->parts.log;
   freshet_status status = log->vtable->partitions(log, FRESHET_TOPIC_EVENTS, &worker->user_partitions, error);
   if (status == FRESHET_OK) status = freshet_worker_load(worker, error);
@@ -130,6 +131,7 @@ static freshet_status turn_lists(freshet_worker* worker, size_t count, uint64_t*
   if (status == FRESHET_OK && !lagging) find_concerned(worker);
   if (status == FRESHET_OK) status = freshet_worker_refresh(worker, lagging, error);
   if (status == FRESHET_OK) status = freshet_answers_turn(worker->answers, lagging, learn_us, error);
+  freshet_erasures_turn(worker->erasures, clock->now_ms(clock));
   if (count > 0) {
     freshet_histogram_observe(&worker->parts.metrics->batch, clock->monotonic_us(clock) - start_us);
   }
@@ -168,6 +170,7 @@ freshet_status freshet_worker_stop(freshet_worker* worker, freshet_error* error)
 
 void freshet_worker_destroy(freshet_worker* worker) {
   if (worker == NULL) return;
+  freshet_erasures_destroy(worker->erasures);
   freshet_worker_unload(worker);
   freshet_answers_destroy(worker->answers);
   freshet_serving_reset(&worker->serving);

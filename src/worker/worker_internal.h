@@ -8,6 +8,7 @@
 
 #include "worker/answers.h"
 #include "worker/dedup.h"
+#include "worker/erasures.h"
 #include "worker/items.h"
 #include "worker/ranking.h"
 #include "worker/users.h"
@@ -68,6 +69,7 @@ struct freshet_worker {
   freshet_ranking* ranking;
   freshet_refresh* refresh;
   freshet_answers* answers;
+  freshet_erasures* erasures;
   int32_t user_partitions; /* of `events`, and of all topics that are keyed by user */
   freshet_serving serving;
 

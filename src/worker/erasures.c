@@ -1,0 +1,151 @@
+#include "worker/erasures.h"
+
+#include <stdlib.h>
+
+#include "worker/partitioner.h"
+#include "worker/worker_internal.h"
+
+/* A broker that is away for longer leaves the asker in the dark; the tombstone may still come. */
+enum { PATIENCE_MS = 30000 };
+
+typedef enum progress { SENT = 0, APPLIED, COMMITTING } progress;
+
+typedef struct erasure {
+  struct erasure* next;
+  freshet_letter* letter;
+  int32_t partition;
+  int64_t deadline_ms;
+  progress progress;
+  bool known;
+} erasure;
+
+struct freshet_erasures {
+  erasure* first;
+};
+
+bool freshet_is_user_id(freshet_slice key) {
+  return key.size > 0 && key.size <= FRESHET_ID_MAX && (unsigned char)key.data[0] >= ' ';
+}
+
+freshet_erasures* freshet_erasures_create(void) {
+  freshet_erasures* erasures = calloc(1, sizeof *erasures);
+  FRESHET_ASSERT(erasures != NULL);
+  return erasures;
+}
+
+static void refuse(erasure* e, const char* message) {
+  freshet_letter_refuse(e->letter, FRESHET_ANSWER_UNAVAILABLE, message);
+  free(e);
+}
+
+void freshet_erasures_destroy(freshet_erasures* erasures) {
+  if (erasures == NULL) return;
+  for (erasure *e = erasures->first, *next; e != NULL; e = next) {
+    next = e->next;
+    refuse(e, "the service is stopping; the erasure is in the log and will be carried out");
+  }
+  free(erasures);
+}
+
+freshet_status freshet_worker_ask_erase(freshet_worker* worker, freshet_letter* letter,
+                                        freshet_error* error) {
+  freshet_slice user_id = letter->question.request.user_id;
+  if (!freshet_is_user_id(user_id)) {
+    freshet_letter_refuse(letter, FRESHET_ANSWER_INVALID, "that is not a user id");
+    return FRESHET_OK;
+  }
+  int32_t partition = freshet_partition_of(user_id, worker->user_partitions);
+  if (freshet_worker_find_held(worker, FRESHET_TOPIC_EVENTS, partition) == NULL) {
+    freshet_letter_refuse(letter, FRESHET_ANSWER_ELSEWHERE, "another instance holds this user's partition");
+    return FRESHET_OK;
+  }
+  freshet_output tombstone = {.topic = FRESHET_TOPIC_EVENTS, .partition = partition, .key = user_id};
+  freshet_status status = worker->parts.sink->vtable->publish(worker->parts.sink, &tombstone, error);
+  if (status != FRESHET_OK) {
+    freshet_letter_refuse(letter, FRESHET_ANSWER_UNAVAILABLE, "the service is failing");
+    return status;
+  }
+  erasure* e = calloc(1, sizeof *e);
+  FRESHET_ASSERT(e != NULL);
+  *e = (erasure){.next = worker->erasures->first,
+                 .letter = letter,
+                 .partition = partition,
+                 .deadline_ms = worker->parts.clock->now_ms(worker->parts.clock) + PATIENCE_MS};
+  worker->erasures->first = e;
+  return FRESHET_OK;
+}
+
+void freshet_erasures_applied(freshet_erasures* erasures, int32_t partition, freshet_slice user_id,
+                              bool known) {
+  for (erasure* e = erasures->first; e != NULL; e = e->next) {
+    if (e->progress != SENT || e->partition != partition ||
+        !freshet_slice_equal(e->letter->question.request.user_id, user_id))
+      continue;
+    e->progress = APPLIED;
+    e->known = known;
+  }
+}
+
+static void move(freshet_erasures* erasures, progress from, progress to) {
+  for (erasure* e = erasures->first; e != NULL; e = e->next) {
+    if (e->progress == from) e->progress = to;
+  }
+}
+
+void freshet_erasures_start_commit(freshet_erasures* erasures) {
+  move(erasures, APPLIED, COMMITTING);
+}
+
+void freshet_erasures_roll_back(freshet_erasures* erasures) {
+  move(erasures, APPLIED, SENT);
+  move(erasures, COMMITTING, SENT);
+}
+
+static void answer(erasure* e) {
+  freshet_answer* made = freshet_answer_create();
+  static const char unknown[] = "nothing was known about this user";
+  made->partition = e->partition;
+  if (!e->known) {
+    made->status = FRESHET_ANSWER_NOT_FOUND;
+    memcpy(made->message, unknown, sizeof unknown);
+  }
+  e->letter->question.answered(e->letter->question.context, made);
+  freshet_letter_free(e->letter);
+  free(e);
+}
+
+void freshet_erasures_end_commit(freshet_erasures* erasures) {
+  for (erasure** link = &erasures->first; *link != NULL;) {
+    erasure* e = *link;
+    if (e->progress != COMMITTING) {
+      link = &e->next;
+      continue;
+    }
+    *link = e->next;
+    answer(e);
+  }
+}
+
+void freshet_erasures_release(freshet_erasures* erasures, int32_t partition) {
+  for (erasure** link = &erasures->first; *link != NULL;) {
+    erasure* e = *link;
+    if (e->partition != partition) {
+      link = &e->next;
+      continue;
+    }
+    *link = e->next;
+    refuse(e, "the user's partition went to another instance, which carries the erasure out");
+  }
+}
+
+void freshet_erasures_turn(freshet_erasures* erasures, int64_t now_ms) {
+  for (erasure** link = &erasures->first; *link != NULL;) {
+    erasure* e = *link;
+    if (now_ms < e->deadline_ms || e->progress == COMMITTING) {
+      link = &e->next;
+      continue;
+    }
+    *link = e->next;
+    refuse(e, "the erasure was not confirmed in time; it may still be carried out: ask again");
+  }
+}
