@@ -1,0 +1,269 @@
+"""Requests in, replies out: what a client in another language sees who has nothing but schemas/*.avsc."""
+
+import json
+import threading
+import uuid
+
+from confluent_kafka.admin import AdminClient, NewTopic
+from harness import (ROOT, SCHEMAS, Case, Schema, click, decode, item, list_items, main, now_ms, purchase, schema_text,
+                     single_object, until)
+
+ITEMS = 30
+SHOES = [f"item-{i}" for i in range(0, ITEMS, 3)]
+TEXTS = {1: "red wedding dress with lace", 2: "white wedding shoes", 4: "cordless drill", 5: "garden hose"}
+
+
+def request(user, request_id, **more):
+    base = {"request_id": request_id, "user_id": user, "requested_at": 0, "k": 10, "context": "", "context_items": [],
+            "include_categories": [], "exclude_categories": [], "exclude_items": [], "diversity": 0.0,
+            "exploration": 0.0, "explain": True, "min_age_s": 0}
+    return {**base, **more}
+
+
+class RequestsCase(Case):
+    def start(self, settings=None):
+        self.freshet = self.app(settings)
+        for i in range(ITEMS):
+            self.freshet.send("items", f"item-{i}", self.item(i))
+        self.freshet.flush()
+        self.worker = self.freshet.service().start_ready()
+        self.worker.await_metric("freshet_items_listed", ITEMS)
+        self.replies = self.freshet.tail("replies")
+        self.addCleanup(self.replies.close)
+
+    def item(self, i, **more):
+        age_s = 10 if i % 2 else 100000
+        return item(f"item-{i}", **{"text": TEXTS.get(i, f"thing number {i}"), "created_at": now_ms() - age_s * 1000,
+                                    "categories": ["shoes"] if i % 3 == 0 else ["other", "sale"], "attributes": {},
+                                    **more})
+
+    def learn(self, user, *items):
+        for item_id in items:
+            self.freshet.put("events", user, purchase(user, item_id))
+        self.freshet.settle()
+
+    def await_reply(self, request_id):
+        found = []
+
+        def has(records):
+            self.worker.expect_running()
+            found[:] = [r for r in records if r.key == request_id.encode()]
+            return found
+
+        self.replies.until(has, f"a reply to {request_id}")
+        self.assertEqual(len(found), 1)
+        entry = decode("RecommendationList", found[0].value)
+        self.assertEqual(entry["request_id"], request_id)
+        return entry, found[0]
+
+    def ask(self, user, key=None, headers=None, **more):
+        request_id = str(uuid.uuid4())
+        value = single_object(SCHEMAS["RecommendationRequest"], request(user, request_id, **more))
+        self.freshet.send("requests", user if key is None else key, value, headers=headers or [])
+        return self.await_reply(request_id)[0]
+
+    def check_reasons(self, entry):
+        for recommendation in entry["items"]:
+            total = sum(reason["score"] for reason in recommendation["reasons"])
+            self.assertAlmostEqual(total, recommendation["score"], delta=1e-4 * max(1, abs(total)))
+
+
+class Answers(RequestsCase):
+    def test_a_known_and_an_unknown_user(self):
+        self.start()
+        self.learn("ann", "item-1", "item-7")
+        known = self.ask("ann", k=100)
+        self.assertEqual(known["user_id"], "ann")
+        self.assertCountEqual(list_items(known), [f"item-{i}" for i in range(ITEMS) if i not in (1, 7)])
+        self.assertEqual(known["note"], "")
+        self.assertGreaterEqual(known["version_offset"], 1)
+        self.check_reasons(known)
+        state = self.freshet.users()["ann"]
+        self.assertEqual((known["version_partition"], known["version_offset"]), (state["partition"], state["newest_offset"]))
+        unknown = self.ask("nobody", k=3, explain=False)
+        self.assertEqual(len(unknown["items"]), 3)
+        self.assertEqual((unknown["version_partition"], unknown["version_offset"]), (-1, -1))
+        self.assertEqual([r["reasons"] for r in unknown["items"]], [[], [], []])
+        self.assertNotIn("nobody", self.freshet.users())
+        self.assertEqual(self.freshet.users()["ann"]["events"], 2)  # asking teaches nothing
+
+    def test_a_text_leads_and_says_so(self):
+        self.start()
+        self.learn("ann", "item-4")
+        entry = self.ask("ann", context="wedding dress", k=2)
+        self.assertCountEqual(list_items(entry), ["item-1", "item-2"])
+        for recommendation in entry["items"]:
+            self.assertEqual(recommendation["reasons"][0]["kind"], "CONTEXT")
+        self.check_reasons(entry)
+        self.check_reasons(self.ask("nobody", context="drill", k=30))
+
+    def test_filters(self):
+        self.start()
+        self.assertCountEqual(list_items(self.ask("u", k=99, include_categories=["shoes", "nothing"])), SHOES)
+        self.assertCountEqual(list_items(self.ask("u", k=99, exclude_categories=["sale"], exclude_items=["item-0", "item-x"])),
+                              SHOES[1:])
+        old = list_items(self.ask("u", k=99, min_age_s=3600))
+        self.assertCountEqual(old, [f"item-{i}" for i in range(0, ITEMS, 2)])
+        nothing = self.ask("u", include_categories=["shoes"], exclude_categories=["shoes"])
+        self.assertEqual(nothing["items"], [])
+        self.assertEqual(nothing["note"], "no item on offer passes the filters")
+        nothing = self.ask("u", include_categories=["shoes"], exclude_items=SHOES)
+        self.assertEqual(nothing["items"], [])
+        self.assertIn("excludes", nothing["note"])
+
+    def test_context_items_lead_and_are_not_in_the_list(self):
+        self.start()
+        for user in range(8):
+            self.learn(f"pair-{user}", "item-10", "item-20")
+        entry = self.ask("nobody", context_items=["item-10", "item-unknown"], k=5)
+        self.assertEqual(list_items(entry)[0], "item-20")
+        self.assertNotIn("item-10", list_items(entry))
+        self.assertIn("item-10", [reason["item_id"] for reason in entry["items"][0]["reasons"]])
+        self.assertEqual(entry["note"], "context item 'item-unknown' is not known")
+        self.check_reasons(entry)
+
+    def test_variety_and_exploration(self):
+        self.start()
+        self.learn("ann", "item-1")
+        entry = self.ask("ann", k=10, diversity=0.7, context="wedding")
+        self.assertEqual(len(set(list_items(entry))), 10)
+        self.check_reasons(entry)
+        explored = [self.ask("ann", k=10, exploration=0.5) for _ in range(5)]
+        for entry in explored:
+            self.assertEqual(len(set(list_items(entry)) - {"item-1"}), 10)
+            self.assertTrue(all(0 < r["propensity"] <= 1 for r in entry["items"]))
+            self.check_reasons(entry)
+        self.assertGreater(len({tuple(list_items(entry)) for entry in explored}), 1)
+
+    def test_what_is_withdrawn_is_in_no_answer(self):
+        self.start()
+        self.freshet.put("items", "item-3", None)
+        self.freshet.put("items", "item-4", self.item(4, available=False))
+        self.freshet.put("items", "item-5", self.item(5, expires_at=now_ms() - 1000))
+        self.worker.await_metric("freshet_items_listed", ITEMS - 3)
+        self.assertFalse({"item-3", "item-4", "item-5"} & set(list_items(self.ask("u", k=99, context="drill hose"))))
+
+    def test_reply_topic_and_correlation_id(self):
+        self.start()
+        topic = f"{self.freshet.id}.my-replies"
+        self.freshet.topics["mine"] = topic
+        admin = AdminClient({"bootstrap.servers": self.freshet.bootstrap})
+        admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(30)
+        request_id = str(uuid.uuid4())
+        value = single_object(SCHEMAS["RecommendationRequest"], request("ann", request_id))
+        correlation = b"\x00\x01binary\xff"
+        headers = [("kafka_replyTopic", topic.encode()), ("kafka_correlationId", correlation)]
+        self.freshet.send("requests", "ann", value, headers=headers)
+        entry, record = self.await_reply(request_id)
+        self.assertEqual(record.headers, [("kafka_correlationId", correlation)])
+        mine = self.freshet.tail("mine")
+        self.addCleanup(mine.close)
+        mine.until(lambda records: records, "the reply in the named topic")
+        self.assertEqual((mine.records[0].key, mine.records[0].value), (record.key, record.value))
+        self.assertEqual(mine.records[0].headers, record.headers)
+        events_before = len(self.freshet.read("events"))
+        for bad in ["not-there", self.freshet.topics["events"], "__consumer_offsets", "in valid", "x" * 300]:
+            self.ask("ann", headers=[("kafka_replyTopic", bad.encode())])
+        self.assertEqual(self.worker.metric("freshet_replies_undeliverable_total"), 5)
+        self.assertEqual(len(self.freshet.read("events")), events_before)
+
+
+class BadRequests(RequestsCase):
+    def test_who_can_be_told_is_told(self):
+        self.start()
+        for more, word in [({"k": 0}, "k 0"), ({"k": -5}, "k -5"), ({"diversity": 1.5}, "diversity"),
+                           ({"exploration": float("nan")}, "exploration"), ({"context": "x" * 900000}, "64 KiB"),
+                           ({"exclude_items": ["i"] * 1001}, "1000"), ({"context_items": [""]}, "context_items"),
+                           ({"requested_at": now_ms() - 3600000}, "requests.max_age_ms")]:
+            entry = self.ask("ann", **more)
+            self.assertEqual(entry["items"], [])
+            self.assertIn(word, entry["note"])
+        self.assertIn("is not the record's key", self.ask("ann", key="bob")["note"])
+        self.assertEqual(len(self.ask("ann", k=2**31 - 1)["items"]), ITEMS)
+        loose = json.loads(schema_text("RecommendationRequest"))
+        next(f for f in loose["fields"] if f["name"] == "context")["type"] = "bytes"  # the same on the wire
+        request_id = str(uuid.uuid4())
+        body = Schema(json.dumps(loose)).body(request("ann", request_id, context=b"caf\xe9"))
+        self.freshet.send("requests", "ann", b"\xc3\x01" + SCHEMAS["RecommendationRequest"].fingerprint + body)
+        self.assertIn("UTF-8", self.await_reply(request_id)[0]["note"])
+        self.assertEqual(self.worker.metric("freshet_dead_letters_total"), 0)
+
+    def test_who_cannot_be_told_goes_to_the_dead_letters(self):
+        self.start()
+        good = request("ann", "r")
+        self.freshet.send("requests", "ann", b"garbage")
+        self.freshet.send("requests", "ann", single_object(SCHEMAS["RecommendationRequest"], {**good, "request_id": ""}))
+        self.freshet.send("requests", None, single_object(SCHEMAS["RecommendationRequest"], good))
+        self.freshet.send("requests", "ann", click("ann", "item-1"))
+        self.freshet.send("requests", "ann", None)
+        self.worker.await_metric("freshet_dead_letters_total", 4)
+        self.assertEqual(len(self.ask("ann", k=4)["items"]), 4)
+        letters = self.freshet.tail("dead_letters")
+        self.addCleanup(letters.close)
+        letters.until(lambda records: len(records) == 4, "four dead letters")
+        for letter in letters.records:
+            self.assertEqual(dict(letter.headers)["__connect.errors.topic"].decode(), self.freshet.topics["requests"])
+
+    def test_the_former_schema_is_read(self):
+        self.start()
+        former = Schema((ROOT / "schemas" / "former" / "RecommendationRequest-3914309c5ec520a5.avsc").read_text())
+        record = request("ann", "old")
+        del record["min_age_s"]
+        self.freshet.send("requests", "ann", single_object(former, record))
+        self.assertEqual(len(self.await_reply("old")[0]["items"]), 10)
+
+
+class Delivery(RequestsCase):
+    REQUESTS = 3000
+
+    def answered(self, committed=True):
+        return {record.key.decode() for record in self.freshet.read("replies", committed)}
+
+    def test_kill_9_loses_no_request(self):
+        self.start({"requests.max_age_ms": 0})
+        wanted = [f"request-{i}" for i in range(self.REQUESTS)]
+        for i, request_id in enumerate(wanted):
+            user = f"user-{i % 50}"
+            more = {"context": f"thing number {i % 40}"} if i % 2 else {}
+            self.freshet.send("requests", user,
+                              single_object(SCHEMAS["RecommendationRequest"], request(user, request_id, k=5, **more)))
+            self.freshet.send("events", user, click(user, f"item-{i % ITEMS}"))
+            if i % 1000 == 500:
+                self.freshet.flush()
+                self.worker.kill()
+                self.worker.start()
+        self.freshet.flush()
+        until(lambda: self.freshet.expect_running() or self.answered() >= set(wanted), "every request is answered")
+        self.freshet.settle()
+        self.assertEqual(sum(state["events"] for state in self.freshet.users().values()), self.REQUESTS)
+
+    def test_committed_delivery(self):
+        self.start({"app.delivery": "committed", "state.committed_interval_ms": 100})
+        self.learn("ann", "item-1")
+        self.assertEqual(len(self.ask("ann", k=7)["items"]), 7)
+
+    def test_requests_do_not_stall_events(self):
+        self.start({"requests.max_age_ms": 0})
+        stopped = threading.Event()
+
+        def ask_on():
+            n = 0
+            while not stopped.wait(0.01):
+                for _ in range(20):
+                    n += 1
+                    self.freshet.send("requests", f"user-{n % 50}", single_object(
+                        SCHEMAS["RecommendationRequest"], request(f"user-{n % 50}", f"r-{n}", explain=False)))
+
+        asker = threading.Thread(target=ask_on)
+        asker.start()
+        try:
+            for _ in range(3):
+                self.learn("ann", "item-1")
+        finally:
+            stopped.set()
+            asker.join()
+        self.assertEqual(self.freshet.users()["ann"]["events"], 3)
+
+
+if __name__ == "__main__":
+    main()
