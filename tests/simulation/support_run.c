@@ -76,6 +76,8 @@ static freshet_worker_config config_of(const run_shape* shape, sim_random* rando
       .text_interval_ms = 1000,
       .text_batch = 4,
       .text_cutover_coverage = .8,
+      .context_weight = 2,
+      .requests_max_age_ms = sim_chance(random, 500) ? 0 : sim_skewed(random, 1, 5000),
   };
   config.model.dim = 16;
   config.model.neighbours = 8;
@@ -306,7 +308,8 @@ static bool is_done(run* r) {
   for (int app = 0; app < apps_of(&r->shape); app++) {
     bool is_absent = r->visited >= 0 && app != r->visited;
     if (!is_absent &&
-        !(is_read(cluster, app, FRESHET_TOPIC_EVENTS) && is_read(cluster, app, FRESHET_TOPIC_ITEMS)))
+        !(is_read(cluster, app, FRESHET_TOPIC_EVENTS) && is_read(cluster, app, FRESHET_TOPIC_ITEMS) &&
+          is_read(cluster, app, FRESHET_TOPIC_REQUESTS)))
       all_read = false;
   }
   if (!all_read) {

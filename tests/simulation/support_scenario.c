@@ -12,7 +12,7 @@ typedef struct plan {
   const sim_cluster* cluster;
   freshet_codec* codec;
   int64_t time_ms;
-  int next_event;
+  int next_event, next_request;
   size_t transaction_from; /* index of the SIM_BEGIN under way, SIZE_MAX: none */
 } plan;
 
@@ -169,6 +169,29 @@ static void add_bad_event(plan* p) {
   action->value = changed;
 }
 
+/* ---- requests ---- */
+
+static void add_request(plan* p) {
+  int user = (int)sim_below(&p->random, (uint32_t)p->scenario->users);
+  sim_action* action = add(p, SIM_REQUEST, FRESHET_TOPIC_REQUESTS, partition_of_user(p, user));
+  char user_id[8], item[8], request_id[16];
+  sim_user_id(user, user_id);
+  sim_item_id((int)sim_below(&p->random, (uint32_t)p->scenario->items), item);
+  snprintf(request_id, sizeof request_id, "r%d", p->next_request++);
+  freshet_slice wanted = freshet_slice_of(item);
+  freshet_request request = {.request_id = freshet_slice_of(request_id),
+                             .user_id = freshet_slice_of(user_id),
+                             .k = (int32_t)sim_below(&p->random, 5), /* 0: answered with a note */
+                             .context_items = &wanted,
+                             .context_item_count = sim_below(&p->random, 2)};
+  if (sim_chance(&p->random, 500)) request.context = freshet_slice_of("Thing of make 1");
+  if (sim_chance(&p->random, 200)) request.exploration = .5F;
+  action->user = user;
+  set_key(action, user_id, strlen(user_id));
+  action->has_value = true;
+  FRESHET_ASSERT(freshet_encode_request(p->codec, &request, &action->value, NULL) == FRESHET_OK);
+}
+
 /* ---- items ---- */
 
 static void add_item(plan* p, int item) {
@@ -264,6 +287,8 @@ static void add_any(plan* p) {
     add_bad_item(p);
   } else if (kind < 96) {
     begin_or_end(p);
+  } else if (kind < 98) {
+    add_request(p);
   } else {
     add_gap(p);
   }

@@ -22,6 +22,7 @@ typedef enum sim_meaning {
   SIM_BAD,        /* to the dead letters */
   SIM_ITEM,       /* announces or changes an item */
   SIM_WITHDRAWAL, /* tombstone of an item */
+  SIM_REQUEST,    /* is answered */
   SIM_GAP,        /* offsets that are not there */
   SIM_BEGIN,      /* the producer of the input writes in a transaction from here on */
   SIM_COMMIT,

@@ -10,6 +10,7 @@
  *            delivery = committed nothing does. After a crash older versions may come again: a reader that
  *            keeps the larger offset never sees them.
  * items      no list holds an item that was withdrawn, as far as its writer had read.
+ * replies    every request has a reply, and with delivery = committed exactly one.
  * dead       each bad record exactly once, with its bytes; none or one under the key of a user who has been
  *            erased afterwards, as the commit has come before or after.
  * model      one worker, one partition: the bits of a run without faults, and those of a worker that begins
@@ -99,6 +100,29 @@ static void check_user_lists(run* r, int user) {
   }
   if (truth.is_erased && !is_tombstone_last) sim_fail(world, "user %s was erased and has a list", id);
   if (!truth.exists && !truth.is_erased && newest >= 0) sim_fail(world, "user %s has a list", id);
+}
+
+/* ---- afterwards: replies ---- */
+
+static void check_replies(run* r) {
+  sim_cluster* cluster = &r->world.cluster;
+  for (size_t i = 0; i < r->scenario.written; i++) {
+    const sim_action* action = &r->scenario.actions[i];
+    freshet_request request;
+    if (action->meaning != SIM_REQUEST || action->is_aborted) continue;
+    assert_int_equal(freshet_decode_request(codec, freshet_buffer_slice(&action->value), &request, NULL),
+                     FRESHET_OK);
+    size_t found = 0;
+    for (int32_t p = 0; p < cluster->partitions[FRESHET_TOPIC_REPLIES]; p++) {
+      int64_t position = 0;
+      const sim_record* record;
+      for (; (record = sim_read(cluster, FRESHET_TOPIC_REPLIES, p, &position)) != NULL; position++)
+        found += (size_t)freshet_slice_equal(freshet_buffer_slice(&record->key), request.request_id);
+    }
+    if (found == 0 || (found > 1 && r->shape.delivery == FRESHET_DELIVERY_COMMITTED))
+      sim_fail(&r->world, "request %.*s has %zu replies", (int)request.request_id.size,
+               request.request_id.data, found);
+  }
 }
 
 /* ---- afterwards: dead letters ---- */
@@ -339,6 +363,7 @@ static void check_against_calm(run* stormy) {
 
 static void check_everything(run* r) {
   for (int user = 0; user < r->scenario.users; user++) check_user_lists(r, user);
+  check_replies(r);
   check_dead_letters(r);
   check_catalogue(r);
   if (r->world.failure[0] != '\0') return;
