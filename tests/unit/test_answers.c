@@ -13,6 +13,9 @@
 
 #include <cmocka.h>
 
+#include <semaphore.h>
+#include <unistd.h>
+
 #include "core/maths.h"
 #include "support/memory_store.h"
 #include "worker/partitioner.h"
@@ -44,6 +47,7 @@ typedef struct world {
   freshet_store* store;
   freshet_codec* codec;
   freshet_encoder* encoder;
+  freshet_embedder* embedder; /* only of the tests that wait for it */
   freshet_worker_metrics metrics;
   freshet_inbox* inbox;
   freshet_worker* worker;
@@ -66,6 +70,9 @@ typedef struct world {
   bool has_category[2][CATEGORIES]; /* to include, to exclude */
   bool excluded[ITEMS];
   size_t answers, empty;
+  bool any_list; /* the oracle has nothing to say */
+  char note[128];
+  int64_t committed; /* of partition 0 of `requests` */
 } world;
 
 static world* w;
@@ -109,6 +116,11 @@ static uint32_t number_of(freshet_slice id) {
 }
 
 static void check(const freshet_list* list) {
+  if (w->any_list) {
+    w->answers++;
+    snprintf(w->note, sizeof w->note, "%.*s", (int)list->note.size, list->note.data);
+    return;
+  }
   bool shown[ITEMS] = {false};
   size_t possible = 0;
   for (uint32_t i = 0; i < ITEMS; i++) possible += may_be_shown(i);
@@ -152,6 +164,14 @@ static freshet_status sink_publish(freshet_sink* self, const freshet_output* out
   return FRESHET_OK;
 }
 
+static int dropped = -1;
+
+static void drop_answer(void* context, freshet_answer* answer) {
+  (void)context;
+  dropped = (int)answer->status;
+  freshet_answer_destroy(answer);
+}
+
 /* ---- the world around the worker ---- */
 
 static freshet_status ok(freshet_sink* self, freshet_error* error) {
@@ -164,7 +184,11 @@ static freshet_status sink_write(freshet_sink* self, const freshet_output* outpu
 }
 static freshet_status sink_commit(freshet_sink* self, const freshet_partition* offsets, size_t count,
                                   freshet_error* error) {
-  (void)self, (void)offsets, (void)count, (void)error;
+  (void)self, (void)error;
+  for (size_t i = 0; i < count; i++) {
+    if (offsets[i].topic == FRESHET_TOPIC_REQUESTS && offsets[i].partition == 0)
+      w->committed = offsets[i].offset;
+  }
   return FRESHET_OK;
 }
 static freshet_status sink_outcome(freshet_sink* self, int wait_ms, freshet_error* error) {
@@ -282,7 +306,7 @@ static int64_t clock_us(freshet_clock* self) {
   return w->now_ms * 1000;
 }
 
-static int set_up(void** state) {
+static int start(freshet_encoder* encoder, bool in_background) {
   static const freshet_source_vtable source = {
       .poll = source_poll, .end = source_end, .header = source_header, .wake = source_wake};
   static const freshet_log_vtable log = {.partitions = log_partitions,
@@ -300,7 +324,6 @@ static int set_up(void** state) {
                                            .written_end = sink_end,
                                            .topic_name = sink_name,
                                            .poll = sink_poll};
-  (void)state;
   w = calloc(1, sizeof *w);
   w->source.vtable = &source;
   w->log.vtable = &log;
@@ -312,7 +335,10 @@ static int set_up(void** state) {
   w->inbox = freshet_inbox_create(16);
   const freshet_codec_config codec = {.output = FRESHET_FRAMING_SINGLE_OBJECT};
   assert_int_equal(freshet_codec_create(&codec, &w->codec, NULL), FRESHET_OK);
-  assert_int_equal(freshet_encoder_hashing_create(32, &w->encoder, NULL), FRESHET_OK);
+  w->encoder = encoder;
+  freshet_embedder_config embedder = freshet_embedder_defaults();
+  embedder.encoder = encoder;
+  if (in_background) assert_int_equal(freshet_embedder_create(&embedder, &w->embedder, NULL), FRESHET_OK);
   freshet_model_config model = freshet_model_defaults();
   model.dim = 16;
   model.seen_limit = ITEMS;
@@ -322,6 +348,7 @@ static int set_up(void** state) {
       .weights = {1, 1, 1},
       .list_size = 10,
       .context_weight = 3,
+      .requests_max_age_ms = 30000,
       .max_delay_ms = 1000,
       .ranking_threads = 1,
       .ranking_batch = 64,
@@ -343,6 +370,7 @@ static int set_up(void** state) {
                                       .clock = &w->clock,
                                       .codec = w->codec,
                                       .encoder = w->encoder,
+                                      .embedder = w->embedder,
                                       .metrics = &w->metrics,
                                       .inbox = w->inbox};
   freshet_error error = {0};
@@ -351,10 +379,18 @@ static int set_up(void** state) {
   return 0;
 }
 
+static int set_up(void** state) {
+  (void)state;
+  freshet_encoder* encoder;
+  assert_int_equal(freshet_encoder_hashing_create(32, &encoder, NULL), FRESHET_OK);
+  return start(encoder, false);
+}
+
 static int tear_down(void** state) {
   (void)state;
   freshet_worker_destroy(w->worker);
   freshet_inbox_destroy(w->inbox);
+  freshet_embedder_destroy(w->embedder);
   freshet_encoder_destroy(w->encoder);
   w->store->vtable->destroy(w->store);
   freshet_codec_destroy(w->codec);
@@ -425,6 +461,14 @@ static void choose(uint32_t user, uint32_t i) {
       &bytes);
   freshet_buffer_free(&bytes);
   w->seen[user][i] = true;
+}
+
+/* The user is erased, and may be shown everything again. */
+static void forget(uint32_t user) {
+  const char* id = name_of('u', user);
+  put(&w->queue[w->queued++], FRESHET_TOPIC_EVENTS, freshet_partition_of(freshet_slice_of(id), PARTITIONS),
+      id, NULL);
+  memset(w->seen[user], 0, sizeof w->seen[user]);
 }
 
 /* Some of the ids, each with a chance of one in `rare`. */
@@ -501,6 +545,7 @@ static void no_answer_holds_what_must_not_be_shown(void** state) {
     if (below(4) == 0) w->now_ms += 1000;
     if (below(3) == 0) change_item(below(ITEMS));
     if (below(3) == 0) choose(below(USERS), below(ITEMS));
+    if (below(300) == 0) forget(below(USERS));
     while (w->queued > 0 || w->catalogued > 0) step();
     ask();
   }
@@ -509,7 +554,126 @@ static void no_answer_holds_what_must_not_be_shown(void** state) {
   assert_true(w->empty > 0);
 }
 
+/* ---- a text that takes long ---- */
+
+/* Encodes when the test lets it. */
+static sem_t may_encode;
+
+static freshet_status encode_slowly(freshet_encoder* self, const freshet_slice* texts, size_t count,
+                                    float* out, freshet_error* error) {
+  (void)texts, (void)error;
+  while (sem_wait(&may_encode) != 0) continue;
+  for (size_t i = 0; i < count * self->dim; i++) out[i] = .25F;
+  return FRESHET_OK;
+}
+
+static void destroy_slow(freshet_encoder* self) {
+  free(self);
+}
+
+static int set_up_slow(void** state) {
+  static const freshet_encoder_vtable vtable = {.encode = encode_slowly, .destroy = destroy_slow};
+  (void)state;
+  freshet_encoder* encoder = calloc(1, sizeof *encoder);
+  *encoder = (freshet_encoder){.vtable = &vtable, .dim = 16, .name = "slow"};
+  sem_init(&may_encode, 0, 0);
+  int status = start(encoder, true);
+  w->any_list = true;
+  return status;
+}
+
+static int tear_down_slow(void** state) {
+  sem_post(&may_encode); /* whatever still waits */
+  int status = tear_down(state);
+  sem_destroy(&may_encode);
+  return status;
+}
+
+static void ask_in_partition_0(const char* request_id, const char* context) {
+  freshet_buffer bytes = {0};
+  freshet_request request = {.request_id = freshet_slice_of(request_id),
+                             .user_id = freshet_slice_of("u"),
+                             .k = 3,
+                             .context = freshet_slice_of(context)};
+  assert_int_equal(freshet_encode_request(w->codec, &request, &bytes, NULL), FRESHET_OK);
+  put(&w->queue[w->queued++], FRESHET_TOPIC_REQUESTS, 0, "u", &bytes);
+  freshet_buffer_free(&bytes);
+}
+
+static void let_pass(int64_t ms) {
+  w->now_ms += ms;
+  step();
+  step();
+}
+
+/* While a text is encoded, others are answered; the offset of its request is committed only when it is, too.
+ */
+static void an_unanswered_request_is_not_committed(void** state) {
+  (void)state;
+  step();
+  ask_in_partition_0("slow", "a text");
+  ask_in_partition_0("quick", "");
+  step();
+  step();
+  assert_int_equal(w->answers, 1);
+  let_pass(2000);
+  assert_int_equal(w->committed, 0);
+  sem_post(&may_encode);
+  for (int i = 0; i < 5000 && w->answers < 2; i++) {
+    usleep(1000);
+    step();
+  }
+  assert_int_equal(w->answers, 2);
+  assert_string_equal(w->note, "no item is on offer");
+  let_pass(2000);
+  assert_int_equal(w->committed, 2);
+}
+
+static void who_has_waited_too_long_is_told_so(void** state) {
+  (void)state;
+  step();
+  ask_in_partition_0("slow", "a text");
+  step();
+  let_pass(29000);
+  assert_int_equal(w->answers, 0);
+  let_pass(2000);
+  assert_int_equal(w->answers, 1);
+  assert_non_null(strstr(w->note, "more than requests.max_age_ms"));
+  let_pass(2000);
+  assert_int_equal(w->committed, 1);
+  sem_post(&may_encode); /* nobody waits for it any more */
+  usleep(20000);
+  step();
+  assert_int_equal(w->answers, 1);
+}
+
+/* What has not been answered when a partition goes is another worker's. */
+static void requests_of_a_revoked_partition_are_forgotten(void** state) {
+  (void)state;
+  const freshet_partition gone[] = {{FRESHET_TOPIC_EVENTS, 0, -1}, {FRESHET_TOPIC_REQUESTS, 0, -1}};
+  step();
+  ask_in_partition_0("slow", "a text");
+  step();
+  freshet_question question = {.request = {.user_id = freshet_slice_of("u"), .k = 3},
+                               .answered = drop_answer};
+  assert_int_equal(w->handler.revoked(w->handler.context, gone, 2, false, NULL), FRESHET_OK);
+  assert_int_equal(w->committed, 0);
+  assert_true(freshet_inbox_put(w->inbox, &question));
+  sem_post(&may_encode);
+  usleep(20000);
+  step();
+  assert_int_equal(w->answers, 0);
+  bool is_gone = freshet_partition_of(freshet_slice_of("u"), PARTITIONS) == 0;
+  assert_int_equal(dropped, is_gone ? FRESHET_ANSWER_ELSEWHERE : FRESHET_ANSWER_OK);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(no_answer_holds_what_must_not_be_shown)};
-  return cmocka_run_group_tests(tests, set_up, tear_down);
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test_setup_teardown(no_answer_holds_what_must_not_be_shown, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(an_unanswered_request_is_not_committed, set_up_slow, tear_down_slow),
+      cmocka_unit_test_setup_teardown(who_has_waited_too_long_is_told_so, set_up_slow, tear_down_slow),
+      cmocka_unit_test_setup_teardown(requests_of_a_revoked_partition_are_forgotten, set_up_slow,
+                                      tear_down_slow),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
 }
