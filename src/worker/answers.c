@@ -16,6 +16,7 @@ enum {
   WAITING_MAX = 16384,     /* questions; beyond that the oldest are told so */
   TURN_US = 10000,         /* of answers between two polls, while nothing lags */
   LAGGING_LEAST_US = 1000, /* ... and while events do, a quarter of what learning takes */
+  PARKED_MS = 5000,        /* longer than a hand-over between generations takes */
   CONTEXT_ITEMS_MAX = FRESHET_HISTORY / 2,
   NOTE_SIZE = 512,
 };
@@ -172,6 +173,11 @@ static freshet_status take_letters(freshet_answers* answers, freshet_error* erro
   return status;
 }
 
+/* Do the lists of its user come from us? */
+static bool is_served(const freshet_answers* answers, const freshet_asked* asked) {
+  return freshet_worker_list_topic(answers->worker, asked->partition) == FRESHET_TOPIC_RECOMMENDATIONS;
+}
+
 static void read_headers(freshet_answers* answers, const freshet_record* record, freshet_asked* asked) {
   freshet_source* source = answers->worker->parts.source;
   freshet_slice value;
@@ -217,8 +223,24 @@ freshet_status freshet_answers_take(freshet_answers* answers, const freshet_reco
     asked->asked_ms = request->requested_at_ms;
   asked->refusal = is_valid ? NULL : strdup(cause.message);
   read_headers(answers, record, asked);
-  if (is_valid) encode_text(answers, asked);
+  asked->is_parked = !is_served(answers, asked);
+  if (is_valid && !asked->is_parked) encode_text(answers, asked);
   return FRESHET_OK;
+}
+
+/* Another generation publishes for these users: what it does not answer, because it hands over, is ours. What
+ * it has answered in its last seconds is answered twice then. */
+static void look_at_parked(freshet_answers* answers) {
+  for (freshet_asked *asked = answers->questions.oldest, *newer; asked != NULL; asked = newer) {
+    newer = asked->newer;
+    if (!asked->is_parked) continue;
+    if (is_served(answers, asked)) {
+      asked->is_parked = false;
+      if (asked->refusal == NULL) encode_text(answers, asked);
+    } else if (now_us(answers) - asked->came_us > PARKED_MS * 1000) {
+      freshet_letter_free(freshet_questions_remove(&answers->questions, asked));
+    }
+  }
 }
 
 int64_t freshet_answers_position(const freshet_answers* answers, int32_t partition, int64_t next) {
@@ -599,7 +621,7 @@ static void finish(freshet_answers* answers, draft* d) {
 /* ---- a turn ---- */
 
 static bool may_be_answered(const freshet_answers* answers, const freshet_asked* asked) {
-  return asked->text != FRESHET_TEXT_WAITING || is_stale(answers, asked);
+  return !asked->is_parked && (asked->text != FRESHET_TEXT_WAITING || is_stale(answers, asked));
 }
 
 /* The newest that may be answered, [count] drafts of them. */
@@ -645,6 +667,10 @@ static freshet_status answer_batch(freshet_answers* answers, size_t* count, fres
 static freshet_status shorten(freshet_answers* answers, freshet_error* error) {
   freshet_status status = FRESHET_OK;
   while (status == FRESHET_OK && answers->questions.count > WAITING_MAX) {
+    if (answers->questions.oldest->is_parked) {
+      freshet_letter_free(freshet_questions_remove(&answers->questions, answers->questions.oldest));
+      continue;
+    }
     freshet_answer* answer = freshet_answer_create();
     refuse(answer, FRESHET_ANSWER_UNAVAILABLE, "too many requests wait");
     status = give(answers, answers->questions.oldest, answer, error);
@@ -659,6 +685,7 @@ freshet_status freshet_answers_turn(freshet_answers* answers, bool lagging, int6
   size_t count = 0;
   freshet_status status = take_letters(answers, error);
   if (status != FRESHET_OK || answers->questions.count == 0) return status;
+  look_at_parked(answers);
   status = freshet_texts_collect(freshet_items_texts(answers->worker->items), error);
   if (status == FRESHET_OK) status = shorten(answers, error);
   do {
@@ -671,5 +698,8 @@ freshet_status freshet_answers_turn(freshet_answers* answers, bool lagging, int6
 }
 
 bool freshet_answers_due(const freshet_answers* answers) {
-  return answers->questions.count > answers->questions.waiting;
+  for (const freshet_asked* asked = answers->questions.newest; asked != NULL; asked = asked->older) {
+    if (may_be_answered(answers, asked)) return true;
+  }
+  return false;
 }

@@ -30,7 +30,8 @@ typedef struct freshet_asked {
   char* reply_topic;          /* owned; NULL: none */
   freshet_buffer correlation; /* owned */
   bool has_correlation;
-  char* refusal; /* owned; what is wrong with it; NULL: nothing */
+  bool is_parked; /* another generation answers it, unless it hands over */
+  char* refusal;  /* owned; what is wrong with it; NULL: nothing */
 } freshet_asked;
 
 typedef struct freshet_questions {

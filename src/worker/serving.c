@@ -63,6 +63,8 @@ static bool take_fact(freshet_serving* serving, freshet_serving_key kind,
       return copy_name(serving->generation, fact->generation) && copy_name(serving->previous, fact->previous);
     case FRESHET_SERVING_RELEASED: {
       freshet_serving_partition* p = partition_of(serving, fact->partition);
+      /* Of a worker that was paused, and has not heard of later switches yet. */
+      if (fact->number < p->released) return true;
       p->released = fact->number;
       p->offset = fact->offset;
       p->learned = fact->learned;
