@@ -155,7 +155,7 @@ size_t freshet_model_memory(const freshet_model* model) {
   size_t per_item = sizeof(item) + 2 * row + 3 * sizeof(uint32_t) + 1;
   size_t buckets = (size_t)1 << model->bucket_bits;
   return sizeof *model + sizeof *model->step + model->capacity * per_item + freshet_model_text_memory(model) +
-         model->owned_bytes + buckets * (sizeof *model->buckets + 2 * sizeof *model->frequency) +
+         model->owned_bytes + buckets * sizeof *model->buckets + 2 * freshet_tree_bytes(model->bucket_bits) +
          model->pending_capacity * (sizeof *model->pending + 2 * row) +
          model->trace_capacity * sizeof *model->trace + model->trace_item_capacity * sizeof(uint32_t) +
          model->delta_items.capacity + model->delta_values.capacity + model->delta_trace.capacity +

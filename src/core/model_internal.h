@@ -5,6 +5,7 @@
  *   model_score.c       context of a user, query, explanation, the ranker's rows
  *   model_learn.c       one step of learning
  *   model_negatives.c   which items a step compares with
+ *   model_tree.c        running sums, for draws
  *   model_neighbours.c  what is chosen together, in bounded lists
  *   model_popularity.c  decayed counts
  *   model_text.c        text vectors: start of the factors, nearest texts
@@ -16,6 +17,7 @@
 
 #include "core/maths.h"
 #include "core/model_kernels.h"
+#include "core/model_tree.h"
 #include "freshet/model.h"
 
 enum {
@@ -181,8 +183,8 @@ struct freshet_model {
   /* -- the table of keys, and counts over it for draws by frequency -- */
   uint32_t bucket_bits;
   uint32_t* buckets;  /* [2^bucket_bits] first slot, sorted by key */
-  int64_t* frequency; /* [2^bucket_bits + 1] Fenwick tree of the counts */
-  int64_t* presence;  /* [2^bucket_bits + 1] ... and of the items */
+  int64_t* frequency; /* tree over the buckets: of the counts */
+  int64_t* presence;  /* ... and of the items */
   int64_t total_count;
 
   /* -- global -- */

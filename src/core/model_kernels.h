@@ -47,8 +47,8 @@ typedef struct freshet_model_kernels {
   size_t (*find)(const uint32_t* items, size_t count, uint32_t item);
   /* Index of the first smallest a[i] + b[i], count > 0. */
   size_t (*smallest)(const float* a, const float* b, size_t count);
-  /* For each target, below the total: the place at which the running sum of a Fenwick tree over 2^bits places
-   * passes it; the target becomes the rest within that place. */
+  /* For each target, at least 0 and below the total: the place at which the running sum of a tree
+   * (model_tree.h) passes it; the target becomes the rest within that place. */
   void (*descend_tree)(const int64_t* tree, unsigned bits, int64_t* targets, int64_t* places, size_t count);
   /* out[i] = rows[i] . x, exact, rows [count][n64] */
   void (*dots_i8)(const int8_t* rows, size_t count, const int8_t* x, size_t n64, int32_t* out);

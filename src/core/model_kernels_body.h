@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "core/model_kernels.h"
+#include "core/model_tree.h"
 
 #include <immintrin.h>
 
@@ -301,18 +302,37 @@ static size_t smallest(const float* a, const float* b, size_t count) {
   return i;
 }
 
-/* Step by step for all targets together, so that their loads overlap, and without branches: half of them
+/* The last child that starts at or before the target. */
+INLINE int64_t child_of(const int64_t* node, int64_t target) {
+#if defined(__AVX512F__)
+  const __m512i starts = _mm512_loadu_si512(node);
+  return __builtin_popcount(_mm512_cmple_epi64_mask(starts, _mm512_set1_epi64(target))) - 1;
+#elif defined(__AVX2__)
+  const __m256i wanted = _mm256_set1_epi64x(target);
+  const __m256i low = _mm256_cmpgt_epi64(_mm256_loadu_si256((const __m256i*)node), wanted);
+  const __m256i high = _mm256_cmpgt_epi64(_mm256_loadu_si256((const __m256i*)node + 1), wanted);
+  const int after = _mm256_movemask_pd((__m256d)low) | _mm256_movemask_pd((__m256d)high) << 4;
+  return __builtin_ctz((unsigned)after | 1U << FRESHET_TREE_CHILDREN) - 1;
+#else
+  int64_t before = 0;
+  for (int i = 0; i < FRESHET_TREE_CHILDREN; i++) before += node[i] <= target;
+  return before - 1;
+#endif
+}
+
+/* Level by level for all targets together, so that their loads overlap, and without branches: most of them
  * would be guessed wrong. */
 static void descend_tree(const int64_t* tree, unsigned bits, int64_t* targets, int64_t* places,
                          size_t count) {
   for (size_t i = 0; i < count; i++) places[i] = 0;
-  for (int64_t step = (int64_t)1 << bits >> 1; step > 0; step >>= 1) {
+  for (unsigned below = freshet_tree_depth(bits) + 1; below-- > 0;) {
     for (size_t i = 0; i < count; i++) {
-      int64_t sum = tree[places[i] + step];
-      int64_t take = -(int64_t)(sum <= targets[i]);
-      places[i] += step & take;
-      targets[i] -= sum & take;
+      const int64_t* node = tree + places[i] * FRESHET_TREE_CHILDREN;
+      const int64_t child = child_of(node, targets[i]);
+      places[i] = places[i] * FRESHET_TREE_CHILDREN + child;
+      targets[i] -= node[child];
     }
+    tree += freshet_tree_entries(bits, below);
   }
 }
 

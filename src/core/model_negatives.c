@@ -4,8 +4,8 @@
  * 47.5 % are drawn like all past events, 47.5 % like recent ones, 5 % uniformly. A draw must depend on what
  * is known and not on how a process numbers its items, or a restart would change what is learned. So draws by
  * frequency and uniform draws walk the table of keys: buckets by the key's first bits, each sorted by key,
- * with Fenwick trees (P. Fenwick, 1994) of the counts and of the items over the buckets. The table doubles as
- * the index of keys.
+ * with trees of running sums (model_tree.h) of the counts and of the items over the buckets. The table
+ * doubles as the index of keys.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -26,18 +26,15 @@ static size_t bucket_count(const freshet_model* model) {
   return (size_t)1 << model->bucket_bits;
 }
 
-static void tree_add(const freshet_model* model, int64_t* tree, uint64_t bucket, int64_t gain) {
-  for (size_t i = bucket + 1; i <= bucket_count(model); i += i & (~i + 1)) tree[i] += gain;
-}
-
 static void link_item(freshet_model* model, uint32_t slot) {
   item* items = model->items;
   uint32_t* link = &model->buckets[bucket_of(model, items[slot].key)];
   while (*link != FRESHET_NO_ITEM && items[*link].key < items[slot].key) link = &items[*link].next;
   items[slot].next = *link;
   *link = slot;
-  tree_add(model, model->presence, bucket_of(model, items[slot].key), 1);
-  tree_add(model, model->frequency, bucket_of(model, items[slot].key), items[slot].count);
+  freshet_tree_add(model->presence, model->bucket_bits, bucket_of(model, items[slot].key), 1);
+  freshet_tree_add(model->frequency, model->bucket_bits, bucket_of(model, items[slot].key),
+                   items[slot].count);
 }
 
 static void make_table(freshet_model* model, uint32_t bits) {
@@ -46,9 +43,9 @@ static void make_table(freshet_model* model, uint32_t bits) {
   free(model->frequency);
   free(model->presence);
   model->buckets = malloc(bucket_count(model) * sizeof *model->buckets);
-  model->frequency = calloc(bucket_count(model) + 1, sizeof *model->frequency);
-  model->presence = calloc(bucket_count(model) + 1, sizeof *model->presence);
-  FRESHET_ASSERT(model->buckets != NULL && model->frequency != NULL && model->presence != NULL);
+  FRESHET_ASSERT(model->buckets != NULL);
+  model->frequency = freshet_tree_create(bits);
+  model->presence = freshet_tree_create(bits);
   memset(model->buckets, 0xff, bucket_count(model) * sizeof *model->buckets);
 }
 
@@ -73,7 +70,7 @@ void freshet_model_count_set(freshet_model* model, uint32_t slot, uint32_t count
   int64_t change = (int64_t)count - (int64_t)it->count;
   it->count = count;
   model->total_count += change;
-  tree_add(model, model->frequency, bucket_of(model, it->key), change);
+  freshet_tree_add(model->frequency, model->bucket_bits, bucket_of(model, it->key), change);
 }
 
 void freshet_model_count_add(freshet_model* model, uint32_t slot, uint32_t units) {

@@ -10,6 +10,7 @@
 
 #include "core/maths.h"
 #include "core/model_kernels.h"
+#include "core/model_tree.h"
 
 enum { N = 256, TURNS = 200 };
 
@@ -193,21 +194,24 @@ static void rows_add_up_alike(void** state) {
 
 static void trees_are_descended_to_the_right_place(void** state) {
   (void)state;
-  enum { BITS = 7, PLACES = 1 << BITS };
-  int64_t tree[PLACES + 1], counts[PLACES], total = 0;
-  memset(tree, 0, sizeof tree);
-  for (size_t i = 0; i < PLACES; i++) {
-    counts[i] = (int64_t)(freshet_random(4, i) % 5);
-    total += counts[i];
-    for (size_t j = i + 1; j <= PLACES; j += j & (~j + 1)) tree[j] += counts[i];
-  }
   for (const freshet_model_kernels* const* k = freshet_model_kernels_all(); *k != NULL; k++) {
-    for (int64_t target = 0; target < total; target++) {
-      int64_t targets[3] = {target, total - 1, 0}, places[3], rest = target, at = 0;
-      for (; rest >= counts[at]; at++) rest -= counts[at];
-      (*k)->descend_tree(tree, BITS, targets, places, 3);
-      assert_int_equal(places[0], at);
-      assert_int_equal(targets[0], rest);
+    for (unsigned bits = 1; bits <= 10; bits++) {
+      int64_t counts[1 << 10], total = 0;
+      int64_t* tree = freshet_tree_create(bits);
+      for (uint64_t i = 0; i < (uint64_t)1 << bits; i++) {
+        counts[i] = (int64_t)(freshet_random(bits, i) % 5);
+        freshet_tree_add(tree, bits, i, counts[i] + 2);
+        freshet_tree_add(tree, bits, i, -2);
+        total += counts[i];
+      }
+      for (int64_t target = 0; target < total; target++) {
+        int64_t targets[3] = {target, total - 1, 0}, places[3], rest = target, at = 0;
+        for (; rest >= counts[at]; at++) rest -= counts[at];
+        (*k)->descend_tree(tree, bits, targets, places, 3);
+        assert_int_equal(places[0], at);
+        assert_int_equal(targets[0], rest);
+      }
+      free(tree);
     }
   }
 }
