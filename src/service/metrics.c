@@ -109,6 +109,8 @@ static const family gauges[] = {
      AT(partitions_serving), 1},
     {"freshet_generation_switches", "Switches between generations so far.", AT(generation_switches), 1},
     {"freshet_refresh_owed_users", "Users that wait for a fresh list.", AT(refresh_owed), 1},
+    {"freshet_withdrawals_owed_users", "Users whose list carries an item that was withdrawn.",
+     AT(withdrawals_owed), 1},
     {"freshet_users_cached", "Users in memory.", AT(users_cached), 1},
     {"freshet_overlay_users", "Users changed since the last commit.", AT(overlay_users), 1},
     {"freshet_items_known", "Items known.", AT(items_known), 1},
@@ -131,6 +133,9 @@ static const family gauges[] = {
 static const family histograms[] = {
     {"freshet_question_to_answer_seconds", "From when a request was read to when its answer was handed over.",
      AT(question_to_answer), 1},
+    {"freshet_withdrawal_to_list_seconds",
+     "From an item's withdrawal or expiry to a list without it handed to the producer, a list each.",
+     AT(withdrawal), 1},
     {"freshet_event_to_list_seconds", "From an event's record timestamp to its list handed to the producer.",
      AT(event_to_list), 1},
     {"freshet_batch_seconds", "One turn of the list clock that had records.", AT(batch), 1},

@@ -64,6 +64,7 @@ static freshet_status erase(freshet_worker* worker, const freshet_record* record
   freshet_status status = freshet_users_get(worker->users, record->partition, record->key, &row, error);
   if (status != FRESHET_OK) return status;
   freshet_erasures_applied(worker->erasures, record->partition, record->key, row->exists);
+  freshet_withdrawals_replace(worker->withdrawals, row, NULL, 0);
   freshet_users_erase(worker->users, row);
   forget_dead_letters(worker, record->key);
   freshet_count(&worker->parts.metrics->users_erased, 1);

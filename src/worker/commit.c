@@ -5,8 +5,9 @@
 
 enum {
   OUTCOME_WAIT_MS = 1000,
-  ECHO_WAIT_MS = 100, /* for own deltas to come back before item rows are stored */
-  ABORTS_MAX = 20,    /* in a row, before giving up */
+  URGENT_COMMIT_US = 100000, /* what was withdrawn does not wait for the interval, but for that */
+  ECHO_WAIT_MS = 100,        /* for own deltas to come back before item rows are stored */
+  ABORTS_MAX = 20,           /* in a row, before giving up */
   SCRATCH_KEPT = 8 << 20,
   DELTA_BYTES = 16 << 20, /* one record of item deltas; its topic allows 64 MiB */
 };
@@ -257,6 +258,7 @@ static freshet_status start(freshet_worker* worker, freshet_error* error) {
   freshet_erasures_start_commit(worker->erasures);
   forget_dead_letters(worker);
   worker->committing = true;
+  worker->commits_started++;
   return FRESHET_OK;
 }
 
@@ -265,6 +267,7 @@ static freshet_status end(freshet_worker* worker, freshet_error* error) {
   worker->committing = false;
   worker->in_transaction = false;
   worker->aborts_in_a_row = 0;
+  worker->commits_ended = worker->commits_started;
   freshet_status status = store_changes(worker, error);
   freshet_users_end_commit(worker->users);
   if (status == FRESHET_OK) freshet_erasures_end_commit(worker->erasures);
@@ -317,8 +320,10 @@ freshet_status freshet_worker_turn_state(freshet_worker* worker, freshet_error* 
   if (status == FRESHET_OK && full)
     status = freshet_worker_end_commit(worker, error); /* only then is there room */
   if (status != FRESHET_OK || worker->committing) return status;
-  if (!full && worker->parts.clock->monotonic_us(worker->parts.clock) < worker->next_commit_us)
-    return FRESHET_OK;
+  int64_t now_us = worker->parts.clock->monotonic_us(worker->parts.clock);
+  bool is_urgent =
+      freshet_worker_stale_unmarked(worker) && now_us - worker->commit_start_us >= URGENT_COMMIT_US;
+  if (!full && !is_urgent && now_us < worker->next_commit_us) return FRESHET_OK;
   if (nothing_changed(worker)) { /* but for the catalogue, which is not part of transactions */
     schedule(worker);
     return worker->parts.store->vtable->write(worker->parts.store, error);

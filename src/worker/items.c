@@ -13,7 +13,8 @@ enum {
   LOAD_WAIT_MS = 100,
   LOAD_STALL_MS = 90000, /* a broker that gives nothing for so long while there is more is an error; longer
                             than any transaction may stay open */
-  STORE_RECORDS = 4096,  /* records between two store writes while loading */
+  EXPIRY_ITEMS_PER_MS = 10000,
+  STORE_RECORDS = 4096, /* records between two store writes while loading */
 };
 
 /* The row of the store for what belongs to no single item; in <app>.items the number of a share (i32 LE)
@@ -29,6 +30,7 @@ typedef struct listing {
   bool available;
   bool unwritten; /* learned state changed since its last checkpoint */
   int64_t expires_at_ms;
+  int64_t gone_ms; /* since when it is not listed */
 } listing;
 
 struct freshet_items {
@@ -46,7 +48,10 @@ struct freshet_items {
   freshet_texts* texts;
   freshet_serving* serving; /* not owned */
   freshet_buffer bytes;
+  int64_t next_expiry_ms; /* nothing expires before, INT64_MAX: ever */
   int64_t next_expiry_check_ms;
+  uint64_t delistings;
+  int64_t applied_ms; /* time of the record that is being applied; 0: unknown */
   int64_t next_store_ms;
   int64_t next_checkpoint_ms;
   int64_t own_end; /* in the delta log, after the last own record: everything own has come back when reading
@@ -73,13 +78,19 @@ static listing* listing_of(freshet_items* items, uint32_t slot) {
 }
 
 static void apply_listing(freshet_items* items, uint32_t slot) {
-  const listing* l = listing_of(items, slot);
+  listing* l = listing_of(items, slot);
   int64_t now_ms = items->parts.clock->now_ms(items->parts.clock);
   bool expired = l->expires_at_ms != 0 && l->expires_at_ms <= now_ms;
-  bool listed = l->announced && l->available && !expired;
+  bool offered = l->announced && l->available;
+  bool listed = offered && !expired;
+  if (listed && l->expires_at_ms != 0 && l->expires_at_ms < items->next_expiry_ms)
+    items->next_expiry_ms = l->expires_at_ms;
   if (freshet_model_is_listed(items->model, slot) == listed) return;
   freshet_model_set_listed(items->model, slot, listed);
   items->listed += listed ? 1 : (size_t)-1;
+  if (listed) return;
+  items->delistings++;
+  l->gone_ms = offered ? l->expires_at_ms : items->applied_ms > 0 ? items->applied_ms : now_ms;
 }
 
 /* ---- the catalogue ---- */
@@ -88,7 +99,7 @@ static freshet_status withdraw(freshet_items* items, freshet_slice key, freshet_
   uint32_t slot = freshet_model_find(items->model, key);
   if (slot == FRESHET_NO_ITEM) return FRESHET_OK;
   listing* l = listing_of(items, slot);
-  *l = (listing){.unwritten = l->unwritten};
+  *l = (listing){.unwritten = l->unwritten, .gone_ms = l->gone_ms};
   freshet_facets_set(items->facets, slot, NULL);
   apply_listing(items, slot);
   return freshet_texts_announced(items->texts, slot, -1, NULL, error);
@@ -119,10 +130,13 @@ static freshet_status announce(freshet_items* items, int32_t partition, freshet_
   return freshet_texts_announced(items->texts, slot, partition, &item, error);
 }
 
+/* Looks through all items when one expires, which takes about 3 ns each; a large catalogue is given a pause
+ * between, of at most 3 % of the time. */
 static void delist_expired(freshet_items* items) {
   int64_t now_ms = items->parts.clock->now_ms(items->parts.clock);
-  if (now_ms < items->next_expiry_check_ms) return;
-  items->next_expiry_check_ms = now_ms + 1000;
+  if (now_ms < items->next_expiry_ms || now_ms < items->next_expiry_check_ms) return;
+  items->next_expiry_check_ms = now_ms + (int64_t)(items->listing_count / EXPIRY_ITEMS_PER_MS);
+  items->next_expiry_ms = INT64_MAX;
   size_t count = freshet_model_item_count(items->model);
   for (size_t slot = 0; slot < count && slot < items->listing_count; slot++) {
     if (items->listings[slot].expires_at_ms != 0) apply_listing(items, (uint32_t)slot);
@@ -146,6 +160,7 @@ static freshet_status apply_catalogue_record(freshet_items* items, const freshet
   freshet_store* store = items->parts.store;
   freshet_status status;
   freshet_count(&items->parts.metrics->item_records, 1);
+  items->applied_ms = record->timestamp_ms;
   if (record->has_value) {
     bool is_valid;
     status = announce(items, record->partition, record->key, record->value, &is_valid, error);
@@ -437,6 +452,7 @@ freshet_status freshet_items_create(const freshet_worker_config* config, const f
   items->config = *config;
   items->parts = *parts;
   items->facets = freshet_facets_create();
+  items->next_expiry_ms = INT64_MAX;
   uint64_t incarnation[2];
   FRESHET_ASSERT(getrandom(incarnation, sizeof incarnation, 0) == (ssize_t)sizeof incarnation);
   snprintf(items->worker_name, sizeof items->worker_name, "%016llx%016llx",
@@ -540,6 +556,15 @@ bool freshet_items_record(freshet_items* items, freshet_slice item_id, freshet_i
   freshet_slice record = {(const char*)items->bytes.data + sizeof partition,
                           items->bytes.size - sizeof partition};
   return freshet_decode_item(items->parts.codec, record, item, NULL) == FRESHET_OK;
+}
+
+uint64_t freshet_items_delistings(const freshet_items* items) {
+  return items->delistings;
+}
+
+int64_t freshet_items_gone_ms(const freshet_items* items, uint32_t slot) {
+  int64_t gone_ms = slot < items->listing_count ? items->listings[slot].gone_ms : 0;
+  return gone_ms > 0 ? gone_ms : items->parts.clock->now_ms(items->parts.clock);
 }
 
 const freshet_facets* freshet_items_facets(const freshet_items* items) {

@@ -48,6 +48,11 @@ bool freshet_items_record(freshet_items* items, freshet_slice item_id, freshet_i
 /* Is the item announced? */
 bool freshet_items_announced(const freshet_items* items, uint32_t slot);
 
+/* Grows with each item that was listed and is not any more. */
+uint64_t freshet_items_delistings(const freshet_items* items);
+/* Since when an item that is not listed is not: as its record or its expiry says. */
+int64_t freshet_items_gone_ms(const freshet_items* items, uint32_t slot);
+
 /* Categories, attributes and ages of the items that are announced, by slot. */
 const freshet_facets* freshet_items_facets(const freshet_items* items);
 

@@ -51,6 +51,7 @@ typedef struct freshet_worker_metrics {
   _Atomic uint64_t refresh_owed;       /* users waiting for a list */
   _Atomic uint64_t partitions_serving; /* events partitions whose lists it publishes, see serving.h */
   _Atomic uint64_t generation_switches;
+  _Atomic uint64_t withdrawals_owed; /* users whose list carries something withdrawn */
   _Atomic uint64_t users_cached;
   _Atomic uint64_t overlay_users; /* changed since the last commit */
   _Atomic uint64_t items_known;
@@ -65,6 +66,7 @@ typedef struct freshet_worker_metrics {
   _Atomic char texts_serving[128], texts_filling[128];
   /* histograms */
   freshet_histogram event_to_list;      /* record timestamp to hand-over of its list to the producer */
+  freshet_histogram withdrawal;         /* an item's withdrawal to the hand-over of a list without it */
   freshet_histogram batch;              /* one turn of the list clock that had records */
   freshet_histogram rank;               /* ranking, a user's share */
   freshet_histogram question_to_answer; /* from when it was read to when its answer was handed over */

@@ -54,8 +54,9 @@ static bool load_row(void* context, freshet_slice key, freshet_slice value) {
   }
   freshet_user_state state;
   load->status = freshet_decode_user_state(load->worker->parts.codec, value, &state, load->error);
-  if (load->status != FRESHET_OK || state.listed_offset >= state.newest_offset)
-    return load->status == FRESHET_OK;
+  if (load->status != FRESHET_OK) return false;
+  if (load->with_dedup) freshet_withdrawals_load(load->worker->withdrawals, &state);
+  if (state.listed_offset >= state.newest_offset && state.refresh_since_ms == 0) return true;
   freshet_user_row* row;
   load->status = freshet_users_get(load->worker->users, load->held->partition, key, &row, load->error);
   if (load->status == FRESHET_OK) freshet_worker_owe(load->worker, row);

@@ -26,6 +26,7 @@ struct freshet_refresh {
   bool explain;
 
   owed_queue owed;          /* who has had an event since the last list */
+  owed_queue stale;         /* whose list carries something withdrawn */
   owed_queue outdated;      /* whose list misses something new */
   owed_queue taken;         /* who gets a list because this generation takes over */
   bool postponed;           /* lists are owed to users who are not in `owed` */
@@ -39,6 +40,7 @@ struct freshet_refresh {
   freshet_pick* picks;     /* [GROUP_ROWS][k] */
   freshet_parts* parts;    /* [GROUP_ROWS][k], NULL unless explain */
 
+  uint32_t* slots;              /* [k] of a list */
   freshet_recommendation* list; /* [k] scratch for encoding */
   freshet_reason* list_reasons; /* [k][FRESHET_PARTS_MAX] */
   freshet_buffer bytes;
@@ -53,6 +55,8 @@ freshet_refresh* freshet_refresh_create(freshet_worker* worker) {
   refresh->wishes = calloc(GROUP_ROWS, sizeof *refresh->wishes);
   refresh->picks = calloc(GROUP_ROWS * k, sizeof *refresh->picks);
   refresh->list = calloc(k, sizeof *refresh->list);
+  refresh->slots = calloc(k, sizeof *refresh->slots);
+  FRESHET_ASSERT(refresh->slots != NULL);
   FRESHET_ASSERT(refresh->wishes != NULL && refresh->picks != NULL && refresh->list != NULL);
   if (refresh->explain) {
     refresh->parts = calloc(GROUP_ROWS * k, sizeof *refresh->parts);
@@ -88,6 +92,7 @@ static owed_refresh* make_owed(int32_t partition, freshet_slice id, int64_t sinc
 void freshet_refresh_destroy(freshet_refresh* refresh) {
   if (refresh == NULL) return;
   while (refresh->owed.head != NULL) free(pop(&refresh->owed));
+  while (refresh->stale.head != NULL) free(pop(&refresh->stale));
   while (refresh->outdated.head != NULL) free(pop(&refresh->outdated));
   while (refresh->taken.head != NULL) free(pop(&refresh->taken));
   free(refresh->due);
@@ -95,6 +100,7 @@ void freshet_refresh_destroy(freshet_refresh* refresh) {
   free(refresh->picks);
   free(refresh->parts);
   free(refresh->list);
+  free(refresh->slots);
   free(refresh->list_reasons);
   freshet_buffer_free(&refresh->bytes);
   free(refresh);
@@ -106,6 +112,26 @@ void freshet_worker_owe(freshet_worker* worker, freshet_user_row* row) {
   if (row->queued) return;
   row->queued = true;
   push(&worker->refresh->owed, make_owed(row->partition, freshet_user_row_id(row), row->refresh_since_ms));
+}
+
+void freshet_worker_mark_stale(freshet_worker* worker, freshet_user_row* row, int64_t since_ms) {
+  if (row->withdrawn_ms == 0 || since_ms < row->withdrawn_ms) row->withdrawn_ms = since_ms;
+  if (row->stale) return;
+  row->stale = true;
+  if (row->refresh_since_ms == 0) row->refresh_since_ms = since_ms;
+  freshet_users_change(worker->users, row);
+  owed_refresh* owed = make_owed(row->partition, freshet_user_row_id(row), since_ms);
+  owed->after_commit = worker->commits_started;
+  push(&worker->refresh->stale, owed);
+}
+
+size_t freshet_worker_stale_count(const freshet_worker* worker) {
+  return worker->refresh->stale.count;
+}
+
+bool freshet_worker_stale_unmarked(const freshet_worker* worker) {
+  const owed_refresh* newest = worker->refresh->stale.tail;
+  return newest != NULL && newest->after_commit == worker->commits_started;
 }
 
 static void forget_partition(owed_queue* queue, int32_t partition) {
@@ -123,6 +149,7 @@ static void forget_partition(owed_queue* queue, int32_t partition) {
 
 void freshet_worker_forget_owed(freshet_worker* worker, int32_t partition) {
   forget_partition(&worker->refresh->owed, partition);
+  forget_partition(&worker->refresh->stale, partition);
   forget_partition(&worker->refresh->outdated, partition);
   forget_partition(&worker->refresh->taken, partition);
 }
@@ -156,7 +183,7 @@ freshet_status freshet_worker_take_users(freshet_worker* worker, held_partition*
 }
 
 static void owe_unlisted(void* context, freshet_user_row* row) {
-  if (row->exists && row->listed_offset < row->newest_offset) freshet_worker_owe(context, row);
+  if (row->exists && freshet_user_row_is_owed(row)) freshet_worker_owe(context, row);
 }
 
 /* The end of a backlog: all that was postponed is owed now. */
@@ -239,6 +266,23 @@ static freshet_status next_row(freshet_worker* worker, owed_queue* queue, freshe
   return status;
 }
 
+/* Withdrawn items leave lists before anybody else is served, but for who has had an event. */
+static freshet_status collect_stale(freshet_worker* worker, bool lagging, freshet_error* error) {
+  owed_queue* queue = &worker->refresh->stale;
+  size_t most = most_waiting(worker, 0, false);
+  for (size_t taken = 0; taken < most && queue->head != NULL; taken++) {
+    if (queue->head->after_commit >= worker->commits_ended) break;
+    freshet_user_row* row;
+    freshet_status status = next_row(worker, queue, &row, error);
+    if (status != FRESHET_OK) return status;
+    bool has_gone = row->stale && row->exists;
+    row->stale = false;
+    if (!has_gone || (row->touched && !lagging)) continue; /* has had a list meanwhile, or gets one now */
+    add_due(worker->refresh, row);
+  }
+  return FRESHET_OK;
+}
+
 /* OUTDATED_PER_S at most: nobody waits for these, and live events must not notice them. */
 static freshet_status collect_outdated(freshet_worker* worker, freshet_error* error) {
   freshet_refresh* refresh = worker->refresh;
@@ -294,6 +338,7 @@ static freshet_status collect_due(freshet_worker* worker, bool lagging, freshet_
     }
   }
   freshet_status status = lagging ? FRESHET_OK : owe_postponed(worker, error);
+  if (status == FRESHET_OK) status = collect_stale(worker, lagging, error);
   if (status == FRESHET_OK) status = collect_taken(worker, error);
   if (status != FRESHET_OK) return status;
   for (size_t taken = 0; is_due(worker, refresh->owed.head, now_ms, lagging, taken); taken++) {
@@ -303,8 +348,8 @@ static freshet_status collect_due(freshet_worker* worker, bool lagging, freshet_
     if (status != FRESHET_OK) return status;
     row->queued = false;
     bool is_due_already = row->touched && !lagging;
-    if (!row->exists || row->listed_offset >= row->newest_offset || is_due_already) continue;
-    row->outdated = false;
+    if (!row->exists || !freshet_user_row_is_owed(row) || is_due_already) continue;
+    row->outdated = row->stale = false;
     add_due(refresh, row);
   }
   return lagging ? FRESHET_OK : collect_outdated(worker, error);
@@ -343,6 +388,7 @@ static freshet_status publish_row(freshet_worker* worker, size_t i, int64_t now_
   freshet_user_row* row = refresh->rows[i];
   for (size_t r = 0; r < refresh->wishes[i].count; r++) {
     const freshet_pick* pick = &refresh->wishes[i].picks[r];
+    refresh->slots[r] = pick->item;
     refresh->list[r] = (freshet_recommendation){.item_id = freshet_model_item_id(refresh->model, pick->item),
                                                 .score = pick->score,
                                                 .propensity = pick->propensity};
@@ -368,8 +414,14 @@ static freshet_status publish_row(freshet_worker* worker, size_t i, int64_t now_
   bool was_listed = row->listed_offset == row->newest_offset && row->refresh_since_ms == 0;
   row->listed_offset = row->newest_offset;
   row->refresh_since_ms = 0;
-  row->outdated = false;
-  if (!was_listed) freshet_users_change(worker->users, row);
+  row->outdated = row->stale = false;
+  bool differs =
+      freshet_withdrawals_replace(worker->withdrawals, row, refresh->slots, refresh->wishes[i].count);
+  if (!was_listed || differs) freshet_users_change(worker->users, row);
+  if (row->withdrawn_ms > 0) {
+    freshet_histogram_observe(&worker->parts.metrics->withdrawal, (now_ms - row->withdrawn_ms) * 1000);
+    row->withdrawn_ms = 0;
+  }
   freshet_count(&worker->parts.metrics->lists_published, 1);
   if (row->record_time_ms > 0) {
     freshet_histogram_observe(&worker->parts.metrics->event_to_list, (now_ms - row->record_time_ms) * 1000);
@@ -409,6 +461,7 @@ freshet_status freshet_worker_refresh(freshet_worker* worker, bool lagging, fres
   for (size_t i = 0; i < worker->touched_count; i++) worker->touched[i]->touched = false;
   worker->touched_count = 0;
   freshet_gauge(&worker->parts.metrics->refresh_owed, refresh->owed.count);
+  freshet_gauge(&worker->parts.metrics->withdrawals_owed, refresh->stale.count);
   if (status != FRESHET_OK || refresh->due_count == 0) return status;
   for (size_t i = 0; status == FRESHET_OK && i < refresh->due_count; i += GROUP_ROWS) {
     size_t count = refresh->due_count - i < GROUP_ROWS ? refresh->due_count - i : GROUP_ROWS;

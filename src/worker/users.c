@@ -113,6 +113,7 @@ static void reset(freshet_users* users, freshet_user_row* row) {
   row->listed_offset = -1;
   row->refresh_since_ms = 0;
   row->withdrawn_ms = 0;
+  row->stale = false;
   row->exists = false;
   freshet_users_set_listed(row, NULL, 0);
 }
@@ -180,6 +181,7 @@ static freshet_status read_stored(freshet_users* users, freshet_user_row* row, f
   row->newest_occurred_at_ms = state.newest_occurred_at_ms;
   row->listed_offset = state.listed_offset;
   row->refresh_since_ms = state.refresh_since_ms;
+  row->stale = state.refresh_since_ms != 0 && state.listed_offset >= state.newest_offset;
   row->exists = true;
   fill_user(users, row->user, &state);
   fill_listed(users, row, &state);

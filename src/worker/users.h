@@ -29,7 +29,7 @@ typedef struct freshet_user_row {
   bool committing;        /* on its way through a transaction: the store does not have it yet */
   bool queued;            /* waits in the refresh queue */
   bool outdated;          /* the list misses something new, though its version is right; not stored */
-  bool stale;             /* waits in the queue of lists that carry what was withdrawn; not stored */
+  bool stale;             /* a list is owed without an event: the last carries something withdrawn */
   bool touched;           /* had an event in this batch */
   int64_t withdrawn_ms;   /* since when the list carries something withdrawn, 0: it does not; not stored */
   int64_t record_time_ms; /* of the newest event: where event-to-list latency starts */

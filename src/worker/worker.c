@@ -25,6 +25,7 @@ freshet_status freshet_worker_load(freshet_worker* worker, freshet_error* error)
   worker->ranking = freshet_ranking_create(worker->items, worker->config.ranking_threads, error);
   if (worker->ranking == NULL) return FRESHET_NO_MEMORY;
   worker->refresh = freshet_refresh_create(worker);
+  worker->withdrawals = freshet_withdrawals_create(worker);
   freshet_answers_load(worker->answers);
   freshet_texts_serve_requests(freshet_items_texts(worker->items), freshet_answers_encoded, worker->answers);
   return FRESHET_OK;
@@ -33,6 +34,8 @@ freshet_status freshet_worker_load(freshet_worker* worker, freshet_error* error)
 void freshet_worker_unload(freshet_worker* worker) {
   worker->touched_count = 0;
   freshet_answers_unload(worker->answers);
+  freshet_withdrawals_destroy(worker->withdrawals);
+  worker->withdrawals = NULL;
   freshet_refresh_destroy(worker->refresh);
   freshet_ranking_destroy(worker->ranking);
   freshet_users_destroy(worker->users);
@@ -91,7 +94,8 @@ static void show_memory(freshet_worker* worker) {
 
 /* The list clock must not sleep through the state clock. */
 static int wait_ms(const freshet_worker* worker, int timeout_ms) {
-  if (worker->committing) return timeout_ms < OUTCOME_POLL_MS ? timeout_ms : OUTCOME_POLL_MS;
+  bool is_urgent = worker->committing || freshet_worker_stale_count(worker) > 0;
+  if (is_urgent) return timeout_ms < OUTCOME_POLL_MS ? timeout_ms : OUTCOME_POLL_MS;
   int64_t left_us = worker->next_commit_us - worker->parts.clock->monotonic_us(worker->parts.clock);
   int64_t left_ms = left_us <= 0 ? 0 : left_us / 1000 + 1;
   return left_ms < timeout_ms ? (int)left_ms : timeout_ms;
@@ -128,6 +132,7 @@ static freshet_status turn_lists(freshet_worker* worker, size_t count, uint64_t*
   int64_t learn_us = clock->monotonic_us(clock) - start_us;
   *lag = freshet_worker_lag(worker);
   bool lagging = count == BATCH_RECORDS || *lag > BATCH_RECORDS;
+  if (status == FRESHET_OK) status = freshet_withdrawals_turn(worker->withdrawals, error);
   if (status == FRESHET_OK && !lagging) find_concerned(worker);
   if (status == FRESHET_OK) status = freshet_worker_refresh(worker, lagging, error);
   if (status == FRESHET_OK) status = freshet_answers_turn(worker->answers, lagging, learn_us, error);
@@ -142,8 +147,8 @@ freshet_status freshet_worker_step(freshet_worker* worker, int timeout_ms, fresh
   freshet_source* source = worker->parts.source;
   size_t count = 0;
   uint64_t lag = 0;
-  bool has_work =
-      freshet_metric(&worker->parts.metrics->refresh_owed) > 0 || freshet_answers_due(worker->answers);
+  bool has_work = freshet_metric(&worker->parts.metrics->refresh_owed) > 0 ||
+                  freshet_answers_due(worker->answers) || freshet_withdrawals_due(worker->withdrawals);
   int patience_ms = has_work ? 0 : wait_ms(worker, timeout_ms);
   freshet_status status =
       source->vtable->poll(source, patience_ms, worker->records, BATCH_RECORDS, &count, error);

@@ -12,6 +12,7 @@
 #include "worker/items.h"
 #include "worker/ranking.h"
 #include "worker/users.h"
+#include "worker/withdrawals.h"
 #include "worker/worker.h"
 
 enum {
@@ -37,6 +38,7 @@ typedef struct held_partition {
 typedef struct owed_refresh {
   struct owed_refresh* next;
   int64_t since_ms;
+  uint64_t after_commit; /* stale: not before the next commit after that many has ended */
   int32_t partition;
   uint32_t id_size;
   char id[];
@@ -68,6 +70,7 @@ struct freshet_worker {
   freshet_users* users;
   freshet_ranking* ranking;
   freshet_refresh* refresh;
+  freshet_withdrawals* withdrawals;
   freshet_answers* answers;
   freshet_erasures* erasures;
   int32_t user_partitions; /* of `events`, and of all topics that are keyed by user */
@@ -88,6 +91,7 @@ struct freshet_worker {
   bool stopping;   /* the next commit is the last: item rows go to the store with it */
   bool committing; /* a commit is under way */
   int64_t commit_start_us;
+  uint64_t commits_started, commits_ended;
   bool in_transaction; /* begun: at the commit, or by the first list with delivery = committed */
   int64_t next_commit_us;
   int64_t next_memory_us;
@@ -140,6 +144,11 @@ void freshet_worker_owe(freshet_worker* worker, freshet_user_row* row);
 /* Items that have just got their text: users in memory with something alike among their newest items get a
  * fresh list, at a bounded rate, without an event. */
 void freshet_worker_refresh_concerned(freshet_worker* worker, const uint32_t* slots, size_t count);
+/* The list carries something withdrawn, since then: it is made anew, as soon as a commit holds the fact. */
+void freshet_worker_mark_stale(freshet_worker* worker, freshet_user_row* row, int64_t since_ms);
+size_t freshet_worker_stale_count(const freshet_worker* worker);
+/* Is a mark not part of any commit yet? */
+bool freshet_worker_stale_unmarked(const freshet_worker* worker);
 void freshet_worker_forget_owed(freshet_worker* worker, int32_t partition); /* -1: all */
 /* Every user of the partition gets a list, soon, whether it is a new one or not. */
 freshet_status freshet_worker_take_users(freshet_worker* worker, held_partition* held, freshet_error* error);

@@ -207,7 +207,8 @@ void sim_compact(sim_cluster* cluster, freshet_topic topic, int64_t tombstone_re
     }
     for (size_t i = 0; i < log->count; i++) {
       sim_record* record = &log->records[i];
-      bool is_old = sim_now_ms(cluster) - record->written_ms > tombstone_retention_ms;
+      if (record->cleaned_ms == 0 && i < stable) record->cleaned_ms = sim_now_ms(cluster);
+      bool is_old = i < stable && sim_now_ms(cluster) - record->cleaned_ms > tombstone_retention_ms;
       bool is_data = !record->is_marker && outcome_of(cluster, record) == SIM_COMMITTED;
       bool goes =
           i < stable && is_data && ((!record->has_value && is_old) || is_replaced(cluster, log, i, stable));

@@ -28,7 +28,9 @@ enum {
 typedef struct sim_record {
   int64_t offset;
   int64_t timestamp_ms;
-  int64_t written_ms;  /* by the broker's clock: retention counts from here */
+  int64_t written_ms; /* by the broker's clock */
+  int64_t cleaned_ms; /* when the cleaner has first seen it: from then on a tombstone is kept for its time; 0:
+                         not yet */
   int32_t transaction; /* index, -1: none */
   bool is_marker;
   bool has_key, has_value;

@@ -9,7 +9,8 @@
  *            tombstone. What one process publishes between two rewinds never goes back in version; with
  *            delivery = committed nothing does. After a crash older versions may come again: a reader that
  *            keeps the larger offset never sees them.
- * items      no list holds an item that was withdrawn, as far as its writer had read.
+ * items      no list holds an item that was withdrawn, as far as its writer had read; and when all is quiet
+ *            no user's last list holds one, whenever it was withdrawn and whoever was away then.
  * replies    every request has a reply, and with delivery = committed exactly one.
  * dead       each bad record exactly once, with its bytes; none or one under the key of a user who has been
  *            erased afterwards, as the commit has come before or after.
@@ -34,8 +35,8 @@ static freshet_codec* codec;
 
 /* ---- while it runs ---- */
 
-/* Expired items are looked for once a second, when the catalogue is. */
-enum { EXPIRY_CHECK_MS = 1000 };
+/* Expired items are looked for whenever the catalogue is. */
+enum { EXPIRY_CHECK_MS = 1 };
 
 static void check_list(sim_world* world, sim_process* process, const freshet_output* output) {
   const run* r = world->context;
@@ -100,6 +101,37 @@ static void check_user_lists(run* r, int user) {
   }
   if (truth.is_erased && !is_tombstone_last) sim_fail(world, "user %s was erased and has a list", id);
   if (!truth.exists && !truth.is_erased && newest >= 0) sim_fail(world, "user %s has a list", id);
+}
+
+/* The last list of each user holds nothing that went longer ago than the quiet at the end has lasted. */
+static void check_withdrawn(run* r) {
+  sim_cluster* cluster = &r->world.cluster;
+  int64_t ends[SIM_PARTITIONS_MAX];
+  int64_t quiet_ms = sim_now_ms(cluster) - (cluster->now_us - r->done_us) / 1000; /* since when */
+  for (int p = 0; p < SIM_PARTITIONS_MAX; p++) ends[p] = cluster->logs[FRESHET_TOPIC_ITEMS][p].end;
+  for (int user = 0; user < r->scenario.users && !r->is_cleaned; user++) {
+    char id[8];
+    const sim_record* last = NULL;
+    sim_user_id(user, id);
+    for (int32_t p = 0; p < cluster->partitions[FRESHET_TOPIC_RECOMMENDATIONS]; p++) {
+      int64_t position = 0;
+      const sim_record* record;
+      for (; (record = sim_read(cluster, FRESHET_TOPIC_RECOMMENDATIONS, p, &position)) != NULL; position++) {
+        bool is_his = freshet_slice_equal(freshet_buffer_slice(&record->key), freshet_slice_of(id));
+        if (is_his && !record->is_late) last = record;
+      }
+    }
+    freshet_list list;
+    if (last == NULL || !last->has_value ||
+        freshet_decode_list(codec, freshet_buffer_slice(&last->value), &list, NULL) != FRESHET_OK)
+      continue;
+    for (size_t i = 0; i < list.item_count; i++) {
+      freshet_slice item = list.items[i].item_id;
+      if (!sim_scenario_is_listed(&r->scenario, item, ends, quiet_ms))
+        sim_fail(&r->world, "the last list of user %s still holds item %.*s, which was withdrawn", id,
+                 (int)item.size, item.data);
+    }
+  }
 }
 
 /* ---- afterwards: replies ---- */
@@ -248,6 +280,7 @@ static void compare_users(run* r, sim_disk* disk, sim_disk* reference) {
               FRESHET_OK &&
           freshet_decode_user_state(codec, freshet_buffer_slice(&bytes), &state, NULL) == FRESHET_OK) {
         state.listed_offset = state.refresh_since_ms = 0;
+        state.listed_count = 0;
         freshet_encode_user_state(codec, &state, &rows[i], NULL);
       }
       freshet_buffer_free(&bytes);
@@ -364,6 +397,7 @@ static void check_against_calm(run* stormy) {
 static void check_everything(run* r) {
   for (int user = 0; user < r->scenario.users; user++) check_user_lists(r, user);
   check_replies(r);
+  check_withdrawn(r);
   check_dead_letters(r);
   check_catalogue(r);
   if (r->world.failure[0] != '\0') return;
