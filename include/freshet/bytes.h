@@ -4,6 +4,7 @@
 #ifndef FRESHET_BYTES_H
 #define FRESHET_BYTES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -28,6 +29,9 @@ static inline int freshet_slice_compare(freshet_slice a, freshet_slice b) {
   int order = shorter == 0 ? 0 : memcmp(a.data, b.data, shorter);
   return order != 0 ? order : (a.size > b.size) - (a.size < b.size);
 }
+
+/* Is it well-formed UTF-8 (Unicode 15, table 3-7)? */
+bool freshet_slice_is_utf8(freshet_slice text);
 
 /* A growing buffer. Zero-initialise; release with freshet_buffer_free. Not thread-safe. */
 typedef struct freshet_buffer {

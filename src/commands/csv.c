@@ -3,22 +3,22 @@
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
-#include <zlib.h>
+
+#include "commands/gzip_file.h"
 
 enum { CHUNK_BYTES = 1 << 16, NUMBER_BYTES = 64, END_OF_FILE = -1, BROKEN = -2 };
 
 struct freshet_csv {
-  gzFile file; /* zlib reads plain files too */
+  freshet_gzip_file file;
   char* path;
-  double size_bytes; /* as stored, compressed or not */
+  freshet_error trouble; /* when BROKEN */
   unsigned char chunk[CHUNK_BYTES];
   size_t chunk_at, chunk_end;
   unsigned long line, row_line;
   freshet_buffer row;                   /* the fields of the current row, unquoted, one after the other */
   size_t ends[FRESHET_CSV_COLUMNS_MAX]; /* [fields] where each of them ends in row */
   int fields;
+  bool open_ended; /* the current row ends with the file, not with a line end */
   char* names; /* the fields of the first row */
   size_t name_ends[FRESHET_CSV_COLUMNS_MAX];
   int columns;
@@ -26,15 +26,11 @@ struct freshet_csv {
 
 static int peek_byte(freshet_csv* csv) {
   if (csv->chunk_at == csv->chunk_end) {
-    int got = gzread(csv->file, csv->chunk, CHUNK_BYTES);
-    if (got < 0) return BROKEN;
-    if (got == 0) {
-      int code = Z_OK;
-      gzerror(csv->file, &code);
-      return code == Z_OK || code == Z_STREAM_END ? END_OF_FILE : BROKEN;
-    }
+    size_t got;
+    if (freshet_gzip_read(&csv->file, csv->chunk, CHUNK_BYTES, &got, &csv->trouble) != FRESHET_OK) return BROKEN;
+    if (got == 0) return END_OF_FILE;
     csv->chunk_at = 0;
-    csv->chunk_end = (size_t)got;
+    csv->chunk_end = got;
   }
   return csv->chunk[csv->chunk_at];
 }
@@ -73,7 +69,7 @@ static freshet_status read_field(freshet_csv* csv, int* end, freshet_error* erro
   for (;;) {
     take_run(csv, inside);
     int byte = next_byte(csv);
-    if (byte == BROKEN) return fail(csv, error, "the compressed stream is broken");
+    if (byte == BROKEN) return fail(csv, error, csv->trouble.message);
     if (byte == END_OF_FILE && inside) return fail(csv, error, "a quote is opened and never closed");
     if (inside && byte == '"') {
       if (peek_byte(csv) != '"') {
@@ -110,6 +106,7 @@ static freshet_status read_row(freshet_csv* csv, bool* more, freshet_error* erro
       csv->ends[csv->fields++] = csv->row.size;
     } while (end == ',');
   } while (csv->fields == 1 && csv->row.size == 0);
+  csv->open_ended = end == END_OF_FILE;
   return FRESHET_OK;
 }
 
@@ -124,6 +121,9 @@ static freshet_status read_names(freshet_csv* csv, freshet_error* error) {
   freshet_status status = read_row(csv, &more, error);
   if (status != FRESHET_OK) return status;
   if (!more) return fail(csv, error, "the file is empty; its first row should name the columns");
+  if (memchr(csv->row.data, '\0', csv->row.size) != NULL) {
+    return fail(csv, error, "the file is not UTF-8 text (UTF-16? `iconv -f UTF-16 -t UTF-8` converts it)");
+  }
   csv->names = malloc(csv->row.size + 1);
   FRESHET_ASSERT(csv->names != NULL);
   if (csv->row.size > 0) memcpy(csv->names, csv->row.data, csv->row.size);
@@ -134,21 +134,13 @@ static freshet_status read_names(freshet_csv* csv, freshet_error* error) {
 
 freshet_status freshet_csv_open(const char* path, freshet_csv** csv, freshet_error* error) {
   *csv = NULL;
-  bool standard_input = strcmp(path, "-") == 0;
-  gzFile file = standard_input ? gzdopen(dup(STDIN_FILENO), "rb") : gzopen(path, "rb");
-  if (file == NULL) {
-    return freshet_error_set(error, FRESHET_NOT_FOUND, FRESHET_STOP, "cannot open %s: %s", path,
-                             strerror(errno));
-  }
   freshet_csv* opened = calloc(1, sizeof *opened);
   FRESHET_ASSERT(opened != NULL);
-  opened->file = file;
+  freshet_status status = freshet_gzip_open(path, &opened->file, error);
   opened->path = strdup(path);
   FRESHET_ASSERT(opened->path != NULL);
   opened->line = 1;
-  struct stat facts;
-  if (!standard_input && stat(path, &facts) == 0) opened->size_bytes = (double)facts.st_size;
-  freshet_status status = read_names(opened, error);
+  if (status == FRESHET_OK) status = read_names(opened, error);
   if (status != FRESHET_OK) {
     freshet_csv_close(opened);
     return status;
@@ -159,19 +151,25 @@ freshet_status freshet_csv_open(const char* path, freshet_csv** csv, freshet_err
 
 void freshet_csv_close(freshet_csv* csv) {
   if (csv == NULL) return;
-  gzclose(csv->file);
+  freshet_gzip_close(&csv->file);
   freshet_buffer_free(&csv->row);
   free(csv->names);
   free(csv->path);
   free(csv);
 }
 
+int freshet_csv_columns(const freshet_csv* csv) {
+  return csv->columns;
+}
+
+freshet_slice freshet_csv_name(const freshet_csv* csv, int column) {
+  size_t start = column == 0 ? 0 : csv->name_ends[column - 1];
+  return (freshet_slice){csv->names + start, csv->name_ends[column] - start};
+}
+
 int freshet_csv_column(const freshet_csv* csv, const char* name) {
-  size_t start = 0;
   for (int i = 0; i < csv->columns; i++) {
-    freshet_slice column = {csv->names + start, csv->name_ends[i] - start};
-    if (freshet_slice_equal(column, freshet_slice_of(name))) return i;
-    start = csv->name_ends[i];
+    if (freshet_slice_equal(freshet_csv_name(csv, i), freshet_slice_of(name))) return i;
   }
   return -1;
 }
@@ -186,14 +184,20 @@ freshet_slice freshet_csv_field(const freshet_csv* csv, int column) {
   return (freshet_slice){(const char*)csv->row.data + start, csv->ends[column] - start};
 }
 
+int freshet_csv_fields(const freshet_csv* csv) {
+  return csv->fields;
+}
+
+bool freshet_csv_unfinished(const freshet_csv* csv) {
+  return csv->open_ended && csv->file.grown_bytes > 0;
+}
+
 unsigned long freshet_csv_line(const freshet_csv* csv) {
   return csv->row_line;
 }
 
 double freshet_csv_progress(const freshet_csv* csv) {
-  if (csv->size_bytes <= 0) return 0;
-  double share = (double)gzoffset(csv->file) / csv->size_bytes;
-  return share < 0 ? 0 : share > 1 ? 1 : share;
+  return freshet_gzip_progress(&csv->file);
 }
 
 /* The number parsers of the C library want an end mark. */

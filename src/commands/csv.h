@@ -31,6 +31,10 @@ void freshet_csv_close(freshet_csv* csv); /* NULL is allowed */
 /* The place of a column by name (bytes compared as they are), or -1. */
 int freshet_csv_column(const freshet_csv* csv, const char* name);
 
+/* What the row of names holds: how many, and the name of one of them. */
+int freshet_csv_columns(const freshet_csv* csv);
+freshet_slice freshet_csv_name(const freshet_csv* csv, int column);
+
 /* Reads the next row; *more is false at the end. Empty lines are skipped. Errors: FRESHET_INVALID for a
  * quote that is never closed, a row over a limit, or a broken gzip stream; the message names file and line.
  */
@@ -39,6 +43,12 @@ freshet_status freshet_csv_next(freshet_csv* csv, bool* more, freshet_error* err
 /* A field of the current row; empty for column -1 and for a column that the row does not reach. The view
  * holds until the next call of freshet_csv_next. */
 freshet_slice freshet_csv_field(const freshet_csv* csv, int column);
+
+/* How many fields the current row has. */
+int freshet_csv_fields(const freshet_csv* csv);
+/* The current row is the last one and has no line end, in a file that has grown while it was read: more of it
+ * may be coming. */
+bool freshet_csv_unfinished(const freshet_csv* csv);
 
 unsigned long freshet_csv_line(const freshet_csv* csv); /* where the current row starts, from 1 */
 /* How much of the file has been read, 0 to 1, for a progress bar; 0 when its size is not known. */

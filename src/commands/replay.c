@@ -1,6 +1,4 @@
-#include <getopt.h>
 #include <inttypes.h>
-#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,8 +7,10 @@
 #include <unistd.h>
 
 #include "commands/commands.h"
-#include "commands/options.h"
+#include "commands/cluster.h"
+#include "commands/replay_arguments.h"
 #include "commands/replay_checkpoint.h"
+#include "commands/replay_landed.h"
 #include "commands/replay_output.h"
 #include "commands/replay_progress.h"
 #include "commands/replay_reader.h"
@@ -19,256 +19,21 @@
 #include "worker/clock.h"
 
 enum {
-  INPUTS_MAX = 1024,
   LOOK_EVERY = 256,                /* records between looks at the clock */
-  CHECKPOINT_US = 5 * 1000 * 1000, /* between two checkpoints: what a crash sends again */
+  CHECKPOINT_US = 5 * 1000 * 1000, /* between two checkpoints: what a crash has to look for in the topic ... */
+  CHECKPOINT_RECORDS = FRESHET_REPLAY_LANDED_MAX / 2, /* ... and the most of it, beside what others write */
   NAP_US = 20 * 1000,
   US_PER_S = 1000 * 1000,
-  ALL_TYPES = (1 << FRESHET_EVENT_TYPES) - 1,
 };
-
-static const char usage[] =
-    "usage: freshet replay -c FILE [OPTION]... [--items FILE]... [--events FILE]... [--from FILE...]\n\n"
-    "Publishes history from files to the topics of events and items. Files are CSV (the first row names the\n"
-    "columns), JSON Lines or Avro container files, each plain or gzip; - is standard input. A row with a "
-    "user_id\n"
-    "is an event, any other an item. Fields: event_id type user_id item_id value occurred_at dwell_s "
-    "quantity\n"
-    "price; item_id title text categories (separated by |) available expires_at. Times are ISO 8601 or "
-    "numbers\n"
-    "since 1970, in s, ms or us as the first one tells. Events without an id get one that is the same in "
-    "every\n"
-    "replay, so that what is replayed twice is learned once. Files of --items go first.\n\n"
-    "  --events FILE         a file that must hold events; may be repeated\n"
-    "  --items FILE          a file that must hold items; may be repeated\n"
-    "  --from FILE...        files of either kind\n"
-    "  --format FORMAT       csv, jsonl or avro (default: by the first bytes; csv for pipes)\n"
-    "  --map FIELD=NAME,...  what the files call our fields, as in user_id=customer_no\n"
-    "  --time-unit UNIT      s, ms or us, when the first time does not tell\n"
-    "  --dry-run             publish nothing; check every row and count\n"
-    "  --rate N              at most N records a second\n"
-    "  --speedup N           N times as fast as the events happened, as in 60x\n"
-    "  --sort-window N       sort events by time among N rows at a time; a row takes about 600 bytes of "
-    "memory\n"
-    "  --limit N             stop after N events\n"
-    "  --user ID             only events of this user\n"
-    "  --type TYPE,...       only events of these types: click, rating, purchase\n"
-    "  --errors FILE         write rejected rows there, as CSV that can be corrected and replayed\n"
-    "  --resume FILE         keep the place in FILE, and go on from there when it exists; a crash sends at "
-    "most\n"
-    "                        the last seconds again, under the same event ids\n" FRESHET_OPTIONS_USAGE
-    "\nexit codes: 0 all published, 1 failed or interrupted, 2 usage, 3 done but rows were rejected,\n"
-    "5 the place or the rejected rows cannot be written, 6 the cluster or a topic is not there\n";
-
-/* ---- arguments ---- */
-
-typedef struct arguments {
-  freshet_options common;
-  freshet_replay_input inputs[INPUTS_MAX];
-  size_t input_count;
-  freshet_replay_map map;
-  const char* map_text;
-  freshet_replay_format format;
-  freshet_time_unit unit;
-  bool dry_run;
-  double rate, speedup; /* 0: not bounded */
-  uint64_t limit;       /* UINT64_MAX: none */
-  uint64_t window;      /* of sorting; 0: as they come */
-  const char* user;
-  unsigned types; /* bit set */
-  const char* errors;
-  const char* resume;
-} arguments;
-
-static bool refuse(const char* what, const char* value) {
-  fprintf(stderr, "freshet replay: %s '%s'\n", what, value);
-  return false;
-}
-
-static bool add_input(arguments* a, const char* path, freshet_replay_expect expect) {
-  if (a->input_count == INPUTS_MAX) return refuse("too many files, from", path);
-  a->inputs[a->input_count++] = (freshet_replay_input){.path = path, .expect = expect};
-  return true;
-}
-
-/* A positive number, followed by one of the given endings or nothing. */
-static bool parse_positive(const char* text, const char* ending, double* value) {
-  char* end;
-  *value = strtod(text, &end);
-  bool ended = *end == '\0' || strcmp(end, ending) == 0;
-  return (end != text && ended && isfinite(*value) && *value > 0) || refuse("not a positive number:", text);
-}
-
-static bool parse_count(const char* text, uint64_t most, uint64_t* count) {
-  char* end;
-  *count = strtoull(text, &end, 10);
-  return (end != text && *end == '\0' && text[0] != '-' && *count <= most) ||
-         refuse("not a sensible number:", text);
-}
-
-static bool parse_types(const char* text, unsigned* types) {
-  *types = 0;
-  while (*text != '\0') {
-    freshet_event_type type;
-    freshet_slice word = {text, strcspn(text, ",")};
-    if (!freshet_replay_type_of(word, &type)) return refuse("not a list of types:", text);
-    *types |= 1u << type;
-    text += word.size + (text[word.size] == ',');
-  }
-  return *types != 0 || refuse("an empty list of types", "");
-}
-
-static bool parse_word(const char* text, const char* const* words, int* number) {
-  for (*number = 1; words[*number] != NULL; ++*number) {
-    if (strcmp(words[*number], text) == 0) return true;
-  }
-  return refuse("unknown format or unit", text);
-}
-
-enum {
-  EVENTS = 256,
-  ITEMS,
-  FROM,
-  FORMAT,
-  MAP,
-  TIME_UNIT,
-  DRY_RUN,
-  RATE,
-  SPEEDUP,
-  LIMIT,
-  SORT_WINDOW,
-  USER,
-  TYPE,
-  ERRORS,
-  RESUME
-};
-
-static bool take_option(arguments* a, int option, const char* value) {
-  static const char* const formats[] = {"", "csv", "jsonl", "avro", NULL};
-  static const char* const units[] = {"", "s", "ms", "us", NULL};
-  int number = 0;
-  switch (option) {
-    case EVENTS:
-      return add_input(a, value, FRESHET_REPLAY_EVENTS);
-    case ITEMS:
-      return add_input(a, value, FRESHET_REPLAY_ITEMS);
-    case FROM:
-      return add_input(a, value, FRESHET_REPLAY_ANY);
-    case FORMAT:
-      if (!parse_word(value, formats, &number)) return false;
-      a->format = (freshet_replay_format)number;
-      return true;
-    case MAP:
-      a->map_text = value;
-      return true;
-    case TIME_UNIT:
-      if (!parse_word(value, units, &number)) return false;
-      a->unit = (freshet_time_unit)number;
-      return true;
-    case DRY_RUN:
-      return a->dry_run = true;
-    case RATE:
-      return parse_positive(value, "/s", &a->rate);
-    case SPEEDUP:
-      return parse_positive(value, "x", &a->speedup);
-    case LIMIT:
-      return parse_count(value, UINT64_MAX, &a->limit);
-    case SORT_WINDOW:
-      return parse_count(value, FRESHET_REPLAY_WINDOW_MAX, &a->window);
-    case USER:
-      a->user = value;
-      return true;
-    case TYPE:
-      return parse_types(value, &a->types);
-    case ERRORS:
-      a->errors = value;
-      return true;
-    case RESUME:
-      a->resume = value;
-      return true;
-    default:
-      return false;
-  }
-}
-
-/* Files of items first, else in the order given. */
-static void order_inputs(arguments* a) {
-  size_t items = 0;
-  for (size_t i = 0; i < a->input_count; i++) {
-    freshet_replay_input input = a->inputs[i];
-    input.format = a->format;
-    input.map = &a->map;
-    size_t at = i;
-    if (input.expect == FRESHET_REPLAY_ITEMS) {
-      at = items++;
-      memmove(&a->inputs[at + 1], &a->inputs[at], (i - at) * sizeof *a->inputs);
-    }
-    a->inputs[at] = input;
-  }
-}
-
-static bool parse(int argc, char** argv, arguments* a) {
-  static const struct option longs[] = {{"events", required_argument, NULL, EVENTS},
-                                        {"items", required_argument, NULL, ITEMS},
-                                        {"from", required_argument, NULL, FROM},
-                                        {"format", required_argument, NULL, FORMAT},
-                                        {"map", required_argument, NULL, MAP},
-                                        {"time-unit", required_argument, NULL, TIME_UNIT},
-                                        {"dry-run", no_argument, NULL, DRY_RUN},
-                                        {"rate", required_argument, NULL, RATE},
-                                        {"speedup", required_argument, NULL, SPEEDUP},
-                                        {"limit", required_argument, NULL, LIMIT},
-                                        {"sort-window", required_argument, NULL, SORT_WINDOW},
-                                        {"user", required_argument, NULL, USER},
-                                        {"type", required_argument, NULL, TYPE},
-                                        {"errors", required_argument, NULL, ERRORS},
-                                        {"resume", required_argument, NULL, RESUME},
-                                        {NULL, 0, NULL, 0}};
-  a->limit = UINT64_MAX;
-  a->types = ALL_TYPES;
-  int option;
-  while ((option = getopt_long(argc, argv, FRESHET_OPTIONS_SHORT, longs, NULL)) != -1) {
-    if (!freshet_options_take(&a->common, option, optarg) && !take_option(a, option, optarg)) return false;
-  }
-  for (; optind < argc; optind++) {
-    if (!add_input(a, argv[optind], FRESHET_REPLAY_ANY)) return false;
-  }
-  if (a->input_count == 0) {
-    fprintf(stderr, "freshet replay: no files; give --events, --items or --from\n");
-    return false;
-  }
-  freshet_error error = {0};
-  if (freshet_replay_map_parse(a->map_text, &a->map, &error) != FRESHET_OK) {
-    freshet_command_failed("replay", &error);
-    return false;
-  }
-  order_inputs(a);
-  return true;
-}
-
-/* What decides which records are published, under which ids: a checkpoint holds for these arguments only. */
-static uint64_t hash_arguments(const arguments* a) {
-  freshet_buffer text = {0};
-  for (size_t i = 0; i < a->input_count; i++) {
-    freshet_buffer_append(&text, a->inputs[i].path, strlen(a->inputs[i].path) + 1);
-    freshet_buffer_append(&text, &(char){(char)a->inputs[i].expect}, 1);
-  }
-  const char* texts[] = {a->map_text == NULL ? "" : a->map_text, a->user == NULL ? "" : a->user};
-  for (size_t i = 0; i < 2; i++) freshet_buffer_append(&text, texts[i], strlen(texts[i]) + 1);
-  unsigned numbers[] = {a->format, a->unit, a->types, (unsigned)a->window};
-  freshet_buffer_append(&text, numbers, sizeof numbers);
-  uint64_t hash = freshet_id_key(freshet_buffer_slice(&text));
-  freshet_buffer_free(&text);
-  return hash;
-}
 
 /* ---- the replay ---- */
 
 typedef struct replay {
-  const arguments* arguments;
+  const freshet_replay_arguments* arguments;
   const freshet_config* config;
   freshet_event_limits limits;
   freshet_replay_output* output; /* NULL: dry run */
+  const freshet_replay_cluster* cluster;
   freshet_replay_rejects rejects;
   freshet_replay_checkpoint done;        /* its counts run on; what is written is acknowledged */
   uint64_t left_out;                     /* by --user and --type */
@@ -279,8 +44,12 @@ typedef struct replay {
   double bytes_total, bytes_before;      /* of regular files: all, and those before the current one */
   double bytes_current;
   uint64_t records; /* read by this process and not skipped */
+  uint64_t tombstones;
+  bool times_told; /* for the current input: how its times are written */
+  bool passing;    /* over records that are done already */
   int64_t start_us, checkpoint_us;
-  int64_t pace_first_ms; /* event time where --speedup begins; 0: not yet */
+  int64_t pace_start_us; /* when the first record was sent ... */
+  int64_t pace_first_ms; /* ... and its event time; 0: not yet */
   freshet_replay_progress progress;
 } replay;
 
@@ -316,35 +85,67 @@ static void show(replay* r, const freshet_replay_reader* reader, int64_t at_us) 
   freshet_replay_progress_show(&r->progress, at_us, &place);
 }
 
-/* Waits for acknowledgements and then notes the place. Without a place to note, only waits. */
-static freshet_status settle(replay* r, freshet_error* error) {
+static void replace_text(char** text, freshet_buffer* with) {
+  free(*text);
+  *text = with->size == 0 ? NULL : strndup((const char*)with->data, with->size);
+  freshet_buffer_free(with);
+}
+
+/* Where the reader stands goes into the checkpoint: after a place that is exact nothing is to be skipped. */
+static void note_place(replay* r, const freshet_replay_reader* reader) {
+  if (r->passing) return;
+  freshet_buffer place = {0};
+  if (freshet_replay_reader_place(reader, &place)) r->done.records = 0;
+  replace_text(&r->done.place, &place);
+}
+
+/* From here on a crash has to look for what was published. As long as this process still recalls what an
+ * earlier one has published, the older mark holds. */
+static freshet_status note_mark(replay* r, freshet_error* error) {
+  if (freshet_replay_output_recalls(r->output) && r->done.behind < CHECKPOINT_RECORDS) return FRESHET_OK;
+  freshet_replay_output_forget(r->output);
+  freshet_buffer mark = {0};
+  freshet_status status = freshet_replay_output_mark(r->output, &mark, error);
+  replace_text(&r->done.mark, &mark);
+  r->done.behind = 0;
+  return status;
+}
+
+/* Waits for acknowledgements and then notes the place, that of the reader if there is one. Without a place to
+ * note, only waits. */
+static freshet_status settle(replay* r, const freshet_replay_reader* reader, freshet_error* error) {
   freshet_status status = FRESHET_OK;
   if (r->output != NULL) status = freshet_replay_output_settle(r->output, error);
   if (status == FRESHET_OK) status = freshet_replay_rejects_flush(&r->rejects, &r->done.errors_bytes, error);
   if (status != FRESHET_OK || r->arguments->resume == NULL || r->output == NULL) return status;
   r->done.rejected = r->rejects.count;
   r->checkpoint_us = now_us();
-  return freshet_replay_checkpoint_write(r->arguments->resume, &r->done, error);
+  if (reader != NULL) note_place(r, reader);
+  status = note_mark(r, error);
+  return status == FRESHET_OK ? freshet_replay_checkpoint_write(r->arguments->resume, &r->done, error) : status;
 }
 
-/* When the next record may go, by --rate and --speedup. */
+/* When the next record may go, by --rate and --speedup. What is recalled, not sent, does not count. */
 static int64_t due_us(replay* r, const freshet_event* event) {
   int64_t due = 0;
+  uint64_t sent = freshet_replay_output_sent(r->output);
+  if (sent == 0) r->pace_start_us = now_us();
   if (r->arguments->rate > 0) {
-    due = r->start_us + (int64_t)((double)r->records / r->arguments->rate * US_PER_S);
+    due = r->pace_start_us + (int64_t)((double)sent / r->arguments->rate * US_PER_S);
   }
   if (r->arguments->speedup > 0 && event != NULL) {
-    if (r->pace_first_ms == 0) r->pace_first_ms = event->occurred_at_ms;
+    if (sent == 0 || r->pace_first_ms == 0) r->pace_first_ms = event->occurred_at_ms;
     double passed_ms = (double)(event->occurred_at_ms - r->pace_first_ms);
-    int64_t by_time = r->start_us + (int64_t)(passed_ms / r->arguments->speedup * 1000);
+    int64_t by_time = r->pace_start_us + (int64_t)(passed_ms / r->arguments->speedup * 1000);
     if (by_time > due) due = by_time;
   }
   return due;
 }
 
 static void pace(replay* r, const freshet_replay_reader* reader, const freshet_event* event) {
+  if (r->arguments->rate == 0 && r->arguments->speedup == 0) return;
   int64_t due = due_us(r, event);
-  for (int64_t now = due == 0 ? 0 : now_us(); now < due && !stop_asked; now = now_us()) {
+  for (int64_t now = now_us(); now < due && !stop_asked; now = now_us()) {
     freshet_replay_output_poll(r->output);
     show(r, reader, now);
     usleep((useconds_t)(due - now < NAP_US ? due - now : NAP_US));
@@ -352,11 +153,11 @@ static void pace(replay* r, const freshet_replay_reader* reader, const freshet_e
 }
 
 static freshet_status publish_event(replay* r, const freshet_replay_reader* reader,
-                                    const freshet_event* event, freshet_error* error) {
+                                    const freshet_event* event, int64_t time_ms, freshet_error* error) {
   freshet_status status = FRESHET_OK;
   if (r->output != NULL) {
     pace(r, reader, event);
-    status = freshet_replay_output_event(r->output, event, error);
+    status = freshet_replay_output_event(r->output, event, time_ms, error);
   }
   if (status != FRESHET_OK) return status;
   r->done.events++;
@@ -368,37 +169,56 @@ static freshet_status publish_event(replay* r, const freshet_replay_reader* read
 }
 
 static freshet_status publish_item(replay* r, const freshet_replay_reader* reader, const freshet_item* item,
-                                   freshet_error* error) {
+                                   int64_t time_ms, freshet_error* error) {
   freshet_status status = FRESHET_OK;
   if (r->output != NULL) {
     pace(r, reader, NULL);
-    status = freshet_replay_output_item(r->output, item, error);
+    status = freshet_replay_output_item(r->output, item, time_ms, error);
   }
   if (status == FRESHET_OK) r->done.items++;
   return status;
 }
 
-static bool is_wanted(const replay* r, const freshet_event* event) {
-  const arguments* a = r->arguments;
-  return (a->types & 1u << event->type) != 0 &&
-         (a->user == NULL || freshet_slice_equal(event->user_id, freshet_slice_of(a->user)));
+static bool is_user_wanted(const replay* r, freshet_slice user_id) {
+  return r->arguments->user == NULL || freshet_slice_equal(user_id, freshet_slice_of(r->arguments->user));
 }
 
-/* Checks and publishes what is wanted. */
-static freshet_status take(replay* r, const freshet_replay_reader* reader,
-                           const freshet_replay_record* record, freshet_error* error) {
-  freshet_status status;
-  if (!record->is_event) {
-    status = freshet_item_validate(&record->item, record->item.item_id, error);
-    return status == FRESHET_OK ? publish_item(r, reader, &record->item, error) : status;
+/* An erasure is never left out for its type: history must not bring an erased user back. */
+static freshet_status publish_tombstone(replay* r, const freshet_replay_reader* reader,
+                                        const freshet_replay_record* record, freshet_error* error) {
+  if (record->key.size == 0 || record->key.size > FRESHET_ID_MAX) {
+    return freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER, "the record's key is no id");
   }
-  const freshet_event* event = &record->event;
-  if (!is_wanted(r, event)) {
+  if (record->is_event && !is_user_wanted(r, record->key)) {
     r->left_out++;
     return FRESHET_OK;
   }
-  status = freshet_event_validate(event, event->user_id, r->now_ms, &r->limits, error);
-  return status == FRESHET_OK ? publish_event(r, reader, event, error) : status;
+  r->tombstones++;
+  if (r->output == NULL) return FRESHET_OK;
+  pace(r, reader, record->is_event ? &record->event : NULL);
+  return freshet_replay_output_tombstone(r->output, record->is_event, record->key, record->record_ms, error);
+}
+
+/* Checks and publishes what is wanted. A record of a topic keeps its own time, and its key must be its id. */
+static freshet_status take(replay* r, const freshet_replay_reader* reader,
+                           const freshet_replay_record* record, freshet_error* error) {
+  freshet_status status;
+  if (record->is_tombstone) return publish_tombstone(r, reader, record, error);
+  if (!record->is_event) {
+    freshet_slice key = record->has_key ? record->key : record->item.item_id;
+    status = freshet_item_validate(&record->item, key, error);
+    return status == FRESHET_OK ? publish_item(r, reader, &record->item, record->record_ms, error) : status;
+  }
+  const freshet_event* event = &record->event;
+  bool wanted = (r->arguments->types & 1u << event->type) != 0 && is_user_wanted(r, event->user_id);
+  if (!wanted) {
+    r->left_out++;
+    return FRESHET_OK;
+  }
+  freshet_slice key = record->has_key ? record->key : event->user_id;
+  status = freshet_event_validate(event, key, record->has_key ? record->record_ms : r->now_ms, &r->limits, error);
+  int64_t time_ms = record->has_key ? record->record_ms : event->occurred_at_ms;
+  return status == FRESHET_OK ? publish_event(r, reader, event, time_ms, error) : status;
 }
 
 /* Everything that happens now and then. */
@@ -408,76 +228,146 @@ static freshet_status look(replay* r, const freshet_replay_reader* reader, fresh
   r->now_ms = clock->now_ms(clock);
   if (r->output != NULL) freshet_replay_output_poll(r->output);
   show(r, reader, now);
-  bool due = r->arguments->resume != NULL && now - r->checkpoint_us >= CHECKPOINT_US;
-  return due ? settle(r, error) : FRESHET_OK;
+  freshet_status status = freshet_replay_rejects_check(&r->rejects, error);
+  if (status != FRESHET_OK || r->arguments->resume == NULL) return status;
+  bool due = now - r->checkpoint_us >= CHECKPOINT_US || r->done.behind >= CHECKPOINT_RECORDS;
+  return due ? settle(r, reader, error) : FRESHET_OK;
 }
 
-/* One record; false in *more ends the input. Those before the checkpoint are only read, since ids, the unit
- * of times and the order depend on them. */
-static freshet_status step(replay* r, freshet_replay_reader* reader, const char* path, uint64_t number,
-                           uint64_t skip, bool* more, freshet_error* error) {
-  freshet_replay_record record = {0};
-  freshet_error why = {0};
-  bool skipped = number < skip;
-  freshet_status status = reader->vtable->next(reader, &record, more, &why);
-  if (status == FRESHET_OK && *more && !skipped) status = take(r, reader, &record, &why);
-  if (status == FRESHET_OK && !*more && skipped) {
+/* What stands for a record, so that a resumed replay sees whether the file is the same. 0: rejected. */
+static uint64_t record_key(const freshet_replay_record* record, freshet_status status) {
+  if (status != FRESHET_OK) return 0;
+  return freshet_id_key(record->is_event ? record->event.event_id : record->item.item_id);
+}
+
+/* How times are written was detected at the first event, so it is told. */
+static void tell_times(replay* r, const char* path, const freshet_replay_record* record,
+                       freshet_time_unit unit) {
+  char text[FRESHET_TIME_TEXT_SIZE];
+  r->times_told = true;
+  freshet_replay_progress_end(&r->progress);
+  fprintf(stderr, "%s: times in %s%s, the first is %s\n", path, freshet_time_unit_name(unit),
+          unit == FRESHET_TIME_UNKNOWN ? " (UTC without an offset)" : "",
+          freshet_time_text(record->event.occurred_at_ms, text));
+}
+
+/* An input while it is replayed. */
+typedef struct current {
+  const char* path;
+  freshet_replay_reader* reader;
+  freshet_replay_converter* converter;
+  uint64_t number, skip; /* records read; those before the checkpoint, counted from its place */
+  bool more;
+} current;
+
+/* Those before the checkpoint are only read, since ids, the unit of times and the order depend on them. */
+static freshet_status pass_over(replay* r, const current* c, uint64_t key, freshet_error* error) {
+  if (!c->more) {
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP,
-                             "%s has become shorter since the checkpoint (%" PRIu64 " records)", path, skip);
+                             "%s has become shorter since the checkpoint (%" PRIu64 " records)", c->path,
+                             c->skip);
   }
-  if (status != FRESHET_OK && why.verdict != FRESHET_DEAD_LETTER) {
-    return freshet_error_set(error, status, why.verdict, "%s", why.message);
-  }
-  if (status != FRESHET_OK && !skipped) freshet_replay_rejects_add(&r->rejects, path, &record, why.message);
-  if (*more && !skipped) {
-    r->records++;
-    r->done.records = number + 1;
+  if (c->number + 1 == c->skip && key != r->done.last) {
+    return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP,
+                             "%s is not the file of the checkpoint: record %" PRIu64 " is another one", c->path,
+                             c->skip);
   }
   return FRESHET_OK;
 }
 
-/* The unit of times was detected, so it is told. */
-static void tell_input(replay* r, const char* path, freshet_time_unit unit) {
+/* One record. */
+static freshet_status step(replay* r, current* c, freshet_error* error) {
+  freshet_replay_record record = {0};
+  freshet_error why = {0};
+  freshet_status status = c->reader->vtable->next(c->reader, &record, &c->more, &why);
+  if (status != FRESHET_OK && why.verdict != FRESHET_DEAD_LETTER) {
+    return freshet_error_set(error, status, why.verdict, "%s", why.message);
+  }
+  uint64_t key = c->more ? record_key(&record, status) : 0;
+  if (c->more && status == FRESHET_OK && record.is_event && !record.decoded && !r->times_told) {
+    tell_times(r, c->path, &record, freshet_replay_converter_unit(c->converter));
+  }
+  r->passing = c->number < c->skip;
+  if (r->passing) return pass_over(r, c, key, error);
+  if (!c->more) return FRESHET_OK;
+  if (status == FRESHET_OK) status = take(r, c->reader, &record, &why);
+  if (status != FRESHET_OK && why.verdict != FRESHET_DEAD_LETTER) {
+    return freshet_error_set(error, status, why.verdict, "%s", why.message);
+  }
+  if (status != FRESHET_OK) freshet_replay_rejects_add(&r->rejects, c->path, &record, why.message);
+  r->records++;
+  r->done.records++;
+  r->done.behind++;
+  r->done.last = key;
+  return FRESHET_OK;
+}
+
+static double file_size(const char* path);
+
+static void tell_input(replay* r, const char* path, uint64_t records) {
   freshet_replay_progress_end(&r->progress);
-  fprintf(stderr, "%s: %" PRIu64 " records", path, r->done.records);
-  if (unit != FRESHET_TIME_UNKNOWN) fprintf(stderr, ", times in %s", freshet_time_unit_name(unit));
-  fputc('\n', stderr);
+  fprintf(stderr, "%s: %" PRIu64 " records\n", path, records);
+  double now = file_size(path);
+  if (now > r->bytes_current) {
+    fprintf(stderr, "%s: has grown from %.0f to %.0f bytes while it was read; what came late may be missing\n",
+            path, r->bytes_current, now);
+  }
+}
+
+static freshet_status open_input(replay* r, const freshet_replay_input* described, current* c,
+                                 freshet_error* error) {
+  freshet_error why = {0};
+  freshet_replay_input input = *described;
+  input.cluster = r->cluster;
+  input.place = r->done.place;
+  *c = (current){.path = input.path, .skip = r->done.records, .more = true};
+  freshet_status status = freshet_replay_reader_open(&input, &c->reader, &why);
+  if (status != FRESHET_OK) { /* invalid also when a file is absent: "not found" is the exit code of topics */
+    if (!freshet_replay_is_topic(&input)) status = FRESHET_INVALID;
+    return freshet_error_set(error, status, FRESHET_STOP, "%s", why.message);
+  }
+  c->converter = freshet_replay_converter_create(r->arguments->unit);
+  c->reader = freshet_replay_convert(c->reader, c->converter);
+  if (r->arguments->window > 0) c->reader = freshet_replay_sort(c->reader, (size_t)r->arguments->window);
+  r->times_told = false;
+  r->passing = c->skip > 0;
+  return FRESHET_OK;
 }
 
 static freshet_status replay_input(replay* r, const freshet_replay_input* input, freshet_error* error) {
-  freshet_replay_reader* reader = NULL;
-  freshet_error why = {0};
-  freshet_status status = freshet_replay_reader_open(input, &reader, &why);
-  if (status != FRESHET_OK) { /* invalid also when absent: "not found" is the exit code of topics */
-    return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "%s", why.message);
+  current c;
+  freshet_status status = open_input(r, input, &c, error);
+  if (status != FRESHET_OK) return status;
+  uint64_t before = r->records;
+  /* The range of a topic is fixed when it is opened; a crash must not change it. */
+  if (freshet_replay_is_topic(input) && r->done.place == NULL) status = settle(r, c.reader, error);
+  while (status == FRESHET_OK && c.more && !stop_asked && r->done.events < r->arguments->limit) {
+    if (c.number % LOOK_EVERY == 0) status = look(r, c.reader, error);
+    if (status == FRESHET_OK) status = step(r, &c, error);
+    c.number++;
   }
-  freshet_replay_converter* converter = freshet_replay_converter_create(r->arguments->unit);
-  reader = freshet_replay_convert(reader, converter);
-  if (r->arguments->window > 0) reader = freshet_replay_sort(reader, (size_t)r->arguments->window);
-  uint64_t skip = r->done.records;
-  bool more = true;
-  for (uint64_t n = 0; status == FRESHET_OK && more && !stop_asked && r->done.events < r->arguments->limit;
-       n++) {
-    if (n % LOOK_EVERY == 0) status = look(r, reader, error);
-    if (status == FRESHET_OK) status = step(r, reader, input->path, n, skip, &more, error);
-  }
-  tell_input(r, input->path, freshet_replay_converter_unit(converter));
-  if (status == FRESHET_OK && !stop_asked && !more) {
+  if (status == FRESHET_ABORTED && stop_asked) status = FRESHET_OK;
+  tell_input(r, input->path, r->records - before);
+  if (status == FRESHET_OK && !stop_asked && !c.more) {
     r->done.input++;
-    r->done.records = 0;
+    r->done.records = r->done.last = 0;
+    replace_text(&r->done.place, &(freshet_buffer){0});
+  } else if (status == FRESHET_OK) { /* else the record in hand may not have been taken */
+    note_place(r, c.reader);
   }
-  reader->vtable->close(reader);
-  freshet_replay_converter_destroy(converter);
+  c.reader->vtable->close(c.reader);
+  freshet_replay_converter_destroy(c.converter);
   return status;
 }
 
+/* 0 when it is no file. */
 static double file_size(const char* path) {
   struct stat facts;
   return stat(path, &facts) == 0 && S_ISREG(facts.st_mode) ? (double)facts.st_size : 0;
 }
 
 static freshet_status replay_all(replay* r, freshet_error* error) {
-  const arguments* a = r->arguments;
+  const freshet_replay_arguments* a = r->arguments;
   for (size_t i = 0; i < a->input_count; i++) {
     r->bytes_total += file_size(a->inputs[i].path);
     if (i < r->done.input) r->bytes_before = r->bytes_total;
@@ -485,7 +375,7 @@ static freshet_status replay_all(replay* r, freshet_error* error) {
   freshet_replay_place place = {.share = r->bytes_total > 0 ? r->bytes_before / r->bytes_total : 0};
   r->start_us = r->checkpoint_us = now_us();
   r->progress = freshet_replay_progress_begin(r->start_us, &place);
-  freshet_status status = FRESHET_OK;
+  freshet_status status = settle(r, NULL, error); /* a crash may come before the next checkpoint */
   while (status == FRESHET_OK && r->done.input < a->input_count && !stop_asked && r->done.events < a->limit) {
     const freshet_replay_input* input = &a->inputs[r->done.input];
     r->bytes_current = file_size(input->path);
@@ -494,7 +384,7 @@ static freshet_status replay_all(replay* r, freshet_error* error) {
   }
   /* What was taken is settled also when reading failed: the checkpoint then points at the bad place. */
   freshet_error later = {0};
-  freshet_status settled = settle(r, &later);
+  freshet_status settled = settle(r, NULL, &later);
   if (settled == FRESHET_OK || status != FRESHET_OK) return status;
   return freshet_error_set(error, settled, later.verdict, "%s", later.message);
 }
@@ -502,28 +392,41 @@ static freshet_status replay_all(replay* r, freshet_error* error) {
 /* ---- beginning and end ---- */
 
 static freshet_status load_checkpoint(replay* r, freshet_error* error) {
-  const arguments* a = r->arguments;
-  r->done = (freshet_replay_checkpoint){.arguments = hash_arguments(a)};
+  const freshet_replay_arguments* a = r->arguments;
+  uint64_t hash = freshet_replay_arguments_hash(a);
+  r->done.arguments = hash;
   if (a->resume == NULL || a->dry_run) return FRESHET_OK;
-  freshet_replay_checkpoint found;
   freshet_error why = {0};
-  freshet_status status = freshet_replay_checkpoint_read(a->resume, &found, &why);
+  freshet_status status = freshet_replay_checkpoint_read(a->resume, &r->done, &why);
+  bool is_other = status == FRESHET_OK && r->done.arguments != hash;
+  r->done.arguments = hash;
   if (status == FRESHET_NOT_FOUND) return FRESHET_OK;
   if (status != FRESHET_OK) return freshet_error_set(error, status, why.verdict, "%s", why.message);
-  if (found.arguments != r->done.arguments) {
+  if (is_other) {
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP,
                              "checkpoint %s is of a replay with other files or options", a->resume);
   }
-  r->done = found;
-  r->rejects.count = found.rejected;
-  fprintf(stderr, "resuming after %" PRIu64 " events and %" PRIu64 " items\n", found.events, found.items);
+  r->rejects.count = r->done.rejected;
+  fprintf(stderr, "resuming after %" PRIu64 " events and %" PRIu64 " items\n", r->done.events, r->done.items);
   return FRESHET_OK;
+}
+
+/* What was published after the checkpoint, by a process that did not come to the next one. */
+static freshet_status recall(replay* r, freshet_error* error) {
+  if (r->output == NULL || r->done.mark == NULL) return FRESHET_OK;
+  bool whole;
+  freshet_status status = freshet_replay_output_recall(r->output, r->done.mark, &whole, error);
+  if (status == FRESHET_OK && !whole) {
+    fprintf(stderr, "so much has been written to the topic since the checkpoint that some of the events after it "
+                    "may be sent again, under the same ids\n");
+  }
+  return status;
 }
 
 static void print_result(const replay* r) {
   double seconds = (double)(now_us() - r->start_us) / US_PER_S;
   char first[FRESHET_TIME_TEXT_SIZE], last[FRESHET_TIME_TEXT_SIZE];
-  printf("%s\n", r->output == NULL ? "dry run: nothing was published" : "published");
+  printf("%s\n", r->arguments->dry_run ? "dry run: nothing was published" : "published");
   printf("  events    %12" PRIu64, r->done.events);
   for (int type = 0; type < FRESHET_EVENT_TYPES; type++) {
     if (r->by_type[type] > 0) {
@@ -532,6 +435,7 @@ static void print_result(const replay* r) {
   }
   printf("\n  items     %12" PRIu64 "\n", r->done.items);
   printf("  rejected  %12" PRIu64 "\n", r->rejects.count);
+  if (r->tombstones > 0) printf("  erasures  %12" PRIu64 "\n", r->tombstones);
   if (r->left_out > 0) printf("  left out  %12" PRIu64 "\n", r->left_out);
   if (r->late > 0) printf("  late      %12" PRIu64 "  (older than an event before them)\n", r->late);
   if (r->first_ms != 0) {
@@ -553,47 +457,98 @@ static int finish(replay* r, freshet_status status, const freshet_error* error) 
   return r->rejects.count > 0 ? FRESHET_EXIT_REJECTS : FRESHET_EXIT_OK;
 }
 
-static int run_with(const arguments* a, const freshet_config* config) {
+/* ---- the clusters ---- */
+
+static freshet_status open_lookup(const freshet_config* config, freshet_schema_lookup* lookup,
+                                  freshet_error* error) {
+  return config->registry.ids[0] == '\0' ? FRESHET_OK
+                                         : freshet_schema_map_create(config->registry.ids, lookup, error);
+}
+
+/* A topic of events that is replayed into itself would only be read a second time. */
+static freshet_status check_sources(const replay* r, freshet_error* error) {
+  const freshet_replay_arguments* a = r->arguments;
+  for (size_t i = 0; i < a->input_count; i++) {
+    const char* topic = a->inputs[i].path + strlen(FRESHET_REPLAY_KAFKA);
+    bool is_target = freshet_replay_is_topic(&a->inputs[i]) &&
+                     (strcmp(topic, r->config->topics.names[FRESHET_TOPIC_EVENTS]) == 0 ||
+                      strcmp(topic, r->config->topics.names[FRESHET_TOPIC_ITEMS]) == 0);
+    if (!is_target || a->source_count > 0 || a->dry_run) continue;
+    return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP,
+                             "%s is the topic that replay writes to: read it anew with `freshet offsets` or "
+                             "`freshet backfill`, or name another cluster with --source",
+                             a->inputs[i].path);
+  }
+  return FRESHET_OK;
+}
+
+static freshet_status replay_with_codec(replay* r, const freshet_codec_config* codec, freshet_error* error) {
+  const freshet_replay_arguments* a = r->arguments;
+  freshet_logger logger = freshet_cluster_logger("replay");
+  freshet_kafka_property* properties = NULL;
+  size_t count = a->source_count;
+  if (count == 0) properties = freshet_cluster_properties(r->config, NULL, 0, &count);
+  freshet_kafka_config kafka = {.properties = a->source_count > 0 ? a->source : properties,
+                                .property_count = count,
+                                .app_id = r->config->app.id,
+                                .client_id = "freshet-replay",
+                                .logger = &logger,
+                                .stopping = stopping};
+  freshet_replay_cluster cluster = {
+      .kafka = &kafka, .codec = codec, .since_ms = a->since_ms, .until_ms = a->until_ms};
+  freshet_replay_output_config output = {.config = r->config, .codec = codec, .stopping = stopping};
+  r->cluster = &cluster;
+  freshet_status status = check_sources(r, error);
+  if (status == FRESHET_OK && !a->dry_run) status = freshet_replay_output_open(&output, &r->output, error);
+  if (status == FRESHET_OK) status = recall(r, error);
+  if (status == FRESHET_OK) status = replay_all(r, error);
+  freshet_replay_output_close(r->output);
+  free(properties);
+  return status;
+}
+
+static int run_with(const freshet_replay_arguments* a, const freshet_config* config) {
   replay r = {.arguments = a, .config = config};
   r.limits = (freshet_event_limits){.rating_min = (float)config->model.rating_min,
                                     .rating_max = (float)config->model.rating_max,
                                     .future_tolerance_ms = config->model.future_tolerance_s * 1000};
   catch_signals();
   freshet_error error = {0};
-  freshet_replay_output_config output = {.config = config, .stopping = stopping};
+  freshet_codec_config codec = {.output = (freshet_framing)config->registry.framing};
+  if (config->registry.folder[0] != '\0') codec.schema_folder = config->registry.folder;
   freshet_status status = load_checkpoint(&r, &error);
+  if (status == FRESHET_OK) status = open_lookup(config, &codec.lookup, &error);
   if (status == FRESHET_OK) {
     status = freshet_replay_rejects_open(&r.rejects, a->errors, r.done.errors_bytes, &error);
   }
-  if (status == FRESHET_OK && !a->dry_run) status = freshet_replay_output_open(&output, &r.output, &error);
-  if (status == FRESHET_OK) status = replay_all(&r, &error);
+  if (status == FRESHET_OK) status = replay_with_codec(&r, &codec, &error);
   int code = finish(&r, status, &error);
-  freshet_replay_output_close(r.output);
   freshet_replay_rejects_close(&r.rejects);
+  if (codec.lookup.context != NULL) freshet_schema_map_destroy(&codec.lookup);
+  freshet_replay_checkpoint_free(&r.done);
   return code;
 }
 
 static int run(int argc, char** argv) {
-  arguments* a = calloc(1, sizeof *a);
-  FRESHET_ASSERT(a != NULL);
+  freshet_replay_arguments a;
   freshet_error error = {0};
   freshet_config* config = NULL;
   int code = FRESHET_EXIT_USAGE;
-  if (parse(argc, argv, a)) {
-    if (freshet_options_load(&a->common, &config, &error) == FRESHET_OK) {
-      code = run_with(a, config);
+  if (freshet_replay_arguments_parse(argc, argv, &a)) {
+    if (freshet_options_load(&a.common, &config, &error) == FRESHET_OK) {
+      code = run_with(&a, config);
     } else {
       freshet_command_failed("replay", &error);
     }
   }
   freshet_config_destroy(config);
-  free(a);
+  freshet_replay_arguments_free(&a);
   return code;
 }
 
 const freshet_command freshet_command_replay = {
     .name = "replay",
-    .summary = "publish history from files to the topics of events and items",
-    .usage = usage,
+    .summary = "publish history from files and topics to the topics of events and items",
+    .usage = freshet_replay_usage,
     .run = run,
 };

@@ -155,7 +155,8 @@ static freshet_status open_container(avro_reader* reader, freshet_error* error) 
 
 freshet_status freshet_replay_avro_open(const freshet_replay_input* input, freshet_replay_reader** out,
                                         freshet_error* error) {
-  static const freshet_replay_reader_vtable vtable = {next, progress, close_reader};
+  static const freshet_replay_reader_vtable vtable = {
+      .next = next, .progress = progress, .close = close_reader};
   avro_reader* reader = calloc(1, sizeof *reader);
   FRESHET_ASSERT(reader != NULL);
   reader->base.vtable = &vtable;

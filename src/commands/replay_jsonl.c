@@ -2,68 +2,20 @@
 #include <jansson.h>
 #include <stdlib.h>
 
-#include "commands/gzip_file.h"
+#include "commands/line_file.h"
 #include "commands/replay_reader.h"
 
-enum {
-  LINE_MAX_BYTES = 16 * 1024 * 1024,
-  CHUNK_BYTES = 1 << 16,
-  NUMBER_TEXT_SIZE = 32,
-};
+enum { NUMBER_TEXT_SIZE = 32 };
 
 typedef struct jsonl_reader {
   freshet_replay_reader base;
-  const char* path;
-  freshet_gzip_file file;
+  freshet_line_file lines;
   freshet_replay_expect expect;
   char names[FRESHET_REPLAY_FIELDS][256]; /* the keys to look for */
-  char chunk[CHUNK_BYTES];
-  size_t chunk_at, chunk_end;
-  freshet_buffer line;
-  unsigned long line_number;
   json_t* object; /* of the current line: strings of the record point into it */
   char numbers[FRESHET_REPLAY_FIELDS][NUMBER_TEXT_SIZE];
   freshet_buffer joined; /* categories */
 } jsonl_reader;
-
-/* Takes more bytes from the file; *more is false at its end. */
-static freshet_status refill(jsonl_reader* reader, bool* more, freshet_error* error) {
-  int got = gzread(reader->file.file, reader->chunk, CHUNK_BYTES);
-  int code = Z_OK;
-  gzerror(reader->file.file, &code);
-  if (got < 0 || (code != Z_OK && code != Z_STREAM_END)) {
-    return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP,
-                             "%s:%lu: the file cannot be read, or its gzip stream is broken", reader->path,
-                             reader->line_number);
-  }
-  reader->chunk_at = 0;
-  reader->chunk_end = (size_t)got;
-  *more = got > 0;
-  return FRESHET_OK;
-}
-
-/* Reads one line with its end into reader->line; nothing at the end of the file. */
-static freshet_status read_line(jsonl_reader* reader, freshet_error* error) {
-  reader->line.size = 0;
-  reader->line_number++;
-  for (;;) {
-    bool more = true;
-    freshet_status status = FRESHET_OK;
-    if (reader->chunk_at == reader->chunk_end) status = refill(reader, &more, error);
-    if (status != FRESHET_OK || !more) return status;
-    const char* start = reader->chunk + reader->chunk_at;
-    size_t size = reader->chunk_end - reader->chunk_at;
-    const char* newline = memchr(start, '\n', size);
-    if (newline != NULL) size = (size_t)(newline - start) + 1;
-    freshet_buffer_append(&reader->line, start, size);
-    reader->chunk_at += size;
-    if (newline != NULL) return FRESHET_OK;
-    if (reader->line.size > LINE_MAX_BYTES) {
-      return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "%s:%lu: the line is too long",
-                               reader->path, reader->line_number);
-    }
-  }
-}
 
 static bool is_blank(freshet_slice line) {
   for (size_t i = 0; i < line.size; i++) {
@@ -108,12 +60,13 @@ static freshet_slice text_of(jsonl_reader* reader, int field, const json_t* valu
   return (freshet_slice){0};
 }
 
-static freshet_status parse_line(jsonl_reader* reader, freshet_replay_record* record, freshet_error* error) {
+static freshet_status parse_line(jsonl_reader* reader, freshet_slice line, freshet_replay_record* record,
+                                 freshet_error* error) {
   json_decref(reader->object);
   memset(record->fields, 0, sizeof record->fields); /* they point into the old object */
   record->decoded = false;
   json_error_t problem;
-  reader->object = json_loadb((const char*)reader->line.data, reader->line.size, JSON_ALLOW_NUL, &problem);
+  reader->object = json_loadb(line.data, line.size, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &problem);
   if (!json_is_object(reader->object)) {
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER, "not a JSON object: %s",
                              reader->object == NULL ? problem.text : "another value");
@@ -131,24 +84,22 @@ static freshet_status parse_line(jsonl_reader* reader, freshet_replay_record* re
 static freshet_status next(freshet_replay_reader* self, freshet_replay_record* record, bool* more,
                            freshet_error* error) {
   jsonl_reader* reader = (jsonl_reader*)self;
+  freshet_slice line = {0};
   freshet_status status;
   do {
-    status = read_line(reader, error);
-    *more = reader->line.size > 0;
-  } while (status == FRESHET_OK && *more && is_blank(freshet_buffer_slice(&reader->line)));
-  record->line = reader->line_number;
-  if (status != FRESHET_OK || !*more) return status;
-  return parse_line(reader, record, error);
+    status = freshet_line_next(&reader->lines, &line, more, error);
+  } while (status == FRESHET_OK && *more && is_blank(line));
+  record->line = reader->lines.number;
+  return status != FRESHET_OK || !*more ? status : parse_line(reader, line, record, error);
 }
 
 static double progress(const freshet_replay_reader* self) {
-  return freshet_gzip_progress(&((const jsonl_reader*)self)->file);
+  return freshet_gzip_progress(&((const jsonl_reader*)self)->lines.file);
 }
 
 static void close_reader(freshet_replay_reader* self) {
   jsonl_reader* reader = (jsonl_reader*)self;
-  freshet_gzip_close(&reader->file);
-  freshet_buffer_free(&reader->line);
+  freshet_line_close(&reader->lines);
   freshet_buffer_free(&reader->joined);
   json_decref(reader->object);
   free(reader);
@@ -156,17 +107,17 @@ static void close_reader(freshet_replay_reader* self) {
 
 freshet_status freshet_replay_jsonl_open(const freshet_replay_input* input, freshet_replay_reader** out,
                                          freshet_error* error) {
-  static const freshet_replay_reader_vtable vtable = {next, progress, close_reader};
+  static const freshet_replay_reader_vtable vtable = {
+      .next = next, .progress = progress, .close = close_reader};
   jsonl_reader* reader = calloc(1, sizeof *reader);
   FRESHET_ASSERT(reader != NULL);
   reader->base.vtable = &vtable;
-  reader->path = input->path;
   reader->expect = input->expect;
   for (int f = 0; f < FRESHET_REPLAY_FIELDS; f++) {
     freshet_slice name = input->map->names[f];
     snprintf(reader->names[f], sizeof reader->names[f], "%.*s", (int)name.size, name.data);
   }
-  freshet_status status = freshet_gzip_open(input->path, &reader->file, error);
+  freshet_status status = freshet_line_open(input->path, &reader->lines, error);
   if (status != FRESHET_OK) {
     close_reader(&reader->base);
     return status;

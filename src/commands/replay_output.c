@@ -1,10 +1,9 @@
 #include "commands/replay_output.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
-#include "codec/codec.h"
-#include "kafka/kafka.h"
+#include "commands/cluster.h"
+#include "commands/replay_landed.h"
 
 enum { SETTLE_STEP_MS = 1000 };
 
@@ -24,30 +23,22 @@ struct freshet_replay_output {
   freshet_kafka_property* properties;
   freshet_kafka_config kafka;
   freshet_logger logger;
-  freshet_schema_lookup lookup;
   freshet_codec* codec;
   freshet_sink* sink;
+  freshet_log* log;              /* of the same topics: their ends, what has been published */
+  freshet_replay_landed* landed; /* NULL: nothing is to be recalled */
   freshet_buffer value;
+  uint64_t sent;
 };
-
-static void write_log(void* context, freshet_log_level level, const char* event, const char* fields) {
-  (void)context;
-  if (level >= FRESHET_WARN) fprintf(stderr, "freshet replay: %s %s\n", event, fields);
-}
 
 static void fill_kafka(freshet_replay_output* output) {
   const freshet_config* config = output->config.config;
-  output->properties = calloc(TUNINGS + config->kafka.count, sizeof *output->properties);
-  FRESHET_ASSERT(output->properties != NULL);
-  memcpy(output->properties, tuning, sizeof tuning);
-  for (size_t i = 0; i < config->kafka.count; i++) {
-    output->properties[TUNINGS + i] =
-        (freshet_kafka_property){config->kafka.properties[i].name, config->kafka.properties[i].value};
-  }
-  output->logger.write = write_log;
+  size_t count;
+  output->properties = freshet_cluster_properties(config, tuning, TUNINGS, &count);
+  output->logger = freshet_cluster_logger("replay");
   output->kafka = (freshet_kafka_config){
       .properties = output->properties,
-      .property_count = TUNINGS + config->kafka.count,
+      .property_count = count,
       .app_id = config->app.id,
       .client_id = "freshet-replay",
       .logger = &output->logger,
@@ -58,27 +49,14 @@ static void fill_kafka(freshet_replay_output* output) {
   output->kafka.topics[FRESHET_TOPIC_ITEMS] = config->topics.names[FRESHET_TOPIC_ITEMS];
 }
 
-static freshet_status open_codec(freshet_replay_output* output, freshet_error* error) {
-  const freshet_config* config = output->config.config;
-  if (config->registry.ids[0] != '\0') {
-    freshet_status status = freshet_schema_map_create(config->registry.ids, &output->lookup, error);
-    if (status != FRESHET_OK) return status;
-  }
-  freshet_codec_config codec = {.lookup = output->lookup,
-                                .output = (freshet_framing)config->registry.framing};
-  return freshet_codec_create(&codec, &output->codec, error);
-}
-
 /* Before anything is published: a producer would only learn it much later. */
-static freshet_status check_topics(const freshet_replay_output* output, freshet_error* error) {
+static freshet_status check_topics(freshet_replay_output* output, freshet_error* error) {
   static const freshet_topic needed[] = {FRESHET_TOPIC_EVENTS, FRESHET_TOPIC_ITEMS};
-  freshet_log* log = NULL;
-  freshet_status status = freshet_kafka_log_create(&output->kafka, &log, error);
+  freshet_status status = freshet_kafka_log_create(&output->kafka, &output->log, error);
   for (size_t i = 0; status == FRESHET_OK && i < sizeof needed / sizeof needed[0]; i++) {
     int32_t partitions;
-    status = log->vtable->partitions(log, needed[i], &partitions, error);
+    status = output->log->vtable->partitions(output->log, needed[i], &partitions, error);
   }
-  if (log != NULL) log->vtable->destroy(log);
   return status;
 }
 
@@ -89,7 +67,7 @@ freshet_status freshet_replay_output_open(const freshet_replay_output_config* co
   FRESHET_ASSERT(output != NULL);
   output->config = *config;
   fill_kafka(output);
-  freshet_status status = open_codec(output, error);
+  freshet_status status = freshet_codec_create(config->codec, &output->codec, error);
   if (status == FRESHET_OK) status = check_topics(output, error);
   if (status == FRESHET_OK) status = freshet_kafka_sink_create(&output->kafka, NULL, &output->sink, error);
   if (status != FRESHET_OK) {
@@ -103,37 +81,78 @@ freshet_status freshet_replay_output_open(const freshet_replay_output_config* co
 void freshet_replay_output_close(freshet_replay_output* output) {
   if (output == NULL) return;
   if (output->sink != NULL) output->sink->vtable->destroy(output->sink);
+  if (output->log != NULL) output->log->vtable->destroy(output->log);
+  freshet_replay_landed_destroy(output->landed);
   freshet_codec_destroy(output->codec);
-  if (output->lookup.context != NULL) freshet_schema_map_destroy(&output->lookup);
   freshet_buffer_free(&output->value);
   free(output->properties);
   free(output);
 }
 
 static freshet_status publish(freshet_replay_output* output, freshet_topic topic, freshet_slice key,
-                              int64_t time_ms, freshet_error* error) {
+                              bool has_value, int64_t time_ms, freshet_error* error) {
   freshet_output record = {.topic = topic,
                            .partition = -1,
                            .key = key,
-                           .has_value = true,
+                           .has_value = has_value,
                            .value = freshet_buffer_slice(&output->value),
                            .timestamp_ms = time_ms};
+  if (topic == FRESHET_TOPIC_EVENTS && has_value && output->landed != NULL &&
+      freshet_replay_landed_take(output->landed, key, record.value)) {
+    return FRESHET_OK;
+  }
+  output->sent++;
   return output->sink->vtable->publish(output->sink, &record, error);
 }
 
 freshet_status freshet_replay_output_event(freshet_replay_output* output, const freshet_event* event,
-                                           freshet_error* error) {
+                                           int64_t time_ms, freshet_error* error) {
   output->value.size = 0;
   freshet_status status = freshet_encode_event(output->codec, event, &output->value, error);
   if (status != FRESHET_OK) return status;
-  return publish(output, FRESHET_TOPIC_EVENTS, event->user_id, event->occurred_at_ms, error);
+  return publish(output, FRESHET_TOPIC_EVENTS, event->user_id, true, time_ms, error);
 }
 
 freshet_status freshet_replay_output_item(freshet_replay_output* output, const freshet_item* item,
-                                          freshet_error* error) {
+                                          int64_t time_ms, freshet_error* error) {
   output->value.size = 0;
   freshet_status status = freshet_encode_item(output->codec, item, &output->value, error);
-  return status == FRESHET_OK ? publish(output, FRESHET_TOPIC_ITEMS, item->item_id, 0, error) : status;
+  if (status != FRESHET_OK) return status;
+  return publish(output, FRESHET_TOPIC_ITEMS, item->item_id, true, time_ms, error);
+}
+
+freshet_status freshet_replay_output_tombstone(freshet_replay_output* output, bool is_event, freshet_slice key,
+                                               int64_t time_ms, freshet_error* error) {
+  output->value.size = 0;
+  return publish(output, is_event ? FRESHET_TOPIC_EVENTS : FRESHET_TOPIC_ITEMS, key, false, time_ms, error);
+}
+
+/* ---- after a crash ---- */
+
+freshet_status freshet_replay_output_mark(freshet_replay_output* output, freshet_buffer* mark,
+                                          freshet_error* error) {
+  return freshet_replay_landed_mark(output->log, FRESHET_TOPIC_EVENTS, mark, error);
+}
+
+freshet_status freshet_replay_output_recall(freshet_replay_output* output, const char* mark, bool* whole,
+                                            freshet_error* error) {
+  FRESHET_ASSERT(output->landed == NULL);
+  return freshet_replay_landed_read(output->log, FRESHET_TOPIC_EVENTS, mark, &output->landed, whole, error);
+}
+
+bool freshet_replay_output_recalls(const freshet_replay_output* output) {
+  return output->landed != NULL && freshet_replay_landed_left(output->landed) > 0;
+}
+
+void freshet_replay_output_forget(freshet_replay_output* output) {
+  freshet_replay_landed_destroy(output->landed);
+  output->landed = NULL;
+}
+
+/* ---- waiting ---- */
+
+uint64_t freshet_replay_output_sent(const freshet_replay_output* output) {
+  return output->sent;
 }
 
 void freshet_replay_output_poll(freshet_replay_output* output) {

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "commands/gzip_file.h"
+#include "commands/replay_dataset.h"
 
 enum { HEAD_BYTES = 64 };
 
@@ -17,7 +18,7 @@ static freshet_status detect(const char* path, freshet_replay_format* format, fr
   char head[HEAD_BYTES];
   int size = gzread(file.file, head, sizeof head);
   freshet_gzip_close(&file);
-  int at = 0;
+  int at = size >= 3 && memcmp(head, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0; /* a byte order mark */
   while (at < size && strchr(" \t\r\n", head[at]) != NULL) at++;
   if (size >= 4 && memcmp(head, "Obj\1", 4) == 0) {
     *format = FRESHET_REPLAY_AVRO;
@@ -29,6 +30,9 @@ static freshet_status detect(const char* path, freshet_replay_format* format, fr
 
 freshet_status freshet_replay_reader_open(const freshet_replay_input* input, freshet_replay_reader** reader,
                                           freshet_error* error) {
+  if (strncmp(input->path, FRESHET_REPLAY_KAFKA, strlen(FRESHET_REPLAY_KAFKA)) == 0) {
+    return freshet_replay_topic_open(input, reader, error);
+  }
   freshet_replay_format format = input->format;
   freshet_status status = format == FRESHET_REPLAY_AUTO ? detect(input->path, &format, error) : FRESHET_OK;
   if (status != FRESHET_OK) return status;
@@ -37,9 +41,17 @@ freshet_status freshet_replay_reader_open(const freshet_replay_input* input, fre
       return freshet_replay_jsonl_open(input, reader, error);
     case FRESHET_REPLAY_AVRO:
       return freshet_replay_avro_open(input, reader, error);
+    case FRESHET_REPLAY_MOVIELENS:
+    case FRESHET_REPLAY_NETFLIX:
+    case FRESHET_REPLAY_RETAILROCKET:
+      return freshet_replay_dataset_open(input, reader, error);
     case FRESHET_REPLAY_CSV:
     case FRESHET_REPLAY_AUTO:
       break;
   }
   return freshet_replay_csv_open(input, reader, error);
+}
+
+bool freshet_replay_reader_place(const freshet_replay_reader* reader, freshet_buffer* text) {
+  return reader->vtable->place != NULL && reader->vtable->place(reader, text);
 }

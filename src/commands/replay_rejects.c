@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <unistd.h>
 
-enum { TOLD_MAX = 10 };
+enum { TOLD_MAX = 10, PLACE_SIZE = 4096 };
 
 static freshet_status fail(const freshet_replay_rejects* rejects, freshet_error* error) {
   return freshet_error_set(error, FRESHET_IO, FRESHET_STOP, "%s: %s", rejects->path, strerror(errno));
@@ -65,23 +65,35 @@ static freshet_slice field_of(const freshet_replay_record* record, freshet_repla
 void freshet_replay_rejects_add(freshet_replay_rejects* rejects, const char* input,
                                 const freshet_replay_record* record, const char* reason) {
   rejects->count++;
-  if (rejects->told < TOLD_MAX) fprintf(stderr, "%s:%lu: %s\n", input, record->line, reason);
+  char place[PLACE_SIZE];
+  snprintf(place, sizeof place, "%s", input);
+  if (record->has_key) snprintf(place, sizeof place, "%s[%d]", input, (int)record->partition);
+  if (rejects->told < TOLD_MAX) fprintf(stderr, "%s:%lu: %s\n", place, record->line, reason);
   if (++rejects->told == TOLD_MAX) fputs("more rejected rows are only counted\n", stderr);
-  if (rejects->file == NULL) return;
+  if (rejects->file == NULL || rejects->problem != 0) return;
   for (int f = 0; f < FRESHET_REPLAY_FIELDS; f++) {
     write_field(rejects->file, field_of(record, (freshet_replay_field)f));
     fputc(',', rejects->file);
   }
-  write_field(rejects->file, freshet_slice_of(input));
+  write_field(rejects->file, freshet_slice_of(place));
   fprintf(rejects->file, ",%lu,", record->line);
   write_field(rejects->file, freshet_slice_of(reason));
   fputc('\n', rejects->file);
+  if (ferror(rejects->file)) rejects->problem = errno;
+}
+
+freshet_status freshet_replay_rejects_check(const freshet_replay_rejects* rejects, freshet_error* error) {
+  if (rejects->problem == 0) return FRESHET_OK;
+  errno = rejects->problem;
+  return fail(rejects, error);
 }
 
 freshet_status freshet_replay_rejects_flush(freshet_replay_rejects* rejects, uint64_t* bytes,
                                             freshet_error* error) {
   *bytes = 0;
   if (rejects->file == NULL) return FRESHET_OK;
+  freshet_status status = freshet_replay_rejects_check(rejects, error);
+  if (status != FRESHET_OK) return status;
   off_t size = -1;
   if (fflush(rejects->file) == 0 && fdatasync(fileno(rejects->file)) == 0) size = ftello(rejects->file);
   if (size < 0) return fail(rejects, error);

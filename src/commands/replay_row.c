@@ -193,8 +193,15 @@ freshet_time_unit freshet_replay_converter_unit(const freshet_replay_converter* 
 
 static const char* const type_names[FRESHET_EVENT_TYPES] = {
     [FRESHET_CLICK] = "click", [FRESHET_RATING] = "rating", [FRESHET_PURCHASE] = "purchase"};
-static const char* const other_type_names[FRESHET_EVENT_TYPES] = {
-    [FRESHET_CLICK] = "view", [FRESHET_RATING] = "rate", [FRESHET_PURCHASE] = "buy"};
+static const struct {
+  const char* name;
+  freshet_event_type type;
+} other_type_names[] = {{"view", FRESHET_CLICK},
+                        {"addtocart", FRESHET_CLICK},
+                        {"rate", FRESHET_RATING},
+                        {"buy", FRESHET_PURCHASE},
+                        {"transaction", FRESHET_PURCHASE}};
+enum { OTHER_TYPE_NAMES = sizeof other_type_names / sizeof other_type_names[0] };
 
 const char* freshet_replay_type_name(freshet_event_type type) {
   return type_names[type];
@@ -206,10 +213,12 @@ static bool is_word(freshet_slice text, const char* word) {
 
 bool freshet_replay_type_of(freshet_slice text, freshet_event_type* type) {
   for (int t = 0; t < FRESHET_EVENT_TYPES; t++) {
-    if (text.size > 0 && (is_word(text, type_names[t]) || is_word(text, other_type_names[t]))) {
-      *type = (freshet_event_type)t;
-      return true;
-    }
+    *type = (freshet_event_type)t;
+    if (is_word(text, type_names[t])) return true;
+  }
+  for (size_t i = 0; i < OTHER_TYPE_NAMES; i++) {
+    *type = other_type_names[i].type;
+    if (is_word(text, other_type_names[i].name)) return true;
   }
   return false;
 }
@@ -302,7 +311,8 @@ freshet_status freshet_replay_item_of(freshet_replay_converter* converter, const
                          .text = fields[FRESHET_REPLAY_TEXT],
                          .categories = converter->categories,
                          .available = true};
-  if (fields[FRESHET_REPLAY_CATEGORIES].size > 0) {
+  bool is_none = is_word(fields[FRESHET_REPLAY_CATEGORIES], "(no genres listed)"); /* so MovieLens says */
+  if (fields[FRESHET_REPLAY_CATEGORIES].size > 0 && !is_none) {
     item->category_count = split_categories(converter, fields[FRESHET_REPLAY_CATEGORIES]);
   }
   freshet_status status = read_flag(fields[FRESHET_REPLAY_AVAILABLE], &item->available, error);

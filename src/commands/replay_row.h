@@ -85,7 +85,7 @@ void freshet_replay_name_event(freshet_replay_converter* converter, freshet_even
 
 /* "click", "rating", "purchase"; static. */
 const char* freshet_replay_type_name(freshet_event_type type);
-/* Also "view" and "buy". */
+/* Also "view" and "addtocart", "rate", "buy" and "transaction". */
 bool freshet_replay_type_of(freshet_slice text, freshet_event_type* type);
 
 #endif

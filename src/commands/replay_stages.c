@@ -14,7 +14,7 @@ static freshet_status convert_next(freshet_replay_reader* self, freshet_replay_r
                                    freshet_error* error) {
   convert_stage* stage = (convert_stage*)self;
   freshet_status status = stage->inner->vtable->next(stage->inner, record, more, error);
-  if (status != FRESHET_OK || !*more) return status;
+  if (status != FRESHET_OK || !*more || record->is_tombstone) return status;
   if (!record->is_event) {
     return record->decoded ? FRESHET_OK
                            : freshet_replay_item_of(stage->converter, record->fields, &record->item, error);
@@ -30,6 +30,10 @@ static double convert_progress(const freshet_replay_reader* self) {
   return inner->vtable->progress(inner);
 }
 
+static bool convert_place(const freshet_replay_reader* self, freshet_buffer* text) {
+  return freshet_replay_reader_place(((const convert_stage*)self)->inner, text);
+}
+
 static void convert_close(freshet_replay_reader* self) {
   freshet_replay_reader* inner = ((convert_stage*)self)->inner;
   inner->vtable->close(inner);
@@ -38,7 +42,8 @@ static void convert_close(freshet_replay_reader* self) {
 
 freshet_replay_reader* freshet_replay_convert(freshet_replay_reader* inner,
                                               freshet_replay_converter* converter) {
-  static const freshet_replay_reader_vtable vtable = {convert_next, convert_progress, convert_close};
+  static const freshet_replay_reader_vtable vtable = {
+      .next = convert_next, .progress = convert_progress, .place = convert_place, .close = convert_close};
   convert_stage* stage = malloc(sizeof *stage);
   FRESHET_ASSERT(stage != NULL);
   *stage = (convert_stage){.base = {&vtable}, .inner = inner, .converter = converter};
@@ -63,6 +68,7 @@ typedef struct sort_stage {
   uint64_t read;
   bool ended;      /* the inner reader is */
   waiting* handed; /* the record that was returned last */
+  freshet_buffer began; /* place of the inner reader before the first record */
 } sort_stage;
 
 static bool is_before(const waiting* a, const waiting* b) {
@@ -101,7 +107,7 @@ static freshet_slice keep(freshet_slice text, char** at) {
 
 static waiting* copy_record(const freshet_replay_record* record, uint64_t number) {
   const freshet_event* event = &record->event;
-  size_t size = event->event_id.size + event->user_id.size + event->item_id.size;
+  size_t size = event->event_id.size + event->user_id.size + event->item_id.size + record->key.size;
   for (int f = 0; f < FRESHET_REPLAY_FIELDS; f++) size += record->fields[f].size;
   waiting* copy = malloc(sizeof *copy + size);
   FRESHET_ASSERT(copy != NULL);
@@ -111,6 +117,7 @@ static waiting* copy_record(const freshet_replay_record* record, uint64_t number
   copy->record.event.event_id = keep(event->event_id, &at);
   copy->record.event.user_id = keep(event->user_id, &at);
   copy->record.event.item_id = keep(event->item_id, &at);
+  copy->record.key = keep(record->key, &at);
   for (int f = 0; f < FRESHET_REPLAY_FIELDS; f++) copy->record.fields[f] = keep(record->fields[f], &at);
   return copy;
 }
@@ -155,22 +162,32 @@ static double sort_progress(const freshet_replay_reader* self) {
   return inner->vtable->progress(inner);
 }
 
+/* Those that wait would be lost, so another one starts where this one did. */
+static bool sort_place(const freshet_replay_reader* self, freshet_buffer* text) {
+  const sort_stage* stage = (const sort_stage*)self;
+  freshet_buffer_append(text, stage->began.data, stage->began.size);
+  return false;
+}
+
 static void sort_close(freshet_replay_reader* self) {
   sort_stage* stage = (sort_stage*)self;
   stage->inner->vtable->close(stage->inner);
   for (size_t i = 0; i < stage->count; i++) free(stage->heap[i]);
   free(stage->heap);
   free(stage->handed);
+  freshet_buffer_free(&stage->began);
   free(stage);
 }
 
 freshet_replay_reader* freshet_replay_sort(freshet_replay_reader* inner, size_t window) {
-  static const freshet_replay_reader_vtable vtable = {sort_next, sort_progress, sort_close};
+  static const freshet_replay_reader_vtable vtable = {
+      .next = sort_next, .progress = sort_progress, .place = sort_place, .close = sort_close};
   FRESHET_ASSERT(window > 0 && window <= FRESHET_REPLAY_WINDOW_MAX);
   sort_stage* stage = calloc(1, sizeof *stage);
   FRESHET_ASSERT(stage != NULL);
   *stage = (sort_stage){.base = {&vtable}, .inner = inner, .window = window};
   stage->heap = malloc(window * sizeof *stage->heap);
   FRESHET_ASSERT(stage->heap != NULL);
+  freshet_replay_reader_place(inner, &stage->began);
   return &stage->base;
 }

@@ -19,42 +19,6 @@ enum { SHOWN_SIZE = 48 };
 
 /* ---- text ---- */
 
-/* Length of the UTF-8 sequence at `at` (Unicode 15, table 3-7), 0 when it is not one. */
-static size_t utf8_sequence(const unsigned char* at, size_t left) {
-  unsigned char lead = at[0];
-  if (lead < 0x80) return 1;
-  size_t size = lead >= 0xc2 && lead <= 0xdf   ? 2
-                : (lead & 0xf0) == 0xe0        ? 3
-                : lead >= 0xf0 && lead <= 0xf4 ? 4
-                                               : 0;
-  if (size == 0 || size > left) return 0;
-  for (size_t i = 1; i < size; i++) {
-    if ((at[i] & 0xc0) != 0x80) return 0;
-  }
-  bool overlong = (lead == 0xe0 && at[1] < 0xa0) || (lead == 0xf0 && at[1] < 0x90);
-  bool surrogate = lead == 0xed && at[1] >= 0xa0;
-  bool beyond = lead == 0xf4 && at[1] >= 0x90;
-  return overlong || surrogate || beyond ? 0 : size;
-}
-
-static bool is_ascii_word(const unsigned char* at) {
-  uint64_t word;
-  memcpy(&word, at, sizeof word);
-  return (word & 0x8080808080808080u) == 0;
-}
-
-static bool is_utf8(freshet_slice text) {
-  const unsigned char* at = (const unsigned char*)text.data;
-  size_t left = text.size;
-  while (left > 0) {
-    size_t size = left >= sizeof(uint64_t) && is_ascii_word(at) ? sizeof(uint64_t) : utf8_sequence(at, left);
-    if (size == 0) return false;
-    at += size;
-    left -= size;
-  }
-  return true;
-}
-
 static bool has_control(freshet_slice text) {
   for (size_t i = 0; i < text.size; i++) {
     unsigned char c = (unsigned char)text.data[i];
@@ -89,7 +53,7 @@ static freshet_status check_id(const char* field, freshet_slice id, freshet_erro
     why = "is longer than 512 bytes";
   } else if (has_control(id)) {
     why = "has control characters";
-  } else if (!is_utf8(id)) {
+  } else if (!freshet_slice_is_utf8(id)) {
     why = "is not UTF-8";
   }
   if (why == NULL) return FRESHET_OK;
@@ -160,7 +124,7 @@ static freshet_status check_text(const char* field, freshet_slice text, freshet_
   const char* why = NULL;
   if (text.size > FRESHET_TEXT_MAX) {
     why = "is longer than 4 MiB";
-  } else if (!is_utf8(text)) {
+  } else if (!freshet_slice_is_utf8(text)) {
     why = "is not UTF-8";
   }
   if (why == NULL) return FRESHET_OK;
