@@ -19,7 +19,7 @@ struct freshet_csv {
   size_t ends[FRESHET_CSV_COLUMNS_MAX]; /* [fields] where each of them ends in row */
   int fields;
   bool open_ended; /* the current row ends with the file, not with a line end */
-  char* names; /* the fields of the first row */
+  char* names;     /* the fields of the first row */
   size_t name_ends[FRESHET_CSV_COLUMNS_MAX];
   int columns;
 };
@@ -27,7 +27,8 @@ struct freshet_csv {
 static int peek_byte(freshet_csv* csv) {
   if (csv->chunk_at == csv->chunk_end) {
     size_t got;
-    if (freshet_gzip_read(&csv->file, csv->chunk, CHUNK_BYTES, &got, &csv->trouble) != FRESHET_OK) return BROKEN;
+    if (freshet_gzip_read(&csv->file, csv->chunk, CHUNK_BYTES, &got, &csv->trouble) != FRESHET_OK)
+      return BROKEN;
     if (got == 0) return END_OF_FILE;
     csv->chunk_at = 0;
     csv->chunk_end = got;

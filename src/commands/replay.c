@@ -6,8 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "commands/commands.h"
 #include "commands/cluster.h"
+#include "commands/commands.h"
 #include "commands/replay_arguments.h"
 #include "commands/replay_checkpoint.h"
 #include "commands/replay_landed.h"
@@ -19,8 +19,9 @@
 #include "worker/clock.h"
 
 enum {
-  LOOK_EVERY = 256,                /* records between looks at the clock */
-  CHECKPOINT_US = 5 * 1000 * 1000, /* between two checkpoints: what a crash has to look for in the topic ... */
+  LOOK_EVERY = 256, /* records between looks at the clock */
+  CHECKPOINT_US =
+      5 * 1000 * 1000, /* between two checkpoints: what a crash has to look for in the topic ... */
   CHECKPOINT_RECORDS = FRESHET_REPLAY_LANDED_MAX / 2, /* ... and the most of it, beside what others write */
   NAP_US = 20 * 1000,
   US_PER_S = 1000 * 1000,
@@ -122,7 +123,8 @@ static freshet_status settle(replay* r, const freshet_replay_reader* reader, fre
   r->checkpoint_us = now_us();
   if (reader != NULL) note_place(r, reader);
   status = note_mark(r, error);
-  return status == FRESHET_OK ? freshet_replay_checkpoint_write(r->arguments->resume, &r->done, error) : status;
+  return status == FRESHET_OK ? freshet_replay_checkpoint_write(r->arguments->resume, &r->done, error)
+                              : status;
 }
 
 /* When the next record may go, by --rate and --speedup. What is recalled, not sent, does not count. */
@@ -216,7 +218,8 @@ static freshet_status take(replay* r, const freshet_replay_reader* reader,
     return FRESHET_OK;
   }
   freshet_slice key = record->has_key ? record->key : event->user_id;
-  status = freshet_event_validate(event, key, record->has_key ? record->record_ms : r->now_ms, &r->limits, error);
+  status =
+      freshet_event_validate(event, key, record->has_key ? record->record_ms : r->now_ms, &r->limits, error);
   int64_t time_ms = record->has_key ? record->record_ms : event->occurred_at_ms;
   return status == FRESHET_OK ? publish_event(r, reader, event, time_ms, error) : status;
 }
@@ -269,8 +272,8 @@ static freshet_status pass_over(replay* r, const current* c, uint64_t key, fresh
   }
   if (c->number + 1 == c->skip && key != r->done.last) {
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP,
-                             "%s is not the file of the checkpoint: record %" PRIu64 " is another one", c->path,
-                             c->skip);
+                             "%s is not the file of the checkpoint: record %" PRIu64 " is another one",
+                             c->path, c->skip);
   }
   return FRESHET_OK;
 }
@@ -309,8 +312,9 @@ static void tell_input(replay* r, const char* path, uint64_t records) {
   fprintf(stderr, "%s: %" PRIu64 " records\n", path, records);
   double now = file_size(path);
   if (now > r->bytes_current) {
-    fprintf(stderr, "%s: has grown from %.0f to %.0f bytes while it was read; what came late may be missing\n",
-            path, r->bytes_current, now);
+    fprintf(stderr,
+            "%s: has grown from %.0f to %.0f bytes while it was read; what came late may be missing\n", path,
+            r->bytes_current, now);
   }
 }
 
@@ -417,8 +421,9 @@ static freshet_status recall(replay* r, freshet_error* error) {
   bool whole;
   freshet_status status = freshet_replay_output_recall(r->output, r->done.mark, &whole, error);
   if (status == FRESHET_OK && !whole) {
-    fprintf(stderr, "so much has been written to the topic since the checkpoint that some of the events after it "
-                    "may be sent again, under the same ids\n");
+    fprintf(stderr,
+            "so much has been written to the topic since the checkpoint that some of the events after it "
+            "may be sent again, under the same ids\n");
   }
   return status;
 }

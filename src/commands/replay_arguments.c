@@ -13,32 +13,41 @@ enum { ALL_TYPES = (1 << FRESHET_EVENT_TYPES) - 1, FIRST_CAPACITY = 16 };
 
 const char freshet_replay_usage[] =
     "usage: freshet replay -c FILE [OPTION]... [--items FILE]... [--events FILE]... [--from FILE...]\n\n"
-    "Publishes history to the topics of events and items. Files are CSV (the first row names the columns), JSON\n"
-    "Lines or Avro container files, each plain or gzip; - is standard input; kafka://TOPIC is what a topic holds.\n"
+    "Publishes history to the topics of events and items. Files are CSV (the first row names the columns), "
+    "JSON\n"
+    "Lines or Avro container files, each plain or gzip; - is standard input; kafka://TOPIC is what a topic "
+    "holds.\n"
     "A row with a user_id is an event, any other an item. Fields: event_id type user_id item_id value\n"
-    "occurred_at dwell_s quantity price; item_id title text categories (separated by |) available expires_at.\n"
-    "Times are ISO 8601 or numbers since 1970, in s, ms or us as the first one tells. Events without an id get\n"
-    "one that is the same in every replay, so that what is replayed twice is learned once. Files of --items go\n"
+    "occurred_at dwell_s quantity price; item_id title text categories (separated by |) available "
+    "expires_at.\n"
+    "Times are ISO 8601 or numbers since 1970, in s, ms or us as the first one tells. Events without an id "
+    "get\n"
+    "one that is the same in every replay, so that what is replayed twice is learned once. Files of --items "
+    "go\n"
     "first. Look first with --dry-run.\n\n"
     "  --from FILE...        files or topics of either kind\n"
     "  --events FILE         a file or topic that must hold events; may be repeated\n"
     "  --items FILE          a file or topic that must hold items; may be repeated\n"
-    "  --format FORMAT       csv, jsonl or avro (default: by the first bytes; csv for pipes); or a data set as it\n"
+    "  --format FORMAT       csv, jsonl or avro (default: by the first bytes; csv for pipes); or a data set "
+    "as it\n"
     "                        comes, files or a folder of them: movielens, netflix, retailrocket\n"
     "  --map FIELD=NAME,...  what the files call our fields, as in user_id=customer_no\n"
     "  --time-unit UNIT      s, ms or us, when the first time does not tell\n"
     "  --since T, --until T  of topics: records whose time is not before T, is before T\n"
-    "  --source KEY=VALUE    topics are read from another cluster: a setting of its client (bootstrap.servers,\n"
+    "  --source KEY=VALUE    topics are read from another cluster: a setting of its client "
+    "(bootstrap.servers,\n"
     "                        ...); may be repeated; nothing of [kafka] is used there\n"
     "  --dry-run             publish nothing; check every row and count\n"
     "  --rate N              at most N records a second\n"
     "  --speedup N           N times as fast as the events happened, as in 60x\n"
-    "  --sort-window N       sort events by time among N rows at a time; a row takes about 600 bytes of memory\n"
+    "  --sort-window N       sort events by time among N rows at a time; a row takes about 600 bytes of "
+    "memory\n"
     "  --limit N             stop after N events\n"
     "  --user ID             only events of this user\n"
     "  --type TYPE,...       only events of these types: click, rating, purchase\n"
     "  --errors FILE         write rejected rows there, as CSV that can be corrected and replayed\n"
-    "  --resume FILE         keep the place in FILE, and go on from there when it exists; what a crash had sent\n"
+    "  --resume FILE         keep the place in FILE, and go on from there when it exists; what a crash had "
+    "sent\n"
     "                        is found in the topic and not sent again\n" FRESHET_OPTIONS_USAGE
     "\nexit codes: 0 all published, 1 failed or interrupted, 2 usage, 3 done but rows were rejected,\n"
     "5 the place or the rejected rows cannot be written, 6 the cluster or a topic is not there\n";
@@ -221,7 +230,8 @@ static void order_inputs(freshet_replay_arguments* a) {
 /* Puts the files of a data set in place of the folders. */
 static bool expand_inputs(freshet_replay_arguments* a) {
   if (a->format < FRESHET_REPLAY_MOVIELENS) return true;
-  if (a->map_text != NULL) return refuse("this data set's columns are known; --map is for other files:", a->map_text);
+  if (a->map_text != NULL)
+    return refuse("this data set's columns are known; --map is for other files:", a->map_text);
   freshet_replay_arguments expanded = {0};
   freshet_error error = {0};
   freshet_status status = FRESHET_OK;
@@ -252,9 +262,12 @@ static bool check_topics(const freshet_replay_arguments* a) {
     has_servers = has_servers || strcmp(a->source[i].name, "bootstrap.servers") == 0;
   }
   bool bounded = a->since_ms != INT64_MIN || a->until_ms != INT64_MAX;
-  if (topics == 0 && bounded) return refuse("--since and --until are for inputs like", FRESHET_REPLAY_KAFKA "TOPIC");
-  if (topics == 0 && a->source_count > 0) return refuse("--source is for inputs like", FRESHET_REPLAY_KAFKA "TOPIC");
-  if (a->source_count > 0 && !has_servers) return refuse("--source must name the cluster, as in", "bootstrap.servers=HOST:PORT");
+  if (topics == 0 && bounded)
+    return refuse("--since and --until are for inputs like", FRESHET_REPLAY_KAFKA "TOPIC");
+  if (topics == 0 && a->source_count > 0)
+    return refuse("--source is for inputs like", FRESHET_REPLAY_KAFKA "TOPIC");
+  if (a->source_count > 0 && !has_servers)
+    return refuse("--source must name the cluster, as in", "bootstrap.servers=HOST:PORT");
   if (a->since_ms >= a->until_ms) return refuse("--since is not before", "--until");
   return true;
 }

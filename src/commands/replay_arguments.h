@@ -22,10 +22,10 @@ typedef struct freshet_replay_arguments {
   freshet_replay_format format;
   freshet_time_unit unit;
   bool dry_run;
-  double rate, speedup; /* 0: not bounded */
-  uint64_t limit;       /* UINT64_MAX: none */
-  uint64_t window;      /* of sorting; 0: as they come */
-  int64_t since_ms, until_ms; /* of topics; INT64_MIN, INT64_MAX: no bound */
+  double rate, speedup;           /* 0: not bounded */
+  uint64_t limit;                 /* UINT64_MAX: none */
+  uint64_t window;                /* of sorting; 0: as they come */
+  int64_t since_ms, until_ms;     /* of topics; INT64_MIN, INT64_MAX: no bound */
   freshet_kafka_property* source; /* [source_count] settings of the cluster that topics are read from */
   size_t source_count;            /* 0: it is the configured one */
   const char* user;

@@ -10,9 +10,9 @@
 enum { PATH_SIZE = 4096, FIELDS = 11 };
 
 /* One text for both ways: it starts with what names the format, and ends so that a cut file is noticed. */
-#define FORMAT(number, text)                                                                                \
-  "freshet-replay-checkpoint 2\narguments %" number "\ninput %" number "\nrecords %" number "\nlast %" number \
-  "\nevents %" number "\nitems %" number "\nrejected %" number "\nerrors_bytes %" number                    \
+#define FORMAT(number, text)                                                                               \
+  "freshet-replay-checkpoint 2\narguments %" number "\ninput %" number "\nrecords %" number                \
+  "\nlast %" number "\nevents %" number "\nitems %" number "\nrejected %" number "\nerrors_bytes %" number \
   "\nbehind %" number "\nplace %" text "\nmark %" text "\nend"
 static const char none[] = "-";
 
@@ -37,9 +37,9 @@ freshet_status freshet_replay_checkpoint_read(const char* path, freshet_replay_c
                              "checkpoint %s: %s", path, strerror(errno));
   }
   int end = 0;
-  int fields = fscanf(file, FORMAT(SCNu64, "ms") "%n", &c->arguments, &c->input, &c->records, &c->last,
-                      &c->events, &c->items, &c->rejected, &c->errors_bytes, &c->behind, &c->place, &c->mark,
-                      &end);
+  int fields =
+      fscanf(file, FORMAT(SCNu64, "ms") "%n", &c->arguments, &c->input, &c->records, &c->last, &c->events,
+             &c->items, &c->rejected, &c->errors_bytes, &c->behind, &c->place, &c->mark, &end);
   fclose(file);
   c->place = text_or_null(c->place);
   c->mark = text_or_null(c->mark);
@@ -54,9 +54,9 @@ freshet_status freshet_replay_checkpoint_write(const char* path, const freshet_r
   snprintf(fresh, sizeof fresh, "%s.new", path);
   FILE* file = fopen(fresh, "we");
   bool written = file != NULL &&
-                 fprintf(file, FORMAT(PRIu64, "s") "\n", c->arguments, c->input, c->records, c->last, c->events,
-                         c->items, c->rejected, c->errors_bytes, c->behind, c->place == NULL ? none : c->place,
-                         c->mark == NULL ? none : c->mark) > 0 &&
+                 fprintf(file, FORMAT(PRIu64, "s") "\n", c->arguments, c->input, c->records, c->last,
+                         c->events, c->items, c->rejected, c->errors_bytes, c->behind,
+                         c->place == NULL ? none : c->place, c->mark == NULL ? none : c->mark) > 0 &&
                  fflush(file) == 0 && fsync(fileno(file)) == 0;
   int problem = errno;
   if (file != NULL && fclose(file) != 0) written = false;

@@ -25,8 +25,8 @@ typedef struct freshet_replay_checkpoint {
                             (replay_landed.h); NULL: none */
 } freshet_replay_checkpoint;
 
-/* Frees what the checkpoint held before. Errors: FRESHET_NOT_FOUND when there is no file, FRESHET_INVALID when
- * it is no checkpoint; FRESHET_STOP. */
+/* Frees what the checkpoint held before. Errors: FRESHET_NOT_FOUND when there is no file, FRESHET_INVALID
+ * when it is no checkpoint; FRESHET_STOP. */
 freshet_status freshet_replay_checkpoint_read(const char* path, freshet_replay_checkpoint* checkpoint,
                                               freshet_error* error);
 /* Errors: FRESHET_IO; then the old one is still there. */

@@ -54,8 +54,8 @@ static freshet_status find_column(const freshet_csv* csv, const char* path, fres
   for (int c = 0; c < freshet_csv_columns(csv); c++) {
     if (!freshet_slice_equal(freshet_csv_name(csv, c), name)) continue;
     if (*column >= 0) {
-      return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "%s: two columns are called '%.*s'", path,
-                               (int)name.size, name.data);
+      return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "%s: two columns are called '%.*s'",
+                               path, (int)name.size, name.data);
     }
     *column = c;
   }
@@ -92,11 +92,12 @@ static freshet_status find_columns(csv_reader* reader, const freshet_replay_inpu
     if (reader->columns[needs[i]] >= 0) continue;
     freshet_slice name = input->map->names[needs[i]];
     char columns[COLUMNS_SHOWN];
-    return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP,
-                             "%s: no column '%.*s', which %s need, among '%s'; the first row must name the columns, and "
-                             "--map %s=COLUMN says which one it is",
-                             input->path, (int)name.size, name.data, reader->is_event ? "events" : "items",
-                             list_columns(reader->csv, columns), freshet_replay_field_names[needs[i]]);
+    return freshet_error_set(
+        error, FRESHET_INVALID, FRESHET_STOP,
+        "%s: no column '%.*s', which %s need, among '%s'; the first row must name the columns, and "
+        "--map %s=COLUMN says which one it is",
+        input->path, (int)name.size, name.data, reader->is_event ? "events" : "items",
+        list_columns(reader->csv, columns), freshet_replay_field_names[needs[i]]);
   }
   return FRESHET_OK;
 }

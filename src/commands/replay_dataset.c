@@ -109,10 +109,10 @@ static freshet_status parse_movies_dat(dataset_reader* reader, freshet_slice lin
 /* id, title, release date, video date, address, and a 0 or 1 for each genre in the order of u.genre */
 static freshet_status parse_u_item(dataset_reader* reader, freshet_slice line, freshet_replay_record* record,
                                    bool* is_row, freshet_error* error) {
-  static const char* const genres[] = {"unknown", "Action",    "Adventure", "Animation",   "Children's",
-                                       "Comedy",  "Crime",     "Documentary", "Drama",     "Fantasy",
-                                       "Film-Noir", "Horror",  "Musical",   "Mystery",     "Romance",
-                                       "Sci-Fi",  "Thriller",  "War",       "Western"};
+  static const char* const genres[] = {"unknown",   "Action",   "Adventure",   "Animation", "Children's",
+                                       "Comedy",    "Crime",    "Documentary", "Drama",     "Fantasy",
+                                       "Film-Noir", "Horror",   "Musical",     "Mystery",   "Romance",
+                                       "Sci-Fi",    "Thriller", "War",         "Western"};
   enum { GENRES = sizeof genres / sizeof genres[0], BEFORE = 5 };
   freshet_slice parts[PARTS_MAX];
   *is_row = true;
@@ -256,7 +256,8 @@ freshet_status freshet_replay_dataset_expand(freshet_replay_format format, const
     free(entries[i]);
   }
   free(entries);
-  return found ? FRESHET_OK : unknown_file(format, path, FRESHET_NOT_FOUND, "no file of this data set", error);
+  return found ? FRESHET_OK
+               : unknown_file(format, path, FRESHET_NOT_FOUND, "no file of this data set", error);
 }
 
 /* ---- the reader ---- */

@@ -21,8 +21,8 @@ freshet_status freshet_replay_dataset_expand(freshet_replay_format format, const
                                                          freshet_replay_expect expect),
                                              void* context, freshet_error* error);
 
-/* For freshet_replay_reader_open. Errors: as there; FRESHET_INVALID for a file name that the data set does not
- * know. */
+/* For freshet_replay_reader_open. Errors: as there; FRESHET_INVALID for a file name that the data set does
+ * not know. */
 freshet_status freshet_replay_dataset_open(const freshet_replay_input* input, freshet_replay_reader** reader,
                                            freshet_error* error);
 

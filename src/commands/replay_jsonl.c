@@ -12,7 +12,7 @@ typedef struct jsonl_reader {
   freshet_line_file lines;
   freshet_replay_expect expect;
   char names[FRESHET_REPLAY_FIELDS][256]; /* the keys to look for */
-  json_t* object; /* of the current line: strings of the record point into it */
+  json_t* object;                         /* of the current line: strings of the record point into it */
   char numbers[FRESHET_REPLAY_FIELDS][NUMBER_TEXT_SIZE];
   freshet_buffer joined; /* categories */
 } jsonl_reader;

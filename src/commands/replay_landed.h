@@ -1,9 +1,9 @@
 /*
- * replay_landed.h: what a replay that was killed had published after its last checkpoint. It is read back from
- * the topic, so that what is there already is not sent a second time.
+ * replay_landed.h: what a replay that was killed had published after its last checkpoint. It is read back
+ * from the topic, so that what is there already is not sent a second time.
  *
- * A record is known by the bytes of its key and value. Each one that is found answers for one record that is to
- * be sent, so equal rows of the input stay as many as they are. Thread rule: one thread.
+ * A record is known by the bytes of its key and value. Each one that is found answers for one record that is
+ * to be sent, so equal rows of the input stay as many as they are. Thread rule: one thread.
  */
 #ifndef FRESHET_COMMANDS_REPLAY_LANDED_H
 #define FRESHET_COMMANDS_REPLAY_LANDED_H
@@ -20,8 +20,8 @@ freshet_status freshet_replay_landed_mark(freshet_log* log, freshet_topic topic,
                                           freshet_error* error);
 
 /* Reads what has been written behind the mark, by anybody: FRESHET_REPLAY_LANDED_MAX records at most; *whole
- * false: there was more. The caller destroys *landed. Errors: those of the log; FRESHET_INVALID for a mark that
- * does not fit the topic. */
+ * false: there was more. The caller destroys *landed. Errors: those of the log; FRESHET_INVALID for a mark
+ * that does not fit the topic. */
 freshet_status freshet_replay_landed_read(freshet_log* log, freshet_topic topic, const char* mark,
                                           freshet_replay_landed** landed, bool* whole, freshet_error* error);
 void freshet_replay_landed_destroy(freshet_replay_landed* landed); /* NULL is allowed */

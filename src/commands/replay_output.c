@@ -121,8 +121,8 @@ freshet_status freshet_replay_output_item(freshet_replay_output* output, const f
   return publish(output, FRESHET_TOPIC_ITEMS, item->item_id, true, time_ms, error);
 }
 
-freshet_status freshet_replay_output_tombstone(freshet_replay_output* output, bool is_event, freshet_slice key,
-                                               int64_t time_ms, freshet_error* error) {
+freshet_status freshet_replay_output_tombstone(freshet_replay_output* output, bool is_event,
+                                               freshet_slice key, int64_t time_ms, freshet_error* error) {
   output->value.size = 0;
   return publish(output, is_event ? FRESHET_TOPIC_EVENTS : FRESHET_TOPIC_ITEMS, key, false, time_ms, error);
 }

@@ -14,7 +14,7 @@ typedef struct freshet_replay_output freshet_replay_output;
 typedef struct freshet_replay_output_config {
   const freshet_config* config;      /* borrowed, outlives the output */
   const freshet_codec_config* codec; /* borrowed, outlives the output */
-  bool (*stopping)(void* context); /* true ends waiting for the cluster */
+  bool (*stopping)(void* context);   /* true ends waiting for the cluster */
   void* stopping_context;
 } freshet_replay_output_config;
 
@@ -31,8 +31,8 @@ freshet_status freshet_replay_output_event(freshet_replay_output* output, const 
 freshet_status freshet_replay_output_item(freshet_replay_output* output, const freshet_item* item,
                                           int64_t time_ms, freshet_error* error);
 /* A record without a value: the user is erased, the item withdrawn. */
-freshet_status freshet_replay_output_tombstone(freshet_replay_output* output, bool is_event, freshet_slice key,
-                                               int64_t time_ms, freshet_error* error);
+freshet_status freshet_replay_output_tombstone(freshet_replay_output* output, bool is_event,
+                                               freshet_slice key, int64_t time_ms, freshet_error* error);
 /* How many records have been enqueued: all but those that are recalled (below). */
 uint64_t freshet_replay_output_sent(const freshet_replay_output* output);
 /* Serves delivery reports; call it while waiting for something else. */

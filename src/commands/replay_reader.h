@@ -1,7 +1,7 @@
 /*
- * replay_reader.h: history from a file of any format or from a topic, record by record. A reader hides whether
- * it is CSV, JSON Lines, an Avro container file or a well-known data set, plain or gzip, or Kafka, and how far
- * it is.
+ * replay_reader.h: history from a file of any format or from a topic, record by record. A reader hides
+ * whether it is CSV, JSON Lines, an Avro container file or a well-known data set, plain or gzip, or Kafka,
+ * and how far it is.
  */
 #ifndef FRESHET_COMMANDS_REPLAY_READER_H
 #define FRESHET_COMMANDS_REPLAY_READER_H
@@ -40,19 +40,19 @@ typedef struct freshet_replay_input {
   freshet_replay_expect expect; /* FRESHET_REPLAY_ITEMS: a CSV file must have what items need, and so on */
   const freshet_replay_map* map;
   const freshet_replay_cluster* cluster; /* for topics */
-  const char* place;                     /* where reading goes on, by `place` of another reader; NULL: begin */
+  const char* place; /* where reading goes on, by `place` of another reader; NULL: begin */
 } freshet_replay_input;
 
 /* Views hold until the next record is read. */
 typedef struct freshet_replay_record {
-  unsigned long line;    /* line, number of the record in an Avro file, both from 1, or offset in a topic */
-  int32_t partition;     /* of a topic */
-  bool is_event;         /* else it is an item */
-  bool is_tombstone;     /* erases the user, withdraws the item: only ids and the event's time are filled in */
-  bool decoded;          /* event or item is filled in, else fields are */
-  bool has_key;          /* of a topic */
-  freshet_slice key;     /* of a topic: must be the id */
-  int64_t record_ms;     /* of a topic: the record's own time; 0: none */
+  unsigned long line; /* line, number of the record in an Avro file, both from 1, or offset in a topic */
+  int32_t partition;  /* of a topic */
+  bool is_event;      /* else it is an item */
+  bool is_tombstone;  /* erases the user, withdraws the item: only ids and the event's time are filled in */
+  bool decoded;       /* event or item is filled in, else fields are */
+  bool has_key;       /* of a topic */
+  freshet_slice key;  /* of a topic: must be the id */
+  int64_t record_ms;  /* of a topic: the record's own time; 0: none */
   freshet_slice fields[FRESHET_REPLAY_FIELDS]; /* the texts; empty where absent */
   freshet_event event;
   freshet_item item;
@@ -65,8 +65,8 @@ typedef struct freshet_replay_reader_vtable {
   freshet_status (*next)(freshet_replay_reader* self, freshet_replay_record* record, bool* more,
                          freshet_error* error);
   double (*progress)(const freshet_replay_reader* self); /* 0 to 1; 0 when the size is not known */
-  /* Appends where another reader would have to start, a text without spaces; true: to go on right here, false:
-   * at the same beginning as this one. NULL: always at the beginning of the input, "". */
+  /* Appends where another reader would have to start, a text without spaces; true: to go on right here,
+   * false: at the same beginning as this one. NULL: always at the beginning of the input, "". */
   bool (*place)(const freshet_replay_reader* self, freshet_buffer* text);
   void (*close)(freshet_replay_reader* self);
 } freshet_replay_reader_vtable;

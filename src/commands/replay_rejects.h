@@ -13,8 +13,8 @@ typedef struct freshet_replay_rejects {
   const char* path; /* NULL: no file */
   FILE* file;
   uint64_t count;
-  uint64_t told;  /* by this process */
-  int problem;    /* errno of the first write that failed; 0: none */
+  uint64_t told; /* by this process */
+  int problem;   /* errno of the first write that failed; 0: none */
 } freshet_replay_rejects;
 
 /* keep_bytes: how much of an existing file is kept, 0 to begin anew. Errors: FRESHET_IO. */

@@ -66,8 +66,8 @@ typedef struct sort_stage {
   waiting** heap; /* [count], the oldest first; a parent is never after its children */
   size_t count;
   uint64_t read;
-  bool ended;      /* the inner reader is */
-  waiting* handed; /* the record that was returned last */
+  bool ended;           /* the inner reader is */
+  waiting* handed;      /* the record that was returned last */
   freshet_buffer began; /* place of the inner reader before the first record */
 } sort_stage;
 

@@ -28,8 +28,8 @@ static freshet_status decode_as(topic_reader* reader, freshet_replay_expect kind
 
 static freshet_status decode(topic_reader* reader, freshet_slice value, freshet_replay_record* record,
                              freshet_error* error) {
-  freshet_replay_expect first = reader->kind == FRESHET_REPLAY_ITEMS ? FRESHET_REPLAY_ITEMS
-                                                                     : FRESHET_REPLAY_EVENTS;
+  freshet_replay_expect first =
+      reader->kind == FRESHET_REPLAY_ITEMS ? FRESHET_REPLAY_ITEMS : FRESHET_REPLAY_EVENTS;
   freshet_replay_expect other = first == FRESHET_REPLAY_ITEMS ? FRESHET_REPLAY_EVENTS : FRESHET_REPLAY_ITEMS;
   freshet_status status = decode_as(reader, first, value, record, error);
   reader->kind = status == FRESHET_OK || reader->kind != FRESHET_REPLAY_ANY ? first : FRESHET_REPLAY_ANY;
@@ -52,9 +52,10 @@ static freshet_status take_tombstone(topic_reader* reader, freshet_replay_record
   record->event.user_id = record->item.item_id = record->key;
   record->event.occurred_at_ms = record->record_ms;
   if (reader->kind != FRESHET_REPLAY_ANY) return FRESHET_OK;
-  return freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER,
-                           "a record without a value before any other: a user or an item? Tell with --events or "
-                           "--items in place of --from");
+  return freshet_error_set(
+      error, FRESHET_INVALID, FRESHET_DEAD_LETTER,
+      "a record without a value before any other: a user or an item? Tell with --events or "
+      "--items in place of --from");
 }
 
 /* An event without an id gets one from its place, which no other record shares. */
@@ -83,7 +84,8 @@ static freshet_status next(freshet_replay_reader* self, freshet_replay_record* r
                                     .record_ms = found.timestamp_ms};
   if (!found.has_value) return take_tombstone(reader, record, error);
   status = decode(reader, found.value, record, error);
-  if (status == FRESHET_OK && record->is_event && record->event.event_id.size == 0) name_event(reader, record);
+  if (status == FRESHET_OK && record->is_event && record->event.event_id.size == 0)
+    name_event(reader, record);
   return status;
 }
 

@@ -12,7 +12,7 @@ enum {
   SLICE_MS = 100,
   RETRY_MS = 100,
   WAKE_MS = 5,
-  QUEUED_RECORDS = 100 * 1000,  /* of all partitions together: this and the next bound the memory */
+  QUEUED_RECORDS = 100 * 1000, /* of all partitions together: this and the next bound the memory */
   QUEUED_KBYTES = 24 * 1024,
   QUEUED_RECORDS_LEAST = 1000,
   QUEUED_KBYTES_LEAST = 256,
@@ -129,7 +129,8 @@ static freshet_status read_place(freshet_kafka_history* history, const char* tex
   for (size_t i = 0; i < history->count; i++) {
     part* p = &history->parts[i];
     int used = 0;
-    if (sscanf(text, "%" SCNd64 ":%" SCNd64 ":%" SCNd64 "%n", &p->first, &p->next, &p->end, &used) != 3) break;
+    if (sscanf(text, "%" SCNd64 ":%" SCNd64 ":%" SCNd64 "%n", &p->first, &p->next, &p->end, &used) != 3)
+      break;
     text += used;
     if (*text == '\0' && i + 1 == history->count) return FRESHET_OK;
     if (*text != ',') break;
@@ -162,15 +163,15 @@ double freshet_kafka_history_progress(const freshet_kafka_history* history) {
 
 /* ---- fetching ---- */
 
-/* librdkafka 2.0.2 stops fetching a partition whose queue is full and looks again once a second, or whenever a
- * request wakes the broker's thread: this one, whose answer nobody waits for. */
+/* librdkafka 2.0.2 stops fetching a partition whose queue is full and looks again once a second, or whenever
+ * a request wakes the broker's thread: this one, whose answer nobody waits for. */
 static void wake(freshet_kafka_history* history, const part* p) {
   int64_t now_ms = freshet_kafka_now_ms();
   if (now_ms - history->woken_ms < WAKE_MS) return;
   history->woken_ms = now_ms;
   rd_kafka_topic_partition_list_t* list = rd_kafka_topic_partition_list_new(1);
-  rd_kafka_topic_partition_list_add(list, history->config.topics[FRESHET_TOPIC_EVENTS], p->partition)->offset =
-      RD_KAFKA_OFFSET_END;
+  rd_kafka_topic_partition_list_add(list, history->config.topics[FRESHET_TOPIC_EVENTS], p->partition)
+      ->offset = RD_KAFKA_OFFSET_END;
   rd_kafka_offsets_for_times(history->client.handle, list, 0);
   rd_kafka_topic_partition_list_destroy(list);
 }
@@ -313,7 +314,8 @@ freshet_status freshet_kafka_history_next(freshet_kafka_history* history, freshe
 
 /* ---- opening ---- */
 
-static void fill_config(freshet_kafka_history* history, const freshet_kafka_config* kafka, const char* topic) {
+static void fill_config(freshet_kafka_history* history, const freshet_kafka_config* kafka,
+                        const char* topic) {
   history->config = *kafka;
   for (int t = 0; t < FRESHET_TOPICS; t++) history->config.topics[t] = NULL;
   history->config.topics[FRESHET_TOPIC_EVENTS] = topic;
@@ -336,7 +338,8 @@ static freshet_status count_partitions(freshet_kafka_history* history, freshet_e
 }
 
 static freshet_status open_client(freshet_kafka_history* history, freshet_error* error) {
-  int64_t records = QUEUED_RECORDS / (int64_t)history->count, kbytes = QUEUED_KBYTES / (int64_t)history->count;
+  int64_t records = QUEUED_RECORDS / (int64_t)history->count,
+          kbytes = QUEUED_KBYTES / (int64_t)history->count;
   if (records < QUEUED_RECORDS_LEAST) records = QUEUED_RECORDS_LEAST;
   if (kbytes < QUEUED_KBYTES_LEAST) kbytes = QUEUED_KBYTES_LEAST;
   snprintf(history->texts[0], NUMBER_SIZE, "%" PRId64, records);

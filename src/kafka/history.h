@@ -1,9 +1,10 @@
 /*
  * history.h: what a topic held between two times, from all of its partitions in the order of the records' own
- * times. Each partition is read from the first record that is not older than the beginning up to the first one
- * that is not older than the end (or, without an end, to what was there when it was opened), and of these only
- * those whose time is not before the beginning. The order is a merge: the oldest of the records that come next
- * in their partitions goes first, the lower partition among equals. So it is the same in every reading.
+ * times. Each partition is read from the first record that is not older than the beginning up to the first
+ * one that is not older than the end (or, without an end, to what was there when it was opened), and of these
+ * only those whose time is not before the beginning. The order is a merge: the oldest of the records that
+ * come next in their partitions goes first, the lower partition among equals. So it is the same in every
+ * reading.
  *
  * Thread rule: one thread.
  */
@@ -17,8 +18,8 @@ typedef struct freshet_kafka_history freshet_kafka_history;
 typedef struct freshet_kafka_history_config {
   const freshet_kafka_config* kafka; /* whose topics do not matter */
   const char* topic;
-  int64_t since_ms; /* INT64_MIN: from the beginning */
-  int64_t until_ms; /* INT64_MAX: to the end as of now */
+  int64_t since_ms;  /* INT64_MIN: from the beginning */
+  int64_t until_ms;  /* INT64_MAX: to the end as of now */
   const char* place; /* where another reading has come to, by freshet_kafka_history_place; "": begin */
 } freshet_kafka_history_config;
 

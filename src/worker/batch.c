@@ -136,8 +136,12 @@ static freshet_status apply_event(freshet_worker* worker, held_partition* held, 
   row->exists = true;
   row->events++;
   row->event_checksum += event_key;
-  row->newest_offset = record->offset;
-  row->newest_occurred_at_ms = event.occurred_at_ms;
+  /* An operator may have gone back in the topic: an older event that is learned then makes no older version.
+   */
+  if (record->offset > row->newest_offset) {
+    row->newest_offset = record->offset;
+    row->newest_occurred_at_ms = event.occurred_at_ms;
+  }
   row->record_time_ms = record->timestamp_ms;
   if (row->refresh_since_ms == 0) row->refresh_since_ms = worker->parts.clock->now_ms(worker->parts.clock);
   freshet_users_change(worker->users, row);

@@ -1,0 +1,182 @@
+#include "kafka/group.h"
+
+#include <stdlib.h>
+
+#include "kafka/client.h"
+
+enum { ASK_MS = 5000, RETRY_MS = 200 };
+
+struct freshet_kafka_group {
+  const freshet_kafka_config* config;
+  freshet_topic topic;
+  freshet_kafka_client client;
+  freshet_log* log;                    /* for the watermarks */
+  freshet_kafka_group_offset* offsets; /* [count] */
+  int32_t count;
+};
+
+static const char* topic_name(const freshet_kafka_group* group) {
+  return group->config->topics[group->topic];
+}
+
+/* One question about all partitions; `list` goes in with what is asked and comes out with the answers. */
+typedef rd_kafka_resp_err_t (*question)(rd_kafka_t* handle, rd_kafka_topic_partition_list_t* list,
+                                        int timeout_ms);
+
+static rd_kafka_topic_partition_list_t* make_list(const freshet_kafka_group* group, const int64_t* offsets,
+                                                  int64_t same) {
+  rd_kafka_topic_partition_list_t* list = rd_kafka_topic_partition_list_new(group->count);
+  for (int32_t p = 0; p < group->count; p++) {
+    rd_kafka_topic_partition_list_add(list, topic_name(group), p)->offset =
+        offsets == NULL ? same : offsets[p];
+  }
+  return list;
+}
+
+/* Asks until there is an answer. answers: [count] */
+static freshet_status ask(freshet_kafka_group* group, question ask_once, int64_t about, const char* what,
+                          int64_t* answers, freshet_error* error) {
+  for (int64_t since_ms = freshet_kafka_now_ms();; freshet_kafka_sleep_ms(RETRY_MS)) {
+    rd_kafka_topic_partition_list_t* list = make_list(group, NULL, about);
+    rd_kafka_resp_err_t code = ask_once(group->client.handle, list, ASK_MS);
+    for (int i = 0; i < list->cnt; i++) {
+      if (code == RD_KAFKA_RESP_ERR_NO_ERROR) code = list->elems[i].err;
+      answers[list->elems[i].partition] = list->elems[i].offset;
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
+    freshet_kafka_client_trouble(&group->client, code, what);
+    if (freshet_kafka_wait_ended(group->config, since_ms)) {
+      return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "%s of group %s in topic %s: %s",
+                               what, group->config->app_id, topic_name(group), rd_kafka_err2str(code));
+    }
+  }
+}
+
+static freshet_status read_offsets(freshet_kafka_group* group, freshet_error* error) {
+  int64_t* committed = calloc((size_t)group->count + 1, sizeof *committed);
+  FRESHET_ASSERT(committed != NULL);
+  freshet_status status =
+      ask(group, rd_kafka_committed, RD_KAFKA_OFFSET_INVALID, "committed offsets", committed, error);
+  for (int32_t p = 0; status == FRESHET_OK && p < group->count; p++) {
+    freshet_kafka_group_offset* o = &group->offsets[p];
+    o->committed = committed[p] >= 0 ? committed[p] : -1;
+    status = group->log->vtable->range(group->log, group->topic, p, &o->first, &o->end, error);
+  }
+  free(committed);
+  return status;
+}
+
+freshet_status freshet_kafka_group_open(const freshet_kafka_config* config, freshet_topic topic,
+                                        freshet_kafka_group** out, freshet_error* error) {
+  freshet_kafka_group* group = calloc(1, sizeof *group);
+  FRESHET_ASSERT(group != NULL);
+  group->config = config;
+  group->topic = topic;
+  freshet_status status = freshet_kafka_log_create(config, &group->log, error);
+  if (status == FRESHET_OK) status = group->log->vtable->partitions(group->log, topic, &group->count, error);
+  if (status == FRESHET_OK) {
+    group->offsets = calloc((size_t)group->count + 1, sizeof *group->offsets);
+    FRESHET_ASSERT(group->offsets != NULL);
+    status = freshet_kafka_client_open(&group->client, config, FRESHET_KAFKA_READER,
+                                       (freshet_kafka_callbacks){0}, group, error);
+  }
+  if (status == FRESHET_OK) status = read_offsets(group, error);
+  if (status != FRESHET_OK) {
+    freshet_kafka_group_close(group);
+    return status;
+  }
+  *out = group;
+  return FRESHET_OK;
+}
+
+void freshet_kafka_group_close(freshet_kafka_group* group) {
+  if (group == NULL) return;
+  if (group->log != NULL) group->log->vtable->destroy(group->log);
+  freshet_kafka_client_close(&group->client, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+  free(group->offsets);
+  free(group);
+}
+
+int32_t freshet_kafka_group_partitions(const freshet_kafka_group* group) {
+  return group->count;
+}
+
+freshet_kafka_group_offset freshet_kafka_group_offset_of(const freshet_kafka_group* group,
+                                                         int32_t partition) {
+  return group->offsets[partition];
+}
+
+freshet_status freshet_kafka_group_members(freshet_kafka_group* group, int* members, freshet_error* error) {
+  const struct rd_kafka_group_list* groups = NULL;
+  for (int64_t since_ms = freshet_kafka_now_ms();; freshet_kafka_sleep_ms(RETRY_MS)) {
+    rd_kafka_resp_err_t code =
+        rd_kafka_list_groups(group->client.handle, group->config->app_id, &groups, ASK_MS);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) break;
+    if (groups != NULL) rd_kafka_group_list_destroy(groups); /* a part of the answer */
+    groups = NULL;
+    if (freshet_kafka_wait_ended(group->config, since_ms)) {
+      return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "members of group %s: %s",
+                               group->config->app_id, rd_kafka_err2str(code));
+    }
+  }
+  *members = 0;
+  for (int i = 0; i < groups->group_cnt; i++) *members += groups->groups[i].member_cnt;
+  rd_kafka_group_list_destroy(groups);
+  return FRESHET_OK;
+}
+
+freshet_status freshet_kafka_group_offsets_at(freshet_kafka_group* group, int64_t time_ms, int64_t* offsets,
+                                              freshet_error* error) {
+  freshet_status status =
+      ask(group, rd_kafka_offsets_for_times, time_ms, "offsets of a time", offsets, error);
+  for (int32_t p = 0; status == FRESHET_OK && p < group->count; p++) {
+    if (offsets[p] < 0) offsets[p] = group->offsets[p].end;
+  }
+  return status;
+}
+
+static freshet_status judge(const freshet_kafka_group* group, rd_kafka_event_t* event, freshet_error* error) {
+  rd_kafka_resp_err_t code = event == NULL ? RD_KAFKA_RESP_ERR__TIMED_OUT : rd_kafka_event_error(event);
+  const rd_kafka_group_result_t** results = NULL;
+  size_t count = 0;
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    results = rd_kafka_AlterConsumerGroupOffsets_result_groups(
+        rd_kafka_event_AlterConsumerGroupOffsets_result(event), &count);
+  }
+  for (size_t i = 0; i < count && code == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
+    const rd_kafka_error_t* failure = rd_kafka_group_result_error(results[i]);
+    if (failure != NULL) code = rd_kafka_error_code(failure);
+    const rd_kafka_topic_partition_list_t* list = rd_kafka_group_result_partitions(results[i]);
+    for (int p = 0; list != NULL && p < list->cnt && code == RD_KAFKA_RESP_ERR_NO_ERROR; p++) {
+      code = list->elems[p].err;
+    }
+  }
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
+  bool is_active =
+      code == RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID || code == RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION;
+  return freshet_error_set(error, is_active ? FRESHET_CONFLICT : FRESHET_UNAVAILABLE, FRESHET_STOP,
+                           "move group %s: %s", group->config->app_id,
+                           is_active ? "somebody has joined it" : rd_kafka_err2str(code));
+}
+
+freshet_status freshet_kafka_group_move(freshet_kafka_group* group, const int64_t* offsets,
+                                        freshet_error* error) {
+  rd_kafka_t* handle = group->client.handle;
+  rd_kafka_topic_partition_list_t* list = make_list(group, offsets, 0);
+  rd_kafka_AlterConsumerGroupOffsets_t* change =
+      rd_kafka_AlterConsumerGroupOffsets_new(group->config->app_id, list);
+  rd_kafka_topic_partition_list_destroy(list);
+  rd_kafka_queue_t* queue = rd_kafka_queue_new(handle);
+  rd_kafka_AdminOptions_t* options =
+      rd_kafka_AdminOptions_new(handle, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS);
+  rd_kafka_AdminOptions_set_request_timeout(options, ASK_MS, NULL, 0);
+  rd_kafka_AlterConsumerGroupOffsets(handle, &change, 1, options, queue);
+  rd_kafka_event_t* event = rd_kafka_queue_poll(queue, 2 * ASK_MS);
+  freshet_status status = judge(group, event, error);
+  if (event != NULL) rd_kafka_event_destroy(event);
+  rd_kafka_AdminOptions_destroy(options);
+  rd_kafka_queue_destroy(queue);
+  rd_kafka_AlterConsumerGroupOffsets_destroy(change);
+  return status;
+}
