@@ -190,15 +190,15 @@ static freshet_status check_wishes(const freshet_request* request, freshet_error
     return refuse_number(error, "min_age_s", (double)request->min_age_s, "is negative");
   if (request->context.size > FRESHET_CONTEXT_MAX)
     return refuse_number(error, "context of length", (double)request->context.size, "is longer than 64 KiB");
-  return is_utf8(request->context)
+  return freshet_slice_is_utf8(request->context)
              ? FRESHET_OK
              : freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER,
                                  "context of %zu bytes is not UTF-8", request->context.size);
 }
 
 bool freshet_request_can_be_told(const freshet_request* request) {
-  return check_id("request_id", request->request_id, NULL) == FRESHET_OK && is_utf8(request->user_id) &&
-         request->user_id.size <= FRESHET_ID_MAX;
+  return check_id("request_id", request->request_id, NULL) == FRESHET_OK &&
+         freshet_slice_is_utf8(request->user_id) && request->user_id.size <= FRESHET_ID_MAX;
 }
 
 freshet_status freshet_request_validate(const freshet_request* request, freshet_slice key,
