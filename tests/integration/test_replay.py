@@ -9,7 +9,6 @@ import random
 import resource
 import signal
 import subprocess
-import time
 
 import fastavro
 
@@ -209,7 +208,7 @@ class BadInput(ReplayCase):
             path = self.write(app, "moving.csv", text)
             process = subprocess.Popen([BINARY, "replay", "-c", app.config_path, "--from", path, "--rate", "30000"],
                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-            time.sleep(0.7)
+            self.assertIn("times in milliseconds", process.stderr.readline())  # it has been opened
             with open(path, "r+") as file:
                 cut(file)
             _, told = process.communicate(timeout=60)
