@@ -31,6 +31,7 @@ extern const freshet_command freshet_command_replay;
 extern const freshet_command freshet_command_offsets;
 extern const freshet_command freshet_command_demo;
 extern const freshet_command freshet_command_topics;
+extern const freshet_command freshet_command_erase;
 extern const freshet_command freshet_command_config;
 
 /* The table, ended by NULL. */

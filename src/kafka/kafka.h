@@ -68,6 +68,10 @@ typedef struct freshet_kafka_topic_info {
   int32_t replication; /* replicas of partition 0 */
   bool compacted;      /* cleanup.policy contains "compact" */
   bool policy_known;   /* false: the cluster would not tell (permission, embedded broker) */
+  /* How long records stay, if policy_known; -1: no bound. */
+  int64_t retention_ms;        /* after their time; of topics that are not compacted */
+  int64_t compaction_lag_ms;   /* max.compaction.lag.ms: superseded records of a compacted topic */
+  int64_t delete_retention_ms; /* of tombstones, after the compaction */
 } freshet_kafka_topic_info;
 
 /* Creates the topics that are missing, each with its cleanup policy; created[] tells which. `partitions` is
@@ -85,6 +89,16 @@ freshet_status freshet_kafka_topics_list(const freshet_kafka_config* config,
 freshet_status freshet_kafka_topics_check(const freshet_kafka_config* config,
                                           freshet_kafka_topic_info info[FRESHET_TOPICS],
                                           freshet_error* error);
+/* Puts a tombstone under this key on `events` and waits for its acknowledgement. partition -1: murmur2, as
+ * producers do; *partition and *offset tell where it went. From then on it is part of the log. Errors:
+ * FRESHET_UNAVAILABLE. */
+freshet_status freshet_kafka_erase(const freshet_kafka_config* config, freshet_slice key, int32_t* partition,
+                                   int64_t* offset, freshet_error* error);
+/* Waits until the app has committed all of an input partition up to this offset, exclusive; *reached false:
+ * not within timeout_ms. What follows from those records is committed in the same transaction. */
+freshet_status freshet_kafka_await_committed(const freshet_kafka_config* config, freshet_topic topic,
+                                             int32_t partition, int64_t offset, int timeout_ms, bool* reached,
+                                             freshet_error* error);
 /* One partition, whatever the others have: one order for all readers. */
 bool freshet_kafka_topic_is_single(freshet_topic topic);
 /* "compact" or "delete": the cleanup policy that create gives to a topic. Static. */

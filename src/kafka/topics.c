@@ -1,4 +1,6 @@
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "kafka/client.h"
@@ -72,6 +74,12 @@ static void read_metadata(const freshet_kafka_client* client, const struct rd_ka
   }
 }
 
+/* Kafka's "never" is -1 or the largest number. */
+static int64_t read_bound(const char* value) {
+  long long bound = strtoll(value, NULL, 10);
+  return bound < 0 || bound == LLONG_MAX ? -1 : bound;
+}
+
 static void read_policy(const freshet_kafka_client* client, const rd_kafka_ConfigResource_t* resource,
                         freshet_kafka_topic_info* info) {
   if (rd_kafka_ConfigResource_error(resource) != RD_KAFKA_RESP_ERR_NO_ERROR) return;
@@ -80,7 +88,12 @@ static void read_policy(const freshet_kafka_client* client, const rd_kafka_Confi
   const rd_kafka_ConfigEntry_t** entries = rd_kafka_ConfigResource_configs(resource, &count);
   for (size_t i = 0; i < count && topic < FRESHET_TOPICS; i++) {
     const char* value = rd_kafka_ConfigEntry_value(entries[i]);
-    if (strcmp(rd_kafka_ConfigEntry_name(entries[i]), "cleanup.policy") != 0 || value == NULL) continue;
+    const char* name = rd_kafka_ConfigEntry_name(entries[i]);
+    if (value == NULL) continue;
+    if (strcmp(name, "retention.ms") == 0) info[topic].retention_ms = read_bound(value);
+    if (strcmp(name, "max.compaction.lag.ms") == 0) info[topic].compaction_lag_ms = read_bound(value);
+    if (strcmp(name, "delete.retention.ms") == 0) info[topic].delete_retention_ms = read_bound(value);
+    if (strcmp(name, "cleanup.policy") != 0) continue;
     info[topic].policy_known = true;
     info[topic].compacted = strstr(value, "compact") != NULL;
   }

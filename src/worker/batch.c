@@ -70,6 +70,9 @@ static freshet_status erase(freshet_worker* worker, const freshet_record* record
   freshet_count(&worker->parts.metrics->users_erased, 1);
   freshet_output tombstone = {
       .topic = freshet_worker_list_topic(worker, record->partition), .partition = -1, .key = record->key};
+  status = freshet_worker_output(worker, &tombstone, error);
+  if (status != FRESHET_OK || tombstone.topic == FRESHET_TOPIC_SHADOW) return status;
+  tombstone.topic = FRESHET_TOPIC_SHADOW; /* lists from before this generation served */
   return freshet_worker_output(worker, &tombstone, error);
 }
 

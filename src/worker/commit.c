@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "worker/restore.h"
 #include "worker/worker_internal.h"
 
 enum {
@@ -178,10 +179,7 @@ static freshet_status store_changes(freshet_worker* worker, freshet_error* error
     if (change->has_value) {
       store->vtable->put(store, FRESHET_FAMILY_USERS, change->partition, key, change_value(worker, change));
     } else {
-      store->vtable->remove(store, FRESHET_FAMILY_USERS, change->partition, key);
-      bool is_user = key.data[0] != '\0';
-      if (is_user && store->vtable->purge != NULL)
-        store->vtable->purge(store, FRESHET_FAMILY_USERS, change->partition, key);
+      freshet_forget_user_row(store, change->partition, key);
     }
   }
   int64_t now_ms = worker->parts.clock->now_ms(worker->parts.clock);

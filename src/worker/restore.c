@@ -36,6 +36,13 @@ static freshet_status open_partition(const freshet_worker_parts* parts, target* 
   return log->vtable->open(log, FRESHET_TOPIC_USERS, partition, position, error);
 }
 
+void freshet_forget_user_row(freshet_store* store, int32_t partition, freshet_slice key) {
+  bool is_user = key.size > 0 && key.data[0] != '\0';
+  store->vtable->remove(store, FRESHET_FAMILY_USERS, partition, key);
+  if (is_user && store->vtable->purge != NULL)
+    store->vtable->purge(store, FRESHET_FAMILY_USERS, partition, key);
+}
+
 static void apply(const freshet_worker_parts* parts, target* targets, const freshet_record* record) {
   freshet_store* store = parts->store;
   target* t = targets;
@@ -44,7 +51,7 @@ static void apply(const freshet_worker_parts* parts, target* targets, const fres
   if (record->has_value) {
     store->vtable->put(store, FRESHET_FAMILY_USERS, record->partition, record->key, record->value);
   } else {
-    store->vtable->remove(store, FRESHET_FAMILY_USERS, record->partition, record->key);
+    freshet_forget_user_row(store, record->partition, record->key);
   }
 }
 

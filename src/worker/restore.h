@@ -18,4 +18,9 @@ enum { FRESHET_LONGEST_ABSENCE_MS = 20 * 3600 * 1000 };
 freshet_status freshet_restore_users(const freshet_worker_parts* parts, const int32_t* partitions,
                                      size_t count, freshet_error* error);
 
+/* A tombstone of the changelog, into the store's batch: what it leaves behind of a user goes from the disk
+ * too.
+ */
+void freshet_forget_user_row(freshet_store* store, int32_t partition, freshet_slice key);
+
 #endif
