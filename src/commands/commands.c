@@ -11,6 +11,7 @@ const freshet_command* const freshet_commands[] = {
     &freshet_command_embed,
     &freshet_command_demo,
     &freshet_command_bench,
+    &freshet_command_recommend,
     &freshet_command_replay,
     &freshet_command_offsets,
     &freshet_command_topics,

@@ -27,6 +27,7 @@ extern const freshet_command freshet_command_evaluate;
 extern const freshet_command freshet_command_bench;
 extern const freshet_command freshet_command_embed;
 extern const freshet_command freshet_command_run;
+extern const freshet_command freshet_command_recommend;
 extern const freshet_command freshet_command_replay;
 extern const freshet_command freshet_command_offsets;
 extern const freshet_command freshet_command_demo;

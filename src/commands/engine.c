@@ -7,6 +7,7 @@
 
 #include "freshet/encoder.h"
 #include "kafka/kafka.h"
+#include "kafka/peers.h"
 #include "rocksdb/rocksdb.h"
 
 enum { POLL_WAIT_MS = 50, S = 1000, FAR_BEHIND = 50000 /* events */ };
@@ -20,6 +21,9 @@ struct freshet_engine {
   freshet_schema_lookup lookup;
   freshet_worker_parts parts;
   freshet_worker* worker;
+  freshet_codec* titles_codec; /* of the thread that asks for titles */
+  freshet_buffer title_bytes;
+  freshet_kafka_peers* peers;
 };
 
 static freshet_worker_config worker_config(const freshet_config* config) {
@@ -100,6 +104,7 @@ static freshet_status fill_kafka(freshet_engine* engine, freshet_error* error) {
       .property_count = config->kafka.count,
       .app_id = config->app.id,
       .transactional_id = engine->transactional_id,
+      .client_id = config->http.advertise[0] == '\0' ? NULL : config->http.advertise,
       .logger = engine->config.logger,
       .stopping = engine->config.stopping,
       .stopping_context = engine->config.stopping_context,
@@ -121,7 +126,8 @@ static freshet_status open_codec(freshet_engine* engine, freshet_error* error) {
       .lookup = engine->lookup,
       .output = (freshet_framing)config->registry.framing,
   };
-  return freshet_codec_create(&codec, &engine->parts.codec, error);
+  status = freshet_codec_create(&codec, &engine->parts.codec, error);
+  return status != FRESHET_OK ? status : freshet_codec_create(&codec, &engine->titles_codec, error);
 }
 
 /* The worker is to look. Nothing has been submitted, so nothing can be ready, before there is one. */
@@ -213,6 +219,7 @@ freshet_status freshet_engine_create(const freshet_engine_config* config, freshe
     freshet_engine_destroy(engine);
     return status;
   }
+  engine->peers = freshet_kafka_peers_create(&engine->kafka);
   freshet_kafka_source_set_handler(parts->source, freshet_worker_handler(engine->worker));
   *out = engine;
   return FRESHET_OK;
@@ -242,6 +249,7 @@ freshet_status freshet_engine_run(freshet_engine* engine, freshet_error* error) 
 void freshet_engine_destroy(freshet_engine* engine) {
   if (engine == NULL) return;
   freshet_worker_parts* parts = &engine->parts;
+  freshet_kafka_peers_destroy(engine->peers);
   freshet_worker_destroy(engine->worker);
   freshet_embedder_destroy(parts->embedder); /* it wakes the source */
   if (parts->changelog != NULL) parts->changelog->vtable->destroy(parts->changelog);
@@ -251,7 +259,29 @@ void freshet_engine_destroy(freshet_engine* engine) {
   freshet_encoder_destroy(parts->encoder);
   if (parts->store != NULL) parts->store->vtable->destroy(parts->store);
   freshet_codec_destroy(parts->codec);
+  freshet_codec_destroy(engine->titles_codec);
+  freshet_buffer_free(&engine->title_bytes);
   if (engine->lookup.context != NULL) freshet_schema_map_destroy(&engine->lookup);
   free(engine->properties);
   free(engine);
+}
+
+/* A row of the catalogue is the partition (i32) and the record. */
+bool freshet_engine_title(freshet_engine* engine, freshet_slice item_id, freshet_buffer* title) {
+  freshet_store* store = engine->parts.store;
+  freshet_buffer* bytes = &engine->title_bytes;
+  freshet_item item;
+  bytes->size = 0;
+  if (store->vtable->get(store, FRESHET_FAMILY_CATALOGUE, 0, item_id, bytes, NULL) != FRESHET_OK ||
+      bytes->size < sizeof(int32_t)) {
+    return false;
+  }
+  freshet_slice record = {(const char*)bytes->data + sizeof(int32_t), bytes->size - sizeof(int32_t)};
+  if (freshet_decode_item(engine->titles_codec, record, &item, NULL) != FRESHET_OK) return false;
+  freshet_buffer_append(title, item.title.data, item.title.size);
+  return true;
+}
+
+void freshet_engine_owner(freshet_engine* engine, int32_t partition, char* url, size_t size) {
+  freshet_kafka_peers_find(engine->peers, partition, url, size);
 }

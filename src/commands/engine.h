@@ -27,4 +27,11 @@ freshet_status freshet_engine_create(const freshet_engine_config* config, freshe
 freshet_status freshet_engine_run(freshet_engine* engine, freshet_error* error);
 void freshet_engine_destroy(freshet_engine* engine);
 
+/* Appends an item's title as the store has it; false: there is none. One other thread may call this while the
+ * engine lives, besides the one that runs it. */
+bool freshet_engine_title(freshet_engine* engine, freshet_slice item_id, freshet_buffer* title);
+/* The http.advertise of the instance that holds a partition of `events`, "" while it is not known. Any
+ * thread, while the engine lives; does not wait. */
+void freshet_engine_owner(freshet_engine* engine, int32_t partition, char* url, size_t size);
+
 #endif

@@ -5,6 +5,7 @@
 #include "commands/engine.h"
 #include "commands/options.h"
 #include "commands/serve.h"
+#include "service/api.h"
 
 enum { QUESTIONS_MAX = 4096 }; /* of HTTP, waiting for the worker */
 
@@ -18,6 +19,14 @@ static const char usage[] =
     "5 the state folder is in use, foreign, full or broken, or a topic is made wrong,\n"
     "6 a broker or topic is not there\n";
 
+static bool find_title(void* context, freshet_slice item_id, freshet_buffer* title) {
+  return freshet_engine_title(context, item_id, title);
+}
+
+static void find_owner(void* context, int32_t partition, char* url, size_t size) {
+  freshet_engine_owner(context, partition, url, size);
+}
+
 static freshet_status serve(const freshet_config* config, const freshet_logger* logger,
                             freshet_error* error) {
   freshet_worker_metrics* metrics = calloc(1, sizeof *metrics);
@@ -25,8 +34,10 @@ static freshet_status serve(const freshet_config* config, const freshet_logger* 
   freshet_monitor* monitor = NULL;
   freshet_engine* engine = NULL;
   freshet_inbox* inbox = freshet_inbox_create(QUESTIONS_MAX);
-  const freshet_monitor_config watched = {
-      .config = config, .worker_metrics = metrics, .clock = freshet_clock_system()};
+  freshet_api* api = freshet_api_create(&(freshet_api_config){inbox, config->http.advertise});
+  freshet_monitor_config watched = {
+      .config = config, .worker_metrics = metrics, .clock = freshet_clock_system(), .logger = logger};
+  watched.more_routes = freshet_api_routes(api, &watched.more_route_count);
   const freshet_engine_config wanted = {.config = config,
                                         .logger = logger,
                                         .metrics = metrics,
@@ -39,9 +50,14 @@ static freshet_status serve(const freshet_config* config, const freshet_logger* 
                      (unsigned)freshet_monitor_port(monitor));
   }
   if (status == FRESHET_OK) status = freshet_engine_create(&wanted, &engine, error);
-  if (status == FRESHET_OK) status = freshet_engine_run(engine, error);
+  if (status == FRESHET_OK) {
+    freshet_api_attach(api, &(freshet_api_backend){find_title, find_owner, engine});
+    status = freshet_engine_run(engine, error);
+  }
+  freshet_api_detach(api);
   freshet_engine_destroy(engine);
   freshet_monitor_destroy(monitor);
+  freshet_api_destroy(api);
   freshet_inbox_destroy(inbox);
   free(metrics);
   return status;

@@ -104,6 +104,8 @@ typedef struct freshet_config {
     const char* bind;
     int64_t port;
     const char* token_file; /* "": no token asked for */
+    const char* advertise;  /* "": see api.h */
+    int64_t connections, timeout_ms, requests_per_s;
   } http;
   struct {
     int level;  /* freshet_log_level */

@@ -156,7 +156,15 @@ const freshet_config_key freshet_config_keys[] = {
     TEXT("http", "bind", http.bind, "127.0.0.1", "Address to listen on."),
     INTEGER("http", "port", http.port, "8080", 0, 65535, "0: no HTTP."),
     TEXT("http", "token_file", http.token_file, "",
-         "File with a bearer token that every request but /livez and /readyz has to bring."),
+         "File with bearer tokens, one a line; every request but / /livez /readyz /openapi.json has to bring "
+         "one."),
+    TEXT("http", "advertise", http.advertise, "",
+         "URL under which other instances send clients here, such as http://10.0.0.5:8080."),
+    INTEGER("http", "connections", http.connections, "12000", 16, 1000000, "Open at once, 16 KiB each."),
+    INTEGER("http", "timeout_ms", http.timeout_ms, "1000", 1, 20000,
+            "How long a request may wait for the worker; then 503."),
+    INTEGER("http", "requests_per_s", http.requests_per_s, "10000", 0, 1000000000,
+            "Of one client (a token, else an address); more are answered with 429. 0: no limit."),
 
     CHOICE("log", "level", log.level, "info", "debug|info|warn|error", "Least level that is written."),
     CHOICE("log", "format", log.format, "kv", "kv|json", "key=value or JSON, one fact a line, to stderr."),

@@ -1,11 +1,12 @@
-# cmake -DINPUT=page.html -DOUTPUT=page.c -P embed_page.cmake: the dashboard as the bytes that dashboard.h declares.
+# cmake -DINPUT=FILE -DOUTPUT=FILE.c -DHEADER=NAME.h -DNAME=SYMBOL -P embed_page.cmake: a file as the bytes that
+# src/service/NAME.h declares as SYMBOL and SYMBOL_size.
 file(READ ${INPUT} hex HEX)
 string(REGEX REPLACE "(..)" "0x\\1," bytes "${hex}")
 string(REGEX REPLACE "((0x..,){20})" "\\1\n" bytes "${bytes}")
 file(WRITE ${OUTPUT} "/* Made by src/service/embed_page.cmake. */
-#include \"service/dashboard.h\"
-const unsigned char freshet_dashboard_page[] = {
+#include \"service/${HEADER}\"
+const unsigned char ${NAME}[] = {
 ${bytes}
 };
-const size_t freshet_dashboard_page_size = sizeof freshet_dashboard_page;
+const size_t ${NAME}_size = sizeof ${NAME};
 ")

@@ -7,11 +7,12 @@
 #include "service/dashboard.h"
 #include "service/metrics.h"
 
-enum { ROUTES = 4 };
+enum { OWN_ROUTES = 4 };
 
 struct freshet_monitor {
   freshet_monitor_config config;
-  freshet_http_route routes[ROUTES];
+  freshet_http_route* routes; /* [route_count]: ours, then the config's */
+  size_t route_count;
   freshet_http_counts counts;
   freshet_http* http;
 };
@@ -41,6 +42,10 @@ static void handle_metrics(void* context, const freshet_http_request* request,
                          (double)freshet_metric(&monitor->counts.answered));
   freshet_metrics_sample(&response->body, "freshet_http_requests_total", "outcome=\"refused\"",
                          (double)freshet_metric(&monitor->counts.refused));
+  freshet_metrics_gauge(&response->body, "freshet_http_connections", "HTTP connections open.",
+                        (double)freshet_metric(&monitor->counts.connections));
+  freshet_metrics_histogram(&response->body, "freshet_http_answer_seconds",
+                            "From an HTTP request to the worker's answer to it.", &monitor->counts.deferred);
   if (monitor->config.more_metrics != NULL) {
     monitor->config.more_metrics(monitor->config.more_context, &response->body);
   }
@@ -83,23 +88,32 @@ freshet_status freshet_monitor_create(const freshet_monitor_config* config, fres
   freshet_monitor* made = calloc(1, sizeof *made);
   FRESHET_ASSERT(made != NULL);
   made->config = *config;
-  const freshet_http_route routes[ROUTES] = {
+  const freshet_http_route routes[OWN_ROUTES] = {
       {"GET", "/", true, handle_page, made},
       {"GET", "/metrics", false, handle_metrics, made},
       {"GET", "/livez", true, handle_livez, made},
       {"GET", "/readyz", true, handle_readyz, made},
   };
+  made->route_count = OWN_ROUTES + config->more_route_count;
+  made->routes = calloc(made->route_count, sizeof *made->routes);
+  FRESHET_ASSERT(made->routes != NULL);
   memcpy(made->routes, routes, sizeof routes);
+  for (size_t i = 0; i < config->more_route_count; i++) made->routes[OWN_ROUTES + i] = config->more_routes[i];
   const freshet_http_config http = {
       .bind = config->config->http.bind,
       .port = (uint16_t)config->config->http.port,
       .token_file = config->config->http.token_file,
       .routes = made->routes,
-      .route_count = ROUTES,
+      .route_count = made->route_count,
+      .connections_max = (uint32_t)config->config->http.connections,
+      .timeout_ms = (uint32_t)config->config->http.timeout_ms,
+      .requests_per_s = (double)config->config->http.requests_per_s,
       .counts = &made->counts,
+      .logger = config->logger,
   };
   freshet_status status = freshet_http_create(&http, &made->http, error);
   if (status != FRESHET_OK) {
+    free(made->routes);
     free(made);
     return status;
   }
@@ -114,5 +128,6 @@ uint16_t freshet_monitor_port(const freshet_monitor* monitor) {
 void freshet_monitor_destroy(freshet_monitor* monitor) {
   if (monitor == NULL) return;
   freshet_http_destroy(monitor->http);
+  free(monitor->routes);
   free(monitor);
 }

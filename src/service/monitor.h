@@ -1,5 +1,6 @@
 /*
- * monitor.h: what the service tells about itself over HTTP.
+ * monitor.h: the HTTP port of the service, and what it tells there about itself. Routes of others may be
+ * added.
  *
  *   /         a page for people, fed by /metrics
  *   /metrics  Prometheus text
@@ -22,6 +23,9 @@ typedef struct freshet_monitor_config {
   const freshet_config* config;                 /* [http] */
   const freshet_worker_metrics* worker_metrics; /* outlives the monitor */
   freshet_clock* clock;                         /* outlives the monitor */
+  const freshet_logger* logger;                 /* outlives the monitor; may be NULL */
+  const freshet_http_route* more_routes;        /* [more_route_count], see api.h; copied */
+  size_t more_route_count;
   /* Appends more metrics, on the server's thread; NULL: none. */
   void (*more_metrics)(void* context, freshet_buffer* out);
   void* more_context;

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
+#include <pthread.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -113,6 +114,8 @@ static fixture* start(const char* token_file) {
   f->config.app.id = "shop";
   f->config.http.bind = "127.0.0.1";
   f->config.http.token_file = token_file;
+  f->config.http.connections = 64;
+  f->config.http.timeout_ms = 1000;
   const freshet_monitor_config config = {
       .config = &f->config, .worker_metrics = &f->metrics, .clock = &f->clock, .more_metrics = more_metrics};
   freshet_error error = {0};
@@ -247,7 +250,7 @@ static void test_a_token_is_asked_for(void** state) {
   char path[] = "/tmp/freshet-token-XXXXXX";
   int fd = mkstemp(path);
   assert_true(fd >= 0);
-  assert_int_equal(write(fd, "s3cret\r\nnot this\n", 17), 17);
+  assert_int_equal(write(fd, "# of whom\ns3cret\r\n\nanother one\n", 32), 32);
   close(fd);
   fixture* f = start(path);
   expect(f->port, "GET", "/metrics", "", 401, "WWW-Authenticate: Bearer");
@@ -256,6 +259,8 @@ static void test_a_token_is_asked_for(void** state) {
   expect(f->port, "GET", "/metrics", "Authorization: Bearer \r\n", 401, "");
   expect(f->port, "GET", "/metrics", "Authorization: Basic s3cret\r\n", 401, "");
   expect(f->port, "GET", "/metrics", "Authorization: Bearer s3cret\r\n", 200, "freshet_events_total");
+  expect(f->port, "GET", "/metrics", "Authorization: bearer another one\r\n", 200, "freshet_events_total");
+  expect(f->port, "GET", "/metrics", "Authorization: Bearer # of whom\r\n", 401, "");
   expect(f->port, "GET", "/livez", "", 200, "");
   expect(f->port, "GET", "/", "", 200, "</html>");
   expect(f->port, "GET", "/readyz", "", 503, "");
@@ -297,8 +302,10 @@ static void test_what_cannot_start(void** state) {
 
 static void echo(void* context, const freshet_http_request* request, freshet_http_response* response) {
   (void)context;
-  const char* name = freshet_http_query(request, "name");
-  if (name != NULL) freshet_buffer_append(&response->body, name, strlen(name));
+  if (request->parameter_count > 0) {
+    freshet_slice name = request->parameters[0].value;
+    freshet_buffer_append(&response->body, name.data, name.size);
+  }
   freshet_buffer_append(&response->body, ":", 1);
   freshet_buffer_append(&response->body, request->body.data, request->body.size);
 }
@@ -307,8 +314,14 @@ static void test_bounds_and_rude_clients(void** state) {
   (void)state;
   const freshet_http_route routes[] = {{"POST", "/echo", false, echo, NULL}};
   freshet_http_counts counts = {0};
-  const freshet_http_config config = {
-      .bind = "127.0.0.1", .token_file = "", .routes = routes, .route_count = 1, .counts = &counts};
+  enum { CONNECTIONS = 64 };
+  const freshet_http_config config = {.bind = "127.0.0.1",
+                                      .token_file = "",
+                                      .routes = routes,
+                                      .route_count = 1,
+                                      .connections_max = CONNECTIONS,
+                                      .timeout_ms = 1000,
+                                      .counts = &counts};
   freshet_http* http = NULL;
   assert_int_equal(freshet_http_create(&config, &http, NULL), FRESHET_OK);
   uint16_t port = freshet_http_port(http);
@@ -316,7 +329,7 @@ static void test_bounds_and_rude_clients(void** state) {
 
   assert_int_equal(ask(port, "POST", "/echo?name=a%20b&x", "Content-Length: 5\r\n\r\nhello", &answer), 200);
   assert_non_null(strstr((const char*)answer.data, "\r\n\r\na b:hello"));
-  assert_int_equal(ask(port, "POST", "/echo", "Content-Length: 65537\r\n", &answer), 413);
+  assert_int_equal(ask(port, "POST", "/echo", "Content-Length: 131073\r\n", &answer), 413);
   assert_int_equal(ask(port, "POST", "/echo", "Content-Length: 99999999999999999999999\r\n", &answer) / 100,
                    4);
   assert_int_equal(ask(port, "POST", "/echo", "Content-Length: -1\r\n", &answer) / 100, 4);
@@ -343,7 +356,7 @@ static void test_bounds_and_rude_clients(void** state) {
   assert_int_equal(exchange(port, "\x16\x03\x01 no http at all\r\n\r\n", &answer) / 100 == 2, 0);
 
   /* more idle connections than there is room for: whoever comes when they have gone is served */
-  enum { IDLE = FRESHET_HTTP_CONNECTIONS_MAX + 40 };
+  enum { IDLE = CONNECTIONS + 40 };
   int idle[IDLE];
   for (int i = 0; i < IDLE; i++) {
     idle[i] = dial(port);
@@ -361,11 +374,170 @@ static void test_bounds_and_rude_clients(void** state) {
   freshet_http_destroy(http);
 }
 
+/* ---- answers that come later ---- */
+
+typedef struct desk {
+  freshet_http_ticket* ticket;
+  bool late;
+  pthread_t clerk;
+  bool working;
+} desk;
+
+static void finish_later(void* context, void* result, freshet_http_response* response) {
+  (void)context;
+  freshet_buffer_append(&response->body, result, strlen(result));
+  free(result);
+}
+
+static void* work(void* context) {
+  desk* d = context;
+  usleep(d->late ? 400000 : 20000);
+  freshet_http_complete(d->ticket, strdup("done later"));
+  return NULL;
+}
+
+static void defer(void* context, const freshet_http_request* request, freshet_http_response* response) {
+  (void)response;
+  desk* d = context;
+  if (d->working) pthread_join(d->clerk, NULL);
+  d->late = request->parameter_count > 0;
+  d->ticket = freshet_http_defer(request, finish_later, NULL);
+  d->working = pthread_create(&d->clerk, NULL, work, d) == 0;
+}
+
+static freshet_http* serve_routes(const freshet_http_route* routes, size_t count, double requests_per_s,
+                                  const char* token_file, freshet_http_counts* counts) {
+  const freshet_http_config config = {.bind = "127.0.0.1",
+                                      .token_file = token_file,
+                                      .routes = routes,
+                                      .route_count = count,
+                                      .connections_max = 64,
+                                      .timeout_ms = 200,
+                                      .requests_per_s = requests_per_s,
+                                      .counts = counts};
+  freshet_http* http = NULL;
+  freshet_error error = {0};
+  if (freshet_http_create(&config, &http, &error) != FRESHET_OK) fail_msg("%s", error.message);
+  return http;
+}
+
+static void test_deferred_answers(void** state) {
+  (void)state;
+  desk d = {0};
+  const freshet_http_route routes[] = {{"GET", "/later", false, defer, &d},
+                                       {"POST", "/later", false, defer, &d}};
+  freshet_http_counts counts = {0};
+  freshet_http* http = serve_routes(routes, 2, 0, "", &counts);
+  uint16_t port = freshet_http_port(http);
+  expect(port, "GET", "/later", "", 200, "done later");
+  expect(port, "POST", "/later", "Content-Length: 2\r\n\r\nhi", 200, "done later");
+  expect(port, "GET", "/later?late", "", 503, "no answer within 200 ms");
+  /* two in one piece: the second is read when the first has been answered */
+  freshet_buffer answer = {0};
+  static const char both[] =
+      "GET /later HTTP/1.1\r\nHost: x\r\n\r\nGET /later HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+  assert_int_equal(exchange(port, both, &answer), 200);
+  const char* first = strstr((const char*)answer.data, "done later");
+  assert_non_null(first);
+  assert_non_null(strstr(first + 1, "done later"));
+  /* a client that has gone meanwhile, and one for whom the server waits when it ends */
+  int gone = dial(port);
+  send_all(gone, "GET /later HTTP/1.1\r\nHost: x\r\n\r\n", 31);
+  usleep(5000);
+  close(gone);
+  int waiting = dial(port);
+  send_all(waiting, "GET /later?late HTTP/1.1\r\nHost: x\r\n\r\n", 36);
+  usleep(50000);
+  freshet_http_destroy(http);
+  close(waiting);
+  pthread_join(d.clerk, NULL);
+  assert_true(freshet_metric(&counts.answered) >= 4 && freshet_metric(&counts.connections) == 0);
+  freshet_buffer_free(&answer);
+}
+
+static void spell(void* context, const freshet_http_request* request, freshet_http_response* response) {
+  (void)context;
+  freshet_buffer_append(&response->body, "<", 1);
+  freshet_buffer_append(&response->body, request->path[0].data, request->path[0].size);
+  freshet_buffer_append(&response->body, ">", 1);
+}
+
+static void test_patterns(void** state) {
+  (void)state;
+  const freshet_http_route routes[] = {{"GET", "/v1/users/{id}", false, spell, NULL},
+                                       {"GET", "/v1/items/{id}/similar", false, spell, NULL}};
+  freshet_http_counts counts = {0};
+  freshet_http* http = serve_routes(routes, 2, 0, "", &counts);
+  uint16_t port = freshet_http_port(http);
+  expect(port, "GET", "/v1/users/u1", "", 200, "<u1>");
+  expect(port, "GET", "/v1/users/a%2Fb%20c+d%3F", "", 200, "<a/b c+d?>");
+  expect(port, "GET", "/v1/users/%C3%A9/", "", 404, "no such page");
+  expect(port, "GET", "/v1/users/%C3%A9", "", 200, "<\xc3\xa9>");
+  expect(port, "GET", "/v1/items/x/similar?k=3#part", "", 200, "<x>");
+  expect(port, "GET", "/v1/users/", "", 404, "");
+  expect(port, "GET", "/v1/users/../users/u1", "", 404, "");
+  expect(port, "GET", "/v1/users/u1/similar", "", 404, "");
+  expect(port, "GET", "/v1/items//similar", "", 404, "");
+  expect(port, "GET", "/v1/users/%zz", "", 400, "hexadecimal");
+  expect(port, "GET", "/v1/users/u%00", "", 400, "NUL");
+  expect(port, "GET", "/v1/users/u1?a=%2", "", 400, "hexadecimal");
+  expect(port, "GET", "/1/2/3/4/5/6/7/8/9/10", "", 400, "deep");
+  expect(port, "PUT", "/v1/users/u1", "Content-Length: 3\r\n\r\nabc", 405, "not with this method");
+  freshet_http_destroy(http);
+}
+
+static void test_too_many_requests(void** state) {
+  (void)state;
+  const freshet_http_route routes[] = {{"GET", "/open/{id}", true, spell, NULL},
+                                       {"GET", "/v1/users/{id}", false, spell, NULL}};
+  freshet_http_counts counts = {0};
+  freshet_http* http = serve_routes(routes, 2, 3, "", &counts);
+  uint16_t port = freshet_http_port(http);
+  freshet_buffer answer = {0};
+  int refused_count = 0;
+  for (int i = 0; i < 10; i++) {
+    int status = ask(port, "GET", "/v1/users/u1", "", &answer);
+    assert_true(status == 200 || status == 429);
+    if (status != 429) continue;
+    refused_count++;
+    holds(&answer, "Retry-After: 1");
+  }
+  assert_true(refused_count >= 5 && refused_count <= 7);
+  expect(port, "GET", "/open/u1", "", 200, "<u1>");
+  freshet_buffer_free(&answer);
+  freshet_http_destroy(http);
+}
+
+static void test_tokens_are_read_again(void** state) {
+  (void)state;
+  char path[] = "/tmp/freshet-token-XXXXXX";
+  int fd = mkstemp(path);
+  assert_true(fd >= 0);
+  assert_int_equal(write(fd, "old\n", 4), 4);
+  const freshet_http_route routes[] = {{"GET", "/v1/users/{id}", false, spell, NULL}};
+  freshet_http_counts counts = {0};
+  freshet_http* http = serve_routes(routes, 1, 0, path, &counts);
+  uint16_t port = freshet_http_port(http);
+  expect(port, "GET", "/v1/users/u1", "Authorization: Bearer old\r\n", 200, "<u1>");
+  assert_int_equal(ftruncate(fd, 0), 0); /* somebody writes just now: what was read holds */
+  usleep(1100000);
+  expect(port, "GET", "/v1/users/u1", "Authorization: Bearer old\r\n", 200, "<u1>");
+  assert_int_equal(pwrite(fd, "newer\n", 6, 0), 6);
+  usleep(1100000);
+  expect(port, "GET", "/v1/users/u1", "Authorization: Bearer newer\r\n", 200, "<u1>");
+  expect(port, "GET", "/v1/users/u1", "Authorization: Bearer old\r\n", 401, "");
+  freshet_http_destroy(http);
+  close(fd);
+  unlink(path);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_life_and_readiness), cmocka_unit_test(test_metrics),
       cmocka_unit_test(test_paths_and_methods),  cmocka_unit_test(test_a_token_is_asked_for),
       cmocka_unit_test(test_what_cannot_start),  cmocka_unit_test(test_bounds_and_rude_clients),
+      cmocka_unit_test(test_deferred_answers),   cmocka_unit_test(test_patterns),
+      cmocka_unit_test(test_too_many_requests),  cmocka_unit_test(test_tokens_are_read_again),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,177 @@
+#include <getopt.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "commands/commands.h"
+#include "commands/options.h"
+#include "service/client.h"
+
+enum { TIMEOUT_MS = 10000, URL_SIZE = 1024, REASONS_SHOWN = 3 };
+
+static const char usage[] =
+    "usage: freshet recommend -c FILE --user U [--context TEXT] [-k N] [OPTION...]\n\n"
+    "Asks the running service over HTTP what it recommends to a user now, and why.\n\n" FRESHET_OPTIONS_USAGE
+    "  --user U              for whom\n"
+    "  --context TEXT        what the items should suit: a search phrase, a page, a question\n"
+    "  -k N                  how many (default 10)\n"
+    "  --url URL             of the service; default: http.bind and http.port of the configuration\n"
+    "  --json                print the answer as it came\n"
+    "\nexit codes: 0 answered, 1 refused, 2 usage or configuration, 6 no service answers\n";
+
+typedef struct question {
+  freshet_options options;
+  const char *user, *context, *k, *url;
+  bool json;
+} question;
+
+static bool parse(int argc, char** argv, question* q) {
+  static const struct option longs[] = {
+      {"user", required_argument, NULL, 'u'},
+      {"context", required_argument, NULL, 't'},
+      {"url", required_argument, NULL, 'a'},
+      {"json", no_argument, NULL, 'j'},
+      {NULL, 0, NULL, 0},
+  };
+  int option;
+  while ((option = getopt_long(argc, argv, FRESHET_OPTIONS_SHORT "k:", longs, NULL)) != -1) {
+    if (freshet_options_take(&q->options, option, optarg)) continue;
+    if (option == '?') return false;
+    if (option == 'u') q->user = optarg;
+    if (option == 't') q->context = optarg;
+    if (option == 'k') q->k = optarg;
+    if (option == 'a') q->url = optarg;
+    if (option == 'j') q->json = true;
+  }
+  if (q->user != NULL && q->user[0] != '\0' && optind == argc) return true;
+  fprintf(stderr,
+          optind < argc ? "freshet recommend: what is '%s'?\n" : "freshet recommend: --user is needed%s\n",
+          optind < argc ? argv[optind] : "");
+  return false;
+}
+
+static void append(freshet_buffer* out, const char* text) {
+  freshet_buffer_append(out, text, strlen(text));
+}
+
+/* NUL-terminated. */
+static void write_path(const question* q, freshet_buffer* out) {
+  append(out, "/v1/users/");
+  freshet_client_escape(freshet_slice_of(q->user), out);
+  append(out, "/recommendations?k=");
+  freshet_client_escape(freshet_slice_of(q->k == NULL ? "10" : q->k), out);
+  if (q->context != NULL) {
+    append(out, "&context=");
+    freshet_client_escape(freshet_slice_of(q->context), out);
+  }
+  freshet_buffer_append(out, "", 1);
+}
+
+static const char* text_of(const json_t* object, const char* key) {
+  const char* text = json_string_value(json_object_get(object, key));
+  return text == NULL ? "" : text;
+}
+
+static void print_reasons(const json_t* reasons) {
+  size_t shown = 0, i;
+  const json_t* reason;
+  json_array_foreach(reasons, i, reason) {
+    bool speaks_for_it = json_number_value(json_object_get(reason, "score")) > 0;
+    if (!speaks_for_it || shown == REASONS_SHOWN) continue;
+    printf("%s%s", shown == 0 ? "     " : "; ", text_of(reason, "text"));
+    shown++;
+  }
+  if (shown > 0) printf("\n");
+}
+
+static void print_list(const json_t* list) {
+  size_t i;
+  const json_t* item;
+  const json_t* items = json_object_get(list, "items");
+  if (text_of(list, "note")[0] != '\0') printf("note: %s\n", text_of(list, "note"));
+  if (json_array_size(items) == 0) printf("nothing to recommend\n");
+  json_array_foreach(items, i, item) {
+    const char* title = text_of(item, "title");
+    printf("%3zu. %s", i + 1, title[0] == '\0' ? text_of(item, "item_id") : title);
+    if (title[0] != '\0') printf("  (%s)", text_of(item, "item_id"));
+    printf("\n");
+    print_reasons(json_object_get(item, "reasons"));
+  }
+}
+
+static freshet_status print_answer(const question* q, int http_status, freshet_slice body,
+                                   freshet_error* error) {
+  json_t* answer = json_loadb(body.data == NULL ? "" : body.data, body.size, 0, NULL);
+  freshet_status status = FRESHET_OK;
+  if (http_status != 200) {
+    const char* detail = text_of(answer, "detail");
+    status =
+        freshet_error_set(error, http_status == 503 ? FRESHET_UNAVAILABLE : FRESHET_INVALID, FRESHET_STOP,
+                          "the service says %d: %s", http_status, detail[0] != '\0' ? detail : "no more");
+    if (http_status == 401) {
+      freshet_error_clear(error);
+      freshet_error_set(error, status, FRESHET_STOP,
+                        "the service wants a bearer token: set http.token_file to a file with one of its");
+    }
+  } else if (!json_is_array(json_object_get(answer, "items"))) {
+    status =
+        freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "the answer is no list: is this Freshet?");
+  } else if (q->json) {
+    printf("%.*s", (int)body.size, body.data);
+  } else {
+    print_list(answer);
+  }
+  json_decref(answer);
+  return status;
+}
+
+static freshet_status ask(const question* q, const freshet_config* config, freshet_error* error) {
+  char url[URL_SIZE];
+  freshet_buffer path = {0}, body = {0};
+  int http_status = 0;
+  freshet_error cause = {0};
+  freshet_client_url(config, url, sizeof url);
+  if (q->url != NULL) snprintf(url, sizeof url, "%s", q->url);
+  write_path(q, &path);
+  freshet_status status =
+      freshet_client_get(config, url, (const char*)path.data, TIMEOUT_MS, &http_status, &body, &cause);
+  if (status == FRESHET_UNAVAILABLE) {
+    freshet_error_set(error, status, FRESHET_STOP,
+                      "%s: start the service with `freshet run -c FILE`, or name it with --url",
+                      cause.message);
+  } else if (status != FRESHET_OK) {
+    freshet_error_set(error, status, FRESHET_STOP, "%s", cause.message);
+  } else {
+    status = print_answer(q, http_status, freshet_buffer_slice(&body), error);
+  }
+  freshet_buffer_free(&path);
+  freshet_buffer_free(&body);
+  return status;
+}
+
+static int run(int argc, char** argv) {
+  question q = {0};
+  freshet_error error = {0};
+  freshet_config* config = NULL;
+  if (!parse(argc, argv, &q)) {
+    fprintf(stderr, "see `freshet help recommend`\n");
+    return FRESHET_EXIT_USAGE;
+  }
+  if (freshet_options_load(&q.options, &config, &error) != FRESHET_OK) {
+    freshet_command_failed("recommend", &error);
+    return FRESHET_EXIT_USAGE;
+  }
+  freshet_status status = ask(&q, config, &error);
+  freshet_config_destroy(config);
+  if (status == FRESHET_OK) return FRESHET_EXIT_OK;
+  freshet_command_failed("recommend", &error);
+  return status == FRESHET_UNAVAILABLE ? FRESHET_EXIT_UNAVAILABLE : FRESHET_EXIT_FAILED;
+}
+
+const freshet_command freshet_command_recommend = {
+    .name = "recommend",
+    .summary = "ask the running service for a list, with titles and reasons",
+    .usage = usage,
+    .run = run,
+};

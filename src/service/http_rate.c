@@ -1,0 +1,24 @@
+#include "service/http_rate.h"
+
+#include <xxhash.h>
+
+void freshet_http_rate_init(freshet_http_rate* rate, double per_second, uint64_t seed) {
+  rate->seed = seed;
+  rate->per_second = per_second;
+  for (size_t i = 0; i < FRESHET_HTTP_RATE_BUCKETS; i++) {
+    rate->buckets[i].left = per_second < 1 ? 1 : per_second;
+    rate->buckets[i].at_us = 0;
+  }
+}
+
+bool freshet_http_rate_allow(freshet_http_rate* rate, const void* client, size_t size, int64_t now_us) {
+  if (rate->per_second == 0) return true;
+  size_t place = XXH3_64bits_withSeed(client, size, rate->seed) % FRESHET_HTTP_RATE_BUCKETS;
+  double room = rate->per_second < 1 ? 1 : rate->per_second;
+  double gained = (double)(now_us - rate->buckets[place].at_us) * 1e-6 * rate->per_second;
+  double left = rate->buckets[place].left + gained;
+  if (left > room) left = room;
+  rate->buckets[place].at_us = now_us;
+  rate->buckets[place].left = left < 1 ? left : left - 1;
+  return left >= 1;
+}

@@ -1,0 +1,119 @@
+#include "service/http_tokens.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { LOOK_MS = 1000, LINE_MAX_BYTES = 4096 };
+
+struct freshet_http_tokens {
+  char* path;
+  const freshet_logger* logger;
+  char** tokens; /* [count] */
+  size_t count;
+  struct stat as_of; /* the file that they were read from */
+  int64_t next_look_ms;
+};
+
+static void clear(freshet_http_tokens* tokens) {
+  for (size_t i = 0; i < tokens->count; i++) free(tokens->tokens[i]);
+  free(tokens->tokens);
+  tokens->tokens = NULL;
+  tokens->count = 0;
+}
+
+static void add(freshet_http_tokens* tokens, const char* line) {
+  tokens->tokens = realloc(tokens->tokens, (tokens->count + 1) * sizeof *tokens->tokens);
+  char* copy = strdup(line);
+  FRESHET_ASSERT(tokens->tokens != NULL && copy != NULL);
+  tokens->tokens[tokens->count++] = copy;
+}
+
+/* Into *tokens, which has none. */
+static freshet_status read_file(freshet_http_tokens* tokens, freshet_error* error) {
+  char line[LINE_MAX_BYTES];
+  FILE* file = fopen(tokens->path, "re");
+  if (file == NULL || fstat(fileno(file), &tokens->as_of) != 0) {
+    freshet_error_set(error, FRESHET_IO, FRESHET_STOP, "http.token_file: cannot read %s: %s", tokens->path,
+                      strerror(errno));
+    if (file != NULL) fclose(file);
+    return FRESHET_IO;
+  }
+  while (fgets(line, sizeof line, file) != NULL) {
+    line[strcspn(line, "\r\n")] = '\0';
+    if (line[0] != '\0' && line[0] != '#') add(tokens, line);
+  }
+  fclose(file);
+  if (tokens->count > 0) return FRESHET_OK;
+  return freshet_error_set(error, FRESHET_IO, FRESHET_STOP,
+                           "http.token_file: %s is empty; a token a line is expected", tokens->path);
+}
+
+freshet_status freshet_http_tokens_create(const char* path, const freshet_logger* logger,
+                                          freshet_http_tokens** out, freshet_error* error) {
+  freshet_http_tokens* tokens = calloc(1, sizeof *tokens);
+  FRESHET_ASSERT(tokens != NULL);
+  tokens->path = strdup(path);
+  FRESHET_ASSERT(tokens->path != NULL);
+  tokens->logger = logger;
+  freshet_status status = read_file(tokens, error);
+  if (status != FRESHET_OK) {
+    freshet_http_tokens_destroy(tokens);
+    return status;
+  }
+  *out = tokens;
+  return FRESHET_OK;
+}
+
+void freshet_http_tokens_destroy(freshet_http_tokens* tokens) {
+  if (tokens == NULL) return;
+  clear(tokens);
+  free(tokens->path);
+  free(tokens);
+}
+
+static bool changed(const freshet_http_tokens* tokens) {
+  struct stat now;
+  return stat(tokens->path, &now) != 0 || now.st_ino != tokens->as_of.st_ino ||
+         now.st_dev != tokens->as_of.st_dev || now.st_size != tokens->as_of.st_size ||
+         now.st_mtim.tv_sec != tokens->as_of.st_mtim.tv_sec ||
+         now.st_mtim.tv_nsec != tokens->as_of.st_mtim.tv_nsec;
+}
+
+static void look(freshet_http_tokens* tokens, int64_t now_ms) {
+  if (now_ms < tokens->next_look_ms) return;
+  tokens->next_look_ms = now_ms + LOOK_MS;
+  if (!changed(tokens)) return;
+  freshet_http_tokens fresh = {.path = tokens->path};
+  freshet_error error = {0};
+  if (read_file(&fresh, &error) == FRESHET_OK) {
+    clear(tokens);
+    tokens->tokens = fresh.tokens;
+    tokens->count = fresh.count;
+    tokens->as_of = fresh.as_of;
+    freshet_log_fact(tokens->logger, FRESHET_INFO, "http.tokens_read", "tokens=%zu", tokens->count);
+  } else {
+    clear(&fresh);
+    freshet_log_fact(tokens->logger, FRESHET_WARN, "http.tokens_kept", "message=\"%s\"", error.message);
+  }
+}
+
+/* Takes the same time wherever the first difference is. */
+static bool same(const char* expected, freshet_slice given) {
+  unsigned char difference = given.size != strlen(expected);
+  for (size_t i = 0; expected[i] != '\0'; i++) {
+    difference |= (unsigned char)(expected[i] ^ (i < given.size ? given.data[i] : 0));
+  }
+  return difference == 0;
+}
+
+int freshet_http_tokens_find(freshet_http_tokens* tokens, freshet_slice given, int64_t now_ms) {
+  look(tokens, now_ms);
+  int found = FRESHET_HTTP_NO_TOKEN;
+  for (size_t i = 0; i < tokens->count; i++) {
+    if (same(tokens->tokens[i], given)) found = (int)i;
+  }
+  return found;
+}

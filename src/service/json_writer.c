@@ -1,0 +1,101 @@
+#include "service/json_writer.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "text/unicode.h"
+
+static void put(freshet_json* json, const char* text) {
+  freshet_buffer_append(json->out, text, strlen(text));
+}
+
+static void begin(freshet_json* json, const char* key) {
+  if (json->comma) put(json, ",");
+  json->comma = true;
+  if (key == NULL) return;
+  put(json, "\"");
+  put(json, key);
+  put(json, "\":");
+}
+
+void freshet_json_open(freshet_json* json, const char* key, char bracket) {
+  begin(json, key);
+  freshet_buffer_append(json->out, &bracket, 1);
+  json->comma = false;
+}
+
+void freshet_json_close(freshet_json* json, char bracket) {
+  freshet_buffer_append(json->out, &bracket, 1);
+  json->comma = true;
+}
+
+static bool is_plain(char c) {
+  return (unsigned char)c >= ' ' && (unsigned char)c < 0x80 && c != '"' && c != '\\';
+}
+
+/* The code point at *at, which is not plain; moves past it. */
+static void put_code_point(freshet_json* json, const char** at, const char* end) {
+  static const char invalid[] = "\xef\xbf\xbd";
+  const char* start = *at;
+  int32_t c = freshet_unicode_next(at, end);
+  char escape[8];
+  if (c == FRESHET_CODE_POINT_INVALID) {
+    put(json, invalid);
+  } else if (c >= 0x80) {
+    freshet_buffer_append(json->out, start, (size_t)(*at - start));
+  } else {
+    snprintf(escape, sizeof escape, c < ' ' ? "\\u%04x" : "\\%c", (unsigned)c);
+    put(json, escape);
+  }
+}
+
+void freshet_json_text(freshet_json* json, const char* key, freshet_slice text) {
+  begin(json, key);
+  put(json, "\"");
+  const char *at = text.data, *end = text.data + text.size;
+  while (at < end) {
+    const char* start = at;
+    while (at < end && is_plain(*at)) at++;
+    if (at > start) freshet_buffer_append(json->out, start, (size_t)(at - start));
+    if (at < end) put_code_point(json, &at, end);
+  }
+  put(json, "\"");
+}
+
+void freshet_json_integer(freshet_json* json, const char* key, int64_t number) {
+  char text[24];
+  snprintf(text, sizeof text, "%" PRId64, number);
+  begin(json, key);
+  put(json, text);
+}
+
+void freshet_json_number(freshet_json* json, const char* key, double number) {
+  char text[40];
+  if (!isfinite(number)) {
+    snprintf(text, sizeof text, "null");
+  } else if (number == 0 || (fabs(number) >= 0.1 && fabs(number) < 1e6)) {
+    snprintf(text, sizeof text, "%.6f", number);
+  } else {
+    snprintf(text, sizeof text, "%.9g", number);
+  }
+  begin(json, key);
+  put(json, text);
+}
+
+void freshet_json_bool(freshet_json* json, const char* key, bool value) {
+  begin(json, key);
+  put(json, value ? "true" : "false");
+}
+
+void freshet_json_time(freshet_json* json, const char* key, int64_t time_ms) {
+  char text[64];
+  struct tm parts;
+  int64_t ms = ((time_ms % 1000) + 1000) % 1000;
+  time_t seconds = (time_t)((time_ms - ms) / 1000);
+  gmtime_r(&seconds, &parts);
+  strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
+  snprintf(text + strlen(text), sizeof text - strlen(text), ".%03dZ", (int)ms);
+  freshet_json_text(json, key, freshet_slice_of(text));
+}

@@ -1,0 +1,12 @@
+/*
+ * openapi.h: openapi.json, compiled in. Private to the service.
+ */
+#ifndef FRESHET_SERVICE_OPENAPI_H
+#define FRESHET_SERVICE_OPENAPI_H
+
+#include <stddef.h>
+
+extern const unsigned char freshet_openapi[];
+extern const size_t freshet_openapi_size;
+
+#endif

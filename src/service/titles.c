@@ -1,0 +1,49 @@
+#include "service/titles.h"
+
+#include <stdlib.h>
+
+#include "freshet/event.h"
+#include "freshet/status.h"
+
+typedef struct entry {
+  char* bytes; /* id, then title; NULL: the place is free */
+  uint32_t id_size, title_size;
+  int64_t put_ms;
+} entry;
+
+struct freshet_titles {
+  entry entries[FRESHET_TITLES];
+};
+
+freshet_titles* freshet_titles_create(void) {
+  freshet_titles* titles = calloc(1, sizeof *titles);
+  FRESHET_ASSERT(titles != NULL);
+  return titles;
+}
+
+void freshet_titles_destroy(freshet_titles* titles) {
+  if (titles == NULL) return;
+  for (size_t i = 0; i < FRESHET_TITLES; i++) free(titles->entries[i].bytes);
+  free(titles);
+}
+
+static entry* place_of(freshet_titles* titles, freshet_slice item_id) {
+  return &titles->entries[freshet_id_key(item_id) % FRESHET_TITLES];
+}
+
+freshet_slice freshet_titles_get(freshet_titles* titles, freshet_slice item_id, int64_t now_ms, bool* known) {
+  const entry* e = place_of(titles, item_id);
+  *known = e->bytes != NULL && now_ms - e->put_ms <= FRESHET_TITLES_MS &&
+           freshet_slice_equal((freshet_slice){e->bytes, e->id_size}, item_id);
+  return *known ? (freshet_slice){e->bytes + e->id_size, e->title_size} : (freshet_slice){NULL, 0};
+}
+
+void freshet_titles_put(freshet_titles* titles, freshet_slice item_id, freshet_slice title, int64_t now_ms) {
+  entry* e = place_of(titles, item_id);
+  char* bytes = malloc(item_id.size + title.size + 1);
+  FRESHET_ASSERT(bytes != NULL);
+  if (item_id.size > 0) memcpy(bytes, item_id.data, item_id.size);
+  if (title.size > 0) memcpy(bytes + item_id.size, title.data, title.size);
+  free(e->bytes);
+  *e = (entry){bytes, (uint32_t)item_id.size, (uint32_t)title.size, now_ms};
+}

@@ -1,0 +1,232 @@
+"""Requests over HTTP: every path of /openapi.json is asked, and every answer held against its schema; wrong requests;
+two instances of which each sends clients to the other; the command that asks; ten thousand idle clients."""
+
+import http.client
+import json
+import resource
+import socket
+import time
+import urllib.parse
+
+import jsonschema
+
+from harness import EXIT_FAILED, EXIT_OK, EXIT_UNAVAILABLE, Case, click, free_port, main, until
+
+USERS, ITEMS, IDLE = 20, 30, 10000
+
+
+def ask(service, method, target, body=None, headers=None):
+    """(status, headers, text) of one request, without following redirects."""
+    connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=10)
+    try:
+        connection.request(method, target, body, headers or {})
+        answer = connection.getresponse()
+        return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read().decode()
+    finally:
+        connection.close()
+
+
+class Api:
+    """The description that a service gives of itself, and answers held against it."""
+
+    def __init__(self, test, service):
+        self.test, self.service = test, service
+        status, _, text = ask(service, "GET", "/openapi.json")
+        test.assertEqual(status, 200)
+        self.document = json.loads(text)
+        test.assertTrue(self.document["openapi"].startswith("3.1"))
+        self.asked = set()
+
+    def resolve(self, node):
+        while "$ref" in node:
+            target = self.document
+            for part in node["$ref"].removeprefix("#/").split("/"):
+                target = target[part]
+            node = target
+        return node
+
+    def operation(self, method, path):
+        self.asked.add((method, path))
+        return self.document["paths"][path][method.lower()]
+
+    def check(self, method, path, status, headers, text):
+        """The answer is one that the operation's description allows. Returns it."""
+        responses = self.operation(method, path)["responses"]
+        self.test.assertTrue(str(status) in responses or "default" in responses, f"{method} {path}: {status}: {text}")
+        response = self.resolve(responses.get(str(status)) or responses["default"])
+        for name, header in response.get("headers", {}).items():
+            self.test.assertTrue(not header.get("required") or name.lower() in headers, name)
+        kind = headers["content-type"].split(";")[0]
+        self.test.assertIn(kind, response["content"], f"{method} {path}: {status}")
+        if not kind.endswith("json"):
+            return text
+        value = json.loads(text)
+        schema = {**response["content"][kind]["schema"], "components": self.document["components"]}
+        jsonschema.validate(value, schema, format_checker=jsonschema.FormatChecker())
+        return value
+
+    def ask(self, method, path, query="", body=None, expect=200, **values):
+        target = path.format(**{name: urllib.parse.quote(value, safe="") for name, value in values.items()}) + query
+        data = None if body is None else json.dumps(body)
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        status, answered, text = ask(self.service, method, target, data, headers)
+        self.test.assertEqual(status, expect, f"{method} {target}: {text}")
+        return self.check(method, path, status, answered, text)
+
+
+class Http(Case):
+    def shop(self, settings=None, **more):
+        app = self.app(settings)
+        app.announce(ITEMS)
+        service = app.service(**more).start_ready()
+        for user in range(USERS):
+            for n in range(3):
+                app.send("events", f"user-{user}", click(f"user-{user}", f"item-{(user + n) % ITEMS}"))
+        app.settle()
+        return app, service
+
+    def test_every_path_of_the_description(self):
+        app, service = self.shop()
+        api = Api(self, service)
+        lists = "/v1/users/{id}/recommendations"
+        entry = api.ask("GET", lists, "?k=4&context=title&exclude_items=item-9&exclude_items=item-8&diversity=0.3",
+                        id="user-1")
+        ids = [item["item_id"] for item in entry["items"]]
+        self.assertEqual(len(ids), 4)
+        self.assertFalse(set(ids) & {"item-1", "item-2", "item-3", "item-9", "item-8"})
+        for item in entry["items"]:
+            self.assertEqual(item["title"], f"Title of {item['item_id']}")
+            self.assertAlmostEqual(sum(reason["score"] for reason in item["reasons"]), item["score"], delta=1e-4)
+        self.assertNotIn("reasons", api.ask("GET", lists, "?explain=false", id="user-1")["items"][0])
+        self.assertEqual(len(api.ask("GET", lists, "?k=1000", id="who/is this?")["items"]), ITEMS)
+        empty = api.ask("GET", lists, "?include_categories=none", id="user-1")
+        self.assertEqual(empty["items"], [])
+        self.assertIn("filter", empty["note"])
+        posted = api.ask("POST", "/v1/recommendations", body={"user_id": "user-1", "k": 4, "request_id": "r1"})
+        self.assertEqual((posted["request_id"], len(posted["items"])), ("r1", 4))
+        api.ask("POST", "/v1/recommendations", body={"context": "title"}, expect=400)
+        similar = api.ask("GET", "/v1/items/{id}/similar", "?k=3", id="item-5")
+        self.assertNotIn("item-5", [item["item_id"] for item in similar["items"]])
+        user = api.ask("GET", "/v1/users/{id}", id="user-1")
+        self.assertEqual((user["events"], user["recent"][0]["title"]), (3, "Title of item-3"))
+        api.ask("GET", "/v1/users/{id}", expect=404, id="nobody")
+        api.ask("GET", "/v1/items/{id}/similar", expect=404, id="nothing")
+        for path in ("/livez", "/readyz", "/metrics", "/openapi.json"):
+            api.ask("GET", path)
+        status, headers, text = ask(service, "DELETE", "/v1/users/user-1")
+        api.check("DELETE", "/v1/users/{id}", status, headers, text)
+        self.check_refusals(api)
+        self.assertEqual(api.asked, {(method.upper(), path) for path, operations in api.document["paths"].items()
+                                     for method in operations})
+        names = {self.asked_name(api, p) for p in api.document["paths"][lists]["get"]["parameters"]}
+        self.assertEqual(names - {"id"}, set(api.document["components"]["schemas"]["Request"]["properties"]) - {"user_id"})
+        self.check_command(app)
+
+    def asked_name(self, api, parameter):
+        return api.resolve(parameter)["name"]
+
+    def check_refusals(self, api):
+        lists = "/v1/users/{id}/recommendations"
+        for query in ("?k=0", "?k=1001", "?k=x", "?nonsense=1", "?diversity=2", "?context=%ff"):
+            self.assertIn("detail", api.ask("GET", lists, query, expect=400, id="user-1"))
+        api.ask("POST", "/v1/recommendations", body={"k": "many"}, expect=400)
+        api.ask("POST", "/v1/recommendations", body={"context": "x" * (1 << 20)}, expect=413)
+        for target, status in (("/v1/users/", 404), ("/../etc/passwd", 404), ("/v1/users/%00", 400), ("/v1/users/%", 400)):
+            self.assertEqual(ask(api.service, "GET", target)[0], status, target)
+
+    def check_command(self, app):
+        port = f"http.port={app.services[0].port}"
+        told = app.command("recommend", "--user", "user-2", "--context", "title", "-k", "2", "-X", port)
+        self.assertEqual(told.returncode, EXIT_OK, told.stderr)
+        self.assertIn("  1. Title of item-", told.stdout)
+        self.assertIn("matches 'title'", told.stdout)
+        refused = app.command("recommend", "--user", "user-2", "-k", "0", "-X", port)
+        self.assertEqual((refused.returncode, "from 1 to 1000" in refused.stderr), (EXIT_FAILED, True), refused.stderr)
+        alone = app.command("recommend", "--user", "user-2", "-X", f"http.port={free_port()}")
+        self.assertEqual((alone.returncode, "freshet run" in alone.stderr), (EXIT_UNAVAILABLE, True), alone.stderr)
+
+    def test_two_instances_send_clients_to_each_other(self):
+        app = self.app()
+        app.announce(ITEMS)
+        services = []
+        for name in ("a", "b"):
+            service = app.service(name, instance_id=name)
+            service.overrides.append(f"http.advertise=http://127.0.0.1:{service.port}")
+            services.append(service.start())
+        for service in services:
+            service.await_ready()
+        until(lambda: all(s.metric("freshet_partitions") == 2 for s in services), "each holds two partitions")
+        apis = [Api(self, service) for service in services]
+        homes = {}
+        for n in range(USERS):
+            target = f"/v1/users/user%20{n}/recommendations?k=2&context=a%20b"
+            answers = [self.settled(api, target) for api in apis]
+            statuses = sorted(status for status, _, _ in answers)
+            self.assertEqual(statuses, [200, 307])
+            home = 0 if answers[0][0] == 200 else 1
+            homes.setdefault(home, []).append(n)
+            location = answers[1 - home][1]["location"]
+            self.assertEqual(location, f"http://127.0.0.1:{services[home].port}{target}")
+        self.assertEqual(sorted(homes), [0, 1])
+        user = f"user {homes[0][0]}"
+        told = app.command("recommend", "--user", user, "-k", "1", "-X", f"http.port={services[1].port}")
+        self.assertEqual(told.returncode, EXIT_OK, told.stderr)
+
+    def settled(self, api, target):
+        """The answer once the instance knows where the other one is."""
+        path = "/v1/users/{id}/recommendations"
+
+        def known():
+            answer = ask(api.service, "GET", target)
+            api.check("GET", path, *answer)
+            return answer if answer[0] != 503 else None
+
+        return until(known, f"{target} is answered or sent elsewhere", 30)
+
+    def test_idle_and_slow_clients_hurt_nobody(self):
+        files = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if files[1] != resource.RLIM_INFINITY and files[1] < IDLE + 2000:
+            self.skipTest("this machine allows too few open files")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files[1], files[1]))
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, files)
+        app, service = self.shop()
+        before = service.rss_mb()
+        idle = []
+        self.addCleanup(lambda: [client.close() for client in idle])
+        for n in range(IDLE):
+            client = socket.create_connection(("127.0.0.1", service.port), timeout=10)
+            idle.append(client)
+            if n % 3 == 1:
+                client.send(b"GET /v1/users/user-1 HTTP/1.1\r\nX: ")  # half a request
+        took = []
+        for n in range(20):
+            started = time.monotonic()
+            self.assertEqual(ask(service, "GET", f"/v1/users/user-{n}/recommendations")[0], 200)
+            took.append(time.monotonic() - started)
+        self.assertGreater(service.metric("freshet_http_connections"), IDLE * 0.9)
+        self.assertLess(sorted(took)[10], 0.5)
+        self.assertLess(service.rss_mb() - before, 200)
+        app.send("events", "user-1", click("user-1", "item-20"))
+        app.settle()
+        until(lambda: service.metric("freshet_http_connections") < 100, "idle clients have been sent away", 30)
+
+    def test_tokens(self):
+        folder = self.app(create=False).folder
+        tokens = folder / "tokens"
+        tokens.write_text("# of the shop\nfirst\nsecond\n")
+        app, service = self.app({"http.token_file": tokens}), None
+        app.announce(ITEMS)
+        service = app.service().start_ready()
+        target = "/v1/users/user-1/recommendations"
+        self.assertEqual(ask(service, "GET", target)[0], 401)
+        for token, status in (("first", 200), ("second", 200), ("third", 401)):
+            self.assertEqual(ask(service, "GET", target, headers={"Authorization": f"Bearer {token}"})[0], status)
+        tokens.write_text("third\n")
+        until(lambda: ask(service, "GET", target, headers={"Authorization": "Bearer third"})[0] == 200, "read again", 5)
+        self.assertEqual(ask(service, "GET", target, headers={"Authorization": "Bearer first"})[0], 401)
+        told = app.command("recommend", "--user", "user-1", "-X", f"http.port={service.port}")
+        self.assertEqual(told.returncode, EXIT_OK, told.stderr)
+
+
+if __name__ == "__main__":
+    main()
