@@ -22,15 +22,21 @@ const char freshet_bench_e2e_usage[] =
     "usage: freshet bench e2e -c FILE items   [--items N]\n"
     "       freshet bench e2e -c FILE backlog --events N [--users N] [--items N]\n"
     "       freshet bench e2e -c FILE latency --rate N --seconds S [--users N] [--items N] [--peer TOPIC] "
+    "[--json]\n"
+    "       freshet bench e2e -c FILE requests --rate N --seconds S [--users N] [--context none|known|new] "
     "[--json]\n\n"
     "items announces a catalogue, backlog publishes events as fast as it can, latency publishes events at a "
     "rate and\n"
     "reads the lists (read_committed), and prints how long after an event its list arrived. --peer reads "
     "that topic instead,\n"
     "whose records begin with the event's time (ms, 8 bytes little-endian). The first quarter is a warm-up "
-    "and is not counted.\n\n"
+    "and is not counted. requests does the same with requests and replies; --context known: each with one of "
+    "16 texts, new: with\n"
+    "a text that nobody has asked for yet.\n\n"
     "  --users N    users to draw from, uniformly (default 50000)\n"
     "  --items N    items to draw from, skewed (default 10000)\n";
+
+typedef enum asked_text { TEXT_NONE = 0, TEXT_KNOWN, TEXT_NEW } asked_text;
 
 typedef struct load {
   freshet_config* config;
@@ -43,6 +49,8 @@ typedef struct load {
   uint64_t random;
   uint64_t run; /* makes event ids unique */
   const char* peer;
+  bool asks; /* requests instead of events */
+  asked_text text;
   _Atomic bool done;
   freshet_dedup* answered; /* versions whose list has come */
   double* samples_ms;      /* [sample_count] */
@@ -88,10 +96,33 @@ static freshet_status send_event(load* l, uint64_t i, freshet_error* error) {
   return status != FRESHET_OK ? status : send(l, FRESHET_TOPIC_EVENTS, user_id, error);
 }
 
+static const char* const words[] = {"red",   "blue",    "small", "large", "vintage", "paper",
+                                    "glass", "lantern", "heart", "bag",   "cake",    "tin",
+                                    "clock", "garden",  "bird",  "retro"};
+
+/* The id ends with the time, in microseconds: it comes back with the reply. */
+static freshet_status send_request(load* l, uint64_t i, freshet_error* error) {
+  char request_id[ID_SIZE * 2], user_id[ID_SIZE], text[160];
+  struct timespec now;
+  uint64_t r = next_random(l);
+  const char *first = words[r % 16], *second = words[r / 16 % 16], *third = words[r / 256 % 16];
+  snprintf(user_id, sizeof user_id, "user-%llu", (unsigned long long)(r / 4096 % l->users));
+  snprintf(text, sizeof text, "a %s %s for the %s number %llu", first, second, third, (unsigned long long)i);
+  if (l->text == TEXT_KNOWN) snprintf(text, sizeof text, "a gift with a %s on it", first);
+  clock_gettime(CLOCK_REALTIME, &now);
+  snprintf(request_id, sizeof request_id, "%llx-%llx-%lld", (unsigned long long)l->run, (unsigned long long)i,
+           (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+  freshet_request request = {.request_id = freshet_slice_of(request_id),
+                             .user_id = freshet_slice_of(user_id),
+                             .k = 10,
+                             .context = freshet_slice_of(l->text == TEXT_NONE ? "" : text),
+                             .explain = true};
+  l->bytes.size = 0;
+  freshet_status status = freshet_encode_request(l->codec, &request, &l->bytes, error);
+  return status != FRESHET_OK ? status : send(l, FRESHET_TOPIC_REQUESTS, user_id, error);
+}
+
 static freshet_status announce_items(load* l, freshet_error* error) {
-  static const char* const words[] = {"red",   "blue",    "small", "large", "vintage", "paper",
-                                      "glass", "lantern", "heart", "bag",   "cake",    "tin",
-                                      "clock", "garden",  "bird",  "retro"};
   freshet_status status = FRESHET_OK;
   for (uint64_t i = 0; status == FRESHET_OK && i < l->items; i++) {
     char item_id[ID_SIZE], title[96];
@@ -122,20 +153,31 @@ static freshet_status send_backlog(load* l, freshet_error* error) {
 
 /* ---- latency ---- */
 
-/* Event time in ms of what a record answers; 0: not an answer. */
-static int64_t event_time_of(load* l, freshet_codec* codec, const freshet_record* record) {
+/* When the request of a reply was sent, in ms; 0: it is none of this run. */
+static double request_time_of(const load* l, const freshet_record* record) {
+  char key[ID_SIZE * 2];
+  unsigned long long run, i;
+  long long time_us;
+  snprintf(key, sizeof key, "%.*s", (int)record->key.size, record->key.data);
+  bool is_ours = sscanf(key, "%llx-%llx-%lld", &run, &i, &time_us) == 3 && run == l->run;
+  return is_ours ? (double)time_us / 1e3 : 0;
+}
+
+/* When what a record answers has happened, in ms; 0: it answers nothing. */
+static double event_time_of(load* l, freshet_codec* codec, const freshet_record* record) {
   if (!record->has_value) return 0;
+  if (l->asks) return request_time_of(l, record);
   if (l->peer != NULL) {
     int64_t time_ms = 0;
     if (record->value.size >= sizeof time_ms) memcpy(&time_ms, record->value.data, sizeof time_ms);
-    return time_ms;
+    return (double)time_ms;
   }
   freshet_list list;
   if (freshet_decode_list(codec, record->value, &list, NULL) != FRESHET_OK) return 0;
   /* A list that is refreshed without a new event has the version of the one before: it answers nothing. */
   return freshet_dedup_add(l->answered, freshet_id_key(record->key) ^ (uint64_t)list.version_offset,
                            list.generated_at_ms)
-             ? list.event_occurred_at_ms
+             ? (double)list.event_occurred_at_ms
              : 0;
 }
 
@@ -159,9 +201,9 @@ static void* read_lists(void* context) {
     clock_gettime(CLOCK_REALTIME, &now);
     double now_ms = (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
     for (size_t i = 0; i < count; i++) {
-      int64_t time_ms = event_time_of(l, r->codec, &records[i]);
-      if (time_ms < r->count_from_ms || l->sample_count == SAMPLES_MAX) continue;
-      l->samples_ms[l->sample_count++] = now_ms - (double)time_ms;
+      double time_ms = event_time_of(l, r->codec, &records[i]);
+      if (time_ms < (double)r->count_from_ms || l->sample_count == SAMPLES_MAX) continue;
+      l->samples_ms[l->sample_count++] = now_ms - time_ms;
     }
   }
   free(records);
@@ -169,18 +211,18 @@ static void* read_lists(void* context) {
 }
 
 static freshet_status open_at_end(load* l, reading* r, freshet_error* error) {
+  freshet_topic topic = l->asks ? FRESHET_TOPIC_REPLIES : FRESHET_TOPIC_RECOMMENDATIONS;
   int32_t partitions = 0;
   freshet_codec_config codec = {0};
   freshet_status status = freshet_kafka_log_create(&l->kafka, &r->log, error);
   if (status == FRESHET_OK) status = freshet_codec_create(&codec, &r->codec, error);
   if (status == FRESHET_OK) {
-    status = r->log->vtable->partitions(r->log, FRESHET_TOPIC_RECOMMENDATIONS, &partitions, error);
+    status = r->log->vtable->partitions(r->log, topic, &partitions, error);
   }
   for (int32_t p = 0; status == FRESHET_OK && p < partitions; p++) {
     int64_t first, end;
-    status = r->log->vtable->range(r->log, FRESHET_TOPIC_RECOMMENDATIONS, p, &first, &end, error);
-    if (status == FRESHET_OK)
-      status = r->log->vtable->open(r->log, FRESHET_TOPIC_RECOMMENDATIONS, p, end, error);
+    status = r->log->vtable->range(r->log, topic, p, &first, &end, error);
+    if (status == FRESHET_OK) status = r->log->vtable->open(r->log, topic, p, end, error);
   }
   return status;
 }
@@ -199,7 +241,7 @@ static freshet_status send_at_rate(load* l, freshet_error* error) {
   int64_t start_us = l->clock->monotonic_us(l->clock);
   for (uint64_t i = 0; status == FRESHET_OK && i < events; i++) {
     sleep_until_us(l, start_us + (int64_t)(i * 1000000 / l->rate));
-    status = send_event(l, i, error);
+    status = l->asks ? send_request(l, i, error) : send_event(l, i, error);
     l->sink->vtable->poll(l->sink);
   }
   return status == FRESHET_OK ? l->sink->vtable->settle(l->sink, SETTLE_MS, error) : status;
@@ -215,12 +257,13 @@ static double quantile(const load* l, double q) {
 }
 
 static void print_latency(load* l, bool json) {
+  const char *got = l->asks ? "replies" : "lists", *of = l->asks ? "requests" : "events";
   qsort(l->samples_ms, l->sample_count, sizeof *l->samples_ms, by_value);
   const char* format =
-      json ? "{\"lists\": %zu, \"events\": %llu, \"p50_ms\": %.2f, \"p90_ms\": %.2f, \"p99_ms\": %.2f, "
+      json ? "{\"%s\": %zu, \"%s\": %llu, \"p50_ms\": %.2f, \"p90_ms\": %.2f, \"p99_ms\": %.2f, "
              "\"max_ms\": %.2f}\n"
-           : "%zu lists counted of %llu events: p50 %.2f ms, p90 %.2f ms, p99 %.2f ms, max %.2f ms\n";
-  printf(format, l->sample_count, (unsigned long long)(l->rate * l->seconds), quantile(l, .5),
+           : "%s: %zu counted, %s: %llu; p50 %.2f ms, p90 %.2f ms, p99 %.2f ms, max %.2f ms\n";
+  printf(format, got, l->sample_count, of, (unsigned long long)(l->rate * l->seconds), quantile(l, .5),
          quantile(l, .9), quantile(l, .99), quantile(l, 1));
 }
 
@@ -280,13 +323,14 @@ static int finish(load* l, freshet_status status, const freshet_error* error) {
 }
 
 int freshet_bench_e2e(int argc, char** argv) {
-  enum { USERS = 256, ITEMS, EVENTS, RATE, SECONDS, PEER, JSON };
+  enum { USERS = 256, ITEMS, EVENTS, RATE, SECONDS, PEER, TEXT, JSON };
   static const struct option longs[] = {{"users", required_argument, NULL, USERS},
                                         {"items", required_argument, NULL, ITEMS},
                                         {"events", required_argument, NULL, EVENTS},
                                         {"rate", required_argument, NULL, RATE},
                                         {"seconds", required_argument, NULL, SECONDS},
                                         {"peer", required_argument, NULL, PEER},
+                                        {"context", required_argument, NULL, TEXT},
                                         {"json", no_argument, NULL, JSON},
                                         {NULL, 0, NULL, 0}};
   freshet_options options = {0};
@@ -308,6 +352,8 @@ int freshet_bench_e2e(int argc, char** argv) {
     if (option == SECONDS) l->seconds = strtoull(optarg, NULL, 10);
     if (option == PEER) l->peer = optarg;
     if (option == JSON) json = true;
+    if (option == TEXT)
+      l->text = strcmp(optarg, "new") == 0 ? TEXT_NEW : strcmp(optarg, "known") == 0 ? TEXT_KNOWN : TEXT_NONE;
   }
   const char* what = optind < argc ? argv[optind] : "";
   if (l->users == 0 || l->items == 0 || l->rate == 0) what = "";
@@ -318,6 +364,8 @@ int freshet_bench_e2e(int argc, char** argv) {
   if (strcmp(what, "items") == 0) return finish(l, announce_items(l, &error), &error);
   if (strcmp(what, "backlog") == 0) return finish(l, send_backlog(l, &error), &error);
   if (strcmp(what, "latency") == 0) return finish(l, measure_latency(l, json, &error), &error);
+  l->asks = strcmp(what, "requests") == 0;
+  if (l->asks) return finish(l, measure_latency(l, json, &error), &error);
   fprintf(stderr, "%s", freshet_bench_e2e_usage);
   finish(l, FRESHET_OK, &error);
   return FRESHET_EXIT_USAGE;
