@@ -20,7 +20,8 @@ enum {
 
 static const char usage[] =
     "usage: freshet embed [OPTION...] [FILE...]\n"
-    "       freshet embed --status [OPTION...]\n\n"
+    "       freshet embed --status [OPTION...]\n"
+    "       freshet embed --drop NAME [OPTION...]\n\n"
     "Reads lines of text (standard input when no file is given; an empty line is a text) and prints one "
     "JSON\n"
     "object a line: {\"vector\": [...]}, of length 1, in digits that read back as the same floats.\n\n"
@@ -32,12 +33,16 @@ static const char usage[] =
     "  --tokens              print the token ids too: {\"ids\": [...], \"vector\": "
     "[...]}\n"
     "  --status              instead: which encoders have made vectors of the app's items, how many, and\n"
-    "                        whose serve; read from the topics\n\n" FRESHET_OPTIONS_USAGE
+    "                        whose serve; read from the topics\n"
+    "  --drop NAME           instead: withdraw all vectors of an encoder that neither serves nor is "
+    "configured;\n"
+    "                        going back to it encodes everything again\n\n" FRESHET_OPTIONS_USAGE
     "\nexit codes: 0 done, 1 a line could not be read or encoded, 2 wrong usage, 6 a file, the model, the\n"
     "embedding server or the cluster is not there\n";
 
 typedef struct embedding {
   bool jsonl, tokens, status;
+  const char* drop;
   freshet_encoder* encoder;
   char* lines[BATCH]; /* owned; texts may point into them or into objects */
   json_t* objects[BATCH];
@@ -177,7 +182,7 @@ static void add_shorthand(shorthands* s, freshet_options* options, const char* k
 }
 
 static int run(int argc, char** argv) {
-  enum { ENCODER = 256, MODEL, PRECISION, THREADS, JSONL, TOKENS, STATUS, KEYS = JSONL - ENCODER };
+  enum { ENCODER = 256, MODEL, PRECISION, THREADS, JSONL, TOKENS, STATUS, DROP, KEYS = JSONL - ENCODER };
   static const char* const keys[KEYS] = {"text.encoder", "text.model", "text.precision", "text.threads"};
   static const struct option longs[] = {{"encoder", required_argument, NULL, ENCODER},
                                         {"model", required_argument, NULL, MODEL},
@@ -186,6 +191,7 @@ static int run(int argc, char** argv) {
                                         {"jsonl", no_argument, NULL, JSONL},
                                         {"tokens", no_argument, NULL, TOKENS},
                                         {"status", no_argument, NULL, STATUS},
+                                        {"drop", required_argument, NULL, DROP},
                                         {NULL, 0, NULL, 0}};
   freshet_options options = {0};
   embedding e = {0};
@@ -199,6 +205,7 @@ static int run(int argc, char** argv) {
     if (option == JSONL) e.jsonl = true;
     if (option == TOKENS) e.tokens = true;
     if (option == STATUS) e.status = true;
+    if (option == DROP) e.drop = optarg;
     if (option >= JSONL) continue;
     add_shorthand(&shorts, &options, keys[option - ENCODER], optarg);
   }
@@ -208,8 +215,9 @@ static int run(int argc, char** argv) {
   }
   freshet_status status = freshet_command_encoder_create(config, &e.encoder, &error);
   if (status == FRESHET_OK) {
-    status = e.status ? freshet_embed_print_status(config, e.encoder, &error)
-                      : embed(&e, argv + optind, argc - optind, &error);
+    status = e.drop != NULL ? freshet_embed_drop(config, e.encoder, e.drop, &error)
+             : e.status     ? freshet_embed_print_status(config, e.encoder, &error)
+                            : embed(&e, argv + optind, argc - optind, &error);
   }
   code = status == FRESHET_OK ? FRESHET_EXIT_OK : freshet_command_failed("embed", &error);
   freshet_encoder_destroy(e.encoder);

@@ -176,11 +176,17 @@ static freshet_status read_topic(status_reader* reader, freshet_topic topic, fre
   return status;
 }
 
+static size_t count_vectors(const status_reader* reader, const generation_status* g) {
+  size_t vectors = 0;
+  for (size_t slot = 0; slot < freshet_model_item_count(reader->names); slot++)
+    vectors += g->hashes[slot] != 0;
+  return vectors;
+}
+
 static void print_generation(const status_reader* reader, const generation_status* g, const char* role) {
-  size_t vectors = 0, all = 0, covered = 0;
+  size_t vectors = count_vectors(reader, g), all = 0, covered = 0;
   for (size_t slot = 0; slot < freshet_model_item_count(reader->names); slot++) {
     const item_status* item = &reader->items[slot];
-    vectors += g->hashes[slot] != 0;
     if (!item->listed || item->hash == 0) continue;
     all++;
     covered += g->hashes[slot] == item->hash;
@@ -201,19 +207,84 @@ static void print_all(status_reader* reader, const freshet_encoder* encoder) {
     const generation_status* g = &reader->generations[i];
     bool serves = reader->has_serving && g->generation.tag == reader->serving.tag;
     bool is_own = g->generation.tag == own.tag;
+    if (!serves && !is_own && count_vectors(reader, g) == 0) continue; /* dropped */
     print_generation(reader, g, serves ? "serves" : is_own ? "configured, being filled" : "kept");
   }
   printf("cutovers so far: %lld\n", (long long)reader->switches);
+}
+
+/* What there is: the catalogue and the vectors of all generations. */
+static freshet_status read_everything(status_reader* reader, const freshet_config* config,
+                                      freshet_error* error) {
+  freshet_status status = open_reader(reader, config, error);
+  if (status == FRESHET_OK) status = read_topic(reader, FRESHET_TOPIC_ITEMS, error);
+  return status == FRESHET_OK ? read_topic(reader, FRESHET_TOPIC_ITEM_STATES, error) : status;
 }
 
 freshet_status freshet_embed_print_status(const freshet_config* config, const freshet_encoder* encoder,
                                           freshet_error* error) {
   status_reader* reader = calloc(1, sizeof *reader);
   FRESHET_ASSERT(reader != NULL);
-  freshet_status status = open_reader(reader, config, error);
-  if (status == FRESHET_OK) status = read_topic(reader, FRESHET_TOPIC_ITEMS, error);
-  if (status == FRESHET_OK) status = read_topic(reader, FRESHET_TOPIC_ITEM_STATES, error);
+  freshet_status status = read_everything(reader, config, error);
   if (status == FRESHET_OK) print_all(reader, encoder);
+  close_reader(reader);
+  free(reader);
+  return status;
+}
+
+/* ---- dropping ---- */
+
+static freshet_status find_droppable(const status_reader* reader, const freshet_encoder* encoder,
+                                     const char* name, const generation_status** found,
+                                     freshet_error* error) {
+  if (reader->has_serving && strcmp(reader->serving.name, name) == 0) {
+    return freshet_error_set(error, FRESHET_CONFLICT, FRESHET_STOP,
+                             "%s serves: change text.encoder and wait for the cutover first", name);
+  }
+  if (encoder != NULL && strcmp(encoder->name, name) == 0) {
+    return freshet_error_set(error, FRESHET_CONFLICT, FRESHET_STOP,
+                             "%s is the configured encoder, a service would fill it again", name);
+  }
+  for (size_t g = 0; g < reader->generation_count; g++) {
+    *found = &reader->generations[g];
+    if (strcmp((*found)->generation.name, name) == 0) return FRESHET_OK;
+  }
+  return freshet_error_set(error, FRESHET_NOT_FOUND, FRESHET_STOP,
+                           "no vectors of an encoder %s; `freshet embed --status` lists those there are",
+                           name);
+}
+
+static freshet_status send_tombstones(const status_reader* reader, const generation_status* g,
+                                      size_t* dropped, freshet_error* error) {
+  freshet_sink* sink = NULL;
+  freshet_buffer key = {0};
+  freshet_status status = freshet_kafka_sink_create(&reader->kafka, NULL, &sink, error);
+  size_t count = freshet_model_item_count(reader->names);
+  for (uint32_t slot = 0; status == FRESHET_OK && slot < count; slot++) {
+    if (g->hashes[slot] == 0) continue;
+    key.size = 0;
+    freshet_generation_key(g->generation.tag, freshet_model_item_id(reader->names, slot), &key);
+    freshet_output tombstone = {
+        .topic = FRESHET_TOPIC_ITEM_STATES, .partition = -1, .key = freshet_buffer_slice(&key)};
+    status = sink->vtable->publish(sink, &tombstone, error);
+    ++*dropped;
+  }
+  if (status == FRESHET_OK) status = sink->vtable->settle(sink, STALL_MS, error);
+  if (sink != NULL) sink->vtable->destroy(sink);
+  freshet_buffer_free(&key);
+  return status;
+}
+
+freshet_status freshet_embed_drop(const freshet_config* config, const freshet_encoder* encoder,
+                                  const char* name, freshet_error* error) {
+  status_reader* reader = calloc(1, sizeof *reader);
+  FRESHET_ASSERT(reader != NULL);
+  const generation_status* g = NULL;
+  size_t dropped = 0;
+  freshet_status status = read_everything(reader, config, error);
+  if (status == FRESHET_OK) status = find_droppable(reader, encoder, name, &g, error);
+  if (status == FRESHET_OK) status = send_tombstones(reader, g, &dropped, error);
+  if (status == FRESHET_OK) printf("%s: %zu vectors dropped\n", name, dropped);
   close_reader(reader);
   free(reader);
   return status;

@@ -118,6 +118,25 @@ class Texts(Case):
     def test_two_processes(self):
         self.migrate({"text.dim": 64}, {"text.dim": 96}, processes=2)
 
+    def test_an_old_generation_is_dropped(self):
+        app = self.start({"text.dim": 64})
+        worker = app.service().start_ready()
+        until(lambda: list(self.status_rows(app).values()) == [(64, ITEMS, "serves")], "the first one serves")
+        old = self.serving(worker)
+        self.assertNotEqual(app.command("embed", "--drop", old).returncode, EXIT_OK)  # it serves
+        app.write_config({"ranking.k": 20, "text.dim": 96})
+        self.assertEqual(worker.stop(), EXIT_OK)
+        worker.start_ready()
+        until(lambda: self.serving(worker) not in (None, old), "cutover", PATIENCE_S)
+        until(lambda: len(self.status_rows(app)) == 2, "both are there")
+        refused = app.command("embed", "--drop", "nobody")
+        self.assertNotEqual(refused.returncode, EXIT_OK)
+        self.assertIn("no vectors of an encoder nobody", refused.stderr)
+        ran = app.command("embed", "--drop", old)
+        self.assertEqual((ran.returncode, ran.stdout), (EXIT_OK, f"{old}: {ITEMS} vectors dropped\n"), ran.stderr)
+        self.assertEqual(list(self.status_rows(app).values()), [(96, ITEMS, "serves")])
+        self.assertEqual(worker.stop(), EXIT_OK)
+
     def test_from_hashing_to_bert(self):
         if not HAS_BERT:
             self.skipTest("scripts/fetch-model has not been here")
