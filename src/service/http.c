@@ -40,6 +40,7 @@ typedef struct exchange {
   freshet_buffer body;
   freshet_http_ticket* ticket; /* the answer comes later */
   bool begun, ready;           /* ready: the response is there */
+  bool dropping;               /* turned away; the body is not looked at */
   freshet_http_response response;
 } exchange;
 
@@ -359,10 +360,11 @@ static bool find_route(exchange* e, const char* method, freshet_error* error) {
   return false;
 }
 
-static bool announces_too_much(struct MHD_Connection* connection) {
+/* 0: there is none, or it comes in chunks. */
+static uint64_t announced_size(struct MHD_Connection* connection) {
   const char* length =
       MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
-  return length != NULL && strtoull(length, NULL, 10) > FRESHET_HTTP_BODY_MAX;
+  return length == NULL ? 0 : strtoull(length, NULL, 10);
 }
 
 /* May this request come in? Decided by its headers. false: the response says why not. */
@@ -370,7 +372,7 @@ static bool admit(exchange* e, const char* method) {
   int token = FRESHET_HTTP_NO_TOKEN;
   freshet_error error = {0};
   if (!find_route(e, method, &error)) return false;
-  if (announces_too_much(e->connection)) {
+  if (announced_size(e->connection) > FRESHET_HTTP_BODY_MAX) {
     freshet_http_refuse(&e->response, MHD_HTTP_CONTENT_TOO_LARGE, "the body is too large: at most %d bytes",
                         FRESHET_HTTP_BODY_MAX);
   } else if (!e->route->open && !is_authorized(e, &token)) {
@@ -419,14 +421,19 @@ static enum MHD_Result take_body(exchange* e, const char* data, size_t* size) {
   return MHD_YES;
 }
 
-static bool has_body(struct MHD_Connection* connection) {
-  return header_of(connection, MHD_HTTP_HEADER_TRANSFER_ENCODING).size > 0 ||
-         header_of(connection, MHD_HTTP_HEADER_CONTENT_LENGTH).size > 0;
+/* Answers a request that was not admitted. Its body, if it is no giant, is read and dropped first: who is
+ * still sending when the connection closes may never see why. */
+static enum MHD_Result turn_away(exchange* e) {
+  uint64_t size = announced_size(e->connection);
+  bool chunked = header_of(e->connection, MHD_HTTP_HEADER_TRANSFER_ENCODING).size > 0;
+  if (size == 0 && !chunked) return answer(e, false);
+  if (size > FRESHET_HTTP_DROPPED_MAX || chunked) return answer(e, true);
+  e->dropping = true;
+  return MHD_YES;
 }
 
 /* MHD calls this once with the headers, then for each piece of the body, then once more with size 0, and
- * again after a connection was resumed. A body that is announced as too large is refused before it is read;
- * one that just grows costs the connection. */
+ * again after a connection was resumed. A body that just grows costs the connection. */
 static enum MHD_Result take(void* context, struct MHD_Connection* connection, const char* path,
                             const char* method, const char* version, const char* data, size_t* size,
                             void** own) {
@@ -435,10 +442,13 @@ static enum MHD_Result take(void* context, struct MHD_Connection* connection, co
   if (e == NULL) return MHD_NO;
   if (!e->begun) {
     e->begun = true;
-    return admit(e, method) ? MHD_YES : answer(e, has_body(connection));
+    return admit(e, method) ? MHD_YES : turn_away(e);
   }
   if (e->ready) return answer(e, false);
-  return *size > 0 ? take_body(e, data, size) : dispatch(e);
+  if (*size == 0) return e->dropping ? answer(e, false) : dispatch(e);
+  if (!e->dropping) return take_body(e, data, size);
+  *size = 0;
+  return MHD_YES;
 }
 
 /* With the first line of a request. */

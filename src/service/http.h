@@ -25,6 +25,7 @@
 enum {
   FRESHET_HTTP_HEADER_MAX = 16 * 1024, /* bytes of request line and headers */
   FRESHET_HTTP_BODY_MAX = 128 * 1024,
+  FRESHET_HTTP_DROPPED_MAX = 8 * 1024 * 1024, /* a larger body that is not wanted costs the connection */
   FRESHET_HTTP_BODIES_MAX = 32 * 1024 * 1024, /* of all requests on their way in */
   FRESHET_HTTP_SILENCE_S = 10,
   FRESHET_HTTP_EXCHANGE_S = 30, /* to send a request, and again to take its answer */
