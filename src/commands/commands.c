@@ -14,6 +14,7 @@ const freshet_command* const freshet_commands[] = {
     &freshet_command_recommend,
     &freshet_command_replay,
     &freshet_command_offsets,
+    &freshet_command_backfill,
     &freshet_command_topics,
     &freshet_command_erase,
     NULL,

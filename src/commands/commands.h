@@ -26,6 +26,7 @@ typedef struct freshet_command {
 extern const freshet_command freshet_command_evaluate;
 extern const freshet_command freshet_command_bench;
 extern const freshet_command freshet_command_embed;
+extern const freshet_command freshet_command_backfill;
 extern const freshet_command freshet_command_run;
 extern const freshet_command freshet_command_recommend;
 extern const freshet_command freshet_command_replay;

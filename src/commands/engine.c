@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+#include "commands/pace.h"
 #include "freshet/encoder.h"
 #include "kafka/kafka.h"
 #include "kafka/peers.h"
@@ -24,6 +25,7 @@ struct freshet_engine {
   freshet_codec* titles_codec; /* of the thread that asks for titles */
   freshet_buffer title_bytes;
   freshet_kafka_peers* peers;
+  freshet_pace pace;
 };
 
 static freshet_worker_config worker_config(const freshet_config* config) {
@@ -195,6 +197,7 @@ freshet_status freshet_engine_create(const freshet_engine_config* config, freshe
   engine->config = *config;
   freshet_worker_parts* parts = &engine->parts;
   keep_memory_small();
+  freshet_pace_start(&engine->pace, config->config, config->logger);
   parts->clock = freshet_clock_system();
   parts->logger = config->logger;
   parts->metrics = config->metrics;
@@ -241,8 +244,13 @@ freshet_status freshet_engine_run(freshet_engine* engine, freshet_error* error) 
   freshet_status status = FRESHET_OK;
   while (status == FRESHET_OK && !engine->config.stopping(engine->config.stopping_context)) {
     status = freshet_worker_step(engine->worker, POLL_WAIT_MS, error);
+    freshet_pace_turn(&engine->pace, engine->config.config, engine->config.logger, engine->config.metrics,
+                      FAR_BEHIND, engine->config.stopping, engine->config.stopping_context);
   }
   if (status == FRESHET_OK) status = freshet_worker_stop(engine->worker, error);
+  if (status == FRESHET_OK)
+    freshet_log_fact(engine->config.logger, FRESHET_INFO, "model.stored", "hash=%016llx",
+                     (unsigned long long)freshet_worker_model_hash(engine->worker));
   return status == FRESHET_FENCED ? explain_fence(engine, error) : status;
 }
 
