@@ -43,6 +43,11 @@ typedef struct freshet_model_kernels {
    * most once each. */
   size_t (*scan)(const uint32_t* items, const float* a, const float* b, size_t count, const uint8_t* marks,
                  const float weights[FRESHET_SUMS], float (*sums)[FRESHET_SUMS]);
+  /* The same for every item: sums[items[i]] += ... Appends to touched [*touched_count] the items whose byte
+   * in `marks` was 0, and sets it; touched has room for one more than there are marks. */
+  void (*spread)(const uint32_t* items, const float* a, const float* b, size_t count,
+                 const float weights[FRESHET_SUMS], float (*sums)[FRESHET_SUMS], uint8_t* marks,
+                 uint32_t* touched, size_t* touched_count);
   /* Index of item in items [count], or count. Reads up to the next multiple of 16. */
   size_t (*find)(const uint32_t* items, size_t count, uint32_t item);
   /* Index of the first smallest a[i] + b[i], count > 0. */

@@ -262,6 +262,22 @@ static size_t scan(const uint32_t* items, const float* a, const float* b, size_t
   return first;
 }
 
+static void spread(const uint32_t* items, const float* a, const float* b, size_t count,
+                   const float weights[FRESHET_SUMS], float (*sums)[FRESHET_SUMS], uint8_t* marks,
+                   uint32_t* touched, size_t* touched_count) {
+  const __m128 weight = _mm_loadu_ps(weights);
+  size_t found = *touched_count;
+  for (size_t i = 0; i < count; i++) {
+    const uint32_t item = items[i];
+    const __m128 gain = {a[i], b[i], b[i], 0};
+    touched[found] = item;
+    found += !marks[item];
+    marks[item] = 1;
+    *(__m128*)sums[item] += weight * gain;
+  }
+  *touched_count = found;
+}
+
 /* Bit l of the result: lane l is set (all ones). */
 INLINE unsigned mask_of(int_vec set) {
 #if defined(__AVX512F__)
@@ -357,6 +373,7 @@ const freshet_model_kernels FRESHET_MODEL_KERNELS_NAME = {
     .log = log_array,
     .blend = blend,
     .scan = scan,
+    .spread = spread,
     .find = find,
     .smallest = smallest,
     .descend_tree = descend_tree,

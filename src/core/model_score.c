@@ -40,7 +40,7 @@ struct freshet_model_scratch {
   uint32_t capacity; /* slots */
   float* sums;       /* [capacity][BONUS_FEATURES], 0 between queries */
   uint8_t* touched;  /* [capacity] */
-  uint32_t* items;   /* [capacity] those with a bonus */
+  uint32_t* items;   /* [capacity + 1] those with a bonus */
   float* bonus;      /* [capacity padded] */
   float* logs;       /* [BONUS_FEATURES][capacity padded] */
 };
@@ -252,7 +252,7 @@ static void fit_scratch(const freshet_model* model, freshet_model_scratch* scrat
   scratch->capacity = (uint32_t)capacity;
   scratch->sums = freshet_model_floats(capacity * BONUS_FEATURES);
   scratch->touched = calloc(capacity, 1);
-  scratch->items = calloc(capacity, sizeof *scratch->items);
+  scratch->items = calloc(capacity + 1, sizeof *scratch->items);
   scratch->bonus = freshet_model_floats(capacity);
   scratch->logs = freshet_model_floats(capacity * BONUS_FEATURES);
   FRESHET_ASSERT(scratch->touched != NULL && scratch->items != NULL);
@@ -270,12 +270,9 @@ static void add_neighbours(const freshet_model* model, const context* c, uint32_
                            freshet_model_scratch* scratch, size_t* count) {
   const item* from = &model->items[c->items[k]];
   const float* a = c->feature_weight[k];
-  for (uint32_t e = 0; e < from->near.count; e++) {
-    float* sums = touch_sums(scratch, from->near.items[e], count);
-    sums[FOLLOWS] += a[FOLLOWS] * from->near.follows[e];
-    sums[TOGETHER_NOW] += a[TOGETHER_NOW] * from->near.together[e];
-    sums[TOGETHER_BEFORE] += a[TOGETHER_BEFORE] * from->near.together[e];
-  }
+  const float weights[FRESHET_SUMS] = {a[FOLLOWS], a[TOGETHER_NOW], a[TOGETHER_BEFORE], 0};
+  model->kernels->spread(from->near.items, from->near.follows, from->near.together, from->near.count, weights,
+                         (float(*)[FRESHET_SUMS])scratch->sums, scratch->touched, scratch->items, count);
   if (from->near_text == NULL) return;
   for (uint32_t e = 0; e < from->near_text->count; e++) {
     float* sums = touch_sums(scratch, from->near_text->items[e], count);
@@ -287,26 +284,27 @@ static void add_neighbours(const freshet_model* model, const context* c, uint32_
 static void finish_bonus(const freshet_model* model, const context* c, freshet_model_scratch* scratch,
                          size_t count) {
   size_t padded = (count + FRESHET_LANES - 1) / FRESHET_LANES * FRESHET_LANES;
-  for (size_t i = 0; i < padded; i++) {
-    float* sums = i < count ? scratch->sums + (size_t)scratch->items[i] * BONUS_FEATURES : NULL;
-    float root = sums == NULL
-                     ? 0
-                     : 1 / sqrtf((float)model->items[scratch->items[i]].count * (1.0F / WEIGHT_UNITS) + 1);
-    for (int f = 0; f < BONUS_FEATURES; f++) {
-      float sum = sums == NULL ? 0 : sums[f];
-      if (f == TOGETHER_NOW || f == TOGETHER_BEFORE) sum *= root;
-      scratch->logs[f * padded + i] = 1 + sum;
-      if (sums != NULL) sums[f] = 0;
-    }
-  }
-  model->kernels->log(scratch->logs, padded * BONUS_FEATURES);
+  float *logs = scratch->logs, *bonus = scratch->bonus;
   for (size_t i = 0; i < count; i++) {
-    const item* it = &model->items[scratch->items[i]];
-    float bonus =
-        c->text_theta[freshet_model_count_level(it->count)] * scratch->logs[SIMILAR_TEXT * padded + i];
-    for (int f = 0; f < SIMILAR_TEXT; f++) bonus += c->theta[f] * scratch->logs[f * padded + i];
-    scratch->bonus[i] = bonus;
-    scratch->touched[scratch->items[i]] = 0;
+    uint32_t slot = scratch->items[i], n = model->items[slot].count;
+    float* sums = scratch->sums + (size_t)slot * BONUS_FEATURES;
+    float root = 1 / sqrtf((float)n * (1.0F / WEIGHT_UNITS) + 1);
+    logs[FOLLOWS * padded + i] = 1 + sums[FOLLOWS];
+    logs[TOGETHER_NOW * padded + i] = 1 + sums[TOGETHER_NOW] * root;
+    logs[TOGETHER_BEFORE * padded + i] = 1 + sums[TOGETHER_BEFORE] * root;
+    logs[SIMILAR_TEXT * padded + i] = 1 + sums[SIMILAR_TEXT];
+    bonus[i] = c->text_theta[freshet_model_count_level(n)];
+    memset(sums, 0, BONUS_FEATURES * sizeof *sums);
+    scratch->touched[slot] = 0;
+  }
+  for (size_t i = count; i < padded; i++) {
+    for (size_t f = 0; f < BONUS_FEATURES; f++) logs[f * padded + i] = 1;
+    bonus[i] = 0;
+  }
+  model->kernels->log(logs, padded * BONUS_FEATURES);
+  for (size_t i = 0; i < padded; i++) bonus[i] *= logs[SIMILAR_TEXT * padded + i];
+  for (size_t f = 0; f < SIMILAR_TEXT; f++) {
+    model->kernels->add_scaled(bonus, c->theta[f], logs + f * padded, padded);
   }
 }
 

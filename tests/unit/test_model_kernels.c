@@ -146,6 +146,34 @@ static void scans_add_what_is_marked(void** state) {
   }
 }
 
+static void spreads_reach_every_item_once(void** state) {
+  (void)state;
+  enum { ITEMS = 300, LIST = 128 };
+  static _Alignas(64) uint32_t items[LIST], touched[ITEMS + 1];
+  static _Alignas(64) float sums[ITEMS][FRESHET_SUMS], want[ITEMS][FRESHET_SUMS];
+  static const float weights[FRESHET_SUMS] = {.3F, 1.7F, .01F, 0};
+  for (const freshet_model_kernels* const* k = freshet_model_kernels_all(); *k != NULL; k++) {
+    uint8_t marks[ITEMS] = {0};
+    size_t count = 0;
+    memset(sums, 0, sizeof sums);
+    memset(want, 0, sizeof want);
+    for (uint64_t turn = 0; turn < TURNS; turn++) {
+      fill(a, turn, 1);
+      fill(b, turn + 1, 1);
+      for (size_t i = 0; i < LIST; i++) items[i] = (uint32_t)((i * 7 + turn) % ITEMS);
+      for (size_t i = 0; i < LIST; i++) {
+        want[items[i]][0] += weights[0] * a[i];
+        want[items[i]][1] += weights[1] * b[i];
+        want[items[i]][2] += weights[2] * b[i];
+      }
+      (*k)->spread(items, a, b, LIST, weights, sums, marks, touched, &count);
+    }
+    assert_memory_equal(sums, want, sizeof sums);
+    assert_int_equal(count, ITEMS);
+    for (size_t i = 0; i < ITEMS; i++) assert_int_equal(marks[touched[i]]++, 1);
+  }
+}
+
 static void rows_descend_alike(void** state) {
   (void)state;
   enum { ROWS = 20, DIM = 32, PICKED = 9 };
@@ -238,10 +266,15 @@ static void integer_products_are_exact(void** state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(factors_move_alike),         cmocka_unit_test(exp_and_log_are_close_and_alike),
-      cmocka_unit_test(blend_steps_alike),          cmocka_unit_test(searches_find_what_plain_loops_find),
-      cmocka_unit_test(scans_add_what_is_marked),   cmocka_unit_test(rows_descend_alike),
-      cmocka_unit_test(rows_add_up_alike),          cmocka_unit_test(trees_are_descended_to_the_right_place),
+      cmocka_unit_test(factors_move_alike),
+      cmocka_unit_test(exp_and_log_are_close_and_alike),
+      cmocka_unit_test(blend_steps_alike),
+      cmocka_unit_test(searches_find_what_plain_loops_find),
+      cmocka_unit_test(scans_add_what_is_marked),
+      cmocka_unit_test(spreads_reach_every_item_once),
+      cmocka_unit_test(rows_descend_alike),
+      cmocka_unit_test(rows_add_up_alike),
+      cmocka_unit_test(trees_are_descended_to_the_right_place),
       cmocka_unit_test(integer_products_are_exact),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
