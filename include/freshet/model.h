@@ -208,6 +208,11 @@ size_t freshet_model_explain_text(const freshet_model* model, const freshet_user
                                   const freshet_wanted_text* text, int64_t now_ms, uint32_t slot,
                                   freshet_model_scratch* scratch, freshet_part parts[FRESHET_PARTS_MAX]);
 
+/* The same for the query that was made last with this scratch, which need not be made out again. */
+size_t freshet_model_explain_query(const freshet_model* model, const freshet_wanted_text* text, uint32_t slot,
+                                   const freshet_model_scratch* scratch,
+                                   freshet_part parts[FRESHET_PARTS_MAX]);
+
 /* ---- the delta log ---- */
 
 /* One commit's worth of learning. All integers and floats little-endian; the layouts are documented in

@@ -342,8 +342,10 @@ void freshet_model_query_text(const freshet_model* model, const freshet_user* us
   fit_scratch(model, scratch);
   freshet_model_context(model, user, not_before_history(user, now_ms), c);
   freshet_model_user_factor(model, user, c, scratch->factor);
-  if (text != NULL) model->kernels->add_scaled(scratch->factor, wanted_weight(model, text), text->start, dim);
   for (uint32_t i = 0; i < dim; i++) scratch->vector[i] = c->theta[TASTE] * scratch->factor[i];
+  if (text != NULL)
+    model->kernels->add_scaled(scratch->vector, c->theta[TASTE] * wanted_weight(model, text), text->start,
+                               dim);
   float* columns = scratch->vector + dim;
   columns[COLUMN_BIAS] = c->theta[TASTE];
   for (int h = 0; h < HALF_LIVES; h++) columns[COLUMN_POPULAR + h] = c->theta[POPULAR + h];
@@ -447,13 +449,19 @@ size_t freshet_model_explain(const freshet_model* model, const freshet_user* use
 size_t freshet_model_explain_text(const freshet_model* model, const freshet_user* user,
                                   const freshet_wanted_text* text, int64_t now_ms, uint32_t slot,
                                   freshet_model_scratch* scratch, freshet_part parts[FRESHET_PARTS_MAX]) {
+  freshet_model_context(model, user, not_before_history(user, now_ms), &scratch->context);
+  freshet_model_user_factor(model, user, &scratch->context, scratch->factor);
+  return freshet_model_explain_query(model, text, slot, scratch, parts);
+}
+
+size_t freshet_model_explain_query(const freshet_model* model, const freshet_wanted_text* text, uint32_t slot,
+                                   const freshet_model_scratch* scratch,
+                                   freshet_part parts[FRESHET_PARTS_MAX]) {
   FRESHET_ASSERT(slot < model->count);
   const item* it = &model->items[slot];
-  context* c = &scratch->context;
+  const context* c = &scratch->context;
   size_t count = 0;
   float popular = 0;
-  freshet_model_context(model, user, not_before_history(user, now_ms), c);
-  freshet_model_user_factor(model, user, c, scratch->factor);
   float taste = model->kernels->dot(freshet_model_factor(model, slot), scratch->factor, model->config.dim);
   for (int h = 0; h < HALF_LIVES; h++) popular += c->theta[POPULAR + h] * it->row_popular[h];
   float quality =

@@ -134,8 +134,8 @@ static void explain(const freshet_ranking* ranking, rank_thread* own, size_t i, 
     bool has_score = !isnan(pick->score);
     if (wish->parts == NULL && has_score) continue;
     freshet_parts* parts = wish->parts == NULL ? &scratch : &wish->parts[r];
-    parts->count = freshet_model_explain_text(ranking->model, wish->user, wish->text, wish->time_ms,
-                                              pick->item, own->queries[i], parts->parts);
+    parts->count =
+        freshet_model_explain_query(ranking->model, wish->text, pick->item, own->queries[i], parts->parts);
     if (has_score) continue;
     double sum = 0;
     for (size_t p = 0; p < parts->count; p++) sum += (double)parts->parts[p].score;
