@@ -76,7 +76,9 @@ class KillNine(Case):
         self.torment({}, [None, None])
 
     def test_committed_delivery(self):
-        _, lists = self.torment({"app.delivery": "committed"}, ["a", "b"], max(2, KILLS // 2), EVENTS // 2)
+        # Without texts, since a new one may refresh a list without an event, rightly under the same version.
+        settings = {"app.delivery": "committed", "text.encoder": "none"}
+        _, lists = self.torment(settings, ["a", "b"], max(2, KILLS // 2), EVENTS // 2)
         # A read_committed reader gets no list twice and none late.
         versions = [(entry["user_id"], entry["version_offset"]) for entry in lists]
         self.assertEqual(len(versions), len(set(versions)))
