@@ -67,6 +67,7 @@ freshet_status freshet_model_intern_key(freshet_model* model, uint64_t key, uint
                                         freshet_error* error);
 /* FRESHET_NO_ITEM when unknown. */
 uint32_t freshet_model_find(const freshet_model* model, freshet_slice id);
+uint32_t freshet_model_find_key(const freshet_model* model, uint64_t key);
 size_t freshet_model_item_count(const freshet_model* model); /* slots in use: 0 .. count-1 */
 freshet_slice freshet_model_item_id(const freshet_model* model,
                                     uint32_t slot); /* empty while only the key is known */

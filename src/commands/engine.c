@@ -47,6 +47,7 @@ static freshet_worker_config worker_config(const freshet_config* config) {
       .weights = {(float)config->model.weight_click, (float)config->model.weight_rating,
                   (float)config->model.weight_purchase},
       .positive_rating = (float)config->model.positive_rating,
+      .rules = &config->rules.compiled,
       .list_size = (uint32_t)config->ranking.k,
       .explain = config->ranking.explain,
       .context_weight = (float)config->requests.context_weight,
@@ -243,6 +244,9 @@ static freshet_status explain_fence(const freshet_engine* engine, freshet_error*
 freshet_status freshet_engine_run(freshet_engine* engine, freshet_error* error) {
   freshet_status status = FRESHET_OK;
   while (status == FRESHET_OK && !engine->config.stopping(engine->config.stopping_context)) {
+    const freshet_rules* rules =
+        engine->config.new_rules == NULL ? NULL : engine->config.new_rules(engine->config.new_rules_context);
+    if (rules != NULL) freshet_worker_set_rules(engine->worker, rules);
     status = freshet_worker_step(engine->worker, POLL_WAIT_MS, error);
     freshet_pace_turn(&engine->pace, engine->config.config, engine->config.logger, engine->config.metrics,
                       FAR_BEHIND, engine->config.stopping, engine->config.stopping_context);

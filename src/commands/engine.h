@@ -15,6 +15,9 @@ typedef struct freshet_engine_config {
   freshet_inbox* inbox;            /* borrowed; NULL: nobody asks from within this process */
   bool (*stopping)(void* context); /* asked often, from the engine's thread: true ends waiting and running */
   void* stopping_context;
+  /* Asked between two steps: other rules from now on (copied), NULL: there are none; may be NULL itself. */
+  const freshet_rules* (*new_rules)(void* context);
+  void* new_rules_context;
 } freshet_engine_config;
 
 typedef struct freshet_engine freshet_engine;

@@ -14,6 +14,7 @@ static const char usage[] =
     "The service: consumes events and items, learns, publishes lists, until SIGTERM or SIGINT, then commits "
     "what\n"
     "is open and leaves. kill -9 loses nothing: what was not committed is read and learned again.\n"
+    "SIGHUP reads [rules] again; with a mistake in the file the old ones stay, and the log says why.\n"
     "Start more processes with the same app.id to share the partitions.\n\n" FRESHET_OPTIONS_USAGE
     "\nexit codes: 0 stopped on request, 1 failed, 2 usage or configuration, 4 another instance took over,\n"
     "5 the state folder is in use, foreign, full or broken, or a topic is made wrong,\n"
@@ -27,8 +28,35 @@ static void find_owner(void* context, int32_t partition, char* url, size_t size)
   freshet_engine_owner(context, partition, url, size);
 }
 
-static freshet_status serve(const freshet_config* config, const freshet_logger* logger,
-                            freshet_error* error) {
+/* What it takes to read the rules again. */
+typedef struct reload {
+  const freshet_options* options;
+  const freshet_logger* logger;
+  freshet_config* latest; /* the configuration whose rules are in force, if it is not the first */
+} reload;
+
+/* After SIGHUP: the rules of the configuration as it is now; everything else needs a restart. With a mistake
+ * anywhere in it the old ones stay. */
+static const freshet_rules* new_rules(void* context) {
+  reload* again = context;
+  freshet_config* config = NULL;
+  freshet_error error = {0};
+  if (!freshet_serve_reload()) return NULL;
+  if (freshet_options_load(again->options, &config, &error) != FRESHET_OK) {
+    freshet_log_fact(again->logger, FRESHET_ERROR, "rules.refused", "reason=\"%s\" kept=\"the old ones\"",
+                     error.message);
+    return NULL;
+  }
+  freshet_config_destroy(again->latest);
+  again->latest = config;
+  freshet_log_fact(again->logger, FRESHET_INFO, "rules.reloaded", "boosts=%zu pins=%zu",
+                   config->rules.compiled.boost_count, config->rules.compiled.pin_count);
+  return &config->rules.compiled;
+}
+
+static freshet_status serve(const freshet_config* config, const freshet_options* options,
+                            const freshet_logger* logger, freshet_error* error) {
+  reload again = {options, logger, NULL};
   freshet_worker_metrics* metrics = calloc(1, sizeof *metrics);
   FRESHET_ASSERT(metrics != NULL);
   freshet_monitor* monitor = NULL;
@@ -42,7 +70,9 @@ static freshet_status serve(const freshet_config* config, const freshet_logger* 
                                         .logger = logger,
                                         .metrics = metrics,
                                         .inbox = inbox,
-                                        .stopping = freshet_serve_stopping};
+                                        .stopping = freshet_serve_stopping,
+                                        .new_rules = new_rules,
+                                        .new_rules_context = &again};
   /* First the monitor: loading and restoring can take a while, and somebody will want to watch. */
   freshet_status status = freshet_monitor_create(&watched, &monitor, error);
   if (status == FRESHET_OK && monitor != NULL) {
@@ -59,6 +89,7 @@ static freshet_status serve(const freshet_config* config, const freshet_logger* 
   freshet_monitor_destroy(monitor);
   freshet_api_destroy(api);
   freshet_inbox_destroy(inbox);
+  freshet_config_destroy(again.latest);
   free(metrics);
   return status;
 }
@@ -80,7 +111,7 @@ static int run(int argc, char** argv) {
   freshet_serve_catch_signals();
   freshet_log_fact(&logger, FRESHET_INFO, "service.starting", "version=%s app=%s", FRESHET_VERSION,
                    config->app.id);
-  freshet_status status = serve(config, &logger, &error);
+  freshet_status status = serve(config, &options, &logger, &error);
   if (status == FRESHET_OK) {
     freshet_log_fact(&logger, FRESHET_INFO, "service.stopped", "why=requested");
   } else {

@@ -6,6 +6,13 @@
 
 static volatile sig_atomic_t stop_requested;
 
+static volatile sig_atomic_t reload_requested;
+
+static void request_reload(int number) {
+  (void)number;
+  reload_requested = 1;
+}
+
 static void request_stop(int number) {
   (void)number;
   stop_requested = 1;
@@ -16,7 +23,16 @@ void freshet_serve_catch_signals(void) {
   sigemptyset(&action.sa_mask);
   sigaction(SIGTERM, &action, NULL);
   sigaction(SIGINT, &action, NULL);
+  struct sigaction reload = {.sa_handler = request_reload, .sa_flags = SA_RESTART};
+  sigemptyset(&reload.sa_mask);
+  sigaction(SIGHUP, &reload, NULL);
   signal(SIGPIPE, SIG_IGN);
+}
+
+bool freshet_serve_reload(void) {
+  bool requested = reload_requested != 0;
+  reload_requested = 0;
+  return requested;
 }
 
 bool freshet_serve_stopping(void* context) {

@@ -223,6 +223,10 @@ uint32_t freshet_model_find(const freshet_model* model, freshet_slice id) {
   return freshet_slice_equal(id, freshet_model_item_id(model, slot)) ? slot : FRESHET_NO_ITEM;
 }
 
+uint32_t freshet_model_find_key(const freshet_model* model, uint64_t key) {
+  return freshet_model_table_find(model, key);
+}
+
 size_t freshet_model_item_count(const freshet_model* model) {
   return model->count;
 }

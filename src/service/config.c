@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "service/config_rules.h"
 #include "service/config_table.h"
 
 enum {
@@ -45,17 +46,17 @@ static freshet_status reject(freshet_error* error, const place* at, const char* 
 
 /* ---- one value ---- */
 
-static freshet_status set_kafka(freshet_config* config, const char* name, const char* text, const place* at,
-                                freshet_error* error) {
-  struct freshet_config_private* own = config->own;
+/* A key of a section that is open: its names are not ours. */
+static freshet_status set_open(freshet_config_list* own, const char* section, const char* name,
+                               const char* text, const place* at, freshet_error* error) {
   freshet_property* property = NULL;
   for (size_t i = 0; i < own->count && property == NULL; i++) {
     if (strcmp(own->properties[i].name, name) == 0) property = &own->properties[i];
   }
   char* where = describe(at);
   if (property != NULL && at->from == FRESHET_ORIGIN_FILE) {
-    freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "%s: kafka.%s is given twice, first at %s", where,
-                      name, property->where);
+    freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "%s: %s.%s is given twice, first at %s", where,
+                      section, name, property->where);
     free(where);
     return FRESHET_INVALID;
   }
@@ -100,7 +101,9 @@ static freshet_status set_named(freshet_config* config, const char* section, con
   if (section[0] == '\0' || name[0] == '\0') {
     return reject(error, at, section[0] == '\0' ? "a key before the first [section]" : "an empty key");
   }
-  if (strcmp(section, "kafka") == 0) return set_kafka(config, name, text, at, error);
+  if (strcmp(section, "kafka") == 0) return set_open(&config->own->kafka, section, name, text, at, error);
+  if (strcmp(section, "rules") == 0 && freshet_config_is_rule(name))
+    return set_open(&config->own->rules, section, name, text, at, error);
   snprintf(full, sizeof full, "%s.%s", section, name);
   int index = freshet_config_key_find(full);
   if (index >= 0) return set(config, index, text, at, error);
@@ -194,7 +197,7 @@ static freshet_status read_variable(freshet_config* config, const char* pair, fr
   if (section == NULL) return FRESHET_OK;
   char name[NAME_MAX_BYTES];
   kafka_name(rest + strlen(section) + 1, name, sizeof name);
-  if (strcmp(section, "kafka") == 0) return set_kafka(config, name, text + 1, &at, error);
+  if (strcmp(section, "kafka") == 0) return set_named(config, section, name, text + 1, &at, error);
   int index = freshet_config_key_find_variable(rest);
   if (index >= 0) return set(config, index, text + 1, &at, error);
   return set_named(config, section, name, text + 1, &at, error); /* fails, with the closest key */
@@ -321,14 +324,26 @@ freshet_status freshet_config_load(const freshet_config_inputs* inputs, freshet_
     name_topics_after_app(made);
     status = check_together(made, error);
   }
-  made->kafka.properties = made->own->properties;
-  made->kafka.count = made->own->count;
+  made->kafka.properties = made->own->kafka.properties;
+  made->kafka.count = made->own->kafka.count;
+  made->rules.named = made->own->rules.properties;
+  made->rules.named_count = made->own->rules.count;
+  if (status == FRESHET_OK) status = freshet_config_compile_rules(made, error);
   if (status != FRESHET_OK) {
     freshet_config_destroy(made);
     made = NULL;
   }
   *config = made;
   return status;
+}
+
+static void free_list(freshet_config_list* list) {
+  for (size_t i = 0; i < list->count; i++) {
+    free(list->properties[i].name);
+    free(list->properties[i].value);
+    free(list->properties[i].where);
+  }
+  free(list->properties);
 }
 
 void freshet_config_destroy(freshet_config* config) {
@@ -338,13 +353,9 @@ void freshet_config_destroy(freshet_config* config) {
     free(own->values[i].text);
     free(own->values[i].where);
   }
-  for (size_t i = 0; i < own->count; i++) {
-    free(own->properties[i].name);
-    free(own->properties[i].value);
-    free(own->properties[i].where);
-  }
-  for (size_t i = 0; i < sizeof own->made / sizeof own->made[0]; i++) free(own->made[i]);
-  free(own->properties);
+  free_list(&own->kafka);
+  free_list(&own->rules);
+  freshet_rules_free(&config->rules.compiled);
   free(own);
   free(config);
 }

@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "core/rules.h"
 #include "freshet/status.h"
 #include "worker/source.h"
 
@@ -88,6 +89,14 @@ typedef struct freshet_config {
     double context_weight;
     int64_t max_age_ms;
   } requests;
+  struct {
+    int hide; /* freshet_hide */
+    int64_t max_per_category, max_age_s, new_age_s;
+    double new_share;
+    const freshet_property* named; /* [named_count] boost.*, bury.*, pin.*, in the order given */
+    size_t named_count;
+    freshet_rules compiled; /* all of it */
+  } rules;
   struct {
     const char* folder;
     int64_t commit_interval_ms, committed_interval_ms;

@@ -41,6 +41,12 @@ void freshet_config_print(const freshet_config* config, FILE* out) {
     if (strcmp(section, key->section) != 0) fprintf(out, "\n[%s]\n", key->section);
     section = key->section;
     print_pair(out, key->name, config->own->values[i].text, config->own->values[i].where);
+    bool is_last_rule = strcmp(key->section, "rules") == 0 &&
+                        (i + 1 == FRESHET_CONFIG_KEYS || strcmp(key[1].section, "rules") != 0);
+    for (size_t r = 0; is_last_rule && r < config->rules.named_count; r++) {
+      const freshet_property* rule = &config->rules.named[r];
+      print_pair(out, rule->name, rule->value, rule->where);
+    }
   }
 }
 

@@ -127,6 +127,17 @@ const freshet_config_key freshet_config_keys[] = {
         "requests", "max_age_ms", requests.max_age_ms, "30000", 0, 86400000,
         "Who has asked longer ago gets an empty list and a note: nobody waits for it any more. 0: any age."),
 
+    CHOICE(
+        "rules", "hide", rules.hide, "seen", "seen|owned|bought|nothing",
+        "Which items a user is not shown again: all seen ones, those rated or bought, those bought, none."),
+    INTEGER("rules", "max_per_category", rules.max_per_category, "0", 0, FRESHET_RANK_K_MAX,
+            "Items of one category in a list at most; 0: any number."),
+    INTEGER("rules", "max_age_s", rules.max_age_s, "0", 0, 31536000000,
+            "Items created longer ago are not shown; 0: any age."),
+    DECIMAL("rules", "new_share", rules.new_share, "0", 0, 1,
+            "Share of the places that goes to new items by chance."),
+    INTEGER("rules", "new_age_s", rules.new_age_s, "604800", 1, 31536000000, "How long an item is new."),
+
     TEXT("state", "folder", state.folder, "freshet-state",
          "Where RocksDB lives; of one process and one app."),
     INTEGER("state", "commit_interval_ms", state.commit_interval_ms, "1000", 1, 600000,

@@ -7,7 +7,7 @@
 
 #include "service/config.h"
 
-enum { FRESHET_CONFIG_KEYS = 75 };
+enum { FRESHET_CONFIG_KEYS = 80 };
 
 /* A topic name that begins with this gets the app's id in its place, generation included ... */
 #define FRESHET_CONFIG_APP "<app>"
@@ -51,11 +51,16 @@ typedef struct freshet_config_value {
   freshet_config_origin from;
 } freshet_config_value;
 
-struct freshet_config_private {
-  freshet_config_value values[FRESHET_CONFIG_KEYS];
+typedef struct freshet_config_list {
   freshet_property* properties; /* [count] */
   size_t count;
-  char* made[3]; /* texts that no source gave: of a later generation */
+} freshet_config_list;
+
+struct freshet_config_private {
+  freshet_config_value values[FRESHET_CONFIG_KEYS];
+  freshet_config_list kafka;
+  freshet_config_list rules; /* those with names of one's own */
+  char* made[3];             /* texts that no source gave: of a later generation */
 };
 
 /* What the name of a topic begins with; *rest: what follows it. */

@@ -51,6 +51,9 @@ struct freshet_items {
   int64_t next_expiry_ms; /* nothing expires before, INT64_MAX: ever */
   int64_t next_expiry_check_ms;
   uint64_t delistings;
+  uint32_t new_items[FRESHET_NEW_ITEMS_MAX]; /* [new_count] */
+  size_t new_count;
+  int64_t next_new_ms;
   int64_t applied_ms; /* time of the record that is being applied; 0: unknown */
   int64_t next_store_ms;
   int64_t next_checkpoint_ms;
@@ -77,20 +80,94 @@ static listing* listing_of(freshet_items* items, uint32_t slot) {
   return &items->listings[slot];
 }
 
+/* When the item leaves the lists by itself: it expires, or grows too old; INT64_MAX: never. */
+static int64_t end_of(const freshet_items* items, uint32_t slot) {
+  int64_t expires_ms = items->listings[slot].expires_at_ms;
+  int64_t too_old_ms = freshet_rules_ends_ms(items->config.rules, items->facets, slot);
+  if (expires_ms == 0) expires_ms = INT64_MAX;
+  return too_old_ms != 0 && too_old_ms < expires_ms ? too_old_ms : expires_ms;
+}
+
 static void apply_listing(freshet_items* items, uint32_t slot) {
   listing* l = listing_of(items, slot);
   int64_t now_ms = items->parts.clock->now_ms(items->parts.clock);
-  bool expired = l->expires_at_ms != 0 && l->expires_at_ms <= now_ms;
+  int64_t end_ms = end_of(items, slot);
   bool offered = l->announced && l->available;
-  bool listed = offered && !expired;
-  if (listed && l->expires_at_ms != 0 && l->expires_at_ms < items->next_expiry_ms)
-    items->next_expiry_ms = l->expires_at_ms;
+  bool listed = offered && end_ms > now_ms;
+  if (listed && end_ms < items->next_expiry_ms) items->next_expiry_ms = end_ms;
   if (freshet_model_is_listed(items->model, slot) == listed) return;
   freshet_model_set_listed(items->model, slot, listed);
   items->listed += listed ? 1 : (size_t)-1;
   if (listed) return;
   items->delistings++;
-  l->gone_ms = offered ? l->expires_at_ms : items->applied_ms > 0 ? items->applied_ms : now_ms;
+  l->gone_ms = offered ? end_ms : items->applied_ms > 0 ? items->applied_ms : now_ms;
+}
+
+/* Looks through all items when one expires, which takes about 3 ns each; a large catalogue is given a pause
+ * between, of at most 3 % of the time. */
+static void delist_expired(freshet_items* items) {
+  int64_t now_ms = items->parts.clock->now_ms(items->parts.clock);
+  if (now_ms < items->next_expiry_ms || now_ms < items->next_expiry_check_ms) return;
+  items->next_expiry_check_ms = now_ms + (int64_t)(items->listing_count / EXPIRY_ITEMS_PER_MS);
+  items->next_expiry_ms = INT64_MAX;
+  size_t count = freshet_model_item_count(items->model);
+  for (size_t slot = 0; slot < count && slot < items->listing_count; slot++) {
+    if (end_of(items, (uint32_t)slot) != INT64_MAX) apply_listing(items, (uint32_t)slot);
+  }
+}
+
+static int by_age(const void* a, const void* b, void* context) {
+  const freshet_items* items = context;
+  int64_t x = freshet_facets_created_ms(items->facets, *(const uint32_t*)a);
+  int64_t y = freshet_facets_created_ms(items->facets, *(const uint32_t*)b);
+  return x > y ? -1 : x < y;
+}
+
+static void find_new(freshet_items* items) {
+  int64_t now_ms = items->parts.clock->now_ms(items->parts.clock);
+  size_t known = freshet_model_item_count(items->model), count = 0;
+  items->new_count = 0;
+  if (items->config.rules->new_share <= 0) return;
+  uint32_t* found = malloc((known + 1) * sizeof *found);
+  FRESHET_ASSERT(found != NULL);
+  for (uint32_t slot = 0; slot < known; slot++) {
+    bool is_new = freshet_model_is_listed(items->model, slot) &&
+                  freshet_rules_is_new(items->config.rules, items->facets, slot, now_ms);
+    if (is_new) found[count++] = slot;
+  }
+  qsort_r(found, count, sizeof *found, by_age, items);
+  items->new_count = count < FRESHET_NEW_ITEMS_MAX ? count : FRESHET_NEW_ITEMS_MAX;
+  memcpy(items->new_items, found, items->new_count * sizeof *found);
+  free(found);
+}
+
+/* One slot under the rules. */
+static void apply_rules(freshet_items* items, uint32_t slot) {
+  freshet_model_set_adjustment(items->model, slot,
+                               freshet_rules_adjustment(items->config.rules, items->facets, slot));
+  apply_listing(items, slot);
+}
+
+void freshet_items_apply_rules(freshet_items* items) {
+  size_t count = freshet_model_item_count(items->model);
+  for (uint32_t slot = 0; slot < count; slot++) {
+    listing_of(items, slot);
+    apply_rules(items, slot);
+  }
+  find_new(items);
+}
+
+const freshet_rules* freshet_items_rules(const freshet_items* items) {
+  return items->config.rules;
+}
+
+uint32_t freshet_items_find_key(const freshet_items* items, uint64_t key) {
+  return freshet_model_find_key(items->model, key);
+}
+
+const uint32_t* freshet_items_new(const freshet_items* items, size_t* count) {
+  *count = items->new_count;
+  return items->new_items;
 }
 
 /* ---- the catalogue ---- */
@@ -101,6 +178,7 @@ static freshet_status withdraw(freshet_items* items, freshet_slice key, freshet_
   listing* l = listing_of(items, slot);
   *l = (listing){.unwritten = l->unwritten, .gone_ms = l->gone_ms};
   freshet_facets_set(items->facets, slot, NULL);
+  freshet_model_set_adjustment(items->model, slot, 0);
   apply_listing(items, slot);
   return freshet_texts_announced(items->texts, slot, -1, NULL, error);
 }
@@ -126,21 +204,8 @@ static freshet_status announce(freshet_items* items, int32_t partition, freshet_
   l->available = item.available;
   l->expires_at_ms = item.expires_at_ms;
   freshet_facets_set(items->facets, slot, &item);
-  apply_listing(items, slot);
+  apply_rules(items, slot);
   return freshet_texts_announced(items->texts, slot, partition, &item, error);
-}
-
-/* Looks through all items when one expires, which takes about 3 ns each; a large catalogue is given a pause
- * between, of at most 3 % of the time. */
-static void delist_expired(freshet_items* items) {
-  int64_t now_ms = items->parts.clock->now_ms(items->parts.clock);
-  if (now_ms < items->next_expiry_ms || now_ms < items->next_expiry_check_ms) return;
-  items->next_expiry_check_ms = now_ms + (int64_t)(items->listing_count / EXPIRY_ITEMS_PER_MS);
-  items->next_expiry_ms = INT64_MAX;
-  size_t count = freshet_model_item_count(items->model);
-  for (size_t slot = 0; slot < count && slot < items->listing_count; slot++) {
-    if (items->listings[slot].expires_at_ms != 0) apply_listing(items, (uint32_t)slot);
-  }
 }
 
 /* ---- reading the logs ---- */
@@ -516,6 +581,11 @@ freshet_status freshet_items_poll(freshet_items* items, freshet_error* error) {
     status = poll_once(items, 0, &count, error);
   } while (status == FRESHET_OK && count == POLL_RECORDS);
   delist_expired(items);
+  int64_t now_ms = items->parts.clock->now_ms(items->parts.clock);
+  if (now_ms >= items->next_new_ms) {
+    items->next_new_ms = now_ms + 1000;
+    find_new(items);
+  }
   return status;
 }
 

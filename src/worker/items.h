@@ -48,6 +48,16 @@ bool freshet_items_record(freshet_items* items, freshet_slice item_id, freshet_i
 /* Is the item announced? */
 bool freshet_items_announced(const freshet_items* items, uint32_t slot);
 
+/* The rules are others than before: config->rules points to them. */
+void freshet_items_apply_rules(freshet_items* items);
+const freshet_rules* freshet_items_rules(const freshet_items* items);
+/* The newest listed items that are new by the rules, at most FRESHET_NEW_ITEMS_MAX; as of a second ago. */
+enum { FRESHET_NEW_ITEMS_MAX = 512 };
+const uint32_t* freshet_items_new(const freshet_items* items, size_t* count);
+
+/* FRESHET_NO_ITEM: there is none of this key (freshet_id_key). */
+uint32_t freshet_items_find_key(const freshet_items* items, uint64_t key);
+
 /* Grows with each item that was listed and is not any more. */
 uint64_t freshet_items_delistings(const freshet_items* items);
 /* Since when an item that is not listed is not: as its record or its expiry says. */

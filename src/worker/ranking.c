@@ -5,7 +5,10 @@
 
 #include "worker/pool.h"
 
-enum { GROUP = 16 /* lists that one thread makes in one call */ };
+enum {
+  GROUP = 16,          /* lists that one thread makes in one call */
+  RULES_CANDIDATES = 4 /* for each place of a list, where rules may leave some out */
+};
 
 /* Scratch of one thread. */
 typedef struct rank_thread {
@@ -14,6 +17,12 @@ typedef struct rank_thread {
   freshet_ranked* ranked;    /* [GROUP][FRESHET_RANK_K_MAX] */
   uint32_t* excluded[GROUP]; /* [excluded_capacity] */
   size_t excluded_capacity[GROUP];
+  uint8_t* taken; /* [taken_size] by slot: what may not be shown to the user of this list; 0 between lists */
+  size_t taken_size;
+  uint64_t counted[FRESHET_RANK_K_MAX * FRESHET_CATEGORIES_MAX];
+  freshet_place places[FRESHET_RANK_K_MAX];
+  uint32_t pool[FRESHET_NEW_ITEMS_MAX];
+  uint32_t pinned[FRESHET_RANK_K_MAX];
   float relevance[FRESHET_RANK_K_MAX], likeness[FRESHET_RANK_K_MAX];
   freshet_error error;
 } rank_thread;
@@ -69,6 +78,7 @@ void freshet_ranking_destroy(freshet_ranking* ranking) {
     rank_thread* own = &ranking->threads[t];
     freshet_rank_scratch_destroy(own->scratch);
     free(own->ranked);
+    free(own->taken);
     for (int i = 0; i < GROUP; i++) {
       freshet_model_scratch_destroy(own->queries[i]);
       free(own->excluded[i]);
@@ -83,46 +93,129 @@ unsigned freshet_ranking_threads(const freshet_ranking* ranking) {
   return freshet_pool_threads(ranking->pool);
 }
 
-/* What the user has seen and what the wish excludes, in one array. */
-static void exclude(rank_thread* own, size_t i, const freshet_wish* wish, freshet_rank_query* query) {
+/* What the rules hide of what the user has seen, and what the wish excludes, in one array. */
+static void exclude(const freshet_ranking* ranking, rank_thread* own, size_t i, const freshet_wish* wish,
+                    freshet_rank_query* query) {
+  const freshet_rules* rules = freshet_items_rules(ranking->items);
   size_t count = query->excluded_count + wish->excluded_count;
-  if (wish->excluded_count == 0) return;
+  if (wish->excluded_count == 0 && rules->hide == FRESHET_HIDE_SEEN) return;
   if (own->excluded_capacity[i] < count) {
     free(own->excluded[i]);
     own->excluded[i] = calloc(count, sizeof *own->excluded[i]);
     FRESHET_ASSERT(own->excluded[i] != NULL);
     own->excluded_capacity[i] = count;
   }
-  if (query->excluded_count > 0)
-    memcpy(own->excluded[i], query->excluded, query->excluded_count * sizeof *query->excluded);
-  memcpy(own->excluded[i] + query->excluded_count, wish->excluded,
-         wish->excluded_count * sizeof *wish->excluded);
+  count = 0;
+  for (size_t s = 0; s < query->excluded_count; s++) {
+    if (freshet_rules_hides(rules, wish->user->seen_how[s])) own->excluded[i][count++] = query->excluded[s];
+  }
+  if (wish->excluded_count > 0)
+    memcpy(own->excluded[i] + count, wish->excluded, wish->excluded_count * sizeof *wish->excluded);
   query->excluded = own->excluded[i];
-  query->excluded_count = count;
+  query->excluded_count = count + wish->excluded_count;
 }
 
 static void make_query(const freshet_ranking* ranking, rank_thread* own, size_t i, const freshet_wish* wish,
                        freshet_rank_query* query) {
   freshet_model_query_text(ranking->model, wish->user, wish->text, wish->time_ms, own->queries[i], query);
-  exclude(own, i, wish, query);
+  exclude(ranking, own, i, wish, query);
   query->allowed = wish->allowed;
   query->allowed_slots = wish->allowed_slots;
   query->k = (uint32_t)freshet_select_candidates(wish->k, wish->diversity);
+  if (freshet_rules_reorder(freshet_items_rules(ranking->items))) {
+    uint32_t more = RULES_CANDIDATES * wish->k;
+    if (more > query->k) query->k = more < FRESHET_RANK_K_MAX ? more : FRESHET_RANK_K_MAX;
+  }
+}
+
+/* ---- under rules that reorder ---- */
+
+static bool may_show(const freshet_ranking* ranking, const rank_thread* own, const freshet_rank_query* query,
+                     uint32_t slot) {
+  bool is_allowed = query->allowed == NULL ||
+                    (slot < query->allowed_slots && (query->allowed[slot / 64] >> (slot % 64) & 1) != 0);
+  return is_allowed && freshet_model_is_listed(ranking->model, slot) && own->taken[slot] == 0;
+}
+
+static void mark_excluded(const freshet_ranking* ranking, rank_thread* own, const freshet_rank_query* query,
+                          uint8_t mark) {
+  size_t count = freshet_model_item_count(ranking->model);
+  if (own->taken_size < count) {
+    free(own->taken);
+    own->taken = calloc(2 * count, 1);
+    FRESHET_ASSERT(own->taken != NULL);
+    own->taken_size = 2 * count;
+  }
+  for (size_t i = 0; i < query->excluded_count; i++) own->taken[query->excluded[i]] = mark;
+}
+
+/* The pinned items and the pool of this user. A wish that explores has a pool of its own. */
+static void gather(const freshet_ranking* ranking, rank_thread* own, const freshet_wish* wish,
+                   const freshet_rank_query* query, freshet_candidates* candidates) {
+  const freshet_rules* rules = freshet_items_rules(ranking->items);
+  size_t count = 0;
+  const uint32_t* new_items = freshet_items_new(ranking->items, &count);
+  mark_excluded(ranking, own, query, 1);
+  for (size_t i = 0; i < rules->pin_count; i++) {
+    uint32_t slot = freshet_items_find_key(ranking->items, rules->pins[i].item_key);
+    bool shows = slot != FRESHET_NO_ITEM && may_show(ranking, own, query, slot);
+    own->pinned[i] = shows ? slot : FRESHET_NO_ITEM;
+  }
+  candidates->pinned = own->pinned;
+  candidates->pool = wish->exploration > 0 ? wish->pool : own->pool;
+  candidates->pool_count = wish->exploration > 0 ? wish->pool_count : 0;
+  for (size_t i = 0; wish->exploration <= 0 && i < count; i++) {
+    if (may_show(ranking, own, query, new_items[i])) own->pool[candidates->pool_count++] = new_items[i];
+  }
+  mark_excluded(ranking, own, query, 0);
+}
+
+/* With too few candidates under the rules, as many as there can be are asked for. */
+static bool select_by_rules(const freshet_ranking* ranking, rank_thread* own, freshet_wish* wish,
+                            freshet_rank_query* query, freshet_ranked* ranked, size_t count) {
+  freshet_rules rules = *freshet_items_rules(ranking->items);
+  freshet_candidates candidates = {.ranked = ranked, .count = count, .seed = wish->seed};
+  bool ran_out;
+  gather(ranking, own, wish, query, &candidates);
+  if (wish->exploration > 0) rules.new_share = wish->exploration;
+  size_t filled = freshet_rules_select(&rules, freshet_items_facets(ranking->items), &candidates, wish->k,
+                                       own->places, own->counted, &ran_out);
+  if (ran_out && count == query->k && query->k < FRESHET_RANK_K_MAX) {
+    query->k = FRESHET_RANK_K_MAX;
+    if (freshet_rank(ranking->ranker, query, 1, ranked, FRESHET_RANK_K_MAX, &count, own->scratch,
+                     &own->error) != FRESHET_OK)
+      return false;
+    freshet_select_diverse(ranking->model, ranked, count, wish->k, wish->diversity, own->relevance,
+                           own->likeness);
+    candidates.count = count;
+    gather(ranking, own, wish, query, &candidates);
+    filled = freshet_rules_select(&rules, freshet_items_facets(ranking->items), &candidates, wish->k,
+                                  own->places, own->counted, &ran_out);
+  }
+  wish->count = filled;
+  for (size_t r = 0; r < filled; r++) {
+    const freshet_place* place = &own->places[r];
+    wish->picks[r] = (freshet_pick){place->item, place->score, place->propensity, place->propensity < 1};
+  }
+  return true;
 }
 
 /* The step between ranking and the list: who stands in it, and where. */
-static void select_picks(const freshet_ranking* ranking, rank_thread* own, freshet_wish* wish,
-                         freshet_ranked* ranked, size_t count) {
+static bool select_picks(const freshet_ranking* ranking, rank_thread* own, freshet_wish* wish,
+                         freshet_rank_query* query, freshet_ranked* ranked, size_t count) {
   freshet_select_diverse(ranking->model, ranked, count, wish->k, wish->diversity, own->relevance,
                          own->likeness);
+  if (freshet_rules_reorder(freshet_items_rules(ranking->items)))
+    return select_by_rules(ranking, own, wish, query, ranked, count);
   if (wish->exploration > 0) {
     wish->count = freshet_select_explore(ranked, count, wish->pool, wish->pool_count, wish->exploration,
                                          wish->seed, wish->k, wish->picks);
-    return;
+    return true;
   }
   wish->count = count < wish->k ? count : wish->k;
   for (size_t r = 0; r < wish->count; r++)
     wish->picks[r] = (freshet_pick){ranked[r].item, ranked[r].score, 1, false};
+  return true;
 }
 
 /* The parts of each score; and the scores of items that no ranking has brought, which are the sums of theirs.
@@ -157,7 +250,8 @@ static void make_lists(void* context, size_t task, unsigned thread) {
                    &own->error) != FRESHET_OK)
     return;
   for (size_t i = 0; i < count; i++) {
-    select_picks(ranking, own, &wishes[i], own->ranked + i * FRESHET_RANK_K_MAX, counts[i]);
+    if (!select_picks(ranking, own, &wishes[i], &queries[i], own->ranked + i * FRESHET_RANK_K_MAX, counts[i]))
+      return;
     explain(ranking, own, i, &wishes[i]);
   }
 }

@@ -232,6 +232,17 @@ void freshet_worker_refresh_concerned(freshet_worker* worker, const uint32_t* sl
   free(alike);
 }
 
+static void outdate(void* context, freshet_user_row* row) {
+  freshet_worker* worker = context;
+  if (!row->exists || row->outdated) return;
+  row->outdated = true;
+  push(&worker->refresh->outdated, make_owed(row->partition, freshet_user_row_id(row), 0));
+}
+
+void freshet_worker_refresh_everybody(freshet_worker* worker) {
+  freshet_users_each(worker->users, outdate, worker);
+}
+
 static void add_due(freshet_refresh* refresh, freshet_user_row* row) {
   if (refresh->due_count == refresh->due_capacity) {
     refresh->due_capacity = refresh->due_capacity == 0 ? GROUP_ROWS : refresh->due_capacity * 2;
@@ -442,6 +453,7 @@ static freshet_status serve_group(freshet_worker* worker, freshet_user_row** row
     refresh->wishes[i] = (freshet_wish){.user = rows[i]->user,
                                         .time_ms = rows[i]->newest_occurred_at_ms,
                                         .k = refresh->k,
+                                        .seed = rows[i]->hash + (uint64_t)rows[i]->newest_offset,
                                         .picks = refresh->picks + i * k,
                                         .parts = refresh->explain ? refresh->parts + i * k : NULL};
   }

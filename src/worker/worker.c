@@ -52,6 +52,8 @@ freshet_status freshet_worker_create(const freshet_worker_config* config, const 
   FRESHET_ASSERT(worker != NULL);
   worker->config = *config;
   worker->parts = *parts;
+  if (config->rules != NULL) worker->rules = freshet_rules_copy(config->rules);
+  worker->config.rules = &worker->rules;
   worker->answers = freshet_answers_create(worker);
   worker->serving = (freshet_serving){.own = config->generation, .base = config->base_generation};
   worker->erasures = freshet_erasures_create();
@@ -64,6 +66,14 @@ freshet_status freshet_worker_create(const freshet_worker_config* config, const 
   }
   *out = worker;
   return FRESHET_OK;
+}
+
+void freshet_worker_set_rules(freshet_worker* worker, const freshet_rules* rules) {
+  freshet_rules made = freshet_rules_copy(rules);
+  freshet_rules_free(&worker->rules);
+  worker->rules = made;
+  freshet_items_apply_rules(worker->items);
+  freshet_worker_refresh_everybody(worker);
 }
 
 freshet_source_handler freshet_worker_handler(freshet_worker* worker) {
@@ -180,6 +190,7 @@ void freshet_worker_destroy(freshet_worker* worker) {
   freshet_answers_destroy(worker->answers);
   freshet_serving_reset(&worker->serving);
   for (size_t i = 0; i < worker->held_count; i++) freshet_dedup_destroy(worker->held[i].dedup);
+  freshet_rules_free(&worker->rules);
   free(worker->held);
   free(worker->owned_items);
   free(worker->touched);

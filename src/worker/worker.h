@@ -13,6 +13,7 @@
 #define FRESHET_WORKER_WORKER_H
 
 #include "codec/codec.h"
+#include "core/rules.h"
 #include "freshet/encoder.h"
 #include "freshet/model.h"
 #include "text/embedder.h"
@@ -37,6 +38,7 @@ typedef struct freshet_worker_config {
   freshet_event_limits limits;
   float weights[FRESHET_EVENT_TYPES]; /* by freshet_event_type */
   float positive_rating;              /* ratings at or above are positive */
+  const freshet_rules* rules;         /* of the first moment, copied; NULL: none */
   uint32_t list_size;                 /* k */
   bool explain;                       /* lists carry reasons */
   float context_weight;               /* of a request's text, in items just chosen */
@@ -86,6 +88,10 @@ freshet_source_handler freshet_worker_handler(freshet_worker* worker);
 /* One turn of the list clock, and of the state clock when it is due. Waits at most timeout_ms for records.
  * Any status but FRESHET_OK means stop the process; state is safe. */
 freshet_status freshet_worker_step(freshet_worker* worker, int timeout_ms, freshet_error* error);
+
+/* Other rules from now on (copied): for what may be ranked at once, also in lists that are out already; for
+ * the rest with each user's next list, which users in memory get soon. Between two steps. */
+void freshet_worker_set_rules(freshet_worker* worker, const freshet_rules* rules);
 
 /* Commits what is open, leaves the group, stores the item tables. */
 freshet_status freshet_worker_stop(freshet_worker* worker, freshet_error* error);

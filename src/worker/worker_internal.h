@@ -66,6 +66,7 @@ typedef struct freshet_refresh freshet_refresh;
 struct freshet_worker {
   freshet_worker_config config;
   freshet_worker_parts parts;
+  freshet_rules rules;
   freshet_items* items;
   freshet_users* users;
   freshet_ranking* ranking;
@@ -149,6 +150,8 @@ void freshet_worker_mark_stale(freshet_worker* worker, freshet_user_row* row, in
 size_t freshet_worker_stale_count(const freshet_worker* worker);
 /* Is a mark not part of any commit yet? */
 bool freshet_worker_stale_unmarked(const freshet_worker* worker);
+/* Every user in memory gets a fresh list without an event, at a bounded rate. */
+void freshet_worker_refresh_everybody(freshet_worker* worker);
 void freshet_worker_forget_owed(freshet_worker* worker, int32_t partition); /* -1: all */
 /* Every user of the partition gets a list, soon, whether it is a new one or not. */
 freshet_status freshet_worker_take_users(freshet_worker* worker, held_partition* held, freshet_error* error);
