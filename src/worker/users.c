@@ -182,6 +182,7 @@ static freshet_status read_stored(freshet_users* users, freshet_user_row* row, f
   row->listed_offset = state.listed_offset;
   row->refresh_since_ms = state.refresh_since_ms;
   row->stale = state.refresh_since_ms != 0 && state.listed_offset >= state.newest_offset;
+  if (row->stale) row->withdrawn_ms = state.refresh_since_ms;
   row->exists = true;
   fill_user(users, row->user, &state);
   fill_listed(users, row, &state);
