@@ -12,7 +12,13 @@
 #include "text/bert.h"
 #include "unit/support_text.h"
 
-enum { SOME = 20, ALL = 1000 }; /* reference texts: the slow kernels are slow indeed under sanitizers */
+/* Reference texts: the slow kernels are slow indeed under sanitizers. Under ThreadSanitizer each byte of the
+ * 8-bit kernels costs a call; threads meet there as they do in fp32. */
+#ifdef __SANITIZE_THREAD__
+enum { SOME = 6, ALL = 12, INT8_TOO = 0 };
+#else
+enum { SOME = 20, ALL = 1000, INT8_TOO = 1 };
+#endif
 
 static freshet_encoder* create(const char* folder, freshet_text_precision precision, uint32_t threads,
                                const char* kernels) {
@@ -73,7 +79,7 @@ static void vectors_are_those_of_the_reference(void** state) {
 static void vectors_in_8_bits_are_close_to_the_reference(void** state) {
   (void)state;
   const char* folder = support_minilm_folder();
-  if (folder == NULL) skip();
+  if (folder == NULL || !INT8_TOO) skip();
   expect_reference(folder, FRESHET_TEXT_INT8, 1, NULL, ALL, 0.99);
   expect_reference(folder, FRESHET_TEXT_INT8, 2, NULL, SOME, 0.99);
 }
@@ -113,7 +119,7 @@ static void a_megabyte_of_text_is_cut(void** state) {
   float out[2 * DIM];
   memset(text, 'a', SIZE);
   for (size_t i = 0; i < SIZE; i += 5) text[i] = ' ';
-  freshet_encoder* encoder = create(folder, FRESHET_TEXT_INT8, 1, NULL);
+  freshet_encoder* encoder = create(folder, INT8_TOO ? FRESHET_TEXT_INT8 : FRESHET_TEXT_FP32, 1, NULL);
   freshet_slice texts[] = {{text, SIZE}, {text, 4096}};
   assert_int_equal(encoder->vtable->tokenize(encoder, texts[0], ids, 600), 256);
   assert_int_equal(freshet_encode(encoder, texts, 2, out, NULL), FRESHET_OK);
