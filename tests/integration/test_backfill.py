@@ -153,6 +153,7 @@ class HandOver(BackfillCase):
             self.backfill("promote", "g2", "--without-live", says="serves instead of")
         else:
             self.assertEqual(promotion.returncode, EXIT_OK, out)
+        g2.await_ready()
         g2.await_metric("freshet_partitions_serving", 4)
         self.live.start_ready()
         self.ledger.send(400)
@@ -162,11 +163,17 @@ class HandOver(BackfillCase):
 class Hash(BackfillCase):
     def test_killed_on_the_way_it_learns_the_same(self):
         self.start(users=100, settings={"topics.partitions": 1})
+        calm, killed = self.generation("calm"), self.generation("killed", ["backfill.rate=300"])
+        # Kafka promises no order between topics, and what an event teaches depends on the items known by then.
+        for each in (calm, killed):
+            each.await_ready()
+            each.await_metric("freshet_items_listed", ITEMS)
+            self.assertEqual(each.stop(), EXIT_OK)
         self.ledger.send(4000)
         self.freshet.settle()
-        calm = self.generation("calm")
+        calm.start()
         self.caught_up(calm)
-        killed = self.generation("killed", ["backfill.rate=300"])
+        killed.start()
         for _ in range(10):
             time.sleep(random.uniform(1.0, 2.5))
             killed.expect_running()
