@@ -229,18 +229,6 @@ freshet_status freshet_engine_create(const freshet_engine_config* config, freshe
   return FRESHET_OK;
 }
 
-/* Nobody else has an id that is ours alone: it is the broker that has aborted the transaction, and starting
- * again is right. */
-static freshet_status explain_fence(const freshet_engine* engine, freshet_error* error) {
-  const char* configured = engine->config.config->app.instance_id;
-  if (configured[0] != '\0' && strcmp(configured, "-") != 0) return FRESHET_FENCED;
-  freshet_error_clear(error);
-  return freshet_error_set(
-      error, FRESHET_UNAVAILABLE, FRESHET_STOP,
-      "a transaction outlived transaction.timeout.ms and was aborted by the broker: this process was "
-      "paused, or the cluster was away for too long");
-}
-
 freshet_status freshet_engine_run(freshet_engine* engine, freshet_error* error) {
   freshet_status status = FRESHET_OK;
   while (status == FRESHET_OK && !engine->config.stopping(engine->config.stopping_context)) {
@@ -255,7 +243,7 @@ freshet_status freshet_engine_run(freshet_engine* engine, freshet_error* error) 
   if (status == FRESHET_OK)
     freshet_log_fact(engine->config.logger, FRESHET_INFO, "model.stored", "hash=%016llx",
                      (unsigned long long)freshet_worker_model_hash(engine->worker));
-  return status == FRESHET_FENCED ? explain_fence(engine, error) : status;
+  return status;
 }
 
 void freshet_engine_destroy(freshet_engine* engine) {

@@ -291,8 +291,7 @@ freshet_status freshet_kafka_client_fatal(const freshet_kafka_client* client, fr
   if (freshet_kafka_code_fenced(code)) {
     return freshet_error_set(
         error, FRESHET_FENCED, FRESHET_STOP,
-        "another process has started with transactional id %s and took this one's place, or a "
-        "transaction outlived transaction.timeout.ms (%s)",
+        "another process has started with transactional id %s and took this one's place (%s)",
         config->transactional_id, reason);
   }
   return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "Kafka %s cannot go on: %s: %s",

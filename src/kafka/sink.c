@@ -55,6 +55,7 @@ typedef struct kafka_sink {
   unsigned era;
   _Atomic int lost_code;
   ends open, committed; /* of the transaction under way, of the last committed one */
+  int64_t begun_ms;     /* monotonic, of the transaction under way */
   committer committer;
 } kafka_sink;
 
@@ -213,6 +214,28 @@ static rd_kafka_error_t* step_abort(rd_kafka_t* handle, const input_offsets* inp
   return rd_kafka_abort_transaction(handle, STEP_MS);
 }
 
+static int64_t transaction_timeout_ms(rd_kafka_t* handle) {
+  char value[32] = "";
+  size_t size = sizeof value;
+  rd_kafka_conf_get(rd_kafka_conf(handle), "transaction.timeout.ms", value, &size);
+  return strtoll(value, NULL, 10);
+}
+
+/* The broker aborts a transaction that outlives its time-out by fencing its producer, which then gets the
+ * same answer as one whose place another process took. The clock tells them apart: sooner than that it is
+ * another process. */
+static freshet_status transactor_fatal(const kafka_sink* sink, freshet_error* error) {
+  freshet_status status = freshet_kafka_client_fatal(&sink->transactor, error);
+  int64_t timeout_ms = transaction_timeout_ms(sink->transactor.handle);
+  if (status != FRESHET_FENCED || freshet_kafka_now_ms() - sink->begun_ms < timeout_ms) return status;
+  freshet_error_clear(error);
+  return freshet_error_set(
+      error, FRESHET_UNAVAILABLE, FRESHET_STOP,
+      "a transaction outlived transaction.timeout.ms (%lld) and was aborted by the broker: "
+      "this process was paused, or the cluster was away for too long; start it again",
+      (long long)timeout_ms);
+}
+
 /* Takes one step, again and again while that may help. FRESHET_ABORTED: the transaction must be aborted,
  * which has not happened yet. That includes whatever the group coordinator has against our offsets,
  * FENCED_INSTANCE_ID too: a static member that was out of reach for a while and has not joined again yet gets
@@ -229,7 +252,7 @@ static freshet_status take(kafka_sink* sink, const char* name, transaction_step 
     bool again = rd_kafka_error_is_retriable(failure);
     freshet_kafka_client_trouble(client, code, rd_kafka_error_string(failure));
     rd_kafka_error_destroy(failure);
-    if (fatal) return freshet_kafka_client_fatal(client, error);
+    if (fatal) return transactor_fatal(sink, error);
     if (doomed && step != step_abort)
       return freshet_error_set(error, FRESHET_ABORTED, FRESHET_RETRY, "%s: %s", name, rd_kafka_err2str(code));
     bool over = step == step_init
@@ -246,6 +269,7 @@ static freshet_status take(kafka_sink* sink, const char* name, transaction_step 
 
 static freshet_status open_transactor(kafka_sink* sink, const freshet_kafka_config* config,
                                       freshet_error* error) {
+  sink->begun_ms = freshet_kafka_now_ms();
   freshet_status status =
       freshet_kafka_client_open(&sink->transactor, config, FRESHET_KAFKA_TRANSACTOR,
                                 (freshet_kafka_callbacks){.delivered = on_written}, sink, error);
@@ -281,6 +305,7 @@ static freshet_status sink_begin(freshet_sink* self, freshet_error* error) {
   kafka_sink* sink = sink_of(self);
   FRESHET_ASSERT(sink->transactor.handle != NULL);
   ends_clear(&sink->open);
+  sink->begun_ms = freshet_kafka_now_ms();
   return take(sink, "begin transaction", step_begin, NULL, error);
 }
 

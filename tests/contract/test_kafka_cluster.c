@@ -209,6 +209,25 @@ static void a_new_sink_fences_the_old_one(void** state) {
   cluster_stop(&c);
 }
 
+/* The broker fences the producer then, too; but nobody has taken its place, and starting again is right. */
+static void a_transaction_that_outlives_its_timeout_is_no_fence(void** state) {
+  (void)state;
+  cluster c;
+  cluster_start(&c, true);
+  cluster_property(&c, "transaction.timeout.ms", "1000");
+  freshet_sink* sink = open_sink(&c, NULL);
+  freshet_log* log = open_log(&c);
+  begin(sink);
+  write_one(sink, FRESHET_TOPIC_USERS, 0, "k", "v");
+  /* The record, and the mark of the abort behind it. */
+  wait_watermark(sink, log, FRESHET_TOPIC_USERS, 0, 2);
+  assert_status(FRESHET_UNAVAILABLE, commit(sink, NULL, 0));
+  assert_non_null(strstr(last_error.message, "outlived transaction.timeout.ms (1000)"));
+  sink->vtable->destroy(sink);
+  log->vtable->destroy(log);
+  cluster_stop(&c);
+}
+
 static void a_new_static_member_fences_the_old_one(void** state) {
   (void)state;
   cluster c;
@@ -529,6 +548,7 @@ int main(void) {
       cmocka_unit_test(an_abort_works_at_any_moment),
       cmocka_unit_test(markers_at_the_end_are_no_lag),
       cmocka_unit_test(a_new_sink_fences_the_old_one),
+      cmocka_unit_test(a_transaction_that_outlives_its_timeout_is_no_fence),
       cmocka_unit_test(a_new_static_member_fences_the_old_one),
       cmocka_unit_test(members_share_without_loss_or_repeat),
       cmocka_unit_test(a_late_member_is_aborted),
