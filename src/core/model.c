@@ -48,7 +48,7 @@ static void grow_items(freshet_model* model, uint32_t capacity) {
   model->changed = grow(model->changed, old, capacity, sizeof *model->changed);
   model->drained = grow(model->drained, old, capacity, sizeof *model->drained);
   model->stale = grow(model->stale, old, capacity, sizeof *model->stale);
-  model->mark = grow(model->mark, old, capacity + 3, sizeof *model->mark);
+  model->marks.of = grow(model->marks.of, old, capacity + 3, sizeof *model->marks.of);
   freshet_model_text_grow(model, capacity);
   model->capacity = capacity;
 }
@@ -116,6 +116,7 @@ freshet_status freshet_model_create(const freshet_model_config* config, freshet_
   made->step = grow(NULL, 0, 1, sizeof *made->step);
   made->user_factor = freshet_model_floats(config->dim);
   made->slope = freshet_model_floats(config->dim);
+  freshet_marks_init(&made->marks);
   init_blend(made);
   freshet_model_popularity_init(made);
   freshet_model_negatives_init(made);
@@ -132,11 +133,11 @@ void freshet_model_destroy(freshet_model* model) {
     free(model->items[i].near_text);
     free(model->items[i].id);
   }
-  void* owned[] = {
-      model->items,       model->factors, model->context_factors, model->buckets, model->frequency,
-      model->presence,    model->pending, model->pending_rows,    model->trace,   model->trace_items,
-      model->changed,     model->drained, model->stale,           model->step,    model->mark,
-      model->user_factor, model->slope};
+  void* owned[] = {model->items,     model->factors,     model->context_factors, model->buckets,
+                   model->frequency, model->presence,    model->pending,         model->pending_rows,
+                   model->trace,     model->trace_items, model->changed,         model->drained,
+                   model->stale,     model->step,        model->marks.of,        model->user_factor,
+                   model->slope};
   for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
   freshet_model_text_free(model);
   freshet_buffer_free(&model->delta_items);

@@ -23,7 +23,7 @@
 enum {
   DIM_MAX = 1024,
   NEIGHBOURS_MAX = 4096,
-  NEGATIVES_MAX = 250, /* with the positive they are numbered in a byte: see candidates.mark */
+  NEGATIVES_MAX = 250, /* with the positive they are numbered in a byte: see freshet_marks */
   ITEMS_MAX = 1 << 26,
   TEXT_DIM_MAX = 4096,
   HALF_LIVES = 3,       /* popularities, by half-life */
@@ -138,11 +138,11 @@ struct freshet_wanted_text {
 typedef struct candidates {
   uint32_t count;
   uint32_t items[CANDIDATES_PADDED];
-  uint32_t level[CANDIDATES_PADDED]; /* B(N) */
-  float times[CANDIDATES_PADDED];    /* how often it was drawn */
-  _Alignas(64) float sums[CANDIDATES_PADDED][BONUS_FEATURES];
-  _Alignas(64) float steps[CANDIDATES_PADDED];  /* of the factors */
-  _Alignas(64) float counts[CANDIDATES_PADDED]; /* N */
+  uint32_t level[CANDIDATES_PADDED];                              /* B(N) */
+  float times[CANDIDATES_PADDED];                                 /* how often it was drawn */
+  _Alignas(64) float sums[1 + CANDIDATES_PADDED][BONUS_FEATURES]; /* by mark: see scan */
+  _Alignas(64) float steps[CANDIDATES_PADDED];                    /* of the factors */
+  _Alignas(64) float counts[CANDIDATES_PADDED];                   /* N */
   _Alignas(64) float features[FEATURES][CANDIDATES_PADDED];
   _Alignas(64) float log_q[CANDIDATES_PADDED];
   _Alignas(64) float gradient[CANDIDATES_PADDED];       /* g: of the blend */
@@ -225,9 +225,9 @@ struct freshet_model {
 
   /* -- scratch of a step -- */
   candidates* step;
-  uint8_t* mark;      /* [capacity + 3] 1 + candidate, 0: none */
-  float* user_factor; /* h [dim] */
-  float* slope;       /* gradient of h [dim] */
+  freshet_marks marks; /* of the candidates: 1 + candidate */
+  float* user_factor;  /* h [dim] */
+  float* slope;        /* gradient of h [dim] */
   _Alignas(64) float blend_gradient[BLEND_PADDED];
 };
 

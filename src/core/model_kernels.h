@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/model_marks.h"
+
 enum { FRESHET_LANES = 16 };
 
 enum { FRESHET_SUMS = 4 }; /* columns of a row of sums: see scan */
@@ -38,13 +40,14 @@ typedef struct freshet_model_kernels {
   /* x -= rate * gradient / sqrt(G + 1e-6) on the grid of blend weights, G = .999 G + .001 gradient^2; where
    * the gradient is 0 nothing changes */
   void (*blend)(double* x, double* accumulators, const float* gradients, const float* rates, size_t n16);
-  /* For each i < count with marks[items[i]] = c > 0: sums[c - 1] += weights * {a[i], b[i], b[i], 0}. Returns
-   * the index of the item that is marked 1, or count. marks has 3 bytes of padding behind its end; items at
-   * most once each. */
-  size_t (*scan)(const uint32_t* items, const float* a, const float* b, size_t count, const uint8_t* marks,
-                 const float weights[FRESHET_SUMS], float (*sums)[FRESHET_SUMS]);
-  /* The same for every item: sums[items[i]] += ... Appends to touched [*touched_count] the items whose byte
-   * in `marks` was 0, and sets it; touched has room for one more than there are marks. */
+  /* For each i < count whose item has the mark c > 0: sums[c] += weights * {a[i], b[i], b[i], a[i]}. sums[0]
+   * gathers what nobody asks for. Returns the index of the item that is marked 1, or count. Items at most
+   * once each; reads them up to the next multiple of 32. */
+  size_t (*scan)(const uint32_t* items, const float* a, const float* b, size_t count,
+                 const freshet_marks* marks, const float weights[FRESHET_SUMS], float (*sums)[FRESHET_SUMS]);
+  /* For every item: sums[items[i]] += weights * {a[i], b[i], b[i], 0}. Appends to touched [*touched_count]
+   * the items whose byte in `marks` was 0, and sets it; touched has room for one more than there are marks.
+   */
   void (*spread)(const uint32_t* items, const float* a, const float* b, size_t count,
                  const float weights[FRESHET_SUMS], float (*sums)[FRESHET_SUMS], uint8_t* marks,
                  uint32_t* touched, size_t* touched_count);

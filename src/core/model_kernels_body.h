@@ -220,32 +220,94 @@ static void blend(double* restrict x, double* restrict accumulators, const float
   }
 }
 
-enum { SCAN_BLOCK = 256 };
+enum { SCAN_BLOCK = 256 }; /* so that a place in it is a byte */
 
-/* Indices i < count with a mark, in order, without a branch per item. hits [SCAN_BLOCK + 16] */
-static size_t find_marked(const uint32_t* items, size_t count, const uint8_t* marks, uint32_t* hits) {
-  size_t found = 0, i = 0;
-#ifdef __AVX512F__
+/* find_marked: the places i < count <= SCAN_BLOCK of items that have a mark, in order, and perhaps of others.
+ * hits has room for SCAN_BLOCK + 64. Without a branch per item: none would be guessed well. */
+#if defined(__AVX512F__)
+
+static size_t find_marked(const uint32_t* items, size_t count, const freshet_marks* marks, uint8_t* hits) {
   const __m512i low_byte = _mm512_set1_epi32(0xff);
   __m512i index = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-  for (; i + FRESHET_LANES <= count; i += FRESHET_LANES) {
-    __m512i mark = _mm512_i32gather_epi32(_mm512_loadu_si512(items + i), marks, 1);
-    __mmask16 hit = _mm512_test_epi32_mask(mark, low_byte);
-    _mm512_storeu_si512(hits + found, _mm512_maskz_compress_epi32(hit, index));
+  size_t found = 0;
+  for (size_t i = 0; i < count; i += FRESHET_LANES) {
+    const __mmask16 within = (__mmask16)(count - i < FRESHET_LANES ? (1U << (count - i)) - 1 : 0xffff);
+    const __m512i mark = _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), within,
+                                                     _mm512_loadu_si512(items + i), marks->of, 1);
+    const __mmask16 hit = _mm512_test_epi32_mask(mark, low_byte);
+    _mm_storeu_si128((__m128i*)(hits + found), _mm512_cvtepi32_epi8(_mm512_maskz_compress_epi32(hit, index)));
     found += (size_t)__builtin_popcount(hit);
     index = _mm512_add_epi32(index, _mm512_set1_epi32(FRESHET_LANES));
-  }
-#endif
-  for (; i < count; i++) {
-    hits[found] = (uint32_t)i;
-    found += marks[items[i]] != 0;
   }
   return found;
 }
 
-static size_t scan(const uint32_t* items, const float* a, const float* b, size_t count, const uint8_t* marks,
-                   const float weights[FRESHET_SUMS], float (*sums)[FRESHET_SUMS]) {
-  uint32_t hits[SCAN_BLOCK + FRESHET_LANES];
+#elif defined(__AVX2__)
+
+/* Not 0: the bytes whose tag is in the set (model_marks.h). */
+INLINE __m256i in_set(__m256i tags, const uint8_t set[32]) {
+  const __m256i nibble = _mm256_set1_epi8(15);
+  const __m256i bits = _mm256_set1_epi64x((int64_t)0x8040201008040201);
+  const __m256i low = _mm256_broadcastsi128_si256(_mm_load_si128((const __m128i*)set));
+  const __m256i high = _mm256_broadcastsi128_si256(_mm_load_si128((const __m128i*)set + 1));
+  const __m256i at = _mm256_and_si256(tags, nibble);
+  const __m256i bit = _mm256_and_si256(_mm256_srli_epi16(tags, 4), nibble);
+  const __m256i byte = _mm256_blendv_epi8(_mm256_shuffle_epi8(low, at), _mm256_shuffle_epi8(high, at), tags);
+  return _mm256_and_si256(byte, _mm256_shuffle_epi8(bits, bit));
+}
+
+/* The low halves of 16 items, in the order in which _mm256_packus_* take them. */
+INLINE __m256i low_halves(const uint32_t* items) {
+  const __m256i half = _mm256_set1_epi32(0xffff);
+  return _mm256_packus_epi32(_mm256_and_si256(_mm256_loadu_si256((const __m256i*)items), half),
+                             _mm256_and_si256(_mm256_loadu_si256((const __m256i*)items + 1), half));
+}
+
+/* Bit l: the filter lets item l of 32 pass. */
+INLINE uint32_t filter_items(const uint32_t* items, const freshet_marks* marks) {
+  const __m256i byte = _mm256_set1_epi16(255), factor = _mm256_set1_epi16((int16_t)FRESHET_MARKS_FACTOR);
+  const __m256i a = low_halves(items), b = low_halves(items + 16);
+  const __m256i low = _mm256_packus_epi16(_mm256_and_si256(a, byte), _mm256_and_si256(b, byte));
+  const __m256i mixed = _mm256_packus_epi16(_mm256_srli_epi16(_mm256_mullo_epi16(a, factor), 8),
+                                            _mm256_srli_epi16(_mm256_mullo_epi16(b, factor), 8));
+  const __m256i both = _mm256_min_epu8(in_set(low, marks->filter[0]), in_set(mixed, marks->filter[1]));
+  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+  const __m256i out = _mm256_permutevar8x32_epi32(_mm256_cmpeq_epi8(both, _mm256_setzero_si256()), order);
+  return ~(uint32_t)_mm256_movemask_epi8(out);
+}
+
+static size_t find_marked(const uint32_t* items, size_t count, const freshet_marks* marks, uint8_t* hits) {
+  size_t found = 0;
+  for (size_t i = 0; i < count; i += 32) {
+    uint32_t passed = filter_items(items + i, marks);
+    if (count - i < 32) passed &= (1U << (count - i)) - 1;
+    for (unsigned l = 0; l < 32; l += 8) {
+      const uint32_t bits = passed >> l & 255;
+      const uint64_t places = marks->places[bits] + (i + l) * 0x0101010101010101;
+      memcpy(hits + found, &places, sizeof places);
+      found += (size_t)__builtin_popcount(bits);
+    }
+  }
+  return found;
+}
+
+#else
+
+static size_t find_marked(const uint32_t* items, size_t count, const freshet_marks* marks, uint8_t* hits) {
+  size_t found = 0;
+  for (size_t i = 0; i < count; i++) {
+    hits[found] = (uint8_t)i;
+    found += marks->of[items[i]] != 0;
+  }
+  return found;
+}
+
+#endif
+
+static size_t scan(const uint32_t* items, const float* a, const float* b, size_t count,
+                   const freshet_marks* marks, const float weights[FRESHET_SUMS],
+                   float (*sums)[FRESHET_SUMS]) {
+  uint8_t hits[SCAN_BLOCK + 64];
   const __m128 weight = _mm_loadu_ps(weights);
   size_t first = count;
   for (size_t at = 0; at < count; at += SCAN_BLOCK) {
@@ -253,10 +315,10 @@ static size_t scan(const uint32_t* items, const float* a, const float* b, size_t
     size_t found = find_marked(items + at, block, marks, hits);
     for (size_t h = 0; h < found; h++) {
       size_t i = at + hits[h];
-      uint32_t mark = marks[items[i]];
-      const __m128 gain = {a[i], b[i], b[i], 0};
+      uint32_t mark = marks->of[items[i]];
+      const __m128 gain = {a[i], b[i], b[i], a[i]};
       first = mark == 1 ? i : first;
-      *(__m128*)sums[mark - 1] += weight * gain;
+      *(__m128*)sums[mark] += weight * gain;
     }
   }
   return first;

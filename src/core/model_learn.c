@@ -31,20 +31,19 @@ static size_t padded(size_t count) {
 static void scan_neighbours(freshet_model* model, const context* c, candidates* s,
                             size_t places[FRESHET_HISTORY]) {
   const freshet_model_kernels* kernels = model->kernels;
-  memset(s->sums, 0, s->count * sizeof s->sums[0]);
+  memset(s->sums, 0, (1 + s->count) * sizeof s->sums[0]);
   for (uint32_t k = 0; k < c->count; k++) {
     const item* from = &model->items[c->items[k]];
     const neighbours* near = &from->near;
+    const text_neighbours* text = from->near_text;
     const float* a = c->feature_weight[k];
     const float weights[FRESHET_SUMS] = {a[FOLLOWS], a[TOGETHER_NOW], a[TOGETHER_BEFORE], 0};
-    places[k] =
-        kernels->scan(near->items, near->follows, near->together, near->count, model->mark, weights, s->sums);
-    const text_neighbours* text = from->near_text;
+    const float text_weights[FRESHET_SUMS] = {0, 0, 0, a[SIMILAR_TEXT]};
+    places[k] = kernels->scan(near->items, near->follows, near->together, near->count, &model->marks, weights,
+                              s->sums);
     if (text == NULL) continue;
-    for (uint32_t e = 0; e < text->count; e++) {
-      uint32_t mark = model->mark[text->items[e]];
-      if (mark != 0) s->sums[mark - 1][SIMILAR_TEXT] += a[SIMILAR_TEXT] * text->likeness[e];
-    }
+    kernels->scan(text->items, text->likeness, text->likeness, text->count, &model->marks, text_weights,
+                  s->sums);
   }
 }
 
@@ -65,7 +64,7 @@ static void set_bonus_features(const freshet_model* model, candidates* s, size_t
   for (size_t i = 0; i < n16; i++) roots[i] = 1 / sqrtf(s->counts[i] + 1);
   for (int f = 0; f < BONUS_FEATURES; f++) {
     float* row = s->features[f];
-    for (size_t i = 0; i < s->count; i++) row[i] = s->sums[i][f];
+    for (size_t i = 0; i < s->count; i++) row[i] = s->sums[1 + i][f];
     for (size_t i = s->count; i < n16; i++) row[i] = 0;
     bool together = f == TOGETHER_NOW || f == TOGETHER_BEFORE;
     for (size_t i = 0; i < n16; i++) row[i] = 1 + (together ? row[i] * roots[i] : row[i]);
@@ -294,7 +293,7 @@ static freshet_status learn_positive(freshet_model* model, freshet_user* user,
   freshet_model_draw(model, seen->item, s);
   scan_neighbours(model, &c, s, places);
   set_features(model, model->user_factor, s);
-  for (uint32_t i = 0; i < s->count; i++) model->mark[s->items[i]] = 0;
+  freshet_marks_clear(&model->marks, s->items, s->count);
   set_gradients(model, &c, weight, s);
   float size = model->kernels->dot(model->user_factor, model->user_factor, model->config.dim);
   if (!(size < gradient_limit) || !isfinite(user->accumulator)) {

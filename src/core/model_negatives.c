@@ -105,14 +105,14 @@ static uint32_t draw_recent(const freshet_model* model, uint64_t random) {
 /* A slot that is FRESHET_NO_ITEM is a recent event that a restored ring does not know. */
 static void add_candidate(freshet_model* model, candidates* step, uint32_t slot) {
   if (slot == FRESHET_NO_ITEM || slot == step->items[0]) return;
-  uint32_t known = model->mark[slot];
+  uint32_t known = model->marks.of[slot];
   if (known != 0) {
     step->times[known - 1] += 1;
     return;
   }
   step->items[step->count] = slot;
   step->times[step->count] = 1;
-  model->mark[slot] = (uint8_t)++step->count;
+  freshet_marks_add(&model->marks, slot, (uint8_t)++step->count);
 }
 
 /* Targets in the running sum of counts: an item for each. */
@@ -146,7 +146,7 @@ void freshet_model_draw(freshet_model* model, uint32_t positive, candidates* ste
   step->items[0] = positive;
   step->times[0] = 1;
   step->count = 1;
-  model->mark[positive] = 1;
+  freshet_marks_add(&model->marks, positive, 1);
   for (uint32_t i = 0; i < model->config.negatives; i++) {
     uint64_t random = freshet_random(seed, i);
     uint32_t kind = (uint32_t)(random & (share_one - 1));
