@@ -14,7 +14,7 @@ typedef struct jsonl_reader {
   char names[FRESHET_REPLAY_FIELDS][256]; /* the keys to look for */
   json_t* object;                         /* of the current line: strings of the record point into it */
   char numbers[FRESHET_REPLAY_FIELDS][NUMBER_TEXT_SIZE];
-  freshet_buffer joined; /* categories */
+  freshet_buffer categories, attributes; /* joined, as CSV has them */
 } jsonl_reader;
 
 static bool is_blank(freshet_slice line) {
@@ -24,19 +24,8 @@ static bool is_blank(freshet_slice line) {
   return true;
 }
 
-/* Strings of the array, joined by |. */
-static freshet_slice join(jsonl_reader* reader, const json_t* array) {
-  reader->joined.size = 0;
-  for (size_t i = 0; i < json_array_size(array); i++) {
-    const json_t* element = json_array_get(array, i);
-    if (i > 0) freshet_buffer_append(&reader->joined, "|", 1);
-    freshet_buffer_append(&reader->joined, json_string_value(element), json_string_length(element));
-  }
-  return freshet_buffer_slice(&reader->joined);
-}
-
-static freshet_slice text_of(jsonl_reader* reader, int field, const json_t* value) {
-  char* number = reader->numbers[field];
+/* number: [NUMBER_TEXT_SIZE] scratch that the text may point into. */
+static freshet_slice plain_text(const json_t* value, char* number) {
   switch (json_typeof(value)) {
     case JSON_STRING:
       return (freshet_slice){json_string_value(value), json_string_length(value)};
@@ -51,13 +40,40 @@ static freshet_slice text_of(jsonl_reader* reader, int field, const json_t* valu
     case JSON_FALSE:
       return freshet_slice_of("false");
     case JSON_ARRAY:
-      return field == FRESHET_REPLAY_CATEGORIES ? join(reader, value) : freshet_slice_of("[]");
+      return freshet_slice_of("[]");
     case JSON_OBJECT:
       return freshet_slice_of("{}");
     case JSON_NULL:
       break;
   }
   return (freshet_slice){0};
+}
+
+/* Parts are joined by |, as CSV has them. */
+static void join(freshet_buffer* joined, const char* name, freshet_slice text) {
+  if (joined->size > 0) freshet_buffer_append(joined, "|", 1);
+  if (name != NULL) {
+    freshet_buffer_append(joined, name, strlen(name));
+    freshet_buffer_append(joined, "=", 1);
+  }
+  freshet_buffer_append(joined, text.data, text.size);
+}
+
+static freshet_slice text_of(jsonl_reader* reader, int field, json_t* value) {
+  char* number = reader->numbers[field];
+  if (field == FRESHET_REPLAY_CATEGORIES && json_is_array(value)) {
+    reader->categories.size = 0;
+    for (size_t i = 0; i < json_array_size(value); i++)
+      join(&reader->categories, NULL, plain_text(json_array_get(value, i), number));
+    return freshet_buffer_slice(&reader->categories);
+  }
+  if (field == FRESHET_REPLAY_ATTRIBUTES && json_is_object(value)) {
+    reader->attributes.size = 0;
+    for (void* at = json_object_iter(value); at != NULL; at = json_object_iter_next(value, at))
+      join(&reader->attributes, json_object_iter_key(at), plain_text(json_object_iter_value(at), number));
+    return freshet_buffer_slice(&reader->attributes);
+  }
+  return plain_text(value, number);
 }
 
 static freshet_status parse_line(jsonl_reader* reader, freshet_slice line, freshet_replay_record* record,
@@ -72,7 +88,7 @@ static freshet_status parse_line(jsonl_reader* reader, freshet_slice line, fresh
                              reader->object == NULL ? problem.text : "another value");
   }
   for (int f = 0; f < FRESHET_REPLAY_FIELDS; f++) {
-    const json_t* value = json_object_get(reader->object, reader->names[f]);
+    json_t* value = json_object_get(reader->object, reader->names[f]);
     record->fields[f] = value == NULL ? (freshet_slice){0} : text_of(reader, f, value);
   }
   record->is_event = reader->expect == FRESHET_REPLAY_ANY
@@ -100,7 +116,8 @@ static double progress(const freshet_replay_reader* self) {
 static void close_reader(freshet_replay_reader* self) {
   jsonl_reader* reader = (jsonl_reader*)self;
   freshet_line_close(&reader->lines);
-  freshet_buffer_free(&reader->joined);
+  freshet_buffer_free(&reader->categories);
+  freshet_buffer_free(&reader->attributes);
   json_decref(reader->object);
   free(reader);
 }

@@ -18,8 +18,8 @@ enum {
 };
 
 const char* const freshet_replay_field_names[FRESHET_REPLAY_FIELDS] = {
-    "event_id", "type",  "user_id", "item_id", "value",      "occurred_at", "dwell_s",
-    "quantity", "price", "title",   "text",    "categories", "available",   "expires_at"};
+    "event_id", "type",  "user_id", "item_id",    "value",     "occurred_at", "dwell_s",    "quantity",
+    "price",    "title", "text",    "categories", "available", "expires_at",  "created_at", "attributes"};
 
 #define reject(error, ...) freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER, __VA_ARGS__)
 
@@ -171,6 +171,7 @@ struct freshet_replay_converter {
   freshet_buffer composed;
   char id[ID_TEXT_SIZE];
   freshet_slice categories[FRESHET_CATEGORIES_MAX + 1]; /* one more, so that validation sees too many */
+  freshet_attribute attributes[FRESHET_ATTRIBUTES_MAX + 1];
 };
 
 freshet_replay_converter* freshet_replay_converter_create(freshet_time_unit unit) {
@@ -283,16 +284,45 @@ freshet_status freshet_replay_event_of(freshet_replay_converter* converter, cons
   return status == FRESHET_OK ? read_values(fields, event, error) : status;
 }
 
+/* Takes the next part that is not empty off a text whose parts are separated by |; false when none is left.
+ */
+static bool next_part(freshet_slice* text, freshet_slice* part) {
+  *part = (freshet_slice){0};
+  while (part->size == 0 && text->size > 0) {
+    const char* bar = memchr(text->data, '|', text->size);
+    size_t size = bar == NULL ? text->size : (size_t)(bar - text->data);
+    *part = (freshet_slice){text->data, size};
+    size += bar != NULL;
+    *text = (freshet_slice){text->data + size, text->size - size};
+  }
+  return part->size > 0;
+}
+
 static size_t split_categories(freshet_replay_converter* converter, freshet_slice text) {
   size_t count = 0;
-  const char* end = text.data + text.size;
-  for (const char* at = text.data; at < end && count <= FRESHET_CATEGORIES_MAX;) {
-    const char* bar = memchr(at, '|', (size_t)(end - at));
-    const char* stop = bar == NULL ? end : bar;
-    if (stop > at) converter->categories[count++] = (freshet_slice){at, (size_t)(stop - at)};
-    at = stop + 1;
-  }
+  while (count <= FRESHET_CATEGORIES_MAX && next_part(&text, &converter->categories[count])) count++;
   return count;
+}
+
+/* "brand=Acme|season=winter" */
+static freshet_status split_attributes(freshet_replay_converter* converter, freshet_slice text,
+                                       freshet_item* item, freshet_error* error) {
+  freshet_slice part;
+  while (item->attribute_count <= FRESHET_ATTRIBUTES_MAX && next_part(&text, &part)) {
+    const char* equals = memchr(part.data, '=', part.size);
+    if (equals == NULL) return reject(error, "attributes: '%.*s' is not NAME=VALUE", SHOW(part));
+    size_t name = (size_t)(equals - part.data);
+    converter->attributes[item->attribute_count++] =
+        (freshet_attribute){.name = {part.data, name}, .value = {equals + 1, part.size - name - 1}};
+  }
+  return FRESHET_OK;
+}
+
+/* An empty field leaves *time_ms alone. */
+static freshet_status read_time(freshet_replay_converter* converter, freshet_slice text, int64_t* time_ms,
+                                freshet_error* error) {
+  if (text.size == 0) return FRESHET_OK;
+  return freshet_replay_parse_time(text, &converter->unit, time_ms, error);
 }
 
 static freshet_status read_flag(freshet_slice text, bool* flag, freshet_error* error) {
@@ -310,16 +340,19 @@ freshet_status freshet_replay_item_of(freshet_replay_converter* converter, const
                          .title = fields[FRESHET_REPLAY_TITLE],
                          .text = fields[FRESHET_REPLAY_TEXT],
                          .categories = converter->categories,
+                         .attributes = converter->attributes,
                          .available = true};
   bool is_none = is_word(fields[FRESHET_REPLAY_CATEGORIES], "(no genres listed)"); /* so MovieLens says */
   if (fields[FRESHET_REPLAY_CATEGORIES].size > 0 && !is_none) {
     item->category_count = split_categories(converter, fields[FRESHET_REPLAY_CATEGORIES]);
   }
   freshet_status status = read_flag(fields[FRESHET_REPLAY_AVAILABLE], &item->available, error);
-  if (status == FRESHET_OK && fields[FRESHET_REPLAY_EXPIRES_AT].size > 0) {
-    status = freshet_replay_parse_time(fields[FRESHET_REPLAY_EXPIRES_AT], &converter->unit,
-                                       &item->expires_at_ms, error);
-  }
+  if (status == FRESHET_OK)
+    status = read_time(converter, fields[FRESHET_REPLAY_EXPIRES_AT], &item->expires_at_ms, error);
+  if (status == FRESHET_OK)
+    status = read_time(converter, fields[FRESHET_REPLAY_CREATED_AT], &item->created_at_ms, error);
+  if (status == FRESHET_OK)
+    status = split_attributes(converter, fields[FRESHET_REPLAY_ATTRIBUTES], item, error);
   return status;
 }
 

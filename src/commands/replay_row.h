@@ -24,6 +24,8 @@ typedef enum freshet_replay_field {
   FRESHET_REPLAY_CATEGORIES, /* separated by | */
   FRESHET_REPLAY_AVAILABLE,
   FRESHET_REPLAY_EXPIRES_AT,
+  FRESHET_REPLAY_CREATED_AT,
+  FRESHET_REPLAY_ATTRIBUTES, /* NAME=VALUE, separated by | */
   FRESHET_REPLAY_FIELDS,
 } freshet_replay_field;
 

@@ -140,7 +140,8 @@ static void csv_and_json_give_the_same_rows(void** state) {
 static void json_items_and_odd_values(void** state) {
   (void)state;
   static const char json[] =
-      "{\"item_id\": \"i\", \"categories\": [\"a\", \"b\"], \"available\": false, \"title\": 7}\n"
+      "{\"item_id\": \"i\", \"categories\": [\"a\", \"b\"], \"available\": false, \"title\": 7, "
+      "\"attributes\": {\"brand\": \"Acme\", \"size\": 12}, \"created_at\": \"2011-12-01\"}\n"
       "not json\n"
       "[1]\n"
       "{\"item_id\": \"a\0b\"}\n"
@@ -153,6 +154,8 @@ static void json_items_and_odd_values(void** state) {
   assert_false(record.is_event);
   check_field(&record, FRESHET_REPLAY_CATEGORIES, "a|b");
   check_field(&record, FRESHET_REPLAY_AVAILABLE, "false");
+  check_field(&record, FRESHET_REPLAY_ATTRIBUTES, "brand=Acme|size=12");
+  check_field(&record, FRESHET_REPLAY_CREATED_AT, "2011-12-01");
   check_field(&record, FRESHET_REPLAY_TITLE, "7");
   static const bool readable[] = {false, false, false, true, false};
   for (size_t i = 0; i < sizeof readable / sizeof readable[0]; i++) {
