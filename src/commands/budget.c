@@ -4,6 +4,7 @@
 
 #include "freshet/encoder.h"
 #include "freshet/model.h"
+#include "service/http.h"
 #include "worker/users.h"
 
 /* What malloc adds to a block, and what an id takes on the average. */
@@ -12,6 +13,9 @@ enum { BLOCK_OVERHEAD = 16, ID_BYTES = 32 };
 /* Of an item beside its vectors and lists, and of an entry of its lists; both a little above what the model
  * needs, which a unit test holds against the real one. */
 enum { ITEM_BYTES = 512, NEIGHBOUR_BYTES = 12, TEXT_LIST_BYTES = 256 };
+
+/* Of an item's categories and attributes: the list, and a key of each; and how many are usual. */
+enum { FACETS_BYTES = 32 + BLOCK_OVERHEAD, FACET_BYTES = 8, FACETS_USUAL = 4 };
 
 /* The clients of one process in src/kafka/client.c, and the bounds of their queues there in KiB. */
 enum { CONSUMERS = 3, CONSUMER_KBYTES = 65536, PRODUCERS = 2, PRODUCER_KBYTES = 65536 };
@@ -57,9 +61,15 @@ freshet_budget freshet_budget_of(const freshet_config* config, uint32_t text_dim
   b.kafka = CONSUMERS * queue_bytes(config, "queued.max.messages.kbytes", CONSUMER_KBYTES) +
             PRODUCERS * queue_bytes(config, "queue.buffering.max.kbytes", PRODUCER_KBYTES);
   b.text = config->text.encoder == FRESHET_ENCODER_NONE ? 0 : (double)config->text.cache_mb * mib;
-  b.total = b.users + b.items + b.dedup + b.rocksdb + b.kafka + b.text;
+  b.facets = (double)config->model.max_items *
+             (FACETS_BYTES + FACET_BYTES * (FRESHET_CATEGORIES_MAX + FRESHET_ATTRIBUTES_MAX));
+  b.http = config->http.port == 0
+               ? 0
+               : (double)config->http.connections * (FRESHET_HTTP_HEADER_MAX + FRESHET_HTTP_BODY_MAX);
+  b.total = b.users + b.items + b.facets + b.dedup + b.rocksdb + b.kafka + b.http + b.text;
   b.usual = FRESHET_BUDGET_USERS * bytes_per_user(config, FRESHET_BUDGET_SEEN) +
-            FRESHET_BUDGET_ITEMS * b.bytes_per_item + b.dedup + b.rocksdb + b.text;
+            FRESHET_BUDGET_ITEMS * (b.bytes_per_item + FACETS_BYTES + FACET_BYTES * FACETS_USUAL) + b.dedup +
+            b.rocksdb + b.text;
   return b;
 }
 
@@ -74,10 +84,14 @@ void freshet_budget_print(const freshet_config* config, FILE* out) {
           b.users / mib, b.bytes_per_user / 1024);
   fprintf(out, ";   items      %8.0f   %.1f KiB each; model.max_items, model.neighbours, model.dim\n",
           b.items / mib, b.bytes_per_item / 1024);
+  fprintf(out, ";   facets     %8.0f   model.max_items, with %d categories and %d attributes each\n",
+          b.facets / mib, FRESHET_CATEGORIES_MAX, FRESHET_ATTRIBUTES_MAX);
   fprintf(out, ";   dedup      %8.0f   state.dedup_events for each of topics.partitions\n", b.dedup / mib);
   fprintf(out, ";   RocksDB    %8.0f   state.block_cache_mb, state.memtable_mb twice\n", b.rocksdb / mib);
   fprintf(out, ";   librdkafka %8.0f   kafka.queued.max.messages.kbytes, kafka.queue.buffering.max.kbytes\n",
           b.kafka / mib);
+  fprintf(out, ";   HTTP       %8.0f   http.connections, %d KiB of headers and body each\n", b.http / mib,
+          (FRESHET_HTTP_HEADER_MAX + FRESHET_HTTP_BODY_MAX) / 1024);
   fprintf(out, ";   text       %8.0f   text.cache_mb; weights are mapped from their file\n", b.text / mib);
   fprintf(out, ";   total      %8.0f\n", b.total / mib);
   fprintf(out, "; %d items and %d users with %d seen items each need %.0f MiB, queues not counted.\n",

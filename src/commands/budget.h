@@ -14,8 +14,10 @@ typedef struct freshet_budget {
   double items;          /* model.max_items of them */
   double dedup;          /* of topics.partitions partitions */
   double rocksdb;
-  double kafka; /* librdkafka's queues */
-  double text;  /* cache of vectors; the weights of a model are mapped from its file and not counted */
+  double kafka;  /* librdkafka's queues */
+  double facets; /* categories and attributes, as many as an item may have, of model.max_items items */
+  double http;   /* headers and a body of http.connections requests */
+  double text;   /* cache of vectors; the weights of a model are mapped from its file and not counted */
   double total;
   double usual; /* without queues: FRESHET_BUDGET_ITEMS items and FRESHET_BUDGET_USERS users, each with
                    FRESHET_BUDGET_SEEN seen items */

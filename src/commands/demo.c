@@ -8,7 +8,7 @@
 
 #include "commands/commands.h"
 #include "commands/csv.h"
-#include "commands/engine.h"
+#include "commands/front.h"
 #include "commands/options.h"
 #include "commands/progress.h"
 #include "commands/serve.h"
@@ -85,7 +85,7 @@ typedef struct demo {
 
   freshet_log_writer log_writer;
   freshet_logger logger;
-  freshet_monitor* monitor;
+  freshet_front front; /* closed without --keep */
   freshet_worker_metrics metrics;
   pthread_t worker;
   bool worker_started;
@@ -258,10 +258,13 @@ static void* run_worker(void* context) {
   freshet_engine_config config = {.config = d->config,
                                   .logger = &d->logger,
                                   .metrics = &d->metrics,
+                                  .inbox = d->front.inbox,
                                   .stopping = is_stopping,
                                   .stopping_context = d};
   if (freshet_engine_create(&config, &engine, &d->worker_error) == FRESHET_OK) {
+    freshet_front_attach(&d->front, engine);
     freshet_engine_run(engine, &d->worker_error);
+    freshet_front_attach(&d->front, NULL);
   }
   freshet_engine_destroy(engine);
   atomic_store(&d->worker_ended, true);
@@ -471,15 +474,10 @@ static void remove_folder(const char* folder) {
   nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-static freshet_status open_port(demo* d, freshet_error* error) {
-  freshet_monitor_config config = {.config = d->config, .worker_metrics = &d->metrics, .clock = d->clock};
-  return freshet_monitor_create(&config, &d->monitor, error);
-}
-
 static void tear_down(demo* d) {
   atomic_store(&d->stopping, true);
   if (d->worker_started) pthread_join(d->worker, NULL);
-  freshet_monitor_destroy(d->monitor);
+  freshet_front_close(&d->front);
   if (d->lists != NULL) d->lists->vtable->destroy(d->lists);
   if (d->sink != NULL) d->sink->vtable->destroy(d->sink);
   freshet_codec_destroy(d->codec);
@@ -510,14 +508,17 @@ static freshet_status perform(demo* d, freshet_options* options, const char* fol
   if (status == FRESHET_OK) status = choose_customers(d, error);
   if (status == FRESHET_OK) status = configure(d, options, error);
   if (status == FRESHET_OK) status = open_clients(d, error);
-  if (status == FRESHET_OK && keep) status = open_port(d, error);
+  if (status == FRESHET_OK && keep)
+    status = freshet_front_open(&d->front, d->config, &d->metrics, &d->logger, error);
   if (status == FRESHET_OK) {
     d->worker_started = pthread_create(&d->worker, NULL, run_worker, d) == 0;
     status = show(d, error);
   }
   if (status == FRESHET_OK && keep) {
-    printf("\nstill running: http://%s:%u/ ; Ctrl-C ends it\n", d->config->http.bind,
-           freshet_monitor_port(d->monitor));
+    if (d->front.monitor == NULL) printf("\nstill running, without HTTP; Ctrl-C ends it\n");
+    if (d->front.monitor != NULL)
+      printf("\nstill running: http://%s:%u/ (ask it: /v1/users/%s/recommendations); Ctrl-C ends it\n",
+             d->config->http.bind, freshet_monitor_port(d->front.monitor), d->customers[0].id);
     fflush(stdout);
     while (!freshet_serve_stopping(NULL)) pause();
   }

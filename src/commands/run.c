@@ -2,12 +2,9 @@
 #include <stdlib.h>
 
 #include "commands/commands.h"
-#include "commands/engine.h"
+#include "commands/front.h"
 #include "commands/options.h"
 #include "commands/serve.h"
-#include "service/api.h"
-
-enum { QUESTIONS_MAX = 4096 }; /* of HTTP, waiting for the worker */
 
 static const char usage[] =
     "usage: freshet run -c FILE [-X SECTION.KEY=VALUE]...\n\n"
@@ -19,14 +16,6 @@ static const char usage[] =
     "\nexit codes: 0 stopped on request, 1 failed, 2 usage or configuration, 4 another instance took over,\n"
     "5 the state folder is in use, foreign, full or broken, or a topic is made wrong,\n"
     "6 a broker or topic is not there\n";
-
-static bool find_title(void* context, freshet_slice item_id, freshet_buffer* title) {
-  return freshet_engine_title(context, item_id, title);
-}
-
-static void find_owner(void* context, int32_t partition, char* url, size_t size) {
-  freshet_engine_owner(context, partition, url, size);
-}
 
 /* What it takes to read the rules again. */
 typedef struct reload {
@@ -59,36 +48,24 @@ static freshet_status serve(const freshet_config* config, const freshet_options*
   reload again = {options, logger, NULL};
   freshet_worker_metrics* metrics = calloc(1, sizeof *metrics);
   FRESHET_ASSERT(metrics != NULL);
-  freshet_monitor* monitor = NULL;
+  freshet_front front = {0};
   freshet_engine* engine = NULL;
-  freshet_inbox* inbox = freshet_inbox_create(QUESTIONS_MAX);
-  freshet_api* api = freshet_api_create(&(freshet_api_config){inbox, config->http.advertise});
-  freshet_monitor_config watched = {
-      .config = config, .worker_metrics = metrics, .clock = freshet_clock_system(), .logger = logger};
-  watched.more_routes = freshet_api_routes(api, &watched.more_route_count);
+  freshet_status status = freshet_front_open(&front, config, metrics, logger, error);
   const freshet_engine_config wanted = {.config = config,
                                         .logger = logger,
                                         .metrics = metrics,
-                                        .inbox = inbox,
+                                        .inbox = front.inbox,
                                         .stopping = freshet_serve_stopping,
                                         .new_rules = new_rules,
                                         .new_rules_context = &again};
-  /* First the monitor: loading and restoring can take a while, and somebody will want to watch. */
-  freshet_status status = freshet_monitor_create(&watched, &monitor, error);
-  if (status == FRESHET_OK && monitor != NULL) {
-    freshet_log_fact(logger, FRESHET_INFO, "http.listening", "address=%s port=%u", config->http.bind,
-                     (unsigned)freshet_monitor_port(monitor));
-  }
   if (status == FRESHET_OK) status = freshet_engine_create(&wanted, &engine, error);
   if (status == FRESHET_OK) {
-    freshet_api_attach(api, &(freshet_api_backend){find_title, find_owner, engine});
+    freshet_front_attach(&front, engine);
     status = freshet_engine_run(engine, error);
   }
-  freshet_api_detach(api);
+  freshet_front_attach(&front, NULL);
   freshet_engine_destroy(engine);
-  freshet_monitor_destroy(monitor);
-  freshet_api_destroy(api);
-  freshet_inbox_destroy(inbox);
+  freshet_front_close(&front);
   freshet_config_destroy(again.latest);
   free(metrics);
   return status;

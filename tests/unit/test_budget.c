@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "commands/budget.h"
+#include "core/facets.h"
 #include "freshet/model.h"
 
 enum { ITEMS = 4096, USERS = 200, EVENTS = 20000, TEXT_DIM = 256 };
@@ -87,14 +88,48 @@ static void test_items_with_text(void** state) {
 static void test_what_is_set_counts(void** state) {
   (void)state;
   const char* const overrides[] = {"kafka.queued.max.messages.kbytes=1024",
-                                   "kafka.queue.buffering.max.kbytes=2048", "state.block_cache_mb=10",
-                                   "state.memtable_mb=4", "text.encoder=none"};
-  freshet_config* config = load(overrides, 5);
+                                   "kafka.queue.buffering.max.kbytes=2048",
+                                   "state.block_cache_mb=10",
+                                   "state.memtable_mb=4",
+                                   "text.encoder=none",
+                                   "http.connections=100"};
+  freshet_config* config = load(overrides, 6);
   freshet_budget b = freshet_budget_of(config, 0);
   assert_true(b.kafka == (3 * 1024 + 2 * 2048) * 1024.0);
   assert_true(b.rocksdb == 18.0 * (1 << 20));
   assert_true(b.text == 0);
-  assert_true(b.total == b.users + b.items + b.dedup + b.rocksdb + b.kafka);
+  assert_true(b.http == 100 * 144 * 1024.0);
+  assert_true(b.total == b.users + b.items + b.facets + b.dedup + b.rocksdb + b.kafka + b.http);
+  freshet_config_destroy(config);
+  const char* const closed[] = {"http.port=0"};
+  config = load(closed, 1);
+  assert_true(freshet_budget_of(config, 0).http == 0);
+  freshet_config_destroy(config);
+}
+
+static void test_facets(void** state) {
+  (void)state;
+  const char* const overrides[] = {"model.max_items=1024"};
+  freshet_config* config = load(overrides, 1);
+  freshet_slice categories[FRESHET_CATEGORIES_MAX];
+  freshet_attribute attributes[FRESHET_ATTRIBUTES_MAX];
+  char names[FRESHET_CATEGORIES_MAX][8];
+  for (unsigned i = 0; i < FRESHET_CATEGORIES_MAX; i++) {
+    snprintf(names[i], sizeof names[i], "c%u", i);
+    categories[i] = freshet_slice_of(names[i]);
+    attributes[i] = (freshet_attribute){categories[i], categories[i]};
+  }
+  const freshet_item item = {.item_id = freshet_slice_of("i"),
+                             .categories = categories,
+                             .category_count = FRESHET_CATEGORIES_MAX,
+                             .attributes = attributes,
+                             .attribute_count = FRESHET_ATTRIBUTES_MAX};
+  freshet_facets* facets = freshet_facets_create();
+  for (uint32_t slot = 0; slot < 1024; slot++) freshet_facets_set(facets, slot, &item);
+  double real = (double)freshet_facets_memory(facets), bound = freshet_budget_of(config, 0).facets;
+  assert_true(real <= bound);
+  assert_true(real >= bound / 2);
+  freshet_facets_destroy(facets);
   freshet_config_destroy(config);
 }
 
@@ -118,6 +153,7 @@ int main(void) {
       cmocka_unit_test(test_items_without_text),
       cmocka_unit_test(test_items_with_text),
       cmocka_unit_test(test_what_is_set_counts),
+      cmocka_unit_test(test_facets),
       cmocka_unit_test(test_the_configuration_has_the_defaults_of_the_model),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
