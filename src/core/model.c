@@ -269,7 +269,7 @@ static void grow_pending(freshet_model* model) {
   model->pending_capacity = capacity;
 }
 
-void freshet_model_touch(freshet_model* model, uint32_t slot) {
+void freshet_model_touch_first(freshet_model* model, uint32_t slot) {
   item* it = &model->items[slot];
   freshet_model_note_changed(model, slot);
   if (it->pending != 0) return;

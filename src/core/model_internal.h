@@ -87,15 +87,15 @@ typedef struct item {
   double bias_squares;    /* forgetting Adagrad, of the bias */
   uint64_t popular_at;    /* the event at which popular was exact */
   float popular[HALF_LIVES];
-  uint32_t count; /* N, in 1/WEIGHT_UNITS */
-  /* -- */
+  uint32_t count;   /* N, in 1/WEIGHT_UNITS */
   uint32_t pending; /* 1 + place in model.pending, 0: untouched since the last take */
-  float adjustment; /* what rules add to its score */
+  bool changed;     /* is in model.changed */
+  bool row_stale;   /* is in model.stale */
   bool listed;
-  bool changed;   /* is in model.changed */
-  bool row_stale; /* is in model.stale */
+  /* -- */
   neighbours near;
   text_neighbours* near_text;    /* NULL while it has no text */
+  float adjustment;              /* what rules add to its score */
   float row_popular[HALF_LIVES]; /* f5 as the ranker's row has it: a little behind */
   uint64_t key;
   uint32_t next; /* slot: the next in its bucket, by key */
@@ -114,6 +114,7 @@ typedef struct context {
   float weight[FRESHET_HISTORY];                         /* w_k: of the context factor m_k */
   float feature_weight[FRESHET_HISTORY][BONUS_FEATURES]; /* a_k, normalised, over its counts */
   float theta[FEATURES];
+  float psi[COUNT_LEVELS];
   float text_theta[COUNT_LEVELS]; /* max(0, theta4 + tau[B]) */
 } context;
 
@@ -133,20 +134,25 @@ struct freshet_wanted_text {
   int32_t* dots;     /* [capacity] */
 };
 
-/* Scratch of one learning step; the positive is candidate 0. Rows of floats, so that the kernels run along
- * the candidates. */
+/* Scratch of one learning step; the positive is candidate 0. Rows along the candidates, so that the kernels
+ * run along them; behind the last candidate they are 0 up to whole lanes. */
 typedef struct candidates {
   uint32_t count;
   uint32_t items[CANDIDATES_PADDED];
   uint32_t level[CANDIDATES_PADDED];                              /* B(N) */
-  float times[CANDIDATES_PADDED];                                 /* how often it was drawn */
+  _Alignas(64) float times[CANDIDATES_PADDED];                    /* how often it was drawn */
   _Alignas(64) float sums[1 + CANDIDATES_PADDED][BONUS_FEATURES]; /* by mark: see scan */
-  _Alignas(64) float steps[CANDIDATES_PADDED];                    /* of the factors */
-  _Alignas(64) float counts[CANDIDATES_PADDED];                   /* N */
   _Alignas(64) float features[FEATURES][CANDIDATES_PADDED];
   _Alignas(64) float log_q[CANDIDATES_PADDED];
   _Alignas(64) float gradient[CANDIDATES_PADDED];       /* g: of the blend */
   _Alignas(64) float taste_gradient[CANDIDATES_PADDED]; /* g': of taste alone */
+  _Alignas(64) float steps[CANDIDATES_PADDED];          /* of the factors */
+  /* -- from the items -- */
+  _Alignas(64) float counts[CANDIDATES_PADDED]; /* N */
+  _Alignas(64) float ages[CANDIDATES_PADDED];   /* events since it was chosen */
+  _Alignas(64) double bias[CANDIDATES_PADDED];
+  _Alignas(64) double factor_squares[CANDIDATES_PADDED];
+  _Alignas(64) double bias_squares[CANDIDATES_PADDED];
 } candidates;
 
 /* What an item was when it was first touched since the last take. */
@@ -240,7 +246,11 @@ static inline float* freshet_model_context_factor(const freshet_model* model, ui
   return model->context_factors + (size_t)slot * model->config.dim;
 }
 /* Call before anything of the item changes: keeps what it was, for the delta, and notes that it changed. */
-void freshet_model_touch(freshet_model* model, uint32_t slot);
+void freshet_model_touch_first(freshet_model* model, uint32_t slot);
+static inline void freshet_model_touch(freshet_model* model, uint32_t slot) {
+  const item* it = &model->items[slot];
+  if (it->pending == 0 || !it->changed || !it->row_stale) freshet_model_touch_first(model, slot);
+}
 void freshet_model_note_changed(freshet_model* model, uint32_t slot);
 void freshet_model_note_stale(freshet_model* model, uint32_t slot);
 /* The start of v and m without text: .05 N(0,1) by key. */
@@ -250,7 +260,13 @@ void freshet_model_start_factors(const freshet_model* model, uint64_t key, float
 void freshet_model_context(const freshet_model* model, const freshet_user* user, int64_t time_ms, context* c);
 void freshet_model_user_factor(const freshet_model* model, const freshet_user* user, const context* c,
                                float* h);
-uint32_t freshet_model_count_level(uint32_t count);
+enum { COUNT_LEVEL_LAST = 200 }; /* N from which the level is the last */
+extern const uint8_t freshet_model_count_levels[COUNT_LEVEL_LAST + 1];
+/* B(N) of a count in 1/WEIGHT_UNITS. */
+static inline uint32_t freshet_model_count_level(uint32_t count) {
+  uint32_t n = count / WEIGHT_UNITS;
+  return freshet_model_count_levels[n < COUNT_LEVEL_LAST ? n : COUNT_LEVEL_LAST];
+}
 
 /* cos^4 that makes f4 log(2). */
 extern const float freshet_model_text_unit;
@@ -274,12 +290,16 @@ void freshet_model_neighbours_free(neighbours* near);
 
 /* ---- model_popularity.c ---- */
 void freshet_model_popularity_init(freshet_model* model);
-/* out[h * stride + i] = the decayed popularity of slots[i] now; rows are filled up to whole lanes. */
-void freshet_model_popularity_at(const freshet_model* model, const uint32_t* slots, size_t count, float* out,
-                                 size_t stride);
 /* f5 of items: log(.5 + share * number of items). */
 void freshet_model_popularity_features(const freshet_model* model, const uint32_t* slots, size_t count,
                                        float* out, size_t stride);
+extern const float freshet_model_popularity_rates[HALF_LIVES]; /* log of the decay an event */
+/* By what a popularity is multiplied to be a share times the number of items. */
+float freshet_model_popularity_scale(const freshet_model* model, int h);
+static inline float freshet_model_popularity_age(const freshet_model* model, const item* it) {
+  int64_t age = (int64_t)(model->events - it->popular_at);
+  return (float)(age > 0 ? age : 0);
+}
 void freshet_model_popularity_add(freshet_model* model, uint32_t slot, uint64_t event, float weight);
 
 /* ---- model_learn.c ---- */

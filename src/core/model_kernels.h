@@ -20,6 +20,19 @@ enum { FRESHET_LANES = 16 };
 
 enum { FRESHET_SUMS = 4 }; /* columns of a row of sums: see scan */
 
+/* How the scalars of an item's row learn: see adapt. */
+typedef struct freshet_row_rates {
+  float factor, factor_first; /* rate of v, and what its accumulator starts from */
+  float bias;
+  double bias_memory, bias_limit;
+} freshet_row_rates;
+
+/* How negatives are drawn: by what share like all events, like recent ones, and uniformly. */
+typedef struct freshet_draw_shares {
+  float frequent, recent, uniform;
+  float per_count; /* times N: an item's share of all events times the number of items */
+} freshet_draw_shares;
+
 typedef struct freshet_model_kernels {
   const char* name;
   float (*dot)(const float* a, const float* b, size_t n16);
@@ -58,9 +71,29 @@ typedef struct freshet_model_kernels {
   /* For each target, at least 0 and below the total: the place at which the running sum of a tree
    * (model_tree.h) passes it; the target becomes the rest within that place. */
   void (*descend_tree)(const int64_t* tree, unsigned bits, int64_t* targets, int64_t* places, size_t count);
+  /* logits [n16] become weight * softmax, each with its odds; where the odds are 0 they become 0. */
+  void (*softmax)(float* logits, const float* odds, float weight, size_t n16);
+  /* rows[f * stride + i] = log(1 + sums[i][f] * s), s = 1 / sqrt(counts[i] + 1) for f = 1, 2, else 1. */
+  void (*bonus_features)(const float (*sums)[FRESHET_SUMS], const float* counts, float* rows, size_t stride,
+                         size_t n16);
+  /* Row s of `speeds` [stride] is a popularity as it was ages[i] ago, and becomes log(.5 + share), share =
+   * exp(ages[i] * rates[s]) * row[i] * scales[s]. On the way log_q[i] = log(frequent * (counts[i] *
+   * per_count)
+   * + recent * share of row 0 + uniform). */
+  void (*popular_features)(const float* ages, const float* rates, const float* scales, size_t speeds,
+                           float* rows, size_t stride, const freshet_draw_shares* draws, const float* counts,
+                           float* log_q, size_t n16);
+  /* Adagrad of scalars along the items of a step, whose gradients are g: the accumulators of v and of the
+   * bias grow by g^2 norm and g^2 (the latter forgets), the bias moves by -bias_steps; steps are those of v.
+   * All on their grids (maths.h). */
+  void (*adapt)(const float* g, float norm, const freshet_row_rates* rates, double* factor_squares,
+                double* bias_squares, double* bias, float* steps, float* bias_steps, size_t n16);
   /* out[i] = rows[i] . x, exact, rows [count][n64] */
   void (*dots_i8)(const int8_t* rows, size_t count, const int8_t* x, size_t n64, int32_t* out);
 } freshet_model_kernels;
+
+/* Put under every root of an accumulator. */
+#define FRESHET_SQUARES_LEAST 1e-8F
 
 /* Factors are multiples of 2^-20 within +-4: adding FRESHET_FACTOR_ROUND puts them in [8, 16], where that is
  * the spacing of floats. */

@@ -7,6 +7,7 @@
  * Polynomials: Cephes (S. Moshier), expf and logf, as reduced-range minimax.
  */
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "core/model_kernels.h"
@@ -17,20 +18,31 @@
 /* min and max: IEEE comparisons, the second operand where one is no number. */
 #if defined(__AVX512F__)
 typedef __m512 vec;
+typedef __m512d wide_vec;
 #define LOWER(a, b) _mm512_min_ps(a, b)
 #define HIGHER(a, b) _mm512_max_ps(a, b)
+#define ROOT(a) _mm512_sqrt_ps(a)
+#define WIDE_ROOT(a) _mm512_sqrt_pd(a)
 #elif defined(__AVX2__)
 typedef __m256 vec;
+typedef __m256d wide_vec;
 #define LOWER(a, b) _mm256_min_ps(a, b)
 #define HIGHER(a, b) _mm256_max_ps(a, b)
+#define ROOT(a) _mm256_sqrt_ps(a)
+#define WIDE_ROOT(a) _mm256_sqrt_pd(a)
 #else
 typedef __m128 vec;
+typedef __m128d wide_vec;
 #define LOWER(a, b) _mm_min_ps(a, b)
 #define HIGHER(a, b) _mm_max_ps(a, b)
+#define ROOT(a) _mm_sqrt_ps(a)
+#define WIDE_ROOT(a) _mm_sqrt_pd(a)
 #endif
 typedef int32_t int_vec __attribute__((vector_size(sizeof(vec)), may_alias));
+typedef int64_t wide_int_vec __attribute__((vector_size(sizeof(vec)), may_alias));
+typedef float half_vec __attribute__((vector_size(sizeof(vec) / 2), may_alias));
 
-enum { WIDTH = sizeof(vec) / sizeof(float), PARTS = FRESHET_LANES / WIDTH };
+enum { WIDTH = sizeof(vec) / sizeof(float), WIDE_WIDTH = WIDTH / 2, PARTS = FRESHET_LANES / WIDTH };
 
 typedef struct lanes {
   vec part[PARTS];
@@ -207,16 +219,34 @@ static void log_array(float* x, size_t n16) {
   for (size_t i = 0; i < n16; i += WIDTH) *(vec*)(x + i) = log_of(load(x + i));
 }
 
-static void blend(double* restrict x, double* restrict accumulators, const float* restrict gradients,
-                  const float* restrict rates, size_t n16) {
+INLINE wide_vec widen(const float* x) {
+  return __builtin_convertvector(*(const half_vec*)x, wide_vec);
+}
+
+INLINE wide_vec choose_wide(wide_int_vec set, wide_vec a, wide_vec b) {
+  return (wide_vec)((set & (wide_int_vec)a) | (~set & (wide_int_vec)b));
+}
+
+INLINE void blend_lanes(double* x, double* accumulators, const float* gradients, const float* rates) {
   const double round = 0x1.8p12; /* 52 - 12 = 40 bits behind the point, see FRESHET_BLEND_STEP */
-  for (size_t i = 0; i < n16; i++) {
-    double g = gradients[i];
-    double grown = ((.999 * accumulators[i] + .001 * (g * g)) + round) - round;
-    grown = grown > 0 ? grown : 0; /* it forgets: folded gains of others may take it below */
-    double moved = ((x[i] - rates[i] * g / sqrt(grown + 1e-6)) + round) - round;
-    accumulators[i] = g != 0 ? grown : accumulators[i];
-    x[i] = g != 0 ? moved : x[i];
+  const wide_vec g = widen(gradients), old = *(wide_vec*)x, squares = *(wide_vec*)accumulators;
+  const wide_vec zero = {0};
+  wide_vec grown = ((.999 * squares + .001 * (g * g)) + round) - round;
+  grown = choose_wide(grown > zero, grown, zero); /* it forgets: folded gains of others may take it below */
+  const wide_vec moved = ((old - widen(rates) * g / WIDE_ROOT(grown + 1e-6)) + round) - round;
+  *(wide_vec*)accumulators = choose_wide(g != zero, grown, squares);
+  *(wide_vec*)x = choose_wide(g != zero, moved, old);
+}
+
+/* Most weights are for users and items of other levels: blocks without a gradient are left out. */
+static void blend(double* x, double* accumulators, const float* gradients, const float* rates, size_t n16) {
+  enum { BLOCK = 8 };
+  for (size_t i = 0; i < n16; i += BLOCK) {
+    bool any = false;
+    for (size_t l = 0; l < BLOCK; l++) any |= gradients[i + l] != 0;
+    if (!any) continue;
+    for (size_t l = i; l < i + BLOCK; l += WIDE_WIDTH)
+      blend_lanes(x + l, accumulators + l, gradients + l, rates + l);
   }
 }
 
@@ -423,6 +453,8 @@ static void dots_i8(const int8_t* rows, size_t count, const int8_t* x, size_t n6
   }
 }
 
+#include "core/model_kernels_step.h"
+
 const freshet_model_kernels FRESHET_MODEL_KERNELS_NAME = {
     .name = FRESHET_MODEL_KERNELS_LABEL,
     .dot = dot,
@@ -439,5 +471,9 @@ const freshet_model_kernels FRESHET_MODEL_KERNELS_NAME = {
     .find = find,
     .smallest = smallest,
     .descend_tree = descend_tree,
+    .softmax = softmax,
+    .bonus_features = bonus_features,
+    .popular_features = popular_features,
+    .adapt = adapt,
     .dots_i8 = dots_i8,
 };

@@ -10,15 +10,13 @@
 
 #include "core/model_internal.h"
 
-static const float rate_factor = .05F, rate_context = .05F, rate_user = .15F, rate_bias = .2F;
-static const double bias_memory = .99;
-static const float epsilon = 1e-8F;
-/* What the accumulator of v starts from: without it the first step of a new item has full length however
- * small its gradient, and chance negatives push it far from where its text has put it. */
-static const float first_squares = .01F;
+/* Without the accumulator's start the first step of a new item has full length however small its gradient,
+ * and chance negatives push it far from where its text has put it. */
+static const freshet_row_rates row_rates = {
+    .factor = .05F, .factor_first = .01F, .bias = .2F, .bias_memory = .99, .bias_limit = 64};
+static const float rate_context = .05F, rate_user = .15F;
 static const float share_of_frequent = .475F, share_of_recent = .475F, share_of_uniform = .05F;
 static const float least_pair_weight = .01F;
-static const double bias_limit = 64;
 static const float gradient_limit = 1e12F;
 
 /* ---- features of the candidates ---- */
@@ -31,7 +29,7 @@ static size_t padded(size_t count) {
 static void scan_neighbours(freshet_model* model, const context* c, candidates* s,
                             size_t places[FRESHET_HISTORY]) {
   const freshet_model_kernels* kernels = model->kernels;
-  memset(s->sums, 0, (1 + s->count) * sizeof s->sums[0]);
+  memset(s->sums, 0, (1 + padded(s->count)) * sizeof s->sums[0]);
   for (uint32_t k = 0; k < c->count; k++) {
     const item* from = &model->items[c->items[k]];
     const neighbours* near = &from->near;
@@ -47,91 +45,61 @@ static void scan_neighbours(freshet_model* model, const context* c, candidates* 
   }
 }
 
-/* log q, less what is the same for all: log(n (.475 share + .475 recent share + .05 / n)). Needs the
- * popularities as shares times n in the rows of POPULAR. */
-static void set_log_q(const freshet_model* model, candidates* s, size_t n16) {
-  float scale =
-      model->total_count > 0 ? (float)((double)model->count * WEIGHT_UNITS / (double)model->total_count) : 0;
-  for (size_t i = 0; i < n16; i++) {
-    s->log_q[i] = share_of_frequent * (s->counts[i] * scale) + share_of_recent * s->features[POPULAR][i] +
-                  share_of_uniform;
-  }
-  model->kernels->log(s->log_q, n16);
-}
-
-static void set_bonus_features(const freshet_model* model, candidates* s, size_t n16) {
-  float roots[CANDIDATES_PADDED];
-  for (size_t i = 0; i < n16; i++) roots[i] = 1 / sqrtf(s->counts[i] + 1);
-  for (int f = 0; f < BONUS_FEATURES; f++) {
-    float* row = s->features[f];
-    for (size_t i = 0; i < s->count; i++) row[i] = s->sums[1 + i][f];
-    for (size_t i = s->count; i < n16; i++) row[i] = 0;
-    bool together = f == TOGETHER_NOW || f == TOGETHER_BEFORE;
-    for (size_t i = 0; i < n16; i++) row[i] = 1 + (together ? row[i] * roots[i] : row[i]);
-    model->kernels->log(row, n16);
-  }
-}
-
-/* The popularities, and log q from their shares on the way. */
-static void set_popular_features(const freshet_model* model, candidates* s, size_t n16) {
-  freshet_model_popularity_at(model, s->items, s->count, s->features[POPULAR], CANDIDATES_PADDED);
-  for (int f = 0; f < HALF_LIVES; f++) {
-    double total = model->popular_totals[f];
-    float scale = total > 0 ? (float)(model->count / total) : 0;
-    for (size_t i = 0; i < n16; i++) s->features[POPULAR + f][i] *= scale;
-  }
-  set_log_q(model, s, n16);
-  for (int f = 0; f < HALF_LIVES; f++) {
-    for (size_t i = 0; i < n16; i++) s->features[POPULAR + f][i] += .5F;
-    model->kernels->log(s->features[POPULAR + f], n16);
-  }
-}
-
-static void set_features(freshet_model* model, const float* h, candidates* s) {
+/* Reads each item's row once, and notes that it is about to change. */
+static void read_items(freshet_model* model, candidates* s) {
   size_t n16 = padded(s->count);
-  for (size_t i = 0; i < n16; i++) {
-    uint32_t count = i < s->count ? model->items[s->items[i]].count : 0;
-    s->counts[i] = (float)count * (1.0F / WEIGHT_UNITS);
-    s->level[i] = freshet_model_count_level(count);
+  for (uint32_t i = 0; i < s->count; i++) {
+    freshet_model_touch(model, s->items[i]);
+    const item* it = &model->items[s->items[i]];
+    s->counts[i] = (float)it->count * (1.0F / WEIGHT_UNITS);
+    s->level[i] = freshet_model_count_level(it->count);
+    s->ages[i] = freshet_model_popularity_age(model, it);
+    for (int h = 0; h < HALF_LIVES; h++) s->features[POPULAR + h][i] = it->popular[h];
+    s->bias[i] = it->bias;
+    s->factor_squares[i] = it->factor_squares;
+    s->bias_squares[i] = it->bias_squares;
   }
-  set_bonus_features(model, s, n16);
-  set_popular_features(model, s, n16);
-  model->kernels->dots(model->factors, s->items, s->count, h, model->config.dim, s->features[TASTE]);
-  for (size_t i = 0; i < n16; i++) {
-    s->features[TASTE][i] = i < s->count ? s->features[TASTE][i] + (float)model->items[s->items[i]].bias : 0;
+  for (size_t i = s->count; i < n16; i++) {
+    s->counts[i] = s->ages[i] = s->times[i] = s->features[TASTE][i] = 0;
+    s->level[i] = 0;
+    for (int h = 0; h < HALF_LIVES; h++) s->features[POPULAR + h][i] = 0;
+    s->bias[i] = s->factor_squares[i] = s->bias_squares[i] = 0;
   }
+}
+
+/* log q leaves out what is the same for all: it is log(n (.475 share + .475 recent share + .05 / n)). */
+static void set_features(const freshet_model* model, const float* h, candidates* s) {
+  const freshet_model_kernels* kernels = model->kernels;
+  size_t n16 = padded(s->count);
+  freshet_draw_shares draws = {share_of_frequent, share_of_recent, share_of_uniform, 0};
+  float scales[HALF_LIVES];
+  if (model->total_count > 0) {
+    draws.per_count = (float)((double)model->count * WEIGHT_UNITS / (double)model->total_count);
+  }
+  for (int f = 0; f < HALF_LIVES; f++) scales[f] = freshet_model_popularity_scale(model, f);
+  kernels->bonus_features(s->sums + 1, s->counts, s->features[0], CANDIDATES_PADDED, n16);
+  kernels->popular_features(s->ages, freshet_model_popularity_rates, scales, HALF_LIVES, s->features[POPULAR],
+                            CANDIDATES_PADDED, &draws, s->counts, s->log_q, n16);
+  kernels->dots(model->factors, s->items, s->count, h, model->config.dim, s->features[TASTE]);
+  for (size_t i = 0; i < n16; i++) s->features[TASTE][i] += (float)s->bias[i];
 }
 
 /* ---- gradients ---- */
-
-/* logits [n16] become softmax - 1[positive], times weight; 0 behind the candidates. */
-static void softmax_gradient(const freshet_model* model, const candidates* s, float weight, float* logits) {
-  size_t n16 = padded(s->count);
-  float top = logits[0], sum = 0;
-  for (uint32_t i = 1; i < s->count; i++) top = logits[i] > top ? logits[i] : top;
-  for (size_t i = 0; i < n16; i++) logits[i] = i < s->count ? logits[i] - top : -87;
-  model->kernels->exp(logits, n16);
-  for (uint32_t i = 0; i < s->count; i++) {
-    logits[i] *= s->times[i];
-    sum += logits[i];
-  }
-  float scale = weight / sum;
-  for (size_t i = 0; i < n16; i++) logits[i] = i < s->count ? logits[i] * scale : 0;
-  logits[0] -= weight;
-}
 
 static void set_gradients(const freshet_model* model, const context* c, float weight, candidates* s) {
   size_t n16 = padded(s->count);
   for (size_t i = 0; i < n16; i++) {
     float text = c->text_theta[s->level[i]] * s->features[SIMILAR_TEXT][i];
-    s->gradient[i] = (float)model->blend[PSI + s->level[i]] + text - s->log_q[i];
+    s->gradient[i] = c->psi[s->level[i]] + text - s->log_q[i];
     s->taste_gradient[i] = s->features[TASTE][i] - s->log_q[i];
   }
   for (int f = 0; f < FEATURES; f++) {
     if (f != SIMILAR_TEXT) model->kernels->add_scaled(s->gradient, c->theta[f], s->features[f], n16);
   }
-  softmax_gradient(model, s, weight, s->gradient);
-  softmax_gradient(model, s, weight, s->taste_gradient);
+  model->kernels->softmax(s->gradient, s->times, weight, n16);
+  model->kernels->softmax(s->taste_gradient, s->times, weight, n16);
+  s->gradient[0] -= weight;
+  s->taste_gradient[0] -= weight;
 }
 
 /* Gradients of th, tb, psi and tau: they follow g. */
@@ -144,43 +112,37 @@ static void set_blend_gradient(freshet_model* model, const context* c, uint32_t 
   for (uint32_t i = 0; i < s->count; i++) {
     float g = s->gradient[i];
     out[PSI + s->level[i]] += g;
-    if (c->text_theta[s->level[i]] > 0) out[TAU + s->level[i]] += g * s->features[SIMILAR_TEXT][i];
+    out[TAU + s->level[i]] += g * s->features[SIMILAR_TEXT][i];
+  }
+  for (int level = 0; level < COUNT_LEVELS; level++) {
+    if (c->text_theta[level] <= 0) out[TAU + level] = 0;
   }
   memcpy(out + TB + user_level * FEATURES, out + TH, FEATURES * sizeof *out);
 }
 
 /* ---- the step ---- */
 
-/* An accumulator that forgets may come out below 0 when other workers' gains are folded in. */
-static float root_of(float squares) {
-  return sqrtf((squares > 0 ? squares : 0) + epsilon);
-}
-
 /* The items compared. slope becomes the gradient of h, by the factors as they were. */
 static void step_items(freshet_model* model, candidates* s, const float* h, float* slope) {
   const freshet_model_kernels* kernels = model->kernels;
   uint32_t dim = model->config.dim;
-  float norm = kernels->dot(h, h, dim) / (float)dim;
-  float bias_steps[CANDIDATES_PADDED], *g = s->gradient;
-  for (uint32_t i = 0; i < s->count; i++) {
-    item* it = &model->items[s->items[i]];
-    freshet_model_touch(model, s->items[i]);
-    g[i] = (g[i] + s->taste_gradient[i]) * .5F;
-    it->factor_squares = freshet_grid_sum(it->factor_squares + (double)(g[i] * g[i] * norm));
-    it->bias_squares = freshet_grid_sum(bias_memory * it->bias_squares + (double)(g[i] * g[i]));
-    s->steps[i] = (float)it->factor_squares;
-    bias_steps[i] = (float)it->bias_squares;
-  }
-  for (uint32_t i = 0; i < s->count; i++) {
-    s->steps[i] = rate_factor * g[i] / root_of(s->steps[i] + first_squares);
-    bias_steps[i] = rate_bias * g[i] / root_of(bias_steps[i]);
-  }
+  size_t n16 = padded(s->count);
+  float norm = kernels->dot(h, h, dim) / (float)dim, *g = s->gradient;
+  _Alignas(64) float bias_steps[CANDIDATES_PADDED];
+  for (size_t i = 0; i < n16; i++) g[i] = (g[i] + s->taste_gradient[i]) * .5F;
+  kernels->adapt(g, norm, &row_rates, s->factor_squares, s->bias_squares, s->bias, s->steps, bias_steps, n16);
   memset(slope, 0, dim * sizeof *slope);
   kernels->descend_rows(model->factors, s->items, s->count, g, s->steps, h, slope, dim);
   for (uint32_t i = 0; i < s->count; i++) {
     item* it = &model->items[s->items[i]];
-    it->bias = freshet_grid(freshet_clamp(it->bias - (double)bias_steps[i], -bias_limit, bias_limit));
+    it->factor_squares = s->factor_squares[i];
+    it->bias_squares = s->bias_squares[i];
+    it->bias = s->bias[i];
   }
+}
+
+static float root_of(float squares) {
+  return sqrtf((squares > 0 ? squares : 0) + FRESHET_SQUARES_LEAST);
 }
 
 static void step_user(freshet_model* model, freshet_user* user, const context* c, const float* slope) {
@@ -199,7 +161,7 @@ static void step_user(freshet_model* model, freshet_user* user, const context* c
     model->blend_gradient[LG + c->bucket[k]] += pull;
   }
   user->accumulator += norm;
-  kernels->add_scaled(user->vector, -rate_user / sqrtf(user->accumulator + epsilon), slope, dim);
+  kernels->add_scaled(user->vector, -rate_user / root_of(user->accumulator), slope, dim);
 }
 
 static void step_blend(freshet_model* model) {
@@ -290,16 +252,17 @@ static freshet_status learn_positive(freshet_model* model, freshet_user* user,
   context c;
   freshet_model_context(model, user, seen->time_ms, &c);
   freshet_model_user_factor(model, user, &c, model->user_factor);
-  freshet_model_draw(model, seen->item, s);
-  scan_neighbours(model, &c, s, places);
-  set_features(model, model->user_factor, s);
-  freshet_marks_clear(&model->marks, s->items, s->count);
-  set_gradients(model, &c, weight, s);
   float size = model->kernels->dot(model->user_factor, model->user_factor, model->config.dim);
   if (!(size < gradient_limit) || !isfinite(user->accumulator)) {
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER,
                              "the user's vector is out of bounds: nothing is learned from this event");
   }
+  freshet_model_draw(model, seen->item, s);
+  scan_neighbours(model, &c, s, places);
+  freshet_marks_clear(&model->marks, s->items, s->count);
+  read_items(model, s);
+  set_features(model, model->user_factor, s);
+  set_gradients(model, &c, weight, s);
   set_blend_gradient(model, &c, c.user_level, s);
   step_items(model, s, model->user_factor, model->slope);
   step_user(model, user, &c, model->slope);

@@ -102,17 +102,16 @@ static uint32_t draw_recent(const freshet_model* model, uint64_t random) {
   return model->recent[(model->events - 1 - lag) % RECENT_EVENTS];
 }
 
-/* A slot that is FRESHET_NO_ITEM is a recent event that a restored ring does not know. */
+/* Whether a draw is new cannot be guessed, so no branch asks. A slot that is FRESHET_NO_ITEM is a recent
+ * event that a restored ring does not know. */
 static void add_candidate(freshet_model* model, candidates* step, uint32_t slot) {
-  if (slot == FRESHET_NO_ITEM || slot == step->items[0]) return;
-  uint32_t known = model->marks.of[slot];
-  if (known != 0) {
-    step->times[known - 1] += 1;
-    return;
-  }
-  step->items[step->count] = slot;
-  step->times[step->count] = 1;
-  freshet_marks_add(&model->marks, slot, (uint8_t)++step->count);
+  if (slot == FRESHET_NO_ITEM) return;
+  uint32_t known = model->marks.of[slot], next = step->count;
+  uint32_t at = known != 0 ? known - 1 : next;
+  step->items[at] = slot;
+  step->times[at] = (known != 0 ? step->times[at] : 0) + 1;
+  step->count = next + (known == 0);
+  freshet_marks_add(&model->marks, slot, (uint8_t)(at + 1));
 }
 
 /* Targets in the running sum of counts: an item for each. */
@@ -139,26 +138,29 @@ static void add_uniform(freshet_model* model, candidates* step, int64_t* targets
   }
 }
 
+/* Which kind a draw is cannot be guessed: each is written to all three lists, and one of them grows. */
 void freshet_model_draw(freshet_model* model, uint32_t positive, candidates* step) {
-  int64_t frequent[NEGATIVES_MAX], uniform[NEGATIVES_MAX];
-  size_t frequent_count = 0, uniform_count = 0;
+  int64_t frequent[NEGATIVES_MAX + 1], uniform[NEGATIVES_MAX + 1];
+  uint64_t recent[NEGATIVES_MAX + 1];
+  size_t frequent_count = 0, recent_count = 0, uniform_count = 0;
   uint64_t seed = freshet_random(model->config.seed, model->events);
-  step->items[0] = positive;
-  step->times[0] = 1;
-  step->count = 1;
-  freshet_marks_add(&model->marks, positive, 1);
+  bool is_first = model->total_count == 0;
+  step->count = 0;
+  add_candidate(model, step, positive);
   for (uint32_t i = 0; i < model->config.negatives; i++) {
     uint64_t random = freshet_random(seed, i);
     uint32_t kind = (uint32_t)(random & (share_one - 1));
     random = freshet_mix64(random);
-    if (model->total_count == 0 || kind >= share_recent) {
-      uniform[uniform_count++] = (int64_t)freshet_below(random, model->count);
-    } else if (kind < share_frequent) {
-      frequent[frequent_count++] = (int64_t)freshet_below(random, (uint64_t)model->total_count);
-    } else {
-      add_candidate(model, step, draw_recent(model, random));
-    }
+    bool is_uniform = is_first | (kind >= share_recent), is_frequent = !is_uniform & (kind < share_frequent);
+    uniform[uniform_count] = (int64_t)freshet_below(random, model->count);
+    frequent[frequent_count] = (int64_t)freshet_below(random, (uint64_t)model->total_count);
+    recent[recent_count] = random;
+    uniform_count += is_uniform;
+    frequent_count += is_frequent;
+    recent_count += !is_uniform & !is_frequent;
   }
+  for (size_t i = 0; i < recent_count; i++) add_candidate(model, step, draw_recent(model, recent[i]));
   add_frequent(model, step, frequent, frequent_count);
   add_uniform(model, step, uniform, uniform_count);
+  step->times[0] = 1; /* the positive is skipped as a negative */
 }

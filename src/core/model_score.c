@@ -67,12 +67,14 @@ static uint32_t user_level(uint32_t positives) {
   return level;
 }
 
-uint32_t freshet_model_count_level(uint32_t count) {
-  static const uint32_t starts[COUNT_LEVELS] = {0, 1, 2, 3, 6, 12, 25, 50, 100, 200};
-  uint32_t level = 0;
-  for (int i = 1; i < COUNT_LEVELS; i++) level += count >= starts[i] * WEIGHT_UNITS;
-  return level;
-}
+/* Levels start at 0, 1, 2, 3, 6, 12, 25, 50, 100 and 200. */
+#define TIMES_3(level) level, level, level
+#define TIMES_6(level) TIMES_3(level), TIMES_3(level)
+#define TIMES_25(level) TIMES_6(level), TIMES_6(level), TIMES_6(level), TIMES_6(level), level
+#define TIMES_100(level) TIMES_25(level), TIMES_25(level), TIMES_25(level), TIMES_25(level)
+const uint8_t freshet_model_count_levels[COUNT_LEVEL_LAST + 1] = {
+    0, 1,           2,           TIMES_3(3),  TIMES_6(4),   TIMES_6(5), TIMES_6(5),
+    5, TIMES_25(6), TIMES_25(7), TIMES_25(7), TIMES_100(8), 9};
 
 /* The history up to time_ms, with gaps and sessions. */
 static void read_history(const freshet_model* model, const freshet_user* user, int64_t time_ms, context* c) {
@@ -101,6 +103,7 @@ static void set_thetas(const freshet_model* model, uint32_t positives, context* 
   }
   if (c->theta[TASTE] < taste_floor) c->theta[TASTE] = taste_floor;
   for (int level = 0; level < COUNT_LEVELS; level++) {
+    c->psi[level] = (float)model->blend[PSI + level];
     double theta = th[SIMILAR_TEXT] + tb[SIMILAR_TEXT] + model->blend[TAU + level];
     c->text_theta[level] = (float)(theta > 0 ? theta : 0);
   }
@@ -349,7 +352,7 @@ void freshet_model_query_text(const freshet_model* model, const freshet_user* us
   float* columns = scratch->vector + dim;
   columns[COLUMN_BIAS] = c->theta[TASTE];
   for (int h = 0; h < HALF_LIVES; h++) columns[COLUMN_POPULAR + h] = c->theta[POPULAR + h];
-  for (int l = 0; l < COUNT_LEVELS; l++) columns[COLUMN_LEVEL + l] = (float)model->blend[PSI + l];
+  for (int l = 0; l < COUNT_LEVELS; l++) columns[COLUMN_LEVEL + l] = c->psi[l];
   uint32_t matches = text == NULL ? 0 : text->count;
   for (uint32_t i = 0; i < matches; i++) touch_sums(scratch, text->items[i], &count); /* the first bonuses */
   for (uint32_t k = 0; k < c->count; k++) add_neighbours(model, c, k, scratch, &count);
@@ -464,8 +467,7 @@ size_t freshet_model_explain_query(const freshet_model* model, const freshet_wan
   float popular = 0;
   float taste = model->kernels->dot(freshet_model_factor(model, slot), scratch->factor, model->config.dim);
   for (int h = 0; h < HALF_LIVES; h++) popular += c->theta[POPULAR + h] * it->row_popular[h];
-  float quality =
-      c->theta[TASTE] * (float)it->bias + (float)model->blend[PSI + freshet_model_count_level(it->count)];
+  float quality = c->theta[TASTE] * (float)it->bias + c->psi[freshet_model_count_level(it->count)];
   add_part(parts, &count, FRESHET_REASON_TASTE, FRESHET_NO_ITEM, c->theta[TASTE] * taste);
   add_part(parts, &count, FRESHET_REASON_POPULAR, FRESHET_NO_ITEM, popular);
   add_part(parts, &count, FRESHET_REASON_QUALITY, FRESHET_NO_ITEM, quality);

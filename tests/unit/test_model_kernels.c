@@ -260,6 +260,98 @@ static void trees_are_descended_to_the_right_place(void** state) {
   }
 }
 
+static void close_to(float got, double want) {
+  assert_true(fabs((double)got - want) <= 1e-5 * (1 + fabs(want)));
+}
+
+static void a_softmax_has_odds(void** state) {
+  (void)state;
+  for (const freshet_model_kernels* const* k = freshet_model_kernels_all(); *k != NULL; k++) {
+    for (uint64_t turn = 0; turn < TURNS; turn++) {
+      double sum = 0;
+      fill(a, turn, turn % 2 == 0 ? 1 : 20);
+      a[turn % 16] = 300; /* far above the others, and where turn % 3 is 0 not in the running */
+      for (int i = 0; i < N; i++) b[i] = (float)(freshet_random(turn, (uint64_t)i) % 4);
+      b[turn % 16] = turn % 3 == 0 ? 0 : 1;
+      b[0] = 2;
+      memcpy(c, a, sizeof c);
+      memcpy(d, a, sizeof d);
+      (*k)->softmax(c, b, 1.5F, N);
+      freshet_model_kernels_portable.softmax(d, b, 1.5F, N);
+      assert_memory_equal(c, d, sizeof c);
+      for (int i = 0; i < N; i++) sum += b[i] > 0 ? (double)b[i] * exp((double)a[i] - 300) : 0;
+      for (int i = 0; i < N; i++) {
+        if (b[i] == 0) assert_true(c[i] == 0);
+        if (b[i] > 0 && sum > 1e-20) close_to(c[i], 1.5 * (double)b[i] * exp((double)a[i] - 300) / sum);
+      }
+    }
+  }
+}
+
+static void features_are_logs_of_sums_and_shares(void** state) {
+  (void)state;
+  static _Alignas(64) float sums[N][FRESHET_SUMS], rows[4][N], want[4][N], log_q[N], want_q[N];
+  static const float rates[3] = {-.002F, -.0002F, -.00002F}, scales[3] = {7, 3, .4F};
+  static const freshet_draw_shares draws = {.475F, .475F, .05F, .01F};
+  for (const freshet_model_kernels* const* k = freshet_model_kernels_all(); *k != NULL; k++) {
+    for (uint64_t turn = 0; turn < 20; turn++) {
+      for (uint64_t i = 0; i < N; i++) {
+        a[i] = (float)(freshet_random(turn, i) % 1000);  /* counts */
+        b[i] = (float)(freshet_random(turn, i) % 30000); /* ages */
+        for (uint64_t f = 0; f < 4; f++) sums[i][f] = (float)(freshet_random(i, f) % 100);
+        for (uint64_t f = 0; f < 3; f++) want[f][i] = rows[f][i] = sums[i][f];
+      }
+      (*k)->popular_features(b, rates, scales, 3, rows[0], N, &draws, a, log_q, N);
+      freshet_model_kernels_portable.popular_features(b, rates, scales, 3, want[0], N, &draws, a, want_q, N);
+      assert_memory_equal(rows, want, 3 * sizeof rows[0]);
+      assert_memory_equal(log_q, want_q, sizeof log_q);
+      for (int i = 0; i < N; i++) {
+        double shares[3];
+        for (int f = 0; f < 3; f++)
+          shares[f] = exp((double)b[i] * (double)rates[f]) * (double)sums[i][f] * (double)scales[f];
+        for (int f = 0; f < 3; f++) close_to(rows[f][i], log(shares[f] + .5));
+        close_to(log_q[i], log(.475 * (double)a[i] * .01 + .475 * shares[0] + .05));
+      }
+      (*k)->bonus_features(sums, a, rows[0], N, N);
+      freshet_model_kernels_portable.bonus_features(sums, a, want[0], N, N);
+      assert_memory_equal(rows, want, sizeof rows);
+      for (int i = 0; i < N; i++) {
+        for (int f = 0; f < 4; f++) {
+          double root = f == 1 || f == 2 ? sqrt((double)a[i] + 1) : 1;
+          close_to(rows[f][i], log(1 + (double)sums[i][f] / root));
+        }
+      }
+    }
+  }
+}
+
+static void scalars_of_rows_adapt_alike(void** state) {
+  (void)state;
+  static const freshet_row_rates rates = {
+      .factor = .05F, .factor_first = .01F, .bias = .2F, .bias_memory = .99, .bias_limit = 64};
+  static _Alignas(64) double state_of[2][3][N];
+  static _Alignas(64) float steps[2][2][N];
+  for (const freshet_model_kernels* const* k = freshet_model_kernels_all(); *k != NULL; k++) {
+    memset(state_of, 0, sizeof state_of);
+    state_of[0][1][5] = state_of[1][1][5] = -.5; /* a gain of another worker may take it below 0 */
+    for (uint64_t turn = 0; turn < TURNS; turn++) {
+      const freshet_model_kernels* both[2] = {*k, &freshet_model_kernels_portable};
+      double before = state_of[0][2][9], squares = state_of[0][1][9];
+      fill(a, turn, turn % 20 == 0 ? 50 : .1F);
+      for (int w = 0; w < 2; w++) {
+        both[w]->adapt(a, .3F, &rates, state_of[w][0], state_of[w][1], state_of[w][2], steps[w][0],
+                       steps[w][1], N);
+      }
+      assert_memory_equal(state_of[0], state_of[1], sizeof state_of[0]);
+      assert_memory_equal(steps[0], steps[1], sizeof steps[0]);
+      double g = a[9];
+      close_to(steps[0][0][9], .05 * g / sqrt(state_of[0][0][9] + .01));
+      close_to((float)state_of[0][2][9], before - .2 * g / sqrt(.99 * squares + g * g + 1e-8));
+      for (int i = 0; i < N; i++) assert_true(isfinite(steps[0][1][i]) && fabs(state_of[0][2][i]) <= 64);
+    }
+  }
+}
+
 static void integer_products_are_exact(void** state) {
   (void)state;
   enum { ROWS = 7, WIDTH = 384 };
@@ -291,6 +383,9 @@ int main(void) {
       cmocka_unit_test(rows_descend_alike),
       cmocka_unit_test(rows_add_up_alike),
       cmocka_unit_test(trees_are_descended_to_the_right_place),
+      cmocka_unit_test(a_softmax_has_odds),
+      cmocka_unit_test(features_are_logs_of_sums_and_shares),
+      cmocka_unit_test(scalars_of_rows_adapt_alike),
       cmocka_unit_test(integer_products_are_exact),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

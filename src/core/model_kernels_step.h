@@ -1,0 +1,89 @@
+/*
+ * model_kernels_step.h: the part of model_kernels_body.h that a step of learning needs along its candidates.
+ * Included there, once for each level of the machine.
+ */
+
+/* a where `set` is all ones, else b */
+INLINE vec choose(int_vec set, vec a, vec b) {
+  return (vec)((set & (int_vec)a) | (~set & (int_vec)b));
+}
+
+INLINE void store(float* x, vec v) {
+  *(vec*)x = v;
+}
+
+static void softmax(float* logits, const float* odds, float weight, size_t n16) {
+  vec tops = splat(logits[0]);
+  for (size_t i = 0; i < n16; i += WIDTH) {
+    tops = HIGHER(choose(load(odds + i) > splat(0), load(logits + i), tops), tops);
+  }
+  float top = logits[0], sum = 0;
+  for (int l = 0; l < WIDTH; l++) top = tops[l] > top ? tops[l] : top;
+  for (size_t i = 0; i < n16; i += WIDTH) {
+    store(logits + i, exp_of(load(logits + i) - splat(top)) * load(odds + i));
+  }
+  for (size_t i = 0; i < n16; i++) sum += logits[i];
+  const vec scale = splat(weight / sum);
+  for (size_t i = 0; i < n16; i += WIDTH) store(logits + i, load(logits + i) * scale);
+}
+
+static void bonus_features(const float (*sums)[FRESHET_SUMS], const float* counts, float* rows, size_t stride,
+                           size_t n16) {
+  for (size_t i = 0; i < n16; i += 4) {
+    __m128 a = _mm_load_ps(sums[i]), b = _mm_load_ps(sums[i + 1]);
+    __m128 c = _mm_load_ps(sums[i + 2]), d = _mm_load_ps(sums[i + 3]);
+    const __m128 one = _mm_set1_ps(1);
+    const __m128 root = one / _mm_sqrt_ps(_mm_load_ps(counts + i) + one);
+    _MM_TRANSPOSE4_PS(a, b, c, d);
+    _mm_store_ps(rows + i, one + a);
+    _mm_store_ps(rows + stride + i, one + b * root);
+    _mm_store_ps(rows + 2 * stride + i, one + c * root);
+    _mm_store_ps(rows + 3 * stride + i, one + d);
+  }
+  for (size_t f = 0; f < FRESHET_SUMS; f++) log_array(rows + f * stride, n16);
+}
+
+static void popular_features(const float* ages, const float* rates, const float* scales, size_t speeds,
+                             float* rows, size_t stride, const freshet_draw_shares* draws,
+                             const float* counts, float* log_q, size_t n16) {
+  for (size_t i = 0; i < n16; i += WIDTH) {
+    for (size_t s = 0; s < speeds; s++) {
+      float* row = rows + s * stride + i;
+      const vec share = exp_of(load(ages + i) * rates[s]) * load(row) * scales[s];
+      store(row, log_of(share + .5F));
+      if (s > 0) continue;
+      const vec frequent = draws->frequent * (load(counts + i) * draws->per_count);
+      store(log_q + i, log_of(frequent + draws->recent * share + draws->uniform));
+    }
+  }
+}
+
+/* x / sqrt(squares); an accumulator that forgets may come out below 0 when other workers' gains are folded
+ * in. */
+INLINE vec over_root(vec x, vec squares) {
+  return x / ROOT(HIGHER(squares, splat(0)) + FRESHET_SQUARES_LEAST);
+}
+
+static void adapt(const float* restrict g, float norm, const freshet_row_rates* rates,
+                  double* restrict factor_squares, double* restrict bias_squares, double* restrict bias,
+                  float* restrict steps, float* restrict bias_steps, size_t n16) {
+  const double sum_round = 0x1.8p20, round = 0x1.8p12; /* freshet_grid_sum, freshet_grid */
+  const double memory = rates->bias_memory, limit = rates->bias_limit;
+  for (size_t i = 0; i < n16; i++) {
+    const float square = g[i] * g[i];
+    factor_squares[i] = ((factor_squares[i] + (double)(square * norm)) + sum_round) - sum_round;
+    bias_squares[i] = ((memory * bias_squares[i] + (double)square) + sum_round) - sum_round;
+    steps[i] = (float)factor_squares[i];
+    bias_steps[i] = (float)bias_squares[i];
+  }
+  for (size_t i = 0; i < n16; i += WIDTH) {
+    store(steps + i, over_root(rates->factor * load(g + i), load(steps + i) + rates->factor_first));
+    store(bias_steps + i, over_root(rates->bias * load(g + i), load(bias_steps + i)));
+  }
+  for (size_t i = 0; i < n16; i++) {
+    double moved = bias[i] - (double)bias_steps[i];
+    moved = moved < -limit ? -limit : moved;
+    moved = moved > limit ? limit : moved;
+    bias[i] = (moved + round) - round;
+  }
+}
