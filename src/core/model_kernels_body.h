@@ -453,7 +453,7 @@ static void dots_i8(const int8_t* rows, size_t count, const int8_t* x, size_t n6
   }
 }
 
-#include "core/model_kernels_step.h"
+#include "core/model_kernels_step_body.h"
 
 const freshet_model_kernels FRESHET_MODEL_KERNELS_NAME = {
     .name = FRESHET_MODEL_KERNELS_LABEL,

@@ -1,6 +1,6 @@
 /*
- * model_kernels_step.h: the part of model_kernels_body.h that a step of learning needs along its candidates.
- * Included there, once for each level of the machine.
+ * model_kernels_step_body.h: the part of model_kernels_body.h that a step of learning needs along its
+ * candidates. Included there, once for each level of the machine.
  */
 
 /* a where `set` is all ones, else b */
