@@ -73,15 +73,25 @@ static void update_floor(freshet_model* model, uint32_t slot) {
   model->text_floors[slot] = floor;
 }
 
-/* Enters `other` into the list of `slot`; the caller has found that it belongs there. */
+/* Like texts are often equally like: then the smaller key is nearer, so that a list does not depend on the
+ * order in which texts came. */
+static bool is_farther(const freshet_model* model, float cosine, uint32_t slot, float other_cosine,
+                       uint32_t other) {
+  if (cosine != other_cosine) return cosine < other_cosine;
+  return model->items[slot].key > model->items[other].key;
+}
+
+/* Enters `other` into the list of `slot`, if it is nearer than the farthest there; the caller has found that
+ * its cosine is not below the floor. */
 static void enter(freshet_model* model, uint32_t slot, uint32_t other, float cosine) {
   text_neighbours* near = model->items[slot].near_text;
   uint32_t at = near->count;
   if (at == TEXT_NEIGHBOURS) {
     at = 0;
     for (uint32_t e = 1; e < near->count; e++) {
-      if (near->cosines[e] < near->cosines[at]) at = e;
+      if (is_farther(model, near->cosines[e], near->items[e], near->cosines[at], near->items[at])) at = e;
     }
+    if (is_farther(model, cosine, other, near->cosines[at], near->items[at])) return;
   } else {
     near->count++;
   }
@@ -117,8 +127,8 @@ static void find_neighbours(freshet_model* model, uint32_t slot) {
   for (uint32_t i = 0; i < model->count; i++) {
     float cosine = (float)model->text_dots[i] * (scale * model->text_scales[i]);
     if (cosine <= 0 || i == slot) continue;
-    if (cosine > model->text_floors[i]) enter(model, i, slot, cosine);
-    if (cosine > model->text_floors[slot]) enter(model, slot, i, cosine);
+    if (cosine >= model->text_floors[i]) enter(model, i, slot, cosine);
+    if (cosine >= model->text_floors[slot]) enter(model, slot, i, cosine);
   }
 }
 

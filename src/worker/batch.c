@@ -174,6 +174,7 @@ freshet_status freshet_worker_apply(freshet_worker* worker, const freshet_record
                                     freshet_error* error) {
   held_partition* held = freshet_worker_find_held(worker, record->topic, record->partition);
   FRESHET_ASSERT(held != NULL);
+  if (record->topic == FRESHET_TOPIC_EVENTS && worker->awaits_texts) return FRESHET_OK; /* comes again */
   freshet_status status = FRESHET_OK;
   if (record->topic == FRESHET_TOPIC_EVENTS) status = apply_event(worker, held, record, error);
   if (record->topic == FRESHET_TOPIC_ITEMS) status = check_item(worker, record, error);

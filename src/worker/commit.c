@@ -221,7 +221,7 @@ static void tidy(freshet_worker* worker) {
 static bool nothing_changed(freshet_worker* worker) {
   freshet_user_row* const* rows;
   if (worker->in_transaction || worker->dead_letter_count > 0) return false;
-  if (freshet_texts_unwritten(freshet_items_texts(worker->items))) return false;
+  if (freshet_texts_unwritten(freshet_items_texts(worker->items)) > 0) return false;
   if (freshet_worker_hands_over(worker)) return false;
   if (freshet_users_changed(worker->users, &rows) > 0) return false;
   for (size_t i = 0; i < worker->held_count; i++) {
@@ -308,6 +308,7 @@ static bool overlay_is_full(const freshet_worker* worker) {
   freshet_user_row* const* rows;
   return freshet_users_changed(worker->users, &rows) >= worker->config.overlay_users ||
          worker->dead_letter_bytes.size >= SCRATCH_KEPT ||
+         freshet_texts_unwritten(freshet_items_texts(worker->items)) >= DELTA_BYTES ||
          freshet_model_delta_size(freshet_items_model(worker->items)) >= DELTA_BYTES;
 }
 
@@ -348,6 +349,7 @@ static freshet_status load_again(freshet_worker* worker, freshet_error* error) {
     held->to_take = 0;
     if (held->topic == FRESHET_TOPIC_EVENTS) status = freshet_worker_load_partition(worker, held, error);
   }
+  if (status == FRESHET_OK) freshet_worker_await_texts(worker);
   schedule(worker);
   return status;
 }

@@ -124,6 +124,7 @@ freshet_status freshet_worker_assigned(void* context, const freshet_partition* p
   free(events);
   show_partitions(worker);
   if (status != FRESHET_OK) return status;
+  freshet_worker_await_texts(worker);
   freshet_gauge(&worker->parts.metrics->ready, 1);
   freshet_answers_open(worker->answers);
   return status;

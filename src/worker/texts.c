@@ -18,6 +18,7 @@ typedef struct item_text {
   bool served;        /* the model has the vector of this hash, by the serving encoder */
   bool filled;        /* there is the vector of this hash by our own encoder */
   bool wanted;        /* in the list of those that lack it */
+  bool expected;      /* events wait for it: freshet_texts_expect */
   uint64_t submitted; /* hash of the text that is being encoded, 0: none */
 } item_text;
 
@@ -44,6 +45,7 @@ struct freshet_texts {
   size_t batch;
   double cutover_coverage;
   int64_t next_ms, next_look_ms;
+  bool expects;     /* some that are expected were still missing when last looked at */
   bool fact_sent;   /* that our own generation serves: on its way into the log */
   item_text* items; /* [item_count] by slot */
   size_t item_count;
@@ -124,6 +126,10 @@ static item_text* text_of(freshet_texts* texts, uint32_t slot) {
     texts->item_count = count;
   }
   return &texts->items[slot];
+}
+
+static bool is_mine(const item_text* t, const bool* owned, int32_t partitions) {
+  return t->partition >= 0 && t->partition < partitions && owned[t->partition];
 }
 
 static void want(freshet_texts* texts, uint32_t slot) {
@@ -282,8 +288,8 @@ freshet_status freshet_texts_forget(freshet_texts* texts, freshet_slice item_id,
   return freshet_generations_each(&texts->parts, send_tombstone, &w, error);
 }
 
-bool freshet_texts_unwritten(const freshet_texts* texts) {
-  return texts->outbox_count > 0;
+size_t freshet_texts_unwritten(const freshet_texts* texts) {
+  return texts->outbox_bytes.size;
 }
 
 freshet_status freshet_texts_write(freshet_texts* texts, freshet_error* error) {
@@ -412,10 +418,9 @@ static freshet_status submit_due(freshet_texts* texts, const bool* owned, int32_
   for (size_t i = 0; i < count; i++) {
     uint32_t slot = texts->wanted[i];
     item_text* t = text_of(texts, slot);
-    bool is_mine = t->partition >= 0 && t->partition < partitions && owned[t->partition];
     t->wanted = false;
     if (t->filled || t->hash == 0 || t->submitted == t->hash) continue;
-    if (full || !is_mine || status != FRESHET_OK) {
+    if (full || !is_mine(t, owned, partitions) || status != FRESHET_OK) {
       want(texts, slot);
     } else {
       status = submit(texts, slot, &encoded, &full, error);
@@ -518,6 +523,31 @@ static freshet_status look_at_coverage(freshet_texts* texts, bool owns_first, in
   return send_fact(texts, g->switches + 1, error);
 }
 
+size_t freshet_texts_expect(freshet_texts* texts, const bool* owned, int32_t partitions) {
+  bool may = texts->dim > 0 && !is_migrating(texts);
+  size_t count = 0;
+  for (size_t slot = 0; slot < texts->item_count; slot++) {
+    item_text* t = &texts->items[slot];
+    t->expected = may && is_mine(t, owned, partitions) && t->hash != 0 && !t->filled;
+    count += t->expected;
+  }
+  texts->expects = count > 0;
+  if (texts->expects) texts->next_ms = 0;
+  return count;
+}
+
+bool freshet_texts_lack(freshet_texts* texts) {
+  bool lacks = false;
+  for (size_t i = 0; !lacks && texts->expects && i < texts->submission_count; i++)
+    lacks = texts->items[texts->submissions[i].slot].expected;
+  for (size_t i = 0; !lacks && texts->expects && i < texts->wanted_count; i++) {
+    const item_text* t = &texts->items[texts->wanted[i]];
+    lacks = t->expected && t->hash != 0 && !t->filled;
+  }
+  texts->expects = lacks;
+  return lacks;
+}
+
 freshet_status freshet_texts_turn(freshet_texts* texts, const bool* owned, int32_t partitions,
                                   freshet_error* error) {
   if (texts->dim == 0) return FRESHET_OK;
@@ -527,8 +557,9 @@ freshet_status freshet_texts_turn(freshet_texts* texts, const bool* owned, int32
   freshet_gauge(&texts->parts.metrics->texts_waiting, texts->wanted_count);
   if (status != FRESHET_OK || texts->wanted_count == 0) return status;
   bool rushes = texts->parts.embedder == NULL || texts->wanted_count >= texts->batch;
-  bool is_due =
-      now_ms >= texts->next_ms || (rushes && now_ms >= texts->next_ms - texts->interval_ms + RUSH_MS);
+  bool is_awaited = texts->expects && texts->parts.embedder == NULL; /* events wait, and for nothing else */
+  bool is_due = is_awaited || now_ms >= texts->next_ms ||
+                (rushes && now_ms >= texts->next_ms - texts->interval_ms + RUSH_MS);
   if (!is_due) return FRESHET_OK;
   texts->next_ms = now_ms + texts->interval_ms;
   return submit_due(texts, owned, partitions, error);

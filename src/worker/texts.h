@@ -40,9 +40,16 @@ freshet_status freshet_texts_apply(freshet_texts* texts, const freshet_record* r
 freshet_status freshet_texts_turn(freshet_texts* texts, const bool* owned, int32_t partitions,
                                   freshet_error* error);
 
-/* Vectors (and, for withdrawn items, tombstones) that wait for a transaction, and putting them into the open
- * one. */
-bool freshet_texts_unwritten(const freshet_texts* texts);
+/* Notes which announced items of these partitions are without the vector of their text, sees to them at the
+ * next turn, and returns how many they are. None while the encoder changes: an older one serves until the new
+ * one has them all. */
+size_t freshet_texts_expect(freshet_texts* texts, const bool* owned, int32_t partitions);
+/* Is one of those still without it? What could not be encoded is not expected any more. */
+bool freshet_texts_lack(freshet_texts* texts);
+
+/* Bytes of vectors (and, for withdrawn items, tombstones) that wait for a transaction, and putting them into
+ * the open one. */
+size_t freshet_texts_unwritten(const freshet_texts* texts);
 freshet_status freshet_texts_write(freshet_texts* texts, freshet_error* error);
 /* The owner's part in a withdrawal: tombstones for the item's text vectors. What has been learned about it
  * stays, since histories of users point at it. */

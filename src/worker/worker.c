@@ -158,7 +158,8 @@ freshet_status freshet_worker_step(freshet_worker* worker, int timeout_ms, fresh
   size_t count = 0;
   uint64_t lag = 0;
   bool has_work = freshet_metric(&worker->parts.metrics->refresh_owed) > 0 ||
-                  freshet_answers_due(worker->answers) || freshet_withdrawals_due(worker->withdrawals);
+                  freshet_answers_due(worker->answers) || freshet_withdrawals_due(worker->withdrawals) ||
+                  (worker->awaits_texts && worker->parts.embedder == NULL);
   int patience_ms = has_work ? 0 : wait_ms(worker, timeout_ms);
   freshet_status status =
       source->vtable->poll(source, patience_ms, worker->records, BATCH_RECORDS, &count, error);
@@ -169,6 +170,7 @@ freshet_status freshet_worker_step(freshet_worker* worker, int timeout_ms, fresh
     if (status == FRESHET_OK && freshet_items_outdated(worker->items))
       status = freshet_worker_reload(worker, error);
   }
+  if (status == FRESHET_OK) status = freshet_worker_end_await_texts(worker, error);
   if (status != FRESHET_OK) return status; /* what is left of the worker can only be destroyed */
   show_memory(worker);
   show_gauges(worker, lag);

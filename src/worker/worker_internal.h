@@ -1,7 +1,7 @@
 /*
  * worker_internal.h: the state that the files of the worker share. worker.c turns the clocks, batch.c applies
  * events, refresh.c ranks and publishes, commit.c is the state clock, partitions.c what is held, handover.c
- * who publishes the lists.
+ * who publishes the lists, texts_first.c what events wait for.
  */
 #ifndef FRESHET_WORKER_INTERNAL_H
 #define FRESHET_WORKER_INTERNAL_H
@@ -89,8 +89,9 @@ struct freshet_worker {
   size_t dead_letter_count, dead_letter_capacity;
   freshet_buffer dead_letter_bytes;
 
-  bool stopping;   /* the next commit is the last: item rows go to the store with it */
-  bool committing; /* a commit is under way */
+  bool awaits_texts; /* events are let pass, see texts_first.c */
+  bool stopping;     /* the next commit is the last: item rows go to the store with it */
+  bool committing;   /* a commit is under way */
   int64_t commit_start_us;
   uint64_t commits_started, commits_ended;
   bool in_transaction; /* begun: at the commit, or by the first list with delivery = committed */
@@ -117,6 +118,13 @@ freshet_status freshet_worker_owe_stored(freshet_worker* worker, held_partition*
 uint64_t freshet_worker_lag(freshet_worker* worker);
 /* Which partitions of `items` are held: a bitmap [partitions] that holds until the next call. */
 const bool* freshet_worker_owned_items(freshet_worker* worker, int32_t* partitions);
+
+/* ---- texts_first.c ---- */
+/* After partitions were assigned, or everything was loaded again: waits, if there is something to wait for.
+ */
+void freshet_worker_await_texts(freshet_worker* worker);
+/* After every turn. Records of the last poll are not valid any more when it has ended the waiting. */
+freshet_status freshet_worker_end_await_texts(freshet_worker* worker, freshet_error* error);
 
 /* ---- batch.c ---- */
 freshet_status freshet_worker_apply(freshet_worker* worker, const freshet_record* record,

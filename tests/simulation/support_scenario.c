@@ -209,7 +209,8 @@ static void add_item(plan* p, int item) {
     action->expires_at_ms = sim_now_ms(p->cluster) + sim_below(&p->random, 60000);
   freshet_slice category = freshet_slice_of("things");
   char title[32];
-  snprintf(title, sizeof title, "Thing %d of make %zu", item, p->scenario->count % 3);
+  size_t make = p->scenario->is_comparable ? (size_t)item % 3 : p->scenario->count % 3;
+  snprintf(title, sizeof title, "Thing %d of make %zu", item, make);
   freshet_item record = {.item_id = freshet_slice_of(id),
                          .title = freshet_slice_of(title),
                          .categories = &category,

@@ -10,7 +10,7 @@
 
 enum {
   SIM_USERS_MAX = 16,
-  SIM_ITEMS_MAX = 24, /* the last quarter is never announced */
+  SIM_ITEMS_MAX = 48, /* the last quarter is never announced */
   SIM_DEDUP_EVENTS = 16,
   SIM_DEDUP_WINDOW_MS = 60000,
 };
@@ -59,8 +59,8 @@ typedef struct sim_scenario {
 
 /* comparable: what is learned from an event depends on which items are known by then, and `items` is not in
  * one order with `events`. So that runs can be compared, all that are ever announced are known before the
- * first event, none is withdrawn for good (but made unavailable), and the others come with a click, which is
- * learned and so remembered. */
+ * first event, none is withdrawn for good (but made unavailable) or gets another text, and the others come
+ * with a click, which is learned and so remembered. */
 void sim_scenario_init(sim_scenario* scenario, uint64_t seed, bool is_comparable, const sim_cluster* cluster,
                        freshet_codec* codec);
 void sim_scenario_free(sim_scenario* scenario);

@@ -377,6 +377,41 @@ static void malformed_deltas_change_nothing(void** state) {
   free_world(&to);
 }
 
+/* More items than a list holds are equally alike: who is in it is not for the order to say in which they
+ * came. */
+static void like_texts_are_neighbours_in_any_order(void** state) {
+  (void)state;
+  freshet_model_config config = freshet_model_defaults();
+  config.text_dim = TEXT_DIM;
+  enum { ALIKE = 3 * FRESHET_TEXT_NEIGHBOURS };
+  freshet_model* models[2];
+  for (int m = 0; m < 2; m++) {
+    freshet_error error = {0};
+    assert_int_equal(freshet_model_create(&config, &models[m], &error), FRESHET_OK);
+    for (int i = 0; i < ALIKE; i++) {
+      char text[16];
+      uint32_t slot;
+      float vector[TEXT_DIM] = {[3] = 1};
+      freshet_slice name = name_of(m == 0 ? i : ALIKE - 1 - i, text);
+      assert_int_equal(freshet_model_intern(models[m], name, &slot, &error), FRESHET_OK);
+      assert_int_equal(freshet_model_set_text(models[m], slot, vector, NULL, &error), FRESHET_OK);
+    }
+  }
+  for (int i = 0; i < ALIKE; i++) {
+    char text[16];
+    uint32_t near[2][FRESHET_TEXT_NEIGHBOURS];
+    uint64_t sums[2] = {0, 0};
+    for (int m = 0; m < 2; m++) {
+      uint32_t slot = freshet_model_find(models[m], name_of(i, text));
+      assert_int_equal(freshet_model_text_neighbours(models[m], slot, near[m]), FRESHET_TEXT_NEIGHBOURS);
+      for (int e = 0; e < FRESHET_TEXT_NEIGHBOURS; e++)
+        sums[m] += freshet_model_item_key(models[m], near[m][e]);
+    }
+    assert_true(sums[0] == sums[1]);
+  }
+  for (int m = 0; m < 2; m++) freshet_model_destroy(models[m]);
+}
+
 /* Another encoder makes vectors of another dimension; with the old start, what was learned stays whole. */
 static void a_kept_start_carries_items_to_other_vectors(void** state) {
   (void)state;
@@ -453,6 +488,7 @@ int main(void) {
       cmocka_unit_test(a_broken_user_is_refused_and_harms_nothing),
       cmocka_unit_test(history_keeps_time_order_and_one_place_per_item),
       cmocka_unit_test(malformed_deltas_change_nothing),
+      cmocka_unit_test(like_texts_are_neighbours_in_any_order),
       cmocka_unit_test(a_kept_start_carries_items_to_other_vectors),
       cmocka_unit_test(bounds_are_kept),
   };

@@ -179,7 +179,7 @@ static void turn(void) {
 /* A commit: what waits goes into the log, and comes back from there. */
 static void commit(void) {
   assert_int_equal(freshet_texts_write(w->texts, NULL), FRESHET_OK);
-  assert_false(freshet_texts_unwritten(w->texts));
+  assert_int_equal(freshet_texts_unwritten(w->texts), 0);
   read_log();
 }
 
@@ -570,6 +570,36 @@ static void late_results_are_taken_for_what_they_are(void** state) {
   freshet_encoder_destroy(encoder);
 }
 
+/* What events wait for: the texts of one's own items that were there at that moment, in whatever way they are
+ * encoded, and none that come later. */
+static void texts_of_the_first_moment_are_expected(void** state) {
+  (void)state;
+  static const bool owned[ITEM_PARTITIONS] = {true, false};
+  freshet_encoder* encoder = make_encoder(32);
+  freshet_embedder* embedder;
+  freshet_embedder_config config = freshet_embedder_defaults();
+  config.encoder = encoder;
+  assert_int_equal(freshet_embedder_create(&config, &embedder, NULL), FRESHET_OK);
+  start(encoder, embedder);
+  announce(-1, "somebody else's", NULL, 0);
+  assert_int_equal(freshet_texts_expect(w->texts, owned, ITEM_PARTITIONS), 0);
+  assert_false(freshet_texts_lack(w->texts));
+  announce_all();
+  assert_int_equal(freshet_texts_expect(w->texts, owned, ITEM_PARTITIONS), ITEMS);
+  assert_true(freshet_texts_lack(w->texts));
+  turn(); /* they are on their way */
+  assert_true(freshet_texts_lack(w->texts));
+  wait_until_idle(embedder);
+  announce(99, "a late garden chair", NULL, 0);
+  turn();
+  assert_false(freshet_texts_lack(w->texts));
+  assert_int_equal(freshet_texts_expect(w->texts, owned, ITEM_PARTITIONS), 1);
+  freshet_embedder_destroy(embedder);
+  w->parts.embedder = NULL;
+  stop();
+  freshet_encoder_destroy(encoder);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
   const struct CMUnitTest tests[] = {
@@ -582,6 +612,7 @@ int main(void) {
       TEST(a_withdrawn_item_takes_its_vectors_of_all_generations_along),
       TEST(the_last_word_is_the_logs),
       TEST(late_results_are_taken_for_what_they_are),
+      TEST(texts_of_the_first_moment_are_expected),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
