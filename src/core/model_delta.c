@@ -305,7 +305,7 @@ static void take_trace(freshet_model* model, const freshet_model_delta* delta, r
     for (uint32_t k = 0; k < count && !in->bad; k++) before[k] = take_index(in, bytes, items);
     if (in->bad || slots == NULL) continue;
     for (uint32_t k = 0; k < count; k++) before[k] = slots[before[k]];
-    replay_event event = {slots[chosen], weight, count, before, NULL, start + e, offset};
+    replay_event event = {slots[chosen], weight, count, before, NULL, NULL, start + e, offset};
     freshet_model_replay(model, &event);
   }
 }

@@ -71,6 +71,7 @@ typedef struct neighbours {
 
 enum { UNKNOWN_SMALLEST = 0xffff };
 #define UNKNOWN_PLACE SIZE_MAX
+#define NO_PLACE (SIZE_MAX - 1)
 
 typedef struct text_neighbours {
   _Alignas(64) uint32_t items[(TEXT_NEIGHBOURS + 15) / 16 * 16]; /* padded for the kernels */
@@ -237,6 +238,12 @@ struct freshet_model {
   _Alignas(64) float blend_gradient[BLEND_PADDED];
 };
 
+/* Asks for the first 256 bytes from `from` early, whatever it is, so that their way from memory costs no
+ * time. */
+static inline void freshet_prefetch(const void* from, size_t bytes) {
+  for (size_t at = 0; at < bytes && at < 256; at += 64) __builtin_prefetch((const char*)from + at);
+}
+
 /* ---- model.c ---- */
 float* freshet_model_floats(size_t count); /* zeroed, 64-byte aligned; free() */
 static inline float* freshet_model_factor(const freshet_model* model, uint32_t slot) {
@@ -281,7 +288,7 @@ uint32_t freshet_model_table_find(const freshet_model* model, uint64_t key);
 void freshet_model_table_insert(freshet_model* model, uint32_t slot);
 
 /* ---- model_neighbours.c ---- */
-/* `at`: where `other` stands in the list of `slot`, the list's count when it is not in it, or
+/* `at`: where `other` stands in the list of `slot`, the list's count or NO_PLACE when it is not in it, or
  * UNKNOWN_PLACE. */
 void freshet_model_neighbours_add(freshet_model* model, uint32_t slot, uint32_t other, size_t at,
                                   float follows, float together);
@@ -309,7 +316,8 @@ typedef struct replay_event {
   uint32_t weight_units;
   uint32_t context_count;
   const uint32_t* context_items;
-  const size_t* places; /* [context_count] of the item in their lists, or NULL */
+  /* [context_count] of the item in their lists and of them in its list before the event, or NULL */
+  const size_t *places, *own_places;
   uint64_t event;
   int64_t offset; /* of its delta; state folded to later than this skips it */
 } replay_event;

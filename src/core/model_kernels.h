@@ -58,6 +58,8 @@ typedef struct freshet_model_kernels {
    * once each; reads them up to the next multiple of 32. */
   size_t (*scan)(const uint32_t* items, const float* a, const float* b, size_t count,
                  const freshet_marks* marks, const float weights[FRESHET_SUMS], float (*sums)[FRESHET_SUMS]);
+  /* places[c] = i for each i < count whose item has the mark c; places[0] gathers what nobody asks for. */
+  void (*locate)(const uint32_t* items, size_t count, const freshet_marks* marks, size_t places[256]);
   /* For every item: sums[items[i]] += weights * {a[i], b[i], b[i], 0}. Appends to touched [*touched_count]
    * the items whose byte in `marks` was 0, and sets it; touched has room for one more than there are marks.
    */

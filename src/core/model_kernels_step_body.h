@@ -3,11 +3,6 @@
  * candidates. Included there, once for each level of the machine.
  */
 
-/* a where `set` is all ones, else b */
-INLINE vec choose(int_vec set, vec a, vec b) {
-  return (vec)((set & (int_vec)a) | (~set & (int_vec)b));
-}
-
 INLINE void store(float* x, vec v) {
   *(vec*)x = v;
 }

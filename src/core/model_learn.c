@@ -32,6 +32,11 @@ static void scan_neighbours(freshet_model* model, const context* c, candidates* 
   memset(s->sums, 0, (1 + padded(s->count)) * sizeof s->sums[0]);
   for (uint32_t k = 0; k < c->count; k++) {
     const item* from = &model->items[c->items[k]];
+    freshet_prefetch(from->near.items, 64);
+    freshet_prefetch(from->near_text, sizeof *from->near_text);
+  }
+  for (uint32_t k = 0; k < c->count; k++) {
+    const item* from = &model->items[c->items[k]];
     const neighbours* near = &from->near;
     const text_neighbours* text = from->near_text;
     const float* a = c->feature_weight[k];
@@ -43,6 +48,19 @@ static void scan_neighbours(freshet_model* model, const context* c, candidates* 
     kernels->scan(text->items, text->likeness, text->likeness, text->count, &model->marks, text_weights,
                   s->sums);
   }
+}
+
+/* Where the context items stand in the list of the chosen item. */
+static void locate_context(freshet_model* model, const context* c, const neighbours* near,
+                           size_t own_places[FRESHET_HISTORY]) {
+  size_t places[256];
+  for (uint32_t k = 0; k < c->count; k++) {
+    places[k + 1] = NO_PLACE;
+    freshet_marks_add(&model->marks, c->items[k], (uint8_t)(k + 1));
+  }
+  model->kernels->locate(near->items, near->count, &model->marks, places);
+  freshet_marks_clear(&model->marks, c->items, c->count);
+  memcpy(own_places, places + 1, c->count * sizeof *places);
 }
 
 /* Reads each item's row once, and notes that it is about to change. */
@@ -184,7 +202,9 @@ void freshet_model_replay(freshet_model* model, const replay_event* event) {
     float together = weight * model->together_decay[k];
     if (other == event->item) continue;
     if (!chosen_known) {
-      freshet_model_neighbours_add(model, event->item, other, UNKNOWN_PLACE, follows, together);
+      size_t place = event->own_places == NULL ? UNKNOWN_PLACE : event->own_places[k];
+      bool evicted = place < chosen->near.count && chosen->near.items[place] != other;
+      freshet_model_neighbours_add(model, event->item, other, evicted ? NO_PLACE : place, follows, together);
     }
     if (model->items[other].folded_to <= event->offset) {
       size_t place = event->places == NULL ? UNKNOWN_PLACE : event->places[k];
@@ -248,7 +268,7 @@ static freshet_status learn_positive(freshet_model* model, freshet_user* user,
                                      freshet_error* error) {
   candidates* s = model->step;
   float weight = (float)weight_units * (1.0F / WEIGHT_UNITS);
-  size_t places[FRESHET_HISTORY];
+  size_t places[FRESHET_HISTORY], own_places[FRESHET_HISTORY];
   context c;
   freshet_model_context(model, user, seen->time_ms, &c);
   freshet_model_user_factor(model, user, &c, model->user_factor);
@@ -267,7 +287,9 @@ static freshet_status learn_positive(freshet_model* model, freshet_user* user,
   step_items(model, s, model->user_factor, model->slope);
   step_user(model, user, &c, model->slope);
   step_blend(model);
-  replay_event event = {seen->item, weight_units, c.count, c.items, places, model->events, INT64_MAX};
+  locate_context(model, &c, &model->items[seen->item].near, own_places);
+  replay_event event = {seen->item, weight_units, c.count,       c.items,
+                        places,     own_places,   model->events, INT64_MAX};
   record_trace(model, &event);
   freshet_model_replay(model, &event);
   return FRESHET_OK;

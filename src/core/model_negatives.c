@@ -111,6 +111,8 @@ static void add_candidate(freshet_model* model, candidates* step, uint32_t slot)
   step->items[at] = slot;
   step->times[at] = (known != 0 ? step->times[at] : 0) + 1;
   step->count = next + (known == 0);
+  freshet_prefetch(&model->items[slot], 64);
+  freshet_prefetch(freshet_model_factor(model, slot), model->config.dim * sizeof(float));
   freshet_marks_add(&model->marks, slot, (uint8_t)(at + 1));
 }
 

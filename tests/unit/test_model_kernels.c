@@ -156,6 +156,11 @@ static void scans_add_what_is_marked(void** state) {
       assert_true(hit > 0 || count < 10);
       assert_int_equal((*k)->scan(items, x, y, count, &marks, weights, sums), first);
       assert_memory_equal(sums[1], want[1], MARKS * sizeof sums[0]);
+      size_t places[256], want_places[256];
+      for (int m = 0; m < 256; m++) places[m] = want_places[m] = SIZE_MAX;
+      for (size_t i = 0; i < count; i++) want_places[numbers[items[i]]] = i;
+      (*k)->locate(items, count, &marks, places);
+      assert_memory_equal(places + 1, want_places + 1, 255 * sizeof places[0]);
       freshet_marks_clear(&marks, known, marked);
     }
     for (size_t i = 0; i < ITEMS; i++) assert_int_equal(numbers[i], 0);
