@@ -94,10 +94,13 @@ bool freshet_backfill_knows(const freshet_backfill* backfill, const char* genera
   return strcmp(backfill->facts.base, generation) == 0;
 }
 
-static freshet_status write_all(freshet_backfill* backfill, freshet_sink* sink, freshet_serving_key kind,
-                                const freshet_generation_fact* facts, size_t count, bool remove,
-                                freshet_error* error) {
-  freshet_status status = sink->vtable->begin(sink, error);
+typedef freshet_status (*write_record)(freshet_sink* sink, const freshet_output* output,
+                                       freshet_error* error);
+
+static freshet_status write_all(freshet_backfill* backfill, freshet_sink* sink, write_record write,
+                                freshet_serving_key kind, const freshet_generation_fact* facts, size_t count,
+                                bool remove, freshet_error* error) {
+  freshet_status status = FRESHET_OK;
   for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
     char key[FRESHET_SERVING_KEY_SIZE];
     freshet_output output;
@@ -105,9 +108,13 @@ static freshet_status write_all(freshet_backfill* backfill, freshet_sink* sink, 
     fact.at_ms = now_ms();
     status =
         freshet_serving_record(backfill->codec, kind, &fact, remove, key, &backfill->bytes, &output, error);
-    if (status == FRESHET_OK) status = sink->vtable->write(sink, &output, error);
+    if (status == FRESHET_OK) status = write(sink, &output, error);
   }
-  if (status == FRESHET_OK) status = sink->vtable->commit(sink, NULL, 0, error);
+  return status;
+}
+
+static freshet_status commit(freshet_sink* sink, freshet_error* error) {
+  freshet_status status = sink->vtable->commit(sink, NULL, 0, error);
   if (status != FRESHET_OK) return status;
   do {
     freshet_error_clear(error);
@@ -116,16 +123,25 @@ static freshet_status write_all(freshet_backfill* backfill, freshet_sink* sink, 
   return status;
 }
 
+/* That a generation is known has a key of its own and says the same whoever says it, so generations may be
+ * started at the same moment. Everything else must have one order: whoever writes it takes the one
+ * transactional id there is for it, and who had it before is fenced. */
 freshet_status freshet_backfill_write(freshet_backfill* backfill, freshet_serving_key kind,
                                       const freshet_generation_fact* facts, size_t count, bool remove,
                                       freshet_error* error) {
+  bool is_ordered = kind != FRESHET_SERVING_KNOWN;
   char transactional_id[NAME_SIZE];
   snprintf(transactional_id, sizeof transactional_id, "%s.generations", backfill->config->app.base);
   freshet_kafka_config kafka = backfill->kafka;
-  kafka.transactional_id = transactional_id;
+  kafka.transactional_id = is_ordered ? transactional_id : NULL;
   freshet_sink* sink = NULL;
   freshet_status status = freshet_kafka_sink_create(&kafka, NULL, &sink, error);
-  if (status == FRESHET_OK) status = write_all(backfill, sink, kind, facts, count, remove, error);
+  if (status == FRESHET_OK && is_ordered) status = sink->vtable->begin(sink, error);
+  if (status == FRESHET_OK)
+    status = write_all(backfill, sink, is_ordered ? sink->vtable->write : sink->vtable->publish, kind, facts,
+                       count, remove, error);
+  if (status == FRESHET_OK)
+    status = is_ordered ? commit(sink, error) : sink->vtable->settle(sink, STALL_MS, error);
   if (sink != NULL) sink->vtable->destroy(sink);
   return status;
 }

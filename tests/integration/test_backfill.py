@@ -162,6 +162,21 @@ class HandOver(BackfillCase):
         self.ledger.verify(self)
 
 
+class Together(BackfillCase):
+    def test_generations_start_at_the_same_moment(self):
+        self.start(users=1, settings={"topics.partitions": 1})
+        names = [[f"{letter}{number}" for letter in "abcd"] for number in range(5)]
+        for group in names:
+            started = [self.generation(name) for name in group]
+            for each in started:
+                until(lambda: "service.starting" in each.log() or each.expect_running(), f"{each.name} is registered")
+            for each in started:
+                each.kill()
+        told = self.freshet.command("backfill", "status", "--interval", "1").stdout
+        for name in sum(names, []):
+            self.assertIn(f"{self.freshet.id}.{name} ", told)
+
+
 class EmbeddingServer(http.server.BaseHTTPRequestHandler):
     """Takes its time. Many texts are equally like each other."""
     DIM = 16
