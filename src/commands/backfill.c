@@ -51,14 +51,6 @@ typedef struct arguments {
   bool without_live, yes;
 } arguments;
 
-static bool parse_count(const char* text, int64_t most, int64_t* value) {
-  char* end;
-  long long number = strtoll(text, &end, 10);
-  if (end == text || *end != '\0' || number < 1 || number > most) return false;
-  *value = number;
-  return true;
-}
-
 static bool takes_name(const char* action) {
   static const char* const actions[] = {"plan", "start", "diff", "promote", "drop"};
   for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++) {
@@ -78,9 +70,9 @@ static bool parse(int argc, char** argv, arguments* parsed) {
   int option;
   while ((option = getopt_long(argc, argv, FRESHET_OPTIONS_SHORT, longs, NULL)) != -1) {
     if (freshet_options_take(&parsed->common, option, optarg)) continue;
-    if (option == INTERVAL && parse_count(optarg, SECONDS_MAX, &parsed->interval_s)) continue;
-    if (option == SAMPLE && parse_count(optarg, INT32_MAX, &parsed->sample)) continue;
-    if (option == WAIT && parse_count(optarg, SECONDS_MAX, &parsed->wait_s)) continue;
+    if (option == INTERVAL && freshet_option_number(optarg, 1, SECONDS_MAX, &parsed->interval_s)) continue;
+    if (option == SAMPLE && freshet_option_number(optarg, 1, INT32_MAX, &parsed->sample)) continue;
+    if (option == WAIT && freshet_option_number(optarg, 1, SECONDS_MAX, &parsed->wait_s)) continue;
     if (option == WITHOUT_LIVE || option == YES) {
       *(option == YES ? &parsed->yes : &parsed->without_live) = true;
       continue;

@@ -3,9 +3,10 @@
 #include <stdlib.h>
 
 #include "commands/backfill.h"
+#include "commands/scan.h"
 #include "worker/clock.h"
 
-enum { TOP = 10, POLL_MS = 50, STALL_MS = 30000, HOUR_MS = 3600000, WORST = 5, SIDES = 2 };
+enum { TOP = 10, HOUR_MS = 3600000, WORST = 5, SIDES = 2 };
 
 /* The best of a list, as of an event. */
 typedef struct version {
@@ -124,38 +125,21 @@ static void take_event(diff* d, const freshet_record* record) {
   for (int side = 0; side < SIDES; side++) d->hits[side] += holds(lists[side], freshet_id_key(event.item_id));
 }
 
-typedef void (*take_record)(diff* d, int side, const freshet_record* record);
-
-static void take_event_of(diff* d, int side, const freshet_record* record) {
-  (void)side;
-  take_event(d, record);
+static freshet_status take_record(void* context, const freshet_record* record, freshet_error* error) {
+  (void)error;
+  if (record->topic == FRESHET_TOPIC_RECOMMENDATIONS) take_list(context, 0, record);
+  if (record->topic == FRESHET_TOPIC_SHADOW) take_list(context, 1, record);
+  if (record->topic == FRESHET_TOPIC_EVENTS) take_event(context, record);
+  return FRESHET_OK;
 }
 
-static freshet_status read_topic(diff* d, freshet_topic topic, int side, take_record take,
-                                 freshet_error* error) {
-  freshet_log* log = d->backfill->log;
-  freshet_clock* clock = freshet_clock_system();
-  int32_t partitions;
-  freshet_status status = log->vtable->partitions(log, topic, &partitions, error);
-  for (int32_t p = 0; status == FRESHET_OK && p < partitions; p++) {
-    int64_t first, end, heard_us = clock->monotonic_us(clock);
-    status = log->vtable->range(log, topic, p, &first, &end, error);
-    if (status == FRESHET_OK) status = log->vtable->open(log, topic, p, FRESHET_OFFSET_BEGINNING, error);
-    while (status == FRESHET_OK && log->vtable->position(log, topic, p) < end) {
-      size_t count = 0;
-      status = log->vtable->poll(log, POLL_MS, d->backfill->records, FRESHET_BACKFILL_RECORDS, &count, error);
-      for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
-        if (d->backfill->records[i].topic == topic) take(d, side, &d->backfill->records[i]);
-      }
-      if (count > 0) heard_us = clock->monotonic_us(clock);
-      if (status == FRESHET_OK && clock->monotonic_us(clock) - heard_us > (int64_t)STALL_MS * 1000)
-        status = freshet_error_set(error, FRESHET_TIMEOUT, FRESHET_STOP, "topic %s gave nothing for %d s",
-                                   d->backfill->kafka.topics[topic], STALL_MS / 1000);
-    }
-    freshet_status shut = log->vtable->shut(log, topic, p, NULL);
-    if (status == FRESHET_OK) status = shut;
-  }
-  return status;
+static freshet_status read_topic(diff* d, freshet_topic topic, freshet_error* error) {
+  const freshet_scan scan = {.log = d->backfill->log,
+                             .topic = topic,
+                             .name = d->backfill->kafka.topics[topic],
+                             .take = take_record,
+                             .context = d};
+  return freshet_scan_topic(&scan, error);
 }
 
 typedef struct worst_user {
@@ -222,9 +206,9 @@ freshet_status freshet_backfill_diff(freshet_backfill* backfill, size_t sample, 
   while (d.capacity < 4 * sample + 16) d.capacity *= 2;
   d.users = calloc(d.capacity, sizeof *d.users);
   FRESHET_ASSERT(d.users != NULL);
-  freshet_status status = read_topic(&d, FRESHET_TOPIC_RECOMMENDATIONS, 0, take_list, error);
-  if (status == FRESHET_OK) status = read_topic(&d, FRESHET_TOPIC_SHADOW, 1, take_list, error);
-  if (status == FRESHET_OK) status = read_topic(&d, FRESHET_TOPIC_EVENTS, 0, take_event_of, error);
+  freshet_status status = read_topic(&d, FRESHET_TOPIC_RECOMMENDATIONS, error);
+  if (status == FRESHET_OK) status = read_topic(&d, FRESHET_TOPIC_SHADOW, error);
+  if (status == FRESHET_OK) status = read_topic(&d, FRESHET_TOPIC_EVENTS, error);
   if (status == FRESHET_OK) print_diff(&d, served, name);
   for (size_t i = 0; i < d.capacity; i++) free_user(&d.users[i]);
   free(d.users);

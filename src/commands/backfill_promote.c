@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "commands/backfill.h"
+#include "commands/scan.h"
 #include "kafka/generations.h"
 #include "worker/clock.h"
 
@@ -56,32 +57,41 @@ static bool is_carried_out(const freshet_backfill* backfill, int32_t* released, 
   return *taken == backfill->partitions;
 }
 
-/* The offset after the last event there is. Transaction markers after it are nothing that can be learned. */
+typedef struct last_event {
+  freshet_backfill* backfill;
+  int32_t partition;
+  int64_t end; /* the offset after it */
+} last_event;
+
+static freshet_status look_at(void* context, const freshet_record* record, freshet_error* error) {
+  last_event* last = context;
+  if (record->topic == FRESHET_TOPIC_GENERATIONS)
+    return freshet_serving_apply(&last->backfill->facts, last->backfill->codec, record, error);
+  if (record->partition == last->partition) last->end = record->offset + 1;
+  return FRESHET_OK;
+}
+
+/* The offset after the last event there is, `from` when there is none. Transaction markers after it are
+ * nothing that can be learned. */
 static freshet_status find_last(freshet_backfill* backfill, int32_t partition, int64_t from, int64_t* last,
                                 freshet_error* error) {
   freshet_log* log = backfill->log;
-  int64_t first, end, since_ms = now_ms();
-  freshet_status status = log->vtable->range(log, FRESHET_TOPIC_EVENTS, partition, &first, &end, error);
-  if (from < first) from = first;
+  int64_t first, end;
   *last = from;
-  if (status != FRESHET_OK || from >= end) return status;
-  status = log->vtable->open(log, FRESHET_TOPIC_EVENTS, partition, from, error);
-  while (status == FRESHET_OK && log->vtable->position(log, FRESHET_TOPIC_EVENTS, partition) < end) {
-    size_t count = 0;
-    status = log->vtable->poll(log, POLL_MS, backfill->records, FRESHET_BACKFILL_RECORDS, &count, error);
-    for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
-      const freshet_record* record = &backfill->records[i];
-      if (record->topic == FRESHET_TOPIC_EVENTS && record->partition == partition) *last = record->offset + 1;
-      if (record->topic == FRESHET_TOPIC_GENERATIONS)
-        status = freshet_serving_apply(&backfill->facts, backfill->codec, record, error);
-    }
-    if (count > 0) since_ms = now_ms();
-    if (now_ms() - since_ms > STALL_MS)
-      return freshet_error_set(error, FRESHET_TIMEOUT, FRESHET_STOP, "topic %s gave nothing for %d s",
-                               backfill->kafka.topics[FRESHET_TOPIC_EVENTS], STALL_MS / 1000);
-  }
-  freshet_status shut = log->vtable->shut(log, FRESHET_TOPIC_EVENTS, partition, NULL);
-  return status == FRESHET_OK ? shut : status;
+  freshet_status status = log->vtable->range(log, FRESHET_TOPIC_EVENTS, partition, &first, &end, error);
+  if (status != FRESHET_OK) return status;
+  last_event found = {backfill, partition, from < first ? first : from};
+  const freshet_scan scan = {.log = log,
+                             .topic = FRESHET_TOPIC_EVENTS,
+                             .name = backfill->kafka.topics[FRESHET_TOPIC_EVENTS],
+                             .partition = partition,
+                             .from = from,
+                             .to = FRESHET_SCAN_TO_END,
+                             .take = look_at,
+                             .context = &found};
+  status = freshet_scan_partition(&scan, error);
+  *last = found.end;
+  return status;
 }
 
 /* Nobody is left of the generation that has to let go: its group is empty, so its session time-out has

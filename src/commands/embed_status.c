@@ -4,12 +4,13 @@
 #include <stdlib.h>
 
 #include "codec/codec.h"
+#include "commands/scan.h"
 #include "kafka/kafka.h"
 #include "worker/clock.h"
 #include "worker/generations.h"
 #include "worker/item_text.h"
 
-enum { POLL_RECORDS = 512, POLL_WAIT_MS = 100, STALL_MS = 30000 };
+enum { SETTLE_MS = 30000 };
 
 typedef struct item_status {
   uint64_t hash; /* of what its vector is made of; 0: nothing */
@@ -37,7 +38,6 @@ typedef struct status_reader {
   bool has_serving;
   int64_t now_ms;
   freshet_buffer text;
-  freshet_record records[POLL_RECORDS];
 } status_reader;
 
 static freshet_status open_reader(status_reader* reader, const freshet_config* config, freshet_error* error) {
@@ -142,38 +142,20 @@ static void take_state(status_reader* reader, const freshet_record* record) {
   }
 }
 
-static freshet_status read_partition(status_reader* reader, freshet_topic topic, int32_t partition,
-                                     freshet_error* error) {
-  freshet_log* log = reader->log;
-  freshet_clock* clock = freshet_clock_system();
-  int64_t first, end, heard_us = clock->monotonic_us(clock);
-  freshet_status status = log->vtable->range(log, topic, partition, &first, &end, error);
-  if (status == FRESHET_OK)
-    status = log->vtable->open(log, topic, partition, FRESHET_OFFSET_BEGINNING, error);
-  while (status == FRESHET_OK && log->vtable->position(log, topic, partition) < end) {
-    size_t count = 0;
-    status = log->vtable->poll(log, POLL_WAIT_MS, reader->records, POLL_RECORDS, &count, error);
-    for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
-      const freshet_record* record = &reader->records[i];
-      if (topic == FRESHET_TOPIC_ITEMS) take_item(reader, record);
-      if (topic == FRESHET_TOPIC_ITEM_STATES) take_state(reader, record);
-    }
-    if (count > 0) heard_us = clock->monotonic_us(clock);
-    if (clock->monotonic_us(clock) - heard_us > (int64_t)STALL_MS * 1000) {
-      status = freshet_error_set(error, FRESHET_TIMEOUT, FRESHET_STOP, "topic %s gave nothing for %d s",
-                                 reader->kafka.topics[topic], STALL_MS / 1000);
-    }
-  }
-  freshet_status closed = log->vtable->shut(log, topic, partition, NULL);
-  return status != FRESHET_OK ? status : closed;
+static freshet_status take_record(void* context, const freshet_record* record, freshet_error* error) {
+  (void)error;
+  if (record->topic == FRESHET_TOPIC_ITEMS) take_item(context, record);
+  if (record->topic == FRESHET_TOPIC_ITEM_STATES) take_state(context, record);
+  return FRESHET_OK;
 }
 
 static freshet_status read_topic(status_reader* reader, freshet_topic topic, freshet_error* error) {
-  int32_t partitions;
-  freshet_status status = reader->log->vtable->partitions(reader->log, topic, &partitions, error);
-  for (int32_t p = 0; status == FRESHET_OK && p < partitions; p++)
-    status = read_partition(reader, topic, p, error);
-  return status;
+  const freshet_scan scan = {.log = reader->log,
+                             .topic = topic,
+                             .name = reader->kafka.topics[topic],
+                             .take = take_record,
+                             .context = reader};
+  return freshet_scan_topic(&scan, error);
 }
 
 static size_t count_vectors(const status_reader* reader, const generation_status* g) {
@@ -269,7 +251,7 @@ static freshet_status send_tombstones(const status_reader* reader, const generat
     status = sink->vtable->publish(sink, &tombstone, error);
     ++*dropped;
   }
-  if (status == FRESHET_OK) status = sink->vtable->settle(sink, STALL_MS, error);
+  if (status == FRESHET_OK) status = sink->vtable->settle(sink, SETTLE_MS, error);
   if (sink != NULL) sink->vtable->destroy(sink);
   freshet_buffer_free(&key);
   return status;

@@ -46,14 +46,6 @@ typedef struct erasure {
   const freshet_config* config;
 } erasure;
 
-static bool parse_number(const char* text, int64_t least, int64_t most, int64_t* value) {
-  char* end;
-  long long number = strtoll(text, &end, 10);
-  if (end == text || *end != '\0' || number < least || number > most) return false;
-  *value = number;
-  return true;
-}
-
 static bool parse(int argc, char** argv, erasure* e) {
   enum { USER = 256, RECEIPT, JSON, TIMEOUT, PARTITION };
   static const struct option longs[] = {{"user", required_argument, NULL, USER},
@@ -71,8 +63,8 @@ static bool parse(int argc, char** argv, erasure* e) {
     if (option == USER) e->user = optarg;
     if (option == RECEIPT) e->receipt = true;
     if (option == JSON) e->json = true;
-    if (option == TIMEOUT) is_right = parse_number(optarg, 0, TIMEOUT_MAX_S, &e->timeout_s);
-    if (option == PARTITION) is_right = parse_number(optarg, 0, INT32_MAX, &partition);
+    if (option == TIMEOUT) is_right = freshet_option_number(optarg, 0, TIMEOUT_MAX_S, &e->timeout_s);
+    if (option == PARTITION) is_right = freshet_option_number(optarg, 0, INT32_MAX, &partition);
     if (is_right) continue;
     fprintf(stderr, "freshet erase: '%s' is not a sensible number\n", optarg);
     return false;

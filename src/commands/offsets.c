@@ -8,10 +8,9 @@
 #include "commands/commands.h"
 #include "commands/options.h"
 #include "commands/replay_row.h"
+#include "commands/scan.h"
 #include "kafka/group.h"
 #include "worker/clock.h"
-
-enum { POLL_RECORDS = 1024, POLL_MS = 100, STALL_POLLS = 300 };
 
 static const char usage[] =
     "usage: freshet offsets [-c FILE] [TARGET] [--execute] [--learn-again] [-X SECTION.KEY=VALUE]...\n\n"
@@ -204,34 +203,37 @@ static freshet_status find_state(plan* p, freshet_error* error) {
   return FRESHET_OK;
 }
 
+/* Times of records. */
+typedef struct time_span {
+  int64_t oldest_ms, newest_ms;
+} time_span;
+
+static freshet_status widen(void* context, const freshet_record* record, freshet_error* error) {
+  (void)error;
+  time_span* span = context;
+  if (record->timestamp_ms < span->oldest_ms) span->oldest_ms = record->timestamp_ms;
+  if (record->timestamp_ms > span->newest_ms) span->newest_ms = record->timestamp_ms;
+  return FRESHET_OK;
+}
+
 /* Are all records from `from` to `to` in the dedup window? It holds the newest ids of the partition, as many
  * and as old as the configuration says, by the times of the records. */
 static freshet_status is_covered(plan* p, int32_t partition, int64_t from, int64_t to, bool* covered,
                                  freshet_error* error) {
-  freshet_log* log = p->log;
   *covered = to - from <= p->config->state.dedup_events;
   if (!*covered || from >= to) return FRESHET_OK;
-  freshet_record* records = calloc(POLL_RECORDS, sizeof *records);
-  FRESHET_ASSERT(records != NULL);
-  int64_t oldest_ms = INT64_MAX, newest_ms = INT64_MIN;
-  freshet_status status = log->vtable->open(log, FRESHET_TOPIC_EVENTS, partition, from, error);
-  for (int silent = 0;
-       status == FRESHET_OK && log->vtable->position(log, FRESHET_TOPIC_EVENTS, partition) < to;) {
-    size_t count;
-    status = log->vtable->poll(log, POLL_MS, records, POLL_RECORDS, &count, error);
-    for (size_t i = 0; status == FRESHET_OK && i < count && records[i].offset < to; i++) {
-      if (records[i].timestamp_ms < oldest_ms) oldest_ms = records[i].timestamp_ms;
-      if (records[i].timestamp_ms > newest_ms) newest_ms = records[i].timestamp_ms;
-    }
-    silent = count == 0 ? silent + 1 : 0;
-    if (status == FRESHET_OK && silent == STALL_POLLS) {
-      status = freshet_error_set(error, FRESHET_TIMEOUT, FRESHET_STOP, "partition %d of events gives nothing",
-                                 (int)partition);
-    }
-  }
-  log->vtable->shut(log, FRESHET_TOPIC_EVENTS, partition, NULL);
-  free(records);
-  *covered = newest_ms == INT64_MIN || newest_ms - oldest_ms <= p->config->state.dedup_window_s * 1000;
+  time_span span = {INT64_MAX, INT64_MIN};
+  const freshet_scan scan = {.log = p->log,
+                             .topic = FRESHET_TOPIC_EVENTS,
+                             .name = p->config->topics.names[FRESHET_TOPIC_EVENTS],
+                             .partition = partition,
+                             .from = from,
+                             .to = to,
+                             .take = widen,
+                             .context = &span};
+  freshet_status status = freshet_scan_partition(&scan, error);
+  *covered = span.newest_ms == INT64_MIN ||
+             span.newest_ms - span.oldest_ms <= p->config->state.dedup_window_s * 1000;
   return status;
 }
 

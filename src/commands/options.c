@@ -1,5 +1,7 @@
 #include "commands/options.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "commands/commands.h"
@@ -35,6 +37,15 @@ static freshet_status check_kafka(const freshet_config* config, freshet_error* e
     }
   }
   return FRESHET_OK;
+}
+
+bool freshet_option_number(const char* text, int64_t least, int64_t most, int64_t* value) {
+  char* end;
+  errno = 0;
+  long long number = strtoll(text, &end, 10);
+  if (end == text || *end != '\0' || errno != 0 || number < least || number > most) return false;
+  *value = number;
+  return true;
 }
 
 freshet_status freshet_options_load(const freshet_options* options, freshet_config** config,

@@ -29,6 +29,9 @@ typedef struct freshet_options {
 /* Takes what getopt_long returned when it is one of ours; false: it is the command's own (or '?'). */
 bool freshet_options_take(freshet_options* options, int option, const char* argument);
 
+/* A whole number from least to most and nothing after it; else false, and *value is as before. */
+bool freshet_option_number(const char* text, int64_t least, int64_t most, int64_t* value);
+
 /* Loads the configuration: file, environment, overrides. */
 freshet_status freshet_options_load(const freshet_options* options, freshet_config** config,
                                     freshet_error* error);

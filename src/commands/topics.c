@@ -26,14 +26,6 @@ typedef struct arguments {
   const char* action;
 } arguments;
 
-static bool parse_count(const char* text, int64_t most, int64_t* value) {
-  char* end;
-  long long number = strtoll(text, &end, 10);
-  if (end == text || *end != '\0' || number < 1 || number > most) return false;
-  *value = number;
-  return true;
-}
-
 static bool parse(int argc, char** argv, arguments* parsed) {
   enum { PARTITIONS = 256, REPLICATION };
   static const struct option longs[] = {{"partitions", required_argument, NULL, PARTITIONS},
@@ -42,8 +34,10 @@ static bool parse(int argc, char** argv, arguments* parsed) {
   int option;
   while ((option = getopt_long(argc, argv, FRESHET_OPTIONS_SHORT, longs, NULL)) != -1) {
     if (freshet_options_take(&parsed->common, option, optarg)) continue;
-    if (option == PARTITIONS && parse_count(optarg, PARTITIONS_MAX, &parsed->partitions)) continue;
-    if (option == REPLICATION && parse_count(optarg, REPLICATION_MAX, &parsed->replication)) continue;
+    if (option == PARTITIONS && freshet_option_number(optarg, 1, PARTITIONS_MAX, &parsed->partitions))
+      continue;
+    if (option == REPLICATION && freshet_option_number(optarg, 1, REPLICATION_MAX, &parsed->replication))
+      continue;
     if (option != '?') fprintf(stderr, "freshet topics: '%s' is not a sensible count\n", optarg);
     return false;
   }
