@@ -14,7 +14,7 @@ enum {
   BATCH = 16,              /* questions answered between two looks at the clock, for each ranking thread */
   BATCH_ITEMS = 4096,      /* places in their lists */
   WAITING_MAX = 16384,     /* questions; beyond that the oldest are told so */
-  TURN_US = 10000,         /* of answers between two polls, while nothing lags */
+  TURN_US = 5000,          /* of answers between two polls, while nothing lags: lists wait no longer */
   LAGGING_LEAST_US = 1000, /* ... and while events do, a quarter of what learning takes */
   PARKED_MS = 5000,        /* longer than a hand-over between generations takes */
   CONTEXT_ITEMS_MAX = FRESHET_HISTORY / 2,

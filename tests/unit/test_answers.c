@@ -21,7 +21,7 @@
 #include "worker/partitioner.h"
 #include "worker/worker.h"
 
-enum { ITEMS = 300, USERS = 60, CATEGORIES = 6, PARTITIONS = 2, QUEUE_MAX = 256, K_MAX = 400 };
+enum { ITEMS = 300, USERS = 60, CATEGORIES = 6, PARTITIONS = 2, QUEUE_MAX = 256, K_MAX = 400, INBOX = 2048 };
 
 /* ---- what is true ---- */
 
@@ -73,6 +73,11 @@ typedef struct world {
   bool any_list; /* the oracle has nothing to say */
   char note[128];
   int64_t committed; /* of partition 0 of `requests` */
+
+  /* Of the tests that look at the time a turn takes. */
+  int64_t passed_us, answer_us; /* on the monotonic clock; what an answer takes */
+  int64_t lag;                  /* events that are still to come */
+  size_t lists, answers_at_list;
 } world;
 
 static world* w;
@@ -157,6 +162,10 @@ static void answered(void* context, freshet_answer* answer) {
 static freshet_status sink_publish(freshet_sink* self, const freshet_output* output, freshet_error* error) {
   freshet_list list;
   (void)self;
+  if (output->topic == FRESHET_TOPIC_RECOMMENDATIONS) {
+    w->lists++;
+    w->answers_at_list = w->answers;
+  }
   if (output->topic != FRESHET_TOPIC_REPLIES) return FRESHET_OK;
   assert_int_equal(freshet_decode_list(w->codec, output->value, &list, error), FRESHET_OK);
   assert_true(freshet_slice_equal(list.request_id, output->key));
@@ -251,7 +260,7 @@ static freshet_status source_poll(freshet_source* self, int timeout_ms, freshet_
 }
 static int64_t source_end(freshet_source* self, freshet_topic topic, int32_t partition) {
   (void)self;
-  return w->offsets[topic][partition];
+  return w->offsets[topic][partition] + w->lag;
 }
 static bool source_header(freshet_source* self, const freshet_record* record, const char* name,
                           freshet_slice* value) {
@@ -303,7 +312,7 @@ static int64_t clock_ms(freshet_clock* self) {
 }
 static int64_t clock_us(freshet_clock* self) {
   (void)self;
-  return w->now_ms * 1000;
+  return w->now_ms * 1000 + w->passed_us;
 }
 
 static int start(freshet_encoder* encoder, bool in_background) {
@@ -332,7 +341,7 @@ static int start(freshet_encoder* encoder, bool in_background) {
   w->now_ms = 1700000000000;
   w->seed = 1;
   w->store = freshet_memory_store_create();
-  w->inbox = freshet_inbox_create(16);
+  w->inbox = freshet_inbox_create(INBOX);
   const freshet_codec_config codec = {.output = FRESHET_FRAMING_SINGLE_OBJECT};
   assert_int_equal(freshet_codec_create(&codec, &w->codec, NULL), FRESHET_OK);
   w->encoder = encoder;
@@ -449,7 +458,7 @@ static void choose(uint32_t user, uint32_t i) {
   char event_id[32];
   const char* id = name_of('u', user);
   freshet_buffer bytes = {0};
-  snprintf(event_id, sizeof event_id, "e%llu", (unsigned long long)w->draws);
+  snprintf(event_id, sizeof event_id, "e%llu", (unsigned long long)w->draws++);
   freshet_event event = {.type = FRESHET_PURCHASE,
                          .event_id = freshet_slice_of(event_id),
                          .user_id = freshet_slice_of(id),
@@ -667,9 +676,63 @@ static void requests_of_a_revoked_partition_are_forgotten(void** state) {
   assert_int_equal(dropped, is_gone ? FRESHET_ANSWER_ELSEWHERE : FRESHET_ANSWER_OK);
 }
 
+/* ---- more questions than can be answered ---- */
+
+static void take_time(void* context, freshet_answer* answer) {
+  (void)context;
+  bool is_refusal =
+      answer->status != FRESHET_ANSWER_OK; /* of who has waited too long: costs next to nothing */
+  w->answers += !is_refusal;
+  w->passed_us += is_refusal ? 0 : w->answer_us;
+  freshet_answer_destroy(answer);
+}
+
+static void fill_inbox(void) {
+  freshet_question question = {.request = {.user_id = freshet_slice_of("u1"), .k = 10},
+                               .answered = take_time};
+  while (freshet_inbox_put(w->inbox, &question)) continue;
+}
+
+/* Fills the inbox, lets an event come, and turns once: its list comes first, and the next poll soon after,
+ * though answers are left to give. Returns how long the turn took. */
+static int64_t turn_full(uint32_t user) {
+  int64_t start_us = w->passed_us;
+  size_t answers = w->answers, lists = w->lists;
+  fill_inbox();
+  choose(user, user);
+  step();
+  assert_int_equal(w->lists, lists + 1);
+  assert_int_equal(w->answers_at_list, answers);
+  assert_true(w->answers > answers);
+  assert_true(w->answers - answers < INBOX);
+  return w->passed_us - start_us;
+}
+
+static void a_full_inbox_does_not_keep_lists_waiting(void** state) {
+  (void)state;
+  enum { TURN_US = 5000, LEAST_US = 1000, BATCH_US = 16 * 200 };
+  for (uint32_t i = 0; i < 50; i++) {
+    change_item(i);
+    step();
+  }
+  w->answer_us = 200;
+  for (uint32_t user = 0; user < 20; user++) assert_true(turn_full(user) <= TURN_US + BATCH_US);
+  for (int i = 0; i < 200; i++)
+    step(); /* to the end of the line, whose oldest were told that it is too long */
+  w->lag = 5000;
+  fill_inbox();
+  choose(30, 30);
+  int64_t start_us = w->passed_us;
+  size_t answers = w->answers;
+  step(); /* this far behind, answers get a share of what learning takes, which took no time here */
+  assert_true(w->answers > answers);
+  assert_true(w->passed_us - start_us <= LEAST_US + BATCH_US);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(no_answer_holds_what_must_not_be_shown, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(a_full_inbox_does_not_keep_lists_waiting, set_up, tear_down),
       cmocka_unit_test_setup_teardown(an_unanswered_request_is_not_committed, set_up_slow, tear_down_slow),
       cmocka_unit_test_setup_teardown(who_has_waited_too_long_is_told_so, set_up_slow, tear_down_slow),
       cmocka_unit_test_setup_teardown(requests_of_a_revoked_partition_are_forgotten, set_up_slow,
