@@ -33,6 +33,15 @@ enum {
   FRESHET_NO_ITEM = 0xffffffff /* not a slot */
 };
 
+/* What the texts of a user's last items add to the user while there are few events: nothing, the mean of the
+ * items' text vectors, or the vector of their texts together, which freshet_user_set_text brings. In the
+ * space of factors, and in rankings only: learning does not see it. */
+typedef enum freshet_user_text_use {
+  FRESHET_USER_TEXT_OFF = 0,
+  FRESHET_USER_TEXT_POOLED,
+  FRESHET_USER_TEXT_ENCODED
+} freshet_user_text_use;
+
 typedef struct freshet_model_config {
   uint32_t dim;        /* d, a multiple of 16; default 64 */
   uint32_t neighbours; /* M, co-occurrence entries per item; default 128 */
@@ -42,6 +51,7 @@ typedef struct freshet_model_config {
   uint32_t seen_limit; /* seen items kept per user, the most recent */
   uint64_t seed;
   bool learning; /* false: history, counts and seen advance, nothing is learned */
+  freshet_user_text_use user_texts;
 } freshet_model_config;
 
 /* The defaults of every field. */
@@ -120,12 +130,23 @@ typedef struct freshet_user {
   uint32_t* seen;    /* [seen_count] slots, oldest first, no duplicates, at most seen_limit */
   uint8_t* seen_how; /* [seen_count] the greatest freshet_event_type that each was seen by */
   float* vector;     /* [dim] p_u, starts at 0 */
+  float* text;       /* [dim] the text of its last items in the space of factors; NULL: unknown. Not state:
+                        it follows from the history */
 } freshet_user;
 
 freshet_user* freshet_user_create(const freshet_model* model);
 void freshet_user_destroy(freshet_user* user);
 /* Appends to the seen set (moves to the newest place when already there; drops the oldest at the limit). */
 void freshet_user_mark_seen(freshet_user* user, uint32_t slot, uint32_t seen_limit);
+/* From so many positive observations on, the text of a user's history counts for nothing. */
+enum { FRESHET_USER_TEXT_EVENTS = 10 };
+/* Would the vector of the text of its history change the user's lists? */
+bool freshet_user_wants_text(const freshet_model* model, const freshet_user* user);
+/* The text of the user's history: vector [text_dim] by the encoder of the model's vectors, or start [dim],
+ * the text in the space of factors, which goes before. One of them may be NULL; both are copied. One with
+ * values that are not finite is ignored. */
+void freshet_user_set_text(freshet_user* user, const freshet_model* model, const float* vector,
+                           const float* start);
 /* By what: a greater type than before is kept. Does nothing for an item that is not in the seen set. */
 void freshet_user_mark_how(freshet_user* user, uint32_t slot, freshet_event_type how);
 

@@ -47,6 +47,7 @@ freshet_model_config freshet_evaluation_model(const freshet_config* config) {
   model.max_items = (uint32_t)config->model.max_items;
   model.seen_limit = (uint32_t)config->model.seen_limit;
   model.seed = (uint64_t)config->model.seed;
+  model.user_texts = (freshet_user_text_use)config->text.users;
   return model;
 }
 
@@ -76,16 +77,15 @@ freshet_status freshet_evaluation_load(const freshet_evaluation* evaluation, con
 /* ---- one evaluation ---- */
 
 static freshet_status read_history(const freshet_evaluation* evaluation, const freshet_config* config,
-                                   freshet_history* history, freshet_error* error) {
+                                   freshet_history* history, freshet_encoder** encoder,
+                                   freshet_error* error) {
   freshet_history_rules rules = freshet_evaluation_rules(evaluation, config);
-  freshet_encoder* encoder = NULL;
   freshet_status status = FRESHET_OK;
   if (evaluation->items != NULL) status = freshet_history_read_items(history, evaluation->items, error);
   if (status == FRESHET_OK) status = freshet_history_read_events(history, evaluation->events, &rules, error);
   if (status != FRESHET_OK || evaluation->items == NULL) return status;
-  status = freshet_command_encoder_create(config, &encoder, error);
-  if (status == FRESHET_OK && encoder != NULL) status = freshet_history_encode(history, encoder, error);
-  freshet_encoder_destroy(encoder);
+  status = freshet_command_encoder_create(config, encoder, error);
+  if (status == FRESHET_OK && *encoder != NULL) status = freshet_history_encode(history, *encoder, error);
   return status;
 }
 
@@ -307,7 +307,8 @@ static freshet_status run_evaluation(const freshet_evaluation* evaluation, const
                                      freshet_error* error) {
   if (evaluation->example) return freshet_evaluation_example(evaluation, config, error);
   freshet_history* history = freshet_history_create();
-  freshet_status status = read_history(evaluation, config, history, error);
+  freshet_encoder* encoder = NULL;
+  freshet_status status = read_history(evaluation, config, history, &encoder, error);
   if (status == FRESHET_OK) {
     bool search = evaluation->folds > 0 || evaluation->tuned_count > 0;
     status = evaluation->learn_only ? learn_only(evaluation, config, history, error)
@@ -315,6 +316,7 @@ static freshet_status run_evaluation(const freshet_evaluation* evaluation, const
                                     : evaluate(evaluation, config, history, error);
   }
   freshet_history_destroy(history);
+  freshet_encoder_destroy(encoder);
   return status;
 }
 

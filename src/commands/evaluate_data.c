@@ -333,6 +333,7 @@ freshet_status freshet_history_encode(freshet_history* history, freshet_encoder*
   freshet_buffer texts[ENCODE_BATCH] = {{0}};
   free(history->vectors);
   history->text_dim = encoder->dim;
+  history->reader = encoder;
   history->vectors = calloc(history->item_count * encoder->dim + 1, sizeof *history->vectors);
   FRESHET_ASSERT(history->vectors != NULL);
   snprintf(history->encoder, sizeof history->encoder, "%s", encoder->name);

@@ -36,7 +36,8 @@ typedef struct freshet_history {
   size_t user_count, user_capacity;
   float* vectors; /* [item_count][text_dim], or NULL without texts */
   uint32_t text_dim;
-  char encoder[128]; /* name, or "none" */
+  char encoder[128];       /* name, or "none" */
+  freshet_encoder* reader; /* that encoder, for more texts; not owned; NULL: there is none */
   struct freshet_history_index* index;
 } freshet_history;
 
@@ -68,7 +69,8 @@ void freshet_history_arrange(freshet_history* history, const freshet_history_rul
 /* Sets positive, ranked, context and weight of all events by (new) rules. */
 void freshet_history_judge(freshet_history* history, const freshet_history_rules* rules);
 
-/* Turns titles and texts into vectors. The encoder stays the caller's. */
+/* Turns titles and texts into vectors. The encoder stays the caller's, and has to outlive those that read the
+ * history. */
 freshet_status freshet_history_encode(freshet_history* history, freshet_encoder* encoder,
                                       freshet_error* error);
 

@@ -4,6 +4,7 @@
 
 #include "commands/evaluate_metrics.h"
 #include "commands/evaluate_models.h"
+#include "worker/item_text.h"
 
 /* Deltas are taken as the service takes them, which also bounds what they hold. */
 enum { EVENTS_PER_DELTA = 10000 };
@@ -26,6 +27,22 @@ void freshet_learner_forget_users(freshet_learner* learner) {
   }
 }
 
+/* What the service asks its encoder for in the background is there at once. */
+static void see_to_text(freshet_learner* learner, freshet_user* user) {
+  const freshet_history* history = learner->history;
+  freshet_buffer *joined = &learner->joined, *one = &learner->text;
+  if (history->reader == NULL || !freshet_user_wants_text(learner->model, user)) return;
+  joined->size = 0;
+  for (uint32_t i = 0; i < user->recent_count && i < FRESHET_HISTORY_TEXT_ITEMS; i++) {
+    const freshet_history_item* it = &history->items[user->recent[i].item];
+    freshet_item item = {.title = freshet_slice_of(it->title), .text = freshet_slice_of(it->text)};
+    freshet_history_text_add(freshet_item_text(&item, one), joined);
+  }
+  freshet_slice text = freshet_buffer_slice(joined);
+  if (text.size > 0 && freshet_encode(history->reader, &text, 1, learner->vector, NULL) == FRESHET_OK)
+    freshet_user_set_text(user, learner->model, learner->vector, NULL);
+}
+
 /* Ranks as the service does, for the clock. */
 static void measure_rank(freshet_learner* learner, const freshet_history_event* event) {
   freshet_ranked list[FRESHET_LIST_SIZE];
@@ -41,6 +58,7 @@ static void measure_rank(freshet_learner* learner, const freshet_history_event* 
 static void score(freshet_contender* self, const freshet_history_event* event, float* scores) {
   freshet_learner* learner = (freshet_learner*)self;
   freshet_rank_query query = {0};
+  see_to_text(learner, freshet_learner_user(learner, event->user));
   freshet_model_sync_ranker(learner->model, learner->ranker, NULL);
   if (learner->ranker != NULL) measure_rank(learner, event);
   freshet_model_query(learner->model, freshet_learner_user(learner, event->user), event->time_ms,
@@ -75,6 +93,9 @@ static void destroy(freshet_contender* self) {
   freshet_ranker_destroy(learner->ranker);
   freshet_model_destroy(learner->model);
   free(learner->users);
+  free(learner->vector);
+  freshet_buffer_free(&learner->joined);
+  freshet_buffer_free(&learner->text);
   free(learner->learn_ns);
   free(learner->rank_ns);
   free(learner);
@@ -118,6 +139,8 @@ freshet_status freshet_learner_create(const freshet_history* history, const fres
   own.text_dim = history->vectors == NULL ? 0 : history->text_dim;
   made->contender = (freshet_contender){"freshet", score, learn, destroy};
   made->history = history;
+  made->vector = calloc(own.text_dim + 1, sizeof *made->vector);
+  FRESHET_ASSERT(made->vector != NULL);
   freshet_status status = freshet_model_create(&own, &made->model, error);
   if (status == FRESHET_OK) {
     made->users = calloc(history->user_count + 1, sizeof(freshet_user*));

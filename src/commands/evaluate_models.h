@@ -31,6 +31,8 @@ typedef struct freshet_learner {
   freshet_model_scratch* scratch;
   bool frozen; /* may be set: learning only advances the users' histories */
   uint32_t untaken;
+  float* vector; /* [text_dim] scratch, of the text of a user's history, like these two: */
+  freshet_buffer joined, text;
   /* Times of each step, when measured. */
   freshet_ranker* ranker; /* NULL: nothing is measured */
   freshet_rank_scratch* rank_scratch;

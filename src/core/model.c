@@ -328,6 +328,7 @@ void freshet_user_destroy(freshet_user* user) {
   free(user->seen);
   free(user->seen_how);
   free(user->vector);
+  free(user->text);
   free(user);
 }
 

@@ -10,6 +10,7 @@
  *   model_popularity.c  decayed counts
  *   model_text.c        text vectors: start of the factors, nearest texts
  *   model_wanted.c      the text of a request
+ *   model_user_text.c   the text of a user's history
  *   model_delta.c       the delta log, stored items, the hash
  */
 #ifndef FRESHET_CORE_MODEL_INTERNAL_H
@@ -277,6 +278,14 @@ static inline uint32_t freshet_model_count_level(uint32_t count) {
 
 /* cos^4 that makes f4 log(2). */
 extern const float freshet_model_text_unit;
+
+/* ---- model_wanted.c ---- */
+/* start [dim]: the projection of unit [text_padded], 64-byte aligned. */
+void freshet_model_project_text(const freshet_model* model, const float* unit, float* start);
+
+/* ---- model_user_text.c ---- */
+void freshet_model_add_user_text(const freshet_model* model, const freshet_user* user, const context* c,
+                                 float* h);
 
 /* ---- model_negatives.c ---- */
 void freshet_model_draw(freshet_model* model, uint32_t positive, candidates* step);

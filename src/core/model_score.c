@@ -345,6 +345,7 @@ void freshet_model_query_text(const freshet_model* model, const freshet_user* us
   fit_scratch(model, scratch);
   freshet_model_context(model, user, not_before_history(user, now_ms), c);
   freshet_model_user_factor(model, user, c, scratch->factor);
+  freshet_model_add_user_text(model, user, c, scratch->factor);
   for (uint32_t i = 0; i < dim; i++) scratch->vector[i] = c->theta[TASTE] * scratch->factor[i];
   if (text != NULL)
     model->kernels->add_scaled(scratch->vector, c->theta[TASTE] * wanted_weight(model, text), text->start,
@@ -454,6 +455,7 @@ size_t freshet_model_explain_text(const freshet_model* model, const freshet_user
                                   freshet_model_scratch* scratch, freshet_part parts[FRESHET_PARTS_MAX]) {
   freshet_model_context(model, user, not_before_history(user, now_ms), &scratch->context);
   freshet_model_user_factor(model, user, &scratch->context, scratch->factor);
+  freshet_model_add_user_text(model, user, &scratch->context, scratch->factor);
   return freshet_model_explain_query(model, text, slot, scratch, parts);
 }
 

@@ -80,6 +80,13 @@ static void find_matches(freshet_wanted_text* text, const freshet_model* model, 
   model->kernels->log(text->bonus, (text->count + FRESHET_LANES - 1) / FRESHET_LANES * FRESHET_LANES);
 }
 
+void freshet_model_project_text(const freshet_model* model, const float* unit, float* start) {
+  for (uint32_t i = 0; i < model->config.dim; i++) {
+    const float* row = model->projection + (size_t)i * model->text_padded;
+    start[i] = model->kernels->dot(row, unit, model->text_padded);
+  }
+}
+
 freshet_status freshet_wanted_text_set(freshet_wanted_text* text, const freshet_model* model,
                                        const float* vector, const float* start, float weight,
                                        const uint64_t* allowed, size_t allowed_slots, freshet_error* error) {
@@ -97,10 +104,7 @@ freshet_status freshet_wanted_text_set(freshet_wanted_text* text, const freshet_
   float scale = freshet_model_text_quantise(vector, model->config.text_dim, top, text->bytes);
   memset(text->bytes + model->config.text_dim, 0, model->text_padded - model->config.text_dim);
   for (uint32_t k = 0; k < model->text_padded; k++) text->unit[k] = (float)text->bytes[k] * scale;
-  for (uint32_t i = 0; start == NULL && i < dim; i++) {
-    const float* row = model->projection + (size_t)i * model->text_padded;
-    text->start[i] = model->kernels->dot(row, text->unit, model->text_padded);
-  }
+  if (start == NULL) freshet_model_project_text(model, text->unit, text->start);
   find_matches(text, model, scale, allowed, allowed_slots);
   return FRESHET_OK;
 }

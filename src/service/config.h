@@ -80,6 +80,7 @@ typedef struct freshet_config {
     const char* key_env;
     int64_t timeout_ms, cache_mb;
     double cutover_coverage;
+    int users; /* freshet_user_text_use of freshet/model.h */
   } text;
   struct {
     int64_t k, max_delay_ms, threads, batch;

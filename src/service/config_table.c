@@ -110,6 +110,10 @@ const freshet_config_key freshet_config_keys[] = {
     INTEGER("text", "cache_mb", text.cache_mb, "16", 0, 65536, "Cache of text vectors, by hash of the text."),
     DECIMAL("text", "cutover_coverage", text.cutover_coverage, "0.95", 0, 1,
             "Another encoder serves once this share of listed items has its vectors."),
+    CHOICE("text", "users", text.users, "off", "off|pooled|encoded",
+           "The texts of the last items of a user with under 10 events count for its lists: their vectors' "
+           "mean, "
+           "or all of them as one text."),
 
     INTEGER("ranking", "k", ranking.k, "20", 1, FRESHET_RANK_K_MAX, "Length of a list."),
     INTEGER("ranking", "max_delay_ms", ranking.max_delay_ms, "30000", 1, 86400000,

@@ -12,7 +12,7 @@
 
 #include "text/cache.h"
 
-enum { PRIORITIES = 2, LEAST_URGENT = 19 };
+enum { PRIORITIES = FRESHET_EMBED_PRIORITIES, LANES_MAX = 2, LEAST_URGENT = 19 };
 
 typedef struct job {
   struct job* next;
@@ -37,7 +37,7 @@ typedef struct lane {
   bool owns_encoder, started;
   pthread_t thread;
   pthread_cond_t wake;
-  int64_t pause_until_ms; /* of bulk, after a failure */
+  int64_t pause_until_ms; /* of all but requests, after a failure of bulk */
   uint32_t pause_ms;
   uint64_t random;
   float* vectors; /* [batch][dim] */
@@ -52,7 +52,7 @@ struct freshet_embedder {
   size_t texts[PRIORITIES], bytes[PRIORITIES]; /* submitted and not yet collected */
   freshet_text_cache* cache;
   freshet_embedder_stats stats;
-  lane lanes[PRIORITIES];
+  lane lanes[LANES_MAX];
   size_t lane_count;
   job* collected; /* whose vector the caller may still read */
 };
@@ -139,7 +139,8 @@ static void finish_all(lane* l, job* const* jobs, size_t count) {
   freshet_embedder* self = l->embedder;
   for (size_t i = 0; i < count; i++) {
     const float* vector = l->vectors + i * self->dim;
-    freshet_text_cache_put(self->cache, (freshet_slice){jobs[i]->text, jobs[i]->size}, vector);
+    if (jobs[i]->priority != FRESHET_EMBED_HISTORY)
+      freshet_text_cache_put(self->cache, (freshet_slice){jobs[i]->text, jobs[i]->size}, vector);
     succeed(self, jobs[i], vector);
   }
   l->pause_ms = 0;
@@ -165,7 +166,7 @@ static void postpone(lane* l, job* const* jobs, size_t count) {
 static size_t take_jobs(lane* l, job** jobs) {
   freshet_embedder* self = l->embedder;
   for (int p = 0; p < PRIORITIES; p++) {
-    bool paused = p == FRESHET_EMBED_BULK && now_ms() < l->pause_until_ms;
+    bool paused = p != FRESHET_EMBED_REQUEST && now_ms() < l->pause_until_ms;
     size_t count = 0;
     if (!l->serves[p] || paused) continue;
     while (count < self->config.batch && self->waiting[p].count > 0)
@@ -246,7 +247,7 @@ static freshet_status start_lane(freshet_embedder* self, freshet_encoder* encode
                                  bool bulk, freshet_error* error) {
   lane* l = &self->lanes[self->lane_count++];
   pthread_condattr_t monotonic;
-  *l = (lane){.embedder = self, .encoder = encoder, .serves = {requests, bulk}, .owns_encoder = owns};
+  *l = (lane){.embedder = self, .encoder = encoder, .serves = {requests, bulk, bulk}, .owns_encoder = owns};
   l->random = (uint64_t)now_ms() ^ (uintptr_t)self;
   pthread_condattr_init(&monotonic);
   pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -332,7 +333,9 @@ bool freshet_embedder_submit(freshet_embedder* embedder, uint64_t id, freshet_sl
   bool accepted = self->texts[priority] < self->config.texts_max &&
                   self->bytes[priority] + j->size <= self->config.bytes_max;
   if (accepted) {
-    const float* known = freshet_text_cache_get(self->cache, (freshet_slice){j->text, j->size});
+    bool may_be_known = priority != FRESHET_EMBED_HISTORY;
+    const float* known =
+        may_be_known ? freshet_text_cache_get(self->cache, (freshet_slice){j->text, j->size}) : NULL;
     self->texts[priority]++;
     self->bytes[priority] += j->size;
     self->stats.submitted++;

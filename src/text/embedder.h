@@ -1,13 +1,15 @@
 /*
  * embedder.h: encodes texts in the background: submit without blocking, collect without blocking.
  *
- * Two lanes: requests, which somebody waits for, and bulk, which fills the catalogue. Each has a thread and
- * an encoder of its own over the same weights, so that a request never waits behind bulk work; where encoding
- * takes no time worth mentioning, one thread serves both, requests first. Vectors of recent texts come from a
- * cache.
+ * Two lanes: requests, which somebody waits for, and bulk, which fills the catalogue, after the texts of
+ * users' histories. Each has a thread and an encoder of its own over the same weights, so that a request
+ * never waits behind bulk work; where encoding takes no time worth mentioning, one thread serves both,
+ * requests first. Vectors of recent texts come from a cache; those of histories do not, since hardly one
+ * comes twice, and they are about a person.
  *
  * A bulk text that fails for the moment (the server is away) stays and is tried again with growing pauses; a
- * request that fails is handed back at once. Everything that was submitted is collected exactly once.
+ * request or a history that fails is handed back at once. Everything that was submitted is collected exactly
+ * once.
  *
  * Thread rule: submit, collect and stats may be called from any thread, but collect from one at a time.
  */
@@ -23,7 +25,9 @@ enum {
 
 typedef enum freshet_embed_priority {
   FRESHET_EMBED_REQUEST = 0,
+  FRESHET_EMBED_HISTORY,
   FRESHET_EMBED_BULK,
+  FRESHET_EMBED_PRIORITIES
 } freshet_embed_priority;
 
 typedef struct freshet_embedder_config {
@@ -54,7 +58,7 @@ typedef struct freshet_embedder_stats {
   uint64_t submitted, done, failed; /* texts since the start; failed ones were collected without a vector */
   uint64_t cache_hits;              /* of those done */
   uint64_t retries;                 /* calls that failed and will be tried again */
-  size_t waiting[2];                /* by priority: submitted and not yet encoded */
+  size_t waiting[FRESHET_EMBED_PRIORITIES];    /* by priority: submitted and not yet encoded */
   char last_error[FRESHET_ERROR_MESSAGE_SIZE]; /* of the newest failure; empty: none since the last success */
 } freshet_embedder_stats;
 

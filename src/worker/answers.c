@@ -486,6 +486,7 @@ static void make_wish(freshet_answers* answers, draft* d, size_t place) {
     return;
   }
   wish->k = (uint32_t)(k < listed ? k : listed);
+  if (d->row != NULL && d->row->exists) freshet_user_texts_see_to(worker->user_texts, d->row);
   set_history(answers, d, wish->time_ms);
   set_excluded(answers, request, wish);
   if (freshet_filter_asked(request)) {

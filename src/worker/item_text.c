@@ -51,3 +51,12 @@ void freshet_item_complete_vector(const freshet_item* item, float* vector, uint3
   if (squares <= 0) return;
   for (uint32_t k = 0; k < dim; k++) vector[k] = (float)((double)vector[k] / sqrt(squares));
 }
+
+void freshet_history_text_add(freshet_slice text, freshet_buffer* joined) {
+  size_t size = text.size < FRESHET_HISTORY_TEXT_BYTES ? text.size : FRESHET_HISTORY_TEXT_BYTES;
+  /* Not in the middle of a character: a UTF-8 continuation byte looks like 10xxxxxx. */
+  while (size < text.size && size > 0 && (text.data[size] & 0xc0) == 0x80) size--;
+  if (size == 0) return;
+  if (joined->size > 0) freshet_buffer_append(joined, "\n", 1);
+  freshet_buffer_append(joined, text.data, size);
+}

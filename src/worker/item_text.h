@@ -21,4 +21,10 @@ uint64_t freshet_item_text_hash(const freshet_item* item, freshet_buffer* scratc
 /* vector [dim]: the encoding of the item's text, zeros where it has none; becomes the item's vector. */
 void freshet_item_complete_vector(const freshet_item* item, float* vector, uint32_t dim);
 
+/* The text of a user's history: the beginnings of the texts of the last items, the newest first, each on
+ * lines of its own, since an encoder reads only the beginning of a text. */
+enum { FRESHET_HISTORY_TEXT_ITEMS = 5, FRESHET_HISTORY_TEXT_BYTES = 256 /* of each */ };
+/* Appends the text of the next item. */
+void freshet_history_text_add(freshet_slice text, freshet_buffer* joined);
+
 #endif

@@ -199,6 +199,12 @@ static freshet_status owe_postponed(freshet_worker* worker, freshet_error* error
   return status;
 }
 
+void freshet_worker_outdate(freshet_worker* worker, freshet_user_row* row) {
+  if (!row->exists || row->outdated) return;
+  row->outdated = true;
+  push(&worker->refresh->outdated, make_owed(row->partition, freshet_user_row_id(row), 0));
+}
+
 typedef struct concerned {
   freshet_worker* worker;
   const uint64_t* alike; /* bitmap by slot: items whose text is like a new one's */
@@ -210,9 +216,7 @@ static void owe_if_concerned(void* context, freshet_user_row* row) {
   for (uint32_t i = 0; row->exists && i < newest; i++) {
     uint32_t slot = row->user->recent[i].item;
     if ((c->alike[slot / 64] >> (slot % 64) & 1) == 0) continue;
-    if (!row->outdated)
-      push(&c->worker->refresh->outdated, make_owed(row->partition, freshet_user_row_id(row), 0));
-    row->outdated = true;
+    freshet_worker_outdate(c->worker, row);
     return;
   }
 }
@@ -233,10 +237,7 @@ void freshet_worker_refresh_concerned(freshet_worker* worker, const uint32_t* sl
 }
 
 static void outdate(void* context, freshet_user_row* row) {
-  freshet_worker* worker = context;
-  if (!row->exists || row->outdated) return;
-  row->outdated = true;
-  push(&worker->refresh->outdated, make_owed(row->partition, freshet_user_row_id(row), 0));
+  freshet_worker_outdate(context, row);
 }
 
 void freshet_worker_refresh_everybody(freshet_worker* worker) {
@@ -448,6 +449,7 @@ static freshet_status serve_group(freshet_worker* worker, freshet_user_row** row
   size_t k = refresh->k;
   refresh->rows = rows;
   for (size_t i = 0; i < count; i++) {
+    freshet_user_texts_see_to(worker->user_texts, rows[i]);
     /* As of the user's newest event, not as of now: the same when live, and right when history is replayed.
      */
     refresh->wishes[i] = (freshet_wish){.user = rows[i]->user,

@@ -460,9 +460,9 @@ freshet_status freshet_texts_collect(freshet_texts* texts, freshet_error* error)
   return status;
 }
 
-void freshet_texts_serve_requests(freshet_texts* texts,
-                                  void (*encoded)(void* context, const freshet_embedded* embedded),
-                                  void* context) {
+void freshet_texts_serve_others(freshet_texts* texts,
+                                void (*encoded)(void* context, const freshet_embedded* embedded),
+                                void* context) {
   texts->encoded = encoded;
   texts->encoded_context = context;
 }

@@ -55,11 +55,12 @@ freshet_status freshet_texts_write(freshet_texts* texts, freshet_error* error);
  * stays, since histories of users point at it. */
 freshet_status freshet_texts_forget(freshet_texts* texts, freshet_slice item_id, freshet_error* error);
 
-/* Collects what the embedder has done. Requests' texts go to `encoded`, see freshet_texts_serve_requests. */
+/* Collects what the embedder has done. Texts of requests and of users' histories go to
+ * `encoded`, see freshet_texts_serve_others. */
 freshet_status freshet_texts_collect(freshet_texts* texts, freshet_error* error);
-void freshet_texts_serve_requests(freshet_texts* texts,
-                                  void (*encoded)(void* context, const freshet_embedded* embedded),
-                                  void* context);
+void freshet_texts_serve_others(freshet_texts* texts,
+                                void (*encoded)(void* context, const freshet_embedded* embedded),
+                                void* context);
 /* Where a text lies of which our own encoder has made `own`: *vector as the model compares texts, NULL when
  * its vectors are another encoder's; *start [model.dim] in the space of factors, NULL: the projection of the
  * vector. Both point into the object, or are `own`. False: nothing can be said now. */

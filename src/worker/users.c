@@ -113,6 +113,7 @@ static void reset(freshet_users* users, freshet_user_row* row) {
   row->listed_offset = -1;
   row->refresh_since_ms = 0;
   row->withdrawn_ms = 0;
+  row->text_of = 0;
   row->stale = false;
   row->exists = false;
   freshet_users_set_listed(row, NULL, 0);

@@ -31,6 +31,7 @@ typedef struct freshet_user_row {
   bool outdated;          /* the list misses something new, though its version is right; not stored */
   bool stale;             /* a list is owed without an event: the last carries something withdrawn */
   bool touched;           /* had an event in this batch */
+  uint64_t text_of;       /* the history whose text user->text is, or is to be: user_texts.h; not stored */
   int64_t withdrawn_ms;   /* since when the list carries something withdrawn, 0: it does not; not stored */
   int64_t record_time_ms; /* of the newest event: where event-to-list latency starts */
 

@@ -17,6 +17,17 @@ static freshet_status load_items(freshet_worker* worker, freshet_error* error) {
   return status;
 }
 
+/* A text that somebody of the worker's has asked for, other than the job for items. */
+static void text_encoded(void* context, const freshet_embedded* embedded) {
+  freshet_worker* worker = context;
+  if (embedded->priority == FRESHET_EMBED_REQUEST) {
+    freshet_answers_encoded(worker->answers, embedded);
+  } else {
+    freshet_user_row* row = freshet_user_texts_encoded(worker->user_texts, embedded);
+    if (row != NULL) freshet_worker_outdate(worker, row);
+  }
+}
+
 freshet_status freshet_worker_load(freshet_worker* worker, freshet_error* error) {
   freshet_status status = load_items(worker, error);
   if (status != FRESHET_OK) return status;
@@ -27,13 +38,15 @@ freshet_status freshet_worker_load(freshet_worker* worker, freshet_error* error)
   worker->refresh = freshet_refresh_create(worker);
   worker->withdrawals = freshet_withdrawals_create(worker);
   freshet_answers_load(worker->answers);
-  freshet_texts_serve_requests(freshet_items_texts(worker->items), freshet_answers_encoded, worker->answers);
+  freshet_user_texts_load(worker->user_texts, worker->items, worker->users);
+  freshet_texts_serve_others(freshet_items_texts(worker->items), text_encoded, worker);
   return FRESHET_OK;
 }
 
 void freshet_worker_unload(freshet_worker* worker) {
   worker->touched_count = 0;
   freshet_answers_unload(worker->answers);
+  freshet_user_texts_load(worker->user_texts, NULL, NULL);
   freshet_withdrawals_destroy(worker->withdrawals);
   worker->withdrawals = NULL;
   freshet_refresh_destroy(worker->refresh);
@@ -55,6 +68,7 @@ freshet_status freshet_worker_create(const freshet_worker_config* config, const 
   if (config->rules != NULL) worker->rules = freshet_rules_copy(config->rules);
   worker->config.rules = &worker->rules;
   worker->answers = freshet_answers_create(worker);
+  worker->user_texts = freshet_user_texts_create(parts);
   worker->serving = (freshet_serving){.own = config->generation, .base = config->base_generation};
   worker->erasures = freshet_erasures_create();
   freshet_log* log = worker->parts.log;
@@ -190,6 +204,7 @@ void freshet_worker_destroy(freshet_worker* worker) {
   freshet_erasures_destroy(worker->erasures);
   freshet_worker_unload(worker);
   freshet_answers_destroy(worker->answers);
+  freshet_user_texts_destroy(worker->user_texts);
   freshet_serving_reset(&worker->serving);
   for (size_t i = 0; i < worker->held_count; i++) freshet_dedup_destroy(worker->held[i].dedup);
   freshet_rules_free(&worker->rules);

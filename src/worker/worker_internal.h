@@ -11,6 +11,7 @@
 #include "worker/erasures.h"
 #include "worker/items.h"
 #include "worker/ranking.h"
+#include "worker/user_texts.h"
 #include "worker/users.h"
 #include "worker/withdrawals.h"
 #include "worker/worker.h"
@@ -73,6 +74,7 @@ struct freshet_worker {
   freshet_refresh* refresh;
   freshet_withdrawals* withdrawals;
   freshet_answers* answers;
+  freshet_user_texts* user_texts;
   freshet_erasures* erasures;
   int32_t user_partitions; /* of `events`, and of all topics that are keyed by user */
   freshet_serving serving;
@@ -158,7 +160,10 @@ void freshet_worker_mark_stale(freshet_worker* worker, freshet_user_row* row, in
 size_t freshet_worker_stale_count(const freshet_worker* worker);
 /* Is a mark not part of any commit yet? */
 bool freshet_worker_stale_unmarked(const freshet_worker* worker);
-/* Every user in memory gets a fresh list without an event, at a bounded rate. */
+/* The list misses something that is known by now: this user gets a fresh one without an event, at a bounded
+ * rate ... */
+void freshet_worker_outdate(freshet_worker* worker, freshet_user_row* row);
+/* ... and so does every user in memory. */
 void freshet_worker_refresh_everybody(freshet_worker* worker);
 void freshet_worker_forget_owed(freshet_worker* worker, int32_t partition); /* -1: all */
 /* Every user of the partition gets a list, soon, whether it is a new one or not. */

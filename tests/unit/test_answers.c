@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include "core/maths.h"
@@ -77,10 +78,14 @@ typedef struct world {
   /* Of the tests that look at the time a turn takes. */
   int64_t passed_us, answer_us; /* on the monotonic clock; what an answer takes */
   int64_t lag;                  /* events that are still to come */
-  size_t lists, answers_at_list;
+  size_t answers_at_list;
+  size_t lists; /* pushed, and of the last of them: */
+  int64_t list_version;
+  float list_score;
 } world;
 
 static world* w;
+static freshet_user_text_use user_texts; /* of the workers that are started */
 
 static uint32_t below(uint32_t bound) {
   return (uint32_t)freshet_below(freshet_random(w->seed, w->draws++), bound);
@@ -162,8 +167,11 @@ static void answered(void* context, freshet_answer* answer) {
 static freshet_status sink_publish(freshet_sink* self, const freshet_output* output, freshet_error* error) {
   freshet_list list;
   (void)self;
-  if (output->topic == FRESHET_TOPIC_RECOMMENDATIONS) {
+  if (output->topic == FRESHET_TOPIC_RECOMMENDATIONS && output->has_value) {
+    assert_int_equal(freshet_decode_list(w->codec, output->value, &list, error), FRESHET_OK);
     w->lists++;
+    w->list_version = list.version_offset;
+    w->list_score = list.item_count == 0 ? 0 : list.items[0].score;
     w->answers_at_list = w->answers;
   }
   if (output->topic != FRESHET_TOPIC_REPLIES) return FRESHET_OK;
@@ -244,13 +252,14 @@ static freshet_status source_poll(freshet_source* self, int timeout_ms, freshet_
   (void)self, (void)timeout_ms, (void)capacity;
   *count = 0;
   if (!w->is_assigned) {
-    freshet_partition partitions[2 * PARTITIONS];
+    freshet_partition partitions[2 * PARTITIONS + 1] = {[2 * PARTITIONS] = {FRESHET_TOPIC_ITEMS, 0, 0}};
+    size_t encodes = user_texts != FRESHET_USER_TEXT_OFF; /* the texts of items too */
     for (int p = 0; p < PARTITIONS; p++) {
       partitions[p] = (freshet_partition){FRESHET_TOPIC_EVENTS, p, 0};
       partitions[PARTITIONS + p] = (freshet_partition){FRESHET_TOPIC_REQUESTS, p, 0};
     }
     w->is_assigned = true;
-    return w->handler.assigned(w->handler.context, partitions, 2 * PARTITIONS, error);
+    return w->handler.assigned(w->handler.context, partitions, 2 * PARTITIONS + encodes, error);
   }
   if (w->queued == 0) return FRESHET_OK;
   out[0] =
@@ -351,6 +360,7 @@ static int start(freshet_encoder* encoder, bool in_background) {
   freshet_model_config model = freshet_model_defaults();
   model.dim = 16;
   model.seen_limit = ITEMS;
+  model.user_texts = user_texts;
   const freshet_worker_config config = {
       .model = model,
       .limits = {.rating_min = 1, .rating_max = 5, .future_tolerance_ms = 1000},
@@ -565,14 +575,22 @@ static void no_answer_holds_what_must_not_be_shown(void** state) {
 
 /* ---- a text that takes long ---- */
 
-/* Encodes when the test lets it. */
+/* Encodes a batch when the test lets it; fails when the test wants it. The vector depends on the text's size.
+ */
 static sem_t may_encode;
+static atomic_bool must_fail;
+static atomic_int batches;  /* that have been begun */
+static char last_text[256]; /* of the last batch: read it when the batch has been collected */
 
 static freshet_status encode_slowly(freshet_encoder* self, const freshet_slice* texts, size_t count,
                                     float* out, freshet_error* error) {
-  (void)texts, (void)error;
+  atomic_fetch_add(&batches, 1);
   while (sem_wait(&may_encode) != 0) continue;
-  for (size_t i = 0; i < count * self->dim; i++) out[i] = .25F;
+  snprintf(last_text, sizeof last_text, "%.*s", (int)texts[0].size, texts[0].data);
+  if (must_fail) return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_RETRY, "the server is away");
+  for (size_t i = 0; i < count; i++) {
+    for (uint32_t k = 0; k < self->dim; k++) out[i * self->dim + k] = k == texts[i].size % 3 ? .75F : .25F;
+  }
   return FRESHET_OK;
 }
 
@@ -729,6 +747,127 @@ static void a_full_inbox_does_not_keep_lists_waiting(void** state) {
   assert_true(w->passed_us - start_us <= LEAST_US + BATCH_US);
 }
 
+/* ---- the text of a history ---- */
+
+static int set_up_histories(void** state) {
+  user_texts = FRESHET_USER_TEXT_ENCODED;
+  return set_up_slow(state);
+}
+
+static int tear_down_histories(void** state) {
+  user_texts = FRESHET_USER_TEXT_OFF;
+  must_fail = false;
+  return tear_down_slow(state);
+}
+
+/* Some items, with their vectors. */
+static void offer(uint32_t count) {
+  step();
+  for (uint32_t i = 0; i < count; i++) {
+    char text[32];
+    snprintf(text, sizeof text, "item %u %.*s", i, (int)(i % 3), "xxx");
+    freshet_item item = {
+        .item_id = freshet_slice_of(name_of('i', i)), .title = freshet_slice_of(text), .available = true};
+    freshet_buffer bytes = {0};
+    assert_int_equal(freshet_encode_item(w->codec, &item, &bytes, NULL), FRESHET_OK);
+    put(&w->catalogue[w->catalogued++], FRESHET_TOPIC_ITEMS, 0, name_of('i', i), &bytes);
+    freshet_buffer_free(&bytes);
+  }
+  while (w->catalogued > 0) step();
+  w->now_ms += 2000;
+  for (int i = 0; i < 5000 && freshet_metric(&w->metrics.texts_encoded) < count; i++) {
+    int open;
+    sem_getvalue(&may_encode, &open);
+    if (open == 0) sem_post(&may_encode);
+    usleep(1000);
+    step();
+  }
+  assert_int_equal(freshet_metric(&w->metrics.texts_encoded), count);
+  while (sem_trywait(&may_encode) == 0) continue;
+  let_pass(2000);
+}
+
+static void choose_next(uint32_t user, uint32_t i) {
+  w->draws++; /* another event */
+  choose(user, i);
+}
+
+/* Steps until so many lists have been pushed, or for a moment. Time stands still: nothing else is due. */
+static void wait_for_lists(size_t lists, int patience_ms) {
+  for (int waited = 0; waited < patience_ms && w->lists < lists; waited++) {
+    usleep(1000);
+    step();
+  }
+}
+
+/* A list is made at once, without the text of the history, and again when that is there. */
+static void a_list_is_made_again_when_the_text_of_the_history_has_come(void** state) {
+  (void)state;
+  offer(6);
+  int begun = batches;
+  choose_next(7, 2);
+  wait_for_lists(1, 5000);
+  assert_int_equal(w->lists, 1);
+  for (int i = 0; i < 5000 && batches == begun; i++) usleep(1000); /* the two must not become one batch */
+  choose_next(7, 3);
+  wait_for_lists(2, 5000);
+  assert_int_equal(w->lists, 2);
+  float score = w->list_score;
+  int64_t version = w->list_version;
+  sem_post(&may_encode); /* the text of the first history, which is not the user's any more */
+  wait_for_lists(3, 50);
+  assert_int_equal(w->lists, 2);
+  sem_post(&may_encode);
+  wait_for_lists(3, 5000);
+  assert_int_equal(w->lists, 3);
+  assert_string_equal(last_text, "item 3 \nitem 2 xx");
+  assert_int_equal(w->list_version, version);
+  assert_true(w->list_score != score);
+  let_pass(1000); /* and no more than once */
+  assert_int_equal(w->lists, 3);
+}
+
+static void a_text_that_failed_is_asked_for_again(void** state) {
+  (void)state;
+  offer(6);
+  must_fail = true;
+  choose_next(7, 2);
+  wait_for_lists(1, 5000);
+  sem_post(&may_encode);
+  wait_for_lists(2, 50);
+  assert_int_equal(w->lists, 1);
+  must_fail = false;
+  choose_next(7, 2); /* the same history, but for its length */
+  wait_for_lists(2, 5000);
+  sem_post(&may_encode);
+  wait_for_lists(3, 5000);
+  assert_int_equal(w->lists, 3);
+}
+
+/* What comes for a user who has been erased is nobody's, and nothing is left of it. */
+static void the_text_of_an_erased_user_is_dropped(void** state) {
+  (void)state;
+  offer(6);
+  choose_next(7, 2);
+  wait_for_lists(1, 5000);
+  forget(7);
+  step();
+  step();
+  sem_post(&may_encode);
+  wait_for_lists(2, 50);
+  assert_int_equal(w->lists, 1);
+  freshet_embedder_stats stats;
+  freshet_embedder_get_stats(w->embedder, &stats);
+  assert_int_equal(stats.done, 7);
+  choose_next(7, 2);
+  wait_for_lists(2, 5000);
+  sem_post(&may_encode);
+  wait_for_lists(3, 5000);
+  assert_int_equal(w->lists, 3); /* asked for anew: no cache has kept it */
+  freshet_embedder_get_stats(w->embedder, &stats);
+  assert_int_equal(stats.cache_hits, 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(no_answer_holds_what_must_not_be_shown, set_up, tear_down),
@@ -737,6 +876,12 @@ int main(void) {
       cmocka_unit_test_setup_teardown(who_has_waited_too_long_is_told_so, set_up_slow, tear_down_slow),
       cmocka_unit_test_setup_teardown(requests_of_a_revoked_partition_are_forgotten, set_up_slow,
                                       tear_down_slow),
+      cmocka_unit_test_setup_teardown(a_list_is_made_again_when_the_text_of_the_history_has_come,
+                                      set_up_histories, tear_down_histories),
+      cmocka_unit_test_setup_teardown(a_text_that_failed_is_asked_for_again, set_up_histories,
+                                      tear_down_histories),
+      cmocka_unit_test_setup_teardown(the_text_of_an_erased_user_is_dropped, set_up_histories,
+                                      tear_down_histories),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
