@@ -9,6 +9,7 @@
 
 #include "commands/bench.h"
 #include "commands/bench_rank_data.h"
+#include "commands/bench_rank_model.h"
 #include "commands/commands.h"
 #include "freshet/ranker.h"
 
@@ -23,7 +24,11 @@ const char freshet_bench_rank_usage[] =
     "  --batch B           users per call (32)\n"
     "  --threads T         threads that share a batch (1)\n"
     "  --k K               length of a list (20)\n"
-    "  --data KIND         gaussian: no structure, the worst case; factors: skewed norms, decaying spectrum\n"
+    "  --data KIND         gaussian: no structure, the worst case; factors: skewed norms, decaying "
+    "spectrum;\n"
+    "                      model: users of a model that has learned, one at a time; p50 and p99 of the "
+    "dense\n"
+    "                      ranking alone and of the whole: query, dense, bonus and merge\n"
     "  --kernel NAME       auto, portable, avx2 or avx512\n"
     "  --updates N         item vectors changed per second while ranking (0)\n"
     "  --seconds S         time to measure (2); the best pass counts\n"
@@ -43,7 +48,7 @@ enum {
 
 typedef struct settings {
   size_t items, dim, batch, threads, k;
-  bool factors, json;
+  bool factors, model, json;
   freshet_rank_kernel kernel;
   double updates_per_second, seconds;
   uint64_t seed;
@@ -276,7 +281,7 @@ static bool parse_real(const char* text, double* value) {
 }
 
 static bool take_option(settings* s, int option, const char* argument) {
-  static const char* const kinds[] = {"gaussian", "factors", NULL};
+  static const char* const kinds[] = {"gaussian", "factors", "model", NULL};
   static const char* const kernels[] = {"auto", "portable", "avx2", "avx512", NULL}; /* freshet_rank_kernel */
   size_t size;
   int choice;
@@ -294,6 +299,7 @@ static bool take_option(settings* s, int option, const char* argument) {
     case 'D':
       choice = find_name(argument, kinds);
       s->factors = choice == 1;
+      s->model = choice == 2;
       return choice >= 0;
     case 'K':
       choice = find_name(argument, kernels);
@@ -341,7 +347,15 @@ int freshet_bench_rank(int argc, char** argv) {
     if (option != '?') fprintf(stderr, "freshet bench rank: '%s' is not possible here\n", optarg);
     code = FRESHET_EXIT_USAGE;
   }
-  if (code == FRESHET_EXIT_OK) {
+  const settings* s = &made->settings;
+  if (code == FRESHET_EXIT_OK && s->model) {
+    code = freshet_bench_rank_model_run(&(freshet_bench_rank_model){.items = s->items,
+                                                                    .dim = s->dim,
+                                                                    .k = s->k,
+                                                                    .seconds = s->seconds,
+                                                                    .seed = s->seed,
+                                                                    .json = s->json});
+  } else if (code == FRESHET_EXIT_OK) {
     freshet_error error = {0};
     code = measure(made, &error);
   }
