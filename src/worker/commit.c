@@ -6,9 +6,10 @@
 
 enum {
   OUTCOME_WAIT_MS = 1000,
-  URGENT_COMMIT_US = 100000, /* what was withdrawn does not wait for the interval, but for that */
-  ECHO_WAIT_MS = 100,        /* for own deltas to come back before item rows are stored */
-  ABORTS_MAX = 20,           /* in a row, before giving up */
+  URGENT_COMMIT_US =
+      100000,         /* what was withdrawn, and who is erased, waits for that instead of the interval */
+  ECHO_WAIT_MS = 100, /* for own deltas to come back before item rows are stored */
+  ABORTS_MAX = 20,    /* in a row, before giving up */
   SCRATCH_KEPT = 8 << 20,
   DELTA_BYTES = 16 << 20, /* one record of item deltas; its topic allows 64 MiB */
 };
@@ -320,8 +321,8 @@ freshet_status freshet_worker_turn_state(freshet_worker* worker, freshet_error* 
     status = freshet_worker_end_commit(worker, error); /* only then is there room */
   if (status != FRESHET_OK || worker->committing) return status;
   int64_t now_us = worker->parts.clock->monotonic_us(worker->parts.clock);
-  bool is_urgent =
-      freshet_worker_stale_unmarked(worker) && now_us - worker->commit_start_us >= URGENT_COMMIT_US;
+  bool is_urgent = (freshet_worker_stale_unmarked(worker) || freshet_erasures_due(worker->erasures)) &&
+                   now_us - worker->commit_start_us >= URGENT_COMMIT_US;
   if (!full && !is_urgent && now_us < worker->next_commit_us) return FRESHET_OK;
   if (nothing_changed(worker)) { /* but for the catalogue, which is not part of transactions */
     schedule(worker);

@@ -86,6 +86,13 @@ void freshet_erasures_applied(freshet_erasures* erasures, int32_t partition, fre
   }
 }
 
+bool freshet_erasures_due(const freshet_erasures* erasures) {
+  for (const erasure* e = erasures->first; e != NULL; e = e->next) {
+    if (e->progress == APPLIED) return true;
+  }
+  return false;
+}
+
 static void move(freshet_erasures* erasures, progress from, progress to) {
   for (erasure* e = erasures->first; e != NULL; e = e->next) {
     if (e->progress == from) e->progress = to;

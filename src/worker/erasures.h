@@ -27,6 +27,8 @@ freshet_status freshet_worker_ask_erase(freshet_worker* worker, freshet_letter* 
 /* The worker has come to a tombstone; known: there was something to forget. */
 void freshet_erasures_applied(freshet_erasures* erasures, int32_t partition, freshet_slice user_id,
                               bool known);
+/* Does somebody wait for a commit of what has been applied? */
+bool freshet_erasures_due(const freshet_erasures* erasures);
 /* What has been applied goes into the transaction that starts now ... */
 void freshet_erasures_start_commit(freshet_erasures* erasures);
 /* ... it has committed: answers. */

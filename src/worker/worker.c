@@ -118,7 +118,8 @@ static void show_memory(freshet_worker* worker) {
 
 /* The list clock must not sleep through the state clock. */
 static int wait_ms(const freshet_worker* worker, int timeout_ms) {
-  bool is_urgent = worker->committing || freshet_worker_stale_count(worker) > 0;
+  bool is_urgent =
+      worker->committing || freshet_worker_stale_count(worker) > 0 || freshet_erasures_due(worker->erasures);
   if (is_urgent) return timeout_ms < OUTCOME_POLL_MS ? timeout_ms : OUTCOME_POLL_MS;
   int64_t left_us = worker->next_commit_us - worker->parts.clock->monotonic_us(worker->parts.clock);
   int64_t left_ms = left_us <= 0 ? 0 : left_us / 1000 + 1;

@@ -1,5 +1,6 @@
 """A user is forgotten: on a real broker, every topic and the state folder are searched for the id afterwards."""
 
+import http.client
 import json
 import uuid
 
@@ -90,6 +91,44 @@ class Privacy(Case):
         until(lambda: not self.files_with(again, user), "what the restore has read on the way has left the disk")
         self.assertNotIn(user, app.users())
         self.assertEqual(again.stop(), EXIT_OK)
+
+    def ask(self, worker, method, target):
+        connection = http.client.HTTPConnection("127.0.0.1", worker.port, timeout=30)
+        self.addCleanup(connection.close)
+        connection.request(method, target)
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+
+    def test_delete_over_http_is_the_same_erasure(self):
+        app, worker = self.start({"state.commit_interval_ms": 5000})  # nobody is kept waiting for it
+        user, other = f"forget/{uuid.uuid4().hex}", f"stay-{uuid.uuid4().hex}"
+        target = "/v1/users/" + user.replace("/", "%2F")
+        app.send("events", user, b"no avro")
+        self.live(app, user)
+        self.live(app, other)
+        app.settle()
+        lists = app.tail("recommendations")
+        self.addCleanup(lists.close)
+        lists.until(lambda records: user.encode() in compacted(records), "a list")
+        self.assertEqual(self.ask(worker, "GET", target)[0], 200)
+        self.assertEqual(self.ask(worker, "DELETE", target)[0], 200)
+        # Answered means committed: a crash right now brings nothing back, and nothing has to be waited for.
+        worker.kill()
+        left = self.topics_with(app, user)
+        self.assertEqual(set(left), {"events", "dead_letters"})
+        self.assertEqual([r.value for r in left["events"]].count(None), 1)
+        worker.start_ready()
+        until(lambda: not self.files_with(worker, user), "the id has left the disk")
+        self.assertEqual(self.ask(worker, "GET", target)[0], 404)
+        self.assertEqual(self.ask(worker, "DELETE", target)[0], 404)
+        self.assertEqual(self.ask(worker, "GET", target + "/recommendations?k=3")[0], 200)  # as of somebody unknown
+        self.assertNotIn(user, app.users())
+        self.assertIn(other, app.users())
+        for item in self.items[:2]:  # who comes back begins anew
+            app.send("events", user, click(user, item))
+        app.settle()
+        self.assertEqual(self.ask(worker, "GET", target)[1]["events"], 2)
+        self.assertEqual(worker.stop(), EXIT_OK)
 
     def test_a_kill_in_between_loses_no_erasure(self):
         app, worker = self.start()
