@@ -37,7 +37,9 @@ static const char usage[] =
     "  --interval S          status: for how long it measures (default 2)\n"
     "  --sample N            diff: about that many users (default 20000)\n"
     "  --wait S              promote, rollback: at most, for the change to be carried out (default 60)\n"
-    "  --without-live        promote, rollback: though nobody of the generation that serves is alive\n"
+    "  --without-live        promote, rollback: though nobody of the generation that serves is alive; who "
+    "is, is\n"
+    "                        fenced, and ends with code 4\n"
     "  --yes                 drop: do it\n\n"
     "exit codes: 0 done, 1 refused (not caught up, serves already, ...), 2 usage, 5 still in use,\n"
     "6 no such generation, nobody of it runs, or the cluster does not answer\n";

@@ -34,6 +34,8 @@ void freshet_backfill_close(freshet_backfill* backfill);
 bool freshet_backfill_knows(const freshet_backfill* backfill, const char* generation);
 /* Reads what has been written to <base>.generations since, waiting at most timeout_ms for more. */
 freshet_status freshet_backfill_poll(freshet_backfill* backfill, int timeout_ms, freshet_error* error);
+/* Reads all that has been written by now. */
+freshet_status freshet_backfill_catch_up(freshet_backfill* backfill, freshet_error* error);
 /* Facts that belong together, in one transaction; whoever else writes at the same time is fenced. */
 freshet_status freshet_backfill_write(freshet_backfill* backfill, freshet_serving_key kind,
                                       const freshet_generation_fact* facts, size_t count, bool remove,

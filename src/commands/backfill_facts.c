@@ -24,17 +24,10 @@ freshet_status freshet_backfill_poll(freshet_backfill* backfill, int timeout_ms,
   return status;
 }
 
-static freshet_status read_facts(freshet_backfill* backfill, freshet_error* error) {
+freshet_status freshet_backfill_catch_up(freshet_backfill* backfill, freshet_error* error) {
   freshet_log* log = backfill->log;
   int64_t first, end, since_ms = now_ms();
-  int32_t partitions;
-  freshet_status status = log->vtable->partitions(log, FRESHET_TOPIC_EVENTS, &backfill->partitions, error);
-  if (status == FRESHET_OK)
-    status = log->vtable->partitions(log, FRESHET_TOPIC_GENERATIONS, &partitions, error);
-  if (status == FRESHET_OK)
-    status = log->vtable->range(log, FRESHET_TOPIC_GENERATIONS, 0, &first, &end, error);
-  if (status == FRESHET_OK)
-    status = log->vtable->open(log, FRESHET_TOPIC_GENERATIONS, 0, FRESHET_OFFSET_BEGINNING, error);
+  freshet_status status = log->vtable->range(log, FRESHET_TOPIC_GENERATIONS, 0, &first, &end, error);
   while (status == FRESHET_OK && log->vtable->position(log, FRESHET_TOPIC_GENERATIONS, 0) < end) {
     status = freshet_backfill_poll(backfill, POLL_MS, error);
     if (now_ms() - since_ms > STALL_MS)
@@ -42,6 +35,17 @@ static freshet_status read_facts(freshet_backfill* backfill, freshet_error* erro
                                backfill->kafka.topics[FRESHET_TOPIC_GENERATIONS], STALL_MS / 1000);
   }
   return status;
+}
+
+static freshet_status read_facts(freshet_backfill* backfill, freshet_error* error) {
+  freshet_log* log = backfill->log;
+  int32_t partitions;
+  freshet_status status = log->vtable->partitions(log, FRESHET_TOPIC_EVENTS, &backfill->partitions, error);
+  if (status == FRESHET_OK)
+    status = log->vtable->partitions(log, FRESHET_TOPIC_GENERATIONS, &partitions, error);
+  if (status == FRESHET_OK)
+    status = log->vtable->open(log, FRESHET_TOPIC_GENERATIONS, 0, FRESHET_OFFSET_BEGINNING, error);
+  return status == FRESHET_OK ? freshet_backfill_catch_up(backfill, error) : status;
 }
 
 freshet_status freshet_backfill_open(const freshet_config* config, freshet_backfill** out,

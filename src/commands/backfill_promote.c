@@ -95,12 +95,24 @@ static freshet_status find_last(freshet_backfill* backfill, int32_t partition, i
 }
 
 /* Nobody is left of the generation that has to let go: its group is empty, so its session time-out has
- * passed. */
-static freshet_status let_go_for_the_dead(freshet_backfill* backfill, freshet_error* error) {
-  size_t members, count = 0;
-  const char* dead = backfill->facts.previous;
+ * passed; or the operator has said so, and then those who might be left are fenced first. */
+static freshet_status has_ended(freshet_backfill* backfill, const char* dead, bool without_live, bool* ended,
+                                freshet_error* error) {
+  size_t members;
   freshet_status status = freshet_kafka_generation_members(&backfill->kafka, dead, &members, error);
-  if (status != FRESHET_OK || members > 0) return status;
+  *ended = status == FRESHET_OK && members == 0;
+  if (status != FRESHET_OK || *ended || !without_live) return status;
+  status = freshet_kafka_generation_fence(&backfill->kafka, dead, ended, error);
+  return status == FRESHET_OK ? freshet_backfill_catch_up(backfill, error) : status;
+}
+
+static freshet_status let_go_for_the_dead(freshet_backfill* backfill, bool without_live,
+                                          freshet_error* error) {
+  size_t count = 0;
+  bool ended;
+  const char* dead = backfill->facts.previous;
+  freshet_status status = has_ended(backfill, dead, without_live, &ended, error);
+  if (status != FRESHET_OK || !ended) return status;
   int64_t* offsets = calloc((size_t)backfill->partitions, sizeof *offsets);
   freshet_generation_fact* facts = calloc((size_t)backfill->partitions, sizeof *facts);
   FRESHET_ASSERT(offsets != NULL && facts != NULL);
@@ -123,7 +135,8 @@ static freshet_status let_go_for_the_dead(freshet_backfill* backfill, freshet_er
 }
 
 /* Follows the switch until every partition has been taken over. */
-static freshet_status follow(freshet_backfill* backfill, int wait_s, freshet_error* error) {
+static freshet_status follow(freshet_backfill* backfill, int wait_s, bool without_live,
+                             freshet_error* error) {
   int64_t begun_ms = now_ms(), next_look_ms = begun_ms + LOOK_MS, all_released_ms = -1;
   int32_t released, taken;
   freshet_status status = FRESHET_OK;
@@ -140,7 +153,7 @@ static freshet_status follow(freshet_backfill* backfill, int wait_s, freshet_err
     }
     status = freshet_backfill_poll(backfill, POLL_MS, error);
     if (status == FRESHET_OK && now_ms() >= next_look_ms && released < backfill->partitions) {
-      status = let_go_for_the_dead(backfill, error);
+      status = let_go_for_the_dead(backfill, without_live, error);
       next_look_ms = now_ms() + LOOK_MS;
     }
   }
@@ -177,7 +190,7 @@ freshet_status freshet_backfill_promote(freshet_backfill* backfill, const char* 
                              generation, backfill->config->app.base);
   }
   if (strcmp(freshet_serving_generation(&backfill->facts), generation) == 0) {
-    if (!carried_out) return follow(backfill, wait_s, error);
+    if (!carried_out) return follow(backfill, wait_s, without_live, error);
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP,
                              "generation %s serves already, since switch %lld", generation,
                              (long long)backfill->facts.number);
@@ -191,5 +204,5 @@ freshet_status freshet_backfill_promote(freshet_backfill* backfill, const char* 
   freshet_status status = check_live(backfill, without_live, error);
   if (status == FRESHET_OK) status = check_caught_up(backfill, generation, error);
   if (status == FRESHET_OK) status = make_switch(backfill, generation, error);
-  return status == FRESHET_OK ? follow(backfill, wait_s, error) : status;
+  return status == FRESHET_OK ? follow(backfill, wait_s, without_live, error) : status;
 }

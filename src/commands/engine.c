@@ -7,6 +7,7 @@
 
 #include "commands/pace.h"
 #include "freshet/encoder.h"
+#include "kafka/generations.h"
 #include "kafka/kafka.h"
 #include "kafka/peers.h"
 #include "rocksdb/rocksdb.h"
@@ -90,8 +91,8 @@ static freshet_status name_instance(freshet_engine* engine, freshet_error* error
   } else {
     engine->kafka.instance_id = config->app.instance_id;
   }
-  snprintf(engine->transactional_id, sizeof engine->transactional_id, "%s-%s", config->app.id,
-           engine->kafka.instance_id);
+  freshet_kafka_transactional_id(config->app.id, engine->kafka.instance_id, engine->transactional_id,
+                                 sizeof engine->transactional_id);
   return status;
 }
 

@@ -1,9 +1,11 @@
 #include "kafka/generations.h"
 
+#include <stdio.h>
+
 #include "kafka/client.h"
 #include "kafka/group.h"
 
-enum { DROP_MS = 15000 };
+enum { DROP_MS = 15000, DESCRIBE_MS = 5000, TRANSACTIONAL_ID_SIZE = 1024 };
 
 static freshet_status open_client(freshet_kafka_client* client, const freshet_kafka_config* config,
                                   freshet_kafka_role role, freshet_error* error) {
@@ -41,6 +43,72 @@ freshet_status freshet_kafka_generation_offsets(const freshet_kafka_config* conf
     offsets[p] =
         p < freshet_kafka_group_partitions(group) ? freshet_kafka_group_offset_of(group, p).committed : -1;
   freshet_kafka_group_close(group);
+  return status;
+}
+
+void freshet_kafka_transactional_id(const char* generation, const char* instance_id, char* out, size_t size) {
+  snprintf(out, size, "%s-%s", generation, instance_id);
+}
+
+/* A producer with the id of another one, gone again at once: the broker has fenced the other one by then. */
+static freshet_status fence(const freshet_kafka_config* config, const char* generation,
+                            const char* instance_id, freshet_error* error) {
+  char id[TRANSACTIONAL_ID_SIZE];
+  freshet_kafka_transactional_id(generation, instance_id, id, sizeof id);
+  freshet_kafka_config theirs = *config;
+  theirs.transactional_id = id;
+  freshet_sink* sink = NULL;
+  freshet_status status = freshet_kafka_sink_create(&theirs, NULL, &sink, error);
+  if (sink != NULL) sink->vtable->destroy(sink);
+  return status;
+}
+
+static freshet_status fence_members(const freshet_kafka_config* config, const char* generation,
+                                    const rd_kafka_ConsumerGroupDescription_t* group, bool* fenced,
+                                    freshet_error* error) {
+  size_t count = rd_kafka_ConsumerGroupDescription_member_count(group);
+  freshet_status status = FRESHET_OK;
+  *fenced = true;
+  for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
+    const char* instance_id =
+        rd_kafka_MemberDescription_group_instance_id(rd_kafka_ConsumerGroupDescription_member(group, i));
+    if (instance_id == NULL) {
+      *fenced = false;
+    } else {
+      status = fence(config, generation, instance_id, error);
+    }
+  }
+  return status;
+}
+
+freshet_status freshet_kafka_generation_fence(const freshet_kafka_config* config, const char* generation,
+                                              bool* fenced, freshet_error* error) {
+  freshet_kafka_client client;
+  freshet_status status = open_client(&client, config, FRESHET_KAFKA_OBSERVER, error);
+  if (status != FRESHET_OK) return status;
+  rd_kafka_queue_t* queue = rd_kafka_queue_new(client.handle);
+  rd_kafka_AdminOptions_t* options =
+      rd_kafka_AdminOptions_new(client.handle, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS);
+  rd_kafka_AdminOptions_set_request_timeout(options, DESCRIBE_MS, NULL, 0);
+  rd_kafka_DescribeConsumerGroups(client.handle, &generation, 1, options, queue);
+  rd_kafka_event_t* event = rd_kafka_queue_poll(queue, 2 * DESCRIBE_MS);
+  const rd_kafka_DescribeConsumerGroups_result_t* result =
+      event == NULL ? NULL : rd_kafka_event_DescribeConsumerGroups_result(event);
+  size_t count = 0;
+  const rd_kafka_ConsumerGroupDescription_t** groups =
+      result == NULL || rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR
+          ? NULL
+          : rd_kafka_DescribeConsumerGroups_result_groups(result, &count);
+  if (count == 1 && rd_kafka_ConsumerGroupDescription_error(groups[0]) == NULL) {
+    status = fence_members(config, generation, groups[0], fenced, error);
+  } else {
+    status = freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP,
+                               "the cluster does not say who is in group %s", generation);
+  }
+  if (event != NULL) rd_kafka_event_destroy(event);
+  rd_kafka_AdminOptions_destroy(options);
+  rd_kafka_queue_destroy(queue);
+  freshet_kafka_client_close(&client, 0);
   return status;
 }
 

@@ -76,7 +76,7 @@ class BackfillCase(Case):
 
 class HandOver(BackfillCase):
     def test_promote_and_roll_back_under_load(self):
-        self.start(users=300)
+        self.start(users=300, settings={"kafka.session.timeout.ms": 12000})
         self.ledger.send(6000)
         self.freshet.settle()
         stopped = threading.Event()
@@ -108,12 +108,17 @@ class HandOver(BackfillCase):
         self.backfill("drop", self.freshet.id, "--yes", code=EXIT_STATE, says="stop them first")
         # Back, while the one that serves dies: its last word is said for it.
         g2.kill()
+        killed = time.monotonic()
         print(self.backfill("rollback", "--without-live", says="serves instead of").strip(), end=" ", flush=True)
+        took_s = time.monotonic() - killed
+        print(f"({took_s:.1f} s in all) ", end="", flush=True)
+        self.assertLess(took_s, 8)  # it has not waited for the session of the dead to end
         self.live.await_metric("freshet_partitions_serving", 4)
         stopped.set()
         producer.join()
         self.ledger.verify(self)
         self.check_turns()
+        until(lambda: self.freshet.command("backfill", "drop", "g2").returncode == EXIT_OK, "the session of g2 has ended")
         self.backfill("drop", "g2", says="would drop")
         self.backfill("drop", "g2", "--yes", says="drops group")
         self.backfill("promote", "g2", code=EXIT_UNAVAILABLE, says="there is no generation")
