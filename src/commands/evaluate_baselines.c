@@ -2,8 +2,10 @@
  * evaluate_baselines.c: what a learner must beat.
  *
  * popular    positives so far, each halved every 300 events
- * item-knn   cosine of co-occurrence over users, summed over all that the user has (Sarwar et al., 2001, on
- *            implicit feedback, kept up to date with each event)
+ * item-knn   cosine of co-occurrence (Sarwar et al., 2001, on implicit feedback), kept up to date with each
+ *            event, over a user's last 20 items: the k-th newest (from 0) weighs .9^k, both where a pair is
+ *            counted and where the recent items' similarities are summed. Without bound and decay, as in the
+ *            paper, it is a much weaker rival: .147 instead of .180 on MovieLens 100K
  * isgd       incremental matrix factorisation of positives only (Vinagre, Jorge and Gama, UMAP 2014): error
  *            1 - p.q, one step per event, without negatives
  */
@@ -64,21 +66,21 @@ static freshet_contender* popular_create(const freshet_history* history) {
 
 /* ---- item-knn ---- */
 
-/* A growing map from item to count: open addressing, UINT32_MAX is free. */
-typedef struct counts {
+/* A growing map from item to weight: open addressing, UINT32_MAX is free. */
+typedef struct weights {
   uint32_t* items;
-  uint32_t* values;
+  float* values;
   uint32_t used, buckets;
-} counts;
+} weights;
 
-static void counts_add(counts* map, uint32_t item, uint32_t value) {
+static void weights_add(weights* map, uint32_t item, float value) {
   if (2 * map->used >= map->buckets) {
-    counts grown = {.buckets = map->buckets == 0 ? 8 : map->buckets * 2};
+    weights grown = {.buckets = map->buckets == 0 ? 8 : map->buckets * 2};
     grown.items = make(grown.buckets, sizeof *grown.items);
     grown.values = make(grown.buckets, sizeof *grown.values);
     memset(grown.items, 0xff, grown.buckets * sizeof *grown.items);
     for (uint32_t i = 0; i < map->buckets; i++) {
-      if (map->items[i] != UINT32_MAX) counts_add(&grown, map->items[i], map->values[i]);
+      if (map->items[i] != UINT32_MAX) weights_add(&grown, map->items[i], map->values[i]);
     }
     free(map->items);
     free(map->values);
@@ -91,50 +93,54 @@ static void counts_add(counts* map, uint32_t item, uint32_t value) {
   map->values[at] += value;
 }
 
-typedef struct item_list {
-  uint32_t* items;
-  uint32_t count, capacity;
-} item_list;
+enum { KNN_RECENT = 20 };
+static const float knn_decay = .9F;
+
+typedef struct recent_items {
+  uint32_t items[KNN_RECENT]; /* newest first */
+  uint32_t count;
+} recent_items;
 
 typedef struct item_knn {
   freshet_contender contender;
   const freshet_history* history;
-  counts* together;   /* [item_count] */
-  uint32_t* counts;   /* [item_count] */
-  item_list* baskets; /* [user_count] */
+  weights* together;    /* [item_count] */
+  uint32_t* counts;     /* [item_count] */
+  recent_items* recent; /* [user_count] */
 } item_knn;
+
+static float inverse_root(uint32_t count) {
+  return 1 / sqrtf((float)count + 1); /* 1 more, so that a single meeting is no certainty */
+}
 
 static void item_knn_score(freshet_contender* self, const freshet_history_event* event, float* scores) {
   item_knn* own = (item_knn*)self;
-  const item_list* basket = &own->baskets[event->user];
+  const recent_items* recent = &own->recent[event->user];
+  float decay = 1;
   memset(scores, 0, own->history->item_count * sizeof *scores);
-  for (uint32_t b = 0; b < basket->count; b++) {
-    const counts* map = &own->together[basket->items[b]];
-    float scale = 1 / sqrtf((float)own->counts[basket->items[b]]);
+  for (uint32_t k = 0; k < recent->count; k++, decay *= knn_decay) {
+    const weights* map = &own->together[recent->items[k]];
+    float scale = decay * inverse_root(own->counts[recent->items[k]]);
     for (uint32_t i = 0; i < map->buckets; i++) {
-      if (map->items[i] != UINT32_MAX) scores[map->items[i]] += scale * (float)map->values[i];
+      if (map->items[i] != UINT32_MAX) scores[map->items[i]] += scale * map->values[i];
     }
   }
-  for (size_t i = 0; i < own->history->item_count; i++) {
-    if (scores[i] > 0) scores[i] /= sqrtf((float)own->counts[i]);
-  }
+  for (size_t i = 0; i < own->history->item_count; i++) scores[i] *= inverse_root(own->counts[i]);
 }
 
 static void item_knn_learn(freshet_contender* self, const freshet_history_event* event) {
   item_knn* own = (item_knn*)self;
-  item_list* basket = &own->baskets[event->user];
+  recent_items* recent = &own->recent[event->user];
+  float decay = 1;
   if (!event->positive) return;
-  for (uint32_t b = 0; b < basket->count; b++) {
-    counts_add(&own->together[basket->items[b]], event->item, 1);
-    counts_add(&own->together[event->item], basket->items[b], 1);
+  for (uint32_t k = 0; k < recent->count; k++, decay *= knn_decay) {
+    weights_add(&own->together[recent->items[k]], event->item, decay);
+    weights_add(&own->together[event->item], recent->items[k], decay);
   }
   own->counts[event->item]++;
-  if (basket->count == basket->capacity) {
-    basket->capacity = basket->capacity == 0 ? 8 : basket->capacity * 2;
-    basket->items = realloc(basket->items, basket->capacity * sizeof *basket->items);
-    FRESHET_ASSERT(basket->items != NULL);
-  }
-  basket->items[basket->count++] = event->item;
+  if (recent->count < KNN_RECENT) recent->count++;
+  memmove(recent->items + 1, recent->items, (recent->count - 1) * sizeof *recent->items);
+  recent->items[0] = event->item;
 }
 
 static void item_knn_destroy(freshet_contender* self) {
@@ -143,10 +149,9 @@ static void item_knn_destroy(freshet_contender* self) {
     free(own->together[i].items);
     free(own->together[i].values);
   }
-  for (size_t i = 0; i < own->history->user_count; i++) free(own->baskets[i].items);
   free(own->together);
   free(own->counts);
-  free(own->baskets);
+  free(own->recent);
   free(own);
 }
 
@@ -156,7 +161,7 @@ static freshet_contender* item_knn_create(const freshet_history* history) {
   own->history = history;
   own->together = make(history->item_count, sizeof *own->together);
   own->counts = make(history->item_count, sizeof *own->counts);
-  own->baskets = make(history->user_count, sizeof *own->baskets);
+  own->recent = make(history->user_count, sizeof *own->recent);
   return &own->contender;
 }
 

@@ -207,6 +207,27 @@ static void a_pass_repeats_to_the_bit_and_finds_more_than_chance(void** state) {
   freshet_history_destroy(history);
 }
 
+/* One user chooses items 0 .. 24 in turn, another item 24: the nearer its place, the more alike. */
+static void item_knn_is_a_cosine_that_fades_with_distance(void** state) {
+  (void)state;
+  freshet_history* history = make_history(&plain_rules);
+  freshet_contender* knn = freshet_baseline_create("item-knn", history, 1);
+  float scores[ITEMS];
+  freshet_history_event event = {.user = 0, .positive = true};
+  for (event.item = 0; event.item <= 24; event.item++) knn->learn(knn, &event);
+  event = (freshet_history_event){.user = 1, .item = 24, .positive = true};
+  knn->score(knn, &event, scores);
+  for (uint32_t i = 0; i < ITEMS; i++) assert_true(scores[i] == 0); /* nothing is known of this user */
+  knn->learn(knn, &event);
+  knn->score(knn, &event, scores);
+  for (uint32_t i = 0; i < ITEMS; i++) {
+    double together = i >= 4 && i < 24 ? pow(.9, 23.0 - i) : 0; /* 20 items back, no more */
+    assert_true(fabs((double)scores[i] - together / sqrt((2 + 1) * (1 + 1))) < 1e-6);
+  }
+  knn->destroy(knn);
+  freshet_history_destroy(history);
+}
+
 static void ratings_are_predicted_from_biases(void** state) {
   (void)state;
   freshet_rater* rater = freshet_rater_create(USERS, ITEMS);
@@ -256,6 +277,7 @@ int main(void) {
       cmocka_unit_test(lists_cover_their_ten_best_items),
       cmocka_unit_test(nothing_is_learned_before_it_is_asked_for),
       cmocka_unit_test(a_pass_repeats_to_the_bit_and_finds_more_than_chance),
+      cmocka_unit_test(item_knn_is_a_cosine_that_fades_with_distance),
       cmocka_unit_test(ratings_are_predicted_from_biases),
       cmocka_unit_test(reads_files_and_names_what_is_wrong),
   };
