@@ -29,9 +29,10 @@
  * (g + 16 u) |q|,               slope_error = 0 (rows have no error) 8-bit:    slope_norm = 1.001 (|e| + 16 u
  * (|q| + |e|)),      slope_error = slope_norm + 1.001 |q|. 1.001 covers the roundings made in computing E
  * itself, 16 u instead of 5 u those of f - E and f + E (at most u (|f| + E), |f| being at most (|q| +
- * |e|)(|v| + |r|) + |b|). Where values are so small that floats lose their precision (below 2^-126), each
- * operation is off by at most 2^-149; slack has 2^-120 on top for that. Values so large that floats might
- * overflow never get here (ranker.c scores those exactly).
+ * |e|)(|v| + |r|) + |b|). A query's bonus for the row is added to b, rounded once, before all this: then b is
+ * the sum of both, and E has 16 u times the query's largest bonus besides. Where values are so small that
+ * floats lose their precision (below 2^-126), each operation is off by at most 2^-149; slack has 2^-120 on
+ * top for that. Values so large that floats might overflow never get here (ranker.c scores those exactly).
  */
 #ifndef FRESHET_CORE_RANK_KERNEL_H
 #define FRESHET_CORE_RANK_KERNEL_H
@@ -76,7 +77,9 @@ typedef struct freshet_rank_sieve {
   int32_t offset;      /* -FRESHET_RANK_CODE_ZERO * sum of codes: the panel's codes have that origin */
   float slope_norm;    /* see the intervals above */
   float slope_error;
-  float floor; /* only rows whose interval reaches up to here matter */
+  float slack;        /* of the bonus: see the intervals above; 0 without */
+  const float* bonus; /* [panels][32] by row, 0 where there is none, or NULL: none at all */
+  float floor;        /* only rows whose interval reaches up to here matter */
   uint32_t count;
   uint32_t capacity;
   float* lower;   /* [capacity] the true score is at least this, */

@@ -7,6 +7,7 @@
 #if defined(__x86_64__)
 
 #include <immintrin.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "core/rank_kernel.h"
@@ -63,21 +64,23 @@ AVX2_INLINE void multiply_block(const freshet_rank_panels* panels, size_t from, 
     multiply(panels->codes + (from + p) * panel_size, packed, panels->groups, n, sums[p] + first);
 }
 
-/* Scores of 8 rows from their sums. */
+/* Scores of 8 rows from their sums. has_bonus: a constant. */
 AVX2_INLINE __m256 score(const freshet_rank_panels* panels, size_t row, const int32_t* sums,
-                         const freshet_rank_sieve* sieve) {
+                         const freshet_rank_sieve* sieve, const bool has_bonus) {
   const __m256i sum =
       _mm256_add_epi32(_mm256_load_si256((const __m256i*)sums), _mm256_set1_epi32(sieve->offset));
   const __m256 products = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_load_ps(panels->scales + row));
-  return _mm256_fmadd_ps(products, _mm256_set1_ps(sieve->scale), _mm256_load_ps(panels->biases + row));
+  __m256 bias = _mm256_load_ps(panels->biases + row);
+  if (has_bonus) bias = _mm256_add_ps(bias, _mm256_load_ps(sieve->bonus + row));
+  return _mm256_fmadd_ps(products, _mm256_set1_ps(sieve->scale), bias);
 }
 
 /* Appends those of 32 rows from `row` on that reached the cut, one bit each. error: E of rank_kernel.h. */
-AVX2 static void catch_rows(const freshet_rank_panels* panels, size_t row, const int32_t* sums, float error,
-                            uint32_t reached, freshet_rank_sieve* sieve) {
+AVX2_INLINE void catch_rows(const freshet_rank_panels* panels, size_t row, const int32_t* sums, float error,
+                            uint32_t reached, freshet_rank_sieve* sieve, const bool has_bonus) {
   float scores[FRESHET_PANEL];
   for (size_t e = 0; e < EIGHTHS; e++)
-    _mm256_storeu_ps(scores + e * 8, score(panels, row + e * 8, sums + e * 8, sieve));
+    _mm256_storeu_ps(scores + e * 8, score(panels, row + e * 8, sums + e * 8, sieve, has_bonus));
   for (; reached != 0; reached &= reached - 1) {
     const unsigned i = (unsigned)__builtin_ctz(reached);
     sieve->lower[sieve->count] = scores[i] - error;
@@ -87,21 +90,36 @@ AVX2 static void catch_rows(const freshet_rank_panels* panels, size_t row, const
 }
 
 /* Catches the rows of a block of panels that reach a query's floor. */
-AVX2 static void judge(const freshet_rank_panels* panels, size_t from, size_t count,
-                       const int32_t (*sums)[GROUP][FRESHET_PANEL], size_t query, freshet_rank_sieve* sieve) {
+AVX2_INLINE void judge(const freshet_rank_panels* panels, size_t from, size_t count,
+                       const int32_t (*sums)[GROUP][FRESHET_PANEL], size_t query, freshet_rank_sieve* sieve,
+                       const bool has_bonus) {
   for (size_t p = 0; p < count; p++) {
     const size_t panel = from + p, row = panel * FRESHET_PANEL;
     const float error = sieve->slope_norm * panels->bounds.norms[panel] +
-                        sieve->slope_error * panels->bounds.errors[panel] + panels->bounds.slacks[panel];
+                        sieve->slope_error * panels->bounds.errors[panel] +
+                        (panels->bounds.slacks[panel] + sieve->slack);
     const __m256 cut = _mm256_set1_ps(sieve->floor - error);
     uint32_t reached = 0;
 #pragma GCC unroll 4
     for (size_t e = 0; e < EIGHTHS; e++) {
-      const __m256 scores = score(panels, row + e * 8, sums[p][query] + e * 8, sieve);
+      const __m256 scores = score(panels, row + e * 8, sums[p][query] + e * 8, sieve, has_bonus);
       reached |= (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(scores, cut, _CMP_GE_OQ)) << (e * 8);
     }
-    if (__builtin_expect(reached != 0, 0)) catch_rows(panels, row, sums[p][query], error, reached, sieve);
+    if (__builtin_expect(reached != 0, 0))
+      catch_rows(panels, row, sums[p][query], error, reached, sieve, has_bonus);
   }
+}
+
+AVX2 static void judge_dense(const freshet_rank_panels* panels, size_t from, size_t count,
+                             const int32_t (*sums)[GROUP][FRESHET_PANEL], size_t query,
+                             freshet_rank_sieve* sieve) {
+  judge(panels, from, count, sums, query, sieve, false);
+}
+
+AVX2 static void judge_with_bonus(const freshet_rank_panels* panels, size_t from, size_t count,
+                                  const int32_t (*sums)[GROUP][FRESHET_PANEL], size_t query,
+                                  freshet_rank_sieve* sieve) {
+  judge(panels, from, count, sums, query, sieve, true);
 }
 
 AVX2 static size_t scan(const freshet_rank_panels* panels, size_t from, size_t to,
@@ -115,7 +133,8 @@ AVX2 static size_t scan(const freshet_rank_panels* panels, size_t from, size_t t
     size_t q = 0;
     for (; q + TILE <= count; q += TILE) multiply_block(panels, from, block, sieves, TILE, work, sums, q);
     if (q < count) multiply_block(panels, from, block, sieves, 1, work, sums, q);
-    for (q = 0; q < count; q++) judge(panels, from, block, sums, q, sieves[q]);
+    for (q = 0; q < count; q++)
+      (sieves[q]->bonus == NULL ? judge_dense : judge_with_bonus)(panels, from, block, sums, q, sieves[q]);
   }
   return to;
 }

@@ -8,6 +8,7 @@
 #if defined(__x86_64__)
 
 #include <immintrin.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "core/rank_kernel.h"
@@ -49,11 +50,14 @@ AVX512_INLINE void multiply(const uint8_t* codes, const int32_t* packed, size_t 
   }
 }
 
-/* Scores of 16 rows from their sums. */
-AVX512_INLINE __m512 score(const freshet_rank_panels* panels, size_t row, const int32_t* sums, __m512 scale) {
+/* Scores of 16 rows from their sums. has_bonus: a constant. */
+AVX512_INLINE __m512 score(const freshet_rank_panels* panels, size_t row, const int32_t* sums, __m512 scale,
+                           const freshet_rank_sieve* sieve, const bool has_bonus) {
   const __m512 products =
       _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_load_si512(sums)), _mm512_load_ps(panels->scales + row));
-  return _mm512_fmadd_ps(products, scale, _mm512_load_ps(panels->biases + row));
+  __m512 bias = _mm512_load_ps(panels->biases + row);
+  if (has_bonus) bias = _mm512_add_ps(bias, _mm512_load_ps(sieve->bonus + row));
+  return _mm512_fmadd_ps(products, scale, bias);
 }
 
 /* Appends those of 16 rows that reached the cut. error: E of rank_kernel.h. */
@@ -71,15 +75,16 @@ AVX512_INLINE void catch_rows(freshet_rank_sieve* sieve, __mmask16 reached, __m5
 /* Catches the rows of up to BLOCK panels that reach a query's floor. First all comparisons, then the few
  * panels with a catch: a branch for each panel would be mispredicted at each catch.
  * sums: of the query, [panels] with GROUP * 32 from one to the next. */
-AVX512 static void judge(const freshet_rank_panels* panels, size_t from, size_t count, const int32_t* sums,
-                         freshet_rank_sieve* sieve) {
+AVX512_INLINE void judge(const freshet_rank_panels* panels, size_t from, size_t count, const int32_t* sums,
+                         freshet_rank_sieve* sieve, const bool has_bonus) {
   const __m512 scale = _mm512_set1_ps(sieve->scale);
   const __mmask16 used = (__mmask16)((1u << count) - 1);
   __m512 error = _mm512_mul_ps(_mm512_set1_ps(sieve->slope_norm),
                                _mm512_maskz_loadu_ps(used, panels->bounds.norms + from));
   error = _mm512_fmadd_ps(_mm512_set1_ps(sieve->slope_error),
                           _mm512_maskz_loadu_ps(used, panels->bounds.errors + from), error);
-  error = _mm512_add_ps(error, _mm512_maskz_loadu_ps(used, panels->bounds.slacks + from));
+  error = _mm512_add_ps(error, _mm512_add_ps(_mm512_maskz_loadu_ps(used, panels->bounds.slacks + from),
+                                             _mm512_set1_ps(sieve->slack)));
   float errors[BLOCK], cuts[BLOCK];
   _mm512_storeu_ps(errors, error);
   _mm512_storeu_ps(cuts, _mm512_sub_ps(_mm512_set1_ps(sieve->floor), error));
@@ -88,9 +93,10 @@ AVX512 static void judge(const freshet_rank_panels* panels, size_t from, size_t 
     const int32_t* low = sums + p * GROUP * FRESHET_PANEL;
     const size_t row = (from + p) * FRESHET_PANEL;
     const __m512 cut = _mm512_set1_ps(cuts[p]);
-    __mmask16 reached_low = _mm512_cmp_ps_mask(score(panels, row, low, scale), cut, _CMP_GE_OQ);
+    __mmask16 reached_low =
+        _mm512_cmp_ps_mask(score(panels, row, low, scale, sieve, has_bonus), cut, _CMP_GE_OQ);
     __mmask16 reached_high =
-        _mm512_cmp_ps_mask(score(panels, row + HALF, low + HALF, scale), cut, _CMP_GE_OQ);
+        _mm512_cmp_ps_mask(score(panels, row + HALF, low + HALF, scale, sieve, has_bonus), cut, _CMP_GE_OQ);
     reached[p] = _mm512_kunpackw(reached_high, reached_low);
     caught |= (uint32_t)(reached[p] != 0) << p;
   }
@@ -99,10 +105,20 @@ AVX512 static void judge(const freshet_rank_panels* panels, size_t from, size_t 
     const int32_t* low = sums + p * GROUP * FRESHET_PANEL;
     const size_t row = (from + p) * FRESHET_PANEL;
     const __m512 width = _mm512_set1_ps(errors[p]);
-    catch_rows(sieve, (__mmask16)reached[p], score(panels, row, low, scale), width, row);
-    catch_rows(sieve, (__mmask16)(reached[p] >> HALF), score(panels, row + HALF, low + HALF, scale), width,
-               row + HALF);
+    catch_rows(sieve, (__mmask16)reached[p], score(panels, row, low, scale, sieve, has_bonus), width, row);
+    catch_rows(sieve, (__mmask16)(reached[p] >> HALF),
+               score(panels, row + HALF, low + HALF, scale, sieve, has_bonus), width, row + HALF);
   }
+}
+
+AVX512 static void judge_dense(const freshet_rank_panels* panels, size_t from, size_t count,
+                               const int32_t* sums, freshet_rank_sieve* sieve) {
+  judge(panels, from, count, sums, sieve, false);
+}
+
+AVX512 static void judge_with_bonus(const freshet_rank_panels* panels, size_t from, size_t count,
+                                    const int32_t* sums, freshet_rank_sieve* sieve) {
+  judge(panels, from, count, sums, sieve, true);
 }
 
 AVX512_INLINE size_t scan_n(const freshet_rank_panels* panels, size_t from, size_t to,
@@ -126,7 +142,8 @@ AVX512_INLINE size_t scan_n(const freshet_rank_panels* panels, size_t from, size
         _mm_prefetch((const char*)codes + AHEAD * panel_size + byte, _MM_HINT_T0);
       multiply(codes, packed, groups, n, offsets, sums[p]);
     }
-    for (int q = 0; q < n; q++) judge(panels, from, count, sums[0][q], sieves[q]);
+    for (int q = 0; q < n; q++)
+      (sieves[q]->bonus == NULL ? judge_dense : judge_with_bonus)(panels, from, count, sums[0][q], sieves[q]);
   }
   return to;
 }

@@ -13,16 +13,18 @@ enum {
 /* Appends the rows of one panel that reach the floor. scores: [32] products without bias. */
 static void catch_rows(const freshet_rank_panels* panels, size_t panel, const float* scores,
                        freshet_rank_sieve* sieve) {
+  static const float no_bonus[FRESHET_PANEL] = {0};
   const float* biases = panels->biases + panel * FRESHET_PANEL;
+  const float* bonus = sieve->bonus == NULL ? no_bonus : sieve->bonus + panel * FRESHET_PANEL;
   const freshet_rank_bounds* bounds = &panels->bounds;
   float error = sieve->slope_norm * bounds->norms[panel] + sieve->slope_error * bounds->errors[panel] +
-                bounds->slacks[panel];
+                (bounds->slacks[panel] + sieve->slack);
   float cut = sieve->floor - error;
   int reached = 0;
-  for (size_t i = 0; i < FRESHET_PANEL; i++) reached |= scores[i] + biases[i] >= cut;
+  for (size_t i = 0; i < FRESHET_PANEL; i++) reached |= scores[i] + (biases[i] + bonus[i]) >= cut;
   if (!reached) return;
   for (size_t i = 0; i < FRESHET_PANEL; i++) {
-    float score = scores[i] + biases[i];
+    float score = scores[i] + (biases[i] + bonus[i]);
     sieve->lower[sieve->count] = score - error;
     sieve->upper[sieve->count] = score + error;
     sieve->rows[sieve->count] = (uint32_t)(panel * FRESHET_PANEL + i);

@@ -43,7 +43,7 @@ static void drop_ineligible(const freshet_ranker* ranker, freshet_rank_seeker* s
   }
   while (suspect_count-- > 0) { /* backwards: what takes a place has been looked at */
     const uint32_t i = suspects[suspect_count];
-    if (marks.rows[freshet_rank_marks_find(&marks, rows[i])] == rows[i]) drop(sieve, i);
+    if (freshet_rank_marks_has(&marks, rows[i])) drop(sieve, i);
   }
   seeker->checked = sieve->count;
 }
@@ -52,14 +52,10 @@ static void drop_ineligible(const freshet_ranker* ranker, freshet_rank_seeker* s
 static void score_exactly(const freshet_ranker* ranker, const freshet_rank_seeker* seeker, double* scores) {
   const freshet_rank_index* index = &ranker->index;
   const freshet_rank_sieve* sieve = &seeker->sieve;
-  const freshet_rank_marks* marks = &seeker->marks;
   ranker->kernel->exact(index->rows, index->stride, seeker->vector, sieve->rows, sieve->count, scores);
   for (uint32_t i = 0; i < sieve->count; i++) scores[i] += (double)index->biases[sieve->rows[i]];
-  if (seeker->query->bonus_count == 0) return;
-  for (uint32_t i = 0; i < sieve->count; i++) {
-    uint32_t place = freshet_rank_marks_find(marks, sieve->rows[i]);
-    if (marks->rows[place] == sieve->rows[i]) scores[i] += (double)marks->bonus[place];
-  }
+  if (sieve->bonus == NULL) return;
+  for (uint32_t i = 0; i < sieve->count; i++) scores[i] += (double)sieve->bonus[sieve->rows[i]];
 }
 
 /* The k best of the sieve by exact score, best first, in scratch memory. Returns how many. */
@@ -113,18 +109,29 @@ static void give(const freshet_ranker* ranker, freshet_rank_seeker* seeker, uint
   sieve->count++;
 }
 
-static void give_bonus_rows(const freshet_ranker* ranker, freshet_rank_seeker* seeker) {
+/* Writes the bonuses to the rows that they are for. Returns the largest. */
+static float spread_bonus(const freshet_ranker* ranker, freshet_rank_seeker* seeker) {
+  const freshet_rank_query* query = seeker->query;
+  float most = 0;
+  for (size_t i = 0; i < query->bonus_count; i++) {
+    const uint32_t row = freshet_rank_index_row(&ranker->index, query->bonus_items[i]);
+    const float bonus = query->bonus[i];
+    if (row == FRESHET_RANK_NO_ROW) continue;
+    float* panel = &seeker->panel_bonus[row / FRESHET_PANEL];
+    seeker->bonus[row] = bonus;
+    *panel = bonus > *panel ? bonus : *panel;
+    most = bonus > most ? bonus : most;
+  }
+  return most;
+}
+
+static void clear_bonus(const freshet_ranker* ranker, freshet_rank_seeker* seeker) {
   const freshet_rank_query* query = seeker->query;
   for (size_t i = 0; i < query->bonus_count; i++) {
-    uint32_t slot = query->bonus_items[i];
-    uint32_t row = freshet_rank_index_row(&ranker->index, slot);
-    if (row == FRESHET_RANK_NO_ROW || !is_allowed(query, slot)) continue;
-    if (freshet_rank_marks_add(&seeker->marks, row, query->bonus[i])) {
-      give(ranker, seeker, row);
-      seeker->checked = seeker->sieve.count; /* marked, and eligible all the same */
-    }
+    const uint32_t row = freshet_rank_index_row(&ranker->index, query->bonus_items[i]);
+    if (row == FRESHET_RANK_NO_ROW) continue;
+    seeker->bonus[row] = seeker->panel_bonus[row / FRESHET_PANEL] = 0;
   }
-  if (seeker->sieve.count > 0) sharpen(ranker, seeker);
 }
 
 static size_t count_allowed(const freshet_rank_query* query) {
@@ -181,10 +188,13 @@ void freshet_rank_seeker_begin(const freshet_ranker* ranker, freshet_rank_seeker
   shape_query(ranker, seeker);
   for (size_t i = 0; i < query->excluded_count; i++) {
     uint32_t row = freshet_rank_index_row(index, query->excluded[i]);
-    if (row != FRESHET_RANK_NO_ROW) freshet_rank_marks_add(&seeker->marks, row, FRESHET_RANK_EXCLUDED);
+    if (row != FRESHET_RANK_NO_ROW) freshet_rank_marks_add(&seeker->marks, row);
   }
-  give_bonus_rows(ranker, seeker);
-  double largest = ((double)seeker->norm + 1) * (double)index->largest * FRESHET_RANK_CODE_ZERO;
+  const float bonus = seeker->bonus == NULL ? 0 : spread_bonus(ranker, seeker);
+  seeker->sieve.bonus = seeker->bonus;
+  seeker->sieve.slack = freshet_rank_round_up(16 * UNIT_ROUNDOFF * (double)bonus);
+  double largest =
+      ((double)seeker->norm + 1) * (double)index->largest * FRESHET_RANK_CODE_ZERO + (double)bonus;
   bool few = query->allowed != NULL && count_allowed(query) < index->count / FEW_ALLOWED;
   seeker->scanning = !few && largest < LARGEST_PRODUCT;
   if (few) {
@@ -200,6 +210,7 @@ size_t freshet_rank_seeker_finish(const freshet_ranker* ranker, freshet_rank_see
   freshet_rank_prune(&seeker->sieve, seeker->query->k, ranker->kernel->reached);
   freshet_rank_scored* best;
   size_t count = settle(ranker, seeker, &best);
+  if (seeker->bonus != NULL) clear_bonus(ranker, seeker);
   for (size_t i = 0; i < count; i++) {
     double score = best[i].score;
     float rounded = score > FLT_MAX ? FLT_MAX : score < -FLT_MAX ? -FLT_MAX : (float)score;

@@ -1,10 +1,13 @@
 /*
  * rank_seeker.h: one query on its way through the rows: begin, have its sieve scanned and tidied up, finish.
  *
- * Three kinds of rows are not scanned but given to the sieve with the interval (-infinity, infinity), which
- * sends them to the exact scores: those with a bonus (since it is never negative, the k best are among the k
- * best without bonus and the rows that have one), all allowed rows when they are few, and all rows when
- * values are so large that floats might overflow.
+ * Two kinds of rows are not scanned but given to the sieve with the interval (-infinity, infinity), which
+ * sends them to the exact scores: all allowed rows when they are few, and all rows when values are so large
+ * that floats might overflow.
+ *
+ * A bonus is added to the bias of its row as the scan judges it: it stands in an array by row, which is 0
+ * between queries. That costs a load for eight rows; scoring each row with a bonus exactly, as there may be a
+ * thousand, would cost more than the scan of ten thousand.
  *
  * Ownership: all memory that a seeker points at is the caller's. Thread rule: a seeker belongs to one thread.
  */
@@ -28,9 +31,11 @@ typedef struct freshet_rank_seeker {
   freshet_rank_sieve sieve;
   freshet_rank_marks marks;
   const freshet_rank_query* query;
-  float* vector; /* [stride] */
-  int8_t* codes; /* [stride] */
-  void* memory;  /* for exact scores; used only during a call, so seekers may share it */
+  float* vector;      /* [stride] */
+  int8_t* codes;      /* [stride] */
+  float* bonus;       /* [panels][32], all 0, or NULL when the query has none */
+  float* panel_bonus; /* [panels], all 0: becomes the largest of each panel */
+  void* memory;       /* for exact scores; used only during a call, so seekers may share it */
   float norm;
   uint32_t checked; /* rows of the sieve known to be eligible: allowed and not excluded */
   bool scanning;    /* false: all its rows have been given already */

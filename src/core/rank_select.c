@@ -14,35 +14,33 @@ size_t freshet_rank_marks_size(size_t count) {
 }
 
 size_t freshet_rank_marks_memory(size_t size) {
-  return (size / 4 + size + size) * sizeof(uint32_t);
+  return (size / 4 + size) * sizeof(uint32_t);
 }
 
 freshet_rank_marks freshet_rank_marks_make(void* memory, size_t size) {
   uint32_t* filter = memory;
-  freshet_rank_marks marks = {.filter = filter,
-                              .rows = filter + size / 4,
-                              .bonus = (float*)(filter + size / 4 + size),
-                              .mask = (uint32_t)size - 1};
+  freshet_rank_marks marks = {.filter = filter, .rows = filter + size / 4, .mask = (uint32_t)size - 1};
   memset(marks.filter, 0, size / 4 * sizeof *marks.filter);
   memset(marks.rows, 0xff, size * sizeof *marks.rows);
   return marks;
 }
 
-uint32_t freshet_rank_marks_find(const freshet_rank_marks* marks, uint32_t row) {
+/* Where a row is, or would be. */
+static uint32_t find_place(const freshet_rank_marks* marks, uint32_t row) {
   uint32_t place = freshet_rank_marks_hash(row) & marks->mask;
   while (marks->rows[place] != row && marks->rows[place] != FRESHET_RANK_NO_ROW)
     place = (place + 1) & marks->mask;
   return place;
 }
 
-bool freshet_rank_marks_add(freshet_rank_marks* marks, uint32_t row, float bonus) {
+bool freshet_rank_marks_has(const freshet_rank_marks* marks, uint32_t row) {
+  return marks->rows[find_place(marks, row)] == row;
+}
+
+void freshet_rank_marks_add(freshet_rank_marks* marks, uint32_t row) {
   const uint32_t hash = freshet_rank_marks_hash(row);
-  const uint32_t place = freshet_rank_marks_find(marks, row);
-  if (marks->rows[place] == row) return false;
   marks->filter[hash & (marks->mask >> 2)] |= 1u << (hash >> 27);
-  marks->rows[place] = row;
-  marks->bonus[place] = bonus;
-  return true;
+  marks->rows[find_place(marks, row)] = row;
 }
 
 /* ---- pruning ---- */

@@ -16,16 +16,13 @@
 #include "core/rank_index.h"
 #include "core/rank_kernel.h"
 
-/* Rows of which something is known beforehand for one query: excluded, or with a bonus. A hash table, behind
- * a filter that is small enough to stay in the first-level cache and lets few other rows through to it. */
+/* Rows that one query excludes. A hash table, behind a filter that is small enough to stay in the first-level
+ * cache and lets few other rows through to it. */
 typedef struct freshet_rank_marks {
   uint32_t* filter; /* [(mask + 1) / 4] 8 bits for each place of the table */
   uint32_t* rows;   /* [mask + 1] FRESHET_RANK_NO_ROW where free */
-  float* bonus;     /* [mask + 1] FRESHET_RANK_EXCLUDED, or what to add to the row's score */
   uint32_t mask;    /* size of the table - 1, a power of two - 1 */
 } freshet_rank_marks;
-
-#define FRESHET_RANK_EXCLUDED (-1.0f)
 
 /* Places of a table for up to `count` rows: a power of two, at least four times as many. */
 size_t freshet_rank_marks_size(size_t count);
@@ -33,10 +30,8 @@ size_t freshet_rank_marks_size(size_t count);
 size_t freshet_rank_marks_memory(size_t size);
 /* An empty table of that many places in the caller's memory. */
 freshet_rank_marks freshet_rank_marks_make(void* memory, size_t size);
-/* Sets an entry unless the row has one; returns whether it was new. */
-bool freshet_rank_marks_add(freshet_rank_marks* marks, uint32_t row, float bonus);
-/* Where a row is, or would be. */
-uint32_t freshet_rank_marks_find(const freshet_rank_marks* marks, uint32_t row);
+void freshet_rank_marks_add(freshet_rank_marks* marks, uint32_t row);
+bool freshet_rank_marks_has(const freshet_rank_marks* marks, uint32_t row);
 
 static inline uint32_t freshet_rank_marks_hash(uint32_t row) {
   uint32_t hash = row * 0x9e3779b1u; /* Fibonacci hashing: the upper bits are well mixed */

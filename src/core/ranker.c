@@ -9,6 +9,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cblas.h>
 
@@ -18,12 +19,13 @@
 #include "core/rank_select.h"
 
 enum {
-  TILE = 96,              /* queries that go through the rows together: their sieves fit into the cache */
-  CHUNK_SIZE = 256 << 10, /* bytes of rows */
-  SIEVE_ROOMS = 3,        /* a sieve holds that many times what a kernel adds at once, */
-  SIEVE_KS = 4,           /* and that many times k besides */
-  GROWTH = 4,             /* between the first stops of a scan */
-  MANY_NEW = 48,          /* a sieve is tidied up when it has caught that many more than k */
+  TILE = 96,               /* queries that go through the rows together: their sieves fit into the cache */
+  CHUNK_SIZE = 256 << 10,  /* bytes of rows */
+  BONUSES_SIZE = 32 << 20, /* bytes of bonuses by row, while that leaves a kernel a whole group of queries */
+  SIEVE_ROOMS = 3,         /* a sieve holds that many times what a kernel adds at once, */
+  SIEVE_KS = 4,            /* and that many times k besides */
+  GROWTH = 4,              /* between the first stops of a scan */
+  MANY_NEW = 48,           /* a sieve is tidied up when it has caught that many more than k */
 };
 
 /* A block of memory that grows between batches. */
@@ -39,6 +41,7 @@ struct freshet_rank_scratch {
   struct block vectors;               /* [TILE] vectors and codes */
   struct block sieves;                /* [TILE] lower, upper, rows */
   struct block marks;                 /* [TILE] tables */
+  struct block bonuses;               /* [tile] by row, then by panel; 0 between queries */
   struct block exact;                 /* shared by all: for the exact scores of one sieve */
   struct block work;                  /* of the kernel */
 };
@@ -128,6 +131,7 @@ void freshet_rank_scratch_destroy(freshet_rank_scratch* scratch) {
   free(scratch->vectors.data);
   free(scratch->sieves.data);
   free(scratch->marks.data);
+  free(scratch->bonuses.data);
   free(scratch->exact.data);
   free(scratch->work.data);
   free(scratch);
@@ -145,15 +149,25 @@ static bool grow(struct block* block, size_t size) {
   return true;
 }
 
+static bool grow_zeros(struct block* block, size_t size) {
+  if (size <= block->size) return true;
+  if (!grow(block, size)) return false;
+  memset(block->data, 0, block->size);
+  return true;
+}
+
 /* Deals the scratch memory out to the queries of a tile. */
 static bool prepare(const freshet_ranker* ranker, const freshet_rank_query* queries, size_t count,
                     freshet_rank_scratch* scratch) {
   const size_t stride = ranker->index.stride;
-  size_t k = 0, marks = 0;
+  const size_t panel_count = freshet_rank_index_panels(&ranker->index);
+  const size_t bonus_size = panel_count * FRESHET_PANEL +
+                            (panel_count + FRESHET_RANK_LANES - 1) / FRESHET_RANK_LANES * FRESHET_RANK_LANES;
+  size_t k = 0, marks = 0, bonuses = 0;
   for (size_t i = 0; i < count; i++) {
     k = queries[i].k > k ? queries[i].k : k;
-    marks += freshet_rank_marks_memory(
-        freshet_rank_marks_size(queries[i].excluded_count + queries[i].bonus_count));
+    marks += freshet_rank_marks_memory(freshet_rank_marks_size(queries[i].excluded_count));
+    bonuses += queries[i].bonus_count > 0;
   }
   const uint32_t room = ranker->kernel->room;
   size_t capacity = SIEVE_KS * k + SIEVE_ROOMS * room;
@@ -161,24 +175,30 @@ static bool prepare(const freshet_ranker* ranker, const freshet_rank_query* quer
   freshet_rank_panels view = freshet_rank_index_view(&ranker->index);
   if (!grow(&scratch->vectors, count * stride * (sizeof(float) + 1)) ||
       !grow(&scratch->sieves, count * padded * 3 * sizeof(float)) || !grow(&scratch->marks, marks) ||
+      !grow_zeros(&scratch->bonuses, bonuses * bonus_size * sizeof(float)) ||
       !grow(&scratch->exact, padded * FRESHET_RANK_SEEKER_MEMORY) ||
       !grow(&scratch->work, freshet_rank_work_size(ranker->kernel, &view)))
     return false;
   float* vectors = scratch->vectors.data;
   int8_t* codes = (int8_t*)(vectors + count * stride);
   float* sieves = scratch->sieves.data;
+  float* bonus = scratch->bonuses.data;
   char* tables = scratch->marks.data;
   for (size_t i = 0; i < count; i++) {
-    size_t size = freshet_rank_marks_size(queries[i].excluded_count + queries[i].bonus_count);
+    const size_t size = freshet_rank_marks_size(queries[i].excluded_count);
+    const bool has_bonus = queries[i].bonus_count > 0;
     scratch->seekers[i] = (freshet_rank_seeker){.query = &queries[i],
                                                 .vector = vectors + i * stride,
                                                 .codes = codes + i * stride,
+                                                .bonus = has_bonus ? bonus : NULL,
+                                                .panel_bonus = bonus + panel_count * FRESHET_PANEL,
                                                 .memory = scratch->exact.data,
                                                 .marks = freshet_rank_marks_make(tables, size),
                                                 .sieve = {.capacity = (uint32_t)capacity,
                                                           .lower = sieves,
                                                           .upper = sieves + padded,
                                                           .rows = (uint32_t*)(sieves + 2 * padded)}};
+    if (has_bonus) bonus += bonus_size;
     tables += freshet_rank_marks_memory(size);
     sieves += 3 * padded;
   }
@@ -233,7 +253,8 @@ static void scan_rows(const freshet_ranker* ranker, size_t count, freshet_rank_s
       freshet_rank_seeker* seeker = &scratch->seekers[i];
       /* Cauchy and Schwarz: no row of the chunk scores more than this. One rounding in double is covered by
        * what the floor was lowered by. */
-      const double most = (double)seeker->norm * (double)norm + (double)bias;
+      const double bonus = seeker->bonus == NULL ? 0 : (double)largest(seeker->panel_bonus + from, to - from);
+      const double most = (double)seeker->norm * (double)norm + (double)bias + bonus;
       if (!seeker->scanning || most < (double)seeker->sieve.floor) continue;
       scratch->members[active] = seeker;
       scratch->group[active++] = &seeker->sieve;
@@ -263,6 +284,13 @@ static freshet_status check(const freshet_ranker* ranker, const freshet_rank_que
                            "ranking: the query is not finite or has a negative bonus");
 }
 
+/* Queries that go through the rows together: fewer where bonuses by row take much memory. */
+static size_t tile_size(const freshet_ranker* ranker) {
+  size_t size = BONUSES_SIZE / (((size_t)ranker->index.count + 1) * sizeof(float));
+  size = size < ranker->kernel->group ? ranker->kernel->group : size;
+  return size < TILE ? size : TILE;
+}
+
 freshet_status freshet_rank(const freshet_ranker* ranker, const freshet_rank_query* queries,
                             size_t query_count, freshet_ranked* out, size_t stride, size_t* counts,
                             freshet_rank_scratch* scratch, freshet_error* error) {
@@ -270,8 +298,9 @@ freshet_status freshet_rank(const freshet_ranker* ranker, const freshet_rank_que
     freshet_status status = check(ranker, &queries[i], error);
     if (status != FRESHET_OK) return status;
   }
-  for (size_t first = 0; first < query_count; first += TILE) {
-    size_t count = query_count - first < TILE ? query_count - first : TILE;
+  const size_t tile = tile_size(ranker);
+  for (size_t first = 0; first < query_count; first += tile) {
+    size_t count = query_count - first < tile ? query_count - first : tile;
     if (!prepare(ranker, queries + first, count, scratch)) {
       return freshet_error_set(error, FRESHET_NO_MEMORY, FRESHET_STOP, "no memory for a ranking");
     }

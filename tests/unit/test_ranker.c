@@ -322,6 +322,34 @@ static void extreme_values(void** state) {
   }
 }
 
+/* From what is lost in rounding to what hides every other score and what floats cannot add up; and the rows
+ * of one batch's bonuses are nothing to the next, whose rows lie elsewhere. */
+static void bonuses_of_any_size(void** state) {
+  (void)state;
+  static const float sizes[] = {1e-44f, 1e-20f, 1e-6f, 1, 1e6f, 1e20f, 1e38f};
+  enum { BATCH = 27 };
+  struct asked* batch = calloc(BATCH, sizeof *batch);
+  EACH_KERNEL(k) {
+    struct world world;
+    if (!open_world(&world, 20, 3000, kernels[k])) continue;
+    for (uint32_t slot = 0; slot < world.slots; slot++) set_random(&world, slot, slot % 9 == 0 ? 5 : .5f);
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+      for (int i = 0; i < BATCH; i++) {
+        make_query(&world, &batch[i], 20, i % 4 == 3 ? BEST_EXCLUDED : BONUS | (i % 2 ? BEST_EXCLUDED : 0));
+        for (size_t b = 0; b < batch[i].query.bonus_count; b++)
+          batch[i].bonus[b] = b % 7 == 0   ? 0
+                              : i % 3 == 0 ? sizes[s] /* equal: what they are added to decides */
+                                           : fminf(batch[i].bonus[b] * sizes[s], FLT_MAX);
+      }
+      check_batch(&world, batch, BATCH);
+      for (int i = 0; i < 200; i++) remove_item(&world, below(world.slots));
+      for (int i = 0; i < 200; i++) set_random(&world, below(world.slots), 5);
+    }
+    close_world(&world);
+  }
+  free(batch);
+}
+
 /* Every score lies beyond the range of float, on the wrong side. */
 static void out_of_range(void** state) {
   (void)state;
@@ -479,9 +507,16 @@ static void refusals(void** state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(random_rows),  cmocka_unit_test(skewed_norms),   cmocka_unit_test(ties),
-      cmocka_unit_test(near_ties),    cmocka_unit_test(extreme_values), cmocka_unit_test(changes),
-      cmocka_unit_test(out_of_range), cmocka_unit_test(few_items),      cmocka_unit_test(threads),
+      cmocka_unit_test(random_rows),
+      cmocka_unit_test(skewed_norms),
+      cmocka_unit_test(ties),
+      cmocka_unit_test(near_ties),
+      cmocka_unit_test(extreme_values),
+      cmocka_unit_test(changes),
+      cmocka_unit_test(bonuses_of_any_size),
+      cmocka_unit_test(out_of_range),
+      cmocka_unit_test(few_items),
+      cmocka_unit_test(threads),
       cmocka_unit_test(refusals),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
