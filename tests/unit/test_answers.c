@@ -1,8 +1,9 @@
 /*
  * Answers against an oracle: a worker, a catalogue that changes all the time, users who choose, and random
- * requests by both ways in. Nothing that the user has seen, that the request filters out or that is not on
- * offer may stand in any answer, and an answer is as long as it can be. FRESHET_ANSWERS: how many requests
- * (default 20,000).
+ * requests by both ways in, without rules and under rules that change all the time. Nothing that the user has
+ * seen, that the request filters out, that a rule hides or that is not on offer may stand in any answer or
+ * pushed list; pinned items stand in their places, no category beyond its bound, and a list is as long as it
+ * can be. FRESHET_ANSWERS: how many requests each (default 20,000).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,7 +23,16 @@
 #include "worker/partitioner.h"
 #include "worker/worker.h"
 
-enum { ITEMS = 300, USERS = 60, CATEGORIES = 6, PARTITIONS = 2, QUEUE_MAX = 256, K_MAX = 400, INBOX = 2048 };
+enum {
+  ITEMS = 300,
+  USERS = 60,
+  CATEGORIES = 6,
+  PARTITIONS = 2,
+  QUEUE_MAX = 256,
+  K_MAX = 400,
+  INBOX = 2048,
+  LIST = 10
+};
 
 /* ---- what is true ---- */
 
@@ -56,7 +66,11 @@ typedef struct world {
   uint64_t seed, draws;
   int64_t now_ms;
   known_item items[ITEMS];
-  bool seen[USERS][ITEMS];
+  uint8_t how[USERS][ITEMS]; /* 0: not seen, else 1 + the strongest freshet_event_type */
+  freshet_rules rules;
+  freshet_boost boosts[2];
+  freshet_pin pins[2];
+  uint32_t pinned[2]; /* items */
   bool is_assigned;
   queued queue[QUEUE_MAX]; /* for the source */
   size_t queued;
@@ -100,7 +114,15 @@ static const char* name_of(char kind, uint32_t number) {
 }
 
 static bool is_on_offer(const known_item* it) {
-  return it->announced && it->available && (it->expires_at_ms == 0 || it->expires_at_ms > w->now_ms);
+  bool has_aged = w->rules.max_age_ms > 0 && it->created_at_ms > 0 &&
+                  it->created_at_ms + w->rules.max_age_ms <= w->now_ms;
+  return it->announced && it->available && !has_aged &&
+         (it->expires_at_ms == 0 || it->expires_at_ms > w->now_ms);
+}
+
+static bool is_hidden(uint32_t user, uint32_t i) {
+  static const unsigned from[] = {1, 1 + FRESHET_RATING, 1 + FRESHET_PURCHASE, 2 + FRESHET_PURCHASE};
+  return w->how[user][i] >= from[w->rules.hide];
 }
 
 static bool passes(const known_item* it) {
@@ -114,7 +136,7 @@ static bool passes(const known_item* it) {
 }
 
 static bool may_be_shown(uint32_t i) {
-  return is_on_offer(&w->items[i]) && passes(&w->items[i]) && !w->seen[w->user][i] && !w->excluded[i];
+  return is_on_offer(&w->items[i]) && passes(&w->items[i]) && !is_hidden(w->user, i) && !w->excluded[i];
 }
 
 /* ---- the verdict ---- */
@@ -125,15 +147,33 @@ static uint32_t number_of(freshet_slice id) {
   return number;
 }
 
-static void check(const freshet_list* list) {
-  if (w->any_list) {
-    w->answers++;
-    snprintf(w->note, sizeof w->note, "%.*s", (int)list->note.size, list->note.data);
-    return;
+static bool is_pinned(uint32_t i) {
+  for (size_t p = 0; p < w->rules.pin_count; p++) {
+    if (w->pinned[p] == i && w->rules.pins[p].place < (uint32_t)w->request.k) return true;
   }
+  return false;
+}
+
+/* The bound of a category holds for all but pinned items, which count. An item that is left out of a list
+ * with room has no place under it. */
+static void check_bounds(const bool* shown, bool has_room) {
+  uint32_t most = w->rules.max_per_category, total[CATEGORIES] = {0}, free[CATEGORIES] = {0};
+  for (uint32_t i = 0; i < ITEMS; i++) {
+    for (int c = 0; c < CATEGORIES && shown[i]; c++) {
+      total[c] += w->items[i].has[c];
+      free[c] += w->items[i].has[c] && !is_pinned(i);
+    }
+  }
+  for (int c = 0; c < CATEGORIES; c++) assert_true(most == 0 || free[c] == 0 || total[c] <= most);
+  for (uint32_t i = 0; i < ITEMS && has_room; i++) {
+    bool fits = !shown[i] && may_be_shown(i);
+    for (int c = 0; c < CATEGORIES; c++) fits = fits && !(most > 0 && w->items[i].has[c] && total[c] >= most);
+    if (fits) fail_msg("answer %zu, user %u: item %u is left out", w->answers, w->user, i);
+  }
+}
+
+static void check(const freshet_list* list) {
   bool shown[ITEMS] = {false};
-  size_t possible = 0;
-  for (uint32_t i = 0; i < ITEMS; i++) possible += may_be_shown(i);
   for (size_t r = 0; r < list->item_count; r++) {
     const freshet_recommendation* entry = &list->items[r];
     uint32_t i = number_of(entry->item_id);
@@ -141,7 +181,7 @@ static void check(const freshet_list* list) {
     if (shown[i]) fail_msg("item %u comes twice", i);
     if (!may_be_shown(i)) {
       fail_msg("answer %zu, user %u: item %u: on offer %d, passes %d, seen %d, excluded %d", w->answers,
-               w->user, i, is_on_offer(&w->items[i]), passes(&w->items[i]), w->seen[w->user][i],
+               w->user, i, is_on_offer(&w->items[i]), passes(&w->items[i]), w->how[w->user][i],
                w->excluded[i]);
     }
     shown[i] = true;
@@ -151,8 +191,21 @@ static void check(const freshet_list* list) {
     if (w->request.explain) assert_float_equal(sum, entry->score, 1e-4);
   }
   size_t k = (size_t)w->request.k;
-  assert_int_equal(list->item_count, possible < k ? possible : k);
-  assert_true(list->item_count > 0 || list->note.size > 0);
+  assert_true(list->item_count <= k);
+  check_bounds(shown, list->item_count < k);
+  for (size_t p = 0; p < w->rules.pin_count && list->item_count == k; p++) {
+    uint32_t place = w->rules.pins[p].place;
+    if (place < k && may_be_shown(w->pinned[p]))
+      assert_int_equal(number_of(list->items[place].item_id), w->pinned[p]);
+  }
+}
+
+static void check_answer(const freshet_list* list) {
+  if (!w->any_list) {
+    check(list);
+    assert_true(list->item_count > 0 || list->note.size > 0);
+  }
+  snprintf(w->note, sizeof w->note, "%.*s", (int)list->note.size, list->note.data);
   w->answers++;
   w->empty += list->item_count == 0;
 }
@@ -160,8 +213,27 @@ static void check(const freshet_list* list) {
 static void answered(void* context, freshet_answer* answer) {
   (void)context;
   if (answer->status != FRESHET_ANSWER_OK) fail_msg("status %d: %s", (int)answer->status, answer->message);
-  check(&answer->list);
+  check_answer(&answer->list);
   freshet_answer_destroy(answer);
+}
+
+/* As an answer to a request that wants nothing. */
+static void check_pushed(const freshet_list* list) {
+  freshet_request request = w->request;
+  bool has_category[2][CATEGORIES], excluded[ITEMS];
+  uint32_t user = w->user;
+  memcpy(has_category, w->has_category, sizeof has_category);
+  memcpy(excluded, w->excluded, sizeof excluded);
+  memset(w->has_category, 0, sizeof w->has_category);
+  memset(w->excluded, 0, sizeof w->excluded);
+  w->request = (freshet_request){.k = LIST};
+  w->user = number_of(list->user_id);
+  if (!w->any_list) check(list);
+  w->lists++;
+  w->request = request;
+  w->user = user;
+  memcpy(w->has_category, has_category, sizeof has_category);
+  memcpy(w->excluded, excluded, sizeof excluded);
 }
 
 static freshet_status sink_publish(freshet_sink* self, const freshet_output* output, freshet_error* error) {
@@ -169,7 +241,7 @@ static freshet_status sink_publish(freshet_sink* self, const freshet_output* out
   (void)self;
   if (output->topic == FRESHET_TOPIC_RECOMMENDATIONS && output->has_value) {
     assert_int_equal(freshet_decode_list(w->codec, output->value, &list, error), FRESHET_OK);
-    w->lists++;
+    check_pushed(&list);
     w->list_version = list.version_offset;
     w->list_score = list.item_count == 0 ? 0 : list.items[0].score;
     w->answers_at_list = w->answers;
@@ -177,7 +249,7 @@ static freshet_status sink_publish(freshet_sink* self, const freshet_output* out
   if (output->topic != FRESHET_TOPIC_REPLIES) return FRESHET_OK;
   assert_int_equal(freshet_decode_list(w->codec, output->value, &list, error), FRESHET_OK);
   assert_true(freshet_slice_equal(list.request_id, output->key));
-  check(&list);
+  check_answer(&list);
   return FRESHET_OK;
 }
 
@@ -365,7 +437,7 @@ static int start(freshet_encoder* encoder, bool in_background) {
       .model = model,
       .limits = {.rating_min = 1, .rating_max = 5, .future_tolerance_ms = 1000},
       .weights = {1, 1, 1},
-      .list_size = 10,
+      .list_size = LIST,
       .context_weight = 3,
       .requests_max_age_ms = 30000,
       .max_delay_ms = 1000,
@@ -469,17 +541,18 @@ static void choose(uint32_t user, uint32_t i) {
   const char* id = name_of('u', user);
   freshet_buffer bytes = {0};
   snprintf(event_id, sizeof event_id, "e%llu", (unsigned long long)w->draws++);
-  freshet_event event = {.type = FRESHET_PURCHASE,
+  freshet_event event = {.type = (freshet_event_type)below(3),
                          .event_id = freshet_slice_of(event_id),
                          .user_id = freshet_slice_of(id),
                          .item_id = freshet_slice_of(name_of('i', i)),
                          .occurred_at_ms = w->now_ms,
+                         .rating = 4,
                          .quantity = 1};
   assert_int_equal(freshet_encode_event(w->codec, &event, &bytes, NULL), FRESHET_OK);
   put(&w->queue[w->queued++], FRESHET_TOPIC_EVENTS, freshet_partition_of(event.user_id, PARTITIONS), id,
       &bytes);
   freshet_buffer_free(&bytes);
-  w->seen[user][i] = true;
+  if (w->how[user][i] < 1 + event.type) w->how[user][i] = (uint8_t)(1 + event.type);
 }
 
 /* The user is erased, and may be shown everything again. */
@@ -487,7 +560,7 @@ static void forget(uint32_t user) {
   const char* id = name_of('u', user);
   put(&w->queue[w->queued++], FRESHET_TOPIC_EVENTS, freshet_partition_of(freshet_slice_of(id), PARTITIONS),
       id, NULL);
-  memset(w->seen[user], 0, sizeof w->seen[user]);
+  memset(w->how[user], 0, sizeof w->how[user]);
 }
 
 /* Some of the ids, each with a chance of one in `rare`. */
@@ -553,8 +626,31 @@ static void ask(void) {
   assert_int_equal(w->answers, before + 1);
 }
 
-static void no_answer_holds_what_must_not_be_shown(void** state) {
-  (void)state;
+/* New rules, at once. */
+static void change_rules(void) {
+  freshet_rules* r = &w->rules;
+  *r = (freshet_rules){.hide = (freshet_hide)below(4),
+                       .max_per_category = below(3) == 0 ? 1 + below(5) : 0,
+                       .max_age_ms = below(3) == 0 ? 20000 + below(80000) : 0,
+                       .new_share = below(3) == 0 ? (float)below(101) * .01F : 0,
+                       .new_age_ms = 30000,
+                       .boosts = w->boosts,
+                       .boost_count = below(3),
+                       .pins = w->pins,
+                       .pin_count = below(3)};
+  for (size_t i = 0; i < r->boost_count; i++) {
+    w->boosts[i].facet = freshet_category_key(freshet_slice_of(name_of('c', below(CATEGORIES))));
+    w->boosts[i].amount = (float)below(200) * .01F - 1;
+  }
+  for (size_t i = 0; i < r->pin_count; i++) {
+    w->pinned[i] = below(ITEMS / 2) + (uint32_t)i * (ITEMS / 2);
+    w->pins[i].item_key = freshet_id_key(freshet_slice_of(name_of('i', w->pinned[i])));
+    w->pins[i].place = below(6) + (uint32_t)i * 6;
+  }
+  freshet_worker_set_rules(w->worker, r);
+}
+
+static void ask_at_random(bool with_rules) {
   const char* wanted = getenv("FRESHET_ANSWERS");
   size_t requests = wanted == NULL ? 20000 : strtoul(wanted, NULL, 10);
   for (uint32_t i = 0; i < 200; i++) change_item(i);
@@ -562,15 +658,27 @@ static void no_answer_holds_what_must_not_be_shown(void** state) {
   for (size_t n = 0; n < requests; n++) {
     /* Items expire when the worker looks, once a second: go on in whole ones. */
     if (below(4) == 0) w->now_ms += 1000;
+    if (with_rules && below(50) == 0) change_rules();
     if (below(3) == 0) change_item(below(ITEMS));
     if (below(3) == 0) choose(below(USERS), below(ITEMS));
-    if (below(300) == 0) forget(below(USERS));
     while (w->queued > 0 || w->catalogued > 0) step();
+    if (below(300) == 0) forget(below(USERS));
+    while (w->queued > 0) step();
     ask();
   }
-  print_message("%zu answers, %zu of them empty\n", w->answers, w->empty);
+  print_message("%zu answers, %zu of them empty; %zu lists\n", w->answers, w->empty, w->lists);
   assert_int_equal(w->answers, requests);
-  assert_true(w->empty > 0);
+  assert_true(w->empty > 0 && w->lists > 0);
+}
+
+static void no_answer_holds_what_must_not_be_shown(void** state) {
+  (void)state;
+  ask_at_random(false);
+}
+
+static void nor_under_rules(void** state) {
+  (void)state;
+  ask_at_random(true);
 }
 
 /* ---- a text that takes long ---- */
@@ -734,6 +842,7 @@ static void a_full_inbox_does_not_keep_lists_waiting(void** state) {
     step();
   }
   w->answer_us = 200;
+  w->any_list = true;
   for (uint32_t user = 0; user < 20; user++) assert_true(turn_full(user) <= TURN_US + BATCH_US);
   for (int i = 0; i < 200; i++)
     step(); /* to the end of the line, whose oldest were told that it is too long */
@@ -871,6 +980,7 @@ static void the_text_of_an_erased_user_is_dropped(void** state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(no_answer_holds_what_must_not_be_shown, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(nor_under_rules, set_up, tear_down),
       cmocka_unit_test_setup_teardown(a_full_inbox_does_not_keep_lists_waiting, set_up, tear_down),
       cmocka_unit_test_setup_teardown(an_unanswered_request_is_not_committed, set_up_slow, tear_down_slow),
       cmocka_unit_test_setup_teardown(who_has_waited_too_long_is_told_so, set_up_slow, tear_down_slow),
