@@ -2,9 +2,11 @@
 two instances of which each sends clients to the other; the command that asks; ten thousand idle clients."""
 
 import http.client
+import itertools
 import json
 import resource
 import socket
+import threading
 import time
 import urllib.parse
 
@@ -13,6 +15,7 @@ import jsonschema
 from harness import EXIT_FAILED, EXIT_OK, EXIT_UNAVAILABLE, Case, click, free_port, main, until
 
 USERS, ITEMS, IDLE = 20, 30, 10000
+EXCHANGE_S = 30  # service/http.h
 
 
 def ask(service, method, target, body=None, headers=None):
@@ -190,6 +193,9 @@ class Http(Case):
         resource.setrlimit(resource.RLIMIT_NOFILE, (files[1], files[1]))
         self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, files)
         app, service = self.shop()
+        drip = threading.Thread(target=self.drip, args=(service, cut_off := []))
+        drip.start()
+        self.addCleanup(drip.join)
         before = service.rss_mb()
         idle = []
         self.addCleanup(lambda: [client.close() for client in idle])
@@ -209,6 +215,25 @@ class Http(Case):
         app.send("events", "user-1", click("user-1", "item-20"))
         app.settle()
         until(lambda: service.metric("freshet_http_connections") < 100, "idle clients have been sent away", 30)
+        drip.join()  # silence does not end this one
+        self.assertTrue(EXCHANGE_S - 1 < cut_off[0] < EXCHANGE_S + 15, cut_off)
+
+    def drip(self, service, cut_off):
+        """Sends a request a byte at a time, never silent for long, until it is cut off; after how many seconds."""
+        with socket.create_connection(("127.0.0.1", service.port), timeout=10) as client:
+            started, client_bytes = time.monotonic(), itertools.cycle(b"GET /v1/users/user-1/recommendations?context=" + b"x" * 100)
+            try:
+                while time.monotonic() < started + EXCHANGE_S * 3:
+                    client.send(bytes([next(client_bytes)]))
+                    client.settimeout(0.5)
+                    try:
+                        if not client.recv(1):
+                            break
+                    except TimeoutError:
+                        pass
+            except OSError:
+                pass
+            cut_off.append(time.monotonic() - started)
 
     def test_tokens(self):
         folder = self.app(create=False).folder

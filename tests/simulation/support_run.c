@@ -88,6 +88,20 @@ static freshet_worker_config config_of(const run_shape* shape, sim_random* rando
   return config;
 }
 
+/* By the seed alone: what is learned does not depend on it. In half of the runs there are none. */
+static void set_rules(run* r, uint64_t seed) {
+  sim_random random = {seed ^ 0x701e5};
+  if (sim_chance(&random, 500)) return;
+  char item[8];
+  sim_item_id((int)sim_below(&random, 8), item);
+  r->pin = (freshet_pin){.item_key = freshet_id_key(freshet_slice_of(item)), .place = sim_below(&random, 3)};
+  r->rules = (freshet_rules){.hide = (freshet_hide)sim_below(&random, 4),
+                             .max_per_category = sim_below(&random, 3),
+                             .pins = &r->pin,
+                             .pin_count = sim_below(&random, 2)};
+  r->config.rules = &r->rules;
+}
+
 /* ---- the world outside ---- */
 
 static run* run_of(sim_world* world) {
@@ -368,6 +382,7 @@ void run_init(run* r, uint64_t seed, uint64_t luck, const run_shape* shape) {
   sim_scenario_init(&r->scenario, seed, is_comparable, &world->cluster, codecs[TEST_CODEC]);
   sim_scenario_feed(&r->scenario, &world->cluster, r->scenario.preamble);
   r->config = config_of(shape, &world->cluster.random);
+  set_rules(r, seed);
   world->context = r;
   world->between = between;
   sem_init(&world->back, 0, 0);

@@ -166,6 +166,59 @@ static void check_replies(run* r) {
   }
 }
 
+/* ---- afterwards: rules ---- */
+
+static bool is_hidden(freshet_hide hide, freshet_event_type how) {
+  bool is_owned = how == FRESHET_RATING || how == FRESHET_PURCHASE;
+  return hide == FRESHET_HIDE_SEEN || (hide == FRESHET_HIDE_OWNED && is_owned) ||
+         (hide == FRESHET_HIDE_BOUGHT && how == FRESHET_PURCHASE);
+}
+
+/* The user's newest event as of the list is the one thing that is certain to be remembered. */
+static bool holds_what_was_just_seen(const run* r, const freshet_list* list, freshet_slice* seen) {
+  for (size_t i = 0; i < r->scenario.written; i++) {
+    const sim_action* action = &r->scenario.actions[i];
+    freshet_event event;
+    bool is_it = action->meaning == SIM_EVENT && !action->is_aborted &&
+                 action->partition == list->version_partition && action->offset == list->version_offset;
+    if (!is_it ||
+        freshet_decode_event(codec, freshet_buffer_slice(&action->value), &event, NULL) != FRESHET_OK ||
+        !is_hidden(r->rules.hide, event.type))
+      continue;
+    *seen = event.item_id;
+    for (size_t k = 0; k < list->item_count; k++) {
+      if (freshet_slice_equal(list->items[k].item_id, *seen)) return true;
+    }
+  }
+  return false;
+}
+
+/* No list and no reply holds more of a category than it may, and all items are of one; nor what is hidden. */
+static void check_rules(run* r) {
+  const freshet_topic topics[] = {FRESHET_TOPIC_RECOMMENDATIONS, FRESHET_TOPIC_REPLIES};
+  const sim_cluster* cluster = &r->world.cluster;
+  uint32_t most = r->rules.max_per_category;
+  for (size_t t = 0; t < sizeof topics / sizeof topics[0]; t++) {
+    for (int32_t p = 0; p < cluster->partitions[topics[t]]; p++) {
+      int64_t position = 0;
+      const sim_record* record;
+      for (; (record = sim_read(cluster, topics[t], p, &position)) != NULL; position++) {
+        freshet_list list;
+        freshet_slice seen;
+        if (!record->has_value ||
+            freshet_decode_list(codec, freshet_buffer_slice(&record->value), &list, NULL) != FRESHET_OK)
+          continue;
+        if (most > 0 && list.item_count > most)
+          sim_fail(&r->world, "a list of %zu items of a category of which %u may be in one", list.item_count,
+                   most);
+        if (holds_what_was_just_seen(r, &list, &seen))
+          sim_fail(&r->world, "the list at %lld [%d] holds item %.*s, which is hidden", (long long)position,
+                   p, (int)seen.size, seen.data);
+      }
+    }
+  }
+}
+
 /* ---- afterwards: dead letters ---- */
 
 static int64_t header_number(const sim_record* record, const char* name) {
@@ -408,6 +461,7 @@ static void check_everything(run* r) {
   for (int user = 0; user < r->scenario.users; user++) check_user_lists(r, user);
   check_replies(r);
   check_withdrawn(r);
+  check_rules(r);
   check_dead_letters(r);
   check_catalogue(r);
   if (r->world.failure[0] != '\0') return;

@@ -349,6 +349,15 @@ static void test_bounds_and_rude_clients(void** state) {
                    4);
   assert_int_equal(ask(port, "POST", "/echo", "Content-Length: -1\r\n", &answer) / 100, 4);
 
+  /* more of them than there may be: told, if the request ends */
+  static char long_line[FRESHET_HTTP_HEADER_MAX + 200], long_headers[FRESHET_HTTP_HEADER_MAX + 200];
+  enum { TOO_LONG = FRESHET_HTTP_HEADER_MAX };
+  snprintf(long_line, sizeof long_line, "GET /%0*d HTTP/1.1\r\nHost: x\r\n\r\n", (int)TOO_LONG, 0);
+  assert_int_equal(exchange(port, long_line, &answer), 414);
+  snprintf(long_headers, sizeof long_headers, "GET /echo HTTP/1.1\r\nHost: x\r\nX: %0*d\r\n\r\n",
+           (int)TOO_LONG, 0);
+  assert_int_equal(exchange(port, long_headers, &answer), 431);
+
   /* headers without end, and a body in pieces without end */
   int fd = dial(port);
   static char flood[FRESHET_HTTP_BODY_MAX];
