@@ -176,6 +176,8 @@ struct freshet_model {
   /* -- items, by slot -- */
   uint32_t count, capacity;
   item* items;
+  float* roots;           /* [capacity] 1 / sqrt(N + 1), and */
+  uint8_t* levels;        /* [capacity] B(N): for queries, which read them of a thousand items */
   float* factors;         /* v [capacity][dim] */
   float* context_factors; /* m [capacity][dim] */
   float* text_factors;    /* [capacity][dim] the part of v and m that comes from text; NULL without text */
@@ -239,10 +241,10 @@ struct freshet_model {
   _Alignas(64) float blend_gradient[BLEND_PADDED];
 };
 
-/* Asks for the first 256 bytes from `from` early, whatever it is, so that their way from memory costs no
+/* Asks for the first 512 bytes from `from` early, whatever it is, so that their way from memory costs no
  * time. */
 static inline void freshet_prefetch(const void* from, size_t bytes) {
-  for (size_t at = 0; at < bytes && at < 256; at += 64) __builtin_prefetch((const char*)from + at);
+  for (size_t at = 0; at < bytes && at < 512; at += 64) __builtin_prefetch((const char*)from + at);
 }
 
 /* ---- model.c ---- */

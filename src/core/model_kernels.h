@@ -60,7 +60,7 @@ typedef struct freshet_model_kernels {
                  const freshet_marks* marks, const float weights[FRESHET_SUMS], float (*sums)[FRESHET_SUMS]);
   /* places[c] = i for each i < count whose item has the mark c; places[0] gathers what nobody asks for. */
   void (*locate)(const uint32_t* items, size_t count, const freshet_marks* marks, size_t places[256]);
-  /* For every item: sums[items[i]] += weights * {a[i], b[i], b[i], 0}. Appends to touched [*touched_count]
+  /* For every item: sums[items[i]] += weights * {a[i], b[i], b[i], a[i]}. Appends to touched [*touched_count]
    * the items whose byte in `marks` was 0, and sets it; touched has room for one more than there are marks.
    */
   void (*spread)(const uint32_t* items, const float* a, const float* b, size_t count,
@@ -78,6 +78,13 @@ typedef struct freshet_model_kernels {
   /* rows[f * stride + i] = log(1 + sums[i][f] * s), s = 1 / sqrt(counts[i] + 1) for f = 1, 2, else 1. */
   void (*bonus_features)(const float (*sums)[FRESHET_SUMS], const float* counts, float* rows, size_t stride,
                          size_t n16);
+  /* What spread has gathered for items [count]: out[i] = sum over f of thetas[f] log(1 + sums[items[i]][f] *
+   * s), s = roots[items[i]] for f = 1, 2, else 1; in place of thetas[3] stands
+   * level_thetas[levels[items[i]]]. Sums and marks of the items are 0 afterwards. out has room for whole
+   * lanes. */
+  void (*bonuses)(const uint32_t* items, size_t count, float (*sums)[FRESHET_SUMS], uint8_t* marks,
+                  const float* roots, const uint8_t* levels, const float thetas[FRESHET_SUMS],
+                  const float* level_thetas, float* out);
   /* Row s of `speeds` [stride] is a popularity as it was ages[i] ago, and becomes log(.5 + share), share =
    * exp(ages[i] * rates[s]) * row[i] * scales[s]. On the way log_q[i] = log(frequent * (counts[i] *
    * per_count)

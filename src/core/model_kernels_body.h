@@ -377,7 +377,7 @@ static void spread(const uint32_t* items, const float* a, const float* b, size_t
   size_t found = *touched_count;
   for (size_t i = 0; i < count; i++) {
     const uint32_t item = items[i];
-    const __m128 gain = {a[i], b[i], b[i], 0};
+    const __m128 gain = {a[i], b[i], b[i], a[i]};
     touched[found] = item;
     found += !marks[item];
     marks[item] = 1;
@@ -504,6 +504,7 @@ const freshet_model_kernels FRESHET_MODEL_KERNELS_NAME = {
     .descend_tree = descend_tree,
     .softmax = softmax,
     .bonus_features = bonus_features,
+    .bonuses = bonuses,
     .popular_features = popular_features,
     .adapt = adapt,
     .dots_i8 = dots_i8,

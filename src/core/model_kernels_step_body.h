@@ -38,6 +38,45 @@ static void bonus_features(const float (*sums)[FRESHET_SUMS], const float* count
   for (size_t f = 0; f < FRESHET_SUMS; f++) log_array(rows + f * stride, n16);
 }
 
+/* sum += theta log(x); most rows of lanes have nothing to add. */
+INLINE void add_logs(float* sum, const float* theta, int theta_step, const float* x) {
+  for (int p = 0; p < FRESHET_LANES; p += WIDTH) {
+    const vec value = load(x + p);
+    if (mask_of(value != splat(1)) == 0) continue;
+    const vec factor = theta_step == 0 ? splat(*theta) : load(theta + p);
+    store(sum + p, load(sum + p) + factor * log_of(value));
+  }
+}
+
+static void bonuses(const uint32_t* items, size_t count, float (*sums)[FRESHET_SUMS], uint8_t* marks,
+                    const float* roots, const uint8_t* levels, const float thetas[FRESHET_SUMS],
+                    const float* level_thetas, float* out) {
+  const __m128 one = _mm_set1_ps(1);
+  for (size_t i = 0; i < count; i += FRESHET_LANES) {
+    _Alignas(64) float rows[FRESHET_SUMS][FRESHET_LANES], level_theta[FRESHET_LANES] = {0};
+    for (size_t l = 0; l < FRESHET_LANES; l += 4) {
+      __m128 four[4] = {_mm_setzero_ps()};
+      _Alignas(16) float root[4] = {0};
+      for (size_t j = 0; j < 4 && i + l + j < count; j++) {
+        const uint32_t item = items[i + l + j];
+        four[j] = _mm_load_ps(sums[item]);
+        _mm_store_ps(sums[item], _mm_setzero_ps());
+        marks[item] = 0;
+        root[j] = roots[item];
+        level_theta[l + j] = level_thetas[levels[item]];
+      }
+      _MM_TRANSPOSE4_PS(four[0], four[1], four[2], four[3]);
+      _mm_store_ps(rows[0] + l, one + four[0]);
+      _mm_store_ps(rows[1] + l, one + four[1] * _mm_load_ps(root));
+      _mm_store_ps(rows[2] + l, one + four[2] * _mm_load_ps(root));
+      _mm_store_ps(rows[3] + l, one + four[3]);
+    }
+    memset(out + i, 0, FRESHET_LANES * sizeof *out);
+    add_logs(out + i, level_theta, 1, rows[3]);
+    for (int f = 0; f < 3; f++) add_logs(out + i, &thetas[f], 0, rows[f]);
+  }
+}
+
 static void popular_features(const float* ages, const float* rates, const float* scales, size_t speeds,
                              float* rows, size_t stride, const freshet_draw_shares* draws,
                              const float* counts, float* log_q, size_t n16) {

@@ -69,6 +69,8 @@ void freshet_model_count_set(freshet_model* model, uint32_t slot, uint32_t count
   item* it = &model->items[slot];
   int64_t change = (int64_t)count - (int64_t)it->count;
   it->count = count;
+  model->roots[slot] = 1 / sqrtf((float)count * (1.0F / WEIGHT_UNITS) + 1);
+  model->levels[slot] = (uint8_t)freshet_model_count_level(count);
   model->total_count += change;
   freshet_tree_add(model->frequency, model->bucket_bits, bucket_of(model, it->key), change);
 }

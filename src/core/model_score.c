@@ -42,7 +42,6 @@ struct freshet_model_scratch {
   uint8_t* touched;  /* [capacity] */
   uint32_t* items;   /* [capacity + 1] those with a bonus */
   float* bonus;      /* [capacity padded] */
-  float* logs;       /* [BONUS_FEATURES][capacity padded] */
 };
 
 /* ---- context ---- */
@@ -86,6 +85,8 @@ static void read_history(const freshet_model* model, const freshet_user* user, i
     if (past->time_ms > time_ms || past->item >= model->count) continue;
     same = same && gap_between(past->time_ms, later_ms) <= session_gap_ms;
     later_ms = past->time_ms;
+    freshet_prefetch(&model->items[past->item], sizeof(item));
+    freshet_prefetch(freshet_model_context_factor(model, past->item), model->config.dim * sizeof(float));
     c->items[c->count] = past->item;
     c->bucket[c->count] = gap_bucket(gap_between(past->time_ms, time_ms));
     c->same_session[c->count] = same;
@@ -236,7 +237,6 @@ static void free_slots(freshet_model_scratch* scratch) {
   free(scratch->touched);
   free(scratch->items);
   free(scratch->bonus);
-  free(scratch->logs);
 }
 
 void freshet_model_scratch_destroy(freshet_model_scratch* scratch) {
@@ -257,58 +257,41 @@ static void fit_scratch(const freshet_model* model, freshet_model_scratch* scrat
   scratch->touched = calloc(capacity, 1);
   scratch->items = calloc(capacity + 1, sizeof *scratch->items);
   scratch->bonus = freshet_model_floats(capacity);
-  scratch->logs = freshet_model_floats(capacity * BONUS_FEATURES);
   FRESHET_ASSERT(scratch->touched != NULL && scratch->items != NULL);
 }
 
-static float* touch_sums(freshet_model_scratch* scratch, uint32_t slot, size_t* count) {
+static void touch(freshet_model_scratch* scratch, uint32_t slot, size_t* count) {
   scratch->items[*count] = slot;
   *count += !scratch->touched[slot];
   scratch->touched[slot] = 1;
-  return scratch->sums + (size_t)slot * BONUS_FEATURES;
+}
+
+/* A user's lists have rarely been read lately, and are 30 KB. */
+static void prefetch_lists(const freshet_model* model, const context* c) {
+  for (uint32_t k = 0; k < c->count; k++) {
+    const item* from = &model->items[c->items[k]];
+    freshet_prefetch(from->near.items, from->near.count * sizeof(uint32_t));
+    freshet_prefetch(from->near.follows, from->near.count * sizeof(float));
+    freshet_prefetch(from->near.together, from->near.count * sizeof(float));
+    if (from->near_text != NULL) freshet_prefetch(from->near_text, sizeof *from->near_text);
+  }
 }
 
 /* Adds what context item k brings to its neighbours. */
 static void add_neighbours(const freshet_model* model, const context* c, uint32_t k,
                            freshet_model_scratch* scratch, size_t* count) {
   const item* from = &model->items[c->items[k]];
+  const neighbours* near = &from->near;
+  const text_neighbours* text = from->near_text;
   const float* a = c->feature_weight[k];
   const float weights[FRESHET_SUMS] = {a[FOLLOWS], a[TOGETHER_NOW], a[TOGETHER_BEFORE], 0};
-  model->kernels->spread(from->near.items, from->near.follows, from->near.together, from->near.count, weights,
-                         (float(*)[FRESHET_SUMS])scratch->sums, scratch->touched, scratch->items, count);
-  if (from->near_text == NULL) return;
-  for (uint32_t e = 0; e < from->near_text->count; e++) {
-    float* sums = touch_sums(scratch, from->near_text->items[e], count);
-    sums[SIMILAR_TEXT] += a[SIMILAR_TEXT] * from->near_text->likeness[e];
-  }
-}
-
-/* From sums to bonuses; the sums are 0 again afterwards. */
-static void finish_bonus(const freshet_model* model, const context* c, freshet_model_scratch* scratch,
-                         size_t count) {
-  size_t padded = (count + FRESHET_LANES - 1) / FRESHET_LANES * FRESHET_LANES;
-  float *logs = scratch->logs, *bonus = scratch->bonus;
-  for (size_t i = 0; i < count; i++) {
-    uint32_t slot = scratch->items[i], n = model->items[slot].count;
-    float* sums = scratch->sums + (size_t)slot * BONUS_FEATURES;
-    float root = 1 / sqrtf((float)n * (1.0F / WEIGHT_UNITS) + 1);
-    logs[FOLLOWS * padded + i] = 1 + sums[FOLLOWS];
-    logs[TOGETHER_NOW * padded + i] = 1 + sums[TOGETHER_NOW] * root;
-    logs[TOGETHER_BEFORE * padded + i] = 1 + sums[TOGETHER_BEFORE] * root;
-    logs[SIMILAR_TEXT * padded + i] = 1 + sums[SIMILAR_TEXT];
-    bonus[i] = c->text_theta[freshet_model_count_level(n)];
-    memset(sums, 0, BONUS_FEATURES * sizeof *sums);
-    scratch->touched[slot] = 0;
-  }
-  for (size_t i = count; i < padded; i++) {
-    for (size_t f = 0; f < BONUS_FEATURES; f++) logs[f * padded + i] = 1;
-    bonus[i] = 0;
-  }
-  model->kernels->log(logs, padded * BONUS_FEATURES);
-  for (size_t i = 0; i < padded; i++) bonus[i] *= logs[SIMILAR_TEXT * padded + i];
-  for (size_t f = 0; f < SIMILAR_TEXT; f++) {
-    model->kernels->add_scaled(bonus, c->theta[f], logs + f * padded, padded);
-  }
+  const float text_weights[FRESHET_SUMS] = {0, 0, 0, a[SIMILAR_TEXT]};
+  float(*sums)[FRESHET_SUMS] = (float(*)[FRESHET_SUMS])scratch->sums;
+  model->kernels->spread(near->items, near->follows, near->together, near->count, weights, sums,
+                         scratch->touched, scratch->items, count);
+  if (text == NULL) return;
+  model->kernels->spread(text->items, text->likeness, text->likeness, text->count, text_weights, sums,
+                         scratch->touched, scratch->items, count);
 }
 
 /* ---- a wanted text ---- */
@@ -344,6 +327,7 @@ void freshet_model_query_text(const freshet_model* model, const freshet_user* us
   size_t count = 0;
   fit_scratch(model, scratch);
   freshet_model_context(model, user, not_before_history(user, now_ms), c);
+  prefetch_lists(model, c);
   freshet_model_user_factor(model, user, c, scratch->factor);
   freshet_model_add_user_text(model, user, c, scratch->factor);
   for (uint32_t i = 0; i < dim; i++) scratch->vector[i] = c->theta[TASTE] * scratch->factor[i];
@@ -355,9 +339,10 @@ void freshet_model_query_text(const freshet_model* model, const freshet_user* us
   for (int h = 0; h < HALF_LIVES; h++) columns[COLUMN_POPULAR + h] = c->theta[POPULAR + h];
   for (int l = 0; l < COUNT_LEVELS; l++) columns[COLUMN_LEVEL + l] = c->psi[l];
   uint32_t matches = text == NULL ? 0 : text->count;
-  for (uint32_t i = 0; i < matches; i++) touch_sums(scratch, text->items[i], &count); /* the first bonuses */
+  for (uint32_t i = 0; i < matches; i++) touch(scratch, text->items[i], &count); /* the first bonuses */
   for (uint32_t k = 0; k < c->count; k++) add_neighbours(model, c, k, scratch, &count);
-  finish_bonus(model, c, scratch, count);
+  model->kernels->bonuses(scratch->items, count, (float(*)[FRESHET_SUMS])scratch->sums, scratch->touched,
+                          model->roots, model->levels, c->theta, c->text_theta, scratch->bonus);
   for (uint32_t i = 0; i < matches; i++) scratch->bonus[i] += wanted_bonus(model, text, c, i);
   query->vector = scratch->vector;
   query->excluded = user->seen;

@@ -167,6 +167,31 @@ static void scans_add_what_is_marked(void** state) {
   }
 }
 
+/* Of the sums that a spread has left; some of them are taken for nothing first. */
+static void check_bonuses(const freshet_model_kernels* k, const uint32_t* items, size_t count,
+                          float (*sums)[FRESHET_SUMS], uint8_t* marks) {
+  enum { ITEMS = 300 };
+  static const float thetas[FRESHET_SUMS] = {1.5F, .4F, 0, 99}, level_thetas[3] = {0, .7F, 2};
+  static _Alignas(64) float out[ITEMS + 16], want[ITEMS];
+  float roots[ITEMS];
+  uint8_t levels[ITEMS];
+  for (size_t i = 0; i < count; i++) {
+    const uint32_t item = items[i];
+    roots[item] = 1 / sqrtf((float)i + 1);
+    levels[item] = (uint8_t)(i % 3);
+    for (int f = 0; f < FRESHET_SUMS; f++) sums[item][f] = i % 5 == 0 ? 0 : fabsf(sums[item][f]);
+    const float* s = sums[item];
+    want[i] = (float)((double)level_thetas[i % 3] * log1p((double)s[3]) + 1.5 * log1p((double)s[0]) +
+                      .4 * log1p((double)(s[1] * roots[item])));
+  }
+  k->bonuses(items, count, sums, marks, roots, levels, thetas, level_thetas, out);
+  for (size_t i = 0; i < count; i++) {
+    assert_true(fabsf(out[i] - want[i]) <= 1e-5F * (1 + want[i]));
+    assert_int_equal(marks[items[i]], 0);
+    for (int f = 0; f < FRESHET_SUMS; f++) assert_true(sums[items[i]][f] == 0);
+  }
+}
+
 static void spreads_reach_every_item_once(void** state) {
   (void)state;
   enum { ITEMS = 300, LIST = 128 };
@@ -186,12 +211,14 @@ static void spreads_reach_every_item_once(void** state) {
         want[items[i]][0] += weights[0] * a[i];
         want[items[i]][1] += weights[1] * b[i];
         want[items[i]][2] += weights[2] * b[i];
+        want[items[i]][3] += weights[3] * a[i];
       }
       (*k)->spread(items, a, b, LIST, weights, sums, marks, touched, &count);
     }
     assert_memory_equal(sums, want, sizeof sums);
     assert_int_equal(count, ITEMS);
     for (size_t i = 0; i < ITEMS; i++) assert_int_equal(marks[touched[i]]++, 1);
+    check_bonuses(*k, touched, count, sums, marks);
   }
 }
 
