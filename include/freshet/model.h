@@ -103,7 +103,7 @@ const float* freshet_model_learned_factors(const freshet_model* model, uint32_t 
 
 enum { FRESHET_TEXT_NEIGHBOURS = 20 };
 /* The items with the most similar texts, in no particular order. Returns how many. */
-size_t freshet_model_text_neighbours(const freshet_model* model, uint32_t slot,
+size_t freshet_model_text_neighbours(freshet_model* model, uint32_t slot,
                                      uint32_t near[FRESHET_TEXT_NEIGHBOURS]);
 
 /* The cosine of two items' text vectors; 0 where one has none. */

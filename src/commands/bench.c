@@ -14,6 +14,8 @@ static const struct {
     {"embed", "texts a second through the text encoder", freshet_bench_embed_usage, freshet_bench_embed},
     {"rank", "exact top-k over random items, checked against an oracle", freshet_bench_rank_usage,
      freshet_bench_rank},
+    {"texts", "which texts of a catalogue are alike: the first fill, new and changed items",
+     freshet_bench_texts_usage, freshet_bench_texts},
     {"e2e", "load and latency of a running service, on a real broker", freshet_bench_e2e_usage,
      freshet_bench_e2e},
 };
@@ -43,6 +45,7 @@ const freshet_command freshet_command_bench = {
         "`freshet bench NAME --help` lists the options of one.\n\n"
         "  embed  texts a second through the text encoder\n"
         "  rank   exact top-k over random items\n"
+        "  texts  which texts of a catalogue are alike: the first fill, new and changed items\n"
         "  e2e    load and latency of a running service\n",
     .run = run,
 };

@@ -184,10 +184,12 @@ struct freshet_model {
   int8_t* text_vectors;   /* [capacity][text_padded] quantised; 0 where there is none */
   float* text_scales;     /* [capacity] 1 / norm of the quantised vector */
   float* text_floors;     /* [capacity] the cosine that enters its list */
+  uint32_t* text_links; /* [capacity] 1 + place in unlinked, 0: its neighbours are found, or it has no text */
+  uint32_t* unlinked;   /* [unlinked_count] slots whose neighbours are to be found, in the order in which */
+  uint32_t unlinked_count, unlinked_capacity; /* their texts came */
   uint32_t text_padded;
   float* projection;  /* [dim][text_padded] */
   float* text_unit;   /* [text_padded] scratch: the vector of the item that changes */
-  int32_t* text_dots; /* [capacity] scratch */
   size_t owned_bytes; /* ids, neighbour blocks, text lists */
 
   /* -- the table of keys, and counts over it for draws by frequency -- */
@@ -343,5 +345,8 @@ float freshet_model_text_top(const float* values, uint32_t count);
 /* Rounds vector [dim], whose largest absolute value is top > 0, to bytes [dim]. Returns 1 / their norm. */
 float freshet_model_text_quantise(const float* vector, uint32_t dim, float top, int8_t* bytes);
 size_t freshet_model_text_memory(const freshet_model* model);
+/* Finds the neighbours of the texts that have come since the last call. Before anybody reads lists of
+ * neighbours. */
+void freshet_model_link_texts(freshet_model* model);
 
 #endif

@@ -97,9 +97,14 @@ typedef struct freshet_model_kernels {
    * All on their grids (maths.h). */
   void (*adapt)(const float* g, float norm, const freshet_row_rates* rates, double* factor_squares,
                 double* bias_squares, double* bias, float* steps, float* bias_steps, size_t n16);
-  /* out[i] = rows[i] . x, exact, rows [count][n64] */
+  /* out[i] = rows[i] . x, exact, rows [count][n64], n64 at most FRESHET_TEXT_PADDED_MAX */
   void (*dots_i8)(const int8_t* rows, size_t count, const int8_t* x, size_t n64, int32_t* out);
+  /* out [FRESHET_DOTS_TOGETHER][count]: the same with that many x, [n64] each: each row is read once */
+  void (*dots_i8_together)(const int8_t* rows, size_t count, const int8_t* const* x, size_t n64,
+                           int32_t* out);
 } freshet_model_kernels;
+
+enum { FRESHET_TEXT_PADDED_MAX = 4096, FRESHET_DOTS_TOGETHER = 4 };
 
 /* Put under every root of an accumulator. */
 #define FRESHET_SQUARES_LEAST 1e-8F

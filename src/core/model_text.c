@@ -9,7 +9,12 @@
 
 #include "core/model_internal.h"
 
-enum { BYTE_MAX = 127, ALIGN_BYTES = 64 };
+enum {
+  BYTE_MAX = 127,
+  ALIGN_BYTES = 64,
+  LINK_BLOCK = 4 * FRESHET_DOTS_TOGETHER,
+  LINK_TILE = 128, /* vectors of 384 bytes: a tile and a block stay in the second cache */
+};
 
 void freshet_model_text_init(freshet_model* model) {
   uint32_t dim = model->config.dim, text_dim = model->config.text_dim;
@@ -30,7 +35,7 @@ void freshet_model_text_init(freshet_model* model) {
 
 void freshet_model_text_free(freshet_model* model) {
   void* owned[] = {model->text_factors, model->text_vectors, model->text_scales, model->text_floors,
-                   model->projection,   model->text_unit,    model->text_dots};
+                   model->projection,   model->text_unit,    model->text_links,  model->unlinked};
   for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
 }
 
@@ -51,14 +56,14 @@ void freshet_model_text_grow(freshet_model* model, uint32_t capacity) {
       grow_rows(model->text_vectors, old * model->text_padded, (size_t)capacity * model->text_padded);
   model->text_scales = grow_rows(model->text_scales, old * sizeof(float), capacity * sizeof(float));
   model->text_floors = grow_rows(model->text_floors, old * sizeof(float), capacity * sizeof(float));
-  model->text_dots = grow_rows(model->text_dots, old * sizeof(int32_t), capacity * sizeof(int32_t));
+  model->text_links = grow_rows(model->text_links, old * sizeof(uint32_t), capacity * sizeof(uint32_t));
 }
 
 size_t freshet_model_text_memory(const freshet_model* model) {
   if (model->text_padded == 0) return 0;
   size_t dim = model->config.dim;
   return (size_t)model->capacity * (dim * sizeof(float) + model->text_padded + 3 * sizeof(float)) +
-         (dim + 1) * model->text_padded * sizeof(float);
+         (dim + 1) * model->text_padded * sizeof(float) + model->unlinked_capacity * sizeof(uint32_t);
 }
 
 /* ---- neighbours ---- */
@@ -120,16 +125,100 @@ static void forget_neighbours(freshet_model* model, uint32_t slot) {
   update_floor(model, slot);
 }
 
-static void find_neighbours(freshet_model* model, uint32_t slot) {
-  const int8_t* vector = model->text_vectors + (size_t)slot * model->text_padded;
-  model->kernels->dots_i8(model->text_vectors, model->count, vector, model->text_padded, model->text_dots);
-  float scale = model->text_scales[slot];
-  for (uint32_t i = 0; i < model->count; i++) {
-    float cosine = (float)model->text_dots[i] * (scale * model->text_scales[i]);
-    if (cosine <= 0 || i == slot) continue;
-    if (cosine >= model->text_floors[i]) enter(model, i, slot, cosine);
-    if (cosine >= model->text_floors[slot]) enter(model, slot, i, cosine);
+/* Slots whose neighbours are found together: each tile of vectors is read from memory once for all of them.
+ */
+typedef struct block {
+  uint32_t slots[LINK_BLOCK];
+  const int8_t* vectors[LINK_BLOCK]; /* the last is repeated to fill the block */
+  uint32_t count;
+} block;
+
+/* Which of a tile are alike enough to enter a list, theirs or the slot's. Returns whether one is. */
+static bool find_alike(const freshet_model* model, uint32_t slot, uint32_t first, uint32_t count,
+                       const int32_t* dots, float* cosines, uint8_t* alike) {
+  const float *scales = model->text_scales + first, *floors = model->text_floors + first;
+  float scale = model->text_scales[slot], floor = model->text_floors[slot];
+  uint8_t any = 0;
+  for (uint32_t i = 0; i < count; i++) {
+    float cosine = (float)dots[i] * (scale * scales[i]);
+    cosines[i] = cosine;
+    alike[i] = (cosine > 0) & ((cosine >= floors[i]) | (cosine >= floor));
+    any |= alike[i];
   }
+  return any != 0;
+}
+
+/* Of two texts that came together, the later one finds the earlier one: so each pair is met once. */
+static void enter_alike(freshet_model* model, uint32_t slot, uint32_t first, uint32_t count,
+                        const float* cosines, const uint8_t* alike) {
+  uint32_t own_link = model->text_links[slot];
+  for (uint32_t i = 0; i < count; i++) {
+    uint32_t other = first + i;
+    if (!alike[i] || model->text_links[other] >= own_link) continue;
+    if (cosines[i] >= model->text_floors[other]) enter(model, other, slot, cosines[i]);
+    if (cosines[i] >= model->text_floors[slot]) enter(model, slot, other, cosines[i]);
+  }
+}
+
+static void link_tile(freshet_model* model, const block* b, uint32_t first, uint32_t count) {
+  size_t padded = model->text_padded;
+  const int8_t* vectors = model->text_vectors + first * padded;
+  int32_t dots[FRESHET_DOTS_TOGETHER * LINK_TILE];
+  float cosines[LINK_TILE];
+  uint8_t alike[LINK_TILE];
+  for (uint32_t q = 0; q < b->count; q += FRESHET_DOTS_TOGETHER) {
+    uint32_t together = b->count - q < FRESHET_DOTS_TOGETHER ? b->count - q : FRESHET_DOTS_TOGETHER;
+    if (together == 1) {
+      model->kernels->dots_i8(vectors, count, b->vectors[q], padded, dots);
+    } else {
+      model->kernels->dots_i8_together(vectors, count, b->vectors + q, padded, dots);
+    }
+    for (uint32_t t = 0; t < together; t++) {
+      if (find_alike(model, b->slots[q + t], first, count, dots + t * count, cosines, alike))
+        enter_alike(model, b->slots[q + t], first, count, cosines, alike);
+    }
+  }
+}
+
+/* Has the tile a vector that is there before the last of the block? */
+static bool is_worth_reading(const freshet_model* model, const block* b, uint32_t first, uint32_t count) {
+  uint32_t last_link = model->text_links[b->slots[b->count - 1]];
+  bool is = false;
+  for (uint32_t i = 0; i < count; i++) is |= model->text_links[first + i] < last_link;
+  return is;
+}
+
+static void link_block(freshet_model* model, const block* b) {
+  for (uint32_t first = 0; first < model->count; first += LINK_TILE) {
+    uint32_t count = model->count - first < LINK_TILE ? model->count - first : LINK_TILE;
+    if (is_worth_reading(model, b, first, count)) link_tile(model, b, first, count);
+  }
+}
+
+void freshet_model_link_texts(freshet_model* model) {
+  for (uint32_t at = 0; at < model->unlinked_count; at += LINK_BLOCK) {
+    block b;
+    b.count = model->unlinked_count - at < LINK_BLOCK ? model->unlinked_count - at : LINK_BLOCK;
+    for (uint32_t q = 0; q < LINK_BLOCK; q++) {
+      b.slots[q] = model->unlinked[at + (q < b.count ? q : b.count - 1)];
+      b.vectors[q] = model->text_vectors + (size_t)b.slots[q] * model->text_padded;
+    }
+    link_block(model, &b);
+  }
+  for (uint32_t i = 0; i < model->unlinked_count; i++) model->text_links[model->unlinked[i]] = 0;
+  model->unlinked_count = 0;
+}
+
+/* The slot's text has come, or has changed. */
+static void unlink_text(freshet_model* model, uint32_t slot) {
+  if (model->text_links[slot] != 0) return;
+  if (model->unlinked_count == model->unlinked_capacity) {
+    model->unlinked_capacity = model->unlinked_capacity == 0 ? 256 : 2 * model->unlinked_capacity;
+    model->unlinked = realloc(model->unlinked, model->unlinked_capacity * sizeof *model->unlinked);
+    FRESHET_ASSERT(model->unlinked != NULL);
+  }
+  model->unlinked[model->unlinked_count++] = slot;
+  model->text_links[slot] = model->unlinked_count;
 }
 
 /* ---- vectors ---- */
@@ -209,7 +298,7 @@ freshet_status freshet_model_set_text(freshet_model* model, uint32_t slot, const
     model->text_scales[slot] = 0;
   }
   exchange_factors(model, slot, start);
-  find_neighbours(model, slot);
+  unlink_text(model, slot);
   freshet_model_note_stale(model, slot);
   return FRESHET_OK;
 }
@@ -225,8 +314,9 @@ const float* freshet_model_learned_factors(const freshet_model* model, uint32_t 
   return model->items[slot].count == 0 ? NULL : freshet_model_factor(model, slot);
 }
 
-size_t freshet_model_text_neighbours(const freshet_model* model, uint32_t slot,
+size_t freshet_model_text_neighbours(freshet_model* model, uint32_t slot,
                                      uint32_t near[FRESHET_TEXT_NEIGHBOURS]) {
+  freshet_model_link_texts(model);
   const text_neighbours* known = model->items[slot].near_text;
   if (known == NULL) return 0;
   memcpy(near, known->items, known->count * sizeof *near);

@@ -222,7 +222,7 @@ static void owe_if_concerned(void* context, freshet_user_row* row) {
 }
 
 void freshet_worker_refresh_concerned(freshet_worker* worker, const uint32_t* slots, size_t count) {
-  const freshet_model* model = freshet_items_model(worker->items);
+  freshet_model* model = freshet_items_model(worker->items);
   uint64_t* alike = calloc(freshet_model_item_count(model) / 64 + 1, sizeof *alike);
   FRESHET_ASSERT(alike != NULL);
   for (size_t i = 0; i < count; i++) {

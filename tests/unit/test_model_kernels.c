@@ -401,6 +401,13 @@ static void integer_products_are_exact(void** state) {
       for (int i = 0; i < WIDTH; i++) want += rows[r][i] * x[i];
       assert_int_equal(out[r], want);
     }
+    int32_t both[FRESHET_DOTS_TOGETHER][ROWS];
+    const int8_t* with[FRESHET_DOTS_TOGETHER] = {x, rows[2], rows[0], x};
+    (*k)->dots_i8_together(&rows[0][0], ROWS, with, WIDTH, &both[0][0]);
+    for (int q = 0; q < FRESHET_DOTS_TOGETHER; q++) {
+      (*k)->dots_i8(&rows[0][0], ROWS, with[q], WIDTH, out);
+      for (int r = 0; r < ROWS; r++) assert_int_equal(both[q][r], out[r]);
+    }
   }
 }
 
