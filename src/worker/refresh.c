@@ -28,6 +28,7 @@ struct freshet_refresh {
   owed_queue owed;          /* who has had an event since the last list */
   owed_queue stale;         /* whose list carries something withdrawn */
   owed_queue outdated;      /* whose list misses something new */
+  owed_queue marked;        /* of those: owed a list as soon as a commit holds that */
   owed_queue taken;         /* who gets a list because this generation takes over */
   bool postponed;           /* lists are owed to users who are not in `owed` */
   int64_t next_outdated_us; /* when the next of those may be served */
@@ -94,6 +95,7 @@ void freshet_refresh_destroy(freshet_refresh* refresh) {
   while (refresh->owed.head != NULL) free(pop(&refresh->owed));
   while (refresh->stale.head != NULL) free(pop(&refresh->stale));
   while (refresh->outdated.head != NULL) free(pop(&refresh->outdated));
+  while (refresh->marked.head != NULL) free(pop(&refresh->marked));
   while (refresh->taken.head != NULL) free(pop(&refresh->taken));
   free(refresh->due);
   free(refresh->wishes);
@@ -151,6 +153,7 @@ void freshet_worker_forget_owed(freshet_worker* worker, int32_t partition) {
   forget_partition(&worker->refresh->owed, partition);
   forget_partition(&worker->refresh->stale, partition);
   forget_partition(&worker->refresh->outdated, partition);
+  forget_partition(&worker->refresh->marked, partition);
   forget_partition(&worker->refresh->taken, partition);
 }
 
@@ -288,7 +291,7 @@ static freshet_status collect_stale(freshet_worker* worker, bool lagging, freshe
     freshet_status status = next_row(worker, queue, &row, error);
     if (status != FRESHET_OK) return status;
     bool has_gone = row->stale && row->exists;
-    row->stale = false;
+    row->outdated = row->stale = false;
     if (!has_gone || (row->touched && !lagging)) continue; /* has had a list meanwhile, or gets one now */
     add_due(worker->refresh, row);
   }
@@ -296,7 +299,7 @@ static freshet_status collect_stale(freshet_worker* worker, bool lagging, freshe
 }
 
 /* OUTDATED_PER_S at most: nobody waits for these, and live events must not notice them. */
-static freshet_status collect_outdated(freshet_worker* worker, freshet_error* error) {
+static freshet_status mark_outdated(freshet_worker* worker, freshet_error* error) {
   freshet_refresh* refresh = worker->refresh;
   int64_t now_us = worker->parts.clock->monotonic_us(worker->parts.clock);
   if (refresh->next_outdated_us < now_us - 1000000) refresh->next_outdated_us = now_us; /* no saving up */
@@ -307,7 +310,28 @@ static freshet_status collect_outdated(freshet_worker* worker, freshet_error* er
     if (!row->exists || !row->outdated || row->touched)
       continue; /* has had a list meanwhile, or gets one now */
     refresh->next_outdated_us += 1000000 / OUTDATED_PER_S;
-    add_due(refresh, row);
+    if (row->refresh_since_ms == 0) row->refresh_since_ms = worker->parts.clock->now_ms(worker->parts.clock);
+    freshet_users_change(worker->users, row);
+    owed_refresh* owed = make_owed(row->partition, freshet_user_row_id(row), row->refresh_since_ms);
+    owed->after_commit = worker->commits_started;
+    push(&refresh->marked, owed);
+  }
+  return FRESHET_OK;
+}
+
+/* A list that no event would bring again after a crash: see withdrawals.h. */
+static freshet_status collect_marked(freshet_worker* worker, freshet_error* error) {
+  owed_queue* queue = &worker->refresh->marked;
+  size_t most = most_waiting(worker, 0, false);
+  for (size_t taken = 0; taken < most && queue->head != NULL; taken++) {
+    if (queue->head->after_commit >= worker->commits_ended) break;
+    freshet_user_row* row;
+    freshet_status status = next_row(worker, queue, &row, error);
+    if (status != FRESHET_OK) return status;
+    bool is_owed = (row->outdated || row->stale) && row->exists; /* stale: it has been out of memory */
+    if (!is_owed || row->touched) continue;
+    row->outdated = row->stale = false;
+    add_due(worker->refresh, row);
   }
   return FRESHET_OK;
 }
@@ -364,7 +388,9 @@ static freshet_status collect_due(freshet_worker* worker, bool lagging, freshet_
     row->outdated = row->stale = false;
     add_due(refresh, row);
   }
-  return lagging ? FRESHET_OK : collect_outdated(worker, error);
+  if (lagging) return FRESHET_OK;
+  status = collect_marked(worker, error);
+  return status == FRESHET_OK ? mark_outdated(worker, error) : status;
 }
 
 /* ---- publishing ---- */

@@ -8,11 +8,9 @@
  * store, a slice at a turn, so that live events go on; whoever carries it is marked as owed a list.
  *
  * Such a list comes without an event, so after a crash no event would bring it again. Therefore the mark is
- * committed first and the list published then: of every user, the list that was published last is the one in
- * the committed state, or a list is owed there. One case is left: a list that was refreshed because something
- * new is listed or the rules have changed, published less than a commit before a crash. What it carries
- * beyond the committed one is not looked for if it goes while the worker is away; the user's next event or
- * refresh makes it right.
+ * committed first and the list published then, and so are lists that are made anew because something new is
+ * listed or the rules have changed: of every user, the list that was published last is the one in the
+ * committed state, or a list is owed there.
  */
 #ifndef FRESHET_WORKER_WITHDRAWALS_H
 #define FRESHET_WORKER_WITHDRAWALS_H

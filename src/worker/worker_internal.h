@@ -39,7 +39,7 @@ typedef struct held_partition {
 typedef struct owed_refresh {
   struct owed_refresh* next;
   int64_t since_ms;
-  uint64_t after_commit; /* stale: not before the next commit after that many has ended */
+  uint64_t after_commit; /* stale, marked: not before the next commit after that many has ended */
   int32_t partition;
   uint32_t id_size;
   char id[];

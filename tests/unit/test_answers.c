@@ -93,6 +93,7 @@ typedef struct world {
   int64_t passed_us, answer_us; /* on the monotonic clock; what an answer takes */
   int64_t lag;                  /* events that are still to come */
   size_t answers_at_list;
+  size_t owed;  /* committed rows of users with a mark that a list is owed */
   size_t lists; /* pushed, and of the last of them: */
   int64_t list_version;
   float list_score;
@@ -268,7 +269,12 @@ static freshet_status ok(freshet_sink* self, freshet_error* error) {
   return FRESHET_OK;
 }
 static freshet_status sink_write(freshet_sink* self, const freshet_output* output, freshet_error* error) {
-  (void)self, (void)output, (void)error;
+  freshet_user_state state;
+  (void)self;
+  if (output->topic != FRESHET_TOPIC_USERS || !output->has_value || output->key.data[0] == '\0')
+    return FRESHET_OK;
+  assert_int_equal(freshet_decode_user_state(w->codec, output->value, &state, error), FRESHET_OK);
+  w->owed += state.refresh_since_ms > 0;
   return FRESHET_OK;
 }
 static freshet_status sink_commit(freshet_sink* self, const freshet_partition* offsets, size_t count,
@@ -396,6 +402,8 @@ static int64_t clock_us(freshet_clock* self) {
   return w->now_ms * 1000 + w->passed_us;
 }
 
+static int64_t commit_interval_ms = 1000;
+
 static int start(freshet_encoder* encoder, bool in_background) {
   static const freshet_source_vtable source = {
       .poll = source_poll, .end = source_end, .header = source_header, .wake = source_wake};
@@ -443,7 +451,7 @@ static int start(freshet_encoder* encoder, bool in_background) {
       .max_delay_ms = 1000,
       .ranking_threads = 1,
       .ranking_batch = 64,
-      .commit_interval_ms = 1000,
+      .commit_interval_ms = commit_interval_ms,
       .overlay_users = 1000,
       .cached_users = 10,
       .dedup_events = 100,
@@ -802,6 +810,34 @@ static void requests_of_a_revoked_partition_are_forgotten(void** state) {
   assert_int_equal(dropped, is_gone ? FRESHET_ANSWER_ELSEWHERE : FRESHET_ANSWER_OK);
 }
 
+/* ---- lists without an event ---- */
+
+/* Should the worker die after such a list, whoever comes next has to know that there was one. */
+static void a_list_without_an_event_is_published_after_its_mark(void** state) {
+  (void)state;
+  w->any_list = true;
+  for (uint32_t i = 0; i < 50; i++) {
+    change_item(i);
+    step();
+  }
+  choose(1, 1);
+  step();
+  let_pass(2000);
+  size_t lists = w->lists;
+  assert_int_equal(w->owed, 0);
+  const freshet_rules rules = {.max_per_category = 1};
+  freshet_worker_set_rules(w->worker, &rules);
+  step();
+  assert_int_equal(w->lists, lists);
+  let_pass(2000);
+  assert_int_equal(w->owed, 1);
+  step();
+  assert_int_equal(w->lists, lists + 1);
+  let_pass(2000);
+  assert_int_equal(w->owed, 1); /* it is not owed any more */
+  assert_int_equal(w->lists, lists + 1);
+}
+
 /* ---- more questions than can be answered ---- */
 
 static void take_time(void* context, freshet_answer* answer) {
@@ -860,11 +896,13 @@ static void a_full_inbox_does_not_keep_lists_waiting(void** state) {
 
 static int set_up_histories(void** state) {
   user_texts = FRESHET_USER_TEXT_ENCODED;
+  commit_interval_ms = 0; /* a list without an event waits for a commit, and time stands still */
   return set_up_slow(state);
 }
 
 static int tear_down_histories(void** state) {
   user_texts = FRESHET_USER_TEXT_OFF;
+  commit_interval_ms = 1000;
   must_fail = false;
   return tear_down_slow(state);
 }
@@ -981,6 +1019,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(no_answer_holds_what_must_not_be_shown, set_up, tear_down),
       cmocka_unit_test_setup_teardown(nor_under_rules, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(a_list_without_an_event_is_published_after_its_mark, set_up, tear_down),
       cmocka_unit_test_setup_teardown(a_full_inbox_does_not_keep_lists_waiting, set_up, tear_down),
       cmocka_unit_test_setup_teardown(an_unanswered_request_is_not_committed, set_up_slow, tear_down_slow),
       cmocka_unit_test_setup_teardown(who_has_waited_too_long_is_told_so, set_up_slow, tear_down_slow),
