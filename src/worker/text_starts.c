@@ -81,11 +81,24 @@ static size_t add_pairs(freshet_text_starts* starts, freshet_ridge* ridge) {
   return pairs;
 }
 
+/* The pairs that there would be if all items that have learned had a vector: found without the store. */
+static size_t most_pairs(const freshet_text_starts* starts) {
+  size_t items = freshet_model_item_count(starts->model), most = 0;
+  for (uint32_t slot = 0; slot < items && most < PAIRS_MAX; slot++)
+    most += freshet_model_learned_factors(starts->model, slot) != NULL;
+  return most;
+}
+
+static bool is_worth_fitting(const freshet_text_starts* starts, size_t pairs) {
+  return pairs >= PAIRS_MIN && pairs >= 2 * starts->pairs;
+}
+
 /* Fits W anew, unless there is hardly more to fit it to than the last time. */
 static void fit(freshet_text_starts* starts) {
+  if (!is_worth_fitting(starts, most_pairs(starts))) return;
   freshet_ridge* ridge = freshet_ridge_create(starts->own.dim, starts->dim);
   size_t pairs = add_pairs(starts, ridge);
-  if (pairs >= PAIRS_MIN && pairs >= 2 * starts->pairs) {
+  if (is_worth_fitting(starts, pairs)) {
     if (starts->map == NULL) starts->map = calloc((size_t)starts->dim * starts->own.dim, sizeof(float));
     FRESHET_ASSERT(starts->map != NULL);
     freshet_ridge_solve(ridge, strength, starts->map);
