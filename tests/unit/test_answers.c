@@ -907,8 +907,7 @@ static int tear_down_histories(void** state) {
   return tear_down_slow(state);
 }
 
-/* Some items, with their vectors. */
-static void offer(uint32_t count) {
+static void announce_items(uint32_t count) {
   step();
   for (uint32_t i = 0; i < count; i++) {
     char text[32];
@@ -922,6 +921,10 @@ static void offer(uint32_t count) {
   }
   while (w->catalogued > 0) step();
   w->now_ms += 2000;
+}
+
+/* Lets the encoder work until so many items have their vectors. */
+static void encode_items(uint32_t count) {
   for (int i = 0; i < 5000 && freshet_metric(&w->metrics.texts_encoded) < count; i++) {
     int open;
     sem_getvalue(&may_encode, &open);
@@ -932,6 +935,12 @@ static void offer(uint32_t count) {
   assert_int_equal(freshet_metric(&w->metrics.texts_encoded), count);
   while (sem_trywait(&may_encode) == 0) continue;
   let_pass(2000);
+}
+
+/* Some items, with their vectors. */
+static void offer(uint32_t count) {
+  announce_items(count);
+  encode_items(count);
 }
 
 static void choose_next(uint32_t user, uint32_t i) {
@@ -1015,6 +1024,34 @@ static void the_text_of_an_erased_user_is_dropped(void** state) {
   assert_int_equal(stats.cache_hits, 0);
 }
 
+/* The server is away: items wait for their vectors, the stream goes on, the metrics tell; then all is made
+ * good. */
+static void the_stream_goes_on_while_no_text_can_be_encoded(void** state) {
+  (void)state;
+  must_fail = true;
+  announce_items(6);
+  for (uint32_t n = 0; n < 5; n++) {
+    sem_post(&may_encode);
+    choose_next(n, n % 6);
+    wait_for_lists(n + 1, 5000);
+    assert_int_equal(w->lists, n + 1);
+  }
+  assert_int_equal(freshet_metric(&w->metrics.texts_encoded), 0);
+  assert_int_equal(freshet_metric(&w->metrics.texts_coverage_ppm), 0);
+  freshet_embedder_stats stats;
+  freshet_embedder_get_stats(w->embedder, &stats);
+  for (int i = 0; i < 5000 && stats.retries == 0; i++) {
+    usleep(1000);
+    freshet_embedder_get_stats(w->embedder, &stats);
+  }
+  assert_true(stats.retries > 0);
+  assert_string_equal(stats.last_error, "the server is away");
+  must_fail = false;
+  encode_items(6);
+  let_pass(2000);
+  assert_int_equal(freshet_metric(&w->metrics.texts_coverage_ppm), 1000000);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(no_answer_holds_what_must_not_be_shown, set_up, tear_down),
@@ -1027,6 +1064,8 @@ int main(void) {
                                       tear_down_slow),
       cmocka_unit_test_setup_teardown(a_list_is_made_again_when_the_text_of_the_history_has_come,
                                       set_up_histories, tear_down_histories),
+      cmocka_unit_test_setup_teardown(the_stream_goes_on_while_no_text_can_be_encoded, set_up_histories,
+                                      tear_down_histories),
       cmocka_unit_test_setup_teardown(a_text_that_failed_is_asked_for_again, set_up_histories,
                                       tear_down_histories),
       cmocka_unit_test_setup_teardown(the_text_of_an_erased_user_is_dropped, set_up_histories,
