@@ -353,6 +353,7 @@ void freshet_config_destroy(freshet_config* config) {
     free(own->values[i].text);
     free(own->values[i].where);
   }
+  for (size_t i = 0; i < sizeof own->made / sizeof own->made[0]; i++) free(own->made[i]);
   free_list(&own->kafka);
   free_list(&own->rules);
   freshet_rules_free(&config->rules.compiled);

@@ -7,10 +7,10 @@
  * turns      a list reaches `recommendations` only from the generation that may publish for its partition by
  * what the log says at that moment; unless from a process that was thrown out of the group unawares. versions
  * a reader that keeps the larger version ends with the list of each user's newest event, and users that were
- * erased end without one, whichever generation they were erased by. With delivery = committed no list goes
- * back in version at all, across any number of switches. lists      after each switch that is carried out,
- * every user there is has had a list of who serves. state      both generations have learned every event
- * once.
+ * erased end without one, whichever generation they were erased by; but for records of a process that was
+ * thrown out unawares, which may come late. With delivery = committed no list goes back in version at all,
+ * across any number of switches. lists      after each switch that is carried out, every user there is has
+ * had a list of who serves. state      both generations have learned every event once.
  *
  * SIM_SEED, SIM_RUNS, SIM_LOG, SIM_STATS: as in test_worker.c.
  */
@@ -183,6 +183,7 @@ static void check_lists(run* r, int user) {
          position++) {
       freshet_list list = {.version_offset = -1};
       if (!freshet_slice_equal(freshet_buffer_slice(&record->key), freshet_slice_of(id))) continue;
+      if (record->is_late) continue; /* of a process that did not know yet that it was thrown out */
       is_tombstone_last = !record->has_value;
       if (record->has_value &&
           freshet_decode_list(codec, freshet_buffer_slice(&record->value), &list, NULL) != FRESHET_OK)
