@@ -7,6 +7,8 @@
 
 #include "freshet/status.h"
 
+enum { BLOCK = 64 };
+
 struct freshet_ridge {
   uint32_t from, to;
   size_t count;
@@ -44,17 +46,34 @@ size_t freshet_ridge_count(const freshet_ridge* ridge) {
   return ridge->count;
 }
 
-/* gram = L L', in its lower triangle. lambda keeps every pivot positive; rounding must not undo that. */
-static void decompose(freshet_ridge* ridge, float lambda) {
-  uint32_t n = ridge->from;
-  for (uint32_t i = 0; i < n; i++) {
-    float* row = ridge->gram + (size_t)i * n;
+/* The square of `size` rows at the diagonal = L L', in its lower triangle. lambda keeps every pivot positive;
+ * rounding must not undo that. */
+static void decompose_square(float* square, uint32_t size, size_t stride, float lambda) {
+  for (uint32_t i = 0; i < size; i++) {
+    float* row = square + i * stride;
     for (uint32_t j = 0; j < i; j++) {
-      const float* other = ridge->gram + (size_t)j * n;
+      const float* other = square + j * stride;
       row[j] = (row[j] - cblas_sdot((int)j, row, 1, other, 1)) / other[j];
     }
     float pivot = row[i] + lambda - cblas_sdot((int)i, row, 1, row, 1);
     row[i] = sqrtf(pivot > lambda / 2 ? pivot : lambda / 2);
+  }
+}
+
+/* gram + lambda I = L L', in its lower triangle, a block of columns after the other, so that nearly all of
+ * the work is one matrix product for each (Golub and Van Loan, Matrix Computations, 4.2.6). */
+static void decompose(freshet_ridge* ridge, float lambda) {
+  uint32_t n = ridge->from;
+  for (uint32_t at = 0; at < n; at += BLOCK) {
+    uint32_t size = n - at < BLOCK ? n - at : BLOCK, rest = n - at - size;
+    float* square = ridge->gram + (size_t)at * n + at;
+    float* below = square + (size_t)size * n;
+    decompose_square(square, size, n, lambda);
+    if (rest == 0) break;
+    cblas_strsm(CblasRowMajor, CblasRight, CblasLower, CblasTrans, CblasNonUnit, (int)rest, (int)size, 1,
+                square, (int)n, below, (int)n);
+    cblas_ssyrk(CblasRowMajor, CblasLower, CblasNoTrans, (int)rest, (int)size, -1, below, (int)n, 1,
+                below + size, (int)n);
   }
 }
 

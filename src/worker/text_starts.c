@@ -7,7 +7,7 @@
 enum {
   PAIRS_MIN = 256,  /* fewer would say more about themselves than about the map */
   PAIRS_MAX = 8192, /* enough for any dimension, and bounded work */
-  BLOCK = 64,
+  BLOCK = 256,
   RETRY = 256, /* starts between two looks whether there is more to learn from */
 };
 

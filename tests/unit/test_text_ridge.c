@@ -11,7 +11,7 @@
 
 #include "text/ridge.h"
 
-enum { FROM = 24, TO = 16, PAIRS = 200 };
+enum { FROM = 150, TO = 16, PAIRS = 400 }; /* FROM: some blocks of the decomposition, and a part of one */
 
 static float random_float(unsigned* seed) {
   return (float)rand_r(seed) / (float)RAND_MAX * 2 - 1;
