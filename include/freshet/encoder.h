@@ -82,9 +82,12 @@ typedef struct freshet_text_config {
   const char* url;                       /* http: of an OpenAI-compatible server's /v1/embeddings */
   const char* key_env; /* http: the environment variable that holds its key, NULL or "": none is sent */
   uint32_t timeout_ms; /* http */
+  /* Above 0, and unless the encoder is hashing itself: its vectors stand behind the encoder's own, by this
+   * weight. */
+  float lexical_weight;
 } freshet_text_config;
 
-/* auto, 256 dimensions, fp32, one thread, a timeout of 10 s. */
+/* auto, 256 dimensions, fp32, one thread, a timeout of 10 s, no lexical part. */
 freshet_text_config freshet_text_defaults(void);
 
 /* Makes the encoder; *encoder becomes NULL for FRESHET_TEXT_NONE. The strings of `config` need not outlive

@@ -18,5 +18,6 @@ freshet_status freshet_command_encoder_create(const freshet_config* config, fres
   text.url = config->text.url;
   text.key_env = config->text.key_env;
   text.timeout_ms = (uint32_t)config->text.timeout_ms;
+  text.lexical_weight = (float)config->text.lexical_weight;
   return freshet_text_create(&text, encoder, error);
 }

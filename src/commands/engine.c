@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+#include "commands/encoder.h"
 #include "commands/pace.h"
 #include "freshet/encoder.h"
 #include "kafka/generations.h"
@@ -146,15 +147,7 @@ static void text_ready(void* context) {
 static freshet_status open_text(freshet_engine* engine, freshet_error* error) {
   const freshet_config* config = engine->config.config;
   freshet_worker_parts* parts = &engine->parts;
-  freshet_text_config text = {.encoder = (freshet_text_encoder)config->text.encoder,
-                              .model = config->text.model,
-                              .dim = (uint32_t)config->text.dim,
-                              .precision = (freshet_text_precision)config->text.precision,
-                              .threads = (uint32_t)config->text.threads,
-                              .url = config->text.url,
-                              .key_env = config->text.key_env,
-                              .timeout_ms = (uint32_t)config->text.timeout_ms};
-  freshet_status status = freshet_text_create(&text, &parts->encoder, error);
+  freshet_status status = freshet_command_encoder_create(config, &parts->encoder, error);
   if (status != FRESHET_OK || parts->encoder == NULL) return status;
   freshet_log_fact(engine->config.logger, FRESHET_INFO, "text.encoder", "name=%s dim=%u",
                    parts->encoder->name, parts->encoder->dim);

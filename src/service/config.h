@@ -79,6 +79,7 @@ typedef struct freshet_config {
     const char* url;
     const char* key_env;
     int64_t timeout_ms, cache_mb;
+    double lexical_weight;
     double cutover_coverage;
     int users; /* freshet_user_text_use of freshet/model.h */
   } text;

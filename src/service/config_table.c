@@ -99,6 +99,9 @@ const freshet_config_key freshet_config_keys[] = {
     CHOICE(
         "text", "precision", text.precision, "fp32", "fp32|int8",
         "int8: a quarter of the memory, over twice as fast with AVX-512 VNNI, cosine to fp32 at least .99."),
+    DECIMAL(
+        "text", "lexical_weight", text.lexical_weight, "0.7", 0, 10,
+        "Weight of hashed words and character n-grams (256 dimensions) behind a model's vector; 0: none."),
     INTEGER("text", "threads", text.threads, "1", 1, 256, "Threads of the encoder."),
     INTEGER("text", "interval_s", text.interval_s, "1", 1, 86400,
             "New and changed texts are embedded at least this often ..."),

@@ -7,7 +7,7 @@
 
 #include "service/config.h"
 
-enum { FRESHET_CONFIG_KEYS = 81 };
+enum { FRESHET_CONFIG_KEYS = 82 };
 
 /* A topic name that begins with this gets the app's id in its place, generation included ... */
 #define FRESHET_CONFIG_APP "<app>"

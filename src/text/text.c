@@ -7,6 +7,7 @@
 
 #include "text/bert.h"
 #include "text/http.h"
+#include "text/joined.h"
 #include "text/words.h"
 
 enum { PATH_SIZE = 4096 };
@@ -68,15 +69,16 @@ static freshet_status create_http(const freshet_text_config* config, freshet_enc
   return freshet_encoder_http_create(&options, encoder, error);
 }
 
-freshet_status freshet_text_create(const freshet_text_config* config, freshet_encoder** encoder,
-                                   freshet_error* error) {
-  char folder[PATH_SIZE];
-  *encoder = NULL;
-  freshet_status status = find_folder(config, folder, error);
-  if (status != FRESHET_OK) return status;
+static bool is_hashing(const freshet_text_config* config, const char* folder) {
+  bool found = is_named(config) || access(folder, F_OK) == 0;
+  return config->encoder == FRESHET_TEXT_HASHING || (config->encoder == FRESHET_TEXT_AUTO && !found);
+}
+
+static freshet_status create_own(const freshet_text_config* config, const char* folder,
+                                 freshet_encoder** encoder, freshet_error* error) {
   switch (config->encoder) {
     case FRESHET_TEXT_AUTO:
-      if (is_named(config) || access(folder, F_OK) == 0) return create_bert(config, folder, encoder, error);
+      if (!is_hashing(config, folder)) return create_bert(config, folder, encoder, error);
       return freshet_encoder_hashing_create(config->dim, encoder, error);
     case FRESHET_TEXT_BERT:
       return create_bert(config, folder, encoder, error);
@@ -91,4 +93,19 @@ freshet_status freshet_text_create(const freshet_text_config* config, freshet_en
   }
   return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "text encoder %d: no such encoder",
                            config->encoder);
+}
+
+freshet_status freshet_text_create(const freshet_text_config* config, freshet_encoder** encoder,
+                                   freshet_error* error) {
+  char folder[PATH_SIZE];
+  freshet_encoder* own = NULL;
+  *encoder = NULL;
+  freshet_status status = find_folder(config, folder, error);
+  if (status == FRESHET_OK) status = create_own(config, folder, &own, error);
+  bool is_joined = own != NULL && config->lexical_weight > 0 && !is_hashing(config, folder);
+  if (status == FRESHET_OK && is_joined) {
+    return freshet_encoder_joined_create(own, config->lexical_weight, encoder, error);
+  }
+  *encoder = own;
+  return status;
 }

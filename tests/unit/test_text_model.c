@@ -449,6 +449,63 @@ static void the_configuration_chooses_the_encoder(void** state) {
   freshet_encoder_destroy(encoder);
 }
 
+/* [own ; .5 hashed], of length 1, for each text of a batch; by weight 0 and beside hashing there is none. */
+static void hashed_words_stand_behind_the_vectors(void** state) {
+  (void)state;
+  enum { TEXTS = 3, LEXICAL = 256 };
+  const freshet_slice texts[TEXTS] = {freshet_slice_of("red mug"), freshet_slice_of(""),
+                                      freshet_slice_of("blue mug")};
+  freshet_text_config config = freshet_text_defaults();
+  freshet_encoder *own, *joined, *shared, *hashing;
+  config.model = folder;
+  assert_int_equal(freshet_text_create(&config, &own, NULL), FRESHET_OK);
+  config.lexical_weight = .5F;
+  assert_int_equal(freshet_text_create(&config, &joined, NULL), FRESHET_OK);
+  assert_int_equal(joined->vtable->share(joined, &shared, NULL), FRESHET_OK);
+  assert_int_equal(freshet_encoder_hashing_create(LEXICAL, &hashing, NULL), FRESHET_OK);
+  assert_int_equal(joined->dim, own->dim + LEXICAL);
+  assert_non_null(strstr(joined->name, own->name));
+  assert_string_equal(strchr(joined->name, '+'), "+0.5*hashing-256-v1");
+  assert_string_equal(joined->name, shared->name);
+  freshet_encoder_destroy(joined);
+  float* rows = calloc((size_t)TEXTS * shared->dim, sizeof *rows);
+  float* expected = calloc(shared->dim, sizeof *expected);
+  assert_int_equal(freshet_encode(shared, texts, TEXTS, rows, NULL), FRESHET_OK);
+  for (size_t i = 0; i < TEXTS; i++) {
+    assert_int_equal(freshet_encode(own, texts + i, 1, expected, NULL), FRESHET_OK);
+    assert_int_equal(freshet_encode(hashing, texts + i, 1, expected + own->dim, NULL), FRESHET_OK);
+    for (uint32_t k = 0; k < shared->dim; k++) {
+      double weight = (k < own->dim ? 1 : .5) / sqrt(1.25);
+      assert_true(fabs((double)rows[i * shared->dim + k] - weight * (double)expected[k]) < 1e-5);
+    }
+  }
+  free(rows);
+  free(expected);
+  freshet_encoder_destroy(own);
+  freshet_encoder_destroy(shared);
+  freshet_encoder_destroy(hashing);
+  config.encoder = FRESHET_TEXT_HASHING;
+  assert_int_equal(freshet_text_create(&config, &hashing, NULL), FRESHET_OK);
+  assert_string_equal(hashing->name, "hashing-256-v1");
+  freshet_encoder_destroy(hashing);
+}
+
+/* Vectors longer than a model takes are refused, with the way out. */
+static void vectors_that_would_be_too_long_are_refused(void** state) {
+  (void)state;
+  freshet_text_config config = freshet_text_defaults();
+  freshet_encoder* encoder = NULL;
+  freshet_error error = {0};
+  config.encoder = FRESHET_TEXT_HTTP;
+  config.url = "http://127.0.0.1:1";
+  config.model = "m";
+  config.dim = 4096;
+  config.lexical_weight = .7F;
+  assert_int_equal(freshet_text_create(&config, &encoder, &error), FRESHET_INVALID);
+  assert_non_null(strstr(error.message, "set it to 0"));
+  assert_null(encoder);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(vectors_are_those_of_plain_loops),
@@ -459,6 +516,8 @@ int main(void) {
       cmocka_unit_test(models_that_cannot_be_run_are_refused),
       cmocka_unit_test(every_missing_tensor_is_named),
       cmocka_unit_test(the_configuration_chooses_the_encoder),
+      cmocka_unit_test(hashed_words_stand_behind_the_vectors),
+      cmocka_unit_test(vectors_that_would_be_too_long_are_refused),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1,0 +1,14 @@
+/* joined.h: an encoder's vectors with the hashing encoder's behind them. */
+#ifndef FRESHET_TEXT_JOINED_H
+#define FRESHET_TEXT_JOINED_H
+
+#include "freshet/encoder.h"
+
+/* Language models put meaning first and blur names, article numbers and variants ("red mug", "blue mug"),
+ * which hashed words and character n-grams keep. The vector is [own ; weight * hashed], of length 1, so that
+ * a cosine is (own + weight^2 hashed) / (1 + weight^2). Takes `own` over, also when it fails. weight > 0.
+ * Errors: FRESHET_INVALID when the vector or the name would be too long. */
+freshet_status freshet_encoder_joined_create(freshet_encoder* own, float weight, freshet_encoder** encoder,
+                                             freshet_error* error);
+
+#endif
