@@ -9,6 +9,7 @@
  *   model_neighbours.c  what is chosen together, in bounded lists
  *   model_popularity.c  decayed counts
  *   model_text.c        text vectors: start of the factors, nearest texts
+ *   model_lenders.c     what new items borrow from texts like theirs
  *   model_wanted.c      the text of a request
  *   model_user_text.c   the text of a user's history
  *   model_delta.c       the delta log, stored items, the hash
@@ -335,6 +336,17 @@ typedef struct replay_event {
   int64_t offset; /* of its delta; state folded to later than this skips it */
 } replay_event;
 void freshet_model_replay(freshet_model* model, const replay_event* event);
+
+/* ---- model_lenders.c ---- */
+/* The items that slot borrows co-occurrence from, each by its weight; roots: 1 / sqrt(N + 1). */
+typedef struct lenders {
+  uint32_t count;
+  uint32_t items[TEXT_NEIGHBOURS];
+  float weights[TEXT_NEIGHBOURS];
+  float roots[TEXT_NEIGHBOURS];
+} lenders;
+bool freshet_model_may_borrow(const freshet_model* model, uint32_t slot);
+void freshet_model_find_lenders(const freshet_model* model, uint32_t slot, lenders* found);
 
 /* ---- model_text.c ---- */
 void freshet_model_text_init(freshet_model* model);

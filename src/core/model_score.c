@@ -295,6 +295,29 @@ static void add_neighbours(const freshet_model* model, const context* c, uint32_
                          scratch->touched, scratch->items, count);
 }
 
+static bool has_any(const float sums[BONUS_FEATURES]) {
+  return sums[FOLLOWS] + sums[TOGETHER_NOW] + sums[TOGETHER_BEFORE] + sums[SIMILAR_TEXT] > 0;
+}
+
+/* Adds what new items borrow to the sums of those that the user's items know at all. In place: who lends is
+ * not new. */
+static void lend(const freshet_model* model, freshet_model_scratch* scratch, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    uint32_t slot = scratch->items[i];
+    float* sums = scratch->sums + (size_t)slot * BONUS_FEATURES;
+    lenders from;
+    if (!freshet_model_may_borrow(model, slot) || !has_any(sums)) continue;
+    freshet_model_find_lenders(model, slot, &from);
+    for (uint32_t l = 0; l < from.count; l++) {
+      const float* lent = scratch->sums + (size_t)from.items[l] * BONUS_FEATURES;
+      float root = from.roots[l] / model->roots[slot]; /* what is lent comes over the lender's count */
+      sums[FOLLOWS] += from.weights[l] * lent[FOLLOWS];
+      sums[TOGETHER_NOW] += from.weights[l] * root * lent[TOGETHER_NOW];
+      sums[TOGETHER_BEFORE] += from.weights[l] * root * lent[TOGETHER_BEFORE];
+    }
+  }
+}
+
 /* ---- a wanted text ---- */
 
 /* The weight of the context factor of an item chosen just now, times the text's own. */
@@ -342,6 +365,7 @@ void freshet_model_query_text(const freshet_model* model, const freshet_user* us
   uint32_t matches = text == NULL ? 0 : text->count;
   for (uint32_t i = 0; i < matches; i++) touch(scratch, text->items[i], &count); /* the first bonuses */
   for (uint32_t k = 0; k < c->count; k++) add_neighbours(model, c, k, scratch, &count);
+  lend(model, scratch, count);
   model->kernels->bonuses(scratch->items, count, (float(*)[FRESHET_SUMS])scratch->sums, scratch->touched,
                           model->roots, model->levels, c->theta, c->text_theta, scratch->bonus);
   for (uint32_t i = 0; i < matches; i++) scratch->bonus[i] += wanted_bonus(model, text, c, i);
@@ -376,21 +400,43 @@ static void add_part(freshet_part* parts, size_t* count, freshet_reason_kind kin
   parts[at] = (freshet_part){kind, item_slot, score};
 }
 
-/* What context item k adds to the sums of `slot`. */
+/* Adds what context item k has by co-occurrence with `slot`, times weight. */
+static void add_co_occurrence(const freshet_model* model, const context* c, uint32_t k, uint32_t slot,
+                              float root, float weight, float out[BONUS_FEATURES]) {
+  const neighbours* near = &model->items[c->items[k]].near;
+  const float* a = c->feature_weight[k];
+  size_t e = model->kernels->find(near->items, near->count, slot);
+  if (e == near->count) return;
+  out[FOLLOWS] += weight * a[FOLLOWS] * near->follows[e];
+  out[TOGETHER_NOW] += weight * root * a[TOGETHER_NOW] * near->together[e];
+  out[TOGETHER_BEFORE] += weight * root * a[TOGETHER_BEFORE] * near->together[e];
+}
+
+/* What context item k adds to the sums of `slot` by itself. */
 static void contribution(const freshet_model* model, const context* c, uint32_t k, uint32_t slot, float root,
                          float out[BONUS_FEATURES]) {
   const item* from = &model->items[c->items[k]];
   const float* a = c->feature_weight[k];
   memset(out, 0, BONUS_FEATURES * sizeof *out);
-  size_t e = model->kernels->find(from->near.items, from->near.count, slot);
-  if (e < from->near.count) {
-    out[FOLLOWS] = a[FOLLOWS] * from->near.follows[e];
-    out[TOGETHER_NOW] = a[TOGETHER_NOW] * from->near.together[e] * root;
-    out[TOGETHER_BEFORE] = a[TOGETHER_BEFORE] * from->near.together[e] * root;
-  }
+  add_co_occurrence(model, c, k, slot, root, 1, out);
   if (from->near_text == NULL) return;
-  for (e = 0; e < from->near_text->count; e++) {
+  for (uint32_t e = 0; e < from->near_text->count; e++) {
     if (from->near_text->items[e] == slot) out[SIMILAR_TEXT] = a[SIMILAR_TEXT] * from->near_text->likeness[e];
+  }
+}
+
+/* Adds what it borrows to the shares of the recent items: see lend. */
+static void add_lent(const freshet_model* model, const context* c, uint32_t slot,
+                     float shares[FRESHET_HISTORY][BONUS_FEATURES]) {
+  lenders from;
+  bool any = false;
+  for (uint32_t k = 0; k < c->count; k++) any = any || has_any(shares[k]);
+  if (!any || !freshet_model_may_borrow(model, slot)) return;
+  freshet_model_find_lenders(model, slot, &from);
+  for (uint32_t l = 0; l < from.count; l++) {
+    for (uint32_t k = 0; k < c->count; k++) {
+      add_co_occurrence(model, c, k, from.items[l], from.roots[l], from.weights[l], shares[k]);
+    }
   }
 }
 
@@ -406,8 +452,9 @@ static void add_neighbour_parts(const freshet_model* model, const context* c, ui
   float shares[FRESHET_HISTORY][BONUS_FEATURES];
   float logs[FRESHET_LANES] __attribute__((aligned(64)));
   float sums[BONUS_FEATURES] = {0};
+  for (uint32_t k = 0; k < c->count; k++) contribution(model, c, k, slot, root, shares[k]);
+  add_lent(model, c, slot, shares);
   for (uint32_t k = 0; k < c->count; k++) {
-    contribution(model, c, k, slot, root, shares[k]);
     for (int f = 0; f < BONUS_FEATURES; f++) sums[f] += shares[k][f];
   }
   for (int f = 0; f < FRESHET_LANES; f++) logs[f] = f < BONUS_FEATURES ? 1 + sums[f] : 1;
