@@ -457,8 +457,13 @@ static freshet_status load_catalogue(freshet_items* items, freshet_error* error)
 }
 
 /* <app>.items: text vectors, and the checkpoints of what has been learned, which only matter to an empty
- * store. */
-static freshet_status load_states(freshet_items* items, freshet_error* error) {
+ * store: then the deltas are read on from *start.
+ *
+ * Rows and the position of their checkpoint lie in several partitions. Another worker may commit a checkpoint
+ * while we read, so that its position is seen, but not the rows in partitions that had been read before. So
+ * everything is read on once more: by then the rows of all positions seen so far are there, and of a later
+ * position we do not want to know. Rows may be newer than the start: each knows what it includes. */
+static freshet_status load_states(freshet_items* items, int64_t* start, freshet_error* error) {
   freshet_log* log = items->parts.log;
   items->checkpoints = calloc((size_t)items->catalogue_partitions + 1, sizeof *items->checkpoints);
   FRESHET_ASSERT(items->checkpoints != NULL);
@@ -469,8 +474,11 @@ static freshet_status load_states(freshet_items* items, freshet_error* error) {
   for (int32_t p = 0; status == FRESHET_OK && p < items->state_partitions; p++) {
     status = open_at_stored(items, FRESHET_TOPIC_ITEM_STATES, p, items->bootstrapping, error);
   }
-  return status == FRESHET_OK ? catch_up(items, FRESHET_TOPIC_ITEM_STATES, items->state_partitions, error)
-                              : status;
+  if (status == FRESHET_OK)
+    status = catch_up(items, FRESHET_TOPIC_ITEM_STATES, items->state_partitions, error);
+  if (status != FRESHET_OK || !items->bootstrapping) return status;
+  *start = oldest_checkpoint(items);
+  return catch_up(items, FRESHET_TOPIC_ITEM_STATES, items->state_partitions, error);
 }
 
 /* A few small records, so that they are always read from the beginning. */
@@ -496,8 +504,8 @@ static freshet_status load(freshet_items* items, freshet_error* error) {
     store->vtable->clear(store, FRESHET_FAMILY_ITEMS, 0);
   }
   items->bootstrapping = items->store_all = !stored.usable;
-  if (status == FRESHET_OK) status = load_states(items, error);
-  int64_t start = items->bootstrapping ? oldest_checkpoint(items) : stored.offset;
+  int64_t start = stored.offset;
+  if (status == FRESHET_OK) status = load_states(items, &start, error);
   items->bootstrapping = false;
   if (status == FRESHET_OK) status = log->vtable->open(log, FRESHET_TOPIC_ITEM_DELTAS, 0, start, error);
   if (status == FRESHET_OK) status = catch_up(items, FRESHET_TOPIC_ITEM_DELTAS, 1, error);
