@@ -185,6 +185,7 @@ static void reap(run* r, int i) {
   if (process->is_clean) {
     r->model_hash[process->slot] = process->model_hash;
     r->items_listed[process->slot] = freshet_metric(&process->metrics.items_listed);
+    r->items_listed_ms[process->slot] = process->logs[0].polled_ms;
     r->last_disk[process->slot] = process->disk;
   } else {
     r->deaths++;

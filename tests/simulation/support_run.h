@@ -46,7 +46,8 @@ typedef struct run {
   uint64_t calls, deaths;
   uint64_t model_hash[RUN_SLOTS_MAX]; /* of who stopped in good order, */
   uint64_t items_listed[RUN_SLOTS_MAX];
-  sim_disk* last_disk[RUN_SLOTS_MAX]; /* and what it left */
+  int64_t items_listed_ms[RUN_SLOTS_MAX]; /* when it last looked */
+  sim_disk* last_disk[RUN_SLOTS_MAX];     /* and what it left */
 } run;
 
 /* Codecs cost milliseconds to make and are shared by all runs: one for each process that may be alive, one

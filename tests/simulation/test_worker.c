@@ -422,15 +422,15 @@ static void check_catalogue(run* r) {
   const sim_cluster* cluster = &r->world.cluster;
   int64_t ends[SIM_PARTITIONS_MAX];
   for (int p = 0; p < SIM_PARTITIONS_MAX; p++) ends[p] = cluster->logs[FRESHET_TOPIC_ITEMS][p].end;
-  size_t at_most = 0, at_least = 0;
-  for (int item = 0; item < r->scenario.items; item++) {
-    char id[8];
-    sim_item_id(item, id);
-    int64_t now_ms = sim_now_ms(cluster);
-    at_most += sim_scenario_is_listed(&r->scenario, freshet_slice_of(id), ends, now_ms - 2 * EXPIRY_CHECK_MS);
-    at_least += sim_scenario_is_listed(&r->scenario, freshet_slice_of(id), ends, now_ms);
-  }
   for (int slot = 0; slot < r->shape.workers && !r->is_cleaned; slot++) {
+    size_t at_most = 0, at_least = 0;
+    for (int item = 0; item < r->scenario.items; item++) {
+      char id[8];
+      sim_item_id(item, id);
+      int64_t looked_ms = r->items_listed_ms[slot] - 2 * EXPIRY_CHECK_MS;
+      at_most += sim_scenario_is_listed(&r->scenario, freshet_slice_of(id), ends, looked_ms);
+      at_least += sim_scenario_is_listed(&r->scenario, freshet_slice_of(id), ends, sim_now_ms(cluster));
+    }
     if (r->items_listed[slot] < at_least || r->items_listed[slot] > at_most)
       sim_fail(&r->world, "worker %d knows %zu items to recommend, there are %zu", slot,
                (size_t)r->items_listed[slot], at_least);
