@@ -11,12 +11,13 @@
 #include "worker/worker_internal.h"
 
 enum {
-  BATCH = 16,              /* questions answered between two looks at the clock, for each ranking thread */
-  BATCH_ITEMS = 4096,      /* places in their lists */
-  WAITING_MAX = 16384,     /* questions; beyond that the oldest are told so */
-  TURN_US = 5000,          /* of answers between two polls, while nothing lags: lists wait no longer */
-  LAGGING_LEAST_US = 1000, /* ... and while events do, a quarter of what learning takes */
-  PARKED_MS = 5000,        /* longer than a hand-over between generations takes */
+  BATCH = 16,             /* questions answered between two looks at the clock, for each ranking thread */
+  BATCH_ITEMS = 4096,     /* places in their lists */
+  WAITING_MAX = 16384,    /* questions; beyond that the oldest are told so */
+  TURN_US = 5000,         /* of answers between two polls, while nothing lags: lists wait no longer */
+  LAGGING_PARTS = 5,      /* ... and while events do, a fifth of what learning takes, */
+  LAGGING_LEAST_US = 200, /* in a turn at least so much */
+  PARKED_MS = 5000,       /* longer than a hand-over between generations takes */
   CONTEXT_ITEMS_MAX = FRESHET_HISTORY / 2,
   NOTE_SIZE = 512,
 };
@@ -37,7 +38,8 @@ struct freshet_answers {
   freshet_worker* worker;
   freshet_questions questions;
   uint64_t next_text_id;
-  uint64_t draws; /* of exploration, for requests without an id */
+  uint64_t draws;    /* of exploration, for requests without an id */
+  int64_t credit_us; /* while events lag: what learning has earned for answers, less what they took */
   freshet_user* nobody;
   freshet_wanted_text** texts; /* [batch] */
   draft* drafts;               /* [batch] */
@@ -679,10 +681,15 @@ static freshet_status shorten(freshet_answers* answers, freshet_error* error) {
   return status;
 }
 
+/* The first answer of a turn costs most: rows that learning has changed have to be taken over by the ranker.
+ * So while events lag a turn may go by without answers, until they have earned enough. */
 freshet_status freshet_answers_turn(freshet_answers* answers, bool lagging, int64_t learn_us,
                                     freshet_error* error) {
-  int64_t share_us = learn_us / 4 > LAGGING_LEAST_US ? learn_us / 4 : LAGGING_LEAST_US;
-  int64_t until_us = now_us(answers) + (lagging ? share_us : TURN_US);
+  int64_t start_us = now_us(answers), earned_us = learn_us / LAGGING_PARTS;
+  if (earned_us < LAGGING_LEAST_US) earned_us = LAGGING_LEAST_US;
+  answers->credit_us = lagging && answers->credit_us < TURN_US ? answers->credit_us + earned_us : TURN_US;
+  if (answers->credit_us <= 0) return FRESHET_OK;
+  int64_t until_us = start_us + answers->credit_us;
   size_t count = 0;
   freshet_status status = take_letters(answers, error);
   if (status != FRESHET_OK || answers->questions.count == 0) return status;
@@ -695,6 +702,7 @@ freshet_status freshet_answers_turn(freshet_answers* answers, bool lagging, int6
   freshet_users_trim(
       answers->worker->users); /* who only asks is not committed, where rows are trimmed else */
   freshet_gauge(&answers->worker->parts.metrics->questions_waiting, answers->questions.count);
+  answers->credit_us -= now_us(answers) - start_us;
   return status;
 }
 

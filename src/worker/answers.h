@@ -32,7 +32,8 @@ freshet_status freshet_answers_take(freshet_answers* answers, const freshet_reco
 /* A request's text has been encoded, or has failed to be. */
 void freshet_answers_encoded(void* context, const freshet_embedded* embedded);
 
-/* Answers what waits and may be answered. learn_us: what this turn has spent on events, while lagging. */
+/* Answers what waits and may be answered, for some ms. lagging: events wait, and answers take a quarter of
+ * what learning takes, learn_us in this turn, over some turns. */
 freshet_status freshet_answers_turn(freshet_answers* answers, bool lagging, int64_t learn_us,
                                     freshet_error* error);
 /* Something could be answered at once. */
