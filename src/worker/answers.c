@@ -15,7 +15,7 @@ enum {
   BATCH_ITEMS = 4096,     /* places in their lists */
   WAITING_MAX = 16384,    /* questions; beyond that the oldest are told so */
   TURN_US = 5000,         /* of answers between two polls, while nothing lags: lists wait no longer */
-  LAGGING_PARTS = 5,      /* ... and while events do, a fifth of what learning takes, */
+  LAGGING_PARTS = 4,      /* ... and while events do, a quarter of what learning takes, */
   LAGGING_LEAST_US = 200, /* in a turn at least so much */
   PARKED_MS = 5000,       /* longer than a hand-over between generations takes */
   CONTEXT_ITEMS_MAX = FRESHET_HISTORY / 2,
