@@ -16,9 +16,9 @@
 #include <string.h>
 
 #if defined(__AVX512F__)
-enum { LANES = 16, TILE_ROWS = 12 };
+enum { LANES = 16, TILE_ROWS = 12, STEP = 4 /* 8-bit values of a column that an instruction adds up */ };
 #elif defined(__AVX2__)
-enum { LANES = 8, TILE_ROWS = 6 };
+enum { LANES = 8, TILE_ROWS = 6, STEP = 2 };
 #else
 #include <cblas.h>
 enum { LANES = 4 };
@@ -191,10 +191,10 @@ static void quantize(const float* a, size_t a_stride, size_t rows, size_t k, uin
 }
 
 /* Where value (column j, row i) of the right-hand matrix stands among the 8-bit panels. VNNI takes rows four
- * at a time: [n / WIDTH][k / 4][WIDTH][4]. */
+ * at a time, [n / WIDTH][k / 4][WIDTH][4], AVX2 two. */
 INLINE size_t int8_place(size_t j, size_t i, size_t k) {
-#if defined(__AVX512VNNI__)
-  return j / WIDTH * (WIDTH * k) + i / 4 * (4 * WIDTH) + j % WIDTH * 4 + i % 4;
+#if defined(__AVX2__)
+  return j / WIDTH * (WIDTH * k) + i / STEP * (STEP * WIDTH) + j % WIDTH * STEP + i % STEP;
 #else
   return j * k + i;
 #endif
@@ -390,17 +390,17 @@ static void multiply(const float* a, size_t a_stride, size_t rows, size_t k, con
 
 #endif
 
+#if defined(__AVX2__)
+
 #if defined(__AVX512VNNI__)
 
-INLINE void multiply_tile_int8(size_t rows, const uint8_t* q, const freshet_row_range* ranges, size_t k,
-                               const int8_t* panel, const float* scales, const float* sums, float* c,
-                               size_t c_stride) {
-  vint totals[TILE_ROWS][VECTORS] = {{{0}}};
+INLINE void add_int8(size_t rows, const uint8_t* q, size_t k, const int8_t* panel,
+                     vint totals[TILE_ROWS][VECTORS]) {
   const uint8_t* bases[BASES];
   UNROLL for (size_t i = 0; 3 * i < rows; i++) bases[i] = q + 3 * i * k;
-  for (size_t i = 0; i < k; i += 4) {
+  for (size_t i = 0; i < k; i += STEP) {
     __m512i left = _mm512_loadu_si512(panel + i * WIDTH);
-    __m512i right = _mm512_loadu_si512(panel + i * WIDTH + 4 * LANES);
+    __m512i right = _mm512_loadu_si512(panel + i * WIDTH + STEP * LANES);
     UNROLL for (size_t r = 0; r < rows; r++) {
       int32_t four;
       memcpy(&four, bases[r / 3] + r % 3 * k + i, sizeof four);
@@ -409,6 +409,43 @@ INLINE void multiply_tile_int8(size_t rows, const uint8_t* q, const freshet_row_
       totals[r][1] = (vint)_mm512_dpbusd_epi32((__m512i)totals[r][1], values, right);
     }
   }
+}
+
+#else
+
+/* Without VNNI no instruction adds products of 8-bit values up without clipping them, so that they are
+ * widened to 16 bits: the rows block by block beforehand, for they are needed WIDTH columns long. */
+INLINE void add_int8(size_t rows, const uint8_t* q, size_t k, const int8_t* panel,
+                     vint totals[TILE_ROWS][VECTORS]) {
+  enum { BLOCK = 512 };
+  int16_t wide[TILE_ROWS][BLOCK];
+  for (size_t from = 0, count; from < k; from += count) {
+    count = k - from < BLOCK ? k - from : BLOCK;
+    for (size_t r = 0; r < rows; r++) {
+      for (size_t i = 0; i < count; i++) wide[r][i] = q[r * k + from + i];
+    }
+    const int8_t* at = panel + from * WIDTH;
+    for (size_t i = 0; i < count; i += STEP, at += STEP * WIDTH) {
+      __m256i left = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i*)at));
+      __m256i right = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i*)(at + STEP * LANES)));
+      UNROLL for (size_t r = 0; r < rows; r++) {
+        int32_t two;
+        memcpy(&two, &wide[r][i], sizeof two);
+        __m256i values = _mm256_set1_epi32(two);
+        totals[r][0] += (vint)_mm256_madd_epi16(values, left);
+        totals[r][1] += (vint)_mm256_madd_epi16(values, right);
+      }
+    }
+  }
+}
+
+#endif
+
+INLINE void multiply_tile_int8(size_t rows, const uint8_t* q, const freshet_row_range* ranges, size_t k,
+                               const int8_t* panel, const float* scales, const float* sums, float* c,
+                               size_t c_stride) {
+  vint totals[TILE_ROWS][VECTORS] = {{{0}}};
+  add_int8(rows, q, k, panel, totals);
   UNROLL for (size_t r = 0; r < rows; r++) {
     for (size_t v = 0; v < VECTORS; v++) {
       vfloat total = __builtin_convertvector(totals[r][v], vfloat);
