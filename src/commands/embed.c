@@ -24,7 +24,8 @@ static const char usage[] =
     "       freshet embed --drop NAME [OPTION...]\n\n"
     "Reads lines of text (standard input when no file is given; an empty line is a text) and prints one "
     "JSON\n"
-    "object a line: {\"vector\": [...]}, of length 1, in digits that read back as the same floats.\n\n"
+    "object a line: {\"vector\": [...]}, of length 1, in digits that read back as the same floats: what the\n"
+    "encoder itself makes, without the hashed words of text.lexical_weight.\n\n"
     "  --encoder NAME        auto, bert, words, hashing or http (text.encoder)\n"
     "  --model FOLDER        of the model, or its name in the cache (text.model)\n"
     "  --precision P         fp32 or int8 (text.precision)\n"
@@ -213,6 +214,8 @@ static int run(int argc, char** argv) {
     freshet_command_failed("embed", &error);
     goto done;
   }
+  bool of_the_app = e.status || e.drop != NULL;
+  if (!of_the_app) config->text.lexical_weight = 0;
   freshet_status status = freshet_command_encoder_create(config, &e.encoder, &error);
   if (status == FRESHET_OK) {
     status = e.drop != NULL ? freshet_embed_drop(config, e.encoder, e.drop, &error)

@@ -1,6 +1,7 @@
 """Item texts on a real broker: a new item is in somebody's list without an event, and another encoder takes over while
 events flow, without losing any of them; and back again."""
 
+import json
 import os
 import random
 import statistics
@@ -40,6 +41,19 @@ class Texts(Case):
             name, dim, vectors, covered, share, _, *role = line.split()
             rows[name] = (int(dim), int(vectors), " ".join(role))
         return rows
+
+    def test_embed_prints_what_the_encoder_itself_makes(self):
+        app = self.app({})
+        folder = Path(app.config_path).parent
+        (folder / "table.txt").write_text("tea 0.6 0.8\ncup 1 0\n")
+        (folder / "lines.txt").write_text("tea\ncup\n")
+        ran = app.command("embed", "--encoder", "words", "--model", str(folder / "table.txt"), str(folder / "lines.txt"))
+        self.assertEqual(ran.returncode, EXIT_OK, ran.stderr)
+        vectors = [json.loads(line)["vector"] for line in ran.stdout.splitlines()]
+        self.assertEqual([len(vector) for vector in vectors], [2, 2])
+        for got, wanted in zip(vectors, [[0.6, 0.8], [1, 0]]):
+            for a, b in zip(got, wanted):
+                self.assertAlmostEqual(a, b, places=6)
 
     def serving(self, service):
         names = [series for series in service.metrics() if series.startswith("freshet_texts_generation_info")]
