@@ -109,10 +109,11 @@ class HandOver(BackfillCase):
         # Back, while the one that serves dies: its last word is said for it.
         g2.kill()
         killed = time.monotonic()
-        print(self.backfill("rollback", "--without-live", says="serves instead of").strip(), end=" ", flush=True)
-        took_s = time.monotonic() - killed
-        print(f"({took_s:.1f} s in all) ", end="", flush=True)
-        self.assertLess(took_s, 8)  # it has not waited for the session of the dead to end
+        said = self.backfill("rollback", "--without-live", says="serves instead of").strip()
+        print(said, f"({time.monotonic() - killed:.1f} s in all)", end=" ", flush=True)
+        # It has not waited for the session of the dead to end. Before the switch it may have waited until the broker had
+        # aborted the transaction in which the dead one was killed.
+        self.assertLess(int(said.split("taken over within ")[1].split()[0]), 8000)
         self.live.await_metric("freshet_partitions_serving", 4)
         stopped.set()
         producer.join()
