@@ -278,7 +278,7 @@ static freshet_status weigh(plan* p, bool* allowed, freshet_error* error) {
   return FRESHET_OK;
 }
 
-static void print_table(const plan* p, int members) {
+static void print_table(const plan* p, size_t members) {
   printf("group %s, topic %s: %s\n", p->kafka->app_id, p->kafka->topics[FRESHET_TOPIC_EVENTS],
          members == 0 ? "no members" : "in use");
   printf("%9s %14s %14s %14s", "partition", "first", "end", "committed");
@@ -298,7 +298,7 @@ static void print_table(const plan* p, int members) {
 }
 
 static freshet_status move(plan* p, freshet_error* error) {
-  int members;
+  size_t members;
   freshet_status status = freshet_kafka_group_members(p->group, &members, error);
   if (status == FRESHET_OK) status = find_targets(p, error);
   if (status != FRESHET_OK) return status;
@@ -315,7 +315,7 @@ static freshet_status move(plan* p, freshet_error* error) {
   if (members > 0) {
     return freshet_error_set(
         error, FRESHET_CONFLICT, FRESHET_STOP,
-        "the app is running (%d members): stop it first; one that has just ended counts until "
+        "the app is running (%zu members): stop it first; one that has just ended counts until "
         "its session does (session.timeout.ms), since it might come back to its partitions",
         members);
   }

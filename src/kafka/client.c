@@ -6,7 +6,7 @@
 
 #include "worker/clock.h"
 
-enum { TROUBLE_INTERVAL_MS = 30000, REASON_SIZE = 512 };
+enum { TROUBLE_INTERVAL_MS = 30000, REASON_SIZE = 512, ASK_MS = 5000, RETRY_MS = 200, ANSWER_MS = 500 };
 
 /* A NULL name ends a list. A NULL value: taken from freshet_kafka_config, see `value_of`. */
 typedef freshet_kafka_property setting;
@@ -348,4 +348,54 @@ rd_kafka_resp_err_t freshet_kafka_enqueue(freshet_kafka_client* client, rd_kafka
   rd_kafka_error_destroy(failure);
   if (headers != NULL) rd_kafka_headers_destroy(headers);
   return code;
+}
+
+/* ---- groups ---- */
+
+freshet_status freshet_kafka_client_members(const freshet_kafka_client* client, const char* group,
+                                            size_t* members, freshet_error* error) {
+  const struct rd_kafka_group_list* groups = NULL;
+  for (int64_t since_ms = freshet_kafka_now_ms();; freshet_kafka_sleep_ms(RETRY_MS)) {
+    rd_kafka_resp_err_t code = rd_kafka_list_groups(client->handle, group, &groups, ASK_MS);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) break;
+    if (groups != NULL) rd_kafka_group_list_destroy(groups); /* a part of the answer */
+    groups = NULL;
+    if (freshet_kafka_wait_ended(client->config, since_ms)) {
+      return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "members of group %s: %s", group,
+                               rd_kafka_err2str(code));
+    }
+  }
+  *members = 0;
+  for (int i = 0; i < groups->group_cnt; i++) *members += (size_t)groups->groups[i].member_cnt;
+  rd_kafka_group_list_destroy(groups);
+  return FRESHET_OK;
+}
+
+/* The description in an answer about one group; NULL: it has none. */
+static const rd_kafka_ConsumerGroupDescription_t* description_in(rd_kafka_event_t* event) {
+  size_t count = 0;
+  const rd_kafka_DescribeConsumerGroups_result_t* result =
+      event == NULL ? NULL : rd_kafka_event_DescribeConsumerGroups_result(event);
+  if (result == NULL || rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR) return NULL;
+  const rd_kafka_ConsumerGroupDescription_t** groups =
+      rd_kafka_DescribeConsumerGroups_result_groups(result, &count);
+  return count == 1 && rd_kafka_ConsumerGroupDescription_error(groups[0]) == NULL ? groups[0] : NULL;
+}
+
+bool freshet_kafka_client_describe(const freshet_kafka_client* client, const char* group, int timeout_ms,
+                                   void (*seen)(void* context, const rd_kafka_MemberDescription_t* member),
+                                   void* context) {
+  rd_kafka_AdminOptions_t* options =
+      rd_kafka_AdminOptions_new(client->handle, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS);
+  rd_kafka_queue_t* queue = rd_kafka_queue_new(client->handle);
+  rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, NULL, 0);
+  rd_kafka_DescribeConsumerGroups(client->handle, &group, 1, options, queue);
+  rd_kafka_event_t* event = rd_kafka_queue_poll(queue, timeout_ms + ANSWER_MS);
+  const rd_kafka_ConsumerGroupDescription_t* description = description_in(event);
+  size_t count = description == NULL ? 0 : rd_kafka_ConsumerGroupDescription_member_count(description);
+  for (size_t i = 0; i < count; i++) seen(context, rd_kafka_ConsumerGroupDescription_member(description, i));
+  if (event != NULL) rd_kafka_event_destroy(event);
+  rd_kafka_queue_destroy(queue);
+  rd_kafka_AdminOptions_destroy(options);
+  return description != NULL;
 }

@@ -56,6 +56,14 @@ bool freshet_kafka_code_missing(rd_kafka_resp_err_t code); /* no such topic or p
 /* Asks the cluster about one of the client's topics, once. */
 rd_kafka_resp_err_t freshet_kafka_client_partitions(const freshet_kafka_client* client, freshet_topic topic,
                                                     int timeout_ms, int32_t* count);
+/* How many members a group has, those that died less than a session ago among them. Waits for the cluster,
+ * but for no transaction. Errors: FRESHET_UNAVAILABLE. */
+freshet_status freshet_kafka_client_members(const freshet_kafka_client* client, const char* group,
+                                            size_t* members, freshet_error* error);
+/* Asks about a group, once, and calls `seen` for each of its members. False: the cluster did not say. */
+bool freshet_kafka_client_describe(const freshet_kafka_client* client, const char* group, int timeout_ms,
+                                   void (*seen)(void* context, const rd_kafka_MemberDescription_t* member),
+                                   void* context);
 /* True when waiting for the cluster should end: asked to stop, or (nobody to ask) patience is over. */
 bool freshet_kafka_wait_ended(const freshet_kafka_config* config, int64_t since_ms);
 /* For work that must be finished even when asked to stop, but not for ever: true once last_try_ms have passed

@@ -13,32 +13,22 @@ static freshet_status open_client(freshet_kafka_client* client, const freshet_ka
   return freshet_kafka_client_open(client, config, role, (freshet_kafka_callbacks){0}, NULL, error);
 }
 
-static freshet_status open_group(freshet_kafka_config* theirs, const freshet_kafka_config* config,
-                                 const char* generation, freshet_topic topic, freshet_kafka_group** group,
-                                 freshet_error* error) {
-  *theirs = *config;
-  theirs->app_id = generation;
-  return freshet_kafka_group_open(theirs, topic, group, error);
-}
-
 freshet_status freshet_kafka_generation_members(const freshet_kafka_config* config, const char* generation,
                                                 size_t* members, freshet_error* error) {
-  freshet_kafka_config theirs;
-  freshet_kafka_group* group = NULL;
-  int count = 0;
-  freshet_status status = open_group(&theirs, config, generation, FRESHET_TOPIC_EVENTS, &group, error);
-  if (status == FRESHET_OK) status = freshet_kafka_group_members(group, &count, error);
-  freshet_kafka_group_close(group);
-  *members = (size_t)count;
+  freshet_kafka_client client;
+  freshet_status status = open_client(&client, config, FRESHET_KAFKA_OBSERVER, error);
+  if (status == FRESHET_OK) status = freshet_kafka_client_members(&client, generation, members, error);
+  freshet_kafka_client_close(&client, 0);
   return status;
 }
 
 freshet_status freshet_kafka_generation_offsets(const freshet_kafka_config* config, const char* generation,
                                                 freshet_topic topic, int32_t partitions, int64_t* offsets,
                                                 freshet_error* error) {
-  freshet_kafka_config theirs;
+  freshet_kafka_config theirs = *config;
   freshet_kafka_group* group = NULL;
-  freshet_status status = open_group(&theirs, config, generation, topic, &group, error);
+  theirs.app_id = generation;
+  freshet_status status = freshet_kafka_group_open(&theirs, topic, &group, error);
   for (int32_t p = 0; status == FRESHET_OK && p < partitions; p++)
     offsets[p] =
         p < freshet_kafka_group_partitions(group) ? freshet_kafka_group_offset_of(group, p).committed : -1;
@@ -63,22 +53,23 @@ static freshet_status fence(const freshet_kafka_config* config, const char* gene
   return status;
 }
 
-static freshet_status fence_members(const freshet_kafka_config* config, const char* generation,
-                                    const rd_kafka_ConsumerGroupDescription_t* group, bool* fenced,
-                                    freshet_error* error) {
-  size_t count = rd_kafka_ConsumerGroupDescription_member_count(group);
-  freshet_status status = FRESHET_OK;
-  *fenced = true;
-  for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
-    const char* instance_id =
-        rd_kafka_MemberDescription_group_instance_id(rd_kafka_ConsumerGroupDescription_member(group, i));
-    if (instance_id == NULL) {
-      *fenced = false;
-    } else {
-      status = fence(config, generation, instance_id, error);
-    }
+/* Taking over the members of a generation, one after another. */
+typedef struct takeover {
+  const freshet_kafka_config* config;
+  const char* generation;
+  bool fenced; /* all that have a name */
+  freshet_status status;
+  freshet_error* error;
+} takeover;
+
+static void take_over(void* context, const rd_kafka_MemberDescription_t* member) {
+  takeover* t = context;
+  const char* instance_id = rd_kafka_MemberDescription_group_instance_id(member);
+  if (instance_id == NULL) {
+    t->fenced = false;
+  } else if (t->status == FRESHET_OK) {
+    t->status = fence(t->config, t->generation, instance_id, t->error);
   }
-  return status;
 }
 
 freshet_status freshet_kafka_generation_fence(const freshet_kafka_config* config, const char* generation,
@@ -86,30 +77,13 @@ freshet_status freshet_kafka_generation_fence(const freshet_kafka_config* config
   freshet_kafka_client client;
   freshet_status status = open_client(&client, config, FRESHET_KAFKA_OBSERVER, error);
   if (status != FRESHET_OK) return status;
-  rd_kafka_queue_t* queue = rd_kafka_queue_new(client.handle);
-  rd_kafka_AdminOptions_t* options =
-      rd_kafka_AdminOptions_new(client.handle, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS);
-  rd_kafka_AdminOptions_set_request_timeout(options, DESCRIBE_MS, NULL, 0);
-  rd_kafka_DescribeConsumerGroups(client.handle, &generation, 1, options, queue);
-  rd_kafka_event_t* event = rd_kafka_queue_poll(queue, 2 * DESCRIBE_MS);
-  const rd_kafka_DescribeConsumerGroups_result_t* result =
-      event == NULL ? NULL : rd_kafka_event_DescribeConsumerGroups_result(event);
-  size_t count = 0;
-  const rd_kafka_ConsumerGroupDescription_t** groups =
-      result == NULL || rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR
-          ? NULL
-          : rd_kafka_DescribeConsumerGroups_result_groups(result, &count);
-  if (count == 1 && rd_kafka_ConsumerGroupDescription_error(groups[0]) == NULL) {
-    status = fence_members(config, generation, groups[0], fenced, error);
-  } else {
-    status = freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP,
-                               "the cluster does not say who is in group %s", generation);
-  }
-  if (event != NULL) rd_kafka_event_destroy(event);
-  rd_kafka_AdminOptions_destroy(options);
-  rd_kafka_queue_destroy(queue);
+  takeover t = {config, generation, true, FRESHET_OK, error};
+  if (!freshet_kafka_client_describe(&client, generation, DESCRIBE_MS, take_over, &t))
+    t.status = freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP,
+                                 "the cluster does not say who is in group %s", generation);
   freshet_kafka_client_close(&client, 0);
-  return status;
+  *fenced = t.fenced;
+  return t.status;
 }
 
 /* Waits for the answer to an administrative request; per thing, `missing` is as good as done. */

@@ -107,23 +107,9 @@ freshet_kafka_group_offset freshet_kafka_group_offset_of(const freshet_kafka_gro
   return group->offsets[partition];
 }
 
-freshet_status freshet_kafka_group_members(freshet_kafka_group* group, int* members, freshet_error* error) {
-  const struct rd_kafka_group_list* groups = NULL;
-  for (int64_t since_ms = freshet_kafka_now_ms();; freshet_kafka_sleep_ms(RETRY_MS)) {
-    rd_kafka_resp_err_t code =
-        rd_kafka_list_groups(group->client.handle, group->config->app_id, &groups, ASK_MS);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) break;
-    if (groups != NULL) rd_kafka_group_list_destroy(groups); /* a part of the answer */
-    groups = NULL;
-    if (freshet_kafka_wait_ended(group->config, since_ms)) {
-      return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "members of group %s: %s",
-                               group->config->app_id, rd_kafka_err2str(code));
-    }
-  }
-  *members = 0;
-  for (int i = 0; i < groups->group_cnt; i++) *members += groups->groups[i].member_cnt;
-  rd_kafka_group_list_destroy(groups);
-  return FRESHET_OK;
+freshet_status freshet_kafka_group_members(freshet_kafka_group* group, size_t* members,
+                                           freshet_error* error) {
+  return freshet_kafka_client_members(&group->client, group->config->app_id, members, error);
 }
 
 freshet_status freshet_kafka_group_offsets_at(freshet_kafka_group* group, int64_t time_ms, int64_t* offsets,

@@ -25,7 +25,7 @@ int32_t freshet_kafka_group_partitions(const freshet_kafka_group* group);
 /* As of the opening; partition below that count. */
 freshet_kafka_group_offset freshet_kafka_group_offset_of(const freshet_kafka_group* group, int32_t partition);
 /* How many members it has now, those that died less than a session ago among them. */
-freshet_status freshet_kafka_group_members(freshet_kafka_group* group, int* members, freshet_error* error);
+freshet_status freshet_kafka_group_members(freshet_kafka_group* group, size_t* members, freshet_error* error);
 /* The first offset of each partition whose record is not older than time_ms, else its end.
  * offsets: [partitions] */
 freshet_status freshet_kafka_group_offsets_at(freshet_kafka_group* group, int64_t time_ms, int64_t* offsets,

@@ -29,8 +29,15 @@ static bool is_url(const char* text) {
   return strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0;
 }
 
-static void note_member(const rd_kafka_MemberDescription_t* member, const char* topic, char*** urls,
-                        int32_t* count) {
+/* What an answer says. */
+typedef struct answer {
+  const char* topic;
+  char** urls; /* [count] by partition; NULL: not known */
+  int32_t count;
+} answer;
+
+static void note_member(void* context, const rd_kafka_MemberDescription_t* member) {
+  answer* a = context;
   const rd_kafka_MemberAssignment_t* assignment = rd_kafka_MemberDescription_assignment(member);
   const rd_kafka_topic_partition_list_t* list =
       assignment == NULL ? NULL : rd_kafka_MemberAssignment_partitions(assignment);
@@ -38,63 +45,31 @@ static void note_member(const rd_kafka_MemberDescription_t* member, const char* 
   if (list == NULL || url == NULL || !is_url(url)) return;
   for (int i = 0; i < list->cnt; i++) {
     int32_t partition = list->elems[i].partition;
-    if (strcmp(list->elems[i].topic, topic) != 0 || partition < 0) continue;
-    if (partition >= *count) {
-      *urls = realloc(*urls, (size_t)(partition + 1) * sizeof **urls);
-      FRESHET_ASSERT(*urls != NULL);
-      while (*count <= partition) (*urls)[(*count)++] = NULL;
+    if (strcmp(list->elems[i].topic, a->topic) != 0 || partition < 0) continue;
+    if (partition >= a->count) {
+      a->urls = realloc(a->urls, (size_t)(partition + 1) * sizeof *a->urls);
+      FRESHET_ASSERT(a->urls != NULL);
+      while (a->count <= partition) a->urls[a->count++] = NULL;
     }
-    free((*urls)[partition]);
-    (*urls)[partition] = strdup(url);
+    free(a->urls[partition]);
+    a->urls[partition] = strdup(url);
   }
-}
-
-static bool read_event(rd_kafka_event_t* event, const char* topic, char*** urls, int32_t* count) {
-  size_t groups = 0;
-  const rd_kafka_DescribeConsumerGroups_result_t* result =
-      event == NULL ? NULL : rd_kafka_event_DescribeConsumerGroups_result(event);
-  if (result == NULL || rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR) return false;
-  const rd_kafka_ConsumerGroupDescription_t** group =
-      rd_kafka_DescribeConsumerGroups_result_groups(result, &groups);
-  if (groups != 1 || rd_kafka_ConsumerGroupDescription_error(group[0]) != NULL) return false;
-  size_t members = rd_kafka_ConsumerGroupDescription_member_count(group[0]);
-  for (size_t i = 0; i < members; i++) {
-    note_member(rd_kafka_ConsumerGroupDescription_member(group[0], i), topic, urls, count);
-  }
-  return true;
-}
-
-/* Asks the cluster. false: it did not say. */
-static bool ask(freshet_kafka_client* client, char*** urls, int32_t* count) {
-  const freshet_kafka_config* config = client->config;
-  const char* group = config->app_id;
-  rd_kafka_AdminOptions_t* options =
-      rd_kafka_AdminOptions_new(client->handle, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS);
-  rd_kafka_queue_t* queue = rd_kafka_queue_new(client->handle);
-  rd_kafka_AdminOptions_set_request_timeout(options, ASK_MS, NULL, 0);
-  rd_kafka_DescribeConsumerGroups(client->handle, &group, 1, options, queue);
-  rd_kafka_event_t* event = rd_kafka_queue_poll(queue, ASK_MS + 500);
-  bool known = read_event(event, config->topics[FRESHET_TOPIC_EVENTS], urls, count);
-  if (event != NULL) rd_kafka_event_destroy(event);
-  rd_kafka_queue_destroy(queue);
-  rd_kafka_AdminOptions_destroy(options);
-  return known;
 }
 
 static void refresh(freshet_kafka_peers* peers, freshet_kafka_client* client) {
-  char** urls = NULL;
-  int32_t count = 0;
-  bool known = ask(client, &urls, &count);
+  const freshet_kafka_config* config = client->config;
+  answer a = {.topic = config->topics[FRESHET_TOPIC_EVENTS]};
+  bool known = freshet_kafka_client_describe(client, config->app_id, ASK_MS, note_member, &a);
   pthread_mutex_lock(&peers->lock);
   peers->asked_ms = freshet_kafka_now_ms();
   if (known) {
     free_urls(peers->urls, peers->count);
-    peers->urls = urls;
-    peers->count = count;
+    peers->urls = a.urls;
+    peers->count = a.count;
     peers->known_ms = peers->asked_ms;
   }
   pthread_mutex_unlock(&peers->lock);
-  if (!known) free_urls(urls, count);
+  if (!known) free_urls(a.urls, a.count);
 }
 
 static void* run(void* context) {

@@ -76,7 +76,8 @@ class BackfillCase(Case):
 
 class HandOver(BackfillCase):
     def test_promote_and_roll_back_under_load(self):
-        self.start(users=300, settings={"kafka.session.timeout.ms": 12000})
+        # One commit after another, so that a kill hits one.
+        self.start(users=300, settings={"kafka.session.timeout.ms": 12000, "state.commit_interval_ms": 5})
         self.ledger.send(6000)
         self.freshet.settle()
         stopped = threading.Event()
@@ -109,11 +110,10 @@ class HandOver(BackfillCase):
         # Back, while the one that serves dies: its last word is said for it.
         g2.kill()
         killed = time.monotonic()
-        said = self.backfill("rollback", "--without-live", says="serves instead of").strip()
-        print(said, f"({time.monotonic() - killed:.1f} s in all)", end=" ", flush=True)
-        # It has not waited for the session of the dead to end. Before the switch it may have waited until the broker had
-        # aborted the transaction in which the dead one was killed.
-        self.assertLess(int(said.split("taken over within ")[1].split()[0]), 8000)
+        print(self.backfill("rollback", "--without-live", says="serves instead of").strip(), end=" ", flush=True)
+        took_s = time.monotonic() - killed
+        print(f"({took_s:.1f} s in all) ", end="", flush=True)
+        self.assertLess(took_s, 8)  # it has not waited for the session of the dead to end
         self.live.await_metric("freshet_partitions_serving", 4)
         stopped.set()
         producer.join()
