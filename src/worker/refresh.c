@@ -271,6 +271,11 @@ static bool is_due(const freshet_worker* worker, const owed_refresh* owed, int64
   return owed != NULL && taken < most_waiting(worker, now_ms - owed->since_ms, lagging);
 }
 
+/* Someone waits in `queue`, and the commit that a crash would find them by has ended. */
+static bool has_committed(const freshet_worker* worker, const owed_queue* queue) {
+  return queue->head != NULL && queue->head->after_commit < worker->commits_ended;
+}
+
 /* The row of who waits longest. */
 static freshet_status next_row(freshet_worker* worker, owed_queue* queue, freshet_user_row** row,
                                freshet_error* error) {
@@ -285,8 +290,7 @@ static freshet_status next_row(freshet_worker* worker, owed_queue* queue, freshe
 static freshet_status collect_stale(freshet_worker* worker, bool lagging, freshet_error* error) {
   owed_queue* queue = &worker->refresh->stale;
   size_t most = most_waiting(worker, 0, false);
-  for (size_t taken = 0; taken < most && queue->head != NULL; taken++) {
-    if (queue->head->after_commit >= worker->commits_ended) break;
+  for (size_t taken = 0; taken < most && has_committed(worker, queue); taken++) {
     freshet_user_row* row;
     freshet_status status = next_row(worker, queue, &row, error);
     if (status != FRESHET_OK) return status;
@@ -323,8 +327,7 @@ static freshet_status mark_outdated(freshet_worker* worker, freshet_error* error
 static freshet_status collect_marked(freshet_worker* worker, freshet_error* error) {
   owed_queue* queue = &worker->refresh->marked;
   size_t most = most_waiting(worker, 0, false);
-  for (size_t taken = 0; taken < most && queue->head != NULL; taken++) {
-    if (queue->head->after_commit >= worker->commits_ended) break;
+  for (size_t taken = 0; taken < most && has_committed(worker, queue); taken++) {
     freshet_user_row* row;
     freshet_status status = next_row(worker, queue, &row, error);
     if (status != FRESHET_OK) return status;
