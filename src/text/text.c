@@ -69,17 +69,15 @@ static freshet_status create_http(const freshet_text_config* config, freshet_enc
   return freshet_encoder_http_create(&options, encoder, error);
 }
 
-static bool is_hashing(const freshet_text_config* config, const char* folder) {
-  bool found = is_named(config) || access(folder, F_OK) == 0;
-  return config->encoder == FRESHET_TEXT_HASHING || (config->encoder == FRESHET_TEXT_AUTO && !found);
+/* What auto means here: the model where it is named or its folder exists, else hashing. */
+static freshet_text_encoder resolve(const freshet_text_config* config, const char* folder) {
+  if (config->encoder != FRESHET_TEXT_AUTO) return config->encoder;
+  return is_named(config) || access(folder, F_OK) == 0 ? FRESHET_TEXT_BERT : FRESHET_TEXT_HASHING;
 }
 
-static freshet_status create_own(const freshet_text_config* config, const char* folder,
-                                 freshet_encoder** encoder, freshet_error* error) {
-  switch (config->encoder) {
-    case FRESHET_TEXT_AUTO:
-      if (!is_hashing(config, folder)) return create_bert(config, folder, encoder, error);
-      return freshet_encoder_hashing_create(config->dim, encoder, error);
+static freshet_status create_own(const freshet_text_config* config, freshet_text_encoder which,
+                                 const char* folder, freshet_encoder** encoder, freshet_error* error) {
+  switch (which) {
     case FRESHET_TEXT_BERT:
       return create_bert(config, folder, encoder, error);
     case FRESHET_TEXT_WORDS:
@@ -90,9 +88,10 @@ static freshet_status create_own(const freshet_text_config* config, const char* 
       return create_http(config, encoder, error);
     case FRESHET_TEXT_NONE:
       return FRESHET_OK;
+    case FRESHET_TEXT_AUTO:
+      break; /* resolved before */
   }
-  return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "text encoder %d: no such encoder",
-                           config->encoder);
+  return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "text encoder %d: no such encoder", which);
 }
 
 freshet_status freshet_text_create(const freshet_text_config* config, freshet_encoder** encoder,
@@ -101,9 +100,10 @@ freshet_status freshet_text_create(const freshet_text_config* config, freshet_en
   freshet_encoder* own = NULL;
   *encoder = NULL;
   freshet_status status = find_folder(config, folder, error);
-  if (status == FRESHET_OK) status = create_own(config, folder, &own, error);
-  bool is_joined = own != NULL && config->lexical_weight > 0 && !is_hashing(config, folder);
-  if (status == FRESHET_OK && is_joined) {
+  if (status != FRESHET_OK) return status;
+  const freshet_text_encoder which = resolve(config, folder);
+  status = create_own(config, which, folder, &own, error);
+  if (own != NULL && config->lexical_weight > 0 && which != FRESHET_TEXT_HASHING) {
     return freshet_encoder_joined_create(own, config->lexical_weight, encoder, error);
   }
   *encoder = own;
