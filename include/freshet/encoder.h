@@ -70,6 +70,8 @@ typedef enum freshet_text_encoder {
   FRESHET_TEXT_NONE, /* texts have no vectors */
 } freshet_text_encoder;
 
+enum { FRESHET_LEXICAL_DIM = 256 }; /* what lexical_weight > 0 adds to an encoder's dimensions */
+
 typedef struct freshet_text_config {
   freshet_text_encoder encoder;
   /* bert: a folder; a bare name also means that folder of the cache; NULL or "": the default model. words: a

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LEXICAL_DIM = 256, JOINED_DIM_MAX = 4096 };
+enum { JOINED_DIM_MAX = 4096 };
 
 typedef struct joined_encoder {
   freshet_encoder base;
@@ -63,7 +63,7 @@ static freshet_status set_name(joined_encoder* self, freshet_error* error) {
   return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP,
                            "text.lexical_weight: with %d dimensions more, the vectors of %s have over %d, or "
                            "their name is too long; set it to 0",
-                           LEXICAL_DIM, self->own->name, JOINED_DIM_MAX);
+                           FRESHET_LEXICAL_DIM, self->own->name, JOINED_DIM_MAX);
 }
 
 freshet_status freshet_encoder_joined_create(freshet_encoder* own, float weight, freshet_encoder** encoder,
@@ -80,8 +80,8 @@ freshet_status freshet_encoder_joined_create(freshet_encoder* own, float weight,
   if (own->vtable->share != NULL) self->vtable.share = joined_share;
   if (own->vtable->interrupt != NULL) self->vtable.interrupt = joined_interrupt;
   self->base.vtable = &self->vtable;
-  self->base.dim = own->dim + LEXICAL_DIM;
-  freshet_status status = freshet_encoder_hashing_create(LEXICAL_DIM, &self->lexical, error);
+  self->base.dim = own->dim + FRESHET_LEXICAL_DIM;
+  freshet_status status = freshet_encoder_hashing_create(FRESHET_LEXICAL_DIM, &self->lexical, error);
   if (status == FRESHET_OK) status = set_name(self, error);
   if (status == FRESHET_OK) {
     *encoder = &self->base;
