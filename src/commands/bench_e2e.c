@@ -10,6 +10,7 @@
 #include "codec/codec.h"
 #include "commands/bench.h"
 #include "commands/commands.h"
+#include "commands/measure.h"
 #include "commands/options.h"
 #include "commands/progress.h"
 #include "kafka/kafka.h"
@@ -58,18 +59,6 @@ typedef struct load {
   freshet_buffer bytes;
 } load;
 
-/* SplitMix64 (Steele, Lea, Flood 2014). */
-static uint64_t next_random(load* l) {
-  uint64_t z = (l->random += 0x9e3779b97f4a7c15ULL);
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-  return z ^ (z >> 31);
-}
-
-static double next_uniform(load* l) {
-  return (double)(next_random(l) >> 11) * 0x1p-53;
-}
-
 static freshet_status send(load* l, freshet_topic topic, const char* key, freshet_error* error) {
   freshet_output output = {.topic = topic,
                            .partition = -1,
@@ -81,9 +70,10 @@ static freshet_status send(load* l, freshet_topic topic, const char* key, freshe
 
 static freshet_status send_event(load* l, uint64_t i, freshet_error* error) {
   char event_id[ID_SIZE * 2], user_id[ID_SIZE], item_id[ID_SIZE];
-  double u = next_uniform(l);
+  double u = freshet_next_uniform(&l->random);
   snprintf(event_id, sizeof event_id, "%llx-%llx", (unsigned long long)l->run, (unsigned long long)i);
-  snprintf(user_id, sizeof user_id, "user-%llu", (unsigned long long)(next_random(l) % l->users));
+  snprintf(user_id, sizeof user_id, "user-%llu",
+           (unsigned long long)(freshet_next_random(&l->random) % l->users));
   snprintf(item_id, sizeof item_id, "item-%llu", (unsigned long long)((double)l->items * u * u * u));
   freshet_event event = {.type = i % 10 == 0 ? FRESHET_PURCHASE : FRESHET_CLICK,
                          .event_id = freshet_slice_of(event_id),
@@ -104,7 +94,7 @@ static const char* const words[] = {"red",   "blue",    "small", "large", "vinta
 static freshet_status send_request(load* l, uint64_t i, freshet_error* error) {
   char request_id[ID_SIZE * 2], user_id[ID_SIZE], text[160];
   struct timespec now;
-  uint64_t r = next_random(l);
+  uint64_t r = freshet_next_random(&l->random);
   const char *first = words[r % 16], *second = words[r / 16 % 16], *third = words[r / 256 % 16];
   snprintf(user_id, sizeof user_id, "user-%llu", (unsigned long long)(r / 4096 % l->users));
   snprintf(text, sizeof text, "a %s %s for the %s number %llu", first, second, third, (unsigned long long)i);
@@ -126,7 +116,7 @@ static freshet_status announce_items(load* l, freshet_error* error) {
   freshet_status status = FRESHET_OK;
   for (uint64_t i = 0; status == FRESHET_OK && i < l->items; i++) {
     char item_id[ID_SIZE], title[96];
-    uint64_t r = next_random(l);
+    uint64_t r = freshet_next_random(&l->random);
     snprintf(item_id, sizeof item_id, "item-%llu", (unsigned long long)i);
     snprintf(title, sizeof title, "%s %s %s %llu", words[r % 16], words[r / 16 % 16], words[r / 256 % 16],
              (unsigned long long)i);
@@ -247,24 +237,17 @@ static freshet_status send_at_rate(load* l, freshet_error* error) {
   return status == FRESHET_OK ? l->sink->vtable->settle(l->sink, SETTLE_MS, error) : status;
 }
 
-static int by_value(const void* a, const void* b) {
-  double x = *(const double*)a, y = *(const double*)b;
-  return (x > y) - (x < y);
-}
-
-static double quantile(const load* l, double q) {
-  return l->sample_count == 0 ? 0 : l->samples_ms[(size_t)(q * (double)(l->sample_count - 1))];
-}
-
 static void print_latency(load* l, bool json) {
   const char *got = l->asks ? "replies" : "lists", *of = l->asks ? "requests" : "events";
-  qsort(l->samples_ms, l->sample_count, sizeof *l->samples_ms, by_value);
+  const double* sorted = l->samples_ms;
+  freshet_sort_values(l->samples_ms, l->sample_count);
   const char* format =
       json ? "{\"%s\": %zu, \"%s\": %llu, \"p50_ms\": %.2f, \"p90_ms\": %.2f, \"p99_ms\": %.2f, "
              "\"max_ms\": %.2f}\n"
            : "%s: %zu counted, %s: %llu; p50 %.2f ms, p90 %.2f ms, p99 %.2f ms, max %.2f ms\n";
-  printf(format, got, l->sample_count, of, (unsigned long long)(l->rate * l->seconds), quantile(l, .5),
-         quantile(l, .9), quantile(l, .99), quantile(l, 1));
+  printf(format, got, l->sample_count, of, (unsigned long long)(l->rate * l->seconds),
+         freshet_quantile(sorted, l->sample_count, .5), freshet_quantile(sorted, l->sample_count, .9),
+         freshet_quantile(sorted, l->sample_count, .99), freshet_quantile(sorted, l->sample_count, 1));
 }
 
 static freshet_status measure_latency(load* l, bool json, freshet_error* error) {

@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "commands/bench.h"
 #include "commands/commands.h"
+#include "commands/measure.h"
 #include "commands/options.h"
 #include "freshet/encoder.h"
 #include "text/kernels.h"
@@ -46,11 +46,6 @@ typedef struct bench {
 
 /* ---- texts ---- */
 
-static uint32_t next_random(uint64_t* state) {
-  *state = *state * 6364136223846793005U + 1442695040888963407U; /* Knuth's MMIX generator */
-  return (uint32_t)(*state >> 33);
-}
-
 static char* make_text(uint64_t* state) {
   static const char* const who[] = {"detective", "teacher", "young queen", "retired boxer", "nurse",
                                     "thief",     "painter", "robot",       "family",        "lost pilot"};
@@ -64,11 +59,11 @@ static char* make_text(uint64_t* state) {
                                       "in a village by the sea"};
   static const char* const kind[] = {"Drama, Romance", "Action, Thriller", "Comedy", "Adventure, Children",
                                      "Sci-Fi"};
-#define PICK(list) list[next_random(state) % (sizeof list / sizeof *list)]
+#define PICK(list) list[freshet_next_random(state) % (sizeof list / sizeof *list)]
   char* text = malloc(TEXT_SIZE);
   FRESHET_ASSERT(text != NULL);
-  snprintf(text, TEXT_SIZE, "A %s %s %s %s %s (%u) | %s", PICK(how), PICK(who), PICK(does), PICK(what),
-           PICK(where), 1950 + next_random(state) % 75, PICK(kind));
+  snprintf(text, TEXT_SIZE, "A %s %s %s %s %s (%d) | %s", PICK(how), PICK(who), PICK(does), PICK(what),
+           PICK(where), 1950 + (int)(freshet_next_random(state) % 75), PICK(kind));
 #undef PICK
   return text;
 }
@@ -112,12 +107,6 @@ static double mean_tokens(const bench* b) {
 
 /* ---- measuring ---- */
 
-static double read_clock_s(clockid_t clock) {
-  struct timespec time;
-  clock_gettime(clock, &time);
-  return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
-}
-
 /* Memory that no file backs, in MB: packed weights, scratch, the program's own. */
 static double anonymous_mb(void) {
   FILE* file = fopen("/proc/self/status", "r");
@@ -131,23 +120,18 @@ static double anonymous_mb(void) {
 }
 
 static freshet_status run_pass(bench* b, freshet_error* error) {
-  double start = read_clock_s(CLOCK_MONOTONIC), cpu_start = read_clock_s(CLOCK_PROCESS_CPUTIME_ID);
+  double start = freshet_seconds(CLOCK_MONOTONIC), cpu_start = freshet_seconds(CLOCK_PROCESS_CPUTIME_ID);
   for (size_t i = 0; i < b->count; i += BATCH) {
     size_t size = b->count - i < BATCH ? b->count - i : BATCH;
     freshet_status status =
         freshet_encode(b->encoder, b->texts + i, size, b->vectors + i * b->encoder->dim, error);
     if (status != FRESHET_OK) return status;
   }
-  double rate = (double)b->count / (read_clock_s(CLOCK_MONOTONIC) - start);
-  double cpu_rate = (double)b->count / (read_clock_s(CLOCK_PROCESS_CPUTIME_ID) - cpu_start);
+  double rate = (double)b->count / (freshet_seconds(CLOCK_MONOTONIC) - start);
+  double cpu_rate = (double)b->count / (freshet_seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu_start);
   b->texts_per_s = fmax(b->texts_per_s, rate);
   b->texts_per_cpu_s = fmax(b->texts_per_cpu_s, cpu_rate);
   return FRESHET_OK;
-}
-
-static int compare_doubles(const void* left, const void* right) {
-  double a = *(const double*)left, b = *(const double*)right;
-  return (a > b) - (a < b);
 }
 
 static freshet_status run_singles(bench* b, freshet_error* error) {
@@ -159,17 +143,17 @@ static freshet_status run_singles(bench* b, freshet_error* error) {
   b->worst_cosine = 1;
   for (size_t i = 0; i < SINGLES && status == FRESHET_OK; i++) {
     size_t index = i % b->count;
-    double start = read_clock_s(CLOCK_MONOTONIC), cosine = 0;
+    double start = freshet_seconds(CLOCK_MONOTONIC), cosine = 0;
     status = freshet_encode(b->encoder, &b->texts[index], 1, alone, error);
-    times_ms[i] = (read_clock_s(CLOCK_MONOTONIC) - start) * 1e3;
+    times_ms[i] = (freshet_seconds(CLOCK_MONOTONIC) - start) * 1e3;
     for (uint32_t j = 0; j < dim; j++) cosine += (double)alone[j] * b->vectors[index * dim + j];
     b->worst_cosine = fmin(b->worst_cosine, cosine);
   }
   free(alone);
   if (status != FRESHET_OK) return status;
-  qsort(times_ms, SINGLES, sizeof *times_ms, compare_doubles);
-  b->p50_ms = times_ms[SINGLES / 2];
-  b->p99_ms = times_ms[SINGLES * 99 / 100];
+  freshet_sort_values(times_ms, SINGLES);
+  b->p50_ms = freshet_quantile(times_ms, SINGLES, .5);
+  b->p99_ms = freshet_quantile(times_ms, SINGLES, .99);
   if (b->worst_cosine > 0.9999) return FRESHET_OK;
   return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP,
                            "one at a time gives other vectors: cosine %.5f", b->worst_cosine);

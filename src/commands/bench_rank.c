@@ -5,12 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "commands/bench.h"
 #include "commands/bench_rank_data.h"
 #include "commands/bench_rank_model.h"
 #include "commands/commands.h"
+#include "commands/measure.h"
 #include "freshet/ranker.h"
 
 const char freshet_bench_rank_usage[] =
@@ -169,12 +169,6 @@ static void release(struct bench* bench) {
 
 /* ---- measuring ---- */
 
-static double now_seconds(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
 /* A step of learning on a random item. */
 static void update_item(struct bench* bench) {
   freshet_rank_data* data = &bench->data;
@@ -190,16 +184,16 @@ static double time_passes(struct bench* bench) {
   const settings* s = &bench->settings;
   size_t batches = bench->data.users / s->batch;
   batches = batches < BATCHES ? batches : BATCHES;
-  double best = 1e30, start = now_seconds(), updated = start;
+  double best = 1e30, start = freshet_seconds(CLOCK_MONOTONIC), updated = start;
   for (double begin = start; best == 1e30 || begin - start < s->seconds;) {
     for (size_t b = 0; b < batches; b++) {
       if (s->updates_per_second > 0) {
-        double now = now_seconds();
+        double now = freshet_seconds(CLOCK_MONOTONIC);
         for (; updated < now; updated += 1 / s->updates_per_second) update_item(bench);
       }
       rank_batch(bench, b * s->batch);
     }
-    double end = now_seconds();
+    double end = freshet_seconds(CLOCK_MONOTONIC);
     double each = (end - begin) / (double)(batches * s->batch) * 1e6;
     best = each < best ? each : best;
     begin = end;

@@ -5,22 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "commands/measure.h"
+
 enum { REFLECTIONS = 8, SAMPLE = 1000 };
 
-static uint64_t next_random(freshet_rank_data* data) { /* splitmix64 */
-  uint64_t z = data->random += 0x9e3779b97f4a7c15u;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  return z ^ (z >> 31);
-}
-
 uint32_t freshet_rank_data_below(freshet_rank_data* data, size_t bound) {
-  return (uint32_t)(next_random(data) % bound);
+  return (uint32_t)(freshet_next_random(&data->random) % bound);
 }
 
 float freshet_rank_data_normal(freshet_rank_data* data) {
   for (;;) { /* Marsaglia's polar method */
-    uint64_t bits = next_random(data);
+    uint64_t bits = freshet_next_random(&data->random);
     float x = (float)(int32_t)bits * 0x1p-31f, y = (float)(int32_t)(bits >> 32) * 0x1p-31f;
     float square = x * x + y * y;
     if (square > 0 && square < 1) return x * sqrtf(-2 * logf(square) / square);

@@ -8,9 +8,9 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "commands/commands.h"
+#include "commands/measure.h"
 #include "freshet/model.h"
 #include "freshet/ranker.h"
 
@@ -43,15 +43,8 @@ struct bench {
   double bonus_rows;
 };
 
-static uint64_t next_random(struct bench* bench) { /* splitmix64 */
-  uint64_t z = bench->random += 0x9e3779b97f4a7c15u;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  return z ^ (z >> 31);
-}
-
 static double uniform(struct bench* bench) {
-  return (double)(next_random(bench) >> 11) * 0x1p-53;
+  return freshet_next_uniform(&bench->random);
 }
 
 /* ---- a model ---- */
@@ -80,8 +73,8 @@ static freshet_status learn_events(struct bench* bench, freshet_error* error) {
   const size_t groups = (bench->settings.items + GROUP - 1) / GROUP;
   freshet_status status = FRESHET_OK;
   for (size_t e = 0; e < (size_t)USERS * EVENTS_PER_USER / SESSION && status == FRESHET_OK; e++) {
-    const size_t user = next_random(bench) % USERS;
-    const size_t group = (user * 7919 + next_random(bench) % TASTES * 104729) % groups;
+    const size_t user = freshet_next_random(&bench->random) % USERS;
+    const size_t group = (user * 7919 + freshet_next_random(&bench->random) % TASTES * 104729) % groups;
     bench->now_ms += 60 * 1000;
     for (int i = 0; i < SESSION && status == FRESHET_OK; i++) {
       size_t item = group * GROUP + (size_t)(GROUP * pow(uniform(bench), 2));
@@ -131,9 +124,7 @@ static void release(struct bench* bench) {
 /* ---- measuring ---- */
 
 static double now_us(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return 1e6 * (double)time.tv_sec + 1e-3 * (double)time.tv_nsec;
+  return 1e6 * freshet_seconds(CLOCK_MONOTONIC);
 }
 
 static void note(struct bench* bench, latencies* l, double us) {
@@ -219,14 +210,9 @@ static size_t check_users(struct bench* bench) {
   return right;
 }
 
-static int by_value(const void* a, const void* b) {
-  double x = *(const double*)a, y = *(const double*)b;
-  return (x > y) - (x < y);
-}
-
 static double percentile(latencies* l, double share) {
-  qsort(l->us, l->count, sizeof *l->us, by_value);
-  return l->count == 0 ? 0 : l->us[(size_t)(share * (double)(l->count - 1))];
+  freshet_sort_values(l->us, l->count);
+  return freshet_quantile(l->us, l->count, share);
 }
 
 static int print(struct bench* bench) {

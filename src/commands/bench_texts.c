@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "commands/bench.h"
 #include "commands/commands.h"
+#include "commands/measure.h"
 #include "core/maths.h"
 #include "freshet/model.h"
 
@@ -35,9 +35,7 @@ typedef struct bench {
 } bench;
 
 static double cpu_s(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+  return freshet_seconds(CLOCK_THREAD_CPUTIME_ID);
 }
 
 static void make_vector(bench* b, uint64_t number, uint64_t version) {

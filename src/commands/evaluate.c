@@ -7,11 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "commands/commands.h"
 #include "commands/encoder.h"
 #include "commands/evaluate_plot.h"
+#include "commands/measure.h"
 #include "commands/progress.h"
 
 static const char usage[] =
@@ -89,12 +89,6 @@ static freshet_status read_history(const freshet_evaluation* evaluation, const f
   return status;
 }
 
-static double seconds_of(clockid_t clock) {
-  struct timespec now;
-  clock_gettime(clock, &now);
-  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
 static freshet_status learn_only(const freshet_evaluation* evaluation, const freshet_config* config,
                                  const freshet_history* history, freshet_error* error) {
   freshet_model_config model = freshet_evaluation_model(config);
@@ -102,7 +96,7 @@ static freshet_status learn_only(const freshet_evaluation* evaluation, const fre
   size_t events = 0;
   freshet_status status = freshet_learner_create(history, &model, false, &learner, error);
   if (status != FRESHET_OK) return status;
-  double start = seconds_of(CLOCK_MONOTONIC), cpu_start = seconds_of(CLOCK_THREAD_CPUTIME_ID);
+  double start = freshet_seconds(CLOCK_MONOTONIC), cpu_start = freshet_seconds(CLOCK_THREAD_CPUTIME_ID);
   for (size_t i = 0; i < history->event_count; i++) {
     const freshet_history_event* event = &history->events[i];
     if (event->ranked || event->context) {
@@ -110,8 +104,8 @@ static freshet_status learn_only(const freshet_evaluation* evaluation, const fre
       events++;
     }
   }
-  double rate = (double)events / (seconds_of(CLOCK_MONOTONIC) - start);
-  double cpu_rate = (double)events / (seconds_of(CLOCK_THREAD_CPUTIME_ID) - cpu_start);
+  double rate = (double)events / (freshet_seconds(CLOCK_MONOTONIC) - start);
+  double cpu_rate = (double)events / (freshet_seconds(CLOCK_THREAD_CPUTIME_ID) - cpu_start);
   unsigned long long hash = (unsigned long long)freshet_model_hash(learner->model);
   const char* format =
       evaluation->json ? "{\"events\": %zu, \"events_per_second\": %.0f, \"events_per_cpu_second\": "
