@@ -408,9 +408,8 @@ static freshet_status show(demo* d, freshet_error* error) {
   for (int i = 0; status == FRESHET_OK && i < CUSTOMERS; i++)
     status = show_customer(d, &d->customers[i], error);
   if (status == FRESHET_OK) {
-    printf("\n%llu lists published for %llu events, %llu commits\n",
-           (unsigned long long)freshet_metric(&d->metrics.lists_published), (unsigned long long)learned(d),
-           (unsigned long long)freshet_metric(&d->metrics.commits));
+    printf("\n%llu lists published for %llu events\n",
+           (unsigned long long)freshet_metric(&d->metrics.lists_published), (unsigned long long)learned(d));
   }
   fflush(stdout);
   return status;
