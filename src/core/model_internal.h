@@ -3,6 +3,7 @@
  *
  *   model.c             creation, the table of items, users, memory
  *   model_score.c       context of a user, query, explanation, the ranker's rows
+ *   model_bonus.c       what a user's recent items bring to the items near them
  *   model_learn.c       one step of learning
  *   model_negatives.c   which items a step compares with
  *   model_tree.c        running sums, for draws
@@ -337,7 +338,32 @@ typedef struct replay_event {
 } replay_event;
 void freshet_model_replay(freshet_model* model, const replay_event* event);
 
+/* ---- model_bonus.c ---- */
+/* Scratch of a query. All 0 to begin with. */
+typedef struct gathering {
+  freshet_gathered met;
+  uint32_t capacity;    /* slots that met has places for */
+  float* roots;         /* [room] 1 / sqrt(N + 1) of those met */
+  float* text_thetas;   /* [room] weight of similar text */
+  uint32_t* new_places; /* [room] places of those that are new */
+  float* bonus;         /* [room] */
+} gathering;
+void freshet_model_gathering_free(gathering* g);
+/* A user's lists have rarely been read lately, and are 30 KB. */
+void freshet_model_prefetch_lists(const freshet_model* model, const context* c);
+/* Leaves in g->met.items and g->bonus what each item has coming that is near the context, the items `first`
+ * before the others whether they are near or not. Returns how many. */
+size_t freshet_model_gather(const freshet_model* model, const context* c, const uint32_t* first,
+                            size_t first_count, gathering* g);
+
 /* ---- model_lenders.c ---- */
+enum { FRESHET_NEW_LEVELS = 4 }; /* B(N) below: new, under 6 events. With more an item may lend */
+static inline bool freshet_model_has_any(const float sums[BONUS_FEATURES]) {
+  return sums[FOLLOWS] + sums[TOGETHER_NOW] + sums[TOGETHER_BEFORE] + sums[SIMILAR_TEXT] > 0;
+}
+/* Adds what new items borrow to the sums of those that have any; new_places: those of new items in met. */
+void freshet_model_lend(const freshet_model* model, freshet_gathered* met, const uint32_t* new_places,
+                        size_t new_count);
 /* The items that slot borrows co-occurrence from, each by its weight; roots: 1 / sqrt(N + 1). */
 typedef struct lenders {
   uint32_t count;

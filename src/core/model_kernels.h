@@ -20,6 +20,14 @@ enum { FRESHET_LANES = 16 };
 
 enum { FRESHET_SUMS = 4 }; /* columns of a row of sums: see scan */
 
+/* A few items out of many, in the order in which they were met, and what each has gathered. */
+typedef struct freshet_gathered {
+  uint32_t* places;            /* [all items] 1 + place among those met, 0: not met */
+  uint32_t* items;             /* [room + 1] */
+  float (*sums)[FRESHET_SUMS]; /* [room, padded] 0 from count on */
+  size_t count;
+} freshet_gathered;
+
 /* How the scalars of an item's row learn: see adapt. */
 typedef struct freshet_row_rates {
   float factor, factor_first; /* rate of v, and what its accumulator starts from */
@@ -60,12 +68,9 @@ typedef struct freshet_model_kernels {
                  const freshet_marks* marks, const float weights[FRESHET_SUMS], float (*sums)[FRESHET_SUMS]);
   /* places[c] = i for each i < count whose item has the mark c; places[0] gathers what nobody asks for. */
   void (*locate)(const uint32_t* items, size_t count, const freshet_marks* marks, size_t places[256]);
-  /* For every item: sums[items[i]] += weights * {a[i], b[i], b[i], a[i]}. Appends to touched [*touched_count]
-   * the items whose byte in `marks` was 0, and sets it; touched has room for one more than there are marks.
-   */
+  /* For every item, at most once each in a list: its sums += weights * {a[i], b[i], b[i], a[i]}. */
   void (*spread)(const uint32_t* items, const float* a, const float* b, size_t count,
-                 const float weights[FRESHET_SUMS], float (*sums)[FRESHET_SUMS], uint8_t* marks,
-                 uint32_t* touched, size_t* touched_count);
+                 const float weights[FRESHET_SUMS], freshet_gathered* gathered);
   /* Index of item in items [count], or count. Reads up to the next multiple of 16. */
   size_t (*find)(const uint32_t* items, size_t count, uint32_t item);
   /* Index of the first smallest a[i] + b[i], count > 0. */
@@ -78,13 +83,10 @@ typedef struct freshet_model_kernels {
   /* rows[f * stride + i] = log(1 + sums[i][f] * s), s = 1 / sqrt(counts[i] + 1) for f = 1, 2, else 1. */
   void (*bonus_features)(const float (*sums)[FRESHET_SUMS], const float* counts, float* rows, size_t stride,
                          size_t n16);
-  /* What spread has gathered for items [count]: out[i] = sum over f of thetas[f] log(1 + sums[items[i]][f] *
-   * s), s = roots[items[i]] for f = 1, 2, else 1; in place of thetas[3] stands
-   * level_thetas[levels[items[i]]]. Sums and marks of the items are 0 afterwards. out has room for whole
-   * lanes. */
-  void (*bonuses)(const uint32_t* items, size_t count, float (*sums)[FRESHET_SUMS], uint8_t* marks,
-                  const float* roots, const uint8_t* levels, const float thetas[FRESHET_SUMS],
-                  const float* level_thetas, float* out);
+  /* out[i] = sum over f of thetas[f] log(1 + sums[i][f] * s), s = roots[i] for f = 1, 2, else 1; in place of
+   * thetas[3] stands last_thetas[i]. */
+  void (*bonuses)(const float (*sums)[FRESHET_SUMS], const float* roots, const float thetas[FRESHET_SUMS],
+                  const float* last_thetas, float* out, size_t n16);
   /* Row s of `speeds` [stride] is a popularity as it was ages[i] ago, and becomes log(.5 + share), share =
    * exp(ages[i] * rates[s]) * row[i] * scales[s]. On the way log_q[i] = log(frequent * (counts[i] *
    * per_count)

@@ -370,20 +370,23 @@ static void locate(const uint32_t* items, size_t count, const freshet_marks* mar
   }
 }
 
+/* Without a branch: whether an item has been met before cannot be guessed. */
 static void spread(const uint32_t* items, const float* a, const float* b, size_t count,
-                   const float weights[FRESHET_SUMS], float (*sums)[FRESHET_SUMS], uint8_t* marks,
-                   uint32_t* touched, size_t* touched_count) {
+                   const float weights[FRESHET_SUMS], freshet_gathered* gathered) {
   const __m128 weight = _mm_loadu_ps(weights);
-  size_t found = *touched_count;
+  uint32_t *places = gathered->places, *met = gathered->items;
+  float(*sums)[FRESHET_SUMS] = gathered->sums;
+  uint32_t met_count = (uint32_t)gathered->count;
   for (size_t i = 0; i < count; i++) {
-    const uint32_t item = items[i];
+    const uint32_t item = items[i], known = places[item];
     const __m128 gain = {a[i], b[i], b[i], a[i]};
-    touched[found] = item;
-    found += !marks[item];
-    marks[item] = 1;
-    *(__m128*)sums[item] += weight * gain;
+    met[met_count] = item;
+    met_count += known == 0;
+    const uint32_t place = known + (met_count & -(uint32_t)(known == 0)); /* no "?:", which may branch */
+    places[item] = place;
+    *(__m128*)sums[place - 1] += weight * gain;
   }
-  *touched_count = found;
+  gathered->count = met_count;
 }
 
 /* Bit l of the result: lane l is set (all ones). */

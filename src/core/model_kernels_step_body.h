@@ -38,42 +38,46 @@ static void bonus_features(const float (*sums)[FRESHET_SUMS], const float* count
   for (size_t f = 0; f < FRESHET_SUMS; f++) log_array(rows + f * stride, n16);
 }
 
-/* sum += theta log(x); most rows of lanes have nothing to add. */
-INLINE void add_logs(float* sum, const float* theta, int theta_step, const float* x) {
-  for (int p = 0; p < FRESHET_LANES; p += WIDTH) {
-    const vec value = load(x + p);
-    if (mask_of(value != splat(1)) == 0) continue;
-    const vec factor = theta_step == 0 ? splat(*theta) : load(theta + p);
-    store(sum + p, load(sum + p) + factor * log_of(value));
+enum { BONUS_BLOCK = 64 };
+
+/* sums [count] by column, each 1 + what goes into the logarithm. */
+INLINE void bonus_columns(const float (*sums)[FRESHET_SUMS], const float* roots, size_t count,
+                          float (*columns)[BONUS_BLOCK]) {
+  const __m128 one = _mm_set1_ps(1);
+  for (size_t i = 0; i < count; i += 4) {
+    __m128 a = _mm_load_ps(sums[i]), b = _mm_load_ps(sums[i + 1]);
+    __m128 c = _mm_load_ps(sums[i + 2]), d = _mm_load_ps(sums[i + 3]);
+    const __m128 root = _mm_load_ps(roots + i);
+    _MM_TRANSPOSE4_PS(a, b, c, d);
+    _mm_store_ps(columns[0] + i, one + a);
+    _mm_store_ps(columns[1] + i, one + b * root);
+    _mm_store_ps(columns[2] + i, one + c * root);
+    _mm_store_ps(columns[3] + i, one + d);
   }
 }
 
-static void bonuses(const uint32_t* items, size_t count, float (*sums)[FRESHET_SUMS], uint8_t* marks,
-                    const float* roots, const uint8_t* levels, const float thetas[FRESHET_SUMS],
-                    const float* level_thetas, float* out) {
-  const __m128 one = _mm_set1_ps(1);
-  for (size_t i = 0; i < count; i += FRESHET_LANES) {
-    _Alignas(64) float rows[FRESHET_SUMS][FRESHET_LANES], level_theta[FRESHET_LANES] = {0};
-    for (size_t l = 0; l < FRESHET_LANES; l += 4) {
-      __m128 four[4] = {_mm_setzero_ps()};
-      _Alignas(16) float root[4] = {0};
-      for (size_t j = 0; j < 4 && i + l + j < count; j++) {
-        const uint32_t item = items[i + l + j];
-        four[j] = _mm_load_ps(sums[item]);
-        _mm_store_ps(sums[item], _mm_setzero_ps());
-        marks[item] = 0;
-        root[j] = roots[item];
-        level_theta[l + j] = level_thetas[levels[item]];
-      }
-      _MM_TRANSPOSE4_PS(four[0], four[1], four[2], four[3]);
-      _mm_store_ps(rows[0] + l, one + four[0]);
-      _mm_store_ps(rows[1] + l, one + four[1] * _mm_load_ps(root));
-      _mm_store_ps(rows[2] + l, one + four[2] * _mm_load_ps(root));
-      _mm_store_ps(rows[3] + l, one + four[3]);
+static bool is_all_one(const float* column, size_t count) {
+  const int_vec one = (int_vec)splat(1);
+  int_vec other = {0};
+  for (size_t i = 0; i < count; i += WIDTH) other |= (int_vec)load(column + i) ^ one;
+  return mask_of(other != (int_vec){0}) == 0;
+}
+
+/* Columns of a block at a time: those of features that the user's items have nothing of are left out, and
+ * what one loop stores narrow the next loads wide when it has arrived. */
+static void bonuses(const float (*sums)[FRESHET_SUMS], const float* roots, const float thetas[FRESHET_SUMS],
+                    const float* last_thetas, float* out, size_t n16) {
+  _Alignas(64) float columns[FRESHET_SUMS][BONUS_BLOCK];
+  for (size_t at = 0; at < n16; at += BONUS_BLOCK) {
+    const size_t count = n16 - at < BONUS_BLOCK ? n16 - at : BONUS_BLOCK;
+    bonus_columns(sums + at, roots + at, count, columns);
+    for (size_t i = 0; i < count; i += WIDTH)
+      store(out + at + i, load(last_thetas + at + i) * log_of(load(columns[3] + i)));
+    for (int f = 0; f < FRESHET_SUMS - 1; f++) {
+      if (is_all_one(columns[f], count)) continue;
+      for (size_t i = 0; i < count; i += WIDTH)
+        store(out + at + i, load(out + at + i) + thetas[f] * log_of(load(columns[f] + i)));
     }
-    memset(out + i, 0, FRESHET_LANES * sizeof *out);
-    add_logs(out + i, level_theta, 1, rows[3]);
-    for (int f = 0; f < 3; f++) add_logs(out + i, &thetas[f], 0, rows[f]);
   }
 }
 

@@ -35,13 +35,9 @@ static const float wanted_text_floor = .5F;
 
 struct freshet_model_scratch {
   context context;
-  float* factor;     /* h [dim] */
-  float* vector;     /* [row_dim] */
-  uint32_t capacity; /* slots */
-  float* sums;       /* [capacity][BONUS_FEATURES], 0 between queries */
-  uint8_t* touched;  /* [capacity] */
-  uint32_t* items;   /* [capacity + 1] those with a bonus */
-  float* bonus;      /* [capacity padded] */
+  float* factor; /* h [dim] */
+  float* vector; /* [row_dim] */
+  gathering gathering;
 };
 
 /* ---- context ---- */
@@ -233,89 +229,12 @@ freshet_model_scratch* freshet_model_scratch_create(const freshet_model* model) 
   return scratch;
 }
 
-static void free_slots(freshet_model_scratch* scratch) {
-  free(scratch->sums);
-  free(scratch->touched);
-  free(scratch->items);
-  free(scratch->bonus);
-}
-
 void freshet_model_scratch_destroy(freshet_model_scratch* scratch) {
   if (scratch == NULL) return;
-  free_slots(scratch);
+  freshet_model_gathering_free(&scratch->gathering);
   free(scratch->factor);
   free(scratch->vector);
   free(scratch);
-}
-
-/* The model may have grown since the scratch was used last. */
-static void fit_scratch(const freshet_model* model, freshet_model_scratch* scratch) {
-  if (scratch->capacity >= model->count) return;
-  free_slots(scratch);
-  size_t capacity = (model->capacity + 15U) / 16 * 16;
-  scratch->capacity = (uint32_t)capacity;
-  scratch->sums = freshet_model_floats(capacity * BONUS_FEATURES);
-  scratch->touched = calloc(capacity, 1);
-  scratch->items = calloc(capacity + 1, sizeof *scratch->items);
-  scratch->bonus = freshet_model_floats(capacity);
-  FRESHET_ASSERT(scratch->touched != NULL && scratch->items != NULL);
-}
-
-static void touch(freshet_model_scratch* scratch, uint32_t slot, size_t* count) {
-  scratch->items[*count] = slot;
-  *count += !scratch->touched[slot];
-  scratch->touched[slot] = 1;
-}
-
-/* A user's lists have rarely been read lately, and are 30 KB. */
-static void prefetch_lists(const freshet_model* model, const context* c) {
-  for (uint32_t k = 0; k < c->count; k++) {
-    const item* from = &model->items[c->items[k]];
-    freshet_prefetch(from->near.items, from->near.count * sizeof(uint32_t));
-    freshet_prefetch(from->near.follows, from->near.count * sizeof(float));
-    freshet_prefetch(from->near.together, from->near.count * sizeof(float));
-    if (from->near_text != NULL) freshet_prefetch(from->near_text, sizeof *from->near_text);
-  }
-}
-
-/* Adds what context item k brings to its neighbours. */
-static void add_neighbours(const freshet_model* model, const context* c, uint32_t k,
-                           freshet_model_scratch* scratch, size_t* count) {
-  const item* from = &model->items[c->items[k]];
-  const neighbours* near = &from->near;
-  const text_neighbours* text = from->near_text;
-  const float* a = c->feature_weight[k];
-  const float weights[FRESHET_SUMS] = {a[FOLLOWS], a[TOGETHER_NOW], a[TOGETHER_BEFORE], 0};
-  const float text_weights[FRESHET_SUMS] = {0, 0, 0, a[SIMILAR_TEXT]};
-  float(*sums)[FRESHET_SUMS] = (float(*)[FRESHET_SUMS])scratch->sums;
-  model->kernels->spread(near->items, near->follows, near->together, near->count, weights, sums,
-                         scratch->touched, scratch->items, count);
-  if (text == NULL) return;
-  model->kernels->spread(text->items, text->likeness, text->likeness, text->count, text_weights, sums,
-                         scratch->touched, scratch->items, count);
-}
-
-static bool has_any(const float sums[BONUS_FEATURES]) {
-  return sums[FOLLOWS] + sums[TOGETHER_NOW] + sums[TOGETHER_BEFORE] + sums[SIMILAR_TEXT] > 0;
-}
-
-/* Adds what new items borrow to the sums of those that the user's items know at all. In place: who lends is
- * not new. */
-static void lend(const freshet_model* model, freshet_model_scratch* scratch, size_t count) {
-  for (size_t i = 0; i < count; i++) {
-    uint32_t slot = scratch->items[i];
-    float* sums = scratch->sums + (size_t)slot * BONUS_FEATURES;
-    lenders from;
-    if (!freshet_model_may_borrow(model, slot) || !has_any(sums)) continue;
-    freshet_model_find_lenders(model, slot, &from);
-    for (uint32_t l = 0; l < from.count; l++) {
-      const float* lent = scratch->sums + (size_t)from.items[l] * BONUS_FEATURES;
-      float root = from.roots[l] / model->roots[slot]; /* what is lent comes over the lender's count */
-      sums[FOLLOWS] += from.weights[l] * lent[FOLLOWS];
-      sums[TOGETHER_NOW] += from.weights[l] * root * lent[TOGETHER_NOW];
-      sums[TOGETHER_BEFORE] += from.weights[l] * root * lent[TOGETHER_BEFORE];
-    }
-  }
 }
 
 /* ---- a wanted text ---- */
@@ -348,10 +267,9 @@ void freshet_model_query_text(const freshet_model* model, const freshet_user* us
                               freshet_rank_query* query) {
   context* c = &scratch->context;
   uint32_t dim = model->config.dim;
-  size_t count = 0;
-  fit_scratch(model, scratch);
+  gathering* g = &scratch->gathering;
   freshet_model_context(model, user, not_before_history(user, now_ms), c);
-  prefetch_lists(model, c);
+  freshet_model_prefetch_lists(model, c);
   freshet_model_user_factor(model, user, c, scratch->factor);
   freshet_model_add_user_text(model, user, c, scratch->factor);
   for (uint32_t i = 0; i < dim; i++) scratch->vector[i] = c->theta[TASTE] * scratch->factor[i];
@@ -363,17 +281,13 @@ void freshet_model_query_text(const freshet_model* model, const freshet_user* us
   for (int h = 0; h < HALF_LIVES; h++) columns[COLUMN_POPULAR + h] = c->theta[POPULAR + h];
   for (int l = 0; l < COUNT_LEVELS; l++) columns[COLUMN_LEVEL + l] = c->psi[l];
   uint32_t matches = text == NULL ? 0 : text->count;
-  for (uint32_t i = 0; i < matches; i++) touch(scratch, text->items[i], &count); /* the first bonuses */
-  for (uint32_t k = 0; k < c->count; k++) add_neighbours(model, c, k, scratch, &count);
-  lend(model, scratch, count);
-  model->kernels->bonuses(scratch->items, count, (float(*)[FRESHET_SUMS])scratch->sums, scratch->touched,
-                          model->roots, model->levels, c->theta, c->text_theta, scratch->bonus);
-  for (uint32_t i = 0; i < matches; i++) scratch->bonus[i] += wanted_bonus(model, text, c, i);
+  const size_t count = freshet_model_gather(model, c, text == NULL ? NULL : text->items, matches, g);
+  for (uint32_t i = 0; i < matches; i++) g->bonus[i] += wanted_bonus(model, text, c, i);
   query->vector = scratch->vector;
   query->excluded = user->seen;
   query->excluded_count = user->seen_count;
-  query->bonus_items = scratch->items;
-  query->bonus = scratch->bonus;
+  query->bonus_items = g->met.items;
+  query->bonus = g->bonus;
   query->bonus_count = count;
 }
 
@@ -430,7 +344,7 @@ static void add_lent(const freshet_model* model, const context* c, uint32_t slot
                      float shares[FRESHET_HISTORY][BONUS_FEATURES]) {
   lenders from;
   bool any = false;
-  for (uint32_t k = 0; k < c->count; k++) any = any || has_any(shares[k]);
+  for (uint32_t k = 0; k < c->count; k++) any = any || freshet_model_has_any(shares[k]);
   if (!any || !freshet_model_may_borrow(model, slot)) return;
   freshet_model_find_lenders(model, slot, &from);
   for (uint32_t l = 0; l < from.count; l++) {

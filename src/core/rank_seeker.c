@@ -109,12 +109,18 @@ static void give(const freshet_ranker* ranker, freshet_rank_seeker* seeker, uint
   sieve->count++;
 }
 
-/* Writes the bonuses to the rows that they are for. Returns the largest. */
+/* Writes the bonuses to the rows that they are for. Returns the largest. Rows lie anywhere, so all are looked
+ * up before the first is written to: by then its memory is on its way. */
 static float spread_bonus(const freshet_ranker* ranker, freshet_rank_seeker* seeker) {
   const freshet_rank_query* query = seeker->query;
   float most = 0;
   for (size_t i = 0; i < query->bonus_count; i++) {
     const uint32_t row = freshet_rank_index_row(&ranker->index, query->bonus_items[i]);
+    seeker->bonus_rows[i] = row;
+    if (row != FRESHET_RANK_NO_ROW) __builtin_prefetch(&seeker->bonus[row], 1);
+  }
+  for (size_t i = 0; i < query->bonus_count; i++) {
+    const uint32_t row = seeker->bonus_rows[i];
     const float bonus = query->bonus[i];
     if (row == FRESHET_RANK_NO_ROW) continue;
     float* panel = &seeker->panel_bonus[row / FRESHET_PANEL];
@@ -125,10 +131,9 @@ static float spread_bonus(const freshet_ranker* ranker, freshet_rank_seeker* see
   return most;
 }
 
-static void clear_bonus(const freshet_ranker* ranker, freshet_rank_seeker* seeker) {
-  const freshet_rank_query* query = seeker->query;
-  for (size_t i = 0; i < query->bonus_count; i++) {
-    const uint32_t row = freshet_rank_index_row(&ranker->index, query->bonus_items[i]);
+static void clear_bonus(freshet_rank_seeker* seeker) {
+  for (size_t i = 0; i < seeker->query->bonus_count; i++) {
+    const uint32_t row = seeker->bonus_rows[i];
     if (row == FRESHET_RANK_NO_ROW) continue;
     seeker->bonus[row] = seeker->panel_bonus[row / FRESHET_PANEL] = 0;
   }
@@ -210,7 +215,7 @@ size_t freshet_rank_seeker_finish(const freshet_ranker* ranker, freshet_rank_see
   freshet_rank_prune(&seeker->sieve, seeker->query->k, ranker->kernel->reached);
   freshet_rank_scored* best;
   size_t count = settle(ranker, seeker, &best);
-  if (seeker->bonus != NULL) clear_bonus(ranker, seeker);
+  if (seeker->bonus != NULL) clear_bonus(seeker);
   for (size_t i = 0; i < count; i++) {
     double score = best[i].score;
     float rounded = score > FLT_MAX ? FLT_MAX : score < -FLT_MAX ? -FLT_MAX : (float)score;

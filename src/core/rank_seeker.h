@@ -31,11 +31,12 @@ typedef struct freshet_rank_seeker {
   freshet_rank_sieve sieve;
   freshet_rank_marks marks;
   const freshet_rank_query* query;
-  float* vector;      /* [stride] */
-  int8_t* codes;      /* [stride] */
-  float* bonus;       /* [panels][32], all 0, or NULL when the query has none */
-  float* panel_bonus; /* [panels], all 0: becomes the largest of each panel */
-  void* memory;       /* for exact scores; used only during a call, so seekers may share it */
+  float* vector;        /* [stride] */
+  int8_t* codes;        /* [stride] */
+  float* bonus;         /* [panels][32], all 0, or NULL when the query has none */
+  float* panel_bonus;   /* [panels], all 0: becomes the largest of each panel */
+  uint32_t* bonus_rows; /* [bonus_count] the row of each, or FRESHET_RANK_NO_ROW */
+  void* memory;         /* for exact scores; used only during a call, so seekers may share it */
   float norm;
   uint32_t checked; /* rows of the sieve known to be eligible: allowed and not excluded */
   bool scanning;    /* false: all its rows have been given already */

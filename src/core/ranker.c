@@ -7,6 +7,7 @@
  */
 #include "freshet/ranker.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +43,7 @@ struct freshet_rank_scratch {
   struct block sieves;                /* [TILE] lower, upper, rows */
   struct block marks;                 /* [TILE] tables */
   struct block bonuses;               /* [tile] by row, then by panel; 0 between queries */
+  struct block bonus_rows;            /* [tile] rows that have a bonus */
   struct block exact;                 /* shared by all: for the exact scores of one sieve */
   struct block work;                  /* of the kernel */
 };
@@ -132,6 +134,7 @@ void freshet_rank_scratch_destroy(freshet_rank_scratch* scratch) {
   free(scratch->sieves.data);
   free(scratch->marks.data);
   free(scratch->bonuses.data);
+  free(scratch->bonus_rows.data);
   free(scratch->exact.data);
   free(scratch->work.data);
   free(scratch);
@@ -163,11 +166,12 @@ static bool prepare(const freshet_ranker* ranker, const freshet_rank_query* quer
   const size_t panel_count = freshet_rank_index_panels(&ranker->index);
   const size_t bonus_size = panel_count * FRESHET_PANEL +
                             (panel_count + FRESHET_RANK_LANES - 1) / FRESHET_RANK_LANES * FRESHET_RANK_LANES;
-  size_t k = 0, marks = 0, bonuses = 0;
+  size_t k = 0, marks = 0, bonuses = 0, bonus_rows = 0;
   for (size_t i = 0; i < count; i++) {
     k = queries[i].k > k ? queries[i].k : k;
     marks += freshet_rank_marks_memory(freshet_rank_marks_size(queries[i].excluded_count));
     bonuses += queries[i].bonus_count > 0;
+    bonus_rows += queries[i].bonus_count;
   }
   const uint32_t room = ranker->kernel->room;
   size_t capacity = SIEVE_KS * k + SIEVE_ROOMS * room;
@@ -176,6 +180,7 @@ static bool prepare(const freshet_ranker* ranker, const freshet_rank_query* quer
   if (!grow(&scratch->vectors, count * stride * (sizeof(float) + 1)) ||
       !grow(&scratch->sieves, count * padded * 3 * sizeof(float)) || !grow(&scratch->marks, marks) ||
       !grow_zeros(&scratch->bonuses, bonuses * bonus_size * sizeof(float)) ||
+      !grow(&scratch->bonus_rows, bonus_rows * sizeof(uint32_t)) ||
       !grow(&scratch->exact, padded * FRESHET_RANK_SEEKER_MEMORY) ||
       !grow(&scratch->work, freshet_rank_work_size(ranker->kernel, &view)))
     return false;
@@ -183,6 +188,7 @@ static bool prepare(const freshet_ranker* ranker, const freshet_rank_query* quer
   int8_t* codes = (int8_t*)(vectors + count * stride);
   float* sieves = scratch->sieves.data;
   float* bonus = scratch->bonuses.data;
+  uint32_t* rows = scratch->bonus_rows.data;
   char* tables = scratch->marks.data;
   for (size_t i = 0; i < count; i++) {
     const size_t size = freshet_rank_marks_size(queries[i].excluded_count);
@@ -192,6 +198,7 @@ static bool prepare(const freshet_ranker* ranker, const freshet_rank_query* quer
                                                 .codes = codes + i * stride,
                                                 .bonus = has_bonus ? bonus : NULL,
                                                 .panel_bonus = bonus + panel_count * FRESHET_PANEL,
+                                                .bonus_rows = rows,
                                                 .memory = scratch->exact.data,
                                                 .marks = freshet_rank_marks_make(tables, size),
                                                 .sieve = {.capacity = (uint32_t)capacity,
@@ -199,6 +206,7 @@ static bool prepare(const freshet_ranker* ranker, const freshet_rank_query* quer
                                                           .upper = sieves + padded,
                                                           .rows = (uint32_t*)(sieves + 2 * padded)}};
     if (has_bonus) bonus += bonus_size;
+    rows += queries[i].bonus_count;
     tables += freshet_rank_marks_memory(size);
     sieves += 3 * padded;
   }
@@ -277,9 +285,10 @@ static freshet_status check(const freshet_ranker* ranker, const freshet_rank_que
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER, "ranking: k %u is not in 1 .. %d",
                              query->k, FRESHET_RANK_K_MAX);
   }
-  bool good = all_finite(query->vector, ranker->index.dim) && all_finite(query->bonus, query->bonus_count);
-  for (size_t i = 0; good && i < query->bonus_count; i++) good = query->bonus[i] >= 0;
-  if (good) return FRESHET_OK;
+  unsigned bad = 0; /* without an early end, so that it runs as vectors */
+  for (size_t i = 0; i < query->bonus_count; i++)
+    bad |= !((query->bonus[i] >= 0) & (query->bonus[i] <= FLT_MAX));
+  if (bad == 0 && all_finite(query->vector, ranker->index.dim)) return FRESHET_OK;
   return freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER,
                            "ranking: the query is not finite or has a negative bonus");
 }

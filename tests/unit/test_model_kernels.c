@@ -167,40 +167,39 @@ static void scans_add_what_is_marked(void** state) {
   }
 }
 
-/* Of the sums that a spread has left; some of them are taken for nothing first. */
-static void check_bonuses(const freshet_model_kernels* k, const uint32_t* items, size_t count,
-                          float (*sums)[FRESHET_SUMS], uint8_t* marks) {
-  enum { ITEMS = 300 };
-  static const float thetas[FRESHET_SUMS] = {1.5F, .4F, 0, 99}, level_thetas[3] = {0, .7F, 2};
-  static _Alignas(64) float out[ITEMS + 16], want[ITEMS];
-  float roots[ITEMS];
-  uint8_t levels[ITEMS];
+/* Of the sums that a spread has left; some of them are taken for nothing first, and one column of a block. */
+static void check_bonuses(const freshet_model_kernels* k, float (*sums)[FRESHET_SUMS], size_t count,
+                          size_t padded) {
+  enum { ROOM = 512 };
+  static const float thetas[FRESHET_SUMS] = {1.5F, .4F, .2F, 99}, level_thetas[3] = {0, .7F, 2};
+  static _Alignas(64) float out[ROOM], same[ROOM], roots[ROOM], last_thetas[ROOM];
   for (size_t i = 0; i < count; i++) {
-    const uint32_t item = items[i];
-    roots[item] = 1 / sqrtf((float)i + 1);
-    levels[item] = (uint8_t)(i % 3);
-    for (int f = 0; f < FRESHET_SUMS; f++) sums[item][f] = i % 5 == 0 ? 0 : fabsf(sums[item][f]);
-    const float* s = sums[item];
-    want[i] = (float)((double)level_thetas[i % 3] * log1p((double)s[3]) + 1.5 * log1p((double)s[0]) +
-                      .4 * log1p((double)(s[1] * roots[item])));
+    roots[i] = 1 / sqrtf((float)i + 1);
+    last_thetas[i] = level_thetas[i % 3];
+    for (int f = 0; f < FRESHET_SUMS; f++)
+      sums[i][f] = i % 5 == 0 || (f == 1 && i < 80) ? 0 : fabsf(sums[i][f]);
   }
-  k->bonuses(items, count, sums, marks, roots, levels, thetas, level_thetas, out);
-  for (size_t i = 0; i < count; i++) {
-    assert_true(fabsf(out[i] - want[i]) <= 1e-5F * (1 + want[i]));
-    assert_int_equal(marks[items[i]], 0);
-    for (int f = 0; f < FRESHET_SUMS; f++) assert_true(sums[items[i]][f] == 0);
+  k->bonuses((const float(*)[FRESHET_SUMS])sums, roots, thetas, last_thetas, out, padded);
+  freshet_model_kernels_portable.bonuses((const float(*)[FRESHET_SUMS])sums, roots, thetas, last_thetas, same,
+                                         padded);
+  assert_memory_equal(out, same, padded * sizeof *out);
+  for (size_t i = 0; i < padded; i++) {
+    const float* s = sums[i];
+    double want = (double)last_thetas[i] * log1p((double)s[3]) + 1.5 * log1p((double)s[0]);
+    for (int f = 1; f < 3; f++) want += (double)thetas[f] * log1p((double)(s[f] * roots[i]));
+    assert_true(fabs((double)out[i] - want) <= 1e-5 * (1 + want));
   }
 }
 
 static void spreads_reach_every_item_once(void** state) {
   (void)state;
-  enum { ITEMS = 300, LIST = 128 };
-  static _Alignas(64) uint32_t items[LIST], touched[ITEMS + 1];
-  static _Alignas(64) float sums[ITEMS][FRESHET_SUMS], want[ITEMS][FRESHET_SUMS];
+  enum { ITEMS = 300, PADDED = 304, LIST = 128 };
+  static _Alignas(64) uint32_t items[LIST], met[PADDED + 1];
+  static _Alignas(64) float sums[PADDED][FRESHET_SUMS], want[ITEMS][FRESHET_SUMS];
   static const float weights[FRESHET_SUMS] = {.3F, 1.7F, .01F, 0};
   for (const freshet_model_kernels* const* k = freshet_model_kernels_all(); *k != NULL; k++) {
-    uint8_t marks[ITEMS] = {0};
-    size_t count = 0;
+    uint32_t places[ITEMS] = {0};
+    freshet_gathered gathered = {places, met, sums, 0};
     memset(sums, 0, sizeof sums);
     memset(want, 0, sizeof want);
     for (uint64_t turn = 0; turn < TURNS; turn++) {
@@ -213,12 +212,18 @@ static void spreads_reach_every_item_once(void** state) {
         want[items[i]][2] += weights[2] * b[i];
         want[items[i]][3] += weights[3] * a[i];
       }
-      (*k)->spread(items, a, b, LIST, weights, sums, marks, touched, &count);
+      (*k)->spread(items, a, b, LIST, weights, &gathered);
+      if (turn == 0) { /* in the order in which they were met */
+        assert_int_equal(gathered.count, LIST);
+        assert_memory_equal(met, items, sizeof items);
+      }
     }
-    assert_memory_equal(sums, want, sizeof sums);
-    assert_int_equal(count, ITEMS);
-    for (size_t i = 0; i < ITEMS; i++) assert_int_equal(marks[touched[i]]++, 1);
-    check_bonuses(*k, touched, count, sums, marks);
+    assert_int_equal(gathered.count, ITEMS);
+    for (size_t i = 0; i < ITEMS; i++) {
+      assert_int_equal(places[met[i]], i + 1);
+      assert_memory_equal(sums[i], want[met[i]], sizeof sums[i]);
+    }
+    check_bonuses(*k, sums, ITEMS, PADDED);
   }
 }
 

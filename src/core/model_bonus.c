@@ -1,0 +1,108 @@
+/*
+ * model_bonus.c: what a user's recent items bring to the items near them: the sparse part of a score.
+ *
+ * It is a matter of memory more than of arithmetic: 20 lists that nobody has read lately, of which a thousand
+ * items come out. So what is gathered lies side by side, in the order in which the items were met, and is
+ * gone through again and again; only the place of an item is looked up in a table of all items.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/model_internal.h"
+
+enum { ROOM_PAD = 16 };
+
+void freshet_model_gathering_free(gathering* g) {
+  free(g->met.places);
+  free(g->met.items);
+  free(g->met.sums);
+  free(g->roots);
+  free(g->text_thetas);
+  free(g->new_places);
+  free(g->bonus);
+  *g = (gathering){0};
+}
+
+/* The model may have grown since the last time. */
+static void fit(const freshet_model* model, gathering* g) {
+  if (g->capacity >= model->count) return;
+  freshet_model_gathering_free(g);
+  size_t room = FRESHET_HISTORY * ((size_t)model->config.neighbours + TEXT_NEIGHBOURS) + FRESHET_TEXT_MATCHES;
+  g->capacity = model->capacity;
+  if (room > g->capacity) room = g->capacity;
+  room = (room / ROOM_PAD + 1) * ROOM_PAD;
+  g->met = (freshet_gathered){.places = calloc(g->capacity, sizeof *g->met.places),
+                              .items = calloc(room, sizeof *g->met.items),
+                              .sums = (float(*)[FRESHET_SUMS])freshet_model_floats(room * FRESHET_SUMS)};
+  g->roots = freshet_model_floats(room);
+  g->text_thetas = freshet_model_floats(room);
+  g->new_places = calloc(room, sizeof *g->new_places);
+  g->bonus = freshet_model_floats(room);
+  FRESHET_ASSERT(g->met.places != NULL && g->met.items != NULL && g->new_places != NULL);
+}
+
+void freshet_model_prefetch_lists(const freshet_model* model, const context* c) {
+  for (uint32_t k = 0; k < c->count; k++) {
+    const item* from = &model->items[c->items[k]];
+    freshet_prefetch(from->near.items, from->near.count * sizeof(uint32_t));
+    freshet_prefetch(from->near.follows, from->near.count * sizeof(float));
+    freshet_prefetch(from->near.together, from->near.count * sizeof(float));
+    if (from->near_text != NULL) freshet_prefetch(from->near_text, sizeof *from->near_text);
+  }
+}
+
+/* Items that are met first whether or not they come to anything. */
+static void meet(freshet_gathered* met, const uint32_t* items, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    met->items[met->count++] = items[i];
+    met->places[items[i]] = (uint32_t)met->count;
+  }
+}
+
+/* Adds what context item k brings to its neighbours. */
+static void add_neighbours(const freshet_model* model, const context* c, uint32_t k, freshet_gathered* met) {
+  const item* from = &model->items[c->items[k]];
+  const neighbours* near = &from->near;
+  const text_neighbours* text = from->near_text;
+  const float* a = c->feature_weight[k];
+  const float weights[FRESHET_SUMS] = {a[FOLLOWS], a[TOGETHER_NOW], a[TOGETHER_BEFORE], 0};
+  const float text_weights[FRESHET_SUMS] = {0, 0, 0, a[SIMILAR_TEXT]};
+  model->kernels->spread(near->items, near->follows, near->together, near->count, weights, met);
+  if (text == NULL) return;
+  model->kernels->spread(text->items, text->likeness, text->likeness, text->count, text_weights, met);
+}
+
+/* What the logarithms need of each item, and which of the items are new. Returns how many are. */
+static size_t look_up(const freshet_model* model, const context* c, gathering* g) {
+  const freshet_gathered* met = &g->met;
+  size_t new_count = 0;
+  for (size_t i = 0; i < met->count; i++) {
+    const uint32_t slot = met->items[i], level = model->levels[slot];
+    g->roots[i] = model->roots[slot];
+    g->text_thetas[i] = c->text_theta[level];
+    g->new_places[new_count] = (uint32_t)i;
+    new_count += level < FRESHET_NEW_LEVELS;
+  }
+  return new_count;
+}
+
+static void forget(freshet_gathered* met) {
+  for (size_t i = 0; i < met->count; i++) met->places[met->items[i]] = 0;
+  memset(met->sums, 0, met->count * sizeof *met->sums);
+  met->count = 0;
+}
+
+size_t freshet_model_gather(const freshet_model* model, const context* c, const uint32_t* first,
+                            size_t first_count, gathering* g) {
+  freshet_gathered* met = &g->met;
+  fit(model, g);
+  meet(met, first, first_count);
+  for (uint32_t k = 0; k < c->count; k++) add_neighbours(model, c, k, met);
+  const size_t count = met->count, padded = (count + FRESHET_LANES - 1) / FRESHET_LANES * FRESHET_LANES;
+  const size_t new_count = look_up(model, c, g);
+  freshet_model_lend(model, met, g->new_places, new_count);
+  model->kernels->bonuses((const float(*)[FRESHET_SUMS])met->sums, g->roots, c->theta, g->text_thetas,
+                          g->bonus, padded);
+  forget(met);
+  return count;
+}
