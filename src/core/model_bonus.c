@@ -44,9 +44,10 @@ static void fit(const freshet_model* model, gathering* g) {
 void freshet_model_prefetch_lists(const freshet_model* model, const context* c) {
   for (uint32_t k = 0; k < c->count; k++) {
     const item* from = &model->items[c->items[k]];
-    freshet_prefetch(from->near.items, from->near.count * sizeof(uint32_t));
-    freshet_prefetch(from->near.follows, from->near.count * sizeof(float));
-    freshet_prefetch(from->near.together, from->near.count * sizeof(float));
+    const neighbours* near = &from->near;
+    const char* entries = (const char*)near->entries; /* 1.5 KB: three calls of up to 512 bytes */
+    const size_t size = near->count * sizeof *near->entries;
+    for (size_t at = 0; at < size; at += 512) freshet_prefetch(entries + at, size - at);
     if (from->near_text != NULL) freshet_prefetch(from->near_text, sizeof *from->near_text);
   }
 }
@@ -67,9 +68,9 @@ static void add_neighbours(const freshet_model* model, const context* c, uint32_
   const float* a = c->feature_weight[k];
   const float weights[FRESHET_SUMS] = {a[FOLLOWS], a[TOGETHER_NOW], a[TOGETHER_BEFORE], 0};
   const float text_weights[FRESHET_SUMS] = {0, 0, 0, a[SIMILAR_TEXT]};
-  model->kernels->spread(near->items, near->follows, near->together, near->count, weights, met);
+  model->kernels->spread(near->entries, near->count, weights, met);
   if (text == NULL) return;
-  model->kernels->spread(text->items, text->likeness, text->likeness, text->count, text_weights, met);
+  model->kernels->spread(text->entries, text->count, text_weights, met);
 }
 
 /* What the logarithms need of each item, and which of the items are new. Returns how many are. */

@@ -386,9 +386,9 @@ void freshet_model_write_item(const freshet_model* model, uint32_t slot, int64_t
   put_gains(model, slot, &all, start, start + dim, out);
   put(out, &it->near.count, sizeof it->near.count);
   for (uint32_t e = 0; e < it->near.count; e++) {
-    put(out, &model->items[it->near.items[e]].key, sizeof(uint64_t));
-    put(out, &it->near.follows[e], sizeof(float));
-    put(out, &it->near.together[e], sizeof(float));
+    put(out, &model->items[it->near.entries[e].item].key, sizeof(uint64_t));
+    put(out, &it->near.entries[e].follows, sizeof(float));
+    put(out, &it->near.entries[e].together, sizeof(float));
   }
 }
 

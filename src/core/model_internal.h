@@ -29,8 +29,8 @@ enum {
   NEGATIVES_MAX = 250, /* with the positive they are numbered in a byte: see freshet_marks */
   ITEMS_MAX = 1 << 26,
   TEXT_DIM_MAX = 4096,
-  HALF_LIVES = 3,       /* popularities, by half-life */
-  RECENT_EVENTS = 4096, /* kept for the recent negatives: 13 half-lives of 300 */
+  HALF_LIVES = FRESHET_SPEEDS, /* popularities, by half-life */
+  RECENT_EVENTS = 4096,        /* kept for the recent negatives: 13 half-lives of 300 */
   TEXT_NEIGHBOURS = FRESHET_TEXT_NEIGHBOURS,
   WEIGHT_UNITS_MAX = 256, /* of one observation: a weight of 16 */
   WEIGHT_UNITS = 16,      /* an observation's weight counts in sixteenths, so that counts are integers */
@@ -65,11 +65,11 @@ enum {
 
 /* Co-occurrence of one item with others. Blocks of capacity entries, grown by doubling up to the bound. */
 typedef struct neighbours {
-  uint32_t* items; /* [capacity] slots */
-  float* follows;  /* [capacity] cf */
-  float* together; /* [capacity] cs */
+  freshet_tags* tags;         /* of the entries; the block's start */
+  freshet_neighbour* entries; /* [capacity], behind the tags */
   uint16_t count, capacity;
   uint16_t smallest; /* index of the entry that goes next, or UNKNOWN_SMALLEST */
+  float next;        /* smallest known: the others are not below */
 } neighbours;
 
 enum { UNKNOWN_SMALLEST = 0xffff };
@@ -77,9 +77,9 @@ enum { UNKNOWN_SMALLEST = 0xffff };
 #define NO_PLACE (SIZE_MAX - 1)
 
 typedef struct text_neighbours {
-  _Alignas(64) uint32_t items[(TEXT_NEIGHBOURS + 15) / 16 * 16]; /* padded for the kernels */
+  freshet_tags tags[(TEXT_NEIGHBOURS + FRESHET_TAGS - 1) / FRESHET_TAGS];
+  freshet_neighbour entries[TEXT_NEIGHBOURS]; /* likeness is cosine^4: what the feature adds up */
   float cosines[TEXT_NEIGHBOURS];
-  float likeness[TEXT_NEIGHBOURS]; /* cosine^4: what the feature adds up */
   uint32_t count;
 } text_neighbours;
 

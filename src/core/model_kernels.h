@@ -18,7 +18,8 @@
 
 enum { FRESHET_LANES = 16 };
 
-enum { FRESHET_SUMS = 4 }; /* columns of a row of sums: see scan */
+enum { FRESHET_SPEEDS = 3 }; /* popularities: see popular_features */
+enum { FRESHET_SUMS = 4 };   /* columns of a row of sums: see scan */
 
 /* A few items out of many, in the order in which they were met, and what each has gathered. */
 typedef struct freshet_gathered {
@@ -27,6 +28,21 @@ typedef struct freshet_gathered {
   float (*sums)[FRESHET_SUMS]; /* [room, padded] 0 from count on */
   size_t count;
 } freshet_gathered;
+
+/* An entry of a list of neighbours. Kernels read 4 bytes before the first of a list: tags lie there. */
+typedef struct freshet_neighbour {
+  uint32_t item;
+  float follows, together; /* cf and cs; of a neighbour by text its likeness, and 0 */
+} freshet_neighbour;
+
+/* A list to be scanned: see scan. Items at most once each. */
+typedef struct freshet_scan_list {
+  _Alignas(16) float weights[FRESHET_SUMS];
+  const freshet_tags* tags;
+  const freshet_neighbour* entries;
+  size_t count;
+  size_t place; /* comes out: where the item stands that is marked 1, or count */
+} freshet_scan_list;
 
 /* How the scalars of an item's row learn: see adapt. */
 typedef struct freshet_row_rates {
@@ -61,20 +77,24 @@ typedef struct freshet_model_kernels {
   /* x -= rate * gradient / sqrt(G + 1e-6) on the grid of blend weights, G = .999 G + .001 gradient^2; where
    * the gradient is 0 nothing changes */
   void (*blend)(double* x, double* accumulators, const float* gradients, const float* rates, size_t n16);
-  /* For each i < count whose item has the mark c > 0: sums[c] += weights * {a[i], b[i], b[i], a[i]}. sums[0]
-   * gathers what nobody asks for. Returns the index of the item that is marked 1, or count. Items at most
-   * once each; reads them up to the next multiple of 32. */
-  size_t (*scan)(const uint32_t* items, const float* a, const float* b, size_t count,
-                 const freshet_marks* marks, const float weights[FRESHET_SUMS], float (*sums)[FRESHET_SUMS]);
-  /* places[c] = i for each i < count whose item has the mark c; places[0] gathers what nobody asks for. */
-  void (*locate)(const uint32_t* items, size_t count, const freshet_marks* marks, size_t places[256]);
-  /* For every item, at most once each in a list: its sums += weights * {a[i], b[i], b[i], a[i]}. */
-  void (*spread)(const uint32_t* items, const float* a, const float* b, size_t count,
-                 const float weights[FRESHET_SUMS], freshet_gathered* gathered);
+  /* List by list, for each entry whose item has the mark c > 0: sums[c] += weights * {follows, together,
+   * together, follows}. sums[0] gathers what nobody asks for. */
+  void (*scan)(freshet_scan_list* lists, size_t count, const freshet_marks* marks,
+               float (*sums)[FRESHET_SUMS]);
+  /* places[c] = i for each entry i whose item has the mark c; places[0] gathers what nobody asks for. */
+  void (*locate)(const freshet_tags* tags, const freshet_neighbour* entries, size_t count,
+                 const freshet_marks* marks, size_t places[256]);
+  /* For every entry of a list: the sums of its item += weights * {follows, together, together, follows}. */
+  void (*spread)(const freshet_neighbour* entries, size_t count, const float weights[FRESHET_SUMS],
+                 freshet_gathered* gathered);
   /* Index of item in items [count], or count. Reads up to the next multiple of 16. */
   size_t (*find)(const uint32_t* items, size_t count, uint32_t item);
-  /* Index of the first smallest a[i] + b[i], count > 0. */
-  size_t (*smallest)(const float* a, const float* b, size_t count);
+  /* The same in a list of neighbours. */
+  size_t (*find_entry)(const freshet_tags* tags, const freshet_neighbour* entries, size_t count,
+                       uint32_t item);
+  /* Index of the first smallest follows + together, count > 0; *next: what is the smallest without it,
+   * INFINITY if there is no other. */
+  size_t (*smallest)(const freshet_neighbour* entries, size_t count, float* next);
   /* For each target, at least 0 and below the total: the place at which the running sum of a tree
    * (model_tree.h) passes it; the target becomes the rest within that place. */
   void (*descend_tree)(const int64_t* tree, unsigned bits, int64_t* targets, int64_t* places, size_t count);
@@ -87,13 +107,13 @@ typedef struct freshet_model_kernels {
    * thetas[3] stands last_thetas[i]. */
   void (*bonuses)(const float (*sums)[FRESHET_SUMS], const float* roots, const float thetas[FRESHET_SUMS],
                   const float* last_thetas, float* out, size_t n16);
-  /* Row s of `speeds` [stride] is a popularity as it was ages[i] ago, and becomes log(.5 + share), share =
-   * exp(ages[i] * rates[s]) * row[i] * scales[s]. On the way log_q[i] = log(frequent * (counts[i] *
+  /* Row s of FRESHET_SPEEDS [stride] is a popularity as it was ages[i] ago, and becomes log(.5 + share),
+   * share = exp(ages[i] * rates[s]) * row[i] * scales[s]. On the way log_q[i] = log(frequent * (counts[i] *
    * per_count)
    * + recent * share of row 0 + uniform). */
-  void (*popular_features)(const float* ages, const float* rates, const float* scales, size_t speeds,
-                           float* rows, size_t stride, const freshet_draw_shares* draws, const float* counts,
-                           float* log_q, size_t n16);
+  void (*popular_features)(const float* ages, const float* rates, const float* scales, float* rows,
+                           size_t stride, const freshet_draw_shares* draws, const float* counts, float* log_q,
+                           size_t n16);
   /* Adagrad of scalars along the items of a step, whose gradients are g: the accumulators of v and of the
    * bias grow by g^2 norm and g^2 (the latter forgets), the bias moves by -bias_steps; steps are those of v.
    * All on their grids (maths.h). */

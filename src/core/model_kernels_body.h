@@ -21,6 +21,7 @@ typedef __m512 vec;
 typedef __m512d wide_vec;
 #define LOWER(a, b) _mm512_min_ps(a, b)
 #define HIGHER(a, b) _mm512_max_ps(a, b)
+#define SHUFFLE(a, b, lanes) _mm512_shuffle_ps(a, b, lanes)
 #define ROOT(a) _mm512_sqrt_ps(a)
 #define WIDE_ROOT(a) _mm512_sqrt_pd(a)
 #elif defined(__AVX2__)
@@ -28,6 +29,7 @@ typedef __m256 vec;
 typedef __m256d wide_vec;
 #define LOWER(a, b) _mm256_min_ps(a, b)
 #define HIGHER(a, b) _mm256_max_ps(a, b)
+#define SHUFFLE(a, b, lanes) _mm256_shuffle_ps(a, b, lanes)
 #define ROOT(a) _mm256_sqrt_ps(a)
 #define WIDE_ROOT(a) _mm256_sqrt_pd(a)
 #else
@@ -35,6 +37,7 @@ typedef __m128 vec;
 typedef __m128d wide_vec;
 #define LOWER(a, b) _mm_min_ps(a, b)
 #define HIGHER(a, b) _mm_max_ps(a, b)
+#define SHUFFLE(a, b, lanes) _mm_shuffle_ps(a, b, lanes)
 #define ROOT(a) _mm_sqrt_ps(a)
 #define WIDE_ROOT(a) _mm_sqrt_pd(a)
 #endif
@@ -176,47 +179,71 @@ static void descend_rows(float* rows, const uint32_t* slots, size_t count, const
   for (; k < n16; k += WIDTH) descend_columns(rows, slots, count, gradients, steps, x, slope, n16, k, 1);
 }
 
-INLINE vec exp_of(vec x) {
-  x = LOWER(HIGHER(x, splat(-87.0F)), splat(88.0F));       /* NaN counts as low */
-  const vec n = (x * 1.44269504F + 0x1.8p23F) - 0x1.8p23F; /* nearest integer */
-  const vec r = (x - n * 0.693359375F) - n * -2.12194440e-4F;
-  vec y = splat(1.9875691500e-4F);
-  y = y * r + 1.3981999507e-3F;
-  y = y * r + 8.3334519073e-3F;
-  y = y * r + 4.1665795894e-2F;
-  y = y * r + 1.6666665459e-1F;
-  y = y * r + 5.0000001201e-1F;
-  y = (y * (r * r) + r) + 1.0F;
-  const int_vec power = (__builtin_convertvector(n, int_vec) + 127) << 23;
-  return y * (vec)power;
+/* Vectors that go through a polynomial together: one alone would wait for each of its products. */
+enum { TOGETHER = 4 }; /* at least PARTS */
+
+/* y = y x + add */
+INLINE void next_term(vec* y, const vec* x, float add, const int count) {
+  for (int v = 0; v < count; v++) y[v] = y[v] * x[v] + add;
+}
+
+/* exp of x [count], in place; count is a constant up to TOGETHER. */
+INLINE void exps_of(vec* x, const int count) {
+  vec n[TOGETHER], y[TOGETHER];
+  for (int v = 0; v < count; v++) {
+    x[v] = LOWER(HIGHER(x[v], splat(-87.0F)), splat(88.0F)); /* NaN counts as low */
+    n[v] = (x[v] * 1.44269504F + 0x1.8p23F) - 0x1.8p23F;     /* nearest integer */
+    x[v] = (x[v] - n[v] * 0.693359375F) - n[v] * -2.12194440e-4F;
+    y[v] = splat(1.9875691500e-4F);
+  }
+  next_term(y, x, 1.3981999507e-3F, count);
+  next_term(y, x, 8.3334519073e-3F, count);
+  next_term(y, x, 4.1665795894e-2F, count);
+  next_term(y, x, 1.6666665459e-1F, count);
+  next_term(y, x, 5.0000001201e-1F, count);
+  for (int v = 0; v < count; v++) {
+    const int_vec power = (__builtin_convertvector(n[v], int_vec) + 127) << 23;
+    x[v] = ((y[v] * (x[v] * x[v]) + x[v]) + 1.0F) * (vec)power;
+  }
+}
+
+/* The same for the logarithm. */
+INLINE void logs_of(vec* x, const int count) {
+  vec n[TOGETHER], y[TOGETHER];
+  for (int v = 0; v < count; v++) {
+    const int_vec bits = (int_vec)x[v];
+    const int_vec exponent = (bits - 0x3f3504f3) >> 23; /* so that the mantissa lies in [.7071, 1.4142) */
+    n[v] = __builtin_convertvector(exponent, vec);
+    x[v] = (vec)(bits - (exponent << 23)) - 1.0F;
+    y[v] = splat(7.0376836292e-2F);
+  }
+  next_term(y, x, -1.1514610310e-1F, count);
+  next_term(y, x, 1.1676998740e-1F, count);
+  next_term(y, x, -1.2420140846e-1F, count);
+  next_term(y, x, 1.4249322787e-1F, count);
+  next_term(y, x, -1.6668057665e-1F, count);
+  next_term(y, x, 2.0000714765e-1F, count);
+  next_term(y, x, -2.4999993993e-1F, count);
+  next_term(y, x, 3.3333331174e-1F, count);
+  for (int v = 0; v < count; v++) {
+    const vec z = x[v] * x[v];
+    y[v] = y[v] * x[v] * z;
+    y[v] = (y[v] + n[v] * -2.12194440e-4F) - 0.5F * z;
+    x[v] = (x[v] + y[v]) + n[v] * 0.693359375F;
+  }
 }
 
 INLINE vec log_of(vec x) {
-  const int_vec bits = (int_vec)x;
-  const int_vec exponent = (bits - 0x3f3504f3) >> 23; /* so that the mantissa lies in [.7071, 1.4142) */
-  const vec n = __builtin_convertvector(exponent, vec);
-  x = (vec)(bits - (exponent << 23)) - 1.0F;
-  const vec z = x * x;
-  vec y = splat(7.0376836292e-2F);
-  y = y * x - 1.1514610310e-1F;
-  y = y * x + 1.1676998740e-1F;
-  y = y * x - 1.2420140846e-1F;
-  y = y * x + 1.4249322787e-1F;
-  y = y * x - 1.6668057665e-1F;
-  y = y * x + 2.0000714765e-1F;
-  y = y * x - 2.4999993993e-1F;
-  y = y * x + 3.3333331174e-1F;
-  y = y * x * z;
-  y = (y + n * -2.12194440e-4F) - 0.5F * z;
-  return (x + y) + n * 0.693359375F;
+  logs_of(&x, 1);
+  return x;
 }
 
 static void exp_array(float* x, size_t n16) {
-  for (size_t i = 0; i < n16; i += WIDTH) *(vec*)(x + i) = exp_of(load(x + i));
+  for (size_t i = 0; i < n16; i += FRESHET_LANES) exps_of((vec*)(x + i), PARTS);
 }
 
 static void log_array(float* x, size_t n16) {
-  for (size_t i = 0; i < n16; i += WIDTH) *(vec*)(x + i) = log_of(load(x + i));
+  for (size_t i = 0; i < n16; i += FRESHET_LANES) logs_of((vec*)(x + i), PARTS);
 }
 
 /* a where `set` is all ones, else b */
@@ -257,66 +284,42 @@ static void blend(double* x, double* accumulators, const float* gradients, const
 
 enum { SCAN_BLOCK = 256 }; /* so that a place in it is a byte */
 
-/* find_marked: the places i < count <= SCAN_BLOCK of items that have a mark, in order, and perhaps of others.
- * hits has room for SCAN_BLOCK + 64. Without a branch per item: none would be guessed well. */
-#if defined(__AVX512F__)
+/* find_marked: the places i < count <= SCAN_BLOCK of entries whose item has a mark, in order, and perhaps of
+ * others. hits has room for SCAN_BLOCK + 64. Without a branch per item: none would be guessed well. */
+#if defined(__AVX2__)
 
-static size_t find_marked(const uint32_t* items, size_t count, const freshet_marks* marks, uint8_t* hits) {
-  const __m512i low_byte = _mm512_set1_epi32(0xff);
-  __m512i index = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-  size_t found = 0;
-  for (size_t i = 0; i < count; i += FRESHET_LANES) {
-    const __mmask16 within = (__mmask16)(count - i < FRESHET_LANES ? (1U << (count - i)) - 1 : 0xffff);
-    const __m512i mark = _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), within,
-                                                     _mm512_loadu_si512(items + i), marks->of, 1);
-    const __mmask16 hit = _mm512_test_epi32_mask(mark, low_byte);
-    _mm_storeu_si128((__m128i*)(hits + found), _mm512_cvtepi32_epi8(_mm512_maskz_compress_epi32(hit, index)));
-    found += (size_t)__builtin_popcount(hit);
-    index = _mm512_add_epi32(index, _mm512_set1_epi32(FRESHET_LANES));
-  }
-  return found;
+/* A set of the filter as a byte shuffle takes it. */
+typedef struct filter_set {
+  __m256i low, high;
+} filter_set;
+
+INLINE filter_set load_set(const uint8_t set[32]) {
+  return (filter_set){_mm256_broadcastsi128_si256(_mm_load_si128((const __m128i*)set)),
+                      _mm256_broadcastsi128_si256(_mm_load_si128((const __m128i*)set + 1))};
 }
 
-#elif defined(__AVX2__)
-
 /* Not 0: the bytes whose tag is in the set (model_marks.h). */
-INLINE __m256i in_set(__m256i tags, const uint8_t set[32]) {
+INLINE __m256i in_set(__m256i tags, filter_set set) {
   const __m256i nibble = _mm256_set1_epi8(15);
   const __m256i bits = _mm256_set1_epi64x((int64_t)0x8040201008040201);
-  const __m256i low = _mm256_broadcastsi128_si256(_mm_load_si128((const __m128i*)set));
-  const __m256i high = _mm256_broadcastsi128_si256(_mm_load_si128((const __m128i*)set + 1));
   const __m256i at = _mm256_and_si256(tags, nibble);
   const __m256i bit = _mm256_and_si256(_mm256_srli_epi16(tags, 4), nibble);
-  const __m256i byte = _mm256_blendv_epi8(_mm256_shuffle_epi8(low, at), _mm256_shuffle_epi8(high, at), tags);
+  const __m256i byte =
+      _mm256_blendv_epi8(_mm256_shuffle_epi8(set.low, at), _mm256_shuffle_epi8(set.high, at), tags);
   return _mm256_and_si256(byte, _mm256_shuffle_epi8(bits, bit));
 }
 
-/* The low halves of 16 items, in the order in which _mm256_packus_* take them. */
-INLINE __m256i low_halves(const uint32_t* items) {
-  const __m256i half = _mm256_set1_epi32(0xffff);
-  return _mm256_packus_epi32(_mm256_and_si256(_mm256_loadu_si256((const __m256i*)items), half),
-                             _mm256_and_si256(_mm256_loadu_si256((const __m256i*)items + 1), half));
-}
-
-/* Bit l: the filter lets item l of 32 pass. */
-INLINE uint32_t filter_items(const uint32_t* items, const freshet_marks* marks) {
-  const __m256i byte = _mm256_set1_epi16(255), factor = _mm256_set1_epi16((int16_t)FRESHET_MARKS_FACTOR);
-  const __m256i a = low_halves(items), b = low_halves(items + 16);
-  const __m256i low = _mm256_packus_epi16(_mm256_and_si256(a, byte), _mm256_and_si256(b, byte));
-  const __m256i mixed = _mm256_packus_epi16(_mm256_srli_epi16(_mm256_mullo_epi16(a, factor), 8),
-                                            _mm256_srli_epi16(_mm256_mullo_epi16(b, factor), 8));
-  const __m256i both = _mm256_min_epu8(in_set(low, marks->filter[0]), in_set(mixed, marks->filter[1]));
-  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-  const __m256i out = _mm256_permutevar8x32_epi32(_mm256_cmpeq_epi8(both, _mm256_setzero_si256()), order);
-  return ~(uint32_t)_mm256_movemask_epi8(out);
-}
-
-static size_t find_marked(const uint32_t* items, size_t count, const freshet_marks* marks, uint8_t* hits) {
+INLINE size_t find_marked(const freshet_tags* tags, const freshet_neighbour* entries, size_t count,
+                          const freshet_marks* marks, uint8_t* hits) {
+  (void)entries;
+  const filter_set low = load_set(marks->filter[0]), mixed = load_set(marks->filter[1]);
   size_t found = 0;
-  for (size_t i = 0; i < count; i += 32) {
-    uint32_t passed = filter_items(items + i, marks);
-    if (count - i < 32) passed &= (1U << (count - i)) - 1;
-    for (unsigned l = 0; l < 32; l += 8) {
+  for (size_t i = 0; i < count; i += FRESHET_TAGS, tags++) {
+    const __m256i both = _mm256_min_epu8(in_set(_mm256_load_si256((const __m256i*)tags->low), low),
+                                         in_set(_mm256_load_si256((const __m256i*)tags->mixed), mixed));
+    uint32_t passed = ~(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(both, _mm256_setzero_si256()));
+    if (count - i < FRESHET_TAGS) passed &= (1U << (count - i)) - 1;
+    for (unsigned l = 0; l < FRESHET_TAGS; l += 8) {
       const uint32_t bits = passed >> l & 255;
       const uint64_t places = marks->places[bits] + (i + l) * 0x0101010101010101;
       memcpy(hits + found, &places, sizeof places);
@@ -328,63 +331,74 @@ static size_t find_marked(const uint32_t* items, size_t count, const freshet_mar
 
 #else
 
-static size_t find_marked(const uint32_t* items, size_t count, const freshet_marks* marks, uint8_t* hits) {
+INLINE size_t find_marked(const freshet_tags* tags, const freshet_neighbour* entries, size_t count,
+                          const freshet_marks* marks, uint8_t* hits) {
+  (void)tags;
   size_t found = 0;
   for (size_t i = 0; i < count; i++) {
     hits[found] = (uint8_t)i;
-    found += marks->of[items[i]] != 0;
+    found += marks->of[entries[i].item] != 0;
   }
   return found;
 }
 
 #endif
 
-static size_t scan(const uint32_t* items, const float* a, const float* b, size_t count,
-                   const freshet_marks* marks, const float weights[FRESHET_SUMS],
-                   float (*sums)[FRESHET_SUMS]) {
-  uint8_t hits[SCAN_BLOCK + 64];
-  size_t places[256]; /* by mark: cheaper than a branch for mark 1 */
-  const __m128 weight = _mm_loadu_ps(weights);
-  const uint8_t* mark_of = marks->of;
-  places[1] = count;
-  for (size_t at = 0; at < count; at += SCAN_BLOCK) {
-    size_t block = count - at < SCAN_BLOCK ? count - at : SCAN_BLOCK;
-    size_t found = find_marked(items + at, block, marks, hits);
-    for (size_t h = 0; h < found; h++) {
-      size_t i = at + hits[h];
-      uint32_t mark = mark_of[items[i]];
-      const __m128 gain = {a[i], b[i], b[i], a[i]};
-      places[mark] = i;
-      *(__m128*)sums[mark] += weight * gain;
-    }
-  }
-  return places[1];
+/* {follows, together, together, follows}: one load, which begins 4 bytes before the entry. */
+INLINE __m128 gain_of(const freshet_neighbour* entry) {
+  const __m128 all = _mm_loadu_ps((const float*)(const void*)entry - 1);
+  return _mm_shuffle_ps(all, all, _MM_SHUFFLE(2, 3, 3, 2));
 }
 
-static void locate(const uint32_t* items, size_t count, const freshet_marks* marks, size_t places[256]) {
+INLINE void scan_list(freshet_scan_list* list, const freshet_marks* marks, float (*sums)[FRESHET_SUMS]) {
+  uint8_t hits[SCAN_BLOCK + 64];
+  size_t places[256]; /* by mark: cheaper than a branch for mark 1 */
+  const __m128 weight = _mm_load_ps(list->weights);
+  const uint8_t* mark_of = marks->of;
+  places[1] = list->count;
+  for (size_t at = 0; at < list->count; at += SCAN_BLOCK) {
+    const size_t block = list->count - at < SCAN_BLOCK ? list->count - at : SCAN_BLOCK;
+    const freshet_neighbour* entries = list->entries + at;
+    const size_t found = find_marked(list->tags + at / FRESHET_TAGS, entries, block, marks, hits);
+    for (size_t h = 0; h < found; h++) {
+      const freshet_neighbour* entry = entries + hits[h];
+      const uint32_t mark = mark_of[entry->item];
+      places[mark] = at + hits[h];
+      *(__m128*)sums[mark] += weight * gain_of(entry);
+    }
+  }
+  list->place = places[1];
+}
+
+static void scan(freshet_scan_list* lists, size_t count, const freshet_marks* marks,
+                 float (*sums)[FRESHET_SUMS]) {
+  for (size_t l = 0; l < count; l++) scan_list(&lists[l], marks, sums);
+}
+
+static void locate(const freshet_tags* tags, const freshet_neighbour* entries, size_t count,
+                   const freshet_marks* marks, size_t places[256]) {
   uint8_t hits[SCAN_BLOCK + 64];
   for (size_t at = 0; at < count; at += SCAN_BLOCK) {
-    size_t block = count - at < SCAN_BLOCK ? count - at : SCAN_BLOCK;
-    size_t found = find_marked(items + at, block, marks, hits);
-    for (size_t h = 0; h < found; h++) places[marks->of[items[at + hits[h]]]] = at + hits[h];
+    const size_t block = count - at < SCAN_BLOCK ? count - at : SCAN_BLOCK;
+    const size_t found = find_marked(tags + at / FRESHET_TAGS, entries + at, block, marks, hits);
+    for (size_t h = 0; h < found; h++) places[marks->of[entries[at + hits[h]].item]] = at + hits[h];
   }
 }
 
 /* Without a branch: whether an item has been met before cannot be guessed. */
-static void spread(const uint32_t* items, const float* a, const float* b, size_t count,
-                   const float weights[FRESHET_SUMS], freshet_gathered* gathered) {
+static void spread(const freshet_neighbour* entries, size_t count, const float weights[FRESHET_SUMS],
+                   freshet_gathered* gathered) {
   const __m128 weight = _mm_loadu_ps(weights);
   uint32_t *places = gathered->places, *met = gathered->items;
   float(*sums)[FRESHET_SUMS] = gathered->sums;
   uint32_t met_count = (uint32_t)gathered->count;
   for (size_t i = 0; i < count; i++) {
-    const uint32_t item = items[i], known = places[item];
-    const __m128 gain = {a[i], b[i], b[i], a[i]};
+    const uint32_t item = entries[i].item, known = places[item];
     met[met_count] = item;
     met_count += known == 0;
     const uint32_t place = known + (met_count & -(uint32_t)(known == 0)); /* no "?:", which may branch */
     places[item] = place;
-    *(__m128*)sums[place - 1] += weight * gain;
+    *(__m128*)sums[place - 1] += weight * gain_of(&entries[i]);
   }
   gathered->count = met_count;
 }
@@ -414,32 +428,87 @@ static size_t find(const uint32_t* items, size_t count, uint32_t item) {
   return count;
 }
 
-/* Where the smallest stands cannot be guessed: lanes keep the place of theirs, and no branch asks. */
-static size_t smallest(const float* a, const float* b, size_t count) {
-  const size_t whole = count / WIDTH * WIDTH;
-  float least = a[0] + b[0];
-  int32_t at = 0;
-  if (whole > 0) {
-    vec lows = load(a) + load(b);
-    int_vec place, places = {0};
-    for (int l = 0; l < WIDTH; l++) places[l] = l;
-    place = places;
-    for (size_t i = WIDTH; i < whole; i += WIDTH) {
-      const vec sum = load(a + i) + load(b + i);
-      place += WIDTH;
-      places = (int_vec)choose(sum < lows, (vec)place, (vec)places);
-      lows = LOWER(sum, lows);
+/* Bit i: tag i of 32 is `tag`. */
+INLINE uint32_t equal_tags(const uint8_t tags[FRESHET_TAGS], uint8_t tag) {
+#if defined(__AVX2__)
+  const __m256i equal =
+      _mm256_cmpeq_epi8(_mm256_load_si256((const __m256i*)tags), _mm256_set1_epi8((char)tag));
+  return (uint32_t)_mm256_movemask_epi8(equal);
+#else
+  const __m128i wanted = _mm_set1_epi8((char)tag), *halves = (const __m128i*)tags;
+  return (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_load_si128(halves), wanted)) |
+         (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_load_si128(halves + 1), wanted)) << 16;
+#endif
+}
+
+static size_t find_entry(const freshet_tags* tags, const freshet_neighbour* entries, size_t count,
+                         uint32_t item) {
+  const uint8_t low = freshet_tag_low(item), mixed = freshet_tag_mixed(item);
+  for (size_t i = 0; i < count; i += FRESHET_TAGS, tags++) {
+    uint32_t alike = equal_tags(tags->low, low) & equal_tags(tags->mixed, mixed);
+    for (; alike != 0; alike &= alike - 1) {
+      const size_t at = i + (size_t)__builtin_ctz(alike);
+      if (at < count && entries[at].item == item) return at;
     }
-    least = lows[0];
-    for (int l = 1; l < WIDTH; l++) least = lows[l] < least ? lows[l] : least;
-    at = INT32_MAX;
-    for (int l = 0; l < WIDTH; l++) at = lows[l] == least && places[l] < at ? places[l] : at;
+  }
+  return count;
+}
+
+/* Entries e, e + 4, e + 8 .. of a vector's worth, as gain_of loads them: sums stand in the entries' order. */
+INLINE vec entries_of(const freshet_neighbour* e) {
+  const float* at = (const float*)(const void*)e - 1;
+#if defined(__AVX512F__)
+  vec all = _mm512_castps128_ps512(_mm_loadu_ps(at));
+  all = _mm512_insertf32x4(all, _mm_loadu_ps(at + 12), 1);
+  all = _mm512_insertf32x4(all, _mm_loadu_ps(at + 24), 2);
+  return _mm512_insertf32x4(all, _mm_loadu_ps(at + 36), 3);
+#elif defined(__AVX2__)
+  return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(at)), _mm_loadu_ps(at + 12), 1);
+#else
+  return _mm_loadu_ps(at);
+#endif
+}
+
+/* follows + together of WIDTH entries. */
+INLINE vec weights_of(const freshet_neighbour* e) {
+  const vec first = entries_of(e), second = entries_of(e + 1), third = entries_of(e + 2),
+            fourth = entries_of(e + 3);
+  const vec a = SHUFFLE(first, second, _MM_SHUFFLE(3, 2, 3, 2)),
+            b = SHUFFLE(third, fourth, _MM_SHUFFLE(3, 2, 3, 2));
+  return SHUFFLE(a, b, _MM_SHUFFLE(2, 0, 2, 0)) + SHUFFLE(a, b, _MM_SHUFFLE(3, 1, 3, 1));
+}
+
+/* Where the smallest stands cannot be guessed: lanes keep the place of theirs, and no branch asks. */
+static size_t smallest(const freshet_neighbour* entries, size_t count, float* next) {
+  const size_t whole = count / WIDTH * WIDTH;
+  vec lows = splat(INFINITY), seconds = splat(INFINITY);
+  int_vec place, places = {0};
+  for (int l = 0; l < WIDTH; l++) place[l] = l;
+  for (size_t i = 0; i < whole; i += WIDTH) {
+    const vec sum = weights_of(entries + i);
+    places = (int_vec)choose(sum < lows, (vec)place, (vec)places);
+    seconds = LOWER(HIGHER(sum, lows), seconds);
+    lows = LOWER(sum, lows);
+    place += WIDTH;
+  }
+  float least = INFINITY, second = INFINITY;
+  int32_t at = 0;
+  for (int l = 0; l < WIDTH; l++) {
+    const bool lower = lows[l] < least || (lows[l] == least && places[l] < at);
+    const float loser = lower ? least : lows[l];
+    second = loser < second ? loser : second;
+    second = seconds[l] < second ? seconds[l] : second;
+    least = lower ? lows[l] : least;
+    at = lower ? places[l] : at;
   }
   for (size_t i = whole; i < count; i++) {
-    const float sum = a[i] + b[i];
+    const float sum = entries[i].follows + entries[i].together;
+    const float loser = sum < least ? least : sum;
+    second = loser < second ? loser : second;
     at = sum < least ? (int32_t)i : at;
     least = sum < least ? sum : least;
   }
+  *next = second;
   return (size_t)at;
 }
 
@@ -546,6 +615,7 @@ const freshet_model_kernels FRESHET_MODEL_KERNELS_NAME = {
     .locate = locate,
     .spread = spread,
     .find = find,
+    .find_entry = find_entry,
     .smallest = smallest,
     .descend_tree = descend_tree,
     .softmax = softmax,

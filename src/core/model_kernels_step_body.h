@@ -14,9 +14,9 @@ static void softmax(float* logits, const float* odds, float weight, size_t n16) 
   }
   float top = logits[0], sum = 0;
   for (int l = 0; l < WIDTH; l++) top = tops[l] > top ? tops[l] : top;
-  for (size_t i = 0; i < n16; i += WIDTH) {
-    store(logits + i, exp_of(load(logits + i) - splat(top)) * load(odds + i));
-  }
+  for (size_t i = 0; i < n16; i += WIDTH) store(logits + i, load(logits + i) - splat(top));
+  exp_array(logits, n16);
+  for (size_t i = 0; i < n16; i += WIDTH) store(logits + i, load(logits + i) * load(odds + i));
   for (size_t i = 0; i < n16; i++) sum += logits[i];
   const vec scale = splat(weight / sum);
   for (size_t i = 0; i < n16; i += WIDTH) store(logits + i, load(logits + i) * scale);
@@ -81,18 +81,22 @@ static void bonuses(const float (*sums)[FRESHET_SUMS], const float* roots, const
   }
 }
 
-static void popular_features(const float* ages, const float* rates, const float* scales, size_t speeds,
-                             float* rows, size_t stride, const freshet_draw_shares* draws,
-                             const float* counts, float* log_q, size_t n16) {
+static void popular_features(const float* ages, const float* rates, const float* scales, float* rows,
+                             size_t stride, const freshet_draw_shares* draws, const float* counts,
+                             float* log_q, size_t n16) {
   for (size_t i = 0; i < n16; i += WIDTH) {
-    for (size_t s = 0; s < speeds; s++) {
-      float* row = rows + s * stride + i;
-      const vec share = exp_of(load(ages + i) * rates[s]) * load(row) * scales[s];
-      store(row, log_of(share + .5F));
-      if (s > 0) continue;
-      const vec frequent = draws->frequent * (load(counts + i) * draws->per_count);
-      store(log_q + i, log_of(frequent + draws->recent * share + draws->uniform));
+    vec decays[FRESHET_SPEEDS], shares[1 + FRESHET_SPEEDS];
+    for (int s = 0; s < FRESHET_SPEEDS; s++) decays[s] = load(ages + i) * rates[s];
+    exps_of(decays, FRESHET_SPEEDS);
+    for (int s = 0; s < FRESHET_SPEEDS; s++) {
+      decays[s] = decays[s] * load(rows + (size_t)s * stride + i) * scales[s];
+      shares[1 + s] = decays[s] + .5F;
     }
+    const vec frequent = draws->frequent * (load(counts + i) * draws->per_count);
+    shares[0] = frequent + draws->recent * decays[0] + draws->uniform;
+    logs_of(shares, 1 + FRESHET_SPEEDS);
+    store(log_q + i, shares[0]);
+    for (int s = 0; s < FRESHET_SPEEDS; s++) store(rows + (size_t)s * stride + i, shares[1 + s]);
   }
 }
 

@@ -25,29 +25,34 @@ static size_t padded(size_t count) {
   return (count + FRESHET_LANES - 1) / FRESHET_LANES * FRESHET_LANES;
 }
 
+/* Before the candidates are drawn: the lists are on their way meanwhile. */
+static void prefetch_lists(const freshet_model* model, const context* c) {
+  for (uint32_t k = 0; k < c->count; k++) {
+    const item* from = &model->items[c->items[k]];
+    freshet_prefetch(from->near.tags, from->near.count * sizeof(freshet_tags) / FRESHET_TAGS);
+    freshet_prefetch(from->near_text, sizeof *from->near_text);
+  }
+}
+
 /* Sums of the bonus features, by candidate; places[k] is where the positive stands in the list of k. */
 static void scan_neighbours(freshet_model* model, const context* c, candidates* s,
                             size_t places[FRESHET_HISTORY]) {
-  const freshet_model_kernels* kernels = model->kernels;
+  freshet_scan_list lists[2 * FRESHET_HISTORY];
+  uint32_t count = c->count;
   memset(s->sums, 0, (1 + padded(s->count)) * sizeof s->sums[0]);
-  for (uint32_t k = 0; k < c->count; k++) {
-    const item* from = &model->items[c->items[k]];
-    freshet_prefetch(from->near.items, 64);
-    freshet_prefetch(from->near_text, sizeof *from->near_text);
-  }
   for (uint32_t k = 0; k < c->count; k++) {
     const item* from = &model->items[c->items[k]];
     const neighbours* near = &from->near;
     const text_neighbours* text = from->near_text;
     const float* a = c->feature_weight[k];
-    const float weights[FRESHET_SUMS] = {a[FOLLOWS], a[TOGETHER_NOW], a[TOGETHER_BEFORE], 0};
-    const float text_weights[FRESHET_SUMS] = {0, 0, 0, a[SIMILAR_TEXT]};
-    places[k] = kernels->scan(near->items, near->follows, near->together, near->count, &model->marks, weights,
-                              s->sums);
+    lists[k] = (freshet_scan_list){
+        {a[FOLLOWS], a[TOGETHER_NOW], a[TOGETHER_BEFORE], 0}, near->tags, near->entries, near->count, 0};
     if (text == NULL) continue;
-    kernels->scan(text->items, text->likeness, text->likeness, text->count, &model->marks, text_weights,
-                  s->sums);
+    lists[count++] =
+        (freshet_scan_list){{0, 0, 0, a[SIMILAR_TEXT]}, text->tags, text->entries, text->count, 0};
   }
+  model->kernels->scan(lists, count, &model->marks, s->sums);
+  for (uint32_t k = 0; k < c->count; k++) places[k] = lists[k].place;
 }
 
 /* Where the context items stand in the list of the chosen item. */
@@ -58,7 +63,7 @@ static void locate_context(freshet_model* model, const context* c, const neighbo
     places[k + 1] = NO_PLACE;
     freshet_marks_add(&model->marks, c->items[k], (uint8_t)(k + 1));
   }
-  model->kernels->locate(near->items, near->count, &model->marks, places);
+  model->kernels->locate(near->tags, near->entries, near->count, &model->marks, places);
   freshet_marks_clear(&model->marks, c->items, c->count);
   memcpy(own_places, places + 1, c->count * sizeof *places);
 }
@@ -96,7 +101,7 @@ static void set_features(const freshet_model* model, const float* h, candidates*
   }
   for (int f = 0; f < HALF_LIVES; f++) scales[f] = freshet_model_popularity_scale(model, f);
   kernels->bonus_features(s->sums + 1, s->counts, s->features[0], CANDIDATES_PADDED, n16);
-  kernels->popular_features(s->ages, freshet_model_popularity_rates, scales, HALF_LIVES, s->features[POPULAR],
+  kernels->popular_features(s->ages, freshet_model_popularity_rates, scales, s->features[POPULAR],
                             CANDIDATES_PADDED, &draws, s->counts, s->log_q, n16);
   kernels->dots(model->factors, s->items, s->count, h, model->config.dim, s->features[TASTE]);
   for (size_t i = 0; i < n16; i++) s->features[TASTE][i] += (float)s->bias[i];
@@ -203,7 +208,7 @@ void freshet_model_replay(freshet_model* model, const replay_event* event) {
     if (other == event->item) continue;
     if (!chosen_known) {
       size_t place = event->own_places == NULL ? UNKNOWN_PLACE : event->own_places[k];
-      bool evicted = place < chosen->near.count && chosen->near.items[place] != other;
+      bool evicted = place < chosen->near.count && chosen->near.entries[place].item != other;
       freshet_model_neighbours_add(model, event->item, other, evicted ? NO_PLACE : place, follows, together);
     }
     if (model->items[other].folded_to <= event->offset) {
@@ -277,6 +282,7 @@ static freshet_status learn_positive(freshet_model* model, freshet_user* user,
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER,
                              "the user's vector is out of bounds: nothing is learned from this event");
   }
+  prefetch_lists(model, &c);
   freshet_model_draw(model, seen->item, s);
   scan_neighbours(model, &c, s, places);
   freshet_marks_clear(&model->marks, s->items, s->count);

@@ -19,12 +19,12 @@ void freshet_model_find_lenders(const freshet_model* model, uint32_t slot, lende
   float total = lent_doubt;
   found->count = 0;
   for (uint32_t e = 0; e < near->count; e++) {
-    uint32_t lender = near->items[e];
+    uint32_t lender = near->entries[e].item;
     if (model->levels[lender] < FRESHET_NEW_LEVELS) continue;
     found->items[found->count] = lender;
-    found->weights[found->count] = near->likeness[e];
+    found->weights[found->count] = near->entries[e].follows;
     found->roots[found->count++] = model->roots[lender];
-    total += near->likeness[e];
+    total += near->entries[e].follows;
   }
   for (uint32_t l = 0; l < found->count; l++) found->weights[l] *= lent_share / total;
 }
@@ -36,9 +36,9 @@ static size_t find_gathered(const freshet_model* model, const text_neighbours* n
   size_t count = 0;
   float sum = lent_doubt;
   for (uint32_t e = 0; e < near->count; e++) {
-    const uint32_t lender = near->items[e];
+    const uint32_t lender = near->entries[e].item;
     const bool known = model->levels[lender] >= FRESHET_NEW_LEVELS;
-    sum += near->likeness[e] * (float)known;
+    sum += near->entries[e].follows * (float)known;
     entries[count] = (uint8_t)e;
     count += known & (met->places[lender] != 0);
   }
@@ -58,9 +58,9 @@ static void borrow(const freshet_model* model, freshet_gathered* met, uint32_t p
   const float share = lent_share / total, own_root = model->roots[slot];
   float follows = sums[FOLLOWS], now = sums[TOGETHER_NOW], before = sums[TOGETHER_BEFORE];
   for (size_t i = 0; i < count; i++) {
-    const uint32_t e = entries[i], lender = near->items[e];
+    const uint32_t e = entries[i], lender = near->entries[e].item;
     const float* lent = met->sums[met->places[lender] - 1];
-    const float weight = near->likeness[e] * share;
+    const float weight = near->entries[e].follows * share;
     const float root = model->roots[lender] / own_root; /* what is lent comes over the lender's count */
     follows += weight * lent[FOLLOWS];
     now += weight * root * lent[TOGETHER_NOW];

@@ -4,8 +4,8 @@
  *
  * The filter has two sets of 256 bits (Bloom, 1970, with a set for each hash): an item may be marked if the
  * bits of both its tags are set. With 50 marks one item in 30 passes that is not marked. A set is two tables
- * of 16 bytes, so that a byte shuffle looks up 32 items at once: see FRESHET_MARKS_* for where a tag's bit
- * is.
+ * of 16 bytes, so that a byte shuffle looks up 32 items at once. Lists keep the tags of their items beside
+ * them, so that nothing but tags is read of what is not marked.
  */
 #ifndef FRESHET_CORE_MODEL_MARKS_H
 #define FRESHET_CORE_MODEL_MARKS_H
@@ -33,6 +33,28 @@ static inline void freshet_marks_init(freshet_marks* marks) {
   }
 }
 
+/* The tags of 32 items that lie side by side. */
+typedef struct freshet_tags {
+  _Alignas(64) uint8_t low[32];
+  uint8_t mixed[32];
+} freshet_tags;
+
+enum { FRESHET_TAGS = 32 };
+
+static inline uint8_t freshet_tag_low(uint32_t item) {
+  return (uint8_t)item;
+}
+
+static inline uint8_t freshet_tag_mixed(uint32_t item) {
+  return (uint8_t)((item * FRESHET_MARKS_FACTOR & 0xffff) >> 8);
+}
+
+/* Item i of a list becomes `item`: tags [i / FRESHET_TAGS + 1]. */
+static inline void freshet_tags_set(freshet_tags* tags, size_t i, uint32_t item) {
+  tags[i / FRESHET_TAGS].low[i % FRESHET_TAGS] = freshet_tag_low(item);
+  tags[i / FRESHET_TAGS].mixed[i % FRESHET_TAGS] = freshet_tag_mixed(item);
+}
+
 /* The bit of a tag: its low four bits and its highest are the byte, the other three the bit in it. */
 static inline void freshet_marks_add_tag(uint8_t set[32], uint32_t tag) {
   set[(tag & 15) + (tag >> 7) * 16] |= (uint8_t)(1U << (tag >> 4 & 7));
@@ -40,8 +62,8 @@ static inline void freshet_marks_add_tag(uint8_t set[32], uint32_t tag) {
 
 static inline void freshet_marks_add(freshet_marks* marks, uint32_t item, uint8_t mark) {
   marks->of[item] = mark;
-  freshet_marks_add_tag(marks->filter[0], item & 255);
-  freshet_marks_add_tag(marks->filter[1], (item * FRESHET_MARKS_FACTOR & 0xffff) >> 8);
+  freshet_marks_add_tag(marks->filter[0], freshet_tag_low(item));
+  freshet_marks_add_tag(marks->filter[1], freshet_tag_mixed(item));
 }
 
 /* `items` are all that are marked. */

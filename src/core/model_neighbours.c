@@ -13,11 +13,15 @@
 
 enum { FIRST_ENTRIES = 16 };
 
-static size_t block_bytes(uint32_t capacity) {
-  return ((size_t)capacity * 3 * sizeof(uint32_t) + 63) / 64 * 64;
+static size_t tags_of(uint32_t capacity) {
+  return (capacity + FRESHET_TAGS - 1) / FRESHET_TAGS;
 }
 
-/* One block: items, follows, together; each padded to whole blocks of lanes. */
+static size_t block_bytes(uint32_t capacity) {
+  return tags_of(capacity) * sizeof(freshet_tags) +
+         ((size_t)capacity * sizeof(freshet_neighbour) + 63) / 64 * 64;
+}
+
 void freshet_model_neighbours_reserve(freshet_model* model, neighbours* near, uint32_t count) {
   if (count <= near->capacity) return;
   uint32_t limit = (model->config.neighbours + FRESHET_LANES - 1) / FRESHET_LANES * FRESHET_LANES;
@@ -25,62 +29,64 @@ void freshet_model_neighbours_reserve(freshet_model* model, neighbours* near, ui
   while (capacity < count) capacity *= 2;
   if (capacity > limit) capacity = limit;
   FRESHET_ASSERT(count <= capacity);
-  uint32_t* block = aligned_alloc(64, block_bytes(capacity));
-  FRESHET_ASSERT(block != NULL);
-  memset(block, 0, block_bytes(capacity));
   neighbours grown = *near;
-  grown.items = block;
-  grown.follows = (float*)(void*)(block + capacity);
-  grown.together = (float*)(void*)(block + 2 * (size_t)capacity);
+  grown.tags = aligned_alloc(64, block_bytes(capacity));
+  FRESHET_ASSERT(grown.tags != NULL);
+  memset(grown.tags, 0, block_bytes(capacity));
+  grown.entries = (freshet_neighbour*)(void*)(grown.tags + tags_of(capacity));
   grown.capacity = (uint16_t)capacity;
   if (near->count > 0) {
-    memcpy(grown.items, near->items, near->count * sizeof(uint32_t));
-    memcpy(grown.follows, near->follows, near->count * sizeof(float));
-    memcpy(grown.together, near->together, near->count * sizeof(float));
+    memcpy(grown.tags, near->tags, tags_of(near->capacity) * sizeof *near->tags);
+    memcpy(grown.entries, near->entries, near->count * sizeof *near->entries);
   }
   model->owned_bytes += block_bytes(capacity) - (near->capacity == 0 ? 0 : block_bytes(near->capacity));
-  free(near->items);
+  free(near->tags);
   *near = grown;
 }
 
 void freshet_model_neighbours_free(neighbours* near) {
-  free(near->items);
+  free(near->tags);
   *near = (neighbours){.smallest = UNKNOWN_SMALLEST};
 }
 
 static void set_entry(neighbours* near, size_t at, uint32_t other, float follows, float together) {
-  near->items[at] = other;
-  near->follows[at] = follows;
-  near->together[at] = together;
+  near->entries[at] = (freshet_neighbour){other, follows, together};
+  freshet_tags_set(near->tags, at, other);
+}
+
+/* The smallest has changed. The others only grow, so it may well be the smallest still. */
+static void judge_smallest(neighbours* near) {
+  const freshet_neighbour* smallest = &near->entries[near->smallest];
+  if (!(smallest->follows + smallest->together < near->next)) near->smallest = UNKNOWN_SMALLEST;
 }
 
 /* The list is full and does not know `other`. */
 static void challenge(const freshet_model* model, neighbours* near, uint32_t other, float follows,
                       float together) {
   if (near->smallest == UNKNOWN_SMALLEST) {
-    near->smallest = (uint16_t)model->kernels->smallest(near->follows, near->together, near->count);
+    near->smallest = (uint16_t)model->kernels->smallest(near->entries, near->count, &near->next);
   }
-  size_t at = near->smallest;
+  freshet_neighbour* smallest = &near->entries[near->smallest];
   float weight = follows + together;
-  float least = near->follows[at] + near->together[at];
+  float least = smallest->follows + smallest->together;
   if (least <= weight) {
-    set_entry(near, at, other, follows, together);
-    near->smallest = UNKNOWN_SMALLEST;
+    set_entry(near, near->smallest, other, follows, together);
+    judge_smallest(near);
   } else {
     float kept = (least - weight) / least;
-    near->follows[at] *= kept;
-    near->together[at] *= kept;
+    smallest->follows *= kept;
+    smallest->together *= kept;
   }
 }
 
 void freshet_model_neighbours_add(freshet_model* model, uint32_t slot, uint32_t other, size_t at,
                                   float follows, float together) {
   neighbours* near = &model->items[slot].near;
-  if (at == UNKNOWN_PLACE) at = model->kernels->find(near->items, near->count, other);
+  if (at == UNKNOWN_PLACE) at = model->kernels->find_entry(near->tags, near->entries, near->count, other);
   if (at < near->count) {
-    near->follows[at] += follows;
-    near->together[at] += together;
-    if (at == near->smallest) near->smallest = UNKNOWN_SMALLEST;
+    near->entries[at].follows += follows;
+    near->entries[at].together += together;
+    if (at == near->smallest) judge_smallest(near);
   } else if (near->count < model->config.neighbours) {
     freshet_model_neighbours_reserve(model, near, near->count + 1U);
     set_entry(near, near->count++, other, follows, together);

@@ -319,11 +319,11 @@ static void add_co_occurrence(const freshet_model* model, const context* c, uint
                               float root, float weight, float out[BONUS_FEATURES]) {
   const neighbours* near = &model->items[c->items[k]].near;
   const float* a = c->feature_weight[k];
-  size_t e = model->kernels->find(near->items, near->count, slot);
+  size_t e = model->kernels->find_entry(near->tags, near->entries, near->count, slot);
   if (e == near->count) return;
-  out[FOLLOWS] += weight * a[FOLLOWS] * near->follows[e];
-  out[TOGETHER_NOW] += weight * root * a[TOGETHER_NOW] * near->together[e];
-  out[TOGETHER_BEFORE] += weight * root * a[TOGETHER_BEFORE] * near->together[e];
+  out[FOLLOWS] += weight * a[FOLLOWS] * near->entries[e].follows;
+  out[TOGETHER_NOW] += weight * root * a[TOGETHER_NOW] * near->entries[e].together;
+  out[TOGETHER_BEFORE] += weight * root * a[TOGETHER_BEFORE] * near->entries[e].together;
 }
 
 /* What context item k adds to the sums of `slot` by itself. */
@@ -334,9 +334,9 @@ static void contribution(const freshet_model* model, const context* c, uint32_t 
   memset(out, 0, BONUS_FEATURES * sizeof *out);
   add_co_occurrence(model, c, k, slot, root, 1, out);
   if (from->near_text == NULL) return;
-  for (uint32_t e = 0; e < from->near_text->count; e++) {
-    if (from->near_text->items[e] == slot) out[SIMILAR_TEXT] = a[SIMILAR_TEXT] * from->near_text->likeness[e];
-  }
+  const text_neighbours* text = from->near_text;
+  size_t e = model->kernels->find_entry(text->tags, text->entries, text->count, slot);
+  if (e < text->count) out[SIMILAR_TEXT] = a[SIMILAR_TEXT] * text->entries[e].follows;
 }
 
 /* Adds what it borrows to the shares of the recent items: see lend. */

@@ -94,26 +94,28 @@ static void enter(freshet_model* model, uint32_t slot, uint32_t other, float cos
   if (at == TEXT_NEIGHBOURS) {
     at = 0;
     for (uint32_t e = 1; e < near->count; e++) {
-      if (is_farther(model, near->cosines[e], near->items[e], near->cosines[at], near->items[at])) at = e;
+      if (is_farther(model, near->cosines[e], near->entries[e].item, near->cosines[at],
+                     near->entries[at].item))
+        at = e;
     }
-    if (is_farther(model, cosine, other, near->cosines[at], near->items[at])) return;
+    if (is_farther(model, cosine, other, near->cosines[at], near->entries[at].item)) return;
   } else {
     near->count++;
   }
-  near->items[at] = other;
+  near->entries[at] = (freshet_neighbour){other, cosine * cosine * cosine * cosine, 0};
   near->cosines[at] = cosine;
-  near->likeness[at] = cosine * cosine * cosine * cosine;
+  freshet_tags_set(near->tags, at, other);
   update_floor(model, slot);
 }
 
 static void leave(freshet_model* model, uint32_t slot, uint32_t other) {
   text_neighbours* near = model->items[slot].near_text;
-  size_t at = model->kernels->find(near->items, near->count, other);
+  size_t at = model->kernels->find_entry(near->tags, near->entries, near->count, other);
   if (near == NULL || at == near->count) return;
   near->count--;
-  near->items[at] = near->items[near->count];
+  near->entries[at] = near->entries[near->count];
   near->cosines[at] = near->cosines[near->count];
-  near->likeness[at] = near->likeness[near->count];
+  freshet_tags_set(near->tags, at, near->entries[at].item);
   update_floor(model, slot);
 }
 
@@ -319,6 +321,6 @@ size_t freshet_model_text_neighbours(freshet_model* model, uint32_t slot,
   freshet_model_link_texts(model);
   const text_neighbours* known = model->items[slot].near_text;
   if (known == NULL) return 0;
-  memcpy(near, known->items, known->count * sizeof *near);
+  for (uint32_t e = 0; e < known->count; e++) near[e] = known->entries[e].item;
   return known->count;
 }

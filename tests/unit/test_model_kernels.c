@@ -95,30 +95,53 @@ static void blend_steps_alike(void** state) {
   }
 }
 
+enum { LIST_MAX = 704 };
+
+/* A list of neighbours; its tags lie before its entries, as the kernels want them. */
+typedef struct list {
+  freshet_tags tags[LIST_MAX / FRESHET_TAGS];
+  freshet_neighbour entries[LIST_MAX];
+} list;
+
+static void set_entry(list* l, size_t i, uint32_t item, float follows, float together) {
+  l->entries[i] = (freshet_neighbour){item, follows, together};
+  freshet_tags_set(l->tags, i, item);
+}
+
 static void searches_find_what_plain_loops_find(void** state) {
   (void)state;
   static _Alignas(64) uint32_t items[N];
+  static list near;
   for (const freshet_model_kernels* const* k = freshet_model_kernels_all(); *k != NULL; k++) {
     for (uint64_t turn = 0; turn < TURNS; turn++) {
       size_t count = 1 + freshet_random(turn, 1) % N, least = 0, at = 0;
+      float next, want_next = INFINITY;
       fill(a, turn, 1);
       fill(b, turn + 50, 1);
       for (int i = 0; i < N; i++) a[i] = (float)(int)(4 * a[i]);
       for (int i = 0; i < N; i++) b[i] = (float)(int)(4 * b[i]);
       for (size_t i = 0; i < N; i++) items[i] = (uint32_t)(freshet_random(turn, i) % (N * 4));
       for (size_t i = 0; i < count; i++) least = a[i] + b[i] < a[least] + b[least] ? i : least;
-      assert_int_equal((*k)->smallest(a, b, count), least);
+      for (size_t i = 0; i < count; i++) {
+        if (i != least && a[i] + b[i] < want_next) want_next = a[i] + b[i];
+      }
+      for (size_t i = 0; i < N; i++) set_entry(&near, i, items[i], a[i], b[i]);
+      assert_int_equal((*k)->smallest(near.entries, count, &next), least);
+      assert_true(next == want_next);
       while (at < count && items[at] != items[turn % N]) at++;
       assert_int_equal((*k)->find(items, count, items[turn % N]), at);
+      assert_int_equal((*k)->find_entry(near.tags, near.entries, count, items[turn % N]), at);
+      assert_int_equal((*k)->find_entry(near.tags, near.entries, count, N * 4), count);
     }
   }
 }
 
 static void scans_add_what_is_marked(void** state) {
   (void)state;
-  enum { ITEMS = 70000, LIST = 700, MARKS = 255, PADDING = 32 };
-  static _Alignas(64) uint32_t items[LIST + PADDING];
-  static _Alignas(64) float x[LIST + PADDING], y[LIST + PADDING];
+  enum { ITEMS = 70000, LIST = 700, MARKS = 255 };
+  static uint32_t items[LIST];
+  static float x[LIST], y[LIST];
+  static list near, other;
   static _Alignas(64) float sums[1 + MARKS][FRESHET_SUMS], want[1 + MARKS][FRESHET_SUMS];
   static uint8_t numbers[ITEMS + 3];
   static const float weights[FRESHET_SUMS] = {.3F, 1.7F, .01F, .6F};
@@ -142,7 +165,9 @@ static void scans_add_what_is_marked(void** state) {
         items[i] = is_known ? known[i % marked] : (uint32_t)((i * 7 + turn) % range);
         x[i] = freshet_gauss(freshet_random(turn + 1, i));
         y[i] = freshet_gauss(freshet_random(turn + 2, i));
+        set_entry(&near, i, items[i], x[i], y[i]);
       }
+      for (size_t i = 0; i < 3; i++) set_entry(&other, i, known[i], 1, 2);
       for (size_t i = 0; i < count; i++) {
         int mark = numbers[items[i]];
         if (mark == 0) continue;
@@ -154,12 +179,20 @@ static void scans_add_what_is_marked(void** state) {
         want[mark][3] += weights[3] * x[i];
       }
       assert_true(hit > 0 || count < 10);
-      assert_int_equal((*k)->scan(items, x, y, count, &marks, weights, sums), first);
+      freshet_scan_list lists[2] = {{{.3F, 1.7F, .01F, .6F}, near.tags, near.entries, count, 0},
+                                    {{0, 0, 4, 0}, other.tags, other.entries, 3, 0}};
+      for (size_t i = 0; i < 3; i++) want[numbers[known[i]]][2] += 4 * 2.0F;
+      (*k)->scan(lists, 2, &marks, sums);
+      assert_int_equal(lists[0].place, first);
+      assert_int_equal(lists[1].place, numbers[known[0]] == 1   ? 0
+                                       : numbers[known[1]] == 1 ? 1
+                                       : numbers[known[2]] == 1 ? 2
+                                                                : 3);
       assert_memory_equal(sums[1], want[1], MARKS * sizeof sums[0]);
       size_t places[256], want_places[256];
       for (int m = 0; m < 256; m++) places[m] = want_places[m] = SIZE_MAX;
       for (size_t i = 0; i < count; i++) want_places[numbers[items[i]]] = i;
-      (*k)->locate(items, count, &marks, places);
+      (*k)->locate(near.tags, near.entries, count, &marks, places);
       assert_memory_equal(places + 1, want_places + 1, 255 * sizeof places[0]);
       freshet_marks_clear(&marks, known, marked);
     }
@@ -194,7 +227,8 @@ static void check_bonuses(const freshet_model_kernels* k, float (*sums)[FRESHET_
 static void spreads_reach_every_item_once(void** state) {
   (void)state;
   enum { ITEMS = 300, PADDED = 304, LIST = 128 };
-  static _Alignas(64) uint32_t items[LIST], met[PADDED + 1];
+  static uint32_t items[LIST], met[PADDED + 1];
+  static list near;
   static _Alignas(64) float sums[PADDED][FRESHET_SUMS], want[ITEMS][FRESHET_SUMS];
   static const float weights[FRESHET_SUMS] = {.3F, 1.7F, .01F, 0};
   for (const freshet_model_kernels* const* k = freshet_model_kernels_all(); *k != NULL; k++) {
@@ -211,8 +245,9 @@ static void spreads_reach_every_item_once(void** state) {
         want[items[i]][1] += weights[1] * b[i];
         want[items[i]][2] += weights[2] * b[i];
         want[items[i]][3] += weights[3] * a[i];
+        set_entry(&near, i, items[i], a[i], b[i]);
       }
-      (*k)->spread(items, a, b, LIST, weights, &gathered);
+      (*k)->spread(near.entries, LIST, weights, &gathered);
       if (turn == 0) { /* in the order in which they were met */
         assert_int_equal(gathered.count, LIST);
         assert_memory_equal(met, items, sizeof items);
@@ -338,8 +373,8 @@ static void features_are_logs_of_sums_and_shares(void** state) {
         for (uint64_t f = 0; f < 4; f++) sums[i][f] = (float)(freshet_random(i, f) % 100);
         for (uint64_t f = 0; f < 3; f++) want[f][i] = rows[f][i] = sums[i][f];
       }
-      (*k)->popular_features(b, rates, scales, 3, rows[0], N, &draws, a, log_q, N);
-      freshet_model_kernels_portable.popular_features(b, rates, scales, 3, want[0], N, &draws, a, want_q, N);
+      (*k)->popular_features(b, rates, scales, rows[0], N, &draws, a, log_q, N);
+      freshet_model_kernels_portable.popular_features(b, rates, scales, want[0], N, &draws, a, want_q, N);
       assert_memory_equal(rows, want, 3 * sizeof rows[0]);
       assert_memory_equal(log_q, want_q, sizeof log_q);
       for (int i = 0; i < N; i++) {
