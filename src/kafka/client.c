@@ -350,7 +350,21 @@ rd_kafka_resp_err_t freshet_kafka_enqueue(freshet_kafka_client* client, rd_kafka
   return code;
 }
 
-/* ---- groups ---- */
+/* ---- questions to the cluster ---- */
+
+freshet_status freshet_kafka_client_metadata(freshet_kafka_client* client,
+                                             const struct rd_kafka_metadata** metadata,
+                                             freshet_error* error) {
+  for (int64_t since_ms = freshet_kafka_now_ms();; freshet_kafka_sleep_ms(RETRY_MS)) {
+    rd_kafka_resp_err_t code = rd_kafka_metadata(client->handle, 0, NULL, metadata, ASK_MS);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
+    freshet_kafka_client_trouble(client, code, "waiting for the cluster");
+    if (freshet_kafka_wait_ended(client->config, since_ms)) {
+      return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP,
+                               "the Kafka cluster does not answer: %s", rd_kafka_err2str(code));
+    }
+  }
+}
 
 freshet_status freshet_kafka_client_members(const freshet_kafka_client* client, const char* group,
                                             size_t* members, freshet_error* error) {

@@ -64,6 +64,10 @@ freshet_status freshet_kafka_client_members(const freshet_kafka_client* client, 
 bool freshet_kafka_client_describe(const freshet_kafka_client* client, const char* group, int timeout_ms,
                                    void (*seen)(void* context, const rd_kafka_MemberDescription_t* member),
                                    void* context);
+/* Waits for what the cluster says of the client's topics; afterwards the client knows them. The caller frees
+ * *metadata with rd_kafka_metadata_destroy. Errors: FRESHET_UNAVAILABLE. */
+freshet_status freshet_kafka_client_metadata(freshet_kafka_client* client,
+                                             const struct rd_kafka_metadata** metadata, freshet_error* error);
 /* True when waiting for the cluster should end: asked to stop, or (nobody to ask) patience is over. */
 bool freshet_kafka_wait_ended(const freshet_kafka_config* config, int64_t since_ms);
 /* For work that must be finished even when asked to stop, but not for ever: true once last_try_ms have passed

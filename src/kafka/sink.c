@@ -140,21 +140,10 @@ static freshet_status refused(const freshet_kafka_client* client, const freshet_
  * does not know yet, and one that is parked at the moment when the answer arrives is overtaken by those after
  * it. */
 static freshet_status learn_topics(freshet_kafka_client* client, freshet_error* error) {
-  int64_t since_ms = freshet_kafka_now_ms();
-  for (;;) {
-    const struct rd_kafka_metadata* metadata = NULL;
-    rd_kafka_resp_err_t code = rd_kafka_metadata(client->handle, 0, NULL, &metadata, STEP_MS);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-      rd_kafka_metadata_destroy(metadata);
-      return FRESHET_OK;
-    }
-    freshet_kafka_client_trouble(client, code, "waiting for the cluster");
-    if (freshet_kafka_wait_ended(client->config, since_ms)) {
-      return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP,
-                               "the Kafka cluster does not answer: %s", rd_kafka_err2str(code));
-    }
-    freshet_kafka_sleep_ms(ROOM_MS);
-  }
+  const struct rd_kafka_metadata* metadata = NULL;
+  freshet_status status = freshet_kafka_client_metadata(client, &metadata, error);
+  if (status == FRESHET_OK) rd_kafka_metadata_destroy(metadata);
+  return status;
 }
 
 static freshet_status sink_publish(freshet_sink* self, const freshet_output* output, freshet_error* error) {

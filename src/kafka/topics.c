@@ -137,23 +137,13 @@ static bool has_controller(const freshet_kafka_client* client, const struct rd_k
 
 static freshet_status ask(freshet_kafka_client* client, freshet_kafka_topic_info* info,
                           freshet_error* error) {
-  int64_t since_ms = freshet_kafka_now_ms();
-  for (;;) {
-    const struct rd_kafka_metadata* metadata = NULL;
-    rd_kafka_resp_err_t code = rd_kafka_metadata(client->handle, 0, NULL, &metadata, ASK_MS);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-      read_metadata(client, metadata, info);
-      if (has_controller(client, metadata)) ask_policies(client, info);
-      rd_kafka_metadata_destroy(metadata);
-      return FRESHET_OK;
-    }
-    freshet_kafka_client_trouble(client, code, "waiting for the cluster");
-    if (freshet_kafka_wait_ended(client->config, since_ms)) {
-      return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP,
-                               "the Kafka cluster does not answer: %s", rd_kafka_err2str(code));
-    }
-    freshet_kafka_sleep_ms(RETRY_MS);
-  }
+  const struct rd_kafka_metadata* metadata = NULL;
+  freshet_status status = freshet_kafka_client_metadata(client, &metadata, error);
+  if (status != FRESHET_OK) return status;
+  read_metadata(client, metadata, info);
+  if (has_controller(client, metadata)) ask_policies(client, info);
+  rd_kafka_metadata_destroy(metadata);
+  return FRESHET_OK;
 }
 
 freshet_status freshet_kafka_topics_list(const freshet_kafka_config* config,
