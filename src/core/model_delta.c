@@ -221,21 +221,28 @@ static void take_blend(freshet_model* model, reader* in, bool apply) {
 
 /* ---- taking a delta ---- */
 
+/* Writes the index of an item in the delta, and returns where the next one goes. */
+static uint8_t* write_index(const freshet_model* model, uint32_t slot, size_t size, uint8_t* at) {
+  uint32_t index = model->items[slot].pending - 1;
+  memcpy(at, &index, sizeof index); /* what is too much is written over by what follows */
+  return at + size;
+}
+
 static void put_trace(freshet_model* model, freshet_buffer* out) {
   bool narrow = model->pending_count <= UINT16_MAX;
+  const size_t size = narrow ? sizeof(uint16_t) : sizeof(uint32_t);
   const uint32_t* before = model->trace_items;
   PUT(out, uint64_t, model->trace_start);
   PUT(out, uint8_t, narrow ? 2 : 4);
   for (size_t i = 0; i < model->trace_count; i++) {
     const trace_event* event = &model->trace[i];
-    uint32_t index = model->items[event->item].pending - 1;
-    put(out, &index, narrow ? 2 : 4);
-    PUT(out, uint16_t, event->weight);
-    PUT(out, uint8_t, (uint8_t)event->context);
-    for (uint32_t k = 0; k < event->context; k++) {
-      index = model->items[*before++].pending - 1;
-      put(out, &index, narrow ? 2 : 4);
-    }
+    uint8_t* start = freshet_buffer_reserve(out, (1 + event->context + 1) * sizeof(uint32_t) + 3);
+    uint8_t* at = write_index(model, event->item, size, start);
+    memcpy(at, &event->weight, sizeof event->weight);
+    at[sizeof event->weight] = (uint8_t)event->context;
+    at += sizeof event->weight + 1;
+    for (uint32_t k = 0; k < event->context; k++) at = write_index(model, *before++, size, at);
+    out->size += (size_t)(at - start);
   }
 }
 

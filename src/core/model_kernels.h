@@ -100,7 +100,8 @@ typedef struct freshet_model_kernels {
   void (*descend_tree)(const int64_t* tree, unsigned bits, int64_t* targets, int64_t* places, size_t count);
   /* logits [n16] become weight * softmax, each with its odds; where the odds are 0 they become 0. */
   void (*softmax)(float* logits, const float* odds, float weight, size_t n16);
-  /* rows[f * stride + i] = log(1 + sums[i][f] * s), s = 1 / sqrt(counts[i] + 1) for f = 1, 2, else 1. */
+  /* rows[f * stride + i] = log(1 + sums[i][f] * s), s = 1 / sqrt(counts[i] + 1) for f = 1, 2, else 1; sums
+   * are at least 0. */
   void (*bonus_features)(const float (*sums)[FRESHET_SUMS], const float* counts, float* rows, size_t stride,
                          size_t n16);
   /* out[i] = sum over f of thetas[f] log(1 + sums[i][f] * s), s = roots[i] for f = 1, 2, else 1; in place of

@@ -35,7 +35,16 @@ static void bonus_features(const float (*sums)[FRESHET_SUMS], const float* count
     _mm_store_ps(rows + 2 * stride + i, one + c * root);
     _mm_store_ps(rows + 3 * stride + i, one + d);
   }
-  for (size_t f = 0; f < FRESHET_SUMS; f++) log_array(rows + f * stride, n16);
+  for (size_t f = 0; f < FRESHET_SUMS; f++) { /* a history within one session, say, leaves a column empty */
+    float* row = rows + f * stride;
+    vec tops = splat(1);
+    for (size_t i = 0; i < n16; i += WIDTH) tops = HIGHER(load(row + i), tops);
+    if (mask_of(tops != splat(1)) != 0) {
+      log_array(row, n16);
+    } else {
+      memset(row, 0, n16 * sizeof *row);
+    }
+  }
 }
 
 enum { BONUS_BLOCK = 64 };

@@ -25,8 +25,12 @@ static size_t padded(size_t count) {
   return (count + FRESHET_LANES - 1) / FRESHET_LANES * FRESHET_LANES;
 }
 
-/* Before the candidates are drawn: the lists are on their way meanwhile. */
-static void prefetch_lists(const freshet_model* model, const context* c) {
+/* Before the candidates are drawn: the lists are on their way meanwhile, and all of the chosen item's. */
+static void prefetch_lists(const freshet_model* model, const context* c, uint32_t chosen) {
+  const neighbours* own = &model->items[chosen].near;
+  const char* block = (const char*)own->tags;
+  const size_t size = own->count * (sizeof *own->entries + sizeof *own->tags / FRESHET_TAGS);
+  for (size_t at = 0; at < size; at += 512) freshet_prefetch(block + at, size - at);
   for (uint32_t k = 0; k < c->count; k++) {
     const item* from = &model->items[c->items[k]];
     freshet_prefetch(from->near.tags, from->near.count * sizeof(freshet_tags) / FRESHET_TAGS);
@@ -45,6 +49,7 @@ static void scan_neighbours(freshet_model* model, const context* c, candidates* 
     const neighbours* near = &from->near;
     const text_neighbours* text = from->near_text;
     const float* a = c->feature_weight[k];
+    if (near->smallest < near->count) freshet_prefetch(near->entries + near->smallest, 1);
     lists[k] = (freshet_scan_list){
         {a[FOLLOWS], a[TOGETHER_NOW], a[TOGETHER_BEFORE], 0}, near->tags, near->entries, near->count, 0};
     if (text == NULL) continue;
@@ -282,7 +287,7 @@ static freshet_status learn_positive(freshet_model* model, freshet_user* user,
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER,
                              "the user's vector is out of bounds: nothing is learned from this event");
   }
-  prefetch_lists(model, &c);
+  prefetch_lists(model, &c, seen->item);
   freshet_model_draw(model, seen->item, s);
   scan_neighbours(model, &c, s, places);
   freshet_marks_clear(&model->marks, s->items, s->count);

@@ -122,6 +122,7 @@ static void add_candidate(freshet_model* model, candidates* step, uint32_t slot)
 static void add_frequent(freshet_model* model, candidates* step, int64_t* targets, size_t count) {
   int64_t buckets[NEGATIVES_MAX];
   model->kernels->descend_tree(model->frequency, model->bucket_bits, targets, buckets, count);
+  for (size_t i = 0; i < count; i++) freshet_prefetch(&model->items[model->buckets[buckets[i]]].count, 1);
   for (size_t i = 0; i < count; i++) {
     uint32_t at = model->buckets[buckets[i]];
     for (; targets[i] >= model->items[at].count; at = model->items[at].next) {

@@ -51,7 +51,7 @@ static uint32_t gap_bucket(uint64_t gap_ms) {
   static const uint64_t ends_ms[GAP_BUCKETS - 1] = {1000 + 1,       60 * 1000,          30 * 60 * 1000,
                                                     24 * 3600000LL, 7 * 24 * 3600000LL, 30 * 24 * 3600000LL};
   uint32_t bucket = 0;
-  while (bucket < GAP_BUCKETS - 1 && gap_ms >= ends_ms[bucket]) bucket++;
+  for (int b = 0; b < GAP_BUCKETS - 1; b++) bucket += gap_ms >= ends_ms[b]; /* no branch: hard to guess */
   return bucket;
 }
 
@@ -110,7 +110,7 @@ void freshet_model_context(const freshet_model* model, const freshet_user* user,
                            context* c) {
   enum { GAPS = 32, EXPS = 48 };
   float exps[EXPS] __attribute__((aligned(64))) = {0};
-  float sums[BONUS_FEATURES] = {0};
+  float sums[BONUS_FEATURES] = {0}, follows_unders[FRESHET_HISTORY], roots[FRESHET_HISTORY];
   read_history(model, user, time_ms, c);
   set_thetas(model, user->positives, c);
   for (uint32_t k = 0; k < c->count; k++) {
@@ -132,13 +132,19 @@ void freshet_model_context(const freshet_model* model, const freshet_user* user,
     if (sums[f] > 0) sums[f] = 1 / sums[f];
   }
   for (uint32_t k = 0; k < c->count; k++) {
-    float n = (float)model->items[c->items[k]].count * (1.0F / WEIGHT_UNITS);
-    float root = 1 / (sqrtf(n + 1) * together_unit);
+    roots[k] = (float)model->items[c->items[k]].count * (1.0F / WEIGHT_UNITS);
+  }
+  for (uint32_t k = 0; k < c->count; k++) {
+    follows_unders[k] = sums[FOLLOWS] / ((roots[k] + 5) * follows_unit);
+    roots[k] = 1 / (sqrtf(roots[k] + 1) * together_unit);
+  }
+  sums[SIMILAR_TEXT] /= freshet_model_text_unit;
+  for (uint32_t k = 0; k < c->count; k++) {
     float* a = c->feature_weight[k];
-    a[FOLLOWS] *= sums[FOLLOWS] / ((n + 5) * follows_unit);
-    a[TOGETHER_NOW] *= sums[TOGETHER_NOW] * root;
-    a[TOGETHER_BEFORE] *= sums[TOGETHER_BEFORE] * root;
-    a[SIMILAR_TEXT] *= sums[SIMILAR_TEXT] / freshet_model_text_unit;
+    a[FOLLOWS] *= follows_unders[k];
+    a[TOGETHER_NOW] *= sums[TOGETHER_NOW] * roots[k];
+    a[TOGETHER_BEFORE] *= sums[TOGETHER_BEFORE] * roots[k];
+    a[SIMILAR_TEXT] *= sums[SIMILAR_TEXT];
   }
 }
 
