@@ -19,6 +19,7 @@ void freshet_model_gathering_free(gathering* g) {
   free(g->roots);
   free(g->text_thetas);
   free(g->new_places);
+  free(g->lent);
   free(g->bonus);
   *g = (gathering){0};
 }
@@ -37,6 +38,7 @@ static void fit(const freshet_model* model, gathering* g) {
   g->roots = freshet_model_floats(room);
   g->text_thetas = freshet_model_floats(room);
   g->new_places = calloc(room, sizeof *g->new_places);
+  g->lent = (float(*)[FRESHET_SUMS])freshet_model_floats(room * FRESHET_SUMS);
   g->bonus = freshet_model_floats(room);
   FRESHET_ASSERT(g->met.places != NULL && g->met.items != NULL && g->new_places != NULL);
 }
@@ -101,7 +103,7 @@ size_t freshet_model_gather(const freshet_model* model, const context* c, const 
   for (uint32_t k = 0; k < c->count; k++) add_neighbours(model, c, k, met);
   const size_t count = met->count, padded = (count + FRESHET_LANES - 1) / FRESHET_LANES * FRESHET_LANES;
   const size_t new_count = look_up(model, c, g);
-  freshet_model_lend(model, met, g->new_places, new_count);
+  freshet_model_lend(model, met, g->new_places, new_count, g->lent);
   model->kernels->bonuses((const float(*)[FRESHET_SUMS])met->sums, g->roots, c->theta, g->text_thetas,
                           g->bonus, padded);
   forget(met);

@@ -346,6 +346,7 @@ typedef struct gathering {
   float* roots;         /* [room] 1 / sqrt(N + 1) of those met */
   float* text_thetas;   /* [room] weight of similar text */
   uint32_t* new_places; /* [room] places of those that are new */
+  float (*lent)[FRESHET_SUMS]; /* [room] what they borrow */
   float* bonus;         /* [room] */
 } gathering;
 void freshet_model_gathering_free(gathering* g);
@@ -357,13 +358,14 @@ size_t freshet_model_gather(const freshet_model* model, const context* c, const 
                             size_t first_count, gathering* g);
 
 /* ---- model_lenders.c ---- */
-enum { FRESHET_NEW_LEVELS = 4 }; /* B(N) below: new, under 6 events. With more an item may lend */
+enum { FRESHET_NEW_LEVELS = 4 }; /* B(N) below: new, under 6 events */
 static inline bool freshet_model_has_any(const float sums[BONUS_FEATURES]) {
   return sums[FOLLOWS] + sums[TOGETHER_NOW] + sums[TOGETHER_BEFORE] + sums[SIMILAR_TEXT] > 0;
 }
-/* Adds what new items borrow to the sums of those that have any; new_places: those of new items in met. */
+/* Adds what new items borrow to the sums of those that have any; new_places: those of new items in met; lent
+ * [new_count]: scratch. */
 void freshet_model_lend(const freshet_model* model, freshet_gathered* met, const uint32_t* new_places,
-                        size_t new_count);
+                        size_t new_count, float (*lent)[FRESHET_SUMS]);
 /* The items that slot borrows co-occurrence from, each by its weight; roots: 1 / sqrt(N + 1). */
 typedef struct lenders {
   uint32_t count;
