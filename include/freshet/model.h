@@ -52,6 +52,8 @@ typedef struct freshet_model_config {
   uint64_t seed;
   bool learning; /* false: history, counts and seen advance, nothing is learned */
   freshet_user_text_use user_texts;
+  bool links_apart; /* true: neighbours by text are found in freshet_model_link_texts only; else all that are
+                       missing whenever something is learned, ranked or asked */
 } freshet_model_config;
 
 /* The defaults of every field. */
@@ -105,6 +107,13 @@ enum { FRESHET_TEXT_NEIGHBOURS = 20 };
 /* The items with the most similar texts, in no particular order. Returns how many. */
 size_t freshet_model_text_neighbours(freshet_model* model, uint32_t slot,
                                      uint32_t near[FRESHET_TEXT_NEIGHBOURS]);
+
+/* Finds neighbours of texts that have come: compares about `pairs` (at least one piece of work, a few
+ * thousand) of texts, SIZE_MAX: all there are to compare. Meanwhile lists hold the nearest among the texts
+ * that are done; new ones come before old ones. Returns how many texts are left. */
+size_t freshet_model_link_texts(freshet_model* model, size_t pairs);
+/* Texts whose neighbours are yet to be found. */
+size_t freshet_model_unlinked(const freshet_model* model);
 
 /* The cosine of two items' text vectors; 0 where one has none. */
 float freshet_model_text_likeness(const freshet_model* model, uint32_t a, uint32_t b);

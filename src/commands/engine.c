@@ -69,6 +69,7 @@ static freshet_worker_config worker_config(const freshet_config* config) {
       .checkpoint_interval_ms = config->state.checkpoint_interval_s * S,
       .text_interval_ms = config->text.interval_s * S,
       .text_batch = (size_t)config->text.batch,
+      .link_slice_us = 5000,
       .text_cutover_coverage = config->text.cutover_coverage,
   };
 }

@@ -83,6 +83,15 @@ typedef struct text_neighbours {
   uint32_t count;
 } text_neighbours;
 
+/* Slots whose neighbours are found together: each tile of vectors is read from memory once for all of them.
+ */
+enum { LINK_BLOCK = 4 * FRESHET_DOTS_TOGETHER };
+typedef struct link_block {
+  uint32_t slots[LINK_BLOCK]; /* [count]; FRESHET_NO_ITEM: its text has changed meanwhile, it comes again */
+  uint32_t count;             /* 0: there is no block */
+  uint32_t next;              /* they are compared with all slots before it */
+} link_block;
+
 /* The first 64 bytes are what a candidate of a learning step needs. */
 typedef struct item {
   _Alignas(64) double bias;
@@ -186,9 +195,10 @@ struct freshet_model {
   int8_t* text_vectors;   /* [capacity][text_padded] quantised; 0 where there is none */
   float* text_scales;     /* [capacity] 1 / norm of the quantised vector */
   float* text_floors;     /* [capacity] the cosine that enters its list */
-  uint32_t* text_links; /* [capacity] 1 + place in unlinked, 0: its neighbours are found, or it has no text */
-  uint32_t* unlinked;   /* [unlinked_count] slots whose neighbours are to be found, in the order in which */
-  uint32_t unlinked_count, unlinked_capacity; /* their texts came */
+  uint32_t* text_links;   /* [capacity] 0: its neighbours are found, or it has no text; see model_text.c */
+  uint32_t* unlinked;     /* [unlinked_count] slots whose neighbours are to be found: the last first */
+  uint32_t unlinked_count, unlinked_capacity;
+  link_block linking; /* those that are being compared */
   uint32_t text_padded;
   float* projection;  /* [dim][text_padded] */
   float* text_unit;   /* [text_padded] scratch: the vector of the item that changes */
@@ -385,8 +395,8 @@ float freshet_model_text_top(const float* values, uint32_t count);
 /* Rounds vector [dim], whose largest absolute value is top > 0, to bytes [dim]. Returns 1 / their norm. */
 float freshet_model_text_quantise(const float* vector, uint32_t dim, float top, int8_t* bytes);
 size_t freshet_model_text_memory(const freshet_model* model);
-/* Finds the neighbours of the texts that have come since the last call. Before anybody reads lists of
- * neighbours. */
-void freshet_model_link_texts(freshet_model* model);
+/* Before anybody reads lists of neighbours: all are found, unless that is left to the caller (links_apart).
+ */
+void freshet_model_settle_links(freshet_model* model);
 
 #endif

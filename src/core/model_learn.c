@@ -311,7 +311,7 @@ freshet_status freshet_model_learn(freshet_model* model, freshet_user* user,
   FRESHET_ASSERT(observation->item < model->count);
   freshet_status status = FRESHET_OK;
   if (observation->positive && model->config.learning) {
-    freshet_model_link_texts(model);
+    freshet_model_settle_links(model);
     float units = observation->weight * WEIGHT_UNITS + .5F;
     uint32_t weight_units = units >= 1 ? units < WEIGHT_UNITS_MAX ? (uint32_t)units : WEIGHT_UNITS_MAX : 1;
     status = learn_positive(model, user, observation, weight_units, error);

@@ -211,7 +211,7 @@ static void note_faded(freshet_model* model) {
 freshet_status freshet_model_sync_ranker(freshet_model* model, freshet_ranker* ranker, freshet_error* error) {
   freshet_status status = FRESHET_OK;
   float row[DIM_MAX + COLUMNS_PADDED];
-  freshet_model_link_texts(model);
+  freshet_model_settle_links(model);
   note_faded(model);
   refresh_popular(model, model->stale, model->stale_count);
   for (uint32_t i = 0; i < model->stale_count; i++) {

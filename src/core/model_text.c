@@ -12,8 +12,9 @@
 enum {
   BYTE_MAX = 127,
   ALIGN_BYTES = 64,
-  LINK_BLOCK = 4 * FRESHET_DOTS_TOGETHER,
   LINK_TILE = 128, /* vectors of 384 bytes: a tile and a block stay in the second cache */
+  /* text_links of a slot: 0, 1 + its place in the block that is being compared, or */
+  LINK_WAITS = INT32_MAX, /* its turn has not come */
 };
 
 void freshet_model_text_init(freshet_model* model) {
@@ -127,14 +128,6 @@ static void forget_neighbours(freshet_model* model, uint32_t slot) {
   update_floor(model, slot);
 }
 
-/* Slots whose neighbours are found together: each tile of vectors is read from memory once for all of them.
- */
-typedef struct block {
-  uint32_t slots[LINK_BLOCK];
-  const int8_t* vectors[LINK_BLOCK]; /* the last is repeated to fill the block */
-  uint32_t count;
-} block;
-
 /* Which of a tile are alike enough to enter a list, theirs or the slot's. Returns whether one is. */
 static bool find_alike(const freshet_model* model, uint32_t slot, uint32_t first, uint32_t count,
                        const int32_t* dots, float* cosines, uint8_t* alike) {
@@ -150,7 +143,7 @@ static bool find_alike(const freshet_model* model, uint32_t slot, uint32_t first
   return any != 0;
 }
 
-/* Of two texts that came together, the later one finds the earlier one: so each pair is met once. */
+/* Each pair is met once: a text meets those that are done and, of its block, those that stand before it. */
 static void enter_alike(freshet_model* model, uint32_t slot, uint32_t first, uint32_t count,
                         const float* cosines, const uint8_t* alike) {
   uint32_t own_link = model->text_links[slot];
@@ -162,65 +155,91 @@ static void enter_alike(freshet_model* model, uint32_t slot, uint32_t first, uin
   }
 }
 
-static void link_tile(freshet_model* model, const block* b, uint32_t first, uint32_t count) {
+static void link_tile(freshet_model* model, uint32_t first, uint32_t count) {
+  const link_block* b = &model->linking;
   size_t padded = model->text_padded;
-  const int8_t* vectors = model->text_vectors + first * padded;
+  const int8_t* tile = model->text_vectors + first * padded;
   int32_t dots[FRESHET_DOTS_TOGETHER * LINK_TILE];
   float cosines[LINK_TILE];
   uint8_t alike[LINK_TILE];
   for (uint32_t q = 0; q < b->count; q += FRESHET_DOTS_TOGETHER) {
+    const int8_t* vectors[FRESHET_DOTS_TOGETHER] = {tile, tile, tile, tile}; /* to fill a block */
     uint32_t together = b->count - q < FRESHET_DOTS_TOGETHER ? b->count - q : FRESHET_DOTS_TOGETHER;
+    for (uint32_t t = 0; t < together; t++) {
+      uint32_t slot = b->slots[q + t];
+      if (slot != FRESHET_NO_ITEM) vectors[t] = model->text_vectors + slot * padded;
+    }
     if (together == 1) {
-      model->kernels->dots_i8(vectors, count, b->vectors[q], padded, dots);
+      model->kernels->dots_i8(tile, count, vectors[0], padded, dots);
     } else {
-      model->kernels->dots_i8_together(vectors, count, b->vectors + q, padded, dots);
+      model->kernels->dots_i8_together(tile, count, vectors, padded, dots);
     }
     for (uint32_t t = 0; t < together; t++) {
-      if (find_alike(model, b->slots[q + t], first, count, dots + t * count, cosines, alike))
-        enter_alike(model, b->slots[q + t], first, count, cosines, alike);
+      uint32_t slot = b->slots[q + t];
+      if (slot != FRESHET_NO_ITEM && find_alike(model, slot, first, count, dots + t * count, cosines, alike))
+        enter_alike(model, slot, first, count, cosines, alike);
     }
   }
 }
 
-/* Has the tile a vector that is there before the last of the block? */
-static bool is_worth_reading(const freshet_model* model, const block* b, uint32_t first, uint32_t count) {
-  uint32_t last_link = model->text_links[b->slots[b->count - 1]];
+/* Has the tile a vector that somebody of the block is to meet? */
+static bool is_worth_reading(const freshet_model* model, uint32_t first, uint32_t count) {
   bool is = false;
-  for (uint32_t i = 0; i < count; i++) is |= model->text_links[first + i] < last_link;
+  for (uint32_t i = 0; i < count; i++) is |= model->text_links[first + i] < model->linking.count;
   return is;
 }
 
-static void link_block(freshet_model* model, const block* b) {
-  for (uint32_t first = 0; first < model->count; first += LINK_TILE) {
-    uint32_t count = model->count - first < LINK_TILE ? model->count - first : LINK_TILE;
-    if (is_worth_reading(model, b, first, count)) link_tile(model, b, first, count);
+static void start_block(freshet_model* model) {
+  link_block* b = &model->linking;
+  b->next = 0;
+  b->count = model->unlinked_count < LINK_BLOCK ? model->unlinked_count : LINK_BLOCK;
+  model->unlinked_count -= b->count;
+  for (uint32_t q = 0; q < b->count; q++) {
+    b->slots[q] = model->unlinked[model->unlinked_count + q];
+    model->text_links[b->slots[q]] = 1 + q;
   }
 }
 
-void freshet_model_link_texts(freshet_model* model) {
-  for (uint32_t at = 0; at < model->unlinked_count; at += LINK_BLOCK) {
-    block b;
-    b.count = model->unlinked_count - at < LINK_BLOCK ? model->unlinked_count - at : LINK_BLOCK;
-    for (uint32_t q = 0; q < LINK_BLOCK; q++) {
-      b.slots[q] = model->unlinked[at + (q < b.count ? q : b.count - 1)];
-      b.vectors[q] = model->text_vectors + (size_t)b.slots[q] * model->text_padded;
-    }
-    link_block(model, &b);
+static void end_block(freshet_model* model) {
+  link_block* b = &model->linking;
+  for (uint32_t q = 0; q < b->count; q++) {
+    if (b->slots[q] != FRESHET_NO_ITEM) model->text_links[b->slots[q]] = 0;
   }
-  for (uint32_t i = 0; i < model->unlinked_count; i++) model->text_links[model->unlinked[i]] = 0;
-  model->unlinked_count = 0;
+  b->count = 0;
+}
+
+size_t freshet_model_link_texts(freshet_model* model, size_t pairs) {
+  link_block* b = &model->linking;
+  for (size_t done = 0; done < pairs && freshet_model_unlinked(model) > 0; done += LINK_BLOCK * LINK_TILE) {
+    if (b->count == 0) start_block(model);
+    uint32_t left = model->count - b->next, count = left < LINK_TILE ? left : LINK_TILE;
+    if (is_worth_reading(model, b->next, count)) link_tile(model, b->next, count);
+    b->next += count;
+    if (b->next == model->count) end_block(model);
+  }
+  return freshet_model_unlinked(model);
+}
+
+size_t freshet_model_unlinked(const freshet_model* model) {
+  return (size_t)model->unlinked_count + model->linking.count;
+}
+
+void freshet_model_settle_links(freshet_model* model) {
+  if (!model->config.links_apart) freshet_model_link_texts(model, SIZE_MAX);
 }
 
 /* The slot's text has come, or has changed. */
 static void unlink_text(freshet_model* model, uint32_t slot) {
-  if (model->text_links[slot] != 0) return;
+  uint32_t link = model->text_links[slot];
+  if (link == LINK_WAITS) return;
+  if (link != 0) model->linking.slots[link - 1] = FRESHET_NO_ITEM;
   if (model->unlinked_count == model->unlinked_capacity) {
     model->unlinked_capacity = model->unlinked_capacity == 0 ? 256 : 2 * model->unlinked_capacity;
     model->unlinked = realloc(model->unlinked, model->unlinked_capacity * sizeof *model->unlinked);
     FRESHET_ASSERT(model->unlinked != NULL);
   }
   model->unlinked[model->unlinked_count++] = slot;
-  model->text_links[slot] = model->unlinked_count;
+  model->text_links[slot] = LINK_WAITS;
 }
 
 /* ---- vectors ---- */
@@ -289,7 +308,7 @@ freshet_status freshet_model_set_text(freshet_model* model, uint32_t slot, const
     FRESHET_ASSERT(it->near_text != NULL);
     memset(it->near_text, 0, sizeof *it->near_text);
     model->owned_bytes += sizeof *it->near_text;
-  } else {
+  } else if (model->text_links[slot] != LINK_WAITS) { /* else it is in nobody's list */
     forget_neighbours(model, slot);
   }
   if (top > 0) {
@@ -318,7 +337,7 @@ const float* freshet_model_learned_factors(const freshet_model* model, uint32_t 
 
 size_t freshet_model_text_neighbours(freshet_model* model, uint32_t slot,
                                      uint32_t near[FRESHET_TEXT_NEIGHBOURS]) {
-  freshet_model_link_texts(model);
+  freshet_model_settle_links(model);
   const text_neighbours* known = model->items[slot].near_text;
   if (known == NULL) return 0;
   for (uint32_t e = 0; e < known->count; e++) near[e] = known->entries[e].item;

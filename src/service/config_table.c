@@ -95,7 +95,7 @@ const freshet_config_key freshet_config_keys[] = {
     CHOICE("text", "encoder", text.encoder, "auto", "auto|bert|words|hashing|http|none",
            "Makes vectors of item texts. auto: bert where a model is found, else hashing."),
     TEXT("text", "model", text.model, "", "Folder or file of the model (bert, words), or its name (http)."),
-    INTEGER("text", "dim", text.dim, "256", 16, 8192, "Dimensions of hashing and http vectors."),
+    INTEGER("text", "dim", text.dim, "256", 16, 4096, "Dimensions of hashing and http vectors."),
     CHOICE(
         "text", "precision", text.precision, "fp32", "fp32|int8",
         "int8: a quarter of the memory, over twice as fast with AVX-512 VNNI, 1.4 times with AVX2, cosine to "

@@ -116,6 +116,8 @@ static const family gauges[] = {
     {"freshet_items_known", "Items known.", AT(items_known), 1},
     {"freshet_items_listed", "Items that may be recommended now.", AT(items_listed), 1},
     {"freshet_texts_waiting", "Items without the vector of their text.", AT(texts_waiting), 1},
+    {"freshet_texts_unlinked", "Items whose nearest items by text are yet to be found.", AT(texts_unlinked),
+     1},
     {"freshet_texts_coverage",
      "Share of listed items with a text that have the vector of the filling encoder.", AT(texts_coverage_ppm),
      1000000},

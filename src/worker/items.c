@@ -532,6 +532,7 @@ freshet_status freshet_items_create(const freshet_worker_config* config, const f
            (unsigned long long)incarnation[0], (unsigned long long)incarnation[1]);
   freshet_status status = freshet_generations_load(&items->generations, parts, error);
   items->config.model.text_dim = items->generations.serving.dim;
+  items->config.model.links_apart = true; /* links.c */
   if (status == FRESHET_OK) status = freshet_model_create(&items->config.model, &items->model, error);
   if (status == FRESHET_OK) {
     freshet_ranker_config ranker = {.dim = freshet_model_row_dim(items->model),

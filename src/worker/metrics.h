@@ -45,6 +45,7 @@ typedef struct freshet_worker_metrics {
   /* gauges */
   _Atomic uint64_t questions_waiting;
   _Atomic uint64_t texts_waiting;      /* items without the vector of their text */
+  _Atomic uint64_t texts_unlinked;     /* items whose neighbours by text are yet to be found */
   _Atomic uint64_t texts_coverage_ppm; /* listed items with a text that have it, of the filling generation */
   _Atomic uint64_t partitions;         /* events partitions held */
   _Atomic uint64_t lag;                /* events not yet applied in them */

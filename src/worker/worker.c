@@ -150,6 +150,7 @@ static freshet_status turn_lists(freshet_worker* worker, size_t count, uint64_t*
    * event is learned. */
   freshet_status status = freshet_items_poll(worker->items, error);
   if (status == FRESHET_OK) status = turn_texts(worker, error);
+  if (status == FRESHET_OK) freshet_worker_link_texts(worker, worker->turn_us);
   for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
     status = freshet_worker_apply(worker, &worker->records[i], error);
   }
@@ -158,12 +159,13 @@ static freshet_status turn_lists(freshet_worker* worker, size_t count, uint64_t*
   *lag = freshet_worker_lag(worker);
   bool lagging = count == BATCH_RECORDS || *lag > BATCH_RECORDS;
   if (status == FRESHET_OK) status = freshet_withdrawals_turn(worker->withdrawals, error);
-  if (status == FRESHET_OK && !lagging) find_concerned(worker);
+  if (status == FRESHET_OK && !lagging && !worker->links_texts) find_concerned(worker);
   if (status == FRESHET_OK) status = freshet_worker_refresh(worker, lagging, error);
   if (status == FRESHET_OK) status = freshet_answers_turn(worker->answers, lagging, learn_us, error);
   freshet_erasures_turn(worker->erasures, clock->now_ms(clock));
+  worker->turn_us = clock->monotonic_us(clock) - start_us;
   if (count > 0) {
-    freshet_histogram_observe(&worker->parts.metrics->batch, clock->monotonic_us(clock) - start_us);
+    freshet_histogram_observe(&worker->parts.metrics->batch, worker->turn_us);
   }
   return status;
 }
@@ -174,7 +176,7 @@ freshet_status freshet_worker_step(freshet_worker* worker, int timeout_ms, fresh
   uint64_t lag = 0;
   bool has_work = freshet_metric(&worker->parts.metrics->refresh_owed) > 0 ||
                   freshet_answers_due(worker->answers) || freshet_withdrawals_due(worker->withdrawals) ||
-                  (worker->awaits_texts && worker->parts.embedder == NULL);
+                  worker->links_texts || (worker->awaits_texts && worker->parts.embedder == NULL);
   int patience_ms = has_work ? 0 : wait_ms(worker, timeout_ms);
   freshet_status status =
       source->vtable->poll(source, patience_ms, worker->records, BATCH_RECORDS, &count, error);

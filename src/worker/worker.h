@@ -56,7 +56,8 @@ typedef struct freshet_worker_config {
   int64_t checkpoint_interval_ms; /* and to <app>.items this often */
   int64_t text_interval_ms;       /* the job for new and changed texts turns this often ... */
   size_t text_batch;              /* ... and sooner when that many wait */
-  double text_cutover_coverage;   /* another encoder serves from this share of listed items on */
+  int64_t link_slice_us;        /* a turn looks so long, at least, for neighbours by text that are missing */
+  double text_cutover_coverage; /* another encoder serves from this share of listed items on */
 } freshet_worker_config;
 
 /* What a worker works with. None is owned; all outlive it. encoder may be NULL: items have no text vectors.

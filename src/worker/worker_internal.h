@@ -1,7 +1,7 @@
 /*
  * worker_internal.h: the state that the files of the worker share. worker.c turns the clocks, batch.c applies
  * events, refresh.c ranks and publishes, commit.c is the state clock, partitions.c what is held, handover.c
- * who publishes the lists, texts_first.c what events wait for.
+ * who publishes the lists, texts_first.c what events wait for, links.c which texts are alike.
  */
 #ifndef FRESHET_WORKER_INTERNAL_H
 #define FRESHET_WORKER_INTERNAL_H
@@ -91,9 +91,12 @@ struct freshet_worker {
   size_t dead_letter_count, dead_letter_capacity;
   freshet_buffer dead_letter_bytes;
 
-  bool awaits_texts; /* events are let pass, see texts_first.c */
-  bool stopping;     /* the next commit is the last: item rows go to the store with it */
-  bool committing;   /* a commit is under way */
+  bool awaits_texts;      /* events are let pass, see texts_first.c */
+  bool links_texts;       /* some neighbours by text were missing after the last turn */
+  int64_t turn_us;        /* how long the last turn of the list clock has taken */
+  int64_t links_until_us; /* events wait for neighbours by text up to then */
+  bool stopping;          /* the next commit is the last: item rows go to the store with it */
+  bool committing;        /* a commit is under way */
   int64_t commit_start_us;
   uint64_t commits_started, commits_ended;
   bool in_transaction; /* begun: at the commit, or by the first list with delivery = committed */
@@ -127,6 +130,14 @@ const bool* freshet_worker_owned_items(freshet_worker* worker, int32_t* partitio
 void freshet_worker_await_texts(freshet_worker* worker);
 /* After every turn. Records of the last poll are not valid any more when it has ended the waiting. */
 freshet_status freshet_worker_end_await_texts(freshet_worker* worker, freshet_error* error);
+
+/* ---- links.c ---- */
+/* A slice of it, in every turn of the list clock before events are learned; the last turn took turn_us. */
+void freshet_worker_link_texts(freshet_worker* worker, int64_t turn_us);
+/* From now on events wait for it, for a while. */
+void freshet_worker_await_links(freshet_worker* worker);
+/* Are some missing that are worth waiting for? is_patient: however long it takes. */
+bool freshet_worker_lacks_links(freshet_worker* worker, bool is_patient);
 
 /* ---- batch.c ---- */
 freshet_status freshet_worker_apply(freshet_worker* worker, const freshet_record* record,

@@ -17,6 +17,7 @@ KINDS = ["wooden train", "glass tea pot", "garden chair", "steel hammer", "cotto
 COLOURS = ["red", "blue", "green", "yellow", "black", "white", "grey", "pink"]
 NEW_ITEMS = 10
 ITEMS = 240
+MANY_ITEMS, MANY_DIM = 16_000, 1024  # several seconds of comparing texts
 PATIENCE_S = 60
 
 
@@ -149,6 +150,31 @@ class Texts(Case):
         ran = app.command("embed", "--drop", old)
         self.assertEqual((ran.returncode, ran.stdout), (EXIT_OK, f"{old}: {ITEMS} vectors dropped\n"), ran.stderr)
         self.assertEqual(list(self.status_rows(app).values()), [(96, ITEMS, "serves")])
+        self.assertEqual(worker.stop(), EXIT_OK)
+
+    def test_lists_do_not_wait_until_a_large_catalogue_is_compared(self):
+        """What is asked as soon as a worker is there again is answered in time, while it still looks for neighbours."""
+        app = self.start({"text.dim": MANY_DIM}, items=MANY_ITEMS)
+        worker = app.service().start_ready()
+        until(lambda: worker.metric("freshet_texts_coverage") == 1, "all texts are encoded", PATIENCE_S)
+        until(lambda: worker.metric("freshet_texts_unlinked") == 0, "all texts are compared", PATIENCE_S)
+        app.put("events", "ann", click("ann", "item-0", event_id="e0"))
+        self.assertEqual(worker.stop(), EXIT_OK)
+        lists = app.tail("recommendations")
+        self.addCleanup(lists.close)
+        worker.start_ready()
+        seconds, count = [], 0
+        while count == 0 or worker.metric("freshet_texts_unlinked") > 0:
+            count += 1
+            user, before = f"user-{count}", time.monotonic()
+            app.put("events", user, click(user, f"item-{count}", event_id=f"e{count}"))
+            lists.until(lambda records: any(record.key == user.encode() for record in records[-3:]), f"a list for {user}")
+            seconds.append(time.monotonic() - before)
+        self.assertGreater(count, 10, f"the first list came after {seconds[0]:.2f} s, when all was done")
+        print(f"({count} lists while texts were compared: the first after {seconds[0]:.2f} s, then median "
+              f"{statistics.median(seconds[1:]):.3f} s, slowest {max(seconds[1:]):.3f} s) ", end="", flush=True)
+        self.assertLess(seconds[0], 4)  # events wait for neighbours for a second
+        self.assertLess(max(seconds[1:]), 1)
         self.assertEqual(worker.stop(), EXIT_OK)
 
     def test_from_hashing_to_bert(self):

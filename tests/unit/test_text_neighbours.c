@@ -21,11 +21,12 @@ static void set_text(freshet_model* model, uint32_t slot, uint64_t seed) {
   assert_int_equal(freshet_model_set_text(model, slot, vector, NULL, NULL), FRESHET_OK);
 }
 
-static freshet_model* create(void) {
+static freshet_model* create_with(bool links_apart) {
   freshet_model_config config = freshet_model_defaults();
   freshet_model* model;
   config.dim = DIM;
   config.text_dim = TEXT_DIM;
+  config.links_apart = links_apart;
   assert_int_equal(freshet_model_create(&config, &model, NULL), FRESHET_OK);
   for (uint32_t i = 0; i < ITEMS; i++) {
     char id[16];
@@ -34,6 +35,10 @@ static freshet_model* create(void) {
     assert_int_equal(freshet_model_intern(model, freshet_slice_of(id), &slot, NULL), FRESHET_OK);
   }
   return model;
+}
+
+static freshet_model* create(void) {
+  return create_with(false);
 }
 
 /* As many items as the list has room for, none twice, and none left out that is nearer than the farthest. */
@@ -85,10 +90,85 @@ static void what_changes_meanwhile_is_found_as_it_is(void** state) {
   freshet_model_destroy(model);
 }
 
+/* Nobody looks for neighbours but who is asked to, a piece at a time; texts come, and come again, between the
+ * pieces. */
+static void pieces_find_the_same(void** state) {
+  (void)state;
+  uint32_t near[K];
+  freshet_model* model = create_with(true);
+  for (uint32_t i = 0; i < ITEMS / 2; i++) set_text(model, i, 0);
+  assert_int_equal(freshet_model_text_neighbours(model, 0, near), 0);
+  assert_int_equal(freshet_model_unlinked(model), ITEMS / 2);
+  for (uint32_t i = ITEMS / 2; i < ITEMS; i++) {
+    freshet_model_link_texts(model, 1); /* a tile, of three */
+    set_text(model, i, 0);
+    set_text(model, i - 2, 0); /* of a block that is half compared, and done, as it happens */
+  }
+  assert_true(freshet_model_unlinked(model) > 0);
+  for (uint32_t i = 0; i < ITEMS / 2; i++) {
+    set_text(model, i, 0);
+    if (i % 7 == 0) freshet_model_link_texts(model, 1);
+  }
+  size_t left = freshet_model_unlinked(model), pieces = 0;
+  while (left > 0) {
+    size_t now = freshet_model_link_texts(model, 1);
+    assert_true(now <= left);
+    left = now;
+    pieces++;
+  }
+  assert_true(pieces > 3);
+  for (uint32_t i = 0; i < ITEMS; i++) check_list(model, i);
+  freshet_model_destroy(model);
+}
+
+/* The text of an item that is half compared with the others: with some by its old vector. */
+static void what_changes_between_pieces_is_found_as_it_is(void** state) {
+  (void)state;
+  freshet_model* model = create_with(true);
+  for (uint32_t i = 0; i < ITEMS; i++) set_text(model, i, 0);
+  freshet_model_link_texts(model, SIZE_MAX);
+  for (uint64_t seed = 1; seed < 4; seed++) {
+    for (uint32_t slot = 7; slot < 10; slot++) set_text(model, slot, seed);
+    if (seed < 3)
+      freshet_model_link_texts(model, 1); /* then the three are a block, a third of which is done */
+  }
+  assert_int_equal(freshet_model_unlinked(model), 3 + 3); /* the block that nobody is in any more, and they */
+  freshet_model_link_texts(model, SIZE_MAX);
+  for (uint32_t slot = 7; slot < 10; slot++) {
+    check_list(model, slot);
+    for (uint32_t i = 0, found = 0; i < ITEMS; i++, found = 0) {
+      uint32_t near[K];
+      size_t count = freshet_model_text_neighbours(model, i, near);
+      for (size_t n = 0; n < count; n++) found += near[n] == slot;
+      assert_true(found <= 1);
+    }
+  }
+  freshet_model_destroy(model);
+}
+
+/* What is done is served before all is: lists hold the nearest among those that are done, the newest first.
+ */
+static void the_newest_text_comes_first(void** state) {
+  (void)state;
+  uint32_t near[K];
+  freshet_model* model = create_with(true);
+  for (uint32_t i = 0; i < ITEMS - 1; i++) set_text(model, i, 0);
+  while (freshet_model_unlinked(model) > ITEMS / 2) freshet_model_link_texts(model, 1);
+  set_text(model, ITEMS - 1, 0);
+  size_t left = freshet_model_unlinked(model);
+  while (freshet_model_unlinked(model) > left - 40) freshet_model_link_texts(model, 1);
+  assert_true(freshet_model_text_neighbours(model, ITEMS - 1, near) > 0);
+  assert_int_equal(freshet_model_text_neighbours(model, 0, near), 0);
+  freshet_model_destroy(model);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(lists_hold_the_nearest),
       cmocka_unit_test(what_changes_meanwhile_is_found_as_it_is),
+      cmocka_unit_test(pieces_find_the_same),
+      cmocka_unit_test(what_changes_between_pieces_is_found_as_it_is),
+      cmocka_unit_test(the_newest_text_comes_first),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
