@@ -132,14 +132,15 @@ static freshet_status turn_texts(freshet_worker* worker, freshet_error* error) {
   return freshet_texts_turn(freshet_items_texts(worker->items), owned, partitions, error);
 }
 
-/* Looks through all users in memory, so not at every turn. */
+/* Looks through all users in memory, so once a second at most. */
 static void find_concerned(freshet_worker* worker) {
   int64_t now_us = worker->parts.clock->monotonic_us(worker->parts.clock);
   const uint32_t* fresh;
   if (now_us < worker->next_concerned_us) return;
-  worker->next_concerned_us = now_us + CONCERNED_US;
   size_t count = freshet_texts_take_fresh(freshet_items_texts(worker->items), &fresh);
-  if (count > 0) freshet_worker_refresh_concerned(worker, fresh, count);
+  if (count == 0) return;
+  worker->next_concerned_us = now_us + CONCERNED_US;
+  freshet_worker_refresh_concerned(worker, fresh, count);
 }
 
 /* The list clock: learns from the records at hand and publishes what is due. */
