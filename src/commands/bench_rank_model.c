@@ -2,6 +2,9 @@
  * bench_rank_model.c: one user at a time, ranked by a model that has learned from users with tastes: once by
  * the dense part alone, and once as it is served, with the query, its bonus and the merge of both. Which user
  * is next and which of the two comes first alternate, so that neither finds the caches warmed by the other.
+ * The dense part has its vector ready, which favours it by about two microseconds; the whole reads the user's
+ * lists from wherever they are, and then once more when they are at hand, as they are when the user's event
+ * has just been learned.
  */
 #include "commands/bench_rank_model.h"
 
@@ -38,7 +41,7 @@ struct bench {
   freshet_model_scratch* query_scratch;
   freshet_rank_scratch* rank_scratch;
   freshet_ranked* list; /* [k] */
-  latencies dense, full;
+  latencies dense, full, again;
   size_t capacity; /* of the latencies */
   double bonus_rows;
 };
@@ -119,6 +122,7 @@ static void release(struct bench* bench) {
   free(bench->list);
   free(bench->dense.us);
   free(bench->full.us);
+  free(bench->again.us);
 }
 
 /* ---- measuring ---- */
@@ -132,7 +136,8 @@ static void note(struct bench* bench, latencies* l, double us) {
     bench->capacity = bench->capacity == 0 ? 1 << 16 : bench->capacity * 2;
     bench->dense.us = realloc(bench->dense.us, bench->capacity * sizeof(double));
     bench->full.us = realloc(bench->full.us, bench->capacity * sizeof(double));
-    if (bench->dense.us == NULL || bench->full.us == NULL) abort();
+    bench->again.us = realloc(bench->again.us, bench->capacity * sizeof(double));
+    if (bench->dense.us == NULL || bench->full.us == NULL || bench->again.us == NULL) abort();
   }
   l->us[l->count++] = us;
 }
@@ -159,13 +164,13 @@ static freshet_status time_dense(struct bench* bench, size_t user, freshet_error
   return status;
 }
 
-static freshet_status time_full(struct bench* bench, size_t user, freshet_error* error) {
+static freshet_status time_full(struct bench* bench, size_t user, latencies* times, freshet_error* error) {
   size_t count;
   double start = now_us();
   freshet_rank_query query = make_query(bench, user);
   freshet_status status = rank(bench, &query, &count, error);
-  note(bench, &bench->full, now_us() - start);
-  bench->bonus_rows += (double)query.bonus_count;
+  note(bench, times, now_us() - start);
+  if (times == &bench->full) bench->bonus_rows += (double)query.bonus_count;
   return status;
 }
 
@@ -175,7 +180,8 @@ static freshet_status time_both(struct bench* bench, freshet_error* error) {
   for (size_t u = 0; status == FRESHET_OK && now_us() - start < bench->settings.seconds * 1e6; u++) {
     size_t other = (u + USERS / 2) % USERS;
     if (u % 2 == 0) status = time_dense(bench, u % USERS, error);
-    if (status == FRESHET_OK) status = time_full(bench, other, error);
+    if (status == FRESHET_OK) status = time_full(bench, other, &bench->full, error);
+    if (status == FRESHET_OK) status = time_full(bench, other, &bench->again, error);
     if (u % 2 == 1 && status == FRESHET_OK) status = time_dense(bench, u % USERS, error);
   }
   return status;
@@ -222,12 +228,15 @@ static int print(struct bench* bench) {
   const char* format =
       s->json ? "{\"items\": %zu, \"dim\": %zu, \"k\": %zu, \"data\": \"model\", \"kernel\": \"%s\", "
                 "\"bonus_rows\": %.0f, \"dense_p50_us\": %.2f, \"dense_p99_us\": %.2f, \"full_p50_us\": "
-                "%.2f, \"full_p99_us\": %.2f, \"ratio_p50\": %.3f, \"correct\": %s}\n"
+                "%.2f, \"full_p99_us\": %.2f, \"again_p50_us\": %.2f, \"ratio_p50\": %.3f, \"correct\": %s}\n"
               : "freshet rank N=%zu d=%zu k=%zu model, kernel %s, %.0f bonus rows: dense alone p50 %.1f p99 "
-                "%.1f us, query + dense + bonus + merge p50 %.1f p99 %.1f us: %.2f times, correct: %s\n";
+                "%.1f us, query + dense + bonus + merge p50 %.1f p99 %.1f us (again at once p50 %.1f): %.2f "
+                "times, "
+                "correct: %s\n";
   printf(format, s->items, s->dim, s->k, freshet_ranker_kernel_name(bench->ranker),
          bench->bonus_rows / (double)bench->full.count, dense, percentile(&bench->dense, .99), full,
-         percentile(&bench->full, .99), full / dense, correct ? "true" : "false");
+         percentile(&bench->full, .99), percentile(&bench->again, .5), full / dense,
+         correct ? "true" : "false");
   return correct ? FRESHET_EXIT_OK : FRESHET_EXIT_FAILED;
 }
 

@@ -32,9 +32,11 @@ static void fit(const freshet_model* model, gathering* g) {
   g->capacity = model->capacity;
   if (room > g->capacity) room = g->capacity;
   room = (room / ROOM_PAD + 1) * ROOM_PAD;
+  g->room = (uint32_t)room;
   g->met = (freshet_gathered){.places = calloc(g->capacity, sizeof *g->met.places),
                               .items = calloc(room, sizeof *g->met.items),
-                              .sums = (float(*)[FRESHET_SUMS])freshet_model_floats(room * FRESHET_SUMS)};
+                              .sums = (float(*)[FRESHET_SUMS])freshet_model_floats(room * FRESHET_SUMS),
+                              .base = 1};
   g->roots = freshet_model_floats(room);
   g->text_thetas = freshet_model_floats(room);
   g->new_places = calloc(room, sizeof *g->new_places);
@@ -43,22 +45,22 @@ static void fit(const freshet_model* model, gathering* g) {
   FRESHET_ASSERT(g->met.places != NULL && g->met.items != NULL && g->new_places != NULL);
 }
 
+static void prefetch_lists_of(const item* from) {
+  const char* entries = (const char*)from->near.entries; /* 1.5 KB: three calls of up to 512 bytes */
+  const size_t size = from->near.count * sizeof *from->near.entries;
+  for (size_t at = 0; at < size; at += 512) freshet_prefetch(entries + at, size - at);
+  if (from->near_text != NULL) freshet_prefetch(from->near_text->entries, sizeof from->near_text->entries);
+}
+
 void freshet_model_prefetch_lists(const freshet_model* model, const context* c) {
-  for (uint32_t k = 0; k < c->count; k++) {
-    const item* from = &model->items[c->items[k]];
-    const neighbours* near = &from->near;
-    const char* entries = (const char*)near->entries; /* 1.5 KB: three calls of up to 512 bytes */
-    const size_t size = near->count * sizeof *near->entries;
-    for (size_t at = 0; at < size; at += 512) freshet_prefetch(entries + at, size - at);
-    if (from->near_text != NULL) freshet_prefetch(from->near_text, sizeof *from->near_text);
-  }
+  for (uint32_t k = 0; k < c->count; k++) prefetch_lists_of(&model->items[c->items[k]]);
 }
 
 /* Items that are met first whether or not they come to anything. */
 static void meet(freshet_gathered* met, const uint32_t* items, size_t count) {
   for (size_t i = 0; i < count; i++) {
+    met->places[items[i]] = met->base + met->count;
     met->items[met->count++] = items[i];
-    met->places[items[i]] = (uint32_t)met->count;
   }
 }
 
@@ -89,10 +91,14 @@ static size_t look_up(const freshet_model* model, const context* c, gathering* g
   return new_count;
 }
 
-static void forget(freshet_gathered* met) {
-  for (size_t i = 0; i < met->count; i++) met->places[met->items[i]] = 0;
+static void forget(gathering* g) {
+  freshet_gathered* met = &g->met;
   memset(met->sums, 0, met->count * sizeof *met->sums);
+  met->base += met->count;
   met->count = 0;
+  if (met->base < UINT32_MAX - g->room) return;
+  memset(met->places, 0, g->capacity * sizeof *met->places);
+  met->base = 1;
 }
 
 size_t freshet_model_gather(const freshet_model* model, const context* c, const uint32_t* first,
@@ -100,12 +106,16 @@ size_t freshet_model_gather(const freshet_model* model, const context* c, const 
   freshet_gathered* met = &g->met;
   fit(model, g);
   meet(met, first, first_count);
-  for (uint32_t k = 0; k < c->count; k++) add_neighbours(model, c, k, met);
+  for (uint32_t k = 0; k < c->count; k++) {
+    /* Once more: not all stay in the first-level cache until it is their turn. */
+    if (k + 1 < c->count) prefetch_lists_of(&model->items[c->items[k + 1]]);
+    add_neighbours(model, c, k, met);
+  }
   const size_t count = met->count, padded = (count + FRESHET_LANES - 1) / FRESHET_LANES * FRESHET_LANES;
   const size_t new_count = look_up(model, c, g);
   freshet_model_lend(model, met, g->new_places, new_count, g->lent);
   model->kernels->bonuses((const float(*)[FRESHET_SUMS])met->sums, g->roots, c->theta, g->text_thetas,
                           g->bonus, padded);
-  forget(met);
+  forget(g);
   return count;
 }

@@ -256,8 +256,10 @@ struct freshet_model {
 };
 
 /* Asks for the first 512 bytes from `from` early, whatever it is, so that their way from memory costs no
- * time. */
+ * time. To GCC a function that does nothing else does nothing, and it leaves out calls of it: hence the asm.
+ */
 static inline void freshet_prefetch(const void* from, size_t bytes) {
+  __asm__ volatile("" : : "r"(from));
   for (size_t at = 0; at < bytes && at < 512; at += 64) __builtin_prefetch((const char*)from + at);
 }
 
@@ -352,12 +354,13 @@ void freshet_model_replay(freshet_model* model, const replay_event* event);
 /* Scratch of a query. All 0 to begin with. */
 typedef struct gathering {
   freshet_gathered met;
-  uint32_t capacity;    /* slots that met has places for */
-  float* roots;         /* [room] 1 / sqrt(N + 1) of those met */
-  float* text_thetas;   /* [room] weight of similar text */
-  uint32_t* new_places; /* [room] places of those that are new */
+  uint32_t capacity;           /* slots that met has places for */
+  uint32_t room;               /* for as many as can be met, and padding */
+  float* roots;                /* [room] 1 / sqrt(N + 1) of those met */
+  float* text_thetas;          /* [room] weight of similar text */
+  uint32_t* new_places;        /* [room] places of those that are new */
   float (*lent)[FRESHET_SUMS]; /* [room] what they borrow */
-  float* bonus;         /* [room] */
+  float* bonus;                /* [room] */
 } gathering;
 void freshet_model_gathering_free(gathering* g);
 /* A user's lists have rarely been read lately, and are 30 KB. */

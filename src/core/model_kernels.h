@@ -21,12 +21,14 @@ enum { FRESHET_LANES = 16 };
 enum { FRESHET_SPEEDS = 3 }; /* popularities: see popular_features */
 enum { FRESHET_SUMS = 4 };   /* columns of a row of sums: see scan */
 
-/* A few items out of many, in the order in which they were met, and what each has gathered. */
+/* A few items out of many, in the order in which they were met, and what each has gathered. The item at place
+ * p has places[item] = base + p; of an item that was not met, places[item] - base is no place (at least
+ * count, in unsigned arithmetic). So all are forgotten by raising base, at least 1, over all places. */
 typedef struct freshet_gathered {
-  uint32_t* places;            /* [all items] 1 + place among those met, 0: not met */
+  uint32_t* places;            /* [all items] */
   uint32_t* items;             /* [room + 1] */
   float (*sums)[FRESHET_SUMS]; /* [room, padded] 0 from count on */
-  size_t count;
+  uint32_t base, count;
 } freshet_gathered;
 
 /* An entry of a list of neighbours. Kernels read 4 bytes before the first of a list: tags lie there. */

@@ -389,22 +389,23 @@ static void locate(const freshet_tags* tags, const freshet_neighbour* entries, s
   }
 }
 
-/* Without a branch: whether an item has been met before cannot be guessed. */
+/* The place of an item, the next one if it has none. Without a branch: whether it has cannot be guessed. */
+INLINE uint32_t meet(freshet_gathered* gathered, uint32_t item) {
+  const uint32_t known = gathered->places[item] - gathered->base, count = gathered->count;
+  const uint32_t place = known < count ? known : count;
+  gathered->items[count] = item;
+  gathered->count = count + (known >= count);
+  gathered->places[item] = gathered->base + place;
+  return place;
+}
+
 static void spread(const freshet_neighbour* entries, size_t count, const float weights[FRESHET_SUMS],
                    freshet_gathered* gathered) {
+  freshet_gathered met = *gathered; /* in registers */
   const __m128 weight = _mm_loadu_ps(weights);
-  uint32_t *places = gathered->places, *met = gathered->items;
-  float(*sums)[FRESHET_SUMS] = gathered->sums;
-  uint32_t met_count = (uint32_t)gathered->count;
-  for (size_t i = 0; i < count; i++) {
-    const uint32_t item = entries[i].item, known = places[item];
-    met[met_count] = item;
-    met_count += known == 0;
-    const uint32_t place = known + (met_count & -(uint32_t)(known == 0)); /* no "?:", which may branch */
-    places[item] = place;
-    *(__m128*)sums[place - 1] += weight * gain_of(&entries[i]);
-  }
-  gathered->count = met_count;
+  for (size_t i = 0; i < count; i++)
+    *(__m128*)met.sums[meet(&met, entries[i].item)] += weight * gain_of(&entries[i]);
+  gathered->count = met.count;
 }
 
 /* Bit l of the result: lane l is set (all ones). */

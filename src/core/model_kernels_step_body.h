@@ -47,7 +47,7 @@ static void bonus_features(const float (*sums)[FRESHET_SUMS], const float* count
   }
 }
 
-enum { BONUS_BLOCK = 64 };
+enum { BONUS_BLOCK = 256 };
 
 /* sums [count] by column, each 1 + what goes into the logarithm. */
 INLINE void bonus_columns(const float (*sums)[FRESHET_SUMS], const float* roots, size_t count,
@@ -72,20 +72,24 @@ static bool is_all_one(const float* column, size_t count) {
   return mask_of(other != (int_vec){0}) == 0;
 }
 
-/* Columns of a block at a time: those of features that the user's items have nothing of are left out, and
- * what one loop stores narrow the next loads wide when it has arrived. */
-static void bonuses(const float (*sums)[FRESHET_SUMS], const float* roots, const float thetas[FRESHET_SUMS],
-                    const float* last_thetas, float* out, size_t n16) {
+/* A block at a time: features of which the user's items have nothing are left out, and what one loop stores
+ * narrow the next loads wide when it has arrived. */
+static void bonuses(const float (*restrict sums)[FRESHET_SUMS], const float* restrict roots,
+                    const float* restrict thetas, const float* restrict last_thetas, float* restrict out,
+                    size_t n16) {
   _Alignas(64) float columns[FRESHET_SUMS][BONUS_BLOCK];
   for (size_t at = 0; at < n16; at += BONUS_BLOCK) {
     const size_t count = n16 - at < BONUS_BLOCK ? n16 - at : BONUS_BLOCK;
     bonus_columns(sums + at, roots + at, count, columns);
-    for (size_t i = 0; i < count; i += WIDTH)
-      store(out + at + i, load(last_thetas + at + i) * log_of(load(columns[3] + i)));
-    for (int f = 0; f < FRESHET_SUMS - 1; f++) {
-      if (is_all_one(columns[f], count)) continue;
-      for (size_t i = 0; i < count; i += WIDTH)
-        store(out + at + i, load(out + at + i) + thetas[f] * log_of(load(columns[f] + i)));
+    const bool has[] = {!is_all_one(columns[0], count), !is_all_one(columns[1], count),
+                        !is_all_one(columns[2], count)};
+    const vec theta[] = {splat(thetas[0]), splat(thetas[1]), splat(thetas[2])};
+    for (size_t i = 0; i < count; i += WIDTH) {
+      vec sum = load(last_thetas + at + i) * log_of(load(columns[3] + i));
+      if (has[0]) sum += theta[0] * log_of(load(columns[0] + i));
+      if (has[1]) sum += theta[1] * log_of(load(columns[1] + i));
+      if (has[2]) sum += theta[2] * log_of(load(columns[2] + i));
+      store(out + at + i, sum);
     }
   }
 }
