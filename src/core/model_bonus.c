@@ -113,7 +113,7 @@ size_t freshet_model_gather(const freshet_model* model, const context* c, const 
   }
   const size_t count = met->count, padded = (count + FRESHET_LANES - 1) / FRESHET_LANES * FRESHET_LANES;
   const size_t new_count = look_up(model, c, g);
-  freshet_model_lend(model, met, g->new_places, new_count, g->lent);
+  freshet_model_lend(model, met, g->new_places, new_count, g->text_thetas, g->lent);
   model->kernels->bonuses((const float(*)[FRESHET_SUMS])met->sums, g->roots, c->theta, g->text_thetas,
                           g->bonus, padded);
   forget(g);

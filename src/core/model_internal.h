@@ -375,11 +375,12 @@ enum { FRESHET_NEW_LEVELS = 4 }; /* B(N) below: new, under 6 events */
 static inline bool freshet_model_has_any(const float sums[BONUS_FEATURES]) {
   return sums[FOLLOWS] + sums[TOGETHER_NOW] + sums[TOGETHER_BEFORE] + sums[SIMILAR_TEXT] > 0;
 }
-/* Adds what new items borrow to the sums of those that have any; new_places: those of new items in met; lent
- * [new_count]: scratch. */
+/* Adds what new items borrow to the sums of those that have any; new_places: those of new items in met;
+ * text_thetas [met]: how far texts are trusted for each item met; lent [new_count]: scratch. */
 void freshet_model_lend(const freshet_model* model, freshet_gathered* met, const uint32_t* new_places,
-                        size_t new_count, float (*lent)[FRESHET_SUMS]);
-/* The items that slot borrows co-occurrence from, each by its weight; roots: 1 / sqrt(N + 1). */
+                        size_t new_count, const float* text_thetas, float (*lent)[FRESHET_SUMS]);
+/* The items that slot borrows co-occurrence from, each by its weight, together up to the share that is asked
+ * for: theta4 + tau[B(N)]; roots: 1 / sqrt(N + 1). */
 typedef struct lenders {
   uint32_t count;
   uint32_t items[TEXT_NEIGHBOURS];
@@ -387,7 +388,7 @@ typedef struct lenders {
   float roots[TEXT_NEIGHBOURS];
 } lenders;
 bool freshet_model_may_borrow(const freshet_model* model, uint32_t slot);
-void freshet_model_find_lenders(const freshet_model* model, uint32_t slot, lenders* found);
+void freshet_model_find_lenders(const freshet_model* model, uint32_t slot, float share, lenders* found);
 
 /* ---- model_text.c ---- */
 void freshet_model_text_init(freshet_model* model);

@@ -352,7 +352,7 @@ static void add_lent(const freshet_model* model, const context* c, uint32_t slot
   bool any = false;
   for (uint32_t k = 0; k < c->count; k++) any = any || freshet_model_has_any(shares[k]);
   if (!any || !freshet_model_may_borrow(model, slot)) return;
-  freshet_model_find_lenders(model, slot, &from);
+  freshet_model_find_lenders(model, slot, c->text_theta[model->levels[slot]], &from);
   for (uint32_t l = 0; l < from.count; l++) {
     for (uint32_t k = 0; k < c->count; k++) {
       add_co_occurrence(model, c, k, from.items[l], from.roots[l], from.weights[l], shares[k]);

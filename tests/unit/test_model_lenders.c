@@ -87,7 +87,7 @@ static void a_new_item_borrows_what_follows_where_its_like_follows(void** state)
   choose_pairs(&w, CHOSEN, LENDER, 10);
   double lent = co_occurrence(&w, NEW), own = co_occurrence(&w, LENDER);
   assert_true(own > 1);
-  assert_true(lent > .8 * own && lent < 2 * own);
+  assert_true(lent > .5 * own && lent < own); /* texts are trusted by .5 to begin with */
   free_world(&w);
 }
 
