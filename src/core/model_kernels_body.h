@@ -180,7 +180,7 @@ static void descend_rows(float* rows, const uint32_t* slots, size_t count, const
 }
 
 /* Vectors that go through a polynomial together: one alone would wait for each of its products. */
-enum { TOGETHER = 4 };
+enum { TOGETHER = 4 }; /* at least PARTS */
 
 /* y = y x + add */
 INLINE void next_term(vec* y, const vec* x, float add, const int count) {
@@ -241,13 +241,13 @@ INLINE vec log_of(vec x) {
 static void exp_array(float* x, size_t n16) {
   size_t i = 0;
   for (; i + TOGETHER * WIDTH <= n16; i += TOGETHER * WIDTH) exps_of((vec*)(x + i), TOGETHER);
-  for (; i < n16; i += WIDTH) exps_of((vec*)(x + i), 1);
+  for (; i < n16; i += FRESHET_LANES) exps_of((vec*)(x + i), PARTS);
 }
 
 static void log_array(float* x, size_t n16) {
   size_t i = 0;
   for (; i + TOGETHER * WIDTH <= n16; i += TOGETHER * WIDTH) logs_of((vec*)(x + i), TOGETHER);
-  for (; i < n16; i += WIDTH) logs_of((vec*)(x + i), 1);
+  for (; i < n16; i += FRESHET_LANES) logs_of((vec*)(x + i), PARTS);
 }
 
 /* a where `set` is all ones, else b */

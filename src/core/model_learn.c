@@ -80,7 +80,7 @@ static void read_items(freshet_model* model, candidates* s) {
     freshet_model_touch(model, s->items[i]);
     const item* it = &model->items[s->items[i]];
     s->counts[i] = (float)it->count * (1.0F / WEIGHT_UNITS);
-    s->level[i] = freshet_model_count_level(it->count);
+    s->level[i] = model->levels[s->items[i]];
     s->ages[i] = freshet_model_popularity_age(model, it);
     for (int h = 0; h < HALF_LIVES; h++) s->features[POPULAR + h][i] = it->popular[h];
     s->bias[i] = it->bias;
@@ -176,15 +176,18 @@ static float root_of(float squares) {
 static void step_user(freshet_model* model, freshet_user* user, const context* c, const float* slope) {
   const freshet_model_kernels* kernels = model->kernels;
   uint32_t dim = model->config.dim;
-  float norm = kernels->dot(slope, slope, dim) / (float)dim;
+  float norm = kernels->dot(slope, slope, dim) / (float)dim, rates[FRESHET_HISTORY];
   for (uint32_t k = 0; k < c->count; k++) {
-    uint32_t slot = c->items[k];
-    item* it = &model->items[slot];
+    item* it = &model->items[c->items[k]];
     float w = c->weight[k];
-    freshet_model_touch(model, slot);
+    freshet_model_touch(model, c->items[k]);
     it->context_squares = freshet_grid_sum(it->context_squares + (double)(w * w * norm));
-    float rate = rate_context * w / root_of((float)it->context_squares);
-    float pull = w * kernels->descend(freshet_model_context_factor(model, slot), rate, slope, dim);
+    rates[k] = (float)it->context_squares;
+  }
+  for (uint32_t k = 0; k < c->count; k++) rates[k] = rate_context * c->weight[k] / root_of(rates[k]);
+  for (uint32_t k = 0; k < c->count; k++) {
+    float* m = freshet_model_context_factor(model, c->items[k]);
+    float pull = c->weight[k] * kernels->descend(m, rates[k], slope, dim);
     model->blend_gradient[LP + k] = pull;
     model->blend_gradient[LG + c->bucket[k]] += pull;
   }
