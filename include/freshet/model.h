@@ -115,6 +115,14 @@ size_t freshet_model_link_texts(freshet_model* model, size_t pairs);
 /* Texts whose neighbours are yet to be found. */
 size_t freshet_model_unlinked(const freshet_model* model);
 
+/* Appends the item's neighbours by text as a row. False: they are not found yet, or it has no text. Rows that
+ * are to be read together have to be written together, with nothing changed in between. */
+bool freshet_model_write_links(const freshet_model* model, uint32_t slot, freshet_buffer* out);
+/* Takes a row of earlier if the item has the same text vector, and nothing has been compared yet; after the
+ * last row of all, freshet_model_keep_links makes them lists. Others are to be found as ever. */
+void freshet_model_read_links(freshet_model* model, uint32_t slot, freshet_slice row);
+void freshet_model_keep_links(freshet_model* model);
+
 /* The cosine of two items' text vectors; 0 where one has none. */
 float freshet_model_text_likeness(const freshet_model* model, uint32_t a, uint32_t b);
 /* How often the item has been chosen, weighted by event type: how much is known about it. */

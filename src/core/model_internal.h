@@ -10,6 +10,7 @@
  *   model_neighbours.c  what is chosen together, in bounded lists
  *   model_popularity.c  decayed counts
  *   model_text.c        text vectors: start of the factors, nearest texts
+ *   model_links.c       nearest texts as rows
  *   model_lenders.c     what new items borrow from texts like theirs
  *   model_wanted.c      the text of a request
  *   model_user_text.c   the text of a user's history
@@ -86,6 +87,7 @@ typedef struct text_neighbours {
 /* Slots whose neighbours are found together: each tile of vectors is read from memory once for all of them.
  */
 enum { LINK_BLOCK = 4 * FRESHET_DOTS_TOGETHER };
+enum { LINK_WAITS = INT32_MAX /* its turn has not come */, LINK_READ = LINK_WAITS - 1 /* model_links.c */ };
 typedef struct link_block {
   uint32_t slots[LINK_BLOCK]; /* [count]; FRESHET_NO_ITEM: its text has changed meanwhile, it comes again */
   uint32_t count;             /* 0: there is no block */
@@ -195,7 +197,8 @@ struct freshet_model {
   int8_t* text_vectors;   /* [capacity][text_padded] quantised; 0 where there is none */
   float* text_scales;     /* [capacity] 1 / norm of the quantised vector */
   float* text_floors;     /* [capacity] the cosine that enters its list */
-  uint32_t* text_links;   /* [capacity] 0: its neighbours are found, or it has no text; see model_text.c */
+  uint32_t* text_links;   /* [capacity] 0: its neighbours are found, or it has no text; 1 + its place in the
+                             block   that is being compared; LINK_READ; LINK_WAITS */
   uint32_t* unlinked;     /* [unlinked_count] slots whose neighbours are to be found: the last first */
   uint32_t unlinked_count, unlinked_capacity;
   link_block linking; /* those that are being compared */
@@ -399,6 +402,9 @@ float freshet_model_text_top(const float* values, uint32_t count);
 /* Rounds vector [dim], whose largest absolute value is top > 0, to bytes [dim]. Returns 1 / their norm. */
 float freshet_model_text_quantise(const float* vector, uint32_t dim, float top, int8_t* bytes);
 size_t freshet_model_text_memory(const freshet_model* model);
+/* Enters `other` into the list of `slot`, if it is nearer than the farthest there; the caller has found that
+ * its cosine is not below the floor. */
+void freshet_model_enter_text_neighbour(freshet_model* model, uint32_t slot, uint32_t other, float cosine);
 /* Before anybody reads lists of neighbours: all are found, unless that is left to the caller (links_apart).
  */
 void freshet_model_settle_links(freshet_model* model);

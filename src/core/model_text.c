@@ -13,8 +13,6 @@ enum {
   BYTE_MAX = 127,
   ALIGN_BYTES = 64,
   LINK_TILE = 128, /* vectors of 384 bytes: a tile and a block stay in the second cache */
-  /* text_links of a slot: 0, 1 + its place in the block that is being compared, or */
-  LINK_WAITS = INT32_MAX, /* its turn has not come */
 };
 
 void freshet_model_text_init(freshet_model* model) {
@@ -87,9 +85,7 @@ static bool is_farther(const freshet_model* model, float cosine, uint32_t slot, 
   return model->items[slot].key > model->items[other].key;
 }
 
-/* Enters `other` into the list of `slot`, if it is nearer than the farthest there; the caller has found that
- * its cosine is not below the floor. */
-static void enter(freshet_model* model, uint32_t slot, uint32_t other, float cosine) {
+void freshet_model_enter_text_neighbour(freshet_model* model, uint32_t slot, uint32_t other, float cosine) {
   text_neighbours* near = model->items[slot].near_text;
   uint32_t at = near->count;
   if (at == TEXT_NEIGHBOURS) {
@@ -150,8 +146,10 @@ static void enter_alike(freshet_model* model, uint32_t slot, uint32_t first, uin
   for (uint32_t i = 0; i < count; i++) {
     uint32_t other = first + i;
     if (!alike[i] || model->text_links[other] >= own_link) continue;
-    if (cosines[i] >= model->text_floors[other]) enter(model, other, slot, cosines[i]);
-    if (cosines[i] >= model->text_floors[slot]) enter(model, slot, other, cosines[i]);
+    if (cosines[i] >= model->text_floors[other])
+      freshet_model_enter_text_neighbour(model, other, slot, cosines[i]);
+    if (cosines[i] >= model->text_floors[slot])
+      freshet_model_enter_text_neighbour(model, slot, other, cosines[i]);
   }
 }
 

@@ -342,8 +342,9 @@ static freshet_status load_again(freshet_worker* worker, freshet_error* error) {
   tidy(worker);
   forget_dead_letters(worker);
   freshet_erasures_roll_back(worker->erasures);
+  freshet_status status = freshet_items_store_links(worker->items, error);
   freshet_worker_unload(worker);
-  freshet_status status = freshet_worker_load(worker, error);
+  if (status == FRESHET_OK) status = freshet_worker_load(worker, error);
   for (size_t i = 0; status == FRESHET_OK && i < worker->held_count; i++) {
     held_partition* held = &worker->held[i];
     held->releasing = held->taking = held->taken = 0;

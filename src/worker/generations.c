@@ -6,13 +6,10 @@ static const freshet_slice vector_key = {"\0text", 5};
 static const freshet_slice serving_key = {"\0serving", 8};
 static const freshet_slice tag_key = {"tag", 3}; /* in the store, before the tag */
 
-/* Partitions of FRESHET_FAMILY_ITEMS: learned rows have 0, tags are larger than both. */
-enum { FACTS = 1 };
-
 freshet_generation freshet_generation_of(freshet_slice name, uint32_t dim) {
   freshet_generation generation = {.dim = dim};
   int32_t tag = (int32_t)(freshet_id_key(name) & INT32_MAX);
-  generation.tag = tag > FACTS ? tag : tag + FACTS + 1;
+  generation.tag = tag > FRESHET_ITEMS_LINKS ? tag : tag + FRESHET_ITEMS_LINKS + 1;
   snprintf(generation.name, sizeof generation.name, "%.*s", (int)name.size, name.data);
   return generation;
 }
@@ -30,7 +27,7 @@ bool freshet_generation_parse_key(freshet_slice key, int32_t* tag, freshet_slice
   if (key.size <= head || memcmp(key.data, vector_key.data, vector_key.size) != 0) return false;
   memcpy(tag, key.data + vector_key.size, sizeof *tag);
   *item_id = (freshet_slice){key.data + head, key.size - head};
-  return *tag > FACTS;
+  return *tag > FRESHET_ITEMS_LINKS;
 }
 
 freshet_slice freshet_generation_serving_key(void) {
@@ -58,7 +55,8 @@ freshet_status freshet_generations_load(freshet_generations* generations, const 
   generations->own = freshet_generation_of(freshet_slice_of(parts->encoder->name), parts->encoder->dim);
   generations->serving = generations->own;
   freshet_buffer row = {0};
-  freshet_status status = store->vtable->get(store, FRESHET_FAMILY_ITEMS, FACTS, serving_key, &row, NULL);
+  freshet_status status =
+      store->vtable->get(store, FRESHET_FAMILY_ITEMS, FRESHET_ITEMS_FACTS, serving_key, &row, NULL);
   if (status == FRESHET_OK) {
     status = take_fact(generations, parts, freshet_buffer_slice(&row), &generations->serving, error);
   } else if (status == FRESHET_NOT_FOUND) {
@@ -76,7 +74,8 @@ freshet_status freshet_generations_apply(freshet_generations* generations, const
   freshet_generation said;
   freshet_status status = take_fact(generations, parts, record->value, &said, error);
   if (status != FRESHET_OK) return status;
-  parts->store->vtable->put(parts->store, FRESHET_FAMILY_ITEMS, FACTS, serving_key, record->value);
+  parts->store->vtable->put(parts->store, FRESHET_FAMILY_ITEMS, FRESHET_ITEMS_FACTS, serving_key,
+                            record->value);
   generations->outdated = said.tag != generations->serving.tag;
   return FRESHET_OK;
 }
@@ -87,7 +86,7 @@ void freshet_generations_note(const freshet_worker_parts* parts, int32_t tag) {
   char key[8];
   memcpy(key, tag_key.data, tag_key.size);
   memcpy(key + tag_key.size, &tag, sizeof tag);
-  parts->store->vtable->put(parts->store, FRESHET_FAMILY_ITEMS, FACTS,
+  parts->store->vtable->put(parts->store, FRESHET_FAMILY_ITEMS, FRESHET_ITEMS_FACTS,
                             (freshet_slice){key, tag_key.size + sizeof tag}, (freshet_slice){"", 0});
 }
 
@@ -110,5 +109,6 @@ freshet_status freshet_generations_each(const freshet_worker_parts* parts,
                                         void (*visit)(void* context, int32_t tag), void* context,
                                         freshet_error* error) {
   tag_visit v = {visit, context};
-  return parts->store->vtable->scan(parts->store, FRESHET_FAMILY_ITEMS, FACTS, tag_key, visit_tag, &v, error);
+  return parts->store->vtable->scan(parts->store, FRESHET_FAMILY_ITEMS, FRESHET_ITEMS_FACTS, tag_key,
+                                    visit_tag, &v, error);
 }

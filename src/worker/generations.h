@@ -32,6 +32,10 @@ typedef struct freshet_generations {
   bool outdated;              /* <app>.items says something else by now: load the item tables again */
 } freshet_generations;
 
+/* Partitions of FRESHET_FAMILY_ITEMS that are no tags, nor 0 (learned rows): facts about generations, and
+ * neighbours by text by item key (model_links.c). */
+enum { FRESHET_ITEMS_FACTS = 1, FRESHET_ITEMS_LINKS = 2 };
+
 freshet_generation freshet_generation_of(freshet_slice name, uint32_t dim);
 
 /* What the store knows, and else the configured encoder. Notes the generations for

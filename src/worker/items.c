@@ -411,12 +411,12 @@ static bool load_learned_row(void* context, freshet_slice key, freshet_slice val
   return load->status == FRESHET_OK;
 }
 
-static freshet_status load_rows(freshet_items* items, freshet_family family, freshet_store_visit visit,
-                                freshet_error* error) {
+static freshet_status load_rows(freshet_items* items, freshet_family family, int32_t partition,
+                                freshet_store_visit visit, freshet_error* error) {
   freshet_store* store = items->parts.store;
   load_context load = {items, error, FRESHET_OK};
   freshet_status status =
-      store->vtable->scan(store, family, 0, (freshet_slice){NULL, 0}, visit, &load, error);
+      store->vtable->scan(store, family, partition, (freshet_slice){NULL, 0}, visit, &load, error);
   return status == FRESHET_OK ? load.status : status;
 }
 
@@ -447,7 +447,7 @@ static freshet_status load_catalogue(freshet_items* items, freshet_error* error)
   if (afresh) {
     store->vtable->clear(store, FRESHET_FAMILY_CATALOGUE, 0);
   } else {
-    status = load_rows(items, FRESHET_FAMILY_CATALOGUE, load_catalogue_row, error);
+    status = load_rows(items, FRESHET_FAMILY_CATALOGUE, 0, load_catalogue_row, error);
   }
   for (int32_t p = 0; status == FRESHET_OK && p < items->catalogue_partitions; p++) {
     status = open_at_stored(items, FRESHET_TOPIC_ITEMS, p, afresh, error);
@@ -499,7 +499,7 @@ static freshet_status load(freshet_items* items, freshet_error* error) {
   if (status == FRESHET_OK) status = get_position(items, FRESHET_TOPIC_ITEM_DELTAS, 0, &stored, error);
   if (status != FRESHET_OK) return status;
   if (stored.usable) {
-    status = load_rows(items, FRESHET_FAMILY_ITEMS, load_learned_row, error);
+    status = load_rows(items, FRESHET_FAMILY_ITEMS, 0, load_learned_row, error);
   } else {
     store->vtable->clear(store, FRESHET_FAMILY_ITEMS, 0);
   }
@@ -510,6 +510,23 @@ static freshet_status load(freshet_items* items, freshet_error* error) {
   if (status == FRESHET_OK) status = log->vtable->open(log, FRESHET_TOPIC_ITEM_DELTAS, 0, start, error);
   if (status == FRESHET_OK) status = catch_up(items, FRESHET_TOPIC_ITEM_DELTAS, 1, error);
   return status == FRESHET_OK ? load_serving(items, error) : status;
+}
+
+static bool load_links_row(void* context, freshet_slice key, freshet_slice value) {
+  freshet_model* model = ((load_context*)context)->items->model;
+  uint64_t item_key;
+  FRESHET_ASSERT(key.size == sizeof item_key);
+  memcpy(&item_key, key.data, sizeof item_key);
+  uint32_t slot = freshet_model_find_key(model, item_key);
+  if (slot != FRESHET_NO_ITEM) freshet_model_read_links(model, slot, value);
+  return true;
+}
+
+static freshet_status load_links(freshet_items* items, freshet_error* error) {
+  if (items->config.model.text_dim == 0) return FRESHET_OK;
+  freshet_status status = load_rows(items, FRESHET_FAMILY_ITEMS, FRESHET_ITEMS_LINKS, load_links_row, error);
+  freshet_model_keep_links(items->model);
+  return status;
 }
 
 static int compare_ids(const void* context, uint32_t a, uint32_t b) {
@@ -545,6 +562,7 @@ freshet_status freshet_items_create(const freshet_worker_config* config, const f
     items->texts = freshet_texts_create(config, parts, &items->generations, items->model);
     status = load(items, error);
   }
+  if (status == FRESHET_OK) status = load_links(items, error);
   if (status != FRESHET_OK) {
     freshet_items_destroy(items);
     return status;
@@ -738,6 +756,22 @@ freshet_status freshet_items_store(freshet_items* items, bool now, int wait_ms, 
   items->next_store_ms = now_ms + items->config.items_interval_ms;
   *stored = true;
   return FRESHET_OK;
+}
+
+freshet_status freshet_items_store_links(freshet_items* items, freshet_error* error) {
+  freshet_store* store = items->parts.store;
+  if (items->config.model.text_dim == 0) return FRESHET_OK;
+  freshet_status status = FRESHET_OK;
+  store->vtable->clear(store, FRESHET_FAMILY_ITEMS, FRESHET_ITEMS_LINKS);
+  for (uint32_t slot = 0; status == FRESHET_OK && slot < freshet_model_item_count(items->model); slot++) {
+    uint64_t key = freshet_model_item_key(items->model, slot);
+    items->bytes.size = 0;
+    if (slot % STORE_RECORDS == STORE_RECORDS - 1) status = store->vtable->write(store, error);
+    if (!freshet_model_write_links(items->model, slot, &items->bytes)) continue;
+    store->vtable->put(store, FRESHET_FAMILY_ITEMS, FRESHET_ITEMS_LINKS,
+                       (freshet_slice){(const char*)&key, sizeof key}, freshet_buffer_slice(&items->bytes));
+  }
+  return status == FRESHET_OK ? store->vtable->write(store, error) : status;
 }
 
 static freshet_status write_item_state(freshet_items* items, freshet_slice key,

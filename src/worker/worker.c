@@ -199,6 +199,7 @@ freshet_status freshet_worker_stop(freshet_worker* worker, freshet_error* error)
   worker->stopping = true;
   freshet_status status = freshet_worker_commit(worker, error);
   if (status == FRESHET_OK) status = freshet_worker_store_items(worker, error);
+  if (status == FRESHET_OK) status = freshet_items_store_links(worker->items, error);
   if (status == FRESHET_OK) status = worker->parts.source->vtable->close(worker->parts.source, error);
   return status;
 }

@@ -153,13 +153,15 @@ class Texts(Case):
         self.assertEqual(worker.stop(), EXIT_OK)
 
     def test_lists_do_not_wait_until_a_large_catalogue_is_compared(self):
-        """What is asked as soon as a worker is there again is answered in time, while it still looks for neighbours."""
+        """What is asked as soon as a worker is there again is answered in time, while it still looks for neighbours. One that
+        was stopped has kept them."""
         app = self.start({"text.dim": MANY_DIM}, items=MANY_ITEMS)
         worker = app.service().start_ready()
         until(lambda: worker.metric("freshet_texts_coverage") == 1, "all texts are encoded", PATIENCE_S)
         until(lambda: worker.metric("freshet_texts_unlinked") == 0, "all texts are compared", PATIENCE_S)
         app.put("events", "ann", click("ann", "item-0", event_id="e0"))
-        self.assertEqual(worker.stop(), EXIT_OK)
+        app.settle()
+        worker.kill()
         lists = app.tail("recommendations")
         self.addCleanup(lists.close)
         worker.start_ready()
@@ -175,6 +177,14 @@ class Texts(Case):
               f"{statistics.median(seconds[1:]):.3f} s, slowest {max(seconds[1:]):.3f} s) ", end="", flush=True)
         self.assertLess(seconds[0], 4)  # events wait for neighbours for a second
         self.assertLess(max(seconds[1:]), 1)
+        self.assertEqual(worker.stop(), EXIT_OK)
+        compared = worker.log().count("texts.linking")
+        self.assertGreater(compared, 1)
+        worker.start_ready()
+        app.put("events", "ann", click("ann", "item-1", event_id="last"))
+        app.settle()
+        self.assertEqual(worker.metric("freshet_texts_unlinked"), 0)
+        self.assertEqual(worker.log().count("texts.linking"), compared)
         self.assertEqual(worker.stop(), EXIT_OK)
 
     def test_from_hashing_to_bert(self):

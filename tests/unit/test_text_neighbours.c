@@ -146,6 +146,47 @@ static void what_changes_between_pieces_is_found_as_it_is(void** state) {
   freshet_model_destroy(model);
 }
 
+/* Rows of a model of before, whose slots lie otherwise: one text has changed since, one has come, one has
+ * gone. */
+static void rows_spare_a_restart_the_comparison(void** state) {
+  (void)state;
+  enum { GONE = 30, CHANGED = 40, NEW = 50 };
+  freshet_model *before = create_with(true), *after = create_with(true);
+  freshet_buffer rows[ITEMS] = {{0}};
+  for (uint32_t i = 0; i < ITEMS; i++) {
+    if (i != NEW) set_text(before, i, 0);
+    if (i != GONE) set_text(after, i, i == CHANGED ? 3 : 0);
+  }
+  assert_false(freshet_model_write_links(before, 0, &rows[0]));
+  freshet_model_link_texts(before, SIZE_MAX);
+  for (uint32_t i = 0; i < ITEMS; i++) {
+    assert_true(freshet_model_write_links(before, i, &rows[i]) == (i != NEW));
+    freshet_model_read_links(after, i, freshet_buffer_slice(&rows[i]));
+  }
+  for (size_t size = 0; size < rows[0].size; size++) /* broken ones, of another */
+    freshet_model_read_links(after, NEW, (freshet_slice){(const char*)rows[0].data, size});
+  freshet_model_keep_links(after);
+  assert_int_equal(freshet_model_unlinked(after), 2);
+  for (uint32_t i = 0; i < ITEMS; i++) {
+    uint32_t old[K], now[K];
+    size_t old_count = freshet_model_text_neighbours(before, i, old), kept = 0;
+    size_t count = freshet_model_text_neighbours(after, i, now);
+    if (i == NEW || i == CHANGED || i == GONE) old_count = 0;
+    for (size_t n = 0; n < old_count; n++) {
+      if (old[n] == CHANGED || old[n] == GONE) continue;
+      assert_true(kept < count && now[kept] == old[n]); /* in the same order */
+      kept++;
+    }
+    assert_int_equal(kept, count);
+  }
+  freshet_model_link_texts(after, SIZE_MAX);
+  check_list(after, NEW);
+  check_list(after, CHANGED);
+  for (uint32_t i = 0; i < ITEMS; i++) freshet_buffer_free(&rows[i]);
+  freshet_model_destroy(before);
+  freshet_model_destroy(after);
+}
+
 /* What is done is served before all is: lists hold the nearest among those that are done, the newest first.
  */
 static void the_newest_text_comes_first(void** state) {
@@ -169,6 +210,7 @@ int main(void) {
       cmocka_unit_test(pieces_find_the_same),
       cmocka_unit_test(what_changes_between_pieces_is_found_as_it_is),
       cmocka_unit_test(the_newest_text_comes_first),
+      cmocka_unit_test(rows_spare_a_restart_the_comparison),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
