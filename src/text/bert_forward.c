@@ -33,7 +33,7 @@ freshet_status freshet_bert_group_create(const freshet_bert_config* config,
   group->wide = allocate(tokens * widest, sizeof(float));
   group->scores = allocate(config->tokens_max * stride, sizeof(float));
   group->panels = allocate(stride * (hidden / config->heads), sizeof(float));
-  group->q = allocate(tokens * widest, sizeof *group->q);
+  group->q = allocate(tokens * widest, kernels->input_size);
   group->ranges = allocate(tokens, sizeof *group->ranges);
   if (group->ids == NULL || group->starts == NULL || group->hidden == NULL || group->mixed == NULL ||
       group->wide == NULL || group->scores == NULL || group->panels == NULL || group->q == NULL ||

@@ -28,7 +28,7 @@ typedef struct freshet_bert_group {
   float* scores; /* [text tokens][scores_stride] attention of one head */
   uint32_t scores_stride;
   float* panels;             /* [scores_stride][head dim] keys, then values of one head */
-  uint8_t* q;                /* [tokens_max][widest] 8 bits only, as are the ranges */
+  void* q;                   /* [tokens_max][widest] 8 bits only, as are the ranges */
   freshet_row_range* ranges; /* [tokens_max] */
 } freshet_bert_group;
 

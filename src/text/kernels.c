@@ -29,10 +29,17 @@ enum { VECTORS = 2, WIDTH = VECTORS * LANES };
 #define FRESHET_KERNELS freshet_kernels_portable
 #endif
 
+/* A quantised input, 0 to 255. */
+#if defined(__AVX2__) && !defined(__AVX512VNNI__)
+typedef uint16_t input_value;
+#else
+typedef uint8_t input_value;
+#endif
+
 /* Vectors of the compiler, not of one instruction set; loads and stores need no alignment. */
 typedef float vfloat __attribute__((vector_size(LANES * sizeof(float)), aligned(4), may_alias));
 typedef int32_t vint __attribute__((vector_size(LANES * sizeof(int32_t)), aligned(4), may_alias));
-typedef uint8_t vbyte __attribute__((vector_size(LANES), aligned(1), may_alias));
+typedef input_value vinput __attribute__((vector_size(LANES * sizeof(input_value)), aligned(1), may_alias));
 
 #define INLINE static inline __attribute__((always_inline))
 #if defined(__clang__)
@@ -169,7 +176,16 @@ static void layer_norm(float* x, const float* residual, size_t rows, size_t n, c
 
 /* ---- quantisation ---- */
 
-static void quantize_row(const float* a, size_t k, uint8_t* q, freshet_row_range* range) {
+INLINE void store_inputs(input_value* to, vint values) {
+#if defined(__AVX2__) && !defined(__AVX512VNNI__) /* where compilers narrow value by value */
+  __m256i doubled = _mm256_packus_epi32((__m256i)values, (__m256i)values);
+  _mm_storeu_si128((__m128i*)to, _mm256_castsi256_si128(_mm256_permute4x64_epi64(doubled, 0x08)));
+#else
+  *(vinput*)to = __builtin_convertvector(values, vinput);
+#endif
+}
+
+static void quantize_row(const float* a, size_t k, input_value* q, freshet_row_range* range) {
   vfloat low = load(a), high = low;
   for (size_t i = LANES; i < k; i += LANES) {
     low = smaller(low, load(a + i));
@@ -181,13 +197,14 @@ static void quantize_row(const float* a, size_t k, uint8_t* q, freshet_row_range
   vfloat offset = splat(0.5F - range->minimum * inverse);
   for (size_t i = 0; i < k; i += LANES) {
     vint rounded = __builtin_convertvector(fused(load(a + i), splat(inverse), offset), vint);
-    *(vbyte*)(q + i) = __builtin_convertvector(rounded, vbyte);
+    store_inputs(q + i, rounded);
   }
 }
 
-static void quantize(const float* a, size_t a_stride, size_t rows, size_t k, uint8_t* q,
+static void quantize(const float* a, size_t a_stride, size_t rows, size_t k, void* q,
                      freshet_row_range* ranges) {
-  for (size_t i = 0; i < rows; i++) quantize_row(a + i * a_stride, k, q + i * k, &ranges[i]);
+  input_value* to = q;
+  for (size_t i = 0; i < rows; i++) quantize_row(a + i * a_stride, k, to + i * k, &ranges[i]);
 }
 
 /* Where value (column j, row i) of the right-hand matrix stands among the 8-bit panels. VNNI takes rows four
@@ -394,9 +411,9 @@ static void multiply(const float* a, size_t a_stride, size_t rows, size_t k, con
 
 #if defined(__AVX512VNNI__)
 
-INLINE void add_int8(size_t rows, const uint8_t* q, size_t k, const int8_t* panel,
+INLINE void add_int8(size_t rows, const input_value* q, size_t k, const int8_t* panel,
                      vint totals[TILE_ROWS][VECTORS]) {
-  const uint8_t* bases[BASES];
+  const input_value* bases[BASES];
   UNROLL for (size_t i = 0; 3 * i < rows; i++) bases[i] = q + 3 * i * k;
   for (size_t i = 0; i < k; i += STEP) {
     __m512i left = _mm512_loadu_si512(panel + i * WIDTH);
@@ -413,35 +430,29 @@ INLINE void add_int8(size_t rows, const uint8_t* q, size_t k, const int8_t* pane
 
 #else
 
-/* Without VNNI no instruction adds products of 8-bit values up without clipping them, so that they are
- * widened to 16 bits: the rows block by block beforehand, for they are needed WIDTH columns long. */
-INLINE void add_int8(size_t rows, const uint8_t* q, size_t k, const int8_t* panel,
+/* Without VNNI no instruction adds products of 8-bit values up without clipping them. So inputs are kept as
+ * 16 bits from the start, and weights widened on their way from memory. */
+INLINE void add_int8(size_t rows, const input_value* q, size_t k, const int8_t* panel,
                      vint totals[TILE_ROWS][VECTORS]) {
-  enum { BLOCK = 512 };
-  int16_t wide[TILE_ROWS][BLOCK];
-  for (size_t from = 0, count; from < k; from += count) {
-    count = k - from < BLOCK ? k - from : BLOCK;
-    for (size_t r = 0; r < rows; r++) {
-      for (size_t i = 0; i < count; i++) wide[r][i] = q[r * k + from + i];
-    }
-    const int8_t* at = panel + from * WIDTH;
-    for (size_t i = 0; i < count; i += STEP, at += STEP * WIDTH) {
-      __m256i left = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i*)at));
-      __m256i right = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i*)(at + STEP * LANES)));
-      UNROLL for (size_t r = 0; r < rows; r++) {
-        int32_t two;
-        memcpy(&two, &wide[r][i], sizeof two);
-        __m256i values = _mm256_set1_epi32(two);
-        totals[r][0] += (vint)_mm256_madd_epi16(values, left);
-        totals[r][1] += (vint)_mm256_madd_epi16(values, right);
-      }
+  const input_value* bases[BASES];
+  UNROLL for (size_t i = 0; 3 * i < rows; i++) bases[i] = q + 3 * i * k;
+  for (size_t i = 0; i < k; i += STEP) {
+    const __m128i* at = (const __m128i*)(panel + i * WIDTH);
+    __m256i left = _mm256_cvtepi8_epi16(_mm_loadu_si128(at));
+    __m256i right = _mm256_cvtepi8_epi16(_mm_loadu_si128(at + 1));
+    UNROLL for (size_t r = 0; r < rows; r++) {
+      int32_t two;
+      memcpy(&two, bases[r / 3] + r % 3 * k + i, sizeof two);
+      __m256i values = _mm256_set1_epi32(two);
+      totals[r][0] += (vint)_mm256_madd_epi16(values, left);
+      totals[r][1] += (vint)_mm256_madd_epi16(values, right);
     }
   }
 }
 
 #endif
 
-INLINE void multiply_tile_int8(size_t rows, const uint8_t* q, const freshet_row_range* ranges, size_t k,
+INLINE void multiply_tile_int8(size_t rows, const input_value* q, const freshet_row_range* ranges, size_t k,
                                const int8_t* panel, const float* scales, const float* sums, float* c,
                                size_t c_stride) {
   vint totals[TILE_ROWS][VECTORS] = {{{0}}};
@@ -456,9 +467,10 @@ INLINE void multiply_tile_int8(size_t rows, const uint8_t* q, const freshet_row_
   }
 }
 
-static void multiply_int8(const uint8_t* q, const freshet_row_range* ranges, size_t rows, size_t k,
+static void multiply_int8(const void* inputs, const freshet_row_range* ranges, size_t rows, size_t k,
                           const int8_t* panels, const float* scales, const float* sums, size_t n,
                           const float* bias, freshet_activation activation, float* c, size_t c_stride) {
+  const input_value* q = inputs;
   for (size_t j = 0; j < n; j += WIDTH) {
     const int8_t* panel = panels + j * k;
     for (size_t i = 0, count; i < rows; i += count) {
@@ -475,13 +487,14 @@ static void multiply_int8(const uint8_t* q, const freshet_row_range* ranges, siz
 
 #else
 
-static void multiply_int8(const uint8_t* q, const freshet_row_range* ranges, size_t rows, size_t k,
+static void multiply_int8(const void* inputs, const freshet_row_range* ranges, size_t rows, size_t k,
                           const int8_t* panels, const float* scales, const float* sums, size_t n,
                           const float* bias, freshet_activation activation, float* c, size_t c_stride) {
+  const input_value* q = inputs;
   for (size_t j = 0; j < n; j++) {
     const int8_t* column = panels + j * k;
     for (size_t i = 0; i < rows; i++) {
-      const uint8_t* row = q + i * k;
+      const input_value* row = q + i * k;
       int32_t total = 0;
       for (size_t l = 0; l < k; l++) total += (int16_t)row[l] * (int16_t)column[l];
       c[i * c_stride + j] = ((float)total * ranges[i].scale + sums[j] * ranges[i].minimum) * scales[j];
@@ -505,6 +518,7 @@ const freshet_kernels FRESHET_KERNELS = {
     .pack_rows = pack_rows,
     .multiply = multiply,
     .pack_int8 = pack_int8,
+    .input_size = sizeof(input_value),
     .quantize = quantize,
     .multiply_int8 = multiply_int8,
     .layer_norm = layer_norm,

@@ -40,11 +40,12 @@ typedef struct freshet_kernels {
 
   /* The same in 8 bits with 32-bit sums, exact on every CPU: weights b [n][k] as one symmetric scale for each
    * column, inputs as one range for each row. `panels` has room for n * k bytes; sums [n] become the columns'
-   * sums of quantised weights. */
+   * sums of quantised weights. q [rows][k] holds values of input_size bytes, aligned to that. */
+  size_t input_size;
   void (*pack_int8)(const float* b, size_t n, size_t k, int8_t* panels, float* scales, float* sums);
-  void (*quantize)(const float* a, size_t a_stride, size_t rows, size_t k, uint8_t* q,
+  void (*quantize)(const float* a, size_t a_stride, size_t rows, size_t k, void* q,
                    freshet_row_range* ranges);
-  void (*multiply_int8)(const uint8_t* q, const freshet_row_range* ranges, size_t rows, size_t k,
+  void (*multiply_int8)(const void* q, const freshet_row_range* ranges, size_t rows, size_t k,
                         const int8_t* panels, const float* scales, const float* sums, size_t n,
                         const float* bias, freshet_activation activation, float* c, size_t c_stride);
 
