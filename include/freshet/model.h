@@ -110,9 +110,9 @@ size_t freshet_model_text_neighbours(freshet_model* model, uint32_t slot,
 
 /* Finds neighbours of texts that have come: compares about `pairs` (at least one piece of work, a few
  * thousand) of texts, SIZE_MAX: all there are to compare. Meanwhile lists hold the nearest among the texts
- * that are done; new ones come before old ones. Returns how many texts are left. */
+ * that are done; new ones come before old ones. Returns freshet_model_unlinked. */
 size_t freshet_model_link_texts(freshet_model* model, size_t pairs);
-/* Texts whose neighbours are yet to be found. */
+/* Texts whose neighbours are yet to be found, and lists that miss one since its text has changed. */
 size_t freshet_model_unlinked(const freshet_model* model);
 
 /* Appends the item's neighbours by text as a row. False: they are not found yet, or it has no text. Rows that

@@ -82,6 +82,7 @@ typedef struct text_neighbours {
   freshet_neighbour entries[TEXT_NEIGHBOURS]; /* likeness is cosine^4: what the feature adds up */
   float cosines[TEXT_NEIGHBOURS];
   uint32_t count;
+  bool has_hole; /* it was full and has lost an entry: somebody may be missing. The slot is in `holed` */
 } text_neighbours;
 
 /* Slots whose neighbours are found together: each tile of vectors is read from memory once for all of them.
@@ -92,7 +93,13 @@ typedef struct link_block {
   uint32_t slots[LINK_BLOCK]; /* [count]; FRESHET_NO_ITEM: its text has changed meanwhile, it comes again */
   uint32_t count;             /* 0: there is no block */
   uint32_t next;              /* they are compared with all slots before it */
+  bool refills;               /* they are done but for holes in their own lists */
 } link_block;
+
+typedef struct slot_stack {
+  uint32_t* slots; /* [count] */
+  uint32_t count, capacity;
+} slot_stack;
 
 /* The first 64 bytes are what a candidate of a learning step needs. */
 typedef struct item {
@@ -198,9 +205,9 @@ struct freshet_model {
   float* text_scales;     /* [capacity] 1 / norm of the quantised vector */
   float* text_floors;     /* [capacity] the cosine that enters its list */
   uint32_t* text_links;   /* [capacity] 0: its neighbours are found, or it has no text; 1 + its place in the
-                             block   that is being compared; LINK_READ; LINK_WAITS */
-  uint32_t* unlinked;     /* [unlinked_count] slots whose neighbours are to be found: the last first */
-  uint32_t unlinked_count, unlinked_capacity;
+                             block that is being compared; LINK_READ; LINK_WAITS */
+  slot_stack unlinked;    /* slots whose neighbours are to be found: the last first */
+  slot_stack holed;       /* then those whose lists have holes, and some that had one */
   link_block linking; /* those that are being compared */
   uint32_t text_padded;
   float* projection;  /* [dim][text_padded] */
@@ -405,6 +412,10 @@ size_t freshet_model_text_memory(const freshet_model* model);
 /* Enters `other` into the list of `slot`, if it is nearer than the farthest there; the caller has found that
  * its cosine is not below the floor. */
 void freshet_model_enter_text_neighbour(freshet_model* model, uint32_t slot, uint32_t other, float cosine);
+/* The list of a slot that was full has lost an entry. */
+void freshet_model_note_hole(freshet_model* model, uint32_t slot);
+/* Is its list as it should be, but for texts that wait? */
+bool freshet_model_is_linked(const freshet_model* model, uint32_t slot);
 /* Before anybody reads lists of neighbours: all are found, unless that is left to the caller (links_apart).
  */
 void freshet_model_settle_links(freshet_model* model);

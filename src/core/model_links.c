@@ -3,8 +3,8 @@
  *
  * A row: u64 hash of the item's quantised vector, then the u64 keys of its neighbours, little-endian. Rows
  * that were written at one moment may be read at any later time: who has got a text since, or another one,
- * has no row or the wrong hash. It is left out of everybody's list and is compared again, as any text that
- * has come.
+ * has no row or the wrong hash. It is left out of everybody's list, which leaves holes in some, and is
+ * compared again, as any text that has come.
  */
 #include <string.h>
 
@@ -18,7 +18,7 @@ static uint64_t vector_hash(const freshet_model* model, uint32_t slot) {
 bool freshet_model_write_links(const freshet_model* model, uint32_t slot, freshet_buffer* out) {
   FRESHET_ASSERT(slot < model->count);
   const text_neighbours* near = model->items[slot].near_text;
-  if (near == NULL || model->text_scales[slot] == 0 || model->text_links[slot] != 0) return false;
+  if (near == NULL || model->text_scales[slot] == 0 || !freshet_model_is_linked(model, slot)) return false;
   uint64_t hash = vector_hash(model, slot);
   freshet_buffer_append(out, &hash, sizeof hash);
   for (uint32_t e = 0; e < near->count; e++)
@@ -42,6 +42,7 @@ void freshet_model_read_links(freshet_model* model, uint32_t slot, freshet_slice
     if (other != FRESHET_NO_ITEM && other != slot) near->entries[near->count++].item = other;
   }
   model->text_links[slot] = LINK_READ;
+  if (count == TEXT_NEIGHBOURS && near->count < count) freshet_model_note_hole(model, slot);
 }
 
 /* The list that was read, without who has no row, and with cosines, which rows leave out. */
@@ -60,20 +61,21 @@ static void complete_list(freshet_model* model, uint32_t slot) {
     float cosine = (float)dot * (model->text_scales[slot] * model->text_scales[other]);
     freshet_model_enter_text_neighbour(model, slot, other, cosine);
   }
+  if (count == TEXT_NEIGHBOURS && near->count < count) freshet_model_note_hole(model, slot);
 }
 
 void freshet_model_keep_links(freshet_model* model) {
   uint32_t kept = 0;
-  for (uint32_t i = 0; i < model->unlinked_count; i++) {
-    if (model->text_links[model->unlinked[i]] == LINK_READ) complete_list(model, model->unlinked[i]);
+  for (uint32_t i = 0; i < model->unlinked.count; i++) {
+    if (model->text_links[model->unlinked.slots[i]] == LINK_READ) complete_list(model, model->unlinked.slots[i]);
   }
-  for (uint32_t i = 0; i < model->unlinked_count; i++) {
-    uint32_t slot = model->unlinked[i];
+  for (uint32_t i = 0; i < model->unlinked.count; i++) {
+    uint32_t slot = model->unlinked.slots[i];
     if (model->text_links[slot] == LINK_READ) {
       model->text_links[slot] = 0;
     } else {
-      model->unlinked[kept++] = slot;
+      model->unlinked.slots[kept++] = slot;
     }
   }
-  model->unlinked_count = kept;
+  model->unlinked.count = kept;
 }

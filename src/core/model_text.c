@@ -34,7 +34,8 @@ void freshet_model_text_init(freshet_model* model) {
 
 void freshet_model_text_free(freshet_model* model) {
   void* owned[] = {model->text_factors, model->text_vectors, model->text_scales, model->text_floors,
-                   model->projection,   model->text_unit,    model->text_links,  model->unlinked};
+                   model->projection,   model->text_unit,    model->text_links,  model->unlinked.slots,
+                   model->holed.slots};
   for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
 }
 
@@ -62,7 +63,8 @@ size_t freshet_model_text_memory(const freshet_model* model) {
   if (model->text_padded == 0) return 0;
   size_t dim = model->config.dim;
   return (size_t)model->capacity * (dim * sizeof(float) + model->text_padded + 3 * sizeof(float)) +
-         (dim + 1) * model->text_padded * sizeof(float) + model->unlinked_capacity * sizeof(uint32_t);
+         (dim + 1) * model->text_padded * sizeof(float) + 
+         (model->unlinked.capacity + model->holed.capacity) * sizeof(uint32_t);
 }
 
 /* ---- neighbours ---- */
@@ -105,10 +107,26 @@ void freshet_model_enter_text_neighbour(freshet_model* model, uint32_t slot, uin
   update_floor(model, slot);
 }
 
+static void push(slot_stack* stack, uint32_t slot) {
+  if (stack->count == stack->capacity) {
+    stack->capacity = stack->capacity == 0 ? 256 : 2 * stack->capacity;
+    stack->slots = realloc(stack->slots, stack->capacity * sizeof *stack->slots);
+    FRESHET_ASSERT(stack->slots != NULL);
+  }
+  stack->slots[stack->count++] = slot;
+}
+
+void freshet_model_note_hole(freshet_model* model, uint32_t slot) {
+  text_neighbours* near = model->items[slot].near_text;
+  if (!near->has_hole) push(&model->holed, slot);
+  near->has_hole = true;
+}
+
 static void leave(freshet_model* model, uint32_t slot, uint32_t other) {
   text_neighbours* near = model->items[slot].near_text;
   size_t at = model->kernels->find_entry(near->tags, near->entries, near->count, other);
   if (near == NULL || at == near->count) return;
+  if (near->count == TEXT_NEIGHBOURS) freshet_model_note_hole(model, slot);
   near->count--;
   near->entries[at] = near->entries[near->count];
   near->cosines[at] = near->cosines[near->count];
@@ -120,7 +138,9 @@ static void forget_neighbours(freshet_model* model, uint32_t slot) {
   for (uint32_t i = 0; i < model->count; i++) {
     if (model->items[i].near_text != NULL) leave(model, i, slot);
   }
-  model->items[slot].near_text->count = 0;
+  text_neighbours* own = model->items[slot].near_text;
+  own->count = 0;
+  own->has_hole = false; /* it meets everybody again */
   update_floor(model, slot);
 }
 
@@ -153,6 +173,19 @@ static void enter_alike(freshet_model* model, uint32_t slot, uint32_t first, uin
   }
 }
 
+/* Who is missing in a list with holes. The others' lists know the slot. */
+static void refill(freshet_model* model, uint32_t slot, uint32_t first, uint32_t count, const float* cosines,
+                   const uint8_t* alike) {
+  const text_neighbours* near = model->items[slot].near_text;
+  for (uint32_t i = 0; i < count; i++) {
+    uint32_t other = first + i;
+    if (!alike[i] || other == slot || model->text_links[other] != 0 || cosines[i] < model->text_floors[slot])
+      continue;
+    if (model->kernels->find_entry(near->tags, near->entries, near->count, other) == near->count)
+      freshet_model_enter_text_neighbour(model, slot, other, cosines[i]);
+  }
+}
+
 static void link_tile(freshet_model* model, uint32_t first, uint32_t count) {
   const link_block* b = &model->linking;
   size_t padded = model->text_padded;
@@ -175,7 +208,7 @@ static void link_tile(freshet_model* model, uint32_t first, uint32_t count) {
     for (uint32_t t = 0; t < together; t++) {
       uint32_t slot = b->slots[q + t];
       if (slot != FRESHET_NO_ITEM && find_alike(model, slot, first, count, dots + t * count, cosines, alike))
-        enter_alike(model, slot, first, count, cosines, alike);
+        (b->refills ? refill : enter_alike)(model, slot, first, count, cosines, alike);
     }
   }
 }
@@ -188,13 +221,17 @@ static bool is_worth_reading(const freshet_model* model, uint32_t first, uint32_
 }
 
 static void start_block(freshet_model* model) {
+  slot_stack *unlinked = &model->unlinked, *holed = &model->holed;
   link_block* b = &model->linking;
-  b->next = 0;
-  b->count = model->unlinked_count < LINK_BLOCK ? model->unlinked_count : LINK_BLOCK;
-  model->unlinked_count -= b->count;
-  for (uint32_t q = 0; q < b->count; q++) {
-    b->slots[q] = model->unlinked[model->unlinked_count + q];
-    model->text_links[b->slots[q]] = 1 + q;
+  *b = (link_block){.refills = unlinked->count == 0};
+  while (b->count < LINK_BLOCK && unlinked->count > 0 && !b->refills) {
+    b->slots[b->count++] = unlinked->slots[--unlinked->count];
+    model->text_links[b->slots[b->count - 1]] = b->count;
+  }
+  while (b->count < LINK_BLOCK && holed->count > 0 && b->refills) {
+    text_neighbours* near = model->items[holed->slots[--holed->count]].near_text;
+    if (near->has_hole) b->slots[b->count++] = holed->slots[holed->count];
+    near->has_hole = false; /* what leaves from now on leaves a new one */
   }
 }
 
@@ -210,6 +247,7 @@ size_t freshet_model_link_texts(freshet_model* model, size_t pairs) {
   link_block* b = &model->linking;
   for (size_t done = 0; done < pairs && freshet_model_unlinked(model) > 0; done += LINK_BLOCK * LINK_TILE) {
     if (b->count == 0) start_block(model);
+    if (b->count == 0) break; /* there was no hole any more */
     uint32_t left = model->count - b->next, count = left < LINK_TILE ? left : LINK_TILE;
     if (is_worth_reading(model, b->next, count)) link_tile(model, b->next, count);
     b->next += count;
@@ -219,7 +257,14 @@ size_t freshet_model_link_texts(freshet_model* model, size_t pairs) {
 }
 
 size_t freshet_model_unlinked(const freshet_model* model) {
-  return (size_t)model->unlinked_count + model->linking.count;
+  return (size_t)model->unlinked.count + model->holed.count + model->linking.count;
+}
+
+bool freshet_model_is_linked(const freshet_model* model, uint32_t slot) {
+  const link_block* b = &model->linking;
+  bool is_refilled = false;
+  for (uint32_t q = 0; q < b->count; q++) is_refilled |= b->slots[q] == slot;
+  return model->text_links[slot] == 0 && !is_refilled && !model->items[slot].near_text->has_hole;
 }
 
 void freshet_model_settle_links(freshet_model* model) {
@@ -228,15 +273,12 @@ void freshet_model_settle_links(freshet_model* model) {
 
 /* The slot's text has come, or has changed. */
 static void unlink_text(freshet_model* model, uint32_t slot) {
-  uint32_t link = model->text_links[slot];
-  if (link == LINK_WAITS) return;
-  if (link != 0) model->linking.slots[link - 1] = FRESHET_NO_ITEM;
-  if (model->unlinked_count == model->unlinked_capacity) {
-    model->unlinked_capacity = model->unlinked_capacity == 0 ? 256 : 2 * model->unlinked_capacity;
-    model->unlinked = realloc(model->unlinked, model->unlinked_capacity * sizeof *model->unlinked);
-    FRESHET_ASSERT(model->unlinked != NULL);
+  link_block* b = &model->linking;
+  if (model->text_links[slot] == LINK_WAITS) return;
+  for (uint32_t q = 0; q < b->count; q++) {
+    if (b->slots[q] == slot) b->slots[q] = FRESHET_NO_ITEM;
   }
-  model->unlinked[model->unlinked_count++] = slot;
+  push(&model->unlinked, slot);
   model->text_links[slot] = LINK_WAITS;
 }
 
