@@ -208,7 +208,7 @@ struct freshet_model {
                              block that is being compared; LINK_READ; LINK_WAITS */
   slot_stack unlinked;    /* slots whose neighbours are to be found: the last first */
   slot_stack holed;       /* then those whose lists have holes, and some that had one */
-  link_block linking; /* those that are being compared */
+  link_block linking;     /* those that are being compared */
   uint32_t text_padded;
   float* projection;  /* [dim][text_padded] */
   float* text_unit;   /* [text_padded] scratch: the vector of the item that changes */

@@ -67,7 +67,8 @@ static void complete_list(freshet_model* model, uint32_t slot) {
 void freshet_model_keep_links(freshet_model* model) {
   uint32_t kept = 0;
   for (uint32_t i = 0; i < model->unlinked.count; i++) {
-    if (model->text_links[model->unlinked.slots[i]] == LINK_READ) complete_list(model, model->unlinked.slots[i]);
+    if (model->text_links[model->unlinked.slots[i]] == LINK_READ)
+      complete_list(model, model->unlinked.slots[i]);
   }
   for (uint32_t i = 0; i < model->unlinked.count; i++) {
     uint32_t slot = model->unlinked.slots[i];

@@ -33,9 +33,9 @@ void freshet_model_text_init(freshet_model* model) {
 }
 
 void freshet_model_text_free(freshet_model* model) {
-  void* owned[] = {model->text_factors, model->text_vectors, model->text_scales, model->text_floors,
-                   model->projection,   model->text_unit,    model->text_links,  model->unlinked.slots,
-                   model->holed.slots};
+  void* owned[] = {model->text_factors, model->text_vectors,   model->text_scales,
+                   model->text_floors,  model->projection,     model->text_unit,
+                   model->text_links,   model->unlinked.slots, model->holed.slots};
   for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
 }
 
@@ -63,7 +63,7 @@ size_t freshet_model_text_memory(const freshet_model* model) {
   if (model->text_padded == 0) return 0;
   size_t dim = model->config.dim;
   return (size_t)model->capacity * (dim * sizeof(float) + model->text_padded + 3 * sizeof(float)) +
-         (dim + 1) * model->text_padded * sizeof(float) + 
+         (dim + 1) * model->text_padded * sizeof(float) +
          (model->unlinked.capacity + model->holed.capacity) * sizeof(uint32_t);
 }
 

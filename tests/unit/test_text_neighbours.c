@@ -132,7 +132,8 @@ static void what_changes_between_pieces_is_found_as_it_is(void** state) {
     if (seed < 3)
       freshet_model_link_texts(model, 1); /* then the three are a block, a third of which is done */
   }
-  assert_true(freshet_model_unlinked(model) > 3 + 3); /* the block that nobody is in any more, they, and holes */
+  assert_true(freshet_model_unlinked(model) >
+              3 + 3); /* the block that nobody is in any more, they, and holes */
   freshet_model_link_texts(model, SIZE_MAX);
   for (uint32_t i = 0; i < ITEMS; i++) check_list(model, i); /* they are in others' lists no more */
   for (uint32_t slot = 7; slot < 10; slot++) {
