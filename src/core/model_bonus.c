@@ -46,9 +46,7 @@ static void fit(const freshet_model* model, gathering* g) {
 }
 
 static void prefetch_lists_of(const item* from) {
-  const char* entries = (const char*)from->near.entries; /* 1.5 KB: three calls of up to 512 bytes */
-  const size_t size = from->near.count * sizeof *from->near.entries;
-  for (size_t at = 0; at < size; at += 512) freshet_prefetch(entries + at, size - at);
+  freshet_prefetch_list(from->near.entries, from->near.count * sizeof *from->near.entries);
   if (from->near_text != NULL) freshet_prefetch(from->near_text->entries, sizeof from->near_text->entries);
 }
 

@@ -273,6 +273,11 @@ static inline void freshet_prefetch(const void* from, size_t bytes) {
   for (size_t at = 0; at < bytes && at < 512; at += 64) __builtin_prefetch((const char*)from + at);
 }
 
+/* The same for a list of neighbours, which is longer. */
+static inline void freshet_prefetch_list(const void* from, size_t bytes) {
+  for (size_t at = 0; at < bytes; at += 512) freshet_prefetch((const char*)from + at, bytes - at);
+}
+
 /* ---- model.c ---- */
 float* freshet_model_floats(size_t count); /* zeroed, 64-byte aligned; free() */
 static inline float* freshet_model_factor(const freshet_model* model, uint32_t slot) {

@@ -22,47 +22,16 @@ static void softmax(float* logits, const float* odds, float weight, size_t n16) 
   for (size_t i = 0; i < n16; i += WIDTH) store(logits + i, load(logits + i) * scale);
 }
 
-static void bonus_features(const float (*sums)[FRESHET_SUMS], const float* counts, float* rows, size_t stride,
-                           size_t n16) {
-  for (size_t i = 0; i < n16; i += 4) {
-    __m128 a = _mm_load_ps(sums[i]), b = _mm_load_ps(sums[i + 1]);
-    __m128 c = _mm_load_ps(sums[i + 2]), d = _mm_load_ps(sums[i + 3]);
-    const __m128 one = _mm_set1_ps(1);
-    const __m128 root = one / _mm_sqrt_ps(_mm_load_ps(counts + i) + one);
-    _MM_TRANSPOSE4_PS(a, b, c, d);
-    _mm_store_ps(rows + i, one + a);
-    _mm_store_ps(rows + stride + i, one + b * root);
-    _mm_store_ps(rows + 2 * stride + i, one + c * root);
-    _mm_store_ps(rows + 3 * stride + i, one + d);
-  }
-  for (size_t f = 0; f < FRESHET_SUMS; f++) { /* a history within one session, say, leaves a column empty */
-    float* row = rows + f * stride;
-    vec tops = splat(1);
-    for (size_t i = 0; i < n16; i += WIDTH) tops = HIGHER(load(row + i), tops);
-    if (mask_of(tops != splat(1)) != 0) {
-      log_array(row, n16);
-    } else {
-      memset(row, 0, n16 * sizeof *row);
-    }
-  }
-}
-
-enum { BONUS_BLOCK = 256 };
-
-/* sums [count] by column, each 1 + what goes into the logarithm. */
-INLINE void bonus_columns(const float (*sums)[FRESHET_SUMS], const float* roots, size_t count,
-                          float (*columns)[BONUS_BLOCK]) {
+/* Four rows of sums as columns, each 1 + what goes into the logarithm. */
+INLINE void four_columns(const float (*sums)[FRESHET_SUMS], __m128 root, float* columns, size_t stride) {
   const __m128 one = _mm_set1_ps(1);
-  for (size_t i = 0; i < count; i += 4) {
-    __m128 a = _mm_load_ps(sums[i]), b = _mm_load_ps(sums[i + 1]);
-    __m128 c = _mm_load_ps(sums[i + 2]), d = _mm_load_ps(sums[i + 3]);
-    const __m128 root = _mm_load_ps(roots + i);
-    _MM_TRANSPOSE4_PS(a, b, c, d);
-    _mm_store_ps(columns[0] + i, one + a);
-    _mm_store_ps(columns[1] + i, one + b * root);
-    _mm_store_ps(columns[2] + i, one + c * root);
-    _mm_store_ps(columns[3] + i, one + d);
-  }
+  __m128 a = _mm_load_ps(sums[0]), b = _mm_load_ps(sums[1]);
+  __m128 c = _mm_load_ps(sums[2]), d = _mm_load_ps(sums[3]);
+  _MM_TRANSPOSE4_PS(a, b, c, d);
+  _mm_store_ps(columns, one + a);
+  _mm_store_ps(columns + stride, one + b * root);
+  _mm_store_ps(columns + 2 * stride, one + c * root);
+  _mm_store_ps(columns + 3 * stride, one + d);
 }
 
 static bool is_all_one(const float* column, size_t count) {
@@ -72,6 +41,23 @@ static bool is_all_one(const float* column, size_t count) {
   return mask_of(other != (int_vec){0}) == 0;
 }
 
+static void bonus_features(const float (*sums)[FRESHET_SUMS], const float* counts, float* rows, size_t stride,
+                           size_t n16) {
+  const __m128 one = _mm_set1_ps(1);
+  for (size_t i = 0; i < n16; i += 4)
+    four_columns(sums + i, one / _mm_sqrt_ps(_mm_load_ps(counts + i) + one), rows + i, stride);
+  for (size_t f = 0; f < FRESHET_SUMS; f++) { /* a history within one session, say, leaves a column empty */
+    float* row = rows + f * stride;
+    if (is_all_one(row, n16)) {
+      memset(row, 0, n16 * sizeof *row);
+    } else {
+      log_array(row, n16);
+    }
+  }
+}
+
+enum { BONUS_BLOCK = 256 };
+
 /* A block at a time: features of which the user's items have nothing are left out, and what one loop stores
  * narrow the next loads wide when it has arrived. */
 static void bonuses(const float (*restrict sums)[FRESHET_SUMS], const float* restrict roots,
@@ -80,7 +66,8 @@ static void bonuses(const float (*restrict sums)[FRESHET_SUMS], const float* res
   _Alignas(64) float columns[FRESHET_SUMS][BONUS_BLOCK];
   for (size_t at = 0; at < n16; at += BONUS_BLOCK) {
     const size_t count = n16 - at < BONUS_BLOCK ? n16 - at : BONUS_BLOCK;
-    bonus_columns(sums + at, roots + at, count, columns);
+    for (size_t i = 0; i < count; i += 4)
+      four_columns(sums + at + i, _mm_load_ps(roots + at + i), columns[0] + i, BONUS_BLOCK);
     const bool has[] = {!is_all_one(columns[0], count), !is_all_one(columns[1], count),
                         !is_all_one(columns[2], count)};
     const vec theta[] = {splat(thetas[0]), splat(thetas[1]), splat(thetas[2])};

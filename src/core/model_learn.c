@@ -28,9 +28,7 @@ static size_t padded(size_t count) {
 /* Before the candidates are drawn: the lists are on their way meanwhile, and all of the chosen item's. */
 static void prefetch_lists(const freshet_model* model, const context* c, uint32_t chosen) {
   const neighbours* own = &model->items[chosen].near;
-  const char* block = (const char*)own->tags;
-  const size_t size = own->count * (sizeof *own->entries + sizeof *own->tags / FRESHET_TAGS);
-  for (size_t at = 0; at < size; at += 512) freshet_prefetch(block + at, size - at);
+  freshet_prefetch_list(own->tags, own->count * (sizeof *own->entries + sizeof *own->tags / FRESHET_TAGS));
   for (uint32_t k = 0; k < c->count; k++) {
     const item* from = &model->items[c->items[k]];
     freshet_prefetch(from->near.tags, from->near.count * sizeof(freshet_tags) / FRESHET_TAGS);

@@ -125,7 +125,7 @@ void freshet_model_note_hole(freshet_model* model, uint32_t slot) {
 static void leave(freshet_model* model, uint32_t slot, uint32_t other) {
   text_neighbours* near = model->items[slot].near_text;
   size_t at = model->kernels->find_entry(near->tags, near->entries, near->count, other);
-  if (near == NULL || at == near->count) return;
+  if (at == near->count) return;
   if (near->count == TEXT_NEIGHBOURS) freshet_model_note_hole(model, slot);
   near->count--;
   near->entries[at] = near->entries[near->count];
