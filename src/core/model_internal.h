@@ -46,7 +46,7 @@ enum feature {
   POPULAR,                      /* f5a, f5b, f5c: HALF_LIVES columns */
   TASTE = POPULAR + HALF_LIVES, /* f6 */
   FEATURES,
-  BONUS_FEATURES = POPULAR, /* those that live on neighbours only */
+  BONUS_FEATURES = POPULAR, /* those that live on neighbours only: FRESHET_SUMS */
 };
 
 /* The blend weights: one array, so that a step, a delta and a fold are each one loop. */
@@ -79,10 +79,10 @@ enum { UNKNOWN_SMALLEST = 0xffff };
 
 typedef struct text_neighbours {
   freshet_tags tags[(TEXT_NEIGHBOURS + FRESHET_TAGS - 1) / FRESHET_TAGS];
-  freshet_neighbour entries[TEXT_NEIGHBOURS]; /* likeness is cosine^4: what the feature adds up */
-  float cosines[TEXT_NEIGHBOURS];
   uint32_t count;
   bool has_hole; /* it was full and has lost an entry: somebody may be missing. The slot is in `holed` */
+  freshet_neighbour entries[TEXT_NEIGHBOURS]; /* likeness is cosine^4: what the feature adds up */
+  float cosines[TEXT_NEIGHBOURS];
 } text_neighbours;
 
 /* Slots whose neighbours are found together: each tile of vectors is read from memory once for all of them.
@@ -101,7 +101,7 @@ typedef struct slot_stack {
   uint32_t count, capacity;
 } slot_stack;
 
-/* The first 64 bytes are what a candidate of a learning step needs. */
+/* The first 64 bytes are what a candidate of a learning step needs, the next what its context does. */
 typedef struct item {
   _Alignas(64) double bias;
   double factor_squares;  /* Adagrad, of v */
@@ -116,14 +116,15 @@ typedef struct item {
   bool listed;
   /* -- */
   neighbours near;
-  text_neighbours* near_text;    /* NULL while it has no text */
-  float adjustment;              /* what rules add to its score */
-  float row_popular[HALF_LIVES]; /* f5 as the ranker's row has it: a little behind */
+  text_neighbours* near_text; /* NULL while it has no text */
+  int64_t folded_to;
   uint64_t key;
-  uint32_t next; /* slot: the next in its bucket, by key */
+  uint32_t next;    /* slot: the next in its bucket, by key */
+  float adjustment; /* what rules add to its score */
+  /* -- */
+  float row_popular[HALF_LIVES]; /* f5 as the ranker's row has it: a little behind */
   uint32_t id_size;
   char* id; /* NULL while only the key is known */
-  int64_t folded_to;
 } item;
 
 /* A user's recent items as a query or a step sees them. Arrays are padded for the kernels. */
@@ -160,15 +161,17 @@ struct freshet_wanted_text {
  * run along them; behind the last candidate they are 0 up to whole lanes. */
 typedef struct candidates {
   uint32_t count;
+  size_t padded; /* to whole lanes */
   uint32_t items[CANDIDATES_PADDED];
-  uint32_t level[CANDIDATES_PADDED];                              /* B(N) */
-  _Alignas(64) float times[CANDIDATES_PADDED];                    /* how often it was drawn */
-  _Alignas(64) float sums[1 + CANDIDATES_PADDED][BONUS_FEATURES]; /* by mark: see scan */
-  _Alignas(64) float features[FEATURES][CANDIDATES_PADDED];
+  uint8_t level[CANDIDATES_PADDED];                             /* B(N) */
+  _Alignas(64) float times[CANDIDATES_PADDED];                  /* how often it was drawn */
+  _Alignas(64) float sums[1 + CANDIDATES_PADDED][FRESHET_SUMS]; /* by mark: see scan */
+  _Alignas(64) float features[FEATURES * CANDIDATES_PADDED];    /* [FEATURES][padded] */
   _Alignas(64) float log_q[CANDIDATES_PADDED];
-  _Alignas(64) float gradient[CANDIDATES_PADDED];       /* g: of the blend */
-  _Alignas(64) float taste_gradient[CANDIDATES_PADDED]; /* g': of taste alone */
-  _Alignas(64) float steps[CANDIDATES_PADDED];          /* of the factors */
+  _Alignas(64) float starts[CANDIDATES_PADDED];        /* psi */
+  _Alignas(64) float text_thetas[CANDIDATES_PADDED];   /* of SIMILAR_TEXT */
+  _Alignas(64) float gradients[2 * CANDIDATES_PADDED]; /* [2][padded] g of the blend, g' of taste alone */
+  _Alignas(64) float steps[CANDIDATES_PADDED];         /* of the factors */
   /* -- from the items -- */
   _Alignas(64) float counts[CANDIDATES_PADDED]; /* N */
   _Alignas(64) float ages[CANDIDATES_PADDED];   /* events since it was chosen */
@@ -259,10 +262,10 @@ struct freshet_model {
 
   /* -- scratch of a step -- */
   candidates* step;
-  freshet_marks marks; /* of the candidates: 1 + candidate */
-  float* user_factor;  /* h [dim] */
-  float* slope;        /* gradient of h [dim] */
-  _Alignas(64) float blend_gradient[BLEND_PADDED];
+  freshet_marks marks;                             /* of the candidates: 1 + candidate */
+  float* user_factor;                              /* h [dim] */
+  float* slope;                                    /* gradient of h [dim] */
+  _Alignas(64) float blend_gradient[BLEND_PADDED]; /* 0 between steps */
 };
 
 /* Asks for the first 512 bytes from `from` early, whatever it is, so that their way from memory costs no
@@ -271,6 +274,12 @@ struct freshet_model {
 static inline void freshet_prefetch(const void* from, size_t bytes) {
   __asm__ volatile("" : : "r"(from));
   for (size_t at = 0; at < bytes && at < 512; at += 64) __builtin_prefetch((const char*)from + at);
+}
+
+/* The same for a row of factors, of a number of floats that is not known when this is compiled: fewer steps.
+ */
+static inline void freshet_prefetch_row(const float* row, uint32_t dim) {
+  for (uint32_t at = 0; at < dim && at < 128; at += 64) freshet_prefetch(row + at, 64 * sizeof *row);
 }
 
 /* The same for a list of neighbours, which is longer. */

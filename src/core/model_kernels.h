@@ -18,7 +18,7 @@
 
 enum { FRESHET_LANES = 16 };
 
-enum { FRESHET_SPEEDS = 3 }; /* popularities: see popular_features */
+enum { FRESHET_SPEEDS = 3 }; /* popularities: see features */
 enum { FRESHET_SUMS = 4 };   /* columns of a row of sums: see scan */
 
 /* A few items out of many, in the order in which they were met, and what each has gathered. The item at place
@@ -77,8 +77,8 @@ typedef struct freshet_model_kernels {
   void (*exp)(float* x, size_t n16); /* in place; inputs are clamped to [-87, 88]; relative error 2e-7 */
   void (*log)(float* x, size_t n16); /* in place; positive normal inputs; absolute error 2e-7 near 1 */
   /* x -= rate * gradient / sqrt(G + 1e-6) on the grid of blend weights, G = .999 G + .001 gradient^2; where
-   * the gradient is 0 nothing changes */
-  void (*blend)(double* x, double* accumulators, const float* gradients, const float* rates, size_t n16);
+   * the gradient is 0 nothing changes. Gradients become 0. */
+  void (*blend)(double* x, double* accumulators, float* gradients, const float* rates, size_t n16);
   /* List by list, for each entry whose item has the mark c > 0: sums[c] += weights * {follows, together,
    * together, follows}. sums[0] gathers what nobody asks for. */
   void (*scan)(freshet_scan_list* lists, size_t count, const freshet_marks* marks,
@@ -100,23 +100,25 @@ typedef struct freshet_model_kernels {
   /* For each target, at least 0 and below the total: the place at which the running sum of a tree
    * (model_tree.h) passes it; the target becomes the rest within that place. */
   void (*descend_tree)(const int64_t* tree, unsigned bits, int64_t* targets, int64_t* places, size_t count);
-  /* logits [n16] become weight * softmax, each with its odds; where the odds are 0 they become 0. */
-  void (*softmax)(float* logits, const float* odds, float weight, size_t n16);
-  /* rows[f * stride + i] = log(1 + sums[i][f] * s), s = 1 / sqrt(counts[i] + 1) for f = 1, 2, else 1; sums
-   * are at least 0. */
-  void (*bonus_features)(const float (*sums)[FRESHET_SUMS], const float* counts, float* rows, size_t stride,
-                         size_t n16);
+  /* What a step knows of its candidates. rows [.. FRESHET_SUMS + FRESHET_SPEEDS][n16], of which the last
+   * FRESHET_SPEEDS hold popularities as they were ages[i] ago. Row f of the first becomes log(1 + sums[i][f]
+   * * s), s = 1 / sqrt(counts[i] + 1) for f = 1, 2, else 1; sums are at least 0. Popularity s becomes log(.5
+   * + share), share = exp(ages[i] * rates[s]) * row[i] * scales[s]. log_q[i] = log(frequent * (counts[i] *
+   * per_count) + recent * share of the first + uniform). */
+  void (*features)(const float (*sums)[FRESHET_SUMS], const float* counts, const float* ages,
+                   const float* rates, const float* scales, const freshet_draw_shares* draws, float* rows,
+                   float* log_q, size_t n16);
+  /* out[i] = starts[i] + last_thetas[i] * row 3 [i] - log_q[i] + sum over the other rows of thetas[f] * row f
+   * [i], in their order; rows [count][n16] */
+  void (*logits)(const float* rows, size_t count, const float* thetas, const float* starts,
+                 const float* last_thetas, const float* log_q, float* out, size_t n16);
+  /* Each of the rows logits [2][n16] becomes weight * softmax, each entry with its odds [n16]; where the odds
+   * are 0 it becomes 0. */
+  void (*softmaxes)(float* logits, const float* odds, float weight, size_t n16);
   /* out[i] = sum over f of thetas[f] log(1 + sums[i][f] * s), s = roots[i] for f = 1, 2, else 1; in place of
    * thetas[3] stands last_thetas[i]. */
   void (*bonuses)(const float (*sums)[FRESHET_SUMS], const float* roots, const float thetas[FRESHET_SUMS],
                   const float* last_thetas, float* out, size_t n16);
-  /* Row s of FRESHET_SPEEDS [stride] is a popularity as it was ages[i] ago, and becomes log(.5 + share),
-   * share = exp(ages[i] * rates[s]) * row[i] * scales[s]. On the way log_q[i] = log(frequent * (counts[i] *
-   * per_count)
-   * + recent * share of row 0 + uniform). */
-  void (*popular_features)(const float* ages, const float* rates, const float* scales, float* rows,
-                           size_t stride, const freshet_draw_shares* draws, const float* counts, float* log_q,
-                           size_t n16);
   /* Adagrad of scalars along the items of a step, whose gradients are g: the accumulators of v and of the
    * bias grow by g^2 norm and g^2 (the latter forgets), the bias moves by -bias_steps; steps are those of v.
    * All on their grids (maths.h). */

@@ -153,18 +153,16 @@ static float descend(float* row, float a, const float* x, size_t n16) {
 INLINE void descend_columns(float* rows, const uint32_t* slots, size_t count, const float* gradients,
                             const float* steps, const float* x, float* slope, size_t n16, size_t k,
                             const int vecs) {
-  enum { VECS_MAX = 4 };
-  vec sums[VECS_MAX], along[VECS_MAX];
-  for (int p = 0; p < vecs; p++) {
-    sums[p] = load(slope + k + p * WIDTH);
-    along[p] = load(x + k + p * WIDTH);
-  }
+  enum { VECS_MAX = 8 };
+  vec sums[VECS_MAX];
+  for (int p = 0; p < vecs; p++) sums[p] = load(slope + k + p * WIDTH);
   for (size_t i = 0; i < count; i++) {
     float* row = rows + slots[i] * n16 + k;
+    const vec gradient = splat(gradients[i]), step = splat(steps[i]);
     for (int p = 0; p < vecs; p++) {
       const vec old = load(row + p * WIDTH);
-      sums[p] += gradients[i] * old;
-      *(vec*)(row + p * WIDTH) = settle(old - steps[i] * along[p]);
+      sums[p] += gradient * old;
+      *(vec*)(row + p * WIDTH) = settle(old - step * load(x + k + p * WIDTH));
     }
   }
   for (int p = 0; p < vecs; p++) *(vec*)(slope + k + p * WIDTH) = sums[p];
@@ -172,15 +170,17 @@ INLINE void descend_columns(float* rows, const uint32_t* slots, size_t count, co
 
 static void descend_rows(float* rows, const uint32_t* slots, size_t count, const float* gradients,
                          const float* steps, const float* x, float* slope, size_t n16) {
+  enum { VECS = WIDTH < 16 ? 8 : 4 };
   size_t k = 0;
-  for (; k + 4 * WIDTH <= n16; k += 4 * WIDTH) {
-    descend_columns(rows, slots, count, gradients, steps, x, slope, n16, k, 4);
+  for (; k + VECS * WIDTH <= n16; k += VECS * WIDTH) {
+    descend_columns(rows, slots, count, gradients, steps, x, slope, n16, k, VECS);
   }
   for (; k < n16; k += WIDTH) descend_columns(rows, slots, count, gradients, steps, x, slope, n16, k, 1);
 }
 
-/* Vectors that go through a polynomial together: one alone would wait for each of its products. */
-enum { TOGETHER = 4 }; /* at least PARTS */
+/* Vectors that go through a polynomial together: one alone would wait for each of its products. As many as
+ * the registers hold, about as many as the candidates of a step fill, and whole lanes. */
+enum { TOGETHER = (WIDTH == 4 ? FRESHET_LANES : 3 * FRESHET_LANES) / WIDTH };
 
 /* y = y x + add */
 INLINE void next_term(vec* y, const vec* x, float add, const int count) {
@@ -275,7 +275,7 @@ INLINE void blend_lanes(double* x, double* accumulators, const float* gradients,
 }
 
 /* Most weights are for users and items of other levels: blocks without a gradient are left out. */
-static void blend(double* x, double* accumulators, const float* gradients, const float* rates, size_t n16) {
+static void blend(double* x, double* accumulators, float* gradients, const float* rates, size_t n16) {
   enum { BLOCK = 8 };
   for (size_t i = 0; i < n16; i += BLOCK) {
     bool any = false;
@@ -283,27 +283,43 @@ static void blend(double* x, double* accumulators, const float* gradients, const
     if (!any) continue;
     for (size_t l = i; l < i + BLOCK; l += WIDE_WIDTH)
       blend_lanes(x + l, accumulators + l, gradients + l, rates + l);
+    memset(gradients + i, 0, BLOCK * sizeof *gradients);
   }
 }
 
-enum { SCAN_BLOCK = 256 }; /* so that a place in it is a byte */
+enum { SCAN_BLOCK = 7 * FRESHET_TAGS, NOT_HIT = 255 }; /* so that a place in it is a byte, and none too */
 
 /* find_marked: the places i < count <= SCAN_BLOCK of entries whose item has a mark, in order, and perhaps of
  * others. hits has room for SCAN_BLOCK + 64. Without a branch per item: none would be guessed well. */
 #if defined(__AVX2__)
 
-/* A set of the filter as a byte shuffle takes it. */
-typedef struct filter_set {
+/* The tags of a set as a byte shuffle takes them: the low four bits and the highest are the byte, the other
+ * three the bit in it. */
+typedef struct tag_set {
   __m256i low, high;
-} filter_set;
+} tag_set;
 
-INLINE filter_set load_set(const uint8_t set[32]) {
-  return (filter_set){_mm256_broadcastsi128_si256(_mm_load_si128((const __m128i*)set)),
-                      _mm256_broadcastsi128_si256(_mm_load_si128((const __m128i*)set + 1))};
+typedef struct filter {
+  tag_set low, mixed;
+} filter;
+
+INLINE tag_set load_set(const uint8_t tagged[256]) {
+  tag_set set = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+  for (int bit = 0; bit < 8; bit++) {
+    const __m128i* low = (const __m128i*)tagged + bit;
+    const __m256i mask = _mm256_set1_epi8((char)(1 << bit));
+    set.low = _mm256_or_si256(set.low, _mm256_and_si256(mask, _mm256_broadcastsi128_si256(*low)));
+    set.high = _mm256_or_si256(set.high, _mm256_and_si256(mask, _mm256_broadcastsi128_si256(*(low + 8))));
+  }
+  return set;
 }
 
-/* Not 0: the bytes whose tag is in the set (model_marks.h). */
-INLINE __m256i in_set(__m256i tags, filter_set set) {
+INLINE filter load_filter(const freshet_marks* marks) {
+  return (filter){load_set(marks->tagged[0]), load_set(marks->tagged[1])};
+}
+
+/* Not 0: the bytes whose tag is in the set. */
+INLINE __m256i in_set(__m256i tags, tag_set set) {
   const __m256i nibble = _mm256_set1_epi8(15);
   const __m256i bits = _mm256_set1_epi64x((int64_t)0x8040201008040201);
   const __m256i at = _mm256_and_si256(tags, nibble);
@@ -314,34 +330,42 @@ INLINE __m256i in_set(__m256i tags, filter_set set) {
 }
 
 INLINE size_t find_marked(const freshet_tags* tags, const freshet_neighbour* entries, size_t count,
-                          const freshet_marks* marks, uint8_t* hits) {
+                          const freshet_marks* marks, filter f, uint8_t* hits) {
   (void)entries;
-  const filter_set low = load_set(marks->filter[0]), mixed = load_set(marks->filter[1]);
   size_t found = 0;
+  uint64_t firsts = 0; /* what goes before a byte's bits, eight times */
+  uint32_t passed = 0;
   for (size_t i = 0; i < count; i += FRESHET_TAGS, tags++) {
-    const __m256i both = _mm256_min_epu8(in_set(_mm256_load_si256((const __m256i*)tags->low), low),
-                                         in_set(_mm256_load_si256((const __m256i*)tags->mixed), mixed));
-    uint32_t passed = ~(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(both, _mm256_setzero_si256()));
-    if (count - i < FRESHET_TAGS) passed &= (1U << (count - i)) - 1;
+    const __m256i both = _mm256_min_epu8(in_set(_mm256_load_si256((const __m256i*)tags->low), f.low),
+                                         in_set(_mm256_load_si256((const __m256i*)tags->mixed), f.mixed));
+    passed = ~(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(both, _mm256_setzero_si256()));
     for (unsigned l = 0; l < FRESHET_TAGS; l += 8) {
       const uint32_t bits = passed >> l & 255;
-      const uint64_t places = marks->places[bits] + (i + l) * 0x0101010101010101;
+      const uint64_t places = marks->places[bits] + firsts;
       memcpy(hits + found, &places, sizeof places);
       found += (size_t)__builtin_popcount(bits);
+      firsts += 0x0808080808080808;
     }
   }
-  return found;
+  /* What stands behind the last entry came last. */
+  return found - (size_t)__builtin_popcountll((uint64_t)passed >> ((count - 1) % FRESHET_TAGS + 1));
 }
 
 #else
 
+typedef const uint8_t* filter;
+
+INLINE filter load_filter(const freshet_marks* marks) {
+  return marks->of;
+}
+
 INLINE size_t find_marked(const freshet_tags* tags, const freshet_neighbour* entries, size_t count,
-                          const freshet_marks* marks, uint8_t* hits) {
-  (void)tags;
+                          const freshet_marks* marks, filter f, uint8_t* hits) {
+  (void)tags, (void)marks;
   size_t found = 0;
   for (size_t i = 0; i < count; i++) {
     hits[found] = (uint8_t)i;
-    found += marks->of[entries[i].item] != 0;
+    found += f[entries[i].item] != 0;
   }
   return found;
 }
@@ -354,37 +378,44 @@ INLINE __m128 gain_of(const freshet_neighbour* entry) {
   return _mm_shuffle_ps(all, all, _MM_SHUFFLE(2, 3, 3, 2));
 }
 
-INLINE void scan_list(freshet_scan_list* list, const freshet_marks* marks, float (*sums)[FRESHET_SUMS]) {
-  uint8_t hits[SCAN_BLOCK + 64];
-  size_t places[256]; /* by mark: cheaper than a branch for mark 1 */
+INLINE void scan_list(freshet_scan_list* list, const freshet_marks* marks, filter f,
+                      float (*sums)[FRESHET_SUMS]) {
+  uint8_t hits[SCAN_BLOCK + 64], places[256]; /* by mark: cheaper than a branch for mark 1 */
   const __m128 weight = _mm_load_ps(list->weights);
   const uint8_t* mark_of = marks->of;
-  places[1] = list->count;
-  for (size_t at = 0; at < list->count; at += SCAN_BLOCK) {
-    const size_t block = list->count - at < SCAN_BLOCK ? list->count - at : SCAN_BLOCK;
-    const freshet_neighbour* entries = list->entries + at;
-    const size_t found = find_marked(list->tags + at / FRESHET_TAGS, entries, block, marks, hits);
+  const freshet_tags* tags = list->tags;
+  const freshet_neighbour* entries = list->entries;
+  size_t left = list->count;
+  list->place = list->count;
+  while (left > 0) {
+    const size_t block = left < SCAN_BLOCK ? left : SCAN_BLOCK;
+    const size_t found = find_marked(tags, entries, block, marks, f, hits);
+    places[1] = NOT_HIT;
     for (size_t h = 0; h < found; h++) {
-      const freshet_neighbour* entry = entries + hits[h];
-      const uint32_t mark = mark_of[entry->item];
-      places[mark] = at + hits[h];
-      *(__m128*)sums[mark] += weight * gain_of(entry);
+      const size_t place = hits[h], mark = mark_of[entries[place].item];
+      places[mark] = (uint8_t)place;
+      *(__m128*)sums[mark] += weight * gain_of(&entries[place]);
     }
+    if (places[1] != NOT_HIT) list->place = list->count - left + places[1];
+    left -= block;
+    tags += SCAN_BLOCK / FRESHET_TAGS;
+    entries += SCAN_BLOCK;
   }
-  list->place = places[1];
 }
 
 static void scan(freshet_scan_list* lists, size_t count, const freshet_marks* marks,
                  float (*sums)[FRESHET_SUMS]) {
-  for (size_t l = 0; l < count; l++) scan_list(&lists[l], marks, sums);
+  const filter f = load_filter(marks);
+  for (size_t l = 0; l < count; l++) scan_list(&lists[l], marks, f, sums);
 }
 
 static void locate(const freshet_tags* tags, const freshet_neighbour* entries, size_t count,
                    const freshet_marks* marks, size_t places[256]) {
+  const filter f = load_filter(marks);
   uint8_t hits[SCAN_BLOCK + 64];
   for (size_t at = 0; at < count; at += SCAN_BLOCK) {
     const size_t block = count - at < SCAN_BLOCK ? count - at : SCAN_BLOCK;
-    const size_t found = find_marked(tags + at / FRESHET_TAGS, entries + at, block, marks, hits);
+    const size_t found = find_marked(tags + at / FRESHET_TAGS, entries + at, block, marks, f, hits);
     for (size_t h = 0; h < found; h++) places[marks->of[entries[at + hits[h]].item]] = at + hits[h];
   }
 }
@@ -459,19 +490,24 @@ static size_t find_entry(const freshet_tags* tags, const freshet_neighbour* entr
   return count;
 }
 
+/* A vector of fours: at x, and as far apart as that. */
+INLINE vec load_apart(const float* x, size_t apart) {
+#if defined(__AVX512F__)
+  vec all = _mm512_castps128_ps512(_mm_loadu_ps(x));
+  all = _mm512_insertf32x4(all, _mm_loadu_ps(x + apart), 1);
+  all = _mm512_insertf32x4(all, _mm_loadu_ps(x + 2 * apart), 2);
+  return _mm512_insertf32x4(all, _mm_loadu_ps(x + 3 * apart), 3);
+#elif defined(__AVX2__)
+  return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(x)), _mm_loadu_ps(x + apart), 1);
+#else
+  (void)apart;
+  return _mm_loadu_ps(x);
+#endif
+}
+
 /* Entries e, e + 4, e + 8 .. of a vector's worth, as gain_of loads them: sums stand in the entries' order. */
 INLINE vec entries_of(const freshet_neighbour* e) {
-  const float* at = (const float*)(const void*)e - 1;
-#if defined(__AVX512F__)
-  vec all = _mm512_castps128_ps512(_mm_loadu_ps(at));
-  all = _mm512_insertf32x4(all, _mm_loadu_ps(at + 12), 1);
-  all = _mm512_insertf32x4(all, _mm_loadu_ps(at + 24), 2);
-  return _mm512_insertf32x4(all, _mm_loadu_ps(at + 36), 3);
-#elif defined(__AVX2__)
-  return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(at)), _mm_loadu_ps(at + 12), 1);
-#else
-  return _mm_loadu_ps(at);
-#endif
+  return load_apart((const float*)(const void*)e - 1, 4 * sizeof *e / sizeof(float));
 }
 
 /* follows + together of WIDTH entries. */
@@ -481,6 +517,18 @@ INLINE vec weights_of(const freshet_neighbour* e) {
   const vec a = SHUFFLE(first, second, _MM_SHUFFLE(3, 2, 3, 2)),
             b = SHUFFLE(third, fourth, _MM_SHUFFLE(3, 2, 3, 2));
   return SHUFFLE(a, b, _MM_SHUFFLE(2, 0, 2, 0)) + SHUFFLE(a, b, _MM_SHUFFLE(3, 1, 3, 1));
+}
+
+INLINE float highest(vec x) {
+  float most = x[0];
+  for (int l = 1; l < WIDTH; l++) most = x[l] > most ? x[l] : most;
+  return most;
+}
+
+INLINE float lowest(vec x) {
+  float least = x[0];
+  for (int l = 1; l < WIDTH; l++) least = x[l] < least ? x[l] : least;
+  return least;
 }
 
 /* Where the smallest stands cannot be guessed: lanes keep the place of theirs, and no branch asks. */
@@ -496,16 +544,11 @@ static size_t smallest(const freshet_neighbour* entries, size_t count, float* ne
     lows = LOWER(sum, lows);
     place += WIDTH;
   }
-  float least = INFINITY, second = INFINITY;
-  int32_t at = 0;
-  for (int l = 0; l < WIDTH; l++) {
-    const bool lower = lows[l] < least || (lows[l] == least && places[l] < at);
-    const float loser = lower ? least : lows[l];
-    second = loser < second ? loser : second;
-    second = seconds[l] < second ? seconds[l] : second;
-    least = lower ? lows[l] : least;
-    at = lower ? places[l] : at;
-  }
+  float least = lowest(lows);
+  int_vec at_least = (int_vec)choose(lows == splat(least), (vec)places, (vec)(INT32_MAX - (int_vec){0}));
+  int32_t at = INT32_MAX;
+  for (int l = 0; l < WIDTH; l++) at = at_least[l] < at ? at_least[l] : at;
+  float second = lowest(LOWER(choose(places == at, splat(INFINITY), lows), seconds));
   for (size_t i = whole; i < count; i++) {
     const float sum = entries[i].follows + entries[i].together;
     const float loser = sum < least ? least : sum;
@@ -526,8 +569,8 @@ INLINE int64_t child_of(const int64_t* node, int64_t target) {
   const __m256i wanted = _mm256_set1_epi64x(target);
   const __m256i low = _mm256_cmpgt_epi64(_mm256_loadu_si256((const __m256i*)node), wanted);
   const __m256i high = _mm256_cmpgt_epi64(_mm256_loadu_si256((const __m256i*)node + 1), wanted);
-  const int after = _mm256_movemask_pd((__m256d)low) | _mm256_movemask_pd((__m256d)high) << 4;
-  return __builtin_ctz((unsigned)after | 1U << FRESHET_TREE_CHILDREN) - 1;
+  const int after = _mm256_movemask_ps((__m256)_mm256_packs_epi32(low, high)); /* in no order */
+  return FRESHET_TREE_CHILDREN - 1 - __builtin_popcount((unsigned)after);
 #else
   int64_t before = 0;
   for (int i = 0; i < FRESHET_TREE_CHILDREN; i++) before += node[i] <= target;
@@ -623,10 +666,10 @@ const freshet_model_kernels FRESHET_MODEL_KERNELS_NAME = {
     .find_entry = find_entry,
     .smallest = smallest,
     .descend_tree = descend_tree,
-    .softmax = softmax,
-    .bonus_features = bonus_features,
+    .softmaxes = softmaxes,
+    .features = features,
+    .logits = logits,
     .bonuses = bonuses,
-    .popular_features = popular_features,
     .adapt = adapt,
     .dots_i8 = dots_i8,
     .dots_i8_together = dots_i8_together,

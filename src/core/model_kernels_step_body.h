@@ -7,19 +7,35 @@ INLINE void store(float* x, vec v) {
   *(vec*)x = v;
 }
 
-static void softmax(float* logits, const float* odds, float weight, size_t n16) {
-  vec tops = splat(logits[0]);
+/* Both rows at once: their sums, one term after the other, take their time. */
+static void softmaxes(float* logits, const float* odds, float weight, size_t n16) {
+  float *first = logits, *second = logits + n16, sums[2] = {0, 0};
+  vec tops[2] = {splat(first[0]), splat(second[0])};
   for (size_t i = 0; i < n16; i += WIDTH) {
-    tops = HIGHER(choose(load(odds + i) > splat(0), load(logits + i), tops), tops);
+    const int_vec in = load(odds + i) > splat(0);
+    tops[0] = HIGHER(choose(in, load(first + i), tops[0]), tops[0]);
+    tops[1] = HIGHER(choose(in, load(second + i), tops[1]), tops[1]);
   }
-  float top = logits[0], sum = 0;
-  for (int l = 0; l < WIDTH; l++) top = tops[l] > top ? tops[l] : top;
-  for (size_t i = 0; i < n16; i += WIDTH) store(logits + i, load(logits + i) - splat(top));
-  exp_array(logits, n16);
-  for (size_t i = 0; i < n16; i += WIDTH) store(logits + i, load(logits + i) * load(odds + i));
-  for (size_t i = 0; i < n16; i++) sum += logits[i];
-  const vec scale = splat(weight / sum);
-  for (size_t i = 0; i < n16; i += WIDTH) store(logits + i, load(logits + i) * scale);
+  tops[0] = splat(highest(tops[0]));
+  tops[1] = splat(highest(tops[1]));
+  for (size_t i = 0; i < n16; i += WIDTH) {
+    store(first + i, load(first + i) - tops[0]);
+    store(second + i, load(second + i) - tops[1]);
+  }
+  exp_array(logits, 2 * n16);
+  for (size_t i = 0; i < n16; i += WIDTH) {
+    store(first + i, load(first + i) * load(odds + i));
+    store(second + i, load(second + i) * load(odds + i));
+  }
+  for (size_t i = 0; i < n16; i++) {
+    sums[0] += first[i];
+    sums[1] += second[i];
+  }
+  const vec scales[2] = {splat(weight / sums[0]), splat(weight / sums[1])};
+  for (size_t i = 0; i < n16; i += WIDTH) {
+    store(first + i, load(first + i) * scales[0]);
+    store(second + i, load(second + i) * scales[1]);
+  }
 }
 
 /* Four rows of sums as columns, each 1 + what goes into the logarithm. */
@@ -39,21 +55,6 @@ static bool is_all_one(const float* column, size_t count) {
   int_vec other = {0};
   for (size_t i = 0; i < count; i += WIDTH) other |= (int_vec)load(column + i) ^ one;
   return mask_of(other != (int_vec){0}) == 0;
-}
-
-static void bonus_features(const float (*sums)[FRESHET_SUMS], const float* counts, float* rows, size_t stride,
-                           size_t n16) {
-  const __m128 one = _mm_set1_ps(1);
-  for (size_t i = 0; i < n16; i += 4)
-    four_columns(sums + i, one / _mm_sqrt_ps(_mm_load_ps(counts + i) + one), rows + i, stride);
-  for (size_t f = 0; f < FRESHET_SUMS; f++) { /* a history within one session, say, leaves a column empty */
-    float* row = rows + f * stride;
-    if (is_all_one(row, n16)) {
-      memset(row, 0, n16 * sizeof *row);
-    } else {
-      log_array(row, n16);
-    }
-  }
 }
 
 enum { BONUS_BLOCK = 256 };
@@ -81,22 +82,59 @@ static void bonuses(const float (*restrict sums)[FRESHET_SUMS], const float* res
   }
 }
 
-static void popular_features(const float* ages, const float* rates, const float* scales, float* rows,
-                             size_t stride, const freshet_draw_shares* draws, const float* counts,
-                             float* log_q, size_t n16) {
+/* The rows sums[0 .. WIDTH-1] as columns. */
+INLINE void columns_of(const float (*sums)[FRESHET_SUMS], vec columns[FRESHET_SUMS]) {
+  const vec a = load_apart(sums[0], 16), b = load_apart(sums[1], 16), c = load_apart(sums[2], 16),
+            d = load_apart(sums[3], 16);
+  const vec ab = SHUFFLE(a, b, _MM_SHUFFLE(1, 0, 1, 0)), cd = SHUFFLE(c, d, _MM_SHUFFLE(1, 0, 1, 0));
+  const vec ab_last = SHUFFLE(a, b, _MM_SHUFFLE(3, 2, 3, 2)),
+            cd_last = SHUFFLE(c, d, _MM_SHUFFLE(3, 2, 3, 2));
+  columns[0] = SHUFFLE(ab, cd, _MM_SHUFFLE(2, 0, 2, 0));
+  columns[1] = SHUFFLE(ab, cd, _MM_SHUFFLE(3, 1, 3, 1));
+  columns[2] = SHUFFLE(ab_last, cd_last, _MM_SHUFFLE(2, 0, 2, 0));
+  columns[3] = SHUFFLE(ab_last, cd_last, _MM_SHUFFLE(3, 1, 3, 1));
+}
+
+/* Loop by loop, so that what does not wait for each other stands side by side. */
+static void features(const float (*sums)[FRESHET_SUMS], const float* counts, const float* ages,
+                     const float* rates, const float* scales, const freshet_draw_shares* draws, float* rows,
+                     float* log_q, size_t n16) {
+  float* popular = rows + FRESHET_SUMS * n16;
   for (size_t i = 0; i < n16; i += WIDTH) {
-    vec decays[FRESHET_SPEEDS], shares[1 + FRESHET_SPEEDS];
-    for (int s = 0; s < FRESHET_SPEEDS; s++) decays[s] = load(ages + i) * rates[s];
-    exps_of(decays, FRESHET_SPEEDS);
-    for (int s = 0; s < FRESHET_SPEEDS; s++) {
-      decays[s] = decays[s] * load(rows + (size_t)s * stride + i) * scales[s];
-      shares[1 + s] = decays[s] + .5F;
+    vec x[FRESHET_SUMS];
+    const vec root = 1.0F / ROOT(load(counts + i) + 1.0F);
+    columns_of(sums + i, x);
+    store(rows + i, x[0] + 1.0F);
+    store(rows + n16 + i, x[1] * root + 1.0F);
+    store(rows + 2 * n16 + i, x[2] * root + 1.0F);
+    store(rows + 3 * n16 + i, x[3] + 1.0F);
+  }
+  for (size_t i = 0; i < n16; i += WIDTH) {
+    vec shares[FRESHET_SPEEDS];
+    for (int s = 0; s < FRESHET_SPEEDS; s++) shares[s] = load(ages + i) * rates[s];
+    exps_of(shares, FRESHET_SPEEDS);
+    for (size_t s = 0; s < FRESHET_SPEEDS; s++) {
+      shares[s] = shares[s] * load(popular + s * n16 + i) * scales[s];
+      store(popular + s * n16 + i, shares[s] + .5F);
     }
     const vec frequent = draws->frequent * (load(counts + i) * draws->per_count);
-    shares[0] = frequent + draws->recent * decays[0] + draws->uniform;
-    logs_of(shares, 1 + FRESHET_SPEEDS);
-    store(log_q + i, shares[0]);
-    for (int s = 0; s < FRESHET_SPEEDS; s++) store(rows + (size_t)s * stride + i, shares[1 + s]);
+    store(log_q + i, frequent + draws->recent * shares[0] + draws->uniform);
+  }
+  log_array(rows, (FRESHET_SUMS + FRESHET_SPEEDS) * n16);
+  log_array(log_q, n16);
+}
+
+static void logits(const float* restrict rows, size_t count, const float* restrict thetas,
+                   const float* restrict starts, const float* restrict last_thetas,
+                   const float* restrict log_q, float* restrict out, size_t n16) {
+  const size_t last = FRESHET_SUMS - 1;
+  for (size_t i = 0; i < n16; i += WIDTH) {
+    const vec text = load(last_thetas + i) * load(rows + last * n16 + i);
+    vec sum = load(starts + i) + text - load(log_q + i);
+    for (size_t f = 0; f < count; f++) {
+      if (f != last) sum += thetas[f] * load(rows + f * n16 + i);
+    }
+    store(out + i, sum);
   }
 }
 

@@ -21,10 +21,6 @@ static const float gradient_limit = 1e12F;
 
 /* ---- features of the candidates ---- */
 
-static size_t padded(size_t count) {
-  return (count + FRESHET_LANES - 1) / FRESHET_LANES * FRESHET_LANES;
-}
-
 /* Before the candidates are drawn: the lists are on their way meanwhile, and all of the chosen item's. */
 static void prefetch_lists(const freshet_model* model, const context* c, uint32_t chosen) {
   const neighbours* own = &model->items[chosen].near;
@@ -32,7 +28,7 @@ static void prefetch_lists(const freshet_model* model, const context* c, uint32_
   for (uint32_t k = 0; k < c->count; k++) {
     const item* from = &model->items[c->items[k]];
     freshet_prefetch(from->near.tags, from->near.count * sizeof(freshet_tags) / FRESHET_TAGS);
-    freshet_prefetch(from->near_text, sizeof *from->near_text);
+    freshet_prefetch(from->near_text, 128);
   }
 }
 
@@ -41,7 +37,7 @@ static void scan_neighbours(freshet_model* model, const context* c, candidates* 
                             size_t places[FRESHET_HISTORY]) {
   freshet_scan_list lists[2 * FRESHET_HISTORY];
   uint32_t count = c->count;
-  memset(s->sums, 0, (1 + padded(s->count)) * sizeof s->sums[0]);
+  memset(s->sums, 0, (1 + s->padded) * sizeof s->sums[0]);
   for (uint32_t k = 0; k < c->count; k++) {
     const item* from = &model->items[c->items[k]];
     const neighbours* near = &from->near;
@@ -71,74 +67,69 @@ static void locate_context(freshet_model* model, const context* c, const neighbo
   memcpy(own_places, places + 1, c->count * sizeof *places);
 }
 
+static float* feature(candidates* s, int f) {
+  return s->features + (size_t)f * s->padded;
+}
+
 /* Reads each item's row once, and notes that it is about to change. */
-static void read_items(freshet_model* model, candidates* s) {
-  size_t n16 = padded(s->count);
+static void read_items(freshet_model* model, const context* c, candidates* s) {
+  float *popular = feature(s, POPULAR), *taste = feature(s, TASTE);
+  const size_t n16 = s->padded;
   for (uint32_t i = 0; i < s->count; i++) {
-    freshet_model_touch(model, s->items[i]);
-    const item* it = &model->items[s->items[i]];
+    const uint32_t slot = s->items[i], level = model->levels[slot];
+    freshet_model_touch(model, slot);
+    const item* it = &model->items[slot];
     s->counts[i] = (float)it->count * (1.0F / WEIGHT_UNITS);
-    s->level[i] = model->levels[s->items[i]];
     s->ages[i] = freshet_model_popularity_age(model, it);
-    for (int h = 0; h < HALF_LIVES; h++) s->features[POPULAR + h][i] = it->popular[h];
+    for (size_t h = 0; h < HALF_LIVES; h++) popular[h * n16 + i] = it->popular[h];
+    s->level[i] = (uint8_t)level;
+    s->starts[i] = c->psi[level];
+    s->text_thetas[i] = c->text_theta[level];
     s->bias[i] = it->bias;
     s->factor_squares[i] = it->factor_squares;
     s->bias_squares[i] = it->bias_squares;
   }
   for (size_t i = s->count; i < n16; i++) {
-    s->counts[i] = s->ages[i] = s->times[i] = s->features[TASTE][i] = 0;
-    s->level[i] = 0;
-    for (int h = 0; h < HALF_LIVES; h++) s->features[POPULAR + h][i] = 0;
+    s->counts[i] = s->ages[i] = s->times[i] = s->starts[i] = s->text_thetas[i] = taste[i] = 0;
+    for (size_t h = 0; h < HALF_LIVES; h++) popular[h * n16 + i] = 0;
     s->bias[i] = s->factor_squares[i] = s->bias_squares[i] = 0;
   }
 }
 
 /* log q leaves out what is the same for all: it is log(n (.475 share + .475 recent share + .05 / n)). */
 static void set_features(const freshet_model* model, const float* h, candidates* s) {
-  const freshet_model_kernels* kernels = model->kernels;
-  size_t n16 = padded(s->count);
   freshet_draw_shares draws = {share_of_frequent, share_of_recent, share_of_uniform, 0};
-  float scales[HALF_LIVES];
+  float scales[HALF_LIVES], *taste = feature(s, TASTE);
   if (model->total_count > 0) {
     draws.per_count = (float)((double)model->count * WEIGHT_UNITS / (double)model->total_count);
   }
   for (int f = 0; f < HALF_LIVES; f++) scales[f] = freshet_model_popularity_scale(model, f);
-  kernels->bonus_features(s->sums + 1, s->counts, s->features[0], CANDIDATES_PADDED, n16);
-  kernels->popular_features(s->ages, freshet_model_popularity_rates, scales, s->features[POPULAR],
-                            CANDIDATES_PADDED, &draws, s->counts, s->log_q, n16);
-  kernels->dots(model->factors, s->items, s->count, h, model->config.dim, s->features[TASTE]);
-  for (size_t i = 0; i < n16; i++) s->features[TASTE][i] += (float)s->bias[i];
+  model->kernels->features((const float(*)[FRESHET_SUMS])(s->sums + 1), s->counts, s->ages,
+                           freshet_model_popularity_rates, scales, &draws, s->features, s->log_q, s->padded);
+  model->kernels->dots(model->factors, s->items, s->count, h, model->config.dim, taste);
+  for (size_t i = 0; i < s->padded; i++) taste[i] += (float)s->bias[i];
 }
 
 /* ---- gradients ---- */
 
 static void set_gradients(const freshet_model* model, const context* c, float weight, candidates* s) {
-  size_t n16 = padded(s->count);
-  for (size_t i = 0; i < n16; i++) {
-    float text = c->text_theta[s->level[i]] * s->features[SIMILAR_TEXT][i];
-    s->gradient[i] = c->psi[s->level[i]] + text - s->log_q[i];
-    s->taste_gradient[i] = s->features[TASTE][i] - s->log_q[i];
-  }
-  for (int f = 0; f < FEATURES; f++) {
-    if (f != SIMILAR_TEXT) model->kernels->add_scaled(s->gradient, c->theta[f], s->features[f], n16);
-  }
-  model->kernels->softmax(s->gradient, s->times, weight, n16);
-  model->kernels->softmax(s->taste_gradient, s->times, weight, n16);
-  s->gradient[0] -= weight;
-  s->taste_gradient[0] -= weight;
+  const float* taste = feature(s, TASTE);
+  float *g = s->gradients, *taste_g = s->gradients + s->padded;
+  model->kernels->logits(s->features, FEATURES, c->theta, s->starts, s->text_thetas, s->log_q, g, s->padded);
+  for (size_t i = 0; i < s->padded; i++) taste_g[i] = taste[i] - s->log_q[i];
+  model->kernels->softmaxes(s->gradients, s->times, weight, s->padded);
+  g[0] -= weight;
+  taste_g[0] -= weight;
 }
 
 /* Gradients of th, tb, psi and tau: they follow g. */
 static void set_blend_gradient(freshet_model* model, const context* c, uint32_t user_level, candidates* s) {
   float* out = model->blend_gradient;
-  memset(out, 0, sizeof model->blend_gradient);
-  for (int f = 0; f < FEATURES; f++) {
-    out[TH + f] = model->kernels->dot(s->gradient, s->features[f], padded(s->count));
-  }
+  const float *text = feature(s, SIMILAR_TEXT), *g = s->gradients;
+  model->kernels->dots(s->features, NULL, FEATURES, g, s->padded, out + TH);
   for (uint32_t i = 0; i < s->count; i++) {
-    float g = s->gradient[i];
-    out[PSI + s->level[i]] += g;
-    out[TAU + s->level[i]] += g * s->features[SIMILAR_TEXT][i];
+    out[PSI + s->level[i]] += g[i];
+    out[TAU + s->level[i]] += g[i] * text[i];
   }
   for (int level = 0; level < COUNT_LEVELS; level++) {
     if (c->text_theta[level] <= 0) out[TAU + level] = 0;
@@ -152,10 +143,10 @@ static void set_blend_gradient(freshet_model* model, const context* c, uint32_t 
 static void step_items(freshet_model* model, candidates* s, const float* h, float* slope) {
   const freshet_model_kernels* kernels = model->kernels;
   uint32_t dim = model->config.dim;
-  size_t n16 = padded(s->count);
-  float norm = kernels->dot(h, h, dim) / (float)dim, *g = s->gradient;
+  size_t n16 = s->padded;
+  float norm = kernels->dot(h, h, dim) / (float)dim, *g = s->gradients;
   _Alignas(64) float bias_steps[CANDIDATES_PADDED];
-  for (size_t i = 0; i < n16; i++) g[i] = (g[i] + s->taste_gradient[i]) * .5F;
+  for (size_t i = 0; i < n16; i++) g[i] = (g[i] + g[n16 + i]) * .5F;
   kernels->adapt(g, norm, &row_rates, s->factor_squares, s->bias_squares, s->bias, s->steps, bias_steps, n16);
   memset(slope, 0, dim * sizeof *slope);
   kernels->descend_rows(model->factors, s->items, s->count, g, s->steps, h, slope, dim);
@@ -292,7 +283,7 @@ static freshet_status learn_positive(freshet_model* model, freshet_user* user,
   freshet_model_draw(model, seen->item, s);
   scan_neighbours(model, &c, s, places);
   freshet_marks_clear(&model->marks, s->items, s->count);
-  read_items(model, s);
+  read_items(model, &c, s);
   set_features(model, model->user_factor, s);
   set_gradients(model, &c, weight, s);
   set_blend_gradient(model, &c, c.user_level, s);

@@ -2,10 +2,11 @@
  * model_marks.h: a few items out of many, each marked with a number, and a filter that tells quickly that an
  * item is not among them.
  *
- * The filter has two sets of 256 bits (Bloom, 1970, with a set for each hash): an item may be marked if the
- * bits of both its tags are set. With 50 marks one item in 30 passes that is not marked. A set is two tables
- * of 16 bytes, so that a byte shuffle looks up 32 items at once. Lists keep the tags of their items beside
- * them, so that nothing but tags is read of what is not marked.
+ * The filter has two sets of 256 tags (Bloom, 1970, with a set for each hash): an item may be marked if both
+ * its tags are in them. With 50 marks one item in 30 passes that is not marked. Lists keep the tags of their
+ * items beside them, so that nothing but tags is read of what is not marked. Here a tag of a set is a byte,
+ * cheap to add; kernels make it a bit, so that a set is two tables of 16 bytes and a byte shuffle looks up 32
+ * items at once.
  */
 #ifndef FRESHET_CORE_MODEL_MARKS_H
 #define FRESHET_CORE_MODEL_MARKS_H
@@ -15,14 +16,14 @@
 #include <string.h>
 
 typedef struct freshet_marks {
-  uint8_t* of; /* [items + 3] 1 .. 255, 0: not marked; the owner's */
-  _Alignas(32) uint8_t filter[2][32];
+  uint8_t* of;                         /* [items + 3] 1 .. 255, 0: not marked; the owner's */
+  _Alignas(64) uint8_t tagged[2][256]; /* by tag: all ones, or 0 for one that no marked item has */
   uint64_t places[256]; /* [bits] the places of the bits that are set, a byte each, lowest first */
 } freshet_marks;
 
 enum { FRESHET_MARKS_FACTOR = 0x9e35 };
 
-/* A filter of nothing. `of` is the caller's to set, all 0. */
+/* Nothing is marked. `of` is the caller's to set, all 0. */
 static inline void freshet_marks_init(freshet_marks* marks) {
   memset(marks, 0, sizeof *marks);
   for (unsigned bits = 0; bits < 256; bits++) {
@@ -55,21 +56,17 @@ static inline void freshet_tags_set(freshet_tags* tags, size_t i, uint32_t item)
   tags[i / FRESHET_TAGS].mixed[i % FRESHET_TAGS] = freshet_tag_mixed(item);
 }
 
-/* The bit of a tag: its low four bits and its highest are the byte, the other three the bit in it. */
-static inline void freshet_marks_add_tag(uint8_t set[32], uint32_t tag) {
-  set[(tag & 15) + (tag >> 7) * 16] |= (uint8_t)(1U << (tag >> 4 & 7));
-}
-
 static inline void freshet_marks_add(freshet_marks* marks, uint32_t item, uint8_t mark) {
   marks->of[item] = mark;
-  freshet_marks_add_tag(marks->filter[0], freshet_tag_low(item));
-  freshet_marks_add_tag(marks->filter[1], freshet_tag_mixed(item));
+  marks->tagged[0][freshet_tag_low(item)] = 0xff;
+  marks->tagged[1][freshet_tag_mixed(item)] = 0xff;
 }
 
 /* `items` are all that are marked. */
 static inline void freshet_marks_clear(freshet_marks* marks, const uint32_t* items, size_t count) {
-  for (size_t i = 0; i < count; i++) marks->of[items[i]] = 0;
-  memset(marks->filter, 0, sizeof marks->filter);
+  uint8_t* of = marks->of; /* in a register: a store of a byte might change anything */
+  for (size_t i = 0; i < count; i++) of[items[i]] = 0;
+  for (size_t at = 0; at < sizeof marks->tagged; at += 64) memset(&marks->tagged[0][0] + at, 0, 64);
 }
 
 #endif

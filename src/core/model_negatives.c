@@ -108,19 +108,21 @@ static uint32_t draw_recent(const freshet_model* model, uint64_t random) {
  * event that a restored ring does not know. */
 static void add_candidate(freshet_model* model, candidates* step, uint32_t slot) {
   if (slot == FRESHET_NO_ITEM) return;
-  uint32_t known = model->marks.of[slot], next = step->count;
-  uint32_t at = known != 0 ? known - 1 : next;
-  step->items[at] = slot;
-  step->times[at] = (known != 0 ? step->times[at] : 0) + 1;
+  const uint32_t next = step->count, known = model->marks.of[slot], mark = known != 0 ? known : next + 1;
+  step->times[next] = 0;
+  step->times[mark - 1] += 1;
+  step->items[next] = slot;
   step->count = next + (known == 0);
+  freshet_marks_add(&model->marks, slot, (uint8_t)mark);
   freshet_prefetch(&model->items[slot], 64);
-  freshet_prefetch(freshet_model_factor(model, slot), model->config.dim * sizeof(float));
-  freshet_marks_add(&model->marks, slot, (uint8_t)(at + 1));
+  freshet_prefetch_row(freshet_model_factor(model, slot), model->config.dim);
 }
 
-/* Targets in the running sum of counts: an item for each. */
-static void add_frequent(freshet_model* model, candidates* step, int64_t* targets, size_t count) {
-  int64_t buckets[NEGATIVES_MAX];
+/* From 64 random bits each, in the running sum of counts: an item for each. */
+static void add_frequent(freshet_model* model, candidates* step, const uint64_t* randoms, size_t count) {
+  int64_t targets[NEGATIVES_MAX], buckets[NEGATIVES_MAX];
+  for (size_t i = 0; i < count; i++)
+    targets[i] = (int64_t)freshet_below(randoms[i], (uint64_t)model->total_count);
   model->kernels->descend_tree(model->frequency, model->bucket_bits, targets, buckets, count);
   for (size_t i = 0; i < count; i++) freshet_prefetch(&model->items[model->buckets[buckets[i]]].count, 1);
   for (size_t i = 0; i < count; i++) {
@@ -132,9 +134,10 @@ static void add_frequent(freshet_model* model, candidates* step, int64_t* target
   }
 }
 
-/* Targets in the order of keys. */
-static void add_uniform(freshet_model* model, candidates* step, int64_t* targets, size_t count) {
-  int64_t buckets[NEGATIVES_MAX];
+/* The same in the order of keys. */
+static void add_uniform(freshet_model* model, candidates* step, const uint64_t* randoms, size_t count) {
+  int64_t targets[NEGATIVES_MAX], buckets[NEGATIVES_MAX];
+  for (size_t i = 0; i < count; i++) targets[i] = (int64_t)freshet_below(randoms[i], model->count);
   model->kernels->descend_tree(model->presence, model->bucket_bits, targets, buckets, count);
   for (size_t i = 0; i < count; i++) {
     uint32_t at = model->buckets[buckets[i]];
@@ -145,27 +148,25 @@ static void add_uniform(freshet_model* model, candidates* step, int64_t* targets
 
 /* Which kind a draw is cannot be guessed: each is written to all three lists, and one of them grows. */
 void freshet_model_draw(freshet_model* model, uint32_t positive, candidates* step) {
-  int64_t frequent[NEGATIVES_MAX + 1], uniform[NEGATIVES_MAX + 1];
-  uint64_t recent[NEGATIVES_MAX + 1];
+  uint64_t frequent[NEGATIVES_MAX + 1], recent[NEGATIVES_MAX + 1], uniform[NEGATIVES_MAX + 1];
   size_t frequent_count = 0, recent_count = 0, uniform_count = 0;
-  uint64_t seed = freshet_random(model->config.seed, model->events);
-  bool is_first = model->total_count == 0;
+  const uint64_t seed = freshet_random(model->config.seed, model->events);
+  const uint32_t recent_from = model->total_count == 0 ? 0 : share_frequent;
+  const uint32_t uniform_from = model->total_count == 0 ? 0 : share_recent;
   step->count = 0;
   add_candidate(model, step, positive);
   for (uint32_t i = 0; i < model->config.negatives; i++) {
-    uint64_t random = freshet_random(seed, i);
-    uint32_t kind = (uint32_t)(random & (share_one - 1));
-    random = freshet_mix64(random);
-    bool is_uniform = is_first | (kind >= share_recent), is_frequent = !is_uniform & (kind < share_frequent);
-    uniform[uniform_count] = (int64_t)freshet_below(random, model->count);
-    frequent[frequent_count] = (int64_t)freshet_below(random, (uint64_t)model->total_count);
-    recent[recent_count] = random;
-    uniform_count += is_uniform;
-    frequent_count += is_frequent;
-    recent_count += !is_uniform & !is_frequent;
+    const uint64_t random = freshet_random(seed, i);
+    const uint32_t kind = (uint32_t)(random & (share_one - 1));
+    frequent[frequent_count] = recent[recent_count] = uniform[uniform_count] = freshet_mix64(random);
+    const size_t after_frequent = kind >= recent_from, after_recent = kind >= uniform_from;
+    frequent_count += 1 - after_frequent;
+    recent_count += after_frequent - after_recent;
+    uniform_count += after_recent;
   }
   for (size_t i = 0; i < recent_count; i++) add_candidate(model, step, draw_recent(model, recent[i]));
   add_frequent(model, step, frequent, frequent_count);
   add_uniform(model, step, uniform, uniform_count);
   step->times[0] = 1; /* the positive is skipped as a negative */
+  step->padded = ((size_t)step->count + FRESHET_LANES - 1) / FRESHET_LANES * FRESHET_LANES;
 }

@@ -81,8 +81,8 @@ static void read_history(const freshet_model* model, const freshet_user* user, i
     if (past->time_ms > time_ms || past->item >= model->count) continue;
     same = same && gap_between(past->time_ms, later_ms) <= session_gap_ms;
     later_ms = past->time_ms;
-    freshet_prefetch(&model->items[past->item], sizeof(item));
-    freshet_prefetch(freshet_model_context_factor(model, past->item), model->config.dim * sizeof(float));
+    freshet_prefetch(&model->items[past->item], 128);
+    freshet_prefetch_row(freshet_model_context_factor(model, past->item), model->config.dim);
     c->items[c->count] = past->item;
     c->bucket[c->count] = gap_bucket(gap_between(past->time_ms, time_ms));
     c->same_session[c->count] = same;

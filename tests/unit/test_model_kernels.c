@@ -84,9 +84,11 @@ static void blend_steps_alike(void** state) {
       fill(b, turn, .1F);
       fill(c, turn + 7, .003F);
       b[turn % N] = 0;
+      memcpy(d, b, sizeof d);
       double kept = x[turn % N];
       (*k)->blend(x, squares, b, c, N);
-      freshet_model_kernels_portable.blend(x2, squares2, b, c, N);
+      freshet_model_kernels_portable.blend(x2, squares2, d, c, N);
+      for (int i = 0; i < N; i++) assert_true(b[i] == 0 && d[i] == 0);
       assert_memory_equal(x, x2, sizeof x);
       assert_memory_equal(squares, squares2, sizeof squares);
       assert_true(x[turn % N] == kept);
@@ -264,7 +266,7 @@ static void spreads_reach_every_item_once(void** state) {
 
 static void rows_descend_alike(void** state) {
   (void)state;
-  enum { ROWS = 20, DIM = 32, PICKED = 9 };
+  enum { ROWS = 20, DIM = 80, PICKED = 9 }; /* blocks of columns and single ones */
   static _Alignas(64) float rows[ROWS * DIM], want[ROWS * DIM], slope[DIM], want_slope[DIM];
   static const uint32_t slots[PICKED] = {3, 7, 0, 19, 4, 5, 11, 2, 18};
   for (const freshet_model_kernels* const* k = freshet_model_kernels_all(); *k != NULL; k++) {
@@ -336,25 +338,31 @@ static void close_to(float got, double want) {
   assert_true(fabs((double)got - want) <= 1e-5 * (1 + fabs(want)));
 }
 
-static void a_softmax_has_odds(void** state) {
+static void softmaxes_have_odds(void** state) {
   (void)state;
+  static _Alignas(64) float logits[2][N], want[2][N], given[2][N];
   for (const freshet_model_kernels* const* k = freshet_model_kernels_all(); *k != NULL; k++) {
     for (uint64_t turn = 0; turn < TURNS; turn++) {
-      double sum = 0;
-      fill(a, turn, turn % 2 == 0 ? 1 : 20);
-      a[turn % 16] = 300; /* far above the others, and where turn % 3 is 0 not in the running */
+      fill(given[0], turn, turn % 2 == 0 ? 1 : 20);
+      fill(given[1], turn + 300, 5);
+      given[0][turn % 16] = given[1][turn % 16] =
+          300; /* far above the others, and perhaps not in the running */
       for (int i = 0; i < N; i++) b[i] = (float)(freshet_random(turn, (uint64_t)i) % 4);
       b[turn % 16] = turn % 3 == 0 ? 0 : 1;
       b[0] = 2;
-      memcpy(c, a, sizeof c);
-      memcpy(d, a, sizeof d);
-      (*k)->softmax(c, b, 1.5F, N);
-      freshet_model_kernels_portable.softmax(d, b, 1.5F, N);
-      assert_memory_equal(c, d, sizeof c);
-      for (int i = 0; i < N; i++) sum += b[i] > 0 ? (double)b[i] * exp((double)a[i] - 300) : 0;
-      for (int i = 0; i < N; i++) {
-        if (b[i] == 0) assert_true(c[i] == 0);
-        if (b[i] > 0 && sum > 1e-20) close_to(c[i], 1.5 * (double)b[i] * exp((double)a[i] - 300) / sum);
+      memcpy(logits, given, sizeof logits);
+      memcpy(want, given, sizeof want);
+      (*k)->softmaxes(logits[0], b, 1.5F, N);
+      freshet_model_kernels_portable.softmaxes(want[0], b, 1.5F, N);
+      assert_memory_equal(logits, want, sizeof logits);
+      for (int r = 0; r < 2; r++) {
+        double sum = 0;
+        for (int i = 0; i < N; i++) sum += b[i] > 0 ? (double)b[i] * exp((double)given[r][i] - 300) : 0;
+        for (int i = 0; i < N; i++) {
+          if (b[i] == 0) assert_true(logits[r][i] == 0);
+          if (b[i] > 0 && sum > 1e-20)
+            close_to(logits[r][i], 1.5 * (double)b[i] * exp((double)given[r][i] - 300) / sum);
+        }
       }
     }
   }
@@ -362,7 +370,7 @@ static void a_softmax_has_odds(void** state) {
 
 static void features_are_logs_of_sums_and_shares(void** state) {
   (void)state;
-  static _Alignas(64) float sums[N][FRESHET_SUMS], rows[4][N], want[4][N], log_q[N], want_q[N];
+  static _Alignas(64) float sums[N][FRESHET_SUMS], rows[7][N], want[7][N], log_q[N], want_q[N], was[3][N];
   static const float rates[3] = {-.002F, -.0002F, -.00002F}, scales[3] = {7, 3, .4F};
   static const freshet_draw_shares draws = {.475F, .475F, .05F, .01F};
   for (const freshet_model_kernels* const* k = freshet_model_kernels_all(); *k != NULL; k++) {
@@ -371,28 +379,46 @@ static void features_are_logs_of_sums_and_shares(void** state) {
         a[i] = (float)(freshet_random(turn, i) % 1000);  /* counts */
         b[i] = (float)(freshet_random(turn, i) % 30000); /* ages */
         for (uint64_t f = 0; f < 4; f++) sums[i][f] = (float)(freshet_random(i, f) % 100);
-        for (uint64_t f = 0; f < 3; f++) want[f][i] = rows[f][i] = sums[i][f];
+        for (uint64_t f = 0; f < 3; f++)
+          was[f][i] = want[4 + f][i] = rows[4 + f][i] = (float)(freshet_random(i, 9 + f) % 100);
       }
-      (*k)->popular_features(b, rates, scales, rows[0], N, &draws, a, log_q, N);
-      freshet_model_kernels_portable.popular_features(b, rates, scales, want[0], N, &draws, a, want_q, N);
-      assert_memory_equal(rows, want, 3 * sizeof rows[0]);
+      (*k)->features((const float(*)[FRESHET_SUMS])sums, a, b, rates, scales, &draws, rows[0], log_q, N);
+      freshet_model_kernels_portable.features((const float(*)[FRESHET_SUMS])sums, a, b, rates, scales, &draws,
+                                              want[0], want_q, N);
+      assert_memory_equal(rows, want, sizeof rows);
       assert_memory_equal(log_q, want_q, sizeof log_q);
       for (int i = 0; i < N; i++) {
         double shares[3];
         for (int f = 0; f < 3; f++)
-          shares[f] = exp((double)b[i] * (double)rates[f]) * (double)sums[i][f] * (double)scales[f];
-        for (int f = 0; f < 3; f++) close_to(rows[f][i], log(shares[f] + .5));
+          shares[f] = exp((double)b[i] * (double)rates[f]) * (double)was[f][i] * (double)scales[f];
+        for (int f = 0; f < 3; f++) close_to(rows[4 + f][i], log(shares[f] + .5));
         close_to(log_q[i], log(.475 * (double)a[i] * .01 + .475 * shares[0] + .05));
-      }
-      (*k)->bonus_features(sums, a, rows[0], N, N);
-      freshet_model_kernels_portable.bonus_features(sums, a, want[0], N, N);
-      assert_memory_equal(rows, want, sizeof rows);
-      for (int i = 0; i < N; i++) {
         for (int f = 0; f < 4; f++) {
           double root = f == 1 || f == 2 ? sqrt((double)a[i] + 1) : 1;
           close_to(rows[f][i], log(1 + (double)sums[i][f] / root));
         }
       }
+    }
+  }
+}
+
+static void logits_add_up_rows(void** state) {
+  (void)state;
+  enum { ROWS = 6 };
+  static _Alignas(64) float rows[ROWS][N], starts[N], texts[N], log_q[N], out[N], want[N];
+  static const float thetas[ROWS] = {.5F, 2, 1.5F, 99, .1F, 3}; /* that of row 3 is not asked for */
+  for (const freshet_model_kernels* const* k = freshet_model_kernels_all(); *k != NULL; k++) {
+    for (uint64_t turn = 0; turn < TURNS; turn++) {
+      for (uint64_t f = 0; f < ROWS; f++) fill(rows[f], turn + 10 * f, 1);
+      fill(starts, turn + 100, 1);
+      fill(texts, turn + 200, 1);
+      fill(log_q, turn + 300, 1);
+      for (int i = 0; i < N; i++) {
+        want[i] = starts[i] + texts[i] * rows[3][i] - log_q[i];
+        for (int f = 0; f < ROWS; f++) want[i] = f == 3 ? want[i] : want[i] + thetas[f] * rows[f][i];
+      }
+      (*k)->logits(rows[0], ROWS, thetas, starts, texts, log_q, out, N);
+      assert_memory_equal(out, want, sizeof out);
     }
   }
 }
@@ -462,7 +488,8 @@ int main(void) {
       cmocka_unit_test(rows_descend_alike),
       cmocka_unit_test(rows_add_up_alike),
       cmocka_unit_test(trees_are_descended_to_the_right_place),
-      cmocka_unit_test(a_softmax_has_odds),
+      cmocka_unit_test(softmaxes_have_odds),
+      cmocka_unit_test(logits_add_up_rows),
       cmocka_unit_test(features_are_logs_of_sums_and_shares),
       cmocka_unit_test(scalars_of_rows_adapt_alike),
       cmocka_unit_test(integer_products_are_exact),
