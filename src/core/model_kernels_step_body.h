@@ -131,9 +131,8 @@ static void logits(const float* restrict rows, size_t count, const float* restri
   for (size_t i = 0; i < n16; i += WIDTH) {
     const vec text = load(last_thetas + i) * load(rows + last * n16 + i);
     vec sum = load(starts + i) + text - load(log_q + i);
-    for (size_t f = 0; f < count; f++) {
-      if (f != last) sum += thetas[f] * load(rows + f * n16 + i);
-    }
+    for (size_t f = 0; f < last; f++) sum += thetas[f] * load(rows + f * n16 + i);
+    for (size_t f = last + 1; f < count; f++) sum += thetas[f] * load(rows + f * n16 + i);
     store(out + i, sum);
   }
 }

@@ -21,10 +21,8 @@ static const float gradient_limit = 1e12F;
 
 /* ---- features of the candidates ---- */
 
-/* Before the candidates are drawn: the lists are on their way meanwhile, and all of the chosen item's. */
-static void prefetch_lists(const freshet_model* model, const context* c, uint32_t chosen) {
-  const neighbours* own = &model->items[chosen].near;
-  freshet_prefetch_list(own->tags, own->count * (sizeof *own->entries + sizeof *own->tags / FRESHET_TAGS));
+/* Before the candidates are drawn: the lists are on their way meanwhile. */
+static void prefetch_lists(const freshet_model* model, const context* c) {
   for (uint32_t k = 0; k < c->count; k++) {
     const item* from = &model->items[c->items[k]];
     freshet_prefetch(from->near.tags, from->near.count * sizeof(freshet_tags) / FRESHET_TAGS);
@@ -52,6 +50,11 @@ static void scan_neighbours(freshet_model* model, const context* c, candidates* 
   }
   model->kernels->scan(lists, count, &model->marks, s->sums);
   for (uint32_t k = 0; k < c->count; k++) places[k] = lists[k].place;
+}
+
+/* After the scan, which would push it out of the cache. */
+static void prefetch_own_list(const neighbours* own) {
+  freshet_prefetch_list(own->tags, own->count * (sizeof *own->entries + sizeof *own->tags / FRESHET_TAGS));
 }
 
 /* Where the context items stand in the list of the chosen item. */
@@ -279,10 +282,11 @@ static freshet_status learn_positive(freshet_model* model, freshet_user* user,
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER,
                              "the user's vector is out of bounds: nothing is learned from this event");
   }
-  prefetch_lists(model, &c, seen->item);
+  prefetch_lists(model, &c);
   freshet_model_draw(model, seen->item, s);
   scan_neighbours(model, &c, s, places);
   freshet_marks_clear(&model->marks, s->items, s->count);
+  prefetch_own_list(&model->items[seen->item].near);
   read_items(model, &c, s);
   set_features(model, model->user_factor, s);
   set_gradients(model, &c, weight, s);

@@ -98,64 +98,75 @@ void freshet_model_negatives_init(freshet_model* model) {
   make_table(model, FIRST_BUCKET_BITS);
 }
 
-static uint32_t draw_recent(const freshet_model* model, uint64_t random) {
-  uint64_t lag = model->recent_lags[random >> 52];
-  if (lag >= model->events) lag = freshet_below(random << 12, model->events);
-  return model->recent[(model->events - 1 - lag) % RECENT_EVENTS];
+/* From 64 random bits each, like all draws: slots of recent events, FRESHET_NO_ITEM for one that a restored
+ * ring does not know. */
+static void draw_recent(const freshet_model* model, const uint64_t* randoms, size_t count, uint32_t* slots) {
+  for (size_t i = 0; i < count; i++) {
+    uint64_t lag = model->recent_lags[randoms[i] >> 52];
+    if (lag >= model->events) lag = freshet_below(randoms[i] << 12, model->events);
+    slots[i] = model->recent[(model->events - 1 - lag) % RECENT_EVENTS];
+  }
 }
 
-/* Whether a draw is new cannot be guessed, so no branch asks. A slot that is FRESHET_NO_ITEM is a recent
- * event that a restored ring does not know. */
-static void add_candidate(freshet_model* model, candidates* step, uint32_t slot) {
-  if (slot == FRESHET_NO_ITEM) return;
-  const uint32_t next = step->count, known = model->marks.of[slot], mark = known != 0 ? known : next + 1;
-  step->times[next] = 0;
-  step->times[mark - 1] += 1;
-  step->items[next] = slot;
-  step->count = next + (known == 0);
-  freshet_marks_add(&model->marks, slot, (uint8_t)mark);
-  freshet_prefetch(&model->items[slot], 64);
-  freshet_prefetch_row(freshet_model_factor(model, slot), model->config.dim);
-}
-
-/* From 64 random bits each, in the running sum of counts: an item for each. */
-static void add_frequent(freshet_model* model, candidates* step, const uint64_t* randoms, size_t count) {
+/* In the running sum of counts: an item for each. */
+static void draw_frequent(const freshet_model* model, const uint64_t* randoms, size_t count,
+                          uint32_t* slots) {
+  const item* items = model->items;
   int64_t targets[NEGATIVES_MAX], buckets[NEGATIVES_MAX];
   for (size_t i = 0; i < count; i++)
     targets[i] = (int64_t)freshet_below(randoms[i], (uint64_t)model->total_count);
   model->kernels->descend_tree(model->frequency, model->bucket_bits, targets, buckets, count);
-  for (size_t i = 0; i < count; i++) freshet_prefetch(&model->items[model->buckets[buckets[i]]].count, 1);
+  for (size_t i = 0; i < count; i++) freshet_prefetch(&items[model->buckets[buckets[i]]].count, 1);
   for (size_t i = 0; i < count; i++) {
     uint32_t at = model->buckets[buckets[i]];
-    for (; targets[i] >= model->items[at].count; at = model->items[at].next) {
-      targets[i] -= model->items[at].count;
-    }
-    add_candidate(model, step, at);
+    for (; targets[i] >= items[at].count; at = items[at].next) targets[i] -= items[at].count;
+    slots[i] = at;
   }
 }
 
-/* The same in the order of keys. */
-static void add_uniform(freshet_model* model, candidates* step, const uint64_t* randoms, size_t count) {
+/* In the order of keys. */
+static void draw_uniform(const freshet_model* model, const uint64_t* randoms, size_t count, uint32_t* slots) {
   int64_t targets[NEGATIVES_MAX], buckets[NEGATIVES_MAX];
   for (size_t i = 0; i < count; i++) targets[i] = (int64_t)freshet_below(randoms[i], model->count);
   model->kernels->descend_tree(model->presence, model->bucket_bits, targets, buckets, count);
   for (size_t i = 0; i < count; i++) {
     uint32_t at = model->buckets[buckets[i]];
     for (; targets[i] > 0; targets[i]--) at = model->items[at].next;
-    add_candidate(model, step, at);
+    slots[i] = at;
   }
+}
+
+/* Each slot once, with the number of times it was drawn. Whether it is new cannot be guessed: no branch asks.
+ */
+static void add_candidates(freshet_model* model, candidates* step, const uint32_t* slots, size_t slot_count) {
+  uint32_t count = 0;
+  for (size_t i = 0; i < slot_count; i++) {
+    const uint32_t slot = slots[i];
+    if (slot == FRESHET_NO_ITEM) continue;
+    const uint32_t known = model->marks.of[slot], mark = known != 0 ? known : count + 1;
+    step->times[count] = 0;
+    step->times[mark - 1] += 1;
+    step->items[count] = slot;
+    count += known == 0;
+    freshet_marks_add(&model->marks, slot, (uint8_t)mark);
+    freshet_prefetch(&model->items[slot], 64);
+    freshet_prefetch_row(freshet_model_factor(model, slot), model->config.dim);
+  }
+  step->times[0] = 1; /* the positive is skipped as a negative */
+  step->count = count;
+  step->padded = ((size_t)count + FRESHET_LANES - 1) / FRESHET_LANES * FRESHET_LANES;
 }
 
 /* Which kind a draw is cannot be guessed: each is written to all three lists, and one of them grows. */
 void freshet_model_draw(freshet_model* model, uint32_t positive, candidates* step) {
   uint64_t frequent[NEGATIVES_MAX + 1], recent[NEGATIVES_MAX + 1], uniform[NEGATIVES_MAX + 1];
+  uint32_t slots[1 + NEGATIVES_MAX];
   size_t frequent_count = 0, recent_count = 0, uniform_count = 0;
   const uint64_t seed = freshet_random(model->config.seed, model->events);
+  const uint32_t negatives = model->config.negatives;
   const uint32_t recent_from = model->total_count == 0 ? 0 : share_frequent;
   const uint32_t uniform_from = model->total_count == 0 ? 0 : share_recent;
-  step->count = 0;
-  add_candidate(model, step, positive);
-  for (uint32_t i = 0; i < model->config.negatives; i++) {
+  for (uint32_t i = 0; i < negatives; i++) {
     const uint64_t random = freshet_random(seed, i);
     const uint32_t kind = (uint32_t)(random & (share_one - 1));
     frequent[frequent_count] = recent[recent_count] = uniform[uniform_count] = freshet_mix64(random);
@@ -164,9 +175,9 @@ void freshet_model_draw(freshet_model* model, uint32_t positive, candidates* ste
     recent_count += after_frequent - after_recent;
     uniform_count += after_recent;
   }
-  for (size_t i = 0; i < recent_count; i++) add_candidate(model, step, draw_recent(model, recent[i]));
-  add_frequent(model, step, frequent, frequent_count);
-  add_uniform(model, step, uniform, uniform_count);
-  step->times[0] = 1; /* the positive is skipped as a negative */
-  step->padded = ((size_t)step->count + FRESHET_LANES - 1) / FRESHET_LANES * FRESHET_LANES;
+  slots[0] = positive;
+  draw_recent(model, recent, recent_count, slots + 1);
+  draw_frequent(model, frequent, frequent_count, slots + 1 + recent_count);
+  draw_uniform(model, uniform, uniform_count, slots + 1 + recent_count + frequent_count);
+  add_candidates(model, step, slots, 1 + (size_t)negatives);
 }

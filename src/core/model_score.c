@@ -44,7 +44,7 @@ struct freshet_model_scratch {
 
 /* How much later, 0 when earlier: for any two times, however absurd. */
 static uint64_t gap_between(int64_t earlier_ms, int64_t later_ms) {
-  return later_ms <= earlier_ms ? 0 : (uint64_t)later_ms - (uint64_t)earlier_ms;
+  return ((uint64_t)later_ms - (uint64_t)earlier_ms) * (later_ms > earlier_ms); /* no branch: hard to guess */
 }
 
 static uint32_t gap_bucket(uint64_t gap_ms) {
