@@ -274,16 +274,24 @@ INLINE void blend_lanes(double* x, double* accumulators, const float* gradients,
   *(wide_vec*)x = choose_wide(g != zero, moved, old);
 }
 
-/* Most weights are for users and items of other levels: blocks without a gradient are left out. */
+/* Bit l of the result: lane l is set (all ones). */
+INLINE unsigned mask_of(int_vec set) {
+#if defined(__AVX512F__)
+  return _mm512_movepi32_mask((__m512i)set);
+#elif defined(__AVX2__)
+  return (unsigned)_mm256_movemask_ps((__m256)set);
+#else
+  return (unsigned)_mm_movemask_ps((__m128)set);
+#endif
+}
+
+/* Most weights are for users and items of other levels: vectors without a gradient are left out. */
 static void blend(double* x, double* accumulators, float* gradients, const float* rates, size_t n16) {
-  enum { BLOCK = 8 };
-  for (size_t i = 0; i < n16; i += BLOCK) {
-    bool any = false;
-    for (size_t l = 0; l < BLOCK; l++) any |= gradients[i + l] != 0;
-    if (!any) continue;
-    for (size_t l = i; l < i + BLOCK; l += WIDE_WIDTH)
+  for (size_t i = 0; i < n16; i += WIDTH) {
+    if (mask_of(load(gradients + i) != splat(0)) == 0) continue;
+    for (size_t l = i; l < i + WIDTH; l += WIDE_WIDTH)
       blend_lanes(x + l, accumulators + l, gradients + l, rates + l);
-    memset(gradients + i, 0, BLOCK * sizeof *gradients);
+    *(vec*)(gradients + i) = splat(0);
   }
 }
 
@@ -437,17 +445,6 @@ static void spread(const freshet_neighbour* entries, size_t count, const float w
   for (size_t i = 0; i < count; i++)
     *(__m128*)met.sums[meet(&met, entries[i].item)] += weight * gain_of(&entries[i]);
   gathered->count = met.count;
-}
-
-/* Bit l of the result: lane l is set (all ones). */
-INLINE unsigned mask_of(int_vec set) {
-#if defined(__AVX512F__)
-  return _mm512_movepi32_mask((__m512i)set);
-#elif defined(__AVX2__)
-  return (unsigned)_mm256_movemask_ps((__m256)set);
-#else
-  return (unsigned)_mm_movemask_ps((__m128)set);
-#endif
 }
 
 static size_t find(const uint32_t* items, size_t count, uint32_t item) {

@@ -142,12 +142,12 @@ static void set_blend_gradient(freshet_model* model, const context* c, uint32_t 
 
 /* ---- the step ---- */
 
-/* The items compared. slope becomes the gradient of h, by the factors as they were. */
-static void step_items(freshet_model* model, candidates* s, const float* h, float* slope) {
+/* The items compared. size: h . h; slope becomes the gradient of h, by the factors as they were. */
+static void step_items(freshet_model* model, candidates* s, const float* h, float size, float* slope) {
   const freshet_model_kernels* kernels = model->kernels;
   uint32_t dim = model->config.dim;
   size_t n16 = s->padded;
-  float norm = kernels->dot(h, h, dim) / (float)dim, *g = s->gradients;
+  float norm = size / (float)dim, *g = s->gradients;
   _Alignas(64) float bias_steps[CANDIDATES_PADDED];
   for (size_t i = 0; i < n16; i++) g[i] = (g[i] + g[n16 + i]) * .5F;
   kernels->adapt(g, norm, &row_rates, s->factor_squares, s->bias_squares, s->bias, s->steps, bias_steps, n16);
@@ -284,14 +284,14 @@ static freshet_status learn_positive(freshet_model* model, freshet_user* user,
   }
   prefetch_lists(model, &c);
   freshet_model_draw(model, seen->item, s);
+  read_items(model, &c, s); /* before the scan, which pushes their rows out of the cache */
   scan_neighbours(model, &c, s, places);
   freshet_marks_clear(&model->marks, s->items, s->count);
   prefetch_own_list(&model->items[seen->item].near);
-  read_items(model, &c, s);
   set_features(model, model->user_factor, s);
   set_gradients(model, &c, weight, s);
   set_blend_gradient(model, &c, c.user_level, s);
-  step_items(model, s, model->user_factor, model->slope);
+  step_items(model, s, model->user_factor, size, model->slope);
   step_user(model, user, &c, model->slope);
   step_blend(model);
   locate_context(model, &c, &model->items[seen->item].near, own_places);
