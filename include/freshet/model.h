@@ -227,6 +227,8 @@ void freshet_model_query_text(const freshet_model* model, const freshet_user* us
 /* Scores of all slots for a query, into scores [item_count], listed or not: for evaluation, where the place
  * of one item among all is asked. The same as the ranker's but for rounding. */
 void freshet_model_score_all(const freshet_model* model, const freshet_rank_query* query, float* scores);
+/* The same of one item. */
+float freshet_model_score(const freshet_model* model, const freshet_rank_query* query, uint32_t slot);
 
 typedef struct freshet_part {
   freshet_reason_kind kind;

@@ -168,9 +168,9 @@ static double error_of(freshet_learner* learner, size_t i, const bool* has) {
   freshet_metrics metrics = freshet_metrics_make(ITEMS);
   float scores[ITEMS];
   learner->contender.score(&learner->contender, event, scores);
-  freshet_trial trial = {
-      .item = event->item, .negative = event->item, .scores = scores, .has = has, .counted = true};
-  freshet_metrics_add(&metrics, &trial);
+  freshet_trial trial = {.item = event->item, .negative = event->item, .has = has, .counted = true};
+  freshet_placing placing = freshet_placing_of(&trial, scores, ITEMS);
+  freshet_metrics_add(&metrics, &trial, &placing);
   double error = 1 - metrics.all.recall;
   freshet_metrics_free(&metrics);
   return error;

@@ -1,4 +1,5 @@
 /* evaluate_learner.c: the model as a contender. */
+#include <math.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -43,16 +44,10 @@ static void see_to_text(freshet_learner* learner, freshet_user* user) {
     freshet_user_set_text(user, learner->model, learner->vector, NULL);
 }
 
-/* Ranks as the service does, for the clock. */
-static void measure_rank(freshet_learner* learner, const freshet_history_event* event) {
-  freshet_ranked list[FRESHET_LIST_SIZE];
-  freshet_rank_query query = {.k = FRESHET_LIST_SIZE};
-  size_t count;
-  uint64_t before = now_ns();
+static void make_query(freshet_learner* learner, const freshet_history_event* event,
+                       freshet_rank_query* query) {
   freshet_model_query(learner->model, freshet_learner_user(learner, event->user), event->time_ms,
-                      learner->scratch, &query);
-  freshet_rank(learner->ranker, &query, 1, list, FRESHET_LIST_SIZE, &count, learner->rank_scratch, NULL);
-  learner->rank_ns[learner->rank_count++] = (uint32_t)(now_ns() - before);
+                      learner->scratch, query);
 }
 
 static void score(freshet_contender* self, const freshet_history_event* event, float* scores) {
@@ -60,10 +55,53 @@ static void score(freshet_contender* self, const freshet_history_event* event, f
   freshet_rank_query query = {0};
   see_to_text(learner, freshet_learner_user(learner, event->user));
   freshet_model_sync_ranker(learner->model, learner->ranker, NULL);
-  if (learner->ranker != NULL) measure_rank(learner, event);
-  freshet_model_query(learner->model, freshet_learner_user(learner, event->user), event->time_ms,
-                      learner->scratch, &query);
+  make_query(learner, event, &query);
   freshet_model_score_all(learner->model, &query, scores);
+}
+
+/* One more than are listed: who equals it may have more equals behind it. */
+enum { PLACED = FRESHET_LIST_SIZE + 1 };
+
+/* The right item's place in list [count]. False: scores this near to the list's last one do not tell. */
+static bool find_place(const freshet_ranked* list, size_t count, const freshet_trial* trial,
+                       freshet_placing* placing) {
+  static const float margin = 1e-4F; /* more than scores differ by that are summed in another order */
+  const freshet_ranked* last = &list[count - 1];
+  size_t at = 0, better = 0, equal = 0;
+  while (at < count && list[at].item != trial->item) at++;
+  placing->rank = INFINITY;
+  if (at == count) return placing->right < last->score - margin * (1 + fabsf(last->score));
+  for (size_t i = 0; i < count; i++) {
+    better += list[i].score > list[at].score;
+    equal += list[i].score == list[at].score;
+  }
+  placing->rank = (double)better + (double)(equal - 1) / 2;
+  return count < PLACED || list[at].score > last->score;
+}
+
+/* Ranks as the service does. */
+static bool place(freshet_contender* self, const freshet_history_event* event, const freshet_trial* trial,
+                  freshet_placing* placing) {
+  freshet_learner* learner = (freshet_learner*)self;
+  freshet_ranked list[PLACED];
+  freshet_rank_query query = {.k = PLACED};
+  size_t count = 0;
+  see_to_text(learner, freshet_learner_user(learner, event->user));
+  freshet_model_sync_ranker(learner->model, learner->ranker, NULL);
+  const uint64_t before = learner->rank_ns == NULL ? 0 : now_ns();
+  make_query(learner, event, &query);
+  query.excluded = trial->own;
+  query.excluded_count = trial->own_count;
+  if (freshet_rank(learner->ranker, &query, 1, list, PLACED, &count, learner->rank_scratch, NULL) !=
+          FRESHET_OK ||
+      count == 0)
+    return false;
+  if (learner->rank_ns != NULL) learner->rank_ns[learner->rank_count++] = (uint32_t)(now_ns() - before);
+  placing->right = freshet_model_score(learner->model, &query, trial->item);
+  placing->wrong = freshet_model_score(learner->model, &query, trial->negative);
+  placing->listed = count < FRESHET_LIST_SIZE ? count : FRESHET_LIST_SIZE;
+  for (size_t i = 0; i < placing->listed; i++) placing->list[i] = list[i].item;
+  return find_place(list, count, trial, placing);
 }
 
 static void learn(freshet_contender* self, const freshet_history_event* event) {
@@ -71,7 +109,7 @@ static void learn(freshet_contender* self, const freshet_history_event* event) {
   freshet_user* user = freshet_learner_user(learner, event->user);
   freshet_observation seen = {event->item, event->positive && !learner->frozen, event->weight,
                               event->time_ms};
-  if (learner->ranker == NULL) {
+  if (learner->learn_ns == NULL) {
     freshet_model_learn(learner->model, user, &seen, NULL);
   } else {
     uint64_t before = now_ns();
@@ -118,12 +156,13 @@ static freshet_status announce(freshet_learner* learner, freshet_error* error) {
   return FRESHET_OK;
 }
 
-static freshet_status make_ranker(freshet_learner* learner, freshet_error* error) {
+static freshet_status make_ranker(freshet_learner* learner, bool measure, freshet_error* error) {
   const freshet_ranker_config config = {.dim = freshet_model_row_dim(learner->model),
                                         .capacity = (uint32_t)learner->history->item_count};
   freshet_status status = freshet_ranker_create(&config, &learner->ranker, error);
   if (status != FRESHET_OK) return status;
   learner->rank_scratch = freshet_rank_scratch_create(learner->ranker);
+  if (!measure) return FRESHET_OK;
   learner->learn_ns = calloc(learner->history->event_count + 1, sizeof *learner->learn_ns);
   learner->rank_ns = calloc(learner->history->event_count + 1, sizeof *learner->rank_ns);
   FRESHET_ASSERT(learner->learn_ns != NULL && learner->rank_ns != NULL);
@@ -137,7 +176,7 @@ freshet_status freshet_learner_create(const freshet_history* history, const fres
   FRESHET_ASSERT(made != NULL);
   *learner = NULL;
   own.text_dim = history->vectors == NULL ? 0 : history->text_dim;
-  made->contender = (freshet_contender){"freshet", score, learn, destroy};
+  made->contender = (freshet_contender){"freshet", score, learn, destroy, place};
   made->history = history;
   made->vector = calloc(own.text_dim + 1, sizeof *made->vector);
   FRESHET_ASSERT(made->vector != NULL);
@@ -148,7 +187,7 @@ freshet_status freshet_learner_create(const freshet_history* history, const fres
     made->scratch = freshet_model_scratch_create(made->model);
     status = announce(made, error);
   }
-  if (status == FRESHET_OK && measure) status = make_ranker(made, error);
+  if (status == FRESHET_OK) status = make_ranker(made, measure, error);
   if (status != FRESHET_OK) {
     destroy(&made->contender);
     return status;

@@ -32,16 +32,30 @@ typedef struct freshet_metrics {
 freshet_metrics freshet_metrics_make(size_t items);
 void freshet_metrics_free(freshet_metrics* metrics);
 
+/* One ranking: who is asked for what. */
 typedef struct freshet_trial {
-  uint32_t item;       /* the right one */
-  uint32_t negative;   /* a sampled one */
-  const float* scores; /* [items] */
-  const bool* has;     /* [items] what the user has already */
-  bool counted;        /* within the last part of the events */
+  uint32_t item;      /* the right one */
+  uint32_t negative;  /* a sampled one */
+  const bool* has;    /* [items] what the user has already */
+  const uint32_t* own; /* [own_count] the same as a list */
+  size_t own_count;
+  bool counted; /* within the last part of the events */
   bool cold_user, cold_item;
   double time_share; /* 0 to 1: where in the events it stands */
 } freshet_trial;
-void freshet_metrics_add(freshet_metrics* metrics, const freshet_trial* trial);
+
+/* What a contender makes of it. */
+typedef struct freshet_placing {
+  double rank;        /* of the right item; INFINITY: not among the first FRESHET_LIST_SIZE */
+  float right, wrong; /* scores of the right item and of the sampled one */
+  uint32_t list[FRESHET_LIST_SIZE]; /* [listed] the best items, which the user would have been shown */
+  size_t listed;
+} freshet_placing;
+
+/* From scores [items] of all items. */
+freshet_placing freshet_placing_of(const freshet_trial* trial, const float* scores, size_t items);
+void freshet_metrics_add(freshet_metrics* metrics, const freshet_trial* trial,
+                         const freshet_placing* placing);
 
 double freshet_metrics_coverage(const freshet_metrics* metrics);
 

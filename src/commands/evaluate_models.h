@@ -5,6 +5,7 @@
 #define FRESHET_COMMANDS_EVALUATE_MODELS_H
 
 #include "commands/evaluate_data.h"
+#include "commands/evaluate_metrics.h"
 #include "freshet/model.h"
 
 typedef struct freshet_contender freshet_contender;
@@ -15,6 +16,9 @@ struct freshet_contender {
   void (*score)(freshet_contender* self, const freshet_history_event* event, float* scores);
   void (*learn)(freshet_contender* self, const freshet_history_event* event);
   void (*destroy)(freshet_contender* self);
+  /* May be NULL: the same question without the scores of all items. False: this time they are needed. */
+  bool (*place)(freshet_contender* self, const freshet_history_event* event, const freshet_trial* trial,
+                freshet_placing* placing);
 };
 
 /* Names of baselines, ended by NULL. */
@@ -33,16 +37,14 @@ typedef struct freshet_learner {
   uint32_t untaken;
   float* vector; /* [text_dim] scratch, of the text of a user's history, like these two: */
   freshet_buffer joined, text;
-  /* Times of each step, when measured. */
-  freshet_ranker* ranker; /* NULL: nothing is measured */
+  freshet_ranker* ranker;
   freshet_rank_scratch* rank_scratch;
-  uint32_t *learn_ns, *rank_ns; /* [learn_count], [rank_count] */
+  uint32_t *learn_ns, *rank_ns; /* [learn_count], [rank_count] times of each step; NULL: none are taken */
   size_t learn_count, rank_count;
 } freshet_learner;
 
 /* All items of the history are announced, listed and have their texts; an item's number is its slot.
- * `measure`: note how long learning and ranking (through the ranker, top 10) take. Errors: as
- * freshet_model_create. */
+ * `measure`: note how long learning and ranking take. Errors: as freshet_model_create. */
 freshet_status freshet_learner_create(const freshet_history* history, const freshet_model_config* config,
                                       bool measure, freshet_learner** learner, freshet_error* error);
 /* All users become new ones. */

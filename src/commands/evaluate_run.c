@@ -47,6 +47,14 @@ static uint32_t sample_negative(const state* s, size_t event, uint32_t item) {
   return drawn;
 }
 
+static freshet_placing ask(const state* s, freshet_contender* contender, const freshet_history_event* event,
+                           const freshet_trial* trial) {
+  freshet_placing placing = {0};
+  if (contender->place != NULL && contender->place(contender, event, trial, &placing)) return placing;
+  contender->score(contender, event, s->scores);
+  return freshet_placing_of(trial, s->scores, s->pass->history->item_count);
+}
+
 static void rank(state* s, size_t at) {
   const freshet_pass* pass = s->pass;
   const freshet_history_event* event = &pass->history->events[at];
@@ -55,15 +63,16 @@ static void rank(state* s, size_t at) {
   for (uint32_t i = 0; i < own->count; i++) s->has[own->items[i]] = true;
   freshet_trial trial = {.item = event->item,
                          .negative = sample_negative(s, at, event->item),
-                         .scores = s->scores,
                          .has = s->has,
+                         .own = own->items,
+                         .own_count = own->count,
                          .counted = share >= pass->skipped_share,
                          .cold_user = own->positives < FRESHET_COLD,
                          .cold_item = s->positives[event->item] < FRESHET_COLD,
                          .time_share = share};
   for (size_t c = 0; c < pass->contender_count; c++) {
-    pass->contenders[c]->score(pass->contenders[c], event, s->scores);
-    freshet_metrics_add(&pass->metrics[c], &trial);
+    freshet_placing placing = ask(s, pass->contenders[c], event, &trial);
+    freshet_metrics_add(&pass->metrics[c], &trial, &placing);
   }
   for (uint32_t i = 0; i < own->count; i++) s->has[own->items[i]] = false;
 }

@@ -297,17 +297,29 @@ void freshet_model_query_text(const freshet_model* model, const freshet_user* us
   query->bonus_count = count;
 }
 
+/* What the columns behind the factors add to `taste`, the inner product of the factors. */
+static float add_columns(const item* it, const float* columns, float taste) {
+  float score = taste + columns[COLUMN_BIAS] * (float)it->bias;
+  for (int h = 0; h < HALF_LIVES; h++) score += columns[COLUMN_POPULAR + h] * it->row_popular[h];
+  return score + columns[COLUMN_LEVEL + freshet_model_count_level(it->count)] + it->adjustment;
+}
+
 void freshet_model_score_all(const freshet_model* model, const freshet_rank_query* query, float* scores) {
   uint32_t dim = model->config.dim;
-  const float* columns = query->vector + dim;
   model->kernels->dots(model->factors, NULL, model->count, query->vector, dim, scores);
-  for (uint32_t slot = 0; slot < model->count; slot++) {
-    const item* it = &model->items[slot];
-    float score = scores[slot] + columns[COLUMN_BIAS] * (float)it->bias;
-    for (int h = 0; h < HALF_LIVES; h++) score += columns[COLUMN_POPULAR + h] * it->row_popular[h];
-    scores[slot] = score + columns[COLUMN_LEVEL + freshet_model_count_level(it->count)] + it->adjustment;
-  }
+  for (uint32_t slot = 0; slot < model->count; slot++)
+    scores[slot] = add_columns(&model->items[slot], query->vector + dim, scores[slot]);
   for (size_t i = 0; i < query->bonus_count; i++) scores[query->bonus_items[i]] += query->bonus[i];
+}
+
+float freshet_model_score(const freshet_model* model, const freshet_rank_query* query, uint32_t slot) {
+  uint32_t dim = model->config.dim;
+  FRESHET_ASSERT(slot < model->count);
+  float taste = model->kernels->dot(freshet_model_factor(model, slot), query->vector, dim);
+  float score = add_columns(&model->items[slot], query->vector + dim, taste);
+  size_t at = 0;
+  while (at < query->bonus_count && query->bonus_items[at] != slot) at++;
+  return at < query->bonus_count ? score + query->bonus[at] : score;
 }
 
 /* ---- explanation ---- */

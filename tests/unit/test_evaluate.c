@@ -96,8 +96,9 @@ static void places_count_half_of_the_ties_and_misses(void** state) {
   bool has[14] = {[3] = true};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     freshet_metrics metrics = freshet_metrics_make(14);
-    freshet_trial trial = {.item = 2, .negative = 1, .scores = cases[i].scores, .has = has, .counted = true};
-    freshet_metrics_add(&metrics, &trial);
+    freshet_trial trial = {.item = 2, .negative = 1, .has = has, .counted = true};
+    freshet_placing placing = freshet_placing_of(&trial, cases[i].scores, 14);
+    freshet_metrics_add(&metrics, &trial, &placing);
     double rank = cases[i].rank;
     assert_float_equal(metrics.all.recall, rank < 10 ? 1 : 0, 1e-12);
     assert_float_equal(metrics.all.mrr, rank < 10 ? 1 / (rank + 1) : 0, 1e-12);
@@ -112,8 +113,9 @@ static void lists_cover_their_ten_best_items(void** state) {
   bool has[ITEMS] = {[7] = true};
   freshet_metrics metrics = freshet_metrics_make(ITEMS);
   for (int i = 0; i < ITEMS; i++) scores[i] = (float)(i * 37 % ITEMS);
-  freshet_trial trial = {.scores = scores, .has = has, .counted = true};
-  freshet_metrics_add(&metrics, &trial);
+  freshet_trial trial = {.has = has, .counted = true};
+  freshet_placing placing = freshet_placing_of(&trial, scores, ITEMS);
+  freshet_metrics_add(&metrics, &trial, &placing);
   assert_float_equal(freshet_metrics_coverage(&metrics), 10.0 / ITEMS, 1e-12);
   for (uint32_t i = 0; i < ITEMS; i++) {
     size_t better = 0;
@@ -148,7 +150,7 @@ static void nothing_is_learned_before_it_is_asked_for(void** state) {
   (void)state;
   freshet_history* history = make_history(&plain_rules);
   static spy watcher;
-  watcher = (spy){.contender = {"spy", spy_score, spy_learn, NULL}, .history = history};
+  watcher = (spy){.contender = {.name = "spy", .score = spy_score, .learn = spy_learn}, .history = history};
   freshet_contender* contender = &watcher.contender;
   freshet_metrics metrics = freshet_metrics_make(ITEMS);
   freshet_pass pass = {.history = history,
