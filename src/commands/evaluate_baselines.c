@@ -57,7 +57,8 @@ static void popular_destroy(freshet_contender* self) {
 
 static freshet_contender* popular_create(const freshet_history* history) {
   popular* own = make(1, sizeof *own);
-  own->contender = (freshet_contender){.name = "popular", .score = popular_score, .learn = popular_learn, .destroy = popular_destroy};
+  own->contender = (freshet_contender){
+      .name = "popular", .score = popular_score, .learn = popular_learn, .destroy = popular_destroy};
   own->items = history->item_count;
   own->counts = make(history->item_count, sizeof *own->counts);
   own->weight = 1;
@@ -157,7 +158,8 @@ static void item_knn_destroy(freshet_contender* self) {
 
 static freshet_contender* item_knn_create(const freshet_history* history) {
   item_knn* own = make(1, sizeof *own);
-  own->contender = (freshet_contender){.name = "item-knn", .score = item_knn_score, .learn = item_knn_learn, .destroy = item_knn_destroy};
+  own->contender = (freshet_contender){
+      .name = "item-knn", .score = item_knn_score, .learn = item_knn_learn, .destroy = item_knn_destroy};
   own->history = history;
   own->together = make(history->item_count, sizeof *own->together);
   own->counts = make(history->item_count, sizeof *own->counts);
@@ -211,7 +213,8 @@ static void isgd_destroy(freshet_contender* self) {
 static freshet_contender* isgd_create(const freshet_history* history, uint64_t seed) {
   isgd* own = make(1, sizeof *own);
   size_t users = history->user_count * ISGD_DIM, factors = history->item_count * ISGD_DIM;
-  own->contender = (freshet_contender){.name = "isgd", .score = isgd_score, .learn = isgd_learn, .destroy = isgd_destroy};
+  own->contender =
+      (freshet_contender){.name = "isgd", .score = isgd_score, .learn = isgd_learn, .destroy = isgd_destroy};
   own->items = history->item_count;
   own->users = make(users, sizeof(float));
   own->factors = make(factors, sizeof(float));

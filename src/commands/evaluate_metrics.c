@@ -28,9 +28,8 @@ static double rank_of(const freshet_trial* trial, const float* scores, size_t it
 }
 
 freshet_placing freshet_placing_of(const freshet_trial* trial, const float* scores, size_t items) {
-  freshet_placing placing = {.rank = rank_of(trial, scores, items),
-                             .right = scores[trial->item],
-                             .wrong = scores[trial->negative]};
+  freshet_placing placing = {
+      .rank = rank_of(trial, scores, items), .right = scores[trial->item], .wrong = scores[trial->negative]};
   float best[FRESHET_LIST_SIZE];
   size_t count = 0;
   for (size_t i = 0; i < items; i++) {

@@ -34,9 +34,9 @@ void freshet_metrics_free(freshet_metrics* metrics);
 
 /* One ranking: who is asked for what. */
 typedef struct freshet_trial {
-  uint32_t item;      /* the right one */
-  uint32_t negative;  /* a sampled one */
-  const bool* has;    /* [items] what the user has already */
+  uint32_t item;       /* the right one */
+  uint32_t negative;   /* a sampled one */
+  const bool* has;     /* [items] what the user has already */
   const uint32_t* own; /* [own_count] the same as a list */
   size_t own_count;
   bool counted; /* within the last part of the events */
@@ -46,8 +46,8 @@ typedef struct freshet_trial {
 
 /* What a contender makes of it. */
 typedef struct freshet_placing {
-  double rank;        /* of the right item; INFINITY: not among the first FRESHET_LIST_SIZE */
-  float right, wrong; /* scores of the right item and of the sampled one */
+  double rank;                      /* of the right item; INFINITY: not among the first FRESHET_LIST_SIZE */
+  float right, wrong;               /* scores of the right item and of the sampled one */
   uint32_t list[FRESHET_LIST_SIZE]; /* [listed] the best items, which the user would have been shown */
   size_t listed;
 } freshet_placing;

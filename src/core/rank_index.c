@@ -15,16 +15,14 @@ enum {
   MIN_CAPACITY = 1024,
 };
 
-/* Adding and subtracting this rounds a float below 2^22 to an integer, without a call of libm. */
-static const float ROUNDER = 0x1.8p23f;
+/* From here on a scale and its inverse are as precise as floats are, so that no code exceeds its level. */
+static const float LEAST_SCALE = 0x1p-100F;
 
 /* Sums of up to 4,096 squares in double are off by less than the factor 1 + 2^-39, so this covers them. */
 static const double NORM_SLACK = 1 + 0x1p-30;
 
-float freshet_rank_norm(const float* values, size_t dim) {
-  double sum = 0;
-  for (size_t i = 0; i < dim; i++) sum += (double)values[i] * (double)values[i];
-  return freshet_rank_round_up(sqrt(sum) * NORM_SLACK);
+float freshet_rank_norm(freshet_rank_size size) {
+  return freshet_rank_round_up(sqrt(size.squares) * NORM_SLACK);
 }
 
 uint32_t freshet_rank_band(float norm) {
@@ -37,26 +35,12 @@ uint32_t freshet_rank_band(float norm) {
   return rank >= FRESHET_RANK_BANDS ? 0 : FRESHET_RANK_BANDS - 1 - rank;
 }
 
-float freshet_rank_encode(const float* values, size_t dim, int levels, int8_t* codes, float* scale) {
-  float largest = 0;
-  for (size_t i = 0; i < dim; i++) {
-    float magnitude = fabsf(values[i]);
-    largest = magnitude > largest ? magnitude : largest;
-  }
+float freshet_rank_encode(const freshet_rank_kernel_table* kernel, const float* values, size_t n,
+                          float largest, int levels, int8_t* codes, float* scale) {
   *scale = largest / (float)levels;
-  float inverse = *scale > 0 ? 1 / *scale : 0;
-  if (isinf(inverse)) inverse = *scale = 0; /* so small that all codes may be 0 */
-  double squares = 0;
-  for (size_t i = 0; i < dim; i++) {
-    float code = values[i] * inverse + ROUNDER - ROUNDER;
-    float limit = (float)levels;
-    code = code > limit ? limit : code < -limit ? -limit : code;
-    codes[i] = (int8_t)code;
-    double error = (double)values[i] - (double)code * (double)*scale;
-    squares += error * error;
-  }
-  for (size_t i = dim; i % 4 != 0; i++) codes[i] = 0;
-  return freshet_rank_round_up(sqrt(squares) * NORM_SLACK);
+  if (*scale < LEAST_SCALE) *scale = 0; /* so small that all codes may be 0 */
+  const float inverse = *scale > 0 ? 1 / *scale : 0;
+  return freshet_rank_round_up(sqrt(kernel->round(values, n, inverse, *scale, codes)) * NORM_SLACK);
 }
 
 /* ---- memory ---- */
@@ -140,10 +124,10 @@ static uint32_t next_capacity(uint32_t capacity, uint32_t needed) {
 }
 
 freshet_status freshet_rank_index_create(freshet_rank_index* index, uint32_t dim, uint32_t capacity,
-                                         int with_codes, freshet_error* error) {
-  *index = (freshet_rank_index){.dim = dim};
+                                         const freshet_rank_kernel_table* kernel, freshet_error* error) {
+  *index = (freshet_rank_index){.dim = dim, .kernel = kernel};
   index->stride = (dim + FRESHET_RANK_LANES - 1) / FRESHET_RANK_LANES * FRESHET_RANK_LANES;
-  index->groups = with_codes ? (dim + 3) / 4 : 0;
+  index->groups = kernel->query_levels > 0 ? (dim + 3) / 4 : 0;
   uint32_t rows = next_capacity(0, capacity);
   freshet_status status = rows == 0 ? no_memory(error) : reserve_rows(index, rows, error);
   if (status == FRESHET_OK) status = reserve_slots(index, rows, error);
@@ -181,7 +165,7 @@ freshet_rank_panels freshet_rank_index_view(const freshet_rank_index* index) {
 /* ---- one row ---- */
 
 /* The largest of the 32 values of a panel, in lanes that the compiler turns into vectors. */
-static float largest(const float* values) {
+static float largest_of_panel(const float* values) {
   float lanes[8];
   memcpy(lanes, values, sizeof lanes);
   for (size_t i = 8; i < FRESHET_PANEL; i += 8) {
@@ -198,10 +182,10 @@ static void refresh_bounds(freshet_rank_index* index, uint32_t row) {
   const float* biases = index->biases + first;
   float sizes[FRESHET_PANEL];
   for (size_t i = 0; i < FRESHET_PANEL; i++) sizes[i] = biases[i] == -INFINITY ? 0 : fabsf(biases[i]);
-  index->bounds.norms[panel] = largest(index->norms + first);
-  index->bounds.errors[panel] = largest(index->errors + first);
-  index->bounds.biases[panel] = largest(biases);
-  index->bounds.slacks[panel] = 0x1p-20f * largest(sizes) + 0x1p-120f; /* 16 u = 2^-20 */
+  index->bounds.norms[panel] = largest_of_panel(index->norms + first);
+  index->bounds.errors[panel] = largest_of_panel(index->errors + first);
+  index->bounds.biases[panel] = largest_of_panel(biases);
+  index->bounds.slacks[panel] = 0x1p-20f * largest_of_panel(sizes) + 0x1p-120f; /* 16 u = 2^-20 */
 }
 
 /* The codes of one row: a group of 4 bytes every 128. */
@@ -209,25 +193,26 @@ static uint8_t* row_codes(freshet_rank_index* index, uint32_t row) {
   return index->codes + (row / FRESHET_PANEL * index->groups * FRESHET_PANEL + row % FRESHET_PANEL) * 4;
 }
 
-static void write_codes(freshet_rank_index* index, uint32_t row, const float* values) {
+static void write_codes(freshet_rank_index* index, uint32_t row, const float* values, float largest) {
   int8_t codes[FRESHET_RANK_DIM_MAX];
-  index->errors[row] = freshet_rank_encode(values, index->dim, CODE_LEVELS, codes, &index->scales[row]);
+  index->errors[row] = freshet_rank_encode(index->kernel, values, index->stride, largest, CODE_LEVELS, codes,
+                                           &index->scales[row]);
   uint8_t* target = row_codes(index, row);
   for (size_t g = 0; g < index->groups; g++) {
-    for (size_t i = 0; i < 4; i++)
-      target[g * FRESHET_PANEL * 4 + i] = (uint8_t)(codes[g * 4 + i] + FRESHET_RANK_CODE_ZERO);
+    uint32_t four;
+    memcpy(&four, codes + g * 4, sizeof four);
+    four ^= FRESHET_RANK_CODE_ZERO * 0x01010101U; /* adds it to each of the bytes */
+    memcpy(target + g * FRESHET_PANEL * 4, &four, sizeof four);
   }
 }
 
 static void write_row(freshet_rank_index* index, uint32_t row, uint32_t slot, const float* values, float bias,
-                      float norm) {
-  float* target = index->rows + (size_t)row * index->stride;
-  memcpy(target, values, index->dim * sizeof *values);
-  memset(target + index->dim, 0, (index->stride - index->dim) * sizeof *values);
+                      freshet_rank_size size) {
+  memcpy(index->rows + (size_t)row * index->stride, values, index->stride * sizeof *values);
   index->scales[row] = index->errors[row] = 0;
-  if (index->groups > 0) write_codes(index, row, values);
+  if (index->groups > 0) write_codes(index, row, values, size.largest);
   index->biases[row] = bias;
-  index->norms[row] = norm;
+  index->norms[row] = freshet_rank_norm(size);
   index->slots[row] = slot;
   index->row_of[slot] = row;
   refresh_bounds(index, row);
@@ -302,40 +287,50 @@ static uint32_t dig_hole(freshet_rank_index* index, uint32_t row) {
   return last;
 }
 
-freshet_status freshet_rank_index_set(freshet_rank_index* index, uint32_t slot, const float* row, float bias,
-                                      freshet_error* error) {
-  freshet_status status = FRESHET_OK;
+/* Room for the slot, and for a row if it has none. */
+static freshet_status make_room(freshet_rank_index* index, uint32_t slot, freshet_error* error) {
   if (slot >= index->slots_capacity) {
     uint32_t capacity = next_capacity(index->slots_capacity, slot + 1);
     if (slot == UINT32_MAX || capacity == 0) return no_memory(error);
-    status = reserve_slots(index, capacity, error);
+    freshet_status status = reserve_slots(index, capacity, error);
     if (status != FRESHET_OK) return status;
   }
-  const float norm = freshet_rank_norm(row, index->dim);
-  const uint32_t band = freshet_rank_band(norm);
-  const uint32_t shortest = FRESHET_RANK_BANDS - 1;
-  uint32_t place = index->row_of[slot];
+  if (index->row_of[slot] != FRESHET_RANK_NO_ROW || index->count < index->capacity) return FRESHET_OK;
+  uint32_t capacity = next_capacity(index->capacity, index->capacity + 1);
+  return capacity == 0 ? no_memory(error) : reserve_rows(index, capacity, error);
+}
+
+/* A place for the slot's row in that band, for which there is room. */
+static uint32_t place_in_band(freshet_rank_index* index, uint32_t slot, uint32_t band) {
+  const uint32_t shortest = FRESHET_RANK_BANDS - 1, place = index->row_of[slot];
   if (place == FRESHET_RANK_NO_ROW) {
-    if (index->count == index->capacity) {
-      uint32_t capacity = next_capacity(index->capacity, index->capacity + 1);
-      if (capacity == 0) return no_memory(error);
-      status = reserve_rows(index, capacity, error);
-      if (status != FRESHET_OK) return status;
-    }
     if (index->count % FRESHET_PANEL == 0) {
       for (uint32_t i = 0; i < FRESHET_PANEL; i++) clear_row(index, index->count + i);
     }
     index->count++;
     index->band_end[shortest]++;
-    place = lift_hole(index, index->count - 1, shortest, band);
-  } else {
-    uint32_t old = band_of_row(index, place);
-    if (old != band) {
-      uint32_t hole = dig_hole(index, place);
-      place = old < band ? sink_hole(index, hole, old, band) : lift_hole(index, hole, old, band);
-    }
+    return lift_hole(index, index->count - 1, shortest, band);
   }
-  write_row(index, place, slot, row, bias, norm);
+  const uint32_t old = band_of_row(index, place);
+  if (old == band) return place;
+  const uint32_t hole = dig_hole(index, place);
+  return old < band ? sink_hole(index, hole, old, band) : lift_hole(index, hole, old, band);
+}
+
+freshet_status freshet_rank_index_set(freshet_rank_index* index, uint32_t slot, const float* row, float bias,
+                                      freshet_error* error) {
+  float padded[FRESHET_RANK_DIM_MAX];
+  memcpy(padded, row, index->dim * sizeof *row);
+  memset(padded + index->dim, 0, (index->stride - index->dim) * sizeof *row);
+  const freshet_rank_size size = index->kernel->measure(padded, index->stride);
+  if (!isfinite(bias) || !isfinite(size.squares)) {
+    return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "ranker: the row of slot %u is not finite",
+                             slot);
+  }
+  freshet_status status = make_room(index, slot, error);
+  if (status != FRESHET_OK) return status;
+  const float norm = freshet_rank_norm(size);
+  write_row(index, place_in_band(index, slot, freshet_rank_band(norm)), slot, padded, bias, size);
   index->largest = fmaxf(index->largest, fmaxf(norm, fabsf(bias)));
   return FRESHET_OK;
 }

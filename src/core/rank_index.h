@@ -29,6 +29,7 @@ enum {
 };
 
 typedef struct freshet_rank_index {
+  const freshet_rank_kernel_table* kernel;
   uint32_t dim;
   size_t stride; /* dim, padded to FRESHET_RANK_LANES */
   size_t groups; /* of 4 dimensions with codes; 0: no codes */
@@ -49,13 +50,14 @@ typedef struct freshet_rank_index {
   float largest;                         /* at least every |v| and |b| ever set */
 } freshet_rank_index;
 
-/* with_codes: keep 8-bit codes too. Errors: FRESHET_NO_MEMORY. */
+/* Keeps 8-bit codes too if the kernel reads them. Errors: FRESHET_NO_MEMORY. */
 freshet_status freshet_rank_index_create(freshet_rank_index* index, uint32_t dim, uint32_t capacity,
-                                         int with_codes, freshet_error* error);
+                                         const freshet_rank_kernel_table* kernel, freshet_error* error);
 void freshet_rank_index_free(freshet_rank_index* index);
 size_t freshet_rank_index_memory(const freshet_rank_index* index);
 
-/* Adds or replaces. Values must be finite. Errors: FRESHET_NO_MEMORY, nothing has changed then. */
+/* Adds or replaces. Errors: FRESHET_INVALID for a value that is not finite, FRESHET_NO_MEMORY; nothing has
+ * changed then. */
 freshet_status freshet_rank_index_set(freshet_rank_index* index, uint32_t slot, const float* row, float bias,
                                       freshet_error* error);
 void freshet_rank_index_remove(freshet_rank_index* index, uint32_t slot);
@@ -74,9 +76,11 @@ freshet_rank_panels freshet_rank_index_view(const freshet_rank_index* index);
 /* The band of a norm: 0 for the longest. */
 uint32_t freshet_rank_band(float norm);
 
-/* 8-bit codes of a vector: values[i] = about codes[i] * *scale, codes -levels .. levels, the rest of the
- * group of 4 zero. Returns an upper bound of the Euclidean distance between the two. */
-float freshet_rank_encode(const float* values, size_t dim, int levels, int8_t* codes, float* scale);
+/* 8-bit codes [n] of a vector [n], n a multiple of FRESHET_RANK_LANES, whose largest magnitude is given:
+ * values[i] = about codes[i] * *scale, codes -levels .. levels. Returns an upper bound of the Euclidean
+ * distance between the two. For kernels that read codes. */
+float freshet_rank_encode(const freshet_rank_kernel_table* kernel, const float* values, size_t n,
+                          float largest, int levels, int8_t* codes, float* scale);
 
 /* Floats at least and at most as large as a value, and close to it; infinite beyond the range of float. */
 static inline float freshet_rank_round_up(double value) {
@@ -89,6 +93,6 @@ static inline float freshet_rank_round_down(double value) {
 }
 
 /* An upper bound of the Euclidean norm. */
-float freshet_rank_norm(const float* values, size_t dim);
+float freshet_rank_norm(freshet_rank_size size);
 
 #endif

@@ -104,6 +104,19 @@ typedef void freshet_rank_exact(const float* rows, size_t stride, const float* q
  * count. The array has room for a multiple of FRESHET_RANK_LANES; what follows count is overwritten. */
 typedef float freshet_rank_reached(float* values, size_t count, size_t k);
 
+/* How large the values of a vector are. */
+typedef struct freshet_rank_size {
+  double squares; /* their sum, in any order; not finite when a value is not */
+  float largest;  /* magnitude, where all are finite */
+} freshet_rank_size;
+
+/* values: [n], n a multiple of FRESHET_RANK_LANES. */
+typedef freshet_rank_size freshet_rank_measure(const float* values, size_t n);
+
+/* codes[i] = values[i] * inverse, rounded to the nearest integer; the caller knows that it is at most 127.
+ * Returns the sum of the squares of values[i] - codes[i] * scale, as above. */
+typedef double freshet_rank_round(const float* values, size_t n, float inverse, float scale, int8_t* codes);
+
 typedef struct freshet_rank_kernel_table {
   const char* name;
   uint32_t query_levels; /* largest code of a query; 0: the kernel reads rows, not codes */
@@ -112,12 +125,16 @@ typedef struct freshet_rank_kernel_table {
   freshet_rank_scan* scan;
   freshet_rank_exact* exact;
   freshet_rank_reached* reached;
+  freshet_rank_measure* measure;
+  freshet_rank_round* round; /* NULL when the kernel reads rows, not codes */
 } freshet_rank_kernel_table;
 
 extern const freshet_rank_kernel_table freshet_rank_portable;
 #if defined(__x86_64__)
 extern const freshet_rank_kernel_table freshet_rank_avx2;
 extern const freshet_rank_kernel_table freshet_rank_avx512;
+freshet_rank_measure freshet_rank_measure_avx2; /* for both */
+freshet_rank_round freshet_rank_round_avx2;
 #endif
 
 /* The kernel for a choice, or NULL when this CPU does not have it. Auto: the fastest it has. */

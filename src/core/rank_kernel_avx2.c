@@ -139,6 +139,12 @@ AVX2 static size_t scan(const freshet_rank_panels* panels, size_t from, size_t t
   return to;
 }
 
+AVX2_INLINE double sum_of(__m256d a, __m256d b) {
+  const __m256d four = _mm256_add_pd(a, b);
+  const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+  return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+}
+
 AVX2 static double exact_dot(const float* row, const float* query, size_t stride) {
   __m256d sums[4] = {_mm256_setzero_pd(), _mm256_setzero_pd(), _mm256_setzero_pd(), _mm256_setzero_pd()};
   for (size_t i = 0; i < stride; i += FRESHET_RANK_LANES) {
@@ -147,9 +153,7 @@ AVX2 static double exact_dot(const float* row, const float* query, size_t stride
       sums[l] = _mm256_fmadd_pd(_mm256_cvtps_pd(_mm_loadu_ps(row + i + l * 4)),
                                 _mm256_cvtps_pd(_mm_loadu_ps(query + i + l * 4)), sums[l]);
   }
-  __m256d four = _mm256_add_pd(_mm256_add_pd(sums[0], sums[2]), _mm256_add_pd(sums[1], sums[3]));
-  __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
-  return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+  return sum_of(_mm256_add_pd(sums[0], sums[2]), _mm256_add_pd(sums[1], sums[3]));
 }
 
 enum { AHEAD = 6 }; /* rows to fetch in advance: they lie anywhere */
@@ -167,12 +171,52 @@ AVX2 static float reached(float* values, size_t count, size_t k) {
   return freshet_rank_reached_inline(values, count, k);
 }
 
+AVX2 freshet_rank_size freshet_rank_measure_avx2(const float* values, size_t n) {
+  const __m256 sign = _mm256_set1_ps(-0.0f);
+  __m256d low = _mm256_setzero_pd(), high = _mm256_setzero_pd();
+  __m256 tops = _mm256_setzero_ps();
+  for (size_t i = 0; i < n; i += 8) {
+    const __m256 value = _mm256_loadu_ps(values + i);
+    const __m256d a = _mm256_cvtps_pd(_mm256_castps256_ps128(value));
+    const __m256d b = _mm256_cvtps_pd(_mm256_extractf128_ps(value, 1));
+    tops = _mm256_max_ps(tops, _mm256_andnot_ps(sign, value));
+    low = _mm256_fmadd_pd(a, a, low);
+    high = _mm256_fmadd_pd(b, b, high);
+  }
+  __m128 top = _mm_max_ps(_mm256_castps256_ps128(tops), _mm256_extractf128_ps(tops, 1));
+  top = _mm_max_ps(top, _mm_movehl_ps(top, top));
+  top = _mm_max_ss(top, _mm_movehdup_ps(top));
+  return (freshet_rank_size){sum_of(low, high), _mm_cvtss_f32(top)};
+}
+
+AVX2 double freshet_rank_round_avx2(const float* values, size_t n, float inverse, float scale,
+                                    int8_t* codes) {
+  const __m256d step = _mm256_set1_pd((double)scale);
+  __m256d low = _mm256_setzero_pd(), high = _mm256_setzero_pd();
+  for (size_t i = 0; i < n; i += 8) {
+    const __m256 value = _mm256_loadu_ps(values + i);
+    const __m256i code = _mm256_cvtps_epi32(_mm256_mul_ps(value, _mm256_set1_ps(inverse)));
+    const __m128i first = _mm256_castsi256_si128(code), last = _mm256_extracti128_si256(code, 1);
+    const __m128i words = _mm_packs_epi32(first, last);
+    _mm_storel_epi64((__m128i*)(codes + i), _mm_packs_epi16(words, words));
+    const __m256d a =
+        _mm256_fnmadd_pd(_mm256_cvtepi32_pd(first), step, _mm256_cvtps_pd(_mm256_castps256_ps128(value)));
+    const __m256d b =
+        _mm256_fnmadd_pd(_mm256_cvtepi32_pd(last), step, _mm256_cvtps_pd(_mm256_extractf128_ps(value, 1)));
+    low = _mm256_fmadd_pd(a, a, low);
+    high = _mm256_fmadd_pd(b, b, high);
+  }
+  return sum_of(low, high);
+}
+
 const freshet_rank_kernel_table freshet_rank_avx2 = {.name = "avx2",
                                                      .query_levels = 63,
                                                      .group = GROUP,
                                                      .room = BLOCK * FRESHET_PANEL,
                                                      .scan = scan,
                                                      .exact = exact,
-                                                     .reached = reached};
+                                                     .reached = reached,
+                                                     .measure = freshet_rank_measure_avx2,
+                                                     .round = freshet_rank_round_avx2};
 
 #endif

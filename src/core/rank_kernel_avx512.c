@@ -207,6 +207,8 @@ const freshet_rank_kernel_table freshet_rank_avx512 = {.name = "avx512",
                                                        .room = BLOCK * FRESHET_PANEL,
                                                        .scan = scan,
                                                        .exact = exact,
-                                                       .reached = reached};
+                                                       .reached = reached,
+                                                       .measure = freshet_rank_measure_avx2,
+                                                       .round = freshet_rank_round_avx2};
 
 #endif

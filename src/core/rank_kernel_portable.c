@@ -74,10 +74,21 @@ static float reached(float* values, size_t count, size_t k) {
   return freshet_rank_reached_inline(values, count, k);
 }
 
+static freshet_rank_size measure(const float* values, size_t n) {
+  freshet_rank_size size = {0};
+  for (size_t i = 0; i < n; i++) {
+    const float magnitude = values[i] < 0 ? -values[i] : values[i];
+    size.squares += (double)magnitude * (double)magnitude;
+    size.largest = magnitude > size.largest ? magnitude : size.largest;
+  }
+  return size;
+}
+
 const freshet_rank_kernel_table freshet_rank_portable = {.name = "portable",
                                                          .query_levels = 0,
                                                          .group = GROUP,
                                                          .room = BLOCK_ROWS,
                                                          .scan = scan,
                                                          .exact = exact,
-                                                         .reached = reached};
+                                                         .reached = reached,
+                                                         .measure = measure};

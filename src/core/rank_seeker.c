@@ -164,13 +164,14 @@ static void shape_query(const freshet_ranker* ranker, freshet_rank_seeker* seeke
   const freshet_rank_query* query = seeker->query;
   memcpy(seeker->vector, query->vector, index->dim * sizeof(float));
   memset(seeker->vector + index->dim, 0, (index->stride - index->dim) * sizeof(float));
-  seeker->norm = freshet_rank_norm(query->vector, index->dim);
+  const freshet_rank_size size = ranker->kernel->measure(seeker->vector, index->stride);
+  seeker->norm = freshet_rank_norm(size);
   freshet_rank_sieve* sieve = &seeker->sieve;
   sieve->vector = seeker->vector;
   double norm = seeker->norm;
   if (ranker->kernel->query_levels > 0) {
-    double error = freshet_rank_encode(query->vector, index->dim, (int)ranker->kernel->query_levels,
-                                       seeker->codes, &sieve->scale);
+    double error = freshet_rank_encode(ranker->kernel, seeker->vector, index->stride, size.largest,
+                                       (int)ranker->kernel->query_levels, seeker->codes, &sieve->scale);
     int32_t sum = 0;
     for (size_t i = 0; i < index->groups * 4; i++) sum += seeker->codes[i];
     sieve->codes = seeker->codes;

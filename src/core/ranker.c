@@ -68,7 +68,7 @@ freshet_status freshet_ranker_create(const freshet_ranker_config* config, freshe
   made->kernel = kernel;
   made->order = (freshet_rank_order){config->compare, config->context};
   freshet_status status =
-      freshet_rank_index_create(&made->index, config->dim, config->capacity, kernel->query_levels > 0, error);
+      freshet_rank_index_create(&made->index, config->dim, config->capacity, kernel, error);
   if (status != FRESHET_OK) {
     free(made);
     return status;
@@ -112,10 +112,6 @@ static bool all_finite(const float* values, size_t count) {
 
 freshet_status freshet_ranker_set(freshet_ranker* ranker, uint32_t slot, const float* row, float bias,
                                   freshet_error* error) {
-  if (!isfinite(bias) || !all_finite(row, ranker->index.dim)) {
-    return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "ranker: the row of slot %u is not finite",
-                             slot);
-  }
   return freshet_rank_index_set(&ranker->index, slot, row, bias, error);
 }
 
