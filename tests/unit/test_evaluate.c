@@ -209,6 +209,52 @@ static void a_pass_repeats_to_the_bit_and_finds_more_than_chance(void** state) {
   freshet_history_destroy(history);
 }
 
+/* The list of the ranker says the same as the scores of all items, wherever it says anything. */
+static void a_list_places_as_all_scores_do(void** state) {
+  (void)state;
+  freshet_history* history = make_history(&plain_rules);
+  freshet_model_config config = freshet_model_defaults();
+  freshet_learner* learner = NULL;
+  uint32_t own[USERS][EVENTS], own_counts[USERS] = {0};
+  bool has[USERS][ITEMS] = {0};
+  size_t asked = 0, told = 0, placed = 0;
+  config.dim = 16;
+  assert_int_equal(freshet_learner_create(history, &config, false, &learner, NULL), FRESHET_OK);
+  freshet_contender* contender = &learner->contender;
+  for (size_t i = 0; i < history->event_count; i++) {
+    const freshet_history_event* e = &history->events[i];
+    if (!e->ranked) continue;
+    float scores[ITEMS];
+    freshet_placing by_list = {0};
+    const freshet_trial trial = {.item = e->item,
+                                 .negative = (e->item + 1) % ITEMS,
+                                 .has = has[e->user],
+                                 .own = own[e->user],
+                                 .own_count = own_counts[e->user]};
+    asked++;
+    contender->score(contender, e, scores);
+    freshet_placing by_scores = freshet_placing_of(&trial, scores, ITEMS);
+    if (contender->place(contender, e, &trial, &by_list)) {
+      told++;
+      placed += by_list.rank < FRESHET_LIST_SIZE;
+      assert_true(by_list.rank == by_scores.rank ||
+                  (isinf(by_list.rank) && by_scores.rank >= FRESHET_LIST_SIZE));
+      assert_float_equal(by_list.right, by_scores.right, 1e-4);
+      assert_float_equal(by_list.wrong, by_scores.wrong, 1e-4);
+      assert_int_equal(by_list.listed, by_scores.listed);
+      for (size_t p = 0; p < by_list.listed; p++)
+        assert_float_equal(scores[by_list.list[p]], scores[by_scores.list[p]], 1e-4);
+    }
+    contender->learn(contender, e);
+    own[e->user][own_counts[e->user]++] = e->item;
+    has[e->user][e->item] = true;
+  }
+  assert_true(told > asked * 3 / 4 && placed > told / 10 &&
+              placed < told); /* most are told, and not only misses */
+  contender->destroy(contender);
+  freshet_history_destroy(history);
+}
+
 /* One user chooses items 0 .. 24 in turn, another item 24: the nearer its place, the more alike. */
 static void item_knn_is_a_cosine_that_fades_with_distance(void** state) {
   (void)state;
@@ -279,6 +325,7 @@ int main(void) {
       cmocka_unit_test(lists_cover_their_ten_best_items),
       cmocka_unit_test(nothing_is_learned_before_it_is_asked_for),
       cmocka_unit_test(a_pass_repeats_to_the_bit_and_finds_more_than_chance),
+      cmocka_unit_test(a_list_places_as_all_scores_do),
       cmocka_unit_test(item_knn_is_a_cosine_that_fades_with_distance),
       cmocka_unit_test(ratings_are_predicted_from_biases),
       cmocka_unit_test(reads_files_and_names_what_is_wrong),
