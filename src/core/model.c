@@ -43,6 +43,7 @@ static void grow_items(freshet_model* model, uint32_t capacity) {
   uint32_t old = model->capacity;
   uint32_t dim = model->config.dim;
   model->items = grow(model->items, old, capacity, sizeof *model->items);
+  model->counts = grow(model->counts, old, capacity, sizeof *model->counts);
   model->roots = grow(model->roots, old, capacity, sizeof *model->roots);
   model->levels = grow(model->levels, old, capacity, sizeof *model->levels);
   model->factors = grow(model->factors, old, capacity, dim * sizeof(float));
@@ -135,11 +136,11 @@ void freshet_model_destroy(freshet_model* model) {
     free(model->items[i].near_text);
     free(model->items[i].id);
   }
-  void* owned[] = {model->items,           model->roots,        model->levels,    model->factors,
-                   model->context_factors, model->buckets,      model->frequency, model->presence,
-                   model->pending,         model->pending_rows, model->trace,     model->trace_items,
-                   model->changed,         model->drained,      model->stale,     model->step,
-                   model->marks.of,        model->user_factor,  model->slope};
+  void* owned[] = {model->items,       model->counts,          model->roots,        model->levels,
+                   model->factors,     model->context_factors, model->buckets,      model->frequency,
+                   model->presence,    model->pending,         model->pending_rows, model->trace,
+                   model->trace_items, model->changed,         model->drained,      model->stale,
+                   model->step,        model->marks.of,        model->user_factor,  model->slope};
   for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
   freshet_model_text_free(model);
   freshet_buffer_free(&model->delta_items);
@@ -155,7 +156,7 @@ const freshet_model_config* freshet_model_get_config(const freshet_model* model)
 
 size_t freshet_model_memory(const freshet_model* model) {
   size_t row = model->config.dim * sizeof(float);
-  size_t per_item = sizeof(item) + 2 * row + 4 * sizeof(uint32_t) + 2;
+  size_t per_item = sizeof(item) + 2 * row + 5 * sizeof(uint32_t) + 2;
   size_t buckets = (size_t)1 << model->bucket_bits;
   return sizeof *model + sizeof *model->step + model->capacity * per_item + freshet_model_text_memory(model) +
          model->owned_bytes + buckets * sizeof *model->buckets + 2 * freshet_tree_bytes(model->bucket_bits) +
@@ -188,6 +189,7 @@ static freshet_status add_item(freshet_model* model, uint64_t key, uint32_t* slo
   item* it = &model->items[made];
   *it = (item){.key = key, .next = FRESHET_NO_ITEM};
   it->near.smallest = UNKNOWN_SMALLEST;
+  model->counts[made] = 0;
   model->roots[made] = 1;
   model->levels[made] = 0;
   freshet_model_start_factors(model, key, freshet_model_factor(model, made),

@@ -386,7 +386,7 @@ void freshet_model_write_item(const freshet_model* model, uint32_t slot, int64_t
   PUT(out, uint8_t, VERSION);
   put(out, &folded_to, sizeof folded_to);
   put(out, &dim, sizeof dim);
-  put(out, &it->count, sizeof it->count);
+  put(out, &model->counts[slot], sizeof *model->counts);
   put(out, &it->popular_at, sizeof it->popular_at);
   put(out, it->popular, sizeof it->popular);
   gains all = {it->bias, it->factor_squares, it->context_squares, it->bias_squares};
@@ -537,8 +537,9 @@ static int compare_keys(const void* a, const void* b) {
   return (x > y) - (x < y);
 }
 
-static bool is_learned(const item* it) {
-  return it->count > 0 || it->factor_squares != 0 || it->context_squares != 0 || it->near.count > 0;
+static bool is_learned(const freshet_model* model, uint32_t slot) {
+  const item* it = &model->items[slot];
+  return model->counts[slot] > 0 || it->factor_squares != 0 || it->context_squares != 0 || it->near.count > 0;
 }
 
 uint64_t freshet_model_hash(const freshet_model* model) {
@@ -549,7 +550,7 @@ uint64_t freshet_model_hash(const freshet_model* model) {
   freshet_buffer bytes = {0};
   uint64_t hash = model->config.seed;
   for (uint32_t i = 0; i < model->count; i++) {
-    if (!is_learned(&model->items[order[i].slot])) continue;
+    if (!is_learned(model, order[i].slot)) continue;
     bytes.size = 0;
     freshet_buffer_append(&bytes, &order[i].key, sizeof order[i].key);
     freshet_model_write_item(model, order[i].slot, 0, &bytes);

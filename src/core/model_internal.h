@@ -109,7 +109,6 @@ typedef struct item {
   double bias_squares;    /* forgetting Adagrad, of the bias */
   uint64_t popular_at;    /* the event at which popular was exact */
   float popular[HALF_LIVES];
-  uint32_t count;   /* N, in 1/WEIGHT_UNITS */
   uint32_t pending; /* 1 + place in model.pending, 0: untouched since the last take */
   bool changed;     /* is in model.changed */
   bool row_stale;   /* is in model.stale */
@@ -199,6 +198,7 @@ struct freshet_model {
   /* -- items, by slot -- */
   uint32_t count, capacity;
   item* items;
+  uint32_t* counts;       /* [capacity] N, in 1/WEIGHT_UNITS */
   float* roots;           /* [capacity] 1 / sqrt(N + 1), and */
   uint8_t* levels;        /* [capacity] B(N): for queries, which read them of a thousand items */
   float* factors;         /* v [capacity][dim] */

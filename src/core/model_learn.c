@@ -82,7 +82,7 @@ static void read_items(freshet_model* model, const context* c, candidates* s) {
     const uint32_t slot = s->items[i], level = model->levels[slot];
     freshet_model_touch(model, slot);
     const item* it = &model->items[slot];
-    s->counts[i] = (float)it->count * (1.0F / WEIGHT_UNITS);
+    s->counts[i] = (float)model->counts[slot] * (1.0F / WEIGHT_UNITS);
     s->ages[i] = freshet_model_popularity_age(model, it);
     for (size_t h = 0; h < HALF_LIVES; h++) popular[h * n16 + i] = it->popular[h];
     s->level[i] = (uint8_t)level;

@@ -34,7 +34,7 @@ static void link_item(freshet_model* model, uint32_t slot) {
   *link = slot;
   freshet_tree_add(model->presence, model->bucket_bits, bucket_of(model, items[slot].key), 1);
   freshet_tree_add(model->frequency, model->bucket_bits, bucket_of(model, items[slot].key),
-                   items[slot].count);
+                   model->counts[slot]);
 }
 
 static void make_table(freshet_model* model, uint32_t bits) {
@@ -67,8 +67,8 @@ uint32_t freshet_model_table_find(const freshet_model* model, uint64_t key) {
 
 void freshet_model_count_set(freshet_model* model, uint32_t slot, uint32_t count) {
   item* it = &model->items[slot];
-  int64_t change = (int64_t)count - (int64_t)it->count;
-  it->count = count;
+  int64_t change = (int64_t)count - (int64_t)model->counts[slot];
+  model->counts[slot] = count;
   model->roots[slot] = 1 / sqrtf((float)count * (1.0F / WEIGHT_UNITS) + 1);
   model->levels[slot] = (uint8_t)freshet_model_count_level(count);
   model->total_count += change;
@@ -76,7 +76,7 @@ void freshet_model_count_set(freshet_model* model, uint32_t slot, uint32_t count
 }
 
 void freshet_model_count_add(freshet_model* model, uint32_t slot, uint32_t units) {
-  uint32_t count = model->items[slot].count;
+  uint32_t count = model->counts[slot];
   freshet_model_count_set(model, slot, units > UINT32_MAX - count ? UINT32_MAX : count + units);
 }
 
@@ -111,15 +111,15 @@ static void draw_recent(const freshet_model* model, const uint64_t* randoms, siz
 /* In the running sum of counts: an item for each. */
 static void draw_frequent(const freshet_model* model, const uint64_t* randoms, size_t count,
                           uint32_t* slots) {
-  const item* items = model->items;
+  const uint32_t* counts = model->counts;
   int64_t targets[NEGATIVES_MAX], buckets[NEGATIVES_MAX];
   for (size_t i = 0; i < count; i++)
     targets[i] = (int64_t)freshet_below(randoms[i], (uint64_t)model->total_count);
   model->kernels->descend_tree(model->frequency, model->bucket_bits, targets, buckets, count);
-  for (size_t i = 0; i < count; i++) freshet_prefetch(&items[model->buckets[buckets[i]]].count, 1);
+  for (size_t i = 0; i < count; i++) freshet_prefetch(&counts[model->buckets[buckets[i]]], 1);
   for (size_t i = 0; i < count; i++) {
     uint32_t at = model->buckets[buckets[i]];
-    for (; targets[i] >= items[at].count; at = items[at].next) targets[i] -= items[at].count;
+    for (; targets[i] >= counts[at]; at = model->items[at].next) targets[i] -= counts[at];
     slots[i] = at;
   }
 }

@@ -132,7 +132,7 @@ void freshet_model_context(const freshet_model* model, const freshet_user* user,
     if (sums[f] > 0) sums[f] = 1 / sums[f];
   }
   for (uint32_t k = 0; k < c->count; k++) {
-    roots[k] = (float)model->items[c->items[k]].count * (1.0F / WEIGHT_UNITS);
+    roots[k] = (float)model->counts[c->items[k]] * (1.0F / WEIGHT_UNITS);
   }
   for (uint32_t k = 0; k < c->count; k++) {
     follows_unders[k] = sums[FOLLOWS] / ((roots[k] + 5) * follows_unit);
@@ -188,7 +188,7 @@ static freshet_status write_row(const freshet_model* model, uint32_t slot, fresh
   memset(columns, 0, COLUMNS_PADDED * sizeof *columns);
   columns[COLUMN_BIAS] = (float)it->bias;
   memcpy(columns + COLUMN_POPULAR, it->row_popular, sizeof it->row_popular);
-  columns[COLUMN_LEVEL + freshet_model_count_level(it->count)] = 1;
+  columns[COLUMN_LEVEL + freshet_model_count_level(model->counts[slot])] = 1;
   return freshet_ranker_set(ranker, slot, row, it->adjustment, error);
 }
 
@@ -254,7 +254,7 @@ static float wanted_weight(const freshet_model* model, const freshet_wanted_text
 
 static float wanted_bonus(const freshet_model* model, const freshet_wanted_text* text, const context* c,
                           uint32_t match) {
-  float theta = c->text_theta[freshet_model_count_level(model->items[text->items[match]].count)];
+  float theta = c->text_theta[freshet_model_count_level(model->counts[text->items[match]])];
   return text->weight * (theta > wanted_text_floor ? theta : wanted_text_floor) * text->bonus[match];
 }
 
@@ -298,17 +298,18 @@ void freshet_model_query_text(const freshet_model* model, const freshet_user* us
 }
 
 /* What the columns behind the factors add to `taste`, the inner product of the factors. */
-static float add_columns(const item* it, const float* columns, float taste) {
+static float add_columns(const freshet_model* model, uint32_t slot, const float* columns, float taste) {
+  const item* it = &model->items[slot];
   float score = taste + columns[COLUMN_BIAS] * (float)it->bias;
   for (int h = 0; h < HALF_LIVES; h++) score += columns[COLUMN_POPULAR + h] * it->row_popular[h];
-  return score + columns[COLUMN_LEVEL + freshet_model_count_level(it->count)] + it->adjustment;
+  return score + columns[COLUMN_LEVEL + model->levels[slot]] + it->adjustment;
 }
 
 void freshet_model_score_all(const freshet_model* model, const freshet_rank_query* query, float* scores) {
   uint32_t dim = model->config.dim;
   model->kernels->dots(model->factors, NULL, model->count, query->vector, dim, scores);
   for (uint32_t slot = 0; slot < model->count; slot++)
-    scores[slot] = add_columns(&model->items[slot], query->vector + dim, scores[slot]);
+    scores[slot] = add_columns(model, slot, query->vector + dim, scores[slot]);
   for (size_t i = 0; i < query->bonus_count; i++) scores[query->bonus_items[i]] += query->bonus[i];
 }
 
@@ -316,7 +317,7 @@ float freshet_model_score(const freshet_model* model, const freshet_rank_query* 
   uint32_t dim = model->config.dim;
   FRESHET_ASSERT(slot < model->count);
   float taste = model->kernels->dot(freshet_model_factor(model, slot), query->vector, dim);
-  float score = add_columns(&model->items[slot], query->vector + dim, taste);
+  float score = add_columns(model, slot, query->vector + dim, taste);
   size_t at = 0;
   while (at < query->bonus_count && query->bonus_items[at] != slot) at++;
   return at < query->bonus_count ? score + query->bonus[at] : score;
@@ -379,8 +380,7 @@ static void add_neighbour_parts(const freshet_model* model, const context* c, ui
                                                             [TOGETHER_NOW] = FRESHET_REASON_TOGETHER,
                                                             [TOGETHER_BEFORE] = FRESHET_REASON_TOGETHER,
                                                             [SIMILAR_TEXT] = FRESHET_REASON_TEXT};
-  const item* it = &model->items[slot];
-  float root = 1 / sqrtf((float)it->count * (1.0F / WEIGHT_UNITS) + 1);
+  float root = 1 / sqrtf((float)model->counts[slot] * (1.0F / WEIGHT_UNITS) + 1);
   float shares[FRESHET_HISTORY][BONUS_FEATURES];
   float logs[FRESHET_LANES] __attribute__((aligned(64)));
   float sums[BONUS_FEATURES] = {0};
@@ -392,7 +392,8 @@ static void add_neighbour_parts(const freshet_model* model, const context* c, ui
   for (int f = 0; f < FRESHET_LANES; f++) logs[f] = f < BONUS_FEATURES ? 1 + sums[f] : 1;
   model->kernels->log(logs, FRESHET_LANES);
   for (int f = 0; f < BONUS_FEATURES; f++) {
-    float theta = f == SIMILAR_TEXT ? c->text_theta[freshet_model_count_level(it->count)] : c->theta[f];
+    float theta =
+        f == SIMILAR_TEXT ? c->text_theta[freshet_model_count_level(model->counts[slot])] : c->theta[f];
     if (sums[f] <= 0) continue;
     for (uint32_t k = 0; k < c->count; k++) {
       add_part(parts, count, kinds[f], c->items[k], theta * logs[f] * (shares[k][f] / sums[f]));
@@ -434,7 +435,7 @@ size_t freshet_model_explain_query(const freshet_model* model, const freshet_wan
   float popular = 0;
   float taste = model->kernels->dot(freshet_model_factor(model, slot), scratch->factor, model->config.dim);
   for (int h = 0; h < HALF_LIVES; h++) popular += c->theta[POPULAR + h] * it->row_popular[h];
-  float quality = c->theta[TASTE] * (float)it->bias + c->psi[freshet_model_count_level(it->count)];
+  float quality = c->theta[TASTE] * (float)it->bias + c->psi[freshet_model_count_level(model->counts[slot])];
   add_part(parts, &count, FRESHET_REASON_TASTE, FRESHET_NO_ITEM, c->theta[TASTE] * taste);
   add_part(parts, &count, FRESHET_REASON_POPULAR, FRESHET_NO_ITEM, popular);
   add_part(parts, &count, FRESHET_REASON_QUALITY, FRESHET_NO_ITEM, quality);

@@ -372,7 +372,7 @@ const float* freshet_model_start(const freshet_model* model, uint32_t slot) {
 
 const float* freshet_model_learned_factors(const freshet_model* model, uint32_t slot) {
   FRESHET_ASSERT(slot < model->count);
-  return model->items[slot].count == 0 ? NULL : freshet_model_factor(model, slot);
+  return model->counts[slot] == 0 ? NULL : freshet_model_factor(model, slot);
 }
 
 size_t freshet_model_text_neighbours(freshet_model* model, uint32_t slot,

@@ -121,5 +121,5 @@ float freshet_model_text_likeness(const freshet_model* model, uint32_t a, uint32
 
 float freshet_model_item_weight(const freshet_model* model, uint32_t slot) {
   FRESHET_ASSERT(slot < model->count);
-  return (float)model->items[slot].count * (1.0F / WEIGHT_UNITS);
+  return (float)model->counts[slot] * (1.0F / WEIGHT_UNITS);
 }
