@@ -95,7 +95,7 @@ static void init_blend(freshet_model* model) {
   for (int i = 0; i < FEATURES; i++) model->blend[TH + i] = freshet_grid(th[i]);
   for (int i = 0; i < GAP_BUCKETS; i++) model->blend[LG + i] = freshet_grid(lg[i]);
   for (int i = 0; i < BLEND_WEIGHTS; i++) {
-    model->blend_squares[i] = freshet_grid(.01);
+    model->blend_squares[i] = freshet_grid(FRESHET_BLEND_SQUARES_START);
     model->blend_rates[i] = i >= TB && i < PSI ? .006F : .003F;
   }
   memcpy(model->pending_blend, model->blend, sizeof model->blend);

@@ -204,19 +204,21 @@ static void add_blend(double* x, double* before, double gain) {
   if (before != NULL) *before = freshet_grid(freshet_clamp(*before + gain, -1000, 1000));
 }
 
-/* apply false: only looks. */
-static void take_blend(freshet_model* model, reader* in, bool apply) {
-  if (take_u32(in) != BLEND_WEIGHTS) in->bad = true;
-  for (int i = 0; i < 2 * BLEND_WEIGHTS && !in->bad; i++) {
+/* apply false: only looks. Returns how many weights there are: what an older version wrote has fewer, and
+ * says nothing of the last ones. */
+static uint32_t take_blend(freshet_model* model, reader* in, bool apply) {
+  const uint32_t weights = take_u32(in);
+  if (weights > BLEND_WEIGHTS) in->bad = true;
+  for (uint32_t i = 0; !in->bad && i < 2 * weights; i++) {
     double gain = take_f64(in);
     if (!apply || in->bad) continue;
-    if (i < BLEND_WEIGHTS) {
+    if (i < weights) {
       add_blend(&model->blend[i], &model->pending_blend[i], gain);
     } else {
-      add_blend(&model->blend_squares[i - BLEND_WEIGHTS], &model->pending_blend_squares[i - BLEND_WEIGHTS],
-                gain);
+      add_blend(&model->blend_squares[i - weights], &model->pending_blend_squares[i - weights], gain);
     }
   }
+  return weights;
 }
 
 /* ---- taking a delta ---- */
@@ -501,7 +503,10 @@ static void take_globals(freshet_model* model, reader* in, bool apply) {
     model->folded_to = folded_to;
     model->events = events;
   }
-  take_blend(model, in, apply);
+  const uint32_t weights = take_blend(model, in, apply);
+  for (uint32_t i = weights; apply && i < BLEND_WEIGHTS; i++) {
+    model->blend_squares[i] = freshet_grid(FRESHET_BLEND_SQUARES_START);
+  }
   uint32_t recent = take_u32(in);
   if (recent > RECENT_EVENTS || recent > events) in->bad = true;
   for (uint32_t i = 0; i < recent && !in->bad; i++) {

@@ -54,15 +54,18 @@ enum {
   GAP_BUCKETS = 7,
   USER_LEVELS = 7,
   COUNT_LEVELS = 10,
+  STAGES = 12,                       /* see stage_of in model_score.c */
   TH = 0,                            /* [FEATURES] */
   TB = TH + FEATURES,                /* [USER_LEVELS][FEATURES] */
   PSI = TB + USER_LEVELS * FEATURES, /* [COUNT_LEVELS] */
   TAU = PSI + COUNT_LEVELS,          /* [COUNT_LEVELS] */
   LP = TAU + COUNT_LEVELS,           /* [FRESHET_HISTORY] */
   LG = LP + FRESHET_HISTORY,         /* [GAP_BUCKETS] */
-  BLEND_WEIGHTS = LG + GAP_BUCKETS,
+  TS = LG + GAP_BUCKETS, /* [STAGES][FEATURES]; last, so that older state is read as a start of it */
+  BLEND_WEIGHTS = TS + STAGES * FEATURES,
   BLEND_PADDED = (BLEND_WEIGHTS + 15) / 16 * 16,
 };
+#define FRESHET_BLEND_SQUARES_START .01
 
 /* Co-occurrence of one item with others. Blocks of capacity entries, grown by doubling up to the bound. */
 typedef struct neighbours {
@@ -129,6 +132,7 @@ typedef struct item {
 /* A user's recent items as a query or a step sees them. Arrays are padded for the kernels. */
 typedef struct context {
   uint32_t user_level; /* L(n) */
+  uint32_t stage;      /* S: of the session */
   uint32_t count;
   uint32_t items[FRESHET_HISTORY]; /* newest first */
   uint32_t bucket[FRESHET_HISTORY];

@@ -125,8 +125,8 @@ static void set_gradients(const freshet_model* model, const context* c, float we
   taste_g[0] -= weight;
 }
 
-/* Gradients of th, tb, psi and tau: they follow g. */
-static void set_blend_gradient(freshet_model* model, const context* c, uint32_t user_level, candidates* s) {
+/* Gradients of th, tb, ts, psi and tau: they follow g. */
+static void set_blend_gradient(freshet_model* model, const context* c, candidates* s) {
   float* out = model->blend_gradient;
   const float *text = feature(s, SIMILAR_TEXT), *g = s->gradients;
   model->kernels->dots(s->features, NULL, FEATURES, g, s->padded, out + TH);
@@ -137,7 +137,8 @@ static void set_blend_gradient(freshet_model* model, const context* c, uint32_t 
   for (int level = 0; level < COUNT_LEVELS; level++) {
     if (c->text_theta[level] <= 0) out[TAU + level] = 0;
   }
-  memcpy(out + TB + user_level * FEATURES, out + TH, FEATURES * sizeof *out);
+  memcpy(out + TB + c->user_level * FEATURES, out + TH, FEATURES * sizeof *out);
+  memcpy(out + TS + c->stage * FEATURES, out + TH, FEATURES * sizeof *out);
 }
 
 /* ---- the step ---- */
@@ -290,7 +291,7 @@ static freshet_status learn_positive(freshet_model* model, freshet_user* user,
   prefetch_own_list(&model->items[seen->item].near);
   set_features(model, model->user_factor, s);
   set_gradients(model, &c, weight, s);
-  set_blend_gradient(model, &c, c.user_level, s);
+  set_blend_gradient(model, &c, s);
   step_items(model, s, model->user_factor, size, model->slope);
   step_user(model, user, &c, model->slope);
   step_blend(model);

@@ -90,18 +90,32 @@ static void read_history(const freshet_model* model, const freshet_user* user, i
   }
 }
 
+/* S: 0 without recent items, 1 .. 6 by how many the session has, 7 .. 11 where one begins, by the time since
+ * the last. What follows, what is popular and what a user likes tell more at one of them than at another. */
+static uint32_t stage_of(const context* c) {
+  static const uint8_t by_size[FRESHET_HISTORY + 1] = {0, 1, 2, 3, 3, 4, 4, 4, 4, 4, 5,
+                                                       5, 5, 5, 5, 5, 5, 5, 5, 5, 6};
+  enum { FIRST_GAP = 2 }; /* bucket: a session does not end before */
+  uint32_t size = 0;
+  while (size < c->count && c->same_session[size]) size++;
+  if (size > 0 || c->count == 0) return by_size[size];
+  return by_size[FRESHET_HISTORY] + 1 + (c->bucket[0] - FIRST_GAP);
+}
+
 static void set_thetas(const freshet_model* model, uint32_t positives, context* c) {
   c->user_level = user_level(positives);
+  c->stage = stage_of(c);
   const double* th = model->blend + TH;
   const double* tb = model->blend + TB + c->user_level * FEATURES;
+  const double* ts = model->blend + TS + c->stage * FEATURES;
   for (int f = 0; f < FEATURES; f++) {
-    double theta = th[f] + tb[f];
+    double theta = th[f] + tb[f] + ts[f];
     c->theta[f] = (float)(theta > 0 ? theta : 0);
   }
   if (c->theta[TASTE] < taste_floor) c->theta[TASTE] = taste_floor;
   for (int level = 0; level < COUNT_LEVELS; level++) {
     c->psi[level] = (float)model->blend[PSI + level];
-    double theta = th[SIMILAR_TEXT] + tb[SIMILAR_TEXT] + model->blend[TAU + level];
+    double theta = th[SIMILAR_TEXT] + tb[SIMILAR_TEXT] + ts[SIMILAR_TEXT] + model->blend[TAU + level];
     c->text_theta[level] = (float)(theta > 0 ? theta : 0);
   }
 }
