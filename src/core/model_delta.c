@@ -98,7 +98,8 @@ static float take_count_f32(reader* in) {
 }
 
 static freshet_status malformed(freshet_error* error, const char* what) {
-  return freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER, "malformed %s", what);
+  return freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER,
+                           "malformed %s: damaged, or written by a newer version", what);
 }
 
 /* ---- additive part ---- */
