@@ -1,19 +1,17 @@
 /* evaluate_learner.c: the model as a contender. */
 #include <math.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "commands/evaluate_metrics.h"
 #include "commands/evaluate_models.h"
+#include "commands/measure.h"
 #include "worker/item_text.h"
 
 /* Deltas are taken as the service takes them, which also bounds what they hold. */
 enum { EVENTS_PER_DELTA = 10000 };
 
-static uint64_t now_ns(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
+static uint32_t ns_since(double start) {
+  return (uint32_t)(1e9 * (freshet_seconds(CLOCK_MONOTONIC) - start));
 }
 
 freshet_user* freshet_learner_user(freshet_learner* learner, uint32_t user) {
@@ -44,6 +42,12 @@ static void see_to_text(freshet_learner* learner, freshet_user* user) {
     freshet_user_set_text(user, learner->model, learner->vector, NULL);
 }
 
+/* Brings up to date what a query and the ranker read. */
+static void prepare(freshet_learner* learner, const freshet_history_event* event) {
+  see_to_text(learner, freshet_learner_user(learner, event->user));
+  freshet_model_sync_ranker(learner->model, learner->ranker, NULL);
+}
+
 static void make_query(freshet_learner* learner, const freshet_history_event* event,
                        freshet_rank_query* query) {
   freshet_model_query(learner->model, freshet_learner_user(learner, event->user), event->time_ms,
@@ -53,8 +57,7 @@ static void make_query(freshet_learner* learner, const freshet_history_event* ev
 static void score(freshet_contender* self, const freshet_history_event* event, float* scores) {
   freshet_learner* learner = (freshet_learner*)self;
   freshet_rank_query query = {0};
-  see_to_text(learner, freshet_learner_user(learner, event->user));
-  freshet_model_sync_ranker(learner->model, learner->ranker, NULL);
+  prepare(learner, event);
   make_query(learner, event, &query);
   freshet_model_score_all(learner->model, &query, scores);
 }
@@ -86,9 +89,8 @@ static bool place(freshet_contender* self, const freshet_history_event* event, c
   freshet_ranked list[PLACED];
   freshet_rank_query query = {.k = PLACED};
   size_t count = 0;
-  see_to_text(learner, freshet_learner_user(learner, event->user));
-  freshet_model_sync_ranker(learner->model, learner->ranker, NULL);
-  const uint64_t before = learner->rank_ns == NULL ? 0 : now_ns();
+  prepare(learner, event);
+  const double before = freshet_seconds(CLOCK_MONOTONIC);
   make_query(learner, event, &query);
   query.excluded = trial->own;
   query.excluded_count = trial->own_count;
@@ -96,7 +98,7 @@ static bool place(freshet_contender* self, const freshet_history_event* event, c
           FRESHET_OK ||
       count == 0)
     return false;
-  if (learner->rank_ns != NULL) learner->rank_ns[learner->rank_count++] = (uint32_t)(now_ns() - before);
+  if (learner->rank_ns != NULL) learner->rank_ns[learner->rank_count++] = ns_since(before);
   placing->right = freshet_model_score(learner->model, &query, trial->item);
   placing->wrong = freshet_model_score(learner->model, &query, trial->negative);
   placing->listed = count < FRESHET_LIST_SIZE ? count : FRESHET_LIST_SIZE;
@@ -112,9 +114,9 @@ static void learn(freshet_contender* self, const freshet_history_event* event) {
   if (learner->learn_ns == NULL) {
     freshet_model_learn(learner->model, user, &seen, NULL);
   } else {
-    uint64_t before = now_ns();
+    const double before = freshet_seconds(CLOCK_MONOTONIC);
     freshet_model_learn(learner->model, user, &seen, NULL);
-    learner->learn_ns[learner->learn_count++] = (uint32_t)(now_ns() - before);
+    learner->learn_ns[learner->learn_count++] = ns_since(before);
   }
   if (++learner->untaken == EVENTS_PER_DELTA) {
     freshet_model_delta delta;
@@ -156,17 +158,18 @@ static freshet_status announce(freshet_learner* learner, freshet_error* error) {
   return FRESHET_OK;
 }
 
-static freshet_status make_ranker(freshet_learner* learner, bool measure, freshet_error* error) {
+static freshet_status make_ranker(freshet_learner* learner, freshet_error* error) {
   const freshet_ranker_config config = {.dim = freshet_model_row_dim(learner->model),
                                         .capacity = (uint32_t)learner->history->item_count};
   freshet_status status = freshet_ranker_create(&config, &learner->ranker, error);
-  if (status != FRESHET_OK) return status;
-  learner->rank_scratch = freshet_rank_scratch_create(learner->ranker);
-  if (!measure) return FRESHET_OK;
+  if (status == FRESHET_OK) learner->rank_scratch = freshet_rank_scratch_create(learner->ranker);
+  return status;
+}
+
+static void make_times(freshet_learner* learner) {
   learner->learn_ns = calloc(learner->history->event_count + 1, sizeof *learner->learn_ns);
   learner->rank_ns = calloc(learner->history->event_count + 1, sizeof *learner->rank_ns);
   FRESHET_ASSERT(learner->learn_ns != NULL && learner->rank_ns != NULL);
-  return FRESHET_OK;
 }
 
 freshet_status freshet_learner_create(const freshet_history* history, const freshet_model_config* config,
@@ -187,7 +190,8 @@ freshet_status freshet_learner_create(const freshet_history* history, const fres
     made->scratch = freshet_model_scratch_create(made->model);
     status = announce(made, error);
   }
-  if (status == FRESHET_OK) status = make_ranker(made, measure, error);
+  if (status == FRESHET_OK) status = make_ranker(made, error);
+  if (measure) make_times(made);
   if (status != FRESHET_OK) {
     destroy(&made->contender);
     return status;

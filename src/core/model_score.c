@@ -202,7 +202,7 @@ static freshet_status write_row(const freshet_model* model, uint32_t slot, fresh
   memset(columns, 0, COLUMNS_PADDED * sizeof *columns);
   columns[COLUMN_BIAS] = (float)it->bias;
   memcpy(columns + COLUMN_POPULAR, it->row_popular, sizeof it->row_popular);
-  columns[COLUMN_LEVEL + freshet_model_count_level(model->counts[slot])] = 1;
+  columns[COLUMN_LEVEL + model->levels[slot]] = 1;
   return freshet_ranker_set(ranker, slot, row, it->adjustment, error);
 }
 
@@ -268,7 +268,7 @@ static float wanted_weight(const freshet_model* model, const freshet_wanted_text
 
 static float wanted_bonus(const freshet_model* model, const freshet_wanted_text* text, const context* c,
                           uint32_t match) {
-  float theta = c->text_theta[freshet_model_count_level(model->counts[text->items[match]])];
+  float theta = c->text_theta[model->levels[text->items[match]]];
   return text->weight * (theta > wanted_text_floor ? theta : wanted_text_floor) * text->bonus[match];
 }
 
@@ -332,8 +332,7 @@ float freshet_model_score(const freshet_model* model, const freshet_rank_query* 
   FRESHET_ASSERT(slot < model->count);
   float taste = model->kernels->dot(freshet_model_factor(model, slot), query->vector, dim);
   float score = add_columns(model, slot, query->vector + dim, taste);
-  size_t at = 0;
-  while (at < query->bonus_count && query->bonus_items[at] != slot) at++;
+  size_t at = model->kernels->find(query->bonus_items, query->bonus_count, slot);
   return at < query->bonus_count ? score + query->bonus[at] : score;
 }
 
@@ -394,7 +393,7 @@ static void add_neighbour_parts(const freshet_model* model, const context* c, ui
                                                             [TOGETHER_NOW] = FRESHET_REASON_TOGETHER,
                                                             [TOGETHER_BEFORE] = FRESHET_REASON_TOGETHER,
                                                             [SIMILAR_TEXT] = FRESHET_REASON_TEXT};
-  float root = 1 / sqrtf((float)model->counts[slot] * (1.0F / WEIGHT_UNITS) + 1);
+  float root = model->roots[slot];
   float shares[FRESHET_HISTORY][BONUS_FEATURES];
   float logs[FRESHET_LANES] __attribute__((aligned(64)));
   float sums[BONUS_FEATURES] = {0};
@@ -406,8 +405,7 @@ static void add_neighbour_parts(const freshet_model* model, const context* c, ui
   for (int f = 0; f < FRESHET_LANES; f++) logs[f] = f < BONUS_FEATURES ? 1 + sums[f] : 1;
   model->kernels->log(logs, FRESHET_LANES);
   for (int f = 0; f < BONUS_FEATURES; f++) {
-    float theta =
-        f == SIMILAR_TEXT ? c->text_theta[freshet_model_count_level(model->counts[slot])] : c->theta[f];
+    float theta = f == SIMILAR_TEXT ? c->text_theta[model->levels[slot]] : c->theta[f];
     if (sums[f] <= 0) continue;
     for (uint32_t k = 0; k < c->count; k++) {
       add_part(parts, count, kinds[f], c->items[k], theta * logs[f] * (shares[k][f] / sums[f]));
@@ -449,7 +447,7 @@ size_t freshet_model_explain_query(const freshet_model* model, const freshet_wan
   float popular = 0;
   float taste = model->kernels->dot(freshet_model_factor(model, slot), scratch->factor, model->config.dim);
   for (int h = 0; h < HALF_LIVES; h++) popular += c->theta[POPULAR + h] * it->row_popular[h];
-  float quality = c->theta[TASTE] * (float)it->bias + c->psi[freshet_model_count_level(model->counts[slot])];
+  float quality = c->theta[TASTE] * (float)it->bias + c->psi[model->levels[slot]];
   add_part(parts, &count, FRESHET_REASON_TASTE, FRESHET_NO_ITEM, c->theta[TASTE] * taste);
   add_part(parts, &count, FRESHET_REASON_POPULAR, FRESHET_NO_ITEM, popular);
   add_part(parts, &count, FRESHET_REASON_QUALITY, FRESHET_NO_ITEM, quality);
