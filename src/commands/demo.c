@@ -6,12 +6,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "app/front.h"
+#include "app/serve.h"
 #include "commands/commands.h"
 #include "commands/csv.h"
-#include "commands/front.h"
 #include "commands/options.h"
 #include "commands/progress.h"
-#include "commands/serve.h"
 #include "kafka/embedded.h"
 #include "kafka/kafka.h"
 

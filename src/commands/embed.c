@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/text_encoder.h"
 #include "commands/commands.h"
 #include "commands/embed_status.h"
-#include "commands/encoder.h"
 #include "commands/options.h"
 
 enum {

@@ -3,12 +3,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "catalogue/item_text.h"
+#include "catalogue/text_generations.h"
 #include "codec/codec.h"
 #include "commands/scan.h"
 #include "kafka/kafka.h"
-#include "worker/clock.h"
-#include "worker/generations.h"
-#include "worker/item_text.h"
+#include "stream/clock.h"
 
 enum { SETTLE_MS = 30000 };
 

@@ -12,7 +12,7 @@
 #include "commands/erase_receipt.h"
 #include "commands/options.h"
 #include "freshet/event.h"
-#include "worker/clock.h"
+#include "stream/clock.h"
 
 enum { TIMEOUT_S = 30, TIMEOUT_MAX_S = 86400, TIME_SIZE = 32 };
 

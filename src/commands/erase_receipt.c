@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "commands/scan.h"
-#include "worker/partitioner.h"
+#include "stream/partitioner.h"
 
 static const freshet_topic places[FRESHET_ERASE_TRACES] = {
     FRESHET_TOPIC_USERS,        FRESHET_TOPIC_RECOMMENDATIONS, FRESHET_TOPIC_SHADOW, FRESHET_TOPIC_REPLIES,

@@ -4,13 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "commands/cluster.h"
+#include "app/cluster.h"
 #include "commands/commands.h"
 #include "commands/options.h"
-#include "commands/replay_row.h"
+#include "commands/replay/replay_row.h"
 #include "commands/scan.h"
 #include "kafka/group.h"
-#include "worker/clock.h"
+#include "stream/clock.h"
 
 static const char usage[] =
     "usage: freshet offsets [-c FILE] [TARGET] [--execute] [--learn-again] [-X SECTION.KEY=VALUE]...\n\n"

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "freshet/status.h"
-#include "worker/clock.h"
+#include "stream/clock.h"
 
 enum { WIDTH = 32, DRAW_US = 100000, LINE_US = 5000000 };
 

@@ -6,7 +6,7 @@
 
 #include "commands/commands.h"
 #include "commands/options.h"
-#include "service/client.h"
+#include "service/http_client.h"
 
 enum { TIMEOUT_MS = 10000, URL_SIZE = 1024, REASONS_SHOWN = 3 };
 

@@ -1,10 +1,10 @@
 #include <getopt.h>
 #include <stdlib.h>
 
+#include "app/front.h"
+#include "app/serve.h"
 #include "commands/commands.h"
-#include "commands/front.h"
 #include "commands/options.h"
-#include "commands/serve.h"
 
 static const char usage[] =
     "usage: freshet run -c FILE [-X SECTION.KEY=VALUE]...\n\n"

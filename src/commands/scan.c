@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "worker/clock.h"
+#include "stream/clock.h"
 
 enum { POLL_RECORDS = 1024, POLL_WAIT_MS = 50, STALL_S = 30 };
 

@@ -4,7 +4,7 @@
 #ifndef FRESHET_COMMANDS_SCAN_H
 #define FRESHET_COMMANDS_SCAN_H
 
-#include "worker/source.h"
+#include "stream/source.h"
 
 enum { FRESHET_SCAN_TO_END = -1 };
 

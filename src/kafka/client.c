@@ -4,7 +4,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "worker/clock.h"
+#include "stream/clock.h"
 
 enum { TROUBLE_INTERVAL_MS = 30000, REASON_SIZE = 512, ASK_MS = 5000, RETRY_MS = 200, ANSWER_MS = 500 };
 

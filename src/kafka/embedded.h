@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "freshet/status.h"
-#include "worker/source.h"
+#include "stream/source.h"
 
 typedef struct freshet_kafka_embedded freshet_kafka_embedded;
 

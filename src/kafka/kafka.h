@@ -12,9 +12,9 @@
 #ifndef FRESHET_KAFKA_KAFKA_H
 #define FRESHET_KAFKA_KAFKA_H
 
-#include "worker/logger.h"
-#include "worker/sink.h"
-#include "worker/source.h"
+#include "stream/logger.h"
+#include "stream/sink.h"
+#include "stream/source.h"
 
 /* A setting of librdkafka (CONFIGURATION.md of librdkafka lists them), handed through unchanged. */
 typedef struct freshet_kafka_property {

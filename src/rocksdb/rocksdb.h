@@ -8,7 +8,7 @@
 #ifndef FRESHET_ROCKSDB_ROCKSDB_H
 #define FRESHET_ROCKSDB_ROCKSDB_H
 
-#include "worker/store.h"
+#include "stream/store.h"
 
 typedef struct freshet_rocksdb_config {
   const char* folder;       /* made when missing (its parent has to exist) */

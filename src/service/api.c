@@ -8,7 +8,7 @@
 #include "service/json_writer.h"
 #include "service/openapi.h"
 #include "service/titles.h"
-#include "worker/clock.h"
+#include "stream/clock.h"
 
 enum { ROUTES = 6, URL_SIZE = 1024, CONTEXT_SHOWN = 60 };
 

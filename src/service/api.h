@@ -15,8 +15,8 @@
 #ifndef FRESHET_SERVICE_API_H
 #define FRESHET_SERVICE_API_H
 
+#include "lists/inbox.h"
 #include "service/http.h"
-#include "worker/inbox.h"
 
 typedef struct freshet_api_config {
   freshet_inbox* inbox;  /* outlives the api */

@@ -18,7 +18,7 @@
 
 #include "core/rules.h"
 #include "freshet/status.h"
-#include "worker/source.h"
+#include "stream/source.h"
 
 typedef enum freshet_encoder_choice {
   FRESHET_ENCODER_AUTO = 0, /* bert when text.model holds one, else hashing */

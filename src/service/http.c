@@ -18,7 +18,7 @@
 #include "service/http_rate.h"
 #include "service/http_tokens.h"
 #include "service/json_writer.h"
-#include "worker/clock.h"
+#include "stream/clock.h"
 
 enum { DETAIL_SIZE = 512, TICK_MS = 1000, FILES_RESERVED = 1024, CONNECTIONS_MIN = 16, US_PER_MS = 1000 };
 

@@ -19,8 +19,8 @@
 #include "freshet/bytes.h"
 #include "freshet/status.h"
 #include "service/http_target.h"
-#include "worker/logger.h"
-#include "worker/metrics.h"
+#include "stream/logger.h"
+#include "stream/metrics.h"
 
 enum {
   FRESHET_HTTP_HEADER_MAX = 16 * 1024, /* bytes of request line and headers */

@@ -9,7 +9,7 @@
 
 #include "freshet/bytes.h"
 #include "freshet/status.h"
-#include "worker/logger.h"
+#include "stream/logger.h"
 
 typedef struct freshet_http_tokens freshet_http_tokens;
 

@@ -11,8 +11,8 @@
 #define FRESHET_SERVICE_LOG_H
 
 #include "service/config.h"
-#include "worker/clock.h"
-#include "worker/logger.h"
+#include "stream/clock.h"
+#include "stream/logger.h"
 
 typedef struct freshet_log_writer {
   int fd;                  /* not owned */

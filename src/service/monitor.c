@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "service/dashboard.h"
-#include "service/metrics.h"
+#include "service/prometheus.h"
 
 enum { OWN_ROUTES = 4 };
 

@@ -13,8 +13,8 @@
 
 #include "service/config.h"
 #include "service/http.h"
-#include "worker/clock.h"
-#include "worker/metrics.h"
+#include "stream/clock.h"
+#include "stream/metrics.h"
 
 /* Longer than a commit may take and a restore may be silent. */
 enum { FRESHET_MONITOR_STALL_MS = 120000 };

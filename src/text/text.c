@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "text/bert.h"
-#include "text/http.h"
+#include "text/encoder_http.h"
 #include "text/joined.h"
 #include "text/words.h"
 

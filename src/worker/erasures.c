@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "worker/partitioner.h"
+#include "stream/partitioner.h"
 #include "worker/worker_internal.h"
 
 /* A broker that is away for longer leaves the asker in the dark; the tombstone may still come. */

@@ -16,14 +16,14 @@
 #include "core/rules.h"
 #include "freshet/encoder.h"
 #include "freshet/model.h"
+#include "lists/inbox.h"
+#include "stream/clock.h"
+#include "stream/logger.h"
+#include "stream/metrics.h"
+#include "stream/sink.h"
+#include "stream/source.h"
+#include "stream/store.h"
 #include "text/embedder.h"
-#include "worker/clock.h"
-#include "worker/inbox.h"
-#include "worker/logger.h"
-#include "worker/metrics.h"
-#include "worker/sink.h"
-#include "worker/source.h"
-#include "worker/store.h"
 
 typedef enum freshet_delivery {
   FRESHET_DELIVERY_FAST = 0,  /* lists are published at once, outside of the transaction */

@@ -6,14 +6,14 @@
 #ifndef FRESHET_WORKER_INTERNAL_H
 #define FRESHET_WORKER_INTERNAL_H
 
-#include "worker/answers.h"
-#include "worker/dedup.h"
+#include "catalogue/items.h"
+#include "lists/answers.h"
+#include "lists/ranking.h"
+#include "lists/user_texts.h"
+#include "lists/withdrawals.h"
+#include "users/dedup.h"
+#include "users/users.h"
 #include "worker/erasures.h"
-#include "worker/items.h"
-#include "worker/ranking.h"
-#include "worker/user_texts.h"
-#include "worker/users.h"
-#include "worker/withdrawals.h"
 #include "worker/worker.h"
 
 enum {

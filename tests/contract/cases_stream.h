@@ -1,5 +1,5 @@
 /*
- * cases_stream.h: what every source, log and sink (worker/source.h, worker/sink.h) has to keep. One suite:
+ * cases_stream.h: what every source, log and sink (stream/source.h, stream/sink.h) has to keep. One suite:
  * the simulated broker runs it (tests/simulation/test_stream.c), so that the simulation proves something
  * about the real one, and a real broker does (tests/contract/test_kafka_stream.c).
  *
@@ -12,8 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "worker/sink.h"
-#include "worker/source.h"
+#include "stream/sink.h"
+#include "stream/source.h"
 
 enum { CASE_PARTITIONS = 8, CASE_BATCH = 64, CASE_TURNS = 600, CASE_WAIT_MS = 100 };
 

@@ -8,9 +8,9 @@
 #define FRESHET_TESTS_SUPPORT_CLUSTER_H
 
 #include "freshet/bytes.h"
+#include "stream/sink.h"
+#include "stream/source.h"
 #include "support_random.h"
-#include "worker/sink.h"
-#include "worker/source.h"
 
 enum {
   SIM_PARTITIONS_MAX = 4,

@@ -5,7 +5,7 @@
 #ifndef FRESHET_TESTS_SUPPORT_DISK_H
 #define FRESHET_TESTS_SUPPORT_DISK_H
 
-#include "worker/store.h"
+#include "stream/store.h"
 
 typedef struct sim_disk sim_disk;
 

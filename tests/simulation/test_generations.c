@@ -23,8 +23,8 @@
 
 #include <cmocka.h>
 
+#include "stream/serving.h"
 #include "support_run.h"
-#include "worker/serving.h"
 
 enum { RUNS = 200, SWITCHES_MAX = 8 };
 

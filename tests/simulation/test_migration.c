@@ -19,9 +19,9 @@
 
 #include <cmocka.h>
 
+#include "catalogue/item_text.h"
+#include "catalogue/text_generations.h"
 #include "support_run.h"
-#include "worker/generations.h"
-#include "worker/item_text.h"
 
 enum { DIM = 24, OTHER_DIM = 40, RUNS = 100 };
 

@@ -5,7 +5,7 @@
 #ifndef FRESHET_TESTS_MEMORY_STORE_H
 #define FRESHET_TESTS_MEMORY_STORE_H
 
-#include "worker/store.h"
+#include "stream/store.h"
 
 /* Released with vtable->destroy. */
 freshet_store* freshet_memory_store_create(void);

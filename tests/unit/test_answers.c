@@ -19,8 +19,8 @@
 #include <unistd.h>
 
 #include "core/maths.h"
+#include "stream/partitioner.h"
 #include "support/memory_store.h"
-#include "worker/partitioner.h"
 #include "worker/worker.h"
 
 enum {

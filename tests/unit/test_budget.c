@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "commands/budget.h"
+#include "app/budget.h"
 #include "core/facets.h"
 #include "freshet/model.h"
 

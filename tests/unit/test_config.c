@@ -13,7 +13,7 @@
 #include "commands/options.h"
 #include "service/config.h"
 #include "service/config_table.h"
-#include "worker/logger.h"
+#include "stream/logger.h"
 
 static char path[] = "/tmp/freshet-config-XXXXXX";
 

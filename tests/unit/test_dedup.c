@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "worker/dedup.h"
+#include "users/dedup.h"
 
 enum { IDS = 4000, CHUNKS = 4096 };
 

@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include "commands/evaluate_rating.h"
-#include "commands/evaluate_run.h"
+#include "commands/evaluate/evaluate_rating.h"
+#include "commands/evaluate/evaluate_run.h"
 #include "core/maths.h"
 
 enum { USERS = 30, ITEMS = 60, EVENTS = 3000 };

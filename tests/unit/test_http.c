@@ -15,8 +15,8 @@
 #include <unistd.h>
 
 #include "freshet/event.h"
-#include "service/metrics.h"
 #include "service/monitor.h"
+#include "service/prometheus.h"
 
 /* ---- a client ---- */
 

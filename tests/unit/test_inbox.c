@@ -10,8 +10,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "worker/inbox.h"
-#include "worker/partitioner.h"
+#include "lists/inbox.h"
+#include "stream/partitioner.h"
 
 static _Atomic size_t answers, unavailable, wakes;
 

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "commands/pace.h"
+#include "app/pace.h"
 
 enum { S = 1000000, FAR = 50000 };
 

@@ -10,7 +10,7 @@
 
 #include <stdatomic.h>
 
-#include "worker/pool.h"
+#include "lists/pool.h"
 
 enum { TASKS = 500, THREADS_MAX = 8 };
 

@@ -8,7 +8,7 @@
 /* cmocka needs the four above first */
 #include <cmocka.h>
 
-#include "commands/replay_landed.h"
+#include "commands/replay/replay_landed.h"
 
 enum { PARTITIONS = 2, RECORDS_MAX = 64 };
 

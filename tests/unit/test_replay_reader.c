@@ -12,8 +12,8 @@
 #include <zlib.h>
 
 #include "codec/schema_source.h"
-#include "commands/replay_reader.h"
-#include "commands/replay_stages.h"
+#include "commands/replay/replay_reader.h"
+#include "commands/replay/replay_stages.h"
 
 enum { PATH_SIZE = 128 };
 

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 #include <time.h>
 
-#include "commands/replay_row.h"
+#include "commands/replay/replay_row.h"
 
 static int64_t time_of(const char* text, freshet_time_unit* unit) {
   int64_t time_ms = -1;

@@ -18,7 +18,7 @@
 
 #include <cmocka.h>
 
-#include "text/http.h"
+#include "text/encoder_http.h"
 
 /* A server of one thread that answers as it is told: the script has one letter for each request, the last one
  * stays. Each connection is closed after its answer. */

@@ -12,9 +12,9 @@
 
 #include <cmocka.h>
 
+#include "catalogue/item_text.h"
+#include "catalogue/texts.h"
 #include "support/memory_store.h"
-#include "worker/item_text.h"
-#include "worker/texts.h"
 
 enum { DIM = 16, LOG_MAX = 4096, ITEM_PARTITIONS = 2 };
 

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "support/memory_store.h"
-#include "worker/users.h"
+#include "users/users.h"
 
 enum { CACHED = 4, USERS = 20, PARTITIONS = 2 };
 

@@ -1,0 +1,101 @@
+#include "app/budget.h"
+
+#include <stdlib.h>
+
+#include "freshet/encoder.h"
+#include "freshet/model.h"
+#include "service/http.h"
+#include "users/users.h"
+
+/* What malloc adds to a block, and what an id takes on the average. */
+enum { BLOCK_OVERHEAD = 16, ID_BYTES = 32 };
+
+/* Of an item beside its vectors and lists, and of an entry of its lists; both a little above what the model
+ * needs, which a unit test holds against the real one. */
+enum { ITEM_BYTES = 512, NEIGHBOUR_BYTES = 12, TEXT_LIST_BYTES = 256 };
+
+/* Of an item's categories and attributes: the list, and a key of each; and how many are usual. */
+enum { FACETS_BYTES = 32 + BLOCK_OVERHEAD, FACET_BYTES = 8, FACETS_USUAL = 4 };
+
+/* The clients of one process in src/kafka/client.c, and the bounds of their queues there in KiB. */
+enum { CONSUMERS = 3, CONSUMER_KBYTES = 65536, PRODUCERS = 2, PRODUCER_KBYTES = 65536 };
+
+static const double mib = 1 << 20;
+
+static double bytes_per_user(const freshet_config* config, double seen) {
+  double vectors = config->text.users == FRESHET_USER_TEXT_ENCODED ? 2 : 1;
+  return (double)(sizeof(freshet_user_row) + sizeof(freshet_user) + 7 * BLOCK_OVERHEAD + ID_BYTES) +
+         vectors * (double)config->model.dim * sizeof(float) + seen * (sizeof(uint32_t) + 1) +
+         (double)config->ranking.k * sizeof(uint32_t);
+}
+
+/* Two rows of factors; while it waits for a commit, copies of them and their part of the delta, whose buffer
+ * may have twice the room it needs. With text, the part that comes from it and the quantised vector. In the
+ * ranker, a row of the same length and its 8-bit codes. */
+static double bytes_per_item(const freshet_config* config, uint32_t text_dim) {
+  double row = (double)config->model.dim * sizeof(float);
+  double ranker = 1.25 * (row + 64);
+  double text = text_dim == 0 ? 0 : row + text_dim + 64 + TEXT_LIST_BYTES + BLOCK_OVERHEAD;
+  double lists = (double)config->model.neighbours * NEIGHBOUR_BYTES + 64;
+  return ITEM_BYTES + ID_BYTES + (2 + 2 + 4) * row + lists + text + ranker;
+}
+
+static double queue_bytes(const freshet_config* config, const char* property, double fallback) {
+  const char* text = freshet_config_kafka(config, property);
+  return 1024 * (text == NULL ? fallback : strtod(text, NULL));
+}
+
+static double larger(double a, double b) {
+  return a > b ? a : b;
+}
+
+freshet_budget freshet_budget_of(const freshet_config* config, uint32_t text_dim) {
+  freshet_budget b = {0};
+  b.bytes_per_user = bytes_per_user(config, (double)config->model.seen_limit);
+  b.bytes_per_item = bytes_per_item(config, text_dim);
+  b.users = b.bytes_per_user * larger((double)config->state.user_cache, (double)config->state.overlay_users);
+  b.items = b.bytes_per_item * (double)config->model.max_items;
+  /* a set that is at most half full and the queue beside it, both powers of two */
+  b.dedup = (double)config->topics.partitions * (double)config->state.dedup_events * 6 * sizeof(uint64_t);
+  /* memtables: those being filled and those being written out */
+  b.rocksdb = ((double)config->state.block_cache_mb + 2 * (double)config->state.memtable_mb) * mib;
+  b.kafka = CONSUMERS * queue_bytes(config, "queued.max.messages.kbytes", CONSUMER_KBYTES) +
+            PRODUCERS * queue_bytes(config, "queue.buffering.max.kbytes", PRODUCER_KBYTES);
+  b.text = config->text.encoder == FRESHET_ENCODER_NONE ? 0 : (double)config->text.cache_mb * mib;
+  b.facets = (double)config->model.max_items *
+             (FACETS_BYTES + FACET_BYTES * (FRESHET_CATEGORIES_MAX + FRESHET_ATTRIBUTES_MAX));
+  b.http = config->http.port == 0
+               ? 0
+               : (double)config->http.connections * (FRESHET_HTTP_HEADER_MAX + FRESHET_HTTP_BODY_MAX);
+  b.total = b.users + b.items + b.facets + b.dedup + b.rocksdb + b.kafka + b.http + b.text;
+  b.usual = FRESHET_BUDGET_USERS * bytes_per_user(config, FRESHET_BUDGET_SEEN) +
+            FRESHET_BUDGET_ITEMS * (b.bytes_per_item + FACETS_BYTES + FACET_BYTES * FACETS_USUAL) + b.dedup +
+            b.rocksdb + b.text;
+  return b;
+}
+
+void freshet_budget_print(const freshet_config* config, FILE* out) {
+  /* The dimensions of a BERT model are known only when it is loaded; 384 is what the default one has. */
+  uint32_t lexical_dim = config->text.lexical_weight > 0 ? FRESHET_LEXICAL_DIM : 0;
+  uint32_t text_dim = config->text.encoder == FRESHET_ENCODER_NONE ? 0 : 384 + lexical_dim;
+  if (config->text.encoder == FRESHET_ENCODER_HASHING) text_dim = (uint32_t)config->text.dim;
+  freshet_budget b = freshet_budget_of(config, text_dim);
+  fprintf(out, "\n; memory budget: at most, in MiB\n");
+  fprintf(out,
+          ";   users      %8.0f   %.1f KiB each; state.user_cache, state.overlay_users, model.seen_limit\n",
+          b.users / mib, b.bytes_per_user / 1024);
+  fprintf(out, ";   items      %8.0f   %.1f KiB each; model.max_items, model.neighbours, model.dim\n",
+          b.items / mib, b.bytes_per_item / 1024);
+  fprintf(out, ";   facets     %8.0f   model.max_items, with %d categories and %d attributes each\n",
+          b.facets / mib, FRESHET_CATEGORIES_MAX, FRESHET_ATTRIBUTES_MAX);
+  fprintf(out, ";   dedup      %8.0f   state.dedup_events for each of topics.partitions\n", b.dedup / mib);
+  fprintf(out, ";   RocksDB    %8.0f   state.block_cache_mb, state.memtable_mb twice\n", b.rocksdb / mib);
+  fprintf(out, ";   librdkafka %8.0f   kafka.queued.max.messages.kbytes, kafka.queue.buffering.max.kbytes\n",
+          b.kafka / mib);
+  fprintf(out, ";   HTTP       %8.0f   http.connections, %d KiB of headers and body each\n", b.http / mib,
+          (FRESHET_HTTP_HEADER_MAX + FRESHET_HTTP_BODY_MAX) / 1024);
+  fprintf(out, ";   text       %8.0f   text.cache_mb; weights are mapped from their file\n", b.text / mib);
+  fprintf(out, ";   total      %8.0f\n", b.total / mib);
+  fprintf(out, "; %d items and %d users with %d seen items each need %.0f MiB, queues not counted.\n",
+          FRESHET_BUDGET_ITEMS, FRESHET_BUDGET_USERS, FRESHET_BUDGET_SEEN, b.usual / mib);
+}

@@ -1,0 +1,283 @@
+#include "app/engine.h"
+
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include "app/pace.h"
+#include "app/text_encoder.h"
+#include "freshet/encoder.h"
+#include "kafka/app_generations.h"
+#include "kafka/kafka.h"
+#include "kafka/peers.h"
+#include "rocksdb/rocksdb.h"
+
+enum { POLL_WAIT_MS = 50, S = 1000, FAR_BEHIND = 50000 /* events */ };
+
+struct freshet_engine {
+  freshet_engine_config config;
+  freshet_kafka_property* properties;
+  freshet_kafka_config kafka;
+  char transactional_id[1024];
+  char folder_instance[FRESHET_ROCKSDB_INSTANCE_SIZE];
+  freshet_schema_lookup lookup;
+  freshet_worker_parts parts;
+  freshet_worker* worker;
+  freshet_codec* titles_codec; /* of the thread that asks for titles */
+  freshet_buffer title_bytes;
+  freshet_kafka_peers* peers;
+  freshet_pace pace;
+};
+
+static freshet_worker_config worker_config(const freshet_config* config) {
+  bool committed = config->app.delivery == FRESHET_DELIVERY_COMMITTED;
+  return (freshet_worker_config){
+      .generation = config->app.id,
+      .base_generation = config->app.base,
+      .delivery = (freshet_delivery)config->app.delivery,
+      .model = {.dim = (uint32_t)config->model.dim,
+                .neighbours = (uint32_t)config->model.neighbours,
+                .negatives = (uint32_t)config->model.negatives,
+                .max_items = (uint32_t)config->model.max_items,
+                .seen_limit = (uint32_t)config->model.seen_limit,
+                .seed = (uint64_t)config->model.seed,
+                .learning = config->model.learning,
+                .user_texts = (freshet_user_text_use)config->text.users},
+      .limits = {.rating_min = (float)config->model.rating_min,
+                 .rating_max = (float)config->model.rating_max,
+                 .future_tolerance_ms = config->model.future_tolerance_s * S},
+      .weights = {(float)config->model.weight_click, (float)config->model.weight_rating,
+                  (float)config->model.weight_purchase},
+      .positive_rating = (float)config->model.positive_rating,
+      .rules = &config->rules.compiled,
+      .list_size = (uint32_t)config->ranking.k,
+      .explain = config->ranking.explain,
+      .context_weight = (float)config->requests.context_weight,
+      .requests_max_age_ms = config->requests.max_age_ms,
+      .max_delay_ms = config->ranking.max_delay_ms,
+      .far_behind = FAR_BEHIND,
+      .ranking_threads = (uint32_t)config->ranking.threads,
+      .ranking_batch = (uint32_t)config->ranking.batch,
+      .commit_interval_ms =
+          committed ? config->state.committed_interval_ms : config->state.commit_interval_ms,
+      .overlay_users = (uint32_t)config->state.overlay_users,
+      .cached_users = (uint32_t)config->state.user_cache,
+      .dedup_events = (uint32_t)config->state.dedup_events,
+      .dedup_window_ms = config->state.dedup_window_s * S,
+      .items_interval_ms = config->state.items_interval_s * S,
+      .checkpoint_interval_ms = config->state.checkpoint_interval_s * S,
+      .text_interval_ms = config->text.interval_s * S,
+      .text_batch = (size_t)config->text.batch,
+      .link_slice_us = 5000,
+      .text_cutover_coverage = config->text.cutover_coverage,
+  };
+}
+
+/* Who this process is in the group and for transactions. Configured, or else the state folder: one process
+ * holds its lock, so its next incarnation is the same member, takes its partitions back at once and ends the
+ * transaction that was left open. "-" asks for a dynamic member, new each time. */
+static freshet_status name_instance(freshet_engine* engine, freshet_error* error) {
+  const freshet_config* config = engine->config.config;
+  freshet_status status = FRESHET_OK;
+  if (strcmp(config->app.instance_id, "-") == 0) {
+    uint64_t random;
+    FRESHET_ASSERT(getrandom(&random, sizeof random, 0) == (ssize_t)sizeof random);
+    snprintf(engine->transactional_id, sizeof engine->transactional_id, "%s-%016llx", config->app.id,
+             (unsigned long long)random);
+    return FRESHET_OK;
+  }
+  if (config->app.instance_id[0] == '\0') {
+    status = freshet_rocksdb_instance(engine->parts.store, engine->folder_instance, error);
+    engine->kafka.instance_id = engine->folder_instance;
+  } else {
+    engine->kafka.instance_id = config->app.instance_id;
+  }
+  freshet_kafka_transactional_id(config->app.id, engine->kafka.instance_id, engine->transactional_id,
+                                 sizeof engine->transactional_id);
+  return status;
+}
+
+static freshet_status fill_kafka(freshet_engine* engine, freshet_error* error) {
+  const freshet_config* config = engine->config.config;
+  engine->properties = calloc(config->kafka.count + 1, sizeof *engine->properties);
+  FRESHET_ASSERT(engine->properties != NULL);
+  for (size_t i = 0; i < config->kafka.count; i++) {
+    engine->properties[i] =
+        (freshet_kafka_property){config->kafka.properties[i].name, config->kafka.properties[i].value};
+  }
+  engine->kafka = (freshet_kafka_config){
+      .properties = engine->properties,
+      .property_count = config->kafka.count,
+      .app_id = config->app.id,
+      .transactional_id = engine->transactional_id,
+      .client_id = config->http.advertise[0] == '\0' ? NULL : config->http.advertise,
+      .logger = engine->config.logger,
+      .stopping = engine->config.stopping,
+      .stopping_context = engine->config.stopping_context,
+  };
+  for (int topic = 0; topic < FRESHET_TOPICS; topic++)
+    engine->kafka.topics[topic] = config->topics.names[topic];
+  return name_instance(engine, error);
+}
+
+static freshet_status open_codec(freshet_engine* engine, freshet_error* error) {
+  const freshet_config* config = engine->config.config;
+  freshet_status status = FRESHET_OK;
+  if (config->registry.ids[0] != '\0') {
+    status = freshet_schema_map_create(config->registry.ids, &engine->lookup, error);
+  }
+  if (status != FRESHET_OK) return status;
+  freshet_codec_config codec = {
+      .schema_folder = config->registry.folder[0] == '\0' ? NULL : config->registry.folder,
+      .lookup = engine->lookup,
+      .output = (freshet_framing)config->registry.framing,
+  };
+  status = freshet_codec_create(&codec, &engine->parts.codec, error);
+  return status != FRESHET_OK ? status : freshet_codec_create(&codec, &engine->titles_codec, error);
+}
+
+/* The worker is to look. Nothing has been submitted, so nothing can be ready, before there is one. */
+static void text_ready(void* context) {
+  freshet_source* source = ((freshet_engine*)context)->parts.source;
+  source->vtable->wake(source);
+}
+
+/* Hashing costs a few microseconds, so the worker does it at once. Everything else goes into the background.
+ */
+static freshet_status open_text(freshet_engine* engine, freshet_error* error) {
+  const freshet_config* config = engine->config.config;
+  freshet_worker_parts* parts = &engine->parts;
+  freshet_status status = freshet_command_encoder_create(config, &parts->encoder, error);
+  if (status != FRESHET_OK || parts->encoder == NULL) return status;
+  freshet_log_fact(engine->config.logger, FRESHET_INFO, "text.encoder", "name=%s dim=%u",
+                   parts->encoder->name, parts->encoder->dim);
+  if (parts->encoder->vtable->share == NULL) return FRESHET_OK;
+  freshet_embedder_config embedder = freshet_embedder_defaults();
+  embedder.ready = text_ready;
+  embedder.context = engine;
+  embedder.encoder = parts->encoder;
+  embedder.cache_bytes = (size_t)config->text.cache_mb << 20;
+  return freshet_embedder_create(&embedder, &parts->embedder, error);
+}
+
+static freshet_status open_kafka(freshet_engine* engine, freshet_error* error) {
+  static const freshet_topic subscribed[] = {FRESHET_TOPIC_EVENTS, FRESHET_TOPIC_ITEMS,
+                                             FRESHET_TOPIC_REQUESTS};
+  freshet_kafka_topic_info info[FRESHET_TOPICS];
+  freshet_worker_parts* parts = &engine->parts;
+  freshet_status status = freshet_kafka_topics_check(&engine->kafka, info, error);
+  if (status == FRESHET_OK) {
+    bool with_requests = info[FRESHET_TOPIC_REQUESTS].partitions > 0; /* else nobody asks by Kafka */
+    status =
+        freshet_kafka_source_create(&engine->kafka, subscribed, with_requests ? 3 : 2, &parts->source, error);
+  }
+  if (status == FRESHET_OK)
+    status = freshet_kafka_sink_create(&engine->kafka, parts->source, &parts->sink, error);
+  if (status == FRESHET_OK) status = freshet_kafka_log_create(&engine->kafka, &parts->log, error);
+  if (status == FRESHET_OK) status = freshet_kafka_log_create(&engine->kafka, &parts->changelog, error);
+  return status;
+}
+
+/* A backlog comes in large blocks, and many threads take part. glibc would keep what they leave: give large
+ * blocks back at once (setting the threshold stops it from growing), and let threads share arenas. */
+static void keep_memory_small(void) {
+  mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+  mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
+  mallopt(M_ARENA_MAX, 2);
+}
+
+freshet_status freshet_engine_create(const freshet_engine_config* config, freshet_engine** out,
+                                     freshet_error* error) {
+  freshet_engine* engine = calloc(1, sizeof *engine);
+  FRESHET_ASSERT(engine != NULL);
+  engine->config = *config;
+  freshet_worker_parts* parts = &engine->parts;
+  keep_memory_small();
+  freshet_pace_start(&engine->pace, config->config, config->logger);
+  parts->clock = freshet_clock_system();
+  parts->logger = config->logger;
+  parts->metrics = config->metrics;
+  parts->inbox = config->inbox;
+  const freshet_config* settings = config->config;
+  freshet_status status = open_codec(engine, error);
+  if (status == FRESHET_OK) {
+    freshet_rocksdb_config rocksdb = {.folder = settings->state.folder,
+                                      .app_id = settings->app.id,
+                                      .block_cache_bytes = (size_t)settings->state.block_cache_mb << 20,
+                                      .memtable_bytes = (size_t)settings->state.memtable_mb << 20};
+    status = freshet_rocksdb_create(&rocksdb, &parts->store, error);
+  }
+  if (status == FRESHET_OK) status = fill_kafka(engine, error);
+  if (status == FRESHET_OK) status = open_text(engine, error);
+  if (status == FRESHET_OK) status = open_kafka(engine, error);
+  if (status == FRESHET_OK) {
+    freshet_worker_config worker = worker_config(settings);
+    status = freshet_worker_create(&worker, parts, &engine->worker, error);
+  }
+  if (status != FRESHET_OK) {
+    freshet_engine_destroy(engine);
+    return status;
+  }
+  engine->peers = freshet_kafka_peers_create(&engine->kafka);
+  freshet_kafka_source_set_handler(parts->source, freshet_worker_handler(engine->worker));
+  *out = engine;
+  return FRESHET_OK;
+}
+
+freshet_status freshet_engine_run(freshet_engine* engine, freshet_error* error) {
+  freshet_status status = FRESHET_OK;
+  while (status == FRESHET_OK && !engine->config.stopping(engine->config.stopping_context)) {
+    const freshet_rules* rules =
+        engine->config.new_rules == NULL ? NULL : engine->config.new_rules(engine->config.new_rules_context);
+    if (rules != NULL) freshet_worker_set_rules(engine->worker, rules);
+    status = freshet_worker_step(engine->worker, POLL_WAIT_MS, error);
+    freshet_pace_turn(&engine->pace, engine->config.config, engine->config.logger, engine->config.metrics,
+                      FAR_BEHIND, engine->config.stopping, engine->config.stopping_context);
+  }
+  if (status == FRESHET_OK) status = freshet_worker_stop(engine->worker, error);
+  if (status == FRESHET_OK)
+    freshet_log_fact(engine->config.logger, FRESHET_INFO, "model.stored", "hash=%016llx",
+                     (unsigned long long)freshet_worker_model_hash(engine->worker));
+  return status;
+}
+
+void freshet_engine_destroy(freshet_engine* engine) {
+  if (engine == NULL) return;
+  freshet_worker_parts* parts = &engine->parts;
+  freshet_kafka_peers_destroy(engine->peers);
+  freshet_worker_destroy(engine->worker);
+  freshet_embedder_destroy(parts->embedder); /* it wakes the source */
+  if (parts->changelog != NULL) parts->changelog->vtable->destroy(parts->changelog);
+  if (parts->log != NULL) parts->log->vtable->destroy(parts->log);
+  if (parts->sink != NULL) parts->sink->vtable->destroy(parts->sink);
+  if (parts->source != NULL) parts->source->vtable->destroy(parts->source);
+  freshet_encoder_destroy(parts->encoder);
+  if (parts->store != NULL) parts->store->vtable->destroy(parts->store);
+  freshet_codec_destroy(parts->codec);
+  freshet_codec_destroy(engine->titles_codec);
+  freshet_buffer_free(&engine->title_bytes);
+  if (engine->lookup.context != NULL) freshet_schema_map_destroy(&engine->lookup);
+  free(engine->properties);
+  free(engine);
+}
+
+/* A row of the catalogue is the partition (i32) and the record. */
+bool freshet_engine_title(freshet_engine* engine, freshet_slice item_id, freshet_buffer* title) {
+  freshet_store* store = engine->parts.store;
+  freshet_buffer* bytes = &engine->title_bytes;
+  freshet_item item;
+  bytes->size = 0;
+  if (store->vtable->get(store, FRESHET_FAMILY_CATALOGUE, 0, item_id, bytes, NULL) != FRESHET_OK ||
+      bytes->size < sizeof(int32_t)) {
+    return false;
+  }
+  freshet_slice record = {(const char*)bytes->data + sizeof(int32_t), bytes->size - sizeof(int32_t)};
+  if (freshet_decode_item(engine->titles_codec, record, &item, NULL) != FRESHET_OK) return false;
+  freshet_buffer_append(title, item.title.data, item.title.size);
+  return true;
+}
+
+void freshet_engine_owner(freshet_engine* engine, int32_t partition, char* url, size_t size) {
+  freshet_kafka_peers_find(engine->peers, partition, url, size);
+}

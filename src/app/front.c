@@ -1,0 +1,43 @@
+#include "app/front.h"
+
+enum { QUESTIONS_MAX = 4096 }; /* waiting for the worker */
+
+static bool find_title(void* context, freshet_slice item_id, freshet_buffer* title) {
+  return freshet_engine_title(context, item_id, title);
+}
+
+static void find_owner(void* context, int32_t partition, char* url, size_t size) {
+  freshet_engine_owner(context, partition, url, size);
+}
+
+freshet_status freshet_front_open(freshet_front* front, const freshet_config* config,
+                                  freshet_worker_metrics* metrics, const freshet_logger* logger,
+                                  freshet_error* error) {
+  front->inbox = freshet_inbox_create(QUESTIONS_MAX);
+  front->api = freshet_api_create(&(freshet_api_config){front->inbox, config->http.advertise});
+  freshet_monitor_config watched = {
+      .config = config, .worker_metrics = metrics, .clock = freshet_clock_system(), .logger = logger};
+  watched.more_routes = freshet_api_routes(front->api, &watched.more_route_count);
+  freshet_status status = freshet_monitor_create(&watched, &front->monitor, error);
+  if (status == FRESHET_OK && front->monitor != NULL) {
+    freshet_log_fact(logger, FRESHET_INFO, "http.listening", "address=%s port=%u", config->http.bind,
+                     (unsigned)freshet_monitor_port(front->monitor));
+  }
+  return status;
+}
+
+void freshet_front_attach(freshet_front* front, freshet_engine* engine) {
+  if (front->api == NULL) return;
+  if (engine == NULL) {
+    freshet_api_detach(front->api);
+  } else {
+    freshet_api_attach(front->api, &(freshet_api_backend){find_title, find_owner, engine});
+  }
+}
+
+void freshet_front_close(freshet_front* front) {
+  freshet_monitor_destroy(front->monitor);
+  freshet_api_destroy(front->api);
+  freshet_inbox_destroy(front->inbox);
+  *front = (freshet_front){0};
+}

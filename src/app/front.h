@@ -1,0 +1,32 @@
+/*
+ * front.h: the HTTP side of a process that runs an engine: the port with its page and metrics, and the API
+ * whose questions the worker answers. It opens before the engine, because loading and restoring can take a
+ * while and somebody will want to watch. Used by `run` and `demo`.
+ *
+ * Thread rule: all functions on one thread each time, except that the engine may run on another.
+ */
+#ifndef FRESHET_COMMANDS_FRONT_H
+#define FRESHET_COMMANDS_FRONT_H
+
+#include "app/engine.h"
+#include "service/api.h"
+#include "service/monitor.h"
+
+/* Zeroed: closed. */
+typedef struct freshet_front {
+  freshet_inbox* inbox; /* for the engine's configuration */
+  freshet_api* api;
+  freshet_monitor* monitor; /* NULL: http.port is 0 */
+} freshet_front;
+
+/* All borrowed, and outlive the front. Errors: the port cannot be had; close it then, too. */
+freshet_status freshet_front_open(freshet_front* front, const freshet_config* config,
+                                  freshet_worker_metrics* metrics, const freshet_logger* logger,
+                                  freshet_error* error);
+/* Titles and owners come from this engine from now on; NULL: from none, before it is destroyed. Nothing to do
+ * for a closed front. */
+void freshet_front_attach(freshet_front* front, freshet_engine* engine);
+/* After the engine is gone. A closed one is fine. */
+void freshet_front_close(freshet_front* front);
+
+#endif

@@ -1,0 +1,54 @@
+/*
+ * pace.h: how hard a generation works that serves nobody: while it is far behind it leaves the processor to
+ * everybody else, and learns no more than [backfill] rate allows.
+ *
+ * Leaving it means SCHED_BATCH and nice 19, with one bound: beside a busy neighbour nice 19 gets next to
+ * nothing, and a backfill that never ends is of no use. So it looks every second which share of the time that
+ * its thread could have run it did run, and becomes less nice as long as that is below a tenth, nicer again
+ * when it is above three.
+ */
+#ifndef FRESHET_COMMANDS_PACE_H
+#define FRESHET_COMMANDS_PACE_H
+
+#include "service/config.h"
+#include "stream/logger.h"
+#include "stream/metrics.h"
+
+/* Zero-initialise. Used by the engine's thread. */
+typedef struct freshet_pace {
+  bool yields;
+  int nice;                 /* while it yields */
+  int64_t near_us;          /* since when it has been close to the end; 0: it is not */
+  int64_t since_us;         /* what has been learned since then is held against the rate */
+  uint64_t learned;         /* by then */
+  int64_t looked_us;        /* when the share was last looked at, */
+  int64_t run_ns, queue_ns; /* and how long the thread had run and waited to run by then */
+} freshet_pace;
+
+/* Call before threads are started: they take over what is said here. */
+void freshet_pace_start(freshet_pace* pace, const freshet_config* config, const freshet_logger* logger);
+/* After each turn of the worker; far: from how many events on it is far behind. Sleeps when it is too fast,
+ * until `stopping` says so. */
+void freshet_pace_turn(freshet_pace* pace, const freshet_config* config, const freshet_logger* logger,
+                       const freshet_worker_metrics* metrics, uint64_t far, bool (*stopping)(void* context),
+                       void* context);
+
+/* ---- what is decided, apart from doing it ---- */
+
+typedef enum freshet_pace_state {
+  FRESHET_PACE_BEHIND,    /* it backfills */
+  FRESHET_PACE_BETWEEN,   /* neither: what it was it is */
+  FRESHET_PACE_CAUGHT_UP, /* it serves, or has been near the end for two seconds */
+} freshet_pace_state;
+
+/* Where a generation stands that has `lag` events to go; partitions of `events` it holds and serves. Keeps
+ * pace->near_us: call it all along. */
+freshet_pace_state freshet_pace_look(freshet_pace* pace, int64_t now_us, uint64_t lag, uint64_t partitions,
+                                     uint64_t serving, uint64_t far);
+/* The nice value after `nice` for a thread that got this share (0 to 1) of the time that it could have run.
+ */
+int freshet_pace_next_nice(int nice, double share);
+/* How many us too early it has learned that much, at `rate` events/s; not positive: it is not. */
+int64_t freshet_pace_early_us(const freshet_pace* pace, int64_t now_us, int64_t rate, uint64_t learned);
+
+#endif

@@ -1,0 +1,14 @@
+/*
+ * text_encoder.h: from the [text] section of the configuration to an encoder.
+ */
+#ifndef FRESHET_COMMANDS_ENCODER_H
+#define FRESHET_COMMANDS_ENCODER_H
+
+#include "freshet/encoder.h"
+#include "service/config.h"
+
+/* *encoder becomes NULL for `encoder = none`. Errors: as freshet_text_create. */
+freshet_status freshet_command_encoder_create(const freshet_config* config, freshet_encoder** encoder,
+                                              freshet_error* error);
+
+#endif

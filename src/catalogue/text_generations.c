@@ -1,0 +1,114 @@
+#include "catalogue/text_generations.h"
+
+#include <stdio.h>
+
+static const freshet_slice vector_key = {"\0text", 5};
+static const freshet_slice serving_key = {"\0serving", 8};
+static const freshet_slice tag_key = {"tag", 3}; /* in the store, before the tag */
+
+freshet_generation freshet_generation_of(freshet_slice name, uint32_t dim) {
+  freshet_generation generation = {.dim = dim};
+  int32_t tag = (int32_t)(freshet_id_key(name) & INT32_MAX);
+  generation.tag = tag > FRESHET_ITEMS_LINKS ? tag : tag + FRESHET_ITEMS_LINKS + 1;
+  snprintf(generation.name, sizeof generation.name, "%.*s", (int)name.size, name.data);
+  return generation;
+}
+
+/* ---- keys ---- */
+
+void freshet_generation_key(int32_t tag, freshet_slice item_id, freshet_buffer* out) {
+  freshet_buffer_append(out, vector_key.data, vector_key.size);
+  freshet_buffer_append(out, &tag, sizeof tag);
+  freshet_buffer_append(out, item_id.data, item_id.size);
+}
+
+bool freshet_generation_parse_key(freshet_slice key, int32_t* tag, freshet_slice* item_id) {
+  size_t head = vector_key.size + sizeof *tag;
+  if (key.size <= head || memcmp(key.data, vector_key.data, vector_key.size) != 0) return false;
+  memcpy(tag, key.data + vector_key.size, sizeof *tag);
+  *item_id = (freshet_slice){key.data + head, key.size - head};
+  return *tag > FRESHET_ITEMS_LINKS;
+}
+
+freshet_slice freshet_generation_serving_key(void) {
+  return serving_key;
+}
+
+/* ---- the fact ---- */
+
+static freshet_status take_fact(freshet_generations* generations, const freshet_worker_parts* parts,
+                                freshet_slice value, freshet_generation* serving, freshet_error* error) {
+  freshet_text_generation fact;
+  freshet_status status = freshet_decode_text_generation(parts->codec, value, &fact, error);
+  if (status != FRESHET_OK) return status;
+  *serving = freshet_generation_of(fact.encoder, fact.dim);
+  generations->switches = fact.switches;
+  generations->recorded = true;
+  return FRESHET_OK;
+}
+
+freshet_status freshet_generations_load(freshet_generations* generations, const freshet_worker_parts* parts,
+                                        freshet_error* error) {
+  freshet_store* store = parts->store;
+  *generations = (freshet_generations){0};
+  if (parts->encoder == NULL) return FRESHET_OK;
+  generations->own = freshet_generation_of(freshet_slice_of(parts->encoder->name), parts->encoder->dim);
+  generations->serving = generations->own;
+  freshet_buffer row = {0};
+  freshet_status status =
+      store->vtable->get(store, FRESHET_FAMILY_ITEMS, FRESHET_ITEMS_FACTS, serving_key, &row, NULL);
+  if (status == FRESHET_OK) {
+    status = take_fact(generations, parts, freshet_buffer_slice(&row), &generations->serving, error);
+  } else if (status == FRESHET_NOT_FOUND) {
+    status = FRESHET_OK;
+  }
+  freshet_buffer_free(&row);
+  freshet_generations_note(parts, generations->own.tag);
+  freshet_generations_note(parts, generations->serving.tag);
+  return status;
+}
+
+freshet_status freshet_generations_apply(freshet_generations* generations, const freshet_worker_parts* parts,
+                                         const freshet_record* record, freshet_error* error) {
+  if (!record->has_value || generations->own.dim == 0) return FRESHET_OK;
+  freshet_generation said;
+  freshet_status status = take_fact(generations, parts, record->value, &said, error);
+  if (status != FRESHET_OK) return status;
+  parts->store->vtable->put(parts->store, FRESHET_FAMILY_ITEMS, FRESHET_ITEMS_FACTS, serving_key,
+                            record->value);
+  generations->outdated = said.tag != generations->serving.tag;
+  return FRESHET_OK;
+}
+
+/* ---- all there are ---- */
+
+void freshet_generations_note(const freshet_worker_parts* parts, int32_t tag) {
+  char key[8];
+  memcpy(key, tag_key.data, tag_key.size);
+  memcpy(key + tag_key.size, &tag, sizeof tag);
+  parts->store->vtable->put(parts->store, FRESHET_FAMILY_ITEMS, FRESHET_ITEMS_FACTS,
+                            (freshet_slice){key, tag_key.size + sizeof tag}, (freshet_slice){"", 0});
+}
+
+typedef struct tag_visit {
+  void (*visit)(void* context, int32_t tag);
+  void* context;
+} tag_visit;
+
+static bool visit_tag(void* context, freshet_slice key, freshet_slice value) {
+  const tag_visit* v = context;
+  int32_t tag;
+  (void)value;
+  FRESHET_ASSERT(key.size == tag_key.size + sizeof tag);
+  memcpy(&tag, key.data + tag_key.size, sizeof tag);
+  v->visit(v->context, tag);
+  return true;
+}
+
+freshet_status freshet_generations_each(const freshet_worker_parts* parts,
+                                        void (*visit)(void* context, int32_t tag), void* context,
+                                        freshet_error* error) {
+  tag_visit v = {visit, context};
+  return parts->store->vtable->scan(parts->store, FRESHET_FAMILY_ITEMS, FRESHET_ITEMS_FACTS, tag_key,
+                                    visit_tag, &v, error);
+}

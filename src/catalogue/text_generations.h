@@ -1,0 +1,66 @@
+/*
+ * text_generations.h: the encoder generations of an application: whose text vectors serve, and whose are being
+ * made.
+ *
+ * A generation is an encoder's name. Its vectors lie in <app>.items under NUL "text", the generation's tag
+ * (i32 LE) and the item id, and in the store in a partition of FRESHET_FAMILY_ITEMS whose number is the tag:
+ * so generations lie beside each other, and going back to an earlier one costs nothing.
+ *
+ * Which one serves is a fact of the application, a TextGeneration in <app>.items under NUL "serving". The
+ * first encoder serves from the beginning; after that the fact changes when enough items have the vector of
+ * the configured one (texts.h), and every worker that reads it loads its item tables anew.
+ */
+#ifndef FRESHET_WORKER_GENERATIONS_H
+#define FRESHET_WORKER_GENERATIONS_H
+
+#include "worker/worker.h"
+
+enum { FRESHET_ENCODER_NAME_SIZE = sizeof((freshet_encoder*)NULL)->name };
+
+typedef struct freshet_generation {
+  char name[FRESHET_ENCODER_NAME_SIZE]; /* "": none, there are no texts */
+  uint32_t dim;
+  int32_t tag; /* of the name */
+} freshet_generation;
+
+/* Copied freely. */
+typedef struct freshet_generations {
+  freshet_generation own;     /* of the configured encoder: the one that is filled */
+  freshet_generation serving; /* whose vectors the model has */
+  int64_t switches;           /* cutovers so far; 0: `serving` is the first */
+  bool recorded;              /* <app>.items says so */
+  bool outdated;              /* <app>.items says something else by now: load the item tables again */
+} freshet_generations;
+
+/* Partitions of FRESHET_FAMILY_ITEMS that are no tags, nor 0 (learned rows): facts about generations, and
+ * neighbours by text by item key (model_links.c). */
+enum { FRESHET_ITEMS_FACTS = 1, FRESHET_ITEMS_LINKS = 2 };
+
+freshet_generation freshet_generation_of(freshet_slice name, uint32_t dim);
+
+/* What the store knows, and else the configured encoder. Notes the generations for
+ * freshet_generations_each. */
+freshet_status freshet_generations_load(freshet_generations* generations, const freshet_worker_parts* parts,
+                                        freshet_error* error);
+
+/* ---- keys in <app>.items ---- */
+
+/* Appends the key of a vector. */
+void freshet_generation_key(int32_t tag, freshet_slice item_id, freshet_buffer* out);
+/* Takes a key apart; false: it is none of a vector. *item_id points into the key. */
+bool freshet_generation_parse_key(freshet_slice key, int32_t* tag, freshet_slice* item_id);
+freshet_slice freshet_generation_serving_key(void);
+
+/* ---- the fact ---- */
+
+/* A record of <app>.items under the serving key: into the store, and compared with what is loaded. */
+freshet_status freshet_generations_apply(freshet_generations* generations, const freshet_worker_parts* parts,
+                                         const freshet_record* record, freshet_error* error);
+
+/* Tags of all generations that have ever been met, for withdrawing an item's vectors. */
+void freshet_generations_note(const freshet_worker_parts* parts, int32_t tag);
+freshet_status freshet_generations_each(const freshet_worker_parts* parts,
+                                        void (*visit)(void* context, int32_t tag), void* context,
+                                        freshet_error* error);
+
+#endif

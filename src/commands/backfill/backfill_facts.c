@@ -1,0 +1,174 @@
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "commands/backfill/backfill.h"
+#include "kafka/app_generations.h"
+#include "stream/clock.h"
+
+enum { POLL_MS = 50, OUTCOME_MS = 1000, STALL_MS = 30000, NAME_SIZE = 512 };
+
+static int64_t now_ms(void) {
+  freshet_clock* clock = freshet_clock_system();
+  return clock->now_ms(clock);
+}
+
+freshet_status freshet_backfill_poll(freshet_backfill* backfill, int timeout_ms, freshet_error* error) {
+  size_t count = 0;
+  freshet_log* log = backfill->log;
+  freshet_status status =
+      log->vtable->poll(log, timeout_ms, backfill->records, FRESHET_BACKFILL_RECORDS, &count, error);
+  for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
+    if (backfill->records[i].topic == FRESHET_TOPIC_GENERATIONS)
+      status = freshet_serving_apply(&backfill->facts, backfill->codec, &backfill->records[i], error);
+  }
+  return status;
+}
+
+freshet_status freshet_backfill_catch_up(freshet_backfill* backfill, freshet_error* error) {
+  freshet_log* log = backfill->log;
+  int64_t first, end, since_ms = now_ms();
+  freshet_status status = log->vtable->range(log, FRESHET_TOPIC_GENERATIONS, 0, &first, &end, error);
+  while (status == FRESHET_OK && log->vtable->position(log, FRESHET_TOPIC_GENERATIONS, 0) < end) {
+    status = freshet_backfill_poll(backfill, POLL_MS, error);
+    if (now_ms() - since_ms > STALL_MS)
+      return freshet_error_set(error, FRESHET_TIMEOUT, FRESHET_STOP, "topic %s gave nothing for %d s",
+                               backfill->kafka.topics[FRESHET_TOPIC_GENERATIONS], STALL_MS / 1000);
+  }
+  return status;
+}
+
+static freshet_status read_facts(freshet_backfill* backfill, freshet_error* error) {
+  freshet_log* log = backfill->log;
+  int32_t partitions;
+  freshet_status status = log->vtable->partitions(log, FRESHET_TOPIC_EVENTS, &backfill->partitions, error);
+  if (status == FRESHET_OK)
+    status = log->vtable->partitions(log, FRESHET_TOPIC_GENERATIONS, &partitions, error);
+  if (status == FRESHET_OK)
+    status = log->vtable->open(log, FRESHET_TOPIC_GENERATIONS, 0, FRESHET_OFFSET_BEGINNING, error);
+  return status == FRESHET_OK ? freshet_backfill_catch_up(backfill, error) : status;
+}
+
+freshet_status freshet_backfill_open(const freshet_config* config, freshet_backfill** out,
+                                     freshet_error* error) {
+  freshet_backfill* backfill = calloc(1, sizeof *backfill);
+  FRESHET_ASSERT(backfill != NULL);
+  backfill->config = config;
+  backfill->facts = (freshet_serving){.own = config->app.id, .base = config->app.base};
+  backfill->properties = calloc(config->kafka.count + 1, sizeof *backfill->properties);
+  FRESHET_ASSERT(backfill->properties != NULL);
+  for (size_t i = 0; i < config->kafka.count; i++) {
+    backfill->properties[i] =
+        (freshet_kafka_property){config->kafka.properties[i].name, config->kafka.properties[i].value};
+  }
+  backfill->kafka = (freshet_kafka_config){
+      .properties = backfill->properties, .property_count = config->kafka.count, .app_id = config->app.id};
+  memcpy(backfill->kafka.topics, config->topics.names, sizeof backfill->kafka.topics);
+  freshet_status status = FRESHET_OK;
+  if (config->registry.ids[0] != '\0')
+    status = freshet_schema_map_create(config->registry.ids, &backfill->lookup, error);
+  freshet_codec_config codec = {
+      .schema_folder = config->registry.folder[0] == '\0' ? NULL : config->registry.folder,
+      .lookup = backfill->lookup};
+  if (status == FRESHET_OK) status = freshet_codec_create(&codec, &backfill->codec, error);
+  if (status == FRESHET_OK) status = freshet_kafka_log_create(&backfill->kafka, &backfill->log, error);
+  if (status == FRESHET_OK) status = read_facts(backfill, error);
+  if (status != FRESHET_OK) {
+    freshet_backfill_close(backfill);
+    return status;
+  }
+  *out = backfill;
+  return FRESHET_OK;
+}
+
+void freshet_backfill_close(freshet_backfill* backfill) {
+  if (backfill == NULL) return;
+  if (backfill->log != NULL) backfill->log->vtable->destroy(backfill->log);
+  freshet_codec_destroy(backfill->codec);
+  if (backfill->lookup.context != NULL) freshet_schema_map_destroy(&backfill->lookup);
+  freshet_serving_reset(&backfill->facts);
+  freshet_buffer_free(&backfill->bytes);
+  free(backfill->properties);
+  free(backfill);
+}
+
+bool freshet_backfill_knows(const freshet_backfill* backfill, const char* generation) {
+  for (size_t i = 0; i < backfill->facts.known_count; i++) {
+    if (strcmp(backfill->facts.known[i], generation) == 0) return true;
+  }
+  return strcmp(backfill->facts.base, generation) == 0;
+}
+
+typedef freshet_status (*write_record)(freshet_sink* sink, const freshet_output* output,
+                                       freshet_error* error);
+
+static freshet_status write_all(freshet_backfill* backfill, freshet_sink* sink, write_record write,
+                                freshet_serving_key kind, const freshet_generation_fact* facts, size_t count,
+                                bool remove, freshet_error* error) {
+  freshet_status status = FRESHET_OK;
+  for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
+    char key[FRESHET_SERVING_KEY_SIZE];
+    freshet_output output;
+    freshet_generation_fact fact = facts[i];
+    fact.at_ms = now_ms();
+    status =
+        freshet_serving_record(backfill->codec, kind, &fact, remove, key, &backfill->bytes, &output, error);
+    if (status == FRESHET_OK) status = write(sink, &output, error);
+  }
+  return status;
+}
+
+static freshet_status commit(freshet_sink* sink, freshet_error* error) {
+  freshet_status status = sink->vtable->commit(sink, NULL, 0, error);
+  if (status != FRESHET_OK) return status;
+  do {
+    freshet_error_clear(error);
+    status = sink->vtable->outcome(sink, OUTCOME_MS, error);
+  } while (status == FRESHET_TIMEOUT);
+  return status;
+}
+
+/* That a generation is known has a key of its own and says the same whoever says it, so generations may be
+ * started at the same moment. Everything else must have one order: whoever writes it takes the one
+ * transactional id there is for it, and who had it before is fenced. */
+freshet_status freshet_backfill_write(freshet_backfill* backfill, freshet_serving_key kind,
+                                      const freshet_generation_fact* facts, size_t count, bool remove,
+                                      freshet_error* error) {
+  bool is_ordered = kind != FRESHET_SERVING_KNOWN;
+  char transactional_id[NAME_SIZE];
+  snprintf(transactional_id, sizeof transactional_id, "%s.generations", backfill->config->app.base);
+  freshet_kafka_config kafka = backfill->kafka;
+  kafka.transactional_id = is_ordered ? transactional_id : NULL;
+  freshet_sink* sink = NULL;
+  freshet_status status = freshet_kafka_sink_create(&kafka, NULL, &sink, error);
+  if (status == FRESHET_OK && is_ordered) status = sink->vtable->begin(sink, error);
+  if (status == FRESHET_OK)
+    status = write_all(backfill, sink, is_ordered ? sink->vtable->write : sink->vtable->publish, kind, facts,
+                       count, remove, error);
+  if (status == FRESHET_OK)
+    status = is_ordered ? commit(sink, error) : sink->vtable->settle(sink, STALL_MS, error);
+  if (sink != NULL) sink->vtable->destroy(sink);
+  return status;
+}
+
+freshet_status freshet_backfill_find(freshet_backfill* backfill, const char* generation,
+                                     freshet_backfill_place* place, freshet_error* error) {
+  freshet_log* log = backfill->log;
+  int64_t* offsets = calloc((size_t)backfill->partitions, sizeof *offsets);
+  FRESHET_ASSERT(offsets != NULL);
+  *place = (freshet_backfill_place){0};
+  freshet_status status =
+      freshet_kafka_generation_members(&backfill->kafka, generation, &place->members, error);
+  if (status == FRESHET_OK)
+    status = freshet_kafka_generation_offsets(&backfill->kafka, generation, FRESHET_TOPIC_EVENTS,
+                                              backfill->partitions, offsets, error);
+  for (int32_t p = 0; status == FRESHET_OK && p < backfill->partitions; p++) {
+    int64_t first, end;
+    status = log->vtable->range(log, FRESHET_TOPIC_EVENTS, p, &first, &end, error);
+    int64_t next = offsets[p] < first ? first : offsets[p];
+    place->total += end - first;
+    place->learned += next - first;
+    place->behind += end > next ? end - next : 0;
+  }
+  free(offsets);
+  return status;
+}

@@ -1,0 +1,69 @@
+/*
+ * evaluate.h: what the files of `freshet evaluate` share.
+ */
+#ifndef FRESHET_COMMANDS_EVALUATE_H
+#define FRESHET_COMMANDS_EVALUATE_H
+
+#include <jansson.h>
+
+#include "commands/evaluate/evaluate_run.h"
+#include "commands/options.h"
+
+enum { FRESHET_CONTENDERS_MAX = 8, FRESHET_TUNED_MAX = 8 };
+
+typedef struct freshet_evaluation {
+  freshet_options options; /* configuration */
+  const char* events;
+  const char* items;
+  const char* plot;
+  const char* explain; /* a user id */
+  const char* baselines[FRESHET_CONTENDERS_MAX];
+  size_t baseline_count;
+  const char* tuned[FRESHET_TUNED_MAX]; /* "key=a,b,c" */
+  size_t tuned_count;
+  size_t folds; /* 0: none */
+  bool json, all_ratings, example, learn_only;
+  bool has_seed;
+  uint64_t seed;
+  size_t limit;
+} freshet_evaluation;
+
+/* What the configuration says about the model and the events. */
+freshet_model_config freshet_evaluation_model(const freshet_config* config);
+freshet_history_rules freshet_evaluation_rules(const freshet_evaluation* evaluation,
+                                               const freshet_config* config);
+/* Loads the configuration with one more override, "model.key=value", or NULL. The caller destroys *config. */
+freshet_status freshet_evaluation_load(const freshet_evaluation* evaluation, const char* const* overrides,
+                                       size_t override_count, freshet_config** config, freshet_error* error);
+
+/* ---- evaluate_report.c ---- */
+
+typedef struct freshet_report {
+  const freshet_history* history;
+  freshet_learner* learner;
+  const char* names[FRESHET_CONTENDERS_MAX];
+  const freshet_metrics* metrics; /* [count] */
+  size_t count;
+  double rmse;
+  uint64_t seed;
+} freshet_report;
+void freshet_report_print(const freshet_report* report);
+/* The caller owns the object. */
+json_t* freshet_report_json(const freshet_report* report);
+/* Metrics alone, with the names of the table. */
+json_t* freshet_metrics_json(const freshet_metrics* metrics);
+/* The best items for a user, with reasons in words. Errors: FRESHET_NOT_FOUND for an unknown user. */
+freshet_status freshet_report_explain(freshet_learner* learner, const char* user, freshet_error* error);
+
+/* ---- evaluate_search.c ---- */
+
+/* --folds and --tune. */
+freshet_status freshet_evaluation_search(const freshet_evaluation* evaluation, freshet_history* history,
+                                         freshet_error* error);
+
+/* ---- evaluate_example.c ---- */
+
+freshet_status freshet_evaluation_example(const freshet_evaluation* evaluation, const freshet_config* config,
+                                          freshet_error* error);
+
+#endif

@@ -1,0 +1,355 @@
+#include "commands/evaluate/evaluate_data.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <xxhash.h>
+
+#include "commands/csv.h"
+
+/* ---- ids to numbers ---- */
+
+enum { FIRST_BUCKETS = 1024, ENCODE_BATCH = 64 };
+
+/* Open addressing over an array of strings that somebody else owns; UINT32_MAX is free. */
+typedef struct string_index {
+  uint32_t* places;
+  size_t buckets; /* a power of two, or 0 */
+} string_index;
+
+typedef struct freshet_history_index {
+  string_index users, items;
+} freshet_history_index;
+
+typedef const char* (*name_at)(const freshet_history* history, uint32_t number);
+
+static const char* user_name(const freshet_history* history, uint32_t number) {
+  return history->users[number];
+}
+
+static const char* item_name(const freshet_history* history, uint32_t number) {
+  return history->items[number].id;
+}
+
+static uint32_t* place_of(const string_index* index, const freshet_history* history, name_at name,
+                          freshet_slice id) {
+  size_t at = XXH3_64bits(id.data, id.size) & (index->buckets - 1);
+  while (index->places[at] != UINT32_MAX &&
+         !freshet_slice_equal(freshet_slice_of(name(history, index->places[at])), id)) {
+    at = (at + 1) & (index->buckets - 1);
+  }
+  return &index->places[at];
+}
+
+static void make_room(string_index* index, const freshet_history* history, name_at name, size_t count) {
+  if (index->buckets >= 2 * (count + 1)) return;
+  free(index->places);
+  index->buckets = index->buckets == 0 ? FIRST_BUCKETS : index->buckets * 2;
+  index->places = malloc(index->buckets * sizeof *index->places);
+  FRESHET_ASSERT(index->places != NULL);
+  memset(index->places, 0xff, index->buckets * sizeof *index->places);
+  for (uint32_t i = 0; i < count; i++) {
+    *place_of(index, history, name, freshet_slice_of(name(history, i))) = i;
+  }
+}
+
+static char* copy_text(freshet_slice text) {
+  char* copy = malloc(text.size + 1);
+  FRESHET_ASSERT(copy != NULL);
+  if (text.size > 0) memcpy(copy, text.data, text.size);
+  copy[text.size] = '\0';
+  for (size_t i = 0; i < text.size; i++) {
+    if (copy[i] == '\0') copy[i] = ' '; /* ids and texts are C strings from here on */
+  }
+  return copy;
+}
+
+static void* grow(void* array, size_t count, size_t* capacity, size_t size) {
+  if (count < *capacity) return array;
+  *capacity = *capacity == 0 ? 256 : *capacity * 2;
+  array = realloc(array, *capacity * size);
+  FRESHET_ASSERT(array != NULL);
+  return array;
+}
+
+uint32_t freshet_history_intern_item(freshet_history* history, freshet_slice id) {
+  string_index* index = &history->index->items;
+  make_room(index, history, item_name, history->item_count);
+  uint32_t* place = place_of(index, history, item_name, id);
+  if (*place == UINT32_MAX) {
+    history->items =
+        grow(history->items, history->item_count, &history->item_capacity, sizeof *history->items);
+    *place = (uint32_t)history->item_count++;
+    history->items[*place] =
+        (freshet_history_item){copy_text(id), copy_text((freshet_slice){0}), copy_text((freshet_slice){0})};
+  }
+  return *place;
+}
+
+uint32_t freshet_history_intern_user(freshet_history* history, freshet_slice id) {
+  string_index* index = &history->index->users;
+  make_room(index, history, user_name, history->user_count);
+  uint32_t* place = place_of(index, history, user_name, id);
+  if (*place == UINT32_MAX) {
+    history->users =
+        grow(history->users, history->user_count, &history->user_capacity, sizeof *history->users);
+    *place = (uint32_t)history->user_count;
+    history->users[history->user_count++] = copy_text(id);
+  }
+  return *place;
+}
+
+uint32_t freshet_history_find_user(const freshet_history* history, freshet_slice id) {
+  if (history->user_count == 0) return UINT32_MAX;
+  return *place_of(&history->index->users, history, user_name, id);
+}
+
+/* ---- creation ---- */
+
+freshet_history* freshet_history_create(void) {
+  freshet_history* history = calloc(1, sizeof *history);
+  FRESHET_ASSERT(history != NULL);
+  history->index = calloc(1, sizeof *history->index);
+  FRESHET_ASSERT(history->index != NULL);
+  snprintf(history->encoder, sizeof history->encoder, "none");
+  return history;
+}
+
+void freshet_history_destroy(freshet_history* history) {
+  if (history == NULL) return;
+  for (size_t i = 0; i < history->item_count; i++) {
+    free(history->items[i].id);
+    free(history->items[i].title);
+    free(history->items[i].text);
+  }
+  for (size_t i = 0; i < history->user_count; i++) free(history->users[i]);
+  free(history->index->users.places);
+  free(history->index->items.places);
+  free(history->index);
+  free(history->events);
+  free(history->items);
+  free(history->users);
+  free(history->vectors);
+  free(history);
+}
+
+void freshet_history_add(freshet_history* history, const freshet_history_event* event) {
+  history->events =
+      grow(history->events, history->event_count, &history->event_capacity, sizeof *history->events);
+  history->events[history->event_count++] = *event;
+}
+
+/* ---- reading ---- */
+
+static freshet_status bad_row(const freshet_csv* csv, const char* path, const char* what, freshet_slice value,
+                              freshet_error* error) {
+  return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "%s:%lu: %s: '%.*s'", path,
+                           freshet_csv_line(csv), what, (int)(value.size < 80 ? value.size : 80), value.data);
+}
+
+static freshet_status need_columns(const freshet_csv* csv, const char* path, const char* const* names,
+                                   int count, int* columns, freshet_error* error) {
+  for (int i = 0; i < count; i++) {
+    columns[i] = freshet_csv_column(csv, names[i]);
+    if (columns[i] < 0) {
+      return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "%s: there is no column '%s'", path,
+                               names[i]);
+    }
+  }
+  return FRESHET_OK;
+}
+
+freshet_status freshet_history_read_items(freshet_history* history, const char* path, freshet_error* error) {
+  static const char* const names[] = {"item_id", "title", "text"};
+  int columns[3];
+  bool more = false;
+  freshet_csv* csv = NULL;
+  freshet_status status = freshet_csv_open(path, &csv, error);
+  if (status != FRESHET_OK) return status;
+  status = need_columns(csv, path, names, 1, columns, error);
+  for (int i = 1; i < 3; i++) columns[i] = freshet_csv_column(csv, names[i]);
+  while (status == FRESHET_OK && (status = freshet_csv_next(csv, &more, error)) == FRESHET_OK && more) {
+    freshet_slice id = freshet_csv_field(csv, columns[0]);
+    if (id.size == 0 || id.size > FRESHET_ID_MAX) {
+      status = bad_row(csv, path, "item_id should have 1 to 512 bytes", id, error);
+      continue;
+    }
+    uint32_t number = freshet_history_intern_item(history, id); /* may move history->items */
+    freshet_history_item* it = &history->items[number];
+    free(it->title);
+    free(it->text);
+    it->title = copy_text(freshet_csv_field(csv, columns[1]));
+    it->text = copy_text(freshet_csv_field(csv, columns[2]));
+  }
+  freshet_csv_close(csv);
+  return status;
+}
+
+static const char* const event_columns[] = {"type", "user_id", "item_id", "occurred_at"};
+enum { TYPE, USER, ITEM, TIME, EVENT_COLUMNS };
+
+static freshet_status read_event(freshet_history* history, const freshet_csv* csv, const char* path,
+                                 const int* columns, int value_column, freshet_error* error) {
+  static const char* const types[FRESHET_EVENT_TYPES] = {"click", "rating", "purchase"};
+  freshet_slice type = freshet_csv_field(csv, columns[TYPE]);
+  freshet_slice user = freshet_csv_field(csv, columns[USER]);
+  freshet_slice item = freshet_csv_field(csv, columns[ITEM]);
+  freshet_slice time = freshet_csv_field(csv, columns[TIME]);
+  freshet_slice value = freshet_csv_field(csv, value_column);
+  freshet_history_event event = {0};
+  long long time_ms;
+  double rating = 0;
+  int kind = 0;
+  while (kind < FRESHET_EVENT_TYPES && !freshet_slice_equal(type, freshet_slice_of(types[kind]))) kind++;
+  if (kind == FRESHET_EVENT_TYPES)
+    return bad_row(csv, path, "type should be click, rating or purchase", type, error);
+  if (user.size == 0 || user.size > FRESHET_ID_MAX)
+    return bad_row(csv, path, "user_id should have 1 to 512 bytes", user, error);
+  if (item.size == 0 || item.size > FRESHET_ID_MAX)
+    return bad_row(csv, path, "item_id should have 1 to 512 bytes", item, error);
+  if (!freshet_csv_integer(time, &time_ms))
+    return bad_row(csv, path, "occurred_at should be whole milliseconds", time, error);
+  if (kind == FRESHET_RATING) {
+    if (!freshet_csv_real(value, &rating))
+      return bad_row(csv, path, "a rating's value should be a number", value, error);
+    event.rating = (float)rating;
+  }
+  event.user = freshet_history_intern_user(history, user);
+  event.item = freshet_history_intern_item(history, item);
+  event.type = (freshet_event_type)kind;
+  event.time_ms = time_ms;
+  freshet_history_add(history, &event);
+  return FRESHET_OK;
+}
+
+freshet_status freshet_history_read_events(freshet_history* history, const char* path,
+                                           const freshet_history_rules* rules, freshet_error* error) {
+  int columns[EVENT_COLUMNS];
+  bool more = false;
+  freshet_csv* csv = NULL;
+  freshet_status status = freshet_csv_open(path, &csv, error);
+  if (status != FRESHET_OK) return status;
+  status = need_columns(csv, path, event_columns, EVENT_COLUMNS, columns, error);
+  int value_column = freshet_csv_column(csv, "value");
+  while (status == FRESHET_OK && (rules->limit == 0 || history->event_count < rules->limit)) {
+    status = freshet_csv_next(csv, &more, error);
+    if (status != FRESHET_OK || !more) break;
+    status = read_event(history, csv, path, columns, value_column, error);
+  }
+  freshet_csv_close(csv);
+  if (status == FRESHET_OK) freshet_history_arrange(history, rules);
+  return status;
+}
+
+/* ---- arranging ---- */
+
+typedef struct ordered {
+  int64_t time_ms;
+  uint32_t user;
+  uint64_t order; /* the file's, or the shuffle's */
+  size_t place;
+} ordered;
+
+static int by_time_then_file(const void* a, const void* b) {
+  const ordered *x = a, *y = b;
+  if (x->time_ms != y->time_ms) return x->time_ms < y->time_ms ? -1 : 1;
+  return (x->order > y->order) - (x->order < y->order);
+}
+
+static int by_user_then_order(const void* a, const void* b) {
+  const ordered *x = a, *y = b;
+  if (x->user != y->user) return x->user < y->user ? -1 : 1;
+  if (x->order != y->order) return x->order < y->order ? -1 : 1;
+  return (x->place > y->place) - (x->place < y->place);
+}
+
+static uint64_t scramble(uint64_t seed, uint64_t i) {
+  uint64_t pair[2] = {seed, i};
+  return XXH3_64bits(pair, sizeof pair);
+}
+
+/* The events of one moment: each user's places are dealt out anew among its own events. */
+static void shuffle_moment(ordered* run, ordered* dealt, size_t count, uint64_t seed) {
+  for (size_t i = 0; i < count; i++) run[i].order = i; /* the place within the moment */
+  memcpy(dealt, run, count * sizeof *run);
+  for (size_t i = 0; i < count; i++) dealt[i].order = scramble(seed, dealt[i].place);
+  qsort(run, count, sizeof *run, by_user_then_order);
+  qsort(dealt, count, sizeof *dealt, by_user_then_order);
+  for (size_t i = 0; i < count; i++) dealt[i].order = run[i].order; /* a place of the same user */
+  for (size_t i = 0; i < count; i++) run[dealt[i].order] = dealt[i];
+}
+
+void freshet_history_judge(freshet_history* history, const freshet_history_rules* rules) {
+  size_t buckets = 64;
+  while (buckets < 2 * history->event_count + 2) buckets *= 2;
+  uint64_t* pairs = calloc(buckets, sizeof *pairs); /* open addressing: the (user, item) that have been */
+  FRESHET_ASSERT(pairs != NULL);
+  for (size_t i = 0; i < history->event_count; i++) {
+    freshet_history_event* e = &history->events[i];
+    e->weight = rules->weights[e->type];
+    e->positive = e->type != FRESHET_RATING || e->rating >= rules->positive_rating;
+    e->ranked = e->context = false;
+    if (!e->positive && !rules->all_ratings) continue;
+    uint64_t pair = ((uint64_t)e->user << 32 | e->item) + 1;
+    size_t at = scramble(0, pair) & (buckets - 1);
+    while (pairs[at] != 0 && pairs[at] != pair) at = (at + 1) & (buckets - 1);
+    e->ranked = e->positive && pairs[at] == 0;
+    e->context = !e->positive && pairs[at] == 0;
+    pairs[at] = pair;
+  }
+  free(pairs);
+}
+
+void freshet_history_arrange(freshet_history* history, const freshet_history_rules* rules) {
+  size_t count = history->event_count;
+  ordered* order = malloc((count + 1) * sizeof *order);
+  ordered* dealt = malloc((count + 1) * sizeof *dealt);
+  freshet_history_event* sorted = malloc((count + 1) * sizeof *sorted);
+  FRESHET_ASSERT(order != NULL && dealt != NULL && sorted != NULL);
+  for (size_t i = 0; i < count; i++) {
+    order[i] = (ordered){history->events[i].time_ms, history->events[i].user, i, i};
+  }
+  qsort(order, count, sizeof *order, by_time_then_file);
+  for (size_t from = 0, to; from < count; from = to) {
+    to = from + 1;
+    while (to < count && order[to].time_ms == order[from].time_ms) to++;
+    if (to - from > 1) shuffle_moment(order + from, dealt, to - from, rules->seed);
+  }
+  for (size_t i = 0; i < count; i++) sorted[i] = history->events[order[i].place];
+  free(history->events);
+  free(order);
+  free(dealt);
+  history->events = sorted;
+  history->event_capacity = count + 1;
+  freshet_history_judge(history, rules);
+}
+
+/* ---- texts ---- */
+
+freshet_status freshet_history_encode(freshet_history* history, freshet_encoder* encoder,
+                                      freshet_error* error) {
+  freshet_status status = FRESHET_OK;
+  freshet_buffer texts[ENCODE_BATCH] = {{0}};
+  free(history->vectors);
+  history->text_dim = encoder->dim;
+  history->reader = encoder;
+  history->vectors = calloc(history->item_count * encoder->dim + 1, sizeof *history->vectors);
+  FRESHET_ASSERT(history->vectors != NULL);
+  snprintf(history->encoder, sizeof history->encoder, "%s", encoder->name);
+  for (size_t at = 0; at < history->item_count && status == FRESHET_OK; at += ENCODE_BATCH) {
+    freshet_slice slices[ENCODE_BATCH];
+    size_t count = history->item_count - at < ENCODE_BATCH ? history->item_count - at : ENCODE_BATCH;
+    for (size_t i = 0; i < count; i++) {
+      const freshet_history_item* it = &history->items[at + i];
+      texts[i].size = 0;
+      freshet_buffer_append(&texts[i], it->title, strlen(it->title));
+      freshet_buffer_append(&texts[i], "\n", 1);
+      freshet_buffer_append(&texts[i], it->text, strlen(it->text));
+      slices[i] = freshet_buffer_slice(&texts[i]);
+    }
+    status = freshet_encode(encoder, slices, count, history->vectors + at * encoder->dim, error);
+  }
+  for (int i = 0; i < ENCODE_BATCH; i++) freshet_buffer_free(&texts[i]);
+  return status;
+}

@@ -1,0 +1,209 @@
+/* evaluate_report.c: the figures as a table, as JSON, and lists with reasons in words. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "commands/evaluate/evaluate.h"
+
+static double mean(double sum, size_t count) {
+  return count == 0 ? NAN : sum / (double)count;
+}
+
+typedef struct named_value {
+  char name[40];
+  double value;
+} named_value;
+
+static void add(named_value* values, size_t* count, const char* prefix, const char* name, double value) {
+  named_value* v = &values[(*count)++];
+  snprintf(v->name, sizeof v->name, "%s%s", prefix, name);
+  v->value = value;
+}
+
+static void add_places(named_value* values, size_t* count, const char* prefix,
+                       const freshet_place_sums* sums) {
+  add(values, count, prefix, "recall_at_10", mean(sums->recall, sums->count));
+  add(values, count, prefix, "ndcg_at_10", mean(sums->ndcg, sums->count));
+  add(values, count, prefix, "mrr_at_10", mean(sums->mrr, sums->count));
+  add(values, count, prefix, "precision_at_10", mean(sums->recall, sums->count) / FRESHET_LIST_SIZE);
+}
+
+enum { VALUES_MAX = 20 };
+
+static size_t list_values(const freshet_metrics* metrics, named_value values[VALUES_MAX]) {
+  size_t count = 0;
+  add_places(values, &count, "", &metrics->all);
+  add(values, &count, "", "coverage_at_10", freshet_metrics_coverage(metrics));
+  add_places(values, &count, "cold_user_", &metrics->cold_users);
+  add_places(values, &count, "cold_item_", &metrics->cold_items);
+  add(values, &count, "", "accuracy", mean(metrics->accuracy, metrics->all.count));
+  add(values, &count, "", "auc", mean(metrics->auc, metrics->all.count));
+  return count;
+}
+
+/* "cold_user_recall_at_10" as people write it. */
+static const char* pretty(const char* name, char text[40]) {
+  memcpy(text, name, 40);
+  char* at = strstr(text, "_at_10");
+  if (at != NULL) memcpy(at, "@10", 4);
+  for (char* c = text; *c != '\0'; c++) *c = *c == '_' ? ' ' : *c;
+  return text;
+}
+
+static int by_size(const void* a, const void* b) {
+  uint32_t x = *(const uint32_t*)a, y = *(const uint32_t*)b;
+  return (x > y) - (x < y);
+}
+
+typedef struct times {
+  double p50_us, p99_us, seconds;
+} times;
+
+/* Sorts in place. */
+static times summarise(uint32_t* ns, size_t count) {
+  times t = {NAN, NAN, 0};
+  if (count == 0) return t;
+  qsort(ns, count, sizeof *ns, by_size);
+  for (size_t i = 0; i < count; i++) t.seconds += ns[i] * 1e-9;
+  t.p50_us = ns[count / 2] * 1e-3;
+  t.p99_us = ns[count * 99 / 100] * 1e-3;
+  return t;
+}
+
+void freshet_report_print(const freshet_report* report) {
+  named_value values[FRESHET_CONTENDERS_MAX][VALUES_MAX];
+  size_t rows = 0;
+  char text[40];
+  for (size_t c = 0; c < report->count; c++) rows = list_values(&report->metrics[c], values[c]);
+  printf("%zu users, %zu items, %zu events; %zu ranked and counted (%zu of cold users, %zu of cold items)\n",
+         report->history->user_count, report->history->item_count, report->history->event_count,
+         report->metrics[0].all.count, report->metrics[0].cold_users.count,
+         report->metrics[0].cold_items.count);
+  printf("texts: %s\n\n%-24s", report->history->encoder, "");
+  for (size_t c = 0; c < report->count; c++) printf(" %10s", report->names[c]);
+  printf("\n");
+  for (size_t r = 0; r < rows; r++) {
+    printf("%-24s", pretty(values[0][r].name, text));
+    for (size_t c = 0; c < report->count; c++) printf(" %10.4f", values[c][r].value);
+    printf("\n");
+  }
+  if (!isnan(report->rmse)) printf("%-24s %10.4f\n", "rmse of ratings", report->rmse);
+  times learned = summarise(report->learner->learn_ns, report->learner->learn_count);
+  times ranked = summarise(report->learner->rank_ns, report->learner->rank_count);
+  printf("\nlearn  %9.0f events/s, p50 %.1f us, p99 %.1f us\n",
+         (double)report->learner->learn_count / learned.seconds, learned.p50_us, learned.p99_us);
+  printf("rank   %9.0f users/s,  p50 %.1f us, p99 %.1f us\n",
+         (double)report->learner->rank_count / ranked.seconds, ranked.p50_us, ranked.p99_us);
+  printf("state  %016llx, %.1f MB\n", (unsigned long long)freshet_model_hash(report->learner->model),
+         (double)freshet_model_memory(report->learner->model) / 1e6);
+}
+
+static void set_real(json_t* object, const char* name, double value) {
+  json_object_set_new(object, name, isfinite(value) ? json_real(value) : json_null());
+}
+
+json_t* freshet_metrics_json(const freshet_metrics* metrics) {
+  named_value values[VALUES_MAX];
+  json_t* object = json_object();
+  size_t count = list_values(metrics, values);
+  for (size_t i = 0; i < count; i++) set_real(object, values[i].name, values[i].value);
+  json_object_set_new(object, "ranked_events", json_integer((json_int_t)metrics->all.count));
+  json_object_set_new(object, "cold_user_events", json_integer((json_int_t)metrics->cold_users.count));
+  json_object_set_new(object, "cold_item_events", json_integer((json_int_t)metrics->cold_items.count));
+  return object;
+}
+
+json_t* freshet_report_json(const freshet_report* report) {
+  json_t* object = freshet_metrics_json(&report->metrics[0]);
+  times learned = summarise(report->learner->learn_ns, report->learner->learn_count);
+  times ranked = summarise(report->learner->rank_ns, report->learner->rank_count);
+  char hash[20];
+  snprintf(hash, sizeof hash, "%016llx", (unsigned long long)freshet_model_hash(report->learner->model));
+  set_real(object, "rmse", report->rmse);
+  set_real(object, "events_per_second", (double)report->learner->learn_count / learned.seconds);
+  set_real(object, "learn_p50_us", learned.p50_us);
+  set_real(object, "learn_p99_us", learned.p99_us);
+  set_real(object, "rank_p50_us", ranked.p50_us);
+  set_real(object, "rank_p99_us", ranked.p99_us);
+  json_object_set_new(object, "state_hash", json_string(hash));
+  json_object_set_new(object, "encoder", json_string(report->history->encoder));
+  json_object_set_new(object, "seed", json_integer((json_int_t)report->seed));
+  json_object_set_new(object, "events", json_integer((json_int_t)report->history->event_count));
+  json_object_set_new(object, "users", json_integer((json_int_t)report->history->user_count));
+  json_object_set_new(object, "items", json_integer((json_int_t)report->history->item_count));
+  json_object_set_new(object, "memory_bytes",
+                      json_integer((json_int_t)freshet_model_memory(report->learner->model)));
+  if (report->count > 1) {
+    json_t* others = json_object();
+    for (size_t c = 1; c < report->count; c++) {
+      json_object_set_new(others, report->names[c], freshet_metrics_json(&report->metrics[c]));
+    }
+    json_object_set_new(object, "baselines", others);
+  }
+  return object;
+}
+
+/* ---- explanations ---- */
+
+static const char* title_of(const freshet_history* history, uint32_t slot) {
+  const freshet_history_item* it = &history->items[slot];
+  return it->title[0] != '\0' ? it->title : it->id;
+}
+
+static void print_part(const freshet_history* history, const freshet_part* part) {
+  static const char* const words[] = {
+      [FRESHET_REASON_TASTE] = "your taste",    [FRESHET_REASON_FOLLOWS] = "often comes after",
+      [FRESHET_REASON_TOGETHER] = "goes with",  [FRESHET_REASON_TEXT] = "reads like",
+      [FRESHET_REASON_POPULAR] = "popular now", [FRESHET_REASON_QUALITY] = "liked in general",
+  };
+  printf("      %+6.3f  %s", (double)part->score, words[part->kind]);
+  if (part->item != FRESHET_NO_ITEM) printf(" \"%s\"", title_of(history, part->item));
+  printf("\n");
+}
+
+static uint32_t take_best(float* scores, size_t count) {
+  uint32_t best = 0;
+  for (uint32_t i = 1; i < count; i++) best = scores[i] > scores[best] ? i : best;
+  return best;
+}
+
+freshet_status freshet_report_explain(freshet_learner* learner, const char* user, freshet_error* error) {
+  enum { PARTS_SHOWN = 6 };
+  const freshet_history* history = learner->history;
+  uint32_t number = freshet_history_find_user(history, freshet_slice_of(user));
+  if (number == UINT32_MAX) {
+    return freshet_error_set(error, FRESHET_NOT_FOUND, FRESHET_STOP, "there is no user '%s' in the events",
+                             user);
+  }
+  const freshet_user* known = freshet_learner_user(learner, number);
+  int64_t now_ms = known->recent_count > 0 ? known->recent[0].time_ms : 0;
+  float* scores = calloc(history->item_count + 1, sizeof *scores);
+  FRESHET_ASSERT(scores != NULL);
+  freshet_rank_query query = {0};
+  freshet_model_sync_ranker(learner->model, NULL, NULL);
+  freshet_model_query(learner->model, known, now_ms, learner->scratch, &query);
+  freshet_model_score_all(learner->model, &query, scores);
+  for (uint32_t i = 0; i < known->seen_count; i++) scores[known->seen[i]] = -INFINITY;
+  printf("\nfor user %s, who last chose", user);
+  for (uint32_t k = 0; k < known->recent_count && k < 3; k++) {
+    printf("%s \"%s\"", k == 0 ? "" : ",", title_of(history, known->recent[k].item));
+  }
+  printf(":\n");
+  for (int place = 1; place <= FRESHET_LIST_SIZE; place++) {
+    freshet_part parts[FRESHET_PARTS_MAX];
+    uint32_t best = take_best(scores, history->item_count);
+    if (history->item_count == 0 || scores[best] == -INFINITY) break;
+    size_t count = freshet_model_explain(learner->model, known, now_ms, best, learner->scratch, parts);
+    printf("  %2d. %-50s %7.3f\n", place, title_of(history, best), (double)scores[best]);
+    for (size_t p = 0; p < count && p < PARTS_SHOWN; p++) print_part(history, &parts[p]);
+    if (count > PARTS_SHOWN) {
+      double rest = 0;
+      for (size_t p = PARTS_SHOWN; p < count; p++) rest += (double)parts[p].score;
+      printf("      %+6.3f  %zu smaller parts\n", rest, count - PARTS_SHOWN);
+    }
+    scores[best] = -INFINITY;
+  }
+  free(scores);
+  return FRESHET_OK;
+}

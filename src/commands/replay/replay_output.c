@@ -1,0 +1,170 @@
+#include "commands/replay/replay_output.h"
+
+#include <stdlib.h>
+
+#include "app/cluster.h"
+#include "commands/replay/replay_landed.h"
+
+enum { SETTLE_STEP_MS = 1000 };
+
+/* A replay wants throughput and flat memory, the service latency. [kafka] overrides these. */
+static const freshet_kafka_property tuning[] = {
+    {"linger.ms", "20"},
+    {"batch.size", "1000000"},
+    {"batch.num.messages", "20000"},
+    {"queue.buffering.max.messages", "100000"},
+    {"queue.buffering.max.kbytes", "32768"},
+    {"delivery.report.only.error", "true"},
+};
+enum { TUNINGS = sizeof tuning / sizeof tuning[0] };
+
+struct freshet_replay_output {
+  freshet_replay_output_config config;
+  freshet_kafka_property* properties;
+  freshet_kafka_config kafka;
+  freshet_logger logger;
+  freshet_codec* codec;
+  freshet_sink* sink;
+  freshet_log* log;              /* of the same topics: their ends, what has been published */
+  freshet_replay_landed* landed; /* NULL: nothing is to be recalled */
+  freshet_buffer value;
+  uint64_t sent;
+};
+
+static void fill_kafka(freshet_replay_output* output) {
+  const freshet_config* config = output->config.config;
+  size_t count;
+  output->properties = freshet_cluster_properties(config, tuning, TUNINGS, &count);
+  output->logger = freshet_cluster_logger("replay");
+  output->kafka = (freshet_kafka_config){
+      .properties = output->properties,
+      .property_count = count,
+      .app_id = config->app.id,
+      .client_id = "freshet-replay",
+      .logger = &output->logger,
+      .stopping = output->config.stopping,
+      .stopping_context = output->config.stopping_context,
+  };
+  output->kafka.topics[FRESHET_TOPIC_EVENTS] = config->topics.names[FRESHET_TOPIC_EVENTS];
+  output->kafka.topics[FRESHET_TOPIC_ITEMS] = config->topics.names[FRESHET_TOPIC_ITEMS];
+}
+
+/* Before anything is published: a producer would only learn it much later. */
+static freshet_status check_topics(freshet_replay_output* output, freshet_error* error) {
+  static const freshet_topic needed[] = {FRESHET_TOPIC_EVENTS, FRESHET_TOPIC_ITEMS};
+  freshet_status status = freshet_kafka_log_create(&output->kafka, &output->log, error);
+  for (size_t i = 0; status == FRESHET_OK && i < sizeof needed / sizeof needed[0]; i++) {
+    int32_t partitions;
+    status = output->log->vtable->partitions(output->log, needed[i], &partitions, error);
+  }
+  return status;
+}
+
+freshet_status freshet_replay_output_open(const freshet_replay_output_config* config,
+                                          freshet_replay_output** out, freshet_error* error) {
+  *out = NULL;
+  freshet_replay_output* output = calloc(1, sizeof *output);
+  FRESHET_ASSERT(output != NULL);
+  output->config = *config;
+  fill_kafka(output);
+  freshet_status status = freshet_codec_create(config->codec, &output->codec, error);
+  if (status == FRESHET_OK) status = check_topics(output, error);
+  if (status == FRESHET_OK) status = freshet_kafka_sink_create(&output->kafka, NULL, &output->sink, error);
+  if (status != FRESHET_OK) {
+    freshet_replay_output_close(output);
+    return status;
+  }
+  *out = output;
+  return FRESHET_OK;
+}
+
+void freshet_replay_output_close(freshet_replay_output* output) {
+  if (output == NULL) return;
+  if (output->sink != NULL) output->sink->vtable->destroy(output->sink);
+  if (output->log != NULL) output->log->vtable->destroy(output->log);
+  freshet_replay_landed_destroy(output->landed);
+  freshet_codec_destroy(output->codec);
+  freshet_buffer_free(&output->value);
+  free(output->properties);
+  free(output);
+}
+
+static freshet_status publish(freshet_replay_output* output, freshet_topic topic, freshet_slice key,
+                              bool has_value, int64_t time_ms, freshet_error* error) {
+  freshet_output record = {.topic = topic,
+                           .partition = -1,
+                           .key = key,
+                           .has_value = has_value,
+                           .value = freshet_buffer_slice(&output->value),
+                           .timestamp_ms = time_ms};
+  if (topic == FRESHET_TOPIC_EVENTS && has_value && output->landed != NULL &&
+      freshet_replay_landed_take(output->landed, key, record.value)) {
+    return FRESHET_OK;
+  }
+  output->sent++;
+  return output->sink->vtable->publish(output->sink, &record, error);
+}
+
+freshet_status freshet_replay_output_event(freshet_replay_output* output, const freshet_event* event,
+                                           int64_t time_ms, freshet_error* error) {
+  output->value.size = 0;
+  freshet_status status = freshet_encode_event(output->codec, event, &output->value, error);
+  if (status != FRESHET_OK) return status;
+  return publish(output, FRESHET_TOPIC_EVENTS, event->user_id, true, time_ms, error);
+}
+
+freshet_status freshet_replay_output_item(freshet_replay_output* output, const freshet_item* item,
+                                          int64_t time_ms, freshet_error* error) {
+  output->value.size = 0;
+  freshet_status status = freshet_encode_item(output->codec, item, &output->value, error);
+  if (status != FRESHET_OK) return status;
+  return publish(output, FRESHET_TOPIC_ITEMS, item->item_id, true, time_ms, error);
+}
+
+freshet_status freshet_replay_output_tombstone(freshet_replay_output* output, bool is_event,
+                                               freshet_slice key, int64_t time_ms, freshet_error* error) {
+  output->value.size = 0;
+  return publish(output, is_event ? FRESHET_TOPIC_EVENTS : FRESHET_TOPIC_ITEMS, key, false, time_ms, error);
+}
+
+/* ---- after a crash ---- */
+
+freshet_status freshet_replay_output_mark(freshet_replay_output* output, freshet_buffer* mark,
+                                          freshet_error* error) {
+  return freshet_replay_landed_mark(output->log, FRESHET_TOPIC_EVENTS, mark, error);
+}
+
+freshet_status freshet_replay_output_recall(freshet_replay_output* output, const char* mark, bool* whole,
+                                            freshet_error* error) {
+  FRESHET_ASSERT(output->landed == NULL);
+  return freshet_replay_landed_read(output->log, FRESHET_TOPIC_EVENTS, mark, &output->landed, whole, error);
+}
+
+bool freshet_replay_output_recalls(const freshet_replay_output* output) {
+  return output->landed != NULL && freshet_replay_landed_left(output->landed) > 0;
+}
+
+void freshet_replay_output_forget(freshet_replay_output* output) {
+  freshet_replay_landed_destroy(output->landed);
+  output->landed = NULL;
+}
+
+/* ---- waiting ---- */
+
+uint64_t freshet_replay_output_sent(const freshet_replay_output* output) {
+  return output->sent;
+}
+
+void freshet_replay_output_poll(freshet_replay_output* output) {
+  output->sink->vtable->poll(output->sink);
+}
+
+/* A record is given up by librdkafka after message.timeout.ms, so this ends. */
+freshet_status freshet_replay_output_settle(freshet_replay_output* output, freshet_error* error) {
+  freshet_status status;
+  do {
+    freshet_error_clear(error);
+    status = output->sink->vtable->settle(output->sink, SETTLE_STEP_MS, error);
+  } while (status == FRESHET_TIMEOUT);
+  return status;
+}

@@ -1,0 +1,17 @@
+/*
+ * filter.h: which items a request lets through: by category and by age.
+ */
+#ifndef FRESHET_WORKER_FILTER_H
+#define FRESHET_WORKER_FILTER_H
+
+#include "catalogue/items.h"
+
+/* Does the request filter at all? */
+bool freshet_filter_asked(const freshet_request* request);
+
+/* Fills allowed [slots / 64 + 1], a bitmap by slot, for all slots of the model: items that are listed and
+ * pass. Returns how many do. Looks at every item. */
+size_t freshet_filter_items(const freshet_items* items, const freshet_request* request, int64_t now_ms,
+                            uint64_t* allowed);
+
+#endif

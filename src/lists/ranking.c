@@ -1,0 +1,272 @@
+#include "lists/ranking.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "lists/pool.h"
+
+enum {
+  GROUP = 16,          /* lists that one thread makes in one call */
+  RULES_CANDIDATES = 4 /* for each place of a list, where rules may leave some out */
+};
+
+/* Scratch of one thread. */
+typedef struct rank_thread {
+  freshet_model_scratch* queries[GROUP];
+  freshet_rank_scratch* scratch;
+  freshet_ranked* ranked;    /* [GROUP][FRESHET_RANK_K_MAX] */
+  uint32_t* excluded[GROUP]; /* [excluded_capacity] */
+  size_t excluded_capacity[GROUP];
+  uint8_t* taken; /* [taken_size] by slot: what may not be shown to the user of this list; 0 between lists */
+  size_t taken_size;
+  uint64_t counted[FRESHET_RANK_K_MAX * FRESHET_CATEGORIES_MAX];
+  freshet_place places[FRESHET_RANK_K_MAX];
+  uint32_t pool[FRESHET_NEW_ITEMS_MAX];
+  uint32_t pinned[FRESHET_RANK_K_MAX];
+  float relevance[FRESHET_RANK_K_MAX], likeness[FRESHET_RANK_K_MAX];
+  freshet_error error;
+} rank_thread;
+
+struct freshet_ranking {
+  freshet_items* items;
+  const freshet_model* model;
+  freshet_ranker* ranker;
+  freshet_pool* pool;
+  rank_thread* threads; /* [pool threads] */
+  freshet_wish* wishes; /* [wish_count] of this run */
+  size_t wish_count;
+};
+
+static freshet_status create_threads(freshet_ranking* ranking, freshet_error* error) {
+  unsigned threads = freshet_pool_threads(ranking->pool);
+  ranking->threads = calloc(threads, sizeof *ranking->threads);
+  FRESHET_ASSERT(ranking->threads != NULL);
+  for (unsigned t = 0; t < threads; t++) {
+    rank_thread* own = &ranking->threads[t];
+    bool complete = (own->scratch = freshet_rank_scratch_create(ranking->ranker)) != NULL;
+    own->ranked = calloc((size_t)GROUP * FRESHET_RANK_K_MAX, sizeof *own->ranked);
+    complete = complete && own->ranked != NULL;
+    for (int i = 0; i < GROUP; i++) {
+      own->queries[i] = freshet_model_scratch_create(ranking->model);
+      complete = complete && own->queries[i] != NULL;
+    }
+    if (!complete)
+      return freshet_error_set(error, FRESHET_NO_MEMORY, FRESHET_STOP, "no memory for ranking threads");
+  }
+  return FRESHET_OK;
+}
+
+freshet_ranking* freshet_ranking_create(freshet_items* items, uint32_t threads, freshet_error* error) {
+  freshet_ranking* ranking = calloc(1, sizeof *ranking);
+  FRESHET_ASSERT(ranking != NULL);
+  ranking->items = items;
+  ranking->model = freshet_items_model(items);
+  ranking->pool = freshet_pool_create(threads);
+  if (ranking->pool == NULL) {
+    freshet_error_set(error, FRESHET_NO_MEMORY, FRESHET_STOP, "cannot start %u ranking threads", threads);
+  } else if (freshet_items_ranker(items, &ranking->ranker, error) == FRESHET_OK &&
+             create_threads(ranking, error) == FRESHET_OK) {
+    return ranking;
+  }
+  freshet_ranking_destroy(ranking);
+  return NULL;
+}
+
+void freshet_ranking_destroy(freshet_ranking* ranking) {
+  if (ranking == NULL) return;
+  for (unsigned t = 0; ranking->threads != NULL && t < freshet_pool_threads(ranking->pool); t++) {
+    rank_thread* own = &ranking->threads[t];
+    freshet_rank_scratch_destroy(own->scratch);
+    free(own->ranked);
+    free(own->taken);
+    for (int i = 0; i < GROUP; i++) {
+      freshet_model_scratch_destroy(own->queries[i]);
+      free(own->excluded[i]);
+    }
+  }
+  freshet_pool_destroy(ranking->pool);
+  free(ranking->threads);
+  free(ranking);
+}
+
+unsigned freshet_ranking_threads(const freshet_ranking* ranking) {
+  return freshet_pool_threads(ranking->pool);
+}
+
+/* What the rules hide of what the user has seen, and what the wish excludes, in one array. */
+static void exclude(const freshet_ranking* ranking, rank_thread* own, size_t i, const freshet_wish* wish,
+                    freshet_rank_query* query) {
+  const freshet_rules* rules = freshet_items_rules(ranking->items);
+  size_t count = query->excluded_count + wish->excluded_count;
+  if (wish->excluded_count == 0 && rules->hide == FRESHET_HIDE_SEEN) return;
+  if (own->excluded_capacity[i] < count) {
+    free(own->excluded[i]);
+    own->excluded[i] = calloc(count, sizeof *own->excluded[i]);
+    FRESHET_ASSERT(own->excluded[i] != NULL);
+    own->excluded_capacity[i] = count;
+  }
+  count = 0;
+  for (size_t s = 0; s < query->excluded_count; s++) {
+    if (freshet_rules_hides(rules, wish->user->seen_how[s])) own->excluded[i][count++] = query->excluded[s];
+  }
+  if (wish->excluded_count > 0)
+    memcpy(own->excluded[i] + count, wish->excluded, wish->excluded_count * sizeof *wish->excluded);
+  query->excluded = own->excluded[i];
+  query->excluded_count = count + wish->excluded_count;
+}
+
+static void make_query(const freshet_ranking* ranking, rank_thread* own, size_t i, const freshet_wish* wish,
+                       freshet_rank_query* query) {
+  freshet_model_query_text(ranking->model, wish->user, wish->text, wish->time_ms, own->queries[i], query);
+  exclude(ranking, own, i, wish, query);
+  query->allowed = wish->allowed;
+  query->allowed_slots = wish->allowed_slots;
+  query->k = (uint32_t)freshet_select_candidates(wish->k, wish->diversity);
+  if (freshet_rules_reorder(freshet_items_rules(ranking->items))) {
+    uint32_t more = RULES_CANDIDATES * wish->k;
+    if (more > query->k) query->k = more < FRESHET_RANK_K_MAX ? more : FRESHET_RANK_K_MAX;
+  }
+}
+
+/* ---- under rules that reorder ---- */
+
+static bool may_show(const freshet_ranking* ranking, const rank_thread* own, const freshet_rank_query* query,
+                     uint32_t slot) {
+  bool is_allowed = query->allowed == NULL ||
+                    (slot < query->allowed_slots && (query->allowed[slot / 64] >> (slot % 64) & 1) != 0);
+  return is_allowed && freshet_model_is_listed(ranking->model, slot) && own->taken[slot] == 0;
+}
+
+static void mark_excluded(const freshet_ranking* ranking, rank_thread* own, const freshet_rank_query* query,
+                          uint8_t mark) {
+  size_t count = freshet_model_item_count(ranking->model);
+  if (own->taken_size < count) {
+    free(own->taken);
+    own->taken = calloc(2 * count, 1);
+    FRESHET_ASSERT(own->taken != NULL);
+    own->taken_size = 2 * count;
+  }
+  for (size_t i = 0; i < query->excluded_count; i++) own->taken[query->excluded[i]] = mark;
+}
+
+/* The pinned items and the pool of this user. A wish that explores has a pool of its own. */
+static void gather(const freshet_ranking* ranking, rank_thread* own, const freshet_wish* wish,
+                   const freshet_rank_query* query, freshet_candidates* candidates) {
+  const freshet_rules* rules = freshet_items_rules(ranking->items);
+  size_t count = 0;
+  const uint32_t* new_items = freshet_items_new(ranking->items, &count);
+  mark_excluded(ranking, own, query, 1);
+  for (size_t i = 0; i < rules->pin_count; i++) {
+    uint32_t slot = freshet_items_find_key(ranking->items, rules->pins[i].item_key);
+    bool shows = slot != FRESHET_NO_ITEM && may_show(ranking, own, query, slot);
+    own->pinned[i] = shows ? slot : FRESHET_NO_ITEM;
+  }
+  candidates->pinned = own->pinned;
+  candidates->pool = wish->exploration > 0 ? wish->pool : own->pool;
+  candidates->pool_count = wish->exploration > 0 ? wish->pool_count : 0;
+  for (size_t i = 0; wish->exploration <= 0 && i < count; i++) {
+    if (may_show(ranking, own, query, new_items[i])) own->pool[candidates->pool_count++] = new_items[i];
+  }
+  mark_excluded(ranking, own, query, 0);
+}
+
+/* With too few candidates under the rules, as many as there can be are asked for. */
+static bool select_by_rules(const freshet_ranking* ranking, rank_thread* own, freshet_wish* wish,
+                            freshet_rank_query* query, freshet_ranked* ranked, size_t count) {
+  freshet_rules rules = *freshet_items_rules(ranking->items);
+  freshet_candidates candidates = {.ranked = ranked, .count = count, .seed = wish->seed};
+  bool ran_out;
+  gather(ranking, own, wish, query, &candidates);
+  if (wish->exploration > 0) rules.new_share = wish->exploration;
+  size_t filled = freshet_rules_select(&rules, freshet_items_facets(ranking->items), &candidates, wish->k,
+                                       own->places, own->counted, &ran_out);
+  if (ran_out && count == query->k && query->k < FRESHET_RANK_K_MAX) {
+    query->k = FRESHET_RANK_K_MAX;
+    if (freshet_rank(ranking->ranker, query, 1, ranked, FRESHET_RANK_K_MAX, &count, own->scratch,
+                     &own->error) != FRESHET_OK)
+      return false;
+    freshet_select_diverse(ranking->model, ranked, count, wish->k, wish->diversity, own->relevance,
+                           own->likeness);
+    candidates.count = count;
+    gather(ranking, own, wish, query, &candidates);
+    filled = freshet_rules_select(&rules, freshet_items_facets(ranking->items), &candidates, wish->k,
+                                  own->places, own->counted, &ran_out);
+  }
+  wish->count = filled;
+  for (size_t r = 0; r < filled; r++) {
+    const freshet_place* place = &own->places[r];
+    wish->picks[r] = (freshet_pick){place->item, place->score, place->propensity, place->propensity < 1};
+  }
+  return true;
+}
+
+/* The step between ranking and the list: who stands in it, and where. */
+static bool select_picks(const freshet_ranking* ranking, rank_thread* own, freshet_wish* wish,
+                         freshet_rank_query* query, freshet_ranked* ranked, size_t count) {
+  freshet_select_diverse(ranking->model, ranked, count, wish->k, wish->diversity, own->relevance,
+                         own->likeness);
+  if (freshet_rules_reorder(freshet_items_rules(ranking->items)))
+    return select_by_rules(ranking, own, wish, query, ranked, count);
+  if (wish->exploration > 0) {
+    wish->count = freshet_select_explore(ranked, count, wish->pool, wish->pool_count, wish->exploration,
+                                         wish->seed, wish->k, wish->picks);
+    return true;
+  }
+  wish->count = count < wish->k ? count : wish->k;
+  for (size_t r = 0; r < wish->count; r++)
+    wish->picks[r] = (freshet_pick){ranked[r].item, ranked[r].score, 1, false};
+  return true;
+}
+
+/* The parts of each score; and the scores of items that no ranking has brought, which are the sums of theirs.
+ */
+static void explain(const freshet_ranking* ranking, rank_thread* own, size_t i, freshet_wish* wish) {
+  freshet_parts scratch;
+  for (size_t r = 0; r < wish->count; r++) {
+    freshet_pick* pick = &wish->picks[r];
+    bool has_score = !isnan(pick->score);
+    if (wish->parts == NULL && has_score) continue;
+    freshet_parts* parts = wish->parts == NULL ? &scratch : &wish->parts[r];
+    parts->count =
+        freshet_model_explain_query(ranking->model, wish->text, pick->item, own->queries[i], parts->parts);
+    if (has_score) continue;
+    double sum = 0;
+    for (size_t p = 0; p < parts->count; p++) sum += (double)parts->parts[p].score;
+    pick->score = (float)sum;
+  }
+}
+
+/* Makes lists GROUP * task .. ; runs on a pool thread. */
+static void make_lists(void* context, size_t task, unsigned thread) {
+  freshet_ranking* ranking = context;
+  rank_thread* own = &ranking->threads[thread];
+  size_t first = task * GROUP;
+  size_t count = ranking->wish_count - first < GROUP ? ranking->wish_count - first : GROUP;
+  freshet_wish* wishes = ranking->wishes + first;
+  freshet_rank_query queries[GROUP] = {0};
+  size_t counts[GROUP];
+  for (size_t i = 0; i < count; i++) make_query(ranking, own, i, &wishes[i], &queries[i]);
+  if (freshet_rank(ranking->ranker, queries, count, own->ranked, FRESHET_RANK_K_MAX, counts, own->scratch,
+                   &own->error) != FRESHET_OK)
+    return;
+  for (size_t i = 0; i < count; i++) {
+    if (!select_picks(ranking, own, &wishes[i], &queries[i], own->ranked + i * FRESHET_RANK_K_MAX, counts[i]))
+      return;
+    explain(ranking, own, i, &wishes[i]);
+  }
+}
+
+freshet_status freshet_ranking_run(freshet_ranking* ranking, freshet_wish* wishes, size_t count,
+                                   freshet_error* error) {
+  freshet_status status = freshet_items_ranker(ranking->items, &ranking->ranker, error);
+  if (status != FRESHET_OK) return status;
+  ranking->wishes = wishes;
+  ranking->wish_count = count;
+  freshet_pool_run(ranking->pool, make_lists, ranking, (count + GROUP - 1) / GROUP);
+  for (unsigned t = 0; t < freshet_pool_threads(ranking->pool); t++) {
+    const freshet_error* failed = &ranking->threads[t].error;
+    if (failed->status != FRESHET_OK)
+      return freshet_error_set(error, failed->status, FRESHET_STOP, "ranking: %s", failed->message);
+  }
+  return FRESHET_OK;
+}

@@ -1,0 +1,48 @@
+/*
+ * ranking.h: from users to lists: query, rank, select, explain. The one place where lists are made, pushed
+ * ones and answers alike; on all ranking threads.
+ */
+#ifndef FRESHET_WORKER_RANKING_H
+#define FRESHET_WORKER_RANKING_H
+
+#include "catalogue/items.h"
+#include "core/select.h"
+
+/* The parts of a score. */
+typedef struct freshet_parts {
+  size_t count;
+  freshet_part parts[FRESHET_PARTS_MAX];
+} freshet_parts;
+
+/* A list that is wanted, and where it goes. Nothing is owned; what is zero was not asked for. */
+typedef struct freshet_wish {
+  const freshet_user* user;
+  int64_t time_ms; /* as of when */
+  uint32_t k;      /* 1 .. FRESHET_RANK_K_MAX */
+  const freshet_wanted_text* text;
+  const uint64_t* allowed; /* bitmap by slot; NULL: all listed items are */
+  size_t allowed_slots;
+  const uint32_t* excluded; /* [excluded_count] slots, beside those that the user has seen */
+  size_t excluded_count;
+  float diversity;
+  float exploration;
+  uint32_t* pool; /* [pool_count] slots that exploration may show: listed, allowed, not excluded; reordered */
+  size_t pool_count;
+  uint64_t seed;        /* of exploration */
+  freshet_pick* picks;  /* [k] out */
+  size_t count;         /* out: of picks */
+  freshet_parts* parts; /* [k] out: why, for each; NULL: nobody asked */
+} freshet_wish;
+
+typedef struct freshet_ranking freshet_ranking;
+
+/* threads >= 1: the caller's is one of them. */
+freshet_ranking* freshet_ranking_create(freshet_items* items, uint32_t threads, freshet_error* error);
+void freshet_ranking_destroy(freshet_ranking* ranking);
+unsigned freshet_ranking_threads(const freshet_ranking* ranking);
+
+/* Makes the lists, from the items as they are now. Errors have verdict FRESHET_STOP. */
+freshet_status freshet_ranking_run(freshet_ranking* ranking, freshet_wish* wishes, size_t count,
+                                   freshet_error* error);
+
+#endif

@@ -1,0 +1,60 @@
+/*
+ * sink.h: what the worker writes. Two ways out: `publish` (idempotent, at once, outside of any transaction)
+ * for lists and replies with delivery = fast, and `write` inside the transaction begun by `begin`. Driven by
+ * the worker thread only.
+ */
+#ifndef FRESHET_WORKER_SINK_H
+#define FRESHET_WORKER_SINK_H
+
+#include "stream/source.h"
+
+typedef struct freshet_output {
+  freshet_topic topic;
+  int32_t partition; /* -1: murmur2 of the key, as Java clients do */
+  freshet_slice key;
+  bool has_value; /* false: a tombstone */
+  freshet_slice value;
+  int64_t timestamp_ms; /* 0: now */
+  const freshet_header* headers;
+  size_t header_count;
+} freshet_output;
+
+typedef struct freshet_sink freshet_sink;
+typedef struct freshet_sink_vtable {
+  /* Copies key, value and headers. When the queue is full it serves delivery reports until there is room
+   * (back-pressure). */
+  freshet_status (*publish)(freshet_sink* self, const freshet_output* output, freshet_error* error);
+  /* Publishes to a topic that is not one of ours (`output->topic` does not count), whatever becomes of it:
+   * nothing waits for its acknowledgement. False: there is no such topic, or none that may be written to. */
+  bool (*publish_to)(freshet_sink* self, const char* topic, const freshet_output* output);
+  /* Waits until everything published is acknowledged. Errors: FRESHET_TIMEOUT; FRESHET_UNAVAILABLE when a
+   * record was given up. */
+  freshet_status (*settle)(freshet_sink* self, int timeout_ms, freshet_error* error);
+  freshet_status (*begin)(freshet_sink* self, freshet_error* error);
+  freshet_status (*write)(freshet_sink* self, const freshet_output* output, freshet_error* error);
+  /* Starts to commit: waits until everything published before this call is acknowledged, sends the input
+   * offsets (the next to read of each) with the group's generation, commits. Returns at once; publish, settle
+   * and poll go on meanwhile, but begin, write and abort only after the outcome. A published record that was
+   * given up aborts. */
+  freshet_status (*commit)(freshet_sink* self, const freshet_partition* offsets, size_t count,
+                           freshet_error* error);
+  /* How the started commit has ended, after waiting at most wait_ms. FRESHET_TIMEOUT: not yet, ask again.
+   * FRESHET_OK: it is committed, and written_end tells where the records went. FRESHET_ABORTED: nothing of it
+   * exists: rewind and retry. FRESHET_FENCED, and others with verdict FRESHET_STOP when the outcome cannot be
+   * known. */
+  freshet_status (*outcome)(freshet_sink* self, int wait_ms, freshet_error* error);
+  freshet_status (*abort)(freshet_sink* self, freshet_error* error);
+  /* Offset after the last record of the last committed transaction in (topic, partition); -1: it wrote none
+   * there. */
+  int64_t (*written_end)(freshet_sink* self, freshet_topic topic, int32_t partition);
+  /* The configured name of a topic. */
+  const char* (*topic_name)(freshet_sink* self, freshet_topic topic);
+  /* Serves delivery reports without waiting. */
+  void (*poll)(freshet_sink* self);
+  void (*destroy)(freshet_sink* self);
+} freshet_sink_vtable;
+struct freshet_sink {
+  const freshet_sink_vtable* vtable;
+};
+
+#endif
