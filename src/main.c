@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "commands/commands.h"
+#include "freshet/freshet.h"
 
 static const freshet_command* find(const char* name) {
   for (const freshet_command* const* c = freshet_commands; *c != NULL; c++) {

@@ -1,6 +1,11 @@
 /*
- * event.h: what flows in and out, as plain structs. All strings are views (UTF-8, not NUL-terminated) into
- * memory of whoever produced the struct, usually a decoder, and live until that one is used again.
+ * event.h: what flows in and out, as plain structs, and the checks of their values.
+ *
+ * All strings are views (UTF-8, not NUL-terminated). The structs own nothing: their views and arrays point
+ * into memory of the producer of the struct, usually a decoder, and are valid until it is used again. An
+ * array may be NULL when its count is 0.
+ *
+ * Thread rule: the functions are pure; any thread may call them.
  */
 #ifndef FRESHET_EVENT_H
 #define FRESHET_EVENT_H
@@ -10,6 +15,10 @@
 
 #include "freshet/bytes.h"
 #include "freshet/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 typedef enum freshet_event_type {
   FRESHET_CLICK = 0,
@@ -39,7 +48,7 @@ typedef struct freshet_event {
   double price;           /* FRESHET_PURCHASE only: for one piece, 0 when unknown */
 } freshet_event;
 
-/* Such as brand = acme. */
+/* A property of an item, such as brand = acme. */
 typedef struct freshet_attribute {
   freshet_slice name;
   freshet_slice value;
@@ -99,11 +108,11 @@ typedef struct freshet_list {
   freshet_slice note; /* what the asker should know, such as why the list is empty */
 } freshet_list;
 
-/* A wish for a list now, of a topic or of HTTP. What is 0 or empty was not asked for. */
+/* Asks for a list now, on a topic or over HTTP. A field that is 0 or empty asks for nothing. */
 typedef struct freshet_request {
-  freshet_slice request_id; /* empty: nobody needs to tell it from others */
-  freshet_slice user_id;
-  int64_t requested_at_ms;            /* 0: when it came */
+  freshet_slice request_id;           /* empty: the client does not need to tell it from others */
+  freshet_slice user_id;              /* empty: for nobody in particular */
+  int64_t requested_at_ms;            /* 0: the time at which it came */
   int32_t k;                          /* length of the list; more than there are gives all there are */
   freshet_slice context;              /* a text that the items should suit */
   const freshet_slice* context_items; /* [context_item_count] ids that the list should go with */
@@ -117,7 +126,7 @@ typedef struct freshet_request {
   float diversity;   /* 0: the best list .. 1: as varied as can be */
   float exploration; /* 0 .. 1: share of the list for items that little is known about */
   bool explain;      /* with reasons */
-  int64_t min_age_s; /* only items on offer for that long; those of unknown age are */
+  int64_t min_age_s; /* only items that have been on offer for that long; items of unknown age are allowed */
 } freshet_request;
 
 /* Bounds of a valid event, from the configuration. */
@@ -127,29 +136,35 @@ typedef struct freshet_event_limits {
 } freshet_event_limits;
 
 /*
- * Checks what a decoder cannot know: ids present and at most FRESHET_ID_MAX bytes and without control
- * characters, a finite rating on the scale, a time that is positive and not far in the future of
- * record_time_ms, dwell and quantity not negative or absurd, key equal to user_id (pass the record's key).
- * Pure. Errors: FRESHET_INVALID with verdict FRESHET_DEAD_LETTER and a message that names the field and the
+ * Checks an event: ids are present, at most FRESHET_ID_MAX bytes, UTF-8 and without control characters; a
+ * rating is finite and on the scale; the time is positive and at most limits->future_tolerance_ms after
+ * record_time_ms; dwell time, quantity and price are in their ranges; `key`, the key of the record, is the
+ * user_id. Errors: FRESHET_INVALID with verdict FRESHET_DEAD_LETTER; the message names the field and the
  * value.
  */
 freshet_status freshet_event_validate(const freshet_event* event, freshet_slice key, int64_t record_time_ms,
                                       const freshet_event_limits* limits, freshet_error* error);
 
-/* The same for an item: id equal to key, title and text within bounds, a finite vector. */
+/* Checks an item: its id is valid and equal to `key`; title, text, categories and attributes are within
+ * bounds; times are not negative; a vector has at most 4,096 finite values. Errors: as
+ * freshet_event_validate. */
 freshet_status freshet_item_validate(const freshet_item* item, freshet_slice key, freshet_error* error);
 
-/* The same for a request: ids (an empty user_id is nobody), k >= 1, diversity and exploration 0 .. 1, at most
- * FRESHET_REQUEST_IDS_MAX ids and categories in each of its arrays, and a context of at most
- * FRESHET_CONTEXT_MAX bytes. */
+/* Checks a request: request_id and user_id are valid or empty, and user_id is equal to `key`; k >= 1;
+ * diversity and exploration are 0 .. 1; each array holds at most FRESHET_REQUEST_IDS_MAX ids; the context has
+ * at most FRESHET_CONTEXT_MAX bytes. Errors: as freshet_event_validate. */
 freshet_status freshet_request_validate(const freshet_request* request, freshet_slice key,
                                         freshet_error* error);
 
-/* Can its asker be told what is wrong with it? It needs a request_id for that, and ids that a reply can hold.
- */
+/* True when a reply can tell the client what is wrong with its request: the request has a valid request_id,
+ * and a user_id that a reply can hold. */
 bool freshet_request_can_be_told(const freshet_request* request);
 
-/* The 64-bit key (XXH3) that stands for an id in state and deltas. 0 is never returned. */
+/* The 64-bit key (XXH3) that stands for an id in state and deltas, equal on every machine. Never 0. */
 uint64_t freshet_id_key(freshet_slice id);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

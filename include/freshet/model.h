@@ -1,24 +1,28 @@
 /*
  * model.h: the recommender: what is known about items and users, and how an event changes it.
  *
- * The recipe (state, context, score, learning step) is the one of README, "The model". The model is pure: no
- * I/O, no clock, no threads; time and seeds come in as data. Every random choice depends on the configured
- * seed, the model's own event count and ids, never on how events were cut into batches or commits. With plain
- * loops, -ffp-contract=off and no libm, the same observations in the same order give the same bits on every
- * x86-64.
+ * The formulas are in src/core/README.md. The model is pure: no input or output, no clock, no threads. Times
+ * and seeds come in as data. Every random choice depends on the configured seed, the model's own event count
+ * and ids, and never on how events were cut into batches or commits. With plain loops, -ffp-contract=off and
+ * no libm, the same observations in the same order give the same bits on every x86-64.
  *
- * Items are addressed by `slot`, a small integer that is stable for the life of a model: an item that is
- * withdrawn keeps its slot, since users' histories point at it. Slots differ between processes; keys
- * (freshet_id_key) do not.
+ * Items are addressed by `slot`, a small integer that is stable for the life of a model. An item that is
+ * withdrawn keeps its slot, because histories of users point at it. Slots differ between processes; keys
+ * (freshet_id_key) do not. A slot that is passed to a function must be in use (below
+ * freshet_model_item_count); otherwise the process aborts.
  *
  * Sharing item knowledge between workers. Additive parts (factors, biases, accumulators, blend weights) are
- * kept on a grid of exact multiples of a power of two, so that adding is exact, associative and commutative:
- * it makes no difference in which order deltas are folded or where commits cut. The rest (counts, popularity,
- * co-occurrence) is a function of the `trace`, the sequence (item, context items) of the events. A delta is
- * both parts since the last take; folding it into another model applies the sum and replays the trace.
+ * kept on a grid of exact multiples of a power of two. So adding is exact, associative and commutative, and
+ * neither the order in which deltas are folded nor the places where commits cut make a difference. The other
+ * parts (counts, popularity, neighbours) are a function of the `trace`, the sequence of (item, context items)
+ * of the events. A delta is both since the last freshet_model_take_delta. To fold it into another model is to
+ * apply the sum and to replay the trace.
  *
- * Thread rule: one thread for everything that takes a non-const model; the const calls may run in parallel
- * with each other.
+ * Memory: functions of the model abort when memory is out; the bounds in the configuration limit what they
+ * need.
+ *
+ * Thread rule: only one thread may call functions that take a non-const model, and no other call may run at
+ * the same time. Calls that take a const model may run in parallel with each other.
  */
 #ifndef FRESHET_MODEL_H
 #define FRESHET_MODEL_H
@@ -28,104 +32,123 @@
 #include "freshet/ranker.h"
 #include "freshet/status.h"
 
-enum {
-  FRESHET_HISTORY = 20,        /* recent items of a user that make its context */
-  FRESHET_NO_ITEM = 0xffffffff /* not a slot */
-};
+#ifdef __cplusplus
+extern "C" {
+#endif
 
-/* What the texts of a user's last items add to the user while there are few events: nothing, the mean of the
- * items' text vectors, or the vector of their texts together, which freshet_user_set_text brings. In the
- * space of factors, and in rankings only: learning does not see it. */
+enum { FRESHET_HISTORY = 20 }; /* recent items of a user that make its context */
+
+/* Not a slot. */
+#define FRESHET_NO_ITEM UINT32_MAX
+
+/* What the texts of a user's last items add to the factors of a user with few events. It counts in rankings
+ * only: learning does not see it. */
 typedef enum freshet_user_text_use {
-  FRESHET_USER_TEXT_OFF = 0,
-  FRESHET_USER_TEXT_POOLED,
-  FRESHET_USER_TEXT_ENCODED
+  FRESHET_USER_TEXT_OFF = 0, /* nothing */
+  FRESHET_USER_TEXT_POOLED,  /* the mean of the text vectors of the items */
+  FRESHET_USER_TEXT_ENCODED  /* the vector of their texts together, which freshet_user_set_text brings */
 } freshet_user_text_use;
 
 typedef struct freshet_model_config {
-  uint32_t dim;        /* d, a multiple of 16; default 64 */
-  uint32_t neighbours; /* M, co-occurrence entries per item; default 128 */
-  uint32_t negatives;  /* per event; default 50 */
-  uint32_t text_dim;   /* of the text vectors that will be set; 0: no text */
-  uint32_t max_items;  /* bound on slots */
-  uint32_t seen_limit; /* seen items kept per user, the most recent */
-  uint64_t seed;
-  bool learning; /* false: history, counts and seen advance, nothing is learned */
+  uint32_t dim;        /* d, a multiple of 16, 16 .. 1,024; default 64 */
+  uint32_t neighbours; /* M, co-occurrence entries per item, 1 .. 4,096; default 128 */
+  uint32_t negatives;  /* per event, 1 .. 250; default 50 */
+  uint32_t text_dim;   /* of the text vectors that will be set, at most 4,096; 0: no text */
+  uint32_t max_items;  /* bound on slots, 1 .. 2^26 */
+  uint32_t seen_limit; /* seen items kept per user, the most recent ones, 1 .. 2^26 */
+  uint64_t seed;       /* of all random choices */
+  bool learning;       /* false: history, counts and seen advance, nothing is learned */
   freshet_user_text_use user_texts;
-  bool links_apart; /* true: neighbours by text are found in freshet_model_link_texts only; else all that are
-                       missing whenever something is learned, ranked or asked */
+  /* true: only freshet_model_link_texts finds neighbours by text. false: every call that learns, ranks or
+   * reads neighbours first finds all that are missing. */
+  bool links_apart;
 } freshet_model_config;
 
-/* The defaults of every field. */
+/* The default of every field. */
 freshet_model_config freshet_model_defaults(void);
 
 typedef struct freshet_model freshet_model;
 
+/* Creates an empty model; the caller destroys it. *config is copied. *model is NULL after an error. Errors:
+ * FRESHET_INVALID for a setting out of range; the message names it and its bounds. */
 freshet_status freshet_model_create(const freshet_model_config* config, freshet_model** model,
                                     freshet_error* error);
+/* NULL is allowed. Users that were made for the model are not destroyed with it. */
 void freshet_model_destroy(freshet_model* model);
+/* The configuration, valid as long as the model. */
 const freshet_model_config* freshet_model_get_config(const freshet_model* model);
-/* Bytes held now: for the memory budget and its metric. */
+/* Bytes held now. */
 size_t freshet_model_memory(const freshet_model* model);
 
 /* ---- items ---- */
 
-/* The slot of an id, made when new. Errors: FRESHET_CONFLICT when another id has the same key,
- * FRESHET_NO_MEMORY at max_items. */
+/* Writes the slot of an id to *slot; a new id gets a new slot. The id is copied. Errors: FRESHET_CONFLICT
+ * (verdict FRESHET_DEAD_LETTER) when another id has the same key, FRESHET_NO_MEMORY (verdict FRESHET_STOP) when
+ * there are max_items already. */
 freshet_status freshet_model_intern(freshet_model* model, freshet_slice id, uint32_t* slot,
                                     freshet_error* error);
-/* The same by key, for state read before its item is announced; the id is filled in by a later intern. */
+/* As freshet_model_intern, by key: for state that is read before its item is announced. A later
+ * freshet_model_intern fills in the id. */
 freshet_status freshet_model_intern_key(freshet_model* model, uint64_t key, uint32_t* slot,
                                         freshet_error* error);
-/* FRESHET_NO_ITEM when unknown. */
+/* The slot of an id; FRESHET_NO_ITEM when the id is unknown. */
 uint32_t freshet_model_find(const freshet_model* model, freshet_slice id);
+/* The slot of a key; FRESHET_NO_ITEM when the key is unknown. */
 uint32_t freshet_model_find_key(const freshet_model* model, uint64_t key);
-size_t freshet_model_item_count(const freshet_model* model); /* slots in use: 0 .. count-1 */
-freshet_slice freshet_model_item_id(const freshet_model* model,
-                                    uint32_t slot); /* empty while only the key is known */
+/* How many slots are in use: 0 .. count - 1. */
+size_t freshet_model_item_count(const freshet_model* model);
+/* The id, empty while only the key is known. Points into the model and is valid as long as it. */
+freshet_slice freshet_model_item_id(const freshet_model* model, uint32_t slot);
+/* The key: freshet_id_key of the id. */
 uint64_t freshet_model_item_key(const freshet_model* model, uint32_t slot);
-/* Only listed items are ranked: announced, available and not expired. Default: not listed. */
+/* Only listed items are ranked. A new item is not listed. */
 void freshet_model_set_listed(freshet_model* model, uint32_t slot, bool listed);
+/* Whether the item is listed. */
 bool freshet_model_is_listed(const freshet_model* model, uint32_t slot);
-/* What is added to the item's score for every user, such as rules ask for; finite, may be negative. Default
- * 0. */
+/* Sets what is added to the item's score for every user, such as rules ask for: finite, may be negative,
+ * default 0. */
 void freshet_model_set_adjustment(freshet_model* model, uint32_t slot, float adjustment);
-/* Sets or replaces the item's text vector [text_dim] (copied; need not be normalised), NULL removes it. The
- * learned part of the factors is kept; the part that comes from text, its start, is exchanged for `start`
- * [dim] (copied, values within +-FRESHET_START_MAX), or for a fixed projection of the vector when that is
- * NULL. Errors: FRESHET_INVALID for values that are not finite or out of bounds. */
 enum { FRESHET_START_MAX = 4 };
+/* Sets or replaces the item's text vector [text_dim]: copied, need not be normalised. NULL removes it. The
+ * learned part of the factors is kept. The part that comes from the text, the start, is exchanged for `start`
+ * [dim] (copied, values within +-FRESHET_START_MAX), or for a fixed projection of the vector when `start` is
+ * NULL. Only for a model with text_dim > 0; `start` must be NULL when vector is. Errors: FRESHET_INVALID for
+ * values that are not finite or out of bounds; nothing has changed then. */
 freshet_status freshet_model_set_text(freshet_model* model, uint32_t slot, const float* vector,
                                       const float* start, freshet_error* error);
-/* The item's start [dim]; NULL while it has no text. Points into the model until its next non-const call. */
+/* The item's start [dim]; NULL while it has no text. Points into the model, valid until its next non-const
+ * call. */
 const float* freshet_model_start(const freshet_model* model, uint32_t slot);
-/* The item's factors v [dim], start and all, if it has been chosen before; NULL: they are nothing but start.
- * Points into the model until its next non-const call. */
+/* The item's factors v [dim], with its start, if it has been chosen before; NULL while nothing has been
+ * learned about it. Points into the model, valid until its next non-const call. */
 const float* freshet_model_learned_factors(const freshet_model* model, uint32_t slot);
 
 enum { FRESHET_TEXT_NEIGHBOURS = 20 };
-/* The items with the most similar texts, in no particular order. Returns how many. */
+/* Writes the slots of the items with the most similar texts to near, in no particular order. Returns how many
+ * they are: 0 for an item without a text. */
 size_t freshet_model_text_neighbours(freshet_model* model, uint32_t slot,
                                      uint32_t near[FRESHET_TEXT_NEIGHBOURS]);
 
-/* Finds neighbours of texts that have come: compares about `pairs` (at least one piece of work, a few
- * thousand) of texts, SIZE_MAX: all there are to compare. Meanwhile lists hold the nearest among the texts
- * that are done; new ones come before old ones. Returns freshet_model_unlinked. */
+/* Finds the neighbours of new texts: compares about `pairs` pairs of texts, at least one piece of work of a
+ * few thousand; SIZE_MAX compares all. Until the work is done, neighbours are the nearest among the texts that
+ * were compared; new texts go before old ones. Returns freshet_model_unlinked. */
 size_t freshet_model_link_texts(freshet_model* model, size_t pairs);
-/* Texts whose neighbours are yet to be found, and lists that miss one since its text has changed. */
+/* How many texts still have work: their neighbours are not found yet, or one of them has changed. */
 size_t freshet_model_unlinked(const freshet_model* model);
 
-/* Appends the item's neighbours by text as a row. False: they are not found yet, or it has no text. Rows that
- * are to be read together have to be written together, with nothing changed in between. */
+/* Appends the item's neighbours by text to *out as a row (layout: src/core/model_links.c). False: they are not
+ * found yet, or the item has no text. Rows that will be read together have to be written together, with no
+ * change of the model in between. */
 bool freshet_model_write_links(const freshet_model* model, uint32_t slot, freshet_buffer* out);
-/* Takes a row of earlier if the item has the same text vector, and nothing has been compared yet; after the
- * last row of all, freshet_model_keep_links makes them lists. Others are to be found as ever. */
+/* Takes a row that was written before. A row is ignored when the item has another text vector now, when its
+ * neighbours are known already, or when it is malformed: they will be found by comparing. */
 void freshet_model_read_links(freshet_model* model, uint32_t slot, freshet_slice row);
+/* Ends the reading: makes neighbours of the rows that freshet_model_read_links took. */
 void freshet_model_keep_links(freshet_model* model);
 
-/* The cosine of two items' text vectors; 0 where one has none. */
+/* The cosine of the text vectors of two items; 0 when one of them has no text. */
 float freshet_model_text_likeness(const freshet_model* model, uint32_t a, uint32_t b);
-/* How often the item has been chosen, weighted by event type: how much is known about it. */
+/* How often the item has been chosen, weighted by event type, >= 0: how much is known about it. */
 float freshet_model_item_weight(const freshet_model* model, uint32_t slot);
 
 /* ---- users ---- */
@@ -136,7 +159,7 @@ typedef struct freshet_interaction {
   int64_t time_ms; /* event time */
 } freshet_interaction;
 
-/* What is known about one user. Owned by the caller; fields are public so that it can be stored. */
+/* What is known about one user. Owned by the caller; fields are public so that they can be stored. */
 typedef struct freshet_user {
   uint32_t positives;                          /* positive observations learned */
   float accumulator;                           /* Adagrad, for the vector */
@@ -147,89 +170,98 @@ typedef struct freshet_user {
   uint32_t* seen;    /* [seen_count] slots, oldest first, no duplicates, at most seen_limit */
   uint8_t* seen_how; /* [seen_count] the greatest freshet_event_type that each was seen by */
   float* vector;     /* [dim] p_u, starts at 0 */
-  float* text;       /* [dim] the text of its last items in the space of factors; NULL: unknown. Not state:
-                        it follows from the history */
+  /* [dim] the text of the last items in the space of factors; NULL: unknown. It is not state: it follows from
+   * the history. */
+  float* text;
 } freshet_user;
 
+/* Makes a user without a history for a model of this dim; the caller destroys it. */
 freshet_user* freshet_user_create(const freshet_model* model);
+/* NULL is allowed. */
 void freshet_user_destroy(freshet_user* user);
-/* Appends to the seen set (moves to the newest place when already there; drops the oldest at the limit). */
+/* Adds an item to the seen set as the newest; an item that is there already moves. At seen_limit items the
+ * oldest leaves. freshet_model_learn calls it. */
 void freshet_user_mark_seen(freshet_user* user, uint32_t slot, uint32_t seen_limit);
-/* From so many positive observations on, the text of a user's history counts for nothing. */
+/* From this many positive observations on, the text of a user's history does not count. */
 enum { FRESHET_USER_TEXT_EVENTS = 10 };
-/* Would the vector of the text of its history change the user's lists? */
+/* True when the vector of the text of its history would change the user's lists. */
 bool freshet_user_wants_text(const freshet_model* model, const freshet_user* user);
-/* The text of the user's history: vector [text_dim] by the encoder of the model's vectors, or start [dim],
- * the text in the space of factors, which goes before. One of them may be NULL; both are copied. One with
- * values that are not finite is ignored. */
+/* Sets the text of the user's history: vector [text_dim], made by the encoder of the model's vectors, or
+ * start [dim], the text in the space of factors. When both are given, start is used. Both are copied; one of
+ * them may be NULL. Values that are not finite are ignored. */
 void freshet_user_set_text(freshet_user* user, const freshet_model* model, const float* vector,
                            const float* start);
-/* By what: a greater type than before is kept. Does nothing for an item that is not in the seen set. */
+/* Notes by which type of event the user has seen the item; the greatest type is kept. Does nothing for an item
+ * that is not in the seen set. */
 void freshet_user_mark_how(freshet_user* user, uint32_t slot, freshet_event_type how);
 
 /* ---- learning ---- */
 
 typedef struct freshet_observation {
   uint32_t item;   /* slot */
-  bool positive;   /* false: a low rating, context and seen only */
-  float weight;    /* > 0: model.weight.click|rating|purchase, after dwell and quantity */
+  bool positive;   /* false: a low rating, for context and seen only */
+  float weight;    /* > 0: of the event's type, adjusted by dwell time and quantity; 1 .. 256 sixteenths */
   int64_t time_ms; /* event time */
 } freshet_observation;
 
 /* Learns from one event and then appends it to the user's history. Errors: FRESHET_INVALID when the update
- * would not be finite: then nothing has changed but history and counts. */
+ * would not be finite; then only history and counts have changed. */
 freshet_status freshet_model_learn(freshet_model* model, freshet_user* user,
                                    const freshet_observation* observation, freshet_error* error);
-/* Events learned, all workers': the model's own time. */
+/* How many events were learned, by all workers: the model's own time. */
 uint64_t freshet_model_events(const freshet_model* model);
 
 /* ---- ranking ---- */
 
 /* Columns of an item's row in the ranker: the dense part of the score is query . row + bias. */
 uint32_t freshet_model_row_dim(const freshet_model* model);
-/* Brings the ranker up to date with everything that changed since the last call (rows, listing, popularity);
- * NULL: only what freshet_model_score_all and freshet_model_explain read.
- * The ranker must have been made with dim = freshet_model_row_dim and be used with this model only. */
+/* Brings the ranker up to date with everything that changed since the last call: rows, listing, popularity.
+ * NULL: only what freshet_model_score_all and freshet_model_explain read. The ranker must have been made with
+ * dim = freshet_model_row_dim and must be used with this model only. Errors: those of freshet_ranker_set. */
 freshet_status freshet_model_sync_ranker(freshet_model* model, freshet_ranker* ranker, freshet_error* error);
 
-/* Scratch for one query; one for each thread that prepares. */
+/* Working memory for one query; each thread that makes queries needs its own. */
 typedef struct freshet_model_scratch freshet_model_scratch;
+/* Makes working memory for queries to this model; the caller destroys it. */
 freshet_model_scratch* freshet_model_scratch_create(const freshet_model* model);
+/* NULL is allowed. */
 void freshet_model_scratch_destroy(freshet_model_scratch* scratch);
 
-/* Fills *query for the user at time now_ms: dense vector, bonus and excluded (seen) items. Pointers lead into
- * the scratch and the user and hold until the scratch is used again. k and allowed are the caller's to set.
- */
+/* Fills *query for the user at time now_ms (since the Unix epoch): dense vector, bonus and excluded (seen)
+ * items. Its pointers lead into the scratch and the user, and are valid until one of them changes. The caller
+ * sets k and allowed. */
 void freshet_model_query(const freshet_model* model, const freshet_user* user, int64_t now_ms,
                          freshet_model_scratch* scratch, freshet_rank_query* query);
 
-/* A text that a list should suit. It counts like an item with this text that the user has chosen a moment
- * ago, `weight` times: in the dense vector by its start, and by a bonus on the FRESHET_TEXT_MATCHES items
- * whose texts are most like it. One at a time; belongs to one thread, but queries may read it from several.
- */
 enum { FRESHET_TEXT_MATCHES = 256 };
+/* A text that a list should suit. It counts like an item with this text that the user has chosen `weight`
+ * times a moment ago: in the dense vector by its start, and by a bonus on the FRESHET_TEXT_MATCHES items whose
+ * texts are most like it. It holds one text at a time. One thread sets it; several may read it in queries. */
 typedef struct freshet_wanted_text freshet_wanted_text;
+/* Makes an empty one; the caller destroys it. */
 freshet_wanted_text* freshet_wanted_text_create(const freshet_model* model);
+/* NULL is allowed. */
 void freshet_wanted_text_destroy(freshet_wanted_text* text);
-/* vector [text_dim]: of the text, by the encoder of the model's vectors; NULL: only the start is known. start
- * [dim]: the text in the space of factors; NULL: the projection of the vector. Matches are listed items that
- * are allowed (a bitmap by slot, NULL: all are). Looks at all text vectors. Errors: FRESHET_INVALID for
- * values that are not finite. */
+/* Sets the text. vector [text_dim]: made by the encoder of the model's vectors; NULL: only the start is known.
+ * start [dim]: the text in the space of factors; NULL: the projection of the vector. weight: in chosen items,
+ * >= 0. Matches are listed items that are allowed: a bitmap by slot of allowed_slots bits, NULL: all are. It
+ * compares the text with all text vectors. Errors: FRESHET_INVALID for values that are not finite. */
 freshet_status freshet_wanted_text_set(freshet_wanted_text* text, const freshet_model* model,
                                        const float* vector, const float* start, float weight,
                                        const uint64_t* allowed, size_t allowed_slots, freshet_error* error);
 
-/* freshet_model_query for a user who looks for a text, NULL: for none. */
+/* As freshet_model_query, for a user who looks for a text; text may be NULL. */
 void freshet_model_query_text(const freshet_model* model, const freshet_user* user,
                               const freshet_wanted_text* text, int64_t now_ms, freshet_model_scratch* scratch,
                               freshet_rank_query* query);
 
-/* Scores of all slots for a query, into scores [item_count], listed or not: for evaluation, where the place
- * of one item among all is asked. The same as the ranker's but for rounding. */
+/* Writes the scores of all slots for a query, listed or not, to scores [item_count]: for evaluation, which
+ * asks for the place of one item among all. The scores equal the ranker's except for rounding. */
 void freshet_model_score_all(const freshet_model* model, const freshet_rank_query* query, float* scores);
-/* The same of one item. */
+/* The score of one item for a query. */
 float freshet_model_score(const freshet_model* model, const freshet_rank_query* query, uint32_t slot);
 
+/* One summand of a score. */
 typedef struct freshet_part {
   freshet_reason_kind kind;
   uint32_t item; /* slot of the recent item it comes from, or FRESHET_NO_ITEM */
@@ -238,62 +270,72 @@ typedef struct freshet_part {
 
 enum { FRESHET_PARTS_MAX = 5 + 3 * FRESHET_HISTORY };
 
-/* The parts of the score of `slot` for the user, the largest first; they sum to the score. Returns how many.
- */
+/* Writes the parts of the score of `slot` for the user to parts, the largest first; they sum to the score.
+ * Returns how many they are. */
 size_t freshet_model_explain(const freshet_model* model, const freshet_user* user, int64_t now_ms,
                              uint32_t slot, freshet_model_scratch* scratch,
                              freshet_part parts[FRESHET_PARTS_MAX]);
 
-/* The same for a query with a text. */
+/* As freshet_model_explain, for a query with a text; text may be NULL. */
 size_t freshet_model_explain_text(const freshet_model* model, const freshet_user* user,
                                   const freshet_wanted_text* text, int64_t now_ms, uint32_t slot,
                                   freshet_model_scratch* scratch, freshet_part parts[FRESHET_PARTS_MAX]);
 
-/* The same for the query that was made last with this scratch, which need not be made out again. */
+/* As freshet_model_explain_text, for the query that was made last with this scratch: it is not computed
+ * again. */
 size_t freshet_model_explain_query(const freshet_model* model, const freshet_wanted_text* text, uint32_t slot,
                                    const freshet_model_scratch* scratch,
                                    freshet_part parts[FRESHET_PARTS_MAX]);
 
 /* ---- the delta log ---- */
 
-/* One commit's worth of learning. All integers and floats little-endian; the layouts are documented in
- * model_delta.c. */
+/* What was learned in one commit. All numbers are little-endian; src/core/model_delta.c documents the layouts.
+ */
 typedef struct freshet_model_delta {
   uint64_t events;       /* in the trace */
   freshet_slice items;   /* u64 keys [n]: the dictionary for values and trace */
-  freshet_slice values;  /* what each item's additive part has gained, [n][row width] */
+  freshet_slice values;  /* what the additive part of each item has gained, [n][row width] */
   freshet_slice trace;   /* the sequence of (item, context), as indices into items */
   freshet_slice globals; /* what the blend weights have gained */
 } freshet_model_delta;
 
-/* What has been learned here since the last take. The slices point into the model and hold until its next
- * non-const call. An empty delta has events == 0 and items.size == 0. */
+/* Takes what was learned here since the last take. The slices point into the model and are valid until its
+ * next non-const call. An empty delta has events == 0 and items.size == 0. */
 void freshet_model_take_delta(freshet_model* model, freshet_model_delta* delta);
-/* About how many bytes the next delta will have; cheap. */
+/* About how many bytes the next delta will have. Cheap. */
 size_t freshet_model_delta_size(const freshet_model* model);
-/* Folds another worker's delta, or an own one from before a restart. `offset` is its place in the log: items
- * whose state was stored at a later one skip it. Errors: FRESHET_INVALID for malformed bytes (nothing is
- * changed then). */
+/* Folds a delta of another worker, or one of this worker from before a restart. `offset` is its place in the
+ * log: items whose state was stored at a later offset skip it. Errors: FRESHET_INVALID for malformed bytes,
+ * FRESHET_NO_MEMORY when its items do not fit; nothing has changed then. */
 freshet_status freshet_model_fold(freshet_model* model, const freshet_model_delta* delta, int64_t offset,
                                   freshet_error* error);
 
-/* The learned state of one item as bytes (without id, text and listing), appended to *out. `folded_to`: the
- * offset in the delta log up to which (exclusive) it is folded. Only meaningful when nothing own is unfolded.
+/* Appends the learned state of one item to *out, without id, text and listing. `folded_to`: the offset in the
+ * delta log before which everything is folded. Write it only when all deltas of this model have been folded.
  */
 void freshet_model_write_item(const freshet_model* model, uint32_t slot, int64_t folded_to,
                               freshet_buffer* out);
+/* Replaces the learned state of an item by what freshet_model_write_item wrote. Not while the item has learned
+ * something that no delta holds yet. Errors: FRESHET_INVALID for malformed bytes or another model.dim; nothing
+ * has changed then. */
 freshet_status freshet_model_read_item(freshet_model* model, uint32_t slot, freshet_slice bytes,
                                        freshet_error* error);
-/* The same for what belongs to no single item: blend weights, event count, popularity time, recent events. */
+/* As freshet_model_write_item, for what belongs to no single item: blend weights, event count, popularity
+ * totals, recent events. */
 void freshet_model_write_globals(const freshet_model* model, int64_t folded_to, freshet_buffer* out);
+/* As freshet_model_read_item, for what freshet_model_write_globals wrote. */
 freshet_status freshet_model_read_globals(freshet_model* model, freshet_slice bytes, freshet_error* error);
 
-/* Slots whose learned state changed since the last drain, in slot order; *slots points into the model until
- * its next non-const call. Returns their number. */
+/* Takes the slots whose learned state changed since the last drain, in slot order, and returns how many they
+ * are. *slots points into the model and is valid until its next non-const call. */
 size_t freshet_model_drain_changed(freshet_model* model, const uint32_t** slots);
 
-/* A hash of everything learned (items in key order, globals): equal on every machine that learned the same.
- */
+/* A hash of everything learned (items in key order, globals): equal on every machine that has learned the same
+ * events in the same order. */
 uint64_t freshet_model_hash(const freshet_model* model);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

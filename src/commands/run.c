@@ -5,6 +5,7 @@
 #include "app/serve.h"
 #include "commands/commands.h"
 #include "commands/options.h"
+#include "freshet/freshet.h"
 
 static const char usage[] =
     "usage: freshet run -c FILE [-X SECTION.KEY=VALUE]...\n\n"

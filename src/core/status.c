@@ -51,7 +51,7 @@ const char* freshet_status_name(freshet_status status) {
   return "unknown";
 }
 
-_Noreturn void freshet_assert_failed(const char* expression, const char* file, int line) {
+void freshet_assert_failed(const char* expression, const char* file, int line) {
   fprintf(stderr, "freshet: assertion failed: %s (%s:%d)\n", expression, file, line);
   abort();
 }

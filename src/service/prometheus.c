@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "freshet/status.h"
+#include "freshet/freshet.h"
 
 static void append(freshet_buffer* out, const char* format, ...) __attribute__((format(printf, 2, 3)));
 static void append(freshet_buffer* out, const char* format, ...) {

@@ -1,4 +1,8 @@
-#include "freshet/encoder.h"
+/*
+ * text.c: makes the encoder that a configuration asks for: which kind, which folder, with hashed words or not.
+ * It knows every kind of encoder; nothing else in the program needs to.
+ */
+#include "text/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,12 +47,10 @@ static freshet_status find_folder(const freshet_text_config* config, char path[P
   return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "the path of the text model is too long");
 }
 
-static freshet_status create_bert(const freshet_text_config* config, const char* folder,
-                                  freshet_encoder** encoder, freshet_error* error) {
-  const freshet_bert_options options = {.folder = folder,
-                                        .precision = config->precision,
-                                        .threads = config->threads,
-                                        .kernels = config->kernels};
+static freshet_status create_bert(const freshet_text_config* config, const freshet_kernels* kernels,
+                                  const char* folder, freshet_encoder** encoder, freshet_error* error) {
+  const freshet_bert_options options = {
+      .folder = folder, .precision = config->precision, .threads = config->threads, .kernels = kernels};
   return freshet_encoder_bert_create(&options, encoder, error);
 }
 
@@ -75,11 +77,12 @@ static freshet_text_encoder resolve(const freshet_text_config* config, const cha
   return is_named(config) || access(folder, F_OK) == 0 ? FRESHET_TEXT_BERT : FRESHET_TEXT_HASHING;
 }
 
-static freshet_status create_own(const freshet_text_config* config, freshet_text_encoder which,
-                                 const char* folder, freshet_encoder** encoder, freshet_error* error) {
+static freshet_status create_own(const freshet_text_config* config, const freshet_kernels* kernels,
+                                 freshet_text_encoder which, const char* folder, freshet_encoder** encoder,
+                                 freshet_error* error) {
   switch (which) {
     case FRESHET_TEXT_BERT:
-      return create_bert(config, folder, encoder, error);
+      return create_bert(config, kernels, folder, encoder, error);
     case FRESHET_TEXT_WORDS:
       return create_words(config, encoder, error);
     case FRESHET_TEXT_HASHING:
@@ -96,13 +99,18 @@ static freshet_status create_own(const freshet_text_config* config, freshet_text
 
 freshet_status freshet_text_create(const freshet_text_config* config, freshet_encoder** encoder,
                                    freshet_error* error) {
+  return freshet_text_create_with(config, NULL, encoder, error);
+}
+
+freshet_status freshet_text_create_with(const freshet_text_config* config, const freshet_kernels* kernels,
+                                        freshet_encoder** encoder, freshet_error* error) {
   char folder[PATH_SIZE];
   freshet_encoder* own = NULL;
   *encoder = NULL;
   freshet_status status = find_folder(config, folder, error);
   if (status != FRESHET_OK) return status;
   const freshet_text_encoder which = resolve(config, folder);
-  status = create_own(config, which, folder, &own, error);
+  status = create_own(config, kernels, which, folder, &own, error);
   if (own != NULL && config->lexical_weight > 0 && which != FRESHET_TEXT_HASHING) {
     return freshet_encoder_joined_create(own, config->lexical_weight, encoder, error);
   }

@@ -1,10 +1,11 @@
 /* What an embedder writes: texts to vectors, learn from a few events, recommend. Built against an
  * installation by test_install.sh. */
-#include <freshet/encoder.h>
-#include <freshet/model.h>
+#include <freshet/freshet.h>
 #include <stdio.h>
+#include <string.h>
 
 int main(void) {
+  if (strcmp(freshet_version(), FRESHET_VERSION) != 0) return puts("another library than headers"), 1;
   freshet_model* model = NULL;
   freshet_ranker* ranker = NULL;
   freshet_error error = {0};

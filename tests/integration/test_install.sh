@@ -24,7 +24,28 @@ if command -v groff >/dev/null; then
   [ -z "$warnings" ] || { echo "$warnings"; exit 1; }
 fi
 
+# Each public header alone, as C and as C++, with what a strict embedder turns on.
+include_flags=(-I"$root/include" -Wall -Wextra -Wpedantic -Werror -fsyntax-only)
+headers=0
+for header in "$root"/include/freshet/*.h; do
+  for language in "c -std=c11" "c -std=c17" "c++ -std=c++11" "c++ -std=c++20"; do
+    read -ra as <<<"$language"
+    compiler=$([ "${as[0]}" = c ] && echo cc || echo c++)
+    "$compiler" -x "${as[@]}" "${include_flags[@]}" "$header" || { echo "does not compile as $language: $header"; exit 1; }
+  done
+  headers=$((headers + 1))
+done
+[ "$headers" -ge 7 ] || { echo "only $headers public headers"; exit 1; }
+# A C++ program links with the C names.
+cat >"$scratch/version.cc" <<'CODE'
+#include <freshet/freshet.h>
+#include <cstdio>
+int main() { std::puts(freshet_version()); }
+CODE
 read -ra flags < <(PKG_CONFIG_PATH="$root/lib/pkgconfig" pkg-config --cflags --libs freshet)
+c++ -std=c++17 "$scratch/version.cc" -o "$scratch/version" "${flags[@]}"
+[ "freshet $("$scratch/version")" = "$version" ] || { echo "a C++ program prints another version"; exit 1; }
+
 for compiler in cc clang; do
   command -v "$compiler" >/dev/null || continue
   "$compiler" -std=c17 -Wall -Wextra -Werror tests/integration/embed.c -o "$scratch/embed" "${flags[@]}"

@@ -14,7 +14,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "freshet/event.h"
+#include "freshet/freshet.h"
 #include "service/monitor.h"
 #include "service/prometheus.h"
 

@@ -14,6 +14,7 @@
 #include "commands/options.h"
 #include "freshet/encoder.h"
 #include "text/kernels.h"
+#include "text/text.h"
 
 enum { TEXTS = 1000, PASSES = 3, SINGLES = 200, BATCH = 64, TEXT_SIZE = 256, TOKENS_MAX = 1024, SEED = 1 };
 
@@ -160,12 +161,12 @@ static freshet_status run_singles(bench* b, freshet_error* error) {
 }
 
 static freshet_status create_encoder(bench* b, freshet_error* error) {
-  if (b->kernels != NULL) b->config.kernels = freshet_kernels_find(b->kernels);
-  if (b->kernels != NULL && b->config.kernels == NULL) {
+  const freshet_kernels* kernels = b->kernels == NULL ? NULL : freshet_kernels_find(b->kernels);
+  if (b->kernels != NULL && kernels == NULL) {
     return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "this CPU does not run \"%s\"",
                              b->kernels);
   }
-  return freshet_text_create(&b->config, &b->encoder, error);
+  return freshet_text_create_with(&b->config, kernels, &b->encoder, error);
 }
 
 static freshet_status measure(bench* b, freshet_error* error) {
