@@ -1,8 +1,8 @@
 /*
  * budget.h: how much memory a configuration allows, part by part.
  */
-#ifndef FRESHET_COMMANDS_BUDGET_H
-#define FRESHET_COMMANDS_BUDGET_H
+#ifndef FRESHET_APP_BUDGET_H
+#define FRESHET_APP_BUDGET_H
 
 #include "service/config.h"
 

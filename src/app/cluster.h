@@ -1,8 +1,8 @@
 /*
  * cluster.h: the clients' settings for a command that speaks to Kafka by itself, without a worker.
  */
-#ifndef FRESHET_COMMANDS_CLUSTER_H
-#define FRESHET_COMMANDS_CLUSTER_H
+#ifndef FRESHET_APP_CLUSTER_H
+#define FRESHET_APP_CLUSTER_H
 
 #include "kafka/kafka.h"
 #include "service/config.h"

@@ -22,7 +22,7 @@ struct freshet_engine {
   char transactional_id[1024];
   char folder_instance[FRESHET_ROCKSDB_INSTANCE_SIZE];
   freshet_schema_lookup lookup;
-  freshet_worker_parts parts;
+  freshet_ports ports;
   freshet_worker* worker;
   freshet_codec* titles_codec; /* of the thread that asks for titles */
   freshet_buffer title_bytes;
@@ -30,9 +30,9 @@ struct freshet_engine {
   freshet_pace pace;
 };
 
-static freshet_worker_config worker_config(const freshet_config* config) {
+static freshet_stream_config worker_config(const freshet_config* config) {
   bool committed = config->app.delivery == FRESHET_DELIVERY_COMMITTED;
-  return (freshet_worker_config){
+  return (freshet_stream_config){
       .generation = config->app.id,
       .base_generation = config->app.base,
       .delivery = (freshet_delivery)config->app.delivery,
@@ -88,7 +88,7 @@ static freshet_status name_instance(freshet_engine* engine, freshet_error* error
     return FRESHET_OK;
   }
   if (config->app.instance_id[0] == '\0') {
-    status = freshet_rocksdb_instance(engine->parts.store, engine->folder_instance, error);
+    status = freshet_rocksdb_instance(engine->ports.store, engine->folder_instance, error);
     engine->kafka.instance_id = engine->folder_instance;
   } else {
     engine->kafka.instance_id = config->app.instance_id;
@@ -133,49 +133,49 @@ static freshet_status open_codec(freshet_engine* engine, freshet_error* error) {
       .lookup = engine->lookup,
       .output = (freshet_framing)config->registry.framing,
   };
-  status = freshet_codec_create(&codec, &engine->parts.codec, error);
+  status = freshet_codec_create(&codec, &engine->ports.codec, error);
   return status != FRESHET_OK ? status : freshet_codec_create(&codec, &engine->titles_codec, error);
 }
 
 /* The worker is to look. Nothing has been submitted, so nothing can be ready, before there is one. */
 static void text_ready(void* context) {
-  freshet_source* source = ((freshet_engine*)context)->parts.source;
-  source->vtable->wake(source);
+  freshet_source* source = ((freshet_engine*)context)->ports.source;
+  freshet_source_wake(source);
 }
 
 /* Hashing costs a few microseconds, so the worker does it at once. Everything else goes into the background.
  */
 static freshet_status open_text(freshet_engine* engine, freshet_error* error) {
   const freshet_config* config = engine->config.config;
-  freshet_worker_parts* parts = &engine->parts;
-  freshet_status status = freshet_command_encoder_create(config, &parts->encoder, error);
-  if (status != FRESHET_OK || parts->encoder == NULL) return status;
+  freshet_ports* ports = &engine->ports;
+  freshet_status status = freshet_command_encoder_create(config, &ports->encoder, error);
+  if (status != FRESHET_OK || ports->encoder == NULL) return status;
   freshet_log_fact(engine->config.logger, FRESHET_INFO, "text.encoder", "name=%s dim=%u",
-                   parts->encoder->name, parts->encoder->dim);
-  if (parts->encoder->vtable->share == NULL) return FRESHET_OK;
+                   ports->encoder->name, ports->encoder->dim);
+  if (ports->encoder->vtable->share == NULL) return FRESHET_OK;
   freshet_embedder_config embedder = freshet_embedder_defaults();
   embedder.ready = text_ready;
   embedder.context = engine;
-  embedder.encoder = parts->encoder;
+  embedder.encoder = ports->encoder;
   embedder.cache_bytes = (size_t)config->text.cache_mb << 20;
-  return freshet_embedder_create(&embedder, &parts->embedder, error);
+  return freshet_embedder_create(&embedder, &ports->embedder, error);
 }
 
 static freshet_status open_kafka(freshet_engine* engine, freshet_error* error) {
   static const freshet_topic subscribed[] = {FRESHET_TOPIC_EVENTS, FRESHET_TOPIC_ITEMS,
                                              FRESHET_TOPIC_REQUESTS};
   freshet_kafka_topic_info info[FRESHET_TOPICS];
-  freshet_worker_parts* parts = &engine->parts;
+  freshet_ports* ports = &engine->ports;
   freshet_status status = freshet_kafka_topics_check(&engine->kafka, info, error);
   if (status == FRESHET_OK) {
     bool with_requests = info[FRESHET_TOPIC_REQUESTS].partitions > 0; /* else nobody asks by Kafka */
     status =
-        freshet_kafka_source_create(&engine->kafka, subscribed, with_requests ? 3 : 2, &parts->source, error);
+        freshet_kafka_source_create(&engine->kafka, subscribed, with_requests ? 3 : 2, &ports->source, error);
   }
   if (status == FRESHET_OK)
-    status = freshet_kafka_sink_create(&engine->kafka, parts->source, &parts->sink, error);
-  if (status == FRESHET_OK) status = freshet_kafka_log_create(&engine->kafka, &parts->log, error);
-  if (status == FRESHET_OK) status = freshet_kafka_log_create(&engine->kafka, &parts->changelog, error);
+    status = freshet_kafka_sink_create(&engine->kafka, ports->source, &ports->sink, error);
+  if (status == FRESHET_OK) status = freshet_kafka_reader_create(&engine->kafka, &ports->reader, error);
+  if (status == FRESHET_OK) status = freshet_kafka_reader_create(&engine->kafka, &ports->changelog, error);
   return status;
 }
 
@@ -192,13 +192,12 @@ freshet_status freshet_engine_create(const freshet_engine_config* config, freshe
   freshet_engine* engine = calloc(1, sizeof *engine);
   FRESHET_ASSERT(engine != NULL);
   engine->config = *config;
-  freshet_worker_parts* parts = &engine->parts;
+  freshet_ports* ports = &engine->ports;
   keep_memory_small();
   freshet_pace_start(&engine->pace, config->config, config->logger);
-  parts->clock = freshet_clock_system();
-  parts->logger = config->logger;
-  parts->metrics = config->metrics;
-  parts->inbox = config->inbox;
+  ports->clock = freshet_clock_system();
+  ports->logger = config->logger;
+  ports->metrics = config->metrics;
   const freshet_config* settings = config->config;
   freshet_status status = open_codec(engine, error);
   if (status == FRESHET_OK) {
@@ -206,21 +205,21 @@ freshet_status freshet_engine_create(const freshet_engine_config* config, freshe
                                       .app_id = settings->app.id,
                                       .block_cache_bytes = (size_t)settings->state.block_cache_mb << 20,
                                       .memtable_bytes = (size_t)settings->state.memtable_mb << 20};
-    status = freshet_rocksdb_create(&rocksdb, &parts->store, error);
+    status = freshet_rocksdb_create(&rocksdb, &ports->store, error);
   }
   if (status == FRESHET_OK) status = fill_kafka(engine, error);
   if (status == FRESHET_OK) status = open_text(engine, error);
   if (status == FRESHET_OK) status = open_kafka(engine, error);
   if (status == FRESHET_OK) {
-    freshet_worker_config worker = worker_config(settings);
-    status = freshet_worker_create(&worker, parts, &engine->worker, error);
+    freshet_stream_config worker = worker_config(settings);
+    status = freshet_worker_create(&worker, ports, config->inbox, &engine->worker, error);
   }
   if (status != FRESHET_OK) {
     freshet_engine_destroy(engine);
     return status;
   }
   engine->peers = freshet_kafka_peers_create(&engine->kafka);
-  freshet_kafka_source_set_handler(parts->source, freshet_worker_handler(engine->worker));
+  freshet_kafka_source_set_handler(ports->source, freshet_worker_handler(engine->worker));
   *out = engine;
   return FRESHET_OK;
 }
@@ -244,17 +243,17 @@ freshet_status freshet_engine_run(freshet_engine* engine, freshet_error* error) 
 
 void freshet_engine_destroy(freshet_engine* engine) {
   if (engine == NULL) return;
-  freshet_worker_parts* parts = &engine->parts;
+  freshet_ports* ports = &engine->ports;
   freshet_kafka_peers_destroy(engine->peers);
   freshet_worker_destroy(engine->worker);
-  freshet_embedder_destroy(parts->embedder); /* it wakes the source */
-  if (parts->changelog != NULL) parts->changelog->vtable->destroy(parts->changelog);
-  if (parts->log != NULL) parts->log->vtable->destroy(parts->log);
-  if (parts->sink != NULL) parts->sink->vtable->destroy(parts->sink);
-  if (parts->source != NULL) parts->source->vtable->destroy(parts->source);
-  freshet_encoder_destroy(parts->encoder);
-  if (parts->store != NULL) parts->store->vtable->destroy(parts->store);
-  freshet_codec_destroy(parts->codec);
+  freshet_embedder_destroy(ports->embedder); /* it wakes the source */
+  freshet_reader_destroy(ports->changelog);
+  freshet_reader_destroy(ports->reader);
+  freshet_sink_destroy(ports->sink);
+  freshet_source_destroy(ports->source);
+  freshet_encoder_destroy(ports->encoder);
+  freshet_store_destroy(ports->store);
+  freshet_codec_destroy(ports->codec);
   freshet_codec_destroy(engine->titles_codec);
   freshet_buffer_free(&engine->title_bytes);
   if (engine->lookup.context != NULL) freshet_schema_map_destroy(&engine->lookup);
@@ -264,11 +263,11 @@ void freshet_engine_destroy(freshet_engine* engine) {
 
 /* A row of the catalogue is the partition (i32) and the record. */
 bool freshet_engine_title(freshet_engine* engine, freshet_slice item_id, freshet_buffer* title) {
-  freshet_store* store = engine->parts.store;
+  freshet_store* store = engine->ports.store;
   freshet_buffer* bytes = &engine->title_bytes;
   freshet_item item;
   bytes->size = 0;
-  if (store->vtable->get(store, FRESHET_FAMILY_CATALOGUE, 0, item_id, bytes, NULL) != FRESHET_OK ||
+  if (freshet_store_get(store, FRESHET_FAMILY_CATALOGUE, 0, item_id, bytes, NULL) != FRESHET_OK ||
       bytes->size < sizeof(int32_t)) {
     return false;
   }

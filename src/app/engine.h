@@ -2,8 +2,8 @@
  * engine.h: the service put together from a configuration: Kafka, RocksDB, codec, encoder and the worker on
  * top. Used by `run` and `demo`.
  */
-#ifndef FRESHET_COMMANDS_ENGINE_H
-#define FRESHET_COMMANDS_ENGINE_H
+#ifndef FRESHET_APP_ENGINE_H
+#define FRESHET_APP_ENGINE_H
 
 #include "service/config.h"
 #include "worker/worker.h"

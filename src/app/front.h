@@ -5,8 +5,8 @@
  *
  * Thread rule: all functions on one thread each time, except that the engine may run on another.
  */
-#ifndef FRESHET_COMMANDS_FRONT_H
-#define FRESHET_COMMANDS_FRONT_H
+#ifndef FRESHET_APP_FRONT_H
+#define FRESHET_APP_FRONT_H
 
 #include "app/engine.h"
 #include "service/api.h"

@@ -102,12 +102,12 @@ static void keep_rate(freshet_pace* pace, int64_t rate, uint64_t learned, bool (
                       void* context) {
   freshet_clock* clock = freshet_clock_system();
   int64_t early_us;
-  while ((early_us = freshet_pace_early_us(pace, clock->monotonic_us(clock), rate, learned)) > 0 &&
+  while ((early_us = freshet_pace_early_us(pace, freshet_clock_monotonic_us(clock), rate, learned)) > 0 &&
          !stopping(context)) {
     struct timespec slice = {.tv_nsec = (early_us < SLEEP_MAX_US ? early_us : SLEEP_MAX_US) * 1000};
     nanosleep(&slice, NULL);
   }
-  pace->since_us = clock->monotonic_us(clock);
+  pace->since_us = freshet_clock_monotonic_us(clock);
   pace->learned = learned;
 }
 
@@ -127,7 +127,7 @@ void freshet_pace_turn(freshet_pace* pace, const freshet_config* config, const f
                        const freshet_worker_metrics* metrics, uint64_t far, bool (*stopping)(void* context),
                        void* context) {
   freshet_clock* clock = freshet_clock_system();
-  int64_t now_us = clock->monotonic_us(clock);
+  int64_t now_us = freshet_clock_monotonic_us(clock);
   uint64_t partitions = freshet_metric(&metrics->partitions);
   uint64_t learned = freshet_metric(&metrics->events_duplicate);
   for (int type = 0; type < FRESHET_EVENT_TYPES; type++) learned += freshet_metric(&metrics->events[type]);

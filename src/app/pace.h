@@ -7,8 +7,8 @@
  * its thread could have run it did run, and becomes less nice as long as that is below a tenth, nicer again
  * when it is above three.
  */
-#ifndef FRESHET_COMMANDS_PACE_H
-#define FRESHET_COMMANDS_PACE_H
+#ifndef FRESHET_APP_PACE_H
+#define FRESHET_APP_PACE_H
 
 #include "service/config.h"
 #include "stream/logger.h"

@@ -1,8 +1,8 @@
 /*
  * serve.h: what surrounds an engine that runs: signals, log, the HTTP port. Used by `run` and `demo`.
  */
-#ifndef FRESHET_COMMANDS_SERVE_H
-#define FRESHET_COMMANDS_SERVE_H
+#ifndef FRESHET_APP_SERVE_H
+#define FRESHET_APP_SERVE_H
 
 #include "service/log.h"
 #include "service/monitor.h"

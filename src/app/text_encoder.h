@@ -1,8 +1,8 @@
 /*
  * text_encoder.h: from the [text] section of the configuration to an encoder.
  */
-#ifndef FRESHET_COMMANDS_ENCODER_H
-#define FRESHET_COMMANDS_ENCODER_H
+#ifndef FRESHET_APP_TEXT_ENCODER_H
+#define FRESHET_APP_TEXT_ENCODER_H
 
 #include "freshet/encoder.h"
 #include "service/config.h"

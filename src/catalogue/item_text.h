@@ -6,8 +6,8 @@
  * another dimension than the encoder's is projected at random, which keeps inner products on average
  * (Achlioptas, 2003), so that items are alike whose texts or whose own vectors are.
  */
-#ifndef FRESHET_WORKER_ITEM_TEXT_H
-#define FRESHET_WORKER_ITEM_TEXT_H
+#ifndef FRESHET_CATALOGUE_ITEM_TEXT_H
+#define FRESHET_CATALOGUE_ITEM_TEXT_H
 
 #include "freshet/bytes.h"
 #include "freshet/event.h"

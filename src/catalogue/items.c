@@ -5,7 +5,6 @@
 #include <sys/random.h>
 
 #include "catalogue/texts.h"
-#include "worker/restore.h"
 
 enum {
   POLL_RECORDS = 512,
@@ -34,8 +33,8 @@ typedef struct listing {
 } listing;
 
 struct freshet_items {
-  freshet_worker_config config;
-  freshet_worker_parts parts;
+  freshet_stream_config config;
+  freshet_ports ports;
   freshet_model* model;
   freshet_ranker* ranker;
   listing* listings; /* [listing_count] by slot */
@@ -90,7 +89,7 @@ static int64_t end_of(const freshet_items* items, uint32_t slot) {
 
 static void apply_listing(freshet_items* items, uint32_t slot) {
   listing* l = listing_of(items, slot);
-  int64_t now_ms = items->parts.clock->now_ms(items->parts.clock);
+  int64_t now_ms = freshet_clock_now_ms(items->ports.clock);
   int64_t end_ms = end_of(items, slot);
   bool offered = l->announced && l->available;
   bool listed = offered && end_ms > now_ms;
@@ -106,7 +105,7 @@ static void apply_listing(freshet_items* items, uint32_t slot) {
 /* Looks through all items when one expires, which takes about 3 ns each; a large catalogue is given a pause
  * between, of at most 3 % of the time. */
 static void delist_expired(freshet_items* items) {
-  int64_t now_ms = items->parts.clock->now_ms(items->parts.clock);
+  int64_t now_ms = freshet_clock_now_ms(items->ports.clock);
   if (now_ms < items->next_expiry_ms || now_ms < items->next_expiry_check_ms) return;
   items->next_expiry_check_ms = now_ms + (int64_t)(items->listing_count / EXPIRY_ITEMS_PER_MS);
   items->next_expiry_ms = INT64_MAX;
@@ -124,7 +123,7 @@ static int by_age(const void* a, const void* b, void* context) {
 }
 
 static void find_new(freshet_items* items) {
-  int64_t now_ms = items->parts.clock->now_ms(items->parts.clock);
+  int64_t now_ms = freshet_clock_now_ms(items->ports.clock);
   size_t known = freshet_model_item_count(items->model), count = 0;
   items->new_count = 0;
   if (items->config.rules->new_share <= 0) return;
@@ -189,13 +188,13 @@ static freshet_status announce(freshet_items* items, int32_t partition, freshet_
                                freshet_slice value, bool* is_valid, freshet_error* error) {
   freshet_item item;
   uint32_t slot;
-  *is_valid = freshet_decode_item(items->parts.codec, value, &item, NULL) == FRESHET_OK &&
+  *is_valid = freshet_decode_item(items->ports.codec, value, &item, NULL) == FRESHET_OK &&
               freshet_item_validate(&item, key, NULL) == FRESHET_OK;
   if (!*is_valid) return FRESHET_OK;
   freshet_error refused = {0};
   if (freshet_model_intern(items->model, item.item_id, &slot, &refused) != FRESHET_OK) {
-    freshet_count(&items->parts.metrics->items_refused, 1);
-    freshet_log_fact(items->parts.logger, FRESHET_WARN, "item.refused", "item=\"%.*s\" reason=\"%s\"",
+    freshet_count(&items->ports.metrics->items_refused, 1);
+    freshet_log_fact(items->ports.logger, FRESHET_WARN, "item.refused", "item=\"%.*s\" reason=\"%s\"",
                      (int)item.item_id.size, item.item_id.data, refused.message);
     return FRESHET_OK;
   }
@@ -215,16 +214,16 @@ static void put_catalogue_row(freshet_items* items, const freshet_record* record
   items->bytes.size = 0;
   freshet_buffer_append(&items->bytes, &record->partition, sizeof record->partition);
   freshet_buffer_append(&items->bytes, record->value.data, record->value.size);
-  items->parts.store->vtable->put(items->parts.store, FRESHET_FAMILY_CATALOGUE, 0, record->key,
-                                  freshet_buffer_slice(&items->bytes));
+  freshet_store_put(items->ports.store, FRESHET_FAMILY_CATALOGUE, 0, record->key,
+                    freshet_buffer_slice(&items->bytes));
 }
 
 /* A bad record changes nothing, neither here nor after a restart. */
 static freshet_status apply_catalogue_record(freshet_items* items, const freshet_record* record,
                                              freshet_error* error) {
-  freshet_store* store = items->parts.store;
+  freshet_store* store = items->ports.store;
   freshet_status status;
-  freshet_count(&items->parts.metrics->item_records, 1);
+  freshet_count(&items->ports.metrics->item_records, 1);
   items->applied_ms = record->timestamp_ms;
   if (record->has_value) {
     bool is_valid;
@@ -232,10 +231,10 @@ static freshet_status apply_catalogue_record(freshet_items* items, const freshet
     if (is_valid) put_catalogue_row(items, record);
   } else {
     status = withdraw(items, record->key, error);
-    store->vtable->remove(store, FRESHET_FAMILY_CATALOGUE, 0, record->key);
+    freshet_store_remove(store, FRESHET_FAMILY_CATALOGUE, 0, record->key);
   }
-  store->vtable->set_position(store, FRESHET_TOPIC_ITEMS, record->partition, record->offset + 1,
-                              items->parts.clock->now_ms(items->parts.clock));
+  freshet_store_set_position(store, FRESHET_TOPIC_ITEMS, record->partition, record->offset + 1,
+                             freshet_clock_now_ms(items->ports.clock));
   return status;
 }
 
@@ -245,11 +244,11 @@ static freshet_status apply_delta_record(freshet_items* items, const freshet_rec
   freshet_model_delta delta;
   freshet_slice worker;
   freshet_status status =
-      freshet_decode_item_delta(items->parts.codec, record->value, &worker, &delta, error);
+      freshet_decode_item_delta(items->ports.codec, record->value, &worker, &delta, error);
   if (status == FRESHET_OK && freshet_slice_equal(worker, freshet_slice_of(items->worker_name)))
     return FRESHET_OK;
   if (status == FRESHET_OK) status = freshet_model_fold(items->model, &delta, record->offset, error);
-  freshet_count(&items->parts.metrics->item_deltas_folded, 1);
+  freshet_count(&items->ports.metrics->item_deltas_folded, 1);
   return status;
 }
 
@@ -277,7 +276,7 @@ static freshet_status apply_item_state(freshet_items* items, const freshet_recor
   int32_t share;
   uint64_t item_key;
   uint32_t slot;
-  status = freshet_decode_item_state(items->parts.codec, record->value, &state, error);
+  status = freshet_decode_item_state(items->ports.codec, record->value, &state, error);
   if (status != FRESHET_OK) return status;
   if (takes_number(record->key, globals_key, &share, sizeof share))
     return apply_checkpoint(items, share, &state, error);
@@ -293,20 +292,19 @@ static freshet_status apply(freshet_items* items, const freshet_record* record, 
     case FRESHET_TOPIC_ITEM_DELTAS:
       return apply_delta_record(items, record, error);
     case FRESHET_TOPIC_ITEM_STATES:
-      items->parts.store->vtable->set_position(items->parts.store, record->topic, record->partition,
-                                               record->offset + 1,
-                                               items->parts.clock->now_ms(items->parts.clock));
+      freshet_store_set_position(items->ports.store, record->topic, record->partition, record->offset + 1,
+                                 freshet_clock_now_ms(items->ports.clock));
       return apply_item_state(items, record, error);
     case FRESHET_TOPIC_GENERATIONS:
-      return freshet_serving_apply(items->serving, items->parts.codec, record, error);
+      return freshet_serving_apply(items->serving, items->ports.codec, record, error);
     default:
       return FRESHET_OK;
   }
 }
 
 static freshet_status poll_once(freshet_items* items, int timeout_ms, size_t* count, freshet_error* error) {
-  freshet_log* log = items->parts.log;
-  freshet_status status = log->vtable->poll(log, timeout_ms, items->records, POLL_RECORDS, count, error);
+  freshet_reader* reader = items->ports.reader;
+  freshet_status status = freshet_reader_poll(reader, timeout_ms, items->records, POLL_RECORDS, count, error);
   for (size_t i = 0; status == FRESHET_OK && i < *count; i++)
     status = apply(items, &items->records[i], error);
   return status;
@@ -316,32 +314,33 @@ static freshet_status poll_once(freshet_items* items, int timeout_ms, size_t* co
  * open. */
 static freshet_status catch_up(freshet_items* items, freshet_topic topic, int32_t partitions,
                                freshet_error* error) {
-  freshet_log* log = items->parts.log;
-  freshet_clock* clock = items->parts.clock;
+  freshet_reader* reader = items->ports.reader;
+  freshet_clock* clock = items->ports.clock;
   size_t unwritten = 0;
   for (int32_t p = 0; p < partitions; p++) {
-    int64_t first, end, heard_us = clock->monotonic_us(clock);
-    freshet_status status = log->vtable->range(log, topic, p, &first, &end, error);
-    while (status == FRESHET_OK && log->vtable->position(log, topic, p) < end) {
+    int64_t first, end, heard_us = freshet_clock_monotonic_us(clock);
+    freshet_status status = freshet_reader_range(reader, topic, p, &first, &end, error);
+    while (status == FRESHET_OK && freshet_reader_position(reader, topic, p) < end) {
       size_t count = 0;
-      int64_t before = log->vtable->position(log, topic, p);
+      int64_t before = freshet_reader_position(reader, topic, p);
       status = poll_once(items, LOAD_WAIT_MS, &count, error);
-      if (count > 0 || log->vtable->position(log, topic, p) != before) heard_us = clock->monotonic_us(clock);
-      if (clock->monotonic_us(clock) - heard_us > (int64_t)LOAD_STALL_MS * 1000) {
+      if (count > 0 || freshet_reader_position(reader, topic, p) != before)
+        heard_us = freshet_clock_monotonic_us(clock);
+      if (freshet_clock_monotonic_us(clock) - heard_us > (int64_t)LOAD_STALL_MS * 1000) {
         return freshet_error_set(error, FRESHET_TIMEOUT, FRESHET_STOP,
                                  "item tables: nothing came for %d s, with %lld of %lld read",
-                                 LOAD_STALL_MS / 1000, (long long)log->vtable->position(log, topic, p),
+                                 LOAD_STALL_MS / 1000, (long long)freshet_reader_position(reader, topic, p),
                                  (long long)end);
       }
       unwritten += count;
       if (status == FRESHET_OK && unwritten >= STORE_RECORDS && topic == FRESHET_TOPIC_ITEMS) {
         unwritten = 0;
-        status = items->parts.store->vtable->write(items->parts.store, error);
+        status = freshet_store_write(items->ports.store, error);
       }
     }
     if (status != FRESHET_OK) return status;
   }
-  return items->parts.store->vtable->write(items->parts.store, error);
+  return freshet_store_write(items->ports.store, error);
 }
 
 /* How far the store reflects a log, and whether it can be read on from there: the log still has it. */
@@ -353,27 +352,27 @@ typedef struct stored_position {
 
 static freshet_status get_position(freshet_items* items, freshet_topic topic, int32_t partition,
                                    stored_position* stored, freshet_error* error) {
-  freshet_store* store = items->parts.store;
-  freshet_log* log = items->parts.log;
+  freshet_store* store = items->ports.store;
+  freshet_reader* reader = items->ports.reader;
   int64_t first, end;
   *stored = (stored_position){0};
-  freshet_status status = log->vtable->range(log, topic, partition, &first, &end, error);
+  freshet_status status = freshet_reader_range(reader, topic, partition, &first, &end, error);
   if (status != FRESHET_OK) return status;
-  stored->usable = store->vtable->position(store, topic, partition, &stored->offset, &stored->time_ms,
-                                           NULL) == FRESHET_OK &&
+  stored->usable = freshet_store_position(store, topic, partition, &stored->offset, &stored->time_ms, NULL) ==
+                       FRESHET_OK &&
                    first <= stored->offset && stored->offset <= end;
   return FRESHET_OK;
 }
 
 static freshet_status open_at_stored(freshet_items* items, freshet_topic topic, int32_t partition,
                                      bool from_beginning, freshet_error* error) {
-  freshet_log* log = items->parts.log;
+  freshet_reader* reader = items->ports.reader;
   stored_position stored;
   freshet_status status = get_position(items, topic, partition, &stored, error);
   if (status != FRESHET_OK) return status;
-  return log->vtable->open(log, topic, partition,
-                           stored.usable && !from_beginning ? stored.offset : FRESHET_OFFSET_BEGINNING,
-                           error);
+  return freshet_reader_open(reader, topic, partition,
+                             stored.usable && !from_beginning ? stored.offset : FRESHET_OFFSET_BEGINNING,
+                             error);
 }
 
 /* ---- loading ---- */
@@ -413,10 +412,10 @@ static bool load_learned_row(void* context, freshet_slice key, freshet_slice val
 
 static freshet_status load_rows(freshet_items* items, freshet_family family, int32_t partition,
                                 freshet_store_visit visit, freshet_error* error) {
-  freshet_store* store = items->parts.store;
+  freshet_store* store = items->ports.store;
   load_context load = {items, error, FRESHET_OK};
   freshet_status status =
-      store->vtable->scan(store, family, partition, (freshet_slice){NULL, 0}, visit, &load, error);
+      freshet_store_scan(store, family, partition, (freshet_slice){NULL, 0}, visit, &load, error);
   return status == FRESHET_OK ? load.status : status;
 }
 
@@ -432,12 +431,12 @@ static int64_t oldest_checkpoint(const freshet_items* items) {
 
 /* The rows of all partitions lie together, so if one of them cannot be read on from, all start again. */
 static freshet_status load_catalogue(freshet_items* items, freshet_error* error) {
-  freshet_log* log = items->parts.log;
-  freshet_store* store = items->parts.store;
-  int64_t now_ms = items->parts.clock->now_ms(items->parts.clock);
+  freshet_reader* reader = items->ports.reader;
+  freshet_store* store = items->ports.store;
+  int64_t now_ms = freshet_clock_now_ms(items->ports.clock);
   bool afresh = false;
   freshet_status status =
-      log->vtable->partitions(log, FRESHET_TOPIC_ITEMS, &items->catalogue_partitions, error);
+      freshet_reader_partitions(reader, FRESHET_TOPIC_ITEMS, &items->catalogue_partitions, error);
   for (int32_t p = 0; status == FRESHET_OK && p < items->catalogue_partitions; p++) {
     stored_position stored;
     status = get_position(items, FRESHET_TOPIC_ITEMS, p, &stored, error);
@@ -445,7 +444,7 @@ static freshet_status load_catalogue(freshet_items* items, freshet_error* error)
   }
   if (status != FRESHET_OK) return status;
   if (afresh) {
-    store->vtable->clear(store, FRESHET_FAMILY_CATALOGUE, 0);
+    freshet_store_clear(store, FRESHET_FAMILY_CATALOGUE, 0);
   } else {
     status = load_rows(items, FRESHET_FAMILY_CATALOGUE, 0, load_catalogue_row, error);
   }
@@ -464,13 +463,13 @@ static freshet_status load_catalogue(freshet_items* items, freshet_error* error)
  * everything is read on once more: by then the rows of all positions seen so far are there, and of a later
  * position we do not want to know. Rows may be newer than the start: each knows what it includes. */
 static freshet_status load_states(freshet_items* items, int64_t* start, freshet_error* error) {
-  freshet_log* log = items->parts.log;
+  freshet_reader* reader = items->ports.reader;
   items->checkpoints = calloc((size_t)items->catalogue_partitions + 1, sizeof *items->checkpoints);
   FRESHET_ASSERT(items->checkpoints != NULL);
   for (int32_t p = 0; p < items->catalogue_partitions; p++) items->checkpoints[p] = -1;
   items->globals_at = -1;
   freshet_status status =
-      log->vtable->partitions(log, FRESHET_TOPIC_ITEM_STATES, &items->state_partitions, error);
+      freshet_reader_partitions(reader, FRESHET_TOPIC_ITEM_STATES, &items->state_partitions, error);
   for (int32_t p = 0; status == FRESHET_OK && p < items->state_partitions; p++) {
     status = open_at_stored(items, FRESHET_TOPIC_ITEM_STATES, p, items->bootstrapping, error);
   }
@@ -483,17 +482,17 @@ static freshet_status load_states(freshet_items* items, int64_t* start, freshet_
 
 /* A few small records, so that they are always read from the beginning. */
 static freshet_status load_serving(freshet_items* items, freshet_error* error) {
-  freshet_log* log = items->parts.log;
+  freshet_reader* reader = items->ports.reader;
   freshet_serving_reset(items->serving);
   if (items->serving->own == NULL) return FRESHET_OK;
   freshet_status status =
-      log->vtable->open(log, FRESHET_TOPIC_GENERATIONS, 0, FRESHET_OFFSET_BEGINNING, error);
+      freshet_reader_open(reader, FRESHET_TOPIC_GENERATIONS, 0, FRESHET_OFFSET_BEGINNING, error);
   return status == FRESHET_OK ? catch_up(items, FRESHET_TOPIC_GENERATIONS, 1, error) : status;
 }
 
 static freshet_status load(freshet_items* items, freshet_error* error) {
-  freshet_log* log = items->parts.log;
-  freshet_store* store = items->parts.store;
+  freshet_reader* reader = items->ports.reader;
+  freshet_store* store = items->ports.store;
   stored_position stored;
   freshet_status status = load_catalogue(items, error);
   if (status == FRESHET_OK) status = get_position(items, FRESHET_TOPIC_ITEM_DELTAS, 0, &stored, error);
@@ -501,13 +500,13 @@ static freshet_status load(freshet_items* items, freshet_error* error) {
   if (stored.usable) {
     status = load_rows(items, FRESHET_FAMILY_ITEMS, 0, load_learned_row, error);
   } else {
-    store->vtable->clear(store, FRESHET_FAMILY_ITEMS, 0);
+    freshet_store_clear(store, FRESHET_FAMILY_ITEMS, 0);
   }
   items->bootstrapping = items->store_all = !stored.usable;
   int64_t start = stored.offset;
   if (status == FRESHET_OK) status = load_states(items, &start, error);
   items->bootstrapping = false;
-  if (status == FRESHET_OK) status = log->vtable->open(log, FRESHET_TOPIC_ITEM_DELTAS, 0, start, error);
+  if (status == FRESHET_OK) status = freshet_reader_open(reader, FRESHET_TOPIC_ITEM_DELTAS, 0, start, error);
   if (status == FRESHET_OK) status = catch_up(items, FRESHET_TOPIC_ITEM_DELTAS, 1, error);
   return status == FRESHET_OK ? load_serving(items, error) : status;
 }
@@ -534,20 +533,20 @@ static int compare_ids(const void* context, uint32_t a, uint32_t b) {
   return freshet_slice_compare(freshet_model_item_id(model, a), freshet_model_item_id(model, b));
 }
 
-freshet_status freshet_items_create(const freshet_worker_config* config, const freshet_worker_parts* parts,
+freshet_status freshet_items_create(const freshet_stream_config* config, const freshet_ports* ports,
                                     freshet_serving* serving, freshet_items** out, freshet_error* error) {
   freshet_items* items = calloc(1, sizeof *items);
   FRESHET_ASSERT(items != NULL);
   items->serving = serving;
   items->config = *config;
-  items->parts = *parts;
+  items->ports = *ports;
   items->facets = freshet_facets_create();
   items->next_expiry_ms = INT64_MAX;
   uint64_t incarnation[2];
   FRESHET_ASSERT(getrandom(incarnation, sizeof incarnation, 0) == (ssize_t)sizeof incarnation);
   snprintf(items->worker_name, sizeof items->worker_name, "%016llx%016llx",
            (unsigned long long)incarnation[0], (unsigned long long)incarnation[1]);
-  freshet_status status = freshet_generations_load(&items->generations, parts, error);
+  freshet_status status = freshet_generations_load(&items->generations, ports, error);
   items->config.model.text_dim = items->generations.serving.dim;
   items->config.model.links_apart = true; /* links.c */
   if (status == FRESHET_OK) status = freshet_model_create(&items->config.model, &items->model, error);
@@ -559,7 +558,7 @@ freshet_status freshet_items_create(const freshet_worker_config* config, const f
     status = freshet_ranker_create(&ranker, &items->ranker, error);
   }
   if (status == FRESHET_OK) {
-    items->texts = freshet_texts_create(config, parts, &items->generations, items->model);
+    items->texts = freshet_texts_create(config, ports, &items->generations, items->model);
     status = load(items, error);
   }
   if (status == FRESHET_OK) status = load_links(items, error);
@@ -567,21 +566,21 @@ freshet_status freshet_items_create(const freshet_worker_config* config, const f
     freshet_items_destroy(items);
     return status;
   }
-  items->next_store_ms = parts->clock->now_ms(parts->clock) + config->items_interval_ms;
-  items->next_checkpoint_ms = parts->clock->now_ms(parts->clock) + config->checkpoint_interval_ms;
+  items->next_store_ms = freshet_clock_now_ms(ports->clock) + config->items_interval_ms;
+  items->next_checkpoint_ms = freshet_clock_now_ms(ports->clock) + config->checkpoint_interval_ms;
   *out = items;
   return FRESHET_OK;
 }
 
 void freshet_items_destroy(freshet_items* items) {
   if (items == NULL) return;
-  freshet_log* log = items->parts.log;
+  freshet_reader* reader = items->ports.reader;
   for (int32_t p = 0; p < items->catalogue_partitions; p++)
-    log->vtable->shut(log, FRESHET_TOPIC_ITEMS, p, NULL);
+    freshet_reader_shut(reader, FRESHET_TOPIC_ITEMS, p, NULL);
   for (int32_t p = 0; p < items->state_partitions; p++)
-    log->vtable->shut(log, FRESHET_TOPIC_ITEM_STATES, p, NULL);
-  log->vtable->shut(log, FRESHET_TOPIC_ITEM_DELTAS, 0, NULL);
-  log->vtable->shut(log, FRESHET_TOPIC_GENERATIONS, 0, NULL);
+    freshet_reader_shut(reader, FRESHET_TOPIC_ITEM_STATES, p, NULL);
+  freshet_reader_shut(reader, FRESHET_TOPIC_ITEM_DELTAS, 0, NULL);
+  freshet_reader_shut(reader, FRESHET_TOPIC_GENERATIONS, 0, NULL);
   freshet_texts_destroy(items->texts);
   freshet_ranker_destroy(items->ranker);
   freshet_facets_destroy(items->facets);
@@ -608,7 +607,7 @@ freshet_status freshet_items_poll(freshet_items* items, freshet_error* error) {
     status = poll_once(items, 0, &count, error);
   } while (status == FRESHET_OK && count == POLL_RECORDS);
   delist_expired(items);
-  int64_t now_ms = items->parts.clock->now_ms(items->parts.clock);
+  int64_t now_ms = freshet_clock_now_ms(items->ports.clock);
   if (now_ms >= items->next_new_ms) {
     items->next_new_ms = now_ms + 1000;
     find_new(items);
@@ -643,16 +642,16 @@ bool freshet_items_announced(const freshet_items* items, uint32_t slot) {
 }
 
 bool freshet_items_record(freshet_items* items, freshet_slice item_id, freshet_item* item) {
-  freshet_store* store = items->parts.store;
+  freshet_store* store = items->ports.store;
   int32_t partition;
   items->bytes.size = 0;
-  if (store->vtable->get(store, FRESHET_FAMILY_CATALOGUE, 0, item_id, &items->bytes, NULL) != FRESHET_OK ||
+  if (freshet_store_get(store, FRESHET_FAMILY_CATALOGUE, 0, item_id, &items->bytes, NULL) != FRESHET_OK ||
       items->bytes.size < sizeof partition) {
     return false;
   }
   freshet_slice record = {(const char*)items->bytes.data + sizeof partition,
                           items->bytes.size - sizeof partition};
-  return freshet_decode_item(items->parts.codec, record, item, NULL) == FRESHET_OK;
+  return freshet_decode_item(items->ports.codec, record, item, NULL) == FRESHET_OK;
 }
 
 uint64_t freshet_items_delistings(const freshet_items* items) {
@@ -661,7 +660,7 @@ uint64_t freshet_items_delistings(const freshet_items* items) {
 
 int64_t freshet_items_gone_ms(const freshet_items* items, uint32_t slot) {
   int64_t gone_ms = slot < items->listing_count ? items->listings[slot].gone_ms : 0;
-  return gone_ms > 0 ? gone_ms : items->parts.clock->now_ms(items->parts.clock);
+  return gone_ms > 0 ? gone_ms : freshet_clock_now_ms(items->ports.clock);
 }
 
 const freshet_facets* freshet_items_facets(const freshet_items* items) {
@@ -676,69 +675,69 @@ freshet_status freshet_items_write_delta(freshet_items* items, bool* wrote, fres
   *wrote = delta.events > 0 || delta.items.size > 0;
   if (!*wrote) return FRESHET_OK;
   items->bytes.size = 0;
-  freshet_status status = freshet_encode_item_delta(items->parts.codec, freshet_slice_of(items->worker_name),
+  freshet_status status = freshet_encode_item_delta(items->ports.codec, freshet_slice_of(items->worker_name),
                                                     &delta, &items->bytes, error);
   if (status != FRESHET_OK) return status;
   freshet_output output = {.topic = FRESHET_TOPIC_ITEM_DELTAS,
                            .partition = 0,
                            .has_value = true,
                            .value = freshet_buffer_slice(&items->bytes)};
-  return items->parts.sink->vtable->write(items->parts.sink, &output, error);
+  return freshet_sink_write(items->ports.sink, &output, error);
 }
 
 /* Reads on until every own delta has come back. False: not within the time. */
 static bool own_deltas_are_back(freshet_items* items, int wait_ms, freshet_status* status,
                                 freshet_error* error) {
-  freshet_log* log = items->parts.log;
-  freshet_clock* clock = items->parts.clock;
-  int64_t deadline_us = clock->monotonic_us(clock) + (int64_t)wait_ms * 1000;
+  freshet_reader* reader = items->ports.reader;
+  freshet_clock* clock = items->ports.clock;
+  int64_t deadline_us = freshet_clock_monotonic_us(clock) + (int64_t)wait_ms * 1000;
   *status = FRESHET_OK;
-  while (log->vtable->position(log, FRESHET_TOPIC_ITEM_DELTAS, 0) < items->own_end) {
+  while (freshet_reader_position(reader, FRESHET_TOPIC_ITEM_DELTAS, 0) < items->own_end) {
     size_t count;
     *status = poll_once(items, 1, &count, error);
-    if (*status != FRESHET_OK || clock->monotonic_us(clock) > deadline_us) return false;
+    if (*status != FRESHET_OK || freshet_clock_monotonic_us(clock) > deadline_us) return false;
   }
   return true;
 }
 
 static void put_learned_row(freshet_items* items, uint32_t slot, int64_t folded_to) {
-  freshet_store* store = items->parts.store;
+  freshet_store* store = items->ports.store;
   uint64_t key = freshet_model_item_key(items->model, slot);
   items->bytes.size = 0;
   freshet_model_write_item(items->model, slot, folded_to, &items->bytes);
-  store->vtable->put(store, FRESHET_FAMILY_ITEMS, 0, (freshet_slice){(const char*)&key, sizeof key},
-                     freshet_buffer_slice(&items->bytes));
+  freshet_store_put(store, FRESHET_FAMILY_ITEMS, 0, (freshet_slice){(const char*)&key, sizeof key},
+                    freshet_buffer_slice(&items->bytes));
   listing_of(items, slot)->unwritten = true;
 }
 
 void freshet_items_committed(freshet_items* items) {
-  int64_t end = items->parts.sink->vtable->written_end(items->parts.sink, FRESHET_TOPIC_ITEM_DELTAS, 0);
+  int64_t end = freshet_sink_written_end(items->ports.sink, FRESHET_TOPIC_ITEM_DELTAS, 0);
   if (end > items->own_end) items->own_end = end;
 }
 
 bool freshet_items_store_due(const freshet_items* items) {
-  return items->parts.clock->now_ms(items->parts.clock) >= items->next_store_ms;
+  return freshet_clock_now_ms(items->ports.clock) >= items->next_store_ms;
 }
 
 /* Nothing has been announced for long, and we were there: a restart need not read everything again. */
 static void confirm_catalogue(freshet_items* items, int64_t now_ms) {
-  freshet_log* log = items->parts.log;
-  freshet_store* store = items->parts.store;
+  freshet_reader* reader = items->ports.reader;
+  freshet_store* store = items->ports.store;
   for (int32_t p = 0; p < items->catalogue_partitions; p++) {
-    int64_t position = log->vtable->position(log, FRESHET_TOPIC_ITEMS, p);
-    if (position >= 0) store->vtable->set_position(store, FRESHET_TOPIC_ITEMS, p, position, now_ms);
+    int64_t position = freshet_reader_position(reader, FRESHET_TOPIC_ITEMS, p);
+    if (position >= 0) freshet_store_set_position(store, FRESHET_TOPIC_ITEMS, p, position, now_ms);
   }
 }
 
 freshet_status freshet_items_store(freshet_items* items, bool now, int wait_ms, bool* stored,
                                    freshet_error* error) {
-  freshet_store* store = items->parts.store;
-  int64_t now_ms = items->parts.clock->now_ms(items->parts.clock);
+  freshet_store* store = items->ports.store;
+  int64_t now_ms = freshet_clock_now_ms(items->ports.clock);
   freshet_status status;
   *stored = false;
   if (!now && !freshet_items_store_due(items)) return FRESHET_OK;
   if (!own_deltas_are_back(items, wait_ms, &status, error)) return status; /* the next commit tries again */
-  int64_t folded_to = items->parts.log->vtable->position(items->parts.log, FRESHET_TOPIC_ITEM_DELTAS, 0);
+  int64_t folded_to = freshet_reader_position(items->ports.reader, FRESHET_TOPIC_ITEM_DELTAS, 0);
   const uint32_t* slots;
   size_t count = freshet_model_drain_changed(items->model, &slots);
   if (items->store_all) {
@@ -750,8 +749,8 @@ freshet_status freshet_items_store(freshet_items* items, bool now, int wait_ms, 
   }
   items->bytes.size = 0;
   freshet_model_write_globals(items->model, folded_to, &items->bytes);
-  store->vtable->put(store, FRESHET_FAMILY_ITEMS, 0, globals_key, freshet_buffer_slice(&items->bytes));
-  store->vtable->set_position(store, FRESHET_TOPIC_ITEM_DELTAS, 0, folded_to, now_ms);
+  freshet_store_put(store, FRESHET_FAMILY_ITEMS, 0, globals_key, freshet_buffer_slice(&items->bytes));
+  freshet_store_set_position(store, FRESHET_TOPIC_ITEM_DELTAS, 0, folded_to, now_ms);
   confirm_catalogue(items, now_ms);
   items->next_store_ms = now_ms + items->config.items_interval_ms;
   *stored = true;
@@ -759,32 +758,32 @@ freshet_status freshet_items_store(freshet_items* items, bool now, int wait_ms, 
 }
 
 freshet_status freshet_items_store_links(freshet_items* items, freshet_error* error) {
-  freshet_store* store = items->parts.store;
+  freshet_store* store = items->ports.store;
   if (items->config.model.text_dim == 0) return FRESHET_OK;
   freshet_status status = FRESHET_OK;
-  store->vtable->clear(store, FRESHET_FAMILY_ITEMS, FRESHET_ITEMS_LINKS);
+  freshet_store_clear(store, FRESHET_FAMILY_ITEMS, FRESHET_ITEMS_LINKS);
   for (uint32_t slot = 0; status == FRESHET_OK && slot < freshet_model_item_count(items->model); slot++) {
     uint64_t key = freshet_model_item_key(items->model, slot);
     items->bytes.size = 0;
-    if (slot % STORE_RECORDS == STORE_RECORDS - 1) status = store->vtable->write(store, error);
+    if (slot % STORE_RECORDS == STORE_RECORDS - 1) status = freshet_store_write(store, error);
     if (!freshet_model_write_links(items->model, slot, &items->bytes)) continue;
-    store->vtable->put(store, FRESHET_FAMILY_ITEMS, FRESHET_ITEMS_LINKS,
-                       (freshet_slice){(const char*)&key, sizeof key}, freshet_buffer_slice(&items->bytes));
+    freshet_store_put(store, FRESHET_FAMILY_ITEMS, FRESHET_ITEMS_LINKS,
+                      (freshet_slice){(const char*)&key, sizeof key}, freshet_buffer_slice(&items->bytes));
   }
-  return status == FRESHET_OK ? store->vtable->write(store, error) : status;
+  return status == FRESHET_OK ? freshet_store_write(store, error) : status;
 }
 
 static freshet_status write_item_state(freshet_items* items, freshet_slice key,
                                        const freshet_item_state* state, freshet_error* error) {
   freshet_buffer value = {0};
-  freshet_status status = freshet_encode_item_state(items->parts.codec, state, &value, error);
+  freshet_status status = freshet_encode_item_state(items->ports.codec, state, &value, error);
   if (status == FRESHET_OK) {
     freshet_output output = {.topic = FRESHET_TOPIC_ITEM_STATES,
                              .partition = -1,
                              .key = key,
                              .has_value = true,
                              .value = freshet_buffer_slice(&value)};
-    status = items->parts.sink->vtable->write(items->parts.sink, &output, error);
+    status = freshet_sink_write(items->ports.sink, &output, error);
   }
   freshet_buffer_free(&value);
   return status;
@@ -834,7 +833,7 @@ static freshet_status wait_for_outcome(freshet_sink* sink, freshet_error* error)
   freshet_status status;
   do {
     freshet_error_clear(&cause);
-    status = sink->vtable->outcome(sink, CHECKPOINT_WAIT_MS, &cause);
+    status = freshet_sink_outcome(sink, CHECKPOINT_WAIT_MS, &cause);
   } while (status == FRESHET_TIMEOUT);
   if (status == FRESHET_OK) return FRESHET_OK;
   return freshet_error_set(error, status, cause.verdict, "%s", cause.message);
@@ -843,20 +842,20 @@ static freshet_status wait_for_outcome(freshet_sink* sink, freshet_error* error)
 freshet_status freshet_items_checkpoint(freshet_items* items, const bool* owned,
                                         const freshet_partition* offsets, size_t count,
                                         freshet_error* error) {
-  freshet_sink* sink = items->parts.sink;
-  int64_t now_ms = items->parts.clock->now_ms(items->parts.clock);
+  freshet_sink* sink = items->ports.sink;
+  int64_t now_ms = freshet_clock_now_ms(items->ports.clock);
   if (now_ms < items->next_checkpoint_ms) return FRESHET_OK;
-  int64_t folded_to = items->parts.log->vtable->position(items->parts.log, FRESHET_TOPIC_ITEM_DELTAS, 0);
-  freshet_status status = sink->vtable->begin(sink, error);
+  int64_t folded_to = freshet_reader_position(items->ports.reader, FRESHET_TOPIC_ITEM_DELTAS, 0);
+  freshet_status status = freshet_sink_begin(sink, error);
   if (status == FRESHET_OK) status = write_checkpoint(items, owned, folded_to, error);
-  if (status == FRESHET_OK) status = sink->vtable->commit(sink, offsets, count, error);
+  if (status == FRESHET_OK) status = freshet_sink_commit(sink, offsets, count, error);
   if (status == FRESHET_OK) status = wait_for_outcome(sink, error);
   if (status != FRESHET_OK) return status;
   for (uint32_t slot = 0; slot < freshet_model_item_count(items->model); slot++) {
     if (is_owned(items, slot, owned)) listing_of(items, slot)->unwritten = false;
   }
   items->next_checkpoint_ms = now_ms + items->config.checkpoint_interval_ms;
-  freshet_log_fact(items->parts.logger, FRESHET_INFO, "items.checkpoint", "folded_to=%lld",
+  freshet_log_fact(items->ports.logger, FRESHET_INFO, "items.checkpoint", "folded_to=%lld",
                    (long long)folded_to);
   return FRESHET_OK;
 }

@@ -6,19 +6,18 @@
  * What is stored of the learned state is always a fold of the log up to a position, never an own delta that
  * has not come back: freshet_items_store only acts at a moment when everything own has.
  */
-#ifndef FRESHET_WORKER_ITEMS_H
-#define FRESHET_WORKER_ITEMS_H
+#ifndef FRESHET_CATALOGUE_ITEMS_H
+#define FRESHET_CATALOGUE_ITEMS_H
 
 #include "catalogue/texts.h"
 #include "core/facets.h"
 #include "stream/serving.h"
-#include "worker/worker.h"
 
 typedef struct freshet_items freshet_items;
 
 /* Creates the model and fills it from the store and the log, up to the log's end at the moment of the call.
  * The facts about generations come by the same log; *serving (not owned) is kept up to date with them. */
-freshet_status freshet_items_create(const freshet_worker_config* config, const freshet_worker_parts* parts,
+freshet_status freshet_items_create(const freshet_stream_config* config, const freshet_ports* ports,
                                     freshet_serving* serving, freshet_items** items, freshet_error* error);
 void freshet_items_destroy(freshet_items* items);
 

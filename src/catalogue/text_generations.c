@@ -36,10 +36,10 @@ freshet_slice freshet_generation_serving_key(void) {
 
 /* ---- the fact ---- */
 
-static freshet_status take_fact(freshet_generations* generations, const freshet_worker_parts* parts,
+static freshet_status take_fact(freshet_generations* generations, const freshet_ports* ports,
                                 freshet_slice value, freshet_generation* serving, freshet_error* error) {
   freshet_text_generation fact;
-  freshet_status status = freshet_decode_text_generation(parts->codec, value, &fact, error);
+  freshet_status status = freshet_decode_text_generation(ports->codec, value, &fact, error);
   if (status != FRESHET_OK) return status;
   *serving = freshet_generation_of(fact.encoder, fact.dim);
   generations->switches = fact.switches;
@@ -47,47 +47,46 @@ static freshet_status take_fact(freshet_generations* generations, const freshet_
   return FRESHET_OK;
 }
 
-freshet_status freshet_generations_load(freshet_generations* generations, const freshet_worker_parts* parts,
+freshet_status freshet_generations_load(freshet_generations* generations, const freshet_ports* ports,
                                         freshet_error* error) {
-  freshet_store* store = parts->store;
+  freshet_store* store = ports->store;
   *generations = (freshet_generations){0};
-  if (parts->encoder == NULL) return FRESHET_OK;
-  generations->own = freshet_generation_of(freshet_slice_of(parts->encoder->name), parts->encoder->dim);
+  if (ports->encoder == NULL) return FRESHET_OK;
+  generations->own = freshet_generation_of(freshet_slice_of(ports->encoder->name), ports->encoder->dim);
   generations->serving = generations->own;
   freshet_buffer row = {0};
   freshet_status status =
-      store->vtable->get(store, FRESHET_FAMILY_ITEMS, FRESHET_ITEMS_FACTS, serving_key, &row, NULL);
+      freshet_store_get(store, FRESHET_FAMILY_ITEMS, FRESHET_ITEMS_FACTS, serving_key, &row, NULL);
   if (status == FRESHET_OK) {
-    status = take_fact(generations, parts, freshet_buffer_slice(&row), &generations->serving, error);
+    status = take_fact(generations, ports, freshet_buffer_slice(&row), &generations->serving, error);
   } else if (status == FRESHET_NOT_FOUND) {
     status = FRESHET_OK;
   }
   freshet_buffer_free(&row);
-  freshet_generations_note(parts, generations->own.tag);
-  freshet_generations_note(parts, generations->serving.tag);
+  freshet_generations_note(ports, generations->own.tag);
+  freshet_generations_note(ports, generations->serving.tag);
   return status;
 }
 
-freshet_status freshet_generations_apply(freshet_generations* generations, const freshet_worker_parts* parts,
+freshet_status freshet_generations_apply(freshet_generations* generations, const freshet_ports* ports,
                                          const freshet_record* record, freshet_error* error) {
   if (!record->has_value || generations->own.dim == 0) return FRESHET_OK;
   freshet_generation said;
-  freshet_status status = take_fact(generations, parts, record->value, &said, error);
+  freshet_status status = take_fact(generations, ports, record->value, &said, error);
   if (status != FRESHET_OK) return status;
-  parts->store->vtable->put(parts->store, FRESHET_FAMILY_ITEMS, FRESHET_ITEMS_FACTS, serving_key,
-                            record->value);
+  freshet_store_put(ports->store, FRESHET_FAMILY_ITEMS, FRESHET_ITEMS_FACTS, serving_key, record->value);
   generations->outdated = said.tag != generations->serving.tag;
   return FRESHET_OK;
 }
 
 /* ---- all there are ---- */
 
-void freshet_generations_note(const freshet_worker_parts* parts, int32_t tag) {
+void freshet_generations_note(const freshet_ports* ports, int32_t tag) {
   char key[8];
   memcpy(key, tag_key.data, tag_key.size);
   memcpy(key + tag_key.size, &tag, sizeof tag);
-  parts->store->vtable->put(parts->store, FRESHET_FAMILY_ITEMS, FRESHET_ITEMS_FACTS,
-                            (freshet_slice){key, tag_key.size + sizeof tag}, (freshet_slice){"", 0});
+  freshet_store_put(ports->store, FRESHET_FAMILY_ITEMS, FRESHET_ITEMS_FACTS,
+                    (freshet_slice){key, tag_key.size + sizeof tag}, (freshet_slice){"", 0});
 }
 
 typedef struct tag_visit {
@@ -105,10 +104,9 @@ static bool visit_tag(void* context, freshet_slice key, freshet_slice value) {
   return true;
 }
 
-freshet_status freshet_generations_each(const freshet_worker_parts* parts,
-                                        void (*visit)(void* context, int32_t tag), void* context,
-                                        freshet_error* error) {
+freshet_status freshet_generations_each(const freshet_ports* ports, void (*visit)(void* context, int32_t tag),
+                                        void* context, freshet_error* error) {
   tag_visit v = {visit, context};
-  return parts->store->vtable->scan(parts->store, FRESHET_FAMILY_ITEMS, FRESHET_ITEMS_FACTS, tag_key,
-                                    visit_tag, &v, error);
+  return freshet_store_scan(ports->store, FRESHET_FAMILY_ITEMS, FRESHET_ITEMS_FACTS, tag_key, visit_tag, &v,
+                            error);
 }

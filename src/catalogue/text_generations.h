@@ -10,10 +10,10 @@
  * first encoder serves from the beginning; after that the fact changes when enough items have the vector of
  * the configured one (texts.h), and every worker that reads it loads its item tables anew.
  */
-#ifndef FRESHET_WORKER_GENERATIONS_H
-#define FRESHET_WORKER_GENERATIONS_H
+#ifndef FRESHET_CATALOGUE_TEXT_GENERATIONS_H
+#define FRESHET_CATALOGUE_TEXT_GENERATIONS_H
 
-#include "worker/worker.h"
+#include "stream/ports.h"
 
 enum { FRESHET_ENCODER_NAME_SIZE = sizeof((freshet_encoder*)NULL)->name };
 
@@ -40,7 +40,7 @@ freshet_generation freshet_generation_of(freshet_slice name, uint32_t dim);
 
 /* What the store knows, and else the configured encoder. Notes the generations for
  * freshet_generations_each. */
-freshet_status freshet_generations_load(freshet_generations* generations, const freshet_worker_parts* parts,
+freshet_status freshet_generations_load(freshet_generations* generations, const freshet_ports* ports,
                                         freshet_error* error);
 
 /* ---- keys in <app>.items ---- */
@@ -54,13 +54,12 @@ freshet_slice freshet_generation_serving_key(void);
 /* ---- the fact ---- */
 
 /* A record of <app>.items under the serving key: into the store, and compared with what is loaded. */
-freshet_status freshet_generations_apply(freshet_generations* generations, const freshet_worker_parts* parts,
+freshet_status freshet_generations_apply(freshet_generations* generations, const freshet_ports* ports,
                                          const freshet_record* record, freshet_error* error);
 
 /* Tags of all generations that have ever been met, for withdrawing an item's vectors. */
-void freshet_generations_note(const freshet_worker_parts* parts, int32_t tag);
-freshet_status freshet_generations_each(const freshet_worker_parts* parts,
-                                        void (*visit)(void* context, int32_t tag), void* context,
-                                        freshet_error* error);
+void freshet_generations_note(const freshet_ports* ports, int32_t tag);
+freshet_status freshet_generations_each(const freshet_ports* ports, void (*visit)(void* context, int32_t tag),
+                                        void* context, freshet_error* error);
 
 #endif

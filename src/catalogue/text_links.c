@@ -18,27 +18,27 @@ enum {
 };
 
 void freshet_worker_link_texts(freshet_worker* worker, int64_t turn_us) {
-  freshet_clock* clock = worker->parts.clock;
+  freshet_clock* clock = worker->ports.clock;
   freshet_model* model = freshet_items_model(worker->items);
   int64_t slice_us = turn_us / SLICE_SHARE < SLICE_MAX_US ? turn_us / SLICE_SHARE : SLICE_MAX_US;
   if (slice_us < worker->config.link_slice_us) slice_us = worker->config.link_slice_us;
-  int64_t start_us = clock->monotonic_us(clock);
+  int64_t start_us = freshet_clock_monotonic_us(clock);
   size_t left;
   do {
     left = freshet_model_link_texts(model, PIECE_PAIRS);
-  } while (left > 0 && clock->monotonic_us(clock) - start_us < slice_us);
-  freshet_gauge(&worker->parts.metrics->texts_unlinked, left);
+  } while (left > 0 && freshet_clock_monotonic_us(clock) - start_us < slice_us);
+  freshet_gauge(&worker->ports.metrics->texts_unlinked, left);
   if ((left > 0) == worker->links_texts) return;
   worker->links_texts = left > 0;
-  freshet_log_fact(worker->parts.logger, FRESHET_INFO, left > 0 ? "texts.linking" : "texts.linked",
+  freshet_log_fact(worker->ports.logger, FRESHET_INFO, left > 0 ? "texts.linking" : "texts.linked",
                    "items=%zu", left > 0 ? left : freshet_model_item_count(model));
 }
 
 void freshet_worker_await_links(freshet_worker* worker) {
-  worker->links_until_us = worker->parts.clock->monotonic_us(worker->parts.clock) + PATIENCE_US;
+  worker->links_until_us = freshet_clock_monotonic_us(worker->ports.clock) + PATIENCE_US;
 }
 
 bool freshet_worker_lacks_links(freshet_worker* worker, bool is_patient) {
   if (freshet_model_unlinked(freshet_items_model(worker->items)) == 0) return false;
-  return is_patient || worker->parts.clock->monotonic_us(worker->parts.clock) < worker->links_until_us;
+  return is_patient || freshet_clock_monotonic_us(worker->ports.clock) < worker->links_until_us;
 }

@@ -15,7 +15,7 @@ enum {
 static const float strength = 1;
 
 struct freshet_text_starts {
-  freshet_worker_parts parts;
+  freshet_ports ports;
   const freshet_model* model;
   freshet_generation own;
   uint32_t dim;
@@ -25,11 +25,11 @@ struct freshet_text_starts {
   freshet_buffer row;
 };
 
-freshet_text_starts* freshet_text_starts_create(const freshet_worker_parts* parts, const freshet_model* model,
+freshet_text_starts* freshet_text_starts_create(const freshet_ports* ports, const freshet_model* model,
                                                 const freshet_generation* own) {
   freshet_text_starts* starts = calloc(1, sizeof *starts);
   FRESHET_ASSERT(starts != NULL);
-  starts->parts = *parts;
+  starts->ports = *ports;
   starts->model = model;
   starts->own = *own;
   starts->dim = freshet_model_get_config(model)->dim;
@@ -45,12 +45,12 @@ void freshet_text_starts_destroy(freshet_text_starts* starts) {
 
 /* The item's vector by the own encoder, from the store, or NULL; holds until the next call. */
 static const float* stored_vector(freshet_text_starts* starts, uint32_t slot) {
-  freshet_store* store = starts->parts.store;
+  freshet_store* store = starts->ports.store;
   freshet_item_state state;
   starts->row.size = 0;
-  if (store->vtable->get(store, FRESHET_FAMILY_ITEMS, starts->own.tag,
-                         freshet_model_item_id(starts->model, slot), &starts->row, NULL) != FRESHET_OK ||
-      freshet_decode_item_state(starts->parts.codec, freshet_buffer_slice(&starts->row), &state, NULL) !=
+  if (freshet_store_get(store, FRESHET_FAMILY_ITEMS, starts->own.tag,
+                        freshet_model_item_id(starts->model, slot), &starts->row, NULL) != FRESHET_OK ||
+      freshet_decode_item_state(starts->ports.codec, freshet_buffer_slice(&starts->row), &state, NULL) !=
           FRESHET_OK ||
       state.embedding_dim != starts->own.dim) {
     return NULL;
@@ -103,7 +103,7 @@ static void fit(freshet_text_starts* starts) {
     FRESHET_ASSERT(starts->map != NULL);
     freshet_ridge_solve(ridge, strength, starts->map);
     starts->pairs = pairs;
-    freshet_log_fact(starts->parts.logger, FRESHET_INFO, "texts.map", "encoder=%s items=%zu",
+    freshet_log_fact(starts->ports.logger, FRESHET_INFO, "texts.map", "encoder=%s items=%zu",
                      starts->own.name, pairs);
   }
   freshet_ridge_destroy(ridge);

@@ -9,14 +9,14 @@
  *
  * Nothing is owned but W. One thread.
  */
-#ifndef FRESHET_WORKER_TEXT_STARTS_H
-#define FRESHET_WORKER_TEXT_STARTS_H
+#ifndef FRESHET_CATALOGUE_TEXT_STARTS_H
+#define FRESHET_CATALOGUE_TEXT_STARTS_H
 
 #include "catalogue/text_generations.h"
 
 typedef struct freshet_text_starts freshet_text_starts;
 
-freshet_text_starts* freshet_text_starts_create(const freshet_worker_parts* parts, const freshet_model* model,
+freshet_text_starts* freshet_text_starts_create(const freshet_ports* ports, const freshet_model* model,
                                                 const freshet_generation* own);
 void freshet_text_starts_destroy(freshet_text_starts* starts);
 

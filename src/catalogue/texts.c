@@ -36,7 +36,7 @@ typedef struct outgoing {
 } outgoing;
 
 struct freshet_texts {
-  freshet_worker_parts parts;
+  freshet_ports ports;
   freshet_model* model;
   freshet_generations* generations;
   freshet_text_starts* starts;
@@ -70,20 +70,20 @@ static bool is_migrating(const freshet_texts* texts) {
 }
 
 static void show_names(freshet_texts* texts) {
-  freshet_worker_metrics* metrics = texts->parts.metrics;
+  freshet_worker_metrics* metrics = texts->ports.metrics;
   freshet_metric_name(metrics->texts_serving, sizeof metrics->texts_serving,
                       texts->generations->serving.name);
   freshet_metric_name(metrics->texts_filling, sizeof metrics->texts_filling, texts->generations->own.name);
 }
 
-freshet_texts* freshet_texts_create(const freshet_worker_config* config, const freshet_worker_parts* parts,
+freshet_texts* freshet_texts_create(const freshet_stream_config* config, const freshet_ports* ports,
                                     freshet_generations* generations, freshet_model* model) {
   freshet_texts* texts = calloc(1, sizeof *texts);
   FRESHET_ASSERT(texts != NULL);
-  texts->parts = *parts;
+  texts->ports = *ports;
   texts->model = model;
   texts->generations = generations;
-  texts->starts = freshet_text_starts_create(parts, model, &generations->own);
+  texts->starts = freshet_text_starts_create(ports, model, &generations->own);
   texts->dim = generations->own.dim;
   texts->interval_ms = config->text_interval_ms;
   texts->batch = config->text_batch;
@@ -94,7 +94,7 @@ freshet_texts* freshet_texts_create(const freshet_worker_config* config, const f
   FRESHET_ASSERT(texts->vector != NULL && texts->start != NULL && texts->fresh != NULL);
   show_names(texts);
   if (texts->dim > 0) {
-    freshet_log_fact(parts->logger, FRESHET_INFO, "texts.generations", "serving=%s filling=%s cutovers=%lld",
+    freshet_log_fact(ports->logger, FRESHET_INFO, "texts.generations", "serving=%s filling=%s cutovers=%lld",
                      generations->serving.name, generations->own.name, (long long)generations->switches);
   }
   return texts;
@@ -160,7 +160,7 @@ static freshet_status take_row(freshet_texts* texts, uint32_t slot, const freshe
   item_text* t = text_of(texts, slot);
   freshet_item_state state;
   uint32_t start_dim = freshet_model_get_config(texts->model)->dim;
-  bool is_right = freshet_decode_item_state(texts->parts.codec, row, &state, NULL) == FRESHET_OK &&
+  bool is_right = freshet_decode_item_state(texts->ports.codec, row, &state, NULL) == FRESHET_OK &&
                   state.embedding != NULL && state.embedding_dim == generation->dim &&
                   freshet_slice_equal(state.encoder, freshet_slice_of(generation->name)) &&
                   (state.start == NULL || state.start_dim == start_dim);
@@ -176,10 +176,10 @@ static freshet_status take_row(freshet_texts* texts, uint32_t slot, const freshe
 
 static freshet_status look_up(freshet_texts* texts, uint32_t slot, const freshet_generation* generation,
                               freshet_error* error) {
-  freshet_store* store = texts->parts.store;
+  freshet_store* store = texts->ports.store;
   texts->row.size = 0;
-  freshet_status status = store->vtable->get(store, FRESHET_FAMILY_ITEMS, generation->tag,
-                                             freshet_model_item_id(texts->model, slot), &texts->row, error);
+  freshet_status status = freshet_store_get(store, FRESHET_FAMILY_ITEMS, generation->tag,
+                                            freshet_model_item_id(texts->model, slot), &texts->row, error);
   if (status == FRESHET_NOT_FOUND) {
     freshet_error_clear(error);
     return FRESHET_OK;
@@ -215,16 +215,16 @@ freshet_status freshet_texts_announced(freshet_texts* texts, uint32_t slot, int3
 static freshet_status apply_vector(freshet_texts* texts, int32_t tag, freshet_slice id,
                                    const freshet_record* record, freshet_error* error) {
   const freshet_generations* g = texts->generations;
-  freshet_store* store = texts->parts.store;
+  freshet_store* store = texts->ports.store;
   uint32_t slot = texts->dim == 0 ? FRESHET_NO_ITEM : freshet_model_find(texts->model, id);
   bool has_text = slot != FRESHET_NO_ITEM && text_of(texts, slot)->hash != 0;
   freshet_status status = FRESHET_OK;
   if (!record->has_value) {
-    store->vtable->remove(store, FRESHET_FAMILY_ITEMS, tag, id);
+    freshet_store_remove(store, FRESHET_FAMILY_ITEMS, tag, id);
     if (has_text && tag == g->own.tag) text_of(texts, slot)->filled = false;
   } else {
-    if (tag != g->own.tag && tag != g->serving.tag) freshet_generations_note(&texts->parts, tag);
-    store->vtable->put(store, FRESHET_FAMILY_ITEMS, tag, id, record->value);
+    if (tag != g->own.tag && tag != g->serving.tag) freshet_generations_note(&texts->ports, tag);
+    freshet_store_put(store, FRESHET_FAMILY_ITEMS, tag, id, record->value);
     if (has_text && tag == g->serving.tag) status = take_row(texts, slot, &g->serving, record->value, error);
     if (status == FRESHET_OK && has_text && tag == g->own.tag && is_migrating(texts))
       status = take_row(texts, slot, &g->own, record->value, error);
@@ -241,7 +241,7 @@ freshet_status freshet_texts_apply(freshet_texts* texts, const freshet_record* r
   freshet_slice id;
   *is_ours = true;
   if (freshet_slice_equal(record->key, freshet_generation_serving_key())) {
-    return freshet_generations_apply(texts->generations, &texts->parts, record, error);
+    return freshet_generations_apply(texts->generations, &texts->ports, record, error);
   }
   *is_ours = freshet_generation_parse_key(record->key, &tag, &id);
   return *is_ours ? apply_vector(texts, tag, id, record, error) : FRESHET_OK;
@@ -285,7 +285,7 @@ static void send_tombstone(void* context, int32_t tag) {
 
 freshet_status freshet_texts_forget(freshet_texts* texts, freshet_slice item_id, freshet_error* error) {
   withdrawal w = {texts, item_id};
-  return freshet_generations_each(&texts->parts, send_tombstone, &w, error);
+  return freshet_generations_each(&texts->ports, send_tombstone, &w, error);
 }
 
 size_t freshet_texts_unwritten(const freshet_texts* texts) {
@@ -293,7 +293,7 @@ size_t freshet_texts_unwritten(const freshet_texts* texts) {
 }
 
 freshet_status freshet_texts_write(freshet_texts* texts, freshet_error* error) {
-  freshet_sink* sink = texts->parts.sink;
+  freshet_sink* sink = texts->ports.sink;
   const char* bytes = (const char*)texts->outbox_bytes.data;
   freshet_status status = FRESHET_OK;
   for (size_t i = 0; status == FRESHET_OK && i < texts->outbox_count; i++) {
@@ -303,7 +303,7 @@ freshet_status freshet_texts_write(freshet_texts* texts, freshet_error* error) {
                              .key = {bytes + out->key_at, out->key_size},
                              .has_value = out->has_value,
                              .value = {bytes + out->value_at, out->value_size}};
-    status = sink->vtable->write(sink, &output, error);
+    status = freshet_sink_write(sink, &output, error);
   }
   texts->outbox_count = 0;
   texts->outbox_bytes.size = 0;
@@ -326,10 +326,10 @@ static freshet_status publish(freshet_texts* texts, uint32_t slot, uint64_t hash
   outgoing* out = send(texts);
   freshet_generation_key(g->own.tag, id, &texts->outbox_bytes);
   end_key(texts, out);
-  freshet_status status = freshet_encode_item_state(texts->parts.codec, &state, &texts->outbox_bytes, error);
+  freshet_status status = freshet_encode_item_state(texts->ports.codec, &state, &texts->outbox_bytes, error);
   end_value(texts, out);
   text_of(texts, slot)->filled = true;
-  freshet_count(&texts->parts.metrics->texts_encoded, 1);
+  freshet_count(&texts->ports.metrics->texts_encoded, 1);
   if (status != FRESHET_OK || is_migrating(texts)) return status;
   return serve(texts, slot, texts->vector, state.start, error);
 }
@@ -338,17 +338,17 @@ static freshet_status publish(freshet_texts* texts, uint32_t slot, uint64_t hash
 
 /* An announced item, from the catalogue in the store. False: it is not there any more. */
 static bool read_item(freshet_texts* texts, uint32_t slot, freshet_item* item) {
-  freshet_store* store = texts->parts.store;
+  freshet_store* store = texts->ports.store;
   int32_t partition;
   texts->row.size = 0;
-  if (store->vtable->get(store, FRESHET_FAMILY_CATALOGUE, 0, freshet_model_item_id(texts->model, slot),
-                         &texts->row, NULL) != FRESHET_OK ||
+  if (freshet_store_get(store, FRESHET_FAMILY_CATALOGUE, 0, freshet_model_item_id(texts->model, slot),
+                        &texts->row, NULL) != FRESHET_OK ||
       texts->row.size < sizeof partition) {
     return false;
   }
   freshet_slice record = {(const char*)texts->row.data + sizeof partition,
                           texts->row.size - sizeof partition};
-  return freshet_decode_item(texts->parts.codec, record, item, NULL) == FRESHET_OK;
+  return freshet_decode_item(texts->ports.codec, record, item, NULL) == FRESHET_OK;
 }
 
 /* Encodes at once: for an encoder without an embedder, and for items that have a vector but no text. */
@@ -356,7 +356,7 @@ static freshet_status encode_now(freshet_texts* texts, uint32_t slot, const fres
                                  freshet_slice text, freshet_error* error) {
   freshet_status status = FRESHET_OK;
   memset(texts->vector, 0, texts->dim * sizeof *texts->vector);
-  if (text.size > 0) status = freshet_encode(texts->parts.encoder, &text, 1, texts->vector, error);
+  if (text.size > 0) status = freshet_encode(texts->ports.encoder, &text, 1, texts->vector, error);
   if (status != FRESHET_OK) return status;
   freshet_item_complete_vector(item, texts->vector, texts->dim);
   return publish(texts, slot, text_of(texts, slot)->hash, error);
@@ -392,12 +392,12 @@ static freshet_status submit(freshet_texts* texts, uint32_t slot, size_t* encode
   freshet_item item;
   if (!read_item(texts, slot, &item)) return FRESHET_OK;
   freshet_slice text = freshet_item_text(&item, &texts->text);
-  if (texts->parts.embedder == NULL || text.size == 0) {
+  if (texts->ports.embedder == NULL || text.size == 0) {
     *full = ++*encoded >= AT_ONCE_MAX;
     return encode_now(texts, slot, &item, text, error);
   }
   *full =
-      !freshet_embedder_submit(texts->parts.embedder, text_of(texts, slot)->hash, text, FRESHET_EMBED_BULK);
+      !freshet_embedder_submit(texts->ports.embedder, text_of(texts, slot)->hash, text, FRESHET_EMBED_BULK);
   if (*full) {
     want(texts, slot);
   } else {
@@ -412,7 +412,7 @@ static freshet_status submit_due(freshet_texts* texts, const bool* owned, int32_
   size_t count = texts->wanted_count, encoded = 0;
   bool full = false;
   /* What was announced a moment ago is still on its way into the store. */
-  freshet_status status = texts->parts.store->vtable->write(texts->parts.store, error);
+  freshet_status status = freshet_store_write(texts->ports.store, error);
   if (status != FRESHET_OK) return status;
   texts->wanted_count = 0; /* who is kept moves to the front */
   for (size_t i = 0; i < count; i++) {
@@ -435,7 +435,7 @@ static freshet_status take_result(freshet_texts* texts, const freshet_embedded* 
   freshet_item item;
   if (!end_submission(texts, embedded->id, &slot)) return FRESHET_OK;
   if (embedded->status != FRESHET_OK) {
-    freshet_count(&texts->parts.metrics->texts_failed, 1);
+    freshet_count(&texts->ports.metrics->texts_failed, 1);
     return FRESHET_OK;
   }
   item_text* t = text_of(texts, slot);
@@ -449,8 +449,8 @@ static freshet_status take_result(freshet_texts* texts, const freshet_embedded* 
 freshet_status freshet_texts_collect(freshet_texts* texts, freshet_error* error) {
   freshet_status status = FRESHET_OK;
   freshet_embedded embedded;
-  if (texts->parts.embedder == NULL) return FRESHET_OK;
-  while (status == FRESHET_OK && freshet_embedder_collect(texts->parts.embedder, &embedded)) {
+  if (texts->ports.embedder == NULL) return FRESHET_OK;
+  while (status == FRESHET_OK && freshet_embedder_collect(texts->ports.embedder, &embedded)) {
     if (embedded.priority == FRESHET_EMBED_BULK) {
       status = take_result(texts, &embedded, error);
     } else if (texts->encoded != NULL) {
@@ -501,7 +501,7 @@ static freshet_status send_fact(freshet_texts* texts, int64_t switches, freshet_
   freshet_buffer_append(&texts->outbox_bytes, key.data, key.size);
   end_key(texts, out);
   freshet_status status =
-      freshet_encode_text_generation(texts->parts.codec, &fact, &texts->outbox_bytes, error);
+      freshet_encode_text_generation(texts->ports.codec, &fact, &texts->outbox_bytes, error);
   end_value(texts, out);
   texts->fact_sent = true;
   return status;
@@ -514,11 +514,11 @@ static freshet_status look_at_coverage(freshet_texts* texts, bool owns_first, in
   if (now_ms < texts->next_look_ms) return FRESHET_OK;
   texts->next_look_ms = now_ms + LOOK_MS;
   double covered = coverage(texts);
-  freshet_gauge(&texts->parts.metrics->texts_coverage_ppm, (uint64_t)(covered * 1e6));
+  freshet_gauge(&texts->ports.metrics->texts_coverage_ppm, (uint64_t)(covered * 1e6));
   if (!owns_first || texts->fact_sent) return FRESHET_OK;
   if (!is_migrating(texts)) return g->recorded ? FRESHET_OK : send_fact(texts, 0, error);
   if (covered < texts->cutover_coverage) return FRESHET_OK;
-  freshet_log_fact(texts->parts.logger, FRESHET_INFO, "texts.cutover", "from=%s to=%s coverage=%.4f",
+  freshet_log_fact(texts->ports.logger, FRESHET_INFO, "texts.cutover", "from=%s to=%s coverage=%.4f",
                    g->serving.name, g->own.name, covered);
   return send_fact(texts, g->switches + 1, error);
 }
@@ -551,13 +551,13 @@ bool freshet_texts_lack(freshet_texts* texts) {
 freshet_status freshet_texts_turn(freshet_texts* texts, const bool* owned, int32_t partitions,
                                   freshet_error* error) {
   if (texts->dim == 0) return FRESHET_OK;
-  int64_t now_ms = texts->parts.clock->now_ms(texts->parts.clock);
+  int64_t now_ms = freshet_clock_now_ms(texts->ports.clock);
   freshet_status status = freshet_texts_collect(texts, error);
   if (status == FRESHET_OK) status = look_at_coverage(texts, partitions > 0 && owned[0], now_ms, error);
-  freshet_gauge(&texts->parts.metrics->texts_waiting, texts->wanted_count);
+  freshet_gauge(&texts->ports.metrics->texts_waiting, texts->wanted_count);
   if (status != FRESHET_OK || texts->wanted_count == 0) return status;
-  bool rushes = texts->parts.embedder == NULL || texts->wanted_count >= texts->batch;
-  bool is_awaited = texts->expects && texts->parts.embedder == NULL; /* events wait, and for nothing else */
+  bool rushes = texts->ports.embedder == NULL || texts->wanted_count >= texts->batch;
+  bool is_awaited = texts->expects && texts->ports.embedder == NULL; /* events wait, and for nothing else */
   bool is_due = is_awaited || now_ms >= texts->next_ms ||
                 (rushes && now_ms >= texts->next_ms - texts->interval_ms + RUSH_MS);
   if (!is_due) return FRESHET_OK;

@@ -13,17 +13,17 @@
  * worker that owns partition 0 of `items` publishes the fact that it serves from now on. Vectors of the old
  * generation stay, so that configuring the old encoder again switches back without encoding anything.
  */
-#ifndef FRESHET_WORKER_TEXTS_H
-#define FRESHET_WORKER_TEXTS_H
+#ifndef FRESHET_CATALOGUE_TEXTS_H
+#define FRESHET_CATALOGUE_TEXTS_H
 
 #include "catalogue/text_generations.h"
-#include "worker/worker.h"
+#include "stream/stream_config.h"
 
 typedef struct freshet_texts freshet_texts;
 
 /* Nothing is owned; *generations is kept up to date. The model's text_dim is that of the serving generation;
  * without an encoder there are no texts, and every call does nothing. */
-freshet_texts* freshet_texts_create(const freshet_worker_config* config, const freshet_worker_parts* parts,
+freshet_texts* freshet_texts_create(const freshet_stream_config* config, const freshet_ports* ports,
                                     freshet_generations* generations, freshet_model* model);
 void freshet_texts_destroy(freshet_texts* texts);
 

@@ -71,8 +71,8 @@ typedef struct demo {
   freshet_kafka_embedded* broker;
   freshet_kafka_property properties[3];
   freshet_kafka_config kafka;
-  freshet_sink* sink; /* our own: the producers of the demo */
-  freshet_log* lists; /* our own: the reader of the demo */
+  freshet_sink* sink;    /* our own: the producers of the demo */
+  freshet_reader* lists; /* our own: the reader of the demo */
   freshet_codec* codec;
   freshet_clock* clock;
   product* products;
@@ -200,7 +200,7 @@ static freshet_status publish(demo* d, freshet_topic topic, const char* key, fre
                            .key = freshet_slice_of(key),
                            .has_value = true,
                            .value = freshet_buffer_slice(&d->bytes)};
-  return d->sink->vtable->publish(d->sink, &output, error);
+  return freshet_sink_publish(d->sink, &output, error);
 }
 
 static freshet_status publish_product(demo* d, const product* p, freshet_error* error) {
@@ -240,8 +240,7 @@ static void note_list(demo* d, const freshet_record* record) {
 }
 
 static freshet_status read_lists(demo* d, int timeout_ms, size_t* count, freshet_error* error) {
-  freshet_status status =
-      d->lists->vtable->poll(d->lists, timeout_ms, d->records, POLL_RECORDS, count, error);
+  freshet_status status = freshet_reader_poll(d->lists, timeout_ms, d->records, POLL_RECORDS, count, error);
   for (size_t i = 0; status == FRESHET_OK && i < *count; i++) note_list(d, &d->records[i]);
   return status;
 }
@@ -285,7 +284,7 @@ static uint64_t learned(const demo* d) {
 /* Item texts are read in the background; a service would not wait for that, but a viewer of a demo wants the
  * good lists. */
 static freshet_status wait_until_read(demo* d, freshet_error* error) {
-  int64_t start_us = d->clock->monotonic_us(d->clock);
+  int64_t start_us = freshet_clock_monotonic_us(d->clock);
   freshet_progress* progress = freshet_progress_create("reading product names", d->product_count);
   uint64_t listed = 0, waiting = 1;
   freshet_status status = FRESHET_OK;
@@ -296,7 +295,7 @@ static freshet_status wait_until_read(demo* d, freshet_error* error) {
     freshet_progress_show(progress, listed > waiting ? listed - waiting : 0);
     if (atomic_load(&d->worker_ended)) status = worker_failed(d, error);
     if (status == FRESHET_OK) status = read_lists(d, 20, &count, error);
-    if (d->clock->monotonic_us(d->clock) - start_us > (int64_t)READ_WITHIN_MS * 1000) break;
+    if (freshet_clock_monotonic_us(d->clock) - start_us > (int64_t)READ_WITHIN_MS * 1000) break;
   }
   freshet_progress_end(progress, listed > waiting ? listed - waiting : 0);
   return status;
@@ -304,27 +303,27 @@ static freshet_status wait_until_read(demo* d, freshet_error* error) {
 
 /* *rate is of the learning alone, without the time until the group has formed. */
 static freshet_status wait_until_learned(demo* d, uint64_t target, double* rate, freshet_error* error) {
-  int64_t start_us = d->clock->monotonic_us(d->clock), first_us = 0;
+  int64_t start_us = freshet_clock_monotonic_us(d->clock), first_us = 0;
   uint64_t before = 0;
   size_t count;
   freshet_progress* progress = freshet_progress_create("learning", target);
   freshet_status status = FRESHET_OK;
   while (status == FRESHET_OK && learned(d) < target) {
     if (atomic_load(&d->worker_ended)) status = worker_failed(d, error);
-    if (d->clock->monotonic_us(d->clock) - start_us > (int64_t)LEARN_WITHIN_MS * 1000) {
+    if (freshet_clock_monotonic_us(d->clock) - start_us > (int64_t)LEARN_WITHIN_MS * 1000) {
       status = freshet_error_set(error, FRESHET_TIMEOUT, FRESHET_STOP,
                                  "learned %llu of %llu purchases in %d s", (unsigned long long)learned(d),
                                  (unsigned long long)target, LEARN_WITHIN_MS / 1000);
     }
     if (status == FRESHET_OK) status = read_lists(d, 20, &count, error);
     if (first_us == 0 && learned(d) > 0) {
-      first_us = d->clock->monotonic_us(d->clock);
+      first_us = freshet_clock_monotonic_us(d->clock);
       before = learned(d);
     }
     freshet_progress_show(progress, learned(d));
   }
   freshet_progress_end(progress, learned(d));
-  int64_t took_us = d->clock->monotonic_us(d->clock) - first_us;
+  int64_t took_us = freshet_clock_monotonic_us(d->clock) - first_us;
   *rate = (double)(learned(d) - before) * 1e6 / (double)(took_us > 0 ? took_us : 1);
   return status;
 }
@@ -334,7 +333,7 @@ static freshet_status publish_history(demo* d, freshet_error* error) {
   for (size_t i = 0; status == FRESHET_OK && i < d->product_count; i++) {
     status = publish_product(d, &d->products[i], error);
   }
-  if (status == FRESHET_OK) status = d->sink->vtable->settle(d->sink, LEARN_WITHIN_MS, error);
+  if (status == FRESHET_OK) status = freshet_sink_settle(d->sink, LEARN_WITHIN_MS, error);
   if (status == FRESHET_OK) status = wait_until_read(d, error);
   for (size_t i = 0; status == FRESHET_OK && i < d->purchase_count; i++) {
     const purchase* p = &d->purchases[i];
@@ -342,18 +341,18 @@ static freshet_status publish_history(demo* d, freshet_error* error) {
     for (int c = 0; c < CUSTOMERS; c++) held_back |= d->customers[c].held_back == p;
     if (!held_back) status = publish_purchase(d, p, error);
   }
-  return status == FRESHET_OK ? d->sink->vtable->settle(d->sink, LEARN_WITHIN_MS, error) : status;
+  return status == FRESHET_OK ? freshet_sink_settle(d->sink, LEARN_WITHIN_MS, error) : status;
 }
 
 /* Waits for a list of the customer with a version above `version`; LIST_WITHIN_MS at most. */
 static freshet_status wait_for_list(demo* d, const customer* c, int64_t version, freshet_error* error) {
-  int64_t start_us = d->clock->monotonic_us(d->clock);
+  int64_t start_us = freshet_clock_monotonic_us(d->clock);
   while (c->version <= version) {
     size_t count;
     freshet_status status = read_lists(d, 10, &count, error);
     if (status != FRESHET_OK) return status;
     if (atomic_load(&d->worker_ended)) return worker_failed(d, error);
-    if (d->clock->monotonic_us(d->clock) - start_us > (int64_t)LIST_WITHIN_MS * 1000) {
+    if (freshet_clock_monotonic_us(d->clock) - start_us > (int64_t)LIST_WITHIN_MS * 1000) {
       return freshet_error_set(error, FRESHET_TIMEOUT, FRESHET_STOP, "no list for customer %s within %d s",
                                c->id, LIST_WITHIN_MS / 1000);
     }
@@ -383,12 +382,12 @@ static freshet_status show_customer(demo* d, customer* c, freshet_error* error) 
   printf("  now buys: %s\n", title_of(d, c->held_back->item_id));
   fflush(stdout);
   int64_t version = c->version;
-  int64_t start_us = d->clock->monotonic_us(d->clock);
+  int64_t start_us = freshet_clock_monotonic_us(d->clock);
   status = publish_purchase(d, c->held_back, error);
-  if (status == FRESHET_OK) status = d->sink->vtable->settle(d->sink, LIST_WITHIN_MS, error);
+  if (status == FRESHET_OK) status = freshet_sink_settle(d->sink, LIST_WITHIN_MS, error);
   if (status == FRESHET_OK) status = wait_for_list(d, c, version, error);
   if (status != FRESHET_OK) return status;
-  double took_ms = (double)(d->clock->monotonic_us(d->clock) - start_us) / 1000;
+  double took_ms = (double)(freshet_clock_monotonic_us(d->clock) - start_us) / 1000;
   char heading[64];
   snprintf(heading, sizeof heading, "recommended %.1f ms later", took_ms);
   print_list(d, c, heading);
@@ -429,10 +428,9 @@ static freshet_status open_clients(demo* d, freshet_error* error) {
       .properties = d->properties, .property_count = 3, .app_id = "demo-viewer", .client_id = "demo-viewer"};
   memcpy(d->kafka.topics, d->config->topics.names, sizeof d->kafka.topics);
   if (status == FRESHET_OK) status = freshet_kafka_sink_create(&d->kafka, NULL, &d->sink, error);
-  if (status == FRESHET_OK) status = freshet_kafka_log_create(&d->kafka, &d->lists, error);
+  if (status == FRESHET_OK) status = freshet_kafka_reader_create(&d->kafka, &d->lists, error);
   for (int32_t p = 0; status == FRESHET_OK && p < PARTITIONS; p++) {
-    status =
-        d->lists->vtable->open(d->lists, FRESHET_TOPIC_RECOMMENDATIONS, p, FRESHET_OFFSET_BEGINNING, error);
+    status = freshet_reader_open(d->lists, FRESHET_TOPIC_RECOMMENDATIONS, p, FRESHET_OFFSET_BEGINNING, error);
   }
   return status;
 }
@@ -477,8 +475,8 @@ static void tear_down(demo* d) {
   atomic_store(&d->stopping, true);
   if (d->worker_started) pthread_join(d->worker, NULL);
   freshet_front_close(&d->front);
-  if (d->lists != NULL) d->lists->vtable->destroy(d->lists);
-  if (d->sink != NULL) d->sink->vtable->destroy(d->sink);
+  freshet_reader_destroy(d->lists);
+  freshet_sink_destroy(d->sink);
   freshet_codec_destroy(d->codec);
   freshet_kafka_embedded_destroy(d->broker);
   freshet_config_destroy(d->config);

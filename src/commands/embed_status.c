@@ -27,7 +27,7 @@ typedef struct status_reader {
   freshet_schema_lookup lookup;
   freshet_kafka_property* properties;
   freshet_kafka_config kafka;
-  freshet_log* log;
+  freshet_reader* log;
   freshet_model* names; /* only for its table of ids */
   item_status* items;   /* [capacity] by slot */
   size_t capacity;
@@ -51,7 +51,7 @@ static freshet_status open_reader(status_reader* reader, const freshet_config* c
       .properties = reader->properties, .property_count = config->kafka.count, .app_id = config->app.id};
   memcpy(reader->kafka.topics, config->topics.names, sizeof reader->kafka.topics);
   freshet_clock* clock = freshet_clock_system();
-  reader->now_ms = clock->now_ms(clock);
+  reader->now_ms = freshet_clock_now_ms(clock);
   reader->capacity = (size_t)config->model.max_items;
   reader->items = calloc(reader->capacity, sizeof *reader->items);
   FRESHET_ASSERT(reader->items != NULL);
@@ -66,12 +66,12 @@ static freshet_status open_reader(status_reader* reader, const freshet_config* c
       .schema_folder = config->registry.folder[0] == '\0' ? NULL : config->registry.folder,
       .lookup = reader->lookup};
   if (status == FRESHET_OK) status = freshet_codec_create(&codec, &reader->codec, error);
-  if (status == FRESHET_OK) status = freshet_kafka_log_create(&reader->kafka, &reader->log, error);
+  if (status == FRESHET_OK) status = freshet_kafka_reader_create(&reader->kafka, &reader->log, error);
   return status;
 }
 
 static void close_reader(status_reader* reader) {
-  if (reader->log != NULL) reader->log->vtable->destroy(reader->log);
+  freshet_reader_destroy(reader->log);
   freshet_codec_destroy(reader->codec);
   if (reader->lookup.context != NULL) freshet_schema_map_destroy(&reader->lookup);
   freshet_model_destroy(reader->names);
@@ -150,7 +150,7 @@ static freshet_status take_record(void* context, const freshet_record* record, f
 }
 
 static freshet_status read_topic(status_reader* reader, freshet_topic topic, freshet_error* error) {
-  const freshet_scan scan = {.log = reader->log,
+  const freshet_scan scan = {.reader = reader->log,
                              .topic = topic,
                              .name = reader->kafka.topics[topic],
                              .take = take_record,
@@ -248,11 +248,11 @@ static freshet_status send_tombstones(const status_reader* reader, const generat
     freshet_generation_key(g->generation.tag, freshet_model_item_id(reader->names, slot), &key);
     freshet_output tombstone = {
         .topic = FRESHET_TOPIC_ITEM_STATES, .partition = -1, .key = freshet_buffer_slice(&key)};
-    status = sink->vtable->publish(sink, &tombstone, error);
+    status = freshet_sink_publish(sink, &tombstone, error);
     ++*dropped;
   }
-  if (status == FRESHET_OK) status = sink->vtable->settle(sink, SETTLE_MS, error);
-  if (sink != NULL) sink->vtable->destroy(sink);
+  if (status == FRESHET_OK) status = freshet_sink_settle(sink, SETTLE_MS, error);
+  freshet_sink_destroy(sink);
   freshet_buffer_free(&key);
   return status;
 }

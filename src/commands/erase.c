@@ -175,11 +175,11 @@ static freshet_status carry_out(erasure* e, const freshet_kafka_config* kafka, f
                              kafka->topics[FRESHET_TOPIC_EVENTS], (int)info[FRESHET_TOPIC_EVENTS].partitions);
   }
   if (status == FRESHET_OK) status = freshet_kafka_erase(kafka, user, &e->partition, &e->offset, error);
-  int64_t start_us = clock->monotonic_us(clock);
+  int64_t start_us = freshet_clock_monotonic_us(clock);
   if (status == FRESHET_OK)
     status = freshet_kafka_await_committed(kafka, FRESHET_TOPIC_EVENTS, e->partition, e->offset + 1,
                                            (int)(e->timeout_s * 1000), &e->applied, error);
-  e->waited_ms = (clock->monotonic_us(clock) - start_us) / 1000;
+  e->waited_ms = (freshet_clock_monotonic_us(clock) - start_us) / 1000;
   if (status == FRESHET_OK && e->receipt)
     status = freshet_erase_look(kafka, user, e->partition, e->traces, error);
   return status;

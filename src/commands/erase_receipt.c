@@ -10,7 +10,7 @@ static const freshet_topic places[FRESHET_ERASE_TRACES] = {
     FRESHET_TOPIC_DEAD_LETTERS, FRESHET_TOPIC_REQUESTS,        FRESHET_TOPIC_EVENTS};
 
 typedef struct search {
-  freshet_log* log;
+  freshet_reader* log;
   freshet_slice user;
   freshet_erase_trace* trace;
 } search;
@@ -37,7 +37,7 @@ static freshet_status look_at(void* context, const freshet_record* record, fresh
  * which producers may have chosen otherwise; what Freshet writes goes by murmur2. */
 static freshet_status look_for(search* s, int32_t partition, int32_t partitions, freshet_error* error) {
   freshet_topic topic = s->trace->topic;
-  freshet_scan scan = {.log = s->log,
+  freshet_scan scan = {.reader = s->log,
                        .topic = topic,
                        .name = s->trace->name,
                        .from = FRESHET_OFFSET_BEGINNING,
@@ -67,7 +67,7 @@ freshet_status freshet_erase_look(const freshet_kafka_config* kafka, freshet_sli
   freshet_kafka_topic_info info[FRESHET_TOPICS];
   search s = {.user = user};
   freshet_status status = freshet_kafka_topics_list(kafka, info, error);
-  if (status == FRESHET_OK) status = freshet_kafka_log_create(kafka, &s.log, error);
+  if (status == FRESHET_OK) status = freshet_kafka_reader_create(kafka, &s.log, error);
   for (int i = 0; i < FRESHET_ERASE_TRACES; i++) {
     freshet_topic topic = places[i];
     traces[i] = (freshet_erase_trace){.topic = topic, .name = kafka->topics[topic], .erased = true};
@@ -76,6 +76,6 @@ freshet_status freshet_erase_look(const freshet_kafka_config* kafka, freshet_sli
     status = look_for(&s, partition, info[topic].partitions, error);
     set_bound(&traces[i], &info[topic]);
   }
-  if (s.log != NULL) s.log->vtable->destroy(s.log);
+  freshet_reader_destroy(s.log);
   return status;
 }

@@ -56,7 +56,7 @@ typedef struct plan {
   const freshet_config* config;
   const freshet_kafka_config* kafka;
   freshet_kafka_group* group;
-  freshet_log* log;
+  freshet_reader* log;
   int32_t partitions;
   int64_t* targets; /* [partitions] */
   bool has_state;   /* the app has learned something */
@@ -131,7 +131,7 @@ static bool take_option(arguments* a, int option, const char* value) {
       return choose(a, DATETIME) && parse_datetime(value, &a->time_ms);
     case BY_DURATION:
       if (!choose(a, DATETIME) || !parse_duration(value, &ago_ms)) return false;
-      a->time_ms = clock->now_ms(clock) - ago_ms;
+      a->time_ms = freshet_clock_now_ms(clock) - ago_ms;
       return true;
     case SHIFT_BY:
       a->shift = strtoll(value, &end, 10);
@@ -195,7 +195,7 @@ static freshet_status find_state(plan* p, freshet_error* error) {
   freshet_status status = FRESHET_OK;
   for (int32_t i = 0; status == FRESHET_OK && i < p->partitions; i++) {
     int64_t first, end;
-    status = p->log->vtable->range(p->log, FRESHET_TOPIC_USERS, i, &first, &end, error);
+    status = freshet_reader_range(p->log, FRESHET_TOPIC_USERS, i, &first, &end, error);
     p->has_state = p->has_state || (status == FRESHET_OK && end > first);
   }
   if (status != FRESHET_NOT_FOUND) return status;
@@ -223,7 +223,7 @@ static freshet_status is_covered(plan* p, int32_t partition, int64_t from, int64
   *covered = to - from <= p->config->state.dedup_events;
   if (!*covered || from >= to) return FRESHET_OK;
   time_span span = {INT64_MAX, INT64_MIN};
-  const freshet_scan scan = {.log = p->log,
+  const freshet_scan scan = {.reader = p->log,
                              .topic = FRESHET_TOPIC_EVENTS,
                              .name = p->config->topics.names[FRESHET_TOPIC_EVENTS],
                              .partition = partition,
@@ -340,14 +340,14 @@ static int run_with(const arguments* a, const freshet_config* config) {
   plan p = {.arguments = a, .config = config, .kafka = &kafka};
   freshet_error error = {0};
   freshet_status status = freshet_kafka_group_open(&kafka, FRESHET_TOPIC_EVENTS, &p.group, &error);
-  if (status == FRESHET_OK) status = freshet_kafka_log_create(&kafka, &p.log, &error);
+  if (status == FRESHET_OK) status = freshet_kafka_reader_create(&kafka, &p.log, &error);
   if (status == FRESHET_OK) {
     p.partitions = freshet_kafka_group_partitions(p.group);
     p.targets = calloc((size_t)p.partitions + 1, sizeof *p.targets);
     FRESHET_ASSERT(p.targets != NULL);
     status = move(&p, &error);
   }
-  if (p.log != NULL) p.log->vtable->destroy(p.log);
+  freshet_reader_destroy(p.log);
   freshet_kafka_group_close(p.group);
   free(p.targets);
   free(properties);

@@ -8,22 +8,22 @@ enum { POLL_RECORDS = 1024, POLL_WAIT_MS = 50, STALL_S = 30 };
 
 static freshet_status read_on(const freshet_scan* scan, int64_t to, freshet_record* records,
                               freshet_error* error) {
-  freshet_log* log = scan->log;
+  freshet_reader* reader = scan->reader;
   freshet_clock* clock = freshet_clock_system();
   freshet_status status = FRESHET_OK;
-  int64_t at = log->vtable->position(log, scan->topic, scan->partition);
-  int64_t heard_us = clock->monotonic_us(clock);
+  int64_t at = freshet_reader_position(reader, scan->topic, scan->partition);
+  int64_t heard_us = freshet_clock_monotonic_us(clock);
   while (status == FRESHET_OK && at < to) {
     size_t count = 0;
     int64_t before = at;
-    status = log->vtable->poll(log, POLL_WAIT_MS, records, POLL_RECORDS, &count, error);
+    status = freshet_reader_poll(reader, POLL_WAIT_MS, records, POLL_RECORDS, &count, error);
     for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
       const freshet_record* r = &records[i];
       bool beyond = r->topic == scan->topic && r->partition == scan->partition && r->offset >= to;
       if (!beyond) status = scan->take(scan->context, r, error);
     }
-    at = log->vtable->position(log, scan->topic, scan->partition);
-    int64_t now_us = clock->monotonic_us(clock);
+    at = freshet_reader_position(reader, scan->topic, scan->partition);
+    int64_t now_us = freshet_clock_monotonic_us(clock);
     if (count > 0 || at != before) heard_us = now_us;
     if (status == FRESHET_OK && now_us - heard_us > STALL_S * INT64_C(1000000))
       status =
@@ -34,26 +34,26 @@ static freshet_status read_on(const freshet_scan* scan, int64_t to, freshet_reco
 }
 
 freshet_status freshet_scan_partition(const freshet_scan* scan, freshet_error* error) {
-  freshet_log* log = scan->log;
+  freshet_reader* reader = scan->reader;
   int64_t first, end, from = scan->from, to = scan->to;
-  freshet_status status = log->vtable->range(log, scan->topic, scan->partition, &first, &end, error);
+  freshet_status status = freshet_reader_range(reader, scan->topic, scan->partition, &first, &end, error);
   if (status != FRESHET_OK) return status;
   if (from < first) from = first;
   if (to == FRESHET_SCAN_TO_END || to > end) to = end;
   if (from >= to) return FRESHET_OK;
-  status = log->vtable->open(log, scan->topic, scan->partition, from, error);
+  status = freshet_reader_open(reader, scan->topic, scan->partition, from, error);
   if (status != FRESHET_OK) return status;
   freshet_record* records = calloc(POLL_RECORDS, sizeof *records);
   FRESHET_ASSERT(records != NULL);
   status = read_on(scan, to, records, error);
   free(records);
-  freshet_status shut = log->vtable->shut(log, scan->topic, scan->partition, NULL);
+  freshet_status shut = freshet_reader_shut(reader, scan->topic, scan->partition, NULL);
   return status != FRESHET_OK ? status : shut;
 }
 
 freshet_status freshet_scan_topic(const freshet_scan* scan, freshet_error* error) {
   int32_t partitions;
-  freshet_status status = scan->log->vtable->partitions(scan->log, scan->topic, &partitions, error);
+  freshet_status status = freshet_reader_partitions(scan->reader, scan->topic, &partitions, error);
   for (int32_t p = 0; status == FRESHET_OK && p < partitions; p++) {
     freshet_scan one = *scan;
     one.partition = p;

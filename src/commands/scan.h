@@ -9,7 +9,7 @@
 enum { FRESHET_SCAN_TO_END = -1 };
 
 typedef struct freshet_scan {
-  freshet_log* log;
+  freshet_reader* reader;
   freshet_topic topic;
   const char* name; /* of the topic, for messages */
   int32_t partition;

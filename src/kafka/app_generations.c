@@ -49,7 +49,7 @@ static freshet_status fence(const freshet_kafka_config* config, const char* gene
   theirs.transactional_id = id;
   freshet_sink* sink = NULL;
   freshet_status status = freshet_kafka_sink_create(&theirs, NULL, &sink, error);
-  if (sink != NULL) sink->vtable->destroy(sink);
+  freshet_sink_destroy(sink);
   return status;
 }
 

@@ -97,7 +97,7 @@ enum { ROLES = sizeof roles / sizeof roles[0] };
 
 int64_t freshet_kafka_now_ms(void) {
   freshet_clock* clock = freshet_clock_system();
-  return clock->monotonic_us(clock) / 1000;
+  return freshet_clock_monotonic_us(clock) / 1000;
 }
 
 static const char* value_of(const freshet_kafka_config* config, const setting* s) {

@@ -10,7 +10,7 @@ struct freshet_kafka_group {
   const freshet_kafka_config* config;
   freshet_topic topic;
   freshet_kafka_client client;
-  freshet_log* log;                    /* for the watermarks */
+  freshet_reader* log;                 /* for the watermarks */
   freshet_kafka_group_offset* offsets; /* [count] */
   int32_t count;
 };
@@ -61,7 +61,7 @@ static freshet_status read_offsets(freshet_kafka_group* group, freshet_error* er
   for (int32_t p = 0; status == FRESHET_OK && p < group->count; p++) {
     freshet_kafka_group_offset* o = &group->offsets[p];
     o->committed = committed[p] >= 0 ? committed[p] : -1;
-    status = group->log->vtable->range(group->log, group->topic, p, &o->first, &o->end, error);
+    status = freshet_reader_range(group->log, group->topic, p, &o->first, &o->end, error);
   }
   free(committed);
   return status;
@@ -73,8 +73,8 @@ freshet_status freshet_kafka_group_open(const freshet_kafka_config* config, fres
   FRESHET_ASSERT(group != NULL);
   group->config = config;
   group->topic = topic;
-  freshet_status status = freshet_kafka_log_create(config, &group->log, error);
-  if (status == FRESHET_OK) status = group->log->vtable->partitions(group->log, topic, &group->count, error);
+  freshet_status status = freshet_kafka_reader_create(config, &group->log, error);
+  if (status == FRESHET_OK) status = freshet_reader_partitions(group->log, topic, &group->count, error);
   if (status == FRESHET_OK) {
     group->offsets = calloc((size_t)group->count + 1, sizeof *group->offsets);
     FRESHET_ASSERT(group->offsets != NULL);
@@ -92,7 +92,7 @@ freshet_status freshet_kafka_group_open(const freshet_kafka_config* config, fres
 
 void freshet_kafka_group_close(freshet_kafka_group* group) {
   if (group == NULL) return;
-  if (group->log != NULL) group->log->vtable->destroy(group->log);
+  freshet_reader_destroy(group->log);
   freshet_kafka_client_close(&group->client, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
   free(group->offsets);
   free(group);

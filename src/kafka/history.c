@@ -324,11 +324,11 @@ static void fill_config(freshet_kafka_history* history, const freshet_kafka_conf
 
 /* The number of partitions must be known before the reading client is made, since its bounds are for each. */
 static freshet_status count_partitions(freshet_kafka_history* history, freshet_error* error) {
-  freshet_log* log = NULL;
+  freshet_reader* log = NULL;
   int32_t count = 0;
-  freshet_status status = freshet_kafka_log_create(&history->config, &log, error);
-  if (status == FRESHET_OK) status = log->vtable->partitions(log, FRESHET_TOPIC_EVENTS, &count, error);
-  if (log != NULL) log->vtable->destroy(log);
+  freshet_status status = freshet_kafka_reader_create(&history->config, &log, error);
+  if (status == FRESHET_OK) status = freshet_reader_partitions(log, FRESHET_TOPIC_EVENTS, &count, error);
+  freshet_reader_destroy(log);
   if (status == FRESHET_NOT_FOUND) {
     return freshet_error_set(error, status, FRESHET_STOP, "topic %s does not exist in the cluster read from",
                              history->config.topics[FRESHET_TOPIC_EVENTS]);

@@ -53,8 +53,8 @@ freshet_status freshet_kafka_source_create(const freshet_kafka_config* config, c
                                            size_t topic_count, freshet_source** source, freshet_error* error);
 void freshet_kafka_source_set_handler(freshet_source* source, freshet_source_handler handler);
 
-freshet_status freshet_kafka_log_create(const freshet_kafka_config* config, freshet_log** log,
-                                        freshet_error* error);
+freshet_status freshet_kafka_reader_create(const freshet_kafka_config* config, freshet_reader** log,
+                                           freshet_error* error);
 
 /* source: the one from freshet_kafka_source_create whose offsets go into the transactions; NULL: there are
  * none. Waits for the cluster, and fences the previous holder of the transactional id (whose open transaction

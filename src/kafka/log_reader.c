@@ -5,12 +5,12 @@
 enum { ASK_MS = 5000, RETRY_MS = 100 };
 
 typedef struct kafka_log {
-  freshet_log base;
+  freshet_reader base;
   freshet_kafka_reader reader;
   freshet_kafka_client observer; /* sees the high watermark, where the reader sees the last stable offset */
 } kafka_log;
 
-static kafka_log* log_of(freshet_log* self) {
+static kafka_log* log_of(freshet_reader* self) {
   return (kafka_log*)self;
 }
 
@@ -33,7 +33,7 @@ static freshet_status ask_again(kafka_log* log, freshet_topic topic, rd_kafka_re
   return FRESHET_OK;
 }
 
-static freshet_status log_partitions(freshet_log* self, freshet_topic topic, int32_t* count,
+static freshet_status log_partitions(freshet_reader* self, freshet_topic topic, int32_t* count,
                                      freshet_error* error) {
   kafka_log* log = log_of(self);
   int64_t since_ms = freshet_kafka_now_ms();
@@ -45,7 +45,7 @@ static freshet_status log_partitions(freshet_log* self, freshet_topic topic, int
   }
 }
 
-static freshet_status log_range(freshet_log* self, freshet_topic topic, int32_t partition, int64_t* first,
+static freshet_status log_range(freshet_reader* self, freshet_topic topic, int32_t partition, int64_t* first,
                                 int64_t* end, freshet_error* error) {
   kafka_log* log = log_of(self);
   int64_t since_ms = freshet_kafka_now_ms();
@@ -75,7 +75,7 @@ static freshet_status change(kafka_log* log, bool add, freshet_topic topic, int3
   return status;
 }
 
-static freshet_status log_shut(freshet_log* self, freshet_topic topic, int32_t partition,
+static freshet_status log_shut(freshet_reader* self, freshet_topic topic, int32_t partition,
                                freshet_error* error) {
   kafka_log* log = log_of(self);
   if (freshet_kafka_reader_cursor(&log->reader, topic, partition) == NULL) return FRESHET_OK;
@@ -83,7 +83,7 @@ static freshet_status log_shut(freshet_log* self, freshet_topic topic, int32_t p
   return change(log, false, topic, partition, RD_KAFKA_OFFSET_INVALID, error);
 }
 
-static freshet_status log_open(freshet_log* self, freshet_topic topic, int32_t partition, int64_t offset,
+static freshet_status log_open(freshet_reader* self, freshet_topic topic, int32_t partition, int64_t offset,
                                freshet_error* error) {
   kafka_log* log = log_of(self);
   freshet_status status = log_shut(self, topic, partition, error);
@@ -93,7 +93,7 @@ static freshet_status log_open(freshet_log* self, freshet_topic topic, int32_t p
   return change(log, true, topic, partition, beginning ? RD_KAFKA_OFFSET_BEGINNING : offset, error);
 }
 
-static freshet_status log_poll(freshet_log* self, int timeout_ms, freshet_record* out, size_t capacity,
+static freshet_status log_poll(freshet_reader* self, int timeout_ms, freshet_record* out, size_t capacity,
                                size_t* count, freshet_error* error) {
   freshet_kafka_reader* reader = &log_of(self)->reader;
   freshet_status status = freshet_kafka_reader_poll(reader, timeout_ms, out, capacity, count, error);
@@ -103,28 +103,28 @@ static freshet_status log_poll(freshet_log* self, int timeout_ms, freshet_record
   return status;
 }
 
-static int64_t log_position(freshet_log* self, freshet_topic topic, int32_t partition) {
+static int64_t log_position(freshet_reader* self, freshet_topic topic, int32_t partition) {
   const freshet_kafka_cursor* cursor = freshet_kafka_reader_cursor(&log_of(self)->reader, topic, partition);
   return cursor == NULL ? -1 : cursor->next;
 }
 
-static void log_destroy(freshet_log* self) {
+static void log_destroy(freshet_reader* self) {
   kafka_log* log = log_of(self);
   freshet_kafka_reader_close(&log->reader, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
   freshet_kafka_client_close(&log->observer, 0);
   free(log);
 }
 
-static const freshet_log_vtable vtable = {.partitions = log_partitions,
-                                          .range = log_range,
-                                          .open = log_open,
-                                          .shut = log_shut,
-                                          .poll = log_poll,
-                                          .position = log_position,
-                                          .destroy = log_destroy};
+static const freshet_reader_vtable vtable = {.partitions = log_partitions,
+                                             .range = log_range,
+                                             .open = log_open,
+                                             .shut = log_shut,
+                                             .poll = log_poll,
+                                             .position = log_position,
+                                             .destroy = log_destroy};
 
-freshet_status freshet_kafka_log_create(const freshet_kafka_config* config, freshet_log** out,
-                                        freshet_error* error) {
+freshet_status freshet_kafka_reader_create(const freshet_kafka_config* config, freshet_reader** out,
+                                           freshet_error* error) {
   kafka_log* log = calloc(1, sizeof *log);
   FRESHET_ASSERT(log != NULL);
   log->base.vtable = &vtable;

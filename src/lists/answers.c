@@ -50,11 +50,11 @@ struct freshet_answers {
 };
 
 static int64_t now_ms(const freshet_answers* answers) {
-  return answers->worker->parts.clock->now_ms(answers->worker->parts.clock);
+  return freshet_clock_now_ms(answers->worker->ports.clock);
 }
 
 static int64_t now_us(const freshet_answers* answers) {
-  return answers->worker->parts.clock->monotonic_us(answers->worker->parts.clock);
+  return freshet_clock_monotonic_us(answers->worker->ports.clock);
 }
 
 freshet_answers* freshet_answers_create(freshet_worker* worker) {
@@ -91,7 +91,7 @@ void freshet_answers_unload(freshet_answers* answers) {
 
 void freshet_answers_destroy(freshet_answers* answers) {
   if (answers == NULL) return;
-  if (answers->worker->parts.inbox != NULL) freshet_inbox_shut(answers->worker->parts.inbox);
+  if (answers->worker->inbox != NULL) freshet_inbox_shut(answers->worker->inbox);
   while (answers->questions.newest != NULL) {
     bool is_record = answers->questions.newest->is_record;
     freshet_letter* letter = freshet_questions_remove(&answers->questions, answers->questions.newest);
@@ -106,34 +106,34 @@ void freshet_answers_destroy(freshet_answers* answers) {
 
 static void wake(void* context) {
   freshet_source* source = context;
-  source->vtable->wake(source);
+  freshet_source_wake(source);
 }
 
 void freshet_answers_open(freshet_answers* answers) {
-  const freshet_worker_parts* parts = &answers->worker->parts;
-  if (parts->inbox != NULL) freshet_inbox_open(parts->inbox, wake, parts->source);
+  const freshet_ports* ports = &answers->worker->ports;
+  if (answers->worker->inbox != NULL) freshet_inbox_open(answers->worker->inbox, wake, ports->source);
 }
 
 /* ---- the way in ---- */
 
 /* Sees to the text. It is encoded in the background unless that costs next to nothing. */
 static void encode_text(freshet_answers* answers, freshet_asked* asked) {
-  const freshet_worker_parts* parts = &answers->worker->parts;
+  const freshet_ports* ports = &answers->worker->ports;
   freshet_slice text = asked->letter->question.request.context;
   if (text.size == 0) return;
-  if (parts->encoder == NULL) {
+  if (ports->encoder == NULL) {
     asked->text_note = "context is not used: text.encoder is none";
-  } else if (parts->embedder != NULL) {
+  } else if (ports->embedder != NULL) {
     asked->text_id = ++answers->next_text_id;
-    bool taken = freshet_embedder_submit(parts->embedder, asked->text_id, text, FRESHET_EMBED_REQUEST);
+    bool taken = freshet_embedder_submit(ports->embedder, asked->text_id, text, FRESHET_EMBED_REQUEST);
     asked->text = taken ? FRESHET_TEXT_WAITING : FRESHET_TEXT_UNASKED;
     answers->questions.waiting += taken;
     if (!taken) asked->text_note = "context is not used: too many texts wait to be encoded";
   } else {
-    asked->vector = calloc(parts->encoder->dim, sizeof *asked->vector);
+    asked->vector = calloc(ports->encoder->dim, sizeof *asked->vector);
     FRESHET_ASSERT(asked->vector != NULL);
     asked->text = FRESHET_TEXT_ENCODED;
-    if (freshet_encode(parts->encoder, &text, 1, asked->vector, NULL) == FRESHET_OK) return;
+    if (freshet_encode(ports->encoder, &text, 1, asked->vector, NULL) == FRESHET_OK) return;
     asked->text = FRESHET_TEXT_UNASKED;
     asked->text_note = "context is not used: it could not be encoded";
   }
@@ -151,7 +151,7 @@ void freshet_answers_encoded(void* context, const freshet_embedded* embedded) {
     asked->text_note = "context is not used: it could not be encoded";
     return;
   }
-  size_t size = answers->worker->parts.encoder->dim * sizeof *asked->vector;
+  size_t size = answers->worker->ports.encoder->dim * sizeof *asked->vector;
   asked->vector = malloc(size);
   FRESHET_ASSERT(asked->vector != NULL);
   memcpy(asked->vector, embedded->vector, size);
@@ -159,8 +159,8 @@ void freshet_answers_encoded(void* context, const freshet_embedded* embedded) {
 
 static freshet_status take_letters(freshet_answers* answers, freshet_error* error) {
   freshet_status status = FRESHET_OK;
-  if (answers->worker->parts.inbox == NULL) return FRESHET_OK;
-  freshet_letter* letter = freshet_inbox_take(answers->worker->parts.inbox);
+  if (answers->worker->inbox == NULL) return FRESHET_OK;
+  freshet_letter* letter = freshet_inbox_take(answers->worker->inbox);
   for (freshet_letter* next; letter != NULL; letter = next) {
     next = letter->next;
     if (letter->question.kind == FRESHET_ASK_ERASE && status == FRESHET_OK) {
@@ -181,13 +181,13 @@ static bool is_served(const freshet_answers* answers, const freshet_asked* asked
 }
 
 static void read_headers(freshet_answers* answers, const freshet_record* record, freshet_asked* asked) {
-  freshet_source* source = answers->worker->parts.source;
+  freshet_source* source = answers->worker->ports.source;
   freshet_slice value;
-  if (source->vtable->header(source, record, "kafka_replyTopic", &value) && value.size > 0) {
+  if (freshet_source_header(source, record, "kafka_replyTopic", &value) && value.size > 0) {
     asked->reply_topic = strndup(value.data, value.size);
     FRESHET_ASSERT(asked->reply_topic != NULL);
   }
-  asked->has_correlation = source->vtable->header(source, record, "kafka_correlationId", &value);
+  asked->has_correlation = freshet_source_header(source, record, "kafka_correlationId", &value);
   if (asked->has_correlation) freshet_buffer_append(&asked->correlation, value.data, value.size);
 }
 
@@ -198,7 +198,7 @@ freshet_status freshet_answers_take(freshet_answers* answers, const freshet_reco
   (void)error;
   if (!record->has_value) return FRESHET_OK; /* nobody asks anything */
   freshet_slice key = record->has_key ? record->key : (freshet_slice){NULL, 0};
-  if (freshet_decode_request(answers->worker->parts.codec, record->value, &question.request, &cause) !=
+  if (freshet_decode_request(answers->worker->ports.codec, record->value, &question.request, &cause) !=
       FRESHET_OK) {
     freshet_worker_bury(answers->worker, record, "VALUE_CONVERTER", &cause);
     return FRESHET_OK;
@@ -277,15 +277,15 @@ static freshet_status send(freshet_answers* answers, const freshet_asked* asked,
                            .header_count = asked->has_correlation};
   freshet_status status = freshet_worker_output(worker, &output, error);
   if (status != FRESHET_OK || asked->reply_topic == NULL) return status;
-  if (!worker->parts.sink->vtable->publish_to(worker->parts.sink, asked->reply_topic, &output))
-    freshet_count(&worker->parts.metrics->replies_undeliverable, 1);
+  if (!freshet_sink_publish_to(worker->ports.sink, asked->reply_topic, &output))
+    freshet_count(&worker->ports.metrics->replies_undeliverable, 1);
   return FRESHET_OK;
 }
 
 /* Hands the answer over, and ends the question. */
 static freshet_status give(freshet_answers* answers, freshet_asked* asked, freshet_answer* answer,
                            freshet_error* error) {
-  freshet_worker_metrics* metrics = answers->worker->parts.metrics;
+  freshet_worker_metrics* metrics = answers->worker->ports.metrics;
   freshet_status status = FRESHET_OK;
   bool is_record = asked->is_record;
   freshet_histogram_observe(&metrics->question_to_answer, now_us(answers) - asked->came_us);
@@ -297,7 +297,7 @@ static freshet_status give(freshet_answers* answers, freshet_asked* asked, fresh
     answer->list.generated_at_ms = now_ms(answers);
     if (answer->status != FRESHET_ANSWER_OK) answer->list.note = freshet_slice_of(answer->message);
     answers->bytes.size = 0;
-    status = freshet_encode_list(answers->worker->parts.codec, &answer->list, &answers->bytes, error);
+    status = freshet_encode_list(answers->worker->ports.codec, &answer->list, &answers->bytes, error);
     if (status == FRESHET_OK) status = send(answers, asked, request->request_id, error);
     freshet_answer_destroy(answer);
   }
@@ -701,7 +701,7 @@ freshet_status freshet_answers_turn(freshet_answers* answers, bool lagging, int6
   } while (status == FRESHET_OK && count > 0 && now_us(answers) < until_us);
   freshet_users_trim(
       answers->worker->users); /* who only asks is not committed, where rows are trimmed else */
-  freshet_gauge(&answers->worker->parts.metrics->questions_waiting, answers->questions.count);
+  freshet_gauge(&answers->worker->ports.metrics->questions_waiting, answers->questions.count);
   answers->credit_us -= now_us(answers) - start_us;
   return status;
 }

@@ -11,11 +11,14 @@
  * A record on `requests` is done with when it has been answered: until then no offset after it is committed,
  * so that after a crash or a rebalance it is answered by whoever holds the partition then.
  */
-#ifndef FRESHET_WORKER_ANSWERS_H
-#define FRESHET_WORKER_ANSWERS_H
+#ifndef FRESHET_LISTS_ANSWERS_H
+#define FRESHET_LISTS_ANSWERS_H
 
-#include "worker/worker.h"
+#include "lists/inbox.h"
+#include "stream/ports.h"
+#include "stream/stream_config.h"
 
+typedef struct freshet_worker freshet_worker;
 typedef struct freshet_answers freshet_answers;
 
 freshet_answers* freshet_answers_create(freshet_worker* worker);

@@ -1,8 +1,8 @@
 /*
  * filter.h: which items a request lets through: by category and by age.
  */
-#ifndef FRESHET_WORKER_FILTER_H
-#define FRESHET_WORKER_FILTER_H
+#ifndef FRESHET_LISTS_FILTER_H
+#define FRESHET_LISTS_FILTER_H
 
 #include "catalogue/items.h"
 

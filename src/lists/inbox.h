@@ -7,8 +7,8 @@
  *
  * Thread rule: put from any thread; the rest is the worker's.
  */
-#ifndef FRESHET_WORKER_INBOX_H
-#define FRESHET_WORKER_INBOX_H
+#ifndef FRESHET_LISTS_INBOX_H
+#define FRESHET_LISTS_INBOX_H
 
 #include <stdbool.h>
 

@@ -2,8 +2,8 @@
  * pool.h: fork and join. The calling thread works too, so a pool of one has no other thread and no locks are
  * met.
  */
-#ifndef FRESHET_WORKER_POOL_H
-#define FRESHET_WORKER_POOL_H
+#ifndef FRESHET_LISTS_POOL_H
+#define FRESHET_LISTS_POOL_H
 
 #include <stddef.h>
 

@@ -1,8 +1,8 @@
 /*
  * questions.h: questions that wait for their answer, the newest at the front.
  */
-#ifndef FRESHET_WORKER_QUESTIONS_H
-#define FRESHET_WORKER_QUESTIONS_H
+#ifndef FRESHET_LISTS_QUESTIONS_H
+#define FRESHET_LISTS_QUESTIONS_H
 
 #include "lists/inbox.h"
 

@@ -2,8 +2,8 @@
  * ranking.h: from users to lists: query, rank, select, explain. The one place where lists are made, pushed
  * ones and answers alike; on all ranking threads.
  */
-#ifndef FRESHET_WORKER_RANKING_H
-#define FRESHET_WORKER_RANKING_H
+#ifndef FRESHET_LISTS_RANKING_H
+#define FRESHET_LISTS_RANKING_H
 
 #include "catalogue/items.h"
 #include "core/select.h"

@@ -176,13 +176,13 @@ static void take_unstored(void* context, freshet_user_row* row) {
 }
 
 freshet_status freshet_worker_take_users(freshet_worker* worker, held_partition* held, freshet_error* error) {
-  freshet_store* store = worker->parts.store;
+  freshet_store* store = worker->ports.store;
   taking t = {worker, held};
   forget_partition(&worker->refresh->taken, held->partition); /* of an earlier switch */
   held->to_take = 0;
   freshet_users_each(worker->users, take_unstored, &t);
-  return store->vtable->scan(store, FRESHET_FAMILY_USERS, held->partition, (freshet_slice){NULL, 0},
-                             take_stored, &t, error);
+  return freshet_store_scan(store, FRESHET_FAMILY_USERS, held->partition, (freshet_slice){NULL, 0},
+                            take_stored, &t, error);
 }
 
 static void owe_unlisted(void* context, freshet_user_row* row) {
@@ -305,7 +305,7 @@ static freshet_status collect_stale(freshet_worker* worker, bool lagging, freshe
 /* OUTDATED_PER_S at most: nobody waits for these, and live events must not notice them. */
 static freshet_status mark_outdated(freshet_worker* worker, freshet_error* error) {
   freshet_refresh* refresh = worker->refresh;
-  int64_t now_us = worker->parts.clock->monotonic_us(worker->parts.clock);
+  int64_t now_us = freshet_clock_monotonic_us(worker->ports.clock);
   if (refresh->next_outdated_us < now_us - 1000000) refresh->next_outdated_us = now_us; /* no saving up */
   while (refresh->outdated.head != NULL && refresh->next_outdated_us <= now_us) {
     freshet_user_row* row;
@@ -314,7 +314,7 @@ static freshet_status mark_outdated(freshet_worker* worker, freshet_error* error
     if (!row->exists || !row->outdated || row->touched)
       continue; /* has had a list meanwhile, or gets one now */
     refresh->next_outdated_us += 1000000 / OUTDATED_PER_S;
-    if (row->refresh_since_ms == 0) row->refresh_since_ms = worker->parts.clock->now_ms(worker->parts.clock);
+    if (row->refresh_since_ms == 0) row->refresh_since_ms = freshet_clock_now_ms(worker->ports.clock);
     freshet_users_change(worker->users, row);
     owed_refresh* owed = make_owed(row->partition, freshet_user_row_id(row), row->refresh_since_ms);
     owed->after_commit = worker->commits_started;
@@ -363,7 +363,7 @@ static bool is_postponed(const freshet_worker* worker, int32_t partition, bool f
 static freshet_status collect_due(freshet_worker* worker, bool lagging, freshet_error* error) {
   freshet_refresh* refresh = worker->refresh;
   bool far = lagging && freshet_worker_lag(worker) > worker->config.far_behind;
-  int64_t now_ms = worker->parts.clock->now_ms(worker->parts.clock);
+  int64_t now_ms = freshet_clock_now_ms(worker->ports.clock);
   refresh->due_count = 0;
   for (size_t i = 0; i < worker->touched_count; i++) {
     freshet_user_row* row = worker->touched[i];
@@ -400,14 +400,14 @@ static freshet_status collect_due(freshet_worker* worker, bool lagging, freshet_
 
 freshet_status freshet_worker_output(freshet_worker* worker, const freshet_output* output,
                                      freshet_error* error) {
-  freshet_sink* sink = worker->parts.sink;
-  if (worker->config.delivery == FRESHET_DELIVERY_FAST) return sink->vtable->publish(sink, output, error);
+  freshet_sink* sink = worker->ports.sink;
+  if (worker->config.delivery == FRESHET_DELIVERY_FAST) return freshet_sink_publish(sink, output, error);
   if (!worker->in_transaction) {
-    freshet_status status = sink->vtable->begin(sink, error);
+    freshet_status status = freshet_sink_begin(sink, error);
     if (status != FRESHET_OK) return status;
     worker->in_transaction = true;
   }
-  return sink->vtable->write(sink, output, error);
+  return freshet_sink_write(sink, output, error);
 }
 
 /* The reasons of entry r of the list in row i of the group, as views into the model. */
@@ -443,7 +443,7 @@ static freshet_status publish_row(freshet_worker* worker, size_t i, int64_t now_
                        .items = refresh->list,
                        .item_count = refresh->wishes[i].count};
   refresh->bytes.size = 0;
-  freshet_status status = freshet_encode_list(worker->parts.codec, &list, &refresh->bytes, error);
+  freshet_status status = freshet_encode_list(worker->ports.codec, &list, &refresh->bytes, error);
   if (status != FRESHET_OK) return status;
   freshet_output output = {.topic = freshet_worker_list_topic(worker, row->partition),
                            .partition = -1,
@@ -460,12 +460,12 @@ static freshet_status publish_row(freshet_worker* worker, size_t i, int64_t now_
       freshet_withdrawals_replace(worker->withdrawals, row, refresh->slots, refresh->wishes[i].count);
   if (!was_listed || differs) freshet_users_change(worker->users, row);
   if (row->withdrawn_ms > 0) {
-    freshet_histogram_observe(&worker->parts.metrics->withdrawal, (now_ms - row->withdrawn_ms) * 1000);
+    freshet_histogram_observe(&worker->ports.metrics->withdrawal, (now_ms - row->withdrawn_ms) * 1000);
     row->withdrawn_ms = 0;
   }
-  freshet_count(&worker->parts.metrics->lists_published, 1);
+  freshet_count(&worker->ports.metrics->lists_published, 1);
   if (row->record_time_ms > 0) {
-    freshet_histogram_observe(&worker->parts.metrics->event_to_list, (now_ms - row->record_time_ms) * 1000);
+    freshet_histogram_observe(&worker->ports.metrics->event_to_list, (now_ms - row->record_time_ms) * 1000);
     row->record_time_ms = 0; /* its first list; later ones of the same version tell nothing */
   }
   return FRESHET_OK;
@@ -474,7 +474,7 @@ static freshet_status publish_row(freshet_worker* worker, size_t i, int64_t now_
 static freshet_status serve_group(freshet_worker* worker, freshet_user_row** rows, size_t count,
                                   freshet_error* error) {
   freshet_refresh* refresh = worker->refresh;
-  freshet_clock* clock = worker->parts.clock;
+  freshet_clock* clock = worker->ports.clock;
   size_t k = refresh->k;
   refresh->rows = rows;
   for (size_t i = 0; i < count; i++) {
@@ -488,12 +488,12 @@ static freshet_status serve_group(freshet_worker* worker, freshet_user_row** row
                                         .picks = refresh->picks + i * k,
                                         .parts = refresh->explain ? refresh->parts + i * k : NULL};
   }
-  int64_t start_us = clock->monotonic_us(clock);
+  int64_t start_us = freshet_clock_monotonic_us(clock);
   freshet_status status = freshet_ranking_run(worker->ranking, refresh->wishes, count, error);
   if (status != FRESHET_OK) return status;
-  freshet_histogram_observe(&worker->parts.metrics->rank,
-                            (clock->monotonic_us(clock) - start_us) / (int64_t)count);
-  int64_t now_ms = clock->now_ms(clock);
+  freshet_histogram_observe(&worker->ports.metrics->rank,
+                            (freshet_clock_monotonic_us(clock) - start_us) / (int64_t)count);
+  int64_t now_ms = freshet_clock_now_ms(clock);
   for (size_t i = 0; status == FRESHET_OK && i < count; i++) status = publish_row(worker, i, now_ms, error);
   return status;
 }
@@ -503,8 +503,8 @@ freshet_status freshet_worker_refresh(freshet_worker* worker, bool lagging, fres
   freshet_status status = collect_due(worker, lagging, error);
   for (size_t i = 0; i < worker->touched_count; i++) worker->touched[i]->touched = false;
   worker->touched_count = 0;
-  freshet_gauge(&worker->parts.metrics->refresh_owed, refresh->owed.count);
-  freshet_gauge(&worker->parts.metrics->withdrawals_owed, refresh->stale.count);
+  freshet_gauge(&worker->ports.metrics->refresh_owed, refresh->owed.count);
+  freshet_gauge(&worker->ports.metrics->withdrawals_owed, refresh->stale.count);
   if (status != FRESHET_OK || refresh->due_count == 0) return status;
   for (size_t i = 0; status == FRESHET_OK && i < refresh->due_count; i += GROUP_ROWS) {
     size_t count = refresh->due_count - i < GROUP_ROWS ? refresh->due_count - i : GROUP_ROWS;

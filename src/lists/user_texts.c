@@ -16,7 +16,7 @@ typedef struct waiting_text {
 } waiting_text;
 
 struct freshet_user_texts {
-  freshet_worker_parts parts;
+  freshet_ports ports;
   freshet_items* items;
   freshet_users* users;
   waiting_text* waiting; /* [waiting_count] */
@@ -26,11 +26,11 @@ struct freshet_user_texts {
   freshet_buffer text, joined;
 };
 
-freshet_user_texts* freshet_user_texts_create(const freshet_worker_parts* parts) {
+freshet_user_texts* freshet_user_texts_create(const freshet_ports* ports) {
   freshet_user_texts* texts = calloc(1, sizeof *texts);
   FRESHET_ASSERT(texts != NULL);
-  texts->parts = *parts;
-  texts->vector = calloc(parts->encoder == NULL ? 1 : parts->encoder->dim, sizeof *texts->vector);
+  texts->ports = *ports;
+  texts->vector = calloc(ports->encoder == NULL ? 1 : ports->encoder->dim, sizeof *texts->vector);
   FRESHET_ASSERT(texts->vector != NULL);
   return texts;
 }
@@ -90,7 +90,7 @@ static void set_text(freshet_user_texts* texts, freshet_user_row* row, const flo
 static void submit(freshet_user_texts* texts, freshet_user_row* row, freshet_slice text, uint64_t history) {
   freshet_slice user = freshet_user_row_id(row);
   uint64_t id = ++texts->last_id;
-  if (!freshet_embedder_submit(texts->parts.embedder, id, text, FRESHET_EMBED_HISTORY)) return;
+  if (!freshet_embedder_submit(texts->ports.embedder, id, text, FRESHET_EMBED_HISTORY)) return;
   waiting_text* w = malloc(sizeof *w + user.size);
   FRESHET_ASSERT(w != NULL);
   *w = (waiting_text){texts->waiting, id, history, row->partition, (uint32_t)user.size};
@@ -101,15 +101,15 @@ static void submit(freshet_user_texts* texts, freshet_user_row* row, freshet_sli
 }
 
 void freshet_user_texts_see_to(freshet_user_texts* texts, freshet_user_row* row) {
-  if (!freshet_user_wants_text(freshet_items_model(texts->items), row->user) || texts->parts.encoder == NULL)
+  if (!freshet_user_wants_text(freshet_items_model(texts->items), row->user) || texts->ports.encoder == NULL)
     return;
   uint64_t history = history_of(texts, row->user);
   if (row->text_of == history || texts->waiting_count == FRESHET_USER_TEXTS_MAX) return;
   freshet_slice text = join(texts, row->user);
   if (text.size == 0) return;
-  if (texts->parts.embedder != NULL) {
+  if (texts->ports.embedder != NULL) {
     submit(texts, row, text, history);
-  } else if (freshet_encode(texts->parts.encoder, &text, 1, texts->vector, NULL) == FRESHET_OK) {
+  } else if (freshet_encode(texts->ports.encoder, &text, 1, texts->vector, NULL) == FRESHET_OK) {
     row->text_of = history;
     set_text(texts, row, texts->vector);
   }

@@ -9,8 +9,8 @@
  *
  * Thread rule: the worker's.
  */
-#ifndef FRESHET_WORKER_USER_TEXTS_H
-#define FRESHET_WORKER_USER_TEXTS_H
+#ifndef FRESHET_LISTS_USER_TEXTS_H
+#define FRESHET_LISTS_USER_TEXTS_H
 
 #include "catalogue/items.h"
 #include "users/users.h"
@@ -20,7 +20,7 @@ enum { FRESHET_USER_TEXTS_MAX = 64 }; /* on their way at a time */
 typedef struct freshet_user_texts freshet_user_texts;
 
 /* None of the parts is owned. */
-freshet_user_texts* freshet_user_texts_create(const freshet_worker_parts* parts);
+freshet_user_texts* freshet_user_texts_create(const freshet_ports* ports);
 void freshet_user_texts_destroy(freshet_user_texts* texts); /* NULL is allowed */
 /* The tables are loaded; not owned. What was on its way for the ones before is forgotten. */
 void freshet_user_texts_load(freshet_user_texts* texts, freshet_items* items, freshet_users* users);

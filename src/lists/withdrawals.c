@@ -125,7 +125,7 @@ static bool look_in_store(void* context, freshet_slice key, freshet_slice value)
   freshet_buffer_append(&w->after, key.data, key.size);
   if (key.size > 0 && key.data[0] == '\0') return true; /* not a user */
   freshet_user_state state;
-  w->status = freshet_decode_user_state(w->worker->parts.codec, value, &state, w->error);
+  w->status = freshet_decode_user_state(w->worker->ports.codec, value, &state, w->error);
   if (w->status != FRESHET_OK) return false;
   for (size_t i = 0; i < state.listed_count; i++) {
     uint32_t slot;
@@ -161,7 +161,7 @@ static void begin_search(freshet_withdrawals* w) {
 }
 
 static freshet_status go_on_searching(freshet_withdrawals* w, freshet_error* error) {
-  freshet_store* store = w->worker->parts.store;
+  freshet_store* store = w->worker->ports.store;
   if (freshet_worker_stale_count(w->worker) >= MARKED_MAX) return FRESHET_OK;
   w->looked_at = 0;
   w->status = FRESHET_OK;
@@ -174,8 +174,8 @@ static freshet_status go_on_searching(freshet_withdrawals* w, freshet_error* err
     w->searching = false;
     return FRESHET_OK;
   }
-  freshet_status status = store->vtable->scan_after(store, FRESHET_FAMILY_USERS, w->partition,
-                                                    freshet_buffer_slice(&w->after), look_in_store, w, error);
+  freshet_status status = freshet_store_scan_after(store, FRESHET_FAMILY_USERS, w->partition,
+                                                   freshet_buffer_slice(&w->after), look_in_store, w, error);
   if (status == FRESHET_OK) status = w->status;
   if (status == FRESHET_OK && w->looked_at < SLICE_ROWS) { /* this partition is done */
     w->after.size = 0;
@@ -189,13 +189,13 @@ bool freshet_withdrawals_due(const freshet_withdrawals* w) {
 }
 
 freshet_status freshet_withdrawals_turn(freshet_withdrawals* w, freshet_error* error) {
-  freshet_clock* clock = w->worker->parts.clock;
+  freshet_clock* clock = w->worker->ports.clock;
   if (freshet_items_delistings(w->worker->items) != w->seen_delistings) {
     w->seen_delistings = freshet_items_delistings(w->worker->items);
     w->wanted = true;
   }
   if (w->searching) return go_on_searching(w, error);
-  int64_t now_us = clock->monotonic_us(clock);
+  int64_t now_us = freshet_clock_monotonic_us(clock);
   if (!w->wanted || now_us < w->next_sweep_us) return FRESHET_OK;
   w->next_sweep_us = now_us + SWEEP_PAUSE_US;
   if (places_of_gone(w) == 0) {

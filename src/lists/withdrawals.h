@@ -12,12 +12,13 @@
  * listed or the rules have changed: of every user, the list that was published last is the one in the
  * committed state, or a list is owed there.
  */
-#ifndef FRESHET_WORKER_WITHDRAWALS_H
-#define FRESHET_WORKER_WITHDRAWALS_H
+#ifndef FRESHET_LISTS_WITHDRAWALS_H
+#define FRESHET_LISTS_WITHDRAWALS_H
 
 #include "catalogue/items.h"
 #include "users/users.h"
 
+typedef struct freshet_worker freshet_worker;
 typedef struct freshet_withdrawals freshet_withdrawals;
 
 /* Nothing is owned. */

@@ -35,7 +35,7 @@ typedef struct pending {
 
 static int64_t now_ms(void) {
   freshet_clock* clock = freshet_clock_system();
-  return clock->monotonic_us(clock) / 1000;
+  return freshet_clock_monotonic_us(clock) / 1000;
 }
 
 /* Empty when there is none. Holds until the next call. */

@@ -74,7 +74,7 @@ struct freshet_http {
 
 static int64_t now_us(void) {
   freshet_clock* clock = freshet_clock_system();
-  return clock->monotonic_us(clock);
+  return freshet_clock_monotonic_us(clock);
 }
 
 /* ---- responses ---- */

@@ -131,7 +131,7 @@ static void write_fact(void* context, freshet_log_level level, const char* event
   freshet_log_writer* writer = context;
   if (level < writer->level) return;
   freshet_buffer line = {0};
-  freshet_log_line(writer->format, writer->clock->now_ms(writer->clock), level, event, fields, &line);
+  freshet_log_line(writer->format, freshet_clock_now_ms(writer->clock), level, event, fields, &line);
   ssize_t written = write(writer->fd, line.data, line.size);
   (void)written; /* a log that cannot be written must not stop the stream */
   freshet_buffer_free(&line);

@@ -1,8 +1,8 @@
 /*
  * logger.h: how modules below the service tell a fact. One fact, one line.
  */
-#ifndef FRESHET_WORKER_LOGGER_H
-#define FRESHET_WORKER_LOGGER_H
+#ifndef FRESHET_STREAM_LOGGER_H
+#define FRESHET_STREAM_LOGGER_H
 
 typedef enum freshet_log_level {
   FRESHET_DEBUG = 0,

@@ -2,8 +2,8 @@
  * metrics.h: what the worker counts. Written by the worker thread, read by any thread (relaxed atomics: each
  * figure is right by itself, figures are not a snapshot of one moment).
  */
-#ifndef FRESHET_WORKER_METRICS_H
-#define FRESHET_WORKER_METRICS_H
+#ifndef FRESHET_STREAM_METRICS_H
+#define FRESHET_STREAM_METRICS_H
 
 #include <stdatomic.h>
 #include <stdint.h>

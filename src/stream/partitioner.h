@@ -3,8 +3,8 @@
  * (Appleby, 2008) as in Kafka's Java client (org.apache.kafka.common.utils.Utils), which librdkafka calls
  * murmur2.
  */
-#ifndef FRESHET_WORKER_PARTITIONER_H
-#define FRESHET_WORKER_PARTITIONER_H
+#ifndef FRESHET_STREAM_PARTITIONER_H
+#define FRESHET_STREAM_PARTITIONER_H
 
 #include "freshet/bytes.h"
 

@@ -20,8 +20,8 @@
  *
  * Not thread-safe.
  */
-#ifndef FRESHET_WORKER_SERVING_H
-#define FRESHET_WORKER_SERVING_H
+#ifndef FRESHET_STREAM_SERVING_H
+#define FRESHET_STREAM_SERVING_H
 
 #include "codec/codec.h"
 #include "stream/sink.h"

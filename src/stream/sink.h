@@ -3,8 +3,8 @@
  * for lists and replies with delivery = fast, and `write` inside the transaction begun by `begin`. Driven by
  * the worker thread only.
  */
-#ifndef FRESHET_WORKER_SINK_H
-#define FRESHET_WORKER_SINK_H
+#ifndef FRESHET_STREAM_SINK_H
+#define FRESHET_STREAM_SINK_H
 
 #include "stream/source.h"
 
@@ -56,5 +56,47 @@ typedef struct freshet_sink_vtable {
 struct freshet_sink {
   const freshet_sink_vtable* vtable;
 };
+
+/* One call for each function of the table above; destroy takes NULL too. */
+static inline freshet_status freshet_sink_publish(freshet_sink* self, const freshet_output* output,
+                                                  freshet_error* error) {
+  return self->vtable->publish(self, output, error);
+}
+static inline bool freshet_sink_publish_to(freshet_sink* self, const char* topic,
+                                           const freshet_output* output) {
+  return self->vtable->publish_to(self, topic, output);
+}
+static inline freshet_status freshet_sink_settle(freshet_sink* self, int timeout_ms, freshet_error* error) {
+  return self->vtable->settle(self, timeout_ms, error);
+}
+static inline freshet_status freshet_sink_begin(freshet_sink* self, freshet_error* error) {
+  return self->vtable->begin(self, error);
+}
+static inline freshet_status freshet_sink_write(freshet_sink* self, const freshet_output* output,
+                                                freshet_error* error) {
+  return self->vtable->write(self, output, error);
+}
+static inline freshet_status freshet_sink_commit(freshet_sink* self, const freshet_partition* offsets,
+                                                 size_t count, freshet_error* error) {
+  return self->vtable->commit(self, offsets, count, error);
+}
+static inline freshet_status freshet_sink_outcome(freshet_sink* self, int wait_ms, freshet_error* error) {
+  return self->vtable->outcome(self, wait_ms, error);
+}
+static inline freshet_status freshet_sink_abort(freshet_sink* self, freshet_error* error) {
+  return self->vtable->abort(self, error);
+}
+static inline int64_t freshet_sink_written_end(freshet_sink* self, freshet_topic topic, int32_t partition) {
+  return self->vtable->written_end(self, topic, partition);
+}
+static inline const char* freshet_sink_topic_name(freshet_sink* self, freshet_topic topic) {
+  return self->vtable->topic_name(self, topic);
+}
+static inline void freshet_sink_poll(freshet_sink* self) {
+  self->vtable->poll(self);
+}
+static inline void freshet_sink_destroy(freshet_sink* self) {
+  if (self != NULL) self->vtable->destroy(self);
+}
 
 #endif

@@ -1,11 +1,11 @@
 /*
  * source.h: what the worker reads. A `freshet_source` is this process's share of the consumer group (events,
- * requests, items); a `freshet_log` reads any partition of any topic from a given offset, outside of the
+ * requests, items); a `freshet_reader` reads any partition of any topic from a given offset, outside of the
  * group (changelog restore, the item tables that every worker folds). Both are driven by the worker thread
  * only.
  */
-#ifndef FRESHET_WORKER_SOURCE_H
-#define FRESHET_WORKER_SOURCE_H
+#ifndef FRESHET_STREAM_SOURCE_H
+#define FRESHET_STREAM_SOURCE_H
 
 #include <stdbool.h>
 
@@ -33,7 +33,7 @@ typedef struct freshet_header {
   freshet_slice value;
 } freshet_header;
 
-/* A record as read. Views hold until the next poll of the same source or log. */
+/* A record as read. Views hold until the next poll of the same source or reader. */
 typedef struct freshet_record {
   freshet_topic topic;
   int32_t partition;
@@ -94,28 +94,84 @@ struct freshet_source {
   const freshet_source_vtable* vtable;
 };
 
+/* One call for each function of the table above; destroy takes NULL too. */
+static inline freshet_status freshet_source_poll(freshet_source* self, int timeout_ms, freshet_record* out,
+                                                 size_t capacity, size_t* count, freshet_error* error) {
+  return self->vtable->poll(self, timeout_ms, out, capacity, count, error);
+}
+static inline freshet_status freshet_source_seek(freshet_source* self, const freshet_partition* partitions,
+                                                 size_t count, freshet_error* error) {
+  return self->vtable->seek(self, partitions, count, error);
+}
+static inline int64_t freshet_source_end(freshet_source* self, freshet_topic topic, int32_t partition) {
+  return self->vtable->end(self, topic, partition);
+}
+static inline bool freshet_source_header(freshet_source* self, const freshet_record* record, const char* name,
+                                         freshet_slice* value) {
+  return self->vtable->header(self, record, name, value);
+}
+static inline void freshet_source_wake(freshet_source* self) {
+  self->vtable->wake(self);
+}
+static inline freshet_status freshet_source_close(freshet_source* self, freshet_error* error) {
+  return self->vtable->close(self, error);
+}
+static inline void freshet_source_destroy(freshet_source* self) {
+  if (self != NULL) self->vtable->destroy(self);
+}
+
 enum { FRESHET_OFFSET_BEGINNING = -2 };
 
-typedef struct freshet_log freshet_log;
-typedef struct freshet_log_vtable {
-  freshet_status (*partitions)(freshet_log* self, freshet_topic topic, int32_t* count, freshet_error* error);
+typedef struct freshet_reader freshet_reader;
+typedef struct freshet_reader_vtable {
+  freshet_status (*partitions)(freshet_reader* self, freshet_topic topic, int32_t* count,
+                               freshet_error* error);
   /* First offset that still exists and the high watermark, which includes records of transactions that are
    * still open. Asks the broker. */
-  freshet_status (*range)(freshet_log* self, freshet_topic topic, int32_t partition, int64_t* first,
+  freshet_status (*range)(freshet_reader* self, freshet_topic topic, int32_t partition, int64_t* first,
                           int64_t* end, freshet_error* error);
   /* Starts reading at an offset (FRESHET_OFFSET_BEGINNING allowed). Reads committed records only. */
-  freshet_status (*open)(freshet_log* self, freshet_topic topic, int32_t partition, int64_t offset,
+  freshet_status (*open)(freshet_reader* self, freshet_topic topic, int32_t partition, int64_t offset,
                          freshet_error* error);
-  freshet_status (*shut)(freshet_log* self, freshet_topic topic, int32_t partition, freshet_error* error);
-  freshet_status (*poll)(freshet_log* self, int timeout_ms, freshet_record* out, size_t capacity,
+  freshet_status (*shut)(freshet_reader* self, freshet_topic topic, int32_t partition, freshet_error* error);
+  freshet_status (*poll)(freshet_reader* self, int timeout_ms, freshet_record* out, size_t capacity,
                          size_t* count, freshet_error* error);
   /* Everything before this offset has been returned by poll: transaction markers and aborted records count as
    * returned. */
-  int64_t (*position)(freshet_log* self, freshet_topic topic, int32_t partition);
-  void (*destroy)(freshet_log* self);
-} freshet_log_vtable;
-struct freshet_log {
-  const freshet_log_vtable* vtable;
+  int64_t (*position)(freshet_reader* self, freshet_topic topic, int32_t partition);
+  void (*destroy)(freshet_reader* self);
+} freshet_reader_vtable;
+struct freshet_reader {
+  const freshet_reader_vtable* vtable;
 };
+
+/* One call for each function of the table above; destroy takes NULL too. */
+static inline freshet_status freshet_reader_partitions(freshet_reader* self, freshet_topic topic,
+                                                       int32_t* count, freshet_error* error) {
+  return self->vtable->partitions(self, topic, count, error);
+}
+static inline freshet_status freshet_reader_range(freshet_reader* self, freshet_topic topic,
+                                                  int32_t partition, int64_t* first, int64_t* end,
+                                                  freshet_error* error) {
+  return self->vtable->range(self, topic, partition, first, end, error);
+}
+static inline freshet_status freshet_reader_open(freshet_reader* self, freshet_topic topic, int32_t partition,
+                                                 int64_t offset, freshet_error* error) {
+  return self->vtable->open(self, topic, partition, offset, error);
+}
+static inline freshet_status freshet_reader_shut(freshet_reader* self, freshet_topic topic, int32_t partition,
+                                                 freshet_error* error) {
+  return self->vtable->shut(self, topic, partition, error);
+}
+static inline freshet_status freshet_reader_poll(freshet_reader* self, int timeout_ms, freshet_record* out,
+                                                 size_t capacity, size_t* count, freshet_error* error) {
+  return self->vtable->poll(self, timeout_ms, out, capacity, count, error);
+}
+static inline int64_t freshet_reader_position(freshet_reader* self, freshet_topic topic, int32_t partition) {
+  return self->vtable->position(self, topic, partition);
+}
+static inline void freshet_reader_destroy(freshet_reader* self) {
+  if (self != NULL) self->vtable->destroy(self);
+}
 
 #endif

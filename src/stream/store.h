@@ -2,8 +2,8 @@
  * store.h: what survives on this machine: rows and, in the same atomic batch, how far the logs are reflected
  * in them. Driven by the worker thread only, but for `get`, which other threads may call.
  */
-#ifndef FRESHET_WORKER_STORE_H
-#define FRESHET_WORKER_STORE_H
+#ifndef FRESHET_STREAM_STORE_H
+#define FRESHET_STREAM_STORE_H
 
 #include "stream/source.h"
 
@@ -14,6 +14,11 @@ typedef enum freshet_family {
   FRESHET_FAMILY_CATALOGUE, /* the Item records as published, by item id, partition 0 */
   FRESHET_FAMILIES,
 } freshet_family;
+
+/* A compacted topic keeps its tombstones for delete.retention.ms, 24 h by default. A store that was away for
+ * longer may have missed some, and would bring erased users and withdrawn items back: it starts again from
+ * nothing. */
+enum { FRESHET_LONGEST_ABSENCE_MS = 20 * 3600 * 1000 };
 
 typedef struct freshet_store freshet_store;
 
@@ -54,5 +59,56 @@ typedef struct freshet_store_vtable {
 struct freshet_store {
   const freshet_store_vtable* vtable;
 };
+
+/* One call for each function of the table above; destroy takes NULL too. */
+static inline freshet_status freshet_store_get(freshet_store* self, freshet_family family, int32_t partition,
+                                               freshet_slice key, freshet_buffer* value,
+                                               freshet_error* error) {
+  return self->vtable->get(self, family, partition, key, value, error);
+}
+static inline freshet_status freshet_store_scan(freshet_store* self, freshet_family family, int32_t partition,
+                                                freshet_slice prefix, freshet_store_visit visit,
+                                                void* context, freshet_error* error) {
+  return self->vtable->scan(self, family, partition, prefix, visit, context, error);
+}
+static inline freshet_status freshet_store_scan_after(freshet_store* self, freshet_family family,
+                                                      int32_t partition, freshet_slice after,
+                                                      freshet_store_visit visit, void* context,
+                                                      freshet_error* error) {
+  return self->vtable->scan_after(self, family, partition, after, visit, context, error);
+}
+static inline void freshet_store_put(freshet_store* self, freshet_family family, int32_t partition,
+                                     freshet_slice key, freshet_slice value) {
+  self->vtable->put(self, family, partition, key, value);
+}
+static inline void freshet_store_remove(freshet_store* self, freshet_family family, int32_t partition,
+                                        freshet_slice key) {
+  self->vtable->remove(self, family, partition, key);
+}
+static inline void freshet_store_clear(freshet_store* self, freshet_family family, int32_t partition) {
+  self->vtable->clear(self, family, partition);
+}
+static inline void freshet_store_set_position(freshet_store* self, freshet_topic topic, int32_t partition,
+                                              int64_t offset, int64_t time_ms) {
+  self->vtable->set_position(self, topic, partition, offset, time_ms);
+}
+static inline freshet_status freshet_store_write(freshet_store* self, freshet_error* error) {
+  return self->vtable->write(self, error);
+}
+static inline void freshet_store_purge(freshet_store* self, freshet_family family, int32_t partition,
+                                       freshet_slice key) {
+  if (self->vtable->purge != NULL) self->vtable->purge(self, family, partition, key);
+}
+static inline freshet_status freshet_store_position(freshet_store* self, freshet_topic topic,
+                                                    int32_t partition, int64_t* offset, int64_t* time_ms,
+                                                    freshet_error* error) {
+  return self->vtable->position(self, topic, partition, offset, time_ms, error);
+}
+static inline size_t freshet_store_memory(freshet_store* self) {
+  return self->vtable->memory(self);
+}
+static inline void freshet_store_destroy(freshet_store* self) {
+  if (self != NULL) self->vtable->destroy(self);
+}
 
 #endif

@@ -8,8 +8,8 @@
  * window, measured against the newest record of the partition (never a wall clock, so that a replay forgets
  * at the same places).
  */
-#ifndef FRESHET_WORKER_DEDUP_H
-#define FRESHET_WORKER_DEDUP_H
+#ifndef FRESHET_USERS_DEDUP_H
+#define FRESHET_USERS_DEDUP_H
 
 #include <stdbool.h>
 #include <stdint.h>

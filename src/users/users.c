@@ -155,8 +155,8 @@ static void fill_listed(freshet_users* users, freshet_user_row* row, const fresh
 
 static freshet_status read_stored(freshet_users* users, freshet_user_row* row, freshet_error* error) {
   users->bytes.size = 0;
-  freshet_status status = users->store->vtable->get(users->store, FRESHET_FAMILY_USERS, row->partition,
-                                                    freshet_user_row_id(row), &users->bytes, error);
+  freshet_status status = freshet_store_get(users->store, FRESHET_FAMILY_USERS, row->partition,
+                                            freshet_user_row_id(row), &users->bytes, error);
   if (status == FRESHET_NOT_FOUND) {
     freshet_error_clear(error);
     return FRESHET_OK;

@@ -4,8 +4,8 @@
  *
  * Every row belongs to a partition of `events`: the one its events come from.
  */
-#ifndef FRESHET_WORKER_USERS_H
-#define FRESHET_WORKER_USERS_H
+#ifndef FRESHET_USERS_USERS_H
+#define FRESHET_USERS_USERS_H
 
 #include "codec/codec.h"
 #include "freshet/model.h"

@@ -27,8 +27,8 @@ void freshet_worker_bury(freshet_worker* worker, const freshet_record* record, c
   append(bytes, record->key, &letter->key_at, &letter->key_size);
   append(bytes, record->value, &letter->value_at, &letter->value_size);
   append(bytes, freshet_slice_of(cause->message), &letter->reason_at, &letter->reason_size);
-  freshet_count(&worker->parts.metrics->dead_letters, 1);
-  freshet_log_fact(worker->parts.logger, FRESHET_DEBUG, "record.dead",
+  freshet_count(&worker->ports.metrics->dead_letters, 1);
+  freshet_log_fact(worker->ports.logger, FRESHET_DEBUG, "record.dead",
                    "topic=%d partition=%d offset=%lld reason=\"%s\"", (int)record->topic, record->partition,
                    (long long)record->offset, cause->message);
 }
@@ -67,7 +67,7 @@ static freshet_status erase(freshet_worker* worker, const freshet_record* record
   freshet_withdrawals_replace(worker->withdrawals, row, NULL, 0);
   freshet_users_erase(worker->users, row);
   forget_dead_letters(worker, record->key);
-  freshet_count(&worker->parts.metrics->users_erased, 1);
+  freshet_count(&worker->ports.metrics->users_erased, 1);
   freshet_output tombstone = {
       .topic = freshet_worker_list_topic(worker, record->partition), .partition = -1, .key = record->key};
   status = freshet_worker_output(worker, &tombstone, error);
@@ -87,7 +87,7 @@ static freshet_observation observe(const freshet_worker* worker, const freshet_e
 
 /* The item's part of an event. An item without a slot leaves no trace beyond the user's counts. */
 static void learn(freshet_worker* worker, freshet_user_row* row, const freshet_event* event) {
-  freshet_worker_metrics* metrics = worker->parts.metrics;
+  freshet_worker_metrics* metrics = worker->ports.metrics;
   freshet_model* model = freshet_items_model(worker->items);
   uint32_t slot;
   if (freshet_model_intern(model, event->item_id, &slot, NULL) != FRESHET_OK) {
@@ -117,7 +117,7 @@ static freshet_status apply_event(freshet_worker* worker, held_partition* held, 
     return FRESHET_OK;
   }
   if (!record->has_value) return erase(worker, record, error);
-  if (freshet_decode_event(worker->parts.codec, record->value, &event, &cause) != FRESHET_OK) {
+  if (freshet_decode_event(worker->ports.codec, record->value, &event, &cause) != FRESHET_OK) {
     freshet_worker_bury(worker, record, "VALUE_CONVERTER", &cause);
     return FRESHET_OK;
   }
@@ -128,14 +128,14 @@ static freshet_status apply_event(freshet_worker* worker, held_partition* held, 
   }
   uint64_t event_key = freshet_id_key(event.event_id);
   if (!freshet_dedup_add(held->dedup, event_key, record->timestamp_ms)) {
-    freshet_count(&worker->parts.metrics->events_duplicate, 1);
+    freshet_count(&worker->ports.metrics->events_duplicate, 1);
     return FRESHET_OK;
   }
   freshet_user_row* row;
   freshet_status status = freshet_users_get(worker->users, record->partition, event.user_id, &row, error);
   if (status != FRESHET_OK) return status;
   learn(worker, row, &event);
-  if (row->touched || row->queued) freshet_count(&worker->parts.metrics->lists_coalesced, 1);
+  if (row->touched || row->queued) freshet_count(&worker->ports.metrics->lists_coalesced, 1);
   row->exists = true;
   row->events++;
   row->event_checksum += event_key;
@@ -146,10 +146,10 @@ static freshet_status apply_event(freshet_worker* worker, held_partition* held, 
     row->newest_occurred_at_ms = event.occurred_at_ms;
   }
   row->record_time_ms = record->timestamp_ms;
-  if (row->refresh_since_ms == 0) row->refresh_since_ms = worker->parts.clock->now_ms(worker->parts.clock);
+  if (row->refresh_since_ms == 0) row->refresh_since_ms = freshet_clock_now_ms(worker->ports.clock);
   freshet_users_change(worker->users, row);
   freshet_worker_touch(worker, row);
-  freshet_count(&worker->parts.metrics->events[event.type], 1);
+  freshet_count(&worker->ports.metrics->events[event.type], 1);
   return FRESHET_OK;
 }
 
@@ -162,7 +162,7 @@ static freshet_status check_item(freshet_worker* worker, const freshet_record* r
     return is_id(record) ? freshet_texts_forget(freshet_items_texts(worker->items), record->key, error)
                          : FRESHET_OK;
   }
-  if (freshet_decode_item(worker->parts.codec, record->value, &item, &cause) != FRESHET_OK) {
+  if (freshet_decode_item(worker->ports.codec, record->value, &item, &cause) != FRESHET_OK) {
     freshet_worker_bury(worker, record, "VALUE_CONVERTER", &cause);
   } else if (freshet_item_validate(&item, record->key, &cause) != FRESHET_OK) {
     freshet_worker_bury(worker, record, "TRANSFORMATION", &cause);

@@ -69,7 +69,7 @@ static freshet_slice change_value(const freshet_worker* worker, const user_chang
 }
 
 static freshet_status write_changes(freshet_worker* worker, freshet_error* error) {
-  freshet_sink* sink = worker->parts.sink;
+  freshet_sink* sink = worker->ports.sink;
   freshet_status status = FRESHET_OK;
   for (size_t i = 0; status == FRESHET_OK && i < worker->change_count; i++) {
     const user_change* change = &worker->changes[i];
@@ -78,7 +78,7 @@ static freshet_status write_changes(freshet_worker* worker, freshet_error* error
                              .key = change_key(worker, change),
                              .has_value = change->has_value,
                              .value = change_value(worker, change)};
-    status = sink->vtable->write(sink, &output, error);
+    status = freshet_sink_write(sink, &output, error);
   }
   return status;
 }
@@ -89,12 +89,12 @@ static freshet_status write_changes(freshet_worker* worker, freshet_error* error
 static freshet_status write_dead_letter(freshet_worker* worker, const dead_letter* letter,
                                         freshet_error* error) {
   const char* bytes = (const char*)worker->dead_letter_bytes.data;
-  freshet_sink* sink = worker->parts.sink;
+  freshet_sink* sink = worker->ports.sink;
   char partition[16], offset[24];
   snprintf(partition, sizeof partition, "%d", letter->partition);
   snprintf(offset, sizeof offset, "%lld", (long long)letter->offset);
   freshet_header headers[] = {
-      {"__connect.errors.topic", freshet_slice_of(sink->vtable->topic_name(sink, letter->topic))},
+      {"__connect.errors.topic", freshet_slice_of(freshet_sink_topic_name(sink, letter->topic))},
       {"__connect.errors.partition", freshet_slice_of(partition)},
       {"__connect.errors.offset", freshet_slice_of(offset)},
       {"__connect.errors.connector.name", freshet_slice_of("freshet")},
@@ -111,7 +111,7 @@ static freshet_status write_dead_letter(freshet_worker* worker, const dead_lette
                            .value = {bytes + letter->value_at, letter->value_size},
                            .headers = headers,
                            .header_count = sizeof headers / sizeof headers[0]};
-  return sink->vtable->write(sink, &output, error);
+  return freshet_sink_write(sink, &output, error);
 }
 
 static void forget_dead_letters(freshet_worker* worker) {
@@ -122,10 +122,10 @@ static void forget_dead_letters(freshet_worker* worker) {
 /* ---- the transaction ---- */
 
 static freshet_status write_everything(freshet_worker* worker, freshet_error* error) {
-  freshet_sink* sink = worker->parts.sink;
+  freshet_sink* sink = worker->ports.sink;
   freshet_status status = FRESHET_OK;
   bool wrote;
-  if (!worker->in_transaction) status = sink->vtable->begin(sink, error);
+  if (!worker->in_transaction) status = freshet_sink_begin(sink, error);
   if (status != FRESHET_OK) return status;
   worker->in_transaction = true;
   status = collect_rows(worker, error);
@@ -166,41 +166,40 @@ static freshet_status start_transaction_commit(freshet_worker* worker, freshet_e
   freshet_partition* offsets = list_offsets(worker, &count);
   for (size_t i = 0; i < worker->held_count; i++)
     worker->held[i].committing = done_offset(worker, &worker->held[i]);
-  freshet_status status = worker->parts.sink->vtable->commit(worker->parts.sink, offsets, count, error);
+  freshet_status status = freshet_sink_commit(worker->ports.sink, offsets, count, error);
   free(offsets);
   return status;
 }
 
 /* After the commit: the same rows, in one batch with the positions that they reflect. */
 static freshet_status store_changes(freshet_worker* worker, freshet_error* error) {
-  freshet_store* store = worker->parts.store;
+  freshet_store* store = worker->ports.store;
   for (size_t i = 0; i < worker->change_count; i++) {
     const user_change* change = &worker->changes[i];
     freshet_slice key = change_key(worker, change);
     if (change->has_value) {
-      store->vtable->put(store, FRESHET_FAMILY_USERS, change->partition, key, change_value(worker, change));
+      freshet_store_put(store, FRESHET_FAMILY_USERS, change->partition, key, change_value(worker, change));
     } else {
       freshet_forget_user_row(store, change->partition, key);
     }
   }
-  int64_t now_ms = worker->parts.clock->now_ms(worker->parts.clock);
+  int64_t now_ms = freshet_clock_now_ms(worker->ports.clock);
   for (size_t i = 0; i < worker->held_count; i++) {
     held_partition* held = &worker->held[i];
     held->committed = held->committing;
     if (held->topic != FRESHET_TOPIC_EVENTS) continue;
-    int64_t end =
-        worker->parts.sink->vtable->written_end(worker->parts.sink, FRESHET_TOPIC_USERS, held->partition);
-    if (end >= 0) store->vtable->set_position(store, FRESHET_TOPIC_USERS, held->partition, end, now_ms);
+    int64_t end = freshet_sink_written_end(worker->ports.sink, FRESHET_TOPIC_USERS, held->partition);
+    if (end >= 0) freshet_store_set_position(store, FRESHET_TOPIC_USERS, held->partition, end, now_ms);
   }
-  return store->vtable->write(store, error);
+  return freshet_store_write(store, error);
 }
 
 freshet_status freshet_worker_store_items(freshet_worker* worker, freshet_error* error) {
-  freshet_store* store = worker->parts.store;
+  freshet_store* store = worker->ports.store;
   bool stored;
   freshet_status status = freshet_items_store(worker->items, worker->stopping, ECHO_WAIT_MS, &stored, error);
   if (status != FRESHET_OK || !stored) return status;
-  status = store->vtable->write(store, error);
+  status = freshet_store_write(store, error);
   if (status != FRESHET_OK) return status;
   size_t count;
   int32_t partitions;
@@ -232,8 +231,8 @@ static bool nothing_changed(freshet_worker* worker) {
 }
 
 static void schedule(freshet_worker* worker) {
-  freshet_clock* clock = worker->parts.clock;
-  worker->next_commit_us = clock->monotonic_us(clock) + worker->config.commit_interval_ms * 1000;
+  freshet_clock* clock = worker->ports.clock;
+  worker->next_commit_us = freshet_clock_monotonic_us(clock) + worker->config.commit_interval_ms * 1000;
 }
 
 /* An aborted transaction: everything since the last commit is done again. Anything else stops. */
@@ -242,14 +241,14 @@ static freshet_status failed(freshet_worker* worker, freshet_status status, cons
   if (status != FRESHET_ABORTED) {
     return freshet_error_set(error, status, FRESHET_STOP, "commit: %s", cause->message);
   }
-  freshet_log_fact(worker->parts.logger, FRESHET_WARN, "commit.aborted", "reason=\"%s\"", cause->message);
+  freshet_log_fact(worker->ports.logger, FRESHET_WARN, "commit.aborted", "reason=\"%s\"", cause->message);
   return freshet_worker_roll_back(worker, error);
 }
 
 /* Everything that has changed goes into the transaction; what changes from now on belongs to the next. */
 static freshet_status start(freshet_worker* worker, freshet_error* error) {
   freshet_error cause = {0};
-  worker->commit_start_us = worker->parts.clock->monotonic_us(worker->parts.clock);
+  worker->commit_start_us = freshet_clock_monotonic_us(worker->ports.clock);
   freshet_status status = write_everything(worker, &cause);
   if (status == FRESHET_OK) status = start_transaction_commit(worker, &cause);
   if (status != FRESHET_OK) return failed(worker, status, &cause, error);
@@ -262,7 +261,7 @@ static freshet_status start(freshet_worker* worker, freshet_error* error) {
 }
 
 static freshet_status end(freshet_worker* worker, freshet_error* error) {
-  freshet_clock* clock = worker->parts.clock;
+  freshet_clock* clock = worker->ports.clock;
   worker->committing = false;
   worker->in_transaction = false;
   worker->aborts_in_a_row = 0;
@@ -274,18 +273,18 @@ static freshet_status end(freshet_worker* worker, freshet_error* error) {
   freshet_items_committed(worker->items);
   tidy(worker);
   schedule(worker);
-  freshet_count(&worker->parts.metrics->commits, 1);
-  freshet_gauge(&worker->parts.metrics->last_commit_ms, (uint64_t)clock->now_ms(clock));
-  freshet_histogram_observe(&worker->parts.metrics->commit,
-                            clock->monotonic_us(clock) - worker->commit_start_us);
+  freshet_count(&worker->ports.metrics->commits, 1);
+  freshet_gauge(&worker->ports.metrics->last_commit_ms, (uint64_t)freshet_clock_now_ms(clock));
+  freshet_histogram_observe(&worker->ports.metrics->commit,
+                            freshet_clock_monotonic_us(clock) - worker->commit_start_us);
   return status;
 }
 
 /* Ends the commit under way if its outcome comes within wait_ms. */
 static freshet_status try_to_end(freshet_worker* worker, int wait_ms, freshet_error* error) {
-  freshet_sink* sink = worker->parts.sink;
+  freshet_sink* sink = worker->ports.sink;
   freshet_error cause = {0};
-  freshet_status status = sink->vtable->outcome(sink, wait_ms, &cause);
+  freshet_status status = freshet_sink_outcome(sink, wait_ms, &cause);
   if (status == FRESHET_TIMEOUT) return FRESHET_OK;
   if (status == FRESHET_OK) return end(worker, error);
   worker->committing = false;
@@ -320,13 +319,13 @@ freshet_status freshet_worker_turn_state(freshet_worker* worker, freshet_error* 
   if (status == FRESHET_OK && full)
     status = freshet_worker_end_commit(worker, error); /* only then is there room */
   if (status != FRESHET_OK || worker->committing) return status;
-  int64_t now_us = worker->parts.clock->monotonic_us(worker->parts.clock);
+  int64_t now_us = freshet_clock_monotonic_us(worker->ports.clock);
   bool is_urgent = (freshet_worker_stale_unmarked(worker) || freshet_erasures_due(worker->erasures)) &&
                    now_us - worker->commit_start_us >= URGENT_COMMIT_US;
   if (!full && !is_urgent && now_us < worker->next_commit_us) return FRESHET_OK;
   if (nothing_changed(worker)) { /* but for the catalogue, which is not part of transactions */
     schedule(worker);
-    return worker->parts.store->vtable->write(worker->parts.store, error);
+    return freshet_store_write(worker->ports.store, error);
   }
   /* With lists inside the transaction the next batch needs its outcome; item rows need a moment without
    * learning. */
@@ -358,19 +357,19 @@ static freshet_status load_again(freshet_worker* worker, freshet_error* error) {
 
 freshet_status freshet_worker_reload(freshet_worker* worker, freshet_error* error) {
   freshet_status status = freshet_worker_commit(worker, error);
-  if (status == FRESHET_OK) status = worker->parts.store->vtable->write(worker->parts.store, error);
+  if (status == FRESHET_OK) status = freshet_store_write(worker->ports.store, error);
   return status == FRESHET_OK ? load_again(worker, error) : status;
 }
 
 freshet_status freshet_worker_roll_back(freshet_worker* worker, freshet_error* error) {
-  freshet_count(&worker->parts.metrics->aborts, 1);
+  freshet_count(&worker->ports.metrics->aborts, 1);
   if (++worker->aborts_in_a_row > ABORTS_MAX) {
     return freshet_error_set(error, FRESHET_ABORTED, FRESHET_STOP, "%d transactions in a row were aborted",
                              ABORTS_MAX);
   }
   freshet_status status = FRESHET_OK;
   FRESHET_ASSERT(!worker->committing);
-  if (worker->in_transaction) status = worker->parts.sink->vtable->abort(worker->parts.sink, error);
+  if (worker->in_transaction) status = freshet_sink_abort(worker->ports.sink, error);
   worker->in_transaction = false;
   if (status != FRESHET_OK) return status;
   for (size_t i = 0; i < worker->held_count; i++) {
@@ -386,7 +385,7 @@ freshet_status freshet_worker_roll_back(freshet_worker* worker, freshet_error* e
     targets[i] = (freshet_partition){held->topic, held->partition, held->committed};
   }
   if (status == FRESHET_OK) {
-    status = worker->parts.source->vtable->seek(worker->parts.source, targets, worker->held_count, error);
+    status = freshet_source_seek(worker->ports.source, targets, worker->held_count, error);
   }
   free(targets);
   return status;

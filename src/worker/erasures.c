@@ -60,7 +60,7 @@ freshet_status freshet_worker_ask_erase(freshet_worker* worker, freshet_letter* 
     return FRESHET_OK;
   }
   freshet_output tombstone = {.topic = FRESHET_TOPIC_EVENTS, .partition = partition, .key = user_id};
-  freshet_status status = worker->parts.sink->vtable->publish(worker->parts.sink, &tombstone, error);
+  freshet_status status = freshet_sink_publish(worker->ports.sink, &tombstone, error);
   if (status != FRESHET_OK) {
     freshet_letter_refuse(letter, FRESHET_ANSWER_UNAVAILABLE, "the service is failing");
     return status;
@@ -70,7 +70,7 @@ freshet_status freshet_worker_ask_erase(freshet_worker* worker, freshet_letter* 
   *e = (erasure){.next = worker->erasures->first,
                  .letter = letter,
                  .partition = partition,
-                 .deadline_ms = worker->parts.clock->now_ms(worker->parts.clock) + PATIENCE_MS};
+                 .deadline_ms = freshet_clock_now_ms(worker->ports.clock) + PATIENCE_MS};
   worker->erasures->first = e;
   return FRESHET_OK;
 }

@@ -46,34 +46,35 @@ static freshet_status erase_if_gone(freshet_worker* worker, const freshet_record
  * and of the users nothing is left in the state. The log still knows them. */
 static freshet_status erase_again(freshet_worker* worker, const held_partition* held, int64_t from,
                                   freshet_error* error) {
-  freshet_log* log = worker->parts.changelog;
-  freshet_clock* clock = worker->parts.clock;
+  freshet_reader* reader = worker->ports.changelog;
+  freshet_clock* clock = worker->ports.clock;
   freshet_record* records = worker->records; /* the batch has been applied */
   int64_t first, end;
-  freshet_status status = log->vtable->range(log, FRESHET_TOPIC_EVENTS, held->partition, &first, &end, error);
+  freshet_status status =
+      freshet_reader_range(reader, FRESHET_TOPIC_EVENTS, held->partition, &first, &end, error);
   if (from < first) from = first;
   if (status != FRESHET_OK || from >= next_of(held)) return status;
-  status = log->vtable->open(log, FRESHET_TOPIC_EVENTS, held->partition, from, error);
-  int64_t heard_us = clock->monotonic_us(clock), position = -1;
+  status = freshet_reader_open(reader, FRESHET_TOPIC_EVENTS, held->partition, from, error);
+  int64_t heard_us = freshet_clock_monotonic_us(clock), position = -1;
   while (status == FRESHET_OK && position < next_of(held)) {
     size_t count;
-    status = log->vtable->poll(log, READ_WAIT_MS, records, BATCH_RECORDS, &count, error);
+    status = freshet_reader_poll(reader, READ_WAIT_MS, records, BATCH_RECORDS, &count, error);
     for (size_t i = 0; status == FRESHET_OK && i < count && records[i].offset < next_of(held); i++)
       status = erase_if_gone(worker, &records[i], error);
-    position = log->vtable->position(log, FRESHET_TOPIC_EVENTS, held->partition);
-    if (count > 0) heard_us = clock->monotonic_us(clock);
-    if (status == FRESHET_OK && clock->monotonic_us(clock) - heard_us > (int64_t)STALL_MS * 1000)
+    position = freshet_reader_position(reader, FRESHET_TOPIC_EVENTS, held->partition);
+    if (count > 0) heard_us = freshet_clock_monotonic_us(clock);
+    if (status == FRESHET_OK && freshet_clock_monotonic_us(clock) - heard_us > (int64_t)STALL_MS * 1000)
       status = freshet_error_set(error, FRESHET_TIMEOUT, FRESHET_STOP,
                                  "taking over: `events` gave nothing for %d s", STALL_MS / 1000);
   }
   freshet_status shut =
-      log->vtable->shut(log, FRESHET_TOPIC_EVENTS, held->partition, status == FRESHET_OK ? error : NULL);
+      freshet_reader_shut(reader, FRESHET_TOPIC_EVENTS, held->partition, status == FRESHET_OK ? error : NULL);
   return status == FRESHET_OK ? shut : status;
 }
 
 static freshet_status take(freshet_worker* worker, held_partition* held, freshet_error* error) {
   freshet_serving_partition facts = freshet_serving_of(&worker->serving, held->partition);
-  freshet_log_fact(worker->parts.logger, FRESHET_INFO, "generation.taking",
+  freshet_log_fact(worker->ports.logger, FRESHET_INFO, "generation.taking",
                    "switch=%lld partition=%d released_at=%lld learned_to=%lld",
                    (long long)worker->serving.number, held->partition, (long long)facts.offset,
                    (long long)next_of(held));
@@ -83,7 +84,7 @@ static freshet_status take(freshet_worker* worker, held_partition* held, freshet
 }
 
 static void show(freshet_worker* worker) {
-  freshet_worker_metrics* metrics = worker->parts.metrics;
+  freshet_worker_metrics* metrics = worker->ports.metrics;
   uint64_t serving = 0;
   for (size_t i = 0; i < worker->held_count; i++) {
     const held_partition* held = &worker->held[i];
@@ -121,16 +122,16 @@ bool freshet_worker_hands_over(freshet_worker* worker) {
 
 static freshet_status write_fact(freshet_worker* worker, freshet_serving_key kind,
                                  freshet_generation_fact* fact, freshet_error* error) {
-  freshet_sink* sink = worker->parts.sink;
+  freshet_sink* sink = worker->ports.sink;
   char key[FRESHET_SERVING_KEY_SIZE];
   freshet_buffer bytes = {0};
   freshet_output output;
-  fact->at_ms = worker->parts.clock->now_ms(worker->parts.clock);
+  fact->at_ms = freshet_clock_now_ms(worker->ports.clock);
   freshet_status status =
-      freshet_serving_record(worker->parts.codec, kind, fact, false, key, &bytes, &output, error);
-  if (status == FRESHET_OK) status = sink->vtable->write(sink, &output, error);
+      freshet_serving_record(worker->ports.codec, kind, fact, false, key, &bytes, &output, error);
+  if (status == FRESHET_OK) status = freshet_sink_write(sink, &output, error);
   freshet_buffer_free(&bytes);
-  freshet_log_fact(worker->parts.logger, FRESHET_INFO,
+  freshet_log_fact(worker->ports.logger, FRESHET_INFO,
                    kind == FRESHET_SERVING_RELEASED ? "generation.released" : "generation.taken",
                    "switch=%lld partition=%lld offset=%lld", (long long)fact->number,
                    (long long)fact->partition, (long long)fact->offset);

@@ -16,7 +16,7 @@ uint64_t freshet_worker_lag(freshet_worker* worker) {
   for (size_t i = 0; i < worker->held_count; i++) {
     const held_partition* held = &worker->held[i];
     if (held->topic != FRESHET_TOPIC_EVENTS) continue;
-    int64_t end = worker->parts.source->vtable->end(worker->parts.source, held->topic, held->partition);
+    int64_t end = freshet_source_end(worker->ports.source, held->topic, held->partition);
     int64_t next = held->next < 0 ? 0 : held->next;
     if (end > next) lag += (uint64_t)(end - next);
   }
@@ -53,7 +53,7 @@ static bool load_row(void* context, freshet_slice key, freshet_slice value) {
     return load->status == FRESHET_OK;
   }
   freshet_user_state state;
-  load->status = freshet_decode_user_state(load->worker->parts.codec, value, &state, load->error);
+  load->status = freshet_decode_user_state(load->worker->ports.codec, value, &state, load->error);
   if (load->status != FRESHET_OK) return false;
   if (load->with_dedup) freshet_withdrawals_load(load->worker->withdrawals, &state);
   if (state.listed_offset >= state.newest_offset && state.refresh_since_ms == 0) return true;
@@ -65,10 +65,10 @@ static bool load_row(void* context, freshet_slice key, freshet_slice value) {
 
 static freshet_status load_rows(freshet_worker* worker, held_partition* held, bool with_dedup,
                                 freshet_error* error) {
-  freshet_store* store = worker->parts.store;
+  freshet_store* store = worker->ports.store;
   load_context load = {worker, held, with_dedup, FRESHET_OK, error};
-  freshet_status status = store->vtable->scan(store, FRESHET_FAMILY_USERS, held->partition,
-                                              (freshet_slice){NULL, 0}, load_row, &load, error);
+  freshet_status status = freshet_store_scan(store, FRESHET_FAMILY_USERS, held->partition,
+                                             (freshet_slice){NULL, 0}, load_row, &load, error);
   return status != FRESHET_OK ? status : load.status;
 }
 
@@ -100,7 +100,7 @@ static held_partition* hold(freshet_worker* worker, const freshet_partition* par
 static void show_partitions(freshet_worker* worker) {
   uint64_t events = 0;
   for (size_t i = 0; i < worker->held_count; i++) events += worker->held[i].topic == FRESHET_TOPIC_EVENTS;
-  freshet_gauge(&worker->parts.metrics->partitions, events);
+  freshet_gauge(&worker->ports.metrics->partitions, events);
 }
 
 freshet_status freshet_worker_assigned(void* context, const freshet_partition* partitions, size_t count,
@@ -112,12 +112,12 @@ freshet_status freshet_worker_assigned(void* context, const freshet_partition* p
   for (size_t i = 0; i < count; i++) {
     if (partitions[i].topic == FRESHET_TOPIC_EVENTS) events[events_count++] = partitions[i].partition;
   }
-  freshet_status status = freshet_restore_users(&worker->parts, events, events_count, error);
+  freshet_status status = freshet_restore_users(&worker->ports, events, events_count, error);
   if (status == FRESHET_OK && events_count > 0) status = freshet_items_catch_up(worker->items, error);
   for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
     held_partition* held = hold(worker, &partitions[i]);
     if (held->topic == FRESHET_TOPIC_EVENTS) status = freshet_worker_load_partition(worker, held, error);
-    freshet_log_fact(worker->parts.logger, FRESHET_INFO, "partition.assigned",
+    freshet_log_fact(worker->ports.logger, FRESHET_INFO, "partition.assigned",
                      "topic=%d partition=%d offset=%lld", (int)held->topic, held->partition,
                      (long long)held->next);
   }
@@ -125,7 +125,7 @@ freshet_status freshet_worker_assigned(void* context, const freshet_partition* p
   show_partitions(worker);
   if (status != FRESHET_OK) return status;
   freshet_worker_await_texts(worker);
-  freshet_gauge(&worker->parts.metrics->ready, 1);
+  freshet_gauge(&worker->ports.metrics->ready, 1);
   freshet_answers_open(worker->answers);
   return status;
 }
@@ -147,8 +147,8 @@ freshet_status freshet_worker_revoked(void* context, const freshet_partition* pa
                                       bool lost, freshet_error* error) {
   freshet_worker* worker = context;
   freshet_status status;
-  freshet_gauge(&worker->parts.metrics->ready, 0);
-  freshet_log_fact(worker->parts.logger, FRESHET_INFO, "partitions.revoked", "count=%zu lost=%s", count,
+  freshet_gauge(&worker->ports.metrics->ready, 0);
+  freshet_log_fact(worker->ports.logger, FRESHET_INFO, "partitions.revoked", "count=%zu lost=%s", count,
                    lost ? "true" : "false");
   status = lost ? freshet_worker_end_commit(worker, error) : freshet_worker_commit(worker, error);
   if (status != FRESHET_OK) return status;

@@ -6,17 +6,12 @@
 #ifndef FRESHET_WORKER_RESTORE_H
 #define FRESHET_WORKER_RESTORE_H
 
-#include "worker/worker.h"
-
-/* A compacted topic keeps its tombstones for delete.retention.ms, 24 h by default. A store that was away for
- * longer may have missed some, and would bring erased users and withdrawn items back: it starts again from
- * nothing. */
-enum { FRESHET_LONGEST_ABSENCE_MS = 20 * 3600 * 1000 };
+#include "stream/ports.h"
 
 /* Reads <app>.users of the given partitions into the store. Waits for transactions that are still open there.
  * Errors: those of the log and the store; FRESHET_TIMEOUT when the log has gone silent before its end. */
-freshet_status freshet_restore_users(const freshet_worker_parts* parts, const int32_t* partitions,
-                                     size_t count, freshet_error* error);
+freshet_status freshet_restore_users(const freshet_ports* ports, const int32_t* partitions, size_t count,
+                                     freshet_error* error);
 
 /* A tombstone of the changelog, into the store's batch: what it leaves behind of a user goes from the disk
  * too.

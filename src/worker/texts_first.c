@@ -18,7 +18,7 @@ static bool serves(const freshet_worker* worker) {
 }
 
 static bool may_wait(const freshet_worker* worker) {
-  return worker->parts.embedder == NULL || !serves(worker);
+  return worker->ports.embedder == NULL || !serves(worker);
 }
 
 void freshet_worker_await_texts(freshet_worker* worker) {
@@ -31,7 +31,7 @@ void freshet_worker_await_texts(freshet_worker* worker) {
   freshet_worker_link_texts(worker, 0); /* a small catalogue is done with */
   worker->awaits_texts = expected > 0 || freshet_worker_lacks_links(worker, !serves(worker));
   if (worker->awaits_texts)
-    freshet_log_fact(worker->parts.logger, FRESHET_INFO, "texts.awaited", "items=%zu unlinked=%zu", expected,
+    freshet_log_fact(worker->ports.logger, FRESHET_INFO, "texts.awaited", "items=%zu unlinked=%zu", expected,
                      freshet_model_unlinked(freshet_items_model(worker->items)));
 }
 
@@ -42,7 +42,7 @@ freshet_status freshet_worker_end_await_texts(freshet_worker* worker, freshet_er
     return FRESHET_OK;
   }
   if (freshet_worker_lacks_links(worker, !serves(worker))) return FRESHET_OK;
-  freshet_source* source = worker->parts.source;
+  freshet_source* source = worker->ports.source;
   size_t count = 0;
   freshet_partition* targets = calloc(worker->held_count + 1, sizeof *targets);
   FRESHET_ASSERT(targets != NULL);
@@ -52,8 +52,8 @@ freshet_status freshet_worker_end_await_texts(freshet_worker* worker, freshet_er
     targets[count++] = (freshet_partition){held->topic, held->partition, held->next};
   }
   worker->awaits_texts = false;
-  freshet_status status = source->vtable->seek(source, targets, count, error);
+  freshet_status status = freshet_source_seek(source, targets, count, error);
   free(targets);
-  freshet_log_fact(worker->parts.logger, FRESHET_INFO, "texts.complete", "partitions=%zu", count);
+  freshet_log_fact(worker->ports.logger, FRESHET_INFO, "texts.complete", "partitions=%zu", count);
   return status;
 }

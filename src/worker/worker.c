@@ -12,7 +12,7 @@ static freshet_status load_items(freshet_worker* worker, freshet_error* error) {
   do {
     freshet_items_destroy(worker->items);
     worker->items = NULL;
-    status = freshet_items_create(&worker->config, &worker->parts, &worker->serving, &worker->items, error);
+    status = freshet_items_create(&worker->config, &worker->ports, &worker->serving, &worker->items, error);
   } while (status == FRESHET_OK && freshet_items_outdated(worker->items));
   return status;
 }
@@ -31,8 +31,8 @@ static void text_encoded(void* context, const freshet_embedded* embedded) {
 freshet_status freshet_worker_load(freshet_worker* worker, freshet_error* error) {
   freshet_status status = load_items(worker, error);
   if (status != FRESHET_OK) return status;
-  worker->users = freshet_users_create(freshet_items_model(worker->items), worker->parts.store,
-                                       worker->parts.codec, worker->config.cached_users);
+  worker->users = freshet_users_create(freshet_items_model(worker->items), worker->ports.store,
+                                       worker->ports.codec, worker->config.cached_users);
   worker->ranking = freshet_ranking_create(worker->items, worker->config.ranking_threads, error);
   if (worker->ranking == NULL) return FRESHET_NO_MEMORY;
   worker->refresh = freshet_refresh_create(worker);
@@ -59,20 +59,22 @@ void freshet_worker_unload(freshet_worker* worker) {
   worker->items = NULL;
 }
 
-freshet_status freshet_worker_create(const freshet_worker_config* config, const freshet_worker_parts* parts,
-                                     freshet_worker** out, freshet_error* error) {
+freshet_status freshet_worker_create(const freshet_stream_config* config, const freshet_ports* ports,
+                                     freshet_inbox* inbox, freshet_worker** out, freshet_error* error) {
   freshet_worker* worker = calloc(1, sizeof *worker);
   FRESHET_ASSERT(worker != NULL);
   worker->config = *config;
-  worker->parts = *parts;
+  worker->ports = *ports;
+  worker->inbox = inbox;
   if (config->rules != NULL) worker->rules = freshet_rules_copy(config->rules);
   worker->config.rules = &worker->rules;
   worker->answers = freshet_answers_create(worker);
-  worker->user_texts = freshet_user_texts_create(parts);
+  worker->user_texts = freshet_user_texts_create(ports);
   worker->serving = (freshet_serving){.own = config->generation, .base = config->base_generation};
   worker->erasures = freshet_erasures_create();
-  freshet_log* log = worker->parts.log;
-  freshet_status status = log->vtable->partitions(log, FRESHET_TOPIC_EVENTS, &worker->user_partitions, error);
+  freshet_reader* reader = worker->ports.reader;
+  freshet_status status =
+      freshet_reader_partitions(reader, FRESHET_TOPIC_EVENTS, &worker->user_partitions, error);
   if (status == FRESHET_OK) status = freshet_worker_load(worker, error);
   if (status != FRESHET_OK) {
     freshet_worker_destroy(worker);
@@ -95,9 +97,9 @@ freshet_source_handler freshet_worker_handler(freshet_worker* worker) {
 }
 
 static void show_gauges(freshet_worker* worker, uint64_t lag) {
-  freshet_worker_metrics* metrics = worker->parts.metrics;
+  freshet_worker_metrics* metrics = worker->ports.metrics;
   freshet_user_row* const* rows;
-  freshet_gauge(&metrics->alive_ms, (uint64_t)worker->parts.clock->now_ms(worker->parts.clock));
+  freshet_gauge(&metrics->alive_ms, (uint64_t)freshet_clock_now_ms(worker->ports.clock));
   freshet_gauge(&metrics->lag, lag);
   freshet_gauge(&metrics->users_cached, freshet_users_count(worker->users));
   freshet_gauge(&metrics->overlay_users, freshet_users_changed(worker->users, &rows));
@@ -107,13 +109,12 @@ static void show_gauges(freshet_worker* worker, uint64_t lag) {
 
 /* Figures that cost something to find out: once a second. */
 static void show_memory(freshet_worker* worker) {
-  int64_t now_us = worker->parts.clock->monotonic_us(worker->parts.clock);
+  int64_t now_us = freshet_clock_monotonic_us(worker->ports.clock);
   if (now_us < worker->next_memory_us) return;
   worker->next_memory_us = now_us + 1000000;
-  freshet_gauge(&worker->parts.metrics->model_bytes,
+  freshet_gauge(&worker->ports.metrics->model_bytes,
                 freshet_model_memory(freshet_items_model(worker->items)));
-  freshet_gauge(&worker->parts.metrics->store_bytes,
-                worker->parts.store->vtable->memory(worker->parts.store));
+  freshet_gauge(&worker->ports.metrics->store_bytes, freshet_store_memory(worker->ports.store));
 }
 
 /* The list clock must not sleep through the state clock. */
@@ -121,7 +122,7 @@ static int wait_ms(const freshet_worker* worker, int timeout_ms) {
   bool is_urgent =
       worker->committing || freshet_worker_stale_count(worker) > 0 || freshet_erasures_due(worker->erasures);
   if (is_urgent) return timeout_ms < OUTCOME_POLL_MS ? timeout_ms : OUTCOME_POLL_MS;
-  int64_t left_us = worker->next_commit_us - worker->parts.clock->monotonic_us(worker->parts.clock);
+  int64_t left_us = worker->next_commit_us - freshet_clock_monotonic_us(worker->ports.clock);
   int64_t left_ms = left_us <= 0 ? 0 : left_us / 1000 + 1;
   return left_ms < timeout_ms ? (int)left_ms : timeout_ms;
 }
@@ -134,7 +135,7 @@ static freshet_status turn_texts(freshet_worker* worker, freshet_error* error) {
 
 /* Looks through all users in memory, so once a second at most. */
 static void find_concerned(freshet_worker* worker) {
-  int64_t now_us = worker->parts.clock->monotonic_us(worker->parts.clock);
+  int64_t now_us = freshet_clock_monotonic_us(worker->ports.clock);
   const uint32_t* fresh;
   if (now_us < worker->next_concerned_us) return;
   size_t count = freshet_texts_take_fresh(freshet_items_texts(worker->items), &fresh);
@@ -145,8 +146,8 @@ static void find_concerned(freshet_worker* worker) {
 
 /* The list clock: learns from the records at hand and publishes what is due. */
 static freshet_status turn_lists(freshet_worker* worker, size_t count, uint64_t* lag, freshet_error* error) {
-  freshet_clock* clock = worker->parts.clock;
-  int64_t start_us = clock->monotonic_us(clock);
+  freshet_clock* clock = worker->ports.clock;
+  int64_t start_us = freshet_clock_monotonic_us(clock);
   /* Items first, with what can be known of their texts: an item announced before an event is known when the
    * event is learned. */
   freshet_status status = freshet_items_poll(worker->items, error);
@@ -156,34 +157,34 @@ static freshet_status turn_lists(freshet_worker* worker, size_t count, uint64_t*
     status = freshet_worker_apply(worker, &worker->records[i], error);
   }
   if (status == FRESHET_OK) status = freshet_worker_hand_over(worker, error);
-  int64_t learn_us = clock->monotonic_us(clock) - start_us;
+  int64_t learn_us = freshet_clock_monotonic_us(clock) - start_us;
   *lag = freshet_worker_lag(worker);
   bool lagging = count == BATCH_RECORDS || *lag > BATCH_RECORDS;
   if (status == FRESHET_OK) status = freshet_withdrawals_turn(worker->withdrawals, error);
   if (status == FRESHET_OK && !lagging && !worker->links_texts) find_concerned(worker);
   if (status == FRESHET_OK) status = freshet_worker_refresh(worker, lagging, error);
   if (status == FRESHET_OK) status = freshet_answers_turn(worker->answers, lagging, learn_us, error);
-  freshet_erasures_turn(worker->erasures, clock->now_ms(clock));
-  worker->turn_us = clock->monotonic_us(clock) - start_us;
+  freshet_erasures_turn(worker->erasures, freshet_clock_now_ms(clock));
+  worker->turn_us = freshet_clock_monotonic_us(clock) - start_us;
   if (count > 0) {
-    freshet_histogram_observe(&worker->parts.metrics->batch, worker->turn_us);
+    freshet_histogram_observe(&worker->ports.metrics->batch, worker->turn_us);
   }
   return status;
 }
 
 freshet_status freshet_worker_step(freshet_worker* worker, int timeout_ms, freshet_error* error) {
-  freshet_source* source = worker->parts.source;
+  freshet_source* source = worker->ports.source;
   size_t count = 0;
   uint64_t lag = 0;
-  bool has_work = freshet_metric(&worker->parts.metrics->refresh_owed) > 0 ||
+  bool has_work = freshet_metric(&worker->ports.metrics->refresh_owed) > 0 ||
                   freshet_answers_due(worker->answers) || freshet_withdrawals_due(worker->withdrawals) ||
-                  worker->links_texts || (worker->awaits_texts && worker->parts.embedder == NULL);
+                  worker->links_texts || (worker->awaits_texts && worker->ports.embedder == NULL);
   int patience_ms = has_work ? 0 : wait_ms(worker, timeout_ms);
   freshet_status status =
-      source->vtable->poll(source, patience_ms, worker->records, BATCH_RECORDS, &count, error);
+      freshet_source_poll(source, patience_ms, worker->records, BATCH_RECORDS, &count, error);
   if (status == FRESHET_OK) status = turn_lists(worker, count, &lag, error);
   if (status == FRESHET_OK) {
-    worker->parts.sink->vtable->poll(worker->parts.sink);
+    freshet_sink_poll(worker->ports.sink);
     status = freshet_worker_turn_state(worker, error);
     if (status == FRESHET_OK && freshet_items_outdated(worker->items))
       status = freshet_worker_reload(worker, error);
@@ -200,7 +201,7 @@ freshet_status freshet_worker_stop(freshet_worker* worker, freshet_error* error)
   freshet_status status = freshet_worker_commit(worker, error);
   if (status == FRESHET_OK) status = freshet_worker_store_items(worker, error);
   if (status == FRESHET_OK) status = freshet_items_store_links(worker->items, error);
-  if (status == FRESHET_OK) status = worker->parts.source->vtable->close(worker->parts.source, error);
+  if (status == FRESHET_OK) status = freshet_source_close(worker->ports.source, error);
   return status;
 }
 

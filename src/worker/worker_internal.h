@@ -3,8 +3,8 @@
  * events, refresh.c ranks and publishes, commit.c is the state clock, partitions.c what is held, handover.c
  * who publishes the lists, texts_first.c what events wait for, links.c which texts are alike.
  */
-#ifndef FRESHET_WORKER_INTERNAL_H
-#define FRESHET_WORKER_INTERNAL_H
+#ifndef FRESHET_WORKER_WORKER_INTERNAL_H
+#define FRESHET_WORKER_WORKER_INTERNAL_H
 
 #include "catalogue/items.h"
 #include "lists/answers.h"
@@ -65,8 +65,9 @@ typedef struct user_change {
 typedef struct freshet_refresh freshet_refresh;
 
 struct freshet_worker {
-  freshet_worker_config config;
-  freshet_worker_parts parts;
+  freshet_stream_config config;
+  freshet_ports ports;
+  freshet_inbox* inbox; /* NULL: nobody asks */
   freshet_rules rules;
   freshet_items* items;
   freshet_users* users;

@@ -20,7 +20,7 @@ enum { CASE_PARTITIONS = 8, CASE_BATCH = 64, CASE_TURNS = 600, CASE_WAIT_MS = 10
 typedef struct stream_rig {
   freshet_source* source;
   freshet_sink* sink;
-  freshet_log* log;
+  freshet_reader* log;
   /* Ends this process without a word and starts another with the same names. */
   void (*restart)(struct stream_rig* rig);
   void* context;
@@ -79,36 +79,36 @@ static freshet_output a_record(freshet_topic topic, int32_t partition, const cha
 
 static void publish_text(stream_rig* rig, freshet_topic topic, int32_t partition, const char* text) {
   freshet_output output = a_record(topic, partition, text);
-  assert_ok(rig->sink->vtable->publish(rig->sink, &output, error));
+  assert_ok(freshet_sink_publish(rig->sink, &output, error));
 }
 
 static void settle_all(stream_rig* rig) {
-  assert_ok(rig->sink->vtable->settle(rig->sink, 30000, error));
+  assert_ok(freshet_sink_settle(rig->sink, 30000, error));
 }
 
 static void write_text(stream_rig* rig, freshet_topic topic, int32_t partition, const char* text) {
   freshet_output output = a_record(topic, partition, text);
-  assert_ok(rig->sink->vtable->write(rig->sink, &output, error));
+  assert_ok(freshet_sink_write(rig->sink, &output, error));
 }
 
 static void begin_one(stream_rig* rig) {
-  assert_ok(rig->sink->vtable->begin(rig->sink, error));
+  assert_ok(freshet_sink_begin(rig->sink, error));
 }
 
 static void commit_one(stream_rig* rig, const freshet_partition* offsets, size_t count) {
-  assert_ok(rig->sink->vtable->commit(rig->sink, offsets, count, error));
+  assert_ok(freshet_sink_commit(rig->sink, offsets, count, error));
   freshet_status status = FRESHET_TIMEOUT;
   freshet_error cause = {0};
   for (int i = 0; status == FRESHET_TIMEOUT && i < CASE_TURNS; i++) {
     freshet_error_clear(&cause);
-    status = rig->sink->vtable->outcome(rig->sink, CASE_WAIT_MS, &cause);
+    status = freshet_sink_outcome(rig->sink, CASE_WAIT_MS, &cause);
   }
   if (status != FRESHET_OK) fail_msg("outcome: %s: %s", freshet_status_name(status), cause.message);
 }
 
 static int64_t end_of(stream_rig* rig, freshet_topic topic, int32_t partition) {
   int64_t first = -1, end = -1;
-  assert_ok(rig->log->vtable->range(rig->log, topic, partition, &first, &end, error));
+  assert_ok(freshet_reader_range(rig->log, topic, partition, &first, &end, error));
   assert_true(first >= 0 && first <= end);
   return end;
 }
@@ -118,7 +118,7 @@ static void wait_for_end(stream_rig* rig, freshet_topic topic, int32_t partition
   for (int i = 0; i < CASE_TURNS && end_of(rig, topic, partition) < end; i++) {
     freshet_record records[1];
     size_t count;
-    assert_ok(rig->log->vtable->poll(rig->log, 10, records, 1, &count, error));
+    assert_ok(freshet_reader_poll(rig->log, 10, records, 1, &count, error));
     assert_int_equal(count, 0);
   }
   assert_int_equal(end_of(rig, topic, partition), end);
@@ -131,10 +131,10 @@ static void expect_log(stream_rig* rig, freshet_topic topic, int32_t partition, 
   char text[256] = "";
   size_t size = 0;
   int64_t next = from < 0 ? 0 : from;
-  assert_ok(rig->log->vtable->open(rig->log, topic, partition, from, error));
-  for (int i = 0; i < CASE_TURNS && rig->log->vtable->position(rig->log, topic, partition) < to; i++) {
+  assert_ok(freshet_reader_open(rig->log, topic, partition, from, error));
+  for (int i = 0; i < CASE_TURNS && freshet_reader_position(rig->log, topic, partition) < to; i++) {
     size_t count = 0;
-    assert_ok(rig->log->vtable->poll(rig->log, CASE_WAIT_MS, records, CASE_BATCH, &count, error));
+    assert_ok(freshet_reader_poll(rig->log, CASE_WAIT_MS, records, CASE_BATCH, &count, error));
     for (size_t r = 0; r < count; r++) {
       assert_int_equal(records[r].topic, topic);
       assert_int_equal(records[r].partition, partition);
@@ -145,16 +145,16 @@ static void expect_log(stream_rig* rig, freshet_topic topic, int32_t partition, 
       size += records[r].value.size;
     }
   }
-  assert_int_equal(rig->log->vtable->position(rig->log, topic, partition), to);
+  assert_int_equal(freshet_reader_position(rig->log, topic, partition), to);
   assert_string_equal(text, expected);
-  assert_ok(rig->log->vtable->shut(rig->log, topic, partition, error));
-  assert_int_equal(rig->log->vtable->position(rig->log, topic, partition), -1);
+  assert_ok(freshet_reader_shut(rig->log, topic, partition, error));
+  assert_int_equal(freshet_reader_position(rig->log, topic, partition), -1);
 }
 
 static void poll_events(stream_rig* rig, int timeout_ms) {
   freshet_record records[CASE_BATCH];
   size_t count = 0;
-  assert_ok(rig->source->vtable->poll(rig->source, timeout_ms, records, CASE_BATCH, &count, error));
+  assert_ok(freshet_source_poll(rig->source, timeout_ms, records, CASE_BATCH, &count, error));
   for (size_t r = 0; r < count; r++) {
     assert_int_equal(records[r].partition, 0);
     assert_true(rig->text_size == 0 || records[r].offset >= rig->next);
@@ -197,12 +197,12 @@ static void case_tombstones_and_empty_values_differ(void** state) {
   publish_text(rig, FRESHET_TOPIC_USERS, 0, NULL);
   publish_text(rig, FRESHET_TOPIC_USERS, 0, "");
   settle_all(rig);
-  assert_ok(rig->log->vtable->open(rig->log, FRESHET_TOPIC_USERS, 0, FRESHET_OFFSET_BEGINNING, error));
+  assert_ok(freshet_reader_open(rig->log, FRESHET_TOPIC_USERS, 0, FRESHET_OFFSET_BEGINNING, error));
   freshet_record records[CASE_BATCH];
   size_t got = 0;
   for (int i = 0; i < CASE_TURNS && got < 2; i++) {
     size_t count = 0;
-    assert_ok(rig->log->vtable->poll(rig->log, CASE_WAIT_MS, records, CASE_BATCH, &count, error));
+    assert_ok(freshet_reader_poll(rig->log, CASE_WAIT_MS, records, CASE_BATCH, &count, error));
     for (size_t r = 0; r < count; r++, got++) {
       assert_true(records[r].has_key);
       assert_int_equal(records[r].has_value, got == 1);
@@ -218,15 +218,15 @@ static void case_open_transactions_are_invisible(void** state) {
   write_text(rig, FRESHET_TOPIC_USERS, 0, "a");
   write_text(rig, FRESHET_TOPIC_USERS, 0, "b");
   wait_for_end(rig, FRESHET_TOPIC_USERS, 0, 2); /* the end counts them */
-  assert_ok(rig->log->vtable->open(rig->log, FRESHET_TOPIC_USERS, 0, FRESHET_OFFSET_BEGINNING, error));
+  assert_ok(freshet_reader_open(rig->log, FRESHET_TOPIC_USERS, 0, FRESHET_OFFSET_BEGINNING, error));
   for (int i = 0; i < 10; i++) {
     freshet_record records[1];
     size_t count = 0;
-    assert_ok(rig->log->vtable->poll(rig->log, 20, records, 1, &count, error));
+    assert_ok(freshet_reader_poll(rig->log, 20, records, 1, &count, error));
     assert_int_equal(count, 0);
   }
-  assert_true(rig->log->vtable->position(rig->log, FRESHET_TOPIC_USERS, 0) <= 0);
-  assert_ok(rig->log->vtable->shut(rig->log, FRESHET_TOPIC_USERS, 0, error));
+  assert_true(freshet_reader_position(rig->log, FRESHET_TOPIC_USERS, 0) <= 0);
+  assert_ok(freshet_reader_shut(rig->log, FRESHET_TOPIC_USERS, 0, error));
   commit_one(rig, NULL, 0);
   wait_for_end(rig, FRESHET_TOPIC_USERS, 0, 3); /* and the marker */
   expect_log(rig, FRESHET_TOPIC_USERS, 0, FRESHET_OFFSET_BEGINNING, 3, "ab");
@@ -237,7 +237,7 @@ static void case_positions_pass_what_was_aborted(void** state) {
   begin_one(rig);
   write_text(rig, FRESHET_TOPIC_USERS, 0, "x");
   wait_for_end(rig, FRESHET_TOPIC_USERS, 0, 1);
-  assert_ok(rig->sink->vtable->abort(rig->sink, error));
+  assert_ok(freshet_sink_abort(rig->sink, error));
   wait_for_end(rig, FRESHET_TOPIC_USERS, 0, 2);
   expect_log(rig, FRESHET_TOPIC_USERS, 0, FRESHET_OFFSET_BEGINNING, 2, "");
   begin_one(rig);
@@ -251,27 +251,27 @@ static void case_positions_pass_what_was_aborted(void** state) {
 static void case_written_end_is_of_the_last_commit(void** state) {
   stream_rig* rig = *state;
   freshet_sink* sink = rig->sink;
-  assert_int_equal(sink->vtable->written_end(sink, FRESHET_TOPIC_USERS, 0), -1);
+  assert_int_equal(freshet_sink_written_end(sink, FRESHET_TOPIC_USERS, 0), -1);
   begin_one(rig);
   write_text(rig, FRESHET_TOPIC_USERS, 0, "a");
   write_text(rig, FRESHET_TOPIC_USERS, 0, "b");
   commit_one(rig, NULL, 0);
-  assert_int_equal(sink->vtable->written_end(sink, FRESHET_TOPIC_USERS, 0), 2); /* before the marker */
-  assert_int_equal(sink->vtable->written_end(sink, FRESHET_TOPIC_USERS, 1), -1);
+  assert_int_equal(freshet_sink_written_end(sink, FRESHET_TOPIC_USERS, 0), 2); /* before the marker */
+  assert_int_equal(freshet_sink_written_end(sink, FRESHET_TOPIC_USERS, 1), -1);
   begin_one(rig);
   write_text(rig, FRESHET_TOPIC_USERS, 1, "c");
   commit_one(rig, NULL, 0);
-  assert_int_equal(sink->vtable->written_end(sink, FRESHET_TOPIC_USERS, 0), -1);
-  assert_int_equal(sink->vtable->written_end(sink, FRESHET_TOPIC_USERS, 1), 1);
+  assert_int_equal(freshet_sink_written_end(sink, FRESHET_TOPIC_USERS, 0), -1);
+  assert_int_equal(freshet_sink_written_end(sink, FRESHET_TOPIC_USERS, 1), 1);
 }
 
 static void case_what_is_not_open_may_be_shut(void** state) {
   stream_rig* rig = *state;
-  assert_ok(rig->log->vtable->shut(rig->log, FRESHET_TOPIC_USERS, 0, error));
-  assert_int_equal(rig->log->vtable->position(rig->log, FRESHET_TOPIC_USERS, 0), -1);
+  assert_ok(freshet_reader_shut(rig->log, FRESHET_TOPIC_USERS, 0, error));
+  assert_int_equal(freshet_reader_position(rig->log, FRESHET_TOPIC_USERS, 0), -1);
   publish_text(rig, FRESHET_TOPIC_USERS, 0, "a");
   settle_all(rig);
-  assert_ok(rig->log->vtable->open(rig->log, FRESHET_TOPIC_USERS, 0, 1, error));
+  assert_ok(freshet_reader_open(rig->log, FRESHET_TOPIC_USERS, 0, 1, error));
   expect_log(rig, FRESHET_TOPIC_USERS, 0, FRESHET_OFFSET_BEGINNING, 1, "a"); /* opened anew */
 }
 
@@ -305,12 +305,12 @@ static void case_a_seek_begins_again(void** state) {
   join_group(rig);
   expect_events(rig, "abcd");
   freshet_partition to[] = {{FRESHET_TOPIC_EVENTS, 0, 1}, {FRESHET_TOPIC_EVENTS, 1, -1}};
-  assert_ok(rig->source->vtable->seek(rig->source, to, 2, error));
+  assert_ok(freshet_source_seek(rig->source, to, 2, error));
   expect_events(rig, "bcd");
   to[0].offset = -1; /* nothing committed: from the beginning */
-  assert_ok(rig->source->vtable->seek(rig->source, to, 2, error));
+  assert_ok(freshet_source_seek(rig->source, to, 2, error));
   expect_events(rig, "abcd");
-  assert_int_equal(rig->source->vtable->end(rig->source, FRESHET_TOPIC_EVENTS, 0), 4);
+  assert_int_equal(freshet_source_end(rig->source, FRESHET_TOPIC_EVENTS, 0), 4);
 }
 
 static void case_markers_are_no_lag(void** state) {
@@ -325,7 +325,7 @@ static void case_markers_are_no_lag(void** state) {
   for (int i = 0; i < CASE_TURNS && end != next; i++) {
     poll_events(rig, 20);
     assert_int_equal(rig->text_size, 0);
-    end = rig->source->vtable->end(rig->source, FRESHET_TOPIC_EVENTS, 0);
+    end = freshet_source_end(rig->source, FRESHET_TOPIC_EVENTS, 0);
   }
   assert_int_equal(end, next);
 }

@@ -110,9 +110,9 @@ freshet_sink* open_sink(cluster* c, freshet_source* source) {
   return sink;
 }
 
-freshet_log* open_log(cluster* c) {
-  freshet_log* log;
-  assert_status(FRESHET_OK, freshet_kafka_log_create(&c->config, &log, fresh_error()));
+freshet_reader* open_log(cluster* c) {
+  freshet_reader* log;
+  assert_status(FRESHET_OK, freshet_kafka_reader_create(&c->config, &log, fresh_error()));
   return log;
 }
 
@@ -126,7 +126,7 @@ void join(freshet_source* source, group_log* log) {
   freshet_record records[1];
   size_t count = 0;
   while (log->assigned == before) {
-    assert_status(FRESHET_OK, source->vtable->poll(source, 100, records, 1, &count, fresh_error()));
+    assert_status(FRESHET_OK, freshet_source_poll(source, 100, records, 1, &count, fresh_error()));
     if (log->assigned != before) assert_int_equal(count, 0);
     still_in_time(since);
   }
@@ -142,7 +142,7 @@ freshet_output output_of(freshet_topic topic, int32_t partition, const char* key
 
 void publish(freshet_sink* sink, freshet_topic topic, int32_t partition, const char* key, const char* value) {
   freshet_output output = output_of(topic, partition, key, value);
-  assert_status(FRESHET_OK, sink->vtable->publish(sink, &output, fresh_error()));
+  assert_status(FRESHET_OK, freshet_sink_publish(sink, &output, fresh_error()));
 }
 
 void publish_numbers(freshet_sink* sink, freshet_topic topic, int32_t partition, int from, int to) {
@@ -154,24 +154,24 @@ void publish_numbers(freshet_sink* sink, freshet_topic topic, int32_t partition,
 }
 
 void settle(freshet_sink* sink) {
-  assert_status(FRESHET_OK, sink->vtable->settle(sink, WAIT_S * 1000, fresh_error()));
+  assert_status(FRESHET_OK, freshet_sink_settle(sink, WAIT_S * 1000, fresh_error()));
 }
 
 void begin(freshet_sink* sink) {
-  assert_status(FRESHET_OK, sink->vtable->begin(sink, fresh_error()));
+  assert_status(FRESHET_OK, freshet_sink_begin(sink, fresh_error()));
 }
 
 void write_one(freshet_sink* sink, freshet_topic topic, int32_t partition, const char* key,
                const char* value) {
   freshet_output output = output_of(topic, partition, key, value);
-  assert_status(FRESHET_OK, sink->vtable->write(sink, &output, fresh_error()));
+  assert_status(FRESHET_OK, freshet_sink_write(sink, &output, fresh_error()));
 }
 
 freshet_status commit(freshet_sink* sink, const freshet_partition* offsets, size_t count) {
-  freshet_status status = sink->vtable->commit(sink, offsets, count, fresh_error());
+  freshet_status status = freshet_sink_commit(sink, offsets, count, fresh_error());
   time_t since = time(NULL);
   if (status != FRESHET_OK) return status;
-  while ((status = sink->vtable->outcome(sink, 50, fresh_error())) == FRESHET_TIMEOUT) still_in_time(since);
+  while ((status = freshet_sink_outcome(sink, 50, fresh_error())) == FRESHET_TIMEOUT) still_in_time(since);
   return status;
 }
 
@@ -185,7 +185,7 @@ void expect_numbers(freshet_source* source, int32_t partition, int first, int wa
   freshet_record* records = calloc(BATCH, sizeof *records);
   for (int got = 0; got < wanted;) {
     size_t capacity = wanted - got < BATCH ? (size_t)(wanted - got) : BATCH, count;
-    assert_status(FRESHET_OK, source->vtable->poll(source, 100, records, capacity, &count, fresh_error()));
+    assert_status(FRESHET_OK, freshet_source_poll(source, 100, records, capacity, &count, fresh_error()));
     for (size_t i = 0; i < count; i++, got++) {
       assert_int_equal(records[i].partition, partition);
       char text[16] = "";
@@ -199,15 +199,15 @@ void expect_numbers(freshet_source* source, int32_t partition, int first, int wa
   free(records);
 }
 
-int read_until(freshet_log* log, freshet_topic topic, int32_t partition, int64_t from, int64_t position) {
-  assert_status(FRESHET_OK, log->vtable->open(log, topic, partition, from, fresh_error()));
+int read_until(freshet_reader* log, freshet_topic topic, int32_t partition, int64_t from, int64_t position) {
+  assert_status(FRESHET_OK, freshet_reader_open(log, topic, partition, from, fresh_error()));
   time_t since = time(NULL);
   freshet_record* records = calloc(BATCH, sizeof *records);
   int total = 0;
   int64_t last = -1;
-  while (log->vtable->position(log, topic, partition) < position) {
+  while (freshet_reader_position(log, topic, partition) < position) {
     size_t count;
-    assert_status(FRESHET_OK, log->vtable->poll(log, 50, records, BATCH, &count, fresh_error()));
+    assert_status(FRESHET_OK, freshet_reader_poll(log, 50, records, BATCH, &count, fresh_error()));
     for (size_t i = 0; i < count; i++) {
       assert_true(records[i].offset > last);
       last = records[i].offset;
@@ -216,6 +216,6 @@ int read_until(freshet_log* log, freshet_topic topic, int32_t partition, int64_t
     still_in_time(since);
   }
   free(records);
-  assert_status(FRESHET_OK, log->vtable->shut(log, topic, partition, fresh_error()));
+  assert_status(FRESHET_OK, freshet_reader_shut(log, topic, partition, fresh_error()));
   return total;
 }

@@ -36,7 +36,7 @@ typedef struct group_log {
 
 freshet_source* open_source(cluster* c, group_log* log, const char* instance_id);
 freshet_sink* open_sink(cluster* c, freshet_source* source);
-freshet_log* open_log(cluster* c);
+freshet_reader* open_log(cluster* c);
 
 /* Polls until something is assigned. */
 void join(freshet_source* source, group_log* log);
@@ -55,7 +55,7 @@ void commit_at(freshet_sink* sink, freshet_topic topic, int32_t partition, int64
  * ... Others that come along are an error. */
 void expect_numbers(freshet_source* source, int32_t partition, int first, int wanted);
 /* Reads the log from an offset up to the given position; returns how many records came. */
-int read_until(freshet_log* log, freshet_topic topic, int32_t partition, int64_t from, int64_t position);
+int read_until(freshet_reader* log, freshet_topic topic, int32_t partition, int64_t from, int64_t position);
 
 #define assert_status(wanted, call)                                              \
   do {                                                                           \

@@ -16,18 +16,18 @@
 
 enum { BATCH = 256 };
 
-static int64_t high_watermark(freshet_log* log, freshet_topic topic, int32_t partition) {
+static int64_t high_watermark(freshet_reader* log, freshet_topic topic, int32_t partition) {
   int64_t first, end;
-  assert_status(FRESHET_OK, log->vtable->range(log, topic, partition, &first, &end, fresh_error()));
+  assert_status(FRESHET_OK, freshet_reader_range(log, topic, partition, &first, &end, fresh_error()));
   return end;
 }
 
 /* Until the records are there, or the marker of a transaction. */
-static void wait_watermark(freshet_sink* sink, freshet_log* log, freshet_topic topic, int32_t partition,
+static void wait_watermark(freshet_sink* sink, freshet_reader* log, freshet_topic topic, int32_t partition,
                            int64_t end) {
   time_t since = time(NULL);
   while (high_watermark(log, topic, partition) < end) {
-    sink->vtable->poll(sink);
+    freshet_sink_poll(sink);
     assert_in_range(time(NULL) - since, 0, 30);
   }
   assert_int_equal(high_watermark(log, topic, partition), end);
@@ -38,31 +38,31 @@ static void open_records_are_invisible(void** state) {
   cluster c;
   cluster_start(&c, true);
   freshet_sink* sink = open_sink(&c, NULL);
-  freshet_log* log = open_log(&c);
+  freshet_reader* log = open_log(&c);
   begin(sink);
   for (int i = 0; i < 10; i++) write_one(sink, FRESHET_TOPIC_USERS, 1, "k", "v");
   freshet_record record;
   size_t count = 0;
   wait_watermark(sink, log, FRESHET_TOPIC_USERS, 1, 10);
   assert_status(FRESHET_OK,
-                log->vtable->open(log, FRESHET_TOPIC_USERS, 1, FRESHET_OFFSET_BEGINNING, fresh_error()));
+                freshet_reader_open(log, FRESHET_TOPIC_USERS, 1, FRESHET_OFFSET_BEGINNING, fresh_error()));
   for (int i = 0; i < 5; i++) {
-    assert_status(FRESHET_OK, log->vtable->poll(log, 100, &record, 1, &count, fresh_error()));
+    assert_status(FRESHET_OK, freshet_reader_poll(log, 100, &record, 1, &count, fresh_error()));
     assert_int_equal(count, 0);
   }
-  assert_int_equal(log->vtable->position(log, FRESHET_TOPIC_USERS, 1), 0);
+  assert_int_equal(freshet_reader_position(log, FRESHET_TOPIC_USERS, 1), 0);
   commit_at(sink, FRESHET_TOPIC_USERS, 1, -1);
-  assert_int_equal(sink->vtable->written_end(sink, FRESHET_TOPIC_USERS, 1), 10);
-  assert_int_equal(sink->vtable->written_end(sink, FRESHET_TOPIC_USERS, 0), -1);
+  assert_int_equal(freshet_sink_written_end(sink, FRESHET_TOPIC_USERS, 1), 10);
+  assert_int_equal(freshet_sink_written_end(sink, FRESHET_TOPIC_USERS, 0), -1);
   wait_watermark(sink, log, FRESHET_TOPIC_USERS, 1, 11); /* and the marker, which comes a little later */
   assert_int_equal(read_until(log, FRESHET_TOPIC_USERS, 1, FRESHET_OFFSET_BEGINNING, 11), 10);
   begin(sink);
   write_one(sink, FRESHET_TOPIC_USERS, 0, "k", "v");
   commit_at(sink, FRESHET_TOPIC_USERS, 1, -1);
-  assert_int_equal(sink->vtable->written_end(sink, FRESHET_TOPIC_USERS, 0), 1);
-  assert_int_equal(sink->vtable->written_end(sink, FRESHET_TOPIC_USERS, 1), -1);
-  log->vtable->destroy(log);
-  sink->vtable->destroy(sink);
+  assert_int_equal(freshet_sink_written_end(sink, FRESHET_TOPIC_USERS, 0), 1);
+  assert_int_equal(freshet_sink_written_end(sink, FRESHET_TOPIC_USERS, 1), -1);
+  freshet_reader_destroy(log);
+  freshet_sink_destroy(sink);
   cluster_stop(&c);
 }
 
@@ -71,14 +71,14 @@ static void position_passes_aborted_records(void** state) {
   cluster c;
   cluster_start(&c, true);
   freshet_sink* sink = open_sink(&c, NULL);
-  freshet_log* log = open_log(&c);
+  freshet_reader* log = open_log(&c);
   begin(sink);
   for (int i = 0; i < 5; i++) write_one(sink, FRESHET_TOPIC_USERS, 0, "k", "kept");
   commit_at(sink, FRESHET_TOPIC_USERS, 0, -1);
   begin(sink);
   for (int i = 0; i < 7; i++) write_one(sink, FRESHET_TOPIC_USERS, 0, "k", "aborted");
   wait_watermark(sink, log, FRESHET_TOPIC_USERS, 0, 13);
-  assert_status(FRESHET_OK, sink->vtable->abort(sink, fresh_error()));
+  assert_status(FRESHET_OK, freshet_sink_abort(sink, fresh_error()));
   int64_t end = 14; /* 5 records, marker, 7 aborted records, marker */
   wait_watermark(sink, log, FRESHET_TOPIC_USERS, 0, end);
   assert_int_equal(read_until(log, FRESHET_TOPIC_USERS, 0, FRESHET_OFFSET_BEGINNING, end), 5);
@@ -87,10 +87,10 @@ static void position_passes_aborted_records(void** state) {
   begin(sink); /* the sink goes on */
   write_one(sink, FRESHET_TOPIC_USERS, 0, "k", "again");
   commit_at(sink, FRESHET_TOPIC_USERS, 0, -1);
-  assert_int_equal(sink->vtable->written_end(sink, FRESHET_TOPIC_USERS, 0), 15);
+  assert_int_equal(freshet_sink_written_end(sink, FRESHET_TOPIC_USERS, 0), 15);
   assert_int_equal(read_until(log, FRESHET_TOPIC_USERS, 0, 6, 16), 1);
-  log->vtable->destroy(log);
-  sink->vtable->destroy(sink);
+  freshet_reader_destroy(log);
+  freshet_sink_destroy(sink);
   cluster_stop(&c);
 }
 
@@ -112,13 +112,13 @@ static void offsets_commit_and_abort_with_the_transaction(void** state) {
   expect_numbers(source, 2, 300, 500);
   begin(sink);
   write_one(sink, FRESHET_TOPIC_USERS, 2, "k", "v");
-  assert_status(FRESHET_OK, sink->vtable->abort(sink, fresh_error()));
+  assert_status(FRESHET_OK, freshet_sink_abort(sink, fresh_error()));
   freshet_partition back = {FRESHET_TOPIC_EVENTS, 2, 300};
-  assert_status(FRESHET_OK, source->vtable->seek(source, &back, 1, fresh_error()));
+  assert_status(FRESHET_OK, freshet_source_seek(source, &back, 1, fresh_error()));
   expect_numbers(source, 2, 300, 500); /* the same again */
-  assert_status(FRESHET_OK, source->vtable->close(source, fresh_error()));
-  sink->vtable->destroy(sink);
-  source->vtable->destroy(source);
+  assert_status(FRESHET_OK, freshet_source_close(source, fresh_error()));
+  freshet_sink_destroy(sink);
+  freshet_source_destroy(source);
 
   group_log next = {0};
   source = open_source(&c, &next, NULL);
@@ -126,9 +126,9 @@ static void offsets_commit_and_abort_with_the_transaction(void** state) {
   assert_int_equal(next.start[FRESHET_TOPIC_EVENTS][2], 300);
   assert_int_equal(next.start[FRESHET_TOPIC_EVENTS][0], -1);
   expect_numbers(source, 2, 300, 700);
-  assert_int_equal(source->vtable->end(source, FRESHET_TOPIC_EVENTS, 2), 1000);
-  assert_status(FRESHET_OK, source->vtable->close(source, fresh_error()));
-  source->vtable->destroy(source);
+  assert_int_equal(freshet_source_end(source, FRESHET_TOPIC_EVENTS, 2), 1000);
+  assert_status(FRESHET_OK, freshet_source_close(source, fresh_error()));
+  freshet_source_destroy(source);
   cluster_stop(&c);
 }
 
@@ -144,19 +144,19 @@ static void an_abort_works_at_any_moment(void** state) {
     commit_at(sink, FRESHET_TOPIC_USERS, 0, -1);
     begin(sink);
     write_one(sink, FRESHET_TOPIC_USERS, (i + 1) % PARTITIONS, "k", "aborted");
-    if (i % 3 == 0) sink->vtable->poll(sink);
-    assert_status(FRESHET_OK, sink->vtable->abort(sink, fresh_error()));
+    if (i % 3 == 0) freshet_sink_poll(sink);
+    assert_status(FRESHET_OK, freshet_sink_abort(sink, fresh_error()));
   }
   begin(sink);
   for (int32_t p = 0; p < PARTITIONS; p++) write_one(sink, FRESHET_TOPIC_USERS, p, "k", "last");
   commit_at(sink, FRESHET_TOPIC_USERS, 0, -1);
-  freshet_log* log = open_log(&c);
+  freshet_reader* log = open_log(&c);
   for (int32_t p = 0; p < PARTITIONS; p++) {
-    int64_t end = sink->vtable->written_end(sink, FRESHET_TOPIC_USERS, p);
+    int64_t end = freshet_sink_written_end(sink, FRESHET_TOPIC_USERS, p);
     assert_int_equal(read_until(log, FRESHET_TOPIC_USERS, p, FRESHET_OFFSET_BEGINNING, end), 11);
   }
-  log->vtable->destroy(log);
-  sink->vtable->destroy(sink);
+  freshet_reader_destroy(log);
+  freshet_sink_destroy(sink);
   cluster_stop(&c);
 }
 
@@ -175,12 +175,12 @@ static void markers_at_the_end_are_no_lag(void** state) {
   expect_numbers(source, 0, 0, 1);
   freshet_record record;
   size_t count;
-  for (int i = 0; i < 50 && source->vtable->end(source, FRESHET_TOPIC_EVENTS, 0) != 1; i++)
-    assert_status(FRESHET_OK, source->vtable->poll(source, 50, &record, 1, &count, fresh_error()));
-  assert_int_equal(source->vtable->end(source, FRESHET_TOPIC_EVENTS, 0), 1);
-  assert_status(FRESHET_OK, source->vtable->close(source, fresh_error()));
+  for (int i = 0; i < 50 && freshet_source_end(source, FRESHET_TOPIC_EVENTS, 0) != 1; i++)
+    assert_status(FRESHET_OK, freshet_source_poll(source, 50, &record, 1, &count, fresh_error()));
+  assert_int_equal(freshet_source_end(source, FRESHET_TOPIC_EVENTS, 0), 1);
+  assert_status(FRESHET_OK, freshet_source_close(source, fresh_error()));
   producer->vtable->destroy(producer);
-  source->vtable->destroy(source);
+  freshet_source_destroy(source);
   cluster_stop(&c);
 }
 
@@ -189,7 +189,7 @@ static void a_new_sink_fences_the_old_one(void** state) {
   cluster c;
   cluster_start(&c, true);
   freshet_sink* old = open_sink(&c, NULL);
-  freshet_log* log = open_log(&c);
+  freshet_reader* log = open_log(&c);
   begin(old);
   write_one(old, FRESHET_TOPIC_USERS, 0, "k", "old");
   wait_watermark(old, log, FRESHET_TOPIC_USERS, 0, 1);
@@ -205,7 +205,7 @@ static void a_new_sink_fences_the_old_one(void** state) {
                    1);
   old->vtable->destroy(old);
   young->vtable->destroy(young);
-  log->vtable->destroy(log);
+  freshet_reader_destroy(log);
   cluster_stop(&c);
 }
 
@@ -216,15 +216,15 @@ static void a_transaction_that_outlives_its_timeout_is_no_fence(void** state) {
   cluster_start(&c, true);
   cluster_property(&c, "transaction.timeout.ms", "1000");
   freshet_sink* sink = open_sink(&c, NULL);
-  freshet_log* log = open_log(&c);
+  freshet_reader* log = open_log(&c);
   begin(sink);
   write_one(sink, FRESHET_TOPIC_USERS, 0, "k", "v");
   /* The record, and the mark of the abort behind it. */
   wait_watermark(sink, log, FRESHET_TOPIC_USERS, 0, 2);
   assert_status(FRESHET_UNAVAILABLE, commit(sink, NULL, 0));
   assert_non_null(strstr(last_error.message, "outlived transaction.timeout.ms (1000)"));
-  sink->vtable->destroy(sink);
-  log->vtable->destroy(log);
+  freshet_sink_destroy(sink);
+  freshet_reader_destroy(log);
   cluster_stop(&c);
 }
 
@@ -256,7 +256,7 @@ static void a_new_static_member_fences_the_old_one(void** state) {
   assert_int_equal(status, FRESHET_FENCED);
   assert_non_null(strstr(last_error.message, "the-one"));
   old->vtable->close(old, NULL);
-  old_sink->vtable->destroy(old_sink);
+  freshet_sink_destroy(old_sink);
   old->vtable->destroy(old);
   assert_status(FRESHET_OK, young->vtable->close(young, fresh_error()));
   young->vtable->destroy(young);
@@ -306,7 +306,7 @@ static void member_open(member* m, const cluster* c, const char* name) {
 static int member_poll(member* m, int* seen /* [PARTITIONS][records] */, int records) {
   freshet_record batch[BATCH];
   size_t count;
-  assert_status(FRESHET_OK, m->source->vtable->poll(m->source, 20, batch, BATCH, &count, fresh_error()));
+  assert_status(FRESHET_OK, freshet_source_poll(m->source, 20, batch, BATCH, &count, fresh_error()));
   for (size_t i = 0; i < count; i++) {
     assert_true(m->group.owned[FRESHET_TOPIC_EVENTS][batch[i].partition]);
     seen[batch[i].partition * records + batch[i].offset]++;
@@ -316,9 +316,9 @@ static int member_poll(member* m, int* seen /* [PARTITIONS][records] */, int rec
 }
 
 static void member_close(member* m) {
-  assert_status(FRESHET_OK, m->source->vtable->close(m->source, fresh_error()));
-  m->sink->vtable->destroy(m->sink);
-  m->source->vtable->destroy(m->source);
+  assert_status(FRESHET_OK, freshet_source_close(m->source, fresh_error()));
+  freshet_sink_destroy(m->sink);
+  freshet_source_destroy(m->source);
 }
 
 static int owned_partitions(const member* m) {
@@ -434,22 +434,22 @@ static void missing_topics_are_named(void** state) {
   assert_non_null(strstr(last_error.message, "no-events"));
   assert_null(strstr(last_error.message, "not-there"));
 
-  freshet_log* log = open_log(&c);
+  freshet_reader* log = open_log(&c);
   int32_t partitions;
   assert_status(FRESHET_NOT_FOUND,
-                log->vtable->partitions(log, FRESHET_TOPIC_EVENTS, &partitions, fresh_error()));
+                freshet_reader_partitions(log, FRESHET_TOPIC_EVENTS, &partitions, fresh_error()));
   assert_non_null(strstr(last_error.message, "no-events"));
-  log->vtable->destroy(log);
+  freshet_reader_destroy(log);
   group_log group = {0};
   freshet_source* source = open_source(&c, &group, NULL);
   freshet_record record;
   size_t count;
   freshet_status status = FRESHET_OK;
   for (int i = 0; i < 100 && status == FRESHET_OK; i++)
-    status = source->vtable->poll(source, 100, &record, 1, &count, fresh_error());
+    status = freshet_source_poll(source, 100, &record, 1, &count, fresh_error());
   assert_int_equal(status, FRESHET_NOT_FOUND);
   assert_non_null(strstr(last_error.message, "not"));
-  source->vtable->destroy(source);
+  freshet_source_destroy(source);
   cluster_stop(&c);
 }
 
@@ -457,16 +457,16 @@ static void an_offset_that_is_gone_is_an_error(void** state) {
   (void)state;
   cluster c;
   cluster_start(&c, true);
-  freshet_log* log = open_log(&c);
-  assert_status(FRESHET_OK, log->vtable->open(log, FRESHET_TOPIC_USERS, 0, 1000, fresh_error()));
+  freshet_reader* log = open_log(&c);
+  assert_status(FRESHET_OK, freshet_reader_open(log, FRESHET_TOPIC_USERS, 0, 1000, fresh_error()));
   freshet_record record;
   size_t count;
   freshet_status status = FRESHET_OK;
   for (int i = 0; i < 100 && status == FRESHET_OK; i++)
-    status = log->vtable->poll(log, 100, &record, 1, &count, fresh_error());
+    status = freshet_reader_poll(log, 100, &record, 1, &count, fresh_error());
   assert_int_equal(status, FRESHET_CONFLICT);
   assert_non_null(strstr(last_error.message, c.names[FRESHET_TOPIC_USERS]));
-  log->vtable->destroy(log);
+  freshet_reader_destroy(log);
   cluster_stop(&c);
 }
 
@@ -492,7 +492,7 @@ static void outage(const char* session_ms, int seconds, bool must_commit) {
   group_log group = {0};
   freshet_source* source = open_source(&c, &group, "steady");
   freshet_sink* sink = open_sink(&c, source);
-  freshet_log* log = open_log(&c);
+  freshet_reader* log = open_log(&c);
   join(source, &group);
   publish_numbers(sink, FRESHET_TOPIC_EVENTS, 0, 0, 100);
   settle(sink);
@@ -517,12 +517,12 @@ static void outage(const char* session_ms, int seconds, bool must_commit) {
   }
   settle(sink);
   expect_numbers(source, 0, 100, 100);
-  int64_t end = sink->vtable->written_end(sink, FRESHET_TOPIC_USERS, 0);
+  int64_t end = freshet_sink_written_end(sink, FRESHET_TOPIC_USERS, 0);
   assert_int_equal(read_until(log, FRESHET_TOPIC_USERS, 0, FRESHET_OFFSET_BEGINNING, end), 100);
-  assert_status(FRESHET_OK, source->vtable->close(source, fresh_error()));
-  log->vtable->destroy(log);
-  sink->vtable->destroy(sink);
-  source->vtable->destroy(source);
+  assert_status(FRESHET_OK, freshet_source_close(source, fresh_error()));
+  freshet_reader_destroy(log);
+  freshet_sink_destroy(sink);
+  freshet_source_destroy(source);
   cluster_stop(&c);
 }
 

@@ -16,7 +16,7 @@ enum { T0 = 1000000, RECORDS = 600 };
 static void put(freshet_sink* sink, int32_t partition, int64_t time_ms, const char* text) {
   freshet_output output = output_of(FRESHET_TOPIC_EVENTS, partition, "user", text);
   output.timestamp_ms = time_ms;
-  assert_status(FRESHET_OK, sink->vtable->publish(sink, &output, fresh_error()));
+  assert_status(FRESHET_OK, freshet_sink_publish(sink, &output, fresh_error()));
 }
 
 static freshet_kafka_history* open_history(cluster* c, const freshet_kafka_config* kafka, const char* place) {
@@ -65,7 +65,7 @@ static void partitions_are_merged_by_time(void** state) {
   assert_string_equal(text, "abcdfe");
   assert_true(freshet_kafka_history_progress(history) == 1);
   freshet_kafka_history_close(history);
-  sink->vtable->destroy(sink);
+  freshet_sink_destroy(sink);
   cluster_stop(&c);
 }
 
@@ -100,7 +100,7 @@ static void a_place_is_where_another_reading_goes_on(void** state) {
   assert_true(steps > 3);
   assert_string_equal(parts, whole);
   freshet_buffer_free(&place);
-  sink->vtable->destroy(sink);
+  freshet_sink_destroy(sink);
   cluster_stop(&c);
 }
 

@@ -17,11 +17,11 @@ static int64_t now_ms(void) {
 }
 
 /* Polls a log until a record comes. */
-static freshet_record next_record(freshet_log* log) {
+static freshet_record next_record(freshet_reader* log) {
   freshet_record record;
   size_t count = 0;
   for (int i = 0; i < 100 && count == 0; i++) {
-    assert_status(FRESHET_OK, log->vtable->poll(log, 100, &record, 1, &count, fresh_error()));
+    assert_status(FRESHET_OK, freshet_reader_poll(log, 100, &record, 1, &count, fresh_error()));
   }
   assert_int_equal(count, 1);
   return record;
@@ -32,19 +32,19 @@ static void records_arrive_as_published(void** state) {
   cluster c;
   cluster_start(&c, false);
   freshet_sink* sink = open_sink(&c, NULL);
-  freshet_log* log = open_log(&c);
+  freshet_reader* log = open_log(&c);
   freshet_output odd = output_of(FRESHET_TOPIC_DEAD_LETTERS, 1, NULL, "");
   freshet_header headers[] = {{"__connect.errors.topic", freshet_slice_of("events")}, {"empty", {NULL, 0}}};
   odd.headers = headers;
   odd.header_count = 2;
   odd.timestamp_ms = 1234567890123;
-  assert_status(FRESHET_OK, sink->vtable->publish(sink, &odd, fresh_error()));
+  assert_status(FRESHET_OK, freshet_sink_publish(sink, &odd, fresh_error()));
   publish(sink, FRESHET_TOPIC_DEAD_LETTERS, 1, "key", "value");
   publish(sink, FRESHET_TOPIC_DEAD_LETTERS, 1, "key", NULL);
   settle(sink);
 
-  assert_status(FRESHET_OK, log->vtable->open(log, FRESHET_TOPIC_DEAD_LETTERS, 1, FRESHET_OFFSET_BEGINNING,
-                                              fresh_error()));
+  assert_status(FRESHET_OK, freshet_reader_open(log, FRESHET_TOPIC_DEAD_LETTERS, 1, FRESHET_OFFSET_BEGINNING,
+                                                fresh_error()));
   freshet_record r = next_record(log);
   assert_int_equal(r.topic, FRESHET_TOPIC_DEAD_LETTERS);
   assert_int_equal(r.partition, 1);
@@ -60,9 +60,9 @@ static void records_arrive_as_published(void** state) {
   r = next_record(log);
   assert_true(r.has_key);
   assert_false(r.has_value);
-  assert_string_equal(sink->vtable->topic_name(sink, FRESHET_TOPIC_EVENTS), c.names[FRESHET_TOPIC_EVENTS]);
-  log->vtable->destroy(log);
-  sink->vtable->destroy(sink);
+  assert_string_equal(freshet_sink_topic_name(sink, FRESHET_TOPIC_EVENTS), c.names[FRESHET_TOPIC_EVENTS]);
+  freshet_reader_destroy(log);
+  freshet_sink_destroy(sink);
   cluster_stop(&c);
 }
 
@@ -81,20 +81,20 @@ static void keys_go_where_java_puts_them(void** state) {
   cluster c;
   cluster_start(&c, false);
   freshet_sink* sink = open_sink(&c, NULL);
-  freshet_log* log = open_log(&c);
+  freshet_reader* log = open_log(&c);
   for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
     int32_t partition = (known[i].murmur2 & 0x7fffffff) % PARTITIONS;
     int64_t first, before, after;
-    assert_status(FRESHET_OK, log->vtable->range(log, FRESHET_TOPIC_RECOMMENDATIONS, partition, &first,
-                                                 &before, fresh_error()));
+    assert_status(FRESHET_OK, freshet_reader_range(log, FRESHET_TOPIC_RECOMMENDATIONS, partition, &first,
+                                                   &before, fresh_error()));
     publish(sink, FRESHET_TOPIC_RECOMMENDATIONS, -1, known[i].key, "list");
     settle(sink);
-    assert_status(FRESHET_OK, log->vtable->range(log, FRESHET_TOPIC_RECOMMENDATIONS, partition, &first,
-                                                 &after, fresh_error()));
+    assert_status(FRESHET_OK, freshet_reader_range(log, FRESHET_TOPIC_RECOMMENDATIONS, partition, &first,
+                                                   &after, fresh_error()));
     assert_int_equal(after, before + 1);
   }
-  log->vtable->destroy(log);
-  sink->vtable->destroy(sink);
+  freshet_reader_destroy(log);
+  freshet_sink_destroy(sink);
   cluster_stop(&c);
 }
 
@@ -103,27 +103,27 @@ static void a_log_opens_and_shuts_anywhere(void** state) {
   cluster c;
   cluster_start(&c, false);
   freshet_sink* sink = open_sink(&c, NULL);
-  freshet_log* log = open_log(&c);
+  freshet_reader* log = open_log(&c);
   int32_t partitions;
-  assert_status(FRESHET_OK, log->vtable->partitions(log, FRESHET_TOPIC_USERS, &partitions, fresh_error()));
+  assert_status(FRESHET_OK, freshet_reader_partitions(log, FRESHET_TOPIC_USERS, &partitions, fresh_error()));
   assert_int_equal(partitions, PARTITIONS);
   assert_status(FRESHET_OK,
-                log->vtable->partitions(log, FRESHET_TOPIC_ITEM_DELTAS, &partitions, fresh_error()));
+                freshet_reader_partitions(log, FRESHET_TOPIC_ITEM_DELTAS, &partitions, fresh_error()));
   assert_int_equal(partitions, 1);
   for (int32_t p = 0; p < PARTITIONS; p++) publish_numbers(sink, FRESHET_TOPIC_USERS, p, 0, 1000);
   settle(sink);
   for (int32_t p = 0; p < PARTITIONS; p++) {
     int64_t first, end;
-    assert_status(FRESHET_OK, log->vtable->range(log, FRESHET_TOPIC_USERS, p, &first, &end, fresh_error()));
+    assert_status(FRESHET_OK, freshet_reader_range(log, FRESHET_TOPIC_USERS, p, &first, &end, fresh_error()));
     assert_int_equal(first, 0);
     assert_int_equal(end, 1000);
-    assert_int_equal(log->vtable->position(log, FRESHET_TOPIC_USERS, p), -1);
+    assert_int_equal(freshet_reader_position(log, FRESHET_TOPIC_USERS, p), -1);
     assert_int_equal(read_until(log, FRESHET_TOPIC_USERS, p, FRESHET_OFFSET_BEGINNING, end), 1000);
     assert_int_equal(read_until(log, FRESHET_TOPIC_USERS, p, 990, end), 10);
     assert_int_equal(read_until(log, FRESHET_TOPIC_USERS, p, 1000, end), 0);
   }
-  log->vtable->destroy(log);
-  sink->vtable->destroy(sink);
+  freshet_reader_destroy(log);
+  freshet_sink_destroy(sink);
   cluster_stop(&c);
 }
 
@@ -141,15 +141,15 @@ static void one_record_does_not_wait_for_more(void** state) {
     freshet_record records[64];
     size_t count;
     int64_t start = now_ms();
-    assert_status(FRESHET_OK, source->vtable->poll(source, 5000, records, 64, &count, fresh_error()));
+    assert_status(FRESHET_OK, freshet_source_poll(source, 5000, records, 64, &count, fresh_error()));
     assert_int_equal(count, 1);
     assert_in_range(now_ms() - start, 0, 2000);
   }
-  assert_status(FRESHET_OK, source->vtable->close(source, fresh_error()));
+  assert_status(FRESHET_OK, freshet_source_close(source, fresh_error()));
   assert_int_equal(group.revoked, 1);
   assert_int_equal(group.lost, 0);
-  sink->vtable->destroy(sink);
-  source->vtable->destroy(source);
+  freshet_sink_destroy(sink);
+  freshet_source_destroy(source);
   cluster_stop(&c);
 }
 
@@ -163,10 +163,10 @@ static void time_out_is_no_error(void** state) {
   freshet_record record;
   size_t count = 7;
   int64_t start = now_ms();
-  assert_status(FRESHET_OK, source->vtable->poll(source, 120, &record, 1, &count, fresh_error()));
+  assert_status(FRESHET_OK, freshet_source_poll(source, 120, &record, 1, &count, fresh_error()));
   assert_int_equal(count, 0);
   assert_in_range(now_ms() - start, 110, 1000);
-  source->vtable->destroy(source);
+  freshet_source_destroy(source);
   cluster_stop(&c);
 }
 
@@ -188,16 +188,16 @@ static void a_seek_drops_what_was_fetched(void** state) {
   for (int i = 0; i < SEEKS; i++) {
     int to = rand() % (RECORDS - 700);
     freshet_partition at[] = {{FRESHET_TOPIC_EVENTS, 1, to == 0 ? -1 : to}, {FRESHET_TOPIC_EVENTS, 0, 0}};
-    assert_status(FRESHET_OK, source->vtable->seek(source, at, 2, fresh_error()));
+    assert_status(FRESHET_OK, freshet_source_seek(source, at, 2, fresh_error()));
     expect_numbers(source, 1, to, rand() % 3 == 0 ? 0 : 1 + rand() % 700);
   }
   freshet_partition start = {FRESHET_TOPIC_EVENTS, 1, 0};
-  assert_status(FRESHET_OK, source->vtable->seek(source, &start, 1, fresh_error()));
+  assert_status(FRESHET_OK, freshet_source_seek(source, &start, 1, fresh_error()));
   expect_numbers(source, 1, 0, RECORDS);
-  assert_int_equal(source->vtable->end(source, FRESHET_TOPIC_EVENTS, 1), RECORDS);
-  assert_int_equal(source->vtable->end(source, FRESHET_TOPIC_EVENTS, PARTITIONS), -1);
-  sink->vtable->destroy(sink);
-  source->vtable->destroy(source);
+  assert_int_equal(freshet_source_end(source, FRESHET_TOPIC_EVENTS, 1), RECORDS);
+  assert_int_equal(freshet_source_end(source, FRESHET_TOPIC_EVENTS, PARTITIONS), -1);
+  freshet_sink_destroy(sink);
+  freshet_source_destroy(source);
   cluster_stop(&c);
 }
 
@@ -214,13 +214,13 @@ static void a_broker_that_comes_back_has_lost_nothing(void** state) {
   expect_numbers(source, 2, 0, 100);
   freshet_kafka_embedded_set_reachable(c.embedded, false);
   publish_numbers(sink, FRESHET_TOPIC_EVENTS, 2, 100, 200);
-  assert_status(FRESHET_TIMEOUT, sink->vtable->settle(sink, 300, fresh_error()));
+  assert_status(FRESHET_TIMEOUT, freshet_sink_settle(sink, 300, fresh_error()));
   expect_numbers(source, 2, 100, 0);
   freshet_kafka_embedded_set_reachable(c.embedded, true);
   settle(sink);
   expect_numbers(source, 2, 100, 100);
-  sink->vtable->destroy(sink);
-  source->vtable->destroy(source);
+  freshet_sink_destroy(sink);
+  freshet_source_destroy(source);
   cluster_stop(&c);
 }
 
@@ -235,12 +235,12 @@ static void given_up_lists_are_told(void** state) {
   settle(sink);
   freshet_kafka_embedded_set_reachable(c.embedded, false);
   publish(sink, FRESHET_TOPIC_RECOMMENDATIONS, -1, "a", "b");
-  assert_status(FRESHET_UNAVAILABLE, sink->vtable->settle(sink, 20000, fresh_error()));
+  assert_status(FRESHET_UNAVAILABLE, freshet_sink_settle(sink, 20000, fresh_error()));
   assert_int_equal(last_error.verdict, FRESHET_RETRY);
   assert_non_null(strstr(last_error.message, "1 published"));
   freshet_kafka_embedded_set_reachable(c.embedded, true);
   settle(sink); /* told once */
-  sink->vtable->destroy(sink);
+  freshet_sink_destroy(sink);
   cluster_stop(&c);
 }
 
@@ -255,15 +255,15 @@ static void a_full_queue_waits_for_room(void** state) {
   begin(sink);
   for (int i = 0; i < 500; i++) write_one(sink, FRESHET_TOPIC_USERS, 0, "k", "v");
   commit_at(sink, FRESHET_TOPIC_USERS, 0, -1);
-  assert_int_equal(sink->vtable->written_end(sink, FRESHET_TOPIC_USERS, 0), 500);
-  assert_int_equal(sink->vtable->written_end(sink, FRESHET_TOPIC_USERS, 1), -1);
-  freshet_log* log = open_log(&c);
+  assert_int_equal(freshet_sink_written_end(sink, FRESHET_TOPIC_USERS, 0), 500);
+  assert_int_equal(freshet_sink_written_end(sink, FRESHET_TOPIC_USERS, 1), -1);
+  freshet_reader* log = open_log(&c);
   int64_t first, end;
   assert_status(FRESHET_OK,
-                log->vtable->range(log, FRESHET_TOPIC_RECOMMENDATIONS, 0, &first, &end, fresh_error()));
+                freshet_reader_range(log, FRESHET_TOPIC_RECOMMENDATIONS, 0, &first, &end, fresh_error()));
   assert_int_equal(end, 5000);
-  log->vtable->destroy(log);
-  sink->vtable->destroy(sink);
+  freshet_reader_destroy(log);
+  freshet_sink_destroy(sink);
   cluster_stop(&c);
 }
 
@@ -340,8 +340,8 @@ static void an_unread_source_can_go(void** state) {
   expect_numbers(source, 0, 0, 10); /* the rest is dropped with the source */
   begin(sink);
   write_one(sink, FRESHET_TOPIC_USERS, 0, "open", "transaction");
-  sink->vtable->destroy(sink);
-  source->vtable->destroy(source);
+  freshet_sink_destroy(sink);
+  freshet_source_destroy(source);
   cluster_stop(&c);
 }
 

@@ -32,9 +32,9 @@ static void connect_process(real* r) {
 }
 
 static void disconnect(real* r) {
-  r->rig.log->vtable->destroy(r->rig.log);
-  r->rig.sink->vtable->destroy(r->rig.sink);
-  r->rig.source->vtable->destroy(r->rig.source);
+  freshet_reader_destroy(r->rig.log);
+  freshet_sink_destroy(r->rig.sink);
+  freshet_source_destroy(r->rig.source);
 }
 
 static void restart(stream_rig* rig) {

@@ -77,7 +77,7 @@ static void put(freshet_store* store, freshet_slice key, unsigned seed) {
     row[i] = (char)(seed >> 24);
   }
   memcpy(row + 100, key.data, key.size); /* as UserState has the id */
-  store->vtable->put(store, FRESHET_FAMILY_USERS, 2, key, (freshet_slice){row, sizeof row});
+  freshet_store_put(store, FRESHET_FAMILY_USERS, 2, key, (freshet_slice){row, sizeof row});
 }
 
 /* The user's row in several versions, among enough others for several files and levels. */
@@ -87,16 +87,16 @@ static void fill(freshet_store* store) {
     snprintf(id, sizeof id, "user-%u", i * 2654435761U);
     put(store, freshet_slice_of(id), i);
     if (i % 500 == 0) put(store, erased, i);
-    if (i % 50 == 0) assert_int_equal(store->vtable->write(store, NULL), FRESHET_OK);
+    if (i % 50 == 0) assert_int_equal(freshet_store_write(store, NULL), FRESHET_OK);
   }
-  store->vtable->set_position(store, FRESHET_TOPIC_USERS, 2, 99, 1);
-  assert_int_equal(store->vtable->write(store, NULL), FRESHET_OK);
+  freshet_store_set_position(store, FRESHET_TOPIC_USERS, 2, 99, 1);
+  assert_int_equal(freshet_store_write(store, NULL), FRESHET_OK);
 }
 
 static void erase(freshet_store* store) {
-  store->vtable->remove(store, FRESHET_FAMILY_USERS, 2, erased);
-  store->vtable->purge(store, FRESHET_FAMILY_USERS, 2, erased);
-  assert_int_equal(store->vtable->write(store, NULL), FRESHET_OK);
+  freshet_store_remove(store, FRESHET_FAMILY_USERS, 2, erased);
+  freshet_store_purge(store, FRESHET_FAMILY_USERS, 2, erased);
+  assert_int_equal(freshet_store_write(store, NULL), FRESHET_OK);
 }
 
 static void await_gone(void) {
@@ -117,10 +117,10 @@ static void assert_others_are_there(freshet_store* store) {
   size_t count = 0;
   int64_t offset, time_ms;
   assert_int_equal(
-      store->vtable->scan(store, FRESHET_FAMILY_USERS, 2, (freshet_slice){0}, count_row, &count, NULL),
+      freshet_store_scan(store, FRESHET_FAMILY_USERS, 2, (freshet_slice){0}, count_row, &count, NULL),
       FRESHET_OK);
   assert_int_equal(count, USERS);
-  assert_int_equal(store->vtable->position(store, FRESHET_TOPIC_USERS, 2, &offset, &time_ms, NULL),
+  assert_int_equal(freshet_store_position(store, FRESHET_TOPIC_USERS, 2, &offset, &time_ms, NULL),
                    FRESHET_OK);
   assert_int_equal(offset, 99);
 }
@@ -133,7 +133,7 @@ static void it_leaves_the_disk(void** state) {
   erase(store);
   await_gone();
   assert_others_are_there(store);
-  store->vtable->destroy(store);
+  freshet_store_destroy(store);
   assert_int_equal(count_files_with_it(), 0);
 }
 
@@ -144,13 +144,13 @@ static void many_at_once_leave_it_too(void** state) {
   for (int i = 0; i < 200; i++) {
     char id[32];
     snprintf(id, sizeof id, "nobody-%d", i);
-    store->vtable->remove(store, FRESHET_FAMILY_USERS, 2, freshet_slice_of(id));
-    store->vtable->purge(store, FRESHET_FAMILY_USERS, 2, freshet_slice_of(id));
+    freshet_store_remove(store, FRESHET_FAMILY_USERS, 2, freshet_slice_of(id));
+    freshet_store_purge(store, FRESHET_FAMILY_USERS, 2, freshet_slice_of(id));
   }
   erase(store);
   await_gone();
   assert_others_are_there(store);
-  store->vtable->destroy(store);
+  freshet_store_destroy(store);
 }
 
 /* The process dies right after the write, before the purge has begun. */
@@ -170,7 +170,7 @@ static void a_restart_makes_up_for_it(void** state) {
   freshet_store* store = open_store();
   await_gone();
   assert_others_are_there(store);
-  store->vtable->destroy(store);
+  freshet_store_destroy(store);
 }
 
 int main(void) {

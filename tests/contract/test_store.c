@@ -67,7 +67,7 @@ static int setup_rocksdb(void** state) {
 
 static int teardown_rocksdb(void** state) {
   freshet_store* store = *state;
-  store->vtable->destroy(store);
+  freshet_store_destroy(store);
   return remove_folder(state);
 }
 
@@ -78,19 +78,19 @@ static int setup_memory(void** state) {
 
 static int teardown_memory(void** state) {
   freshet_store* store = *state;
-  store->vtable->destroy(store);
+  freshet_store_destroy(store);
   return 0;
 }
 
 /* ---- shorthands ---- */
 
 static void put(freshet_store* s, int family, int32_t partition, const char* key, const char* value) {
-  s->vtable->put(s, (freshet_family)family, partition, freshet_slice_of(key), freshet_slice_of(value));
+  freshet_store_put(s, (freshet_family)family, partition, freshet_slice_of(key), freshet_slice_of(value));
 }
 
 static void write_ok(freshet_store* s) {
   freshet_error error = {0};
-  if (s->vtable->write(s, &error) != FRESHET_OK) fail_msg("%s", error.message);
+  if (freshet_store_write(s, &error) != FRESHET_OK) fail_msg("%s", error.message);
 }
 
 /* NULL: the row must not exist. */
@@ -98,7 +98,7 @@ static void expect(freshet_store* s, int family, int32_t partition, const char* 
   freshet_buffer found = {0};
   freshet_error error = {0};
   freshet_status status =
-      s->vtable->get(s, (freshet_family)family, partition, freshet_slice_of(key), &found, &error);
+      freshet_store_get(s, (freshet_family)family, partition, freshet_slice_of(key), &found, &error);
   if (value == NULL) {
     assert_int_equal(status, FRESHET_NOT_FOUND);
     assert_int_equal(error.status, FRESHET_NOT_FOUND);
@@ -128,9 +128,9 @@ static void expect_scan(freshet_store* s, int family, int32_t partition, const c
                         size_t stop_after, const char* rows) {
   listing out = {.stop_after = stop_after};
   freshet_error error = {0};
-  assert_int_equal(
-      s->vtable->scan(s, (freshet_family)family, partition, freshet_slice_of(prefix), list_row, &out, &error),
-      FRESHET_OK);
+  assert_int_equal(freshet_store_scan(s, (freshet_family)family, partition, freshet_slice_of(prefix),
+                                      list_row, &out, &error),
+                   FRESHET_OK);
   freshet_buffer_append(&out.text, "", 1);
   assert_string_equal((const char*)out.text.data, rows);
   freshet_buffer_free(&out.text);
@@ -139,8 +139,8 @@ static void expect_scan(freshet_store* s, int family, int32_t partition, const c
 static void expect_scan_after(freshet_store* s, int family, int32_t partition, const char* after,
                               size_t stop_after, const char* rows) {
   listing out = {.stop_after = stop_after};
-  assert_int_equal(s->vtable->scan_after(s, (freshet_family)family, partition, freshet_slice_of(after),
-                                         list_row, &out, NULL),
+  assert_int_equal(freshet_store_scan_after(s, (freshet_family)family, partition, freshet_slice_of(after),
+                                            list_row, &out, NULL),
                    FRESHET_OK);
   freshet_buffer_append(&out.text, "", 1);
   assert_string_equal((const char*)out.text.data, rows);
@@ -157,11 +157,11 @@ static void test_rows_appear_with_the_write(void** state) {
   write_ok(s);
   expect(s, U, 0, "ann", "1");
   put(s, U, 0, "ann", "2");
-  s->vtable->remove(s, FRESHET_FAMILY_USERS, 0, freshet_slice_of("nobody"));
+  freshet_store_remove(s, FRESHET_FAMILY_USERS, 0, freshet_slice_of("nobody"));
   expect(s, U, 0, "ann", "1");
   write_ok(s);
   expect(s, U, 0, "ann", "2");
-  s->vtable->remove(s, FRESHET_FAMILY_USERS, 0, freshet_slice_of("ann"));
+  freshet_store_remove(s, FRESHET_FAMILY_USERS, 0, freshet_slice_of("ann"));
   write_ok(s);
   expect(s, U, 0, "ann", NULL);
   write_ok(s); /* of nothing */
@@ -170,13 +170,13 @@ static void test_rows_appear_with_the_write(void** state) {
 static void test_the_last_change_of_a_batch_wins(void** state) {
   freshet_store* s = *state;
   put(s, U, 0, "a", "1");
-  s->vtable->remove(s, FRESHET_FAMILY_USERS, 0, freshet_slice_of("a"));
+  freshet_store_remove(s, FRESHET_FAMILY_USERS, 0, freshet_slice_of("a"));
   put(s, U, 0, "a", "2");
   put(s, U, 0, "b", "1");
-  s->vtable->remove(s, FRESHET_FAMILY_USERS, 0, freshet_slice_of("b"));
+  freshet_store_remove(s, FRESHET_FAMILY_USERS, 0, freshet_slice_of("b"));
   put(s, U, 0, "c", "1");
   put(s, U, 0, "d", "1");
-  s->vtable->clear(s, FRESHET_FAMILY_USERS, 0);
+  freshet_store_clear(s, FRESHET_FAMILY_USERS, 0);
   put(s, U, 0, "d", "2");
   write_ok(s);
   expect_scan(s, U, 0, "", 0, "d=2 ");
@@ -200,7 +200,7 @@ static void test_families_and_partitions_are_apart(void** state) {
     expect(s, U, partitions[i], "a", value);
     expect(s, I, partitions[i], "a", NULL);
     expect_scan(s, U, partitions[i], "", 0, rows);
-    s->vtable->clear(s, FRESHET_FAMILY_USERS, partitions[i]);
+    freshet_store_clear(s, FRESHET_FAMILY_USERS, partitions[i]);
     write_ok(s);
     expect_scan(s, U, partitions[i], "", 0, "");
     expect(s, C, partitions[i], "a", "catalogue");
@@ -235,31 +235,31 @@ static void test_values_may_be_anything(void** state) {
   char* large = malloc(LARGE);
   for (int i = 0; i < LARGE; i++) large[i] = (char)(i * 31);
   const freshet_slice key = {"k\0ey", 4}, zero = {"\0", 1}, value = {large, LARGE};
-  s->vtable->put(s, FRESHET_FAMILY_USERS, 3, key, value);
-  s->vtable->put(s, FRESHET_FAMILY_USERS, 3, zero, (freshet_slice){0});
-  s->vtable->put(s, FRESHET_FAMILY_USERS, 3, (freshet_slice){large, 1000}, zero);
+  freshet_store_put(s, FRESHET_FAMILY_USERS, 3, key, value);
+  freshet_store_put(s, FRESHET_FAMILY_USERS, 3, zero, (freshet_slice){0});
+  freshet_store_put(s, FRESHET_FAMILY_USERS, 3, (freshet_slice){large, 1000}, zero);
   write_ok(s);
   freshet_buffer found = {0};
   freshet_buffer_append(&found, "before", 6); /* get appends */
-  assert_int_equal(s->vtable->get(s, FRESHET_FAMILY_USERS, 3, key, &found, NULL), FRESHET_OK);
+  assert_int_equal(freshet_store_get(s, FRESHET_FAMILY_USERS, 3, key, &found, NULL), FRESHET_OK);
   assert_int_equal(found.size, 6 + LARGE);
   assert_memory_equal(found.data, "before", 6);
   assert_memory_equal(found.data + 6, large, LARGE);
   found.size = 0;
-  assert_int_equal(s->vtable->get(s, FRESHET_FAMILY_USERS, 3, zero, &found, NULL), FRESHET_OK);
+  assert_int_equal(freshet_store_get(s, FRESHET_FAMILY_USERS, 3, zero, &found, NULL), FRESHET_OK);
   assert_int_equal(found.size, 0);
-  assert_int_equal(s->vtable->get(s, FRESHET_FAMILY_USERS, 3, (freshet_slice){large, 1000}, &found, NULL),
+  assert_int_equal(freshet_store_get(s, FRESHET_FAMILY_USERS, 3, (freshet_slice){large, 1000}, &found, NULL),
                    FRESHET_OK);
   assert_int_equal(found.size, 1);
   freshet_buffer_free(&found);
   free(large);
-  assert_true(s->vtable->memory(s) > 0);
+  assert_true(freshet_store_memory(s) > 0);
 }
 
 static void expect_position(freshet_store* s, freshet_topic topic, int32_t partition, int64_t offset,
                             int64_t time_ms) {
   int64_t o = 0, t = 0;
-  assert_int_equal(s->vtable->position(s, topic, partition, &o, &t, NULL), FRESHET_OK);
+  assert_int_equal(freshet_store_position(s, topic, partition, &o, &t, NULL), FRESHET_OK);
   assert_int_equal(o, offset);
   assert_int_equal(t, time_ms);
 }
@@ -268,20 +268,20 @@ static void test_positions_belong_to_the_batch(void** state) {
   freshet_store* s = *state;
   int64_t offset, time_ms;
   freshet_error error = {0};
-  s->vtable->set_position(s, FRESHET_TOPIC_USERS, 0, 10, 1000);
-  assert_int_equal(s->vtable->position(s, FRESHET_TOPIC_USERS, 0, &offset, &time_ms, &error),
+  freshet_store_set_position(s, FRESHET_TOPIC_USERS, 0, 10, 1000);
+  assert_int_equal(freshet_store_position(s, FRESHET_TOPIC_USERS, 0, &offset, &time_ms, &error),
                    FRESHET_NOT_FOUND);
-  s->vtable->set_position(s, FRESHET_TOPIC_USERS, 256, 20, 2000);
-  s->vtable->set_position(s, FRESHET_TOPIC_ITEM_DELTAS, 0, INT64_MAX, -1);
+  freshet_store_set_position(s, FRESHET_TOPIC_USERS, 256, 20, 2000);
+  freshet_store_set_position(s, FRESHET_TOPIC_ITEM_DELTAS, 0, INT64_MAX, -1);
   write_ok(s);
-  s->vtable->set_position(s, FRESHET_TOPIC_USERS, 0, 11, 1001);
-  s->vtable->clear(s, FRESHET_FAMILY_USERS, 0); /* rows, not positions */
+  freshet_store_set_position(s, FRESHET_TOPIC_USERS, 0, 11, 1001);
+  freshet_store_clear(s, FRESHET_FAMILY_USERS, 0); /* rows, not positions */
   expect_position(s, FRESHET_TOPIC_USERS, 0, 10, 1000);
   write_ok(s);
   expect_position(s, FRESHET_TOPIC_USERS, 0, 11, 1001);
   expect_position(s, FRESHET_TOPIC_USERS, 256, 20, 2000);
   expect_position(s, FRESHET_TOPIC_ITEM_DELTAS, 0, INT64_MAX, -1);
-  assert_int_equal(s->vtable->position(s, FRESHET_TOPIC_EVENTS, 0, &offset, &time_ms, NULL),
+  assert_int_equal(freshet_store_position(s, FRESHET_TOPIC_EVENTS, 0, &offset, &time_ms, NULL),
                    FRESHET_NOT_FOUND);
 }
 
@@ -310,10 +310,10 @@ static void test_random_changes_against_an_oracle(void** state) {
       put(s, family, partition, name, value);
       pending[family][partition][key] = step;
     } else if (what < 80) {
-      s->vtable->remove(s, (freshet_family)family, partition, freshet_slice_of(name));
+      freshet_store_remove(s, (freshet_family)family, partition, freshet_slice_of(name));
       pending[family][partition][key] = 0;
     } else if (what < 82) {
-      s->vtable->clear(s, (freshet_family)family, partition);
+      freshet_store_clear(s, (freshet_family)family, partition);
       memset(pending[family][partition], 0, sizeof pending[family][partition]);
     } else if (what < 92) {
       write_ok(s);
@@ -338,14 +338,14 @@ static void test_a_restart_finds_everything(void** state) {
   (void)state;
   freshet_store* s = open_ok();
   put(s, U, 1, "ann", "1");
-  s->vtable->set_position(s, FRESHET_TOPIC_USERS, 1, 5, 50);
+  freshet_store_set_position(s, FRESHET_TOPIC_USERS, 1, 5, 50);
   write_ok(s);
   put(s, U, 1, "ann", "never written");
-  s->vtable->destroy(s);
+  freshet_store_destroy(s);
   s = open_ok();
   expect(s, U, 1, "ann", "1");
   expect_position(s, FRESHET_TOPIC_USERS, 1, 5, 50);
-  s->vtable->destroy(s);
+  freshet_store_destroy(s);
 }
 
 /* ---- other processes: this program again, since the threads of RocksDB do not survive a fork ---- */
@@ -383,10 +383,10 @@ static void refused(const char* app_id, freshet_status status, const char* first
 static void test_a_folder_of_another_app_is_refused(void** state) {
   (void)state;
   freshet_store* s = open_ok();
-  s->vtable->destroy(s);
+  freshet_store_destroy(s);
   refused("other", FRESHET_CONFLICT, "'shop'", "'other'");
   s = open_ok(); /* and is unharmed */
-  s->vtable->destroy(s);
+  freshet_store_destroy(s);
 }
 
 static void test_a_folder_in_use_is_refused(void** state) {
@@ -398,7 +398,7 @@ static void test_a_folder_in_use_is_refused(void** state) {
   assert_int_equal(waitpid(child, &status, 0), child);
   assert_int_equal(status, 0);
   close(told);
-  s->vtable->destroy(s);
+  freshet_store_destroy(s);
 }
 
 static void test_a_folder_with_other_files_is_refused(void** state) {
@@ -432,8 +432,8 @@ static freshet_status write_batch(freshet_store* s, int number, freshet_error* e
     snprintf(key, sizeof key, "%d", i);
     put(s, i % FRESHET_FAMILIES, i, key, value);
   }
-  s->vtable->set_position(s, FRESHET_TOPIC_USERS, 0, number, 0);
-  return s->vtable->write(s, error);
+  freshet_store_set_position(s, FRESHET_TOPIC_USERS, 0, number, 0);
+  return freshet_store_write(s, error);
 }
 
 /* Whatever happened: all rows are of one batch, the position is that batch's. Returns its number, 0 when
@@ -441,18 +441,18 @@ static freshet_status write_batch(freshet_store* s, int number, freshet_error* e
 static int64_t check_one_batch(void) {
   freshet_store* s = open_ok();
   int64_t offset = 0, time_ms;
-  s->vtable->position(s, FRESHET_TOPIC_USERS, 0, &offset, &time_ms, NULL);
+  freshet_store_position(s, FRESHET_TOPIC_USERS, 0, &offset, &time_ms, NULL);
   for (int i = 0; i < ROWS; i++) {
     char key[8];
     snprintf(key, sizeof key, "%d", i);
     freshet_buffer value = {0};
     freshet_status status =
-        s->vtable->get(s, (freshet_family)(i % FRESHET_FAMILIES), i, freshet_slice_of(key), &value, NULL);
+        freshet_store_get(s, (freshet_family)(i % FRESHET_FAMILIES), i, freshet_slice_of(key), &value, NULL);
     assert_int_equal(status, offset == 0 ? FRESHET_NOT_FOUND : FRESHET_OK);
     if (offset != 0) assert_int_equal(atoll((const char*)value.data), offset);
     freshet_buffer_free(&value);
   }
-  s->vtable->destroy(s);
+  freshet_store_destroy(s);
   return offset;
 }
 
@@ -509,7 +509,7 @@ static int child_main(const char* mode, int number) {
   setrlimit(RLIMIT_FSIZE, &(struct rlimit){600000, 600000});
   while (write_batch(s, number + 1, &error) == FRESHET_OK) number++;
   if (error.status != FRESHET_IO || error.verdict != FRESHET_STOP || !tell(number)) return 4;
-  s->vtable->destroy(s); /* has to end well on a disk that is still full */
+  freshet_store_destroy(s); /* has to end well on a disk that is still full */
   _exit(0);
 }
 

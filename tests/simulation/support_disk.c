@@ -51,20 +51,20 @@ static void play(const sim_disk* disk, size_t from, size_t to) {
     freshet_slice key = freshet_buffer_slice(&o->key), value = freshet_buffer_slice(&o->value);
     switch (o->kind) {
       case PUT:
-        rows->vtable->put(rows, o->family, o->partition, key, value);
+        freshet_store_put(rows, o->family, o->partition, key, value);
         break;
       case REMOVE:
-        rows->vtable->remove(rows, o->family, o->partition, key);
+        freshet_store_remove(rows, o->family, o->partition, key);
         break;
       case CLEAR:
-        rows->vtable->clear(rows, o->family, o->partition);
+        freshet_store_clear(rows, o->family, o->partition);
         break;
       case POSITION:
-        rows->vtable->set_position(rows, o->topic, o->partition, o->offset, o->time_ms);
+        freshet_store_set_position(rows, o->topic, o->partition, o->offset, o->time_ms);
         break;
     }
   }
-  rows->vtable->write(rows, NULL);
+  freshet_store_write(rows, NULL);
 }
 
 static void cut(sim_disk* disk, size_t count) {
@@ -80,21 +80,21 @@ static void cut(sim_disk* disk, size_t count) {
 static freshet_status disk_get(freshet_store* self, freshet_family family, int32_t partition,
                                freshet_slice key, freshet_buffer* value, freshet_error* error) {
   freshet_store* rows = disk_of(self)->rows;
-  return rows->vtable->get(rows, family, partition, key, value, error);
+  return freshet_store_get(rows, family, partition, key, value, error);
 }
 
 static freshet_status disk_scan(freshet_store* self, freshet_family family, int32_t partition,
                                 freshet_slice prefix, freshet_store_visit visit, void* context,
                                 freshet_error* error) {
   freshet_store* rows = disk_of(self)->rows;
-  return rows->vtable->scan(rows, family, partition, prefix, visit, context, error);
+  return freshet_store_scan(rows, family, partition, prefix, visit, context, error);
 }
 
 static freshet_status disk_scan_after(freshet_store* self, freshet_family family, int32_t partition,
                                       freshet_slice after, freshet_store_visit visit, void* context,
                                       freshet_error* error) {
   freshet_store* rows = disk_of(self)->rows;
-  return rows->vtable->scan_after(rows, family, partition, after, visit, context, error);
+  return freshet_store_scan_after(rows, family, partition, after, visit, context, error);
 }
 
 static void disk_put(freshet_store* self, freshet_family family, int32_t partition, freshet_slice key,
@@ -141,7 +141,7 @@ static freshet_status disk_write(freshet_store* self, freshet_error* error) {
 static freshet_status disk_position(freshet_store* self, freshet_topic topic, int32_t partition,
                                     int64_t* offset, int64_t* time_ms, freshet_error* error) {
   freshet_store* rows = disk_of(self)->rows;
-  return rows->vtable->position(rows, topic, partition, offset, time_ms, error);
+  return freshet_store_position(rows, topic, partition, offset, time_ms, error);
 }
 
 static size_t disk_memory(freshet_store* self) {
@@ -175,7 +175,7 @@ sim_disk* sim_disk_create(void) {
 void sim_disk_destroy(sim_disk* disk) {
   if (disk == NULL) return;
   cut(disk, 0);
-  disk->rows->vtable->destroy(disk->rows);
+  freshet_store_destroy(disk->rows);
   free(disk->journal);
   free(disk->ends);
   free(disk);
@@ -185,7 +185,7 @@ void sim_disk_tear(sim_disk* disk, size_t writes) {
   disk->write_count = writes < disk->write_count ? disk->write_count - writes : 0;
   disk->written = disk->write_count == 0 ? 0 : disk->ends[disk->write_count - 1];
   cut(disk, disk->written);
-  disk->rows->vtable->destroy(disk->rows);
+  freshet_store_destroy(disk->rows);
   disk->rows = freshet_memory_store_create();
   play(disk, 0, disk->written);
 }

@@ -101,7 +101,7 @@ static int64_t clock_monotonic_us(freshet_clock* self) {
   return ((struct sim_clock*)self)->process->world->cluster.now_us;
 }
 
-sim_process* sim_process_create(sim_world* world, int app, int slot, const freshet_worker_config* config,
+sim_process* sim_process_create(sim_world* world, int app, int slot, const freshet_stream_config* config,
                                 freshet_codec* codec, sim_disk* disk) {
   int place = 0;
   while (place < SIM_PROCESSES_MAX && world->processes[place] != NULL) place++;
@@ -162,17 +162,17 @@ static void* live(void* context) {
   sem_wait(&process->go);
   sim_process_connect(process);
   freshet_logger logger = {getenv("SIM_LOG") == NULL ? NULL : log_to_stderr, process};
-  freshet_worker_parts parts = {.source = &process->source.base,
-                                .log = &process->logs[0].base,
-                                .changelog = &process->logs[1].base,
-                                .sink = &process->sink.base,
-                                .store = sim_disk_open(process->disk, survives, process),
-                                .clock = &process->clock.base,
-                                .codec = process->codec,
-                                .encoder = process->encoder,
-                                .logger = &logger,
-                                .metrics = &process->metrics};
-  freshet_status status = freshet_worker_create(&process->config, &parts, &worker, &error);
+  freshet_ports ports = {.source = &process->source.base,
+                         .reader = &process->logs[0].base,
+                         .changelog = &process->logs[1].base,
+                         .sink = &process->sink.base,
+                         .store = sim_disk_open(process->disk, survives, process),
+                         .clock = &process->clock.base,
+                         .codec = process->codec,
+                         .encoder = process->encoder,
+                         .logger = &logger,
+                         .metrics = &process->metrics};
+  freshet_status status = freshet_worker_create(&process->config, &ports, NULL, &worker, &error);
   if (status == FRESHET_OK) {
     process->handler = freshet_worker_handler(worker);
     status = turn(process, worker, &error);

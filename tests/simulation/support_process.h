@@ -53,7 +53,7 @@ struct sim_process {
   uint64_t id;
   int slot; /* static name in the group and transactional id */
   int app;  /* its generation */
-  freshet_worker_config config;
+  freshet_stream_config config;
   freshet_codec* codec;     /* not owned */
   freshet_encoder* encoder; /* not owned; NULL: no texts */
   sim_disk* disk;           /* not owned */
@@ -102,7 +102,7 @@ struct sim_process {
     size_t view_count;
   } source;
   struct sim_log {
-    freshet_log base;
+    freshet_reader base;
     sim_process* process;
     int64_t positions[FRESHET_TOPICS][SIM_PARTITIONS_MAX]; /* SIM_SHUT: not open */
     bool started[FRESHET_TOPICS][SIM_PARTITIONS_MAX];      /* has been polled: the position is known */
@@ -127,7 +127,7 @@ enum { SIM_SHUT = -3 };
 
 /* Makes the process and its objects; it has not run yet. config, codec and disk are used until the end. NULL:
  * too many. */
-sim_process* sim_process_create(sim_world* world, int app, int slot, const freshet_worker_config* config,
+sim_process* sim_process_create(sim_world* world, int app, int slot, const freshet_stream_config* config,
                                 freshet_codec* codec, sim_disk* disk);
 /* Starts its life: a thread that creates a worker and turns its loop until it stops or dies. */
 void sim_process_start(sim_process* process);

@@ -52,8 +52,8 @@ const char* run_generation_name(int app) {
   return names[app];
 }
 
-static freshet_worker_config config_of(const run_shape* shape, sim_random* random) {
-  freshet_worker_config config = {
+static freshet_stream_config config_of(const run_shape* shape, sim_random* random) {
+  freshet_stream_config config = {
       .base_generation = run_generation_name(0),
       .delivery = shape->delivery,
       .model = freshet_model_defaults(),
@@ -163,7 +163,7 @@ static sim_process* launch(run* r, int slot, sim_disk* disk) {
   while (place < SIM_PROCESSES_MAX && r->world.processes[place] != NULL) place++;
   if (place == SIM_PROCESSES_MAX) return NULL;
   int app = slot / r->shape.workers;
-  freshet_worker_config config = r->config;
+  freshet_stream_config config = r->config;
   if (r->shape.apps > 0) config.generation = run_generation_name(app);
   sim_process* process = sim_process_create(&r->world, app, slot, &config, codecs[place], disk);
   int64_t era = r->is_calm ? 0 : r->world.cluster.now_us / ENCODER_ERA_US;

@@ -25,7 +25,7 @@ typedef struct run {
   sim_world world; /* world.context is the run */
   sim_scenario scenario;
   run_shape shape;
-  freshet_worker_config config;
+  freshet_stream_config config;
   freshet_rules rules; /* config.rules */
   freshet_pin pin;
   /* Not owned, NULL: no texts. The configured encoder changes back and forth in the storm; in the calm it is

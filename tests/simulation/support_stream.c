@@ -1,4 +1,4 @@
-/* source.h and its freshet_log on the simulated broker. */
+/* source.h and its freshet_reader on the simulated broker. */
 #include <stdlib.h>
 
 #include "support_process.h"
@@ -217,11 +217,11 @@ static const freshet_source_vtable source_vtable = {.poll = source_poll,
 
 /* ---- log ---- */
 
-static struct sim_log* log_of(freshet_log* self) {
+static struct sim_log* log_of(freshet_reader* self) {
   return (struct sim_log*)self;
 }
 
-static freshet_status log_partitions(freshet_log* self, freshet_topic topic, int32_t* count,
+static freshet_status log_partitions(freshet_reader* self, freshet_topic topic, int32_t* count,
                                      freshet_error* error) {
   sim_process* process = log_of(self)->process;
   if (!sim_boundary(process)) return sim_death(error);
@@ -229,7 +229,7 @@ static freshet_status log_partitions(freshet_log* self, freshet_topic topic, int
   return FRESHET_OK;
 }
 
-static freshet_status log_range(freshet_log* self, freshet_topic topic, int32_t partition, int64_t* first,
+static freshet_status log_range(freshet_reader* self, freshet_topic topic, int32_t partition, int64_t* first,
                                 int64_t* end, freshet_error* error) {
   sim_process* process = log_of(self)->process;
   if (!sim_boundary(process)) return sim_death(error);
@@ -239,7 +239,7 @@ static freshet_status log_range(freshet_log* self, freshet_topic topic, int32_t 
   return FRESHET_OK;
 }
 
-static freshet_status log_open(freshet_log* self, freshet_topic topic, int32_t partition, int64_t offset,
+static freshet_status log_open(freshet_reader* self, freshet_topic topic, int32_t partition, int64_t offset,
                                freshet_error* error) {
   struct sim_log* log = log_of(self);
   if (!sim_boundary(log->process)) return sim_death(error);
@@ -248,7 +248,7 @@ static freshet_status log_open(freshet_log* self, freshet_topic topic, int32_t p
   return FRESHET_OK;
 }
 
-static freshet_status log_shut(freshet_log* self, freshet_topic topic, int32_t partition,
+static freshet_status log_shut(freshet_reader* self, freshet_topic topic, int32_t partition,
                                freshet_error* error) {
   struct sim_log* log = log_of(self);
   if (!sim_boundary(log->process)) return sim_death(error);
@@ -278,7 +278,7 @@ static freshet_status read_some(struct sim_log* log, freshet_topic topic, int32_
   return FRESHET_OK;
 }
 
-static freshet_status log_poll(freshet_log* self, int timeout_ms, freshet_record* out, size_t capacity,
+static freshet_status log_poll(freshet_reader* self, int timeout_ms, freshet_record* out, size_t capacity,
                                size_t* count, freshet_error* error) {
   struct sim_log* log = log_of(self);
   *count = 0;
@@ -297,23 +297,23 @@ static freshet_status log_poll(freshet_log* self, int timeout_ms, freshet_record
   return log->process->is_dead ? sim_death(error) : FRESHET_OK;
 }
 
-static int64_t log_position(freshet_log* self, freshet_topic topic, int32_t partition) {
+static int64_t log_position(freshet_reader* self, freshet_topic topic, int32_t partition) {
   const struct sim_log* log = log_of(self);
   bool is_known = log->positions[topic][partition] != SIM_SHUT && log->started[topic][partition];
   return is_known ? log->positions[topic][partition] : -1;
 }
 
-static void no_destroy_log(freshet_log* self) {
+static void no_destroy_log(freshet_reader* self) {
   (void)self;
 }
 
-static const freshet_log_vtable log_vtable = {.partitions = log_partitions,
-                                              .range = log_range,
-                                              .open = log_open,
-                                              .shut = log_shut,
-                                              .poll = log_poll,
-                                              .position = log_position,
-                                              .destroy = no_destroy_log};
+static const freshet_reader_vtable log_vtable = {.partitions = log_partitions,
+                                                 .range = log_range,
+                                                 .open = log_open,
+                                                 .shut = log_shut,
+                                                 .poll = log_poll,
+                                                 .position = log_position,
+                                                 .destroy = no_destroy_log};
 
 void sim_stream_init(sim_process* process) {
   process->generation = -1;

@@ -212,7 +212,7 @@ static void check_state(run* r, int app, sim_disk* disk) {
     freshet_buffer row = {0};
     freshet_user_state state = {.newest_offset = -1};
     freshet_status status =
-        store->vtable->get(store, FRESHET_FAMILY_USERS, truth.partition, freshet_slice_of(id), &row, NULL);
+        freshet_store_get(store, FRESHET_FAMILY_USERS, truth.partition, freshet_slice_of(id), &row, NULL);
     if (status == FRESHET_OK)
       status = freshet_decode_user_state(codec, freshet_buffer_slice(&row), &state, NULL);
     bool is_right = truth.exists ? status == FRESHET_OK && state.events == truth.events &&

@@ -107,7 +107,7 @@ static void check_vectors(run* r, sim_disk* disk) {
     freshet_buffer key = {0}, row = {0};
     freshet_generation_key(own.tag, freshet_slice_of(id), &key);
     check_vector(r, &item, last_state(cluster, freshet_buffer_slice(&key)), "<app>.items");
-    store->vtable->get(store, FRESHET_FAMILY_ITEMS, own.tag, freshet_slice_of(id), &row, NULL);
+    freshet_store_get(store, FRESHET_FAMILY_ITEMS, own.tag, freshet_slice_of(id), &row, NULL);
     check_vector(r, &item, freshet_buffer_slice(&row), "the store");
     freshet_buffer_free(&key);
     freshet_buffer_free(&row);
@@ -123,7 +123,7 @@ static void check_users(run* r, sim_disk* disk) {
     sim_user_id(user, id);
     freshet_buffer row = {0};
     freshet_user_state state = {0};
-    store->vtable->get(store, FRESHET_FAMILY_USERS, truth.partition, freshet_slice_of(id), &row, NULL);
+    freshet_store_get(store, FRESHET_FAMILY_USERS, truth.partition, freshet_slice_of(id), &row, NULL);
     if (freshet_decode_user_state(codec, freshet_buffer_slice(&row), &state, NULL) != FRESHET_OK ||
         state.events != truth.events || state.event_checksum != truth.checksum) {
       sim_fail(&r->world, "user %s has %lld events of %lld", id, (long long)state.events,

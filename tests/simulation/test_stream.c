@@ -18,7 +18,7 @@ typedef struct simulated {
 } simulated;
 
 static void connect_process(simulated* s) {
-  static const freshet_worker_config unused;
+  static const freshet_stream_config unused;
   s->process = sim_process_create(&s->world, 0, 0, &unused, NULL, NULL);
   s->process->handler = rig_handler(&s->rig);
   sim_process_connect(s->process);

@@ -303,7 +303,7 @@ static void check_state(run* r, sim_disk* disk, const char* whose) {
     freshet_buffer bytes = {0};
     freshet_user_state state = {0};
     freshet_status status =
-        store->vtable->get(store, FRESHET_FAMILY_USERS, truth.partition, freshet_slice_of(id), &bytes, NULL);
+        freshet_store_get(store, FRESHET_FAMILY_USERS, truth.partition, freshet_slice_of(id), &bytes, NULL);
     if (status == FRESHET_OK)
       status = freshet_decode_user_state(codec, freshet_buffer_slice(&bytes), &state, NULL);
     bool is_right = status == FRESHET_OK && state.events == truth.events &&
@@ -322,7 +322,7 @@ static void check_state(run* r, sim_disk* disk, const char* whose) {
   }
   user_check check = {.r = r};
   for (int32_t p = 0; p < r->shape.input_partitions; p++) {
-    store->vtable->scan(store, FRESHET_FAMILY_USERS, p, (freshet_slice){0}, count_row, &check, NULL);
+    freshet_store_scan(store, FRESHET_FAMILY_USERS, p, (freshet_slice){0}, count_row, &check, NULL);
   }
   if (check.rows != expected)
     sim_fail(&r->world, "%s: %zu users are stored, %zu exist", whose, check.rows, expected);
@@ -401,7 +401,7 @@ static bool compare_additive(void* context, freshet_slice key, freshet_slice val
 static void compare_items(run* r, sim_disk* disk, sim_disk* reference) {
   freshet_store* store = sim_disk_open(disk, NULL, NULL);
   additive_check check = {.r = r, .reference = sim_disk_open(reference, NULL, NULL)};
-  store->vtable->scan(store, FRESHET_FAMILY_ITEMS, 0, (freshet_slice){0}, compare_additive, &check, NULL);
+  freshet_store_scan(store, FRESHET_FAMILY_ITEMS, 0, (freshet_slice){0}, compare_additive, &check, NULL);
 }
 
 /* When all has been read, what adds up is the same for everybody, whatever the order in which it was learned

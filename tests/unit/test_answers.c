@@ -51,7 +51,7 @@ typedef struct queued {
 
 typedef struct world {
   freshet_source source;
-  freshet_log log;
+  freshet_reader log;
   freshet_sink sink;
   freshet_clock clock;
   freshet_source_handler handler;
@@ -358,29 +358,29 @@ static void source_wake(freshet_source* self) {
   (void)self;
 }
 
-static freshet_status log_partitions(freshet_log* self, freshet_topic topic, int32_t* count,
+static freshet_status log_partitions(freshet_reader* self, freshet_topic topic, int32_t* count,
                                      freshet_error* error) {
   (void)self, (void)error;
   *count = topic == FRESHET_TOPIC_EVENTS ? PARTITIONS : 1;
   return FRESHET_OK;
 }
-static freshet_status log_range(freshet_log* self, freshet_topic topic, int32_t partition, int64_t* first,
+static freshet_status log_range(freshet_reader* self, freshet_topic topic, int32_t partition, int64_t* first,
                                 int64_t* end, freshet_error* error) {
   (void)self, (void)topic, (void)partition, (void)error;
   *first = *end = 0;
   return FRESHET_OK;
 }
-static freshet_status log_open(freshet_log* self, freshet_topic topic, int32_t partition, int64_t offset,
+static freshet_status log_open(freshet_reader* self, freshet_topic topic, int32_t partition, int64_t offset,
                                freshet_error* error) {
   (void)self, (void)topic, (void)partition, (void)offset, (void)error;
   return FRESHET_OK;
 }
-static freshet_status log_shut(freshet_log* self, freshet_topic topic, int32_t partition,
+static freshet_status log_shut(freshet_reader* self, freshet_topic topic, int32_t partition,
                                freshet_error* error) {
   (void)self, (void)topic, (void)partition, (void)error;
   return FRESHET_OK;
 }
-static freshet_status log_poll(freshet_log* self, int timeout_ms, freshet_record* out, size_t capacity,
+static freshet_status log_poll(freshet_reader* self, int timeout_ms, freshet_record* out, size_t capacity,
                                size_t* count, freshet_error* error) {
   (void)self, (void)timeout_ms, (void)capacity, (void)error;
   *count = 0;
@@ -388,7 +388,7 @@ static freshet_status log_poll(freshet_log* self, int timeout_ms, freshet_record
   out[(*count)++] = take(w->catalogue, &w->catalogued, w->item_offset++, &w->from_log);
   return FRESHET_OK;
 }
-static int64_t log_position(freshet_log* self, freshet_topic topic, int32_t partition) {
+static int64_t log_position(freshet_reader* self, freshet_topic topic, int32_t partition) {
   (void)self, (void)topic, (void)partition;
   return 0;
 }
@@ -407,12 +407,12 @@ static int64_t commit_interval_ms = 1000;
 static int start(freshet_encoder* encoder, bool in_background) {
   static const freshet_source_vtable source = {
       .poll = source_poll, .end = source_end, .header = source_header, .wake = source_wake};
-  static const freshet_log_vtable log = {.partitions = log_partitions,
-                                         .range = log_range,
-                                         .open = log_open,
-                                         .shut = log_shut,
-                                         .poll = log_poll,
-                                         .position = log_position};
+  static const freshet_reader_vtable log = {.partitions = log_partitions,
+                                            .range = log_range,
+                                            .open = log_open,
+                                            .shut = log_shut,
+                                            .poll = log_poll,
+                                            .position = log_position};
   static const freshet_sink_vtable sink = {.publish = sink_publish,
                                            .begin = ok,
                                            .write = sink_write,
@@ -441,7 +441,7 @@ static int start(freshet_encoder* encoder, bool in_background) {
   model.dim = 16;
   model.seen_limit = ITEMS;
   model.user_texts = user_texts;
-  const freshet_worker_config config = {
+  const freshet_stream_config config = {
       .model = model,
       .limits = {.rating_min = 1, .rating_max = 5, .future_tolerance_ms = 1000},
       .weights = {1, 1, 1},
@@ -461,19 +461,19 @@ static int start(freshet_encoder* encoder, bool in_background) {
       .text_interval_ms = 1,
       .text_batch = 1,
       .text_cutover_coverage = 1};
-  const freshet_worker_parts parts = {.source = &w->source,
-                                      .log = &w->log,
-                                      .changelog = &w->log,
-                                      .sink = &w->sink,
-                                      .store = w->store,
-                                      .clock = &w->clock,
-                                      .codec = w->codec,
-                                      .encoder = w->encoder,
-                                      .embedder = w->embedder,
-                                      .metrics = &w->metrics,
-                                      .inbox = w->inbox};
+  const freshet_ports ports = {.source = &w->source,
+                               .reader = &w->log,
+                               .changelog = &w->log,
+                               .sink = &w->sink,
+                               .store = w->store,
+                               .clock = &w->clock,
+                               .codec = w->codec,
+                               .encoder = w->encoder,
+                               .embedder = w->embedder,
+                               .metrics = &w->metrics};
   freshet_error error = {0};
-  if (freshet_worker_create(&config, &parts, &w->worker, &error) != FRESHET_OK) fail_msg("%s", error.message);
+  if (freshet_worker_create(&config, &ports, w->inbox, &w->worker, &error) != FRESHET_OK)
+    fail_msg("%s", error.message);
   w->handler = freshet_worker_handler(w->worker);
   return 0;
 }
@@ -491,7 +491,7 @@ static int tear_down(void** state) {
   freshet_inbox_destroy(w->inbox);
   freshet_embedder_destroy(w->embedder);
   freshet_encoder_destroy(w->encoder);
-  w->store->vtable->destroy(w->store);
+  freshet_store_destroy(w->store);
   freshet_codec_destroy(w->codec);
   freshet_buffer_free(&w->from_source.key);
   freshet_buffer_free(&w->from_source.value);

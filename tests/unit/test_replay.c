@@ -107,18 +107,18 @@ static void take(published* all, freshet_codec* codec, const freshet_record* rec
   all->count++;
 }
 
-static void read_partition(published* all, freshet_codec* codec, freshet_log* log, freshet_topic topic,
+static void read_partition(published* all, freshet_codec* codec, freshet_reader* log, freshet_topic topic,
                            int32_t p) {
   int64_t first, end;
-  assert_int_equal(log->vtable->range(log, topic, p, &first, &end, NULL), FRESHET_OK);
-  assert_int_equal(log->vtable->open(log, topic, p, FRESHET_OFFSET_BEGINNING, NULL), FRESHET_OK);
-  while (log->vtable->position(log, topic, p) < end) {
+  assert_int_equal(freshet_reader_range(log, topic, p, &first, &end, NULL), FRESHET_OK);
+  assert_int_equal(freshet_reader_open(log, topic, p, FRESHET_OFFSET_BEGINNING, NULL), FRESHET_OK);
+  while (freshet_reader_position(log, topic, p) < end) {
     freshet_record records[BATCH];
     size_t count = 0;
-    assert_int_equal(log->vtable->poll(log, POLL_MS, records, BATCH, &count, NULL), FRESHET_OK);
+    assert_int_equal(freshet_reader_poll(log, POLL_MS, records, BATCH, &count, NULL), FRESHET_OK);
     for (size_t i = 0; i < count; i++) take(all, codec, &records[i], topic);
   }
-  assert_int_equal(log->vtable->shut(log, topic, p, NULL), FRESHET_OK);
+  assert_int_equal(freshet_reader_shut(log, topic, p, NULL), FRESHET_OK);
 }
 
 /* Everything in the topic: its ids, sorted. */
@@ -130,11 +130,11 @@ static published* read_topic(freshet_topic topic) {
   config.topics[FRESHET_TOPIC_ITEMS] = "items";
   freshet_codec_config codec_config = {0};
   freshet_codec* codec = NULL;
-  freshet_log* log = NULL;
+  freshet_reader* log = NULL;
   assert_int_equal(freshet_codec_create(&codec_config, &codec, NULL), FRESHET_OK);
-  assert_int_equal(freshet_kafka_log_create(&config, &log, NULL), FRESHET_OK);
+  assert_int_equal(freshet_kafka_reader_create(&config, &log, NULL), FRESHET_OK);
   for (int32_t p = 0; p < PARTITIONS; p++) read_partition(all, codec, log, topic, p);
-  log->vtable->destroy(log);
+  freshet_reader_destroy(log);
   freshet_codec_destroy(codec);
   qsort(all->ids, all->count, sizeof all->ids[0], compare);
   return all;

@@ -14,39 +14,39 @@ enum { PARTITIONS = 2, RECORDS_MAX = 64 };
 
 /* A topic in memory, behind the interface of a log. */
 typedef struct memory_log {
-  freshet_log base;
+  freshet_reader base;
   const char* values[PARTITIONS][RECORDS_MAX]; /* the key is the value's first letter */
   int64_t first[PARTITIONS], ends[PARTITIONS], positions[PARTITIONS];
 } memory_log;
 
-static freshet_status partitions(freshet_log* self, freshet_topic topic, int32_t* count,
+static freshet_status partitions(freshet_reader* self, freshet_topic topic, int32_t* count,
                                  freshet_error* error) {
   (void)self, (void)topic, (void)error;
   *count = PARTITIONS;
   return FRESHET_OK;
 }
 
-static freshet_status range(freshet_log* self, freshet_topic topic, int32_t p, int64_t* first, int64_t* end,
-                            freshet_error* error) {
+static freshet_status range(freshet_reader* self, freshet_topic topic, int32_t p, int64_t* first,
+                            int64_t* end, freshet_error* error) {
   (void)topic, (void)error;
   *first = ((memory_log*)self)->first[p];
   *end = ((memory_log*)self)->ends[p];
   return FRESHET_OK;
 }
 
-static freshet_status open_partition(freshet_log* self, freshet_topic topic, int32_t p, int64_t offset,
+static freshet_status open_partition(freshet_reader* self, freshet_topic topic, int32_t p, int64_t offset,
                                      freshet_error* error) {
   (void)topic, (void)error;
   ((memory_log*)self)->positions[p] = offset;
   return FRESHET_OK;
 }
 
-static freshet_status shut(freshet_log* self, freshet_topic topic, int32_t p, freshet_error* error) {
+static freshet_status shut(freshet_reader* self, freshet_topic topic, int32_t p, freshet_error* error) {
   (void)self, (void)topic, (void)p, (void)error;
   return FRESHET_OK;
 }
 
-static freshet_status poll_one(freshet_log* self, int timeout_ms, freshet_record* out, size_t capacity,
+static freshet_status poll_one(freshet_reader* self, int timeout_ms, freshet_record* out, size_t capacity,
                                size_t* count, freshet_error* error) {
   (void)timeout_ms, (void)capacity, (void)error;
   memory_log* log = (memory_log*)self;
@@ -60,17 +60,17 @@ static freshet_status poll_one(freshet_log* self, int timeout_ms, freshet_record
   return FRESHET_OK;
 }
 
-static int64_t position(freshet_log* self, freshet_topic topic, int32_t p) {
+static int64_t position(freshet_reader* self, freshet_topic topic, int32_t p) {
   (void)topic;
   return ((memory_log*)self)->positions[p];
 }
 
-static const freshet_log_vtable vtable = {.partitions = partitions,
-                                          .range = range,
-                                          .open = open_partition,
-                                          .shut = shut,
-                                          .poll = poll_one,
-                                          .position = position};
+static const freshet_reader_vtable vtable = {.partitions = partitions,
+                                             .range = range,
+                                             .open = open_partition,
+                                             .shut = shut,
+                                             .poll = poll_one,
+                                             .position = position};
 
 static memory_log make_log(void) {
   return (memory_log){.base = {&vtable}, .positions = {-1, -1}};

@@ -35,7 +35,7 @@ typedef struct world {
   freshet_codec* codec;
   freshet_worker_metrics metrics;
   /* one worker */
-  freshet_worker_parts parts;
+  freshet_ports ports;
   freshet_generations generations;
   freshet_model* model;
   freshet_texts* texts;
@@ -103,7 +103,7 @@ static int tear_down(void** state) {
     freshet_buffer_free(&w->log[i].key);
     freshet_buffer_free(&w->log[i].value);
   }
-  w->store->vtable->destroy(w->store);
+  freshet_store_destroy(w->store);
   freshet_codec_destroy(w->codec);
   freshet_buffer_free(&w->bytes);
   free(w);
@@ -138,28 +138,28 @@ static void read_log(void) {
     assert_int_equal(freshet_texts_apply(w->texts, &record, &is_ours, &error), FRESHET_OK);
     assert_true(is_ours);
   }
-  assert_int_equal(w->store->vtable->write(w->store, NULL), FRESHET_OK);
+  assert_int_equal(freshet_store_write(w->store, NULL), FRESHET_OK);
 }
 
 static void start(freshet_encoder* encoder, freshet_embedder* embedder) {
-  const freshet_worker_config config = {
+  const freshet_stream_config config = {
       .model = {.dim = DIM}, .text_interval_ms = 1000, .text_batch = 8, .text_cutover_coverage = .9};
-  w->parts = (freshet_worker_parts){.sink = &w->sink,
-                                    .store = w->store,
-                                    .clock = &w->clock,
-                                    .codec = w->codec,
-                                    .encoder = encoder,
-                                    .embedder = embedder,
-                                    .metrics = &w->metrics};
+  w->ports = (freshet_ports){.sink = &w->sink,
+                             .store = w->store,
+                             .clock = &w->clock,
+                             .codec = w->codec,
+                             .encoder = encoder,
+                             .embedder = embedder,
+                             .metrics = &w->metrics};
   freshet_error error = {0};
-  assert_int_equal(freshet_generations_load(&w->generations, &w->parts, &error), FRESHET_OK);
+  assert_int_equal(freshet_generations_load(&w->generations, &w->ports, &error), FRESHET_OK);
   freshet_model_config model = freshet_model_defaults();
   model.dim = DIM;
   model.text_dim = w->generations.serving.dim;
   assert_int_equal(freshet_model_create(&model, &w->model, &error), FRESHET_OK);
-  w->texts = freshet_texts_create(&config, &w->parts, &w->generations, w->model);
-  assert_int_equal(w->store->vtable->scan(w->store, FRESHET_FAMILY_CATALOGUE, 0, (freshet_slice){NULL, 0},
-                                          announce_row, NULL, NULL),
+  w->texts = freshet_texts_create(&config, &w->ports, &w->generations, w->model);
+  assert_int_equal(freshet_store_scan(w->store, FRESHET_FAMILY_CATALOGUE, 0, (freshet_slice){NULL, 0},
+                                      announce_row, NULL, NULL),
                    FRESHET_OK);
   read_log();
 }
@@ -198,7 +198,7 @@ static uint32_t announce(int number, const char* text, const float* vector, size
   w->bytes.size = 0;
   freshet_buffer_append(&w->bytes, &partition, sizeof partition);
   assert_int_equal(freshet_encode_item(w->codec, &item, &w->bytes, NULL), FRESHET_OK);
-  w->store->vtable->put(w->store, FRESHET_FAMILY_CATALOGUE, 0, item.item_id, freshet_buffer_slice(&w->bytes));
+  freshet_store_put(w->store, FRESHET_FAMILY_CATALOGUE, 0, item.item_id, freshet_buffer_slice(&w->bytes));
   assert_int_equal(freshet_model_intern(w->model, item.item_id, &slot, NULL), FRESHET_OK);
   freshet_model_set_listed(w->model, slot, true);
   assert_int_equal(freshet_texts_announced(w->texts, slot, partition, &item, NULL), FRESHET_OK);
@@ -222,8 +222,8 @@ static bool has_row(const freshet_encoder* encoder, int number) {
   snprintf(id, sizeof id, "i%d", number);
   freshet_generation generation = freshet_generation_of(freshet_slice_of(encoder->name), encoder->dim);
   w->bytes.size = 0;
-  return w->store->vtable->get(w->store, FRESHET_FAMILY_ITEMS, generation.tag, freshet_slice_of(id),
-                               &w->bytes, NULL) == FRESHET_OK;
+  return freshet_store_get(w->store, FRESHET_FAMILY_ITEMS, generation.tag, freshet_slice_of(id), &w->bytes,
+                           NULL) == FRESHET_OK;
 }
 
 /* ---- tests ---- */
@@ -275,7 +275,7 @@ static void the_vector_of_the_old_text_serves_meanwhile(void** state) {
   turn();
   commit();
   announce(1, "something else", NULL, 0);
-  assert_int_equal(w->store->vtable->write(w->store, NULL), FRESHET_OK);
+  assert_int_equal(freshet_store_write(w->store, NULL), FRESHET_OK);
   restart(encoder);
   assert_non_null(freshet_model_start(w->model, slot_of(1)));
   encoded = 0;
@@ -340,10 +340,10 @@ static void a_changed_encoder_takes_over_when_enough_is_encoded(void** state) {
   stop();
 
   /* A worker with an empty store reads all that in the log. */
-  w->store->vtable->clear(w->store, FRESHET_FAMILY_ITEMS, 1);
-  w->store->vtable->clear(w->store, FRESHET_FAMILY_ITEMS,
-                          freshet_generation_of(freshet_slice_of(a->name), 32).tag);
-  assert_int_equal(w->store->vtable->write(w->store, NULL), FRESHET_OK);
+  freshet_store_clear(w->store, FRESHET_FAMILY_ITEMS, 1);
+  freshet_store_clear(w->store, FRESHET_FAMILY_ITEMS,
+                      freshet_generation_of(freshet_slice_of(a->name), 32).tag);
+  assert_int_equal(freshet_store_write(w->store, NULL), FRESHET_OK);
   w->read = 0;
   start(b, NULL);
   assert_true(w->generations.outdated);
@@ -545,7 +545,7 @@ static void late_results_are_taken_for_what_they_are(void** state) {
   announce(1, titles[0], NULL, 0);
   turn();
   announce(0, titles[1], NULL, 0); /* changed while it is encoded */
-  w->store->vtable->write(w->store, NULL);
+  freshet_store_write(w->store, NULL);
   stop();
   wait_until_idle(embedder);
   start(encoder, embedder);
@@ -595,7 +595,7 @@ static void texts_of_the_first_moment_are_expected(void** state) {
   assert_false(freshet_texts_lack(w->texts));
   assert_int_equal(freshet_texts_expect(w->texts, owned, ITEM_PARTITIONS), 1);
   freshet_embedder_destroy(embedder);
-  w->parts.embedder = NULL;
+  w->ports.embedder = NULL;
   stop();
   freshet_encoder_destroy(encoder);
 }

@@ -40,7 +40,7 @@ static int setup(void** state) {
 static int teardown(void** state) {
   world* w = *state;
   freshet_users_destroy(w->users);
-  w->store->vtable->destroy(w->store);
+  freshet_store_destroy(w->store);
   freshet_codec_destroy(w->codec);
   freshet_model_destroy(w->model);
   free(w);
@@ -72,10 +72,9 @@ static void write_overlay(world* w) {
     freshet_buffer bytes = {0};
     if (rows[i]->exists) {
       assert_int_equal(freshet_users_encode(w->users, rows[i], &bytes, NULL), FRESHET_OK);
-      w->store->vtable->put(w->store, FRESHET_FAMILY_USERS, rows[i]->partition, id,
-                            freshet_buffer_slice(&bytes));
+      freshet_store_put(w->store, FRESHET_FAMILY_USERS, rows[i]->partition, id, freshet_buffer_slice(&bytes));
     } else {
-      w->store->vtable->remove(w->store, FRESHET_FAMILY_USERS, rows[i]->partition, id);
+      freshet_store_remove(w->store, FRESHET_FAMILY_USERS, rows[i]->partition, id);
     }
     freshet_buffer_free(&bytes);
   }
@@ -83,7 +82,7 @@ static void write_overlay(world* w) {
 }
 
 static void end_commit(world* w) {
-  w->store->vtable->write(w->store, NULL);
+  freshet_store_write(w->store, NULL);
   freshet_users_end_commit(w->users);
 }
 
@@ -201,8 +200,8 @@ static void test_an_unreadable_row_stops(void** state) {
   world* w = *state;
   freshet_user_row* row;
   freshet_error error = {0};
-  w->store->vtable->put(w->store, FRESHET_FAMILY_USERS, 0, freshet_slice_of("broken"), freshet_slice_of("?"));
-  w->store->vtable->write(w->store, NULL);
+  freshet_store_put(w->store, FRESHET_FAMILY_USERS, 0, freshet_slice_of("broken"), freshet_slice_of("?"));
+  freshet_store_write(w->store, NULL);
   assert_int_equal(freshet_users_get(w->users, 0, freshet_slice_of("broken"), &row, &error), FRESHET_INVALID);
   assert_int_equal(error.verdict, FRESHET_STOP);
   assert_non_null(strstr(error.message, "broken"));

@@ -141,7 +141,7 @@ static freshet_status plan(freshet_backfill* backfill, freshet_error* error) {
          (long long)rate, config->backfill.rate > 0 ? "backfill.rate" : "a guess; `status` measures");
   for (int32_t p = 0; status == FRESHET_OK && p < backfill->partitions; p++) {
     int64_t first, end;
-    status = backfill->log->vtable->range(backfill->log, FRESHET_TOPIC_EVENTS, p, &first, &end, error);
+    status = freshet_reader_range(backfill->log, FRESHET_TOPIC_EVENTS, p, &first, &end, error);
     if (status == FRESHET_OK && first > 0)
       printf("missing       events before offset %lld of partition %d have expired\n", (long long)first,
              (int)p);

@@ -18,7 +18,7 @@ typedef struct freshet_backfill {
   freshet_kafka_config kafka;
   freshet_schema_lookup lookup;
   freshet_codec* codec;
-  freshet_log* log;
+  freshet_reader* log;
   int32_t partitions; /* of `events` */
   freshet_serving facts;
   freshet_buffer bytes;

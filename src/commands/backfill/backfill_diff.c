@@ -134,7 +134,7 @@ static freshet_status take_record(void* context, const freshet_record* record, f
 }
 
 static freshet_status read_topic(diff* d, freshet_topic topic, freshet_error* error) {
-  const freshet_scan scan = {.log = d->backfill->log,
+  const freshet_scan scan = {.reader = d->backfill->log,
                              .topic = topic,
                              .name = d->backfill->kafka.topics[topic],
                              .take = take_record,
@@ -201,8 +201,11 @@ freshet_status freshet_backfill_diff(freshet_backfill* backfill, size_t sample, 
   if (strcmp(name, served) == 0)
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP,
                              "%s serves: name the generation that its lists are to be compared with", name);
-  diff d = {
-      .backfill = backfill, .sample = sample, .one_in = 1, .capacity = 1, .now_ms = clock->now_ms(clock)};
+  diff d = {.backfill = backfill,
+            .sample = sample,
+            .one_in = 1,
+            .capacity = 1,
+            .now_ms = freshet_clock_now_ms(clock)};
   while (d.capacity < 4 * sample + 16) d.capacity *= 2;
   d.users = calloc(d.capacity, sizeof *d.users);
   FRESHET_ASSERT(d.users != NULL);

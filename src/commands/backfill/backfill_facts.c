@@ -9,14 +9,14 @@ enum { POLL_MS = 50, OUTCOME_MS = 1000, STALL_MS = 30000, NAME_SIZE = 512 };
 
 static int64_t now_ms(void) {
   freshet_clock* clock = freshet_clock_system();
-  return clock->now_ms(clock);
+  return freshet_clock_now_ms(clock);
 }
 
 freshet_status freshet_backfill_poll(freshet_backfill* backfill, int timeout_ms, freshet_error* error) {
   size_t count = 0;
-  freshet_log* log = backfill->log;
+  freshet_reader* log = backfill->log;
   freshet_status status =
-      log->vtable->poll(log, timeout_ms, backfill->records, FRESHET_BACKFILL_RECORDS, &count, error);
+      freshet_reader_poll(log, timeout_ms, backfill->records, FRESHET_BACKFILL_RECORDS, &count, error);
   for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
     if (backfill->records[i].topic == FRESHET_TOPIC_GENERATIONS)
       status = freshet_serving_apply(&backfill->facts, backfill->codec, &backfill->records[i], error);
@@ -25,10 +25,10 @@ freshet_status freshet_backfill_poll(freshet_backfill* backfill, int timeout_ms,
 }
 
 freshet_status freshet_backfill_catch_up(freshet_backfill* backfill, freshet_error* error) {
-  freshet_log* log = backfill->log;
+  freshet_reader* log = backfill->log;
   int64_t first, end, since_ms = now_ms();
-  freshet_status status = log->vtable->range(log, FRESHET_TOPIC_GENERATIONS, 0, &first, &end, error);
-  while (status == FRESHET_OK && log->vtable->position(log, FRESHET_TOPIC_GENERATIONS, 0) < end) {
+  freshet_status status = freshet_reader_range(log, FRESHET_TOPIC_GENERATIONS, 0, &first, &end, error);
+  while (status == FRESHET_OK && freshet_reader_position(log, FRESHET_TOPIC_GENERATIONS, 0) < end) {
     status = freshet_backfill_poll(backfill, POLL_MS, error);
     if (now_ms() - since_ms > STALL_MS)
       return freshet_error_set(error, FRESHET_TIMEOUT, FRESHET_STOP, "topic %s gave nothing for %d s",
@@ -38,13 +38,13 @@ freshet_status freshet_backfill_catch_up(freshet_backfill* backfill, freshet_err
 }
 
 static freshet_status read_facts(freshet_backfill* backfill, freshet_error* error) {
-  freshet_log* log = backfill->log;
+  freshet_reader* log = backfill->log;
   int32_t partitions;
-  freshet_status status = log->vtable->partitions(log, FRESHET_TOPIC_EVENTS, &backfill->partitions, error);
+  freshet_status status = freshet_reader_partitions(log, FRESHET_TOPIC_EVENTS, &backfill->partitions, error);
   if (status == FRESHET_OK)
-    status = log->vtable->partitions(log, FRESHET_TOPIC_GENERATIONS, &partitions, error);
+    status = freshet_reader_partitions(log, FRESHET_TOPIC_GENERATIONS, &partitions, error);
   if (status == FRESHET_OK)
-    status = log->vtable->open(log, FRESHET_TOPIC_GENERATIONS, 0, FRESHET_OFFSET_BEGINNING, error);
+    status = freshet_reader_open(log, FRESHET_TOPIC_GENERATIONS, 0, FRESHET_OFFSET_BEGINNING, error);
   return status == FRESHET_OK ? freshet_backfill_catch_up(backfill, error) : status;
 }
 
@@ -70,7 +70,7 @@ freshet_status freshet_backfill_open(const freshet_config* config, freshet_backf
       .schema_folder = config->registry.folder[0] == '\0' ? NULL : config->registry.folder,
       .lookup = backfill->lookup};
   if (status == FRESHET_OK) status = freshet_codec_create(&codec, &backfill->codec, error);
-  if (status == FRESHET_OK) status = freshet_kafka_log_create(&backfill->kafka, &backfill->log, error);
+  if (status == FRESHET_OK) status = freshet_kafka_reader_create(&backfill->kafka, &backfill->log, error);
   if (status == FRESHET_OK) status = read_facts(backfill, error);
   if (status != FRESHET_OK) {
     freshet_backfill_close(backfill);
@@ -82,7 +82,7 @@ freshet_status freshet_backfill_open(const freshet_config* config, freshet_backf
 
 void freshet_backfill_close(freshet_backfill* backfill) {
   if (backfill == NULL) return;
-  if (backfill->log != NULL) backfill->log->vtable->destroy(backfill->log);
+  freshet_reader_destroy(backfill->log);
   freshet_codec_destroy(backfill->codec);
   if (backfill->lookup.context != NULL) freshet_schema_map_destroy(&backfill->lookup);
   freshet_serving_reset(&backfill->facts);
@@ -118,11 +118,11 @@ static freshet_status write_all(freshet_backfill* backfill, freshet_sink* sink, 
 }
 
 static freshet_status commit(freshet_sink* sink, freshet_error* error) {
-  freshet_status status = sink->vtable->commit(sink, NULL, 0, error);
+  freshet_status status = freshet_sink_commit(sink, NULL, 0, error);
   if (status != FRESHET_OK) return status;
   do {
     freshet_error_clear(error);
-    status = sink->vtable->outcome(sink, OUTCOME_MS, error);
+    status = freshet_sink_outcome(sink, OUTCOME_MS, error);
   } while (status == FRESHET_TIMEOUT);
   return status;
 }
@@ -140,19 +140,19 @@ freshet_status freshet_backfill_write(freshet_backfill* backfill, freshet_servin
   kafka.transactional_id = is_ordered ? transactional_id : NULL;
   freshet_sink* sink = NULL;
   freshet_status status = freshet_kafka_sink_create(&kafka, NULL, &sink, error);
-  if (status == FRESHET_OK && is_ordered) status = sink->vtable->begin(sink, error);
+  if (status == FRESHET_OK && is_ordered) status = freshet_sink_begin(sink, error);
   if (status == FRESHET_OK)
     status = write_all(backfill, sink, is_ordered ? sink->vtable->write : sink->vtable->publish, kind, facts,
                        count, remove, error);
   if (status == FRESHET_OK)
-    status = is_ordered ? commit(sink, error) : sink->vtable->settle(sink, STALL_MS, error);
-  if (sink != NULL) sink->vtable->destroy(sink);
+    status = is_ordered ? commit(sink, error) : freshet_sink_settle(sink, STALL_MS, error);
+  freshet_sink_destroy(sink);
   return status;
 }
 
 freshet_status freshet_backfill_find(freshet_backfill* backfill, const char* generation,
                                      freshet_backfill_place* place, freshet_error* error) {
-  freshet_log* log = backfill->log;
+  freshet_reader* log = backfill->log;
   int64_t* offsets = calloc((size_t)backfill->partitions, sizeof *offsets);
   FRESHET_ASSERT(offsets != NULL);
   *place = (freshet_backfill_place){0};
@@ -163,7 +163,7 @@ freshet_status freshet_backfill_find(freshet_backfill* backfill, const char* gen
                                               backfill->partitions, offsets, error);
   for (int32_t p = 0; status == FRESHET_OK && p < backfill->partitions; p++) {
     int64_t first, end;
-    status = log->vtable->range(log, FRESHET_TOPIC_EVENTS, p, &first, &end, error);
+    status = freshet_reader_range(log, FRESHET_TOPIC_EVENTS, p, &first, &end, error);
     int64_t next = offsets[p] < first ? first : offsets[p];
     place->total += end - first;
     place->learned += next - first;

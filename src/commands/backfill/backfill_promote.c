@@ -10,7 +10,7 @@ enum { POLL_MS = 20, LOOK_MS = 500, CAUGHT_UP_MS = 5000, RETRY_MS = 200, STALL_M
 
 static int64_t now_ms(void) {
   freshet_clock* clock = freshet_clock_system();
-  return clock->monotonic_us(clock) / 1000;
+  return freshet_clock_monotonic_us(clock) / 1000;
 }
 
 /* Who has learned within a few seconds all that there was at their beginning keeps up, however much comes. */
@@ -75,13 +75,13 @@ static freshet_status look_at(void* context, const freshet_record* record, fresh
  * nothing that can be learned. */
 static freshet_status find_last(freshet_backfill* backfill, int32_t partition, int64_t from, int64_t* last,
                                 freshet_error* error) {
-  freshet_log* log = backfill->log;
+  freshet_reader* log = backfill->log;
   int64_t first, end;
   *last = from;
-  freshet_status status = log->vtable->range(log, FRESHET_TOPIC_EVENTS, partition, &first, &end, error);
+  freshet_status status = freshet_reader_range(log, FRESHET_TOPIC_EVENTS, partition, &first, &end, error);
   if (status != FRESHET_OK) return status;
   last_event found = {backfill, partition, from < first ? first : from};
-  const freshet_scan scan = {.log = log,
+  const freshet_scan scan = {.reader = log,
                              .topic = FRESHET_TOPIC_EVENTS,
                              .name = backfill->kafka.topics[FRESHET_TOPIC_EVENTS],
                              .partition = partition,

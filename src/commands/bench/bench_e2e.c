@@ -65,7 +65,7 @@ static freshet_status send(load* l, freshet_topic topic, const char* key, freshe
                            .key = freshet_slice_of(key),
                            .has_value = true,
                            .value = freshet_buffer_slice(&l->bytes)};
-  return l->sink->vtable->publish(l->sink, &output, error);
+  return freshet_sink_publish(l->sink, &output, error);
 }
 
 static freshet_status send_event(load* l, uint64_t i, freshet_error* error) {
@@ -79,7 +79,7 @@ static freshet_status send_event(load* l, uint64_t i, freshet_error* error) {
                          .event_id = freshet_slice_of(event_id),
                          .user_id = freshet_slice_of(user_id),
                          .item_id = freshet_slice_of(item_id),
-                         .occurred_at_ms = l->clock->now_ms(l->clock),
+                         .occurred_at_ms = freshet_clock_now_ms(l->clock),
                          .quantity = 1};
   l->bytes.size = 0;
   freshet_status status = freshet_encode_event(l->codec, &event, &l->bytes, error);
@@ -126,7 +126,7 @@ static freshet_status announce_items(load* l, freshet_error* error) {
     status = freshet_encode_item(l->codec, &item, &l->bytes, error);
     if (status == FRESHET_OK) status = send(l, FRESHET_TOPIC_ITEMS, item_id, error);
   }
-  return status == FRESHET_OK ? l->sink->vtable->settle(l->sink, SETTLE_MS, error) : status;
+  return status == FRESHET_OK ? freshet_sink_settle(l->sink, SETTLE_MS, error) : status;
 }
 
 static freshet_status send_backlog(load* l, freshet_error* error) {
@@ -136,7 +136,7 @@ static freshet_status send_backlog(load* l, freshet_error* error) {
     status = send_event(l, i, error);
     if (i % 1024 == 0) freshet_progress_show(progress, i);
   }
-  if (status == FRESHET_OK) status = l->sink->vtable->settle(l->sink, SETTLE_MS, error);
+  if (status == FRESHET_OK) status = freshet_sink_settle(l->sink, SETTLE_MS, error);
   freshet_progress_end(progress, l->events);
   return status;
 }
@@ -173,7 +173,7 @@ static double event_time_of(load* l, freshet_codec* codec, const freshet_record*
 
 typedef struct reading {
   load* load;
-  freshet_log* log;
+  freshet_reader* log;
   freshet_codec* codec;
   int64_t count_from_ms;
   freshet_error error;
@@ -186,7 +186,7 @@ static void* read_lists(void* context) {
   FRESHET_ASSERT(records != NULL);
   while (!atomic_load(&l->done)) {
     size_t count = 0;
-    if (r->log->vtable->poll(r->log, 50, records, POLL_RECORDS, &count, &r->error) != FRESHET_OK) break;
+    if (freshet_reader_poll(r->log, 50, records, POLL_RECORDS, &count, &r->error) != FRESHET_OK) break;
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     double now_ms = (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
@@ -204,21 +204,21 @@ static freshet_status open_at_end(load* l, reading* r, freshet_error* error) {
   freshet_topic topic = l->asks ? FRESHET_TOPIC_REPLIES : FRESHET_TOPIC_RECOMMENDATIONS;
   int32_t partitions = 0;
   freshet_codec_config codec = {0};
-  freshet_status status = freshet_kafka_log_create(&l->kafka, &r->log, error);
+  freshet_status status = freshet_kafka_reader_create(&l->kafka, &r->log, error);
   if (status == FRESHET_OK) status = freshet_codec_create(&codec, &r->codec, error);
   if (status == FRESHET_OK) {
-    status = r->log->vtable->partitions(r->log, topic, &partitions, error);
+    status = freshet_reader_partitions(r->log, topic, &partitions, error);
   }
   for (int32_t p = 0; status == FRESHET_OK && p < partitions; p++) {
     int64_t first, end;
-    status = r->log->vtable->range(r->log, topic, p, &first, &end, error);
-    if (status == FRESHET_OK) status = r->log->vtable->open(r->log, topic, p, end, error);
+    status = freshet_reader_range(r->log, topic, p, &first, &end, error);
+    if (status == FRESHET_OK) status = freshet_reader_open(r->log, topic, p, end, error);
   }
   return status;
 }
 
 static void sleep_until_us(load* l, int64_t target_us) {
-  int64_t left_us = target_us - l->clock->monotonic_us(l->clock);
+  int64_t left_us = target_us - freshet_clock_monotonic_us(l->clock);
   if (left_us <= 0) return;
   struct timespec pause = {left_us / 1000000, left_us % 1000000 * 1000};
   nanosleep(&pause, NULL);
@@ -228,13 +228,13 @@ static void sleep_until_us(load* l, int64_t target_us) {
 static freshet_status send_at_rate(load* l, freshet_error* error) {
   freshet_status status = FRESHET_OK;
   uint64_t events = l->rate * l->seconds;
-  int64_t start_us = l->clock->monotonic_us(l->clock);
+  int64_t start_us = freshet_clock_monotonic_us(l->clock);
   for (uint64_t i = 0; status == FRESHET_OK && i < events; i++) {
     sleep_until_us(l, start_us + (int64_t)(i * 1000000 / l->rate));
     status = l->asks ? send_request(l, i, error) : send_event(l, i, error);
-    l->sink->vtable->poll(l->sink);
+    freshet_sink_poll(l->sink);
   }
-  return status == FRESHET_OK ? l->sink->vtable->settle(l->sink, SETTLE_MS, error) : status;
+  return status == FRESHET_OK ? freshet_sink_settle(l->sink, SETTLE_MS, error) : status;
 }
 
 static void print_latency(load* l, bool json) {
@@ -251,7 +251,7 @@ static void print_latency(load* l, bool json) {
 }
 
 static freshet_status measure_latency(load* l, bool json, freshet_error* error) {
-  reading r = {.load = l, .count_from_ms = l->clock->now_ms(l->clock) + (int64_t)l->seconds * 250};
+  reading r = {.load = l, .count_from_ms = freshet_clock_now_ms(l->clock) + (int64_t)l->seconds * 250};
   pthread_t reader;
   l->samples_ms = malloc(SAMPLES_MAX * sizeof *l->samples_ms);
   l->answered = freshet_dedup_create(SAMPLES_MAX, INT64_MAX);
@@ -260,7 +260,7 @@ static freshet_status measure_latency(load* l, bool json, freshet_error* error) 
   if (status == FRESHET_OK) {
     FRESHET_ASSERT(pthread_create(&reader, NULL, read_lists, &r) == 0);
     status = send_at_rate(l, error);
-    sleep_until_us(l, l->clock->monotonic_us(l->clock) + DRAIN_MS * 1000);
+    sleep_until_us(l, freshet_clock_monotonic_us(l->clock) + DRAIN_MS * 1000);
     atomic_store(&l->done, true);
     pthread_join(reader, NULL);
     if (status == FRESHET_OK && r.error.status != FRESHET_OK) {
@@ -268,7 +268,7 @@ static freshet_status measure_latency(load* l, bool json, freshet_error* error) 
     }
   }
   if (status == FRESHET_OK) print_latency(l, json);
-  if (r.log != NULL) r.log->vtable->destroy(r.log);
+  freshet_reader_destroy(r.log);
   freshet_codec_destroy(r.codec);
   return status;
 }
@@ -294,7 +294,7 @@ static freshet_status open_load(load* l, freshet_error* error) {
 }
 
 static int finish(load* l, freshet_status status, const freshet_error* error) {
-  if (l->sink != NULL) l->sink->vtable->destroy(l->sink);
+  freshet_sink_destroy(l->sink);
   freshet_codec_destroy(l->codec);
   freshet_config_destroy(l->config);
   freshet_buffer_free(&l->bytes);
@@ -322,7 +322,7 @@ int freshet_bench_e2e(int argc, char** argv) {
   FRESHET_ASSERT(l != NULL);
   l->clock = freshet_clock_system();
   l->users = 50000, l->items = 10000, l->events = 1000000, l->rate = 2000, l->seconds = 20;
-  l->run = (uint64_t)l->clock->monotonic_us(l->clock) ^ (uint64_t)l->clock->now_ms(l->clock) << 20;
+  l->run = (uint64_t)freshet_clock_monotonic_us(l->clock) ^ (uint64_t)freshet_clock_now_ms(l->clock) << 20;
   l->random = l->run;
   int option;
   while ((option = getopt_long(argc, argv, FRESHET_OPTIONS_SHORT, longs, NULL)) != -1) {

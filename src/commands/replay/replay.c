@@ -74,7 +74,7 @@ static void catch_signals(void) {
 
 static int64_t now_us(void) {
   freshet_clock* clock = freshet_clock_system();
-  return clock->monotonic_us(clock);
+  return freshet_clock_monotonic_us(clock);
 }
 
 static void show(replay* r, const freshet_replay_reader* reader, int64_t at_us) {
@@ -228,7 +228,7 @@ static freshet_status take(replay* r, const freshet_replay_reader* reader,
 static freshet_status look(replay* r, const freshet_replay_reader* reader, freshet_error* error) {
   int64_t now = now_us();
   freshet_clock* clock = freshet_clock_system();
-  r->now_ms = clock->now_ms(clock);
+  r->now_ms = freshet_clock_now_ms(clock);
   if (r->output != NULL) freshet_replay_output_poll(r->output);
   show(r, reader, now);
   freshet_status status = freshet_replay_rejects_check(&r->rejects, error);

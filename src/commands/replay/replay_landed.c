@@ -19,14 +19,14 @@ static uint64_t hash_record(freshet_slice key, freshet_slice value) {
   return XXH3_64bits_withSeed(value.data, value.size, XXH3_64bits(key.data, key.size));
 }
 
-freshet_status freshet_replay_landed_mark(freshet_log* log, freshet_topic topic, freshet_buffer* text,
+freshet_status freshet_replay_landed_mark(freshet_reader* log, freshet_topic topic, freshet_buffer* text,
                                           freshet_error* error) {
   int32_t partitions = 0;
-  freshet_status status = log->vtable->partitions(log, topic, &partitions, error);
+  freshet_status status = freshet_reader_partitions(log, topic, &partitions, error);
   for (int32_t p = 0; status == FRESHET_OK && p < partitions; p++) {
     int64_t first, end;
     char number[NUMBER_SIZE];
-    status = log->vtable->range(log, topic, p, &first, &end, error);
+    status = freshet_reader_range(log, topic, p, &first, &end, error);
     if (status != FRESHET_OK) break;
     int size = snprintf(number, sizeof number, "%s%" PRId64, p == 0 ? "" : ",", end);
     freshet_buffer_append(text, number, (size_t)size);
@@ -39,14 +39,14 @@ typedef struct span {
 } span;
 
 /* Where each partition is read from and to. */
-static freshet_status find_spans(freshet_log* log, freshet_topic topic, const char* mark, span* spans,
+static freshet_status find_spans(freshet_reader* log, freshet_topic topic, const char* mark, span* spans,
                                  int32_t partitions, freshet_error* error) {
   for (int32_t p = 0; p < partitions; p++) {
     int64_t first;
     int used = 0;
     if (sscanf(mark, "%" SCNd64 "%n", &spans[p].from, &used) != 1) break;
     mark += used + (mark[used] == ',');
-    freshet_status status = log->vtable->range(log, topic, p, &first, &spans[p].end, error);
+    freshet_status status = freshet_reader_range(log, topic, p, &first, &spans[p].end, error);
     if (status != FRESHET_OK) return status;
     if (spans[p].from > spans[p].end) break; /* made anew since */
     if (spans[p].from < first) spans[p].from = first;
@@ -66,26 +66,27 @@ static void add(freshet_replay_landed* landed, const freshet_record* record) {
   landed->hashes[landed->count++] = hash_record(record->key, record->value);
 }
 
-static bool has_reached(freshet_log* log, freshet_topic topic, const span* spans, int32_t partitions) {
+static bool has_reached(freshet_reader* log, freshet_topic topic, const span* spans, int32_t partitions) {
   for (int32_t p = 0; p < partitions; p++) {
-    if (spans[p].from < spans[p].end && log->vtable->position(log, topic, p) < spans[p].end) return false;
+    if (spans[p].from < spans[p].end && freshet_reader_position(log, topic, p) < spans[p].end) return false;
   }
   return true;
 }
 
-static freshet_status read_spans(freshet_log* log, freshet_topic topic, const span* spans, int32_t partitions,
-                                 freshet_replay_landed* landed, bool* whole, freshet_error* error) {
+static freshet_status read_spans(freshet_reader* log, freshet_topic topic, const span* spans,
+                                 int32_t partitions, freshet_replay_landed* landed, bool* whole,
+                                 freshet_error* error) {
   freshet_record* records = calloc(POLL_RECORDS, sizeof *records);
   FRESHET_ASSERT(records != NULL);
   freshet_status status = FRESHET_OK;
   for (int32_t p = 0; status == FRESHET_OK && p < partitions; p++) {
-    if (spans[p].from < spans[p].end) status = log->vtable->open(log, topic, p, spans[p].from, error);
+    if (spans[p].from < spans[p].end) status = freshet_reader_open(log, topic, p, spans[p].from, error);
   }
   int silent = 0;
   *whole = true;
   while (status == FRESHET_OK && *whole && !has_reached(log, topic, spans, partitions)) {
     size_t count;
-    status = log->vtable->poll(log, POLL_MS, records, POLL_RECORDS, &count, error);
+    status = freshet_reader_poll(log, POLL_MS, records, POLL_RECORDS, &count, error);
     for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
       if (records[i].has_value) add(landed, &records[i]);
     }
@@ -97,7 +98,7 @@ static freshet_status read_spans(freshet_log* log, freshet_topic topic, const sp
                                  STALL_POLLS * POLL_MS / 1000);
     }
   }
-  for (int32_t p = 0; p < partitions; p++) log->vtable->shut(log, topic, p, NULL);
+  for (int32_t p = 0; p < partitions; p++) freshet_reader_shut(log, topic, p, NULL);
   free(records);
   return status;
 }
@@ -107,12 +108,12 @@ static int compare(const void* a, const void* b) {
   return (x > y) - (x < y);
 }
 
-freshet_status freshet_replay_landed_read(freshet_log* log, freshet_topic topic, const char* mark,
+freshet_status freshet_replay_landed_read(freshet_reader* log, freshet_topic topic, const char* mark,
                                           freshet_replay_landed** out, bool* whole, freshet_error* error) {
   int32_t partitions = 0;
   freshet_replay_landed* landed = calloc(1, sizeof *landed);
   FRESHET_ASSERT(landed != NULL);
-  freshet_status status = log->vtable->partitions(log, topic, &partitions, error);
+  freshet_status status = freshet_reader_partitions(log, topic, &partitions, error);
   span* spans = calloc((size_t)partitions + 1, sizeof *spans);
   FRESHET_ASSERT(spans != NULL);
   if (status == FRESHET_OK) status = find_spans(log, topic, mark, spans, partitions, error);

@@ -16,13 +16,13 @@ typedef struct freshet_replay_landed freshet_replay_landed;
 enum { FRESHET_REPLAY_LANDED_MAX = 2 * 1000 * 1000 };
 
 /* The ends of all partitions of a topic as a text without spaces, appended. */
-freshet_status freshet_replay_landed_mark(freshet_log* log, freshet_topic topic, freshet_buffer* text,
+freshet_status freshet_replay_landed_mark(freshet_reader* log, freshet_topic topic, freshet_buffer* text,
                                           freshet_error* error);
 
 /* Reads what has been written behind the mark, by anybody: FRESHET_REPLAY_LANDED_MAX records at most; *whole
  * false: there was more. The caller destroys *landed. Errors: those of the log; FRESHET_INVALID for a mark
  * that does not fit the topic. */
-freshet_status freshet_replay_landed_read(freshet_log* log, freshet_topic topic, const char* mark,
+freshet_status freshet_replay_landed_read(freshet_reader* log, freshet_topic topic, const char* mark,
                                           freshet_replay_landed** landed, bool* whole, freshet_error* error);
 void freshet_replay_landed_destroy(freshet_replay_landed* landed); /* NULL is allowed */
 

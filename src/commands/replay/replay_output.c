@@ -25,7 +25,7 @@ struct freshet_replay_output {
   freshet_logger logger;
   freshet_codec* codec;
   freshet_sink* sink;
-  freshet_log* log;              /* of the same topics: their ends, what has been published */
+  freshet_reader* log;           /* of the same topics: their ends, what has been published */
   freshet_replay_landed* landed; /* NULL: nothing is to be recalled */
   freshet_buffer value;
   uint64_t sent;
@@ -52,10 +52,10 @@ static void fill_kafka(freshet_replay_output* output) {
 /* Before anything is published: a producer would only learn it much later. */
 static freshet_status check_topics(freshet_replay_output* output, freshet_error* error) {
   static const freshet_topic needed[] = {FRESHET_TOPIC_EVENTS, FRESHET_TOPIC_ITEMS};
-  freshet_status status = freshet_kafka_log_create(&output->kafka, &output->log, error);
+  freshet_status status = freshet_kafka_reader_create(&output->kafka, &output->log, error);
   for (size_t i = 0; status == FRESHET_OK && i < sizeof needed / sizeof needed[0]; i++) {
     int32_t partitions;
-    status = output->log->vtable->partitions(output->log, needed[i], &partitions, error);
+    status = freshet_reader_partitions(output->log, needed[i], &partitions, error);
   }
   return status;
 }
@@ -80,8 +80,8 @@ freshet_status freshet_replay_output_open(const freshet_replay_output_config* co
 
 void freshet_replay_output_close(freshet_replay_output* output) {
   if (output == NULL) return;
-  if (output->sink != NULL) output->sink->vtable->destroy(output->sink);
-  if (output->log != NULL) output->log->vtable->destroy(output->log);
+  freshet_sink_destroy(output->sink);
+  freshet_reader_destroy(output->log);
   freshet_replay_landed_destroy(output->landed);
   freshet_codec_destroy(output->codec);
   freshet_buffer_free(&output->value);
@@ -102,7 +102,7 @@ static freshet_status publish(freshet_replay_output* output, freshet_topic topic
     return FRESHET_OK;
   }
   output->sent++;
-  return output->sink->vtable->publish(output->sink, &record, error);
+  return freshet_sink_publish(output->sink, &record, error);
 }
 
 freshet_status freshet_replay_output_event(freshet_replay_output* output, const freshet_event* event,
@@ -156,7 +156,7 @@ uint64_t freshet_replay_output_sent(const freshet_replay_output* output) {
 }
 
 void freshet_replay_output_poll(freshet_replay_output* output) {
-  output->sink->vtable->poll(output->sink);
+  freshet_sink_poll(output->sink);
 }
 
 /* A record is given up by librdkafka after message.timeout.ms, so this ends. */
@@ -164,7 +164,7 @@ freshet_status freshet_replay_output_settle(freshet_replay_output* output, fresh
   freshet_status status;
   do {
     freshet_error_clear(error);
-    status = output->sink->vtable->settle(output->sink, SETTLE_STEP_MS, error);
+    status = freshet_sink_settle(output->sink, SETTLE_STEP_MS, error);
   } while (status == FRESHET_TIMEOUT);
   return status;
 }
