@@ -1,3 +1,6 @@
+/*
+ * arena.c: Blocks of memory that grow and are given back at once. No block moves, so pointers into it hold.
+ */
 #include "codec/arena.h"
 
 #include <stdalign.h>

@@ -1,223 +1,26 @@
+/*
+ * codec.c: framing, the tables of writers' schemas, and the public encode and decode functions. It knows a record
+ * only by its entry in codec_records.h; how bytes become fields is the work of plan.h.
+ */
 #include "codec/codec.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "codec/codec_records.h"
 #include "codec/plan.h"
 #include "codec/schema_source.h"
-
-/* ---- how our records lie in our structs ---- */
-
-#define FIELD(type, member, shape_) \
-  { .name = #member, .shape = FRESHET_SHAPE_##shape_, .offset = offsetof(type, member) }
-#define FIELD_AS(type, name_, member, shape_) \
-  { .name = name_, .shape = FRESHET_SHAPE_##shape_, .offset = offsetof(type, member) }
-#define ARRAY_AS(type, name_, member, count_member, shape_, element_)                 \
-  {                                                                                   \
-    .name = name_, .shape = FRESHET_SHAPE_##shape_, .offset = offsetof(type, member), \
-    .count_offset = offsetof(type, count_member), .element = element_                 \
-  }
-#define LAYOUT(type, fields_) \
-  { .size = sizeof(type), .field_count = sizeof(fields_) / sizeof((fields_)[0]), .fields = fields_ }
-
-#define EVENT_FIELDS                                                           \
-  FIELD(freshet_event, event_id, SLICE), FIELD(freshet_event, user_id, SLICE), \
-      FIELD(freshet_event, item_id, SLICE), FIELD_AS(freshet_event, "occurred_at", occurred_at_ms, I64)
-
-static const freshet_layout_field click_fields[] = {EVENT_FIELDS, FIELD(freshet_event, dwell_s, F32)};
-static const freshet_layout_field rating_fields[] = {EVENT_FIELDS, FIELD(freshet_event, rating, F32)};
-static const freshet_layout_field purchase_fields[] = {EVENT_FIELDS, FIELD(freshet_event, quantity, I32),
-                                                       FIELD(freshet_event, price, F64)};
-
-static const freshet_layout_field text_fields[] = {{.name = NULL, .shape = FRESHET_SHAPE_SLICE}};
-static const freshet_layout text_layout = LAYOUT(freshet_slice, text_fields);
-
-static const freshet_layout_field attribute_fields[] = {FIELD(freshet_attribute, name, SLICE),
-                                                        FIELD(freshet_attribute, value, SLICE)};
-static const freshet_layout attribute_layout = LAYOUT(freshet_attribute, attribute_fields);
-
-static const freshet_layout_field item_fields[] = {
-    FIELD(freshet_item, item_id, SLICE),
-    FIELD(freshet_item, title, SLICE),
-    FIELD(freshet_item, text, SLICE),
-    ARRAY_AS(freshet_item, "categories", categories, category_count, LIST, &text_layout),
-    FIELD(freshet_item, available, BOOL),
-    FIELD_AS(freshet_item, "expires_at", expires_at_ms, I64),
-    ARRAY_AS(freshet_item, "vector", vector, vector_dim, FLOATS, NULL),
-    FIELD_AS(freshet_item, "created_at", created_at_ms, I64),
-    ARRAY_AS(freshet_item, "attributes", attributes, attribute_count, LIST, &attribute_layout),
-};
-
-static const freshet_layout_field reason_fields[] = {
-    FIELD(freshet_reason, kind, SYMBOL),
-    FIELD(freshet_reason, item_id, SLICE),
-    FIELD(freshet_reason, score, F32),
-};
-static const freshet_layout reason_layout = LAYOUT(freshet_reason, reason_fields);
-
-static const freshet_layout_field recommendation_fields[] = {
-    FIELD(freshet_recommendation, item_id, SLICE),
-    FIELD(freshet_recommendation, score, F32),
-    ARRAY_AS(freshet_recommendation, "reasons", reasons, reason_count, LIST, &reason_layout),
-    FIELD(freshet_recommendation, propensity, F32),
-};
-static const freshet_layout recommendation_layout = LAYOUT(freshet_recommendation, recommendation_fields);
-
-static const freshet_layout_field list_fields[] = {
-    FIELD(freshet_list, user_id, SLICE),
-    FIELD(freshet_list, request_id, SLICE),
-    FIELD(freshet_list, version_partition, I32),
-    FIELD(freshet_list, version_offset, I64),
-    FIELD_AS(freshet_list, "event_occurred_at", event_occurred_at_ms, I64),
-    FIELD_AS(freshet_list, "generated_at", generated_at_ms, I64),
-    ARRAY_AS(freshet_list, "items", items, item_count, LIST, &recommendation_layout),
-    FIELD(freshet_list, note, SLICE),
-};
-
-#define TEXTS(name, count) ARRAY_AS(freshet_request, #name, name, count, LIST, &text_layout)
-static const freshet_layout_field request_fields[] = {
-    FIELD(freshet_request, request_id, SLICE),
-    FIELD(freshet_request, user_id, SLICE),
-    FIELD_AS(freshet_request, "requested_at", requested_at_ms, I64),
-    FIELD(freshet_request, k, I32),
-    FIELD(freshet_request, context, SLICE),
-    TEXTS(context_items, context_item_count),
-    TEXTS(include_categories, include_category_count),
-    TEXTS(exclude_categories, exclude_category_count),
-    TEXTS(exclude_items, exclude_item_count),
-    FIELD(freshet_request, diversity, F32),
-    FIELD(freshet_request, exploration, F32),
-    FIELD(freshet_request, explain, BOOL),
-    FIELD(freshet_request, min_age_s, I64),
-};
-
-static const freshet_layout_field interaction_fields[] = {
-    FIELD(freshet_stored_interaction, item_key, U64),
-    FIELD(freshet_stored_interaction, weight, F32),
-    FIELD_AS(freshet_stored_interaction, "time", time_ms, I64),
-};
-static const freshet_layout interaction_layout = LAYOUT(freshet_stored_interaction, interaction_fields);
-
-static const freshet_layout_field user_state_fields[] = {
-    FIELD(freshet_user_state, user_id, SLICE),
-    FIELD(freshet_user_state, events, I64),
-    FIELD(freshet_user_state, event_checksum, U64),
-    FIELD(freshet_user_state, newest_offset, I64),
-    FIELD_AS(freshet_user_state, "newest_occurred_at", newest_occurred_at_ms, I64),
-    FIELD(freshet_user_state, listed_offset, I64),
-    FIELD_AS(freshet_user_state, "refresh_since", refresh_since_ms, I64),
-    FIELD(freshet_user_state, positives, U32),
-    FIELD(freshet_user_state, accumulator, F32),
-    ARRAY_AS(freshet_user_state, "vector", vector, dim, FLOATS, NULL),
-    ARRAY_AS(freshet_user_state, "recent", recent, recent_count, LIST, &interaction_layout),
-    ARRAY_AS(freshet_user_state, "seen", seen, seen_count, KEYS, NULL),
-    FIELD(freshet_user_state, seen_how, SLICE),
-    ARRAY_AS(freshet_user_state, "listed", listed, listed_count, KEYS, NULL),
-};
-
-static const freshet_layout_field item_state_fields[] = {
-    FIELD(freshet_item_state, item_id, SLICE),
-    FIELD(freshet_item_state, folded_to, I64),
-    FIELD(freshet_item_state, learned, SLICE),
-    FIELD(freshet_item_state, text_hash, U64),
-    FIELD(freshet_item_state, encoder, SLICE),
-    ARRAY_AS(freshet_item_state, "embedding", embedding, embedding_dim, FLOATS, NULL),
-    ARRAY_AS(freshet_item_state, "start", start, start_dim, FLOATS, NULL),
-};
-
-static const freshet_layout_field text_generation_fields[] = {
-    FIELD(freshet_text_generation, encoder, SLICE),
-    FIELD(freshet_text_generation, dim, U32),
-    FIELD(freshet_text_generation, switches, I64),
-};
-
-static const freshet_layout_field generation_fact_fields[] = {
-    FIELD(freshet_generation_fact, generation, SLICE),   FIELD(freshet_generation_fact, number, I64),
-    FIELD(freshet_generation_fact, previous, SLICE),     FIELD(freshet_generation_fact, partition, I64),
-    FIELD(freshet_generation_fact, offset, I64),         FIELD(freshet_generation_fact, learned, I64),
-    FIELD_AS(freshet_generation_fact, "at", at_ms, I64),
-};
-
-typedef struct item_delta {
-  freshet_slice worker;
-  freshet_model_delta delta;
-} item_delta;
-
-static const freshet_layout_field item_delta_fields[] = {
-    FIELD(item_delta, worker, SLICE),
-    FIELD_AS(item_delta, "events", delta.events, U64),
-    FIELD_AS(item_delta, "items", delta.items, SLICE),
-    FIELD_AS(item_delta, "values", delta.values, SLICE),
-    FIELD_AS(item_delta, "trace", delta.trace, SLICE),
-    FIELD_AS(item_delta, "globals", delta.globals, SLICE),
-};
-
-/* What a topic carries. Each has its own memory, so that decoding one leaves the others' structs alone. */
-typedef enum family {
-  FAMILY_EVENT = 0,
-  FAMILY_ITEM,
-  FAMILY_LIST,
-  FAMILY_USER_STATE,
-  FAMILY_ITEM_STATE,
-  FAMILY_ITEM_DELTA,
-  FAMILY_TEXT_GENERATION,
-  FAMILY_REQUEST,
-  FAMILY_GENERATION_FACT,
-  FAMILIES,
-} family;
-
-static const char* const family_names[FAMILIES] = {
-    "an event",          "an item",       "a list",
-    "a user state",      "an item state", "an item delta",
-    "a text generation", "a request",     "a fact about generations"};
-
-/* The records we read and write. The first three stand at the value of their freshet_event_type. */
-typedef enum record {
-  RECORD_CLICK = FRESHET_CLICK,
-  RECORD_RATING = FRESHET_RATING,
-  RECORD_PURCHASE = FRESHET_PURCHASE,
-  RECORD_ITEM,
-  RECORD_LIST,
-  RECORD_USER_STATE,
-  RECORD_ITEM_STATE,
-  RECORD_ITEM_DELTA,
-  RECORD_TEXT_GENERATION,
-  RECORD_REQUEST,
-  RECORD_GENERATION_FACT,
-  RECORDS,
-} record;
-
-static const struct {
-  const char* name; /* of the schema, without its namespace */
-  family family;
-  freshet_layout layout;
-} records[RECORDS] = {
-    [RECORD_CLICK] = {"Click", FAMILY_EVENT, LAYOUT(freshet_event, click_fields)},
-    [RECORD_RATING] = {"Rating", FAMILY_EVENT, LAYOUT(freshet_event, rating_fields)},
-    [RECORD_PURCHASE] = {"Purchase", FAMILY_EVENT, LAYOUT(freshet_event, purchase_fields)},
-    [RECORD_ITEM] = {"Item", FAMILY_ITEM, LAYOUT(freshet_item, item_fields)},
-    [RECORD_LIST] = {"RecommendationList", FAMILY_LIST, LAYOUT(freshet_list, list_fields)},
-    [RECORD_USER_STATE] = {"UserState", FAMILY_USER_STATE, LAYOUT(freshet_user_state, user_state_fields)},
-    [RECORD_ITEM_STATE] = {"ItemState", FAMILY_ITEM_STATE, LAYOUT(freshet_item_state, item_state_fields)},
-    [RECORD_ITEM_DELTA] = {"ItemDelta", FAMILY_ITEM_DELTA, LAYOUT(item_delta, item_delta_fields)},
-    [RECORD_TEXT_GENERATION] = {"TextGeneration", FAMILY_TEXT_GENERATION,
-                                LAYOUT(freshet_text_generation, text_generation_fields)},
-    [RECORD_REQUEST] = {"RecommendationRequest", FAMILY_REQUEST, LAYOUT(freshet_request, request_fields)},
-    [RECORD_GENERATION_FACT] = {"GenerationFact", FAMILY_GENERATION_FACT,
-                                LAYOUT(freshet_generation_fact, generation_fact_fields)},
-};
 
 /* ---- the codec ---- */
 
 /* A writer's schema, found by fingerprint or, in its own table, by Confluent id. */
 typedef struct writer {
   uint64_t key;
-  record record;
+  freshet_record record;
   const freshet_plan* plan; /* NULL: it cannot be read, `problem` says why */
   char* problem;
   freshet_avro_schema* schema;
@@ -231,14 +34,15 @@ typedef struct writer_table {
 struct freshet_codec {
   freshet_schema_lookup lookup;
   freshet_framing output;
-  freshet_avro_schema* ours[RECORDS];
-  const freshet_plan* encoders[RECORDS]; /* our schema against itself */
-  uint64_t fingerprints[RECORDS];
-  int32_t ids[RECORDS]; /* Confluent ids for writing, -1: not asked yet */
+  freshet_avro_schema* ours[FRESHET_RECORDS];
+  const freshet_plan* encoders[FRESHET_RECORDS]; /* our schema against itself */
+  uint64_t fingerprints[FRESHET_RECORDS];
+  int32_t ids[FRESHET_RECORDS]; /* Confluent ids for writing, -1: not asked yet */
   writer_table by_fingerprint;
   writer_table by_id;
   freshet_arena plans;
-  freshet_arena values[FAMILIES]; /* what the last decoded struct of each family points into */
+  freshet_arena
+      values[FRESHET_FAMILIES]; /* what the last decoded struct of each freshet_family points into */
 };
 
 enum {
@@ -270,8 +74,8 @@ static void free_table(writer_table* table) {
 }
 
 /* Is `name` that of our record, or one of its aliases? Namespaces do not count. */
-static bool is_called(const freshet_codec* codec, record r, const char* name) {
-  if (strcmp(records[r].name, name) == 0) return true;
+static bool is_called(const freshet_codec* codec, freshet_record r, const char* name) {
+  if (strcmp(freshet_records[r].name, name) == 0) return true;
   const json_t* aliases = json_object_get(codec->ours[r]->root->json, "aliases");
   for (size_t i = 0; i < json_array_size(aliases); i++) {
     const char* alias = json_string_value(json_array_get(aliases, i));
@@ -290,14 +94,14 @@ static freshet_status resolve_writer(freshet_codec* codec, const char* json, wri
   }
   const char* name = freshet_avro_short_name(root->name);
   int r = 0;
-  while (r < RECORDS && !is_called(codec, (record)r, name)) r++;
-  if (r == RECORDS) {
+  while (r < FRESHET_RECORDS && !is_called(codec, (freshet_record)r, name)) r++;
+  if (r == FRESHET_RECORDS) {
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "record %s is none that Freshet reads",
                              root->name);
   }
-  made->record = (record)r;
-  return freshet_plan_resolve(root, codec->ours[r]->root, &records[r].layout, &codec->plans, &made->plan,
-                              error);
+  made->record = (freshet_record)r;
+  return freshet_plan_resolve(root, codec->ours[r]->root, &freshet_records[r].layout, &codec->plans,
+                              &made->plan, error);
 }
 
 freshet_status freshet_codec_add_schema(freshet_codec* codec, const char* json, uint64_t* fingerprint,
@@ -353,8 +157,8 @@ static freshet_status add_folder(freshet_codec* codec, const char* folder, fresh
 
 /* Our own schemas are compiled in: whatever is wrong with them is a bug. */
 static void load_ours(freshet_codec* codec) {
-  for (int r = 0; r < RECORDS; r++) {
-    const char* json = freshet_schema_source_of(records[r].name);
+  for (int r = 0; r < FRESHET_RECORDS; r++) {
+    const char* json = freshet_schema_source_of(freshet_records[r].name);
     FRESHET_ASSERT(json != NULL);
     freshet_error why = {0};
     freshet_status status = freshet_avro_schema_parse(json, &codec->ours[r], &why);
@@ -393,8 +197,8 @@ void freshet_codec_destroy(freshet_codec* codec) {
   if (codec == NULL) return;
   free_table(&codec->by_fingerprint);
   free_table(&codec->by_id);
-  for (int r = 0; r < RECORDS; r++) freshet_avro_schema_destroy(codec->ours[r]);
-  for (int f = 0; f < FAMILIES; f++) freshet_arena_free(&codec->values[f]);
+  for (int r = 0; r < FRESHET_RECORDS; r++) freshet_avro_schema_destroy(codec->ours[r]);
+  for (int f = 0; f < FRESHET_FAMILIES; f++) freshet_arena_free(&codec->values[f]);
   freshet_arena_free(&codec->plans);
   free(codec);
 }
@@ -461,14 +265,14 @@ static void put_single_object_head(uint64_t fingerprint, freshet_buffer* out) {
   freshet_buffer_append(out, head, sizeof head);
 }
 
-static freshet_status put_confluent_head(freshet_codec* codec, record r, freshet_buffer* out,
+static freshet_status put_confluent_head(freshet_codec* codec, freshet_record r, freshet_buffer* out,
                                          freshet_error* error) {
   if (codec->ids[r] < 0 && codec->lookup.id_of != NULL) {
-    codec->ids[r] = codec->lookup.id_of(codec->lookup.context, records[r].name);
+    codec->ids[r] = codec->lookup.id_of(codec->lookup.context, freshet_records[r].name);
   }
   if (codec->ids[r] < 0) {
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "no schema id is known for %s",
-                             records[r].name);
+                             freshet_records[r].name);
   }
   uint32_t id = (uint32_t)codec->ids[r];
   uint8_t head[CONFLUENT_HEAD_SIZE] = {0, (uint8_t)(id >> 24), (uint8_t)(id >> 16), (uint8_t)(id >> 8),
@@ -481,12 +285,13 @@ static freshet_status put_confluent_head(freshet_codec* codec, record r, freshet
 
 /* `which` (NULL: do not care) is the record that came. The datum is copied first, so that the struct's slices
  * outlive the message. */
-static freshet_status decode(freshet_codec* codec, family wanted, freshet_slice bytes, void* out,
-                             record* which, freshet_error* error) {
+static freshet_status decode(freshet_codec* codec, freshet_family wanted, freshet_slice bytes, void* out,
+                             freshet_record* which, freshet_error* error) {
   const writer* found = unframe(codec, &bytes, error);
   if (found == NULL) return FRESHET_INVALID;
-  if (records[found->record].family != wanted) {
-    return refuse(error, "%s where %s is expected", records[found->record].name, family_names[wanted]);
+  if (freshet_records[found->record].family != wanted) {
+    return refuse(error, "%s where %s is expected", freshet_records[found->record].name,
+                  freshet_family_names[wanted]);
   }
   freshet_arena* arena = &codec->values[wanted];
   freshet_arena_reset(arena);
@@ -495,7 +300,7 @@ static freshet_status decode(freshet_codec* codec, family wanted, freshet_slice 
   return freshet_plan_decode(found->plan, copy, arena, out, error);
 }
 
-static freshet_status encode(freshet_codec* codec, record r, freshet_framing framing, const void* in,
+static freshet_status encode(freshet_codec* codec, freshet_record r, freshet_framing framing, const void* in,
                              freshet_buffer* out, freshet_error* error) {
   size_t size = out->size;
   freshet_status status = FRESHET_OK;
@@ -511,8 +316,8 @@ static freshet_status encode(freshet_codec* codec, record r, freshet_framing fra
 
 freshet_status freshet_decode_event(freshet_codec* codec, freshet_slice bytes, freshet_event* event,
                                     freshet_error* error) {
-  record which = RECORDS;
-  freshet_status status = decode(codec, FAMILY_EVENT, bytes, event, &which, error);
+  freshet_record which = FRESHET_RECORDS;
+  freshet_status status = decode(codec, FRESHET_FAMILY_EVENT, bytes, event, &which, error);
   if (status == FRESHET_OK) event->type = (freshet_event_type)which;
   return status;
 }
@@ -520,90 +325,90 @@ freshet_status freshet_decode_event(freshet_codec* codec, freshet_slice bytes, f
 freshet_status freshet_encode_event(freshet_codec* codec, const freshet_event* event, freshet_buffer* out,
                                     freshet_error* error) {
   FRESHET_ASSERT((unsigned)event->type < FRESHET_EVENT_TYPES);
-  return encode(codec, (record)event->type, codec->output, event, out, error);
+  return encode(codec, (freshet_record)event->type, codec->output, event, out, error);
 }
 
 freshet_status freshet_decode_item(freshet_codec* codec, freshet_slice bytes, freshet_item* item,
                                    freshet_error* error) {
-  return decode(codec, FAMILY_ITEM, bytes, item, NULL, error);
+  return decode(codec, FRESHET_FAMILY_ITEM, bytes, item, NULL, error);
 }
 
 freshet_status freshet_encode_item(freshet_codec* codec, const freshet_item* item, freshet_buffer* out,
                                    freshet_error* error) {
-  return encode(codec, RECORD_ITEM, codec->output, item, out, error);
+  return encode(codec, FRESHET_RECORD_ITEM, codec->output, item, out, error);
 }
 
 freshet_status freshet_decode_list(freshet_codec* codec, freshet_slice bytes, freshet_list* list,
                                    freshet_error* error) {
-  return decode(codec, FAMILY_LIST, bytes, list, NULL, error);
+  return decode(codec, FRESHET_FAMILY_LIST, bytes, list, NULL, error);
 }
 
 freshet_status freshet_encode_list(freshet_codec* codec, const freshet_list* list, freshet_buffer* out,
                                    freshet_error* error) {
-  return encode(codec, RECORD_LIST, codec->output, list, out, error);
+  return encode(codec, FRESHET_RECORD_LIST, codec->output, list, out, error);
 }
 
 freshet_status freshet_decode_request(freshet_codec* codec, freshet_slice bytes, freshet_request* request,
                                       freshet_error* error) {
-  return decode(codec, FAMILY_REQUEST, bytes, request, NULL, error);
+  return decode(codec, FRESHET_FAMILY_REQUEST, bytes, request, NULL, error);
 }
 
 freshet_status freshet_encode_request(freshet_codec* codec, const freshet_request* request,
                                       freshet_buffer* out, freshet_error* error) {
-  return encode(codec, RECORD_REQUEST, codec->output, request, out, error);
+  return encode(codec, FRESHET_RECORD_REQUEST, codec->output, request, out, error);
 }
 
 freshet_status freshet_encode_user_state(freshet_codec* codec, const freshet_user_state* state,
                                          freshet_buffer* out, freshet_error* error) {
-  return encode(codec, RECORD_USER_STATE, FRESHET_FRAMING_SINGLE_OBJECT, state, out, error);
+  return encode(codec, FRESHET_RECORD_USER_STATE, FRESHET_FRAMING_SINGLE_OBJECT, state, out, error);
 }
 
 freshet_status freshet_decode_user_state(freshet_codec* codec, freshet_slice bytes, freshet_user_state* state,
                                          freshet_error* error) {
-  return decode(codec, FAMILY_USER_STATE, bytes, state, NULL, error);
+  return decode(codec, FRESHET_FAMILY_USER_STATE, bytes, state, NULL, error);
 }
 
 freshet_status freshet_encode_item_state(freshet_codec* codec, const freshet_item_state* state,
                                          freshet_buffer* out, freshet_error* error) {
-  return encode(codec, RECORD_ITEM_STATE, FRESHET_FRAMING_SINGLE_OBJECT, state, out, error);
+  return encode(codec, FRESHET_RECORD_ITEM_STATE, FRESHET_FRAMING_SINGLE_OBJECT, state, out, error);
 }
 
 freshet_status freshet_decode_item_state(freshet_codec* codec, freshet_slice bytes, freshet_item_state* state,
                                          freshet_error* error) {
-  return decode(codec, FAMILY_ITEM_STATE, bytes, state, NULL, error);
+  return decode(codec, FRESHET_FAMILY_ITEM_STATE, bytes, state, NULL, error);
 }
 
 freshet_status freshet_encode_text_generation(freshet_codec* codec, const freshet_text_generation* generation,
                                               freshet_buffer* out, freshet_error* error) {
-  return encode(codec, RECORD_TEXT_GENERATION, FRESHET_FRAMING_SINGLE_OBJECT, generation, out, error);
+  return encode(codec, FRESHET_RECORD_TEXT_GENERATION, FRESHET_FRAMING_SINGLE_OBJECT, generation, out, error);
 }
 
 freshet_status freshet_decode_text_generation(freshet_codec* codec, freshet_slice bytes,
                                               freshet_text_generation* generation, freshet_error* error) {
-  return decode(codec, FAMILY_TEXT_GENERATION, bytes, generation, NULL, error);
+  return decode(codec, FRESHET_FAMILY_TEXT_GENERATION, bytes, generation, NULL, error);
 }
 
 freshet_status freshet_encode_generation_fact(freshet_codec* codec, const freshet_generation_fact* fact,
                                               freshet_buffer* out, freshet_error* error) {
-  return encode(codec, RECORD_GENERATION_FACT, FRESHET_FRAMING_SINGLE_OBJECT, fact, out, error);
+  return encode(codec, FRESHET_RECORD_GENERATION_FACT, FRESHET_FRAMING_SINGLE_OBJECT, fact, out, error);
 }
 
 freshet_status freshet_decode_generation_fact(freshet_codec* codec, freshet_slice bytes,
                                               freshet_generation_fact* fact, freshet_error* error) {
-  return decode(codec, FAMILY_GENERATION_FACT, bytes, fact, NULL, error);
+  return decode(codec, FRESHET_FAMILY_GENERATION_FACT, bytes, fact, NULL, error);
 }
 
 freshet_status freshet_encode_item_delta(freshet_codec* codec, freshet_slice worker,
                                          const freshet_model_delta* delta, freshet_buffer* out,
                                          freshet_error* error) {
-  item_delta value = {.worker = worker, .delta = *delta};
-  return encode(codec, RECORD_ITEM_DELTA, FRESHET_FRAMING_SINGLE_OBJECT, &value, out, error);
+  freshet_stored_delta value = {.worker = worker, .delta = *delta};
+  return encode(codec, FRESHET_RECORD_ITEM_DELTA, FRESHET_FRAMING_SINGLE_OBJECT, &value, out, error);
 }
 
 freshet_status freshet_decode_item_delta(freshet_codec* codec, freshet_slice bytes, freshet_slice* worker,
                                          freshet_model_delta* delta, freshet_error* error) {
-  item_delta value = {0};
-  freshet_status status = decode(codec, FAMILY_ITEM_DELTA, bytes, &value, NULL, error);
+  freshet_stored_delta value = {0};
+  freshet_status status = decode(codec, FRESHET_FAMILY_ITEM_DELTA, bytes, &value, NULL, error);
   if (status == FRESHET_OK) {
     *worker = value.worker;
     *delta = value.delta;

@@ -67,7 +67,7 @@ static const freshet_step* encode_list(const freshet_step* step, const char* in,
 static const freshet_step* encode_step(const freshet_step* step, const char* in, freshet_buffer* out) {
   const char* at = in + step->offset;
   const float* floats;
-  if (step->kind == FRESHET_AVRO_UNION) { /* null or the value, in this order: plan.c asserts it */
+  if (step->kind == FRESHET_AVRO_UNION) { /* null or the value, in this order: plan_build.c asserts it */
     bool absent = is_absent(step, in);
     put_long(out, !absent);
     return absent ? NULL : encode_step(&step->branches[1], in, out);

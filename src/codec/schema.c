@@ -1,3 +1,6 @@
+/*
+ * schema.c: Parses an Avro schema from JSON into types, and makes its canonical form and fingerprint.
+ */
 #include "codec/schema.h"
 
 #include <ctype.h>

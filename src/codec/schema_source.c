@@ -1,3 +1,6 @@
+/*
+ * schema_source.c: The schemas that are compiled in, by name, today's and former ones.
+ */
 #include "codec/schema_source.h"
 
 #include <errno.h>

@@ -1,3 +1,7 @@
+/*
+ * api.c: The routes of api.h: reads a request, hands a question to the worker, and writes its answer as JSON. It owns the
+ * questions that are under way. It must not know how lists are made.
+ */
 #include "service/api.h"
 
 #include <pthread.h>

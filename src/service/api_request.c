@@ -1,3 +1,7 @@
+/*
+ * api_request.c: Wishes of a client, as query parameters or as JSON, into the request that the worker knows. Every field is checked
+ * for its name, type and size here; what a valid request may say is checked by freshet_request_validate.
+ */
 #include "service/api_request.h"
 
 #include <errno.h>

@@ -1,3 +1,7 @@
+/*
+ * config_print.c: Prints a configuration with the origin of each value, the template with all defaults, and the reference table.
+ * It knows which values are secret and masks them.
+ */
 #include <string.h>
 
 #include "service/config.h"
@@ -36,13 +40,13 @@ void freshet_config_print(const freshet_config* config, FILE* out) {
     const freshet_property* property = &config->kafka.properties[i];
     print_pair(out, property->name, is_secret(property->name) ? "***" : property->value, property->where);
   }
-  for (int i = 0; i < FRESHET_CONFIG_KEYS; i++) {
+  for (int i = 0; i < freshet_config_key_count; i++) {
     const freshet_config_key* key = &freshet_config_keys[i];
     if (strcmp(section, key->section) != 0) fprintf(out, "\n[%s]\n", key->section);
     section = key->section;
     print_pair(out, key->name, config->own->values[i].text, config->own->values[i].where);
     bool is_last_rule = strcmp(key->section, "rules") == 0 &&
-                        (i + 1 == FRESHET_CONFIG_KEYS || strcmp(key[1].section, "rules") != 0);
+                        (i + 1 == freshet_config_key_count || strcmp(key[1].section, "rules") != 0);
     for (size_t r = 0; is_last_rule && r < config->rules.named_count; r++) {
       const freshet_property* rule = &config->rules.named[r];
       print_pair(out, rule->name, rule->value, rule->where);
@@ -82,7 +86,7 @@ void freshet_config_print_defaults(FILE* out) {
           "# Every key here goes to librdkafka unchanged: brokers, TLS, SASL, tuning.\n"
           "#bootstrap.servers = 127.0.0.1:9092\n");
   const char* section = "";
-  for (int i = 0; i < FRESHET_CONFIG_KEYS; i++) {
+  for (int i = 0; i < freshet_config_key_count; i++) {
     const freshet_config_key* key = &freshet_config_keys[i];
     if (strcmp(section, key->section) != 0) fprintf(out, "\n[%s]\n", key->section);
     section = key->section;
@@ -94,7 +98,7 @@ void freshet_config_print_defaults(FILE* out) {
 
 void freshet_config_print_table(FILE* out) {
   fprintf(out, "| key | default | values | meaning |\n|---|---|---|---|\n");
-  for (int i = 0; i < FRESHET_CONFIG_KEYS; i++) {
+  for (int i = 0; i < freshet_config_key_count; i++) {
     const freshet_config_key* key = &freshet_config_keys[i];
     fprintf(out, "| `%s.%s` | ", key->section, key->name);
     fprintf(out, "%s%s%s | ", key->fallback[0] == '\0' ? "" : "`", key->fallback,

@@ -1,3 +1,6 @@
+/*
+ * config_rules.c: Compiles the keys of [rules] and holds them against each other. Each message names both rules and where they are.
+ */
 #include "service/config_rules.h"
 
 #include <math.h>

@@ -1,3 +1,6 @@
+/*
+ * config_table.c: The table of all keys, and questions about one key: find it, find the closest, check and store a value.
+ */
 #include "service/config_table.h"
 
 #include <ctype.h>
@@ -188,9 +191,10 @@ const freshet_config_key freshet_config_keys[] = {
     CHOICE("log", "level", log.level, "info", "debug|info|warn|error", "Least level that is written."),
     CHOICE("log", "format", log.format, "kv", "kv|json", "key=value or JSON, one fact a line, to stderr."),
 };
+const int freshet_config_key_count = sizeof freshet_config_keys / sizeof freshet_config_keys[0];
 
 int freshet_config_key_find(const char* full) {
-  for (int i = 0; i < FRESHET_CONFIG_KEYS; i++) {
+  for (int i = 0; i < freshet_config_key_count; i++) {
     const freshet_config_key* key = &freshet_config_keys[i];
     size_t section_size = strlen(key->section);
     if (strncmp(full, key->section, section_size) == 0 && full[section_size] == '.' &&
@@ -211,7 +215,7 @@ static bool begins_as_variable(const char* variable, const char* name) {
 }
 
 int freshet_config_key_find_variable(const char* rest) {
-  for (int i = 0; i < FRESHET_CONFIG_KEYS; i++) {
+  for (int i = 0; i < freshet_config_key_count; i++) {
     const freshet_config_key* key = &freshet_config_keys[i];
     size_t section_size = strlen(key->section);
     const char* name = rest + section_size + 1;
@@ -225,7 +229,7 @@ int freshet_config_key_find_variable(const char* rest) {
 
 const char* freshet_config_section_of_variable(const char* rest) {
   if (strncmp(rest, "KAFKA_", 6) == 0) return "kafka";
-  for (int i = 0; i < FRESHET_CONFIG_KEYS; i++) {
+  for (int i = 0; i < freshet_config_key_count; i++) {
     const char* section = freshet_config_keys[i].section;
     if (begins_as_variable(rest, section) && rest[strlen(section)] == '_') return section;
   }
@@ -254,7 +258,7 @@ static size_t edit_distance(const char* a, const char* b) {
 const char* freshet_config_key_closest(const char* full) {
   static _Thread_local char closest[KEY_TEXT_MAX];
   size_t least = SIZE_MAX;
-  for (int i = 0; i < FRESHET_CONFIG_KEYS; i++) {
+  for (int i = 0; i < freshet_config_key_count; i++) {
     char candidate[KEY_TEXT_MAX];
     snprintf(candidate, sizeof candidate, "%s.%s", freshet_config_keys[i].section,
              freshet_config_keys[i].name);

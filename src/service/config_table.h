@@ -7,8 +7,6 @@
 
 #include "service/config.h"
 
-enum { FRESHET_CONFIG_KEYS = 82 };
-
 /* A topic name that begins with this gets the app's id in its place, generation included ... */
 #define FRESHET_CONFIG_APP "<app>"
 /* ... or the id alone, which all generations have in common. */
@@ -35,7 +33,8 @@ typedef struct freshet_config_key {
   const char* doc;      /* one line */
 } freshet_config_key;
 
-extern const freshet_config_key freshet_config_keys[FRESHET_CONFIG_KEYS];
+extern const freshet_config_key freshet_config_keys[]; /* [freshet_config_key_count] */
+extern const int freshet_config_key_count;
 
 /* In the order in which sources are read; later ones override. */
 typedef enum freshet_config_origin {
@@ -57,7 +56,7 @@ typedef struct freshet_config_list {
 } freshet_config_list;
 
 struct freshet_config_private {
-  freshet_config_value values[FRESHET_CONFIG_KEYS];
+  freshet_config_value* values; /* [freshet_config_key_count] */
   freshet_config_list kafka;
   freshet_config_list rules; /* those with names of one's own */
   char* made[3];             /* texts that no source gave: of a later generation */

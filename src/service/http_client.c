@@ -1,3 +1,6 @@
+/*
+ * http_client.c: One GET or POST of a command to a service, by libcurl, with a bound on time and size.
+ */
 #include "service/http_client.h"
 
 #include <curl/curl.h>

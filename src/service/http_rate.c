@@ -1,3 +1,6 @@
+/*
+ * http_rate.c: The buckets of http_rate.h. A clock comes in as a number, so that tests need no waiting.
+ */
 #include "service/http_rate.h"
 
 #include <xxhash.h>

@@ -1,3 +1,6 @@
+/*
+ * http_target.c: Splits a path and its query in place and decodes them. It owns no memory.
+ */
 #include "service/http_target.h"
 
 static freshet_status refuse(const char* what, freshet_error* error) {

@@ -1,3 +1,6 @@
+/*
+ * http_tokens.c: Reads the token file, looks for changes of it, and compares tokens in constant time.
+ */
 #include "service/http_tokens.h"
 
 #include <errno.h>

@@ -1,3 +1,6 @@
+/*
+ * json_writer.c: Writes JSON into a buffer, value by value, without a tree. Invalid UTF-8 is replaced.
+ */
 #include "service/json_writer.h"
 
 #include <inttypes.h>

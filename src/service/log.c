@@ -1,3 +1,6 @@
+/*
+ * log.c: Turns facts into lines, key=value or JSON, and writes each with one system call.
+ */
 #include "service/log.h"
 
 #include <ctype.h>

@@ -1,3 +1,6 @@
+/*
+ * monitor.c: The routes that watch a service: its page, its metrics, whether it lives and whether it is ready.
+ */
 #include "service/monitor.h"
 
 #include <stdio.h>

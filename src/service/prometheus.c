@@ -1,3 +1,6 @@
+/*
+ * prometheus.c: Writes the metrics of the worker and of HTTP in Prometheus' text format. Reads atomics only.
+ */
 #include "service/prometheus.h"
 
 #include <dirent.h>

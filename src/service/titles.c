@@ -1,3 +1,6 @@
+/*
+ * titles.c: A small cache of titles, so that a list does not ask the store for each item again.
+ */
 #include "service/titles.h"
 
 #include <stdlib.h>

@@ -1,3 +1,6 @@
+/*
+ * bert_config.c: Reads the files beside a model's weights: sizes, tokenizer settings, pooling.
+ */
 #include "text/bert_config.h"
 
 #include <jansson.h>

@@ -1,3 +1,6 @@
+/*
+ * bert_forward.c: One forward pass over a batch of token sequences. Works in memory that the caller owns.
+ */
 #include "text/bert_forward.h"
 
 #include <math.h>

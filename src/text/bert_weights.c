@@ -1,3 +1,6 @@
+/*
+ * bert_weights.c: Finds the tensors of a BERT by name, checks their shapes, and packs them for the kernels.
+ */
 #include "text/bert_weights.h"
 
 #include <math.h>

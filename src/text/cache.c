@@ -1,3 +1,6 @@
+/*
+ * cache.c: Vectors of texts by hash, bounded in bytes; the oldest goes first.
+ */
 #include "text/cache.h"
 
 #include <stdlib.h>

@@ -1,3 +1,7 @@
+/*
+ * embedder.c: The thread that embeds texts: a queue in, vectors out, and trouble retried with growing pauses. It owns the
+ * encoder while it runs. It must not know what a text belongs to.
+ */
 #include "text/embedder.h"
 
 #include <errno.h>

@@ -1,3 +1,7 @@
+/*
+ * encoder_http.c: The encoder that asks a server with the API of OpenAI's /v1/embeddings, by libcurl. It decides what is tried again,
+ * what is shortened or split, and what is given up.
+ */
 #include "text/encoder_http.h"
 
 #include <curl/curl.h>

@@ -1,3 +1,6 @@
+/*
+ * joined.c: An encoder that appends hashed words to the vector of another encoder.
+ */
 #include "text/joined.h"
 
 #include <math.h>

@@ -1,3 +1,6 @@
+/*
+ * kernels_best.c: Picks the kernels for this processor, once.
+ */
 #include <stdbool.h>
 #include <string.h>
 

@@ -1,3 +1,6 @@
+/*
+ * mapping.c: A file mapped read-only into memory.
+ */
 #include "text/mapping.h"
 
 #include <errno.h>

@@ -1,3 +1,6 @@
+/*
+ * ridge.c: Ridge regression from text vectors to factors, by normal equations and Cholesky.
+ */
 #include "text/ridge.h"
 
 #include <cblas.h>

@@ -1,3 +1,6 @@
+/*
+ * safetensors.c: Reads the header of a .safetensors file and finds tensors. All offsets are checked against the file.
+ */
 #include "text/safetensors.h"
 
 #include <endian.h>

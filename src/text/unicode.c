@@ -1,3 +1,6 @@
+/*
+ * unicode.c: Questions about code points that the tokenizers ask, by utf8proc.
+ */
 #include "text/unicode.h"
 
 #include <utf8proc.h>

@@ -1,3 +1,6 @@
+/*
+ * wordpiece.c: WordPiece as BERT has it: clean, split, look up the longest pieces.
+ */
 #include "text/wordpiece.h"
 
 #include <stdlib.h>

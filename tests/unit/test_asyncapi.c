@@ -48,7 +48,7 @@ static void every_topic_is_a_channel_at_its_default_name(void** state) {
   json_t* channels = json_object_get(document, "channels");
   size_t topics = 0;
   assert_string_equal(json_string_value(json_object_get(document, "asyncapi")), "3.0.0");
-  for (int i = 0; i < FRESHET_CONFIG_KEYS; i++) {
+  for (int i = 0; i < freshet_config_key_count; i++) {
     const freshet_config_key* key = &freshet_config_keys[i];
     if (key->type != FRESHET_CONFIG_TOPIC) continue;
     char address[256];

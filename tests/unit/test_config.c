@@ -232,7 +232,7 @@ static void test_the_template_holds_every_key_and_is_valid(void** state) {
     if (line[0] == '#' && line[1] != ' ') line[0] = ' '; /* take the comment sign away */
   }
   freshet_config* config = load_ok(template, NULL, NULL);
-  for (int i = 0; i < FRESHET_CONFIG_KEYS; i++) {
+  for (int i = 0; i < freshet_config_key_count; i++) {
     assert_int_equal(config->own->values[i].from, FRESHET_ORIGIN_FILE);
   }
   free(template);
@@ -242,7 +242,7 @@ static void test_the_template_holds_every_key_and_is_valid(void** state) {
 /* Two rows that fill one field, or a row that fits two names, would be a slip of the table. */
 static void test_the_table_is_consistent(void** state) {
   (void)state;
-  for (int i = 0; i < FRESHET_CONFIG_KEYS; i++) {
+  for (int i = 0; i < freshet_config_key_count; i++) {
     const freshet_config_key* key = &freshet_config_keys[i];
     char full[256], variable[256];
     snprintf(full, sizeof full, "%s.%s", key->section, key->name);

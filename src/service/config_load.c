@@ -1,3 +1,8 @@
+/*
+ * config_load.c: reads the settings from defaults, INI file, environment and command line, in this order, checks
+ * them one by one and together, and names what is derived from the app's id. A file of its own beside config.h,
+ * because it needs the table and the rules, which need config.h themselves.
+ */
 #include "service/config.h"
 
 #include <ctype.h>
@@ -256,7 +261,7 @@ static freshet_status check_together(const freshet_config* config, freshet_error
 static freshet_status set_defaults(freshet_config* config, freshet_error* error) {
   place at = {FRESHET_ORIGIN_DEFAULT, "default", 0};
   freshet_status status = FRESHET_OK;
-  for (int i = 0; i < FRESHET_CONFIG_KEYS && status == FRESHET_OK; i++) {
+  for (int i = 0; i < freshet_config_key_count && status == FRESHET_OK; i++) {
     status = set(config, i, freshet_config_keys[i].fallback, &at, error);
   }
   return status;
@@ -288,7 +293,7 @@ static freshet_status name_generation(freshet_config* config, freshet_error* err
 
 /* "<app>.users" -> "freshet.users" */
 static void name_topics_after_app(freshet_config* config) {
-  for (int i = 0; i < FRESHET_CONFIG_KEYS; i++) {
+  for (int i = 0; i < freshet_config_key_count; i++) {
     const freshet_config_key* key = &freshet_config_keys[i];
     char* text = config->own->values[i].text;
     const char* rest;
@@ -310,6 +315,8 @@ freshet_status freshet_config_load(const freshet_config_inputs* inputs, freshet_
   FRESHET_ASSERT(made != NULL);
   made->own = calloc(1, sizeof *made->own);
   FRESHET_ASSERT(made->own != NULL);
+  made->own->values = calloc((size_t)freshet_config_key_count, sizeof *made->own->values);
+  FRESHET_ASSERT(made->own->values != NULL);
   freshet_status status = set_defaults(made, error);
   if (status == FRESHET_OK && inputs->file != NULL) status = read_file(made, inputs->file, error);
   for (char* const* pair = inputs->environment; pair != NULL && *pair != NULL && status == FRESHET_OK;
@@ -349,7 +356,7 @@ static void free_list(freshet_config_list* list) {
 void freshet_config_destroy(freshet_config* config) {
   if (config == NULL) return;
   struct freshet_config_private* own = config->own;
-  for (int i = 0; i < FRESHET_CONFIG_KEYS; i++) {
+  for (int i = 0; i < freshet_config_key_count; i++) {
     free(own->values[i].text);
     free(own->values[i].where);
   }
@@ -357,6 +364,7 @@ void freshet_config_destroy(freshet_config* config) {
   free_list(&own->kafka);
   free_list(&own->rules);
   freshet_rules_free(&config->rules.compiled);
+  free(own->values);
   free(own);
   free(config);
 }

@@ -1,3 +1,7 @@
+/*
+ * plan_build.c: The resolving half of plan.h: a writer's schema and ours become the steps of a plan, once for each pair. What
+ * cannot be read is found here, before the first byte.
+ */
 #include "codec/plan.h"
 
 #include <stdbool.h>
