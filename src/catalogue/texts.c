@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "catalogue/item_rows.h"
 #include "catalogue/item_text.h"
 #include "catalogue/text_starts.h"
 
@@ -338,17 +339,8 @@ static freshet_status publish(freshet_texts* texts, uint32_t slot, uint64_t hash
 
 /* An announced item, from the catalogue in the store. False: it is not there any more. */
 static bool read_item(freshet_texts* texts, uint32_t slot, freshet_item* item) {
-  freshet_store* store = texts->ports.store;
-  int32_t partition;
-  texts->row.size = 0;
-  if (freshet_store_get(store, FRESHET_FAMILY_CATALOGUE, 0, freshet_model_item_id(texts->model, slot),
-                        &texts->row, NULL) != FRESHET_OK ||
-      texts->row.size < sizeof partition) {
-    return false;
-  }
-  freshet_slice record = {(const char*)texts->row.data + sizeof partition,
-                          texts->row.size - sizeof partition};
-  return freshet_decode_item(texts->ports.codec, record, item, NULL) == FRESHET_OK;
+  return freshet_item_row_find(texts->ports.store, texts->ports.codec,
+                               freshet_model_item_id(texts->model, slot), &texts->row, item);
 }
 
 /* Encodes at once: for an encoder without an embedder, and for items that have a vector but no text. */

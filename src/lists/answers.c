@@ -479,7 +479,7 @@ static void make_wish(freshet_answers* answers, draft* d, size_t place) {
   const freshet_worker* worker = answers->worker;
   const freshet_request* request = &d->asked->letter->question.request;
   size_t slots = freshet_model_item_count(freshet_items_model(worker->items));
-  size_t listed = freshet_items_listed(worker->items);
+  size_t listed = freshet_listing_count(freshet_items_listing(worker->items));
   freshet_wish* wish = &answers->wishes[place];
   size_t k = (size_t)request->k < FRESHET_RANK_K_MAX ? (size_t)request->k : FRESHET_RANK_K_MAX;
   *wish = (freshet_wish){.user = &d->user, .time_ms = now_ms(answers), .diversity = request->diversity};

@@ -25,7 +25,7 @@ static bool has_any(const freshet_facets* facets, uint32_t slot, const uint64_t*
 size_t freshet_filter_items(const freshet_items* items, const freshet_request* request, int64_t now_ms,
                             uint64_t* allowed) {
   const freshet_model* model = freshet_items_model(items);
-  const freshet_facets* facets = freshet_items_facets(items);
+  const freshet_facets* facets = freshet_listing_facets(freshet_items_listing(items));
   size_t slots = freshet_model_item_count(model), passed = 0;
   int64_t youngest_ms = request->min_age_s < now_ms / 1000 ? now_ms - request->min_age_s * 1000 : 0;
   keys k = {.include_count = request->include_category_count};

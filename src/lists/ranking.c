@@ -30,6 +30,7 @@ typedef struct rank_thread {
 struct freshet_ranking {
   freshet_items* items;
   const freshet_model* model;
+  const freshet_listing* listing;
   freshet_ranker* ranker;
   freshet_pool* pool;
   rank_thread* threads; /* [pool threads] */
@@ -61,6 +62,7 @@ freshet_ranking* freshet_ranking_create(freshet_items* items, uint32_t threads, 
   FRESHET_ASSERT(ranking != NULL);
   ranking->items = items;
   ranking->model = freshet_items_model(items);
+  ranking->listing = freshet_items_listing(items);
   ranking->pool = freshet_pool_create(threads);
   if (ranking->pool == NULL) {
     freshet_error_set(error, FRESHET_NO_MEMORY, FRESHET_STOP, "cannot start %u ranking threads", threads);
@@ -96,7 +98,7 @@ unsigned freshet_ranking_threads(const freshet_ranking* ranking) {
 /* What the rules hide of what the user has seen, and what the wish excludes, in one array. */
 static void exclude(const freshet_ranking* ranking, rank_thread* own, size_t i, const freshet_wish* wish,
                     freshet_rank_query* query) {
-  const freshet_rules* rules = freshet_items_rules(ranking->items);
+  const freshet_rules* rules = freshet_listing_rules(ranking->listing);
   size_t count = query->excluded_count + wish->excluded_count;
   if (wish->excluded_count == 0 && rules->hide == FRESHET_HIDE_SEEN) return;
   if (own->excluded_capacity[i] < count) {
@@ -122,7 +124,7 @@ static void make_query(const freshet_ranking* ranking, rank_thread* own, size_t 
   query->allowed = wish->allowed;
   query->allowed_slots = wish->allowed_slots;
   query->k = (uint32_t)freshet_select_candidates(wish->k, wish->diversity);
-  if (freshet_rules_reorder(freshet_items_rules(ranking->items))) {
+  if (freshet_rules_reorder(freshet_listing_rules(ranking->listing))) {
     uint32_t more = RULES_CANDIDATES * wish->k;
     if (more > query->k) query->k = more < FRESHET_RANK_K_MAX ? more : FRESHET_RANK_K_MAX;
   }
@@ -152,12 +154,12 @@ static void mark_excluded(const freshet_ranking* ranking, rank_thread* own, cons
 /* The pinned items and the pool of this user. A wish that explores has a pool of its own. */
 static void gather(const freshet_ranking* ranking, rank_thread* own, const freshet_wish* wish,
                    const freshet_rank_query* query, freshet_candidates* candidates) {
-  const freshet_rules* rules = freshet_items_rules(ranking->items);
+  const freshet_rules* rules = freshet_listing_rules(ranking->listing);
   size_t count = 0;
-  const uint32_t* new_items = freshet_items_new(ranking->items, &count);
+  const uint32_t* new_items = freshet_listing_new(ranking->listing, &count);
   mark_excluded(ranking, own, query, 1);
   for (size_t i = 0; i < rules->pin_count; i++) {
-    uint32_t slot = freshet_items_find_key(ranking->items, rules->pins[i].item_key);
+    uint32_t slot = freshet_model_find_key(ranking->model, rules->pins[i].item_key);
     bool shows = slot != FRESHET_NO_ITEM && may_show(ranking, own, query, slot);
     own->pinned[i] = shows ? slot : FRESHET_NO_ITEM;
   }
@@ -173,12 +175,12 @@ static void gather(const freshet_ranking* ranking, rank_thread* own, const fresh
 /* With too few candidates under the rules, as many as there can be are asked for. */
 static bool select_by_rules(const freshet_ranking* ranking, rank_thread* own, freshet_wish* wish,
                             freshet_rank_query* query, freshet_ranked* ranked, size_t count) {
-  freshet_rules rules = *freshet_items_rules(ranking->items);
+  freshet_rules rules = *freshet_listing_rules(ranking->listing);
   freshet_candidates candidates = {.ranked = ranked, .count = count, .seed = wish->seed};
   bool ran_out;
   gather(ranking, own, wish, query, &candidates);
   if (wish->exploration > 0) rules.new_share = wish->exploration;
-  size_t filled = freshet_rules_select(&rules, freshet_items_facets(ranking->items), &candidates, wish->k,
+  size_t filled = freshet_rules_select(&rules, freshet_listing_facets(ranking->listing), &candidates, wish->k,
                                        own->places, own->counted, &ran_out);
   if (ran_out && count == query->k && query->k < FRESHET_RANK_K_MAX) {
     query->k = FRESHET_RANK_K_MAX;
@@ -189,7 +191,7 @@ static bool select_by_rules(const freshet_ranking* ranking, rank_thread* own, fr
                            own->likeness);
     candidates.count = count;
     gather(ranking, own, wish, query, &candidates);
-    filled = freshet_rules_select(&rules, freshet_items_facets(ranking->items), &candidates, wish->k,
+    filled = freshet_rules_select(&rules, freshet_listing_facets(ranking->listing), &candidates, wish->k,
                                   own->places, own->counted, &ran_out);
   }
   wish->count = filled;
@@ -205,7 +207,7 @@ static bool select_picks(const freshet_ranking* ranking, rank_thread* own, fresh
                          freshet_rank_query* query, freshet_ranked* ranked, size_t count) {
   freshet_select_diverse(ranking->model, ranked, count, wish->k, wish->diversity, own->relevance,
                          own->likeness);
-  if (freshet_rules_reorder(freshet_items_rules(ranking->items)))
+  if (freshet_rules_reorder(freshet_listing_rules(ranking->listing)))
     return select_by_rules(ranking, own, wish, query, ranked, count);
   if (wish->exploration > 0) {
     wish->count = freshet_select_explore(ranked, count, wish->pool, wish->pool_count, wish->exploration,

@@ -15,7 +15,7 @@ struct freshet_withdrawals {
   uint32_t*
       carried; /* [capacity] users whose last list carries the item; more after a partition has left us */
   size_t capacity;
-  uint64_t seen_delistings; /* freshet_items_delistings as of the last look */
+  uint64_t seen_delistings; /* freshet_listing_delistings as of the last look */
   bool wanted;              /* something carried has gone since the search began */
   int64_t next_sweep_us;
 
@@ -32,7 +32,7 @@ freshet_withdrawals* freshet_withdrawals_create(freshet_worker* worker) {
   freshet_withdrawals* w = calloc(1, sizeof *w);
   FRESHET_ASSERT(w != NULL);
   w->worker = worker;
-  w->seen_delistings = freshet_items_delistings(worker->items);
+  w->seen_delistings = freshet_listing_delistings(freshet_items_listing(worker->items));
   return w;
 }
 
@@ -90,7 +90,7 @@ static size_t look_at(freshet_withdrawals* w, freshet_user_row* row) {
   int64_t since_ms = INT64_MAX;
   for (uint32_t i = 0; row->exists && i < row->listed_count; i++) {
     if (freshet_model_is_listed(model, row->listed[i])) continue;
-    int64_t gone_ms = freshet_items_gone_ms(w->worker->items, row->listed[i]);
+    int64_t gone_ms = freshet_listing_gone_ms(freshet_items_listing(w->worker->items), row->listed[i]);
     since_ms = gone_ms < since_ms ? gone_ms : since_ms;
     gone++;
   }
@@ -190,8 +190,8 @@ bool freshet_withdrawals_due(const freshet_withdrawals* w) {
 
 freshet_status freshet_withdrawals_turn(freshet_withdrawals* w, freshet_error* error) {
   freshet_clock* clock = w->worker->ports.clock;
-  if (freshet_items_delistings(w->worker->items) != w->seen_delistings) {
-    w->seen_delistings = freshet_items_delistings(w->worker->items);
+  if (freshet_listing_delistings(freshet_items_listing(w->worker->items)) != w->seen_delistings) {
+    w->seen_delistings = freshet_listing_delistings(freshet_items_listing(w->worker->items));
     w->wanted = true;
   }
   if (w->searching) return go_on_searching(w, error);

@@ -94,7 +94,8 @@ static void learn(freshet_worker* worker, freshet_user_row* row, const freshet_e
     freshet_count(&metrics->items_refused, 1);
     return;
   }
-  if (!freshet_items_announced(worker->items, slot)) freshet_count(&metrics->events_unannounced, 1);
+  if (!freshet_listing_is_announced(freshet_items_listing(worker->items), slot))
+    freshet_count(&metrics->events_unannounced, 1);
   freshet_observation observation = observe(worker, event, slot);
   if (freshet_model_learn(model, row->user, &observation, NULL) != FRESHET_OK) {
     freshet_count(&metrics->learn_refused, 1);

@@ -124,7 +124,6 @@ static void forget_dead_letters(freshet_worker* worker) {
 static freshet_status write_everything(freshet_worker* worker, freshet_error* error) {
   freshet_sink* sink = worker->ports.sink;
   freshet_status status = FRESHET_OK;
-  bool wrote;
   if (!worker->in_transaction) status = freshet_sink_begin(sink, error);
   if (status != FRESHET_OK) return status;
   worker->in_transaction = true;
@@ -136,7 +135,8 @@ static freshet_status write_everything(freshet_worker* worker, freshet_error* er
   }
   if (status == FRESHET_OK) status = freshet_worker_write_hand_over(worker, error);
   if (status == FRESHET_OK) status = freshet_texts_write(freshet_items_texts(worker->items), error);
-  return status == FRESHET_OK ? freshet_items_write_delta(worker->items, &wrote, error) : status;
+  if (status != FRESHET_OK) return status;
+  return freshet_learned_write_delta(freshet_items_learned(worker->items), error);
 }
 
 /* Everything before it is done with: applied, or answered. */
@@ -270,7 +270,7 @@ static freshet_status end(freshet_worker* worker, freshet_error* error) {
   freshet_users_end_commit(worker->users);
   if (status == FRESHET_OK) freshet_erasures_end_commit(worker->erasures);
   freshet_users_trim(worker->users);
-  freshet_items_committed(worker->items);
+  freshet_learned_committed(freshet_items_learned(worker->items));
   tidy(worker);
   schedule(worker);
   freshet_count(&worker->ports.metrics->commits, 1);
@@ -329,7 +329,8 @@ freshet_status freshet_worker_turn_state(freshet_worker* worker, freshet_error* 
   }
   /* With lists inside the transaction the next batch needs its outcome; item rows need a moment without
    * learning. */
-  if (worker->config.delivery == FRESHET_DELIVERY_FAST && !freshet_items_store_due(worker->items)) {
+  if (worker->config.delivery == FRESHET_DELIVERY_FAST &&
+      !freshet_learned_store_is_due(freshet_items_learned(worker->items))) {
     return start(worker, error);
   }
   status = freshet_worker_commit(worker, error);

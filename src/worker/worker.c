@@ -88,7 +88,7 @@ void freshet_worker_set_rules(freshet_worker* worker, const freshet_rules* rules
   freshet_rules made = freshet_rules_copy(rules);
   freshet_rules_free(&worker->rules);
   worker->rules = made;
-  freshet_items_apply_rules(worker->items);
+  freshet_listing_apply_rules(freshet_items_listing(worker->items));
   freshet_worker_refresh_everybody(worker);
 }
 
@@ -104,7 +104,7 @@ static void show_gauges(freshet_worker* worker, uint64_t lag) {
   freshet_gauge(&metrics->users_cached, freshet_users_count(worker->users));
   freshet_gauge(&metrics->overlay_users, freshet_users_changed(worker->users, &rows));
   freshet_gauge(&metrics->items_known, freshet_model_item_count(freshet_items_model(worker->items)));
-  freshet_gauge(&metrics->items_listed, freshet_items_listed(worker->items));
+  freshet_gauge(&metrics->items_listed, freshet_listing_count(freshet_items_listing(worker->items)));
 }
 
 /* Figures that cost something to find out: once a second. */

@@ -1,0 +1,162 @@
+/* catalogue.c: see catalogue.h. Its rows in the store are those of item_rows.h. */
+#include "catalogue/catalogue.h"
+
+#include <stdlib.h>
+
+#include "catalogue/item_rows.h"
+
+struct freshet_catalogue {
+  freshet_ports ports;
+  freshet_model* model;
+  freshet_listing* listing;
+  freshet_texts* texts;
+  int32_t partitions;
+  freshet_buffer row;
+};
+
+freshet_catalogue* freshet_catalogue_create(const freshet_ports* ports, freshet_model* model,
+                                            freshet_listing* listing, freshet_texts* texts) {
+  freshet_catalogue* catalogue = calloc(1, sizeof *catalogue);
+  FRESHET_ASSERT(catalogue != NULL);
+  catalogue->ports = *ports;
+  catalogue->model = model;
+  catalogue->listing = listing;
+  catalogue->texts = texts;
+  return catalogue;
+}
+
+void freshet_catalogue_destroy(freshet_catalogue* catalogue) {
+  if (catalogue == NULL) return;
+  freshet_buffer_free(&catalogue->row);
+  free(catalogue);
+}
+
+int32_t freshet_catalogue_partitions(const freshet_catalogue* catalogue) {
+  return catalogue->partitions;
+}
+
+/* ---- records ---- */
+
+static freshet_status withdraw(freshet_catalogue* catalogue, freshet_slice key, int64_t at_ms,
+                               freshet_error* error) {
+  uint32_t slot = freshet_model_find(catalogue->model, key);
+  if (slot == FRESHET_NO_ITEM) return FRESHET_OK;
+  freshet_listing_withdraw(catalogue->listing, slot, at_ms);
+  return freshet_texts_announced(catalogue->texts, slot, -1, NULL, error);
+}
+
+/* Applies the bytes of an Item record. *is_valid: they are one that can be used. */
+static freshet_status announce(freshet_catalogue* catalogue, int32_t partition, freshet_slice key,
+                               freshet_slice value, int64_t at_ms, bool* is_valid, freshet_error* error) {
+  freshet_item item;
+  uint32_t slot;
+  *is_valid = freshet_decode_item(catalogue->ports.codec, value, &item, NULL) == FRESHET_OK &&
+              freshet_item_validate(&item, key, NULL) == FRESHET_OK;
+  if (!*is_valid) return FRESHET_OK;
+  freshet_error refused = {0};
+  if (freshet_model_intern(catalogue->model, item.item_id, &slot, &refused) != FRESHET_OK) {
+    freshet_count(&catalogue->ports.metrics->items_refused, 1);
+    freshet_log_fact(catalogue->ports.logger, FRESHET_WARN, "item.refused", "item=\"%.*s\" reason=\"%s\"",
+                     (int)item.item_id.size, item.item_id.data, refused.message);
+    return FRESHET_OK;
+  }
+  freshet_listing_announce(catalogue->listing, slot, &item, at_ms);
+  return freshet_texts_announced(catalogue->texts, slot, partition, &item, error);
+}
+
+freshet_status freshet_catalogue_apply(freshet_catalogue* catalogue, const freshet_record* record,
+                                       freshet_error* error) {
+  freshet_store* store = catalogue->ports.store;
+  freshet_clock* clock = catalogue->ports.clock;
+  freshet_status status;
+  freshet_count(&catalogue->ports.metrics->item_records, 1);
+  if (record->has_value) {
+    bool is_valid;
+    status = announce(catalogue, record->partition, record->key, record->value, record->timestamp_ms,
+                      &is_valid, error);
+    if (is_valid) freshet_item_row_put(store, record, &catalogue->row);
+  } else {
+    status = withdraw(catalogue, record->key, record->timestamp_ms, error);
+    freshet_store_remove(store, FRESHET_FAMILY_CATALOGUE, 0, record->key);
+  }
+  freshet_store_set_position(store, FRESHET_TOPIC_ITEMS, record->partition, record->offset + 1,
+                             freshet_clock_now_ms(clock));
+  return status;
+}
+
+bool freshet_catalogue_find(freshet_catalogue* catalogue, freshet_slice item_id, freshet_item* item) {
+  return freshet_item_row_find(catalogue->ports.store, catalogue->ports.codec, item_id, &catalogue->row,
+                               item);
+}
+
+void freshet_catalogue_confirm(freshet_catalogue* catalogue, const freshet_item_logs* logs, int64_t now_ms) {
+  freshet_store* store = catalogue->ports.store;
+  for (int32_t p = 0; p < catalogue->partitions; p++) {
+    int64_t position = freshet_item_logs_position(logs, FRESHET_TOPIC_ITEMS, p);
+    if (position >= 0) freshet_store_set_position(store, FRESHET_TOPIC_ITEMS, p, position, now_ms);
+  }
+}
+
+/* ---- loading ---- */
+
+typedef struct load_context {
+  freshet_catalogue* catalogue;
+  freshet_error* error;
+  freshet_status status;
+} load_context;
+
+static bool load_row(void* context, freshet_slice key, freshet_slice value) {
+  load_context* load = context;
+  int32_t partition;
+  freshet_slice record;
+  bool is_valid;
+  bool is_whole = freshet_item_row_parse(value, &partition, &record);
+  FRESHET_ASSERT(is_whole);
+  load->status = announce(load->catalogue, partition, key, record, 0, &is_valid, load->error);
+  return load->status == FRESHET_OK;
+}
+
+static freshet_status load_rows(freshet_catalogue* catalogue, freshet_error* error) {
+  freshet_store* store = catalogue->ports.store;
+  load_context load = {catalogue, error, FRESHET_OK};
+  freshet_status status = freshet_store_scan(store, FRESHET_FAMILY_CATALOGUE, 0, (freshet_slice){NULL, 0},
+                                             load_row, &load, error);
+  return status == FRESHET_OK ? load.status : status;
+}
+
+/* Can every partition be read on from where the store left off? The rows of all partitions are in one table,
+ * so if one cannot, all are read again. */
+static freshet_status look_at_positions(freshet_catalogue* catalogue, freshet_item_logs* logs,
+                                        bool* are_usable, freshet_error* error) {
+  int64_t now_ms = freshet_clock_now_ms(catalogue->ports.clock);
+  freshet_status status = FRESHET_OK;
+  *are_usable = true;
+  for (int32_t p = 0; status == FRESHET_OK && p < catalogue->partitions; p++) {
+    freshet_stored_position stored;
+    status = freshet_item_logs_stored(logs, FRESHET_TOPIC_ITEMS, p, &stored, error);
+    if (!stored.is_usable || now_ms - stored.time_ms >= FRESHET_LONGEST_ABSENCE_MS) *are_usable = false;
+  }
+  return status;
+}
+
+freshet_status freshet_catalogue_load(freshet_catalogue* catalogue, freshet_item_logs* logs,
+                                      freshet_error* error) {
+  freshet_store* store = catalogue->ports.store;
+  bool are_usable;
+  freshet_status status =
+      freshet_item_logs_partitions(logs, FRESHET_TOPIC_ITEMS, &catalogue->partitions, error);
+  if (status == FRESHET_OK) status = look_at_positions(catalogue, logs, &are_usable, error);
+  if (status != FRESHET_OK) return status;
+  if (are_usable) {
+    status = load_rows(catalogue, error);
+  } else {
+    freshet_store_clear(store, FRESHET_FAMILY_CATALOGUE, 0);
+  }
+  for (int32_t p = 0; status == FRESHET_OK && p < catalogue->partitions; p++) {
+    status = are_usable
+                 ? freshet_item_logs_open_at_stored(logs, FRESHET_TOPIC_ITEMS, p, error)
+                 : freshet_item_logs_open(logs, FRESHET_TOPIC_ITEMS, p, FRESHET_OFFSET_BEGINNING, error);
+  }
+  if (status != FRESHET_OK) return status;
+  return freshet_item_logs_catch_up(logs, FRESHET_TOPIC_ITEMS, catalogue->partitions, error);
+}

@@ -1,0 +1,147 @@
+/*
+ * item_logs.c: see item_logs.h. All partitions are read through one freshet_reader, so a poll may bring records of
+ * any of them.
+ */
+#include "catalogue/item_logs.h"
+
+#include <stdlib.h>
+
+enum {
+  POLL_RECORDS = 512,
+  LOAD_WAIT_MS = 100,
+  LOAD_STALL_MS = 90000, /* longer than any transaction may stay open, since an open one holds readers up */
+  STORE_RECORDS = 4096,  /* records between two writes of the store while Item records are loaded */
+};
+
+typedef struct open_partition {
+  freshet_topic topic;
+  int32_t partition;
+} open_partition;
+
+struct freshet_item_logs {
+  freshet_reader* reader;
+  freshet_store* store;
+  freshet_clock* clock;
+  freshet_item_logs_apply apply;
+  void* context;
+  open_partition* open; /* [open_count] */
+  size_t open_count;
+  freshet_record records[POLL_RECORDS];
+};
+
+freshet_item_logs* freshet_item_logs_create(freshet_reader* reader, freshet_store* store,
+                                            freshet_clock* clock, freshet_item_logs_apply apply,
+                                            void* context) {
+  freshet_item_logs* logs = calloc(1, sizeof *logs);
+  FRESHET_ASSERT(logs != NULL);
+  logs->reader = reader;
+  logs->store = store;
+  logs->clock = clock;
+  logs->apply = apply;
+  logs->context = context;
+  return logs;
+}
+
+void freshet_item_logs_destroy(freshet_item_logs* logs) {
+  if (logs == NULL) return;
+  for (size_t i = 0; i < logs->open_count; i++)
+    freshet_reader_shut(logs->reader, logs->open[i].topic, logs->open[i].partition, NULL);
+  free(logs->open);
+  free(logs);
+}
+
+freshet_status freshet_item_logs_partitions(freshet_item_logs* logs, freshet_topic topic, int32_t* count,
+                                            freshet_error* error) {
+  return freshet_reader_partitions(logs->reader, topic, count, error);
+}
+
+freshet_status freshet_item_logs_stored(freshet_item_logs* logs, freshet_topic topic, int32_t partition,
+                                        freshet_stored_position* stored, freshet_error* error) {
+  freshet_store* store = logs->store;
+  int64_t first, end;
+  *stored = (freshet_stored_position){0};
+  freshet_status status = freshet_reader_range(logs->reader, topic, partition, &first, &end, error);
+  if (status != FRESHET_OK) return status;
+  stored->is_usable = freshet_store_position(store, topic, partition, &stored->offset, &stored->time_ms,
+                                             NULL) == FRESHET_OK &&
+                      first <= stored->offset && stored->offset <= end;
+  return FRESHET_OK;
+}
+
+freshet_status freshet_item_logs_open(freshet_item_logs* logs, freshet_topic topic, int32_t partition,
+                                      int64_t offset, freshet_error* error) {
+  freshet_status status = freshet_reader_open(logs->reader, topic, partition, offset, error);
+  if (status != FRESHET_OK) return status;
+  logs->open = realloc(logs->open, (logs->open_count + 1) * sizeof *logs->open);
+  FRESHET_ASSERT(logs->open != NULL);
+  logs->open[logs->open_count++] = (open_partition){topic, partition};
+  return FRESHET_OK;
+}
+
+freshet_status freshet_item_logs_open_at_stored(freshet_item_logs* logs, freshet_topic topic,
+                                                int32_t partition, freshet_error* error) {
+  freshet_stored_position stored;
+  freshet_status status = freshet_item_logs_stored(logs, topic, partition, &stored, error);
+  if (status != FRESHET_OK) return status;
+  int64_t offset = stored.is_usable ? stored.offset : FRESHET_OFFSET_BEGINNING;
+  return freshet_item_logs_open(logs, topic, partition, offset, error);
+}
+
+int64_t freshet_item_logs_position(const freshet_item_logs* logs, freshet_topic topic, int32_t partition) {
+  return freshet_reader_position(logs->reader, topic, partition);
+}
+
+/* ---- reading ---- */
+
+static freshet_status poll_once(freshet_item_logs* logs, int timeout_ms, size_t* count,
+                                freshet_error* error) {
+  freshet_status status =
+      freshet_reader_poll(logs->reader, timeout_ms, logs->records, POLL_RECORDS, count, error);
+  for (size_t i = 0; status == FRESHET_OK && i < *count; i++)
+    status = logs->apply(logs->context, &logs->records[i], error);
+  return status;
+}
+
+freshet_status freshet_item_logs_poll(freshet_item_logs* logs, int timeout_ms, bool* is_all,
+                                      freshet_error* error) {
+  size_t count = 0;
+  freshet_status status = poll_once(logs, timeout_ms, &count, error);
+  *is_all = count < POLL_RECORDS;
+  return status;
+}
+
+/* Up to the end of one partition as of now. *unwritten: records since the last write of the store. */
+static freshet_status read_to_end(freshet_item_logs* logs, freshet_topic topic, int32_t partition,
+                                  size_t* unwritten, freshet_error* error) {
+  freshet_clock* clock = logs->clock;
+  int64_t first, end, heard_us = freshet_clock_monotonic_us(clock);
+  freshet_status status = freshet_reader_range(logs->reader, topic, partition, &first, &end, error);
+  int64_t position = freshet_item_logs_position(logs, topic, partition);
+  while (status == FRESHET_OK && position < end) {
+    size_t count = 0;
+    int64_t before = position;
+    status = poll_once(logs, LOAD_WAIT_MS, &count, error);
+    position = freshet_item_logs_position(logs, topic, partition);
+    if (count > 0 || position != before) heard_us = freshet_clock_monotonic_us(clock);
+    if (freshet_clock_monotonic_us(clock) - heard_us > (int64_t)LOAD_STALL_MS * 1000) {
+      return freshet_error_set(error, FRESHET_TIMEOUT, FRESHET_STOP,
+                               "item tables: nothing came for %d s, with %lld of %lld read",
+                               LOAD_STALL_MS / 1000, (long long)position, (long long)end);
+    }
+    *unwritten += count;
+    if (status == FRESHET_OK && *unwritten >= STORE_RECORDS && topic == FRESHET_TOPIC_ITEMS) {
+      *unwritten = 0;
+      status = freshet_store_write(logs->store, error);
+    }
+  }
+  return status;
+}
+
+freshet_status freshet_item_logs_catch_up(freshet_item_logs* logs, freshet_topic topic, int32_t partitions,
+                                          freshet_error* error) {
+  size_t unwritten = 0;
+  freshet_status status = FRESHET_OK;
+  for (int32_t p = 0; status == FRESHET_OK && p < partitions; p++)
+    status = read_to_end(logs, topic, p, &unwritten, error);
+  return status == FRESHET_OK ? freshet_store_write(logs->store, error) : status;
+}

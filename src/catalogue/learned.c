@@ -1,0 +1,204 @@
+/*
+ * learned.c: see learned.h. This file folds deltas and keeps the rows of the store; learned_checkpoint.c writes
+ * and reads checkpoints.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include "catalogue/learned_internal.h"
+
+/* The row of the store for what belongs to no single item. Item keys have another length. */
+static const freshet_slice globals_key = {"\0global", 7};
+
+freshet_learned* freshet_learned_create(const freshet_ports* ports, freshet_model* model,
+                                        int64_t store_interval_ms, int64_t checkpoint_interval_ms) {
+  freshet_learned* learned = calloc(1, sizeof *learned);
+  FRESHET_ASSERT(learned != NULL);
+  learned->ports = *ports;
+  learned->model = model;
+  learned->store_interval_ms = store_interval_ms;
+  learned->checkpoint_interval_ms = checkpoint_interval_ms;
+  uint64_t incarnation[2];
+  ssize_t size = getrandom(incarnation, sizeof incarnation, 0);
+  FRESHET_ASSERT(size == (ssize_t)sizeof incarnation);
+  snprintf(learned->worker_name, sizeof learned->worker_name, "%016llx%016llx",
+           (unsigned long long)incarnation[0], (unsigned long long)incarnation[1]);
+  return learned;
+}
+
+void freshet_learned_destroy(freshet_learned* learned) {
+  if (learned == NULL) return;
+  freshet_buffer_free(&learned->bytes);
+  free(learned->checkpoints);
+  free(learned->is_unwritten);
+  free(learned);
+}
+
+/* ---- deltas ---- */
+
+freshet_status freshet_learned_apply_delta(freshet_learned* learned, const freshet_record* record,
+                                           freshet_error* error) {
+  if (!record->has_value) return FRESHET_OK;
+  freshet_model_delta delta;
+  freshet_slice worker;
+  freshet_status status =
+      freshet_decode_item_delta(learned->ports.codec, record->value, &worker, &delta, error);
+  if (status == FRESHET_OK && freshet_slice_equal(worker, freshet_slice_of(learned->worker_name)))
+    return FRESHET_OK;
+  if (status == FRESHET_OK) status = freshet_model_fold(learned->model, &delta, record->offset, error);
+  freshet_count(&learned->ports.metrics->item_deltas_folded, 1);
+  return status;
+}
+
+freshet_status freshet_learned_write_delta(freshet_learned* learned, freshet_error* error) {
+  freshet_sink* sink = learned->ports.sink;
+  freshet_model_delta delta;
+  freshet_model_take_delta(learned->model, &delta);
+  if (delta.events == 0 && delta.items.size == 0) return FRESHET_OK;
+  learned->bytes.size = 0;
+  freshet_status status = freshet_encode_item_delta(
+      learned->ports.codec, freshet_slice_of(learned->worker_name), &delta, &learned->bytes, error);
+  if (status != FRESHET_OK) return status;
+  freshet_output output = {.topic = FRESHET_TOPIC_ITEM_DELTAS,
+                           .partition = 0,
+                           .has_value = true,
+                           .value = freshet_buffer_slice(&learned->bytes)};
+  return freshet_sink_write(sink, &output, error);
+}
+
+void freshet_learned_committed(freshet_learned* learned) {
+  freshet_sink* sink = learned->ports.sink;
+  int64_t end = freshet_sink_written_end(sink, FRESHET_TOPIC_ITEM_DELTAS, 0);
+  if (end > learned->own_end) learned->own_end = end;
+}
+
+/* ---- rows of the store ---- */
+
+void freshet_learned_note_unwritten(freshet_learned* learned, uint32_t slot) {
+  if (slot >= learned->unwritten_capacity) {
+    size_t capacity = learned->unwritten_capacity == 0 ? 1024 : learned->unwritten_capacity;
+    while (capacity <= slot) capacity *= 2;
+    learned->is_unwritten = realloc(learned->is_unwritten, capacity * sizeof *learned->is_unwritten);
+    FRESHET_ASSERT(learned->is_unwritten != NULL);
+    memset(learned->is_unwritten + learned->unwritten_capacity, 0, capacity - learned->unwritten_capacity);
+    learned->unwritten_capacity = capacity;
+  }
+  learned->is_unwritten[slot] = true;
+}
+
+static void put_row(freshet_learned* learned, uint32_t slot, int64_t folded_to) {
+  freshet_store* store = learned->ports.store;
+  uint64_t key = freshet_model_item_key(learned->model, slot);
+  learned->bytes.size = 0;
+  freshet_model_write_item(learned->model, slot, folded_to, &learned->bytes);
+  freshet_store_put(store, FRESHET_FAMILY_ITEMS, 0, (freshet_slice){(const char*)&key, sizeof key},
+                    freshet_buffer_slice(&learned->bytes));
+  freshet_learned_note_unwritten(learned, slot);
+}
+
+static void put_changed_rows(freshet_learned* learned, int64_t folded_to) {
+  freshet_store* store = learned->ports.store;
+  const uint32_t* slots;
+  size_t count = freshet_model_drain_changed(learned->model, &slots);
+  if (learned->stores_all) {
+    count = freshet_model_item_count(learned->model);
+    for (size_t slot = 0; slot < count; slot++) put_row(learned, (uint32_t)slot, folded_to);
+    learned->stores_all = false;
+  } else {
+    for (size_t i = 0; i < count; i++) put_row(learned, slots[i], folded_to);
+  }
+  learned->bytes.size = 0;
+  freshet_model_write_globals(learned->model, folded_to, &learned->bytes);
+  freshet_store_put(store, FRESHET_FAMILY_ITEMS, 0, globals_key, freshet_buffer_slice(&learned->bytes));
+}
+
+/* Reads on until every own delta has come back. False: not within the time. */
+static bool own_deltas_are_back(const freshet_learned* learned, freshet_item_logs* logs, int wait_ms,
+                                freshet_status* status, freshet_error* error) {
+  freshet_clock* clock = learned->ports.clock;
+  int64_t deadline_us = freshet_clock_monotonic_us(clock) + (int64_t)wait_ms * 1000;
+  *status = FRESHET_OK;
+  while (freshet_item_logs_position(logs, FRESHET_TOPIC_ITEM_DELTAS, 0) < learned->own_end) {
+    bool is_all;
+    *status = freshet_item_logs_poll(logs, 1, &is_all, error);
+    if (*status != FRESHET_OK || freshet_clock_monotonic_us(clock) > deadline_us) return false;
+  }
+  return true;
+}
+
+bool freshet_learned_store_is_due(const freshet_learned* learned) {
+  return freshet_clock_now_ms(learned->ports.clock) >= learned->next_store_ms;
+}
+
+freshet_status freshet_learned_store(freshet_learned* learned, freshet_item_logs* logs, bool now, int wait_ms,
+                                     bool* stored, freshet_error* error) {
+  freshet_store* store = learned->ports.store;
+  int64_t now_ms = freshet_clock_now_ms(learned->ports.clock);
+  freshet_status status;
+  *stored = false;
+  if (!now && !freshet_learned_store_is_due(learned)) return FRESHET_OK;
+  if (!own_deltas_are_back(learned, logs, wait_ms, &status, error)) return status; /* the next commit tries */
+  int64_t folded_to = freshet_item_logs_position(logs, FRESHET_TOPIC_ITEM_DELTAS, 0);
+  put_changed_rows(learned, folded_to);
+  freshet_store_set_position(store, FRESHET_TOPIC_ITEM_DELTAS, 0, folded_to, now_ms);
+  learned->next_store_ms = now_ms + learned->store_interval_ms;
+  *stored = true;
+  return FRESHET_OK;
+}
+
+/* ---- loading ---- */
+
+typedef struct load_context {
+  freshet_learned* learned;
+  freshet_error* error;
+  freshet_status status;
+} load_context;
+
+static bool load_row(void* context, freshet_slice key, freshet_slice value) {
+  load_context* load = context;
+  freshet_model* model = load->learned->model;
+  uint64_t item_key;
+  uint32_t slot;
+  if (freshet_slice_equal(key, globals_key)) {
+    load->status = freshet_model_read_globals(model, value, load->error);
+    return load->status == FRESHET_OK;
+  }
+  FRESHET_ASSERT(key.size == sizeof item_key);
+  memcpy(&item_key, key.data, sizeof item_key);
+  load->status = freshet_model_intern_key(model, item_key, &slot, load->error);
+  if (load->status == FRESHET_OK) load->status = freshet_model_read_item(model, slot, value, load->error);
+  return load->status == FRESHET_OK;
+}
+
+static freshet_status load_rows(freshet_learned* learned, freshet_error* error) {
+  freshet_store* store = learned->ports.store;
+  load_context load = {learned, error, FRESHET_OK};
+  freshet_status status =
+      freshet_store_scan(store, FRESHET_FAMILY_ITEMS, 0, (freshet_slice){NULL, 0}, load_row, &load, error);
+  return status == FRESHET_OK ? load.status : status;
+}
+
+freshet_status freshet_learned_load(freshet_learned* learned, freshet_item_logs* logs, int32_t shares,
+                                    freshet_error* error) {
+  freshet_store* store = learned->ports.store;
+  freshet_clock* clock = learned->ports.clock;
+  freshet_stored_position stored;
+  learned->shares = shares;
+  freshet_status status = freshet_item_logs_stored(logs, FRESHET_TOPIC_ITEM_DELTAS, 0, &stored, error);
+  if (status != FRESHET_OK) return status;
+  if (stored.is_usable) {
+    status = load_rows(learned, error);
+  } else {
+    freshet_store_clear(store, FRESHET_FAMILY_ITEMS, 0);
+  }
+  learned->stores_all = !stored.is_usable;
+  int64_t start = stored.offset;
+  if (status == FRESHET_OK)
+    status = freshet_learned_load_states(learned, logs, !stored.is_usable, &start, error);
+  if (status == FRESHET_OK) status = freshet_item_logs_open(logs, FRESHET_TOPIC_ITEM_DELTAS, 0, start, error);
+  if (status == FRESHET_OK) status = freshet_item_logs_catch_up(logs, FRESHET_TOPIC_ITEM_DELTAS, 1, error);
+  learned->next_store_ms = freshet_clock_now_ms(clock) + learned->store_interval_ms;
+  learned->next_checkpoint_ms = freshet_clock_now_ms(clock) + learned->checkpoint_interval_ms;
+  return status;
+}

@@ -1,0 +1,187 @@
+/*
+ * learned_checkpoint.c: checkpoints of what has been learned, in <app>.items: writing them from time to time, and
+ * reading them when the store is empty (learned.h). Items are cut into as many shares as `items` has partitions,
+ * by key and not by partition: the key of an item never changes, and it is known even of items that nobody has
+ * announced.
+ */
+#include <stdlib.h>
+
+#include "catalogue/learned_internal.h"
+
+enum { OUTCOME_WAIT_MS = 1000, STATE_KEY_MAX = 16 };
+
+/* In front of the number of a share (i32 LE): the key of what belongs to no single item, as of the checkpoint of
+ * the share. */
+static const freshet_slice globals_prefix = {"\0global", 7};
+/* In front of an item key (u64 LE): the key of its learned state. */
+static const freshet_slice item_prefix = {"\0item", 5};
+
+/* number in little-endian order, as everything that is stored. */
+static freshet_slice make_key(char out[STATE_KEY_MAX], freshet_slice prefix, const void* number,
+                              size_t size) {
+  memcpy(out, prefix.data, prefix.size);
+  memcpy(out + prefix.size, number, size);
+  return (freshet_slice){out, prefix.size + size};
+}
+
+static bool takes_number(freshet_slice key, freshet_slice prefix, void* number, size_t size) {
+  bool matches = key.size == prefix.size + size && memcmp(key.data, prefix.data, prefix.size) == 0;
+  if (matches) memcpy(number, key.data + prefix.size, size);
+  return matches;
+}
+
+/* ---- reading ---- */
+
+static freshet_status take_globals(freshet_learned* learned, int32_t share, const freshet_item_state* state,
+                                   freshet_error* error) {
+  if (share >= 0 && share < learned->shares) learned->checkpoints[share] = state->folded_to;
+  if (state->folded_to < learned->globals_at) return FRESHET_OK;
+  learned->globals_at = state->folded_to;
+  return freshet_model_read_globals(learned->model, state->learned, error);
+}
+
+freshet_status freshet_learned_apply_state(freshet_learned* learned, const freshet_record* record,
+                                           freshet_error* error) {
+  if (!record->has_value || !learned->is_bootstrapping) return FRESHET_OK;
+  freshet_item_state state;
+  int32_t share;
+  uint64_t item_key;
+  uint32_t slot;
+  freshet_status status = freshet_decode_item_state(learned->ports.codec, record->value, &state, error);
+  if (status != FRESHET_OK) return status;
+  if (takes_number(record->key, globals_prefix, &share, sizeof share))
+    return take_globals(learned, share, &state, error);
+  if (!takes_number(record->key, item_prefix, &item_key, sizeof item_key)) return FRESHET_OK;
+  status = freshet_model_intern_key(learned->model, item_key, &slot, error);
+  if (status != FRESHET_OK) return status;
+  return freshet_model_read_item(learned->model, slot, state.learned, error);
+}
+
+/* Where the fold of the deltas begins: at the oldest of the checkpoints. */
+static int64_t oldest_checkpoint(const freshet_learned* learned) {
+  int64_t oldest = learned->shares == 0 ? -1 : INT64_MAX;
+  for (int32_t share = 0; share < learned->shares; share++) {
+    if (learned->checkpoints[share] < oldest) oldest = learned->checkpoints[share];
+  }
+  return oldest < 0 ? FRESHET_OFFSET_BEGINNING : oldest;
+}
+
+/* Rows and the position of their checkpoint are in several partitions. Another worker may commit a checkpoint
+ * while we read. Then we may see its position, but not its rows in partitions that had been read before. So
+ * everything is read on once more: by then the rows of all positions seen so far are there, and of a later
+ * position we do not want to know. Rows may be newer than the start, since each knows what it includes. */
+static freshet_status read_checkpoints(freshet_learned* learned, freshet_item_logs* logs, int32_t partitions,
+                                       int64_t* start, freshet_error* error) {
+  learned->checkpoints = calloc((size_t)learned->shares + 1, sizeof *learned->checkpoints);
+  FRESHET_ASSERT(learned->checkpoints != NULL);
+  for (int32_t share = 0; share < learned->shares; share++) learned->checkpoints[share] = -1;
+  learned->globals_at = -1;
+  learned->is_bootstrapping = true;
+  freshet_status status = freshet_item_logs_catch_up(logs, FRESHET_TOPIC_ITEM_STATES, partitions, error);
+  *start = oldest_checkpoint(learned);
+  if (status == FRESHET_OK)
+    status = freshet_item_logs_catch_up(logs, FRESHET_TOPIC_ITEM_STATES, partitions, error);
+  learned->is_bootstrapping = false;
+  return status;
+}
+
+freshet_status freshet_learned_load_states(freshet_learned* learned, freshet_item_logs* logs,
+                                           bool from_checkpoints, int64_t* start, freshet_error* error) {
+  int32_t partitions;
+  freshet_status status = freshet_item_logs_partitions(logs, FRESHET_TOPIC_ITEM_STATES, &partitions, error);
+  for (int32_t p = 0; status == FRESHET_OK && p < partitions; p++) {
+    status = from_checkpoints
+                 ? freshet_item_logs_open(logs, FRESHET_TOPIC_ITEM_STATES, p, FRESHET_OFFSET_BEGINNING, error)
+                 : freshet_item_logs_open_at_stored(logs, FRESHET_TOPIC_ITEM_STATES, p, error);
+  }
+  if (status != FRESHET_OK) return status;
+  if (from_checkpoints) return read_checkpoints(learned, logs, partitions, start, error);
+  return freshet_item_logs_catch_up(logs, FRESHET_TOPIC_ITEM_STATES, partitions, error);
+}
+
+/* ---- writing ---- */
+
+static bool is_owned(const freshet_learned* learned, uint32_t slot, const bool* owned) {
+  return owned[freshet_model_item_key(learned->model, slot) % (uint64_t)learned->shares];
+}
+
+static freshet_status write_state(freshet_learned* learned, freshet_slice key,
+                                  const freshet_item_state* state, freshet_error* error) {
+  freshet_sink* sink = learned->ports.sink;
+  freshet_buffer value = {0};
+  freshet_status status = freshet_encode_item_state(learned->ports.codec, state, &value, error);
+  if (status == FRESHET_OK) {
+    freshet_output output = {.topic = FRESHET_TOPIC_ITEM_STATES,
+                             .partition = -1,
+                             .key = key,
+                             .has_value = true,
+                             .value = freshet_buffer_slice(&value)};
+    status = freshet_sink_write(sink, &output, error);
+  }
+  freshet_buffer_free(&value);
+  return status;
+}
+
+static freshet_status write_rows(freshet_learned* learned, const bool* owned, int64_t folded_to,
+                                 freshet_error* error) {
+  char key[STATE_KEY_MAX];
+  freshet_status status = FRESHET_OK;
+  for (uint32_t slot = 0; status == FRESHET_OK && slot < learned->unwritten_capacity; slot++) {
+    if (!learned->is_unwritten[slot] || !is_owned(learned, slot, owned)) continue;
+    uint64_t item_key = freshet_model_item_key(learned->model, slot);
+    learned->bytes.size = 0;
+    freshet_model_write_item(learned->model, slot, folded_to, &learned->bytes);
+    freshet_item_state state = {.item_id = freshet_model_item_id(learned->model, slot),
+                                .folded_to = folded_to,
+                                .learned = freshet_buffer_slice(&learned->bytes)};
+    status = write_state(learned, make_key(key, item_prefix, &item_key, sizeof item_key), &state, error);
+  }
+  return status;
+}
+
+static freshet_status write_globals(freshet_learned* learned, const bool* owned, int64_t folded_to,
+                                    freshet_error* error) {
+  char key[STATE_KEY_MAX];
+  freshet_status status = FRESHET_OK;
+  learned->bytes.size = 0;
+  freshet_model_write_globals(learned->model, folded_to, &learned->bytes);
+  for (int32_t share = 0; status == FRESHET_OK && share < learned->shares; share++) {
+    if (!owned[share]) continue;
+    freshet_item_state state = {.folded_to = folded_to, .learned = freshet_buffer_slice(&learned->bytes)};
+    status = write_state(learned, make_key(key, globals_prefix, &share, sizeof share), &state, error);
+  }
+  return status;
+}
+
+static freshet_status wait_for_outcome(freshet_sink* sink, freshet_error* error) {
+  freshet_error cause = {0};
+  freshet_status status;
+  do {
+    freshet_error_clear(&cause);
+    status = freshet_sink_outcome(sink, OUTCOME_WAIT_MS, &cause);
+  } while (status == FRESHET_TIMEOUT);
+  if (status == FRESHET_OK) return FRESHET_OK;
+  return freshet_error_set(error, status, cause.verdict, "%s", cause.message);
+}
+
+freshet_status freshet_learned_checkpoint(freshet_learned* learned, const freshet_item_logs* logs,
+                                          const bool* owned, const freshet_partition* offsets, size_t count,
+                                          freshet_error* error) {
+  freshet_sink* sink = learned->ports.sink;
+  int64_t now_ms = freshet_clock_now_ms(learned->ports.clock);
+  if (now_ms < learned->next_checkpoint_ms) return FRESHET_OK;
+  int64_t folded_to = freshet_item_logs_position(logs, FRESHET_TOPIC_ITEM_DELTAS, 0);
+  freshet_status status = freshet_sink_begin(sink, error);
+  if (status == FRESHET_OK) status = write_rows(learned, owned, folded_to, error);
+  if (status == FRESHET_OK) status = write_globals(learned, owned, folded_to, error);
+  if (status == FRESHET_OK) status = freshet_sink_commit(sink, offsets, count, error);
+  if (status == FRESHET_OK) status = wait_for_outcome(sink, error);
+  if (status != FRESHET_OK) return status;
+  for (uint32_t slot = 0; slot < learned->unwritten_capacity; slot++) {
+    if (learned->is_unwritten[slot] && is_owned(learned, slot, owned)) learned->is_unwritten[slot] = false;
+  }
+  learned->next_checkpoint_ms = now_ms + learned->checkpoint_interval_ms;
+  freshet_log_fact(learned->ports.logger, FRESHET_INFO, "items.checkpoint", "folded_to=%lld",
+                   (long long)folded_to);
+  return FRESHET_OK;
+}
