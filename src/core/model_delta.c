@@ -258,9 +258,32 @@ size_t freshet_model_delta_size(const freshet_model* model) {
   return model->pending_count * row + model->trace_count * (sizeof(uint16_t) * (2 + FRESHET_HISTORY));
 }
 
+/* This worker's share of the events of all workers in the last few commits. Without other workers it is 1. */
+static double share_of_events(freshet_model* model) {
+  model->own_events = model->own_events / 2 + model->trace_count;
+  model->others_events = model->others_events / 2 + model->folded_events;
+  model->folded_events = 0;
+  if (model->others_events == 0) return 1;
+  return (double)model->own_events / (double)(model->own_events + model->others_events);
+}
+
+/* Values that forget: blend weights, and means of squared gradients. Between two commits each worker moves them
+ * from one start to about one place. The sum of all moves would go past that place, further with each worker. So a
+ * worker gives its share of its own move, and the sum of all workers is a mean. Its own values follow, because
+ * all workers have to agree. */
+static void average_blend(freshet_model* model, double share) {
+  for (int i = 0; i < BLEND_WEIGHTS; i++) {
+    const double weight = model->pending_blend[i], squares = model->pending_blend_squares[i];
+    model->blend[i] = freshet_grid(weight + share * (model->blend[i] - weight));
+    model->blend_squares[i] = freshet_grid(squares + share * (model->blend_squares[i] - squares));
+  }
+}
+
 void freshet_model_take_delta(freshet_model* model, freshet_model_delta* delta) {
   *delta = (freshet_model_delta){0};
   if (model->pending_count == 0) return;
+  const double share = share_of_events(model);
+  average_blend(model, share);
   freshet_buffer *keys = &model->delta_items, *values = &model->delta_values;
   freshet_buffer *trace = &model->delta_trace, *globals = &model->delta_globals;
   uint32_t dim = model->config.dim;
@@ -271,6 +294,7 @@ void freshet_model_take_delta(freshet_model* model, freshet_model_delta* delta) 
     const pending_item* old = &model->pending[i];
     item* it = &model->items[old->slot];
     const float* rows = model->pending_rows + (size_t)i * 2 * dim;
+    it->bias_squares = freshet_grid_sum(old->bias_squares + share * (it->bias_squares - old->bias_squares));
     gains gain = {it->bias - old->bias, it->factor_squares - old->factor_squares,
                   it->context_squares - old->context_squares, it->bias_squares - old->bias_squares};
     put(keys, &it->key, sizeof it->key);
@@ -370,6 +394,7 @@ freshet_status freshet_model_fold(freshet_model* model, const freshet_model_delt
   }
   take_trace(model, delta, &trace, slots, offset);
   take_blend(model, &globals, model->folded_to <= offset);
+  if (model->has_learned) model->folded_events += delta->events;
   free(slots);
   return FRESHET_OK;
 }

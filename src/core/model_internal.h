@@ -254,6 +254,9 @@ struct freshet_model {
   size_t trace_item_count, trace_item_capacity;
   uint64_t trace_start; /* events before the first of the trace */
   double pending_blend[BLEND_PADDED], pending_blend_squares[BLEND_PADDED];
+  bool has_learned;                   /* an own event since it was made: what was folded before came before */
+  uint64_t folded_events;             /* of other workers, since the last take, after the first own event */
+  uint64_t own_events, others_events; /* of the last commits, each counts half of the next */
   freshet_buffer delta_items, delta_values, delta_trace, delta_globals;
 
   uint32_t* changed; /* [capacity] slots for drain_changed */

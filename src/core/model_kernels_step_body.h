@@ -137,12 +137,13 @@ static void logits(const float* restrict rows, size_t count, const float* restri
   }
 }
 
-/* x / sqrt(squares); an accumulator that forgets may come out below 0 when other workers' gains are folded
- * in. */
+/* x / sqrt(squares). An accumulator may be below 0 after a fold of other workers' gains. */
 INLINE vec over_root(vec x, vec squares) {
   return x / ROOT(HIGHER(squares, splat(0)) + FRESHET_SQUARES_LEAST);
 }
 
+/* A mean of squares that forgets is never below the newest square, except after a fold of other workers' gains.
+ * Then the newest square takes its place, since a step over a mean near 0 would be huge. */
 static void adapt(const float* restrict g, float norm, const freshet_row_rates* rates,
                   double* restrict factor_squares, double* restrict bias_squares, double* restrict bias,
                   float* restrict steps, float* restrict bias_steps, size_t n16) {
@@ -151,7 +152,8 @@ static void adapt(const float* restrict g, float norm, const freshet_row_rates* 
   for (size_t i = 0; i < n16; i++) {
     const float square = g[i] * g[i];
     factor_squares[i] = ((factor_squares[i] + (double)(square * norm)) + sum_round) - sum_round;
-    bias_squares[i] = ((memory * bias_squares[i] + (double)square) + sum_round) - sum_round;
+    const double grown = ((memory * bias_squares[i] + (double)square) + sum_round) - sum_round;
+    bias_squares[i] = grown < (double)square - 0x1p-31 ? (double)square : grown;
     steps[i] = (float)factor_squares[i];
     bias_steps[i] = (float)bias_squares[i];
   }

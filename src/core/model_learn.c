@@ -299,6 +299,7 @@ static freshet_status learn_positive(freshet_model* model, freshet_user* user,
   replay_event event = {seen->item, weight_units, c.count,       c.items,
                         places,     own_places,   model->events, INT64_MAX};
   record_trace(model, &event);
+  model->has_learned = true;
   freshet_model_replay(model, &event);
   return FRESHET_OK;
 }
