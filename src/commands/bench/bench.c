@@ -18,6 +18,8 @@ static const struct {
      freshet_bench_texts_usage, freshet_bench_texts},
     {"e2e", "load and latency of a running service, on a real broker", freshet_bench_e2e_usage,
      freshet_bench_e2e},
+    {"fleet", "what workers cost each other, and how many single ones a fleet is worth",
+     freshet_bench_fleet_usage, freshet_bench_fleet},
 };
 
 static int run(int argc, char** argv) {
@@ -46,6 +48,7 @@ const freshet_command freshet_command_bench = {
         "  embed  texts a second through the text encoder\n"
         "  rank   exact top-k over random items\n"
         "  texts  which texts of a catalogue are alike: the first fill, new and changed items\n"
-        "  e2e    load and latency of a running service\n",
+        "  e2e    load and latency of a running service\n"
+        "  fleet  what workers cost each other, and how many single ones a fleet is worth\n",
     .run = run,
 };
