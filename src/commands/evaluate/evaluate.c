@@ -1,4 +1,7 @@
-/* evaluate.c: `freshet evaluate`: replays a history without Kafka, test then learn, and prints the figures.
+/*
+ * evaluate.c: `freshet evaluate`: replays a history without Kafka, test then learn, and prints the figures.
+ *
+ * Owns the options and the order of work. It must not know how events are judged or figures are counted.
  */
 #include "commands/evaluate/evaluate.h"
 
@@ -17,14 +20,24 @@
 static const char usage[] =
     "usage: freshet evaluate --events FILE.csv[.gz] [--items FILE.csv] [OPTION...]\n"
     "       freshet evaluate --example\n\n"
-    "Replays a history in the order of time: for each positive event it ranks all items that the user does\n"
-    "not have, notes the place of the right one, then learns. Prints recall, ndcg, mrr and precision at 10,\n"
-    "coverage, the same for cold users and cold items (under 5 earlier positives), accuracy and AUC against\n"
-    "sampled negatives, RMSE where there are ratings, and how long learning and ranking take.\n\n"
+    "Replays a history in the order of time: it makes a list before an event, notes the place of the "
+    "event's\n"
+    "item, then learns. It does so twice.\n"
+    "New items: only the first time that a user chooses an item counts, other events are left out. Prints\n"
+    "recall, ndcg, mrr and precision at 10, coverage, the same for cold users and cold items (under 5 "
+    "earlier\n"
+    "positives), accuracy and AUC against sampled negatives, RMSE of ratings, and the time it takes.\n"
+    "The service: all events are learned and rules.hide acts, as in `freshet run`. Prints recall, ndcg and "
+    "mrr\n"
+    "at 10 of items that are new to the user, chosen again, and both, how many disliked items lists hold,\n"
+    "figures by segment, and intervals that say whether a difference is one.\n\n"
     "  --events FILE         type, user_id, item_id, value, occurred_at (ms); a first row names the columns\n"
     "  --items FILE          item_id, title, text\n"
-    "  --compare A,B         baselines in the same pass: popular, item-knn, isgd\n"
-    "  --ratings all         low ratings are learned as context and leave the lists (default: left out)\n"
+    "  --protocol P          both (default), new-items or service\n"
+    "  --compare A,B         baselines in the same pass: popular, item-knn, seq-knn, vs-knn, personal, "
+    "isgd;\n"
+    "                        the first fifth of the events chooses the setting of each\n"
+    "  --ratings all         new items: low ratings are learned too and leave the lists (default: left out)\n"
     "  --folds N             time-ordered cross-validation: train before, test after, N times\n"
     "  --tune KEY=A,B,C      tries values of a [model] key on the folds (3 unless --folds); may be repeated\n"
     "  --explain USER        print the user's list after the last event, with reasons\n"
@@ -36,6 +49,9 @@ static const char usage[] =
     "  --json                print one JSON object\n"
     "  --config FILE         the same as -c\n" FRESHET_OPTIONS_USAGE
     "\nexit codes: 0 done, 1 a file is malformed, 2 wrong usage, 6 a file is missing\n";
+
+/* Of the events that are ranked, this share is not counted at first. */
+static const double skipped_share = .2;
 
 /* ---- configuration ---- */
 
@@ -137,42 +153,85 @@ static freshet_status print_all(const freshet_evaluation* evaluation, const fres
   return status;
 }
 
+/* Takes part in one pass: the model first, then the baselines. */
+typedef struct entrants {
+  freshet_learner* learner;
+  freshet_contender* contenders[FRESHET_CONTENDERS_MAX];
+  size_t count;
+} entrants;
+
+static freshet_status enter(const freshet_evaluation* evaluation, const freshet_model_config* model,
+                            const freshet_history* history, entrants* all, freshet_error* error) {
+  freshet_status status = freshet_learner_create(history, model, true, &all->learner, error);
+  if (status != FRESHET_OK) return status;
+  all->contenders[all->count++] = &all->learner->contender;
+  for (size_t b = 0; b < evaluation->baseline_count; b++)
+    all->contenders[all->count++] = freshet_baseline_create(evaluation->baselines[b], history, model->seed);
+  return FRESHET_OK;
+}
+
+static void leave(entrants* all) {
+  for (size_t c = 0; c < all->count; c++) all->contenders[c]->destroy(all->contenders[c]);
+}
+
+static double play_new_items(const freshet_history* history, const entrants* all, uint64_t seed,
+                             freshet_metrics* metrics) {
+  for (size_t c = 0; c < all->count; c++) metrics[c] = freshet_metrics_make(history->item_count);
+  freshet_pass pass = {.history = history,
+                       .contenders = all->contenders,
+                       .metrics = metrics,
+                       .contender_count = all->count,
+                       .learner = all->learner,
+                       .to = history->event_count,
+                       .skipped_share = skipped_share,
+                       .seed = seed,
+                       .label = "evaluate"};
+  return freshet_pass_run(&pass).rmse;
+}
+
+static void play_service(const freshet_history* history, const entrants* all, const freshet_config* config,
+                         freshet_service_metrics* metrics) {
+  const double scale = config->model.rating_max - config->model.rating_min;
+  freshet_service_pass pass = {.history = history,
+                               .contenders = all->contenders,
+                               .metrics = metrics,
+                               .contender_count = all->count,
+                               .learner = all->learner,
+                               .rules = &config->rules.compiled,
+                               .disliked = (float)(config->model.rating_min + scale / 4),
+                               .skipped_share = skipped_share,
+                               .label = "evaluate as the service"};
+  freshet_service_pass_run(&pass);
+}
+
 static freshet_status evaluate(const freshet_evaluation* evaluation, const freshet_config* config,
                                const freshet_history* history, freshet_error* error) {
   freshet_model_config model = freshet_evaluation_model(config);
-  freshet_contender* contenders[FRESHET_CONTENDERS_MAX] = {NULL};
-  freshet_metrics metrics[FRESHET_CONTENDERS_MAX];
-  freshet_learner* learner = NULL;
-  freshet_status status = freshet_learner_create(history, &model, true, &learner, error);
-  if (status != FRESHET_OK) return status;
-  freshet_report report = {.history = history,
-                           .learner = learner,
-                           .metrics = metrics,
-                           .count = 1 + evaluation->baseline_count,
-                           .seed = model.seed};
-  contenders[0] = &learner->contender;
-  for (size_t b = 0; b < evaluation->baseline_count; b++) {
-    contenders[b + 1] = freshet_baseline_create(evaluation->baselines[b], history, model.seed);
+  freshet_metrics metrics[FRESHET_CONTENDERS_MAX] = {0};
+  freshet_service_metrics* service = calloc(FRESHET_CONTENDERS_MAX, sizeof *service);
+  entrants new_items = {0}, served = {0};
+  freshet_report report = {.history = history, .rmse = NAN, .seed = model.seed};
+  freshet_status status = FRESHET_OK;
+  FRESHET_ASSERT(service != NULL);
+  if (evaluation->protocol != FRESHET_PROTOCOL_SERVICE) {
+    status = enter(evaluation, &model, history, &new_items, error);
+    if (status == FRESHET_OK) report.rmse = play_new_items(history, &new_items, model.seed, metrics);
+    report.metrics = metrics;
   }
-  for (size_t c = 0; c < report.count; c++) {
-    report.names[c] = contenders[c]->name;
-    metrics[c] = freshet_metrics_make(history->item_count);
+  if (status == FRESHET_OK && evaluation->protocol != FRESHET_PROTOCOL_NEW_ITEMS) {
+    status = enter(evaluation, &model, history, &served, error);
+    if (status == FRESHET_OK) play_service(history, &served, config, service);
+    report.service = service;
   }
-  freshet_pass pass = {.history = history,
-                       .contenders = contenders,
-                       .metrics = metrics,
-                       .contender_count = report.count,
-                       .learner = learner,
-                       .to = history->event_count,
-                       .skipped_share = .2,
-                       .seed = model.seed,
-                       .label = "evaluate"};
-  report.rmse = freshet_pass_run(&pass).rmse;
-  status = print_all(evaluation, &report, error);
-  for (size_t c = 0; c < report.count; c++) {
-    freshet_metrics_free(&metrics[c]);
-    contenders[c]->destroy(contenders[c]);
-  }
+  const entrants* shown = new_items.count > 0 ? &new_items : &served;
+  report.learner = shown->learner;
+  report.count = shown->count;
+  for (size_t c = 0; c < shown->count; c++) report.names[c] = shown->contenders[c]->name;
+  if (status == FRESHET_OK) status = print_all(evaluation, &report, error);
+  for (size_t c = 0; c < new_items.count; c++) freshet_metrics_free(&metrics[c]);
+  free(service);
+  leave(&new_items);
+  leave(&served);
   return status;
 }
 
@@ -196,6 +255,17 @@ static bool take_baselines(freshet_evaluation* evaluation, char* list) {
   return true;
 }
 
+static bool take_protocol(freshet_evaluation* evaluation, const char* name) {
+  static const char* const names[] = {[FRESHET_PROTOCOL_BOTH] = "both",
+                                      [FRESHET_PROTOCOL_NEW_ITEMS] = "new-items",
+                                      [FRESHET_PROTOCOL_SERVICE] = "service"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    evaluation->protocol = (freshet_protocol)i;
+    if (strcmp(name, names[i]) == 0) return true;
+  }
+  return usage_error("--protocol takes both, new-items or service, not ", name);
+}
+
 static bool take_number(const char* text, unsigned long long high, unsigned long long* value) {
   char* end;
   *value = strtoull(text, &end, 10);
@@ -209,6 +279,7 @@ enum {
   CONFIG,
   JSON,
   COMPARE,
+  PROTOCOL,
   FOLDS,
   TUNE,
   PLOT,
@@ -236,6 +307,8 @@ static bool take_option(freshet_evaluation* e, int option, char* argument) {
       return true;
     case COMPARE:
       return take_baselines(e, argument);
+    case PROTOCOL:
+      return take_protocol(e, argument);
     case FOLDS:
       if (!take_number(argument, 100, &number)) return false;
       e->folds = (size_t)number;
@@ -274,27 +347,23 @@ static bool take_option(freshet_evaluation* e, int option, char* argument) {
 }
 
 static bool parse(freshet_evaluation* evaluation, int argc, char** argv) {
-  static const struct option longs[] = {{"events", required_argument, NULL, EVENTS},
-                                        {"items", required_argument, NULL, ITEMS},
-                                        {"config", required_argument, NULL, CONFIG},
-                                        {"json", no_argument, NULL, JSON},
-                                        {"compare", required_argument, NULL, COMPARE},
-                                        {"folds", required_argument, NULL, FOLDS},
-                                        {"tune", required_argument, NULL, TUNE},
-                                        {"plot", required_argument, NULL, PLOT},
-                                        {"ratings", required_argument, NULL, RATINGS},
-                                        {"explain", required_argument, NULL, EXPLAIN},
-                                        {"example", no_argument, NULL, EXAMPLE},
-                                        {"seed", required_argument, NULL, SEED},
-                                        {"limit", required_argument, NULL, LIMIT},
-                                        {"learn-only", no_argument, NULL, LEARN_ONLY},
-                                        {NULL, 0, NULL, 0}};
+  static const struct option longs[] = {
+      {"events", required_argument, NULL, EVENTS},   {"items", required_argument, NULL, ITEMS},
+      {"config", required_argument, NULL, CONFIG},   {"json", no_argument, NULL, JSON},
+      {"compare", required_argument, NULL, COMPARE}, {"protocol", required_argument, NULL, PROTOCOL},
+      {"folds", required_argument, NULL, FOLDS},     {"tune", required_argument, NULL, TUNE},
+      {"plot", required_argument, NULL, PLOT},       {"ratings", required_argument, NULL, RATINGS},
+      {"explain", required_argument, NULL, EXPLAIN}, {"example", no_argument, NULL, EXAMPLE},
+      {"seed", required_argument, NULL, SEED},       {"limit", required_argument, NULL, LIMIT},
+      {"learn-only", no_argument, NULL, LEARN_ONLY}, {NULL, 0, NULL, 0}};
   int option;
   while ((option = getopt_long(argc, argv, FRESHET_OPTIONS_SHORT, longs, NULL)) != -1) {
     if (!take_option(evaluation, option, optarg)) return false;
   }
   if (optind < argc) return usage_error("takes no argument ", argv[optind]);
   if (evaluation->events == NULL && !evaluation->example) return usage_error("--events is missing", "");
+  if (evaluation->plot != NULL && evaluation->protocol == FRESHET_PROTOCOL_SERVICE)
+    return usage_error("--plot draws the figures of new items, which --protocol service leaves out", "");
   return true;
 }
 

@@ -1,5 +1,8 @@
 /*
  * evaluate.h: what the files of `freshet evaluate` share.
+ *
+ * Owns the parsed command line and the figures on their way to the output. It must not know how a figure is
+ * counted (evaluate_metrics.h, evaluate_service.h).
  */
 #ifndef FRESHET_COMMANDS_EVALUATE_H
 #define FRESHET_COMMANDS_EVALUATE_H
@@ -7,9 +10,16 @@
 #include <jansson.h>
 
 #include "commands/evaluate/evaluate_run.h"
+#include "commands/evaluate/evaluate_service.h"
 #include "commands/options.h"
 
 enum { FRESHET_CONTENDERS_MAX = 8, FRESHET_TUNED_MAX = 8 };
+
+typedef enum freshet_protocol {
+  FRESHET_PROTOCOL_BOTH,
+  FRESHET_PROTOCOL_NEW_ITEMS, /* the first time that a user chooses an item; no repeats, no low ratings */
+  FRESHET_PROTOCOL_SERVICE
+} freshet_protocol;
 
 typedef struct freshet_evaluation {
   freshet_options options; /* configuration */
@@ -22,6 +32,7 @@ typedef struct freshet_evaluation {
   const char* tuned[FRESHET_TUNED_MAX]; /* "key=a,b,c" */
   size_t tuned_count;
   size_t folds; /* 0: none */
+  freshet_protocol protocol;
   bool json, all_ratings, example, learn_only;
   bool has_seed;
   uint64_t seed;
@@ -42,7 +53,8 @@ typedef struct freshet_report {
   const freshet_history* history;
   freshet_learner* learner;
   const char* names[FRESHET_CONTENDERS_MAX];
-  const freshet_metrics* metrics; /* [count] */
+  const freshet_metrics* metrics;         /* [count] of new items; NULL: not asked for */
+  const freshet_service_metrics* service; /* [count] NULL: not asked for */
   size_t count;
   double rmse;
   uint64_t seed;
@@ -54,6 +66,12 @@ json_t* freshet_report_json(const freshet_report* report);
 json_t* freshet_metrics_json(const freshet_metrics* metrics);
 /* The best items for a user, with reasons in words. Errors: FRESHET_NOT_FOUND for an unknown user. */
 freshet_status freshet_report_explain(freshet_learner* learner, const char* user, freshet_error* error);
+
+/* ---- evaluate_service_report.c ---- */
+
+/* Both need report->service. The figures are added to the object of the report. */
+void freshet_service_report_print(const freshet_report* report);
+void freshet_service_report_json(const freshet_report* report, json_t* object);
 
 /* ---- evaluate_search.c ---- */
 

@@ -1,24 +1,20 @@
 /*
- * evaluate_baselines.c: what a learner must beat.
+ * evaluate_baselines.c: what a learner must beat: the list of methods, and the two simplest of them.
  *
- * popular    positives so far, each halved every 300 events
- * item-knn   cosine of co-occurrence (Sarwar et al., 2001, on implicit feedback), kept up to date with each
- *            event, over a user's last 20 items: the k-th newest (from 0) weighs .9^k, both where a pair is
- *            counted and where the recent items' similarities are summed. Without bound and decay, as in the
- *            paper, it is a much weaker rival: .147 instead of .180 on MovieLens 100K
+ * popular    counts of what was chosen, which halve with a half-life of 100 to 100,000 events
  * isgd       incremental matrix factorisation of positives only (Vinagre, Jorge and Gama, UMAP 2014): error
  *            1 - p.q, one step per event, without negatives
+ * Settings are tried on the first part of the events (evaluate_tuned.c). Must not know the model.
  */
+#include "commands/evaluate/evaluate_baselines.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "commands/evaluate/evaluate_models.h"
 #include "core/maths.h"
 
-const char* const freshet_baseline_names[] = {"popular", "item-knn", "isgd", NULL};
-
-static void* make(size_t count, size_t size) {
+void* freshet_baseline_array(size_t count, size_t size) {
   void* array = calloc(count + 1, size);
   FRESHET_ASSERT(array != NULL);
   return array;
@@ -26,155 +22,73 @@ static void* make(size_t count, size_t size) {
 
 /* ---- popular ---- */
 
+freshet_popular_counts freshet_popular_counts_make(size_t items, double half_life) {
+  return (freshet_popular_counts){.items = items,
+                                  .counts = freshet_baseline_array(items, sizeof(double)),
+                                  .weight = 1,
+                                  .growth = exp2(1 / half_life)};
+}
+
+void freshet_popular_counts_add(freshet_popular_counts* popular, uint32_t item) {
+  popular->counts[item] += popular->weight;
+  popular->weight *= popular->growth;
+  if (popular->weight < 1e100) return;
+  for (size_t i = 0; i < popular->items; i++) popular->counts[i] /= popular->weight;
+  popular->weight = 1;
+}
+
+void freshet_popular_counts_free(freshet_popular_counts* popular) {
+  free(popular->counts);
+}
+
+void freshet_popular_counts_stand_in(const freshet_popular_counts* popular, float* scores) {
+  const double scale = 1e-15 / popular->weight;
+  for (size_t i = 0; i < popular->items; i++) {
+    if (scores[i] <= 0) scores[i] = (float)(popular->counts[i] * scale);
+  }
+}
+
+static const double half_lives[] = {100, 300, 1000, 3000, 10000, 100000};
+
 typedef struct popular {
   freshet_contender contender;
-  size_t items;
-  double* counts;
-  double weight; /* of the next event: grows instead of all counts shrinking */
+  freshet_popular_counts counts;
 } popular;
 
 static void popular_score(freshet_contender* self, const freshet_history_event* event, float* scores) {
   popular* own = (popular*)self;
   (void)event;
-  for (size_t i = 0; i < own->items; i++) scores[i] = (float)(own->counts[i] / own->weight);
+  for (size_t i = 0; i < own->counts.items; i++)
+    scores[i] = (float)(own->counts.counts[i] / own->counts.weight);
 }
 
 static void popular_learn(freshet_contender* self, const freshet_history_event* event) {
-  static const double growth = 1.0023131618421728; /* 2^(1/300) */
-  popular* own = (popular*)self;
-  if (!event->positive) return;
-  own->counts[event->item] += own->weight;
-  own->weight *= growth;
-  if (own->weight < 1e100) return;
-  for (size_t i = 0; i < own->items; i++) own->counts[i] /= own->weight;
-  own->weight = 1;
+  if (event->positive) freshet_popular_counts_add(&((popular*)self)->counts, event->item);
 }
 
 static void popular_destroy(freshet_contender* self) {
-  free(((popular*)self)->counts);
+  freshet_popular_counts_free(&((popular*)self)->counts);
   free(self);
 }
 
-static freshet_contender* popular_create(const freshet_history* history) {
-  popular* own = make(1, sizeof *own);
+static freshet_contender* popular_create(const freshet_history* history, size_t setting, uint64_t seed) {
+  popular* own = freshet_baseline_array(1, sizeof *own);
+  (void)seed;
   own->contender = (freshet_contender){
       .name = "popular", .score = popular_score, .learn = popular_learn, .destroy = popular_destroy};
-  own->items = history->item_count;
-  own->counts = make(history->item_count, sizeof *own->counts);
-  own->weight = 1;
-  return &own->contender;
-}
-
-/* ---- item-knn ---- */
-
-/* A growing map from item to weight: open addressing, UINT32_MAX is free. */
-typedef struct weights {
-  uint32_t* items;
-  float* values;
-  uint32_t used, buckets;
-} weights;
-
-static void weights_add(weights* map, uint32_t item, float value) {
-  if (2 * map->used >= map->buckets) {
-    weights grown = {.buckets = map->buckets == 0 ? 8 : map->buckets * 2};
-    grown.items = make(grown.buckets, sizeof *grown.items);
-    grown.values = make(grown.buckets, sizeof *grown.values);
-    memset(grown.items, 0xff, grown.buckets * sizeof *grown.items);
-    for (uint32_t i = 0; i < map->buckets; i++) {
-      if (map->items[i] != UINT32_MAX) weights_add(&grown, map->items[i], map->values[i]);
-    }
-    free(map->items);
-    free(map->values);
-    *map = grown;
-  }
-  uint32_t at = (uint32_t)freshet_mix64(item) & (map->buckets - 1);
-  while (map->items[at] != UINT32_MAX && map->items[at] != item) at = (at + 1) & (map->buckets - 1);
-  map->used += map->items[at] == UINT32_MAX;
-  map->items[at] = item;
-  map->values[at] += value;
-}
-
-enum { KNN_RECENT = 20 };
-static const float knn_decay = .9F;
-
-typedef struct recent_items {
-  uint32_t items[KNN_RECENT]; /* newest first */
-  uint32_t count;
-} recent_items;
-
-typedef struct item_knn {
-  freshet_contender contender;
-  const freshet_history* history;
-  weights* together;    /* [item_count] */
-  uint32_t* counts;     /* [item_count] */
-  recent_items* recent; /* [user_count] */
-} item_knn;
-
-static float inverse_root(uint32_t count) {
-  return 1 / sqrtf((float)count + 1); /* 1 more, so that a single meeting is no certainty */
-}
-
-static void item_knn_score(freshet_contender* self, const freshet_history_event* event, float* scores) {
-  item_knn* own = (item_knn*)self;
-  const recent_items* recent = &own->recent[event->user];
-  float decay = 1;
-  memset(scores, 0, own->history->item_count * sizeof *scores);
-  for (uint32_t k = 0; k < recent->count; k++, decay *= knn_decay) {
-    const weights* map = &own->together[recent->items[k]];
-    float scale = decay * inverse_root(own->counts[recent->items[k]]);
-    for (uint32_t i = 0; i < map->buckets; i++) {
-      if (map->items[i] != UINT32_MAX) scores[map->items[i]] += scale * map->values[i];
-    }
-  }
-  for (size_t i = 0; i < own->history->item_count; i++) scores[i] *= inverse_root(own->counts[i]);
-}
-
-static void item_knn_learn(freshet_contender* self, const freshet_history_event* event) {
-  item_knn* own = (item_knn*)self;
-  recent_items* recent = &own->recent[event->user];
-  float decay = 1;
-  if (!event->positive) return;
-  for (uint32_t k = 0; k < recent->count; k++, decay *= knn_decay) {
-    weights_add(&own->together[recent->items[k]], event->item, decay);
-    weights_add(&own->together[event->item], recent->items[k], decay);
-  }
-  own->counts[event->item]++;
-  if (recent->count < KNN_RECENT) recent->count++;
-  memmove(recent->items + 1, recent->items, (recent->count - 1) * sizeof *recent->items);
-  recent->items[0] = event->item;
-}
-
-static void item_knn_destroy(freshet_contender* self) {
-  item_knn* own = (item_knn*)self;
-  for (size_t i = 0; i < own->history->item_count; i++) {
-    free(own->together[i].items);
-    free(own->together[i].values);
-  }
-  free(own->together);
-  free(own->counts);
-  free(own->recent);
-  free(own);
-}
-
-static freshet_contender* item_knn_create(const freshet_history* history) {
-  item_knn* own = make(1, sizeof *own);
-  own->contender = (freshet_contender){
-      .name = "item-knn", .score = item_knn_score, .learn = item_knn_learn, .destroy = item_knn_destroy};
-  own->history = history;
-  own->together = make(history->item_count, sizeof *own->together);
-  own->counts = make(history->item_count, sizeof *own->counts);
-  own->recent = make(history->user_count, sizeof *own->recent);
+  own->counts = freshet_popular_counts_make(history->item_count, half_lives[setting]);
   return &own->contender;
 }
 
 /* ---- isgd ---- */
 
 enum { ISGD_DIM = 64 };
-static const float isgd_rate = .05F, isgd_decay = .01F, isgd_start = .1F;
+static const float isgd_rates[] = {.02F, .05F, .1F}, isgd_decay = .01F, isgd_start = .1F;
 
 typedef struct isgd {
   freshet_contender contender;
   size_t items;
+  float rate;
   float* users;   /* [user_count][ISGD_DIM] */
   float* factors; /* [item_count][ISGD_DIM] */
 } isgd;
@@ -203,8 +117,8 @@ static void isgd_learn(freshet_contender* self, const freshet_history_event* eve
   float error = 1 - inner(p, q);
   for (int i = 0; i < ISGD_DIM; i++) {
     float old = p[i];
-    p[i] += isgd_rate * (error * q[i] - isgd_decay * p[i]);
-    q[i] += isgd_rate * (error * old - isgd_decay * q[i]);
+    p[i] += own->rate * (error * q[i] - isgd_decay * p[i]);
+    q[i] += own->rate * (error * old - isgd_decay * q[i]);
   }
 }
 
@@ -214,14 +128,15 @@ static void isgd_destroy(freshet_contender* self) {
   free(self);
 }
 
-static freshet_contender* isgd_create(const freshet_history* history, uint64_t seed) {
-  isgd* own = make(1, sizeof *own);
+static freshet_contender* isgd_create(const freshet_history* history, size_t setting, uint64_t seed) {
+  isgd* own = freshet_baseline_array(1, sizeof *own);
   size_t users = history->user_count * ISGD_DIM, factors = history->item_count * ISGD_DIM;
   own->contender =
       (freshet_contender){.name = "isgd", .score = isgd_score, .learn = isgd_learn, .destroy = isgd_destroy};
   own->items = history->item_count;
-  own->users = make(users, sizeof(float));
-  own->factors = make(factors, sizeof(float));
+  own->rate = isgd_rates[setting];
+  own->users = freshet_baseline_array(users, sizeof(float));
+  own->factors = freshet_baseline_array(factors, sizeof(float));
   for (size_t i = 0; i < users; i++) own->users[i] = isgd_start * freshet_gauss(freshet_random(seed, 2 * i));
   for (size_t i = 0; i < factors; i++) {
     own->factors[i] = isgd_start * freshet_gauss(freshet_random(seed, 2 * i + 1));
@@ -229,9 +144,21 @@ static freshet_contender* isgd_create(const freshet_history* history, uint64_t s
   return &own->contender;
 }
 
+/* ---- all methods ---- */
+
+static const freshet_method method_popular = {"popular", sizeof half_lives / sizeof *half_lives,
+                                              popular_create};
+static const freshet_method method_isgd = {"isgd", sizeof isgd_rates / sizeof *isgd_rates, isgd_create};
+static const freshet_method* const methods[] = {&method_popular,          &freshet_method_item_knn,
+                                                &freshet_method_seq_knn,  &freshet_method_vs_knn,
+                                                &freshet_method_personal, &method_isgd};
+
+const char* const freshet_baseline_names[] = {"popular",  "item-knn", "seq-knn", "vs-knn",
+                                              "personal", "isgd",     NULL};
+
 freshet_contender* freshet_baseline_create(const char* name, const freshet_history* history, uint64_t seed) {
-  if (strcmp(name, "popular") == 0) return popular_create(history);
-  if (strcmp(name, "item-knn") == 0) return item_knn_create(history);
-  if (strcmp(name, "isgd") == 0) return isgd_create(history, seed);
+  for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
+    if (strcmp(name, methods[i]->name) == 0) return freshet_tuned_create(methods[i], history, seed);
+  }
   return NULL;
 }

@@ -118,6 +118,7 @@ static void learn(freshet_contender* self, const freshet_history_event* event) {
     freshet_model_learn(learner->model, user, &seen, NULL);
     learner->learn_ns[learner->learn_count++] = ns_since(before);
   }
+  freshet_user_mark_how(user, event->item, event->type);
   if (++learner->untaken == EVENTS_PER_DELTA) {
     freshet_model_delta delta;
     freshet_model_take_delta(learner->model, &delta);

@@ -1,3 +1,8 @@
+/*
+ * evaluate_metrics.c: sums of what lists are worth, and places from scores.
+ *
+ * Owns the definitions of recall, ndcg, mrr, coverage, accuracy and AUC. It must not know contenders.
+ */
 #include "commands/evaluate/evaluate_metrics.h"
 
 #include <math.h>
@@ -47,9 +52,9 @@ freshet_placing freshet_placing_of(const freshet_trial* trial, const float* scor
   return placing;
 }
 
-static void add_place(freshet_place_sums* sums, double rank) {
+void freshet_place_sums_add(freshet_place_sums* sums, double rank) {
   sums->count++;
-  if (rank >= FRESHET_LIST_SIZE) return;
+  if (!(rank < FRESHET_LIST_SIZE)) return;
   sums->recall += 1;
   sums->ndcg += 1 / log2(rank + 2);
   sums->mrr += 1 / (rank + 1);
@@ -77,12 +82,13 @@ static void compare(freshet_metrics* metrics, const freshet_placing* placing, bo
 void freshet_metrics_add(freshet_metrics* metrics, const freshet_trial* trial,
                          const freshet_placing* placing) {
   size_t window = (size_t)(trial->time_share * FRESHET_WINDOWS);
-  add_place(&metrics->windows[window < FRESHET_WINDOWS ? window : FRESHET_WINDOWS - 1], placing->rank);
+  freshet_place_sums_add(&metrics->windows[window < FRESHET_WINDOWS ? window : FRESHET_WINDOWS - 1],
+                         placing->rank);
   compare(metrics, placing, trial->counted);
   if (!trial->counted) return;
-  add_place(&metrics->all, placing->rank);
-  if (trial->cold_user) add_place(&metrics->cold_users, placing->rank);
-  if (trial->cold_item) add_place(&metrics->cold_items, placing->rank);
+  freshet_place_sums_add(&metrics->all, placing->rank);
+  if (trial->cold_user) freshet_place_sums_add(&metrics->cold_users, placing->rank);
+  if (trial->cold_item) freshet_place_sums_add(&metrics->cold_items, placing->rank);
   cover(metrics, placing);
 }
 

@@ -19,6 +19,9 @@ typedef struct freshet_place_sums {
   double recall, ndcg, mrr; /* sums */
 } freshet_place_sums;
 
+/* rank: from 0; FRESHET_LIST_SIZE or more, or NAN, is a miss. */
+void freshet_place_sums_add(freshet_place_sums* sums, double rank);
+
 typedef struct freshet_metrics {
   freshet_place_sums all, cold_users, cold_items;
   double auc, accuracy; /* sums over `all` */

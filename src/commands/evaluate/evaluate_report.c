@@ -1,4 +1,8 @@
-/* evaluate_report.c: the figures as a table, as JSON, and lists with reasons in words. */
+/*
+ * evaluate_report.c: the figures as a table, as JSON, and lists with reasons in words.
+ *
+ * Owns the names of the figures of new items. It must not count anything itself.
+ */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,16 +75,13 @@ static times summarise(uint32_t* ns, size_t count) {
   return t;
 }
 
-void freshet_report_print(const freshet_report* report) {
+static void print_new_items(const freshet_report* report) {
   named_value values[FRESHET_CONTENDERS_MAX][VALUES_MAX];
   size_t rows = 0;
   char text[40];
   for (size_t c = 0; c < report->count; c++) rows = list_values(&report->metrics[c], values[c]);
-  printf("%zu users, %zu items, %zu events; %zu ranked and counted (%zu of cold users, %zu of cold items)\n",
-         report->history->user_count, report->history->item_count, report->history->event_count,
-         report->metrics[0].all.count, report->metrics[0].cold_users.count,
-         report->metrics[0].cold_items.count);
-  printf("texts: %s\n\n%-24s", report->history->encoder, "");
+  printf("%zu ranked and counted (%zu of cold users, %zu of cold items)\n%-24s", report->metrics[0].all.count,
+         report->metrics[0].cold_users.count, report->metrics[0].cold_items.count, "");
   for (size_t c = 0; c < report->count; c++) printf(" %10s", report->names[c]);
   printf("\n");
   for (size_t r = 0; r < rows; r++) {
@@ -89,14 +90,23 @@ void freshet_report_print(const freshet_report* report) {
     printf("\n");
   }
   if (!isnan(report->rmse)) printf("%-24s %10.4f\n", "rmse of ratings", report->rmse);
-  times learned = summarise(report->learner->learn_ns, report->learner->learn_count);
-  times ranked = summarise(report->learner->rank_ns, report->learner->rank_count);
+}
+
+void freshet_report_print(const freshet_report* report) {
+  const freshet_history* history = report->history;
+  freshet_learner* learner = report->learner;
+  printf("%zu users, %zu items, %zu events; texts: %s\n", history->user_count, history->item_count,
+         history->event_count, history->encoder);
+  if (report->metrics != NULL) print_new_items(report);
+  if (report->service != NULL) freshet_service_report_print(report);
+  times learned = summarise(learner->learn_ns, learner->learn_count);
+  times ranked = summarise(learner->rank_ns, learner->rank_count);
   printf("\nlearn  %9.0f events/s, p50 %.1f us, p99 %.1f us\n",
-         (double)report->learner->learn_count / learned.seconds, learned.p50_us, learned.p99_us);
-  printf("rank   %9.0f users/s,  p50 %.1f us, p99 %.1f us\n",
-         (double)report->learner->rank_count / ranked.seconds, ranked.p50_us, ranked.p99_us);
-  printf("state  %016llx, %.1f MB\n", (unsigned long long)freshet_model_hash(report->learner->model),
-         (double)freshet_model_memory(report->learner->model) / 1e6);
+         (double)learner->learn_count / learned.seconds, learned.p50_us, learned.p99_us);
+  printf("rank   %9.0f users/s,  p50 %.1f us, p99 %.1f us\n", (double)learner->rank_count / ranked.seconds,
+         ranked.p50_us, ranked.p99_us);
+  printf("state  %016llx, %.1f MB\n", (unsigned long long)freshet_model_hash(learner->model),
+         (double)freshet_model_memory(learner->model) / 1e6);
 }
 
 static void set_real(json_t* object, const char* name, double value) {
@@ -115,7 +125,7 @@ json_t* freshet_metrics_json(const freshet_metrics* metrics) {
 }
 
 json_t* freshet_report_json(const freshet_report* report) {
-  json_t* object = freshet_metrics_json(&report->metrics[0]);
+  json_t* object = report->metrics == NULL ? json_object() : freshet_metrics_json(&report->metrics[0]);
   times learned = summarise(report->learner->learn_ns, report->learner->learn_count);
   times ranked = summarise(report->learner->rank_ns, report->learner->rank_count);
   char hash[20];
@@ -134,13 +144,14 @@ json_t* freshet_report_json(const freshet_report* report) {
   json_object_set_new(object, "items", json_integer((json_int_t)report->history->item_count));
   json_object_set_new(object, "memory_bytes",
                       json_integer((json_int_t)freshet_model_memory(report->learner->model)));
-  if (report->count > 1) {
+  if (report->metrics != NULL && report->count > 1) {
     json_t* others = json_object();
     for (size_t c = 1; c < report->count; c++) {
       json_object_set_new(others, report->names[c], freshet_metrics_json(&report->metrics[c]));
     }
     json_object_set_new(object, "baselines", others);
   }
+  if (report->service != NULL) freshet_service_report_json(report, object);
   return object;
 }
 
