@@ -13,7 +13,7 @@ struct freshet_items {
   freshet_ports ports;
   freshet_model* model;
   freshet_ranker* ranker;
-  freshet_generations generations; /* of text encoders */
+  freshet_text_generations generations; /* of text encoders */
   freshet_item_logs* logs;
   freshet_listing* listing;
   freshet_texts* texts;
@@ -43,7 +43,7 @@ static freshet_status apply(void* context, const freshet_record* record, freshet
       return freshet_learned_apply_delta(items->learned, record, error);
     case FRESHET_TOPIC_ITEM_STATES:
       return apply_state(items, record, error);
-    case FRESHET_TOPIC_GENERATIONS:
+    case FRESHET_TOPIC_APP_GENERATIONS:
       return freshet_serving_apply(items->serving, items->ports.codec, record, error);
     default:
       return FRESHET_OK;
@@ -57,9 +57,9 @@ static freshet_status load_serving(freshet_items* items, freshet_error* error) {
   freshet_serving_reset(items->serving);
   if (items->serving->own == NULL) return FRESHET_OK;
   freshet_status status =
-      freshet_item_logs_open(items->logs, FRESHET_TOPIC_GENERATIONS, 0, FRESHET_OFFSET_BEGINNING, error);
+      freshet_item_logs_open(items->logs, FRESHET_TOPIC_APP_GENERATIONS, 0, FRESHET_OFFSET_BEGINNING, error);
   if (status != FRESHET_OK) return status;
-  return freshet_item_logs_catch_up(items->logs, FRESHET_TOPIC_GENERATIONS, 1, error);
+  return freshet_item_logs_catch_up(items->logs, FRESHET_TOPIC_APP_GENERATIONS, 1, error);
 }
 
 /* In this order: records of texts are about announced items, and links about texts. */
@@ -108,7 +108,7 @@ freshet_status freshet_items_create(const freshet_stream_config* config, const f
   FRESHET_ASSERT(items != NULL);
   items->ports = *ports;
   items->serving = serving;
-  freshet_status status = freshet_generations_load(&items->generations, ports, error);
+  freshet_status status = freshet_text_generations_load(&items->generations, ports, error);
   if (status == FRESHET_OK) status = create_model(items, &config->model, error);
   if (status == FRESHET_OK) {
     create_parts(items, config);
@@ -149,7 +149,7 @@ freshet_status freshet_items_poll(freshet_items* items, freshet_error* error) {
 freshet_status freshet_items_catch_up(freshet_items* items, freshet_error* error) {
   freshet_status status = freshet_item_logs_catch_up(items->logs, FRESHET_TOPIC_ITEM_DELTAS, 1, error);
   if (status != FRESHET_OK || items->serving->own == NULL) return status;
-  return freshet_item_logs_catch_up(items->logs, FRESHET_TOPIC_GENERATIONS, 1, error);
+  return freshet_item_logs_catch_up(items->logs, FRESHET_TOPIC_APP_GENERATIONS, 1, error);
 }
 
 freshet_status freshet_items_store(freshet_items* items, bool now, int wait_ms, bool* stored,

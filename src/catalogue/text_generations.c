@@ -6,8 +6,8 @@ static const freshet_slice vector_key = {"\0text", 5};
 static const freshet_slice serving_key = {"\0serving", 8};
 static const freshet_slice tag_key = {"tag", 3}; /* in the store, before the tag */
 
-freshet_generation freshet_generation_of(freshet_slice name, uint32_t dim) {
-  freshet_generation generation = {.dim = dim};
+freshet_text_generation freshet_text_generation_of(freshet_slice name, uint32_t dim) {
+  freshet_text_generation generation = {.dim = dim};
   int32_t tag = (int32_t)(freshet_id_key(name) & INT32_MAX);
   generation.tag = tag > FRESHET_ITEMS_LINKS ? tag : tag + FRESHET_ITEMS_LINKS + 1;
   snprintf(generation.name, sizeof generation.name, "%.*s", (int)name.size, name.data);
@@ -16,13 +16,13 @@ freshet_generation freshet_generation_of(freshet_slice name, uint32_t dim) {
 
 /* ---- keys ---- */
 
-void freshet_generation_key(int32_t tag, freshet_slice item_id, freshet_buffer* out) {
+void freshet_text_generation_key(int32_t tag, freshet_slice item_id, freshet_buffer* out) {
   freshet_buffer_append(out, vector_key.data, vector_key.size);
   freshet_buffer_append(out, &tag, sizeof tag);
   freshet_buffer_append(out, item_id.data, item_id.size);
 }
 
-bool freshet_generation_parse_key(freshet_slice key, int32_t* tag, freshet_slice* item_id) {
+bool freshet_text_generation_parse_key(freshet_slice key, int32_t* tag, freshet_slice* item_id) {
   size_t head = vector_key.size + sizeof *tag;
   if (key.size <= head || memcmp(key.data, vector_key.data, vector_key.size) != 0) return false;
   memcpy(tag, key.data + vector_key.size, sizeof *tag);
@@ -30,29 +30,29 @@ bool freshet_generation_parse_key(freshet_slice key, int32_t* tag, freshet_slice
   return *tag > FRESHET_ITEMS_LINKS;
 }
 
-freshet_slice freshet_generation_serving_key(void) {
+freshet_slice freshet_text_generation_serving_key(void) {
   return serving_key;
 }
 
 /* ---- the fact ---- */
 
-static freshet_status take_fact(freshet_generations* generations, const freshet_ports* ports,
-                                freshet_slice value, freshet_generation* serving, freshet_error* error) {
-  freshet_text_generation fact;
-  freshet_status status = freshet_decode_text_generation(ports->codec, value, &fact, error);
+static freshet_status take_fact(freshet_text_generations* generations, const freshet_ports* ports,
+                                freshet_slice value, freshet_text_generation* serving, freshet_error* error) {
+  freshet_text_generation_fact fact;
+  freshet_status status = freshet_decode_text_generation_fact(ports->codec, value, &fact, error);
   if (status != FRESHET_OK) return status;
-  *serving = freshet_generation_of(fact.encoder, fact.dim);
+  *serving = freshet_text_generation_of(fact.encoder, fact.dim);
   generations->switches = fact.switches;
   generations->recorded = true;
   return FRESHET_OK;
 }
 
-freshet_status freshet_generations_load(freshet_generations* generations, const freshet_ports* ports,
-                                        freshet_error* error) {
+freshet_status freshet_text_generations_load(freshet_text_generations* generations,
+                                             const freshet_ports* ports, freshet_error* error) {
   freshet_store* store = ports->store;
-  *generations = (freshet_generations){0};
+  *generations = (freshet_text_generations){0};
   if (ports->encoder == NULL) return FRESHET_OK;
-  generations->own = freshet_generation_of(freshet_slice_of(ports->encoder->name), ports->encoder->dim);
+  generations->own = freshet_text_generation_of(freshet_slice_of(ports->encoder->name), ports->encoder->dim);
   generations->serving = generations->own;
   freshet_buffer row = {0};
   freshet_status status =
@@ -63,15 +63,16 @@ freshet_status freshet_generations_load(freshet_generations* generations, const 
     status = FRESHET_OK;
   }
   freshet_buffer_free(&row);
-  freshet_generations_note(ports, generations->own.tag);
-  freshet_generations_note(ports, generations->serving.tag);
+  freshet_text_generations_note(ports, generations->own.tag);
+  freshet_text_generations_note(ports, generations->serving.tag);
   return status;
 }
 
-freshet_status freshet_generations_apply(freshet_generations* generations, const freshet_ports* ports,
-                                         const freshet_record* record, freshet_error* error) {
+freshet_status freshet_text_generations_apply(freshet_text_generations* generations,
+                                              const freshet_ports* ports, const freshet_record* record,
+                                              freshet_error* error) {
   if (!record->has_value || generations->own.dim == 0) return FRESHET_OK;
-  freshet_generation said;
+  freshet_text_generation said;
   freshet_status status = take_fact(generations, ports, record->value, &said, error);
   if (status != FRESHET_OK) return status;
   freshet_store_put(ports->store, FRESHET_FAMILY_ITEMS, FRESHET_ITEMS_FACTS, serving_key, record->value);
@@ -81,7 +82,7 @@ freshet_status freshet_generations_apply(freshet_generations* generations, const
 
 /* ---- all there are ---- */
 
-void freshet_generations_note(const freshet_ports* ports, int32_t tag) {
+void freshet_text_generations_note(const freshet_ports* ports, int32_t tag) {
   char key[8];
   memcpy(key, tag_key.data, tag_key.size);
   memcpy(key + tag_key.size, &tag, sizeof tag);
@@ -104,8 +105,9 @@ static bool visit_tag(void* context, freshet_slice key, freshet_slice value) {
   return true;
 }
 
-freshet_status freshet_generations_each(const freshet_ports* ports, void (*visit)(void* context, int32_t tag),
-                                        void* context, freshet_error* error) {
+freshet_status freshet_text_generations_each(const freshet_ports* ports,
+                                             void (*visit)(void* context, int32_t tag), void* context,
+                                             freshet_error* error) {
   tag_visit v = {visit, context};
   return freshet_store_scan(ports->store, FRESHET_FAMILY_ITEMS, FRESHET_ITEMS_FACTS, tag_key, visit_tag, &v,
                             error);

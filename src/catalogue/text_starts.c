@@ -17,7 +17,7 @@ static const float strength = 1;
 struct freshet_text_starts {
   freshet_ports ports;
   const freshet_model* model;
-  freshet_generation own;
+  freshet_text_generation own;
   uint32_t dim;
   float* map;      /* [dim][own.dim] */
   size_t pairs;    /* that it was fitted to, 0: there is none */
@@ -26,7 +26,7 @@ struct freshet_text_starts {
 };
 
 freshet_text_starts* freshet_text_starts_create(const freshet_ports* ports, const freshet_model* model,
-                                                const freshet_generation* own) {
+                                                const freshet_text_generation* own) {
   freshet_text_starts* starts = calloc(1, sizeof *starts);
   FRESHET_ASSERT(starts != NULL);
   starts->ports = *ports;

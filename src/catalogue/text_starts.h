@@ -17,7 +17,7 @@
 typedef struct freshet_text_starts freshet_text_starts;
 
 freshet_text_starts* freshet_text_starts_create(const freshet_ports* ports, const freshet_model* model,
-                                                const freshet_generation* own);
+                                                const freshet_text_generation* own);
 void freshet_text_starts_destroy(freshet_text_starts* starts);
 
 /* The start of an item with this vector [own->dim], into start [model.dim]. False: too little has been

@@ -39,7 +39,7 @@ typedef struct outgoing {
 struct freshet_texts {
   freshet_ports ports;
   freshet_model* model;
-  freshet_generations* generations;
+  freshet_text_generations* generations;
   freshet_text_starts* starts;
   uint32_t dim; /* of our own encoder; 0: there are no texts */
   int64_t interval_ms;
@@ -78,7 +78,7 @@ static void show_names(freshet_texts* texts) {
 }
 
 freshet_texts* freshet_texts_create(const freshet_stream_config* config, const freshet_ports* ports,
-                                    freshet_generations* generations, freshet_model* model) {
+                                    freshet_text_generations* generations, freshet_model* model) {
   freshet_texts* texts = calloc(1, sizeof *texts);
   FRESHET_ASSERT(texts != NULL);
   texts->ports = *ports;
@@ -155,9 +155,9 @@ static freshet_status serve(freshet_texts* texts, uint32_t slot, const float* ve
 }
 
 /* Takes what a row holds: the vector of this generation, of this item's text or of an earlier one. */
-static freshet_status take_row(freshet_texts* texts, uint32_t slot, const freshet_generation* generation,
+static freshet_status take_row(freshet_texts* texts, uint32_t slot, const freshet_text_generation* generation,
                                freshet_slice row, freshet_error* error) {
-  const freshet_generations* g = texts->generations;
+  const freshet_text_generations* g = texts->generations;
   item_text* t = text_of(texts, slot);
   freshet_item_state state;
   uint32_t start_dim = freshet_model_get_config(texts->model)->dim;
@@ -175,7 +175,7 @@ static freshet_status take_row(freshet_texts* texts, uint32_t slot, const freshe
   return status;
 }
 
-static freshet_status look_up(freshet_texts* texts, uint32_t slot, const freshet_generation* generation,
+static freshet_status look_up(freshet_texts* texts, uint32_t slot, const freshet_text_generation* generation,
                               freshet_error* error) {
   freshet_store* store = texts->ports.store;
   texts->row.size = 0;
@@ -192,7 +192,7 @@ static freshet_status look_up(freshet_texts* texts, uint32_t slot, const freshet
 freshet_status freshet_texts_announced(freshet_texts* texts, uint32_t slot, int32_t partition,
                                        const freshet_item* item, freshet_error* error) {
   if (texts->dim == 0) return FRESHET_OK;
-  const freshet_generations* g = texts->generations;
+  const freshet_text_generations* g = texts->generations;
   item_text* t = text_of(texts, slot);
   uint64_t hash = item == NULL ? 0 : freshet_item_text_hash(item, &texts->text);
   bool is_known = t->filled && t->hash == hash;
@@ -215,7 +215,7 @@ freshet_status freshet_texts_announced(freshet_texts* texts, uint32_t slot, int3
 
 static freshet_status apply_vector(freshet_texts* texts, int32_t tag, freshet_slice id,
                                    const freshet_record* record, freshet_error* error) {
-  const freshet_generations* g = texts->generations;
+  const freshet_text_generations* g = texts->generations;
   freshet_store* store = texts->ports.store;
   uint32_t slot = texts->dim == 0 ? FRESHET_NO_ITEM : freshet_model_find(texts->model, id);
   bool has_text = slot != FRESHET_NO_ITEM && text_of(texts, slot)->hash != 0;
@@ -224,7 +224,7 @@ static freshet_status apply_vector(freshet_texts* texts, int32_t tag, freshet_sl
     freshet_store_remove(store, FRESHET_FAMILY_ITEMS, tag, id);
     if (has_text && tag == g->own.tag) text_of(texts, slot)->filled = false;
   } else {
-    if (tag != g->own.tag && tag != g->serving.tag) freshet_generations_note(&texts->ports, tag);
+    if (tag != g->own.tag && tag != g->serving.tag) freshet_text_generations_note(&texts->ports, tag);
     freshet_store_put(store, FRESHET_FAMILY_ITEMS, tag, id, record->value);
     if (has_text && tag == g->serving.tag) status = take_row(texts, slot, &g->serving, record->value, error);
     if (status == FRESHET_OK && has_text && tag == g->own.tag && is_migrating(texts))
@@ -241,10 +241,10 @@ freshet_status freshet_texts_apply(freshet_texts* texts, const freshet_record* r
   int32_t tag;
   freshet_slice id;
   *is_ours = true;
-  if (freshet_slice_equal(record->key, freshet_generation_serving_key())) {
-    return freshet_generations_apply(texts->generations, &texts->ports, record, error);
+  if (freshet_slice_equal(record->key, freshet_text_generation_serving_key())) {
+    return freshet_text_generations_apply(texts->generations, &texts->ports, record, error);
   }
-  *is_ours = freshet_generation_parse_key(record->key, &tag, &id);
+  *is_ours = freshet_text_generation_parse_key(record->key, &tag, &id);
   return *is_ours ? apply_vector(texts, tag, id, record, error) : FRESHET_OK;
 }
 
@@ -280,13 +280,13 @@ typedef struct withdrawal {
 static void send_tombstone(void* context, int32_t tag) {
   const withdrawal* w = context;
   outgoing* out = send(w->texts);
-  freshet_generation_key(tag, w->item_id, &w->texts->outbox_bytes);
+  freshet_text_generation_key(tag, w->item_id, &w->texts->outbox_bytes);
   end_key(w->texts, out);
 }
 
 freshet_status freshet_texts_forget(freshet_texts* texts, freshet_slice item_id, freshet_error* error) {
   withdrawal w = {texts, item_id};
-  return freshet_generations_each(&texts->ports, send_tombstone, &w, error);
+  return freshet_text_generations_each(&texts->ports, send_tombstone, &w, error);
 }
 
 size_t freshet_texts_unwritten(const freshet_texts* texts) {
@@ -313,7 +313,7 @@ freshet_status freshet_texts_write(freshet_texts* texts, freshet_error* error) {
 
 /* Publishes texts->vector, which our encoder has made of this hash. */
 static freshet_status publish(freshet_texts* texts, uint32_t slot, uint64_t hash, freshet_error* error) {
-  const freshet_generations* g = texts->generations;
+  const freshet_text_generations* g = texts->generations;
   freshet_slice id = freshet_model_item_id(texts->model, slot);
   bool is_first = g->switches == 0 && !is_migrating(texts);
   bool starts = !is_first && freshet_text_starts_find(texts->starts, slot, texts->vector, texts->start);
@@ -325,7 +325,7 @@ static freshet_status publish(freshet_texts* texts, uint32_t slot, uint64_t hash
                               .start = starts ? texts->start : NULL,
                               .start_dim = starts ? freshet_model_get_config(texts->model)->dim : 0};
   outgoing* out = send(texts);
-  freshet_generation_key(g->own.tag, id, &texts->outbox_bytes);
+  freshet_text_generation_key(g->own.tag, id, &texts->outbox_bytes);
   end_key(texts, out);
   freshet_status status = freshet_encode_item_state(texts->ports.codec, &state, &texts->outbox_bytes, error);
   end_value(texts, out);
@@ -460,7 +460,7 @@ void freshet_texts_serve_others(freshet_texts* texts,
 }
 
 bool freshet_texts_place(freshet_texts* texts, const float* own, const float** vector, const float** start) {
-  const freshet_generations* g = texts->generations;
+  const freshet_text_generations* g = texts->generations;
   *vector = is_migrating(texts) ? NULL : own;
   *start = NULL;
   if (g->switches == 0 && !is_migrating(texts)) return true;
@@ -486,14 +486,14 @@ static double coverage(const freshet_texts* texts) {
 
 /* Publishes that our own generation serves, with this many cutovers behind it. */
 static freshet_status send_fact(freshet_texts* texts, int64_t switches, freshet_error* error) {
-  const freshet_generation* own = &texts->generations->own;
-  freshet_slice key = freshet_generation_serving_key();
-  freshet_text_generation fact = {freshet_slice_of(own->name), own->dim, switches};
+  const freshet_text_generation* own = &texts->generations->own;
+  freshet_slice key = freshet_text_generation_serving_key();
+  freshet_text_generation_fact fact = {freshet_slice_of(own->name), own->dim, switches};
   outgoing* out = send(texts);
   freshet_buffer_append(&texts->outbox_bytes, key.data, key.size);
   end_key(texts, out);
   freshet_status status =
-      freshet_encode_text_generation(texts->ports.codec, &fact, &texts->outbox_bytes, error);
+      freshet_encode_text_generation_fact(texts->ports.codec, &fact, &texts->outbox_bytes, error);
   end_value(texts, out);
   texts->fact_sent = true;
   return status;
@@ -502,7 +502,7 @@ static freshet_status send_fact(freshet_texts* texts, int64_t switches, freshet_
 /* Its owner speaks for the application: one worker has partition 0 of `items`. */
 static freshet_status look_at_coverage(freshet_texts* texts, bool owns_first, int64_t now_ms,
                                        freshet_error* error) {
-  const freshet_generations* g = texts->generations;
+  const freshet_text_generations* g = texts->generations;
   if (now_ms < texts->next_look_ms) return FRESHET_OK;
   texts->next_look_ms = now_ms + LOOK_MS;
   double covered = coverage(texts);

@@ -24,7 +24,7 @@ typedef struct freshet_texts freshet_texts;
 /* Nothing is owned; *generations is kept up to date. The model's text_dim is that of the serving generation;
  * without an encoder there are no texts, and every call does nothing. */
 freshet_texts* freshet_texts_create(const freshet_stream_config* config, const freshet_ports* ports,
-                                    freshet_generations* generations, freshet_model* model);
+                                    freshet_text_generations* generations, freshet_model* model);
 void freshet_texts_destroy(freshet_texts* texts);
 
 /* An Item record has been applied to the slot; item NULL: it was withdrawn. */

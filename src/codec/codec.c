@@ -378,23 +378,26 @@ freshet_status freshet_decode_item_state(freshet_codec* codec, freshet_slice byt
   return decode(codec, FRESHET_FAMILY_ITEM_STATE, bytes, state, NULL, error);
 }
 
-freshet_status freshet_encode_text_generation(freshet_codec* codec, const freshet_text_generation* generation,
-                                              freshet_buffer* out, freshet_error* error) {
+freshet_status freshet_encode_text_generation_fact(freshet_codec* codec,
+                                                   const freshet_text_generation_fact* generation,
+                                                   freshet_buffer* out, freshet_error* error) {
   return encode(codec, FRESHET_RECORD_TEXT_GENERATION, FRESHET_FRAMING_SINGLE_OBJECT, generation, out, error);
 }
 
-freshet_status freshet_decode_text_generation(freshet_codec* codec, freshet_slice bytes,
-                                              freshet_text_generation* generation, freshet_error* error) {
+freshet_status freshet_decode_text_generation_fact(freshet_codec* codec, freshet_slice bytes,
+                                                   freshet_text_generation_fact* generation,
+                                                   freshet_error* error) {
   return decode(codec, FRESHET_FAMILY_TEXT_GENERATION, bytes, generation, NULL, error);
 }
 
-freshet_status freshet_encode_generation_fact(freshet_codec* codec, const freshet_generation_fact* fact,
-                                              freshet_buffer* out, freshet_error* error) {
+freshet_status freshet_encode_app_generation_fact(freshet_codec* codec,
+                                                  const freshet_app_generation_fact* fact,
+                                                  freshet_buffer* out, freshet_error* error) {
   return encode(codec, FRESHET_RECORD_GENERATION_FACT, FRESHET_FRAMING_SINGLE_OBJECT, fact, out, error);
 }
 
-freshet_status freshet_decode_generation_fact(freshet_codec* codec, freshet_slice bytes,
-                                              freshet_generation_fact* fact, freshet_error* error) {
+freshet_status freshet_decode_app_generation_fact(freshet_codec* codec, freshet_slice bytes,
+                                                  freshet_app_generation_fact* fact, freshet_error* error) {
   return decode(codec, FRESHET_FAMILY_GENERATION_FACT, bytes, fact, NULL, error);
 }
 

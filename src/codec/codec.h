@@ -136,31 +136,34 @@ freshet_status freshet_decode_item_state(freshet_codec* codec, freshet_slice byt
                                          freshet_error* error);
 
 /* TextGeneration: whose text vectors serve, in <app>.items too. */
-typedef struct freshet_text_generation {
+typedef struct freshet_text_generation_fact {
   freshet_slice encoder; /* its name */
   uint32_t dim;          /* of its vectors */
   int64_t switches;      /* cutovers so far */
-} freshet_text_generation;
+} freshet_text_generation_fact;
 
-freshet_status freshet_encode_text_generation(freshet_codec* codec, const freshet_text_generation* generation,
-                                              freshet_buffer* out, freshet_error* error);
-freshet_status freshet_decode_text_generation(freshet_codec* codec, freshet_slice bytes,
-                                              freshet_text_generation* generation, freshet_error* error);
+freshet_status freshet_encode_text_generation_fact(freshet_codec* codec,
+                                                   const freshet_text_generation_fact* generation,
+                                                   freshet_buffer* out, freshet_error* error);
+freshet_status freshet_decode_text_generation_fact(freshet_codec* codec, freshet_slice bytes,
+                                                   freshet_text_generation_fact* generation,
+                                                   freshet_error* error);
 
 /* GenerationFact: the value of <base>.generations; the schema tells what each field means under which key. */
-typedef struct freshet_generation_fact {
+typedef struct freshet_app_generation_fact {
   freshet_slice generation;
   int64_t number;
   freshet_slice previous;
   int64_t partition;
   int64_t offset, learned;
   int64_t at_ms;
-} freshet_generation_fact;
+} freshet_app_generation_fact;
 
-freshet_status freshet_encode_generation_fact(freshet_codec* codec, const freshet_generation_fact* fact,
-                                              freshet_buffer* out, freshet_error* error);
-freshet_status freshet_decode_generation_fact(freshet_codec* codec, freshet_slice bytes,
-                                              freshet_generation_fact* fact, freshet_error* error);
+freshet_status freshet_encode_app_generation_fact(freshet_codec* codec,
+                                                  const freshet_app_generation_fact* fact,
+                                                  freshet_buffer* out, freshet_error* error);
+freshet_status freshet_decode_app_generation_fact(freshet_codec* codec, freshet_slice bytes,
+                                                  freshet_app_generation_fact* fact, freshet_error* error);
 
 /* ItemDelta: the value of <app>.item-deltas; `worker` is the transactional id of the writer. */
 freshet_status freshet_encode_item_delta(freshet_codec* codec, freshet_slice worker,

@@ -121,16 +121,19 @@ static const freshet_layout_field item_state_fields[] = {
 };
 
 static const freshet_layout_field text_generation_fields[] = {
-    FIELD(freshet_text_generation, encoder, SLICE),
-    FIELD(freshet_text_generation, dim, U32),
-    FIELD(freshet_text_generation, switches, I64),
+    FIELD(freshet_text_generation_fact, encoder, SLICE),
+    FIELD(freshet_text_generation_fact, dim, U32),
+    FIELD(freshet_text_generation_fact, switches, I64),
 };
 
 static const freshet_layout_field generation_fact_fields[] = {
-    FIELD(freshet_generation_fact, generation, SLICE),   FIELD(freshet_generation_fact, number, I64),
-    FIELD(freshet_generation_fact, previous, SLICE),     FIELD(freshet_generation_fact, partition, I64),
-    FIELD(freshet_generation_fact, offset, I64),         FIELD(freshet_generation_fact, learned, I64),
-    FIELD_AS(freshet_generation_fact, "at", at_ms, I64),
+    FIELD(freshet_app_generation_fact, generation, SLICE),
+    FIELD(freshet_app_generation_fact, number, I64),
+    FIELD(freshet_app_generation_fact, previous, SLICE),
+    FIELD(freshet_app_generation_fact, partition, I64),
+    FIELD(freshet_app_generation_fact, offset, I64),
+    FIELD(freshet_app_generation_fact, learned, I64),
+    FIELD_AS(freshet_app_generation_fact, "at", at_ms, I64),
 };
 
 static const freshet_layout_field item_delta_fields[] = {
@@ -160,9 +163,9 @@ const freshet_record_entry freshet_records[FRESHET_RECORDS] = {
     [FRESHET_RECORD_ITEM_DELTA] = {"ItemDelta", FRESHET_FAMILY_ITEM_DELTA,
                                    LAYOUT(freshet_stored_delta, item_delta_fields)},
     [FRESHET_RECORD_TEXT_GENERATION] = {"TextGeneration", FRESHET_FAMILY_TEXT_GENERATION,
-                                        LAYOUT(freshet_text_generation, text_generation_fields)},
+                                        LAYOUT(freshet_text_generation_fact, text_generation_fields)},
     [FRESHET_RECORD_REQUEST] = {"RecommendationRequest", FRESHET_FAMILY_REQUEST,
                                 LAYOUT(freshet_request, request_fields)},
     [FRESHET_RECORD_GENERATION_FACT] = {"GenerationFact", FRESHET_FAMILY_GENERATION_FACT,
-                                        LAYOUT(freshet_generation_fact, generation_fact_fields)},
+                                        LAYOUT(freshet_app_generation_fact, generation_fact_fields)},
 };

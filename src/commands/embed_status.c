@@ -18,7 +18,7 @@ typedef struct item_status {
 } item_status;
 
 typedef struct generation_status {
-  freshet_generation generation;
+  freshet_text_generation generation;
   uint64_t* hashes; /* [capacity] by slot: of the text that the vector stands for; 0: none */
 } generation_status;
 
@@ -33,7 +33,7 @@ typedef struct status_reader {
   size_t capacity;
   generation_status* generations; /* [generation_count] */
   size_t generation_count;
-  freshet_generation serving;
+  freshet_text_generation serving;
   int64_t switches;
   bool has_serving;
   int64_t now_ms;
@@ -100,7 +100,7 @@ static void take_item(status_reader* reader, const freshet_record* record) {
                                       .listed = item.available && !expired};
 }
 
-static generation_status* find_generation(status_reader* reader, const freshet_generation* wanted) {
+static generation_status* find_generation(status_reader* reader, const freshet_text_generation* wanted) {
   for (size_t g = 0; g < reader->generation_count; g++) {
     if (reader->generations[g].generation.tag == wanted->tag) return &reader->generations[g];
   }
@@ -124,19 +124,19 @@ static void take_vector(status_reader* reader, const freshet_record* record, int
     return;
   }
   if (freshet_decode_item_state(reader->codec, record->value, &state, NULL) != FRESHET_OK) return;
-  freshet_generation of = freshet_generation_of(state.encoder, (uint32_t)state.embedding_dim);
+  freshet_text_generation of = freshet_text_generation_of(state.encoder, (uint32_t)state.embedding_dim);
   find_generation(reader, &of)->hashes[slot] = state.text_hash;
 }
 
 static void take_state(status_reader* reader, const freshet_record* record) {
   int32_t tag;
   freshet_slice id;
-  freshet_text_generation fact;
-  if (freshet_generation_parse_key(record->key, &tag, &id)) {
+  freshet_text_generation_fact fact;
+  if (freshet_text_generation_parse_key(record->key, &tag, &id)) {
     take_vector(reader, record, tag, id);
-  } else if (freshet_slice_equal(record->key, freshet_generation_serving_key()) && record->has_value &&
-             freshet_decode_text_generation(reader->codec, record->value, &fact, NULL) == FRESHET_OK) {
-    reader->serving = freshet_generation_of(fact.encoder, fact.dim);
+  } else if (freshet_slice_equal(record->key, freshet_text_generation_serving_key()) && record->has_value &&
+             freshet_decode_text_generation_fact(reader->codec, record->value, &fact, NULL) == FRESHET_OK) {
+    reader->serving = freshet_text_generation_of(fact.encoder, fact.dim);
     reader->switches = fact.switches;
     reader->has_serving = true;
   }
@@ -178,10 +178,10 @@ static void print_generation(const status_reader* reader, const generation_statu
 }
 
 static void print_all(status_reader* reader, const freshet_encoder* encoder) {
-  freshet_generation own = {0};
+  freshet_text_generation own = {0};
   if (reader->has_serving) find_generation(reader, &reader->serving);
   if (encoder != NULL) {
-    own = freshet_generation_of(freshet_slice_of(encoder->name), encoder->dim);
+    own = freshet_text_generation_of(freshet_slice_of(encoder->name), encoder->dim);
     find_generation(reader, &own);
   }
   printf("%-48s %5s %9s %13s %10s\n", "encoder", "dim", "vectors", "listed items", "coverage");
@@ -245,7 +245,7 @@ static freshet_status send_tombstones(const status_reader* reader, const generat
   for (uint32_t slot = 0; status == FRESHET_OK && slot < count; slot++) {
     if (g->hashes[slot] == 0) continue;
     key.size = 0;
-    freshet_generation_key(g->generation.tag, freshet_model_item_id(reader->names, slot), &key);
+    freshet_text_generation_key(g->generation.tag, freshet_model_item_id(reader->names, slot), &key);
     freshet_output tombstone = {
         .topic = FRESHET_TOPIC_ITEM_STATES, .partition = -1, .key = freshet_buffer_slice(&key)};
     status = freshet_sink_publish(sink, &tombstone, error);

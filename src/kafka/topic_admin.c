@@ -49,7 +49,7 @@ static const topic_spec specs[FRESHET_TOPICS] = {
          true,
          "delete",
          {{"retention.ms", WEEK_MS}, {"max.message.bytes", "67108864"}, SMALL_SEGMENTS, {0}}},
-    [FRESHET_TOPIC_GENERATIONS] = {ONE, false, true, "compact", {{0}}},
+    [FRESHET_TOPIC_APP_GENERATIONS] = {ONE, false, true, "compact", {{0}}},
     [FRESHET_TOPIC_SHADOW] = {ANY, false, false, "compact", {COMPACT_SOON, {0}}},
 };
 

@@ -58,7 +58,7 @@ const freshet_config_key freshet_config_keys[] = {
           "Learned item state and text vectors."),
     TOPIC("topics", "item_deltas", topics.names[FRESHET_TOPIC_ITEM_DELTAS], "<app>.item-deltas",
           "What workers learn about items, for each other."),
-    TOPIC("topics", "generations", topics.names[FRESHET_TOPIC_GENERATIONS], "<base>.generations",
+    TOPIC("topics", "generations", topics.names[FRESHET_TOPIC_APP_GENERATIONS], "<base>.generations",
           "Which generation publishes lists. <base> stands for app.id without the generation."),
     TOPIC("topics", "shadow", topics.names[FRESHET_TOPIC_SHADOW], "<app>.recommendations",
           "Where lists go of a generation that does not serve."),

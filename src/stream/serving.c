@@ -16,8 +16,8 @@ void freshet_serving_reset(freshet_serving* serving) {
 
 /* ---- reading ---- */
 
-static bool copy_name(char out[FRESHET_GENERATION_NAME_SIZE], freshet_slice name) {
-  if (name.size == 0 || name.size >= FRESHET_GENERATION_NAME_SIZE) return false;
+static bool copy_name(char out[FRESHET_APP_GENERATION_NAME_SIZE], freshet_slice name) {
+  if (name.size == 0 || name.size >= FRESHET_APP_GENERATION_NAME_SIZE) return false;
   memcpy(out, name.data, name.size);
   out[name.size] = '\0';
   return true;
@@ -51,7 +51,7 @@ static bool add_known(freshet_serving* serving, freshet_slice name) {
 }
 
 static bool take_fact(freshet_serving* serving, freshet_serving_key kind,
-                      const freshet_generation_fact* fact) {
+                      const freshet_app_generation_fact* fact) {
   bool is_of_partition = kind == FRESHET_SERVING_RELEASED || kind == FRESHET_SERVING_TAKEN;
   if (is_of_partition && (fact->partition < 0 || fact->partition >= INT_MAX)) return false;
   switch (kind) {
@@ -91,9 +91,9 @@ freshet_status freshet_serving_apply(freshet_serving* serving, freshet_codec* co
     if (kind == FRESHET_SERVING_KNOWN) forget_known(serving, name);
     return FRESHET_OK;
   }
-  freshet_generation_fact fact;
+  freshet_app_generation_fact fact;
   freshet_error cause = {0};
-  freshet_status status = freshet_decode_generation_fact(codec, record->value, &fact, &cause);
+  freshet_status status = freshet_decode_app_generation_fact(codec, record->value, &fact, &cause);
   if (status == FRESHET_OK && take_fact(serving, (freshet_serving_key)kind, &fact)) return FRESHET_OK;
   return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP,
                            "generations: the record '%.*s' at offset %lld cannot be read: %s",
@@ -136,38 +136,38 @@ bool freshet_serving_may_take(const freshet_serving* serving, int32_t partition,
 
 /* ---- writing ---- */
 
-freshet_generation_fact freshet_serving_switch(const freshet_serving* serving, const char* generation) {
-  return (freshet_generation_fact){.generation = freshet_slice_of(generation),
-                                   .number = serving->number + 1,
-                                   .previous = freshet_slice_of(freshet_serving_generation(serving)),
-                                   .partition = -1,
-                                   .offset = -1,
-                                   .learned = -1};
+freshet_app_generation_fact freshet_serving_switch(const freshet_serving* serving, const char* generation) {
+  return (freshet_app_generation_fact){.generation = freshet_slice_of(generation),
+                                       .number = serving->number + 1,
+                                       .previous = freshet_slice_of(freshet_serving_generation(serving)),
+                                       .partition = -1,
+                                       .offset = -1,
+                                       .learned = -1};
 }
 
-freshet_generation_fact freshet_serving_release(const freshet_serving* serving, const char* generation,
-                                                int32_t partition, int64_t offset, int64_t learned) {
+freshet_app_generation_fact freshet_serving_release(const freshet_serving* serving, const char* generation,
+                                                    int32_t partition, int64_t offset, int64_t learned) {
   freshet_serving_partition before = freshet_serving_of(serving, partition);
   bool has_served = before.taken == serving->number - 1;
   if (!has_served) learned = before.learned;
   if (!has_served && offset < before.offset) offset = before.offset;
-  return (freshet_generation_fact){.generation = freshet_slice_of(generation),
-                                   .number = serving->number,
-                                   .partition = partition,
-                                   .offset = offset,
-                                   .learned = learned};
+  return (freshet_app_generation_fact){.generation = freshet_slice_of(generation),
+                                       .number = serving->number,
+                                       .partition = partition,
+                                       .offset = offset,
+                                       .learned = learned};
 }
 
-freshet_generation_fact freshet_serving_take(const freshet_serving* serving, int32_t partition) {
-  return (freshet_generation_fact){.generation = freshet_slice_of(serving->own),
-                                   .number = serving->number,
-                                   .partition = partition,
-                                   .offset = -1,
-                                   .learned = -1};
+freshet_app_generation_fact freshet_serving_take(const freshet_serving* serving, int32_t partition) {
+  return (freshet_app_generation_fact){.generation = freshet_slice_of(serving->own),
+                                       .number = serving->number,
+                                       .partition = partition,
+                                       .offset = -1,
+                                       .learned = -1};
 }
 
 freshet_status freshet_serving_record(freshet_codec* codec, freshet_serving_key kind,
-                                      const freshet_generation_fact* fact, bool remove,
+                                      const freshet_app_generation_fact* fact, bool remove,
                                       char key[FRESHET_SERVING_KEY_SIZE], freshet_buffer* bytes,
                                       freshet_output* output, freshet_error* error) {
   int size = snprintf(key, FRESHET_SERVING_KEY_SIZE, "%s", key_heads[kind]);
@@ -180,8 +180,8 @@ freshet_status freshet_serving_record(freshet_codec* codec, freshet_serving_key 
   }
   FRESHET_ASSERT(size < FRESHET_SERVING_KEY_SIZE);
   bytes->size = 0;
-  freshet_status status = freshet_encode_generation_fact(codec, fact, bytes, error);
-  *output = (freshet_output){.topic = FRESHET_TOPIC_GENERATIONS,
+  freshet_status status = freshet_encode_app_generation_fact(codec, fact, bytes, error);
+  *output = (freshet_output){.topic = FRESHET_TOPIC_APP_GENERATIONS,
                              .partition = 0,
                              .key = {key, (size_t)size},
                              .has_value = !remove,

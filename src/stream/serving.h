@@ -27,7 +27,10 @@
 #include "stream/sink.h"
 #include "stream/source.h"
 
-enum { FRESHET_GENERATION_NAME_SIZE = 256, FRESHET_SERVING_KEY_SIZE = FRESHET_GENERATION_NAME_SIZE + 16 };
+enum {
+  FRESHET_APP_GENERATION_NAME_SIZE = 256,
+  FRESHET_SERVING_KEY_SIZE = FRESHET_APP_GENERATION_NAME_SIZE + 16
+};
 
 typedef struct freshet_serving_partition {
   int64_t released; /* number of the last switch for which its server has let go of it */
@@ -38,16 +41,16 @@ typedef struct freshet_serving_partition {
 
 /* Zero-initialised but for the names: no switch has been made, and `base` serves. */
 typedef struct freshet_serving {
-  const char* own;                               /* borrowed; NULL: there are no generations, and we serve */
-  const char* base;                              /* borrowed; the first generation */
-  int64_t number;                                /* of the last switch */
-  int64_t at_ms;                                 /* when it was written */
-  char generation[FRESHET_GENERATION_NAME_SIZE]; /* who serves since; empty for number 0 */
-  char previous[FRESHET_GENERATION_NAME_SIZE];   /* who served before */
-  freshet_serving_partition* partitions;         /* [count] by partition of `events` */
+  const char* own;  /* borrowed; NULL: there are no generations, and we serve */
+  const char* base; /* borrowed; the first generation */
+  int64_t number;   /* of the last switch */
+  int64_t at_ms;    /* when it was written */
+  char generation[FRESHET_APP_GENERATION_NAME_SIZE]; /* who serves since; empty for number 0 */
+  char previous[FRESHET_APP_GENERATION_NAME_SIZE];   /* who served before */
+  freshet_serving_partition* partitions;             /* [count] by partition of `events` */
   int32_t count;
   /* The generations there are, for `freshet backfill`. */
-  char (*known)[FRESHET_GENERATION_NAME_SIZE]; /* [known_count] */
+  char (*known)[FRESHET_APP_GENERATION_NAME_SIZE]; /* [known_count] */
   size_t known_count;
 } freshet_serving;
 
@@ -77,13 +80,13 @@ bool freshet_serving_may_take(const freshet_serving* serving, int32_t partition,
 /* ---- the facts: fact->at_ms is the caller's ---- */
 
 /* The next switch; slices point into serving and generation. */
-freshet_generation_fact freshet_serving_switch(const freshet_serving* serving, const char* generation);
+freshet_app_generation_fact freshet_serving_switch(const freshet_serving* serving, const char* generation);
 /* Of the last switch. `generation` is who lets go: we, or, when nobody of it is alive, whoever finds that
  * out. offset: what it may have published is older. learned: its state ends here. If it never took over in
  * its turn, what the log says of the release before still holds, and goes into the fact instead. */
-freshet_generation_fact freshet_serving_release(const freshet_serving* serving, const char* generation,
-                                                int32_t partition, int64_t offset, int64_t learned);
-freshet_generation_fact freshet_serving_take(const freshet_serving* serving, int32_t partition);
+freshet_app_generation_fact freshet_serving_release(const freshet_serving* serving, const char* generation,
+                                                    int32_t partition, int64_t offset, int64_t learned);
+freshet_app_generation_fact freshet_serving_take(const freshet_serving* serving, int32_t partition);
 
 typedef enum freshet_serving_key {
   FRESHET_SERVING_KNOWN = 0, /* value NULL: it is no more */
@@ -94,7 +97,7 @@ typedef enum freshet_serving_key {
 
 /* The record of a fact. Everything points into key and *bytes, which is overwritten. remove: a tombstone. */
 freshet_status freshet_serving_record(freshet_codec* codec, freshet_serving_key kind,
-                                      const freshet_generation_fact* fact, bool remove,
+                                      const freshet_app_generation_fact* fact, bool remove,
                                       char key[FRESHET_SERVING_KEY_SIZE], freshet_buffer* bytes,
                                       freshet_output* output, freshet_error* error);
 

@@ -20,11 +20,11 @@ typedef enum freshet_topic {
   FRESHET_TOPIC_RECOMMENDATIONS,
   FRESHET_TOPIC_REPLIES,
   FRESHET_TOPIC_DEAD_LETTERS,
-  FRESHET_TOPIC_USERS,       /* <app>.users: changelog of user state */
-  FRESHET_TOPIC_ITEM_STATES, /* <app>.items */
-  FRESHET_TOPIC_ITEM_DELTAS, /* <app>.item-deltas, one partition: one order for all */
-  FRESHET_TOPIC_GENERATIONS, /* <base>.generations, one partition: who publishes lists (serving.h) */
-  FRESHET_TOPIC_SHADOW,      /* <app>.recommendations: lists of a generation that does not serve */
+  FRESHET_TOPIC_USERS,           /* <app>.users: changelog of user state */
+  FRESHET_TOPIC_ITEM_STATES,     /* <app>.items */
+  FRESHET_TOPIC_ITEM_DELTAS,     /* <app>.item-deltas, one partition: one order for all */
+  FRESHET_TOPIC_APP_GENERATIONS, /* <base>.generations, one partition: who publishes lists (serving.h) */
+  FRESHET_TOPIC_SHADOW,          /* <app>.recommendations: lists of a generation that does not serve */
   FRESHET_TOPICS,
 } freshet_topic;
 

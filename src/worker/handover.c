@@ -121,7 +121,7 @@ bool freshet_worker_hands_over(freshet_worker* worker) {
 }
 
 static freshet_status write_fact(freshet_worker* worker, freshet_serving_key kind,
-                                 freshet_generation_fact* fact, freshet_error* error) {
+                                 freshet_app_generation_fact* fact, freshet_error* error) {
   freshet_sink* sink = worker->ports.sink;
   char key[FRESHET_SERVING_KEY_SIZE];
   freshet_buffer bytes = {0};
@@ -147,12 +147,12 @@ freshet_status freshet_worker_write_hand_over(freshet_worker* worker, freshet_er
     const freshet_serving* serving = &worker->serving;
     if (held->topic != FRESHET_TOPIC_EVENTS) continue;
     if (must_release(worker, held)) {
-      freshet_generation_fact fact =
+      freshet_app_generation_fact fact =
           freshet_serving_release(serving, serving->own, held->partition, next_of(held), next_of(held));
       held->releasing = serving->number;
       status = write_fact(worker, FRESHET_SERVING_RELEASED, &fact, error);
     } else if (has_taken(worker, held)) {
-      freshet_generation_fact fact = freshet_serving_take(serving, held->partition);
+      freshet_app_generation_fact fact = freshet_serving_take(serving, held->partition);
       held->taken = serving->number;
       status = write_fact(worker, FRESHET_SERVING_TAKEN, &fact, error);
     }

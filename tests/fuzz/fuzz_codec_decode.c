@@ -52,9 +52,9 @@ static bool recode(int decoder, freshet_slice bytes, freshet_buffer* out) {
     freshet_user_state user;
     freshet_item_state state;
     freshet_model_delta delta;
-    freshet_text_generation generation;
+    freshet_text_generation_fact generation;
     freshet_request request;
-    freshet_generation_fact fact;
+    freshet_app_generation_fact fact;
   } v;
   freshet_slice worker;
   switch (decoder) {
@@ -74,14 +74,14 @@ static bool recode(int decoder, freshet_slice bytes, freshet_buffer* out) {
       return freshet_decode_item_state(codec, bytes, &v.state, NULL) == FRESHET_OK &&
              freshet_encode_item_state(codec, &v.state, out, NULL) == FRESHET_OK;
     case 5:
-      return freshet_decode_text_generation(codec, bytes, &v.generation, NULL) == FRESHET_OK &&
-             freshet_encode_text_generation(codec, &v.generation, out, NULL) == FRESHET_OK;
+      return freshet_decode_text_generation_fact(codec, bytes, &v.generation, NULL) == FRESHET_OK &&
+             freshet_encode_text_generation_fact(codec, &v.generation, out, NULL) == FRESHET_OK;
     case 6:
       return freshet_decode_request(codec, bytes, &v.request, NULL) == FRESHET_OK &&
              freshet_encode_request(codec, &v.request, out, NULL) == FRESHET_OK;
     case 7:
-      return freshet_decode_generation_fact(codec, bytes, &v.fact, NULL) == FRESHET_OK &&
-             freshet_encode_generation_fact(codec, &v.fact, out, NULL) == FRESHET_OK;
+      return freshet_decode_app_generation_fact(codec, bytes, &v.fact, NULL) == FRESHET_OK &&
+             freshet_encode_app_generation_fact(codec, &v.fact, out, NULL) == FRESHET_OK;
     default:
       return freshet_decode_item_delta(codec, bytes, &worker, &v.delta, NULL) == FRESHET_OK &&
              freshet_encode_item_delta(codec, worker, &v.delta, out, NULL) == FRESHET_OK;

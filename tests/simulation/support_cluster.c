@@ -10,7 +10,7 @@ void sim_cluster_init(sim_cluster* cluster, uint64_t seed, int32_t input_partiti
   for (int topic = 0; topic < SIM_TOPICS; topic++) {
     int kind = topic % FRESHET_TOPICS;
     bool by_item = kind == FRESHET_TOPIC_ITEMS || kind == FRESHET_TOPIC_ITEM_STATES;
-    bool is_single = kind == FRESHET_TOPIC_ITEM_DELTAS || kind == FRESHET_TOPIC_GENERATIONS;
+    bool is_single = kind == FRESHET_TOPIC_ITEM_DELTAS || kind == FRESHET_TOPIC_APP_GENERATIONS;
     cluster->partitions[topic] = is_single ? 1 : by_item ? item_partitions : input_partitions;
   }
   memset(cluster->groups, 0, sizeof cluster->groups);

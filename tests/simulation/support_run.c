@@ -225,7 +225,7 @@ static void clean_topics(run* r) {
   sim_cluster* cluster = &r->world.cluster;
   r->is_cleaned = true;
   const freshet_topic compacted[] = {FRESHET_TOPIC_USERS, FRESHET_TOPIC_ITEM_STATES, FRESHET_TOPIC_ITEMS,
-                                     FRESHET_TOPIC_GENERATIONS};
+                                     FRESHET_TOPIC_APP_GENERATIONS};
   for (size_t i = 0; i < sizeof compacted / sizeof compacted[0]; i++) {
     for (int app = 0; app < apps_of(&r->shape); app++)
       sim_compact(cluster, sim_topic(app, compacted[i]), day_ms);

@@ -44,7 +44,7 @@ static uint64_t all_switches, all_forced, all_taken;
 
 static void read_facts(sim_world* world) {
   const sim_record* record;
-  while ((record = sim_read(&world->cluster, FRESHET_TOPIC_GENERATIONS, 0, &op.read)) != NULL) {
+  while ((record = sim_read(&world->cluster, FRESHET_TOPIC_APP_GENERATIONS, 0, &op.read)) != NULL) {
     freshet_record shown = {.key = freshet_buffer_slice(&record->key),
                             .has_value = record->has_value,
                             .value = freshet_buffer_slice(&record->value)};
@@ -96,7 +96,7 @@ static void check_arrived(sim_world* world, sim_process* process, freshet_topic 
 
 /* ---- the operator ---- */
 
-static void write_fact(sim_world* world, freshet_serving_key kind, freshet_generation_fact fact,
+static void write_fact(sim_world* world, freshet_serving_key kind, freshet_app_generation_fact fact,
                        sim_outcome outcome) {
   char key[FRESHET_SERVING_KEY_SIZE];
   freshet_buffer bytes = {0};

@@ -44,9 +44,9 @@ static freshet_slice last_state(const sim_cluster* cluster, freshet_slice key) {
 }
 
 static void check_serving(run* r) {
-  freshet_text_generation fact = {0};
-  freshet_slice value = last_state(&r->world.cluster, freshet_generation_serving_key());
-  if (value.data == NULL || freshet_decode_text_generation(codec, value, &fact, NULL) != FRESHET_OK) {
+  freshet_text_generation_fact fact = {0};
+  freshet_slice value = last_state(&r->world.cluster, freshet_text_generation_serving_key());
+  if (value.data == NULL || freshet_decode_text_generation_fact(codec, value, &fact, NULL) != FRESHET_OK) {
     sim_fail(&r->world, "nothing says which encoder serves");
   } else if (!freshet_slice_equal(fact.encoder, freshet_slice_of(encoders[0]->name))) {
     sim_fail(&r->world, "%.*s serves", (int)fact.encoder.size, fact.encoder.data);
@@ -92,7 +92,7 @@ static void check_vector(run* r, const freshet_item* item, freshet_slice row, co
 static void check_vectors(run* r, sim_disk* disk) {
   const sim_cluster* cluster = &r->world.cluster;
   freshet_store* store = sim_disk_open(disk, NULL, NULL);
-  freshet_generation own = freshet_generation_of(freshet_slice_of(encoders[0]->name), DIM);
+  freshet_text_generation own = freshet_text_generation_of(freshet_slice_of(encoders[0]->name), DIM);
   int64_t ends[SIM_PARTITIONS_MAX];
   for (int p = 0; p < SIM_PARTITIONS_MAX; p++) ends[p] = cluster->logs[FRESHET_TOPIC_ITEMS][p].end;
   for (int i = 0; i < r->scenario.items; i++) {
@@ -105,7 +105,7 @@ static void check_vectors(run* r, sim_disk* disk) {
     assert_int_equal(freshet_decode_item(codec, freshet_buffer_slice(&action->value), &item, NULL),
                      FRESHET_OK);
     freshet_buffer key = {0}, row = {0};
-    freshet_generation_key(own.tag, freshet_slice_of(id), &key);
+    freshet_text_generation_key(own.tag, freshet_slice_of(id), &key);
     check_vector(r, &item, last_state(cluster, freshet_buffer_slice(&key)), "<app>.items");
     freshet_store_get(store, FRESHET_FAMILY_ITEMS, own.tag, freshet_slice_of(id), &row, NULL);
     check_vector(r, &item, freshet_buffer_slice(&row), "the store");

@@ -291,19 +291,21 @@ static void state_round_trips_bit_for_bit(void** state) {
   assert_int_equal(got_item.start_dim, 3);
   assert_memory_equal(got_item.start, vector + 5, 3 * sizeof(float));
 
-  freshet_text_generation generation = {freshet_slice_of("hashing-384"), 384, 7}, got_generation;
+  freshet_text_generation_fact generation = {freshet_slice_of("hashing-384"), 384, 7}, got_generation;
   bytes.size = 0;
-  assert_int_equal(freshet_encode_text_generation(codec, &generation, &bytes, NULL), FRESHET_OK);
-  assert_int_equal(freshet_decode_text_generation(codec, freshet_buffer_slice(&bytes), &got_generation, NULL),
-                   FRESHET_OK);
+  assert_int_equal(freshet_encode_text_generation_fact(codec, &generation, &bytes, NULL), FRESHET_OK);
+  assert_int_equal(
+      freshet_decode_text_generation_fact(codec, freshet_buffer_slice(&bytes), &got_generation, NULL),
+      FRESHET_OK);
   assert_slice(got_generation.encoder, "hashing-384");
   assert_true(got_generation.dim == 384 && got_generation.switches == 7);
 
-  freshet_generation_fact fact = {freshet_slice_of("shop"), 3, freshet_slice_of("shop.g2"), 1, 99, 88, 1234},
-                          got_fact;
+  freshet_app_generation_fact fact =
+                                  {freshet_slice_of("shop"), 3, freshet_slice_of("shop.g2"), 1, 99, 88, 1234},
+                              got_fact;
   bytes.size = 0;
-  assert_int_equal(freshet_encode_generation_fact(codec, &fact, &bytes, NULL), FRESHET_OK);
-  assert_int_equal(freshet_decode_generation_fact(codec, freshet_buffer_slice(&bytes), &got_fact, NULL),
+  assert_int_equal(freshet_encode_app_generation_fact(codec, &fact, &bytes, NULL), FRESHET_OK);
+  assert_int_equal(freshet_decode_app_generation_fact(codec, freshet_buffer_slice(&bytes), &got_fact, NULL),
                    FRESHET_OK);
   assert_slice(got_fact.generation, "shop");
   assert_slice(got_fact.previous, "shop.g2");

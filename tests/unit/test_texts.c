@@ -36,7 +36,7 @@ typedef struct world {
   freshet_worker_metrics metrics;
   /* one worker */
   freshet_ports ports;
-  freshet_generations generations;
+  freshet_text_generations generations;
   freshet_model* model;
   freshet_texts* texts;
   freshet_buffer bytes;
@@ -152,7 +152,7 @@ static void start(freshet_encoder* encoder, freshet_embedder* embedder) {
                              .embedder = embedder,
                              .metrics = &w->metrics};
   freshet_error error = {0};
-  assert_int_equal(freshet_generations_load(&w->generations, &w->ports, &error), FRESHET_OK);
+  assert_int_equal(freshet_text_generations_load(&w->generations, &w->ports, &error), FRESHET_OK);
   freshet_model_config model = freshet_model_defaults();
   model.dim = DIM;
   model.text_dim = w->generations.serving.dim;
@@ -220,7 +220,8 @@ static void assert_serves(const freshet_encoder* encoder, int64_t switches) {
 static bool has_row(const freshet_encoder* encoder, int number) {
   char id[16];
   snprintf(id, sizeof id, "i%d", number);
-  freshet_generation generation = freshet_generation_of(freshet_slice_of(encoder->name), encoder->dim);
+  freshet_text_generation generation =
+      freshet_text_generation_of(freshet_slice_of(encoder->name), encoder->dim);
   w->bytes.size = 0;
   return freshet_store_get(w->store, FRESHET_FAMILY_ITEMS, generation.tag, freshet_slice_of(id), &w->bytes,
                            NULL) == FRESHET_OK;
@@ -342,7 +343,7 @@ static void a_changed_encoder_takes_over_when_enough_is_encoded(void** state) {
   /* A worker with an empty store reads all that in the log. */
   freshet_store_clear(w->store, FRESHET_FAMILY_ITEMS, 1);
   freshet_store_clear(w->store, FRESHET_FAMILY_ITEMS,
-                      freshet_generation_of(freshet_slice_of(a->name), 32).tag);
+                      freshet_text_generation_of(freshet_slice_of(a->name), 32).tag);
   assert_int_equal(freshet_store_write(w->store, NULL), FRESHET_OK);
   w->read = 0;
   start(b, NULL);

@@ -155,7 +155,7 @@ static freshet_status prepare(freshet_backfill* backfill, freshet_error* error) 
   if (status != FRESHET_OK) return status;
   status = freshet_kafka_topics_create(&backfill->kafka, backfill->partitions,
                                        (int32_t)backfill->config->topics.replication, created, error);
-  freshet_generation_fact fact = {.generation = freshet_slice_of(backfill->config->app.id)};
+  freshet_app_generation_fact fact = {.generation = freshet_slice_of(backfill->config->app.id)};
   if (status == FRESHET_OK && !freshet_backfill_knows(backfill, backfill->config->app.id))
     status = freshet_backfill_write(backfill, FRESHET_SERVING_KNOWN, &fact, 1, false, error);
   return status;
@@ -269,7 +269,7 @@ static freshet_status drop(freshet_backfill* backfill, bool yes, freshet_error* 
          config->state.folder);
   if (!yes) return FRESHET_OK;
   status = freshet_kafka_generation_drop(&backfill->kafka, own, count, error);
-  freshet_generation_fact fact = {.generation = freshet_slice_of(name)};
+  freshet_app_generation_fact fact = {.generation = freshet_slice_of(name)};
   return status == FRESHET_OK ? freshet_backfill_write(backfill, FRESHET_SERVING_KNOWN, &fact, 1, true, error)
                               : status;
 }
@@ -279,7 +279,7 @@ static freshet_status roll_back(freshet_backfill* backfill, const arguments* par
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP,
                              "%s has served from the beginning: there is nothing to go back to",
                              backfill->facts.base);
-  char previous[FRESHET_GENERATION_NAME_SIZE];
+  char previous[FRESHET_APP_GENERATION_NAME_SIZE];
   snprintf(previous, sizeof previous, "%s", backfill->facts.previous);
   return freshet_backfill_promote(backfill, previous, (int)parsed->wait_s, parsed->without_live, error);
 }

@@ -38,7 +38,7 @@ freshet_status freshet_backfill_poll(freshet_backfill* backfill, int timeout_ms,
 freshet_status freshet_backfill_catch_up(freshet_backfill* backfill, freshet_error* error);
 /* Facts that belong together, in one transaction; whoever else writes at the same time is fenced. */
 freshet_status freshet_backfill_write(freshet_backfill* backfill, freshet_serving_key kind,
-                                      const freshet_generation_fact* facts, size_t count, bool remove,
+                                      const freshet_app_generation_fact* facts, size_t count, bool remove,
                                       freshet_error* error);
 
 /* How far a generation is, by what it has committed. */

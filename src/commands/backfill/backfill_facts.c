@@ -18,7 +18,7 @@ freshet_status freshet_backfill_poll(freshet_backfill* backfill, int timeout_ms,
   freshet_status status =
       freshet_reader_poll(log, timeout_ms, backfill->records, FRESHET_BACKFILL_RECORDS, &count, error);
   for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
-    if (backfill->records[i].topic == FRESHET_TOPIC_GENERATIONS)
+    if (backfill->records[i].topic == FRESHET_TOPIC_APP_GENERATIONS)
       status = freshet_serving_apply(&backfill->facts, backfill->codec, &backfill->records[i], error);
   }
   return status;
@@ -27,12 +27,12 @@ freshet_status freshet_backfill_poll(freshet_backfill* backfill, int timeout_ms,
 freshet_status freshet_backfill_catch_up(freshet_backfill* backfill, freshet_error* error) {
   freshet_reader* log = backfill->log;
   int64_t first, end, since_ms = now_ms();
-  freshet_status status = freshet_reader_range(log, FRESHET_TOPIC_GENERATIONS, 0, &first, &end, error);
-  while (status == FRESHET_OK && freshet_reader_position(log, FRESHET_TOPIC_GENERATIONS, 0) < end) {
+  freshet_status status = freshet_reader_range(log, FRESHET_TOPIC_APP_GENERATIONS, 0, &first, &end, error);
+  while (status == FRESHET_OK && freshet_reader_position(log, FRESHET_TOPIC_APP_GENERATIONS, 0) < end) {
     status = freshet_backfill_poll(backfill, POLL_MS, error);
     if (now_ms() - since_ms > STALL_MS)
       return freshet_error_set(error, FRESHET_TIMEOUT, FRESHET_STOP, "topic %s gave nothing for %d s",
-                               backfill->kafka.topics[FRESHET_TOPIC_GENERATIONS], STALL_MS / 1000);
+                               backfill->kafka.topics[FRESHET_TOPIC_APP_GENERATIONS], STALL_MS / 1000);
   }
   return status;
 }
@@ -42,9 +42,9 @@ static freshet_status read_facts(freshet_backfill* backfill, freshet_error* erro
   int32_t partitions;
   freshet_status status = freshet_reader_partitions(log, FRESHET_TOPIC_EVENTS, &backfill->partitions, error);
   if (status == FRESHET_OK)
-    status = freshet_reader_partitions(log, FRESHET_TOPIC_GENERATIONS, &partitions, error);
+    status = freshet_reader_partitions(log, FRESHET_TOPIC_APP_GENERATIONS, &partitions, error);
   if (status == FRESHET_OK)
-    status = freshet_reader_open(log, FRESHET_TOPIC_GENERATIONS, 0, FRESHET_OFFSET_BEGINNING, error);
+    status = freshet_reader_open(log, FRESHET_TOPIC_APP_GENERATIONS, 0, FRESHET_OFFSET_BEGINNING, error);
   return status == FRESHET_OK ? freshet_backfill_catch_up(backfill, error) : status;
 }
 
@@ -102,13 +102,13 @@ typedef freshet_status (*write_record)(freshet_sink* sink, const freshet_output*
                                        freshet_error* error);
 
 static freshet_status write_all(freshet_backfill* backfill, freshet_sink* sink, write_record write,
-                                freshet_serving_key kind, const freshet_generation_fact* facts, size_t count,
-                                bool remove, freshet_error* error) {
+                                freshet_serving_key kind, const freshet_app_generation_fact* facts,
+                                size_t count, bool remove, freshet_error* error) {
   freshet_status status = FRESHET_OK;
   for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
     char key[FRESHET_SERVING_KEY_SIZE];
     freshet_output output;
-    freshet_generation_fact fact = facts[i];
+    freshet_app_generation_fact fact = facts[i];
     fact.at_ms = now_ms();
     status =
         freshet_serving_record(backfill->codec, kind, &fact, remove, key, &backfill->bytes, &output, error);
@@ -131,7 +131,7 @@ static freshet_status commit(freshet_sink* sink, freshet_error* error) {
  * started at the same moment. Everything else must have one order: whoever writes it takes the one
  * transactional id there is for it, and who had it before is fenced. */
 freshet_status freshet_backfill_write(freshet_backfill* backfill, freshet_serving_key kind,
-                                      const freshet_generation_fact* facts, size_t count, bool remove,
+                                      const freshet_app_generation_fact* facts, size_t count, bool remove,
                                       freshet_error* error) {
   bool is_ordered = kind != FRESHET_SERVING_KNOWN;
   char transactional_id[NAME_SIZE];

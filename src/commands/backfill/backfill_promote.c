@@ -65,7 +65,7 @@ typedef struct last_event {
 
 static freshet_status look_at(void* context, const freshet_record* record, freshet_error* error) {
   last_event* last = context;
-  if (record->topic == FRESHET_TOPIC_GENERATIONS)
+  if (record->topic == FRESHET_TOPIC_APP_GENERATIONS)
     return freshet_serving_apply(&last->backfill->facts, last->backfill->codec, record, error);
   if (record->partition == last->partition) last->end = record->offset + 1;
   return FRESHET_OK;
@@ -114,7 +114,7 @@ static freshet_status let_go_for_the_dead(freshet_backfill* backfill, bool witho
   freshet_status status = has_ended(backfill, dead, without_live, &ended, error);
   if (status != FRESHET_OK || !ended) return status;
   int64_t* offsets = calloc((size_t)backfill->partitions, sizeof *offsets);
-  freshet_generation_fact* facts = calloc((size_t)backfill->partitions, sizeof *facts);
+  freshet_app_generation_fact* facts = calloc((size_t)backfill->partitions, sizeof *facts);
   FRESHET_ASSERT(offsets != NULL && facts != NULL);
   status = freshet_kafka_generation_offsets(&backfill->kafka, dead, FRESHET_TOPIC_EVENTS,
                                             backfill->partitions, offsets, error);
@@ -169,7 +169,7 @@ static freshet_status follow(freshet_backfill* backfill, int wait_s, bool withou
 
 static freshet_status make_switch(freshet_backfill* backfill, const char* generation, freshet_error* error) {
   int64_t number = backfill->facts.number + 1, deadline_ms = now_ms() + STALL_MS;
-  freshet_generation_fact fact = freshet_serving_switch(&backfill->facts, generation);
+  freshet_app_generation_fact fact = freshet_serving_switch(&backfill->facts, generation);
   freshet_status status = freshet_backfill_write(backfill, FRESHET_SERVING_SWITCH, &fact, 1, false, error);
   while (status == FRESHET_OK && backfill->facts.number < number) {
     if (now_ms() > deadline_ms)
