@@ -6,6 +6,9 @@
 
 #include <stdlib.h>
 
+#include "core/grow.h"
+#include "stream/read_to.h"
+
 enum {
   POLL_RECORDS = 512,
   LOAD_WAIT_MS = 100,
@@ -25,7 +28,7 @@ struct freshet_item_logs {
   freshet_item_logs_apply apply;
   void* context;
   open_partition* open; /* [open_count] */
-  size_t open_count;
+  size_t open_count, open_capacity;
   freshet_record records[POLL_RECORDS];
 };
 
@@ -72,8 +75,7 @@ freshet_status freshet_item_logs_open(freshet_item_logs* logs, freshet_topic top
                                       int64_t offset, freshet_error* error) {
   freshet_status status = freshet_reader_open(logs->reader, topic, partition, offset, error);
   if (status != FRESHET_OK) return status;
-  logs->open = realloc(logs->open, (logs->open_count + 1) * sizeof *logs->open);
-  FRESHET_ASSERT(logs->open != NULL);
+  logs->open = freshet_grow(logs->open, &logs->open_capacity, logs->open_count + 1, sizeof *logs->open);
   logs->open[logs->open_count++] = (open_partition){topic, partition};
   return FRESHET_OK;
 }
@@ -93,55 +95,62 @@ int64_t freshet_item_logs_position(const freshet_item_logs* logs, freshet_topic 
 
 /* ---- reading ---- */
 
-static freshet_status poll_once(freshet_item_logs* logs, int timeout_ms, size_t* count,
+static freshet_status apply_all(freshet_item_logs* logs, const freshet_record* records, size_t count,
                                 freshet_error* error) {
-  freshet_status status =
-      freshet_reader_poll(logs->reader, timeout_ms, logs->records, POLL_RECORDS, count, error);
-  for (size_t i = 0; status == FRESHET_OK && i < *count; i++)
-    status = logs->apply(logs->context, &logs->records[i], error);
+  freshet_status status = FRESHET_OK;
+  for (size_t i = 0; status == FRESHET_OK && i < count; i++)
+    status = logs->apply(logs->context, &records[i], error);
   return status;
 }
 
 freshet_status freshet_item_logs_poll(freshet_item_logs* logs, int timeout_ms, bool* is_all,
                                       freshet_error* error) {
   size_t count = 0;
-  freshet_status status = poll_once(logs, timeout_ms, &count, error);
+  freshet_status status =
+      freshet_reader_poll(logs->reader, timeout_ms, logs->records, POLL_RECORDS, &count, error);
+  if (status == FRESHET_OK) status = apply_all(logs, logs->records, count, error);
   *is_all = count < POLL_RECORDS;
   return status;
 }
 
-/* Up to the end of one partition as of now. *unwritten: records since the last write of the store. */
-static freshet_status read_to_end(freshet_item_logs* logs, freshet_topic topic, int32_t partition,
-                                  size_t* unwritten, freshet_error* error) {
-  freshet_clock* clock = logs->clock;
-  int64_t first, end, heard_us = freshet_clock_monotonic_us(clock);
-  freshet_status status = freshet_reader_range(logs->reader, topic, partition, &first, &end, error);
-  int64_t position = freshet_item_logs_position(logs, topic, partition);
-  while (status == FRESHET_OK && position < end) {
-    size_t count = 0;
-    int64_t before = position;
-    status = poll_once(logs, LOAD_WAIT_MS, &count, error);
-    position = freshet_item_logs_position(logs, topic, partition);
-    if (count > 0 || position != before) heard_us = freshet_clock_monotonic_us(clock);
-    if (freshet_clock_monotonic_us(clock) - heard_us > (int64_t)LOAD_STALL_MS * 1000) {
-      return freshet_error_set(error, FRESHET_TIMEOUT, FRESHET_STOP,
-                               "item tables: nothing came for %d s, with %lld of %lld read",
-                               LOAD_STALL_MS / 1000, (long long)position, (long long)end);
-    }
-    *unwritten += count;
-    if (status == FRESHET_OK && *unwritten >= STORE_RECORDS && topic == FRESHET_TOPIC_ITEMS) {
-      *unwritten = 0;
-      status = freshet_store_write(logs->store, error);
-    }
-  }
-  return status;
+typedef struct catching_up {
+  freshet_item_logs* logs;
+  bool stores;      /* each record of this topic puts a row into the store's batch */
+  size_t unwritten; /* records since the last write of the store */
+} catching_up;
+
+static freshet_status take_records(void* context, const freshet_record* records, size_t count,
+                                   freshet_error* error) {
+  catching_up* c = context;
+  freshet_status status = apply_all(c->logs, records, count, error);
+  c->unwritten += count;
+  if (status != FRESHET_OK || !c->stores || c->unwritten < STORE_RECORDS) return status;
+  c->unwritten = 0;
+  return freshet_store_write(c->logs->store, error);
 }
 
 freshet_status freshet_item_logs_catch_up(freshet_item_logs* logs, freshet_topic topic, int32_t partitions,
                                           freshet_error* error) {
-  size_t unwritten = 0;
+  catching_up context = {.logs = logs, .stores = topic == FRESHET_TOPIC_ITEMS};
+  freshet_partition* ends = calloc((size_t)partitions + 1, sizeof *ends);
+  FRESHET_ASSERT(ends != NULL);
   freshet_status status = FRESHET_OK;
-  for (int32_t p = 0; status == FRESHET_OK && p < partitions; p++)
-    status = read_to_end(logs, topic, p, &unwritten, error);
-  return status == FRESHET_OK ? freshet_store_write(logs->store, error) : status;
+  for (int32_t p = 0; status == FRESHET_OK && p < partitions; p++) {
+    int64_t first;
+    ends[p] = (freshet_partition){.topic = topic, .partition = p};
+    status = freshet_reader_range(logs->reader, topic, p, &first, &ends[p].offset, error);
+  }
+  const freshet_reading reading = {.reader = logs->reader,
+                                   .clock = logs->clock,
+                                   .name = "item tables",
+                                   .wait_ms = LOAD_WAIT_MS,
+                                   .stall_ms = LOAD_STALL_MS,
+                                   .records = logs->records,
+                                   .capacity = POLL_RECORDS,
+                                   .apply = take_records,
+                                   .context = &context};
+  if (status == FRESHET_OK) status = freshet_read_to(&reading, ends, (size_t)partitions, error);
+  free(ends);
+  if (status == FRESHET_OK) status = freshet_store_write(logs->store, error);
+  return status;
 }

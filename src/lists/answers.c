@@ -177,7 +177,7 @@ static freshet_status take_letters(freshet_answers* answers, freshet_error* erro
 
 /* Do the lists of its user come from us? */
 static bool is_served(const freshet_answers* answers, const freshet_asked* asked) {
-  return freshet_worker_list_topic(answers->worker, asked->partition) == FRESHET_TOPIC_RECOMMENDATIONS;
+  return freshet_held_list_topic(answers->worker->held, asked->partition) == FRESHET_TOPIC_RECOMMENDATIONS;
 }
 
 static void read_headers(freshet_answers* answers, const freshet_record* record, freshet_asked* asked) {
@@ -212,7 +212,7 @@ freshet_status freshet_answers_take(freshet_answers* answers, const freshet_reco
     freshet_worker_bury(answers->worker, record, "TRANSFORMATION", &cause);
     return FRESHET_OK;
   }
-  if (freshet_worker_list_topic(answers->worker, record->partition) != FRESHET_TOPIC_RECOMMENDATIONS)
+  if (freshet_held_list_topic(answers->worker->held, record->partition) != FRESHET_TOPIC_RECOMMENDATIONS)
     return FRESHET_OK; /* for the generation that serves to answer */
   freshet_letter* letter = freshet_letter_create(&question);
   freshet_asked* asked = freshet_questions_add(&answers->questions, letter);
@@ -327,10 +327,7 @@ static void __attribute__((format(printf, 2, 3))) add_note(draft* d, const char*
 /* ---- who asks ---- */
 
 static bool holds_events(const freshet_worker* worker) {
-  for (size_t i = 0; i < worker->held_count; i++) {
-    if (worker->held[i].topic == FRESHET_TOPIC_EVENTS) return true;
-  }
-  return false;
+  return freshet_held_count(worker->held, FRESHET_TOPIC_EVENTS) > 0;
 }
 
 /* The user's row, if this worker has it. Else the answer says why not. */
@@ -341,7 +338,7 @@ static freshet_status find_row(freshet_answers* answers, draft* d, freshet_error
   int32_t partition =
       d->asked->is_record ? d->asked->partition : freshet_partition_of(user, worker->user_partitions);
   d->answer->partition = partition;
-  if (freshet_worker_find_held(worker, FRESHET_TOPIC_EVENTS, partition) != NULL)
+  if (freshet_held_find(worker->held, FRESHET_TOPIC_EVENTS, partition) != NULL)
     return freshet_users_get(worker->users, partition, user, &d->row, error);
   if (holds_events(worker)) {
     refuse(d->answer, FRESHET_ANSWER_ELSEWHERE, "another instance holds this user's partition");

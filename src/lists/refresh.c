@@ -11,7 +11,7 @@ enum {
 
 typedef struct taking {
   freshet_worker* worker;
-  held_partition* held;
+  freshet_held_partition* held;
 } taking;
 
 typedef struct owed_queue {
@@ -175,7 +175,8 @@ static void take_unstored(void* context, freshet_user_row* row) {
     take_stored(t, freshet_user_row_id(row), (freshet_slice){NULL, 0});
 }
 
-freshet_status freshet_worker_take_users(freshet_worker* worker, held_partition* held, freshet_error* error) {
+freshet_status freshet_worker_take_users(freshet_worker* worker, freshet_held_partition* held,
+                                         freshet_error* error) {
   freshet_store* store = worker->ports.store;
   taking t = {worker, held};
   forget_partition(&worker->refresh->taken, held->partition); /* of an earlier switch */
@@ -195,9 +196,8 @@ static freshet_status owe_postponed(freshet_worker* worker, freshet_error* error
   if (!worker->refresh->postponed) return FRESHET_OK;
   worker->refresh->postponed = false;
   freshet_users_each(worker->users, owe_unlisted, worker);
-  for (size_t i = 0; status == FRESHET_OK && i < worker->held_count; i++) {
-    if (worker->held[i].topic == FRESHET_TOPIC_EVENTS)
-      status = freshet_worker_owe_stored(worker, &worker->held[i], error);
+  FRESHET_HELD_EACH(held, worker->held, FRESHET_TOPIC_EVENTS) {
+    if (status == FRESHET_OK) status = freshet_worker_owe_stored(worker, held, error);
   }
   return status;
 }
@@ -345,8 +345,8 @@ static freshet_status collect_taken(freshet_worker* worker, freshet_error* error
   size_t most = most_waiting(worker, worker->config.max_delay_ms, false);
   for (size_t taken = 0; taken < most && refresh->taken.head != NULL; taken++) {
     freshet_user_row* row;
-    held_partition* held =
-        freshet_worker_find_held(worker, FRESHET_TOPIC_EVENTS, refresh->taken.head->partition);
+    freshet_held_partition* held =
+        freshet_held_find(worker->held, FRESHET_TOPIC_EVENTS, refresh->taken.head->partition);
     freshet_status status = next_row(worker, &refresh->taken, &row, error);
     if (status != FRESHET_OK) return status;
     held->to_take--;
@@ -357,12 +357,12 @@ static freshet_status collect_taken(freshet_worker* worker, freshet_error* error
 
 /* Far behind, lists that nobody reads are not made at all. The state knows who has none. */
 static bool is_postponed(const freshet_worker* worker, int32_t partition, bool far) {
-  return far && freshet_worker_list_topic((freshet_worker*)worker, partition) == FRESHET_TOPIC_SHADOW;
+  return far && freshet_held_list_topic(worker->held, partition) == FRESHET_TOPIC_SHADOW;
 }
 
 static freshet_status collect_due(freshet_worker* worker, bool lagging, freshet_error* error) {
   freshet_refresh* refresh = worker->refresh;
-  bool far = lagging && freshet_worker_lag(worker) > worker->config.far_behind;
+  bool far = lagging && freshet_held_lag(worker->held) > worker->config.far_behind;
   int64_t now_ms = freshet_clock_now_ms(worker->ports.clock);
   refresh->due_count = 0;
   for (size_t i = 0; i < worker->touched_count; i++) {
@@ -445,7 +445,7 @@ static freshet_status publish_row(freshet_worker* worker, size_t i, int64_t now_
   refresh->bytes.size = 0;
   freshet_status status = freshet_encode_list(worker->ports.codec, &list, &refresh->bytes, error);
   if (status != FRESHET_OK) return status;
-  freshet_output output = {.topic = freshet_worker_list_topic(worker, row->partition),
+  freshet_output output = {.topic = freshet_held_list_topic(worker->held, row->partition),
                            .partition = -1,
                            .key = freshet_user_row_id(row),
                            .has_value = true,

@@ -142,11 +142,8 @@ static bool look_in_store(void* context, freshet_slice key, freshet_slice value)
 /* The least partition of events that is held, from `least` on; -1: none. */
 static int32_t next_partition(const freshet_worker* worker, int32_t least) {
   int32_t next = -1;
-  for (size_t i = 0; i < worker->held_count; i++) {
-    const held_partition* held = &worker->held[i];
-    if (held->topic == FRESHET_TOPIC_EVENTS && held->partition >= least &&
-        (next < 0 || held->partition < next))
-      next = held->partition;
+  FRESHET_HELD_EACH(held, worker->held, FRESHET_TOPIC_EVENTS) {
+    if (held->partition >= least && (next < 0 || held->partition < next)) next = held->partition;
   }
   return next;
 }
@@ -167,7 +164,7 @@ static freshet_status go_on_searching(freshet_withdrawals* w, freshet_error* err
   w->status = FRESHET_OK;
   w->error = error;
   /* A partition that has left us meanwhile is its next owner's. */
-  if (w->partition >= 0 && freshet_worker_find_held(w->worker, FRESHET_TOPIC_EVENTS, w->partition) == NULL)
+  if (w->partition >= 0 && freshet_held_find(w->worker->held, FRESHET_TOPIC_EVENTS, w->partition) == NULL)
     w->after.size = 0;
   w->partition = next_partition(w->worker, w->partition);
   if (w->partition < 0) {

@@ -1,5 +1,6 @@
 #include <stdlib.h>
 
+#include "core/grow.h"
 #include "worker/worker_internal.h"
 
 static void append(freshet_buffer* buffer, freshet_slice bytes, size_t* at, size_t* size) {
@@ -10,12 +11,8 @@ static void append(freshet_buffer* buffer, freshet_slice bytes, size_t* at, size
 
 void freshet_worker_bury(freshet_worker* worker, const freshet_record* record, const char* stage,
                          const freshet_error* cause) {
-  if (worker->dead_letter_count == worker->dead_letter_capacity) {
-    worker->dead_letter_capacity = worker->dead_letter_capacity == 0 ? 16 : worker->dead_letter_capacity * 2;
-    worker->dead_letters =
-        realloc(worker->dead_letters, worker->dead_letter_capacity * sizeof *worker->dead_letters);
-    FRESHET_ASSERT(worker->dead_letters != NULL);
-  }
+  worker->dead_letters = freshet_grow(worker->dead_letters, &worker->dead_letter_capacity,
+                                      worker->dead_letter_count + 1, sizeof *worker->dead_letters);
   dead_letter* letter = &worker->dead_letters[worker->dead_letter_count++];
   *letter = (dead_letter){.topic = record->topic,
                           .partition = record->partition,
@@ -35,11 +32,8 @@ void freshet_worker_bury(freshet_worker* worker, const freshet_record* record, c
 
 void freshet_worker_touch(freshet_worker* worker, freshet_user_row* row) {
   if (row->touched) return;
-  if (worker->touched_count == worker->touched_capacity) {
-    worker->touched_capacity = worker->touched_capacity == 0 ? BATCH_RECORDS : worker->touched_capacity * 2;
-    worker->touched = realloc(worker->touched, worker->touched_capacity * sizeof *worker->touched);
-    FRESHET_ASSERT(worker->touched != NULL);
-  }
+  worker->touched = freshet_grow(worker->touched, &worker->touched_capacity, worker->touched_count + 1,
+                                 sizeof *worker->touched);
   row->touched = true;
   worker->touched[worker->touched_count++] = row;
 }
@@ -69,7 +63,7 @@ static freshet_status erase(freshet_worker* worker, const freshet_record* record
   forget_dead_letters(worker, record->key);
   freshet_count(&worker->ports.metrics->users_erased, 1);
   freshet_output tombstone = {
-      .topic = freshet_worker_list_topic(worker, record->partition), .partition = -1, .key = record->key};
+      .topic = freshet_held_list_topic(worker->held, record->partition), .partition = -1, .key = record->key};
   status = freshet_worker_output(worker, &tombstone, error);
   if (status != FRESHET_OK || tombstone.topic == FRESHET_TOPIC_SHADOW) return status;
   tombstone.topic = FRESHET_TOPIC_SHADOW; /* lists from before this generation served */
@@ -107,8 +101,8 @@ static bool is_id(const freshet_record* record) {
   return record->has_key && freshet_is_user_id(record->key);
 }
 
-static freshet_status apply_event(freshet_worker* worker, held_partition* held, const freshet_record* record,
-                                  freshet_error* error) {
+static freshet_status apply_event(freshet_worker* worker, freshet_held_partition* held,
+                                  const freshet_record* record, freshet_error* error) {
   freshet_event event;
   freshet_error cause = {0};
   if (!is_id(record)) {
@@ -173,7 +167,7 @@ static freshet_status check_item(freshet_worker* worker, const freshet_record* r
 
 freshet_status freshet_worker_apply(freshet_worker* worker, const freshet_record* record,
                                     freshet_error* error) {
-  held_partition* held = freshet_worker_find_held(worker, record->topic, record->partition);
+  freshet_held_partition* held = freshet_held_find(worker->held, record->topic, record->partition);
   FRESHET_ASSERT(held != NULL);
   if (record->topic == FRESHET_TOPIC_EVENTS && worker->awaits_texts) return FRESHET_OK; /* comes again */
   freshet_status status = FRESHET_OK;

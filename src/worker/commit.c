@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/grow.h"
 #include "worker/restore.h"
 #include "worker/worker_internal.h"
 
@@ -17,11 +18,8 @@ enum {
 /* ---- what has changed ---- */
 
 static user_change* add_change(freshet_worker* worker, int32_t partition, freshet_slice key) {
-  if (worker->change_count == worker->change_capacity) {
-    worker->change_capacity = worker->change_capacity == 0 ? 1024 : worker->change_capacity * 2;
-    worker->changes = realloc(worker->changes, worker->change_capacity * sizeof *worker->changes);
-    FRESHET_ASSERT(worker->changes != NULL);
-  }
+  worker->changes = freshet_grow(worker->changes, &worker->change_capacity, worker->change_count + 1,
+                                 sizeof *worker->changes);
   user_change* change = &worker->changes[worker->change_count++];
   *change = (user_change){.partition = partition, .key_at = worker->change_bytes.size, .key_size = key.size};
   freshet_buffer_append(&worker->change_bytes, key.data, key.size);
@@ -46,9 +44,7 @@ static void collect_dedup(freshet_worker* worker) {
   uint8_t key[FRESHET_DEDUP_KEY_SIZE];
   freshet_slice key_slice = {(const char*)key, sizeof key};
   freshet_buffer chunk = {0};
-  for (size_t i = 0; i < worker->held_count; i++) {
-    held_partition* held = &worker->held[i];
-    if (held->dedup == NULL) continue;
+  FRESHET_HELD_EACH(held, worker->held, FRESHET_TOPIC_EVENTS) {
     for (chunk.size = 0; freshet_dedup_take_chunk(held->dedup, key, &chunk); chunk.size = 0) {
       user_change* change = add_change(worker, held->partition, key_slice);
       freshet_buffer_append(&worker->change_bytes, chunk.data, chunk.size);
@@ -140,32 +136,31 @@ static freshet_status write_everything(freshet_worker* worker, freshet_error* er
 }
 
 /* Everything before it is done with: applied, or answered. */
-static int64_t done_offset(const freshet_worker* worker, const held_partition* held) {
+static int64_t done_offset(const freshet_worker* worker, const freshet_held_partition* held) {
   return held->topic == FRESHET_TOPIC_REQUESTS && held->next >= 0
              ? freshet_answers_position(worker->answers, held->partition, held->next)
              : held->next;
 }
 
-/* The next offset of everything that is held; the caller frees. Every transaction carries the offsets, moved
- * or not: by them the broker tells whether we are still a member of the group. Who has been thrown out
- * without knowing it could otherwise write old rows over those of the new owner. */
-static freshet_partition* list_offsets(const freshet_worker* worker, size_t* count) {
-  freshet_partition* offsets = calloc(worker->held_count + 1, sizeof *offsets);
-  FRESHET_ASSERT(offsets != NULL);
+/* One offset of everything that is held; the caller frees. Every transaction carries the offsets, moved or not:
+ * by them the broker tells whether this worker is still a member of the group. A worker that was removed from
+ * the group without knowing it could otherwise write old rows over those of the new owner. */
+static freshet_partition* list_offsets(const freshet_worker* worker, freshet_held_offset which,
+                                       size_t* count) {
+  size_t listed;
+  freshet_partition* offsets = freshet_held_list(worker->held, FRESHET_TOPICS, which, &listed);
   *count = 0;
-  for (size_t i = 0; i < worker->held_count; i++) {
-    const held_partition* held = &worker->held[i];
-    if (held->next < 0) continue; /* nothing has been read, from a beginning that only the broker knows */
-    offsets[(*count)++] = (freshet_partition){held->topic, held->partition, done_offset(worker, held)};
+  for (size_t i = 0; i < listed; i++) {
+    /* Below 0 nothing has been read yet, from a beginning that only the broker knows. */
+    if (offsets[i].offset >= 0) offsets[(*count)++] = offsets[i];
   }
   return offsets;
 }
 
 static freshet_status start_transaction_commit(freshet_worker* worker, freshet_error* error) {
   size_t count;
-  freshet_partition* offsets = list_offsets(worker, &count);
-  for (size_t i = 0; i < worker->held_count; i++)
-    worker->held[i].committing = done_offset(worker, &worker->held[i]);
+  FRESHET_HELD_EACH(held, worker->held, FRESHET_TOPICS) held->committing = done_offset(worker, held);
+  freshet_partition* offsets = list_offsets(worker, FRESHET_HELD_COMMITTING, &count);
   freshet_status status = freshet_sink_commit(worker->ports.sink, offsets, count, error);
   free(offsets);
   return status;
@@ -184,8 +179,7 @@ static freshet_status store_changes(freshet_worker* worker, freshet_error* error
     }
   }
   int64_t now_ms = freshet_clock_now_ms(worker->ports.clock);
-  for (size_t i = 0; i < worker->held_count; i++) {
-    held_partition* held = &worker->held[i];
+  FRESHET_HELD_EACH(held, worker->held, FRESHET_TOPICS) {
     held->committed = held->committing;
     if (held->topic != FRESHET_TOPIC_EVENTS) continue;
     int64_t end = freshet_sink_written_end(worker->ports.sink, FRESHET_TOPIC_USERS, held->partition);
@@ -202,9 +196,8 @@ freshet_status freshet_worker_store_items(freshet_worker* worker, freshet_error*
   status = freshet_store_write(store, error);
   if (status != FRESHET_OK) return status;
   size_t count;
-  int32_t partitions;
-  freshet_partition* offsets = list_offsets(worker, &count);
-  const bool* owned = freshet_worker_owned_items(worker, &partitions);
+  freshet_partition* offsets = list_offsets(worker, FRESHET_HELD_COMMITTED, &count);
+  const bool* owned = freshet_held_items(worker->held, freshet_items_partitions(worker->items));
   freshet_error cause = {0};
   status = freshet_items_checkpoint(worker->items, owned, offsets, count, &cause);
   free(offsets);
@@ -224,8 +217,8 @@ static bool nothing_changed(freshet_worker* worker) {
   if (freshet_texts_unwritten(freshet_items_texts(worker->items)) > 0) return false;
   if (freshet_worker_hands_over(worker)) return false;
   if (freshet_users_changed(worker->users, &rows) > 0) return false;
-  for (size_t i = 0; i < worker->held_count; i++) {
-    if (done_offset(worker, &worker->held[i]) != worker->held[i].committed) return false;
+  FRESHET_HELD_EACH(held, worker->held, FRESHET_TOPICS) {
+    if (done_offset(worker, held) != held->committed) return false;
   }
   return true;
 }
@@ -345,11 +338,10 @@ static freshet_status load_again(freshet_worker* worker, freshet_error* error) {
   freshet_status status = freshet_items_store_links(worker->items, error);
   freshet_worker_unload(worker);
   if (status == FRESHET_OK) status = freshet_worker_load(worker, error);
-  for (size_t i = 0; status == FRESHET_OK && i < worker->held_count; i++) {
-    held_partition* held = &worker->held[i];
+  FRESHET_HELD_EACH(held, worker->held, FRESHET_TOPIC_EVENTS) {
     held->releasing = held->taking = held->taken = 0;
     held->to_take = 0;
-    if (held->topic == FRESHET_TOPIC_EVENTS) status = freshet_worker_load_partition(worker, held, error);
+    if (status == FRESHET_OK) status = freshet_worker_load_partition(worker, held, error);
   }
   if (status == FRESHET_OK) freshet_worker_await_texts(worker);
   schedule(worker);
@@ -373,21 +365,13 @@ freshet_status freshet_worker_roll_back(freshet_worker* worker, freshet_error* e
   if (worker->in_transaction) status = freshet_sink_abort(worker->ports.sink, error);
   worker->in_transaction = false;
   if (status != FRESHET_OK) return status;
-  for (size_t i = 0; i < worker->held_count; i++) {
-    held_partition* held = &worker->held[i];
-    held->next = held->committing = held->committed;
-  }
+  FRESHET_HELD_EACH(held, worker->held, FRESHET_TOPICS) held->next = held->committing = held->committed;
   freshet_answers_forget(worker->answers, -1);
   status = load_again(worker, error);
-  freshet_partition* targets = calloc(worker->held_count + 1, sizeof *targets);
-  FRESHET_ASSERT(targets != NULL);
-  for (size_t i = 0; i < worker->held_count; i++) {
-    const held_partition* held = &worker->held[i];
-    targets[i] = (freshet_partition){held->topic, held->partition, held->committed};
-  }
-  if (status == FRESHET_OK) {
-    status = freshet_source_seek(worker->ports.source, targets, worker->held_count, error);
-  }
+  size_t count;
+  freshet_partition* targets =
+      freshet_held_list(worker->held, FRESHET_TOPICS, FRESHET_HELD_COMMITTED, &count);
+  if (status == FRESHET_OK) status = freshet_source_seek(worker->ports.source, targets, count, error);
   free(targets);
   return status;
 }

@@ -55,7 +55,7 @@ freshet_status freshet_worker_ask_erase(freshet_worker* worker, freshet_letter* 
     return FRESHET_OK;
   }
   int32_t partition = freshet_partition_of(user_id, worker->user_partitions);
-  if (freshet_worker_find_held(worker, FRESHET_TOPIC_EVENTS, partition) == NULL) {
+  if (freshet_held_find(worker->held, FRESHET_TOPIC_EVENTS, partition) == NULL) {
     freshet_letter_refuse(letter, FRESHET_ANSWER_ELSEWHERE, "another instance holds this user's partition");
     return FRESHET_OK;
   }

@@ -1,31 +1,22 @@
 /* Who publishes lists: this generation's part in what serving.h describes. */
+#include "stream/read_to.h"
 #include "worker/worker_internal.h"
 
 enum { READ_WAIT_MS = 20, STALL_MS = 30000 };
 
-static int64_t next_of(const held_partition* held) {
+static int64_t next_of(const freshet_held_partition* held) {
   return held->next < 0 ? 0 : held->next;
 }
 
-static bool must_release(const freshet_worker* worker, const held_partition* held) {
+static bool must_release(const freshet_worker* worker, const freshet_held_partition* held) {
   return held->releasing < worker->serving.number &&
          freshet_serving_must_release(&worker->serving, held->partition);
 }
 
 /* Every user has a list of ours, and nobody has been told yet. */
-static bool has_taken(const freshet_worker* worker, const held_partition* held) {
+static bool has_taken(const freshet_worker* worker, const freshet_held_partition* held) {
   int64_t number = worker->serving.number;
   return number > 0 && held->taking == number && held->taken < number && held->to_take == 0;
-}
-
-freshet_topic freshet_worker_list_topic(freshet_worker* worker, int32_t partition) {
-  const freshet_serving* serving = &worker->serving;
-  const held_partition* held = freshet_worker_find_held(worker, FRESHET_TOPIC_EVENTS, partition);
-  bool publishes = freshet_serving_publishes(serving, partition);
-  if (held != NULL && serving->number > 0) {
-    publishes = (publishes && held->releasing < serving->number) || held->taking == serving->number;
-  }
-  return publishes ? FRESHET_TOPIC_RECOMMENDATIONS : FRESHET_TOPIC_SHADOW;
 }
 
 /* ---- taking over ---- */
@@ -42,37 +33,49 @@ static freshet_status erase_if_gone(freshet_worker* worker, const freshet_record
   return freshet_worker_output(worker, &tombstone, error);
 }
 
-/* Users erased between what the one before had learned and what we have: their tombstones went to our shadow,
- * and of the users nothing is left in the state. The log still knows them. */
-static freshet_status erase_again(freshet_worker* worker, const held_partition* held, int64_t from,
+typedef struct erasing {
+  freshet_worker* worker;
+  int64_t end; /* records from here on will be applied in their turn */
+} erasing;
+
+static freshet_status erase_gone(void* context, const freshet_record* records, size_t count,
+                                 freshet_error* error) {
+  const erasing* e = context;
+  freshet_status status = FRESHET_OK;
+  for (size_t i = 0; status == FRESHET_OK && i < count && records[i].offset < e->end; i++)
+    status = erase_if_gone(e->worker, &records[i], error);
+  return status;
+}
+
+/* Users that were erased between what the generation before had learned and what this one has. Their tombstones
+ * went to our shadow topic, and nothing is left of them in the state, but the log still knows them. */
+static freshet_status erase_again(freshet_worker* worker, const freshet_held_partition* held, int64_t from,
                                   freshet_error* error) {
   freshet_reader* reader = worker->ports.changelog;
-  freshet_clock* clock = worker->ports.clock;
-  freshet_record* records = worker->records; /* the batch has been applied */
+  erasing context = {worker, next_of(held)};
   int64_t first, end;
   freshet_status status =
       freshet_reader_range(reader, FRESHET_TOPIC_EVENTS, held->partition, &first, &end, error);
   if (from < first) from = first;
   if (status != FRESHET_OK || from >= next_of(held)) return status;
   status = freshet_reader_open(reader, FRESHET_TOPIC_EVENTS, held->partition, from, error);
-  int64_t heard_us = freshet_clock_monotonic_us(clock), position = -1;
-  while (status == FRESHET_OK && position < next_of(held)) {
-    size_t count;
-    status = freshet_reader_poll(reader, READ_WAIT_MS, records, BATCH_RECORDS, &count, error);
-    for (size_t i = 0; status == FRESHET_OK && i < count && records[i].offset < next_of(held); i++)
-      status = erase_if_gone(worker, &records[i], error);
-    position = freshet_reader_position(reader, FRESHET_TOPIC_EVENTS, held->partition);
-    if (count > 0) heard_us = freshet_clock_monotonic_us(clock);
-    if (status == FRESHET_OK && freshet_clock_monotonic_us(clock) - heard_us > (int64_t)STALL_MS * 1000)
-      status = freshet_error_set(error, FRESHET_TIMEOUT, FRESHET_STOP,
-                                 "taking over: `events` gave nothing for %d s", STALL_MS / 1000);
-  }
+  const freshet_reading reading = {.reader = reader,
+                                   .clock = worker->ports.clock,
+                                   .name = "taking over",
+                                   .wait_ms = READ_WAIT_MS,
+                                   .stall_ms = STALL_MS,
+                                   .records = worker->records, /* the batch has been applied */
+                                   .capacity = BATCH_RECORDS,
+                                   .apply = erase_gone,
+                                   .context = &context};
+  const freshet_partition target = {FRESHET_TOPIC_EVENTS, held->partition, next_of(held)};
+  if (status == FRESHET_OK) status = freshet_read_to(&reading, &target, 1, error);
   freshet_status shut =
       freshet_reader_shut(reader, FRESHET_TOPIC_EVENTS, held->partition, status == FRESHET_OK ? error : NULL);
   return status == FRESHET_OK ? shut : status;
 }
 
-static freshet_status take(freshet_worker* worker, held_partition* held, freshet_error* error) {
+static freshet_status take(freshet_worker* worker, freshet_held_partition* held, freshet_error* error) {
   freshet_serving_partition facts = freshet_serving_of(&worker->serving, held->partition);
   freshet_log_fact(worker->ports.logger, FRESHET_INFO, "generation.taking",
                    "switch=%lld partition=%d released_at=%lld learned_to=%lld",
@@ -86,10 +89,8 @@ static freshet_status take(freshet_worker* worker, held_partition* held, freshet
 static void show(freshet_worker* worker) {
   freshet_worker_metrics* metrics = worker->ports.metrics;
   uint64_t serving = 0;
-  for (size_t i = 0; i < worker->held_count; i++) {
-    const held_partition* held = &worker->held[i];
-    serving += held->topic == FRESHET_TOPIC_EVENTS &&
-               freshet_worker_list_topic(worker, held->partition) == FRESHET_TOPIC_RECOMMENDATIONS;
+  FRESHET_HELD_EACH(held, worker->held, FRESHET_TOPIC_EVENTS) {
+    serving += freshet_held_list_topic(worker->held, held->partition) == FRESHET_TOPIC_RECOMMENDATIONS;
   }
   freshet_gauge(&metrics->partitions_serving, serving);
   freshet_gauge(&metrics->generation_switches, (uint64_t)worker->serving.number);
@@ -97,24 +98,22 @@ static void show(freshet_worker* worker) {
 
 freshet_status freshet_worker_hand_over(freshet_worker* worker, freshet_error* error) {
   freshet_status status = FRESHET_OK;
-  for (size_t i = 0; status == FRESHET_OK && i < worker->held_count; i++) {
-    held_partition* held = &worker->held[i];
-    if (held->topic != FRESHET_TOPIC_EVENTS) continue;
+  FRESHET_HELD_EACH(held, worker->held, FRESHET_TOPIC_EVENTS) {
+    if (status != FRESHET_OK) return status;
     bool begins = held->taking < worker->serving.number &&
                   freshet_serving_may_take(&worker->serving, held->partition, next_of(held));
     if (begins) status = take(worker, held, error);
   }
+  if (status != FRESHET_OK) return status;
   if (freshet_worker_hands_over(worker)) worker->next_commit_us = 0; /* somebody waits for it */
   show(worker);
-  return status;
+  return FRESHET_OK;
 }
 
 /* ---- in the transaction ---- */
 
 bool freshet_worker_hands_over(freshet_worker* worker) {
-  for (size_t i = 0; i < worker->held_count; i++) {
-    const held_partition* held = &worker->held[i];
-    if (held->topic != FRESHET_TOPIC_EVENTS) continue;
+  FRESHET_HELD_EACH(held, worker->held, FRESHET_TOPIC_EVENTS) {
     if (must_release(worker, held) || has_taken(worker, held)) return true;
   }
   return false;
@@ -142,10 +141,9 @@ static freshet_status write_fact(freshet_worker* worker, freshet_serving_key kin
  * the group can commit it. */
 freshet_status freshet_worker_write_hand_over(freshet_worker* worker, freshet_error* error) {
   freshet_status status = FRESHET_OK;
-  for (size_t i = 0; status == FRESHET_OK && i < worker->held_count; i++) {
-    held_partition* held = &worker->held[i];
-    const freshet_serving* serving = &worker->serving;
-    if (held->topic != FRESHET_TOPIC_EVENTS) continue;
+  const freshet_serving* serving = &worker->serving;
+  FRESHET_HELD_EACH(held, worker->held, FRESHET_TOPIC_EVENTS) {
+    if (status != FRESHET_OK) return status;
     if (must_release(worker, held)) {
       freshet_app_generation_fact fact =
           freshet_serving_release(serving, serving->own, held->partition, next_of(held), next_of(held));

@@ -3,43 +3,9 @@
 #include "worker/restore.h"
 #include "worker/worker_internal.h"
 
-held_partition* freshet_worker_find_held(freshet_worker* worker, freshet_topic topic, int32_t partition) {
-  for (size_t i = 0; i < worker->held_count; i++) {
-    held_partition* held = &worker->held[i];
-    if (held->partition == partition && held->topic == topic) return held;
-  }
-  return NULL;
-}
-
-uint64_t freshet_worker_lag(freshet_worker* worker) {
-  uint64_t lag = 0;
-  for (size_t i = 0; i < worker->held_count; i++) {
-    const held_partition* held = &worker->held[i];
-    if (held->topic != FRESHET_TOPIC_EVENTS) continue;
-    int64_t end = freshet_source_end(worker->ports.source, held->topic, held->partition);
-    int64_t next = held->next < 0 ? 0 : held->next;
-    if (end > next) lag += (uint64_t)(end - next);
-  }
-  return lag;
-}
-
-const bool* freshet_worker_owned_items(freshet_worker* worker, int32_t* partitions) {
-  *partitions = freshet_items_partitions(worker->items);
-  worker->owned_items = realloc(worker->owned_items, (size_t)*partitions + 1);
-  FRESHET_ASSERT(worker->owned_items != NULL);
-  memset(worker->owned_items, 0, (size_t)*partitions + 1);
-  for (size_t i = 0; i < worker->held_count; i++) {
-    const held_partition* held = &worker->held[i];
-    if (held->topic == FRESHET_TOPIC_ITEMS && held->partition < *partitions) {
-      worker->owned_items[held->partition] = true;
-    }
-  }
-  return worker->owned_items;
-}
-
 typedef struct load_context {
   freshet_worker* worker;
-  held_partition* held;
+  freshet_held_partition* held;
   bool with_dedup;
   freshet_status status;
   freshet_error* error;
@@ -63,7 +29,7 @@ static bool load_row(void* context, freshet_slice key, freshet_slice value) {
   return load->status == FRESHET_OK;
 }
 
-static freshet_status load_rows(freshet_worker* worker, held_partition* held, bool with_dedup,
+static freshet_status load_rows(freshet_worker* worker, freshet_held_partition* held, bool with_dedup,
                                 freshet_error* error) {
   freshet_store* store = worker->ports.store;
   load_context load = {worker, held, with_dedup, FRESHET_OK, error};
@@ -72,7 +38,7 @@ static freshet_status load_rows(freshet_worker* worker, held_partition* held, bo
   return status != FRESHET_OK ? status : load.status;
 }
 
-freshet_status freshet_worker_load_partition(freshet_worker* worker, held_partition* held,
+freshet_status freshet_worker_load_partition(freshet_worker* worker, freshet_held_partition* held,
                                              freshet_error* error) {
   freshet_dedup_destroy(held->dedup);
   held->dedup = freshet_dedup_create(worker->config.dedup_events, worker->config.dedup_window_ms);
@@ -81,26 +47,13 @@ freshet_status freshet_worker_load_partition(freshet_worker* worker, held_partit
   return status;
 }
 
-freshet_status freshet_worker_owe_stored(freshet_worker* worker, held_partition* held, freshet_error* error) {
+freshet_status freshet_worker_owe_stored(freshet_worker* worker, freshet_held_partition* held,
+                                         freshet_error* error) {
   return load_rows(worker, held, false, error);
 }
 
-static held_partition* hold(freshet_worker* worker, const freshet_partition* partition) {
-  worker->held = realloc(worker->held, (worker->held_count + 1) * sizeof *worker->held);
-  FRESHET_ASSERT(worker->held != NULL);
-  held_partition* held = &worker->held[worker->held_count++];
-  *held = (held_partition){.topic = partition->topic,
-                           .partition = partition->partition,
-                           .next = partition->offset,
-                           .committing = partition->offset,
-                           .committed = partition->offset};
-  return held;
-}
-
 static void show_partitions(freshet_worker* worker) {
-  uint64_t events = 0;
-  for (size_t i = 0; i < worker->held_count; i++) events += worker->held[i].topic == FRESHET_TOPIC_EVENTS;
-  freshet_gauge(&worker->ports.metrics->partitions, events);
+  freshet_gauge(&worker->ports.metrics->partitions, freshet_held_count(worker->held, FRESHET_TOPIC_EVENTS));
 }
 
 freshet_status freshet_worker_assigned(void* context, const freshet_partition* partitions, size_t count,
@@ -115,7 +68,7 @@ freshet_status freshet_worker_assigned(void* context, const freshet_partition* p
   freshet_status status = freshet_restore_users(&worker->ports, events, events_count, error);
   if (status == FRESHET_OK && events_count > 0) status = freshet_items_catch_up(worker->items, error);
   for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
-    held_partition* held = hold(worker, &partitions[i]);
+    freshet_held_partition* held = freshet_held_add(worker->held, &partitions[i]);
     if (held->topic == FRESHET_TOPIC_EVENTS) status = freshet_worker_load_partition(worker, held, error);
     freshet_log_fact(worker->ports.logger, FRESHET_INFO, "partition.assigned",
                      "topic=%d partition=%d offset=%lld", (int)held->topic, held->partition,
@@ -131,7 +84,7 @@ freshet_status freshet_worker_assigned(void* context, const freshet_partition* p
 }
 
 static void release(freshet_worker* worker, const freshet_partition* partition) {
-  held_partition* held = freshet_worker_find_held(worker, partition->topic, partition->partition);
+  freshet_held_partition* held = freshet_held_find(worker->held, partition->topic, partition->partition);
   if (held == NULL) return;
   if (held->topic == FRESHET_TOPIC_EVENTS) {
     freshet_users_drop(worker->users, held->partition);
@@ -140,7 +93,7 @@ static void release(freshet_worker* worker, const freshet_partition* partition) 
   }
   if (held->topic == FRESHET_TOPIC_REQUESTS) freshet_answers_forget(worker->answers, held->partition);
   freshet_dedup_destroy(held->dedup);
-  *held = worker->held[--worker->held_count];
+  freshet_held_remove(worker->held, held);
 }
 
 freshet_status freshet_worker_revoked(void* context, const freshet_partition* partitions, size_t count,

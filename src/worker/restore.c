@@ -2,11 +2,14 @@
 
 #include <stdlib.h>
 
+#include "stream/read_to.h"
+
 enum {
   POLL_RECORDS = 2048,
   POLL_WAIT_MS = 100,
   STALL_MS = 90000,      /* longer than any transaction may stay open */
   WRITE_BYTES = 4 << 20, /* store batch */
+  ROW_BYTES = 32,        /* what a row costs in it beside key and value */
 };
 
 typedef struct target {
@@ -14,6 +17,13 @@ typedef struct target {
   int64_t end;
   int64_t time_ms; /* up to when the store reflects what was written: everything older has been read */
 } target;
+
+typedef struct restoring {
+  const freshet_ports* ports;
+  target* targets; /* [count] */
+  size_t count;
+  size_t bytes; /* in the store's batch, about */
+} restoring;
 
 static freshet_status open_partition(const freshet_ports* ports, target* t, freshet_error* error) {
   freshet_store* store = ports->store;
@@ -43,9 +53,9 @@ void freshet_forget_user_row(freshet_store* store, int32_t partition, freshet_sl
   if (is_user) freshet_store_purge(store, FRESHET_FAMILY_USERS, partition, key);
 }
 
-static void apply(const freshet_ports* ports, target* targets, const freshet_record* record) {
-  freshet_store* store = ports->store;
-  target* t = targets;
+static void apply(restoring* r, const freshet_record* record) {
+  freshet_store* store = r->ports->store;
+  target* t = r->targets;
   while (t->partition != record->partition) t++;
   if (record->timestamp_ms > t->time_ms) t->time_ms = record->timestamp_ms;
   if (record->has_value) {
@@ -55,18 +65,15 @@ static void apply(const freshet_ports* ports, target* targets, const freshet_rec
   }
 }
 
-static int64_t position_of(const freshet_ports* ports, const target* t) {
-  return freshet_reader_position(ports->changelog, FRESHET_TOPIC_USERS, t->partition);
-}
-
 /* Who dies in the middle of a restore and comes back much later must not take its half for the whole: what is
  * stored on the way is as old as the newest record in it. */
-static freshet_status write_positions(const freshet_ports* ports, const target* targets, size_t count,
-                                      freshet_error* error) {
-  freshet_store* store = ports->store;
-  int64_t now_ms = freshet_clock_now_ms(ports->clock);
-  for (size_t i = 0; i < count; i++) {
-    int64_t position = position_of(ports, &targets[i]);
+static freshet_status write_positions(restoring* r, freshet_error* error) {
+  freshet_store* store = r->ports->store;
+  const target* targets = r->targets;
+  int64_t now_ms = freshet_clock_now_ms(r->ports->clock);
+  for (size_t i = 0; i < r->count; i++) {
+    int64_t position =
+        freshet_reader_position(r->ports->changelog, FRESHET_TOPIC_USERS, targets[i].partition);
     if (position < 0) continue; /* nothing read yet */
     bool is_whole = position >= targets[i].end || targets[i].time_ms > now_ms;
     freshet_store_set_position(store, FRESHET_TOPIC_USERS, targets[i].partition, position,
@@ -75,72 +82,60 @@ static freshet_status write_positions(const freshet_ports* ports, const target* 
   return freshet_store_write(store, error);
 }
 
-/* How far all have come, together; *reached: to the end. Transaction markers and aborted records move it too.
- */
-static int64_t progress(const freshet_ports* ports, const target* targets, size_t count, bool* reached) {
-  int64_t sum = 0;
-  *reached = true;
+static freshet_status apply_all(void* context, const freshet_record* records, size_t count,
+                                freshet_error* error) {
+  restoring* r = context;
+  const freshet_ports* ports = r->ports;
   for (size_t i = 0; i < count; i++) {
-    int64_t position = position_of(ports, &targets[i]);
-    if (position < targets[i].end) *reached = false;
-    sum += position;
+    apply(r, &records[i]);
+    r->bytes += records[i].key.size + records[i].value.size + ROW_BYTES;
   }
-  return sum;
+  freshet_count(&ports->metrics->restored_records, count);
+  freshet_gauge(&ports->metrics->alive_ms,
+                (uint64_t)freshet_clock_now_ms(ports->clock)); /* busy is not stalled */
+  if (r->bytes < WRITE_BYTES) return FRESHET_OK;
+  r->bytes = 0;
+  return write_positions(r, error);
 }
 
-static freshet_status read_all(const freshet_ports* ports, target* targets, size_t count,
-                               freshet_record* records, freshet_error* error) {
-  freshet_reader* reader = ports->changelog;
-  freshet_clock* clock = ports->clock;
-  int64_t heard_us = freshet_clock_monotonic_us(clock);
-  size_t bytes = 0;
-  bool reached;
-  int64_t before = progress(ports, targets, count, &reached);
-  while (!reached) {
-    size_t polled = 0, applied = 0;
-    freshet_status status = freshet_reader_poll(reader, POLL_WAIT_MS, records, POLL_RECORDS, &polled, error);
-    for (size_t i = 0; status == FRESHET_OK && i < polled; i++) {
-      apply(ports, targets, &records[i]);
-      bytes += records[i].key.size + records[i].value.size + 32;
-      applied++;
-    }
-    freshet_count(&ports->metrics->restored_records, applied);
-    freshet_gauge(&ports->metrics->alive_ms, (uint64_t)freshet_clock_now_ms(clock)); /* busy is not stalled */
-    if (status == FRESHET_OK && bytes >= WRITE_BYTES) {
-      bytes = 0;
-      status = write_positions(ports, targets, count, error);
-    }
-    if (status != FRESHET_OK) return status;
-    int64_t now = progress(ports, targets, count, &reached);
-    if (now != before) heard_us = freshet_clock_monotonic_us(clock);
-    before = now;
-    if (freshet_clock_monotonic_us(clock) - heard_us > (int64_t)STALL_MS * 1000) {
-      return freshet_error_set(error, FRESHET_TIMEOUT, FRESHET_STOP,
-                               "restore: the changelog gave nothing for %d s", STALL_MS / 1000);
-    }
-  }
-  return write_positions(ports, targets, count, error);
+static freshet_status read_all(restoring* r, freshet_error* error) {
+  freshet_record* records = calloc(POLL_RECORDS, sizeof *records);
+  freshet_partition* ends = calloc(r->count, sizeof *ends);
+  FRESHET_ASSERT(records != NULL && ends != NULL);
+  for (size_t i = 0; i < r->count; i++)
+    ends[i] = (freshet_partition){FRESHET_TOPIC_USERS, r->targets[i].partition, r->targets[i].end};
+  const freshet_reading reading = {.reader = r->ports->changelog,
+                                   .clock = r->ports->clock,
+                                   .name = "restore",
+                                   .wait_ms = POLL_WAIT_MS,
+                                   .stall_ms = STALL_MS,
+                                   .records = records,
+                                   .capacity = POLL_RECORDS,
+                                   .apply = apply_all,
+                                   .context = r};
+  freshet_status status = freshet_read_to(&reading, ends, r->count, error);
+  if (status == FRESHET_OK) status = write_positions(r, error);
+  free(ends);
+  free(records);
+  return status;
 }
 
 freshet_status freshet_restore_users(const freshet_ports* ports, const int32_t* partitions, size_t count,
                                      freshet_error* error) {
   if (count == 0) return FRESHET_OK;
-  target* targets = calloc(count, sizeof *targets);
-  freshet_record* records = calloc(POLL_RECORDS, sizeof *records);
-  FRESHET_ASSERT(targets != NULL && records != NULL);
+  restoring r = {.ports = ports, .targets = calloc(count, sizeof *r.targets), .count = count};
+  FRESHET_ASSERT(r.targets != NULL);
   freshet_status status = FRESHET_OK;
   int64_t start_us = freshet_clock_monotonic_us(ports->clock);
   for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
-    targets[i].partition = partitions[i];
-    status = open_partition(ports, &targets[i], error);
+    r.targets[i].partition = partitions[i];
+    status = open_partition(ports, &r.targets[i], error);
   }
-  if (status == FRESHET_OK) status = read_all(ports, targets, count, records, error);
-  for (size_t i = 0; i < count; i++) {
-    freshet_reader* reader = ports->changelog;
-    freshet_reader_shut(reader, FRESHET_TOPIC_USERS, partitions[i], status == FRESHET_OK ? error : NULL);
-  }
-  free(records);
-  free(targets);
+  if (status == FRESHET_OK) status = read_all(&r, error);
+  for (size_t i = 0; i < count; i++)
+    freshet_reader_shut(ports->changelog, FRESHET_TOPIC_USERS, partitions[i],
+                        status == FRESHET_OK ? error : NULL);
+  free(r.targets);
   freshet_count(&ports->metrics->restore_us, (uint64_t)(freshet_clock_monotonic_us(ports->clock) - start_us));
   return status;
 }

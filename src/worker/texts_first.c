@@ -22,8 +22,8 @@ static bool may_wait(const freshet_worker* worker) {
 }
 
 void freshet_worker_await_texts(freshet_worker* worker) {
-  int32_t partitions;
-  const bool* owned = freshet_worker_owned_items(worker, &partitions);
+  int32_t partitions = freshet_items_partitions(worker->items);
+  const bool* owned = freshet_held_items(worker->held, partitions);
   freshet_texts* texts = freshet_items_texts(worker->items);
   size_t expected = freshet_texts_expect(texts, owned, partitions);
   if (!may_wait(worker)) expected = 0;
@@ -43,14 +43,9 @@ freshet_status freshet_worker_end_await_texts(freshet_worker* worker, freshet_er
   }
   if (freshet_worker_lacks_links(worker, !serves(worker))) return FRESHET_OK;
   freshet_source* source = worker->ports.source;
-  size_t count = 0;
-  freshet_partition* targets = calloc(worker->held_count + 1, sizeof *targets);
-  FRESHET_ASSERT(targets != NULL);
-  for (size_t i = 0; i < worker->held_count; i++) {
-    const held_partition* held = &worker->held[i];
-    if (held->topic != FRESHET_TOPIC_EVENTS) continue;
-    targets[count++] = (freshet_partition){held->topic, held->partition, held->next};
-  }
+  size_t count;
+  freshet_partition* targets =
+      freshet_held_list(worker->held, FRESHET_TOPIC_EVENTS, FRESHET_HELD_NEXT, &count);
   worker->awaits_texts = false;
   freshet_status status = freshet_source_seek(source, targets, count, error);
   free(targets);

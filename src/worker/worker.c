@@ -71,6 +71,7 @@ freshet_status freshet_worker_create(const freshet_stream_config* config, const 
   worker->answers = freshet_answers_create(worker);
   worker->user_texts = freshet_user_texts_create(ports);
   worker->serving = (freshet_serving){.own = config->generation, .base = config->base_generation};
+  worker->held = freshet_held_create(ports->source, &worker->serving);
   worker->erasures = freshet_erasures_create();
   freshet_reader* reader = worker->ports.reader;
   freshet_status status =
@@ -128,8 +129,8 @@ static int wait_ms(const freshet_worker* worker, int timeout_ms) {
 }
 
 static freshet_status turn_texts(freshet_worker* worker, freshet_error* error) {
-  int32_t partitions;
-  const bool* owned = freshet_worker_owned_items(worker, &partitions);
+  int32_t partitions = freshet_items_partitions(worker->items);
+  const bool* owned = freshet_held_items(worker->held, partitions);
   return freshet_texts_turn(freshet_items_texts(worker->items), owned, partitions, error);
 }
 
@@ -158,7 +159,7 @@ static freshet_status turn_lists(freshet_worker* worker, size_t count, uint64_t*
   }
   if (status == FRESHET_OK) status = freshet_worker_hand_over(worker, error);
   int64_t learn_us = freshet_clock_monotonic_us(clock) - start_us;
-  *lag = freshet_worker_lag(worker);
+  *lag = freshet_held_lag(worker->held);
   bool lagging = count == BATCH_RECORDS || *lag > BATCH_RECORDS;
   if (status == FRESHET_OK) status = freshet_withdrawals_turn(worker->withdrawals, error);
   if (status == FRESHET_OK && !lagging && !worker->links_texts) find_concerned(worker);
@@ -212,10 +213,9 @@ void freshet_worker_destroy(freshet_worker* worker) {
   freshet_answers_destroy(worker->answers);
   freshet_user_texts_destroy(worker->user_texts);
   freshet_serving_reset(&worker->serving);
-  for (size_t i = 0; i < worker->held_count; i++) freshet_dedup_destroy(worker->held[i].dedup);
+  FRESHET_HELD_EACH(held, worker->held, FRESHET_TOPIC_EVENTS) freshet_dedup_destroy(held->dedup);
   freshet_rules_free(&worker->rules);
-  free(worker->held);
-  free(worker->owned_items);
+  freshet_held_destroy(worker->held);
   free(worker->touched);
   free(worker->dead_letters);
   freshet_buffer_free(&worker->dead_letter_bytes);

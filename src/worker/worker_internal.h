@@ -11,6 +11,7 @@
 #include "lists/ranking.h"
 #include "lists/user_texts.h"
 #include "lists/withdrawals.h"
+#include "stream/held.h"
 #include "users/dedup.h"
 #include "users/users.h"
 #include "worker/erasures.h"
@@ -19,21 +20,6 @@
 enum {
   BATCH_RECORDS = 1024,
 };
-
-/* A partition of an input topic that this process holds. */
-typedef struct held_partition {
-  freshet_topic topic;
-  int32_t partition;
-  int64_t next;         /* offset of the next record to apply */
-  int64_t committing;   /* `next` as of the commit under way, else of the last one */
-  int64_t committed;    /* `next` as of the last commit */
-  freshet_dedup* dedup; /* events only */
-  /* Of the hand-over between generations (handover.c), events only; numbers of switches. */
-  int64_t releasing; /* the last for which a release is on its way: publishes no more */
-  int64_t taking;    /* the last for which it has begun to take over: publishes */
-  int64_t taken;     /* the last for which it has told so, or is about to */
-  size_t to_take;    /* users that have no list of ours yet since it began */
-} held_partition;
 
 /* A user who waits for a list while the worker lags. Holds the id, not the row: rows may leave memory. */
 typedef struct owed_refresh {
@@ -80,9 +66,7 @@ struct freshet_worker {
   int32_t user_partitions; /* of `events`, and of all topics that are keyed by user */
   freshet_serving serving;
 
-  held_partition* held; /* [held_count] */
-  bool* owned_items;    /* scratch of freshet_worker_owned_items */
-  size_t held_count;
+  freshet_held* held;
 
   freshet_record records[BATCH_RECORDS];
   freshet_user_row** touched; /* rows with an event in this batch */
@@ -111,19 +95,16 @@ struct freshet_worker {
 };
 
 /* ---- partitions.c ---- */
-held_partition* freshet_worker_find_held(freshet_worker* worker, freshet_topic topic, int32_t partition);
 freshet_status freshet_worker_assigned(void* context, const freshet_partition* partitions, size_t count,
                                        freshet_error* error);
 freshet_status freshet_worker_revoked(void* context, const freshet_partition* partitions, size_t count,
                                       bool lost, freshet_error* error);
 /* Dedup window and owed refreshes from the store: on assignment and after an abort. */
-freshet_status freshet_worker_load_partition(freshet_worker* worker, held_partition* held,
+freshet_status freshet_worker_load_partition(freshet_worker* worker, freshet_held_partition* held,
                                              freshet_error* error);
 /* Owes a list to every stored user who has none of the newest event. */
-freshet_status freshet_worker_owe_stored(freshet_worker* worker, held_partition* held, freshet_error* error);
-uint64_t freshet_worker_lag(freshet_worker* worker);
-/* Which partitions of `items` are held: a bitmap [partitions] that holds until the next call. */
-const bool* freshet_worker_owned_items(freshet_worker* worker, int32_t* partitions);
+freshet_status freshet_worker_owe_stored(freshet_worker* worker, freshet_held_partition* held,
+                                         freshet_error* error);
 
 /* ---- texts_first.c ---- */
 /* After partitions were assigned, or everything was loaded again: waits, if there is something to wait for.
@@ -154,8 +135,6 @@ freshet_status freshet_worker_hand_over(freshet_worker* worker, freshet_error* e
 /* Something of it waits for a transaction, and putting it into the open one. */
 bool freshet_worker_hands_over(freshet_worker* worker);
 freshet_status freshet_worker_write_hand_over(freshet_worker* worker, freshet_error* error);
-/* Where lists go of users whose events come from this partition. */
-freshet_topic freshet_worker_list_topic(freshet_worker* worker, int32_t partition);
 
 /* ---- refresh.c ---- */
 freshet_refresh* freshet_refresh_create(freshet_worker* worker);
@@ -179,7 +158,8 @@ void freshet_worker_outdate(freshet_worker* worker, freshet_user_row* row);
 void freshet_worker_refresh_everybody(freshet_worker* worker);
 void freshet_worker_forget_owed(freshet_worker* worker, int32_t partition); /* -1: all */
 /* Every user of the partition gets a list, soon, whether it is a new one or not. */
-freshet_status freshet_worker_take_users(freshet_worker* worker, held_partition* held, freshet_error* error);
+freshet_status freshet_worker_take_users(freshet_worker* worker, freshet_held_partition* held,
+                                         freshet_error* error);
 /* Lists and their tombstones, by the configured way out. */
 freshet_status freshet_worker_output(freshet_worker* worker, const freshet_output* output,
                                      freshet_error* error);

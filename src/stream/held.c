@@ -1,0 +1,112 @@
+/* held.c: the partitions that this process holds, in one small array: there are some dozens at most. */
+#include "stream/held.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/grow.h"
+
+struct freshet_held {
+  freshet_source* source;
+  const freshet_serving* serving;
+  freshet_held_partition* partitions; /* [count] */
+  size_t count, capacity;
+  bool* items; /* the answer of freshet_held_items */
+};
+
+freshet_held* freshet_held_create(freshet_source* source, const freshet_serving* serving) {
+  freshet_held* held = calloc(1, sizeof *held);
+  FRESHET_ASSERT(held != NULL);
+  held->source = source;
+  held->serving = serving;
+  return held;
+}
+
+void freshet_held_destroy(freshet_held* held) {
+  if (held == NULL) return;
+  free(held->partitions);
+  free(held->items);
+  free(held);
+}
+
+freshet_held_partition* freshet_held_add(freshet_held* held, const freshet_partition* partition) {
+  FRESHET_ASSERT(freshet_held_find(held, partition->topic, partition->partition) == NULL);
+  held->partitions =
+      freshet_grow(held->partitions, &held->capacity, held->count + 1, sizeof *held->partitions);
+  freshet_held_partition* added = &held->partitions[held->count++];
+  *added = (freshet_held_partition){.topic = partition->topic,
+                                    .partition = partition->partition,
+                                    .next = partition->offset,
+                                    .committing = partition->offset,
+                                    .committed = partition->offset};
+  return added;
+}
+
+void freshet_held_remove(freshet_held* held, freshet_held_partition* partition) {
+  FRESHET_ASSERT(held->count > 0 && partition >= held->partitions &&
+                 partition < held->partitions + held->count);
+  *partition = held->partitions[--held->count];
+}
+
+freshet_held_partition* freshet_held_find(const freshet_held* held, freshet_topic topic, int32_t partition) {
+  FRESHET_HELD_EACH(p, held, topic) {
+    if (p->partition == partition) return p;
+  }
+  return NULL;
+}
+
+freshet_held_partition* freshet_held_next(const freshet_held* held, freshet_topic topic,
+                                          const freshet_held_partition* after) {
+  for (size_t i = after == NULL ? 0 : (size_t)(after - held->partitions) + 1; i < held->count; i++) {
+    if (topic == FRESHET_TOPICS || held->partitions[i].topic == topic) return &held->partitions[i];
+  }
+  return NULL;
+}
+
+size_t freshet_held_count(const freshet_held* held, freshet_topic topic) {
+  size_t count = 0;
+  FRESHET_HELD_EACH(p, held, topic) count++;
+  return count;
+}
+
+freshet_partition* freshet_held_list(const freshet_held* held, freshet_topic topic, freshet_held_offset which,
+                                     size_t* count) {
+  freshet_partition* list = calloc(held->count + 1, sizeof *list);
+  FRESHET_ASSERT(list != NULL);
+  *count = 0;
+  FRESHET_HELD_EACH(p, held, topic) {
+    const int64_t offsets[] = {p->next, p->committing, p->committed};
+    list[(*count)++] = (freshet_partition){p->topic, p->partition, offsets[which]};
+  }
+  return list;
+}
+
+const bool* freshet_held_items(freshet_held* held, int32_t partitions) {
+  held->items = realloc(held->items, (size_t)partitions + 1);
+  FRESHET_ASSERT(held->items != NULL);
+  memset(held->items, 0, (size_t)partitions + 1);
+  FRESHET_HELD_EACH(p, held, FRESHET_TOPIC_ITEMS) {
+    if (p->partition < partitions) held->items[p->partition] = true;
+  }
+  return held->items;
+}
+
+freshet_topic freshet_held_list_topic(const freshet_held* held, int32_t partition) {
+  const freshet_serving* serving = held->serving;
+  const freshet_held_partition* p = freshet_held_find(held, FRESHET_TOPIC_EVENTS, partition);
+  bool publishes = freshet_serving_publishes(serving, partition);
+  if (p != NULL && serving->number > 0) {
+    publishes = (publishes && p->releasing < serving->number) || p->taking == serving->number;
+  }
+  return publishes ? FRESHET_TOPIC_RECOMMENDATIONS : FRESHET_TOPIC_SHADOW;
+}
+
+uint64_t freshet_held_lag(const freshet_held* held) {
+  uint64_t lag = 0;
+  FRESHET_HELD_EACH(p, held, FRESHET_TOPIC_EVENTS) {
+    int64_t end = freshet_source_end(held->source, p->topic, p->partition);
+    int64_t next = p->next < 0 ? 0 : p->next;
+    if (end > next) lag += (uint64_t)(end - next);
+  }
+  return lag;
+}

@@ -1,0 +1,72 @@
+/*
+ * held.h: the partitions of the input topics that this process holds, and how far it has come in each. It owns
+ * the numbers of a partition: offsets, and its part in a switch of generations. It answers what follows from
+ * them: which items are ours, where lists go, how far learning is behind. It must not know what a record means,
+ * nor how a partition is restored.
+ *
+ * A pointer to a partition holds until the next freshet_held_add or freshet_held_remove. Not thread-safe.
+ */
+#ifndef FRESHET_STREAM_HELD_H
+#define FRESHET_STREAM_HELD_H
+
+#include "stream/serving.h"
+#include "stream/source.h"
+
+typedef struct freshet_dedup freshet_dedup;
+
+typedef struct freshet_held_partition {
+  freshet_topic topic;
+  int32_t partition;
+  int64_t next;         /* offset of the next record to apply; -1: from the beginning, nothing was read yet */
+  int64_t committing;   /* `next` as of the commit under way, else of the last one */
+  int64_t committed;    /* `next` as of the last commit */
+  freshet_dedup* dedup; /* opaque here, and not owned; NULL for other topics than events */
+  /* The hand-over between generations, of partitions of events. Each is the number of a switch. */
+  int64_t releasing; /* the last for which a release is on its way: publishes no more */
+  int64_t taking;    /* the last for which it has begun to take over: publishes */
+  int64_t taken;     /* the last for which it has told so, or is about to */
+  size_t to_take;    /* users that have no list of ours yet since it began */
+} freshet_held_partition;
+
+typedef struct freshet_held freshet_held;
+
+/* Neither is owned; both outlive it. */
+freshet_held* freshet_held_create(freshet_source* source, const freshet_serving* serving);
+void freshet_held_destroy(freshet_held* held);
+
+/* All three offsets start at partition->offset. The partition must not be held already. */
+freshet_held_partition* freshet_held_add(freshet_held* held, const freshet_partition* partition);
+void freshet_held_remove(freshet_held* held, freshet_held_partition* partition);
+
+/* NULL: it is not held. */
+freshet_held_partition* freshet_held_find(const freshet_held* held, freshet_topic topic, int32_t partition);
+/* Goes through the partitions of a topic, or of all topics (FRESHET_TOPICS). `after`: the last one, NULL for
+ * the first. NULL: there are no more. */
+freshet_held_partition* freshet_held_next(const freshet_held* held, freshet_topic topic,
+                                          const freshet_held_partition* after);
+/* for (each partition `p` of the topic) */
+#define FRESHET_HELD_EACH(p, held, topic)                                           \
+  for (freshet_held_partition* p = freshet_held_next(held, topic, NULL); p != NULL; \
+       p = freshet_held_next(held, topic, p))
+size_t freshet_held_count(const freshet_held* held, freshet_topic topic);
+
+typedef enum freshet_held_offset {
+  FRESHET_HELD_NEXT = 0,
+  FRESHET_HELD_COMMITTING,
+  FRESHET_HELD_COMMITTED
+} freshet_held_offset;
+
+/* The partitions of a topic, or of all topics, with one of their offsets, [*count]. The caller frees. */
+freshet_partition* freshet_held_list(const freshet_held* held, freshet_topic topic, freshet_held_offset which,
+                                     size_t* count);
+
+/* Which of the first `partitions` partitions of `items` are held: a bitmap [partitions] that holds until the next call. */
+const bool* freshet_held_items(freshet_held* held, int32_t partitions);
+
+/* The topic for lists of users whose events come from this partition. */
+freshet_topic freshet_held_list_topic(const freshet_held* held, int32_t partition);
+
+/* Events that exist and are not applied yet, as far as the ends are known. */
+uint64_t freshet_held_lag(const freshet_held* held);
+
+#endif
