@@ -1,6 +1,10 @@
-/* main.c: picks the command, nothing else. */
+/*
+ * main.c: picks the command, nothing else. Before that it makes sure that descriptors 0 to 2 are open.
+ */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "commands/commands.h"
 #include "freshet/freshet.h"
@@ -33,7 +37,17 @@ static int print_help(const char* topic) {
   return FRESHET_EXIT_OK;
 }
 
+/* Where one of them is closed, the next file to be opened would take its place, and messages would be written into it:
+ * into a database, for instance. */
+static void open_standard_files(void) {
+  int fd;
+  do fd = open("/dev/null", O_RDWR);
+  while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd >= 0) close(fd);
+}
+
 int main(int argc, char** argv) {
+  open_standard_files();
   if (argc < 2) {
     print_help(NULL);
     return FRESHET_EXIT_USAGE;

@@ -1,5 +1,7 @@
 #include "app/front.h"
 
+#include <string.h>
+
 enum { QUESTIONS_MAX = 4096 }; /* waiting for the worker */
 
 static bool find_title(void* context, freshet_slice item_id, freshet_buffer* title) {
@@ -8,6 +10,17 @@ static bool find_title(void* context, freshet_slice item_id, freshet_buffer* tit
 
 static void find_owner(void* context, int32_t partition, char* url, size_t size) {
   freshet_engine_owner(context, partition, url, size);
+}
+
+/* Everybody who reaches the port can read all users, and erase them. */
+static void warn_if_open(const freshet_config* config, const freshet_logger* logger) {
+  const char* bind = config->http.bind;
+  bool loopback = strncmp(bind, "127.", 4) == 0 || strcmp(bind, "::1") == 0;
+  if (loopback || config->http.token_file[0] != '\0') return;
+  freshet_log_fact(logger, FRESHET_WARN, "http.open_to_all",
+                   "address=%s reason=\"no token is asked for, and the address is not loopback\" "
+                   "do=\"set http.token_file, or http.bind = 127.0.0.1\"",
+                   bind);
 }
 
 freshet_status freshet_front_open(freshet_front* front, const freshet_config* config,
@@ -20,8 +33,10 @@ freshet_status freshet_front_open(freshet_front* front, const freshet_config* co
   watched.more_routes = freshet_api_routes(front->api, &watched.more_route_count);
   freshet_status status = freshet_monitor_create(&watched, &front->monitor, error);
   if (status == FRESHET_OK && front->monitor != NULL) {
-    freshet_log_fact(logger, FRESHET_INFO, "http.listening", "address=%s port=%u", config->http.bind,
-                     (unsigned)freshet_monitor_port(front->monitor));
+    freshet_log_fact(logger, FRESHET_INFO, "http.listening", "address=%s port=%u tls=%s", config->http.bind,
+                     (unsigned)freshet_monitor_port(front->monitor),
+                     config->http.certificate[0] == '\0' ? "off" : "on");
+    warn_if_open(config, logger);
   }
   return status;
 }

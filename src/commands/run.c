@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "app/front.h"
+#include "app/limits.h"
 #include "app/serve.h"
 #include "commands/commands.h"
 #include "commands/options.h"
@@ -51,7 +52,8 @@ static freshet_status serve(const freshet_config* config, const freshet_options*
   FRESHET_ASSERT(metrics != NULL);
   freshet_front front = {0};
   freshet_engine* engine = NULL;
-  freshet_status status = freshet_front_open(&front, config, metrics, logger, error);
+  freshet_status status = freshet_files_check(logger, error);
+  if (status == FRESHET_OK) status = freshet_front_open(&front, config, metrics, logger, error);
   const freshet_engine_config wanted = {.config = config,
                                         .logger = logger,
                                         .metrics = metrics,

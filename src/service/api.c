@@ -355,12 +355,12 @@ freshet_api* freshet_api_create(const freshet_api_config* config) {
   api->titles = freshet_titles_create();
   pthread_mutex_init(&api->lock, NULL);
   const freshet_http_route routes[ROUTES] = {
-      {"GET", "/v1/users/{id}/recommendations", false, handle_recommend, api},
-      {"POST", "/v1/recommendations", false, handle_post, api},
-      {"GET", "/v1/items/{id}/similar", false, handle_similar, api},
-      {"GET", "/v1/users/{id}", false, handle_user, api},
-      {"DELETE", "/v1/users/{id}", false, handle_erase, api},
-      {"GET", "/openapi.json", true, handle_openapi, api},
+      {"GET", "/v1/users/{id}/recommendations", 0, handle_recommend, api},
+      {"POST", "/v1/recommendations", 0, handle_post, api},
+      {"GET", "/v1/items/{id}/similar", 0, handle_similar, api},
+      {"GET", "/v1/users/{id}", 0, handle_user, api},
+      {"DELETE", "/v1/users/{id}", 0, handle_erase, api},
+      {"GET", "/openapi.json", FRESHET_HTTP_OPEN, handle_openapi, api},
   };
   memcpy(api->routes, routes, sizeof routes);
   return api;

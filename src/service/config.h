@@ -114,8 +114,11 @@ typedef struct freshet_config {
   struct {
     const char* bind;
     int64_t port;
-    const char* token_file; /* "": no token asked for */
-    const char* advertise;  /* "": see api.h */
+    const char* token_file;  /* "": no token asked for */
+    const char* hosts;       /* names for us beside IP addresses and localhost */
+    const char* certificate; /* "": plain HTTP */
+    const char* key;
+    const char* advertise; /* "": see api.h */
     int64_t connections, timeout_ms, requests_per_s;
   } http;
   struct {

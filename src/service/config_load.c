@@ -247,6 +247,10 @@ static freshet_status check_together(const freshet_config* config, freshet_error
   if (config->text.encoder == FRESHET_ENCODER_HTTP && config->text.url[0] == '\0') {
     return reject_key(config, "text.encoder", "needs text.url", error);
   }
+  if ((config->http.certificate[0] == '\0') != (config->http.key[0] == '\0')) {
+    return reject_key(config, config->http.key[0] == '\0' ? "http.certificate" : "http.key",
+                      "needs the other one: http.certificate and http.key belong together", error);
+  }
   for (int i = 0; i < FRESHET_TOPICS; i++) {
     for (int j = 0; j < i; j++) {
       if (strcmp(config->topics.names[i], config->topics.names[j]) == 0) {

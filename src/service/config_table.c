@@ -179,7 +179,11 @@ const freshet_config_key freshet_config_keys[] = {
     INTEGER("http", "port", http.port, "8080", 0, 65535, "0: no HTTP."),
     TEXT("http", "token_file", http.token_file, "",
          "File with bearer tokens, one a line; every request but / /livez /readyz /openapi.json has to bring "
-         "one."),
+         "one. 'read TOKEN': this one may not erase."),
+    TEXT("http", "hosts", http.hosts, "",
+         "Host names of this service, such as shop.example; where no token is asked for, others get 403."),
+    TEXT("http", "certificate", http.certificate, "", "TLS: PEM file with the certificate and its chain."),
+    TEXT("http", "key", http.key, "", "TLS: PEM file with the certificate's private key."),
     TEXT("http", "advertise", http.advertise, "",
          "URL under which other instances send clients here, such as http://10.0.0.5:8080."),
     INTEGER("http", "connections", http.connections, "12000", 16, 1000000, "Open at once, 16 KiB each."),

@@ -53,10 +53,15 @@ typedef struct freshet_http_response {
 void freshet_http_refuse(freshet_http_response* response, int status, const char* format, ...)
     __attribute__((format(printf, 3, 4)));
 
+typedef enum freshet_http_access {
+  FRESHET_HTTP_OPEN = 1,     /* no token is asked for, and the rate is not limited */
+  FRESHET_HTTP_ANY_HOST = 2, /* whatever name the client has used for us: for probes and scrapers */
+} freshet_http_access;
+
 typedef struct freshet_http_route {
   const char* method; /* "GET" answers HEAD too */
   const char* path;   /* "/v1/users/{id}", see freshet_http_target_matches */
-  bool open;          /* true: no token is asked for, and the rate is not limited */
+  unsigned access;    /* of freshet_http_access; 0: token, rate and host are checked */
   /* Fills the response, or calls freshet_http_defer. */
   void (*handle)(void* context, const freshet_http_request* request, freshet_http_response* response);
   void* context;
@@ -84,9 +89,12 @@ typedef struct freshet_http_counts {
 } freshet_http_counts;
 
 typedef struct freshet_http_config {
-  const char* bind;                 /* an IPv4 or IPv6 address */
-  uint16_t port;                    /* 0: any that is free */
-  const char* token_file;           /* see http_tokens.h; "" or NULL: none is asked for */
+  const char* bind;        /* an IPv4 or IPv6 address */
+  uint16_t port;           /* 0: any that is free */
+  const char* token_file;  /* see http_tokens.h; "" or NULL: none is asked for */
+  const char* hosts;       /* see http_guard.h; more names for us, where no token is asked for; may be NULL */
+  const char* certificate; /* PEM file with the chain; "" or NULL: plain HTTP */
+  const char* key;         /* PEM file with its private key */
   const freshet_http_route* routes; /* [route_count], borrowed while the server lives */
   size_t route_count;
   uint32_t connections_max;     /* fewer if the process may not open that many files */

@@ -14,13 +14,26 @@ void freshet_http_rate_init(freshet_http_rate* rate, double per_second, uint64_t
   }
 }
 
-bool freshet_http_rate_allow(freshet_http_rate* rate, const void* client, size_t size, int64_t now_us) {
-  if (rate->per_second == 0) return true;
-  size_t place = XXH3_64bits_withSeed(client, size, rate->seed) % FRESHET_HTTP_RATE_BUCKETS;
+static size_t place_of(const freshet_http_rate* rate, const void* client, size_t size) {
+  return XXH3_64bits_withSeed(client, size, rate->seed) % FRESHET_HTTP_RATE_BUCKETS;
+}
+
+/* Requests that the bucket has room for now. */
+static double left_at(const freshet_http_rate* rate, size_t place, int64_t now_us) {
   double room = rate->per_second < 1 ? 1 : rate->per_second;
   double gained = (double)(now_us - rate->buckets[place].at_us) * 1e-6 * rate->per_second;
   double left = rate->buckets[place].left + gained;
-  if (left > room) left = room;
+  return left > room ? room : left;
+}
+
+bool freshet_http_rate_has(const freshet_http_rate* rate, const void* client, size_t size, int64_t now_us) {
+  return rate->per_second == 0 || left_at(rate, place_of(rate, client, size), now_us) >= 1;
+}
+
+bool freshet_http_rate_allow(freshet_http_rate* rate, const void* client, size_t size, int64_t now_us) {
+  if (rate->per_second == 0) return true;
+  size_t place = place_of(rate, client, size);
+  double left = left_at(rate, place, now_us);
   rate->buckets[place].at_us = now_us;
   rate->buckets[place].left = left < 1 ? left : left - 1;
   return left >= 1;

@@ -29,5 +29,7 @@ void freshet_http_rate_init(freshet_http_rate* rate, double per_second, uint64_t
 /* Counts a request of the client that these bytes stand for; false: it is too much. now_us: of a clock that
  * never goes back. */
 bool freshet_http_rate_allow(freshet_http_rate* rate, const void* client, size_t size, int64_t now_us);
+/* Whether a request of this client would be allowed now; nothing is counted. */
+bool freshet_http_rate_has(const freshet_http_rate* rate, const void* client, size_t size, int64_t now_us);
 
 #endif

@@ -18,7 +18,19 @@ struct freshet_monitor {
   size_t route_count;
   freshet_http_counts counts;
   freshet_http* http;
+  char* hosts; /* names of this service */
 };
+
+/* http.hosts and the host that http.advertise names: other instances send clients here by it. */
+static char* name_hosts(const freshet_config* config) {
+  const char* hosts = config->http.hosts == NULL ? "" : config->http.hosts;
+  const char* advertise = config->http.advertise == NULL ? "" : config->http.advertise;
+  const char* start = strstr(advertise, "://");
+  start = start == NULL ? "" : start + 3;
+  char* names = NULL;
+  FRESHET_ASSERT(asprintf(&names, "%s,%.*s", hosts, (int)strcspn(start, ":/"), start) >= 0);
+  return names;
+}
 
 static void say(freshet_http_response* response, int status, const char* text) {
   response->status = status;
@@ -92,20 +104,24 @@ freshet_status freshet_monitor_create(const freshet_monitor_config* config, fres
   FRESHET_ASSERT(made != NULL);
   made->config = *config;
   const freshet_http_route routes[OWN_ROUTES] = {
-      {"GET", "/", true, handle_page, made},
-      {"GET", "/metrics", false, handle_metrics, made},
-      {"GET", "/livez", true, handle_livez, made},
-      {"GET", "/readyz", true, handle_readyz, made},
+      {"GET", "/", FRESHET_HTTP_OPEN, handle_page, made},
+      {"GET", "/metrics", FRESHET_HTTP_ANY_HOST, handle_metrics, made},
+      {"GET", "/livez", FRESHET_HTTP_OPEN | FRESHET_HTTP_ANY_HOST, handle_livez, made},
+      {"GET", "/readyz", FRESHET_HTTP_OPEN | FRESHET_HTTP_ANY_HOST, handle_readyz, made},
   };
   made->route_count = OWN_ROUTES + config->more_route_count;
   made->routes = calloc(made->route_count, sizeof *made->routes);
   FRESHET_ASSERT(made->routes != NULL);
   memcpy(made->routes, routes, sizeof routes);
   for (size_t i = 0; i < config->more_route_count; i++) made->routes[OWN_ROUTES + i] = config->more_routes[i];
+  made->hosts = name_hosts(config->config);
   const freshet_http_config http = {
       .bind = config->config->http.bind,
       .port = (uint16_t)config->config->http.port,
       .token_file = config->config->http.token_file,
+      .hosts = made->hosts,
+      .certificate = config->config->http.certificate,
+      .key = config->config->http.key,
       .routes = made->routes,
       .route_count = made->route_count,
       .connections_max = (uint32_t)config->config->http.connections,
@@ -117,6 +133,7 @@ freshet_status freshet_monitor_create(const freshet_monitor_config* config, fres
   freshet_status status = freshet_http_create(&http, &made->http, error);
   if (status != FRESHET_OK) {
     free(made->routes);
+    free(made->hosts);
     free(made);
     return status;
   }
@@ -132,5 +149,6 @@ void freshet_monitor_destroy(freshet_monitor* monitor) {
   if (monitor == NULL) return;
   freshet_http_destroy(monitor->http);
   free(monitor->routes);
+  free(monitor->hosts);
   free(monitor);
 }

@@ -116,7 +116,9 @@ class Http(Case):
         api.ask("GET", "/v1/items/{id}/similar", expect=404, id="nothing")
         for path in ("/livez", "/readyz", "/metrics", "/openapi.json"):
             api.ask("GET", path)
-        status, headers, text = ask(service, "DELETE", "/v1/users/user-1")
+        status, _, text = ask(service, "DELETE", "/v1/users/user-1")
+        self.assertEqual((status, "X-Freshet: 1" in text), (403, True))
+        status, headers, text = ask(service, "DELETE", "/v1/users/user-1", headers={"X-Freshet": "1"})
         api.check("DELETE", "/v1/users/{id}", status, headers, text)
         self.check_refusals(api)
         self.assertEqual(api.asked, {(method.upper(), path) for path, operations in api.document["paths"].items()

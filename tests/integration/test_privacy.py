@@ -95,7 +95,7 @@ class Privacy(Case):
     def ask(self, worker, method, target):
         connection = http.client.HTTPConnection("127.0.0.1", worker.port, timeout=30)
         self.addCleanup(connection.close)
-        connection.request(method, target)
+        connection.request(method, target, headers={"X-Freshet": "1"})
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read())
 

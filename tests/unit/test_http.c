@@ -315,7 +315,8 @@ static int send_body(uint16_t port, size_t size, freshet_buffer* answer) {
   char* text = malloc(size + 256);
   assert_non_null(text);
   int head = snprintf(
-      text, 256, "POST /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n", size);
+      text, 256, "POST /echo HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n",
+      size);
   memset(text + head, 'x', size);
   text[(size_t)head + size] = '\0';
   int status = exchange(port, text, answer);
@@ -325,7 +326,7 @@ static int send_body(uint16_t port, size_t size, freshet_buffer* answer) {
 
 static void test_bounds_and_rude_clients(void** state) {
   (void)state;
-  const freshet_http_route routes[] = {{"POST", "/echo", false, echo, NULL}};
+  const freshet_http_route routes[] = {{"POST", "/echo", 0, echo, NULL}};
   freshet_http_counts counts = {0};
   enum { CONNECTIONS = 64 };
   const freshet_http_config config = {.bind = "127.0.0.1",
@@ -352,9 +353,9 @@ static void test_bounds_and_rude_clients(void** state) {
   /* more of them than there may be: told, if the request ends */
   static char long_line[FRESHET_HTTP_HEADER_MAX + 200], long_headers[FRESHET_HTTP_HEADER_MAX + 200];
   enum { TOO_LONG = FRESHET_HTTP_HEADER_MAX };
-  snprintf(long_line, sizeof long_line, "GET /%0*d HTTP/1.1\r\nHost: x\r\n\r\n", (int)TOO_LONG, 0);
+  snprintf(long_line, sizeof long_line, "GET /%0*d HTTP/1.1\r\nHost: localhost\r\n\r\n", (int)TOO_LONG, 0);
   assert_int_equal(exchange(port, long_line, &answer), 414);
-  snprintf(long_headers, sizeof long_headers, "GET /echo HTTP/1.1\r\nHost: x\r\nX: %0*d\r\n\r\n",
+  snprintf(long_headers, sizeof long_headers, "GET /echo HTTP/1.1\r\nHost: localhost\r\nX: %0*d\r\n\r\n",
            (int)TOO_LONG, 0);
   assert_int_equal(exchange(port, long_headers, &answer), 431);
 
@@ -368,7 +369,8 @@ static void test_bounds_and_rude_clients(void** state) {
   while (recv(fd, piece, sizeof piece, 0) > 0) continue;
   close(fd);
   fd = dial(port);
-  static const char chunked[] = "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+  static const char chunked[] =
+      "POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
   send_all(fd, chunked, sizeof chunked - 1);
   for (int i = 0; i < 3; i++) {
     send_all(fd, "10000\r\n", 7);
@@ -448,8 +450,7 @@ static freshet_http* serve_routes(const freshet_http_route* routes, size_t count
 static void test_deferred_answers(void** state) {
   (void)state;
   desk d = {0};
-  const freshet_http_route routes[] = {{"GET", "/later", false, defer, &d},
-                                       {"POST", "/later", false, defer, &d}};
+  const freshet_http_route routes[] = {{"GET", "/later", 0, defer, &d}, {"POST", "/later", 0, defer, &d}};
   freshet_http_counts counts = {0};
   freshet_http* http = serve_routes(routes, 2, 0, "", &counts);
   uint16_t port = freshet_http_port(http);
@@ -459,18 +460,19 @@ static void test_deferred_answers(void** state) {
   /* two in one piece: the second is read when the first has been answered */
   freshet_buffer answer = {0};
   static const char both[] =
-      "GET /later HTTP/1.1\r\nHost: x\r\n\r\nGET /later HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+      "GET /later HTTP/1.1\r\nHost: localhost\r\n\r\nGET /later HTTP/1.1\r\nHost: localhost\r\nConnection: "
+      "close\r\n\r\n";
   assert_int_equal(exchange(port, both, &answer), 200);
   const char* first = strstr((const char*)answer.data, "done later");
   assert_non_null(first);
   assert_non_null(strstr(first + 1, "done later"));
   /* a client that has gone meanwhile, and one for whom the server waits when it ends */
   int gone = dial(port);
-  send_all(gone, "GET /later HTTP/1.1\r\nHost: x\r\n\r\n", 31);
+  send_all(gone, "GET /later HTTP/1.1\r\nHost: localhost\r\n\r\n", 39);
   usleep(5000);
   close(gone);
   int waiting = dial(port);
-  send_all(waiting, "GET /later?late HTTP/1.1\r\nHost: x\r\n\r\n", 36);
+  send_all(waiting, "GET /later?late HTTP/1.1\r\nHost: localhost\r\n\r\n", 44);
   usleep(50000);
   freshet_http_destroy(http);
   close(waiting);
@@ -488,8 +490,8 @@ static void spell(void* context, const freshet_http_request* request, freshet_ht
 
 static void test_patterns(void** state) {
   (void)state;
-  const freshet_http_route routes[] = {{"GET", "/v1/users/{id}", false, spell, NULL},
-                                       {"GET", "/v1/items/{id}/similar", false, spell, NULL}};
+  const freshet_http_route routes[] = {{"GET", "/v1/users/{id}", 0, spell, NULL},
+                                       {"GET", "/v1/items/{id}/similar", 0, spell, NULL}};
   freshet_http_counts counts = {0};
   freshet_http* http = serve_routes(routes, 2, 0, "", &counts);
   uint16_t port = freshet_http_port(http);
@@ -512,8 +514,8 @@ static void test_patterns(void** state) {
 
 static void test_too_many_requests(void** state) {
   (void)state;
-  const freshet_http_route routes[] = {{"GET", "/open/{id}", true, spell, NULL},
-                                       {"GET", "/v1/users/{id}", false, spell, NULL}};
+  const freshet_http_route routes[] = {{"GET", "/open/{id}", FRESHET_HTTP_OPEN, spell, NULL},
+                                       {"GET", "/v1/users/{id}", 0, spell, NULL}};
   freshet_http_counts counts = {0};
   freshet_http* http = serve_routes(routes, 2, 3, "", &counts);
   uint16_t port = freshet_http_port(http);
@@ -532,13 +534,155 @@ static void test_too_many_requests(void** state) {
   freshet_http_destroy(http);
 }
 
+/* Sends this head, and a second request where the body would be. */
+static void expect_refused_and_closed(uint16_t port, const char* headers, const char* part) {
+  char text[1024];
+  freshet_buffer answer = {0};
+  snprintf(text, sizeof text, "POST /v1/users/u1 HTTP/1.1\r\nHost: localhost\r\n%s\r\n0\r\n\r\n%s", headers,
+           "GET /v1/users/hidden HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  assert_int_equal(exchange(port, text, &answer), 400); /* reads until the server closes */
+  holds(&answer, part);
+  assert_null(strstr((const char*)answer.data, "hidden"));
+  assert_null(strstr((const char*)answer.data + 8, "HTTP/1.1"));
+  freshet_buffer_free(&answer);
+}
+
+static void test_ambiguous_requests(void** state) {
+  (void)state;
+  const freshet_http_route routes[] = {{"GET", "/v1/users/{id}", 0, spell, NULL},
+                                       {"POST", "/v1/users/{id}", 0, spell, NULL}};
+  freshet_http_counts counts = {0};
+  freshet_http* http = serve_routes(routes, 2, 0, "", &counts);
+  uint16_t port = freshet_http_port(http);
+  expect_refused_and_closed(port, "Content-Length: 0\r\nContent-Length: 57\r\n",
+                            "more than one Content-Length");
+  expect_refused_and_closed(port, "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", "together");
+  expect_refused_and_closed(port, "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", "together");
+  expect_refused_and_closed(port, "Transfer-Encoding: xchunked\r\n", "other than chunked");
+  expect_refused_and_closed(port, "Host: other\r\nContent-Length: 5\r\n", "more than one Host");
+  freshet_http_destroy(http);
+}
+
+static int ask_as(uint16_t port, const char* method, const char* host, const char* headers,
+                  const char* part) {
+  char text[1024];
+  freshet_buffer answer = {0};
+  snprintf(text, sizeof text, "%s /v1/users/u1 HTTP/1.1\r\n%s%s%sConnection: close\r\n%s\r\n", method,
+           host[0] == '\0' ? "" : "Host: ", host, host[0] == '\0' ? "" : "\r\n", headers);
+  int status = exchange(port, text, &answer);
+  holds(&answer, part);
+  freshet_buffer_free(&answer);
+  return status;
+}
+
+static void test_web_pages_of_others(void** state) {
+  (void)state;
+  const freshet_http_route routes[] = {{"GET", "/v1/users/{id}", 0, spell, NULL},
+                                       {"POST", "/v1/users/{id}", 0, spell, NULL},
+                                       {"DELETE", "/v1/users/{id}", 0, spell, NULL}};
+  freshet_http_counts counts = {0};
+  const freshet_http_config config = {.bind = "127.0.0.1",
+                                      .routes = routes,
+                                      .route_count = 3,
+                                      .hosts = "shop.example",
+                                      .connections_max = 64,
+                                      .timeout_ms = 300,
+                                      .counts = &counts};
+  freshet_http* http = NULL;
+  assert_int_equal(freshet_http_create(&config, &http, NULL), FRESHET_OK);
+  uint16_t port = freshet_http_port(http);
+  static const char evil[] = "Origin: http://evil.example\r\n", mark[] = "X-Freshet: 1\r\n";
+  assert_int_equal(ask_as(port, "GET", "evil.example", "", "http.hosts"), 403);
+  assert_int_equal(ask_as(port, "GET", "evil.example:80", evil, "http.hosts"), 403);
+  assert_int_equal(ask_as(port, "GET", "shop.example", "", "<u1>"), 200);
+  assert_int_equal(ask_as(port, "GET", "127.0.0.1", evil, "<u1>"), 200);
+  assert_int_equal(ask_as(port, "POST", "127.0.0.1", evil, "another origin"), 403);
+  assert_int_equal(ask_as(port, "POST", "127.0.0.1", "Origin: http://127.0.0.1\r\n", "<u1>"), 200);
+  assert_int_equal(ask_as(port, "DELETE", "127.0.0.1", "", "X-Freshet: 1"), 403);
+  assert_int_equal(ask_as(port, "DELETE", "127.0.0.1", mark, "<u1>"), 200);
+  assert_int_equal(ask_as(port, "DELETE", "evil.example", mark, "http.hosts"), 403);
+  assert_int_equal(ask_as(port, "DELETE", "127.0.0.1", "Origin: http://evil.example\r\nX-Freshet: 1\r\n", ""),
+                   403);
+  freshet_http_destroy(http);
+}
+
+static void test_probes_under_any_name(void** state) {
+  (void)state;
+  fixture* f = start("");
+  freshet_buffer answer = {0};
+  static const struct {
+    const char* path;
+    int status;
+  } asked[] = {{"/metrics", 200}, {"/livez", 200}, {"/readyz", 503}, {"/", 403}};
+  for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
+    char text[256];
+    snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: pod-7.svc\r\nConnection: close\r\n\r\n",
+             asked[i].path);
+    assert_int_equal(exchange(f->port, text, &answer), asked[i].status);
+  }
+  freshet_buffer_free(&answer);
+  stop(f);
+}
+
+/* Writes a token file. path: a template of mkstemp. */
+static void write_tokens(char* path, const char* text, size_t size) {
+  int fd = mkstemp(path);
+  assert_true(fd >= 0);
+  assert_int_equal(write(fd, text, size), size);
+  close(fd);
+}
+
+static void test_wrong_tokens_and_readers(void** state) {
+  (void)state;
+  char path[] = "/tmp/freshet-token-XXXXXX";
+  static const char text[] = "admin all\nread some\nadmin unused\n";
+  write_tokens(path, text, sizeof text - 1);
+  const freshet_http_route routes[] = {{"GET", "/v1/users/{id}", 0, spell, NULL},
+                                       {"DELETE", "/v1/users/{id}", 0, spell, NULL}};
+  freshet_http_counts counts = {0};
+  freshet_http* http = serve_routes(routes, 2, 0, path, &counts);
+  uint16_t port = freshet_http_port(http);
+  expect(port, "GET", "/v1/users/u1", "Authorization: Bearer some\r\n", 200, "<u1>");
+  expect(port, "DELETE", "/v1/users/u1", "Authorization: Bearer some\r\n", 403, "may only read");
+  expect(port, "DELETE", "/v1/users/u1", "Authorization: Bearer all\r\n", 200, "<u1>");
+  assert_int_equal(ask_as(port, "GET", "any.example", "Authorization: Bearer all\r\n", "<u1>"), 200);
+  freshet_buffer answer = {0};
+  int refused_count = 0;
+  for (int i = 0; i < 40; i++) {
+    int status = ask(port, "GET", "/v1/users/u1", "Authorization: Bearer guess\r\n", &answer);
+    assert_true(status == 401 || status == 429);
+    refused_count += status == 429;
+  }
+  assert_true(refused_count >= 20); /* 10 a second may be wrong */
+  expect(port, "GET", "/v1/users/u1", "Authorization: Bearer unused\r\n", 429, "wrong tokens"); /* not told */
+  expect(port, "GET", "/v1/users/u1", "Authorization: Bearer all\r\n", 200, "<u1>"); /* known here */
+  freshet_buffer_free(&answer);
+  freshet_http_destroy(http);
+  unlink(path);
+}
+
+static void test_token_lines_that_are_too_long(void** state) {
+  (void)state;
+  char path[] = "/tmp/freshet-token-XXXXXX", text[5000];
+  memset(text, 'x', sizeof text);
+  text[0] = 'a', text[1] = '\n';
+  write_tokens(path, text, sizeof text);
+  fixture* f = start("");
+  freshet_config config = f->config;
+  config.http.port = free_port();
+  config.http.token_file = path;
+  refused(&config, FRESHET_INVALID, "line 2");
+  stop(f);
+  unlink(path);
+}
+
 static void test_tokens_are_read_again(void** state) {
   (void)state;
   char path[] = "/tmp/freshet-token-XXXXXX";
   int fd = mkstemp(path);
   assert_true(fd >= 0);
   assert_int_equal(write(fd, "old\n", 4), 4);
-  const freshet_http_route routes[] = {{"GET", "/v1/users/{id}", false, spell, NULL}};
+  const freshet_http_route routes[] = {{"GET", "/v1/users/{id}", 0, spell, NULL}};
   freshet_http_counts counts = {0};
   freshet_http* http = serve_routes(routes, 1, 0, path, &counts);
   uint16_t port = freshet_http_port(http);
@@ -557,11 +701,21 @@ static void test_tokens_are_read_again(void** state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_life_and_readiness), cmocka_unit_test(test_metrics),
-      cmocka_unit_test(test_paths_and_methods),  cmocka_unit_test(test_a_token_is_asked_for),
-      cmocka_unit_test(test_what_cannot_start),  cmocka_unit_test(test_bounds_and_rude_clients),
-      cmocka_unit_test(test_deferred_answers),   cmocka_unit_test(test_patterns),
-      cmocka_unit_test(test_too_many_requests),  cmocka_unit_test(test_tokens_are_read_again),
+      cmocka_unit_test(test_life_and_readiness),
+      cmocka_unit_test(test_metrics),
+      cmocka_unit_test(test_paths_and_methods),
+      cmocka_unit_test(test_a_token_is_asked_for),
+      cmocka_unit_test(test_what_cannot_start),
+      cmocka_unit_test(test_bounds_and_rude_clients),
+      cmocka_unit_test(test_deferred_answers),
+      cmocka_unit_test(test_patterns),
+      cmocka_unit_test(test_too_many_requests),
+      cmocka_unit_test(test_tokens_are_read_again),
+      cmocka_unit_test(test_ambiguous_requests),
+      cmocka_unit_test(test_web_pages_of_others),
+      cmocka_unit_test(test_probes_under_any_name),
+      cmocka_unit_test(test_wrong_tokens_and_readers),
+      cmocka_unit_test(test_token_lines_that_are_too_long),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -156,7 +156,8 @@ static reply ask(const fixture* f, const char* method, const char* target, const
   int fd = socket(AF_INET, SOCK_STREAM, 0);
   assert_int_equal(connect(fd, (struct sockaddr*)&address, sizeof address), 0);
   int size = snprintf(text, sizeof text,
-                      "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n%s",
+                      "%s %s HTTP/1.1\r\nHost: localhost\r\nX-Freshet: 1\r\nConnection: "
+                      "close\r\nContent-Length: %zu\r\n\r\n%s",
                       method, target, strlen(body), body);
   assert_int_equal(send(fd, text, (size_t)size, 0), size);
   ssize_t got;
