@@ -4,6 +4,7 @@
  */
 #include "app/limits.h"
 
+#include <stdint.h>
 #include <sys/resource.h>
 
 size_t freshet_files_limit(void) {

@@ -5,6 +5,8 @@
 #ifndef FRESHET_APP_LIMITS_H
 #define FRESHET_APP_LIMITS_H
 
+#include <stddef.h>
+
 #include "freshet/status.h"
 #include "stream/logger.h"
 
