@@ -30,10 +30,10 @@ static int print_help(const char* topic) {
          ": recommendations as fresh as the stream\n\n"
          "usage: freshet COMMAND [OPTION...]\n\ncommands:\n");
   for (const freshet_command* const* c = freshet_commands; *c != NULL; c++) {
-    printf("  %-10s  %s\n", (*c)->name, (*c)->summary);
+    printf("  %-11s  %s\n", (*c)->name, (*c)->summary);
   }
-  printf("  %-10s  %s\n", "help", "this page, or `freshet help COMMAND`");
-  printf("  %-10s  %s\n", "version", "print the version");
+  printf("  %-11s  %s\n", "help", "this page, or `freshet help COMMAND`");
+  printf("  %-11s  %s\n", "version", "print the version");
   return FRESHET_EXIT_OK;
 }
 

@@ -66,7 +66,7 @@ freshet_status freshet_encoder_hashing_create(uint32_t dim, freshet_encoder** en
 
 /* ---- the encoder that a configuration asks for ---- */
 
-/* The model that is used when none is named: scripts/fetch-model brings it. */
+/* The model that is used when none is named: `freshet fetch-model` brings it. */
 #define FRESHET_TEXT_DEFAULT_MODEL "all-MiniLM-L6-v2"
 
 typedef enum freshet_text_precision {
@@ -112,8 +112,9 @@ freshet_text_config freshet_text_defaults(void);
 freshet_status freshet_text_create(const freshet_text_config* config, freshet_encoder** encoder,
                                    freshet_error* error);
 
-/* Writes the folder of a model in the cache, ${FRESHET_CACHE:-~/.cache/freshet}/models/NAME, to path [size].
- * The folder need not exist. Returns false when the path does not fit. */
+/* The folder of a model by its name. With FRESHET_CACHE set: models/NAME in it. Else models/NAME in
+ * ~/.cache/freshet; where that is missing, models/NAME in /var/cache/freshet if it is there. So the path may
+ * name a folder that is missing. Returns false when the path does not fit. */
 bool freshet_text_model_folder(const char* name, char* path, size_t size);
 
 #ifdef __cplusplus

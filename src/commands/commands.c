@@ -1,3 +1,7 @@
+/*
+ * commands.c: the table of the subcommands, in the order in which `freshet help` lists them. A command is added
+ * here and in commands.h; it knows nothing of what a command does.
+ */
 #include "commands/commands.h"
 
 #include <stddef.h>
@@ -10,6 +14,7 @@ const freshet_command* const freshet_commands[] = {
     &freshet_command_evaluate,
     &freshet_command_embed,
     &freshet_command_demo,
+    &freshet_command_fetch_model,
     &freshet_command_bench,
     &freshet_command_recommend,
     &freshet_command_replay,

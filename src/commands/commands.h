@@ -32,6 +32,7 @@ extern const freshet_command freshet_command_recommend;
 extern const freshet_command freshet_command_replay;
 extern const freshet_command freshet_command_offsets;
 extern const freshet_command freshet_command_demo;
+extern const freshet_command freshet_command_fetch_model;
 extern const freshet_command freshet_command_topics;
 extern const freshet_command freshet_command_erase;
 extern const freshet_command freshet_command_config;

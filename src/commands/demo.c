@@ -1,3 +1,8 @@
+/*
+ * demo.c: `freshet demo`, the whole service in this process on an embedded broker, with the producers and the
+ * reader of a shop beside it. It owns the data, the clients and the worker's thread; it must not reach into the
+ * worker, which sees nothing but topics.
+ */
 #include <ftw.h>
 #include <getopt.h>
 #include <pthread.h>
@@ -10,6 +15,7 @@
 #include "app/serve.h"
 #include "commands/commands.h"
 #include "commands/csv.h"
+#include "commands/installed.h"
 #include "commands/options.h"
 #include "commands/progress.h"
 #include "kafka/embedded.h"
@@ -37,7 +43,7 @@ static const char usage[] =
     "customers\n"
     "buy once more and shows their lists before and after, and how long that took. Needs no Kafka.\n\n"
     "  --keep                leave everything running at the end, with the HTTP port open, until Ctrl-C\n"
-    "  --data FOLDER         items.csv and events.csv.gz (default tests/data/online-retail)\n"
+    "  --data FOLDER         items.csv and events.csv.gz (default: the slice that comes with the program)\n"
     "  -X SECTION.KEY=VALUE  override one key of the configuration; may be repeated\n\n"
     "The embedded broker keeps its records in memory and gives transactions no meaning, so the demo shows "
     "speed\n"
@@ -497,7 +503,11 @@ static void tear_down(demo* d) {
 
 static freshet_status perform(demo* d, freshet_options* options, const char* folder, bool keep,
                               freshet_error* error) {
-  char path[4096];
+  char own[4096], path[4200];
+  if (folder == NULL) {
+    folder = own;
+    freshet_installed_find("share/freshet/demo", "tests/data/online-retail", own, sizeof own);
+  }
   snprintf(path, sizeof path, "%s/items.csv", folder);
   freshet_status status = load_products(d, path, error);
   snprintf(path, sizeof path, "%s/events.csv.gz", folder);
@@ -526,7 +536,7 @@ static int run(int argc, char** argv) {
   static const struct option longs[] = {
       {"keep", no_argument, NULL, 'k'}, {"data", required_argument, NULL, 'd'}, {NULL, 0, NULL, 0}};
   freshet_options options = {0};
-  const char* folder = "tests/data/online-retail";
+  const char* folder = NULL;
   bool keep = false;
   int option;
   while ((option = getopt_long(argc, argv, FRESHET_OPTIONS_SHORT, longs, NULL)) != -1) {

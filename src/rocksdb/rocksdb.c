@@ -1,3 +1,8 @@
+/*
+ * rocksdb.c: freshet_store on RocksDB: one database in the state folder, a column family for each kind of row, and
+ * the folder's own facts (format, app, instance) in the default family. It knows what a folder may hold and refuses
+ * every other one; it knows nothing of what the rows mean.
+ */
 #include "rocksdb/rocksdb.h"
 
 #include <dirent.h>
@@ -8,6 +13,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
+#include "freshet/freshet.h"
 #include "rocksdb/purge.h"
 
 enum {
@@ -397,6 +403,25 @@ static freshet_status open_database(rocksdb_store* store, freshet_error* error) 
   return FRESHET_CONFLICT;
 }
 
+/* The folder has another format. Formats are counted up, so the message can say which program is the newer. */
+static freshet_status refuse_format(const rocksdb_store* store, const freshet_buffer* version,
+                                    freshet_error* error) {
+  char found[16];
+  snprintf(found, sizeof found, "%.*s", (int)version->size, (const char*)version->data);
+  if (strtol(found, NULL, 10) > strtol(format, NULL, 10)) {
+    return freshet_error_set(
+        error, FRESHET_CONFLICT, FRESHET_STOP,
+        "state folder %s was written by a newer version of Freshet (format %s; version %s "
+        "reads format %s); install the newer version again, or set state.folder to an empty "
+        "folder, which is filled from Kafka",
+        store->folder, found, FRESHET_VERSION, format);
+  }
+  return freshet_error_set(error, FRESHET_CONFLICT, FRESHET_STOP,
+                           "state folder %s has format %s, this version of Freshet reads format %s; an empty "
+                           "folder is filled from Kafka",
+                           store->folder, found, format);
+}
+
 /* Whose folder is this? A fresh one becomes ours. */
 static freshet_status claim(rocksdb_store* store, const char* app_id, freshet_error* error) {
   freshet_buffer app = {0}, version = {0};
@@ -416,10 +441,7 @@ static freshet_status claim(rocksdb_store* store, const char* app_id, freshet_er
     status = store_write(&store->base, error);
   } else if (status == FRESHET_OK &&
              !freshet_slice_equal(freshet_buffer_slice(&version), freshet_slice_of(format))) {
-    status = freshet_error_set(error, FRESHET_CONFLICT, FRESHET_STOP,
-                               "state folder %s has format %.*s, this version of Freshet reads format %s; "
-                               "an empty folder is filled from Kafka",
-                               store->folder, (int)version.size, (const char*)version.data, format);
+    status = refuse_format(store, &version, error);
   } else if (status == FRESHET_OK) {
     status = get_bytes(store, META, app_key, strlen(app_key), &app, error);
     if (status == FRESHET_OK && !freshet_slice_equal(freshet_buffer_slice(&app), freshet_slice_of(app_id))) {

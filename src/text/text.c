@@ -1,6 +1,7 @@
 /*
  * text.c: makes the encoder that a configuration asks for: which kind, which folder, with hashed words or not.
- * It knows every kind of encoder; nothing else in the program needs to.
+ * A model is a named folder, or a folder in the cache of the user or of the machine. It knows every kind of
+ * encoder; nothing else in the program needs to.
  */
 #include "text/text.h"
 
@@ -16,6 +17,9 @@
 
 enum { PATH_SIZE = 4096 };
 
+/* Where `freshet fetch-model --system` puts models. */
+#define SYSTEM_CACHE "/var/cache/freshet"
+
 freshet_text_config freshet_text_defaults(void) {
   return (freshet_text_config){.encoder = FRESHET_TEXT_AUTO,
                                .dim = 256,
@@ -26,9 +30,14 @@ freshet_text_config freshet_text_defaults(void) {
 
 bool freshet_text_model_folder(const char* name, char* path, size_t size) {
   const char *cache = getenv("FRESHET_CACHE"), *home = getenv("HOME");
-  int length = cache != NULL && cache[0] != '\0'
-                   ? snprintf(path, size, "%s/models/%s", cache, name)
-                   : snprintf(path, size, "%s/.cache/freshet/models/%s", home == NULL ? "" : home, name);
+  bool is_moved = cache != NULL && cache[0] != '\0';
+  int length = snprintf(path, size, SYSTEM_CACHE "/models/%s", name);
+  bool is_in_system = length >= 0 && (size_t)length < size && access(path, F_OK) == 0;
+  length = is_moved ? snprintf(path, size, "%s/models/%s", cache, name)
+                    : snprintf(path, size, "%s/.cache/freshet/models/%s", home == NULL ? "" : home, name);
+  if (!is_moved && is_in_system && access(path, F_OK) != 0) {
+    length = snprintf(path, size, SYSTEM_CACHE "/models/%s", name);
+  }
   return length >= 0 && (size_t)length < size;
 }
 
@@ -49,6 +58,13 @@ static freshet_status find_folder(const freshet_text_config* config, char path[P
 
 static freshet_status create_bert(const freshet_text_config* config, const freshet_kernels* kernels,
                                   const char* folder, freshet_encoder** encoder, freshet_error* error) {
+  if (access(folder, F_OK) != 0) {
+    return freshet_error_set(
+        error, FRESHET_NOT_FOUND, FRESHET_STOP,
+        "the text model %s is not there; `freshet fetch-model` brings " FRESHET_TEXT_DEFAULT_MODEL
+        ", and with --chinese bge-small-zh-v1.5",
+        folder);
+  }
   const freshet_bert_options options = {
       .folder = folder, .precision = config->precision, .threads = config->threads, .kernels = kernels};
   return freshet_encoder_bert_create(&options, encoder, error);

@@ -10,15 +10,16 @@ mv "$scratch/first" "$scratch/moved"
 root="$scratch/moved"
 
 for file in bin/freshet include/freshet/model.h lib/libfreshet.a lib/pkgconfig/freshet.pc share/man/man1/freshet.1 \
-  share/freshet/schemas/Purchase.avsc; do
+  share/freshet/schemas/Purchase.avsc share/freshet/demo/items.csv libexec/freshet/fetch-model \
+  share/bash-completion/completions/freshet share/zsh/vendor-completions/_freshet; do
   [ -s "$root/$file" ] || { echo "not installed: $file"; exit 1; }
 done
 
 version=$("$root/bin/freshet" version)
 [ "$version" = "freshet $(PKG_CONFIG_PATH="$root/lib/pkgconfig" pkg-config --modversion freshet)" ]
 while read -r command; do
-  grep -q "^\.SS $command\$" "$root/share/man/man1/freshet.1" || { echo "not in the manual: $command"; exit 1; }
-done < <("$root/bin/freshet" help | sed -n 's/^  \([a-z]*\) .*/\1/p' | grep -vx 'help\|version')
+  grep -qF ".SS ${command//-/\\-}" "$root/share/man/man1/freshet.1" || { echo "not in the manual: $command"; exit 1; }
+done < <("$root/bin/freshet" help | sed -n 's/^  \([a-z-]*\) .*/\1/p' | grep -vx 'help\|version')
 if command -v groff >/dev/null; then
   warnings=$(groff -man -Tutf8 -ww "$root/share/man/man1/freshet.1" 2>&1 >/dev/null)
   [ -z "$warnings" ] || { echo "$warnings"; exit 1; }
