@@ -1,3 +1,4 @@
+/* item_text.c: see item_text.h. Arithmetic only: no store, no model, no encoder. */
 #include "catalogue/item_text.h"
 
 #include <math.h>
@@ -19,15 +20,29 @@ uint64_t freshet_item_text_hash(const freshet_item* item, freshet_buffer* scratc
   return scratch->size == 0 ? 0 : freshet_id_key(freshet_buffer_slice(scratch));
 }
 
-/* Adds the direction of x [count] to vector [dim]. */
+/* The power of two that brings the largest of x [count] into 0.5 .. 1. Anybody may publish a vector, and sums of
+ * numbers near the ends of the range of float would not be finite. A power of two changes no bit of the result. */
+static int exponent_of(const float* x, size_t count) {
+  float top = 0;
+  int exponent = 0;
+  for (size_t j = 0; j < count; j++) top = fmaxf(top, fabsf(x[j]));
+  frexpf(top, &exponent);
+  return -exponent;
+}
+
+/* Adds the direction of x [count], finite, to vector [dim]. Zeros have none. */
 static void add_direction(const float* x, size_t count, float* vector, uint32_t dim) {
   enum { SIGNS = 64 };
+  int exponent = exponent_of(x, count);
   double squares = 0;
-  for (size_t j = 0; j < count; j++) squares += (double)x[j] * (double)x[j];
+  for (size_t j = 0; j < count; j++) {
+    double value = ldexp((double)x[j], exponent);
+    squares += value * value;
+  }
   if (squares <= 0) return;
   float scale = (float)(1 / sqrt(squares));
   if (count == dim) {
-    for (size_t j = 0; j < count; j++) vector[j] += scale * x[j];
+    for (size_t j = 0; j < count; j++) vector[j] += scale * ldexpf(x[j], exponent);
     return;
   }
   scale /= sqrtf((float)dim);
@@ -36,7 +51,8 @@ static void add_direction(const float* x, size_t count, float* vector, uint32_t 
     for (size_t j = 0; j < count; j += SIGNS) {
       uint64_t signs = freshet_random(k, j / SIGNS);
       for (size_t s = 0; s < SIGNS && j + s < count; s++, signs >>= 1) {
-        sum += (signs & 1) != 0 ? x[j + s] : -x[j + s];
+        float value = ldexpf(x[j + s], exponent);
+        sum += (signs & 1) != 0 ? value : -value;
       }
     }
     vector[k] += scale * sum;

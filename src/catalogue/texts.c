@@ -1,5 +1,6 @@
 #include "catalogue/texts.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "catalogue/item_rows.h"
@@ -147,6 +148,24 @@ static void want(freshet_texts* texts, uint32_t slot) {
 
 /* ---- vectors that are there ---- */
 
+/* Would the model take them? start [model.dim] may be NULL. */
+static bool is_usable(const freshet_texts* texts, const float* vector, uint32_t dim, const float* start) {
+  uint32_t start_dim = freshet_model_get_config(texts->model)->dim;
+  bool is_usable = true;
+  for (uint32_t k = 0; k < dim; k++) is_usable = is_usable && isfinite(vector[k]);
+  for (uint32_t k = 0; start != NULL && k < start_dim; k++)
+    is_usable = is_usable && fabsf(start[k]) <= FRESHET_START_MAX;
+  return is_usable;
+}
+
+/* A text that stays without a vector stops nobody: anybody may announce one. */
+static void give_up(freshet_texts* texts, uint32_t slot, const char* reason) {
+  freshet_slice id = freshet_model_item_id(texts->model, slot);
+  freshet_count(&texts->ports.metrics->texts_failed, 1);
+  freshet_log_fact(texts->ports.logger, FRESHET_WARN, "texts.failed", "item=\"%.*s\" reason=\"%s\"",
+                   (int)id.size, id.data, reason);
+}
+
 static freshet_status serve(freshet_texts* texts, uint32_t slot, const float* vector, const float* start,
                             freshet_error* error) {
   text_of(texts, slot)->served = true;
@@ -166,6 +185,10 @@ static freshet_status take_row(freshet_texts* texts, uint32_t slot, const freshe
                   freshet_slice_equal(state.encoder, freshet_slice_of(generation->name)) &&
                   (state.start == NULL || state.start_dim == start_dim);
   if (!is_right) return FRESHET_OK;
+  if (!is_usable(texts, state.embedding, state.embedding_dim, state.start)) {
+    give_up(texts, slot, "the stored vector is not finite, or its start is out of bounds");
+    return FRESHET_OK;
+  }
   bool is_current = state.text_hash == t->hash;
   if (generation->tag == g->own.tag) t->filled = is_current;
   if (generation->tag != g->serving.tag || t->served) return FRESHET_OK;
@@ -316,6 +339,10 @@ static freshet_status publish(freshet_texts* texts, uint32_t slot, uint64_t hash
   const freshet_text_generations* g = texts->generations;
   freshet_slice id = freshet_model_item_id(texts->model, slot);
   bool is_first = g->switches == 0 && !is_migrating(texts);
+  if (!is_usable(texts, texts->vector, texts->dim, NULL)) {
+    give_up(texts, slot, "the encoder made a vector that is not finite");
+    return FRESHET_OK;
+  }
   bool starts = !is_first && freshet_text_starts_find(texts->starts, slot, texts->vector, texts->start);
   freshet_item_state state = {.item_id = id,
                               .text_hash = hash,
@@ -346,10 +373,12 @@ static bool read_item(freshet_texts* texts, uint32_t slot, freshet_item* item) {
 /* Encodes at once: for an encoder without an embedder, and for items that have a vector but no text. */
 static freshet_status encode_now(freshet_texts* texts, uint32_t slot, const freshet_item* item,
                                  freshet_slice text, freshet_error* error) {
-  freshet_status status = FRESHET_OK;
+  freshet_error cause = {0};
   memset(texts->vector, 0, texts->dim * sizeof *texts->vector);
-  if (text.size > 0) status = freshet_encode(texts->ports.encoder, &text, 1, texts->vector, error);
-  if (status != FRESHET_OK) return status;
+  if (text.size > 0 && freshet_encode(texts->ports.encoder, &text, 1, texts->vector, &cause) != FRESHET_OK) {
+    give_up(texts, slot, cause.message);
+    return FRESHET_OK;
+  }
   freshet_item_complete_vector(item, texts->vector, texts->dim);
   return publish(texts, slot, text_of(texts, slot)->hash, error);
 }
@@ -427,7 +456,7 @@ static freshet_status take_result(freshet_texts* texts, const freshet_embedded* 
   freshet_item item;
   if (!end_submission(texts, embedded->id, &slot)) return FRESHET_OK;
   if (embedded->status != FRESHET_OK) {
-    freshet_count(&texts->ports.metrics->texts_failed, 1);
+    give_up(texts, slot, "the encoder failed");
     return FRESHET_OK;
   }
   item_text* t = text_of(texts, slot);

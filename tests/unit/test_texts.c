@@ -2,6 +2,7 @@
  * Text vectors of items: encoded once, published, found again; and the change of the encoder as a migration.
  * The log is what the sink was given: it is read back as a worker would read it.
  */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -472,6 +473,78 @@ static void ready_made_vectors_stand_alone_or_beside_the_text(void** state) {
   freshet_encoder_destroy(encoder);
 }
 
+/* Anybody may write a vector: whatever finite numbers it holds, it is a direction. */
+static void vectors_of_any_norm_are_directions(void** state) {
+  (void)state;
+  static const float sizes[] = {1e-45F, 1e-40F, 1e-30F, 1e-15F, 1, 1e15F, 1e19F, 3e38F};
+  static const uint32_t dims[] = {1, 32, 64, 256};
+  float own[256];
+  for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
+    for (size_t d = 0; d < sizeof dims / sizeof dims[0]; d++) {
+      for (int with_text = 0; with_text < 2; with_text++) {
+        float vector[32] = {[5] = with_text == 1 ? 1.0F : 0.0F};
+        double squares = 0;
+        for (uint32_t k = 0; k < dims[d]; k++) own[k] = k % 3 == 0 ? sizes[s] : -sizes[s];
+        const freshet_item item = {.vector = own, .vector_dim = dims[d]};
+        freshet_item_complete_vector(&item, vector, 32);
+        for (int k = 0; k < 32; k++) squares += (double)vector[k] * (double)vector[k];
+        assert_true(squares > .999 && squares < 1.001);
+      }
+    }
+  }
+}
+
+/* The same direction makes the same bits at any scale by a power of two. */
+static void a_direction_does_not_depend_on_its_norm(void** state) {
+  (void)state;
+  float own[64], scaled[64];
+  for (int k = 0; k < 64; k++) own[k] = (float)(k * k % 17) - 7;
+  for (int power = -100; power <= 100; power += 50) {
+    for (uint32_t dim = 32; dim <= 64; dim += 32) {
+      float vector[32] = {0}, same[32] = {0};
+      for (int k = 0; k < 64; k++) scaled[k] = ldexpf(own[k], power);
+      freshet_item_complete_vector(&(freshet_item){.vector = own, .vector_dim = dim}, vector, 32);
+      freshet_item_complete_vector(&(freshet_item){.vector = scaled, .vector_dim = dim}, same, 32);
+      assert_memory_equal(vector, same, sizeof vector);
+    }
+  }
+}
+
+/* A vector in <app>.items that cannot be used leaves the item without one, and everybody running. */
+static void a_foreign_vector_that_is_not_finite_is_skipped(void** state) {
+  (void)state;
+  freshet_encoder* encoder = make_encoder(32);
+  start(encoder, NULL);
+  announce(0, titles[0], NULL, 0);
+  turn();
+  commit();
+  turn(); /* publishes which generation serves */
+  commit();
+  assert_true(has_row(encoder, 0));
+  freshet_item_state row;
+  assert_int_equal(freshet_decode_item_state(w->codec, freshet_buffer_slice(&w->bytes), &row, NULL),
+                   FRESHET_OK);
+  float bad[32] = {[7] = NAN};
+  freshet_buffer value = {0};
+  freshet_item_state forged = row;
+  forged.embedding = bad;
+  assert_int_equal(freshet_encode_item_state(w->codec, &forged, &value, NULL), FRESHET_OK);
+  freshet_buffer_append(&w->log[w->logged].key, w->log[w->logged - 1].key.data,
+                        w->log[w->logged - 1].key.size);
+  w->log[w->logged].has_value = true;
+  w->log[w->logged++].value = value;
+  read_log(); /* the good vector stays */
+  assert_non_null(freshet_model_start(w->model, slot_of(0)));
+  restart(encoder); /* the store has the bad one */
+  assert_null(freshet_model_start(w->model, slot_of(0)));
+  assert_true(freshet_metric(&w->metrics.texts_failed) > 0);
+  turn(); /* the owner encodes the text again */
+  commit();
+  assert_non_null(freshet_model_start(w->model, slot_of(0)));
+  stop();
+  freshet_encoder_destroy(encoder);
+}
+
 static void a_withdrawn_item_takes_its_vectors_of_all_generations_along(void** state) {
   (void)state;
   freshet_encoder *a = make_encoder(32), *b = make_encoder(48);
@@ -610,6 +683,9 @@ int main(void) {
       TEST(only_the_owner_of_the_first_partition_decides),
       TEST(new_items_start_where_the_map_says),
       TEST(ready_made_vectors_stand_alone_or_beside_the_text),
+      TEST(vectors_of_any_norm_are_directions),
+      TEST(a_direction_does_not_depend_on_its_norm),
+      TEST(a_foreign_vector_that_is_not_finite_is_skipped),
       TEST(a_withdrawn_item_takes_its_vectors_of_all_generations_along),
       TEST(the_last_word_is_the_logs),
       TEST(late_results_are_taken_for_what_they_are),
