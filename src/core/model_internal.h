@@ -369,17 +369,14 @@ void freshet_model_popularity_add(freshet_model* model, uint32_t slot, uint64_t 
 
 /* ---- model_learn.c ---- */
 /* The part of learning that is a function of the trace: lists, counts, popularity, recent events. */
-typedef struct replay_event {
-  uint32_t item;
-  uint32_t weight_units;
-  uint32_t context_count;
-  const uint32_t* context_items;
-  /* [context_count] of the item in their lists and of them in its list before the event, or NULL */
-  const size_t *places, *own_places;
-  uint64_t event;
-  int64_t offset; /* of its delta; state folded to later than this skips it */
-} replay_event;
-void freshet_model_replay(freshet_model* model, const replay_event* event);
+/* `other` was chosen together with the item `slot`: changes slot's list. place: of the older of both items in the
+ * context, 0 is the newest. entry: index of `other` in the list, UNKNOWN_PLACE or NO_PLACE. */
+void freshet_model_replay_pair(freshet_model* model, uint32_t slot, uint32_t other, uint32_t place,
+                               uint32_t weight_units, size_t entry);
+/* The item was chosen by the event of that number. offset: of the delta in the log; state that reflects it already
+ * is left alone. */
+void freshet_model_replay_counts(freshet_model* model, uint32_t chosen, uint32_t weight_units, uint64_t event,
+                                 int64_t offset);
 
 /* ---- model_bonus.c ---- */
 /* Scratch of a query. All 0 to begin with. */

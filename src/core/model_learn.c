@@ -198,38 +198,54 @@ static void step_blend(freshet_model* model) {
 
 /* ---- what follows from the trace ---- */
 
-void freshet_model_replay(freshet_model* model, const replay_event* event) {
-  const item* chosen = &model->items[event->item];
-  bool chosen_known = chosen->folded_to > event->offset;
-  float weight = (float)event->weight_units * (1.0F / WEIGHT_UNITS);
-  for (uint32_t k = 0; k < event->context_count && k < FRESHET_HISTORY; k++) {
-    uint32_t other = event->context_items[k];
-    float follows = model->follows_decay[k] < least_pair_weight ? 0 : weight * model->follows_decay[k];
-    float together = weight * model->together_decay[k];
-    if (other == event->item) continue;
-    if (!chosen_known) {
-      size_t place = event->own_places == NULL ? UNKNOWN_PLACE : event->own_places[k];
-      bool evicted = place < chosen->near.count && chosen->near.entries[place].item != other;
-      freshet_model_neighbours_add(model, event->item, other, evicted ? NO_PLACE : place, follows, together);
-    }
-    if (model->items[other].folded_to <= event->offset) {
-      size_t place = event->places == NULL ? UNKNOWN_PLACE : event->places[k];
-      freshet_model_neighbours_add(model, other, event->item, place, follows, together);
-    }
+void freshet_model_replay_pair(freshet_model* model, uint32_t slot, uint32_t other, uint32_t place,
+                               uint32_t weight_units, size_t entry) {
+  const float weight = (float)weight_units * (1.0F / WEIGHT_UNITS);
+  const float decay = model->follows_decay[place];
+  const float follows = decay < least_pair_weight ? 0 : weight * decay;
+  freshet_model_neighbours_add(model, slot, other, entry, follows, weight * model->together_decay[place]);
+}
+
+void freshet_model_replay_counts(freshet_model* model, uint32_t chosen, uint32_t weight_units, uint64_t event,
+                                 int64_t offset) {
+  const float weight = (float)weight_units * (1.0F / WEIGHT_UNITS);
+  if (model->items[chosen].folded_to <= offset) {
+    freshet_model_popularity_add(model, chosen, event, weight);
+    freshet_model_count_add(model, chosen, weight_units);
   }
-  if (!chosen_known) {
-    freshet_model_popularity_add(model, event->item, event->event, weight);
-    freshet_model_count_add(model, event->item, event->weight_units);
-  }
-  if (model->folded_to > event->offset) return;
+  if (model->folded_to > offset) return;
   for (int h = 0; h < HALF_LIVES; h++) {
     model->popular_totals[h] = model->popular_totals[h] * model->decay_per_event[h] + (double)weight;
   }
-  model->recent[model->events % RECENT_EVENTS] = event->item;
+  model->recent[model->events % RECENT_EVENTS] = chosen;
   model->events++;
 }
 
-static void record_trace(freshet_model* model, const replay_event* event) {
+typedef struct own_event {
+  uint32_t item;
+  uint32_t weight_units;
+  uint32_t context_count;
+  const uint32_t* context_items;
+  /* [context_count] of the item in their lists, and of them in its list, before the event */
+  const size_t *places, *own_places;
+} own_event;
+
+/* An own event: the step has found most places of the entries already. */
+static void replay_own(freshet_model* model, const own_event* event) {
+  const neighbours* own = &model->items[event->item].near;
+  for (uint32_t k = 0; k < event->context_count; k++) {
+    const uint32_t other = event->context_items[k];
+    if (other == event->item) continue;
+    const size_t place = event->own_places[k];
+    const bool is_evicted = place < own->count && own->entries[place].item != other;
+    freshet_model_replay_pair(model, event->item, other, k, event->weight_units,
+                              is_evicted ? NO_PLACE : place);
+    freshet_model_replay_pair(model, other, event->item, k, event->weight_units, event->places[k]);
+  }
+  freshet_model_replay_counts(model, event->item, event->weight_units, model->events, INT64_MAX);
+}
+
+static void record_trace(freshet_model* model, const own_event* event) {
   if (model->trace_count == 0) model->trace_start = model->events;
   if (model->trace_count == model->trace_capacity) {
     model->trace_capacity = model->trace_capacity == 0 ? 256 : model->trace_capacity * 2;
@@ -296,11 +312,10 @@ static freshet_status learn_positive(freshet_model* model, freshet_user* user,
   step_user(model, user, &c, model->slope);
   step_blend(model);
   locate_context(model, &c, &model->items[seen->item].near, own_places);
-  replay_event event = {seen->item, weight_units, c.count,       c.items,
-                        places,     own_places,   model->events, INT64_MAX};
+  own_event event = {seen->item, weight_units, c.count, c.items, places, own_places};
   record_trace(model, &event);
   model->has_learned = true;
-  freshet_model_replay(model, &event);
+  replay_own(model, &event);
   return FRESHET_OK;
 }
 

@@ -1,0 +1,114 @@
+/*
+ * model_bytes.h: how learned state is written as bytes and read again. Private to the model: model_delta.c takes
+ * deltas, model_fold.c folds them, model_state.c stores items and globals. All share the additive part of an item.
+ *
+ * All integers and floats are little-endian (as the machines are that this is built for). A row of factors is
+ * a sequence of whole multiples of 2^-20, 16 bits each where all fit, else 32.
+ */
+#ifndef FRESHET_CORE_MODEL_BYTES_H
+#define FRESHET_CORE_MODEL_BYTES_H
+
+#include <string.h>
+
+#include "core/model_internal.h"
+
+#define FRESHET_SCALAR_LIMIT 0x1p19 /* sums of squares are exact below it */
+
+#define PUT(out, type, value) freshet_put(out, &(type){value}, sizeof(type))
+static inline void freshet_put(freshet_buffer* out, const void* bytes, size_t size) {
+  freshet_buffer_append(out, bytes, size);
+}
+
+/* Reads never leave the bytes: once something is missing, `bad` stays set and zeros are read. */
+typedef struct freshet_byte_reader {
+  const char* at;
+  size_t left;
+  bool bad;
+} freshet_byte_reader;
+
+static inline void freshet_take(freshet_byte_reader* in, void* value, size_t size) {
+  if (in->bad || in->left < size) {
+    in->bad = true;
+    memset(value, 0, size);
+    return;
+  }
+  memcpy(value, in->at, size);
+  in->at += size;
+  in->left -= size;
+}
+
+/* The next bytes [size], where they are; NULL when there are fewer. */
+static inline const char* freshet_take_bytes(freshet_byte_reader* in, size_t size) {
+  if (in->bad || in->left < size) {
+    in->bad = true;
+    return NULL;
+  }
+  in->at += size;
+  in->left -= size;
+  return in->at - size;
+}
+
+static inline uint8_t freshet_take_u8(freshet_byte_reader* in) {
+  uint8_t x;
+  freshet_take(in, &x, sizeof x);
+  return x;
+}
+static inline uint16_t freshet_take_u16(freshet_byte_reader* in) {
+  uint16_t x;
+  freshet_take(in, &x, sizeof x);
+  return x;
+}
+static inline uint32_t freshet_take_u32(freshet_byte_reader* in) {
+  uint32_t x;
+  freshet_take(in, &x, sizeof x);
+  return x;
+}
+static inline uint64_t freshet_take_u64(freshet_byte_reader* in) {
+  uint64_t x;
+  freshet_take(in, &x, sizeof x);
+  return x;
+}
+static inline int64_t freshet_take_i64(freshet_byte_reader* in) {
+  return (int64_t)freshet_take_u64(in);
+}
+/* A number within limits, or bad. */
+static inline double freshet_take_f64(freshet_byte_reader* in) {
+  double x;
+  freshet_take(in, &x, sizeof x);
+  if (!(x >= -FRESHET_SCALAR_LIMIT && x <= FRESHET_SCALAR_LIMIT)) in->bad = true;
+  return in->bad ? 0 : x;
+}
+static inline float freshet_take_count_f32(freshet_byte_reader* in) {
+  float x;
+  freshet_take(in, &x, sizeof x);
+  if (!(x >= 0 && x <= 1e30F)) in->bad = true;
+  return in->bad ? 0 : x;
+}
+
+static inline freshet_byte_reader freshet_read_slice(freshet_slice bytes) {
+  return (freshet_byte_reader){bytes.data, bytes.size, false};
+}
+
+/* FRESHET_INVALID; `name` says which bytes. */
+freshet_status freshet_malformed(freshet_error* error, const char* name);
+
+/* What the additive numbers of an item have gained. */
+typedef struct freshet_gains {
+  double bias, factor_squares, context_squares, bias_squares;
+} freshet_gains;
+
+/* Appends the gains, and what the item's rows v and m have gained since v_before and m_before [dim]. */
+void freshet_put_gains(const freshet_model* model, uint32_t slot, const freshet_gains* gain,
+                       const float* v_before, const float* m_before, freshet_buffer* out);
+/* Reads gains and rows and adds them to the item, and to what is pending of it. slot FRESHET_NO_ITEM: only looks
+ * whether they are well-formed. */
+void freshet_take_gains(freshet_model* model, freshet_byte_reader* in, uint32_t slot);
+
+/* Appends what the blend weights and their squares have gained. */
+void freshet_put_blend(freshet_buffer* out, const double* now, const double* now_squares,
+                       const double* before, const double* before_squares);
+/* apply false: only looks. Returns how many weights there are: what an older version wrote has fewer, and
+ * says nothing of the last ones. */
+uint32_t freshet_take_blend(freshet_model* model, freshet_byte_reader* in, bool apply);
+
+#endif

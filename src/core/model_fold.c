@@ -1,0 +1,231 @@
+/*
+ * model_fold.c: another worker's delta becomes part of this model. The additive part is added; what is a function
+ * of the trace is made from it. Everything is looked through first, so that malformed bytes change nothing.
+ */
+#include <stdlib.h>
+
+#include "core/model_bytes.h"
+
+enum { DELTA_ITEMS_MAX = 1 << 24 };
+
+/* ---- the trace ---- */
+
+static uint32_t take_index(freshet_byte_reader* in, unsigned bytes, uint32_t bound) {
+  uint32_t index = bytes == 2 ? freshet_take_u16(in) : freshet_take_u32(in);
+  if (index >= bound) in->bad = true;
+  return in->bad ? 0 : index;
+}
+
+/* One event of the trace; its indices count from 0 in the delta's dictionary. */
+typedef struct trace_step {
+  uint32_t chosen, weight, count, context[FRESHET_HISTORY];
+} trace_step;
+
+/* The trace's head: events that its worker had seen before, and the size of an index. */
+static uint64_t take_trace_head(freshet_byte_reader* in, unsigned* index_bytes) {
+  uint64_t start = freshet_take_u64(in);
+  *index_bytes = freshet_take_u8(in);
+  if ((*index_bytes != 2 && *index_bytes != 4) || start > UINT64_MAX / 2) in->bad = true;
+  return start;
+}
+
+static void take_trace_step(freshet_byte_reader* in, unsigned index_bytes, uint32_t items, trace_step* step) {
+  step->chosen = take_index(in, index_bytes, items);
+  step->weight = freshet_take_u16(in);
+  step->count = freshet_take_u8(in);
+  if (step->weight == 0 || step->weight > WEIGHT_UNITS_MAX || step->count > FRESHET_HISTORY) in->bad = true;
+  for (uint32_t k = 0; k < step->count && !in->bad; k++)
+    step->context[k] = take_index(in, index_bytes, items);
+}
+
+static void check_trace(const freshet_model_delta* delta, freshet_byte_reader* in) {
+  const uint32_t items = (uint32_t)(delta->items.size / sizeof(uint64_t));
+  unsigned index_bytes;
+  trace_step step;
+  take_trace_head(in, &index_bytes);
+  for (uint64_t e = 0; e < delta->events && !in->bad; e++) take_trace_step(in, index_bytes, items, &step);
+}
+
+/* ---- pairs, in the order of the lists that they change ---- */
+
+enum {
+  CHUNK_EVENTS = 32768,
+  CHUNK_PAIRS = CHUNK_EVENTS * 2 * FRESHET_HISTORY,
+  AHEAD = 8, /* lists that are fetched while others change */
+};
+
+/* `other` was chosen together with the item to whose list the pair belongs. */
+typedef struct pair {
+  uint32_t other;
+  uint16_t weight_units;
+  uint16_t place; /* in the context */
+} pair;
+
+/* A pair changes one list only, so lists may be changed one after the other as long as the pairs of each list
+ * keep their order. Then a list is read from memory once for many pairs, and the next lists are known. */
+typedef struct sorter {
+  uint32_t* ends;  /* [slots + 1] pairs of each list; then where the next pair of a list goes */
+  uint32_t* lists; /* [list_count] slots whose lists change, ascending */
+  size_t list_count;
+  trace_step* steps; /* [step_count] of this chunk, as slots */
+  size_t step_count;
+  pair* pairs;
+  int64_t offset;
+} sorter;
+
+static sorter create_sorter(const freshet_model* model, uint64_t events, int64_t offset) {
+  const size_t chunk = events < CHUNK_EVENTS ? (size_t)events : CHUNK_EVENTS;
+  sorter s = {.offset = offset};
+  s.ends = malloc((model->count + 1) * sizeof *s.ends);
+  s.lists = malloc((model->count + 1) * sizeof *s.lists);
+  s.steps = malloc((chunk + 1) * sizeof *s.steps);
+  s.pairs = malloc((chunk + 1) * 2 * FRESHET_HISTORY * sizeof *s.pairs);
+  FRESHET_ASSERT(s.ends != NULL && s.lists != NULL && s.steps != NULL && s.pairs != NULL);
+  return s;
+}
+
+static void free_sorter(sorter* s) {
+  free(s->ends);
+  free(s->lists);
+  free(s->steps);
+  free(s->pairs);
+}
+
+/* Does the item's state reflect the delta already? */
+static bool is_known(const freshet_model* model, uint32_t slot, int64_t offset) {
+  return model->items[slot].folded_to > offset;
+}
+
+/* Counts pairs by list, and turns the counts into the place of each list's first pair. */
+static void count_pairs(const freshet_model* model, sorter* s) {
+  memset(s->ends, 0, model->count * sizeof *s->ends);
+  for (size_t e = 0; e < s->step_count; e++) {
+    const trace_step* step = &s->steps[e];
+    for (uint32_t k = 0; k < step->count; k++) {
+      const uint32_t differs = step->context[k] != step->chosen;
+      s->ends[step->context[k]] += differs;
+      s->ends[step->chosen] += differs;
+    }
+  }
+  uint32_t pairs = 0;
+  s->list_count = 0;
+  for (uint32_t slot = 0; slot < model->count; slot++) {
+    const uint32_t count = s->ends[slot];
+    s->ends[slot] = pairs;
+    pairs += count;
+    if (count > 0) s->lists[s->list_count++] = slot;
+  }
+}
+
+static void place_pairs(sorter* s) {
+  for (size_t e = 0; e < s->step_count; e++) {
+    const trace_step* step = &s->steps[e];
+    for (uint32_t k = 0; k < step->count; k++) {
+      const uint32_t other = step->context[k];
+      const pair with_chosen = {step->chosen, (uint16_t)step->weight, (uint16_t)k};
+      const pair with_other = {other, (uint16_t)step->weight, (uint16_t)k};
+      if (other == step->chosen) continue;
+      s->pairs[s->ends[step->chosen]++] = with_other;
+      s->pairs[s->ends[other]++] = with_chosen;
+    }
+  }
+}
+
+static void fetch_list(const freshet_model* model, uint32_t slot) {
+  const neighbours* near = &model->items[slot].near;
+  const char* tags = (const char*)near->tags;
+  for (size_t at = 0; at < 2 * (size_t)near->count; at += 64)
+    __builtin_prefetch(tags + at); /* 2 bytes a tag */
+}
+
+static void change_lists(freshet_model* model, const sorter* s) {
+  uint32_t at = 0;
+  for (size_t i = 0; i < s->list_count; i++) {
+    const uint32_t slot = s->lists[i], end = s->ends[slot];
+    if (i + 2 * AHEAD < s->list_count) __builtin_prefetch(&model->items[s->lists[i + 2 * AHEAD]].near);
+    if (i + AHEAD < s->list_count) fetch_list(model, s->lists[i + AHEAD]);
+    if (is_known(model, slot, s->offset)) at = end;
+    for (; at < end; at++) {
+      const pair* p = &s->pairs[at];
+      freshet_model_replay_pair(model, slot, p->other, p->place, p->weight_units, UNKNOWN_PLACE);
+    }
+  }
+}
+
+/* ---- */
+
+static void replay_trace(freshet_model* model, const freshet_model_delta* delta, freshet_byte_reader* in,
+                         const uint32_t* slots, int64_t offset) {
+  const uint32_t items = (uint32_t)(delta->items.size / sizeof(uint64_t));
+  unsigned index_bytes;
+  const uint64_t start = take_trace_head(in, &index_bytes);
+  sorter s = create_sorter(model, delta->events, offset);
+  for (uint64_t e = 0; e < delta->events; e++) {
+    trace_step* step = &s.steps[s.step_count++];
+    take_trace_step(in, index_bytes, items, step);
+    step->chosen = slots[step->chosen];
+    for (uint32_t k = 0; k < step->count; k++) step->context[k] = slots[step->context[k]];
+    freshet_model_replay_counts(model, step->chosen, step->weight, start + e, offset);
+    if (s.step_count < CHUNK_EVENTS && e + 1 < delta->events) continue;
+    count_pairs(model, &s);
+    place_pairs(&s);
+    change_lists(model, &s);
+    s.step_count = 0;
+  }
+  free_sorter(&s);
+}
+
+/* Looks through the whole delta before anything changes. */
+static freshet_status check_delta(freshet_model* model, const freshet_model_delta* delta,
+                                  freshet_error* error) {
+  size_t items = delta->items.size / sizeof(uint64_t);
+  if (delta->items.size % sizeof(uint64_t) != 0 || items > DELTA_ITEMS_MAX) {
+    return freshet_malformed(error, "dictionary of an item delta");
+  }
+  freshet_byte_reader keys = freshet_read_slice(delta->items), values = freshet_read_slice(delta->values);
+  size_t unknown = 0;
+  for (size_t i = 0; i < items; i++) {
+    uint64_t key = freshet_take_u64(&keys);
+    if (key == 0) return freshet_malformed(error, "key in an item delta");
+    unknown += freshet_model_table_find(model, key) == FRESHET_NO_ITEM;
+  }
+  if (freshet_take_u32(&values) != model->config.dim) {
+    return freshet_malformed(error, "item delta: its factors have another dimension (model.dim)");
+  }
+  for (size_t i = 0; i < items && !values.bad; i++) freshet_take_gains(model, &values, FRESHET_NO_ITEM);
+  if (values.bad || values.left != 0) return freshet_malformed(error, "values of an item delta");
+  freshet_byte_reader trace = freshet_read_slice(delta->trace), globals = freshet_read_slice(delta->globals);
+  check_trace(delta, &trace);
+  if (trace.bad || trace.left != 0) return freshet_malformed(error, "trace of an item delta");
+  freshet_take_blend(model, &globals, false);
+  if (globals.bad || globals.left != 0) return freshet_malformed(error, "globals of an item delta");
+  if (unknown > model->config.max_items - model->count) {
+    return freshet_error_set(error, FRESHET_NO_MEMORY, FRESHET_STOP,
+                             "an item delta brings %zu more items than model.max_items allows", unknown);
+  }
+  return FRESHET_OK;
+}
+
+freshet_status freshet_model_fold(freshet_model* model, const freshet_model_delta* delta, int64_t offset,
+                                  freshet_error* error) {
+  if (delta->items.size == 0 && delta->events == 0) return FRESHET_OK;
+  freshet_status status = check_delta(model, delta, error);
+  if (status != FRESHET_OK) return status;
+  uint32_t items = (uint32_t)(delta->items.size / sizeof(uint64_t));
+  uint32_t* slots = malloc((items + 1) * sizeof *slots);
+  FRESHET_ASSERT(slots != NULL);
+  freshet_byte_reader keys = freshet_read_slice(delta->items), values = freshet_read_slice(delta->values);
+  freshet_byte_reader trace = freshet_read_slice(delta->trace), globals = freshet_read_slice(delta->globals);
+  freshet_take_u32(&values);
+  for (uint32_t i = 0; i < items; i++) {
+    FRESHET_ASSERT(freshet_model_intern_key(model, freshet_take_u64(&keys), &slots[i], NULL) == FRESHET_OK);
+    bool known = model->items[slots[i]].folded_to > offset;
+    freshet_take_gains(model, &values, known ? FRESHET_NO_ITEM : slots[i]);
+    freshet_model_note_changed(model, slots[i]);
+  }
+  replay_trace(model, delta, &trace, slots, offset);
+  freshet_take_blend(model, &globals, model->folded_to <= offset);
+  if (model->has_learned) model->folded_events += delta->events;
+  free(slots);
+  return FRESHET_OK;
+}

@@ -1,0 +1,209 @@
+/*
+ * model_state.c: the learned state of one item, and what belongs to no single item, as stored bytes; and a hash
+ * of everything learned.
+ *
+ * item     u8 version, i64 folded_to, u32 dim, u32 N in sixteenths, u64 event and f32 [3] of the popularities,
+ *          then its additive part (model_bytes.c), u16 neighbours, for each: u64 key, f32 cf, f32 cs
+ * globals  u8 version, i64 folded_to, u64 events, f64 [3] popularity totals, the blend (model_bytes.c),
+ *          u32 recent events, u64 key [recent], oldest first
+ */
+#include <stdlib.h>
+
+#include <xxhash.h>
+
+#include "core/model_bytes.h"
+
+enum { VERSION = 1 };
+
+void freshet_model_write_item(const freshet_model* model, uint32_t slot, int64_t folded_to,
+                              freshet_buffer* out) {
+  FRESHET_ASSERT(slot < model->count);
+  const item* it = &model->items[slot];
+  uint32_t dim = model->config.dim;
+  float start[2 * DIM_MAX];
+  freshet_model_start_factors(model, it->key, start, start + dim);
+  for (uint32_t i = 0; model->text_factors != NULL && i < 2 * dim; i++) {
+    start[i] += model->text_factors[(size_t)slot * dim + i % dim];
+  }
+  PUT(out, uint8_t, VERSION);
+  freshet_put(out, &folded_to, sizeof folded_to);
+  freshet_put(out, &dim, sizeof dim);
+  freshet_put(out, &model->counts[slot], sizeof *model->counts);
+  freshet_put(out, &it->popular_at, sizeof it->popular_at);
+  freshet_put(out, it->popular, sizeof it->popular);
+  freshet_gains all = {it->bias, it->factor_squares, it->context_squares, it->bias_squares};
+  freshet_put_gains(model, slot, &all, start, start + dim, out);
+  freshet_put(out, &it->near.count, sizeof it->near.count);
+  for (uint32_t e = 0; e < it->near.count; e++) {
+    freshet_put(out, &model->items[it->near.entries[e].item].key, sizeof(uint64_t));
+    freshet_put(out, &it->near.entries[e].follows, sizeof(float));
+    freshet_put(out, &it->near.entries[e].together, sizeof(float));
+  }
+}
+
+typedef struct item_head {
+  int64_t folded_to;
+  uint32_t count;
+  uint64_t popular_at;
+  float popular[HALF_LIVES];
+} item_head;
+
+static item_head take_item_head(const freshet_model* model, freshet_byte_reader* in) {
+  item_head head = {0};
+  if (freshet_take_u8(in) != VERSION) in->bad = true;
+  head.folded_to = freshet_take_i64(in);
+  if (freshet_take_u32(in) != model->config.dim) in->bad = true;
+  head.count = freshet_take_u32(in);
+  head.popular_at = freshet_take_u64(in);
+  for (int h = 0; h < HALF_LIVES; h++) head.popular[h] = freshet_take_count_f32(in);
+  return head;
+}
+
+/* slot FRESHET_NO_ITEM: only looks. A neighbour for whom there is no room is left out. */
+static void take_neighbours(freshet_model* model, freshet_byte_reader* in, uint32_t slot) {
+  uint32_t count = freshet_take_u16(in);
+  if (count > model->config.neighbours) in->bad = true;
+  for (uint32_t e = 0; e < count && !in->bad; e++) {
+    uint64_t key = freshet_take_u64(in);
+    float follows = freshet_take_count_f32(in);
+    float together = freshet_take_count_f32(in);
+    uint32_t other;
+    if (key == 0) in->bad = true;
+    if (in->bad || slot == FRESHET_NO_ITEM) continue;
+    if (freshet_model_intern_key(model, key, &other, NULL) == FRESHET_OK) {
+      freshet_model_neighbours_add(model, slot, other, UNKNOWN_PLACE, follows, together);
+    }
+  }
+}
+
+static void reset_item(freshet_model* model, uint32_t slot) {
+  item* it = &model->items[slot];
+  uint32_t dim = model->config.dim;
+  float* v = freshet_model_factor(model, slot);
+  float* m = freshet_model_context_factor(model, slot);
+  freshet_model_start_factors(model, it->key, v, m);
+  for (uint32_t i = 0; model->text_factors != NULL && i < dim; i++) {
+    v[i] += model->text_factors[(size_t)slot * dim + i];
+    m[i] += model->text_factors[(size_t)slot * dim + i];
+  }
+  it->bias = it->factor_squares = it->context_squares = it->bias_squares = 0;
+  it->near.count = 0;
+  it->near.smallest = UNKNOWN_SMALLEST;
+}
+
+freshet_status freshet_model_read_item(freshet_model* model, uint32_t slot, freshet_slice bytes,
+                                       freshet_error* error) {
+  FRESHET_ASSERT(slot < model->count && model->items[slot].pending == 0);
+  freshet_byte_reader look = freshet_read_slice(bytes);
+  take_item_head(model, &look);
+  freshet_take_gains(model, &look, FRESHET_NO_ITEM);
+  take_neighbours(model, &look, FRESHET_NO_ITEM);
+  if (look.bad || look.left != 0)
+    return freshet_malformed(error, "state of an item, or one of another model.dim");
+  freshet_byte_reader in = freshet_read_slice(bytes);
+  item_head head = take_item_head(model, &in);
+  reset_item(model, slot);
+  freshet_take_gains(model, &in, slot);
+  take_neighbours(model, &in, slot); /* may move model->items */
+  freshet_model_count_set(model, slot, head.count);
+  item* it = &model->items[slot];
+  it->folded_to = head.folded_to;
+  it->popular_at = head.popular_at;
+  memcpy(it->popular, head.popular, sizeof it->popular);
+  freshet_model_note_changed(model, slot);
+  return FRESHET_OK;
+}
+
+void freshet_model_write_globals(const freshet_model* model, int64_t folded_to, freshet_buffer* out) {
+  static const double zeros[BLEND_PADDED];
+  uint32_t recent = model->events < RECENT_EVENTS ? (uint32_t)model->events : RECENT_EVENTS;
+  PUT(out, uint8_t, VERSION);
+  freshet_put(out, &folded_to, sizeof folded_to);
+  freshet_put(out, &model->events, sizeof model->events);
+  freshet_put(out, model->popular_totals, sizeof model->popular_totals);
+  freshet_put_blend(out, model->blend, model->blend_squares, zeros, zeros);
+  freshet_put(out, &recent, sizeof recent);
+  for (uint64_t e = model->events - recent; e < model->events; e++) {
+    uint32_t slot = model->recent[e % RECENT_EVENTS];
+    PUT(out, uint64_t, slot == FRESHET_NO_ITEM ? 0 : model->items[slot].key);
+  }
+}
+
+/* apply false: only looks. */
+static void take_globals(freshet_model* model, freshet_byte_reader* in, bool apply) {
+  if (freshet_take_u8(in) != VERSION) in->bad = true;
+  int64_t folded_to = freshet_take_i64(in);
+  uint64_t events = freshet_take_u64(in);
+  double totals[HALF_LIVES];
+  for (int h = 0; h < HALF_LIVES; h++) totals[h] = freshet_take_f64(in);
+  if (apply) {
+    memset(model->blend, 0, sizeof model->blend);
+    memset(model->blend_squares, 0, sizeof model->blend_squares);
+    memcpy(model->popular_totals, totals, sizeof totals);
+    memset(model->recent, 0xff, sizeof model->recent);
+    model->folded_to = folded_to;
+    model->events = events;
+  }
+  const uint32_t weights = freshet_take_blend(model, in, apply);
+  for (uint32_t i = weights; apply && i < BLEND_WEIGHTS; i++) {
+    model->blend_squares[i] = freshet_grid(FRESHET_BLEND_SQUARES_START);
+  }
+  uint32_t recent = freshet_take_u32(in);
+  if (recent > RECENT_EVENTS || recent > events) in->bad = true;
+  for (uint32_t i = 0; i < recent && !in->bad; i++) {
+    uint64_t key = freshet_take_u64(in);
+    uint32_t slot = FRESHET_NO_ITEM;
+    if (!apply || key == 0) continue;
+    if (freshet_model_intern_key(model, key, &slot, NULL) != FRESHET_OK) slot = FRESHET_NO_ITEM;
+    model->recent[(events - recent + i) % RECENT_EVENTS] = slot;
+  }
+}
+
+freshet_status freshet_model_read_globals(freshet_model* model, freshet_slice bytes, freshet_error* error) {
+  FRESHET_ASSERT(model->pending_count == 0);
+  freshet_byte_reader look = freshet_read_slice(bytes);
+  take_globals(model, &look, false);
+  if (look.bad || look.left != 0) return freshet_malformed(error, "stored globals of the model");
+  freshet_byte_reader in = freshet_read_slice(bytes);
+  take_globals(model, &in, true);
+  memcpy(model->pending_blend, model->blend, sizeof model->blend);
+  memcpy(model->pending_blend_squares, model->blend_squares, sizeof model->blend_squares);
+  return FRESHET_OK;
+}
+
+typedef struct keyed {
+  uint64_t key;
+  uint32_t slot;
+} keyed;
+
+static int compare_keys(const void* a, const void* b) {
+  uint64_t x = ((const keyed*)a)->key, y = ((const keyed*)b)->key;
+  return (x > y) - (x < y);
+}
+
+static bool is_learned(const freshet_model* model, uint32_t slot) {
+  const item* it = &model->items[slot];
+  return model->counts[slot] > 0 || it->factor_squares != 0 || it->context_squares != 0 || it->near.count > 0;
+}
+
+uint64_t freshet_model_hash(const freshet_model* model) {
+  keyed* order = malloc((model->count + 1) * sizeof *order);
+  FRESHET_ASSERT(order != NULL);
+  for (uint32_t i = 0; i < model->count; i++) order[i] = (keyed){model->items[i].key, i};
+  qsort(order, model->count, sizeof *order, compare_keys);
+  freshet_buffer bytes = {0};
+  uint64_t hash = model->config.seed;
+  for (uint32_t i = 0; i < model->count; i++) {
+    if (!is_learned(model, order[i].slot)) continue;
+    bytes.size = 0;
+    freshet_buffer_append(&bytes, &order[i].key, sizeof order[i].key);
+    freshet_model_write_item(model, order[i].slot, 0, &bytes);
+    hash = XXH3_64bits_withSeed(bytes.data, bytes.size, hash);
+  }
+  bytes.size = 0;
+  freshet_model_write_globals(model, 0, &bytes);
+  hash = XXH3_64bits_withSeed(bytes.data, bytes.size, hash);
+  freshet_buffer_free(&bytes);
+  free(order);
+  return hash;
+}
