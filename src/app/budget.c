@@ -1,3 +1,8 @@
+/*
+ * budget.c: computes how much memory a configuration allows, from the bounds in it and the sizes of what is
+ * kept: rows of users, items, queues, caches. It opens nothing and allocates nothing, so `freshet config`
+ * may print it for a service that does not run here.
+ */
 #include "app/budget.h"
 
 #include <stdlib.h>

@@ -1,5 +1,6 @@
 /*
- * budget.h: how much memory a configuration allows, part by part.
+ * budget.h: how much memory a configuration allows, part by part. The figures are upper bounds that follow
+ * from settings alone. What a process really uses is a metric, not a matter of this file.
  */
 #ifndef FRESHET_APP_BUDGET_H
 #define FRESHET_APP_BUDGET_H

@@ -1,3 +1,8 @@
+/*
+ * cluster.c: makes the client settings and the logger of a command that talks to Kafka without a worker. It
+ * owns nothing: settings point into the configuration. Which topics the command reads is the command's own
+ * matter.
+ */
 #include "app/cluster.h"
 
 #include <stdio.h>

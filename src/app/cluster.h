@@ -1,5 +1,6 @@
 /*
- * cluster.h: the clients' settings for a command that speaks to Kafka by itself, without a worker.
+ * cluster.h: the client settings for a command that talks to Kafka by itself, without a worker. It knows the
+ * configuration and librdkafka's property names, and no topic.
  */
 #ifndef FRESHET_APP_CLUSTER_H
 #define FRESHET_APP_CLUSTER_H

@@ -1,3 +1,9 @@
+/*
+ * engine.c: builds the service from a configuration, in the order in which the parts need each other, runs
+ * the worker until it should stop, and takes all apart in reverse order. It owns the Kafka handles, the
+ * store, the codec, the encoder and the worker. What is in a record, and what a list is made of, it must not
+ * know.
+ */
 #include "app/engine.h"
 
 #include <malloc.h>

@@ -1,3 +1,8 @@
+/*
+ * front.c: opens the HTTP port and connects it with an engine: titles from its store, addresses of other
+ * instances from its group, questions for its worker. It owns the server, its routes and the inbox. It must
+ * not read the state of the worker: metrics and answers are all that it sees.
+ */
 #include "app/front.h"
 
 #include <string.h>

@@ -1,3 +1,8 @@
+/*
+ * pace.c: yields the processor, and keeps to a rate, while an app generation that does not serve is far
+ * behind. The decisions are pure functions of numbers, which a unit test calls; only freshet_pace_turn acts.
+ * It must not touch the worker: a turn of the loop is as it is, and pace waits between two of them.
+ */
 #include "app/pace.h"
 
 #include <dirent.h>

@@ -1,3 +1,7 @@
+/*
+ * serve.c: signals and the log of a process that serves. It owns two flags that signal handlers set (stop,
+ * reload), and nothing else; whoever runs the engine asks for them between two steps.
+ */
 #include "app/serve.h"
 
 #include <signal.h>

@@ -1,5 +1,6 @@
 /*
- * serve.h: what surrounds an engine that runs: signals, log, the HTTP port. Used by `run` and `demo`.
+ * serve.h: what surrounds an engine that runs: signals and the log. Used by `run`, `demo` and `backfill`. It
+ * knows nothing about the engine itself.
  */
 #ifndef FRESHET_APP_SERVE_H
 #define FRESHET_APP_SERVE_H

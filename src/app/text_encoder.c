@@ -1,3 +1,7 @@
+/*
+ * text_encoder.c: translates the [text] section of a configuration into freshet_text_config and makes the
+ * encoder. It owns nothing: the caller destroys the encoder. What the encoders do is the matter of src/text.
+ */
 #include "app/text_encoder.h"
 
 #include "freshet/encoder.h"

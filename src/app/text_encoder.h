@@ -1,5 +1,6 @@
 /*
- * text_encoder.h: from the [text] section of the configuration to an encoder.
+ * text_encoder.h: from the [text] section of the configuration to an encoder. The one place where names of
+ * settings meet names of the text library, so that neither has to know the other.
  */
 #ifndef FRESHET_APP_TEXT_ENCODER_H
 #define FRESHET_APP_TEXT_ENCODER_H

@@ -1,5 +1,6 @@
 /*
- * arena.c: Blocks of memory that grow and are given back at once. No block moves, so pointers into it hold.
+ * arena.c: blocks of memory that grow and are given back all at once. No block moves, so pointers into it
+ * stay valid. It must not know what lies in them.
  */
 #include "codec/arena.h"
 

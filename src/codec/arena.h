@@ -1,5 +1,6 @@
 /*
- * arena.h: memory that is given back all at once. Blocks never move, so pointers between them stay valid.
+ * arena.h: memory that is given back all at once. Blocks never move, so pointers between them stay valid. An
+ * arena belongs to one thread at a time.
  */
 #ifndef FRESHET_CODEC_ARENA_H
 #define FRESHET_CODEC_ARENA_H

@@ -1,4 +1,7 @@
-/* codec_records.c: the layout of each record, field by field, in the order of its struct. */
+/*
+ * codec_records.c: the layout of each record: which field of the schema lies where in its struct, in the
+ * order of the schema. Tables only; how bytes become fields is the work of plan.h.
+ */
 #include "codec/codec_records.h"
 
 #include <stddef.h>

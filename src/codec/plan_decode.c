@@ -1,4 +1,7 @@
-/* The decoding half of plan.h. Leaves return NULL or, as a fixed string, why the bytes are refused. */
+/*
+ * plan_decode.c: the decoding half of plan.h: follows the steps of a plan over bytes that it does not trust.
+ * A leaf function returns NULL, or a fixed string that says why the bytes are refused. It owns nothing.
+ */
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>

@@ -1,4 +1,7 @@
-/* The encoding half of plan.h. */
+/*
+ * plan_encode.c: the encoding half of plan.h: follows the steps of a plan from a struct to bytes. The
+ * structs are ours and were checked before, so a fault in them is a bug.
+ */
 #include <stdbool.h>
 #include <string.h>
 

@@ -1,5 +1,6 @@
 /*
- * plan_steps.h: what a plan is made of, shared by the resolver, the decoder and the encoder. Internal.
+ * plan_steps.h: what a plan is made of. Shared by the three halves of plan.h (resolve, decode, encode) and
+ * seen by nobody else.
  */
 #ifndef FRESHET_CODEC_PLAN_STEPS_H
 #define FRESHET_CODEC_PLAN_STEPS_H

@@ -1,5 +1,6 @@
 /*
- * schema.c: Parses an Avro schema from JSON into types, and makes its canonical form and fingerprint.
+ * schema.c: parses an Avro schema from its JSON into a tree, and makes its canonical form and its
+ * fingerprint. It owns the tree. It must not know our records.
  */
 #include "codec/schema.h"
 

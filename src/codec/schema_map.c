@@ -1,4 +1,7 @@
-/* The static id map: a schema lookup for small installations that use Confluent ids without a registry. */
+/*
+ * schema_map.c: A fixed map from Confluent schema ids to schemas, for installations that use such ids
+ * without a registry. It owns the parsed map and reads the files that it names.
+ */
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>

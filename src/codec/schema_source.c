@@ -1,5 +1,6 @@
 /*
- * schema_source.c: The schemas that are compiled in, by name, today's and former ones.
+ * schema_source.c: gives the JSON of schemas that are compiled in, by name, present and former ones, and of
+ * files. It must not parse them.
  */
 #include "codec/schema_source.h"
 

@@ -1,5 +1,6 @@
 /*
- * schema_source.h: where the JSON of schemas comes from: compiled in from schemas/, or a file.
+ * schema_source.h: where the JSON of a schema comes from: compiled in from schemas/, or a file. The text of
+ * compiled-in schemas is static.
  */
 #ifndef FRESHET_CODEC_SCHEMA_SOURCE_H
 #define FRESHET_CODEC_SCHEMA_SOURCE_H

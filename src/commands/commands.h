@@ -1,5 +1,6 @@
 /*
- * commands.h: the subcommands of the binary. One file each; main.c only picks.
+ * commands.h: what a command is: a name, a line for `freshet help`, its usage text, and a function. One file
+ * each, or a folder for a large one; main.c only picks.
  */
 #ifndef FRESHET_COMMANDS_COMMANDS_H
 #define FRESHET_COMMANDS_COMMANDS_H

@@ -1,3 +1,7 @@
+/*
+ * csv.c: the streaming reader of csv.h: bytes to fields, row by row, with the line where each row begins. It
+ * owns its buffers and the open file. What a column means it must not know.
+ */
 #include "commands/csv.h"
 
 #include <errno.h>

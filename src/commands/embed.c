@@ -1,5 +1,6 @@
 /*
- * embed.c: `freshet embed`: lines of text in, vectors out, for trying out an encoder and for checking it.
+ * embed.c: `freshet embed`: lines of text in, vectors out, to try an encoder and to check it. With --status
+ * and --drop it shows or removes text generations (embed_status.h). It needs no running service.
  */
 #include <errno.h>
 #include <getopt.h>

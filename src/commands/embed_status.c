@@ -1,3 +1,7 @@
+/*
+ * embed_status.c: reads all text generations of an application from its topics, counts their vectors, prints
+ * them, and drops one by tombstones. It owns the readers while it runs. It must not touch a state folder.
+ */
 #include "commands/embed_status.h"
 
 #include <stdio.h>

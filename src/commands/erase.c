@@ -1,5 +1,6 @@
 /*
- * erase.c: `freshet erase`: forgets a user, waits until that has happened, and tells what is left where.
+ * erase.c: `freshet erase`: writes the tombstone of a user, waits until the erasure is committed, and tells
+ * what is left in which topic. It must not need a running service for the first of these.
  */
 #include <getopt.h>
 #include <jansson.h>

@@ -1,3 +1,7 @@
+/*
+ * erase_receipt.c: looks through the topics for records of an erased user, and finds out until when the
+ * topics keep them. It owns what it has counted. It must not change anything.
+ */
 #include "commands/erase_receipt.h"
 
 #include <string.h>

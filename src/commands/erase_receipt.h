@@ -1,5 +1,6 @@
 /*
- * erase_receipt.h: what is left of an erased user in Kafka, and until when.
+ * erase_receipt.h: what is left of an erased user in Kafka, and until when. It reads topics and their
+ * settings, and changes nothing.
  */
 #ifndef FRESHET_COMMANDS_ERASE_RECEIPT_H
 #define FRESHET_COMMANDS_ERASE_RECEIPT_H

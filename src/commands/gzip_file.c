@@ -1,3 +1,7 @@
+/*
+ * gzip_file.c: A file that is read plain or through zlib, told apart by its first bytes. It owns the open
+ * file. It must not know lines or records.
+ */
 #include "commands/gzip_file.h"
 
 #include <errno.h>

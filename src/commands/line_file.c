@@ -1,3 +1,7 @@
+/*
+ * line_file.c: lines of a text file in one growing buffer. It owns the buffer and the file. It must not know
+ * what a line means.
+ */
 #include "commands/line_file.h"
 
 freshet_status freshet_line_open(const char* path, freshet_line_file* lines, freshet_error* error) {

@@ -1,5 +1,6 @@
 /*
- * line_file.h: the lines of a text file, plain or gzip. A byte order mark and Windows line ends do not show.
+ * line_file.h: the lines of a text file, plain or gzip. A byte order mark and Windows line ends are removed,
+ * so that callers never see them.
  */
 #ifndef FRESHET_COMMANDS_LINE_FILE_H
 #define FRESHET_COMMANDS_LINE_FILE_H

@@ -1,3 +1,7 @@
+/*
+ * measure.c: a clock, quantiles and random numbers for measurements. Pure, except that it reads the clock. It
+ * owns nothing.
+ */
 #include "commands/measure.h"
 
 #include <stdlib.h>

@@ -1,5 +1,6 @@
 /*
- * measure.h: what the measurements share: a clock, quantiles, random numbers.
+ * measure.h: what the measurements share: a clock, quantiles, random numbers. The random numbers are seeded,
+ * so that a measurement can be repeated.
  */
 #ifndef FRESHET_COMMANDS_MEASURE_H
 #define FRESHET_COMMANDS_MEASURE_H

@@ -1,3 +1,7 @@
+/*
+ * offsets.c: `freshet offsets`: shows where the consumer group of an application is, and moves it while
+ * nobody is in it. It warns when events would be learned twice or left out. It must not touch state.
+ */
 #include <ctype.h>
 #include <getopt.h>
 #include <inttypes.h>

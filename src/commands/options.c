@@ -1,3 +1,7 @@
+/*
+ * options.c: takes -c and -X from the arguments of a command, loads the configuration, and turns a status
+ * into an exit code and a message. It owns the list of overrides.
+ */
 #include "commands/options.h"
 
 #include <errno.h>

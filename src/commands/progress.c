@@ -1,3 +1,7 @@
+/*
+ * progress.c: draws the progress bar, or writes a plain line now and then when there is no terminal. It owns
+ * only the time of the last line.
+ */
 #include "commands/progress.h"
 
 #include <stdbool.h>

@@ -1,3 +1,7 @@
+/*
+ * recommend.c: `freshet recommend`: asks a running service over HTTP for a list and prints it with its
+ * reasons. It reads no state of its own.
+ */
 #include <getopt.h>
 #include <jansson.h>
 #include <stdio.h>

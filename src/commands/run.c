@@ -1,3 +1,7 @@
+/*
+ * run.c: `freshet run`: loads the configuration, opens the HTTP port, runs the engine on this thread, and
+ * reads the rules again after SIGHUP. Everything it starts is in src/app.
+ */
 #include <getopt.h>
 #include <stdlib.h>
 

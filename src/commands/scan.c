@@ -1,3 +1,7 @@
+/*
+ * scan.c: reads a partition, or all partitions of a topic, from an offset to an offset, and calls a function
+ * for each record. It owns nothing: the reader is the caller's.
+ */
 #include "commands/scan.h"
 
 #include <stdlib.h>

@@ -1,5 +1,6 @@
 /*
- * scan.h: reads a partition from one offset to another, for commands that look through what a topic holds.
+ * scan.h: reads a partition from one offset to another, for commands that look through the content of a
+ * topic. A topic that stops to answer ends the reading with an error.
  */
 #ifndef FRESHET_COMMANDS_SCAN_H
 #define FRESHET_COMMANDS_SCAN_H

@@ -1,3 +1,7 @@
+/*
+ * show_config.c: `freshet config`: prints the settings in force with the origin of each, the defaults as a
+ * file, or the reference table, and the memory budget. It opens nothing but the configuration.
+ */
 #include <getopt.h>
 #include <stdio.h>
 

@@ -1,3 +1,7 @@
+/*
+ * topics.c: `freshet topics`: creates the topics of an application, or checks that they are as the service
+ * needs them. It never changes a topic that exists.
+ */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>

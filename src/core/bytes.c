@@ -1,3 +1,7 @@
+/*
+ * bytes.c: the growing buffer of bytes.h, and the check for UTF-8. Pure, and used everywhere; it must not
+ * know what the bytes mean.
+ */
 #include "freshet/bytes.h"
 
 #include <stdlib.h>

@@ -1,3 +1,8 @@
+/*
+ * event.c: checks the values of events, items and requests: what no decoder can know. It owns the bounds of
+ * numbers, such as the largest quantity. Each refusal names the field and the value. Pure: the time comes in
+ * as an argument.
+ */
 #include "freshet/event.h"
 
 #include <inttypes.h>

@@ -1,3 +1,7 @@
+/*
+ * facets.c: categories, attributes and creation times of items, as 64-bit keys in one growing array. It owns
+ * that array. What rules and filters do with them it must not know.
+ */
 #include "core/facets.h"
 
 #include <stdlib.h>

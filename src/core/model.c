@@ -1,4 +1,8 @@
-/* model.c: creation, the table of items and users. What the pieces are for is in model_internal.h. */
+/*
+ * model.c: creates a model and owns its memory: the table of items, users, and the lists of what has
+ * changed. What the other files of the model are for is in model_internal.h. How an event changes the
+ * numbers is not its matter.
+ */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,3 +1,7 @@
+/*
+ * model_kernels.c: picks the fastest kernels of the learner that this CPU can run, and lists all of them for
+ * tests. All give the same bits, so the choice shows in the time only.
+ */
 #include "core/model_kernels.h"
 
 #include <stdbool.h>

@@ -1,4 +1,7 @@
-/* model_kernels_avx2.c: the kernels for CPUs with avx2; the build sets the compiler's target. */
+/*
+ * model_kernels_avx2.c: the kernels of the learner for CPUs with AVX2. The source is model_kernels_body.h;
+ * the build sets the compiler's target for this file. Nothing else belongs here.
+ */
 #define FRESHET_MODEL_KERNELS_NAME freshet_model_kernels_avx2
 #define FRESHET_MODEL_KERNELS_LABEL "avx2"
 #include "core/model_kernels_body.h"

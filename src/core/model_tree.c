@@ -1,3 +1,7 @@
+/*
+ * model_tree.c: the memory of a tree of running sums, and adding to it. Reading it is inline, in
+ * model_tree.h and in the kernels. It must not know what is summed.
+ */
 #include "core/model_tree.h"
 
 #include <stdlib.h>

@@ -1,4 +1,7 @@
-/* Which kernel this CPU can run. */
+/*
+ * rank_dispatch.c: picks the ranking kernel that a configuration asks for, or the fastest that this CPU can
+ * run. All kernels let the right rows through, so the choice shows in the time only.
+ */
 #include "core/rank_kernel.h"
 
 #if defined(__x86_64__)

@@ -1,3 +1,7 @@
+/*
+ * rank_index.c: keeps the rows of a ranker in bands of norm while rows come, change and go. It owns the
+ * rows, their 8-bit codes and the table of slots. It must not know queries.
+ */
 #include "core/rank_index.h"
 
 #include <float.h>

@@ -1,4 +1,8 @@
-/* The scan for any CPU: a few panels at a time through OpenBLAS, then one comparison for each score. */
+/*
+ * rank_kernel_portable.c: the scan for any CPU: a few panels of rows at a time are multiplied through
+ * OpenBLAS, then each score is compared once. It must be right everywhere; it need not be the fastest
+ * anywhere.
+ */
 #include <cblas.h>
 
 #include "core/rank_kernel.h"

@@ -1,3 +1,8 @@
+/*
+ * rank_seeker.c: one query on its way through the rows: what is given to the sieve without a scan, how the
+ * sieve is tidied up, and the exact scores at the end. All memory is the caller's. How rows are scanned is
+ * the kernels' matter.
+ */
 #include "core/rank_seeker.h"
 
 #include <float.h>

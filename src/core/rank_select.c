@@ -1,3 +1,7 @@
+/*
+ * rank_select.c: from the rows that a scan has caught to the k best: the set of excluded rows, the pruning
+ * of a sieve, and the final order. Works on the caller's memory and knows neither rows nor kernels.
+ */
 #include "core/rank_select.h"
 
 #include <math.h>

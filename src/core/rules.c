@@ -1,3 +1,7 @@
+/*
+ * rules.c: what rules do to one item and to one list: the adjustment of a score, the age limit, and filling
+ * the places of a list. It owns only copies of rules. Where rules come from (settings) it must not know.
+ */
 #include "core/rules.h"
 
 #include <math.h>

@@ -1,3 +1,7 @@
+/*
+ * select.c: makes a list more varied, and gives places to items by chance. It works on the caller's memory,
+ * and chance comes from a seed. What a score is made of it must not know.
+ */
 #include "core/select.h"
 
 #include <math.h>

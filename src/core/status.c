@@ -1,3 +1,7 @@
+/*
+ * status.c: errors and assertions: how every call reports what went wrong. Nothing here allocates, so it
+ * works when memory is out.
+ */
 #include "freshet/status.h"
 
 #include <stdarg.h>

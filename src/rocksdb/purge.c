@@ -1,3 +1,8 @@
+/*
+ * purge.c: A thread that makes the bytes of removed rows leave the disk: it flushes, compacts and starts a
+ * new manifest, and remembers in the database that it still has to. It owns its queue and its thread. It
+ * must not know whose rows they were.
+ */
 #include "rocksdb/purge.h"
 
 #include <pthread.h>

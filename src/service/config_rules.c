@@ -1,5 +1,7 @@
 /*
- * config_rules.c: Compiles the keys of [rules] and holds them against each other. Each message names both rules and where they are.
+ * config_rules.c: compiles the keys of [rules] and compares the rules with each other. The message about two
+ * rules that contradict names both, with their places. It owns the compiled rules until the configuration is
+ * destroyed.
  */
 #include "service/config_rules.h"
 

@@ -1,5 +1,6 @@
 /*
- * config_table.c: The table of all keys, and questions about one key: find it, find the closest, check and store a value.
+ * config_table.c: the table of all keys, and what is asked about one key: find it, find the closest name,
+ * check and store a value. The table is the only place that lists settings. It must not read files.
  */
 #include "service/config_table.h"
 

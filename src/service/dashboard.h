@@ -1,5 +1,6 @@
 /*
- * dashboard.h: dashboard.html, compiled in. Private to the service.
+ * dashboard.h: the page of the service, dashboard.html, compiled in. The page reads /metrics and nothing
+ * else. Private to the service.
  */
 #ifndef FRESHET_SERVICE_DASHBOARD_H
 #define FRESHET_SERVICE_DASHBOARD_H

@@ -1,5 +1,6 @@
 /*
- * http_client.c: One GET or POST of a command to a service, by libcurl, with a bound on time and size.
+ * http_client.c: one GET or POST of a command to a service, by libcurl, with bounds on time and size. It
+ * owns nothing between two calls.
  */
 #include "service/http_client.h"
 

@@ -1,5 +1,6 @@
 /*
- * http_client.h: one question to a running service over HTTP, for the commands that ask one.
+ * http_client.h: one HTTP request to a running service, for the commands that ask one. It finds the address
+ * and the token in the configuration, so that a command needs neither.
  */
 #ifndef FRESHET_SERVICE_CLIENT_H
 #define FRESHET_SERVICE_CLIENT_H

@@ -1,5 +1,6 @@
 /*
- * http_rate.c: The buckets of http_rate.h. A clock comes in as a number, so that tests need no waiting.
+ * http_rate.c: the token buckets of http_rate.h. The time comes in as a number, so that tests need not wait.
+ * It owns nothing: the buckets are the caller's.
  */
 #include "service/http_rate.h"
 

@@ -1,5 +1,6 @@
 /*
- * http_target.c: Splits a path and its query in place and decodes them. It owns no memory.
+ * http_target.c: splits the target of a request line into path segments and parameters, in place, and
+ * decodes them. It owns no memory.
  */
 #include "service/http_target.h"
 

@@ -1,5 +1,6 @@
 /*
- * http_tokens.c: Reads the token file, looks for changes of it, and compares tokens in constant time.
+ * http_tokens.c: reads the token file, notices when it changes, and compares tokens in constant time. It
+ * owns the tokens in memory. What a token allows it must not know.
  */
 #include "service/http_tokens.h"
 

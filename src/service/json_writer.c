@@ -1,5 +1,6 @@
 /*
- * json_writer.c: Writes JSON into a buffer, value by value, without a tree. Invalid UTF-8 is replaced.
+ * json_writer.c: writes JSON into a buffer, value by value, without building a tree. Invalid UTF-8 becomes
+ * U+FFFD, so that the output is always valid.
  */
 #include "service/json_writer.h"
 

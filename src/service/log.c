@@ -1,5 +1,6 @@
 /*
- * log.c: Turns facts into lines, key=value or JSON, and writes each with one system call.
+ * log.c: turns facts into lines, key=value or JSON, and writes each line with one system call, so that lines
+ * of several threads do not mix. It owns nothing but the file descriptor's number.
  */
 #include "service/log.h"
 

@@ -1,5 +1,6 @@
 /*
- * monitor.c: The routes that watch a service: its page, its metrics, whether it lives and whether it is ready.
+ * monitor.c: the routes that watch a service: its page, its metrics, whether it lives and whether it is
+ * ready. It reads metrics, which are atomics, and never the worker's state.
  */
 #include "service/monitor.h"
 

@@ -1,5 +1,6 @@
 /*
- * openapi.h: openapi.json, compiled in. Private to the service.
+ * openapi.h: the description of the HTTP API, openapi.json, compiled in. A test compares it with the routes
+ * of api.c. Private to the service.
  */
 #ifndef FRESHET_SERVICE_OPENAPI_H
 #define FRESHET_SERVICE_OPENAPI_H

@@ -1,5 +1,6 @@
 /*
- * prometheus.c: Writes the metrics of the worker and of HTTP in Prometheus' text format. Reads atomics only.
+ * prometheus.c: writes the metrics of the worker, of HTTP and of the process in Prometheus' text format. It
+ * reads atomics and owns nothing.
  */
 #include "service/prometheus.h"
 

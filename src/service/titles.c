@@ -1,5 +1,6 @@
 /*
- * titles.c: A small cache of titles, so that a list does not ask the store for each item again.
+ * titles.c: A small cache of titles, so that an answer need not ask the store for each item again. It owns
+ * copies of titles, for some seconds each.
  */
 #include "service/titles.h"
 

@@ -1,5 +1,7 @@
 /*
- * bert.h: the encoder for BERT-class sentence models (MiniLM, BGE, E5, ...).
+ * bert.h: the encoder for BERT-class sentence models (MiniLM, BGE, E5, ...) in a folder of the layout of
+ * Hugging Face. The encoder owns its threads and shares its weights. The public way to it is
+ * freshet_text_create.
  */
 #ifndef FRESHET_TEXT_BERT_H
 #define FRESHET_TEXT_BERT_H

@@ -1,5 +1,6 @@
 /*
- * bert_config.c: Reads the files beside a model's weights: sizes, tokenizer settings, pooling.
+ * bert_config.c: reads the files beside a model's weights: sizes, tokenizer settings, pooling. Each value is
+ * checked here, so that the other files may rely on it. It must not know the weights.
  */
 #include "text/bert_config.h"
 

@@ -1,5 +1,6 @@
 /*
- * bert_forward.c: One forward pass over a batch of token sequences. Works in memory that the caller owns.
+ * bert_forward.c: one forward pass over a batch of token sequences. It works in memory that the caller owns,
+ * and calls the kernels for all arithmetic. It must not know texts or files.
  */
 #include "text/bert_forward.h"
 

@@ -1,5 +1,6 @@
 /*
- * bert_weights.c: Finds the tensors of a BERT by name, checks their shapes, and packs them for the kernels.
+ * bert_weights.c: finds the tensors of a BERT by name, checks their shapes, and packs them for the kernels.
+ * It owns the packed weights. What is computed with them it must not know.
  */
 #include "text/bert_weights.h"
 

@@ -1,5 +1,6 @@
 /*
- * cache.c: Vectors of texts by hash, bounded in bytes; the oldest goes first.
+ * cache.c: the vectors of recent texts by the hash of the text, bounded in bytes; the least recently used
+ * one goes first. It owns its entries. It must not know how a vector is made.
  */
 #include "text/cache.h"
 

@@ -1,5 +1,6 @@
 /*
- * joined.c: An encoder that appends hashed words to the vector of another encoder.
+ * joined.c: an encoder that appends hashed words to the vector of another encoder, with a weight. It owns
+ * both encoders. What kind of encoder the other one is it must not know.
  */
 #include "text/joined.h"
 

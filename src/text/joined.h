@@ -1,4 +1,7 @@
-/* joined.h: an encoder's vectors with the hashing encoder's behind them. */
+/*
+ * joined.h: an encoder whose vectors hold those of another encoder, and behind them hashed words: the model
+ * gives the meaning, the words give names and spellings.
+ */
 #ifndef FRESHET_TEXT_JOINED_H
 #define FRESHET_TEXT_JOINED_H
 

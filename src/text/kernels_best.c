@@ -1,5 +1,6 @@
 /*
- * kernels_best.c: Picks the kernels for this processor, once.
+ * kernels_best.c: picks the kernels of the BERT encoder for this processor, once, or those with a given
+ * name. All compute the same within rounding.
  */
 #include <stdbool.h>
 #include <string.h>

@@ -1,5 +1,6 @@
 /*
- * mapping.c: A file mapped read-only into memory.
+ * mapping.c: A file mapped read-only into memory. It owns the mapping until it is released. It must not know
+ * what is in the file.
  */
 #include "text/mapping.h"
 

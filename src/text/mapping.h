@@ -1,5 +1,6 @@
 /*
- * mapping.h: whole files as bytes, mapped, not read. The file must not be truncated meanwhile.
+ * mapping.h: whole files as bytes: mapped, not read, so that large model files cost no memory of their own.
+ * The file must not be truncated meanwhile.
  */
 #ifndef FRESHET_TEXT_MAPPING_H
 #define FRESHET_TEXT_MAPPING_H

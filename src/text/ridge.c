@@ -1,5 +1,6 @@
 /*
- * ridge.c: Ridge regression from text vectors to factors, by normal equations and Cholesky.
+ * ridge.c: ridge regression from text vectors to factors, by normal equations and Cholesky's decomposition.
+ * It owns the two sums of products. What the vectors are it must not know.
  */
 #include "text/ridge.h"
 

@@ -1,5 +1,6 @@
 /*
- * safetensors.c: Reads the header of a .safetensors file and finds tensors. All offsets are checked against the file.
+ * safetensors.c: reads the header of a .safetensors file and finds tensors in it. Every offset is checked
+ * against the file before it is used. It owns the mapping and the table of tensors, and knows no model.
  */
 #include "text/safetensors.h"
 

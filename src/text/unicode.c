@@ -1,5 +1,6 @@
 /*
- * unicode.c: Questions about code points that the tokenizers ask, by utf8proc.
+ * unicode.c: what the tokenizers ask about code points, answered by utf8proc: the next one, its folded form,
+ * whether it is part of a word. Pure; the only file that knows utf8proc.
  */
 #include "text/unicode.h"
 

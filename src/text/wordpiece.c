@@ -1,5 +1,6 @@
 /*
- * wordpiece.c: WordPiece as BERT has it: clean, split, look up the longest pieces.
+ * wordpiece.c: WordPiece as BERT has it: clean the text, split it into words, and look up the longest pieces
+ * of the vocabulary. It owns the vocabulary. It must not know vectors.
  */
 #include "text/wordpiece.h"
 

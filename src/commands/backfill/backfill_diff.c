@@ -1,4 +1,7 @@
-/* The lists of a generation held against those that are served. */
+/*
+ * backfill_diff.c: `freshet backfill diff`: compares the lists of an app generation with those that are
+ * served, user by user. It owns the lists while it runs, thinned out when there are many. It writes nothing.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,3 +1,8 @@
+/*
+ * backfill_facts.c: reads the facts about app generations from their topic and writes new ones in a
+ * transaction. It owns the reader, the writer and the facts. Which fact is right to write is the actions'
+ * matter.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 

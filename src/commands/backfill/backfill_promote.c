@@ -1,3 +1,8 @@
+/*
+ * backfill_promote.c: `freshet backfill promote`: makes another app generation serve, waits until each
+ * partition is handed over, and lets go for instances that are dead. It owns nothing; the facts live in
+ * backfill_facts.c.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,3 +1,7 @@
+/*
+ * bench.c: `freshet bench`: picks the measurement by its name. Each one has a file of its own; nothing is
+ * measured here.
+ */
 #include "commands/bench/bench.h"
 
 #include <stdio.h>

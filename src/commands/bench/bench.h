@@ -1,5 +1,6 @@
 /*
- * bench.h: the measurements behind `freshet bench NAME`. One file each; bench.c only picks.
+ * bench.h: the measurements behind `freshet bench NAME`. Each has a file of its own, takes its own options
+ * and prints its own result.
  */
 #ifndef FRESHET_COMMANDS_BENCH_H
 #define FRESHET_COMMANDS_BENCH_H

@@ -1,3 +1,8 @@
+/*
+ * bench_rank.c: `freshet bench rank`: how long the ranking takes, on generated rows or on a model, in
+ * batches and threads, with updates beside it; and that its results are right. It owns the data and the
+ * ranker.
+ */
 #include <errno.h>
 #include <getopt.h>
 #include <pthread.h>

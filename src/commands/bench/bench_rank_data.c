@@ -1,3 +1,7 @@
+/*
+ * bench_rank_data.c: generates items and users for `freshet bench rank`, computes the right answers in
+ * double precision, and writes the data for a peer. It owns its arrays and must not use the ranker.
+ */
 #include "commands/bench/bench_rank_data.h"
 
 #include <math.h>

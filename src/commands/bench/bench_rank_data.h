@@ -1,5 +1,6 @@
 /*
  * bench_rank_data.h: items and users for `freshet bench rank`, and the oracle that knows the right answers.
+ * The same seed gives the same data on every machine.
  */
 #ifndef FRESHET_COMMANDS_BENCH_RANK_DATA_H
 #define FRESHET_COMMANDS_BENCH_RANK_DATA_H

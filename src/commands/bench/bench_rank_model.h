@@ -1,5 +1,6 @@
 /*
- * bench_rank_model.h: `freshet bench rank --data model`: what the context of a user costs beside the ranking.
+ * bench_rank_model.h: `freshet bench rank --data model`: what a list of a real model costs beyond the dense
+ * ranking, for a model that has learned from generated users.
  */
 #ifndef FRESHET_COMMANDS_BENCH_RANK_MODEL_H
 #define FRESHET_COMMANDS_BENCH_RANK_MODEL_H

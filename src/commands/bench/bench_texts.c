@@ -1,5 +1,6 @@
 /*
- * bench_texts.c: `freshet bench texts`: how long a catalogue takes to know which texts are alike.
+ * bench_texts.c: `freshet bench texts`: how long it takes to find which texts of a catalogue are alike, and
+ * that the result is right. It makes its own vectors and needs no encoder.
  */
 #include <getopt.h>
 #include <stdio.h>

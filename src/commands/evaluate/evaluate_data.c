@@ -1,3 +1,8 @@
+/*
+ * evaluate_data.c: A history in memory: events in the order of the protocol, items with their text vectors.
+ * It reads the CSV files and judges which events are positive. It owns all ids and texts. It must not know
+ * the contenders.
+ */
 #include "commands/evaluate/evaluate_data.h"
 
 #include <stdio.h>

@@ -1,4 +1,7 @@
-/* evaluate_learner.c: the model as a contender. */
+/*
+ * evaluate_learner.c: the model as a contender in an evaluation: one process, no Kafka, asked as the service
+ * asks it. It owns the model, its users and its ranker.
+ */
 #include <math.h>
 #include <stdlib.h>
 

@@ -1,5 +1,6 @@
 /*
- * evaluate_models.h: what takes part in an evaluation: the model and baselines, behind one interface.
+ * evaluate_models.h: what takes part in an evaluation: the model and the baselines, behind one interface
+ * (freshet_contender). A contender must not see an event before it has been asked about it.
  */
 #ifndef FRESHET_COMMANDS_EVALUATE_MODELS_H
 #define FRESHET_COMMANDS_EVALUATE_MODELS_H

@@ -1,3 +1,7 @@
+/*
+ * evaluate_plot.c: writes recall over time as an SVG picture, one line for each contender. It owns the open
+ * file. It computes nothing but coordinates.
+ */
 #include "commands/evaluate/evaluate_plot.h"
 
 #include <errno.h>

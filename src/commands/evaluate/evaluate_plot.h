@@ -1,5 +1,6 @@
 /*
- * evaluate_plot.h: recall over time as a picture.
+ * evaluate_plot.h: recall over time as a picture (SVG), for --plot. The values come from the metrics;
+ * nothing is measured here.
  */
 #ifndef FRESHET_COMMANDS_EVALUATE_PLOT_H
 #define FRESHET_COMMANDS_EVALUATE_PLOT_H

@@ -1,3 +1,7 @@
+/*
+ * evaluate_rating.c: predicts ratings online, for RMSE. It owns the biases of users and items, which are
+ * apart from the model's. See evaluate_rating.h for the formula.
+ */
 #include "commands/evaluate/evaluate_rating.h"
 
 #include <math.h>

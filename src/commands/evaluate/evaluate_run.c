@@ -1,3 +1,7 @@
+/*
+ * evaluate_run.c: the protocol: for each event ask all contenders, then let all learn. It owns the pass over
+ * the history and the sampled negatives. It must not know what a contender does inside.
+ */
 #include "commands/evaluate/evaluate_run.h"
 
 #include <math.h>

@@ -1,5 +1,6 @@
 /*
- * evaluate_run.h: test, then learn, over a stretch of a history.
+ * evaluate_run.h: test, then learn, over a stretch of a history: the protocol of `freshet evaluate`, for all
+ * contenders at once.
  */
 #ifndef FRESHET_COMMANDS_EVALUATE_RUN_H
 #define FRESHET_COMMANDS_EVALUATE_RUN_H

@@ -1,3 +1,8 @@
+/*
+ * replay.c: `freshet replay`: publishes history to the topics of events and items. This file opens the
+ * inputs one after the other, keeps the pace, and writes checkpoints. Formats are the readers' matter,
+ * delivery that of replay_output.h.
+ */
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>

@@ -1,3 +1,7 @@
+/*
+ * replay_arguments.c: takes the arguments of `freshet replay`, checks them against each other, and expands
+ * folders of data sets. It owns the list of inputs. It opens no file except to look which kind it is.
+ */
 #include "commands/replay/replay_arguments.h"
 
 #include <getopt.h>

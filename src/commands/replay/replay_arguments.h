@@ -1,5 +1,6 @@
 /*
- * replay_arguments.h: what `freshet replay` was asked to do.
+ * replay_arguments.h: what `freshet replay` was asked to do, as a checked struct. Its hash tells whether a
+ * checkpoint belongs to the same command.
  */
 #ifndef FRESHET_COMMANDS_REPLAY_ARGUMENTS_H
 #define FRESHET_COMMANDS_REPLAY_ARGUMENTS_H

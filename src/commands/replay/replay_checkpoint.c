@@ -1,3 +1,7 @@
+/*
+ * replay_checkpoint.c: reads and writes the checkpoint file of a replay: a few lines of text, replaced as a
+ * whole. It must not know how far a reader is: it stores what it is given.
+ */
 #include "commands/replay/replay_checkpoint.h"
 
 #include <errno.h>

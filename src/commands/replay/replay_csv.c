@@ -1,4 +1,7 @@
-/* History in CSV: the first row names the columns. */
+/*
+ * replay_csv.c: A reader of history in CSV: the first row names the columns, and each further row is one
+ * event or item. It owns the csv reader. Conversion of the texts is the matter of replay_row.h.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,3 +1,7 @@
+/*
+ * replay_dataset.c: A reader of well-known data sets: which file holds what, and how one line of it becomes
+ * named texts. It owns the table of layouts. What it gives is converted like any other row.
+ */
 #include "commands/replay/replay_dataset.h"
 
 #include <dirent.h>

@@ -1,4 +1,7 @@
-/* History as JSON Lines: one object per line. A line with a user is an event, any other an item. */
+/*
+ * replay_jsonl.c: A reader of history in JSON Lines: one object a line, which becomes a row of named texts.
+ * A line with a user is an event, any other line is an item. It owns its line and the parsed object.
+ */
 #include <jansson.h>
 #include <stdlib.h>
 

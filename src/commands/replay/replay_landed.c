@@ -1,3 +1,7 @@
+/*
+ * replay_landed.c: reads back what a killed replay published after its last checkpoint, and keeps a table of
+ * how often each record is there already. It owns that table. It must not send anything.
+ */
 #include "commands/replay/replay_landed.h"
 
 #include <inttypes.h>

@@ -1,3 +1,8 @@
+/*
+ * replay_output.c: publishes the records of a replay through an idempotent producer, and remembers the ends
+ * of partitions for checkpoints. It owns the producer and the codec's buffers. It must not know where a
+ * record came from.
+ */
 #include "commands/replay/replay_output.h"
 
 #include <stdlib.h>

@@ -1,3 +1,7 @@
+/*
+ * replay_progress.c: draws how far a replay is, at most a few times a second, on standard error. It owns
+ * only what it has drawn last.
+ */
 #include "commands/replay/replay_progress.h"
 
 #include <inttypes.h>

@@ -1,3 +1,7 @@
+/*
+ * replay_reader.c: finds out which format an input has, by its first bytes, and opens the reader for it. It
+ * owns nothing: the caller closes the reader.
+ */
 #include "commands/replay/replay_reader.h"
 
 #include <sys/stat.h>

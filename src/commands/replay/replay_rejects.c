@@ -1,3 +1,7 @@
+/*
+ * replay_rejects.c: counts the rows that cannot be used, prints the first ones, and writes all of them to a
+ * CSV file with the reason. It owns that file. Why a row is refused it must not decide.
+ */
 #include "commands/replay/replay_rejects.h"
 
 #include <errno.h>

@@ -1,3 +1,7 @@
+/*
+ * replay_row.c: converts a row of named texts into an event or an item: names, types, times, ids that are
+ * made from the content. It owns the counters for equal events. It must not know the format the row came in.
+ */
 #include "commands/replay/replay_row.h"
 
 #include <ctype.h>

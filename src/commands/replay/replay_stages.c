@@ -1,3 +1,7 @@
+/*
+ * replay_stages.c: readers on top of a reader: one converts rows, one sorts by time within a window. Each
+ * owns the reader below it. Both are deterministic, because a checkpoint counts records.
+ */
 #include "commands/replay/replay_stages.h"
 
 #include <stdlib.h>

@@ -1,4 +1,7 @@
-/* History from a topic of a Kafka cluster: records of events or items, each as its own schema says. */
+/*
+ * replay_topic.c: A reader of history from a Kafka topic: records of events or items, decoded by their own
+ * schemas, in order of time (kafka/history.h). It owns the history. Tombstones are passed on.
+ */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
