@@ -289,8 +289,8 @@ size_t freshet_model_explain_query(const freshet_model* model, const freshet_wan
 
 /* ---- the delta log ---- */
 
-/* What was learned in one commit. All numbers are little-endian; src/core/model_delta.c documents the layouts.
- */
+/* What was learned in one commit. All numbers are little-endian; src/core/model_delta.c documents the
+ * layouts. */
 typedef struct freshet_model_delta {
   uint64_t events;       /* in the trace */
   freshet_slice items;   /* u64 keys [n]: the dictionary for values and trace */
@@ -310,9 +310,9 @@ size_t freshet_model_delta_size(const freshet_model* model);
 freshet_status freshet_model_fold(freshet_model* model, const freshet_model_delta* delta, int64_t offset,
                                   freshet_error* error);
 
-/* Appends the learned state of one item to *out, without id, text and listing. `folded_to`: the offset in the
- * delta log before which everything is folded. Write it only when all deltas of this model have been folded.
- */
+/* Appends the learned state of one item to *out, without id, text and listing. `folded_to`: the offset in
+ * the delta log before which everything is folded. Write it only when all deltas of this model have been
+ * folded. */
 void freshet_model_write_item(const freshet_model* model, uint32_t slot, int64_t folded_to,
                               freshet_buffer* out);
 /* Replaces the learned state of an item by what freshet_model_write_item wrote. Not while the item has learned

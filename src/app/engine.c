@@ -149,8 +149,8 @@ static void text_ready(void* context) {
   freshet_source_wake(source);
 }
 
-/* Hashing costs a few microseconds, so the worker does it at once. Everything else goes into the background.
- */
+/* Hashing costs a few microseconds, so the worker does it at once. Everything else goes into the
+ * background. */
 static freshet_status open_text(freshet_engine* engine, freshet_error* error) {
   const freshet_config* config = engine->config.config;
   freshet_ports* ports = &engine->ports;

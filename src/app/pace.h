@@ -45,8 +45,8 @@ typedef enum freshet_pace_state {
  * pace->near_us: call it all along. */
 freshet_pace_state freshet_pace_look(freshet_pace* pace, int64_t now_us, uint64_t lag, uint64_t partitions,
                                      uint64_t serving, uint64_t far);
-/* The nice value after `nice` for a thread that got this share (0 to 1) of the time that it could have run.
- */
+/* The nice value after `nice` for a thread that got this share (0 to 1) of the time that it could have
+ * run. */
 int freshet_pace_next_nice(int nice, double share);
 /* How many us too early it has learned that much, at `rate` events/s; not positive: it is not. */
 int64_t freshet_pace_early_us(const freshet_pace* pace, int64_t now_us, int64_t rate, uint64_t learned);

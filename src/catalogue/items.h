@@ -57,8 +57,8 @@ freshet_status freshet_items_store(freshet_items* items, bool now, int wait_ms, 
 freshet_status freshet_items_checkpoint(freshet_items* items, const bool* owned,
                                         const freshet_partition* offsets, size_t count, freshet_error* error);
 
-/* Puts neighbours by text into the store (it writes), so that freshet_items_create need not find them again.
- */
+/* Puts neighbours by text into the store (it writes), so that freshet_items_create need not find them
+ * again. */
 freshet_status freshet_items_store_links(freshet_items* items, freshet_error* error);
 
 #endif

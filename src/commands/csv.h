@@ -35,9 +35,8 @@ int freshet_csv_column(const freshet_csv* csv, const char* name);
 int freshet_csv_columns(const freshet_csv* csv);
 freshet_slice freshet_csv_name(const freshet_csv* csv, int column);
 
-/* Reads the next row; *more is false at the end. Empty lines are skipped. Errors: FRESHET_INVALID for a
- * quote that is never closed, a row over a limit, or a broken gzip stream; the message names file and line.
- */
+/* Reads the next row; *more is false at the end. Empty lines are skipped. Errors: FRESHET_INVALID for a quote
+ * that is never closed, a row over a limit, or a broken gzip stream; the message names file and line. */
 freshet_status freshet_csv_next(freshet_csv* csv, bool* more, freshet_error* error);
 
 /* A field of the current row; empty for column -1 and for a column that the row does not reach. The view

@@ -88,8 +88,8 @@ typedef struct text_neighbours {
   float cosines[TEXT_NEIGHBOURS];
 } text_neighbours;
 
-/* Slots whose neighbours are found together: each tile of vectors is read from memory once for all of them.
- */
+/* Slots whose neighbours are found together: each tile of vectors is read from memory once for all of
+ * them. */
 enum { LINK_BLOCK = 4 * FRESHET_DOTS_TOGETHER };
 enum { LINK_WAITS = INT32_MAX /* its turn has not come */, LINK_READ = LINK_WAITS - 1 /* model_links.c */ };
 typedef struct link_block {
@@ -276,15 +276,15 @@ struct freshet_model {
 };
 
 /* Asks for the first 512 bytes from `from` early, whatever it is, so that their way from memory costs no
- * time. To GCC a function that does nothing else does nothing, and it leaves out calls of it: hence the asm.
- */
+ * time. To GCC a function that does nothing else does nothing, and it leaves out calls of it: hence the
+ * asm. */
 static inline void freshet_prefetch(const void* from, size_t bytes) {
   __asm__ volatile("" : : "r"(from));
   for (size_t at = 0; at < bytes && at < 512; at += 64) __builtin_prefetch((const char*)from + at);
 }
 
-/* The same for a row of factors, of a number of floats that is not known when this is compiled: fewer steps.
- */
+/* The same for a row of factors, of a number of floats that is not known when this is compiled: fewer
+ * steps. */
 static inline void freshet_prefetch_row(const float* row, uint32_t dim) {
   for (uint32_t at = 0; at < dim && at < 128; at += 64) freshet_prefetch(row + at, 64 * sizeof *row);
 }
@@ -434,8 +434,8 @@ void freshet_model_enter_text_neighbour(freshet_model* model, uint32_t slot, uin
 void freshet_model_note_hole(freshet_model* model, uint32_t slot);
 /* Is its list as it should be, but for texts that wait? */
 bool freshet_model_is_linked(const freshet_model* model, uint32_t slot);
-/* Before anybody reads lists of neighbours: all are found, unless that is left to the caller (links_apart).
- */
+/* Before anybody reads lists of neighbours: all are found, unless that is left to the caller
+ * (links_apart). */
 void freshet_model_settle_links(freshet_model* model);
 
 #endif

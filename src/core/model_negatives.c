@@ -136,8 +136,8 @@ static void draw_uniform(const freshet_model* model, const uint64_t* randoms, si
   }
 }
 
-/* Each slot once, with the number of times it was drawn. Whether it is new cannot be guessed: no branch asks.
- */
+/* Each slot once, with the number of times it was drawn. Whether it is new cannot be guessed: no branch
+ * asks. */
 static void add_candidates(freshet_model* model, candidates* step, const uint32_t* slots, size_t slot_count) {
   uint32_t count = 0;
   for (size_t i = 0; i < slot_count; i++) {

@@ -40,8 +40,8 @@ void freshet_user_set_text(freshet_user* user, const freshet_model* model, const
   }
 }
 
-/* The mean of the starts of the recent items that have a text: the projection of the mean of their vectors.
- */
+/* The mean of the starts of the recent items that have a text: the projection of the mean of their
+ * vectors. */
 static void add_pooled(const freshet_model* model, const context* c, float weight, float* h) {
   float weights[FRESHET_HISTORY];
   uint32_t count = 0;

@@ -23,16 +23,27 @@
  * 8-bit: let q = Q + e with Q = scale_q * integers, v = V + r with V = scale_v * integers. q.v - Q.V = e.V +
  * q.r, and |V| <= |v| + |r|; Q.V is scale_q * scale_v * I with an integer I, exact in 32 bits. I is converted
  * to float and multiplied by two scales before b is added: four roundings of a value of at most (|q| +
- * |e|)(|v| + |r|). Hence |f - s| <= |e|(|v| + |r|) + |q||r| + 5u (|q| + |e|)(|v| + |r|) + u |b|. Both have
- * the form |f - s| <= E(query, panel) = slope_norm * norm + slope_error * error + slack with norm, error,
- * slack the panel's largest |v|, |r| and 16 u |b| (bounds below), and per query portable: slope_norm = 1.001
- * (g + 16 u) |q|,               slope_error = 0 (rows have no error) 8-bit:    slope_norm = 1.001 (|e| + 16 u
- * (|q| + |e|)),      slope_error = slope_norm + 1.001 |q|. 1.001 covers the roundings made in computing E
- * itself, 16 u instead of 5 u those of f - E and f + E (at most u (|f| + E), |f| being at most (|q| +
- * |e|)(|v| + |r|) + |b|). A query's bonus for the row is added to b, rounded once, before all this: then b is
- * the sum of both, and E has 16 u times the query's largest bonus besides. Where values are so small that
- * floats lose their precision (below 2^-126), each operation is off by at most 2^-149; slack has 2^-120 on
- * top for that. Values so large that floats might overflow never get here (ranker.c scores those exactly).
+ * |e|)(|v| + |r|). Hence
+ *   |f - s| <= |e|(|v| + |r|) + |q||r| + 5u (|q| + |e|)(|v| + |r|) + u |b|.
+ *
+ * Both have the form
+ *   |f - s| <= E(query, panel) = slope_norm * norm + slope_error * error + slack
+ * where norm, error and slack belong to the panel: its largest |v|, its largest |r|, and 16 u times its
+ * largest |b| (bounds, below). The slopes belong to the query:
+ *
+ *              slope_norm                           slope_error
+ *   portable   1.001 (g + 16 u) |q|                 0: rows have no error
+ *   8-bit      1.001 (|e| + 16 u (|q| + |e|))       slope_norm + 1.001 |q|
+ *
+ * The factor 1.001 covers the roundings in computing E itself. 16 u instead of 5 u covers the roundings of
+ * f - E and f + E, which are at most u (|f| + E), with |f| at most (|q| + |e|)(|v| + |r|) + |b|.
+ *
+ * A bonus of the query for the row is added to b and rounded once, before all this. Then b is the sum of
+ * both, and E has in addition 16 u times the query's largest bonus.
+ *
+ * Very small values: below 2^-126 floats lose precision, and each operation is off by at most 2^-149; slack
+ * has another 2^-120 for that. Very large values, for which floats might overflow, never get here: ranker.c
+ * gives them exact scores.
  */
 #ifndef FRESHET_CORE_RANK_KERNEL_H
 #define FRESHET_CORE_RANK_KERNEL_H

@@ -42,8 +42,7 @@ typedef struct freshet_kafka_config {
 enum { FRESHET_KAFKA_PATIENCE_MS = 10000 };
 
 /* Checks the properties alone, without a cluster. Errors: FRESHET_INVALID for one that librdkafka or we
- * refuse.
- */
+ * refuse. */
 freshet_status freshet_kafka_properties_check(const freshet_kafka_config* config, freshet_error* error);
 
 /* Joins the group of app_id and reads the given topics (copied), co-partitioned ones together. The first poll

@@ -220,8 +220,8 @@ static bool select_picks(const freshet_ranking* ranking, rank_thread* own, fresh
   return true;
 }
 
-/* The parts of each score; and the scores of items that no ranking has brought, which are the sums of theirs.
- */
+/* The parts of each score; and the scores of items that no ranking has brought, which are the sums of
+ * theirs. */
 static void explain(const freshet_ranking* ranking, rank_thread* own, size_t i, freshet_wish* wish) {
   freshet_parts scratch;
   for (size_t r = 0; r < wish->count; r++) {

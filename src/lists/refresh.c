@@ -479,8 +479,8 @@ static freshet_status serve_group(freshet_worker* worker, freshet_user_row** row
   refresh->rows = rows;
   for (size_t i = 0; i < count; i++) {
     freshet_user_texts_see_to(worker->user_texts, rows[i]);
-    /* As of the user's newest event, not as of now: the same when live, and right when history is replayed.
-     */
+    /* As of the user's newest event, not as of now: the same when live, and right when history is
+     * replayed. */
     refresh->wishes[i] = (freshet_wish){.user = rows[i]->user,
                                         .time_ms = rows[i]->newest_occurred_at_ms,
                                         .k = refresh->k,

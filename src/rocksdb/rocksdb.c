@@ -274,9 +274,9 @@ static size_t store_memory(freshet_store* self) {
   return bytes;
 }
 
-/* Also of a store that was only half made. A database with a broken log file is not closed: closing writes to
- * the log, and RocksDB asserts that nobody does. The end of the process closes it, the next open repairs it.
- */
+/* Also of a store that was only half made. A database with a broken log file is not closed: closing
+ * writes to the log, and RocksDB asserts that nobody does. The end of the process closes it, the next
+ * open repairs it. */
 static void store_destroy(freshet_store* self) {
   rocksdb_store* store = (rocksdb_store*)self;
   freshet_purger_destroy(store->purger);
@@ -341,9 +341,9 @@ static void set_options(rocksdb_store* store, const freshet_rocksdb_config* conf
    * ourselves. */
   rocksdb_options_set_info_log_level(options, INFO_LOG_OFF);
   rocksdb_options_set_keep_log_file_num(options, 2);
-  /* The manifest names the first and the last key of every file, of files that are gone too. It starts anew
-   * with every change, so that erased users do not stay in it (purge.h); changes are flushes and compactions.
-   */
+  /* The manifest names the first and the last key of every file, of files that are gone too. It starts
+   * anew with every change, so that erased users do not stay in it (purge.h); changes are flushes and
+   * compactions. */
   rocksdb_options_set_max_manifest_file_size(options, 1);
   rocksdb_options_set_stats_dump_period_sec(options, 0);
 

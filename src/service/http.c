@@ -63,8 +63,8 @@ static void renew(freshet_http* http, struct MHD_Connection* connection) {
   append_connection(http, l);
 }
 
-/* Who has sent, or taken, a byte now and then for so long is cut off; the server notices the closed socket.
- */
+/* Who has sent, or taken, a byte now and then for so long is cut off; the server notices the closed
+ * socket. */
 static void cut_off_slow(freshet_http* http, int64_t now) {
   freshet_http_slot* head = &http->connections;
   while (head->next != head && now - head->next->since_us > FRESHET_HTTP_EXCHANGE_S * INT64_C(1000000)) {

@@ -26,8 +26,7 @@ void freshet_metrics_histogram(freshet_buffer* out, const char* name, const char
 /* Everything that a worker counts. */
 void freshet_metrics_worker(freshet_buffer* out, const freshet_worker_metrics* metrics);
 /* App and version, and what the operating system knows about this process: memory, CPU, file descriptors,
- * start.
- */
+ * start. */
 void freshet_metrics_process(freshet_buffer* out, const char* app_id);
 
 #endif

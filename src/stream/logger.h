@@ -11,8 +11,8 @@ typedef enum freshet_log_level {
   FRESHET_ERROR
 } freshet_log_level;
 
-/* Thread-safe. `event` is a short dotted name ("partition.assigned"); the format makes "key=value key=value".
- */
+/* Thread-safe. `event` is a short dotted name ("partition.assigned"); the format makes "key=value
+ * key=value". */
 typedef struct freshet_logger {
   void (*write)(void* context, freshet_log_level level, const char* event, const char* fields);
   void* context;

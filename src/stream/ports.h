@@ -16,8 +16,7 @@
 #include "stream/store.h"
 #include "text/embedder.h"
 
-/* None is owned; all outlive whoever works with them. encoder may be NULL: items have no text vectors.
- */
+/* None is owned; all outlive whoever works with them. encoder may be NULL: items have no text vectors. */
 typedef struct freshet_ports {
   freshet_source* source;
   freshet_reader* reader;    /* for the item tables, open all the time */

@@ -73,8 +73,8 @@ freshet_serving_partition freshet_serving_of(const freshet_serving* serving, int
 bool freshet_serving_publishes(const freshet_serving* serving, int32_t partition);
 /* Another one serves since the last switch, and we have to say that we have let go. */
 bool freshet_serving_must_release(const freshet_serving* serving, int32_t partition);
-/* We serve since the last switch, and with everything before `next` learned we have what it takes to begin.
- */
+/* We serve since the last switch, and with everything before `next` learned we have what it takes to
+ * begin. */
 bool freshet_serving_may_take(const freshet_serving* serving, int32_t partition, int64_t next);
 
 /* ---- the facts: fact->at_ms is the caller's ---- */

@@ -32,8 +32,8 @@ typedef struct freshet_store_vtable {
   /* Rows of a partition whose key starts with prefix, in key order. */
   freshet_status (*scan)(freshet_store* self, freshet_family family, int32_t partition, freshet_slice prefix,
                          freshet_store_visit visit, void* context, freshet_error* error);
-  /* Rows of a partition whose key is greater than `after`, in key order: to go on where a scan has stopped.
-   */
+  /* Rows of a partition whose key is greater than `after`, in key order: to go on where a scan has
+   * stopped. */
   freshet_status (*scan_after)(freshet_store* self, freshet_family family, int32_t partition,
                                freshet_slice after, freshet_store_visit visit, void* context,
                                freshet_error* error);

@@ -34,9 +34,9 @@ typedef struct freshet_bert_config {
   freshet_wordpiece_options tokenizer;
 } freshet_bert_config;
 
-/* Errors: FRESHET_NOT_FOUND without config.json; FRESHET_INVALID, with file and key, for what is malformed or
- * describes a model that this encoder cannot run (not BERT, another activation, odd widths, other pooling).
- */
+/* Errors: FRESHET_NOT_FOUND without config.json; FRESHET_INVALID, with file and key, for what is
+ * malformed or describes a model that this encoder cannot run (not BERT, another activation, odd widths,
+ * other pooling). */
 freshet_status freshet_bert_config_read(const char* folder, freshet_bert_config* config,
                                         freshet_error* error);
 

@@ -225,8 +225,8 @@ static void* run_lane(void* argument) {
   lane* l = argument;
   freshet_embedder* self = l->embedder;
   job* jobs[FRESHET_EMBEDDER_BATCH_MAX];
-  /* On Linux this is the thread's own. Filling the catalogue yields to whatever else the machine has to do.
-   */
+  /* On Linux this is the thread's own. Filling the catalogue yields to whatever else the machine has to
+   * do. */
   if (!l->serves[FRESHET_EMBED_REQUEST]) setpriority(PRIO_PROCESS, (id_t)gettid(), LEAST_URGENT);
   pthread_mutex_lock(&self->mutex);
   for (;;) {

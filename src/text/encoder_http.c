@@ -373,8 +373,8 @@ freshet_status freshet_encoder_http_create(const freshet_http_options* options, 
   self->timeout_ms = options->timeout_ms;
   self->random = (uint64_t)now_ms() ^ (uintptr_t)self;
   FRESHET_ASSERT(self->model != NULL && self->key_env != NULL);
-  /* The server is no part of the name, but for one whose model has none: moving a model is no new generation.
-   */
+  /* The server is no part of the name, but for one whose model has none: moving a model is no new
+   * generation. */
   if (self->model[0] != '\0') {
     snprintf(self->base.name, sizeof self->base.name, "http-%.90s-%u-v1", self->model, options->dim);
   } else {

@@ -122,8 +122,8 @@ static int compare_names(const void* left, const void* right) {
   return strcmp(((const freshet_tensor*)left)->name, ((const freshet_tensor*)right)->name);
 }
 
-/* The tensors in the order of their places have to cover the data, each beginning where the last one ended.
- */
+/* The tensors in the order of their places have to cover the data, each beginning where the last one
+ * ended. */
 static freshet_status check_cover(freshet_safetensors* file, freshet_slice data, freshet_error* error) {
   const char* covered = data.data;
   if (file->count > 0) qsort(file->tensors, file->count, sizeof *file->tensors, compare_places);

@@ -18,8 +18,8 @@ enum {
 /* The code point at *text (*text < end); moves *text past it. */
 int32_t freshet_unicode_next(const char** text, const char* end);
 
-/* NFKD, full case folding, marks dropped: "É" to "e", "ﬁ" to "fi", "Ａ" to "a". Returns how many, perhaps 0.
- */
+/* NFKD, full case folding, marks dropped: "É" to "e", "ﬁ" to "fi", "Ａ" to "a". Returns how many, perhaps
+ * 0. */
 size_t freshet_unicode_fold(int32_t code_point, int32_t out[FRESHET_FOLD_MAX]);
 
 /* Letters, digits and marks: what words are made of. */

@@ -171,8 +171,8 @@ static bool is_punctuation(int32_t c) {
   }
 }
 
-/* The blocks of BERT's own definition; 0x2b920 stands where the block begins at 0x2b820, as in `tokenizers`.
- */
+/* The blocks of BERT's own definition; 0x2b920 stands where the block begins at 0x2b820, as in
+ * `tokenizers`. */
 static bool is_ideograph(int32_t c) {
   return (c >= 0x4e00 && c <= 0x9fff) || (c >= 0x3400 && c <= 0x4dbf) || (c >= 0x20000 && c <= 0x2a6df) ||
          (c >= 0x2a700 && c <= 0x2b73f) || (c >= 0x2b740 && c <= 0x2b81f) || (c >= 0x2b920 && c <= 0x2ceaf) ||

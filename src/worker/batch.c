@@ -134,8 +134,8 @@ static freshet_status apply_event(freshet_worker* worker, freshet_held_partition
   row->exists = true;
   row->events++;
   row->event_checksum += event_key;
-  /* An operator may have gone back in the topic: an older event that is learned then makes no older version.
-   */
+  /* An operator may have gone back in the topic: an older event that is learned then makes no older
+   * version. */
   if (record->offset > row->newest_offset) {
     row->newest_offset = record->offset;
     row->newest_occurred_at_ms = event.occurred_at_ms;

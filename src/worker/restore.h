@@ -14,8 +14,7 @@ freshet_status freshet_restore_users(const freshet_ports* ports, const int32_t* 
                                      freshet_error* error);
 
 /* A tombstone of the changelog, into the store's batch: what it leaves behind of a user goes from the disk
- * too.
- */
+ * too. */
 void freshet_forget_user_row(freshet_store* store, int32_t partition, freshet_slice key);
 
 #endif

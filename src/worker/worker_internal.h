@@ -107,8 +107,8 @@ freshet_status freshet_worker_owe_stored(freshet_worker* worker, freshet_held_pa
                                          freshet_error* error);
 
 /* ---- texts_first.c ---- */
-/* After partitions were assigned, or everything was loaded again: waits, if there is something to wait for.
- */
+/* After partitions were assigned, or everything was loaded again: waits, if there is something to wait
+ * for. */
 void freshet_worker_await_texts(freshet_worker* worker);
 /* After every turn. Records of the last poll are not valid any more when it has ended the waiting. */
 freshet_status freshet_worker_end_await_texts(freshet_worker* worker, freshet_error* error);
@@ -165,8 +165,8 @@ freshet_status freshet_worker_output(freshet_worker* worker, const freshet_outpu
                                      freshet_error* error);
 
 /* ---- commit.c ---- */
-/* The state clock's turn: starts a commit when it is due, ends the one under way when its outcome is there.
- */
+/* The state clock's turn: starts a commit when it is due, ends the one under way when its outcome is
+ * there. */
 freshet_status freshet_worker_turn_state(freshet_worker* worker, freshet_error* error);
 /* Commits everything applied so far and waits for it. */
 freshet_status freshet_worker_commit(freshet_worker* worker, freshet_error* error);

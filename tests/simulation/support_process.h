@@ -138,8 +138,8 @@ void sim_process_kill(sim_process* process);
 /* Joins the thread, if it was started, and frees. */
 void sim_process_destroy(sim_process* process);
 
-/* What its first calls do: joins the group and takes over the transactional id. For tests without a thread.
- */
+/* What its first calls do: joins the group and takes over the transactional id. For tests without a
+ * thread. */
 void sim_process_connect(sim_process* process);
 
 /* ---- for the objects behind the interfaces ---- */

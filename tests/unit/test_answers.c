@@ -691,8 +691,8 @@ static void nor_under_rules(void** state) {
 
 /* ---- a text that takes long ---- */
 
-/* Encodes a batch when the test lets it; fails when the test wants it. The vector depends on the text's size.
- */
+/* Encodes a batch when the test lets it; fails when the test wants it. The vector depends on the text's
+ * size. */
 static sem_t may_encode;
 static atomic_bool must_fail;
 static atomic_int batches;  /* that have been begun */
@@ -749,8 +749,8 @@ static void let_pass(int64_t ms) {
   step();
 }
 
-/* While a text is encoded, others are answered; the offset of its request is committed only when it is, too.
- */
+/* While a text is encoded, others are answered; the offset of its request is committed only when it is,
+ * too. */
 static void an_unanswered_request_is_not_committed(void** state) {
   (void)state;
   step();

@@ -1,5 +1,5 @@
-/* The learner: the delta log, stored state, bounds, explanations and the kernels, against what they promise.
- */
+/* The learner: the delta log, stored state, bounds, explanations and the kernels, against what they
+ * promise. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -106,8 +106,8 @@ static void deltas_do_not_change_what_is_learned_and_carry_all_of_it(void** stat
   }
 }
 
-/* Items are written at different places of the log; what is in them already is skipped when the tail comes.
- */
+/* Items are written at different places of the log; what is in them already is skipped when the tail
+ * comes. */
 static void stored_items_and_the_tail_of_the_log_give_the_same_model(void** state) {
   (void)state;
   enum { DELTAS = 30 };

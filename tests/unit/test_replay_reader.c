@@ -316,8 +316,8 @@ static void long_json_lines_cross_chunks(void** state) {
   unlink(path_of("e.jsonl"));
 }
 
-/* Random times against a naive window: of the events that wait, the oldest goes first, equal ones in order.
- */
+/* Random times against a naive window: of the events that wait, the oldest goes first, equal ones in
+ * order. */
 static void sorting_equals_a_naive_window(void** state) {
   (void)state;
   enum { ROWS = 2000, WINDOW = 50, BAD_EVERY = 97, ITEM_EVERY = 113 };

@@ -213,8 +213,8 @@ static void rows_spare_a_restart_the_comparison(void** state) {
   freshet_model_destroy(after);
 }
 
-/* What is done is served before all is: lists hold the nearest among those that are done, the newest first.
- */
+/* What is done is served before all is: lists hold the nearest among those that are done, the newest
+ * first. */
 static void the_newest_text_comes_first(void** state) {
   (void)state;
   uint32_t near[K];

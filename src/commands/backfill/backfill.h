@@ -25,8 +25,8 @@ typedef struct freshet_backfill {
   freshet_record records[FRESHET_BACKFILL_RECORDS];
 } freshet_backfill;
 
-/* Connects and reads the facts. Errors: FRESHET_UNAVAILABLE, FRESHET_NOT_FOUND when the topics are not there.
- */
+/* Connects and reads the facts. Errors: FRESHET_UNAVAILABLE, FRESHET_NOT_FOUND when the topics are not
+ * there. */
 freshet_status freshet_backfill_open(const freshet_config* config, freshet_backfill** backfill,
                                      freshet_error* error);
 void freshet_backfill_close(freshet_backfill* backfill);

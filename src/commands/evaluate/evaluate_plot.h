@@ -8,8 +8,8 @@
 #include "commands/evaluate/evaluate_metrics.h"
 #include "freshet/status.h"
 
-/* Writes an SVG: one line for each of names, recall@10 in windows of the ranked events. Errors: FRESHET_IO.
- */
+/* Writes an SVG: one line for each of names, recall@10 in windows of the ranked events. Errors:
+ * FRESHET_IO. */
 freshet_status freshet_evaluation_plot(const char* path, const char* const* names,
                                        const freshet_metrics* metrics, size_t count, freshet_error* error);
 

@@ -287,8 +287,8 @@ freshet_status freshet_replay_event_of(freshet_replay_converter* converter, cons
   return status == FRESHET_OK ? read_values(fields, event, error) : status;
 }
 
-/* Takes the next part that is not empty off a text whose parts are separated by |; false when none is left.
- */
+/* Takes the next part that is not empty off a text whose parts are separated by |; false when none is
+ * left. */
 static bool next_part(freshet_slice* text, freshet_slice* part) {
   *part = (freshet_slice){0};
   while (part->size == 0 && text->size > 0) {
