@@ -59,7 +59,7 @@ static void reach(freshet_facets* facets, uint32_t slot) {
   facets->capacity = capacity;
 }
 
-/* Returns how many keys there are now: one more, unless it is among them. */
+/* Adds a key unless it is there already. Returns how many keys there are now. */
 static uint8_t add(uint64_t* keys, uint8_t count, uint64_t key) {
   for (uint8_t i = 0; i < count; i++) {
     if (keys[i] == key) return count;

@@ -10,7 +10,7 @@
 
 #include "freshet/event.h"
 
-/* What stands for a category, and for an attribute with a value. */
+/* The 64-bit key of a category, and of an attribute with a value. */
 uint64_t freshet_category_key(freshet_slice category);
 uint64_t freshet_attribute_key(freshet_slice name, freshet_slice value);
 
@@ -20,15 +20,16 @@ freshet_facets* freshet_facets_create(void);
 void freshet_facets_destroy(freshet_facets* facets);
 size_t freshet_facets_memory(const freshet_facets* facets);
 
-/* What the item says about itself now; NULL: nothing is known any more. item must be valid
+/* Sets what the item says about itself. NULL: nothing is known about it any more. item must be valid
  * (freshet_item_validate). */
 void freshet_facets_set(freshet_facets* facets, uint32_t slot, const freshet_item* item);
 
-/* Keys of the item's categories [*count], without duplicates; they hold until the slot is set again. */
+/* The keys of the item's categories [*count], without duplicates. They are valid until the slot is set
+ * again. */
 const uint64_t* freshet_facets_categories(const freshet_facets* facets, uint32_t slot, size_t* count);
-/* Has the item this category, or this attribute? */
+/* Whether the item has this category, or this attribute. */
 bool freshet_facets_has(const freshet_facets* facets, uint32_t slot, uint64_t key);
-/* 0: unknown. */
+/* When the item was created, in ms since the Unix epoch; 0: unknown. */
 int64_t freshet_facets_created_ms(const freshet_facets* facets, uint32_t slot);
 
 #endif

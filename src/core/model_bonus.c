@@ -54,7 +54,7 @@ void freshet_model_prefetch_lists(const freshet_model* model, const context* c) 
   for (uint32_t k = 0; k < c->count; k++) prefetch_lists_of(&model->items[c->items[k]]);
 }
 
-/* Items that are met first whether or not they come to anything. */
+/* Meets these items before all others, whether or not a list brings them anything. */
 static void meet(freshet_gathered* met, const uint32_t* items, size_t count) {
   for (size_t i = 0; i < count; i++) {
     met->places[items[i]] = met->base + met->count;
@@ -75,7 +75,8 @@ static void add_neighbours(const freshet_model* model, const context* c, uint32_
   model->kernels->spread(text->entries, text->count, text_weights, met);
 }
 
-/* What the logarithms need of each item, and which of the items are new. Returns how many are. */
+/* Reads what the logarithms need of each item, and finds the new items. Returns how many new items there
+ * are. */
 static size_t look_up(const freshet_model* model, const context* c, gathering* g) {
   const freshet_gathered* met = &g->met;
   size_t new_count = 0;
@@ -105,7 +106,7 @@ size_t freshet_model_gather(const freshet_model* model, const context* c, const 
   fit(model, g);
   meet(met, first, first_count);
   for (uint32_t k = 0; k < c->count; k++) {
-    /* Once more: not all stay in the first-level cache until it is their turn. */
+    /* Asked for a second time: some have left the first-level cache before their turn. */
     if (k + 1 < c->count) prefetch_lists_of(&model->items[c->items[k + 1]]);
     add_neighbours(model, c, k, met);
   }

@@ -12,7 +12,7 @@
 /* Writes the index of an item in the delta, and returns where the next one goes. */
 static uint8_t* write_index(const freshet_model* model, uint32_t slot, size_t size, uint8_t* at) {
   uint32_t index = model->items[slot].pending - 1;
-  memcpy(at, &index, sizeof index); /* what is too much is written over by what follows */
+  memcpy(at, &index, sizeof index); /* the surplus bytes are overwritten by the next index */
   return at + size;
 }
 

@@ -46,7 +46,7 @@ enum feature {
   POPULAR,                      /* f5a, f5b, f5c: HALF_LIVES columns */
   TASTE = POPULAR + HALF_LIVES, /* f6 */
   FEATURES,
-  BONUS_FEATURES = POPULAR, /* those that live on neighbours only: FRESHET_SUMS */
+  BONUS_FEATURES = POPULAR, /* the features that only neighbours have: FRESHET_SUMS */
 };
 
 /* The blend weights: one array, so that a step, a delta and a fold are each one loop. */
@@ -83,20 +83,23 @@ enum { UNKNOWN_SMALLEST = 0xffff };
 typedef struct text_neighbours {
   freshet_tags tags[(TEXT_NEIGHBOURS + FRESHET_TAGS - 1) / FRESHET_TAGS];
   uint32_t count;
-  bool has_hole; /* it was full and has lost an entry: somebody may be missing. The slot is in `holed` */
-  freshet_neighbour entries[TEXT_NEIGHBOURS]; /* likeness is cosine^4: what the feature adds up */
+  /* the list was full and has lost an entry, so that an item may be missing in it; the slot is in `holed` */
+  bool has_hole;
+  freshet_neighbour entries[TEXT_NEIGHBOURS]; /* the likeness is cosine^4, which the feature sums up */
   float cosines[TEXT_NEIGHBOURS];
 } text_neighbours;
 
 /* Slots whose neighbours are found together: each tile of vectors is read from memory once for all of
  * them. */
 enum { LINK_BLOCK = 4 * FRESHET_DOTS_TOGETHER };
-enum { LINK_WAITS = INT32_MAX /* its turn has not come */, LINK_READ = LINK_WAITS - 1 /* model_links.c */ };
+/* States of model.text_links. LINK_WAITS: its turn to be compared has not come. LINK_READ: model_links.c. */
+enum { LINK_WAITS = INT32_MAX, LINK_READ = LINK_WAITS - 1 };
 typedef struct link_block {
-  uint32_t slots[LINK_BLOCK]; /* [count]; FRESHET_NO_ITEM: its text has changed meanwhile, it comes again */
-  uint32_t count;             /* 0: there is no block */
-  uint32_t next;              /* they are compared with all slots before it */
-  bool refills;               /* they are done but for holes in their own lists */
+  /* [count]; FRESHET_NO_ITEM: its text changed meanwhile, and it will be in a later block */
+  uint32_t slots[LINK_BLOCK];
+  uint32_t count; /* 0: there is no block */
+  uint32_t next;  /* the texts of the block have been compared with all slots before this one */
+  bool refills;   /* all are compared; only holes in their own lists are left */
 } link_block;
 
 typedef struct slot_stack {
@@ -124,7 +127,7 @@ typedef struct item {
   uint32_t next;    /* slot: the next in its bucket, by key */
   float adjustment; /* what rules add to its score */
   /* -- */
-  float row_popular[HALF_LIVES]; /* f5 as the ranker's row has it: a little behind */
+  float row_popular[HALF_LIVES]; /* f5 as the ranker's row shows it: it is refreshed from time to time */
   uint32_t id_size;
   char* id; /* NULL while only the key is known */
 } item;
@@ -183,7 +186,7 @@ typedef struct candidates {
   _Alignas(64) double bias_squares[CANDIDATES_PADDED];
 } candidates;
 
-/* What an item was when it was first touched since the last take. */
+/* The values of an item when it was first touched since the last take. */
 typedef struct pending_item {
   uint32_t slot;
   double bias, factor_squares, context_squares, bias_squares;
@@ -202,20 +205,23 @@ struct freshet_model {
   /* -- items, by slot -- */
   uint32_t count, capacity;
   item* items;
-  uint32_t* counts;       /* [capacity] N, in 1/WEIGHT_UNITS */
-  float* roots;           /* [capacity] 1 / sqrt(N + 1), and */
-  uint8_t* levels;        /* [capacity] B(N): for queries, which read them of a thousand items */
+  uint32_t* counts; /* [capacity] N, in 1/WEIGHT_UNITS */
+  float* roots;     /* [capacity] 1 / sqrt(N + 1) */
+  /* [capacity] B(N). Both are arrays of their own because a query reads them of a thousand items */
+  uint8_t* levels;
   float* factors;         /* v [capacity][dim] */
   float* context_factors; /* m [capacity][dim] */
   float* text_factors;    /* [capacity][dim] the part of v and m that comes from text; NULL without text */
   int8_t* text_vectors;   /* [capacity][text_padded] quantised; 0 where there is none */
   float* text_scales;     /* [capacity] 1 / norm of the quantised vector */
   float* text_floors;     /* [capacity] the cosine that enters its list */
-  uint32_t* text_links;   /* [capacity] 0: its neighbours are found, or it has no text; 1 + its place in the
-                             block that is being compared; LINK_READ; LINK_WAITS */
-  slot_stack unlinked;    /* slots whose neighbours are to be found: the last first */
-  slot_stack holed;       /* then those whose lists have holes, and some that had one */
-  link_block linking;     /* those that are being compared */
+  /* [capacity] the state of its neighbours by text. 0: they are found, or it has no text. Else LINK_WAITS,
+   * LINK_READ, or 1 + its place in the block that is being compared. */
+  uint32_t* text_links;
+  slot_stack unlinked; /* slots whose neighbours are still to be found; the last one comes first */
+  /* slots whose lists have holes, and some whose hole is filled; they come after `unlinked` */
+  slot_stack holed;
+  link_block linking; /* those that are being compared */
   uint32_t text_padded;
   float* projection;  /* [dim][text_padded] */
   float* text_unit;   /* [text_padded] scratch: the vector of the item that changes */
@@ -254,9 +260,12 @@ struct freshet_model {
   size_t trace_item_count, trace_item_capacity;
   uint64_t trace_start; /* events before the first of the trace */
   double pending_blend[BLEND_PADDED], pending_blend_squares[BLEND_PADDED];
-  bool has_learned;                   /* an own event since it was made: what was folded before came before */
-  uint64_t folded_events;             /* of other workers, since the last take, after the first own event */
-  uint64_t own_events, others_events; /* of the last commits, each counts half of the next */
+  /* an event of this worker was learned since the trace was started; deltas folded before it come first */
+  bool has_learned;
+  /* events of other workers since the last take, after the first event of this worker */
+  uint64_t folded_events;
+  /* of the last commits; each commit counts half as much as the next one */
+  uint64_t own_events, others_events;
   freshet_buffer delta_items, delta_values, delta_trace, delta_globals;
 
   uint32_t* changed; /* [capacity] slots for drain_changed */
@@ -275,21 +284,19 @@ struct freshet_model {
   _Alignas(64) float blend_gradient[BLEND_PADDED]; /* 0 between steps */
 };
 
-/* Asks for the first 512 bytes from `from` early, whatever it is, so that their way from memory costs no
- * time. To GCC a function that does nothing else does nothing, and it leaves out calls of it: hence the
- * asm. */
+/* Prefetches the 512 bytes at `from`, so that the work does not wait for memory. GCC removes calls of a
+ * function that does nothing else than prefetch; the asm keeps them. */
 static inline void freshet_prefetch(const void* from, size_t bytes) {
   __asm__ volatile("" : : "r"(from));
   for (size_t at = 0; at < bytes && at < 512; at += 64) __builtin_prefetch((const char*)from + at);
 }
 
-/* The same for a row of factors, of a number of floats that is not known when this is compiled: fewer
- * steps. */
+/* Prefetches a row of factors. Its length is not known at compile time, so it takes fewer steps. */
 static inline void freshet_prefetch_row(const float* row, uint32_t dim) {
   for (uint32_t at = 0; at < dim && at < 128; at += 64) freshet_prefetch(row + at, 64 * sizeof *row);
 }
 
-/* The same for a list of neighbours, which is longer. */
+/* Prefetches a list of neighbours, which is longer. */
 static inline void freshet_prefetch_list(const void* from, size_t bytes) {
   for (size_t at = 0; at < bytes; at += 512) freshet_prefetch((const char*)from + at, bytes - at);
 }
@@ -302,7 +309,8 @@ static inline float* freshet_model_factor(const freshet_model* model, uint32_t s
 static inline float* freshet_model_context_factor(const freshet_model* model, uint32_t slot) {
   return model->context_factors + (size_t)slot * model->config.dim;
 }
-/* Call before anything of the item changes: keeps what it was, for the delta, and notes that it changed. */
+/* Call this before anything of the item changes: it keeps the old values for the delta and notes that the
+ * item has changed. */
 void freshet_model_touch_first(freshet_model* model, uint32_t slot);
 static inline void freshet_model_touch(freshet_model* model, uint32_t slot) {
   const item* it = &model->items[slot];
@@ -338,7 +346,7 @@ void freshet_model_add_user_text(const freshet_model* model, const freshet_user*
 
 /* ---- model_negatives.c ---- */
 void freshet_model_draw(freshet_model* model, uint32_t positive, candidates* step);
-/* Replaces N: for state that is read. */
+/* Replaces N, when stored state is read. */
 void freshet_model_count_set(freshet_model* model, uint32_t slot, uint32_t count);
 void freshet_model_count_add(freshet_model* model, uint32_t slot, uint32_t units); /* N and the tree */
 void freshet_model_negatives_init(freshet_model* model);
@@ -346,8 +354,8 @@ uint32_t freshet_model_table_find(const freshet_model* model, uint64_t key);
 void freshet_model_table_insert(freshet_model* model, uint32_t slot);
 
 /* ---- model_neighbours.c ---- */
-/* `at`: where `other` stands in the list of `slot`, the list's count or NO_PLACE when it is not in it, or
- * UNKNOWN_PLACE. */
+/* `at`: the place of `other` in the list of `slot`; the list's count or NO_PLACE when it is not in the list;
+ * UNKNOWN_PLACE when that is not known. */
 void freshet_model_neighbours_add(freshet_model* model, uint32_t slot, uint32_t other, size_t at,
                                   float follows, float together);
 void freshet_model_neighbours_reserve(freshet_model* model, neighbours* near, uint32_t count);
@@ -359,7 +367,7 @@ void freshet_model_popularity_init(freshet_model* model);
 void freshet_model_popularity_features(const freshet_model* model, const uint32_t* slots, size_t count,
                                        float* out, size_t stride);
 extern const float freshet_model_popularity_rates[HALF_LIVES]; /* log of the decay an event */
-/* By what a popularity is multiplied to be a share times the number of items. */
+/* The factor that makes a popularity a share, times the number of items. */
 float freshet_model_popularity_scale(const freshet_model* model, int h);
 static inline float freshet_model_popularity_age(const freshet_model* model, const item* it) {
   int64_t age = (int64_t)(model->events - it->popular_at);
@@ -382,8 +390,8 @@ void freshet_model_replay_counts(freshet_model* model, uint32_t chosen, uint32_t
 /* Scratch of a query. All 0 to begin with. */
 typedef struct gathering {
   freshet_gathered met;
-  uint32_t capacity;           /* slots that met has places for */
-  uint32_t room;               /* for as many as can be met, and padding */
+  uint32_t capacity;           /* number of slots for which `met` has places */
+  uint32_t room;               /* room for as many items as can be met, and padding */
   float* roots;                /* [room] 1 / sqrt(N + 1) of those met */
   float* text_thetas;          /* [room] weight of similar text */
   uint32_t* new_places;        /* [room] places of those that are new */
@@ -391,24 +399,24 @@ typedef struct gathering {
   float* bonus;                /* [room] */
 } gathering;
 void freshet_model_gathering_free(gathering* g);
-/* A user's lists have rarely been read lately, and are 30 KB. */
+/* Prefetches the lists of a user: about 30 KB that are seldom in the cache. */
 void freshet_model_prefetch_lists(const freshet_model* model, const context* c);
-/* Leaves in g->met.items and g->bonus what each item has coming that is near the context, the items `first`
- * before the others whether they are near or not. Returns how many. */
+/* Computes the bonus of every item that is near the context, into g->met.items and g->bonus. The items
+ * `first` come before the others, whether they are near or not. Returns how many items there are. */
 size_t freshet_model_gather(const freshet_model* model, const context* c, const uint32_t* first,
                             size_t first_count, gathering* g);
 
 /* ---- model_lenders.c ---- */
-enum { FRESHET_NEW_LEVELS = 4 }; /* B(N) below: new, under 6 events */
+enum { FRESHET_NEW_LEVELS = 4 }; /* items with a level below this are new: they have under 6 events */
 static inline bool freshet_model_has_any(const float sums[BONUS_FEATURES]) {
   return sums[FOLLOWS] + sums[TOGETHER_NOW] + sums[TOGETHER_BEFORE] + sums[SIMILAR_TEXT] > 0;
 }
-/* Adds what new items borrow to the sums of those that have any; new_places: those of new items in met;
- * text_thetas [met]: how far texts are trusted for each item met; lent [new_count]: scratch. */
+/* Adds to the sums of new items what they borrow. new_places: the places of new items in met; text_thetas
+ * [met]: how far texts are trusted for each item met; lent [new_count]: scratch. */
 void freshet_model_lend(const freshet_model* model, freshet_gathered* met, const uint32_t* new_places,
                         size_t new_count, const float* text_thetas, float (*lent)[FRESHET_SUMS]);
-/* The items that slot borrows co-occurrence from, each by its weight, together up to the share that is asked
- * for: theta4 + tau[B(N)]; roots: 1 / sqrt(N + 1). */
+/* Finds the items from which slot borrows co-occurrence, each with its weight. The weights sum to at most the
+ * share: theta4 + tau[B(N)]. roots: 1 / sqrt(N + 1). */
 typedef struct lenders {
   uint32_t count;
   uint32_t items[TEXT_NEIGHBOURS];
@@ -427,14 +435,14 @@ float freshet_model_text_top(const float* values, uint32_t count);
 /* Rounds vector [dim], whose largest absolute value is top > 0, to bytes [dim]. Returns 1 / their norm. */
 float freshet_model_text_quantise(const float* vector, uint32_t dim, float top, int8_t* bytes);
 size_t freshet_model_text_memory(const freshet_model* model);
-/* Enters `other` into the list of `slot`, if it is nearer than the farthest there; the caller has found that
- * its cosine is not below the floor. */
+/* Enters `other` into the list of `slot` if it is nearer than the farthest item there. The caller has checked
+ * that its cosine is not below the floor. */
 void freshet_model_enter_text_neighbour(freshet_model* model, uint32_t slot, uint32_t other, float cosine);
 /* The list of a slot that was full has lost an entry. */
 void freshet_model_note_hole(freshet_model* model, uint32_t slot);
-/* Is its list as it should be, but for texts that wait? */
+/* True when its list is complete, except for texts that wait to be compared. */
 bool freshet_model_is_linked(const freshet_model* model, uint32_t slot);
-/* Before anybody reads lists of neighbours: all are found, unless that is left to the caller
+/* Call this before lists of neighbours are read: it finds all missing ones, unless that is left to the caller
  * (links_apart). */
 void freshet_model_settle_links(freshet_model* model);
 

@@ -21,9 +21,9 @@ enum { FRESHET_LANES = 16 };
 enum { FRESHET_SPEEDS = 3 }; /* popularities: see features */
 enum { FRESHET_SUMS = 4 };   /* columns of a row of sums: see scan */
 
-/* A few items out of many, in the order in which they were met, and what each has gathered. The item at place
- * p has places[item] = base + p; of an item that was not met, places[item] - base is no place (at least
- * count, in unsigned arithmetic). So all are forgotten by raising base, at least 1, over all places. */
+/* A few items out of many, in the order in which they were met, with the sums of each. The item at place p
+ * has places[item] = base + p. For an item that was not met, places[item] - base is at least count, in
+ * unsigned arithmetic. So all items are forgotten by raising base above all places. */
 typedef struct freshet_gathered {
   uint32_t* places;            /* [all items] */
   uint32_t* items;             /* [room + 1] */
@@ -43,7 +43,7 @@ typedef struct freshet_scan_list {
   const freshet_tags* tags;
   const freshet_neighbour* entries;
   size_t count;
-  size_t place; /* comes out: where the item stands that is marked 1, or count */
+  size_t place; /* out: the place of the item that is marked 1, or count */
 } freshet_scan_list;
 
 /* How the scalars of an item's row learn: see adapt. */
@@ -53,7 +53,7 @@ typedef struct freshet_row_rates {
   double bias_memory, bias_limit;
 } freshet_row_rates;
 
-/* How negatives are drawn: by what share like all events, like recent ones, and uniformly. */
+/* How negatives are drawn: the share that is drawn like all events, like recent ones, and uniformly. */
 typedef struct freshet_draw_shares {
   float frequent, recent, uniform;
   float per_count; /* times N: an item's share of all events times the number of items */
@@ -80,10 +80,11 @@ typedef struct freshet_model_kernels {
    * the gradient is 0 nothing changes. Gradients become 0. */
   void (*blend)(double* x, double* accumulators, float* gradients, const float* rates, size_t n16);
   /* List by list, for each entry whose item has the mark c > 0: sums[c] += weights * {follows, together,
-   * together, follows}. sums[0] gathers what nobody asks for. */
+   * together, follows}. sums[0] takes the entries without a mark, and is not used. */
   void (*scan)(freshet_scan_list* lists, size_t count, const freshet_marks* marks,
                float (*sums)[FRESHET_SUMS]);
-  /* places[c] = i for each entry i whose item has the mark c; places[0] gathers what nobody asks for. */
+  /* places[c] = i for each entry i whose item has the mark c. places[0] takes the entries without a mark, and
+   * is not used. */
   void (*locate)(const freshet_tags* tags, const freshet_neighbour* entries, size_t count,
                  const freshet_marks* marks, size_t places[256]);
   /* For every entry of a list: the sums of its item += weights * {follows, together, together, follows}. */
@@ -91,20 +92,20 @@ typedef struct freshet_model_kernels {
                  freshet_gathered* gathered);
   /* Index of item in items [count], or count. Reads up to the next multiple of 16. */
   size_t (*find)(const uint32_t* items, size_t count, uint32_t item);
-  /* The same in a list of neighbours. */
+  /* As find, in a list of neighbours. */
   size_t (*find_entry)(const freshet_tags* tags, const freshet_neighbour* entries, size_t count,
                        uint32_t item);
-  /* Index of the first smallest follows + together, count > 0; *next: what is the smallest without it,
-   * INFINITY if there is no other. */
+  /* Index of the first smallest follows + together, count > 0. *next: the smallest of the other entries;
+   * INFINITY when there is no other. */
   size_t (*smallest)(const freshet_neighbour* entries, size_t count, float* next);
   /* For each target, at least 0 and below the total: the place at which the running sum of a tree
    * (model_tree.h) passes it; the target becomes the rest within that place. */
   void (*descend_tree)(const int64_t* tree, unsigned bits, int64_t* targets, int64_t* places, size_t count);
-  /* What a step knows of its candidates. rows [.. FRESHET_SUMS + FRESHET_SPEEDS][n16], of which the last
-   * FRESHET_SPEEDS hold popularities as they were ages[i] ago. Row f of the first becomes log(1 + sums[i][f]
-   * * s), s = 1 / sqrt(counts[i] + 1) for f = 1, 2, else 1; sums are at least 0. Popularity s becomes log(.5
-   * + share), share = exp(ages[i] * rates[s]) * row[i] * scales[s]. log_q[i] = log(frequent * (counts[i] *
-   * per_count) + recent * share of the first + uniform). */
+  /* The features of the candidates of a step. rows [.. FRESHET_SUMS + FRESHET_SPEEDS][n16]; the last
+   * FRESHET_SPEEDS rows hold popularities as they were ages[i] events ago. Row f of the first rows becomes
+   * log(1 + sums[i][f] s), s = 1 / sqrt(counts[i] + 1) for f = 1, 2, else 1; sums are at least 0. The row of
+   * popularity s becomes log(.5 + share), share = exp(ages[i] * rates[s]) * row[i] * scales[s]. log_q[i] =
+   * log(frequent * (counts[i] per_count) + recent * share of the first + uniform). */
   void (*features)(const float (*sums)[FRESHET_SUMS], const float* counts, const float* ages,
                    const float* rates, const float* scales, const freshet_draw_shares* draws, float* rows,
                    float* log_q, size_t n16);

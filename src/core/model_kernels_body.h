@@ -268,7 +268,7 @@ INLINE void blend_lanes(double* x, double* accumulators, const float* gradients,
   const wide_vec g = widen(gradients), old = *(wide_vec*)x, squares = *(wide_vec*)accumulators;
   const wide_vec zero = {0};
   wide_vec grown = ((.999 * squares + .001 * (g * g)) + round) - round;
-  grown = choose_wide(grown > zero, grown, zero); /* it forgets: folded gains of others may take it below */
+  grown = choose_wide(grown > zero, grown, zero); /* after a fold of other workers' gains it may be below 0 */
   const wide_vec moved = ((old - widen(rates) * g / WIDE_ROOT(grown + 1e-6)) + round) - round;
   *(wide_vec*)accumulators = choose_wide(g != zero, grown, squares);
   *(wide_vec*)x = choose_wide(g != zero, moved, old);
@@ -295,14 +295,16 @@ static void blend(double* x, double* accumulators, float* gradients, const float
   }
 }
 
-enum { SCAN_BLOCK = 7 * FRESHET_TAGS, NOT_HIT = 255 }; /* so that a place in it is a byte, and none too */
+/* so that a place is a byte, and one value is left for no place */
+enum { SCAN_BLOCK = 7 * FRESHET_TAGS, NOT_HIT = 255 };
 
-/* find_marked: the places i < count <= SCAN_BLOCK of entries whose item has a mark, in order, and perhaps of
- * others. hits has room for SCAN_BLOCK + 64. Without a branch per item: none would be guessed well. */
+/* find_marked: the places i < count <= SCAN_BLOCK of entries whose item has a mark, in order, and perhaps
+ * some others. hits has room for SCAN_BLOCK + 64. It has no branch per item, because that branch would be
+ * predicted badly. */
 #if defined(__AVX2__)
 
-/* The tags of a set as a byte shuffle takes them: the low four bits and the highest are the byte, the other
- * three the bit in it. */
+/* The tags of a set in the form that a byte shuffle takes: the low four bits and the highest bit select a
+ * byte, the other three bits select the bit in it. */
 typedef struct tag_set {
   __m256i low, high;
 } tag_set;
@@ -326,7 +328,7 @@ INLINE filter load_filter(const freshet_marks* marks) {
   return (filter){load_set(marks->tagged[0]), load_set(marks->tagged[1])};
 }
 
-/* Not 0: the bytes whose tag is in the set. */
+/* Each byte is not 0 when its tag is in the set. */
 INLINE __m256i in_set(__m256i tags, tag_set set) {
   const __m256i nibble = _mm256_set1_epi8(15);
   const __m256i bits = _mm256_set1_epi64x((int64_t)0x8040201008040201);
@@ -355,7 +357,7 @@ INLINE size_t find_marked(const freshet_tags* tags, const freshet_neighbour* ent
       firsts += 0x0808080808080808;
     }
   }
-  /* What stands behind the last entry came last. */
+  /* Hits beyond the last entry were written last, so they are cut off. */
   return found - (size_t)__builtin_popcountll((uint64_t)passed >> ((count - 1) % FRESHET_TAGS + 1));
 }
 
@@ -428,7 +430,8 @@ static void locate(const freshet_tags* tags, const freshet_neighbour* entries, s
   }
 }
 
-/* The place of an item, the next one if it has none. Without a branch: whether it has cannot be guessed. */
+/* The place of an item; an item without one gets the next place. It has no branch, because the outcome cannot
+ * be predicted. */
 INLINE uint32_t meet(freshet_gathered* gathered, uint32_t item) {
   const uint32_t known = gathered->places[item] - gathered->base, count = gathered->count;
   const uint32_t place = known < count ? known : count;
@@ -502,7 +505,8 @@ INLINE vec load_apart(const float* x, size_t apart) {
 #endif
 }
 
-/* Entries e, e + 4, e + 8 .. of a vector's worth, as gain_of loads them: sums stand in the entries' order. */
+/* Entries e, e + 4, e + 8 .. of one vector, loaded as gain_of does, so that the sums are in the order of the
+ * entries. */
 INLINE vec entries_of(const freshet_neighbour* e) {
   return load_apart((const float*)(const void*)e - 1, 4 * sizeof *e / sizeof(float));
 }
@@ -528,7 +532,8 @@ INLINE float lowest(vec x) {
   return least;
 }
 
-/* Where the smallest stands cannot be guessed: lanes keep the place of theirs, and no branch asks. */
+/* The place of the smallest cannot be predicted. So each lane keeps the place of its own smallest, without a
+ * branch. */
 static size_t smallest(const freshet_neighbour* entries, size_t count, float* next) {
   const size_t whole = count / WIDTH * WIDTH;
   vec lows = splat(INFINITY), seconds = splat(INFINITY);
@@ -575,8 +580,8 @@ INLINE int64_t child_of(const int64_t* node, int64_t target) {
 #endif
 }
 
-/* Level by level for all targets together, so that their loads overlap, and without branches: most of them
- * would be guessed wrong. */
+/* Goes level by level for all targets together, so that their loads overlap. It has no branches, because most
+ * would be predicted wrongly. */
 static void descend_tree(const int64_t* tree, unsigned bits, int64_t* targets, int64_t* places,
                          size_t count) {
   for (size_t i = 0; i < count; i++) places[i] = 0;

@@ -7,7 +7,7 @@ INLINE void store(float* x, vec v) {
   *(vec*)x = v;
 }
 
-/* Both rows at once: their sums, one term after the other, take their time. */
+/* Both rows at once: each is a chain of additions, and two chains run in parallel. */
 static void softmaxes(float* logits, const float* odds, float weight, size_t n16) {
   float *first = logits, *second = logits + n16, sums[2] = {0, 0};
   vec tops[2] = {splat(first[0]), splat(second[0])};
@@ -59,8 +59,8 @@ static bool is_all_one(const float* column, size_t count) {
 
 enum { BONUS_BLOCK = 256 };
 
-/* A block at a time: features of which the user's items have nothing are left out, and what one loop stores
- * narrow the next loads wide when it has arrived. */
+/* A block at a time. Features that the user's items do not have are left out. What one loop stores in narrow
+ * pieces the next loop loads in wide ones, when the stores have ended. */
 static void bonuses(const float (*restrict sums)[FRESHET_SUMS], const float* restrict roots,
                     const float* restrict thetas, const float* restrict last_thetas, float* restrict out,
                     size_t n16) {
@@ -95,7 +95,7 @@ INLINE void columns_of(const float (*sums)[FRESHET_SUMS], vec columns[FRESHET_SU
   columns[3] = SHUFFLE(ab_last, cd_last, _MM_SHUFFLE(3, 1, 3, 1));
 }
 
-/* Loop by loop, so that what does not wait for each other stands side by side. */
+/* In separate loops, so that independent operations are next to each other. */
 static void features(const float (*sums)[FRESHET_SUMS], const float* counts, const float* ages,
                      const float* rates, const float* scales, const freshet_draw_shares* draws, float* rows,
                      float* log_q, size_t n16) {

@@ -10,8 +10,8 @@
 
 #include "core/model_internal.h"
 
-/* Without the accumulator's start the first step of a new item has full length however small its gradient,
- * and chance negatives push it far from where its text has put it. */
+/* The accumulator starts above 0. Otherwise the first step of a new item has full length even for a small
+ * gradient, and random negatives push the item far from the place that its text gave it. */
 static const freshet_row_rates row_rates = {
     .factor = .05F, .factor_first = .01F, .bias = .2F, .bias_memory = .99, .bias_limit = 64};
 static const float rate_context = .05F, rate_user = .15F;
@@ -21,7 +21,7 @@ static const float gradient_limit = 1e12F;
 
 /* ---- features of the candidates ---- */
 
-/* Before the candidates are drawn: the lists are on their way meanwhile. */
+/* Called before the candidates are drawn, so that the lists arrive from memory meanwhile. */
 static void prefetch_lists(const freshet_model* model, const context* c) {
   for (uint32_t k = 0; k < c->count; k++) {
     const item* from = &model->items[c->items[k]];
@@ -52,12 +52,12 @@ static void scan_neighbours(freshet_model* model, const context* c, candidates* 
   for (uint32_t k = 0; k < c->count; k++) places[k] = lists[k].place;
 }
 
-/* After the scan, which would push it out of the cache. */
+/* Called after the scan, which would push the list out of the cache. */
 static void prefetch_own_list(const neighbours* own) {
   freshet_prefetch_list(own->tags, own->count * (sizeof *own->entries + sizeof *own->tags / FRESHET_TAGS));
 }
 
-/* Where the context items stand in the list of the chosen item. */
+/* Finds the places of the context items in the list of the chosen item. */
 static void locate_context(freshet_model* model, const context* c, const neighbours* near,
                            size_t own_places[FRESHET_HISTORY]) {
   size_t places[256];
@@ -74,7 +74,7 @@ static float* feature(candidates* s, int f) {
   return s->features + (size_t)f * s->padded;
 }
 
-/* Reads each item's row once, and notes that it is about to change. */
+/* Reads each item's row once, and notes that it will change. */
 static void read_items(freshet_model* model, const context* c, candidates* s) {
   float *popular = feature(s, POPULAR), *taste = feature(s, TASTE);
   const size_t n16 = s->padded;
@@ -99,7 +99,8 @@ static void read_items(freshet_model* model, const context* c, candidates* s) {
   }
 }
 
-/* log q leaves out what is the same for all: it is log(n (.475 share + .475 recent share + .05 / n)). */
+/* log q without the terms that are the same for all: it is log(n (.475 share + .475 recent share + .05 /
+ * n)). */
 static void set_features(const freshet_model* model, const float* h, candidates* s) {
   freshet_draw_shares draws = {share_of_frequent, share_of_recent, share_of_uniform, 0};
   float scales[HALF_LIVES], *taste = feature(s, TASTE);
@@ -143,7 +144,8 @@ static void set_blend_gradient(freshet_model* model, const context* c, candidate
 
 /* ---- the step ---- */
 
-/* The items compared. size: h . h; slope becomes the gradient of h, by the factors as they were. */
+/* The step of the compared items. size: h . h; slope becomes the gradient of h, computed from the factors
+ * before the step. */
 static void step_items(freshet_model* model, candidates* s, const float* h, float size, float* slope) {
   const freshet_model_kernels* kernels = model->kernels;
   uint32_t dim = model->config.dim;
@@ -267,7 +269,7 @@ static void record_trace(freshet_model* model, const own_event* event) {
 
 /* ---- history ---- */
 
-/* Puts the event where its time belongs; an item stands once, at its newest time. */
+/* Inserts the event by its time. An item is in the history once, with its newest time. */
 static void append_history(freshet_user* user, const freshet_observation* seen) {
   freshet_interaction entry = {seen->item, seen->weight, seen->time_ms};
   uint32_t old = 0;

@@ -13,7 +13,9 @@
 
 #include "core/model_internal.h"
 
-static const float lent_doubt = .1F; /* a likeness that lends nothing: without close texts there is little */
+/* in the sum of likenesses, stands for an item that lends nothing: without close texts there is little to
+ * borrow */
+static const float lent_doubt = .1F;
 
 bool freshet_model_may_borrow(const freshet_model* model, uint32_t slot) {
   return model->levels[slot] < FRESHET_NEW_LEVELS && model->items[slot].near_text != NULL;
@@ -34,8 +36,8 @@ void freshet_model_find_lenders(const freshet_model* model, uint32_t slot, float
   for (uint32_t l = 0; l < found->count; l++) found->weights[l] *= share / total;
 }
 
-/* Who has gathered something that `near` may borrow, as entries of it; total becomes what their likenesses
- * are a share of. Without branches: who is known is hard to guess. */
+/* Finds the items of `near` that have gathered something, as entries of it; total becomes the sum that their
+ * likenesses are divided by. It has no branches, because which items are known is hard to predict. */
 static size_t find_gathered(const freshet_model* model, const text_neighbours* near,
                             const freshet_gathered* met, uint8_t* entries, float* total) {
   size_t count = 0;
@@ -51,7 +53,8 @@ static size_t find_gathered(const freshet_model* model, const text_neighbours* n
   return count;
 }
 
-/* What the item at `place` borrows, as sums of its own. Who has gathered nothing lends nothing. */
+/* Adds what the item at `place` borrows, as sums of its own. An item that has gathered nothing lends
+ * nothing. */
 static void borrow(const freshet_model* model, const freshet_gathered* met, uint32_t place, float theta,
                    float lent[FRESHET_SUMS]) {
   const uint32_t slot = met->items[place];
@@ -66,7 +69,8 @@ static void borrow(const freshet_model* model, const freshet_gathered* met, uint
     const uint32_t e = entries[i], lender = near->entries[e].item;
     const float* own = met->sums[met->places[lender] - met->base];
     const float weight = near->entries[e].follows * share;
-    const float root = model->roots[lender] / own_root; /* what is lent comes over the lender's count */
+    /* co-occurrence is divided by the count of the lender */
+    const float root = model->roots[lender] / own_root;
     follows += weight * own[FOLLOWS];
     now += weight * root * own[TOGETHER_NOW];
     before += weight * root * own[TOGETHER_BEFORE];
@@ -83,7 +87,7 @@ static const text_neighbours* near_of(const freshet_model* model, const freshet_
 
 void freshet_model_lend(const freshet_model* model, freshet_gathered* met, const uint32_t* new_places,
                         size_t new_count, const float* text_thetas, float (*lent)[FRESHET_SUMS]) {
-  enum { AHEAD = 4 }; /* what they borrow by lies anywhere */
+  enum { AHEAD = 4 }; /* prefetch: the texts' weights of the new items are far apart in memory */
   for (size_t i = 0; i < new_count + 2 * AHEAD; i++) {
     if (i < new_count) __builtin_prefetch(&model->items[met->items[new_places[i]]].near_text);
     if (i >= AHEAD && i - AHEAD < new_count) {
@@ -95,7 +99,7 @@ void freshet_model_lend(const freshet_model* model, freshet_gathered* met, const
       borrow(model, met, new_places[now], text_thetas[new_places[now]], lent[now]);
     }
   }
-  for (size_t i = 0; i < new_count; i++) { /* now that nobody asks any more what an item has of its own */
+  for (size_t i = 0; i < new_count; i++) { /* done last, because it overwrites the items' own sums */
     for (int f = 0; f < FRESHET_SUMS; f++) met->sums[new_places[i]][f] += lent[i][f];
   }
 }

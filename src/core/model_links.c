@@ -45,7 +45,8 @@ void freshet_model_read_links(freshet_model* model, uint32_t slot, freshet_slice
   if (count == TEXT_NEIGHBOURS && near->count < count) freshet_model_note_hole(model, slot);
 }
 
-/* The list that was read, without who has no row, and with cosines, which rows leave out. */
+/* Completes the list that was read: it leaves out items without a row, and computes the cosines, which rows
+ * do not hold. */
 static void complete_list(freshet_model* model, uint32_t slot) {
   text_neighbours* near = model->items[slot].near_text;
   size_t padded = model->text_padded;

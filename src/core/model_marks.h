@@ -16,14 +16,15 @@
 #include <string.h>
 
 typedef struct freshet_marks {
-  uint8_t* of;                         /* [items + 3] 1 .. 255, 0: not marked; the owner's */
-  _Alignas(64) uint8_t tagged[2][256]; /* by tag: all ones, or 0 for one that no marked item has */
+  uint8_t* of; /* [items + 3] 1 .. 255, 0: not marked; the owner's */
+  /* [tags] all ones when a marked item may have the tag, 0 when none has */
+  _Alignas(64) uint8_t tagged[2][256];
   uint64_t places[256]; /* [bits] the places of the bits that are set, a byte each, lowest first */
 } freshet_marks;
 
 enum { FRESHET_MARKS_FACTOR = 0x9e35 };
 
-/* Nothing is marked. `of` is the caller's to set, all 0. */
+/* Makes the marks empty. The caller sets `of`, all 0. */
 static inline void freshet_marks_init(freshet_marks* marks) {
   memset(marks, 0, sizeof *marks);
   for (unsigned bits = 0; bits < 256; bits++) {
@@ -50,7 +51,7 @@ static inline uint8_t freshet_tag_mixed(uint32_t item) {
   return (uint8_t)((item * FRESHET_MARKS_FACTOR & 0xffff) >> 8);
 }
 
-/* Item i of a list becomes `item`: tags [i / FRESHET_TAGS + 1]. */
+/* Sets the tags of item i of a list, tags [i / FRESHET_TAGS + 1], to those of `item`. */
 static inline void freshet_tags_set(freshet_tags* tags, size_t i, uint32_t item) {
   tags[i / FRESHET_TAGS].low[i % FRESHET_TAGS] = freshet_tag_low(item);
   tags[i / FRESHET_TAGS].mixed[i % FRESHET_TAGS] = freshet_tag_mixed(item);
@@ -64,7 +65,8 @@ static inline void freshet_marks_add(freshet_marks* marks, uint32_t item, uint8_
 
 /* `items` are all that are marked. */
 static inline void freshet_marks_clear(freshet_marks* marks, const uint32_t* items, size_t count) {
-  uint8_t* of = marks->of; /* in a register: a store of a byte might change anything */
+  /* kept in a register: the compiler assumes that a store of a byte may change any memory */
+  uint8_t* of = marks->of;
   for (size_t i = 0; i < count; i++) of[items[i]] = 0;
   for (size_t at = 0; at < sizeof marks->tagged; at += 64) memset(&marks->tagged[0][0] + at, 0, 64);
 }

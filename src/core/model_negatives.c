@@ -98,8 +98,8 @@ void freshet_model_negatives_init(freshet_model* model) {
   make_table(model, FIRST_BUCKET_BITS);
 }
 
-/* From 64 random bits each, like all draws: slots of recent events, FRESHET_NO_ITEM for one that a restored
- * ring does not know. */
+/* Draws from 64 random bits each: slots of recent events; FRESHET_NO_ITEM for an event that a restored ring
+ * does not hold. */
 static void draw_recent(const freshet_model* model, const uint64_t* randoms, size_t count, uint32_t* slots) {
   for (size_t i = 0; i < count; i++) {
     uint64_t lag = model->recent_lags[randoms[i] >> 52];
@@ -108,7 +108,7 @@ static void draw_recent(const freshet_model* model, const uint64_t* randoms, siz
   }
 }
 
-/* In the running sum of counts: an item for each. */
+/* Draws an item for each number in the running sum of counts. */
 static void draw_frequent(const freshet_model* model, const uint64_t* randoms, size_t count,
                           uint32_t* slots) {
   const uint32_t* counts = model->counts;
@@ -124,7 +124,7 @@ static void draw_frequent(const freshet_model* model, const uint64_t* randoms, s
   }
 }
 
-/* In the order of keys. */
+/* Draws uniformly, in the order of keys. */
 static void draw_uniform(const freshet_model* model, const uint64_t* randoms, size_t count, uint32_t* slots) {
   int64_t targets[NEGATIVES_MAX], buckets[NEGATIVES_MAX];
   for (size_t i = 0; i < count; i++) targets[i] = (int64_t)freshet_below(randoms[i], model->count);
@@ -136,8 +136,8 @@ static void draw_uniform(const freshet_model* model, const uint64_t* randoms, si
   }
 }
 
-/* Each slot once, with the number of times it was drawn. Whether it is new cannot be guessed: no branch
- * asks. */
+/* Lists each slot once, with the number of times it was drawn. Whether a slot is new cannot be predicted, so
+ * there is no branch. */
 static void add_candidates(freshet_model* model, candidates* step, const uint32_t* slots, size_t slot_count) {
   uint32_t count = 0;
   for (size_t i = 0; i < slot_count; i++) {
@@ -157,7 +157,7 @@ static void add_candidates(freshet_model* model, candidates* step, const uint32_
   step->padded = ((size_t)count + FRESHET_LANES - 1) / FRESHET_LANES * FRESHET_LANES;
 }
 
-/* Which kind a draw is cannot be guessed: each is written to all three lists, and one of them grows. */
+/* The kind of a draw cannot be predicted. So it is written to all three lists, and only one of them grows. */
 void freshet_model_draw(freshet_model* model, uint32_t positive, candidates* step) {
   uint64_t frequent[NEGATIVES_MAX + 1], recent[NEGATIVES_MAX + 1], uniform[NEGATIVES_MAX + 1];
   uint32_t slots[1 + NEGATIVES_MAX];

@@ -54,13 +54,13 @@ static void set_entry(neighbours* near, size_t at, uint32_t other, float follows
   freshet_tags_set(near->tags, at, other);
 }
 
-/* The smallest has changed. The others only grow, so it may well be the smallest still. */
+/* The smallest entry has changed. The other entries only grow, so it is often still the smallest. */
 static void judge_smallest(neighbours* near) {
   const freshet_neighbour* smallest = &near->entries[near->smallest];
   if (!(smallest->follows + smallest->together < near->next)) near->smallest = UNKNOWN_SMALLEST;
 }
 
-/* The list is full and does not know `other`. */
+/* The list is full, and `other` is not in it. */
 static void challenge(const freshet_model* model, neighbours* near, uint32_t other, float follows,
                       float together) {
   if (near->smallest == UNKNOWN_SMALLEST) {

@@ -30,7 +30,7 @@ static const uint64_t session_gap_ms = 600 * 1000;
 static const float follows_unit = .003F, together_unit = .01F;
 static const float taste_floor = .05F;
 const float freshet_model_text_unit = .01F;
-/* A text that somebody asks for counts, even where texts have not helped to foresee what is chosen. */
+/* A text of a request counts even when texts have not helped to predict choices. */
 static const float wanted_text_floor = .5F;
 
 struct freshet_model_scratch {
@@ -42,16 +42,18 @@ struct freshet_model_scratch {
 
 /* ---- context ---- */
 
-/* How much later, 0 when earlier: for any two times, however absurd. */
+/* How much later b is than a, 0 when it is earlier; safe for any two times. */
 static uint64_t gap_between(int64_t earlier_ms, int64_t later_ms) {
-  return ((uint64_t)later_ms - (uint64_t)earlier_ms) * (later_ms > earlier_ms); /* no branch: hard to guess */
+  return ((uint64_t)later_ms - (uint64_t)earlier_ms) *
+         (later_ms > earlier_ms); /* no branch: it would be predicted badly */
 }
 
 static uint32_t gap_bucket(uint64_t gap_ms) {
   static const uint64_t ends_ms[GAP_BUCKETS - 1] = {1000 + 1,       60 * 1000,          30 * 60 * 1000,
                                                     24 * 3600000LL, 7 * 24 * 3600000LL, 30 * 24 * 3600000LL};
   uint32_t bucket = 0;
-  for (int b = 0; b < GAP_BUCKETS - 1; b++) bucket += gap_ms >= ends_ms[b]; /* no branch: hard to guess */
+  for (int b = 0; b < GAP_BUCKETS - 1; b++)
+    bucket += gap_ms >= ends_ms[b]; /* no branch: it would be predicted badly */
   return bucket;
 }
 
@@ -90,8 +92,9 @@ static void read_history(const freshet_model* model, const freshet_user* user, i
   }
 }
 
-/* S: 0 without recent items, 1 .. 6 by how many the session has, 7 .. 11 where one begins, by the time since
- * the last. What follows, what is popular and what a user likes tell more at one of them than at another. */
+/* The stage S of the session: 0 without recent items; 1 .. 6 by how many recent items belong to the session;
+ * 7 .. 11 when a session begins, by the time since the last event. The features weigh differently at each
+ * stage. */
 static uint32_t stage_of(const context* c) {
   static const uint8_t by_size[FRESHET_HISTORY + 1] = {0, 1, 2, 3, 3, 4, 4, 4, 4, 4, 5,
                                                        5, 5, 5, 5, 5, 5, 5, 5, 5, 6};
@@ -311,7 +314,7 @@ void freshet_model_query_text(const freshet_model* model, const freshet_user* us
   query->bonus_count = count;
 }
 
-/* What the columns behind the factors add to `taste`, the inner product of the factors. */
+/* What the columns after the factors add to `taste`, the inner product of the factors. */
 static float add_columns(const freshet_model* model, uint32_t slot, const float* columns, float taste) {
   const item* it = &model->items[slot];
   float score = taste + columns[COLUMN_BIAS] * (float)it->bias;
@@ -346,7 +349,7 @@ static void add_part(freshet_part* parts, size_t* count, freshet_reason_kind kin
   parts[at] = (freshet_part){kind, item_slot, score};
 }
 
-/* Adds what context item k has by co-occurrence with `slot`, times weight. */
+/* Adds the co-occurrence of context item k with `slot`, times weight. */
 static void add_co_occurrence(const freshet_model* model, const context* c, uint32_t k, uint32_t slot,
                               float root, float weight, float out[BONUS_FEATURES]) {
   const neighbours* near = &model->items[c->items[k]].near;
@@ -358,7 +361,7 @@ static void add_co_occurrence(const freshet_model* model, const context* c, uint
   out[TOGETHER_BEFORE] += weight * root * a[TOGETHER_BEFORE] * near->entries[e].together;
 }
 
-/* What context item k adds to the sums of `slot` by itself. */
+/* What context item k itself adds to the sums of `slot`. */
 static void contribution(const freshet_model* model, const context* c, uint32_t k, uint32_t slot, float root,
                          float out[BONUS_FEATURES]) {
   const item* from = &model->items[c->items[k]];
@@ -371,7 +374,7 @@ static void contribution(const freshet_model* model, const context* c, uint32_t 
   if (e < text->count) out[SIMILAR_TEXT] = a[SIMILAR_TEXT] * text->entries[e].follows;
 }
 
-/* Adds what it borrows to the shares of the recent items: see lend. */
+/* Adds what the item borrows to the shares of the recent items: see freshet_model_lend. */
 static void add_lent(const freshet_model* model, const context* c, uint32_t slot,
                      float shares[FRESHET_HISTORY][BONUS_FEATURES]) {
   lenders from;

@@ -140,11 +140,12 @@ static void forget_neighbours(freshet_model* model, uint32_t slot) {
   }
   text_neighbours* own = model->items[slot].near_text;
   own->count = 0;
-  own->has_hole = false; /* it meets everybody again */
+  own->has_hole = false; /* it is compared with all texts again */
   update_floor(model, slot);
 }
 
-/* Which of a tile are alike enough to enter a list, theirs or the slot's. Returns whether one is. */
+/* Finds which vectors of a tile are near enough to enter a list: their own or the slot's. Returns whether
+ * there is one. */
 static bool find_alike(const freshet_model* model, uint32_t slot, uint32_t first, uint32_t count,
                        const int32_t* dots, float* cosines, uint8_t* alike) {
   const float *scales = model->text_scales + first, *floors = model->text_floors + first;
@@ -159,7 +160,8 @@ static bool find_alike(const freshet_model* model, uint32_t slot, uint32_t first
   return any != 0;
 }
 
-/* Each pair is met once: a text meets those that are done and, of its block, those that stand before it. */
+/* Each pair is compared once: a text is compared with all texts that are done, and with the earlier ones of
+ * its block. */
 static void enter_alike(freshet_model* model, uint32_t slot, uint32_t first, uint32_t count,
                         const float* cosines, const uint8_t* alike) {
   uint32_t own_link = model->text_links[slot];
@@ -173,7 +175,7 @@ static void enter_alike(freshet_model* model, uint32_t slot, uint32_t first, uin
   }
 }
 
-/* Who is missing in a list with holes. The others' lists know the slot. */
+/* Finds the missing entries of a list with holes. The lists of the other items know the slot already. */
 static void refill(freshet_model* model, uint32_t slot, uint32_t first, uint32_t count, const float* cosines,
                    const uint8_t* alike) {
   const text_neighbours* near = model->items[slot].near_text;
@@ -213,7 +215,7 @@ static void link_tile(freshet_model* model, uint32_t first, uint32_t count) {
   }
 }
 
-/* Has the tile a vector that somebody of the block is to meet? */
+/* Whether a text of the block has to be compared with a vector of the tile. */
 static bool is_worth_reading(const freshet_model* model, uint32_t first, uint32_t count) {
   bool is = false;
   for (uint32_t i = 0; i < count; i++) is |= model->text_links[first + i] < model->linking.count;
@@ -231,7 +233,7 @@ static void start_block(freshet_model* model) {
   while (b->count < LINK_BLOCK && holed->count > 0 && b->refills) {
     text_neighbours* near = model->items[holed->slots[--holed->count]].near_text;
     if (near->has_hole) b->slots[b->count++] = holed->slots[holed->count];
-    near->has_hole = false; /* what leaves from now on leaves a new one */
+    near->has_hole = false; /* an entry that leaves from now on makes a new hole */
   }
 }
 
@@ -301,8 +303,9 @@ static void quantise(freshet_model* model, uint32_t slot, const float* vector, f
     model->text_unit[k] = (float)bytes[k] * model->text_scales[slot];
 }
 
-/* Exchanges the part of v and m that comes from text: for `start`, or where that is NULL the projection of
- * text_unit. Its gain is nobody's learning: what the item was at the last take moves along. */
+/* Exchanges the part of v and m that comes from text: for `start`, or for the projection of text_unit
+ * when that is NULL. The change is not learned by any worker, so it is added to the values before the
+ * change too. */
 static void exchange_factors(freshet_model* model, uint32_t slot, const float* start) {
   uint32_t dim = model->config.dim;
   float* text = model->text_factors + (size_t)slot * dim;
@@ -348,7 +351,7 @@ freshet_status freshet_model_set_text(freshet_model* model, uint32_t slot, const
     FRESHET_ASSERT(it->near_text != NULL);
     memset(it->near_text, 0, sizeof *it->near_text);
     model->owned_bytes += sizeof *it->near_text;
-  } else if (model->text_links[slot] != LINK_WAITS) { /* else it is in nobody's list */
+  } else if (model->text_links[slot] != LINK_WAITS) { /* a text that waits is in no list */
     forget_neighbours(model, slot);
   }
   if (top > 0) {

@@ -23,7 +23,7 @@ static inline uint64_t freshet_tree_entries(unsigned bits, unsigned below) {
   return entries < FRESHET_TREE_CHILDREN ? FRESHET_TREE_CHILDREN : entries;
 }
 
-/* All sums 0; 64-byte aligned, free(). bits >= 1. */
+/* Makes a tree with all sums 0, 64-byte aligned; the caller calls free(). bits >= 1. */
 int64_t* freshet_tree_create(unsigned bits);
 uint64_t freshet_tree_bytes(unsigned bits);
 void freshet_tree_add(int64_t* tree, unsigned bits, uint64_t place, int64_t gain);

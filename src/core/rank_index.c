@@ -49,7 +49,7 @@ float freshet_rank_encode(const freshet_rank_kernel_table* kernel, const float* 
 
 /* ---- memory ---- */
 
-/* Whole huge pages where it pays: a scan walks through all of it, and small pages cost it a third. */
+/* Large arrays get huge pages: a scan reads all of them, and small pages cost it a third of its time. */
 static void* grow_array(void* old, size_t old_size, size_t new_size) {
   size_t alignment = new_size >= HUGE_PAGE ? HUGE_PAGE : 64;
   size_t size = (new_size + alignment - 1) / alignment * alignment;
@@ -291,7 +291,7 @@ static uint32_t dig_hole(freshet_rank_index* index, uint32_t row) {
   return last;
 }
 
-/* Room for the slot, and for a row if it has none. */
+/* Makes room for the slot, and for a row if the slot has none. */
 static freshet_status make_room(freshet_rank_index* index, uint32_t slot, freshet_error* error) {
   if (slot >= index->slots_capacity) {
     uint32_t capacity = next_capacity(index->slots_capacity, slot + 1);
@@ -304,7 +304,7 @@ static freshet_status make_room(freshet_rank_index* index, uint32_t slot, freshe
   return capacity == 0 ? no_memory(error) : reserve_rows(index, capacity, error);
 }
 
-/* A place for the slot's row in that band, for which there is room. */
+/* Finds a place for the slot's row in that band, for which there is room. */
 static uint32_t place_in_band(freshet_rank_index* index, uint32_t slot, uint32_t band) {
   const uint32_t shortest = FRESHET_RANK_BANDS - 1, place = index->row_of[slot];
   if (place == FRESHET_RANK_NO_ROW) {

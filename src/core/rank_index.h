@@ -50,19 +50,19 @@ typedef struct freshet_rank_index {
   float largest;                         /* at least every |v| and |b| ever set */
 } freshet_rank_index;
 
-/* Keeps 8-bit codes too if the kernel reads them. Errors: FRESHET_NO_MEMORY. */
+/* Creates an empty index; it keeps 8-bit codes if the kernel reads them. Errors: FRESHET_NO_MEMORY. */
 freshet_status freshet_rank_index_create(freshet_rank_index* index, uint32_t dim, uint32_t capacity,
                                          const freshet_rank_kernel_table* kernel, freshet_error* error);
 void freshet_rank_index_free(freshet_rank_index* index);
 size_t freshet_rank_index_memory(const freshet_rank_index* index);
 
-/* Adds or replaces. Errors: FRESHET_INVALID for a value that is not finite, FRESHET_NO_MEMORY; nothing has
- * changed then. */
+/* Adds or replaces the row of a slot. Errors: FRESHET_INVALID for a value that is not finite,
+ * FRESHET_NO_MEMORY; nothing has changed then. */
 freshet_status freshet_rank_index_set(freshet_rank_index* index, uint32_t slot, const float* row, float bias,
                                       freshet_error* error);
 void freshet_rank_index_remove(freshet_rank_index* index, uint32_t slot);
 
-/* FRESHET_RANK_NO_ROW when the slot is not set. */
+/* The row of a slot; FRESHET_RANK_NO_ROW when the slot is not set. */
 static inline uint32_t freshet_rank_index_row(const freshet_rank_index* index, uint32_t slot) {
   return slot < index->slots_capacity ? index->row_of[slot] : FRESHET_RANK_NO_ROW;
 }
@@ -82,7 +82,8 @@ uint32_t freshet_rank_band(float norm);
 float freshet_rank_encode(const freshet_rank_kernel_table* kernel, const float* values, size_t n,
                           float largest, int levels, int8_t* codes, float* scale);
 
-/* Floats at least and at most as large as a value, and close to it; infinite beyond the range of float. */
+/* A float that is at least, and one that is at most, as large as a value, and close to it; infinite beyond
+ * the range of float. */
 static inline float freshet_rank_round_up(double value) {
   value += 0x1p-23 * (value < 0 ? -value : value) + 0x1p-149; /* more than rounding to float may take away */
   return value >= FLT_MAX ? INFINITY : value <= -FLT_MAX ? -FLT_MAX : (float)value;

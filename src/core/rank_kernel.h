@@ -60,8 +60,7 @@ enum {
   FRESHET_RANK_CODE_ZERO = 128 /* the code of 0 in a panel: codes are unsigned, 1 .. 255 */
 };
 
-/* What holds for all rows of each panel, [panels] each. The bias of an unused row is -infinity, its norm and
- * error are 0. */
+/* Bounds for all rows of a panel, [panels] each. An unused row has bias -infinity, norm 0 and error 0. */
 typedef struct freshet_rank_bounds {
   float* norms;  /* the largest |v| */
   float* errors; /* the largest |r|, distance of a row from its 8-bit codes */
@@ -111,8 +110,9 @@ typedef size_t freshet_rank_scan(const freshet_rank_panels* panels, size_t from,
 typedef void freshet_rank_exact(const float* rows, size_t stride, const float* query, const uint32_t* ids,
                                 size_t count, double* scores);
 
-/* A value that at least k of values [count] reach, and if it is quickly found few more than k; 1 <= k <=
- * count. The array has room for a multiple of FRESHET_RANK_LANES; what follows count is overwritten. */
+/* A value that at least k of values [count] reach, and few more than k when such a value is found quickly; 1
+ * <= k <= count. The array has room for a multiple of FRESHET_RANK_LANES; elements after count are
+ * overwritten. */
 typedef float freshet_rank_reached(float* values, size_t count, size_t k);
 
 /* How large the values of a vector are. */

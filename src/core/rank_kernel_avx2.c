@@ -75,7 +75,8 @@ AVX2_INLINE __m256 score(const freshet_rank_panels* panels, size_t row, const in
   return _mm256_fmadd_ps(products, _mm256_set1_ps(sieve->scale), bias);
 }
 
-/* Appends those of 32 rows from `row` on that reached the cut, one bit each. error: E of rank_kernel.h. */
+/* Appends the rows, of the 32 from `row` on, that reached the cut: one bit each. error: E of
+ * rank_kernel.h. */
 AVX2_INLINE void catch_rows(const freshet_rank_panels* panels, size_t row, const int32_t* sums, float error,
                             uint32_t reached, freshet_rank_sieve* sieve, const bool has_bonus) {
   float scores[FRESHET_PANEL];
@@ -156,7 +157,7 @@ AVX2 static double exact_dot(const float* row, const float* query, size_t stride
   return sum_of(_mm256_add_pd(sums[0], sums[2]), _mm256_add_pd(sums[1], sums[3]));
 }
 
-enum { AHEAD = 6 }; /* rows to fetch in advance: they lie anywhere */
+enum { AHEAD = 6 }; /* rows to prefetch: they are far apart in memory */
 
 AVX2 static void exact(const float* rows, size_t stride, const float* query, const uint32_t* ids,
                        size_t count, double* scores) {

@@ -60,7 +60,7 @@ AVX512_INLINE __m512 score(const freshet_rank_panels* panels, size_t row, const 
   return _mm512_fmadd_ps(products, scale, bias);
 }
 
-/* Appends those of 16 rows that reached the cut. error: E of rank_kernel.h. */
+/* Appends the rows, of these 16, that reached the cut. error: E of rank_kernel.h. */
 AVX512_INLINE void catch_rows(freshet_rank_sieve* sieve, __mmask16 reached, __m512 scores, __m512 error,
                               size_t row) {
   const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);

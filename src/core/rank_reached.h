@@ -9,9 +9,9 @@
 
 enum { FRESHET_RANK_BISECTIONS = 24 };
 
-/* A freshet_rank_reached. Bisection by value: a pass over a hundred floats is a few vector instructions, and
- * any threshold that leaves a little more than k is as good as the k-th value itself. Whole vectors only:
- * what fills up the last one is counted too, and taken off again. */
+/* A freshet_rank_reached, by bisection of the value. A pass over a hundred floats takes a few vector
+ * instructions, and a threshold that leaves a little more than k is as good as the k-th value. It works on
+ * whole vectors: elements that fill up the last vector are counted and subtracted again. */
 __attribute__((always_inline)) static inline float freshet_rank_reached_inline(float* values, size_t count,
                                                                                size_t k) {
   const float filler = values[0];

@@ -9,7 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-/* With fewer than one allowed row in that many, each is scored by itself. */
+/* When fewer than one row in this many is allowed, each allowed row is scored by itself. */
 enum { FEW_ALLOWED = 32 };
 
 /* Beyond this, a float on the way might overflow: integers of 8-bit products reach 2^26, their scales divide
@@ -46,7 +46,7 @@ static void drop_ineligible(const freshet_ranker* ranker, freshet_rank_seeker* s
     suspects[suspect_count] = i;
     suspect_count += freshet_rank_marks_maybe(&marks, rows[i]);
   }
-  while (suspect_count-- > 0) { /* backwards: what takes a place has been looked at */
+  while (suspect_count-- > 0) { /* backwards: the entry that takes the place was checked before */
     const uint32_t i = suspects[suspect_count];
     if (freshet_rank_marks_has(&marks, rows[i])) drop(sieve, i);
   }
@@ -104,7 +104,7 @@ void freshet_rank_seeker_tidy(const freshet_ranker* ranker, freshet_rank_seeker*
   if (seeker->sieve.count > seeker->sieve.capacity / 2) sharpen(ranker, seeker);
 }
 
-/* Gives a row to the sieve without looking at it. */
+/* Gives a row to the sieve without scoring it. */
 static void give(const freshet_ranker* ranker, freshet_rank_seeker* seeker, uint32_t row) {
   freshet_rank_sieve* sieve = &seeker->sieve;
   if (sieve->count == sieve->capacity) freshet_rank_seeker_tidy(ranker, seeker);
@@ -114,8 +114,8 @@ static void give(const freshet_ranker* ranker, freshet_rank_seeker* seeker, uint
   sieve->count++;
 }
 
-/* Writes the bonuses to the rows that they are for. Returns the largest. Rows lie anywhere, so all are looked
- * up before the first is written to: by then its memory is on its way. */
+/* Writes the bonuses to their rows and returns the largest. Rows are far apart in memory, so all are looked
+ * up first: their memory arrives meanwhile. */
 static float spread_bonus(const freshet_ranker* ranker, freshet_rank_seeker* seeker) {
   const freshet_rank_query* query = seeker->query;
   float most = 0;
@@ -163,7 +163,7 @@ static void give_allowed_rows(const freshet_ranker* ranker, freshet_rank_seeker*
   }
 }
 
-/* How the query looks to the kernel: rank_kernel.h, "The intervals". */
+/* Prepares the query for the kernel: rank_kernel.h, "The intervals". */
 static void shape_query(const freshet_ranker* ranker, freshet_rank_seeker* seeker) {
   const freshet_rank_index* index = &ranker->index;
   const freshet_rank_query* query = seeker->query;

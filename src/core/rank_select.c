@@ -29,7 +29,7 @@ freshet_rank_marks freshet_rank_marks_make(void* memory, size_t size) {
   return marks;
 }
 
-/* Where a row is, or would be. */
+/* The place of a row in the table, or the place where it would be. */
 static uint32_t find_place(const freshet_rank_marks* marks, uint32_t row) {
   uint32_t place = freshet_rank_marks_hash(row) & marks->mask;
   while (marks->rows[place] != row && marks->rows[place] != FRESHET_RANK_NO_ROW)

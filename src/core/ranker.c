@@ -23,8 +23,8 @@ enum {
   TILE = 96,               /* queries that go through the rows together: their sieves fit into the cache */
   CHUNK_SIZE = 256 << 10,  /* bytes of rows */
   BONUSES_SIZE = 32 << 20, /* bytes of bonuses by row, while that leaves a kernel a whole group of queries */
-  SIEVE_ROOMS = 3,         /* a sieve holds that many times what a kernel adds at once, */
-  SIEVE_KS = 4,            /* and that many times k besides */
+  SIEVE_ROOMS = 3,         /* a sieve holds this many times the number of rows that a kernel adds at once, */
+  SIEVE_KS = 4,            /* and this many times k in addition */
   GROWTH = 4,              /* between the first stops of a scan */
   MANY_NEW = 48,           /* a sieve is tidied up when it has caught that many more than k */
 };
@@ -38,7 +38,7 @@ struct block {
 struct freshet_rank_scratch {
   freshet_rank_seeker seekers[TILE];
   freshet_rank_sieve* group[TILE];    /* the sieves of one scan */
-  freshet_rank_seeker* members[TILE]; /* whose they are */
+  freshet_rank_seeker* members[TILE]; /* the seekers that own these sieves */
   struct block vectors;               /* [TILE] vectors and codes */
   struct block sieves;                /* [TILE] lower, upper, rows */
   struct block marks;                 /* [TILE] tables */
@@ -230,8 +230,8 @@ static size_t scan_size(const freshet_ranker* ranker) {
   return panels < 4 ? 4 : panels;
 }
 
-/* Where to stop and tidy up. At first the floor rises quickly: stopping each time the rows seen have become
- * four times as many keeps what is caught in vain to about 3 k rows a stop. */
+/* Decides where to stop and tidy up. The floor rises quickly at first. A stop each time when four times as
+ * many rows have been seen keeps the useless catches to about 3 k rows a stop. */
 static size_t next_stop(size_t from, size_t chunk, size_t total) {
   size_t next = from * GROWTH + GROWTH;
   next = next < from + chunk ? next : from + chunk;
@@ -289,7 +289,7 @@ static freshet_status check(const freshet_ranker* ranker, const freshet_rank_que
                            "ranking: the query is not finite or has a negative bonus");
 }
 
-/* Queries that go through the rows together: fewer where bonuses by row take much memory. */
+/* Number of queries that go through the rows together: fewer when bonuses by row take much memory. */
 static size_t tile_size(const freshet_ranker* ranker) {
   size_t size = BONUSES_SIZE / (((size_t)ranker->index.count + 1) * sizeof(float));
   size = size < ranker->kernel->group ? ranker->kernel->group : size;

@@ -57,7 +57,7 @@ bool freshet_rules_reorder(const freshet_rules* rules) {
 
 /* ---- a list ---- */
 
-/* A list on its way. */
+/* A list that is being filled. */
 typedef struct filling {
   const freshet_rules* rules;
   const freshet_facets* facets;
@@ -89,7 +89,7 @@ static bool has_room(const filling* f, uint32_t item) {
   return true;
 }
 
-/* Is it in the list, or sure to come further down? */
+/* True when the item is in the list already, or is pinned further down. */
 static bool is_taken(const filling* f, uint32_t item, size_t k) {
   for (size_t i = 0; i < f->filled; i++) {
     if (f->places[i].item == item) return true;
@@ -100,7 +100,7 @@ static bool is_taken(const filling* f, uint32_t item, size_t k) {
   return false;
 }
 
-/* Sorts out of the pool what may not come any more: a category never gets its room back. */
+/* Removes items from the pool that may not be shown any more. A category that is full stays full. */
 static void sift_pool(filling* f, size_t k) {
   uint32_t* pool = f->candidates->pool;
   for (size_t i = f->pool_left; i-- > 0;) {
@@ -131,7 +131,7 @@ static uint32_t pinned_at(const filling* f, size_t place) {
   return FRESHET_NO_ITEM;
 }
 
-/* Fills the next place by chance or by score. False: nothing may come. */
+/* Fills the next place, by chance or by score. False: no item is left that may be shown. */
 static bool fill_free(filling* f, size_t k, bool* ran_out) {
   const freshet_candidates* c = f->candidates;
   const double unit = 0x1p-53; /* 53 random bits to [0, 1) */

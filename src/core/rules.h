@@ -17,7 +17,7 @@
 #include "core/facets.h"
 #include "freshet/ranker.h"
 
-/* Which of the seen items are left out: all, those rated or bought, those bought, none. */
+/* Which seen items are left out: all, rated or bought ones, bought ones, none. */
 typedef enum freshet_hide {
   FRESHET_HIDE_SEEN = 0,
   FRESHET_HIDE_OWNED,
@@ -25,7 +25,7 @@ typedef enum freshet_hide {
   FRESHET_HIDE_NOTHING
 } freshet_hide;
 
-/* Of items with this category or attribute. */
+/* A boost of the items with this category or attribute. */
 typedef struct freshet_boost {
   uint64_t facet; /* freshet_category_key or freshet_attribute_key */
   float amount;   /* added to the score; negative: buried */
@@ -40,7 +40,7 @@ typedef struct freshet_rules {
   freshet_hide hide;
   uint32_t max_per_category; /* 0: any number */
   int64_t max_age_ms;        /* 0: any age */
-  float new_share;           /* 0 .. 1 of the places go to new items by chance */
+  float new_share;           /* share of places that go to new items by chance, 0 .. 1 */
   int64_t new_age_ms;        /* how long an item is new */
   freshet_boost* boosts;     /* [boost_count] */
   size_t boost_count;
@@ -48,30 +48,31 @@ typedef struct freshet_rules {
   size_t pin_count;
 } freshet_rules;
 
-/* A deep copy, and what frees one (and leaves it without any rule). */
+/* Makes a deep copy, and frees one; a freed value holds no rule. */
 freshet_rules freshet_rules_copy(const freshet_rules* rules);
 void freshet_rules_free(freshet_rules* rules);
 
 /* The sum of the boosts of the item's categories and attributes. */
 float freshet_rules_adjustment(const freshet_rules* rules, const freshet_facets* facets, uint32_t slot);
-/* From when on the item is too old for any list; 0: never, or its age is unknown. */
+/* The time from which the item is too old for any list; 0: never, or its age is unknown. */
 int64_t freshet_rules_ends_ms(const freshet_rules* rules, const freshet_facets* facets, uint32_t slot);
-/* Is it new, as of now? Items of unknown age are not. */
+/* Whether the item is new at this time. Items of unknown age are not. */
 bool freshet_rules_is_new(const freshet_rules* rules, const freshet_facets* facets, uint32_t slot,
                           int64_t now_ms);
-/* Is an item left out that was seen by an event of this type? */
+/* Whether an item is left out that the user saw by an event of this type. */
 static inline bool freshet_rules_hides(const freshet_rules* rules, unsigned how) {
   static const unsigned from[] = {FRESHET_CLICK, FRESHET_RATING, FRESHET_PURCHASE, FRESHET_PURCHASE + 1};
   return how >= from[rules->hide];
 }
 
-/* Can the best k by score be another list than the one shown? False: freshet_rules_select is of no use. */
+/* Whether the rules can change the list of the best k by score. False: freshet_rules_select need not be
+ * called. */
 bool freshet_rules_reorder(const freshet_rules* rules);
 
 /* A place of a list. */
 typedef struct freshet_place {
   uint32_t item;    /* slot */
-  float score;      /* NaN: it is none of the candidates, and has to be asked for */
+  float score;      /* NaN: the item is not a candidate, and the caller has to compute its score */
   float propensity; /* the chance that this item had for this place, given the places before it; 1: certain */
 } freshet_place;
 

@@ -30,7 +30,8 @@ static void scale_scores(const freshet_ranked* candidates, size_t count, float* 
   for (size_t i = 0; i < count; i++) relevance[i] = range > 0 ? (candidates[i].score - worst) / range : 1;
 }
 
-/* Moves entry `from` to place `to`; what lay between keeps its order, so that ties go to the better one. */
+/* Moves entry `from` to place `to`. The entries between keep their order, so that ties go to the better
+ * one. */
 static void move_up(freshet_ranked* candidates, float* relevance, float* likeness, size_t from, size_t to) {
   freshet_ranked moved = candidates[from];
   float moved_relevance = relevance[from], moved_likeness = likeness[from];
@@ -73,7 +74,7 @@ static bool has_been_picked(const freshet_pick* picks, size_t count, uint32_t it
   return false;
 }
 
-/* Takes an item out of the pool. False: it is not in it. */
+/* Takes an item out of the pool. False: it is not there. */
 static bool take_out(uint32_t* pool, size_t* pool_count, uint32_t item) {
   for (size_t i = 0; i < *pool_count; i++) {
     if (pool[i] != item) continue;

@@ -10,7 +10,7 @@
 #include "freshet/model.h"
 
 enum {
-  FRESHET_DIVERSE_MAX = 100,      /* places that are chosen for variety; those behind follow by score */
+  FRESHET_DIVERSE_MAX = 100,      /* places that are chosen for variety; later places follow by score */
   FRESHET_CANDIDATES_MIN = 64,    /* from which a varied list is chosen, ... */
   FRESHET_CANDIDATES_PER_ITEM = 4 /* ... or that many times its length, whichever is more */
 };
@@ -38,11 +38,11 @@ void freshet_select_diverse(const freshet_model* model, freshet_ranked* candidat
                             float diversity, float* relevance, float* likeness);
 
 /*
- * Exploration: each place goes, with probability `share`, to an item that is drawn evenly from what is left
- * of the pool, else to the next of ranked [count]. No item comes twice. The propensity of an item is the
- * probability of its place given the places before, over both ways in which it may come there. picks [k]; the
- * score of an explored item that is none of `ranked` is NaN, for the caller to fill in. pool [pool_count] has
- * no duplicates and is reordered. Returns how many places were filled.
+ * Exploration: each place goes, with probability `share`, to an item drawn evenly from the rest of the pool,
+ * and otherwise to the next of ranked [count]. No item comes twice. The propensity of an item is the
+ * probability that it comes to its place, by either way, given the places before. picks [k]; an explored item
+ * that is not in `ranked` has score NaN, which the caller fills in. pool [pool_count] has no duplicates and
+ * is reordered. Returns how many places were filled.
  */
 size_t freshet_select_explore(const freshet_ranked* ranked, size_t count, uint32_t* pool, size_t pool_count,
                               float share, uint64_t seed, size_t k, freshet_pick* picks);
