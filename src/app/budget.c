@@ -15,14 +15,14 @@
 /* What malloc adds to a block, and what an id takes on the average. */
 enum { BLOCK_OVERHEAD = 16, ID_BYTES = 32 };
 
-/* Of an item beside its vectors and lists, and of an entry of its lists; both a little above what the model
- * needs, which a unit test holds against the real one. */
+/* Bytes of an item in addition to its vectors and lists, and of an entry of its lists. Both are a little
+ * above what the model needs; a unit test compares them with the real model. */
 enum { ITEM_BYTES = 512, NEIGHBOUR_BYTES = 12, TEXT_LIST_BYTES = 256 };
 
 /* Of an item's categories and attributes: the list, and a key of each; and how many are usual. */
 enum { FACETS_BYTES = 32 + BLOCK_OVERHEAD, FACET_BYTES = 8, FACETS_USUAL = 4 };
 
-/* The clients of one process in src/kafka/client.c, and the bounds of their queues there in KiB. */
+/* The Kafka clients of one process (src/kafka/client.c), and the bounds of their queues in KiB. */
 enum { CONSUMERS = 3, CONSUMER_KBYTES = 65536, PRODUCERS = 2, PRODUCER_KBYTES = 65536 };
 
 static const double mib = 1 << 20;
@@ -34,9 +34,9 @@ static double bytes_per_user(const freshet_config* config, double seen) {
          (double)config->ranking.k * sizeof(uint32_t);
 }
 
-/* Two rows of factors; while it waits for a commit, copies of them and their part of the delta, whose buffer
- * may have twice the room it needs. With text, the part that comes from it and the quantised vector. In the
- * ranker, a row of the same length and its 8-bit codes. */
+/* Two rows of factors. While the item waits for a commit: copies of them and their part of the delta, whose
+ * buffer may have twice the room it needs. With text: the part that comes from it and the quantised vector.
+ * In the ranker: a row of the same length and its 8-bit codes. */
 static double bytes_per_item(const freshet_config* config, uint32_t text_dim) {
   double row = (double)config->model.dim * sizeof(float);
   double ranker = 1.25 * (row + 64);

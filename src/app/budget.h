@@ -20,8 +20,9 @@ typedef struct freshet_budget {
   double http;   /* headers and a body of http.connections requests */
   double text;   /* cache of vectors; the weights of a model are mapped from its file and not counted */
   double total;
-  double usual; /* without queues: FRESHET_BUDGET_ITEMS items and FRESHET_BUDGET_USERS users, each with
-                   FRESHET_BUDGET_SEEN seen items */
+  /* a usual load: without queues, FRESHET_BUDGET_ITEMS items and FRESHET_BUDGET_USERS users, each with
+   * FRESHET_BUDGET_SEEN seen items */
+  double usual;
 } freshet_budget;
 
 enum { FRESHET_BUDGET_ITEMS = 10000, FRESHET_BUDGET_USERS = 50000, FRESHET_BUDGET_SEEN = 50 };

@@ -8,13 +8,13 @@
 #include "kafka/kafka.h"
 #include "service/config.h"
 
-/* `before` [before_count], then everything under [kafka], which overrides it. The caller frees the array; the
- * texts are the config's. */
+/* The settings `before` [before_count], then everything under [kafka], which overrides them. The caller frees
+ * the array; the texts belong to the configuration. */
 freshet_kafka_property* freshet_cluster_properties(const freshet_config* config,
                                                    const freshet_kafka_property* before, size_t before_count,
                                                    size_t* count);
 
-/* A logger that puts warnings and errors on standard error, after "freshet COMMAND: ". */
+/* A logger that writes warnings and errors to standard error, after "freshet COMMAND: ". */
 freshet_logger freshet_cluster_logger(const char* command);
 
 #endif

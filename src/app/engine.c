@@ -80,9 +80,10 @@ static freshet_stream_config worker_config(const freshet_config* config) {
   };
 }
 
-/* Who this process is in the group and for transactions. Configured, or else the state folder: one process
- * holds its lock, so its next incarnation is the same member, takes its partitions back at once and ends the
- * transaction that was left open. "-" asks for a dynamic member, new each time. */
+/* The name of this process in the group and in transactions. It is configured, or else taken from the state
+ * folder, which only one process can lock: so the next process on the folder is the same member, takes its
+ * partitions back at once and ends the transaction that was left open. "-" asks for a dynamic member, with a
+ * new name each time. */
 static freshet_status name_instance(freshet_engine* engine, freshet_error* error) {
   const freshet_config* config = engine->config.config;
   freshet_status status = FRESHET_OK;
@@ -143,7 +144,7 @@ static freshet_status open_codec(freshet_engine* engine, freshet_error* error) {
   return status != FRESHET_OK ? status : freshet_codec_create(&codec, &engine->titles_codec, error);
 }
 
-/* The worker is to look. Nothing has been submitted, so nothing can be ready, before there is one. */
+/* Wakes the worker. Before there is a worker, nothing was submitted, so nothing can be ready. */
 static void text_ready(void* context) {
   freshet_source* source = ((freshet_engine*)context)->ports.source;
   freshet_source_wake(source);
@@ -174,7 +175,8 @@ static freshet_status open_kafka(freshet_engine* engine, freshet_error* error) {
   freshet_ports* ports = &engine->ports;
   freshet_status status = freshet_kafka_topics_check(&engine->kafka, info, error);
   if (status == FRESHET_OK) {
-    bool with_requests = info[FRESHET_TOPIC_REQUESTS].partitions > 0; /* else nobody asks by Kafka */
+    /* without it there are no requests by Kafka */
+    bool with_requests = info[FRESHET_TOPIC_REQUESTS].partitions > 0;
     status =
         freshet_kafka_source_create(&engine->kafka, subscribed, with_requests ? 3 : 2, &ports->source, error);
   }
@@ -185,8 +187,8 @@ static freshet_status open_kafka(freshet_engine* engine, freshet_error* error) {
   return status;
 }
 
-/* A backlog comes in large blocks, and many threads take part. glibc would keep what they leave: give large
- * blocks back at once (setting the threshold stops it from growing), and let threads share arenas. */
+/* A backlog comes in large blocks, and many threads allocate them. glibc would keep freed blocks. So large
+ * blocks are given back at once (setting the threshold stops it from growing), and threads share arenas. */
 static void keep_memory_small(void) {
   mallopt(M_MMAP_THRESHOLD, 256 * 1024);
   mallopt(M_TRIM_THRESHOLD, 1024 * 1024);

@@ -19,14 +19,15 @@ typedef struct freshet_front {
   freshet_monitor* monitor; /* NULL: http.port is 0 */
 } freshet_front;
 
-/* All borrowed, and outlive the front. Errors: the port cannot be had; close it then, too. */
+/* Opens the port. All arguments are borrowed and outlive the front. Errors: the port is not available; call
+ * freshet_front_close then, too. */
 freshet_status freshet_front_open(freshet_front* front, const freshet_config* config,
                                   freshet_worker_metrics* metrics, const freshet_logger* logger,
                                   freshet_error* error);
-/* Titles and owners come from this engine from now on; NULL: from none, before it is destroyed. Nothing to do
- * for a closed front. */
+/* From now on, titles and addresses of other instances come from this engine. NULL: from none; call it so
+ * before the engine is destroyed. Does nothing for a closed front. */
 void freshet_front_attach(freshet_front* front, freshet_engine* engine);
-/* After the engine is gone. A closed one is fine. */
+/* Closes the port, after the engine is gone. A closed front is allowed. */
 void freshet_front_close(freshet_front* front);
 
 #endif

@@ -26,7 +26,7 @@ enum {
 
 static const double least_share = .1, ample_share = .3;
 
-/* Who may not lower a nice value could never come back from it. */
+/* A process that may not lower its nice value could never go back from a higher one. */
 static bool may_come_back(void) {
   struct rlimit limit;
   return geteuid() == 0 || (getrlimit(RLIMIT_NICE, &limit) == 0 && limit.rlim_cur >= 20);
@@ -102,7 +102,8 @@ int64_t freshet_pace_early_us(const freshet_pace* pace, int64_t now_us, int64_t 
   return pace->since_us + (int64_t)((double)(learned - pace->learned) / (double)rate * 1e6) - now_us;
 }
 
-/* A turn may learn much at once; what it was early is slept, and what it was late is not made up for. */
+/* A turn may learn much at once. The thread sleeps for the time that it was early; time that it was late is
+ * not made up for. */
 static void keep_rate(freshet_pace* pace, int64_t rate, uint64_t learned, bool (*stopping)(void* context),
                       void* context) {
   freshet_clock* clock = freshet_clock_system();
@@ -118,7 +119,8 @@ static void keep_rate(freshet_pace* pace, int64_t rate, uint64_t learned, bool (
 
 /* ---- a turn ---- */
 
-/* Right after an assignment the ends are not known, and nothing seems to be left: that must last. */
+/* Right after an assignment the ends of the partitions are not known, so nothing seems to be left. The state
+ * has to last before it counts. */
 freshet_pace_state freshet_pace_look(freshet_pace* pace, int64_t now_us, uint64_t lag, uint64_t partitions,
                                      uint64_t serving, uint64_t far) {
   bool is_near = partitions > 0 && lag < LEAST_BEHIND;

@@ -18,17 +18,17 @@
 typedef struct freshet_pace {
   bool yields;
   int nice;                 /* while it yields */
-  int64_t near_us;          /* since when it has been close to the end; 0: it is not */
-  int64_t since_us;         /* what has been learned since then is held against the rate */
-  uint64_t learned;         /* by then */
-  int64_t looked_us;        /* when the share was last looked at, */
-  int64_t run_ns, queue_ns; /* and how long the thread had run and waited to run by then */
+  int64_t near_us;          /* time since which it has been close to the end; 0: it is not */
+  int64_t since_us;         /* start of the interval that is compared with the rate */
+  uint64_t learned;         /* events learned until since_us */
+  int64_t looked_us;        /* when the share was last computed */
+  int64_t run_ns, queue_ns; /* and the times that the thread had run and waited to run until then */
 } freshet_pace;
 
-/* Call before threads are started: they take over what is said here. */
+/* Call this before threads are started: they inherit the priority. */
 void freshet_pace_start(freshet_pace* pace, const freshet_config* config, const freshet_logger* logger);
-/* After each turn of the worker; far: from how many events on it is far behind. Sleeps when it is too fast,
- * until `stopping` says so. */
+/* Call this after each turn of the worker. far: the number of events from which on it is far behind. Sleeps
+ * when it is too fast, until `stopping` returns true. */
 void freshet_pace_turn(freshet_pace* pace, const freshet_config* config, const freshet_logger* logger,
                        const freshet_worker_metrics* metrics, uint64_t far, bool (*stopping)(void* context),
                        void* context);
@@ -36,19 +36,18 @@ void freshet_pace_turn(freshet_pace* pace, const freshet_config* config, const f
 /* ---- what is decided, apart from doing it ---- */
 
 typedef enum freshet_pace_state {
-  FRESHET_PACE_BEHIND,    /* it backfills */
-  FRESHET_PACE_BETWEEN,   /* neither: what it was it is */
+  FRESHET_PACE_BEHIND,    /* it is far behind and yields */
+  FRESHET_PACE_BETWEEN,   /* in between: the state stays as it is */
   FRESHET_PACE_CAUGHT_UP, /* it serves, or has been near the end for two seconds */
 } freshet_pace_state;
 
-/* Where a generation stands that has `lag` events to go; partitions of `events` it holds and serves. Keeps
- * pace->near_us: call it all along. */
+/* The state of an app generation that has `lag` events left. partitions: how many of `events` it holds;
+ * serving: for how many of them it publishes. Keeps pace->near_us, so call it regularly. */
 freshet_pace_state freshet_pace_look(freshet_pace* pace, int64_t now_us, uint64_t lag, uint64_t partitions,
                                      uint64_t serving, uint64_t far);
-/* The nice value after `nice` for a thread that got this share (0 to 1) of the time that it could have
- * run. */
+/* The next nice value of a thread that got this share (0 to 1) of the time in which it could have run. */
 int freshet_pace_next_nice(int nice, double share);
-/* How many us too early it has learned that much, at `rate` events/s; not positive: it is not. */
+/* By how many us it has learned too early for `rate` events/s. Not positive: it is not too fast. */
 int64_t freshet_pace_early_us(const freshet_pace* pace, int64_t now_us, int64_t rate, uint64_t learned);
 
 #endif

@@ -9,15 +9,16 @@
 #include "service/monitor.h"
 #include "stream/metrics.h"
 
-/* SIGTERM and SIGINT ask to stop, SIGHUP to read the rules again; call before any thread is started. */
+/* Catches SIGTERM and SIGINT (stop) and SIGHUP (read the rules again). Call it before any thread is
+ * started. */
 void freshet_serve_catch_signals(void);
-/* Has one of them come? Any thread; the context is not used. */
+/* Whether SIGTERM or SIGINT has come. Any thread; the context is not used. */
 bool freshet_serve_stopping(void* context);
 
-/* Has SIGHUP come since the last question? */
+/* Whether SIGHUP has come since the last call. */
 bool freshet_serve_reload(void);
 
-/* A logger to standard error as [log] says, through *writer, which outlives it. */
+/* A logger to standard error in the format of [log], through *writer, which must outlive it. */
 freshet_logger freshet_serve_logger(const freshet_config* config, freshet_log_writer* writer);
 
 #endif

@@ -13,14 +13,15 @@ typedef struct freshet_arena {
   size_t used; /* of the newest chunk */
 } freshet_arena;
 
-/* `size` bytes, aligned for any type, not cleared; hold until reset or free. Never NULL: aborts when memory
- * is out, the sizes that reach this were bounded at the door. */
+/* Returns `size` bytes, aligned for any type, not cleared, valid until reset or free. Never NULL: it aborts
+ * when memory is out. Callers bound the sizes before. */
 void* freshet_arena_take(freshet_arena* arena, size_t size);
-/* The same, all zero. */
+/* As freshet_arena_take, all zero. */
 void* freshet_arena_take_zero(freshet_arena* arena, size_t size);
 /* A NUL-terminated copy. */
 char* freshet_arena_copy(freshet_arena* arena, const char* text, size_t size);
-/* Takes everything back. Keeps the newest chunk, the largest, so that steady use does not allocate. */
+/* Takes everything back. It keeps the newest chunk, which is the largest, so that steady use does not
+ * allocate. */
 void freshet_arena_reset(freshet_arena* arena);
 void freshet_arena_free(freshet_arena* arena);
 

@@ -21,7 +21,7 @@
 typedef struct writer {
   uint64_t key;
   freshet_record record;
-  const freshet_plan* plan; /* NULL: it cannot be read, `problem` says why */
+  const freshet_plan* plan; /* NULL: it cannot be read; `problem` says why */
   char* problem;
   freshet_avro_schema* schema;
 } writer;
@@ -73,7 +73,7 @@ static void free_table(writer_table* table) {
   free(table->writers);
 }
 
-/* Is `name` that of our record, or one of its aliases? Namespaces do not count. */
+/* Whether `name` is that of our record or one of its aliases. Namespaces do not count. */
 static bool is_called(const freshet_codec* codec, freshet_record r, const char* name) {
   if (strcmp(freshet_records[r].name, name) == 0) return true;
   const json_t* aliases = json_object_get(codec->ours[r]->root->json, "aliases");
@@ -155,7 +155,7 @@ static freshet_status add_folder(freshet_codec* codec, const char* folder, fresh
   return status;
 }
 
-/* Our own schemas are compiled in: whatever is wrong with them is a bug. */
+/* Our own schemas are compiled in, so a fault in them is a bug. */
 static void load_ours(freshet_codec* codec) {
   for (int r = 0; r < FRESHET_RECORDS; r++) {
     const char* json = freshet_schema_source_of(freshet_records[r].name);
@@ -215,8 +215,8 @@ freshet_status freshet_schema_fingerprint(const char* json, uint64_t* fingerprin
 
 #define refuse(error, ...) freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER, __VA_ARGS__)
 
-/* The writer behind a Confluent id, asked for once; one that cannot be read is remembered with the reason.
- * NULL: the lookup does not know it, now; a registry may later. */
+/* The writer's schema of a Confluent id. It is asked for once; one that cannot be read is remembered with the
+ * reason. NULL: the lookup does not know it now; a registry may know it later. */
 static const writer* writer_of_id(freshet_codec* codec, int32_t id) {
   const writer* known = find(&codec->by_id, (uint32_t)id);
   if (known != NULL || codec->lookup.by_id == NULL) return known;
@@ -231,7 +231,8 @@ static const writer* writer_of_id(freshet_codec* codec, int32_t id) {
   return add(&codec->by_id, made);
 }
 
-/* Tells the framings apart, finds the writer and leaves the datum in *bytes. NULL with the error set. */
+/* Tells the framings apart, finds the writer's schema and leaves the datum in *bytes. NULL, with the error
+ * set: it cannot. */
 static const writer* unframe(freshet_codec* codec, freshet_slice* bytes, freshet_error* error) {
   const uint8_t* head = (const uint8_t*)bytes->data;
   size_t head_size = 0;
@@ -283,8 +284,8 @@ static freshet_status put_confluent_head(freshet_codec* codec, freshet_record r,
 
 /* ---- values ---- */
 
-/* `which` (NULL: do not care) is the record that came. The datum is copied first, so that the struct's slices
- * outlive the message. */
+/* Decodes one value. `which`: receives the record that came; NULL: the caller knows. The datum is copied
+ * first, so that the struct's slices outlive the message. */
 static freshet_status decode(freshet_codec* codec, freshet_family wanted, freshet_slice bytes, void* out,
                              freshet_record* which, freshet_error* error) {
   const writer* found = unframe(codec, &bytes, error);

@@ -21,7 +21,7 @@
 
 typedef enum freshet_framing { FRESHET_FRAMING_SINGLE_OBJECT = 0, FRESHET_FRAMING_CONFLUENT } freshet_framing;
 
-/* Where writer schemas come from. An interface, so that a registry client can stand behind it. */
+/* Where writers' schemas come from. An interface, so that a registry client can implement it. */
 typedef struct freshet_schema_lookup {
   /* The JSON of Confluent schema id `id`, NUL-terminated, owned by the lookup, or NULL when unknown. */
   const char* (*by_id)(void* context, int32_t id);
@@ -32,20 +32,20 @@ typedef struct freshet_schema_lookup {
 
 typedef struct freshet_codec_config {
   const char* schema_folder;    /* more writer schemas (*.avsc), older or newer than ours; NULL: none */
-  freshet_schema_lookup lookup; /* all NULL: Confluent framing is refused as unknown */
+  freshet_schema_lookup lookup; /* all NULL: messages with Confluent framing are refused */
   freshet_framing output;       /* of lists, replies, events and items; state is always single-object */
 } freshet_codec_config;
 
 typedef struct freshet_codec freshet_codec;
 
-/* Errors: FRESHET_INVALID with the file and reason for a schema that cannot be read or cannot resolve to
- * ours. */
+/* Makes a codec. Errors: FRESHET_INVALID with the file and reason for a schema that cannot be read or cannot
+ * be resolved to ours. */
 freshet_status freshet_codec_create(const freshet_codec_config* config, freshet_codec** codec,
                                     freshet_error* error);
 void freshet_codec_destroy(freshet_codec* codec);
 
-/* Makes one more writer's schema known under its fingerprint: for container files, which carry their own.
- * Errors: FRESHET_INVALID, as for create. */
+/* Makes one more writer's schema known under its fingerprint: for container files, which hold their own
+ * schema. Errors: FRESHET_INVALID, as freshet_codec_create. */
 freshet_status freshet_codec_add_schema(freshet_codec* codec, const char* json, uint64_t* fingerprint,
                                         freshet_error* error);
 
@@ -88,16 +88,17 @@ typedef struct freshet_stored_interaction {
   int64_t time_ms;
 } freshet_stored_interaction;
 
-/* UserState: the value of <app>.users. Doubles as the row in the store. */
+/* UserState: the value of <app>.users, and of the row in the store. */
 typedef struct freshet_user_state {
   freshet_slice user_id;
-  int64_t events;          /* valid events of this user that were applied, ever */
-  uint64_t event_checksum; /* sum mod 2^64 of freshet_id_key(event_id) over them: proves exactly once */
-  int64_t newest_offset;   /* offset in `events` of the newest of them: the version of the next list */
+  int64_t events; /* valid events of this user that were applied, ever */
+  /* sum mod 2^64 of freshet_id_key(event_id) over them: shows that each was learned exactly once */
+  uint64_t event_checksum;
+  int64_t newest_offset; /* offset in `events` of the newest of them: the version of the next list */
   int64_t newest_occurred_at_ms;
   int64_t listed_offset; /* version of the last list published, -1: none; less than newest_offset: a refresh
                             is owed */
-  int64_t refresh_since_ms; /* since when a list is owed; 0: none is */
+  int64_t refresh_since_ms; /* the time since which a list is owed; 0: none is */
   uint32_t positives;
   float accumulator;
   const float* vector; /* [dim] or NULL when all zero */
@@ -106,8 +107,9 @@ typedef struct freshet_user_state {
   size_t recent_count;
   const uint64_t* seen; /* item keys, oldest first */
   size_t seen_count;
-  freshet_slice seen_how; /* a byte for each of seen: its freshet_event_type, the greatest; shorter: the rest
-                             is FRESHET_PURCHASE */
+  /* a byte for each of seen: the greatest freshet_event_type; when it is shorter, the rest is
+   * FRESHET_PURCHASE */
+  freshet_slice seen_how;
   const uint64_t* listed; /* item keys of the last list */
   size_t listed_count;
 } freshet_user_state;
@@ -123,7 +125,7 @@ typedef struct freshet_item_state {
   int64_t folded_to;      /* offset in <app>.item-deltas up to which (exclusive) `learned` is folded */
   freshet_slice learned;  /* freshet_model_write_item, empty: nothing learned */
   uint64_t text_hash;     /* of the text that `embedding` stands for; 0: none */
-  freshet_slice encoder;  /* name of the encoder generation */
+  freshet_slice encoder;  /* name of the text generation */
   const float* embedding; /* [embedding_dim] or NULL */
   size_t embedding_dim;
   const float* start; /* [start_dim] the part of the item's factors that comes from text, or NULL */
@@ -135,7 +137,7 @@ freshet_status freshet_encode_item_state(freshet_codec* codec, const freshet_ite
 freshet_status freshet_decode_item_state(freshet_codec* codec, freshet_slice bytes, freshet_item_state* state,
                                          freshet_error* error);
 
-/* TextGeneration: whose text vectors serve, in <app>.items too. */
+/* TextGeneration: the text generation whose vectors are used, a value of <app>.items too. */
 typedef struct freshet_text_generation_fact {
   freshet_slice encoder; /* its name */
   uint32_t dim;          /* of its vectors */

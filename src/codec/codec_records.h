@@ -13,7 +13,8 @@ typedef struct freshet_stored_delta {
   freshet_model_delta delta;
 } freshet_stored_delta;
 
-/* What a topic carries. Each has its own memory, so that decoding one leaves the others' structs alone. */
+/* The kinds of records. Each kind has memory of its own, so that decoding one leaves the structs of the
+ * others valid. */
 typedef enum freshet_family {
   FRESHET_FAMILY_EVENT = 0,
   FRESHET_FAMILY_ITEM,
@@ -30,7 +31,7 @@ typedef enum freshet_family {
 /* For messages: "an event". */
 extern const char* const freshet_family_names[FRESHET_FAMILIES];
 
-/* The records we read and write. The first three stand at the value of their freshet_event_type. */
+/* The records that are read and written. The first three are at the index of their freshet_event_type. */
 typedef enum freshet_record {
   FRESHET_RECORD_CLICK = FRESHET_CLICK,
   FRESHET_RECORD_RATING = FRESHET_RATING,

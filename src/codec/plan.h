@@ -21,7 +21,7 @@
 #include "codec/schema.h"
 
 typedef enum freshet_shape {
-  FRESHET_SHAPE_NONE = 0, /* nowhere: skipped */
+  FRESHET_SHAPE_NONE = 0, /* not stored: skipped */
   FRESHET_SHAPE_BOOL,     /* bool */
   FRESHET_SHAPE_I32,      /* int32_t */
   FRESHET_SHAPE_U32,      /* uint32_t, from a long within its range */
@@ -46,8 +46,7 @@ typedef struct freshet_layout_field {
   const freshet_layout* element; /* LIST */
 } freshet_layout_field;
 
-/* A struct. A layout whose single field has no name stands for a bare value: the elements of an array of
- * strings. */
+/* A struct. A layout with one field without a name is a bare value: the elements of an array of strings. */
 struct freshet_layout {
   size_t size;
   size_t field_count;
@@ -56,10 +55,10 @@ struct freshet_layout {
 
 typedef struct freshet_plan freshet_plan;
 
-/* Resolves `writer` against `reader`, one of ours, whose struct is `layout`. The plan lives in `arena` and
- * points into both schemas, which must outlive it. Errors: FRESHET_INVALID, verdict FRESHET_STOP, with the
- * field and reason when the writer's values cannot be read as ours. A reader's schema that does not fit its
- * layout is our bug. */
+/* Resolves `writer` against `reader`, one of our schemas, whose struct is `layout`. The plan lives in `arena`
+ * and points into both schemas, which must outlive it. Errors: FRESHET_INVALID, verdict FRESHET_STOP, with
+ * the field and the reason, when the writer's values cannot be read as ours. A reader's schema that does not
+ * fit its layout is a bug. */
 freshet_status freshet_plan_resolve(const freshet_avro_type* writer, const freshet_avro_type* reader,
                                     const freshet_layout* layout, freshet_arena* arena,
                                     const freshet_plan** plan, freshet_error* error);
@@ -69,8 +68,8 @@ freshet_status freshet_plan_resolve(const freshet_avro_type* writer, const fresh
 freshet_status freshet_plan_decode(const freshet_plan* plan, freshet_slice bytes, freshet_arena* arena,
                                    void* out, freshet_error* error);
 
-/* Appends the struct `in`. Only for a plan of a schema against itself. Errors: FRESHET_INVALID, verdict
- * FRESHET_STOP, for an enum that is out of range (part of the value may have been appended then). */
+/* Appends the struct `in` as bytes. Only for a plan of a schema against itself. Errors: FRESHET_INVALID,
+ * verdict FRESHET_STOP, for an enum that is out of range; part of the value may have been appended then. */
 freshet_status freshet_plan_encode(const freshet_plan* plan, const void* in, freshet_buffer* out,
                                    freshet_error* error);
 

@@ -44,7 +44,7 @@ typedef struct resolver {
 static const freshet_plan* resolve_plan(const resolver* r, const freshet_avro_type* writer,
                                         const freshet_avro_type* reader, const freshet_layout* layout);
 
-/* Our nullable fields are unions of null and one type; the null stands for the zero of the shape. */
+/* Our nullable fields are unions of null and one type; null is stored as the zero of the shape. */
 static const freshet_avro_type* without_null(const freshet_avro_type* reader) {
   if (reader->kind != FRESHET_AVRO_UNION) return reader;
   FRESHET_ASSERT(reader->count == 2 && reader->branches[0]->kind == FRESHET_AVRO_NULL);
@@ -70,13 +70,13 @@ static const int* resolve_symbols(const resolver* r, const freshet_avro_type* wr
   return symbols;
 }
 
-/* Fills *step but for its name. Returns why it cannot be, or NULL; the step then only refuses. */
+/* Fills *step except its name. Returns NULL, or why it cannot: the step then only refuses. */
 static const char* resolve_value(const resolver* r, const freshet_avro_type* writer,
                                  const freshet_avro_type* reader, const freshet_layout_field* field,
                                  bool null_allowed, freshet_step* step);
 
-/* The entries of a map lie in the bytes like records of a key and a value, so that is what they are: elements
- * with two fields. NULL: the values cannot be read. */
+/* The bytes of a map's entries are those of records of a key and a value, so they are read as elements with
+ * two fields. NULL: the values cannot be read. */
 static const freshet_plan* resolve_entry(const resolver* r, const freshet_avro_type* writer,
                                          const freshet_avro_type* reader, const freshet_layout* layout) {
   static const freshet_avro_type key = {.kind = FRESHET_AVRO_STRING, .min_size = 1};
@@ -95,7 +95,7 @@ static const freshet_plan* resolve_entry(const resolver* r, const freshet_avro_t
   return plan;
 }
 
-/* A union can be read when a branch other than null can; the others are refused when they come. */
+/* A union can be read when one branch other than null can. The other branches are refused when they come. */
 static const char* resolve_union(const resolver* r, const freshet_avro_type* writer,
                                  const freshet_avro_type* reader, const freshet_layout_field* field,
                                  bool null_allowed, freshet_step* step) {
@@ -206,7 +206,7 @@ static bool has_alias(const freshet_avro_field* field, const char* name) {
   return false;
 }
 
-/* The writer's field that ours is read from: the one of its name, else of one of its aliases. */
+/* The writer's field from which ours is read: the one of its name, or else of one of its aliases. */
 static const freshet_avro_field* find_source(const freshet_avro_type* writer,
                                              const freshet_avro_field* field) {
   const freshet_avro_field* source = find_field(writer, field->name);
@@ -216,8 +216,8 @@ static const freshet_avro_field* find_source(const freshet_avro_type* writer,
   return source;
 }
 
-/* Sets every default and turns the writer's fields into steps that skip; those that we want are then resolved
- * in place. */
+/* Sets every default and turns the writer's fields into steps that skip. The fields that we have are then
+ * resolved in their steps. */
 static const freshet_plan* resolve_record(const resolver* r, const freshet_avro_type* writer,
                                           const freshet_avro_type* reader, const freshet_layout* layout) {
   freshet_step* steps = freshet_arena_take_zero(r->arena, writer->count * sizeof *steps);

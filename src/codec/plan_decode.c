@@ -16,9 +16,9 @@ enum { SKIP_DEPTH_MAX = 64 }; /* nesting of what is skipped: a recursive schema 
 typedef struct cursor {
   const uint8_t* at;
   const uint8_t* end;
-  size_t elements_left; /* array and map elements that may still come: as many as the message has bytes */
+  size_t elements_left; /* array and map elements that are still allowed: as many as the message has bytes */
   freshet_arena* arena;
-  const char* record; /* where it went wrong; NULL while all is well */
+  const char* record; /* the field where it failed; NULL while it has not */
   const char* field;
 } cursor;
 
@@ -95,8 +95,8 @@ static const char* read_boolean(cursor* c, bool* value) {
   return NULL;
 }
 
-/* The head of a block of an array or map. *count 0: it was the last. *size: bytes of the block where given,
- * else -1. */
+/* Reads the head of a block of an array or map. *count 0: the array has ended. *size: the bytes of the block
+ * when they are given, else -1. */
 static const char* read_block(cursor* c, size_t min_size, size_t* count, int64_t* size) {
   int64_t value;
   const char* problem = read_long(c, &value);

@@ -38,14 +38,14 @@ static void put_bytes(freshet_buffer* out, const void* bytes, size_t size) {
   put_raw(out, bytes, size);
 }
 
-/* A pointer of any type, read in the one way that is allowed for all. */
+/* Reads a pointer of any type, in the way that the C standard allows. */
 static const void* pointer_at(const char* at) {
   const void* pointer;
   memcpy(&pointer, at, sizeof pointer);
   return pointer;
 }
 
-/* What a nullable field writes as null. */
+/* Whether a nullable field is written as null. */
 static bool is_absent(const freshet_step* step, const char* in) {
   if (step->shape == FRESHET_SHAPE_SLICE) return ((const freshet_slice*)(in + step->offset))->size == 0;
   FRESHET_ASSERT(step->shape == FRESHET_SHAPE_I64);

@@ -294,11 +294,11 @@ static void put(freshet_buffer* out, const char* text) {
 
 static void put_quoted(freshet_buffer* out, const char* text) {
   put(out, "\"");
-  put(out, text); /* names, symbols and keywords hold nothing that JSON would escape */
+  put(out, text); /* names, symbols and keywords need no escape in JSON */
   put(out, "\"");
 }
 
-/* True the first time: that is where the definition is written, later on only the name is. */
+/* True at the first visit: the definition is written there, and only the name later. */
 static bool is_first_visit(const freshet_avro_schema* schema, bool* visited, const freshet_avro_type* type) {
   size_t i = 0;
   while (schema->named[i] != type) i++;

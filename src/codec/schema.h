@@ -63,13 +63,13 @@ typedef struct freshet_avro_schema {
   freshet_arena arena;
 } freshet_avro_schema;
 
-/* Errors: FRESHET_INVALID, verdict FRESHET_STOP, for what is not JSON or not an Avro schema; the message says
- * what and where. */
+/* Parses a schema. Errors: FRESHET_INVALID, verdict FRESHET_STOP, for a text that is not JSON or not an Avro
+ * schema; the message says what is wrong and where. */
 freshet_status freshet_avro_schema_parse(const char* json, freshet_avro_schema** schema,
                                          freshet_error* error);
 void freshet_avro_schema_destroy(freshet_avro_schema* schema); /* NULL is allowed */
 
-/* The part of a full name after the last dot: what matches when a writer's record is resolved. */
+/* The part of a full name after the last dot. Writers' records are matched by it. */
 const char* freshet_avro_short_name(const char* name);
 
 /* Appends the Parsing Canonical Form. */

@@ -12,8 +12,8 @@
 /* The JSON of our schema `name` ("Click"), static, or NULL when there is none of that name. */
 const char* freshet_schema_source_of(const char* name);
 
-/* The JSON of the i-th of the schemas that we have written or asked for in the past (schemas/former): what is
- * stored under them, and producers that still use them, are read. NULL: there are no more. */
+/* The JSON of the i-th former schema (schemas/former): records that are stored under it, and producers that
+ * still use it, can be read. NULL: there are no more. */
 const char* freshet_schema_former(size_t i);
 
 /* Reads a file of at most 1 MiB; *json is NUL-terminated and to be freed by the caller. Errors:

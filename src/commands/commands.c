@@ -6,7 +6,7 @@
 
 #include <stddef.h>
 
-/* One a line, so that two people can add to it. */
+/* One a line, so that two people can add commands at the same time. */
 // clang-format off
 const freshet_command* const freshet_commands[] = {
     &freshet_command_run,

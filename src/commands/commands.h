@@ -8,7 +8,7 @@
 /* Exit codes, the same for every command. */
 enum {
   FRESHET_EXIT_OK = 0,
-  FRESHET_EXIT_FAILED = 1,  /* could not do it; the message says why */
+  FRESHET_EXIT_FAILED = 1,  /* it failed; the message says why */
   FRESHET_EXIT_USAGE = 2,   /* unknown option or bad configuration */
   FRESHET_EXIT_REJECTS = 3, /* done, but some input was rejected */
   FRESHET_EXIT_FENCED = 4,  /* another instance took over */

@@ -22,7 +22,7 @@ struct freshet_csv {
   freshet_buffer row;                   /* the fields of the current row, unquoted, one after the other */
   size_t ends[FRESHET_CSV_COLUMNS_MAX]; /* [fields] where each of them ends in row */
   int fields;
-  bool open_ended; /* the current row ends with the file, not with a line end */
+  bool open_ended; /* the current row ends at the end of the file, not at a line end */
   char* names;     /* the fields of the first row */
   size_t name_ends[FRESHET_CSV_COLUMNS_MAX];
   int columns;
@@ -52,7 +52,7 @@ static freshet_status fail(const freshet_csv* csv, freshet_error* error, const c
                            what);
 }
 
-/* Appends the bytes of the chunk up to the next one that means something: most of every file. */
+/* Appends the bytes of the chunk up to the next special byte. Most of a file goes this way. */
 static void take_run(freshet_csv* csv, bool inside) {
   const unsigned char* start = csv->chunk + csv->chunk_at;
   const unsigned char* end = csv->chunk + csv->chunk_end;
@@ -66,7 +66,7 @@ static void take_run(freshet_csv* csv, bool inside) {
   csv->chunk_at += (size_t)(at - start);
 }
 
-/* Reads one field up to and including what ends it: ',', '\n' or END_OF_FILE, returned in *end. */
+/* Reads one field, up to and including the byte that ends it: ',', '\n' or END_OF_FILE, returned in *end. */
 static freshet_status read_field(freshet_csv* csv, int* end, freshet_error* error) {
   bool quoted = peek_byte(csv) == '"';
   bool inside = quoted;
@@ -205,7 +205,7 @@ double freshet_csv_progress(const freshet_csv* csv) {
   return freshet_gzip_progress(&csv->file);
 }
 
-/* The number parsers of the C library want an end mark. */
+/* The number parsers of the C library need a NUL at the end. */
 static bool copy_number(freshet_slice field, char text[NUMBER_BYTES]) {
   if (field.size == 0 || field.size >= NUMBER_BYTES || memchr(field.data, '\0', field.size) != NULL) {
     return false;

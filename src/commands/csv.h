@@ -45,15 +45,15 @@ freshet_slice freshet_csv_field(const freshet_csv* csv, int column);
 
 /* How many fields the current row has. */
 int freshet_csv_fields(const freshet_csv* csv);
-/* The current row is the last one and has no line end, in a file that has grown while it was read: more of it
- * may be coming. */
+/* True when the current row is the last one and has no line end, in a file that has grown while it was read:
+ * more of the row may be on its way. */
 bool freshet_csv_unfinished(const freshet_csv* csv);
 
 unsigned long freshet_csv_line(const freshet_csv* csv); /* where the current row starts, from 1 */
 /* How much of the file has been read, 0 to 1, for a progress bar; 0 when its size is not known. */
 double freshet_csv_progress(const freshet_csv* csv);
 
-/* A field as a number. False unless all of it is one (and, for real, finite). */
+/* A field as a number. False unless the whole field is a number (and, for real, finite). */
 bool freshet_csv_integer(freshet_slice field, long long* value);
 bool freshet_csv_real(freshet_slice field, double* value);
 

@@ -25,7 +25,7 @@ enum {
   CUSTOMERS = 3,
   SHOWN = 5, /* products of a list on the terminal */
   PARTITIONS = 4,
-  READ_WITHIN_MS = 20000, /* then it goes on with what has been read */
+  READ_WITHIN_MS = 20000, /* after this time it goes on with the texts that are encoded */
   LEARN_WITHIN_MS = 25000,
   LIST_WITHIN_MS = 5000,
   POLL_RECORDS = 1024,
@@ -61,7 +61,7 @@ typedef struct purchase {
   int64_t occurred_at_ms;
 } purchase;
 
-/* The last purchase of a customer is held back, to be made in front of the viewer. */
+/* The last purchase of a customer is kept back and made later, in front of the viewer. */
 typedef struct customer {
   const char* id;
   const purchase* held_back;
@@ -77,8 +77,8 @@ typedef struct demo {
   freshet_kafka_embedded* broker;
   freshet_kafka_property properties[3];
   freshet_kafka_config kafka;
-  freshet_sink* sink;    /* our own: the producers of the demo */
-  freshet_reader* lists; /* our own: the reader of the demo */
+  freshet_sink* sink;    /* clients of the demo itself: its producers */
+  freshet_reader* lists; /* client of the demo itself: its reader */
   freshet_codec* codec;
   freshet_clock* clock;
   product* products;
@@ -287,7 +287,7 @@ static uint64_t learned(const demo* d) {
 
 /* ---- the show ---- */
 
-/* Item texts are read in the background; a service would not wait for that, but a viewer of a demo wants the
+/* Item texts are encoded in the background. A service would not wait for that, but a viewer of the demo wants
  * good lists. */
 static freshet_status wait_until_read(demo* d, freshet_error* error) {
   int64_t start_us = freshet_clock_monotonic_us(d->clock);
@@ -307,7 +307,7 @@ static freshet_status wait_until_read(demo* d, freshet_error* error) {
   return status;
 }
 
-/* *rate is of the learning alone, without the time until the group has formed. */
+/* rate: of the learning alone, without the time until the group has formed. */
 static freshet_status wait_until_learned(demo* d, uint64_t target, double* rate, freshet_error* error) {
   int64_t start_us = freshet_clock_monotonic_us(d->clock), first_us = 0;
   uint64_t before = 0;
@@ -428,7 +428,8 @@ static freshet_status open_clients(demo* d, freshet_error* error) {
   d->properties[0] =
       (freshet_kafka_property){"bootstrap.servers", freshet_kafka_embedded_bootstrap(d->broker)};
   d->properties[1] = (freshet_kafka_property){QUICK_FETCH, "2"};
-  /* It also hands out one produced batch for each fetch: history goes in large ones. */
+  /* The embedded broker hands out one produced batch for each fetch, so history is produced in large
+   * batches. */
   d->properties[2] = (freshet_kafka_property){"linger.ms", "50"};
   d->kafka = (freshet_kafka_config){
       .properties = d->properties, .property_count = 3, .app_id = "demo-viewer", .client_id = "demo-viewer"};
@@ -455,7 +456,7 @@ static freshet_status configure(demo* d, freshet_options* options, freshet_error
   snprintf(bootstrap, sizeof bootstrap, "kafka.bootstrap.servers=%s",
            freshet_kafka_embedded_bootstrap(d->broker));
   snprintf(folder, sizeof folder, "state.folder=%s", d->state_folder);
-  /* The embedded broker answers a fetch that found nothing only when its time is over, whatever comes
+  /* The embedded broker answers a fetch that found nothing only when its time is over, even if records come
    * meanwhile. */
   const char* own[] = {bootstrap, folder, "log.level=warn", "kafka." QUICK_FETCH "=2"};
   for (size_t i = 0; i < sizeof own / sizeof own[0] && options->override_count < FRESHET_OVERRIDES_MAX; i++) {

@@ -17,7 +17,7 @@
 enum { SETTLE_MS = 30000 };
 
 typedef struct item_status {
-  uint64_t hash; /* of what its vector is made of; 0: nothing */
+  uint64_t hash; /* hash of the text that its vector is made of; 0: no text */
   bool listed;
 } item_status;
 
@@ -199,7 +199,7 @@ static void print_all(status_reader* reader, const freshet_encoder* encoder) {
   printf("cutovers so far: %lld\n", (long long)reader->switches);
 }
 
-/* What there is: the catalogue and the vectors of all generations. */
+/* Everything that was read: the catalogue and the vectors of all text generations. */
 static freshet_status read_everything(status_reader* reader, const freshet_config* config,
                                       freshet_error* error) {
   freshet_status status = open_reader(reader, config, error);

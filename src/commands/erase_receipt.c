@@ -37,8 +37,8 @@ static freshet_status look_at(void* context, const freshet_record* record, fresh
   return FRESHET_OK;
 }
 
-/* The partitions of `replies` are those of request ids. Co-partitioned topics go by the user's partition,
- * which producers may have chosen otherwise; what Freshet writes goes by murmur2. */
+/* The partitions of `replies` follow request ids. Co-partitioned topics follow the user's partition, which
+ * producers may have chosen in another way. Freshet itself writes by murmur2. */
 static freshet_status look_for(search* s, int32_t partition, int32_t partitions, freshet_error* error) {
   freshet_topic topic = s->trace->topic;
   freshet_scan scan = {.reader = s->log,
@@ -55,8 +55,8 @@ static freshet_status look_for(search* s, int32_t partition, int32_t partitions,
   return freshet_scan_partition(&scan, error);
 }
 
-/* By max.compaction.lag.ms the records are compacted away, counted from their time; by retention.ms deleted.
- * Both are due then; the broker's cleaner and the end of a segment may add to it. */
+/* After max.compaction.lag.ms, counted from their time, records are compacted away; after retention.ms they
+ * are deleted. At that moment both are due; the broker's cleaner and the end of a segment may take longer. */
 static void set_bound(freshet_erase_trace* trace, const freshet_kafka_topic_info* info) {
   int64_t bound_ms = info->compacted ? info->compaction_lag_ms : info->retention_ms;
   trace->exists = true;

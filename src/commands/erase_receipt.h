@@ -11,8 +11,9 @@ typedef struct freshet_erase_trace {
   freshet_topic topic;
   const char* name;
   bool exists, compacted, policy_known;
-  bool erased;    /* compacted: the last record under the key is a tombstone, or there is none */
-  size_t records; /* with a value, that the topic still has: under the key, or (replies) with the id in it */
+  bool erased; /* compacted: the last record under the key is a tombstone, or there is none */
+  /* records with a value that the topic still has: under the key, or (replies) with the id inside */
+  size_t records;
   int64_t newest_ms; /* time of the newest of them */
   bool is_bounded;   /* Kafka removes them by until_ms, on its own */
   int64_t until_ms;
@@ -20,8 +21,8 @@ typedef struct freshet_erase_trace {
 
 enum { FRESHET_ERASE_TRACES = 7 };
 
-/* Reads the partitions in which the user can be, to their ends as of now, committed records only. partition:
- * of `events`. Errors: those of the log; FRESHET_TIMEOUT. */
+/* Reads the partitions that may hold records of the user, to their present ends, committed records only.
+ * partition: of `events`. Errors: those of the reader; FRESHET_TIMEOUT. */
 freshet_status freshet_erase_look(const freshet_kafka_config* kafka, freshet_slice user, int32_t partition,
                                   freshet_erase_trace traces[FRESHET_ERASE_TRACES], freshet_error* error);
 

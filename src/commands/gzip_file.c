@@ -30,7 +30,7 @@ freshet_status freshet_gzip_open(const char* path, freshet_gzip_file* file, fres
   if (S_ISREG(facts.st_mode)) file->size_bytes = (double)facts.st_size;
   file->descriptor = descriptor;
   file->file = gzdopen(descriptor, "rb");
-  FRESHET_ASSERT(file->file != NULL); /* fails only for want of memory */
+  FRESHET_ASSERT(file->file != NULL); /* fails only when memory is out */
   gzbuffer(file->file, BUFFER_BYTES);
   return FRESHET_OK;
 }
@@ -40,7 +40,7 @@ void freshet_gzip_close(freshet_gzip_file* file) {
   file->file = NULL;
 }
 
-/* A file that shrinks gives an early end and nothing else. */
+/* A file that shrinks looks like one that ends early. */
 static freshet_status check_end(freshet_gzip_file* file, freshet_error* error) {
   struct stat facts;
   if (file->size_bytes <= 0 || fstat(file->descriptor, &facts) != 0) return FRESHET_OK;
@@ -74,7 +74,7 @@ double freshet_gzip_progress(const freshet_gzip_file* file) {
 
 static ssize_t read_cookie(void* cookie, char* bytes, size_t size) {
   size_t got;
-  freshet_error ignored = {0}; /* Avro C only learns that it failed */
+  freshet_error ignored = {0}; /* Avro C is only told that it failed; the error is kept here */
   return freshet_gzip_read(cookie, bytes, size, &got, &ignored) == FRESHET_OK ? (ssize_t)got : -1;
 }
 

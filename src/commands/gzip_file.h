@@ -15,12 +15,12 @@ typedef struct freshet_gzip_file {
   gzFile file;
   int descriptor;     /* the file's own, for asking about it */
   double size_bytes;  /* as stored, when it was opened; 0 when not known */
-  double grown_bytes; /* by how much it has grown since, as seen at its end */
+  double grown_bytes; /* how much it has grown since it was opened, as seen at its end */
 } freshet_gzip_file;
 
 /* "-": standard input. Errors: FRESHET_NOT_FOUND; FRESHET_INVALID for a folder. */
 freshet_status freshet_gzip_open(const char* path, freshet_gzip_file* file, freshet_error* error);
-/* A file that was never opened is fine. */
+/* Closes the file; one that was never opened is allowed. */
 void freshet_gzip_close(freshet_gzip_file* file);
 
 /* Reads up to `size` bytes; *got 0: the end. Errors, verdict FRESHET_STOP, without the path: FRESHET_INVALID

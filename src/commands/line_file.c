@@ -29,7 +29,7 @@ static freshet_status refill(freshet_line_file* lines, bool* more, freshet_error
   return status == FRESHET_OK ? FRESHET_OK : fail(lines, status, why.message, error);
 }
 
-/* Appends the rest of the current line; *ended tells whether it has an end. */
+/* Appends the rest of the current line. *ended: whether it has a line end. */
 static freshet_status gather(freshet_line_file* lines, bool* ended, freshet_error* error) {
   *ended = false;
   for (bool more = true; !*ended;) {

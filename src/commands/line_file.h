@@ -24,9 +24,9 @@ typedef struct freshet_line_file {
 freshet_status freshet_line_open(const char* path, freshet_line_file* lines, freshet_error* error);
 void freshet_line_close(freshet_line_file* lines);
 
-/* The next line without its end; it holds until the next call. *more is false at the end of the file.
- * Errors: FRESHET_INVALID, verdict FRESHET_STOP with file and line; verdict FRESHET_DEAD_LETTER for a last
- * line without an end in a file that grows. */
+/* Reads the next line, without its end; it is valid until the next call. *more is false at the end of the
+ * file. Errors: FRESHET_INVALID, verdict FRESHET_STOP with file and line; verdict FRESHET_DEAD_LETTER for a
+ * last line without an end in a file that grows. */
 freshet_status freshet_line_next(freshet_line_file* lines, freshet_slice* line, bool* more,
                                  freshet_error* error);
 

@@ -170,7 +170,7 @@ static bool parse(int argc, char** argv, arguments* a) {
 
 /* ---- the plan ---- */
 
-/* Without a committed offset the worker begins at the beginning. */
+/* Without a committed offset the worker starts at the beginning. */
 static int64_t start_of(const freshet_kafka_group_offset* o) {
   return o->committed < 0 ? o->first : o->committed;
 }
@@ -220,8 +220,8 @@ static freshet_status widen(void* context, const freshet_record* record, freshet
   return FRESHET_OK;
 }
 
-/* Are all records from `from` to `to` in the dedup window? It holds the newest ids of the partition, as many
- * and as old as the configuration says, by the times of the records. */
+/* Whether all records from `from` to `to` are in the dedup window. It holds the newest ids of the partition;
+ * their number and age are bounded by the configuration, by the times of the records. */
 static freshet_status is_covered(plan* p, int32_t partition, int64_t from, int64_t to, bool* covered,
                                  freshet_error* error) {
   *covered = to - from <= p->config->state.dedup_events;
@@ -241,14 +241,14 @@ static freshet_status is_covered(plan* p, int32_t partition, int64_t from, int64
   return status;
 }
 
-/* Says what the move means, and whether it may be done. */
+/* Prints what the move means, and returns whether it is allowed. */
 static freshet_status weigh(plan* p, bool* allowed, freshet_error* error) {
   int64_t skipped = 0, recognised = 0, again = 0;
   bool unknown = false;
   for (int32_t i = 0; i < p->partitions; i++) {
     freshet_kafka_group_offset o = freshet_kafka_group_offset_of(p->group, i);
     int64_t start = start_of(&o), target = p->targets[i];
-    bool is_lost = p->has_state && o.committed < 0; /* it has been read, but nobody knows how far */
+    bool is_lost = p->has_state && o.committed < 0; /* it was read, but how far is not known */
     unknown = unknown || (is_lost && target < o.end);
     if (target > start && !is_lost) skipped += target - start;
     if (target >= start || is_lost || !p->has_state) continue;

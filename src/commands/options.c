@@ -17,7 +17,7 @@ bool freshet_options_take(freshet_options* options, int option, const char* argu
       options->file = argument;
       return true;
     case 'X':
-      /* One too many is still handed on, so that loading refuses it by count. */
+      /* One option too many is still passed on, so that loading refuses it by the count. */
       if (options->override_count < FRESHET_OVERRIDES_MAX) {
         options->overrides[options->override_count] = argument;
       }
@@ -28,7 +28,7 @@ bool freshet_options_take(freshet_options* options, int option, const char* argu
   }
 }
 
-/* What librdkafka thinks of [kafka]: better told here, with the place, than when a client is made. */
+/* Lets librdkafka check [kafka]: an error here names the place, one at the creation of a client could not. */
 static freshet_status check_kafka(const freshet_config* config, freshet_error* error) {
   for (size_t i = 0; i < config->kafka.count; i++) {
     const freshet_property* written = &config->kafka.properties[i];

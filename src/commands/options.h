@@ -9,7 +9,7 @@
 
 #include "service/config.h"
 
-/* To be put in front of a command's own short options for getopt_long. */
+/* Put this in front of the short options of a command, for getopt_long. */
 #define FRESHET_OPTIONS_SHORT "c:X:"
 
 /* For the usage text of a command. */
@@ -26,17 +26,19 @@ typedef struct freshet_options {
   size_t override_count;
 } freshet_options;
 
-/* Takes what getopt_long returned when it is one of ours; false: it is the command's own (or '?'). */
+/* Takes what getopt_long returned when it is one of the common options. False: it is the command's own (or
+ * '?'). */
 bool freshet_options_take(freshet_options* options, int option, const char* argument);
 
-/* A whole number from least to most and nothing after it; else false, and *value is as before. */
+/* Parses a whole number from least to most with nothing after it. False: it is none, and *value has not
+ * changed. */
 bool freshet_option_number(const char* text, int64_t least, int64_t most, int64_t* value);
 
 /* Loads the configuration: file, environment, overrides. */
 freshet_status freshet_options_load(const freshet_options* options, freshet_config** config,
                                     freshet_error* error);
 
-/* The exit code that goes with an error. */
+/* The exit code for an error. */
 int freshet_command_exit_code(const freshet_error* error);
 /* Prints "freshet COMMAND: message" to stderr and returns that exit code. */
 int freshet_command_failed(const char* command, const freshet_error* error);

@@ -23,15 +23,15 @@ static const char usage[] =
     "5 the state folder is in use, foreign, full or broken, or a topic is made wrong,\n"
     "6 a broker or topic is not there\n";
 
-/* What it takes to read the rules again. */
+/* What reading the rules again needs. */
 typedef struct reload {
   const freshet_options* options;
   const freshet_logger* logger;
-  freshet_config* latest; /* the configuration whose rules are in force, if it is not the first */
+  freshet_config* latest; /* the configuration whose rules are in force, unless it is the first */
 } reload;
 
-/* After SIGHUP: the rules of the configuration as it is now; everything else needs a restart. With a mistake
- * anywhere in it the old ones stay. */
+/* After SIGHUP: reads the configuration again and takes its rules; other settings need a restart. After any
+ * mistake in it the old rules stay. */
 static const freshet_rules* new_rules(void* context) {
   reload* again = context;
   freshet_config* config = NULL;

@@ -14,20 +14,21 @@ typedef struct freshet_scan {
   freshet_topic topic;
   const char* name; /* of the topic, for messages */
   int32_t partition;
-  int64_t from; /* or FRESHET_OFFSET_BEGINNING; below the first offset there is: from that one */
-  int64_t to;   /* exclusive; FRESHET_SCAN_TO_END: as far as it reaches now */
-  /* Gets what is before `to`, and everything of other partitions that are open in the log. A record holds
-   * until it returns. Another status than FRESHET_OK ends the scan with it. */
+  /* first offset, or FRESHET_OFFSET_BEGINNING; one below the first that exists means that one */
+  int64_t from;
+  int64_t to; /* end, exclusive; FRESHET_SCAN_TO_END: the present end */
+  /* Called for each record before `to`, and for all records of other partitions that are open in the reader.
+   * A record is valid until it returns. A status other than FRESHET_OK ends the scan with it. */
   freshet_status (*take)(void* context, const freshet_record* record, freshet_error* error);
   void* context;
 } freshet_scan;
 
-/* Opens the partition, and shuts it at the end. Errors: those of the log; FRESHET_TIMEOUT when the cluster
+/* Opens the partition, reads it and closes it. Errors: those of the reader; FRESHET_TIMEOUT when the cluster
  * gives nothing for 30 s. */
 freshet_status freshet_scan_partition(const freshet_scan* scan, freshet_error* error);
 
-/* All partitions of the topic, one after another, from beginning to end; partition, from and to
- * of *scan do not count. */
+/* Reads all partitions of the topic, one after another, from beginning to end. partition, from and to of
+ * *scan are not used. */
 freshet_status freshet_scan_topic(const freshet_scan* scan, freshet_error* error);
 
 #endif

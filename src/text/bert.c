@@ -21,7 +21,7 @@
 
 typedef struct bert_encoder bert_encoder;
 
-/* What encoders that share a model share: immutable but for the count. */
+/* The model that encoders share. It does not change, except for the count of its users. */
 typedef struct bert_model {
   atomic_uint users;
   freshet_bert_config config;
@@ -46,7 +46,7 @@ struct bert_encoder {
 
   pthread_mutex_t mutex;
   pthread_cond_t work, idle;
-  uint64_t generation; /* of the call; a worker that sees a new one starts */
+  uint64_t generation; /* number of the call; a worker that sees a new number starts */
   uint32_t busy;       /* helpers that have not finished this call */
   bool stopping;
   const freshet_slice* texts; /* [count] of this call */
@@ -56,7 +56,8 @@ struct bert_encoder {
 
 /* ---- one call ---- */
 
-/* Takes the next text, or returns false. *share becomes this thread's part of what is left, at least 1. */
+/* Takes the next text, or returns false. *share becomes this thread's part of the remaining texts, at least
+ * 1. */
 static bool take_text(bert_encoder* self, size_t* index, size_t* share) {
   pthread_mutex_lock(&self->mutex);
   size_t left = self->count - self->next;
@@ -227,7 +228,7 @@ static freshet_status bert_share(freshet_encoder* encoder, freshet_encoder** oth
 static const freshet_encoder_vtable bert_vtable = {
     .encode = bert_encode, .destroy = bert_destroy, .tokenize = bert_tokenize, .share = bert_share};
 
-/* Takes over the caller's use of the model, also when it fails. */
+/* Takes over the caller's reference to the model, even when it fails. */
 static freshet_status create_encoder(bert_model* model, uint32_t threads, const char* name,
                                      freshet_encoder** encoder, freshet_error* error) {
   bert_encoder* self = calloc(1, sizeof *self);
@@ -277,7 +278,7 @@ freshet_status freshet_encoder_bert_create(const freshet_bert_options* options, 
                              options->threads, FRESHET_BERT_THREADS_MAX);
   }
   openblas_set_num_threads(
-      1); /* the threads here are the parallel ones; OpenBLAS's own would spin beside them */
+      1); /* the encoder's own threads run in parallel; OpenBLAS's threads would only spin */
   freshet_status status = load_model(options, &model, error);
   if (status != FRESHET_OK) return status;
   write_name(model, options, name, sizeof name);

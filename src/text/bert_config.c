@@ -46,7 +46,7 @@ static freshet_status read_number(const json_t* json, const char* key, uint32_t 
   return FRESHET_OK;
 }
 
-/* A string that, if given, has to be the one that this encoder implements. */
+/* Checks a string: when it is given, it must be the one that this encoder implements. */
 static freshet_status expect_string(const json_t* json, const char* key, const char* expected,
                                     freshet_error* error) {
   const char* value = json_string_value(json_object_get(json, key));
@@ -128,8 +128,8 @@ static freshet_status read_tokenizer(const char* folder, freshet_bert_config* c,
   return status;
 }
 
-/* One of the modes has to be on. Dividing by the root of the length instead of the length makes no difference
- * to a vector that is normalised afterwards. */
+/* Exactly one of the modes has to be on. Division by the root of the length instead of the length makes no
+ * difference, because the vector is normalised afterwards. */
 static freshet_status read_pooling_modes(const json_t* json, freshet_bert_config* c, freshet_error* error) {
   bool cls = read_flag(json, "pooling_mode_cls_token", false);
   bool mean = read_flag(json, "pooling_mode_mean_tokens", false) ||

@@ -18,7 +18,7 @@
 enum {
   FRESHET_BERT_LAYERS_MAX = 64,
   FRESHET_BERT_WIDTH_MAX = 16384, /* of any layer */
-  FRESHET_BERT_TOKENS_MAX = 512,  /* of one text that are read, whatever the model allows */
+  FRESHET_BERT_TOKENS_MAX = 512,  /* tokens of one text that are read, whatever the model allows */
 };
 
 typedef enum freshet_pooling {
@@ -34,9 +34,9 @@ typedef struct freshet_bert_config {
   freshet_wordpiece_options tokenizer;
 } freshet_bert_config;
 
-/* Errors: FRESHET_NOT_FOUND without config.json; FRESHET_INVALID, with file and key, for what is
- * malformed or describes a model that this encoder cannot run (not BERT, another activation, odd widths,
- * other pooling). */
+/* Reads the files of a model folder. Errors: FRESHET_NOT_FOUND without config.json; FRESHET_INVALID, with
+ * file and key, for a file that is malformed or describes a model that this encoder cannot run (not BERT,
+ * another activation, odd widths, other pooling). */
 freshet_status freshet_bert_config_read(const char* folder, freshet_bert_config* config,
                                         freshet_error* error);
 

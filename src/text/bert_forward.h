@@ -23,7 +23,7 @@ typedef struct freshet_bert_group {
   uint32_t text_count;
 
   float* hidden; /* [tokens_max][hidden] */
-  float* mixed;  /* [tokens_max][hidden] context of attention, and what comes back to hidden */
+  float* mixed;  /* [tokens_max][hidden] the output of attention, and then what is added to hidden */
   float* wide;   /* [tokens_max][max(3 hidden, intermediate)] */
   float* scores; /* [text tokens][scores_stride] attention of one head */
   uint32_t scores_stride;
@@ -32,17 +32,17 @@ typedef struct freshet_bert_group {
   freshet_row_range* ranges; /* [tokens_max] */
 } freshet_bert_group;
 
-/* config, weights and kernels have to outlive the group. Errors: FRESHET_NO_MEMORY. */
+/* Makes a group. config, weights and kernels have to outlive it. Errors: FRESHET_NO_MEMORY. */
 freshet_status freshet_bert_group_create(const freshet_bert_config* config,
                                          const freshet_bert_weights* weights, const freshet_kernels* kernels,
                                          freshet_bert_group* group, freshet_error* error);
-/* A zeroed group is fine. */
+/* Frees the memory of a group; a zeroed group is allowed. */
 void freshet_bert_group_free(freshet_bert_group* group);
 
 /* Empties the group. */
 void freshet_bert_group_clear(freshet_bert_group* group);
-/* Adds a text of at most config.tokens_max ids below config.vocabulary; false when it does not fit any more.
- * An empty group takes any text. */
+/* Adds a text of at most config.tokens_max ids below config.vocabulary. False: it does not fit any more. An
+ * empty group takes any text. */
 bool freshet_bert_group_add(freshet_bert_group* group, const uint32_t* ids, size_t count);
 
 /* Vectors of the group's texts, in their order: outs[i] is [hidden], L2-normalised. */

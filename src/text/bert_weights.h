@@ -38,7 +38,7 @@ typedef struct freshet_bert_weights {
   const freshet_tensor *words, *positions, *types; /* [vocabulary | positions | types][hidden] */
   freshet_bert_norm embedding_norm;
   freshet_bert_layer* layers; /* [config.layers] */
-  void* memory;               /* that everything packed points into */
+  void* memory;               /* the memory that holds everything packed */
   uint64_t hash;              /* of the whole file: XXH3 */
 } freshet_bert_weights;
 
@@ -47,7 +47,7 @@ typedef struct freshet_bert_weights {
 freshet_status freshet_bert_weights_load(const char* folder, const freshet_bert_config* config,
                                          const freshet_kernels* kernels, bool int8,
                                          freshet_bert_weights* weights, freshet_error* error);
-/* Zeroed or half-loaded weights are fine. */
+/* Frees the weights; zeroed or half-loaded weights are allowed. */
 void freshet_bert_weights_free(freshet_bert_weights* weights);
 
 #endif

@@ -12,7 +12,8 @@
 
 enum { NONE = 0xffffffff };
 
-/* Entries are numbered; the list of use runs from newest to oldest, the chains hang under the buckets. */
+/* Entries have numbers. One list goes from the newest to the oldest use, and each bucket has a chain of its
+ * entries. */
 typedef struct entry {
   XXH128_hash_t key;
   uint32_t newer, older, chain;

@@ -18,9 +18,10 @@ typedef struct freshet_text_cache freshet_text_cache;
 freshet_text_cache* freshet_text_cache_create(size_t bytes, uint32_t dim);
 void freshet_text_cache_destroy(freshet_text_cache* cache);
 
-/* The vector [dim] of this text, or NULL; it belongs to the cache and holds until the next put. */
+/* The vector [dim] of this text, or NULL. It belongs to the cache and is valid until the next put. */
 const float* freshet_text_cache_get(freshet_text_cache* cache, freshet_slice text);
-/* Copies a vector [dim] in, in the place of what has not been used for the longest time. */
+/* Copies a vector [dim] into the cache. When the cache is full, it replaces the one that was not used for the
+ * longest time. */
 void freshet_text_cache_put(freshet_text_cache* cache, freshet_slice text, const float* vector);
 
 size_t freshet_text_cache_count(const freshet_text_cache* cache);

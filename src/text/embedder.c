@@ -41,7 +41,7 @@ typedef struct lane {
   bool owns_encoder, started;
   pthread_t thread;
   pthread_cond_t wake;
-  int64_t pause_until_ms; /* of all but requests, after a failure of bulk */
+  int64_t pause_until_ms; /* the pause of all priorities except requests, after a failure of bulk */
   uint32_t pause_ms;
   uint64_t random;
   float* vectors; /* [batch][dim] */
@@ -50,7 +50,7 @@ typedef struct lane {
 struct freshet_embedder {
   freshet_embedder_config config;
   uint32_t dim;
-  pthread_mutex_t mutex; /* everything below, and what the lanes say about themselves */
+  pthread_mutex_t mutex; /* protects everything below, and what the lanes say about themselves */
   bool stopping;
   job_list waiting[PRIORITIES], finished;
   size_t texts[PRIORITIES], bytes[PRIORITIES]; /* submitted and not yet collected */
@@ -98,7 +98,7 @@ static job* list_take(job_list* list) {
   return j;
 }
 
-/* In front of all others, in their order. */
+/* Puts jobs at the front of the list, in their order. */
 static void list_put_back(job_list* list, job* const* jobs, size_t count) {
   for (size_t i = count; i-- > 0;) {
     jobs[i]->next = list->first;
@@ -151,8 +151,8 @@ static void finish_all(lane* l, job* const* jobs, size_t count) {
   self->stats.last_error[0] = '\0';
 }
 
-/* Bulk goes back to the front of its queue, and the lane pauses: half of the time fixed, half random, so that
- * many workers do not come back at once. */
+/* Bulk goes back to the front of its queue, and the lane pauses. Half of the pause is fixed and half is
+ * random, so that many workers do not come back at the same moment. */
 static void postpone(lane* l, job* const* jobs, size_t count) {
   freshet_embedder* self = l->embedder;
   uint32_t most = self->config.retry_max_ms;
@@ -166,7 +166,7 @@ static void postpone(lane* l, job* const* jobs, size_t count) {
 
 /* ---- the lanes ---- */
 
-/* Up to `batch` jobs of one priority, requests first. Returns how many. */
+/* Takes up to `batch` jobs of one priority, requests first. Returns how many. */
 static size_t take_jobs(lane* l, job** jobs) {
   freshet_embedder* self = l->embedder;
   for (int p = 0; p < PRIORITIES; p++) {
@@ -199,8 +199,8 @@ static freshet_status encode_jobs(lane* l, job* const* jobs, size_t count, fresh
   return freshet_encode(l->encoder, texts, count, l->vectors, error);
 }
 
-/* Called with the mutex held; releases it while encoding. One text that the encoder refuses must not take the
- * others of its batch with it: they are tried one by one. */
+/* Called with the mutex held; releases it while it encodes. When the encoder refuses a batch, its texts are
+ * tried one by one, so that one bad text does not fail the others. */
 static void run_jobs(lane* l, job* const* jobs, size_t count) {
   freshet_embedder* self = l->embedder;
   freshet_error error = {0};
@@ -225,8 +225,8 @@ static void* run_lane(void* argument) {
   lane* l = argument;
   freshet_embedder* self = l->embedder;
   job* jobs[FRESHET_EMBEDDER_BATCH_MAX];
-  /* On Linux this is the thread's own. Filling the catalogue yields to whatever else the machine has to
-   * do. */
+  /* On Linux the nice value belongs to the thread. Filling the catalogue gives way to other work on the
+   * machine. */
   if (!l->serves[FRESHET_EMBED_REQUEST]) setpriority(PRIO_PROCESS, (id_t)gettid(), LEAST_URGENT);
   pthread_mutex_lock(&self->mutex);
   for (;;) {
@@ -320,7 +320,7 @@ void freshet_embedder_destroy(freshet_embedder* embedder) {
 
 static job* make_job(uint64_t id, freshet_slice text, freshet_embed_priority priority) {
   size_t size = text.size < FRESHET_EMBEDDER_TEXT_MAX ? text.size : FRESHET_EMBEDDER_TEXT_MAX;
-  /* Not in the middle of a character: a UTF-8 continuation byte looks like 10xxxxxx. */
+  /* The cut must not be in the middle of a character: a UTF-8 continuation byte is 10xxxxxx. */
   while (size < text.size && size > 0 && (text.data[size] & 0xc0) == 0x80) size--;
   job* j = malloc(sizeof *j + size);
   FRESHET_ASSERT(j != NULL);

@@ -20,7 +20,7 @@
 
 enum {
   FRESHET_EMBEDDER_BATCH_MAX = 256,
-  FRESHET_EMBEDDER_TEXT_MAX = 64 * 1024, /* bytes of a text that are kept; no encoder reads so far */
+  FRESHET_EMBEDDER_TEXT_MAX = 64 * 1024, /* bytes of a text that are kept; no encoder reads more */
 };
 
 typedef enum freshet_embed_priority {
@@ -31,7 +31,7 @@ typedef enum freshet_embed_priority {
 } freshet_embed_priority;
 
 typedef struct freshet_embedder_config {
-  freshet_encoder* encoder; /* the caller's; has to outlive the embedder and is its alone meanwhile */
+  freshet_encoder* encoder; /* borrowed; outlives the embedder, and nothing else uses it meanwhile */
   size_t batch;             /* texts of one call, 1 .. FRESHET_EMBEDDER_BATCH_MAX */
   size_t texts_max;         /* of each priority, submitted and not yet collected */
   size_t bytes_max;         /* the same in bytes of text */
@@ -39,7 +39,7 @@ typedef struct freshet_embedder_config {
   uint32_t retry_ms; /* first pause after a failure of bulk; doubles up to retry_max_ms, half of it random */
   uint32_t retry_max_ms;
   void (*ready)(
-      void* context); /* called from the lane's thread when there is something to collect; NULL: nobody */
+      void* context); /* called from the lane's thread when there is something to collect; NULL: no call */
   void* context;
 } freshet_embedder_config;
 
@@ -73,7 +73,7 @@ void freshet_embedder_destroy(freshet_embedder* embedder);
 /* Takes a copy of the text. False when texts_max or bytes_max is reached: collect, or come again later. */
 bool freshet_embedder_submit(freshet_embedder* embedder, uint64_t id, freshet_slice text,
                              freshet_embed_priority priority);
-/* The next finished text, in no particular order; false when none is. */
+/* Takes the next finished text, in no particular order. False: none is finished. */
 bool freshet_embedder_collect(freshet_embedder* embedder, freshet_embedded* embedded);
 
 void freshet_embedder_get_stats(freshet_embedder* embedder, freshet_embedder_stats* stats);

@@ -23,7 +23,7 @@ enum {
   TRIES_MAX = 5,
   PAUSE_MS = 100,         /* after the first failure; doubles */
   NUMBER_BYTES = 32,      /* of a number in an answer, generously, */
-  OVERHEAD_BYTES = 65536, /* and of all that stands around the numbers */
+  OVERHEAD_BYTES = 65536, /* and of everything around the numbers */
   EXCERPT_BYTES = 160,    /* of an error's body that a message shows */
   KEY_BYTES_MAX = 4096,
 };
@@ -239,7 +239,7 @@ static freshet_status encode_request(http_encoder* self, const freshet_slice* te
   return freshet_error_set(error, a.error.status, a.error.verdict, "%s", a.error.message);
 }
 
-/* Nothing is written unless everything came: vectors go to memory of our own first. */
+/* Nothing is written unless everything came: vectors go to memory of this encoder first. */
 static freshet_status http_encode(freshet_encoder* encoder, const freshet_slice* texts, size_t count,
                                   float* out, freshet_error* error) {
   http_encoder* self = (http_encoder*)encoder;
@@ -373,8 +373,8 @@ freshet_status freshet_encoder_http_create(const freshet_http_options* options, 
   self->timeout_ms = options->timeout_ms;
   self->random = (uint64_t)now_ms() ^ (uintptr_t)self;
   FRESHET_ASSERT(self->model != NULL && self->key_env != NULL);
-  /* The server is no part of the name, but for one whose model has none: moving a model is no new
-   * generation. */
+  /* The address of the server is not part of the name, unless its model has no name: a model that moves to
+   * another server makes the same vectors. */
   if (self->model[0] != '\0') {
     snprintf(self->base.name, sizeof self->base.name, "http-%.90s-%u-v1", self->model, options->dim);
   } else {

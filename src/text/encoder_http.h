@@ -21,14 +21,13 @@ typedef struct freshet_http_options {
 } freshet_http_options;
 
 /*
- * Does not call the server yet. Errors: FRESHET_INVALID for a bad URL, model, key or range, FRESHET_NOT_FOUND
- * when key_env is not set.
- *
- * encode sends the texts in requests of FRESHET_HTTP_BATCH. Whatever may pass (no connection, 408, 425, 429,
- * 5xx, half an answer) is tried again after growing, partly random pauses (or Retry-After) as long as
- * timeout_ms has room. Errors: FRESHET_TIMEOUT and FRESHET_UNAVAILABLE with verdict FRESHET_RETRY, also for
- * what only an operator can mend (401, 404, wrong dimensions); FRESHET_INVALID when the server refuses a text
- * (400, 413, 422); FRESHET_ABORTED when interrupted. Messages never show the key.
+ * Makes the encoder; it does not call the server yet. Errors: FRESHET_INVALID for a bad URL, model, key or
+ * range, FRESHET_NOT_FOUND when key_env is not set. encode sends texts in requests of FRESHET_HTTP_BATCH. A
+ * failure that may pass (no connection, 408, 425, 429, 5xx, half an answer) is tried again after growing,
+ * partly random pauses (or Retry-After) for as long as timeout_ms allows. Errors of encode: FRESHET_TIMEOUT
+ * and FRESHET_UNAVAILABLE with verdict FRESHET_RETRY, also for failures that only an operator can mend (401,
+ * 404, wrong dimensions); FRESHET_INVALID when the server refuses a text (400, 413, 422); FRESHET_ABORTED
+ * when interrupted. Messages never show the key.
  */
 freshet_status freshet_encoder_http_create(const freshet_http_options* options, freshet_encoder** encoder,
                                            freshet_error* error);

@@ -30,7 +30,7 @@ enum {
   BOUNDARY_RIGHT = '>',
 };
 
-/* Whole words say more than their parts, and are fewer. */
+/* Whole words weigh more than n-grams: they say more, and there are fewer of them. */
 static const float WORD_WEIGHT = 3.0F;
 
 typedef struct hashing_encoder {
@@ -113,7 +113,7 @@ static void sum_features(hashing_encoder* self, float* out) {
   }
 }
 
-/* Features that cancel out exactly leave nothing to normalise: then bucket 0 stands for the text. */
+/* Features that cancel out exactly leave a zero vector. Then bucket 0 is set, so that the length is 1. */
 static void normalise(float* vector, uint32_t dim) {
   double sum = 0;
   for (uint32_t i = 0; i < dim; i++) sum += (double)vector[i] * vector[i];

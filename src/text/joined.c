@@ -19,7 +19,8 @@ typedef struct joined_encoder {
   float weight, own_scale, lexical_scale;
 } joined_encoder;
 
-/* Scaled in place, back to front: row i of the own vectors moves to where row i of the joined ones begins. */
+/* Works in place, from the last row to the first: row i of the own vectors moves to the place of row i of the
+ * joined ones. */
 static freshet_status joined_encode(freshet_encoder* encoder, const freshet_slice* texts, size_t count,
                                     float* out, freshet_error* error) {
   joined_encoder* self = (joined_encoder*)encoder;

@@ -140,8 +140,8 @@ static void quantize(const float* a, size_t a_stride, size_t rows, size_t k, voi
   for (size_t i = 0; i < rows; i++) quantize_row(a + i * a_stride, k, to + i * k, &ranges[i]);
 }
 
-/* Where value (column j, row i) of the right-hand matrix stands among the 8-bit panels. VNNI takes rows four
- * at a time, [n / WIDTH][k / 4][WIDTH][4], AVX2 two. */
+/* The place of value (column j, row i) of the right-hand matrix in the 8-bit panels. VNNI takes rows four at
+ * a time, [n / WIDTH][k / 4][WIDTH][4], AVX2 two. */
 INLINE size_t int8_place(size_t j, size_t i, size_t k) {
 #if defined(__AVX2__)
   return j / WIDTH * (WIDTH * k) + i / STEP * (STEP * WIDTH) + j % WIDTH * STEP + i % STEP;
@@ -172,7 +172,7 @@ static size_t pad(size_t n) {
   return (n + FRESHET_KERNEL_ALIGNMENT - 1) / FRESHET_KERNEL_ALIGNMENT * FRESHET_KERNEL_ALIGNMENT;
 }
 
-/* What follows on a block of sums that has just been written: it is still in the nearest cache. */
+/* What is done to a block of sums right after it was written, while it is in the nearest cache. */
 INLINE void finish(float* c, size_t c_stride, size_t rows, size_t n, const float* bias,
                    freshet_activation activation) {
   if (bias == NULL && activation == FRESHET_ACTIVATION_NONE) return;
@@ -206,8 +206,8 @@ static void pack_rows(const float* b, size_t stride, size_t n, size_t k, float* 
   }
 }
 
-/* Row r of a tile, addressed from one pointer for three rows: that is what the addressing modes can do, and
- * twelve pointers would not fit the registers. */
+/* The address of row r of a tile, from one pointer for three rows. Addressing modes can do that; twelve
+ * pointers would not fit into the registers. */
 enum { BASES = TILE_ROWS / 3 };
 
 INLINE void multiply_tile(size_t rows, const float* a, size_t a_stride, size_t k, const float* panel,

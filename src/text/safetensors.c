@@ -18,7 +18,7 @@ enum { LENGTH_SIZE = 8 };
 
 struct freshet_safetensors {
   freshet_slice bytes;
-  bool is_mapped;          /* else the bytes are the caller's */
+  bool is_mapped;          /* false: the caller owns the bytes */
   freshet_tensor* tensors; /* [count] by name */
   size_t count;
 };
@@ -64,7 +64,7 @@ static freshet_status read_natural(const freshet_tensor* tensor, const char* wha
   return FRESHET_OK;
 }
 
-/* *size becomes the bytes that a tensor of this shape takes. */
+/* Computes the size in bytes of a tensor of this shape. */
 static freshet_status read_shape(freshet_tensor* tensor, const json_t* shape, size_t element_size,
                                  uint64_t* size, freshet_error* error) {
   tensor->rank = json_array_size(shape);
@@ -122,8 +122,7 @@ static int compare_names(const void* left, const void* right) {
   return strcmp(((const freshet_tensor*)left)->name, ((const freshet_tensor*)right)->name);
 }
 
-/* The tensors in the order of their places have to cover the data, each beginning where the last one
- * ended. */
+/* The tensors, sorted by place, have to cover the data: each begins at the end of the one before. */
 static freshet_status check_cover(freshet_safetensors* file, freshet_slice data, freshet_error* error) {
   const char* covered = data.data;
   if (file->count > 0) qsort(file->tensors, file->count, sizeof *file->tensors, compare_places);

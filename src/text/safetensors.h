@@ -45,20 +45,20 @@ typedef struct freshet_safetensors freshet_safetensors;
 /* Maps a file. Errors: FRESHET_NOT_FOUND, FRESHET_IO, FRESHET_INVALID with a message that names the file and
  * the tensor. */
 freshet_status freshet_safetensors_open(const char* path, freshet_safetensors** file, freshet_error* error);
-/* The same over bytes that the caller owns and keeps. */
+/* As freshet_safetensors_open, over bytes that the caller owns and keeps. */
 freshet_status freshet_safetensors_parse(freshet_slice bytes, freshet_safetensors** file,
                                          freshet_error* error);
 /* NULL is allowed. */
 void freshet_safetensors_close(freshet_safetensors* file);
-/* XXH3 over all bytes of the file: which weights these are. */
+/* XXH3 over all bytes of the file: it identifies the weights. */
 uint64_t freshet_safetensors_hash(const freshet_safetensors* file);
 /* Gives the mapped pages back to the system; they are read again when needed. */
 void freshet_safetensors_forget(freshet_safetensors* file);
 
-/* The tensor, which belongs to the file, or NULL. */
+/* The tensor of a name, owned by the file; NULL: there is none. */
 const freshet_tensor* freshet_safetensors_find(const freshet_safetensors* file, const char* name);
-/* The same, demanding a floating-point type and the shape [rows][columns], or [columns] where rows is 0.
- * Errors: FRESHET_INVALID with what was expected and found. */
+/* As freshet_safetensors_find, but the tensor must have a floating-point type and the shape [rows][columns],
+ * or [columns] when rows is 0. Errors: FRESHET_INVALID, with what was expected and found. */
 freshet_status freshet_safetensors_require(const freshet_safetensors* file, const char* name, uint64_t rows,
                                            uint64_t columns, const freshet_tensor** tensor,
                                            freshet_error* error);

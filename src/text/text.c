@@ -45,7 +45,7 @@ static bool is_named(const freshet_text_config* config) {
   return config->model != NULL && config->model[0] != '\0';
 }
 
-/* The folder that config.model means. */
+/* Finds the folder that config.model names. */
 static freshet_status find_folder(const freshet_text_config* config, char path[PATH_SIZE],
                                   freshet_error* error) {
   const char* model = is_named(config) ? config->model : FRESHET_TEXT_DEFAULT_MODEL;
@@ -87,7 +87,7 @@ static freshet_status create_http(const freshet_text_config* config, freshet_enc
   return freshet_encoder_http_create(&options, encoder, error);
 }
 
-/* What auto means here: the model where it is named or its folder exists, else hashing. */
+/* What auto becomes: bert when a model is named or the default model's folder exists, else hashing. */
 static freshet_text_encoder resolve(const freshet_text_config* config, const char* folder) {
   if (config->encoder != FRESHET_TEXT_AUTO) return config->encoder;
   return is_named(config) || access(folder, F_OK) == 0 ? FRESHET_TEXT_BERT : FRESHET_TEXT_HASHING;

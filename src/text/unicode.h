@@ -11,20 +11,21 @@
 #include <stdint.h>
 
 enum {
-  FRESHET_CODE_POINT_INVALID = 0xfffd, /* stands for each byte that is not UTF-8 */
+  FRESHET_CODE_POINT_INVALID = 0xfffd, /* the code point for each byte that is not UTF-8 */
   FRESHET_FOLD_MAX = 32,               /* code points that one may fold into (U+FDFA needs 18) */
 };
 
-/* The code point at *text (*text < end); moves *text past it. */
+/* Returns the code point at *text (*text < end) and moves *text past it. */
 int32_t freshet_unicode_next(const char** text, const char* end);
 
-/* NFKD, full case folding, marks dropped: "É" to "e", "ﬁ" to "fi", "Ａ" to "a". Returns how many, perhaps
- * 0. */
+/* Folds a code point (NFKD, full case folding, marks dropped): "É" to "e", "ﬁ" to "fi", "Ａ" to "a". Returns
+ * how many code points come out, perhaps 0. */
 size_t freshet_unicode_fold(int32_t code_point, int32_t out[FRESHET_FOLD_MAX]);
 
-/* Letters, digits and marks: what words are made of. */
+/* Whether words may contain it: letters, digits and marks. */
 bool freshet_unicode_is_word(int32_t code_point);
-/* Scripts written without spaces between words, where one character can be a word: Han and kana. */
+/* Whether it belongs to a script without spaces between words, where one character can be a word: Han and
+ * kana. */
 bool freshet_unicode_is_ideograph(int32_t code_point);
 
 #endif

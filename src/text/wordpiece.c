@@ -14,9 +14,9 @@
 enum { NO_ID = 0xffffffff, UTF8_MAX = 4, DECOMPOSITION_MAX = 8 };
 
 typedef struct piece {
-  uint32_t offset; /* into text, behind the "##" */
+  uint32_t offset; /* place in text, after the "##" */
   uint32_t size;
-  bool continues; /* stood behind "##" */
+  bool continues; /* the piece continues a word: it began with "##" */
 } piece;
 
 struct freshet_wordpiece {
@@ -36,7 +36,7 @@ static size_t first_slot(const freshet_wordpiece* self, const char* text, size_t
   return XXH3_64bits_withSeed(text, size, continues) & self->slot_mask;
 }
 
-/* The slot that holds the piece, or the free one where it would go. */
+/* The slot that holds the piece, or the free slot where it would be. */
 static uint32_t* find_slot(const freshet_wordpiece* self, const char* text, size_t size, bool continues) {
   for (size_t i = first_slot(self, text, size, continues);; i = (i + 1) & self->slot_mask) {
     uint32_t id = self->slots[i];
@@ -211,7 +211,7 @@ static uint32_t longest_piece(const encoding* e, size_t from, size_t* to) {
   return NO_ID;
 }
 
-/* A word that cannot be cut into pieces wholly is one [UNK]. */
+/* A word that cannot be cut into pieces completely becomes one [UNK]. */
 static void end_word(encoding* e) {
   uint32_t pieces[FRESHET_WORDPIECE_WORD_MAX];
   size_t count = 0;
@@ -259,7 +259,7 @@ static void add_character(encoding* e, int32_t character) {
   if (alone) end_word(e);
 }
 
-/* A special token written out in the text, as it stands in the vocabulary: its id and size, or NO_ID. */
+/* A special token that is written out in the text, such as [MASK]: its id and size, or NO_ID. */
 static uint32_t match_special(const encoding* e, const char* text, const char* end, size_t* size) {
   static const char* const specials[] = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
   if (*text != '[') return NO_ID;

@@ -29,18 +29,19 @@ typedef struct freshet_wordpiece_options {
 
 typedef struct freshet_wordpiece freshet_wordpiece;
 
-/* `vocabulary`: the bytes of a vocab.txt, one piece a line, the line's number (from 0) its id, pieces that
- * continue a word begin with "##" (copied). Errors: FRESHET_INVALID when [CLS], [SEP] or [UNK] is missing or
- * there are too many pieces; FRESHET_NO_MEMORY. */
+/* `vocabulary`: the bytes of a vocab.txt (copied). It holds one piece a line, and the number of the line,
+ * from 0, is the piece's id. Pieces that continue a word begin with "##". Errors: FRESHET_INVALID when [CLS],
+ * [SEP] or [UNK] is missing or there are too many pieces; FRESHET_NO_MEMORY. */
 freshet_status freshet_wordpiece_create(freshet_slice vocabulary, const freshet_wordpiece_options* options,
                                         freshet_wordpiece** wordpiece, freshet_error* error);
 /* NULL is allowed. */
 void freshet_wordpiece_destroy(freshet_wordpiece* wordpiece);
-size_t freshet_wordpiece_size(const freshet_wordpiece* wordpiece); /* pieces; ids are smaller */
+/* Number of pieces; every id is smaller. */
+size_t freshet_wordpiece_size(const freshet_wordpiece* wordpiece);
 
-/* Writes [CLS], the pieces of the text and [SEP] into ids [max] (max >= 2) and returns how many; what does
- * not fit is cut, [SEP] stays. Any bytes are a text: those that are not UTF-8 count as U+FFFD, which BERT
- * drops. */
+/* Writes [CLS], the pieces of the text and [SEP] into ids [max], max >= 2, and returns how many they are.
+ * Pieces that do not fit are cut off; [SEP] stays. Any bytes are a text: bytes that are not UTF-8 count as
+ * U+FFFD, which BERT drops. */
 size_t freshet_wordpiece_encode(const freshet_wordpiece* wordpiece, freshet_slice text, uint32_t* ids,
                                 size_t max);
 

@@ -78,7 +78,7 @@ static void grow(words_encoder* self) {
   free(old);
 }
 
-/* A word that comes twice keeps its first, more frequent place. */
+/* A word that comes twice keeps its first place, which is the more frequent one. */
 static void index_word(words_encoder* self, const char* text, size_t size) {
   if (2 * (self->count + 1) > self->slot_mask + 1 || self->slots == NULL) grow(self);
   word* slot = find_slot(self, text, size);
@@ -110,8 +110,8 @@ static bool read_counts(const char* line, const char* end, unsigned long long* c
   return sscanf(text, "%llu %llu %n", count, dim, &used) == 2 && text[used] == '\0';
 }
 
-/* The start of the last `fields` fields of a line, which have to be numbers; NULL when there are not so many.
- * Words may themselves have spaces. */
+/* The start of the last `fields` fields of a line, which have to be numbers; NULL when there are fewer. Words
+ * may contain spaces. */
 static const char* last_fields(const char* line, const char* end, size_t fields) {
   const char* at = end;
   for (size_t i = 0; i < fields; i++) {
@@ -221,7 +221,7 @@ static bool add_known(words_encoder* self, const char* text, size_t size) {
   return true;
 }
 
-/* Looks up characters [count] as UTF-8, each put through one of the foldings. */
+/* Looks up characters [count] as UTF-8, after one of the foldings was applied to each. */
 typedef enum folding { AS_IT_STANDS, LOWER, FOLDED } folding;
 
 static bool add_spelling(words_encoder* self, const int32_t* characters, size_t count, folding how) {
@@ -295,7 +295,7 @@ static void words_destroy(freshet_encoder* encoder) {
 
 static const freshet_encoder_vtable words_vtable = {.encode = words_encode, .destroy = words_destroy};
 
-/* Which table this is: its size and both ends. */
+/* Identifies the table: its size and both ends. */
 static uint32_t hash_ends(freshet_slice bytes) {
   size_t part = bytes.size < HASHED_BYTES ? bytes.size : HASHED_BYTES;
   uint64_t hash = XXH3_64bits_withSeed(bytes.data, part, bytes.size);

@@ -12,10 +12,12 @@
 
 #include "freshet/encoder.h"
 
-/* Errors: FRESHET_NOT_FOUND, FRESHET_IO; FRESHET_INVALID, with the word's number, for a malformed file. */
+/* Makes the encoder from a file. Errors: FRESHET_NOT_FOUND, FRESHET_IO; FRESHET_INVALID, with the word's
+ * number, for a malformed file. */
 freshet_status freshet_encoder_words_create(const char* path, freshet_encoder** encoder,
                                             freshet_error* error);
-/* The same over bytes that the caller owns and keeps; `name` tells them from others in the encoder's name. */
+/* As freshet_encoder_words_create, over bytes that the caller owns and keeps. `name` becomes part of the
+ * encoder's name. */
 freshet_status freshet_encoder_words_parse(freshet_slice bytes, const char* name, freshet_encoder** encoder,
                                            freshet_error* error);
 

@@ -1,3 +1,7 @@
+/*
+ * support_cluster.c: the simulated broker of support_cluster.h: logs, transactions, groups, the cleaner and time.
+ * It must not know the worker.
+ */
 #include "support_cluster.h"
 
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /*
  * support_cluster.h: the broker of the simulation: topics, transactions, consumer groups and the time, as
- * Kafka defines them, for one application or two generations of it, each with a group and topics of its own.
- * Offsets are never reused: transaction markers take one, compaction and aborted records
- * leave gaps. Nothing here fails by itself; the clients (support_process.h) decide when.
+ * Kafka defines them, for one application or two app generations of it, each with a group and topics of its
+ * own. Offsets are never used again: a transaction marker takes one, and compaction and aborted records leave
+ * gaps. Nothing here fails by itself: the clients (support_process.h) decide when.
  */
 #ifndef FRESHET_TESTS_SUPPORT_CLUSTER_H
 #define FRESHET_TESTS_SUPPORT_CLUSTER_H
@@ -15,9 +15,9 @@
 enum {
   SIM_PARTITIONS_MAX = 4,
   SIM_MEMBERS_MAX = 4,
-  SIM_PRODUCERS_MAX = 6,                /* transactional ids: one for each worker, and two more: */
-  SIM_OUTSIDE = SIM_PRODUCERS_MAX - 1,  /* who writes the input */
-  SIM_OPERATOR = SIM_PRODUCERS_MAX - 2, /* who switches between generations */
+  SIM_PRODUCERS_MAX = 6,                /* transactional ids: one for each worker, and these two: */
+  SIM_OUTSIDE = SIM_PRODUCERS_MAX - 1,  /* the producer of the input */
+  SIM_OPERATOR = SIM_PRODUCERS_MAX - 2, /* the operator who switches between app generations */
   SIM_APPS = 2,                         /* generations */
   SIM_TOPICS = SIM_APPS * FRESHET_TOPICS,
   SIM_TRANSACTION_TIMEOUT_MS = 10000,
@@ -29,35 +29,36 @@ typedef struct sim_record {
   int64_t offset;
   int64_t timestamp_ms;
   int64_t written_ms; /* by the broker's clock */
-  int64_t cleaned_ms; /* when the cleaner has first seen it: from then on a tombstone is kept for its time; 0:
-                         not yet */
+  /* when the cleaner saw it first: from then on a tombstone is kept for its time; 0: not yet */
+  int64_t cleaned_ms;
   int32_t transaction; /* index, -1: none */
   bool is_marker;
   bool has_key, has_value;
   freshet_buffer key, value;
   freshet_buffer headers; /* name NUL size (u32) value, one after the other */
-  uint64_t writer;        /* who wrote it, and since which rewind: support_process.h */
-  bool is_late;           /* published by a process that had lost its partitions without knowing */
+  /* the process that wrote it, and the number of its rewinds then: support_process.h */
+  uint64_t writer;
+  bool is_late; /* published by a process that had lost its partitions and did not know it */
 } sim_record;
 
 typedef struct sim_partition {
   sim_record* records; /* [count], by offset */
   size_t count, capacity;
-  int64_t first; /* what is before has expired */
+  int64_t first; /* records before it have expired */
   int64_t end;   /* next offset to be written */
 } sim_partition;
 
 typedef enum sim_outcome { SIM_OPEN, SIM_COMMITTED, SIM_ABORTED } sim_outcome;
 
-/* A topic of the broker: what a worker of this generation means by the topic. Topics of the second one's own
- * have numbers beyond FRESHET_TOPICS. */
+/* A topic of the broker: the one that a worker of this app generation means. Topics of the second generation
+ * have numbers from FRESHET_TOPICS on. */
 freshet_topic sim_topic(int app, freshet_topic topic);
 
 enum { SIM_OFFSETS_MAX = FRESHET_TOPICS * SIM_PARTITIONS_MAX };
 
 typedef struct sim_transaction {
   int producer;
-  int app; /* whose offsets these are */
+  int app; /* the group that these offsets belong to */
   sim_outcome outcome;
   int64_t begun_us;
   bool wrote[SIM_TOPICS][SIM_PARTITIONS_MAX];
@@ -67,7 +68,7 @@ typedef struct sim_transaction {
 } sim_transaction;
 
 typedef struct sim_producer {
-  uint64_t epoch;  /* raised by every init: who holds an older one is fenced */
+  uint64_t epoch;  /* raised by every init: a producer with an older epoch is fenced */
   int32_t current; /* open transaction, -1: none */
 } sim_producer;
 
@@ -110,44 +111,45 @@ void sim_advance(sim_cluster* cluster, int64_t us);
 
 /* ---- records ---- */
 
-/* transaction -1: visible at once. output->partition -1: by key. Returns the record, valid until the next
- * append. */
+/* Appends a record. transaction -1: it is visible at once. output->partition -1: by key. Returns the record,
+ * valid until the next append. */
 sim_record* sim_append(sim_cluster* cluster, int32_t transaction, const freshet_output* output);
 /* Leaves a gap, as compaction or deletion would. */
 void sim_skip(sim_cluster* cluster, freshet_topic topic, int32_t partition, int64_t offsets);
-/* The first record at or after *position that a read_committed reader sees, or NULL; *position moves past
- * what is decided and invisible. */
+/* The first record at or after *position that a read_committed reader sees, or NULL. *position moves past
+ * records that are decided and invisible. */
 const sim_record* sim_read(const sim_cluster* cluster, freshet_topic topic, int32_t partition,
                            int64_t* position);
 /* The value of a header; data NULL when there is none. */
 freshet_slice sim_header(const sim_record* record, const char* name);
-/* What the cleaner of a compacted topic may do: removes records that a later one of their key has replaced,
- * and tombstones that are older than their retention. Touches nothing at or after the last stable offset, nor
- * what the group still has to read. */
+/* Cleans a compacted topic as Kafka may: removes records whose key has a later record, and tombstones that
+ * are older than their retention. It changes nothing at or after the last stable offset, nor records that the
+ * group still has to read. */
 void sim_compact(sim_cluster* cluster, freshet_topic topic, int64_t tombstone_retention_ms);
 /* Retention: records before `first` are gone. */
 void sim_expire(sim_cluster* cluster, freshet_topic topic, int32_t partition, int64_t first);
 
 /* ---- transactions ---- */
 
-/* Fences whoever had the transactional id before and aborts what it left open. Returns the epoch. */
+/* Fences the producer that had the transactional id and aborts its open transaction. Returns the epoch. */
 uint64_t sim_producer_init(sim_cluster* cluster, int producer);
 int32_t sim_begin(sim_cluster* cluster, int producer);
 void sim_end(sim_cluster* cluster, int32_t transaction, sim_outcome outcome);
 
 /* ---- the group of a generation ---- */
 
-/* A client joins; one with the name of a member takes that one's place, without a rebalance when none is
- * under way. */
+/* A client joins. One with the name of a member takes its place, without a rebalance when none is under
+ * way. */
 void sim_group_join(sim_cluster* cluster, int app, uint64_t id, int instance);
-/* NULL: no member (any more). */
+/* The member of a client; NULL: it is no member. */
 sim_member* sim_group_member(sim_cluster* cluster, int app, uint64_t id);
 /* The member has let go of everything and waits for its share. */
 void sim_group_answer(sim_cluster* cluster, int app, sim_member* member);
 void sim_group_rebalance(sim_cluster* cluster, int app);
-/* Takes a member out: it left, or it was not heard of. */
+/* Removes a member: it left, or its session timed out. */
 void sim_group_remove(sim_cluster* cluster, int app, sim_member* member);
-/* An undecided transaction holds an offset of something that the member owns: its start is not known yet. */
+/* True when an undecided transaction holds an offset of a partition that the member owns: the place to start
+ * from is not known yet. */
 bool sim_group_is_unstable(const sim_cluster* cluster, int app, const sim_member* member);
 
 #endif

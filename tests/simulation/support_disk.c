@@ -1,3 +1,7 @@
+/*
+ * support_disk.c: the simulated disk: a journal of writes over the in-memory store, so that the last writes can be
+ * undone.
+ */
 #include "support_disk.h"
 
 #include <stdlib.h>
@@ -15,7 +19,7 @@ typedef struct operation {
   freshet_buffer key, value;
 } operation;
 
-/* The journal of every write ever made; the rows are what comes of playing it. */
+/* The journal of all writes. The rows are the result of playing it. */
 struct sim_disk {
   freshet_store store;
   freshet_store* rows;

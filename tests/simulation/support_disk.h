@@ -13,9 +13,9 @@ sim_disk* sim_disk_create(void);
 void sim_disk_destroy(sim_disk* disk);
 /* Undoes the last writes, at most as many as there are. */
 void sim_disk_tear(sim_disk* disk, size_t writes);
-/* A process opens the disk: what an earlier one had collected but not written is gone. The store belongs to
- * the disk; its destroy does nothing. `survives` is asked before a write and after it: false means that the
- * process died there. */
+/* A process opens the disk: writes that an earlier process had collected but not written are gone. The store
+ * belongs to the disk; its destroy does nothing. `survives` is asked before a write and after it; false means
+ * that the process died there. */
 freshet_store* sim_disk_open(sim_disk* disk, bool (*survives)(void* context), void* context);
 
 #endif

@@ -1,3 +1,6 @@
+/*
+ * support_process.c: the life of a simulated process: its thread, its clock, where it pauses and where it dies.
+ */
 #include "support_process.h"
 
 #include <stdarg.h>
@@ -19,7 +22,7 @@ static void pause_here(sim_process* process) {
   sem_wait(&process->go);
 }
 
-/* Nobody else is there to run: the scheduler need not be asked each time. */
+/* No other process can run, so the scheduler need not be asked each time. */
 static bool is_alone(const sim_process* process) {
   for (int i = 0; i < SIM_PROCESSES_MAX; i++) {
     const sim_process* other = process->world->processes[i];
@@ -182,7 +185,7 @@ static void* live(void* context) {
     sim_fail(process->world, "process %llu of slot %d stopped: %s: %s", (unsigned long long)process->id,
              process->slot, freshet_status_name(status), error.message);
   }
-  if (!process->is_clean) sim_process_kill(process); /* its member is not heard of any more */
+  if (!process->is_clean) sim_process_kill(process); /* its member sends no more heartbeats */
   process->is_finished = true;
   sem_post(&process->world->back);
   return NULL;

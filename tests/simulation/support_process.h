@@ -1,8 +1,8 @@
 /*
- * support_process.h: one process of the simulation: the real worker on the simulated broker, with everything
- * that may go wrong on the way: it dies at any call, it is paused at any call while others go on, commits are
- * aborted, records given up, partitions taken away. Each process has a thread, but only one runs at a time,
- * and who is next is decided by the seed: a seed is a run.
+ * support_process.h: one process of the simulation: the real worker on the simulated broker, with all faults
+ * that may happen: it dies at any call, it is paused at any call while others go on, commits are aborted,
+ * records are given up, partitions are taken away. Each process has a thread, but only one thread runs at a
+ * time, and the seed decides which one is next: a seed is a run.
  */
 #ifndef FRESHET_TESTS_SUPPORT_PROCESS_H
 #define FRESHET_TESTS_SUPPORT_PROCESS_H
@@ -14,14 +14,14 @@
 #include "support_disk.h"
 #include "worker/worker.h"
 
-/* Chances of what goes wrong, in one of a thousand calls. All zero: the calm. */
+/* The chances of faults, in a thousand calls. All zero: the calm. */
 typedef struct sim_faults {
   uint32_t abort;     /* of a commit */
   uint32_t give_up;   /* of a published record */
   uint32_t slow;      /* a settle times out, a commit makes no progress */
   uint32_t kick;      /* the group forgets a member that is alive */
   uint32_t rebalance; /* the group shares out again */
-  uint32_t pause;     /* somebody else runs first */
+  uint32_t pause;     /* another process runs first */
 } sim_faults;
 
 enum { SIM_PROCESSES_MAX = 8 };
@@ -32,11 +32,11 @@ typedef struct sim_world {
   sim_cluster cluster;
   sim_faults faults;
   sim_process* processes[SIM_PROCESSES_MAX]; /* alive or unwinding; NULL: free */
-  /* Called between any two calls of any process: the outside world goes on. */
+  /* Called between any two calls of any process: here the outside world goes on. */
   void (*between)(struct sim_world* world);
   /* Called for each list or tombstone that a process hands over. */
   void (*published)(struct sim_world* world, sim_process* process, const freshet_output* output);
-  /* NULL: nobody asks. Called for each published record when it reaches the broker. */
+  /* Called for each published record when it reaches the broker; may be NULL. */
   void (*arrived)(struct sim_world* world, sim_process* process, freshet_topic topic,
                   const sim_record* record);
   void* context;
@@ -62,7 +62,7 @@ struct sim_process {
   /* How it ends. */
   int64_t calls_left;    /* until it dies; 0: it does not */
   bool is_asked_to_stop; /* as by SIGTERM */
-  bool is_dead;          /* nothing it does has any effect any more */
+  bool is_dead;          /* dead: its calls have no effect any more */
   bool is_excused;       /* was told to stop by the cluster */
   bool is_finished;      /* its thread is done */
   bool is_clean;         /* stopped as asked */
@@ -125,26 +125,26 @@ struct sim_process {
 
 enum { SIM_SHUT = -3 };
 
-/* Makes the process and its objects; it has not run yet. config, codec and disk are used until the end. NULL:
- * too many. */
+/* Makes the process and its objects; it does not run yet. config, codec and disk are used until it is
+ * destroyed. NULL: there are too many. */
 sim_process* sim_process_create(sim_world* world, int app, int slot, const freshet_stream_config* config,
                                 freshet_codec* codec, sim_disk* disk);
 /* Starts its life: a thread that creates a worker and turns its loop until it stops or dies. */
 void sim_process_start(sim_process* process);
 /* Lets it run until it pauses or has finished. */
 void sim_process_resume(sim_process* process);
-/* Kills it where it stands. Its thread still has to unwind: resume until it has finished. */
+/* Kills it at its present call. Its thread still has to unwind: resume it until it has finished. */
 void sim_process_kill(sim_process* process);
 /* Joins the thread, if it was started, and frees. */
 void sim_process_destroy(sim_process* process);
 
-/* What its first calls do: joins the group and takes over the transactional id. For tests without a
+/* Does what its first calls do: joins the group and takes over the transactional id. For tests without a
  * thread. */
 void sim_process_connect(sim_process* process);
 
 /* ---- for the objects behind the interfaces ---- */
 
-/* The point between two calls, where the process may be paused or die and the world goes on. False: it is
+/* The point between two calls: here the process may be paused or die, and the world goes on. False: it is
  * dead. */
 bool sim_boundary(sim_process* process);
 /* A call that waits: at most timeout_ms pass. */
@@ -159,9 +159,9 @@ void sim_stream_init(sim_process* process); /* source and logs */
 void sim_stream_free(sim_process* process);
 void sim_producer_open(sim_process* process); /* sink */
 void sim_producer_free(sim_process* process);
-/* What goes on beside the thread of the process: letters arrive, a commit makes progress. */
+/* What happens beside the thread of the process: letters arrive, a commit makes progress. */
 void sim_producer_work(sim_process* process);
-/* At death: some of what is on its way still arrives. */
+/* At death: some of the records that are on their way still arrive. */
 void sim_producer_die(sim_process* process);
 
 #endif

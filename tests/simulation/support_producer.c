@@ -1,9 +1,12 @@
-/* sink.h on the simulated broker. */
+/*
+ * support_producer.c: sink.h on the simulated broker: records that are on their way (letters), and transactions
+ * that commit step by step.
+ */
 #include <stdlib.h>
 
 #include "support_process.h"
 
-/* A record that has been handed over and is not on the broker yet. */
+/* A record ("letter") that was handed over and is not on the broker yet. */
 typedef struct sim_letter {
   freshet_topic topic;
   int32_t partition;
@@ -19,7 +22,8 @@ static sim_process* process_of(freshet_sink* self) {
 
 /* ---- published at once ---- */
 
-/* Does the group still take this process for the owner of what it held when it wrote the letter? */
+/* Whether the group still takes this process for the owner of the partitions that it held when it wrote the
+ * letter. */
 static bool is_late(const sim_process* process, const sim_letter* letter) {
   sim_cluster* cluster = &process->world->cluster;
   const sim_member* member = sim_group_member(cluster, process->app, process->member);
@@ -27,7 +31,7 @@ static bool is_late(const sim_process* process, const sim_letter* letter) {
   return member == NULL || letter->generation != cluster->groups[process->app].generation || has_let_go;
 }
 
-/* Takes the first letter out; it arrives, or it is given up. */
+/* Takes the first letter out: it arrives, or it is given up. */
 static void send_first(sim_process* process, bool arrives) {
   sim_letter letter = process->queue[0];
   process->queued--;

@@ -28,7 +28,7 @@ static inline bool sim_chance(sim_random* random, uint32_t per_mille) {
   return sim_below(random, 1000) < per_mille;
 }
 
-/* low .. high, small ones more often: every power of two is as likely as the next. */
+/* A number from low to high. Small ones come more often: every power of two is as likely as the next. */
 static inline uint32_t sim_skewed(sim_random* random, uint32_t low, uint32_t high) {
   uint32_t bits = 0;
   while ((high - low) >> bits > 1) bits++;

@@ -1,3 +1,7 @@
+/*
+ * support_run.c: the course of a run: processes start and die, disks are torn, records expire, and in the end
+ * everything is calm.
+ */
 #include "support_run.h"
 
 #include <stdlib.h>
@@ -88,7 +92,7 @@ static freshet_stream_config config_of(const run_shape* shape, sim_random* rando
   return config;
 }
 
-/* By the seed alone: what is learned does not depend on it. In half of the runs there are none. */
+/* Chosen by the seed alone, because what is learned does not depend on rules. Half of the runs have none. */
 static void set_rules(run* r, uint64_t seed) {
   sim_random random = {seed ^ 0x701e5};
   if (sim_chance(&random, 500)) return;
@@ -114,7 +118,7 @@ static void kill_all(run* r) {
   }
 }
 
-/* Who writes the input does not leave a transaction open for long. */
+/* The producer of the input does not leave a transaction open for long. */
 static bool is_overdue(const run* r) {
   int32_t open = r->scenario.transaction;
   const sim_cluster* cluster = &r->world.cluster;
@@ -142,7 +146,7 @@ static bool is_in_use(const run* r, const sim_disk* disk) {
   return false;
 }
 
-/* One of the slot's disks that nobody uses, now and then a new one. */
+/* A disk of the slot that is not in use, and now and then a new one. */
 static sim_disk* pick_disk(run* r, int slot) {
   sim_random* random = &r->world.cluster.random;
   uint32_t first = sim_below(random, RUN_DISKS);
@@ -178,7 +182,7 @@ static void start_slot(run* r, int slot) {
   if (disk != NULL) r->current[slot] = launch(r, slot, disk);
 }
 
-/* A process has ended: its machine may have gone down with it, and it is started again, sooner or later. */
+/* A process has ended. Its machine may have gone down with it, and it is started again, sooner or later. */
 static void reap(run* r, int i) {
   sim_process* process = r->world.processes[i];
   sim_random* random = &r->world.cluster.random;
@@ -208,13 +212,13 @@ static void run_somebody(run* r) {
     if (r->world.processes[i]->is_finished) reap(r, i);
     return;
   }
-  sim_advance(cluster, 1000); /* nobody is there */
+  sim_advance(cluster, 1000); /* no process is alive */
   between(&r->world);
 }
 
 /* ---- what happens to machines and topics ---- */
 
-/* A day and more goes by without anybody at work, and the cleaner has been there. */
+/* More than a day passes without any process, and the cleaner runs. */
 static void long_absence(run* r) {
   sim_cluster* cluster = &r->world.cluster;
   kill_all(r);
@@ -232,7 +236,7 @@ static void clean_topics(run* r) {
   }
 }
 
-/* Up to where the checkpoints in <app>.items hold what the deltas say; -1: nowhere. */
+/* The offset up to which the checkpoints in <app>.items hold what the deltas say; -1: none. */
 static int64_t checkpointed_to(run* r, int app) {
   freshet_topic states = sim_topic(app, FRESHET_TOPIC_ITEM_STATES);
   sim_cluster* cluster = &r->world.cluster;
@@ -316,7 +320,7 @@ static bool is_read(const sim_cluster* cluster, int app, freshet_topic topic) {
   return true;
 }
 
-/* Everything is read and committed, and time enough has passed for lists that are owed. */
+/* Everything is read and committed, and enough time has passed for owed lists. */
 static bool is_done(run* r) {
   const sim_cluster* cluster = &r->world.cluster;
   bool all_read = r->scenario.written == r->scenario.count && (r->is_settled == NULL || r->is_settled(r));

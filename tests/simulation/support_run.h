@@ -1,8 +1,7 @@
 /*
- * support_run.h: a run of the simulation: one or two workers of one or two generations on a
- * scenario, first through a storm of faults,
- * then in the calm until everything is done, and at the end stopped in good order. What comes of it stays in
- * the cluster, for the test to look at.
+ * support_run.h: a run of the simulation: one or two workers of one or two app generations on a scenario, first
+ * through a storm of faults, then in the calm until everything is done, and at the end stopped in good order.
+ * The results stay in the cluster, where the test reads them.
  */
 #ifndef FRESHET_TESTS_SUPPORT_RUN_H
 #define FRESHET_TESTS_SUPPORT_RUN_H
@@ -13,7 +12,7 @@
 enum { RUN_WORKERS_MAX = 2, RUN_SLOTS_MAX = RUN_WORKERS_MAX * SIM_APPS, RUN_DISKS = 2 };
 
 typedef struct run_shape {
-  int apps;    /* generations; 0: one, which knows of no others */
+  int apps;    /* app generations; 0: one, which does not know that others may exist */
   int workers; /* of each */
   int32_t input_partitions, item_partitions;
   freshet_delivery delivery;
@@ -31,23 +30,23 @@ typedef struct run {
   /* Not owned, NULL: no texts. The configured encoder changes back and forth in the storm; in the calm it is
    * the first. */
   freshet_encoder* encoders[2];
-  sim_process* current[RUN_SLOTS_MAX]; /* who is meant to do the work of a slot; NULL: nobody now */
+  sim_process* current[RUN_SLOTS_MAX]; /* the process that should do the work of a slot; NULL: none now */
   int64_t restart_us[RUN_SLOTS_MAX];
   sim_disk* disks[RUN_SLOTS_MAX][RUN_DISKS];
-  /* Called between any two calls, NULL: nothing more happens. is_settled: it is done when all is read. */
+  /* Called between any two calls; may be NULL. is_settled: the run is over when everything is read. */
   void (*meanwhile)(struct run* r);
   bool (*is_settled)(struct run* r);
-  int visited;      /* the only generation that is there: run_visit; -1: all are */
-  uint32_t feeding; /* chance in a thousand calls that more is written */
+  int visited;      /* the only app generation that runs: run_visit; -1: all run */
+  uint32_t feeding; /* chance, in a thousand calls, that more input is written */
   bool is_calm;
   bool is_stopping;
   bool is_cleaned; /* compacted topics have lost records */
-  int64_t done_us; /* when everything had been done, INT64_MAX: not yet */
+  int64_t done_us; /* when everything was done; INT64_MAX: not yet */
   uint64_t calls, deaths;
-  uint64_t model_hash[RUN_SLOTS_MAX]; /* of who stopped in good order, */
+  uint64_t model_hash[RUN_SLOTS_MAX]; /* of the process that stopped in good order, */
   uint64_t items_listed[RUN_SLOTS_MAX];
-  int64_t items_listed_ms[RUN_SLOTS_MAX]; /* when it last looked */
-  sim_disk* last_disk[RUN_SLOTS_MAX];     /* and what it left */
+  int64_t items_listed_ms[RUN_SLOTS_MAX]; /* the time when it last looked */
+  sim_disk* last_disk[RUN_SLOTS_MAX];     /* and the disk that it left */
 } run;
 
 /* Codecs cost milliseconds to make and are shared by all runs: one for each process that may be alive, one
@@ -55,17 +54,18 @@ typedef struct run {
 freshet_codec* run_codecs_create(void);
 void run_codecs_destroy(void);
 
-/* What the seed says about the shape of a run. */
+/* Chooses the shape of a run by the seed. */
 run_shape run_shape_of(uint64_t seed);
-/* The scenario depends on `seed` and the partitions only, all else on `seed` and `luck`. */
+/* Makes a run. The scenario depends on `seed` and the partitions only; everything else depends on `seed` and
+ * `luck`. */
 void run_init(run* r, uint64_t seed, uint64_t luck, const run_shape* shape);
 /* Runs to the end, or to the first failure (world.failure). */
 void run_go(run* r);
 int run_slots(const run* r);
 /* "shop" and "shop.g2". */
 const char* run_generation_name(int app);
-/* A calm process of a generation on a disk, after the run: it catches up with everything and stops. Returns
- * the hash of its model. */
+/* Runs a process of an app generation on a disk, without faults, after the run: it reads everything and
+ * stops. Returns the hash of its model. */
 uint64_t run_visit(run* r, int app, sim_disk* disk);
 void run_free(run* r);
 

@@ -1,3 +1,6 @@
+/*
+ * support_scenario.c: makes the input of a run from a seed, and computes what must come of it.
+ */
 #include "support_scenario.h"
 
 #include <math.h>
@@ -48,10 +51,9 @@ static int announced_items(const sim_scenario* scenario) {
   return scenario->items - scenario->items / 4;
 }
 
-/* ---- events ----
- * What is learned from an event depends on which items are known by then, so for runs to be comparable all
- * that are ever announced are known before the first event, and the others come with a click, which is
- * learned and so remembered. */
+/* ---- events ---- What is learned from an event depends on the items that are known by then. So that runs
+ * can be compared, all items that are ever announced are known before the first event; other items come with
+ * a click, which is learned and so remembered. */
 
 static int32_t partition_of_user(const plan* p, int user) {
   return user % p->cluster->partitions[FRESHET_TOPIC_EVENTS];
@@ -87,8 +89,8 @@ static sim_action* add_event(plan* p, int user) {
   return action;
 }
 
-/* An event whose id is certain to be inside the window: close to the newest in number and in time. NULL:
- * there is none. Events of the transaction under way may yet be aborted. */
+/* An event whose id is certainly inside the window: close to the newest in number and in time. NULL: there is
+ * none. Events of the open transaction may still be aborted. */
 static const sim_action* repeatable(plan* p, int32_t partition) {
   size_t younger = 0, candidates[YOUNGER_MAX], count = 0;
   for (size_t i = p->scenario->count; i > 0 && younger < YOUNGER_MAX; i--) {
@@ -132,7 +134,7 @@ static void add_bad_event(plan* p) {
   freshet_event event;
   FRESHET_ASSERT(freshet_decode_event(p->codec, freshet_buffer_slice(&action->value), &event, NULL) ==
                  FRESHET_OK);
-  bool again = true; /* encode what has been changed */
+  bool again = true; /* encode the changed event */
   switch (sim_below(&p->random, 9)) {
     case 0:
       event.type = FRESHET_RATING, event.rating = NAN;
@@ -221,7 +223,7 @@ static void add_item(plan* p, int item) {
   FRESHET_ASSERT(freshet_encode_item(p->codec, &record, &action->value, NULL) == FRESHET_OK);
 }
 
-/* Is the item on offer, for good, as far as the plan goes? */
+/* Whether the item is on offer to the end, by the plan. */
 static bool is_on_offer(const plan* p, int item) {
   bool on_offer = false;
   for (size_t i = 0; i < p->scenario->count; i++) {
@@ -233,9 +235,9 @@ static bool is_on_offer(const plan* p, int item) {
   return on_offer && p->transaction_from == SIZE_MAX;
 }
 
-/* The bytes of an item under the key of another one, or no item at all. The cleaner of a compacted topic
- * takes the latter for the news of its key and removes what was before, even a withdrawal, so there must be
- * none. */
+/* The bytes of an item under the key of another one, or bytes that are no item. The cleaner of a compacted
+ * topic takes such a record for the newest of its key and removes the earlier ones, even a withdrawal. So the
+ * key must have no earlier record. */
 static void add_bad_item(plan* p) {
   int item = (int)sim_below(&p->random, (uint32_t)announced_items(p->scenario));
   bool may_replace = is_on_offer(p, item) && !p->scenario->is_comparable;

@@ -1,6 +1,6 @@
 /*
- * support_scenario.h: what the outside world writes into `events` and `items` during a run, decided by a seed
- * before it begins, and what must come of it: the oracle, which knows nothing of the worker's code.
+ * support_scenario.h: the input of a run: what is written to `events`, `items` and `requests`. A seed decides it
+ * before the run begins. And the oracle: what must come of it. The oracle knows nothing of the worker's code.
  */
 #ifndef FRESHET_TESTS_SUPPORT_SCENARIO_H
 #define FRESHET_TESTS_SUPPORT_SCENARIO_H
@@ -23,7 +23,7 @@ typedef enum sim_meaning {
   SIM_ITEM,       /* announces or changes an item */
   SIM_WITHDRAWAL, /* tombstone of an item */
   SIM_REQUEST,    /* is answered */
-  SIM_GAP,        /* offsets that are not there */
+  SIM_GAP,        /* a gap: offsets without a record */
   SIM_BEGIN,      /* the producer of the input writes in a transaction from here on */
   SIM_COMMIT,
   SIM_ABORT,
@@ -43,7 +43,7 @@ typedef struct sim_action {
   int64_t expires_at_ms;
   int64_t skipped; /* SIM_GAP */
   int64_t offset;  /* where it was written; -1: not yet */
-  bool is_aborted; /* part of a transaction that was aborted: nobody sees it */
+  bool is_aborted; /* part of an aborted transaction: no reader sees it */
 } sim_action;
 
 typedef struct sim_scenario {
@@ -57,10 +57,10 @@ typedef struct sim_scenario {
   int users, items;
 } sim_scenario;
 
-/* comparable: what is learned from an event depends on which items are known by then, and `items` is not in
- * one order with `events`. So that runs can be compared, all that are ever announced are known before the
- * first event, none is withdrawn for good (but made unavailable) or gets another text, and the others come
- * with a click, which is learned and so remembered. */
+/* comparable: runs of the scenario can be compared. What is learned from an event depends on the items that
+ * are known by then, and `items` and `events` have no common order. So all items that are ever announced are
+ * known before the first event; none is withdrawn for good (but made unavailable) or gets another text; other
+ * items come with a click, which is learned and so remembered. */
 void sim_scenario_init(sim_scenario* scenario, uint64_t seed, bool is_comparable, const sim_cluster* cluster,
                        freshet_codec* codec);
 void sim_scenario_free(sim_scenario* scenario);
@@ -79,11 +79,12 @@ typedef struct sim_truth {
   int64_t newest_offset;
 } sim_truth;
 
-/* Of everything written so far. */
+/* The oracle of everything that was written so far. */
 sim_truth sim_scenario_truth(const sim_scenario* scenario, int user);
 void sim_user_id(int user, char id[8]);
 void sim_item_id(int item, char id[8]);
-/* May a list hold the item, for a process that has read `items` up to these positions, at this time? */
+/* Whether a list may hold the item, for a process that has read `items` up to these positions, at this
+ * time. */
 bool sim_scenario_is_listed(const sim_scenario* scenario, freshet_slice item, const int64_t* positions,
                             int64_t now_ms);
 

@@ -1,4 +1,7 @@
-/* source.h and its freshet_reader on the simulated broker. */
+/*
+ * support_stream.c: source.h and its freshet_reader on the simulated broker: polling, the consumer group, and
+ * views that die with the next poll.
+ */
 #include <stdlib.h>
 
 #include "support_process.h"
@@ -12,7 +15,7 @@ static void free_views(freshet_buffer** views, size_t* count) {
   *count = 0;
 }
 
-/* A copy in memory of its own, so that who keeps a view too long is found out. */
+/* Copies a view into memory of its own, so that a use after its end is found by the sanitizer. */
 static freshet_slice view(freshet_buffer** views, size_t* count, const freshet_buffer* bytes) {
   *views = realloc(*views, (*count + 1) * sizeof **views);
   FRESHET_ASSERT(*views != NULL);
@@ -36,7 +39,7 @@ static freshet_record show(freshet_buffer** views, size_t* count, freshet_topic 
   return out;
 }
 
-/* How many records a poll finds: mostly few. */
+/* Number of records that a poll finds: mostly few. */
 static size_t luck(sim_process* process, size_t capacity) {
   sim_random* random = &process->world->cluster.random;
   if (sim_chance(random, 100)) return 0;
@@ -87,13 +90,13 @@ static freshet_status take_over(sim_process* process, sim_member* member, freshe
   return status;
 }
 
-/* What a poll owes the group before it reads. */
+/* What a poll does for the group before it reads. */
 static freshet_status take_part(sim_process* process, freshet_error* error) {
   sim_cluster* cluster = &process->world->cluster;
   sim_member* member = sim_group_member(cluster, process->app, process->member);
   if (member == NULL) {
     if (sim_is_fenced_member(process)) return sim_fenced(process, error);
-    if (sim_chance(&cluster->random, 800)) return FRESHET_OK; /* has not noticed yet */
+    if (sim_chance(&cluster->random, 800)) return FRESHET_OK; /* it has not noticed its removal yet */
     freshet_status status = let_go(process, true, error);
     process->member = ++process->world->next_id;
     if (status == FRESHET_OK && !process->is_dead)
@@ -187,7 +190,7 @@ static bool source_header(freshet_source* self, const freshet_record* record, co
   return false;
 }
 
-/* Nobody else asks anything of a simulated process. */
+/* No other thread asks a simulated process. */
 static void source_wake(freshet_source* self) {
   (void)self;
 }
@@ -256,7 +259,8 @@ static freshet_status log_shut(freshet_reader* self, freshet_topic topic, int32_
   return FRESHET_OK;
 }
 
-/* Reads some of one partition. An offset that has expired cannot be read, as with auto.offset.reset=error. */
+/* Reads some records of one partition. An offset that has expired cannot be read, as with
+ * auto.offset.reset=error. */
 static freshet_status read_some(struct sim_log* log, freshet_topic topic, int32_t partition, size_t most,
                                 freshet_record* out, size_t* count, freshet_error* error) {
   sim_cluster* cluster = &log->process->world->cluster;

@@ -1,16 +1,18 @@
 /*
- * Two generations of an application on the simulated broker. An operator switches between them at any moment,
- * back and forth, caught up or not, while workers of both die, are thrown out, abort and come back. Where the
- * last worker of who has to let go is gone, the operator lets go in its place, as `freshet backfill promote`
- * does.
+ * test_generations.c: two app generations on the simulated broker. An operator switches between them at any
+ * moment, back and forth, caught up or not, while workers of both die, are thrown out, abort and come back.
+ * When the last worker of the generation that has to let go is gone, the operator lets go in its place, as
+ * `freshet backfill promote` does.
  *
- * turns      a list reaches `recommendations` only from the generation that may publish for its partition by
- * what the log says at that moment; unless from a process that was thrown out of the group unawares. versions
- * a reader that keeps the larger version ends with the list of each user's newest event, and users that were
- * erased end without one, whichever generation they were erased by; but for records of a process that was
- * thrown out unawares, which may come late. With delivery = committed no list goes back in version at all,
- * across any number of switches. lists      after each switch that is carried out, every user there is has
- * had a list of who serves. state      both generations have learned every event once.
+ * turns      A list reaches `recommendations` only from the generation that may publish for its partition, by
+ *            what the log says at that moment. Exempt: a process that was thrown out of the group and does not
+ *            know it yet.
+ * versions   A reader that keeps the larger version ends with the list of each user's newest event, and
+ *            without a list of an erased user, whichever generation erased it. Exempt: late records of a
+ *            process that was thrown out. With delivery = committed no list goes back in version at all,
+ *            across any number of switches.
+ * lists      After each switch that is carried out, every user has had a list of the generation that serves.
+ * state      Both generations have learned every event once.
  *
  * SIM_SEED, SIM_RUNS, SIM_LOG, SIM_STATS: as in test_worker.c.
  */
@@ -34,7 +36,7 @@ typedef struct operator_state {
   uint32_t switching; /* chance in a thousand calls */
   int64_t switches, forced;
   int64_t read;          /* of <base>.generations */
-  freshet_serving facts; /* as of there */
+  freshet_serving facts; /* read up to this offset */
 } operator_state;
 
 static operator_state op;
@@ -55,8 +57,8 @@ static void read_facts(sim_world* world) {
   }
 }
 
-/* Which generation may publish for the partition now: the one that served at the last switch for which the
- * one before has let go. They take turns, so the number tells which one that is. */
+/* The app generation that may publish for the partition now: the one that served at the last switch for which
+ * its predecessor has let go. Both take turns, so the number of the switch tells which one it is. */
 static const char* entitled(int32_t partition) {
   return run_generation_name((int)(freshet_serving_of(&op.facts, partition).released % SIM_APPS));
 }
@@ -116,7 +118,7 @@ static bool is_empty(const sim_cluster* cluster, int app) {
   return true;
 }
 
-/* After the last record there is. */
+/* The offset after the last record. */
 static int64_t visible_end(const sim_cluster* cluster, int32_t partition, int64_t from) {
   const sim_record* record;
   int64_t end = from;
@@ -168,7 +170,7 @@ static bool is_settled(run* r) {
 
 /* ---- afterwards ---- */
 
-/* In the order of the topic; the partition of a user's lists is one and the same. */
+/* In the order of the topic: all lists of a user are in one partition. */
 static void check_lists(run* r, int user) {
   sim_world* world = &r->world;
   sim_truth truth = sim_scenario_truth(&r->scenario, user);
@@ -183,7 +185,7 @@ static void check_lists(run* r, int user) {
          position++) {
       freshet_list list = {.version_offset = -1};
       if (!freshet_slice_equal(freshet_buffer_slice(&record->key), freshet_slice_of(id))) continue;
-      if (record->is_late) continue; /* of a process that did not know yet that it was thrown out */
+      if (record->is_late) continue; /* published by a process that did not know yet that it was thrown out */
       is_tombstone_last = !record->has_value;
       if (record->has_value &&
           freshet_decode_list(codec, freshet_buffer_slice(&record->value), &list, NULL) != FRESHET_OK)

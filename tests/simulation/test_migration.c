@@ -1,12 +1,12 @@
 /*
- * The change of the encoder on the simulated broker: while workers die, are thrown out and come back, some
- * with one encoder and some with the other, their text vectors are made and made again. Afterwards, in the
- * calm:
+ * test_migration.c: the change of the encoder on the simulated broker. Workers die, are thrown out and come
+ * back, some with one encoder and some with the other, so text vectors are made again and again. Afterwards,
+ * in the calm:
  *
- * serving    the configured encoder serves, as <app>.items says.
- * vectors    every item on offer has the vector of its present text by that encoder, in <app>.items and in
- * the store of a worker that has just come. state      every event is learned exactly once, through all
- * cutovers.
+ * serving    The vectors of the configured encoder are used, as <app>.items says.
+ * vectors    Every item on offer has the vector of its present text by that encoder, in <app>.items and in
+ *            the store of a new worker.
+ * state      Every event is learned exactly once, through all cutovers.
  *
  * SIM_SEED, SIM_RUNS, SIM_LOG: as in test_worker.c.
  */
@@ -54,7 +54,7 @@ static void check_serving(run* r) {
   cutovers += (uint64_t)fact.switches;
 }
 
-/* The cleaner may have let a bad record take the place of a good one. */
+/* After the cleaner, a bad record may be the newest of its key. */
 static bool may_be_cleaned_away(const run* r, freshet_slice id) {
   for (size_t i = 0; i < r->scenario.written; i++) {
     const sim_action* action = &r->scenario.actions[i];
@@ -137,7 +137,7 @@ static void run_seed(uint64_t seed) {
   run r;
   run_shape shape = run_shape_of(seed);
   run_init(&r, seed, 0, &shape);
-  r.config.model.user_texts = (freshet_user_text_use)(seed % 3); /* no state, so nothing may depend on it */
+  r.config.model.user_texts = (freshet_user_text_use)(seed % 3); /* not state: nothing may depend on it */
   r.encoders[0] = encoders[0];
   r.encoders[1] = encoders[1];
   run_go(&r);

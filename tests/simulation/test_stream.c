@@ -1,4 +1,7 @@
-/* The simulated broker keeps what source.h and sink.h promise: the suite that a real one keeps too. */
+/*
+ * test_stream.c: the simulated broker keeps the promises of source.h and sink.h. The suite is the one that a
+ * real broker runs, too (tests/contract/cases_stream.h), so the simulator is as strict as Kafka.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>

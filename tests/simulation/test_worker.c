@@ -1,25 +1,25 @@
 /*
- * The real worker on a simulated broker, store and clock. A seed decides everything: what is written, in
- * which batches it arrives, who dies where, what is aborted, given up, taken away and given back. After each
- * run the test compares with an oracle that knows only what was written:
+ * test_worker.c: the real worker on a simulated broker, store and clock. A seed decides everything: what is
+ * written, in which batches it arrives, which process dies at which call, what is aborted, given up, taken
+ * away and given back. After each run the test compares with an oracle that knows only what was written:
  *
- * state      every accepted event is learned exactly once: count and checksum of each user, in the store of
+ * state      Every accepted event is learned exactly once: count and checksum of each user, in the store of
  *            the last owner and in one that a fresh worker has filled from the changelog.
- * lists      every user with events has a list whose version is its newest event, erased users end with a
+ * lists      Every user with events has a list whose version is the newest event; erased users end with a
  *            tombstone. What one process publishes between two rewinds never goes back in version; with
  *            delivery = committed nothing does. After a crash older versions may come again: a reader that
  *            keeps the larger offset never sees them.
- * items      no list holds an item that was withdrawn, as far as its writer had read; and when all is quiet
- *            no user's last list holds one, whenever it was withdrawn and whoever was away then.
- * replies    every request has a reply, and with delivery = committed exactly one.
- * dead       each bad record exactly once, with its bytes; none or one under the key of a user who has been
- *            erased afterwards, as the commit has come before or after.
- * model      one worker, one partition: the bits of a run without faults, and those of a worker that begins
+ * items      No list holds an item that was withdrawn, as far as its writer had read. When all is quiet, no
+ *            user's last list holds one, whenever it was withdrawn and whichever process was away then.
+ * replies    Every request has a reply, and with delivery = committed exactly one.
+ * dead       Each bad record is in the dead-letter topic exactly once, with its bytes. One under the key of a
+ *            user that was erased later is there once or not at all, as the commit came before or after.
+ * model      One worker, one partition: the bits of a run without faults, and those of a worker that starts
  *            with nothing; with item texts and without. Two workers: the additive parts are equal when both
- * have read everything.
+ *            have read everything.
  *
  * SIM_SEED=n runs one seed, SIM_RUNS=n runs more of them, SIM_LOG=1 prints what the workers log, SIM_STATS=1
- * a line for each run.
+ * prints a line for each run.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -112,11 +112,12 @@ static void check_user_lists(run* r, int user) {
   if (!truth.exists && !truth.is_erased && newest >= 0) sim_fail(world, "user %s has a list", id);
 }
 
-/* The last list of each user holds nothing that went longer ago than the quiet at the end has lasted. */
+/* The last list of each user holds no item that went before the quiet at the end began. */
 static void check_withdrawn(run* r) {
   sim_cluster* cluster = &r->world.cluster;
   int64_t ends[SIM_PARTITIONS_MAX];
-  int64_t quiet_ms = sim_now_ms(cluster) - (cluster->now_us - r->done_us) / 1000; /* since when */
+  /* the time since which it is gone */
+  int64_t quiet_ms = sim_now_ms(cluster) - (cluster->now_us - r->done_us) / 1000;
   for (int p = 0; p < SIM_PARTITIONS_MAX; p++) ends[p] = cluster->logs[FRESHET_TOPIC_ITEMS][p].end;
   for (int user = 0; user < r->scenario.users && !r->is_cleaned; user++) {
     char id[8];
@@ -174,7 +175,7 @@ static bool is_hidden(freshet_hide hide, freshet_event_type how) {
          (hide == FRESHET_HIDE_BOUGHT && how == FRESHET_PURCHASE);
 }
 
-/* The user's newest event as of the list is the one thing that is certain to be remembered. */
+/* The user's newest event as of the list is the only one that is certainly remembered. */
 static bool holds_what_was_just_seen(const run* r, const freshet_list* list, freshet_slice* seen) {
   for (size_t i = 0; i < r->scenario.written; i++) {
     const sim_action* action = &r->scenario.actions[i];
@@ -193,7 +194,8 @@ static bool holds_what_was_just_seen(const run* r, const freshet_list* list, fre
   return false;
 }
 
-/* No list and no reply holds more of a category than it may, and all items are of one; nor what is hidden. */
+/* No list and no reply holds more items of a category than allowed, and each item has exactly one. None holds
+ * a hidden item. */
 static void check_rules(run* r) {
   const freshet_topic topics[] = {FRESHET_TOPIC_RECOMMENDATIONS, FRESHET_TOPIC_REPLIES};
   const sim_cluster* cluster = &r->world.cluster;
@@ -237,7 +239,7 @@ static bool is_letter_of(const sim_record* record, const sim_action* action) {
          freshet_slice_equal(freshet_buffer_slice(&record->value), freshet_buffer_slice(&action->value));
 }
 
-/* Is the user under whose key it stands erased by a later record? */
+/* Whether a later record erases the user of its key. */
 static bool is_erased_later(const run* r, size_t at) {
   const sim_action* bad = &r->scenario.actions[at];
   for (size_t i = at + 1; i < r->scenario.written; i++) {
@@ -328,7 +330,7 @@ static void check_state(run* r, sim_disk* disk, const char* whose) {
     sim_fail(&r->world, "%s: %zu users are stored, %zu exist", whose, check.rows, expected);
 }
 
-/* What has been learned about the users, but for what depends on when lists came out. */
+/* What is learned about the users, without what depends on the time at which lists were published. */
 static void compare_users(run* r, sim_disk* disk, sim_disk* reference) {
   freshet_store* stores[2] = {sim_disk_open(disk, NULL, NULL), sim_disk_open(reference, NULL, NULL)};
   for (int user = 0; user < r->scenario.users; user++) {
@@ -360,8 +362,8 @@ typedef struct additive_check {
   freshet_store* reference;
 } additive_check;
 
-/* Where the additive part of a stored item begins and ends (layout: model_delta.c): after the counts and
- * popularities, which depend on the order of folding, up to the neighbours, which do too. */
+/* The begin and end of the additive part of a stored item (layout: model_delta.c). It lies between the counts
+ * and popularities and the neighbours; these depend on the order of folding. */
 static freshet_slice additive_part(freshet_slice row) {
   enum { HEAD = 1 + 8, COUNTS = 4 + 8 + 3 * 4, SUMS = 4 * 8 };
   uint32_t dim;
@@ -375,7 +377,7 @@ static freshet_slice additive_part(freshet_slice row) {
   return (freshet_slice){row.data + from, to - from};
 }
 
-/* Nothing has been learned: the item is as its key makes it. */
+/* Nothing is learned about the item: it is as its key makes it. */
 static bool is_untouched(freshet_slice additive) {
   for (size_t i = 0; i < additive.size; i++) {
     if (additive.data[i] != 0) return false;
@@ -392,7 +394,7 @@ static bool compare_additive(void* context, freshet_slice key, freshet_slice val
   freshet_slice here = additive_part(value);
   bool is_equal = status == FRESHET_OK
                       ? freshet_slice_equal(here, additive_part(freshet_buffer_slice(&other)))
-                      : is_untouched(here); /* one may have heard of an item that the other has not */
+                      : is_untouched(here); /* one process may know an item that the other does not */
   if (!is_equal) sim_fail(&check->r->world, "two workers have read the same and differ about an item");
   freshet_buffer_free(&other);
   return true;
@@ -404,8 +406,8 @@ static void compare_items(run* r, sim_disk* disk, sim_disk* reference) {
   freshet_store_scan(store, FRESHET_FAMILY_ITEMS, 0, (freshet_slice){0}, compare_additive, &check, NULL);
 }
 
-/* When all has been read, what adds up is the same for everybody, whatever the order in which it was learned
- * and folded; and who has stopped takes up its work again. */
+/* When everything is read, the additive part is the same for all processes, in whatever order it was learned
+ * and folded; and a process that has stopped goes on from where it was. */
 static void check_convergence(run* r, sim_disk* fresh) {
   for (int slot = 0; slot < r->shape.workers && r->world.failure[0] == '\0'; slot++) {
     run_visit(r, 0, r->last_disk[slot]);
@@ -416,8 +418,8 @@ static void check_convergence(run* r, sim_disk* fresh) {
   }
 }
 
-/* What may be recommended, as the last worker sees it. Not when the cleaner has been there: a bad record may
- * have taken the place of a good one. */
+/* What may be recommended, as the last worker sees it. It is not checked after the cleaner has run: a bad
+ * record may be the newest of its key then. */
 static void check_catalogue(run* r) {
   const sim_cluster* cluster = &r->world.cluster;
   int64_t ends[SIM_PARTITIONS_MAX];
@@ -439,7 +441,7 @@ static void check_catalogue(run* r) {
 
 /* ---- one seed ---- */
 
-/* The same scenario without any fault, and cut into other batches and commits. */
+/* Runs the same scenario without faults, in other batches and commits. */
 static void check_against_calm(run* stormy) {
   run_shape shape = stormy->shape;
   shape.has_faults = false;

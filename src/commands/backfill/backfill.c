@@ -161,7 +161,7 @@ static freshet_status prepare(freshet_backfill* backfill, freshet_error* error) 
   return status;
 }
 
-/* From here on it is `freshet run`, with the same settings. */
+/* From here on it works as `freshet run`, with the same settings. */
 static int run_service(const arguments* parsed) {
   char* argv[2 * FRESHET_OVERRIDES_MAX + 4];
   int argc = 0;
@@ -200,7 +200,7 @@ static void print_place(const freshet_backfill* backfill, const char* name,
   bool serves = strcmp(name, freshet_serving_generation(&backfill->facts)) == 0;
   printf("%-24s %-7s %7zu %7.2f %% %10lld %9.0f ", name, serves ? "serves" : "-", now->members, 100 * share,
          (long long)now->behind, learns);
-  /* Within what comes in during a commit interval and a bit nobody is behind. */
+  /* A lag of what comes in during a little more than a commit interval is not counted as being behind. */
   if (now->behind == 0 || now->learned >= before->total) {
     printf("%10s\n", "caught up");
   } else if (gains > 0) {

@@ -32,16 +32,17 @@ freshet_status freshet_backfill_open(const freshet_config* config, freshet_backf
 void freshet_backfill_close(freshet_backfill* backfill);
 
 bool freshet_backfill_knows(const freshet_backfill* backfill, const char* generation);
-/* Reads what has been written to <base>.generations since, waiting at most timeout_ms for more. */
+/* Reads what was written to <base>.generations since, waiting at most timeout_ms for more. */
 freshet_status freshet_backfill_poll(freshet_backfill* backfill, int timeout_ms, freshet_error* error);
-/* Reads all that has been written by now. */
+/* Reads everything that was written until now. */
 freshet_status freshet_backfill_catch_up(freshet_backfill* backfill, freshet_error* error);
-/* Facts that belong together, in one transaction; whoever else writes at the same time is fenced. */
+/* Writes facts that belong together in one transaction. Another command that writes at the same time is
+ * fenced. */
 freshet_status freshet_backfill_write(freshet_backfill* backfill, freshet_serving_key kind,
                                       const freshet_app_generation_fact* facts, size_t count, bool remove,
                                       freshet_error* error);
 
-/* How far a generation is, by what it has committed. */
+/* How far an app generation is, by what it has committed. */
 typedef struct freshet_backfill_place {
   size_t members;
   int64_t learned; /* events, gaps included, summed over the partitions */
@@ -51,7 +52,7 @@ typedef struct freshet_backfill_place {
 freshet_status freshet_backfill_find(freshet_backfill* backfill, const char* generation,
                                      freshet_backfill_place* place, freshet_error* error);
 
-/* The actions: exit codes of the command by their error. */
+/* The actions. They return the exit code of the command. */
 freshet_status freshet_backfill_promote(freshet_backfill* backfill, const char* generation, int wait_s,
                                         bool without_live, freshet_error* error);
 freshet_status freshet_backfill_diff(freshet_backfill* backfill, size_t sample, freshet_error* error);

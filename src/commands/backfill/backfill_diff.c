@@ -11,7 +11,7 @@
 
 enum { TOP = 10, HOUR_MS = 3600000, WORST = 5, SIDES = 2 };
 
-/* The best of a list, as of an event. */
+/* The first items of a list, as of an event. */
 typedef struct version {
   int64_t offset;
   uint32_t count;
@@ -46,7 +46,7 @@ static known_user* place_of(const diff* d, uint64_t key) {
   return &d->users[i];
 }
 
-/* Too many: looks at half as many users from now on. */
+/* There are too many users: from now on half as many are compared. */
 static void thin_out(diff* d) {
   known_user* old = d->users;
   d->one_in *= 2;
@@ -65,7 +65,7 @@ static void thin_out(diff* d) {
   free(old);
 }
 
-/* NULL: not in the sample, or (make false) not known. */
+/* The user's entry; NULL: not in the sample, or (with make false) not known. */
 static known_user* find(diff* d, freshet_slice id, bool make) {
   uint64_t key = freshet_id_key(id);
   if (make && d->count > 2 * d->sample) thin_out(d);
@@ -78,7 +78,7 @@ static known_user* find(diff* d, freshet_slice id, bool make) {
   return user;
 }
 
-/* Lists older than an hour matter only when they are a user's last. */
+/* A list older than an hour counts only when it is the user's last. */
 static void take_list(diff* d, int side, const freshet_record* record) {
   freshet_list list;
   known_user* user = find(d, record->key, record->has_value);
@@ -105,7 +105,7 @@ static bool holds(const version* v, uint64_t item) {
   return false;
 }
 
-/* The list that the user had when the event came; NULL: none is known. */
+/* The list that the user had when the event came. NULL: none is known. */
 static const version* before(const known_user* user, int side, int64_t offset) {
   const version* found = NULL;
   for (size_t i = 0; i < user->sides[side].count; i++) {

@@ -132,9 +132,9 @@ static freshet_status commit(freshet_sink* sink, freshet_error* error) {
   return status;
 }
 
-/* That a generation is known has a key of its own and says the same whoever says it, so generations may be
- * started at the same moment. Everything else must have one order: whoever writes it takes the one
- * transactional id there is for it, and who had it before is fenced. */
+/* The fact that an app generation is known has a key of its own and says the same from every writer. So
+ * several generations may be started at the same moment. All other facts need one order: their writer takes
+ * the one transactional id for it, and an earlier writer is fenced. */
 freshet_status freshet_backfill_write(freshet_backfill* backfill, freshet_serving_key kind,
                                       const freshet_app_generation_fact* facts, size_t count, bool remove,
                                       freshet_error* error) {

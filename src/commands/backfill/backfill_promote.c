@@ -18,7 +18,8 @@ static int64_t now_ms(void) {
   return freshet_clock_monotonic_us(clock) / 1000;
 }
 
-/* Who has learned within a few seconds all that there was at their beginning keeps up, however much comes. */
+/* A generation that has learned, within a few seconds, everything that existed at their beginning keeps up
+ * with any rate. */
 static freshet_status check_caught_up(freshet_backfill* backfill, const char* generation,
                                       freshet_error* error) {
   freshet_backfill_place begun, place;
@@ -76,8 +77,8 @@ static freshet_status look_at(void* context, const freshet_record* record, fresh
   return FRESHET_OK;
 }
 
-/* The offset after the last event there is, `from` when there is none. Transaction markers after it are
- * nothing that can be learned. */
+/* The offset after the last event, or `from` when there is none. Transaction markers after it cannot be
+ * learned. */
 static freshet_status find_last(freshet_backfill* backfill, int32_t partition, int64_t from, int64_t* last,
                                 freshet_error* error) {
   freshet_reader* log = backfill->log;
@@ -99,8 +100,8 @@ static freshet_status find_last(freshet_backfill* backfill, int32_t partition, i
   return status;
 }
 
-/* Nobody is left of the generation that has to let go: its group is empty, so its session time-out has
- * passed; or the operator has said so, and then those who might be left are fenced first. */
+/* The generation that has to let go has no process any more: its group is empty, so its session time-out has
+ * passed. Or the operator says so; then processes that may be left are fenced first. */
 static freshet_status has_ended(freshet_backfill* backfill, const char* dead, bool without_live, bool* ended,
                                 freshet_error* error) {
   size_t members;

@@ -143,7 +143,7 @@ static freshet_status send_backlog(load* l, freshet_error* error) {
 
 /* ---- latency ---- */
 
-/* When the request of a reply was sent, in ms; 0: it is none of this run. */
+/* When the request of a reply was sent, in ms; 0: the request is not from this run. */
 static double request_time_of(const load* l, const freshet_record* record) {
   char key[ID_SIZE * 2];
   unsigned long long run, i;
@@ -153,7 +153,7 @@ static double request_time_of(const load* l, const freshet_record* record) {
   return is_ours ? (double)time_us / 1e3 : 0;
 }
 
-/* When what a record answers has happened, in ms; 0: it answers nothing. */
+/* When the event or request that a record answers happened, in ms; 0: the record answers none. */
 static double event_time_of(load* l, freshet_codec* codec, const freshet_record* record) {
   if (!record->has_value) return 0;
   if (l->asks) return request_time_of(l, record);
@@ -164,7 +164,7 @@ static double event_time_of(load* l, freshet_codec* codec, const freshet_record*
   }
   freshet_list list;
   if (freshet_decode_list(codec, record->value, &list, NULL) != FRESHET_OK) return 0;
-  /* A list that is refreshed without a new event has the version of the one before: it answers nothing. */
+  /* A list that is refreshed without a new event has the version of the list before: it answers no event. */
   return freshet_dedup_add(l->answered, freshet_id_key(record->key) ^ (uint64_t)list.version_offset,
                            list.generated_at_ms)
              ? (double)list.event_occurred_at_ms

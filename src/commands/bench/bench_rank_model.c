@@ -69,8 +69,8 @@ static freshet_status add_items(struct bench* bench, freshet_error* error) {
   return status;
 }
 
-/* Users come in sessions of ten events; of the tastes that a user has, one at a time, and in a group of items
- * the first ones far more often than the last. */
+/* Users come in sessions of ten events. In a session a user follows one of the user's tastes, and of a group
+ * of items the first ones are chosen far more often than the last. */
 static freshet_status learn_events(struct bench* bench, freshet_error* error) {
   enum { SESSION = 10 };
   const size_t groups = (bench->settings.items + GROUP - 1) / GROUP;
@@ -187,8 +187,8 @@ static freshet_status time_both(struct bench* bench, freshet_error* error) {
   return status;
 }
 
-/* Whether no item that the user may get scores more than the last of the list without being in it, and those
- * in it score what the list says. Fewer than k are right when there are no more. */
+/* Checks a list: no item outside it that the user may get scores more than its last item, and its items have
+ * the scores that it says. Fewer than k items are right when there are no more. */
 static bool is_right(struct bench* bench, size_t user, float* scores) {
   const float margin = 1e-4F;
   size_t count = 0, better = 0, allowed = 0;

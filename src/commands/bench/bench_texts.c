@@ -61,12 +61,12 @@ static uint32_t intern(bench* b, unsigned long number) {
   return slot;
 }
 
-/* Until lists of neighbours and rows are as they should be. */
+/* Waits until lists of neighbours and rows are up to date. */
 static void settle(bench* b) {
   FRESHET_ASSERT(freshet_model_sync_ranker(b->model, NULL, NULL) == FRESHET_OK);
 }
 
-/* Before the first event every row is brought up to date at every turn, which is not what is asked here. */
+/* Before the first event every row is brought up to date at every turn. That is not to be measured here. */
 static void learn_one(bench* b) {
   const freshet_observation seen = {.item = 0, .positive = true, .weight = 1};
   freshet_user* user = freshet_user_create(b->model);
@@ -75,7 +75,7 @@ static void learn_one(bench* b) {
   settle(b);
 }
 
-/* Is nothing that is missing in the list nearer than its farthest entry? */
+/* Checks a list: no text outside it is nearer than its farthest entry. */
 static bool is_right(bench* b, uint32_t slot) {
   uint32_t near[FRESHET_TEXT_NEIGHBOURS], items = (uint32_t)freshet_model_item_count(b->model), nearer = 0;
   size_t count = freshet_model_text_neighbours(b->model, slot, near);
