@@ -28,6 +28,7 @@ struct freshet_engine {
   char transactional_id[1024];
   char folder_instance[FRESHET_ROCKSDB_INSTANCE_SIZE];
   freshet_schema_lookup lookup;
+  freshet_sink* sink;
   freshet_ports ports;
   freshet_worker* worker;
   freshet_codec* titles_codec; /* of the thread that asks for titles */
@@ -181,7 +182,7 @@ static freshet_status open_kafka(freshet_engine* engine, freshet_error* error) {
         freshet_kafka_source_create(&engine->kafka, subscribed, with_requests ? 3 : 2, &ports->source, error);
   }
   if (status == FRESHET_OK)
-    status = freshet_kafka_sink_create(&engine->kafka, ports->source, &ports->sink, error);
+    status = freshet_kafka_sink_create(&engine->kafka, ports->source, &engine->sink, error);
   if (status == FRESHET_OK) status = freshet_kafka_reader_create(&engine->kafka, &ports->reader, error);
   if (status == FRESHET_OK) status = freshet_kafka_reader_create(&engine->kafka, &ports->changelog, error);
   return status;
@@ -220,6 +221,7 @@ freshet_status freshet_engine_create(const freshet_engine_config* config, freshe
   if (status == FRESHET_OK) status = open_kafka(engine, error);
   if (status == FRESHET_OK) {
     freshet_stream_config worker = worker_config(settings);
+    ports->outbox = freshet_outbox_create(engine->sink, worker.delivery);
     status = freshet_worker_create(&worker, ports, config->inbox, &engine->worker, error);
   }
   if (status != FRESHET_OK) {
@@ -257,7 +259,8 @@ void freshet_engine_destroy(freshet_engine* engine) {
   freshet_embedder_destroy(ports->embedder); /* it wakes the source */
   freshet_reader_destroy(ports->changelog);
   freshet_reader_destroy(ports->reader);
-  freshet_sink_destroy(ports->sink);
+  freshet_outbox_destroy(ports->outbox);
+  freshet_sink_destroy(engine->sink);
   freshet_source_destroy(ports->source);
   freshet_encoder_destroy(ports->encoder);
   freshet_store_destroy(ports->store);

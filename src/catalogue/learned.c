@@ -52,7 +52,6 @@ freshet_status freshet_learned_apply_delta(freshet_learned* learned, const fresh
 }
 
 freshet_status freshet_learned_write_delta(freshet_learned* learned, freshet_error* error) {
-  freshet_sink* sink = learned->ports.sink;
   freshet_model_delta delta;
   freshet_model_take_delta(learned->model, &delta);
   if (delta.events == 0 && delta.items.size == 0) return FRESHET_OK;
@@ -64,12 +63,11 @@ freshet_status freshet_learned_write_delta(freshet_learned* learned, freshet_err
                            .partition = 0,
                            .has_value = true,
                            .value = freshet_buffer_slice(&learned->bytes)};
-  return freshet_sink_write(sink, &output, error);
+  return freshet_outbox_add(learned->ports.outbox, &output, FRESHET_IN_TRANSACTION, error);
 }
 
 void freshet_learned_committed(freshet_learned* learned) {
-  freshet_sink* sink = learned->ports.sink;
-  int64_t end = freshet_sink_written_end(sink, FRESHET_TOPIC_ITEM_DELTAS, 0);
+  int64_t end = freshet_outbox_written_end(learned->ports.outbox, FRESHET_TOPIC_ITEM_DELTAS, 0);
   if (end > learned->own_end) learned->own_end = end;
 }
 

@@ -107,7 +107,6 @@ static bool is_owned(const freshet_learned* learned, uint32_t slot, const bool* 
 
 static freshet_status write_state(freshet_learned* learned, freshet_slice key,
                                   const freshet_item_state* state, freshet_error* error) {
-  freshet_sink* sink = learned->ports.sink;
   freshet_buffer value = {0};
   freshet_status status = freshet_encode_item_state(learned->ports.codec, state, &value, error);
   if (status == FRESHET_OK) {
@@ -116,7 +115,7 @@ static freshet_status write_state(freshet_learned* learned, freshet_slice key,
                              .key = key,
                              .has_value = true,
                              .value = freshet_buffer_slice(&value)};
-    status = freshet_sink_write(sink, &output, error);
+    status = freshet_outbox_add(learned->ports.outbox, &output, FRESHET_IN_TRANSACTION, error);
   }
   freshet_buffer_free(&value);
   return status;
@@ -153,12 +152,12 @@ static freshet_status write_globals(freshet_learned* learned, const bool* owned,
   return status;
 }
 
-static freshet_status wait_for_outcome(freshet_sink* sink, freshet_error* error) {
+static freshet_status wait_for_outcome(freshet_outbox* outbox, freshet_error* error) {
   freshet_error cause = {0};
   freshet_status status;
   do {
     freshet_error_clear(&cause);
-    status = freshet_sink_outcome(sink, OUTCOME_WAIT_MS, &cause);
+    status = freshet_outbox_outcome(outbox, OUTCOME_WAIT_MS, &cause);
   } while (status == FRESHET_TIMEOUT);
   if (status == FRESHET_OK) return FRESHET_OK;
   return freshet_error_set(error, status, cause.verdict, "%s", cause.message);
@@ -167,15 +166,19 @@ static freshet_status wait_for_outcome(freshet_sink* sink, freshet_error* error)
 freshet_status freshet_learned_checkpoint(freshet_learned* learned, const freshet_item_logs* logs,
                                           const bool* owned, const freshet_partition* offsets, size_t count,
                                           freshet_error* error) {
-  freshet_sink* sink = learned->ports.sink;
   int64_t now_ms = freshet_clock_now_ms(learned->ports.clock);
   if (now_ms < learned->next_checkpoint_ms) return FRESHET_OK;
+  FRESHET_ASSERT(freshet_outbox_kept(learned->ports.outbox) == 0); /* an abort would take it along */
   int64_t folded_to = freshet_item_logs_position(logs, FRESHET_TOPIC_ITEM_DELTAS, 0);
-  freshet_status status = freshet_sink_begin(sink, error);
-  if (status == FRESHET_OK) status = write_rows(learned, owned, folded_to, error);
+  freshet_status status = write_rows(learned, owned, folded_to, error);
   if (status == FRESHET_OK) status = write_globals(learned, owned, folded_to, error);
-  if (status == FRESHET_OK) status = freshet_sink_commit(sink, offsets, count, error);
-  if (status == FRESHET_OK) status = wait_for_outcome(sink, error);
+  if (status == FRESHET_OK)
+    status = freshet_outbox_start_commit(learned->ports.outbox, offsets, count, error);
+  if (status == FRESHET_OK) status = wait_for_outcome(learned->ports.outbox, error);
+  if (status == FRESHET_ABORTED) {
+    freshet_status undone = freshet_outbox_abort(learned->ports.outbox, error);
+    return undone != FRESHET_OK ? undone : FRESHET_ABORTED;
+  }
   if (status != FRESHET_OK) return status;
   for (uint32_t slot = 0; slot < learned->unwritten_capacity; slot++) {
     if (learned->is_unwritten[slot] && is_owned(learned, slot, owned)) learned->is_unwritten[slot] = false;

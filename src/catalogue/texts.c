@@ -31,12 +31,6 @@ typedef struct submission {
   uint32_t slot;
 } submission;
 
-/* A record for <app>.items that waits for a transaction. */
-typedef struct outgoing {
-  bool has_value;
-  size_t key_at, key_size, value_at, value_size;
-} outgoing;
-
 struct freshet_texts {
   freshet_ports ports;
   freshet_model* model;
@@ -57,12 +51,9 @@ struct freshet_texts {
   size_t fresh_count;
   submission* submissions; /* [submission_count] */
   size_t submission_count, submission_capacity;
-  outgoing* outbox;
-  size_t outbox_count, outbox_capacity;
-  freshet_buffer outbox_bytes;
-  freshet_buffer text, row;
-  float* vector; /* [dim] */
-  float* start;  /* [model.dim] */
+  freshet_buffer text, row, key, value; /* scratch */
+  float* vector;                        /* [dim] */
+  float* start;                         /* [model.dim] */
   void (*encoded)(void* context, const freshet_embedded* embedded);
   void* encoded_context;
 };
@@ -109,10 +100,10 @@ void freshet_texts_destroy(freshet_texts* texts) {
   free(texts->wanted);
   free(texts->fresh);
   free(texts->submissions);
-  free(texts->outbox);
   free(texts->vector);
   free(texts->start);
-  freshet_buffer_free(&texts->outbox_bytes);
+  freshet_buffer_free(&texts->key);
+  freshet_buffer_free(&texts->value);
   freshet_buffer_free(&texts->text);
   freshet_buffer_free(&texts->row);
   free(texts);
@@ -273,26 +264,15 @@ freshet_status freshet_texts_apply(freshet_texts* texts, const freshet_record* r
 
 /* ---- the way out ---- */
 
-/* Starts a record; what is appended to outbox_bytes until `seal` is its key, then its value. */
-static outgoing* send(freshet_texts* texts) {
-  if (texts->outbox_count == texts->outbox_capacity) {
-    texts->outbox_capacity = texts->outbox_capacity == 0 ? 64 : texts->outbox_capacity * 2;
-    texts->outbox = realloc(texts->outbox, texts->outbox_capacity * sizeof *texts->outbox);
-    FRESHET_ASSERT(texts->outbox != NULL);
-  }
-  outgoing* out = &texts->outbox[texts->outbox_count++];
-  *out = (outgoing){.key_at = texts->outbox_bytes.size};
-  return out;
-}
-
-static void end_key(freshet_texts* texts, outgoing* out) {
-  out->value_at = texts->outbox_bytes.size;
-  out->key_size = out->value_at - out->key_at;
-}
-
-static void end_value(freshet_texts* texts, outgoing* out) {
-  out->has_value = true;
-  out->value_size = texts->outbox_bytes.size - out->value_at;
+/* texts->key and texts->value leave for <app>.items with the next commit. */
+static void send(freshet_texts* texts, bool has_value) {
+  const freshet_output output = {.topic = FRESHET_TOPIC_ITEM_STATES,
+                                 .partition = -1,
+                                 .key = freshet_buffer_slice(&texts->key),
+                                 .has_value = has_value,
+                                 .value = freshet_buffer_slice(&texts->value)};
+  freshet_outbox_add(texts->ports.outbox, &output, FRESHET_WITH_COMMIT, NULL);
+  texts->key.size = texts->value.size = 0;
 }
 
 typedef struct withdrawal {
@@ -302,36 +282,13 @@ typedef struct withdrawal {
 
 static void send_tombstone(void* context, int32_t tag) {
   const withdrawal* w = context;
-  outgoing* out = send(w->texts);
-  freshet_text_generation_key(tag, w->item_id, &w->texts->outbox_bytes);
-  end_key(w->texts, out);
+  freshet_text_generation_key(tag, w->item_id, &w->texts->key);
+  send(w->texts, false);
 }
 
 freshet_status freshet_texts_forget(freshet_texts* texts, freshet_slice item_id, freshet_error* error) {
   withdrawal w = {texts, item_id};
   return freshet_text_generations_each(&texts->ports, send_tombstone, &w, error);
-}
-
-size_t freshet_texts_unwritten(const freshet_texts* texts) {
-  return texts->outbox_bytes.size;
-}
-
-freshet_status freshet_texts_write(freshet_texts* texts, freshet_error* error) {
-  freshet_sink* sink = texts->ports.sink;
-  const char* bytes = (const char*)texts->outbox_bytes.data;
-  freshet_status status = FRESHET_OK;
-  for (size_t i = 0; status == FRESHET_OK && i < texts->outbox_count; i++) {
-    const outgoing* out = &texts->outbox[i];
-    freshet_output output = {.topic = FRESHET_TOPIC_ITEM_STATES,
-                             .partition = -1,
-                             .key = {bytes + out->key_at, out->key_size},
-                             .has_value = out->has_value,
-                             .value = {bytes + out->value_at, out->value_size}};
-    status = freshet_sink_write(sink, &output, error);
-  }
-  texts->outbox_count = 0;
-  texts->outbox_bytes.size = 0;
-  return status;
 }
 
 /* Publishes texts->vector, which our encoder has made of this hash. */
@@ -351,11 +308,10 @@ static freshet_status publish(freshet_texts* texts, uint32_t slot, uint64_t hash
                               .embedding_dim = texts->dim,
                               .start = starts ? texts->start : NULL,
                               .start_dim = starts ? freshet_model_get_config(texts->model)->dim : 0};
-  outgoing* out = send(texts);
-  freshet_text_generation_key(g->own.tag, id, &texts->outbox_bytes);
-  end_key(texts, out);
-  freshet_status status = freshet_encode_item_state(texts->ports.codec, &state, &texts->outbox_bytes, error);
-  end_value(texts, out);
+  freshet_status status = freshet_encode_item_state(texts->ports.codec, &state, &texts->value, error);
+  if (status != FRESHET_OK) return status;
+  freshet_text_generation_key(g->own.tag, id, &texts->key);
+  send(texts, true);
   text_of(texts, slot)->filled = true;
   freshet_count(&texts->ports.metrics->texts_encoded, 1);
   if (status != FRESHET_OK || is_migrating(texts)) return status;
@@ -518,14 +474,13 @@ static freshet_status send_fact(freshet_texts* texts, int64_t switches, freshet_
   const freshet_text_generation* own = &texts->generations->own;
   freshet_slice key = freshet_text_generation_serving_key();
   freshet_text_generation_fact fact = {freshet_slice_of(own->name), own->dim, switches};
-  outgoing* out = send(texts);
-  freshet_buffer_append(&texts->outbox_bytes, key.data, key.size);
-  end_key(texts, out);
   freshet_status status =
-      freshet_encode_text_generation_fact(texts->ports.codec, &fact, &texts->outbox_bytes, error);
-  end_value(texts, out);
+      freshet_encode_text_generation_fact(texts->ports.codec, &fact, &texts->value, error);
+  if (status != FRESHET_OK) return status;
+  freshet_buffer_append(&texts->key, key.data, key.size);
+  send(texts, true);
   texts->fact_sent = true;
-  return status;
+  return FRESHET_OK;
 }
 
 /* Its owner speaks for the application: one worker has partition 0 of `items`. */

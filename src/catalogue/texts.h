@@ -47,10 +47,6 @@ size_t freshet_texts_expect(freshet_texts* texts, const bool* owned, int32_t par
 /* Is one of those still without it? What could not be encoded is not expected any more. */
 bool freshet_texts_lack(freshet_texts* texts);
 
-/* Bytes of vectors (and, for withdrawn items, tombstones) that wait for a transaction, and putting them into
- * the open one. */
-size_t freshet_texts_unwritten(const freshet_texts* texts);
-freshet_status freshet_texts_write(freshet_texts* texts, freshet_error* error);
 /* The owner's part in a withdrawal: tombstones for the item's text vectors. What has been learned about it
  * stays, since histories of users point at it. */
 freshet_status freshet_texts_forget(freshet_texts* texts, freshet_slice item_id, freshet_error* error);

@@ -200,7 +200,8 @@ freshet_status freshet_answers_take(freshet_answers* answers, const freshet_reco
   freshet_slice key = record->has_key ? record->key : (freshet_slice){NULL, 0};
   if (freshet_decode_request(answers->worker->ports.codec, record->value, &question.request, &cause) !=
       FRESHET_OK) {
-    freshet_worker_bury(answers->worker, record, "VALUE_CONVERTER", &cause);
+    freshet_dead_letters_add(answers->worker->ports.outbox, &answers->worker->ports, record,
+                             "VALUE_CONVERTER", &cause);
     return FRESHET_OK;
   }
   /* Who can be told gets a reply that says what is wrong; see prepare. */
@@ -209,7 +210,8 @@ freshet_status freshet_answers_take(freshet_answers* answers, const freshet_reco
   bool can_be_told = freshet_request_can_be_told(request);
   if (!can_be_told || !record->has_key) {
     if (is_valid) freshet_error_set(&cause, FRESHET_INVALID, FRESHET_DEAD_LETTER, "request_id is empty");
-    freshet_worker_bury(answers->worker, record, "TRANSFORMATION", &cause);
+    freshet_dead_letters_add(answers->worker->ports.outbox, &answers->worker->ports, record, "TRANSFORMATION",
+                             &cause);
     return FRESHET_OK;
   }
   if (freshet_held_list_topic(answers->worker->held, record->partition) != FRESHET_TOPIC_RECOMMENDATIONS)
@@ -275,9 +277,9 @@ static freshet_status send(freshet_answers* answers, const freshet_asked* asked,
                            .value = freshet_buffer_slice(&answers->bytes),
                            .headers = asked->has_correlation ? &correlation : NULL,
                            .header_count = asked->has_correlation};
-  freshet_status status = freshet_worker_output(worker, &output, error);
+  freshet_status status = freshet_outbox_add(worker->ports.outbox, &output, FRESHET_BY_DELIVERY, error);
   if (status != FRESHET_OK || asked->reply_topic == NULL) return status;
-  if (!freshet_sink_publish_to(worker->ports.sink, asked->reply_topic, &output))
+  if (!freshet_outbox_add_foreign(worker->ports.outbox, asked->reply_topic, &output))
     freshet_count(&worker->ports.metrics->replies_undeliverable, 1);
   return FRESHET_OK;
 }

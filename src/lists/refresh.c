@@ -123,7 +123,7 @@ void freshet_worker_mark_stale(freshet_worker* worker, freshet_user_row* row, in
   if (row->refresh_since_ms == 0) row->refresh_since_ms = since_ms;
   freshet_users_change(worker->users, row);
   owed_refresh* owed = make_owed(row->partition, freshet_user_row_id(row), since_ms);
-  owed->after_commit = worker->commits_started;
+  owed->after_commit = freshet_outbox_commits_started(worker->ports.outbox);
   push(&worker->refresh->stale, owed);
 }
 
@@ -133,7 +133,7 @@ size_t freshet_worker_stale_count(const freshet_worker* worker) {
 
 bool freshet_worker_stale_unmarked(const freshet_worker* worker) {
   const owed_refresh* newest = worker->refresh->stale.tail;
-  return newest != NULL && newest->after_commit == worker->commits_started;
+  return newest != NULL && newest->after_commit == freshet_outbox_commits_started(worker->ports.outbox);
 }
 
 static void forget_partition(owed_queue* queue, int32_t partition) {
@@ -273,7 +273,8 @@ static bool is_due(const freshet_worker* worker, const owed_refresh* owed, int64
 
 /* Someone waits in `queue`, and the commit that a crash would find them by has ended. */
 static bool has_committed(const freshet_worker* worker, const owed_queue* queue) {
-  return queue->head != NULL && queue->head->after_commit < worker->commits_ended;
+  return queue->head != NULL &&
+         queue->head->after_commit < freshet_outbox_commits_ended(worker->ports.outbox);
 }
 
 /* The row of who waits longest. */
@@ -317,7 +318,7 @@ static freshet_status mark_outdated(freshet_worker* worker, freshet_error* error
     if (row->refresh_since_ms == 0) row->refresh_since_ms = freshet_clock_now_ms(worker->ports.clock);
     freshet_users_change(worker->users, row);
     owed_refresh* owed = make_owed(row->partition, freshet_user_row_id(row), row->refresh_since_ms);
-    owed->after_commit = worker->commits_started;
+    owed->after_commit = freshet_outbox_commits_started(worker->ports.outbox);
     push(&refresh->marked, owed);
   }
   return FRESHET_OK;
@@ -398,18 +399,6 @@ static freshet_status collect_due(freshet_worker* worker, bool lagging, freshet_
 
 /* ---- publishing ---- */
 
-freshet_status freshet_worker_output(freshet_worker* worker, const freshet_output* output,
-                                     freshet_error* error) {
-  freshet_sink* sink = worker->ports.sink;
-  if (worker->config.delivery == FRESHET_DELIVERY_FAST) return freshet_sink_publish(sink, output, error);
-  if (!worker->in_transaction) {
-    freshet_status status = freshet_sink_begin(sink, error);
-    if (status != FRESHET_OK) return status;
-    worker->in_transaction = true;
-  }
-  return freshet_sink_write(sink, output, error);
-}
-
 /* The reasons of entry r of the list in row i of the group, as views into the model. */
 static void fill_reasons(const freshet_refresh* refresh, size_t i, size_t r, freshet_recommendation* entry) {
   const freshet_parts* why = &refresh->parts[i * refresh->k + r];
@@ -450,7 +439,7 @@ static freshet_status publish_row(freshet_worker* worker, size_t i, int64_t now_
                            .key = freshet_user_row_id(row),
                            .has_value = true,
                            .value = freshet_buffer_slice(&refresh->bytes)};
-  status = freshet_worker_output(worker, &output, error);
+  status = freshet_outbox_add(worker->ports.outbox, &output, FRESHET_BY_DELIVERY, error);
   if (status != FRESHET_OK) return status;
   bool was_listed = row->listed_offset == row->newest_offset && row->refresh_since_ms == 0;
   row->listed_offset = row->newest_offset;

@@ -11,7 +11,7 @@
 #include "stream/clock.h"
 #include "stream/logger.h"
 #include "stream/metrics.h"
-#include "stream/sink.h"
+#include "stream/outbox.h"
 #include "stream/source.h"
 #include "stream/store.h"
 #include "text/embedder.h"
@@ -21,7 +21,7 @@ typedef struct freshet_ports {
   freshet_source* source;
   freshet_reader* reader;    /* for the item tables, open all the time */
   freshet_reader* changelog; /* for restoring users, open while it lasts */
-  freshet_sink* sink;
+  freshet_outbox* outbox;
   freshet_store* store;
   freshet_clock* clock;
   freshet_codec* codec;

@@ -3,53 +3,12 @@
 #include "core/grow.h"
 #include "worker/worker_internal.h"
 
-static void append(freshet_buffer* buffer, freshet_slice bytes, size_t* at, size_t* size) {
-  *at = buffer->size;
-  *size = bytes.size;
-  freshet_buffer_append(buffer, bytes.data, bytes.size);
-}
-
-void freshet_worker_bury(freshet_worker* worker, const freshet_record* record, const char* stage,
-                         const freshet_error* cause) {
-  worker->dead_letters = freshet_grow(worker->dead_letters, &worker->dead_letter_capacity,
-                                      worker->dead_letter_count + 1, sizeof *worker->dead_letters);
-  dead_letter* letter = &worker->dead_letters[worker->dead_letter_count++];
-  *letter = (dead_letter){.topic = record->topic,
-                          .partition = record->partition,
-                          .offset = record->offset,
-                          .has_key = record->has_key,
-                          .has_value = record->has_value,
-                          .stage = stage};
-  freshet_buffer* bytes = &worker->dead_letter_bytes;
-  append(bytes, record->key, &letter->key_at, &letter->key_size);
-  append(bytes, record->value, &letter->value_at, &letter->value_size);
-  append(bytes, freshet_slice_of(cause->message), &letter->reason_at, &letter->reason_size);
-  freshet_count(&worker->ports.metrics->dead_letters, 1);
-  freshet_log_fact(worker->ports.logger, FRESHET_DEBUG, "record.dead",
-                   "topic=%d partition=%d offset=%lld reason=\"%s\"", (int)record->topic, record->partition,
-                   (long long)record->offset, cause->message);
-}
-
 void freshet_worker_touch(freshet_worker* worker, freshet_user_row* row) {
   if (row->touched) return;
   worker->touched = freshet_grow(worker->touched, &worker->touched_capacity, worker->touched_count + 1,
                                  sizeof *worker->touched);
   row->touched = true;
   worker->touched[worker->touched_count++] = row;
-}
-
-/* Drops what would go to the dead letters under this key: they are read by people and other programs. Their
- * bytes stay in memory until the commit, and go no further. */
-static void forget_dead_letters(freshet_worker* worker, freshet_slice key) {
-  const char* bytes = (const char*)worker->dead_letter_bytes.data;
-  size_t kept = 0;
-  for (size_t i = 0; i < worker->dead_letter_count; i++) {
-    const dead_letter* letter = &worker->dead_letters[i];
-    bool is_theirs = letter->topic != FRESHET_TOPIC_ITEMS && letter->has_key &&
-                     freshet_slice_equal((freshet_slice){bytes + letter->key_at, letter->key_size}, key);
-    if (!is_theirs) worker->dead_letters[kept++] = *letter;
-  }
-  worker->dead_letter_count = kept;
 }
 
 /* A tombstone on `events`: the user is forgotten, here, in the changelog and in the lists. */
@@ -60,14 +19,14 @@ static freshet_status erase(freshet_worker* worker, const freshet_record* record
   freshet_erasures_applied(worker->erasures, record->partition, record->key, row->exists);
   freshet_withdrawals_replace(worker->withdrawals, row, NULL, 0);
   freshet_users_erase(worker->users, row);
-  forget_dead_letters(worker, record->key);
+  freshet_dead_letters_forget(worker->ports.outbox, record->key);
   freshet_count(&worker->ports.metrics->users_erased, 1);
   freshet_output tombstone = {
       .topic = freshet_held_list_topic(worker->held, record->partition), .partition = -1, .key = record->key};
-  status = freshet_worker_output(worker, &tombstone, error);
+  status = freshet_outbox_add(worker->ports.outbox, &tombstone, FRESHET_BY_DELIVERY, error);
   if (status != FRESHET_OK || tombstone.topic == FRESHET_TOPIC_SHADOW) return status;
   tombstone.topic = FRESHET_TOPIC_SHADOW; /* lists from before this generation served */
-  return freshet_worker_output(worker, &tombstone, error);
+  return freshet_outbox_add(worker->ports.outbox, &tombstone, FRESHET_BY_DELIVERY, error);
 }
 
 /* model.weight.* by type. */
@@ -108,17 +67,17 @@ static freshet_status apply_event(freshet_worker* worker, freshet_held_partition
   if (!is_id(record)) {
     freshet_error_set(&cause, FRESHET_INVALID, FRESHET_DEAD_LETTER,
                       "the record's key must be a user id of 1 to %d bytes", FRESHET_ID_MAX);
-    freshet_worker_bury(worker, record, "KEY_CONVERTER", &cause);
+    freshet_dead_letters_add(worker->ports.outbox, &worker->ports, record, "KEY_CONVERTER", &cause);
     return FRESHET_OK;
   }
   if (!record->has_value) return erase(worker, record, error);
   if (freshet_decode_event(worker->ports.codec, record->value, &event, &cause) != FRESHET_OK) {
-    freshet_worker_bury(worker, record, "VALUE_CONVERTER", &cause);
+    freshet_dead_letters_add(worker->ports.outbox, &worker->ports, record, "VALUE_CONVERTER", &cause);
     return FRESHET_OK;
   }
   if (freshet_event_validate(&event, record->key, record->timestamp_ms, &worker->config.limits, &cause) !=
       FRESHET_OK) {
-    freshet_worker_bury(worker, record, "TRANSFORMATION", &cause);
+    freshet_dead_letters_add(worker->ports.outbox, &worker->ports, record, "TRANSFORMATION", &cause);
     return FRESHET_OK;
   }
   uint64_t event_key = freshet_id_key(event.event_id);
@@ -158,9 +117,9 @@ static freshet_status check_item(freshet_worker* worker, const freshet_record* r
                          : FRESHET_OK;
   }
   if (freshet_decode_item(worker->ports.codec, record->value, &item, &cause) != FRESHET_OK) {
-    freshet_worker_bury(worker, record, "VALUE_CONVERTER", &cause);
+    freshet_dead_letters_add(worker->ports.outbox, &worker->ports, record, "VALUE_CONVERTER", &cause);
   } else if (freshet_item_validate(&item, record->key, &cause) != FRESHET_OK) {
-    freshet_worker_bury(worker, record, "TRANSFORMATION", &cause);
+    freshet_dead_letters_add(worker->ports.outbox, &worker->ports, record, "TRANSFORMATION", &cause);
   }
   return FRESHET_OK;
 }

@@ -60,7 +60,7 @@ freshet_status freshet_worker_ask_erase(freshet_worker* worker, freshet_letter* 
     return FRESHET_OK;
   }
   freshet_output tombstone = {.topic = FRESHET_TOPIC_EVENTS, .partition = partition, .key = user_id};
-  freshet_status status = freshet_sink_publish(worker->ports.sink, &tombstone, error);
+  freshet_status status = freshet_outbox_add(worker->ports.outbox, &tombstone, FRESHET_NOW, error);
   if (status != FRESHET_OK) {
     freshet_letter_refuse(letter, FRESHET_ANSWER_UNAVAILABLE, "the service is failing");
     return status;

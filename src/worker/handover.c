@@ -30,7 +30,7 @@ static freshet_status erase_if_gone(freshet_worker* worker, const freshet_record
   freshet_status status = freshet_users_get(worker->users, record->partition, record->key, &row, error);
   if (status != FRESHET_OK || row->exists) return status;
   freshet_output tombstone = {.topic = FRESHET_TOPIC_RECOMMENDATIONS, .partition = -1, .key = record->key};
-  return freshet_worker_output(worker, &tombstone, error);
+  return freshet_outbox_add(worker->ports.outbox, &tombstone, FRESHET_BY_DELIVERY, error);
 }
 
 typedef struct erasing {
@@ -121,14 +121,14 @@ bool freshet_worker_hands_over(freshet_worker* worker) {
 
 static freshet_status write_fact(freshet_worker* worker, freshet_serving_key kind,
                                  freshet_app_generation_fact* fact, freshet_error* error) {
-  freshet_sink* sink = worker->ports.sink;
   char key[FRESHET_SERVING_KEY_SIZE];
   freshet_buffer bytes = {0};
   freshet_output output;
   fact->at_ms = freshet_clock_now_ms(worker->ports.clock);
   freshet_status status =
       freshet_serving_record(worker->ports.codec, kind, fact, false, key, &bytes, &output, error);
-  if (status == FRESHET_OK) status = freshet_sink_write(sink, &output, error);
+  if (status == FRESHET_OK)
+    status = freshet_outbox_add(worker->ports.outbox, &output, FRESHET_IN_TRANSACTION, error);
   freshet_buffer_free(&bytes);
   freshet_log_fact(worker->ports.logger, FRESHET_INFO,
                    kind == FRESHET_SERVING_RELEASED ? "generation.released" : "generation.taken",

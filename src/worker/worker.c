@@ -120,8 +120,8 @@ static void show_memory(freshet_worker* worker) {
 
 /* The list clock must not sleep through the state clock. */
 static int wait_ms(const freshet_worker* worker, int timeout_ms) {
-  bool is_urgent =
-      worker->committing || freshet_worker_stale_count(worker) > 0 || freshet_erasures_due(worker->erasures);
+  bool is_urgent = freshet_outbox_is_committing(worker->ports.outbox) ||
+                   freshet_worker_stale_count(worker) > 0 || freshet_erasures_due(worker->erasures);
   if (is_urgent) return timeout_ms < OUTCOME_POLL_MS ? timeout_ms : OUTCOME_POLL_MS;
   int64_t left_us = worker->next_commit_us - freshet_clock_monotonic_us(worker->ports.clock);
   int64_t left_ms = left_us <= 0 ? 0 : left_us / 1000 + 1;
@@ -185,7 +185,7 @@ freshet_status freshet_worker_step(freshet_worker* worker, int timeout_ms, fresh
       freshet_source_poll(source, patience_ms, worker->records, BATCH_RECORDS, &count, error);
   if (status == FRESHET_OK) status = turn_lists(worker, count, &lag, error);
   if (status == FRESHET_OK) {
-    freshet_sink_poll(worker->ports.sink);
+    freshet_outbox_poll(worker->ports.outbox);
     status = freshet_worker_turn_state(worker, error);
     if (status == FRESHET_OK && freshet_items_outdated(worker->items))
       status = freshet_worker_reload(worker, error);
@@ -217,10 +217,7 @@ void freshet_worker_destroy(freshet_worker* worker) {
   freshet_rules_free(&worker->rules);
   freshet_held_destroy(worker->held);
   free(worker->touched);
-  free(worker->dead_letters);
-  freshet_buffer_free(&worker->dead_letter_bytes);
-  free(worker->changes);
-  freshet_buffer_free(&worker->change_bytes);
+  freshet_buffer_free(&worker->row_bytes);
   free(worker);
 }
 

@@ -11,6 +11,7 @@
 #include "lists/ranking.h"
 #include "lists/user_texts.h"
 #include "lists/withdrawals.h"
+#include "stream/dead_letters.h"
 #include "stream/held.h"
 #include "users/dedup.h"
 #include "users/users.h"
@@ -30,23 +31,6 @@ typedef struct owed_refresh {
   uint32_t id_size;
   char id[];
 } owed_refresh;
-
-/* A record for the dead letters, kept until the transaction. All bytes live in worker.dead_letter_bytes. */
-typedef struct dead_letter {
-  freshet_topic topic;
-  int32_t partition;
-  int64_t offset;
-  bool has_key, has_value;
-  size_t key_at, key_size, value_at, value_size, reason_at, reason_size;
-  const char* stage;
-} dead_letter;
-
-/* A row of the changelog, on its way through the transaction into the store. */
-typedef struct user_change {
-  int32_t partition;
-  bool has_value; /* false: a tombstone */
-  size_t key_at, key_size, value_at, value_size;
-} user_change;
 
 typedef struct freshet_refresh freshet_refresh;
 
@@ -72,26 +56,17 @@ struct freshet_worker {
   freshet_user_row** touched; /* rows with an event in this batch */
   size_t touched_count, touched_capacity;
 
-  dead_letter* dead_letters;
-  size_t dead_letter_count, dead_letter_capacity;
-  freshet_buffer dead_letter_bytes;
-
   bool awaits_texts;      /* events are let pass, see texts_first.c */
   bool links_texts;       /* some neighbours by text were missing after the last turn */
   int64_t turn_us;        /* how long the last turn of the list clock has taken */
   int64_t links_until_us; /* events wait for neighbours by text up to then */
   bool stopping;          /* the next commit is the last: item rows go to the store with it */
-  bool committing;        /* a commit is under way */
   int64_t commit_start_us;
-  uint64_t commits_started, commits_ended;
-  bool in_transaction; /* begun: at the commit, or by the first list with delivery = committed */
   int64_t next_commit_us;
   int64_t next_memory_us;
   int64_t next_concerned_us;
   unsigned aborts_in_a_row;
-  user_change* changes; /* scratch of a commit: [change_count], bytes in change_bytes */
-  size_t change_count, change_capacity;
-  freshet_buffer change_bytes;
+  freshet_buffer row_bytes; /* scratch of a commit */
 };
 
 /* ---- partitions.c ---- */
@@ -124,9 +99,6 @@ bool freshet_worker_lacks_links(freshet_worker* worker, bool is_patient);
 /* ---- batch.c ---- */
 freshet_status freshet_worker_apply(freshet_worker* worker, const freshet_record* record,
                                     freshet_error* error);
-/* Keeps a record that cannot be used, with the reason; it leaves with the next commit. */
-void freshet_worker_bury(freshet_worker* worker, const freshet_record* record, const char* stage,
-                         const freshet_error* cause);
 void freshet_worker_touch(freshet_worker* worker, freshet_user_row* row);
 
 /* ---- handover.c ---- */
@@ -160,9 +132,6 @@ void freshet_worker_forget_owed(freshet_worker* worker, int32_t partition); /* -
 /* Every user of the partition gets a list, soon, whether it is a new one or not. */
 freshet_status freshet_worker_take_users(freshet_worker* worker, freshet_held_partition* held,
                                          freshet_error* error);
-/* Lists and their tombstones, by the configured way out. */
-freshet_status freshet_worker_output(freshet_worker* worker, const freshet_output* output,
-                                     freshet_error* error);
 
 /* ---- commit.c ---- */
 /* The state clock's turn: starts a commit when it is due, ends the one under way when its outcome is

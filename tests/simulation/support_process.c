@@ -168,7 +168,7 @@ static void* live(void* context) {
   freshet_ports ports = {.source = &process->source.base,
                          .reader = &process->logs[0].base,
                          .changelog = &process->logs[1].base,
-                         .sink = &process->sink.base,
+                         .outbox = freshet_outbox_create(&process->sink.base, process->config.delivery),
                          .store = sim_disk_open(process->disk, survives, process),
                          .clock = &process->clock.base,
                          .codec = process->codec,
@@ -181,6 +181,7 @@ static void* live(void* context) {
     status = turn(process, worker, &error);
     freshet_worker_destroy(worker);
   }
+  freshet_outbox_destroy(ports.outbox);
   if (status != FRESHET_OK && !process->is_dead && !process->is_excused) {
     sim_fail(process->world, "process %llu of slot %d stopped: %s: %s", (unsigned long long)process->id,
              process->slot, freshet_status_name(status), error.message);

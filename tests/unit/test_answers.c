@@ -53,6 +53,7 @@ typedef struct world {
   freshet_source source;
   freshet_reader log;
   freshet_sink sink;
+  freshet_outbox* outbox;
   freshet_clock clock;
   freshet_source_handler handler;
   freshet_store* store;
@@ -461,10 +462,11 @@ static int start(freshet_encoder* encoder, bool in_background) {
       .text_interval_ms = 1,
       .text_batch = 1,
       .text_cutover_coverage = 1};
+  w->outbox = freshet_outbox_create(&w->sink, config.delivery);
   const freshet_ports ports = {.source = &w->source,
                                .reader = &w->log,
                                .changelog = &w->log,
-                               .sink = &w->sink,
+                               .outbox = w->outbox,
                                .store = w->store,
                                .clock = &w->clock,
                                .codec = w->codec,
@@ -488,6 +490,7 @@ static int set_up(void** state) {
 static int tear_down(void** state) {
   (void)state;
   freshet_worker_destroy(w->worker);
+  freshet_outbox_destroy(w->outbox);
   freshet_inbox_destroy(w->inbox);
   freshet_embedder_destroy(w->embedder);
   freshet_encoder_destroy(w->encoder);

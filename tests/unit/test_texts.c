@@ -40,6 +40,7 @@ typedef struct world {
   freshet_text_generations generations;
   freshet_model* model;
   freshet_texts* texts;
+  freshet_outbox* outbox;
   freshet_buffer bytes;
 } world;
 
@@ -82,13 +83,36 @@ static freshet_status sink_write(freshet_sink* self, const freshet_output* outpu
   return FRESHET_OK;
 }
 
+static freshet_status sink_begin(freshet_sink* self, freshet_error* error) {
+  (void)self;
+  (void)error;
+  return FRESHET_OK;
+}
+
+static freshet_status sink_commit(freshet_sink* self, const freshet_partition* offsets, size_t count,
+                                  freshet_error* error) {
+  (void)self;
+  (void)offsets;
+  (void)count;
+  (void)error;
+  return FRESHET_OK;
+}
+
+static freshet_status sink_outcome(freshet_sink* self, int wait_ms, freshet_error* error) {
+  (void)self;
+  (void)wait_ms;
+  (void)error;
+  return FRESHET_OK;
+}
+
 static int64_t now_ms(freshet_clock* self) {
   (void)self;
   return w->now_ms;
 }
 
 static int set_up(void** state) {
-  static const freshet_sink_vtable vtable = {.write = sink_write};
+  static const freshet_sink_vtable vtable = {
+      .begin = sink_begin, .write = sink_write, .commit = sink_commit, .outcome = sink_outcome};
   (void)state;
   w = calloc(1, sizeof *w);
   w->sink.vtable = &vtable;
@@ -145,7 +169,8 @@ static void read_log(void) {
 static void start(freshet_encoder* encoder, freshet_embedder* embedder) {
   const freshet_stream_config config = {
       .model = {.dim = DIM}, .text_interval_ms = 1000, .text_batch = 8, .text_cutover_coverage = .9};
-  w->ports = (freshet_ports){.sink = &w->sink,
+  w->outbox = freshet_outbox_create(&w->sink, FRESHET_DELIVERY_FAST);
+  w->ports = (freshet_ports){.outbox = w->outbox,
                              .store = w->store,
                              .clock = &w->clock,
                              .codec = w->codec,
@@ -167,6 +192,7 @@ static void start(freshet_encoder* encoder, freshet_embedder* embedder) {
 
 static void stop(void) {
   freshet_texts_destroy(w->texts);
+  freshet_outbox_destroy(w->outbox);
   freshet_model_destroy(w->model);
 }
 
@@ -179,8 +205,9 @@ static void turn(void) {
 
 /* A commit: what waits goes into the log, and comes back from there. */
 static void commit(void) {
-  assert_int_equal(freshet_texts_write(w->texts, NULL), FRESHET_OK);
-  assert_int_equal(freshet_texts_unwritten(w->texts), 0);
+  assert_int_equal(freshet_outbox_start_commit(w->outbox, NULL, 0, NULL), FRESHET_OK);
+  assert_int_equal(freshet_outbox_outcome(w->outbox, 0, NULL), FRESHET_OK);
+  assert_int_equal(freshet_outbox_kept(w->outbox), 0);
   read_log();
 }
 
@@ -369,9 +396,9 @@ static void only_the_owner_of_the_first_partition_decides(void** state) {
   restart(b);
   w->now_ms += 5000;
   assert_int_equal(freshet_texts_turn(w->texts, owned, ITEM_PARTITIONS, NULL), FRESHET_OK);
-  assert_false(freshet_texts_unwritten(w->texts));
+  assert_false(freshet_outbox_kept(w->outbox));
   turn();
-  assert_true(freshet_texts_unwritten(w->texts)); /* nothing to encode: covered */
+  assert_true(freshet_outbox_kept(w->outbox)); /* nothing to encode: covered */
   stop();
   freshet_encoder_destroy(a);
   freshet_encoder_destroy(b);

@@ -1,0 +1,273 @@
+/*
+ * outbox.c: two batches of records change places at each commit. `kept` waits for the next commit; `sent` is what
+ * the last start of a commit has written, which the store gets when that has ended.
+ */
+#include "stream/outbox.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/grow.h"
+
+enum { BYTES_KEPT = 8 << 20 /* capacity that stays after a large commit */ };
+
+typedef struct piece {
+  size_t at, size;
+} piece;
+
+/* All bytes are in batch.bytes. */
+typedef struct entry {
+  freshet_topic topic;
+  int32_t partition;
+  bool has_key, has_value;
+  piece key, value;
+  int64_t timestamp_ms;
+  size_t header_at, header_count;
+} entry;
+
+typedef struct entry_header {
+  const char* name;
+  piece value;
+} entry_header;
+
+typedef struct batch {
+  entry* entries; /* [count] */
+  size_t count, capacity;
+  entry_header* headers; /* [header_count] */
+  size_t header_count, header_capacity;
+  freshet_buffer bytes;
+} batch;
+
+struct freshet_outbox {
+  freshet_sink* sink;
+  freshet_delivery delivery;
+  batch kept, sent;
+  freshet_header* views; /* [view_capacity] scratch: the headers of one entry */
+  size_t view_capacity;
+  bool is_open;
+  bool is_committing;
+  uint64_t commits_started, commits_ended;
+};
+
+freshet_outbox* freshet_outbox_create(freshet_sink* sink, freshet_delivery delivery) {
+  freshet_outbox* outbox = calloc(1, sizeof *outbox);
+  FRESHET_ASSERT(outbox != NULL);
+  outbox->sink = sink;
+  outbox->delivery = delivery;
+  return outbox;
+}
+
+static void empty(batch* b) {
+  b->count = b->header_count = b->bytes.size = 0;
+  if (b->bytes.capacity > BYTES_KEPT) freshet_buffer_free(&b->bytes);
+}
+
+static void free_batch(batch* b) {
+  free(b->entries);
+  free(b->headers);
+  freshet_buffer_free(&b->bytes);
+}
+
+void freshet_outbox_destroy(freshet_outbox* outbox) {
+  if (outbox == NULL) return;
+  free_batch(&outbox->kept);
+  free_batch(&outbox->sent);
+  free(outbox->views);
+  free(outbox);
+}
+
+/* ---- one record ---- */
+
+static piece append(batch* b, freshet_slice bytes) {
+  piece p = {b->bytes.size, bytes.size};
+  freshet_buffer_append(&b->bytes, bytes.data, bytes.size);
+  return p;
+}
+
+static void keep(batch* b, const freshet_output* output) {
+  b->entries = freshet_grow(b->entries, &b->capacity, b->count + 1, sizeof *b->entries);
+  b->headers = freshet_grow(b->headers, &b->header_capacity, b->header_count + output->header_count,
+                            sizeof *b->headers);
+  entry* e = &b->entries[b->count++];
+  *e = (entry){.topic = output->topic,
+               .partition = output->partition,
+               .has_key = output->key.data != NULL,
+               .has_value = output->has_value,
+               .timestamp_ms = output->timestamp_ms,
+               .header_at = b->header_count,
+               .header_count = output->header_count};
+  e->key = append(b, output->key);
+  e->value = append(b, output->value);
+  for (size_t i = 0; i < output->header_count; i++) {
+    piece value = append(b, output->headers[i].value);
+    b->headers[b->header_count++] = (entry_header){output->headers[i].name, value};
+  }
+}
+
+static freshet_slice slice_of(const batch* b, piece p) {
+  return p.size == 0 ? (freshet_slice){"", 0} : (freshet_slice){(const char*)b->bytes.data + p.at, p.size};
+}
+
+/* Views into the batch and into headers [e->header_count]. */
+static freshet_output view(const batch* b, const entry* e, freshet_header* headers) {
+  for (size_t i = 0; i < e->header_count; i++) {
+    const entry_header* h = &b->headers[e->header_at + i];
+    headers[i] = (freshet_header){h->name, slice_of(b, h->value)};
+  }
+  return (freshet_output){.topic = e->topic,
+                          .partition = e->partition,
+                          .key = e->has_key ? slice_of(b, e->key) : (freshet_slice){NULL, 0},
+                          .has_value = e->has_value,
+                          .value = slice_of(b, e->value),
+                          .timestamp_ms = e->timestamp_ms,
+                          .headers = headers,
+                          .header_count = e->header_count};
+}
+
+static freshet_output look_at(freshet_outbox* outbox, const batch* b, const entry* e) {
+  outbox->views = freshet_grow(outbox->views, &outbox->view_capacity, e->header_count, sizeof *outbox->views);
+  return view(b, e, outbox->views);
+}
+
+/* ---- the way out ---- */
+
+static freshet_status open_transaction(freshet_outbox* outbox, freshet_error* error) {
+  FRESHET_ASSERT(!outbox->is_committing);
+  if (outbox->is_open) return FRESHET_OK;
+  freshet_status status = freshet_sink_begin(outbox->sink, error);
+  outbox->is_open = status == FRESHET_OK;
+  return status;
+}
+
+static freshet_status write_at_once(freshet_outbox* outbox, const freshet_output* output,
+                                    freshet_error* error) {
+  freshet_status status = open_transaction(outbox, error);
+  if (status == FRESHET_OK) status = freshet_sink_write(outbox->sink, output, error);
+  return status;
+}
+
+freshet_status freshet_outbox_add(freshet_outbox* outbox, const freshet_output* output, freshet_when when,
+                                  freshet_error* error) {
+  if (when == FRESHET_BY_DELIVERY)
+    when = outbox->delivery == FRESHET_DELIVERY_FAST ? FRESHET_NOW : FRESHET_IN_TRANSACTION;
+  if (when == FRESHET_NOW) return freshet_sink_publish(outbox->sink, output, error);
+  if (when == FRESHET_IN_TRANSACTION) return write_at_once(outbox, output, error);
+  keep(&outbox->kept, output);
+  return FRESHET_OK;
+}
+
+bool freshet_outbox_add_foreign(freshet_outbox* outbox, const char* topic, const freshet_output* output) {
+  return freshet_sink_publish_to(outbox->sink, topic, output);
+}
+
+void freshet_outbox_poll(freshet_outbox* outbox) {
+  freshet_sink_poll(outbox->sink);
+}
+
+const char* freshet_outbox_topic_name(const freshet_outbox* outbox, freshet_topic topic) {
+  return freshet_sink_topic_name(outbox->sink, topic);
+}
+
+/* ---- what is kept ---- */
+
+size_t freshet_outbox_kept(const freshet_outbox* outbox) {
+  return outbox->kept.count;
+}
+
+size_t freshet_outbox_kept_bytes(const freshet_outbox* outbox) {
+  return outbox->kept.bytes.size;
+}
+
+void freshet_outbox_forget(freshet_outbox* outbox, bool (*drop)(void* context, const freshet_output* output),
+                           void* context) {
+  batch* b = &outbox->kept;
+  size_t left = 0;
+  for (size_t i = 0; i < b->count; i++) {
+    freshet_output output = look_at(outbox, b, &b->entries[i]);
+    if (!drop(context, &output)) b->entries[left++] = b->entries[i];
+  }
+  b->count = left;
+}
+
+/* ---- the transaction ---- */
+
+bool freshet_outbox_is_open(const freshet_outbox* outbox) {
+  return outbox->is_open;
+}
+
+bool freshet_outbox_is_committing(const freshet_outbox* outbox) {
+  return outbox->is_committing;
+}
+
+freshet_status freshet_outbox_start_commit(freshet_outbox* outbox, const freshet_partition* offsets,
+                                           size_t count, freshet_error* error) {
+  batch* b = &outbox->kept;
+  freshet_status status = open_transaction(outbox, error);
+  for (size_t i = 0; status == FRESHET_OK && i < b->count; i++) {
+    freshet_output output = look_at(outbox, b, &b->entries[i]);
+    status = freshet_sink_write(outbox->sink, &output, error);
+  }
+  if (status == FRESHET_OK) status = freshet_sink_commit(outbox->sink, offsets, count, error);
+  if (status != FRESHET_OK) return status;
+  batch sent = outbox->kept;
+  outbox->kept = outbox->sent;
+  outbox->sent = sent;
+  empty(&outbox->kept);
+  outbox->is_committing = true;
+  outbox->commits_started++;
+  return FRESHET_OK;
+}
+
+freshet_status freshet_outbox_outcome(freshet_outbox* outbox, int wait_ms, freshet_error* error) {
+  FRESHET_ASSERT(outbox->is_committing && outbox->is_open);
+  freshet_status status = freshet_sink_outcome(outbox->sink, wait_ms, error);
+  if (status == FRESHET_TIMEOUT) return status;
+  outbox->is_committing = false;
+  outbox->is_open = false;
+  if (status == FRESHET_OK) outbox->commits_ended = outbox->commits_started;
+  if (status != FRESHET_OK) empty(&outbox->sent);
+  return status;
+}
+
+freshet_status freshet_outbox_abort(freshet_outbox* outbox, freshet_error* error) {
+  FRESHET_ASSERT(!outbox->is_committing);
+  empty(&outbox->kept);
+  empty(&outbox->sent);
+  if (!outbox->is_open) return FRESHET_OK;
+  outbox->is_open = false;
+  return freshet_sink_abort(outbox->sink, error);
+}
+
+void freshet_outbox_each_committed(const freshet_outbox* outbox, freshet_topic topic,
+                                   void (*visit)(void* context, const freshet_output* output),
+                                   void* context) {
+  const batch* b = &outbox->sent;
+  FRESHET_ASSERT(!outbox->is_committing);
+  for (size_t i = 0; i < b->count; i++) {
+    const entry* e = &b->entries[i];
+    if (e->topic != topic) continue;
+    freshet_output output = {.topic = e->topic,
+                             .partition = e->partition,
+                             .key = slice_of(b, e->key),
+                             .has_value = e->has_value,
+                             .value = slice_of(b, e->value),
+                             .timestamp_ms = e->timestamp_ms};
+    visit(context, &output);
+  }
+}
+
+void freshet_outbox_tidy(freshet_outbox* outbox) {
+  empty(&outbox->sent);
+}
+
+int64_t freshet_outbox_written_end(const freshet_outbox* outbox, freshet_topic topic, int32_t partition) {
+  return freshet_sink_written_end(outbox->sink, topic, partition);
+}
+
+uint64_t freshet_outbox_commits_started(const freshet_outbox* outbox) {
+  return outbox->commits_started;
+}
+
+uint64_t freshet_outbox_commits_ended(const freshet_outbox* outbox) {
+  return outbox->commits_ended;
+}

@@ -1,0 +1,84 @@
+/*
+ * outbox.h: everything that the stream processor writes to Kafka goes through here, and so does the transaction.
+ * It owns the records that wait for the next commit, and knows whether a transaction is open and how many have
+ * been committed. It must not know what a record means, nor when a commit is due (worker/commit.c).
+ *
+ * Thread rule: the worker's.
+ */
+#ifndef FRESHET_STREAM_OUTBOX_H
+#define FRESHET_STREAM_OUTBOX_H
+
+#include "stream/sink.h"
+#include "stream/stream_config.h"
+
+/* When a record leaves. */
+typedef enum freshet_when {
+  /* At once, outside of transactions. */
+  FRESHET_NOW = 0,
+  /* Lists and replies: at once, or into the transaction, as `delivery` says. */
+  FRESHET_BY_DELIVERY,
+  /* Into the open transaction at once; opens one if there is none. Not while a commit is under way. For what is
+   * too large to be kept. */
+  FRESHET_IN_TRANSACTION,
+  /* Kept here, and written into the transaction when the next commit starts. */
+  FRESHET_WITH_COMMIT,
+} freshet_when;
+
+typedef struct freshet_outbox freshet_outbox;
+
+/* The sink is not owned, and outlives the outbox. */
+freshet_outbox* freshet_outbox_create(freshet_sink* sink, freshet_delivery delivery);
+void freshet_outbox_destroy(freshet_outbox* outbox);
+
+/* Copies key, value and the values of headers; names of headers are borrowed, and have to be static. Errors:
+ * those of the sink; none for FRESHET_WITH_COMMIT. */
+freshet_status freshet_outbox_add(freshet_outbox* outbox, const freshet_output* output, freshet_when when,
+                                  freshet_error* error);
+/* To a topic that is not one of ours, at once; see freshet_sink.publish_to. False: it cannot be written to. */
+bool freshet_outbox_add_foreign(freshet_outbox* outbox, const char* topic, const freshet_output* output);
+
+/* Serves delivery reports, without waiting. */
+void freshet_outbox_poll(freshet_outbox* outbox);
+/* The configured name of a topic. */
+const char* freshet_outbox_topic_name(const freshet_outbox* outbox, freshet_topic topic);
+
+/* ---- what is kept for the next commit ---- */
+
+size_t freshet_outbox_kept(const freshet_outbox* outbox);       /* records */
+size_t freshet_outbox_kept_bytes(const freshet_outbox* outbox); /* about */
+/* Forgets the kept records that `drop` says true of. Views hold during the call. */
+void freshet_outbox_forget(freshet_outbox* outbox, bool (*drop)(void* context, const freshet_output* output),
+                           void* context);
+
+/* ---- the transaction: commit.c and the checkpoint of the item tables ---- */
+
+/* Something has been written into a transaction, or a commit is under way. */
+bool freshet_outbox_is_open(const freshet_outbox* outbox);
+bool freshet_outbox_is_committing(const freshet_outbox* outbox);
+
+/* Opens the transaction if it is not open, writes what is kept, and starts to commit with these offsets; see
+ * freshet_sink.commit. After an error: freshet_outbox_abort. */
+freshet_status freshet_outbox_start_commit(freshet_outbox* outbox, const freshet_partition* offsets,
+                                           size_t count, freshet_error* error);
+/* The outcome of the started commit; see freshet_sink.outcome. FRESHET_TIMEOUT: not yet. Any other status: the
+ * commit is not under way any more. */
+freshet_status freshet_outbox_outcome(freshet_outbox* outbox, int wait_ms, freshet_error* error);
+/* Aborts the open transaction, if there is one, and forgets what is kept: everything since the last commit is
+ * done again. Not while a commit is under way. */
+freshet_status freshet_outbox_abort(freshet_outbox* outbox, freshet_error* error);
+
+/* The records of a topic that were kept for the commit that has ended last, in the order in which they were
+ * added, until freshet_outbox_tidy or the next start. */
+void freshet_outbox_each_committed(const freshet_outbox* outbox, freshet_topic topic,
+                                   void (*visit)(void* context, const freshet_output* output), void* context);
+/* They have been stored. */
+void freshet_outbox_tidy(freshet_outbox* outbox);
+/* See freshet_sink.written_end. */
+int64_t freshet_outbox_written_end(const freshet_outbox* outbox, freshet_topic topic, int32_t partition);
+
+/* How many commits have been started, and the number of the last one that has ended well. What changes now
+ * belongs to commit `started` + 1. */
+uint64_t freshet_outbox_commits_started(const freshet_outbox* outbox);
+uint64_t freshet_outbox_commits_ended(const freshet_outbox* outbox);
+
+#endif

@@ -1,0 +1,259 @@
+/*
+ * test_outbox.c: when records leave the outbox, what an abort leaves of them, and which of them the store gets.
+ * The sink is a list of what was published, and of what was written into the transaction.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "stream/dead_letters.h"
+
+enum { LOG_MAX = 64, LINE = 256 };
+
+static struct {
+  freshet_sink sink;
+  freshet_outbox* outbox;
+  freshet_delivery delivery;
+  char lines[LOG_MAX][LINE]; /* what the sink was asked to do */
+  size_t count;
+  freshet_status write_status, outcome;
+} w;
+
+static void note(const char* what, const freshet_output* output) {
+  char* line = w.lines[w.count++];
+  assert_true(w.count < LOG_MAX);
+  int used = snprintf(line, LINE, "%s", what);
+  if (output == NULL) return;
+  used += snprintf(line + used, LINE - (size_t)used, " %d %.*s=%.*s", (int)output->topic,
+                   output->key.data == NULL ? 4 : (int)output->key.size,
+                   output->key.data == NULL ? "none" : output->key.data,
+                   output->has_value ? (int)output->value.size : 9,
+                   output->has_value ? output->value.data : "tombstone");
+  for (size_t i = 0; i < output->header_count; i++)
+    used += snprintf(line + used, LINE - (size_t)used, " %s:%.*s", output->headers[i].name,
+                     (int)output->headers[i].value.size, output->headers[i].value.data);
+}
+
+static freshet_status publish(freshet_sink* self, const freshet_output* output, freshet_error* error) {
+  (void)self;
+  (void)error;
+  note("publish", output);
+  return FRESHET_OK;
+}
+
+static freshet_status begin(freshet_sink* self, freshet_error* error) {
+  (void)self;
+  (void)error;
+  note("begin", NULL);
+  return FRESHET_OK;
+}
+
+static freshet_status write_one(freshet_sink* self, const freshet_output* output, freshet_error* error) {
+  (void)self;
+  (void)error;
+  note("write", output);
+  return w.write_status;
+}
+
+static freshet_status commit(freshet_sink* self, const freshet_partition* offsets, size_t count,
+                             freshet_error* error) {
+  (void)self;
+  (void)offsets;
+  (void)count;
+  (void)error;
+  note("commit", NULL);
+  return FRESHET_OK;
+}
+
+static freshet_status outcome(freshet_sink* self, int wait_ms, freshet_error* error) {
+  (void)self;
+  (void)wait_ms;
+  (void)error;
+  return w.outcome;
+}
+
+static freshet_status abort_it(freshet_sink* self, freshet_error* error) {
+  (void)self;
+  (void)error;
+  note("abort", NULL);
+  return FRESHET_OK;
+}
+
+static const char* topic_name(freshet_sink* self, freshet_topic topic) {
+  (void)self;
+  return topic == FRESHET_TOPIC_ITEMS ? "shop.items" : "shop.events";
+}
+
+static int set_up(void** state) {
+  static const freshet_sink_vtable vtable = {.publish = publish,
+                                             .begin = begin,
+                                             .write = write_one,
+                                             .commit = commit,
+                                             .outcome = outcome,
+                                             .abort = abort_it,
+                                             .topic_name = topic_name};
+  (void)state;
+  memset(&w, 0, sizeof w);
+  w.sink.vtable = &vtable;
+  w.outbox = freshet_outbox_create(&w.sink, FRESHET_DELIVERY_FAST);
+  return 0;
+}
+
+static int tear_down(void** state) {
+  (void)state;
+  freshet_outbox_destroy(w.outbox);
+  return 0;
+}
+
+static void add(freshet_topic topic, const char* key, const char* value, freshet_when when) {
+  const freshet_output output = {.topic = topic,
+                                 .partition = 3,
+                                 .key = key == NULL ? (freshet_slice){NULL, 0} : freshet_slice_of(key),
+                                 .has_value = value != NULL,
+                                 .value = value == NULL ? (freshet_slice){NULL, 0} : freshet_slice_of(value)};
+  assert_int_equal(freshet_outbox_add(w.outbox, &output, when, NULL), FRESHET_OK);
+}
+
+/* The lines since the last call, and no more. */
+static void expect(const char* const* lines, size_t count) {
+  for (size_t i = 0; i < count && i < w.count; i++) assert_string_equal(w.lines[i], lines[i]);
+  assert_int_equal(w.count, count);
+  w.count = 0;
+}
+#define EXPECT(...) \
+  expect((const char* const[]){__VA_ARGS__}, sizeof((const char* const[]){__VA_ARGS__}) / sizeof(char*))
+
+static void start_commit(freshet_status expected) {
+  assert_int_equal(freshet_outbox_start_commit(w.outbox, NULL, 0, NULL), expected);
+}
+
+static void count_rows(void* context, const freshet_output* output) {
+  ++*(int*)context;
+  note("row", output);
+}
+
+static int rows(freshet_topic topic) {
+  int count = 0;
+  freshet_outbox_each_committed(w.outbox, topic, count_rows, &count);
+  return count;
+}
+
+static void leaves_when_it_is_told_to(void** state) {
+  (void)state;
+  add(FRESHET_TOPIC_RECOMMENDATIONS, "u1", "now", FRESHET_NOW);
+  add(FRESHET_TOPIC_RECOMMENDATIONS, "u2", "fast", FRESHET_BY_DELIVERY);
+  EXPECT("publish 3 u1=now", "publish 3 u2=fast");
+  add(FRESHET_TOPIC_USERS, "u1", "row", FRESHET_WITH_COMMIT);
+  add(FRESHET_TOPIC_USERS, "", NULL, FRESHET_WITH_COMMIT);
+  add(FRESHET_TOPIC_USERS, NULL, "", FRESHET_WITH_COMMIT);
+  assert_int_equal(w.count, 0);
+  assert_int_equal(freshet_outbox_kept(w.outbox), 3);
+  assert_false(freshet_outbox_is_open(w.outbox));
+  add(FRESHET_TOPIC_ITEM_DELTAS, NULL, "delta", FRESHET_IN_TRANSACTION);
+  assert_true(freshet_outbox_is_open(w.outbox));
+  start_commit(FRESHET_OK);
+  EXPECT("begin", "write 8 none=delta", "write 6 u1=row", "write 6 =tombstone", "write 6 none=", "commit");
+}
+
+static void delivery_committed_puts_lists_into_the_transaction(void** state) {
+  (void)state;
+  freshet_outbox_destroy(w.outbox);
+  w.outbox = freshet_outbox_create(&w.sink, FRESHET_DELIVERY_COMMITTED);
+  add(FRESHET_TOPIC_RECOMMENDATIONS, "u1", "list", FRESHET_BY_DELIVERY);
+  add(FRESHET_TOPIC_EVENTS, "u2", NULL, FRESHET_NOW);
+  EXPECT("begin", "write 3 u1=list", "publish 0 u2=tombstone");
+}
+
+static void the_store_gets_what_was_committed(void** state) {
+  (void)state;
+  add(FRESHET_TOPIC_USERS, "u1", "a", FRESHET_WITH_COMMIT);
+  add(FRESHET_TOPIC_DEAD_LETTERS, "x", "bad", FRESHET_WITH_COMMIT);
+  start_commit(FRESHET_OK);
+  assert_true(freshet_outbox_is_committing(w.outbox));
+  add(FRESHET_TOPIC_USERS, "u2", "b", FRESHET_WITH_COMMIT); /* of the next commit */
+  w.outcome = FRESHET_TIMEOUT;
+  assert_int_equal(freshet_outbox_outcome(w.outbox, 0, NULL), FRESHET_TIMEOUT);
+  assert_int_equal(freshet_outbox_commits_ended(w.outbox), 0);
+  w.outcome = FRESHET_OK;
+  assert_int_equal(freshet_outbox_outcome(w.outbox, 0, NULL), FRESHET_OK);
+  assert_int_equal(freshet_outbox_commits_started(w.outbox), 1);
+  assert_int_equal(freshet_outbox_commits_ended(w.outbox), 1);
+  w.count = 0;
+  assert_int_equal(rows(FRESHET_TOPIC_USERS), 1);
+  EXPECT("row 6 u1=a");
+  freshet_outbox_tidy(w.outbox);
+  assert_int_equal(rows(FRESHET_TOPIC_USERS), 0);
+  start_commit(FRESHET_OK);
+  EXPECT("begin", "write 6 u2=b", "commit");
+}
+
+static void an_abort_forgets_everything_since_the_last_commit(void** state) {
+  (void)state;
+  add(FRESHET_TOPIC_USERS, "u1", "a", FRESHET_WITH_COMMIT);
+  w.write_status = FRESHET_ABORTED;
+  start_commit(FRESHET_ABORTED);
+  assert_false(freshet_outbox_is_committing(w.outbox));
+  assert_int_equal(freshet_outbox_abort(w.outbox, NULL), FRESHET_OK);
+  EXPECT("begin", "write 6 u1=a", "abort");
+  assert_int_equal(freshet_outbox_kept(w.outbox), 0);
+  assert_int_equal(freshet_outbox_abort(w.outbox, NULL), FRESHET_OK); /* nothing is open */
+  w.write_status = FRESHET_OK;
+  add(FRESHET_TOPIC_USERS, "u1", "a", FRESHET_WITH_COMMIT);
+  start_commit(FRESHET_OK);
+  w.outcome = FRESHET_ABORTED;
+  assert_int_equal(freshet_outbox_outcome(w.outbox, 0, NULL), FRESHET_ABORTED);
+  w.count = 0;
+  assert_int_equal(rows(FRESHET_TOPIC_USERS), 0);
+  assert_int_equal(freshet_outbox_commits_ended(w.outbox), 0);
+  assert_false(freshet_outbox_is_open(w.outbox));
+}
+
+/* An erased user's letters are forgotten; letters about items have item ids for keys. */
+static void letters_of_an_erased_user_are_forgotten(void** state) {
+  (void)state;
+  freshet_worker_metrics metrics = {0};
+  const freshet_ports ports = {.metrics = &metrics};
+  freshet_error cause = {0};
+  freshet_error_set(&cause, FRESHET_INVALID, FRESHET_DEAD_LETTER, "no good");
+  freshet_record record = {.topic = FRESHET_TOPIC_EVENTS,
+                           .partition = 2,
+                           .offset = 7,
+                           .has_key = true,
+                           .key = freshet_slice_of("a"),
+                           .has_value = true,
+                           .value = freshet_slice_of("?")};
+  freshet_dead_letters_add(w.outbox, &ports, &record, "TRANSFORMATION", &cause);
+  record.topic = FRESHET_TOPIC_ITEMS;
+  freshet_dead_letters_add(w.outbox, &ports, &record, "TRANSFORMATION", &cause);
+  record.topic = FRESHET_TOPIC_EVENTS;
+  record.key = freshet_slice_of("b");
+  freshet_dead_letters_add(w.outbox, &ports, &record, "TRANSFORMATION", &cause);
+  add(FRESHET_TOPIC_USERS, "a", NULL, FRESHET_WITH_COMMIT);
+  assert_int_equal(freshet_outbox_kept(w.outbox), 4);
+  freshet_dead_letters_forget(w.outbox, freshet_slice_of("a"));
+  assert_int_equal(freshet_outbox_kept(w.outbox), 3);
+  start_commit(FRESHET_OK);
+  assert_int_equal(w.count, 5);
+  assert_non_null(strstr(w.lines[1], "a=? __connect.errors.topic:shop.items __connect.errors.partition:2"));
+  assert_non_null(strstr(w.lines[2], "b=? __connect.errors.topic:shop.events"));
+  assert_non_null(strstr(w.lines[2], "__connect.errors.offset:7"));
+  assert_string_equal(w.lines[3], "write 6 a=tombstone");
+  assert_int_equal(freshet_metric(&metrics.dead_letters), 3);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test_setup_teardown(leaves_when_it_is_told_to, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(delivery_committed_puts_lists_into_the_transaction, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(the_store_gets_what_was_committed, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(an_abort_forgets_everything_since_the_last_commit, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(letters_of_an_erased_user_are_forgotten, set_up, tear_down),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
