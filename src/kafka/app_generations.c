@@ -1,3 +1,10 @@
+/*
+ * app_generations.c: the consumer groups of other generations of an app, by librdkafka's admin calls.
+ *
+ * It counts the members of a group, fences them, reads their committed offsets, and deletes a group with its
+ * topics. It owns a short-lived client for each question. It must not know why a generation is promoted or
+ * dropped: src/commands/backfill decides that.
+ */
 #include "kafka/app_generations.h"
 
 #include <stdio.h>

@@ -1,3 +1,10 @@
+/*
+ * client.c: makes and configures every librdkafka handle of this module.
+ *
+ * It owns the table of roles: which settings a role has by default, and which of them nobody may change. It
+ * turns librdkafka's logs and errors into lines of our log, and asks the cluster the questions that several
+ * files need. It must not know what the records mean.
+ */
 #include "kafka/client.h"
 
 #include <stdio.h>

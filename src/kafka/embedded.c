@@ -1,3 +1,9 @@
+/*
+ * embedded.c: a broker inside this process, made of librdkafka's mock cluster.
+ *
+ * It owns the mock cluster and the client that the mock needs. The demo and the tests of the plumbing use it.
+ * It must not know the worker.
+ */
 #include "kafka/embedded.h"
 
 #include <librdkafka/rdkafka.h>

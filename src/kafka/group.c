@@ -1,3 +1,9 @@
+/*
+ * group.c: committed offsets of the app's consumer group, read and moved.
+ *
+ * It owns a client and a reader for the time between open and close. Every question is bounded and asked again
+ * until the configuration says stop. It must not know when a move is allowed: `freshet offsets` decides that.
+ */
 #include "kafka/group.h"
 
 #include <stdlib.h>

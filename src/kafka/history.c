@@ -1,3 +1,9 @@
+/*
+ * history.c: reads what a topic held between two times, merged by the times of the records.
+ *
+ * It owns one queue for each partition and a heap of the records that come next. It bounds its memory over all
+ * partitions together. It must not know what the records mean, or where they go.
+ */
 #include "kafka/history.h"
 
 #include <inttypes.h>

@@ -1,3 +1,10 @@
+/*
+ * log_reader.c: any partition of any topic from a chosen offset, outside of the group.
+ *
+ * It is the port freshet_log on Kafka. It owns two clients: one reads committed records, the other asks for
+ * the high watermark. Every question to the cluster is bounded, and ends when the process is asked to stop. It
+ * must not know whose rows it reads.
+ */
 #include <stdlib.h>
 
 #include "kafka/reader.h"

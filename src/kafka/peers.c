@@ -1,3 +1,9 @@
+/*
+ * peers.c: finds the URL of the process that holds a partition of `events`.
+ *
+ * It owns a thread that asks the group coordinator, and the answer of the last question. It must not know what
+ * the URL is used for.
+ */
 #include "kafka/peers.h"
 
 #include <pthread.h>

@@ -1,3 +1,9 @@
+/*
+ * reader.c: polls one librdkafka consumer and returns records in offset order, each once.
+ *
+ * It owns the cursors of the open partitions and the messages that the last records point into. Source and log
+ * reader share it. It must not know about groups, or about what follows from a record.
+ */
 #include "kafka/reader.h"
 
 #include <stdatomic.h>

@@ -1,3 +1,9 @@
+/*
+ * reply_topics.c: sends replies to topics that requests name.
+ *
+ * It owns a producer of its own and remembers which names exist. A record that cannot be sent is dropped, since
+ * nothing may wait for a stranger's topic. It must not know how a reply is made.
+ */
 #include "kafka/reply_topics.h"
 
 #include <stdlib.h>

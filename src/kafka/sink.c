@@ -1,3 +1,9 @@
+/*
+ * sink.c: publishes lists at once and writes state in transactions.
+ *
+ * It is the port freshet_sink on Kafka. It owns two producers, an idempotent one for lists and a transactional
+ * one for state, and a thread that commits while lists go on. It must not know what a record holds.
+ */
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>

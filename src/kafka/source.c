@@ -1,3 +1,10 @@
+/*
+ * source.c: this process's share of the consumer group.
+ *
+ * It is the port freshet_source on Kafka. It owns the group member, and the rebalances that librdkafka has
+ * announced but the worker has not seen yet. It tells the worker which partitions come and go. It must not know
+ * what the worker keeps for them.
+ */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,9 @@
-/* tombstone.c: a tombstone on `events` from outside of the service, and how far the service has come. */
+/*
+ * tombstone.c: a tombstone on `events` from outside of the service, and how far the service has come.
+ *
+ * `freshet erase` uses both. The file owns a short-lived client for each call. It must not know what the worker
+ * erases.
+ */
 #include <stdlib.h>
 
 #include "kafka/client.h"

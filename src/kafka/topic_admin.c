@@ -1,3 +1,9 @@
+/*
+ * topic_admin.c: makes, lists and checks the topics that Freshet works with.
+ *
+ * It owns the table of what each topic needs: partitions, cleanup policy, sizes. It must not know how a worker
+ * uses a topic, and it changes no topic that exists.
+ */
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>

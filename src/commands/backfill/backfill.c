@@ -1,6 +1,8 @@
 /*
- * backfill.c: `freshet backfill`: a new generation of an application learns the whole log beside the one that
- * serves, and takes its place when it has caught up (stream/serving.h).
+ * backfill.c: `freshet backfill`: a new generation of an app learns the log beside the one that serves.
+ *
+ * It reads the command line and calls the file of each action. The generation takes the other one's place when
+ * it has caught up (stream/serving.h). It must not know how a generation learns.
  */
 #include "commands/backfill/backfill.h"
 
