@@ -207,6 +207,7 @@ freshet_status freshet_engine_create(const freshet_engine_config* config, freshe
   ports->clock = freshet_clock_system();
   ports->logger = config->logger;
   ports->metrics = config->metrics;
+  ports->stop = (freshet_stop_request){config->stopping, config->stopping_context};
   const freshet_config* settings = config->config;
   freshet_status status = open_codec(engine, error);
   if (status == FRESHET_OK) {

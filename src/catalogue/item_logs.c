@@ -25,6 +25,8 @@ struct freshet_item_logs {
   freshet_reader* reader;
   freshet_store* store;
   freshet_clock* clock;
+  const freshet_logger* logger;
+  freshet_stop_request stop;
   freshet_item_logs_apply apply;
   void* context;
   open_partition* open; /* [open_count] */
@@ -32,14 +34,15 @@ struct freshet_item_logs {
   freshet_record records[POLL_RECORDS];
 };
 
-freshet_item_logs* freshet_item_logs_create(freshet_reader* reader, freshet_store* store,
-                                            freshet_clock* clock, freshet_item_logs_apply apply,
+freshet_item_logs* freshet_item_logs_create(const freshet_ports* ports, freshet_item_logs_apply apply,
                                             void* context) {
   freshet_item_logs* logs = calloc(1, sizeof *logs);
   FRESHET_ASSERT(logs != NULL);
-  logs->reader = reader;
-  logs->store = store;
-  logs->clock = clock;
+  logs->reader = ports->reader;
+  logs->store = ports->store;
+  logs->clock = ports->clock;
+  logs->logger = ports->logger;
+  logs->stop = ports->stop;
   logs->apply = apply;
   logs->context = context;
   return logs;
@@ -142,6 +145,8 @@ freshet_status freshet_item_logs_catch_up(freshet_item_logs* logs, freshet_topic
   }
   const freshet_reading reading = {.reader = logs->reader,
                                    .clock = logs->clock,
+                                   .logger = logs->logger,
+                                   .stop = logs->stop,
                                    .name = "item tables",
                                    .wait_ms = LOAD_WAIT_MS,
                                    .stall_ms = LOAD_STALL_MS,

@@ -10,9 +10,7 @@
 #ifndef FRESHET_CATALOGUE_ITEM_LOGS_H
 #define FRESHET_CATALOGUE_ITEM_LOGS_H
 
-#include "stream/clock.h"
-#include "stream/source.h"
-#include "stream/store.h"
+#include "stream/ports.h"
 
 /* Applies one record. Its views hold during the call. */
 typedef freshet_status (*freshet_item_logs_apply)(void* context, const freshet_record* record,
@@ -21,8 +19,7 @@ typedef freshet_status (*freshet_item_logs_apply)(void* context, const freshet_r
 typedef struct freshet_item_logs freshet_item_logs;
 
 /* Nothing is owned. */
-freshet_item_logs* freshet_item_logs_create(freshet_reader* reader, freshet_store* store,
-                                            freshet_clock* clock, freshet_item_logs_apply apply,
+freshet_item_logs* freshet_item_logs_create(const freshet_ports* ports, freshet_item_logs_apply apply,
                                             void* context);
 /* Shuts what is open. NULL is allowed. */
 void freshet_item_logs_destroy(freshet_item_logs* logs);
@@ -56,7 +53,7 @@ freshet_status freshet_item_logs_poll(freshet_item_logs* logs, int timeout_ms, b
 
 /* Applies everything up to the ends that the partitions of the topic have now, and writes the store. The
  * partitions must be open, and stay so. Errors: FRESHET_TIMEOUT (verdict FRESHET_STOP) when the log gives
- * nothing for 90 s. */
+ * nothing for 90 s, FRESHET_UNAVAILABLE when the process is asked to stop. */
 freshet_status freshet_item_logs_catch_up(freshet_item_logs* logs, freshet_topic topic, int32_t partitions,
                                           freshet_error* error);
 

@@ -94,7 +94,7 @@ static freshet_status create_model(freshet_items* items, const freshet_model_con
 
 static void create_parts(freshet_items* items, const freshet_stream_config* config) {
   const freshet_ports* ports = &items->ports;
-  items->logs = freshet_item_logs_create(ports->reader, ports->store, ports->clock, apply, items);
+  items->logs = freshet_item_logs_create(ports, apply, items);
   items->listing = freshet_listing_create(items->model, config->rules, ports->clock);
   items->texts = freshet_texts_create(config, ports, &items->generations, items->model);
   items->catalogue = freshet_catalogue_create(ports, items->model, items->listing, items->texts);

@@ -9,8 +9,8 @@
 
 #include <stdio.h>
 
-#include "kafka/client.h"
 #include "kafka/group.h"
+#include "kafka/questions.h"
 
 enum { DROP_MS = 15000, DESCRIBE_MS = 5000, TRANSACTIONAL_ID_SIZE = 1024 };
 
@@ -85,9 +85,11 @@ freshet_status freshet_kafka_generation_fence(const freshet_kafka_config* config
   freshet_status status = open_client(&client, config, FRESHET_KAFKA_OBSERVER, error);
   if (status != FRESHET_OK) return status;
   takeover t = {config, generation, true, FRESHET_OK, error};
-  if (!freshet_kafka_client_describe(&client, generation, DESCRIBE_MS, take_over, &t))
+  rd_kafka_resp_err_t code = freshet_kafka_client_describe(&client, generation, DESCRIBE_MS, take_over, &t);
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
     t.status = freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP,
-                                 "the cluster does not say who is in group %s", generation);
+                                 "the cluster does not say which processes are in group %s: %s", generation,
+                                 rd_kafka_err2str(code));
   freshet_kafka_client_close(&client, 0);
   *fenced = t.fenced;
   return t.status;

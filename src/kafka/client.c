@@ -13,7 +13,7 @@
 
 #include "stream/clock.h"
 
-enum { TROUBLE_INTERVAL_MS = 30000, REASON_SIZE = 512, ASK_MS = 5000, RETRY_MS = 200, ANSWER_MS = 500 };
+enum { TROUBLE_INTERVAL_MS = 30000, REASON_SIZE = 512 };
 
 /* A NULL name ends a list. A NULL value: taken from freshet_kafka_config, see `value_of`. */
 typedef freshet_kafka_property setting;
@@ -78,7 +78,7 @@ static const setting publisher_fixed[] = {
 static const setting transactor_defaults[] = {{"compression.codec", "lz4"},
                                               {"linger.ms", "100"},
                                               {"retry.backoff.ms", "1"},
-                                              {"transaction.timeout.ms", "15000"},
+                                              {"transaction.timeout.ms", "30000"},
                                               {"queue.buffering.max.kbytes", "65536"},
                                               {"message.max.bytes", "67108864"},
                                               {0}};
@@ -274,18 +274,6 @@ bool freshet_kafka_code_missing(rd_kafka_resp_err_t code) {
          code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
 }
 
-rd_kafka_resp_err_t freshet_kafka_client_partitions(const freshet_kafka_client* client, freshet_topic topic,
-                                                    int timeout_ms, int32_t* count) {
-  const struct rd_kafka_metadata* metadata = NULL;
-  rd_kafka_resp_err_t code =
-      rd_kafka_metadata(client->handle, 0, client->topics[topic], &metadata, timeout_ms);
-  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return code;
-  code = metadata->topic_cnt == 1 ? metadata->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
-  *count = code == RD_KAFKA_RESP_ERR_NO_ERROR ? metadata->topics[0].partition_cnt : 0;
-  rd_kafka_metadata_destroy(metadata);
-  return code;
-}
-
 freshet_status freshet_kafka_client_fatal(const freshet_kafka_client* client, freshet_error* error) {
   const freshet_kafka_config* config = client->config;
   char reason[REASON_SIZE] = "";
@@ -303,19 +291,6 @@ freshet_status freshet_kafka_client_fatal(const freshet_kafka_client* client, fr
   }
   return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "Kafka %s cannot go on: %s: %s",
                            client->role_name, rd_kafka_err2name(code), reason);
-}
-
-bool freshet_kafka_wait_ended(const freshet_kafka_config* config, int64_t since_ms) {
-  if (config->stopping != NULL) return config->stopping(config->stopping_context);
-  return freshet_kafka_now_ms() - since_ms > FRESHET_KAFKA_PATIENCE_MS;
-}
-
-bool freshet_kafka_last_try_over(const freshet_kafka_config* config, int last_try_ms,
-                                 int64_t* stopping_since_ms) {
-  if (config->stopping == NULL || !config->stopping(config->stopping_context)) return false;
-  int64_t now = freshet_kafka_now_ms();
-  if (*stopping_since_ms == 0) *stopping_since_ms = now;
-  return now - *stopping_since_ms > last_try_ms;
 }
 
 void freshet_kafka_sleep_ms(int ms) {
@@ -355,68 +330,4 @@ rd_kafka_resp_err_t freshet_kafka_enqueue(freshet_kafka_client* client, rd_kafka
   rd_kafka_error_destroy(failure);
   if (headers != NULL) rd_kafka_headers_destroy(headers);
   return code;
-}
-
-/* ---- questions to the cluster ---- */
-
-freshet_status freshet_kafka_client_metadata(freshet_kafka_client* client,
-                                             const struct rd_kafka_metadata** metadata,
-                                             freshet_error* error) {
-  for (int64_t since_ms = freshet_kafka_now_ms();; freshet_kafka_sleep_ms(RETRY_MS)) {
-    rd_kafka_resp_err_t code = rd_kafka_metadata(client->handle, 0, NULL, metadata, ASK_MS);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
-    freshet_kafka_client_trouble(client, code, "waiting for the cluster");
-    if (freshet_kafka_wait_ended(client->config, since_ms)) {
-      return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP,
-                               "the Kafka cluster does not answer: %s", rd_kafka_err2str(code));
-    }
-  }
-}
-
-freshet_status freshet_kafka_client_members(const freshet_kafka_client* client, const char* group,
-                                            size_t* members, freshet_error* error) {
-  const struct rd_kafka_group_list* groups = NULL;
-  for (int64_t since_ms = freshet_kafka_now_ms();; freshet_kafka_sleep_ms(RETRY_MS)) {
-    rd_kafka_resp_err_t code = rd_kafka_list_groups(client->handle, group, &groups, ASK_MS);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) break;
-    if (groups != NULL) rd_kafka_group_list_destroy(groups); /* a part of the answer */
-    groups = NULL;
-    if (freshet_kafka_wait_ended(client->config, since_ms)) {
-      return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "members of group %s: %s", group,
-                               rd_kafka_err2str(code));
-    }
-  }
-  *members = 0;
-  for (int i = 0; i < groups->group_cnt; i++) *members += (size_t)groups->groups[i].member_cnt;
-  rd_kafka_group_list_destroy(groups);
-  return FRESHET_OK;
-}
-
-/* The description in an answer about one group; NULL: it has none. */
-static const rd_kafka_ConsumerGroupDescription_t* description_in(rd_kafka_event_t* event) {
-  size_t count = 0;
-  const rd_kafka_DescribeConsumerGroups_result_t* result =
-      event == NULL ? NULL : rd_kafka_event_DescribeConsumerGroups_result(event);
-  if (result == NULL || rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR) return NULL;
-  const rd_kafka_ConsumerGroupDescription_t** groups =
-      rd_kafka_DescribeConsumerGroups_result_groups(result, &count);
-  return count == 1 && rd_kafka_ConsumerGroupDescription_error(groups[0]) == NULL ? groups[0] : NULL;
-}
-
-bool freshet_kafka_client_describe(const freshet_kafka_client* client, const char* group, int timeout_ms,
-                                   void (*seen)(void* context, const rd_kafka_MemberDescription_t* member),
-                                   void* context) {
-  rd_kafka_AdminOptions_t* options =
-      rd_kafka_AdminOptions_new(client->handle, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS);
-  rd_kafka_queue_t* queue = rd_kafka_queue_new(client->handle);
-  rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, NULL, 0);
-  rd_kafka_DescribeConsumerGroups(client->handle, &group, 1, options, queue);
-  rd_kafka_event_t* event = rd_kafka_queue_poll(queue, timeout_ms + ANSWER_MS);
-  const rd_kafka_ConsumerGroupDescription_t* description = description_in(event);
-  size_t count = description == NULL ? 0 : rd_kafka_ConsumerGroupDescription_member_count(description);
-  for (size_t i = 0; i < count; i++) seen(context, rd_kafka_ConsumerGroupDescription_member(description, i));
-  if (event != NULL) rd_kafka_event_destroy(event);
-  rd_kafka_queue_destroy(queue);
-  rd_kafka_AdminOptions_destroy(options);
-  return description != NULL;
 }

@@ -53,27 +53,6 @@ void freshet_kafka_client_trouble(freshet_kafka_client* client, rd_kafka_resp_er
 freshet_status freshet_kafka_client_fatal(const freshet_kafka_client* client, freshet_error* error);
 bool freshet_kafka_code_fenced(rd_kafka_resp_err_t code);
 bool freshet_kafka_code_missing(rd_kafka_resp_err_t code); /* no such topic or partition */
-/* Asks the cluster about one of the client's topics, once. */
-rd_kafka_resp_err_t freshet_kafka_client_partitions(const freshet_kafka_client* client, freshet_topic topic,
-                                                    int timeout_ms, int32_t* count);
-/* How many members a group has, those that died less than a session ago among them. Waits for the cluster,
- * but for no transaction. Errors: FRESHET_UNAVAILABLE. */
-freshet_status freshet_kafka_client_members(const freshet_kafka_client* client, const char* group,
-                                            size_t* members, freshet_error* error);
-/* Asks about a group, once, and calls `seen` for each of its members. False: the cluster did not say. */
-bool freshet_kafka_client_describe(const freshet_kafka_client* client, const char* group, int timeout_ms,
-                                   void (*seen)(void* context, const rd_kafka_MemberDescription_t* member),
-                                   void* context);
-/* Waits for what the cluster says of the client's topics; afterwards the client knows them. The caller frees
- * *metadata with rd_kafka_metadata_destroy. Errors: FRESHET_UNAVAILABLE. */
-freshet_status freshet_kafka_client_metadata(freshet_kafka_client* client,
-                                             const struct rd_kafka_metadata** metadata, freshet_error* error);
-/* True when waiting for the cluster should end: asked to stop, or (nobody to ask) patience is over. */
-bool freshet_kafka_wait_ended(const freshet_kafka_config* config, int64_t since_ms);
-/* For work that must be finished even when asked to stop, but not for ever: true once last_try_ms have passed
- * since the config first said stop. *stopping_since_ms starts as 0. */
-bool freshet_kafka_last_try_over(const freshet_kafka_config* config, int last_try_ms,
-                                 int64_t* stopping_since_ms);
 /* Hands a copy to a producer, without waiting. opaque: what its delivery report brings back. */
 rd_kafka_resp_err_t freshet_kafka_enqueue(freshet_kafka_client* client, rd_kafka_topic_t* topic,
                                           const freshet_output* output, void* opaque);

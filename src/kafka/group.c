@@ -8,9 +8,9 @@
 
 #include <stdlib.h>
 
-#include "kafka/client.h"
+#include "kafka/questions.h"
 
-enum { ASK_MS = 5000, RETRY_MS = 200 };
+enum { MOVE_MS = 5000 };
 
 struct freshet_kafka_group {
   const freshet_kafka_config* config;
@@ -42,19 +42,20 @@ static rd_kafka_topic_partition_list_t* make_list(const freshet_kafka_group* gro
 /* Asks until there is an answer. answers: [count] */
 static freshet_status ask(freshet_kafka_group* group, question ask_once, int64_t about, const char* what,
                           int64_t* answers, freshet_error* error) {
-  for (int64_t since_ms = freshet_kafka_now_ms();; freshet_kafka_sleep_ms(RETRY_MS)) {
+  freshet_kafka_wait wait = freshet_kafka_wait_for(&group->client, what);
+  for (;;) {
     rd_kafka_topic_partition_list_t* list = make_list(group, NULL, about);
-    rd_kafka_resp_err_t code = ask_once(group->client.handle, list, ASK_MS);
+    rd_kafka_resp_err_t code = ask_once(group->client.handle, list, wait.ask_ms);
     for (int i = 0; i < list->cnt; i++) {
       if (code == RD_KAFKA_RESP_ERR_NO_ERROR) code = list->elems[i].err;
       answers[list->elems[i].partition] = list->elems[i].offset;
     }
     rd_kafka_topic_partition_list_destroy(list);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
-    freshet_kafka_client_trouble(&group->client, code, what);
-    if (freshet_kafka_wait_ended(group->config, since_ms)) {
-      return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "%s of group %s in topic %s: %s",
-                               what, group->config->app_id, topic_name(group), rd_kafka_err2str(code));
+    freshet_error cause = {0};
+    if (freshet_kafka_wait_again(&wait, code, &cause) != FRESHET_OK) {
+      return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "group %s, topic %s: %s",
+                               group->config->app_id, topic_name(group), cause.message);
     }
   }
 }
@@ -162,9 +163,9 @@ freshet_status freshet_kafka_group_move(freshet_kafka_group* group, const int64_
   rd_kafka_queue_t* queue = rd_kafka_queue_new(handle);
   rd_kafka_AdminOptions_t* options =
       rd_kafka_AdminOptions_new(handle, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS);
-  rd_kafka_AdminOptions_set_request_timeout(options, ASK_MS, NULL, 0);
+  rd_kafka_AdminOptions_set_request_timeout(options, MOVE_MS, NULL, 0);
   rd_kafka_AlterConsumerGroupOffsets(handle, &change, 1, options, queue);
-  rd_kafka_event_t* event = rd_kafka_queue_poll(queue, 2 * ASK_MS);
+  rd_kafka_event_t* event = rd_kafka_queue_poll(queue, 2 * MOVE_MS);
   freshet_status status = judge(group, event, error);
   if (event != NULL) rd_kafka_event_destroy(event);
   rd_kafka_AdminOptions_destroy(options);

@@ -10,13 +10,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "kafka/client.h"
+#include "kafka/questions.h"
 
 enum {
   BATCH = 256,
-  ASK_MS = 5000,
   SLICE_MS = 100,
-  RETRY_MS = 100,
   WAKE_MS = 5,
   QUEUED_RECORDS = 100 * 1000, /* of all partitions together: this and the next bound the memory */
   QUEUED_KBYTES = 24 * 1024,
@@ -67,20 +65,14 @@ static freshet_status offsets_at(freshet_kafka_history* history, int64_t time_ms
   for (size_t i = 0; i < history->count; i++) {
     rd_kafka_topic_partition_list_add(list, name, (int32_t)i)->offset = time_ms;
   }
-  int64_t since_ms = freshet_kafka_now_ms();
+  freshet_kafka_wait wait = freshet_kafka_wait_for(&history->client, name);
   freshet_status status = FRESHET_OK;
-  for (;;) {
-    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(history->client.handle, list, ASK_MS);
+  while (status == FRESHET_OK) {
+    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(history->client.handle, list, wait.ask_ms);
     for (int i = 0; i < list->cnt && code == RD_KAFKA_RESP_ERR_NO_ERROR; i++) code = list->elems[i].err;
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) break;
-    freshet_kafka_client_trouble(&history->client, code, name);
-    if (freshet_kafka_wait_ended(&history->config, since_ms)) {
-      status = freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "topic %s: %s", name,
-                                 rd_kafka_err2str(code));
-      break;
-    }
     for (int i = 0; i < list->cnt; i++) list->elems[i].offset = time_ms;
-    freshet_kafka_sleep_ms(RETRY_MS);
+    status = freshet_kafka_wait_again(&wait, code, error);
   }
   for (int i = 0; i < list->cnt && status == FRESHET_OK; i++) offsets[i] = list->elems[i].offset;
   rd_kafka_topic_partition_list_destroy(list);
@@ -90,16 +82,14 @@ static freshet_status offsets_at(freshet_kafka_history* history, int64_t time_ms
 /* The watermarks, the upper one without what belongs to transactions that are still open. */
 static freshet_status watermarks(freshet_kafka_history* history, int32_t partition, int64_t* first,
                                  int64_t* end, freshet_error* error) {
-  const char* name = history->config.topics[FRESHET_TOPIC_EVENTS];
-  for (int64_t since_ms = freshet_kafka_now_ms();; freshet_kafka_sleep_ms(RETRY_MS)) {
+  freshet_kafka_client* client = &history->client;
+  freshet_kafka_wait wait = freshet_kafka_wait_for(client, client->config->topics[FRESHET_TOPIC_EVENTS]);
+  for (;;) {
     rd_kafka_resp_err_t code =
-        rd_kafka_query_watermark_offsets(history->client.handle, name, partition, first, end, ASK_MS);
+        freshet_kafka_client_range(client, FRESHET_TOPIC_EVENTS, partition, wait.ask_ms, first, end);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
-    freshet_kafka_client_trouble(&history->client, code, name);
-    if (freshet_kafka_wait_ended(&history->config, since_ms)) {
-      return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "topic %s: %s", name,
-                               rd_kafka_err2str(code));
-    }
+    freshet_status status = freshet_kafka_wait_again(&wait, code, error);
+    if (status != FRESHET_OK) return status;
   }
 }
 

@@ -7,9 +7,8 @@
  */
 #include <stdlib.h>
 
+#include "kafka/questions.h"
 #include "kafka/reader.h"
-
-enum { ASK_MS = 5000, RETRY_MS = 100 };
 
 typedef struct kafka_log {
   freshet_reader base;
@@ -22,45 +21,38 @@ static kafka_log* log_of(freshet_reader* self) {
 }
 
 /* After a failed question: whether to ask again. FRESHET_OK: yes. */
-static freshet_status ask_again(kafka_log* log, freshet_topic topic, rd_kafka_resp_err_t code,
-                                int64_t since_ms, freshet_error* error) {
-  freshet_kafka_client* client = &log->observer;
-  const char* name = client->config->topics[topic];
+static freshet_status ask_again(freshet_kafka_wait* wait, rd_kafka_resp_err_t code, freshet_error* error) {
   if (freshet_kafka_code_missing(code)) {
     return freshet_error_set(error, FRESHET_NOT_FOUND, FRESHET_STOP,
-                             "topic %s does not exist; `freshet topics create` makes it", name);
+                             "topic %s does not exist; `freshet topics create` makes it", wait->what);
   }
-  if (code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ||
-      freshet_kafka_wait_ended(client->config, since_ms)) {
-    return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "topic %s: %s", name,
+  if (code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED) {
+    return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "topic %s: %s", wait->what,
                              rd_kafka_err2str(code));
   }
-  freshet_kafka_client_trouble(client, code, name);
-  freshet_kafka_sleep_ms(RETRY_MS);
-  return FRESHET_OK;
+  return freshet_kafka_wait_again(wait, code, error);
 }
 
 static freshet_status log_partitions(freshet_reader* self, freshet_topic topic, int32_t* count,
                                      freshet_error* error) {
-  kafka_log* log = log_of(self);
-  int64_t since_ms = freshet_kafka_now_ms();
+  freshet_kafka_client* client = &log_of(self)->observer;
+  freshet_kafka_wait wait = freshet_kafka_wait_for(client, client->config->topics[topic]);
   for (;;) {
-    rd_kafka_resp_err_t code = freshet_kafka_client_partitions(&log->observer, topic, ASK_MS, count);
+    rd_kafka_resp_err_t code = freshet_kafka_client_partitions(client, topic, wait.ask_ms, count);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
-    freshet_status status = ask_again(log, topic, code, since_ms, error);
+    freshet_status status = ask_again(&wait, code, error);
     if (status != FRESHET_OK) return status;
   }
 }
 
 static freshet_status log_range(freshet_reader* self, freshet_topic topic, int32_t partition, int64_t* first,
                                 int64_t* end, freshet_error* error) {
-  kafka_log* log = log_of(self);
-  int64_t since_ms = freshet_kafka_now_ms();
+  freshet_kafka_client* client = &log_of(self)->observer;
+  freshet_kafka_wait wait = freshet_kafka_wait_for(client, client->config->topics[topic]);
   for (;;) {
-    rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
-        log->observer.handle, log->observer.config->topics[topic], partition, first, end, ASK_MS);
+    rd_kafka_resp_err_t code = freshet_kafka_client_range(client, topic, partition, wait.ask_ms, first, end);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
-    freshet_status status = ask_again(log, topic, code, since_ms, error);
+    freshet_status status = ask_again(&wait, code, error);
     if (status != FRESHET_OK) return status;
   }
 }

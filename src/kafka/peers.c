@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kafka/client.h"
+#include "kafka/questions.h"
 
 enum { FRESH_MS = 2000, ASK_MS = 3000, BELIEVED_MS = 30000 };
 
@@ -65,7 +65,8 @@ static void note_member(void* context, const rd_kafka_MemberDescription_t* membe
 static void refresh(freshet_kafka_peers* peers, freshet_kafka_client* client) {
   const freshet_kafka_config* config = client->config;
   answer a = {.topic = config->topics[FRESHET_TOPIC_EVENTS]};
-  bool known = freshet_kafka_client_describe(client, config->app_id, ASK_MS, note_member, &a);
+  bool known = freshet_kafka_client_describe(client, config->app_id, ASK_MS, note_member, &a) ==
+               RD_KAFKA_RESP_ERR_NO_ERROR;
   pthread_mutex_lock(&peers->lock);
   peers->asked_ms = freshet_kafka_now_ms();
   if (known) {

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "kafka/questions.h"
 #include "kafka/reader.h"
 #include "kafka/reply_topics.h"
 
@@ -218,16 +219,16 @@ static int64_t transaction_timeout_ms(rd_kafka_t* handle) {
 
 /* The broker aborts a transaction that outlives its time-out by fencing its producer, which then gets the
  * same answer as one whose place another process took. The clock tells them apart: sooner than that it is
- * another process. */
+ * another process. FRESHET_ABORTED: abort_open makes a new producer, and the events are learned again. */
 static freshet_status transactor_fatal(const kafka_sink* sink, freshet_error* error) {
   freshet_status status = freshet_kafka_client_fatal(&sink->transactor, error);
   int64_t timeout_ms = transaction_timeout_ms(sink->transactor.handle);
   if (status != FRESHET_FENCED || freshet_kafka_now_ms() - sink->begun_ms < timeout_ms) return status;
   freshet_error_clear(error);
   return freshet_error_set(
-      error, FRESHET_UNAVAILABLE, FRESHET_STOP,
+      error, FRESHET_ABORTED, FRESHET_RETRY,
       "a transaction outlived transaction.timeout.ms (%lld) and was aborted by the broker: "
-      "this process was paused, or the cluster was away for too long; start it again",
+      "this process was paused, or the cluster was away for too long",
       (long long)timeout_ms);
 }
 
@@ -238,7 +239,8 @@ static freshet_status transactor_fatal(const kafka_sink* sink, freshet_error* er
 static freshet_status take(kafka_sink* sink, const char* name, transaction_step step,
                            const input_offsets* input, freshet_error* error) {
   freshet_kafka_client* client = &sink->transactor;
-  int64_t since_ms = freshet_kafka_now_ms(), stopping_since_ms = 0;
+  freshet_kafka_wait wait = freshet_kafka_wait_for(client, name);
+  int64_t stopping_since_ms = 0;
   for (;;) {
     rd_kafka_error_t* failure = step(client->handle, input);
     if (failure == NULL) return FRESHET_OK;
@@ -251,13 +253,14 @@ static freshet_status take(kafka_sink* sink, const char* name, transaction_step 
     if (doomed && step != step_abort)
       return freshet_error_set(error, FRESHET_ABORTED, FRESHET_RETRY, "%s: %s", name, rd_kafka_err2str(code));
     bool over = step == step_init
-                    ? freshet_kafka_wait_ended(client->config, since_ms)
+                    ? freshet_kafka_wait_ended(client->config, wait.since_ms)
                     : freshet_kafka_last_try_over(client->config, LAST_TRY_MS, &stopping_since_ms) ||
                           atomic_load(&sink->committer.leaving);
     if (!again || over) {
       return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "%s: %s", name,
                                rd_kafka_err2str(code));
     }
+    freshet_kafka_wait_tell(&wait, code);
     rd_kafka_poll(client->handle, ROOM_MS);
   }
 }
@@ -269,7 +272,8 @@ static freshet_status open_transactor(kafka_sink* sink, const freshet_kafka_conf
       freshet_kafka_client_open(&sink->transactor, config, FRESHET_KAFKA_TRANSACTOR,
                                 (freshet_kafka_callbacks){.delivered = on_written}, sink, error);
   if (status == FRESHET_OK) status = learn_topics(&sink->transactor, error);
-  return status == FRESHET_OK ? take(sink, "wait for the cluster", step_init, NULL, error) : status;
+  return status == FRESHET_OK ? take(sink, "the coordinator of transactions", step_init, NULL, error)
+                              : status;
 }
 
 /* What has not been settled or committed is given up: our caller has decided that already. */
@@ -310,6 +314,7 @@ static freshet_status sink_write(freshet_sink* self, const freshet_output* outpu
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
   /* A transaction that has failed meanwhile takes no more records; commit and abort tell why and clean up. */
   if (code == RD_KAFKA_RESP_ERR__STATE) return FRESHET_OK;
+  if (code == RD_KAFKA_RESP_ERR__FATAL) return transactor_fatal(sink, error);
   return refused(&sink->transactor, output, code, error);
 }
 

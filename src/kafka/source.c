@@ -9,13 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kafka/questions.h"
 #include "kafka/reader.h"
 
 enum {
-  COMMITTED_WAIT_MS = 5000,
   MISSING_WAIT_MS = 10000,
   MISSING_RETRY_MS = 200,
-  SEEK_WAIT_MS = 10000,
+  SEEK_ASK_MS = 10000,
+  SEEK_QUIET_MS = 1000,
   SEEK_RETRY_MS = 20,
   REBALANCES = 4
 };
@@ -101,18 +102,15 @@ static freshet_partition* partitions_of(const kafka_source* source,
 static freshet_status fetch_committed(kafka_source* source, rd_kafka_topic_partition_list_t* list,
                                       freshet_error* error) {
   freshet_kafka_client* client = &source->reader.client;
-  int64_t since_ms = freshet_kafka_now_ms();
+  freshet_kafka_wait wait = freshet_kafka_wait_for(client, "committed offsets");
   for (;;) {
-    rd_kafka_resp_err_t code = rd_kafka_committed(client->handle, list, COMMITTED_WAIT_MS);
+    rd_kafka_resp_err_t code = rd_kafka_committed(client->handle, list, wait.ask_ms);
     for (int i = 0; i < list->cnt && code == RD_KAFKA_RESP_ERR_NO_ERROR; i++) code = list->elems[i].err;
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
     if (rd_kafka_fatal_error(client->handle, NULL, 0) != RD_KAFKA_RESP_ERR_NO_ERROR)
       return freshet_kafka_client_fatal(client, error);
-    freshet_kafka_client_trouble(client, code, "waiting for committed offsets");
-    if (client->config->stopping != NULL && freshet_kafka_wait_ended(client->config, since_ms)) {
-      return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP,
-                               "stopped while waiting for committed offsets: %s", rd_kafka_err2str(code));
-    }
+    freshet_status status = freshet_kafka_wait_again(&wait, code, error);
+    if (status != FRESHET_OK) return status;
   }
 }
 
@@ -286,7 +284,7 @@ static rd_kafka_topic_partition_list_t* seekable(kafka_source* source, const fre
 
 /* Tries to seek and takes what has been done off the list. Returns why something is left. */
 static rd_kafka_resp_err_t seek_once(rd_kafka_t* handle, rd_kafka_topic_partition_list_t* list) {
-  rd_kafka_error_t* failure = rd_kafka_seek_partitions(handle, list, SEEK_WAIT_MS);
+  rd_kafka_error_t* failure = rd_kafka_seek_partitions(handle, list, SEEK_ASK_MS);
   rd_kafka_resp_err_t code = failure == NULL ? RD_KAFKA_RESP_ERR_NO_ERROR : rd_kafka_error_code(failure);
   if (failure != NULL) rd_kafka_error_destroy(failure);
   for (int i = list->cnt - 1; i >= 0; i--) {
@@ -309,16 +307,14 @@ static freshet_status source_seek(freshet_source* self, const freshet_partition*
   freshet_kafka_reader_release(&source->reader);
   rd_kafka_topic_partition_list_t* list = seekable(source, partitions, count);
   freshet_status status = FRESHET_OK;
-  int64_t deadline_ms = freshet_kafka_now_ms() + SEEK_WAIT_MS;
+  freshet_kafka_client* client = &source->reader.client;
+  freshet_kafka_wait wait = freshet_kafka_wait_for(client, "a partition to seek in");
   while (list->cnt > 0 && status == FRESHET_OK) {
-    rd_kafka_resp_err_t code = seek_once(source->reader.client.handle, list);
+    rd_kafka_resp_err_t code = seek_once(client->handle, list);
     if (list->cnt == 0) break;
-    if (freshet_kafka_now_ms() > deadline_ms) {
-      status = freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "seek %s [%d] to %lld: %s",
-                                 list->elems[0].topic, (int)list->elems[0].partition,
-                                 (long long)list->elems[0].offset, rd_kafka_err2str(code));
-    }
     freshet_kafka_sleep_ms(SEEK_RETRY_MS);
+    if (freshet_kafka_now_ms() - wait.since_ms > SEEK_QUIET_MS)
+      status = freshet_kafka_wait_again(&wait, code, error);
   }
   rd_kafka_topic_partition_list_destroy(list);
   return status;

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kafka/client.h"
+#include "kafka/questions.h"
 
 enum { ASK_MS = 5000, CREATE_MS = 15000, RETRY_MS = 200, LIST_SIZE = 256 };
 

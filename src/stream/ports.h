@@ -12,6 +12,7 @@
 #include "stream/logger.h"
 #include "stream/metrics.h"
 #include "stream/outbox.h"
+#include "stream/read_to.h"
 #include "stream/source.h"
 #include "stream/store.h"
 #include "text/embedder.h"
@@ -29,6 +30,7 @@ typedef struct freshet_ports {
   freshet_embedder* embedder; /* NULL: the encoder is so cheap that every worker encodes at once */
   const freshet_logger* logger;
   freshet_worker_metrics* metrics;
+  freshet_stop_request stop; /* ends a wait for the cluster */
 } freshet_ports;
 
 #endif

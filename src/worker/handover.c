@@ -61,6 +61,8 @@ static freshet_status erase_again(freshet_worker* worker, const freshet_held_par
   status = freshet_reader_open(reader, FRESHET_TOPIC_EVENTS, held->partition, from, error);
   const freshet_reading reading = {.reader = reader,
                                    .clock = worker->ports.clock,
+                                   .logger = worker->ports.logger,
+                                   .stop = worker->ports.stop,
                                    .name = "taking over",
                                    .wait_ms = READ_WAIT_MS,
                                    .stall_ms = STALL_MS,

@@ -106,6 +106,8 @@ static freshet_status read_all(restoring* r, freshet_error* error) {
     ends[i] = (freshet_partition){FRESHET_TOPIC_USERS, r->targets[i].partition, r->targets[i].end};
   const freshet_reading reading = {.reader = r->ports->changelog,
                                    .clock = r->ports->clock,
+                                   .logger = r->ports->logger,
+                                   .stop = r->ports->stop,
                                    .name = "restore",
                                    .wait_ms = POLL_WAIT_MS,
                                    .stall_ms = STALL_MS,

@@ -4,6 +4,7 @@ process, producers and readers that know nothing of Freshet but schemas/*.avsc.
 scripts/test sets FRESHET_BINARY and FRESHET_BOOTSTRAP; without them a test counts as skipped (exit code 77).
 """
 
+import contextlib
 import io
 import json
 import os
@@ -222,38 +223,49 @@ def list_items(entry):
 
 
 class Broker:
-    """A second broker, for tests that stop it."""
+    """A cluster of its own, of one broker or three, for tests that stop it."""
 
-    def __init__(self, test):
-        self.port = free_port(pair=True)
-        self.bootstrap = f"127.0.0.1:{self.port}"
+    def __init__(self, test, brokers=1):
+        self.brokers = brokers
+        self.port = free_port(2 * brokers)
+        self.bootstrap = ",".join(f"127.0.0.1:{self.port + 2 * n}" for n in range(brokers))
         self.data = tempfile.mkdtemp(prefix="freshet-broker-")
         self.environment = {**os.environ, "FRESHET_BROKER_PORT": str(self.port), "FRESHET_BROKER_DATA": self.data}
         test.addCleanup(shutil.rmtree, self.data, ignore_errors=True)
         test.addCleanup(self.stop)
 
-    def start(self):
-        subprocess.run([ROOT / "scripts" / "kafka", "start"], env=self.environment, check=True, timeout=120,
+    def run(self, *arguments):
+        subprocess.run([ROOT / "scripts" / "kafka", *arguments], env=self.environment, check=True, timeout=120,
                        stdout=subprocess.DEVNULL)
 
+    def start(self):
+        self.run("start", "--brokers", str(self.brokers))
+
+    def kill(self, broker):
+        """kill -9; 1 is the first."""
+        self.run("kill", str(broker))
+
     def stop(self):
-        subprocess.run([ROOT / "scripts" / "kafka", "stop"], env=self.environment, check=True, timeout=120)
+        """In order; three brokers of which some are dead already could not hand over to each other, so these are killed."""
+        if self.brokers == 1:
+            self.run("stop")
+        for broker in range(1, self.brokers + 1):
+            self.kill(broker)
 
 
-def free_port(pair=False):
-    """A port that nobody uses; pair: neither the next one."""
+def free_port(count=1):
+    """A port that nobody uses, nor any of the count - 1 that follow it."""
     while True:
-        with socket.socket() as first:
+        with contextlib.ExitStack() as held:
+            first = held.enter_context(socket.socket())
             first.bind(("127.0.0.1", 0))
             port = first.getsockname()[1]
-            if not pair:
-                return port
-            with socket.socket() as second:
-                try:
-                    second.bind(("127.0.0.1", port + 1))
-                    return port
-                except OSError:
-                    continue
+            try:
+                for more in range(1, count):
+                    held.enter_context(socket.socket()).bind(("127.0.0.1", port + more))
+            except (OSError, OverflowError):
+                continue
+            return port
 
 
 # ---- the service ----

@@ -1,0 +1,177 @@
+/*
+ * questions.c: asks the cluster until it answers, and tells the log what it waits for.
+ *
+ * It owns nothing after a call. Every attempt is bounded: a leader that has died is known as the leader until
+ * the metadata are refreshed, and librdkafka would wait for it. It must not know why somebody asks.
+ */
+#include "kafka/questions.h"
+
+enum {
+  ASK_FIRST_MS = 250, /* doubled with each attempt */
+  ASK_MS = 5000,
+  STOP_ASK_MS = 2000, /* a request to stop is seen between two attempts */
+  RETRY_MS = 200,
+  ANSWER_MS = 500,
+  TELL_FIRST_MS = 3000, /* shorter waits are no news */
+  TELL_MS = 30000,
+};
+
+/* ---- waiting ---- */
+
+bool freshet_kafka_wait_ended(const freshet_kafka_config* config, int64_t since_ms) {
+  if (config->stopping != NULL) return config->stopping(config->stopping_context);
+  return freshet_kafka_now_ms() - since_ms > FRESHET_KAFKA_PATIENCE_MS;
+}
+
+bool freshet_kafka_last_try_over(const freshet_kafka_config* config, int last_try_ms,
+                                 int64_t* stopping_since_ms) {
+  if (config->stopping == NULL || !config->stopping(config->stopping_context)) return false;
+  int64_t now = freshet_kafka_now_ms();
+  if (*stopping_since_ms == 0) *stopping_since_ms = now;
+  return now - *stopping_since_ms > last_try_ms;
+}
+
+freshet_kafka_wait freshet_kafka_wait_for(freshet_kafka_client* client, const char* what) {
+  return (freshet_kafka_wait){
+      .client = client, .what = what, .since_ms = freshet_kafka_now_ms(), .ask_ms = ASK_FIRST_MS};
+}
+
+void freshet_kafka_wait_tell(freshet_kafka_wait* wait, rd_kafka_resp_err_t code) {
+  int64_t now_ms = freshet_kafka_now_ms();
+  bool is_due =
+      wait->told_ms == 0 ? now_ms - wait->since_ms >= TELL_FIRST_MS : now_ms - wait->told_ms >= TELL_MS;
+  if (!is_due) return;
+  wait->told_ms = now_ms;
+  freshet_log_fact(wait->client->config->logger, FRESHET_WARN, "kafka.waiting",
+                   "client=%s for=\"%s\" since_s=%lld error=%s message=\"%s\"", wait->client->role_name,
+                   wait->what, (long long)(now_ms - wait->since_ms) / 1000, rd_kafka_err2name(code),
+                   rd_kafka_err2str(code));
+}
+
+/* Whatever the answer is, librdkafka has taken over the leaders in it. */
+static void refresh(const freshet_kafka_client* client, int timeout_ms) {
+  const struct rd_kafka_metadata* metadata = NULL;
+  if (rd_kafka_metadata(client->handle, 0, NULL, &metadata, timeout_ms) == RD_KAFKA_RESP_ERR_NO_ERROR)
+    rd_kafka_metadata_destroy(metadata);
+}
+
+freshet_status freshet_kafka_wait_again(freshet_kafka_wait* wait, rd_kafka_resp_err_t code,
+                                        freshet_error* error) {
+  const freshet_kafka_config* config = wait->client->config;
+  if (freshet_kafka_wait_ended(config, wait->since_ms)) {
+    return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "%s%s: %s",
+                             config->stopping != NULL ? "stopped while waiting for " : "", wait->what,
+                             rd_kafka_err2str(code));
+  }
+  freshet_kafka_wait_tell(wait, code);
+  int most_ms = config->stopping != NULL ? STOP_ASK_MS : ASK_MS;
+  wait->ask_ms = 2 * wait->ask_ms < most_ms ? 2 * wait->ask_ms : most_ms;
+  refresh(wait->client, wait->ask_ms);
+  freshet_kafka_sleep_ms(RETRY_MS);
+  return FRESHET_OK;
+}
+
+/* ---- topics ---- */
+
+rd_kafka_resp_err_t freshet_kafka_client_partitions(const freshet_kafka_client* client, freshet_topic topic,
+                                                    int timeout_ms, int32_t* count) {
+  const struct rd_kafka_metadata* metadata = NULL;
+  rd_kafka_resp_err_t code =
+      rd_kafka_metadata(client->handle, 0, client->topics[topic], &metadata, timeout_ms);
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return code;
+  code = metadata->topic_cnt == 1 ? metadata->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+  *count = code == RD_KAFKA_RESP_ERR_NO_ERROR ? metadata->topics[0].partition_cnt : 0;
+  rd_kafka_metadata_destroy(metadata);
+  return code;
+}
+
+/* timestamp: RD_KAFKA_OFFSET_BEGINNING or RD_KAFKA_OFFSET_END. rd_kafka_query_watermark_offsets would wait for
+ * a leader that has died, whatever time it is given. */
+static rd_kafka_resp_err_t ask_offset(const freshet_kafka_client* client, freshet_topic topic,
+                                      int32_t partition, int64_t timestamp, int timeout_ms, int64_t* offset) {
+  rd_kafka_topic_partition_list_t* list = rd_kafka_topic_partition_list_new(1);
+  rd_kafka_topic_partition_t* asked =
+      rd_kafka_topic_partition_list_add(list, client->config->topics[topic], partition);
+  asked->offset = timestamp;
+  rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(client->handle, list, timeout_ms);
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) code = asked->err;
+  *offset = asked->offset;
+  rd_kafka_topic_partition_list_destroy(list);
+  return code;
+}
+
+rd_kafka_resp_err_t freshet_kafka_client_range(const freshet_kafka_client* client, freshet_topic topic,
+                                               int32_t partition, int timeout_ms, int64_t* first,
+                                               int64_t* end) {
+  rd_kafka_resp_err_t code =
+      ask_offset(client, topic, partition, RD_KAFKA_OFFSET_BEGINNING, timeout_ms, first);
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return code;
+  return ask_offset(client, topic, partition, RD_KAFKA_OFFSET_END, timeout_ms, end);
+}
+
+freshet_status freshet_kafka_client_metadata(freshet_kafka_client* client,
+                                             const struct rd_kafka_metadata** metadata,
+                                             freshet_error* error) {
+  freshet_kafka_wait wait = freshet_kafka_wait_for(client, "the Kafka cluster");
+  for (;;) {
+    rd_kafka_resp_err_t code = rd_kafka_metadata(client->handle, 0, NULL, metadata, wait.ask_ms);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
+    freshet_status status = freshet_kafka_wait_again(&wait, code, error);
+    if (status != FRESHET_OK) return status;
+  }
+}
+
+/* ---- groups ---- */
+
+/* The description in an answer about one group. */
+static rd_kafka_resp_err_t description_in(rd_kafka_event_t* event,
+                                          const rd_kafka_ConsumerGroupDescription_t** description) {
+  size_t count = 0;
+  if (event == NULL) return RD_KAFKA_RESP_ERR__TIMED_OUT;
+  if (rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR) return rd_kafka_event_error(event);
+  const rd_kafka_ConsumerGroupDescription_t** groups = rd_kafka_DescribeConsumerGroups_result_groups(
+      rd_kafka_event_DescribeConsumerGroups_result(event), &count);
+  if (count != 1) return RD_KAFKA_RESP_ERR__FAIL;
+  const rd_kafka_error_t* failure = rd_kafka_ConsumerGroupDescription_error(groups[0]);
+  if (failure != NULL) return rd_kafka_error_code(failure);
+  *description = groups[0];
+  return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+/* Only the group's coordinator is asked: another broker that is down does not matter. */
+rd_kafka_resp_err_t freshet_kafka_client_describe(
+    const freshet_kafka_client* client, const char* group, int timeout_ms,
+    void (*seen)(void* context, const rd_kafka_MemberDescription_t* member), void* context) {
+  rd_kafka_AdminOptions_t* options =
+      rd_kafka_AdminOptions_new(client->handle, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS);
+  rd_kafka_queue_t* queue = rd_kafka_queue_new(client->handle);
+  rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, NULL, 0);
+  rd_kafka_DescribeConsumerGroups(client->handle, &group, 1, options, queue);
+  rd_kafka_event_t* event = rd_kafka_queue_poll(queue, timeout_ms + ANSWER_MS);
+  const rd_kafka_ConsumerGroupDescription_t* description = NULL;
+  rd_kafka_resp_err_t code = description_in(event, &description);
+  size_t count = description == NULL ? 0 : rd_kafka_ConsumerGroupDescription_member_count(description);
+  for (size_t i = 0; i < count; i++) seen(context, rd_kafka_ConsumerGroupDescription_member(description, i));
+  if (event != NULL) rd_kafka_event_destroy(event);
+  rd_kafka_queue_destroy(queue);
+  rd_kafka_AdminOptions_destroy(options);
+  return code;
+}
+
+static void count_member(void* context, const rd_kafka_MemberDescription_t* member) {
+  (void)member;
+  ++*(size_t*)context;
+}
+
+freshet_status freshet_kafka_client_members(freshet_kafka_client* client, const char* group, size_t* members,
+                                            freshet_error* error) {
+  freshet_kafka_wait wait = freshet_kafka_wait_for(client, "the members of the consumer group");
+  for (;;) {
+    *members = 0;
+    rd_kafka_resp_err_t code =
+        freshet_kafka_client_describe(client, group, wait.ask_ms, count_member, members);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
+    freshet_status status = freshet_kafka_wait_again(&wait, code, error);
+    if (status != FRESHET_OK) return status;
+  }
+}

@@ -1,0 +1,58 @@
+/*
+ * questions.h: questions to the cluster, each asked until there is an answer. Private to src/kafka.
+ *
+ * It owns the rules of waiting: one attempt is bounded, the metadata are refreshed before the next one, the log
+ * tells once per 30 s what is waited for, and a request to stop ends the wait. It must not know why somebody
+ * asks.
+ */
+#ifndef FRESHET_KAFKA_QUESTIONS_H
+#define FRESHET_KAFKA_QUESTIONS_H
+
+#include "kafka/client.h"
+
+/* A wait for one answer. Made by freshet_kafka_wait_for; lives on the stack. */
+typedef struct freshet_kafka_wait {
+  freshet_kafka_client* client;
+  const char* what; /* completes "waiting for ..."; borrowed */
+  int64_t since_ms, told_ms;
+  int ask_ms; /* bound of the next attempt: short at first, so that a dead leader is soon given up */
+} freshet_kafka_wait;
+
+freshet_kafka_wait freshet_kafka_wait_for(freshet_kafka_client* client, const char* what);
+/* After an attempt that has failed. FRESHET_OK: ask again, leaders are known anew as far as the cluster tells.
+ * Errors: FRESHET_UNAVAILABLE when the process is asked to stop, or (nobody to ask) patience is over. */
+freshet_status freshet_kafka_wait_again(freshet_kafka_wait* wait, rd_kafka_resp_err_t code,
+                                        freshet_error* error);
+
+/* Tells the log what is waited for, when it is time; for a wait that has other rules. */
+void freshet_kafka_wait_tell(freshet_kafka_wait* wait, rd_kafka_resp_err_t code);
+
+/* True when waiting for the cluster should end: asked to stop, or (nobody to ask) patience is over. */
+bool freshet_kafka_wait_ended(const freshet_kafka_config* config, int64_t since_ms);
+/* For work that must be finished even when asked to stop, but not for ever: true once last_try_ms have passed
+ * since the config first said stop. *stopping_since_ms starts as 0. */
+bool freshet_kafka_last_try_over(const freshet_kafka_config* config, int last_try_ms,
+                                 int64_t* stopping_since_ms);
+
+/* Asks the cluster about one of the client's topics, once. */
+rd_kafka_resp_err_t freshet_kafka_client_partitions(const freshet_kafka_client* client, freshet_topic topic,
+                                                    int timeout_ms, int32_t* count);
+/* The first offset of a partition and its end, once. The end is that of committed records when the client
+ * reads only these, else the high watermark. Takes at most twice timeout_ms. */
+rd_kafka_resp_err_t freshet_kafka_client_range(const freshet_kafka_client* client, freshet_topic topic,
+                                               int32_t partition, int timeout_ms, int64_t* first,
+                                               int64_t* end);
+/* How many members a group has, those that died less than a session ago among them. Waits for the cluster,
+ * but for no transaction. Errors: FRESHET_UNAVAILABLE. */
+freshet_status freshet_kafka_client_members(freshet_kafka_client* client, const char* group, size_t* members,
+                                            freshet_error* error);
+/* Asks about a group, once, and calls `seen` for each of its members. A group that does not exist has none. */
+rd_kafka_resp_err_t freshet_kafka_client_describe(
+    const freshet_kafka_client* client, const char* group, int timeout_ms,
+    void (*seen)(void* context, const rd_kafka_MemberDescription_t* member), void* context);
+/* Waits for what the cluster says of the client's topics; afterwards the client knows them. The caller frees
+ * *metadata with rd_kafka_metadata_destroy. Errors: FRESHET_UNAVAILABLE. */
+freshet_status freshet_kafka_client_metadata(freshet_kafka_client* client,
+                                             const struct rd_kafka_metadata** metadata, freshet_error* error);
+
+#endif
