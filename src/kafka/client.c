@@ -164,12 +164,33 @@ freshet_status freshet_kafka_properties_check(const freshet_kafka_config* config
   return status;
 }
 
+const char* freshet_kafka_right(const freshet_kafka_client* client, rd_kafka_resp_err_t code,
+                                const char* topic, char out[FRESHET_KAFKA_RIGHT_SIZE]) {
+  const freshet_kafka_config* config = client->config;
+  bool reads = rd_kafka_type(client->handle) == RD_KAFKA_CONSUMER;
+  out[0] = '\0';
+  if (code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED) {
+    snprintf(out, FRESHET_KAFKA_RIGHT_SIZE, "; this user needs the right %s on topic %s",
+             reads ? "Read" : "Write", topic);
+  } else if (code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED) {
+    snprintf(out, FRESHET_KAFKA_RIGHT_SIZE, "; this user needs the right Read on group %s", config->app_id);
+  } else if (code == RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED) {
+    snprintf(out, FRESHET_KAFKA_RIGHT_SIZE,
+             "; this user needs the rights Write and Describe on transactional id %s",
+             config->transactional_id);
+  } else if (code == RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED) {
+    snprintf(out, FRESHET_KAFKA_RIGHT_SIZE, "; this user needs the right %s on the cluster",
+             reads ? "Describe" : "IdempotentWrite");
+  }
+  return out;
+}
+
 /* Facilities that are only noise: a producer's setting means nothing to a consumer (each [kafka] property
  * goes to every client); a connection fails, which on_error tells at a bearable rate; a producer id is asked
  * for again. */
 static bool is_noise(const char* facility) {
   return strcmp(facility, "CONFWARN") == 0 || strcmp(facility, "FAIL") == 0 ||
-         strcmp(facility, "GETPID") == 0;
+         strcmp(facility, "GETPID") == 0 || strcmp(facility, "SSLCERTVRFY") == 0;
 }
 
 /* Syslog levels to ours. */
@@ -181,9 +202,110 @@ static void on_log(const rd_kafka_t* handle, int level, const char* facility, co
                    client->role_name, facility, text);
 }
 
+/* librdkafka words every certificate that it refuses in the same way. OpenSSL's code tells them apart. */
+static const char* certificate_fault(int x509_error) {
+  switch (x509_error) { /* X509_V_ERR_..., openssl/x509_vfy.h */
+    case 0:
+      return NULL;
+    case 9:
+      return "the broker's certificate is not valid yet";
+    case 10:
+      return "the broker's certificate has expired";
+    case 2:
+    case 18:
+    case 19:
+    case 20:
+    case 21:
+      return "the broker's certificate is signed by a CA that is not known here: set ssl.ca.location";
+    case 62:
+    case 64:
+      return "the broker's certificate is for another host name: name the broker as the certificate does "
+             "(ssl.endpoint.identification.algorithm = none accepts any name)";
+    default:
+      return "the broker's certificate cannot be verified";
+  }
+}
+
+/* Called by librdkafka's threads. It changes nothing: what OpenSSL has accepted is accepted. */
+static int on_certificate(rd_kafka_t* handle, const char* broker, int32_t broker_id, int* x509_error,
+                          int depth, const char* bytes, size_t size, char* reason, size_t reason_size,
+                          void* opaque) {
+  (void)handle, (void)broker, (void)broker_id, (void)depth, (void)bytes, (void)size;
+  freshet_kafka_client* client = opaque;
+  const char* fault = certificate_fault(*x509_error);
+  if (fault == NULL) return 1;
+  pthread_mutex_lock(&client->lock);
+  client->certificate = fault;
+  pthread_mutex_unlock(&client->lock);
+  snprintf(reason, reason_size, "%s", fault);
+  return 0;
+}
+
+/* What librdkafka's words mean, where they do not say it. */
+static const char* hint_of(const freshet_kafka_client* client, rd_kafka_resp_err_t code, const char* text) {
+  if (code == RD_KAFKA_RESP_ERR__SSL && strstr(text, "certificate verify failed") != NULL)
+    return client->certificate;
+  if (code == RD_KAFKA_RESP_ERR__SSL &&
+      (strstr(text, "unexpected eof") != NULL || strstr(text, "wrong version number") != NULL))
+    return "no TLS there: is it a plaintext listener? See security.protocol";
+  if (code == RD_KAFKA_RESP_ERR__AUTHENTICATION && strstr(text, "current SASL state") != NULL)
+    return "no SASL there: is it a listener without authentication? See security.protocol";
+  return NULL;
+}
+
+/* librdkafka suspects the settings whenever a broker hangs up. That is a hint only while the connection has not
+ * been up. */
+static bool is_security(rd_kafka_resp_err_t code, const char* reason) {
+  if (code == RD_KAFKA_RESP_ERR__AUTHENTICATION || code == RD_KAFKA_RESP_ERR__SSL ||
+      code == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED)
+    return true;
+  return strstr(reason, "security.protocol") != NULL && strstr(reason, "in state UP") == NULL;
+}
+
+/* Returns whether it is news: a mistake in the security settings that has not been told before. */
+static bool note_reason(freshet_kafka_client* client, rd_kafka_resp_err_t code, const char* text) {
+  if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) return false; /* says less than the reason before */
+  bool security = is_security(code, text);
+  pthread_mutex_lock(&client->lock);
+  freshet_kafka_reason* reason = &client->reason;
+  bool is_news = security && (!reason->is_security || reason->code != code);
+  if (security || !reason->is_security) {
+    reason->code = code;
+    reason->is_security = security;
+    const char* hint = hint_of(client, code, text);
+    const char* rest = strstr(text, ": "); /* the broker's name is in front */
+    int name = rest == NULL ? 0 : (int)(rest - text);
+    if (hint == NULL) {
+      snprintf(reason->text, sizeof reason->text, "%s", text);
+    } else {
+      snprintf(reason->text, sizeof reason->text, "%.*s: %s", name, text, hint);
+    }
+  }
+  pthread_mutex_unlock(&client->lock);
+  return is_news;
+}
+
+freshet_kafka_reason freshet_kafka_client_reason(freshet_kafka_client* client) {
+  pthread_mutex_lock(&client->lock);
+  freshet_kafka_reason reason = client->reason;
+  pthread_mutex_unlock(&client->lock);
+  return reason;
+}
+
+static void log_trouble(const freshet_kafka_client* client, rd_kafka_resp_err_t code, const char* reason) {
+  freshet_log_fact(client->config->logger, FRESHET_WARN, "kafka.trouble", "client=%s error=%s message=\"%s\"",
+                   client->role_name, rd_kafka_err2name(code), reason);
+}
+
 static void on_error(rd_kafka_t* handle, int code, const char* reason, void* opaque) {
   (void)handle;
-  freshet_kafka_client_trouble(opaque, code, reason);
+  freshet_kafka_client* client = opaque;
+  if (note_reason(client, code, reason)) {
+    atomic_store(&client->trouble_logged_ms, freshet_kafka_now_ms());
+    log_trouble(client, code, freshet_kafka_client_reason(client).text);
+  } else {
+    freshet_kafka_client_trouble(client, code, reason);
+  }
 }
 
 void freshet_kafka_client_trouble(freshet_kafka_client* client, rd_kafka_resp_err_t code,
@@ -192,8 +314,7 @@ void freshet_kafka_client_trouble(freshet_kafka_client* client, rd_kafka_resp_er
   int64_t last = atomic_load(&client->trouble_logged_ms);
   if (last != 0 && now - last < TROUBLE_INTERVAL_MS) return;
   if (!atomic_compare_exchange_strong(&client->trouble_logged_ms, &last, now)) return;
-  freshet_log_fact(client->config->logger, FRESHET_WARN, "kafka.trouble", "client=%s error=%s message=\"%s\"",
-                   client->role_name, rd_kafka_err2name(code), reason);
+  log_trouble(client, code, reason);
 }
 
 static freshet_status open_topics(freshet_kafka_client* client, freshet_error* error) {
@@ -224,6 +345,7 @@ freshet_status freshet_kafka_client_open(freshet_kafka_client* client, const fre
   rd_kafka_conf_set_opaque(conf, client);
   rd_kafka_conf_set_log_cb(conf, on_log);
   rd_kafka_conf_set_error_cb(conf, on_error);
+  rd_kafka_conf_set_ssl_cert_verify_cb(conf, on_certificate);
   if (callbacks.rebalance != NULL) rd_kafka_conf_set_rebalance_cb(conf, callbacks.rebalance);
   if (callbacks.delivered != NULL) rd_kafka_conf_set_dr_msg_cb(conf, callbacks.delivered);
 
@@ -235,6 +357,7 @@ freshet_status freshet_kafka_client_open(freshet_kafka_client* client, const fre
     goto failed;
   }
   conf = NULL; /* the handle's now */
+  pthread_mutex_init(&client->lock, NULL);
   status = open_topics(client, error);
 failed:
   if (conf != NULL) rd_kafka_conf_destroy(conf);
@@ -247,6 +370,7 @@ void freshet_kafka_client_close(freshet_kafka_client* client, int flags) {
     if (client->topics[topic] != NULL) rd_kafka_topic_destroy(client->topics[topic]);
   }
   rd_kafka_destroy_flags(client->handle, flags);
+  pthread_mutex_destroy(&client->lock);
   client->handle = NULL;
 }
 
@@ -289,8 +413,10 @@ freshet_status freshet_kafka_client_fatal(const freshet_kafka_client* client, fr
         "another process has started with transactional id %s and took this one's place (%s)",
         config->transactional_id, reason);
   }
-  return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "Kafka %s cannot go on: %s: %s",
-                           client->role_name, rd_kafka_err2name(code), reason);
+  char right[FRESHET_KAFKA_RIGHT_SIZE];
+  return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "Kafka %s cannot go on: %s: %s%s",
+                           client->role_name, rd_kafka_err2name(code), reason,
+                           freshet_kafka_right(client, code, "that it names", right));
 }
 
 void freshet_kafka_sleep_ms(int ms) {

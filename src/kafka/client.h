@@ -6,9 +6,12 @@
 #define FRESHET_KAFKA_CLIENT_H
 
 #include <librdkafka/rdkafka.h>
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "kafka/kafka.h"
+
+enum { FRESHET_KAFKA_REASON_SIZE = 320 };
 
 typedef enum freshet_kafka_role {
   FRESHET_KAFKA_MEMBER = 0, /* consumer in the group */
@@ -18,6 +21,14 @@ typedef enum freshet_kafka_role {
   FRESHET_KAFKA_TRANSACTOR, /* transactional producer */
 } freshet_kafka_role;
 
+/* Why a client has trouble, in librdkafka's words. */
+typedef struct freshet_kafka_reason {
+  rd_kafka_resp_err_t code; /* RD_KAFKA_RESP_ERR_NO_ERROR: nothing has been told */
+  bool
+      is_security; /* a mistake in the settings that waiting does not mend: password, certificate, protocol */
+  char text[FRESHET_KAFKA_REASON_SIZE];
+} freshet_kafka_reason;
+
 /* Must not move once created: librdkafka keeps its address. */
 typedef struct freshet_kafka_client {
   rd_kafka_t* handle;
@@ -26,6 +37,10 @@ typedef struct freshet_kafka_client {
   const char* role_name;
   void* owner;                       /* for the callbacks below */
   _Atomic int64_t trouble_logged_ms; /* monotonic */
+  bool polls_as_consumer;            /* its errors come with the records; set by whoever polls it so */
+  pthread_mutex_t lock;              /* guards the rest; initialised while there is a handle */
+  freshet_kafka_reason reason;
+  const char* certificate; /* what is wrong with the broker's, static; NULL: nothing */
 } freshet_kafka_client;
 
 typedef struct freshet_kafka_callbacks {
@@ -47,8 +62,15 @@ freshet_topic freshet_kafka_client_topic(const freshet_kafka_client* client, con
 /* Same, by name. */
 freshet_topic freshet_kafka_config_topic(const freshet_kafka_config* config, const char* name);
 
-/* Logs trouble that passes by itself, at most once per 30 s. */
+/* The last reason that librdkafka has told, a mistake in the security settings before anything else. Any
+ * thread. */
+freshet_kafka_reason freshet_kafka_client_reason(freshet_kafka_client* client);
+/* Logs trouble that passes by itself, at most once per 30 s; a mistake in the security settings at once. */
 void freshet_kafka_client_trouble(freshet_kafka_client* client, rd_kafka_resp_err_t code, const char* reason);
+enum { FRESHET_KAFKA_RIGHT_SIZE = 320 };
+/* When access is denied: which right on what is missing, as the end of a sentence. Else "". */
+const char* freshet_kafka_right(const freshet_kafka_client* client, rd_kafka_resp_err_t code,
+                                const char* topic, char out[FRESHET_KAFKA_RIGHT_SIZE]);
 /* The handle's fatal error as ours: FRESHET_FENCED when another instance took over. */
 freshet_status freshet_kafka_client_fatal(const freshet_kafka_client* client, freshet_error* error);
 bool freshet_kafka_code_fenced(rd_kafka_resp_err_t code);

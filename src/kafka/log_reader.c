@@ -27,8 +27,10 @@ static freshet_status ask_again(freshet_kafka_wait* wait, rd_kafka_resp_err_t co
                              "topic %s does not exist; `freshet topics create` makes it", wait->what);
   }
   if (code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED) {
-    return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "topic %s: %s", wait->what,
-                             rd_kafka_err2str(code));
+    char right[FRESHET_KAFKA_RIGHT_SIZE];
+    return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "topic %s: %s%s", wait->what,
+                             rd_kafka_err2str(code),
+                             freshet_kafka_right(wait->client, code, wait->what, right));
   }
   return freshet_kafka_wait_again(wait, code, error);
 }

@@ -6,10 +6,13 @@
  */
 #include "kafka/questions.h"
 
+#include <stdio.h>
+
 enum {
   ASK_FIRST_MS = 250, /* doubled with each attempt */
   ASK_MS = 5000,
   STOP_ASK_MS = 2000, /* a request to stop is seen between two attempts */
+  REFRESH_MS = 1000,
   RETRY_MS = 200,
   ANSWER_MS = 500,
   TELL_FIRST_MS = 3000, /* shorter waits are no news */
@@ -36,7 +39,19 @@ freshet_kafka_wait freshet_kafka_wait_for(freshet_kafka_client* client, const ch
       .client = client, .what = what, .since_ms = freshet_kafka_now_ms(), .ask_ms = ASK_FIRST_MS};
 }
 
-void freshet_kafka_wait_tell(freshet_kafka_wait* wait, rd_kafka_resp_err_t code) {
+/* What the client has been told of its connections, else the answer to the question itself. */
+static freshet_kafka_reason reason_of(freshet_kafka_wait* wait, rd_kafka_resp_err_t code) {
+  if (!wait->client->polls_as_consumer) rd_kafka_poll(wait->client->handle, 0); /* brings the reasons */
+  freshet_kafka_reason reason = freshet_kafka_client_reason(wait->client);
+  bool of_connection = code == RD_KAFKA_RESP_ERR__TRANSPORT || code == RD_KAFKA_RESP_ERR__TIMED_OUT ||
+                       code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || reason.is_security;
+  if (reason.code != RD_KAFKA_RESP_ERR_NO_ERROR && of_connection) return reason;
+  reason = (freshet_kafka_reason){.code = code};
+  snprintf(reason.text, sizeof reason.text, "%s", rd_kafka_err2str(code));
+  return reason;
+}
+
+static void tell(freshet_kafka_wait* wait, const freshet_kafka_reason* reason) {
   int64_t now_ms = freshet_kafka_now_ms();
   bool is_due =
       wait->told_ms == 0 ? now_ms - wait->since_ms >= TELL_FIRST_MS : now_ms - wait->told_ms >= TELL_MS;
@@ -44,8 +59,13 @@ void freshet_kafka_wait_tell(freshet_kafka_wait* wait, rd_kafka_resp_err_t code)
   wait->told_ms = now_ms;
   freshet_log_fact(wait->client->config->logger, FRESHET_WARN, "kafka.waiting",
                    "client=%s for=\"%s\" since_s=%lld error=%s message=\"%s\"", wait->client->role_name,
-                   wait->what, (long long)(now_ms - wait->since_ms) / 1000, rd_kafka_err2name(code),
-                   rd_kafka_err2str(code));
+                   wait->what, (long long)(now_ms - wait->since_ms) / 1000, rd_kafka_err2name(reason->code),
+                   reason->text);
+}
+
+void freshet_kafka_wait_tell(freshet_kafka_wait* wait, rd_kafka_resp_err_t code) {
+  freshet_kafka_reason reason = reason_of(wait, code);
+  tell(wait, &reason);
 }
 
 /* Whatever the answer is, librdkafka has taken over the leaders in it. */
@@ -58,15 +78,18 @@ static void refresh(const freshet_kafka_client* client, int timeout_ms) {
 freshet_status freshet_kafka_wait_again(freshet_kafka_wait* wait, rd_kafka_resp_err_t code,
                                         freshet_error* error) {
   const freshet_kafka_config* config = wait->client->config;
-  if (freshet_kafka_wait_ended(config, wait->since_ms)) {
-    return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "%s%s: %s",
+  freshet_kafka_reason reason = reason_of(wait, code);
+  bool is_hopeless =
+      reason.is_security && config->stopping == NULL; /* a service waits for the broker's side */
+  if (is_hopeless || freshet_kafka_wait_ended(config, wait->since_ms)) {
+    return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "%s%s: %s (%s)",
                              config->stopping != NULL ? "stopped while waiting for " : "", wait->what,
-                             rd_kafka_err2str(code));
+                             reason.text, rd_kafka_err2name(reason.code));
   }
-  freshet_kafka_wait_tell(wait, code);
+  tell(wait, &reason);
   int most_ms = config->stopping != NULL ? STOP_ASK_MS : ASK_MS;
   wait->ask_ms = 2 * wait->ask_ms < most_ms ? 2 * wait->ask_ms : most_ms;
-  refresh(wait->client, wait->ask_ms);
+  refresh(wait->client, REFRESH_MS);
   freshet_kafka_sleep_ms(RETRY_MS);
   return FRESHET_OK;
 }

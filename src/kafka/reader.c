@@ -21,6 +21,7 @@ freshet_status freshet_kafka_reader_open(freshet_kafka_reader* reader, const fre
   freshet_status status = freshet_kafka_client_open(&reader->client, config, role, callbacks, owner, error);
   if (status != FRESHET_OK) return status;
   rd_kafka_poll_set_consumer(reader->client.handle);
+  reader->client.polls_as_consumer = true;
   reader->queue = rd_kafka_queue_get_consumer(reader->client.handle);
   return FRESHET_OK;
 }
@@ -69,6 +70,7 @@ void freshet_kafka_reader_stop(freshet_kafka_reader* reader, freshet_topic topic
 static freshet_status judge(freshet_kafka_reader* reader, const rd_kafka_message_t* message,
                             freshet_error* error) {
   const char* reason = rd_kafka_message_errstr(message);
+  char right[FRESHET_KAFKA_RIGHT_SIZE];
   switch (message->err) {
     case RD_KAFKA_RESP_ERR__PARTITION_EOF: {
       freshet_kafka_cursor* cursor = freshet_kafka_reader_cursor(
@@ -94,8 +96,11 @@ static freshet_status judge(freshet_kafka_reader* reader, const rd_kafka_message
     case RD_KAFKA_RESP_ERR_INCONSISTENT_GROUP_PROTOCOL:
     case RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT:
     case RD_KAFKA_RESP_ERR_GROUP_MAX_SIZE_REACHED:
-      return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "Kafka %s: %s", reader->client.role_name,
-                               reason);
+      return freshet_error_set(
+          error, FRESHET_INVALID, FRESHET_STOP, "Kafka %s: %s%s", reader->client.role_name, reason,
+          freshet_kafka_right(&reader->client, message->err,
+                              message->rkt == NULL ? "that it names" : rd_kafka_topic_name(message->rkt),
+                              right));
     default:
       freshet_kafka_client_trouble(&reader->client, message->err, reason);
       return FRESHET_OK;

@@ -169,8 +169,12 @@ static bool sink_publish_to(freshet_sink* self, const char* topic, const freshet
 
 static freshet_status lists_lost(const kafka_sink* sink, size_t lost, freshet_status status,
                                  freshet_error* error) {
-  return freshet_error_set(error, status, FRESHET_RETRY, "%zu published records were given up: %s", lost,
-                           rd_kafka_err2str((rd_kafka_resp_err_t)sink->lost_code));
+  rd_kafka_resp_err_t code = (rd_kafka_resp_err_t)sink->lost_code;
+  char right[FRESHET_KAFKA_RIGHT_SIZE];
+  return freshet_error_set(
+      error, status, FRESHET_RETRY, "%zu published records were given up: %s%s", lost, rd_kafka_err2str(code),
+      freshet_kafka_right(&sink->publisher, code,
+                          sink->publisher.config->topics[FRESHET_TOPIC_RECOMMENDATIONS], right));
 }
 
 static freshet_status sink_settle(freshet_sink* self, int timeout_ms, freshet_error* error) {
@@ -257,8 +261,10 @@ static freshet_status take(kafka_sink* sink, const char* name, transaction_step 
                     : freshet_kafka_last_try_over(client->config, LAST_TRY_MS, &stopping_since_ms) ||
                           atomic_load(&sink->committer.leaving);
     if (!again || over) {
-      return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "%s: %s", name,
-                               rd_kafka_err2str(code));
+      char right[FRESHET_KAFKA_RIGHT_SIZE];
+      return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "%s: %s%s", name,
+                               rd_kafka_err2str(code),
+                               freshet_kafka_right(client, code, "that it names", right));
     }
     freshet_kafka_wait_tell(&wait, code);
     rd_kafka_poll(client->handle, ROOM_MS);

@@ -4,6 +4,7 @@ that go away, disks that fill up. The stream goes on, nothing is lost, or the pr
 import contextlib
 import math
 import os
+import re
 import struct
 import subprocess
 import tempfile
@@ -266,6 +267,35 @@ class BrokerTrouble(Case):
         ledger.verify(self)
         self.assertGreater(ledger.count, 1000)
         self.assertEqual(worker.stop(), EXIT_OK)
+
+
+class Security(Case):
+    """A mistake in the security settings names itself, soon, in every command."""
+
+    mistakes = [(["kafka.security.protocol=SSL"], "_SSL", "is it a plaintext listener"),
+                (["kafka.security.protocol=SASL_PLAINTEXT", "kafka.sasl.mechanism=PLAIN", "kafka.sasl.username=x",
+                  "kafka.sasl.password=y"], "_AUTHENTICATION", "is it a listener without authentication")]
+
+    def test_commands(self):
+        app = self.app(create=False)
+        for settings, code, says in self.mistakes:
+            overrides = [part for setting in settings for part in ("-X", setting)]
+            for command in (["topics", "check"], ["offsets"], ["erase", "--user", "u"]):
+                with self.subTest(command=command, code=code):
+                    began = time.monotonic()
+                    ended = app.command(*command, *overrides)
+                    self.assertEqual(ended.returncode, EXIT_UNAVAILABLE)
+                    self.assertIn(code, ended.stderr)
+                    self.assertIn(says, ended.stderr)
+                    self.assertLess(time.monotonic() - began, 10)
+
+    def test_service(self):
+        app = self.app(create=False)
+        for name, (settings, code, says) in enumerate(self.mistakes):
+            worker = app.service(f"worker-{name}", overrides=settings).start()
+            until(lambda: re.search(f" warn kafka.trouble .*{code}.*{says}", worker.log()), "the log says why", 10)
+            worker.expect_running()
+            worker.stop()
 
 
 class DiskFull(Case):
