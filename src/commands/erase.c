@@ -14,6 +14,7 @@
 #include "commands/options.h"
 #include "freshet/event.h"
 #include "stream/clock.h"
+#include "users/user_id.h"
 
 enum { TIMEOUT_S = 30, TIMEOUT_MAX_S = 86400, TIME_SIZE = 32 };
 
@@ -71,10 +72,10 @@ static bool parse(int argc, char** argv, erasure* e) {
     return false;
   }
   e->partition = (int32_t)partition;
-  size_t size = e->user == NULL ? 0 : strlen(e->user);
-  bool is_id = size > 0 && size <= FRESHET_ID_MAX && (unsigned char)e->user[0] >= ' ';
+  bool is_id = e->user != NULL && freshet_is_user_id(freshet_slice_of(e->user));
   if (is_id && optind == argc) return true;
-  fprintf(stderr, "freshet erase: needs --user ID, of 1 to %d bytes\n", FRESHET_ID_MAX);
+  fprintf(stderr, "freshet erase: needs --user ID, of 1 to %d bytes, the first no control character\n",
+          FRESHET_ID_MAX);
   return false;
 }
 

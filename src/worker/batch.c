@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "core/grow.h"
+#include "users/user_id.h"
 #include "worker/worker_internal.h"
 
 void freshet_worker_touch(freshet_worker* worker, freshet_user_row* row) {

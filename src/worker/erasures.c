@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "stream/partitioner.h"
+#include "users/user_id.h"
 #include "worker/worker_internal.h"
 
 /* A broker that is away for longer leaves the asker in the dark; the tombstone may still come. */
@@ -22,10 +23,6 @@ typedef struct erasure {
 struct freshet_erasures {
   erasure* first;
 };
-
-bool freshet_is_user_id(freshet_slice key) {
-  return key.size > 0 && key.size <= FRESHET_ID_MAX && (unsigned char)key.data[0] >= ' ';
-}
 
 freshet_erasures* freshet_erasures_create(void) {
   freshet_erasures* erasures = calloc(1, sizeof *erasures);

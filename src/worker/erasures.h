@@ -11,10 +11,6 @@
 
 #include "worker/worker.h"
 
-/* A user id's rules, for whoever puts a tombstone on `events`: 1 to FRESHET_ID_MAX bytes, the first no
- * control character (keys that start with one are ours). */
-bool freshet_is_user_id(freshet_slice key);
-
 typedef struct freshet_erasures freshet_erasures;
 
 freshet_erasures* freshet_erasures_create(void);

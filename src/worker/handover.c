@@ -1,5 +1,6 @@
 /* Who publishes lists: this generation's part in what serving.h describes. */
 #include "stream/read_to.h"
+#include "users/user_id.h"
 #include "worker/worker_internal.h"
 
 enum { READ_WAIT_MS = 20, STALL_MS = 30000 };
@@ -23,8 +24,7 @@ static bool has_taken(const freshet_worker* worker, const freshet_held_partition
 
 static freshet_status erase_if_gone(freshet_worker* worker, const freshet_record* record,
                                     freshet_error* error) {
-  bool is_erasure =
-      !record->has_value && record->has_key && record->key.size > 0 && record->key.size <= FRESHET_ID_MAX;
+  bool is_erasure = !record->has_value && record->has_key && freshet_is_user_id(record->key);
   freshet_user_row* row;
   if (!is_erasure) return FRESHET_OK;
   freshet_status status = freshet_users_get(worker->users, record->partition, record->key, &row, error);

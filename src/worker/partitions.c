@@ -70,9 +70,9 @@ freshet_status freshet_worker_assigned(void* context, const freshet_partition* p
   for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
     freshet_held_partition* held = freshet_held_add(worker->held, &partitions[i]);
     if (held->topic == FRESHET_TOPIC_EVENTS) status = freshet_worker_load_partition(worker, held, error);
-    freshet_log_fact(worker->ports.logger, FRESHET_INFO, "partition.assigned",
-                     "topic=%d partition=%d offset=%lld", (int)held->topic, held->partition,
-                     (long long)held->next);
+    freshet_log_fact(
+        worker->ports.logger, FRESHET_INFO, "partition.assigned", "topic=%s partition=%d offset=%lld",
+        freshet_outbox_topic_name(worker->ports.outbox, held->topic), held->partition, (long long)held->next);
   }
   free(events);
   show_partitions(worker);
