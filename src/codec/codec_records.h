@@ -5,8 +5,8 @@
 #ifndef FRESHET_CODEC_CODEC_RECORDS_H
 #define FRESHET_CODEC_CODEC_RECORDS_H
 
-#include "codec/codec.h"
 #include "codec/plan.h"
+#include "codec/state_records.h"
 
 typedef struct freshet_stored_delta {
   freshet_slice worker;

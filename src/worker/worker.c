@@ -31,6 +31,8 @@ static void text_encoded(void* context, const freshet_embedded* embedded) {
 freshet_status freshet_worker_load(freshet_worker* worker, freshet_error* error) {
   freshet_status status = load_items(worker, error);
   if (status != FRESHET_OK) return status;
+  worker->links = freshet_text_links_create(&worker->ports, freshet_items_model(worker->items),
+                                            worker->config.link_slice_us);
   worker->users = freshet_users_create(freshet_items_model(worker->items), worker->ports.store,
                                        worker->ports.codec, worker->config.cached_users);
   worker->ranking = freshet_ranking_create(worker->items, worker->config.ranking_threads, error);
@@ -52,10 +54,12 @@ void freshet_worker_unload(freshet_worker* worker) {
   freshet_refresh_destroy(worker->refresh);
   freshet_ranking_destroy(worker->ranking);
   freshet_users_destroy(worker->users);
+  freshet_text_links_destroy(worker->links);
   freshet_items_destroy(worker->items);
   worker->refresh = NULL;
   worker->ranking = NULL;
   worker->users = NULL;
+  worker->links = NULL;
   worker->items = NULL;
 }
 
@@ -153,7 +157,7 @@ static freshet_status turn_lists(freshet_worker* worker, size_t count, uint64_t*
    * event is learned. */
   freshet_status status = freshet_items_poll(worker->items, error);
   if (status == FRESHET_OK) status = turn_texts(worker, error);
-  if (status == FRESHET_OK) freshet_worker_link_texts(worker, worker->turn_us);
+  if (status == FRESHET_OK) freshet_text_links_turn(worker->links, worker->turn_us);
   for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
     status = freshet_worker_apply(worker, &worker->records[i], error);
   }
@@ -162,7 +166,7 @@ static freshet_status turn_lists(freshet_worker* worker, size_t count, uint64_t*
   *lag = freshet_held_lag(worker->held);
   bool lagging = count == BATCH_RECORDS || *lag > BATCH_RECORDS;
   if (status == FRESHET_OK) status = freshet_withdrawals_turn(worker->withdrawals, error);
-  if (status == FRESHET_OK && !lagging && !worker->links_texts) find_concerned(worker);
+  if (status == FRESHET_OK && !lagging && !freshet_text_links_busy(worker->links)) find_concerned(worker);
   if (status == FRESHET_OK) status = freshet_worker_refresh(worker, lagging, error);
   if (status == FRESHET_OK) status = freshet_answers_turn(worker->answers, lagging, learn_us, error);
   freshet_erasures_turn(worker->erasures, freshet_clock_now_ms(clock));
@@ -179,7 +183,8 @@ freshet_status freshet_worker_step(freshet_worker* worker, int timeout_ms, fresh
   uint64_t lag = 0;
   bool has_work = freshet_metric(&worker->ports.metrics->refresh_owed) > 0 ||
                   freshet_answers_due(worker->answers) || freshet_withdrawals_due(worker->withdrawals) ||
-                  worker->links_texts || (worker->awaits_texts && worker->ports.embedder == NULL);
+                  freshet_text_links_busy(worker->links) ||
+                  (worker->awaits_texts && worker->ports.embedder == NULL);
   int patience_ms = has_work ? 0 : wait_ms(worker, timeout_ms);
   freshet_status status =
       freshet_source_poll(source, patience_ms, worker->records, BATCH_RECORDS, &count, error);

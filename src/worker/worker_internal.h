@@ -7,6 +7,7 @@
 #define FRESHET_WORKER_WORKER_INTERNAL_H
 
 #include "catalogue/items.h"
+#include "catalogue/text_links.h"
 #include "lists/answers.h"
 #include "lists/ranking.h"
 #include "lists/user_texts.h"
@@ -40,6 +41,7 @@ struct freshet_worker {
   freshet_inbox* inbox; /* NULL: nobody asks */
   freshet_rules rules;
   freshet_items* items;
+  freshet_text_links* links;
   freshet_users* users;
   freshet_ranking* ranking;
   freshet_refresh* refresh;
@@ -56,11 +58,9 @@ struct freshet_worker {
   freshet_user_row** touched; /* rows with an event in this batch */
   size_t touched_count, touched_capacity;
 
-  bool awaits_texts;      /* events are let pass, see texts_first.c */
-  bool links_texts;       /* some neighbours by text were missing after the last turn */
-  int64_t turn_us;        /* how long the last turn of the list clock has taken */
-  int64_t links_until_us; /* events wait for neighbours by text up to then */
-  bool stopping;          /* the next commit is the last: item rows go to the store with it */
+  bool awaits_texts; /* events are let pass, see texts_first.c */
+  int64_t turn_us;   /* how long the last turn of the list clock has taken */
+  bool stopping;     /* the next commit is the last: item rows go to the store with it */
   int64_t commit_start_us;
   int64_t next_commit_us;
   int64_t next_memory_us;
@@ -87,14 +87,6 @@ freshet_status freshet_worker_owe_stored(freshet_worker* worker, freshet_held_pa
 void freshet_worker_await_texts(freshet_worker* worker);
 /* After every turn. Records of the last poll are not valid any more when it has ended the waiting. */
 freshet_status freshet_worker_end_await_texts(freshet_worker* worker, freshet_error* error);
-
-/* ---- links.c ---- */
-/* A slice of it, in every turn of the list clock before events are learned; the last turn took turn_us. */
-void freshet_worker_link_texts(freshet_worker* worker, int64_t turn_us);
-/* From now on events wait for it, for a while. */
-void freshet_worker_await_links(freshet_worker* worker);
-/* Are some missing that are worth waiting for? is_patient: however long it takes. */
-bool freshet_worker_lacks_links(freshet_worker* worker, bool is_patient);
 
 /* ---- batch.c ---- */
 freshet_status freshet_worker_apply(freshet_worker* worker, const freshet_record* record,

@@ -11,7 +11,7 @@
 #ifndef FRESHET_COMMANDS_REPLAY_DATASET_H
 #define FRESHET_COMMANDS_REPLAY_DATASET_H
 
-#include "commands/replay/replay_reader.h"
+#include "commands/replay/replay_input.h"
 
 /* Calls `add` for the path, or, when it is a folder, for each of its files that the data set knows, in the
  * order of their names. Errors, verdict FRESHET_STOP: FRESHET_NOT_FOUND when there is no such path or nothing
