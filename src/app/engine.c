@@ -120,6 +120,7 @@ static freshet_status fill_kafka(freshet_engine* engine, freshet_error* error) {
       .app_id = config->app.id,
       .transactional_id = engine->transactional_id,
       .client_id = config->http.advertise[0] == '\0' ? NULL : config->http.advertise,
+      .reply_topics = config->requests.reply_topics,
       .logger = engine->config.logger,
       .stopping = engine->config.stopping,
       .stopping_context = engine->config.stopping_context,

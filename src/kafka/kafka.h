@@ -32,7 +32,8 @@ typedef struct freshet_kafka_config {
   const char* instance_id;            /* group.instance.id, static membership; NULL: dynamic */
   const char* transactional_id;       /* NULL: the sink only publishes */
   const char* client_id;              /* NULL: "freshet" */
-  const freshet_logger* logger;       /* NULL: silent */
+  const char* reply_topics; /* prefixes of topics that requests may name for replies, "a. b."; NULL: none */
+  const freshet_logger* logger; /* NULL: silent */
   /* Asked while waiting for a cluster that does not answer: true ends the wait with FRESHET_UNAVAILABLE.
    * NULL: the wait ends by itself after FRESHET_KAFKA_PATIENCE_MS. */
   bool (*stopping)(void* context);

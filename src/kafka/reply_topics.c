@@ -1,7 +1,7 @@
 /*
  * reply_topics.c: sends replies to topics that requests name.
  *
- * It owns a producer of its own and remembers which names exist. A record that cannot be sent is dropped, since
+ * It decides which names are allowed, owns a producer of its own, and remembers what the cluster said. A record that cannot be sent is dropped, since
  * nothing may wait for a stranger's topic. It must not know how a reply is made.
  */
 #include "kafka/reply_topics.h"
@@ -19,7 +19,8 @@ enum {
 
 typedef struct reply_topic {
   char name[NAME_SIZE];
-  rd_kafka_topic_t* handle; /* NULL: it is not there */
+  rd_kafka_topic_t* handle; /* NULL: it is not there, or not for replies */
+  bool is_compacted;
   int64_t asked_ms, used_ms;
 } reply_topic;
 
@@ -59,9 +60,38 @@ void freshet_reply_topics_destroy(freshet_reply_topics* topics) {
   free(topics);
 }
 
-static bool is_allowed(const freshet_reply_topics* topics, const char* name) {
-  return strlen(name) < NAME_SIZE && strncmp(name, "__", 2) != 0 &&
-         freshet_kafka_config_topic(topics->config, name) == FRESHET_TOPICS;
+static bool ends_with(const char* name, const char* end) {
+  size_t size = strlen(name), end_size = strlen(end);
+  return size >= end_size && strcmp(name + size - end_size, end) == 0;
+}
+
+/* Topics of another Freshet app, by the names that they have by default. */
+static bool is_named_like_ours(const char* name) {
+  static const char* const ends[] = {"events", "requests", "recommendations", ".dead-letter",
+                                     ".users", ".items",   ".item-deltas",    ".generations"};
+  for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+    if (ends_with(name, ends[i])) return true;
+  }
+  return strcmp(name, "items") == 0 || strncmp(name, "events.dead-letter", 18) == 0;
+}
+
+static bool has_prefix(const char* name, const char* prefixes) {
+  static const char blanks[] = " \t,";
+  const char* at = prefixes == NULL ? "" : prefixes;
+  for (at += strspn(at, blanks); *at != '\0'; at += strspn(at, blanks)) {
+    size_t size = strcspn(at, blanks);
+    if (strncmp(name, at, size) == 0) return true;
+    at += size;
+  }
+  return false;
+}
+
+static const char* refusal_of_name(const freshet_reply_topics* topics, const char* name) {
+  if (!has_prefix(name, topics->config->reply_topics)) return "it begins with none of requests.reply_topics";
+  if (strlen(name) >= NAME_SIZE) return "the name is too long";
+  if (strncmp(name, "__", 2) == 0) return "it belongs to the cluster";
+  bool is_ours = freshet_kafka_config_topic(topics->config, name) != FRESHET_TOPICS;
+  return is_ours || is_named_like_ours(name) ? "it belongs to an app" : NULL;
 }
 
 static rd_kafka_topic_t* open_topic(freshet_reply_topics* topics, const char* name) {
@@ -88,6 +118,35 @@ static rd_kafka_topic_t* find_topic(freshet_reply_topics* topics, const char* na
   return NULL;
 }
 
+/* Is it compacted, as topics of state are? Best effort: a cluster may not tell. */
+static bool is_compacted(freshet_reply_topics* topics, const char* name) {
+  bool compacted = false;
+  rd_kafka_ConfigResource_t* resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, name);
+  rd_kafka_queue_t* queue = rd_kafka_queue_new(topics->client.handle);
+  rd_kafka_AdminOptions_t* options =
+      rd_kafka_AdminOptions_new(topics->client.handle, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
+  rd_kafka_AdminOptions_set_request_timeout(options, ASK_MS, NULL, 0);
+  rd_kafka_DescribeConfigs(topics->client.handle, &resource, 1, options, queue);
+  rd_kafka_event_t* event = rd_kafka_queue_poll(queue, ASK_MS);
+  size_t answers = 0, entries = 0;
+  const rd_kafka_ConfigResource_t** answer = NULL;
+  if (event != NULL && rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR)
+    answer =
+        rd_kafka_DescribeConfigs_result_resources(rd_kafka_event_DescribeConfigs_result(event), &answers);
+  const rd_kafka_ConfigEntry_t** entry =
+      answers == 0 ? NULL : rd_kafka_ConfigResource_configs(answer[0], &entries);
+  for (size_t i = 0; i < entries; i++) {
+    const char* value = rd_kafka_ConfigEntry_value(entry[i]);
+    if (value != NULL && strcmp(rd_kafka_ConfigEntry_name(entry[i]), "cleanup.policy") == 0)
+      compacted = strstr(value, "compact") != NULL;
+  }
+  if (event != NULL) rd_kafka_event_destroy(event);
+  rd_kafka_AdminOptions_destroy(options);
+  rd_kafka_queue_destroy(queue);
+  rd_kafka_ConfigResource_destroy(resource);
+  return compacted;
+}
+
 static reply_topic* entry_of(freshet_reply_topics* topics, const char* name) {
   reply_topic* oldest = &topics->known[0];
   for (size_t i = 0; i < topics->count; i++) {
@@ -101,19 +160,24 @@ static reply_topic* entry_of(freshet_reply_topics* topics, const char* name) {
   return entry;
 }
 
-static rd_kafka_topic_t* topic_of(freshet_reply_topics* topics, const char* name) {
+static reply_topic* topic_of(freshet_reply_topics* topics, const char* name) {
   int64_t now_ms = freshet_kafka_now_ms();
   reply_topic* entry = entry_of(topics, name);
   int64_t lasts_ms = entry->handle != NULL ? BELIEVED_MS : DOUBTED_MS;
   entry->used_ms = now_ms;
   bool is_known = entry->asked_ms >= 0 && now_ms - entry->asked_ms < lasts_ms;
-  if (is_known || now_ms < topics->next_question_ms) return entry->handle;
+  if (is_known || now_ms < topics->next_question_ms) return entry;
   rd_kafka_topic_t* handle = find_topic(topics, name);
+  entry->is_compacted = handle != NULL && is_compacted(topics, name);
+  if (entry->is_compacted) {
+    rd_kafka_topic_destroy(handle);
+    handle = NULL;
+  }
   if (entry->handle != NULL) rd_kafka_topic_destroy(entry->handle);
   entry->handle = handle;
   entry->asked_ms = freshet_kafka_now_ms();
   topics->next_question_ms = entry->asked_ms + 9 * (entry->asked_ms - now_ms);
-  return handle;
+  return entry;
 }
 
 static bool open_client(freshet_reply_topics* topics) {
@@ -124,11 +188,19 @@ static bool open_client(freshet_reply_topics* topics) {
   return topics->is_open;
 }
 
+const char* freshet_reply_topics_refusal(freshet_reply_topics* topics, const char* name) {
+  const char* refusal = refusal_of_name(topics, name);
+  if (refusal != NULL) return refusal;
+  if (!open_client(topics)) return "the cluster cannot be asked";
+  const reply_topic* topic = topic_of(topics, name);
+  if (topic->handle != NULL) return NULL;
+  return topic->is_compacted ? "it belongs to an app: it is compacted" : "there is no such topic";
+}
+
 bool freshet_reply_topics_send(freshet_reply_topics* topics, const char* name, const freshet_output* output) {
-  if (!is_allowed(topics, name) || !open_client(topics)) return false;
-  rd_kafka_topic_t* topic = topic_of(topics, name);
-  return topic != NULL &&
-         freshet_kafka_enqueue(&topics->client, topic, output, NULL) == RD_KAFKA_RESP_ERR_NO_ERROR;
+  return freshet_reply_topics_refusal(topics, name) == NULL &&
+         freshet_kafka_enqueue(&topics->client, topic_of(topics, name)->handle, output, NULL) ==
+             RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
 void freshet_reply_topics_poll(freshet_reply_topics* topics) {

@@ -11,6 +11,7 @@
 #include "kafka/questions.h"
 #include "kafka/reader.h"
 #include "kafka/reply_topics.h"
+#include "kafka/sizes.h"
 
 enum {
   STEP_MS = 5000,      /* one attempt of a transactional call */
@@ -58,6 +59,7 @@ typedef struct kafka_sink {
   freshet_kafka_client transactor; /* handle NULL: not transactional */
   freshet_source* source;
   freshet_reply_topics* reply_topics;
+  freshet_kafka_sizes sizes;
   published eras[2]; /* the current one, and the one of the commit under way */
   unsigned era;
   _Atomic int lost_code;
@@ -96,6 +98,14 @@ static void ends_free(ends* table) {
 
 /* ---- Delivery reports ---- */
 
+/* Bytes as sizes.h counts them, without headers. */
+static void learn_size(kafka_sink* sink, const freshet_kafka_client* client,
+                       const rd_kafka_message_t* message) {
+  freshet_topic topic = freshet_kafka_client_topic(client, message->rkt);
+  if (message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE && topic < FRESHET_TOPICS)
+    freshet_kafka_sizes_refused(&sink->sizes, topic, message->len + message->key_len);
+}
+
 static void on_published(rd_kafka_t* handle, const rd_kafka_message_t* message, void* opaque) {
   (void)handle;
   freshet_kafka_client* client = opaque;
@@ -103,6 +113,7 @@ static void on_published(rd_kafka_t* handle, const rd_kafka_message_t* message, 
   published* era = message->_private;
   if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
     sink->lost_code = message->err;
+    learn_size(sink, client, message);
     atomic_fetch_add(&era->lost, 1);
   }
   atomic_fetch_sub(&era->waiting, 1);
@@ -114,7 +125,10 @@ static void on_published(rd_kafka_t* handle, const rd_kafka_message_t* message, 
 static void on_written(rd_kafka_t* handle, const rd_kafka_message_t* message, void* opaque) {
   (void)handle;
   freshet_kafka_client* client = opaque;
-  if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) return;
+  if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    learn_size(client->owner, client, message);
+    return;
+  }
   freshet_topic topic = freshet_kafka_client_topic(client, message->rkt);
   ends_raise(&((kafka_sink*)client->owner)->open, topic, message->partition, message->offset + 1);
 }
@@ -161,6 +175,14 @@ static freshet_status sink_publish(freshet_sink* self, const freshet_output* out
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
   atomic_fetch_sub(&era->waiting, 1);
   return refused(&sink->publisher, output, code, error);
+}
+
+static size_t sink_limit(freshet_sink* self, freshet_topic topic) {
+  return freshet_kafka_sizes_limit(&sink_of(self)->sizes, topic);
+}
+
+static const char* sink_refusal_of(freshet_sink* self, const char* topic) {
+  return freshet_reply_topics_refusal(sink_of(self)->reply_topics, topic);
 }
 
 static bool sink_publish_to(freshet_sink* self, const char* topic, const freshet_output* output) {
@@ -487,6 +509,7 @@ static void sink_poll(freshet_sink* self) {
   kafka_sink* sink = sink_of(self);
   rd_kafka_poll(sink->publisher.handle, 0);
   freshet_reply_topics_poll(sink->reply_topics);
+  freshet_kafka_sizes_poll(&sink->sizes, &sink->publisher);
   if (!is_committing(sink) && sink->transactor.handle != NULL) rd_kafka_poll(sink->transactor.handle, 0);
 }
 
@@ -498,6 +521,7 @@ static void sink_destroy(freshet_sink* self) {
     rd_kafka_topic_partition_list_destroy(sink->committer.input.list);
   }
   freshet_reply_topics_destroy(sink->reply_topics);
+  freshet_kafka_sizes_close(&sink->sizes);
   close_producer(&sink->publisher);
   close_producer(&sink->transactor);
   ends_free(&sink->open);
@@ -507,6 +531,8 @@ static void sink_destroy(freshet_sink* self) {
 
 static const freshet_sink_vtable vtable = {.publish = sink_publish,
                                            .publish_to = sink_publish_to,
+                                           .refusal_of = sink_refusal_of,
+                                           .limit = sink_limit,
                                            .settle = sink_settle,
                                            .begin = sink_begin,
                                            .write = sink_write,
@@ -528,6 +554,7 @@ freshet_status freshet_kafka_sink_create(const freshet_kafka_config* config, fre
   freshet_status status =
       freshet_kafka_client_open(&sink->publisher, config, FRESHET_KAFKA_PUBLISHER,
                                 (freshet_kafka_callbacks){.delivered = on_published}, sink, error);
+  if (status == FRESHET_OK) freshet_kafka_sizes_open(&sink->sizes, &sink->publisher);
   if (status == FRESHET_OK) status = learn_topics(&sink->publisher, error);
   if (status == FRESHET_OK && config->transactional_id != NULL) {
     status = open_transactor(sink, config, error);

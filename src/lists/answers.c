@@ -7,6 +7,7 @@
 #include "core/maths.h"
 #include "lists/filter.h"
 #include "lists/questions.h"
+#include "lists/replies.h"
 #include "stream/partitioner.h"
 #include "worker/worker_internal.h"
 
@@ -266,24 +267,6 @@ void freshet_answers_forget(freshet_answers* answers, int32_t partition) {
 
 /* ---- the way out ---- */
 
-static freshet_status send(freshet_answers* answers, const freshet_asked* asked, freshet_slice key,
-                           freshet_error* error) {
-  freshet_worker* worker = answers->worker;
-  freshet_header correlation = {"kafka_correlationId", freshet_buffer_slice(&asked->correlation)};
-  freshet_output output = {.topic = FRESHET_TOPIC_REPLIES,
-                           .partition = -1,
-                           .key = key,
-                           .has_value = true,
-                           .value = freshet_buffer_slice(&answers->bytes),
-                           .headers = asked->has_correlation ? &correlation : NULL,
-                           .header_count = asked->has_correlation};
-  freshet_status status = freshet_outbox_add(worker->ports.outbox, &output, FRESHET_BY_DELIVERY, error);
-  if (status != FRESHET_OK || asked->reply_topic == NULL) return status;
-  if (!freshet_outbox_add_foreign(worker->ports.outbox, asked->reply_topic, &output))
-    freshet_count(&worker->ports.metrics->replies_undeliverable, 1);
-  return FRESHET_OK;
-}
-
 /* Hands the answer over, and ends the question. */
 static freshet_status give(freshet_answers* answers, freshet_asked* asked, freshet_answer* answer,
                            freshet_error* error) {
@@ -298,9 +281,7 @@ static freshet_status give(freshet_answers* answers, freshet_asked* asked, fresh
     answer->list.request_id = request->request_id;
     answer->list.generated_at_ms = now_ms(answers);
     if (answer->status != FRESHET_ANSWER_OK) answer->list.note = freshet_slice_of(answer->message);
-    answers->bytes.size = 0;
-    status = freshet_encode_list(answers->worker->ports.codec, &answer->list, &answers->bytes, error);
-    if (status == FRESHET_OK) status = send(answers, asked, request->request_id, error);
+    status = freshet_reply_send(answers->worker, asked, answer, &answers->bytes, error);
     freshet_answer_destroy(answer);
   }
   freshet_letter* letter = freshet_questions_remove(&answers->questions, asked);

@@ -413,6 +413,22 @@ static void fill_reasons(const freshet_refresh* refresh, size_t i, size_t r, fre
   entry->reason_count = why->count;
 }
 
+/* Encodes the list so that its topic takes it: without reasons, then with fewer items, if need be. */
+static freshet_status encode_to_fit(freshet_worker* worker, freshet_list* list, freshet_topic topic,
+                                    freshet_error* error) {
+  freshet_refresh* refresh = worker->refresh;
+  size_t limit = freshet_outbox_limit(worker->ports.outbox, topic);
+  for (bool first = true;; first = false) {
+    refresh->bytes.size = 0;
+    freshet_status status = freshet_encode_list(worker->ports.codec, list, &refresh->bytes, error);
+    bool fits = list->item_count == 0 || refresh->bytes.size + list->user_id.size <= limit;
+    if (status != FRESHET_OK || fits) return status;
+    if (first) freshet_count(&worker->ports.metrics->lists_shortened, 1);
+    if (!first) list->item_count /= 2;
+    for (size_t r = 0; r < list->item_count; r++) refresh->list[r].reason_count = 0;
+  }
+}
+
 static freshet_status publish_row(freshet_worker* worker, size_t i, int64_t now_ms, freshet_error* error) {
   freshet_refresh* refresh = worker->refresh;
   freshet_user_row* row = refresh->rows[i];
@@ -431,10 +447,10 @@ static freshet_status publish_row(freshet_worker* worker, size_t i, int64_t now_
                        .generated_at_ms = now_ms,
                        .items = refresh->list,
                        .item_count = refresh->wishes[i].count};
-  refresh->bytes.size = 0;
-  freshet_status status = freshet_encode_list(worker->ports.codec, &list, &refresh->bytes, error);
+  freshet_topic topic = freshet_held_list_topic(worker->held, row->partition);
+  freshet_status status = encode_to_fit(worker, &list, topic, error);
   if (status != FRESHET_OK) return status;
-  freshet_output output = {.topic = freshet_held_list_topic(worker->held, row->partition),
+  freshet_output output = {.topic = topic,
                            .partition = -1,
                            .key = freshet_user_row_id(row),
                            .has_value = true,

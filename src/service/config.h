@@ -90,6 +90,7 @@ typedef struct freshet_config {
   struct {
     double context_weight;
     int64_t max_age_ms;
+    const char* reply_topics; /* prefixes of topics that requests may name; "": none */
   } requests;
   struct {
     int hide; /* freshet_hide */

@@ -138,6 +138,9 @@ const freshet_config_key freshet_config_keys[] = {
     INTEGER(
         "requests", "max_age_ms", requests.max_age_ms, "30000", 0, 86400000,
         "Who has asked longer ago gets an empty list and a note: nobody waits for it any more. 0: any age."),
+    TEXT("requests", "reply_topics", requests.reply_topics, "",
+         "Topics that a request may name in its header kafka_replyTopic: prefixes of their "
+         "names, such as search-replies. Empty: none. Never a topic of an app."),
 
     CHOICE(
         "rules", "hide", rules.hide, "seen", "seen|owned|bought|nothing",

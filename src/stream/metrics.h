@@ -41,7 +41,9 @@ typedef struct freshet_worker_metrics {
   _Atomic uint64_t texts_encoded;      /* by this worker's job */
   _Atomic uint64_t texts_failed;
   _Atomic uint64_t answers;               /* to questions, of the topic and of HTTP */
-  _Atomic uint64_t replies_undeliverable; /* the topic that a request named is not there */
+  _Atomic uint64_t replies_undeliverable; /* the topic that a request named is not there or not allowed */
+  _Atomic uint64_t
+      lists_shortened; /* lists and replies that lost reasons or items, since their topic takes no more */
   /* gauges */
   _Atomic uint64_t questions_waiting;
   _Atomic uint64_t texts_waiting;      /* items without the vector of their text */

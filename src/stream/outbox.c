@@ -160,6 +160,14 @@ bool freshet_outbox_add_foreign(freshet_outbox* outbox, const char* topic, const
   return freshet_sink_publish_to(outbox->sink, topic, output);
 }
 
+const char* freshet_outbox_refusal_of(const freshet_outbox* outbox, const char* topic) {
+  return freshet_sink_refusal_of(outbox->sink, topic);
+}
+
+size_t freshet_outbox_limit(const freshet_outbox* outbox, freshet_topic topic) {
+  return freshet_sink_limit(outbox->sink, topic);
+}
+
 void freshet_outbox_poll(freshet_outbox* outbox) {
   freshet_sink_poll(outbox->sink);
 }

@@ -37,6 +37,10 @@ freshet_status freshet_outbox_add(freshet_outbox* outbox, const freshet_output* 
 /* To a topic that is not one of ours, at once; see freshet_sink.publish_to. False: it cannot be written to. */
 bool freshet_outbox_add_foreign(freshet_outbox* outbox, const char* topic, const freshet_output* output);
 
+/* Why nothing may go to that topic, and how large a record of a topic may be: see freshet_sink. */
+const char* freshet_outbox_refusal_of(const freshet_outbox* outbox, const char* topic);
+size_t freshet_outbox_limit(const freshet_outbox* outbox, freshet_topic topic);
+
 /* Serves delivery reports, without waiting. */
 void freshet_outbox_poll(freshet_outbox* outbox);
 /* The configured name of a topic. */

@@ -27,6 +27,11 @@ typedef struct freshet_sink_vtable {
   /* Publishes to a topic that is not one of ours (`output->topic` does not count), whatever becomes of it:
    * nothing waits for its acknowledgement. False: there is no such topic, or none that may be written to. */
   bool (*publish_to)(freshet_sink* self, const char* topic, const freshet_output* output);
+  /* Why a record may not be published to that topic; NULL: it may. Static, for people. */
+  const char* (*refusal_of)(freshet_sink* self, const char* topic);
+  /* Bytes of key, value and headers together that a record of this topic may have. A larger one would end its
+   * transaction: see that none is written. */
+  size_t (*limit)(freshet_sink* self, freshet_topic topic);
   /* Waits until everything published is acknowledged. Errors: FRESHET_TIMEOUT; FRESHET_UNAVAILABLE when a
    * record was given up. */
   freshet_status (*settle)(freshet_sink* self, int timeout_ms, freshet_error* error);
@@ -65,6 +70,14 @@ static inline freshet_status freshet_sink_publish(freshet_sink* self, const fres
 static inline bool freshet_sink_publish_to(freshet_sink* self, const char* topic,
                                            const freshet_output* output) {
   return self->vtable->publish_to(self, topic, output);
+}
+/* A sink without the function has no such topics. */
+static inline const char* freshet_sink_refusal_of(freshet_sink* self, const char* topic) {
+  return self->vtable->refusal_of == NULL ? "it is not there" : self->vtable->refusal_of(self, topic);
+}
+/* A sink without the function has no limits. */
+static inline size_t freshet_sink_limit(freshet_sink* self, freshet_topic topic) {
+  return self->vtable->limit == NULL ? SIZE_MAX : self->vtable->limit(self, topic);
 }
 static inline freshet_status freshet_sink_settle(freshet_sink* self, int timeout_ms, freshet_error* error) {
   return self->vtable->settle(self, timeout_ms, error);

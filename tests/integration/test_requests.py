@@ -4,7 +4,7 @@ import json
 import threading
 import uuid
 
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
 from harness import (ROOT, SCHEMAS, Case, Schema, click, decode, item, list_items, main, now_ms, purchase, schema_text,
                      single_object, until)
 
@@ -143,12 +143,15 @@ class Answers(RequestsCase):
         self.worker.await_metric("freshet_items_listed", ITEMS - 3)
         self.assertFalse({"item-3", "item-4", "item-5"} & set(list_items(self.ask("u", k=99, context="drill hose"))))
 
-    def test_reply_topic_and_correlation_id(self):
-        self.start()
-        topic = f"{self.freshet.id}.my-replies"
-        self.freshet.topics["mine"] = topic
+    def make_topic(self, name, **config):
         admin = AdminClient({"bootstrap.servers": self.freshet.bootstrap})
-        admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(30)
+        admin.create_topics([NewTopic(name, 1, 1, config=config)])[name].result(30)
+        return name
+
+    def test_reply_topic_and_correlation_id(self):
+        prefix = f"replies-{uuid.uuid4().hex}"
+        self.start({"requests.reply_topics": f"nobody., {prefix}"})
+        topic = self.freshet.topics["mine"] = self.make_topic(f"{prefix}.mine")
         request_id = str(uuid.uuid4())
         value = single_object(SCHEMAS["RecommendationRequest"], request("ann", request_id))
         correlation = b"\x00\x01binary\xff"
@@ -156,16 +159,64 @@ class Answers(RequestsCase):
         self.freshet.send("requests", "ann", value, headers=headers)
         entry, record = self.await_reply(request_id)
         self.assertEqual(record.headers, [("kafka_correlationId", correlation)])
+        self.assertEqual(entry["note"], "")
         mine = self.freshet.tail("mine")
         self.addCleanup(mine.close)
         mine.until(lambda records: records, "the reply in the named topic")
         self.assertEqual((mine.records[0].key, mine.records[0].value), (record.key, record.value))
         self.assertEqual(mine.records[0].headers, record.headers)
         events_before = len(self.freshet.read("events"))
-        for bad in ["not-there", self.freshet.topics["events"], "__consumer_offsets", "in valid", "x" * 300]:
-            self.ask("ann", headers=[("kafka_replyTopic", bad.encode())])
-        self.assertEqual(self.worker.metric("freshet_replies_undeliverable_total"), 5)
+        entry = self.ask("ann", headers=[("kafka_replyTopic", topic.encode()), ("kafka_correlationId", b"c" * 5000)])
+        self.assertIn("kafka_correlationId", entry["note"])
+        compacted = self.make_topic(f"{prefix}.state", **{"cleanup.policy": "compact"})
+        self.freshet.topics["compacted"] = compacted
+        for bad, word in [(f"{prefix}.not-there", "no such topic"), (self.freshet.topics["events"], "requests.reply_topics"),
+                          ("__consumer_offsets", "requests.reply_topics"), (f"{prefix} in valid", "no such topic"),
+                          (prefix + "x" * 300, "too long"), (f"{prefix}.item-deltas", "belongs to an app"),
+                          (compacted, "belongs to an app")]:
+            entry = self.ask("ann", headers=[("kafka_replyTopic", bad.encode())])
+            self.assertIn(word, entry["note"])
+            self.assertEqual(len(entry["items"]), 10)  # answered all the same
+        self.assertEqual(self.worker.metric("freshet_replies_undeliverable_total"), 7)
         self.assertEqual(len(self.freshet.read("events")), events_before)
+        self.assertEqual(self.freshet.read("compacted"), [])
+
+    def test_no_topic_may_be_named_unless_it_is_allowed(self):
+        self.start()
+        other = self.app()  # another app of the same cluster, whose state would be forged
+        entry = self.ask("ann", headers=[("kafka_replyTopic", other.topics["item_deltas"].encode())])
+        self.assertIn("requests.reply_topics", entry["note"])
+        self.assertEqual(other.read("item_deltas"), [])
+
+    def test_a_reply_that_is_too_large_is_shortened(self):
+        self.start({"ranking.k": 5})
+        long_ids = [f"item-{i}-".ljust(500, "x") for i in range(300)]
+        for i, long_id in enumerate(long_ids):
+            self.freshet.send("items", long_id, item(long_id, title=f"thing {i}"))
+        self.worker.await_metric("freshet_items_listed", ITEMS + len(long_ids))
+        self.learn("ann", *long_ids[:9])
+        self.assertEqual(self.worker.metric("freshet_lists_shortened_total"), 0)
+        self.limit("replies", 200000)
+        entry = until(lambda: (e := self.ask("ann", k=300, explain=True))["note"] and e, "a reply that is shortened")
+        self.assertIn("the reasons are left out", entry["note"])
+        self.assertTrue(len(entry["items"]) > 280 and not any(i["reasons"] for i in entry["items"]))
+        self.limit("replies", 100000)
+        entry = until(lambda: not (e := self.ask("ann", k=300))["items"] and e, "a reply without a list")
+        self.assertIn("ask for a smaller k", entry["note"])
+        self.assertEqual(len(self.ask("ann", k=5)["items"]), 5)
+        self.assertGreaterEqual(self.worker.metric("freshet_lists_shortened_total"), 2)
+        self.learn("ann", long_ids[20])  # commits go on
+        self.freshet.settle()
+        self.assertEqual(self.worker.metric("freshet_aborts_total"), 0)
+
+    def limit(self, topic, size):
+        name = self.freshet.topics[topic]
+        entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[entry])
+        admin = AdminClient({"bootstrap.servers": self.freshet.bootstrap})
+        admin.incremental_alter_configs([resource])[resource].result(30)
+        self.worker.stop()
+        self.worker.start_ready()  # reads the limits at once, instead of within a minute
 
 
 class BadRequests(RequestsCase):

@@ -1,0 +1,93 @@
+/*
+ * sizes.c: asks for max.message.bytes of our topics through the admin API, one question at a time, and keeps the answers.
+ */
+#include "kafka/sizes.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+  AGAIN_MS = 60000, /* an operator may raise a limit while we run */
+  ANSWER_MS = 5000,
+  FRAME_BYTES = 512,           /* head of a batch and of its record, with room */
+  LEARNED_LEAST = 64 * 1024,   /* a smaller record was refused for what was beside it in its batch */
+  CLIENT_LIMIT_USUAL = 1000000 /* librdkafka's default */
+};
+
+void freshet_kafka_sizes_open(freshet_kafka_sizes* sizes, const freshet_kafka_client* client) {
+  char text[32];
+  size_t size = sizeof text;
+  sizes->client_limit = CLIENT_LIMIT_USUAL;
+  if (rd_kafka_conf_get(rd_kafka_conf(client->handle), "message.max.bytes", text, &size) == RD_KAFKA_CONF_OK)
+    sizes->client_limit = strtoul(text, NULL, 10);
+}
+
+void freshet_kafka_sizes_close(freshet_kafka_sizes* sizes) {
+  if (sizes->answers != NULL) rd_kafka_queue_destroy(sizes->answers);
+  sizes->answers = NULL;
+}
+
+size_t freshet_kafka_sizes_limit(const freshet_kafka_sizes* sizes, freshet_topic topic) {
+  size_t limit = atomic_load_explicit(&sizes->limits[topic], memory_order_relaxed);
+  if (limit == 0 || limit > sizes->client_limit) limit = sizes->client_limit;
+  return limit > FRAME_BYTES ? limit - FRAME_BYTES : 0;
+}
+
+void freshet_kafka_sizes_refused(freshet_kafka_sizes* sizes, freshet_topic topic, size_t bytes) {
+  size_t limit = freshet_kafka_sizes_limit(sizes, topic);
+  if (bytes > LEARNED_LEAST && bytes <= limit) atomic_store(&sizes->limits[topic], bytes - 1 + FRAME_BYTES);
+}
+
+static void ask(freshet_kafka_sizes* sizes, const freshet_kafka_client* client) {
+  rd_kafka_ConfigResource_t* resources[FRESHET_TOPICS];
+  size_t count = 0;
+  for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
+    if (client->config->topics[topic] != NULL)
+      resources[count++] =
+          rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, client->config->topics[topic]);
+  }
+  rd_kafka_AdminOptions_t* options =
+      rd_kafka_AdminOptions_new(client->handle, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
+  rd_kafka_AdminOptions_set_request_timeout(options, ANSWER_MS, NULL, 0);
+  sizes->answers = rd_kafka_queue_new(client->handle);
+  rd_kafka_DescribeConfigs(client->handle, resources, count, options, sizes->answers);
+  rd_kafka_AdminOptions_destroy(options);
+  rd_kafka_ConfigResource_destroy_array(resources, count);
+}
+
+static void read_topic(freshet_kafka_sizes* sizes, const freshet_kafka_client* client,
+                       const rd_kafka_ConfigResource_t* resource) {
+  size_t count = 0;
+  freshet_topic topic = freshet_kafka_config_topic(client->config, rd_kafka_ConfigResource_name(resource));
+  const rd_kafka_ConfigEntry_t** entries = rd_kafka_ConfigResource_configs(resource, &count);
+  if (rd_kafka_ConfigResource_error(resource) != RD_KAFKA_RESP_ERR_NO_ERROR) return;
+  for (size_t i = 0; i < count && topic < FRESHET_TOPICS; i++) {
+    const char* value = rd_kafka_ConfigEntry_value(entries[i]);
+    if (value != NULL && strcmp(rd_kafka_ConfigEntry_name(entries[i]), "max.message.bytes") == 0)
+      atomic_store(&sizes->limits[topic], strtoul(value, NULL, 10));
+  }
+}
+
+static void read_answer(freshet_kafka_sizes* sizes, const freshet_kafka_client* client,
+                        rd_kafka_event_t* event) {
+  if (rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR) return;
+  const rd_kafka_DescribeConfigs_result_t* result = rd_kafka_event_DescribeConfigs_result(event);
+  size_t count = 0;
+  const rd_kafka_ConfigResource_t** resources = rd_kafka_DescribeConfigs_result_resources(result, &count);
+  for (size_t i = 0; i < count; i++) read_topic(sizes, client, resources[i]);
+}
+
+void freshet_kafka_sizes_poll(freshet_kafka_sizes* sizes, const freshet_kafka_client* client) {
+  int64_t now_ms = freshet_kafka_now_ms();
+  if (sizes->answers == NULL) {
+    if (now_ms < sizes->next_question_ms) return;
+    sizes->next_question_ms = now_ms + AGAIN_MS;
+    ask(sizes, client);
+    return;
+  }
+  rd_kafka_event_t* event = rd_kafka_queue_poll(sizes->answers, 0);
+  if (event == NULL) return;
+  read_answer(sizes, client, event);
+  rd_kafka_event_destroy(event);
+  freshet_kafka_sizes_close(sizes);
+}
