@@ -79,12 +79,16 @@ freshet_budget freshet_budget_of(const freshet_config* config, uint32_t text_dim
   return b;
 }
 
-void freshet_budget_print(const freshet_config* config, FILE* out) {
+freshet_budget freshet_budget_of_settings(const freshet_config* config) {
   /* The dimensions of a BERT model are known only when it is loaded; 384 is what the default one has. */
   uint32_t lexical_dim = config->text.lexical_weight > 0 ? FRESHET_LEXICAL_DIM : 0;
   uint32_t text_dim = config->text.encoder == FRESHET_ENCODER_NONE ? 0 : 384 + lexical_dim;
   if (config->text.encoder == FRESHET_ENCODER_HASHING) text_dim = (uint32_t)config->text.dim;
-  freshet_budget b = freshet_budget_of(config, text_dim);
+  return freshet_budget_of(config, text_dim);
+}
+
+void freshet_budget_print(const freshet_config* config, FILE* out) {
+  freshet_budget b = freshet_budget_of_settings(config);
   fprintf(out, "\n; memory budget: at most, in MiB\n");
   fprintf(out,
           ";   users      %8.0f   %.1f KiB each; state.user_cache, state.overlay_users, model.seen_limit\n",

@@ -30,6 +30,9 @@ enum { FRESHET_BUDGET_ITEMS = 10000, FRESHET_BUDGET_USERS = 50000, FRESHET_BUDGE
 /* text_dim: dimensions of the text vectors, 0: none. */
 freshet_budget freshet_budget_of(const freshet_config* config, uint32_t text_dim);
 
+/* The same with the text vectors that the configuration asks for. */
+freshet_budget freshet_budget_of_settings(const freshet_config* config);
+
 /* Prints it as comment lines of an INI file. */
 void freshet_budget_print(const freshet_config* config, FILE* out);
 

@@ -220,8 +220,10 @@ freshet_status freshet_engine_create(const freshet_engine_config* config, freshe
   }
   if (status == FRESHET_OK) status = fill_kafka(engine, error);
   if (status == FRESHET_OK) status = open_text(engine, error);
+  freshet_gauge(&ports->metrics->phase, FRESHET_PHASE_CONNECTING);
   if (status == FRESHET_OK) status = open_kafka(engine, error);
   if (status == FRESHET_OK) {
+    freshet_gauge(&ports->metrics->phase, FRESHET_PHASE_LOADING);
     freshet_stream_config worker = worker_config(settings);
     ports->outbox = freshet_outbox_create(engine->sink, worker.delivery);
     status = freshet_worker_create(&worker, ports, config->inbox, &engine->worker, error);
@@ -238,6 +240,7 @@ freshet_status freshet_engine_create(const freshet_engine_config* config, freshe
 
 freshet_status freshet_engine_run(freshet_engine* engine, freshet_error* error) {
   freshet_status status = FRESHET_OK;
+  freshet_gauge(&engine->ports.metrics->phase, FRESHET_PHASE_RUNNING);
   while (status == FRESHET_OK && !engine->config.stopping(engine->config.stopping_context)) {
     const freshet_rules* rules =
         engine->config.new_rules == NULL ? NULL : engine->config.new_rules(engine->config.new_rules_context);
@@ -246,6 +249,7 @@ freshet_status freshet_engine_run(freshet_engine* engine, freshet_error* error) 
     freshet_pace_turn(&engine->pace, engine->config.config, engine->config.logger, engine->config.metrics,
                       FAR_BEHIND, engine->config.stopping, engine->config.stopping_context);
   }
+  freshet_gauge(&engine->ports.metrics->phase, FRESHET_PHASE_STOPPING);
   if (status == FRESHET_OK) status = freshet_worker_stop(engine->worker, error);
   if (status == FRESHET_OK)
     freshet_log_fact(engine->config.logger, FRESHET_INFO, "model.stored", "hash=%016llx",

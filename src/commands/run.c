@@ -5,19 +5,27 @@
 #include <getopt.h>
 #include <stdlib.h>
 
+#include "app/budget.h"
 #include "app/front.h"
 #include "app/limits.h"
+#include "app/notify.h"
 #include "app/serve.h"
+#include "app/supervisor.h"
 #include "commands/commands.h"
 #include "commands/options.h"
 #include "freshet/freshet.h"
+#include "service/config_report.h"
 
 static const char usage[] =
     "usage: freshet run -c FILE [-X SECTION.KEY=VALUE]...\n\n"
     "The service: consumes events and items, learns, publishes lists, until SIGTERM or SIGINT, then commits "
     "what\n"
     "is open and leaves. kill -9 loses nothing: what was not committed is read and learned again.\n"
-    "SIGHUP reads [rules] again; with a mistake in the file the old ones stay, and the log says why.\n"
+    "With the brokers away it ends without after app.stop_timeout_s. SIGHUP reads [rules] again, and the "
+    "log\n"
+    "says which other settings have changed and need a restart; with a mistake in the file the old rules "
+    "stay.\n"
+    "Under systemd (Type=notify) it tells when it is ready and what it does, and that its loop turns.\n"
     "Start more processes with the same app.id to share the partitions.\n\n" FRESHET_OPTIONS_USAGE
     "\nexit codes: 0 stopped on request, 1 failed, 2 usage or configuration, 4 another instance took over,\n"
     "5 the state folder is in use, foreign, full or broken, or a topic is made wrong,\n"
@@ -26,17 +34,17 @@ static const char usage[] =
 /* What reading the rules again needs. */
 typedef struct reload {
   const freshet_options* options;
+  const freshet_config* first; /* in force, but for its rules */
   const freshet_logger* logger;
   freshet_config* latest; /* the configuration whose rules are in force, unless it is the first */
 } reload;
 
-/* After SIGHUP: reads the configuration again and takes its rules; other settings need a restart. After any
- * mistake in it the old rules stay. */
-static const freshet_rules* new_rules(void* context) {
-  reload* again = context;
+/* The rules of the configuration as it is now; everything else needs a restart, and the log says what. With a
+ * mistake anywhere in it the old rules stay: NULL. */
+static const freshet_rules* load_again(reload* again) {
   freshet_config* config = NULL;
   freshet_error error = {0};
-  if (!freshet_serve_reload()) return NULL;
+  char changed[512];
   if (freshet_options_load(again->options, &config, &error) != FRESHET_OK) {
     freshet_log_fact(again->logger, FRESHET_ERROR, "rules.refused", "reason=\"%s\" kept=\"the old ones\"",
                      error.message);
@@ -46,16 +54,34 @@ static const freshet_rules* new_rules(void* context) {
   again->latest = config;
   freshet_log_fact(again->logger, FRESHET_INFO, "rules.reloaded", "boosts=%zu pins=%zu",
                    config->rules.compiled.boost_count, config->rules.compiled.pin_count);
+  if (freshet_config_changed(again->first, config, changed, sizeof changed) > 0) {
+    freshet_log_fact(again->logger, FRESHET_WARN, "settings.need_restart", "changed=\"%s\"", changed);
+  }
   return &config->rules.compiled;
+}
+
+/* After SIGHUP, between two turns of the loop. */
+static const freshet_rules* new_rules(void* context) {
+  if (!freshet_serve_reload()) return NULL;
+  freshet_notify_reloading();
+  const freshet_rules* rules = load_again(context);
+  freshet_notify("READY=1\nSTATUS=%s", rules == NULL ? "the configuration has a mistake; the old rules stay"
+                                                     : "the rules were read again");
+  return rules;
 }
 
 static freshet_status serve(const freshet_config* config, const freshet_options* options,
                             const freshet_logger* logger, freshet_error* error) {
-  reload again = {options, logger, NULL};
+  reload again = {options, config, logger, NULL};
   freshet_worker_metrics* metrics = calloc(1, sizeof *metrics);
   FRESHET_ASSERT(metrics != NULL);
   freshet_front front = {0};
   freshet_engine* engine = NULL;
+  freshet_supervisor* supervisor = freshet_supervisor_create(
+      &(freshet_supervisor_config){.metrics = metrics,
+                                   .logger = logger,
+                                   .stopping = freshet_serve_stopping,
+                                   .stop_timeout_ms = config->app.stop_timeout_s * 1000});
   freshet_status status = freshet_files_check(logger, error);
   if (status == FRESHET_OK) status = freshet_front_open(&front, config, metrics, logger, error);
   const freshet_engine_config wanted = {.config = config,
@@ -73,9 +99,26 @@ static freshet_status serve(const freshet_config* config, const freshet_options*
   freshet_front_attach(&front, NULL);
   freshet_engine_destroy(engine);
   freshet_front_close(&front);
+  freshet_supervisor_destroy(supervisor);
   freshet_config_destroy(again.latest);
   free(metrics);
   return status;
+}
+
+/* One line from which a report of a fault can begin. */
+static void tell_start(const freshet_config* config, const freshet_logger* logger) {
+  char settings[700];
+  const freshet_budget budget = freshet_budget_of_settings(config);
+  const double mib = 1 << 20;
+  freshet_config_own(config, settings, sizeof settings);
+  freshet_log_fact(logger, FRESHET_INFO, "service.starting",
+                   "version=%s app=%s memory_usual_mb=%.0f memory_most_mb=%.0f settings=\"%s\"",
+                   FRESHET_VERSION, config->app.id, budget.usual / mib, budget.total / mib, settings);
+}
+
+/* A stop that was asked for succeeds also when the brokers are away: nothing is lost. */
+static bool is_outage(freshet_status status) {
+  return status == FRESHET_UNAVAILABLE || status == FRESHET_TIMEOUT || status == FRESHET_ABORTED;
 }
 
 static int run(int argc, char** argv) {
@@ -93,11 +136,15 @@ static int run(int argc, char** argv) {
   freshet_log_writer writer;
   freshet_logger logger = freshet_serve_logger(config, &writer);
   freshet_serve_catch_signals();
-  freshet_log_fact(&logger, FRESHET_INFO, "service.starting", "version=%s app=%s", FRESHET_VERSION,
-                   config->app.id);
+  tell_start(config, &logger);
   freshet_status status = serve(config, &options, &logger, &error);
   if (status == FRESHET_OK) {
     freshet_log_fact(&logger, FRESHET_INFO, "service.stopped", "why=requested");
+  } else if (freshet_serve_stopping(NULL) && is_outage(status)) {
+    freshet_log_fact(&logger, FRESHET_WARN, "service.stopped",
+                     "why=requested open=\"%s; what was not committed is read and learned again\"",
+                     error.message);
+    error = (freshet_error){0};
   } else {
     freshet_log_fact(&logger, FRESHET_ERROR, "service.failed", "status=%s message=\"%s\"",
                      freshet_status_name(status), error.message);

@@ -47,7 +47,8 @@ typedef struct freshet_config {
     const char* base;        /* without: "shop" */
     const char* generation;  /* "g2"; "": the first one */
     const char* instance_id; /* "": the state folder's; "-": dynamic membership */
-    int delivery;            /* freshet_delivery of worker/worker.h */
+    int64_t stop_timeout_s;
+    int delivery; /* freshet_delivery of worker/worker.h */
   } app;
   struct {
     const freshet_property* properties; /* [count] in the order given */

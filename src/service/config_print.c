@@ -1,25 +1,12 @@
 /*
- * config_print.c: Prints a configuration with the origin of each value, the template with all defaults, and the reference table.
- * It knows which values are secret and masks them.
+ * config_print.c: Prints a configuration with the origin of each value, the template with all defaults, and the
+ * reference table. Secrets are masked.
  */
 #include <string.h>
 
 #include "service/config.h"
+#include "service/config_report.h"
 #include "service/config_table.h"
-
-/* Whether a setting of librdkafka may hold something that must not be printed. */
-static bool is_secret(const char* name) {
-  static const char* const words[] = {"password", "secret", "token", "key", "pem", "sasl"};
-  static const char* const harmless[] = {"location", "mechanism", "mechanisms", "url"};
-  const char* last = strrchr(name, '.');
-  for (size_t i = 0; last != NULL && i < sizeof harmless / sizeof *harmless; i++) {
-    if (strcmp(last + 1, harmless[i]) == 0) return false;
-  }
-  for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-    if (strstr(name, words[i]) != NULL) return true;
-  }
-  return false;
-}
 
 static void print_pair(FILE* out, const char* name, const char* text, const char* where) {
   char pair[FRESHET_ERROR_MESSAGE_SIZE];
@@ -38,7 +25,8 @@ void freshet_config_print(const freshet_config* config, FILE* out) {
   fprintf(out, "[kafka]\n");
   for (size_t i = 0; i < config->kafka.count; i++) {
     const freshet_property* property = &config->kafka.properties[i];
-    print_pair(out, property->name, is_secret(property->name) ? "***" : property->value, property->where);
+    print_pair(out, property->name, freshet_config_is_secret(property->name) ? "***" : property->value,
+               property->where);
   }
   for (int i = 0; i < freshet_config_key_count; i++) {
     const freshet_config_key* key = &freshet_config_keys[i];

@@ -41,6 +41,8 @@ const freshet_config_key freshet_config_keys[] = {
     CHOICE(
         "app", "delivery", app.delivery, "fast", "fast|committed",
         "fast: lists are published at once. committed: inside the transaction, for read_committed readers."),
+    INTEGER("app", "stop_timeout_s", app.stop_timeout_s, "30", 1, 3600,
+            "SIGTERM commits what is open; after this long the process ends without, and nothing is lost."),
 
     TOPIC("topics", "events", topics.names[FRESHET_TOPIC_EVENTS], "events",
           "Click, Rating and Purchase, keyed by user."),

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "service/activity.h"
 #include "service/dashboard.h"
 #include "service/prometheus.h"
 
@@ -90,10 +91,10 @@ static void handle_readyz(void* context, const freshet_http_request* request,
   const freshet_monitor* monitor = context;
   if (freshet_metric(&monitor->config.worker_metrics->ready) != 0) {
     say(response, 200, "ready\n");
-  } else if (freshet_metric(&monitor->config.worker_metrics->alive_ms) == 0) {
-    say(response, 503, "loading the item tables\n");
   } else {
-    say(response, 503, "waiting for partitions, or restoring them\n");
+    char text[160];
+    freshet_activity(monitor->config.worker_metrics, text, sizeof text - 1);
+    say(response, 503, strcat(text, "\n"));
   }
 }
 

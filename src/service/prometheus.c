@@ -136,6 +136,9 @@ static const family gauges[] = {
      AT(last_commit_ms), 1000},
     {"freshet_last_turn_timestamp_seconds", "When the loop last turned, since the epoch.", AT(alive_ms),
      1000},
+    {"freshet_restoring_partitions", "Partitions whose users are being restored.", AT(restoring), 1},
+    {"freshet_restored_ratio", "Share of the changelog of those partitions that has been read.",
+     AT(restored_ppm), 1000000},
     {"freshet_ready", "1 when partitions are restored and records flow.", AT(ready), 1},
 };
 

@@ -22,6 +22,15 @@ extern const int64_t freshet_histogram_bounds_us[FRESHET_HISTOGRAM_BUCKETS]; /* 
 
 void freshet_histogram_observe(freshet_histogram* histogram, int64_t us);
 
+/* How far the process has come; for people, see service/activity.h. */
+typedef enum freshet_phase {
+  FRESHET_PHASE_OPENING = 0, /* the state folder, the text encoder */
+  FRESHET_PHASE_CONNECTING,  /* waits for the brokers and the topics */
+  FRESHET_PHASE_LOADING,     /* the item tables */
+  FRESHET_PHASE_RUNNING,     /* the loop turns */
+  FRESHET_PHASE_STOPPING,
+} freshet_phase;
+
 typedef struct freshet_worker_metrics {
   /* counters */
   _Atomic uint64_t events[3];          /* applied, by freshet_event_type */
@@ -61,10 +70,14 @@ typedef struct freshet_worker_metrics {
   _Atomic uint64_t items_listed;
   _Atomic uint64_t model_bytes;
   _Atomic uint64_t store_bytes;
-  _Atomic uint64_t restore_us;     /* all time spent restoring users */
-  _Atomic uint64_t last_commit_ms; /* wall clock, since the epoch */
-  _Atomic uint64_t ready;          /* 1: item tables loaded, partitions restored, records flow */
-  _Atomic uint64_t alive_ms;       /* wall clock of the last turn of the loop */
+  _Atomic uint64_t restore_us;      /* all time spent restoring users */
+  _Atomic uint64_t last_commit_ms;  /* wall clock, since the epoch */
+  _Atomic uint64_t ready;           /* 1: item tables loaded, partitions restored, records flow */
+  _Atomic uint64_t alive_ms;        /* wall clock of the last turn of the loop */
+  _Atomic uint64_t phase;           /* freshet_phase */
+  _Atomic uint64_t restoring;       /* partitions whose users are being restored */
+  _Atomic uint64_t restoring_first; /* the least of their numbers */
+  _Atomic uint64_t restored_ppm;    /* how much of their changelog has been read */
   /* names of encoder generations; a reader may catch one in the moment of its change */
   _Atomic char texts_serving[128], texts_filling[128];
   /* histograms */

@@ -14,7 +14,7 @@ enum {
 
 typedef struct target {
   int32_t partition;
-  int64_t end;
+  int64_t start, end;
   int64_t time_ms; /* up to when the store reflects what was written: everything older has been read */
 } target;
 
@@ -44,6 +44,7 @@ static freshet_status open_partition(const freshet_ports* ports, target* t, fres
   freshet_log_fact(ports->logger, FRESHET_INFO, "partition.restoring", "partition=%d from=%lld to=%lld",
                    partition, (long long)(usable ? position : first), (long long)t->end);
   t->time_ms = usable ? stored_ms : 0;
+  t->start = usable ? position : first;
   return freshet_reader_open(reader, FRESHET_TOPIC_USERS, partition, position, error);
 }
 
@@ -82,6 +83,28 @@ static freshet_status write_positions(restoring* r, freshet_error* error) {
   return freshet_store_write(store, error);
 }
 
+/* Everybody can see how far it has come. */
+static void show_progress(const restoring* r) {
+  int64_t done = 0, all = 0;
+  for (size_t i = 0; i < r->count; i++) {
+    const target* t = &r->targets[i];
+    int64_t position = freshet_reader_position(r->ports->changelog, FRESHET_TOPIC_USERS, t->partition);
+    if (position > t->end) position = t->end;
+    if (position > t->start) done += position - t->start;
+    all += t->end - t->start;
+  }
+  freshet_gauge(&r->ports->metrics->restored_ppm, all <= 0 ? 1000000 : (uint64_t)(done * 1000000 / all));
+}
+
+static void show_restoring(const restoring* r) {
+  int32_t least = INT32_MAX;
+  for (size_t i = 0; i < r->count; i++)
+    least = r->targets[i].partition < least ? r->targets[i].partition : least;
+  freshet_gauge(&r->ports->metrics->restored_ppm, 0);
+  freshet_gauge(&r->ports->metrics->restoring_first, (uint64_t)least);
+  freshet_gauge(&r->ports->metrics->restoring, r->count);
+}
+
 static freshet_status apply_all(void* context, const freshet_record* records, size_t count,
                                 freshet_error* error) {
   restoring* r = context;
@@ -93,6 +116,7 @@ static freshet_status apply_all(void* context, const freshet_record* records, si
   freshet_count(&ports->metrics->restored_records, count);
   freshet_gauge(&ports->metrics->alive_ms,
                 (uint64_t)freshet_clock_now_ms(ports->clock)); /* busy is not stalled */
+  show_progress(r);
   if (r->bytes < WRITE_BYTES) return FRESHET_OK;
   r->bytes = 0;
   return write_positions(r, error);
@@ -129,8 +153,9 @@ freshet_status freshet_restore_users(const freshet_ports* ports, const int32_t* 
   FRESHET_ASSERT(r.targets != NULL);
   freshet_status status = FRESHET_OK;
   int64_t start_us = freshet_clock_monotonic_us(ports->clock);
+  for (size_t i = 0; i < count; i++) r.targets[i].partition = partitions[i];
+  show_restoring(&r);
   for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
-    r.targets[i].partition = partitions[i];
     status = open_partition(ports, &r.targets[i], error);
   }
   if (status == FRESHET_OK) status = read_all(&r, error);
@@ -138,6 +163,7 @@ freshet_status freshet_restore_users(const freshet_ports* ports, const int32_t* 
     freshet_reader_shut(ports->changelog, FRESHET_TOPIC_USERS, partitions[i],
                         status == FRESHET_OK ? error : NULL);
   free(r.targets);
+  freshet_gauge(&ports->metrics->restoring, 0);
   freshet_count(&ports->metrics->restore_us, (uint64_t)(freshet_clock_monotonic_us(ports->clock) - start_us));
   return status;
 }
