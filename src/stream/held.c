@@ -101,12 +101,23 @@ freshet_topic freshet_held_list_topic(const freshet_held* held, int32_t partitio
   return publishes ? FRESHET_TOPIC_RECOMMENDATIONS : FRESHET_TOPIC_SHADOW;
 }
 
+static uint64_t lag_of(const freshet_held* held, const freshet_held_partition* p) {
+  int64_t end = freshet_source_end(held->source, p->topic, p->partition);
+  int64_t next = p->next < 0 ? 0 : p->next;
+  return end > next ? (uint64_t)(end - next) : 0;
+}
+
 uint64_t freshet_held_lag(const freshet_held* held) {
   uint64_t lag = 0;
-  FRESHET_HELD_EACH(p, held, FRESHET_TOPIC_EVENTS) {
-    int64_t end = freshet_source_end(held->source, p->topic, p->partition);
-    int64_t next = p->next < 0 ? 0 : p->next;
-    if (end > next) lag += (uint64_t)(end - next);
-  }
+  FRESHET_HELD_EACH(p, held, FRESHET_TOPIC_EVENTS) lag += lag_of(held, p);
   return lag;
+}
+
+int64_t freshet_held_lag_ms(const freshet_held* held, int64_t now_ms) {
+  int64_t most = 0;
+  FRESHET_HELD_EACH(p, held, FRESHET_TOPIC_EVENTS) {
+    bool is_behind = p->reached_ms > 0 && lag_of(held, p) > 0;
+    if (is_behind && now_ms - p->reached_ms > most) most = now_ms - p->reached_ms;
+  }
+  return most;
 }

@@ -20,6 +20,8 @@ typedef struct freshet_held_partition {
   int64_t next;         /* offset of the next record to apply; -1: from the beginning, nothing was read yet */
   int64_t committing;   /* `next` as of the commit under way, else of the last one */
   int64_t committed;    /* `next` as of the last commit */
+  int64_t since_ms;     /* wall clock: held since; records written before are history to this process */
+  int64_t reached_ms;   /* time of the last record applied; 0: none yet */
   freshet_dedup* dedup; /* opaque here, and not owned; NULL for other topics than events */
   /* The hand-over between generations, of partitions of events. Each is the number of a switch. */
   int64_t releasing; /* the last for which a release is on its way: publishes no more */
@@ -68,5 +70,8 @@ freshet_topic freshet_held_list_topic(const freshet_held* held, int32_t partitio
 
 /* Events that exist and are not applied yet, as far as the ends are known. */
 uint64_t freshet_held_lag(const freshet_held* held);
+/* How old the last applied record is of the partition that is furthest behind, in ms at the time now_ms. 0: none is
+ * behind, or nothing was applied yet. */
+int64_t freshet_held_lag_ms(const freshet_held* held, int64_t now_ms);
 
 #endif

@@ -60,6 +60,7 @@ typedef struct freshet_worker_metrics {
   _Atomic uint64_t texts_coverage_ppm; /* listed items with a text that have it, of the filling generation */
   _Atomic uint64_t partitions;         /* events partitions held */
   _Atomic uint64_t lag;                /* events not yet applied in them */
+  _Atomic uint64_t lag_ms;             /* age of the last applied event where some are not applied yet */
   _Atomic uint64_t refresh_owed;       /* users waiting for a list */
   _Atomic uint64_t partitions_serving; /* events partitions whose lists it publishes, see serving.h */
   _Atomic uint64_t generation_switches;
@@ -81,7 +82,8 @@ typedef struct freshet_worker_metrics {
   /* names of encoder generations; a reader may catch one in the moment of its change */
   _Atomic char texts_serving[128], texts_filling[128];
   /* histograms */
-  freshet_histogram event_to_list;      /* record timestamp to hand-over of its list to the producer */
+  freshet_histogram
+      event_to_list; /* of live events: record timestamp to hand-over of the list to the producer */
   freshet_histogram withdrawal;         /* an item's withdrawal to the hand-over of a list without it */
   freshet_histogram batch;              /* one turn of the list clock that had records */
   freshet_histogram rank;               /* ranking, a user's share */

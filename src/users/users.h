@@ -33,7 +33,7 @@ typedef struct freshet_user_row {
   bool touched;           /* had an event in this batch */
   uint64_t text_of;       /* the history whose text user->text is, or is to be: user_texts.h; not stored */
   int64_t withdrawn_ms;   /* since when the list carries something withdrawn, 0: it does not; not stored */
-  int64_t record_time_ms; /* of the newest event: where event-to-list latency starts */
+  int64_t record_time_ms; /* of the newest event, where event-to-list latency starts; 0: it is history */
 
   /* The table's own. */
   struct freshet_user_row* next; /* same bucket */

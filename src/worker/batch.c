@@ -100,7 +100,8 @@ static freshet_status apply_event(freshet_worker* worker, freshet_held_partition
     row->newest_offset = record->offset;
     row->newest_occurred_at_ms = event.occurred_at_ms;
   }
-  row->record_time_ms = record->timestamp_ms;
+  /* A replay or a backlog says nothing about how fresh lists are now. */
+  row->record_time_ms = record->timestamp_ms >= held->since_ms ? record->timestamp_ms : 0;
   if (row->refresh_since_ms == 0) row->refresh_since_ms = freshet_clock_now_ms(worker->ports.clock);
   freshet_users_change(worker->users, row);
   freshet_worker_touch(worker, row);
@@ -134,6 +135,8 @@ freshet_status freshet_worker_apply(freshet_worker* worker, const freshet_record
   if (record->topic == FRESHET_TOPIC_EVENTS) status = apply_event(worker, held, record, error);
   if (record->topic == FRESHET_TOPIC_ITEMS) status = check_item(worker, record, error);
   if (record->topic == FRESHET_TOPIC_REQUESTS) status = freshet_answers_take(worker->answers, record, error);
-  if (status == FRESHET_OK) held->next = record->offset + 1;
-  return status;
+  if (status != FRESHET_OK) return status;
+  held->next = record->offset + 1;
+  held->reached_ms = record->timestamp_ms;
+  return FRESHET_OK;
 }

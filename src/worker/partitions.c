@@ -69,6 +69,7 @@ freshet_status freshet_worker_assigned(void* context, const freshet_partition* p
   if (status == FRESHET_OK && events_count > 0) status = freshet_items_catch_up(worker->items, error);
   for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
     freshet_held_partition* held = freshet_held_add(worker->held, &partitions[i]);
+    held->since_ms = freshet_clock_now_ms(worker->ports.clock);
     if (held->topic == FRESHET_TOPIC_EVENTS) status = freshet_worker_load_partition(worker, held, error);
     freshet_log_fact(
         worker->ports.logger, FRESHET_INFO, "partition.assigned", "topic=%s partition=%d offset=%lld",

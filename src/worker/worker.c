@@ -106,6 +106,8 @@ static void show_gauges(freshet_worker* worker, uint64_t lag) {
   freshet_user_row* const* rows;
   freshet_gauge(&metrics->alive_ms, (uint64_t)freshet_clock_now_ms(worker->ports.clock));
   freshet_gauge(&metrics->lag, lag);
+  freshet_gauge(&metrics->lag_ms,
+                (uint64_t)freshet_held_lag_ms(worker->held, freshet_clock_now_ms(worker->ports.clock)));
   freshet_gauge(&metrics->users_cached, freshet_users_count(worker->users));
   freshet_gauge(&metrics->overlay_users, freshet_users_changed(worker->users, &rows));
   freshet_gauge(&metrics->items_known, freshet_model_item_count(freshet_items_model(worker->items)));

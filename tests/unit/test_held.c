@@ -58,6 +58,13 @@ static void knows_what_is_held_and_what_follows(void** state) {
   assert_int_equal(freshet_held_find(held, FRESHET_TOPIC_ITEMS, 1)->next, 7);
   assert_int_equal(freshet_held_lag(held), 11 - 4 + 12);
 
+  /* Partition 2 is behind as well, but nothing was applied there yet, so its age is not known. */
+  assert_int_equal(freshet_held_lag_ms(held, 50000), 0);
+  freshet_held_find(held, FRESHET_TOPIC_EVENTS, 1)->reached_ms = 20000;
+  assert_int_equal(freshet_held_lag_ms(held, 50000), 30000);
+  freshet_held_find(held, FRESHET_TOPIC_EVENTS, 1)->next = 11; /* at its end */
+  assert_int_equal(freshet_held_lag_ms(held, 50000), 0);
+
   const bool* items = freshet_held_items(held, 3);
   assert_true(!items[0] && items[1] && !items[2]);
   assert_false(*freshet_held_items(held, 1)); /* a partition that `items` does not have (any more) */

@@ -142,7 +142,10 @@ static void test_life_and_readiness(void** state) {
   fixture* f = start("");
   now = 1000000;
   expect(f->port, "GET", "/livez", "", 200, "starting");
+  expect(f->port, "GET", "/readyz", "", 503, "opening the state folder");
+  freshet_gauge(&f->metrics.phase, FRESHET_PHASE_LOADING);
   expect(f->port, "GET", "/readyz", "", 503, "item tables");
+  freshet_gauge(&f->metrics.phase, FRESHET_PHASE_RUNNING);
   freshet_gauge(&f->metrics.alive_ms, 999000);
   expect(f->port, "GET", "/livez", "", 200, "alive");
   expect(f->port, "GET", "/readyz", "", 503, "partitions");
@@ -190,6 +193,47 @@ static void check_exposition(char* text) {
     }
   }
   assert_true(samples > 80);
+}
+
+/* The page metrics.md, and names in it as "| `name` | type |". Caller frees. */
+static char* read_reference(void) {
+  FILE* file = fopen(FRESHET_SCHEMAS "/../src/service/metrics.md", "rb");
+  assert_non_null(file);
+  static char text[1 << 16];
+  size_t size = fread(text, 1, sizeof text - 1, file);
+  assert_true(feof(file));
+  fclose(file);
+  text[size] = '\0';
+  return strdup(text);
+}
+
+/* Each metric is in the reference with its type, and each of the reference exists. */
+static void test_metrics_are_in_the_reference(void** state) {
+  (void)state;
+  fixture* f = start("");
+  freshet_metric_name(f->metrics.texts_serving, sizeof f->metrics.texts_serving, "hashing");
+  freshet_buffer answer = {0};
+  assert_int_equal(ask(f->port, "GET", "/metrics", "", &answer), 200);
+  freshet_buffer_append(&answer, "", 1);
+  const char* page = (const char*)answer.data;
+  char *reference = read_reference(), name[128], type[32], row[256];
+  size_t count = 0;
+  for (const char* at = page; (at = strstr(at, "# TYPE ")) != NULL; at++) {
+    assert_int_equal(sscanf(at, "# TYPE %127s %31s", name, type), 2);
+    if (strcmp(name, "freshet_more") == 0) continue; /* the fixture's own */
+    snprintf(row, sizeof row, "| `%s` | %s |", name, type);
+    if (strstr(reference, row) == NULL) fail_msg("src/service/metrics.md has no row %s", row);
+    count++;
+  }
+  assert_true(count > 40);
+  for (const char* at = reference; (at = strstr(at, "\n| `")) != NULL; at++) {
+    assert_int_equal(sscanf(at, "\n| `%127[a-z_]", name), 1);
+    snprintf(row, sizeof row, "# TYPE %s ", name);
+    if (strstr(page, row) == NULL) fail_msg("%s, in src/service/metrics.md, is not on /metrics", name);
+  }
+  free(reference);
+  freshet_buffer_free(&answer);
+  stop(f);
 }
 
 static void test_metrics(void** state) {
@@ -703,6 +747,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_life_and_readiness),
       cmocka_unit_test(test_metrics),
+      cmocka_unit_test(test_metrics_are_in_the_reference),
       cmocka_unit_test(test_paths_and_methods),
       cmocka_unit_test(test_a_token_is_asked_for),
       cmocka_unit_test(test_what_cannot_start),
