@@ -171,7 +171,10 @@ static freshet_status carry_out(erasure* e, const freshet_kafka_config* kafka, f
   freshet_slice user = freshet_slice_of(e->user);
   freshet_kafka_topic_info info[FRESHET_TOPICS];
   freshet_clock* clock = freshet_clock_system();
-  freshet_status status = freshet_kafka_topics_check(kafka, info, error);
+  freshet_status status = freshet_kafka_topics_list(kafka, info, error);
+  if (status == FRESHET_OK && info[FRESHET_TOPIC_EVENTS].partitions == 0)
+    status = freshet_error_set(error, FRESHET_NOT_FOUND, FRESHET_STOP, "topic %s does not exist",
+                               kafka->topics[FRESHET_TOPIC_EVENTS]);
   if (status == FRESHET_OK && e->partition >= info[FRESHET_TOPIC_EVENTS].partitions) {
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "topic %s has %d partitions",
                              kafka->topics[FRESHET_TOPIC_EVENTS], (int)info[FRESHET_TOPIC_EVENTS].partitions);

@@ -16,7 +16,8 @@ enum { PARTITIONS_MAX = 10000, REPLICATION_MAX = 32767 };
 static const char usage[] =
     "usage: freshet topics create|check|list [-c FILE] [-X SECTION.KEY=VALUE]...\n\n"
     "create  makes the topics that are missing, each with its cleanup policy; what exists is left as it is\n"
-    "check   tells whether `freshet run` would accept the topics: none missing, partition counts, policies\n"
+    "check   prints every fault of the topics: missing ones, partition counts, cleanup policies, retention,\n"
+    "        size limits, replicas; exit code 0 only when there is none\n"
     "list    prints one line per topic\n\n" FRESHET_OPTIONS_USAGE
     "  --partitions N        of the topics made (default: topics.partitions); item deltas always have one\n"
     "  --replication N       replicas of the topics made (default: topics.replication)\n\n"
@@ -83,13 +84,30 @@ static int list(const freshet_kafka_config* kafka) {
   return FRESHET_EXIT_OK;
 }
 
+/* A topic that is made wrong outweighs one that is not there. */
+static int worst_code(const freshet_kafka_faults* faults) {
+  for (size_t i = 0; i < faults->count; i++) {
+    freshet_status status = faults->list[i].status;
+    if (status != FRESHET_NOT_FOUND && status != FRESHET_UNAVAILABLE) return FRESHET_EXIT_STATE;
+  }
+  return FRESHET_EXIT_UNAVAILABLE;
+}
+
 static int check(const freshet_kafka_config* kafka) {
   freshet_error error = {0};
   freshet_kafka_topic_info info[FRESHET_TOPICS];
-  if (freshet_kafka_topics_check(kafka, info, &error) != FRESHET_OK)
-    return freshet_command_failed("topics", &error);
-  printf("ok: %d partitions by user\n", (int)info[FRESHET_TOPIC_EVENTS].partitions);
-  return FRESHET_EXIT_OK;
+  freshet_kafka_faults* faults = calloc(1, sizeof *faults);
+  FRESHET_ASSERT(faults != NULL);
+  freshet_status status = freshet_kafka_topics_faults(kafka, info, faults, &error);
+  for (size_t i = 0; i < faults->count; i++) fprintf(stderr, "freshet topics: %s\n", faults->list[i].text);
+  int code = status == FRESHET_OK ? FRESHET_EXIT_OK : freshet_command_failed("topics", &error);
+  if (status == FRESHET_OK && faults->count == 0) {
+    printf("ok: %d partitions by user\n", (int)info[FRESHET_TOPIC_EVENTS].partitions);
+  } else if (status == FRESHET_OK) {
+    code = worst_code(faults);
+  }
+  free(faults);
+  return code;
 }
 
 static int act(const arguments* parsed, const freshet_config* config) {

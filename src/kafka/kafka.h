@@ -66,13 +66,30 @@ freshet_status freshet_kafka_sink_create(const freshet_kafka_config* config, fre
 typedef struct freshet_kafka_topic_info {
   int32_t partitions;  /* 0: the topic does not exist */
   int32_t replication; /* replicas of partition 0 */
+  int32_t brokers;     /* of the cluster */
+  bool is_denied;      /* this user may not see the topic */
   bool compacted;      /* cleanup.policy contains "compact" */
+  bool deletes;        /* cleanup.policy contains "delete" */
   bool policy_known;   /* false: the cluster would not tell (permission, embedded broker) */
   /* How long records stay, if policy_known; -1: no bound. */
   int64_t retention_ms;        /* after their time; of topics that are not compacted */
   int64_t compaction_lag_ms;   /* max.compaction.lag.ms: superseded records of a compacted topic */
   int64_t delete_retention_ms; /* of tombstones, after the compaction */
+  int64_t max_message_bytes;
+  int32_t min_in_sync; /* min.insync.replicas */
 } freshet_kafka_topic_info;
+
+/* Something about a topic that stops the worker, or that loses records some day. */
+typedef struct freshet_kafka_fault {
+  freshet_status status; /* what `freshet run` ends with; FRESHET_OK: it only warns */
+  char text[384];        /* names the topic, the value, and what to do */
+} freshet_kafka_fault;
+
+enum { FRESHET_KAFKA_FAULTS_MAX = 8 * FRESHET_TOPICS };
+typedef struct freshet_kafka_faults {
+  freshet_kafka_fault list[FRESHET_KAFKA_FAULTS_MAX];
+  size_t count;
+} freshet_kafka_faults;
 
 /* Creates the topics that are missing, each with its cleanup policy; created[] tells which. `partitions` is
  * for the co-partitioned ones and the default for others (item deltas always have one). replication -1: the
@@ -83,9 +100,14 @@ freshet_status freshet_kafka_topics_create(const freshet_kafka_config* config, i
 /* Fills info[] for every configured topic. Errors: FRESHET_UNAVAILABLE. */
 freshet_status freshet_kafka_topics_list(const freshet_kafka_config* config,
                                          freshet_kafka_topic_info info[FRESHET_TOPICS], freshet_error* error);
-/* As list, then checks what the worker rests on. Errors: FRESHET_NOT_FOUND names the topics that are missing
- * (requests and replies may be), FRESHET_CONFLICT a wrong partition count or a state topic that is not
- * compacted. */
+/* As list, then holds every topic against what Freshet needs of it. What the cluster does not tell is no fault.
+ * Errors: FRESHET_UNAVAILABLE. */
+freshet_status freshet_kafka_topics_faults(const freshet_kafka_config* config,
+                                           freshet_kafka_topic_info info[FRESHET_TOPICS],
+                                           freshet_kafka_faults* faults, freshet_error* error);
+/* The same before a worker starts: faults that do not stop it go to the config's logger. Errors: those of the
+ * first fault that does: FRESHET_NOT_FOUND names the topics that are missing (requests and replies may be),
+ * FRESHET_CONFLICT a wrong partition count or a state topic whose policy loses state. */
 freshet_status freshet_kafka_topics_check(const freshet_kafka_config* config,
                                           freshet_kafka_topic_info info[FRESHET_TOPICS],
                                           freshet_error* error);

@@ -10,22 +10,11 @@
 #include <string.h>
 
 #include "kafka/questions.h"
+#include "kafka/topic_specs.h"
 
 enum { ASK_MS = 5000, CREATE_MS = 15000, RETRY_MS = 200, LIST_SIZE = 256 };
-
-typedef enum partition_rule {
-  SHARED = 0, /* co-partitioned by user: the same count for all of these */
-  ANY,
-  ONE, /* one order for all readers */
-} partition_rule;
-
-typedef struct topic_spec {
-  partition_rule partitions;
-  bool optional;
-  bool ours; /* state: losing a record of it loses knowledge */
-  const char* policy;
-  freshet_kafka_property extra[4]; /* ended by a NULL name */
-} topic_spec;
+/* A delta is cut at 16 MiB and may exceed that by one item. */
+enum { DELTA_BYTES_LEAST = 17 << 20 };
 
 /* Changelogs are compacted eagerly, since a restore reads whatever has not been compacted yet; an erased user
  * is physically gone after a week at most (max.compaction.lag.ms). Deltas need to live only until the items'
@@ -40,31 +29,38 @@ typedef struct topic_spec {
   }
 #define SMALL_SEGMENTS \
   { "segment.bytes", "67108864" }
-static const topic_spec specs[FRESHET_TOPICS] = {
-    [FRESHET_TOPIC_EVENTS] = {SHARED, false, false, "delete", {{"retention.ms", "-1"}, {0}}},
-    [FRESHET_TOPIC_ITEMS] = {ANY, false, false, "compact", {COMPACT_SOON, {0}}},
-    [FRESHET_TOPIC_REQUESTS] = {SHARED, true, false, "delete", {{0}}},
-    [FRESHET_TOPIC_RECOMMENDATIONS] = {ANY, false, false, "compact", {COMPACT_SOON, {0}}},
-    [FRESHET_TOPIC_REPLIES] = {ANY, true, false, "delete", {{"retention.ms", "86400000"}, {0}}},
-    [FRESHET_TOPIC_DEAD_LETTERS] = {ANY, false, false, "delete", {{"max.message.bytes", "2097152"}, {0}}},
-    [FRESHET_TOPIC_USERS] = {SHARED, false, true, "compact", {COMPACT_SOON, SMALL_SEGMENTS, {0}}},
-    [FRESHET_TOPIC_ITEM_STATES] = {ANY, false, true, "compact", {COMPACT_SOON, SMALL_SEGMENTS, {0}}},
+const freshet_topic_spec freshet_topic_specs[FRESHET_TOPICS] = {
+    [FRESHET_TOPIC_EVENTS] =
+        {FRESHET_PARTITIONS_SHARED, false, false, "delete", 0, {{"retention.ms", "-1"}, {0}}},
+    [FRESHET_TOPIC_ITEMS] = {FRESHET_PARTITIONS_ANY, false, false, "compact", 0, {COMPACT_SOON, {0}}},
+    [FRESHET_TOPIC_REQUESTS] = {FRESHET_PARTITIONS_SHARED, true, false, "delete", 0, {{0}}},
+    [FRESHET_TOPIC_RECOMMENDATIONS] =
+        {FRESHET_PARTITIONS_ANY, false, false, "compact", 0, {COMPACT_SOON, {0}}},
+    [FRESHET_TOPIC_REPLIES] =
+        {FRESHET_PARTITIONS_ANY, true, false, "delete", 0, {{"retention.ms", "86400000"}, {0}}},
+    [FRESHET_TOPIC_DEAD_LETTERS] =
+        {FRESHET_PARTITIONS_ANY, false, false, "delete", 0, {{"max.message.bytes", "2097152"}, {0}}},
+    [FRESHET_TOPIC_USERS] =
+        {FRESHET_PARTITIONS_SHARED, false, true, "compact", 0, {COMPACT_SOON, SMALL_SEGMENTS, {0}}},
+    [FRESHET_TOPIC_ITEM_STATES] =
+        {FRESHET_PARTITIONS_ANY, false, true, "compact", 0, {COMPACT_SOON, SMALL_SEGMENTS, {0}}},
     [FRESHET_TOPIC_ITEM_DELTAS] =
-        {ONE,
+        {FRESHET_PARTITIONS_ONE,
          false,
          true,
          "delete",
+         DELTA_BYTES_LEAST,
          {{"retention.ms", WEEK_MS}, {"max.message.bytes", "67108864"}, SMALL_SEGMENTS, {0}}},
-    [FRESHET_TOPIC_APP_GENERATIONS] = {ONE, false, true, "compact", {{0}}},
-    [FRESHET_TOPIC_SHADOW] = {ANY, false, false, "compact", {COMPACT_SOON, {0}}},
+    [FRESHET_TOPIC_APP_GENERATIONS] = {FRESHET_PARTITIONS_ONE, false, true, "compact", 0, {{0}}},
+    [FRESHET_TOPIC_SHADOW] = {FRESHET_PARTITIONS_ANY, false, false, "compact", 0, {COMPACT_SOON, {0}}},
 };
 
 bool freshet_kafka_topic_is_single(freshet_topic topic) {
-  return specs[topic].partitions == ONE;
+  return freshet_topic_specs[topic].partitions == FRESHET_PARTITIONS_ONE;
 }
 
 const char* freshet_kafka_topic_policy(freshet_topic topic) {
-  return specs[topic].policy;
+  return freshet_topic_specs[topic].policy;
 }
 
 /* ---- Asking ---- */
@@ -74,7 +70,10 @@ static void read_metadata(const freshet_kafka_client* client, const struct rd_ka
   for (int i = 0; i < metadata->topic_cnt; i++) {
     const struct rd_kafka_metadata_topic* t = &metadata->topics[i];
     freshet_topic topic = freshet_kafka_config_topic(client->config, t->topic);
-    if (topic == FRESHET_TOPICS || t->err != RD_KAFKA_RESP_ERR_NO_ERROR) continue;
+    if (topic == FRESHET_TOPICS) continue;
+    info[topic].is_denied = t->err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+    if (t->err != RD_KAFKA_RESP_ERR_NO_ERROR) continue;
+    info[topic].brokers = metadata->broker_cnt;
     info[topic].partitions = t->partition_cnt;
     info[topic].replication = t->partition_cnt > 0 ? t->partitions[0].replica_cnt : 0;
   }
@@ -99,9 +98,12 @@ static void read_policy(const freshet_kafka_client* client, const rd_kafka_Confi
     if (strcmp(name, "retention.ms") == 0) info[topic].retention_ms = read_bound(value);
     if (strcmp(name, "max.compaction.lag.ms") == 0) info[topic].compaction_lag_ms = read_bound(value);
     if (strcmp(name, "delete.retention.ms") == 0) info[topic].delete_retention_ms = read_bound(value);
+    if (strcmp(name, "max.message.bytes") == 0) info[topic].max_message_bytes = read_bound(value);
+    if (strcmp(name, "min.insync.replicas") == 0) info[topic].min_in_sync = (int32_t)read_bound(value);
     if (strcmp(name, "cleanup.policy") != 0) continue;
     info[topic].policy_known = true;
     info[topic].compacted = strstr(value, "compact") != NULL;
+    info[topic].deletes = strstr(value, "delete") != NULL;
   }
 }
 
@@ -164,68 +166,14 @@ freshet_status freshet_kafka_topics_list(const freshet_kafka_config* config,
   return status;
 }
 
-/* ---- Checking ---- */
-
-static freshet_status check_missing(const freshet_kafka_config* config, const freshet_kafka_topic_info* info,
-                                    freshet_error* error) {
-  char missing[LIST_SIZE] = "";
-  size_t size = 0;
-  bool requests = info[FRESHET_TOPIC_REQUESTS].partitions > 0;
-  for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
-    if (config->topics[topic] == NULL || info[topic].partitions > 0) continue;
-    if (specs[topic].optional && !(topic == FRESHET_TOPIC_REPLIES && requests)) continue;
-    if (size < sizeof missing)
-      size += (size_t)snprintf(missing + size, sizeof missing - size, " %s", config->topics[topic]);
-  }
-  if (size == 0) return FRESHET_OK;
-  return freshet_error_set(error, FRESHET_NOT_FOUND, FRESHET_STOP,
-                           "topics that do not exist:%s; `freshet topics create` makes them", missing);
-}
-
-static freshet_status check_topic(const freshet_kafka_config* config, const freshet_kafka_topic_info* info,
-                                  freshet_topic topic, freshet_error* error) {
-  const topic_spec* spec = &specs[topic];
-  const freshet_kafka_topic_info* ours = &info[topic];
-  if (ours->partitions == 0) return FRESHET_OK;
-  if (spec->partitions == SHARED && ours->partitions != info[FRESHET_TOPIC_EVENTS].partitions) {
-    return freshet_error_set(
-        error, FRESHET_CONFLICT, FRESHET_STOP,
-        "topic %s has %d partitions, but %s has %d: both are partitioned by user and need the same count",
-        config->topics[topic], (int)ours->partitions, config->topics[FRESHET_TOPIC_EVENTS],
-        (int)info[FRESHET_TOPIC_EVENTS].partitions);
-  }
-  if (spec->partitions == ONE && ours->partitions != 1) {
-    return freshet_error_set(
-        error, FRESHET_CONFLICT, FRESHET_STOP,
-        "topic %s has %d partitions, but needs exactly one: all workers must read it in the same order",
-        config->topics[topic], (int)ours->partitions);
-  }
-  if (spec->ours && ours->policy_known && ours->compacted != (strcmp(spec->policy, "compact") == 0)) {
-    return freshet_error_set(error, FRESHET_CONFLICT, FRESHET_STOP,
-                             "topic %s needs cleanup.policy=%s, or state would be lost",
-                             config->topics[topic], spec->policy);
-  }
-  return FRESHET_OK;
-}
-
-freshet_status freshet_kafka_topics_check(const freshet_kafka_config* config,
-                                          freshet_kafka_topic_info info[FRESHET_TOPICS],
-                                          freshet_error* error) {
-  freshet_status status = freshet_kafka_topics_list(config, info, error);
-  if (status == FRESHET_OK) status = check_missing(config, info, error);
-  for (int topic = 0; topic < FRESHET_TOPICS && status == FRESHET_OK; topic++) {
-    status = check_topic(config, info, topic, error);
-  }
-  return status;
-}
-
 /* ---- Creating ---- */
 
 static freshet_status new_topic(const freshet_kafka_config* config, freshet_topic topic, int32_t partitions,
                                 int32_t replication, rd_kafka_NewTopic_t** out, freshet_error* error) {
-  const topic_spec* spec = &specs[topic];
+  const freshet_topic_spec* spec = &freshet_topic_specs[topic];
   char reason[LIST_SIZE];
-  *out = rd_kafka_NewTopic_new(config->topics[topic], spec->partitions == ONE ? 1 : partitions, replication,
+  *out = rd_kafka_NewTopic_new(config->topics[topic],
+                               spec->partitions == FRESHET_PARTITIONS_ONE ? 1 : partitions, replication,
                                reason, sizeof reason);
   if (*out == NULL) {
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "topic %s: %s", config->topics[topic],

@@ -506,7 +506,8 @@ static freshet_status replay_with_codec(replay* r, const freshet_codec_config* c
                                 .stopping = stopping};
   freshet_replay_cluster cluster = {
       .kafka = &kafka, .codec = codec, .since_ms = a->since_ms, .until_ms = a->until_ms};
-  freshet_replay_output_config output = {.config = r->config, .codec = codec, .stopping = stopping};
+  freshet_replay_output_config output = {
+      .config = r->config, .codec = codec, .stopping = stopping, .accepts_loss = a->accepts_loss};
   r->cluster = &cluster;
   freshet_status status = check_sources(r, error);
   if (status == FRESHET_OK && !a->dry_run) status = freshet_replay_output_open(&output, &r->output, error);

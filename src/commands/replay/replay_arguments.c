@@ -43,6 +43,7 @@ const char freshet_replay_usage[] =
     "(bootstrap.servers,\n"
     "                        ...); may be repeated; nothing of [kafka] is used there\n"
     "  --dry-run             publish nothing; check every row and count\n"
+    "  --accept-loss         publish though the events topic is compacted, or deletes events that old\n"
     "  --rate N              at most N records a second\n"
     "  --speedup N           N times as fast as the events happened, as in 60x\n"
     "  --sort-window N       sort events by time among N rows at a time; a row takes about 600 bytes of "
@@ -55,7 +56,8 @@ const char freshet_replay_usage[] =
     "sent\n"
     "                        is found in the topic and not sent again\n" FRESHET_OPTIONS_USAGE
     "\nexit codes: 0 all published, 1 failed or interrupted, 2 usage, 3 done but rows were rejected,\n"
-    "5 the place or the rejected rows cannot be written, 6 the cluster or a topic is not there\n";
+    "5 the place or the rejected rows cannot be written, or the events topic would lose events, 6 the "
+    "cluster or a topic is not there\n";
 
 static bool refuse(const char* what, const char* value) {
   fprintf(stderr, "freshet replay: %s '%s'\n", what, value);
@@ -143,6 +145,7 @@ enum {
   UNTIL,
   SOURCE,
   DRY_RUN,
+  ACCEPT_LOSS,
   RATE,
   SPEEDUP,
   LIMIT,
@@ -190,6 +193,8 @@ static bool take_input_option(freshet_replay_arguments* a, int option, char* val
 
 static bool take_option(freshet_replay_arguments* a, int option, char* value) {
   switch (option) {
+    case ACCEPT_LOSS:
+      return a->accepts_loss = true;
     case DRY_RUN:
       return a->dry_run = true;
     case RATE:
@@ -288,6 +293,7 @@ bool freshet_replay_arguments_parse(int argc, char** argv, freshet_replay_argume
                                         {"until", required_argument, NULL, UNTIL},
                                         {"source", required_argument, NULL, SOURCE},
                                         {"dry-run", no_argument, NULL, DRY_RUN},
+                                        {"accept-loss", no_argument, NULL, ACCEPT_LOSS},
                                         {"rate", required_argument, NULL, RATE},
                                         {"speedup", required_argument, NULL, SPEEDUP},
                                         {"limit", required_argument, NULL, LIMIT},

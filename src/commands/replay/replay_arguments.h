@@ -22,7 +22,7 @@ typedef struct freshet_replay_arguments {
   const char* map_text;
   freshet_replay_format format;
   freshet_time_unit unit;
-  bool dry_run;
+  bool dry_run, accepts_loss;
   double rate, speedup;           /* 0: not bounded */
   uint64_t limit;                 /* UINT64_MAX: none */
   uint64_t window;                /* of sorting; 0: as they come */

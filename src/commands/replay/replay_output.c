@@ -9,6 +9,7 @@
 
 #include "app/cluster.h"
 #include "commands/replay/replay_landed.h"
+#include "stream/clock.h"
 
 enum { SETTLE_STEP_MS = 1000 };
 
@@ -34,6 +35,7 @@ struct freshet_replay_output {
   freshet_replay_landed* landed; /* NULL: nothing is to be recalled */
   freshet_buffer value;
   uint64_t sent;
+  int64_t oldest_ms; /* the events topic does not keep what is older */
 };
 
 static void fill_kafka(freshet_replay_output* output) {
@@ -54,6 +56,24 @@ static void fill_kafka(freshet_replay_output* output) {
   output->kafka.topics[FRESHET_TOPIC_ITEMS] = config->topics.names[FRESHET_TOPIC_ITEMS];
 }
 
+/* Kafka deletes by the time of a record, so history that is older than the retention goes at once. */
+static freshet_status check_policy(freshet_replay_output* output, freshet_error* error) {
+  freshet_kafka_topic_info info[FRESHET_TOPICS];
+  freshet_status status = freshet_kafka_topics_list(&output->kafka, info, error);
+  const freshet_kafka_topic_info* events = &info[FRESHET_TOPIC_EVENTS];
+  output->oldest_ms = INT64_MIN;
+  if (status != FRESHET_OK || output->config.accepts_loss || !events->policy_known) return status;
+  if (events->compacted) {
+    return freshet_error_set(error, FRESHET_CONFLICT, FRESHET_STOP,
+                             "topic %s is compacted: of each user only the newest event would stay; set "
+                             "cleanup.policy=delete and retention.ms=-1, or publish with --accept-loss",
+                             output->kafka.topics[FRESHET_TOPIC_EVENTS]);
+  }
+  if (events->retention_ms >= 0)
+    output->oldest_ms = freshet_clock_now_ms(freshet_clock_system()) - events->retention_ms;
+  return FRESHET_OK;
+}
+
 /* Before anything is published: a producer would only learn it much later. */
 static freshet_status check_topics(freshet_replay_output* output, freshet_error* error) {
   static const freshet_topic needed[] = {FRESHET_TOPIC_EVENTS, FRESHET_TOPIC_ITEMS};
@@ -62,7 +82,7 @@ static freshet_status check_topics(freshet_replay_output* output, freshet_error*
     int32_t partitions;
     status = freshet_reader_partitions(output->log, needed[i], &partitions, error);
   }
-  return status;
+  return status == FRESHET_OK ? check_policy(output, error) : status;
 }
 
 freshet_status freshet_replay_output_open(const freshet_replay_output_config* config,
@@ -112,6 +132,13 @@ static freshet_status publish(freshet_replay_output* output, freshet_topic topic
 
 freshet_status freshet_replay_output_event(freshet_replay_output* output, const freshet_event* event,
                                            int64_t time_ms, freshet_error* error) {
+  if (time_ms < output->oldest_ms) {
+    return freshet_error_set(error, FRESHET_CONFLICT, FRESHET_STOP,
+                             "event %.*s is older than topic %s keeps records (retention.ms): Kafka would "
+                             "delete it at once; set retention.ms=-1, or publish with --accept-loss",
+                             (int)event->event_id.size, event->event_id.data,
+                             output->kafka.topics[FRESHET_TOPIC_EVENTS]);
+  }
   output->value.size = 0;
   freshet_status status = freshet_encode_event(output->codec, event, &output->value, error);
   if (status != FRESHET_OK) return status;

@@ -16,15 +16,18 @@ typedef struct freshet_replay_output_config {
   const freshet_codec_config* codec; /* borrowed, outlives the output */
   bool (*stopping)(void* context);   /* true ends waiting for the cluster */
   void* stopping_context;
+  bool accepts_loss; /* publish though the policy of the events topic deletes what is published */
 } freshet_replay_output_config;
 
-/* Waits for the cluster and checks that both topics exist. Errors: FRESHET_UNAVAILABLE, FRESHET_NOT_FOUND. */
+/* Waits for the cluster and checks that both topics exist and that events stay there. Errors:
+ * FRESHET_UNAVAILABLE, FRESHET_NOT_FOUND, FRESHET_CONFLICT (events are compacted). */
 freshet_status freshet_replay_output_open(const freshet_replay_output_config* config,
                                           freshet_replay_output** output, freshet_error* error);
 /* What is not settled is given up. NULL is allowed. */
 void freshet_replay_output_close(freshet_replay_output* output);
 
-/* Encode and enqueue; wait while the queue is full. time_ms: the record's time. */
+/* Encode and enqueue; wait while the queue is full. time_ms: the record's time. Errors: FRESHET_CONFLICT when
+ * the topic does not keep records that old. */
 freshet_status freshet_replay_output_event(freshet_replay_output* output, const freshet_event* event,
                                            int64_t time_ms, freshet_error* error);
 /* time_ms 0: now. */

@@ -1,0 +1,210 @@
+/*
+ * topic_faults.c: holds the topics of a cluster against what Freshet needs of them, and lists every difference.
+ *
+ * It owns nothing after a call. Settings that the cluster does not tell are no fault. It must not change a topic.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kafka/questions.h"
+#include "kafka/topic_specs.h"
+#include "stream/clock.h"
+#include "stream/store.h"
+
+enum {
+  LIST_SIZE = 256,
+  ASK_MS = 5000,
+  DELTAS_LEAST_MS = 3600 * 1000, /* the owners of items fold deltas within minutes */
+};
+
+typedef struct checking {
+  const freshet_kafka_config* config;
+  const freshet_kafka_topic_info* info; /* [FRESHET_TOPICS] */
+  freshet_kafka_faults* faults;
+} checking;
+
+static void __attribute__((format(printf, 3, 4)))
+add(checking* c, freshet_status status, const char* format, ...) {
+  if (c->faults->count == FRESHET_KAFKA_FAULTS_MAX) return;
+  freshet_kafka_fault* fault = &c->faults->list[c->faults->count++];
+  fault->status = status;
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(fault->text, sizeof fault->text, format, arguments);
+  va_end(arguments);
+}
+
+/* ---- what stops a worker ---- */
+
+static void check_missing(checking* c) {
+  char missing[LIST_SIZE] = "";
+  size_t size = 0;
+  bool requests = c->info[FRESHET_TOPIC_REQUESTS].partitions > 0;
+  for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
+    const char* name = c->config->topics[topic];
+    if (name == NULL || c->info[topic].partitions > 0) continue;
+    if (c->info[topic].is_denied) {
+      add(c, FRESHET_UNAVAILABLE, "topic %s: access is denied; this user needs the right Describe on it",
+          name);
+      continue;
+    }
+    if (freshet_topic_specs[topic].optional && !(topic == FRESHET_TOPIC_REPLIES && requests)) continue;
+    if (size < sizeof missing) size += (size_t)snprintf(missing + size, sizeof missing - size, " %s", name);
+  }
+  if (size > 0)
+    add(c, FRESHET_NOT_FOUND, "topics that do not exist:%s; `freshet topics create` makes them", missing);
+}
+
+static void check_partitions(checking* c, freshet_topic topic) {
+  const freshet_topic_spec* spec = &freshet_topic_specs[topic];
+  int32_t partitions = c->info[topic].partitions, events = c->info[FRESHET_TOPIC_EVENTS].partitions;
+  if (spec->partitions == FRESHET_PARTITIONS_SHARED && events > 0 && partitions != events) {
+    add(c, FRESHET_CONFLICT,
+        "topic %s has %d partitions, but %s has %d: both are partitioned by user and need the same count",
+        c->config->topics[topic], (int)partitions, c->config->topics[FRESHET_TOPIC_EVENTS], (int)events);
+  }
+  if (spec->partitions == FRESHET_PARTITIONS_ONE && partitions != 1) {
+    add(c, FRESHET_CONFLICT,
+        "topic %s has %d partitions, but needs exactly one: all workers must read it in the same order",
+        c->config->topics[topic], (int)partitions);
+  }
+}
+
+/* ---- what loses records ---- */
+
+static void check_policy(checking* c, freshet_topic topic) {
+  const freshet_topic_spec* spec = &freshet_topic_specs[topic];
+  const freshet_kafka_topic_info* info = &c->info[topic];
+  const char* name = c->config->topics[topic];
+  bool compacts = strcmp(spec->policy, "compact") == 0;
+  if (spec->ours && (info->compacted != compacts || info->deletes == compacts)) {
+    add(c, FRESHET_CONFLICT, "topic %s needs cleanup.policy=%s, or state would be lost", name, spec->policy);
+  } else if (!compacts && info->compacted) {
+    add(c, FRESHET_OK,
+        "topic %s is compacted: of each key only the newest record stays, so history is lost; set "
+        "cleanup.policy=delete and retention.ms=-1",
+        name);
+  } else if (compacts && info->deletes) {
+    add(c, FRESHET_OK,
+        "topic %s has cleanup.policy=compact,delete: records that still hold expire after "
+        "retention.ms; set cleanup.policy=compact",
+        name);
+  }
+  if (compacts && info->compacted && info->delete_retention_ms >= 0 &&
+      info->delete_retention_ms < FRESHET_LONGEST_ABSENCE_MS) {
+    add(c, FRESHET_OK,
+        "topic %s forgets tombstones after %lld ms: a process that was away longer would bring back what was "
+        "deleted; set delete.retention.ms to %d or more",
+        name, (long long)info->delete_retention_ms, FRESHET_LONGEST_ABSENCE_MS);
+  }
+  if (topic == FRESHET_TOPIC_ITEM_DELTAS && info->retention_ms >= 0 && info->retention_ms < DELTAS_LEAST_MS) {
+    add(c, FRESHET_OK,
+        "topic %s keeps records for %lld ms: deltas may expire before they are in %s; set "
+        "retention.ms to %d or more",
+        name, (long long)info->retention_ms, c->config->topics[FRESHET_TOPIC_ITEM_STATES], DELTAS_LEAST_MS);
+  }
+}
+
+static void check_size(checking* c, freshet_topic topic) {
+  int64_t least = freshet_topic_specs[topic].least_bytes, most = c->info[topic].max_message_bytes;
+  if (most >= least) return;
+  add(c, FRESHET_OK,
+      "topic %s has max.message.bytes=%lld: a commit may need %lld, and is refused for ever then; set it to "
+      "67108864",
+      c->config->topics[topic], (long long)most, (long long)least);
+}
+
+static void check_replicas(checking* c, freshet_topic topic) {
+  const freshet_kafka_topic_info* info = &c->info[topic];
+  const char* name = c->config->topics[topic];
+  if (info->brokers > 2 && info->replication == 1) {
+    add(c, FRESHET_OK,
+        "topic %s has one replica though the cluster has %d brokers: with that broker its records are lost; "
+        "give it 3 replicas",
+        name, (int)info->brokers);
+  } else if (info->policy_known && info->replication > 2 && info->min_in_sync == 1) {
+    add(c, FRESHET_OK,
+        "topic %s has min.insync.replicas=1: one broker may acknowledge a record alone and lose it; set it "
+        "to 2",
+        name);
+  }
+}
+
+/* ---- history that is about to expire ---- */
+
+/* The first offset whose record is not older than time_ms, else -1; -2: the cluster did not say. */
+static int64_t offset_at(const freshet_kafka_client* client, const char* name, int32_t partition,
+                         int64_t time_ms) {
+  rd_kafka_topic_partition_list_t* list = rd_kafka_topic_partition_list_new(1);
+  rd_kafka_topic_partition_t* asked = rd_kafka_topic_partition_list_add(list, name, partition);
+  asked->offset = time_ms;
+  rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(client->handle, list, ASK_MS);
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) code = asked->err;
+  int64_t offset = code != RD_KAFKA_RESP_ERR_NO_ERROR ? -2 : asked->offset;
+  rd_kafka_topic_partition_list_destroy(list);
+  return offset;
+}
+
+static void check_history(checking* c, freshet_kafka_client* client) {
+  const freshet_kafka_topic_info* info = &c->info[FRESHET_TOPIC_EVENTS];
+  const char* name = c->config->topics[FRESHET_TOPIC_EVENTS];
+  if (!info->policy_known || !info->deletes || info->retention_ms < 0) return;
+  int64_t oldest_ms = freshet_clock_now_ms(freshet_clock_system()) - info->retention_ms, expiring = 0;
+  for (int32_t p = 0; p < info->partitions; p++) {
+    int64_t first, end, at = offset_at(client, name, p, oldest_ms);
+    if (at == -2 || freshet_kafka_client_range(client, FRESHET_TOPIC_EVENTS, p, ASK_MS, &first, &end) !=
+                        RD_KAFKA_RESP_ERR_NO_ERROR)
+      return;
+    if (at < 0) at = end;
+    if (at > first) expiring += at - first;
+  }
+  if (expiring == 0) return;
+  add(c, FRESHET_OK,
+      "topic %s keeps records for %lld days, but %lld of its records are older and are about to be deleted; "
+      "set retention.ms=-1 to keep the history",
+      name, (long long)(info->retention_ms / 86400000), (long long)expiring);
+}
+
+freshet_status freshet_kafka_topics_faults(const freshet_kafka_config* config,
+                                           freshet_kafka_topic_info info[FRESHET_TOPICS],
+                                           freshet_kafka_faults* faults, freshet_error* error) {
+  faults->count = 0;
+  freshet_status status = freshet_kafka_topics_list(config, info, error);
+  if (status != FRESHET_OK) return status;
+  checking c = {config, info, faults};
+  check_missing(&c);
+  for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
+    if (config->topics[topic] == NULL || info[topic].partitions == 0) continue;
+    check_partitions(&c, topic);
+    if (info[topic].policy_known) check_policy(&c, topic);
+    if (info[topic].policy_known) check_size(&c, topic);
+    check_replicas(&c, topic);
+  }
+  if (config->topics[FRESHET_TOPIC_EVENTS] == NULL || info[FRESHET_TOPIC_EVENTS].partitions == 0)
+    return FRESHET_OK;
+  freshet_kafka_client client = {0};
+  status = freshet_kafka_client_open(&client, config, FRESHET_KAFKA_OBSERVER, (freshet_kafka_callbacks){0},
+                                     NULL, error);
+  if (status == FRESHET_OK) check_history(&c, &client);
+  freshet_kafka_client_close(&client, 0);
+  return status;
+}
+
+freshet_status freshet_kafka_topics_check(const freshet_kafka_config* config,
+                                          freshet_kafka_topic_info info[FRESHET_TOPICS],
+                                          freshet_error* error) {
+  freshet_kafka_faults* faults = calloc(1, sizeof *faults);
+  FRESHET_ASSERT(faults != NULL);
+  freshet_status status = freshet_kafka_topics_faults(config, info, faults, error);
+  for (size_t i = 0; i < faults->count; i++) {
+    const freshet_kafka_fault* fault = &faults->list[i];
+    freshet_log_fact(config->logger, fault->status == FRESHET_OK ? FRESHET_WARN : FRESHET_ERROR,
+                     "topics.fault", "message=\"%s\"", fault->text);
+    if (status == FRESHET_OK && fault->status != FRESHET_OK)
+      status = freshet_error_set(error, fault->status, FRESHET_STOP, "%s", fault->text);
+  }
+  free(faults);
+  return status;
+}

@@ -1,0 +1,72 @@
+"""Topics that somebody else has made: what loses history or stops commits is told before it happens."""
+
+from confluent_kafka.admin import ConfigResource, NewTopic
+from harness import BOOTSTRAP, EXIT_OK, EXIT_STATE, EXIT_UNAVAILABLE, AdminClient, Case, main, now_ms, until
+
+DAY_MS = 86400000
+
+
+class Topics(Case):
+    def setUp(self):
+        super().setUp()
+        self.admin = AdminClient({"bootstrap.servers": BOOTSTRAP})
+
+    def set(self, app, topic, **settings):
+        changes = {name.replace("_", "."): str(value) for name, value in settings.items()}
+        resource = ConfigResource("topic", app.topics[topic], set_config=changes)
+        for done in self.admin.alter_configs([resource]).values():
+            done.result()
+
+    def check(self, app, code, *says):
+        def as_expected():
+            ended = app.command("topics", "check")
+            return ended.returncode == code and all(part in ended.stdout + ended.stderr for part in says) and ended
+
+        return until(as_expected, f"topics check ends with {code} and says {says}", 10)
+
+    def history(self, app, age_days):
+        path = app.folder / "history.csv"
+        rows = [f"e{n},u{n % 5},i{n},{now_ms() - age_days * DAY_MS + n}" for n in range(50)]
+        path.write_text("\n".join(["event_id,user_id,item_id,occurred_at", *rows]) + "\n")
+        return path
+
+    def test_check_prints_every_fault(self):
+        app = self.app()
+        self.check(app, EXIT_OK, "ok: 4 partitions")
+        self.set(app, "events", cleanup_policy="compact")
+        self.set(app, "users", cleanup_policy="compact,delete")
+        self.set(app, "item_deltas", cleanup_policy="delete", max_message_bytes=1048576, retention_ms=60000)
+        self.set(app, "item_states", cleanup_policy="compact", delete_retention_ms=1000)
+        told = self.check(app, EXIT_STATE, f"{app.topics['events']} is compacted",
+                          f"{app.topics['users']} needs cleanup.policy=compact", "max.message.bytes=1048576",
+                          "deltas may expire", "forgets tombstones after 1000 ms")
+        self.assertEqual(len(told.stderr.splitlines()), 5, told.stderr)
+
+    def test_run_says_so_and_goes_on_where_it_can(self):
+        app = self.app()
+        self.set(app, "events", cleanup_policy="compact,delete")
+        worker = app.service().start_ready()
+        self.assertIn("warn topics.fault", worker.log())
+        self.assertIn("is compacted", worker.log())
+
+    def test_missing_topics(self):
+        app = self.app(create=False)
+        self.check(app, EXIT_UNAVAILABLE, "do not exist", app.topics["events"])
+
+    def test_replay_asks_before_history_is_lost(self):
+        app = self.app()
+        self.set(app, "events", cleanup_policy="delete", retention_ms=7 * DAY_MS)
+        old = self.history(app, 30)
+        refused = app.command("replay", "--events", old)
+        self.assertEqual(refused.returncode, EXIT_STATE, refused.stderr)
+        self.assertIn("retention.ms", refused.stderr)
+        self.assertEqual(app.command("replay", "--events", old, "--accept-loss").returncode, EXIT_OK)
+        self.check(app, EXIT_STATE, "about to be deleted")
+        self.set(app, "events", cleanup_policy="compact")
+        refused = app.command("replay", "--events", self.history(app, 1))
+        self.assertEqual(refused.returncode, EXIT_STATE, refused.stderr)
+        self.assertIn("compacted", refused.stderr)
+
+
+if __name__ == "__main__":
+    main()
