@@ -1,42 +1,47 @@
 /*
- * answers.h: answers to questions, from the inbox and from the topic `requests`, made from the same state and
- * by the same ranking as the lists. Private to the worker.
+ * answers.h: when requests are answered. They come from the inbox and from the topic `requests`, and are answered
+ * from the same state and by the same ranking as the lists.
  *
- * Questions wait in one line until they are answered: those with a text until it is encoded, and all of them
- * while events are behind, since answering may then take only a share of the time that learning takes. The
- * newest is answered first: when there are more than can be answered, its asker is the one still there. One
- * that has waited for longer than requests_max_age_ms gets an empty list and a note, which costs next to
- * nothing.
+ * A pending request waits until its text is encoded, and while events are behind, since answering may then take only
+ * a share of the time that learning takes. The newest is answered first: when there are more than can be answered,
+ * its asker is the one still there. One that has waited longer than requests.max_age_ms gets an empty list and a
+ * note, which costs next to nothing.
  *
- * A record on `requests` is done with when it has been answered: until then no offset after it is committed,
- * so that after a crash or a rebalance it is answered by whoever holds the partition then.
+ * A record on `requests` is done when it has been answered. Until then no offset behind it is committed, so after a
+ * crash or a rebalance the next instance that holds the partition answers it.
+ *
+ * It owns the pending requests. Its stages are intake.h, drafts.h and replies.h.
+ *
+ * Thread rule: the worker's.
  */
 #ifndef FRESHET_LISTS_ANSWERS_H
 #define FRESHET_LISTS_ANSWERS_H
 
-#include "lists/inbox.h"
-#include "stream/ports.h"
-#include "stream/stream_config.h"
+#include "lists/intake.h"
+#include "lists/lists.h"
 
-typedef struct freshet_worker freshet_worker;
 typedef struct freshet_answers freshet_answers;
 
-freshet_answers* freshet_answers_create(freshet_worker* worker);
+/* Nothing is owned. inbox NULL: no other thread asks. erase: for questions that ask for an erasure. */
+freshet_answers* freshet_answers_create(const freshet_ports* ports, const freshet_held* held,
+                                        freshet_inbox* inbox, freshet_intake_erase erase,
+                                        void* erase_context);
+/* Refuses what waits in the inbox. NULL is allowed. */
 void freshet_answers_destroy(freshet_answers* answers);
-/* What depends on the item tables: after they are loaded, and before they go. Questions stay. */
-void freshet_answers_load(freshet_answers* answers);
+/* What depends on the item tables: after they are loaded, and before they go. Pending requests stay.
+ * user_partitions: of `events`. */
+void freshet_answers_load(freshet_answers* answers, const freshet_lists* lists, int32_t user_partitions);
 void freshet_answers_unload(freshet_answers* answers);
 
 /* A partition is held: the inbox takes questions from now on. */
 void freshet_answers_open(freshet_answers* answers);
 /* A record of `requests`. */
-freshet_status freshet_answers_take(freshet_answers* answers, const freshet_record* record,
-                                    freshet_error* error);
+void freshet_answers_take(freshet_answers* answers, const freshet_record* record);
 /* A request's text has been encoded, or has failed to be. */
-void freshet_answers_encoded(void* context, const freshet_embedded* embedded);
+void freshet_answers_encoded(freshet_answers* answers, const freshet_embedded* embedded);
 
 /* Answers what waits and may be answered, for some ms. lagging: events wait, and answers take a quarter of
- * what learning takes, learn_us in this turn, over some turns. */
+ * what learning takes (learn_us in this turn), over some turns. Errors: those of store, ranking and sink. */
 freshet_status freshet_answers_turn(freshet_answers* answers, bool lagging, int64_t learn_us,
                                     freshet_error* error);
 /* Something could be answered at once. */

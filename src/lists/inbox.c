@@ -10,7 +10,7 @@ struct freshet_inbox {
   bool is_open;
   void (*wake)(void* context);
   void* context;
-  freshet_letter *first, **end; /* end: where the next one is linked in */
+  freshet_inbox_entry *first, **end; /* end: where the next one is linked in */
   size_t count;
 };
 
@@ -31,11 +31,16 @@ void freshet_answer_destroy(freshet_answer* answer) {
   free(answer);
 }
 
+void freshet_answer_refuse(freshet_answer* answer, freshet_answer_status status, const char* message) {
+  answer->status = status;
+  snprintf(answer->message, sizeof answer->message, "%s", message);
+}
+
 freshet_slice freshet_answer_copy(freshet_answer* answer, freshet_slice text) {
   return (freshet_slice){freshet_arena_copy(&answer->arena, text.data, text.size), text.size};
 }
 
-/* ---- letters ---- */
+/* ---- entries ---- */
 
 /* Bytes of a copied array of texts: the views, then what they point at. */
 static size_t texts_size(const freshet_slice* texts, size_t count) {
@@ -59,7 +64,7 @@ static const freshet_slice* copy_texts(freshet_slice** free_views, char** free_b
   return copy;
 }
 
-freshet_letter* freshet_letter_create(const freshet_question* question) {
+freshet_inbox_entry* freshet_inbox_entry_create(const freshet_question* question) {
   const freshet_request* r = &question->request;
   size_t views =
       r->context_item_count + r->include_category_count + r->exclude_category_count + r->exclude_item_count;
@@ -68,12 +73,12 @@ freshet_letter* freshet_letter_create(const freshet_question* question) {
                 texts_size(r->include_categories, r->include_category_count) +
                 texts_size(r->exclude_categories, r->exclude_category_count) +
                 texts_size(r->exclude_items, r->exclude_item_count);
-  freshet_letter* letter = malloc(sizeof *letter + size);
-  FRESHET_ASSERT(letter != NULL);
-  *letter = (freshet_letter){.question = *question};
-  freshet_slice* free_views = (freshet_slice*)(letter + 1);
+  freshet_inbox_entry* entry = malloc(sizeof *entry + size);
+  FRESHET_ASSERT(entry != NULL);
+  *entry = (freshet_inbox_entry){.question = *question};
+  freshet_slice* free_views = (freshet_slice*)(entry + 1);
   char* free_bytes = (char*)(free_views + views);
-  freshet_request* copy = &letter->question.request;
+  freshet_request* copy = &entry->question.request;
   copy->request_id = copy_text(&free_bytes, r->request_id);
   copy->user_id = copy_text(&free_bytes, r->user_id);
   copy->context = copy_text(&free_bytes, r->context);
@@ -83,19 +88,19 @@ freshet_letter* freshet_letter_create(const freshet_question* question) {
   copy->exclude_categories =
       copy_texts(&free_views, &free_bytes, r->exclude_categories, r->exclude_category_count);
   copy->exclude_items = copy_texts(&free_views, &free_bytes, r->exclude_items, r->exclude_item_count);
-  return letter;
+  return entry;
 }
 
-void freshet_letter_free(freshet_letter* letter) {
-  free(letter);
+void freshet_inbox_entry_free(freshet_inbox_entry* entry) {
+  free(entry);
 }
 
-void freshet_letter_refuse(freshet_letter* letter, freshet_answer_status status, const char* message) {
+void freshet_inbox_entry_refuse(freshet_inbox_entry* entry, freshet_answer_status status,
+                                const char* message) {
   freshet_answer* answer = freshet_answer_create();
-  answer->status = status;
-  snprintf(answer->message, sizeof answer->message, "%s", message);
-  letter->question.answered(letter->question.context, answer);
-  freshet_letter_free(letter);
+  freshet_answer_refuse(answer, status, message);
+  entry->question.answered(entry->question.context, answer);
+  freshet_inbox_entry_free(entry);
 }
 
 /* ---- the queue ---- */
@@ -117,16 +122,16 @@ void freshet_inbox_destroy(freshet_inbox* inbox) {
 }
 
 bool freshet_inbox_put(freshet_inbox* inbox, const freshet_question* question) {
-  freshet_letter* letter = freshet_letter_create(question);
+  freshet_inbox_entry* entry = freshet_inbox_entry_create(question);
   pthread_mutex_lock(&inbox->lock);
   bool is_taken = inbox->is_open && inbox->count < inbox->capacity;
   if (is_taken) {
-    *inbox->end = letter;
-    inbox->end = &letter->next;
+    *inbox->end = entry;
+    inbox->end = &entry->next;
     if (inbox->count++ == 0) inbox->wake(inbox->context);
   }
   pthread_mutex_unlock(&inbox->lock);
-  if (!is_taken) freshet_letter_free(letter);
+  if (!is_taken) freshet_inbox_entry_free(entry);
   return is_taken;
 }
 
@@ -138,17 +143,17 @@ void freshet_inbox_open(freshet_inbox* inbox, void (*wake)(void* context), void*
   pthread_mutex_unlock(&inbox->lock);
 }
 
-static freshet_letter* take_all(freshet_inbox* inbox) {
-  freshet_letter* first = inbox->first;
+static freshet_inbox_entry* take_all(freshet_inbox* inbox) {
+  freshet_inbox_entry* first = inbox->first;
   inbox->first = NULL;
   inbox->end = &inbox->first;
   inbox->count = 0;
   return first;
 }
 
-freshet_letter* freshet_inbox_take(freshet_inbox* inbox) {
+freshet_inbox_entry* freshet_inbox_take(freshet_inbox* inbox) {
   pthread_mutex_lock(&inbox->lock);
-  freshet_letter* first = take_all(inbox);
+  freshet_inbox_entry* first = take_all(inbox);
   pthread_mutex_unlock(&inbox->lock);
   return first;
 }
@@ -156,10 +161,10 @@ freshet_letter* freshet_inbox_take(freshet_inbox* inbox) {
 void freshet_inbox_shut(freshet_inbox* inbox) {
   pthread_mutex_lock(&inbox->lock);
   inbox->is_open = false;
-  freshet_letter* letter = take_all(inbox);
+  freshet_inbox_entry* entry = take_all(inbox);
   pthread_mutex_unlock(&inbox->lock);
-  for (freshet_letter* next; letter != NULL; letter = next) {
-    next = letter->next;
-    freshet_letter_refuse(letter, FRESHET_ANSWER_UNAVAILABLE, "the service is stopping");
+  for (freshet_inbox_entry* next; entry != NULL; entry = next) {
+    next = entry->next;
+    freshet_inbox_entry_refuse(entry, FRESHET_ANSWER_UNAVAILABLE, "the service is stopping");
   }
 }

@@ -95,22 +95,26 @@ void freshet_inbox_open(freshet_inbox* inbox, void (*wake)(void* context), void*
 void freshet_inbox_shut(freshet_inbox* inbox);
 
 /* A question with memory of its own. */
-typedef struct freshet_letter {
-  struct freshet_letter* next;
+typedef struct freshet_inbox_entry {
+  struct freshet_inbox_entry* next;
   freshet_question question;
 
-} freshet_letter;
+} freshet_inbox_entry;
 
 /* All that waits, in order of arrival, linked by `next`; NULL: nothing. Each is to be answered and freed. */
-freshet_letter* freshet_inbox_take(freshet_inbox* inbox);
-/* Answers with this status and message, and frees the letter. */
-void freshet_letter_refuse(freshet_letter* letter, freshet_answer_status status, const char* message);
+freshet_inbox_entry* freshet_inbox_take(freshet_inbox* inbox);
+/* Answers with this status and message, and frees the entry. */
+void freshet_inbox_entry_refuse(freshet_inbox_entry* entry, freshet_answer_status status,
+                                const char* message);
 /* Copies a question into one block of memory. */
-freshet_letter* freshet_letter_create(const freshet_question* question);
-void freshet_letter_free(freshet_letter* letter);
+freshet_inbox_entry* freshet_inbox_entry_create(const freshet_question* question);
+void freshet_inbox_entry_free(freshet_inbox_entry* entry);
 
 /* An empty answer, OK, to be filled. */
 freshet_answer* freshet_answer_create(void);
+/* message: copied; why there is no other answer. */
+void freshet_answer_refuse(freshet_answer* answer, freshet_answer_status status, const char* message);
+/* A copy of the text in the answer's arena. */
 freshet_slice freshet_answer_copy(freshet_answer* answer, freshet_slice text);
 
 #endif

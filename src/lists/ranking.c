@@ -33,9 +33,9 @@ struct freshet_ranking {
   const freshet_listing* listing;
   freshet_ranker* ranker;
   freshet_pool* pool;
-  rank_thread* threads; /* [pool threads] */
-  freshet_wish* wishes; /* [wish_count] of this run */
-  size_t wish_count;
+  rank_thread* threads;        /* [pool threads] */
+  freshet_ranking_task* tasks; /* [task_count] of this run */
+  size_t task_count;
 };
 
 static freshet_status create_threads(freshet_ranking* ranking, freshet_error* error) {
@@ -95,12 +95,12 @@ unsigned freshet_ranking_threads(const freshet_ranking* ranking) {
   return freshet_pool_threads(ranking->pool);
 }
 
-/* What the rules hide of what the user has seen, and what the wish excludes, in one array. */
-static void exclude(const freshet_ranking* ranking, rank_thread* own, size_t i, const freshet_wish* wish,
-                    freshet_rank_query* query) {
+/* What the rules hide of what the user has seen, and what the task excludes, in one array. */
+static void exclude(const freshet_ranking* ranking, rank_thread* own, size_t i,
+                    const freshet_ranking_task* task, freshet_rank_query* query) {
   const freshet_rules* rules = freshet_listing_rules(ranking->listing);
-  size_t count = query->excluded_count + wish->excluded_count;
-  if (wish->excluded_count == 0 && rules->hide == FRESHET_HIDE_SEEN) return;
+  size_t count = query->excluded_count + task->excluded_count;
+  if (task->excluded_count == 0 && rules->hide == FRESHET_HIDE_SEEN) return;
   if (own->excluded_capacity[i] < count) {
     free(own->excluded[i]);
     own->excluded[i] = calloc(count, sizeof *own->excluded[i]);
@@ -109,23 +109,23 @@ static void exclude(const freshet_ranking* ranking, rank_thread* own, size_t i, 
   }
   count = 0;
   for (size_t s = 0; s < query->excluded_count; s++) {
-    if (freshet_rules_hides(rules, wish->user->seen_how[s])) own->excluded[i][count++] = query->excluded[s];
+    if (freshet_rules_hides(rules, task->user->seen_how[s])) own->excluded[i][count++] = query->excluded[s];
   }
-  if (wish->excluded_count > 0)
-    memcpy(own->excluded[i] + count, wish->excluded, wish->excluded_count * sizeof *wish->excluded);
+  if (task->excluded_count > 0)
+    memcpy(own->excluded[i] + count, task->excluded, task->excluded_count * sizeof *task->excluded);
   query->excluded = own->excluded[i];
-  query->excluded_count = count + wish->excluded_count;
+  query->excluded_count = count + task->excluded_count;
 }
 
-static void make_query(const freshet_ranking* ranking, rank_thread* own, size_t i, const freshet_wish* wish,
-                       freshet_rank_query* query) {
-  freshet_model_query_text(ranking->model, wish->user, wish->text, wish->time_ms, own->queries[i], query);
-  exclude(ranking, own, i, wish, query);
-  query->allowed = wish->allowed;
-  query->allowed_slots = wish->allowed_slots;
-  query->k = (uint32_t)freshet_select_candidates(wish->k, wish->diversity);
+static void make_query(const freshet_ranking* ranking, rank_thread* own, size_t i,
+                       const freshet_ranking_task* task, freshet_rank_query* query) {
+  freshet_model_query_text(ranking->model, task->user, task->text, task->time_ms, own->queries[i], query);
+  exclude(ranking, own, i, task, query);
+  query->allowed = task->allowed;
+  query->allowed_slots = task->allowed_slots;
+  query->k = (uint32_t)freshet_select_candidates(task->k, task->diversity);
   if (freshet_rules_reorder(freshet_listing_rules(ranking->listing))) {
-    uint32_t more = RULES_CANDIDATES * wish->k;
+    uint32_t more = RULES_CANDIDATES * task->k;
     if (more > query->k) query->k = more < FRESHET_RANK_K_MAX ? more : FRESHET_RANK_K_MAX;
   }
 }
@@ -151,8 +151,8 @@ static void mark_excluded(const freshet_ranking* ranking, rank_thread* own, cons
   for (size_t i = 0; i < query->excluded_count; i++) own->taken[query->excluded[i]] = mark;
 }
 
-/* The pinned items and the pool of this user. A wish that explores has a pool of its own. */
-static void gather(const freshet_ranking* ranking, rank_thread* own, const freshet_wish* wish,
+/* The pinned items and the pool of this user. A task that explores has a pool of its own. */
+static void gather(const freshet_ranking* ranking, rank_thread* own, const freshet_ranking_task* task,
                    const freshet_rank_query* query, freshet_candidates* candidates) {
   const freshet_rules* rules = freshet_listing_rules(ranking->listing);
   size_t count = 0;
@@ -164,73 +164,73 @@ static void gather(const freshet_ranking* ranking, rank_thread* own, const fresh
     own->pinned[i] = shows ? slot : FRESHET_NO_ITEM;
   }
   candidates->pinned = own->pinned;
-  candidates->pool = wish->exploration > 0 ? wish->pool : own->pool;
-  candidates->pool_count = wish->exploration > 0 ? wish->pool_count : 0;
-  for (size_t i = 0; wish->exploration <= 0 && i < count; i++) {
+  candidates->pool = task->exploration > 0 ? task->pool : own->pool;
+  candidates->pool_count = task->exploration > 0 ? task->pool_count : 0;
+  for (size_t i = 0; task->exploration <= 0 && i < count; i++) {
     if (may_show(ranking, own, query, new_items[i])) own->pool[candidates->pool_count++] = new_items[i];
   }
   mark_excluded(ranking, own, query, 0);
 }
 
 /* With too few candidates under the rules, as many as there can be are asked for. */
-static bool select_by_rules(const freshet_ranking* ranking, rank_thread* own, freshet_wish* wish,
+static bool select_by_rules(const freshet_ranking* ranking, rank_thread* own, freshet_ranking_task* task,
                             freshet_rank_query* query, freshet_ranked* ranked, size_t count) {
   freshet_rules rules = *freshet_listing_rules(ranking->listing);
-  freshet_candidates candidates = {.ranked = ranked, .count = count, .seed = wish->seed};
+  freshet_candidates candidates = {.ranked = ranked, .count = count, .seed = task->seed};
   bool ran_out;
-  gather(ranking, own, wish, query, &candidates);
-  if (wish->exploration > 0) rules.new_share = wish->exploration;
-  size_t filled = freshet_rules_select(&rules, freshet_listing_facets(ranking->listing), &candidates, wish->k,
+  gather(ranking, own, task, query, &candidates);
+  if (task->exploration > 0) rules.new_share = task->exploration;
+  size_t filled = freshet_rules_select(&rules, freshet_listing_facets(ranking->listing), &candidates, task->k,
                                        own->places, own->counted, &ran_out);
   if (ran_out && count == query->k && query->k < FRESHET_RANK_K_MAX) {
     query->k = FRESHET_RANK_K_MAX;
     if (freshet_rank(ranking->ranker, query, 1, ranked, FRESHET_RANK_K_MAX, &count, own->scratch,
                      &own->error) != FRESHET_OK)
       return false;
-    freshet_select_diverse(ranking->model, ranked, count, wish->k, wish->diversity, own->relevance,
+    freshet_select_diverse(ranking->model, ranked, count, task->k, task->diversity, own->relevance,
                            own->likeness);
     candidates.count = count;
-    gather(ranking, own, wish, query, &candidates);
-    filled = freshet_rules_select(&rules, freshet_listing_facets(ranking->listing), &candidates, wish->k,
+    gather(ranking, own, task, query, &candidates);
+    filled = freshet_rules_select(&rules, freshet_listing_facets(ranking->listing), &candidates, task->k,
                                   own->places, own->counted, &ran_out);
   }
-  wish->count = filled;
+  task->count = filled;
   for (size_t r = 0; r < filled; r++) {
     const freshet_place* place = &own->places[r];
-    wish->picks[r] = (freshet_pick){place->item, place->score, place->propensity, place->propensity < 1};
+    task->picks[r] = (freshet_pick){place->item, place->score, place->propensity, place->propensity < 1};
   }
   return true;
 }
 
 /* The step between ranking and the list: who stands in it, and where. */
-static bool select_picks(const freshet_ranking* ranking, rank_thread* own, freshet_wish* wish,
+static bool select_picks(const freshet_ranking* ranking, rank_thread* own, freshet_ranking_task* task,
                          freshet_rank_query* query, freshet_ranked* ranked, size_t count) {
-  freshet_select_diverse(ranking->model, ranked, count, wish->k, wish->diversity, own->relevance,
+  freshet_select_diverse(ranking->model, ranked, count, task->k, task->diversity, own->relevance,
                          own->likeness);
   if (freshet_rules_reorder(freshet_listing_rules(ranking->listing)))
-    return select_by_rules(ranking, own, wish, query, ranked, count);
-  if (wish->exploration > 0) {
-    wish->count = freshet_select_explore(ranked, count, wish->pool, wish->pool_count, wish->exploration,
-                                         wish->seed, wish->k, wish->picks);
+    return select_by_rules(ranking, own, task, query, ranked, count);
+  if (task->exploration > 0) {
+    task->count = freshet_select_explore(ranked, count, task->pool, task->pool_count, task->exploration,
+                                         task->seed, task->k, task->picks);
     return true;
   }
-  wish->count = count < wish->k ? count : wish->k;
-  for (size_t r = 0; r < wish->count; r++)
-    wish->picks[r] = (freshet_pick){ranked[r].item, ranked[r].score, 1, false};
+  task->count = count < task->k ? count : task->k;
+  for (size_t r = 0; r < task->count; r++)
+    task->picks[r] = (freshet_pick){ranked[r].item, ranked[r].score, 1, false};
   return true;
 }
 
-/* The parts of each score; and the scores of items that no ranking has brought, which are the sums of
- * theirs. */
-static void explain(const freshet_ranking* ranking, rank_thread* own, size_t i, freshet_wish* wish) {
+/* The parts of each score; and the scores of items that no ranking has brought, which are the sums of theirs.
+ */
+static void explain(const freshet_ranking* ranking, rank_thread* own, size_t i, freshet_ranking_task* task) {
   freshet_parts scratch;
-  for (size_t r = 0; r < wish->count; r++) {
-    freshet_pick* pick = &wish->picks[r];
+  for (size_t r = 0; r < task->count; r++) {
+    freshet_pick* pick = &task->picks[r];
     bool has_score = !isnan(pick->score);
-    if (wish->parts == NULL && has_score) continue;
-    freshet_parts* parts = wish->parts == NULL ? &scratch : &wish->parts[r];
+    if (task->parts == NULL && has_score) continue;
+    freshet_parts* parts = task->parts == NULL ? &scratch : &task->parts[r];
     parts->count =
-        freshet_model_explain_query(ranking->model, wish->text, pick->item, own->queries[i], parts->parts);
+        freshet_model_explain_query(ranking->model, task->text, pick->item, own->queries[i], parts->parts);
     if (has_score) continue;
     double sum = 0;
     for (size_t p = 0; p < parts->count; p++) sum += (double)parts->parts[p].score;
@@ -238,32 +238,32 @@ static void explain(const freshet_ranking* ranking, rank_thread* own, size_t i, 
   }
 }
 
-/* Makes lists GROUP * task .. ; runs on a pool thread. */
-static void make_lists(void* context, size_t task, unsigned thread) {
+/* Makes lists GROUP * group .. ; runs on a pool thread. */
+static void make_lists(void* context, size_t group, unsigned thread) {
   freshet_ranking* ranking = context;
   rank_thread* own = &ranking->threads[thread];
-  size_t first = task * GROUP;
-  size_t count = ranking->wish_count - first < GROUP ? ranking->wish_count - first : GROUP;
-  freshet_wish* wishes = ranking->wishes + first;
+  size_t first = group * GROUP;
+  size_t count = ranking->task_count - first < GROUP ? ranking->task_count - first : GROUP;
+  freshet_ranking_task* tasks = ranking->tasks + first;
   freshet_rank_query queries[GROUP] = {0};
   size_t counts[GROUP];
-  for (size_t i = 0; i < count; i++) make_query(ranking, own, i, &wishes[i], &queries[i]);
+  for (size_t i = 0; i < count; i++) make_query(ranking, own, i, &tasks[i], &queries[i]);
   if (freshet_rank(ranking->ranker, queries, count, own->ranked, FRESHET_RANK_K_MAX, counts, own->scratch,
                    &own->error) != FRESHET_OK)
     return;
   for (size_t i = 0; i < count; i++) {
-    if (!select_picks(ranking, own, &wishes[i], &queries[i], own->ranked + i * FRESHET_RANK_K_MAX, counts[i]))
+    if (!select_picks(ranking, own, &tasks[i], &queries[i], own->ranked + i * FRESHET_RANK_K_MAX, counts[i]))
       return;
-    explain(ranking, own, i, &wishes[i]);
+    explain(ranking, own, i, &tasks[i]);
   }
 }
 
-freshet_status freshet_ranking_run(freshet_ranking* ranking, freshet_wish* wishes, size_t count,
+freshet_status freshet_ranking_run(freshet_ranking* ranking, freshet_ranking_task* tasks, size_t count,
                                    freshet_error* error) {
   freshet_status status = freshet_items_ranker(ranking->items, &ranking->ranker, error);
   if (status != FRESHET_OK) return status;
-  ranking->wishes = wishes;
-  ranking->wish_count = count;
+  ranking->tasks = tasks;
+  ranking->task_count = count;
   freshet_pool_run(ranking->pool, make_lists, ranking, (count + GROUP - 1) / GROUP);
   for (unsigned t = 0; t < freshet_pool_threads(ranking->pool); t++) {
     const freshet_error* failed = &ranking->threads[t].error;

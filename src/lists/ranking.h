@@ -15,7 +15,7 @@ typedef struct freshet_parts {
 } freshet_parts;
 
 /* A list that is wanted, and where it goes. Nothing is owned; what is zero was not asked for. */
-typedef struct freshet_wish {
+typedef struct freshet_ranking_task {
   const freshet_user* user;
   int64_t time_ms; /* as of when */
   uint32_t k;      /* 1 .. FRESHET_RANK_K_MAX */
@@ -32,7 +32,7 @@ typedef struct freshet_wish {
   freshet_pick* picks;  /* [k] out */
   size_t count;         /* out: of picks */
   freshet_parts* parts; /* [k] out: why, for each; NULL: nobody asked */
-} freshet_wish;
+} freshet_ranking_task;
 
 typedef struct freshet_ranking freshet_ranking;
 
@@ -42,7 +42,7 @@ void freshet_ranking_destroy(freshet_ranking* ranking);
 unsigned freshet_ranking_threads(const freshet_ranking* ranking);
 
 /* Makes the lists, from the items as they are now. Errors have verdict FRESHET_STOP. */
-freshet_status freshet_ranking_run(freshet_ranking* ranking, freshet_wish* wishes, size_t count,
+freshet_status freshet_ranking_run(freshet_ranking* ranking, freshet_ranking_task* tasks, size_t count,
                                    freshet_error* error);
 
 #endif

@@ -7,6 +7,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "stream/outbox.h"
+
 enum { NOTE_SIZE = 512, CORRELATION_MAX = 4096 };
 
 static void append_note(freshet_answer* answer, const char* format, ...)
@@ -24,17 +26,17 @@ static void append_note(freshet_answer* answer, const char* format, ...) {
 }
 
 /* The correlation comes back as it came, if it is of a usual size: it must not fill the reply. */
-static bool carries_correlation(const freshet_asked* asked) {
-  return asked->has_correlation && asked->correlation.size <= CORRELATION_MAX;
+static bool carries_correlation(const freshet_pending_request* pending) {
+  return pending->has_correlation && pending->correlation.size <= CORRELATION_MAX;
 }
 
 /* May the reply go to the topic that the request names? false: the asker is told on `replies` instead. */
-static bool may_reply_there(freshet_worker* worker, const freshet_asked* asked, freshet_answer* answer) {
-  if (asked->reply_topic == NULL) return false;
-  const char* refusal = freshet_outbox_refusal_of(worker->ports.outbox, asked->reply_topic);
+static bool may_reply_there(const freshet_ports* ports, const freshet_pending_request* pending, freshet_answer* answer) {
+  if (pending->reply_topic == NULL) return false;
+  const char* refusal = freshet_outbox_refusal_of(ports->outbox, pending->reply_topic);
   if (refusal == NULL) return true;
-  append_note(answer, "no reply to topic '%.64s': %s", asked->reply_topic, refusal);
-  freshet_count(&worker->ports.metrics->replies_undeliverable, 1);
+  append_note(answer, "no reply to topic '%.64s': %s", pending->reply_topic, refusal);
+  freshet_count(&ports->metrics->replies_undeliverable, 1);
   return false;
 }
 
@@ -53,19 +55,19 @@ static bool drop_reasons(freshet_answer* answer) {
 }
 
 /* Encodes the answer into bytes so that the topic takes it: without reasons, or without items, if need be. */
-static freshet_status encode_to_fit(freshet_worker* worker, const freshet_asked* asked,
+static freshet_status encode_to_fit(const freshet_ports* ports, const freshet_pending_request* pending,
                                     freshet_answer* answer, freshet_buffer* bytes, freshet_error* error) {
   freshet_list* list = &answer->list;
-  size_t beside = list->request_id.size + (carries_correlation(asked) ? asked->correlation.size : 0);
-  size_t limit = freshet_outbox_limit(worker->ports.outbox, FRESHET_TOPIC_REPLIES);
+  size_t beside = list->request_id.size + (carries_correlation(pending) ? pending->correlation.size : 0);
+  size_t limit = freshet_outbox_limit(ports->outbox, FRESHET_TOPIC_REPLIES);
   freshet_status status;
-  if (asked->has_correlation && !carries_correlation(asked))
+  if (pending->has_correlation && !carries_correlation(pending))
     append_note(answer, "kafka_correlationId is left out: it is longer than %d bytes", CORRELATION_MAX);
   for (;;) {
     bytes->size = 0;
-    status = freshet_encode_list(worker->ports.codec, list, bytes, error);
+    status = freshet_encode_list(ports->codec, list, bytes, error);
     if (status != FRESHET_OK || list->item_count == 0 || bytes->size + beside <= limit) return status;
-    freshet_count(&worker->ports.metrics->lists_shortened, 1);
+    freshet_count(&ports->metrics->lists_shortened, 1);
     if (drop_reasons(answer)) {
       append_note(answer,
                   "the reasons are left out: with them the reply has %zu bytes, and the topic takes %zu",
@@ -79,13 +81,13 @@ static freshet_status encode_to_fit(freshet_worker* worker, const freshet_asked*
   }
 }
 
-freshet_status freshet_reply_send(freshet_worker* worker, const freshet_asked* asked, freshet_answer* answer,
+freshet_status freshet_reply_send(const freshet_ports* ports, const freshet_pending_request* pending, freshet_answer* answer,
                                   freshet_buffer* bytes, freshet_error* error) {
-  bool there_too = may_reply_there(worker, asked, answer);
-  freshet_status status = encode_to_fit(worker, asked, answer, bytes, error);
+  bool there_too = may_reply_there(ports, pending, answer);
+  freshet_status status = encode_to_fit(ports, pending, answer, bytes, error);
   if (status != FRESHET_OK) return status;
-  freshet_header correlation = {"kafka_correlationId", freshet_buffer_slice(&asked->correlation)};
-  bool correlated = carries_correlation(asked);
+  freshet_header correlation = {"kafka_correlationId", freshet_buffer_slice(&pending->correlation)};
+  bool correlated = carries_correlation(pending);
   freshet_output output = {.topic = FRESHET_TOPIC_REPLIES,
                            .partition = -1,
                            .key = answer->list.request_id,
@@ -93,9 +95,9 @@ freshet_status freshet_reply_send(freshet_worker* worker, const freshet_asked* a
                            .value = freshet_buffer_slice(bytes),
                            .headers = correlated ? &correlation : NULL,
                            .header_count = correlated};
-  status = freshet_outbox_add(worker->ports.outbox, &output, FRESHET_BY_DELIVERY, error);
+  status = freshet_outbox_add(ports->outbox, &output, FRESHET_BY_DELIVERY, error);
   if (status != FRESHET_OK || !there_too) return status;
-  if (!freshet_outbox_add_foreign(worker->ports.outbox, asked->reply_topic, &output))
-    freshet_count(&worker->ports.metrics->replies_undeliverable, 1);
+  if (!freshet_outbox_add_foreign(ports->outbox, pending->reply_topic, &output))
+    freshet_count(&ports->metrics->replies_undeliverable, 1);
   return FRESHET_OK;
 }

@@ -114,7 +114,7 @@ static void reset(freshet_users* users, freshet_user_row* row) {
   row->refresh_since_ms = 0;
   row->withdrawn_ms = 0;
   row->text_of = 0;
-  row->stale = false;
+  freshet_user_row_set_owed(row, FRESHET_OWED_WITHDRAWN, false);
   row->exists = false;
   freshet_users_set_listed(row, NULL, 0);
 }
@@ -182,8 +182,9 @@ static freshet_status read_stored(freshet_users* users, freshet_user_row* row, f
   row->newest_occurred_at_ms = state.newest_occurred_at_ms;
   row->listed_offset = state.listed_offset;
   row->refresh_since_ms = state.refresh_since_ms;
-  row->stale = state.refresh_since_ms != 0 && state.listed_offset >= state.newest_offset;
-  if (row->stale) row->withdrawn_ms = state.refresh_since_ms;
+  bool owes_without_event = state.refresh_since_ms != 0 && state.listed_offset >= state.newest_offset;
+  freshet_user_row_set_owed(row, FRESHET_OWED_WITHDRAWN, owes_without_event);
+  if (owes_without_event) row->withdrawn_ms = state.refresh_since_ms;
   row->exists = true;
   fill_user(users, row->user, &state);
   fill_listed(users, row, &state);

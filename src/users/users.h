@@ -11,6 +11,15 @@
 #include "freshet/model.h"
 #include "stream/store.h"
 
+/* Why a user is owed a list, the most urgent first. */
+typedef enum freshet_owed_reason {
+  FRESHET_OWED_WITHDRAWN = 0, /* the last list carries an item that may not be shown any more */
+  FRESHET_OWED_TAKEN_OVER,    /* this app generation publishes the user's lists from now on */
+  FRESHET_OWED_EVENT,         /* the last list has not learned from the newest event */
+  FRESHET_OWED_OUTDATED,      /* the last list misses something that is known by now */
+  FRESHET_OWED_REASONS
+} freshet_owed_reason;
+
 typedef struct freshet_user_row {
   /* What UserState holds, see codec.h. */
   int64_t events;
@@ -27,10 +36,8 @@ typedef struct freshet_user_row {
   bool exists;            /* false: erased, or never seen; becomes a tombstone at the commit */
   bool dirty;             /* in the overlay */
   bool committing;        /* on its way through a transaction: the store does not have it yet */
-  bool queued;            /* waits in the refresh queue */
-  bool outdated;          /* the list misses something new, though its version is right; not stored */
-  bool stale;             /* a list is owed without an event: the last carries something withdrawn */
   bool touched;           /* had an event in this batch */
+  uint8_t owed;           /* for which freshet_owed_reason a list is owed, a bit each; not stored */
   uint64_t text_of;       /* the history whose text user->text is, or is to be: user_texts.h; not stored */
   int64_t withdrawn_ms;   /* since when the list carries something withdrawn, 0: it does not; not stored */
   int64_t record_time_ms; /* of the newest event, where event-to-list latency starts; 0: it is history */
@@ -46,6 +53,16 @@ typedef struct freshet_user_row {
 
 static inline freshet_slice freshet_user_row_id(const freshet_user_row* row) {
   return (freshet_slice){row->id, row->id_size};
+}
+
+/* Is a list owed for this reason? */
+static inline bool freshet_user_row_owes(const freshet_user_row* row, freshet_owed_reason reason) {
+  return (row->owed >> reason & 1) != 0;
+}
+
+static inline void freshet_user_row_set_owed(freshet_user_row* row, freshet_owed_reason reason,
+                                             bool is_owed) {
+  row->owed = (uint8_t)(is_owed ? row->owed | 1U << reason : row->owed & ~(1U << reason));
 }
 
 typedef struct freshet_users freshet_users;

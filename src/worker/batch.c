@@ -4,21 +4,13 @@
 #include "users/user_id.h"
 #include "worker/worker_internal.h"
 
-void freshet_worker_touch(freshet_worker* worker, freshet_user_row* row) {
-  if (row->touched) return;
-  worker->touched = freshet_grow(worker->touched, &worker->touched_capacity, worker->touched_count + 1,
-                                 sizeof *worker->touched);
-  row->touched = true;
-  worker->touched[worker->touched_count++] = row;
-}
-
 /* A tombstone on `events`: the user is forgotten, here, in the changelog and in the lists. */
 static freshet_status erase(freshet_worker* worker, const freshet_record* record, freshet_error* error) {
   freshet_user_row* row;
   freshet_status status = freshet_users_get(worker->users, record->partition, record->key, &row, error);
   if (status != FRESHET_OK) return status;
   freshet_erasures_applied(worker->erasures, record->partition, record->key, row->exists);
-  freshet_withdrawals_replace(worker->withdrawals, row, NULL, 0);
+  freshet_carriers_replace(worker->carriers, row, NULL, 0);
   freshet_users_erase(worker->users, row);
   freshet_dead_letters_forget(worker->ports.outbox, record->key);
   freshet_count(&worker->ports.metrics->users_erased, 1);
@@ -90,7 +82,8 @@ static freshet_status apply_event(freshet_worker* worker, freshet_held_partition
   freshet_status status = freshet_users_get(worker->users, record->partition, event.user_id, &row, error);
   if (status != FRESHET_OK) return status;
   learn(worker, row, &event);
-  if (row->touched || row->queued) freshet_count(&worker->ports.metrics->lists_coalesced, 1);
+  if (row->touched || freshet_user_row_owes(row, FRESHET_OWED_EVENT))
+    freshet_count(&worker->ports.metrics->lists_coalesced, 1);
   row->exists = true;
   row->events++;
   row->event_checksum += event_key;
@@ -104,7 +97,7 @@ static freshet_status apply_event(freshet_worker* worker, freshet_held_partition
   row->record_time_ms = record->timestamp_ms >= held->since_ms ? record->timestamp_ms : 0;
   if (row->refresh_since_ms == 0) row->refresh_since_ms = freshet_clock_now_ms(worker->ports.clock);
   freshet_users_change(worker->users, row);
-  freshet_worker_touch(worker, row);
+  freshet_refresh_touch(worker->refresh, row);
   freshet_count(&worker->ports.metrics->events[event.type], 1);
   return FRESHET_OK;
 }
@@ -134,7 +127,7 @@ freshet_status freshet_worker_apply(freshet_worker* worker, const freshet_record
   freshet_status status = FRESHET_OK;
   if (record->topic == FRESHET_TOPIC_EVENTS) status = apply_event(worker, held, record, error);
   if (record->topic == FRESHET_TOPIC_ITEMS) status = check_item(worker, record, error);
-  if (record->topic == FRESHET_TOPIC_REQUESTS) status = freshet_answers_take(worker->answers, record, error);
+  if (record->topic == FRESHET_TOPIC_REQUESTS) freshet_answers_take(worker->answers, record);
   if (status != FRESHET_OK) return status;
   held->next = record->offset + 1;
   held->reached_ms = record->timestamp_ms;

@@ -225,7 +225,8 @@ freshet_status freshet_worker_turn_state(freshet_worker* worker, freshet_error* 
     status = freshet_worker_end_commit(worker, error); /* only then is there room */
   if (status != FRESHET_OK || freshet_outbox_is_committing(worker->ports.outbox)) return status;
   int64_t now_us = freshet_clock_monotonic_us(worker->ports.clock);
-  bool is_urgent = (freshet_worker_stale_unmarked(worker) || freshet_erasures_due(worker->erasures)) &&
+  bool is_urgent = (freshet_owed_needs_commit(freshet_refresh_queue(worker->refresh)) ||
+                    freshet_erasures_due(worker->erasures)) &&
                    now_us - worker->commit_start_us >= URGENT_COMMIT_US;
   if (!full && !is_urgent && now_us < worker->next_commit_us) return FRESHET_OK;
   if (nothing_changed(worker)) { /* but for the catalogue, which is not part of transactions */

@@ -13,7 +13,7 @@ typedef enum progress { SENT = 0, APPLIED, COMMITTING } progress;
 
 typedef struct erasure {
   struct erasure* next;
-  freshet_letter* letter;
+  freshet_inbox_entry* entry;
   int32_t partition;
   int64_t deadline_ms;
   progress progress;
@@ -31,7 +31,7 @@ freshet_erasures* freshet_erasures_create(void) {
 }
 
 static void refuse(erasure* e, const char* message) {
-  freshet_letter_refuse(e->letter, FRESHET_ANSWER_UNAVAILABLE, message);
+  freshet_inbox_entry_refuse(e->entry, FRESHET_ANSWER_UNAVAILABLE, message);
   free(e);
 }
 
@@ -44,28 +44,29 @@ void freshet_erasures_destroy(freshet_erasures* erasures) {
   free(erasures);
 }
 
-freshet_status freshet_worker_ask_erase(freshet_worker* worker, freshet_letter* letter,
-                                        freshet_error* error) {
-  freshet_slice user_id = letter->question.request.user_id;
+freshet_status freshet_worker_ask_erase(void* context, freshet_inbox_entry* entry, freshet_error* error) {
+  freshet_worker* worker = context;
+  freshet_slice user_id = entry->question.request.user_id;
   if (!freshet_is_user_id(user_id)) {
-    freshet_letter_refuse(letter, FRESHET_ANSWER_INVALID, "that is not a user id");
+    freshet_inbox_entry_refuse(entry, FRESHET_ANSWER_INVALID, "that is not a user id");
     return FRESHET_OK;
   }
   int32_t partition = freshet_partition_of(user_id, worker->user_partitions);
   if (freshet_held_find(worker->held, FRESHET_TOPIC_EVENTS, partition) == NULL) {
-    freshet_letter_refuse(letter, FRESHET_ANSWER_ELSEWHERE, "another instance holds this user's partition");
+    freshet_inbox_entry_refuse(entry, FRESHET_ANSWER_ELSEWHERE,
+                               "another instance holds this user's partition");
     return FRESHET_OK;
   }
   freshet_output tombstone = {.topic = FRESHET_TOPIC_EVENTS, .partition = partition, .key = user_id};
   freshet_status status = freshet_outbox_add(worker->ports.outbox, &tombstone, FRESHET_NOW, error);
   if (status != FRESHET_OK) {
-    freshet_letter_refuse(letter, FRESHET_ANSWER_UNAVAILABLE, "the service is failing");
+    freshet_inbox_entry_refuse(entry, FRESHET_ANSWER_UNAVAILABLE, "the service is failing");
     return status;
   }
   erasure* e = calloc(1, sizeof *e);
   FRESHET_ASSERT(e != NULL);
   *e = (erasure){.next = worker->erasures->first,
-                 .letter = letter,
+                 .entry = entry,
                  .partition = partition,
                  .deadline_ms = freshet_clock_now_ms(worker->ports.clock) + PATIENCE_MS};
   worker->erasures->first = e;
@@ -76,7 +77,7 @@ void freshet_erasures_applied(freshet_erasures* erasures, int32_t partition, fre
                               bool known) {
   for (erasure* e = erasures->first; e != NULL; e = e->next) {
     if (e->progress != SENT || e->partition != partition ||
-        !freshet_slice_equal(e->letter->question.request.user_id, user_id))
+        !freshet_slice_equal(e->entry->question.request.user_id, user_id))
       continue;
     e->progress = APPLIED;
     e->known = known;
@@ -113,8 +114,8 @@ static void answer(erasure* e) {
     made->status = FRESHET_ANSWER_NOT_FOUND;
     memcpy(made->message, unknown, sizeof unknown);
   }
-  e->letter->question.answered(e->letter->question.context, made);
-  freshet_letter_free(e->letter);
+  e->entry->question.answered(e->entry->question.context, made);
+  freshet_inbox_entry_free(e->entry);
   free(e);
 }
 

@@ -17,8 +17,8 @@ freshet_erasures* freshet_erasures_create(void);
 /* Refuses what waits. */
 void freshet_erasures_destroy(freshet_erasures* erasures);
 
-/* Puts the tombstone on `events`, or refuses. Takes the letter. Errors: those of the sink's publish. */
-freshet_status freshet_worker_ask_erase(freshet_worker* worker, freshet_letter* letter, freshet_error* error);
+/* Puts the tombstone on `events`, or refuses. Takes the entry. context: the worker. Errors: those of the sink's publish. */
+freshet_status freshet_worker_ask_erase(void* context, freshet_inbox_entry* entry, freshet_error* error);
 
 /* The worker has come to a tombstone; known: there was something to forget. */
 void freshet_erasures_applied(freshet_erasures* erasures, int32_t partition, freshet_slice user_id,

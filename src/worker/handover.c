@@ -85,7 +85,7 @@ static freshet_status take(freshet_worker* worker, freshet_held_partition* held,
                    (long long)next_of(held));
   held->taking = worker->serving.number;
   freshet_status status = erase_again(worker, held, facts.learned, error);
-  return status == FRESHET_OK ? freshet_worker_take_users(worker, held, error) : status;
+  return status == FRESHET_OK ? freshet_refresh_take_over(worker->refresh, held, error) : status;
 }
 
 static void show(freshet_worker* worker) {

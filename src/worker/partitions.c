@@ -6,7 +6,6 @@
 typedef struct load_context {
   freshet_worker* worker;
   freshet_held_partition* held;
-  bool with_dedup;
   freshet_status status;
   freshet_error* error;
 } load_context;
@@ -14,42 +13,29 @@ typedef struct load_context {
 static bool load_row(void* context, freshet_slice key, freshet_slice value) {
   load_context* load = context;
   if (key.size > 0 && key.data[0] == '\0') {
-    if (!load->with_dedup) return true;
     load->status = freshet_dedup_load(load->held->dedup, key, value, load->error);
     return load->status == FRESHET_OK;
   }
   freshet_user_state state;
   load->status = freshet_decode_user_state(load->worker->ports.codec, value, &state, load->error);
   if (load->status != FRESHET_OK) return false;
-  if (load->with_dedup) freshet_withdrawals_load(load->worker->withdrawals, &state);
+  freshet_withdrawals_load(load->worker->withdrawals, &state);
   if (state.listed_offset >= state.newest_offset && state.refresh_since_ms == 0) return true;
   freshet_user_row* row;
   load->status = freshet_users_get(load->worker->users, load->held->partition, key, &row, load->error);
-  if (load->status == FRESHET_OK) freshet_worker_owe(load->worker, row);
+  if (load->status == FRESHET_OK) freshet_refresh_owe(load->worker->refresh, row);
   return load->status == FRESHET_OK;
-}
-
-static freshet_status load_rows(freshet_worker* worker, freshet_held_partition* held, bool with_dedup,
-                                freshet_error* error) {
-  freshet_store* store = worker->ports.store;
-  load_context load = {worker, held, with_dedup, FRESHET_OK, error};
-  freshet_status status = freshet_store_scan(store, FRESHET_FAMILY_USERS, held->partition,
-                                             (freshet_slice){NULL, 0}, load_row, &load, error);
-  return status != FRESHET_OK ? status : load.status;
 }
 
 freshet_status freshet_worker_load_partition(freshet_worker* worker, freshet_held_partition* held,
                                              freshet_error* error) {
   freshet_dedup_destroy(held->dedup);
   held->dedup = freshet_dedup_create(worker->config.dedup_events, worker->config.dedup_window_ms);
-  freshet_status status = load_rows(worker, held, true, error);
+  load_context load = {worker, held, FRESHET_OK, error};
+  freshet_status status = freshet_store_scan(worker->ports.store, FRESHET_FAMILY_USERS, held->partition,
+                                             (freshet_slice){NULL, 0}, load_row, &load, error);
   freshet_users_trim(worker->users);
-  return status;
-}
-
-freshet_status freshet_worker_owe_stored(freshet_worker* worker, freshet_held_partition* held,
-                                         freshet_error* error) {
-  return load_rows(worker, held, false, error);
+  return status != FRESHET_OK ? status : load.status;
 }
 
 static void show_partitions(freshet_worker* worker) {
@@ -89,7 +75,7 @@ static void release(freshet_worker* worker, const freshet_partition* partition) 
   if (held == NULL) return;
   if (held->topic == FRESHET_TOPIC_EVENTS) {
     freshet_users_drop(worker->users, held->partition);
-    freshet_worker_forget_owed(worker, held->partition);
+    freshet_refresh_forget(worker->refresh, held->partition);
     freshet_erasures_release(worker->erasures, held->partition);
   }
   if (held->topic == FRESHET_TOPIC_REQUESTS) freshet_answers_forget(worker->answers, held->partition);

@@ -24,7 +24,7 @@ static void text_encoded(void* context, const freshet_embedded* embedded) {
     freshet_answers_encoded(worker->answers, embedded);
   } else {
     freshet_user_row* row = freshet_user_texts_encoded(worker->user_texts, embedded);
-    if (row != NULL) freshet_worker_outdate(worker, row);
+    if (row != NULL) freshet_refresh_outdate(worker->refresh, row);
   }
 }
 
@@ -37,26 +37,35 @@ freshet_status freshet_worker_load(freshet_worker* worker, freshet_error* error)
                                        worker->ports.codec, worker->config.cached_users);
   worker->ranking = freshet_ranking_create(worker->items, worker->config.ranking_threads, error);
   if (worker->ranking == NULL) return FRESHET_NO_MEMORY;
-  worker->refresh = freshet_refresh_create(worker);
-  worker->withdrawals = freshet_withdrawals_create(worker);
-  freshet_answers_load(worker->answers);
+  const freshet_lists lists = {.config = &worker->config,
+                               .ports = &worker->ports,
+                               .held = worker->held,
+                               .items = worker->items,
+                               .users = worker->users,
+                               .ranking = worker->ranking,
+                               .user_texts = worker->user_texts};
+  worker->carriers = freshet_carriers_create(freshet_items_model(worker->items));
+  worker->refresh = freshet_refresh_create(&lists, worker->carriers);
+  worker->withdrawals = freshet_withdrawals_create(&lists, worker->carriers, worker->refresh);
+  freshet_answers_load(worker->answers, &lists, worker->user_partitions);
   freshet_user_texts_load(worker->user_texts, worker->items, worker->users);
   freshet_texts_serve_others(freshet_items_texts(worker->items), text_encoded, worker);
   return FRESHET_OK;
 }
 
 void freshet_worker_unload(freshet_worker* worker) {
-  worker->touched_count = 0;
   freshet_answers_unload(worker->answers);
   freshet_user_texts_load(worker->user_texts, NULL, NULL);
   freshet_withdrawals_destroy(worker->withdrawals);
   worker->withdrawals = NULL;
   freshet_refresh_destroy(worker->refresh);
+  freshet_carriers_destroy(worker->carriers);
   freshet_ranking_destroy(worker->ranking);
   freshet_users_destroy(worker->users);
   freshet_text_links_destroy(worker->links);
   freshet_items_destroy(worker->items);
   worker->refresh = NULL;
+  worker->carriers = NULL;
   worker->ranking = NULL;
   worker->users = NULL;
   worker->links = NULL;
@@ -72,10 +81,11 @@ freshet_status freshet_worker_create(const freshet_stream_config* config, const 
   worker->inbox = inbox;
   if (config->rules != NULL) worker->rules = freshet_rules_copy(config->rules);
   worker->config.rules = &worker->rules;
-  worker->answers = freshet_answers_create(worker);
   worker->user_texts = freshet_user_texts_create(ports);
   worker->serving = (freshet_serving){.own = config->generation, .base = config->base_generation};
   worker->held = freshet_held_create(ports->source, &worker->serving);
+  worker->answers =
+      freshet_answers_create(&worker->ports, worker->held, inbox, freshet_worker_ask_erase, worker);
   worker->erasures = freshet_erasures_create();
   freshet_reader* reader = worker->ports.reader;
   freshet_status status =
@@ -94,7 +104,7 @@ void freshet_worker_set_rules(freshet_worker* worker, const freshet_rules* rules
   freshet_rules_free(&worker->rules);
   worker->rules = made;
   freshet_listing_apply_rules(freshet_items_listing(worker->items));
-  freshet_worker_refresh_everybody(worker);
+  freshet_refresh_outdate_all(worker->refresh);
 }
 
 freshet_source_handler freshet_worker_handler(freshet_worker* worker) {
@@ -127,7 +137,8 @@ static void show_memory(freshet_worker* worker) {
 /* The list clock must not sleep through the state clock. */
 static int wait_ms(const freshet_worker* worker, int timeout_ms) {
   bool is_urgent = freshet_outbox_is_committing(worker->ports.outbox) ||
-                   freshet_worker_stale_count(worker) > 0 || freshet_erasures_due(worker->erasures);
+                   freshet_owed_count(freshet_refresh_queue(worker->refresh), FRESHET_OWED_WITHDRAWN) > 0 ||
+                   freshet_erasures_due(worker->erasures);
   if (is_urgent) return timeout_ms < OUTCOME_POLL_MS ? timeout_ms : OUTCOME_POLL_MS;
   int64_t left_us = worker->next_commit_us - freshet_clock_monotonic_us(worker->ports.clock);
   int64_t left_ms = left_us <= 0 ? 0 : left_us / 1000 + 1;
@@ -148,7 +159,7 @@ static void find_concerned(freshet_worker* worker) {
   size_t count = freshet_texts_take_fresh(freshet_items_texts(worker->items), &fresh);
   if (count == 0) return;
   worker->next_concerned_us = now_us + CONCERNED_US;
-  freshet_worker_refresh_concerned(worker, fresh, count);
+  freshet_refresh_outdate_alike(worker->refresh, fresh, count);
 }
 
 /* The list clock: learns from the records at hand and publishes what is due. */
@@ -169,7 +180,7 @@ static freshet_status turn_lists(freshet_worker* worker, size_t count, uint64_t*
   bool lagging = count == BATCH_RECORDS || *lag > BATCH_RECORDS;
   if (status == FRESHET_OK) status = freshet_withdrawals_turn(worker->withdrawals, error);
   if (status == FRESHET_OK && !lagging && !freshet_text_links_busy(worker->links)) find_concerned(worker);
-  if (status == FRESHET_OK) status = freshet_worker_refresh(worker, lagging, error);
+  if (status == FRESHET_OK) status = freshet_refresh_turn(worker->refresh, lagging, error);
   if (status == FRESHET_OK) status = freshet_answers_turn(worker->answers, lagging, learn_us, error);
   freshet_erasures_turn(worker->erasures, freshet_clock_now_ms(clock));
   worker->turn_us = freshet_clock_monotonic_us(clock) - start_us;
@@ -223,7 +234,6 @@ void freshet_worker_destroy(freshet_worker* worker) {
   FRESHET_HELD_EACH(held, worker->held, FRESHET_TOPIC_EVENTS) freshet_dedup_destroy(held->dedup);
   freshet_rules_free(&worker->rules);
   freshet_held_destroy(worker->held);
-  free(worker->touched);
   freshet_buffer_free(&worker->row_bytes);
   free(worker);
 }

@@ -1,6 +1,6 @@
 /*
  * worker_internal.h: the state that the files of the worker share. worker.c turns the clocks, batch.c applies
- * events, refresh.c ranks and publishes, commit.c is the state clock, partitions.c what is held, handover.c
+ * events, commit.c is the state clock, partitions.c what is held, handover.c
  * who publishes the lists, texts_first.c what events wait for, links.c which texts are alike.
  */
 #ifndef FRESHET_WORKER_WORKER_INTERNAL_H
@@ -10,6 +10,7 @@
 #include "catalogue/text_links.h"
 #include "lists/answers.h"
 #include "lists/ranking.h"
+#include "lists/refresh.h"
 #include "lists/user_texts.h"
 #include "lists/withdrawals.h"
 #include "stream/dead_letters.h"
@@ -23,18 +24,6 @@ enum {
   BATCH_RECORDS = 1024,
 };
 
-/* A user who waits for a list while the worker lags. Holds the id, not the row: rows may leave memory. */
-typedef struct owed_refresh {
-  struct owed_refresh* next;
-  int64_t since_ms;
-  uint64_t after_commit; /* stale, marked: not before the next commit after that many has ended */
-  int32_t partition;
-  uint32_t id_size;
-  char id[];
-} owed_refresh;
-
-typedef struct freshet_refresh freshet_refresh;
-
 struct freshet_worker {
   freshet_stream_config config;
   freshet_ports ports;
@@ -44,6 +33,7 @@ struct freshet_worker {
   freshet_text_links* links;
   freshet_users* users;
   freshet_ranking* ranking;
+  freshet_carriers* carriers;
   freshet_refresh* refresh;
   freshet_withdrawals* withdrawals;
   freshet_answers* answers;
@@ -55,8 +45,6 @@ struct freshet_worker {
   freshet_held* held;
 
   freshet_record records[BATCH_RECORDS];
-  freshet_user_row** touched; /* rows with an event in this batch */
-  size_t touched_count, touched_capacity;
 
   bool awaits_texts; /* events are let pass, see texts_first.c */
   int64_t turn_us;   /* how long the last turn of the list clock has taken */
@@ -77,9 +65,6 @@ freshet_status freshet_worker_revoked(void* context, const freshet_partition* pa
 /* Dedup window and owed refreshes from the store: on assignment and after an abort. */
 freshet_status freshet_worker_load_partition(freshet_worker* worker, freshet_held_partition* held,
                                              freshet_error* error);
-/* Owes a list to every stored user who has none of the newest event. */
-freshet_status freshet_worker_owe_stored(freshet_worker* worker, freshet_held_partition* held,
-                                         freshet_error* error);
 
 /* ---- texts_first.c ---- */
 /* After partitions were assigned, or everything was loaded again: waits, if there is something to wait
@@ -91,7 +76,6 @@ freshet_status freshet_worker_end_await_texts(freshet_worker* worker, freshet_er
 /* ---- batch.c ---- */
 freshet_status freshet_worker_apply(freshet_worker* worker, const freshet_record* record,
                                     freshet_error* error);
-void freshet_worker_touch(freshet_worker* worker, freshet_user_row* row);
 
 /* ---- handover.c ---- */
 /* Begins what the facts about generations ask for. After every batch. */
@@ -99,31 +83,6 @@ freshet_status freshet_worker_hand_over(freshet_worker* worker, freshet_error* e
 /* Something of it waits for a transaction, and putting it into the open one. */
 bool freshet_worker_hands_over(freshet_worker* worker);
 freshet_status freshet_worker_write_hand_over(freshet_worker* worker, freshet_error* error);
-
-/* ---- refresh.c ---- */
-freshet_refresh* freshet_refresh_create(freshet_worker* worker);
-void freshet_refresh_destroy(freshet_refresh* refresh);
-/* After a batch: publishes the lists that are due. lagging: touched users join the queue, and only who waited
- * long is served. */
-freshet_status freshet_worker_refresh(freshet_worker* worker, bool lagging, freshet_error* error);
-void freshet_worker_owe(freshet_worker* worker, freshet_user_row* row);
-/* Items that have just got their text: users in memory with something alike among their newest items get a
- * fresh list, at a bounded rate, without an event. */
-void freshet_worker_refresh_concerned(freshet_worker* worker, const uint32_t* slots, size_t count);
-/* The list carries something withdrawn, since then: it is made anew, as soon as a commit holds the fact. */
-void freshet_worker_mark_stale(freshet_worker* worker, freshet_user_row* row, int64_t since_ms);
-size_t freshet_worker_stale_count(const freshet_worker* worker);
-/* Is a mark not part of any commit yet? */
-bool freshet_worker_stale_unmarked(const freshet_worker* worker);
-/* The list misses something that is known by now: this user gets a fresh one without an event, at a bounded
- * rate ... */
-void freshet_worker_outdate(freshet_worker* worker, freshet_user_row* row);
-/* ... and so does every user in memory. */
-void freshet_worker_refresh_everybody(freshet_worker* worker);
-void freshet_worker_forget_owed(freshet_worker* worker, int32_t partition); /* -1: all */
-/* Every user of the partition gets a list, soon, whether it is a new one or not. */
-freshet_status freshet_worker_take_users(freshet_worker* worker, freshet_held_partition* held,
-                                         freshet_error* error);
 
 /* ---- commit.c ---- */
 /* The state clock's turn: starts a commit when it is due, ends the one under way when its outcome is

@@ -80,16 +80,16 @@ static freshet_answer* make_answer(fixture* f, const freshet_question* question)
 static void* work(void* context) {
   fixture* f = context;
   while (!f->stopping) {
-    freshet_letter* letter = freshet_inbox_take(f->inbox);
+    freshet_inbox_entry* letter = freshet_inbox_take(f->inbox);
     if (letter == NULL) usleep(1000);
     while (letter != NULL) {
-      freshet_letter* next = letter->next;
+      freshet_inbox_entry* next = letter->next;
       if (!is(letter->question.request.user_id, "slow")) {
         letter->question.answered(letter->question.context, make_answer(f, &letter->question));
-        freshet_letter_free(letter);
+        freshet_inbox_entry_free(letter);
       } else {
         usleep(400000);
-        freshet_letter_refuse(letter, FRESHET_ANSWER_UNAVAILABLE, "too late anyway");
+        freshet_inbox_entry_refuse(letter, FRESHET_ANSWER_UNAVAILABLE, "too late anyway");
       }
       letter = next;
     }

@@ -60,11 +60,11 @@ static void it_is_bounded_and_wakes_once(void** state) {
   freshet_inbox_open(inbox, count_wake, NULL);
   for (int i = 0; i < 5; i++) assert_int_equal(freshet_inbox_put(inbox, &question), i < 3);
   assert_int_equal(wakes, 1);
-  freshet_letter* letter = freshet_inbox_take(inbox);
+  freshet_inbox_entry* letter = freshet_inbox_take(inbox);
   size_t taken = 0;
-  for (freshet_letter* next; letter != NULL; letter = next, taken++) {
+  for (freshet_inbox_entry* next; letter != NULL; letter = next, taken++) {
     next = letter->next;
-    freshet_letter_refuse(letter, FRESHET_ANSWER_INVALID, "no");
+    freshet_inbox_entry_refuse(letter, FRESHET_ANSWER_INVALID, "no");
   }
   assert_int_equal(taken, 3);
   assert_int_equal(answers, 3);
@@ -88,7 +88,7 @@ static void a_question_is_copied(void** state) {
   question.request.include_category_count = 1;
   question.request.exclude_items = items + 1;
   question.request.exclude_item_count = 1;
-  freshet_letter* letter = freshet_letter_create(&question);
+  freshet_inbox_entry* letter = freshet_inbox_entry_create(&question);
   memset(user, 'x', 4);
   memset(context, 'x', 6);
   memset(second, 'x', 8);
@@ -102,7 +102,7 @@ static void a_question_is_copied(void** state) {
   assert_true(freshet_slice_equal(copy->include_categories[0], freshet_slice_of("shoes")));
   assert_true(freshet_slice_equal(copy->exclude_items[0], freshet_slice_of("item two")));
   assert_int_equal(copy->exclude_category_count, 0);
-  freshet_letter_free(letter);
+  freshet_inbox_entry_free(letter);
 }
 
 enum { ASKERS = 4, QUESTIONS = 5000 };
@@ -122,11 +122,11 @@ static void every_question_is_answered_once(void** state) {
   freshet_inbox_open(inbox, count_wake, NULL);
   for (int i = 0; i < ASKERS; i++) assert_int_equal(pthread_create(&threads[i], NULL, ask_much, inbox), 0);
   for (int turn = 0; turn < 2000; turn++) {
-    freshet_letter* letter = freshet_inbox_take(inbox);
-    for (freshet_letter* next; letter != NULL; letter = next) {
+    freshet_inbox_entry* letter = freshet_inbox_take(inbox);
+    for (freshet_inbox_entry* next; letter != NULL; letter = next) {
       next = letter->next;
       letter->question.answered(letter->question.context, freshet_answer_create());
-      freshet_letter_free(letter);
+      freshet_inbox_entry_free(letter);
     }
   }
   for (int i = 0; i < ASKERS; i++) {

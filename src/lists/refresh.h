@@ -1,0 +1,51 @@
+/*
+ * refresh.h: which users get a list now. After each batch that is everybody with an event in it, and a share of the
+ * users who are owed a list (owed.h). While events lag, users with events are owed a list too, so that several
+ * events of a user make one list.
+ *
+ * It owns the queue and what belongs to the batch. It does not know how a list is made (publisher.h), nor when a
+ * commit takes place.
+ *
+ * Thread rule: the worker's.
+ */
+#ifndef FRESHET_LISTS_REFRESH_H
+#define FRESHET_LISTS_REFRESH_H
+
+#include "lists/carriers.h"
+#include "lists/lists.h"
+#include "lists/owed.h"
+
+typedef struct freshet_refresh freshet_refresh;
+
+/* Nothing is owned. */
+freshet_refresh* freshet_refresh_create(const freshet_lists* lists, freshet_carriers* carriers);
+void freshet_refresh_destroy(freshet_refresh* refresh); /* NULL is allowed */
+
+/* The queue, for whoever asks how many wait in it. */
+freshet_owed* freshet_refresh_queue(const freshet_refresh* refresh);
+
+/* The user has had an event in this batch. */
+void freshet_refresh_touch(freshet_refresh* refresh, freshet_user_row* row);
+/* After each batch: publishes the lists that are due. lagging: more events wait than a poll returns. */
+freshet_status freshet_refresh_turn(freshet_refresh* refresh, bool lagging, freshet_error* error);
+
+/* Owes a list for an event that the last one has not learned from. */
+void freshet_refresh_owe(freshet_refresh* refresh, freshet_user_row* row);
+/* Owes a list because the last one carries something withdrawn, since then. */
+void freshet_refresh_withdraw(freshet_refresh* refresh, freshet_user_row* row, int64_t since_ms);
+/* Owes a list because the last one misses something that is known by now, to this user or to all users in memory.
+ * Such lists come at a bounded rate, since nobody waits for them. */
+void freshet_refresh_outdate(freshet_refresh* refresh, freshet_user_row* row);
+void freshet_refresh_outdate_all(freshet_refresh* refresh);
+/* The same for users in memory with an item like one of these [count] among their newest. The slots are of items that
+ * have just got their text. */
+void freshet_refresh_outdate_alike(freshet_refresh* refresh, const uint32_t* slots, size_t count);
+/* Owes a list to every user of the partition, in memory and in the store, since this app generation takes it over.
+ * Counts them in held->to_take. */
+freshet_status freshet_refresh_take_over(freshet_refresh* refresh, freshet_held_partition* held,
+                                         freshet_error* error);
+
+/* Forgets what is owed to users of a partition that is not held any more. */
+void freshet_refresh_forget(freshet_refresh* refresh, int32_t partition);
+
+#endif
