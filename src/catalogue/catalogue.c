@@ -110,9 +110,11 @@ static bool load_row(void* context, freshet_slice key, freshet_slice value) {
   int32_t partition;
   freshet_slice record;
   bool is_valid;
-  bool is_whole = freshet_item_row_parse(value, &partition, &record);
-  FRESHET_ASSERT(is_whole);
-  load->status = announce(load->catalogue, partition, key, record, 0, &is_valid, load->error);
+  if (freshet_item_row_parse(value, &partition, &record)) {
+    load->status = announce(load->catalogue, partition, key, record, 0, &is_valid, load->error);
+  } else {
+    load->status = freshet_damaged_row(load->error, "the catalogue");
+  }
   return load->status == FRESHET_OK;
 }
 

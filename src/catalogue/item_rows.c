@@ -17,6 +17,14 @@ bool freshet_item_row_parse(freshet_slice row, int32_t* partition, freshet_slice
   return true;
 }
 
+freshet_status freshet_damaged_row(freshet_error* error, const char* what) {
+  return freshet_error_set(
+      error, FRESHET_INVALID, FRESHET_STOP,
+      "the state folder holds a damaged row of %s: move the folder away and start again, and "
+      "everything is restored from Kafka",
+      what);
+}
+
 bool freshet_item_row_find(freshet_store* store, freshet_codec* codec, freshet_slice item_id,
                            freshet_buffer* scratch, freshet_item* item) {
   int32_t partition;

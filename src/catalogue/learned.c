@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+#include "catalogue/item_rows.h"
 #include "catalogue/learned_internal.h"
 
 /* The row of the store for what belongs to no single item. Item keys have another length. */
@@ -162,7 +163,10 @@ static bool load_row(void* context, freshet_slice key, freshet_slice value) {
     load->status = freshet_model_read_globals(model, value, load->error);
     return load->status == FRESHET_OK;
   }
-  FRESHET_ASSERT(key.size == sizeof item_key);
+  if (key.size != sizeof item_key) {
+    load->status = freshet_damaged_row(load->error, "what has been learned about items");
+    return false;
+  }
   memcpy(&item_key, key.data, sizeof item_key);
   load->status = freshet_model_intern_key(model, item_key, &slot, load->error);
   if (load->status == FRESHET_OK) load->status = freshet_model_read_item(model, slot, value, load->error);

@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "catalogue/item_rows.h"
+
 static const freshet_slice vector_key = {"\0text", 5};
 static const freshet_slice serving_key = {"\0serving", 8};
 static const freshet_slice tag_key = {"tag", 3}; /* in the store, before the tag */
@@ -93,13 +95,18 @@ void freshet_text_generations_note(const freshet_ports* ports, int32_t tag) {
 typedef struct tag_visit {
   void (*visit)(void* context, int32_t tag);
   void* context;
+  freshet_status status;
+  freshet_error* error;
 } tag_visit;
 
 static bool visit_tag(void* context, freshet_slice key, freshet_slice value) {
-  const tag_visit* v = context;
+  tag_visit* v = context;
   int32_t tag;
   (void)value;
-  FRESHET_ASSERT(key.size == tag_key.size + sizeof tag);
+  if (key.size != tag_key.size + sizeof tag) {
+    v->status = freshet_damaged_row(v->error, "text generations");
+    return false;
+  }
   memcpy(&tag, key.data + tag_key.size, sizeof tag);
   v->visit(v->context, tag);
   return true;
@@ -108,7 +115,8 @@ static bool visit_tag(void* context, freshet_slice key, freshet_slice value) {
 freshet_status freshet_text_generations_each(const freshet_ports* ports,
                                              void (*visit)(void* context, int32_t tag), void* context,
                                              freshet_error* error) {
-  tag_visit v = {visit, context};
-  return freshet_store_scan(ports->store, FRESHET_FAMILY_ITEMS, FRESHET_ITEMS_FACTS, tag_key, visit_tag, &v,
-                            error);
+  tag_visit v = {visit, context, FRESHET_OK, error};
+  freshet_status status = freshet_store_scan(ports->store, FRESHET_FAMILY_ITEMS, FRESHET_ITEMS_FACTS, tag_key,
+                                             visit_tag, &v, error);
+  return status == FRESHET_OK ? v.status : status;
 }

@@ -31,7 +31,8 @@ static bool carries_correlation(const freshet_pending_request* pending) {
 }
 
 /* May the reply go to the topic that the request names? false: the asker is told on `replies` instead. */
-static bool may_reply_there(const freshet_ports* ports, const freshet_pending_request* pending, freshet_answer* answer) {
+static bool may_reply_there(const freshet_ports* ports, const freshet_pending_request* pending,
+                            freshet_answer* answer) {
   if (pending->reply_topic == NULL) return false;
   const char* refusal = freshet_outbox_refusal_of(ports->outbox, pending->reply_topic);
   if (refusal == NULL) return true;
@@ -81,8 +82,8 @@ static freshet_status encode_to_fit(const freshet_ports* ports, const freshet_pe
   }
 }
 
-freshet_status freshet_reply_send(const freshet_ports* ports, const freshet_pending_request* pending, freshet_answer* answer,
-                                  freshet_buffer* bytes, freshet_error* error) {
+freshet_status freshet_reply_send(const freshet_ports* ports, const freshet_pending_request* pending,
+                                  freshet_answer* answer, freshet_buffer* bytes, freshet_error* error) {
   bool there_too = may_reply_there(ports, pending, answer);
   freshet_status status = encode_to_fit(ports, pending, answer, bytes, error);
   if (status != FRESHET_OK) return status;

@@ -1,0 +1,188 @@
+/*
+ * The item tables over a store in memory and logs that the test writes: damaged rows, and more ids than there are
+ * slots.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "catalogue/items.h"
+#include "support/memory_store.h"
+
+enum { DIM = 16, RECORDS_MAX = 4096 };
+
+/* ---- logs of one partition each ---- */
+
+typedef struct world {
+  freshet_reader reader;
+  freshet_clock clock;
+  freshet_store* store;
+  freshet_codec* codec;
+  freshet_worker_metrics metrics;
+  freshet_serving serving;
+  freshet_rules rules;
+  freshet_items* items;
+  freshet_record log[RECORDS_MAX]; /* of `items` */
+  freshet_buffer keys[RECORDS_MAX], values[RECORDS_MAX];
+  size_t logged, read;
+  uint32_t max_items;
+} world;
+
+static world* w; /* of the test that runs */
+
+static freshet_status partitions(freshet_reader* self, freshet_topic topic, int32_t* count,
+                                 freshet_error* error) {
+  (void)self, (void)topic, (void)error;
+  *count = 1;
+  return FRESHET_OK;
+}
+
+static freshet_status range(freshet_reader* self, freshet_topic topic, int32_t partition, int64_t* first,
+                            int64_t* end, freshet_error* error) {
+  (void)self, (void)partition, (void)error;
+  *first = 0;
+  *end = topic == FRESHET_TOPIC_ITEMS ? (int64_t)w->logged : 0;
+  return FRESHET_OK;
+}
+
+static freshet_status open_at(freshet_reader* self, freshet_topic topic, int32_t partition, int64_t offset,
+                              freshet_error* error) {
+  (void)self, (void)partition, (void)error;
+  if (topic == FRESHET_TOPIC_ITEMS) w->read = offset < 0 ? 0 : (size_t)offset;
+  return FRESHET_OK;
+}
+
+static freshet_status shut(freshet_reader* self, freshet_topic topic, int32_t partition,
+                           freshet_error* error) {
+  (void)self, (void)topic, (void)partition, (void)error;
+  return FRESHET_OK;
+}
+
+static freshet_status poll_log(freshet_reader* self, int timeout_ms, freshet_record* out, size_t capacity,
+                               size_t* count, freshet_error* error) {
+  (void)self, (void)timeout_ms, (void)error;
+  for (*count = 0; *count < capacity && w->read < w->logged; w->read++) out[(*count)++] = w->log[w->read];
+  return FRESHET_OK;
+}
+
+static int64_t position(freshet_reader* self, freshet_topic topic, int32_t partition) {
+  (void)self, (void)partition;
+  return topic == FRESHET_TOPIC_ITEMS ? (int64_t)w->read : 0;
+}
+
+static int64_t now_ms(freshet_clock* self) {
+  (void)self;
+  return 1700000000000;
+}
+
+static int64_t monotonic_us(freshet_clock* self) {
+  (void)self;
+  return 1;
+}
+
+static int set_up(void** state) {
+  static const freshet_reader_vtable vtable = {.partitions = partitions,
+                                               .range = range,
+                                               .open = open_at,
+                                               .shut = shut,
+                                               .poll = poll_log,
+                                               .position = position};
+  (void)state;
+  w = calloc(1, sizeof *w);
+  w->reader.vtable = &vtable;
+  w->clock.now_ms = now_ms;
+  w->clock.monotonic_us = monotonic_us;
+  w->store = freshet_memory_store_create();
+  w->max_items = 1000;
+  const freshet_codec_config config = {.output = FRESHET_FRAMING_SINGLE_OBJECT};
+  return freshet_codec_create(&config, &w->codec, NULL) == FRESHET_OK ? 0 : -1;
+}
+
+static int tear_down(void** state) {
+  (void)state;
+  freshet_items_destroy(w->items);
+  for (size_t i = 0; i < w->logged; i++) {
+    freshet_buffer_free(&w->keys[i]);
+    freshet_buffer_free(&w->values[i]);
+  }
+  freshet_serving_reset(&w->serving);
+  freshet_store_destroy(w->store);
+  freshet_codec_destroy(w->codec);
+  free(w);
+  return 0;
+}
+
+/* ---- steps ---- */
+
+static void publish(const char* id, const freshet_item* item) {
+  assert_true(w->logged < RECORDS_MAX);
+  size_t i = w->logged++;
+  freshet_buffer_append(&w->keys[i], id, strlen(id));
+  if (item != NULL) assert_int_equal(freshet_encode_item(w->codec, item, &w->values[i], NULL), FRESHET_OK);
+  w->log[i] = (freshet_record){.topic = FRESHET_TOPIC_ITEMS,
+                               .offset = (int64_t)i,
+                               .timestamp_ms = now_ms(NULL),
+                               .has_key = true,
+                               .key = freshet_buffer_slice(&w->keys[i]),
+                               .has_value = item != NULL,
+                               .value = freshet_buffer_slice(&w->values[i])};
+}
+
+static void announce(const char* id) {
+  publish(id,
+          &(freshet_item){.item_id = freshet_slice_of(id), .title = freshet_slice_of(id), .available = true});
+}
+
+static freshet_status start(freshet_error* error) {
+  const freshet_ports ports = {
+      .reader = &w->reader, .store = w->store, .clock = &w->clock, .codec = w->codec, .metrics = &w->metrics};
+  freshet_stream_config config = {.model = freshet_model_defaults(), .rules = &w->rules};
+  config.model.dim = DIM;
+  config.model.max_items = w->max_items;
+  freshet_items_destroy(w->items);
+  w->items = NULL;
+  return freshet_items_create(&config, &ports, &w->serving, &w->items, error);
+}
+
+static void assert_damaged(const char* what) {
+  freshet_error error = {0};
+  assert_int_equal(freshet_store_write(w->store, NULL), FRESHET_OK);
+  assert_int_equal(start(&error), FRESHET_INVALID);
+  assert_int_equal(error.verdict, FRESHET_STOP);
+  assert_non_null(strstr(error.message, "damaged row"));
+  assert_non_null(strstr(error.message, what));
+}
+
+/* ---- tests ---- */
+
+static void a_damaged_row_of_the_catalogue_is_an_error(void** state) {
+  (void)state;
+  announce("lamp");
+  assert_int_equal(start(NULL), FRESHET_OK);
+  assert_int_equal(start(NULL), FRESHET_OK);
+  assert_int_equal(freshet_listing_count(freshet_items_listing(w->items)), 1);
+  freshet_store_put(w->store, FRESHET_FAMILY_CATALOGUE, 0, freshet_slice_of("lamp"), freshet_slice_of("x"));
+  assert_damaged("the catalogue");
+}
+
+static void a_damaged_row_of_learned_state_is_an_error(void** state) {
+  (void)state;
+  assert_int_equal(start(NULL), FRESHET_OK);
+  freshet_store_set_position(w->store, FRESHET_TOPIC_ITEM_DELTAS, 0, 0, now_ms(NULL));
+  freshet_store_put(w->store, FRESHET_FAMILY_ITEMS, 0, freshet_slice_of("abc"), freshet_slice_of("x"));
+  assert_damaged("learned about items");
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+  const struct CMUnitTest tests[] = {
+      TEST(a_damaged_row_of_the_catalogue_is_an_error),
+      TEST(a_damaged_row_of_learned_state_is_an_error),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
