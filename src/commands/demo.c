@@ -14,7 +14,7 @@
 #include "app/front.h"
 #include "app/serve.h"
 #include "commands/commands.h"
-#include "commands/csv.h"
+#include "commands/input/input_csv.h"
 #include "commands/installed.h"
 #include "commands/options.h"
 #include "commands/progress.h"
@@ -119,7 +119,7 @@ static freshet_status load_products(demo* d, const char* path, freshet_error* er
   freshet_csv* csv;
   bool more;
   size_t capacity = 0;
-  freshet_status status = freshet_csv_open(path, &csv, error);
+  freshet_status status = freshet_csv_open(path, NULL, &csv, error);
   if (status != FRESHET_OK) return status;
   int id = freshet_csv_column(csv, "item_id"), title = freshet_csv_column(csv, "title");
   while ((status = freshet_csv_next(csv, &more, error)) == FRESHET_OK && more) {
@@ -140,7 +140,7 @@ static freshet_status load_purchases(demo* d, const char* path, freshet_error* e
   freshet_csv* csv;
   bool more;
   size_t capacity = 0;
-  freshet_status status = freshet_csv_open(path, &csv, error);
+  freshet_status status = freshet_csv_open(path, NULL, &csv, error);
   if (status != FRESHET_OK) return status;
   int event = freshet_csv_column(csv, "event_id"), user = freshet_csv_column(csv, "user_id"),
       item = freshet_csv_column(csv, "item_id"), time = freshet_csv_column(csv, "occurred_at");

@@ -10,8 +10,8 @@
 
 #include "app/cluster.h"
 #include "commands/commands.h"
+#include "commands/input/input_time.h"
 #include "commands/options.h"
-#include "commands/replay/replay_row.h"
 #include "commands/scan.h"
 #include "kafka/group.h"
 #include "stream/clock.h"
@@ -110,7 +110,7 @@ static bool parse_duration(const char* text, int64_t* ms) {
 static bool parse_datetime(const char* text, int64_t* time_ms) {
   freshet_time_unit unit = FRESHET_TIME_UNKNOWN;
   freshet_error error = {0};
-  return freshet_replay_parse_time(freshet_slice_of(text), &unit, time_ms, &error) == FRESHET_OK ||
+  return freshet_time_parse(freshet_slice_of(text), &unit, time_ms, &error) == FRESHET_OK ||
          refuse(error.message, text);
 }
 

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "commands/csv.h"
+#include "commands/input/input_csv.h"
 
 static const char* write_file(const char* text, size_t size, bool compressed) {
   static char path[64];
@@ -38,7 +38,8 @@ static void reads_quotes_line_breaks_and_short_rows(void** state) {
   for (int compressed = 0; compressed < 2; compressed++) {
     freshet_csv* csv = NULL;
     bool more = false;
-    assert_int_equal(freshet_csv_open(write_file(text, strlen(text), compressed), &csv, NULL), FRESHET_OK);
+    assert_int_equal(freshet_csv_open(write_file(text, strlen(text), compressed), NULL, &csv, NULL),
+                     FRESHET_OK);
     assert_int_equal(freshet_csv_column(csv, "id"), 0);
     assert_int_equal(freshet_csv_column(csv, "text"), 2);
     assert_int_equal(freshet_csv_column(csv, "price"), -1);
@@ -67,12 +68,12 @@ static void reports_what_is_wrong(void** state) {
   freshet_csv* csv = NULL;
   freshet_error error = {0};
   bool more = false;
-  assert_int_equal(freshet_csv_open("/nonexistent/x.csv", &csv, &error), FRESHET_NOT_FOUND);
+  assert_int_equal(freshet_csv_open("/nonexistent/x.csv", NULL, &csv, &error), FRESHET_NOT_FOUND);
   assert_null(csv);
   freshet_error_clear(&error);
-  assert_int_equal(freshet_csv_open(write_file("", 0, false), &csv, &error), FRESHET_INVALID);
+  assert_int_equal(freshet_csv_open(write_file("", 0, false), NULL, &csv, &error), FRESHET_INVALID);
   freshet_error_clear(&error);
-  assert_int_equal(freshet_csv_open(write_file("a,b\n1,\"open", 11, false), &csv, &error), FRESHET_OK);
+  assert_int_equal(freshet_csv_open(write_file("a,b\n1,\"open", 11, false), NULL, &csv, &error), FRESHET_OK);
   assert_int_equal(freshet_csv_next(csv, &more, &error), FRESHET_INVALID);
   assert_non_null(strstr(error.message, ":2: a quote"));
   freshet_csv_close(csv);
@@ -102,7 +103,7 @@ static void reads_back_what_a_writer_quotes(void** state) {
   freshet_csv* csv = NULL;
   bool more = false;
   const char* path = write_file((const char*)text.data, text.size, true);
-  assert_int_equal(freshet_csv_open(path, &csv, NULL), FRESHET_OK);
+  assert_int_equal(freshet_csv_open(path, NULL, &csv, NULL), FRESHET_OK);
   for (int r = 0; r < ROWS; r++) {
     assert_int_equal(freshet_csv_next(csv, &more, NULL), FRESHET_OK);
     assert_true(more);

@@ -11,8 +11,10 @@
 
 #include <cmocka.h>
 
+#include "commands/evaluate/evaluate_intake.h"
 #include "commands/evaluate/evaluate_rating.h"
 #include "commands/evaluate/evaluate_run.h"
+#include "commands/options.h"
 #include "core/maths.h"
 
 enum { USERS = 30, ITEMS = 60, EVENTS = 3000 };
@@ -293,28 +295,66 @@ static void ratings_are_predicted_from_biases(void** state) {
   freshet_rater_destroy(rater);
 }
 
-static void reads_files_and_names_what_is_wrong(void** state) {
+/* Reads files as `freshet evaluate` does. */
+static freshet_status read_file(const char* path, size_t limit, freshet_history* history,
+                                freshet_census* census, freshet_error* error) {
+  freshet_options options = {0};
+  freshet_config* config = NULL;
+  freshet_input_arguments inputs = {0};
+  assert_int_equal(freshet_options_load(&options, &config, NULL), FRESHET_OK);
+  freshet_input_arguments_add(&inputs, path, FRESHET_INPUT_EVENTS);
+  freshet_status status = freshet_input_arguments_finish(&inputs, error);
+  freshet_intake intake = {.inputs = &inputs, .config = config, .limit = limit, .census = census};
+  if (status == FRESHET_OK) status = freshet_intake_read(&intake, &plain_rules, history, error);
+  freshet_input_arguments_free(&inputs);
+  freshet_config_destroy(config);
+  return status;
+}
+
+static void learns_what_replay_takes_and_nothing_else(void** state) {
   (void)state;
   char path[64];
   snprintf(path, sizeof path, "/tmp/freshet-evaluate-%d.csv", (int)getpid());
   FILE* file = fopen(path, "w");
   assert_non_null(file);
   fprintf(file,
-          "user_id,item_id,occurred_at,type,value\nu,a,2000,click,\nu,b,1000,rating,4.5\nv,a,x,click,\n");
+          "user_id,item_id,occurred_at,type,value\nu,a,1323435002000,click,\nu,b,1323435001000,rating,4.5\n"
+          "v,a,x,click,\nu,Heat, The,5,click,\nv,c,1323435003000,buy,\n");
   fclose(file);
   freshet_history* history = freshet_history_create();
-  freshet_error error = {0};
-  assert_int_equal(freshet_history_read_events(history, path, &plain_rules, &error), FRESHET_INVALID);
-  assert_non_null(strstr(error.message, ":4: occurred_at"));
+  freshet_census* census = freshet_census_create();
+  assert_int_equal(read_file(path, 0, history, census, NULL), FRESHET_OK);
+  assert_int_equal(freshet_census_counts_of(census)->events, 3);
+  assert_int_equal(freshet_census_counts_of(census)->rejected, 2);
+  assert_int_equal(history->event_count, 3);
   freshet_history_destroy(history);
+  freshet_census_destroy(census);
   history = freshet_history_create();
-  freshet_history_rules rules = plain_rules;
-  rules.limit = 2;
-  assert_int_equal(freshet_history_read_events(history, path, &rules, NULL), FRESHET_OK);
+  census = freshet_census_create();
+  assert_int_equal(read_file(path, 2, history, census, NULL), FRESHET_OK);
   assert_int_equal(history->event_count, 2);
-  assert_int_equal(history->events[0].time_ms, 1000);
+  assert_int_equal(history->events[0].time_ms, 1323435001000);
   assert_string_equal(history->items[history->events[1].item].id, "a");
   freshet_history_destroy(history);
+  freshet_census_destroy(census);
+  unlink(path);
+}
+
+static void nothing_to_learn_is_an_error(void** state) {
+  (void)state;
+  char path[64];
+  snprintf(path, sizeof path, "/tmp/freshet-evaluate-%d.csv", (int)getpid());
+  FILE* file = fopen(path, "w");
+  assert_non_null(file);
+  fprintf(file, "user_id,item_id,occurred_at\nu,a,never\n");
+  fclose(file);
+  freshet_history* history = freshet_history_create();
+  freshet_census* census = freshet_census_create();
+  freshet_error error = {0};
+  assert_int_equal(read_file(path, 0, history, census, &error), FRESHET_INVALID);
+  assert_non_null(strstr(error.message, "no event to learn: 1 rows were rejected"));
+  freshet_history_destroy(history);
+  freshet_census_destroy(census);
   unlink(path);
 }
 
@@ -329,7 +369,8 @@ int main(void) {
       cmocka_unit_test(a_list_places_as_all_scores_do),
       cmocka_unit_test(item_knn_is_a_cosine_that_fades_with_distance),
       cmocka_unit_test(ratings_are_predicted_from_biases),
-      cmocka_unit_test(reads_files_and_names_what_is_wrong),
+      cmocka_unit_test(learns_what_replay_takes_and_nothing_else),
+      cmocka_unit_test(nothing_to_learn_is_an_error),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,7 +18,7 @@
 #include "commands/progress.h"
 
 static const char usage[] =
-    "usage: freshet evaluate --events FILE.csv[.gz] [--items FILE.csv] [OPTION...]\n"
+    "usage: freshet evaluate --events FILE... [--items FILE...] [OPTION...]\n"
     "       freshet evaluate --example\n\n"
     "Replays a history in the order of time: it makes a list before an event, notes the place of the "
     "event's\n"
@@ -31,8 +31,11 @@ static const char usage[] =
     "mrr\n"
     "at 10 of items that are new to the user, chosen again, and both, how many disliked items lists hold,\n"
     "figures by segment, and intervals that say whether a difference is one.\n\n"
-    "  --events FILE         type, user_id, item_id, value, occurred_at (ms); a first row names the columns\n"
-    "  --items FILE          item_id, title, text\n"
+    "Files are those of `freshet replay`, read in the same way: a row that replay rejects is not learned.\n\n"
+    "  --events FILE         a file or topic of events; may be repeated; - is standard input\n"
+    "  --items FILE          a file or topic of items, for titles and texts; may be repeated\n"
+    "  --from FILE...        files or topics of either kind\n" FRESHET_INPUT_USAGE
+    "  --errors FILE         write rejected rows there\n"
     "  --protocol P          both (default), new-items or service\n"
     "  --compare A,B         baselines in the same pass: popular, item-knn, seq-knn, vs-knn, personal, "
     "isgd;\n"
@@ -48,7 +51,9 @@ static const char usage[] =
     "  --limit N             read only the first N events\n"
     "  --json                print one JSON object\n"
     "  --config FILE         the same as -c\n" FRESHET_OPTIONS_USAGE
-    "\nexit codes: 0 done, 1 a file is malformed, 2 wrong usage, 6 a file is missing\n";
+    "\nexit codes: 0 done, 1 a file cannot be read or nothing can be ranked, 2 wrong usage, 3 done but rows "
+    "were\n"
+    "rejected, 6 a cluster or topic is not there\n";
 
 /* Of the events that are ranked, this share is not counted at first. */
 static const double skipped_share = .2;
@@ -92,21 +97,31 @@ freshet_status freshet_evaluation_load(const freshet_evaluation* evaluation, con
 
 /* ---- one evaluation ---- */
 
+/* Counts of what is read go into the census. */
 static freshet_status read_history(const freshet_evaluation* evaluation, const freshet_config* config,
-                                   freshet_history* history, freshet_encoder** encoder,
-                                   freshet_error* error) {
+                                   freshet_census* census, freshet_history* history,
+                                   freshet_encoder** encoder, freshet_error* error) {
   freshet_history_rules rules = freshet_evaluation_rules(evaluation, config);
-  freshet_status status = FRESHET_OK;
-  if (evaluation->items != NULL) status = freshet_history_read_items(history, evaluation->items, error);
-  if (status == FRESHET_OK) status = freshet_history_read_events(history, evaluation->events, &rules, error);
-  if (status != FRESHET_OK || evaluation->items == NULL) return status;
+  freshet_intake intake = {.inputs = &evaluation->inputs,
+                           .config = config,
+                           .limit = evaluation->limit,
+                           .errors = evaluation->errors,
+                           .census = census};
+  freshet_error why = {0};
+  freshet_status status = freshet_intake_read(&intake, &rules, history, &why);
+  bool is_topic = evaluation->inputs.count > 0 && freshet_input_is_topic(evaluation->inputs.inputs[0].path);
+  if (status == FRESHET_NOT_FOUND && !is_topic)
+    status = FRESHET_INVALID; /* the same exit code as of replay */
+  if (status != FRESHET_OK) return freshet_error_set(error, status, why.verdict, "%s", why.message);
+  if (freshet_census_counts_of(census)->items == 0) return FRESHET_OK;
   status = freshet_command_encoder_create(config, encoder, error);
   if (status == FRESHET_OK && *encoder != NULL) status = freshet_history_encode(history, *encoder, error);
   return status;
 }
 
 static freshet_status learn_only(const freshet_evaluation* evaluation, const freshet_config* config,
-                                 const freshet_history* history, freshet_error* error) {
+                                 const freshet_history* history, const freshet_census* census,
+                                 freshet_error* error) {
   freshet_model_config model = freshet_evaluation_model(config);
   freshet_learner* learner = NULL;
   size_t events = 0;
@@ -124,11 +139,22 @@ static freshet_status learn_only(const freshet_evaluation* evaluation, const fre
   double rate = (double)events / (freshet_seconds(CLOCK_MONOTONIC) - start);
   double cpu_rate = (double)events / (freshet_seconds(CLOCK_THREAD_CPUTIME_ID) - cpu_start);
   unsigned long long hash = (unsigned long long)freshet_model_hash(learner->model);
-  const char* format =
-      evaluation->json ? "{\"events\": %zu, \"events_per_second\": %.0f, \"events_per_cpu_second\": "
-                         "%.0f, \"state_hash\": \"%016llx\"}\n"
-                       : "%zu events learned, %.0f events/s by the clock, %.0f by CPU time, state %016llx\n";
-  printf(format, events, rate, cpu_rate, hash);
+  if (evaluation->json) {
+    json_t* object = json_pack("{s:I, s:f, s:f}", "events_learned", (json_int_t)events, "events_per_second",
+                               rate, "events_per_cpu_second", cpu_rate);
+    char text[20];
+    freshet_census_add_to(census, object);
+    snprintf(text, sizeof text, "%016llx", hash);
+    json_object_set_new(object, "state_hash", json_string(text));
+    json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
+    printf("\n");
+    json_decref(object);
+  } else {
+    printf("%zu events learned, %.0f events/s by the clock, %.0f by CPU time, state %016llx\n", events, rate,
+           cpu_rate, hash);
+    freshet_census_print(census);
+    freshet_census_print_more(census);
+  }
   learner->contender.destroy(&learner->contender);
   return FRESHET_OK;
 }
@@ -142,6 +168,9 @@ static freshet_status print_all(const freshet_evaluation* evaluation, const fres
     printf("\n");
     json_decref(object);
   } else {
+    freshet_census_print(report->census);
+    freshet_census_print_more(report->census);
+    printf("\n");
     freshet_report_print(report);
   }
   if (evaluation->plot != NULL) {
@@ -205,12 +234,13 @@ static void play_service(const freshet_history* history, const entrants* all, co
 }
 
 static freshet_status evaluate(const freshet_evaluation* evaluation, const freshet_config* config,
-                               const freshet_history* history, freshet_error* error) {
+                               const freshet_history* history, const freshet_census* census,
+                               freshet_error* error) {
   freshet_model_config model = freshet_evaluation_model(config);
   freshet_metrics metrics[FRESHET_CONTENDERS_MAX] = {0};
   freshet_service_metrics* service = calloc(FRESHET_CONTENDERS_MAX, sizeof *service);
   entrants new_items = {0}, served = {0};
-  freshet_report report = {.history = history, .rmse = NAN, .seed = model.seed};
+  freshet_report report = {.history = history, .rmse = NAN, .seed = model.seed, .census = census};
   freshet_status status = FRESHET_OK;
   FRESHET_ASSERT(service != NULL);
   if (evaluation->protocol != FRESHET_PROTOCOL_SERVICE) {
@@ -288,18 +318,42 @@ enum {
   EXAMPLE,
   SEED,
   LIMIT,
-  LEARN_ONLY
+  LEARN_ONLY,
+  FROM,
+  ERRORS
 };
+
+static bool add_input(freshet_evaluation* e, const char* path, freshet_input_expect expect) {
+  freshet_input_arguments_add(&e->inputs, path, expect);
+  return true;
+}
+
+/* Where the history comes from and how it is read. *known false: it is no such option. */
+static bool take_input_option(freshet_evaluation* e, int option, char* argument, bool* known) {
+  freshet_error error = {0};
+  *known = true;
+  switch (option) {
+    case EVENTS:
+      return add_input(e, argument, FRESHET_INPUT_EVENTS);
+    case ITEMS:
+      return add_input(e, argument, FRESHET_INPUT_ITEMS);
+    case FROM:
+      return add_input(e, argument, FRESHET_INPUT_ANY);
+    case ERRORS:
+      e->errors = argument;
+      return true;
+    default:
+      break;
+  }
+  *known = option >= FRESHET_INPUT_OPTION_FIRST && option < FRESHET_INPUT_OPTION_END;
+  if (!*known || freshet_input_arguments_take(&e->inputs, option, argument, &error) == FRESHET_OK)
+    return true;
+  return usage_error(error.message, "");
+}
 
 static bool take_option(freshet_evaluation* e, int option, char* argument) {
   unsigned long long number = 0;
   switch (option) {
-    case EVENTS:
-      e->events = argument;
-      return true;
-    case ITEMS:
-      e->items = argument;
-      return true;
     case CONFIG:
       return freshet_options_take(&e->options, 'c', argument);
     case JSON:
@@ -347,55 +401,80 @@ static bool take_option(freshet_evaluation* e, int option, char* argument) {
 }
 
 static bool parse(freshet_evaluation* evaluation, int argc, char** argv) {
-  static const struct option longs[] = {
-      {"events", required_argument, NULL, EVENTS},   {"items", required_argument, NULL, ITEMS},
-      {"config", required_argument, NULL, CONFIG},   {"json", no_argument, NULL, JSON},
-      {"compare", required_argument, NULL, COMPARE}, {"protocol", required_argument, NULL, PROTOCOL},
-      {"folds", required_argument, NULL, FOLDS},     {"tune", required_argument, NULL, TUNE},
-      {"plot", required_argument, NULL, PLOT},       {"ratings", required_argument, NULL, RATINGS},
-      {"explain", required_argument, NULL, EXPLAIN}, {"example", no_argument, NULL, EXAMPLE},
-      {"seed", required_argument, NULL, SEED},       {"limit", required_argument, NULL, LIMIT},
-      {"learn-only", no_argument, NULL, LEARN_ONLY}, {NULL, 0, NULL, 0}};
+  static const struct option longs[] = {{"events", required_argument, NULL, EVENTS},
+                                        {"items", required_argument, NULL, ITEMS},
+                                        {"config", required_argument, NULL, CONFIG},
+                                        {"json", no_argument, NULL, JSON},
+                                        {"compare", required_argument, NULL, COMPARE},
+                                        {"protocol", required_argument, NULL, PROTOCOL},
+                                        {"folds", required_argument, NULL, FOLDS},
+                                        {"tune", required_argument, NULL, TUNE},
+                                        {"plot", required_argument, NULL, PLOT},
+                                        {"ratings", required_argument, NULL, RATINGS},
+                                        {"explain", required_argument, NULL, EXPLAIN},
+                                        {"example", no_argument, NULL, EXAMPLE},
+                                        {"seed", required_argument, NULL, SEED},
+                                        {"limit", required_argument, NULL, LIMIT},
+                                        {"learn-only", no_argument, NULL, LEARN_ONLY},
+                                        {"from", required_argument, NULL, FROM},
+                                        {"errors", required_argument, NULL, ERRORS},
+                                        FRESHET_INPUT_LONG_OPTIONS,
+                                        {NULL, 0, NULL, 0}};
   int option;
   while ((option = getopt_long(argc, argv, FRESHET_OPTIONS_SHORT, longs, NULL)) != -1) {
-    if (!take_option(evaluation, option, optarg)) return false;
+    bool known;
+    if (!take_input_option(evaluation, option, optarg, &known)) return false;
+    if (!known && !take_option(evaluation, option, optarg)) return false;
   }
-  if (optind < argc) return usage_error("takes no argument ", argv[optind]);
-  if (evaluation->events == NULL && !evaluation->example) return usage_error("--events is missing", "");
+  for (; optind < argc; optind++) add_input(evaluation, argv[optind], FRESHET_INPUT_ANY);
+  if (evaluation->inputs.given_count == 0 && !evaluation->example)
+    return usage_error("--events is missing", "");
+  freshet_error error = {0};
+  if (freshet_input_arguments_finish(&evaluation->inputs, &error) != FRESHET_OK)
+    return usage_error(error.message, "");
   if (evaluation->plot != NULL && evaluation->protocol == FRESHET_PROTOCOL_SERVICE)
     return usage_error("--plot draws the figures of new items, which --protocol service leaves out", "");
   return true;
 }
 
 static freshet_status run_evaluation(const freshet_evaluation* evaluation, const freshet_config* config,
-                                     freshet_error* error) {
+                                     freshet_census* census, freshet_error* error) {
   if (evaluation->example) return freshet_evaluation_example(evaluation, config, error);
   freshet_history* history = freshet_history_create();
   freshet_encoder* encoder = NULL;
-  freshet_status status = read_history(evaluation, config, history, &encoder, error);
+  freshet_status status = read_history(evaluation, config, census, history, &encoder, error);
   if (status == FRESHET_OK) {
     bool search = evaluation->folds > 0 || evaluation->tuned_count > 0;
-    status = evaluation->learn_only ? learn_only(evaluation, config, history, error)
+    status = evaluation->learn_only ? learn_only(evaluation, config, history, census, error)
              : search               ? freshet_evaluation_search(evaluation, history, error)
-                                    : evaluate(evaluation, config, history, error);
+                                    : evaluate(evaluation, config, history, census, error);
   }
   freshet_history_destroy(history);
   freshet_encoder_destroy(encoder);
   return status;
 }
 
-static int run(int argc, char** argv) {
-  freshet_evaluation evaluation = {0};
+static int run_with(const freshet_evaluation* evaluation) {
   freshet_config* config = NULL;
   freshet_error error = {0};
-  if (!parse(&evaluation, argc, argv)) return FRESHET_EXIT_USAGE;
-  if (freshet_evaluation_load(&evaluation, NULL, 0, &config, &error) != FRESHET_OK) {
+  if (freshet_evaluation_load(evaluation, NULL, 0, &config, &error) != FRESHET_OK) {
     freshet_command_failed("evaluate", &error);
     return FRESHET_EXIT_USAGE;
   }
-  freshet_status status = run_evaluation(&evaluation, config, &error);
+  freshet_census* census = freshet_census_create();
+  freshet_status status = run_evaluation(evaluation, config, census, &error);
+  bool has_rejects = freshet_census_counts_of(census)->rejected > 0;
+  freshet_census_destroy(census);
   freshet_config_destroy(config);
-  return status == FRESHET_OK ? FRESHET_EXIT_OK : freshet_command_failed("evaluate", &error);
+  if (status != FRESHET_OK) return freshet_command_failed("evaluate", &error);
+  return has_rejects ? FRESHET_EXIT_REJECTS : FRESHET_EXIT_OK;
+}
+
+static int run(int argc, char** argv) {
+  freshet_evaluation evaluation = {0};
+  int code = parse(&evaluation, argc, argv) ? run_with(&evaluation) : FRESHET_EXIT_USAGE;
+  freshet_input_arguments_free(&evaluation.inputs);
+  return code;
 }
 
 const freshet_command freshet_command_evaluate = {

@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 
+#include "commands/evaluate/evaluate_intake.h"
 #include "commands/evaluate/evaluate_run.h"
 #include "commands/evaluate/evaluate_service.h"
 #include "commands/options.h"
@@ -23,8 +24,8 @@ typedef enum freshet_protocol {
 
 typedef struct freshet_evaluation {
   freshet_options options; /* configuration */
-  const char* events;
-  const char* items;
+  freshet_input_arguments inputs;
+  const char* errors; /* file of rejected rows */
   const char* plot;
   const char* explain; /* a user id */
   const char* baselines[FRESHET_CONTENDERS_MAX];
@@ -58,6 +59,7 @@ typedef struct freshet_report {
   size_t count;
   double rmse;
   uint64_t seed;
+  const freshet_census* census; /* of what was read; NULL: nothing */
 } freshet_report;
 void freshet_report_print(const freshet_report* report);
 /* The caller owns the object. */

@@ -11,8 +11,6 @@
 
 #include <xxhash.h>
 
-#include "commands/csv.h"
-
 /* ---- ids to numbers ---- */
 
 enum { FIRST_BUCKETS = 1024, ENCODE_BATCH = 64 };
@@ -145,106 +143,23 @@ void freshet_history_add(freshet_history* history, const freshet_history_event* 
   history->events[history->event_count++] = *event;
 }
 
-/* ---- reading ---- */
+/* ---- records ---- */
 
-static freshet_status bad_row(const freshet_csv* csv, const char* path, const char* what, freshet_slice value,
-                              freshet_error* error) {
-  return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "%s:%lu: %s: '%.*s'", path,
-                           freshet_csv_line(csv), what, (int)(value.size < 80 ? value.size : 80), value.data);
+void freshet_history_add_item(freshet_history* history, const freshet_item* item) {
+  uint32_t number = freshet_history_intern_item(history, item->item_id); /* may move history->items */
+  freshet_history_item* it = &history->items[number];
+  free(it->title);
+  free(it->text);
+  it->title = copy_text(item->title);
+  it->text = copy_text(item->text);
 }
 
-static freshet_status need_columns(const freshet_csv* csv, const char* path, const char* const* names,
-                                   int count, int* columns, freshet_error* error) {
-  for (int i = 0; i < count; i++) {
-    columns[i] = freshet_csv_column(csv, names[i]);
-    if (columns[i] < 0) {
-      return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "%s: there is no column '%s'", path,
-                               names[i]);
-    }
-  }
-  return FRESHET_OK;
-}
-
-freshet_status freshet_history_read_items(freshet_history* history, const char* path, freshet_error* error) {
-  static const char* const names[] = {"item_id", "title", "text"};
-  int columns[3];
-  bool more = false;
-  freshet_csv* csv = NULL;
-  freshet_status status = freshet_csv_open(path, &csv, error);
-  if (status != FRESHET_OK) return status;
-  status = need_columns(csv, path, names, 1, columns, error);
-  for (int i = 1; i < 3; i++) columns[i] = freshet_csv_column(csv, names[i]);
-  while (status == FRESHET_OK && (status = freshet_csv_next(csv, &more, error)) == FRESHET_OK && more) {
-    freshet_slice id = freshet_csv_field(csv, columns[0]);
-    if (id.size == 0 || id.size > FRESHET_ID_MAX) {
-      status = bad_row(csv, path, "item_id should have 1 to 512 bytes", id, error);
-      continue;
-    }
-    uint32_t number = freshet_history_intern_item(history, id); /* may move history->items */
-    freshet_history_item* it = &history->items[number];
-    free(it->title);
-    free(it->text);
-    it->title = copy_text(freshet_csv_field(csv, columns[1]));
-    it->text = copy_text(freshet_csv_field(csv, columns[2]));
-  }
-  freshet_csv_close(csv);
-  return status;
-}
-
-static const char* const event_columns[] = {"type", "user_id", "item_id", "occurred_at"};
-enum { TYPE, USER, ITEM, TIME, EVENT_COLUMNS };
-
-static freshet_status read_event(freshet_history* history, const freshet_csv* csv, const char* path,
-                                 const int* columns, int value_column, freshet_error* error) {
-  static const char* const types[FRESHET_EVENT_TYPES] = {"click", "rating", "purchase"};
-  freshet_slice type = freshet_csv_field(csv, columns[TYPE]);
-  freshet_slice user = freshet_csv_field(csv, columns[USER]);
-  freshet_slice item = freshet_csv_field(csv, columns[ITEM]);
-  freshet_slice time = freshet_csv_field(csv, columns[TIME]);
-  freshet_slice value = freshet_csv_field(csv, value_column);
-  freshet_history_event event = {0};
-  long long time_ms;
-  double rating = 0;
-  int kind = 0;
-  while (kind < FRESHET_EVENT_TYPES && !freshet_slice_equal(type, freshet_slice_of(types[kind]))) kind++;
-  if (kind == FRESHET_EVENT_TYPES)
-    return bad_row(csv, path, "type should be click, rating or purchase", type, error);
-  if (user.size == 0 || user.size > FRESHET_ID_MAX)
-    return bad_row(csv, path, "user_id should have 1 to 512 bytes", user, error);
-  if (item.size == 0 || item.size > FRESHET_ID_MAX)
-    return bad_row(csv, path, "item_id should have 1 to 512 bytes", item, error);
-  if (!freshet_csv_integer(time, &time_ms))
-    return bad_row(csv, path, "occurred_at should be whole milliseconds", time, error);
-  if (kind == FRESHET_RATING) {
-    if (!freshet_csv_real(value, &rating))
-      return bad_row(csv, path, "a rating's value should be a number", value, error);
-    event.rating = (float)rating;
-  }
-  event.user = freshet_history_intern_user(history, user);
-  event.item = freshet_history_intern_item(history, item);
-  event.type = (freshet_event_type)kind;
-  event.time_ms = time_ms;
-  freshet_history_add(history, &event);
-  return FRESHET_OK;
-}
-
-freshet_status freshet_history_read_events(freshet_history* history, const char* path,
-                                           const freshet_history_rules* rules, freshet_error* error) {
-  int columns[EVENT_COLUMNS];
-  bool more = false;
-  freshet_csv* csv = NULL;
-  freshet_status status = freshet_csv_open(path, &csv, error);
-  if (status != FRESHET_OK) return status;
-  status = need_columns(csv, path, event_columns, EVENT_COLUMNS, columns, error);
-  int value_column = freshet_csv_column(csv, "value");
-  while (status == FRESHET_OK && (rules->limit == 0 || history->event_count < rules->limit)) {
-    status = freshet_csv_next(csv, &more, error);
-    if (status != FRESHET_OK || !more) break;
-    status = read_event(history, csv, path, columns, value_column, error);
-  }
-  freshet_csv_close(csv);
-  if (status == FRESHET_OK) freshet_history_arrange(history, rules);
-  return status;
+void freshet_history_add_event(freshet_history* history, const freshet_event* event) {
+  freshet_history_event added = {
+      .type = event->type, .rating = event->rating, .time_ms = event->occurred_at_ms};
+  added.user = freshet_history_intern_user(history, event->user_id);
+  added.item = freshet_history_intern_item(history, event->item_id);
+  freshet_history_add(history, &added);
 }
 
 /* ---- arranging ---- */

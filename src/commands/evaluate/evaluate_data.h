@@ -59,11 +59,10 @@ uint32_t freshet_history_intern_user(freshet_history* history, freshet_slice id)
 uint32_t freshet_history_find_user(const freshet_history* history, freshet_slice id);
 void freshet_history_add(freshet_history* history, const freshet_history_event* event);
 
-/* Reads item_id, title, text. */
-freshet_status freshet_history_read_items(freshet_history* history, const char* path, freshet_error* error);
-/* Reads type, user_id, item_id, value, occurred_at and arranges the events. */
-freshet_status freshet_history_read_events(freshet_history* history, const char* path,
-                                           const freshet_history_rules* rules, freshet_error* error);
+/* The same for records as they are read (evaluate_intake.h); texts are copied. */
+void freshet_history_add_item(freshet_history* history, const freshet_item* item);
+void freshet_history_add_event(freshet_history* history, const freshet_event* event);
+
 /* Stable order by time, a user's events of one time shuffled; then judges them. */
 void freshet_history_arrange(freshet_history* history, const freshet_history_rules* rules);
 /* Sets positive, ranked, context and weight of all events by (new) rules. */

@@ -139,9 +139,9 @@ json_t* freshet_report_json(const freshet_report* report) {
   json_object_set_new(object, "state_hash", json_string(hash));
   json_object_set_new(object, "encoder", json_string(report->history->encoder));
   json_object_set_new(object, "seed", json_integer((json_int_t)report->seed));
-  json_object_set_new(object, "events", json_integer((json_int_t)report->history->event_count));
   json_object_set_new(object, "users", json_integer((json_int_t)report->history->user_count));
-  json_object_set_new(object, "items", json_integer((json_int_t)report->history->item_count));
+  json_object_set_new(object, "known_items", json_integer((json_int_t)report->history->item_count));
+  if (report->census != NULL) freshet_census_add_to(report->census, object);
   json_object_set_new(object, "memory_bytes",
                       json_integer((json_int_t)freshet_model_memory(report->learner->model)));
   if (report->metrics != NULL && report->count > 1) {

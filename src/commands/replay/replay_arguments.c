@@ -1,6 +1,5 @@
 /*
- * replay_arguments.c: takes the arguments of `freshet replay`, checks them against each other, and expands
- * folders of data sets. It owns the list of inputs. It opens no file except to look which kind it is.
+ * replay_arguments.c: the command line of `freshet replay`, for replay_arguments.h.
  */
 #include "commands/replay/replay_arguments.h"
 
@@ -10,40 +9,36 @@
 #include <stdlib.h>
 
 #include "commands/commands.h"
-#include "commands/replay/replay_dataset.h"
-#include "commands/replay/replay_stages.h"
+#include "commands/input/input_stages.h"
+#include "commands/input/input_types.h"
 
-enum { ALL_TYPES = (1 << FRESHET_EVENT_TYPES) - 1, FIRST_CAPACITY = 16 };
+enum { ALL_TYPES = (1 << FRESHET_EVENT_TYPES) - 1 };
 
 const char freshet_replay_usage[] =
-    "usage: freshet replay -c FILE [OPTION]... [--items FILE]... [--events FILE]... [--from FILE...]\n\n"
+    "usage: freshet replay -c FILE [OPTION]... [--items FILE]... [--events FILE]... [--from FILE...]\n"
+    "       freshet replay --formats\n\n"
     "Publishes history to the topics of events and items. Files are CSV (the first row names the columns), "
     "JSON\n"
-    "Lines or Avro container files, each plain or gzip; - is standard input; kafka://TOPIC is what a topic "
-    "holds.\n"
-    "A row with a user_id is an event, any other an item. Fields: event_id type user_id item_id value\n"
-    "occurred_at dwell_s quantity price; item_id title text categories (separated by |) available "
-    "expires_at\n"
-    "created_at attributes (NAME=VALUE, separated by |; an object in JSON).\n"
-    "Times are ISO 8601 or numbers since 1970, in s, ms or us as the first one tells. Events without an id "
-    "get\n"
+    "Lines, a JSON array or Avro container files, plain or gzip, zstd, bzip2, xz, zip; - is standard input;\n"
+    "kafka://TOPIC is what a topic holds. A row with a user_id is an event, any other an item. Fields: "
+    "event_id\n"
+    "type user_id item_id value occurred_at dwell_s quantity price; item_id title text categories available\n"
+    "expires_at created_at attributes (NAME=VALUE, separated by |; an object in JSON) vector.\n"
+    "Times are ISO 8601 or numbers since 1970, in s, ms, us or ns as the first one tells. Events without an "
+    "id get\n"
     "one that is the same in every replay, so that what is replayed twice is learned once. Files of --items "
     "go\n"
     "first. Look first with --dry-run.\n\n"
     "  --from FILE...        files or topics of either kind\n"
     "  --events FILE         a file or topic that must hold events; may be repeated\n"
-    "  --items FILE          a file or topic that must hold items; may be repeated\n"
-    "  --format FORMAT       csv, jsonl or avro (default: by the first bytes; csv for pipes); or a data set "
-    "as it\n"
-    "                        comes, files or a folder of them: movielens, netflix, retailrocket\n"
-    "  --map FIELD=NAME,...  what the files call our fields, as in user_id=customer_no\n"
-    "  --time-unit UNIT      s, ms or us, when the first time does not tell\n"
+    "  --items FILE          a file or topic that must hold items; may be repeated\n" FRESHET_INPUT_USAGE
+    "  --formats             print the table of known data sets\n"
     "  --since T, --until T  of topics: records whose time is not before T, is before T\n"
-    "  --source KEY=VALUE    topics are read from another cluster: a setting of its client "
-    "(bootstrap.servers,\n"
-    "                        ...); may be repeated; nothing of [kafka] is used there\n"
+    "  --source KEY=VALUE    topics are read from another cluster: a setting of its client\n"
+    "                        (bootstrap.servers, ...); may be repeated; nothing of [kafka] is used there\n"
     "  --dry-run             publish nothing; check every row and count\n"
     "  --accept-loss         publish though the events topic is compacted, or deletes events that old\n"
+    "  --json                print the summary as one JSON object\n"
     "  --rate N              at most N records a second\n"
     "  --speedup N           N times as fast as the events happened, as in 60x\n"
     "  --sort-window N       sort events by time among N rows at a time; a row takes about 600 bytes of "
@@ -62,25 +57,6 @@ const char freshet_replay_usage[] =
 static bool refuse(const char* what, const char* value) {
   fprintf(stderr, "freshet replay: %s '%s'\n", what, value);
   return false;
-}
-
-bool freshet_replay_is_topic(const freshet_replay_input* input) {
-  return strncmp(input->path, FRESHET_REPLAY_KAFKA, strlen(FRESHET_REPLAY_KAFKA)) == 0;
-}
-
-static bool add_input(void* context, const char* path, freshet_replay_expect expect) {
-  freshet_replay_arguments* a = context;
-  if (a->input_count == a->input_capacity) {
-    a->input_capacity = a->input_capacity == 0 ? FIRST_CAPACITY : 2 * a->input_capacity;
-    a->inputs = realloc(a->inputs, a->input_capacity * sizeof *a->inputs);
-    a->paths = realloc(a->paths, a->input_capacity * sizeof *a->paths);
-    FRESHET_ASSERT(a->inputs != NULL && a->paths != NULL);
-  }
-  a->paths[a->input_count] = strdup(path);
-  FRESHET_ASSERT(a->paths[a->input_count] != NULL);
-  a->inputs[a->input_count] = (freshet_replay_input){.path = a->paths[a->input_count], .expect = expect};
-  a->input_count++;
-  return true;
 }
 
 /* A positive number, followed by one of the given endings or nothing. */
@@ -103,24 +79,17 @@ static bool parse_types(const char* text, unsigned* types) {
   while (*text != '\0') {
     freshet_event_type type;
     freshet_slice word = {text, strcspn(text, ",")};
-    if (!freshet_replay_type_of(word, &type)) return refuse("not a list of types:", text);
+    if (!freshet_type_of(word, &type)) return refuse("not a list of types:", text);
     *types |= 1u << type;
     text += word.size + (text[word.size] == ',');
   }
   return *types != 0 || refuse("an empty list of types", "");
 }
 
-static bool parse_word(const char* text, const char* const* words, int* number) {
-  for (*number = 1; words[*number] != NULL; ++*number) {
-    if (strcmp(words[*number], text) == 0) return true;
-  }
-  return refuse("unknown format or unit", text);
-}
-
 static bool parse_time(const char* text, int64_t* time_ms) {
   freshet_time_unit unit = FRESHET_TIME_UNKNOWN;
   freshet_error error = {0};
-  return freshet_replay_parse_time(freshet_slice_of(text), &unit, time_ms, &error) == FRESHET_OK ||
+  return freshet_time_parse(freshet_slice_of(text), &unit, time_ms, &error) == FRESHET_OK ||
          refuse(error.message, text);
 }
 
@@ -138,9 +107,6 @@ enum {
   EVENTS = 256,
   ITEMS,
   FROM,
-  FORMAT,
-  MAP,
-  TIME_UNIT,
   SINCE,
   UNTIL,
   SOURCE,
@@ -153,33 +119,26 @@ enum {
   USER,
   TYPE,
   ERRORS,
-  RESUME
+  RESUME,
+  JSON,
+  FORMATS
 };
+
+static bool add_input(freshet_replay_arguments* a, const char* path, freshet_input_expect expect) {
+  freshet_input_arguments_add(&a->inputs, path, expect);
+  return true;
+}
 
 /* Which records, and how they are read. */
 static bool take_input_option(freshet_replay_arguments* a, int option, char* value) {
-  static const char* const formats[] = {"",          "csv",     "jsonl",        "avro",
-                                        "movielens", "netflix", "retailrocket", NULL};
-  static const char* const units[] = {"", "s", "ms", "us", NULL};
-  int number = 0;
+  freshet_error error = {0};
   switch (option) {
     case EVENTS:
-      return add_input(a, value, FRESHET_REPLAY_EVENTS);
+      return add_input(a, value, FRESHET_INPUT_EVENTS);
     case ITEMS:
-      return add_input(a, value, FRESHET_REPLAY_ITEMS);
+      return add_input(a, value, FRESHET_INPUT_ITEMS);
     case FROM:
-      return add_input(a, value, FRESHET_REPLAY_ANY);
-    case FORMAT:
-      if (!parse_word(value, formats, &number)) return false;
-      a->format = (freshet_replay_format)number;
-      return true;
-    case MAP:
-      a->map_text = value;
-      return true;
-    case TIME_UNIT:
-      if (!parse_word(value, units, &number)) return false;
-      a->unit = (freshet_time_unit)number;
-      return true;
+      return add_input(a, value, FRESHET_INPUT_ANY);
     case SINCE:
       return parse_time(value, &a->since_ms);
     case UNTIL:
@@ -187,8 +146,12 @@ static bool take_input_option(freshet_replay_arguments* a, int option, char* val
     case SOURCE:
       return add_source(a, value);
     default:
-      return false;
+      break;
   }
+  if (option < FRESHET_INPUT_OPTION_FIRST || option >= FRESHET_INPUT_OPTION_END) return false;
+  if (freshet_input_arguments_take(&a->inputs, option, value, &error) == FRESHET_OK) return true;
+  freshet_command_failed("replay", &error);
+  return false;
 }
 
 static bool take_option(freshet_replay_arguments* a, int option, char* value) {
@@ -204,7 +167,7 @@ static bool take_option(freshet_replay_arguments* a, int option, char* value) {
     case LIMIT:
       return parse_count(value, UINT64_MAX, &a->limit);
     case SORT_WINDOW:
-      return parse_count(value, FRESHET_REPLAY_WINDOW_MAX, &a->window);
+      return parse_count(value, FRESHET_INPUT_WINDOW_MAX, &a->window);
     case USER:
       a->user = value;
       return true;
@@ -216,66 +179,28 @@ static bool take_option(freshet_replay_arguments* a, int option, char* value) {
     case RESUME:
       a->resume = value;
       return true;
+    case JSON:
+      return a->json = true;
+    case FORMATS:
+      return a->formats = true;
     default:
       return take_input_option(a, option, value);
   }
-}
-
-/* Files of items first, else in the order given. */
-static void order_inputs(freshet_replay_arguments* a) {
-  size_t items = 0;
-  for (size_t i = 0; i < a->input_count; i++) {
-    freshet_replay_input input = a->inputs[i];
-    input.format = a->format;
-    input.map = &a->map;
-    size_t at = i;
-    if (input.expect == FRESHET_REPLAY_ITEMS) {
-      at = items++;
-      memmove(&a->inputs[at + 1], &a->inputs[at], (i - at) * sizeof *a->inputs);
-    }
-    a->inputs[at] = input;
-  }
-}
-
-/* Puts the files of a data set in place of the folders. */
-static bool expand_inputs(freshet_replay_arguments* a) {
-  if (a->format < FRESHET_REPLAY_MOVIELENS) return true;
-  if (a->map_text != NULL)
-    return refuse("this data set's columns are known; --map is for other files:", a->map_text);
-  freshet_replay_arguments expanded = {0};
-  freshet_error error = {0};
-  freshet_status status = FRESHET_OK;
-  for (size_t i = 0; status == FRESHET_OK && i < a->input_count; i++) {
-    const freshet_replay_input* input = &a->inputs[i];
-    if (freshet_replay_is_topic(input)) {
-      add_input(&expanded, input->path, input->expect);
-    } else {
-      status = freshet_replay_dataset_expand(a->format, input->path, add_input, &expanded, &error);
-    }
-  }
-  for (size_t i = 0; i < a->input_count; i++) free(a->paths[i]);
-  free(a->paths);
-  free(a->inputs);
-  a->inputs = expanded.inputs;
-  a->paths = expanded.paths;
-  a->input_count = expanded.input_count;
-  if (status != FRESHET_OK) freshet_command_failed("replay", &error);
-  return status == FRESHET_OK;
 }
 
 /* What only means something for topics, and what topics need. */
 static bool check_topics(const freshet_replay_arguments* a) {
   size_t topics = 0;
   bool has_servers = false;
-  for (size_t i = 0; i < a->input_count; i++) topics += freshet_replay_is_topic(&a->inputs[i]);
+  for (size_t i = 0; i < a->inputs.count; i++) topics += freshet_input_is_topic(a->inputs.inputs[i].path);
   for (size_t i = 0; i < a->source_count; i++) {
     has_servers = has_servers || strcmp(a->source[i].name, "bootstrap.servers") == 0;
   }
   bool bounded = a->since_ms != INT64_MIN || a->until_ms != INT64_MAX;
   if (topics == 0 && bounded)
-    return refuse("--since and --until are for inputs like", FRESHET_REPLAY_KAFKA "TOPIC");
+    return refuse("--since and --until are for inputs like", FRESHET_INPUT_KAFKA "TOPIC");
   if (topics == 0 && a->source_count > 0)
-    return refuse("--source is for inputs like", FRESHET_REPLAY_KAFKA "TOPIC");
+    return refuse("--source is for inputs like", FRESHET_INPUT_KAFKA "TOPIC");
   if (a->source_count > 0 && !has_servers)
     return refuse("--source must name the cluster, as in", "bootstrap.servers=HOST:PORT");
   if (a->since_ms >= a->until_ms) return refuse("--since is not before", "--until");
@@ -286,9 +211,6 @@ bool freshet_replay_arguments_parse(int argc, char** argv, freshet_replay_argume
   static const struct option longs[] = {{"events", required_argument, NULL, EVENTS},
                                         {"items", required_argument, NULL, ITEMS},
                                         {"from", required_argument, NULL, FROM},
-                                        {"format", required_argument, NULL, FORMAT},
-                                        {"map", required_argument, NULL, MAP},
-                                        {"time-unit", required_argument, NULL, TIME_UNIT},
                                         {"since", required_argument, NULL, SINCE},
                                         {"until", required_argument, NULL, UNTIL},
                                         {"source", required_argument, NULL, SOURCE},
@@ -302,6 +224,9 @@ bool freshet_replay_arguments_parse(int argc, char** argv, freshet_replay_argume
                                         {"type", required_argument, NULL, TYPE},
                                         {"errors", required_argument, NULL, ERRORS},
                                         {"resume", required_argument, NULL, RESUME},
+                                        {"json", no_argument, NULL, JSON},
+                                        {"formats", no_argument, NULL, FORMATS},
+                                        FRESHET_INPUT_LONG_OPTIONS,
                                         {NULL, 0, NULL, 0}};
   *a = (freshet_replay_arguments){
       .limit = UINT64_MAX, .types = ALL_TYPES, .since_ms = INT64_MIN, .until_ms = INT64_MAX};
@@ -309,37 +234,31 @@ bool freshet_replay_arguments_parse(int argc, char** argv, freshet_replay_argume
   while ((option = getopt_long(argc, argv, FRESHET_OPTIONS_SHORT, longs, NULL)) != -1) {
     if (!freshet_options_take(&a->common, option, optarg) && !take_option(a, option, optarg)) return false;
   }
-  for (; optind < argc; optind++) add_input(a, argv[optind], FRESHET_REPLAY_ANY);
-  if (a->input_count == 0) {
+  for (; optind < argc; optind++) add_input(a, argv[optind], FRESHET_INPUT_ANY);
+  if (a->formats) return true;
+  if (a->inputs.given_count == 0) {
     fprintf(stderr, "freshet replay: no files; give --from, --events or --items\n");
     return false;
   }
   freshet_error error = {0};
-  if (freshet_replay_map_parse(a->map_text, &a->map, &error) != FRESHET_OK) {
+  if (freshet_input_arguments_finish(&a->inputs, &error) != FRESHET_OK) {
     freshet_command_failed("replay", &error);
     return false;
   }
-  if (!expand_inputs(a) || !check_topics(a)) return false;
-  order_inputs(a);
-  return true;
+  return check_topics(a);
 }
 
 void freshet_replay_arguments_free(freshet_replay_arguments* a) {
-  for (size_t i = 0; i < a->input_count; i++) free(a->paths[i]);
-  free(a->paths);
-  free(a->inputs);
+  freshet_input_arguments_free(&a->inputs);
   free(a->source);
 }
 
 uint64_t freshet_replay_arguments_hash(const freshet_replay_arguments* a) {
   freshet_buffer text = {0};
-  for (size_t i = 0; i < a->input_count; i++) {
-    freshet_buffer_append(&text, a->inputs[i].path, strlen(a->inputs[i].path) + 1);
-    freshet_buffer_append(&text, &(char){(char)a->inputs[i].expect}, 1);
-  }
-  const char* texts[] = {a->map_text == NULL ? "" : a->map_text, a->user == NULL ? "" : a->user};
-  for (size_t i = 0; i < 2; i++) freshet_buffer_append(&text, texts[i], strlen(texts[i]) + 1);
-  unsigned numbers[] = {a->format, a->unit, a->types, (unsigned)a->window};
+  freshet_input_arguments_key(&a->inputs, &text);
+  const char* user = a->user == NULL ? "" : a->user;
+  freshet_buffer_append(&text, user, strlen(user) + 1);
+  unsigned numbers[] = {a->types, (unsigned)a->window};
   freshet_buffer_append(&text, numbers, sizeof numbers);
   freshet_buffer_append(&text, &a->since_ms, sizeof a->since_ms);
   freshet_buffer_append(&text, &a->until_ms, sizeof a->until_ms);

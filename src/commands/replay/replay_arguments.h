@@ -1,27 +1,21 @@
 /*
- * replay_arguments.h: what `freshet replay` was asked to do, as a checked struct. Its hash tells whether a
- * checkpoint belongs to the same command.
+ * replay_arguments.h: what `freshet replay` was asked to do. Owns the inputs; the other texts are those of argv. It
+ * must not open anything but a table of data sets.
  */
 #ifndef FRESHET_COMMANDS_REPLAY_ARGUMENTS_H
 #define FRESHET_COMMANDS_REPLAY_ARGUMENTS_H
 
+#include "commands/input/input_arguments.h"
 #include "commands/options.h"
-#include "commands/replay/replay_reader.h"
 #include "kafka/kafka.h"
 
 /* Whole text of `freshet help replay`. */
 extern const char freshet_replay_usage[];
 
-/* The texts are those of argv, but for the paths, which are the arguments' own. */
 typedef struct freshet_replay_arguments {
   freshet_options common;
-  freshet_replay_input* inputs; /* [input_count]; files of items first */
-  char** paths;                 /* [input_count] */
-  size_t input_count, input_capacity;
-  freshet_replay_map map;
-  const char* map_text;
-  freshet_replay_format format;
-  freshet_time_unit unit;
+  freshet_input_arguments inputs;
+  bool formats, json;
   bool dry_run, accepts_loss;
   double rate, speedup;           /* 0: not bounded */
   uint64_t limit;                 /* UINT64_MAX: none */
@@ -41,8 +35,5 @@ void freshet_replay_arguments_free(freshet_replay_arguments* arguments);
 
 /* Of what decides which records are published, under which ids: a checkpoint holds for these only. */
 uint64_t freshet_replay_arguments_hash(const freshet_replay_arguments* arguments);
-
-/* Is the input a topic? */
-bool freshet_replay_is_topic(const freshet_replay_input* input);
 
 #endif

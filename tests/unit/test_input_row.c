@@ -1,0 +1,304 @@
+/* Times, maps, and rows of texts that become events and items or are refused with a reason. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+/* cmocka needs the four above first */
+#include <cmocka.h>
+#include <time.h>
+
+#include "commands/input/input_row.h"
+
+static const int64_t NOW_MS = 1800000000000;
+static freshet_input_options options;
+
+static freshet_input_converter* make_converter(void) {
+  return freshet_input_converter_create(&options, NULL);
+}
+
+static int64_t time_of(const char* text, freshet_time_unit* unit) {
+  int64_t time_ms = -1;
+  freshet_error error = {0};
+  if (freshet_time_parse(freshet_slice_of(text), unit, &time_ms, &error) != FRESHET_OK) {
+    fail_msg("%s", error.message);
+  }
+  return time_ms;
+}
+
+static void no_time(const char* text, freshet_time_unit unit, const char* word) {
+  int64_t time_ms;
+  freshet_error error = {0};
+  assert_int_equal(freshet_time_parse(freshet_slice_of(text), &unit, &time_ms, &error), FRESHET_INVALID);
+  assert_int_equal(error.verdict, FRESHET_DEAD_LETTER);
+  if (strstr(error.message, word) == NULL) fail_msg("'%s' is not in '%s'", word, error.message);
+}
+
+static void the_first_number_tells_the_unit(void** state) {
+  (void)state;
+  static const struct {
+    const char* text;
+    freshet_time_unit unit;
+    int64_t time_ms;
+  } known[] = {
+      {"1323435000", FRESHET_TIME_S, 1323435000000},        {"1323435000.25", FRESHET_TIME_S, 1323435000250},
+      {"874724710000", FRESHET_TIME_MS, 874724710000},      {"1323435000123", FRESHET_TIME_MS, 1323435000123},
+      {"1323435000123456", FRESHET_TIME_US, 1323435000123}, {"99999999999", FRESHET_TIME_S, 99999999999000},
+      {"100000000000", FRESHET_TIME_MS, 100000000000},
+  };
+  for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+    freshet_time_unit unit = FRESHET_TIME_UNKNOWN;
+    assert_int_equal(time_of(known[i].text, &unit), known[i].time_ms);
+    assert_int_equal(unit, known[i].unit);
+  }
+  /* once known it holds, also where a number alone would be ambiguous */
+  freshet_time_unit unit = FRESHET_TIME_MS;
+  assert_int_equal(time_of("1000", &unit), 1000);
+  unit = FRESHET_TIME_S;
+  assert_int_equal(time_of("0", &unit), 0);
+  no_time("86400", FRESHET_TIME_UNKNOWN, "--time-unit");
+  no_time("-5", FRESHET_TIME_UNKNOWN, "--time-unit");
+  no_time("1e30", FRESHET_TIME_UNKNOWN, "--time-unit");
+  no_time("1323435000123", FRESHET_TIME_S, "not in seconds");
+  no_time("-1", FRESHET_TIME_S, "not in seconds");
+}
+
+static void iso_8601_is_read(void** state) {
+  (void)state;
+  static const struct {
+    const char* text;
+    int64_t time_ms;
+  } known[] = {
+      {"1970-01-01", 0},
+      {"2011-12-09T12:50:00Z", 1323435000000},
+      {"2011-12-09 12:50", 1323435000000},
+      {"2011-12-09T12:50:00.250Z", 1323435000250},
+      {"2011-12-09T13:50:00+01:00", 1323435000000},
+      {"2011-12-09T13:50:00+0100", 1323435000000},
+      {"2011-12-09T05:50:00-07", 1323435000000},
+      {"2012-02-29t00:00:00z", 1330473600000},
+      {"1969-12-31T23:59:59Z", -1000},
+  };
+  for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+    freshet_time_unit unit = FRESHET_TIME_UNKNOWN;
+    assert_int_equal(time_of(known[i].text, &unit), known[i].time_ms);
+    assert_int_equal(unit, FRESHET_TIME_UNKNOWN);
+  }
+  static const char* const bad[] = {"",
+                                    "yesterday",
+                                    "2011-13-01",
+                                    "2011-02-29",
+                                    "2011-12-9x",
+                                    "2011-12-09T25:00:00",
+                                    "2011-12-09T12:61",
+                                    "2011-12-09T12",
+                                    "09/12/2011",
+                                    "2011-12-09T12:50:00+99:00",
+                                    "2011-12-09T12:50:00 Z",
+                                    "2011-12-09T12:50:00.Z",
+                                    "a very long text that is no time at all, for sure"};
+  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+    no_time(bad[i], FRESHET_TIME_UNKNOWN, "is not a time");
+}
+
+static void maps_rename_fields(void** state) {
+  (void)state;
+  freshet_input_map map;
+  assert_int_equal(freshet_input_map_parse("user_id=customer_no,value=stars", &map, NULL), FRESHET_OK);
+  assert_true(freshet_slice_equal(map.names[FRESHET_FIELD_USER_ID], freshet_slice_of("customer_no")));
+  assert_true(freshet_slice_equal(map.names[FRESHET_FIELD_VALUE], freshet_slice_of("stars")));
+  assert_true(freshet_slice_equal(map.names[FRESHET_FIELD_ITEM_ID], freshet_slice_of("item_id")));
+  assert_int_equal(freshet_input_map_parse(NULL, &map, NULL), FRESHET_OK);
+  assert_true(freshet_slice_equal(map.names[FRESHET_FIELD_USER_ID], freshet_slice_of("user_id")));
+  static const char* const bad[] = {"user_id", "user=customer", "user_id=", "user_id=a,,item_id=b"};
+  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    assert_int_equal(freshet_input_map_parse(bad[i], &map, NULL), FRESHET_INVALID);
+  }
+}
+
+/* ---- rows ---- */
+
+typedef freshet_input_record row;
+
+static row event_row(void) {
+  row r = {0};
+  r.fields[FRESHET_FIELD_USER_ID] = freshet_slice_of("u");
+  r.fields[FRESHET_FIELD_ITEM_ID] = freshet_slice_of("i");
+  r.fields[FRESHET_FIELD_OCCURRED_AT] = freshet_slice_of("1323435000000");
+  return r;
+}
+
+static freshet_event event_of(row* r) {
+  freshet_input_converter* converter = make_converter();
+  freshet_error error = {0};
+  if (freshet_input_event_of(converter, r, NOW_MS, &error) != FRESHET_OK) fail_msg("%s", error.message);
+  freshet_input_converter_destroy(converter);
+  return r->event;
+}
+
+static void types_are_read_or_guessed(void** state) {
+  (void)state;
+  row r = event_row();
+  assert_int_equal(event_of(&r).type, FRESHET_CLICK);
+  assert_int_equal(event_of(&r).quantity, 1);
+  r.fields[FRESHET_FIELD_DWELL_S] = freshet_slice_of("2.5");
+  assert_true(event_of(&r).dwell_s == 2.5f);
+  r.fields[FRESHET_FIELD_PRICE] = freshet_slice_of("9.99");
+  r.fields[FRESHET_FIELD_QUANTITY] = freshet_slice_of("3");
+  assert_int_equal(event_of(&r).type, FRESHET_PURCHASE);
+  assert_int_equal(event_of(&r).quantity, 3);
+  assert_true(event_of(&r).price == 9.99);
+  r.fields[FRESHET_FIELD_VALUE] = freshet_slice_of("4.5");
+  assert_int_equal(event_of(&r).type, FRESHET_RATING);
+  assert_true(event_of(&r).rating == 4.5f);
+  static const struct {
+    const char* text;
+    freshet_event_type type;
+  } words[] = {{"click", FRESHET_CLICK},
+               {"View", FRESHET_CLICK},
+               {"RATING", FRESHET_RATING},
+               {"buy", FRESHET_PURCHASE},
+               {"purchase", FRESHET_PURCHASE}};
+  for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+    r.fields[FRESHET_FIELD_TYPE] = freshet_slice_of(words[i].text);
+    assert_int_equal(event_of(&r).type, words[i].type);
+  }
+}
+
+static void bad_texts_are_refused_with_the_field(void** state) {
+  (void)state;
+  static const struct {
+    freshet_field field;
+    const char* text;
+    const char* type;
+    const char* word;
+  } bad[] = {
+      {FRESHET_FIELD_TYPE, "clicked", "clicked", "type 'clicked'"},
+      {FRESHET_FIELD_VALUE, "four", "rating", "value 'four'"},
+      {FRESHET_FIELD_VALUE, "nan", "rating", "value 'nan'"},
+      {FRESHET_FIELD_DWELL_S, "1s", "click", "dwell_s"},
+      {FRESHET_FIELD_QUANTITY, "many", "purchase", "quantity"},
+      {FRESHET_FIELD_QUANTITY, "99999999999", "purchase", "quantity"},
+      {FRESHET_FIELD_OCCURRED_AT, "", "click", "is not a time"},
+  };
+  freshet_input_converter* converter = make_converter();
+  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    row r = event_row();
+    r.fields[FRESHET_FIELD_TYPE] = freshet_slice_of(bad[i].type);
+    r.fields[bad[i].field] = freshet_slice_of(bad[i].text);
+    freshet_error error = {0};
+    assert_int_equal(freshet_input_event_of(converter, &r, NOW_MS, &error), FRESHET_INVALID);
+    assert_int_equal(error.verdict, FRESHET_DEAD_LETTER);
+    if (strstr(error.message, bad[i].word) == NULL)
+      fail_msg("'%s' is not in '%s'", bad[i].word, error.message);
+  }
+  freshet_input_converter_destroy(converter);
+}
+
+static freshet_status item_of(freshet_input_converter* converter, row* r, freshet_item* item,
+                              freshet_error* error) {
+  freshet_status status = freshet_input_item_of(converter, r, error);
+  *item = r->item;
+  return status;
+}
+
+static void items_are_read(void** state) {
+  (void)state;
+  freshet_input_converter* converter = make_converter();
+  row r = {0};
+  r.fields[FRESHET_FIELD_ITEM_ID] = freshet_slice_of("i");
+  freshet_item item;
+  assert_int_equal(item_of(converter, &r, &item, NULL), FRESHET_OK);
+  assert_true(item.available);
+  assert_int_equal(item.category_count, 0);
+  r.fields[FRESHET_FIELD_CATEGORIES] = freshet_slice_of("|home||gift|");
+  r.fields[FRESHET_FIELD_AVAILABLE] = freshet_slice_of("No");
+  r.fields[FRESHET_FIELD_EXPIRES_AT] = freshet_slice_of("2011-12-09T12:50:00Z");
+  assert_int_equal(item_of(converter, &r, &item, NULL), FRESHET_OK);
+  assert_false(item.available);
+  assert_int_equal(item.expires_at_ms, 1323435000000);
+  assert_int_equal(item.category_count, 2);
+  assert_true(freshet_slice_equal(item.categories[0], freshet_slice_of("home")));
+  assert_true(freshet_slice_equal(item.categories[1], freshet_slice_of("gift")));
+  r.fields[FRESHET_FIELD_CREATED_AT] = freshet_slice_of("2011-12-01");
+  r.fields[FRESHET_FIELD_ATTRIBUTES] = freshet_slice_of("brand=Acme|equation=a=b|season=");
+  assert_int_equal(item_of(converter, &r, &item, NULL), FRESHET_OK);
+  assert_int_equal(item.created_at_ms, 1322697600000);
+  assert_int_equal(item.attribute_count, 3);
+  assert_true(freshet_slice_equal(item.attributes[0].name, freshet_slice_of("brand")));
+  assert_true(freshet_slice_equal(item.attributes[0].value, freshet_slice_of("Acme")));
+  assert_true(freshet_slice_equal(item.attributes[1].value, freshet_slice_of("a=b")));
+  assert_int_equal(item.attributes[2].value.size, 0);
+  r.fields[FRESHET_FIELD_ATTRIBUTES] = freshet_slice_of("brand=Acme|season");
+  freshet_error error = {0};
+  assert_int_equal(item_of(converter, &r, &item, &error), FRESHET_INVALID);
+  assert_non_null(strstr(error.message, "'season' is not NAME=VALUE"));
+  r.fields[FRESHET_FIELD_ATTRIBUTES] = (freshet_slice){0};
+  char many[1000];
+  for (size_t i = 0; i + 1 < sizeof many; i += 2) memcpy(many + i, "c|", 2);
+  r.fields[FRESHET_FIELD_CATEGORIES] = (freshet_slice){many, sizeof many};
+  assert_int_equal(item_of(converter, &r, &item, NULL), FRESHET_OK);
+  assert_int_equal(item.category_count, FRESHET_CATEGORIES_MAX + 1); /* for validation to refuse */
+  r.fields[FRESHET_FIELD_AVAILABLE] = freshet_slice_of("maybe");
+  assert_int_equal(item_of(converter, &r, &item, NULL), FRESHET_INVALID);
+  freshet_input_converter_destroy(converter);
+}
+
+/* ---- ids ---- */
+
+static void name(freshet_input_converter* converter, const char* user, const char* item, int64_t time_ms,
+                 char id[40]) {
+  freshet_event event = {.type = FRESHET_CLICK,
+                         .user_id = freshet_slice_of(user),
+                         .item_id = freshet_slice_of(item),
+                         .occurred_at_ms = time_ms};
+  freshet_input_name_event(converter, &event);
+  snprintf(id, 40, "%.*s", (int)event.event_id.size, event.event_id.data);
+}
+
+static void ids_are_the_same_in_every_replay_and_differ_between_events(void** state) {
+  (void)state;
+  char once[6][40], again[6][40];
+  for (int round = 0; round < 2; round++) {
+    char(*ids)[40] = round == 0 ? once : again;
+    freshet_input_converter* converter = make_converter();
+    name(converter, "u", "i", 1, ids[0]);
+    name(converter, "u", "i", 1, ids[1]); /* the same again is another event */
+    name(converter, "u", "i", 2, ids[2]);
+    name(converter, "u", "j", 1, ids[3]);
+    name(converter, "ui", "", 1, ids[4]);
+    name(converter, "u", "i", 1, ids[5]);
+    freshet_input_converter_destroy(converter);
+  }
+  for (int i = 0; i < 6; i++) {
+    assert_string_equal(once[i], again[i]);
+    for (int j = 0; j < i; j++) assert_string_not_equal(once[i], once[j]);
+  }
+}
+
+static void given_ids_are_kept(void** state) {
+  (void)state;
+  freshet_input_converter* converter = make_converter();
+  freshet_event event = {.event_id = freshet_slice_of("mine")};
+  freshet_input_name_event(converter, &event);
+  assert_true(freshet_slice_equal(event.event_id, freshet_slice_of("mine")));
+  freshet_input_converter_destroy(converter);
+}
+
+int main(void) {
+  freshet_input_options_init(&options);
+  setenv("TZ", "America/New_York", 1); /* times must not depend on it */
+  tzset();
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(the_first_number_tells_the_unit),
+      cmocka_unit_test(iso_8601_is_read),
+      cmocka_unit_test(maps_rename_fields),
+      cmocka_unit_test(types_are_read_or_guessed),
+      cmocka_unit_test(bad_texts_are_refused_with_the_field),
+      cmocka_unit_test(items_are_read),
+      cmocka_unit_test(ids_are_the_same_in_every_replay_and_differ_between_events),
+      cmocka_unit_test(given_ids_are_kept),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
