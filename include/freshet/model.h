@@ -155,7 +155,7 @@ float freshet_model_item_weight(const freshet_model* model, uint32_t slot);
 
 typedef struct freshet_interaction {
   uint32_t item;   /* slot */
-  float weight;    /* of its event type */
+  float weight;    /* of its event type; negative: disliked, by up to 1 */
   int64_t time_ms; /* event time */
 } freshet_interaction;
 
@@ -199,7 +199,8 @@ void freshet_user_mark_how(freshet_user* user, uint32_t slot, freshet_event_type
 
 typedef struct freshet_observation {
   uint32_t item;   /* slot */
-  bool positive;   /* false: a low rating, for context and seen only */
+  bool positive;   /* the user chose it; false: context and seen set only, and the dislike */
+  float dislike;   /* 0 .. 1: how much the user disliked it; only of what is not positive */
   float weight;    /* > 0: of the event's type, adjusted by dwell time and quantity; 1 .. 256 sixteenths */
   int64_t time_ms; /* event time */
 } freshet_observation;

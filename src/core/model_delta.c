@@ -4,7 +4,8 @@
  * delta.items    u64 key [n]
  * delta.values   u32 dim, then for each item its additive part (model_bytes.c)
  * delta.trace    u64 events before it, u8 index bytes (2 or 4), then for each event: index of the item,
- *                u16 weight in sixteenths, u8 context items, their indices (newest first)
+ *                u16 weight in sixteenths (TRACE_DISLIKE more: a dislike), u8 context items, their indices (newest
+ *                first)
  * delta.globals  the blend (model_bytes.c)
  */
 #include "core/model_bytes.h"

@@ -19,6 +19,7 @@ static uint32_t take_index(freshet_byte_reader* in, unsigned bytes, uint32_t bou
 /* One event of the trace; its indices count from 0 in the delta's dictionary. */
 typedef struct trace_step {
   uint32_t chosen, weight, count, context[FRESHET_HISTORY];
+  bool is_dislike;
 } trace_step;
 
 /* The trace's head: events that its worker had seen before, and the size of an index. */
@@ -31,8 +32,11 @@ static uint64_t take_trace_head(freshet_byte_reader* in, unsigned* index_bytes) 
 
 static void take_trace_step(freshet_byte_reader* in, unsigned index_bytes, uint32_t items, trace_step* step) {
   step->chosen = take_index(in, index_bytes, items);
-  step->weight = freshet_take_u16(in);
+  const uint32_t weight = freshet_take_u16(in);
+  step->is_dislike = (weight & TRACE_DISLIKE) != 0;
+  step->weight = weight & ~(uint32_t)TRACE_DISLIKE;
   step->count = freshet_take_u8(in);
+  if (step->is_dislike && step->count > 0) in->bad = true;
   if (step->weight == 0 || step->weight > WEIGHT_UNITS_MAX || step->count > FRESHET_HISTORY) in->bad = true;
   for (uint32_t k = 0; k < step->count && !in->bad; k++)
     step->context[k] = take_index(in, index_bytes, items);
@@ -158,14 +162,18 @@ static void replay_trace(freshet_model* model, const freshet_model_delta* delta,
                          const uint32_t* slots, int64_t offset) {
   const uint32_t items = (uint32_t)(delta->items.size / sizeof(uint64_t));
   unsigned index_bytes;
-  const uint64_t start = take_trace_head(in, &index_bytes);
+  uint64_t event = take_trace_head(in, &index_bytes);
   sorter s = create_sorter(model, delta->events, offset);
   for (uint64_t e = 0; e < delta->events; e++) {
     trace_step* step = &s.steps[s.step_count++];
     take_trace_step(in, index_bytes, items, step);
     step->chosen = slots[step->chosen];
     for (uint32_t k = 0; k < step->count; k++) step->context[k] = slots[step->context[k]];
-    freshet_model_replay_counts(model, step->chosen, step->weight, start + e, offset);
+    if (step->is_dislike) {
+      freshet_model_replay_dislike(model, step->chosen, step->weight, offset);
+    } else {
+      freshet_model_replay_counts(model, step->chosen, step->weight, event++, offset);
+    }
     if (s.step_count < CHUNK_EVENTS && e + 1 < delta->events) continue;
     count_pairs(model, &s);
     place_pairs(&s);

@@ -5,6 +5,7 @@
  *   model_score.c       context of a user, query, explanation, the ranker's rows
  *   model_bonus.c       what a user's recent items bring to the items near them
  *   model_learn.c       one step of learning
+ *   model_liking.c      what users disliked, and how it pushes away
  *   model_negatives.c   which items a step compares with
  *   model_tree.c        running sums, for draws
  *   model_neighbours.c  what is chosen together, in bounded lists
@@ -61,8 +62,13 @@ enum {
   TAU = PSI + COUNT_LEVELS,          /* [COUNT_LEVELS] */
   LP = TAU + COUNT_LEVELS,           /* [FRESHET_HISTORY] */
   LG = LP + FRESHET_HISTORY,         /* [GAP_BUCKETS] */
-  TS = LG + GAP_BUCKETS, /* [STAGES][FEATURES]; last, so that older state is read as a start of it */
-  BLEND_WEIGHTS = TS + STAGES * FEATURES,
+  TS = LG + GAP_BUCKETS,             /* [STAGES][FEATURES] */
+  LIKE = TS + STAGES * FEATURES,     /* [LIKE_WEIGHTS] what is added to the starts of model_liking.c */
+  LIKE_ODDS = 0,                     /* w0 */
+  LIKE_DISLIKED,                     /* w1 */
+  LIKE_START,                        /* w2 */
+  LIKE_WEIGHTS,
+  BLEND_WEIGHTS = LIKE + LIKE_WEIGHTS, /* new ones come last: state of older versions ends earlier */
   BLEND_PADDED = (BLEND_WEIGHTS + 15) / 16 * 16,
 };
 #define FRESHET_BLEND_SQUARES_START .01
@@ -128,6 +134,8 @@ typedef struct item {
   float adjustment; /* what rules add to its score */
   /* -- */
   float row_popular[HALF_LIVES]; /* f5 as the ranker's row shows it: it is refreshed from time to time */
+  float row_liking;              /* l, the same way */
+  uint32_t dislikes;             /* in 1/WEIGHT_UNITS: by how much users disliked it */
   uint32_t id_size;
   char* id; /* NULL while only the key is known */
 } item;
@@ -138,8 +146,10 @@ typedef struct context {
   uint32_t stage;      /* S: of the session */
   uint32_t count;
   uint32_t items[FRESHET_HISTORY]; /* newest first */
+  uint32_t place[FRESHET_HISTORY]; /* how many chosen items are newer: disliked ones push nothing back */
   uint32_t bucket[FRESHET_HISTORY];
   bool same_session[FRESHET_HISTORY];
+  float disliked[FRESHET_HISTORY];                       /* 0: chosen; up to 1: how much it was disliked */
   float weight[FRESHET_HISTORY];                         /* w_k: of the context factor m_k */
   float feature_weight[FRESHET_HISTORY][BONUS_FEATURES]; /* a_k, normalised, over its counts */
   float theta[FEATURES];
@@ -194,9 +204,12 @@ typedef struct pending_item {
 
 typedef struct trace_event {
   uint32_t item;
-  uint16_t weight;  /* in 1/WEIGHT_UNITS */
+  uint16_t weight;  /* in 1/WEIGHT_UNITS, and TRACE_DISLIKE */
   uint16_t context; /* items that follow in trace_items */
 } trace_event;
+
+/* Set in the weight of a trace event: a dislike, which has no context and is no event of the model's time. */
+enum { TRACE_DISLIKE = 1 << 15 };
 
 struct freshet_model {
   freshet_model_config config;
@@ -233,6 +246,7 @@ struct freshet_model {
   int64_t* frequency; /* tree over the buckets: of the counts */
   int64_t* presence;  /* ... and of the items */
   int64_t total_count;
+  int64_t total_dislikes; /* in 1/WEIGHT_UNITS */
 
   /* -- global -- */
   uint64_t events;
@@ -344,6 +358,18 @@ void freshet_model_project_text(const freshet_model* model, const float* unit, f
 void freshet_model_add_user_text(const freshet_model* model, const freshet_user* user, const context* c,
                                  float* h);
 
+/* ---- model_liking.c ---- */
+/* l: the log of the item's share of events that are no dislikes, less that of all items. */
+float freshet_model_like_odds(const freshet_model* model, uint32_t slot);
+/* How much l counts in a score. */
+float freshet_model_like_scale(const freshet_model* model);
+/* opinion [dim]: what is added to the query beside theta6 h. */
+void freshet_model_opinion(const freshet_model* model, const context* c, float* opinion);
+/* Gradients of LIKE: the item was chosen (dislike 0), or disliked by up to 1. Writes over model->slope. */
+void freshet_model_like_gradient(freshet_model* model, const context* c, uint32_t slot, float dislike,
+                                 float weight);
+void freshet_model_dislike_add(freshet_model* model, uint32_t slot, uint32_t units);
+
 /* ---- model_negatives.c ---- */
 void freshet_model_draw(freshet_model* model, uint32_t positive, candidates* step);
 /* Replaces N, when stored state is read. */
@@ -385,6 +411,8 @@ void freshet_model_replay_pair(freshet_model* model, uint32_t slot, uint32_t oth
  * is left alone. */
 void freshet_model_replay_counts(freshet_model* model, uint32_t chosen, uint32_t weight_units, uint64_t event,
                                  int64_t offset);
+/* The item was disliked. weight_units: by how much. */
+void freshet_model_replay_dislike(freshet_model* model, uint32_t slot, uint32_t weight_units, int64_t offset);
 
 /* ---- model_bonus.c ---- */
 /* Scratch of a query. All 0 to begin with. */

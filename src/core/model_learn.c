@@ -183,7 +183,7 @@ static void step_user(freshet_model* model, freshet_user* user, const context* c
   for (uint32_t k = 0; k < c->count; k++) {
     float* m = freshet_model_context_factor(model, c->items[k]);
     float pull = c->weight[k] * kernels->descend(m, rates[k], slope, dim);
-    model->blend_gradient[LP + k] = pull;
+    model->blend_gradient[LP + c->place[k]] += pull;
     model->blend_gradient[LG + c->bucket[k]] += pull;
   }
   user->accumulator += norm;
@@ -223,9 +223,16 @@ void freshet_model_replay_counts(freshet_model* model, uint32_t chosen, uint32_t
   model->events++;
 }
 
+void freshet_model_replay_dislike(freshet_model* model, uint32_t slot, uint32_t weight_units,
+                                  int64_t offset) {
+  if (model->items[slot].folded_to <= offset) freshet_model_dislike_add(model, slot, weight_units);
+  if (model->folded_to <= offset) model->total_dislikes += weight_units;
+}
+
 typedef struct own_event {
   uint32_t item;
   uint32_t weight_units;
+  bool is_dislike; /* it has no context then */
   uint32_t context_count;
   const uint32_t* context_items;
   /* [context_count] of the item in their lists, and of them in its list, before the event */
@@ -259,8 +266,9 @@ static void record_trace(freshet_model* model, const own_event* event) {
     model->trace_items = realloc(model->trace_items, model->trace_item_capacity * sizeof *model->trace_items);
     FRESHET_ASSERT(model->trace_items != NULL);
   }
+  unsigned weight = event->weight_units | (event->is_dislike ? TRACE_DISLIKE : 0);
   model->trace[model->trace_count++] =
-      (trace_event){event->item, (uint16_t)event->weight_units, (uint16_t)event->context_count};
+      (trace_event){event->item, (uint16_t)weight, (uint16_t)event->context_count};
   for (uint32_t k = 0; k < event->context_count; k++) {
     model->trace_items[model->trace_item_count + k] = event->context_items[k];
   }
@@ -271,7 +279,8 @@ static void record_trace(freshet_model* model, const own_event* event) {
 
 /* Inserts the event by its time. An item is in the history once, with its newest time. */
 static void append_history(freshet_user* user, const freshet_observation* seen) {
-  freshet_interaction entry = {seen->item, seen->weight, seen->time_ms};
+  float dislike = seen->positive ? 0 : seen->dislike < 1 ? seen->dislike : 1;
+  freshet_interaction entry = {seen->item, dislike > 0 ? -dislike : seen->weight, seen->time_ms};
   uint32_t old = 0;
   while (old < user->recent_count && user->recent[old].item != seen->item) old++;
   if (old < user->recent_count) {
@@ -310,15 +319,32 @@ static freshet_status learn_positive(freshet_model* model, freshet_user* user,
   set_features(model, model->user_factor, s);
   set_gradients(model, &c, weight, s);
   set_blend_gradient(model, &c, s);
+  freshet_model_like_gradient(model, &c, seen->item, 0, 1);
   step_items(model, s, model->user_factor, size, model->slope);
   step_user(model, user, &c, model->slope);
   step_blend(model);
   locate_context(model, &c, &model->items[seen->item].near, own_places);
-  own_event event = {seen->item, weight_units, c.count, c.items, places, own_places};
+  own_event event = {seen->item, weight_units, false, c.count, c.items, places, own_places};
   record_trace(model, &event);
   model->has_learned = true;
   replay_own(model, &event);
   return FRESHET_OK;
+}
+
+/* Counts the dislike and learns how dislikes are foreseen. Vectors stay: as negatives, dislikes make them
+ * worse. */
+static void learn_dislike(freshet_model* model, const freshet_user* user, const freshet_observation* seen) {
+  const float dislike = seen->dislike < 1 ? seen->dislike : 1;
+  const uint32_t units = (uint32_t)(dislike * WEIGHT_UNITS + .5F);
+  context c;
+  freshet_model_touch(model, seen->item);
+  freshet_model_context(model, user, seen->time_ms, &c);
+  freshet_model_like_gradient(model, &c, seen->item, dislike, dislike);
+  step_blend(model);
+  own_event event = {.item = seen->item, .weight_units = units > 0 ? units : 1, .is_dislike = true};
+  record_trace(model, &event);
+  model->has_learned = true;
+  freshet_model_replay_dislike(model, seen->item, event.weight_units, INT64_MAX);
 }
 
 freshet_status freshet_model_learn(freshet_model* model, freshet_user* user,
@@ -331,6 +357,8 @@ freshet_status freshet_model_learn(freshet_model* model, freshet_user* user,
     uint32_t weight_units = units >= 1 ? units < WEIGHT_UNITS_MAX ? (uint32_t)units : WEIGHT_UNITS_MAX : 1;
     status = learn_positive(model, user, observation, weight_units, error);
   }
+  if (!observation->positive && observation->dislike > 0 && model->config.learning)
+    learn_dislike(model, user, observation);
   if (observation->positive) user->positives++;
   append_history(user, observation);
   freshet_user_mark_seen(user, observation->item, model->config.seen_limit);

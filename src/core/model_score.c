@@ -15,7 +15,8 @@ enum {
   COLUMN_BIAS,
   COLUMN_POPULAR,
   COLUMN_LEVEL = COLUMN_POPULAR + HALF_LIVES, /* one of COUNT_LEVELS is 1 */
-  COLUMNS = COLUMN_LEVEL + COUNT_LEVELS,
+  COLUMN_LIKING = COLUMN_LEVEL + COUNT_LEVELS,
+  COLUMNS,
   COLUMNS_PADDED = (COLUMNS + 15) / 16 * 16,
 };
 
@@ -35,8 +36,9 @@ static const float wanted_text_floor = .5F;
 
 struct freshet_model_scratch {
   context context;
-  float* factor; /* h [dim] */
-  float* vector; /* [row_dim] */
+  float* factor;  /* h [dim] */
+  float* opinion; /* [dim] */
+  float* vector;  /* [row_dim] */
   gathering gathering;
 };
 
@@ -76,6 +78,7 @@ const uint8_t freshet_model_count_levels[COUNT_LEVEL_LAST + 1] = {
 /* The history up to time_ms, with gaps and sessions. */
 static void read_history(const freshet_model* model, const freshet_user* user, int64_t time_ms, context* c) {
   int64_t later_ms = time_ms;
+  uint32_t chosen = 0;
   bool same = true;
   c->count = 0;
   for (uint32_t i = 0; i < user->recent_count && i < FRESHET_HISTORY; i++) {
@@ -86,8 +89,11 @@ static void read_history(const freshet_model* model, const freshet_user* user, i
     freshet_prefetch(&model->items[past->item], 128);
     freshet_prefetch_row(freshet_model_context_factor(model, past->item), model->config.dim);
     c->items[c->count] = past->item;
+    c->place[c->count] = chosen;
+    chosen += past->weight >= 0;
     c->bucket[c->count] = gap_bucket(gap_between(past->time_ms, time_ms));
     c->same_session[c->count] = same;
+    c->disliked[c->count] = past->weight >= 0 ? 0 : past->weight > -1 ? -past->weight : 1;
     c->count++;
   }
 }
@@ -131,18 +137,20 @@ void freshet_model_context(const freshet_model* model, const freshet_user* user,
   read_history(model, user, time_ms, c);
   set_thetas(model, user->positives, c);
   for (uint32_t k = 0; k < c->count; k++) {
-    exps[k] = (float)(model->blend[LP + k] + model->blend[LG + c->bucket[k]]);
+    exps[k] = (float)(model->blend[LP + c->place[k]] + model->blend[LG + c->bucket[k]]);
   }
   for (int b = 0; b < GAP_BUCKETS; b++) exps[GAPS + b] = (float)model->blend[LG + b];
   model->kernels->exp(exps, EXPS);
   for (uint32_t k = 0; k < c->count; k++) {
     float e = exps[GAPS + c->bucket[k]];
     float* a = c->feature_weight[k];
-    c->weight[k] = model->context_decay[k] * exps[k];
-    a[FOLLOWS] = model->half_decay[k] * e;
+    c->weight[k] = model->context_decay[c->place[k]] * exps[k];
+    a[FOLLOWS] = model->half_decay[c->place[k]] * e;
     a[TOGETHER_NOW] = c->same_session[k] ? e : 0;
     a[TOGETHER_BEFORE] = c->same_session[k] ? 0 : e;
-    a[SIMILAR_TEXT] = model->text_decay[k] * e;
+    a[SIMILAR_TEXT] = model->text_decay[c->place[k]] * e;
+    c->weight[k] *= 1 - c->disliked[k]; /* what is disliked does not attract */
+    for (int f = 0; f < BONUS_FEATURES; f++) a[f] *= 1 - c->disliked[k];
     for (int f = 0; f < BONUS_FEATURES; f++) sums[f] += a[f];
   }
   for (int f = 0; f < BONUS_FEATURES; f++) {
@@ -188,6 +196,7 @@ static void refresh_popular(freshet_model* model, const uint32_t* slots, size_t 
       for (int h = 0; h < HALF_LIVES; h++) {
         model->items[slots[at + i]].row_popular[h] = popular[h * POPULAR_BLOCK + i];
       }
+      model->items[slots[at + i]].row_liking = freshet_model_like_odds(model, slots[at + i]);
     }
   }
 }
@@ -206,6 +215,7 @@ static freshet_status write_row(const freshet_model* model, uint32_t slot, fresh
   columns[COLUMN_BIAS] = (float)it->bias;
   memcpy(columns + COLUMN_POPULAR, it->row_popular, sizeof it->row_popular);
   columns[COLUMN_LEVEL + model->levels[slot]] = 1;
+  columns[COLUMN_LIKING] = it->row_liking;
   return freshet_ranker_set(ranker, slot, row, it->adjustment, error);
 }
 
@@ -248,6 +258,7 @@ freshet_model_scratch* freshet_model_scratch_create(const freshet_model* model) 
   FRESHET_ASSERT(scratch != NULL);
   memset(scratch, 0, sizeof *scratch);
   scratch->factor = freshet_model_floats(model->config.dim);
+  scratch->opinion = freshet_model_floats(model->config.dim);
   scratch->vector = freshet_model_floats(freshet_model_row_dim(model));
   return scratch;
 }
@@ -256,6 +267,7 @@ void freshet_model_scratch_destroy(freshet_model_scratch* scratch) {
   if (scratch == NULL) return;
   freshet_model_gathering_free(&scratch->gathering);
   free(scratch->factor);
+  free(scratch->opinion);
   free(scratch->vector);
   free(scratch);
 }
@@ -295,7 +307,9 @@ void freshet_model_query_text(const freshet_model* model, const freshet_user* us
   freshet_model_prefetch_lists(model, c);
   freshet_model_user_factor(model, user, c, scratch->factor);
   freshet_model_add_user_text(model, user, c, scratch->factor);
-  for (uint32_t i = 0; i < dim; i++) scratch->vector[i] = c->theta[TASTE] * scratch->factor[i];
+  freshet_model_opinion(model, c, scratch->opinion);
+  for (uint32_t i = 0; i < dim; i++)
+    scratch->vector[i] = c->theta[TASTE] * scratch->factor[i] + scratch->opinion[i];
   if (text != NULL)
     model->kernels->add_scaled(scratch->vector, c->theta[TASTE] * wanted_weight(model, text), text->start,
                                dim);
@@ -303,6 +317,7 @@ void freshet_model_query_text(const freshet_model* model, const freshet_user* us
   columns[COLUMN_BIAS] = c->theta[TASTE];
   for (int h = 0; h < HALF_LIVES; h++) columns[COLUMN_POPULAR + h] = c->theta[POPULAR + h];
   for (int l = 0; l < COUNT_LEVELS; l++) columns[COLUMN_LEVEL + l] = c->psi[l];
+  columns[COLUMN_LIKING] = freshet_model_like_scale(model);
   uint32_t matches = text == NULL ? 0 : text->count;
   const size_t count = freshet_model_gather(model, c, text == NULL ? NULL : text->items, matches, g);
   for (uint32_t i = 0; i < matches; i++) g->bonus[i] += wanted_bonus(model, text, c, i);
@@ -319,6 +334,7 @@ static float add_columns(const freshet_model* model, uint32_t slot, const float*
   const item* it = &model->items[slot];
   float score = taste + columns[COLUMN_BIAS] * (float)it->bias;
   for (int h = 0; h < HALF_LIVES; h++) score += columns[COLUMN_POPULAR + h] * it->row_popular[h];
+  score += columns[COLUMN_LIKING] * it->row_liking;
   return score + columns[COLUMN_LEVEL + model->levels[slot]] + it->adjustment;
 }
 
@@ -389,9 +405,10 @@ static void add_lent(const freshet_model* model, const context* c, uint32_t slot
   }
 }
 
-/* theta * log(1 + sum) is shared out by what each recent item brought to the sum. */
-static void add_neighbour_parts(const freshet_model* model, const context* c, uint32_t slot,
-                                freshet_part* parts, size_t* count) {
+/* theta * log(1 + sum) is shared out by what each recent item brought to the sum. Returns what came by items
+ * that the user disliked: nobody wants to read those as a reason. */
+static float add_neighbour_parts(const freshet_model* model, const context* c, uint32_t slot,
+                                 freshet_part* parts, size_t* count) {
   static const freshet_reason_kind kinds[BONUS_FEATURES] = {[FOLLOWS] = FRESHET_REASON_FOLLOWS,
                                                             [TOGETHER_NOW] = FRESHET_REASON_TOGETHER,
                                                             [TOGETHER_BEFORE] = FRESHET_REASON_TOGETHER,
@@ -399,7 +416,7 @@ static void add_neighbour_parts(const freshet_model* model, const context* c, ui
   float root = model->roots[slot];
   float shares[FRESHET_HISTORY][BONUS_FEATURES];
   float logs[FRESHET_LANES] __attribute__((aligned(64)));
-  float sums[BONUS_FEATURES] = {0};
+  float sums[BONUS_FEATURES] = {0}, by_disliked = 0;
   for (uint32_t k = 0; k < c->count; k++) contribution(model, c, k, slot, root, shares[k]);
   add_lent(model, c, slot, shares);
   for (uint32_t k = 0; k < c->count; k++) {
@@ -411,9 +428,15 @@ static void add_neighbour_parts(const freshet_model* model, const context* c, ui
     float theta = f == SIMILAR_TEXT ? c->text_theta[model->levels[slot]] : c->theta[f];
     if (sums[f] <= 0) continue;
     for (uint32_t k = 0; k < c->count; k++) {
-      add_part(parts, count, kinds[f], c->items[k], theta * logs[f] * (shares[k][f] / sums[f]));
+      float part = theta * logs[f] * (shares[k][f] / sums[f]);
+      if (c->disliked[k] > 0) {
+        by_disliked += part;
+      } else {
+        add_part(parts, count, kinds[f], c->items[k], part);
+      }
     }
   }
+  return by_disliked;
 }
 
 /* What a wanted text adds to the score of `slot`. */
@@ -437,6 +460,7 @@ size_t freshet_model_explain_text(const freshet_model* model, const freshet_user
   freshet_model_context(model, user, not_before_history(user, now_ms), &scratch->context);
   freshet_model_user_factor(model, user, &scratch->context, scratch->factor);
   freshet_model_add_user_text(model, user, &scratch->context, scratch->factor);
+  freshet_model_opinion(model, &scratch->context, scratch->opinion);
   return freshet_model_explain_query(model, text, slot, scratch, parts);
 }
 
@@ -451,12 +475,15 @@ size_t freshet_model_explain_query(const freshet_model* model, const freshet_wan
   float taste = model->kernels->dot(freshet_model_factor(model, slot), scratch->factor, model->config.dim);
   for (int h = 0; h < HALF_LIVES; h++) popular += c->theta[POPULAR + h] * it->row_popular[h];
   float quality = c->theta[TASTE] * (float)it->bias + c->psi[model->levels[slot]];
-  add_part(parts, &count, FRESHET_REASON_TASTE, FRESHET_NO_ITEM, c->theta[TASTE] * taste);
+  quality += freshet_model_like_scale(model) * it->row_liking;
+  taste = c->theta[TASTE] * taste +
+          model->kernels->dot(freshet_model_factor(model, slot), scratch->opinion, model->config.dim);
+  taste += add_neighbour_parts(model, c, slot, parts, &count);
+  add_part(parts, &count, FRESHET_REASON_TASTE, FRESHET_NO_ITEM, taste);
   add_part(parts, &count, FRESHET_REASON_POPULAR, FRESHET_NO_ITEM, popular);
   add_part(parts, &count, FRESHET_REASON_QUALITY, FRESHET_NO_ITEM, quality);
   if (text != NULL)
     add_part(parts, &count, FRESHET_REASON_CONTEXT, FRESHET_NO_ITEM, wanted_part(model, text, c, slot));
   add_part(parts, &count, FRESHET_REASON_RULE, FRESHET_NO_ITEM, it->adjustment);
-  add_neighbour_parts(model, c, slot, parts, &count);
   return count;
 }

@@ -3,9 +3,10 @@
  * of everything learned.
  *
  * item     u8 version, i64 folded_to, u32 dim, u32 N in sixteenths, u64 event and f32 [3] of the popularities,
- *          then its additive part (model_bytes.c), u16 neighbours, for each: u64 key, f32 cf, f32 cs
+ *          then its additive part (model_bytes.c), u16 neighbours, for each: u64 key, f32 cf, f32 cs, u32 dislikes
+ *          in sixteenths (not in version 1)
  * globals  u8 version, i64 folded_to, u64 events, f64 [3] popularity totals, the blend (model_bytes.c),
- *          u32 recent events, u64 key [recent], oldest first
+ *          u32 recent events, u64 key [recent], oldest first, i64 dislikes in sixteenths (not in version 1)
  */
 #include <stdlib.h>
 
@@ -13,7 +14,7 @@
 
 #include "core/model_bytes.h"
 
-enum { VERSION = 1 };
+enum { VERSION = 2, VERSION_FIRST = 1 /* without dislikes */ };
 
 void freshet_model_write_item(const freshet_model* model, uint32_t slot, int64_t folded_to,
                               freshet_buffer* out) {
@@ -39,9 +40,17 @@ void freshet_model_write_item(const freshet_model* model, uint32_t slot, int64_t
     freshet_put(out, &it->near.entries[e].follows, sizeof(float));
     freshet_put(out, &it->near.entries[e].together, sizeof(float));
   }
+  freshet_put(out, &it->dislikes, sizeof it->dislikes);
+}
+
+static uint8_t take_version(freshet_byte_reader* in) {
+  uint8_t version = freshet_take_u8(in);
+  if (version < VERSION_FIRST || version > VERSION) in->bad = true;
+  return version;
 }
 
 typedef struct item_head {
+  uint8_t version;
   int64_t folded_to;
   uint32_t count;
   uint64_t popular_at;
@@ -49,8 +58,7 @@ typedef struct item_head {
 } item_head;
 
 static item_head take_item_head(const freshet_model* model, freshet_byte_reader* in) {
-  item_head head = {0};
-  if (freshet_take_u8(in) != VERSION) in->bad = true;
+  item_head head = {.version = take_version(in)};
   head.folded_to = freshet_take_i64(in);
   if (freshet_take_u32(in) != model->config.dim) in->bad = true;
   head.count = freshet_take_u32(in);
@@ -95,9 +103,10 @@ freshet_status freshet_model_read_item(freshet_model* model, uint32_t slot, fres
                                        freshet_error* error) {
   FRESHET_ASSERT(slot < model->count && model->items[slot].pending == 0);
   freshet_byte_reader look = freshet_read_slice(bytes);
-  take_item_head(model, &look);
+  const uint8_t version = take_item_head(model, &look).version;
   freshet_take_gains(model, &look, FRESHET_NO_ITEM);
   take_neighbours(model, &look, FRESHET_NO_ITEM);
+  if (version > VERSION_FIRST) freshet_take_u32(&look);
   if (look.bad || look.left != 0)
     return freshet_malformed(error, "state of an item, or one of another model.dim");
   freshet_byte_reader in = freshet_read_slice(bytes);
@@ -110,6 +119,7 @@ freshet_status freshet_model_read_item(freshet_model* model, uint32_t slot, fres
   it->folded_to = head.folded_to;
   it->popular_at = head.popular_at;
   memcpy(it->popular, head.popular, sizeof it->popular);
+  it->dislikes = version > VERSION_FIRST ? freshet_take_u32(&in) : 0;
   freshet_model_note_changed(model, slot);
   return FRESHET_OK;
 }
@@ -127,11 +137,12 @@ void freshet_model_write_globals(const freshet_model* model, int64_t folded_to, 
     uint32_t slot = model->recent[e % RECENT_EVENTS];
     PUT(out, uint64_t, slot == FRESHET_NO_ITEM ? 0 : model->items[slot].key);
   }
+  freshet_put(out, &model->total_dislikes, sizeof model->total_dislikes);
 }
 
 /* apply false: only looks. */
 static void take_globals(freshet_model* model, freshet_byte_reader* in, bool apply) {
-  if (freshet_take_u8(in) != VERSION) in->bad = true;
+  const uint8_t version = take_version(in);
   int64_t folded_to = freshet_take_i64(in);
   uint64_t events = freshet_take_u64(in);
   double totals[HALF_LIVES];
@@ -157,6 +168,9 @@ static void take_globals(freshet_model* model, freshet_byte_reader* in, bool app
     if (freshet_model_intern_key(model, key, &slot, NULL) != FRESHET_OK) slot = FRESHET_NO_ITEM;
     model->recent[(events - recent + i) % RECENT_EVENTS] = slot;
   }
+  const int64_t dislikes = version > VERSION_FIRST ? freshet_take_i64(in) : 0;
+  if (dislikes < 0 || dislikes > INT64_MAX / 2) in->bad = true;
+  if (apply) model->total_dislikes = dislikes;
 }
 
 freshet_status freshet_model_read_globals(freshet_model* model, freshet_slice bytes, freshet_error* error) {
@@ -183,7 +197,8 @@ static int compare_keys(const void* a, const void* b) {
 
 static bool is_learned(const freshet_model* model, uint32_t slot) {
   const item* it = &model->items[slot];
-  return model->counts[slot] > 0 || it->factor_squares != 0 || it->context_squares != 0 || it->near.count > 0;
+  return model->counts[slot] > 0 || it->dislikes > 0 || it->factor_squares != 0 || it->context_squares != 0 ||
+         it->near.count > 0;
 }
 
 uint64_t freshet_model_hash(const freshet_model* model) {

@@ -45,8 +45,11 @@ void freshet_user_set_text(freshet_user* user, const freshet_model* model, const
 static void add_pooled(const freshet_model* model, const context* c, float weight, float* h) {
   float weights[FRESHET_HISTORY];
   uint32_t count = 0;
-  for (uint32_t k = 0; k < c->count; k++) count += model->text_scales[c->items[k]] != 0;
-  for (uint32_t k = 0; k < c->count; k++) weights[k] = weight / (float)(count == 0 ? 1 : count);
+  for (uint32_t k = 0; k < c->count; k++) {
+    weights[k] = c->disliked[k] > 0 ? 0 : weight;
+    count += weights[k] > 0 && model->text_scales[c->items[k]] != 0;
+  }
+  for (uint32_t k = 0; k < c->count; k++) weights[k] /= (float)(count == 0 ? 1 : count);
   model->kernels->add_rows(model->text_factors, c->items, c->count, weights, h, model->config.dim);
 }
 

@@ -74,6 +74,7 @@ static freshet_slice join(freshet_user_texts* texts, const freshet_user* user) {
   texts->joined.size = 0;
   for (uint32_t i = 0; i < items_of(user); i++) {
     freshet_item item;
+    if (user->recent[i].weight < 0) continue; /* disliked */
     if (freshet_items_record(texts->items, freshet_model_item_id(model, user->recent[i].item), &item))
       freshet_history_text_add(freshet_item_text(&item, &texts->text), &texts->joined);
   }

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "core/grow.h"
+#include "core/observe.h"
 #include "users/user_id.h"
 #include "worker/worker_internal.h"
 
@@ -22,13 +23,11 @@ static freshet_status erase(freshet_worker* worker, const freshet_record* record
   return freshet_outbox_add(worker->ports.outbox, &tombstone, FRESHET_BY_DELIVERY, error);
 }
 
-/* model.weight.* by type. */
 static freshet_observation observe(const freshet_worker* worker, const freshet_event* event, uint32_t slot) {
-  bool low = event->type == FRESHET_RATING && event->rating < worker->config.positive_rating;
-  return (freshet_observation){.item = slot,
-                               .positive = !low,
-                               .weight = worker->config.weights[event->type],
-                               .time_ms = event->occurred_at_ms};
+  freshet_event_values values = {.positive_rating = worker->config.positive_rating,
+                                 .rating_min = worker->config.limits.rating_min};
+  memcpy(values.weights, worker->config.weights, sizeof values.weights);
+  return freshet_observe(&values, event, slot);
 }
 
 /* The item's part of an event. An item without a slot leaves no trace beyond the user's counts. */

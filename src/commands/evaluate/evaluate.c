@@ -189,10 +189,13 @@ typedef struct entrants {
   size_t count;
 } entrants;
 
-static freshet_status enter(const freshet_evaluation* evaluation, const freshet_model_config* model,
-                            const freshet_history* history, entrants* all, freshet_error* error) {
+static freshet_status enter(const freshet_evaluation* evaluation, const freshet_config* config,
+                            const freshet_model_config* model, const freshet_history* history, entrants* all,
+                            freshet_error* error) {
   freshet_status status = freshet_learner_create(history, model, true, &all->learner, error);
   if (status != FRESHET_OK) return status;
+  all->learner->values.positive_rating = (float)config->model.positive_rating;
+  all->learner->values.rating_min = (float)config->model.rating_min;
   all->contenders[all->count++] = &all->learner->contender;
   for (size_t b = 0; b < evaluation->baseline_count; b++)
     all->contenders[all->count++] = freshet_baseline_create(evaluation->baselines[b], history, model->seed);
@@ -244,12 +247,12 @@ static freshet_status evaluate(const freshet_evaluation* evaluation, const fresh
   freshet_status status = FRESHET_OK;
   FRESHET_ASSERT(service != NULL);
   if (evaluation->protocol != FRESHET_PROTOCOL_SERVICE) {
-    status = enter(evaluation, &model, history, &new_items, error);
+    status = enter(evaluation, config, &model, history, &new_items, error);
     if (status == FRESHET_OK) report.rmse = play_new_items(history, &new_items, model.seed, metrics);
     report.metrics = metrics;
   }
   if (status == FRESHET_OK && evaluation->protocol != FRESHET_PROTOCOL_NEW_ITEMS) {
-    status = enter(evaluation, &model, history, &served, error);
+    status = enter(evaluation, config, &model, history, &served, error);
     if (status == FRESHET_OK) play_service(history, &served, config, service);
     report.service = service;
   }

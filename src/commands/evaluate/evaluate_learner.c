@@ -37,6 +37,7 @@ static void see_to_text(freshet_learner* learner, freshet_user* user) {
   joined->size = 0;
   for (uint32_t i = 0; i < user->recent_count && i < FRESHET_HISTORY_TEXT_ITEMS; i++) {
     const freshet_history_item* it = &history->items[user->recent[i].item];
+    if (user->recent[i].weight < 0) continue; /* disliked */
     freshet_item item = {.title = freshet_slice_of(it->title), .text = freshet_slice_of(it->text)};
     freshet_history_text_add(freshet_item_text(&item, one), joined);
   }
@@ -112,8 +113,12 @@ static bool place(freshet_contender* self, const freshet_history_event* event, c
 static void learn(freshet_contender* self, const freshet_history_event* event) {
   freshet_learner* learner = (freshet_learner*)self;
   freshet_user* user = freshet_learner_user(learner, event->user);
-  freshet_observation seen = {event->item, event->positive && !learner->frozen, event->weight,
-                              event->time_ms};
+  const freshet_event happened = {
+      .type = event->type, .rating = event->rating, .occurred_at_ms = event->time_ms};
+  freshet_observation seen = freshet_observe(&learner->values, &happened, event->item);
+  seen.positive = event->positive && !learner->frozen;
+  if (learner->frozen) seen.dislike = 0;
+  seen.weight = event->weight;
   if (learner->learn_ns == NULL) {
     freshet_model_learn(learner->model, user, &seen, NULL);
   } else {
@@ -185,6 +190,7 @@ freshet_status freshet_learner_create(const freshet_history* history, const fres
   own.text_dim = history->vectors == NULL ? 0 : history->text_dim;
   made->contender = (freshet_contender){"freshet", score, learn, destroy, place};
   made->history = history;
+  made->values = (freshet_event_values){.positive_rating = 4, .rating_min = 1};
   made->vector = calloc(own.text_dim + 1, sizeof *made->vector);
   FRESHET_ASSERT(made->vector != NULL);
   freshet_status status = freshet_model_create(&own, &made->model, error);

@@ -7,7 +7,7 @@
 
 #include "commands/evaluate/evaluate_data.h"
 #include "commands/evaluate/evaluate_metrics.h"
-#include "freshet/model.h"
+#include "core/observe.h"
 
 typedef struct freshet_contender freshet_contender;
 
@@ -34,7 +34,8 @@ typedef struct freshet_learner {
   freshet_model* model;
   freshet_user** users; /* [user_count], made when first met */
   freshet_model_scratch* scratch;
-  bool frozen; /* may be set: learning only advances the users' histories */
+  freshet_event_values values; /* may be set: ratings from 4 of 1 to 5 are choices otherwise */
+  bool frozen;                 /* may be set: learning only advances the users' histories */
   uint32_t untaken;
   float* vector; /* [text_dim] scratch, of the text of a user's history, like these two: */
   freshet_buffer joined, text;

@@ -1,0 +1,242 @@
+/* Dislikes: they push away what is like them, are never a reason, travel in deltas and stored state, and cost
+ * nothing where nobody dislikes anything. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/observe.h"
+
+enum { ITEMS = 40, HALF = ITEMS / 2, USERS = 30 };
+
+typedef struct world {
+  freshet_model* model;
+  freshet_model_scratch* scratch;
+  freshet_user* users[USERS];
+} world;
+
+static freshet_model* make_model(void) {
+  const freshet_model_config config = freshet_model_defaults();
+  freshet_model* model;
+  assert_int_equal(freshet_model_create(&config, &model, NULL), FRESHET_OK);
+  for (uint32_t i = 0; i < ITEMS; i++) {
+    char id[16];
+    uint32_t slot;
+    snprintf(id, sizeof id, "item %u", i);
+    assert_int_equal(freshet_model_intern(model, freshet_slice_of(id), &slot, NULL), FRESHET_OK);
+    freshet_model_set_listed(model, slot, true);
+  }
+  return model;
+}
+
+static world make_world(void) {
+  world w = {.model = make_model()};
+  w.scratch = freshet_model_scratch_create(w.model);
+  for (int u = 0; u < USERS; u++) w.users[u] = freshet_user_create(w.model);
+  return w;
+}
+
+static void free_world(world* w) {
+  for (int u = 0; u < USERS; u++) freshet_user_destroy(w->users[u]);
+  freshet_model_scratch_destroy(w->scratch);
+  freshet_model_destroy(w->model);
+}
+
+static void meet(world* w, int user, uint32_t item, float dislike, int64_t time_ms) {
+  freshet_observation seen = {item, dislike == 0, dislike, 1, time_ms};
+  assert_int_equal(freshet_model_learn(w->model, w->users[user], &seen, NULL), FRESHET_OK);
+}
+
+/* Items below HALF go together, and so do the others. Users like one of the halves; with dislikes, they also
+ * say so of some of the other. */
+static void teach(world* w, bool with_dislikes) {
+  for (int turn = 0; turn < 30; turn++) {
+    for (int u = 1; u < USERS; u++) {
+      uint32_t own = u % 2 == 0 ? 0 : HALF;
+      int64_t now_ms = (int64_t)turn * 1000000 + u;
+      meet(w, u, own + (uint32_t)(turn * 7 + u) % HALF, 0, now_ms);
+      if (with_dislikes && turn % 3 == 0)
+        meet(w, u, HALF - own + (uint32_t)(turn * 5 + u) % HALF, 1, now_ms + 100);
+    }
+  }
+}
+
+static void score(world* w, int user, int64_t now_ms, float scores[ITEMS]) {
+  freshet_rank_query query = {0};
+  assert_int_equal(freshet_model_sync_ranker(w->model, NULL, NULL), FRESHET_OK);
+  freshet_model_query(w->model, w->users[user], now_ms, w->scratch, &query);
+  freshet_model_score_all(w->model, &query, scores);
+}
+
+static double mean_of(const float* scores, uint32_t from, uint32_t to) {
+  double sum = 0;
+  for (uint32_t i = from; i < to; i++) sum += (double)scores[i];
+  return sum / (to - from);
+}
+
+static void a_dislike_pushes_away_what_is_like_it(void** state) {
+  (void)state;
+  enum { LATER_MS = 100000000 };
+  float before[ITEMS], after[ITEMS];
+  world w = make_world();
+  teach(&w, true);
+  meet(&w, 0, HALF + 10, 0, LATER_MS);
+  score(&w, 0, LATER_MS + 1000, before);
+  for (uint32_t i = 0; i < 5; i++) meet(&w, 0, i, 1, LATER_MS + 2000 + i);
+  score(&w, 0, LATER_MS + 3000, after);
+  double pushed = mean_of(before, 10, HALF) - mean_of(after, 10, HALF);
+  double others = mean_of(before, HALF + 11, ITEMS) - mean_of(after, HALF + 11, ITEMS);
+  assert_true(pushed > others + .2);
+  free_world(&w);
+}
+
+static void a_dislike_is_never_a_reason(void** state) {
+  (void)state;
+  enum { LATER_MS = 100000000 };
+  float scores[ITEMS];
+  world w = make_world();
+  teach(&w, true);
+  meet(&w, 0, 1, 0, LATER_MS);
+  meet(&w, 0, 2, .4F, LATER_MS + 1000); /* it counts a little, and still is no reason */
+  meet(&w, 0, 3, 1, LATER_MS + 2000);
+  score(&w, 0, LATER_MS + 3000, scores);
+  bool has_reason = false;
+  for (uint32_t item = 0; item < ITEMS; item++) {
+    freshet_part parts[FRESHET_PARTS_MAX];
+    double sum = 0;
+    size_t count = freshet_model_explain(w.model, w.users[0], LATER_MS + 3000, item, w.scratch, parts);
+    for (size_t p = 0; p < count; p++) {
+      sum += (double)parts[p].score;
+      has_reason = has_reason || parts[p].item == 1;
+      assert_int_not_equal(parts[p].item, 2);
+      assert_int_not_equal(parts[p].item, 3);
+    }
+    assert_true(fabs(sum - (double)scores[item]) < 1e-4);
+  }
+  assert_true(has_reason);
+  free_world(&w);
+}
+
+static void what_many_dislike_falls(void** state) {
+  (void)state;
+  float scores[ITEMS];
+  world w = make_world();
+  teach(&w, false);
+  score(&w, 0, 40000000, scores);
+  double before = (double)scores[4] - (double)scores[5];
+  for (int u = 1; u < USERS; u++) meet(&w, u, 4, 1, 50000000);
+  score(&w, 0, 60000000, scores);
+  assert_true((double)scores[4] - (double)scores[5] < before - .1);
+  free_world(&w);
+}
+
+static void who_dislikes_everything_gets_finite_scores(void** state) {
+  (void)state;
+  float scores[ITEMS];
+  world w = make_world();
+  for (int turn = 0; turn < 50; turn++) {
+    for (uint32_t item = 0; item < ITEMS; item++) meet(&w, 0, item, 1, turn * 1000000 + item);
+  }
+  score(&w, 0, 60000000, scores);
+  for (uint32_t item = 0; item < ITEMS; item++) assert_true(isfinite(scores[item]));
+  free_world(&w);
+}
+
+/* Takes what `from` has learned and folds it into `to`. */
+static void hand_over(freshet_model* from, freshet_model* to, int64_t offset) {
+  freshet_model_delta delta;
+  freshet_model_take_delta(from, &delta);
+  assert_int_equal(freshet_model_fold(to, &delta, offset, NULL), FRESHET_OK);
+}
+
+static void deltas_and_state_carry_dislikes(void** state) {
+  (void)state;
+  world w = make_world();
+  freshet_model *folded = make_model(), *restored = make_model();
+  teach(&w, true);
+  hand_over(w.model, folded, 0);
+  meet(&w, 3, 7, 1, 90000000); /* a delta of a dislike alone */
+  hand_over(w.model, folded, 1);
+  assert_int_equal(freshet_model_hash(folded), freshet_model_hash(w.model));
+  freshet_buffer bytes = {0};
+  freshet_model_write_globals(folded, 2, &bytes);
+  assert_int_equal(freshet_model_read_globals(restored, freshet_buffer_slice(&bytes), NULL), FRESHET_OK);
+  for (uint32_t slot = 0; slot < ITEMS; slot++) {
+    bytes.size = 0;
+    freshet_model_write_item(folded, slot, 2, &bytes);
+    assert_int_equal(freshet_model_read_item(restored, slot, freshet_buffer_slice(&bytes), NULL), FRESHET_OK);
+  }
+  assert_int_equal(freshet_model_hash(restored), freshet_model_hash(w.model));
+  freshet_buffer_free(&bytes);
+  freshet_model_destroy(folded);
+  freshet_model_destroy(restored);
+  free_world(&w);
+}
+
+/* State of version 1 ends before the dislikes. */
+static void older_state_is_read(void** state) {
+  (void)state;
+  world w = make_world();
+  freshet_model* restored = make_model();
+  freshet_buffer bytes = {0};
+  teach(&w, true);
+  freshet_model_write_item(w.model, 3, 2, &bytes);
+  bytes.data[0] = 1;
+  assert_int_equal(freshet_model_read_item(restored, 3, freshet_buffer_slice(&bytes), NULL), FRESHET_INVALID);
+  bytes.size -= sizeof(uint32_t);
+  assert_int_equal(freshet_model_read_item(restored, 3, freshet_buffer_slice(&bytes), NULL), FRESHET_OK);
+  assert_true(freshet_model_item_weight(restored, 3) == freshet_model_item_weight(w.model, 3));
+  bytes.data[0] = 3;
+  assert_int_equal(freshet_model_read_item(restored, 3, freshet_buffer_slice(&bytes), NULL), FRESHET_INVALID);
+  bytes.size = 0;
+  freshet_model_write_globals(w.model, 2, &bytes);
+  bytes.data[0] = 1;
+  bytes.size -= sizeof(int64_t);
+  assert_int_equal(freshet_model_read_globals(restored, freshet_buffer_slice(&bytes), NULL), FRESHET_OK);
+  freshet_buffer_free(&bytes);
+  freshet_model_destroy(restored);
+  free_world(&w);
+}
+
+static void ratings_become_choices_and_dislikes(void** state) {
+  (void)state;
+  const freshet_event_values values = {.weights = {1, 2, 3}, .positive_rating = 4, .rating_min = 1};
+  static const struct {
+    float rating;
+    bool positive;
+    float dislike;
+  } cases[] = {{5, true, 0}, {4, true, 0}, {3.4F, false, .2F}, {1, false, 1}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    freshet_event event = {.type = FRESHET_RATING, .rating = cases[i].rating, .occurred_at_ms = 9};
+    freshet_observation seen = freshet_observe(&values, &event, 6);
+    assert_int_equal(seen.item, 6);
+    assert_int_equal(seen.positive, cases[i].positive);
+    assert_float_equal(seen.dislike, cases[i].dislike, 1e-6);
+    assert_float_equal(seen.weight, 2, 0);
+    assert_int_equal(seen.time_ms, 9);
+  }
+  freshet_event bought = {.type = FRESHET_PURCHASE};
+  assert_true(freshet_observe(&values, &bought, 0).positive);
+  /* With every rating a choice but those below the scale, nothing is divided by 0. */
+  const freshet_event_values odd = {.weights = {1, 1, 1}, .positive_rating = 1, .rating_min = 1};
+  freshet_event low = {.type = FRESHET_RATING, .rating = .5F};
+  assert_float_equal(freshet_observe(&odd, &low, 0).dislike, 1, 0);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_dislike_pushes_away_what_is_like_it),
+      cmocka_unit_test(a_dislike_is_never_a_reason),
+      cmocka_unit_test(what_many_dislike_falls),
+      cmocka_unit_test(who_dislikes_everything_gets_finite_scores),
+      cmocka_unit_test(deltas_and_state_carry_dislikes),
+      cmocka_unit_test(older_state_is_read),
+      cmocka_unit_test(ratings_become_choices_and_dislikes),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
