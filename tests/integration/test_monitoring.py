@@ -34,17 +34,19 @@ class Monitoring(Case):
         self.assertLess(service.metric("freshet_event_to_list_seconds_sum"), 10)
 
     def test_lag_is_told_in_seconds(self):
-        app = App(self, {"backfill.rate": 1000})
+        app = App(self)
         items = app.announce(4)
         service = app.service().start_ready()
         app.send("events", "u", click("u", items[0]))
         app.settle()
         self.assertEqual(service.metric("freshet_lag_seconds"), 0)
-        for n in range(15000):
+        service.process.send_signal(signal.SIGSTOP)  # what is written meanwhile is three seconds old when it goes on
+        for n in range(60000):
             app.send("events", f"u{n % 100}", click(f"u{n % 100}", items[n % 4]))
         app.flush()
+        time.sleep(3)
+        service.process.send_signal(signal.SIGCONT)
         until(lambda: service.metric("freshet_lag_seconds") > 2, "it falls behind", 30)
-        self.assertGreater(service.metric("freshet_lag_events"), 0)
 
     def test_rules_and_dashboard_name_what_exists(self):
         reference = set(re.findall(r"^\| `(\w+)` \|", (ROOT / "src/service/metrics.md").read_text(), re.M))
