@@ -173,7 +173,7 @@ freshet_status freshet_texts_turn(freshet_texts* texts, const bool* owned, int32
   freshet_status status = freshet_texts_collect(texts, error);
   if (status == FRESHET_OK)
     status = freshet_texts_look_at_coverage(texts, partitions > 0 && owned[0], now_ms, error);
-  freshet_gauge(&texts->ports.metrics->texts_waiting, texts->wanted_count);
+  freshet_gauge(&texts->ports.metrics->texts_waiting, texts->wanted_count + texts->submission_count);
   if (status != FRESHET_OK || texts->wanted_count == 0) return status;
   bool rushes = texts->ports.embedder == NULL || texts->wanted_count >= texts->batch;
   bool is_awaited = texts->expects && texts->ports.embedder == NULL; /* events wait, and for nothing else */

@@ -48,6 +48,7 @@ static const void* pointer_at(const char* at) {
 /* Whether a nullable field is written as null. */
 static bool is_absent(const freshet_step* step, const char* in) {
   if (step->shape == FRESHET_SHAPE_SLICE) return ((const freshet_slice*)(in + step->offset))->size == 0;
+  if (step->shape == FRESHET_SHAPE_FLOATS) return *(const size_t*)(in + step->count_offset) == 0;
   FRESHET_ASSERT(step->shape == FRESHET_SHAPE_I64);
   return *(const int64_t*)(in + step->offset) == 0;
 }

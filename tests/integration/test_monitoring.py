@@ -48,6 +48,14 @@ class Monitoring(Case):
         service.process.send_signal(signal.SIGCONT)
         until(lambda: service.metric("freshet_lag_seconds") > 2, "it falls behind", 30)
 
+    def test_texts_wait_while_the_embedding_server_is_away(self):
+        app = App(self, {"text.encoder": "http", "text.url": "http://127.0.0.1:1/v1/embeddings", "text.timeout_ms": 500})
+        app.announce(5)
+        service = app.service().start()
+        until(lambda: service.metrics().get("freshet_items_listed") == 5, "the items are there")
+        time.sleep(2)  # in which they are handed to the encoder
+        self.assertEqual(service.metric("freshet_texts_waiting"), 5, "a text that was handed over waits too")
+
     def test_rules_and_dashboard_name_what_exists(self):
         reference = set(re.findall(r"^\| `(\w+)` \|", (ROOT / "src/service/metrics.md").read_text(), re.M))
         self.assertGreater(len(reference), 40)

@@ -482,6 +482,23 @@ static void former_schemas_need_not_be_made_known(void** state) {
   assert_int_equal(item.created_at_ms, 0);
   assert_int_equal(item.attribute_count, 0);
 
+  /* the version after it, whose vector was never null */
+  static const float vector[2] = {0.25f, -1};
+  f->bytes.size = 0;
+  put(&f->bytes, "\xc3\x01\xc2\x97\x53\x6b\xda\x83\xca\x5b", 10);
+  put_string(&f->bytes, "i2");
+  put_string(&f->bytes, "A lamp");
+  put_string(&f->bytes, "");
+  put_long(&f->bytes, 0);        /* categories */
+  put(&f->bytes, "\x01\x00", 2); /* available; never expires */
+  put_long(&f->bytes, sizeof vector);
+  put(&f->bytes, vector, sizeof vector);
+  put_long(&f->bytes, 0); /* on offer since: unknown */
+  put_long(&f->bytes, 0); /* attributes */
+  assert_int_equal(freshet_decode_item(f->codec, freshet_buffer_slice(&f->bytes), &item, NULL), FRESHET_OK);
+  assert_int_equal(item.vector_dim, 2);
+  assert_memory_equal(item.vector, vector, sizeof vector);
+
   freshet_user_state user;
   f->bytes.size = 0;
   put(&f->bytes, "\xc3\x01\x26\x54\x96\x7b\xf2\x5f\x02\x88", 10);

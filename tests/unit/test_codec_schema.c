@@ -86,7 +86,7 @@ static void our_schemas_have_the_published_fingerprints(void** state) {
   } known[] = {
       {"Click", 0x5b2cce0fad82ecde},
       {"GenerationFact", 0xe0751a5e9902ff70},
-      {"Item", 0x5bca83da6b5397c2},
+      {"Item", 0xbc1dd7dc8b733f91},
       {"ItemDelta", 0x1bd51dcdee1961ca},
       {"ItemState", 0x99545e6df867da21},
       {"Purchase", 0x0ee241fa61527713},
