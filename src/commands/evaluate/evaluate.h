@@ -40,6 +40,15 @@ typedef struct freshet_evaluation {
   size_t limit;
 } freshet_evaluation;
 
+/* ---- evaluate_arguments.c ---- */
+
+/* Whole text of `freshet help evaluate`. */
+extern const char freshet_evaluation_usage[];
+/* False when it has told what is wrong. Free evaluation->inputs in any case. */
+bool freshet_evaluation_parse(freshet_evaluation* evaluation, int argc, char** argv);
+
+/* ---- evaluate.c ---- */
+
 /* What the configuration says about the model and the events. */
 freshet_model_config freshet_evaluation_model(const freshet_config* config);
 freshet_history_rules freshet_evaluation_rules(const freshet_evaluation* evaluation,
@@ -61,6 +70,8 @@ typedef struct freshet_report {
   uint64_t seed;
   const freshet_census* census; /* of what was read; NULL: nothing */
 } freshet_report;
+/* How many events the figures are of; 0: there are none. */
+size_t freshet_report_ranked(const freshet_report* report);
 void freshet_report_print(const freshet_report* report);
 /* The caller owns the object. */
 json_t* freshet_report_json(const freshet_report* report);

@@ -92,6 +92,13 @@ static void print_new_items(const freshet_report* report) {
   if (!isnan(report->rmse)) printf("%-24s %10.4f\n", "rmse of ratings", report->rmse);
 }
 
+size_t freshet_report_ranked(const freshet_report* report) {
+  size_t ranked = report->metrics == NULL ? 0 : report->metrics[0].all.count;
+  for (int g = 0; report->service != NULL && g < FRESHET_GROUPS; g++)
+    ranked += report->service[0].groups[g].sums.count;
+  return ranked;
+}
+
 void freshet_report_print(const freshet_report* report) {
   const freshet_history* history = report->history;
   freshet_learner* learner = report->learner;

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LISTED_SIZE = 240, UNPACK_STEP = 1 << 16 };
+enum { LISTED_SIZE = 240, UNPACK_STEP = 1 << 16, ZIP_END_MAX = 22 + 65535 };
 
 struct freshet_archive {
   freshet_archive_source source;
@@ -117,11 +117,30 @@ static freshet_status next_file(freshet_archive* archive, struct archive_entry**
   }
 }
 
+/* A zip ends with its list of files, and that with a mark; without it the file is cut off. */
+static bool has_end(const freshet_archive* archive) {
+  const freshet_archive_source* source = &archive->source;
+  int64_t size = source->seek(source->context, 0, SEEK_END);
+  int64_t from = size > ZIP_END_MAX ? size - ZIP_END_MAX : 0;
+  if (size < 0 || source->seek(source->context, from, SEEK_SET) != from) return false;
+  freshet_buffer tail = {0};
+  const void* bytes;
+  ssize_t got;
+  while ((got = source->read(source->context, &bytes)) > 0) freshet_buffer_append(&tail, bytes, (size_t)got);
+  bool found = tail.size > 4 && memmem(tail.data, tail.size, "PK\5\6", 4) != NULL;
+  freshet_buffer_free(&tail);
+  return found && source->seek(source->context, 0, SEEK_SET) == 0;
+}
+
 /* Looks over a zip that can be sought, and goes back to its beginning. */
 static freshet_status look_over(freshet_archive* archive, freshet_error* error) {
   char names[LISTED_SIZE] = "", first[LISTED_SIZE] = "";
   size_t count = 0, at = 0;
   bool found = true, excel = false;
+  if (!has_end(archive)) {
+    return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP,
+                             "the compressed file is broken or cut off (a zip without its end)");
+  }
   freshet_status status = open_reader(archive, error);
   while (status == FRESHET_OK && found) {
     struct archive_entry* entry;
@@ -149,7 +168,7 @@ freshet_status freshet_archive_open(const freshet_archive_source* source, freshe
   freshet_archive* archive = calloc(1, sizeof *archive);
   FRESHET_ASSERT(archive != NULL);
   archive->source = *source;
-  freshet_status status = source->seek != NULL ? look_over(archive, error) : FRESHET_OK;
+  freshet_status status = source->seek != NULL && source->is_zip ? look_over(archive, error) : FRESHET_OK;
   if (status == FRESHET_OK) status = open_reader(archive, error);
   struct archive_entry* entry = NULL;
   bool found = true;

@@ -17,6 +17,7 @@ typedef struct freshet_archive freshet_archive;
 typedef struct freshet_archive_source {
   void* context;
   const char* path; /* for messages */
+  bool is_zip;
   /* The next bytes in *bytes; 0 at the end, -1 when reading fails. */
   ssize_t (*read)(void* context, const void** bytes);
   int64_t (*seek)(void* context, int64_t offset, int whence); /* NULL: a pipe */

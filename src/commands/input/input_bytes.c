@@ -240,7 +240,11 @@ static freshet_status open_wrapping(freshet_bytes* file, freshet_error* error) {
     file->is_gzip = true;
     FRESHET_ASSERT(inflateInit2(&file->inflating, GZIP_WINDOW) == Z_OK);
   } else if (freshet_archive_kind(first) != NULL) {
-    freshet_archive_source source = {file, file->path, give_raw, file->regular ? seek_raw : NULL};
+    freshet_archive_source source = {.context = file,
+                                     .path = file->path,
+                                     .is_zip = strcmp(freshet_archive_kind(first), "zip") == 0,
+                                     .read = give_raw,
+                                     .seek = file->regular ? seek_raw : NULL};
     if (file->regular && seek_raw(file, 0, SEEK_SET) != 0) {
       return freshet_error_set(error, FRESHET_IO, FRESHET_STOP, "%s cannot be sought", file->path);
     }

@@ -118,6 +118,8 @@ static bool is_escape(freshet_csv* csv, bool inside) {
 /* Blanks before a quote belong to no field, as in `a, "b, c"`. */
 static bool begins_quoted(freshet_csv* csv) {
   if (csv->dialect.no_quotes) return false;
+  int first = peek_byte(csv);
+  if (first != '"' && first != ' ') return false;
   size_t blanks = 0;
   while (blanks < AHEAD_BYTES / 2 && byte_at(csv, blanks) == ' ') blanks++;
   if (byte_at(csv, blanks) != '"') return false;

@@ -166,18 +166,21 @@ static bool is_of_properties(const row* r) {
   return strstr(r->options, "--properties") != NULL;
 }
 
-/* Adds a file for the first row of events and the first row of items that have its name. *properties: the parts of
+/* Adds a file for the first row whose pattern its name has, and for a row of the other kind with an equal pattern. *properties: the parts of
  * Retailrocket's properties make one input. */
 static size_t add_file(const freshet_dataset* set, const char* path, freshet_input_expect wanted,
                        bool* properties, freshet_dataset_add add, void* context) {
   char name[NAME_MAX + 1];
   size_t found = 0;
   bool had[3] = {false};
+  const char* first = NULL; /* pattern */
   bare_name(path, name);
   for (size_t i = 0; i < set->count; i++) {
     const row* r = &set->rows[i];
-    bool is_match = fnmatch(r->pattern, name, 0) == 0 && (wanted == FRESHET_INPUT_ANY || wanted == r->holds);
-    if (!is_match || had[r->holds]) continue;
+    bool is_match = first == NULL ? fnmatch(r->pattern, name, 0) == 0 : strcmp(first, r->pattern) == 0;
+    if (!is_match) continue;
+    first = r->pattern;
+    if (had[r->holds] || (wanted != FRESHET_INPUT_ANY && wanted != r->holds)) continue;
     had[r->holds] = true;
     found++;
     if (is_of_properties(r) && *properties) continue;

@@ -11,7 +11,7 @@
 const char freshet_list_separators[5] = "|;,>";
 static const double MUCH = 0.2; /* of the texts: a comma in fewer of them is part of a name */
 
-freshet_slice freshet_text_trim(freshet_slice text) {
+static freshet_slice trim(freshet_slice text) {
   while (text.size > 0) {
     if (strchr(" \t\r\n", text.data[0]) != NULL && text.data[0] != '\0') {
       text.data++;
@@ -34,6 +34,14 @@ freshet_slice freshet_text_trim(freshet_slice text) {
     }
   }
   return text;
+}
+
+/* Most texts have nothing to trim, and this is asked for every field of every row. */
+freshet_slice freshet_text_trim(freshet_slice text) {
+  if (text.size == 0) return text;
+  unsigned char first = (unsigned char)text.data[0], last = (unsigned char)text.data[text.size - 1];
+  bool plain = first > ' ' && first != 0xc2 && last > ' ' && last != 0xa0;
+  return plain ? text : trim(text);
 }
 
 /* ---- which separator ---- */

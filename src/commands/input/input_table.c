@@ -16,6 +16,8 @@ typedef struct table_reader {
   const freshet_input* input; /* that copy */
   freshet_csv* csv;
   int columns[FRESHET_FIELDS]; /* -1: absent */
+  int used[FRESHET_FIELDS];    /* [used_count] fields that have a column */
+  int used_count;
   uint32_t present;
   bool is_event;
   bool has_flags;         /* some columns are "?NAME" */
@@ -54,8 +56,8 @@ static void collect_flags(table_reader* reader) {
 }
 
 static freshet_status take_row(table_reader* reader, freshet_error* error) {
-  for (int f = 0; f < FRESHET_FIELDS; f++)
-    reader->fields[f] = freshet_csv_field(reader->csv, reader->columns[f]);
+  for (int i = 0; i < reader->used_count; i++)
+    reader->fields[reader->used[i]] = freshet_csv_field(reader->csv, reader->columns[reader->used[i]]);
   if (reader->has_flags) collect_flags(reader);
   int heading = reader->input->options->heading;
   if (heading >= 0) reader->fields[heading] = freshet_buffer_slice(&reader->heading);
@@ -241,7 +243,11 @@ static freshet_status find_columns(table_reader* reader, freshet_error* error) {
     freshet_slice name = freshet_csv_name(reader->csv, c);
     reader->has_flags = reader->has_flags || (name.size > 1 && name.data[0] == '?');
   }
-  for (int f = 0; f < FRESHET_FIELDS; f++) reader->present |= (uint32_t)(reader->columns[f] >= 0) << f;
+  for (int f = 0; f < FRESHET_FIELDS; f++) {
+    if (reader->columns[f] < 0) continue;
+    reader->present |= 1u << f;
+    reader->used[reader->used_count++] = f;
+  }
   bool has_user = has_field(reader, FRESHET_FIELD_USER_ID);
   freshet_input_expect expect = reader->input->expect;
   reader->is_event = expect == FRESHET_INPUT_ANY ? has_user : expect == FRESHET_INPUT_EVENTS;
