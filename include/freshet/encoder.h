@@ -40,6 +40,9 @@ typedef struct freshet_encoder_vtable {
   /* Makes an encode that runs in another thread, and all later ones, fail soon with FRESHET_ABORTED. NULL:
    * no encode takes long. */
   void (*interrupt)(freshet_encoder* self);
+  /* What an operator should know about the last calls of encode, although they succeeded: copies it to text [size] and
+   * forgets it. False: nothing. NULL: there is never anything. */
+  bool (*notice)(freshet_encoder* self, char* text, size_t size);
 } freshet_encoder_vtable;
 
 /* The head of every encoder. An encoder of one's own starts with it. */

@@ -19,9 +19,10 @@
 #include "kafka/peers.h"
 #include "rocksdb/rocksdb.h"
 
-enum { POLL_WAIT_MS = 50, S = 1000, FAR_BEHIND = 50000 /* events */ };
+enum { NOTICE_S = 30, POLL_WAIT_MS = 50, S = 1000, FAR_BEHIND = 50000 /* events */ };
 
 struct freshet_engine {
+  _Atomic int64_t noticed_us; /* monotonic: when the text encoder was last written about */
   freshet_engine_config config;
   freshet_kafka_property* properties;
   freshet_kafka_config kafka;
@@ -152,6 +153,17 @@ static void text_ready(void* context) {
   freshet_source_wake(source);
 }
 
+/* At most every NOTICE_S seconds: a server that is away refuses again and again. From the embedder's threads. */
+static void text_notice(void* context, const char* text) {
+  freshet_engine* engine = context;
+  freshet_clock* clock = freshet_clock_system();
+  int64_t now_us = freshet_clock_monotonic_us(clock);
+  int64_t last_us = atomic_load(&engine->noticed_us);
+  if (last_us != 0 && now_us - last_us < NOTICE_S * INT64_C(1000000)) return;
+  if (!atomic_compare_exchange_strong(&engine->noticed_us, &last_us, now_us)) return;
+  freshet_log_fact(engine->config.logger, FRESHET_WARN, "text.encoder_notice", "message=\"%s\"", text);
+}
+
 /* Hashing costs a few microseconds, so the worker does it at once. Everything else goes into the
  * background. */
 static freshet_status open_text(freshet_engine* engine, freshet_error* error) {
@@ -164,6 +176,7 @@ static freshet_status open_text(freshet_engine* engine, freshet_error* error) {
   if (ports->encoder->vtable->share == NULL) return FRESHET_OK;
   freshet_embedder_config embedder = freshet_embedder_defaults();
   embedder.ready = text_ready;
+  embedder.notice = text_notice;
   embedder.context = engine;
   embedder.encoder = ports->encoder;
   embedder.cache_bytes = (size_t)config->text.cache_mb << 20;

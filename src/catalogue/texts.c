@@ -148,7 +148,7 @@ freshet_status freshet_texts_announced(freshet_texts* texts, uint32_t slot, int3
   t->partition = partition;
   if (is_known) return FRESHET_OK;
   t->hash = hash;
-  t->filled = t->served = false;
+  t->filled = t->served = t->refused = false;
   if (hash == 0) {
     return freshet_model_start(texts->model, slot) == NULL
                ? FRESHET_OK

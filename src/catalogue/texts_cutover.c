@@ -4,17 +4,23 @@
  */
 #include "catalogue/texts_internal.h"
 
-enum { LOOK_MS = 1000 }; /* between two looks at the coverage */
+enum {
+  LOOK_MS = 1000,     /* between two looks at the coverage */
+  REFUSED_PARTS = 10, /* at most a tenth of the texts may be refused */
+};
 
-/* The share of listed items with a text that have the vector of our own encoder. */
+/* The share of listed items with a text that have the vector of our own encoder. A few texts that the encoder refuses
+ * for good count too: they must not keep the other ones from serving. Many refusals are a mistake in the settings. */
 static double coverage(const freshet_texts* texts) {
-  size_t count = freshet_model_item_count(texts->model), all = 0, filled = 0;
+  size_t count = freshet_model_item_count(texts->model), all = 0, filled = 0, refused = 0;
   for (uint32_t slot = 0; slot < count && slot < texts->item_count; slot++) {
     if (texts->items[slot].hash == 0 || !freshet_model_is_listed(texts->model, slot)) continue;
     all++;
     filled += texts->items[slot].filled;
+    refused += !texts->items[slot].filled && texts->items[slot].refused;
   }
-  return all == 0 ? 1 : (double)filled / (double)all;
+  size_t settled = filled + (refused <= all / REFUSED_PARTS ? refused : 0);
+  return all == 0 ? 1 : (double)settled / (double)all;
 }
 
 /* Publishes that our own generation serves, with this many cutovers behind it. */

@@ -13,6 +13,7 @@ typedef struct freshet_item_text_state {
   int32_t partition;  /* of `items` */
   bool served;        /* the model has the vector of this hash, by the serving encoder */
   bool filled;        /* there is the vector of this hash by our own encoder */
+  bool refused;       /* our own encoder will never have one: it refused the text of this hash for good */
   bool wanted;        /* in the list of those that lack it */
   bool expected;      /* events wait for it: freshet_texts_expect */
   uint64_t submitted; /* hash of the text that is being encoded, 0: none */

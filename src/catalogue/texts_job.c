@@ -115,11 +115,12 @@ static freshet_status take_result(freshet_texts* texts, const freshet_embedded* 
   uint32_t slot;
   freshet_item item;
   if (!end_submission(texts, embedded->id, &slot)) return FRESHET_OK;
+  freshet_item_text_state* t = freshet_texts_item(texts, slot);
   if (embedded->status != FRESHET_OK) {
     freshet_texts_give_up(texts, slot, "the encoder failed");
+    t->refused = embedded->status == FRESHET_INVALID && t->hash == embedded->id;
     return FRESHET_OK;
   }
-  freshet_item_text_state* t = freshet_texts_item(texts, slot);
   bool is_current = t->hash == embedded->id && !t->filled; /* else it has changed meanwhile, or is there */
   if (!is_current || !read_item(texts, slot, &item)) return FRESHET_OK;
   memcpy(texts->vector, embedded->vector, texts->dim * sizeof *texts->vector);

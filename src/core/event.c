@@ -18,6 +18,8 @@ enum {
   DWELL_MAX_S = 7 * 24 * 3600,
 };
 static const double PRICE_MAX = 1e12;
+static const double YEAR_MS = 366.0 * 24 * 3600 * 1000;
+static const int64_t OLDEST_MS = 631152000000; /* 1990: an earlier time may be one of another unit */
 
 /* How much of a bad value a message shows. */
 enum { SHOWN_SIZE = 48 };
@@ -80,6 +82,18 @@ static bool is_within(double value, double least, double most) {
   return value >= least && value <= most;
 }
 
+/* The unit that a time would have to be in to be of its record's year; NULL: none, or it is in milliseconds. */
+static const char* mistaken_unit(int64_t time, int64_t record_time_ms) {
+  static const struct {
+    const char* name;
+    double ms;
+  } units[] = {{"seconds", 1000}, {"microseconds", 1e-3}, {"nanoseconds", 1e-6}};
+  for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+    if (fabs((double)time * units[i].ms - (double)record_time_ms) < YEAR_MS) return units[i].name;
+  }
+  return NULL;
+}
+
 static freshet_status check_time(int64_t time_ms, int64_t record_time_ms, int64_t tolerance_ms,
                                  freshet_error* error) {
   const char* why = NULL;
@@ -88,6 +102,12 @@ static freshet_status check_time(int64_t time_ms, int64_t record_time_ms, int64_
   } else if (time_ms - tolerance_ms > record_time_ms) {
     why = "is too far after the record's own time";
   }
+  bool is_near = fabs((double)time_ms - (double)record_time_ms) < YEAR_MS;
+  bool is_odd = why != NULL || (time_ms < OLDEST_MS && !is_near); /* other old times are history */
+  const char* unit = is_odd ? mistaken_unit(time_ms, record_time_ms) : NULL;
+  if (unit != NULL)
+    return freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER,
+                             "occurred_at %" PRId64 " is not in milliseconds: %s?", time_ms, unit);
   if (why == NULL) return FRESHET_OK;
   return freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER, "occurred_at %" PRId64 " %s", time_ms,
                            why);

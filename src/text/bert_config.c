@@ -128,9 +128,26 @@ static freshet_status read_tokenizer(const char* folder, freshet_bert_config* c,
   return status;
 }
 
+static freshet_status read_pooling_name(const json_t* named, freshet_bert_config* c, freshet_error* error) {
+  const char* name = json_string_value(named);
+  if (name == NULL) return INVALID(error, "pooling config.json: pooling_mode is no string");
+  if (strcmp(name, "cls") == 0) {
+    c->pooling = FRESHET_POOLING_CLS;
+  } else if (strcmp(name, "mean") == 0 || strcmp(name, "mean_sqrt_len_tokens") == 0) {
+    c->pooling = FRESHET_POOLING_MEAN;
+  } else {
+    return INVALID(error, "pooling config.json: pooling_mode \"%.60s\" is not supported, only mean and cls",
+                   name);
+  }
+  return FRESHET_OK;
+}
+
 /* Exactly one of the modes has to be on. Division by the root of the length instead of the length makes no
  * difference, because the vector is normalised afterwards. */
 static freshet_status read_pooling_modes(const json_t* json, freshet_bert_config* c, freshet_error* error) {
+  const json_t* named =
+      json_object_get(json, "pooling_mode"); /* sentence-transformers 5.4 and later: one string */
+  if (named != NULL) return read_pooling_name(named, c, error);
   bool cls = read_flag(json, "pooling_mode_cls_token", false);
   bool mean = read_flag(json, "pooling_mode_mean_tokens", false) ||
               read_flag(json, "pooling_mode_mean_sqrt_len_tokens", false);

@@ -199,6 +199,16 @@ static freshet_status encode_jobs(lane* l, job* const* jobs, size_t count, fresh
   return freshet_encode(l->encoder, texts, count, l->vectors, error);
 }
 
+/* Without the mutex. */
+static void give_notice(lane* l, freshet_status status, const freshet_error* error) {
+  char text[FRESHET_ERROR_MESSAGE_SIZE];
+  const freshet_embedder_config* config = &l->embedder->config;
+  if (config->notice == NULL) return;
+  bool cut = l->encoder->vtable->notice != NULL && l->encoder->vtable->notice(l->encoder, text, sizeof text);
+  if (cut) config->notice(config->context, text);
+  if (status != FRESHET_OK && status != FRESHET_ABORTED) config->notice(config->context, error->message);
+}
+
 /* Called with the mutex held; releases it while it encodes. When the encoder refuses a batch, its texts are
  * tried one by one, so that one bad text does not fail the others. */
 static void run_jobs(lane* l, job* const* jobs, size_t count) {
@@ -206,6 +216,7 @@ static void run_jobs(lane* l, job* const* jobs, size_t count) {
   freshet_error error = {0};
   pthread_mutex_unlock(&self->mutex);
   freshet_status status = encode_jobs(l, jobs, count, &error);
+  give_notice(l, status, &error);
   pthread_mutex_lock(&self->mutex);
   if (status == FRESHET_OK) {
     finish_all(l, jobs, count);

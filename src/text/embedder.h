@@ -40,6 +40,9 @@ typedef struct freshet_embedder_config {
   uint32_t retry_max_ms;
   void (*ready)(
       void* context); /* called from the lane's thread when there is something to collect; NULL: no call */
+  /* Called from a lane's thread with what an operator should know: a text that was cut, a server's refusal. NULL: no
+   * call. Must not call back. */
+  void (*notice)(void* context, const char* text);
   void* context;
 } freshet_embedder_config;
 

@@ -26,6 +26,7 @@ enum {
   OVERHEAD_BYTES = 65536, /* and of everything around the numbers */
   EXCERPT_BYTES = 160,    /* of an error's body that a message shows */
   KEY_BYTES_MAX = 4096,
+  SHORT_BYTES = 64, /* a text that is refused at this length is refused for something else */
 };
 
 typedef struct http_encoder {
@@ -39,6 +40,8 @@ typedef struct http_encoder {
   size_t answer_max;
   uint64_t random;
   atomic_bool interrupted;
+  bool too_long;                           /* the last refusal was about the length of a text */
+  char notice[FRESHET_ERROR_MESSAGE_SIZE]; /* see vtable->notice; empty: none */
 } http_encoder;
 
 static int64_t now_ms(void) {
@@ -179,12 +182,22 @@ static void judge_transport(attempt* a, CURLcode code, const http_encoder* self)
       code == CURLE_WRITE_ERROR ? "the answer is too long" : curl_easy_strerror(code));
 }
 
-static void judge_refusal(attempt* a, long http, const http_encoder* self) {
+/* Servers answer 400 or 422 for a text that is too long, and for much else. */
+static bool speaks_of_length(const char* body) {
+  static const char* const words[] = {"token", "length", "long", "large", "size", "exceed"};
+  for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+    if (strcasestr(body, words[i]) != NULL) return true;
+  }
+  return false;
+}
+
+static void judge_refusal(attempt* a, long http, http_encoder* self) {
   bool about_the_text = http == 400 || http == 413 || http == 422;
   curl_off_t after_s = 0;
   char body[EXCERPT_BYTES];
   excerpt(self, body);
   curl_easy_getinfo(self->easy, CURLINFO_RETRY_AFTER, &after_s);
+  self->too_long = about_the_text && (http == 413 || speaks_of_length(body));
   a->again = http == 408 || http == 425 || http == 429 || http >= 500;
   a->after_ms = after_s > 0 && after_s < 1000000 ? (int64_t)after_s * 1000 : 0;
   a->status = freshet_error_set(&a->error, about_the_text ? FRESHET_INVALID : FRESHET_UNAVAILABLE,
@@ -239,6 +252,47 @@ static freshet_status encode_request(http_encoder* self, const freshet_slice* te
   return freshet_error_set(error, a.error.status, a.error.verdict, "%s", a.error.message);
 }
 
+/* Half of the text, cut between two code points. */
+static freshet_slice halve(freshet_slice text) {
+  size_t size = text.size < FRESHET_HTTP_TEXT_MAX ? text.size / 2 : FRESHET_HTTP_TEXT_MAX / 2;
+  while (size > 0 && ((unsigned char)text.data[size] & 0xc0) == 0x80) size--;
+  return (freshet_slice){text.data, size};
+}
+
+/* As encode_request. A server that refuses the request for its texts gets it in halves, so that one text does not cost
+ * the others; a single text that is too long is halved until it is taken. A model sees only the beginning of a long text
+ * anyway. */
+static freshet_status encode_part(http_encoder* self, const freshet_slice* texts, size_t count, float* out,
+                                  freshet_error* error) {
+  freshet_error cause = {0};
+  freshet_status status = encode_request(self, texts, count, out, &cause);
+  size_t half = count / 2;
+  if (status == FRESHET_INVALID && count > 1) {
+    status = encode_part(self, texts, half, out, error);
+    return status != FRESHET_OK
+               ? status
+               : encode_part(self, texts + half, count - half, out + half * self->base.dim, error);
+  }
+  freshet_slice text = texts[0];
+  while (status == FRESHET_INVALID && self->too_long && text.size > SHORT_BYTES) {
+    text = halve(text);
+    snprintf(self->notice, sizeof self->notice, "a text of %zu bytes is cut to %zu: %.300s", texts[0].size,
+             text.size, cause.message);
+    freshet_error_clear(&cause);
+    status = encode_request(self, &text, 1, out, &cause);
+  }
+  if (status == FRESHET_OK) return FRESHET_OK;
+  return freshet_error_set(error, cause.status, cause.verdict, "%s", cause.message);
+}
+
+static bool http_notice(freshet_encoder* encoder, char* text, size_t size) {
+  http_encoder* self = (http_encoder*)encoder;
+  if (self->notice[0] == '\0') return false;
+  snprintf(text, size, "%s", self->notice);
+  self->notice[0] = '\0';
+  return true;
+}
+
 /* Nothing is written unless everything came: vectors go to memory of this encoder first. */
 static freshet_status http_encode(freshet_encoder* encoder, const freshet_slice* texts, size_t count,
                                   float* out, freshet_error* error) {
@@ -250,7 +304,7 @@ static freshet_status http_encode(freshet_encoder* encoder, const freshet_slice*
     return freshet_error_set(error, FRESHET_NO_MEMORY, FRESHET_STOP, "http encoder: out of memory");
   for (size_t i = 0; i < count && status == FRESHET_OK; i += FRESHET_HTTP_BATCH) {
     size_t part = count - i < FRESHET_HTTP_BATCH ? count - i : FRESHET_HTTP_BATCH;
-    status = encode_request(self, texts + i, part, vectors + i * encoder->dim, error);
+    status = encode_part(self, texts + i, part, vectors + i * encoder->dim, error);
   }
   if (status == FRESHET_OK && size > 0) memcpy(out, vectors, size);
   free(vectors);
@@ -285,24 +339,27 @@ static freshet_status http_share(freshet_encoder* encoder, freshet_encoder** oth
   return freshet_encoder_http_create(&options, other, error);
 }
 
-static const freshet_encoder_vtable http_vtable = {
-    .encode = http_encode, .destroy = http_destroy, .share = http_share, .interrupt = http_interrupt};
+static const freshet_encoder_vtable http_vtable = {.encode = http_encode,
+                                                   .destroy = http_destroy,
+                                                   .share = http_share,
+                                                   .interrupt = http_interrupt,
+                                                   .notice = http_notice};
 
-static bool ends_with(const char* text, const char* end) {
-  size_t size = strlen(text), end_size = strlen(end);
-  return size >= end_size && strcmp(text + size - end_size, end) == 0;
+static bool ends_with(const char* text, size_t size, const char* end) {
+  size_t end_size = strlen(end);
+  return size >= end_size && memcmp(text + size - end_size, end, end_size) == 0;
 }
 
-/* The whole address of the endpoint, to be freed. */
+/* The whole address of the endpoint, to be freed. A query stays where it is: behind the path. */
 static char* complete_url(const char* url) {
-  char *base = strdup(url), *whole = NULL;
-  FRESHET_ASSERT(base != NULL);
-  for (size_t size = strlen(base); size > 0 && base[size - 1] == '/'; size--) base[size - 1] = '\0';
-  const char* rest = ends_with(base, "/embeddings") ? ""
-                     : ends_with(base, "/v1")       ? "/embeddings"
-                                                    : "/v1/embeddings";
-  FRESHET_ASSERT(asprintf(&whole, "%s%s", base, rest) >= 0);
-  free(base);
+  char* whole = NULL;
+  size_t size = strcspn(url, "?#");
+  const char* query = url + size;
+  while (size > 0 && url[size - 1] == '/') size--;
+  const char* rest = ends_with(url, size, "/embeddings") ? ""
+                     : ends_with(url, size, "/v1")       ? "/embeddings"
+                                                         : "/v1/embeddings";
+  FRESHET_ASSERT(asprintf(&whole, "%.*s%s%s", (int)size, url, rest, query) >= 0);
   return whole;
 }
 

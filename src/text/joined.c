@@ -53,6 +53,11 @@ static void joined_interrupt(freshet_encoder* encoder) {
   own->vtable->interrupt(own);
 }
 
+static bool joined_notice(freshet_encoder* encoder, char* text, size_t size) {
+  freshet_encoder* own = ((joined_encoder*)encoder)->own;
+  return own->vtable->notice(own, text, size);
+}
+
 static void joined_destroy(freshet_encoder* encoder) {
   joined_encoder* self = (joined_encoder*)encoder;
   freshet_encoder_destroy(self->own);
@@ -84,6 +89,7 @@ freshet_status freshet_encoder_joined_create(freshet_encoder* own, float weight,
   if (own->vtable->tokenize != NULL) self->vtable.tokenize = joined_tokenize;
   if (own->vtable->share != NULL) self->vtable.share = joined_share;
   if (own->vtable->interrupt != NULL) self->vtable.interrupt = joined_interrupt;
+  if (own->vtable->notice != NULL) self->vtable.notice = joined_notice;
   self->base.vtable = &self->vtable;
   self->base.dim = own->dim + FRESHET_LEXICAL_DIM;
   freshet_status status = freshet_encoder_hashing_create(FRESHET_LEXICAL_DIM, &self->lexical, error);

@@ -91,6 +91,28 @@ static void times_are_checked(void** state) {
   }
 }
 
+static void times_in_another_unit_are_named(void** state) {
+  (void)state;
+  const int64_t now = INT64_C(1790000000000), day = INT64_C(86400) * 1000;
+  const freshet_slice key = freshet_slice_of("u");
+  const struct {
+    int64_t time;
+    const char* unit; /* NULL: it is taken */
+  } times[] = {{now / 1000, "seconds?"},      {now / 1000 - 300 * 86400, "seconds?"},
+               {now * 1000, "microseconds?"}, {now * 1000000, "nanoseconds?"},
+               {now * 10, "too far"},         {INT64_C(631152000000), NULL},
+               {INT64_C(631151999999), NULL}, {now / 1000 - INT64_C(800) * 86400, NULL},
+               {now - 30 * 365 * day, NULL},  {day, NULL}};
+  freshet_event event = sample(FRESHET_CLICK);
+  for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
+    freshet_error error = {0};
+    event.occurred_at_ms = times[i].time;
+    freshet_status status = freshet_event_validate(&event, key, now, &limits, &error);
+    assert_int_equal(status, times[i].unit == NULL ? FRESHET_OK : FRESHET_INVALID);
+    if (times[i].unit != NULL && strstr(error.message, times[i].unit) == NULL) fail_msg("%s", error.message);
+  }
+}
+
 static void ratings_are_checked(void** state) {
   (void)state;
   freshet_event event = sample(FRESHET_RATING);
@@ -189,9 +211,13 @@ static void id_keys_are_xxh3_and_never_zero(void** state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(ids_are_checked),     cmocka_unit_test(times_are_checked),
-      cmocka_unit_test(ratings_are_checked), cmocka_unit_test(dwell_quantity_and_price_are_checked),
-      cmocka_unit_test(items_are_checked),   cmocka_unit_test(id_keys_are_xxh3_and_never_zero),
+      cmocka_unit_test(ids_are_checked),
+      cmocka_unit_test(times_are_checked),
+      cmocka_unit_test(times_in_another_unit_are_named),
+      cmocka_unit_test(ratings_are_checked),
+      cmocka_unit_test(dwell_quantity_and_price_are_checked),
+      cmocka_unit_test(items_are_checked),
+      cmocka_unit_test(id_keys_are_xxh3_and_never_zero),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

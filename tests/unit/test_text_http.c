@@ -27,6 +27,8 @@ typedef enum behaviour {
   BUSY = 'b',       /* 429 */
   FAILING = 'f',    /* 500 */
   REFUSING = 'x',   /* 400 */
+  BOUNDED = 'l',    /* 413 when a text has more than TAKEN bytes, else as RIGHT */
+  CHOOSY = 'm',     /* 400 when a text begins with "bad", else as RIGHT */
   FORBIDDING = 'k', /* 401 */
   WRONG_DIM = 'd',
   HALF = 'h',      /* Content-Length promises more than comes */
@@ -38,7 +40,7 @@ typedef enum behaviour {
   HANGING_UP = 'c' /* closes without a word */
 } behaviour;
 
-enum { REQUEST_MAX = 1 << 20, DIM = 3 };
+enum { REQUEST_MAX = 1 << 20, DIM = 3, TAKEN = 1000 };
 
 typedef struct server {
   int listener;
@@ -84,6 +86,15 @@ static void respond_vectors(int socket, const json_t* input, int dim, int missin
   json_decref(answer);
 }
 
+static bool has_bad(const json_t* input, behaviour how) {
+  bool bad = false;
+  for (size_t i = 0; i < json_array_size(input); i++) {
+    const char* text = json_string_value(json_array_get(input, i));
+    bad |= how == BOUNDED ? strlen(text) > TAKEN : strncmp(text, "bad", 3) == 0;
+  }
+  return bad;
+}
+
 static void behave(int socket, behaviour how, const json_t* input) {
   char byte;
   switch (how) {
@@ -98,6 +109,14 @@ static void behave(int socket, behaviour how, const json_t* input) {
       break;
     case REFUSING:
       respond(socket, "400 Bad", "", "{\"error\":\n\"too long\"}", 21);
+      break;
+    case BOUNDED:
+    case CHOOSY:
+      if (has_bad(input, how)) {
+        respond(socket, how == BOUNDED ? "413 Large" : "400 Bad", "", "at most 512 of them", 19);
+      } else {
+        respond_vectors(socket, input, DIM, 0, false, false);
+      }
       break;
     case FORBIDDING:
       respond(socket, "401 No", "", "who are you", 11);
@@ -302,6 +321,63 @@ static void what_does_not_pass_is_reported(void** state) {
   expect_outcome("s", 200, FRESHET_TIMEOUT, FRESHET_RETRY, "embedding server: ", 1);
 }
 
+static void a_text_that_is_too_long_is_cut(void** state) {
+  (void)state;
+  enum { TEXTS = 8, LONG = 3500 };
+  char* text = malloc(LONG + 1);
+  memset(text, 'a', LONG);
+  text[LONG] = '\0';
+  memcpy(text + 874, "\xc3\xa9", 2); /* across the place of the second cut, 875 */
+  freshet_slice texts[TEXTS];
+  for (size_t i = 0; i < TEXTS; i++) texts[i] = freshet_slice_of("short");
+  texts[3] = (freshet_slice){text, LONG};
+  freshet_encoder* encoder = create("l", 10000, NULL);
+  float out[TEXTS * DIM];
+  char notice[512] = "";
+  freshet_error error = {0};
+  assert_false(encoder->vtable->notice(encoder, notice, sizeof notice));
+  if (freshet_encode(encoder, texts, TEXTS, out, &error) != FRESHET_OK) fail_msg("%s", error.message);
+  for (size_t i = 0; i < TEXTS; i++) expect_vector(out + i * DIM, i == 3 ? 874 : 5);
+  assert_true(encoder->vtable->notice(encoder, notice, sizeof notice));
+  assert_non_null(strstr(notice, "3500 bytes is cut to 874"));
+  assert_non_null(strstr(notice, "HTTP 413: at most 512"));
+  assert_false(encoder->vtable->notice(encoder, notice, sizeof notice));
+  freshet_encoder_destroy(encoder);
+  /* A text that is refused for something else is not cut, and the refusal comes out. */
+  encoder = create("m", 10000, NULL);
+  memcpy(text, "bad", 3);
+  assert_int_equal(freshet_encode(encoder, texts, TEXTS, out, &error), FRESHET_INVALID);
+  assert_int_equal(error.verdict, FRESHET_STOP);
+  assert_int_equal(freshet_encode(encoder, texts, 3, out, &error), FRESHET_OK);
+  freshet_encoder_destroy(encoder);
+  free(text);
+}
+
+static void expect_address(const char* url, const char* line) {
+  char whole[256];
+  snprintf(whole, sizeof whole, url, s.port);
+  const freshet_http_options options = {whole, "", "", DIM, 5000};
+  freshet_encoder* encoder = NULL;
+  const freshet_slice text = freshet_slice_of("text");
+  float out[DIM];
+  strcpy(s.script, "r");
+  assert_int_equal(freshet_encoder_http_create(&options, &encoder, NULL), FRESHET_OK);
+  assert_int_equal(freshet_encode(encoder, &text, 1, out, NULL), FRESHET_OK);
+  pthread_mutex_lock(&s.mutex);
+  if (strncmp(s.last_head, line, strlen(line)) != 0) fail_msg("%s: %.80s", url, s.last_head);
+  pthread_mutex_unlock(&s.mutex);
+  freshet_encoder_destroy(encoder);
+}
+
+static void an_address_may_have_a_query(void** state) {
+  (void)state;
+  expect_address("http://127.0.0.1:%d", "POST /v1/embeddings HTTP");
+  expect_address("http://127.0.0.1:%d/v1/", "POST /v1/embeddings HTTP");
+  expect_address("http://127.0.0.1:%d/o/d/embeddings?api-version=2024-02-01",
+                 "POST /o/d/embeddings?api-version=2024-02-01 HTTP");
+  expect_address("http://127.0.0.1:%d/x/?a=/b/&c=d", "POST /x/v1/embeddings?a=/b/&c=d HTTP");
+}
+
 static void a_dead_server_is_unavailable(void** state) {
   (void)state;
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
@@ -388,6 +464,8 @@ int main(void) {
       cmocka_unit_test(any_bytes_are_a_text),
       cmocka_unit_test(what_passes_is_tried_again),
       cmocka_unit_test(what_does_not_pass_is_reported),
+      cmocka_unit_test(a_text_that_is_too_long_is_cut),
+      cmocka_unit_test(an_address_may_have_a_query),
       cmocka_unit_test(a_dead_server_is_unavailable),
       cmocka_unit_test(a_call_can_be_interrupted),
       cmocka_unit_test(the_key_comes_from_the_environment_and_stays_secret),

@@ -328,6 +328,15 @@ static void pooling_follows_the_models_own_files(void** state) {
              "{\"pooling_mode_max_tokens\": true, \"pooling_mode_mean_tokens\": false}");
   assert_int_equal(create(FRESHET_TEXT_FP32, NULL, &encoder, &error), FRESHET_INVALID);
   assert_non_null(strstr(error.message, "pooling_mode_max_tokens is not supported"));
+  /* As sentence-transformers 5.4 and later write it. */
+  write_text("1_Pooling/config.json", "{\"pooling_mode\": \"cls\", \"include_prompt\": true}");
+  check_vectors(FRESHET_TEXT_FP32, freshet_kernels_best(), true, 0.999999);
+  write_text("1_Pooling/config.json", "{\"pooling_mode\": \"mean\"}");
+  check_vectors(FRESHET_TEXT_FP32, freshet_kernels_best(), false, 0.999999);
+  write_text("1_Pooling/config.json", "{\"pooling_mode\": \"lasttoken\"}");
+  freshet_error_clear(&error);
+  assert_int_equal(create(FRESHET_TEXT_FP32, NULL, &encoder, &error), FRESHET_INVALID);
+  assert_non_null(strstr(error.message, "\"lasttoken\" is not supported"));
   remove_file("1_Pooling/config.json");
   remove_file("modules.json");
   assert_int_equal(rmdir(path), 0);
