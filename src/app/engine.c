@@ -10,8 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 
 #include "app/pace.h"
+#include "app/schemas.h"
 #include "app/text_encoder.h"
 #include "freshet/encoder.h"
 #include "kafka/app_generations.h"
@@ -22,13 +24,15 @@
 enum { NOTICE_S = 30, POLL_WAIT_MS = 50, S = 1000, FAR_BEHIND = 50000 /* events */ };
 
 struct freshet_engine {
-  _Atomic int64_t noticed_us; /* monotonic: when the text encoder was last written about */
+  _Atomic int64_t registry_noticed_us; /* monotonic: when the registry was last written about */
+  _Atomic int64_t noticed_us;          /* monotonic: when the text encoder was last written about */
   freshet_engine_config config;
   freshet_kafka_property* properties;
   freshet_kafka_config kafka;
   char transactional_id[1024];
   char folder_instance[FRESHET_ROCKSDB_INSTANCE_SIZE];
-  freshet_schema_lookup lookup;
+  freshet_schema_lookup lookup; /* the static map */
+  freshet_registry* registry;   /* NULL: registry.url is not set */
   freshet_sink* sink;
   freshet_ports ports;
   freshet_worker* worker;
@@ -131,16 +135,58 @@ static freshet_status fill_kafka(freshet_engine* engine, freshet_error* error) {
   return name_instance(engine, error);
 }
 
+/* Has it been long enough since the last line about this? From any thread. */
+static bool may_notice(_Atomic int64_t* last_us) {
+  freshet_clock* clock = freshet_clock_system();
+  int64_t now_us = freshet_clock_monotonic_us(clock);
+  int64_t before_us = atomic_load(last_us);
+  if (before_us != 0 && now_us - before_us < NOTICE_S * INT64_C(1000000)) return false;
+  return atomic_compare_exchange_strong(last_us, &before_us, now_us);
+}
+
+/* At most every NOTICE_S seconds: a server that is away refuses again and again. From the embedder's threads. */
+static void text_notice(void* context, const char* text) {
+  freshet_engine* engine = context;
+  if (may_notice(&engine->noticed_us))
+    freshet_log_fact(engine->config.logger, FRESHET_WARN, "text.encoder_notice", "message=\"%s\"", text);
+}
+
+/* From the registry's thread. At most every NOTICE_S seconds. */
+static void registry_trouble(void* context, const char* text) {
+  freshet_engine* engine = context;
+  freshet_count(&engine->config.metrics->registry_failures, 1);
+  if (!may_notice(&engine->registry_noticed_us)) return;
+  freshet_log_fact(engine->config.logger, FRESHET_WARN, "registry.unavailable",
+                   "reason=\"%s\" effect=\"records of unknown schemas wait, others go on\"", text);
+}
+
+static freshet_status open_registry(freshet_engine* engine, freshet_error* error) {
+  freshet_registry_config config;
+  char* folder = NULL;
+  freshet_status status = freshet_registry_config_of(engine->config.config, &config, error);
+  if (status != FRESHET_OK) return status;
+  mkdir(engine->config.config->state.folder, 0777); /* the store complains if it cannot be made */
+  FRESHET_ASSERT(asprintf(&folder, "%s/schemas", engine->config.config->state.folder) >= 0);
+  config.folder = folder;
+  config.fallback = engine->lookup;
+  config.trouble = registry_trouble;
+  config.context = engine;
+  status = freshet_registry_create(&config, &engine->registry, error);
+  free(folder);
+  return status == FRESHET_OK ? freshet_registry_start(engine->registry, error) : status;
+}
+
 static freshet_status open_codec(freshet_engine* engine, freshet_error* error) {
   const freshet_config* config = engine->config.config;
   freshet_status status = FRESHET_OK;
   if (config->registry.ids[0] != '\0') {
     status = freshet_schema_map_create(config->registry.ids, &engine->lookup, error);
   }
+  if (status == FRESHET_OK && config->registry.url[0] != '\0') status = open_registry(engine, error);
   if (status != FRESHET_OK) return status;
   freshet_codec_config codec = {
       .schema_folder = config->registry.folder[0] == '\0' ? NULL : config->registry.folder,
-      .lookup = engine->lookup,
+      .lookup = engine->registry != NULL ? freshet_registry_lookup(engine->registry) : engine->lookup,
       .output = (freshet_framing)config->registry.framing,
   };
   status = freshet_codec_create(&codec, &engine->ports.codec, error);
@@ -151,17 +197,6 @@ static freshet_status open_codec(freshet_engine* engine, freshet_error* error) {
 static void text_ready(void* context) {
   freshet_source* source = ((freshet_engine*)context)->ports.source;
   freshet_source_wake(source);
-}
-
-/* At most every NOTICE_S seconds: a server that is away refuses again and again. From the embedder's threads. */
-static void text_notice(void* context, const char* text) {
-  freshet_engine* engine = context;
-  freshet_clock* clock = freshet_clock_system();
-  int64_t now_us = freshet_clock_monotonic_us(clock);
-  int64_t last_us = atomic_load(&engine->noticed_us);
-  if (last_us != 0 && now_us - last_us < NOTICE_S * INT64_C(1000000)) return;
-  if (!atomic_compare_exchange_strong(&engine->noticed_us, &last_us, now_us)) return;
-  freshet_log_fact(engine->config.logger, FRESHET_WARN, "text.encoder_notice", "message=\"%s\"", text);
 }
 
 /* Hashing costs a few microseconds, so the worker does it at once. Everything else goes into the
@@ -286,6 +321,7 @@ void freshet_engine_destroy(freshet_engine* engine) {
   freshet_codec_destroy(ports->codec);
   freshet_codec_destroy(engine->titles_codec);
   freshet_buffer_free(&engine->title_bytes);
+  freshet_registry_destroy(engine->registry);
   if (engine->lookup.context != NULL) freshet_schema_map_destroy(&engine->lookup);
   free(engine->properties);
   free(engine);

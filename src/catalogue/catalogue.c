@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "catalogue/item_rows.h"
+#include "catalogue/late_items.h"
 
 struct freshet_catalogue {
   freshet_ports ports;
@@ -12,6 +13,8 @@ struct freshet_catalogue {
   freshet_texts* texts;
   int32_t partitions;
   freshet_buffer row;
+  freshet_late_items late;
+  uint64_t schemas; /* version of the codec as of the last retry of the late ones */
 };
 
 freshet_catalogue* freshet_catalogue_create(const freshet_ports* ports, freshet_model* model,
@@ -28,6 +31,7 @@ freshet_catalogue* freshet_catalogue_create(const freshet_ports* ports, freshet_
 void freshet_catalogue_destroy(freshet_catalogue* catalogue) {
   if (catalogue == NULL) return;
   freshet_buffer_free(&catalogue->row);
+  freshet_late_items_free(&catalogue->late);
   free(catalogue);
 }
 
@@ -47,11 +51,13 @@ static freshet_status withdraw(freshet_catalogue* catalogue, freshet_slice key, 
 
 /* Applies the bytes of an Item record. *is_valid: they are one that can be used. */
 static freshet_status announce(freshet_catalogue* catalogue, int32_t partition, freshet_slice key,
-                               freshet_slice value, int64_t at_ms, bool* is_valid, freshet_error* error) {
+                               freshet_slice value, int64_t at_ms, bool* is_valid, bool* is_late,
+                               freshet_error* error) {
   freshet_item item;
   uint32_t slot;
-  *is_valid = freshet_decode_item(catalogue->ports.codec, value, &item, NULL) == FRESHET_OK &&
-              freshet_item_validate(&item, key, NULL) == FRESHET_OK;
+  freshet_status decoded = freshet_decode_item(catalogue->ports.codec, value, &item, NULL);
+  *is_late = decoded == FRESHET_UNAVAILABLE;
+  *is_valid = decoded == FRESHET_OK && freshet_item_validate(&item, key, NULL) == FRESHET_OK;
   if (!*is_valid) return FRESHET_OK;
   freshet_error refused = {0};
   if (freshet_model_intern(catalogue->model, item.item_id, &slot, &refused) != FRESHET_OK) {
@@ -70,18 +76,34 @@ freshet_status freshet_catalogue_apply(freshet_catalogue* catalogue, const fresh
   freshet_clock* clock = catalogue->ports.clock;
   freshet_status status;
   freshet_count(&catalogue->ports.metrics->item_records, 1);
+  freshet_late_items_supersede(&catalogue->late, record->key);
   if (record->has_value) {
-    bool is_valid;
+    bool is_valid, is_late;
     status = announce(catalogue, record->partition, record->key, record->value, record->timestamp_ms,
-                      &is_valid, error);
+                      &is_valid, &is_late, error);
+    if (is_late) freshet_late_items_keep(&catalogue->late, record);
     if (is_valid) freshet_item_row_put(store, record, &catalogue->row);
   } else {
     status = withdraw(catalogue, record->key, record->timestamp_ms, error);
     freshet_store_remove(store, FRESHET_FAMILY_CATALOGUE, 0, record->key);
   }
-  freshet_store_set_position(store, FRESHET_TOPIC_ITEMS, record->partition, record->offset + 1,
+  int64_t position = freshet_late_items_bound(&catalogue->late, record->partition, record->offset + 1);
+  freshet_store_set_position(store, FRESHET_TOPIC_ITEMS, record->partition, position,
                              freshet_clock_now_ms(clock));
   return status;
+}
+
+static freshet_status apply_late(void* context, const freshet_record* record, freshet_error* error) {
+  return freshet_catalogue_apply(context, record, error);
+}
+
+freshet_status freshet_catalogue_turn(freshet_catalogue* catalogue, freshet_error* error) {
+  freshet_gauge(&catalogue->ports.metrics->items_awaiting_schema, catalogue->late.count);
+  if (catalogue->late.count == 0) return FRESHET_OK;
+  uint64_t schemas = freshet_codec_version(catalogue->ports.codec);
+  if (schemas == catalogue->schemas) return FRESHET_OK;
+  catalogue->schemas = schemas;
+  return freshet_late_items_retry(&catalogue->late, apply_late, catalogue, error);
 }
 
 bool freshet_catalogue_find(freshet_catalogue* catalogue, freshet_slice item_id, freshet_item* item) {
@@ -93,6 +115,7 @@ void freshet_catalogue_confirm(freshet_catalogue* catalogue, const freshet_item_
   freshet_store* store = catalogue->ports.store;
   for (int32_t p = 0; p < catalogue->partitions; p++) {
     int64_t position = freshet_item_logs_position(logs, FRESHET_TOPIC_ITEMS, p);
+    position = freshet_late_items_bound(&catalogue->late, p, position);
     if (position >= 0) freshet_store_set_position(store, FRESHET_TOPIC_ITEMS, p, position, now_ms);
   }
 }
@@ -109,9 +132,9 @@ static bool load_row(void* context, freshet_slice key, freshet_slice value) {
   load_context* load = context;
   int32_t partition;
   freshet_slice record;
-  bool is_valid;
+  bool is_valid, is_late; /* a row was read before, so its schema is known */
   if (freshet_item_row_parse(value, &partition, &record)) {
-    load->status = announce(load->catalogue, partition, key, record, 0, &is_valid, load->error);
+    load->status = announce(load->catalogue, partition, key, record, 0, &is_valid, &is_late, load->error);
   } else {
     load->status = freshet_damaged_row(load->error, "the catalogue");
   }

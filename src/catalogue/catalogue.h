@@ -31,6 +31,9 @@ freshet_status freshet_catalogue_load(freshet_catalogue* catalogue, freshet_item
 freshet_status freshet_catalogue_apply(freshet_catalogue* catalogue, const freshet_record* record,
                                        freshet_error* error);
 
+/* Applies the records that could not be read yet, once their schemas may have come from the registry. */
+freshet_status freshet_catalogue_turn(freshet_catalogue* catalogue, freshet_error* error);
+
 /* How many partitions `items` has. */
 int32_t freshet_catalogue_partitions(const freshet_catalogue* catalogue);
 

@@ -142,6 +142,7 @@ freshet_status freshet_items_poll(freshet_items* items, freshet_error* error) {
   do {
     status = freshet_item_logs_poll(items->logs, 0, &is_all, error);
   } while (status == FRESHET_OK && !is_all);
+  if (status == FRESHET_OK) status = freshet_catalogue_turn(items->catalogue, error);
   freshet_listing_turn(items->listing);
   return status;
 }

@@ -40,6 +40,7 @@ struct freshet_codec {
   int32_t ids[FRESHET_RECORDS]; /* Confluent ids for writing, -1: not asked yet */
   writer_table by_fingerprint;
   writer_table by_id;
+  bool awaits_schema; /* the last decode failed because the writer's schema is being asked for */
   freshet_arena plans;
   freshet_arena
       values[FRESHET_FAMILIES]; /* what the last decoded struct of each freshet_family points into */
@@ -231,6 +232,21 @@ static const writer* writer_of_id(freshet_codec* codec, int32_t id) {
   return add(&codec->by_id, made);
 }
 
+static void refuse_id(freshet_codec* codec, int32_t id, freshet_error* error) {
+  const freshet_schema_lookup* lookup = &codec->lookup;
+  codec->awaits_schema = lookup->is_pending != NULL && lookup->is_pending(lookup->context, id);
+  if (codec->awaits_schema) {
+    freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_RETRY,
+                      "schema id %" PRId32 " is being asked for at the registry", id);
+  } else {
+    refuse(error, "unknown schema id %" PRId32, id);
+  }
+}
+
+uint64_t freshet_codec_version(const freshet_codec* codec) {
+  return codec->lookup.version == NULL ? 0 : codec->lookup.version(codec->lookup.context);
+}
+
 /* Tells the framings apart, finds the writer's schema and leaves the datum in *bytes. NULL, with the error
  * set: it cannot. */
 static const writer* unframe(freshet_codec* codec, freshet_slice* bytes, freshet_error* error) {
@@ -247,7 +263,7 @@ static const writer* unframe(freshet_codec* codec, freshet_slice* bytes, freshet
     uint32_t id = (uint32_t)head[1] << 24 | (uint32_t)head[2] << 16 | (uint32_t)head[3] << 8 | head[4];
     head_size = CONFLUENT_HEAD_SIZE;
     found = writer_of_id(codec, (int32_t)id);
-    if (found == NULL) refuse(error, "unknown schema id %" PRId32, (int32_t)id);
+    if (found == NULL) refuse_id(codec, (int32_t)id, error);
     if (found != NULL && found->plan == NULL) {
       refuse(error, "schema id %" PRId32 ": %s", (int32_t)id, found->problem);
       found = NULL;
@@ -288,8 +304,9 @@ static freshet_status put_confluent_head(freshet_codec* codec, freshet_record r,
  * first, so that the struct's slices outlive the message. */
 static freshet_status decode(freshet_codec* codec, freshet_family wanted, freshet_slice bytes, void* out,
                              freshet_record* which, freshet_error* error) {
+  codec->awaits_schema = false;
   const writer* found = unframe(codec, &bytes, error);
-  if (found == NULL) return FRESHET_INVALID;
+  if (found == NULL) return codec->awaits_schema ? FRESHET_UNAVAILABLE : FRESHET_INVALID;
   if (freshet_records[found->record].family != wanted) {
     return refuse(error, "%s where %s is expected", freshet_records[found->record].name,
                   freshet_family_names[wanted]);

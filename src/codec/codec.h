@@ -9,7 +9,8 @@
  *
  * A decoded struct's slices point into the codec and hold until the next decode of the same kind with the
  * same codec. Thread rule: one codec, one thread. Errors of every decode: FRESHET_INVALID, verdict
- * FRESHET_DEAD_LETTER, message with the reason.
+ * FRESHET_DEAD_LETTER, message with the reason; FRESHET_UNAVAILABLE, verdict FRESHET_RETRY: the writer's schema is
+ * being asked for.
  */
 #ifndef FRESHET_CODEC_CODEC_H
 #define FRESHET_CODEC_CODEC_H
@@ -28,6 +29,10 @@ typedef struct freshet_schema_lookup {
   const char* (*by_id)(void* context, int32_t id);
   /* The id under which our schema `name` ("Click", "RecommendationList") is registered, or -1. */
   int32_t (*id_of)(void* context, const char* name);
+  /* After by_id had nothing: may the id become known soon? NULL: never. */
+  bool (*is_pending)(void* context, int32_t id);
+  /* Another number once by_id may have another answer. NULL: it never has. */
+  uint64_t (*version)(void* context);
   void* context;
 } freshet_schema_lookup;
 
@@ -38,6 +43,9 @@ typedef struct freshet_codec_config {
 } freshet_codec_config;
 
 typedef struct freshet_codec freshet_codec;
+
+/* Another number once values may be readable whose schema was not known yet. */
+uint64_t freshet_codec_version(const freshet_codec* codec);
 
 /* Makes a codec. Errors: FRESHET_INVALID with the file and reason for a schema that cannot be read or cannot
  * be resolved to ours. */

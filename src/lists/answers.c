@@ -99,8 +99,9 @@ void freshet_answers_open(freshet_answers* answers) {
   if (answers->intake.inbox != NULL) freshet_inbox_open(answers->intake.inbox, wake, answers->ports->source);
 }
 
-void freshet_answers_take(freshet_answers* answers, const freshet_record* record) {
-  freshet_intake_record(&answers->intake, record);
+freshet_status freshet_answers_take(freshet_answers* answers, const freshet_record* record,
+                                    freshet_error* error) {
+  return freshet_intake_record(&answers->intake, record, error);
 }
 
 void freshet_answers_encoded(freshet_answers* answers, const freshet_embedded* embedded) {

@@ -36,7 +36,8 @@ void freshet_answers_unload(freshet_answers* answers);
 /* A partition is held: the inbox takes questions from now on. */
 void freshet_answers_open(freshet_answers* answers);
 /* A record of `requests`. */
-void freshet_answers_take(freshet_answers* answers, const freshet_record* record);
+freshet_status freshet_answers_take(freshet_answers* answers, const freshet_record* record,
+                                    freshet_error* error);
 /* A request's text has been encoded, or has failed to be. */
 void freshet_answers_encoded(freshet_answers* answers, const freshet_embedded* embedded);
 

@@ -100,15 +100,19 @@ static void add_record(freshet_intake* intake, const freshet_record* record, con
   }
 }
 
-void freshet_intake_record(freshet_intake* intake, const freshet_record* record) {
+freshet_status freshet_intake_record(freshet_intake* intake, const freshet_record* record,
+                                     freshet_error* error) {
   const freshet_ports* ports = intake->ports;
   freshet_question question = {0};
   freshet_error cause = {0};
   freshet_request* request = &question.request;
-  if (!record->has_value) return; /* nobody asks anything */
-  if (freshet_decode_request(ports->codec, record->value, request, &cause) != FRESHET_OK) {
+  if (!record->has_value) return FRESHET_OK; /* nobody asks anything */
+  freshet_status decoded = freshet_decode_request(ports->codec, record->value, request, &cause);
+  if (decoded == FRESHET_UNAVAILABLE)
+    return freshet_error_set(error, decoded, FRESHET_RETRY, "%s", cause.message);
+  if (decoded != FRESHET_OK) {
     freshet_dead_letters_add(ports->outbox, ports, record, "VALUE_CONVERTER", &cause);
-    return;
+    return FRESHET_OK;
   }
   /* An asker who can be told gets a reply that says what is wrong. */
   freshet_slice key = record->has_key ? record->key : (freshet_slice){NULL, 0};
@@ -116,9 +120,11 @@ void freshet_intake_record(freshet_intake* intake, const freshet_record* record)
   if (!freshet_request_can_be_told(request) || !record->has_key) {
     if (is_valid) freshet_error_set(&cause, FRESHET_INVALID, FRESHET_DEAD_LETTER, "request_id is empty");
     freshet_dead_letters_add(ports->outbox, ports, record, "TRANSFORMATION", &cause);
-    return;
+    return FRESHET_OK;
   }
   /* The app generation that serves answers. */
-  if (freshet_held_list_topic(intake->held, record->partition) != FRESHET_TOPIC_RECOMMENDATIONS) return;
+  if (freshet_held_list_topic(intake->held, record->partition) != FRESHET_TOPIC_RECOMMENDATIONS)
+    return FRESHET_OK;
   add_record(intake, record, &question, is_valid ? NULL : cause.message);
+  return FRESHET_OK;
 }

@@ -28,7 +28,9 @@ typedef struct freshet_intake {
 } freshet_intake;
 
 /* A record of `requests`. */
-void freshet_intake_record(freshet_intake* intake, const freshet_record* record);
+/* Errors: FRESHET_UNAVAILABLE: its schema is being asked for, and it has to come again. */
+freshet_status freshet_intake_record(freshet_intake* intake, const freshet_record* record,
+                                     freshet_error* error);
 /* All questions in the inbox. Errors: those of `erase`. */
 freshet_status freshet_intake_questions(freshet_intake* intake, freshet_error* error);
 /* A request's text has been encoded, or has failed to be. */

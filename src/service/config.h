@@ -60,9 +60,14 @@ typedef struct freshet_config {
     int64_t replication;
   } topics;
   struct {
-    const char* folder; /* "": the schemas that are compiled in */
-    const char* ids;    /* static id map, "12=Click,13=Rating"; "": none */
-    int framing;        /* freshet_framing of codec/codec.h, of what we write */
+    const char* folder;    /* "": the schemas that are compiled in */
+    const char* ids;       /* static id map, "12=Click,13=Rating"; "": none */
+    const char* url;       /* URLs of a schema registry; "": none */
+    const char* user_env;  /* environment variable with "name:password"; "": none */
+    const char* token_env; /* environment variable with a bearer token; "": none */
+    const char* ca;        /* PEM file; "": the system's authorities */
+    int64_t timeout_ms;
+    int framing; /* freshet_framing of codec/codec.h, of what we write */
   } registry;
   struct {
     int64_t dim, neighbours, negatives, max_items, seen_limit, seed;

@@ -74,6 +74,16 @@ const freshet_config_key freshet_config_keys[] = {
          "Folder with more writer schemas (*.avsc), older or newer than the ones compiled in."),
     TEXT("registry", "ids", registry.ids, "",
          "Static map of Confluent schema ids, such as 12=Click,13=Rating,14=old/click.avsc."),
+    TEXT("registry", "url", registry.url, "",
+         "Schema registry with Confluent's API, several with commas; Apicurio: "
+         "http://HOST:8080/apis/ccompat/v7."),
+    TEXT("registry", "user_env", registry.user_env, "",
+         "Name of the environment variable that holds NAME:PASSWORD of the registry."),
+    TEXT("registry", "token_env", registry.token_env, "",
+         "Name of the environment variable that holds a bearer token of the registry."),
+    TEXT("registry", "ca", registry.ca, "", "PEM file of the authorities to trust; empty: the system's."),
+    INTEGER("registry", "timeout_ms", registry.timeout_ms, "5000", 1, 600000,
+            "Of one question to the registry."),
     CHOICE("registry", "framing", registry.framing, "single-object", "single-object|confluent",
            "How the values that are written for others are framed; both are read."),
 

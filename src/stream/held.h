@@ -22,6 +22,7 @@ typedef struct freshet_held_partition {
   int64_t committed;    /* `next` as of the last commit */
   int64_t since_ms;     /* wall clock: held since; records written before are history to this process */
   int64_t reached_ms;   /* time of the last record applied; 0: none yet */
+  bool awaits_schema;   /* the record at `next` cannot be read yet, and those after it are let pass */
   freshet_dedup* dedup; /* opaque here, and not owned; NULL for other topics than events */
   /* The hand-over between generations, of partitions of events. Each is the number of a switch. */
   int64_t releasing; /* the last for which a release is on its way: publishes no more */

@@ -63,7 +63,9 @@ static freshet_status apply_event(freshet_worker* worker, freshet_held_partition
     return FRESHET_OK;
   }
   if (!record->has_value) return erase(worker, record, error);
-  if (freshet_decode_event(worker->ports.codec, record->value, &event, &cause) != FRESHET_OK) {
+  freshet_status decoded = freshet_decode_event(worker->ports.codec, record->value, &event, &cause);
+  if (decoded == FRESHET_UNAVAILABLE) return freshet_worker_await_schema(worker, held, record, &cause);
+  if (decoded != FRESHET_OK) {
     freshet_dead_letters_add(worker->ports.outbox, &worker->ports, record, "VALUE_CONVERTER", &cause);
     return FRESHET_OK;
   }
@@ -103,14 +105,17 @@ static freshet_status apply_event(freshet_worker* worker, freshet_held_partition
 
 /* The catalogue itself is read by every worker (items.c); who holds the partition answers for what cannot be
  * read. */
-static freshet_status check_item(freshet_worker* worker, const freshet_record* record, freshet_error* error) {
+static freshet_status check_item(freshet_worker* worker, freshet_held_partition* held,
+                                 const freshet_record* record, freshet_error* error) {
   freshet_item item;
   freshet_error cause = {0};
   if (!record->has_value) {
     return is_id(record) ? freshet_texts_forget(freshet_items_texts(worker->items), record->key, error)
                          : FRESHET_OK;
   }
-  if (freshet_decode_item(worker->ports.codec, record->value, &item, &cause) != FRESHET_OK) {
+  freshet_status decoded = freshet_decode_item(worker->ports.codec, record->value, &item, &cause);
+  if (decoded == FRESHET_UNAVAILABLE) return freshet_worker_await_schema(worker, held, record, &cause);
+  if (decoded != FRESHET_OK) {
     freshet_dead_letters_add(worker->ports.outbox, &worker->ports, record, "VALUE_CONVERTER", &cause);
   } else if (freshet_item_validate(&item, record->key, &cause) != FRESHET_OK) {
     freshet_dead_letters_add(worker->ports.outbox, &worker->ports, record, "TRANSFORMATION", &cause);
@@ -118,16 +123,24 @@ static freshet_status check_item(freshet_worker* worker, const freshet_record* r
   return FRESHET_OK;
 }
 
+static freshet_status take_request(freshet_worker* worker, freshet_held_partition* held,
+                                   const freshet_record* record) {
+  freshet_error cause = {0};
+  freshet_status status = freshet_answers_take(worker->answers, record, &cause);
+  return status == FRESHET_UNAVAILABLE ? freshet_worker_await_schema(worker, held, record, &cause) : status;
+}
+
 freshet_status freshet_worker_apply(freshet_worker* worker, const freshet_record* record,
                                     freshet_error* error) {
   freshet_held_partition* held = freshet_held_find(worker->held, record->topic, record->partition);
   FRESHET_ASSERT(held != NULL);
   if (record->topic == FRESHET_TOPIC_EVENTS && worker->awaits_texts) return FRESHET_OK; /* comes again */
+  if (held->awaits_schema) return FRESHET_OK;                                           /* this too */
   freshet_status status = FRESHET_OK;
   if (record->topic == FRESHET_TOPIC_EVENTS) status = apply_event(worker, held, record, error);
-  if (record->topic == FRESHET_TOPIC_ITEMS) status = check_item(worker, record, error);
-  if (record->topic == FRESHET_TOPIC_REQUESTS) freshet_answers_take(worker->answers, record);
-  if (status != FRESHET_OK) return status;
+  if (record->topic == FRESHET_TOPIC_ITEMS) status = check_item(worker, held, record, error);
+  if (record->topic == FRESHET_TOPIC_REQUESTS) status = take_request(worker, held, record);
+  if (status != FRESHET_OK || held->awaits_schema) return status;
   held->next = record->offset + 1;
   held->reached_ms = record->timestamp_ms;
   return FRESHET_OK;

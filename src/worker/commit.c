@@ -274,7 +274,11 @@ freshet_status freshet_worker_roll_back(freshet_worker* worker, freshet_error* e
   freshet_status status = FRESHET_OK;
   status = freshet_outbox_abort(worker->ports.outbox, error);
   if (status != FRESHET_OK) return status;
-  FRESHET_HELD_EACH(held, worker->held, FRESHET_TOPICS) held->next = held->committing = held->committed;
+  FRESHET_HELD_EACH(held, worker->held, FRESHET_TOPICS) {
+    held->next = held->committing = held->committed;
+    held->awaits_schema = false; /* it is read again now, and waits again if it has to */
+  }
+  freshet_gauge(&worker->ports.metrics->partitions_awaiting_schema, 0);
   freshet_answers_forget(worker->answers, -1);
   status = load_again(worker, error);
   size_t count;

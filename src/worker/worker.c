@@ -209,6 +209,7 @@ freshet_status freshet_worker_step(freshet_worker* worker, int timeout_ms, fresh
       status = freshet_worker_reload(worker, error);
   }
   if (status == FRESHET_OK) status = freshet_worker_end_await_texts(worker, error);
+  if (status == FRESHET_OK) status = freshet_worker_end_await_schemas(worker, error);
   if (status != FRESHET_OK) return status; /* what is left of the worker can only be destroyed */
   show_memory(worker);
   show_gauges(worker, lag);

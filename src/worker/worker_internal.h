@@ -46,6 +46,7 @@ struct freshet_worker {
 
   freshet_record records[BATCH_RECORDS];
 
+  uint64_t schemas;  /* version of the codec as of the last look, see awaited_schemas.c */
   bool awaits_texts; /* events are let pass, see texts_first.c */
   int64_t turn_us;   /* how long the last turn of the list clock has taken */
   bool stopping;     /* the next commit is the last: item rows go to the store with it */
@@ -72,6 +73,15 @@ freshet_status freshet_worker_load_partition(freshet_worker* worker, freshet_hel
 void freshet_worker_await_texts(freshet_worker* worker);
 /* After every turn. Records of the last poll are not valid any more when it has ended the waiting. */
 freshet_status freshet_worker_end_await_texts(freshet_worker* worker, freshet_error* error);
+
+/* ---- awaited_schemas.c ---- */
+
+/* The record's schema is being asked for: it and those after it in its partition are let pass, and come again. why: for
+ * the log. Returns FRESHET_OK. */
+freshet_status freshet_worker_await_schema(freshet_worker* worker, freshet_held_partition* held,
+                                           const freshet_record* record, const freshet_error* why);
+/* Reads such partitions again, once schemas may have come. */
+freshet_status freshet_worker_end_await_schemas(freshet_worker* worker, freshet_error* error);
 
 /* ---- batch.c ---- */
 freshet_status freshet_worker_apply(freshet_worker* worker, const freshet_record* record,

@@ -1,0 +1,443 @@
+/*
+ * registry.c: the thread that asks, and the table of what it was told. An id is asked for until there is an answer; that
+ * it does not exist is believed after some answers, since a registry may be a moment behind its leader, and only for a
+ * while.
+ */
+#include "codec/registry.h"
+
+#include <curl/curl.h>
+#include <dirent.h>
+#include <jansson.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "codec/schema_source.h"
+
+enum {
+  URLS_MAX = 8,
+  IDS_MAX = 4096,       /* ids that do not exist cost memory too: a stranger writes them */
+  ANSWER_MAX = 4 << 20, /* bytes */
+  FIRST_WAIT_MS = 500,  /* for the answer, at the first record of an id */
+  PAUSE_MS = 200,       /* after a failure; doubles */
+  PAUSE_MAX_MS = 5000,
+  ABSENT_ANSWERS = 3,     /* until "there is none" is believed */
+  ABSENT_AGAIN_MS = 1000, /* between them */
+  ABSENT_MS = 60000,      /* how long it is believed */
+};
+
+typedef enum entry_state { WANTED = 0, KNOWN, ABSENT } entry_state;
+
+typedef struct entry {
+  int32_t id;
+  entry_state state;
+  char* json;       /* KNOWN */
+  int absent_count; /* answers so far that there is none */
+  int64_t due_ms;   /* WANTED: when to ask; ABSENT: until when that is believed */
+} entry;
+
+struct freshet_registry {
+  freshet_registry_config config; /* its texts are NULL: they were copied */
+  char *urls[URLS_MAX], *user, *ca, *folder;
+  size_t url_count, url; /* url: the one that has answered last */
+  struct curl_slist* headers;
+  CURL* easy;
+  CURLM* multi; /* so that a question can be interrupted */
+  pthread_t thread;
+  bool started;
+  pthread_mutex_t lock; /* guards the rest, but `easy`, `multi` and `url`, which are the thread's */
+  pthread_cond_t changed;
+  bool stopping;
+  entry entries[IDS_MAX];
+  size_t count;
+  uint64_t version; /* grows with every answer */
+};
+
+static int64_t now_ms(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
+}
+
+static void wait_until(freshet_registry* registry, int64_t until_ms) {
+  struct timespec until = {until_ms / 1000, until_ms % 1000 * 1000000};
+  pthread_cond_timedwait(&registry->changed, &registry->lock, &until);
+}
+
+/* ---- one question ---- */
+
+typedef enum outcome { FOUND, NONE, FAILED } outcome;
+
+static size_t take_bytes(char* bytes, size_t one, size_t count, void* context) {
+  freshet_buffer* answer = context;
+  if (answer->size + one * count > ANSWER_MAX) return 0;
+  freshet_buffer_append(answer, bytes, one * count);
+  return one * count;
+}
+
+static bool is_stopping(freshet_registry* registry) {
+  pthread_mutex_lock(&registry->lock);
+  bool stopping = registry->stopping;
+  pthread_mutex_unlock(&registry->lock);
+  return stopping;
+}
+
+static CURLcode transfer(freshet_registry* registry) {
+  int running = 1, left;
+  CURLcode code = CURLE_ABORTED_BY_CALLBACK;
+  curl_multi_add_handle(registry->multi, registry->easy);
+  while (running > 0 && !is_stopping(registry)) {
+    if (curl_multi_perform(registry->multi, &running) != CURLM_OK) break;
+    if (running > 0) curl_multi_poll(registry->multi, NULL, 0, 1000, NULL);
+  }
+  const CURLMsg* message = curl_multi_info_read(registry->multi, &left);
+  if (message != NULL && message->msg == CURLMSG_DONE) code = message->data.result;
+  curl_multi_remove_handle(registry->multi, registry->easy);
+  return code;
+}
+
+/* {"schema": "...", "schemaType": "AVRO"}; a type that is not given is Avro. */
+static outcome read_schema(const freshet_buffer* answer, char** json, char* why, size_t why_size) {
+  json_t* object = json_loadb((const char*)answer->data, answer->size, 0, NULL);
+  const char* schema = json_string_value(json_object_get(object, "schema"));
+  const char* type = json_string_value(json_object_get(object, "schemaType"));
+  outcome result = schema == NULL ? FAILED : FOUND;
+  if (schema == NULL) {
+    snprintf(why, why_size, "the answer holds no schema: %.80s",
+             answer->size == 0 ? "" : (const char*)answer->data);
+  } else if (type != NULL && strcmp(type, "AVRO") != 0) {
+    FRESHET_ASSERT(asprintf(json, "a schema of type %s, not Avro", type) >=
+                   0); /* refused when it is parsed */
+  } else {
+    *json = strdup(schema);
+  }
+  json_decref(object);
+  return result;
+}
+
+/* A registry says 404 with its own code for a schema that is not there: a proxy in front of it says 404 without. */
+static bool says_none(const freshet_buffer* answer) {
+  json_t* object = json_loadb((const char*)answer->data, answer->size, 0, NULL);
+  json_int_t code = json_integer_value(json_object_get(object, "error_code"));
+  json_decref(object);
+  return code == 40403 || code == 404;
+}
+
+static outcome ask_url(freshet_registry* registry, const char* url, const char* path, char** json, char* why,
+                       size_t why_size) {
+  char address[2048];
+  freshet_buffer answer = {0};
+  long status = 0;
+  outcome result = FAILED;
+  snprintf(address, sizeof address, "%s%s", url, path);
+  curl_easy_setopt(registry->easy, CURLOPT_URL, address);
+  curl_easy_setopt(registry->easy, CURLOPT_WRITEDATA, &answer);
+  CURLcode code = transfer(registry);
+  curl_easy_getinfo(registry->easy, CURLINFO_RESPONSE_CODE, &status);
+  freshet_buffer_append(&answer, "", 1);
+  answer.size--;
+  if (code != CURLE_OK) {
+    snprintf(why, why_size, "%s: %s", url, curl_easy_strerror(code));
+  } else if (status == 404 && says_none(&answer)) {
+    result = NONE;
+  } else if (status != 200) {
+    snprintf(why, why_size, "%s: HTTP %ld: %.80s", url, status, (const char*)answer.data);
+  } else if (json == NULL) {
+    result = FOUND;
+  } else {
+    result = read_schema(&answer, json, why, why_size);
+  }
+  freshet_buffer_free(&answer);
+  return result;
+}
+
+/* Asks one URL after the other, beginning with the one that has answered last. */
+static outcome ask(freshet_registry* registry, const char* path, char** json, char* why, size_t why_size) {
+  outcome result = FAILED;
+  for (size_t i = 0; i < registry->url_count && result == FAILED && !is_stopping(registry); i++) {
+    size_t url = (registry->url + i) % registry->url_count;
+    result = ask_url(registry, registry->urls[url], path, json, why, why_size);
+    if (result != FAILED) registry->url = url;
+  }
+  return result;
+}
+
+/* ---- the thread; with the lock held but while asking ---- */
+
+static entry* find(freshet_registry* registry, int32_t id) {
+  for (size_t i = 0; i < registry->count; i++) {
+    if (registry->entries[i].id == id) return &registry->entries[i];
+  }
+  return NULL;
+}
+
+static void settle(freshet_registry* registry, entry* e, entry_state state, char* json) {
+  e->state = state;
+  e->json = json;
+  e->due_ms = now_ms() + ABSENT_MS;
+  registry->version++;
+  pthread_cond_broadcast(&registry->changed);
+}
+
+/* ---- what was told before ---- */
+
+/* Best effort: without its file the schema is asked for again. */
+static void remember(const freshet_registry* registry, int32_t id, const char* json) {
+  char path[4096], fresh[4096 + 8];
+  if (registry->folder == NULL) return;
+  snprintf(path, sizeof path, "%s/%d.avsc", registry->folder, (int)id);
+  snprintf(fresh, sizeof fresh, "%s.new", path);
+  mkdir(registry->folder, 0777);
+  FILE* file = fopen(fresh, "we");
+  if (file == NULL) return;
+  bool written = fputs(json, file) >= 0;
+  written = fclose(file) == 0 && written;
+  if (!written || rename(fresh, path) != 0) unlink(fresh);
+}
+
+static void recall(freshet_registry* registry) {
+  DIR* folder = registry->folder == NULL ? NULL : opendir(registry->folder);
+  for (const struct dirent* file; folder != NULL && (file = readdir(folder)) != NULL;) {
+    char* end = NULL;
+    char path[4096 + 256];
+    long id = strtol(file->d_name, &end, 10);
+    if (end == file->d_name || strcmp(end, ".avsc") != 0 || id < 0 || id > INT32_MAX ||
+        registry->count == IDS_MAX)
+      continue;
+    entry e = {.id = (int32_t)id, .state = KNOWN};
+    snprintf(path, sizeof path, "%s/%s", registry->folder, file->d_name);
+    if (freshet_schema_read_file(path, &e.json, NULL) == FRESHET_OK) registry->entries[registry->count++] = e;
+  }
+  if (folder != NULL) closedir(folder);
+}
+
+/* Returns the pause before the next question. */
+static int64_t ask_for(freshet_registry* registry, int32_t id, int64_t pause_ms) {
+  char path[64], why[256] = "";
+  char* json = NULL;
+  snprintf(path, sizeof path, "/schemas/ids/%d", (int)id);
+  pthread_mutex_unlock(&registry->lock);
+  outcome result = ask(registry, path, &json, why, sizeof why);
+  if (result == FOUND) remember(registry, id, json);
+  if (result == FAILED && registry->config.trouble != NULL && !is_stopping(registry))
+    registry->config.trouble(registry->config.context, why);
+  pthread_mutex_lock(&registry->lock);
+  entry* e = find(registry, id);
+  if (result == FAILED)
+    return pause_ms == 0 ? PAUSE_MS : pause_ms > PAUSE_MAX_MS / 2 ? PAUSE_MAX_MS : 2 * pause_ms;
+  if (result == NONE && ++e->absent_count < ABSENT_ANSWERS) {
+    e->due_ms = now_ms() + ABSENT_AGAIN_MS;
+    return 0;
+  }
+  settle(registry, e, result == FOUND ? KNOWN : ABSENT, json);
+  if (registry->config.answered != NULL) registry->config.answered(registry->config.context);
+  return 0;
+}
+
+static void* run(void* context) {
+  freshet_registry* registry = context;
+  int64_t pause_ms = 0, next_ms = 0;
+  pthread_mutex_lock(&registry->lock);
+  while (!registry->stopping) {
+    entry* due = NULL;
+    for (size_t i = 0; i < registry->count; i++) {
+      entry* e = &registry->entries[i];
+      if (e->state == WANTED && (due == NULL || e->due_ms < due->due_ms)) due = e;
+    }
+    int64_t at_ms = due == NULL ? now_ms() + PAUSE_MAX_MS : due->due_ms > next_ms ? due->due_ms : next_ms;
+    if (due == NULL || at_ms > now_ms()) {
+      wait_until(registry, at_ms);
+      continue;
+    }
+    pause_ms = ask_for(registry, due->id, pause_ms);
+    next_ms = now_ms() + pause_ms;
+  }
+  pthread_mutex_unlock(&registry->lock);
+  return NULL;
+}
+
+/* ---- the lookup ---- */
+
+/* A place for another id: a free one, else that of the id that was found absent first. NULL: all are wanted or known. */
+static entry* make_room(freshet_registry* registry) {
+  entry* oldest = NULL;
+  if (registry->count < IDS_MAX) return &registry->entries[registry->count++];
+  for (size_t i = 0; i < registry->count; i++) {
+    entry* e = &registry->entries[i];
+    if (e->state == ABSENT && (oldest == NULL || e->due_ms < oldest->due_ms)) oldest = e;
+  }
+  return oldest;
+}
+
+static entry* want(freshet_registry* registry, int32_t id) {
+  entry* e = find(registry, id);
+  if (e == NULL) {
+    e = make_room(registry);
+    if (e == NULL) return NULL;
+    *e = (entry){.id = id};
+  } else if (e->state == ABSENT && e->due_ms < now_ms()) {
+    *e = (entry){.id = id};
+  } else {
+    return e;
+  }
+  pthread_cond_broadcast(&registry->changed);
+  for (int64_t until_ms = now_ms() + FIRST_WAIT_MS;
+       e->state == WANTED && now_ms() < until_ms && !registry->stopping;)
+    wait_until(registry, until_ms);
+  return e;
+}
+
+static const char* by_id(void* context, int32_t id) {
+  freshet_registry* registry = context;
+  const freshet_schema_lookup* fallback = &registry->config.fallback;
+  const char* json = fallback->by_id == NULL ? NULL : fallback->by_id(fallback->context, id);
+  if (json != NULL) return json;
+  pthread_mutex_lock(&registry->lock);
+  const entry* e = want(registry, id);
+  json = e == NULL || e->state != KNOWN ? NULL : e->json;
+  pthread_mutex_unlock(&registry->lock);
+  return json;
+}
+
+static bool is_pending(void* context, int32_t id) {
+  freshet_registry* registry = context;
+  pthread_mutex_lock(&registry->lock);
+  const entry* e = find(registry, id);
+  bool pending = e == NULL || e->state != ABSENT; /* NULL: there is no room yet; KNOWN: since a moment ago */
+  pthread_mutex_unlock(&registry->lock);
+  return pending;
+}
+
+static uint64_t version(void* context) {
+  freshet_registry* registry = context;
+  pthread_mutex_lock(&registry->lock);
+  uint64_t now = registry->version;
+  pthread_mutex_unlock(&registry->lock);
+  return now;
+}
+
+static int32_t id_of(void* context, const char* name) {
+  const freshet_schema_lookup* fallback = &((freshet_registry*)context)->config.fallback;
+  return fallback->id_of == NULL ? -1 : fallback->id_of(fallback->context, name);
+}
+
+freshet_schema_lookup freshet_registry_lookup(freshet_registry* registry) {
+  return (freshet_schema_lookup){
+      .by_id = by_id, .is_pending = is_pending, .version = version, .id_of = id_of, .context = registry};
+}
+
+freshet_status freshet_registry_probe(freshet_registry* registry, freshet_error* error) {
+  char why[256] = "";
+  FRESHET_ASSERT(!registry->started);
+  if (ask(registry, "/subjects", NULL, why, sizeof why) == FOUND) return FRESHET_OK;
+  return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "schema registry: %s", why);
+}
+
+/* ---- life ---- */
+
+static char* copy(const char* text) {
+  if (text == NULL || text[0] == '\0') return NULL;
+  char* copied = strdup(text);
+  FRESHET_ASSERT(copied != NULL);
+  return copied;
+}
+
+static freshet_status read_urls(freshet_registry* registry, const char* urls, freshet_error* error) {
+  static const char blanks[] = " \t,";
+  for (const char* at = urls + strspn(urls, blanks); *at != '\0'; at += strspn(at, blanks)) {
+    size_t size = strcspn(at, blanks);
+    if (registry->url_count == URLS_MAX)
+      return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "registry.url: at most %d URLs",
+                               URLS_MAX);
+    if (strncmp(at, "http://", 7) != 0 && strncmp(at, "https://", 8) != 0)
+      return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP,
+                               "registry.url: '%.*s' is no http or https URL", (int)size, at);
+    char* url = strndup(at, size);
+    FRESHET_ASSERT(url != NULL);
+    while (size > 0 && url[size - 1] == '/') url[--size] = '\0';
+    registry->urls[registry->url_count++] = url;
+    at += strcspn(at, blanks);
+  }
+  if (registry->url_count > 0) return FRESHET_OK;
+  return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "registry.url holds no URL");
+}
+
+static void set_up(freshet_registry* registry, const freshet_registry_config* config) {
+  CURL* easy = registry->easy = curl_easy_init();
+  registry->multi = curl_multi_init();
+  FRESHET_ASSERT(easy != NULL && registry->multi != NULL);
+  registry->headers =
+      curl_slist_append(NULL, "Accept: application/vnd.schemaregistry.v1+json, application/json");
+  curl_easy_setopt(easy, CURLOPT_HTTPHEADER, registry->headers);
+  curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+  curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)config->timeout_ms);
+  curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_bytes);
+  if (registry->user != NULL) {
+    curl_easy_setopt(easy, CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
+    curl_easy_setopt(easy, CURLOPT_USERPWD, registry->user);
+  }
+  if (config->token != NULL && config->token[0] != '\0') {
+    curl_easy_setopt(easy, CURLOPT_HTTPAUTH, CURLAUTH_BEARER);
+    curl_easy_setopt(easy, CURLOPT_XOAUTH2_BEARER, config->token);
+  }
+  if (registry->ca != NULL) curl_easy_setopt(easy, CURLOPT_CAINFO, registry->ca);
+}
+
+freshet_status freshet_registry_create(const freshet_registry_config* config, freshet_registry** out,
+                                       freshet_error* error) {
+  freshet_registry* registry = calloc(1, sizeof *registry);
+  FRESHET_ASSERT(registry != NULL);
+  pthread_condattr_t monotonic;
+  pthread_condattr_init(&monotonic);
+  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+  pthread_cond_init(&registry->changed, &monotonic);
+  pthread_condattr_destroy(&monotonic);
+  pthread_mutex_init(&registry->lock, NULL);
+  curl_global_init(CURL_GLOBAL_DEFAULT);
+  registry->config = *config;
+  registry->user = copy(config->user);
+  registry->ca = copy(config->ca);
+  registry->folder = copy(config->folder);
+  freshet_status status = read_urls(registry, config->urls, error);
+  if (status == FRESHET_OK) {
+    set_up(registry, config);
+    recall(registry);
+    *out = registry;
+  } else {
+    freshet_registry_destroy(registry);
+  }
+  return status;
+}
+
+freshet_status freshet_registry_start(freshet_registry* registry, freshet_error* error) {
+  registry->started = pthread_create(&registry->thread, NULL, run, registry) == 0;
+  if (registry->started) return FRESHET_OK;
+  return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP,
+                           "cannot start the thread of the registry");
+}
+
+void freshet_registry_destroy(freshet_registry* registry) {
+  if (registry == NULL) return;
+  pthread_mutex_lock(&registry->lock);
+  registry->stopping = true;
+  pthread_cond_broadcast(&registry->changed);
+  pthread_mutex_unlock(&registry->lock);
+  if (registry->multi != NULL) curl_multi_wakeup(registry->multi);
+  if (registry->started) pthread_join(registry->thread, NULL);
+  for (size_t i = 0; i < registry->count; i++) free(registry->entries[i].json);
+  for (size_t i = 0; i < registry->url_count; i++) free(registry->urls[i]);
+  curl_easy_cleanup(registry->easy);
+  curl_multi_cleanup(registry->multi);
+  curl_slist_free_all(registry->headers);
+  curl_global_cleanup();
+  pthread_cond_destroy(&registry->changed);
+  pthread_mutex_destroy(&registry->lock);
+  free(registry->user);
+  free(registry->ca);
+  free(registry->folder);
+  free(registry);
+}

@@ -1,0 +1,178 @@
+"""Schema registry: a real one with producers of Confluent's library, and one that answers badly."""
+
+import http.server
+import json
+import os
+import struct
+import subprocess
+import threading
+import time
+import uuid
+
+from confluent_kafka import Producer
+from confluent_kafka.schema_registry import SchemaRegistryClient
+from confluent_kafka.schema_registry.avro import AvroSerializer
+from confluent_kafka.serialization import MessageField, SerializationContext
+from harness import BOOTSTRAP, ROOT, SCHEMAS, Case, click, free_port, item, main, now_ms, schema_text, until
+
+
+def framed(schema_id, body):
+    return b"\0" + struct.pack(">i", schema_id) + body
+
+
+def newer_click():
+    """Our schema with a field that we do not know."""
+    schema = json.loads(schema_text("Click"))
+    schema["fields"].append({"name": "campaign", "type": ["null", "string"], "default": None})
+    return schema
+
+
+class FakeRegistry:
+    """Answers as `mode` says: right, error, silent, garbage. Counts the questions for each id."""
+
+    def __init__(self, test, schemas):
+        self.mode, self.schemas, self.asked, self.paths = "right", schemas, {}, []
+        registry = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def log_message(self, *arguments):
+                pass
+
+            def answer(self, status, text):
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text.encode())
+
+            def do_GET(self):
+                registry.paths.append((self.path, self.headers.get("Authorization")))
+                schema_id = int(self.path.rsplit("/", 1)[1])
+                registry.asked[schema_id] = registry.asked.get(schema_id, 0) + 1
+                if registry.mode == "error":
+                    self.answer(500, '{"error_code": 50001, "message": "the store is away"}')
+                elif registry.mode == "proxy":
+                    self.answer(404, "<html>no such page</html>")
+                elif registry.mode == "silent":
+                    time.sleep(3)
+                elif registry.mode == "garbage":
+                    self.answer(200, "<html>please log in</html>")
+                elif schema_id in registry.schemas:
+                    self.answer(200, json.dumps({"schema": registry.schemas[schema_id]}))
+                else:
+                    self.answer(404, '{"error_code": 40403, "message": "Schema not found"}')
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        test.addCleanup(self.server.server_close)
+        test.addCleanup(self.server.shutdown)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+
+class Registry(Case):
+    def test_a_real_registry_and_producers_of_confluents_library(self):
+        environment = {**os.environ, "FRESHET_REGISTRY_PORT": str(free_port())}
+        script = str(ROOT / "scripts" / "registry")
+        url = subprocess.run([script, "start"], env=environment, capture_output=True, text=True, check=True,
+                             timeout=120).stdout.strip()
+        self.addCleanup(subprocess.run, [script, "stop"], env=environment, timeout=30)
+        app = self.app({"registry.url": url})
+        service = app.service().start_ready()
+        client = SchemaRegistryClient({"url": url})
+        producer = Producer({"bootstrap.servers": BOOTSTRAP, "partitioner": "murmur2_random"})
+
+        def send(topic, key, schema, value):
+            serializer = AvroSerializer(client, json.dumps(schema))
+            name = app.topics[topic]
+            producer.produce(name, key=key, value=serializer(value, SerializationContext(name, MessageField.VALUE)))
+
+        for n in range(10):
+            send("items", f"item-{n}", json.loads(schema_text("Item")),
+                 {"item_id": f"item-{n}", "title": f"thing {n}", "text": "", "categories": [], "available": True,
+                  "expires_at": 0, "vector": b"", "created_at": 0, "attributes": []})
+        for n in range(20):  # the producer's schema is newer than ours
+            send("events", f"user-{n % 5}", newer_click(),
+                 {"event_id": str(uuid.uuid4()), "user_id": f"user-{n % 5}", "item_id": f"item-{n % 10}",
+                  "occurred_at": now_ms(), "dwell_s": 1.0, "campaign": "spring"})
+        producer.flush(30)
+        service.await_metric("freshet_items_listed", 10)
+        app.settle()
+        self.assertEqual(sum(user["events"] for user in app.users().values() if isinstance(user, dict)), 20)
+        self.assertEqual(service.metric("freshet_dead_letters_total"), 0)
+        self.assertEqual(service.metric("freshet_partitions_awaiting_schema"), 0)
+
+    def test_a_registry_that_is_away_delays_what_needs_it_and_nothing_else(self):
+        body = SCHEMAS["Click"].body
+        registry = FakeRegistry(self, {1: schema_text("Click"), 2: schema_text("Item")})
+        app = self.app({"registry.url": f"http://127.0.0.1:1, {registry.url}/", "registry.timeout_ms": 500})
+        app.announce(5)
+        service = app.service().start_ready()
+
+        def event(user, n=0):
+            return {"event_id": str(uuid.uuid4()), "user_id": user, "item_id": f"item-{n}", "occurred_at": now_ms(),
+                    "dwell_s": 0.0}
+
+        for mode in ("error", "proxy", "silent", "garbage"):
+            registry.mode, waiting = mode, f"waiting-{mode}"
+            schema_id = {"error": 1, "proxy": 11, "silent": 12, "garbage": 13}[mode]
+            registry.schemas[schema_id] = schema_text("Click")
+            app.send("events", waiting, framed(schema_id, body(event(waiting))))
+            app.flush()
+            service.await_metric("freshet_partitions_awaiting_schema", 1)
+            users = [f"{mode}-{n}" for n in range(40)]
+            for user in users:
+                app.send("events", user, click(user, "item-1"))
+            app.flush()
+            # Those of the other partitions go on.
+            until(lambda: sum(service.get(f"/v1/users/{user}")[0] == 200 for user in users) >= 20, f"{mode}: the others")
+            self.assertEqual(service.get(f"/v1/users/{waiting}")[0], 404)
+            registry.mode = "right"
+            until(lambda: service.get(f"/v1/users/{waiting}")[0] == 200, f"{mode}: the event that waited")
+            app.settle()
+            self.assertEqual([user for user in users if service.get(f"/v1/users/{user}")[0] != 200], [])
+        registry.mode = "error"
+        app.send("items", "late", framed(2, item("late", title="late")[10:]))  # without the head of its own framing
+        app.flush()
+        service.await_metric("freshet_items_awaiting_schema", 1)
+        registry.mode = "right"
+        service.await_metric("freshet_items_listed", 6)
+        app.settle()
+        self.assertEqual(service.metric("freshet_dead_letters_total"), 0)
+        self.assertGreater(service.metric("freshet_registry_failures_total"), 0)
+        self.assertIn("registry.unavailable", service.log())
+        # What was told once is known at the next start, although the registry is away.
+        registry.mode = "error"
+        service.stop()
+        service.start_ready()
+        asked = dict(registry.asked)
+        for n in range(50):
+            app.send("events", "again", framed(1, body(event("again"))))
+        app.settle()
+        self.assertEqual(json.loads(service.get("/v1/users/again")[1])["events"], 50)
+        self.assertEqual(registry.asked, asked)
+
+    def test_answers_that_are_no_schema_of_ours(self):
+        stranger = '{"type": "record", "name": "Invoice", "fields": []}'
+        broken = json.dumps({"type": "record", "name": "Click", "fields": [{"name": "user_id", "type": "long"}]})
+        registry = FakeRegistry(self, {3: "no schema", 4: stranger, 5: broken, 6: '"string"', 1: schema_text("Click")})
+        os.environ["REGISTRY_TOKEN"] = "sesame"
+        app = self.app({"registry.url": registry.url, "registry.token_env": "REGISTRY_TOKEN"})
+        app.announce(5)
+        service = app.service().start_ready()
+        for schema_id in (3, 4, 5, 6, 404):
+            app.send("events", "u", framed(schema_id, b"\0" * 30))
+        app.send("events", "u", framed(1, SCHEMAS["Click"].body(
+            {"event_id": "e", "user_id": "u", "item_id": "item-1", "occurred_at": now_ms(), "dwell_s": 0.0})))
+        app.flush()
+        service.await_metric("freshet_dead_letters_total", 5)
+        until(lambda: service.get("/v1/users/u")[0] == 200, "the event after them")
+        app.settle()
+        reasons = sorted(dict(letter.headers)["__connect.errors.exception.message"].decode()
+                         for letter in app.read("dead_letters"))
+        for word in ("schema id 3", "Invoice", "schema id 5", "schema id 6", "unknown schema id 404"):
+            self.assertTrue(any(word in reason for reason in reasons), f"{word} in {reasons}")
+        self.assertEqual({authorization for _, authorization in registry.paths}, {"Bearer sesame"})
+
+
+if __name__ == "__main__":
+    main()
