@@ -310,7 +310,9 @@ class DataSets(InputCase):
                                                   "536365,85123A,HOLDER,6,2010-12-01 08:26:00,2.55,17850,United Kingdom\n"
                                                   "536365,71053,LANTERN,6,2010-12-01 08:26:00,3.39,17850,United Kingdom\n"
                                                   "C536379,D,Discount,-1,2010-12-01 09:41:00,27.5,14527,United Kingdom\n"
-                                                  "536414,22139,,56,2010-12-01 11:52:00,0,,United Kingdom\n"}, (2, 0, 1)),
+                                                  "536414,22139,,56,2010-12-01 11:52:00,0,,United Kingdom\n",
+                              "online_retail_II.csv": "Invoice,StockCode,Description,Quantity,InvoiceDate,Price,Customer ID,Country\n"
+                                                      "489434,85048,LIGHTS,12,12/1/2009 7:45,6.95,13085,United Kingdom\n"}, (3, 0, 1)),
             ("taobao", {"UserBehavior.csv": "1,2268318,2520377,pv,1511544070\n1,2333346,2520771,fav,1511561733\n1,2576651,149192,buy,1511572885\n"}, (3, 0, 0)),
             ("kuairec", {"big_matrix.csv": "user_id,video_id,play_duration,video_duration,time,date,timestamp,watch_ratio\n0,3649,13838,10867,2020-07-05 00:08:23.438,20200705,1593878903.438,1.27\n"},
              (1, 0, 0)),

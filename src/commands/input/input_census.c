@@ -155,8 +155,6 @@ static void describe(char text[EXAMPLE_SIZE], const freshet_event* event) {
   char time[FRESHET_TIME_TEXT_SIZE], value[32] = "";
   freshet_time_text(event->occurred_at_ms, time);
   if (event->type == FRESHET_RATING) snprintf(value, sizeof value, " with %g", (double)event->rating);
-  if (event->type == FRESHET_PURCHASE && event->quantity != 1)
-    snprintf(value, sizeof value, " (%d pieces)", (int)event->quantity);
   snprintf(text, EXAMPLE_SIZE, "user %.*s %s %.*s%s on %.10s at %.8s UTC",
            (int)(event->user_id.size < TEXT_SIZE ? event->user_id.size : TEXT_SIZE), event->user_id.data,
            verbs[event->type], (int)(event->item_id.size < TEXT_SIZE ? event->item_id.size : TEXT_SIZE),

@@ -29,6 +29,16 @@ typedef struct preview_stage {
   char doubt;     /* another separator that most lists have; 0: none */
 } preview_stage;
 
+/* Makes the fields views of the copy. */
+static void point_fields(kept* k) {
+  const char* at = (const char*)k->texts.data;
+  for (int f = 0; f < FRESHET_FIELDS; f++) {
+    size_t size = k->record.fields[f].size;
+    k->record.fields[f] = (freshet_slice){size == 0 ? NULL : at, size};
+    if (size > 0) at += size;
+  }
+}
+
 static kept* keep(preview_stage* stage, const freshet_input_record* record) {
   stage->records = realloc(stage->records, (stage->count + 1) * sizeof *stage->records);
   FRESHET_ASSERT(stage->records != NULL);
@@ -36,18 +46,9 @@ static kept* keep(preview_stage* stage, const freshet_input_record* record) {
   *k = (kept){.record = *record};
   for (int f = 0; f < FRESHET_FIELDS; f++)
     freshet_buffer_append(&k->texts, record->fields[f].data, record->fields[f].size);
+  point_fields(k);
   freshet_input_row(stage->inner, &k->row);
   return k;
-}
-
-/* The buffer may have moved, and lies still only once all is copied. */
-static void point_fields(kept* k) {
-  const char* at = (const char*)k->texts.data;
-  for (int f = 0; f < FRESHET_FIELDS; f++) {
-    size_t size = k->record.fields[f].size;
-    k->record.fields[f] = (freshet_slice){size == 0 ? NULL : at, size};
-    at += size == 0 ? 0 : size;
-  }
 }
 
 /* *present: the fields that some record has. columns: of the first good one. */
@@ -118,7 +119,6 @@ static freshet_status next(freshet_input_reader* self, freshet_input_record* rec
     return stage->ended ? FRESHET_OK : stage->inner->vtable->next(stage->inner, record, more, error);
   }
   kept* k = &stage->records[stage->at++];
-  point_fields(k);
   *record = k->record;
   *more = true;
   if (k->status == FRESHET_OK) return FRESHET_OK;

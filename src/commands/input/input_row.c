@@ -225,7 +225,12 @@ static freshet_status read_values(const freshet_input_converter* converter, fres
 static freshet_status read_occurred_at(freshet_input_converter* converter, freshet_slice text, int64_t now_ms,
                                        int64_t* time_ms, freshet_error* error) {
   const freshet_input_options* options = converter->options;
-  if (options->time_format != NULL) return freshet_time_parse_as(text, options->time_format, time_ms, error);
+  if (options->time_format != NULL) {
+    freshet_time_unit none = FRESHET_TIME_UNKNOWN;
+    bool is_iso = text.size > 4 && text.data[4] == '-'; /* such a text means one thing only */
+    if (is_iso && freshet_time_parse(text, &none, time_ms, NULL) == FRESHET_OK) return FRESHET_OK;
+    return freshet_time_parse_as(text, options->time_format, time_ms, error);
+  }
   freshet_time_unit unit = converter->unit;
   freshet_status status = freshet_time_parse(text, &unit, time_ms, error);
   if (status != FRESHET_OK) return status;

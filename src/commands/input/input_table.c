@@ -103,7 +103,10 @@ static freshet_status next_row(table_reader* reader, bool* more, freshet_error* 
   do {
     status = freshet_csv_next(reader->csv, more, error);
   } while (status == FRESHET_OK && *more && take_heading(reader));
-  if (status != FRESHET_OK || !*more) return status;
+  if (status != FRESHET_OK || !*more) { /* the texts of the row before are gone */
+    memset(reader->fields, 0, sizeof reader->fields);
+    return status;
+  }
   status = take_row(reader, error);
   if (status == FRESHET_OK && reader->each >= 0) reader->rest = reader->fields[reader->each];
   return status;

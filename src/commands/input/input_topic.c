@@ -21,6 +21,7 @@ typedef struct topic_reader {
   freshet_input_expect kind; /* of the last record; ANY: none yet */
   bool mixed;                /* it may change */
   char id[ID_SIZE];
+  freshet_slice key, value; /* of the last record */
 } topic_reader;
 
 static freshet_status decode_as(topic_reader* reader, freshet_input_expect kind, freshet_slice value,
@@ -86,11 +87,25 @@ static freshet_status next(freshet_input_reader* self, freshet_input_record* rec
                                    .has_key = true,
                                    .key = found.key,
                                    .record_ms = found.timestamp_ms};
+  reader->key = found.key;
+  reader->value = found.has_value ? found.value : (freshet_slice){0};
   if (!found.has_value) return take_tombstone(reader, record, error);
   status = decode(reader, found.value, record, error);
   if (status == FRESHET_OK && record->is_event && record->event.event_id.size == 0)
     name_event(reader, record);
   return status;
+}
+
+/* The key, and the value in hexadecimal: it may be of any schema. */
+static void row(const freshet_input_reader* self, freshet_buffer* text) {
+  const topic_reader* reader = (const topic_reader*)self;
+  freshet_buffer_append(text, reader->key.data, reader->key.size);
+  freshet_buffer_append(text, " ", 1);
+  for (size_t i = 0; i < reader->value.size; i++) {
+    unsigned char byte = (unsigned char)reader->value.data[i];
+    char pair[2] = {"0123456789abcdef"[byte >> 4], "0123456789abcdef"[byte & 15]};
+    freshet_buffer_append(text, pair, 2);
+  }
 }
 
 static double progress(const freshet_input_reader* self) {
@@ -112,7 +127,7 @@ static void close_reader(freshet_input_reader* self) {
 freshet_status freshet_input_open_topic(const freshet_input* input, freshet_input_reader** out,
                                         freshet_error* error) {
   static const freshet_input_reader_vtable vtable = {
-      .next = next, .progress = progress, .place = place, .close = close_reader};
+      .next = next, .progress = progress, .place = place, .row = row, .close = close_reader};
   if (input->cluster == NULL) {
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "%s: topics are not read here",
                              input->path);
