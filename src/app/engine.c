@@ -127,6 +127,7 @@ static freshet_status fill_kafka(freshet_engine* engine, freshet_error* error) {
       .client_id = config->http.advertise[0] == '\0' ? NULL : config->http.advertise,
       .reply_topics = config->requests.reply_topics,
       .logger = engine->config.logger,
+      .metrics = engine->config.metrics,
       .stopping = engine->config.stopping,
       .stopping_context = engine->config.stopping_context,
   };

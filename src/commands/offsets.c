@@ -7,10 +7,12 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "app/cluster.h"
 #include "commands/commands.h"
 #include "commands/input/input_time.h"
+#include "commands/offsets_log.h"
 #include "commands/options.h"
 #include "commands/scan.h"
 #include "kafka/group.h"
@@ -27,7 +29,11 @@ static const char usage[] =
     "1970)\n"
     "  --by-duration D       the same, D before now, as in PT2H or P1DT30M\n"
     "  --shift-by N          N records forward, or back with -N\n"
-    "  --execute             do it\n"
+    "  --accept-new-log      after a topic was deleted and made again, or truncated: read the new log from "
+    "its\n"
+    "                        beginning, keep what is known\n"
+    "  --start-over          after that: forget the state, learn the log as if for the first time\n"
+    "  --execute             do it; waits for the session of a process that has just stopped\n"
     "  --learn-again         go back even to events that would be learned a second "
     "time\n" FRESHET_OPTIONS_USAGE
     "\nWhat it means for the state, which stays as it is:\n"
@@ -45,7 +51,7 @@ static const char usage[] =
     "exit codes: 0 done or shown, 1 refused (the message says why), 2 usage, 5 the app is running,\n"
     "6 the cluster does not answer or a topic is not there\n";
 
-typedef enum target_kind { NONE = 0, EARLIEST, LATEST, DATETIME, SHIFT } target_kind;
+typedef enum target_kind { NONE = 0, EARLIEST, LATEST, DATETIME, SHIFT, NEW_LOG, START_OVER } target_kind;
 
 typedef struct arguments {
   freshet_options common;
@@ -120,7 +126,17 @@ static bool choose(arguments* a, target_kind kind) {
   return true;
 }
 
-enum { TO_EARLIEST = 256, TO_LATEST, TO_DATETIME, BY_DURATION, SHIFT_BY, EXECUTE, LEARN_AGAIN };
+enum {
+  TO_EARLIEST = 256,
+  TO_LATEST,
+  TO_DATETIME,
+  BY_DURATION,
+  SHIFT_BY,
+  ACCEPT_NEW_LOG,
+  FORGET,
+  EXECUTE,
+  LEARN_AGAIN
+};
 
 static bool take_option(arguments* a, int option, const char* value) {
   freshet_clock* clock = freshet_clock_system();
@@ -141,6 +157,10 @@ static bool take_option(arguments* a, int option, const char* value) {
       a->shift = strtoll(value, &end, 10);
       return choose(a, SHIFT) &&
              ((end != value && *end == '\0') || refuse("not a number of records:", value));
+    case ACCEPT_NEW_LOG:
+      return choose(a, NEW_LOG);
+    case FORGET:
+      return choose(a, START_OVER);
     case EXECUTE:
       return a->execute = true;
     case LEARN_AGAIN:
@@ -156,6 +176,8 @@ static bool parse(int argc, char** argv, arguments* a) {
                                         {"to-datetime", required_argument, NULL, TO_DATETIME},
                                         {"by-duration", required_argument, NULL, BY_DURATION},
                                         {"shift-by", required_argument, NULL, SHIFT_BY},
+                                        {"accept-new-log", no_argument, NULL, ACCEPT_NEW_LOG},
+                                        {"start-over", no_argument, NULL, FORGET},
                                         {"execute", no_argument, NULL, EXECUTE},
                                         {"learn-again", no_argument, NULL, LEARN_AGAIN},
                                         {NULL, 0, NULL, 0}};
@@ -294,7 +316,7 @@ static void print_table(const plan* p, size_t members) {
     if (o.committed >= 0) snprintf(committed, sizeof committed, "%" PRId64, o.committed);
     printf("%9d %14" PRId64 " %14" PRId64 " %14s", (int)i, o.first, o.end, committed);
     if (p->arguments->kind == NONE) {
-      printf(" %14" PRId64 "\n", o.end - start_of(&o));
+      printf(" %14" PRId64 "%s\n", o.end - start_of(&o), o.is_other_log ? "  another log" : "");
     } else {
       printf(" %14" PRId64 " %+14" PRId64 "\n", p->targets[i], p->targets[i] - start_of(&o));
     }
@@ -316,13 +338,8 @@ static freshet_status move(plan* p, freshet_error* error) {
     printf("dry run: nothing was changed; --execute does it%s\n", allowed ? "" : ", with --learn-again");
     return FRESHET_OK;
   }
-  if (members > 0) {
-    return freshet_error_set(
-        error, FRESHET_CONFLICT, FRESHET_STOP,
-        "the app is running (%zu members): stop it first; one that has just ended counts until "
-        "its session does (session.timeout.ms), since it might come back to its partitions",
-        members);
-  }
+  status = freshet_offsets_await_stopped(p->kafka, p->group, error);
+  if (status != FRESHET_OK) return status;
   if (!allowed) {
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP,
                              "events would be learned a second time; --learn-again does it all the same, and "
@@ -333,23 +350,32 @@ static freshet_status move(plan* p, freshet_error* error) {
   return status;
 }
 
+static freshet_status plan_move(plan* p, freshet_error* error) {
+  freshet_status status = freshet_kafka_group_open(p->kafka, FRESHET_TOPIC_EVENTS, &p->group, error);
+  if (status == FRESHET_OK) status = freshet_kafka_reader_create(p->kafka, &p->log, error);
+  if (status != FRESHET_OK) return status;
+  p->partitions = freshet_kafka_group_partitions(p->group);
+  p->targets = calloc((size_t)p->partitions + 1, sizeof *p->targets);
+  FRESHET_ASSERT(p->targets != NULL);
+  return move(p, error);
+}
+
 static int run_with(const arguments* a, const freshet_config* config) {
   size_t count;
   freshet_logger logger = freshet_cluster_logger("offsets");
   freshet_kafka_property* properties = freshet_cluster_properties(config, NULL, 0, &count);
   freshet_kafka_config kafka = {
       .properties = properties, .property_count = count, .app_id = config->app.id, .logger = &logger};
-  kafka.topics[FRESHET_TOPIC_EVENTS] = config->topics.names[FRESHET_TOPIC_EVENTS];
-  kafka.topics[FRESHET_TOPIC_USERS] = config->topics.names[FRESHET_TOPIC_USERS];
+  memcpy(kafka.topics, config->topics.names, sizeof kafka.topics);
   plan p = {.arguments = a, .config = config, .kafka = &kafka};
   freshet_error error = {0};
-  freshet_status status = freshet_kafka_group_open(&kafka, FRESHET_TOPIC_EVENTS, &p.group, &error);
-  if (status == FRESHET_OK) status = freshet_kafka_reader_create(&kafka, &p.log, &error);
-  if (status == FRESHET_OK) {
-    p.partitions = freshet_kafka_group_partitions(p.group);
-    p.targets = calloc((size_t)p.partitions + 1, sizeof *p.targets);
-    FRESHET_ASSERT(p.targets != NULL);
-    status = move(&p, &error);
+  freshet_status status = FRESHET_OK;
+  if (a->kind == NEW_LOG) {
+    status = freshet_offsets_accept_new_log(&kafka, a->execute, &error);
+  } else if (a->kind == START_OVER) {
+    status = freshet_offsets_start_over(&kafka, a->execute, &error);
+  } else {
+    status = plan_move(&p, &error);
   }
   freshet_reader_destroy(p.log);
   freshet_kafka_group_close(p.group);
@@ -357,7 +383,6 @@ static int run_with(const arguments* a, const freshet_config* config) {
   free(properties);
   return status == FRESHET_OK ? FRESHET_EXIT_OK : freshet_command_failed("offsets", &error);
 }
-
 static int run(int argc, char** argv) {
   arguments a = {0};
   freshet_error error = {0};

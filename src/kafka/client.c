@@ -24,20 +24,16 @@ static const setting common_defaults[] = {
 /* A queued record costs about 400 bytes beyond its own, so the queue is bounded by count, and fetches are
  * kept small because each comes on top (reader.c sees to it that a short queue does not make a backlog slow).
  * A long poll interval, because restoring a partition happens inside of a poll. */
-static const setting member_defaults[] = {{"queued.min.messages", "100000"},
-                                          {"queued.max.messages.kbytes", "65536"},
-                                          {"fetch.max.bytes", "4194304"},
-                                          {"max.partition.fetch.bytes", "524288"},
-                                          {"fetch.wait.max.ms", "100"},
-                                          {"fetch.error.backoff.ms", "50"},
-                                          {"session.timeout.ms", "15000"},
-                                          {"heartbeat.interval.ms", "1000"},
-                                          {"max.poll.interval.ms", "900000"},
-                                          {"auto.offset.reset", "earliest"},
-                                          {0}};
+static const setting member_defaults[] = {
+    {"queued.min.messages", "100000"},  {"queued.max.messages.kbytes", "65536"},
+    {"fetch.max.bytes", "4194304"},     {"max.partition.fetch.bytes", "524288"},
+    {"fetch.wait.max.ms", "100"},       {"fetch.error.backoff.ms", "50"},
+    {"session.timeout.ms", "15000"},    {"heartbeat.interval.ms", "1000"},
+    {"max.poll.interval.ms", "900000"}, {0}};
 static const setting member_fixed[] = {{"group.id", NULL},
                                        {"group.instance.id", NULL},
                                        {"partition.assignment.strategy", "range"},
+                                       {"auto.offset.reset", "error"},
                                        {"enable.auto.commit", "false"},
                                        {"enable.auto.offset.store", "false"},
                                        {"enable.partition.eof", "true"},

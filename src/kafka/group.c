@@ -8,9 +8,10 @@
 
 #include <stdlib.h>
 
+#include "kafka/log_check.h"
 #include "kafka/questions.h"
 
-enum { MOVE_MS = 5000 };
+enum { MOVE_MS = 5000, CHECK_MS = 5000 };
 
 struct freshet_kafka_group {
   const freshet_kafka_config* config;
@@ -33,15 +34,16 @@ static rd_kafka_topic_partition_list_t* make_list(const freshet_kafka_group* gro
                                                   int64_t same) {
   rd_kafka_topic_partition_list_t* list = rd_kafka_topic_partition_list_new(group->count);
   for (int32_t p = 0; p < group->count; p++) {
+    if (offsets != NULL && offsets[p] < 0) continue;
     rd_kafka_topic_partition_list_add(list, topic_name(group), p)->offset =
         offsets == NULL ? same : offsets[p];
   }
   return list;
 }
 
-/* Asks until there is an answer. answers: [count] */
+/* Asks until there is an answer. answers: [count]; marks: [count], what committed offsets carry, or NULL */
 static freshet_status ask(freshet_kafka_group* group, question ask_once, int64_t about, const char* what,
-                          int64_t* answers, freshet_error* error) {
+                          int64_t* answers, freshet_mark* marks, freshet_error* error) {
   freshet_kafka_wait wait = freshet_kafka_wait_for(&group->client, what);
   for (;;) {
     rd_kafka_topic_partition_list_t* list = make_list(group, NULL, about);
@@ -49,6 +51,9 @@ static freshet_status ask(freshet_kafka_group* group, question ask_once, int64_t
     for (int i = 0; i < list->cnt; i++) {
       if (code == RD_KAFKA_RESP_ERR_NO_ERROR) code = list->elems[i].err;
       answers[list->elems[i].partition] = list->elems[i].offset;
+      if (marks != NULL)
+        marks[list->elems[i].partition] =
+            freshet_mark_read(list->elems[i].metadata, list->elems[i].metadata_size);
     }
     rd_kafka_topic_partition_list_destroy(list);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
@@ -60,17 +65,38 @@ static freshet_status ask(freshet_kafka_group* group, question ask_once, int64_t
   }
 }
 
+/* Holds committed offsets against the log. What cannot be judged in time is taken for right. */
+static freshet_status judge_log(freshet_kafka_group* group, const freshet_mark* marks, freshet_error* error) {
+  freshet_log_check* check = NULL;
+  freshet_status status = freshet_log_check_create(group->config, &check, error);
+  if (status != FRESHET_OK) return status;
+  freshet_log_place* places = calloc((size_t)group->count + 1, sizeof *places);
+  FRESHET_ASSERT(places != NULL);
+  for (int32_t p = 0; p < group->count; p++)
+    places[p] = (freshet_log_place){
+        .topic = group->topic, .partition = p, .next = group->offsets[p].committed, .mark = marks[p]};
+  freshet_log_check_places(check, places, (size_t)group->count, CHECK_MS);
+  for (int32_t p = 0; p < group->count; p++)
+    group->offsets[p].is_other_log = places[p].verdict == FRESHET_LOG_OTHER;
+  free(places);
+  freshet_log_check_destroy(check);
+  return FRESHET_OK;
+}
+
 static freshet_status read_offsets(freshet_kafka_group* group, freshet_error* error) {
   int64_t* committed = calloc((size_t)group->count + 1, sizeof *committed);
-  FRESHET_ASSERT(committed != NULL);
+  freshet_mark* marks = calloc((size_t)group->count + 1, sizeof *marks);
+  FRESHET_ASSERT(committed != NULL && marks != NULL);
   freshet_status status =
-      ask(group, rd_kafka_committed, RD_KAFKA_OFFSET_INVALID, "committed offsets", committed, error);
+      ask(group, rd_kafka_committed, RD_KAFKA_OFFSET_INVALID, "committed offsets", committed, marks, error);
   for (int32_t p = 0; status == FRESHET_OK && p < group->count; p++) {
     freshet_kafka_group_offset* o = &group->offsets[p];
     o->committed = committed[p] >= 0 ? committed[p] : -1;
     status = freshet_reader_range(group->log, group->topic, p, &o->first, &o->end, error);
   }
+  if (status == FRESHET_OK) status = judge_log(group, marks, error);
   free(committed);
+  free(marks);
   return status;
 }
 
@@ -122,7 +148,7 @@ freshet_status freshet_kafka_group_members(freshet_kafka_group* group, size_t* m
 freshet_status freshet_kafka_group_offsets_at(freshet_kafka_group* group, int64_t time_ms, int64_t* offsets,
                                               freshet_error* error) {
   freshet_status status =
-      ask(group, rd_kafka_offsets_for_times, time_ms, "offsets of a time", offsets, error);
+      ask(group, rd_kafka_offsets_for_times, time_ms, "offsets of a time", offsets, NULL, error);
   for (int32_t p = 0; status == FRESHET_OK && p < group->count; p++) {
     if (offsets[p] < 0) offsets[p] = group->offsets[p].end;
   }

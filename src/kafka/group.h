@@ -13,6 +13,7 @@ typedef struct freshet_kafka_group freshet_kafka_group;
 typedef struct freshet_kafka_group_offset {
   int64_t committed;  /* the next to be read; -1: none */
   int64_t first, end; /* what the partition holds */
+  bool is_other_log;  /* it is not the log of which `committed` was read: made again, or truncated */
 } freshet_kafka_group_offset;
 
 /* The group is config->app_id. Waits for the cluster, and for transactions of the group that are still open.
@@ -30,7 +31,7 @@ freshet_status freshet_kafka_group_members(freshet_kafka_group* group, size_t* m
  * offsets: [partitions] */
 freshet_status freshet_kafka_group_offsets_at(freshet_kafka_group* group, int64_t time_ms, int64_t* offsets,
                                               freshet_error* error);
-/* Commits these offsets, [partitions]. The broker refuses it when somebody has joined meanwhile. Errors:
+/* Commits these offsets, [partitions]; a negative one is left as it is. The broker refuses it when somebody has joined meanwhile. Errors:
  * FRESHET_CONFLICT then; FRESHET_UNAVAILABLE. */
 freshet_status freshet_kafka_group_move(freshet_kafka_group* group, const int64_t* offsets,
                                         freshet_error* error);

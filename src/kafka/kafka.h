@@ -13,6 +13,7 @@
 #define FRESHET_KAFKA_KAFKA_H
 
 #include "stream/logger.h"
+#include "stream/metrics.h"
 #include "stream/sink.h"
 #include "stream/source.h"
 
@@ -33,7 +34,8 @@ typedef struct freshet_kafka_config {
   const char* transactional_id;       /* NULL: the sink only publishes */
   const char* client_id;              /* NULL: "freshet" */
   const char* reply_topics; /* prefixes of topics that requests may name for replies, "a. b."; NULL: none */
-  const freshet_logger* logger; /* NULL: silent */
+  const freshet_logger* logger;    /* NULL: silent */
+  freshet_worker_metrics* metrics; /* events that were lost, and their age; NULL: not counted */
   /* Asked while waiting for a cluster that does not answer: true ends the wait with FRESHET_UNAVAILABLE.
    * NULL: the wait ends by itself after FRESHET_KAFKA_PATIENCE_MS. */
   bool (*stopping)(void* context);

@@ -58,12 +58,19 @@ void freshet_kafka_reader_start(freshet_kafka_reader* reader, freshet_topic topi
     reader->topics[topic].count = count;
   }
   reader->topics[topic].cursors[partition] =
-      (freshet_kafka_cursor){.open = true, .next = offset, .after = offset};
+      (freshet_kafka_cursor){.open = true, .next = offset, .after = offset, .mark = FRESHET_NO_MARK};
 }
 
 void freshet_kafka_reader_stop(freshet_kafka_reader* reader, freshet_topic topic, int32_t partition) {
   freshet_kafka_cursor* cursor = freshet_kafka_reader_cursor(reader, topic, partition);
   if (cursor != NULL) cursor->open = false;
+}
+
+static freshet_status stray(freshet_kafka_reader* reader, const rd_kafka_message_t* message) {
+  freshet_topic topic = freshet_kafka_client_topic(&reader->client, message->rkt);
+  freshet_kafka_cursor* cursor = freshet_kafka_reader_cursor(reader, topic, message->partition);
+  if (cursor != NULL) cursor->out_of_range = reader->strayed = true;
+  return FRESHET_OK;
 }
 
 /* What a consumer error means to us; FRESHET_OK for all that passes by itself. */
@@ -87,6 +94,7 @@ static freshet_status judge(freshet_kafka_reader* reader, const rd_kafka_message
       reader->missing = true;
       return FRESHET_OK;
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+      if (reader->is_member) return stray(reader, message);
       return freshet_error_set(
           error, FRESHET_CONFLICT, FRESHET_STOP, "%s [%d]: the offset to read from no longer exists (%s)",
           message->rkt == NULL ? "?" : rd_kafka_topic_name(message->rkt), (int)message->partition, reason);
@@ -140,7 +148,9 @@ static freshet_status convert(freshet_kafka_reader* reader, size_t from, freshet
     freshet_kafka_cursor* cursor = freshet_kafka_reader_cursor(reader, topic, message->partition);
     if (cursor == NULL || message->offset < cursor->next) continue;
     cursor->next = cursor->after = message->offset + 1;
-    out[(*count)++] = record_of(message, topic);
+    const freshet_record record = record_of(message, topic);
+    cursor->mark = freshet_mark_of(record.offset, record.timestamp_ms, record.key, record.value);
+    out[(*count)++] = record;
   }
   return FRESHET_OK;
 }
@@ -194,7 +204,7 @@ freshet_status freshet_kafka_reader_poll(freshet_kafka_reader* reader, int timeo
     if (status != FRESHET_OK || *count > 0) return status;
     freshet_kafka_reader_release(reader);
     bool woken = atomic_exchange(&reader->woken, false);
-    if (left_ms <= 0 || woken || reader->interrupted || reader->missing) return FRESHET_OK;
+    if (left_ms <= 0 || woken || reader->interrupted || reader->missing || reader->strayed) return FRESHET_OK;
   }
 }
 

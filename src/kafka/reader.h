@@ -7,6 +7,7 @@
 #define FRESHET_KAFKA_READER_H
 
 #include "kafka/client.h"
+#include "stream/mark.h"
 
 /* Where a partition stands. next: everything before it has been returned, transaction markers and aborted
  * records included. after: the offset after the last record returned, or where reading started
@@ -15,6 +16,8 @@ typedef struct freshet_kafka_cursor {
   bool open;
   int64_t next;
   int64_t after;
+  freshet_mark mark; /* of the last record returned, or given by whoever opened the partition */
+  bool out_of_range; /* a group member's: the log does not hold `next`; seeking clears it */
 } freshet_kafka_cursor;
 
 typedef struct freshet_kafka_reader {
@@ -30,6 +33,8 @@ typedef struct freshet_kafka_reader {
   int64_t refilled_ms; /* when the fetchers were last woken */
   _Atomic bool woken;  /* by another thread: poll returns at once */
   bool interrupted;    /* set by a callback: poll returns early */
+  bool is_member;      /* a position that is out of range makes poll set `strayed`, and is no error */
+  bool strayed;        /* set by poll: a cursor is out of range */
   bool missing;        /* set by poll: the cluster has said that it does not know a topic, which may pass */
 } freshet_kafka_reader;
 
@@ -54,6 +59,9 @@ void freshet_kafka_reader_stop(freshet_kafka_reader* reader, freshet_topic topic
 freshet_kafka_cursor* freshet_kafka_reader_cursor(const freshet_kafka_reader* reader, freshet_topic topic,
                                                   int32_t partition);
 
+/* The mark of the last record before an offset that the source has returned, if it knows one. */
+freshet_mark freshet_kafka_source_mark(freshet_source* source, freshet_topic topic, int32_t partition,
+                                       int64_t offset);
 /* The consumer behind a source, for its group metadata. */
 rd_kafka_t* freshet_kafka_source_consumer(freshet_source* source);
 

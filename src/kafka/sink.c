@@ -6,6 +6,7 @@
  */
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "kafka/questions.h"
@@ -356,8 +357,16 @@ static input_offsets collect_offsets(kafka_sink* sink, const freshet_partition* 
       .group = rd_kafka_consumer_group_metadata(freshet_kafka_source_consumer(sink->source))};
   for (size_t i = 0; i < count; i++) {
     const char* name = sink->transactor.config->topics[partitions[i].topic];
-    rd_kafka_topic_partition_list_add(input.list, name, partitions[i].partition)->offset =
-        partitions[i].offset;
+    rd_kafka_topic_partition_t* added =
+        rd_kafka_topic_partition_list_add(input.list, name, partitions[i].partition);
+    added->offset = partitions[i].offset;
+    freshet_mark mark = freshet_kafka_source_mark(sink->source, partitions[i].topic, partitions[i].partition,
+                                                  partitions[i].offset);
+    char text[FRESHET_MARK_TEXT_SIZE];
+    freshet_mark_write(&mark, text);
+    if (text[0] == '\0') continue;
+    added->metadata = strdup(text); /* the list's from now on */
+    added->metadata_size = strlen(text);
   }
   return input;
 }

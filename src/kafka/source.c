@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kafka/log_watch.h"
 #include "kafka/questions.h"
 #include "kafka/reader.h"
 
@@ -18,6 +19,7 @@ enum {
   SEEK_ASK_MS = 10000,
   SEEK_QUIET_MS = 1000,
   SEEK_RETRY_MS = 20,
+  SHARE_MS = 1000, /* how often the watch learns where reading is */
   REBALANCES = 4
 };
 
@@ -29,6 +31,8 @@ typedef struct rebalance {
 typedef struct kafka_source {
   freshet_source base;
   freshet_kafka_reader reader;
+  freshet_log_watch* watch;
+  int64_t shared_ms;
   freshet_source_handler handler;
   freshet_topic topics[FRESHET_TOPICS]; /* [topic_count] subscribed */
   size_t topic_count;
@@ -52,6 +56,7 @@ static freshet_status join(kafka_source* source, const freshet_kafka_config* con
       freshet_kafka_reader_open(&source->reader, config, FRESHET_KAFKA_MEMBER,
                                 (freshet_kafka_callbacks){.rebalance = on_rebalance}, source, error);
   if (status != FRESHET_OK) return status;
+  source->reader.is_member = true;
   rd_kafka_topic_partition_list_t* list = rd_kafka_topic_partition_list_new((int)source->topic_count);
   for (size_t i = 0; i < source->topic_count; i++) {
     rd_kafka_topic_partition_list_add(list, config->topics[source->topics[i]], RD_KAFKA_PARTITION_UA);
@@ -114,10 +119,81 @@ static freshet_status fetch_committed(kafka_source* source, rd_kafka_topic_parti
   }
 }
 
+/* ---- Is it still the log that was read? ---- */
+
+/* Events that Kafka has deleted before they were read: counted and told. Reading goes on at the first that is
+ * left. */
+static void tell_loss(const kafka_source* source, const freshet_log_place* place) {
+  const freshet_kafka_config* config = source->reader.client.config;
+  if (place->topic == FRESHET_TOPIC_EVENTS && config->metrics != NULL)
+    freshet_count(&config->metrics->events_lost, (uint64_t)(place->first - place->next));
+  freshet_log_fact(
+      config->logger, FRESHET_ERROR, "records.lost",
+      "topic=%s partition=%d from=%lld to=%lld reason=expired message=\"Kafka deleted them before "
+      "they were read: keep records longer (retention.ms)\"",
+      config->topics[place->topic], (int)place->partition, (long long)place->next, (long long)place->first);
+}
+
+/* Holds committed offsets against their logs, and moves those that have expired. */
+static freshet_status judge_committed(kafka_source* source, rd_kafka_topic_partition_list_t* list,
+                                      freshet_error* error) {
+  freshet_log_place* places = calloc((size_t)list->cnt, sizeof *places);
+  FRESHET_ASSERT(places != NULL);
+  for (int i = 0; i < list->cnt; i++) {
+    const rd_kafka_topic_partition_t* p = &list->elems[i];
+    places[i] =
+        (freshet_log_place){.topic = freshet_kafka_config_topic(source->reader.client.config, p->topic),
+                            .partition = p->partition,
+                            .next = p->offset >= 0 ? p->offset : -1,
+                            .mark = freshet_mark_read(p->metadata, p->metadata_size)};
+  }
+  freshet_status status = freshet_log_watch_judge(source->watch, places, (size_t)list->cnt, error);
+  for (int i = 0; status == FRESHET_OK && i < list->cnt; i++) {
+    if (places[i].next < 0 || places[i].first <= places[i].next) continue;
+    tell_loss(source, &places[i]);
+    list->elems[i].offset = places[i].first;
+  }
+  free(places);
+  return status;
+}
+
+/* All that is open; the caller frees. */
+static freshet_log_place* list_places(const kafka_source* source, size_t* count) {
+  const freshet_kafka_reader* reader = &source->reader;
+  size_t capacity = 0;
+  for (int topic = 0; topic < FRESHET_TOPICS; topic++) capacity += (size_t)reader->topics[topic].count;
+  freshet_log_place* places = calloc(capacity + 1, sizeof *places);
+  FRESHET_ASSERT(places != NULL);
+  *count = 0;
+  for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
+    for (int32_t p = 0; p < reader->topics[topic].count; p++) {
+      const freshet_kafka_cursor* cursor = &reader->topics[topic].cursors[p];
+      if (!cursor->open) continue;
+      places[(*count)++] = (freshet_log_place){
+          .topic = (freshet_topic)topic, .partition = p, .next = cursor->next, .mark = cursor->mark};
+    }
+  }
+  return places;
+}
+
+/* Tells the watch where reading is, now and then, and hears what it has found. */
+static freshet_status heed_watch(kafka_source* source, freshet_error* error) {
+  int64_t now_ms = freshet_kafka_now_ms();
+  if (now_ms - source->shared_ms >= SHARE_MS) {
+    size_t count;
+    freshet_log_place* places = list_places(source, &count);
+    freshet_log_watch_set(source->watch, places, count);
+    free(places);
+    source->shared_ms = now_ms;
+  }
+  return freshet_log_watch_verdict(source->watch, error);
+}
+
 static freshet_status assign(kafka_source* source, rd_kafka_topic_partition_list_t* list,
                              freshet_error* error) {
   freshet_kafka_reader* reader = &source->reader;
   freshet_status status = list->cnt == 0 ? FRESHET_OK : fetch_committed(source, list, error);
+  if (status == FRESHET_OK && list->cnt > 0) status = judge_committed(source, list, error);
   if (status != FRESHET_OK) return status;
   freshet_partition* partitions = partitions_of(source, list);
   if (list->cnt > 0) {
@@ -126,6 +202,8 @@ static freshet_status assign(kafka_source* source, rd_kafka_topic_partition_list
   if (status == FRESHET_OK) {
     for (int i = 0; i < list->cnt; i++) {
       freshet_kafka_reader_start(reader, partitions[i].topic, partitions[i].partition, partitions[i].offset);
+      freshet_kafka_reader_cursor(reader, partitions[i].topic, partitions[i].partition)->mark =
+          freshet_mark_read(list->elems[i].metadata, list->elems[i].metadata_size);
       list->elems[i].offset = partitions[i].offset >= 0 ? partitions[i].offset : RD_KAFKA_OFFSET_BEGINNING;
     }
     rd_kafka_resp_err_t code = rd_kafka_assign(reader->client.handle, list);
@@ -245,10 +323,55 @@ static freshet_status look_again(kafka_source* source, freshet_error* error) {
   return FRESHET_OK;
 }
 
+/* Assigns all that is open anew, from where the cursors are: after an offset out of range librdkafka has stopped
+ * the partition, and a seek is refused. What was fetched before is dropped by the cursors. */
+static freshet_status reassign(kafka_source* source, const freshet_log_place* places, size_t count,
+                               freshet_error* error) {
+  rd_kafka_topic_partition_list_t* list = rd_kafka_topic_partition_list_new((int)count);
+  for (size_t i = 0; i < count; i++) {
+    rd_kafka_topic_partition_list_add(list, source->reader.client.config->topics[places[i].topic],
+                                      places[i].partition)
+        ->offset = places[i].next >= 0 ? places[i].next : RD_KAFKA_OFFSET_BEGINNING;
+  }
+  rd_kafka_resp_err_t code = rd_kafka_assign(source->reader.client.handle, list);
+  rd_kafka_topic_partition_list_destroy(list);
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
+  return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "read on behind lost records: %s",
+                           rd_kafka_err2str(code));
+}
+
+/* Positions that their log does not hold: expired ones go on behind the gap, anything else is another log. */
+static freshet_status find_again(kafka_source* source, freshet_error* error) {
+  size_t count, moved = 0;
+  freshet_kafka_reader_release(&source->reader);
+  freshet_log_place* places = list_places(source, &count);
+  freshet_status status = freshet_log_watch_judge(source->watch, places, count, error);
+  source->reader.strayed = false;
+  for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
+    freshet_log_place* place = &places[i];
+    freshet_kafka_cursor* cursor =
+        freshet_kafka_reader_cursor(&source->reader, place->topic, place->partition);
+    if (!cursor->out_of_range) continue;
+    if (place->first < 0) { /* not known yet: ask again */
+      source->reader.strayed = true;
+      continue;
+    }
+    if (place->next >= 0 && place->first > place->next) tell_loss(source, place);
+    if (place->first > place->next) place->next = cursor->next = place->first;
+    cursor->out_of_range = false;
+    moved++;
+  }
+  if (status == FRESHET_OK && moved > 0) status = reassign(source, places, count, error);
+  free(places);
+  return status;
+}
+
 /* What previous polls have noted. */
 static freshet_status catch_up(kafka_source* source, freshet_error* error) {
   freshet_status status = source->pending_count > 0 ? act_on_pending(source, error) : FRESHET_OK;
-  return status == FRESHET_OK && source->reader.missing ? look_again(source, error) : status;
+  if (status == FRESHET_OK && source->reader.missing) status = look_again(source, error);
+  if (status == FRESHET_OK && source->reader.strayed) status = find_again(source, error);
+  return status == FRESHET_OK ? heed_watch(source, error) : status;
 }
 
 static freshet_status source_poll(freshet_source* self, int timeout_ms, freshet_record* out, size_t capacity,
@@ -275,7 +398,11 @@ static rd_kafka_topic_partition_list_t* seekable(kafka_source* source, const fre
   for (size_t i = 0; i < count; i++) {
     const freshet_partition* p = &partitions[i];
     if (freshet_kafka_reader_cursor(&source->reader, p->topic, p->partition) == NULL) continue;
+    freshet_mark mark = freshet_kafka_reader_cursor(&source->reader, p->topic, p->partition)->mark;
     freshet_kafka_reader_start(&source->reader, p->topic, p->partition, p->offset >= 0 ? p->offset : -1);
+    /* Of a record that will be returned again, nothing has been committed. */
+    if (mark.offset < p->offset)
+      freshet_kafka_reader_cursor(&source->reader, p->topic, p->partition)->mark = mark;
     rd_kafka_topic_partition_list_add(list, source->reader.client.config->topics[p->topic], p->partition)
         ->offset = p->offset >= 0 ? p->offset : RD_KAFKA_OFFSET_BEGINNING;
   }
@@ -376,6 +503,7 @@ static void source_destroy(freshet_source* self) {
   for (size_t i = 0; i < source->pending_count; i++)
     rd_kafka_topic_partition_list_destroy(source->pending[i].partitions);
   freshet_kafka_reader_close(&source->reader, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+  freshet_log_watch_destroy(source->watch);
   pthread_mutex_destroy(&source->lock);
   free(source);
 }
@@ -398,7 +526,8 @@ freshet_status freshet_kafka_source_create(const freshet_kafka_config* config, c
     FRESHET_ASSERT(config->topics[topics[i]] != NULL);
     source->topics[source->topic_count++] = topics[i];
   }
-  freshet_status status = join(source, config, error);
+  freshet_status status = freshet_log_watch_create(config, &source->watch, error);
+  if (status == FRESHET_OK) status = join(source, config, error);
   if (status == FRESHET_OK) {
     *out = &source->base;
   } else {
@@ -413,4 +542,11 @@ void freshet_kafka_source_set_handler(freshet_source* self, freshet_source_handl
 
 rd_kafka_t* freshet_kafka_source_consumer(freshet_source* self) {
   return source_of(self)->reader.client.handle;
+}
+
+freshet_mark freshet_kafka_source_mark(freshet_source* self, freshet_topic topic, int32_t partition,
+                                       int64_t offset) {
+  const freshet_kafka_cursor* cursor =
+      freshet_kafka_reader_cursor(&source_of(self)->reader, topic, partition);
+  return cursor != NULL && cursor->mark.offset < offset ? cursor->mark : FRESHET_NO_MARK;
 }

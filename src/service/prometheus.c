@@ -117,6 +117,11 @@ static const family gauges[] = {
     {"freshet_lag_seconds",
      "Age of the last event applied in the partition that is furthest behind, 0 when none is.", AT(lag_ms),
      1000},
+    {"freshet_events_oldest_unread_seconds",
+     "Age of the oldest event that is not read yet, to hold against the retention; 0 when all are read.",
+     AT(events_oldest_unread_ms), 1000},
+    {"freshet_events_retention_seconds",
+     "How long the events topic keeps events; 0 when that is not bounded.", AT(events_retention_ms), 1000},
     {"freshet_partitions_serving", "Partitions of events for which this generation publishes the lists.",
      AT(partitions_serving), 1},
     {"freshet_generation_switches", "Switches between generations so far.", AT(generation_switches), 1},
@@ -195,6 +200,10 @@ void freshet_metrics_worker(freshet_buffer* out, const freshet_worker_metrics* m
     freshet_metrics_sample(out, "freshet_events_total", types[i],
                            (double)freshet_metric(&metrics->events[i]));
   }
+  freshet_metrics_head(out, "freshet_events_lost_total", "counter",
+                       "Events that Kafka deleted before they were read.");
+  freshet_metrics_sample(out, "freshet_events_lost_total", "reason=\"expired\"",
+                         (double)freshet_metric(&metrics->events_lost));
   for (size_t i = 0; i < COUNT(counters); i++) {
     freshet_metrics_head(out, counters[i].name, "counter", counters[i].help);
     freshet_metrics_sample(out, counters[i].name, NULL, figure(metrics, &counters[i]));

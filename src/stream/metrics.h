@@ -38,6 +38,7 @@ typedef struct freshet_worker_metrics {
   _Atomic uint64_t events_unannounced; /* applied, for an item that no Item record has announced */
   _Atomic uint64_t learn_refused;      /* updates that would not have been finite */
   _Atomic uint64_t items_refused;      /* events whose item found no slot (max_items, colliding keys) */
+  _Atomic uint64_t events_lost;        /* expired before they were read */
   _Atomic uint64_t users_erased;
   _Atomic uint64_t dead_letters;
   _Atomic uint64_t lists_published;
@@ -57,6 +58,8 @@ typedef struct freshet_worker_metrics {
   _Atomic uint64_t
       lists_shortened; /* lists and replies that lost reasons or items, since their topic takes no more */
   /* gauges */
+  _Atomic uint64_t events_oldest_unread_ms; /* age; 0: all have been read */
+  _Atomic uint64_t events_retention_ms;     /* of their topic; 0: no bound, or not known */
   _Atomic uint64_t questions_waiting;
   _Atomic uint64_t texts_waiting;      /* items without the vector of their text */
   _Atomic uint64_t texts_unlinked;     /* items whose neighbours by text are yet to be found */

@@ -42,6 +42,33 @@ static void show_partitions(freshet_worker* worker) {
   freshet_gauge(&worker->ports.metrics->partitions, freshet_held_count(worker->held, FRESHET_TOPIC_EVENTS));
 }
 
+static bool note_user(void* context, freshet_slice key, freshet_slice value) {
+  (void)value;
+  bool* found = context;
+  *found = key.size > 0 && key.data[0] != '\0';
+  return !*found;
+}
+
+/* Users without a committed offset: Kafka forgets the offsets of a topic that is deleted, and those of a group that
+ * is away for long. Reading from the beginning would learn again what is known, or another log. */
+static freshet_status check_offset(freshet_worker* worker, const freshet_partition* partition,
+                                   freshet_error* error) {
+  bool has_users = false;
+  if (partition->offset >= 0) return FRESHET_OK;
+  freshet_status status = freshet_store_scan(worker->ports.store, FRESHET_FAMILY_USERS, partition->partition,
+                                             (freshet_slice){NULL, 0}, note_user, &has_users, error);
+  if (status != FRESHET_OK || !has_users) return status;
+  return freshet_error_set(
+      error, FRESHET_CONFLICT, FRESHET_STOP,
+      "topic %s [%d]: there are users, but no committed offset says how far it was read: the topic was "
+      "deleted and made again, or the group was away for longer than Kafka keeps offsets; choose: `freshet "
+      "offsets "
+      "--accept-new-log` reads the log from its beginning and keeps what is known, `freshet offsets "
+      "--start-over` "
+      "forgets the state, `freshet offsets --to-datetime T` reads the log from T on",
+      freshet_outbox_topic_name(worker->ports.outbox, FRESHET_TOPIC_EVENTS), (int)partition->partition);
+}
+
 freshet_status freshet_worker_assigned(void* context, const freshet_partition* partitions, size_t count,
                                        freshet_error* error) {
   freshet_worker* worker = context;
@@ -52,6 +79,9 @@ freshet_status freshet_worker_assigned(void* context, const freshet_partition* p
     if (partitions[i].topic == FRESHET_TOPIC_EVENTS) events[events_count++] = partitions[i].partition;
   }
   freshet_status status = freshet_restore_users(&worker->ports, events, events_count, error);
+  for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
+    if (partitions[i].topic == FRESHET_TOPIC_EVENTS) status = check_offset(worker, &partitions[i], error);
+  }
   if (status == FRESHET_OK && events_count > 0) status = freshet_items_catch_up(worker->items, error);
   for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
     freshet_held_partition* held = freshet_held_add(worker->held, &partitions[i]);

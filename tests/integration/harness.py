@@ -465,9 +465,18 @@ class App:
     def lists(self, committed=True):
         return decode_lists(self.read("recommendations", committed))
 
+    def consumer(self):
+        """A consumer with the app's group id that does not join; the caller closes it."""
+        return Consumer({"bootstrap.servers": self.bootstrap, "group.id": self.id, "enable.auto.commit": False})
+
+    def members(self):
+        """How many members the app's group has."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        return len(admin.describe_consumer_groups([self.id])[self.id].result().members)
+
     def uncommitted_events(self):
         """Records of `events` that the group has not committed yet; None when the cluster cannot tell just now."""
-        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": self.id, "enable.auto.commit": False})
+        consumer = self.consumer()
         topic = self.topics["events"]
         left = 0
         try:

@@ -17,6 +17,13 @@ class Topics(Case):
         for done in self.admin.alter_configs([resource]).values():
             done.result()
 
+        def is_set():
+            shown = self.admin.describe_configs([ConfigResource("topic", app.topics[topic])])
+            known = next(iter(shown.values())).result()
+            return all(known[name].value == value for name, value in changes.items())
+
+        until(is_set, f"{changes} are set", 10)
+
     def check(self, app, code, *says):
         def as_expected():
             ended = app.command("topics", "check")

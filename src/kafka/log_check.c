@@ -1,0 +1,173 @@
+/*
+ * log_check.c: compares the record before a position with the mark that was kept of it.
+ *
+ * It owns one consumer, outside of the group, that fetches single records. librdkafka 2.0.2 shows neither the id of
+ * a topic nor the epoch of a leader, so the records themselves have to tell. It must not end a process.
+ */
+#include "kafka/log_check.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "kafka/questions.h"
+
+enum { SLICE_MS = 50, RANGE_MS = 1500 };
+
+struct freshet_log_check {
+  freshet_kafka_config config;
+  freshet_kafka_property* properties;
+  freshet_kafka_client client;
+  rd_kafka_queue_t* queue;
+};
+
+/* One record is wanted. A broker sends at least one batch, whatever the limit is. */
+static const freshet_kafka_property small_fetches[] = {
+    {"max.partition.fetch.bytes", "1024"}, {"queued.min.messages", "1"}, {"fetch.wait.max.ms", "10"}};
+enum { SMALL_FETCHES = sizeof small_fetches / sizeof small_fetches[0] };
+
+freshet_status freshet_log_check_create(const freshet_kafka_config* config, freshet_log_check** out,
+                                        freshet_error* error) {
+  freshet_log_check* check = calloc(1, sizeof *check);
+  FRESHET_ASSERT(check != NULL);
+  check->config = *config;
+  check->config.instance_id = check->config.transactional_id = NULL;
+  check->properties = calloc(config->property_count + SMALL_FETCHES, sizeof *check->properties);
+  FRESHET_ASSERT(check->properties != NULL);
+  for (size_t i = 0; i < config->property_count; i++) check->properties[i] = config->properties[i];
+  for (size_t i = 0; i < SMALL_FETCHES; i++) check->properties[config->property_count + i] = small_fetches[i];
+  check->config.properties = check->properties;
+  check->config.property_count = config->property_count + SMALL_FETCHES;
+  freshet_status status = freshet_kafka_client_open(&check->client, &check->config, FRESHET_KAFKA_READER,
+                                                    (freshet_kafka_callbacks){0}, check, error);
+  if (status != FRESHET_OK) {
+    freshet_log_check_destroy(check);
+    return status;
+  }
+  rd_kafka_poll_set_consumer(check->client.handle);
+  check->client.polls_as_consumer = true;
+  check->queue = rd_kafka_queue_get_consumer(check->client.handle);
+  *out = check;
+  return FRESHET_OK;
+}
+
+void freshet_log_check_destroy(freshet_log_check* check) {
+  if (check == NULL) return;
+  if (check->queue != NULL) rd_kafka_queue_destroy(check->queue);
+  freshet_kafka_client_close(&check->client, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+  free(check->properties);
+  free(check);
+}
+
+static void time_text(int64_t time_ms, char out[24]) {
+  time_t seconds = (time_t)(time_ms / 1000);
+  struct tm parts;
+  gmtime_r(&seconds, &parts);
+  strftime(out, 24, "%Y-%m-%dT%H:%M:%SZ", &parts);
+}
+
+static void is_other(freshet_log_place* place, const char* reason) {
+  place->verdict = FRESHET_LOG_OTHER;
+  snprintf(place->reason, sizeof place->reason, "%s", reason);
+}
+
+/* What the range alone tells. True: the record of the mark has to be looked at. */
+static bool judge_range(freshet_log_check* check, freshet_log_place* place) {
+  place->verdict = FRESHET_LOG_UNKNOWN;
+  place->first = place->end = -1;
+  if (freshet_kafka_client_range(&check->client, place->topic, place->partition, RANGE_MS, &place->first,
+                                 &place->end) != RD_KAFKA_RESP_ERR_NO_ERROR)
+    return false;
+  place->verdict = FRESHET_LOG_SAME;
+  if (place->next < 0) return false;
+  if (place->end < place->next) {
+    char reason[sizeof place->reason];
+    snprintf(reason, sizeof reason, "it ends at offset %" PRId64 ", but had been read up to %" PRId64,
+             place->end, place->next);
+    is_other(place, reason);
+    return false;
+  }
+  if (place->first > place->next) place->verdict = FRESHET_LOG_EXPIRED;
+  bool has_mark = place->mark.offset >= place->first && place->mark.offset < place->next;
+  if (has_mark) place->verdict = FRESHET_LOG_UNKNOWN;
+  return has_mark;
+}
+
+/* The first record from the mark's offset on. A compacted topic may have lost the record itself. */
+static void judge_record(freshet_log_place* place, const rd_kafka_message_t* message) {
+  rd_kafka_timestamp_type_t type;
+  freshet_slice key = {message->key, message->key_len}, value = {message->payload, message->len};
+  freshet_mark found =
+      freshet_mark_of(message->offset, rd_kafka_message_timestamp(message, &type), key, value);
+  place->verdict = FRESHET_LOG_SAME;
+  if (found.offset != place->mark.offset || freshet_mark_equal(&found, &place->mark)) return;
+  char then[24], now[24], reason[sizeof place->reason];
+  time_text(place->mark.time_ms, then);
+  time_text(found.time_ms, now);
+  snprintf(reason, sizeof reason,
+           "the record at offset %" PRId64 " is another one: that of %s was read, now there is one of %s",
+           found.offset, then, now);
+  is_other(place, reason);
+}
+
+static freshet_log_place* place_of(const freshet_log_check* check, freshet_log_place* places, size_t count,
+                                   const rd_kafka_message_t* message) {
+  freshet_topic topic = freshet_kafka_client_topic(&check->client, message->rkt);
+  for (size_t i = 0; i < count; i++) {
+    if (places[i].topic == topic && places[i].partition == message->partition) return &places[i];
+  }
+  return NULL;
+}
+
+/* Takes the answers; returns how many places have got one. */
+static size_t take_records(freshet_log_check* check, freshet_log_place* places, size_t count, bool* waiting) {
+  rd_kafka_message_t* message = NULL;
+  size_t judged = 0;
+  if (rd_kafka_consume_batch_queue(check->queue, SLICE_MS, &message, 1) != 1) return 0;
+  freshet_log_place* place = message->rkt == NULL ? NULL : place_of(check, places, count, message);
+  if (place != NULL && waiting[place - places]) {
+    if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+      judge_record(place, message);
+    } else if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+      place->verdict = FRESHET_LOG_SAME; /* only marks of transactions are left of it */
+    }
+    judged = place->verdict != FRESHET_LOG_UNKNOWN;
+    if (judged > 0) waiting[place - places] = false;
+  }
+  rd_kafka_message_destroy(message);
+  return judged;
+}
+
+void freshet_log_check_places(freshet_log_check* check, freshet_log_place* places, size_t count,
+                              int timeout_ms) {
+  int64_t deadline_ms = freshet_kafka_now_ms() + timeout_ms;
+  bool* waiting = calloc(count + 1, sizeof *waiting);
+  FRESHET_ASSERT(waiting != NULL);
+  rd_kafka_topic_partition_list_t* list = rd_kafka_topic_partition_list_new((int)count);
+  size_t left = 0;
+  for (size_t i = 0; i < count; i++) {
+    waiting[i] = freshet_kafka_now_ms() < deadline_ms && judge_range(check, &places[i]);
+    if (!waiting[i]) continue;
+    left++;
+    rd_kafka_topic_partition_list_add(list, check->config.topics[places[i].topic], places[i].partition)
+        ->offset = places[i].mark.offset;
+  }
+  if (left > 0) rd_kafka_assign(check->client.handle, list);
+  while (left > 0 && freshet_kafka_now_ms() < deadline_ms)
+    left -= take_records(check, places, count, waiting);
+  if (list->cnt > 0) rd_kafka_assign(check->client.handle, NULL);
+  rd_kafka_topic_partition_list_destroy(list);
+  free(waiting);
+}
+
+freshet_status freshet_log_check_refuse(const freshet_log_check* check, const freshet_log_place* place,
+                                        freshet_error* error) {
+  return freshet_error_set(error, FRESHET_CONFLICT, FRESHET_STOP,
+                           "topic %s [%d] is not the log that was read (deleted and made again, or "
+                           "truncated): %s; choose: `freshet "
+                           "offsets --accept-new-log` reads the new log from its beginning and keeps what is "
+                           "known, `freshet offsets "
+                           "--start-over` forgets the state",
+                           check->config.topics[place->topic], (int)place->partition, place->reason);
+}

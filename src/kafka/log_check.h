@@ -1,0 +1,47 @@
+/*
+ * log_check.h: is a log still the one that has been read? Private to src/kafka.
+ *
+ * It looks at the range of a partition and at the record that its mark is of. It owns one client, which reads single
+ * records. It must not decide what follows: the source ends the process, `freshet offsets` shows a table.
+ *
+ * Thread rule: one thread at a time.
+ */
+#ifndef FRESHET_KAFKA_LOG_CHECK_H
+#define FRESHET_KAFKA_LOG_CHECK_H
+
+#include "kafka/client.h"
+#include "stream/mark.h"
+
+typedef enum freshet_log_verdict {
+  FRESHET_LOG_UNKNOWN = 0, /* the cluster did not say within the time */
+  FRESHET_LOG_SAME,    /* or nothing contradicts it: the record of the mark has expired or was compacted */
+  FRESHET_LOG_EXPIRED, /* the same, but records from `next` to `first` are gone */
+  FRESHET_LOG_OTHER,   /* deleted and made again, or truncated */
+} freshet_log_verdict;
+
+typedef struct freshet_log_place {
+  freshet_topic topic;
+  int32_t partition;
+  int64_t next;      /* where reading goes on; -1: nowhere yet, any log is right */
+  freshet_mark mark; /* of a record before it */
+  /* filled in */
+  freshet_log_verdict verdict;
+  int64_t first, end; /* what the partition holds; -1: not known */
+  char reason[160];   /* of FRESHET_LOG_OTHER */
+} freshet_log_place;
+
+typedef struct freshet_log_check freshet_log_check;
+
+/* The config is borrowed. Errors: FRESHET_INVALID for a property that librdkafka refuses. */
+freshet_status freshet_log_check_create(const freshet_kafka_config* config, freshet_log_check** check,
+                                        freshet_error* error);
+void freshet_log_check_destroy(freshet_log_check* check); /* NULL is allowed */
+
+/* Judges all places within about timeout_ms. */
+void freshet_log_check_places(freshet_log_check* check, freshet_log_place* places, size_t count,
+                              int timeout_ms);
+/* The message to end with: names the partition, why, and the commands to choose from. */
+freshet_status freshet_log_check_refuse(const freshet_log_check* check, const freshet_log_place* place,
+                                        freshet_error* error);
+
+#endif

@@ -1,0 +1,159 @@
+/*
+ * log_watch.c: the thread that looks at the logs again and again.
+ *
+ * It owns the thread and the places that it looks at. It also finds how old the oldest event is that has not been
+ * read, beside the retention of the topic: an event that expires unread is lost. It must not read ahead.
+ */
+#include "kafka/log_watch.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "stream/clock.h"
+#include "stream/metrics.h"
+
+enum { EVERY_MS = 3000, JUDGE_MS = 5000, POLICY_MS = 600 * 1000 };
+
+struct freshet_log_watch {
+  const freshet_kafka_config* config;
+  freshet_log_check* check;
+  pthread_mutex_t checking; /* guards `check` */
+  pthread_t thread;
+  bool started;
+  int64_t asked_ms; /* for the retention; 0: never */
+  pthread_mutex_t lock;
+  pthread_cond_t changed;
+  /* under the lock */
+  bool leaving;
+  freshet_log_place* places; /* [count] */
+  size_t count;
+  freshet_error error;
+};
+
+static void show_retention(freshet_log_watch* watch) {
+  int64_t now_ms = freshet_kafka_now_ms();
+  freshet_kafka_topic_info info[FRESHET_TOPICS];
+  if (watch->config->metrics == NULL || (watch->asked_ms != 0 && now_ms - watch->asked_ms < POLICY_MS))
+    return;
+  watch->asked_ms = now_ms;
+  if (freshet_kafka_topics_list(watch->config, info, NULL) != FRESHET_OK) return;
+  const freshet_kafka_topic_info* events = &info[FRESHET_TOPIC_EVENTS];
+  bool is_bounded = events->policy_known && events->retention_ms >= 0;
+  freshet_gauge(&watch->config->metrics->events_retention_ms,
+                is_bounded ? (uint64_t)events->retention_ms : 0);
+}
+
+/* The last event that was read is a little older than the first that was not. */
+static void show_age(freshet_log_watch* watch, const freshet_log_place* places, size_t count) {
+  int64_t now_ms = freshet_clock_now_ms(freshet_clock_system()), oldest_ms = now_ms;
+  if (watch->config->metrics == NULL) return;
+  for (size_t i = 0; i < count; i++) {
+    bool unread = places[i].topic == FRESHET_TOPIC_EVENTS && places[i].end > places[i].next;
+    if (unread && places[i].mark.offset >= 0 && places[i].mark.time_ms < oldest_ms)
+      oldest_ms = places[i].mark.time_ms;
+  }
+  freshet_gauge(&watch->config->metrics->events_oldest_unread_ms, (uint64_t)(now_ms - oldest_ms));
+}
+
+freshet_status freshet_log_watch_judge(freshet_log_watch* watch, freshet_log_place* places, size_t count,
+                                       freshet_error* error) {
+  pthread_mutex_lock(&watch->checking);
+  freshet_log_check_places(watch->check, places, count, JUDGE_MS);
+  pthread_mutex_unlock(&watch->checking);
+  for (size_t i = 0; i < count; i++) {
+    if (places[i].verdict == FRESHET_LOG_OTHER)
+      return freshet_log_check_refuse(watch->check, &places[i], error);
+  }
+  return FRESHET_OK;
+}
+
+static void look(freshet_log_watch* watch, freshet_log_place* places, size_t count) {
+  freshet_error error = {0};
+  freshet_status status = freshet_log_watch_judge(watch, places, count, &error);
+  show_age(watch, places, count);
+  show_retention(watch);
+  if (status == FRESHET_OK) return;
+  pthread_mutex_lock(&watch->lock);
+  watch->error = error;
+  pthread_mutex_unlock(&watch->lock);
+}
+
+static void* run(void* context) {
+  freshet_log_watch* watch = context;
+  pthread_mutex_lock(&watch->lock);
+  while (!watch->leaving) {
+    struct timespec next;
+    clock_gettime(CLOCK_MONOTONIC, &next);
+    next.tv_sec += EVERY_MS / 1000;
+    while (!watch->leaving && pthread_cond_timedwait(&watch->changed, &watch->lock, &next) == 0) continue;
+    if (watch->leaving || watch->count == 0) continue;
+    size_t count = watch->count;
+    freshet_log_place* places = calloc(count, sizeof *places);
+    FRESHET_ASSERT(places != NULL);
+    memcpy(places, watch->places, count * sizeof *places);
+    pthread_mutex_unlock(&watch->lock);
+    look(watch, places, count);
+    free(places);
+    pthread_mutex_lock(&watch->lock);
+  }
+  pthread_mutex_unlock(&watch->lock);
+  return NULL;
+}
+
+freshet_status freshet_log_watch_create(const freshet_kafka_config* config, freshet_log_watch** out,
+                                        freshet_error* error) {
+  freshet_log_watch* watch = calloc(1, sizeof *watch);
+  FRESHET_ASSERT(watch != NULL);
+  watch->config = config;
+  pthread_condattr_t attributes;
+  pthread_condattr_init(&attributes);
+  pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+  pthread_mutex_init(&watch->checking, NULL);
+  pthread_mutex_init(&watch->lock, NULL);
+  pthread_cond_init(&watch->changed, &attributes);
+  pthread_condattr_destroy(&attributes);
+  freshet_status status = freshet_log_check_create(config, &watch->check, error);
+  if (status == FRESHET_OK) watch->started = pthread_create(&watch->thread, NULL, run, watch) == 0;
+  if (status == FRESHET_OK && !watch->started)
+    status = freshet_error_set(error, FRESHET_NO_MEMORY, FRESHET_STOP, "cannot start a thread");
+  if (status != FRESHET_OK) {
+    freshet_log_watch_destroy(watch);
+    return status;
+  }
+  *out = watch;
+  return FRESHET_OK;
+}
+
+void freshet_log_watch_destroy(freshet_log_watch* watch) {
+  if (watch == NULL) return;
+  pthread_mutex_lock(&watch->lock);
+  watch->leaving = true;
+  pthread_cond_broadcast(&watch->changed);
+  pthread_mutex_unlock(&watch->lock);
+  if (watch->started) pthread_join(watch->thread, NULL);
+  freshet_log_check_destroy(watch->check);
+  pthread_cond_destroy(&watch->changed);
+  pthread_mutex_destroy(&watch->lock);
+  pthread_mutex_destroy(&watch->checking);
+  free(watch->places);
+  free(watch);
+}
+
+void freshet_log_watch_set(freshet_log_watch* watch, const freshet_log_place* places, size_t count) {
+  pthread_mutex_lock(&watch->lock);
+  watch->places = realloc(watch->places, (count + 1) * sizeof *places);
+  FRESHET_ASSERT(watch->places != NULL);
+  if (count > 0) memcpy(watch->places, places, count * sizeof *places);
+  watch->count = count;
+  pthread_mutex_unlock(&watch->lock);
+}
+
+freshet_status freshet_log_watch_verdict(freshet_log_watch* watch, freshet_error* error) {
+  pthread_mutex_lock(&watch->lock);
+  freshet_error found = watch->error;
+  pthread_mutex_unlock(&watch->lock);
+  if (found.status == FRESHET_OK) return FRESHET_OK;
+  return freshet_error_set(error, found.status, found.verdict, "%s", found.message);
+}

@@ -1,0 +1,130 @@
+"""Topics that are deleted and made again, or lose records before they are read: never followed silently."""
+
+import time
+
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import NewTopic
+from harness import BOOTSTRAP, EXIT_OK, EXIT_STATE, PARTITIONS, AdminClient, Case, click, main, until
+
+USERS = 20
+NOTICED_S = 15  # 5 s for the watch, and the time that Kafka takes to delete and make a topic
+
+
+class Logs(Case):
+    def setUp(self):
+        super().setUp()
+        self.admin = AdminClient({"bootstrap.servers": BOOTSTRAP})
+        self.app = self.app()
+        self.app.announce(30)
+        self.worker = self.app.service().start_ready()
+
+    def feed(self, count, tag):
+        for n in range(count):
+            user = f"user-{n % USERS}"
+            self.app.send("events", user, click(user, f"item-{n % 30}", event_id=f"{tag}-{n}"),
+                          on_delivery=lambda error, _: self.assertIsNone(error))
+        self.app.flush()
+
+    def learn(self, count, tag):
+        self.feed(count, tag)
+        self.app.settle()
+
+    def make_again(self, topic, config=None):
+        name = self.app.topics[topic]
+        self.admin.delete_topics([name])[name].result()
+        until(lambda: name not in self.admin.list_topics(timeout=10).topics, f"{name} is deleted", 20)
+
+        def made():
+            try:
+                self.admin.create_topics([NewTopic(name, PARTITIONS, 1, config=config or {})])[name].result()
+                return True
+            except Exception:  # still marked for deletion
+                return False
+
+        until(made, f"{name} is made again", 20)
+        time.sleep(2)  # brokers and producers hear of it
+
+    def events_known(self):
+        return sum(state["events"] for state in self.app.users().values())
+
+    def expect_refusal(self, *says):
+        self.assertEqual(self.worker.wait(NOTICED_S), EXIT_STATE, self.worker.last_line())
+        for part in (*says, "--accept-new-log", "--start-over"):
+            self.assertIn(part, self.worker.last_line())
+
+    def test_events_made_again_while_running(self):
+        self.learn(200, "old")
+        self.make_again("events")
+        self.feed(300, "new")
+        self.expect_refusal(self.app.topics["events"])
+        self.worker.start()
+        self.expect_refusal("events")
+        dry = self.app.command("offsets", "--accept-new-log")
+        self.assertEqual(dry.returncode, EXIT_OK, dry.stderr)
+        self.assertIn("dry run", dry.stdout)
+        done = self.app.command("offsets", "--accept-new-log", "--execute")
+        self.assertEqual(done.returncode, EXIT_OK, done.stderr)
+        self.worker.start_ready()
+        self.app.settle()
+        self.assertEqual(self.events_known(), 500)
+        again = self.app.command("offsets", "--accept-new-log")
+        self.assertIn("nothing to do", again.stdout)
+
+    def test_start_over(self):
+        self.learn(200, "old")
+        self.assertEqual(self.worker.stop(), EXIT_OK)
+        self.make_again("events")
+        self.feed(120, "new")
+        self.worker.start()
+        self.expect_refusal("no committed offset")
+        self.assertIn("dry run", self.app.command("offsets", "--start-over").stdout)
+        done = self.app.command("offsets", "--start-over", "--execute")
+        self.assertEqual(done.returncode, EXIT_OK, done.stderr)
+        self.worker.start_ready()
+        self.app.settle()
+        self.assertEqual(self.events_known(), 120)
+
+    def test_other_records_under_the_same_offsets(self):
+        """As after an unclean election. The committed offsets are kept: only the records themselves can tell."""
+        self.learn(200, "old")
+        self.assertEqual(self.worker.stop(), EXIT_OK)
+        offsets = self.committed()
+        self.make_again("events")
+        self.feed(400, "new")
+        self.commit(offsets)
+        self.worker.start()
+        self.expect_refusal("is not the log that was read", "is another one")
+
+    def committed(self):
+        reader = self.app.consumer()
+        wanted = [TopicPartition(self.app.topics["events"], p) for p in range(PARTITIONS)]
+        found = reader.committed(wanted, 10)
+        reader.close()
+        return found
+
+    def commit(self, offsets):
+        until(lambda: self.app.members() == 0, "the group is empty", 20)
+        writer = self.app.consumer()
+        writer.commit(offsets=offsets, asynchronous=False)
+        writer.close()
+
+    def test_events_that_expire_unread_are_counted(self):
+        self.learn(200, "old")
+        self.assertEqual(self.worker.stop(), EXIT_OK)
+        self.feed(1000, "lost")
+        tail = self.app.tail("events")
+        ends = [TopicPartition(self.app.topics["events"], p, tail.end_of(p)) for p in range(PARTITIONS)]
+        tail.close()
+        for done in self.admin.delete_records(ends).values():
+            done.result()
+        self.feed(100, "after")
+        self.worker.start_ready()
+        self.app.settle()
+        self.assertEqual(self.events_known(), 300)
+        self.assertEqual(self.worker.metric('freshet_events_lost_total{reason="expired"}'), 1000)
+        self.assertIn("records.lost", self.worker.log())
+        self.assertEqual(self.worker.metric("freshet_events_retention_seconds"), 0)
+
+
+if __name__ == "__main__":
+    main()
