@@ -142,6 +142,7 @@ class Times(InputCase):
         for time in ("20240131123000", "20240131", "0", "12345", "1970-01-20T16:13:20Z", "4102444800", "01/02/2020"):
             self.check(csv([f"u,i,{time}\n"]), (0, 0, 1))
         self.check(csv([row(1), "u,i,1970-01-20\n"]), (2, 0, 0))
+        self.check(csv(["u,i,1700000000000000\n", "u,j,1700000000\n"]), (1, 0, 1))  # microseconds, then seconds
         summary = self.check("item_id,created_at\nold,1931-05-01\nolder,-315619200\n", (0, 2, 0), kind="--items")
         self.assertEqual(summary["reasons"], [])
 

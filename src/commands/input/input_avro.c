@@ -101,7 +101,7 @@ static freshet_status take_entry(avro_reader* reader, freshet_buffer* key, fresh
   if (status != FRESHET_OK) return status;
   freshet_slice name = freshet_buffer_slice(key), text = freshet_buffer_slice(value);
   if (freshet_slice_equal(name, freshet_slice_of("avro.codec")) && text.size < sizeof reader->codec) {
-    memcpy(reader->codec, text.data, text.size);
+    if (text.size > 0) memcpy(reader->codec, text.data, text.size);
     reader->codec[text.size] = '\0';
   }
   if (!freshet_slice_equal(name, freshet_slice_of("avro.schema")) || reader->schema != NULL)

@@ -201,18 +201,17 @@ void freshet_census_take(freshet_census* census, const freshet_input_record* rec
 
 /* A reason without its values: what is in quotes and numbers. */
 static void strip(const char* from, char to[TEXT_SIZE]) {
+  static const char left_out[] = "'...'";
   size_t size = 0;
   bool quoted = false;
-  for (; *from != '\0' && size + 4 < TEXT_SIZE; from++) {
+  for (; *from != '\0' && size + sizeof left_out < TEXT_SIZE; from++) {
+    bool digit = isdigit((unsigned char)*from), again = digit && size > 0 && to[size - 1] == 'N';
     if (*from == '\'') {
       quoted = !quoted;
-      if (!quoted) memcpy(to + size, "'...'", 5), size += 5;
-      continue;
+      if (!quoted) memcpy(to + size, left_out, sizeof left_out - 1), size += sizeof left_out - 1;
+    } else if (!quoted && !again) {
+      to[size++] = digit ? 'N' : *from;
     }
-    bool digit = isdigit((unsigned char)*from);
-    bool again = digit && size > 0 && to[size - 1] == 'N';
-    if (quoted || again || size + 6 >= TEXT_SIZE) continue;
-    to[size++] = digit ? 'N' : *from;
   }
   to[size] = '\0';
 }

@@ -14,7 +14,7 @@ enum { ROWS_MAX = 20 };
 static const struct {
   const char* separator;
   const char* name;
-} separators[] = {{",", "comma"}, {";", "semicolon"}, {"\t", "tab"}, {"|", "bar"}};
+} separators[] = {{",", "comma"}, {";", "semicolon"}, {"\t", "tab"}, {"|", "bar"}, {" ", "blank"}};
 enum { SEPARATORS = sizeof separators / sizeof separators[0] };
 
 const char* freshet_csv_separator_name(const char* separator) {
@@ -29,7 +29,6 @@ freshet_status freshet_csv_separator_parse(const char* text, freshet_csv_dialect
   dialect->separator[0] = '\0';
   if (strcasecmp(text, "auto") == 0) return FRESHET_OK;
   const char* separator = strcmp(text, "\\t") == 0 ? "\t" : text;
-  if (strcasecmp(text, "blank") == 0 || strcasecmp(text, "space") == 0) separator = " ";
   for (size_t i = 0; i < SEPARATORS; i++) {
     if (strcasecmp(text, separators[i].name) == 0) separator = separators[i].separator;
   }
@@ -108,6 +107,7 @@ static double score(const freshet_csv_dialect* dialect, freshet_slice head, char
   }
   double consistent = rows == 0 ? 1 : (double)equal / (double)rows;
   bool is_given = dialect->has_names && fields == count_given(dialect);
+  if (separator == ' ' && names < 2 && !is_given) return 0; /* blanks are in most texts */
   return 1000.0 * (double)names + 1000.0 * is_given + 100 * consistent +
          (double)(fields < 50 ? fields : 50) / 100;
 }

@@ -222,20 +222,36 @@ static freshet_status read_values(const freshet_input_converter* converter, fres
 
 /* ---- events ---- */
 
+/* By --time-format. A text such as 2011-12-09 12:50 means one thing only, so it is read whatever the form. */
+static freshet_status read_formatted(const char* format, freshet_slice text, int64_t* time_ms,
+                                     freshet_error* error) {
+  freshet_time_unit none = FRESHET_TIME_UNKNOWN;
+  bool is_iso = text.size > 4 && text.data[4] == '-';
+  if (is_iso && freshet_time_parse(text, &none, time_ms, NULL) == FRESHET_OK) return FRESHET_OK;
+  return freshet_time_parse_as(text, format, time_ms, error);
+}
+
+static bool is_likely(int64_t time_ms, int64_t now_ms) {
+  return time_ms >= YEAR_1990_MS && time_ms <= now_ms + DAY_MS;
+}
+
+/* A time that the told unit puts near 1970, and another unit into our days. */
+static bool is_of_other_unit(freshet_slice text, freshet_time_unit told, int64_t now_ms) {
+  freshet_time_unit unit = FRESHET_TIME_UNKNOWN;
+  int64_t time_ms = 0;
+  return freshet_time_parse(text, &unit, &time_ms, NULL) == FRESHET_OK && unit != FRESHET_TIME_UNKNOWN &&
+         unit != told && is_likely(time_ms, now_ms);
+}
+
 static freshet_status read_occurred_at(freshet_input_converter* converter, freshet_slice text, int64_t now_ms,
                                        int64_t* time_ms, freshet_error* error) {
   const freshet_input_options* options = converter->options;
-  if (options->time_format != NULL) {
-    freshet_time_unit none = FRESHET_TIME_UNKNOWN;
-    bool is_iso = text.size > 4 && text.data[4] == '-'; /* such a text means one thing only */
-    if (is_iso && freshet_time_parse(text, &none, time_ms, NULL) == FRESHET_OK) return FRESHET_OK;
-    return freshet_time_parse_as(text, options->time_format, time_ms, error);
-  }
+  if (options->time_format != NULL) return read_formatted(options->time_format, text, time_ms, error);
   freshet_time_unit unit = converter->unit;
   freshet_status status = freshet_time_parse(text, &unit, time_ms, error);
   if (status != FRESHET_OK) return status;
-  bool is_odd = *time_ms < YEAR_1990_MS || *time_ms > now_ms + DAY_MS;
-  if (!converter->has_first && is_odd && options->unit == FRESHET_TIME_UNKNOWN) {
+  bool asks = options->unit == FRESHET_TIME_UNKNOWN && !is_likely(*time_ms, now_ms);
+  if (!converter->has_first && asks) {
     char shown[FRESHET_TIME_TEXT_SIZE];
     return reject(error,
                   "time '%.*s' as %s is %s, %s; if that is right, tell with --time-unit (s, ms, us, ns) or "
@@ -243,6 +259,9 @@ static freshet_status read_occurred_at(freshet_input_converter* converter, fresh
                   SHOW(text), freshet_time_unit_name(unit), freshet_time_text(*time_ms, shown),
                   *time_ms < YEAR_1990_MS ? "before 1990" : "in the future");
   }
+  if (asks && is_of_other_unit(text, unit, now_ms))
+    return reject(error, "time %.*s is not in %s, as those before it", SHOW(text),
+                  freshet_time_unit_name(unit));
   converter->has_first = true;
   converter->unit = unit;
   return FRESHET_OK;
@@ -261,9 +280,12 @@ freshet_status freshet_input_event_of(freshet_input_converter* converter, freshe
   record->lost_price = false;
   freshet_status status = read_type(converter, record, error);
   if (status != FRESHET_OK || record->outcome != FRESHET_INPUT_TAKEN) return status;
+  freshet_error why;
+  why.status = FRESHET_OK; /* clearing all of it would cost time for every event */
   status =
-      read_occurred_at(converter, fields[FRESHET_FIELD_OCCURRED_AT], now_ms, &event->occurred_at_ms, error);
-  return status == FRESHET_OK ? read_values(converter, record, error) : status;
+      read_occurred_at(converter, fields[FRESHET_FIELD_OCCURRED_AT], now_ms, &event->occurred_at_ms, &why);
+  if (status != FRESHET_OK) return reject(error, "occurred_at: %s", why.message);
+  return read_values(converter, record, error);
 }
 
 /* ---- items ---- */
