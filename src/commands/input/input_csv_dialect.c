@@ -63,6 +63,7 @@ static size_t count_fields(freshet_slice* head, char separator, bool quotes, cha
     begins = byte == separator || (begins && byte == ' ');
     fields += byte == separator;
   }
+  if (i > head->size) i = head->size; /* the head ends behind a backslash */
   *head = (freshet_slice){head->data + i, head->size - i};
   return fields;
 }
