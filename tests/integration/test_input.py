@@ -184,6 +184,8 @@ class Values(InputCase):
         self.check(array, (2, 0, 0))
         self.refuse(array[:-1], "the array is cut off")
         self.check(line() + "not json\n" + line(), (2, 0, 1))
+        self.check(line()[:-2] + "\n" + line() + line(), (2, 0, 1))
+        self.check((line() + line()).replace("\n", "\r"), (2, 0, 0))
         self.check('{"item_id": "i", "vector": [0.5, 1], "title": ["a", "b"]}\n{"item_id": "j", "vector": ["x"]}\n', (0, 1, 1), kind="--items")
 
     def test_ids_that_repeat(self):

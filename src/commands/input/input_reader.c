@@ -155,16 +155,28 @@ static freshet_status refuse_foreign(const freshet_input* input, const char* adv
 
 typedef enum kind { TABLE, JSON_LINES, JSON_VALUES, AVRO } kind;
 
-/* A first line that is a whole object means lines; else objects may go over several lines. */
-static bool has_whole_line(freshet_slice head) {
-  size_t at = 0;
-  while (at < head.size && strchr(" \t\r\n", head.data[at]) != NULL && head.data[at] != 0) at++;
-  const char* end = head.size == at ? NULL : memchr(head.data + at, '\n', head.size - at);
-  size_t size = end == NULL ? head.size : (size_t)(end - head.data);
-  while (size > at && strchr(" \t\r", head.data[size - 1]) != NULL && head.data[size - 1] != 0) size--;
-  /* a head without a line end is one long line */
-  return (end == NULL && memchr(head.data, '\r', head.size) == NULL) ||
-         (size > at + 1 && head.data[size - 1] == '}');
+/* Are most lines whole objects? Else objects go over several lines. A broken line among many changes nothing. */
+static bool has_whole_lines(freshet_slice head) {
+  size_t lines = 0, whole = 0;
+  bool only_one = true;
+  while (head.size > 0) {
+    const char* end = memchr(head.data, '\n', head.size);
+    size_t size = end == NULL ? head.size : (size_t)(end - head.data);
+    freshet_slice line = freshet_text_trim((freshet_slice){head.data, size});
+    bool is_cut = end == NULL && lines > 0; /* by the end of the head */
+    only_one = only_one && (lines == 0 || line.size == 0);
+    lines += line.size > 0 && !is_cut;
+    whole += line.size > 1 && !is_cut && line.data[line.size - 1] == '}' &&
+             (line.data[0] == '{' || memcmp(line.data, "\xEF\xBB\xBF", 2) == 0);
+    size += end != NULL;
+    head = (freshet_slice){head.data + size, head.size - size};
+  }
+  return 2 * whole >= lines || only_one;
+}
+
+/* Old Macintosh line ends. */
+static bool has_lone_returns(freshet_slice head) {
+  return memchr(head.data, '\n', head.size) == NULL && memchr(head.data, '\r', head.size) != NULL;
 }
 
 static kind tell(freshet_slice head) {
@@ -177,7 +189,7 @@ static kind tell(freshet_slice head) {
     while (next < head.size && head.data[next] != 0 && strchr(" \t\r\n", head.data[next]) != NULL) next++;
     return next < head.size && strchr("{]", head.data[next]) != NULL ? JSON_VALUES : TABLE;
   }
-  return has_whole_line(head) ? JSON_LINES : JSON_VALUES;
+  return has_whole_lines(head) && !has_lone_returns(head) ? JSON_LINES : JSON_VALUES;
 }
 
 static freshet_status choose(const freshet_input* input, freshet_bytes* bytes, kind* chosen,
