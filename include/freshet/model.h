@@ -303,6 +303,10 @@ typedef struct freshet_model_delta {
 /* Takes what was learned here since the last take. The slices point into the model and are valid until its
  * next non-const call. An empty delta has events == 0 and items.size == 0. */
 void freshet_model_take_delta(freshet_model* model, freshet_model_delta* delta);
+/* For measurements and tests: from now on the model shares as in a fleet where a commit has that many own events
+ * and events of other workers, whatever is folded. A fleet that is large and busy shares fewer pairs of an event,
+ * and rounds what rows have gained. Any numbers are allowed. Not to be called while another thread uses the model. */
+void freshet_model_expect_fleet(freshet_model* model, uint64_t own_events, uint64_t others_events);
 /* About how many bytes the next delta will have. Cheap. */
 size_t freshet_model_delta_size(const freshet_model* model);
 /* Folds a delta of another worker, or one of this worker from before a restart. `offset` is its place in the

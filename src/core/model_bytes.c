@@ -1,15 +1,18 @@
 /*
  * model_bytes.c: the additive part of an item and the blend weights as bytes. An item's part is
  *
- *   f64 bias, f64 factor squares, f64 context squares, f64 bias squares, u8 flags (V_THERE, V_WIDE, M_THERE,
- *   M_WIDE), v row, m row
+ *   f64 bias, f64 factor squares, f64 context squares, f64 bias squares, u8 kinds of the rows v (bits 0, 1) and
+ *   m (bits 2, 3), v row, m row
+ *
+ * where a row is nothing, i16 [dim], i32 [dim], or u8 shift and i8 [dim] to be shifted left by it,
  *
  * and the blend is u32 count, f64 gain of each weight [count], f64 gain of its accumulator [count]. Nothing here
  * knows deltas or stored items.
  */
 #include "core/model_bytes.h"
 
-enum { V_THERE = 1, V_WIDE = 2, M_THERE = 4, FLAGS = 15 /* M_WIDE = 8 included */ };
+typedef enum row_kind { ROW_NONE = 0, ROW_NARROW = 1, ROW_BYTES = 2, ROW_WIDE = 3 } row_kind;
+enum { ROW_KINDS = 4, KINDS_LIMIT = ROW_KINDS * ROW_KINDS, SHIFT_MAX = 16 };
 
 /* Numbers at any address. */
 typedef struct __attribute__((packed)) freshet_i16 {
@@ -30,74 +33,128 @@ static int32_t units_of(float now, float before) {
   return (int32_t)((now - before) * (1 / FRESHET_FACTOR_STEP));
 }
 
-/* Writes now - before of a row and returns its flags: there, wide. */
-static unsigned put_row(freshet_buffer* out, const float* now, const float* before, uint32_t dim) {
-  int32_t low = 0, high = 0;
-  for (uint32_t i = 0; i < dim; i++) {
-    int32_t units = units_of(now[i], before[i]);
-    low = units < low ? units : low;
-    high = units > high ? units : high;
-  }
-  if (low == 0 && high == 0) return 0;
-  bool wide = low < INT16_MIN || high > INT16_MAX;
-  size_t size = wide ? sizeof(int32_t) : sizeof(int16_t);
-  uint8_t* at = freshet_buffer_reserve(out, dim * size);
-  for (uint32_t i = 0; i < dim; i++) {
-    int32_t units = units_of(now[i], before[i]);
-    memcpy(at + i * size, &units, size);
-  }
-  out->size += dim * size;
-  return wide ? 3 : 1;
-}
-
-void freshet_put_gains(const freshet_model* model, uint32_t slot, const freshet_gains* gain,
-                       const float* v_before, const float* m_before, freshet_buffer* out) {
-  uint32_t dim = model->config.dim;
-  freshet_put(out, gain, sizeof *gain);
-  size_t flags_at = out->size;
-  PUT(out, uint8_t, 0);
-  unsigned v = put_row(out, freshet_model_factor(model, slot), v_before, dim);
-  unsigned m = put_row(out, freshet_model_context_factor(model, slot), m_before, dim);
-  out->data[flags_at] = (uint8_t)(v * V_THERE + m * M_THERE);
-}
-
 /* The factor on its grid, within what keeps sums exact. */
 static void add_units(float* x, int32_t units) {
   float sum = *x + (float)units * FRESHET_FACTOR_STEP;
   *x = sum > 7.5F ? 7.5F : sum < -7.5F ? -7.5F : sum;
 }
 
-/* Reads a row and adds it to x and, unless NULL, to before. x NULL: only looks whether it is well-formed. */
-static void take_row(freshet_byte_reader* in, unsigned flags, uint32_t dim, float* x, float* before) {
-  const bool is_wide = (flags & V_WIDE) != 0;
-  if ((flags & V_THERE) == 0) {
-    if (is_wide) in->bad = true;
-    return;
-  }
-  const char* row = freshet_take_bytes(in, dim * (is_wide ? sizeof(int32_t) : sizeof(int16_t)));
-  if (row == NULL || (x == NULL && !is_wide)) return; /* a narrow number is always within limits */
+/* What is known of all numbers of a row: the lowest, the highest, and the bits that are set in any of them. */
+typedef struct row_look {
+  int32_t low, high;
+  uint32_t bits;
+} row_look;
+
+static row_look look_at_row(const float* now, const float* before, uint32_t dim) {
+  row_look look = {0};
   for (uint32_t i = 0; i < dim; i++) {
-    int32_t units = is_wide ? ((const freshet_i32*)(const void*)row)[i].value
-                            : ((const freshet_i16*)(const void*)row)[i].value;
-    if (units < -factor_limit || units > factor_limit) in->bad = true;
-    if (in->bad || x == NULL) continue;
-    add_units(&x[i], units);
-    if (before != NULL) add_units(&before[i], units);
+    const int32_t units = units_of(now[i], before[i]);
+    look.low = units < look.low ? units : look.low;
+    look.high = units > look.high ? units : look.high;
+    look.bits |= (uint32_t)units;
   }
+  return look;
+}
+
+/* By how many bits the numbers have to be shifted to the right so that each fits a byte. */
+static unsigned shift_for_bytes(row_look look) {
+  unsigned shift = 0;
+  while (look.high >> shift > INT8_MAX || look.low >> shift < INT8_MIN) shift++;
+  return shift;
+}
+
+/* Writes now - before of a row in the smallest form that loses nothing. */
+static row_kind put_row(freshet_buffer* out, const float* now, const float* before, uint32_t dim,
+                        bool may_be_bytes) {
+  const row_look look = look_at_row(now, before, dim);
+  if (look.low == 0 && look.high == 0) return ROW_NONE;
+  const unsigned shift = shift_for_bytes(look);
+  row_kind kind = look.low < INT16_MIN || look.high > INT16_MAX ? ROW_WIDE : ROW_NARROW;
+  if (may_be_bytes && shift <= SHIFT_MAX && (look.bits & ((1u << shift) - 1)) == 0) kind = ROW_BYTES;
+  const size_t size = kind == ROW_WIDE     ? sizeof(int32_t)
+                      : kind == ROW_NARROW ? sizeof(int16_t)
+                                           : sizeof(int8_t);
+  if (kind == ROW_BYTES) PUT(out, uint8_t, (uint8_t)shift);
+  uint8_t* at = freshet_buffer_reserve(out, dim * size);
+  for (uint32_t i = 0; i < dim; i++) {
+    const int32_t units = units_of(now[i], before[i]) >> (kind == ROW_BYTES ? shift : 0);
+    memcpy(at + i * size, &units, size);
+  }
+  out->size += dim * size;
+  return kind;
+}
+
+static void coarsen_row(float* now, const float* before, uint32_t dim) {
+  row_look look = look_at_row(now, before, dim);
+  unsigned shift = shift_for_bytes(look);
+  if (shift == 0) return;
+  if ((look.high + (1 << (shift - 1))) >> shift > INT8_MAX) shift++; /* rounded up it would not fit */
+  for (uint32_t i = 0; i < dim; i++) {
+    const int32_t rounded = (units_of(now[i], before[i]) + (1 << (shift - 1))) >> shift;
+    now[i] = before[i];
+    add_units(&now[i], (int32_t)((uint32_t)rounded << shift));
+  }
+}
+
+void freshet_model_coarsen(freshet_model* model, uint32_t slot, const float* v_before,
+                           const float* m_before) {
+  coarsen_row(freshet_model_factor(model, slot), v_before, model->config.dim);
+  coarsen_row(freshet_model_context_factor(model, slot), m_before, model->config.dim);
+  freshet_model_note_changed(model, slot);
+}
+
+void freshet_put_gains(const freshet_model* model, uint32_t slot, const freshet_gains* gain,
+                       const float* v_before, const float* m_before, bool may_be_bytes, freshet_buffer* out) {
+  uint32_t dim = model->config.dim;
+  freshet_put(out, gain, sizeof *gain);
+  size_t kinds_at = out->size;
+  PUT(out, uint8_t, 0);
+  const row_kind v = put_row(out, freshet_model_factor(model, slot), v_before, dim, may_be_bytes);
+  const row_kind m = put_row(out, freshet_model_context_factor(model, slot), m_before, dim, may_be_bytes);
+  out->data[kinds_at] = (uint8_t)(v + ROW_KINDS * m);
+}
+
+/* Adds a row of units to x. */
+static void add_row(const char* row, row_kind kind, unsigned shift, uint32_t dim, float* x) {
+  if (kind == ROW_BYTES) {
+    for (uint32_t i = 0; i < dim; i++) add_units(&x[i], ((const int8_t*)row)[i] * (1 << shift));
+  } else if (kind == ROW_NARROW) {
+    for (uint32_t i = 0; i < dim; i++) add_units(&x[i], ((const freshet_i16*)(const void*)row)[i].value);
+  } else {
+    for (uint32_t i = 0; i < dim; i++) add_units(&x[i], ((const freshet_i32*)(const void*)row)[i].value);
+  }
+}
+
+/* Reads a row and adds it to x and, unless NULL, to before. x NULL: only looks whether it is well-formed. */
+static void take_row(freshet_byte_reader* in, row_kind kind, uint32_t dim, float* x, float* before) {
+  if (kind == ROW_NONE) return;
+  const unsigned shift = kind == ROW_BYTES ? freshet_take_u8(in) : 0;
+  const size_t size = kind == ROW_WIDE     ? sizeof(int32_t)
+                      : kind == ROW_NARROW ? sizeof(int16_t)
+                                           : sizeof(int8_t);
+  const char* row = freshet_take_bytes(in, dim * size);
+  if (shift > SHIFT_MAX) in->bad = true; /* what fits a byte or 16 bits is within limits */
+  for (uint32_t i = 0; kind == ROW_WIDE && !in->bad && i < dim; i++) {
+    const int32_t units = ((const freshet_i32*)(const void*)row)[i].value;
+    if (units < -factor_limit || units > factor_limit) in->bad = true;
+  }
+  if (in->bad || x == NULL) return;
+  add_row(row, kind, shift, dim, x);
+  if (before != NULL) add_row(row, kind, shift, dim, before);
 }
 
 void freshet_take_gains(freshet_model* model, freshet_byte_reader* in, uint32_t slot) {
   uint32_t dim = model->config.dim;
   freshet_gains gain = {freshet_take_f64(in), freshet_take_f64(in), freshet_take_f64(in),
                         freshet_take_f64(in)};
-  unsigned flags = freshet_take_u8(in);
-  if ((flags & ~(unsigned)FLAGS) != 0) in->bad = true;
+  const unsigned kinds = freshet_take_u8(in);
+  if (kinds >= KINDS_LIMIT) in->bad = true;
   bool known = slot != FRESHET_NO_ITEM;
   uint32_t pending = known ? model->items[slot].pending : 0;
   float* before = pending == 0 ? NULL : model->pending_rows + (size_t)(pending - 1) * 2 * dim;
-  take_row(in, flags, dim, known ? freshet_model_factor(model, slot) : NULL, before);
-  take_row(in, flags / M_THERE, dim, known ? freshet_model_context_factor(model, slot) : NULL,
-           before == NULL ? NULL : before + dim);
+  take_row(in, (row_kind)(kinds % ROW_KINDS), dim, known ? freshet_model_factor(model, slot) : NULL, before);
+  take_row(in, (row_kind)(kinds / ROW_KINDS % ROW_KINDS), dim,
+           known ? freshet_model_context_factor(model, slot) : NULL, before == NULL ? NULL : before + dim);
   if (!known) return;
   item* it = &model->items[slot];
   it->bias = freshet_grid(freshet_clamp(it->bias + gain.bias, -1000, 1000));

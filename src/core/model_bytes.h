@@ -97,9 +97,15 @@ typedef struct freshet_gains {
   double bias, factor_squares, context_squares, bias_squares;
 } freshet_gains;
 
-/* Appends the gains, and what the item's rows v and m have gained since v_before and m_before [dim]. */
+enum { TRACE_THINNED = 128 }; /* added to the context size of an event in a trace */
+
+/* Rounds what the item's rows v and m have gained since v_before and m_before [dim] to 127 steps either way, so that
+ * freshet_put_gains needs one byte a number. The rows keep the rounded gain: all workers agree. */
+void freshet_model_coarsen(freshet_model* model, uint32_t slot, const float* v_before, const float* m_before);
+/* Appends the gains, and what the item's rows v and m have gained since v_before and m_before [dim].
+ * may_be_bytes: a coarse row takes a byte a number. Workers of earlier versions cannot read such rows. */
 void freshet_put_gains(const freshet_model* model, uint32_t slot, const freshet_gains* gain,
-                       const float* v_before, const float* m_before, freshet_buffer* out);
+                       const float* v_before, const float* m_before, bool may_be_bytes, freshet_buffer* out);
 /* Reads gains and rows and adds them to the item, and to what is pending of it. slot FRESHET_NO_ITEM: only looks
  * whether they are well-formed. */
 void freshet_take_gains(freshet_model* model, freshet_byte_reader* in, uint32_t slot);

@@ -4,8 +4,8 @@
  * delta.items    u64 key [n]
  * delta.values   u32 dim, then for each item its additive part (model_bytes.c)
  * delta.trace    u64 events before it, u8 index bytes (2 or 4), then for each event: index of the item,
- *                u16 weight in sixteenths (TRACE_DISLIKE more: a dislike), u8 context items, their indices (newest
- *                first)
+ *                u16 weight in sixteenths (TRACE_DISLIKE more: a dislike), u8 context items (+ 128 and u8 picks,
+ *                if it is thinned: see model_thin.h), indices of the context items that count (newest first)
  * delta.globals  the blend (model_bytes.c)
  */
 #include "core/model_bytes.h"
@@ -25,12 +25,13 @@ static void put_trace(freshet_model* model, freshet_buffer* out) {
   PUT(out, uint8_t, narrow ? 2 : 4);
   for (size_t i = 0; i < model->trace_count; i++) {
     const trace_event* event = &model->trace[i];
-    uint8_t* start = freshet_buffer_reserve(out, (1 + event->context + 1) * sizeof(uint32_t) + 3);
+    uint8_t* start = freshet_buffer_reserve(out, (1 + event->kept + 1) * sizeof(uint32_t) + 4);
     uint8_t* at = write_index(model, event->item, size, start);
     memcpy(at, &event->weight, sizeof event->weight);
-    at[sizeof event->weight] = (uint8_t)event->context;
-    at += sizeof event->weight + 1;
-    for (uint32_t k = 0; k < event->context; k++) at = write_index(model, *before++, size, at);
+    at += sizeof event->weight;
+    *at++ = (uint8_t)(event->context + (event->is_thinned ? TRACE_THINNED : 0));
+    if (event->is_thinned) *at++ = event->picks;
+    for (uint32_t k = 0; k < event->kept; k++) at = write_index(model, *before++, size, at);
     out->size += (size_t)(at - start);
   }
 }
@@ -44,11 +45,16 @@ size_t freshet_model_delta_size(const freshet_model* model) {
   return model->pending_count * row + model->trace_count * (sizeof(uint16_t) * (2 + FRESHET_HISTORY));
 }
 
+void freshet_model_expect_fleet(freshet_model* model, uint64_t own_events, uint64_t others_events) {
+  model->thins = model->thins_always = freshet_fleet_thins(own_events, others_events);
+}
+
 /* This worker's share of the events of all workers in the last few commits. Without other workers it is 1. */
 static double share_of_events(freshet_model* model) {
   model->own_events = model->own_events / 2 + model->trace_count;
   model->others_events = model->others_events / 2 + model->folded_events;
   model->folded_events = 0;
+  model->thins = freshet_fleet_thins(model->own_events, model->others_events) || model->thins_always;
   if (model->others_events == 0) return 1;
   return (double)model->own_events / (double)(model->own_events + model->others_events);
 }
@@ -68,6 +74,7 @@ static void average_blend(freshet_model* model, double share) {
 void freshet_model_take_delta(freshet_model* model, freshet_model_delta* delta) {
   *delta = (freshet_model_delta){0};
   if (model->pending_count == 0) return;
+  const bool is_coarse = model->thins; /* as the events since the last take */
   const double share = share_of_events(model);
   average_blend(model, share);
   freshet_buffer *keys = &model->delta_items, *values = &model->delta_values;
@@ -84,7 +91,8 @@ void freshet_model_take_delta(freshet_model* model, freshet_model_delta* delta) 
     freshet_gains gain = {it->bias - old->bias, it->factor_squares - old->factor_squares,
                           it->context_squares - old->context_squares, it->bias_squares - old->bias_squares};
     freshet_put(keys, &it->key, sizeof it->key);
-    freshet_put_gains(model, old->slot, &gain, rows, rows + dim, values);
+    if (is_coarse) freshet_model_coarsen(model, old->slot, rows, rows + dim);
+    freshet_put_gains(model, old->slot, &gain, rows, rows + dim, is_coarse, values);
     it->pending = 0;
   }
   freshet_put_blend(globals, model->blend, model->blend_squares, model->pending_blend,

@@ -18,8 +18,10 @@ static uint32_t take_index(freshet_byte_reader* in, unsigned bytes, uint32_t bou
 
 /* One event of the trace; its indices count from 0 in the delta's dictionary. */
 typedef struct trace_step {
-  uint32_t chosen, weight, count, context[FRESHET_HISTORY];
+  uint32_t chosen, weight;
   bool is_dislike;
+  freshet_kept kept;
+  uint32_t context[FRESHET_HISTORY]; /* [kept.count] */
 } trace_step;
 
 /* The trace's head: events that its worker had seen before, and the size of an index. */
@@ -32,13 +34,15 @@ static uint64_t take_trace_head(freshet_byte_reader* in, unsigned* index_bytes) 
 
 static void take_trace_step(freshet_byte_reader* in, unsigned index_bytes, uint32_t items, trace_step* step) {
   step->chosen = take_index(in, index_bytes, items);
-  const uint32_t weight = freshet_take_u16(in);
+  const uint32_t weight = freshet_take_u16(in), count = freshet_take_u8(in), size = count % TRACE_THINNED;
+  const uint8_t picks = count >= TRACE_THINNED ? freshet_take_u8(in) : 0;
   step->is_dislike = (weight & TRACE_DISLIKE) != 0;
   step->weight = weight & ~(uint32_t)TRACE_DISLIKE;
-  step->count = freshet_take_u8(in);
-  if (step->is_dislike && step->count > 0) in->bad = true;
-  if (step->weight == 0 || step->weight > WEIGHT_UNITS_MAX || step->count > FRESHET_HISTORY) in->bad = true;
-  for (uint32_t k = 0; k < step->count && !in->bad; k++)
+  if (step->is_dislike && count > 0) in->bad = true;
+  if (step->weight == 0 || step->weight > WEIGHT_UNITS_MAX || size > FRESHET_HISTORY) in->bad = true;
+  if (in->bad) return;
+  step->kept = count >= TRACE_THINNED ? freshet_keep_some(size, picks) : freshet_keep_all(size);
+  for (uint32_t k = 0; k < step->kept.count && !in->bad; k++)
     step->context[k] = take_index(in, index_bytes, items);
 }
 
@@ -62,7 +66,7 @@ enum {
 typedef struct pair {
   uint32_t other;
   uint16_t weight_units;
-  uint16_t place; /* in the context */
+  uint8_t place, times; /* in the context; see model_thin.h */
 } pair;
 
 /* A pair changes one list only, so lists may be changed one after the other as long as the pairs of each list
@@ -105,7 +109,7 @@ static void count_pairs(const freshet_model* model, sorter* s) {
   memset(s->ends, 0, model->count * sizeof *s->ends);
   for (size_t e = 0; e < s->step_count; e++) {
     const trace_step* step = &s->steps[e];
-    for (uint32_t k = 0; k < step->count; k++) {
+    for (uint32_t k = 0; k < step->kept.count; k++) {
       const uint32_t differs = step->context[k] != step->chosen;
       s->ends[step->context[k]] += differs;
       s->ends[step->chosen] += differs;
@@ -124,10 +128,11 @@ static void count_pairs(const freshet_model* model, sorter* s) {
 static void place_pairs(sorter* s) {
   for (size_t e = 0; e < s->step_count; e++) {
     const trace_step* step = &s->steps[e];
-    for (uint32_t k = 0; k < step->count; k++) {
+    for (uint32_t k = 0; k < step->kept.count; k++) {
       const uint32_t other = step->context[k];
-      const pair with_chosen = {step->chosen, (uint16_t)step->weight, (uint16_t)k};
-      const pair with_other = {other, (uint16_t)step->weight, (uint16_t)k};
+      const uint8_t place = step->kept.place[k], times = step->kept.times[k];
+      const pair with_chosen = {step->chosen, (uint16_t)step->weight, place, times};
+      const pair with_other = {other, (uint16_t)step->weight, place, times};
       if (other == step->chosen) continue;
       s->pairs[s->ends[step->chosen]++] = with_other;
       s->pairs[s->ends[other]++] = with_chosen;
@@ -151,7 +156,7 @@ static void change_lists(freshet_model* model, const sorter* s) {
     if (is_known(model, slot, s->offset)) at = end;
     for (; at < end; at++) {
       const pair* p = &s->pairs[at];
-      freshet_model_replay_pair(model, slot, p->other, p->place, p->weight_units, UNKNOWN_PLACE);
+      freshet_model_replay_pair(model, slot, p->other, p->place, p->weight_units, p->times, UNKNOWN_PLACE);
     }
   }
 }
@@ -168,7 +173,7 @@ static void replay_trace(freshet_model* model, const freshet_model_delta* delta,
     trace_step* step = &s.steps[s.step_count++];
     take_trace_step(in, index_bytes, items, step);
     step->chosen = slots[step->chosen];
-    for (uint32_t k = 0; k < step->count; k++) step->context[k] = slots[step->context[k]];
+    for (uint32_t k = 0; k < step->kept.count; k++) step->context[k] = slots[step->context[k]];
     if (step->is_dislike) {
       freshet_model_replay_dislike(model, step->chosen, step->weight, offset);
     } else {
@@ -183,20 +188,38 @@ static void replay_trace(freshet_model* model, const freshet_model_delta* delta,
   free_sorter(&s);
 }
 
-/* Looks through the whole delta before anything changes. */
-static freshet_status check_delta(freshet_model* model, const freshet_model_delta* delta,
-                                  freshet_error* error) {
-  size_t items = delta->items.size / sizeof(uint64_t);
-  if (delta->items.size % sizeof(uint64_t) != 0 || items > DELTA_ITEMS_MAX) {
-    return freshet_malformed(error, "dictionary of an item delta");
-  }
-  freshet_byte_reader keys = freshet_read_slice(delta->items), values = freshet_read_slice(delta->values);
-  size_t unknown = 0;
+enum { KEYS_AHEAD = 8, ROWS_AHEAD = 4 };
+
+static uint64_t key_at(freshet_slice keys, size_t i) {
+  uint64_t key;
+  memcpy(&key, keys.data + i * sizeof key, sizeof key);
+  return key;
+}
+
+/* The slots [items] of the delta's keys, FRESHET_NO_ITEM for those that are unknown here. */
+static freshet_status find_slots(const freshet_model* model, freshet_slice keys, uint32_t* slots,
+                                 size_t* unknown, freshet_error* error) {
+  const size_t items = keys.size / sizeof(uint64_t);
+  *unknown = 0;
   for (size_t i = 0; i < items; i++) {
-    uint64_t key = freshet_take_u64(&keys);
+    const uint64_t key = key_at(keys, i);
     if (key == 0) return freshet_malformed(error, "key in an item delta");
-    unknown += freshet_model_table_find(model, key) == FRESHET_NO_ITEM;
+    if (i + 2 * KEYS_AHEAD < items) freshet_model_table_fetch(model, key_at(keys, i + 2 * KEYS_AHEAD));
+    if (i + KEYS_AHEAD < items) freshet_model_table_fetch_item(model, key_at(keys, i + KEYS_AHEAD));
+    slots[i] = freshet_model_table_find(model, key);
+    *unknown += slots[i] == FRESHET_NO_ITEM;
   }
+  return FRESHET_OK;
+}
+
+/* Looks through the whole delta before anything changes. */
+static freshet_status check_delta(freshet_model* model, const freshet_model_delta* delta, uint32_t* slots,
+                                  freshet_error* error) {
+  const size_t items = delta->items.size / sizeof(uint64_t);
+  size_t unknown;
+  freshet_status status = find_slots(model, delta->items, slots, &unknown, error);
+  if (status != FRESHET_OK) return status;
+  freshet_byte_reader values = freshet_read_slice(delta->values);
   if (freshet_take_u32(&values) != model->config.dim) {
     return freshet_malformed(error, "item delta: its factors have another dimension (model.dim)");
   }
@@ -214,26 +237,52 @@ static freshet_status check_delta(freshet_model* model, const freshet_model_delt
   return FRESHET_OK;
 }
 
-freshet_status freshet_model_fold(freshet_model* model, const freshet_model_delta* delta, int64_t offset,
-                                  freshet_error* error) {
-  if (delta->items.size == 0 && delta->events == 0) return FRESHET_OK;
-  freshet_status status = check_delta(model, delta, error);
-  if (status != FRESHET_OK) return status;
-  uint32_t items = (uint32_t)(delta->items.size / sizeof(uint64_t));
-  uint32_t* slots = malloc((items + 1) * sizeof *slots);
-  FRESHET_ASSERT(slots != NULL);
-  freshet_byte_reader keys = freshet_read_slice(delta->items), values = freshet_read_slice(delta->values);
-  freshet_byte_reader trace = freshet_read_slice(delta->trace), globals = freshet_read_slice(delta->globals);
+static void fetch_rows(const freshet_model* model, uint32_t slot) {
+  const char *v = (const char*)freshet_model_factor(model, slot),
+             *m = (const char*)freshet_model_context_factor(model, slot);
+  __builtin_prefetch(&model->items[slot]);
+  for (size_t at = 0; at < model->config.dim * sizeof(float); at += 64) {
+    __builtin_prefetch(v + at, 1);
+    __builtin_prefetch(m + at, 1);
+  }
+}
+
+/* slots: as find_slots left them; afterwards none is FRESHET_NO_ITEM. */
+static void add_values(freshet_model* model, const freshet_model_delta* delta, uint32_t* slots,
+                       int64_t offset) {
+  const size_t items = delta->items.size / sizeof(uint64_t);
+  freshet_byte_reader values = freshet_read_slice(delta->values);
   freshet_take_u32(&values);
-  for (uint32_t i = 0; i < items; i++) {
-    FRESHET_ASSERT(freshet_model_intern_key(model, freshet_take_u64(&keys), &slots[i], NULL) == FRESHET_OK);
-    bool known = model->items[slots[i]].folded_to > offset;
-    freshet_take_gains(model, &values, known ? FRESHET_NO_ITEM : slots[i]);
+  for (size_t i = 0; i < items; i++) {
+    const uint64_t key = key_at(delta->items, i);
+    if (slots[i] == FRESHET_NO_ITEM) {
+      FRESHET_ASSERT(freshet_model_intern_key(model, key, &slots[i], NULL) == FRESHET_OK);
+    }
+    if (i + ROWS_AHEAD < items && slots[i + ROWS_AHEAD] != FRESHET_NO_ITEM)
+      fetch_rows(model, slots[i + ROWS_AHEAD]);
+    freshet_take_gains(model, &values, is_known(model, slots[i], offset) ? FRESHET_NO_ITEM : slots[i]);
     freshet_model_note_changed(model, slots[i]);
   }
-  replay_trace(model, delta, &trace, slots, offset);
-  freshet_take_blend(model, &globals, model->folded_to <= offset);
-  if (model->has_learned) model->folded_events += delta->events;
+}
+
+freshet_status freshet_model_fold(freshet_model* model, const freshet_model_delta* delta, int64_t offset,
+                                  freshet_error* error) {
+  const size_t items = delta->items.size / sizeof(uint64_t);
+  if (delta->items.size == 0 && delta->events == 0) return FRESHET_OK;
+  if (delta->items.size % sizeof(uint64_t) != 0 || items > DELTA_ITEMS_MAX) {
+    return freshet_malformed(error, "dictionary of an item delta");
+  }
+  uint32_t* slots = malloc((items + 1) * sizeof *slots);
+  FRESHET_ASSERT(slots != NULL);
+  freshet_status status = check_delta(model, delta, slots, error);
+  if (status == FRESHET_OK) {
+    freshet_byte_reader trace = freshet_read_slice(delta->trace),
+                        globals = freshet_read_slice(delta->globals);
+    add_values(model, delta, slots, offset);
+    replay_trace(model, delta, &trace, slots, offset);
+    freshet_take_blend(model, &globals, model->folded_to <= offset);
+    if (model->has_learned) model->folded_events += delta->events;
+  }
   free(slots);
-  return FRESHET_OK;
+  return status;
 }

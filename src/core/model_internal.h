@@ -22,6 +22,7 @@
 
 #include "core/maths.h"
 #include "core/model_kernels.h"
+#include "core/model_thin.h"
 #include "core/model_tree.h"
 #include "freshet/model.h"
 
@@ -204,8 +205,11 @@ typedef struct pending_item {
 
 typedef struct trace_event {
   uint32_t item;
-  uint16_t weight;  /* in 1/WEIGHT_UNITS, and TRACE_DISLIKE */
-  uint16_t context; /* items that follow in trace_items */
+  uint16_t weight; /* in 1/WEIGHT_UNITS, and TRACE_DISLIKE */
+  uint8_t context; /* items of the context */
+  uint8_t picks;   /* of a thinned event: see model_thin.h */
+  uint8_t kept;    /* items that follow in trace_items: all of the context, unless the event is thinned */
+  bool is_thinned;
 } trace_event;
 
 /* Set in the weight of a trace event: a dislike, which has no context and is no event of the model's time. */
@@ -274,12 +278,14 @@ struct freshet_model {
   size_t trace_item_count, trace_item_capacity;
   uint64_t trace_start; /* events before the first of the trace */
   double pending_blend[BLEND_PADDED], pending_blend_squares[BLEND_PADDED];
-  /* an event of this worker was learned since the trace was started; deltas folded before it come first */
+  /* this model has learned an own event; deltas that were folded before it are history, not a fleet's work */
   bool has_learned;
   /* events of other workers since the last take, after the first event of this worker */
   uint64_t folded_events;
   /* of the last commits; each commit counts half as much as the next one */
   uint64_t own_events, others_events;
+  bool thins;        /* own events are thinned until the next take */
+  bool thins_always; /* whatever other workers do: see freshet_model_expect_fleet */
   freshet_buffer delta_items, delta_values, delta_trace, delta_globals;
 
   uint32_t* changed; /* [capacity] slots for drain_changed */
@@ -377,13 +383,17 @@ void freshet_model_count_set(freshet_model* model, uint32_t slot, uint32_t count
 void freshet_model_count_add(freshet_model* model, uint32_t slot, uint32_t units); /* N and the tree */
 void freshet_model_negatives_init(freshet_model* model);
 uint32_t freshet_model_table_find(const freshet_model* model, uint64_t key);
+/* For a look-up that comes soon: the key's bucket, and then the first item in it. */
+void freshet_model_table_fetch(const freshet_model* model, uint64_t key);
+void freshet_model_table_fetch_item(const freshet_model* model, uint64_t key);
 void freshet_model_table_insert(freshet_model* model, uint32_t slot);
 
 /* ---- model_neighbours.c ---- */
 /* `at`: the place of `other` in the list of `slot`; the list's count or NO_PLACE when it is not in the list;
- * UNKNOWN_PLACE when that is not known. */
+ * UNKNOWN_PLACE when that is not known. times: an entry that is there grows by so many times; a new one starts
+ * with one time, since a list that is full would otherwise lose entries to a lucky draw. */
 void freshet_model_neighbours_add(freshet_model* model, uint32_t slot, uint32_t other, size_t at,
-                                  float follows, float together);
+                                  float follows, float together, uint32_t times);
 void freshet_model_neighbours_reserve(freshet_model* model, neighbours* near, uint32_t count);
 void freshet_model_neighbours_free(neighbours* near);
 
@@ -404,9 +414,10 @@ void freshet_model_popularity_add(freshet_model* model, uint32_t slot, uint64_t 
 /* ---- model_learn.c ---- */
 /* The part of learning that is a function of the trace: lists, counts, popularity, recent events. */
 /* `other` was chosen together with the item `slot`: changes slot's list. place: of the older of both items in the
- * context, 0 is the newest. entry: index of `other` in the list, UNKNOWN_PLACE or NO_PLACE. */
+ * context, 0 is the newest. times: how many times the pair counts (model_thin.h); a new entry starts with one.
+ * entry: index of `other` in the list, UNKNOWN_PLACE or NO_PLACE. */
 void freshet_model_replay_pair(freshet_model* model, uint32_t slot, uint32_t other, uint32_t place,
-                               uint32_t weight_units, size_t entry);
+                               uint32_t weight_units, uint32_t times, size_t entry);
 /* The item was chosen by the event of that number. offset: of the delta in the log; state that reflects it already
  * is left alone. */
 void freshet_model_replay_counts(freshet_model* model, uint32_t chosen, uint32_t weight_units, uint64_t event,

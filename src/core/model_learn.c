@@ -201,11 +201,12 @@ static void step_blend(freshet_model* model) {
 /* ---- what follows from the trace ---- */
 
 void freshet_model_replay_pair(freshet_model* model, uint32_t slot, uint32_t other, uint32_t place,
-                               uint32_t weight_units, size_t entry) {
+                               uint32_t weight_units, uint32_t times, size_t entry) {
   const float weight = (float)weight_units * (1.0F / WEIGHT_UNITS);
   const float decay = model->follows_decay[place];
   const float follows = decay < least_pair_weight ? 0 : weight * decay;
-  freshet_model_neighbours_add(model, slot, other, entry, follows, weight * model->together_decay[place]);
+  freshet_model_neighbours_add(model, slot, other, entry, follows, weight * model->together_decay[place],
+                               times);
 }
 
 void freshet_model_replay_counts(freshet_model* model, uint32_t chosen, uint32_t weight_units, uint64_t event,
@@ -240,39 +241,45 @@ typedef struct own_event {
 } own_event;
 
 /* An own event: the step has found most places of the entries already. */
-static void replay_own(freshet_model* model, const own_event* event) {
+static void replay_own(freshet_model* model, const own_event* event, const freshet_kept* kept) {
   const neighbours* own = &model->items[event->item].near;
-  for (uint32_t k = 0; k < event->context_count; k++) {
-    const uint32_t other = event->context_items[k];
+  for (uint32_t i = 0; i < kept->count; i++) {
+    const uint32_t k = kept->place[i], other = event->context_items[k];
     if (other == event->item) continue;
     const size_t place = event->own_places[k];
     const bool is_evicted = place < own->count && own->entries[place].item != other;
-    freshet_model_replay_pair(model, event->item, other, k, event->weight_units,
+    freshet_model_replay_pair(model, event->item, other, k, event->weight_units, kept->times[i],
                               is_evicted ? NO_PLACE : place);
-    freshet_model_replay_pair(model, other, event->item, k, event->weight_units, event->places[k]);
+    freshet_model_replay_pair(model, other, event->item, k, event->weight_units, kept->times[i],
+                              event->places[k]);
   }
   freshet_model_replay_counts(model, event->item, event->weight_units, model->events, INT64_MAX);
 }
 
-static void record_trace(freshet_model* model, const own_event* event) {
+static void record_trace(freshet_model* model, const own_event* event, const freshet_kept* kept,
+                         uint8_t picks) {
   if (model->trace_count == 0) model->trace_start = model->events;
   if (model->trace_count == model->trace_capacity) {
     model->trace_capacity = model->trace_capacity == 0 ? 256 : model->trace_capacity * 2;
     model->trace = realloc(model->trace, model->trace_capacity * sizeof *model->trace);
     FRESHET_ASSERT(model->trace != NULL);
   }
-  if (model->trace_item_count + event->context_count > model->trace_item_capacity) {
+  if (model->trace_item_count + kept->count > model->trace_item_capacity) {
     model->trace_item_capacity = model->trace_item_capacity == 0 ? 4096 : model->trace_item_capacity * 2;
     model->trace_items = realloc(model->trace_items, model->trace_item_capacity * sizeof *model->trace_items);
     FRESHET_ASSERT(model->trace_items != NULL);
   }
-  unsigned weight = event->weight_units | (event->is_dislike ? TRACE_DISLIKE : 0);
-  model->trace[model->trace_count++] =
-      (trace_event){event->item, (uint16_t)weight, (uint16_t)event->context_count};
-  for (uint32_t k = 0; k < event->context_count; k++) {
-    model->trace_items[model->trace_item_count + k] = event->context_items[k];
+  const unsigned weight = event->weight_units | (event->is_dislike ? TRACE_DISLIKE : 0);
+  model->trace[model->trace_count++] = (trace_event){.item = event->item,
+                                                     .weight = (uint16_t)weight,
+                                                     .context = (uint8_t)event->context_count,
+                                                     .picks = picks,
+                                                     .kept = (uint8_t)kept->count,
+                                                     .is_thinned = model->thins && !event->is_dislike};
+  for (uint32_t i = 0; i < kept->count; i++) {
+    model->trace_items[model->trace_item_count + i] = event->context_items[kept->place[i]];
   }
-  model->trace_item_count += event->context_count;
+  model->trace_item_count += kept->count;
 }
 
 /* ---- history ---- */
@@ -325,9 +332,11 @@ static freshet_status learn_positive(freshet_model* model, freshet_user* user,
   step_blend(model);
   locate_context(model, &c, &model->items[seen->item].near, own_places);
   own_event event = {seen->item, weight_units, false, c.count, c.items, places, own_places};
-  record_trace(model, &event);
+  const uint8_t picks = model->thins ? (uint8_t)freshet_random(model->config.seed, model->events) : 0;
+  const freshet_kept kept = model->thins ? freshet_keep_some(c.count, picks) : freshet_keep_all(c.count);
+  record_trace(model, &event, &kept, picks);
   model->has_learned = true;
-  replay_own(model, &event);
+  replay_own(model, &event, &kept);
   return FRESHET_OK;
 }
 
@@ -342,7 +351,7 @@ static void learn_dislike(freshet_model* model, const freshet_user* user, const 
   freshet_model_like_gradient(model, &c, seen->item, dislike, dislike);
   step_blend(model);
   own_event event = {.item = seen->item, .weight_units = units > 0 ? units : 1, .is_dislike = true};
-  record_trace(model, &event);
+  record_trace(model, &event, &(freshet_kept){0}, 0);
   model->has_learned = true;
   freshet_model_replay_dislike(model, seen->item, event.weight_units, INT64_MAX);
 }

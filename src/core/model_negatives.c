@@ -59,6 +59,15 @@ void freshet_model_table_insert(freshet_model* model, uint32_t slot) {
   link_item(model, slot);
 }
 
+void freshet_model_table_fetch(const freshet_model* model, uint64_t key) {
+  __builtin_prefetch(&model->buckets[bucket_of(model, key)]);
+}
+
+void freshet_model_table_fetch_item(const freshet_model* model, uint64_t key) {
+  const uint32_t first = model->buckets[bucket_of(model, key)];
+  if (first != FRESHET_NO_ITEM) __builtin_prefetch(&model->items[first].key);
+}
+
 uint32_t freshet_model_table_find(const freshet_model* model, uint64_t key) {
   uint32_t at = model->buckets[bucket_of(model, key)];
   while (at != FRESHET_NO_ITEM && model->items[at].key < key) at = model->items[at].next;

@@ -80,12 +80,12 @@ static void challenge(const freshet_model* model, neighbours* near, uint32_t oth
 }
 
 void freshet_model_neighbours_add(freshet_model* model, uint32_t slot, uint32_t other, size_t at,
-                                  float follows, float together) {
+                                  float follows, float together, uint32_t times) {
   neighbours* near = &model->items[slot].near;
   if (at == UNKNOWN_PLACE) at = model->kernels->find_entry(near->tags, near->entries, near->count, other);
   if (at < near->count) {
-    near->entries[at].follows += follows;
-    near->entries[at].together += together;
+    near->entries[at].follows += follows * (float)times;
+    near->entries[at].together += together * (float)times;
     if (at == near->smallest) judge_smallest(near);
   } else if (near->count < model->config.neighbours) {
     freshet_model_neighbours_reserve(model, near, near->count + 1U);

@@ -138,10 +138,88 @@ static void a_restart_changes_nothing(void** state) {
   free_worker(&through);
 }
 
+/* A place is drawn in its share of all draws, and counts as many times as places share a draw. */
+static void strata_leave_expected_counts_alone(void** state) {
+  (void)state;
+  for (uint32_t size = 1; size <= FRESHET_HISTORY; size++) {
+    uint32_t counted[FRESHET_HISTORY] = {0};
+    for (unsigned picks = 0; picks < 256; picks++) {
+      const freshet_kept kept = freshet_keep_some(size, (uint8_t)picks);
+      for (uint32_t i = 0; i < kept.count; i++) {
+        assert_true(kept.place[i] < size && (i == 0 || kept.place[i] > kept.place[i - 1]));
+        counted[kept.place[i]] += kept.times[i];
+      }
+      assert_true(kept.place[0] == 0 && kept.times[0] == 1); /* the newest always counts */
+    }
+    for (uint32_t k = 0; k < size; k++) assert_in_range(counted[k], 250, 262);
+  }
+}
+
+static void small_or_quiet_fleets_are_not_thinned(void** state) {
+  (void)state;
+  assert_false(freshet_fleet_thins(1000, 0));
+  assert_false(freshet_fleet_thins(1000, 15000));    /* sixteen quiet workers */
+  assert_false(freshet_fleet_thins(100000, 100000)); /* two busy ones */
+  assert_true(freshet_fleet_thins(100000, 1500000));
+}
+
+/* Whoever folds what a thinned worker has learned knows the same as that worker, with fewer bytes. */
+static void a_thinned_delta_says_all(void** state) {
+  (void)state;
+  freshet_model_delta delta;
+  worker whole = make_worker(), thinned = make_worker(), folded = make_worker();
+  size_t whole_bytes = 0, thinned_bytes = 0;
+  freshet_model_expect_fleet(thinned.model, 100000, 1500000);
+  for (uint64_t c = 0; c < 3; c++) {
+    for (uint64_t e = 0; e < EVENTS; e++) {
+      learn(&whole, c * EVENTS + e);
+      learn(&thinned, c * EVENTS + e);
+    }
+    freshet_model_take_delta(whole.model, &delta);
+    whole_bytes += delta.trace.size + delta.values.size;
+    freshet_model_take_delta(thinned.model, &delta);
+    thinned_bytes += delta.trace.size + delta.values.size;
+    assert_int_equal(freshet_model_fold(folded.model, &delta, (int64_t)c, NULL), FRESHET_OK);
+  }
+  print_message("%zu bytes, thinned %zu\n", whole_bytes, thinned_bytes);
+  assert_true(thinned_bytes < whole_bytes / 2);
+  assert_true(freshet_model_hash(folded.model) == freshet_model_hash(thinned.model));
+  free_worker(&whole);
+  free_worker(&thinned);
+  free_worker(&folded);
+}
+
+static void a_torn_thinned_delta_changes_nothing(void** state) {
+  (void)state;
+  freshet_model_delta delta;
+  worker from = make_worker(), to = make_worker();
+  freshet_model_expect_fleet(from.model, 100000, 1500000);
+  for (uint64_t e = 0; e < 200; e++) learn(&from, e);
+  freshet_model_take_delta(from.model, &delta);
+  const uint64_t before = freshet_model_hash(to.model);
+  freshet_slice* parts[] = {&delta.items, &delta.values, &delta.trace, &delta.globals};
+  for (size_t p = 0; p < sizeof parts / sizeof *parts; p++) {
+    const freshet_slice whole = *parts[p];
+    for (size_t size = 0; size < whole.size; size += 1 + size / 50) {
+      parts[p]->size = size;
+      assert_int_equal(freshet_model_fold(to.model, &delta, 0, NULL), FRESHET_INVALID);
+    }
+    *parts[p] = whole;
+  }
+  assert_true(freshet_model_hash(to.model) == before);
+  assert_int_equal(freshet_model_fold(to.model, &delta, 0, NULL), FRESHET_OK);
+  free_worker(&from);
+  free_worker(&to);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_fleet_stays_near_one_worker),
       cmocka_unit_test(a_restart_changes_nothing),
+      cmocka_unit_test(strata_leave_expected_counts_alone),
+      cmocka_unit_test(small_or_quiet_fleets_are_not_thinned),
+      cmocka_unit_test(a_thinned_delta_says_all),
+      cmocka_unit_test(a_torn_thinned_delta_changes_nothing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -90,6 +90,7 @@ static freshet_status create_worker(bench* b, worker* w, freshet_error* error) {
   config.links_apart = true;
   freshet_status status = freshet_model_create(&config, &w->model, error);
   if (status != FRESHET_OK) return status;
+  freshet_model_expect_fleet(w->model, EVENTS_PER_COMMIT, (uint64_t)(b->workers - 1) * EVENTS_PER_COMMIT);
   w->users = calloc((size_t)b->users / PAIR, sizeof *w->users);
   FRESHET_ASSERT(w->users != NULL);
   for (int64_t u = 0; u < b->users / PAIR; u++) w->users[u] = freshet_user_create(w->model);

@@ -80,6 +80,13 @@ static freshet_status read_history(const freshet_evaluation* evaluation, const f
   return status;
 }
 
+/* What a worker shares when it is one of a fleet, all equally busy. */
+static void join_fleet(const freshet_evaluation* evaluation, freshet_model* model) {
+  enum { EVENTS_PER_COMMIT = 100000 };
+  if (evaluation->fleet == 0) return;
+  freshet_model_expect_fleet(model, EVENTS_PER_COMMIT, (evaluation->fleet - 1) * EVENTS_PER_COMMIT);
+}
+
 static freshet_status learn_only(const freshet_evaluation* evaluation, const freshet_config* config,
                                  const freshet_history* history, const freshet_census* census,
                                  freshet_error* error) {
@@ -88,6 +95,7 @@ static freshet_status learn_only(const freshet_evaluation* evaluation, const fre
   size_t events = 0;
   freshet_status status = freshet_learner_create(history, &model, false, &learner, error);
   if (status != FRESHET_OK) return status;
+  join_fleet(evaluation, learner->model);
   freshet_model_link_texts(learner->model, SIZE_MAX); /* the service does so between batches */
   double start = freshet_seconds(CLOCK_MONOTONIC), cpu_start = freshet_seconds(CLOCK_THREAD_CPUTIME_ID);
   for (size_t i = 0; i < history->event_count; i++) {
@@ -178,6 +186,7 @@ static freshet_status enter(const freshet_evaluation* evaluation, const freshet_
   if (status != FRESHET_OK) return status;
   all->learner->values.positive_rating = (float)config->model.positive_rating;
   all->learner->values.rating_min = (float)config->model.rating_min;
+  join_fleet(evaluation, all->learner->model);
   all->contenders[all->count++] = &all->learner->contender;
   for (size_t b = 0; b < evaluation->baseline_count; b++)
     all->contenders[all->count++] = freshet_baseline_create(evaluation->baselines[b], history, model->seed);

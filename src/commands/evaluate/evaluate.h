@@ -38,6 +38,7 @@ typedef struct freshet_evaluation {
   bool has_seed;
   uint64_t seed;
   size_t limit;
+  uint64_t fleet; /* workers; 0: one that is alone */
 } freshet_evaluation;
 
 /* ---- evaluate_arguments.c ---- */

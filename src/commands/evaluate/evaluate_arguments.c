@@ -39,6 +39,7 @@ const char freshet_evaluation_usage[] =
     "  --plot FILE.svg       draw recall over time\n"
     "  --learn-only          rank nothing: how fast is learning alone\n"
     "  --example             the worked example: 100 users, 100 items with texts\n"
+    "  --fleet W             as one of W workers with 100,000 events/s each, which share fewer pairs\n"
     "  --seed N              of every random choice (default: model.seed)\n"
     "  --limit N             read only the first N events\n"
     "  --json                print one JSON object\n"
@@ -76,6 +77,8 @@ static bool take_protocol(freshet_evaluation* evaluation, const char* name) {
   return usage_error("--protocol takes both, new-items or service, not ", name);
 }
 
+enum { FLEET_MAX = 1000000 };
+
 static bool take_number(const char* text, unsigned long long high, unsigned long long* value) {
   char* end;
   *value = strtoull(text, &end, 10);
@@ -99,6 +102,7 @@ enum {
   SEED,
   LIMIT,
   LEARN_ONLY,
+  FLEET,
   FROM,
   ERRORS
 };
@@ -172,6 +176,10 @@ static bool take_option(freshet_evaluation* e, int option, char* argument) {
       if (!take_number(argument, SIZE_MAX, &number)) return false;
       e->limit = (size_t)number;
       return true;
+    case FLEET:
+      if (!take_number(argument, FLEET_MAX, &number) || number == 0) return false;
+      e->fleet = number;
+      return true;
     case LEARN_ONLY:
       e->learn_only = true;
       return true;
@@ -196,6 +204,7 @@ bool freshet_evaluation_parse(freshet_evaluation* evaluation, int argc, char** a
                                         {"seed", required_argument, NULL, SEED},
                                         {"limit", required_argument, NULL, LIMIT},
                                         {"learn-only", no_argument, NULL, LEARN_ONLY},
+                                        {"fleet", required_argument, NULL, FLEET},
                                         {"from", required_argument, NULL, FROM},
                                         {"errors", required_argument, NULL, ERRORS},
                                         FRESHET_INPUT_LONG_OPTIONS,
