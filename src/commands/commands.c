@@ -22,6 +22,7 @@ const freshet_command* const freshet_commands[] = {
     &freshet_command_backfill,
     &freshet_command_topics,
     &freshet_command_erase,
+    &freshet_command_doctor,
     NULL,
 };
 // clang-format on

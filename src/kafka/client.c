@@ -98,6 +98,10 @@ static const struct {
 };
 enum { ROLES = sizeof roles / sizeof roles[0] };
 
+bool freshet_kafka_client_is_older_than(int version) {
+  return rd_kafka_version() < version;
+}
+
 int64_t freshet_kafka_now_ms(void) {
   freshet_clock* clock = freshet_clock_system();
   return freshet_clock_monotonic_us(clock) / 1000;

@@ -42,6 +42,10 @@ typedef struct freshet_kafka_config {
   void* stopping_context;
 } freshet_kafka_config;
 
+/* Is the librdkafka of this process older than this version, written as its rd_kafka_version() is: 0x02060100 is
+ * 2.6.1? */
+bool freshet_kafka_client_is_older_than(int version);
+
 enum { FRESHET_KAFKA_PATIENCE_MS = 10000 };
 
 /* Checks the properties alone, without a cluster. Errors: FRESHET_INVALID for one that librdkafka or we
