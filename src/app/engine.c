@@ -12,9 +12,9 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
+#include "app/encoder_pin.h"
 #include "app/pace.h"
 #include "app/schemas.h"
-#include "app/text_encoder.h"
 #include "freshet/encoder.h"
 #include "kafka/app_generations.h"
 #include "kafka/kafka.h"
@@ -205,7 +205,8 @@ static void text_ready(void* context) {
 static freshet_status open_text(freshet_engine* engine, freshet_error* error) {
   const freshet_config* config = engine->config.config;
   freshet_ports* ports = &engine->ports;
-  freshet_status status = freshet_command_encoder_create(config, &ports->encoder, error);
+  freshet_status status =
+      freshet_encoder_pinned_create(config, engine->config.logger, &ports->encoder, error);
   if (status != FRESHET_OK || ports->encoder == NULL) return status;
   freshet_log_fact(engine->config.logger, FRESHET_INFO, "text.encoder", "name=%s dim=%u",
                    ports->encoder->name, ports->encoder->dim);
