@@ -4,15 +4,20 @@ two instances of which each sends clients to the other; the command that asks; t
 import http.client
 import itertools
 import json
+import os
 import resource
 import socket
+import ssl
+import subprocess
 import threading
 import time
+import urllib.error
 import urllib.parse
+import urllib.request
 
 import jsonschema
 
-from harness import EXIT_FAILED, EXIT_OK, EXIT_UNAVAILABLE, Case, click, free_port, main, until
+from harness import BINARY, EXIT_FAILED, EXIT_OK, EXIT_UNAVAILABLE, Case, click, free_port, main, until
 
 USERS, ITEMS, IDLE = 20, 30, 10000
 EXCHANGE_S = 30  # service/http.h
@@ -77,7 +82,72 @@ class Api:
         return self.check(method, path, status, answered, text)
 
 
+def make_certificate(folder, name):
+    """A certificate for 127.0.0.1 that signs itself, and its key."""
+    certificate, key = folder / f"{name}.pem", folder / f"{name}.key"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", f"/CN={name}",
+                    "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate], check=True,
+                   capture_output=True)
+    return certificate, key
+
+
 class Http(Case):
+    def test_tls(self):
+        app = self.app()
+        app.announce(3)
+        certificate, key = make_certificate(app.folder, "own")
+        _, other_key = make_certificate(app.folder, "other")
+        service = app.service()
+        plain = service.overrides
+        for wrong, word in [(other_key, "cannot be used together"), (app.folder / "none", "No such file"),
+                            (app.config_path, "no PEM file")]:
+            service.overrides = [*plain, f"http.certificate={certificate}", f"http.key={wrong}"]
+            service.start()
+            self.assertNotEqual(service.wait(), EXIT_OK)
+            self.assertIn(word, service.last_line())
+        service.overrides = [*plain, f"http.certificate={certificate}", f"http.key={key}"]
+        service.start()
+        trusted = ssl.create_default_context(cafile=certificate)
+
+        def get(path, context=trusted):
+            with urllib.request.urlopen(f"https://127.0.0.1:{service.port}{path}", context=context, timeout=5) as answer:
+                return answer.status, answer.read().decode()
+
+        def is_ready():
+            try:
+                return get("/readyz")[0] == 200
+            except urllib.error.URLError:
+                return False
+
+        until(is_ready, "ready over TLS")
+        app.send("events", "u", click("u", "item-1"))
+        app.settle()
+        self.assertEqual(json.loads(get("/v1/users/u")[1])["events"], 1)
+        with self.assertRaises(urllib.error.URLError):
+            get("/livez", ssl.create_default_context())  # nobody else vouches for it
+        with self.assertRaises(OSError):
+            ask(service, "GET", "/livez")  # plain HTTP
+        asked = app.command("recommend", "--user", "u", "-X", f"http.port={service.port}",
+                            "-X", f"http.certificate={certificate}", "-X", f"http.key={key}")
+        self.assertEqual(asked.returncode, EXIT_OK, asked.stderr)
+
+    def test_closed_descriptors_and_an_open_port(self):
+        app = self.app({"http.bind": "0.0.0.0"})
+        app.announce(3)
+        service = app.service().start_ready()
+        self.assertIn("http.open_to_all", service.log())
+        service.kill()
+        arguments = [BINARY, "run", "-c", str(app.config_path)]
+        for override in service.overrides:
+            arguments += ["-X", override]
+        closed = subprocess.Popen(["bash", "-c", 'exec 0<&- 1>&- 2>&-; exec "$@"', "bash", *arguments])
+        try:
+            until(lambda: service.get("/readyz")[0] == 200, "ready without standard files")
+            self.assertEqual([os.readlink(f"/proc/{closed.pid}/fd/{fd}") for fd in range(3)], ["/dev/null"] * 3)
+        finally:
+            closed.terminate()
+            self.assertEqual(closed.wait(30), EXIT_OK)
+
     def shop(self, settings=None, **more):
         app = self.app(settings)
         app.announce(ITEMS)
