@@ -24,10 +24,23 @@ typedef enum freshet_event_type {
   FRESHET_CLICK = 0,
   FRESHET_RATING = 1,
   FRESHET_PURCHASE = 2,
+  FRESHET_FEEDBACK = 3,
 } freshet_event_type;
 
+/* What a FRESHET_FEEDBACK says; the order is that of FeedbackKind in schemas/Feedback.avsc. */
+typedef enum freshet_feedback_kind {
+  FRESHET_DISLIKE = 0,
+  FRESHET_HIDE = 1,
+  FRESHET_NOT_INTERESTED = 2,
+  FRESHET_RETURNED = 3, /* a purchase was sent back */
+  FRESHET_SKIP = 4,     /* passed on after feedback_after_s */
+  FRESHET_IMPRESSION = 5,
+  FRESHET_FEEDBACK_OTHER = 6, /* a kind that a newer producer writes: nothing is learned */
+  FRESHET_FEEDBACK_KINDS
+} freshet_feedback_kind;
+
 enum {
-  FRESHET_EVENT_TYPES = 3,
+  FRESHET_EVENT_TYPES = 4,
   FRESHET_ID_MAX = 512,               /* bytes of a user, item, event or request id */
   FRESHET_TEXT_MAX = 4 * 1024 * 1024, /* bytes of an item's text; encoders read a prefix */
   FRESHET_CATEGORIES_MAX = 64,
@@ -46,6 +59,11 @@ typedef struct freshet_event {
   float dwell_s;          /* FRESHET_CLICK only: seconds on the page, 0 when unknown */
   int32_t quantity;       /* FRESHET_PURCHASE only: pieces, 1 when unknown */
   double price;           /* FRESHET_PURCHASE only: for one piece, 0 when unknown */
+  /* -- FRESHET_FEEDBACK only -- */
+  freshet_feedback_kind feedback;
+  float after_s;        /* of a skip: seconds until the user passed on */
+  int32_t place;        /* in the list that held the item, from 0; -1 when unknown */
+  int64_t list_version; /* version_offset of that list; -1 when unknown */
 } freshet_event;
 
 /* A property of an item, such as brand = acme. */

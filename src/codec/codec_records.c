@@ -27,6 +27,10 @@ static const freshet_layout_field rating_fields[] = {EVENT_FIELDS, FIELD(freshet
 static const freshet_layout_field purchase_fields[] = {EVENT_FIELDS, FIELD(freshet_event, quantity, I32),
                                                        FIELD(freshet_event, price, F64)};
 
+static const freshet_layout_field feedback_fields[] = {
+    EVENT_FIELDS, FIELD_AS(freshet_event, "kind", feedback, SYMBOL), FIELD(freshet_event, after_s, F32),
+    FIELD(freshet_event, place, I32), FIELD(freshet_event, list_version, I64)};
+
 static const freshet_layout_field text_fields[] = {{.name = NULL, .shape = FRESHET_SHAPE_SLICE}};
 static const freshet_layout text_layout = LAYOUT(freshet_slice, text_fields);
 
@@ -157,6 +161,7 @@ const freshet_record_entry freshet_records[FRESHET_RECORDS] = {
     [FRESHET_RECORD_CLICK] = {"Click", FRESHET_FAMILY_EVENT, LAYOUT(freshet_event, click_fields)},
     [FRESHET_RECORD_RATING] = {"Rating", FRESHET_FAMILY_EVENT, LAYOUT(freshet_event, rating_fields)},
     [FRESHET_RECORD_PURCHASE] = {"Purchase", FRESHET_FAMILY_EVENT, LAYOUT(freshet_event, purchase_fields)},
+    [FRESHET_RECORD_FEEDBACK] = {"Feedback", FRESHET_FAMILY_EVENT, LAYOUT(freshet_event, feedback_fields)},
     [FRESHET_RECORD_ITEM] = {"Item", FRESHET_FAMILY_ITEM, LAYOUT(freshet_item, item_fields)},
     [FRESHET_RECORD_LIST] = {"RecommendationList", FRESHET_FAMILY_LIST, LAYOUT(freshet_list, list_fields)},
     [FRESHET_RECORD_USER_STATE] = {"UserState", FRESHET_FAMILY_USER_STATE,

@@ -31,11 +31,12 @@ typedef enum freshet_family {
 /* For messages: "an event". */
 extern const char* const freshet_family_names[FRESHET_FAMILIES];
 
-/* The records that are read and written. The first three are at the index of their freshet_event_type. */
+/* The records that are read and written. The first four are at the index of their freshet_event_type. */
 typedef enum freshet_record {
   FRESHET_RECORD_CLICK = FRESHET_CLICK,
   FRESHET_RECORD_RATING = FRESHET_RATING,
   FRESHET_RECORD_PURCHASE = FRESHET_PURCHASE,
+  FRESHET_RECORD_FEEDBACK = FRESHET_FEEDBACK,
   FRESHET_RECORD_ITEM,
   FRESHET_RECORD_LIST,
   FRESHET_RECORD_USER_STATE,

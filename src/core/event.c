@@ -16,6 +16,7 @@ enum {
   VECTOR_DIM_MAX = 4096,
   QUANTITY_MAX = 1000 * 1000,
   DWELL_MAX_S = 7 * 24 * 3600,
+  PLACE_MAX = 1000 * 1000,
 };
 static const double PRICE_MAX = 1e12;
 static const double YEAR_MS = 366.0 * 24 * 3600 * 1000;
@@ -113,6 +114,17 @@ static freshet_status check_time(int64_t time_ms, int64_t record_time_ms, int64_
                            why);
 }
 
+static freshet_status check_feedback(const freshet_event* event, freshet_error* error) {
+  if (!is_within(event->feedback, 0, FRESHET_FEEDBACK_KINDS - 1))
+    return refuse_number(error, "kind", event->feedback, "is no kind of feedback");
+  if (!is_within((double)event->after_s, 0, DWELL_MAX_S))
+    return refuse_number(error, "after_s", (double)event->after_s, "is negative or longer than a week");
+  if (!is_within(event->place, -1, PLACE_MAX))
+    return refuse_number(error, "place", event->place, "is neither -1 nor a place of a list");
+  if (event->list_version >= -1) return FRESHET_OK;
+  return refuse_number(error, "list_version", (double)event->list_version, "is neither -1 nor an offset");
+}
+
 static freshet_status check_value(const freshet_event* event, const freshet_event_limits* limits,
                                   freshet_error* error) {
   switch (event->type) {
@@ -128,6 +140,8 @@ static freshet_status check_value(const freshet_event* event, const freshet_even
       }
       if (is_within(event->price, 0, PRICE_MAX)) return FRESHET_OK;
       return refuse_number(error, "price", event->price, "is negative or absurd");
+    case FRESHET_FEEDBACK:
+      return check_feedback(event, error);
   }
   return refuse_number(error, "type", event->type, "is no type of event");
 }

@@ -379,6 +379,11 @@ void freshet_user_mark_seen(freshet_user* user, uint32_t slot, uint32_t seen_lim
   user->seen_how[last] = how;
 }
 
+void freshet_user_unhide(freshet_user* user, uint32_t slot) {
+  const uint32_t at = find_seen(user, slot);
+  if (at < user->seen_count && user->seen_how[at] == FRESHET_FEEDBACK) user->seen_how[at] = FRESHET_CLICK;
+}
+
 void freshet_user_mark_how(freshet_user* user, uint32_t slot, freshet_event_type how) {
   bool is_newest = user->seen_count > 0 && user->seen[user->seen_count - 1] == slot;
   uint32_t at = is_newest ? user->seen_count - 1 : find_seen(user, slot);

@@ -341,6 +341,9 @@ void freshet_model_note_stale(freshet_model* model, uint32_t slot);
 /* The start of v and m without text: .05 N(0,1) by key. */
 void freshet_model_start_factors(const freshet_model* model, uint64_t key, float* v, float* m);
 
+/* The user chooses an item that feedback had hidden: rules decide again. */
+void freshet_user_unhide(freshet_user* user, uint32_t slot);
+
 /* ---- model_score.c ---- */
 void freshet_model_context(const freshet_model* model, const freshet_user* user, int64_t time_ms, context* c);
 void freshet_model_user_factor(const freshet_model* model, const freshet_user* user, const context* c,

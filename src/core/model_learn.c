@@ -368,7 +368,10 @@ freshet_status freshet_model_learn(freshet_model* model, freshet_user* user,
   }
   if (!observation->positive && observation->dislike > 0 && model->config.learning)
     learn_dislike(model, user, observation);
-  if (observation->positive) user->positives++;
+  if (observation->positive) {
+    user->positives++;
+    freshet_user_unhide(user, observation->item);
+  }
   append_history(user, observation);
   freshet_user_mark_seen(user, observation->item, model->config.seen_limit);
   return status;

@@ -1,8 +1,8 @@
 /*
  * observe.h: what an event tells the model.
  *
- * Owns the rules by which an event becomes an observation: which rating is a choice, how much a low rating is
- * a dislike, what an event's type weighs. The service and `freshet evaluate` both use it, so both learn the
+ * Owns the rules by which an event becomes an observation: which rating is a choice, how much a low rating or
+ * feedback is a dislike, what an event's type weighs. The service and `freshet evaluate` both use it, so both learn the
  * same. Pure; it must not know users, topics or files.
  */
 #ifndef FRESHET_CORE_OBSERVE_H
@@ -16,6 +16,11 @@ typedef struct freshet_event_values {
   float rating_min;                   /* the lowest rating, which dislikes most */
 } freshet_event_values;
 
+/* Does the event change what is known of the user and the item? An impression, and feedback of a kind from a
+ * newer producer, are counted only. */
+bool freshet_observes(const freshet_event* event);
+/* How the user has seen the item from now on: FRESHET_FEEDBACK hides it under every rule. */
+freshet_event_type freshet_seen_how(const freshet_event* event);
 /* slot: of the event's item. */
 freshet_observation freshet_observe(const freshet_event_values* values, const freshet_event* event,
                                     uint32_t slot);

@@ -18,6 +18,7 @@
 #include "freshet/ranker.h"
 
 /* Which seen items are left out: all, rated or bought ones, bought ones, none. */
+/* Items that feedback hides are left out under each of these. */
 typedef enum freshet_hide {
   FRESHET_HIDE_SEEN = 0,
   FRESHET_HIDE_OWNED,
@@ -61,7 +62,7 @@ bool freshet_rules_is_new(const freshet_rules* rules, const freshet_facets* face
                           int64_t now_ms);
 /* Whether an item is left out that the user saw by an event of this type. */
 static inline bool freshet_rules_hides(const freshet_rules* rules, unsigned how) {
-  static const unsigned from[] = {FRESHET_CLICK, FRESHET_RATING, FRESHET_PURCHASE, FRESHET_PURCHASE + 1};
+  static const unsigned from[] = {FRESHET_CLICK, FRESHET_RATING, FRESHET_PURCHASE, FRESHET_FEEDBACK};
   return how >= from[rules->hide];
 }
 

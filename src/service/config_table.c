@@ -45,7 +45,7 @@ const freshet_config_key freshet_config_keys[] = {
             "SIGTERM commits what is open; after this long the process ends without, and nothing is lost."),
 
     TOPIC("topics", "events", topics.names[FRESHET_TOPIC_EVENTS], "events",
-          "Click, Rating and Purchase, keyed by user."),
+          "Click, Rating, Purchase and Feedback, keyed by user."),
     TOPIC("topics", "items", topics.names[FRESHET_TOPIC_ITEMS], "items", "The catalogue, keyed by item."),
     TOPIC("topics", "requests", topics.names[FRESHET_TOPIC_REQUESTS], "requests",
           "Recommendation requests, keyed by user."),

@@ -194,7 +194,8 @@ static void generations(freshet_buffer* out, const freshet_worker_metrics* metri
 }
 
 void freshet_metrics_worker(freshet_buffer* out, const freshet_worker_metrics* metrics) {
-  static const char* const types[] = {"type=\"click\"", "type=\"rating\"", "type=\"purchase\""};
+  static const char* const types[] = {"type=\"click\"", "type=\"rating\"", "type=\"purchase\"",
+                                      "type=\"feedback\""};
   freshet_metrics_head(out, "freshet_events_total", "counter", "Events applied.");
   for (size_t i = 0; i < COUNT(types); i++) {
     freshet_metrics_sample(out, "freshet_events_total", types[i],

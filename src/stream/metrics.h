@@ -7,7 +7,9 @@
 
 #include <stdatomic.h>
 #include <stdint.h>
+
 #include <string.h>
+#include "freshet/event.h"
 
 enum { FRESHET_HISTOGRAM_BUCKETS = 20 };
 
@@ -33,12 +35,12 @@ typedef enum freshet_phase {
 
 typedef struct freshet_worker_metrics {
   /* counters */
-  _Atomic uint64_t events[3];          /* applied, by freshet_event_type */
-  _Atomic uint64_t events_duplicate;   /* skipped: event id seen inside the window */
-  _Atomic uint64_t events_unannounced; /* applied, for an item that no Item record has announced */
-  _Atomic uint64_t learn_refused;      /* updates that would not have been finite */
-  _Atomic uint64_t items_refused;      /* events whose item found no slot (max_items, colliding keys) */
-  _Atomic uint64_t events_lost;        /* expired before they were read */
+  _Atomic uint64_t events[FRESHET_EVENT_TYPES]; /* applied, by freshet_event_type */
+  _Atomic uint64_t events_duplicate;            /* skipped: event id seen inside the window */
+  _Atomic uint64_t events_unannounced;          /* applied, for an item that no Item record has announced */
+  _Atomic uint64_t learn_refused;               /* updates that would not have been finite */
+  _Atomic uint64_t items_refused; /* events whose item found no slot (max_items, colliding keys) */
+  _Atomic uint64_t events_lost;   /* expired before they were read */
   _Atomic uint64_t users_erased;
   _Atomic uint64_t dead_letters;
   _Atomic uint64_t lists_published;

@@ -138,7 +138,7 @@ static void fill_user(freshet_users* users, freshet_user* user, const freshet_us
     if (freshet_model_intern_key(users->model, state->seen[i], &slot, NULL) != FRESHET_OK) continue;
     freshet_user_mark_seen(user, slot, config->seen_limit);
     unsigned how = i < state->seen_how.size ? (unsigned char)state->seen_how.data[i] : FRESHET_PURCHASE;
-    freshet_user_mark_how(user, slot, how > FRESHET_PURCHASE ? FRESHET_PURCHASE : (freshet_event_type)how);
+    freshet_user_mark_how(user, slot, how > FRESHET_FEEDBACK ? FRESHET_PURCHASE : (freshet_event_type)how);
   }
 }
 

@@ -35,6 +35,7 @@ static void learn(freshet_worker* worker, freshet_user_row* row, const freshet_e
   freshet_worker_metrics* metrics = worker->ports.metrics;
   freshet_model* model = freshet_items_model(worker->items);
   uint32_t slot;
+  if (!freshet_observes(event)) return;
   if (freshet_model_intern(model, event->item_id, &slot, NULL) != FRESHET_OK) {
     freshet_count(&metrics->items_refused, 1);
     return;
@@ -45,7 +46,7 @@ static void learn(freshet_worker* worker, freshet_user_row* row, const freshet_e
   if (freshet_model_learn(model, row->user, &observation, NULL) != FRESHET_OK) {
     freshet_count(&metrics->learn_refused, 1);
   }
-  freshet_user_mark_how(row->user, slot, event->type);
+  freshet_user_mark_how(row->user, slot, freshet_seen_how(event));
 }
 
 static bool is_id(const freshet_record* record) {

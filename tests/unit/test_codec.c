@@ -39,6 +39,12 @@ static freshet_event sample_event(freshet_event_type type) {
     event.quantity = 3;
     event.price = 19.99;
   }
+  if (type == FRESHET_FEEDBACK) {
+    event.feedback = FRESHET_SKIP;
+    event.after_s = 2.5F;
+    event.place = 7;
+    event.list_version = 123456789012;
+  }
   return event;
 }
 
@@ -53,6 +59,12 @@ static void check_event(const freshet_event* got, const freshet_event* want) {
   if (want->type == FRESHET_PURCHASE) {
     assert_int_equal(got->quantity, want->quantity);
     assert_true(got->price == want->price);
+  }
+  if (want->type == FRESHET_FEEDBACK) {
+    assert_int_equal(got->feedback, want->feedback);
+    assert_true(got->after_s == want->after_s);
+    assert_int_equal(got->place, want->place);
+    assert_int_equal(got->list_version, want->list_version);
   }
 }
 
@@ -78,7 +90,7 @@ static void events_round_trip(void** state) {
 static void confluent_framing_uses_the_id_map(void** state) {
   (void)state;
   freshet_schema_lookup lookup;
-  assert_int_equal(freshet_schema_map_create("12=Click,13=Rating, 70000=Purchase", &lookup, NULL),
+  assert_int_equal(freshet_schema_map_create("12=Click,13=Rating, 70000=Purchase,14=Feedback", &lookup, NULL),
                    FRESHET_OK);
   freshet_codec* codec = new_codec(FRESHET_FRAMING_CONFLUENT, &lookup);
   events_round_trip_in(codec);

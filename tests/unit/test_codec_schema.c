@@ -85,6 +85,7 @@ static void our_schemas_have_the_published_fingerprints(void** state) {
     uint64_t fingerprint;
   } known[] = {
       {"Click", 0x5b2cce0fad82ecde},
+      {"Feedback", 0x7ae34aae9e3801b7},
       {"GenerationFact", 0xe0751a5e9902ff70},
       {"Item", 0xbc1dd7dc8b733f91},
       {"ItemDelta", 0x1bd51dcdee1961ca},

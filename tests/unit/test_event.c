@@ -113,6 +113,38 @@ static void times_in_another_unit_are_named(void** state) {
   }
 }
 
+static void feedback_is_checked(void** state) {
+  (void)state;
+  freshet_event event = sample(FRESHET_FEEDBACK);
+  event.place = -1;
+  event.list_version = -1;
+  for (int kind = 0; kind < FRESHET_FEEDBACK_KINDS; kind++) {
+    event.feedback = (freshet_feedback_kind)kind;
+    accept(&event);
+  }
+  event.feedback = FRESHET_SKIP;
+  event.after_s = 3;
+  event.place = 12;
+  event.list_version = INT64_MAX; /* a list from the future: the version proves nothing, the opinion counts */
+  accept(&event);
+  static const float bad[] = {-1, NAN, INFINITY, 1e9F};
+  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    event.after_s = bad[i];
+    refuse(&event, "after_s");
+  }
+  event.after_s = 0;
+  event.place = -2;
+  refuse(&event, "place");
+  event.place = INT32_MAX;
+  refuse(&event, "place");
+  event.place = 0;
+  event.list_version = -2;
+  refuse(&event, "list_version");
+  event.list_version = 0;
+  event.feedback = FRESHET_FEEDBACK_KINDS;
+  refuse(&event, "kind");
+}
+
 static void ratings_are_checked(void** state) {
   (void)state;
   freshet_event event = sample(FRESHET_RATING);
@@ -215,6 +247,7 @@ int main(void) {
       cmocka_unit_test(times_are_checked),
       cmocka_unit_test(times_in_another_unit_are_named),
       cmocka_unit_test(ratings_are_checked),
+      cmocka_unit_test(feedback_is_checked),
       cmocka_unit_test(dwell_quantity_and_price_are_checked),
       cmocka_unit_test(items_are_checked),
       cmocka_unit_test(id_keys_are_xxh3_and_never_zero),

@@ -159,11 +159,15 @@ static void types_are_read_or_guessed(void** state) {
                {"View", FRESHET_CLICK},
                {"RATING", FRESHET_RATING},
                {"buy", FRESHET_PURCHASE},
-               {"purchase", FRESHET_PURCHASE}};
+               {"purchase", FRESHET_PURCHASE},
+               {"hide", FRESHET_FEEDBACK},
+               {"Not_Interested", FRESHET_FEEDBACK}};
   for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
     r.fields[FRESHET_FIELD_TYPE] = freshet_slice_of(words[i].text);
     assert_int_equal(event_of(&r).type, words[i].type);
   }
+  assert_int_equal(event_of(&r).feedback, FRESHET_NOT_INTERESTED);
+  assert_int_equal(event_of(&r).place, -1);
 }
 
 static void bad_texts_are_refused_with_the_field(void** state) {
@@ -175,6 +179,7 @@ static void bad_texts_are_refused_with_the_field(void** state) {
     const char* word;
   } bad[] = {
       {FRESHET_FIELD_TYPE, "clicked", "clicked", "type 'clicked'"},
+      {FRESHET_FIELD_TYPE, "feedback", "feedback", "which feedback"},
       {FRESHET_FIELD_VALUE, "four", "rating", "value 'four'"},
       {FRESHET_FIELD_VALUE, "nan", "rating", "value 'nan'"},
       {FRESHET_FIELD_DWELL_S, "1s", "click", "dwell_s"},

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "core/observe.h"
+#include "core/rules.h"
 
 enum { ITEMS = 40, HALF = ITEMS / 2, USERS = 30 };
 
@@ -228,6 +229,64 @@ static void ratings_become_choices_and_dislikes(void** state) {
   assert_float_equal(freshet_observe(&odd, &low, 0).dislike, 1, 0);
 }
 
+static void feedback_becomes_dislikes(void** state) {
+  (void)state;
+  const freshet_event_values values = {.weights = {1, 1, 1}, .positive_rating = 4, .rating_min = 1};
+  static const struct {
+    freshet_feedback_kind kind;
+    float after_s;
+    bool observes;
+    float dislike;
+    freshet_event_type how;
+  } cases[] = {
+      {FRESHET_DISLIKE, 0, true, 1, FRESHET_FEEDBACK},
+      {FRESHET_HIDE, 0, true, 1, FRESHET_FEEDBACK},
+      {FRESHET_NOT_INTERESTED, 0, true, 1, FRESHET_FEEDBACK},
+      {FRESHET_RETURNED, 0, true, 1, FRESHET_PURCHASE},
+      {FRESHET_SKIP, 0, true, .5F, FRESHET_CLICK},
+      {FRESHET_SKIP, 15, true, .25F, FRESHET_CLICK},
+      {FRESHET_SKIP, 90, true, 0, FRESHET_CLICK},
+      {FRESHET_IMPRESSION, 0, false, 0, FRESHET_CLICK},
+      {FRESHET_FEEDBACK_OTHER, 0, false, 0, FRESHET_CLICK},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    freshet_event event = {.type = FRESHET_FEEDBACK, .feedback = cases[i].kind, .after_s = cases[i].after_s};
+    assert_int_equal(freshet_observes(&event), cases[i].observes);
+    if (!cases[i].observes) continue;
+    assert_int_equal(freshet_seen_how(&event), cases[i].how);
+    assert_false(freshet_observe(&values, &event, 0).positive);
+    assert_float_equal(freshet_observe(&values, &event, 0).dislike, cases[i].dislike, 1e-6);
+  }
+}
+
+static unsigned how_of(const freshet_user* user, uint32_t slot) {
+  for (uint32_t i = 0; i < user->seen_count; i++) {
+    if (user->seen[i] == slot) return user->seen_how[i];
+  }
+  return 99;
+}
+
+/* Feedback hides under every rule, a later low rating changes nothing, a choice ends it. */
+static void feedback_hides_until_the_item_is_chosen(void** state) {
+  (void)state;
+  world w = make_world();
+  meet(&w, 0, 5, 1, 1000);
+  freshet_user_mark_how(w.users[0], 5, FRESHET_FEEDBACK);
+  for (int hide = FRESHET_HIDE_SEEN; hide <= FRESHET_HIDE_NOTHING; hide++) {
+    const freshet_rules rules = {.hide = (freshet_hide)hide};
+    assert_true(freshet_rules_hides(&rules, how_of(w.users[0], 5)));
+  }
+  meet(&w, 0, 5, 1, 2000);
+  freshet_user_mark_how(w.users[0], 5, FRESHET_RATING);
+  assert_int_equal(how_of(w.users[0], 5), FRESHET_FEEDBACK);
+  meet(&w, 0, 5, 0, 3000);
+  freshet_user_mark_how(w.users[0], 5, FRESHET_PURCHASE);
+  assert_int_equal(how_of(w.users[0], 5), FRESHET_PURCHASE);
+  const freshet_rules nothing = {.hide = FRESHET_HIDE_NOTHING};
+  assert_false(freshet_rules_hides(&nothing, how_of(w.users[0], 5)));
+  free_world(&w);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_dislike_pushes_away_what_is_like_it),
@@ -237,6 +296,8 @@ int main(void) {
       cmocka_unit_test(deltas_and_state_carry_dislikes),
       cmocka_unit_test(older_state_is_read),
       cmocka_unit_test(ratings_become_choices_and_dislikes),
+      cmocka_unit_test(feedback_becomes_dislikes),
+      cmocka_unit_test(feedback_hides_until_the_item_is_chosen),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

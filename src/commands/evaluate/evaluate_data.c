@@ -157,6 +157,8 @@ void freshet_history_add_item(freshet_history* history, const freshet_item* item
 void freshet_history_add_event(freshet_history* history, const freshet_event* event) {
   freshet_history_event added = {
       .type = event->type, .rating = event->rating, .time_ms = event->occurred_at_ms};
+  added.feedback = event->feedback;
+  added.after_s = event->after_s;
   added.user = freshet_history_intern_user(history, event->user_id);
   added.item = freshet_history_intern_item(history, event->item_id);
   freshet_history_add(history, &added);
@@ -208,7 +210,8 @@ void freshet_history_judge(freshet_history* history, const freshet_history_rules
   for (size_t i = 0; i < history->event_count; i++) {
     freshet_history_event* e = &history->events[i];
     e->weight = rules->weights[e->type];
-    e->positive = e->type != FRESHET_RATING || e->rating >= rules->positive_rating;
+    e->positive =
+        e->type != FRESHET_FEEDBACK && (e->type != FRESHET_RATING || e->rating >= rules->positive_rating);
     e->ranked = e->context = false;
     if (!e->positive && !rules->all_ratings) continue;
     uint64_t pair = ((uint64_t)e->user << 32 | e->item) + 1;

@@ -11,7 +11,9 @@
 typedef struct freshet_history_event {
   uint32_t user, item; /* numbers from 0, in order of appearance */
   freshet_event_type type;
-  float rating; /* FRESHET_RATING only */
+  float rating;                   /* FRESHET_RATING only */
+  freshet_feedback_kind feedback; /* these two of FRESHET_FEEDBACK only */
+  float after_s;
   int64_t time_ms;
   /* What the rules make of it: */
   bool positive; /* a click, a purchase, a rating at or above the bound */

@@ -113,8 +113,12 @@ static bool place(freshet_contender* self, const freshet_history_event* event, c
 static void learn(freshet_contender* self, const freshet_history_event* event) {
   freshet_learner* learner = (freshet_learner*)self;
   freshet_user* user = freshet_learner_user(learner, event->user);
-  const freshet_event happened = {
-      .type = event->type, .rating = event->rating, .occurred_at_ms = event->time_ms};
+  const freshet_event happened = {.type = event->type,
+                                  .rating = event->rating,
+                                  .feedback = event->feedback,
+                                  .after_s = event->after_s,
+                                  .occurred_at_ms = event->time_ms};
+  if (!freshet_observes(&happened)) return;
   freshet_observation seen = freshet_observe(&learner->values, &happened, event->item);
   seen.positive = event->positive && !learner->frozen;
   if (learner->frozen) seen.dislike = 0;
@@ -126,7 +130,7 @@ static void learn(freshet_contender* self, const freshet_history_event* event) {
     freshet_model_learn(learner->model, user, &seen, NULL);
     learner->learn_ns[learner->learn_count++] = ns_since(before);
   }
-  freshet_user_mark_how(user, event->item, event->type);
+  freshet_user_mark_how(user, event->item, freshet_seen_how(&happened));
   if (++learner->untaken == EVENTS_PER_DELTA) {
     freshet_model_delta delta;
     freshet_model_take_delta(learner->model, &delta);

@@ -150,8 +150,10 @@ static bool is_repeated(freshet_census* census, const freshet_event* event, uint
 }
 
 static void describe(char text[EXAMPLE_SIZE], const freshet_event* event) {
-  static const char* const verbs[FRESHET_EVENT_TYPES] = {
-      [FRESHET_CLICK] = "clicked", [FRESHET_RATING] = "rated", [FRESHET_PURCHASE] = "bought"};
+  static const char* const verbs[FRESHET_EVENT_TYPES] = {[FRESHET_CLICK] = "clicked",
+                                                         [FRESHET_RATING] = "rated",
+                                                         [FRESHET_PURCHASE] = "bought",
+                                                         [FRESHET_FEEDBACK] = "gave feedback on"};
   char time[FRESHET_TIME_TEXT_SIZE], value[32] = "";
   freshet_time_text(event->occurred_at_ms, time);
   if (event->type == FRESHET_RATING) snprintf(value, sizeof value, " with %g", (double)event->rating);

@@ -194,6 +194,22 @@ static freshet_status read_purchase(const freshet_input_converter* converter, fr
   return FRESHET_OK;
 }
 
+/* Each kind of feedback is a word of its own: hide, skip. A skip's seconds are those that the user stayed. */
+static freshet_status read_feedback(const freshet_input_converter* converter, freshet_input_record* record,
+                                    freshet_error* error) {
+  double after_s = 0;
+  record->event.place = -1;
+  record->event.list_version = -1;
+  if (!freshet_feedback_of(record->fields[FRESHET_FIELD_TYPE], &record->event.feedback))
+    return reject(error,
+                  "type '%.*s' does not say which feedback; write dislike, hide, not_interested, "
+                  "returned, skip or impression",
+                  SHOW(record->fields[FRESHET_FIELD_TYPE]));
+  freshet_status status = read_number(converter, record->fields, FRESHET_FIELD_DWELL_S, &after_s, error);
+  record->event.after_s = (float)after_s;
+  return status;
+}
+
 static freshet_status read_values(const freshet_input_converter* converter, freshet_input_record* record,
                                   freshet_error* error) {
   double rating = 0, dwell_s = 0;
@@ -208,6 +224,8 @@ static freshet_status read_values(const freshet_input_converter* converter, fres
       break;
     case FRESHET_PURCHASE:
       return read_purchase(converter, record, error);
+    case FRESHET_FEEDBACK:
+      return read_feedback(converter, record, error);
   }
   status = read_number(converter, record->fields, FRESHET_FIELD_VALUE, &rating, error);
   const freshet_rating_scale* scale = &converter->options->scale;

@@ -10,8 +10,10 @@
 
 enum { SHOWN = 60 };
 
-static const char* const type_names[FRESHET_EVENT_TYPES] = {
-    [FRESHET_CLICK] = "click", [FRESHET_RATING] = "rating", [FRESHET_PURCHASE] = "purchase"};
+static const char* const type_names[FRESHET_EVENT_TYPES] = {[FRESHET_CLICK] = "click",
+                                                            [FRESHET_RATING] = "rating",
+                                                            [FRESHET_PURCHASE] = "purchase",
+                                                            [FRESHET_FEEDBACK] = "feedback"};
 
 static const struct {
   const char* word;
@@ -62,8 +64,29 @@ static const struct {
     {"transaction", FRESHET_PURCHASE},
     {"sale", FRESHET_PURCHASE},
     {"sold", FRESHET_PURCHASE},
+    {"feedback", FRESHET_FEEDBACK}, /* for --type; in a row, one of the words of kinds */
 };
 enum { WORDS = sizeof words / sizeof words[0] };
+
+static const struct {
+  const char* word;
+  freshet_feedback_kind kind;
+} kinds[] = {
+    {"dislike", FRESHET_DISLIKE},     {"disliked", FRESHET_DISLIKE},
+    {"thumbs_down", FRESHET_DISLIKE}, {"hide", FRESHET_HIDE},
+    {"hidden", FRESHET_HIDE},         {"not_interested", FRESHET_NOT_INTERESTED},
+    {"returned", FRESHET_RETURNED},   {"skip", FRESHET_SKIP},
+    {"skipped", FRESHET_SKIP},        {"impression", FRESHET_IMPRESSION},
+};
+enum { KINDS = sizeof kinds / sizeof kinds[0] };
+
+bool freshet_feedback_of(freshet_slice word, freshet_feedback_kind* kind) {
+  for (size_t i = 0; i < KINDS && word.size > 0; i++) {
+    *kind = kinds[i].kind;
+    if (freshet_name_is_like(word, freshet_slice_of(kinds[i].word))) return true;
+  }
+  return false;
+}
 
 const char* freshet_type_name(freshet_event_type type) {
   return type_names[type];
@@ -75,7 +98,9 @@ bool freshet_type_of(freshet_slice word, freshet_event_type* type) {
     *type = words[i].type;
     return true;
   }
-  return false;
+  freshet_feedback_kind kind;
+  *type = FRESHET_FEEDBACK;
+  return freshet_feedback_of(word, &kind);
 }
 
 /* Takes "WORD=TYPE" off the front of *rules. */
@@ -135,6 +160,7 @@ void freshet_type_print(void) {
     for (size_t i = 0; i < WORDS; i++) {
       if ((int)words[i].type == type) printf(" %s", words[i].word);
     }
+    for (size_t i = 0; i < KINDS && type == FRESHET_FEEDBACK; i++) printf(" %s", kinds[i].word);
     printf("\n");
   }
 }

@@ -14,10 +14,13 @@ typedef enum freshet_type_found {
   FRESHET_TYPE_LEFT_OUT,
 } freshet_type_found;
 
-/* "click", "rating", "purchase"; static. */
+/* "click", "rating", "purchase", "feedback"; static. */
 const char* freshet_type_name(freshet_event_type type);
 /* The usual words, compared without case, blanks, _ and -. */
 bool freshet_type_of(freshet_slice word, freshet_event_type* type);
+
+/* The kind of feedback that a word of type FRESHET_FEEDBACK stands for. False: "feedback" itself, or no such word. */
+bool freshet_feedback_of(freshet_slice word, freshet_feedback_kind* kind);
 
 /* rules: the text of --types, "cart=click,remove_from_cart=-", or NULL; a rule for "*" is for all unknown words. */
 freshet_type_found freshet_type_find(const char* rules, freshet_slice word, freshet_event_type* type);

@@ -45,7 +45,7 @@ const char freshet_replay_usage[] =
     "memory\n"
     "  --limit N             stop after N events\n"
     "  --user ID             only events of this user\n"
-    "  --type TYPE,...       only events of these types: click, rating, purchase\n"
+    "  --type TYPE,...       only events of these types: click, rating, purchase, feedback\n"
     "  --errors FILE         write rejected rows there, as CSV that can be corrected and replayed\n"
     "  --resume FILE         keep the place in FILE, and go on from there when it exists; what a crash had "
     "sent\n"
