@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "core/maths.h"
+#include "text/unicode.h"
 
 freshet_slice freshet_item_text(const freshet_item* item, freshet_buffer* scratch) {
   scratch->size = 0;
@@ -14,7 +15,8 @@ freshet_slice freshet_item_text(const freshet_item* item, freshet_buffer* scratc
 }
 
 uint64_t freshet_item_text_hash(const freshet_item* item, freshet_buffer* scratch) {
-  freshet_item_text(item, scratch);
+  const freshet_slice text = freshet_item_text(item, scratch);
+  if (item->vector == NULL && !freshet_text_has_word(text)) return 0;
   if (item->vector != NULL)
     freshet_buffer_append(scratch, item->vector, item->vector_dim * sizeof *item->vector);
   return scratch->size == 0 ? 0 : freshet_id_key(freshet_buffer_slice(scratch));

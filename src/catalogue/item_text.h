@@ -15,7 +15,7 @@
 /* Title and text of the item. The result points into the scratch. */
 freshet_slice freshet_item_text(const freshet_item* item, freshet_buffer* scratch);
 
-/* A hash of all that the vector is made of; 0: of nothing, the item has none. */
+/* A hash of all that the vector is made of. 0: the item has no vector, because its text is empty or holds no word. */
 uint64_t freshet_item_text_hash(const freshet_item* item, freshet_buffer* scratch);
 
 /* vector [dim]: the encoding of the item's text, zeros when it has none; becomes the item's vector, of norm 1 or

@@ -5,8 +5,18 @@
 #include <string.h>
 
 #include "stream/dead_letters.h"
+#include "text/unicode.h"
 
 /* ---- texts ---- */
+
+/* A vector of zeros: the encoder knows no word of the text. */
+static void check_is_known(freshet_pending_request* pending, uint32_t dim) {
+  for (uint32_t k = 0; k < dim; k++) {
+    if (pending->vector[k] != 0) return;
+  }
+  pending->text = FRESHET_TEXT_UNASKED;
+  pending->text_note = "context is not used: it holds no word that text.encoder knows";
+}
 
 /* The text is encoded in the background, unless that costs next to nothing. */
 static void encode_text(freshet_intake* intake, freshet_pending_request* pending) {
@@ -15,6 +25,8 @@ static void encode_text(freshet_intake* intake, freshet_pending_request* pending
   if (text.size == 0) return;
   if (ports->encoder == NULL) {
     pending->text_note = "context is not used: text.encoder is none";
+  } else if (!freshet_text_has_word(text)) {
+    pending->text_note = "context is not used: it holds no word";
   } else if (ports->embedder != NULL) {
     pending->text_id = ++intake->last_text_id;
     bool is_taken = freshet_embedder_submit(ports->embedder, pending->text_id, text, FRESHET_EMBED_REQUEST);
@@ -24,7 +36,10 @@ static void encode_text(freshet_intake* intake, freshet_pending_request* pending
     pending->vector = calloc(ports->encoder->dim, sizeof *pending->vector);
     FRESHET_ASSERT(pending->vector != NULL);
     pending->text = FRESHET_TEXT_ENCODED;
-    if (freshet_encode(ports->encoder, &text, 1, pending->vector, NULL) == FRESHET_OK) return;
+    if (freshet_encode(ports->encoder, &text, 1, pending->vector, NULL) == FRESHET_OK) {
+      check_is_known(pending, ports->encoder->dim);
+      return;
+    }
     pending->text = FRESHET_TEXT_UNASKED;
     pending->text_note = "context is not used: it could not be encoded";
   }
@@ -43,6 +58,7 @@ void freshet_intake_encoded(freshet_intake* intake, const freshet_embedded* embe
   FRESHET_ASSERT(pending->vector != NULL);
   memcpy(pending->vector, embedded->vector, size);
   pending->text = FRESHET_TEXT_ENCODED;
+  check_is_known(pending, intake->ports->encoder->dim);
 }
 
 /* ---- questions ---- */

@@ -46,6 +46,14 @@ bool freshet_unicode_is_word(int32_t code_point) {
   }
 }
 
+bool freshet_text_has_word(freshet_slice text) {
+  const char *at = text.data, *end = text.data + text.size;
+  while (at < end) {
+    if (freshet_unicode_is_word(freshet_unicode_next(&at, end))) return true;
+  }
+  return false;
+}
+
 bool freshet_unicode_is_ideograph(int32_t c) {
   return (c >= 0x3040 && c <= 0x30ff) || (c >= 0x3400 && c <= 0x4dbf) || (c >= 0x4e00 && c <= 0x9fff) ||
          (c >= 0xf900 && c <= 0xfaff) || (c >= 0x20000 && c <= 0x3ffff);

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "freshet/bytes.h"
+
 enum {
   FRESHET_CODE_POINT_INVALID = 0xfffd, /* the code point for each byte that is not UTF-8 */
   FRESHET_FOLD_MAX = 32,               /* code points that one may fold into (U+FDFA needs 18) */
@@ -24,6 +26,9 @@ size_t freshet_unicode_fold(int32_t code_point, int32_t out[FRESHET_FOLD_MAX]);
 
 /* Whether words may contain it: letters, digits and marks. */
 bool freshet_unicode_is_word(int32_t code_point);
+/* Whether a text (UTF-8, need not be valid) holds a character that words may contain. A text without one has no
+ * vector: every encoder would make all such texts alike. */
+bool freshet_text_has_word(freshet_slice text);
 /* Whether it belongs to a script without spaces between words, where one character can be a word: Han and
  * kana. */
 bool freshet_unicode_is_ideograph(int32_t code_point);

@@ -775,6 +775,21 @@ static void an_unanswered_request_is_not_committed(void** state) {
   assert_int_equal(w->committed, 2);
 }
 
+/* A text without a word is like every other such text: it is not encoded, and the asker is told. */
+static void a_context_without_a_word_is_noted(void** state) {
+  (void)state;
+  for (uint32_t i = 0; i < 200; i++) change_item(i);
+  while (w->catalogued > 0) step();
+  w->request.k = 3; /* what the answers are held against */
+  ask_in_partition_0("words", "two words");
+  for (int i = 0; i < 3; i++) step();
+  assert_null(strstr(w->note, "context"));
+  ask_in_partition_0("marks", "!!! ... \xe2\x80\x94");
+  for (int i = 0; i < 3; i++) step();
+  assert_int_equal(w->answers, 2);
+  assert_non_null(strstr(w->note, "context is not used: it holds no word"));
+}
+
 static void who_has_waited_too_long_is_told_so(void** state) {
   (void)state;
   step();
@@ -1067,6 +1082,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(a_list_without_an_event_is_published_after_its_mark, set_up, tear_down),
       cmocka_unit_test_setup_teardown(a_full_inbox_does_not_keep_lists_waiting, set_up, tear_down),
       cmocka_unit_test_setup_teardown(an_unanswered_request_is_not_committed, set_up_slow, tear_down_slow),
+      cmocka_unit_test_setup_teardown(a_context_without_a_word_is_noted, set_up, tear_down),
       cmocka_unit_test_setup_teardown(who_has_waited_too_long_is_told_so, set_up_slow, tear_down_slow),
       cmocka_unit_test_setup_teardown(requests_of_a_revoked_partition_are_forgotten, set_up_slow,
                                       tear_down_slow),

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "freshet/encoder.h"
+#include "text/unicode.h"
 
 enum { DIM = 256 };
 
@@ -32,6 +33,16 @@ static float cosine(const char* left, const char* right) {
   assert_int_equal(freshet_encode(encoder, texts, 2, out, NULL), FRESHET_OK);
   for (int i = 0; i < DIM; i++) sum += out[i] * out[DIM + i];
   return sum;
+}
+
+static void texts_without_a_word_are_told_apart(void** state) {
+  (void)state;
+  static const char* const with[] = {"a", "!!7", "\xe7\x8c\xab", "... \xc3\xa9"};
+  static const char* const without[] = {"", " \n\t", "!!!", "\xe2\x80\x94 ?", "\xf0\x9f\x8e\x81", "\xff\xfe"};
+  for (size_t i = 0; i < sizeof with / sizeof *with; i++)
+    assert_true(freshet_text_has_word(freshet_slice_of(with[i])));
+  for (size_t i = 0; i < sizeof without / sizeof *without; i++)
+    assert_false(freshet_text_has_word(freshet_slice_of(without[i])));
 }
 
 static void vectors_are_finite_and_of_length_one(void** state) {
@@ -102,6 +113,7 @@ static void the_name_tells_the_dimensions(void** state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(vectors_are_finite_and_of_length_one),
+      cmocka_unit_test(texts_without_a_word_are_told_apart),
       cmocka_unit_test(spelling_that_looks_alike_is_equal),
       cmocka_unit_test(texts_that_share_words_are_closer),
       cmocka_unit_test(a_text_has_one_vector_wherever_it_stands_in_a_batch),

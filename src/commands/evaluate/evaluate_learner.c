@@ -9,6 +9,7 @@
 #include "commands/evaluate/evaluate_metrics.h"
 #include "commands/evaluate/evaluate_models.h"
 #include "commands/measure.h"
+#include "text/unicode.h"
 
 /* Deltas are taken as the service takes them, which also bounds what they hold. */
 enum { EVENTS_PER_DELTA = 10000 };
@@ -154,6 +155,11 @@ static void destroy(freshet_contender* self) {
   free(learner);
 }
 
+static bool has_text(const freshet_history_item* it) {
+  return freshet_text_has_word(freshet_slice_of(it->title)) ||
+         freshet_text_has_word(freshet_slice_of(it->text));
+}
+
 static freshet_status announce(freshet_learner* learner, freshet_error* error) {
   const freshet_history* history = learner->history;
   for (uint32_t i = 0; i < history->item_count; i++) {
@@ -163,7 +169,7 @@ static freshet_status announce(freshet_learner* learner, freshet_error* error) {
     if (status != FRESHET_OK) return status;
     FRESHET_ASSERT(slot == i);
     freshet_model_set_listed(learner->model, slot, true);
-    if (history->vectors == NULL) continue;
+    if (history->vectors == NULL || !has_text(&history->items[i])) continue;
     const float* vector = history->vectors + (size_t)i * history->text_dim;
     status = freshet_model_set_text(learner->model, slot, vector, NULL, error);
     if (status != FRESHET_OK) return status;
