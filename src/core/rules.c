@@ -51,6 +51,42 @@ bool freshet_rules_is_new(const freshet_rules* rules, const freshet_facets* face
   return rules->new_share > 0 && created_ms != 0 && created_ms > now_ms - rules->new_age_ms;
 }
 
+/* Where the item is in the seen set: recent items are near its end. seen_count: nowhere. */
+static uint32_t place_in_seen(const freshet_user* user, uint32_t slot) {
+  for (uint32_t at = user->seen_count; at-- > 0;) {
+    if (user->seen[at] == slot) return at;
+  }
+  return user->seen_count;
+}
+
+static int64_t hide_for_ms(const freshet_rules* rules, unsigned how) {
+  return how <= FRESHET_PURCHASE ? rules->hide_for_ms[how] : 0;
+}
+
+static bool hides_for_a_while(const freshet_rules* rules) {
+  for (unsigned type = 0; type <= FRESHET_PURCHASE; type++) {
+    if (rules->hide_for_ms[type] > 0) return true;
+  }
+  return false;
+}
+
+size_t freshet_rules_list_hidden(const freshet_rules* rules, const freshet_user* user, int64_t now_ms,
+                                 uint32_t* slots) {
+  size_t count = 0;
+  for (uint32_t s = 0; s < user->seen_count; s++) {
+    if (freshet_rules_hides(rules, user->seen_how[s])) slots[count++] = user->seen[s];
+  }
+  if (!hides_for_a_while(rules)) return count;
+  for (uint32_t k = 0; k < user->recent_count; k++) {
+    const freshet_interaction* recent = &user->recent[k];
+    const uint32_t at = place_in_seen(user, recent->item);
+    if (at == user->seen_count || freshet_rules_hides(rules, user->seen_how[at])) continue;
+    const int64_t rest_ms = hide_for_ms(rules, user->seen_how[at]);
+    if (rest_ms > 0 && recent->time_ms > now_ms - rest_ms) slots[count++] = recent->item;
+  }
+  return count;
+}
+
 bool freshet_rules_reorder(const freshet_rules* rules) {
   return rules->max_per_category > 0 || rules->pin_count > 0 || rules->new_share > 0;
 }

@@ -15,6 +15,7 @@
 #define FRESHET_CORE_RULES_H
 
 #include "core/facets.h"
+#include "freshet/model.h"
 #include "freshet/ranker.h"
 
 /* Which seen items are left out: all, rated or bought ones, bought ones, none. */
@@ -39,11 +40,13 @@ typedef struct freshet_pin {
 
 typedef struct freshet_rules {
   freshet_hide hide;
-  uint32_t max_per_category; /* 0: any number */
-  int64_t max_age_ms;        /* 0: any age */
-  float new_share;           /* share of places that go to new items by chance, 0 .. 1 */
-  int64_t new_age_ms;        /* how long an item is new */
-  freshet_boost* boosts;     /* [boost_count] */
+  int64_t
+      hide_for_ms[FRESHET_PURCHASE + 1]; /* by type: for so long after its event an item stays out anyway */
+  uint32_t max_per_category;             /* 0: any number */
+  int64_t max_age_ms;                    /* 0: any age */
+  float new_share;                       /* share of places that go to new items by chance, 0 .. 1 */
+  int64_t new_age_ms;                    /* how long an item is new */
+  freshet_boost* boosts;                 /* [boost_count] */
   size_t boost_count;
   freshet_pin* pins; /* [pin_count] by place */
   size_t pin_count;
@@ -65,6 +68,12 @@ static inline bool freshet_rules_hides(const freshet_rules* rules, unsigned how)
   static const unsigned from[] = {FRESHET_CLICK, FRESHET_RATING, FRESHET_PURCHASE, FRESHET_FEEDBACK};
   return how >= from[rules->hide];
 }
+
+/* The user's seen items that are in no list at now_ms, into slots [seen_count]: those that `hide` leaves out, and
+ * those of the last FRESHET_HISTORY whose newest event is younger than hide_for_ms of the type they were seen by.
+ * Returns how many. */
+size_t freshet_rules_list_hidden(const freshet_rules* rules, const freshet_user* user, int64_t now_ms,
+                                 uint32_t* slots);
 
 /* Whether the rules can change the list of the best k by score. False: freshet_rules_select need not be
  * called. */

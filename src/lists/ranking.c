@@ -107,10 +107,7 @@ static void exclude(const freshet_ranking* ranking, rank_thread* own, size_t i,
     FRESHET_ASSERT(own->excluded[i] != NULL);
     own->excluded_capacity[i] = count;
   }
-  count = 0;
-  for (size_t s = 0; s < query->excluded_count; s++) {
-    if (freshet_rules_hides(rules, task->user->seen_how[s])) own->excluded[i][count++] = query->excluded[s];
-  }
+  count = freshet_rules_list_hidden(rules, task->user, task->time_ms, own->excluded[i]);
   if (task->excluded_count > 0)
     memcpy(own->excluded[i] + count, task->excluded, task->excluded_count * sizeof *task->excluded);
   query->excluded = own->excluded[i];

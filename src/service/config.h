@@ -100,6 +100,7 @@ typedef struct freshet_config {
   } requests;
   struct {
     int hide; /* freshet_hide */
+    int64_t hide_click_s, hide_rating_s, hide_purchase_s;
     int64_t max_per_category, max_age_s, new_age_s;
     double new_share;
     const freshet_property* named; /* [named_count] boost.*, bury.*, pin.*, in the order given */

@@ -138,6 +138,9 @@ freshet_status freshet_config_compile_rules(freshet_config* config, freshet_erro
   size_t count = config->rules.named_count;
   freshet_rules* rules = &config->rules.compiled;
   *rules = (freshet_rules){.hide = (freshet_hide)config->rules.hide,
+                           .hide_for_ms = {[FRESHET_CLICK] = config->rules.hide_click_s * 1000,
+                                           [FRESHET_RATING] = config->rules.hide_rating_s * 1000,
+                                           [FRESHET_PURCHASE] = config->rules.hide_purchase_s * 1000},
                            .max_per_category = (uint32_t)config->rules.max_per_category,
                            .max_age_ms = config->rules.max_age_s * 1000,
                            .new_share = (float)config->rules.new_share,

@@ -157,6 +157,11 @@ const freshet_config_key freshet_config_keys[] = {
     CHOICE(
         "rules", "hide", rules.hide, "seen", "seen|owned|bought|nothing",
         "Which items a user is not shown again: all seen ones, those rated or bought, those bought, none."),
+    INTEGER("rules", "hide_for_s.click", rules.hide_click_s, "0", 0, 31536000,
+            "Where hide lets a clicked item come again: seconds after the click in which it does not."),
+    INTEGER("rules", "hide_for_s.rating", rules.hide_rating_s, "0", 0, 31536000, "The same after a rating."),
+    INTEGER("rules", "hide_for_s.purchase", rules.hide_purchase_s, "0", 0, 31536000,
+            "The same after a purchase."),
     INTEGER("rules", "max_per_category", rules.max_per_category, "0", 0, FRESHET_RANK_K_MAX,
             "Items of one category in a list at most; 0: any number."),
     INTEGER("rules", "max_age_s", rules.max_age_s, "0", 0, 31536000000,

@@ -242,10 +242,38 @@ static void rules_become_facets_and_amounts(void** state) {
   freshet_config_destroy(config);
 }
 
+/* Seen: 0 clicked, 1 rated, 2 bought long ago, 3 bought just now, 4 hidden by feedback. */
+static void what_was_just_chosen_rests(void** state) {
+  (void)state;
+  enum { HOUR_MS = 3600 * 1000, NOW_MS = 100 * HOUR_MS };
+  uint32_t seen[] = {0, 1, 2, 3, 4}, hidden[5];
+  uint8_t how[] = {FRESHET_CLICK, FRESHET_RATING, FRESHET_PURCHASE, FRESHET_PURCHASE, FRESHET_FEEDBACK};
+  freshet_user user = {.seen = seen, .seen_how = how, .seen_count = 5, .recent_count = 5};
+  for (uint32_t k = 0; k < 5; k++) user.recent[k] = (freshet_interaction){4 - k, 1, NOW_MS - HOUR_MS};
+  user.recent[2].time_ms = NOW_MS - 7 * HOUR_MS; /* item 2 */
+  freshet_error error = {0};
+  freshet_config* config = load("[rules]\nhide = nothing\nhide_for_s.purchase = 21600\n", &error);
+  if (config == NULL) fail_msg("%s", error.message);
+  const freshet_rules* rules = &config->rules.compiled;
+  assert_int_equal(freshet_rules_list_hidden(rules, &user, NOW_MS, hidden), 2);
+  assert_int_equal(hidden[0], 4);
+  assert_int_equal(hidden[1], 3);
+  /* Five hours later nothing rests any more. */
+  assert_int_equal(freshet_rules_list_hidden(rules, &user, NOW_MS + 5 * HOUR_MS, hidden), 1);
+  /* A clock that is behind hides what it has not seen yet. */
+  assert_int_equal(freshet_rules_list_hidden(rules, &user, NOW_MS - 50 * HOUR_MS, hidden), 3);
+  freshet_config_destroy(config);
+  config = load("[rules]\nhide = bought\nhide_for_s.click = 7200\n", &error);
+  if (config == NULL) fail_msg("%s", error.message);
+  assert_int_equal(freshet_rules_list_hidden(&config->rules.compiled, &user, NOW_MS, hidden), 4);
+  assert_int_equal(hidden[3], 0); /* each once: what is bought is hidden already */
+  freshet_config_destroy(config);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(pins_and_bounds_are_as_the_oracle_has_them),
-                                     cmocka_unit_test(chance_is_logged_as_it_is),
-                                     cmocka_unit_test(contradictions_name_both),
-                                     cmocka_unit_test(rules_become_facets_and_amounts)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(pins_and_bounds_are_as_the_oracle_has_them),
+      cmocka_unit_test(chance_is_logged_as_it_is), cmocka_unit_test(contradictions_name_both),
+      cmocka_unit_test(rules_become_facets_and_amounts), cmocka_unit_test(what_was_just_chosen_rests)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,7 +2,8 @@
  * evaluate_service.c: one pass by the service's own protocol.
  *
  * Owns what is remembered about users and items to sort events into groups and segments. The hidden items
- * come from the learner's users, so their bound (model.seen_limit) and rules.hide act as in the service.
+ * come from the learner's users, so their bound (model.seen_limit), rules.hide and rules.hide_for_s act as in the
+ * service.
  */
 #include "commands/evaluate/evaluate_service.h"
 
@@ -53,18 +54,14 @@ static bool meet(pairs* met, uint32_t user, uint32_t item) {
   return known;
 }
 
-static size_t list_hidden(state* s, const freshet_user* user) {
-  size_t count = 0;
+static size_t list_hidden(state* s, const freshet_user* user, int64_t now_ms) {
   if (s->hidden_capacity < user->seen_count) {
     s->hidden_capacity = 2 * user->seen_count;
     free(s->hidden_items);
     s->hidden_items = calloc(s->hidden_capacity, sizeof *s->hidden_items);
     FRESHET_ASSERT(s->hidden_items != NULL);
   }
-  for (uint32_t i = 0; i < user->seen_count; i++) {
-    if (freshet_rules_hides(s->pass->rules, user->seen_how[i])) s->hidden_items[count++] = user->seen[i];
-  }
-  return count;
+  return freshet_rules_list_hidden(s->pass->rules, user, now_ms, s->hidden_items);
 }
 
 /* A hidden item cannot be listed: whatever its score, its place is a miss. */
@@ -104,7 +101,7 @@ static void count_in_segments(const state* s, const freshet_history_event* event
 static void rank(state* s, const freshet_history_event* event, bool again, bool counted) {
   const freshet_service_pass* pass = s->pass;
   freshet_boot_weights weights;
-  const size_t hidden = list_hidden(s, freshet_learner_user(pass->learner, event->user));
+  const size_t hidden = list_hidden(s, freshet_learner_user(pass->learner, event->user), event->time_ms);
   for (size_t i = 0; i < hidden; i++) s->hidden[s->hidden_items[i]] = true;
   freshet_trial trial = {.item = event->item,
                          .negative = event->item,
