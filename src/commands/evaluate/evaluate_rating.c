@@ -9,7 +9,9 @@
 
 #include "freshet/status.h"
 
-static const double first_rate = .3, last_rate = .02, slope_rate = .002, decay = .02;
+/* A user's bias keeps moving: people rate by their mood. An item's settles. */
+static const double first_rate = .2, last_rate_of_user = .05, last_rate_of_item = .01;
+static const double slope_rate = .002, decay = .02;
 
 typedef struct bias {
   double value;
@@ -40,7 +42,7 @@ void freshet_rater_destroy(freshet_rater* rater) {
 }
 
 /* A bias moves fast at first and slower with each rating. */
-static void move(bias* b, double error) {
+static void move(bias* b, double last_rate, double error) {
   double rate = first_rate / (1 + first_rate * b->count);
   if (rate < last_rate) rate = last_rate;
   b->count++;
@@ -63,8 +65,8 @@ double freshet_rater_step(freshet_rater* rater, uint32_t user, uint32_t item, do
   if (rater->mean.count == 0) predicted = rater->low = rater->high = rating;
   predicted = predicted < rater->low ? rater->low : predicted > rater->high ? rater->high : predicted;
   double error = predicted - rating;
-  move(u, error);
-  move(i, error);
+  move(u, last_rate_of_user, error);
+  move(i, last_rate_of_item, error);
   rater->slope -= slope_rate * error * z;
   rater->mean.count++;
   rater->mean.value += (rating - rater->mean.value) / rater->mean.count;
