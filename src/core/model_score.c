@@ -129,6 +129,12 @@ static void set_thetas(const freshet_model* model, uint32_t positives, context* 
   }
 }
 
+/* What is disliked does not attract, or less. */
+static void weigh_down(context* c, uint32_t k) {
+  c->weight[k] *= 1 - c->disliked[k];
+  for (int f = 0; f < BONUS_FEATURES; f++) c->feature_weight[k][f] *= 1 - c->disliked[k];
+}
+
 void freshet_model_context(const freshet_model* model, const freshet_user* user, int64_t time_ms,
                            context* c) {
   enum { GAPS = 32, EXPS = 48 };
@@ -149,8 +155,7 @@ void freshet_model_context(const freshet_model* model, const freshet_user* user,
     a[TOGETHER_NOW] = c->same_session[k] ? e : 0;
     a[TOGETHER_BEFORE] = c->same_session[k] ? 0 : e;
     a[SIMILAR_TEXT] = model->text_decay[c->place[k]] * e;
-    c->weight[k] *= 1 - c->disliked[k]; /* what is disliked does not attract */
-    for (int f = 0; f < BONUS_FEATURES; f++) a[f] *= 1 - c->disliked[k];
+    if (c->disliked[k] > 0) weigh_down(c, k);
     for (int f = 0; f < BONUS_FEATURES; f++) sums[f] += a[f];
   }
   for (int f = 0; f < BONUS_FEATURES; f++) {
