@@ -144,6 +144,9 @@ static freshet_status give(freshet_answers* answers, freshet_pending_request* pe
 /* ---- a turn ---- */
 
 static bool may_be_answered(const freshet_answers* answers, const freshet_pending_request* pending) {
+  bool is_ours = !pending->is_record || freshet_held_list_topic(answers->intake.held, pending->partition) ==
+                                            FRESHET_TOPIC_RECOMMENDATIONS;
+  if (!is_ours) return false; /* not yet: another app generation lets go first */
   return pending->text != FRESHET_TEXT_WAITING || freshet_pending_request_is_late(&answers->lists, pending);
 }
 

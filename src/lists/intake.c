@@ -138,9 +138,8 @@ freshet_status freshet_intake_record(freshet_intake* intake, const freshet_recor
     freshet_dead_letters_add(ports->outbox, ports, record, "TRANSFORMATION", &cause);
     return FRESHET_OK;
   }
-  /* The app generation that serves answers. */
-  if (freshet_held_list_topic(intake->held, record->partition) != FRESHET_TOPIC_RECOMMENDATIONS)
-    return FRESHET_OK;
+  /* The app generation that serves answers; one that is about to serve keeps requests until then. */
+  if (!freshet_held_takes_requests(intake->held, record->partition)) return FRESHET_OK;
   add_record(intake, record, &question, is_valid ? NULL : cause.message);
   return FRESHET_OK;
 }

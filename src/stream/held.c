@@ -48,6 +48,10 @@ void freshet_held_remove(freshet_held* held, freshet_held_partition* partition) 
   *partition = held->partitions[--held->count];
 }
 
+void freshet_held_rewind(freshet_held_partition* partition, int64_t offset) {
+  partition->next = partition->committing = partition->committed = offset;
+}
+
 freshet_held_partition* freshet_held_find(const freshet_held* held, freshet_topic topic, int32_t partition) {
   FRESHET_HELD_EACH(p, held, topic) {
     if (p->partition == partition) return p;
@@ -105,6 +109,13 @@ static uint64_t lag_of(const freshet_held* held, const freshet_held_partition* p
   int64_t end = freshet_source_end(held->source, p->topic, p->partition);
   int64_t next = p->next < 0 ? 0 : p->next;
   return end > next ? (uint64_t)(end - next) : 0;
+}
+
+bool freshet_held_takes_requests(const freshet_held* held, int32_t partition) {
+  const freshet_held_partition* events = freshet_held_find(held, FRESHET_TOPIC_EVENTS, partition);
+  bool has_released = events != NULL && events->releasing == held->serving->number;
+  return freshet_serving_is_own(held->serving) ||
+         (freshet_serving_must_release(held->serving, partition) && !has_released);
 }
 
 uint64_t freshet_held_lag(const freshet_held* held) {

@@ -41,6 +41,9 @@ void freshet_held_destroy(freshet_held* held);
 freshet_held_partition* freshet_held_add(freshet_held* held, const freshet_partition* partition);
 void freshet_held_remove(freshet_held* held, freshet_held_partition* partition);
 
+/* The partition is read from this offset again, as if nothing behind it had been done. The caller seeks. */
+void freshet_held_rewind(freshet_held_partition* partition, int64_t offset);
+
 /* NULL: it is not held. */
 freshet_held_partition* freshet_held_find(const freshet_held* held, freshet_topic topic, int32_t partition);
 /* Goes through the partitions of a topic, or of all topics (FRESHET_TOPICS). `after`: the last one, NULL for
@@ -65,6 +68,9 @@ freshet_partition* freshet_held_list(const freshet_held* held, freshet_topic top
 
 /* Which of the first `partitions` partitions of `items` are held: a bitmap [partitions] that holds until the next call. */
 const bool* freshet_held_items(freshet_held* held, int32_t partitions);
+
+/* Are requests of this partition ours: to answer, now or as soon as we have taken over, or to hand over? */
+bool freshet_held_takes_requests(const freshet_held* held, int32_t partition);
 
 /* The topic for lists of users whose events come from this partition. */
 freshet_topic freshet_held_list_topic(const freshet_held* held, int32_t partition);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 /* By freshet_serving_key; a slash is followed by a name or number. */
-static const char* const key_heads[] = {"known/", "serving", "released/", "taken/"};
+static const char* const key_heads[] = {"known/", "serving", "released/", "taken/", "requests/"};
 enum { KEYS = sizeof key_heads / sizeof key_heads[0] };
 
 void freshet_serving_reset(freshet_serving* serving) {
@@ -52,7 +52,8 @@ static bool add_known(freshet_serving* serving, freshet_slice name) {
 
 static bool take_fact(freshet_serving* serving, freshet_serving_key kind,
                       const freshet_app_generation_fact* fact) {
-  bool is_of_partition = kind == FRESHET_SERVING_RELEASED || kind == FRESHET_SERVING_TAKEN;
+  bool is_of_partition =
+      kind == FRESHET_SERVING_RELEASED || kind == FRESHET_SERVING_TAKEN || kind == FRESHET_SERVING_REQUESTS;
   if (is_of_partition && (fact->partition < 0 || fact->partition >= INT_MAX)) return false;
   switch (kind) {
     case FRESHET_SERVING_KNOWN:
@@ -70,9 +71,19 @@ static bool take_fact(freshet_serving* serving, freshet_serving_key kind,
       p->learned = fact->learned;
       return true;
     }
-    case FRESHET_SERVING_TAKEN:
-      partition_of(serving, fact->partition)->taken = fact->number;
+    case FRESHET_SERVING_REQUESTS: {
+      freshet_serving_partition* p = partition_of(serving, fact->partition);
+      if (fact->number < p->requests_number) return true;
+      p->requests_number = fact->number;
+      p->requests = fact->offset;
       return true;
+    }
+    case FRESHET_SERVING_TAKEN: {
+      freshet_serving_partition* p = partition_of(serving, fact->partition);
+      p->taken = fact->number;
+      p->taken_by = freshet_id_key(fact->generation);
+      return true;
+    }
   }
   return false;
 }
@@ -113,6 +124,10 @@ freshet_serving_partition freshet_serving_of(const freshet_serving* serving, int
 
 static bool is_own(const freshet_serving* serving, const char* generation) {
   return strcmp(serving->own, generation) == 0;
+}
+
+bool freshet_serving_is_own(const freshet_serving* serving) {
+  return serving->own == NULL || is_own(serving, freshet_serving_generation(serving));
 }
 
 /* Before a switch is carried out, who served before it goes on until it has let go; if it ever began. */
@@ -156,6 +171,26 @@ freshet_app_generation_fact freshet_serving_release(const freshet_serving* servi
                                        .partition = partition,
                                        .offset = offset,
                                        .learned = learned};
+}
+
+bool freshet_serving_answered(const freshet_serving* serving, const char* generation, int32_t partition,
+                              int64_t answered, freshet_app_generation_fact* fact) {
+  freshet_serving_partition before = freshet_serving_of(serving, partition);
+  const uint64_t server =
+      before.taken == 0 ? freshet_id_key(freshet_slice_of(serving->base)) : before.taken_by;
+  bool has_let_go = before.requests_number > before.taken;
+  if (!has_let_go && server != freshet_id_key(freshet_slice_of(generation))) return false;
+  *fact = (freshet_app_generation_fact){.generation = freshet_slice_of(generation),
+                                        .number = serving->number,
+                                        .partition = partition,
+                                        .offset = has_let_go ? before.requests : answered,
+                                        .learned = -1};
+  return true;
+}
+
+int64_t freshet_serving_next_request(const freshet_serving* serving, int32_t partition) {
+  freshet_serving_partition p = freshet_serving_of(serving, partition);
+  return serving->number > 0 && p.requests_number == serving->number ? p.requests : -1;
 }
 
 freshet_app_generation_fact freshet_serving_take(const freshet_serving* serving, int32_t partition) {

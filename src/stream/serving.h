@@ -10,11 +10,12 @@
  *   serving     switch 3: shop.g2 instead of shop                  by `freshet backfill`, one transaction
  *   released/P  shop publishes no more; it has learned up to R     by its worker, in the transaction that
  *                                                                  commits R as its offset
+ *   requests/P  shop has answered all before offset Q of `requests`  with the release; Q is committed too
  *   taken/P     shop.g2 had learned up to R and has published a    by its worker, in the transaction after
  *               list of every user of the partition                those lists were acknowledged
  *
  * So at any time at most one generation publishes for a partition, and who takes over has learned all that
- * the lists before were made of. Only the last fact of each key matters, so the topic can be compacted,
+ * the lists before were made of, and goes on with the first request that was not answered. Only the last fact of each key matters, so the topic can be compacted,
  * switches can follow each other before they are carried out, and a worker that starts anywhere in between
  * knows what is left to do.
  *
@@ -33,10 +34,13 @@ enum {
 };
 
 typedef struct freshet_serving_partition {
-  int64_t released; /* number of the last switch for which its server has let go of it */
-  int64_t offset;   /* at that switch: who takes over has to have learned everything before this */
-  int64_t learned;  /* at that switch: the one that let go has learned everything before this */
-  int64_t taken;    /* number of the last switch that is carried out */
+  int64_t released;        /* number of the last switch for which its server has let go of it */
+  int64_t offset;          /* at that switch: who takes over has to have learned everything before this */
+  int64_t learned;         /* at that switch: the one that let go has learned everything before this */
+  int64_t taken;           /* number of the last switch that is carried out */
+  uint64_t taken_by;       /* freshet_id_key of the app generation that has carried it out */
+  int64_t requests_number; /* of the switch that `requests` belongs to; 0: of none */
+  int64_t requests;        /* at that switch: everything before this offset of `requests` has been answered */
 } freshet_serving_partition;
 
 /* Zero-initialised but for the names: no switch has been made, and `base` serves. */
@@ -69,6 +73,8 @@ freshet_serving_partition freshet_serving_of(const freshet_serving* serving, int
 
 /* ---- what follows for the own generation and a partition of `events` ---- */
 
+/* We serve since the last switch, whether it is carried out or not. */
+bool freshet_serving_is_own(const freshet_serving* serving);
 /* Our lists go to `recommendations`, by what the log says. */
 bool freshet_serving_publishes(const freshet_serving* serving, int32_t partition);
 /* Another one serves since the last switch, and we have to say that we have let go. */
@@ -86,6 +92,14 @@ freshet_app_generation_fact freshet_serving_switch(const freshet_serving* servin
  * its turn, what the log says of the release before still holds, and goes into the fact instead. */
 freshet_app_generation_fact freshet_serving_release(const freshet_serving* serving, const char* generation,
                                                     int32_t partition, int64_t offset, int64_t learned);
+/* Goes with a release of the last switch, in the same transaction. answered: `generation` has answered every request of
+ * the partition before this offset, and answers no other. That counts if it is the last one that took over and has not
+ * let go since; else the fact says again what that one has said. False: that one has said nothing, and no fact is
+ * written. Then it has never let go, and of two generations it is the one that takes over now. */
+bool freshet_serving_answered(const freshet_serving* serving, const char* generation, int32_t partition,
+                              int64_t answered, freshet_app_generation_fact* fact);
+/* Where a worker that takes over goes on with requests; -1: where it is. */
+int64_t freshet_serving_next_request(const freshet_serving* serving, int32_t partition);
 freshet_app_generation_fact freshet_serving_take(const freshet_serving* serving, int32_t partition);
 
 typedef enum freshet_serving_key {
@@ -93,6 +107,7 @@ typedef enum freshet_serving_key {
   FRESHET_SERVING_SWITCH,
   FRESHET_SERVING_RELEASED,
   FRESHET_SERVING_TAKEN,
+  FRESHET_SERVING_REQUESTS,
 } freshet_serving_key;
 
 /* The record of a fact. Everything points into key and *bytes, which is overwritten. remove: a tombstone. */

@@ -77,6 +77,17 @@ static freshet_status erase_again(freshet_worker* worker, const freshet_held_par
   return status == FRESHET_OK ? shut : status;
 }
 
+/* Requests that the generation before has not answered are ours. We have let them pass, or have not come to them. */
+static freshet_status answer_again(freshet_worker* worker, int32_t partition, freshet_error* error) {
+  freshet_held_partition* requests = freshet_held_find(worker->held, FRESHET_TOPIC_REQUESTS, partition);
+  int64_t next = freshet_serving_next_request(&worker->serving, partition);
+  if (requests == NULL || next < 0) return FRESHET_OK;
+  freshet_answers_forget(worker->answers, partition);
+  freshet_held_rewind(requests, next);
+  const freshet_partition target = {FRESHET_TOPIC_REQUESTS, partition, next};
+  return freshet_source_seek(worker->ports.source, &target, 1, error);
+}
+
 static freshet_status take(freshet_worker* worker, freshet_held_partition* held, freshet_error* error) {
   freshet_serving_partition facts = freshet_serving_of(&worker->serving, held->partition);
   freshet_log_fact(worker->ports.logger, FRESHET_INFO, "generation.taking",
@@ -85,6 +96,7 @@ static freshet_status take(freshet_worker* worker, freshet_held_partition* held,
                    (long long)next_of(held));
   held->taking = worker->serving.number;
   freshet_status status = erase_again(worker, held, facts.learned, error);
+  if (status == FRESHET_OK) status = answer_again(worker, held->partition, error);
   return status == FRESHET_OK ? freshet_refresh_take_over(worker->refresh, held, error) : status;
 }
 
@@ -132,11 +144,25 @@ static freshet_status write_fact(freshet_worker* worker, freshet_serving_key kin
   if (status == FRESHET_OK)
     status = freshet_outbox_add(worker->ports.outbox, &output, FRESHET_IN_TRANSACTION, error);
   freshet_buffer_free(&bytes);
+  if (kind == FRESHET_SERVING_REQUESTS) return status;
   freshet_log_fact(worker->ports.logger, FRESHET_INFO,
                    kind == FRESHET_SERVING_RELEASED ? "generation.released" : "generation.taken",
                    "switch=%lld partition=%lld offset=%lld", (long long)fact->number,
                    (long long)fact->partition, (long long)fact->offset);
   return status;
+}
+
+/* Says up to where requests of the partition are answered, which the same transaction commits. The others are the
+ * next generation's, those that wait for their answer here too. */
+static freshet_status release_requests(freshet_worker* worker, int32_t partition, freshet_error* error) {
+  const freshet_held_partition* requests = freshet_held_find(worker->held, FRESHET_TOPIC_REQUESTS, partition);
+  if (requests == NULL) return FRESHET_OK;
+  int64_t answered = freshet_answers_position(worker->answers, partition, next_of(requests));
+  freshet_app_generation_fact fact;
+  freshet_answers_forget(worker->answers, partition);
+  if (!freshet_serving_answered(&worker->serving, worker->serving.own, partition, answered, &fact))
+    return FRESHET_OK;
+  return write_fact(worker, FRESHET_SERVING_REQUESTS, &fact, error);
 }
 
 /* The offset in a release is the one that the same transaction commits for the partition; only a member of
@@ -149,8 +175,10 @@ freshet_status freshet_worker_write_hand_over(freshet_worker* worker, freshet_er
     if (must_release(worker, held)) {
       freshet_app_generation_fact fact =
           freshet_serving_release(serving, serving->own, held->partition, next_of(held), next_of(held));
+      /* Requests first: a worker that knows of the release has to know where requests go on. */
+      status = release_requests(worker, held->partition, error);
       held->releasing = serving->number;
-      status = write_fact(worker, FRESHET_SERVING_RELEASED, &fact, error);
+      if (status == FRESHET_OK) status = write_fact(worker, FRESHET_SERVING_RELEASED, &fact, error);
     } else if (has_taken(worker, held)) {
       freshet_app_generation_fact fact = freshet_serving_take(serving, held->partition);
       held->taken = serving->number;

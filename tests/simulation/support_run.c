@@ -438,3 +438,28 @@ void run_free(run* r) {
   sim_cluster_free(&r->world.cluster);
   sem_destroy(&r->world.back);
 }
+
+/* ---- afterwards ---- */
+
+void run_check_replies(run* r, freshet_codec* codec, bool at_most_one) {
+  sim_cluster* cluster = &r->world.cluster;
+  for (size_t i = 0; i < r->scenario.written; i++) {
+    const sim_action* action = &r->scenario.actions[i];
+    freshet_request request;
+    if (action->meaning != SIM_REQUEST || action->is_aborted) continue;
+    freshet_status status =
+        freshet_decode_request(codec, freshet_buffer_slice(&action->value), &request, NULL);
+    FRESHET_ASSERT(status == FRESHET_OK);
+    size_t found = 0;
+    for (int32_t p = 0; p < cluster->partitions[FRESHET_TOPIC_REPLIES]; p++) {
+      int64_t position = 0;
+      const sim_record* record;
+      for (; (record = sim_read(cluster, FRESHET_TOPIC_REPLIES, p, &position)) != NULL; position++)
+        found += (size_t)freshet_slice_equal(freshet_buffer_slice(&record->key), request.request_id);
+    }
+    if (found == 0 || (found > 1 && at_most_one))
+      sim_fail(&r->world, "request %.*s, partition %d offset %lld, has %zu replies",
+               (int)request.request_id.size, request.request_id.data, action->partition,
+               (long long)action->offset, found);
+  }
+}

@@ -69,4 +69,7 @@ const char* run_generation_name(int app);
 uint64_t run_visit(run* r, int app, sim_disk* disk);
 void run_free(run* r);
 
+/* Fails when a request has no reply, or more than one if at_most_one. */
+void run_check_replies(run* r, freshet_codec* codec, bool at_most_one);
+
 #endif

@@ -11,6 +11,7 @@
  *            without a list of an erased user, whichever generation erased it. Exempt: late records of a
  *            process that was thrown out. With delivery = committed no list goes back in version at all,
  *            across any number of switches.
+ * replies    Every request has a reply, whenever the generations change places.
  * lists      After each switch that is carried out, every user has had a list of the generation that serves.
  * state      Both generations have learned every event once.
  *
@@ -137,6 +138,10 @@ static void let_go_for_the_dead(sim_world* world) {
     if (freshet_serving_of(&op.facts, p).released == op.facts.number) continue;
     int64_t committed = cluster->groups[app].committed[FRESHET_TOPIC_EVENTS][p];
     int64_t learned = committed < 0 ? 0 : committed;
+    int64_t answered = cluster->groups[app].committed[FRESHET_TOPIC_REQUESTS][p];
+    freshet_app_generation_fact fact;
+    if (freshet_serving_answered(&op.facts, run_generation_name(app), p, answered < 0 ? 0 : answered, &fact))
+      write_fact(world, FRESHET_SERVING_REQUESTS, fact, SIM_COMMITTED);
     write_fact(world, FRESHET_SERVING_RELEASED,
                freshet_serving_release(&op.facts, run_generation_name(app), p,
                                        visible_end(cluster, p, learned), learned),
@@ -247,6 +252,7 @@ static void run_seed(uint64_t seed) {
   r.is_settled = is_settled;
   run_go(&r);
   for (int user = 0; r.world.failure[0] == '\0' && user < r.scenario.users; user++) check_lists(&r, user);
+  if (r.world.failure[0] == '\0') run_check_replies(&r, codec, false);
   for (int app = 0; r.world.failure[0] == '\0' && app < SIM_APPS; app++) {
     sim_disk* fresh = sim_disk_create();
     run_visit(&r, app, fresh);

@@ -144,29 +144,6 @@ static void check_withdrawn(run* r) {
   }
 }
 
-/* ---- afterwards: replies ---- */
-
-static void check_replies(run* r) {
-  sim_cluster* cluster = &r->world.cluster;
-  for (size_t i = 0; i < r->scenario.written; i++) {
-    const sim_action* action = &r->scenario.actions[i];
-    freshet_request request;
-    if (action->meaning != SIM_REQUEST || action->is_aborted) continue;
-    assert_int_equal(freshet_decode_request(codec, freshet_buffer_slice(&action->value), &request, NULL),
-                     FRESHET_OK);
-    size_t found = 0;
-    for (int32_t p = 0; p < cluster->partitions[FRESHET_TOPIC_REPLIES]; p++) {
-      int64_t position = 0;
-      const sim_record* record;
-      for (; (record = sim_read(cluster, FRESHET_TOPIC_REPLIES, p, &position)) != NULL; position++)
-        found += (size_t)freshet_slice_equal(freshet_buffer_slice(&record->key), request.request_id);
-    }
-    if (found == 0 || (found > 1 && r->shape.delivery == FRESHET_DELIVERY_COMMITTED))
-      sim_fail(&r->world, "request %.*s has %zu replies", (int)request.request_id.size,
-               request.request_id.data, found);
-  }
-}
-
 /* ---- afterwards: rules ---- */
 
 static bool is_hidden(freshet_hide hide, freshet_event_type how) {
@@ -461,7 +438,7 @@ static void check_against_calm(run* stormy) {
 
 static void check_everything(run* r) {
   for (int user = 0; user < r->scenario.users; user++) check_user_lists(r, user);
-  check_replies(r);
+  run_check_replies(r, codec, r->shape.delivery == FRESHET_DELIVERY_COMMITTED);
   check_withdrawn(r);
   check_rules(r);
   check_dead_letters(r);

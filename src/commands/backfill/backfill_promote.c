@@ -112,6 +112,28 @@ static freshet_status has_ended(freshet_backfill* backfill, const char* dead, bo
   return status == FRESHET_OK ? freshet_backfill_catch_up(backfill, error) : status;
 }
 
+/* What the dead has answered of the requests of each partition, by what it has committed. Before the releases: a worker
+ * that knows of one has to know where requests go on. */
+static freshet_status say_what_is_answered(freshet_backfill* backfill, const char* dead,
+                                           freshet_error* error) {
+  size_t count = 0;
+  int64_t* offsets = calloc((size_t)backfill->partitions, sizeof *offsets);
+  freshet_app_generation_fact* facts = calloc((size_t)backfill->partitions, sizeof *facts);
+  FRESHET_ASSERT(offsets != NULL && facts != NULL);
+  freshet_status status = freshet_kafka_generation_offsets(&backfill->kafka, dead, FRESHET_TOPIC_REQUESTS,
+                                                           backfill->partitions, offsets, error);
+  for (int32_t p = 0; status == FRESHET_OK && p < backfill->partitions; p++) {
+    bool is_released = freshet_serving_of(&backfill->facts, p).released == backfill->facts.number;
+    if (is_released || offsets[p] < 0) continue; /* it has read none */
+    if (freshet_serving_answered(&backfill->facts, dead, p, offsets[p], &facts[count])) count++;
+  }
+  if (status == FRESHET_OK && count > 0)
+    status = freshet_backfill_write(backfill, FRESHET_SERVING_REQUESTS, facts, count, false, error);
+  free(offsets);
+  free(facts);
+  return status;
+}
+
 static freshet_status let_go_for_the_dead(freshet_backfill* backfill, bool without_live,
                                           freshet_error* error) {
   size_t count = 0;
@@ -130,6 +152,7 @@ static freshet_status let_go_for_the_dead(freshet_backfill* backfill, bool witho
     status = find_last(backfill, p, learned, &last, error);
     facts[count++] = freshet_serving_release(&backfill->facts, dead, p, last, learned);
   }
+  if (status == FRESHET_OK && count > 0) status = say_what_is_answered(backfill, dead, error);
   if (status == FRESHET_OK && count > 0) {
     status = freshet_backfill_write(backfill, FRESHET_SERVING_RELEASED, facts, count, false, error);
     if (status == FRESHET_OK)
