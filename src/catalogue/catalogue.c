@@ -182,6 +182,7 @@ freshet_status freshet_catalogue_load(freshet_catalogue* catalogue, freshet_item
                  ? freshet_item_logs_open_at_stored(logs, FRESHET_TOPIC_ITEMS, p, error)
                  : freshet_item_logs_open(logs, FRESHET_TOPIC_ITEMS, p, FRESHET_OFFSET_BEGINNING, error);
   }
-  if (status != FRESHET_OK) return status;
-  return freshet_item_logs_catch_up(logs, FRESHET_TOPIC_ITEMS, catalogue->partitions, error);
+  if (status == FRESHET_OK)
+    status = freshet_item_logs_catch_up(logs, FRESHET_TOPIC_ITEMS, catalogue->partitions, error);
+  return status == FRESHET_OK ? freshet_texts_load(catalogue->texts, error) : status;
 }

@@ -154,10 +154,49 @@ freshet_status freshet_texts_announced(freshet_texts* texts, uint32_t slot, int3
                ? FRESHET_OK
                : freshet_model_set_text(texts->model, slot, NULL, NULL, error);
   }
+  if (!texts->is_loaded) return FRESHET_OK;
   freshet_status status = look_up(texts, slot, &g->serving, error);
   if (status == FRESHET_OK && freshet_texts_is_migrating(texts))
     status = look_up(texts, slot, &g->own, error);
   if (!freshet_texts_item(texts, slot)->filled) freshet_texts_want(texts, slot);
+  return status;
+}
+
+/* ---- loading ---- */
+
+typedef struct load_context {
+  freshet_texts* texts;
+  const freshet_text_generation* generation;
+  freshet_status status;
+  freshet_error* error;
+} load_context;
+
+static bool load_row(void* context, freshet_slice key, freshet_slice value) {
+  load_context* load = context;
+  uint32_t slot = freshet_model_find(load->texts->model, key);
+  if (slot == FRESHET_NO_ITEM || freshet_texts_item(load->texts, slot)->hash == 0) return true;
+  load->status = take_row(load->texts, slot, load->generation, value, load->error);
+  return load->status == FRESHET_OK;
+}
+
+static freshet_status load_rows(freshet_texts* texts, const freshet_text_generation* generation,
+                                freshet_error* error) {
+  load_context load = {texts, generation, FRESHET_OK, error};
+  freshet_status status = freshet_store_scan(texts->ports.store, FRESHET_FAMILY_ITEMS, generation->tag,
+                                             (freshet_slice){NULL, 0}, load_row, &load, error);
+  return status == FRESHET_OK ? load.status : status;
+}
+
+freshet_status freshet_texts_load(freshet_texts* texts, freshet_error* error) {
+  const freshet_text_generations* g = texts->generations;
+  FRESHET_ASSERT(!texts->is_loaded);
+  texts->is_loaded = true;
+  if (texts->dim == 0) return FRESHET_OK;
+  freshet_status status = load_rows(texts, &g->serving, error);
+  if (status == FRESHET_OK && freshet_texts_is_migrating(texts)) status = load_rows(texts, &g->own, error);
+  for (uint32_t slot = 0; status == FRESHET_OK && slot < texts->item_count; slot++) {
+    if (texts->items[slot].hash != 0 && !texts->items[slot].filled) freshet_texts_want(texts, slot);
+  }
   return status;
 }
 

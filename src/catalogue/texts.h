@@ -31,6 +31,11 @@ void freshet_texts_destroy(freshet_texts* texts);
 freshet_status freshet_texts_announced(freshet_texts* texts, uint32_t slot, int32_t partition,
                                        const freshet_item* item, freshet_error* error);
 
+/* Ends the loading of the catalogue: finds the stored vectors of all items that were announced since the object was
+ * created, in one scan of the store in the order of its rows. Until this call freshet_texts_announced looks for none.
+ * Once. Errors: those of the store. */
+freshet_status freshet_texts_load(freshet_texts* texts, freshet_error* error);
+
 /* A record of <app>.items. *is_ours false: it is none of texts, and nothing happened. */
 freshet_status freshet_texts_apply(freshet_texts* texts, const freshet_record* record, bool* is_ours,
                                    freshet_error* error);

@@ -36,6 +36,7 @@ struct freshet_texts {
   size_t batch;
   double cutover_coverage;
   int64_t next_ms, next_look_ms;
+  bool is_loaded;                 /* see freshet_texts_load */
   bool expects;                   /* some that are expected were still missing when last looked at */
   bool fact_sent;                 /* that our own generation serves: on its way into the log */
   freshet_item_text_state* items; /* [item_count] by slot */

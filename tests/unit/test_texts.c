@@ -187,6 +187,7 @@ static void start(freshet_encoder* encoder, freshet_embedder* embedder) {
   assert_int_equal(freshet_store_scan(w->store, FRESHET_FAMILY_CATALOGUE, 0, (freshet_slice){NULL, 0},
                                       announce_row, NULL, NULL),
                    FRESHET_OK);
+  assert_int_equal(freshet_texts_load(w->texts, &error), FRESHET_OK);
   read_log();
 }
 
