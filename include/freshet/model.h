@@ -54,7 +54,7 @@ typedef struct freshet_model_config {
   uint32_t neighbours; /* M, co-occurrence entries per item, 1 .. 4,096; default 128 */
   uint32_t negatives;  /* per event, 1 .. 250; default 50 */
   uint32_t text_dim;   /* of the text vectors that will be set, at most 4,096; 0: no text */
-  uint32_t max_items;  /* bound on slots, 1 .. 2^26 */
+  uint32_t max_items;  /* from here on new ids are refused, 1 .. 2^26; state that is read may bring more */
   uint32_t seen_limit; /* seen items kept per user, the most recent ones, 1 .. 2^26 */
   uint64_t seed;       /* of all random choices */
   bool learning;       /* false: history, counts and seen advance, nothing is learned */
@@ -88,7 +88,8 @@ size_t freshet_model_memory(const freshet_model* model);
 freshet_status freshet_model_intern(freshet_model* model, freshet_slice id, uint32_t* slot,
                                     freshet_error* error);
 /* As freshet_model_intern, by key: for state that is read before its item is announced. A later
- * freshet_model_intern fills in the id. */
+ * freshet_model_intern fills in the id. Another model has admitted the item, so max_items does not count here: models
+ * that read the same state know the same items, whatever their limits are. The bound is 2^26. */
 freshet_status freshet_model_intern_key(freshet_model* model, uint64_t key, uint32_t* slot,
                                         freshet_error* error);
 /* The slot of an id; FRESHET_NO_ITEM when the id is unknown. */

@@ -7,7 +7,10 @@
 #include "catalogue/item_logs.h"
 #include "catalogue/link_rows.h"
 
-enum { RANKER_ITEMS = 1024 }; /* it grows */
+enum {
+  RANKER_ITEMS = 1024, /* it grows */
+  NEARLY_FULL_PERCENT = 80,
+};
 
 struct freshet_items {
   freshet_ports ports;
@@ -20,6 +23,7 @@ struct freshet_items {
   freshet_catalogue* catalogue;
   freshet_learned* learned;
   freshet_serving* serving; /* not owned */
+  unsigned full_percent;    /* of model.max_items, as last warned of; 0: not at all */
 };
 
 /* ---- records ---- */
@@ -136,6 +140,21 @@ void freshet_items_destroy(freshet_items* items) {
 
 /* ---- in every turn ---- */
 
+/* Says once that the limit is near, and once that it is reached. */
+static void watch_limit(freshet_items* items) {
+  size_t count = freshet_model_item_count(items->model);
+  uint32_t most = freshet_model_get_config(items->model)->max_items;
+  unsigned percent = count >= most                                                   ? 100
+                     : (uint64_t)count * 100 >= (uint64_t)most * NEARLY_FULL_PERCENT ? NEARLY_FULL_PERCENT
+                                                                                     : 0;
+  if (percent > items->full_percent)
+    freshet_log_fact(items->ports.logger, FRESHET_WARN, percent == 100 ? "items.full" : "items.nearly_full",
+                     "known=%zu max_items=%u note=\"%s\"", count, most,
+                     percent == 100 ? "new ids are refused: raise model.max_items and restart"
+                                    : "new ids will be refused at model.max_items");
+  items->full_percent = percent;
+}
+
 freshet_status freshet_items_poll(freshet_items* items, freshet_error* error) {
   bool is_all;
   freshet_status status;
@@ -144,6 +163,7 @@ freshet_status freshet_items_poll(freshet_items* items, freshet_error* error) {
   } while (status == FRESHET_OK && !is_all);
   if (status == FRESHET_OK) status = freshet_catalogue_turn(items->catalogue, error);
   freshet_listing_turn(items->listing);
+  watch_limit(items);
   return status;
 }
 

@@ -180,14 +180,16 @@ void freshet_model_start_factors(const freshet_model* model, uint64_t key, float
   }
 }
 
-static freshet_status add_item(freshet_model* model, uint64_t key, uint32_t* slot, freshet_error* error) {
-  if (model->count == model->config.max_items) {
+/* most: how many items there may be with this one. */
+static freshet_status add_item(freshet_model* model, uint64_t key, uint32_t most, uint32_t* slot,
+                               freshet_error* error) {
+  if (model->count >= most) {
     return freshet_error_set(error, FRESHET_NO_MEMORY, FRESHET_STOP,
                              "there are already %u items (model.max_items)", model->count);
   }
   if (model->count == model->capacity) {
     uint32_t doubled = model->capacity * 2;
-    grow_items(model, doubled < model->config.max_items ? doubled : model->config.max_items);
+    grow_items(model, doubled < most ? doubled : most);
   }
   uint32_t made = model->count++;
   item* it = &model->items[made];
@@ -206,12 +208,15 @@ static freshet_status add_item(freshet_model* model, uint64_t key, uint32_t* slo
 freshet_status freshet_model_intern_key(freshet_model* model, uint64_t key, uint32_t* slot,
                                         freshet_error* error) {
   *slot = freshet_model_table_find(model, key);
-  return *slot != FRESHET_NO_ITEM ? FRESHET_OK : add_item(model, key, slot, error);
+  return *slot != FRESHET_NO_ITEM ? FRESHET_OK : add_item(model, key, ITEMS_MAX, slot, error);
 }
 
 freshet_status freshet_model_intern(freshet_model* model, freshet_slice id, uint32_t* slot,
                                     freshet_error* error) {
-  freshet_status status = freshet_model_intern_key(model, freshet_id_key(id), slot, error);
+  const uint64_t key = freshet_id_key(id);
+  *slot = freshet_model_table_find(model, key);
+  freshet_status status =
+      *slot != FRESHET_NO_ITEM ? FRESHET_OK : add_item(model, key, model->config.max_items, slot, error);
   if (status != FRESHET_OK) return status;
   item* it = &model->items[*slot];
   if (it->id == NULL) {

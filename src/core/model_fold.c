@@ -230,9 +230,10 @@ static freshet_status check_delta(freshet_model* model, const freshet_model_delt
   if (trace.bad || trace.left != 0) return freshet_malformed(error, "trace of an item delta");
   freshet_take_blend(model, &globals, false);
   if (globals.bad || globals.left != 0) return freshet_malformed(error, "globals of an item delta");
-  if (unknown > model->config.max_items - model->count) {
+  if (unknown > ITEMS_MAX - model->count) {
     return freshet_error_set(error, FRESHET_NO_MEMORY, FRESHET_STOP,
-                             "an item delta brings %zu more items than model.max_items allows", unknown);
+                             "an item delta brings %zu items to %u, and no model holds more than %d", unknown,
+                             model->count, ITEMS_MAX);
   }
   return FRESHET_OK;
 }

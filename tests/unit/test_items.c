@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -138,9 +139,22 @@ static void announce(const char* id) {
           &(freshet_item){.item_id = freshet_slice_of(id), .title = freshet_slice_of(id), .available = true});
 }
 
+static size_t warned;
+
+static void count_warnings(void* context, freshet_log_level level, const char* name, const char* text) {
+  (void)context, (void)text;
+  warned +=
+      level == FRESHET_WARN && (strcmp(name, "items.full") == 0 || strcmp(name, "items.nearly_full") == 0);
+}
+
 static freshet_status start(freshet_error* error) {
-  const freshet_ports ports = {
-      .reader = &w->reader, .store = w->store, .clock = &w->clock, .codec = w->codec, .metrics = &w->metrics};
+  static const freshet_logger logger = {count_warnings, NULL};
+  const freshet_ports ports = {.reader = &w->reader,
+                               .store = w->store,
+                               .clock = &w->clock,
+                               .codec = w->codec,
+                               .logger = &logger,
+                               .metrics = &w->metrics};
   freshet_stream_config config = {.model = freshet_model_defaults(), .rules = &w->rules};
   config.model.dim = DIM;
   config.model.max_items = w->max_items;
@@ -178,11 +192,41 @@ static void a_damaged_row_of_learned_state_is_an_error(void** state) {
   assert_damaged("learned about items");
 }
 
+/* At the limit new items are refused one by one. A restart with another limit works, with the folder and without. */
+static void the_limit_refuses_and_is_never_fatal(void** state) {
+  (void)state;
+  char id[16];
+  w->max_items = 100;
+  warned = 0;
+  assert_int_equal(start(NULL), FRESHET_OK);
+  for (int i = 0; i < 150; i++) {
+    snprintf(id, sizeof id, "item-%d", i);
+    announce(id);
+    assert_int_equal(freshet_items_poll(w->items, NULL), FRESHET_OK);
+  }
+  assert_int_equal(freshet_listing_count(freshet_items_listing(w->items)), 100);
+  assert_int_equal(freshet_metric(&w->metrics.items_refused), 50);
+  assert_int_equal(warned, 2);
+  for (int with_folder = 1; with_folder >= 0; with_folder--) {
+    for (int i = 0; i < 3; i++) {
+      w->max_items = (uint32_t[]){10, 1000, 100}[i];
+      if (with_folder == 0) {
+        freshet_store_destroy(w->store);
+        w->store = freshet_memory_store_create();
+      }
+      assert_int_equal(start(NULL), FRESHET_OK);
+      size_t expected = w->max_items < 150 ? w->max_items : 150;
+      assert_int_equal(freshet_listing_count(freshet_items_listing(w->items)), expected);
+    }
+  }
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
   const struct CMUnitTest tests[] = {
       TEST(a_damaged_row_of_the_catalogue_is_an_error),
       TEST(a_damaged_row_of_learned_state_is_an_error),
+      TEST(the_limit_refuses_and_is_never_fatal),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -452,6 +452,37 @@ static void a_kept_start_carries_items_to_other_vectors(void** state) {
   free_world(&old);
 }
 
+/* What others have learned is taken whatever the limit is: they admitted the items, and all have to agree. */
+static void a_lower_limit_takes_the_state_of_others(void** state) {
+  (void)state;
+  enum { KNOWN = 2000 };
+  freshet_model_config config = freshet_model_defaults();
+  freshet_model *large = NULL, *small = NULL;
+  config.dim = 16;
+  assert_int_equal(freshet_model_create(&config, &large, NULL), FRESHET_OK);
+  config.max_items = 3;
+  assert_int_equal(freshet_model_create(&config, &small, NULL), FRESHET_OK);
+  freshet_user* user = freshet_user_create(large);
+  for (int i = 0; i < KNOWN; i++) {
+    char text[16];
+    freshet_observation observation = {.positive = true, .weight = 1, .time_ms = i};
+    assert_int_equal(freshet_model_intern(large, name_of(i, text), &observation.item, NULL), FRESHET_OK);
+    assert_int_equal(freshet_model_learn(large, user, &observation, NULL), FRESHET_OK);
+  }
+  freshet_model_delta delta;
+  freshet_model_take_delta(large, &delta);
+  assert_int_equal(freshet_model_fold(small, &delta, 0, NULL), FRESHET_OK);
+  assert_int_equal(freshet_model_item_count(small), KNOWN);
+  assert_int_equal(freshet_model_hash(small), freshet_model_hash(large));
+  uint32_t slot;
+  assert_int_equal(freshet_model_intern(small, freshet_slice_of("another"), &slot, NULL), FRESHET_NO_MEMORY);
+  char text[16];
+  assert_int_equal(freshet_model_intern(small, name_of(KNOWN - 1, text), &slot, NULL), FRESHET_OK);
+  freshet_user_destroy(user);
+  freshet_model_destroy(large);
+  freshet_model_destroy(small);
+}
+
 static void bounds_are_kept(void** state) {
   (void)state;
   freshet_model_config config = freshet_model_defaults();
@@ -488,6 +519,7 @@ int main(void) {
       cmocka_unit_test(malformed_deltas_change_nothing),
       cmocka_unit_test(like_texts_are_neighbours_in_any_order),
       cmocka_unit_test(a_kept_start_carries_items_to_other_vectors),
+      cmocka_unit_test(a_lower_limit_takes_the_state_of_others),
       cmocka_unit_test(bounds_are_kept),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
