@@ -1,3 +1,7 @@
+/*
+ * text_generations.c: see text_generations.h. The fact and the tags that were ever met are rows of the store, in
+ * partition FRESHET_ITEMS_FACTS of the family of items.
+ */
 #include "catalogue/text_generations.h"
 
 #include <stdio.h>

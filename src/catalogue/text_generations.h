@@ -1,14 +1,14 @@
 /*
- * text_generations.h: the encoder generations of an application: whose text vectors serve, and whose are being
- * made.
+ * text_generations.h: the text generations of an application: whose text vectors serve, and whose are being made.
  *
- * A generation is an encoder's name. Its vectors lie in <app>.items under NUL "text", the generation's tag
- * (i32 LE) and the item id, and in the store in a partition of FRESHET_FAMILY_ITEMS whose number is the tag:
- * so generations lie beside each other, and going back to an earlier one costs nothing.
+ * A text generation is the name of an encoder. Its vectors are in <app>.items under NUL "text", the generation's tag
+ * (i32 LE) and the item id. In the store they are in a partition of FRESHET_FAMILY_ITEMS whose number is the tag. So
+ * generations are kept beside each other, and going back to an earlier one costs nothing.
  *
- * Which one serves is a fact of the application, a TextGeneration in <app>.items under NUL "serving". The
- * first encoder serves from the beginning; after that the fact changes when enough items have the vector of
- * the configured one (texts.h), and every worker that reads it loads its item tables anew.
+ * Which one serves is a fact of the application, a TextGeneration in <app>.items under NUL "serving". The first
+ * encoder serves from the beginning. The fact changes when enough items have the vector of the configured encoder
+ * (texts.h), and every worker that reads it loads its item tables again. Functions over plain values; this file knows
+ * nothing of single items.
  */
 #ifndef FRESHET_CATALOGUE_TEXT_GENERATIONS_H
 #define FRESHET_CATALOGUE_TEXT_GENERATIONS_H

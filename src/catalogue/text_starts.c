@@ -1,3 +1,4 @@
+/* text_starts.c: see text_starts.h. The map is fitted again when there is twice as much to fit it to. */
 #include "catalogue/text_starts.h"
 
 #include <stdlib.h>

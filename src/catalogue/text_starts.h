@@ -2,12 +2,14 @@
  * text_starts.h: where an item's factors start when its text vector comes from an encoder that is not the
  * application's first.
  *
- * Factors and user vectors live in one space whatever the encoder, and must not jump when it changes. So an
- * item that has a start keeps it; one without gets W x, where W is the ridge regression from the new vectors
- * x to the factors of items that have learned theirs. Starts are published with the vectors: all workers have
- * the same, and W is nobody else's business.
+ * Factors and user vectors are in one space whatever the encoder, and must not jump when it changes. So an item that
+ * has a start keeps it. An item without one gets W x, where W is the ridge regression from the new vectors x to the
+ * factors of items that have learned theirs. Starts are published with the vectors, so all workers have the same; W
+ * itself is never published.
  *
- * Nothing is owned but W. One thread.
+ * It owns W. It does not know which items lack a vector.
+ *
+ * Thread rule: the worker's.
  */
 #ifndef FRESHET_CATALOGUE_TEXT_STARTS_H
 #define FRESHET_CATALOGUE_TEXT_STARTS_H

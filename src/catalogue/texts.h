@@ -1,17 +1,21 @@
 /*
- * texts.h: how items get their text vectors, and the periodic job that sees to new and changed texts.
+ * texts.h: how items get their text vectors, and the periodic job for new and changed texts.
  *
- * A text is encoded once, by the worker that owns the item's partition of `items`. It publishes the vector,
- * with the start of the item's factors (text_starts.h), to <app>.items with its next commit; every worker
- * reads it there and keeps it in its store, so that neither a restart nor another worker encodes a text again
- * whose hash is known. With an embedder texts are encoded in the background; they wait until there are
- * text_batch of them or text_interval_ms has passed. Without one the encoder costs next to nothing, and is
- * called at once. Until the vector of a changed text is there, that of the old text serves.
+ * A text is encoded once, by the worker that owns the item's partition of `items`. That worker publishes the vector,
+ * with the start of the item's factors (text_starts.h), to <app>.items with its next commit. Every worker reads it
+ * there and keeps it in its store, so neither a restart nor another worker encodes a text whose hash is known.
+ * With an embedder, texts are encoded in the background. They wait until there are text_batch of them, or until
+ * text_interval_ms has passed. Without one the encoder costs next to nothing, and is called at once. Until the vector
+ * of a changed text is there, the vector of the old text serves.
  *
- * A changed encoder is a migration (generations.h): the job fills its generation while the old one serves.
- * When the share of listed items with a text that have the new vector reaches text_cutover_coverage, the
- * worker that owns partition 0 of `items` publishes the fact that it serves from now on. Vectors of the old
- * generation stay, so that configuring the old encoder again switches back without encoding anything.
+ * A changed encoder is a migration (text_generations.h): the job fills its generation while the old one serves. When
+ * the share of listed items with a text that have the new vector reaches text_cutover_coverage, the worker that owns
+ * partition 0 of `items` publishes the fact that it serves from now on. Vectors of the old generation stay, so
+ * configuring the old encoder again switches back without encoding anything.
+ *
+ * It owns what is known about each item's text, and what the embedder has. It knows nothing of users and lists.
+ *
+ * Thread rule: the worker's.
  */
 #ifndef FRESHET_CATALOGUE_TEXTS_H
 #define FRESHET_CATALOGUE_TEXTS_H

@@ -1,3 +1,4 @@
+/* filter.c: see filter.h. One pass over all items. */
 #include "lists/filter.h"
 
 enum { KEYS_MAX = 2 * FRESHET_REQUEST_IDS_MAX };

@@ -1,3 +1,4 @@
+/* inbox.c: see inbox.h. A linked list under a lock, taken whole by the worker. */
 #include "lists/inbox.h"
 
 #include <pthread.h>

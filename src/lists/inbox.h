@@ -1,9 +1,11 @@
 /*
  * inbox.h: questions to the worker from other threads, and what it answers.
  *
- * A question waits in a bounded queue until the worker's next turn, which `put` brings about; it is answered
- * there, from the same state and by the same code as a record on `requests`. Nothing is lost silently: every
- * question that was taken is answered exactly once, at the latest when the inbox is shut.
+ * A question waits in a bounded queue until the worker's next turn, which `put` brings about. It is answered there,
+ * from the same state and by the same code as a record on `requests`. Nothing is lost silently: every question that
+ * was taken is answered exactly once, at the latest when the inbox is shut.
+ *
+ * It owns questions until they are taken. It knows nothing of HTTP, nor of how an answer is made.
  *
  * Thread rule: put from any thread; the rest is the worker's.
  */

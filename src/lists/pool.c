@@ -1,3 +1,4 @@
+/* pool.c: see pool.h. Threads take the next index from a counter until there is none. */
 #include "lists/pool.h"
 
 #include <pthread.h>

@@ -1,6 +1,8 @@
 /*
- * pool.h: fork and join. The calling thread works too, so a pool of one has no other thread and no locks are
- * met.
+ * pool.h: runs one task for many indices on several threads, and waits. The calling thread works too, so a pool of one
+ * has no other thread and takes no lock.
+ *
+ * It owns the threads. It knows nothing of what a task does.
  */
 #ifndef FRESHET_LISTS_POOL_H
 #define FRESHET_LISTS_POOL_H

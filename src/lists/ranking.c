@@ -1,3 +1,7 @@
+/*
+ * ranking.c: see ranking.h. Each thread makes GROUP lists in one call of the ranker, since it reads the rows of the
+ * items once for all of them; then it selects and explains each list by itself.
+ */
 #include "lists/ranking.h"
 
 #include <math.h>

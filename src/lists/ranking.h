@@ -1,6 +1,10 @@
 /*
- * ranking.h: from users to lists: query, rank, select, explain. The one place where lists are made, pushed
- * ones and answers alike; on all ranking threads.
+ * ranking.h: from users to lists: query, rank, select, explain. The one place where lists are made, for publishing
+ * and for answers.
+ *
+ * It owns the threads and their scratch. It does not know why a list is made, nor where it goes.
+ *
+ * Thread rule: one caller at a time; the work runs on all ranking threads, and the caller waits for it.
  */
 #ifndef FRESHET_LISTS_RANKING_H
 #define FRESHET_LISTS_RANKING_H

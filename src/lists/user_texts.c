@@ -1,3 +1,4 @@
+/* user_texts.c: see user_texts.h. A text on its way knows its user by id, and the history that it is the text of. */
 #include "lists/user_texts.h"
 
 #include <stdlib.h>

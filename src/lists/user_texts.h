@@ -1,13 +1,12 @@
 /*
- * user_texts.h: with text.users = encoded: the texts of the last items of users with few events, encoded in
- * the background.
+ * user_texts.h: with text.users = encoded: the texts of the last items of users with few events, encoded in the
+ * background.
  *
- * A list never waits for one. It is made with what is there, and made again, at the rate of lists that miss
- * something new, when the text of the user's present history has arrived. What is known lives in the row of
- * the user in memory, is never stored, and goes with the row: when it is evicted, erased or loaded again. A
- * text that is refused or fails is asked for again with the user's next list.
+ * A list never waits for one. It is made with what is there. When the text of the user's present history has arrived,
+ * the list is outdated (refresh.h). What is known is kept in the user's row in memory and is never stored; it goes
+ * with the row. A text that is refused or fails is asked for again with the user's next list.
  *
- * Thread rule: the worker's.
+ * It owns the texts on their way. Thread rule: the worker's.
  */
 #ifndef FRESHET_LISTS_USER_TEXTS_H
 #define FRESHET_LISTS_USER_TEXTS_H
