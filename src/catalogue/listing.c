@@ -8,6 +8,7 @@
 
 enum {
   EXPIRY_ITEMS_PER_MS = 10000, /* a look at all items takes about 3 ns each, so it takes 3 % of the time */
+  EXPIRY_SLICE_ITEMS = 65536,  /* looked at in one turn */
   NEW_INTERVAL_MS = 1000,
 };
 
@@ -30,6 +31,8 @@ struct freshet_listing {
   uint64_t delistings;
   int64_t next_expiry_ms; /* nothing expires before; INT64_MAX: nothing ever does */
   int64_t next_expiry_check_ms;
+  bool is_sweeping; /* items expire: those before `swept` have been looked at */
+  uint32_t swept;
   uint32_t new_items[FRESHET_NEW_ITEMS_MAX]; /* [new_count] */
   size_t new_count;
   int64_t next_new_ms;
@@ -122,16 +125,26 @@ void freshet_listing_withdraw(freshet_listing* listing, uint32_t slot, int64_t a
 
 /* ---- in every turn ---- */
 
-/* Looks at all items when one expires. After that it waits for a time in proportion to the catalogue. */
+/* Looks at all items when one expires, a slice in each turn. After that it waits for a time in proportion to the
+ * catalogue. */
 static void delist_expired(freshet_listing* listing) {
   int64_t now = now_ms(listing);
-  if (now < listing->next_expiry_ms || now < listing->next_expiry_check_ms) return;
-  listing->next_expiry_check_ms = now + (int64_t)(listing->capacity / EXPIRY_ITEMS_PER_MS);
-  listing->next_expiry_ms = INT64_MAX;
   size_t count = freshet_model_item_count(listing->model);
-  for (uint32_t slot = 0; slot < count && slot < listing->capacity; slot++) {
-    if (end_of(listing, slot) != INT64_MAX) update(listing, slot, 0);
+  bool is_due = now >= listing->next_expiry_ms && now >= listing->next_expiry_check_ms;
+  if (!listing->is_sweeping && !is_due) return;
+  if (!listing->is_sweeping) {
+    listing->is_sweeping = true;
+    listing->swept = 0;
+    listing->next_expiry_ms = INT64_MAX; /* what is left finds the next one */
   }
+  uint32_t end = listing->swept + EXPIRY_SLICE_ITEMS;
+  for (; listing->swept < end && listing->swept < count && listing->swept < listing->capacity;
+       listing->swept++) {
+    if (end_of(listing, listing->swept) != INT64_MAX) update(listing, listing->swept, 0);
+  }
+  if (listing->swept == end) return;
+  listing->is_sweeping = false;
+  listing->next_expiry_check_ms = now + (int64_t)(listing->capacity / EXPIRY_ITEMS_PER_MS);
 }
 
 static int newest_first(const void* a, const void* b, void* context) {

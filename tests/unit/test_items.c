@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "catalogue/items.h"
+#include "core/maths.h"
 #include "support/memory_store.h"
 
 enum { DIM = 16, RECORDS_MAX = 4096 };
@@ -76,9 +77,11 @@ static int64_t position(freshet_reader* self, freshet_topic topic, int32_t parti
   return topic == FRESHET_TOPIC_ITEMS ? (int64_t)w->read : 0;
 }
 
+static int64_t time_ms = 1700000000000;
+
 static int64_t now_ms(freshet_clock* self) {
   (void)self;
-  return 1700000000000;
+  return time_ms;
 }
 
 static int64_t monotonic_us(freshet_clock* self) {
@@ -221,12 +224,38 @@ static void the_limit_refuses_and_is_never_fatal(void** state) {
   }
 }
 
+/* A catalogue of many slices: whatever expires leaves the lists within some turns, and at no time before. */
+static void items_expire_in_slices(void** state) {
+  (void)state;
+  enum { MANY = 150000 };
+  freshet_model_config config = freshet_model_defaults();
+  freshet_model* model;
+  config.dim = DIM;
+  config.neighbours = 1;
+  assert_int_equal(freshet_model_create(&config, &model, NULL), FRESHET_OK);
+  freshet_listing* listing = freshet_listing_create(model, &w->rules, &w->clock);
+  for (uint32_t i = 0; i < MANY; i++) {
+    uint32_t slot;
+    const freshet_item item = {.available = true, .expires_at_ms = i % 3 == 0 ? 0 : time_ms + 1000 * (i % 3)};
+    assert_int_equal(freshet_model_intern_key(model, freshet_random(i, 0), &slot, NULL), FRESHET_OK);
+    freshet_listing_announce(listing, slot, &item, 0);
+  }
+  for (size_t expired = 0; expired < 3; expired++) {
+    for (int turn = 0; turn < 5; turn++, time_ms += 20) freshet_listing_turn(listing);
+    assert_int_equal(freshet_listing_count(listing), MANY - expired * MANY / 3);
+    time_ms += 1000;
+  }
+  freshet_listing_destroy(listing);
+  freshet_model_destroy(model);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
   const struct CMUnitTest tests[] = {
       TEST(a_damaged_row_of_the_catalogue_is_an_error),
       TEST(a_damaged_row_of_learned_state_is_an_error),
       TEST(the_limit_refuses_and_is_never_fatal),
+      TEST(items_expire_in_slices),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
