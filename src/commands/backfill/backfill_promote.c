@@ -120,9 +120,11 @@ static freshet_status say_what_is_answered(freshet_backfill* backfill, const cha
   int64_t* offsets = calloc((size_t)backfill->partitions, sizeof *offsets);
   freshet_app_generation_fact* facts = calloc((size_t)backfill->partitions, sizeof *facts);
   FRESHET_ASSERT(offsets != NULL && facts != NULL);
-  freshet_status status = freshet_kafka_generation_offsets(&backfill->kafka, dead, FRESHET_TOPIC_REQUESTS,
-                                                           backfill->partitions, offsets, error);
-  for (int32_t p = 0; status == FRESHET_OK && p < backfill->partitions; p++) {
+  /* An application may have no topic `requests`. */
+  bool has_requests = freshet_kafka_generation_offsets(&backfill->kafka, dead, FRESHET_TOPIC_REQUESTS,
+                                                       backfill->partitions, offsets, NULL) == FRESHET_OK;
+  freshet_status status = FRESHET_OK;
+  for (int32_t p = 0; has_requests && p < backfill->partitions; p++) {
     bool is_released = freshet_serving_of(&backfill->facts, p).released == backfill->facts.number;
     if (is_released || offsets[p] < 0) continue; /* it has read none */
     if (freshet_serving_answered(&backfill->facts, dead, p, offsets[p], &facts[count])) count++;
