@@ -316,7 +316,8 @@ static void print_table(const plan* p, size_t members) {
     if (o.committed >= 0) snprintf(committed, sizeof committed, "%" PRId64, o.committed);
     printf("%9d %14" PRId64 " %14" PRId64 " %14s", (int)i, o.first, o.end, committed);
     if (p->arguments->kind == NONE) {
-      printf(" %14" PRId64 "%s\n", o.end - start_of(&o), o.is_other_log ? "  another log" : "");
+      printf(" %14" PRId64 "%s\n", o.is_caught_up ? 0 : o.end - start_of(&o),
+             o.is_other_log ? "  another log" : "");
     } else {
       printf(" %14" PRId64 " %+14" PRId64 "\n", p->targets[i], p->targets[i] - start_of(&o));
     }

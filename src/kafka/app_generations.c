@@ -36,9 +36,12 @@ freshet_status freshet_kafka_generation_offsets(const freshet_kafka_config* conf
   freshet_kafka_group* group = NULL;
   theirs.app_id = generation;
   freshet_status status = freshet_kafka_group_open(&theirs, topic, &group, error);
-  for (int32_t p = 0; status == FRESHET_OK && p < partitions; p++)
-    offsets[p] =
-        p < freshet_kafka_group_partitions(group) ? freshet_kafka_group_offset_of(group, p).committed : -1;
+  for (int32_t p = 0; status == FRESHET_OK && p < partitions; p++) {
+    offsets[p] = -1;
+    if (p >= freshet_kafka_group_partitions(group)) continue;
+    freshet_kafka_group_offset o = freshet_kafka_group_offset_of(group, p);
+    offsets[p] = o.is_caught_up ? o.end : o.committed;
+  }
   freshet_kafka_group_close(group);
   return status;
 }

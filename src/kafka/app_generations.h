@@ -19,7 +19,8 @@ void freshet_kafka_transactional_id(const char* generation, const char* instance
  * cannot be fenced; they are gone when their session ends. Errors: FRESHET_UNAVAILABLE. */
 freshet_status freshet_kafka_generation_fence(const freshet_kafka_config* config, const char* group,
                                               bool* fenced, freshet_error* error);
-/* What the group has committed of a topic: offsets [partitions], -1: nothing. Errors: FRESHET_UNAVAILABLE. */
+/* What the group has committed of a topic: offsets [partitions], -1: nothing; the end of the partition when only
+ * markers of transactions or aborted records lie between. Errors: FRESHET_UNAVAILABLE. */
 freshet_status freshet_kafka_generation_offsets(const freshet_kafka_config* config, const char* group,
                                                 freshet_topic topic, int32_t partitions, int64_t* offsets,
                                                 freshet_error* error);

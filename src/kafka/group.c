@@ -11,7 +11,7 @@
 #include "kafka/log_check.h"
 #include "kafka/questions.h"
 
-enum { MOVE_MS = 5000, CHECK_MS = 5000 };
+enum { MOVE_MS = 5000, CHECK_MS = 5000, LOOK_MS = 1500, LOOK_STEP_MS = 50, LOOK_RECORDS = 16 };
 
 struct freshet_kafka_group {
   const freshet_kafka_config* config;
@@ -65,6 +65,26 @@ static freshet_status ask(freshet_kafka_group* group, question ask_once, int64_t
   }
 }
 
+/* Markers of transactions and aborted records lie in the log, but no reader of committed records ever gets them. So
+ * only reading tells whether something is left. A transaction that is still open counts as something. */
+static freshet_status look_behind(freshet_kafka_group* group, int32_t partition, freshet_error* error) {
+  freshet_kafka_group_offset* o = &group->offsets[partition];
+  int64_t from = o->committed > o->first ? o->committed : o->first;
+  o->is_caught_up = o->committed >= 0 && from >= o->end;
+  if (o->committed < 0 || from >= o->end) return FRESHET_OK;
+  freshet_record records[LOOK_RECORDS];
+  size_t count = 0;
+  int64_t deadline_ms = freshet_kafka_now_ms() + LOOK_MS;
+  freshet_status status = freshet_reader_open(group->log, group->topic, partition, from, error);
+  while (status == FRESHET_OK && count == 0 && freshet_kafka_now_ms() < deadline_ms &&
+         freshet_reader_position(group->log, group->topic, partition) < o->end)
+    status = freshet_reader_poll(group->log, LOOK_STEP_MS, records, LOOK_RECORDS, &count, error);
+  o->is_caught_up = status == FRESHET_OK && count == 0 &&
+                    freshet_reader_position(group->log, group->topic, partition) >= o->end;
+  freshet_status shut = freshet_reader_shut(group->log, group->topic, partition, NULL);
+  return status == FRESHET_OK ? shut : status;
+}
+
 /* Holds committed offsets against the log. What cannot be judged in time is taken for right. */
 static freshet_status judge_log(freshet_kafka_group* group, const freshet_mark* marks, freshet_error* error) {
   freshet_log_check* check = NULL;
@@ -93,6 +113,7 @@ static freshet_status read_offsets(freshet_kafka_group* group, freshet_error* er
     freshet_kafka_group_offset* o = &group->offsets[p];
     o->committed = committed[p] >= 0 ? committed[p] : -1;
     status = freshet_reader_range(group->log, group->topic, p, &o->first, &o->end, error);
+    if (status == FRESHET_OK) status = look_behind(group, p, error);
   }
   if (status == FRESHET_OK) status = judge_log(group, marks, error);
   free(committed);

@@ -13,6 +13,7 @@ typedef struct freshet_kafka_group freshet_kafka_group;
 typedef struct freshet_kafka_group_offset {
   int64_t committed;  /* the next to be read; -1: none */
   int64_t first, end; /* what the partition holds */
+  bool is_caught_up;  /* behind `committed` are no records, only what transactions leave */
   bool is_other_log;  /* it is not the log of which `committed` was read: made again, or truncated */
 } freshet_kafka_group_offset;
 

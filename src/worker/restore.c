@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "stream/read_to.h"
+#include "worker/changelog_check.h"
 
 enum {
   POLL_RECORDS = 2048,
@@ -14,6 +15,7 @@ enum {
 
 typedef struct target {
   int32_t partition;
+  bool usable; /* the store reflects the log up to `start` */
   int64_t start, end;
   int64_t time_ms; /* up to when the store reflects what was written: everything older has been read */
 } target;
@@ -25,27 +27,52 @@ typedef struct restoring {
   size_t bytes; /* in the store's batch, about */
 } restoring;
 
-static freshet_status open_partition(const freshet_ports* ports, target* t, freshet_error* error) {
-  freshet_store* store = ports->store;
+/* The folder may hold the only copy of what this changelog has lost, so it is not for this process to throw it
+ * away. */
+static freshet_status refuse_shorter_log(const freshet_ports* ports, const target* t, int64_t position,
+                                         freshet_error* error) {
+  return freshet_error_set(
+      error, FRESHET_CONFLICT, FRESHET_STOP,
+      "topic %s [%d] ends at offset %lld, but the state folder reflects it up to %lld: the topic was deleted "
+      "and "
+      "made again, or truncated; choose: remove the state folder to go on with what the topic has, or "
+      "`freshet "
+      "offsets --start-over` (and remove the folder) to learn `events` from its beginning",
+      freshet_outbox_topic_name(ports->outbox, FRESHET_TOPIC_USERS), (int)t->partition, (long long)t->end,
+      (long long)position);
+}
+
+/* How much of the changelog the store reflects. Reads through the changelog's reader, so nothing may be open yet. */
+static freshet_status judge_store(const freshet_ports* ports, target* t, freshet_error* error) {
   freshet_reader* reader = ports->changelog;
-  int32_t partition = t->partition;
-  int64_t first, position, stored_ms;
-  int64_t now_ms = freshet_clock_now_ms(ports->clock);
+  int64_t first, position, stored_ms, now_ms = freshet_clock_now_ms(ports->clock);
   freshet_status status =
-      freshet_reader_range(reader, FRESHET_TOPIC_USERS, partition, &first, &t->end, error);
+      freshet_reader_range(reader, FRESHET_TOPIC_USERS, t->partition, &first, &t->end, error);
   if (status != FRESHET_OK) return status;
-  bool usable = freshet_store_position(store, FRESHET_TOPIC_USERS, partition, &position, &stored_ms, NULL) ==
-                    FRESHET_OK &&
-                position <= t->end && now_ms - stored_ms < FRESHET_LONGEST_ABSENCE_MS;
-  if (!usable) {
-    freshet_store_clear(store, FRESHET_FAMILY_USERS, partition);
-    position = FRESHET_OFFSET_BEGINNING;
-  }
+  bool stored = freshet_store_position(ports->store, FRESHET_TOPIC_USERS, t->partition, &position, &stored_ms,
+                                       NULL) == FRESHET_OK;
+  if (stored && position > t->end) return refuse_shorter_log(ports, t, position, error);
+  t->usable = stored && now_ms - stored_ms < FRESHET_LONGEST_ABSENCE_MS;
+  bool same = true;
+  if (t->usable) status = freshet_changelog_is_same(ports, t->partition, first, position, &same, error);
+  if (!same)
+    freshet_log_fact(ports->logger, FRESHET_ERROR, "changelog.replaced",
+                     "topic=%s partition=%d position=%lld message=\"the folder reflects another log of this "
+                     "name; its users are restored from this one\"",
+                     freshet_outbox_topic_name(ports->outbox, FRESHET_TOPIC_USERS), (int)t->partition,
+                     (long long)position);
+  t->usable = t->usable && same;
+  t->time_ms = t->usable ? stored_ms : 0;
+  t->start = t->usable ? position : first;
+  return status;
+}
+
+static freshet_status open_partition(const freshet_ports* ports, const target* t, freshet_error* error) {
+  if (!t->usable) freshet_store_clear(ports->store, FRESHET_FAMILY_USERS, t->partition);
   freshet_log_fact(ports->logger, FRESHET_INFO, "partition.restoring", "partition=%d from=%lld to=%lld",
-                   partition, (long long)(usable ? position : first), (long long)t->end);
-  t->time_ms = usable ? stored_ms : 0;
-  t->start = usable ? position : first;
-  return freshet_reader_open(reader, FRESHET_TOPIC_USERS, partition, position, error);
+                   (int)t->partition, (long long)t->start, (long long)t->end);
+  return freshet_reader_open(ports->changelog, FRESHET_TOPIC_USERS, t->partition,
+                             t->usable ? t->start : FRESHET_OFFSET_BEGINNING, error);
 }
 
 void freshet_forget_user_row(freshet_store* store, int32_t partition, freshet_slice key) {
@@ -155,6 +182,9 @@ freshet_status freshet_restore_users(const freshet_ports* ports, const int32_t* 
   int64_t start_us = freshet_clock_monotonic_us(ports->clock);
   for (size_t i = 0; i < count; i++) r.targets[i].partition = partitions[i];
   show_restoring(&r);
+  for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
+    status = judge_store(ports, &r.targets[i], error);
+  }
   for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
     status = open_partition(ports, &r.targets[i], error);
   }

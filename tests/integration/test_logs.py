@@ -1,8 +1,10 @@
 """Topics that are deleted and made again, or lose records before they are read: never followed silently."""
 
+import json
+import shutil
 import time
 
-from confluent_kafka import TopicPartition
+from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import NewTopic
 from harness import BOOTSTRAP, EXIT_OK, EXIT_STATE, PARTITIONS, AdminClient, Case, click, main, until
 
@@ -80,6 +82,7 @@ class Logs(Case):
         self.assertIn("dry run", self.app.command("offsets", "--start-over").stdout)
         done = self.app.command("offsets", "--start-over", "--execute")
         self.assertEqual(done.returncode, EXIT_OK, done.stderr)
+        shutil.rmtree(self.worker.state)
         self.worker.start_ready()
         self.app.settle()
         self.assertEqual(self.events_known(), 120)
@@ -107,6 +110,51 @@ class Logs(Case):
         writer = self.app.consumer()
         writer.commit(offsets=offsets, asynchronous=False)
         writer.close()
+
+    def test_changelog_made_again_and_longer(self):
+        """The folder reflects another changelog of this name, at an offset that the new one has, too."""
+        self.learn(200, "old")
+        self.assertEqual(self.worker.stop(), EXIT_OK)
+        self.make_again("users", {"cleanup.policy": "compact"})
+        other = self.app.service("other").start_ready()
+        for n in range(4):  # a commit each, so that the new log grows beyond the old position
+            self.learn(100, f"other-{n}")
+        self.assertEqual(other.stop(), EXIT_OK)
+        until(lambda: self.app.members() == 0, "the group is empty", 20)
+        known = {user: state["events"] for user, state in self.app.users().items()}
+        self.worker.start_ready()
+        self.assertIn("changelog.replaced", self.worker.log())
+        for user, events in known.items():
+            self.assertEqual(json.loads(self.worker.get(f"/v1/users/{user}")[1])["events"], events)
+
+    def test_changelog_made_again_and_shorter(self):
+        self.learn(200, "old")
+        self.assertEqual(self.worker.stop(), EXIT_OK)
+        self.make_again("users", {"cleanup.policy": "compact"})
+        self.worker.start()
+        self.assertEqual(self.worker.wait(NOTICED_S), EXIT_STATE, self.worker.last_line())
+        self.assertIn(f"{self.app.topics['users']} [0] ends at offset 0", self.worker.last_line())
+
+    def test_what_transactions_leave_is_no_lag(self):
+        """A producer with transactions leaves a marker behind its last record, an aborted one records that do not count."""
+        self.learn(20, "plain")
+        producer = Producer({"bootstrap.servers": BOOTSTRAP, "transactional.id": self.app.id,
+                             "partitioner": "murmur2_random"})
+        producer.init_transactions(20)
+        for end in (producer.commit_transaction, producer.abort_transaction):
+            producer.begin_transaction()
+            for n in range(40):
+                user = f"user-{n}"
+                producer.produce(self.app.topics["events"], key=user, value=click(user, "item-1"))
+            producer.flush()
+            end()
+        until(lambda: self.worker.metric("freshet_lag_events") == 0 and self.events_known() == 60, "all are learned", 20)
+
+        def lags():
+            rows = self.app.command("offsets").stdout.splitlines()[2:]
+            return [int(row.split()[4]) for row in rows]
+
+        until(lambda: lags() == [0] * PARTITIONS, "offsets shows no lag", 10)
 
     def test_events_that_expire_unread_are_counted(self):
         self.learn(200, "old")
