@@ -47,6 +47,22 @@ static freshet_status log_partitions(freshet_reader* self, freshet_topic topic, 
   }
 }
 
+/* A partition that is missing from a topic that is there: another topic has been given more of them. */
+static freshet_status explain_missing(freshet_kafka_client* client, freshet_topic topic, int32_t partition,
+                                      freshet_kafka_wait* wait, rd_kafka_resp_err_t code,
+                                      freshet_error* error) {
+  int32_t count = 0;
+  if (freshet_kafka_client_partitions(client, topic, wait->ask_ms, &count) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+      count == 0 || partition < count)
+    return ask_again(wait, code, error);
+  return freshet_error_set(
+      error, FRESHET_CONFLICT, FRESHET_STOP,
+      "topic %s has %d partitions, but partition %d is needed: `events` was given more "
+      "partitions, and topics that are partitioned by user need the same count; `freshet "
+      "topics check` prints the counts",
+      client->config->topics[topic], (int)count, (int)partition);
+}
+
 static freshet_status log_range(freshet_reader* self, freshet_topic topic, int32_t partition, int64_t* first,
                                 int64_t* end, freshet_error* error) {
   freshet_kafka_client* client = &log_of(self)->observer;
@@ -54,7 +70,9 @@ static freshet_status log_range(freshet_reader* self, freshet_topic topic, int32
   for (;;) {
     rd_kafka_resp_err_t code = freshet_kafka_client_range(client, topic, partition, wait.ask_ms, first, end);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
-    freshet_status status = ask_again(&wait, code, error);
+    freshet_status status = freshet_kafka_code_missing(code)
+                                ? explain_missing(client, topic, partition, &wait, code, error)
+                                : ask_again(&wait, code, error);
     if (status != FRESHET_OK) return status;
   }
 }

@@ -1,6 +1,6 @@
 """Topics that somebody else has made: what loses history or stops commits is told before it happens."""
 
-from confluent_kafka.admin import ConfigResource, NewTopic
+from confluent_kafka.admin import ConfigResource, NewPartitions
 from harness import BOOTSTRAP, EXIT_OK, EXIT_STATE, EXIT_UNAVAILABLE, AdminClient, Case, main, now_ms, until
 
 DAY_MS = 86400000
@@ -55,6 +55,14 @@ class Topics(Case):
         worker = app.service().start_ready()
         self.assertIn("warn topics.fault", worker.log())
         self.assertIn("is compacted", worker.log())
+
+    def test_partitions_added_to_events_while_running(self):
+        app = self.app({"kafka.topic.metadata.refresh.interval.ms": 2000})
+        worker = app.service().start_ready()
+        name = app.topics["events"]
+        self.admin.create_partitions([NewPartitions(name, 5)])[name].result()
+        self.assertEqual(worker.wait(30), EXIT_STATE, worker.last_line())
+        self.assertIn(f"{app.topics['users']} has 4 partitions", worker.last_line())
 
     def test_missing_topics(self):
         app = self.app(create=False)
