@@ -15,6 +15,7 @@
 #include "commands/offsets_log.h"
 #include "commands/options.h"
 #include "commands/scan.h"
+#include "commands/stopped.h"
 #include "kafka/group.h"
 #include "stream/clock.h"
 
@@ -339,7 +340,7 @@ static freshet_status move(plan* p, freshet_error* error) {
     printf("dry run: nothing was changed; --execute does it%s\n", allowed ? "" : ", with --learn-again");
     return FRESHET_OK;
   }
-  status = freshet_offsets_await_stopped(p->kafka, p->group, error);
+  status = freshet_await_stopped(p->kafka, p->kafka->app_id, error);
   if (status != FRESHET_OK) return status;
   if (!allowed) {
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP,

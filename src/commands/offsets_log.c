@@ -12,43 +12,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "commands/stopped.h"
 #include "kafka/app_generations.h"
 #include "stream/clock.h"
 
-enum { SESSION_MS = 15000, ROOM_MS = 3000, RETRY_MS = 500, DELETED_MS = 30000 };
+enum { RETRY_MS = 500, DELETED_MS = 30000 };
 
 static int64_t now_ms(void) {
   return freshet_clock_monotonic_us(freshet_clock_system()) / 1000;
-}
-
-/* session.timeout.ms of [kafka], else the default of the source. */
-static int64_t session_ms(const freshet_kafka_config* kafka) {
-  for (size_t i = 0; i < kafka->property_count; i++) {
-    if (strcmp(kafka->properties[i].name, "session.timeout.ms") == 0)
-      return strtoll(kafka->properties[i].value, NULL, 10);
-  }
-  return SESSION_MS;
-}
-
-freshet_status freshet_offsets_await_stopped(const freshet_kafka_config* kafka, freshet_kafka_group* group,
-                                             freshet_error* error) {
-  int64_t wait_ms = session_ms(kafka) + ROOM_MS, deadline_ms = now_ms() + wait_ms;
-  size_t members = 0;
-  for (bool told = false;; told = true) {
-    freshet_status status = freshet_kafka_group_members(group, &members, error);
-    if (status != FRESHET_OK || members == 0) return status;
-    if (now_ms() > deadline_ms) break;
-    if (!told)
-      fprintf(
-          stderr,
-          "freshet: group %s has %zu members; one that has stopped counts until its session ends, so this "
-          "waits for up to %lld s\n",
-          kafka->app_id, members, (long long)wait_ms / 1000);
-    usleep(RETRY_MS * 1000);
-  }
-  return freshet_error_set(error, FRESHET_CONFLICT, FRESHET_STOP,
-                           "the app is running (%zu members of group %s): stop it first", members,
-                           kafka->app_id);
 }
 
 /* ---- accept the new log ---- */
@@ -77,7 +48,7 @@ static freshet_status accept_topic(const freshet_kafka_config* kafka, freshet_to
            o.is_other_log ? "another log" : "no committed offset", targets[p], o.end - o.first);
   }
   if (execute && moved > 0) {
-    status = freshet_offsets_await_stopped(kafka, group, error);
+    status = freshet_await_stopped(kafka, kafka->app_id, error);
     if (status == FRESHET_OK) status = freshet_kafka_group_move(group, targets, error);
   }
   *changes += moved;
@@ -155,7 +126,7 @@ freshet_status freshet_offsets_start_over(const freshet_kafka_config* kafka, boo
   printf("then `freshet run` learns %s from its beginning. Remove the folders under state.folder, too\n",
          kafka->topics[FRESHET_TOPIC_EVENTS]);
   if (!execute) printf("dry run: nothing was changed; --execute does it\n");
-  if (execute) status = freshet_offsets_await_stopped(kafka, group, error);
+  if (execute) status = freshet_await_stopped(kafka, kafka->app_id, error);
   freshet_kafka_group_close(group);
   if (execute && status == FRESHET_OK) status = forget(kafka, info, error);
   if (execute && status == FRESHET_OK) printf("done\n");

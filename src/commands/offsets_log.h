@@ -7,10 +7,6 @@
 
 #include "kafka/group.h"
 
-/* Waits for the session of members that have stopped; tells the logger. Errors: FRESHET_CONFLICT when the group has
- * members even then: the app is running. */
-freshet_status freshet_offsets_await_stopped(const freshet_kafka_config* kafka, freshet_kafka_group* group,
-                                             freshet_error* error);
 /* Prints which partitions of events, items and requests are another log, and moves the group to their beginnings.
  * execute false: only prints. Errors: FRESHET_CONFLICT when the app is running. */
 freshet_status freshet_offsets_accept_new_log(const freshet_kafka_config* kafka, bool execute,

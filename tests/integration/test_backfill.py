@@ -119,7 +119,6 @@ class HandOver(BackfillCase):
         producer.join()
         self.ledger.verify(self)
         self.check_turns()
-        until(lambda: self.freshet.command("backfill", "drop", "g2").returncode == EXIT_OK, "the session of g2 has ended")
         self.backfill("drop", "g2", says="would drop")
         self.backfill("drop", "g2", "--yes", says="drops group")
         self.backfill("promote", "g2", code=EXIT_UNAVAILABLE, says="there is no generation")

@@ -14,6 +14,7 @@
 
 #include "commands/commands.h"
 #include "commands/options.h"
+#include "commands/stopped.h"
 #include "kafka/app_generations.h"
 
 enum { SAMPLE_USERS = 20000, WAIT_S = 60, SECONDS_MAX = 86400, GUESS_PER_S = 20000 };
@@ -248,19 +249,14 @@ static freshet_status drop(freshet_backfill* backfill, bool yes, freshet_error* 
   size_t count = 0;
   const freshet_config* config = backfill->config;
   const char* name = config->app.id;
-  freshet_backfill_place place;
   if (!freshet_backfill_knows(backfill, name))
     return freshet_error_set(error, FRESHET_NOT_FOUND, FRESHET_STOP, "there is no generation %s of %s", name,
                              config->app.base);
   if (strcmp(freshet_serving_generation(&backfill->facts), name) == 0)
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP,
                              "generation %s serves: it cannot be dropped", name);
-  freshet_status status = freshet_backfill_find(backfill, name, &place, error);
+  freshet_status status = yes ? freshet_await_stopped(&backfill->kafka, name, error) : FRESHET_OK;
   if (status != FRESHET_OK) return status;
-  if (place.members > 0)
-    return freshet_error_set(error, FRESHET_CONFLICT, FRESHET_STOP,
-                             "%zu processes of generation %s are still running: stop them first",
-                             place.members, name);
   static const freshet_topic state[] = {FRESHET_TOPIC_USERS, FRESHET_TOPIC_ITEM_STATES,
                                         FRESHET_TOPIC_ITEM_DELTAS, FRESHET_TOPIC_SHADOW};
   for (size_t i = 0; i < sizeof state / sizeof state[0]; i++) own[count++] = state[i];
