@@ -39,6 +39,9 @@ extern const freshet_command freshet_command_erase;
 extern const freshet_command freshet_command_doctor;
 extern const freshet_command freshet_command_config;
 
+/* `freshet help`: argv[0] is "help"; returns an exit code. */
+int freshet_help(int argc, char** argv);
+
 /* The table, ended by NULL. */
 extern const freshet_command* const freshet_commands[];
 

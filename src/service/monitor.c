@@ -46,23 +46,28 @@ static void handle_page(void* context, const freshet_http_request* request, fres
   freshet_buffer_append(&response->body, freshet_dashboard_page, freshet_dashboard_page_size);
 }
 
+void freshet_monitor_write_metrics(const freshet_worker_metrics* worker, const char* app_id,
+                                   const freshet_http_counts* counts, freshet_buffer* out) {
+  freshet_metrics_worker(out, worker);
+  freshet_metrics_process(out, app_id);
+  freshet_metrics_head(out, "freshet_http_requests_total", "counter", "HTTP requests by outcome.");
+  freshet_metrics_sample(out, "freshet_http_requests_total", "outcome=\"answered\"",
+                         (double)freshet_metric(&counts->answered));
+  freshet_metrics_sample(out, "freshet_http_requests_total", "outcome=\"refused\"",
+                         (double)freshet_metric(&counts->refused));
+  freshet_metrics_gauge(out, "freshet_http_connections", "HTTP connections open.",
+                        (double)freshet_metric(&counts->connections));
+  freshet_metrics_histogram(out, "freshet_http_answer_seconds",
+                            "From an HTTP request to the worker's answer to it.", &counts->deferred);
+}
+
 static void handle_metrics(void* context, const freshet_http_request* request,
                            freshet_http_response* response) {
   (void)request;
   freshet_monitor* monitor = context;
   response->content_type = "text/plain; version=0.0.4; charset=utf-8";
-  freshet_metrics_worker(&response->body, monitor->config.worker_metrics);
-  freshet_metrics_process(&response->body, monitor->config.config->app.id);
-  freshet_metrics_head(&response->body, "freshet_http_requests_total", "counter",
-                       "HTTP requests by outcome.");
-  freshet_metrics_sample(&response->body, "freshet_http_requests_total", "outcome=\"answered\"",
-                         (double)freshet_metric(&monitor->counts.answered));
-  freshet_metrics_sample(&response->body, "freshet_http_requests_total", "outcome=\"refused\"",
-                         (double)freshet_metric(&monitor->counts.refused));
-  freshet_metrics_gauge(&response->body, "freshet_http_connections", "HTTP connections open.",
-                        (double)freshet_metric(&monitor->counts.connections));
-  freshet_metrics_histogram(&response->body, "freshet_http_answer_seconds",
-                            "From an HTTP request to the worker's answer to it.", &monitor->counts.deferred);
+  freshet_monitor_write_metrics(monitor->config.worker_metrics, monitor->config.config->app.id,
+                                &monitor->counts, &response->body);
   if (monitor->config.more_metrics != NULL) {
     monitor->config.more_metrics(monitor->config.more_context, &response->body);
   }

@@ -37,6 +37,10 @@ typedef struct freshet_monitor freshet_monitor;
  * those of freshet_http_create. */
 freshet_status freshet_monitor_create(const freshet_monitor_config* config, freshet_monitor** monitor,
                                       freshet_error* error);
+/* Appends what /metrics prints for these figures; app_id is a label. Any thread. */
+void freshet_monitor_write_metrics(const freshet_worker_metrics* worker, const char* app_id,
+                                   const freshet_http_counts* counts, freshet_buffer* out);
+
 /* The port it listens on. */
 uint16_t freshet_monitor_port(const freshet_monitor* monitor);
 /* NULL is allowed. */

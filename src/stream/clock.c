@@ -1,3 +1,7 @@
+/*
+ * clock.c: the clock of the machine behind the port clock.h: wall time and monotonic time. The simulator has
+ * another one. It owns nothing.
+ */
 #include "stream/clock.h"
 
 #include <time.h>

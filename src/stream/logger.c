@@ -1,3 +1,7 @@
+/*
+ * logger.c: formats one fact and hands it to the writer of a logger. It owns nothing, and must not know
+ * where lines go.
+ */
 #include "stream/logger.h"
 
 #include <stdarg.h>

@@ -1,3 +1,7 @@
+/*
+ * metrics.c: puts a value into a histogram of atomics. Metrics are written by the worker and read by other
+ * threads; the worker never reads them.
+ */
 #include "stream/metrics.h"
 
 const int64_t freshet_histogram_bounds_us[FRESHET_HISTOGRAM_BUCKETS] = {

@@ -1,3 +1,7 @@
+/*
+ * partitioner.c: murmur2 of a key as Java clients compute it, so that users have the same partition for
+ * every producer. Pure.
+ */
 #include "stream/partitioner.h"
 
 static uint32_t murmur2(freshet_slice key) {

@@ -1,3 +1,7 @@
+/*
+ * serving.c: which app generation publishes for a partition: applies the facts of their topic, and makes the
+ * next ones. It owns the facts as last read. It must not know lists.
+ */
 #include "stream/serving.h"
 
 #include <limits.h>

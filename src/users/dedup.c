@@ -1,3 +1,7 @@
+/*
+ * dedup.c: the window of event ids of a partition: a hash set and a ring of times, bounded in count and
+ * time, and its chunks for the changelog. It owns the window. It must not know events beyond their ids.
+ */
 #include "users/dedup.h"
 
 #include <stdlib.h>

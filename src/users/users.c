@@ -1,3 +1,7 @@
+/*
+ * users.c: the table of user rows in memory: a bounded cache over the store with the overlay of changed
+ * rows. It owns the rows. It must not know lists or ranking.
+ */
 #include "users/users.h"
 
 #include <stdlib.h>

@@ -1,3 +1,7 @@
+/*
+ * batch.c: applies one record: decodes, validates, skips duplicates, learns, and notes which user was
+ * touched. It must not publish or commit.
+ */
 #include <stdlib.h>
 
 #include "core/grow.h"

@@ -1,3 +1,7 @@
+/*
+ * commit.c: the state clock: when a commit is due, what goes into the transaction, what follows its outcome,
+ * and the way back after an abort. Only this file writes rows of users to the store.
+ */
 #include <stdlib.h>
 
 #include "worker/restore.h"

@@ -1,3 +1,8 @@
+/*
+ * erasures.c: erases users on request of another thread: writes the tombstone to `events` and answers when
+ * it was applied and committed. It owns the questions that wait. The erasure itself is that of any
+ * tombstone.
+ */
 #include "worker/erasures.h"
 
 #include <stdlib.h>

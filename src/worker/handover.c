@@ -1,4 +1,7 @@
-/* Who publishes lists: this generation's part in what serving.h describes. */
+/*
+ * handover.c: carries out switches between app generations, partition by partition: lets go, waits, takes
+ * over. It owns nothing; the facts are in stream/serving.h. It must not decide who serves.
+ */
 #include "stream/read_to.h"
 #include "users/user_id.h"
 #include "worker/worker_internal.h"

@@ -1,3 +1,7 @@
+/*
+ * partitions.c: what happens when the group assigns or revokes partitions: restore, load, let go. It owns
+ * the list of held partitions. It must not know what a row means.
+ */
 #include <stdlib.h>
 
 #include "worker/restore.h"

@@ -1,3 +1,7 @@
+/*
+ * restore.c: reads a user changelog from the stored position to its end and applies it to the store, before
+ * a partition is used. It owns the position of the reading. There is no other way to restore.
+ */
 #include "worker/restore.h"
 
 #include <stdlib.h>

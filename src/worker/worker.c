@@ -1,3 +1,7 @@
+/*
+ * worker.c: the loop: one turn polls, applies, publishes, answers, and lets the state clock turn. It owns
+ * the parts of the worker and their order. What each of them does it leaves to them.
+ */
 #include "worker/worker.h"
 
 #include <stdlib.h>

@@ -24,6 +24,18 @@ if command -v groff >/dev/null; then
   warnings=$(groff -man -Tutf8 -ww "$root/share/man/man1/freshet.1" 2>&1 >/dev/null)
   [ -z "$warnings" ] || { echo "$warnings"; exit 1; }
 fi
+# A page for each command and topic, without a fault in its roff.
+pages=0
+while read -r page topic; do
+  file="$root/share/man/man${page##*.}/$page"
+  [ -s "$file" ] || { echo "no man page of $topic: $page"; exit 1; }
+  if command -v groff >/dev/null; then
+    warnings=$(groff -k -man -Tutf8 -ww "$file" 2>&1 >/dev/null)
+    [ -z "$warnings" ] || { echo "$page: $warnings"; exit 1; }
+  fi
+  pages=$((pages + 1))
+done < <("$root/bin/freshet" help --man)
+[ "$pages" -ge 30 ] && [ -s "$root/share/man/man5/freshet.conf.5" ] || { echo "only $pages man pages"; exit 1; }
 
 # Each public header alone, as C and as C++, with what a strict embedder turns on.
 include_flags=(-I"$root/include" -Wall -Wextra -Wpedantic -Werror -fsyntax-only)

@@ -1,5 +1,7 @@
-/* bench_e2e.c: a load generator and a reader, to measure a running service (or a peer) from outside, on a
- * real broker. */
+/*
+ * bench_e2e.c: `freshet bench e2e`: a load generator and a reader that measure a running service, or a peer, from
+ * outside, on a real broker. It owns its clients. It must not look into the service.
+ */
 #include <getopt.h>
 #include <pthread.h>
 #include <stdatomic.h>

@@ -1,0 +1,13 @@
+# cmake -DFRESHET=binary -DFOLDER=man -P man_pages.cmake: a man page for each command and topic, written by the program.
+file(REMOVE_RECURSE ${FOLDER})
+execute_process(COMMAND ${FRESHET} help --man OUTPUT_VARIABLE pages COMMAND_ERROR_IS_FATAL ANY)
+string(STRIP "${pages}" pages)
+string(REPLACE "\n" ";" pages "${pages}")
+foreach(page ${pages})
+  string(REGEX MATCH "^([^ ]+[.]([0-9])) (.*)$" matched "${page}")
+  set(file ${CMAKE_MATCH_1})
+  set(section ${CMAKE_MATCH_2})
+  execute_process(COMMAND ${FRESHET} help --man ${CMAKE_MATCH_3} OUTPUT_VARIABLE text COMMAND_ERROR_IS_FATAL ANY)
+  file(WRITE ${FOLDER}/man${section}/${file} "${text}")
+endforeach()
+file(WRITE ${FOLDER}/done "")
