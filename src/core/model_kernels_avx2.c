@@ -2,6 +2,8 @@
  * model_kernels_avx2.c: the kernels of the learner for CPUs with AVX2. The source is model_kernels_body.h;
  * the build sets the compiler's target for this file. Nothing else belongs here.
  */
+#if defined(__x86_64__)
 #define FRESHET_MODEL_KERNELS_NAME freshet_model_kernels_avx2
 #define FRESHET_MODEL_KERNELS_LABEL "avx2"
 #include "core/model_kernels_body.h"
+#endif

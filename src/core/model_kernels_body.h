@@ -13,7 +13,7 @@
 #include "core/model_kernels.h"
 #include "core/model_tree.h"
 
-#include <immintrin.h>
+#include "core/intrinsics.h"
 
 /* min and max: IEEE comparisons, the second operand where one is no number. */
 #if defined(__AVX512F__)

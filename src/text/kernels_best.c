@@ -9,6 +9,7 @@
 
 extern const freshet_kernels freshet_kernels_avx512, freshet_kernels_avx2, freshet_kernels_portable;
 
+#if defined(__x86_64__)
 static bool runs_avx512(void) {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
@@ -30,3 +31,12 @@ const freshet_kernels* freshet_kernels_find(const char* name) {
   if (strcmp(name, "avx512") == 0 && runs_avx512()) return &freshet_kernels_avx512;
   return NULL;
 }
+#else
+const freshet_kernels* freshet_kernels_best(void) {
+  return &freshet_kernels_portable;
+}
+
+const freshet_kernels* freshet_kernels_find(const char* name) {
+  return strcmp(name, "portable") == 0 ? &freshet_kernels_portable : NULL;
+}
+#endif

@@ -6,9 +6,10 @@
 #ifndef FRESHET_TEXT_KERNELS_VECTORS_H
 #define FRESHET_TEXT_KERNELS_VECTORS_H
 
-#include <immintrin.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "core/intrinsics.h"
 
 #if defined(__AVX512F__)
 enum { LANES = 16, TILE_ROWS = 12, STEP = 4 /* 8-bit values of a column that an instruction adds up */ };
