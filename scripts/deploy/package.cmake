@@ -7,8 +7,9 @@ set(deploy ${PROJECT_SOURCE_DIR}/scripts/deploy)
 set(configuration ${PROJECT_BINARY_DIR}/freshet.conf)
 add_custom_command(
   OUTPUT ${configuration}
-  COMMAND ${CMAKE_COMMAND} -DFRESHET=$<TARGET_FILE:freshet> -DOUTPUT=${configuration} -P ${deploy}/configuration.cmake
-  DEPENDS freshet ${deploy}/configuration.cmake)
+  COMMAND ${CMAKE_COMMAND} "-DFRESHET=${CMAKE_CROSSCOMPILING_EMULATOR};$<TARGET_FILE:freshet>"
+          -DOUTPUT=${configuration} -P ${deploy}/configuration.cmake
+  DEPENDS freshet ${deploy}/configuration.cmake VERBATIM)
 set(changelog ${PROJECT_BINARY_DIR}/changelog.gz)
 add_custom_command(
   OUTPUT ${changelog}
