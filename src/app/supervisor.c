@@ -79,14 +79,18 @@ static void tell_life(freshet_supervisor* s, int64_t now) {
   freshet_notify("WATCHDOG=1");
 }
 
+/* Tells of a stop that was asked for, once. */
+static void tell_stop(freshet_supervisor* s, int64_t now) {
+  if (s->was_stopping || !s->config.stopping(s->config.stopping_context)) return;
+  s->was_stopping = true;
+  s->stopping_since_ms = now;
+  freshet_notify("STOPPING=1\nSTATUS=stopping\nEXTEND_TIMEOUT_USEC=%lld",
+                 (long long)(s->config.stop_timeout_ms + 5000) * 1000);
+}
+
 static void watch_stop(freshet_supervisor* s, int64_t now) {
-  if (!s->config.stopping(s->config.stopping_context)) return;
-  if (!s->was_stopping) {
-    s->was_stopping = true;
-    s->stopping_since_ms = now;
-    freshet_notify("STOPPING=1\nSTATUS=stopping\nEXTEND_TIMEOUT_USEC=%lld",
-                   (long long)(s->config.stop_timeout_ms + 5000) * 1000);
-  }
+  tell_stop(s, now);
+  if (!s->was_stopping) return;
   if (now - s->stopping_since_ms < s->config.stop_timeout_ms) return;
   freshet_log_fact(
       s->config.logger, FRESHET_WARN, "service.stopped",
@@ -141,6 +145,7 @@ void freshet_supervisor_destroy(freshet_supervisor* s) {
   pthread_cond_signal(&s->wake);
   pthread_mutex_unlock(&s->lock);
   pthread_join(s->thread, NULL);
+  tell_stop(s, now_ms()); /* a quick stop is over before the thread has looked */
   pthread_cond_destroy(&s->wake);
   pthread_mutex_destroy(&s->lock);
   free(s);

@@ -101,6 +101,17 @@ static void test_readiness_and_activity(void** state) {
   freshet_supervisor_destroy(supervisor);
 }
 
+/* The end of a service that stops before the thread looks again. */
+static void test_a_quick_stop_is_told(void** state) {
+  (void)state;
+  freshet_supervisor* supervisor = start();
+  hear("EXTEND_TIMEOUT_USEC", 5000, false, 1);
+  atomic_store(&stop_asked, true);
+  freshet_supervisor_destroy(supervisor);
+  assert_int_equal(hear("STOPPING=1", 5000, false, 1), 1);
+  assert_int_equal(hear("STOPPING=1", 100, false, 1), 0); /* once */
+}
+
 static void test_signs_of_life_follow_the_loop(void** state) {
   (void)state;
   freshet_gauge(&metrics.phase, FRESHET_PHASE_RUNNING);
@@ -139,6 +150,7 @@ static void test_the_watchdog_of_another_process_is_left_alone(void** state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(test_readiness_and_activity),
+      TEST(test_a_quick_stop_is_told),
       TEST(test_signs_of_life_follow_the_loop),
       TEST(test_without_a_manager_nothing_is_told),
       TEST(test_the_watchdog_of_another_process_is_left_alone),
