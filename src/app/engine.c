@@ -191,7 +191,8 @@ static freshet_status open_codec(freshet_engine* engine, freshet_error* error) {
       .output = (freshet_framing)config->registry.framing,
   };
   status = freshet_codec_create(&codec, &engine->ports.codec, error);
-  return status != FRESHET_OK ? status : freshet_codec_create(&codec, &engine->titles_codec, error);
+  if (status == FRESHET_OK) status = freshet_codec_create(&codec, &engine->titles_codec, error);
+  return status;
 }
 
 /* Wakes the worker. Before there is a worker, nothing was submitted, so nothing can be ready. */
@@ -296,8 +297,9 @@ freshet_status freshet_engine_run(freshet_engine* engine, freshet_error* error) 
         engine->config.new_rules == NULL ? NULL : engine->config.new_rules(engine->config.new_rules_context);
     if (rules != NULL) freshet_worker_set_rules(engine->worker, rules);
     status = freshet_worker_step(engine->worker, POLL_WAIT_MS, error);
-    freshet_pace_turn(&engine->pace, engine->config.config, engine->config.logger, engine->config.metrics,
-                      FAR_BEHIND, engine->config.stopping, engine->config.stopping_context);
+    freshet_worker_progress progress = freshet_worker_progress_of(engine->worker);
+    freshet_pace_turn(&engine->pace, engine->config.config, engine->config.logger, &progress, FAR_BEHIND,
+                      engine->config.stopping, engine->config.stopping_context);
   }
   freshet_gauge(&engine->ports.metrics->phase, FRESHET_PHASE_STOPPING);
   if (status == FRESHET_OK) status = freshet_worker_stop(engine->worker, error);

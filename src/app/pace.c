@@ -131,18 +131,15 @@ freshet_pace_state freshet_pace_look(freshet_pace* pace, int64_t now_us, uint64_
 }
 
 void freshet_pace_turn(freshet_pace* pace, const freshet_config* config, const freshet_logger* logger,
-                       const freshet_worker_metrics* metrics, uint64_t far, bool (*stopping)(void* context),
+                       const freshet_worker_progress* progress, uint64_t far, bool (*stopping)(void* context),
                        void* context) {
   freshet_clock* clock = freshet_clock_system();
   int64_t now_us = freshet_clock_monotonic_us(clock);
-  uint64_t partitions = freshet_metric(&metrics->partitions);
-  uint64_t learned = freshet_metric(&metrics->events_duplicate);
-  for (int type = 0; type < FRESHET_EVENT_TYPES; type++) learned += freshet_metric(&metrics->events[type]);
-  freshet_pace_state state = freshet_pace_look(pace, now_us, freshet_metric(&metrics->lag), partitions,
-                                               freshet_metric(&metrics->partitions_serving), far);
+  freshet_pace_state state =
+      freshet_pace_look(pace, now_us, progress->lag, progress->partitions, progress->serving, far);
   if (state == FRESHET_PACE_CAUGHT_UP) yield_to_others(pace, false, logger);
   if (state == FRESHET_PACE_BEHIND && config->backfill.yield) yield_to_others(pace, true, logger);
   keep_share(pace, now_us);
-  if (config->backfill.rate > 0 && partitions > 0 && state != FRESHET_PACE_CAUGHT_UP)
-    keep_rate(pace, config->backfill.rate, learned, stopping, context);
+  if (config->backfill.rate > 0 && progress->partitions > 0 && state != FRESHET_PACE_CAUGHT_UP)
+    keep_rate(pace, config->backfill.rate, progress->events, stopping, context);
 }

@@ -12,7 +12,7 @@
 
 #include "service/config.h"
 #include "stream/logger.h"
-#include "stream/metrics.h"
+#include "worker/worker.h"
 
 /* Zero-initialise. Used by the engine's thread. */
 typedef struct freshet_pace {
@@ -30,7 +30,7 @@ void freshet_pace_start(freshet_pace* pace, const freshet_config* config, const 
 /* Call this after each turn of the worker. far: the number of events from which on it is far behind. Sleeps
  * when it is too fast, until `stopping` returns true. */
 void freshet_pace_turn(freshet_pace* pace, const freshet_config* config, const freshet_logger* logger,
-                       const freshet_worker_metrics* metrics, uint64_t far, bool (*stopping)(void* context),
+                       const freshet_worker_progress* progress, uint64_t far, bool (*stopping)(void* context),
                        void* context);
 
 /* ---- what is decided, apart from doing it ---- */

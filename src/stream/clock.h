@@ -1,5 +1,6 @@
 /*
- * clock.h: time, as an interface so that the simulator can own it.
+ * clock.h: time, as an interface, so that the simulator can own it. The wall clock dates records; the monotonic clock
+ * measures intervals. It must not know who waits for what.
  */
 #ifndef FRESHET_STREAM_CLOCK_H
 #define FRESHET_STREAM_CLOCK_H

@@ -73,6 +73,47 @@ size_t freshet_held_count(const freshet_held* held, freshet_topic topic) {
   return count;
 }
 
+/* ---- offsets ---- */
+
+static void check(const freshet_held_partition* held) {
+  FRESHET_ASSERT(held->committed <= held->committing);
+  FRESHET_ASSERT(held->committing <= held->next);
+}
+
+void freshet_held_advance(freshet_held_partition* held, int64_t next, int64_t reached_ms) {
+  FRESHET_ASSERT(next > held->next);
+  held->next = next;
+  held->reached_ms = reached_ms;
+  check(held);
+}
+
+void freshet_held_stop_at(freshet_held_partition* held, int64_t offset) {
+  FRESHET_ASSERT(offset >= held->next);
+  held->next = offset;
+  check(held);
+}
+
+void freshet_held_start_commit(freshet_held_partition* held, int64_t done) {
+  held->committing = done;
+  check(held);
+}
+
+void freshet_held_end_commit(freshet_held_partition* held) {
+  held->committed = held->committing;
+  check(held);
+}
+
+void freshet_held_roll_back(freshet_held_partition* held) {
+  held->next = held->committing = held->committed;
+}
+
+void freshet_held_forget_hand_over(freshet_held_partition* held) {
+  held->releasing = held->taking = held->taken = 0;
+  held->to_take = 0;
+}
+
+/* ---- what follows ---- */
+
 freshet_partition* freshet_held_list(const freshet_held* held, freshet_topic topic, freshet_held_offset which,
                                      size_t* count) {
   freshet_partition* list = calloc(held->count + 1, sizeof *list);

@@ -56,6 +56,19 @@ freshet_held_partition* freshet_held_next(const freshet_held* held, freshet_topi
        p = freshet_held_next(held, topic, p))
 size_t freshet_held_count(const freshet_held* held, freshet_topic topic);
 
+/* Everything before `next` is applied; the record before it was written at reached_ms. */
+void freshet_held_advance(freshet_held_partition* held, int64_t next, int64_t reached_ms);
+/* The record at `offset` waits, so reading goes on there. */
+void freshet_held_stop_at(freshet_held_partition* held, int64_t offset);
+/* A commit starts; everything before `done`, which is not beyond `next`, is applied or answered. */
+void freshet_held_start_commit(freshet_held_partition* held, int64_t done);
+/* It has ended well. */
+void freshet_held_end_commit(freshet_held_partition* held);
+/* Records since the last commit will come again. */
+void freshet_held_roll_back(freshet_held_partition* held);
+/* What has begun of a switch of generations begins again, by the facts in the log. */
+void freshet_held_forget_hand_over(freshet_held_partition* held);
+
 typedef enum freshet_held_offset {
   FRESHET_HELD_NEXT = 0,
   FRESHET_HELD_COMMITTING,

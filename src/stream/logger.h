@@ -1,5 +1,6 @@
 /*
- * logger.h: how modules below the service tell a fact. One fact, one line.
+ * logger.h: how the rooms below the service log a fact: one fact, one line. It owns nothing. It must not know where
+ * lines go or in which format (service/log_writer.h).
  */
 #ifndef FRESHET_STREAM_LOGGER_H
 #define FRESHET_STREAM_LOGGER_H

@@ -1,6 +1,9 @@
 /*
- * metrics.h: what the worker counts. Written by the worker thread, read by any thread (relaxed atomics: each
- * figure is right by itself, figures are not a snapshot of one moment).
+ * metrics.h: the figures of the stream processor. It only writes them: no decision may read a figure back. It must not
+ * know how they are shown (service/prometheus.h).
+ *
+ * Thread rule: the worker thread writes, any thread reads. The atomics are relaxed: each figure is right by itself, but
+ * together they are no snapshot of one moment.
  */
 #ifndef FRESHET_STREAM_METRICS_H
 #define FRESHET_STREAM_METRICS_H
@@ -47,7 +50,7 @@ typedef struct freshet_worker_metrics {
   _Atomic uint64_t lists_coalesced; /* events that share a later list */
   _Atomic uint64_t commits;
   _Atomic uint64_t aborts;
-  _Atomic uint64_t item_deltas_folded; /* records of other workers */
+  _Atomic uint64_t item_deltas_folded; /* those of other workers */
   _Atomic uint64_t item_records;       /* read from `items` */
   _Atomic uint64_t restored_records;   /* changelog records applied on start or assignment */
   _Atomic uint64_t texts_encoded;      /* by this worker's job */
@@ -99,7 +102,7 @@ typedef struct freshet_worker_metrics {
   freshet_histogram commit;             /* settle, transaction and store */
 } freshet_worker_metrics;
 
-/* Shorthands for the only ways in which these are written. */
+/* The only ways to write a figure. */
 static inline void freshet_count(_Atomic uint64_t* counter, uint64_t n) {
   atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
 }

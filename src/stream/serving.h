@@ -14,12 +14,12 @@
  *   taken/P     shop.g2 had learned up to R and has published a    by its worker, in the transaction after
  *               list of every user of the partition                those lists were acknowledged
  *
- * So at any time at most one generation publishes for a partition, and who takes over has learned all that
- * the lists before were made of, and goes on with the first request that was not answered. Only the last fact of each key matters, so the topic can be compacted,
- * switches can follow each other before they are carried out, and a worker that starts anywhere in between
- * knows what is left to do.
+ * So at any time at most one generation publishes for a partition. A generation that takes over has learned all events
+ * that earlier lists were made from, and goes on with the first request that was not answered. Only the last fact of each
+ * key matters. Therefore the topic can be compacted, a switch can follow another one that is not carried out yet, and a
+ * worker that starts anywhere in between knows what is left to do.
  *
- * Not thread-safe.
+ * It owns the facts. It must not know what a worker does about them (worker/handover.c). Not thread-safe.
  */
 #ifndef FRESHET_STREAM_SERVING_H
 #define FRESHET_STREAM_SERVING_H
@@ -34,10 +34,10 @@ enum {
 };
 
 typedef struct freshet_serving_partition {
-  int64_t released;        /* number of the last switch for which its server has let go of it */
-  int64_t offset;          /* at that switch: who takes over has to have learned everything before this */
-  int64_t learned;         /* at that switch: the one that let go has learned everything before this */
-  int64_t taken;           /* number of the last switch that is carried out */
+  int64_t released; /* number of the last switch for which its server has let go of it */
+  int64_t offset;  /* at that switch: a generation may take over once it has learned everything before this */
+  int64_t learned; /* at that switch: the generation that has let go has learned everything before this */
+  int64_t taken;   /* number of the last switch that is carried out */
   uint64_t taken_by;       /* freshet_id_key of the app generation that has carried it out */
   int64_t requests_number; /* of the switch that `requests` belongs to; 0: of none */
   int64_t requests;        /* at that switch: everything before this offset of `requests` has been answered */
@@ -49,11 +49,11 @@ typedef struct freshet_serving {
   const char* base; /* borrowed; the first generation */
   int64_t number;   /* of the last switch */
   int64_t at_ms;    /* when it was written */
-  char generation[FRESHET_APP_GENERATION_NAME_SIZE]; /* who serves since; empty for number 0 */
-  char previous[FRESHET_APP_GENERATION_NAME_SIZE];   /* who served before */
+  char generation[FRESHET_APP_GENERATION_NAME_SIZE]; /* the one that serves since then; empty for number 0 */
+  char previous[FRESHET_APP_GENERATION_NAME_SIZE];   /* the one that served before */
   freshet_serving_partition* partitions;             /* [count] by partition of `events` */
   int32_t count;
-  /* The generations there are, for `freshet backfill`. */
+  /* Every generation that has registered, for `freshet backfill`. */
   char (*known)[FRESHET_APP_GENERATION_NAME_SIZE]; /* [known_count] */
   size_t known_count;
 } freshet_serving;
@@ -66,7 +66,7 @@ void freshet_serving_reset(freshet_serving* serving);
 freshet_status freshet_serving_apply(freshet_serving* serving, freshet_codec* codec,
                                      const freshet_record* record, freshet_error* error);
 
-/* Who serves now. */
+/* The generation that serves now. */
 const char* freshet_serving_generation(const freshet_serving* serving);
 /* What is known of a partition; zeros when there was no switch yet. */
 freshet_serving_partition freshet_serving_of(const freshet_serving* serving, int32_t partition);
@@ -75,21 +75,20 @@ freshet_serving_partition freshet_serving_of(const freshet_serving* serving, int
 
 /* We serve since the last switch, whether it is carried out or not. */
 bool freshet_serving_is_own(const freshet_serving* serving);
-/* Our lists go to `recommendations`, by what the log says. */
+/* By the facts in the log, our lists go to `recommendations`. */
 bool freshet_serving_publishes(const freshet_serving* serving, int32_t partition);
-/* Another one serves since the last switch, and we have to say that we have let go. */
+/* Since the last switch another generation serves, and we have not said yet that we have let go. */
 bool freshet_serving_must_release(const freshet_serving* serving, int32_t partition);
-/* We serve since the last switch, and with everything before `next` learned we have what it takes to
- * begin. */
+/* Since the last switch we serve, and having learned everything before `next` is enough to begin. */
 bool freshet_serving_may_take(const freshet_serving* serving, int32_t partition, int64_t next);
 
 /* ---- the facts: fact->at_ms is the caller's ---- */
 
 /* The next switch; slices point into serving and generation. */
 freshet_app_generation_fact freshet_serving_switch(const freshet_serving* serving, const char* generation);
-/* Of the last switch. `generation` is who lets go: we, or, when nobody of it is alive, whoever finds that
- * out. offset: what it may have published is older. learned: its state ends here. If it never took over in
- * its turn, what the log says of the release before still holds, and goes into the fact instead. */
+/* The release that belongs to the last switch. `generation` lets go: our own one, or one that no living worker
+ * belongs to. offset: everything that it may have published is older. learned: its state ends here. If it had never
+ * taken over the partition itself, the release before it still counts, and its offsets go into the fact. */
 freshet_app_generation_fact freshet_serving_release(const freshet_serving* serving, const char* generation,
                                                     int32_t partition, int64_t offset, int64_t learned);
 /* Goes with a release of the last switch, in the same transaction. answered: `generation` has answered every request of

@@ -1,7 +1,9 @@
 /*
- * sink.h: what the worker writes. Two ways out: `publish` (idempotent, at once, outside of any transaction)
- * for lists and replies with delivery = fast, and `write` inside the transaction begun by `begin`. Driven by
- * the worker thread only.
+ * sink.h: the port through which records are written. There are two ways out: `publish`, which is idempotent, at once
+ * and outside of any transaction, and `write`, inside the transaction that `begin` has opened. The adapter owns its
+ * connection (src/kafka). It must not know what a record means. Nobody but the outbox (outbox.h) uses it.
+ *
+ * Thread rule: the worker's.
  */
 #ifndef FRESHET_STREAM_SINK_H
 #define FRESHET_STREAM_SINK_H
@@ -24,7 +26,7 @@ typedef struct freshet_sink_vtable {
   /* Copies key, value and headers. When the queue is full it serves delivery reports until there is room
    * (back-pressure). */
   freshet_status (*publish)(freshet_sink* self, const freshet_output* output, freshet_error* error);
-  /* Publishes to a topic that is not one of ours (`output->topic` does not count), whatever becomes of it:
+  /* Publishes to a topic that is not one of ours (`output->topic` does not count), and forgets it:
    * nothing waits for its acknowledgement. False: there is no such topic, or none that may be written to. */
   bool (*publish_to)(freshet_sink* self, const char* topic, const freshet_output* output);
   /* Why a record may not be published to that topic; NULL: it may. Static, for people. */

@@ -1,8 +1,10 @@
 /*
- * source.h: what the worker reads. A `freshet_source` is this process's share of the consumer group (events,
- * requests, items); a `freshet_reader` reads any partition of any topic from a given offset, outside of the
- * group (changelog restore, the item tables that every worker folds). Both are driven by the worker thread
- * only.
+ * source.h: the ports through which records are read. A `freshet_source` is the share of this process in the consumer
+ * group: partitions of events, requests and items. A `freshet_reader` reads any partition of any topic from a given
+ * offset, outside of the group: to restore users, and for the item tables that every worker reads whole. The adapters
+ * own their connections (src/kafka). They must not know what a record means.
+ *
+ * Thread rule: the worker's, but for `wake`.
  */
 #ifndef FRESHET_STREAM_SOURCE_H
 #define FRESHET_STREAM_SOURCE_H
@@ -55,12 +57,12 @@ typedef struct freshet_partition {
 
 /* Called from inside poll (and close), on the polling thread. */
 typedef struct freshet_source_handler {
-  /* Restore the state of these partitions; their records come after this returns OK. Anything else stops the
-   * process. */
+  /* These partitions are ours now: their state is to be restored. Their records come after this returns
+   * FRESHET_OK. Any other status stops the process. */
   freshet_status (*assigned)(void* context, const freshet_partition* partitions, size_t count,
                              freshet_error* error);
-  /* Commit what is open, then let go: when this returns they belong to others. lost: they already do, commit
-   * nothing. */
+  /* These partitions go to another process: what is open is to be committed. They are its own when this returns.
+   * lost: they are its own already, so nothing may be committed. */
   freshet_status (*revoked)(void* context, const freshet_partition* partitions, size_t count, bool lost,
                             freshet_error* error);
   void* context;
@@ -68,14 +70,14 @@ typedef struct freshet_source_handler {
 
 typedef struct freshet_source freshet_source;
 typedef struct freshet_source_vtable {
-  /* Waits at most timeout_ms for the first record, then returns what is there, never waits to fill `out`.
+  /* Waits at most timeout_ms for the first record, then returns what is there. It never waits to fill `out`.
    * Records of one partition come in offset order without repeats, across seeks too. FRESHET_OK with *count 0
    * on time-out. Errors: FRESHET_FENCED (static member replaced), others with verdict FRESHET_STOP; transport
    * trouble is retried inside and only logged. */
   freshet_status (*poll)(freshet_source* self, int timeout_ms, freshet_record* out, size_t capacity,
                          size_t* count, freshet_error* error);
-  /* After an abort: the next records of these partitions start at the given offsets; what was fetched before
-   * is dropped. */
+  /* The next records of these partitions start at the given offsets; what has been fetched is dropped. For
+   * instance after an abort. */
   freshet_status (*seek)(freshet_source* self, const freshet_partition* partitions, size_t count,
                          freshet_error* error);
   /* Last known end of an assigned partition (next offset to be written), without asking the broker; -1: not

@@ -1,6 +1,8 @@
 /*
- * store.h: what survives on this machine: rows and, in the same atomic batch, how far the logs are reflected
- * in them. Driven by the worker thread only, but for `get`, which other threads may call.
+ * store.h: the port to what survives on this machine: rows and, in the same atomic batch, how far they reflect the
+ * logs. The adapter owns its files (src/rocksdb). It must not know what a row means.
+ *
+ * Thread rule: the worker's, but for `get`, which any thread may call.
  */
 #ifndef FRESHET_STREAM_STORE_H
 #define FRESHET_STREAM_STORE_H
@@ -46,8 +48,8 @@ typedef struct freshet_store_vtable {
   void (*set_position)(freshet_store* self, freshet_topic topic, int32_t partition, int64_t offset,
                        int64_t time_ms);
   freshet_status (*write)(freshet_store* self, freshet_error* error);
-  /* In the batch too: the bytes that this row, removed in the same batch, has left behind are to leave the
-   * disk soon after the write, whatever happens in between. NULL: nothing is left behind. */
+  /* Part of the batch too: the row is removed in the same batch, and old copies of its bytes are to leave the disk
+   * soon after the write, even if the process is killed in between. NULL: this store keeps no old copies. */
   void (*purge)(freshet_store* self, freshet_family family, int32_t partition, freshet_slice key);
   /* The stored position (and when it was stored), as of the last write. Errors: FRESHET_NOT_FOUND. */
   freshet_status (*position)(freshet_store* self, freshet_topic topic, int32_t partition, int64_t* offset,

@@ -8,7 +8,9 @@
 
 const char freshet_dedup_key_prefix[2] = {'\0', 'd'};
 
-enum { VERSION = 1, HEADER_SIZE = 9, CHUNK_IDS = 32768 /* 256 KiB: well below a broker's record limit */ };
+enum { VERSION = 1, HEADER_SIZE = 9, CHUNK_IDS = 32768 };
+_Static_assert(HEADER_SIZE + CHUNK_IDS * 8 < 1 << 20,
+               "a chunk is below a broker's default limit of a record");
 
 /* The ids of one commit, or a part of them. */
 typedef struct chunk {

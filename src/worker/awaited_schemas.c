@@ -1,41 +1,42 @@
-/*
- * awaited_schemas.c: records whose schema the registry has not told yet. A record that cannot be read now is no dead
- * letter: its partition stops there, the others go on, and it is read again when schemas have come. So a registry that
- * is away delays what needs it, and nothing is lost.
- */
+/* awaited_schemas.c: stops partitions, and starts them again; see awaited_schemas.h. */
+#include "worker/awaited_schemas.h"
+
 #include <stdlib.h>
 
-#include "worker/worker_internal.h"
-
-freshet_status freshet_worker_await_schema(freshet_worker* worker, freshet_held_partition* held,
-                                           const freshet_record* record, const freshet_error* why) {
+void freshet_awaited_schemas_add(freshet_awaited_schemas* awaited, freshet_held_partition* held,
+                                 const freshet_record* record, const freshet_error* why) {
+  const freshet_ports* ports = awaited->ports;
   held->awaits_schema = true;
-  held->next = record->offset; /* where it begins, if nothing was read before */
-  freshet_count(&worker->ports.metrics->partitions_awaiting_schema, 1);
-  freshet_log_fact(worker->ports.logger, FRESHET_WARN, "partition.awaits_schema",
+  freshet_held_stop_at(held, record->offset);
+  freshet_count(&ports->metrics->partitions_awaiting_schema, 1);
+  freshet_log_fact(ports->logger, FRESHET_WARN, "partition.awaits_schema",
                    "topic=%s partition=%d offset=%lld reason=\"%s\"",
-                   freshet_outbox_topic_name(worker->ports.outbox, held->topic), (int)held->partition,
+                   freshet_outbox_topic_name(ports->outbox, held->topic), (int)held->partition,
                    (long long)held->next, why->message);
-  return FRESHET_OK;
 }
 
-freshet_status freshet_worker_end_await_schemas(freshet_worker* worker, freshet_error* error) {
-  size_t count = 0;
-  uint64_t schemas = freshet_codec_version(worker->ports.codec);
-  if (schemas == worker->schemas) return FRESHET_OK;
-  worker->schemas = schemas;
-  freshet_partition* targets = calloc(freshet_held_count(worker->held, FRESHET_TOPICS) + 1, sizeof *targets);
-  FRESHET_ASSERT(targets != NULL);
-  FRESHET_HELD_EACH(held, worker->held, FRESHET_TOPICS) {
-    if (!held->awaits_schema) continue;
+freshet_status freshet_awaited_schemas_turn(freshet_awaited_schemas* awaited, freshet_error* error) {
+  const freshet_ports* ports = awaited->ports;
+  uint64_t version = freshet_codec_version(ports->codec);
+  if (version == awaited->version) return FRESHET_OK;
+  awaited->version = version;
+  size_t count, waiting = 0;
+  freshet_partition* targets = freshet_held_list(awaited->held, FRESHET_TOPICS, FRESHET_HELD_NEXT, &count);
+  for (size_t i = 0; i < count; i++) {
+    freshet_held_partition* held = freshet_held_find(awaited->held, targets[i].topic, targets[i].partition);
+    if (held->awaits_schema) targets[waiting++] = targets[i];
     held->awaits_schema = false;
-    targets[count++] = (freshet_partition){held->topic, held->partition, held->next};
   }
-  freshet_gauge(&worker->ports.metrics->partitions_awaiting_schema, 0);
+  freshet_gauge(&ports->metrics->partitions_awaiting_schema, 0);
   freshet_status status =
-      count == 0 ? FRESHET_OK : freshet_source_seek(worker->ports.source, targets, count, error);
-  if (count > 0)
-    freshet_log_fact(worker->ports.logger, FRESHET_INFO, "partitions.read_again", "partitions=%zu", count);
+      waiting == 0 ? FRESHET_OK : freshet_source_seek(ports->source, targets, waiting, error);
+  if (waiting > 0)
+    freshet_log_fact(ports->logger, FRESHET_INFO, "partitions.read_again", "partitions=%zu", waiting);
   free(targets);
   return status;
+}
+
+void freshet_awaited_schemas_forget(freshet_awaited_schemas* awaited) {
+  FRESHET_HELD_EACH(held, awaited->held, FRESHET_TOPICS) held->awaits_schema = false;
+  freshet_gauge(&awaited->ports->metrics->partitions_awaiting_schema, 0);
 }

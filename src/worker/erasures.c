@@ -9,9 +9,8 @@
 
 #include "stream/partitioner.h"
 #include "users/user_id.h"
-#include "worker/worker_internal.h"
 
-/* A broker that is away for longer leaves the asker in the dark; the tombstone may still come. */
+/* If the cluster is away for longer, the question is refused, although the tombstone may still come. */
 enum { PATIENCE_MS = 30000 };
 
 typedef enum progress { SENT = 0, APPLIED, COMMITTING } progress;
@@ -26,12 +25,19 @@ typedef struct erasure {
 } erasure;
 
 struct freshet_erasures {
+  const freshet_ports* ports;
+  const freshet_held* held;
+  int32_t partitions; /* of `events` */
   erasure* first;
 };
 
-freshet_erasures* freshet_erasures_create(void) {
+freshet_erasures* freshet_erasures_create(const freshet_ports* ports, const freshet_held* held,
+                                          int32_t partitions) {
   freshet_erasures* erasures = calloc(1, sizeof *erasures);
   FRESHET_ASSERT(erasures != NULL);
+  erasures->ports = ports;
+  erasures->held = held;
+  erasures->partitions = partitions;
   return erasures;
 }
 
@@ -49,32 +55,33 @@ void freshet_erasures_destroy(freshet_erasures* erasures) {
   free(erasures);
 }
 
-freshet_status freshet_worker_ask_erase(void* context, freshet_inbox_entry* entry, freshet_error* error) {
-  freshet_worker* worker = context;
+freshet_status freshet_erasures_ask(void* context, freshet_inbox_entry* entry, freshet_error* error) {
+  freshet_erasures* erasures = context;
+  const freshet_ports* ports = erasures->ports;
   freshet_slice user_id = entry->question.request.user_id;
   if (!freshet_is_user_id(user_id)) {
     freshet_inbox_entry_refuse(entry, FRESHET_ANSWER_INVALID, "that is not a user id");
     return FRESHET_OK;
   }
-  int32_t partition = freshet_partition_of(user_id, worker->user_partitions);
-  if (freshet_held_find(worker->held, FRESHET_TOPIC_EVENTS, partition) == NULL) {
+  int32_t partition = freshet_partition_of(user_id, erasures->partitions);
+  if (freshet_held_find(erasures->held, FRESHET_TOPIC_EVENTS, partition) == NULL) {
     freshet_inbox_entry_refuse(entry, FRESHET_ANSWER_ELSEWHERE,
                                "another instance holds this user's partition");
     return FRESHET_OK;
   }
   freshet_output tombstone = {.topic = FRESHET_TOPIC_EVENTS, .partition = partition, .key = user_id};
-  freshet_status status = freshet_outbox_add(worker->ports.outbox, &tombstone, FRESHET_NOW, error);
+  freshet_status status = freshet_outbox_add(ports->outbox, &tombstone, FRESHET_NOW, error);
   if (status != FRESHET_OK) {
     freshet_inbox_entry_refuse(entry, FRESHET_ANSWER_UNAVAILABLE, "the service is failing");
     return status;
   }
   erasure* e = calloc(1, sizeof *e);
   FRESHET_ASSERT(e != NULL);
-  *e = (erasure){.next = worker->erasures->first,
+  *e = (erasure){.next = erasures->first,
                  .entry = entry,
                  .partition = partition,
-                 .deadline_ms = freshet_clock_now_ms(worker->ports.clock) + PATIENCE_MS};
-  worker->erasures->first = e;
+                 .deadline_ms = freshet_clock_now_ms(ports->clock) + PATIENCE_MS};
+  erasures->first = e;
   return FRESHET_OK;
 }
 

@@ -1,29 +1,34 @@
 /*
- * erasures.h: FRESHET_ASK_ERASE: questions that wait until a user has been forgotten. Private to the worker.
+ * erasures.h: questions of kind FRESHET_ASK_ERASE, which wait until a user has been forgotten.
  *
- * An erasure is a tombstone on `events`, whoever asks for it: it lies in the log behind everything that the
- * user has done, so it is durable before anything else happens, and a crash, a rebalance or a replay cannot
- * lose or overtake it. The question is answered when the worker has come to the tombstone and the transaction
- * with all that follows from it has committed.
+ * An erasure is a tombstone on `events`. It comes after everything that the user has done, and it is durable before
+ * anything else happens, so no crash, rebalance or replay can lose or overtake it. The question is answered when the
+ * worker has come to the tombstone and the transaction with all that follows from it has committed.
+ *
+ * It owns the questions that wait. It must not know what is forgotten, and where (batch.h). Thread rule: the worker's.
  */
 #ifndef FRESHET_WORKER_ERASURES_H
 #define FRESHET_WORKER_ERASURES_H
 
-#include "worker/worker.h"
+#include "lists/inbox.h"
+#include "stream/held.h"
+#include "stream/ports.h"
 
 typedef struct freshet_erasures freshet_erasures;
 
-freshet_erasures* freshet_erasures_create(void);
-/* Refuses what waits. */
+/* Neither is owned. partitions: of `events`. */
+freshet_erasures* freshet_erasures_create(const freshet_ports* ports, const freshet_held* held,
+                                          int32_t partitions);
+/* Refuses what waits. NULL is allowed. */
 void freshet_erasures_destroy(freshet_erasures* erasures);
 
-/* Puts the tombstone on `events`, or refuses. Takes the entry. context: the worker. Errors: those of the sink's publish. */
-freshet_status freshet_worker_ask_erase(void* context, freshet_inbox_entry* entry, freshet_error* error);
+/* Puts the tombstone on `events`, or refuses. Takes the entry. context: the erasures. Errors: those of the outbox. */
+freshet_status freshet_erasures_ask(void* context, freshet_inbox_entry* entry, freshet_error* error);
 
 /* The worker has come to a tombstone; known: there was something to forget. */
 void freshet_erasures_applied(freshet_erasures* erasures, int32_t partition, freshet_slice user_id,
                               bool known);
-/* Does somebody wait for a commit of what has been applied? */
+/* A question waits for a commit of what has been applied. */
 bool freshet_erasures_due(const freshet_erasures* erasures);
 /* What has been applied goes into the transaction that starts now ... */
 void freshet_erasures_start_commit(freshet_erasures* erasures);

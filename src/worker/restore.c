@@ -9,6 +9,8 @@
 #include "stream/read_to.h"
 #include "worker/changelog_check.h"
 
+_Static_assert(FRESHET_LONGEST_ABSENCE_MS < 24 * 3600 * 1000, "Kafka keeps tombstones for 24 h by default");
+
 enum {
   POLL_RECORDS = 2048,
   POLL_WAIT_MS = 100,
@@ -21,7 +23,7 @@ typedef struct target {
   int32_t partition;
   bool usable; /* the store reflects the log up to `start` */
   int64_t start, end;
-  int64_t time_ms; /* up to when the store reflects what was written: everything older has been read */
+  int64_t time_ms; /* everything that was written before this is in the store */
 } target;
 
 typedef struct restoring {
@@ -97,8 +99,8 @@ static void apply(restoring* r, const freshet_record* record) {
   }
 }
 
-/* Who dies in the middle of a restore and comes back much later must not take its half for the whole: what is
- * stored on the way is as old as the newest record in it. */
+/* A process may die in the middle of a restore and come back much later. It must not take the half that it has stored
+ * for the whole. So a position that is stored on the way is dated by the newest record that it reflects. */
 static freshet_status write_positions(restoring* r, freshet_error* error) {
   freshet_store* store = r->ports->store;
   const target* targets = r->targets;
@@ -114,7 +116,7 @@ static freshet_status write_positions(restoring* r, freshet_error* error) {
   return freshet_store_write(store, error);
 }
 
-/* Everybody can see how far it has come. */
+/* Shows how far the restore has come. */
 static void show_progress(const restoring* r) {
   int64_t done = 0, all = 0;
   for (size_t i = 0; i < r->count; i++) {
@@ -146,7 +148,7 @@ static freshet_status apply_all(void* context, const freshet_record* records, si
   }
   freshet_count(&ports->metrics->restored_records, count);
   freshet_gauge(&ports->metrics->alive_ms,
-                (uint64_t)freshet_clock_now_ms(ports->clock)); /* busy is not stalled */
+                (uint64_t)freshet_clock_now_ms(ports->clock)); /* a long restore is no stall */
   show_progress(r);
   if (r->bytes < WRITE_BYTES) return FRESHET_OK;
   r->bytes = 0;

@@ -30,13 +30,22 @@ freshet_source_handler freshet_worker_handler(freshet_worker* worker);
  * Any status but FRESHET_OK means stop the process; state is safe. */
 freshet_status freshet_worker_step(freshet_worker* worker, int timeout_ms, freshet_error* error);
 
-/* Other rules from now on (copied): for what may be ranked at once, also in lists that are out already; for
- * the rest with each user's next list, which users in memory get soon. Between two steps. */
+/* Other rules from now on; copied. What may be ranked changes at once, also in lists that are out already. The rest
+ * changes with each user's next list, which users in memory get soon. Call it between two steps. */
 void freshet_worker_set_rules(freshet_worker* worker, const freshet_rules* rules);
 
 /* Commits what is open, leaves the group, stores the item tables. */
 freshet_status freshet_worker_stop(freshet_worker* worker, freshet_error* error);
 void freshet_worker_destroy(freshet_worker* worker);
+
+/* How far the worker has come: for the pace of the process. */
+typedef struct freshet_worker_progress {
+  uint64_t events;     /* records of `events` applied since the start */
+  uint64_t lag;        /* records that exist and are not applied yet */
+  uint64_t partitions; /* of `events`, held */
+  uint64_t serving;    /* those of them whose lists this app generation publishes */
+} freshet_worker_progress;
+freshet_worker_progress freshet_worker_progress_of(const freshet_worker* worker);
 
 /* freshet_model_hash of what this worker knows about items: for tests and for comparing workers. */
 uint64_t freshet_worker_model_hash(const freshet_worker* worker);

@@ -1,0 +1,57 @@
+/*
+ * commit.h: the state clock. About once a second everything that has changed goes into one Kafka transaction together
+ * with the offsets of the input, and into the store once the transaction has committed. So the store is always a prefix
+ * of what the log holds. A commit is started in one turn and ended in a later one; lists go on meanwhile.
+ *
+ * It owns when a commit is due, and what an abort brings about: everything is thrown away and loaded again, by the same
+ * path as at a start. It must not know how a record is applied. Of what an event changes, only this unit writes the
+ * store.
+ *
+ * Thread rule: the worker's.
+ */
+#ifndef FRESHET_WORKER_COMMIT_H
+#define FRESHET_WORKER_COMMIT_H
+
+#include "worker/awaited_schemas.h"
+#include "worker/derived.h"
+#include "worker/erasures.h"
+#include "worker/handover.h"
+#include "worker/texts_first.h"
+
+typedef struct freshet_commit {
+  /* Borrowed. */
+  const freshet_stream_config* config;
+  const freshet_ports* ports;
+  freshet_held* held;
+  freshet_derived* derived;
+  freshet_erasures* erasures;
+  freshet_texts_first* texts_first;
+  freshet_awaited_schemas* awaited_schemas;
+  const freshet_handover* handover;
+  /* Its own; zero at first. */
+  int64_t start_us; /* of the last commit */
+  int64_t next_us;  /* when the next one is due */
+  unsigned aborts_in_a_row;
+  freshet_buffer bytes; /* scratch; freed by freshet_commit_free */
+} freshet_commit;
+
+void freshet_commit_free(freshet_commit* commit);
+
+/* In every turn: starts a commit when it is due, and ends the one under way when its outcome is there. Errors, verdict
+ * FRESHET_STOP: those of outbox and store, and when too many transactions in a row were aborted. An abort alone is no
+ * error. The same holds for the other functions. */
+freshet_status freshet_commit_turn(freshet_commit* commit, freshet_error* error);
+
+/* Commits everything applied so far and waits for it. */
+freshet_status freshet_commit_now(freshet_commit* commit, freshet_error* error);
+/* Waits for the commit under way, if there is one. */
+freshet_status freshet_commit_finish(freshet_commit* commit, freshet_error* error);
+/* Commits for the last time, and stores what a start would otherwise have to find again. */
+freshet_status freshet_commit_last(freshet_commit* commit, freshet_error* error);
+
+/* Commits, throws away what is in memory, and loads it again: other text vectors serve from now on. */
+freshet_status freshet_commit_reload(freshet_commit* commit, freshet_error* error);
+/* Back to the committed state, after an abort or when partitions were lost. */
+freshet_status freshet_commit_roll_back(freshet_commit* commit, freshet_error* error);
+
+#endif
