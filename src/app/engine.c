@@ -174,7 +174,8 @@ static freshet_status open_registry(freshet_engine* engine, freshet_error* error
   config.context = engine;
   status = freshet_registry_create(&config, &engine->registry, error);
   free(folder);
-  return status == FRESHET_OK ? freshet_registry_start(engine->registry, error) : status;
+  if (status == FRESHET_OK) status = freshet_registry_start(engine->registry, error);
+  return status;
 }
 
 static freshet_status open_codec(freshet_engine* engine, freshet_error* error) {

@@ -146,7 +146,8 @@ static freshet_status load_rows(freshet_catalogue* catalogue, freshet_error* err
   load_context load = {catalogue, error, FRESHET_OK};
   freshet_status status = freshet_store_scan(store, FRESHET_FAMILY_CATALOGUE, 0, (freshet_slice){NULL, 0},
                                              load_row, &load, error);
-  return status == FRESHET_OK ? load.status : status;
+  if (status == FRESHET_OK) status = load.status;
+  return status;
 }
 
 /* Can every partition be read on from where the store left off? The rows of all partitions are in one table,
@@ -184,5 +185,6 @@ freshet_status freshet_catalogue_load(freshet_catalogue* catalogue, freshet_item
   }
   if (status == FRESHET_OK)
     status = freshet_item_logs_catch_up(logs, FRESHET_TOPIC_ITEMS, catalogue->partitions, error);
-  return status == FRESHET_OK ? freshet_texts_load(catalogue->texts, error) : status;
+  if (status == FRESHET_OK) status = freshet_texts_load(catalogue->texts, error);
+  return status;
 }

@@ -178,7 +178,8 @@ static freshet_status load_rows(freshet_learned* learned, freshet_error* error) 
   load_context load = {learned, error, FRESHET_OK};
   freshet_status status =
       freshet_store_scan(store, FRESHET_FAMILY_ITEMS, 0, (freshet_slice){NULL, 0}, load_row, &load, error);
-  return status == FRESHET_OK ? load.status : status;
+  if (status == FRESHET_OK) status = load.status;
+  return status;
 }
 
 freshet_status freshet_learned_load(freshet_learned* learned, freshet_item_logs* logs, int32_t shares,

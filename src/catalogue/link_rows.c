@@ -38,5 +38,6 @@ freshet_status freshet_link_rows_store(freshet_store* store, const freshet_model
                       (freshet_slice){(const char*)&key, sizeof key}, freshet_buffer_slice(&row));
   }
   freshet_buffer_free(&row);
-  return status == FRESHET_OK ? freshet_store_write(store, error) : status;
+  if (status == FRESHET_OK) status = freshet_store_write(store, error);
+  return status;
 }

@@ -122,5 +122,6 @@ freshet_status freshet_text_generations_each(const freshet_ports* ports,
   tag_visit v = {visit, context, FRESHET_OK, error};
   freshet_status status = freshet_store_scan(ports->store, FRESHET_FAMILY_ITEMS, FRESHET_ITEMS_FACTS, tag_key,
                                              visit_tag, &v, error);
-  return status == FRESHET_OK ? v.status : status;
+  if (status == FRESHET_OK) status = v.status;
+  return status;
 }

@@ -134,8 +134,9 @@ static freshet_status look_up(freshet_texts* texts, uint32_t slot, const freshet
     freshet_error_clear(error);
     return FRESHET_OK;
   }
-  return status != FRESHET_OK ? status
-                              : take_row(texts, slot, generation, freshet_buffer_slice(&texts->row), error);
+  if (status == FRESHET_OK)
+    status = take_row(texts, slot, generation, freshet_buffer_slice(&texts->row), error);
+  return status;
 }
 
 freshet_status freshet_texts_announced(freshet_texts* texts, uint32_t slot, int32_t partition,
@@ -184,7 +185,8 @@ static freshet_status load_rows(freshet_texts* texts, const freshet_text_generat
   load_context load = {texts, generation, FRESHET_OK, error};
   freshet_status status = freshet_store_scan(texts->ports.store, FRESHET_FAMILY_ITEMS, generation->tag,
                                              (freshet_slice){NULL, 0}, load_row, &load, error);
-  return status == FRESHET_OK ? load.status : status;
+  if (status == FRESHET_OK) status = load.status;
+  return status;
 }
 
 freshet_status freshet_texts_load(freshet_texts* texts, freshet_error* error) {

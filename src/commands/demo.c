@@ -214,7 +214,8 @@ static freshet_status publish_product(demo* d, const product* p, freshet_error* 
       .item_id = freshet_slice_of(p->id), .title = freshet_slice_of(p->title), .available = true};
   d->bytes.size = 0;
   freshet_status status = freshet_encode_item(d->codec, &item, &d->bytes, error);
-  return status != FRESHET_OK ? status : publish(d, FRESHET_TOPIC_ITEMS, p->id, error);
+  if (status == FRESHET_OK) status = publish(d, FRESHET_TOPIC_ITEMS, p->id, error);
+  return status;
 }
 
 static freshet_status publish_purchase(demo* d, const purchase* p, freshet_error* error) {
@@ -226,7 +227,8 @@ static freshet_status publish_purchase(demo* d, const purchase* p, freshet_error
                          .quantity = 1};
   d->bytes.size = 0;
   freshet_status status = freshet_encode_event(d->codec, &event, &d->bytes, error);
-  return status != FRESHET_OK ? status : publish(d, FRESHET_TOPIC_EVENTS, p->user_id, error);
+  if (status == FRESHET_OK) status = publish(d, FRESHET_TOPIC_EVENTS, p->user_id, error);
+  return status;
 }
 
 static void note_list(demo* d, const freshet_record* record) {
@@ -347,7 +349,8 @@ static freshet_status publish_history(demo* d, freshet_error* error) {
     for (int c = 0; c < CUSTOMERS; c++) held_back |= d->customers[c].held_back == p;
     if (!held_back) status = publish_purchase(d, p, error);
   }
-  return status == FRESHET_OK ? freshet_sink_settle(d->sink, LEARN_WITHIN_MS, error) : status;
+  if (status == FRESHET_OK) status = freshet_sink_settle(d->sink, LEARN_WITHIN_MS, error);
+  return status;
 }
 
 /* Waits for a list of the customer with a version above `version`; LIST_WITHIN_MS at most. */

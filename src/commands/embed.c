@@ -162,7 +162,8 @@ static freshet_status embed(embedding* e, char** files, int file_count, freshet_
   for (int i = 0; i < file_count && status == FRESHET_OK; i++) status = read_file(e, files[i], error);
   flushed = flush_batch(e, error); /* what came before a bad line is still printed */
   free(e->vectors);
-  return status != FRESHET_OK ? status : flushed;
+  if (status == FRESHET_OK) status = flushed;
+  return status;
 }
 
 /* Options of ours that stand for keys of the configuration, as "section.key=value", to be freed after

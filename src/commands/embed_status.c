@@ -204,7 +204,8 @@ static freshet_status read_everything(status_reader* reader, const freshet_confi
                                       freshet_error* error) {
   freshet_status status = open_reader(reader, config, error);
   if (status == FRESHET_OK) status = read_topic(reader, FRESHET_TOPIC_ITEMS, error);
-  return status == FRESHET_OK ? read_topic(reader, FRESHET_TOPIC_ITEM_STATES, error) : status;
+  if (status == FRESHET_OK) status = read_topic(reader, FRESHET_TOPIC_ITEM_STATES, error);
+  return status;
 }
 
 freshet_status freshet_embed_print_status(const freshet_config* config, const freshet_encoder* encoder,

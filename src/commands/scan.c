@@ -52,7 +52,8 @@ freshet_status freshet_scan_partition(const freshet_scan* scan, freshet_error* e
   status = read_on(scan, to, records, error);
   free(records);
   freshet_status shut = freshet_reader_shut(reader, scan->topic, scan->partition, NULL);
-  return status != FRESHET_OK ? status : shut;
+  if (status == FRESHET_OK) status = shut;
+  return status;
 }
 
 freshet_status freshet_scan_topic(const freshet_scan* scan, freshet_error* error) {

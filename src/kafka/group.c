@@ -82,7 +82,8 @@ static freshet_status look_behind(freshet_kafka_group* group, int32_t partition,
   o->is_caught_up = status == FRESHET_OK && count == 0 &&
                     freshet_reader_position(group->log, group->topic, partition) >= o->end;
   freshet_status shut = freshet_reader_shut(group->log, group->topic, partition, NULL);
-  return status == FRESHET_OK ? shut : status;
+  if (status == FRESHET_OK) status = shut;
+  return status;
 }
 
 /* Holds committed offsets against the log. What cannot be judged in time is taken for right. */

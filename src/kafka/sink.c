@@ -301,8 +301,8 @@ static freshet_status open_transactor(kafka_sink* sink, const freshet_kafka_conf
       freshet_kafka_client_open(&sink->transactor, config, FRESHET_KAFKA_TRANSACTOR,
                                 (freshet_kafka_callbacks){.delivered = on_written}, sink, error);
   if (status == FRESHET_OK) status = learn_topics(&sink->transactor, error);
-  return status == FRESHET_OK ? take(sink, "the coordinator of transactions", step_init, NULL, error)
-                              : status;
+  if (status == FRESHET_OK) status = take(sink, "the coordinator of transactions", step_init, NULL, error);
+  return status;
 }
 
 /* What has not been settled or committed is given up: our caller has decided that already. */

@@ -371,7 +371,8 @@ static freshet_status catch_up(kafka_source* source, freshet_error* error) {
   freshet_status status = source->pending_count > 0 ? act_on_pending(source, error) : FRESHET_OK;
   if (status == FRESHET_OK && source->reader.missing) status = look_again(source, error);
   if (status == FRESHET_OK && source->reader.strayed) status = find_again(source, error);
-  return status == FRESHET_OK ? heed_watch(source, error) : status;
+  if (status == FRESHET_OK) status = heed_watch(source, error);
+  return status;
 }
 
 static freshet_status source_poll(freshet_source* self, int timeout_ms, freshet_record* out, size_t capacity,

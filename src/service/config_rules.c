@@ -155,5 +155,6 @@ freshet_status freshet_config_compile_rules(freshet_config* config, freshet_erro
     status = is_pin ? add_pin(config, i, from + count + 1, error) : add_boost(config, i, from, error);
   }
   free(from);
-  return status == FRESHET_OK ? check_table(config, error) : status;
+  if (status == FRESHET_OK) status = check_table(config, error);
+  return status;
 }

@@ -112,7 +112,8 @@ static freshet_status load_norm(loader* l, freshet_bert_norm* norm, const char* 
   norm->gain = allocate(l, n * sizeof(float));
   norm->bias = allocate(l, n * sizeof(float));
   freshet_status status = read_floats(l, norm->gain, 0, n, "%s.weight", name);
-  return status != FRESHET_OK ? status : read_floats(l, norm->bias, 0, n, "%s.bias", name);
+  if (status == FRESHET_OK) status = read_floats(l, norm->bias, 0, n, "%s.bias", name);
+  return status;
 }
 
 /* Stacks `count` linear layers over the same input, [n / count][k] each, into one. */

@@ -45,7 +45,8 @@ static freshet_status joined_share(freshet_encoder* encoder, freshet_encoder** o
   freshet_encoder* own;
   *other = NULL;
   freshet_status status = self->own->vtable->share(self->own, &own, error);
-  return status != FRESHET_OK ? status : freshet_encoder_joined_create(own, self->weight, other, error);
+  if (status == FRESHET_OK) status = freshet_encoder_joined_create(own, self->weight, other, error);
+  return status;
 }
 
 static void joined_interrupt(freshet_encoder* encoder) {

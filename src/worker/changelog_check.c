@@ -65,7 +65,8 @@ static freshet_status read_rows(const freshet_ports* ports, looking* l, int64_t 
   if (status == FRESHET_OK) status = freshet_read_to(&reading, &target, 1, error);
   freshet_status shut = freshet_reader_shut(ports->changelog, FRESHET_TOPIC_USERS, l->partition,
                                             status == FRESHET_OK ? error : NULL);
-  return status == FRESHET_OK ? shut : status;
+  if (status == FRESHET_OK) status = shut;
+  return status;
 }
 
 static freshet_status compare(const freshet_ports* ports, const looking* l, bool* same,

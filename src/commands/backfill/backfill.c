@@ -268,8 +268,9 @@ static freshet_status drop(freshet_backfill* backfill, bool yes, freshet_error* 
   if (!yes) return FRESHET_OK;
   status = freshet_kafka_generation_drop(&backfill->kafka, own, count, error);
   freshet_app_generation_fact fact = {.generation = freshet_slice_of(name)};
-  return status == FRESHET_OK ? freshet_backfill_write(backfill, FRESHET_SERVING_KNOWN, &fact, 1, true, error)
-                              : status;
+  if (status == FRESHET_OK)
+    status = freshet_backfill_write(backfill, FRESHET_SERVING_KNOWN, &fact, 1, true, error);
+  return status;
 }
 
 static freshet_status roll_back(freshet_backfill* backfill, const arguments* parsed, freshet_error* error) {

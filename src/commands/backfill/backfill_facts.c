@@ -50,7 +50,8 @@ static freshet_status read_facts(freshet_backfill* backfill, freshet_error* erro
     status = freshet_reader_partitions(log, FRESHET_TOPIC_APP_GENERATIONS, &partitions, error);
   if (status == FRESHET_OK)
     status = freshet_reader_open(log, FRESHET_TOPIC_APP_GENERATIONS, 0, FRESHET_OFFSET_BEGINNING, error);
-  return status == FRESHET_OK ? freshet_backfill_catch_up(backfill, error) : status;
+  if (status == FRESHET_OK) status = freshet_backfill_catch_up(backfill, error);
+  return status;
 }
 
 freshet_status freshet_backfill_open(const freshet_config* config, freshet_backfill** out,

@@ -109,7 +109,8 @@ static freshet_status has_ended(freshet_backfill* backfill, const char* dead, bo
   *ended = status == FRESHET_OK && members == 0;
   if (status != FRESHET_OK || *ended || !without_live) return status;
   status = freshet_kafka_generation_fence(&backfill->kafka, dead, ended, error);
-  return status == FRESHET_OK ? freshet_backfill_catch_up(backfill, error) : status;
+  if (status == FRESHET_OK) status = freshet_backfill_catch_up(backfill, error);
+  return status;
 }
 
 /* What the dead has answered of the requests of each partition, by what it has committed. Before the releases: a worker
@@ -235,5 +236,6 @@ freshet_status freshet_backfill_promote(freshet_backfill* backfill, const char* 
   freshet_status status = check_live(backfill, without_live, error);
   if (status == FRESHET_OK) status = check_caught_up(backfill, generation, error);
   if (status == FRESHET_OK) status = make_switch(backfill, generation, error);
-  return status == FRESHET_OK ? follow(backfill, wait_s, without_live, error) : status;
+  if (status == FRESHET_OK) status = follow(backfill, wait_s, without_live, error);
+  return status;
 }

@@ -85,7 +85,8 @@ static freshet_status send_event(load* l, uint64_t i, freshet_error* error) {
                          .quantity = 1};
   l->bytes.size = 0;
   freshet_status status = freshet_encode_event(l->codec, &event, &l->bytes, error);
-  return status != FRESHET_OK ? status : send(l, FRESHET_TOPIC_EVENTS, user_id, error);
+  if (status == FRESHET_OK) status = send(l, FRESHET_TOPIC_EVENTS, user_id, error);
+  return status;
 }
 
 static const char* const words[] = {"red",   "blue",    "small", "large", "vintage", "paper",
@@ -111,7 +112,8 @@ static freshet_status send_request(load* l, uint64_t i, freshet_error* error) {
                              .explain = true};
   l->bytes.size = 0;
   freshet_status status = freshet_encode_request(l->codec, &request, &l->bytes, error);
-  return status != FRESHET_OK ? status : send(l, FRESHET_TOPIC_REQUESTS, user_id, error);
+  if (status == FRESHET_OK) status = send(l, FRESHET_TOPIC_REQUESTS, user_id, error);
+  return status;
 }
 
 static freshet_status announce_items(load* l, freshet_error* error) {
@@ -128,7 +130,8 @@ static freshet_status announce_items(load* l, freshet_error* error) {
     status = freshet_encode_item(l->codec, &item, &l->bytes, error);
     if (status == FRESHET_OK) status = send(l, FRESHET_TOPIC_ITEMS, item_id, error);
   }
-  return status == FRESHET_OK ? freshet_sink_settle(l->sink, SETTLE_MS, error) : status;
+  if (status == FRESHET_OK) status = freshet_sink_settle(l->sink, SETTLE_MS, error);
+  return status;
 }
 
 static freshet_status send_backlog(load* l, freshet_error* error) {
@@ -236,7 +239,8 @@ static freshet_status send_at_rate(load* l, freshet_error* error) {
     status = l->asks ? send_request(l, i, error) : send_event(l, i, error);
     freshet_sink_poll(l->sink);
   }
-  return status == FRESHET_OK ? freshet_sink_settle(l->sink, SETTLE_MS, error) : status;
+  if (status == FRESHET_OK) status = freshet_sink_settle(l->sink, SETTLE_MS, error);
+  return status;
 }
 
 static void print_latency(load* l, bool json) {
@@ -292,7 +296,8 @@ static freshet_status open_load(load* l, freshet_error* error) {
   memcpy(l->kafka.topics, l->config->topics.names, sizeof l->kafka.topics);
   if (l->peer != NULL) l->kafka.topics[FRESHET_TOPIC_RECOMMENDATIONS] = l->peer;
   freshet_status status = freshet_codec_create(&codec, &l->codec, error);
-  return status == FRESHET_OK ? freshet_kafka_sink_create(&l->kafka, NULL, &l->sink, error) : status;
+  if (status == FRESHET_OK) status = freshet_kafka_sink_create(&l->kafka, NULL, &l->sink, error);
+  return status;
 }
 
 static int finish(load* l, freshet_status status, const freshet_error* error) {

@@ -178,7 +178,8 @@ static freshet_status measure(bench* b, freshet_error* error) {
   for (int i = 0; i < PASSES && status == FRESHET_OK; i++) status = run_pass(b, error);
   b->anonymous_mb =
       anonymous_mb() - before_mb - (double)b->count * b->encoder->dim * sizeof(float) / (1 << 20);
-  return status != FRESHET_OK ? status : run_singles(b, error);
+  if (status == FRESHET_OK) status = run_singles(b, error);
+  return status;
 }
 
 static void print_result(const bench* b) {

@@ -144,7 +144,8 @@ static freshet_status fold_record(bench* b, worker* w, const worker* other, int6
   freshet_status status =
       freshet_decode_item_delta(b->codec, freshet_buffer_slice(&other->record), &writer, &delta, error);
   if (status == FRESHET_OK) status = freshet_model_fold(w->model, &delta, offset, error);
-  return status == FRESHET_OK ? freshet_model_sync_ranker(w->model, NULL, error) : status;
+  if (status == FRESHET_OK) status = freshet_model_sync_ranker(w->model, NULL, error);
+  return status;
 }
 
 /* Both learn a commit each and fold the other's. */

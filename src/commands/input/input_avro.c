@@ -225,7 +225,8 @@ static freshet_status read_block(avro_reader* reader, bool* more, freshet_error*
     freshet_buffer_free(&sync);
   }
   if (status == FRESHET_OK && !got) status = fail(reader, "a block is broken or cut off", error);
-  return status == FRESHET_OK ? unpack(reader, error) : status;
+  if (status == FRESHET_OK) status = unpack(reader, error);
+  return status;
 }
 
 /* ---- records ---- */

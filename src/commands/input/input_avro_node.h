@@ -5,7 +5,9 @@
 #ifndef FRESHET_COMMANDS_INPUT_AVRO_NODE_H
 #define FRESHET_COMMANDS_INPUT_AVRO_NODE_H
 
-#include "commands/input/input_avro_schema.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 enum { FRESHET_LAKE_DEPTH_MAX = 64 };
 

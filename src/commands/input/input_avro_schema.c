@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "commands/input/input_avro_schema.h"
+
 #include "commands/input/input_avro_node.h"
 
 enum { NODES_MAX = 100 * 1000 };

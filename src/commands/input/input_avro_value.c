@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "commands/input/input_avro_node.h"
+#include "commands/input/input_avro_schema.h"
 #include "commands/input/input_time.h"
 
 enum {

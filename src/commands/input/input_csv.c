@@ -314,7 +314,8 @@ freshet_status freshet_csv_open(const char* path, const freshet_csv_dialect* dia
   freshet_bytes* bytes;
   *csv = NULL;
   freshet_status status = freshet_bytes_open(path, NULL, &bytes, error);
-  return status == FRESHET_OK ? freshet_csv_open_bytes(bytes, path, dialect, csv, error) : status;
+  if (status == FRESHET_OK) status = freshet_csv_open_bytes(bytes, path, dialect, csv, error);
+  return status;
 }
 
 void freshet_csv_close(freshet_csv* csv) {

@@ -79,8 +79,8 @@ static freshet_status settle(freshet_replay* r, const freshet_input_reader* read
   r->checkpoint_us = now_us();
   if (reader != NULL) note_place(r, reader);
   status = note_mark(r, error);
-  return status == FRESHET_OK ? freshet_replay_checkpoint_write(r->arguments->resume, &r->done, error)
-                              : status;
+  if (status == FRESHET_OK) status = freshet_replay_checkpoint_write(r->arguments->resume, &r->done, error);
+  return status;
 }
 
 /* When the next record may go, by --rate and --speedup. What is recalled, not sent, does not count. */

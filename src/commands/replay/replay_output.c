@@ -82,7 +82,8 @@ static freshet_status check_topics(freshet_replay_output* output, freshet_error*
     int32_t partitions;
     status = freshet_reader_partitions(output->log, needed[i], &partitions, error);
   }
-  return status == FRESHET_OK ? check_policy(output, error) : status;
+  if (status == FRESHET_OK) status = check_policy(output, error);
+  return status;
 }
 
 freshet_status freshet_replay_output_open(const freshet_replay_output_config* config,
