@@ -15,11 +15,13 @@ add_custom_command(
   OUTPUT ${changelog}
   COMMAND sh -c "gzip -9nc ${deploy}/debian/changelog > ${changelog}"
   DEPENDS ${deploy}/debian/changelog VERBATIM)
+set(manual_packed ${PROJECT_BINARY_DIR}/man-packed)
 add_custom_command(
-  OUTPUT ${manual}.gz
-  COMMAND sh -c "gzip -9nc ${manual} > ${manual}.gz"
-  DEPENDS ${manual} VERBATIM)
-add_custom_target(package_files DEPENDS ${configuration} ${changelog} ${manual}.gz)
+  OUTPUT ${manual_packed}/man1/freshet.1.gz
+  COMMAND sh -c "rm -rf $0 && cp -r $1 $0 && rm -f $0/done && cp $2 $0/man1/ && gzip -9nrf $0" ${manual_packed}
+          ${manual_folder} ${manual}
+  DEPENDS ${manual} ${manual_folder}/done VERBATIM)
+add_custom_target(package_files DEPENDS ${configuration} ${changelog} ${manual_packed}/man1/freshet.1.gz)
 
 function(install_system)
   install(${ARGN} COMPONENT system EXCLUDE_FROM_ALL)
@@ -28,7 +30,7 @@ install_system(FILES ${configuration} DESTINATION /etc/freshet)
 install_system(FILES ${deploy}/debian/freshet.service DESTINATION /lib/systemd/system)
 install_system(FILES ${deploy}/debian/sysusers.conf DESTINATION /usr/lib/sysusers.d RENAME freshet.conf)
 install_system(FILES ${deploy}/debian/tmpfiles.conf DESTINATION /usr/lib/tmpfiles.d RENAME freshet.conf)
-install_system(FILES ${manual}.gz DESTINATION /usr/share/man/man1)
+install_system(DIRECTORY ${manual_packed}/ DESTINATION /usr/share/man)
 install_system(FILES ${deploy}/debian/copyright ${changelog} DESTINATION /usr/share/doc/freshet)
 install(FILES ${deploy}/debian/copyright ${changelog} DESTINATION /usr/share/doc/freshet-dev COMPONENT development_system
         EXCLUDE_FROM_ALL)
