@@ -152,7 +152,7 @@ class Values(InputCase):
         words = ["pv", "page_view", "Add To Cart", "fav", "wishlist", "buy", "order", "transaction", "Order Completed", "cart removed"]
         text = "type,user_id,item_id,occurred_at\n" + "".join(f"{w},u,i{n},{START_S}\n" for n, w in enumerate(words))
         summary = self.check(text, (8, 0, 2))
-        self.assertEqual(summary["types"], {"click": 5, "rating": 0, "purchase": 3})
+        self.assertEqual(summary["types"], {"click": 5, "rating": 0, "purchase": 3, "feedback": 0})
         self.assertEqual(summary["unknown_types"], {"Order Completed": 1, "cart removed": 1})
         summary = self.check(text, (9, 0, 0), "--types", "Order Completed=purchase,cart removed=-")
         self.assertEqual((summary["types"]["purchase"], summary["left_out"]), (4, 1))
@@ -164,6 +164,9 @@ class Values(InputCase):
             [("0.345", "1"), ("1.5", "$5"), ("-1", "2"), ("3", "nan"), ("many", "1"), ("-0.5", "x")]))
         summary = self.check(text, (3, 0, 1))
         self.assertEqual((summary["returns"], summary["lost_prices"]), (2, 2))
+        summary = self.check(text, (5, 0, 1), "--returns", "dislike")
+        self.assertEqual((summary["returns"], summary["types"]["feedback"], summary["types"]["purchase"]), (0, 2, 3))
+        self.refuse(text, "ignore or dislike", "--returns", "maybe", code=EXIT_USAGE)
         self.check(head + 'u,i,1600000000,"1,5","1.234,50"\n', (1, 0, 0), "--decimal-comma")
         self.check("type,user_id,item_id,occurred_at,value\nclick,u,i,1600000000,NaN\n", (1, 0, 0))
 

@@ -117,8 +117,8 @@ static freshet_status take_each(freshet_input_options* options, const char* valu
 
 static freshet_status take_returns(freshet_input_options* options, const char* value, freshet_error* error) {
   options->returns_dislike = strcasecmp(value, "dislike") == 0;
-  if (strcasecmp(value, "ignore") == 0) return FRESHET_OK;
-  return refuse("returns", value, "ignore", error);
+  if (options->returns_dislike || strcasecmp(value, "ignore") == 0) return FRESHET_OK;
+  return refuse("returns", value, "ignore or dislike", error);
 }
 
 static freshet_status take_flag(freshet_input_options* options, int code) {

@@ -121,7 +121,8 @@ enum {
   "  --decimal-comma       1,5 is one and a half\n"                                                          \
   "  --keep-blanks         blanks at the ends of ids, names, times and types count\n"                        \
   "  --derive-ids          give events ids of their own, where event_id is that of an order or session\n"    \
-  "  --returns ignore      purchases of a negative quantity are counted and left out (default)\n"
+  "  --returns R           purchases of a negative quantity: ignore (default: counted and left out), or\n"   \
+  "                        dislike (the user's feedback that the item was returned)\n"
 
 /* Takes one option by its code. Errors: FRESHET_INVALID, verdict FRESHET_STOP, with option and value. */
 freshet_status freshet_input_options_take(freshet_input_options* options, int code, const char* value,

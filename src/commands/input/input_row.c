@@ -175,6 +175,18 @@ static freshet_status read_number(const freshet_input_converter* converter, cons
   return reject(error, "%s '%.*s' is not a number", freshet_field_names[field], SHOW(text));
 }
 
+/* A purchase of a negative quantity. */
+static void take_return(const freshet_input_converter* converter, freshet_input_record* record) {
+  if (!converter->options->returns_dislike) {
+    record->outcome = FRESHET_INPUT_RETURNED;
+    return;
+  }
+  record->event.type = FRESHET_FEEDBACK;
+  record->event.feedback = FRESHET_RETURNED;
+  record->event.place = -1;
+  record->event.list_version = -1;
+}
+
 static freshet_status read_purchase(const freshet_input_converter* converter, freshet_input_record* record,
                                     freshet_error* error) {
   double quantity = 1, price = 0;
@@ -184,7 +196,7 @@ static freshet_status read_purchase(const freshet_input_converter* converter, fr
   record->lost_price = text.size > 0 && !read_real(converter, text, &price);
   if (record->lost_price) price = 0;
   if (quantity < 0) {
-    record->outcome = FRESHET_INPUT_RETURNED;
+    take_return(converter, record);
     return FRESHET_OK;
   }
   quantity = ceil(quantity); /* goods that are sold by weight */
