@@ -14,7 +14,7 @@
 #include "app/front.h"
 #include "app/serve.h"
 #include "commands/commands.h"
-#include "commands/input/input_csv.h"
+#include "commands/demo_data.h"
 #include "commands/installed.h"
 #include "commands/options.h"
 #include "commands/progress.h"
@@ -49,23 +49,11 @@ static const char usage[] =
     "speed\n"
     "and lists, not exactly-once: that takes a real broker, see `freshet help run`.\n";
 
-typedef struct product {
-  char* id;
-  char* title;
-} product;
-
-typedef struct purchase {
-  char* event_id;
-  char* user_id;
-  char* item_id;
-  int64_t occurred_at_ms;
-} purchase;
-
 /* The last purchase of a customer is kept back and made later, in front of the viewer. */
 typedef struct customer {
   const char* id;
-  const purchase* held_back;
-  const purchase* bought[SHOWN]; /* newest first, before that one */
+  const freshet_demo_purchase* held_back;
+  const freshet_demo_purchase* bought[SHOWN]; /* newest first, before that one */
   size_t bought_count;
   int64_t version; /* of the newest list seen, -1: none */
   char shown[SHOWN][FRESHET_ID_MAX + 1];
@@ -81,10 +69,7 @@ typedef struct demo {
   freshet_reader* lists; /* client of the demo itself: its reader */
   freshet_codec* codec;
   freshet_clock* clock;
-  product* products;
-  size_t product_count;
-  purchase* purchases;
-  size_t purchase_count;
+  freshet_demo_data data;
   customer customers[CUSTOMERS];
   freshet_record records[POLL_RECORDS];
   freshet_buffer bytes;
@@ -101,77 +86,6 @@ typedef struct demo {
   char state_folder[64];
 } demo;
 
-/* ---- data ---- */
-
-static char* copy(freshet_slice text) {
-  char* c = malloc(text.size + 1);
-  FRESHET_ASSERT(c != NULL);
-  memcpy(c, text.data == NULL ? "" : text.data, text.size);
-  c[text.size] = '\0';
-  return c;
-}
-
-static int by_id(const void* a, const void* b) {
-  return strcmp(((const product*)a)->id, ((const product*)b)->id);
-}
-
-static freshet_status load_products(demo* d, const char* path, freshet_error* error) {
-  freshet_csv* csv;
-  bool more;
-  size_t capacity = 0;
-  freshet_status status = freshet_csv_open(path, NULL, &csv, error);
-  if (status != FRESHET_OK) return status;
-  int id = freshet_csv_column(csv, "item_id"), title = freshet_csv_column(csv, "title");
-  while ((status = freshet_csv_next(csv, &more, error)) == FRESHET_OK && more) {
-    if (d->product_count == capacity) {
-      capacity = capacity == 0 ? 1024 : capacity * 2;
-      d->products = realloc(d->products, capacity * sizeof *d->products);
-      FRESHET_ASSERT(d->products != NULL);
-    }
-    d->products[d->product_count++] =
-        (product){copy(freshet_csv_field(csv, id)), copy(freshet_csv_field(csv, title))};
-  }
-  freshet_csv_close(csv);
-  qsort(d->products, d->product_count, sizeof *d->products, by_id);
-  return status;
-}
-
-static freshet_status load_purchases(demo* d, const char* path, freshet_error* error) {
-  freshet_csv* csv;
-  bool more;
-  size_t capacity = 0;
-  freshet_status status = freshet_csv_open(path, NULL, &csv, error);
-  if (status != FRESHET_OK) return status;
-  int event = freshet_csv_column(csv, "event_id"), user = freshet_csv_column(csv, "user_id"),
-      item = freshet_csv_column(csv, "item_id"), time = freshet_csv_column(csv, "occurred_at");
-  while ((status = freshet_csv_next(csv, &more, error)) == FRESHET_OK && more) {
-    long long occurred_at_ms = 0;
-    if (!freshet_csv_integer(freshet_csv_field(csv, time), &occurred_at_ms)) continue;
-    if (d->purchase_count == capacity) {
-      capacity = capacity == 0 ? 4096 : capacity * 2;
-      d->purchases = realloc(d->purchases, capacity * sizeof *d->purchases);
-      FRESHET_ASSERT(d->purchases != NULL);
-    }
-    d->purchases[d->purchase_count++] =
-        (purchase){copy(freshet_csv_field(csv, event)), copy(freshet_csv_field(csv, user)),
-                   copy(freshet_csv_field(csv, item)), occurred_at_ms};
-  }
-  freshet_csv_close(csv);
-  return status;
-}
-
-static const char* title_of(const demo* d, const char* item_id) {
-  product key = {(char*)item_id, NULL};
-  const product* found = bsearch(&key, d->products, d->product_count, sizeof *d->products, by_id);
-  return found == NULL ? item_id : found->title;
-}
-
-static size_t purchases_of(const demo* d, const char* user_id) {
-  size_t count = 0;
-  for (size_t i = 0; i < d->purchase_count; i++) count += strcmp(d->purchases[i].user_id, user_id) == 0;
-  return count;
-}
-
 static bool is_chosen(const demo* d, size_t chosen, const char* user_id) {
   for (size_t i = 0; i < chosen; i++) {
     if (strcmp(d->customers[i].id, user_id) == 0) return true;
@@ -182,15 +96,16 @@ static bool is_chosen(const demo* d, size_t chosen, const char* user_id) {
 /* The last three customers of the slice with a history that fits on a screen. */
 static freshet_status choose_customers(demo* d, freshet_error* error) {
   size_t chosen = 0;
-  for (size_t i = d->purchase_count; i-- > 0 && chosen < CUSTOMERS;) {
-    const purchase* last = &d->purchases[i];
+  for (size_t i = d->data.purchase_count; i-- > 0 && chosen < CUSTOMERS;) {
+    const freshet_demo_purchase* last = &d->data.purchases[i];
     if (is_chosen(d, chosen, last->user_id)) continue;
-    size_t count = purchases_of(d, last->user_id);
+    size_t count = freshet_demo_purchases_of(&d->data, last->user_id);
     if (count < FEWEST || count > MOST) continue;
     customer* c = &d->customers[chosen++];
     *c = (customer){.id = last->user_id, .held_back = last, .version = -1};
     for (size_t j = i; j-- > 0 && c->bought_count < SHOWN;) {
-      if (strcmp(d->purchases[j].user_id, c->id) == 0) c->bought[c->bought_count++] = &d->purchases[j];
+      if (strcmp(d->data.purchases[j].user_id, c->id) == 0)
+        c->bought[c->bought_count++] = &d->data.purchases[j];
     }
   }
   if (chosen == CUSTOMERS) return FRESHET_OK;
@@ -209,7 +124,7 @@ static freshet_status publish(demo* d, freshet_topic topic, const char* key, fre
   return freshet_sink_publish(d->sink, &output, error);
 }
 
-static freshet_status publish_product(demo* d, const product* p, freshet_error* error) {
+static freshet_status publish_product(demo* d, const freshet_demo_product* p, freshet_error* error) {
   freshet_item item = {
       .item_id = freshet_slice_of(p->id), .title = freshet_slice_of(p->title), .available = true};
   d->bytes.size = 0;
@@ -218,7 +133,7 @@ static freshet_status publish_product(demo* d, const product* p, freshet_error* 
   return status;
 }
 
-static freshet_status publish_purchase(demo* d, const purchase* p, freshet_error* error) {
+static freshet_status publish_purchase(demo* d, const freshet_demo_purchase* p, freshet_error* error) {
   freshet_event event = {.type = FRESHET_PURCHASE,
                          .event_id = freshet_slice_of(p->event_id),
                          .user_id = freshet_slice_of(p->user_id),
@@ -293,10 +208,10 @@ static uint64_t learned(const demo* d) {
  * good lists. */
 static freshet_status wait_until_read(demo* d, freshet_error* error) {
   int64_t start_us = freshet_clock_monotonic_us(d->clock);
-  freshet_progress* progress = freshet_progress_create("reading product names", d->product_count);
+  freshet_progress* progress = freshet_progress_create("reading product names", d->data.product_count);
   uint64_t listed = 0, waiting = 1;
   freshet_status status = FRESHET_OK;
-  while (status == FRESHET_OK && (listed < d->product_count || waiting > 0)) {
+  while (status == FRESHET_OK && (listed < d->data.product_count || waiting > 0)) {
     size_t count;
     listed = freshet_metric(&d->metrics.items_listed);
     waiting = freshet_metric(&d->metrics.texts_waiting);
@@ -338,13 +253,13 @@ static freshet_status wait_until_learned(demo* d, uint64_t target, double* rate,
 
 static freshet_status publish_history(demo* d, freshet_error* error) {
   freshet_status status = FRESHET_OK;
-  for (size_t i = 0; status == FRESHET_OK && i < d->product_count; i++) {
-    status = publish_product(d, &d->products[i], error);
+  for (size_t i = 0; status == FRESHET_OK && i < d->data.product_count; i++) {
+    status = publish_product(d, &d->data.products[i], error);
   }
   if (status == FRESHET_OK) status = freshet_sink_settle(d->sink, LEARN_WITHIN_MS, error);
   if (status == FRESHET_OK) status = wait_until_read(d, error);
-  for (size_t i = 0; status == FRESHET_OK && i < d->purchase_count; i++) {
-    const purchase* p = &d->purchases[i];
+  for (size_t i = 0; status == FRESHET_OK && i < d->data.purchase_count; i++) {
+    const freshet_demo_purchase* p = &d->data.purchases[i];
     bool held_back = false;
     for (int c = 0; c < CUSTOMERS; c++) held_back |= d->customers[c].held_back == p;
     if (!held_back) status = publish_purchase(d, p, error);
@@ -371,7 +286,7 @@ static freshet_status wait_for_list(demo* d, const customer* c, int64_t version,
 
 static void print_titles(const demo* d, const char* heading, const char* const* ids, size_t count) {
   printf("  %s\n", heading);
-  for (size_t i = 0; i < count; i++) printf("    %zu. %s\n", i + 1, title_of(d, ids[i]));
+  for (size_t i = 0; i < count; i++) printf("    %zu. %s\n", i + 1, freshet_demo_title(&d->data, ids[i]));
 }
 
 static void print_list(const demo* d, const customer* c, const char* heading) {
@@ -388,7 +303,7 @@ static freshet_status show_customer(demo* d, customer* c, freshet_error* error) 
   printf("\nCustomer %s\n", c->id);
   print_titles(d, "bought last", bought, c->bought_count);
   print_list(d, c, "recommended");
-  printf("  now buys: %s\n", title_of(d, c->held_back->item_id));
+  printf("  now buys: %s\n", freshet_demo_title(&d->data, c->held_back->item_id));
   fflush(stdout);
   int64_t version = c->version;
   int64_t start_us = freshet_clock_monotonic_us(d->clock);
@@ -405,9 +320,9 @@ static freshet_status show_customer(demo* d, customer* c, freshet_error* error) 
 
 static freshet_status show(demo* d, freshet_error* error) {
   printf("%zu products and %zu real purchases (UCI Online Retail, CC BY 4.0), an embedded broker at %s\n",
-         d->product_count, d->purchase_count, d->properties[0].value);
+         d->data.product_count, d->data.purchase_count, d->properties[0].value);
   fflush(stdout);
-  uint64_t history = d->purchase_count - CUSTOMERS;
+  uint64_t history = d->data.purchase_count - CUSTOMERS;
   freshet_status status = publish_history(d, error);
   double rate = 0;
   if (status == FRESHET_OK) status = wait_until_learned(d, history, &rate, error);
@@ -490,17 +405,7 @@ static void tear_down(demo* d) {
   freshet_codec_destroy(d->codec);
   freshet_kafka_embedded_destroy(d->broker);
   freshet_config_destroy(d->config);
-  for (size_t i = 0; i < d->product_count; i++) {
-    free(d->products[i].id);
-    free(d->products[i].title);
-  }
-  free(d->products);
-  for (size_t i = 0; i < d->purchase_count; i++) {
-    free(d->purchases[i].event_id);
-    free(d->purchases[i].user_id);
-    free(d->purchases[i].item_id);
-  }
-  free(d->purchases);
+  freshet_demo_data_free(&d->data);
   freshet_buffer_free(&d->bytes);
   if (d->state_folder[0] != '\0') remove_folder(d->state_folder);
 }
@@ -513,9 +418,9 @@ static freshet_status perform(demo* d, freshet_options* options, const char* fol
     freshet_installed_find("share/freshet/demo", "tests/data/online-retail", own, sizeof own);
   }
   snprintf(path, sizeof path, "%s/items.csv", folder);
-  freshet_status status = load_products(d, path, error);
+  freshet_status status = freshet_demo_load_products(&d->data, path, error);
   snprintf(path, sizeof path, "%s/events.csv.gz", folder);
-  if (status == FRESHET_OK) status = load_purchases(d, path, error);
+  if (status == FRESHET_OK) status = freshet_demo_load_purchases(&d->data, path, error);
   if (status == FRESHET_OK) status = choose_customers(d, error);
   if (status == FRESHET_OK) status = configure(d, options, error);
   if (status == FRESHET_OK) status = open_clients(d, error);

@@ -9,29 +9,16 @@
 #include <string.h>
 #include <time.h>
 
+#include "kafka/ends.h"
 #include "kafka/questions.h"
 #include "kafka/reader.h"
 #include "kafka/reply_topics.h"
 #include "kafka/sizes.h"
+#include "kafka/transactor.h"
 
 enum {
-  STEP_MS = 5000,      /* one attempt of a transactional call */
-  LAST_TRY_MS = 10000, /* for how long a transaction is still tried after we were asked to stop */
   ROOM_MS = 10,
 };
-
-/* Offsets after the last record, by topic and partition; -1: none. */
-typedef struct ends {
-  struct {
-    int64_t* offsets; /* [count] */
-    int32_t count;
-  } topics[FRESHET_TOPICS];
-} ends;
-
-typedef struct input_offsets {
-  rd_kafka_topic_partition_list_t* list; /* NULL: none to send */
-  rd_kafka_consumer_group_metadata_t* group;
-} input_offsets;
 
 /* A commit runs on a thread of its own, so that lists go on meanwhile. Between commit and outcome that thread
  * alone uses the transactor. */
@@ -43,7 +30,7 @@ typedef struct committer {
   enum { IDLE = 0, ASKED, ENDED } phase;
   _Atomic bool leaving; /* the sink is being destroyed: stop trying */
   unsigned era;         /* of the published records that must be acknowledged first */
-  input_offsets input;
+  freshet_input_offsets input;
   freshet_status status;
   freshet_error error;
 } committer;
@@ -57,44 +44,19 @@ typedef struct published {
 typedef struct kafka_sink {
   freshet_sink base;
   freshet_kafka_client publisher;
-  freshet_kafka_client transactor; /* handle NULL: not transactional */
+  freshet_kafka_transactor transactor;
   freshet_source* source;
   freshet_reply_topics* reply_topics;
   freshet_kafka_sizes sizes;
   published eras[2]; /* the current one, and the one of the commit under way */
   unsigned era;
   _Atomic int lost_code;
-  ends open, committed; /* of the transaction under way, of the last committed one */
-  int64_t begun_ms;     /* monotonic, of the transaction under way */
+  freshet_ends open, committed; /* of the transaction under way, of the last committed one */
   committer committer;
 } kafka_sink;
 
 static kafka_sink* sink_of(freshet_sink* self) {
   return (kafka_sink*)self;
-}
-
-/* ---- Ends ---- */
-
-static void ends_raise(ends* table, freshet_topic topic, int32_t partition, int64_t offset) {
-  if (partition >= table->topics[topic].count) {
-    int32_t count = partition + 1;
-    int64_t* offsets = realloc(table->topics[topic].offsets, (size_t)count * sizeof *offsets);
-    FRESHET_ASSERT(offsets != NULL);
-    for (int32_t i = table->topics[topic].count; i < count; i++) offsets[i] = -1;
-    table->topics[topic].offsets = offsets;
-    table->topics[topic].count = count;
-  }
-  if (offset > table->topics[topic].offsets[partition]) table->topics[topic].offsets[partition] = offset;
-}
-
-static void ends_clear(ends* table) {
-  for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
-    for (int32_t i = 0; i < table->topics[topic].count; i++) table->topics[topic].offsets[i] = -1;
-  }
-}
-
-static void ends_free(ends* table) {
-  for (int topic = 0; topic < FRESHET_TOPICS; topic++) free(table->topics[topic].offsets);
 }
 
 /* ---- Delivery reports ---- */
@@ -131,7 +93,7 @@ static void on_written(rd_kafka_t* handle, const rd_kafka_message_t* message, vo
     return;
   }
   freshet_topic topic = freshet_kafka_client_topic(client, message->rkt);
-  ends_raise(&((kafka_sink*)client->owner)->open, topic, message->partition, message->offset + 1);
+  freshet_ends_raise(&((kafka_sink*)client->owner)->open, topic, message->partition, message->offset + 1);
 }
 
 /* ---- Producing ---- */
@@ -144,7 +106,7 @@ static rd_kafka_resp_err_t produce(freshet_kafka_client* client, const freshet_o
   for (;;) {
     rd_kafka_resp_err_t code = freshet_kafka_enqueue(client, client->topics[output->topic], output, era);
     if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL ||
-        freshet_kafka_last_try_over(client->config, LAST_TRY_MS, &stopping_since_ms))
+        freshet_kafka_last_try_over(client->config, FRESHET_KAFKA_LAST_TRY_MS, &stopping_since_ms))
       return code;
     rd_kafka_poll(client->handle, ROOM_MS);
   }
@@ -215,93 +177,16 @@ static freshet_status sink_settle(freshet_sink* self, int timeout_ms, freshet_er
 
 /* ---- Transactions ---- */
 
-typedef rd_kafka_error_t* (*transaction_step)(rd_kafka_t* handle, const input_offsets* input);
-
-static rd_kafka_error_t* step_init(rd_kafka_t* handle, const input_offsets* input) {
-  (void)input;
-  return rd_kafka_init_transactions(handle, STEP_MS);
-}
-static rd_kafka_error_t* step_begin(rd_kafka_t* handle, const input_offsets* input) {
-  (void)input;
-  return rd_kafka_begin_transaction(handle);
-}
-static rd_kafka_error_t* step_send_offsets(rd_kafka_t* handle, const input_offsets* input) {
-  return rd_kafka_send_offsets_to_transaction(handle, input->list, input->group, STEP_MS);
-}
-static rd_kafka_error_t* step_commit(rd_kafka_t* handle, const input_offsets* input) {
-  (void)input;
-  return rd_kafka_commit_transaction(handle, STEP_MS);
-}
-static rd_kafka_error_t* step_abort(rd_kafka_t* handle, const input_offsets* input) {
-  (void)input;
-  return rd_kafka_abort_transaction(handle, STEP_MS);
-}
-
-static int64_t transaction_timeout_ms(rd_kafka_t* handle) {
-  char value[32] = "";
-  size_t size = sizeof value;
-  rd_kafka_conf_get(rd_kafka_conf(handle), "transaction.timeout.ms", value, &size);
-  return strtoll(value, NULL, 10);
-}
-
-/* The broker aborts a transaction that outlives its time-out by fencing its producer, which then gets the
- * same answer as one whose place another process took. The clock tells them apart: sooner than that it is
- * another process. FRESHET_ABORTED: abort_open makes a new producer, and the events are learned again. */
-static freshet_status transactor_fatal(const kafka_sink* sink, freshet_error* error) {
-  freshet_status status = freshet_kafka_client_fatal(&sink->transactor, error);
-  int64_t timeout_ms = transaction_timeout_ms(sink->transactor.handle);
-  if (status != FRESHET_FENCED || freshet_kafka_now_ms() - sink->begun_ms < timeout_ms) return status;
-  freshet_error_clear(error);
-  return freshet_error_set(
-      error, FRESHET_ABORTED, FRESHET_RETRY,
-      "a transaction outlived transaction.timeout.ms (%lld) and was aborted by the broker: "
-      "this process was paused, or the cluster was away for too long",
-      (long long)timeout_ms);
-}
-
-/* Takes one step, again and again while that may help. FRESHET_ABORTED: the transaction must be aborted,
- * which has not happened yet. That includes whatever the group coordinator has against our offsets,
- * FENCED_INSTANCE_ID too: a static member that was out of reach for a while and has not joined again yet gets
- * the same answer as one that was replaced. The consumer finds out which it is. */
-static freshet_status take(kafka_sink* sink, const char* name, transaction_step step,
-                           const input_offsets* input, freshet_error* error) {
-  freshet_kafka_client* client = &sink->transactor;
-  freshet_kafka_wait wait = freshet_kafka_wait_for(client, name);
-  int64_t stopping_since_ms = 0;
-  for (;;) {
-    rd_kafka_error_t* failure = step(client->handle, input);
-    if (failure == NULL) return FRESHET_OK;
-    rd_kafka_resp_err_t code = rd_kafka_error_code(failure);
-    bool fatal = rd_kafka_error_is_fatal(failure), doomed = rd_kafka_error_txn_requires_abort(failure);
-    bool again = rd_kafka_error_is_retriable(failure);
-    freshet_kafka_client_trouble(client, code, rd_kafka_error_string(failure));
-    rd_kafka_error_destroy(failure);
-    if (fatal) return transactor_fatal(sink, error);
-    if (doomed && step != step_abort)
-      return freshet_error_set(error, FRESHET_ABORTED, FRESHET_RETRY, "%s: %s", name, rd_kafka_err2str(code));
-    bool over = step == step_init
-                    ? freshet_kafka_wait_ended(client->config, wait.since_ms)
-                    : freshet_kafka_last_try_over(client->config, LAST_TRY_MS, &stopping_since_ms) ||
-                          atomic_load(&sink->committer.leaving);
-    if (!again || over) {
-      char right[FRESHET_KAFKA_RIGHT_SIZE];
-      return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "%s: %s%s", name,
-                               rd_kafka_err2str(code),
-                               freshet_kafka_right(client, code, "that it names", right));
-    }
-    freshet_kafka_wait_tell(&wait, code);
-    rd_kafka_poll(client->handle, ROOM_MS);
-  }
-}
-
 static freshet_status open_transactor(kafka_sink* sink, const freshet_kafka_config* config,
                                       freshet_error* error) {
-  sink->begun_ms = freshet_kafka_now_ms();
+  sink->transactor.begun_ms = freshet_kafka_now_ms();
+  sink->transactor.leaving = &sink->committer.leaving;
   freshet_status status =
-      freshet_kafka_client_open(&sink->transactor, config, FRESHET_KAFKA_TRANSACTOR,
+      freshet_kafka_client_open(&sink->transactor.client, config, FRESHET_KAFKA_TRANSACTOR,
                                 (freshet_kafka_callbacks){.delivered = on_written}, sink, error);
-  if (status == FRESHET_OK) status = learn_topics(&sink->transactor, error);
-  if (status == FRESHET_OK) status = take(sink, "the coordinator of transactions", step_init, NULL, error);
+  if (status == FRESHET_OK) status = learn_topics(&sink->transactor.client, error);
+  if (status == FRESHET_OK)
+    status = freshet_kafka_transactor_take(&sink->transactor, FRESHET_STEP_INIT, NULL, error);
   return status;
 }
 
@@ -317,46 +202,47 @@ static void close_producer(freshet_kafka_client* client) {
  * is all that was wanted. */
 static freshet_status abort_open(kafka_sink* sink, freshet_error* error) {
   freshet_error cause = {0};
-  freshet_status status = take(sink, "abort transaction", step_abort, NULL, &cause);
+  freshet_status status = freshet_kafka_transactor_take(&sink->transactor, FRESHET_STEP_ABORT, NULL, &cause);
   if (status == FRESHET_OK) return FRESHET_OK;
-  if (rd_kafka_fatal_error(sink->transactor.handle, NULL, 0) == RD_KAFKA_RESP_ERR_NO_ERROR ||
+  if (rd_kafka_fatal_error(sink->transactor.client.handle, NULL, 0) == RD_KAFKA_RESP_ERR_NO_ERROR ||
       status == FRESHET_FENCED)
     return freshet_error_set(error, status, FRESHET_STOP, "%s", cause.message);
-  const freshet_kafka_config* config = sink->transactor.config;
+  const freshet_kafka_config* config = sink->transactor.client.config;
   freshet_log_fact(config->logger, FRESHET_WARN, "transaction.reopened", "reason=\"%s\"", cause.message);
-  close_producer(&sink->transactor);
-  sink->transactor = (freshet_kafka_client){0};
+  close_producer(&sink->transactor.client);
+  sink->transactor.client = (freshet_kafka_client){0};
   return open_transactor(sink, config, error);
 }
 
 static freshet_status sink_begin(freshet_sink* self, freshet_error* error) {
   kafka_sink* sink = sink_of(self);
-  FRESHET_ASSERT(sink->transactor.handle != NULL);
-  ends_clear(&sink->open);
-  sink->begun_ms = freshet_kafka_now_ms();
-  return take(sink, "begin transaction", step_begin, NULL, error);
+  FRESHET_ASSERT(sink->transactor.client.handle != NULL);
+  freshet_ends_clear(&sink->open);
+  sink->transactor.begun_ms = freshet_kafka_now_ms();
+  return freshet_kafka_transactor_take(&sink->transactor, FRESHET_STEP_BEGIN, NULL, error);
 }
 
 static freshet_status sink_write(freshet_sink* self, const freshet_output* output, freshet_error* error) {
   kafka_sink* sink = sink_of(self);
-  rd_kafka_resp_err_t code = produce(&sink->transactor, output, NULL);
+  rd_kafka_resp_err_t code = produce(&sink->transactor.client, output, NULL);
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
   /* A transaction that has failed meanwhile takes no more records; commit and abort tell why and clean up. */
   if (code == RD_KAFKA_RESP_ERR__STATE) return FRESHET_OK;
-  if (code == RD_KAFKA_RESP_ERR__FATAL) return transactor_fatal(sink, error);
-  return refused(&sink->transactor, output, code, error);
+  if (code == RD_KAFKA_RESP_ERR__FATAL) return freshet_kafka_transactor_fatal(&sink->transactor, error);
+  return refused(&sink->transactor.client, output, code, error);
 }
 
 /* ---- The committer ---- */
 
-static input_offsets collect_offsets(kafka_sink* sink, const freshet_partition* partitions, size_t count) {
-  if (count == 0) return (input_offsets){NULL, NULL};
+static freshet_input_offsets collect_offsets(kafka_sink* sink, const freshet_partition* partitions,
+                                             size_t count) {
+  if (count == 0) return (freshet_input_offsets){NULL, NULL};
   FRESHET_ASSERT(sink->source != NULL);
-  input_offsets input = {
+  freshet_input_offsets input = {
       .list = rd_kafka_topic_partition_list_new((int)count),
       .group = rd_kafka_consumer_group_metadata(freshet_kafka_source_consumer(sink->source))};
   for (size_t i = 0; i < count; i++) {
-    const char* name = sink->transactor.config->topics[partitions[i].topic];
+    const char* name = sink->transactor.client.config->topics[partitions[i].topic];
     rd_kafka_topic_partition_t* added =
         rd_kafka_topic_partition_list_add(input.list, name, partitions[i].partition);
     added->offset = partitions[i].offset;
@@ -378,7 +264,7 @@ static freshet_status await_published(kafka_sink* sink, published* era, freshet_
     rd_kafka_poll(sink->publisher.handle, ROOM_MS);
     if (rd_kafka_fatal_error(sink->publisher.handle, NULL, 0) != RD_KAFKA_RESP_ERR_NO_ERROR)
       return freshet_kafka_client_fatal(&sink->publisher, error);
-    if (freshet_kafka_last_try_over(sink->publisher.config, LAST_TRY_MS, &stopping_since_ms) ||
+    if (freshet_kafka_last_try_over(sink->publisher.config, FRESHET_KAFKA_LAST_TRY_MS, &stopping_since_ms) ||
         atomic_load(&sink->committer.leaving))
       return freshet_error_set(error, FRESHET_ABORTED, FRESHET_RETRY,
                                "%zu published records are not acknowledged", atomic_load(&era->waiting));
@@ -387,12 +273,13 @@ static freshet_status await_published(kafka_sink* sink, published* era, freshet_
   return lost == 0 ? FRESHET_OK : lists_lost(sink, lost, FRESHET_ABORTED, error);
 }
 
-static freshet_status commit_now(kafka_sink* sink, const input_offsets* input, published* era,
+static freshet_status commit_now(kafka_sink* sink, const freshet_input_offsets* input, published* era,
                                  freshet_error* error) {
   freshet_status status = await_published(sink, era, error);
   if (status == FRESHET_OK && input->list != NULL)
-    status = take(sink, "send offsets", step_send_offsets, input, error);
-  if (status == FRESHET_OK) status = take(sink, "commit transaction", step_commit, NULL, error);
+    status = freshet_kafka_transactor_take(&sink->transactor, FRESHET_STEP_SEND_OFFSETS, input, error);
+  if (status == FRESHET_OK)
+    status = freshet_kafka_transactor_take(&sink->transactor, FRESHET_STEP_COMMIT, NULL, error);
   if (status == FRESHET_OK) return FRESHET_OK;
   if (status != FRESHET_ABORTED) return status;
   freshet_error worse = {0};
@@ -451,7 +338,7 @@ static freshet_status sink_commit(freshet_sink* self, const freshet_partition* p
   (void)error;
   kafka_sink* sink = sink_of(self);
   committer* c = &sink->committer;
-  input_offsets input = collect_offsets(sink, partitions, count);
+  freshet_input_offsets input = collect_offsets(sink, partitions, count);
   pthread_mutex_lock(&c->lock);
   FRESHET_ASSERT(c->phase == IDLE);
   c->phase = ASKED;
@@ -481,11 +368,11 @@ static freshet_status sink_outcome(freshet_sink* self, int wait_ms, freshet_erro
   if (c->input.list != NULL) {
     rd_kafka_consumer_group_metadata_destroy(c->input.group);
     rd_kafka_topic_partition_list_destroy(c->input.list);
-    c->input = (input_offsets){NULL, NULL};
+    c->input = (freshet_input_offsets){NULL, NULL};
   }
   if (c->status != FRESHET_OK)
     return freshet_error_set(error, c->status, c->error.verdict, "%s", c->error.message);
-  ends swap = sink->committed;
+  freshet_ends swap = sink->committed;
   sink->committed = sink->open;
   sink->open = swap;
   return FRESHET_OK;
@@ -505,7 +392,7 @@ static freshet_status sink_abort(freshet_sink* self, freshet_error* error) {
 }
 
 static int64_t sink_written_end(freshet_sink* self, freshet_topic topic, int32_t partition) {
-  const ends* table = &sink_of(self)->committed;
+  const freshet_ends* table = &sink_of(self)->committed;
   return partition < table->topics[topic].count ? table->topics[topic].offsets[partition] : -1;
 }
 
@@ -519,7 +406,8 @@ static void sink_poll(freshet_sink* self) {
   rd_kafka_poll(sink->publisher.handle, 0);
   freshet_reply_topics_poll(sink->reply_topics);
   freshet_kafka_sizes_poll(&sink->sizes, &sink->publisher);
-  if (!is_committing(sink) && sink->transactor.handle != NULL) rd_kafka_poll(sink->transactor.handle, 0);
+  if (!is_committing(sink) && sink->transactor.client.handle != NULL)
+    rd_kafka_poll(sink->transactor.client.handle, 0);
 }
 
 static void sink_destroy(freshet_sink* self) {
@@ -532,9 +420,9 @@ static void sink_destroy(freshet_sink* self) {
   freshet_reply_topics_destroy(sink->reply_topics);
   freshet_kafka_sizes_close(&sink->sizes);
   close_producer(&sink->publisher);
-  close_producer(&sink->transactor);
-  ends_free(&sink->open);
-  ends_free(&sink->committed);
+  close_producer(&sink->transactor.client);
+  freshet_ends_free(&sink->open);
+  freshet_ends_free(&sink->committed);
   free(sink);
 }
 

@@ -32,6 +32,7 @@ static owed_entry* pop(fifo* queue) {
   queue->first = entry->next;
   if (queue->first == NULL) queue->last = NULL;
   queue->count--;
+  FRESHET_ASSERT((queue->count == 0) == (queue->first == NULL));
   return entry;
 }
 
@@ -40,6 +41,7 @@ static void push(fifo* queue, owed_entry* entry) {
   *(queue->last == NULL ? &queue->first : &queue->last->next) = entry;
   queue->last = entry;
   queue->count++;
+  FRESHET_ASSERT((queue->count == 1) == (queue->first == queue->last));
 }
 
 static void forget(fifo* queue, int32_t partition) {

@@ -1,0 +1,91 @@
+/* demo_data.c: see demo_data.h. It trusts the files, which come with the program. */
+#include "commands/demo_data.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "commands/input/input_csv.h"
+
+static char* copy(freshet_slice text) {
+  char* c = malloc(text.size + 1);
+  FRESHET_ASSERT(c != NULL);
+  memcpy(c, text.data == NULL ? "" : text.data, text.size);
+  c[text.size] = '\0';
+  return c;
+}
+
+static int by_id(const void* a, const void* b) {
+  return strcmp(((const freshet_demo_product*)a)->id, ((const freshet_demo_product*)b)->id);
+}
+
+freshet_status freshet_demo_load_products(freshet_demo_data* d, const char* path, freshet_error* error) {
+  freshet_csv* csv;
+  bool more;
+  size_t capacity = 0;
+  freshet_status status = freshet_csv_open(path, NULL, &csv, error);
+  if (status != FRESHET_OK) return status;
+  int id = freshet_csv_column(csv, "item_id"), title = freshet_csv_column(csv, "title");
+  while ((status = freshet_csv_next(csv, &more, error)) == FRESHET_OK && more) {
+    if (d->product_count == capacity) {
+      capacity = capacity == 0 ? 1024 : capacity * 2;
+      d->products = realloc(d->products, capacity * sizeof *d->products);
+      FRESHET_ASSERT(d->products != NULL);
+    }
+    d->products[d->product_count++] =
+        (freshet_demo_product){copy(freshet_csv_field(csv, id)), copy(freshet_csv_field(csv, title))};
+  }
+  freshet_csv_close(csv);
+  qsort(d->products, d->product_count, sizeof *d->products, by_id);
+  return status;
+}
+
+freshet_status freshet_demo_load_purchases(freshet_demo_data* d, const char* path, freshet_error* error) {
+  freshet_csv* csv;
+  bool more;
+  size_t capacity = 0;
+  freshet_status status = freshet_csv_open(path, NULL, &csv, error);
+  if (status != FRESHET_OK) return status;
+  int event = freshet_csv_column(csv, "event_id"), user = freshet_csv_column(csv, "user_id"),
+      item = freshet_csv_column(csv, "item_id"), time = freshet_csv_column(csv, "occurred_at");
+  while ((status = freshet_csv_next(csv, &more, error)) == FRESHET_OK && more) {
+    long long occurred_at_ms = 0;
+    if (!freshet_csv_integer(freshet_csv_field(csv, time), &occurred_at_ms)) continue;
+    if (d->purchase_count == capacity) {
+      capacity = capacity == 0 ? 4096 : capacity * 2;
+      d->purchases = realloc(d->purchases, capacity * sizeof *d->purchases);
+      FRESHET_ASSERT(d->purchases != NULL);
+    }
+    d->purchases[d->purchase_count++] =
+        (freshet_demo_purchase){copy(freshet_csv_field(csv, event)), copy(freshet_csv_field(csv, user)),
+                                copy(freshet_csv_field(csv, item)), occurred_at_ms};
+  }
+  freshet_csv_close(csv);
+  return status;
+}
+
+const char* freshet_demo_title(const freshet_demo_data* d, const char* item_id) {
+  freshet_demo_product key = {(char*)item_id, NULL};
+  const freshet_demo_product* found =
+      bsearch(&key, d->products, d->product_count, sizeof *d->products, by_id);
+  return found == NULL ? item_id : found->title;
+}
+
+size_t freshet_demo_purchases_of(const freshet_demo_data* d, const char* user_id) {
+  size_t count = 0;
+  for (size_t i = 0; i < d->purchase_count; i++) count += strcmp(d->purchases[i].user_id, user_id) == 0;
+  return count;
+}
+
+void freshet_demo_data_free(freshet_demo_data* d) {
+  for (size_t i = 0; i < d->product_count; i++) {
+    free(d->products[i].id);
+    free(d->products[i].title);
+  }
+  free(d->products);
+  for (size_t i = 0; i < d->purchase_count; i++) {
+    free(d->purchases[i].event_id);
+    free(d->purchases[i].user_id);
+    free(d->purchases[i].item_id);
+  }
+  free(d->purchases);
+}

@@ -1,0 +1,100 @@
+/*
+ * transactor.c: see transactor.h. It knows which answers of librdkafka pass, which doom a transaction, and which end
+ * the producer.
+ */
+#include "kafka/transactor.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "kafka/questions.h"
+
+enum { STEP_MS = 5000 /* one attempt */, ROOM_MS = 10 };
+
+static rd_kafka_error_t* step_init(rd_kafka_t* handle, const freshet_input_offsets* input) {
+  (void)input;
+  return rd_kafka_init_transactions(handle, STEP_MS);
+}
+static rd_kafka_error_t* step_begin(rd_kafka_t* handle, const freshet_input_offsets* input) {
+  (void)input;
+  return rd_kafka_begin_transaction(handle);
+}
+static rd_kafka_error_t* step_send_offsets(rd_kafka_t* handle, const freshet_input_offsets* input) {
+  return rd_kafka_send_offsets_to_transaction(handle, input->list, input->group, STEP_MS);
+}
+static rd_kafka_error_t* step_commit(rd_kafka_t* handle, const freshet_input_offsets* input) {
+  (void)input;
+  return rd_kafka_commit_transaction(handle, STEP_MS);
+}
+static rd_kafka_error_t* step_abort(rd_kafka_t* handle, const freshet_input_offsets* input) {
+  (void)input;
+  return rd_kafka_abort_transaction(handle, STEP_MS);
+}
+
+static int64_t transaction_timeout_ms(rd_kafka_t* handle) {
+  char value[32] = "";
+  size_t size = sizeof value;
+  rd_kafka_conf_get(rd_kafka_conf(handle), "transaction.timeout.ms", value, &size);
+  return strtoll(value, NULL, 10);
+}
+
+/* The broker aborts a transaction that outlives its time-out by fencing its producer, which then gets the
+ * same answer as one whose place another process took. The clock tells them apart: sooner than that it is
+ * another process. FRESHET_ABORTED: abort_open makes a new producer, and the events are learned again. */
+freshet_status freshet_kafka_transactor_fatal(const freshet_kafka_transactor* transactor,
+                                              freshet_error* error) {
+  freshet_status status = freshet_kafka_client_fatal(&transactor->client, error);
+  int64_t timeout_ms = transaction_timeout_ms(transactor->client.handle);
+  if (status != FRESHET_FENCED || freshet_kafka_now_ms() - transactor->begun_ms < timeout_ms) return status;
+  freshet_error_clear(error);
+  return freshet_error_set(
+      error, FRESHET_ABORTED, FRESHET_RETRY,
+      "a transaction outlived transaction.timeout.ms (%lld) and was aborted by the broker: "
+      "this process was paused, or the cluster was away for too long",
+      (long long)timeout_ms);
+}
+
+typedef rd_kafka_error_t* (*step_function)(rd_kafka_t* handle, const freshet_input_offsets* input);
+
+static const struct {
+  const char* name;
+  step_function call;
+} steps[] = {[FRESHET_STEP_INIT] = {"the coordinator of transactions", step_init},
+             [FRESHET_STEP_BEGIN] = {"begin transaction", step_begin},
+             [FRESHET_STEP_SEND_OFFSETS] = {"send offsets", step_send_offsets},
+             [FRESHET_STEP_COMMIT] = {"commit transaction", step_commit},
+             [FRESHET_STEP_ABORT] = {"abort transaction", step_abort}};
+
+freshet_status freshet_kafka_transactor_take(freshet_kafka_transactor* transactor,
+                                             freshet_transaction_step step,
+                                             const freshet_input_offsets* input, freshet_error* error) {
+  const char* name = steps[step].name;
+  freshet_kafka_client* client = &transactor->client;
+  freshet_kafka_wait wait = freshet_kafka_wait_for(client, name);
+  int64_t stopping_since_ms = 0;
+  for (;;) {
+    rd_kafka_error_t* failure = steps[step].call(client->handle, input);
+    if (failure == NULL) return FRESHET_OK;
+    rd_kafka_resp_err_t code = rd_kafka_error_code(failure);
+    bool fatal = rd_kafka_error_is_fatal(failure), doomed = rd_kafka_error_txn_requires_abort(failure);
+    bool again = rd_kafka_error_is_retriable(failure);
+    freshet_kafka_client_trouble(client, code, rd_kafka_error_string(failure));
+    rd_kafka_error_destroy(failure);
+    if (fatal) return freshet_kafka_transactor_fatal(transactor, error);
+    if (doomed && step != FRESHET_STEP_ABORT)
+      return freshet_error_set(error, FRESHET_ABORTED, FRESHET_RETRY, "%s: %s", name, rd_kafka_err2str(code));
+    bool over =
+        step == FRESHET_STEP_INIT
+            ? freshet_kafka_wait_ended(client->config, wait.since_ms)
+            : freshet_kafka_last_try_over(client->config, FRESHET_KAFKA_LAST_TRY_MS, &stopping_since_ms) ||
+                  atomic_load(transactor->leaving);
+    if (!again || over) {
+      char right[FRESHET_KAFKA_RIGHT_SIZE];
+      return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "%s: %s%s", name,
+                               rd_kafka_err2str(code),
+                               freshet_kafka_right(client, code, "that it names", right));
+    }
+    freshet_kafka_wait_tell(&wait, code);
+    rd_kafka_poll(client->handle, ROOM_MS);
+  }
+}

@@ -1,0 +1,46 @@
+/*
+ * transactor.h: the steps of a transaction, each tried again while that may help. Owns nothing but the wait: the
+ * client belongs to the sink. Not for two threads at a time.
+ */
+#ifndef FRESHET_KAFKA_TRANSACTOR_H
+#define FRESHET_KAFKA_TRANSACTOR_H
+
+#include "kafka/client.h"
+
+/* For how long records and transactions are still tried after we were asked to stop. */
+enum { FRESHET_KAFKA_LAST_TRY_MS = 10000 };
+
+typedef enum freshet_transaction_step {
+  FRESHET_STEP_INIT,
+  FRESHET_STEP_BEGIN,
+  FRESHET_STEP_SEND_OFFSETS,
+  FRESHET_STEP_COMMIT,
+  FRESHET_STEP_ABORT,
+} freshet_transaction_step;
+
+/* What FRESHET_STEP_SEND_OFFSETS sends; both are the caller's. */
+typedef struct freshet_input_offsets {
+  rd_kafka_topic_partition_list_t* list; /* NULL: none to send */
+  rd_kafka_consumer_group_metadata_t* group;
+} freshet_input_offsets;
+
+typedef struct freshet_kafka_transactor {
+  freshet_kafka_client client; /* handle NULL: not transactional */
+  int64_t begun_ms;            /* monotonic, of the transaction under way */
+  const _Atomic bool* leaving; /* set: stop trying */
+} freshet_kafka_transactor;
+
+/* Takes one step, again and again while that may help. input: for FRESHET_STEP_SEND_OFFSETS, else NULL.
+ * FRESHET_ABORTED: the transaction must be aborted, which has not happened yet. That includes each objection of the
+ * group coordinator to our offsets, FENCED_INSTANCE_ID too: a static member that was out of reach for a while and has
+ * not joined again yet gets the same answer as one that was replaced. The consumer finds out which it is. */
+freshet_status freshet_kafka_transactor_take(freshet_kafka_transactor* transactor,
+                                             freshet_transaction_step step,
+                                             const freshet_input_offsets* input, freshet_error* error);
+
+/* Says why the client has ended for good. FRESHET_ABORTED: its transaction outlived its time-out, and a new producer
+ * may go on. */
+freshet_status freshet_kafka_transactor_fatal(const freshet_kafka_transactor* transactor,
+                                              freshet_error* error);
+
+#endif
