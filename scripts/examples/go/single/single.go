@@ -36,8 +36,8 @@ func Load(file string) (*Schema, error) {
 func fingerprint(canonical string) uint64 {
 	const empty = uint64(0xc15d213aa4d7a795)
 	fp := empty
-	for i := 0; i < len(canonical); i++ {
-		row := (fp ^ uint64(canonical[i])) & 0xff
+	for _, letter := range []byte(canonical) {
+		row := (fp ^ uint64(letter)) & 0xff
 		for bit := 0; bit < 8; bit++ {
 			row = row>>1 ^ empty&-(row&1)
 		}
@@ -56,6 +56,4 @@ func (s *Schema) Encode(record any) ([]byte, error) {
 func (s *Schema) Wrote(value []byte) bool { return bytes.HasPrefix(value, s.head) }
 
 // Decode reads a value that it wrote.
-func (s *Schema) Decode(value []byte, record any) error {
-	return avro.Unmarshal(s.avro, value[len(s.head):], record)
-}
+func (s *Schema) Decode(value []byte, record any) error { return avro.Unmarshal(s.avro, value[len(s.head):], record) }
