@@ -56,4 +56,6 @@ func (s *Schema) Encode(record any) ([]byte, error) {
 func (s *Schema) Wrote(value []byte) bool { return bytes.HasPrefix(value, s.head) }
 
 // Decode reads a value that it wrote.
-func (s *Schema) Decode(value []byte, record any) error { return avro.Unmarshal(s.avro, value[len(s.head):], record) }
+func (s *Schema) Decode(value []byte, record any) error {
+	return avro.Unmarshal(s.avro, value[len(s.head):], record)
+}
