@@ -10,7 +10,8 @@
 #include "stream/ports.h"
 
 /* The record leaves for the dead-letter topic with the next commit. stage: where it failed, in Kafka Connect's
- * words ("KEY_CONVERTER", "VALUE_CONVERTER", "TRANSFORMATION"). */
+ * words ("KEY_CONVERTER", "VALUE_CONVERTER", "TRANSFORMATION"). A record that is larger than the topic takes is cut, and
+ * headers then tell the sizes of its key and value and the XXH3 hash of its value; its place is always told. */
 void freshet_dead_letters_add(freshet_outbox* outbox, const freshet_ports* ports,
                               const freshet_record* record, const char* stage, const freshet_error* cause);
 

@@ -23,6 +23,8 @@ static struct {
   char lines[LOG_MAX][LINE]; /* what the sink was asked to do */
   size_t count;
   freshet_status write_status, outcome;
+  size_t letters_limit;
+  size_t written_bytes; /* of the last record written: key, value and headers */
 } w;
 
 static void note(const char* what, const freshet_output* output) {
@@ -35,7 +37,7 @@ static void note(const char* what, const freshet_output* output) {
                    output->key.data == NULL ? "none" : output->key.data,
                    output->has_value ? (int)output->value.size : 9,
                    output->has_value ? output->value.data : "tombstone");
-  for (size_t i = 0; i < output->header_count; i++)
+  for (size_t i = 0; i < output->header_count && used < LINE; i++)
     used += snprintf(line + used, LINE - (size_t)used, " %s:%.*s", output->headers[i].name,
                      (int)output->headers[i].value.size, output->headers[i].value.data);
 }
@@ -57,6 +59,9 @@ static freshet_status begin(freshet_sink* self, freshet_error* error) {
 static freshet_status write_one(freshet_sink* self, const freshet_output* output, freshet_error* error) {
   (void)self;
   (void)error;
+  w.written_bytes = output->key.size + output->value.size;
+  for (size_t i = 0; i < output->header_count; i++)
+    w.written_bytes += strlen(output->headers[i].name) + output->headers[i].value.size;
   note("write", output);
   return w.write_status;
 }
@@ -90,6 +95,11 @@ static const char* topic_name(freshet_sink* self, freshet_topic topic) {
   return topic == FRESHET_TOPIC_ITEMS ? "shop.items" : "shop.events";
 }
 
+static size_t limit_of(freshet_sink* self, freshet_topic topic) {
+  (void)self;
+  return topic == FRESHET_TOPIC_DEAD_LETTERS ? w.letters_limit : SIZE_MAX;
+}
+
 static int set_up(void** state) {
   static const freshet_sink_vtable vtable = {.publish = publish,
                                              .begin = begin,
@@ -97,9 +107,11 @@ static int set_up(void** state) {
                                              .commit = commit,
                                              .outcome = outcome,
                                              .abort = abort_it,
-                                             .topic_name = topic_name};
+                                             .topic_name = topic_name,
+                                             .limit = limit_of};
   (void)state;
   memset(&w, 0, sizeof w);
+  w.letters_limit = SIZE_MAX;
   w.sink.vtable = &vtable;
   w.outbox = freshet_outbox_create(&w.sink, FRESHET_DELIVERY_FAST);
   return 0;
@@ -247,6 +259,46 @@ static void letters_of_an_erased_user_are_forgotten(void** state) {
   assert_int_equal(freshet_metric(&metrics.dead_letters), 3);
 }
 
+/* A record that the dead-letter topic does not take as it is would abort every transaction. */
+static void large_letters_are_cut(void** state) {
+  (void)state;
+  enum { LARGE = 3000000, LIMIT = 2000 };
+  freshet_worker_metrics metrics = {0};
+  const freshet_ports ports = {.metrics = &metrics, .logger = NULL};
+  const freshet_error cause = {.message = "no schema"};
+  char* bytes = malloc(LARGE);
+  memset(bytes, 'x', LARGE);
+  w.letters_limit = LIMIT;
+  const freshet_record records[] = {
+      {.topic = FRESHET_TOPIC_EVENTS,
+       .offset = 7,
+       .has_key = true,
+       .key = {"u", 1},
+       .has_value = true,
+       .value = {bytes, LARGE}},
+      {.topic = FRESHET_TOPIC_EVENTS,
+       .offset = 8,
+       .has_key = true,
+       .key = {bytes, LARGE},
+       .has_value = false},
+      {.topic = FRESHET_TOPIC_EVENTS,
+       .offset = 9,
+       .has_key = true,
+       .key = {bytes, LARGE},
+       .has_value = true,
+       .value = {bytes, LARGE}},
+  };
+  for (size_t i = 0; i < sizeof records / sizeof *records; i++) {
+    w.count = 0;
+    freshet_dead_letters_add(w.outbox, &ports, &records[i], "VALUE_CONVERTER", &cause);
+    start_commit(FRESHET_OK);
+    assert_in_range(w.written_bytes, LIMIT / 4, LIMIT);
+    assert_int_equal(freshet_outbox_outcome(w.outbox, 0, NULL), FRESHET_OK);
+    freshet_outbox_tidy(w.outbox);
+  }
+  free(bytes);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(leaves_when_it_is_told_to, set_up, tear_down),
@@ -254,6 +306,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(the_store_gets_what_was_committed, set_up, tear_down),
       cmocka_unit_test_setup_teardown(an_abort_forgets_everything_since_the_last_commit, set_up, tear_down),
       cmocka_unit_test_setup_teardown(letters_of_an_erased_user_are_forgotten, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(large_letters_are_cut, set_up, tear_down),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
