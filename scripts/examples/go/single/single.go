@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/hamba/avro/v2"
@@ -23,7 +22,7 @@ func Load(file string) (*Schema, error) {
 	if folder == "" {
 		folder = "/usr/share/freshet/schemas"
 	}
-	schema, err := avro.ParseFiles(filepath.Join(folder, file))
+	schema, err := avro.ParseFiles(folder + "/" + file)
 	if err != nil {
 		return nil, err
 	}
@@ -34,8 +33,7 @@ func Load(file string) (*Schema, error) {
 
 // CRC-64-AVRO, as the specification of Avro has it.
 func fingerprint(canonical string) uint64 {
-	const empty = uint64(0xc15d213aa4d7a795)
-	fp := empty
+	empty, fp := uint64(0xc15d213aa4d7a795), uint64(0xc15d213aa4d7a795)
 	for _, letter := range []byte(canonical) {
 		row := (fp ^ uint64(letter)) & 0xff
 		for bit := 0; bit < 8; bit++ {
