@@ -194,7 +194,8 @@ bool freshet_serving_answered(const freshet_serving* serving, const char* genera
 
 int64_t freshet_serving_next_request(const freshet_serving* serving, int32_t partition) {
   freshet_serving_partition p = freshet_serving_of(serving, partition);
-  return serving->number > 0 && p.requests_number == serving->number ? p.requests : -1;
+  /* A fact of an earlier switch counts too: its writer may not have heard of the newest one yet. */
+  return serving->number > 0 && p.requests_number > p.taken ? p.requests : -1;
 }
 
 freshet_app_generation_fact freshet_serving_take(const freshet_serving* serving, int32_t partition) {
