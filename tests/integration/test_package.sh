@@ -8,8 +8,8 @@ trap 'rm -rf "$scratch"' EXIT
 scripts/package --check >"$scratch/package.log" 2>&1 || { grep -v '^\[' "$scratch/package.log"; exit 1; }
 tail -1 "$scratch/package.log"
 
-dpkg-deb -x build/freshet_*.deb "$scratch/root"
-freshet="$scratch/root/usr/bin/freshet"
+dpkg-deb -x build/freshet_*.deb "$scratch/tree"
+freshet="$scratch/tree/usr/bin/freshet"
 (cd / && "$freshet" demo >"$scratch/demo" 2>&1) || { cat "$scratch/demo"; exit 1; }
 grep -q 'lists published for' "$scratch/demo"
 
