@@ -166,6 +166,8 @@ static const family histograms[] = {
     {"freshet_event_to_list_seconds",
      "From a live event's record timestamp to its list handed to the producer.", AT(event_to_list), 1},
     {"freshet_batch_seconds", "One turn of the list clock that had records.", AT(batch), 1},
+    {"freshet_turn_seconds", "One turn of the loop, without waiting for records: so long a list may wait.",
+     AT(turn), 1},
     {"freshet_rank_seconds", "Ranking, a user's share.", AT(rank), 1},
     {"freshet_commit_seconds", "Settle, transaction and store.", AT(commit), 1},
 };

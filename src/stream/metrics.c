@@ -5,8 +5,8 @@
 #include "stream/metrics.h"
 
 const int64_t freshet_histogram_bounds_us[FRESHET_HISTOGRAM_BUCKETS] = {
-    100,   250,   500,    1000,   2000,   3000,    5000,    7500,    10000,    15000,
-    25000, 50000, 100000, 250000, 500000, 1000000, 2500000, 5000000, 10000000, INT64_MAX};
+    100,   250,   500,   1000,   2000,   3000,   5000,    7500,    10000,   15000,    20000,
+    25000, 35000, 50000, 100000, 250000, 500000, 1000000, 2500000, 5000000, 10000000, INT64_MAX};
 
 void freshet_histogram_observe(freshet_histogram* histogram, int64_t us) {
   if (us < 0) us = 0; /* clocks of two machines */

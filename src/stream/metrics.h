@@ -14,7 +14,7 @@
 #include <string.h>
 #include "freshet/event.h"
 
-enum { FRESHET_HISTOGRAM_BUCKETS = 20 };
+enum { FRESHET_HISTOGRAM_BUCKETS = 22 };
 
 /* Durations in seconds; bucket i counts durations <= freshet_histogram_bounds_us[i], the last bucket
  * everything. */
@@ -97,6 +97,7 @@ typedef struct freshet_worker_metrics {
       event_to_list; /* of live events: record timestamp to hand-over of the list to the producer */
   freshet_histogram withdrawal;         /* an item's withdrawal to the hand-over of a list without it */
   freshet_histogram batch;              /* one turn of the list clock that had records */
+  freshet_histogram turn;               /* one turn of the loop, without waiting for records */
   freshet_histogram rank;               /* ranking, a user's share */
   freshet_histogram question_to_answer; /* from when it was read to when its answer was handed over */
   freshet_histogram commit;             /* settle, transaction and store */

@@ -135,6 +135,7 @@ static freshet_status store_items(freshet_commit* commit, bool is_last, freshet_
   freshet_status status = freshet_items_store(commit->derived->items, is_last, ECHO_WAIT_MS, &stored, error);
   if (status != FRESHET_OK || !stored) return status;
   status = freshet_store_write(store, error);
+  freshet_turn_lap(commit->turn, FRESHET_TURN_ROWS);
   if (status != FRESHET_OK) return status;
   size_t count;
   freshet_partition* offsets = list_offsets(commit, FRESHET_HELD_COMMITTED, &count);
@@ -142,6 +143,7 @@ static freshet_status store_items(freshet_commit* commit, bool is_last, freshet_
   freshet_error cause = {0};
   status = freshet_items_checkpoint(commit->derived->items, owned, offsets, count, &cause);
   free(offsets);
+  freshet_turn_lap(commit->turn, FRESHET_TURN_CHECKPOINT);
   if (status == FRESHET_OK || status == FRESHET_ABORTED) return FRESHET_OK;
   return freshet_error_set(error, status, FRESHET_STOP, "checkpoint: %s", cause.message);
 }
@@ -182,6 +184,7 @@ static freshet_status start(freshet_commit* commit, freshet_error* error) {
   if (status != FRESHET_OK) return failed(commit, status, &cause, error);
   freshet_users_start_commit(commit->derived->users);
   freshet_erasures_start_commit(commit->erasures);
+  freshet_turn_lap(commit->turn, FRESHET_TURN_COMMIT);
   return FRESHET_OK;
 }
 
@@ -195,6 +198,7 @@ static freshet_status end(freshet_commit* commit, freshet_error* error) {
   freshet_learned_committed(freshet_items_learned(commit->derived->items));
   freshet_outbox_tidy(commit->ports->outbox);
   schedule(commit);
+  freshet_turn_lap(commit->turn, FRESHET_TURN_STORE);
   freshet_count(&commit->ports->metrics->commits, 1);
   freshet_gauge(&commit->ports->metrics->last_commit_ms, (uint64_t)freshet_clock_now_ms(clock));
   freshet_histogram_observe(&commit->ports->metrics->commit,
@@ -206,6 +210,7 @@ static freshet_status end(freshet_commit* commit, freshet_error* error) {
 static freshet_status try_to_end(freshet_commit* commit, int wait_ms, freshet_error* error) {
   freshet_error cause = {0};
   freshet_status status = freshet_outbox_outcome(commit->ports->outbox, wait_ms, &cause);
+  freshet_turn_lap(commit->turn, FRESHET_TURN_OUTCOME);
   if (status == FRESHET_TIMEOUT) return FRESHET_OK;
   if (status == FRESHET_OK) return end(commit, error);
   return failed(commit, status, &cause, error);

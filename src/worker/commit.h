@@ -17,6 +17,7 @@
 #include "worker/erasures.h"
 #include "worker/handover.h"
 #include "worker/texts_first.h"
+#include "worker/turn.h"
 
 typedef struct freshet_commit {
   /* Borrowed. */
@@ -28,6 +29,7 @@ typedef struct freshet_commit {
   freshet_texts_first* texts_first;
   freshet_awaited_schemas* awaited_schemas;
   const freshet_handover* handover;
+  freshet_turn* turn;
   /* Its own; zero at first. */
   int64_t start_us; /* of the last commit */
   int64_t next_us;  /* when the next one is due */

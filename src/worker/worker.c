@@ -14,6 +14,7 @@
 #include "worker/handover.h"
 #include "worker/partitions.h"
 #include "worker/texts_first.h"
+#include "worker/turn.h"
 
 enum { BATCH_RECORDS = 1024, OUTCOME_POLL_MS = 5, ALIKE_US = 1000000, MEMORY_US = 1000000 };
 
@@ -31,6 +32,7 @@ struct freshet_worker {
   freshet_batch batch;
   freshet_commit commit;
   freshet_partitions partitions;
+  freshet_turn turn;
   freshet_record records[BATCH_RECORDS];
   uint64_t events;        /* records of events applied */
   int64_t turn_us;        /* how long the last turn of the list clock has taken */
@@ -51,6 +53,7 @@ static void connect(freshet_worker* worker, freshet_inbox* inbox, int32_t user_p
                                  .user_partitions = user_partitions};
   freshet_derived* derived = worker->derived =
       freshet_derived_create(&given, inbox, freshet_erasures_ask, erasures);
+  worker->turn = (freshet_turn){.ports = ports};
   worker->texts_first =
       (freshet_texts_first){.ports = ports, .held = held, .serving = &worker->serving, .derived = derived};
   worker->awaited_schemas = (freshet_awaited_schemas){.ports = ports, .held = held};
@@ -70,7 +73,8 @@ static void connect(freshet_worker* worker, freshet_inbox* inbox, int32_t user_p
                                     .erasures = erasures,
                                     .texts_first = &worker->texts_first,
                                     .awaited_schemas = &worker->awaited_schemas,
-                                    .handover = &worker->handover};
+                                    .handover = &worker->handover,
+                                    .turn = &worker->turn};
   worker->partitions = (freshet_partitions){.ports = ports,
                                             .held = held,
                                             .derived = derived,
@@ -171,27 +175,34 @@ static void outdate_alike(freshet_worker* worker) {
 /* The list clock: learns from the records at hand and publishes what is due. */
 static freshet_status turn_lists(freshet_worker* worker, size_t count, uint64_t* lag, freshet_error* error) {
   freshet_clock* clock = worker->ports.clock;
-  int64_t start_us = freshet_clock_monotonic_us(clock);
+  int64_t start_us = worker->turn.lap_us;
   /* Items come first, with their texts: an item that was announced before an event is known when the event is
    * learned. */
+  freshet_turn* turn = &worker->turn;
   freshet_status status = freshet_items_poll(worker->derived->items, error);
+  freshet_turn_lap(turn, FRESHET_TURN_ITEMS);
   if (status == FRESHET_OK) status = turn_texts(worker, error);
   if (status == FRESHET_OK) freshet_text_links_turn(worker->derived->links, worker->turn_us);
+  freshet_turn_lap(turn, FRESHET_TURN_TEXTS);
   for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
     status = freshet_batch_apply(&worker->batch, &worker->records[i], error);
     worker->events += worker->records[i].topic == FRESHET_TOPIC_EVENTS && !worker->texts_first.is_waiting;
   }
   if (status == FRESHET_OK) status = freshet_handover_turn(&worker->handover, error);
-  int64_t learn_us = freshet_clock_monotonic_us(clock) - start_us;
+  freshet_turn_lap(turn, FRESHET_TURN_EVENTS);
+  int64_t learn_us = turn->lap_us - start_us;
   *lag = freshet_held_lag(worker->held);
   bool lagging = count == BATCH_RECORDS || *lag > BATCH_RECORDS;
   if (status == FRESHET_OK) status = freshet_withdrawals_turn(worker->derived->withdrawals, error);
   if (status == FRESHET_OK && !lagging && !freshet_text_links_busy(worker->derived->links))
     outdate_alike(worker);
+  freshet_turn_lap(turn, FRESHET_TURN_SEARCH);
   if (status == FRESHET_OK) status = freshet_refresh_turn(worker->derived->refresh, lagging, error);
+  freshet_turn_lap(turn, FRESHET_TURN_LISTS);
   if (status == FRESHET_OK) status = freshet_answers_turn(worker->derived->answers, lagging, learn_us, error);
   freshet_erasures_turn(worker->erasures, freshet_clock_now_ms(clock));
-  worker->turn_us = freshet_clock_monotonic_us(clock) - start_us;
+  freshet_turn_lap(turn, FRESHET_TURN_ANSWERS);
+  worker->turn_us = turn->lap_us - start_us;
   if (count > 0) {
     freshet_histogram_observe(&worker->ports.metrics->batch, worker->turn_us);
   }
@@ -209,8 +220,10 @@ freshet_status freshet_worker_step(freshet_worker* worker, int timeout_ms, fresh
       freshet_text_links_busy(worker->derived->links) ||
       (worker->texts_first.is_waiting && worker->ports.embedder == NULL);
   int patience_ms = has_work ? 0 : wait_ms(worker, timeout_ms);
+  freshet_turn_begin(&worker->turn);
   freshet_status status =
       freshet_source_poll(source, patience_ms, worker->records, BATCH_RECORDS, &count, error);
+  freshet_turn_waited(&worker->turn, FRESHET_TURN_POLL, (int64_t)patience_ms * 1000);
   if (status == FRESHET_OK) status = turn_lists(worker, count, &lag, error);
   if (status == FRESHET_OK) {
     freshet_outbox_poll(worker->ports.outbox);
@@ -223,10 +236,12 @@ freshet_status freshet_worker_step(freshet_worker* worker, int timeout_ms, fresh
   if (status != FRESHET_OK) return status; /* the worker can only be destroyed now */
   show_memory(worker);
   show_gauges(worker, lag);
+  freshet_turn_end(&worker->turn, count);
   return FRESHET_OK;
 }
 
 freshet_status freshet_worker_stop(freshet_worker* worker, freshet_error* error) {
+  freshet_turn_flush(&worker->turn);
   freshet_status status = freshet_commit_last(&worker->commit, error);
   if (status == FRESHET_OK) status = freshet_source_close(worker->ports.source, error);
   return status;

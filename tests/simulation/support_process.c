@@ -119,7 +119,7 @@ sim_process* sim_process_create(sim_world* world, int app, int slot, const fresh
   process->config = *config;
   process->codec = codec;
   process->disk = disk;
-  process->clock = (struct sim_clock){{clock_now_ms, clock_monotonic_us}, process};
+  process->clock = (struct sim_clock){{.now_ms = clock_now_ms, .monotonic_us = clock_monotonic_us}, process};
   sim_stream_init(process);
   sim_producer_open(process);
   sem_init(&process->go, 0, 0);

@@ -427,7 +427,7 @@ static int start(freshet_encoder* encoder, bool in_background) {
   w->source.vtable = &source;
   w->log.vtable = &log;
   w->sink.vtable = &sink;
-  w->clock = (freshet_clock){clock_ms, clock_us};
+  w->clock = (freshet_clock){.now_ms = clock_ms, .monotonic_us = clock_us};
   w->now_ms = 1700000000000;
   w->seed = 1;
   w->store = freshet_memory_store_create();
