@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { QUESTIONS_MAX = 4096 }; /* waiting for the worker */
+enum { QUESTIONS_MAX = 1024 }; /* that wait for their answer */
 
 static bool find_title(void* context, freshet_slice item_id, freshet_buffer* title) {
   return freshet_engine_title(context, item_id, title);

@@ -10,9 +10,10 @@ enum {
   BATCH = 16,             /* requests answered between two looks at the clock, for each ranking thread */
   BATCH_ITEMS = 4096,     /* places in their lists */
   WAITING_MAX = 16384,    /* pending requests; beyond that the oldest are refused */
-  TURN_US = 5000,         /* of answers between two polls, while nothing lags: lists wait no longer */
+  TURN_US = 5000,         /* of answers between two polls, while no event waits */
   LAGGING_PARTS = 4,      /* while events lag, answers take one part in so many of the time of learning, */
   LAGGING_LEAST_US = 200, /* in a turn at least so much */
+  CROWDED_US = 250000,    /* waited by one that may be answered: from then on the newest comes first */
 };
 
 struct freshet_answers {
@@ -150,11 +151,23 @@ static bool may_be_answered(const freshet_answers* answers, const freshet_pendin
   return pending->text != FRESHET_TEXT_WAITING || freshet_pending_request_is_late(&answers->lists, pending);
 }
 
-/* The newest that may be answered. Returns how many drafts of them there are. */
+/* The oldest that may be answered; NULL: none may. */
+static freshet_pending_request* first_in_line(const freshet_answers* answers) {
+  freshet_pending_request* pending = answers->requests.oldest;
+  while (pending != NULL && !may_be_answered(answers, pending)) pending = pending->newer;
+  return pending;
+}
+
+/* Those that may be answered, in the order in which they came. When there are more than can be answered, the newest:
+ * its asker is the one still there. Returns how many drafts of them there are. */
 static size_t pick_requests(freshet_answers* answers) {
   size_t count = 0, items = 0;
-  for (freshet_pending_request* pending = answers->requests.newest; pending != NULL && count < answers->batch;
-       pending = pending->older) {
+  freshet_pending_request* first = first_in_line(answers);
+  bool is_crowded = first != NULL && now_us(answers) - first->came_us > CROWDED_US;
+  freshet_pending_request* next;
+  for (freshet_pending_request* pending = is_crowded ? answers->requests.newest : first;
+       pending != NULL && count < answers->batch; pending = next) {
+    next = is_crowded ? pending->older : pending->newer;
     int32_t k = pending->entry->question.request.k;
     if (!may_be_answered(answers, pending)) continue;
     items += k > 0 && k < FRESHET_RANK_K_MAX ? (size_t)k : FRESHET_RANK_K_MAX;
@@ -201,7 +214,8 @@ static freshet_status shorten(freshet_answers* answers, freshet_error* error) {
   return status;
 }
 
-/* The first answer of a turn costs most: rows that learning has changed have to be taken over by the ranker.
+/* An event that waits ends the turn after one batch: lists come first, and answers get the time that is left.
+ * The first answer of a turn costs most: rows that learning has changed have to be taken over by the ranker.
  * So while events lag a turn may go by without answers, until they have earned enough. */
 freshet_status freshet_answers_turn(freshet_answers* answers, bool lagging, int64_t learn_us,
                                     freshet_error* error) {
@@ -217,7 +231,8 @@ freshet_status freshet_answers_turn(freshet_answers* answers, bool lagging, int6
   if (status == FRESHET_OK) status = shorten(answers, error);
   do {
     if (status == FRESHET_OK) status = answer_batch(answers, &count, error);
-  } while (status == FRESHET_OK && count > 0 && now_us(answers) < until_us);
+  } while (status == FRESHET_OK && count > 0 && now_us(answers) < until_us &&
+           freshet_held_lag(answers->intake.held) == 0);
   /* Rows that were read only for a request are not part of a commit, so trim the cache here. */
   freshet_users_trim(answers->lists.users);
   freshet_gauge(&answers->ports->metrics->questions_waiting, answers->requests.count);
@@ -226,8 +241,5 @@ freshet_status freshet_answers_turn(freshet_answers* answers, bool lagging, int6
 }
 
 bool freshet_answers_due(const freshet_answers* answers) {
-  for (const freshet_pending_request* p = answers->requests.newest; p != NULL; p = p->older) {
-    if (may_be_answered(answers, p)) return true;
-  }
-  return false;
+  return first_in_line(answers) != NULL;
 }

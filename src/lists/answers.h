@@ -3,8 +3,8 @@
  * from the same state and by the same ranking as the lists.
  *
  * A pending request waits until its text is encoded, and while events are behind, since answering may then take only
- * a share of the time that learning takes. The newest is answered first: when there are more than can be answered,
- * its asker is the one still there. One that has waited longer than requests.max_age_ms gets an empty list and a
+ * a share of the time that learning takes. Requests are answered in their order, and the newest first once one of them
+ * has waited long: then there are more than can be answered, and the asker of the newest is the one still there. One that has waited longer than requests.max_age_ms gets an empty list and a
  * note, which costs next to nothing.
  *
  * A record on `requests` is done when it has been answered. Until then no offset behind it is committed, so after a

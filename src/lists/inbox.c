@@ -2,6 +2,7 @@
 #include "lists/inbox.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -12,7 +13,7 @@ struct freshet_inbox {
   void (*wake)(void* context);
   void* context;
   freshet_inbox_entry *first, **end; /* end: where the next one is linked in */
-  size_t count;
+  _Atomic size_t unanswered; /* entries that were put and are not freed yet, here or with the worker */
 };
 
 /* ---- answers ---- */
@@ -93,6 +94,7 @@ freshet_inbox_entry* freshet_inbox_entry_create(const freshet_question* question
 }
 
 void freshet_inbox_entry_free(freshet_inbox_entry* entry) {
+  if (entry != NULL && entry->inbox != NULL) atomic_fetch_sub(&entry->inbox->unanswered, 1);
   free(entry);
 }
 
@@ -125,11 +127,14 @@ void freshet_inbox_destroy(freshet_inbox* inbox) {
 bool freshet_inbox_put(freshet_inbox* inbox, const freshet_question* question) {
   freshet_inbox_entry* entry = freshet_inbox_entry_create(question);
   pthread_mutex_lock(&inbox->lock);
-  bool is_taken = inbox->is_open && inbox->count < inbox->capacity;
+  bool is_taken = inbox->is_open && atomic_load(&inbox->unanswered) < inbox->capacity;
   if (is_taken) {
+    bool is_first = inbox->first == NULL;
+    entry->inbox = inbox;
+    atomic_fetch_add(&inbox->unanswered, 1);
     *inbox->end = entry;
     inbox->end = &entry->next;
-    if (inbox->count++ == 0) inbox->wake(inbox->context);
+    if (is_first) inbox->wake(inbox->context);
   }
   pthread_mutex_unlock(&inbox->lock);
   if (!is_taken) freshet_inbox_entry_free(entry);
@@ -148,7 +153,6 @@ static freshet_inbox_entry* take_all(freshet_inbox* inbox) {
   freshet_inbox_entry* first = inbox->first;
   inbox->first = NULL;
   inbox->end = &inbox->first;
-  inbox->count = 0;
   return first;
 }
 

@@ -80,9 +80,10 @@ typedef struct freshet_question {
 
 typedef struct freshet_inbox freshet_inbox;
 
-/* Shut: it takes nothing before a worker has opened it. */
+/* Shut: it takes nothing before a worker has opened it. capacity: of questions without an answer, those that the
+ * worker has taken included. */
 freshet_inbox* freshet_inbox_create(size_t capacity);
-/* No other thread may put any more. */
+/* No other thread may put any more, and every entry is freed. */
 void freshet_inbox_destroy(freshet_inbox* inbox);
 
 /* False: it is full, or shut: there is no worker, or one that is not ready yet. `answered` is not called
@@ -99,8 +100,8 @@ void freshet_inbox_shut(freshet_inbox* inbox);
 /* A question with memory of its own. */
 typedef struct freshet_inbox_entry {
   struct freshet_inbox_entry* next;
+  freshet_inbox* inbox; /* that counts it until it is freed; NULL: none */
   freshet_question question;
-
 } freshet_inbox_entry;
 
 /* All that waits, in order of arrival, linked by `next`; NULL: nothing. Each is to be answered and freed. */

@@ -9,13 +9,14 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "service/http_exchange.h"
 #include "stream/clock.h"
 
-enum { TICK_MS = 1000, US_PER_MS = 1000, GUESSES_PER_S = 10 };
+enum { TICK_MS = 1000, US_PER_MS = 1000, GUESSES_PER_S = 10, NICE = 5 };
 
 int64_t freshet_http_now_us(void) {
   freshet_clock* clock = freshet_clock_system();
@@ -292,6 +293,14 @@ static int patience_ms(freshet_http* http) {
   return (int)patience;
 }
 
+/* Lists come first: on a busy machine the worker runs before this thread. Looks once a second, because whoever sets
+ * the priority of the process sets that of all threads. */
+static void yield_to_worker(freshet_http* http, int64_t now) {
+  if (now < http->next_nice_us) return;
+  http->next_nice_us = now + TICK_MS * US_PER_MS;
+  if (getpriority(PRIO_PROCESS, 0) < NICE) setpriority(PRIO_PROCESS, 0, NICE); /* Linux: of this thread */
+}
+
 static void turn(freshet_http* http) {
   const union MHD_DaemonInfo* info = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD);
   struct pollfd fds[] = {{.fd = info->epoll_fd, .events = POLLIN}, {.fd = http->wake_fd, .events = POLLIN}};
@@ -302,6 +311,7 @@ static void turn(freshet_http* http) {
     finish_completed(http);
   }
   int64_t now = freshet_http_now_us();
+  yield_to_worker(http, now);
   give_up_late(http, now);
   cut_off_slow(http, now);
   MHD_run(http->daemon);

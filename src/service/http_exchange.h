@@ -65,6 +65,7 @@ struct freshet_http {
   freshet_http_slot connections;              /* head of the ring */
   freshet_http_ticket tickets;                /* head of the ring of those whose client waits */
   size_t tickets_out;
+  int64_t next_nice_us;
   pthread_t thread;
   int wake_fd;
   atomic_bool stopping;

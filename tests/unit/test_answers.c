@@ -31,7 +31,8 @@ enum {
   QUEUE_MAX = 256,
   K_MAX = 400,
   INBOX = 2048,
-  LIST = 10
+  LIST = 10,
+  ORDERED = 64 /* questions whose order is looked at */
 };
 
 /* ---- what is true ---- */
@@ -94,8 +95,9 @@ typedef struct world {
   int64_t passed_us, answer_us; /* on the monotonic clock; what an answer takes */
   int64_t lag;                  /* events that are still to come */
   size_t answers_at_list;
-  size_t owed;  /* committed rows of users with a mark that a list is owed */
-  size_t lists; /* pushed, and of the last of them: */
+  uint32_t order[ORDERED]; /* of answers, by the number of the question */
+  size_t owed;             /* committed rows of users with a mark that a list is owed */
+  size_t lists;            /* pushed, and of the last of them: */
   int64_t list_version;
   float list_score;
 } world;
@@ -915,6 +917,61 @@ static void a_full_inbox_does_not_keep_lists_waiting(void** state) {
   assert_true(w->answers - answers >= (TURNS * LEAST_US - BATCH_US) / 200);
 }
 
+static void note_order(void* context, freshet_answer* answer) {
+  w->order[w->answers++] = *(const uint32_t*)context;
+  w->passed_us += w->answer_us;
+  freshet_answer_destroy(answer);
+}
+
+/* Asks so many questions, numbered. */
+static void ask_numbered(uint32_t count) {
+  static uint32_t numbers[ORDERED];
+  for (uint32_t i = 0; i < count; i++) {
+    freshet_question question = {.request = {.user_id = freshet_slice_of("u1"), .k = 10},
+                                 .answered = note_order,
+                                 .context = &numbers[i]};
+    numbers[i] = i;
+    assert_true(freshet_inbox_put(w->inbox, &question));
+  }
+}
+
+static void a_waiting_event_ends_the_turn_of_answers(void** state) {
+  (void)state;
+  enum { BATCH = 16 };
+  for (uint32_t i = 0; i < 50; i++) {
+    change_item(i);
+    step();
+  }
+  ask_numbered(4 * BATCH);
+  w->lag = 1;
+  step();
+  assert_int_equal(w->answers, BATCH);
+  step();
+  assert_int_equal(w->answers, 2 * BATCH);
+  w->lag = 0;
+  step();
+  assert_int_equal(w->answers, 4 * BATCH);
+}
+
+static void requests_are_answered_in_order_until_it_is_crowded(void** state) {
+  (void)state;
+  enum { COUNT = 64, BATCH = 16, CROWDED_US = 250000 };
+  for (uint32_t i = 0; i < 50; i++) {
+    change_item(i);
+    step();
+  }
+  ask_numbered(COUNT);
+  step();
+  assert_int_equal(w->answers, COUNT);
+  for (uint32_t i = 0; i < COUNT; i++) assert_int_equal(w->order[i], i);
+  w->answers = 0;
+  w->answer_us = CROWDED_US / BATCH + 1; /* after one batch of answers the others have waited long */
+  ask_numbered(COUNT);
+  while (w->answers < COUNT) step();
+  for (uint32_t i = 0; i < BATCH; i++) assert_int_equal(w->order[i], i);
+  for (uint32_t i = BATCH; i < COUNT; i++) assert_int_equal(w->order[i], COUNT - 1 - (i - BATCH));
+}
+
 /* ---- the text of a history ---- */
 
 static int set_up_histories(void** state) {
@@ -1081,6 +1138,8 @@ int main(void) {
       cmocka_unit_test_setup_teardown(nor_under_rules, set_up, tear_down),
       cmocka_unit_test_setup_teardown(a_list_without_an_event_is_published_after_its_mark, set_up, tear_down),
       cmocka_unit_test_setup_teardown(a_full_inbox_does_not_keep_lists_waiting, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(a_waiting_event_ends_the_turn_of_answers, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(requests_are_answered_in_order_until_it_is_crowded, set_up, tear_down),
       cmocka_unit_test_setup_teardown(an_unanswered_request_is_not_committed, set_up_slow, tear_down_slow),
       cmocka_unit_test_setup_teardown(a_context_without_a_word_is_noted, set_up, tear_down),
       cmocka_unit_test_setup_teardown(who_has_waited_too_long_is_told_so, set_up_slow, tear_down_slow),
