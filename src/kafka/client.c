@@ -70,14 +70,13 @@ static const setting publisher_fixed[] = {
 
 /* linger.ms: a commit flushes at once; until then every wake-up of the sender would only cost.
  * message.max.bytes: item deltas. retry.backoff.ms: a transaction that follows another at once is told to try
- * again (CONCURRENT_TRANSACTIONS). */
-static const setting transactor_defaults[] = {{"compression.codec", "lz4"},
-                                              {"linger.ms", "100"},
-                                              {"retry.backoff.ms", "1"},
-                                              {"transaction.timeout.ms", "30000"},
-                                              {"queue.buffering.max.kbytes", "65536"},
-                                              {"message.max.bytes", "67108864"},
-                                              {0}};
+ * again (CONCURRENT_TRANSACTIONS). reconnect.backoff.max.ms: each attempt that fails makes librdkafka ask where the
+ * coordinator is now. */
+static const setting transactor_defaults[] = {
+    {"compression.codec", "lz4"},        {"linger.ms", "100"},
+    {"retry.backoff.ms", "1"},           {"reconnect.backoff.max.ms", "250"},
+    {"transaction.timeout.ms", "30000"}, {"queue.buffering.max.kbytes", "65536"},
+    {"message.max.bytes", "67108864"},   {0}};
 static const setting transactor_fixed[] = {{"transactional.id", NULL},
                                            {"enable.idempotence", "true"},
                                            {"acks", "all"},

@@ -36,6 +36,7 @@ typedef struct freshet_kafka_client {
   const freshet_kafka_config* config;
   const char* role_name;
   void* owner;                       /* for the callbacks below */
+  int64_t refreshed_ms;              /* monotonic; when the leaders were last asked for; of whoever asks */
   _Atomic int64_t trouble_logged_ms; /* monotonic */
   bool polls_as_consumer;            /* its errors come with the records; set by whoever polls it so */
   pthread_mutex_t lock;              /* guards the rest; initialised while there is a handle */

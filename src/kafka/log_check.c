@@ -146,6 +146,7 @@ void freshet_log_check_places(freshet_log_check* check, freshet_log_place* place
   FRESHET_ASSERT(waiting != NULL);
   rd_kafka_topic_partition_list_t* list = rd_kafka_topic_partition_list_new((int)count);
   size_t left = 0;
+  freshet_kafka_client_refresh(&check->client);
   for (size_t i = 0; i < count; i++) {
     waiting[i] = freshet_kafka_now_ms() < deadline_ms && judge_range(check, &places[i]);
     if (!waiting[i]) continue;

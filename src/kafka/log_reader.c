@@ -67,6 +67,7 @@ static freshet_status log_range(freshet_reader* self, freshet_topic topic, int32
                                 int64_t* end, freshet_error* error) {
   freshet_kafka_client* client = &log_of(self)->observer;
   freshet_kafka_wait wait = freshet_kafka_wait_for(client, client->config->topics[topic]);
+  freshet_kafka_client_refresh(client);
   for (;;) {
     rd_kafka_resp_err_t code = freshet_kafka_client_range(client, topic, partition, wait.ask_ms, first, end);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
@@ -108,6 +109,7 @@ static freshet_status log_open(freshet_reader* self, freshet_topic topic, int32_
   freshet_status status = log_shut(self, topic, partition, error);
   if (status != FRESHET_OK) return status;
   bool beginning = offset == FRESHET_OFFSET_BEGINNING;
+  freshet_kafka_client_refresh(&log->reader.client);
   freshet_kafka_reader_start(&log->reader, topic, partition, beginning ? -1 : offset);
   return change(log, true, topic, partition, beginning ? RD_KAFKA_OFFSET_BEGINNING : offset, error);
 }

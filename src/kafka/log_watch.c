@@ -18,8 +18,8 @@ enum { EVERY_MS = 3000, JUDGE_MS = 5000, POLICY_MS = 600 * 1000 };
 
 struct freshet_log_watch {
   const freshet_kafka_config* config;
-  freshet_log_check* check;
-  pthread_mutex_t checking; /* guards `check` */
+  freshet_log_check* asked;  /* of callers */
+  freshet_log_check* patrol; /* of the thread: it may wait for a dead leader, and nobody waits with it */
   pthread_t thread;
   bool started;
   int64_t asked_ms; /* for the retention; 0: never */
@@ -57,21 +57,23 @@ static void show_age(freshet_log_watch* watch, const freshet_log_place* places, 
   freshet_gauge(&watch->config->metrics->events_oldest_unread_ms, (uint64_t)(now_ms - oldest_ms));
 }
 
-freshet_status freshet_log_watch_judge(freshet_log_watch* watch, freshet_log_place* places, size_t count,
-                                       freshet_error* error) {
-  pthread_mutex_lock(&watch->checking);
-  freshet_log_check_places(watch->check, places, count, JUDGE_MS);
-  pthread_mutex_unlock(&watch->checking);
+static freshet_status judge(freshet_log_check* check, freshet_log_place* places, size_t count,
+                            freshet_error* error) {
+  freshet_log_check_places(check, places, count, JUDGE_MS);
   for (size_t i = 0; i < count; i++) {
-    if (places[i].verdict == FRESHET_LOG_OTHER)
-      return freshet_log_check_refuse(watch->check, &places[i], error);
+    if (places[i].verdict == FRESHET_LOG_OTHER) return freshet_log_check_refuse(check, &places[i], error);
   }
   return FRESHET_OK;
 }
 
+freshet_status freshet_log_watch_judge(freshet_log_watch* watch, freshet_log_place* places, size_t count,
+                                       freshet_error* error) {
+  return judge(watch->asked, places, count, error);
+}
+
 static void look(freshet_log_watch* watch, freshet_log_place* places, size_t count) {
   freshet_error error = {0};
-  freshet_status status = freshet_log_watch_judge(watch, places, count, &error);
+  freshet_status status = judge(watch->patrol, places, count, &error);
   show_age(watch, places, count);
   show_retention(watch);
   if (status == FRESHET_OK) return;
@@ -110,11 +112,11 @@ freshet_status freshet_log_watch_create(const freshet_kafka_config* config, fres
   pthread_condattr_t attributes;
   pthread_condattr_init(&attributes);
   pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-  pthread_mutex_init(&watch->checking, NULL);
   pthread_mutex_init(&watch->lock, NULL);
   pthread_cond_init(&watch->changed, &attributes);
   pthread_condattr_destroy(&attributes);
-  freshet_status status = freshet_log_check_create(config, &watch->check, error);
+  freshet_status status = freshet_log_check_create(config, &watch->asked, error);
+  if (status == FRESHET_OK) status = freshet_log_check_create(config, &watch->patrol, error);
   if (status == FRESHET_OK) watch->started = pthread_create(&watch->thread, NULL, run, watch) == 0;
   if (status == FRESHET_OK && !watch->started)
     status = freshet_error_set(error, FRESHET_NO_MEMORY, FRESHET_STOP, "cannot start a thread");
@@ -133,10 +135,10 @@ void freshet_log_watch_destroy(freshet_log_watch* watch) {
   pthread_cond_broadcast(&watch->changed);
   pthread_mutex_unlock(&watch->lock);
   if (watch->started) pthread_join(watch->thread, NULL);
-  freshet_log_check_destroy(watch->check);
+  freshet_log_check_destroy(watch->asked);
+  freshet_log_check_destroy(watch->patrol);
   pthread_cond_destroy(&watch->changed);
   pthread_mutex_destroy(&watch->lock);
-  pthread_mutex_destroy(&watch->checking);
   free(watch->places);
   free(watch);
 }

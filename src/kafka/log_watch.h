@@ -1,8 +1,8 @@
 /*
  * log_watch.h: looks every few seconds whether the logs that are read are still the same. Private to src/kafka.
  *
- * It owns a thread and a freshet_log_check. Nobody waits for it but the check of an assignment. It must not stop
- * the process: it tells the source.
+ * It owns a thread, and a freshet_log_check for it and one for its callers. It must not stop the process: it tells
+ * the source.
  *
  * Thread rule: the source's thread calls it.
  */

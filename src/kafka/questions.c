@@ -13,7 +13,8 @@ enum {
   ASK_MS = 5000,
   STOP_ASK_MS = 2000, /* a request to stop is seen between two attempts */
   REFRESH_MS = 1000,
-  RETRY_MS = 200,
+  LEADERS_MS = 1000, /* for so long leaders are believed */
+  RETRY_MS = 50,
   ANSWER_MS = 500,
   TELL_FIRST_MS = 3000, /* shorter waits are no news */
   TELL_MS = 30000,
@@ -69,10 +70,16 @@ void freshet_kafka_wait_tell(freshet_kafka_wait* wait, rd_kafka_resp_err_t code)
 }
 
 /* Whatever the answer is, librdkafka has taken over the leaders in it. */
-static void refresh(const freshet_kafka_client* client, int timeout_ms) {
+static void refresh(freshet_kafka_client* client) {
   const struct rd_kafka_metadata* metadata = NULL;
-  if (rd_kafka_metadata(client->handle, 0, NULL, &metadata, timeout_ms) == RD_KAFKA_RESP_ERR_NO_ERROR)
+  if (rd_kafka_metadata(client->handle, 0, NULL, &metadata, REFRESH_MS) == RD_KAFKA_RESP_ERR_NO_ERROR)
     rd_kafka_metadata_destroy(metadata);
+  client->refreshed_ms = freshet_kafka_now_ms();
+}
+
+void freshet_kafka_client_refresh(freshet_kafka_client* client) {
+  if (client->refreshed_ms == 0 || freshet_kafka_now_ms() - client->refreshed_ms >= LEADERS_MS)
+    refresh(client);
 }
 
 freshet_status freshet_kafka_wait_again(freshet_kafka_wait* wait, rd_kafka_resp_err_t code,
@@ -89,7 +96,7 @@ freshet_status freshet_kafka_wait_again(freshet_kafka_wait* wait, rd_kafka_resp_
   tell(wait, &reason);
   int most_ms = config->stopping != NULL ? STOP_ASK_MS : ASK_MS;
   wait->ask_ms = 2 * wait->ask_ms < most_ms ? 2 * wait->ask_ms : most_ms;
-  refresh(wait->client, REFRESH_MS);
+  refresh(wait->client);
   freshet_kafka_sleep_ms(RETRY_MS);
   return FRESHET_OK;
 }

@@ -27,6 +27,10 @@ freshet_status freshet_kafka_wait_again(freshet_kafka_wait* wait, rd_kafka_resp_
 /* Tells the log what is waited for, when it is time; for a wait that has other rules. */
 void freshet_kafka_wait_tell(freshet_kafka_wait* wait, rd_kafka_resp_err_t code);
 
+/* Learns the leaders of the client's topics, unless it did so a moment ago. A client that has been idle may still
+ * believe in a leader that has died, and would wait for it. Takes at most a second. */
+void freshet_kafka_client_refresh(freshet_kafka_client* client);
+
 /* True when waiting for the cluster should end: asked to stop, or (nobody to ask) patience is over. */
 bool freshet_kafka_wait_ended(const freshet_kafka_config* config, int64_t since_ms);
 /* For work that must be finished even when asked to stop, but not for ever: true once last_try_ms have passed
