@@ -351,6 +351,7 @@ static freshet_status open_clients(demo* d, freshet_error* error) {
   d->properties[2] = (freshet_kafka_property){"linger.ms", "50"};
   d->kafka = (freshet_kafka_config){
       .properties = d->properties, .property_count = 3, .app_id = "demo-viewer", .client_id = "demo-viewer"};
+  d->kafka.partitioner = (freshet_partitioner)d->config->events.partitioner;
   memcpy(d->kafka.topics, d->config->topics.names, sizeof d->kafka.topics);
   if (status == FRESHET_OK) status = freshet_kafka_sink_create(&d->kafka, NULL, &d->sink, error);
   if (status == FRESHET_OK) status = freshet_kafka_reader_create(&d->kafka, &d->lists, error);

@@ -316,11 +316,21 @@ void freshet_kafka_client_trouble(freshet_kafka_client* client, rd_kafka_resp_er
   log_trouble(client, code, reason);
 }
 
+/* Records by user go where their producers put them. Other topics keep the partitioner of Java clients. */
+static rd_kafka_topic_conf_t* topic_conf(const freshet_kafka_client* client, freshet_topic topic) {
+  bool is_by_user = topic == FRESHET_TOPIC_EVENTS || topic == FRESHET_TOPIC_REQUESTS;
+  if (!is_by_user || rd_kafka_type(client->handle) != RD_KAFKA_PRODUCER) return NULL;
+  rd_kafka_topic_conf_t* conf = rd_kafka_default_topic_conf_dup(client->handle);
+  const char* name = freshet_partitioner_property(client->config->partitioner);
+  FRESHET_ASSERT(rd_kafka_topic_conf_set(conf, "partitioner", name, NULL, 0) == RD_KAFKA_CONF_OK);
+  return conf;
+}
+
 static freshet_status open_topics(freshet_kafka_client* client, freshet_error* error) {
   for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
     const char* name = client->config->topics[topic];
     if (name == NULL) continue;
-    client->topics[topic] = rd_kafka_topic_new(client->handle, name, NULL);
+    client->topics[topic] = rd_kafka_topic_new(client->handle, name, topic_conf(client, topic));
     if (client->topics[topic] == NULL) {
       return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "topic name '%s': %s", name,
                                rd_kafka_err2str(rd_kafka_last_error()));

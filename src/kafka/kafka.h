@@ -14,6 +14,7 @@
 
 #include "stream/logger.h"
 #include "stream/metrics.h"
+#include "stream/partitioner.h"
 #include "stream/sink.h"
 #include "stream/source.h"
 
@@ -33,6 +34,7 @@ typedef struct freshet_kafka_config {
   const char* instance_id;            /* group.instance.id, static membership; NULL: dynamic */
   const char* transactional_id;       /* NULL: the sink only publishes */
   const char* client_id;              /* NULL: "freshet" */
+  freshet_partitioner partitioner;    /* of events and requests; any: as murmur2 */
   const char* reply_topics; /* prefixes of topics that requests may name for replies, "a. b."; NULL: none */
   const freshet_logger* logger;    /* NULL: silent */
   freshet_worker_metrics* metrics; /* events that were lost, and their age; NULL: not counted */
@@ -117,8 +119,8 @@ freshet_status freshet_kafka_topics_faults(const freshet_kafka_config* config,
 freshet_status freshet_kafka_topics_check(const freshet_kafka_config* config,
                                           freshet_kafka_topic_info info[FRESHET_TOPICS],
                                           freshet_error* error);
-/* Puts a tombstone under this key on `events` and waits for its acknowledgement. partition -1: murmur2, as
- * producers do; *partition and *offset tell where it went. From then on it is part of the log. Errors:
+/* Puts a tombstone under this key on `events` and waits for its acknowledgement. partition -1: by the
+ * config's partitioner; *partition and *offset tell where it went. From then on it is part of the log. Errors:
  * FRESHET_UNAVAILABLE. */
 freshet_status freshet_kafka_erase(const freshet_kafka_config* config, freshet_slice key, int32_t* partition,
                                    int64_t* offset, freshet_error* error);

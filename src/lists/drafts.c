@@ -9,7 +9,7 @@
 #include "lists/answer_fill.h"
 #include "lists/exploration.h"
 #include "lists/filter.h"
-#include "stream/partitioner.h"
+#include "users/homes.h"
 
 enum { CONTEXT_ITEMS_MAX = FRESHET_HISTORY / 2 };
 
@@ -67,23 +67,56 @@ static void __attribute__((format(printf, 2, 3))) add_note(freshet_draft* draft,
 
 /* ---- the user ---- */
 
-/* Finds the user's row, if this worker has it. Else the answer says why not. */
+static void refuse_row(const freshet_drafts* drafts, freshet_draft* draft) {
+  const freshet_pending_request* pending = draft->pending;
+  freshet_answer* answer = draft->answer;
+  if (freshet_held_count(drafts->lists.held, FRESHET_TOPIC_EVENTS) == 0) {
+    freshet_answer_refuse(answer, FRESHET_ANSWER_UNAVAILABLE, "no partitions are held at the moment");
+  } else if (pending->is_record) {
+    snprintf(answer->message, sizeof answer->message,
+             "the request is in partition %d of its topic, but its user lives in partition %d "
+             "(events.partitioner = %s), which another instance holds",
+             (int)pending->partition, (int)answer->partition,
+             freshet_partitioner_name(drafts->lists.config->partitioner));
+    answer->status = FRESHET_ANSWER_ELSEWHERE;
+  } else {
+    freshet_answer_refuse(answer, FRESHET_ANSWER_ELSEWHERE,
+                          answer->partition < 0 ? "another instance may know this user"
+                                                : "another instance holds this user's partition");
+  }
+}
+
+/* Finds the user's row, if this worker has it. Else the answer says why not. Without a rule of the producers, an
+ * unknown user is taken to live where the request came, or anywhere when all is here. */
 static freshet_status find_row(freshet_drafts* drafts, freshet_draft* draft, freshet_error* error) {
   const freshet_lists* lists = &drafts->lists;
+  const freshet_homes homes = {lists->config->partitioner, drafts->user_partitions, lists->held,
+                               lists->users};
   freshet_slice user = request_of(draft)->user_id;
+  int32_t* partition = &draft->answer->partition;
   if (user.size == 0) return FRESHET_OK;
-  int32_t partition = draft->pending->is_record ? draft->pending->partition
-                                                : freshet_partition_of(user, drafts->user_partitions);
-  draft->answer->partition = partition;
-  if (freshet_held_find(lists->held, FRESHET_TOPIC_EVENTS, partition) != NULL)
-    return freshet_users_get(lists->users, partition, user, &draft->row, error);
-  if (freshet_held_count(lists->held, FRESHET_TOPIC_EVENTS) > 0) {
-    freshet_answer_refuse(draft->answer, FRESHET_ANSWER_ELSEWHERE,
-                          "another instance holds this user's partition");
-  } else {
-    freshet_answer_refuse(draft->answer, FRESHET_ANSWER_UNAVAILABLE, "no partitions are held at the moment");
-  }
+  freshet_status status = freshet_homes_find(&homes, user, partition, error);
+  if (status != FRESHET_OK) return status;
+  if (*partition < 0 && draft->pending->is_record) *partition = draft->pending->partition;
+  if (*partition < 0 && freshet_homes_are_all_held(&homes))
+    *partition = freshet_partition_of(user, drafts->user_partitions);
+  if (*partition >= 0 && freshet_held_find(lists->held, FRESHET_TOPIC_EVENTS, *partition) != NULL)
+    return freshet_users_get(lists->users, *partition, user, &draft->row, error);
+  refuse_row(drafts, draft);
   return FRESHET_OK;
+}
+
+/* Names the place that was looked at, so that a wrong events.partitioner shows. */
+static void refuse_unknown(const freshet_drafts* drafts, freshet_answer* answer) {
+  freshet_partitioner partitioner = drafts->lists.config->partitioner;
+  answer->status = FRESHET_ANSWER_NOT_FOUND;
+  if (partitioner == FRESHET_PARTITIONER_ANY) {
+    snprintf(answer->message, sizeof answer->message, "nothing is known about this user in any partition");
+  } else {
+    snprintf(answer->message, sizeof answer->message,
+             "nothing is known about this user in partition %d, the user's by events.partitioner = %s",
+             (int)answer->partition, freshet_partitioner_name(partitioner));
+  }
 }
 
 /* The user as if the context items had just been chosen: the newest of the history, in their order. */
@@ -245,7 +278,7 @@ freshet_status freshet_draft_prepare(freshet_drafts* drafts, freshet_draft* draf
       if (draft->row->exists) {
         freshet_answer_fill_user(answer, drafts->lists.items, draft->row);
       } else {
-        freshet_answer_refuse(answer, FRESHET_ANSWER_NOT_FOUND, "nothing is known about this user");
+        refuse_unknown(drafts, answer);
       }
       break;
     case FRESHET_ASK_ERASE: /* goes another way; this one was left over by a failure */

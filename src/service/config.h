@@ -60,6 +60,9 @@ typedef struct freshet_config {
     int64_t replication;
   } topics;
   struct {
+    int partitioner; /* freshet_partitioner of stream/partitioner.h */
+  } events;
+  struct {
     const char* folder;    /* "": the schemas that are compiled in */
     const char* ids;       /* static id map, "12=Click,13=Rating"; "": none */
     const char* url;       /* URLs of a schema registry; "": none */

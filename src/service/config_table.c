@@ -71,6 +71,10 @@ const freshet_config_key freshet_config_keys[] = {
     INTEGER("topics", "replication", topics.replication, "1", 1, 32767,
             "Replicas of every topic made; 3 in production."),
 
+    CHOICE("events", "partitioner", events.partitioner, "murmur2", "any|murmur2|crc32|fnv1a",
+           "How producers choose a user's partition: murmur2 (Java), crc32 (librdkafka's default), fnv1a "
+           "(Sarama), any (in another way)."),
+
     TEXT("registry", "folder", registry.folder, "",
          "Folder with more writer schemas (*.avsc), older or newer than the ones compiled in."),
     TEXT("registry", "ids", registry.ids, "",

@@ -86,6 +86,10 @@ static const family counters[] = {
     {"freshet_items_refused_total",
      "Items not listed, and events not learned, because there are model.max_items ids already.",
      AT(items_refused), 1},
+    {"freshet_events_foreign_total",
+     "Events in another partition than that of their user, see events.partitioner; not learned, dead "
+     "letters.",
+     AT(events_foreign), 1},
     {"freshet_users_erased_total", "Users erased on request.", AT(users_erased), 1},
     {"freshet_answers_total", "Answers to requests, of the topic and of HTTP.", AT(answers), 1},
     {"freshet_registry_failures_total", "Questions to the schema registry that got no answer.",

@@ -9,6 +9,7 @@
 #include "core/rules.h"
 #include "freshet/event.h"
 #include "freshet/model.h"
+#include "stream/partitioner.h"
 
 typedef enum freshet_delivery {
   FRESHET_DELIVERY_FAST = 0,  /* lists are published at once, outside of the transaction */
@@ -19,6 +20,7 @@ typedef struct freshet_stream_config {
   const char* generation;      /* own app id, see serving.h; NULL: there are no generations */
   const char* base_generation; /* app id of the first; both borrowed */
   freshet_delivery delivery;
+  freshet_partitioner partitioner; /* of the producers of `events` */
   freshet_model_config model;
   freshet_event_limits limits;
   float weights[FRESHET_EVENT_TYPES]; /* by freshet_event_type */

@@ -209,6 +209,19 @@ freshet_user_row* freshet_users_find(const freshet_users* users, int32_t partiti
   return NULL;
 }
 
+freshet_status freshet_users_knows(freshet_users* users, int32_t partition, freshet_slice user_id,
+                                   bool* known, freshet_error* error) {
+  const freshet_user_row* row = freshet_users_find(users, partition, user_id);
+  *known = row != NULL && row->exists;
+  if (row != NULL) return FRESHET_OK;
+  users->scratch.size = 0;
+  freshet_status status =
+      freshet_store_get(users->store, FRESHET_FAMILY_USERS, partition, user_id, &users->scratch, error);
+  *known = status == FRESHET_OK;
+  if (status == FRESHET_NOT_FOUND) freshet_error_clear(error);
+  return status == FRESHET_NOT_FOUND ? FRESHET_OK : status;
+}
+
 freshet_status freshet_users_get(freshet_users* users, int32_t partition, freshet_slice user_id,
                                  freshet_user_row** out, freshet_error* error) {
   uint64_t hash = hash_of(partition, user_id);

@@ -78,6 +78,10 @@ void freshet_users_destroy(freshet_users* users);
 freshet_status freshet_users_get(freshet_users* users, int32_t partition, freshet_slice user_id,
                                  freshet_user_row** row, freshet_error* error);
 
+/* Is anything known about the user in this partition? It brings no row into memory. Errors: FRESHET_IO. */
+freshet_status freshet_users_knows(freshet_users* users, int32_t partition, freshet_slice user_id,
+                                   bool* known, freshet_error* error);
+
 /* Puts the row into the overlay. */
 void freshet_users_change(freshet_users* users, freshet_user_row* row);
 /* Forgets everything about the user; the row stays in the overlay as a tombstone-to-be. */

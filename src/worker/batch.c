@@ -9,6 +9,19 @@
 #include "users/dedup.h"
 #include "users/user_id.h"
 
+/* A tombstone whose producer has another partitioner: it goes on to the partition where its user lives. Only the app
+ * generation that serves sends it, so one that learns history erases nobody who has come back since. */
+static freshet_status forward_tombstone(const freshet_batch* batch, const freshet_record* record,
+                                        freshet_error* error) {
+  int32_t home =
+      freshet_partition_by(batch->config->partitioner, record->key, batch->derived->user_partitions);
+  if (home < 0 || home == record->partition ||
+      freshet_held_list_topic(batch->held, record->partition) != FRESHET_TOPIC_RECOMMENDATIONS)
+    return FRESHET_OK;
+  freshet_output tombstone = {.topic = FRESHET_TOPIC_EVENTS, .partition = home, .key = record->key};
+  return freshet_outbox_add(batch->ports->outbox, &tombstone, FRESHET_NOW, error);
+}
+
 /* A tombstone on `events`: the user is forgotten, here, in the changelog and in the lists. */
 static freshet_status erase(const freshet_batch* batch, const freshet_record* record, freshet_error* error) {
   freshet_user_row* row;
@@ -20,6 +33,8 @@ static freshet_status erase(const freshet_batch* batch, const freshet_record* re
   freshet_users_erase(batch->derived->users, row);
   freshet_dead_letters_forget(batch->ports->outbox, record->key);
   freshet_count(&batch->ports->metrics->users_erased, 1);
+  status = forward_tombstone(batch, record, error);
+  if (status != FRESHET_OK) return status;
   freshet_output tombstone = {
       .topic = freshet_held_list_topic(batch->held, record->partition), .partition = -1, .key = record->key};
   status = freshet_outbox_add(batch->ports->outbox, &tombstone, FRESHET_BY_DELIVERY, error);
@@ -55,6 +70,25 @@ static void learn(const freshet_batch* batch, freshet_user_row* row, const fresh
   freshet_user_mark_how(row->user, slot, freshet_seen_how(event));
 }
 
+/* *foreign: the event is not where its user lives; it becomes a dead letter. */
+static freshet_status check_home(const freshet_batch* batch, const freshet_record* record, bool* foreign,
+                                 freshet_error* error) {
+  const freshet_homes homes = freshet_derived_homes(batch->derived);
+  int32_t home = record->partition;
+  bool known = false;
+  freshet_error cause = {0};
+  freshet_status status = FRESHET_OK;
+  if (homes.partitioner == FRESHET_PARTITIONER_ANY)
+    status = freshet_users_knows(homes.users, record->partition, record->key, &known, error);
+  if (status == FRESHET_OK && !known) status = freshet_homes_find(&homes, record->key, &home, error);
+  if (status != FRESHET_OK) return status;
+  if (home < 0) home = record->partition;
+  *foreign = freshet_foreign_events_note(batch->foreign, record, home, &cause);
+  if (*foreign)
+    freshet_dead_letters_add(batch->ports->outbox, batch->ports, record, "TRANSFORMATION", &cause);
+  return FRESHET_OK;
+}
+
 static bool is_id(const freshet_record* record) {
   return record->has_key && freshet_is_user_id(record->key);
 }
@@ -84,14 +118,16 @@ static freshet_status apply_event(const freshet_batch* batch, freshet_held_parti
     freshet_dead_letters_add(batch->ports->outbox, batch->ports, record, "TRANSFORMATION", &cause);
     return FRESHET_OK;
   }
+  bool is_foreign = false;
+  freshet_status status = check_home(batch, record, &is_foreign, error);
+  if (status != FRESHET_OK || is_foreign) return status;
   uint64_t event_key = freshet_id_key(event.event_id);
   if (!freshet_dedup_add(held->dedup, event_key, record->timestamp_ms)) {
     freshet_count(&batch->ports->metrics->events_duplicate, 1);
     return FRESHET_OK;
   }
   freshet_user_row* row;
-  freshet_status status =
-      freshet_users_get(batch->derived->users, record->partition, event.user_id, &row, error);
+  status = freshet_users_get(batch->derived->users, record->partition, event.user_id, &row, error);
   if (status != FRESHET_OK) return status;
   learn(batch, row, &event);
   if (row->touched || freshet_user_row_owes(row, FRESHET_OWED_EVENT))

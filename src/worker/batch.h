@@ -11,6 +11,7 @@
 #include "worker/awaited_schemas.h"
 #include "worker/derived.h"
 #include "worker/erasures.h"
+#include "worker/foreign_events.h"
 #include "worker/texts_first.h"
 
 /* All is borrowed. */
@@ -20,6 +21,7 @@ typedef struct freshet_batch {
   freshet_held* held;
   const freshet_derived* derived;
   freshet_erasures* erasures;
+  freshet_foreign_events* foreign;
   const freshet_texts_first* texts_first;
   freshet_awaited_schemas* awaited_schemas;
 } freshet_batch;

@@ -104,6 +104,11 @@ void freshet_derived_unload(freshet_derived* derived) {
   derived->items = NULL;
 }
 
+freshet_homes freshet_derived_homes(const freshet_derived* derived) {
+  return (freshet_homes){derived->config->partitioner, derived->user_partitions, derived->held,
+                         derived->users};
+}
+
 /* ---- partitions ---- */
 
 typedef struct loading {

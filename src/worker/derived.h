@@ -18,6 +18,7 @@
 #include "stream/held.h"
 #include "stream/ports.h"
 #include "stream/stream_config.h"
+#include "users/homes.h"
 #include "users/users.h"
 
 typedef struct freshet_derived {
@@ -52,6 +53,9 @@ void freshet_derived_destroy(freshet_derived* derived);
 freshet_status freshet_derived_load(freshet_derived* derived, freshet_error* error);
 /* Throws it away. */
 void freshet_derived_unload(freshet_derived* derived);
+
+/* Where users live. It holds until the next load. */
+freshet_homes freshet_derived_homes(const freshet_derived* derived);
 
 /* Rows of a partition of events that is held now, from the store: the window of event ids, and which users are owed a
  * list. On assignment, and after every load. */

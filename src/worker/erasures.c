@@ -7,7 +7,6 @@
 
 #include <stdlib.h>
 
-#include "stream/partitioner.h"
 #include "users/user_id.h"
 
 /* If the cluster is away for longer, the question is refused, although the tombstone may still come. */
@@ -27,18 +26,20 @@ typedef struct erasure {
 struct freshet_erasures {
   const freshet_ports* ports;
   const freshet_held* held;
-  int32_t partitions; /* of `events` */
+  const freshet_derived* derived;
   erasure* first;
 };
 
-freshet_erasures* freshet_erasures_create(const freshet_ports* ports, const freshet_held* held,
-                                          int32_t partitions) {
+freshet_erasures* freshet_erasures_create(const freshet_ports* ports, const freshet_held* held) {
   freshet_erasures* erasures = calloc(1, sizeof *erasures);
   FRESHET_ASSERT(erasures != NULL);
   erasures->ports = ports;
   erasures->held = held;
-  erasures->partitions = partitions;
   return erasures;
+}
+
+void freshet_erasures_connect(freshet_erasures* erasures, const freshet_derived* derived) {
+  erasures->derived = derived;
 }
 
 static void refuse(erasure* e, const char* message) {
@@ -55,6 +56,38 @@ void freshet_erasures_destroy(freshet_erasures* erasures) {
   free(erasures);
 }
 
+static void refuse_elsewhere(freshet_inbox_entry* entry, int32_t partition) {
+  freshet_answer* answer = freshet_answer_create();
+  freshet_answer_refuse(
+      answer, FRESHET_ANSWER_ELSEWHERE,
+      partition < 0 ? "another instance may know this user" : "another instance holds this user's partition");
+  answer->partition = partition;
+  entry->question.answered(entry->question.context, answer);
+  freshet_inbox_entry_free(entry);
+}
+
+/* *partition: where the user lives; -1: not here, and the entry was answered. */
+static freshet_status find_home(const freshet_erasures* erasures, freshet_inbox_entry* entry,
+                                int32_t* partition, freshet_error* error) {
+  const freshet_homes homes = freshet_derived_homes(erasures->derived);
+  freshet_status status = freshet_homes_find(&homes, entry->question.request.user_id, partition, error);
+  if (status != FRESHET_OK) {
+    freshet_inbox_entry_refuse(entry, FRESHET_ANSWER_UNAVAILABLE, "the service is failing");
+    *partition = -1;
+    return status;
+  }
+  bool is_here =
+      *partition >= 0 && freshet_held_find(erasures->held, FRESHET_TOPIC_EVENTS, *partition) != NULL;
+  if (is_here) return FRESHET_OK;
+  if (*partition < 0 && freshet_homes_are_all_held(&homes)) {
+    freshet_inbox_entry_refuse(entry, FRESHET_ANSWER_NOT_FOUND, "nothing was known about this user");
+  } else {
+    refuse_elsewhere(entry, *partition);
+  }
+  *partition = -1;
+  return FRESHET_OK;
+}
+
 freshet_status freshet_erasures_ask(void* context, freshet_inbox_entry* entry, freshet_error* error) {
   freshet_erasures* erasures = context;
   const freshet_ports* ports = erasures->ports;
@@ -63,14 +96,11 @@ freshet_status freshet_erasures_ask(void* context, freshet_inbox_entry* entry, f
     freshet_inbox_entry_refuse(entry, FRESHET_ANSWER_INVALID, "that is not a user id");
     return FRESHET_OK;
   }
-  int32_t partition = freshet_partition_of(user_id, erasures->partitions);
-  if (freshet_held_find(erasures->held, FRESHET_TOPIC_EVENTS, partition) == NULL) {
-    freshet_inbox_entry_refuse(entry, FRESHET_ANSWER_ELSEWHERE,
-                               "another instance holds this user's partition");
-    return FRESHET_OK;
-  }
+  int32_t partition;
+  freshet_status status = find_home(erasures, entry, &partition, error);
+  if (status != FRESHET_OK || partition < 0) return status;
   freshet_output tombstone = {.topic = FRESHET_TOPIC_EVENTS, .partition = partition, .key = user_id};
-  freshet_status status = freshet_outbox_add(ports->outbox, &tombstone, FRESHET_NOW, error);
+  status = freshet_outbox_add(ports->outbox, &tombstone, FRESHET_NOW, error);
   if (status != FRESHET_OK) {
     freshet_inbox_entry_refuse(entry, FRESHET_ANSWER_UNAVAILABLE, "the service is failing");
     return status;

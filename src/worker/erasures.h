@@ -13,12 +13,14 @@
 #include "lists/inbox.h"
 #include "stream/held.h"
 #include "stream/ports.h"
+#include "worker/derived.h"
 
 typedef struct freshet_erasures freshet_erasures;
 
-/* Neither is owned. partitions: of `events`. */
-freshet_erasures* freshet_erasures_create(const freshet_ports* ports, const freshet_held* held,
-                                          int32_t partitions);
+/* None is owned. */
+freshet_erasures* freshet_erasures_create(const freshet_ports* ports, const freshet_held* held);
+/* Where users are found. To be called once, before the first question. */
+void freshet_erasures_connect(freshet_erasures* erasures, const freshet_derived* derived);
 /* Refuses what waits. NULL is allowed. */
 void freshet_erasures_destroy(freshet_erasures* erasures);
 

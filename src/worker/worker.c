@@ -11,6 +11,7 @@
 #include "worker/commit.h"
 #include "worker/derived.h"
 #include "worker/erasures.h"
+#include "worker/foreign_events.h"
 #include "worker/handover.h"
 #include "worker/partitions.h"
 #include "worker/texts_first.h"
@@ -29,6 +30,7 @@ struct freshet_worker {
   freshet_texts_first texts_first;
   freshet_awaited_schemas awaited_schemas;
   freshet_handover handover;
+  freshet_foreign_events foreign;
   freshet_batch batch;
   freshet_commit commit;
   freshet_partitions partitions;
@@ -45,7 +47,7 @@ static void connect(freshet_worker* worker, freshet_inbox* inbox, int32_t user_p
   const freshet_stream_config* config = &worker->config;
   const freshet_ports* ports = &worker->ports;
   freshet_held* held = worker->held = freshet_held_create(ports->source, &worker->serving);
-  freshet_erasures* erasures = worker->erasures = freshet_erasures_create(ports, held, user_partitions);
+  freshet_erasures* erasures = worker->erasures = freshet_erasures_create(ports, held);
   const freshet_derived given = {.config = config,
                                  .ports = ports,
                                  .held = held,
@@ -54,6 +56,9 @@ static void connect(freshet_worker* worker, freshet_inbox* inbox, int32_t user_p
   freshet_derived* derived = worker->derived =
       freshet_derived_create(&given, inbox, freshet_erasures_ask, erasures);
   worker->turn = (freshet_turn){.ports = ports};
+  freshet_erasures_connect(erasures, derived);
+  worker->foreign = (freshet_foreign_events){
+      .ports = ports, .partitioner = config->partitioner, .partitions = user_partitions};
   worker->texts_first =
       (freshet_texts_first){.ports = ports, .held = held, .serving = &worker->serving, .derived = derived};
   worker->awaited_schemas = (freshet_awaited_schemas){.ports = ports, .held = held};
@@ -64,6 +69,7 @@ static void connect(freshet_worker* worker, freshet_inbox* inbox, int32_t user_p
                                   .held = held,
                                   .derived = derived,
                                   .erasures = erasures,
+                                  .foreign = &worker->foreign,
                                   .texts_first = &worker->texts_first,
                                   .awaited_schemas = &worker->awaited_schemas};
   worker->commit = (freshet_commit){.config = config,
@@ -201,6 +207,7 @@ static freshet_status turn_lists(freshet_worker* worker, size_t count, uint64_t*
   freshet_turn_lap(turn, FRESHET_TURN_LISTS);
   if (status == FRESHET_OK) status = freshet_answers_turn(worker->derived->answers, lagging, learn_us, error);
   freshet_erasures_turn(worker->erasures, freshet_clock_now_ms(clock));
+  freshet_foreign_events_turn(&worker->foreign);
   freshet_turn_lap(turn, FRESHET_TURN_ANSWERS);
   worker->turn_us = turn->lap_us - start_us;
   if (count > 0) {

@@ -445,6 +445,7 @@ static int start(freshet_encoder* encoder, bool in_background) {
   model.seen_limit = ITEMS;
   model.user_texts = user_texts;
   const freshet_stream_config config = {
+      .partitioner = FRESHET_PARTITIONER_MURMUR2,
       .model = model,
       .limits = {.rating_min = 1, .rating_max = 5, .future_tolerance_ms = 1000},
       .weights = {1, 1, 1},

@@ -292,6 +292,7 @@ static freshet_status open_load(load* l, freshet_error* error) {
   l->kafka = (freshet_kafka_config){.properties = l->properties,
                                     .property_count = l->config->kafka.count,
                                     .app_id = "freshet-bench",
+                                    .partitioner = (freshet_partitioner)l->config->events.partitioner,
                                     .client_id = "freshet-bench"};
   memcpy(l->kafka.topics, l->config->topics.names, sizeof l->kafka.topics);
   if (l->peer != NULL) l->kafka.topics[FRESHET_TOPIC_RECOMMENDATIONS] = l->peer;

@@ -47,6 +47,7 @@ static void fill_kafka(freshet_replay_output* output) {
       .properties = output->properties,
       .property_count = count,
       .app_id = config->app.id,
+      .partitioner = (freshet_partitioner)config->events.partitioner,
       .client_id = "freshet-replay",
       .logger = &output->logger,
       .stopping = output->config.stopping,
