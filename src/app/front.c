@@ -7,7 +7,10 @@
 
 #include <string.h>
 
-enum { QUESTIONS_MAX = 1024 }; /* that wait for their answer */
+enum {
+  QUESTIONS_MAX = 1024, /* that wait for their answer */
+  ROUTES_MAX = 32,      /* of the API and of pages */
+};
 
 static bool find_title(void* context, freshet_slice item_id, freshet_buffer* title) {
   return freshet_engine_title(context, item_id, title);
@@ -28,14 +31,22 @@ static void warn_if_open(const freshet_config* config, const freshet_logger* log
                    bind);
 }
 
-freshet_status freshet_front_open(freshet_front* front, const freshet_config* config,
-                                  freshet_worker_metrics* metrics, const freshet_logger* logger,
+freshet_status freshet_front_open(freshet_front* front, const freshet_front_config* wanted,
                                   freshet_error* error) {
+  const freshet_config* config = wanted->config;
+  const freshet_logger* logger = wanted->logger;
+  freshet_http_route routes[ROUTES_MAX];
+  size_t count;
   front->inbox = freshet_inbox_create(QUESTIONS_MAX);
   front->api = freshet_api_create(&(freshet_api_config){front->inbox, config->http.advertise});
   freshet_monitor_config watched = {
-      .config = config, .worker_metrics = metrics, .clock = freshet_clock_system(), .logger = logger};
-  watched.more_routes = freshet_api_routes(front->api, &watched.more_route_count);
+      .config = config, .worker_metrics = wanted->metrics, .clock = freshet_clock_system(), .logger = logger};
+  const freshet_http_route* asked = freshet_api_routes(front->api, &count);
+  FRESHET_ASSERT(count + wanted->page_count <= ROUTES_MAX);
+  memcpy(routes, asked, count * sizeof *asked);
+  for (size_t i = 0; i < wanted->page_count; i++) routes[count + i] = wanted->pages[i];
+  watched.more_routes = routes;
+  watched.more_route_count = count + wanted->page_count;
   freshet_status status = freshet_monitor_create(&watched, &front->monitor, error);
   if (status == FRESHET_OK && front->monitor != NULL) {
     freshet_log_fact(logger, FRESHET_INFO, "http.listening", "address=%s port=%u tls=%s", config->http.bind,

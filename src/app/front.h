@@ -19,10 +19,17 @@ typedef struct freshet_front {
   freshet_monitor* monitor; /* NULL: http.port is 0 */
 } freshet_front;
 
-/* Opens the port. All arguments are borrowed and outlive the front. Errors: the port is not available; call
- * freshet_front_close then, too. */
-freshet_status freshet_front_open(freshet_front* front, const freshet_config* config,
-                                  freshet_worker_metrics* metrics, const freshet_logger* logger,
+typedef struct freshet_front_config {
+  const freshet_config* config;
+  freshet_worker_metrics* metrics;
+  const freshet_logger* logger;
+  const freshet_http_route* pages; /* [page_count], beside those of the API, such as the manual; copied */
+  size_t page_count;
+} freshet_front_config;
+
+/* Opens the port. What `wanted` points to is borrowed and outlives the front. Errors: the port is not available;
+ * call freshet_front_close then, too. */
+freshet_status freshet_front_open(freshet_front* front, const freshet_front_config* wanted,
                                   freshet_error* error);
 /* From now on, titles and addresses of other instances come from this engine. NULL: from none; call it so
  * before the engine is destroyed. Does nothing for a closed front. */

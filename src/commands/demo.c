@@ -16,6 +16,7 @@
 #include "commands/commands.h"
 #include "commands/demo_data.h"
 #include "commands/installed.h"
+#include "commands/manual/manual.h"
 #include "commands/options.h"
 #include "commands/progress.h"
 #include "kafka/embedded.h"
@@ -425,8 +426,9 @@ static freshet_status perform(demo* d, freshet_options* options, const char* fol
   if (status == FRESHET_OK) status = choose_customers(d, error);
   if (status == FRESHET_OK) status = configure(d, options, error);
   if (status == FRESHET_OK) status = open_clients(d, error);
-  if (status == FRESHET_OK && keep)
-    status = freshet_front_open(&d->front, d->config, &d->metrics, &d->logger, error);
+  freshet_front_config shown = {.config = d->config, .metrics = &d->metrics, .logger = &d->logger};
+  shown.pages = freshet_manual_routes(&shown.page_count);
+  if (status == FRESHET_OK && keep) status = freshet_front_open(&d->front, &shown, error);
   if (status == FRESHET_OK) {
     d->worker_started = pthread_create(&d->worker, NULL, run_worker, d) == 0;
     status = show(d, error);

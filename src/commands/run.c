@@ -12,6 +12,7 @@
 #include "app/serve.h"
 #include "app/supervisor.h"
 #include "commands/commands.h"
+#include "commands/manual/manual.h"
 #include "commands/options.h"
 #include "freshet/freshet.h"
 #include "service/config_report.h"
@@ -76,6 +77,8 @@ static freshet_status serve(const freshet_config* config, const freshet_options*
   freshet_worker_metrics* metrics = calloc(1, sizeof *metrics);
   FRESHET_ASSERT(metrics != NULL);
   freshet_front front = {0};
+  freshet_front_config shown = {.config = config, .metrics = metrics, .logger = logger};
+  shown.pages = freshet_manual_routes(&shown.page_count);
   freshet_engine* engine = NULL;
   freshet_supervisor* supervisor = freshet_supervisor_create(
       &(freshet_supervisor_config){.metrics = metrics,
@@ -83,7 +86,7 @@ static freshet_status serve(const freshet_config* config, const freshet_options*
                                    .stopping = freshet_serve_stopping,
                                    .stop_timeout_ms = config->app.stop_timeout_s * 1000});
   freshet_status status = freshet_files_check(logger, error);
-  if (status == FRESHET_OK) status = freshet_front_open(&front, config, metrics, logger, error);
+  if (status == FRESHET_OK) status = freshet_front_open(&front, &shown, error);
   const freshet_engine_config wanted = {.config = config,
                                         .logger = logger,
                                         .metrics = metrics,

@@ -206,7 +206,8 @@ const freshet_config_key freshet_config_keys[] = {
     TEXT("http", "bind", http.bind, "127.0.0.1", "Address to listen on."),
     INTEGER("http", "port", http.port, "8080", 0, 65535, "0: no HTTP."),
     TEXT("http", "token_file", http.token_file, "",
-         "File with bearer tokens, one a line; every request but / /livez /readyz /openapi.json has to bring "
+         "File with bearer tokens, one a line; every request but / /manual /livez /readyz /openapi.json has "
+         "to bring "
          "one. 'read TOKEN': this one may not erase."),
     TEXT("http", "hosts", http.hosts, "",
          "Host names of this service, such as shop.example; where no token is asked for, others get 403."),

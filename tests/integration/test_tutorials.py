@@ -76,7 +76,7 @@ def run(path):
     name = os.path.basename(path)
     found = blocks(open(path, encoding="utf-8").read())
     with tempfile.TemporaryDirectory() as scratch:
-        port, mark = free_port(), uuid.uuid4().hex[:8]
+        ports, mark = {"8080": str(free_port()), "8081": str(free_port())}, uuid.uuid4().hex[:8]
         environment = dict(os.environ)
         for topic in ("events", "items", "requests", "recommendations", "replies", "dead_letters"):
             environment[f"FRESHET_TOPICS_{topic.upper()}"] = f"{mark}.{topic}"
@@ -84,7 +84,7 @@ def run(path):
         def ours(text):
             text = text.replace("127.0.0.1:19092", BOOTSTRAP).replace("build/ten-minutes", scratch)
             text = re.sub(r"\bmyshop\b", f"myshop-{mark}", text)
-            return re.sub(r"127\.0\.0\.1:8080", f"127.0.0.1:{port}", text).replace("port = 8080", f"port = {port}")
+            return re.sub(r"\b808[01]\b", lambda match: ports[match.group()], text)
 
         def theirs(text):
             text = text.replace(f"myshop-{mark}", "myshop").replace(f"{mark}.dead_letters", "events.dead-letter")
@@ -98,7 +98,7 @@ def run(path):
         try:
             out, _ = process.communicate(script, timeout=TIMEOUT_S)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, 9)
+            subprocess.run(["pkill", "-9", "-s", str(process.pid)], check=False)  # background jobs have process groups of their own
             out, _ = process.communicate()
             print(out[-2000:])
             sys.exit(f"{name}: not done after {TIMEOUT_S} s")

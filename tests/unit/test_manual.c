@@ -53,6 +53,53 @@ static void test_man(void** state) {
   freshet_buffer_free(&out);
 }
 
+static void test_html(void** state) {
+  (void)state;
+  freshet_manual_page page = page_of(
+      "# A <title>\n\nA *first* **bold** `a<b` [part](#the-part) of "
+      "[settings](src/service/configuration.md#all-keys), "
+      "[code](src/main.c), [site](https://example.org/?a=1&b=2).\n\n## The part\n\n| a | b |\n|---|---|\n| "
+      "`x` | y |\n\n"
+      "- one\n2. two\n\n```sh\n1 < 2 && echo\n```\n> quoted\n");
+  freshet_buffer out = {0};
+  freshet_manual_write_html(&page, &out);
+  const char* text = text_of(&out);
+  assert_non_null(strstr(text, "<title>A &lt;title&gt; - Freshet</title>"));
+  assert_non_null(strstr(
+      text,
+      "<p>A <em>first</em> <strong>bold</strong> <code>a&lt;b</code> <a href=\"#the-part\">part</a> of <a "
+      "href=\"/manual/settings#all-keys\">settings</a>, code, <a "
+      "href=\"https://example.org/?a=1&amp;b=2\">site</a>.</p>\n<h2 id=\"the-part\">The part</h2>\n"));
+  assert_non_null(
+      strstr(text,
+             "<div class=\"table\"><table>\n<tr><th>a</th><th>b</th></tr>\n<tr><td><code>x</code></td>"
+             "<td>y</td></tr>\n</table></div>\n<ul><li>one</li></ul>\n<ol start=\"2\"><li>two"));
+  assert_non_null(
+      strstr(text, "<pre><code>1 &lt; 2 &amp;&amp; echo\n</code></pre>\n<blockquote><p>quoted</p>"));
+  freshet_buffer_free(&out);
+}
+
+/* Links between pages lead to pages, with and without folders between. */
+static void test_html_links(void** state) {
+  (void)state;
+  freshet_buffer out = {0};
+  freshet_manual_write_html(freshet_manual_find("tutorial"), &out);
+  const char* text = text_of(&out);
+  assert_non_null(strstr(text, "<a href=\"/manual/encoders\">")); /* ../../text/README.md */
+  assert_non_null(strstr(text, "<a href=\"/manual/schemas\">"));  /* ../../../schemas/README.md */
+  freshet_buffer_free(&out);
+}
+
+/* The whole manual stays small enough to be part of the program. */
+static void test_html_size(void** state) {
+  (void)state;
+  size_t size = 0;
+  for (const freshet_manual_page* page = freshet_manual_pages; page->name != NULL; page++) {
+    size += strlen(page->text);
+  }
+  assert_true(size < 1024 * 1024);
+}
+
 /* Every page gives something in both formats, and no mark of Markdown is left in the text. */
 static void test_pages(void** state) {
   (void)state;
@@ -111,8 +158,9 @@ static void test_exit_codes(void** state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_text),   cmocka_unit_test(test_man),        cmocka_unit_test(test_pages),
-      cmocka_unit_test(test_tables), cmocka_unit_test(test_exit_codes),
+      cmocka_unit_test(test_text),       cmocka_unit_test(test_man),        cmocka_unit_test(test_html),
+      cmocka_unit_test(test_html_links), cmocka_unit_test(test_html_size),  cmocka_unit_test(test_pages),
+      cmocka_unit_test(test_tables),     cmocka_unit_test(test_exit_codes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

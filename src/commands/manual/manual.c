@@ -71,9 +71,18 @@ static void write_metrics(freshet_buffer* out) {
 }
 
 static void write_schemas(freshet_buffer* out) {
-  static const char* const names[] = {
-      "Click",     "Rating",    "Purchase",       "Item",      "RecommendationRequest", "RecommendationList",
-      "UserState", "ItemState", "TextGeneration", "ItemDelta", "GenerationFact"};
+  static const char* const names[] = {"Click",
+                                      "Rating",
+                                      "Purchase",
+                                      "Feedback",
+                                      "Item",
+                                      "RecommendationRequest",
+                                      "RecommendationList",
+                                      "UserState",
+                                      "ItemState",
+                                      "TextGeneration",
+                                      "ItemDelta",
+                                      "GenerationFact"};
   char row[128];
   put(out, "| schema | fingerprint (CRC-64-AVRO) |\n|---|---|\n");
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {

@@ -1,6 +1,6 @@
 /*
  * manual.h: the pages of the manual inside the program: README pages of the rooms, compiled in (CMakeLists.txt
- * lists them), as text for a terminal and as man pages; and the tables of them that the program itself knows.
+ * lists them), as text for a terminal, as man pages and as HTML; and the tables of them that the program itself knows.
  * A page's Markdown is the only source. It must not know how a page is found in the repository.
  */
 #ifndef FRESHET_COMMANDS_MANUAL_H
@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "freshet/bytes.h"
+#include "service/http.h"
 
 typedef struct freshet_manual_page {
   const char* name;     /* of the topic: `freshet help NAME` */
@@ -33,6 +34,13 @@ void freshet_manual_write_text(const freshet_manual_page* page, size_t width, fr
 
 /* Writes the page as a man page (man(7) macros). */
 void freshet_manual_write_man(const freshet_manual_page* page, freshet_buffer* out);
+
+/* Writes the page as a whole HTML page, with a list of all pages beside it. Links lead to other pages of the manual
+ * by their names; a link to a file that is no page becomes its words. */
+void freshet_manual_write_html(const freshet_manual_page* page, freshet_buffer* out);
+
+/* GET /manual and GET /manual/{name}: the pages over HTTP. [*count], static. Thread-safe. */
+const freshet_http_route* freshet_manual_routes(size_t* count);
 
 /* Writes a table that the program itself knows, as Markdown, as it has to be in its page: "metrics" or
  * "schemas". False: there is no such table. (`freshet config --table` prints the settings.) */

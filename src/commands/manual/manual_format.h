@@ -1,6 +1,6 @@
 /*
  * manual_format.h: how the blocks of a page look in one format. manual_parse.c finds the blocks;
- * manual_text.c and manual_man.c write them. Private to the manual.
+ * manual_text.c, manual_man.c and manual_html.c write them. Private to the manual.
  */
 #ifndef FRESHET_COMMANDS_MANUAL_FORMAT_H
 #define FRESHET_COMMANDS_MANUAL_FORMAT_H
@@ -25,10 +25,15 @@ typedef struct freshet_manual_format {
                freshet_slice text);
   /* The lines of a block of code, with their line ends. */
   void (*code)(const struct freshet_manual_format* self, freshet_buffer* out, freshet_slice lines);
+  /* Before the first row of a table and after its last one; NULL: nothing. */
+  void (*begin_table)(const struct freshet_manual_format* self, freshet_buffer* out,
+                      const freshet_manual_row* head);
+  void (*end_table)(const struct freshet_manual_format* self, freshet_buffer* out);
   /* A row of a table below its head. */
   void (*row)(const struct freshet_manual_format* self, freshet_buffer* out, const freshet_manual_row* head,
               const freshet_manual_row* row);
-  size_t width; /* of text */
+  size_t width;       /* of text */
+  const char* source; /* of HTML: the page's path, which its links are relative to */
 } freshet_manual_format;
 
 extern const freshet_manual_format freshet_manual_as_text; /* width is the caller's to set */
@@ -43,9 +48,16 @@ typedef enum freshet_manual_style {
   FRESHET_MANUAL_CODE,
   FRESHET_MANUAL_BOLD,
   FRESHET_MANUAL_ITALIC,
+  FRESHET_MANUAL_LINK,
 } freshet_manual_style;
 
-/* Takes the next piece off *text; false: nothing is left. A link becomes its words. */
-bool freshet_manual_inline(freshet_slice* text, freshet_slice* piece, freshet_manual_style* style);
+typedef struct freshet_manual_piece {
+  freshet_manual_style style;
+  freshet_slice text;   /* without its marks; CODE and PLAIN have no pieces inside, the others may */
+  freshet_slice target; /* of a link */
+} freshet_manual_piece;
+
+/* Takes the next piece off *text; false: nothing is left. */
+bool freshet_manual_inline(freshet_slice* text, freshet_manual_piece* piece);
 
 #endif

@@ -30,19 +30,17 @@ static void put_escaped(freshet_buffer* out, freshet_slice text) {
 }
 
 static void put_styled(freshet_buffer* out, freshet_slice text) {
-  static const char* const fonts[] = {"", "\\fB", "\\fB", "\\fI"};
-  freshet_slice piece;
-  freshet_manual_style style;
-  while (freshet_manual_inline(&text, &piece, &style)) {
-    freshet_slice inner = piece, part;
-    freshet_manual_style ignored;
-    put(out, fonts[style]);
-    if (style == FRESHET_MANUAL_CODE || style == FRESHET_MANUAL_PLAIN) {
-      put_escaped(out, piece);
+  static const char* const fonts[] = {"", "\\fB", "\\fB", "\\fI", ""};
+  freshet_manual_piece piece;
+  while (freshet_manual_inline(&text, &piece)) {
+    const char* font = fonts[piece.style];
+    put(out, font);
+    if (piece.style == FRESHET_MANUAL_CODE || piece.style == FRESHET_MANUAL_PLAIN) {
+      put_escaped(out, piece.text);
     } else {
-      while (freshet_manual_inline(&inner, &part, &ignored)) put_escaped(out, part);
+      put_styled(out, piece.text);
     }
-    if (style != FRESHET_MANUAL_PLAIN) put(out, "\\fR");
+    if (*font != '\0') put(out, "\\fR");
   }
 }
 
@@ -108,7 +106,8 @@ static void row(const freshet_manual_format* self, freshet_buffer* out, const fr
   if (is_empty) put(out, "\\&\n");
 }
 
-const freshet_manual_format freshet_manual_as_man = {heading, paragraph, quote, item, code, row, 0};
+const freshet_manual_format freshet_manual_as_man = {
+    .heading = heading, .paragraph = paragraph, .quote = quote, .item = item, .code = code, .row = row};
 
 void freshet_manual_write_man(const freshet_manual_page* page, freshet_buffer* out) {
   char head[256];

@@ -78,11 +78,17 @@ static freshet_manual_row split(freshet_slice line) {
   return row;
 }
 
+static void end_table(parser* p) {
+  if (p->has_head && p->format->end_table != NULL) p->format->end_table(p->format, p->out);
+  p->has_head = false;
+}
+
 static void take_row(parser* p, freshet_slice line) {
   freshet_manual_row row = split(line);
   if (!p->has_head) {
     p->head = row;
     p->has_head = true;
+    if (p->format->begin_table != NULL) p->format->begin_table(p->format, p->out, &row);
   } else if (!begins(trim(row.cells[0]), "--")) {
     p->format->row(p->format, p->out, &p->head, &row);
   }
@@ -90,7 +96,7 @@ static void take_row(parser* p, freshet_slice line) {
 
 static void take_line(parser* p, freshet_slice line) {
   freshet_slice text = trim(line);
-  if (!begins(text, "|")) p->has_head = false;
+  if (!begins(text, "|")) end_table(p);
   if (text.size == 0 || begins(text, "<")) {
     end_block(p);
   } else if (begins(line, "#")) {
@@ -143,6 +149,7 @@ void freshet_manual_parse(const char* markdown, const freshet_manual_format* for
   }
   if (code.size > 0) format->code(format, out, freshet_buffer_slice(&code));
   end_block(&p);
+  end_table(&p);
   freshet_buffer_free(&code);
   freshet_buffer_free(&p.text);
 }
@@ -165,32 +172,36 @@ static bool take_marked(freshet_slice* text, const char* mark, freshet_slice* pi
   return true;
 }
 
-static bool take_link(freshet_slice* text, freshet_slice* piece) {
+static bool take_link(freshet_slice* text, freshet_manual_piece* piece) {
   if (!begins(*text, "[")) return false;
   const char* middle = find_in(*text, "](");
   if (middle == NULL) return false;
   const char* end = find_in(after(*text, (size_t)(middle - text->data)), ")");
   if (end == NULL) return false;
-  *piece = (freshet_slice){text->data + 1, (size_t)(middle - text->data) - 1};
+  piece->text = (freshet_slice){text->data + 1, (size_t)(middle - text->data) - 1};
+  piece->target = (freshet_slice){middle + 2, (size_t)(end - middle) - 2};
   *text = after(*text, (size_t)(end + 1 - text->data));
   return true;
 }
 
-bool freshet_manual_inline(freshet_slice* text, freshet_slice* piece, freshet_manual_style* style) {
-  *style = FRESHET_MANUAL_PLAIN;
+bool freshet_manual_inline(freshet_slice* text, freshet_manual_piece* piece) {
+  static const struct {
+    const char* mark;
+    freshet_manual_style style;
+  } marks[] = {{"`", FRESHET_MANUAL_CODE}, {"**", FRESHET_MANUAL_BOLD}, {"*", FRESHET_MANUAL_ITALIC}};
+  *piece = (freshet_manual_piece){0};
   if (text->size == 0) return false;
-  *style = FRESHET_MANUAL_CODE;
-  if (take_marked(text, "`", piece)) return true;
-  *style = FRESHET_MANUAL_BOLD;
-  if (take_marked(text, "**", piece)) return true;
-  *style = FRESHET_MANUAL_ITALIC;
-  if (take_marked(text, "*", piece)) return true;
-  *style = FRESHET_MANUAL_PLAIN;
+  for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
+    piece->style = marks[i].style;
+    if (take_marked(text, marks[i].mark, &piece->text)) return true;
+  }
+  piece->style = FRESHET_MANUAL_LINK;
   if (take_link(text, piece)) return true;
+  piece->style = FRESHET_MANUAL_PLAIN;
   size_t size = begins(*text, "\\|") ? 0 : 1;
   if (size == 0) *text = after(*text, 1); /* the backslash of "\|" is none of the text */
   while (size < text->size && strchr("`*[\\", text->data[size]) == NULL) size++;
-  *piece = (freshet_slice){text->data, size > 0 ? size : 1};
-  *text = after(*text, piece->size);
+  piece->text = (freshet_slice){text->data, size > 0 ? size : 1};
+  *text = after(*text, piece->text.size);
   return true;
 }

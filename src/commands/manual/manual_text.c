@@ -23,19 +23,13 @@ static size_t columns(freshet_slice text) {
 
 /* The text without marks of style. */
 static void put_plain(freshet_buffer* out, freshet_slice text) {
-  freshet_slice piece;
-  freshet_manual_style style;
-  while (freshet_manual_inline(&text, &piece, &style)) {
-    freshet_slice inner = piece, part;
-    freshet_manual_style ignored;
-    if (style == FRESHET_MANUAL_CODE) {
-      freshet_buffer_append(out, piece.data, piece.size);
-      continue;
+  freshet_manual_piece piece;
+  while (freshet_manual_inline(&text, &piece)) {
+    if (piece.style == FRESHET_MANUAL_CODE || piece.style == FRESHET_MANUAL_PLAIN) {
+      freshet_buffer_append(out, piece.text.data, piece.text.size);
+    } else {
+      put_plain(out, piece.text);
     }
-    while (style != FRESHET_MANUAL_PLAIN && freshet_manual_inline(&inner, &part, &ignored)) {
-      freshet_buffer_append(out, part.data, part.size);
-    }
-    if (style == FRESHET_MANUAL_PLAIN) freshet_buffer_append(out, piece.data, piece.size);
   }
 }
 
@@ -122,7 +116,13 @@ static void row(const freshet_manual_format* self, freshet_buffer* out, const fr
   }
 }
 
-const freshet_manual_format freshet_manual_as_text = {heading, paragraph, quote, item, code, row, 100};
+const freshet_manual_format freshet_manual_as_text = {.heading = heading,
+                                                      .paragraph = paragraph,
+                                                      .quote = quote,
+                                                      .item = item,
+                                                      .code = code,
+                                                      .row = row,
+                                                      .width = 100};
 
 void freshet_manual_write_text(const freshet_manual_page* page, size_t width, freshet_buffer* out) {
   freshet_manual_format format = freshet_manual_as_text;
