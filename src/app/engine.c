@@ -31,8 +31,7 @@ struct freshet_engine {
   freshet_kafka_config kafka;
   char transactional_id[1024];
   char folder_instance[FRESHET_ROCKSDB_INSTANCE_SIZE];
-  freshet_schema_lookup lookup; /* the static map */
-  freshet_registry* registry;   /* NULL: registry.url is not set */
+  freshet_schemas* schemas;
   freshet_sink* sink;
   freshet_ports ports;
   freshet_worker* worker;
@@ -42,7 +41,7 @@ struct freshet_engine {
   freshet_pace pace;
 };
 
-static freshet_stream_config worker_config(const freshet_config* config) {
+freshet_stream_config freshet_engine_worker_config(const freshet_config* config) {
   bool committed = config->app.delivery == FRESHET_DELIVERY_COMMITTED;
   return (freshet_stream_config){
       .generation = config->app.id,
@@ -163,36 +162,17 @@ static void registry_trouble(void* context, const char* text) {
                    "reason=\"%s\" effect=\"records of unknown schemas wait, others go on\"", text);
 }
 
-static freshet_status open_registry(freshet_engine* engine, freshet_error* error) {
-  freshet_registry_config config;
-  char* folder = NULL;
-  freshet_status status = freshet_registry_config_of(engine->config.config, &config, error);
-  if (status != FRESHET_OK) return status;
-  mkdir(engine->config.config->state.folder, 0777); /* the store complains if it cannot be made */
-  FRESHET_ASSERT(asprintf(&folder, "%s/schemas", engine->config.config->state.folder) >= 0);
-  config.folder = folder;
-  config.fallback = engine->lookup;
-  config.trouble = registry_trouble;
-  config.context = engine;
-  status = freshet_registry_create(&config, &engine->registry, error);
-  free(folder);
-  if (status == FRESHET_OK) status = freshet_registry_start(engine->registry, error);
-  return status;
-}
-
 static freshet_status open_codec(freshet_engine* engine, freshet_error* error) {
   const freshet_config* config = engine->config.config;
-  freshet_status status = FRESHET_OK;
-  if (config->registry.ids[0] != '\0') {
-    status = freshet_schema_map_create(config->registry.ids, &engine->lookup, error);
-  }
-  if (status == FRESHET_OK && config->registry.url[0] != '\0') status = open_registry(engine, error);
+  char* folder = NULL;
+  mkdir(config->state.folder, 0777); /* the store complains if it cannot be made */
+  FRESHET_ASSERT(asprintf(&folder, "%s/schemas", config->state.folder) >= 0);
+  const freshet_schemas_config schemas = {
+      .config = config, .folder = folder, .trouble = registry_trouble, .context = engine};
+  freshet_status status = freshet_schemas_open(&schemas, &engine->schemas, error);
+  free(folder);
   if (status != FRESHET_OK) return status;
-  freshet_codec_config codec = {
-      .schema_folder = config->registry.folder[0] == '\0' ? NULL : config->registry.folder,
-      .lookup = engine->registry != NULL ? freshet_registry_lookup(engine->registry) : engine->lookup,
-      .output = (freshet_framing)config->registry.framing,
-  };
+  const freshet_codec_config codec = freshet_schemas_codec(engine->schemas);
   status = freshet_codec_create(&codec, &engine->ports.codec, error);
   if (status == FRESHET_OK) status = freshet_codec_create(&codec, &engine->titles_codec, error);
   return status;
@@ -278,7 +258,7 @@ freshet_status freshet_engine_create(const freshet_engine_config* config, freshe
   if (status == FRESHET_OK) status = open_kafka(engine, error);
   if (status == FRESHET_OK) {
     freshet_gauge(&ports->metrics->phase, FRESHET_PHASE_LOADING);
-    freshet_stream_config worker = worker_config(settings);
+    freshet_stream_config worker = freshet_engine_worker_config(settings);
     ports->outbox = freshet_outbox_create(engine->sink, worker.delivery);
     status = freshet_worker_create(&worker, ports, config->inbox, &engine->worker, error);
   }
@@ -328,8 +308,7 @@ void freshet_engine_destroy(freshet_engine* engine) {
   freshet_codec_destroy(ports->codec);
   freshet_codec_destroy(engine->titles_codec);
   freshet_buffer_free(&engine->title_bytes);
-  freshet_registry_destroy(engine->registry);
-  if (engine->lookup.context != NULL) freshet_schema_map_destroy(&engine->lookup);
+  freshet_schemas_close(engine->schemas);
   free(engine->properties);
   free(engine);
 }

@@ -21,6 +21,9 @@ typedef struct freshet_engine_config {
   void* new_rules_context;
 } freshet_engine_config;
 
+/* The settings of the worker; they point into the configuration. */
+freshet_stream_config freshet_engine_worker_config(const freshet_config* config);
+
 typedef struct freshet_engine freshet_engine;
 
 /* Opens the state folder, waits for the cluster, checks the topics, loads the item tables. Thread rule:

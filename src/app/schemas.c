@@ -1,9 +1,19 @@
 /*
- * schemas.c: reads the secrets of the registry, and leaves everything else to codec/registry.h.
+ * schemas.c: opens what [registry] names, and reads its secrets from the environment. Everything else is the work of
+ * codec/registry.h.
  */
 #include "app/schemas.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+
+enum { COMMAND_PATIENCE_MS = 30000 };
+
+struct freshet_schemas {
+  const freshet_config* config;
+  freshet_schema_lookup map;  /* context NULL: registry.ids is not set */
+  freshet_registry* registry; /* NULL: registry.url is not set */
+};
 
 static freshet_status read_secret(const char* setting, const char* variable, const char** secret,
                                   freshet_error* error) {
@@ -22,4 +32,66 @@ freshet_status freshet_registry_config_of(const freshet_config* config, freshet_
   if (status == FRESHET_OK)
     status = read_secret("registry.token_env", config->registry.token_env, &out->token, error);
   return status;
+}
+
+static freshet_status open_registry(freshet_schemas* schemas, const freshet_schemas_config* given,
+                                    freshet_error* error) {
+  freshet_registry_config config;
+  freshet_status status = freshet_registry_config_of(given->config, &config, error);
+  if (status != FRESHET_OK) return status;
+  config.folder = given->folder;
+  config.fallback = schemas->map;
+  config.patience_ms = given->patience_ms;
+  config.trouble = given->trouble;
+  config.context = given->context;
+  status = freshet_registry_create(&config, &schemas->registry, error);
+  if (status == FRESHET_OK) status = freshet_registry_start(schemas->registry, error);
+  return status;
+}
+
+freshet_status freshet_schemas_open(const freshet_schemas_config* given, freshet_schemas** out,
+                                    freshet_error* error) {
+  freshet_schemas* schemas = calloc(1, sizeof *schemas);
+  FRESHET_ASSERT(schemas != NULL);
+  schemas->config = given->config;
+  freshet_status status = FRESHET_OK;
+  if (given->config->registry.ids[0] != '\0')
+    status = freshet_schema_map_create(given->config->registry.ids, &schemas->map, error);
+  if (status == FRESHET_OK && given->config->registry.url[0] != '\0')
+    status = open_registry(schemas, given, error);
+  if (status == FRESHET_OK) {
+    *out = schemas;
+  } else {
+    freshet_schemas_close(schemas);
+  }
+  return status;
+}
+
+void freshet_schemas_close(freshet_schemas* schemas) {
+  if (schemas == NULL) return;
+  freshet_registry_destroy(schemas->registry);
+  if (schemas->map.context != NULL) freshet_schema_map_destroy(&schemas->map);
+  free(schemas);
+}
+
+static void print_trouble(void* context, const char* text) {
+  fprintf(stderr, "freshet %s: the schema registry does not answer: %s\n", (const char*)context, text);
+}
+
+freshet_status freshet_schemas_open_for(const char* command, const freshet_config* config,
+                                        freshet_schemas** schemas, freshet_error* error) {
+  const freshet_schemas_config given = {.config = config,
+                                        .patience_ms = COMMAND_PATIENCE_MS,
+                                        .trouble = print_trouble,
+                                        .context = (void*)command};
+  return freshet_schemas_open(&given, schemas, error);
+}
+
+freshet_codec_config freshet_schemas_codec(const freshet_schemas* schemas) {
+  const freshet_config* config = schemas->config;
+  return (freshet_codec_config){
+      .schema_folder = config->registry.folder[0] == '\0' ? NULL : config->registry.folder,
+      .lookup = schemas->registry != NULL ? freshet_registry_lookup(schemas->registry) : schemas->map,
+      .output = (freshet_framing)config->registry.framing,
+  };
 }

@@ -61,4 +61,12 @@ freshet_status freshet_learned_checkpoint(freshet_learned* learned, const freshe
                                           const bool* owned, const freshet_partition* offsets, size_t count,
                                           freshet_error* error);
 
+/* ---- keys of <app>.items ---- */
+
+enum { FRESHET_LEARNED_KEY_SIZE = 16 };
+/* The key of an item's learned state, and of what belongs to no single item, as of the checkpoint of a share (there are
+ * as many shares as `items` has partitions). The result points into `out`. */
+freshet_slice freshet_learned_item_key(uint64_t item_key, char out[FRESHET_LEARNED_KEY_SIZE]);
+freshet_slice freshet_learned_globals_key(int32_t share, char out[FRESHET_LEARNED_KEY_SIZE]);
+
 #endif

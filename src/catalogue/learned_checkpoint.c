@@ -8,7 +8,7 @@
 
 #include "catalogue/learned_internal.h"
 
-enum { OUTCOME_WAIT_MS = 1000, STATE_KEY_MAX = 16 };
+enum { OUTCOME_WAIT_MS = 1000 };
 
 /* In front of the number of a share (i32 LE): the key of what belongs to no single item, as of the checkpoint of
  * the share. */
@@ -17,11 +17,19 @@ static const freshet_slice globals_prefix = {"\0global", 7};
 static const freshet_slice item_prefix = {"\0item", 5};
 
 /* number in little-endian order, as everything that is stored. */
-static freshet_slice make_key(char out[STATE_KEY_MAX], freshet_slice prefix, const void* number,
+static freshet_slice make_key(char out[FRESHET_LEARNED_KEY_SIZE], freshet_slice prefix, const void* number,
                               size_t size) {
   memcpy(out, prefix.data, prefix.size);
   memcpy(out + prefix.size, number, size);
   return (freshet_slice){out, prefix.size + size};
+}
+
+freshet_slice freshet_learned_item_key(uint64_t item_key, char out[FRESHET_LEARNED_KEY_SIZE]) {
+  return make_key(out, item_prefix, &item_key, sizeof item_key);
+}
+
+freshet_slice freshet_learned_globals_key(int32_t share, char out[FRESHET_LEARNED_KEY_SIZE]) {
+  return make_key(out, globals_prefix, &share, sizeof share);
 }
 
 static bool takes_number(freshet_slice key, freshet_slice prefix, void* number, size_t size) {
@@ -123,7 +131,7 @@ static freshet_status write_state(freshet_learned* learned, freshet_slice key,
 
 static freshet_status write_rows(freshet_learned* learned, const bool* owned, int64_t folded_to,
                                  freshet_error* error) {
-  char key[STATE_KEY_MAX];
+  char key[FRESHET_LEARNED_KEY_SIZE];
   freshet_status status = FRESHET_OK;
   for (uint32_t slot = 0; status == FRESHET_OK && slot < learned->unwritten_capacity; slot++) {
     if (!learned->is_unwritten[slot] || !is_owned(learned, slot, owned)) continue;
@@ -133,21 +141,21 @@ static freshet_status write_rows(freshet_learned* learned, const bool* owned, in
     freshet_item_state state = {.item_id = freshet_model_item_id(learned->model, slot),
                                 .folded_to = folded_to,
                                 .learned = freshet_buffer_slice(&learned->bytes)};
-    status = write_state(learned, make_key(key, item_prefix, &item_key, sizeof item_key), &state, error);
+    status = write_state(learned, freshet_learned_item_key(item_key, key), &state, error);
   }
   return status;
 }
 
 static freshet_status write_globals(freshet_learned* learned, const bool* owned, int64_t folded_to,
                                     freshet_error* error) {
-  char key[STATE_KEY_MAX];
+  char key[FRESHET_LEARNED_KEY_SIZE];
   freshet_status status = FRESHET_OK;
   learned->bytes.size = 0;
   freshet_model_write_globals(learned->model, folded_to, &learned->bytes);
   for (int32_t share = 0; status == FRESHET_OK && share < learned->shares; share++) {
     if (!owned[share]) continue;
     freshet_item_state state = {.folded_to = folded_to, .learned = freshet_buffer_slice(&learned->bytes)};
-    status = write_state(learned, make_key(key, globals_prefix, &share, sizeof share), &state, error);
+    status = write_state(learned, freshet_learned_globals_key(share, key), &state, error);
   }
   return status;
 }

@@ -77,11 +77,13 @@ freshet_status freshet_text_generations_load(freshet_text_generations* generatio
 freshet_status freshet_text_generations_apply(freshet_text_generations* generations,
                                               const freshet_ports* ports, const freshet_record* record,
                                               freshet_error* error) {
-  if (!record->has_value || generations->own.dim == 0) return FRESHET_OK;
+  if (!record->has_value) return FRESHET_OK;
+  /* Kept without an encoder too: the store says that it reflects the log up to here. */
+  freshet_store_put(ports->store, FRESHET_FAMILY_ITEMS, FRESHET_ITEMS_FACTS, serving_key, record->value);
+  if (generations->own.dim == 0) return FRESHET_OK;
   freshet_text_generation said;
   freshet_status status = take_fact(generations, ports, record->value, &said, error);
   if (status != FRESHET_OK) return status;
-  freshet_store_put(ports->store, FRESHET_FAMILY_ITEMS, FRESHET_ITEMS_FACTS, serving_key, record->value);
   generations->outdated = said.tag != generations->serving.tag;
   return FRESHET_OK;
 }

@@ -436,3 +436,46 @@ freshet_status freshet_decode_item_delta(freshet_codec* codec, freshet_slice byt
   }
   return status;
 }
+
+/* ---- container files ---- */
+
+static freshet_status take(freshet_codec* codec, freshet_family wanted, uint64_t fingerprint,
+                           freshet_slice* bytes, void* out, freshet_error* error) {
+  const writer* found = find(&codec->by_fingerprint, fingerprint);
+  if (found == NULL || freshet_records[found->record].family != wanted)
+    return refuse(error, "a schema of something else than %s", freshet_family_names[wanted]);
+  freshet_arena_reset(&codec->values[wanted]);
+  return freshet_plan_decode_front(found->plan, bytes, &codec->values[wanted], out, error);
+}
+
+freshet_status freshet_take_user_state(freshet_codec* codec, uint64_t fingerprint, freshet_slice* bytes,
+                                       freshet_user_state* state, freshet_error* error) {
+  return take(codec, FRESHET_FAMILY_USER_STATE, fingerprint, bytes, state, error);
+}
+
+freshet_status freshet_take_item(freshet_codec* codec, uint64_t fingerprint, freshet_slice* bytes,
+                                 freshet_item* item, freshet_error* error) {
+  return take(codec, FRESHET_FAMILY_ITEM, fingerprint, bytes, item, error);
+}
+
+freshet_status freshet_take_item_state(freshet_codec* codec, uint64_t fingerprint, freshet_slice* bytes,
+                                       freshet_item_state* state, freshet_error* error) {
+  return take(codec, FRESHET_FAMILY_ITEM_STATE, fingerprint, bytes, state, error);
+}
+
+freshet_status freshet_take_text_generation_fact(freshet_codec* codec, uint64_t fingerprint,
+                                                 freshet_slice* bytes,
+                                                 freshet_text_generation_fact* generation,
+                                                 freshet_error* error) {
+  return take(codec, FRESHET_FAMILY_TEXT_GENERATION, fingerprint, bytes, generation, error);
+}
+
+freshet_status freshet_encode_item_datum(freshet_codec* codec, const freshet_item* item, freshet_buffer* out,
+                                         freshet_error* error) {
+  return freshet_plan_encode(codec->encoders[FRESHET_RECORD_ITEM], item, out, error);
+}
+
+freshet_slice freshet_single_object_datum(freshet_slice value) {
+  FRESHET_ASSERT(value.size >= SINGLE_OBJECT_HEAD_SIZE);
+  return (freshet_slice){value.data + SINGLE_OBJECT_HEAD_SIZE, value.size - SINGLE_OBJECT_HEAD_SIZE};
+}

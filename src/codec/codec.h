@@ -120,4 +120,24 @@ freshet_status freshet_encode_item_delta(freshet_codec* codec, freshet_slice wor
 freshet_status freshet_decode_item_delta(freshet_codec* codec, freshet_slice bytes, freshet_slice* worker,
                                          freshet_model_delta* delta, freshet_error* error);
 
+/* ---- container files: values follow one another, without framing ---- */
+
+/* Takes a value of the writer's schema (freshet_codec_add_schema) off the front of *bytes. Slices point into `bytes`
+ * and hold until the next decode of the same kind. */
+freshet_status freshet_take_user_state(freshet_codec* codec, uint64_t fingerprint, freshet_slice* bytes,
+                                       freshet_user_state* state, freshet_error* error);
+freshet_status freshet_take_item(freshet_codec* codec, uint64_t fingerprint, freshet_slice* bytes,
+                                 freshet_item* item, freshet_error* error);
+freshet_status freshet_take_item_state(freshet_codec* codec, uint64_t fingerprint, freshet_slice* bytes,
+                                       freshet_item_state* state, freshet_error* error);
+freshet_status freshet_take_text_generation_fact(freshet_codec* codec, uint64_t fingerprint,
+                                                 freshet_slice* bytes,
+                                                 freshet_text_generation_fact* generation,
+                                                 freshet_error* error);
+/* Appends an item in our own schema, without framing. */
+freshet_status freshet_encode_item_datum(freshet_codec* codec, const freshet_item* item, freshet_buffer* out,
+                                         freshet_error* error);
+/* A value in single-object encoding without its head. */
+freshet_slice freshet_single_object_datum(freshet_slice value);
+
 #endif

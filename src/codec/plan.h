@@ -68,6 +68,10 @@ freshet_status freshet_plan_resolve(const freshet_avro_type* writer, const fresh
 freshet_status freshet_plan_decode(const freshet_plan* plan, freshet_slice bytes, freshet_arena* arena,
                                    void* out, freshet_error* error);
 
+/* The same for a value off the front of *bytes, where others follow. */
+freshet_status freshet_plan_decode_front(const freshet_plan* plan, freshet_slice* bytes, freshet_arena* arena,
+                                         void* out, freshet_error* error);
+
 /* Appends the struct `in` as bytes. Only for a plan of a schema against itself. Errors: FRESHET_INVALID,
  * verdict FRESHET_STOP, for an enum that is out of range; part of the value may have been appended then. */
 freshet_status freshet_plan_encode(const freshet_plan* plan, const void* in, freshet_buffer* out,

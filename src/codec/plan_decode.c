@@ -330,18 +330,23 @@ static const char* decode_steps(cursor* c, const freshet_plan* plan, char* out) 
   return NULL;
 }
 
-freshet_status freshet_plan_decode(const freshet_plan* plan, freshet_slice bytes, freshet_arena* arena,
-                                   void* out, freshet_error* error) {
-  const uint8_t* data = (const uint8_t*)bytes.data;
-  cursor c = {.at = data, .end = data + bytes.size, .elements_left = bytes.size, .arena = arena};
+freshet_status freshet_plan_decode_front(const freshet_plan* plan, freshet_slice* bytes, freshet_arena* arena,
+                                         void* out, freshet_error* error) {
+  const uint8_t* data = (const uint8_t*)bytes->data;
+  cursor c = {.at = data, .end = data + bytes->size, .elements_left = bytes->size, .arena = arena};
   const char* problem = decode_steps(&c, plan, out);
   if (problem != NULL) {
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER, "%s.%s: %s (byte %zu of %zu)",
-                             c.record, c.field, problem, bytes.size - left(&c), bytes.size);
+                             c.record, c.field, problem, bytes->size - left(&c), bytes->size);
   }
-  if (c.at != c.end) {
-    return freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER,
-                             "%s: %zu bytes are left after the value", plan->name, left(&c));
-  }
+  *bytes = (freshet_slice){(const char*)c.at, left(&c)};
   return FRESHET_OK;
+}
+
+freshet_status freshet_plan_decode(const freshet_plan* plan, freshet_slice bytes, freshet_arena* arena,
+                                   void* out, freshet_error* error) {
+  freshet_status status = freshet_plan_decode_front(plan, &bytes, arena, out, error);
+  if (status != FRESHET_OK || bytes.size == 0) return status;
+  return freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER,
+                           "%s: %zu bytes are left after the value", plan->name, bytes.size);
 }

@@ -21,7 +21,7 @@ enum {
   URLS_MAX = 8,
   IDS_MAX = 4096,       /* ids that do not exist cost memory too: a stranger writes them */
   ANSWER_MAX = 4 << 20, /* bytes */
-  FIRST_WAIT_MS = 500,  /* for the answer, at the first record of an id */
+  FIRST_WAIT_MS = 500,  /* for the answer, at the first record of an id, unless patience_ms is given */
   PAUSE_MS = 200,       /* after a failure; doubles */
   PAUSE_MAX_MS = 5000,
   ABSENT_ANSWERS = 3,     /* until "there is none" is believed */
@@ -273,6 +273,7 @@ static entry* make_room(freshet_registry* registry) {
 }
 
 static entry* want(freshet_registry* registry, int32_t id) {
+  const uint32_t patience_ms = registry->config.patience_ms;
   entry* e = find(registry, id);
   if (e == NULL) {
     e = make_room(registry);
@@ -280,11 +281,11 @@ static entry* want(freshet_registry* registry, int32_t id) {
     *e = (entry){.id = id};
   } else if (e->state == ABSENT && e->due_ms < now_ms()) {
     *e = (entry){.id = id};
-  } else {
+  } else if (e->state != WANTED || patience_ms == 0) {
     return e;
   }
   pthread_cond_broadcast(&registry->changed);
-  for (int64_t until_ms = now_ms() + FIRST_WAIT_MS;
+  for (int64_t until_ms = now_ms() + (patience_ms == 0 ? FIRST_WAIT_MS : patience_ms);
        e->state == WANTED && now_ms() < until_ms && !registry->stopping;)
     wait_until(registry, until_ms);
   return e;

@@ -22,6 +22,8 @@ const freshet_command* const freshet_commands[] = {
     &freshet_command_backfill,
     &freshet_command_topics,
     &freshet_command_erase,
+    &freshet_command_export,
+    &freshet_command_import,
     &freshet_command_doctor,
     NULL,
 };

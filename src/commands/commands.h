@@ -38,6 +38,8 @@ extern const freshet_command freshet_command_topics;
 extern const freshet_command freshet_command_erase;
 extern const freshet_command freshet_command_doctor;
 extern const freshet_command freshet_command_config;
+extern const freshet_command freshet_command_export;
+extern const freshet_command freshet_command_import;
 
 /* `freshet help`: argv[0] is "help"; returns an exit code. */
 int freshet_help(int argc, char** argv);

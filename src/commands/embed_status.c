@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "app/schemas.h"
 #include "catalogue/item_text.h"
 #include "catalogue/text_generations.h"
 #include "codec/codec.h"
@@ -28,7 +29,7 @@ typedef struct generation_status {
 
 typedef struct status_reader {
   freshet_codec* codec;
-  freshet_schema_lookup lookup;
+  freshet_schemas* schemas;
   freshet_kafka_property* properties;
   freshet_kafka_config kafka;
   freshet_reader* log;
@@ -63,13 +64,11 @@ static freshet_status open_reader(status_reader* reader, const freshet_config* c
   names.max_items = (uint32_t)config->model.max_items;
   names.dim = 16;
   freshet_status status = freshet_model_create(&names, &reader->names, error);
-  if (status == FRESHET_OK && config->registry.ids[0] != '\0') {
-    status = freshet_schema_map_create(config->registry.ids, &reader->lookup, error);
+  if (status == FRESHET_OK) status = freshet_schemas_open_for("embed", config, &reader->schemas, error);
+  if (status == FRESHET_OK) {
+    const freshet_codec_config codec = freshet_schemas_codec(reader->schemas);
+    status = freshet_codec_create(&codec, &reader->codec, error);
   }
-  freshet_codec_config codec = {
-      .schema_folder = config->registry.folder[0] == '\0' ? NULL : config->registry.folder,
-      .lookup = reader->lookup};
-  if (status == FRESHET_OK) status = freshet_codec_create(&codec, &reader->codec, error);
   if (status == FRESHET_OK) status = freshet_kafka_reader_create(&reader->kafka, &reader->log, error);
   return status;
 }
@@ -77,7 +76,7 @@ static freshet_status open_reader(status_reader* reader, const freshet_config* c
 static void close_reader(status_reader* reader) {
   freshet_reader_destroy(reader->log);
   freshet_codec_destroy(reader->codec);
-  if (reader->lookup.context != NULL) freshet_schema_map_destroy(&reader->lookup);
+  freshet_schemas_close(reader->schemas);
   freshet_model_destroy(reader->names);
   for (size_t g = 0; g < reader->generation_count; g++) free(reader->generations[g].hashes);
   free(reader->generations);

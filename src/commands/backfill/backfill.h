@@ -5,6 +5,7 @@
 #ifndef FRESHET_COMMANDS_BACKFILL_H
 #define FRESHET_COMMANDS_BACKFILL_H
 
+#include "app/schemas.h"
 #include "codec/codec.h"
 #include "kafka/kafka.h"
 #include "service/config.h"
@@ -16,7 +17,7 @@ typedef struct freshet_backfill {
   const freshet_config* config; /* of the generation that the command is about */
   freshet_kafka_property* properties;
   freshet_kafka_config kafka;
-  freshet_schema_lookup lookup;
+  freshet_schemas* schemas;
   freshet_codec* codec;
   freshet_reader* log;
   int32_t partitions; /* of `events` */

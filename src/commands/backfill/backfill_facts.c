@@ -69,13 +69,11 @@ freshet_status freshet_backfill_open(const freshet_config* config, freshet_backf
   backfill->kafka = (freshet_kafka_config){
       .properties = backfill->properties, .property_count = config->kafka.count, .app_id = config->app.id};
   memcpy(backfill->kafka.topics, config->topics.names, sizeof backfill->kafka.topics);
-  freshet_status status = FRESHET_OK;
-  if (config->registry.ids[0] != '\0')
-    status = freshet_schema_map_create(config->registry.ids, &backfill->lookup, error);
-  freshet_codec_config codec = {
-      .schema_folder = config->registry.folder[0] == '\0' ? NULL : config->registry.folder,
-      .lookup = backfill->lookup};
-  if (status == FRESHET_OK) status = freshet_codec_create(&codec, &backfill->codec, error);
+  freshet_status status = freshet_schemas_open_for("backfill", config, &backfill->schemas, error);
+  if (status == FRESHET_OK) {
+    const freshet_codec_config codec = freshet_schemas_codec(backfill->schemas);
+    status = freshet_codec_create(&codec, &backfill->codec, error);
+  }
   if (status == FRESHET_OK) status = freshet_kafka_reader_create(&backfill->kafka, &backfill->log, error);
   if (status == FRESHET_OK) status = read_facts(backfill, error);
   if (status != FRESHET_OK) {
@@ -90,7 +88,7 @@ void freshet_backfill_close(freshet_backfill* backfill) {
   if (backfill == NULL) return;
   freshet_reader_destroy(backfill->log);
   freshet_codec_destroy(backfill->codec);
-  if (backfill->lookup.context != NULL) freshet_schema_map_destroy(&backfill->lookup);
+  freshet_schemas_close(backfill->schemas);
   freshet_serving_reset(&backfill->facts);
   freshet_buffer_free(&backfill->bytes);
   free(backfill->properties);

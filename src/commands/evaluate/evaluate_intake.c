@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "app/cluster.h"
+#include "app/schemas.h"
 #include "codec/codec.h"
 #include "commands/input/input_rejects.h"
 #include "commands/input/input_stages.h"
@@ -112,15 +113,14 @@ static freshet_status read_with_cluster(reading* r, freshet_error* error) {
                                 .app_id = config->app.id,
                                 .client_id = "freshet-evaluate",
                                 .logger = &logger};
+  freshet_schemas* schemas = NULL;
   freshet_codec_config codec = {0};
-  freshet_status status = FRESHET_OK;
-  if (config->registry.folder[0] != '\0') codec.schema_folder = config->registry.folder;
-  if (config->registry.ids[0] != '\0')
-    status = freshet_schema_map_create(config->registry.ids, &codec.lookup, error);
+  freshet_status status = freshet_schemas_open_for("evaluate", config, &schemas, error);
+  if (status == FRESHET_OK) codec = freshet_schemas_codec(schemas);
   r->cluster =
       (freshet_input_cluster){.kafka = &kafka, .codec = &codec, .since_ms = INT64_MIN, .until_ms = INT64_MAX};
   if (status == FRESHET_OK) status = read_inputs(r, error);
-  if (codec.lookup.context != NULL) freshet_schema_map_destroy(&codec.lookup);
+  freshet_schemas_close(schemas);
   free(properties);
   return status;
 }

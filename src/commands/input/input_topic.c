@@ -90,7 +90,12 @@ static freshet_status next(freshet_input_reader* self, freshet_input_record* rec
   reader->key = found.key;
   reader->value = found.has_value ? found.value : (freshet_slice){0};
   if (!found.has_value) return take_tombstone(reader, record, error);
-  status = decode(reader, found.value, record, error);
+  freshet_error why = {0};
+  status = decode(reader, found.value, record, &why);
+  if (status == FRESHET_UNAVAILABLE)
+    return freshet_error_set(error, status, FRESHET_STOP, "%s [%d], offset %lld: %s; it does not answer",
+                             reader->topic, (int)found.partition, (long long)found.offset, why.message);
+  if (status != FRESHET_OK) freshet_error_set(error, status, why.verdict, "%s", why.message);
   if (status == FRESHET_OK && record->is_event && record->event.event_id.size == 0)
     name_event(reader, record);
   return status;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "app/cluster.h"
+#include "app/schemas.h"
 #include "commands/commands.h"
 #include "commands/input/input_dataset.h"
 #include "commands/replay/replay_loop.h"
@@ -115,12 +116,6 @@ static int finish(freshet_replay* r, freshet_status status, const freshet_error*
 
 /* ---- the clusters ---- */
 
-static freshet_status open_lookup(const freshet_config* config, freshet_schema_lookup* lookup,
-                                  freshet_error* error) {
-  return config->registry.ids[0] == '\0' ? FRESHET_OK
-                                         : freshet_schema_map_create(config->registry.ids, lookup, error);
-}
-
 /* A topic of events that is replayed into itself would only be read a second time. */
 static freshet_status check_sources(const freshet_replay* r, freshet_error* error) {
   const freshet_replay_arguments* a = r->arguments;
@@ -173,17 +168,18 @@ static int run_with(const freshet_replay_arguments* a, const freshet_config* con
                                     .future_tolerance_ms = config->model.future_tolerance_s * 1000};
   catch_signals();
   freshet_error error = {0};
-  freshet_codec_config codec = {.output = (freshet_framing)config->registry.framing};
-  if (config->registry.folder[0] != '\0') codec.schema_folder = config->registry.folder;
+  freshet_schemas* schemas = NULL;
+  freshet_codec_config codec = {0};
   freshet_status status = load_checkpoint(&r, &error);
-  if (status == FRESHET_OK) status = open_lookup(config, &codec.lookup, &error);
+  if (status == FRESHET_OK) status = freshet_schemas_open_for("replay", config, &schemas, &error);
+  if (status == FRESHET_OK) codec = freshet_schemas_codec(schemas);
   if (status == FRESHET_OK) {
     status = freshet_input_rejects_open(&r.rejects, a->errors, r.done.errors_bytes, &error);
   }
   if (status == FRESHET_OK) status = replay_with_codec(&r, &codec, &error);
   int code = finish(&r, status, &error);
   freshet_input_rejects_close(&r.rejects);
-  if (codec.lookup.context != NULL) freshet_schema_map_destroy(&codec.lookup);
+  freshet_schemas_close(schemas);
   freshet_replay_checkpoint_free(&r.done);
   freshet_census_destroy(r.census);
   return code;
