@@ -98,6 +98,8 @@ typedef enum freshet_reason_kind {
   FRESHET_REASON_OTHER = 6,    /* only read: a kind that a newer version writes */
   FRESHET_REASON_RULE = 7,     /* rules that boost or bury it */
   FRESHET_REASON_CONTEXT = 8,  /* suits the text of the request */
+  FRESHET_REASON_AUDIENCE = 9, /* liked by those who like `item` */
+  FRESHET_REASON_NEW = 10,     /* on offer for a short time only */
 } freshet_reason_kind;
 
 typedef struct freshet_reason {
@@ -126,10 +128,25 @@ typedef struct freshet_list {
   freshet_slice note; /* what the asker should know, such as why the list is empty */
 } freshet_list;
 
+/* Which list is asked for. */
+typedef enum freshet_request_kind {
+  FRESHET_REQUEST_PERSONAL = 0, /* for the user, as lists are published */
+  FRESHET_REQUEST_SIMILAR = 1,  /* items like the context items */
+  FRESHET_REQUEST_POPULAR = 2,  /* what is chosen most now */
+  FRESHET_REQUEST_NEWEST =
+      3, /* what is on offer for the shortest time; without created_at an item is not new */
+} freshet_request_kind;
+enum { FRESHET_REQUEST_KINDS = 4 };
+/* "PERSONAL", ...: the symbols of schemas/RecommendationRequest.avsc. Static. */
+const char* freshet_request_kind_name(freshet_request_kind kind);
+/* As the deployment's lists are (ranking.diversity); lists of other kinds than PERSONAL are the best ones then. */
+#define FRESHET_DIVERSITY_AS_SET -1.0F
+
 /* Asks for a list now, on a topic or over HTTP. A field that is 0 or empty asks for nothing. */
 typedef struct freshet_request {
+  freshet_request_kind kind;
   freshet_slice request_id;           /* empty: the client does not need to tell it from others */
-  freshet_slice user_id;              /* empty: for nobody in particular */
+  freshet_slice user_id;              /* empty: for nobody in particular; not for a PERSONAL list */
   int64_t requested_at_ms;            /* 0: the time at which it came */
   int32_t k;                          /* length of the list; more than there are gives all there are */
   freshet_slice context;              /* a text that the items should suit */
@@ -141,7 +158,7 @@ typedef struct freshet_request {
   size_t exclude_category_count;
   const freshet_slice* exclude_items; /* ids of items that are not wanted, beside those the user has seen */
   size_t exclude_item_count;
-  float diversity;   /* 0: the best list .. 1: as varied as can be */
+  float diversity;   /* 0: the best list .. 1: as varied as can be; or FRESHET_DIVERSITY_AS_SET */
   float exploration; /* 0 .. 1: share of the list for items that little is known about */
   bool explain;      /* with reasons */
   int64_t min_age_s; /* only items that have been on offer for that long; items of unknown age are allowed */

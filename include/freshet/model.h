@@ -151,6 +151,11 @@ void freshet_model_keep_links(freshet_model* model);
 float freshet_model_text_likeness(const freshet_model* model, uint32_t a, uint32_t b);
 /* How often the item has been chosen, weighted by event type, >= 0: how much is known about it. */
 float freshet_model_item_weight(const freshet_model* model, uint32_t slot);
+enum { FRESHET_POPULARITIES = 3 };
+/* How popular the item is now, as times the mean of all items: 1 is the mean, 0 an item that was never chosen. By
+ * counts that halve every 300, 3,000 and 30,000 events. */
+void freshet_model_item_popularity(const freshet_model* model, uint32_t slot,
+                                   float times[FRESHET_POPULARITIES]);
 
 /* ---- users ---- */
 
@@ -256,6 +261,18 @@ freshet_status freshet_wanted_text_set(freshet_wanted_text* text, const freshet_
 void freshet_model_query_text(const freshet_model* model, const freshet_user* user,
                               const freshet_wanted_text* text, int64_t now_ms, freshet_model_scratch* scratch,
                               freshet_rank_query* query);
+
+enum { FRESHET_SIMILAR_MAX = FRESHET_HISTORY / 2 };
+/* As freshet_model_query_text, for items that are like `items` [count]: what is chosen together with them, what
+ * follows them, what reads like them, and what the same people like. The first FRESHET_SIMILAR_MAX items count, and
+ * each of them more than the next. Popularity and taste of a user count nothing, and nothing is excluded. */
+void freshet_model_query_similar(const freshet_model* model, const uint32_t* items, size_t count,
+                                 const freshet_wanted_text* text, freshet_model_scratch* scratch,
+                                 freshet_rank_query* query);
+/* As freshet_model_query, for nobody: popular: the score is the popularity of the item; else it is 0, and the caller
+ * may bring a bonus. Adjustments count in both cases. Nothing is excluded. */
+void freshet_model_query_impersonal(const freshet_model* model, bool popular, freshet_model_scratch* scratch,
+                                    freshet_rank_query* query);
 
 /* Writes the scores of all slots for a query, listed or not, to scores [item_count]: for evaluation, which
  * asks for the place of one item among all. The scores equal the ranker's except for rounding. */

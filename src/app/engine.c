@@ -65,6 +65,7 @@ freshet_stream_config freshet_engine_worker_config(const freshet_config* config)
       .rules = &config->rules.compiled,
       .list_size = (uint32_t)config->ranking.k,
       .explain = config->ranking.explain,
+      .diversity = (float)config->ranking.diversity,
       .context_weight = (float)config->requests.context_weight,
       .requests_max_age_ms = config->requests.max_age_ms,
       .max_delay_ms = config->ranking.max_delay_ms,

@@ -25,6 +25,7 @@ struct freshet_listing {
   const freshet_rules* rules;
   freshet_clock* clock;
   freshet_facets* facets;
+  freshet_owners* owners;
   item_listing* items; /* [capacity] by slot */
   size_t capacity;
   size_t listed;
@@ -46,6 +47,7 @@ freshet_listing* freshet_listing_create(freshet_model* model, const freshet_rule
   listing->rules = rules;
   listing->clock = clock;
   listing->facets = freshet_facets_create();
+  listing->owners = freshet_owners_create();
   listing->next_expiry_ms = INT64_MAX;
   return listing;
 }
@@ -53,6 +55,7 @@ freshet_listing* freshet_listing_create(freshet_model* model, const freshet_rule
 void freshet_listing_destroy(freshet_listing* listing) {
   if (listing == NULL) return;
   freshet_facets_destroy(listing->facets);
+  freshet_owners_destroy(listing->owners);
   free(listing->items);
   free(listing);
 }
@@ -112,6 +115,7 @@ void freshet_listing_announce(freshet_listing* listing, uint32_t slot, const fre
   own->available = item->available;
   own->expires_at_ms = item->expires_at_ms;
   freshet_facets_set(listing->facets, slot, item);
+  freshet_owners_set(listing->owners, slot, freshet_owner_of(item));
   apply_rules(listing, slot, at_ms);
 }
 
@@ -119,6 +123,7 @@ void freshet_listing_withdraw(freshet_listing* listing, uint32_t slot, int64_t a
   item_listing* own = item_of(listing, slot);
   *own = (item_listing){.gone_ms = own->gone_ms};
   freshet_facets_set(listing->facets, slot, NULL);
+  freshet_owners_set(listing->owners, slot, 0);
   freshet_model_set_adjustment(listing->model, slot, 0);
   update(listing, slot, at_ms);
 }
@@ -197,6 +202,20 @@ const freshet_rules* freshet_listing_rules(const freshet_listing* listing) {
 
 const freshet_facets* freshet_listing_facets(const freshet_listing* listing) {
   return listing->facets;
+}
+
+const uint32_t* freshet_listing_owned(const freshet_listing* listing, uint64_t owner, size_t* count) {
+  return freshet_owners_slots(listing->owners, listing->rules->exclude_own ? owner : 0, count);
+}
+
+freshet_listing_state freshet_listing_state_of(const freshet_listing* listing, uint32_t slot) {
+  const bool is_known = slot < listing->capacity;
+  const item_listing* item = is_known ? &listing->items[slot] : NULL;
+  if (!is_known || !item->announced) return FRESHET_ITEM_NOT_ANNOUNCED;
+  if (!item->available) return FRESHET_ITEM_UNAVAILABLE;
+  if (freshet_model_is_listed(listing->model, slot)) return FRESHET_ITEM_LISTED;
+  return item->expires_at_ms != 0 && item->expires_at_ms <= now_ms(listing) ? FRESHET_ITEM_EXPIRED
+                                                                            : FRESHET_ITEM_TOO_OLD;
 }
 
 bool freshet_listing_is_announced(const freshet_listing* listing, uint32_t slot) {

@@ -11,6 +11,7 @@
 #ifndef FRESHET_CATALOGUE_LISTING_H
 #define FRESHET_CATALOGUE_LISTING_H
 
+#include "catalogue/owners.h"
 #include "core/facets.h"
 #include "core/rules.h"
 #include "freshet/model.h"
@@ -35,6 +36,18 @@ void freshet_listing_turn(freshet_listing* listing);
 
 const freshet_rules* freshet_listing_rules(const freshet_listing* listing);
 const freshet_facets* freshet_listing_facets(const freshet_listing* listing);
+/* The slots of the items that belong to the owner (freshet_owner_key) and are not shown to that user [*count]; 0
+ * without rules.exclude_own, and for owner 0. Valid until an item changes. */
+const uint32_t* freshet_listing_owned(const freshet_listing* listing, uint64_t owner, size_t* count);
+/* Whether an item is listed, and else why not. */
+typedef enum freshet_listing_state {
+  FRESHET_ITEM_LISTED = 0,
+  FRESHET_ITEM_UNAVAILABLE,  /* its record says available = false */
+  FRESHET_ITEM_EXPIRED,      /* expires_at */
+  FRESHET_ITEM_TOO_OLD,      /* rules.max_age_s */
+  FRESHET_ITEM_NOT_ANNOUNCED /* `items` holds no record, or a tombstone */
+} freshet_listing_state;
+freshet_listing_state freshet_listing_state_of(const freshet_listing* listing, uint32_t slot);
 /* Does `items` have a record of the item? */
 bool freshet_listing_is_announced(const freshet_listing* listing, uint32_t slot);
 /* Since when an item that is not listed is not, by its record or its expiry. In ms. */

@@ -91,6 +91,7 @@ static const freshet_layout_field request_fields[] = {
     FIELD(freshet_request, exploration, F32),
     FIELD(freshet_request, explain, BOOL),
     FIELD(freshet_request, min_age_s, I64),
+    FIELD(freshet_request, kind, SYMBOL),
 };
 
 static const freshet_layout_field interaction_fields[] = {

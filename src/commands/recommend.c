@@ -15,9 +15,14 @@
 enum { TIMEOUT_MS = 10000, URL_SIZE = 1024, REASONS_SHOWN = 3 };
 
 static const char usage[] =
-    "usage: freshet recommend -c FILE --user U [--context TEXT] [-k N] [OPTION...]\n\n"
-    "Asks the running service over HTTP what it recommends to a user now, and why.\n\n" FRESHET_OPTIONS_USAGE
-    "  --user U              for whom\n"
+    "usage: freshet recommend -c FILE --user U [--context TEXT] [-k N] [OPTION...]\n"
+    "       freshet recommend -c FILE --like ITEM | --popular | --newest [-k N] [OPTION...]\n\n"
+    "Asks the running service over HTTP what it recommends to a user now, and why; or for items like one,\n"
+    "the most popular or the newest items.\n\n" FRESHET_OPTIONS_USAGE
+    "  --user U              for whom; with another list: hide what the rules hide from this user\n"
+    "  --like ITEM           items like this one, whatever is popular\n"
+    "  --popular, --newest   items that are chosen most now; the latest items\n"
+    "  --category C          only items of this category\n"
     "  --context TEXT        what the items should suit: a search phrase, a page, a question\n"
     "  -k N                  how many (default 10)\n"
     "  --url URL             of the service; default: http.bind and http.port of the configuration\n"
@@ -26,32 +31,55 @@ static const char usage[] =
 
 typedef struct question {
   freshet_options options;
-  const char *user, *context, *k, *url;
+  const char *user, *like, *list, *category, *context, *k, *url; /* list: "popular", "newest" */
   bool json;
 } question;
+
+static bool is_given(const char* text) {
+  return text != NULL && text[0] != '\0';
+}
 
 static bool parse(int argc, char** argv, question* q) {
   static const struct option longs[] = {
       {"user", required_argument, NULL, 'u'},
+      {"like", required_argument, NULL, 'l'},
+      {"popular", no_argument, NULL, 'p'},
+      {"newest", no_argument, NULL, 'n'},
+      {"category", required_argument, NULL, 'g'},
       {"context", required_argument, NULL, 't'},
       {"url", required_argument, NULL, 'a'},
       {"json", no_argument, NULL, 'j'},
       {NULL, 0, NULL, 0},
   };
   int option;
+  bool is_twice = false;
   while ((option = getopt_long(argc, argv, FRESHET_OPTIONS_SHORT "k:", longs, NULL)) != -1) {
     if (freshet_options_take(&q->options, option, optarg)) continue;
     if (option == '?') return false;
     if (option == 'u') q->user = optarg;
+    if (option == 'l') q->like = optarg;
+    if (option == 'p' || option == 'n') {
+      is_twice = is_twice || q->list != NULL;
+      q->list = option == 'p' ? "popular" : "newest";
+    }
+    if (option == 'g') q->category = optarg;
     if (option == 't') q->context = optarg;
     if (option == 'k') q->k = optarg;
     if (option == 'a') q->url = optarg;
     if (option == 'j') q->json = true;
   }
-  if (q->user != NULL && q->user[0] != '\0' && optind == argc) return true;
-  fprintf(stderr,
-          optind < argc ? "freshet recommend: what is '%s'?\n" : "freshet recommend: --user is needed%s\n",
-          optind < argc ? argv[optind] : "");
+  const bool has_list = is_given(q->like) || q->list != NULL;
+  if (optind < argc) {
+    fprintf(stderr, "freshet recommend: what is '%s'?\n", argv[optind]);
+  } else if (is_twice || (q->like != NULL && q->list != NULL)) {
+    fprintf(stderr, "freshet recommend: only one of --like, --popular and --newest can be given\n");
+  } else if (!has_list && !is_given(q->user)) {
+    fprintf(stderr, "freshet recommend: one of --user, --like, --popular and --newest is needed\n");
+  } else if (q->list != NULL && q->context != NULL) {
+    fprintf(stderr, "freshet recommend: --context does not go with --%s\n", q->list);
+  } else {
+    return true;
+  }
   return false;
 }
 
@@ -59,16 +87,25 @@ static void append(freshet_buffer* out, const char* text) {
   freshet_buffer_append(out, text, strlen(text));
 }
 
+static void append_parameter(freshet_buffer* out, const char* name, const char* value) {
+  if (value == NULL) return;
+  append(out, "&");
+  append(out, name);
+  append(out, "=");
+  freshet_client_escape(freshet_slice_of(value), out);
+}
+
 /* NUL-terminated. */
 static void write_path(const question* q, freshet_buffer* out) {
-  append(out, "/v1/users/");
-  freshet_client_escape(freshet_slice_of(q->user), out);
-  append(out, "/recommendations?k=");
+  const bool is_personal = q->like == NULL && q->list == NULL;
+  append(out, is_personal ? "/v1/users/" : "/v1/items/");
+  if (q->list == NULL) freshet_client_escape(freshet_slice_of(is_personal ? q->user : q->like), out);
+  append(out, is_personal ? "/recommendations" : q->list == NULL ? "/similar" : q->list);
+  append(out, "?k=");
   freshet_client_escape(freshet_slice_of(q->k == NULL ? "10" : q->k), out);
-  if (q->context != NULL) {
-    append(out, "&context=");
-    freshet_client_escape(freshet_slice_of(q->context), out);
-  }
+  if (!is_personal) append_parameter(out, "user_id", q->user);
+  append_parameter(out, "include_categories", q->category);
+  append_parameter(out, "context", q->context);
   freshet_buffer_append(out, "", 1);
 }
 

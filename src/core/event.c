@@ -219,9 +219,32 @@ static freshet_status check_ids(const char* field, const freshet_slice* ids, siz
   return status;
 }
 
+const char* freshet_request_kind_name(freshet_request_kind kind) {
+  static const char* const names[FRESHET_REQUEST_KINDS] = {"PERSONAL", "SIMILAR", "POPULAR", "NEWEST"};
+  return names[kind];
+}
+
+/* Each kind of list has something to start from. */
+static freshet_status check_kind(const freshet_request* request, freshet_error* error) {
+  const bool is_similar = request->kind == FRESHET_REQUEST_SIMILAR;
+  const bool takes_context = is_similar || request->kind == FRESHET_REQUEST_PERSONAL;
+  const char* wrong = NULL;
+  if (is_similar && request->context_item_count == 0) {
+    wrong = "context_items is empty: a SIMILAR list needs the item that it is to be like";
+  } else if (!takes_context && request->context_item_count > 0) {
+    wrong = "context_items does not go with a list of kind";
+  } else if (!takes_context && request->context.size > 0) {
+    wrong = "context does not go with a list of kind";
+  }
+  if (wrong == NULL) return FRESHET_OK;
+  return freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER, "%s%s%s", wrong,
+                           takes_context ? "" : " ",
+                           takes_context ? "" : freshet_request_kind_name(request->kind));
+}
+
 static freshet_status check_wishes(const freshet_request* request, freshet_error* error) {
   if (request->k < 1) return refuse_number(error, "k", request->k, "is less than 1");
-  if (!is_within(request->diversity, 0, 1))
+  if (request->diversity != FRESHET_DIVERSITY_AS_SET && !is_within(request->diversity, 0, 1))
     return refuse_number(error, "diversity", request->diversity, "is not between 0 and 1");
   if (!is_within(request->exploration, 0, 1))
     return refuse_number(error, "exploration", request->exploration, "is not between 0 and 1");
@@ -248,6 +271,7 @@ freshet_status freshet_request_validate(const freshet_request* request, freshet_
     status = check_id("user_id", request->user_id, error);
   if (status == FRESHET_OK) status = check_key("user_id", request->user_id, key, error);
   if (status == FRESHET_OK) status = check_wishes(request, error);
+  if (status == FRESHET_OK) status = check_kind(request, error);
   if (status == FRESHET_OK)
     status = check_ids("context_items", request->context_items, request->context_item_count, error);
   if (status == FRESHET_OK)

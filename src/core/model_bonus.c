@@ -90,6 +90,11 @@ static size_t look_up(const freshet_model* model, const context* c, gathering* g
   return new_count;
 }
 
+/* What often follows everything is like nothing in particular. */
+static void divide_by_popularity(gathering* g) {
+  for (uint32_t i = 0; i < g->met.count; i++) g->met.sums[i][FOLLOWS] *= g->roots[i];
+}
+
 static void forget(gathering* g) {
   freshet_gathered* met = &g->met;
   memset(met->sums, 0, met->count * sizeof *met->sums);
@@ -112,6 +117,7 @@ size_t freshet_model_gather(const freshet_model* model, const context* c, const 
   }
   const size_t count = met->count, padded = (count + FRESHET_LANES - 1) / FRESHET_LANES * FRESHET_LANES;
   const size_t new_count = look_up(model, c, g);
+  if (c->is_similar) divide_by_popularity(g);
   freshet_model_lend(model, met, g->new_places, new_count, g->text_thetas, g->lent);
   model->kernels->bonuses((const float(*)[FRESHET_SUMS])met->sums, g->roots, c->theta, g->text_thetas,
                           g->bonus, padded);

@@ -3,6 +3,7 @@
  *
  *   model.c             creation, the table of items, users, memory
  *   model_score.c       context of a user, query, explanation, the ranker's rows
+ *   model_similar.c     queries of nobody in particular: items like some, the most popular
  *   model_bonus.c       what a user's recent items bring to the items near them
  *   model_learn.c       one step of learning
  *   model_liking.c      what users disliked, and how it pushes away
@@ -156,6 +157,8 @@ typedef struct context {
   float theta[FEATURES];
   float psi[COUNT_LEVELS];
   float text_theta[COUNT_LEVELS]; /* max(0, theta4 + tau[B]) */
+  bool is_similar; /* the items are no history: the list is to be like them (model_similar.c) */
+  float audience[FRESHET_HISTORY]; /* if is_similar: of v_k in the query */
 } context;
 
 enum { CANDIDATES_PADDED = 256 };
@@ -358,6 +361,8 @@ static inline uint32_t freshet_model_count_level(uint32_t count) {
 
 /* cos^4 that makes f4 log(2). */
 extern const float freshet_model_text_unit;
+/* Texts that somebody asks for count at least so much, whether or not they have helped to predict choices. */
+extern const float freshet_model_wanted_text_floor;
 
 /* ---- model_wanted.c ---- */
 /* start [dim]: the projection of unit [text_padded], 64-byte aligned. */

@@ -8,17 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/model_internal.h"
-
-/* Columns of a row behind the factors v. */
-enum {
-  COLUMN_BIAS,
-  COLUMN_POPULAR,
-  COLUMN_LEVEL = COLUMN_POPULAR + HALF_LIVES, /* one of COUNT_LEVELS is 1 */
-  COLUMN_LIKING = COLUMN_LEVEL + COUNT_LEVELS,
-  COLUMNS,
-  COLUMNS_PADDED = (COLUMNS + 15) / 16 * 16,
-};
+#include "core/model_query.h"
 
 /* Popularity fades with every event, so rows grow stale by themselves. Those of items of the last HOT_EVENTS
  * events, of which there is something to fade, are brought up to date every HOT_INTERVAL events; all rows
@@ -31,16 +21,7 @@ static const uint64_t session_gap_ms = 600 * 1000;
 static const float follows_unit = .003F, together_unit = .01F;
 static const float taste_floor = .05F;
 const float freshet_model_text_unit = .01F;
-/* A text of a request counts even when texts have not helped to predict choices. */
-static const float wanted_text_floor = .5F;
-
-struct freshet_model_scratch {
-  context context;
-  float* factor;  /* h [dim] */
-  float* opinion; /* [dim] */
-  float* vector;  /* [row_dim] */
-  gathering gathering;
-};
+const float freshet_model_wanted_text_floor = .5F;
 
 /* ---- context ---- */
 
@@ -111,7 +92,7 @@ static uint32_t stage_of(const context* c) {
   return by_size[FRESHET_HISTORY] + 1 + (c->bucket[0] - FIRST_GAP);
 }
 
-static void set_thetas(const freshet_model* model, uint32_t positives, context* c) {
+void freshet_model_set_thetas(const freshet_model* model, uint32_t positives, context* c) {
   c->user_level = user_level(positives);
   c->stage = stage_of(c);
   const double* th = model->blend + TH;
@@ -140,8 +121,9 @@ void freshet_model_context(const freshet_model* model, const freshet_user* user,
   enum { GAPS = 32, EXPS = 48 };
   float exps[EXPS] __attribute__((aligned(64))) = {0};
   float sums[BONUS_FEATURES] = {0}, follows_unders[FRESHET_HISTORY], roots[FRESHET_HISTORY];
+  c->is_similar = false;
   read_history(model, user, time_ms, c);
-  set_thetas(model, user->positives, c);
+  freshet_model_set_thetas(model, user->positives, c);
   for (uint32_t k = 0; k < c->count; k++) {
     exps[k] = (float)(model->blend[LP + c->place[k]] + model->blend[LG + c->bucket[k]]);
   }
@@ -289,7 +271,8 @@ static float wanted_weight(const freshet_model* model, const freshet_wanted_text
 static float wanted_bonus(const freshet_model* model, const freshet_wanted_text* text, const context* c,
                           uint32_t match) {
   float theta = c->text_theta[model->levels[text->items[match]]];
-  return text->weight * (theta > wanted_text_floor ? theta : wanted_text_floor) * text->bonus[match];
+  return text->weight * (theta > freshet_model_wanted_text_floor ? theta : freshet_model_wanted_text_floor) *
+         text->bonus[match];
 }
 
 static int64_t not_before_history(const freshet_user* user, int64_t now_ms) {
@@ -302,12 +285,11 @@ void freshet_model_query(const freshet_model* model, const freshet_user* user, i
   freshet_model_query_text(model, user, NULL, now_ms, scratch, query);
 }
 
-void freshet_model_query_text(const freshet_model* model, const freshet_user* user,
-                              const freshet_wanted_text* text, int64_t now_ms, freshet_model_scratch* scratch,
-                              freshet_rank_query* query) {
+/* The dense part of a user's score. */
+static void set_vector(const freshet_model* model, const freshet_user* user, int64_t now_ms,
+                       freshet_model_scratch* scratch) {
   context* c = &scratch->context;
-  uint32_t dim = model->config.dim;
-  gathering* g = &scratch->gathering;
+  const uint32_t dim = model->config.dim;
   freshet_model_context(model, user, not_before_history(user, now_ms), c);
   freshet_model_prefetch_lists(model, c);
   freshet_model_user_factor(model, user, c, scratch->factor);
@@ -315,20 +297,35 @@ void freshet_model_query_text(const freshet_model* model, const freshet_user* us
   freshet_model_opinion(model, c, scratch->opinion);
   for (uint32_t i = 0; i < dim; i++)
     scratch->vector[i] = c->theta[TASTE] * scratch->factor[i] + scratch->opinion[i];
-  if (text != NULL)
-    model->kernels->add_scaled(scratch->vector, c->theta[TASTE] * wanted_weight(model, text), text->start,
-                               dim);
   float* columns = scratch->vector + dim;
   columns[COLUMN_BIAS] = c->theta[TASTE];
   for (int h = 0; h < HALF_LIVES; h++) columns[COLUMN_POPULAR + h] = c->theta[POPULAR + h];
   for (int l = 0; l < COUNT_LEVELS; l++) columns[COLUMN_LEVEL + l] = c->psi[l];
   columns[COLUMN_LIKING] = freshet_model_like_scale(model);
+}
+
+void freshet_model_query_text(const freshet_model* model, const freshet_user* user,
+                              const freshet_wanted_text* text, int64_t now_ms, freshet_model_scratch* scratch,
+                              freshet_rank_query* query) {
+  set_vector(model, user, now_ms, scratch);
+  freshet_model_finish_query(model, text, scratch, query);
+  query->excluded = user->seen;
+  query->excluded_count = user->seen_count;
+}
+
+void freshet_model_finish_query(const freshet_model* model, const freshet_wanted_text* text,
+                                freshet_model_scratch* scratch, freshet_rank_query* query) {
+  const context* c = &scratch->context;
+  gathering* g = &scratch->gathering;
+  if (text != NULL)
+    model->kernels->add_scaled(scratch->vector, c->theta[TASTE] * wanted_weight(model, text), text->start,
+                               model->config.dim);
   uint32_t matches = text == NULL ? 0 : text->count;
   const size_t count = freshet_model_gather(model, c, text == NULL ? NULL : text->items, matches, g);
   for (uint32_t i = 0; i < matches; i++) g->bonus[i] += wanted_bonus(model, text, c, i);
   query->vector = scratch->vector;
-  query->excluded = user->seen;
-  query->excluded_count = user->seen_count;
+  query->excluded = NULL;
+  query->excluded_count = 0;
   query->bonus_items = g->met.items;
   query->bonus = g->bonus;
   query->bonus_count = count;
@@ -377,7 +374,7 @@ static void add_co_occurrence(const freshet_model* model, const context* c, uint
   const float* a = c->feature_weight[k];
   size_t e = model->kernels->find_entry(near->tags, near->entries, near->count, slot);
   if (e == near->count) return;
-  out[FOLLOWS] += weight * a[FOLLOWS] * near->entries[e].follows;
+  out[FOLLOWS] += weight * a[FOLLOWS] * near->entries[e].follows * (c->is_similar ? root : 1);
   out[TOGETHER_NOW] += weight * root * a[TOGETHER_NOW] * near->entries[e].together;
   out[TOGETHER_BEFORE] += weight * root * a[TOGETHER_BEFORE] * near->entries[e].together;
 }
@@ -444,6 +441,16 @@ static float add_neighbour_parts(const freshet_model* model, const context* c, u
   return by_disliked;
 }
 
+/* What each item that the list is to be like adds by its factors. */
+static void add_audience_parts(const freshet_model* model, const context* c, uint32_t slot,
+                               freshet_part* parts, size_t* count) {
+  for (uint32_t k = 0; k < c->count; k++) {
+    float alike = model->kernels->dot(freshet_model_factor(model, c->items[k]),
+                                      freshet_model_factor(model, slot), model->config.dim);
+    add_part(parts, count, FRESHET_REASON_AUDIENCE, c->items[k], c->audience[k] * alike);
+  }
+}
+
 /* What a wanted text adds to the score of `slot`. */
 static float wanted_part(const freshet_model* model, const freshet_wanted_text* text, const context* c,
                          uint32_t slot) {
@@ -462,10 +469,7 @@ size_t freshet_model_explain(const freshet_model* model, const freshet_user* use
 size_t freshet_model_explain_text(const freshet_model* model, const freshet_user* user,
                                   const freshet_wanted_text* text, int64_t now_ms, uint32_t slot,
                                   freshet_model_scratch* scratch, freshet_part parts[FRESHET_PARTS_MAX]) {
-  freshet_model_context(model, user, not_before_history(user, now_ms), &scratch->context);
-  freshet_model_user_factor(model, user, &scratch->context, scratch->factor);
-  freshet_model_add_user_text(model, user, &scratch->context, scratch->factor);
-  freshet_model_opinion(model, &scratch->context, scratch->opinion);
+  set_vector(model, user, now_ms, scratch);
   return freshet_model_explain_query(model, text, slot, scratch, parts);
 }
 
@@ -475,15 +479,17 @@ size_t freshet_model_explain_query(const freshet_model* model, const freshet_wan
   FRESHET_ASSERT(slot < model->count);
   const item* it = &model->items[slot];
   const context* c = &scratch->context;
+  const float* columns = scratch->vector + model->config.dim;
   size_t count = 0;
   float popular = 0;
   float taste = model->kernels->dot(freshet_model_factor(model, slot), scratch->factor, model->config.dim);
-  for (int h = 0; h < HALF_LIVES; h++) popular += c->theta[POPULAR + h] * it->row_popular[h];
-  float quality = c->theta[TASTE] * (float)it->bias + c->psi[model->levels[slot]];
-  quality += freshet_model_like_scale(model) * it->row_liking;
+  for (int h = 0; h < HALF_LIVES; h++) popular += columns[COLUMN_POPULAR + h] * it->row_popular[h];
+  float quality = columns[COLUMN_BIAS] * (float)it->bias + columns[COLUMN_LEVEL + model->levels[slot]];
+  quality += columns[COLUMN_LIKING] * it->row_liking;
   taste = c->theta[TASTE] * taste +
           model->kernels->dot(freshet_model_factor(model, slot), scratch->opinion, model->config.dim);
   taste += add_neighbour_parts(model, c, slot, parts, &count);
+  if (c->is_similar) add_audience_parts(model, c, slot, parts, &count);
   add_part(parts, &count, FRESHET_REASON_TASTE, FRESHET_NO_ITEM, taste);
   add_part(parts, &count, FRESHET_REASON_POPULAR, FRESHET_NO_ITEM, popular);
   add_part(parts, &count, FRESHET_REASON_QUALITY, FRESHET_NO_ITEM, quality);

@@ -43,10 +43,11 @@ typedef struct freshet_rules {
   int64_t
       hide_for_ms[FRESHET_PURCHASE + 1]; /* by type: for so long after its event an item stays out anyway */
   uint32_t max_per_category;             /* 0: any number */
-  int64_t max_age_ms;                    /* 0: any age */
-  float new_share;                       /* share of places that go to new items by chance, 0 .. 1 */
-  int64_t new_age_ms;                    /* how long an item is new */
-  freshet_boost* boosts;                 /* [boost_count] */
+  bool exclude_own;      /* users are not shown the items whose attribute `owner` names them */
+  int64_t max_age_ms;    /* 0: any age */
+  float new_share;       /* share of places that go to new items by chance, 0 .. 1 */
+  int64_t new_age_ms;    /* how long an item is new */
+  freshet_boost* boosts; /* [boost_count] */
   size_t boost_count;
   freshet_pin* pins; /* [pin_count] by place */
   size_t pin_count;

@@ -61,3 +61,45 @@ void freshet_answer_fill_user(freshet_answer* answer, freshet_items* items, cons
                                       .recent = recent,
                                       .recent_count = user->recent_count};
 }
+
+/* All but text and vector, which are large. */
+static freshet_item copy_record(freshet_answer* answer, const freshet_item* from) {
+  freshet_item to = *from;
+  freshet_slice* categories =
+      freshet_arena_take_zero(&answer->arena, (from->category_count + 1) * sizeof *categories);
+  freshet_attribute* attributes =
+      freshet_arena_take_zero(&answer->arena, (from->attribute_count + 1) * sizeof *attributes);
+  for (size_t i = 0; i < from->category_count; i++)
+    categories[i] = freshet_answer_copy(answer, from->categories[i]);
+  for (size_t i = 0; i < from->attribute_count; i++) {
+    attributes[i] = (freshet_attribute){freshet_answer_copy(answer, from->attributes[i].name),
+                                        freshet_answer_copy(answer, from->attributes[i].value)};
+  }
+  to.title = freshet_answer_copy(answer, from->title);
+  to.text = (freshet_slice){"", 0};
+  to.categories = categories;
+  to.attributes = attributes;
+  to.vector = NULL;
+  to.vector_dim = 0;
+  return to;
+}
+
+bool freshet_answer_fill_item(freshet_answer* answer, freshet_items* items, freshet_slice item_id) {
+  freshet_model* model = freshet_items_model(items);
+  const freshet_listing* listing = freshet_items_listing(items);
+  const uint32_t slot = freshet_model_find(model, item_id);
+  freshet_known_item* known = &answer->item;
+  freshet_item record;
+  if (slot == FRESHET_NO_ITEM) return false;
+  known->state = freshet_listing_state_of(listing, slot);
+  if (known->state != FRESHET_ITEM_LISTED) known->gone_ms = freshet_listing_gone_ms(listing, slot);
+  if (freshet_items_record(items, item_id, &record)) {
+    known->record = copy_record(answer, &record);
+    known->text_size = record.title.size + record.text.size;
+  }
+  known->record.item_id = freshet_answer_copy(answer, item_id);
+  known->chosen = (double)freshet_model_item_weight(model, slot);
+  freshet_model_item_popularity(model, slot, known->popularity);
+  known->has_vector = freshet_model_start(model, slot) != NULL;
+  return true;
+}

@@ -1,5 +1,6 @@
 /*
- * answer_fill.h: puts into an answer what has been ranked, or what is known about a user. Everything is copied into
+ * answer_fill.h: puts into an answer what has been ranked, or what is known about a user or an item.
+ * Everything is copied into
  * the answer's arena, since answers outlive the turn. Functions without state.
  *
  * Thread rule: the worker's.
@@ -17,5 +18,8 @@ void freshet_answer_fill_list(freshet_answer* answer, freshet_items* items, cons
                               bool with_titles);
 /* What is known about the user of the row, who exists. */
 void freshet_answer_fill_user(freshet_answer* answer, freshet_items* items, const freshet_user_row* row);
+
+/* What is known about an item. False: nothing, and the answer is as it was. Reads the store. */
+bool freshet_answer_fill_item(freshet_answer* answer, freshet_items* items, freshet_slice item_id);
 
 #endif

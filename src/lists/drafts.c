@@ -9,9 +9,10 @@
 #include "lists/answer_fill.h"
 #include "lists/exploration.h"
 #include "lists/filter.h"
+#include "lists/newest.h"
 #include "users/homes.h"
 
-enum { CONTEXT_ITEMS_MAX = FRESHET_HISTORY / 2 };
+enum { CONTEXT_ITEMS_MAX = FRESHET_SIMILAR_MAX, ID_SHOWN = 64 };
 
 struct freshet_drafts {
   freshet_lists lists;
@@ -107,42 +108,51 @@ static freshet_status find_row(freshet_drafts* drafts, freshet_draft* draft, fre
 }
 
 /* Names the place that was looked at, so that a wrong events.partitioner shows. */
-static void refuse_unknown(const freshet_drafts* drafts, freshet_answer* answer) {
+static void refuse_unknown_user(const freshet_drafts* drafts, freshet_draft* draft) {
   freshet_partitioner partitioner = drafts->lists.config->partitioner;
+  freshet_answer* answer = draft->answer;
+  const freshet_slice id = request_of(draft)->user_id;
+  const int shown = id.size < ID_SHOWN ? (int)id.size : ID_SHOWN;
   answer->status = FRESHET_ANSWER_NOT_FOUND;
   if (partitioner == FRESHET_PARTITIONER_ANY) {
-    snprintf(answer->message, sizeof answer->message, "nothing is known about this user in any partition");
+    snprintf(answer->message, sizeof answer->message, "nothing is known about user '%.*s' in any partition",
+             shown, id.data);
   } else {
     snprintf(answer->message, sizeof answer->message,
-             "nothing is known about this user in partition %d, the user's by events.partitioner = %s",
-             (int)answer->partition, freshet_partitioner_name(partitioner));
+             "nothing is known about user '%.*s' in partition %d, the user's by events.partitioner = %s",
+             shown, id.data, (int)answer->partition, freshet_partitioner_name(partitioner));
   }
 }
 
-/* The user as if the context items had just been chosen: the newest of the history, in their order. */
-static void set_history(freshet_drafts* drafts, freshet_draft* draft, int64_t time_ms) {
+/* The slots of the context items that are known. A note names each one that is not. */
+static size_t find_context_items(freshet_drafts* drafts, freshet_draft* draft,
+                                 uint32_t slots[CONTEXT_ITEMS_MAX]) {
   const freshet_request* request = request_of(draft);
-  const freshet_user* known = draft->row != NULL ? draft->row->user : drafts->nobody;
-  bool is_ahead = known->recent_count > 0 && known->recent[0].time_ms > time_ms;
-  freshet_user* user = &draft->user;
-  *user = *known;
-  user->recent_count = 0;
-  for (size_t i = 0; i < request->context_item_count && user->recent_count < CONTEXT_ITEMS_MAX; i++) {
+  size_t count = 0;
+  for (size_t i = 0; i < request->context_item_count && count < CONTEXT_ITEMS_MAX; i++) {
     freshet_slice id = request->context_items[i];
     uint32_t slot = freshet_model_find(drafts->model, id);
-    if (slot == FRESHET_NO_ITEM) {
-      add_note(draft, "context item '%.*s' is not known", id.size < 64 ? (int)id.size : 64, id.data);
-      continue;
-    }
-    user->recent[user->recent_count++] =
-        (freshet_interaction){slot, 1, is_ahead ? known->recent[0].time_ms : time_ms};
+    if (slot != FRESHET_NO_ITEM) slots[count++] = slot;
+    if (slot == FRESHET_NO_ITEM)
+      add_note(draft, "context item '%.*s' is not known", id.size < ID_SHOWN ? (int)id.size : ID_SHOWN,
+               id.data);
   }
-  uint32_t given = user->recent_count;
-  if (user->positives < given) user->positives = given;
-  for (uint32_t i = 0; i < known->recent_count && user->recent_count < FRESHET_HISTORY; i++) {
+  return count;
+}
+
+/* The user as if the context items had just been chosen: the newest of the history, in their order. */
+static void set_history(freshet_draft* draft, const uint32_t* items, size_t given, int64_t time_ms) {
+  freshet_user* user = &draft->user;
+  const freshet_user known = *user;
+  const bool is_ahead = known.recent_count > 0 && known.recent[0].time_ms > time_ms;
+  user->recent_count = (uint32_t)given;
+  for (size_t i = 0; i < given; i++)
+    user->recent[i] = (freshet_interaction){items[i], 1, is_ahead ? known.recent[0].time_ms : time_ms};
+  if (user->positives < given) user->positives = (uint32_t)given;
+  for (uint32_t i = 0; i < known.recent_count && user->recent_count < FRESHET_HISTORY; i++) {
     bool is_given = false;
-    for (uint32_t g = 0; g < given; g++) is_given = is_given || user->recent[g].item == known->recent[i].item;
-    if (!is_given) user->recent[user->recent_count++] = known->recent[i];
+    for (size_t g = 0; g < given; g++) is_given = is_given || user->recent[g].item == known.recent[i].item;
+    if (!is_given) user->recent[user->recent_count++] = known.recent[i];
   }
 }
 
@@ -195,6 +205,30 @@ static void set_text(freshet_drafts* drafts, freshet_draft* draft, freshet_wante
   }
 }
 
+static float diversity_of(const freshet_drafts* drafts, const freshet_request* request) {
+  if (request->diversity != FRESHET_DIVERSITY_AS_SET) return request->diversity;
+  return request->kind == FRESHET_REQUEST_PERSONAL ? drafts->lists.config->diversity : 0;
+}
+
+/* What the list starts from, by its kind. */
+static void set_origin(freshet_drafts* drafts, freshet_draft* draft, freshet_ranking_task* task) {
+  const freshet_request* request = request_of(draft);
+  uint32_t* items = freshet_arena_take(&drafts->arena, CONTEXT_ITEMS_MAX * sizeof *items);
+  const size_t count = find_context_items(drafts, draft, items);
+  draft->user = draft->row != NULL ? *draft->row->user : *drafts->nobody;
+  task->kind = request->kind;
+  task->user = &draft->user;
+  if (request->user_id.size > 0) task->owner = freshet_owner_key(request->user_id);
+  if (request->kind == FRESHET_REQUEST_PERSONAL) {
+    if (draft->row != NULL && draft->row->exists)
+      freshet_user_texts_see_to(drafts->lists.user_texts, draft->row);
+    set_history(draft, items, count, task->time_ms);
+  } else {
+    task->like = items;
+    task->like_count = count;
+  }
+}
+
 /* Makes the task of a draft that is to be ranked. Without one, a note says why the list is empty. */
 static void make_task(freshet_drafts* drafts, freshet_draft* draft, freshet_wanted_text* text,
                       freshet_ranking_task* task) {
@@ -202,18 +236,21 @@ static void make_task(freshet_drafts* drafts, freshet_draft* draft, freshet_want
   const freshet_request* request = request_of(draft);
   size_t listed = freshet_listing_count(freshet_items_listing(lists->items));
   size_t k = (size_t)request->k < FRESHET_RANK_K_MAX ? (size_t)request->k : FRESHET_RANK_K_MAX;
-  *task = (freshet_ranking_task){
-      .user = &draft->user, .time_ms = now_ms(drafts), .diversity = request->diversity};
+  *task = (freshet_ranking_task){.time_ms = now_ms(drafts), .diversity = diversity_of(drafts, request)};
   if (listed == 0) {
     add_note(draft, "no item is on offer");
     return;
   }
   task->k = (uint32_t)(k < listed ? k : listed);
-  if (draft->row != NULL && draft->row->exists) freshet_user_texts_see_to(lists->user_texts, draft->row);
-  set_history(drafts, draft, task->time_ms);
+  set_origin(drafts, draft, task);
   set_excluded(drafts, request, task);
   if (!set_allowed(drafts, request, task)) {
     add_note(draft, "no item on offer passes the filters");
+    return;
+  }
+  if (request->kind == FRESHET_REQUEST_NEWEST &&
+      freshet_newest_prepare(lists->items, &drafts->arena, task) == 0) {
+    add_note(draft, "no item on offer that passes the filters has a created_at");
     return;
   }
   set_text(drafts, draft, text, task);
@@ -231,6 +268,11 @@ bool freshet_pending_request_is_late(const freshet_lists* lists, const freshet_p
   return most_ms > 0 && freshet_clock_now_ms(lists->ports->clock) - pending->asked_ms > most_ms;
 }
 
+static bool is_about_a_user(const freshet_question* question) {
+  if (question->kind == FRESHET_ASK_RECOMMEND) return question->request.kind == FRESHET_REQUEST_PERSONAL;
+  return question->kind != FRESHET_ASK_ITEM;
+}
+
 /* Refuses what cannot be answered, whatever is known about the user. */
 static void check(freshet_drafts* drafts, freshet_draft* draft) {
   const freshet_question* question = &draft->pending->entry->question;
@@ -243,17 +285,37 @@ static void check(freshet_drafts* drafts, freshet_draft* draft) {
     answer->status = FRESHET_ANSWER_UNAVAILABLE;
   } else if (draft->pending->refusal != NULL) {
     freshet_answer_refuse(answer, FRESHET_ANSWER_INVALID, draft->pending->refusal);
-  } else if (question->kind != FRESHET_ASK_SIMILAR && user.size == 0) {
+  } else if (is_about_a_user(question) && user.size == 0) {
     freshet_answer_refuse(answer, FRESHET_ANSWER_INVALID, "user_id is empty");
-  } else if (question->kind <= FRESHET_ASK_SIMILAR &&
+  } else if (question->kind == FRESHET_ASK_RECOMMEND &&
              freshet_request_validate(&question->request, user, &cause) != FRESHET_OK) {
     freshet_answer_refuse(answer, FRESHET_ANSWER_INVALID, cause.message);
   }
 }
 
-static bool names_an_item(const freshet_drafts* drafts, const freshet_request* request) {
-  return request->context_item_count > 0 &&
-         freshet_model_find(drafts->model, request->context_items[0]) != FRESHET_NO_ITEM;
+/* Without one of the items that a SIMILAR list is to be like, there is no list. */
+static bool lacks_items(const freshet_drafts* drafts, const freshet_request* request) {
+  if (request->kind != FRESHET_REQUEST_SIMILAR) return false;
+  for (size_t i = 0; i < request->context_item_count; i++) {
+    if (freshet_model_find(drafts->model, request->context_items[i]) != FRESHET_NO_ITEM) return false;
+  }
+  return true;
+}
+
+static void refuse_unknown_item(freshet_answer* answer, freshet_slice id) {
+  snprintf(answer->message, sizeof answer->message, "nothing is known about item '%.*s'",
+           id.size < ID_SHOWN ? (int)id.size : ID_SHOWN, id.data);
+  answer->status = FRESHET_ANSWER_NOT_FOUND;
+}
+
+static void prepare_list(freshet_drafts* drafts, freshet_draft* draft, freshet_wanted_text* text,
+                         freshet_ranking_task* task) {
+  const freshet_request* request = request_of(draft);
+  if (lacks_items(drafts, request)) {
+    refuse_unknown_item(draft->answer, request->context_items[0]);
+  } else {
+    make_task(drafts, draft, text, task);
+  }
 }
 
 freshet_status freshet_draft_prepare(freshet_drafts* drafts, freshet_draft* draft, freshet_wanted_text* text,
@@ -264,22 +326,19 @@ freshet_status freshet_draft_prepare(freshet_drafts* drafts, freshet_draft* draf
   if (answer->status == FRESHET_ANSWER_OK) status = find_row(drafts, draft, error);
   if (status != FRESHET_OK || answer->status != FRESHET_ANSWER_OK) return status;
   switch (draft->pending->entry->question.kind) {
-    case FRESHET_ASK_SIMILAR:
-      if (names_an_item(drafts, request_of(draft))) {
-        make_task(drafts, draft, text, task);
-      } else {
-        freshet_answer_refuse(answer, FRESHET_ANSWER_NOT_FOUND, "there is no such item");
-      }
-      break;
     case FRESHET_ASK_RECOMMEND:
-      make_task(drafts, draft, text, task);
+      prepare_list(drafts, draft, text, task);
       break;
     case FRESHET_ASK_USER:
       if (draft->row->exists) {
         freshet_answer_fill_user(answer, drafts->lists.items, draft->row);
       } else {
-        refuse_unknown(drafts, answer);
+        refuse_unknown_user(drafts, draft);
       }
+      break;
+    case FRESHET_ASK_ITEM:
+      if (!freshet_answer_fill_item(answer, drafts->lists.items, request_of(draft)->context_items[0]))
+        refuse_unknown_item(answer, request_of(draft)->context_items[0]);
       break;
     case FRESHET_ASK_ERASE: /* goes another way; this one was left over by a failure */
       freshet_answer_refuse(answer, FRESHET_ANSWER_INVALID, "the service is failing");

@@ -28,6 +28,10 @@ void freshet_exploration_prepare(freshet_exploration* exploration, const freshet
   }
   clear_bits(bits, slots, task->excluded, task->excluded_count);
   clear_bits(bits, slots, task->user->seen, task->user->seen_count);
+  size_t owned_count = 0;
+  const uint32_t* owned =
+      freshet_listing_owned(freshet_items_listing(exploration->items), task->owner, &owned_count);
+  clear_bits(bits, slots, owned, owned_count);
   task->pool = freshet_arena_take(arena, (slots + 1) * sizeof *task->pool);
   for (uint32_t slot = 0; slot < slots; slot++) {
     bool is_allowed = (bits[slot / 64] >> slot % 64 & 1) != 0;

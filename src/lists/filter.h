@@ -1,5 +1,6 @@
 /*
- * filter.h: which items a request lets through, by category and by age. Functions without state. What the user has
+ * filter.h: which items a request lets through, by category and by age, and of a POPULAR list those that
+ * were ever chosen. Functions without state. What the user has
  * seen and what a request excludes by id is not looked at here.
  */
 #ifndef FRESHET_LISTS_FILTER_H

@@ -14,22 +14,23 @@
 
 #include <stdbool.h>
 
+#include "catalogue/listing.h"
 #include "codec/arena.h"
 #include "freshet/event.h"
 #include "freshet/model.h"
 #include "freshet/status.h"
 
 typedef enum freshet_question_kind {
-  FRESHET_ASK_RECOMMEND = 0,
-  FRESHET_ASK_SIMILAR, /* items like request.context_items[0], for request.user_id if that is not empty */
-  FRESHET_ASK_USER,    /* what is known about request.user_id */
-  FRESHET_ASK_ERASE,   /* forget request.user_id */
+  FRESHET_ASK_RECOMMEND = 0, /* a list, as request.kind says */
+  FRESHET_ASK_USER,          /* what is known about request.user_id */
+  FRESHET_ASK_ITEM,          /* what is known about request.context_items[0] */
+  FRESHET_ASK_ERASE,         /* forget request.user_id */
 } freshet_question_kind;
 
 typedef enum freshet_answer_status {
   FRESHET_ANSWER_OK = 0,
   FRESHET_ANSWER_ELSEWHERE,   /* another instance holds `partition` of the user: ask there */
-  FRESHET_ANSWER_NOT_FOUND,   /* USER and ERASE: a user of whom nothing is known; SIMILAR: no such item */
+  FRESHET_ANSWER_NOT_FOUND,   /* nothing is known about the user, the item or all items of a SIMILAR list */
   FRESHET_ANSWER_INVALID,     /* the question cannot be answered; the message says why */
   FRESHET_ANSWER_UNAVAILABLE, /* not now: starting, restoring, stopping or overloaded */
 } freshet_answer_status;
@@ -53,15 +54,26 @@ typedef struct freshet_known_user {
   size_t recent_count;
 } freshet_known_user;
 
+typedef struct freshet_known_item {
+  freshet_item record; /* as announced; text and vector are left out. Empty but for the id: no record */
+  freshet_listing_state state;            /* listed, or why not */
+  int64_t gone_ms;                        /* since when it is not listed; 0: it is */
+  double chosen;                          /* how often, weighted by event type */
+  float popularity[FRESHET_POPULARITIES]; /* see freshet_model_item_popularity */
+  size_t text_size;                       /* bytes of title and text */
+  bool has_vector;                        /* it has a text vector, and so neighbours by text */
+} freshet_known_item;
+
 /* Everything it points at lies in its arena. */
 typedef struct freshet_answer {
   freshet_answer_status status;
   char message[FRESHET_ERROR_MESSAGE_SIZE]; /* unless OK: why */
   int32_t partition;                        /* of `events`, that the user belongs to; -1: of no user */
-  freshet_list list;                        /* RECOMMEND, SIMILAR */
+  freshet_list list;                        /* RECOMMEND */
   const freshet_slice* titles; /* [list.item_count] if the question asked for titles, else NULL */
   freshet_slice note;          /* what the asker should know, such as why the list is empty; else empty */
   freshet_known_user user;     /* USER */
+  freshet_known_item item;     /* ITEM */
   freshet_arena arena;
 } freshet_answer;
 

@@ -76,7 +76,7 @@ freshet_status freshet_intake_questions(freshet_intake* intake, freshet_error* e
     freshet_pending_request* pending = freshet_pending_requests_add(intake->requests, entry);
     pending->asked_ms = freshet_clock_now_ms(intake->ports->clock);
     pending->came_us = freshet_clock_monotonic_us(intake->ports->clock);
-    if (entry->question.kind <= FRESHET_ASK_SIMILAR) encode_text(intake, pending);
+    if (entry->question.kind == FRESHET_ASK_RECOMMEND) encode_text(intake, pending);
   }
   return status;
 }
@@ -133,8 +133,11 @@ freshet_status freshet_intake_record(freshet_intake* intake, const freshet_recor
   /* An asker who can be told gets a reply that says what is wrong. */
   freshet_slice key = record->has_key ? record->key : (freshet_slice){NULL, 0};
   bool is_valid = freshet_request_validate(request, key, &cause) == FRESHET_OK;
-  if (!freshet_request_can_be_told(request) || !record->has_key) {
-    if (is_valid) freshet_error_set(&cause, FRESHET_INVALID, FRESHET_DEAD_LETTER, "request_id is empty");
+  const bool needs_key = request->kind == FRESHET_REQUEST_PERSONAL || request->user_id.size > 0;
+  if (!freshet_request_can_be_told(request) || (needs_key && !record->has_key)) {
+    if (is_valid)
+      freshet_error_set(&cause, FRESHET_INVALID, FRESHET_DEAD_LETTER,
+                        request->request_id.size == 0 ? "request_id is empty" : "the record has no key");
     freshet_dead_letters_add(ports->outbox, ports, record, "TRANSFORMATION", &cause);
     return FRESHET_OK;
   }

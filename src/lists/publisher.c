@@ -146,8 +146,10 @@ static void make_task(freshet_publisher* publisher, const freshet_user_row* row,
   size_t k = publisher->k;
   publisher->tasks[i] =
       (freshet_ranking_task){.user = row->user,
+                             .owner = freshet_owner_key(freshet_user_row_id(row)),
                              .time_ms = row->newest_occurred_at_ms,
                              .k = publisher->k,
+                             .diversity = publisher->lists.config->diversity,
                              .seed = row->hash + (uint64_t)row->newest_offset,
                              .picks = publisher->picks + i * k,
                              .parts = publisher->explains ? publisher->parts + i * k : NULL};

@@ -99,12 +99,16 @@ unsigned freshet_ranking_threads(const freshet_ranking* ranking) {
   return freshet_pool_threads(ranking->pool);
 }
 
-/* What the rules hide of what the user has seen, and what the task excludes, in one array. */
+/* What the rules hide of what the user has seen, the user's own items, and what the task excludes, in one array. */
 static void exclude(const freshet_ranking* ranking, rank_thread* own, size_t i,
                     const freshet_ranking_task* task, freshet_rank_query* query) {
   const freshet_rules* rules = freshet_listing_rules(ranking->listing);
-  size_t count = query->excluded_count + task->excluded_count;
-  if (task->excluded_count == 0 && rules->hide == FRESHET_HIDE_SEEN) return;
+  size_t owned_count = 0;
+  const uint32_t* owned = freshet_listing_owned(ranking->listing, task->owner, &owned_count);
+  size_t count = task->user->seen_count + owned_count + task->excluded_count;
+  query->excluded = task->user->seen;
+  query->excluded_count = task->user->seen_count;
+  if (task->excluded_count == 0 && owned_count == 0 && rules->hide == FRESHET_HIDE_SEEN) return;
   if (own->excluded_capacity[i] < count) {
     free(own->excluded[i]);
     own->excluded[i] = calloc(count, sizeof *own->excluded[i]);
@@ -112,15 +116,38 @@ static void exclude(const freshet_ranking* ranking, rank_thread* own, size_t i,
     own->excluded_capacity[i] = count;
   }
   count = freshet_rules_list_hidden(rules, task->user, task->time_ms, own->excluded[i]);
+  if (owned_count > 0) memcpy(own->excluded[i] + count, owned, owned_count * sizeof *owned);
+  count += owned_count;
   if (task->excluded_count > 0)
     memcpy(own->excluded[i] + count, task->excluded, task->excluded_count * sizeof *task->excluded);
   query->excluded = own->excluded[i];
   query->excluded_count = count + task->excluded_count;
 }
 
+static void make_scores(const freshet_ranking* ranking, rank_thread* own, size_t i,
+                        const freshet_ranking_task* task, freshet_rank_query* query) {
+  const freshet_model* model = ranking->model;
+  freshet_model_scratch* scratch = own->queries[i];
+  switch (task->kind) {
+    case FRESHET_REQUEST_PERSONAL:
+      freshet_model_query_text(model, task->user, task->text, task->time_ms, scratch, query);
+      break;
+    case FRESHET_REQUEST_SIMILAR:
+      freshet_model_query_similar(model, task->like, task->like_count, task->text, scratch, query);
+      break;
+    case FRESHET_REQUEST_POPULAR:
+    case FRESHET_REQUEST_NEWEST:
+      freshet_model_query_impersonal(model, task->kind == FRESHET_REQUEST_POPULAR, scratch, query);
+      query->bonus_items = task->bonus_items;
+      query->bonus = task->bonus;
+      query->bonus_count = task->bonus_count;
+      break;
+  }
+}
+
 static void make_query(const freshet_ranking* ranking, rank_thread* own, size_t i,
                        const freshet_ranking_task* task, freshet_rank_query* query) {
-  freshet_model_query_text(ranking->model, task->user, task->text, task->time_ms, own->queries[i], query);
+  make_scores(ranking, own, i, task, query);
   exclude(ranking, own, i, task, query);
   query->allowed = task->allowed;
   query->allowed_slots = task->allowed_slots;
@@ -221,6 +248,18 @@ static bool select_picks(const freshet_ranking* ranking, rank_thread* own, fresh
   return true;
 }
 
+/* What a NEWEST list adds: it is no matter of the model. */
+static void add_newness(const freshet_ranking_task* task, uint32_t slot, freshet_parts* parts) {
+  for (size_t b = 0; b < task->bonus_count; b++) {
+    if (task->bonus_items[b] != slot) continue;
+    size_t at = parts->count++;
+    for (; at > 0 && parts->parts[at - 1].score < task->bonus[b]; at--)
+      parts->parts[at] = parts->parts[at - 1];
+    parts->parts[at] = (freshet_part){FRESHET_REASON_NEW, FRESHET_NO_ITEM, task->bonus[b]};
+    return;
+  }
+}
+
 /* The parts of each score; and the scores of items that no ranking has brought, which are the sums of theirs.
  */
 static void explain(const freshet_ranking* ranking, rank_thread* own, size_t i, freshet_ranking_task* task) {
@@ -232,6 +271,7 @@ static void explain(const freshet_ranking* ranking, rank_thread* own, size_t i, 
     freshet_parts* parts = task->parts == NULL ? &scratch : &task->parts[r];
     parts->count =
         freshet_model_explain_query(ranking->model, task->text, pick->item, own->queries[i], parts->parts);
+    add_newness(task, pick->item, parts);
     if (has_score) continue;
     double sum = 0;
     for (size_t p = 0; p < parts->count; p++) sum += (double)parts->parts[p].score;

@@ -20,7 +20,14 @@ typedef struct freshet_parts {
 
 /* A list that is wanted, and where it goes. Nothing is owned; what is zero was not asked for. */
 typedef struct freshet_ranking_task {
-  const freshet_user* user;
+  freshet_request_kind kind;
+  const freshet_user* user; /* whose seen items are hidden, and for whom a PERSONAL list is */
+  uint64_t owner;           /* freshet_owner_key of the user: own items are not shown; 0: nobody */
+  const uint32_t* like;     /* [like_count] slots, of a SIMILAR list */
+  size_t like_count;
+  const uint32_t* bonus_items; /* [bonus_count] slots, of a NEWEST list: */
+  const float* bonus;          /* [bonus_count] their scores, without rules; >= 0 */
+  size_t bonus_count;
   int64_t time_ms; /* as of when */
   uint32_t k;      /* 1 .. FRESHET_RANK_K_MAX */
   const freshet_wanted_text* text;

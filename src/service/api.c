@@ -1,20 +1,21 @@
 /*
- * api.c: The routes of api.h: reads a request, hands a question to the worker, and writes its answer as JSON. It owns the
- * questions that are under way. It must not know how lists are made.
+ * api.c: the routes of api.h: reads a request and hands its questions to the worker. It owns the calls that are under
+ * way. It must not know how lists are made, nor how answers are written (api_answers.c).
  */
 #include "service/api.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <strings.h>
 
+#include "service/api_internal.h"
 #include "service/api_request.h"
-#include "service/json_writer.h"
 #include "service/openapi.h"
 #include "service/titles.h"
 #include "stream/clock.h"
 
-enum { ROUTES = 6, URL_SIZE = 1024, CONTEXT_SHOWN = 60 };
+enum { ROUTES = 10, BATCH_PLACES_MAX = 5000 };
 
 struct freshet_api {
   freshet_api_config config;
@@ -25,16 +26,6 @@ struct freshet_api {
   freshet_api_backend backend; /* under the lock; all NULL: none */
 };
 
-/* A question that the worker has, and what its answer needs. */
-typedef struct pending {
-  freshet_api* api;
-  freshet_http_ticket* ticket;
-  freshet_question_kind kind;
-  freshet_arena arena;
-  freshet_slice user_id, context; /* in the arena */
-  const char* target;             /* in the arena: as the client wrote it */
-} pending;
-
 /* ---- titles and owners ---- */
 
 static int64_t now_ms(void) {
@@ -42,8 +33,7 @@ static int64_t now_ms(void) {
   return freshet_clock_monotonic_us(clock) / 1000;
 }
 
-/* Empty when there is none. Holds until the next call. */
-static freshet_slice title_of(freshet_api* api, freshet_slice item_id) {
+freshet_slice freshet_api_title(freshet_api* api, freshet_slice item_id) {
   bool known;
   int64_t now = now_ms();
   freshet_slice title = freshet_titles_get(api->titles, item_id, now, &known);
@@ -56,11 +46,13 @@ static freshet_slice title_of(freshet_api* api, freshet_slice item_id) {
   return freshet_titles_get(api->titles, item_id, now, &known);
 }
 
-static void owner_of(freshet_api* api, int32_t partition, char url[URL_SIZE]) {
+void freshet_api_owner(freshet_api* api, int32_t partition, char url[FRESHET_API_URL_SIZE]) {
   url[0] = '\0';
   pthread_mutex_lock(&api->lock);
-  if (api->backend.owner != NULL) api->backend.owner(api->backend.context, partition, url, URL_SIZE);
+  if (api->backend.owner != NULL)
+    api->backend.owner(api->backend.context, partition, url, FRESHET_API_URL_SIZE);
   pthread_mutex_unlock(&api->lock);
+  if (strcmp(url, api->config.advertise) == 0) url[0] = '\0';
 }
 
 void freshet_api_attach(freshet_api* api, const freshet_api_backend* backend) {
@@ -73,195 +65,85 @@ void freshet_api_detach(freshet_api* api) {
   freshet_api_attach(api, &(freshet_api_backend){0});
 }
 
-/* ---- answers as JSON ---- */
-
-/* By freshet_reason_kind: the symbol of schemas/RecommendationList.avsc, and the words for people. */
-static const struct {
-  const char *symbol, *words;
-} reasons[] = {
-    [FRESHET_REASON_TASTE] = {"TASTE", "suits your taste"},
-    [FRESHET_REASON_FOLLOWS] = {"FOLLOWS", "often chosen after "},
-    [FRESHET_REASON_TOGETHER] = {"TOGETHER", "often chosen together with "},
-    [FRESHET_REASON_TEXT] = {"TEXT", "is like "},
-    [FRESHET_REASON_POPULAR] = {"POPULAR", "popular now"},
-    [FRESHET_REASON_QUALITY] = {"QUALITY", "liked in general"},
-    [FRESHET_REASON_OTHER] = {"OTHER", "for another reason"},
-    [FRESHET_REASON_RULE] = {"RULE", "by a rule of the shop"},
-    [FRESHET_REASON_CONTEXT] = {"CONTEXT", "matches "},
-};
-enum { REASONS = sizeof reasons / sizeof reasons[0] };
-
-static void append(freshet_buffer* out, freshet_slice text) {
-  freshet_buffer_append(out, text.data, text.size);
-}
-
-/* A prefix that ends between two code points. */
-static freshet_slice shorten(freshet_slice text, size_t size) {
-  if (text.size <= size) return text;
-  while (size > 0 && ((unsigned char)text.data[size] & 0xc0) == 0x80) size--;
-  return (freshet_slice){text.data, size};
-}
-
-static void write_reason(pending* p, freshet_json* json, const freshet_reason* reason) {
-  freshet_buffer words = {0};
-  freshet_slice quoted = {NULL, 0};
-  size_t kind = (size_t)reason->kind < REASONS ? (size_t)reason->kind : FRESHET_REASON_OTHER;
-  append(&words, freshet_slice_of(reasons[kind].words));
-  if (kind == FRESHET_REASON_CONTEXT) quoted = shorten(p->context, CONTEXT_SHOWN);
-  if (reason->item_id.size > 0) {
-    quoted = title_of(p->api, reason->item_id);
-    if (quoted.size == 0) quoted = reason->item_id;
-  }
-  if (quoted.size > 0) {
-    append(&words, freshet_slice_of("'"));
-    append(&words, quoted);
-    append(&words, freshet_slice_of("'"));
-  }
-  freshet_json_open(json, NULL, '{');
-  freshet_json_text(json, "kind", freshet_slice_of(reasons[kind].symbol));
-  if (reason->item_id.size > 0) freshet_json_text(json, "item_id", reason->item_id);
-  freshet_json_number(json, "score", reason->score);
-  freshet_json_text(json, "text", freshet_buffer_slice(&words));
-  freshet_json_close(json, '}');
-  freshet_buffer_free(&words);
-}
-
-static void write_item(pending* p, freshet_json* json, const freshet_recommendation* item) {
-  freshet_json_open(json, NULL, '{');
-  freshet_json_text(json, "item_id", item->item_id);
-  freshet_json_text(json, "title", title_of(p->api, item->item_id));
-  freshet_json_number(json, "score", item->score);
-  if (item->propensity < 1) freshet_json_number(json, "propensity", item->propensity);
-  if (item->reason_count > 0) {
-    freshet_json_open(json, "reasons", '[');
-    for (size_t i = 0; i < item->reason_count; i++) write_reason(p, json, &item->reasons[i]);
-    freshet_json_close(json, ']');
-  }
-  freshet_json_close(json, '}');
-}
-
-static void write_list(pending* p, freshet_json* json, const freshet_answer* answer) {
-  const freshet_list* list = &answer->list;
-  freshet_json_open(json, NULL, '{');
-  if (list->user_id.size > 0) freshet_json_text(json, "user_id", list->user_id);
-  if (list->request_id.size > 0) freshet_json_text(json, "request_id", list->request_id);
-  freshet_json_integer(json, "version_partition", list->version_partition);
-  freshet_json_integer(json, "version_offset", list->version_offset);
-  freshet_json_time(json, "generated_at", list->generated_at_ms);
-  if (list->note.size > 0) freshet_json_text(json, "note", list->note);
-  freshet_json_open(json, "items", '[');
-  for (size_t i = 0; i < list->item_count; i++) write_item(p, json, &list->items[i]);
-  freshet_json_close(json, ']');
-  freshet_json_close(json, '}');
-}
-
-static void write_user(pending* p, freshet_json* json, const freshet_answer* answer) {
-  const freshet_known_user* user = &answer->user;
-  freshet_json_open(json, NULL, '{');
-  freshet_json_text(json, "user_id", p->user_id);
-  freshet_json_integer(json, "partition", answer->partition);
-  freshet_json_integer(json, "events", user->events);
-  freshet_json_integer(json, "positives", user->positives);
-  freshet_json_integer(json, "seen", user->seen);
-  freshet_json_integer(json, "newest_offset", user->newest_offset);
-  freshet_json_time(json, "newest_at", user->newest_time_ms);
-  freshet_json_integer(json, "listed_offset", user->listed_offset);
-  freshet_json_open(json, "recent", '[');
-  for (size_t i = 0; i < user->recent_count; i++) {
-    const freshet_known_interaction* recent = &user->recent[i];
-    freshet_json_open(json, NULL, '{');
-    freshet_json_text(json, "item_id", recent->item_id);
-    freshet_json_text(json, "title", title_of(p->api, recent->item_id));
-    freshet_json_number(json, "weight", recent->weight);
-    freshet_json_time(json, "at", recent->time_ms);
-    freshet_json_close(json, '}');
-  }
-  freshet_json_close(json, ']');
-  freshet_json_close(json, '}');
-}
-
-static void write_erased(pending* p, freshet_json* json) {
-  freshet_json_open(json, NULL, '{');
-  freshet_json_text(json, "user_id", p->user_id);
-  freshet_json_bool(json, "erased", true);
-  freshet_json_close(json, '}');
-}
-
-static void write_answer(pending* p, const freshet_answer* answer, freshet_http_response* response) {
-  freshet_json json = {.out = &response->body};
-  response->content_type = "application/json";
-  if (p->kind == FRESHET_ASK_USER) {
-    write_user(p, &json, answer);
-  } else if (p->kind == FRESHET_ASK_ERASE) {
-    write_erased(p, &json);
-  } else {
-    write_list(p, &json, answer);
-  }
-  freshet_buffer_append(&response->body, "\n", 1);
-}
-
-static void send_elsewhere(pending* p, int32_t partition, freshet_http_response* response) {
-  char url[URL_SIZE];
-  owner_of(p->api, partition, url);
-  if (url[0] == '\0' || strcmp(url, p->api->config.advertise) == 0) {
-    freshet_http_refuse(response, 503,
-                        "another instance holds partition %d of this user; it is not known where to reach it "
-                        "(just now, or because its http.advertise is not set)",
-                        (int)partition);
-    response->retry_after_s = 1;
-    return;
-  }
-  freshet_http_refuse(response, 307, "another instance holds this user: %s", url);
-  append(&response->location, freshet_slice_of(url));
-  append(&response->location, freshet_slice_of(p->target));
-}
-
-static void finish(void* context, void* result, freshet_http_response* response) {
-  pending* p = context;
-  freshet_answer* answer = result;
-  if (answer == NULL) {
-    freshet_http_refuse(response, 503, "too many requests wait, or the service is starting; see /readyz");
-    response->retry_after_s = 1;
-  } else if (answer->status == FRESHET_ANSWER_OK) {
-    write_answer(p, answer, response);
-  } else if (answer->status == FRESHET_ANSWER_ELSEWHERE) {
-    send_elsewhere(p, answer->partition, response);
-  } else if (answer->status == FRESHET_ANSWER_NOT_FOUND) {
-    freshet_http_refuse(response, 404, "%s", answer->message);
-  } else if (answer->status == FRESHET_ANSWER_INVALID) {
-    freshet_http_refuse(response, 400, "%s", answer->message);
-  } else {
-    freshet_http_refuse(response, 503, "%s", answer->message);
-    response->retry_after_s = 1;
-  }
-  if (answer != NULL) freshet_answer_destroy(answer);
-  freshet_arena_free(&p->arena);
-  free(p);
-}
-
 /* ---- questions ---- */
 
-static void answered(void* context, freshet_answer* answer) {
-  freshet_http_complete(((pending*)context)->ticket, answer);
+static void finish(void* context, void* result, freshet_http_response* response) {
+  freshet_api_call* call = context;
+  (void)result;
+  freshet_api_write(call, response);
+  for (size_t i = 0; i < call->part_count; i++) {
+    if (call->parts[i].answer != NULL) freshet_answer_destroy(call->parts[i].answer);
+  }
+  freshet_arena_free(&call->arena);
+  free(call);
 }
 
-static freshet_slice keep(pending* p, freshet_slice text) {
-  return (freshet_slice){freshet_arena_copy(&p->arena, text.data == NULL ? "" : text.data, text.size),
+/* The last answer of a call completes it. */
+static void answered(void* context, freshet_answer* answer) {
+  freshet_api_part* part = context;
+  freshet_api_call* call = part->call;
+  part->answer = answer;
+  if (atomic_fetch_sub(&call->waiting, 1) == 1) freshet_http_complete(call->ticket, NULL);
+}
+
+static freshet_slice keep(freshet_api_call* call, freshet_slice text) {
+  return (freshet_slice){freshet_arena_copy(&call->arena, text.data == NULL ? "" : text.data, text.size),
                          text.size};
+}
+
+static freshet_api_call* create_call(freshet_api* api, size_t count, const freshet_http_request* http) {
+  freshet_api_call* call = calloc(1, sizeof *call);
+  FRESHET_ASSERT(call != NULL);
+  call->api = api;
+  call->parts = freshet_arena_take_zero(&call->arena, count * sizeof *call->parts);
+  call->part_count = count;
+  call->waiting = count;
+  call->target = freshet_arena_copy(&call->arena, http->target, strlen(http->target));
+  return call;
+}
+
+/* Asks the worker for all parts. After the last of them the call may be gone. */
+static void ask_all(freshet_api* api, freshet_question_kind kind, const freshet_request* requests,
+                    size_t count, bool is_batch, const freshet_http_request* http) {
+  freshet_api_call* call = create_call(api, count, http);
+  call->is_batch = is_batch;
+  call->ticket = freshet_http_defer(http, finish, call);
+  for (size_t i = 0; i < count; i++) {
+    freshet_api_part* part = &call->parts[i];
+    part->call = call;
+    part->kind = kind;
+    part->user_id = keep(call, requests[i].user_id);
+    part->context = keep(call, requests[i].context);
+  }
+  freshet_api_part* parts = call->parts;
+  for (size_t i = 0; i < count; i++) {
+    const freshet_question question = {
+        .kind = kind, .request = requests[i], .answered = answered, .context = &parts[i]};
+    if (!freshet_inbox_put(api->config.inbox, &question)) answered(&parts[i], NULL);
+  }
 }
 
 static void ask(freshet_api* api, freshet_question_kind kind, const freshet_request* request,
                 const freshet_http_request* http) {
-  pending* p = calloc(1, sizeof *p);
-  FRESHET_ASSERT(p != NULL);
-  p->api = api;
-  p->kind = kind;
-  p->user_id = keep(p, request->user_id);
-  p->context = keep(p, request->context);
-  p->target = freshet_arena_copy(&p->arena, http->target, strlen(http->target));
-  p->ticket = freshet_http_defer(http, finish, p);
-  const freshet_question question = {.kind = kind, .request = *request, .answered = answered, .context = p};
-  if (!freshet_inbox_put(api->config.inbox, &question)) freshet_http_complete(p->ticket, NULL);
+  ask_all(api, kind, request, 1, false, http);
+}
+
+/* Asks for a list, or refuses. */
+static void ask_for_list(freshet_api* api, freshet_status status, const freshet_request* request,
+                         const freshet_error* error, const freshet_http_request* http,
+                         freshet_http_response* response) {
+  if (status == FRESHET_OK) {
+    ask(api, FRESHET_ASK_RECOMMEND, request, http);
+  } else {
+    freshet_http_refuse(response, 400, "%s", error->message);
+  }
+}
+
+static freshet_status read_query(freshet_request_kind kind, const freshet_slice* item,
+                                 const freshet_http_request* http, freshet_arena* arena,
+                                 freshet_request* request, freshet_error* error) {
+  return freshet_api_request_from_query(kind, item, http->parameters, http->parameter_count, arena, request,
+                                        error);
 }
 
 static void handle_recommend(void* context, const freshet_http_request* http,
@@ -269,15 +151,13 @@ static void handle_recommend(void* context, const freshet_http_request* http,
   freshet_arena arena = {0};
   freshet_request request;
   freshet_error error = {0};
-  freshet_status status =
-      freshet_api_request_from_query(http->parameters, http->parameter_count, &arena, &request, &error);
+  freshet_status status = read_query(FRESHET_REQUEST_PERSONAL, NULL, http, &arena, &request, &error);
   if (status == FRESHET_OK && request.user_id.size > 0) {
     status = freshet_error_set(&error, FRESHET_INVALID, FRESHET_STOP, "user_id is part of the path already");
   }
   request.user_id = http->path[0];
   if (status == FRESHET_OK) status = freshet_request_validate(&request, request.user_id, &error);
-  if (status == FRESHET_OK) ask(context, FRESHET_ASK_RECOMMEND, &request, http);
-  if (status != FRESHET_OK) freshet_http_refuse(response, 400, "%s", error.message);
+  ask_for_list(context, status, &request, &error, http, response);
   freshet_arena_free(&arena);
 }
 
@@ -287,57 +167,100 @@ static bool is_json(freshet_slice content_type) {
          (content_type.size >= sizeof json - 1 && strncasecmp(content_type.data, json, sizeof json - 1) == 0);
 }
 
+/* False, and the response says why: this is no request with a JSON body and nothing else. */
+static bool has_json_alone(const freshet_http_request* http, freshet_http_response* response) {
+  if (!is_json(http->content_type)) {
+    freshet_http_refuse(response, 415, "Content-Type has to be application/json");
+  } else if (http->parameter_count > 0) {
+    freshet_http_refuse(response, 400, "the parameters belong into the body, not into the address");
+  } else {
+    return true;
+  }
+  return false;
+}
+
 static void handle_post(void* context, const freshet_http_request* http, freshet_http_response* response) {
   freshet_arena arena = {0};
   freshet_request request;
   freshet_error error = {0};
-  if (!is_json(http->content_type)) {
-    freshet_http_refuse(response, 415, "Content-Type has to be application/json");
-    return;
-  }
+  if (!has_json_alone(http, response)) return;
   freshet_status status = freshet_api_request_from_json(http->body, &arena, &request, &error);
-  if (status == FRESHET_OK && http->parameter_count > 0)
-    status = freshet_error_set(&error, FRESHET_INVALID, FRESHET_STOP,
-                               "the wishes belong into the body, not the address");
-  if (status == FRESHET_OK) ask(context, FRESHET_ASK_RECOMMEND, &request, http);
-  if (status != FRESHET_OK) freshet_http_refuse(response, 400, "%s", error.message);
+  ask_for_list(context, status, &request, &error, http, response);
+  freshet_arena_free(&arena);
+}
+
+/* A list may be long, so the lists of a batch have a bound together. */
+static freshet_status check_batch(const freshet_request* requests, size_t count, freshet_error* error) {
+  int64_t places = 0;
+  for (size_t i = 0; i < count; i++) places += requests[i].k;
+  if (places <= BATCH_PLACES_MAX) return FRESHET_OK;
+  return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP,
+                           "the k of all requests sum to %lld; at most %d are allowed in one call",
+                           (long long)places, BATCH_PLACES_MAX);
+}
+
+static void handle_batch(void* context, const freshet_http_request* http, freshet_http_response* response) {
+  freshet_arena arena = {0};
+  freshet_request* requests;
+  size_t count;
+  freshet_error error = {0};
+  if (!has_json_alone(http, response)) return;
+  freshet_status status = freshet_api_requests_from_json(http->body, &arena, &requests, &count, &error);
+  if (status == FRESHET_OK) status = check_batch(requests, count, &error);
+  if (status == FRESHET_OK) {
+    ask_all(context, FRESHET_ASK_RECOMMEND, requests, count, true, http);
+  } else {
+    freshet_http_refuse(response, 400, "%s", error.message);
+  }
+  freshet_arena_free(&arena);
+}
+
+static void handle_list(freshet_api* api, freshet_request_kind kind, const freshet_slice* item,
+                        const freshet_http_request* http, freshet_http_response* response) {
+  freshet_arena arena = {0};
+  freshet_request request;
+  freshet_error error = {0};
+  freshet_status status = read_query(kind, item, http, &arena, &request, &error);
+  ask_for_list(api, status, &request, &error, http, response);
   freshet_arena_free(&arena);
 }
 
 static void handle_similar(void* context, const freshet_http_request* http, freshet_http_response* response) {
-  freshet_arena arena = {0};
-  freshet_request request;
-  freshet_error error = {0};
-  freshet_status status =
-      freshet_api_request_from_query(http->parameters, http->parameter_count, &arena, &request, &error);
-  if (status == FRESHET_OK && request.context_item_count > 0) {
-    status = freshet_error_set(&error, FRESHET_INVALID, FRESHET_STOP, "the item is part of the path already");
-  }
-  request.context_items = &http->path[0];
-  request.context_item_count = 1;
-  if (status == FRESHET_OK) status = freshet_request_validate(&request, request.user_id, &error);
-  if (status == FRESHET_OK) ask(context, FRESHET_ASK_SIMILAR, &request, http);
-  if (status != FRESHET_OK) freshet_http_refuse(response, 400, "%s", error.message);
-  freshet_arena_free(&arena);
+  handle_list(context, FRESHET_REQUEST_SIMILAR, &http->path[0], http, response);
 }
 
-static void handle_user_of(freshet_api* api, freshet_question_kind kind, const freshet_http_request* http,
-                           freshet_http_response* response) {
-  const freshet_request request = {.user_id = http->path[0], .k = 1};
+static void handle_popular(void* context, const freshet_http_request* http, freshet_http_response* response) {
+  handle_list(context, FRESHET_REQUEST_POPULAR, NULL, http, response);
+}
+
+static void handle_newest(void* context, const freshet_http_request* http, freshet_http_response* response) {
+  handle_list(context, FRESHET_REQUEST_NEWEST, NULL, http, response);
+}
+
+/* Asks about the user or the item that the path names. */
+static void ask_about(freshet_api* api, freshet_question_kind kind, const freshet_request* request,
+                      const freshet_http_request* http, freshet_http_response* response) {
   freshet_error error = {0};
-  freshet_status status = freshet_request_validate(&request, request.user_id, &error);
+  freshet_status status = freshet_request_validate(request, request->user_id, &error);
   if (status == FRESHET_OK && http->parameter_count > 0)
     status = freshet_error_set(&error, FRESHET_INVALID, FRESHET_STOP, "no parameters are known here");
-  if (status == FRESHET_OK) ask(api, kind, &request, http);
+  if (status == FRESHET_OK) ask(api, kind, request, http);
   if (status != FRESHET_OK) freshet_http_refuse(response, 400, "%s", error.message);
 }
 
 static void handle_user(void* context, const freshet_http_request* http, freshet_http_response* response) {
-  handle_user_of(context, FRESHET_ASK_USER, http, response);
+  const freshet_request request = {.user_id = http->path[0], .k = 1};
+  ask_about(context, FRESHET_ASK_USER, &request, http, response);
 }
 
 static void handle_erase(void* context, const freshet_http_request* http, freshet_http_response* response) {
-  handle_user_of(context, FRESHET_ASK_ERASE, http, response);
+  const freshet_request request = {.user_id = http->path[0], .k = 1};
+  ask_about(context, FRESHET_ASK_ERASE, &request, http, response);
+}
+
+static void handle_item(void* context, const freshet_http_request* http, freshet_http_response* response) {
+  const freshet_request request = {.context_items = http->path, .context_item_count = 1, .k = 1};
+  ask_about(context, FRESHET_ASK_ITEM, &request, http, response);
 }
 
 static void handle_openapi(void* context, const freshet_http_request* http, freshet_http_response* response) {
@@ -357,7 +280,11 @@ freshet_api* freshet_api_create(const freshet_api_config* config) {
   const freshet_http_route routes[ROUTES] = {
       {"GET", "/v1/users/{id}/recommendations", 0, handle_recommend, api},
       {"POST", "/v1/recommendations", 0, handle_post, api},
+      {"POST", "/v1/batch", 0, handle_batch, api},
       {"GET", "/v1/items/{id}/similar", 0, handle_similar, api},
+      {"GET", "/v1/items/popular", 0, handle_popular, api},
+      {"GET", "/v1/items/newest", 0, handle_newest, api},
+      {"GET", "/v1/items/{id}", 0, handle_item, api},
       {"GET", "/v1/users/{id}", 0, handle_user, api},
       {"DELETE", "/v1/users/{id}", 0, handle_erase, api},
       {"GET", "/openapi.json", FRESHET_HTTP_OPEN, handle_openapi, api},

@@ -3,7 +3,11 @@
  *
  *   GET    /v1/users/{id}/recommendations   a list for a user, now
  *   POST   /v1/recommendations              the same with a JSON body
+ *   POST   /v1/batch                        several lists in one call
  *   GET    /v1/items/{id}/similar           items like one
+ *   GET    /v1/items/popular                what is chosen most now
+ *   GET    /v1/items/newest                 the latest first
+ *   GET    /v1/items/{id}                   what is known about an item
  *   GET    /v1/users/{id}                   what is known about a user
  *   DELETE /v1/users/{id}                   forget the user
  *   GET    /openapi.json

@@ -12,7 +12,7 @@
 
 #include "freshet/ranker.h"
 
-typedef enum field_type { TEXT = 0, TEXTS, INT32, INT64, FLOAT, SWITCH } field_type;
+typedef enum field_type { TEXT = 0, TEXTS, INT32, INT64, FLOAT, SWITCH, KIND } field_type;
 
 enum { SHOWN_BYTES = 40, NUMBER_BYTES = 64 };
 
@@ -37,6 +37,7 @@ static const field fields[] = {
     {"diversity", FLOAT, AT(diversity), 0, 0, 1},
     {"exploration", FLOAT, AT(exploration), 0, 0, 1},
     {"explain", SWITCH, AT(explain), 0, 0, 0},
+    {"kind", KIND, AT(kind), 0, 0, 0},
 };
 enum { FIELDS = sizeof fields / sizeof fields[0] };
 
@@ -82,7 +83,7 @@ static void set_text(const field* f, freshet_slice text, freshet_request* reques
 }
 
 static void set_defaults(freshet_request* request) {
-  *request = (freshet_request){.k = FRESHET_API_K, .explain = true};
+  *request = (freshet_request){.k = FRESHET_API_K, .explain = true, .diversity = FRESHET_DIVERSITY_AS_SET};
 }
 
 /* ---- from a query ---- */
@@ -114,25 +115,44 @@ static void append_text(const field* f, freshet_slice text, size_t most, freshet
   set_texts(f, mine, count + 1, request);
 }
 
-freshet_status freshet_api_request_from_query(const freshet_http_parameter* parameters, size_t count,
+static freshet_status parse(const field* f, freshet_slice text, freshet_request* request,
+                            freshet_error* error) {
+  switch (f->type) {
+    case TEXT:
+      set_text(f, text, request);
+      return FRESHET_OK;
+    case SWITCH:
+      return parse_switch(f, text, request, error);
+    case KIND:
+      return refuse(error, f->name, "is said by the path already");
+    default:
+      return parse_number(f, text, request, error);
+  }
+}
+
+freshet_status freshet_api_request_from_query(freshet_request_kind kind, const freshet_slice* item,
+                                              const freshet_http_parameter* parameters, size_t count,
                                               freshet_arena* arena, freshet_request* request,
                                               freshet_error* error) {
   bool given[FIELDS] = {false};
   freshet_status status = FRESHET_OK;
   set_defaults(request);
+  request->kind = kind;
+  if (item != NULL) {
+    const field* items = find(freshet_slice_of("context_items"), error);
+    append_text(items, *item, count + 1, arena, request);
+  }
   for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
-    const field* f = find(parameters[i].name, error);
+    const bool is_short = freshet_slice_equal(parameters[i].name, freshet_slice_of("category"));
+    const field* f = find(is_short ? freshet_slice_of("include_categories") : parameters[i].name, error);
     freshet_slice text = parameters[i].value;
     if (f == NULL) return FRESHET_INVALID;
     if (given[f - fields] && f->type != TEXTS) return refuse(error, f->name, "is given twice");
     given[f - fields] = true;
     if (f->type == TEXTS) {
       append_text(f, text, count - i, arena, request);
-    } else if (f->type == TEXT) {
-      set_text(f, text, request);
     } else {
-      status =
-          f->type == SWITCH ? parse_switch(f, text, request, error) : parse_number(f, text, request, error);
+      status = parse(f, text, request, error);
     }
   }
   if (status != FRESHET_OK) return status;
@@ -161,6 +181,16 @@ static freshet_status read_texts(const field* f, const json_t* value, freshet_ar
   return FRESHET_OK;
 }
 
+static freshet_status read_kind(const json_t* value, freshet_request* request, freshet_error* error) {
+  const char* name = json_string_value(value);
+  for (int kind = 0; name != NULL && kind < FRESHET_REQUEST_KINDS; kind++) {
+    if (strcmp(name, freshet_request_kind_name((freshet_request_kind)kind)) != 0) continue;
+    request->kind = (freshet_request_kind)kind;
+    return FRESHET_OK;
+  }
+  return refuse(error, "kind", "has to be PERSONAL, SIMILAR, POPULAR or NEWEST");
+}
+
 static freshet_status read_field(const field* f, const json_t* value, freshet_arena* arena,
                                  freshet_request* request, freshet_error* error) {
   switch (f->type) {
@@ -174,32 +204,71 @@ static freshet_status read_field(const field* f, const json_t* value, freshet_ar
       if (!json_is_boolean(value)) return refuse(error, f->name, "has to be true or false");
       *(bool*)((char*)request + f->offset) = json_is_true(value);
       return FRESHET_OK;
+    case KIND:
+      return read_kind(value, request, error);
     default:
       if (!json_is_number(value)) return refuse(error, f->name, "has to be a number");
       return set_number(f, json_number_value(value), request, error);
   }
 }
 
-freshet_status freshet_api_request_from_json(freshet_slice body, freshet_arena* arena,
-                                             freshet_request* request, freshet_error* error) {
-  json_error_t cause;
+static freshet_status read_request(json_t* object, freshet_arena* arena, freshet_request* request,
+                                   freshet_error* error) {
   const char* name;
   json_t* value;
   set_defaults(request);
+  if (!json_is_object(object)) return refuse(error, "a request", "has to be a JSON object");
+  json_object_foreach(object, name, value) {
+    const field* f = find(freshet_slice_of(name), error);
+    if (f == NULL) return FRESHET_INVALID;
+    freshet_status status = read_field(f, value, arena, request, error);
+    if (status != FRESHET_OK) return status;
+  }
+  return freshet_request_validate(request, request->user_id, error);
+}
+
+/* NULL: it is not JSON. The caller releases it. */
+static json_t* load(freshet_slice body, freshet_error* error) {
+  json_error_t cause;
   json_t* root = json_loadb(body.data == NULL ? "" : body.data, body.size, JSON_REJECT_DUPLICATES, &cause);
   if (root == NULL) {
-    return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP,
-                             "the body is not JSON: line %d, column %d: %s", cause.line, cause.column,
-                             cause.text);
+    freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "the body is not JSON: line %d, column %d: %s",
+                      cause.line, cause.column, cause.text);
   }
-  freshet_status status = FRESHET_OK;
-  if (!json_is_object(root)) status = refuse(error, "the body", "has to be a JSON object");
-  json_object_foreach(root, name, value) {
-    const field* f = status == FRESHET_OK ? find(freshet_slice_of(name), error) : NULL;
-    if (status == FRESHET_OK)
-      status = f == NULL ? FRESHET_INVALID : read_field(f, value, arena, request, error);
-  }
+  return root;
+}
+
+freshet_status freshet_api_request_from_json(freshet_slice body, freshet_arena* arena,
+                                             freshet_request* request, freshet_error* error) {
+  json_t* root = load(body, error);
+  if (root == NULL) return FRESHET_INVALID;
+  freshet_status status = json_is_object(root) ? read_request(root, arena, request, error)
+                                               : refuse(error, "the body", "has to be a JSON object");
   json_decref(root);
-  if (status != FRESHET_OK) return status;
-  return freshet_request_validate(request, request->user_id, error);
+  return status;
+}
+
+static freshet_status read_requests(const json_t* root, freshet_arena* arena, freshet_request** requests,
+                                    size_t* count, freshet_error* error) {
+  const json_t* array = json_object_get(root, "requests");
+  *count = json_array_size(array);
+  if (!json_is_array(array) || json_object_size(root) != 1 || *count == 0 || *count > FRESHET_API_BATCH_MAX)
+    return refuse(error, "the body", "has to be {\"requests\": [...]} with 1 to 100 requests");
+  *requests = freshet_arena_take(arena, *count * sizeof **requests);
+  for (size_t i = 0; i < *count; i++) {
+    freshet_error cause = {0};
+    if (read_request(json_array_get(array, i), arena, &(*requests)[i], &cause) == FRESHET_OK) continue;
+    return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "requests[%zu]: %s", i, cause.message);
+  }
+  return FRESHET_OK;
+}
+
+freshet_status freshet_api_requests_from_json(freshet_slice body, freshet_arena* arena,
+                                              freshet_request** requests, size_t* count,
+                                              freshet_error* error) {
+  json_t* root = load(body, error);
+  if (root == NULL) return FRESHET_INVALID;
+  freshet_status status = read_requests(root, arena, requests, count, error);
+  json_decref(root);
+  return status;
 }

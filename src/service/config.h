@@ -95,6 +95,7 @@ typedef struct freshet_config {
   struct {
     int64_t k, max_delay_ms, threads, batch;
     bool explain;
+    double diversity;
   } ranking;
   struct {
     double context_weight;
@@ -103,6 +104,7 @@ typedef struct freshet_config {
   } requests;
   struct {
     int hide; /* freshet_hide */
+    bool exclude_own;
     int64_t hide_click_s, hide_rating_s, hide_purchase_s;
     int64_t max_per_category, max_age_s, new_age_s;
     double new_share;

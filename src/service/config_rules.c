@@ -138,6 +138,7 @@ freshet_status freshet_config_compile_rules(freshet_config* config, freshet_erro
   size_t count = config->rules.named_count;
   freshet_rules* rules = &config->rules.compiled;
   *rules = (freshet_rules){.hide = (freshet_hide)config->rules.hide,
+                           .exclude_own = config->rules.exclude_own,
                            .hide_for_ms = {[FRESHET_CLICK] = config->rules.hide_click_s * 1000,
                                            [FRESHET_RATING] = config->rules.hide_rating_s * 1000,
                                            [FRESHET_PURCHASE] = config->rules.hide_purchase_s * 1000},

@@ -149,6 +149,8 @@ const freshet_config_key freshet_config_keys[] = {
     INTEGER("ranking", "batch", ranking.batch, "256", 1, 65536,
             "Users ranked per turn beyond those just touched."),
     SWITCH("ranking", "explain", ranking.explain, "on", "Lists say for each item why it is there."),
+    DECIMAL("ranking", "diversity", ranking.diversity, "0", 0, 1,
+            "How varied lists are, by the texts of their items: 0 is the best list, 1 as varied as can be."),
 
     DECIMAL(
         "requests", "context_weight", requests.context_weight, "4", 0, 1000,
@@ -163,6 +165,8 @@ const freshet_config_key freshet_config_keys[] = {
     CHOICE(
         "rules", "hide", rules.hide, "seen", "seen|owned|bought|nothing",
         "Which items a user is not shown again: all seen ones, those rated or bought, those bought, none."),
+    SWITCH("rules", "exclude_own", rules.exclude_own, "on",
+           "An item whose attribute owner is the id of a user is not shown to that user."),
     INTEGER("rules", "hide_for_s.click", rules.hide_click_s, "0", 0, 31536000,
             "Where hide lets a clicked item come again: seconds after the click in which it does not."),
     INTEGER("rules", "hide_for_s.rating", rules.hide_rating_s, "0", 0, 31536000,

@@ -28,6 +28,7 @@ typedef struct freshet_stream_config {
   const freshet_rules* rules;         /* of the first moment, copied; NULL: none */
   uint32_t list_size;                 /* k */
   bool explain;                       /* lists carry reasons */
+  float diversity;                    /* of lists: see core/select.h */
   float context_weight;               /* of a request's text, in items just chosen */
   int64_t requests_max_age_ms;        /* who has waited longer gets an empty list; 0: nobody has */
   int64_t max_delay_ms;               /* no user waits longer for a list, while lagging */

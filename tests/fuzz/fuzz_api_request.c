@@ -10,7 +10,8 @@
 
 static void check(const freshet_request* request) {
   FRESHET_ASSERT(request->k >= 1 && request->k <= FRESHET_RANK_K_MAX);
-  FRESHET_ASSERT(request->diversity >= 0 && request->diversity <= 1);
+  FRESHET_ASSERT((request->diversity == FRESHET_DIVERSITY_AS_SET || request->diversity >= 0) &&
+                 request->diversity <= 1);
   FRESHET_ASSERT(request->exploration >= 0 && request->exploration <= 1);
   FRESHET_ASSERT(request->min_age_s >= 0);
   FRESHET_ASSERT(request->user_id.size <= FRESHET_ID_MAX && request->context.size <= FRESHET_CONTEXT_MAX);
@@ -39,8 +40,9 @@ static void check_target(char* text) {
   }
   if (freshet_http_target_matches(&target, "/v1/users/{id}/recommendations", values))
     FRESHET_ASSERT(values[0].size > 0 && target.segment_count == 4);
-  if (freshet_api_request_from_query(target.parameters, target.parameter_count, &arena, &request, NULL) ==
-      FRESHET_OK) {
+  if (freshet_api_request_from_query((freshet_request_kind)(target.parameter_count % FRESHET_REQUEST_KINDS),
+                                     NULL, target.parameters, target.parameter_count, &arena, &request,
+                                     NULL) == FRESHET_OK) {
     check(&request);
   }
   freshet_arena_free(&arena);
@@ -49,7 +51,13 @@ static void check_target(char* text) {
 static void check_body(freshet_slice body) {
   freshet_request request;
   freshet_arena arena = {0};
+  freshet_request* requests;
+  size_t count;
   if (freshet_api_request_from_json(body, &arena, &request, NULL) == FRESHET_OK) check(&request);
+  if (freshet_api_requests_from_json(body, &arena, &requests, &count, NULL) == FRESHET_OK) {
+    FRESHET_ASSERT(count >= 1 && count <= FRESHET_API_BATCH_MAX);
+    for (size_t i = 0; i < count; i++) check(&requests[i]);
+  }
   freshet_arena_free(&arena);
 }
 

@@ -17,7 +17,7 @@ import urllib.request
 
 import jsonschema
 
-from harness import BINARY, EXIT_FAILED, EXIT_OK, EXIT_UNAVAILABLE, Case, click, free_port, main, until
+from harness import BINARY, EXIT_FAILED, EXIT_OK, EXIT_UNAVAILABLE, EXIT_USAGE, Case, click, free_port, main, until
 
 USERS, ITEMS, IDLE = 20, 30, 10000
 EXCHANGE_S = 30  # service/http.h
@@ -183,7 +183,7 @@ class Http(Case):
         user = api.ask("GET", "/v1/users/{id}", id="user-1")
         self.assertEqual((user["events"], user["recent"][0]["title"]), (3, "Title of item-3"))
         api.ask("GET", "/v1/users/{id}", expect=404, id="nobody")
-        api.ask("GET", "/v1/items/{id}/similar", expect=404, id="nothing")
+        self.check_items(api)
         for path in ("/livez", "/readyz", "/metrics", "/openapi.json"):
             api.ask("GET", path)
         status, _, text = ask(service, "DELETE", "/v1/users/user-1")
@@ -194,8 +194,27 @@ class Http(Case):
         self.assertEqual(api.asked, {(method.upper(), path) for path, operations in api.document["paths"].items()
                                      for method in operations})
         names = {self.asked_name(api, p) for p in api.document["paths"][lists]["get"]["parameters"]}
-        self.assertEqual(names - {"id"}, set(api.document["components"]["schemas"]["Request"]["properties"]) - {"user_id"})
+        self.assertEqual(names - {"id"}, set(api.document["components"]["schemas"]["Request"]["properties"]) - {"user_id", "kind"})
         self.check_command(app)
+
+    def check_items(self, api):
+        """Lists that need no user, and what is known about an item."""
+        for path in ("/v1/items/{id}/similar", "/v1/items/{id}"):
+            self.assertIn("'nothing'", api.ask("GET", path, expect=404, id="nothing")["detail"])
+        entry = api.ask("GET", "/v1/items/{id}", id="item-5")
+        self.assertEqual((entry["title"], entry["state"], entry["chosen"] > 0), ("Title of item-5", "listed", True))
+        popular = api.ask("GET", "/v1/items/popular", "?k=1000")
+        self.assertEqual(len(popular["items"]), USERS + 2)  # those that were chosen
+        self.assertEqual({r["kind"] for e in popular["items"] for r in e["reasons"]}, {"POPULAR"})
+        newest = api.ask("GET", "/v1/items/newest", "?category=none")
+        self.assertEqual(newest["items"], [])
+        api.ask("GET", "/v1/items/newest", "?context=red", expect=400)
+        similar = {"kind": "SIMILAR", "context_items": ["item-5"], "k": 2}
+        answers = api.ask("POST", "/v1/batch", body={"requests": [{"user_id": "user-1", "k": 3}, similar,
+                                                                  {**similar, "context_items": ["nothing"]}]})["answers"]
+        self.assertEqual([answer["status"] for answer in answers], [200, 200, 404])
+        self.assertEqual([len(answer["list"]["items"]) for answer in answers[:2]], [3, 2])
+        api.ask("POST", "/v1/batch", body={"requests": [similar] * 101}, expect=400)
 
     def asked_name(self, api, parameter):
         return api.resolve(parameter)["name"]
@@ -215,6 +234,13 @@ class Http(Case):
         self.assertEqual(told.returncode, EXIT_OK, told.stderr)
         self.assertIn("  1. Title of item-", told.stdout)
         self.assertIn("matches 'title'", told.stdout)
+        like = app.command("recommend", "--like", "item-5", "-k", "2", "-X", port)
+        self.assertEqual((like.returncode, "'Title of item-5'" in like.stdout), (EXIT_OK, True), like.stderr)
+        self.assertNotIn("your taste", like.stdout)
+        popular = app.command("recommend", "--popular", "-k", "2", "-X", port)
+        self.assertEqual((popular.returncode, "popular now" in popular.stdout), (EXIT_OK, True), popular.stderr)
+        both = app.command("recommend", "--popular", "--newest", "-X", port)
+        self.assertEqual((both.returncode, "only one of" in both.stderr), (EXIT_USAGE, True), both.stderr)
         refused = app.command("recommend", "--user", "user-2", "-k", "0", "-X", port)
         self.assertEqual((refused.returncode, "from 1 to 1000" in refused.stderr), (EXIT_FAILED, True), refused.stderr)
         alone = app.command("recommend", "--user", "user-2", "-X", f"http.port={free_port()}")

@@ -16,7 +16,7 @@ TEXTS = {1: "red wedding dress with lace", 2: "white wedding shoes", 4: "cordles
 def request(user, request_id, **more):
     base = {"request_id": request_id, "user_id": user, "requested_at": 0, "k": 10, "context": "", "context_items": [],
             "include_categories": [], "exclude_categories": [], "exclude_items": [], "diversity": 0.0,
-            "exploration": 0.0, "explain": True, "min_age_s": 0}
+            "exploration": 0.0, "explain": True, "min_age_s": 0, "kind": "PERSONAL"}
     return {**base, **more}
 
 
@@ -59,7 +59,7 @@ class RequestsCase(Case):
     def ask(self, user, key=None, headers=None, **more):
         request_id = str(uuid.uuid4())
         value = single_object(SCHEMAS["RecommendationRequest"], request(user, request_id, **more))
-        self.freshet.send("requests", user if key is None else key, value, headers=headers or [])
+        self.freshet.send("requests", (user or None) if key is None else key, value, headers=headers or [])
         return self.await_reply(request_id)[0]
 
     def check_reasons(self, entry):
@@ -134,6 +134,27 @@ class Answers(RequestsCase):
             self.assertTrue(all(0 < r["propensity"] <= 1 for r in entry["items"]))
             self.check_reasons(entry)
         self.assertGreater(len({tuple(list_items(entry)) for entry in explored}), 1)
+
+    def test_lists_for_nobody(self):
+        self.start()
+        for user in range(12):
+            self.learn(f"pair-{user}", *(["item-10", "item-20"] if user % 3 == 0 else ["item-6"]))
+        similar = self.ask("", key=None, kind="SIMILAR", context_items=["item-10"], k=5)
+        self.assertEqual(list_items(similar)[0], "item-20")  # and not item-6, which sells best
+        self.assertEqual(similar["items"][0]["reasons"][0]["item_id"], "item-10")
+        kinds = {reason["kind"] for entry in similar["items"] for reason in entry["reasons"]}
+        self.assertLessEqual(kinds, {"TOGETHER", "FOLLOWS", "TEXT", "AUDIENCE"})
+        self.check_reasons(similar)
+        popular = self.ask("", kind="POPULAR", k=99)
+        self.assertEqual((list_items(popular)[0], len(popular["items"])), ("item-6", 3))
+        self.assertEqual({r["kind"] for entry in popular["items"] for r in entry["reasons"]}, {"POPULAR"})
+        self.assertCountEqual(list_items(self.ask("pair-1", kind="POPULAR", k=9)), ["item-10", "item-20"])  # has item-6
+        self.freshet.put("items", "item-2", self.item(2, created_at=now_ms(), attributes={"owner": "ann"}))
+        until(lambda: list_items(self.ask("bob", kind="NEWEST", k=1)) == ["item-2"], "item-2 is the newest")
+        self.assertNotIn("item-2", list_items(self.ask("ann", kind="NEWEST", k=99)))
+        self.assertNotIn("item-2", list_items(self.ask("ann", k=99)))
+        unknown = self.ask("", kind="SIMILAR", context_items=["item-unknown"])
+        self.assertEqual((unknown["items"], unknown["note"]), ([], "nothing is known about item 'item-unknown'"))
 
     def test_what_is_withdrawn_is_in_no_answer(self):
         self.start()
@@ -225,7 +246,9 @@ class BadRequests(RequestsCase):
         for more, word in [({"k": 0}, "k 0"), ({"k": -5}, "k -5"), ({"diversity": 1.5}, "diversity"),
                            ({"exploration": float("nan")}, "exploration"), ({"context": "x" * 900000}, "64 KiB"),
                            ({"exclude_items": ["i"] * 1001}, "1000"), ({"context_items": [""]}, "context_items"),
-                           ({"requested_at": now_ms() - 3600000}, "requests.max_age_ms")]:
+                           ({"requested_at": now_ms() - 3600000}, "requests.max_age_ms"),
+                           ({"kind": "SIMILAR"}, "context_items is empty"), ({"kind": "NEWEST", "context": "red"}, "NEWEST"),
+                           ({"kind": "POPULAR", "context_items": ["item-1"]}, "POPULAR")]:
             entry = self.ask("ann", **more)
             self.assertEqual(entry["items"], [])
             self.assertIn(word, entry["note"])
@@ -259,7 +282,7 @@ class BadRequests(RequestsCase):
         self.start()
         former = Schema((ROOT / "schemas" / "former" / "RecommendationRequest-3914309c5ec520a5.avsc").read_text())
         record = request("ann", "old")
-        del record["min_age_s"]
+        del record["min_age_s"], record["kind"]
         self.freshet.send("requests", "ann", single_object(former, record))
         self.assertEqual(len(self.await_reply("old")[0]["items"]), 10)
 

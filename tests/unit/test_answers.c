@@ -25,6 +25,7 @@
 
 enum {
   ITEMS = 300,
+  KNOWN = 200, /* of them are announced at the beginning */
   USERS = 60,
   CATEGORIES = 6,
   PARTITIONS = 2,
@@ -41,6 +42,8 @@ typedef struct known_item {
   bool announced, available;
   int64_t expires_at_ms, created_at_ms;
   bool has[CATEGORIES];
+  uint32_t owner; /* USERS: none */
+  bool chosen;    /* by anybody, ever */
 } known_item;
 
 typedef struct queued {
@@ -68,7 +71,8 @@ typedef struct world {
   uint64_t seed, draws;
   int64_t now_ms;
   known_item items[ITEMS];
-  uint8_t how[USERS][ITEMS]; /* 0: not seen, else 1 + the strongest freshet_event_type */
+  uint8_t how[USERS + 1]
+             [ITEMS]; /* the last user is nobody. 0: not seen, else 1 + the strongest freshet_event_type */
   freshet_rules rules;
   freshet_boost boosts[2];
   freshet_pin pins[2];
@@ -110,9 +114,9 @@ static uint32_t below(uint32_t bound) {
 }
 
 static const char* name_of(char kind, uint32_t number) {
-  static char names[8][16];
+  static char names[16][16];
   static unsigned next;
-  char* name = names[next++ % 8];
+  char* name = names[next++ % 16];
   snprintf(name, sizeof names[0], "%c%u", kind, number);
   return name;
 }
@@ -136,11 +140,15 @@ static bool passes(const known_item* it) {
     is_excluded = is_excluded || (it->has[c] && w->has_category[1][c]);
   }
   bool is_old = w->request.min_age_s == 0 || it->created_at_ms <= w->now_ms - w->request.min_age_s * 1000;
+  if (w->request.kind == FRESHET_REQUEST_POPULAR && !it->chosen) return false;
+  if (w->request.kind == FRESHET_REQUEST_NEWEST && it->created_at_ms == 0) return false;
   return included && !is_excluded && is_old;
 }
 
 static bool may_be_shown(uint32_t i) {
-  return is_on_offer(&w->items[i]) && passes(&w->items[i]) && !is_hidden(w->user, i) && !w->excluded[i];
+  bool is_own = w->rules.exclude_own && w->user < USERS && w->items[i].owner == w->user;
+  return is_on_offer(&w->items[i]) && passes(&w->items[i]) && !is_hidden(w->user, i) && !w->excluded[i] &&
+         !is_own;
 }
 
 /* ---- the verdict ---- */
@@ -176,6 +184,37 @@ static void check_bounds(const bool* shown, bool has_room) {
   }
 }
 
+/* In ms; all that is younger than a second is new alike. */
+static int64_t age_of(const freshet_list* list, size_t place) {
+  int64_t age_ms = w->now_ms - w->items[number_of(list->items[place].item_id)].created_at_ms;
+  return age_ms > 1000 ? age_ms : 1000;
+}
+
+/* Without variety, chance and rules a list is in the order of scores, and a NEWEST list in that of created_at. */
+static void check_order(const freshet_list* list) {
+  const freshet_request* r = &w->request;
+  const freshet_rules* rules = &w->rules;
+  if (r->diversity > 0 || r->exploration > 0 || rules->pin_count > 0 || rules->new_share > 0) return;
+  for (size_t i = 1; i < list->item_count; i++) {
+    assert_true(list->items[i - 1].score >= list->items[i].score);
+    if (r->kind == FRESHET_REQUEST_NEWEST && rules->boost_count == 0)
+      assert_true(age_of(list, i - 1) <= age_of(list, i));
+  }
+}
+
+/* A list that is for nobody has no reasons of a person, and a list for a person none of a bare item. */
+static void check_reasons(const freshet_recommendation* entry) {
+  static const uint32_t possible[FRESHET_REQUEST_KINDS] = {
+      [FRESHET_REQUEST_PERSONAL] = ~(1U << FRESHET_REASON_AUDIENCE | 1U << FRESHET_REASON_NEW),
+      [FRESHET_REQUEST_SIMILAR] = 1U << FRESHET_REASON_AUDIENCE | 1U << FRESHET_REASON_FOLLOWS |
+                                  1U << FRESHET_REASON_TOGETHER | 1U << FRESHET_REASON_TEXT |
+                                  1U << FRESHET_REASON_RULE | 1U << FRESHET_REASON_CONTEXT,
+      [FRESHET_REQUEST_POPULAR] = 1U << FRESHET_REASON_POPULAR | 1U << FRESHET_REASON_RULE,
+      [FRESHET_REQUEST_NEWEST] = 1U << FRESHET_REASON_NEW | 1U << FRESHET_REASON_RULE};
+  for (size_t p = 0; p < entry->reason_count; p++)
+    assert_true((possible[w->request.kind] >> entry->reasons[p].kind & 1) != 0);
+}
+
 static void check(const freshet_list* list) {
   bool shown[ITEMS] = {false};
   for (size_t r = 0; r < list->item_count; r++) {
@@ -193,7 +232,9 @@ static void check(const freshet_list* list) {
     double sum = 0;
     for (size_t p = 0; p < entry->reason_count; p++) sum += (double)entry->reasons[p].score;
     if (w->request.explain) assert_float_equal(sum, entry->score, 1e-4);
+    check_reasons(entry);
   }
+  check_order(list);
   size_t k = (size_t)w->request.k;
   assert_true(list->item_count <= k);
   check_bounds(shown, list->item_count < k);
@@ -531,13 +572,17 @@ static void change_item(uint32_t i) {
     put(&w->catalogue[w->catalogued++], FRESHET_TOPIC_ITEMS, 0, id, NULL);
     return;
   }
-  *it = (known_item){.announced = true, .available = below(5) != 0};
+  *it = (known_item){.announced = true, .available = below(5) != 0, .chosen = it->chosen};
+  it->owner = below(4) == 0 ? below(USERS) : USERS;
   it->expires_at_ms = below(3) == 0 ? w->now_ms + below(60000) : 0;
   it->created_at_ms = below(4) == 0 ? 0 : w->now_ms - below(100000);
   write_text(text, sizeof text);
+  const freshet_attribute owner = {freshet_slice_of("owner"), freshet_slice_of(name_of('u', it->owner))};
   freshet_item item = {.item_id = freshet_slice_of(id),
                        .title = freshet_slice_of(text),
                        .categories = categories,
+                       .attributes = &owner,
+                       .attribute_count = it->owner < USERS,
                        .available = it->available,
                        .expires_at_ms = it->expires_at_ms,
                        .created_at_ms = it->created_at_ms};
@@ -566,6 +611,7 @@ static void choose(uint32_t user, uint32_t i) {
   put(&w->queue[w->queued++], FRESHET_TOPIC_EVENTS, freshet_partition_of(event.user_id, PARTITIONS), id,
       &bytes);
   freshet_buffer_free(&bytes);
+  w->items[i].chosen = true;
   if (w->how[user][i] < 1 + event.type) w->how[user][i] = (uint8_t)(1 + event.type);
 }
 
@@ -601,7 +647,10 @@ static void ask(void) {
   w->user = below(USERS + 5) % USERS; /* some have never been heard of */
   snprintf(request_id, sizeof request_id, "r%llu", (unsigned long long)w->draws);
   *r = (freshet_request){.request_id = freshet_slice_of(request_id),
-                         .user_id = freshet_slice_of(name_of('u', w->user))};
+                         .kind = (freshet_request_kind)(below(2) == 0 ? below(FRESHET_REQUEST_KINDS) : 0)};
+  if (r->kind != FRESHET_REQUEST_PERSONAL && below(2) == 0) w->user = USERS;
+  r->user_id = freshet_slice_of(w->user == USERS ? "" : name_of('u', w->user));
+  const bool takes_context = r->kind <= FRESHET_REQUEST_SIMILAR;
   r->k = (int32_t)(below(3) == 0 ? 1 + below(K_MAX) : 1 + below(20));
   r->explain = below(2) == 0;
   if (below(3) == 0) r->diversity = (float)below(101) * .01F;
@@ -616,12 +665,13 @@ static void ask(void) {
   r->exclude_items = ids;
   if (below(3) == 0) r->exclude_item_count = pick('i', ITEMS, 5, w->excluded, ids, names);
   r->context_items = context;
-  for (uint32_t left = below(4) == 0 ? below(5) : 0; left > 0; left--) {
-    uint32_t i = below(ITEMS);
+  uint32_t origins = r->kind == FRESHET_REQUEST_SIMILAR ? 1 + below(4) : below(4) == 0 ? below(5) : 0;
+  for (uint32_t left = takes_context ? origins : 0; left > 0; left--) {
+    uint32_t i = below(r->kind == FRESHET_REQUEST_SIMILAR ? KNOWN : ITEMS);
     w->excluded[i] = true;
     context[r->context_item_count++] = freshet_slice_of(name_of('i', i));
   }
-  if (below(3) == 0) {
+  if (takes_context && below(3) == 0) {
     write_text(text, sizeof text);
     r->context = freshet_slice_of(text);
   }
@@ -633,7 +683,7 @@ static void ask(void) {
     freshet_buffer bytes = {0};
     assert_int_equal(freshet_encode_request(w->codec, r, &bytes, NULL), FRESHET_OK);
     put(&w->queue[w->queued++], FRESHET_TOPIC_REQUESTS, freshet_partition_of(r->user_id, PARTITIONS),
-        name_of('u', w->user), &bytes);
+        w->user == USERS ? "" : name_of('u', w->user), &bytes);
     freshet_buffer_free(&bytes);
   }
   step();
@@ -644,6 +694,7 @@ static void ask(void) {
 static void change_rules(void) {
   freshet_rules* r = &w->rules;
   *r = (freshet_rules){.hide = (freshet_hide)below(4),
+                       .exclude_own = below(2) == 0,
                        .max_per_category = below(3) == 0 ? 1 + below(5) : 0,
                        .max_age_ms = below(3) == 0 ? 20000 + below(80000) : 0,
                        .new_share = below(3) == 0 ? (float)below(101) * .01F : 0,
@@ -667,7 +718,7 @@ static void change_rules(void) {
 static void ask_at_random(bool with_rules) {
   const char* wanted = getenv("FRESHET_ANSWERS");
   size_t requests = wanted == NULL ? 20000 : strtoul(wanted, NULL, 10);
-  for (uint32_t i = 0; i < 200; i++) change_item(i);
+  for (uint32_t i = 0; i < KNOWN; i++) change_item(i);
   while (w->catalogued > 0) step();
   for (size_t n = 0; n < requests; n++) {
     /* Items expire when the worker looks, once a second: go on in whole ones. */
@@ -781,7 +832,7 @@ static void an_unanswered_request_is_not_committed(void** state) {
 /* A text without a word is like every other such text: it is not encoded, and the asker is told. */
 static void a_context_without_a_word_is_noted(void** state) {
   (void)state;
-  for (uint32_t i = 0; i < 200; i++) change_item(i);
+  for (uint32_t i = 0; i < KNOWN; i++) change_item(i);
   while (w->catalogued > 0) step();
   w->request.k = 3; /* what the answers are held against */
   ask_in_partition_0("words", "two words");

@@ -360,13 +360,13 @@ static void bytes_of_another_implementation(void** state) {
       "\x04\x02\x61\x02\x62\x00\x00\x02\x80\xc0\xe2\x85\xe3\x68\x02\x10\x00\x00\xc0\x3f\x00\x00\x10\xc0"
       "\x02\x80\xa0\xab\xfe\xf9\x62\x02\x0a\x62\x72\x61\x6e\x64\x08\x61\x63\x6d\x65\x00";
   static const char list_bytes[] =
-      "\xc3\x01\xa4\x20\xac\x38\x1a\x12\x79\xdd\x04\x75\x31\x00\x06\xd8\x04\x80\xa0\xab\xfe\xf9\x62\x8a"
-      "\xa0\xab\xfe\xf9\x62\x04\x02\x61\x00\x00\x00\x3f\x04\x02\x02\x62\x00\x00\x80\x3e\x0a\x00\x00\x00"
+      "\xc3\x01\xe4\xf9\x2c\x3c\x4d\x69\xa7\xfc\x04\x75\x31\x00\x06\xd8\x04\x80\xa0\xab\xfe\xf9\x62\x8a"
+      "\xa0\xab\xfe\xf9\x62\x04\x02\x61\x00\x00\x00\x3f\x04\x12\x02\x62\x00\x00\x80\x3e\x0a\x00\x00\x00"
       "\x00\xbe\x00\x00\x00\x80\x3e\x02\x62\x00\x00\x80\x3e\x00\x00\x00\x80\x3f\x00\x02\x6e";
   static const char request_bytes[] =
-      "\xc3\x01\x05\xd5\x36\x96\x9a\x0e\x7b\xa1\x04\x72\x31\x08\x5a\x6f\xc3\xab\x80\xa0\xab\xfe\xf9\x62"
+      "\xc3\x01\x07\x33\x41\x99\x41\xfa\xf1\x0a\x04\x72\x31\x08\x5a\x6f\xc3\xab\x80\xa0\xab\xfe\xf9\x62"
       "\x0e\x0a\x77\xc3\xa4\x72\x6d\x04\x02\x61\x02\x62\x00\x02\x02\x63\x00\x00\x02\x02\x64\x00\x00\x00"
-      "\x00\x3f\x00\x00\x80\x3e\x00\x78";
+      "\x00\x3f\x00\x00\x80\x3e\x00\x78\x02";
   freshet_codec* codec = new_codec(FRESHET_FRAMING_SINGLE_OBJECT, NULL);
   freshet_buffer again = {0};
   freshet_slice bytes = {item_bytes, sizeof item_bytes - 1};
@@ -392,6 +392,7 @@ static void bytes_of_another_implementation(void** state) {
   assert_int_equal(list.version_offset, 300);
   assert_int_equal(list.item_count, 2);
   assert_int_equal(list.items[0].reason_count, 2);
+  assert_int_equal(list.items[0].reasons[0].kind, FRESHET_REASON_AUDIENCE);
   assert_int_equal(list.items[0].reasons[1].kind, FRESHET_REASON_QUALITY);
   assert_true(list.items[0].reasons[1].score == -0.125f);
   again.size = 0;
@@ -414,6 +415,7 @@ static void bytes_of_another_implementation(void** state) {
   assert_slice(request.exclude_items[0], "d");
   assert_true(request.diversity == .5F && request.exploration == .25F && !request.explain);
   assert_int_equal(request.min_age_s, 60);
+  assert_int_equal(request.kind, FRESHET_REQUEST_SIMILAR);
   again.size = 0;
   assert_int_equal(freshet_encode_request(codec, &request, &again, NULL), FRESHET_OK);
   assert_true(freshet_slice_equal(freshet_buffer_slice(&again), bytes));
@@ -564,7 +566,7 @@ static void damaged_lists_never_crash(void** state) {
     accepted++;
     for (size_t i = 0; i < got.item_count; i++) {
       for (size_t j = 0; j < got.items[i].reason_count; j++) {
-        assert_in_range(got.items[i].reasons[j].kind, 0, FRESHET_REASON_CONTEXT);
+        assert_in_range(got.items[i].reasons[j].kind, 0, FRESHET_REASON_NEW);
         assert_true(got.items[i].reasons[j].item_id.size <= damaged.size);
       }
     }

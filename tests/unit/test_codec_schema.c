@@ -92,8 +92,8 @@ static void our_schemas_have_the_published_fingerprints(void** state) {
       {"ItemState", 0x99545e6df867da21},
       {"Purchase", 0x0ee241fa61527713},
       {"Rating", 0xdbf9d19fbdb1e6de},
-      {"RecommendationList", 0xdd79121a38ac20a4},
-      {"RecommendationRequest", 0xa17b0e9a9636d505},
+      {"RecommendationList", 0xfca7694d3c2cf9e4},
+      {"RecommendationRequest", 0x0af1fa4199413307},
       {"TextGeneration", 0x6eaa43eedb6aaf04},
       {"UserState", 0xd826cdb80ad61eb9},
   };

@@ -51,6 +51,23 @@ static void fill(freshet_answer* answer, const freshet_request* request) {
                                 .item_count = 2};
 }
 
+static void fill_item(freshet_answer* answer) {
+  static const freshet_slice categories[] = {{"home", 4}};
+  static const freshet_attribute attributes[] = {{{"price", 5}, {"9.99", 4}}};
+  answer->item = (freshet_known_item){.record = {.item_id = {"i1", 2},
+                                                 .title = {"Lamp", 4},
+                                                 .categories = categories,
+                                                 .category_count = 1,
+                                                 .attributes = attributes,
+                                                 .attribute_count = 1},
+                                      .state = FRESHET_ITEM_EXPIRED,
+                                      .gone_ms = 1767225600007,
+                                      .chosen = 12,
+                                      .popularity = {3, 2.5F, 1},
+                                      .text_size = 80,
+                                      .has_vector = true};
+}
+
 static freshet_answer* make_answer(fixture* f, const freshet_question* question) {
   freshet_answer* answer = freshet_answer_create();
   const freshet_request* request = &question->request;
@@ -60,13 +77,15 @@ static freshet_answer* make_answer(fixture* f, const freshet_question* question)
   if (request->context_item_count > 0)
     snprintf(f->similar_to, sizeof f->similar_to, "%.*s", (int)request->context_items[0].size,
              request->context_items[0].data);
-  if (is(request->user_id, "elsewhere")) {
+  if (f->kind == FRESHET_ASK_ITEM && !is(request->context_items[0], "unknown")) {
+    fill_item(answer);
+  } else if (is(request->user_id, "elsewhere")) {
     answer->status = FRESHET_ANSWER_ELSEWHERE;
     answer->partition = 7;
   } else if (is(request->user_id, "homeless")) {
     answer->status = FRESHET_ANSWER_ELSEWHERE;
     answer->partition = 8;
-  } else if (is(request->user_id, "unknown")) {
+  } else if (is(request->user_id, "unknown") || f->kind == FRESHET_ASK_ITEM) {
     answer->status = FRESHET_ANSWER_NOT_FOUND;
     snprintf(answer->message, sizeof answer->message, "nobody knows");
   } else if (is(request->user_id, "odd")) {
@@ -227,9 +246,11 @@ static void test_other_questions(void** state) {
   json_decref(r.body);
   r = ask(f, "GET", "/v1/items/a%2Fb/similar?k=2", "");
   assert_int_equal(r.status, 200);
-  assert_int_equal(f->kind, FRESHET_ASK_SIMILAR);
+  assert_int_equal(f->kind, FRESHET_ASK_RECOMMEND);
   assert_string_equal(f->similar_to, "a/b");
   json_decref(r.body);
+  assert_int_equal(f->last.kind, FRESHET_REQUEST_SIMILAR);
+  assert_true(f->last.diversity == FRESHET_DIVERSITY_AS_SET);
   r = ask(f, "GET", "/v1/users/u1", "");
   assert_int_equal(r.status, 200);
   assert_int_equal(f->kind, FRESHET_ASK_USER);
@@ -242,6 +263,117 @@ static void test_other_questions(void** state) {
   r = ask(f, "GET", "/openapi.json", "");
   assert_int_equal(r.status, 200);
   assert_non_null(json_object_get(r.body, "paths"));
+  json_decref(r.body);
+  stop(f);
+}
+
+static void test_lists_for_nobody(void** state) {
+  (void)state;
+  fixture* f = start(16, true);
+  static const struct {
+    const char* path;
+    freshet_request_kind kind;
+  } lists[] = {{"popular", FRESHET_REQUEST_POPULAR}, {"newest", FRESHET_REQUEST_NEWEST}};
+  for (size_t i = 0; i < 2; i++) {
+    char target[128];
+    snprintf(target, sizeof target, "/v1/items/%s?category=toys&include_categories=books&k=3", lists[i].path);
+    reply r = ask(f, "GET", target, "");
+    assert_int_equal(r.status, 200);
+    assert_null(json_object_get(r.body, "user_id"));
+    json_decref(r.body);
+    assert_int_equal(f->kind, FRESHET_ASK_RECOMMEND);
+    assert_int_equal(f->last.kind, lists[i].kind);
+    assert_int_equal(f->last.k, 3);
+    assert_int_equal(f->last.include_category_count, 2);
+    snprintf(target, sizeof target, "/v1/items/%s?context_items=i1", lists[i].path);
+    expect(f, "GET", target, "", 400, "context_items does not go with a list of kind");
+    snprintf(target, sizeof target, "/v1/items/%s?context=red", lists[i].path);
+    expect(f, "GET", target, "", 400, freshet_request_kind_name(lists[i].kind));
+    snprintf(target, sizeof target, "/v1/items/%s?kind=PERSONAL", lists[i].path);
+    expect(f, "GET", target, "", 400, "kind is said by the path");
+  }
+  reply r = ask(f, "GET", "/v1/items/a/similar?context_items=b", "");
+  assert_int_equal(r.status, 200);
+  assert_int_equal(f->last.context_item_count, 2);
+  assert_string_equal(f->similar_to, "a");
+  json_decref(r.body);
+  r = ask(f, "POST", "/v1/recommendations", "{\"kind\": \"SIMILAR\", \"context_items\": [\"i7\"]}");
+  assert_int_equal(r.status, 200);
+  assert_int_equal(f->last.kind, FRESHET_REQUEST_SIMILAR);
+  json_decref(r.body);
+  stop(f);
+}
+
+static void test_an_item(void** state) {
+  (void)state;
+  fixture* f = start(16, true);
+  reply r = ask(f, "GET", "/v1/items/i1", "");
+  assert_int_equal(r.status, 200);
+  assert_int_equal(f->kind, FRESHET_ASK_ITEM);
+  assert_string_equal(text_at(r.body, "item_id"), "i1");
+  assert_string_equal(text_at(r.body, "title"), "Lamp");
+  assert_string_equal(text_at(r.body, "state"), "expired");
+  assert_string_equal(text_at(r.body, "not_listed_since"), "2026-01-01T00:00:00.007Z");
+  assert_string_equal(json_string_value(json_array_get(json_object_get(r.body, "categories"), 0)), "home");
+  const json_t* attribute = json_array_get(json_object_get(r.body, "attributes"), 0);
+  assert_string_equal(text_at(attribute, "name"), "price");
+  assert_string_equal(text_at(attribute, "value"), "9.99");
+  assert_null(json_object_get(r.body, "created_at"));
+  const json_t* popularity = json_object_get(r.body, "popularity");
+  assert_true(json_real_value(json_object_get(popularity, "of_3000_events")) == 2.5);
+  assert_true(json_is_true(json_object_get(r.body, "has_text_vector")));
+  json_decref(r.body);
+  expect(f, "GET", "/v1/items/unknown", "", 404, "nobody knows");
+  expect(f, "GET", "/v1/items/i1?k=3", "", 400, "no parameters are known here");
+  stop(f);
+}
+
+static void test_a_batch(void** state) {
+  (void)state;
+  fixture* f = start(16, true);
+  reply r = ask(f, "POST", "/v1/batch",
+                "{\"requests\": [{\"user_id\": \"u1\"}, {\"user_id\": \"unknown\"}, {\"user_id\": "
+                "\"elsewhere\"}, {\"kind\": \"POPULAR\", \"k\": 4}]}");
+  assert_int_equal(r.status, 200);
+  static const int statuses[] = {200, 404, 307, 200};
+  const json_t* answers = json_object_get(r.body, "answers");
+  assert_int_equal(json_array_size(answers), 4);
+  for (size_t i = 0; i < 4; i++) {
+    const json_t* answer = json_array_get(answers, i);
+    assert_int_equal(json_integer_value(json_object_get(answer, "status")), statuses[i]);
+    assert_int_equal(json_object_get(answer, "list") != NULL, statuses[i] == 200);
+  }
+  assert_string_equal(text_at(json_object_get(json_array_get(answers, 0), "list"), "user_id"), "u1");
+  assert_string_equal(text_at(json_array_get(answers, 1), "detail"), "nobody knows");
+  assert_string_equal(text_at(json_array_get(answers, 2), "location"), "http://10.0.0.7:8080");
+  json_decref(r.body);
+  static const char* const wrong[][2] = {
+      {"{\"requests\": []}", "1 to 100"},
+      {"{\"requests\": [{}], \"k\": 1}", "1 to 100"},
+      {"[]", "{\"requests\": [...]}"},
+      {"{\"requests\": [{\"user_id\": \"u\"}, {\"k\": 0}]}", "requests[1]: k has to be"},
+      {"{\"requests\": [3]}", "requests[0]: a request has to be a JSON object"},
+      {"{\"requests\": [{\"kind\": \"similar\"}]}", "PERSONAL, SIMILAR, POPULAR or NEWEST"},
+      {"{\"requests\": [{\"kind\": \"SIMILAR\"}]}", "requests[0]: context_items is empty"},
+      {"{\"requests\": [{\"k\": 1000}, {\"k\": 1000}, {\"k\": 1000}, {\"k\": 1000}, {\"k\": 1000}, {\"k\": "
+       "1}]}",
+       "sum to 5001"},
+  };
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+    expect(f, "POST", "/v1/batch", wrong[i][0], 400, wrong[i][1]);
+  stop(f);
+}
+
+/* The inbox takes some of a batch: the others are refused, and the call is answered. */
+static void test_a_batch_that_is_too_large_for_the_inbox(void** state) {
+  (void)state;
+  fixture* f = start(2, false);
+  reply r = ask(f, "POST", "/v1/batch", "{\"requests\": [{\"user_id\": \"a\"}, {\"user_id\": \"b\"}]}");
+  assert_int_equal(r.status, 200);
+  for (size_t i = 0; i < 2; i++) {
+    const json_t* answer = json_array_get(json_object_get(r.body, "answers"), i);
+    assert_int_equal(json_integer_value(json_object_get(answer, "status")), 503);
+  }
   json_decref(r.body);
   stop(f);
 }
@@ -316,6 +448,10 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_a_list),
       cmocka_unit_test(test_other_questions),
+      cmocka_unit_test(test_lists_for_nobody),
+      cmocka_unit_test(test_an_item),
+      cmocka_unit_test(test_a_batch),
+      cmocka_unit_test(test_a_batch_that_is_too_large_for_the_inbox),
       cmocka_unit_test(test_elsewhere_and_nowhere),
       cmocka_unit_test(test_bad_requests),
       cmocka_unit_test(test_without_a_worker),

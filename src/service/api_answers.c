@@ -1,0 +1,290 @@
+/*
+ * api_answers.c: answers of the worker as HTTP responses: JSON, or a refusal with its reason. It owns the words for
+ * reasons. It must not know how requests are read, nor how lists are made.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "service/api_internal.h"
+#include "service/json_writer.h"
+
+enum { CONTEXT_SHOWN = 60 };
+
+/* By freshet_reason_kind: the symbol of schemas/RecommendationList.avsc, and the words for people. */
+static const struct {
+  const char *symbol, *words;
+} reasons[] = {
+    [FRESHET_REASON_TASTE] = {"TASTE", "suits your taste"},
+    [FRESHET_REASON_FOLLOWS] = {"FOLLOWS", "often chosen after "},
+    [FRESHET_REASON_TOGETHER] = {"TOGETHER", "often chosen together with "},
+    [FRESHET_REASON_TEXT] = {"TEXT", "is like "},
+    [FRESHET_REASON_POPULAR] = {"POPULAR", "popular now"},
+    [FRESHET_REASON_QUALITY] = {"QUALITY", "liked in general"},
+    [FRESHET_REASON_OTHER] = {"OTHER", "for another reason"},
+    [FRESHET_REASON_RULE] = {"RULE", "by a rule of the shop"},
+    [FRESHET_REASON_CONTEXT] = {"CONTEXT", "matches "},
+    [FRESHET_REASON_AUDIENCE] = {"AUDIENCE", "for those who like "},
+    [FRESHET_REASON_NEW] = {"NEW", "new on offer"},
+};
+enum { REASONS = sizeof reasons / sizeof reasons[0] };
+
+static void append(freshet_buffer* out, freshet_slice text) {
+  freshet_buffer_append(out, text.data, text.size);
+}
+
+/* A prefix that ends between two code points. */
+static freshet_slice shorten(freshet_slice text, size_t size) {
+  if (text.size <= size) return text;
+  while (size > 0 && ((unsigned char)text.data[size] & 0xc0) == 0x80) size--;
+  return (freshet_slice){text.data, size};
+}
+
+static void write_reason(freshet_api_part* p, freshet_json* json, const freshet_reason* reason) {
+  freshet_buffer words = {0};
+  freshet_slice quoted = {NULL, 0};
+  size_t kind = (size_t)reason->kind < REASONS ? (size_t)reason->kind : FRESHET_REASON_OTHER;
+  append(&words, freshet_slice_of(reasons[kind].words));
+  if (kind == FRESHET_REASON_CONTEXT) quoted = shorten(p->context, CONTEXT_SHOWN);
+  if (reason->item_id.size > 0) {
+    quoted = freshet_api_title(p->call->api, reason->item_id);
+    if (quoted.size == 0) quoted = reason->item_id;
+  }
+  if (quoted.size > 0) {
+    append(&words, freshet_slice_of("'"));
+    append(&words, quoted);
+    append(&words, freshet_slice_of("'"));
+  }
+  freshet_json_open(json, NULL, '{');
+  freshet_json_text(json, "kind", freshet_slice_of(reasons[kind].symbol));
+  if (reason->item_id.size > 0) freshet_json_text(json, "item_id", reason->item_id);
+  freshet_json_number(json, "score", reason->score);
+  freshet_json_text(json, "text", freshet_buffer_slice(&words));
+  freshet_json_close(json, '}');
+  freshet_buffer_free(&words);
+}
+
+static void write_item(freshet_api_part* p, freshet_json* json, const freshet_recommendation* item) {
+  freshet_json_open(json, NULL, '{');
+  freshet_json_text(json, "item_id", item->item_id);
+  freshet_json_text(json, "title", freshet_api_title(p->call->api, item->item_id));
+  freshet_json_number(json, "score", item->score);
+  if (item->propensity < 1) freshet_json_number(json, "propensity", item->propensity);
+  if (item->reason_count > 0) {
+    freshet_json_open(json, "reasons", '[');
+    for (size_t i = 0; i < item->reason_count; i++) write_reason(p, json, &item->reasons[i]);
+    freshet_json_close(json, ']');
+  }
+  freshet_json_close(json, '}');
+}
+
+static void write_list(freshet_api_part* p, freshet_json* json, const char* key) {
+  const freshet_list* list = &p->answer->list;
+  freshet_json_open(json, key, '{');
+  if (list->user_id.size > 0) freshet_json_text(json, "user_id", list->user_id);
+  if (list->request_id.size > 0) freshet_json_text(json, "request_id", list->request_id);
+  freshet_json_integer(json, "version_partition", list->version_partition);
+  freshet_json_integer(json, "version_offset", list->version_offset);
+  freshet_json_time(json, "generated_at", list->generated_at_ms);
+  if (list->note.size > 0) freshet_json_text(json, "note", list->note);
+  freshet_json_open(json, "items", '[');
+  for (size_t i = 0; i < list->item_count; i++) write_item(p, json, &list->items[i]);
+  freshet_json_close(json, ']');
+  freshet_json_close(json, '}');
+}
+
+static void write_user(freshet_api_part* p, freshet_json* json) {
+  const freshet_known_user* user = &p->answer->user;
+  freshet_json_open(json, NULL, '{');
+  freshet_json_text(json, "user_id", p->user_id);
+  freshet_json_integer(json, "partition", p->answer->partition);
+  freshet_json_integer(json, "events", user->events);
+  freshet_json_integer(json, "positives", user->positives);
+  freshet_json_integer(json, "seen", user->seen);
+  freshet_json_integer(json, "newest_offset", user->newest_offset);
+  freshet_json_time(json, "newest_at", user->newest_time_ms);
+  freshet_json_integer(json, "listed_offset", user->listed_offset);
+  freshet_json_open(json, "recent", '[');
+  for (size_t i = 0; i < user->recent_count; i++) {
+    const freshet_known_interaction* recent = &user->recent[i];
+    freshet_json_open(json, NULL, '{');
+    freshet_json_text(json, "item_id", recent->item_id);
+    freshet_json_text(json, "title", freshet_api_title(p->call->api, recent->item_id));
+    freshet_json_number(json, "weight", recent->weight);
+    freshet_json_time(json, "at", recent->time_ms);
+    freshet_json_close(json, '}');
+  }
+  freshet_json_close(json, ']');
+  freshet_json_close(json, '}');
+}
+
+static void write_erased(freshet_api_part* p, freshet_json* json) {
+  freshet_json_open(json, NULL, '{');
+  freshet_json_text(json, "user_id", p->user_id);
+  freshet_json_bool(json, "erased", true);
+  freshet_json_close(json, '}');
+}
+
+/* By freshet_listing_state. */
+static const char* const states[] = {
+    [FRESHET_ITEM_LISTED] = "listed",
+    [FRESHET_ITEM_UNAVAILABLE] = "unavailable",
+    [FRESHET_ITEM_EXPIRED] = "expired",
+    [FRESHET_ITEM_TOO_OLD] = "too_old",
+    [FRESHET_ITEM_NOT_ANNOUNCED] = "not_announced",
+};
+
+/* What the item's record says. */
+static void write_record(freshet_json* json, const freshet_item* item) {
+  freshet_json_text(json, "item_id", item->item_id);
+  freshet_json_text(json, "title", item->title);
+  freshet_json_open(json, "categories", '[');
+  for (size_t i = 0; i < item->category_count; i++) freshet_json_text(json, NULL, item->categories[i]);
+  freshet_json_close(json, ']');
+  freshet_json_open(json, "attributes", '[');
+  for (size_t i = 0; i < item->attribute_count; i++) {
+    freshet_json_open(json, NULL, '{');
+    freshet_json_text(json, "name", item->attributes[i].name);
+    freshet_json_text(json, "value", item->attributes[i].value);
+    freshet_json_close(json, '}');
+  }
+  freshet_json_close(json, ']');
+  if (item->created_at_ms > 0) freshet_json_time(json, "created_at", item->created_at_ms);
+  if (item->expires_at_ms > 0) freshet_json_time(json, "expires_at", item->expires_at_ms);
+}
+
+static void write_known_item(freshet_api_part* p, freshet_json* json) {
+  static const char* const speeds[FRESHET_POPULARITIES] = {"of_300_events", "of_3000_events",
+                                                           "of_30000_events"};
+  const freshet_known_item* known = &p->answer->item;
+  freshet_json_open(json, NULL, '{');
+  write_record(json, &known->record);
+  freshet_json_text(json, "state", freshet_slice_of(states[known->state]));
+  if (known->state != FRESHET_ITEM_LISTED) freshet_json_time(json, "not_listed_since", known->gone_ms);
+  freshet_json_number(json, "chosen", known->chosen);
+  freshet_json_open(json, "popularity", '{');
+  for (int h = 0; h < FRESHET_POPULARITIES; h++)
+    freshet_json_number(json, speeds[h], (double)known->popularity[h]);
+  freshet_json_close(json, '}');
+  freshet_json_integer(json, "text_bytes", (int64_t)known->text_size);
+  freshet_json_bool(json, "has_text_vector", known->has_vector);
+  freshet_json_close(json, '}');
+}
+
+/* ---- refusals ---- */
+
+enum { MESSAGE_SIZE = FRESHET_ERROR_MESSAGE_SIZE + FRESHET_API_URL_SIZE };
+
+typedef struct refusal {
+  int status; /* 200: it is none */
+  char message[MESSAGE_SIZE];
+  char location[FRESHET_API_URL_SIZE]; /* of the instance to ask; "": none */
+} refusal;
+
+static void __attribute__((format(printf, 3, 4))) say(refusal* why, int status, const char* format, ...) {
+  va_list arguments;
+  why->status = status;
+  va_start(arguments, format);
+  vsnprintf(why->message, sizeof why->message, format, arguments);
+  va_end(arguments);
+}
+
+static void send_elsewhere(const freshet_api_part* p, refusal* why) {
+  freshet_api_owner(p->call->api, p->answer->partition, why->location);
+  if (why->location[0] != '\0') {
+    say(why, 307, "another instance holds this user: %s", why->location);
+    return;
+  }
+  say(why, 503,
+      "another instance holds partition %d of this user; it is not known where to reach it "
+      "(just now, or because its http.advertise is not set)",
+      (int)p->answer->partition);
+}
+
+static void find_refusal(const freshet_api_part* p, refusal* why) {
+  *why = (refusal){.status = 200};
+  if (p->answer == NULL) {
+    say(why, 503, "too many requests wait, or the service is starting; see /readyz");
+    return;
+  }
+  switch (p->answer->status) {
+    case FRESHET_ANSWER_OK:
+      break;
+    case FRESHET_ANSWER_ELSEWHERE:
+      send_elsewhere(p, why);
+      break;
+    case FRESHET_ANSWER_NOT_FOUND:
+      say(why, 404, "%s", p->answer->message);
+      break;
+    case FRESHET_ANSWER_INVALID:
+      say(why, 400, "%s", p->answer->message);
+      break;
+    case FRESHET_ANSWER_UNAVAILABLE:
+      say(why, 503, "%s", p->answer->message);
+      break;
+  }
+}
+
+/* ---- responses ---- */
+
+static void write_answer(freshet_api_part* p, freshet_json* json) {
+  switch (p->kind) {
+    case FRESHET_ASK_RECOMMEND:
+      write_list(p, json, NULL);
+      break;
+    case FRESHET_ASK_USER:
+      write_user(p, json);
+      break;
+    case FRESHET_ASK_ITEM:
+      write_known_item(p, json);
+      break;
+    case FRESHET_ASK_ERASE:
+      write_erased(p, json);
+      break;
+  }
+}
+
+static void write_one(freshet_api_part* p, freshet_http_response* response) {
+  freshet_json json = {.out = &response->body};
+  refusal why;
+  find_refusal(p, &why);
+  if (why.status == 200) {
+    response->content_type = "application/json";
+    write_answer(p, &json);
+    freshet_buffer_append(&response->body, "\n", 1);
+    return;
+  }
+  freshet_http_refuse(response, why.status, "%s", why.message);
+  if (why.status == 503) response->retry_after_s = 1;
+  if (why.status != 307) return;
+  append(&response->location, freshet_slice_of(why.location));
+  append(&response->location, freshet_slice_of(p->call->target));
+}
+
+static void write_batch(freshet_api_call* call, freshet_http_response* response) {
+  freshet_json json = {.out = &response->body};
+  response->content_type = "application/json";
+  freshet_json_open(&json, NULL, '{');
+  freshet_json_open(&json, "answers", '[');
+  for (size_t i = 0; i < call->part_count; i++) {
+    freshet_api_part* p = &call->parts[i];
+    refusal why;
+    find_refusal(p, &why);
+    freshet_json_open(&json, NULL, '{');
+    freshet_json_integer(&json, "status", why.status);
+    if (why.status == 200) write_list(p, &json, "list");
+    if (why.status != 200) freshet_json_text(&json, "detail", freshet_slice_of(why.message));
+    if (why.location[0] != '\0') freshet_json_text(&json, "location", freshet_slice_of(why.location));
+    freshet_json_close(&json, '}');
+  }
+  freshet_json_close(&json, ']');
+  freshet_json_close(&json, '}');
+  freshet_buffer_append(&response->body, "\n", 1);
+}
+
+void freshet_api_write(freshet_api_call* call, freshet_http_response* response) {
+  if (call->is_batch) {
+    write_batch(call, response);
+  } else {
+    write_one(&call->parts[0], response);
+  }
+}
