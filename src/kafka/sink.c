@@ -6,7 +6,6 @@
  */
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "kafka/ends.h"
@@ -28,10 +27,11 @@ typedef struct committer {
   pthread_mutex_t lock; /* guards the rest */
   pthread_cond_t changed;
   enum { IDLE = 0, ASKED, ENDED } phase;
-  _Atomic bool leaving; /* the sink is being destroyed: stop trying */
-  unsigned era;         /* of the published records that must be acknowledged first */
+  _Atomic bool leaving;   /* the sink is being destroyed: stop trying */
+  _Atomic bool abandoned; /* nobody will ask how the commit has ended */
+  unsigned era;           /* of the published records that must be acknowledged first */
   freshet_input_offsets input;
-  freshet_status status;
+  freshet_status status; /* of the commit that has ended, or of what ended an abandoned one */
   freshet_error error;
 } committer;
 
@@ -181,6 +181,7 @@ static freshet_status open_transactor(kafka_sink* sink, const freshet_kafka_conf
                                       freshet_error* error) {
   sink->transactor.begun_ms = freshet_kafka_now_ms();
   sink->transactor.leaving = &sink->committer.leaving;
+  sink->transactor.abandoned = &sink->committer.abandoned;
   freshet_status status =
       freshet_kafka_client_open(&sink->transactor.client, config, FRESHET_KAFKA_TRANSACTOR,
                                 (freshet_kafka_callbacks){.delivered = on_written}, sink, error);
@@ -197,9 +198,17 @@ static void close_producer(freshet_kafka_client* client) {
   freshet_kafka_client_close(client, 0);
 }
 
+/* A new producer with the same id aborts what the old one left open. */
+static freshet_status reopen(kafka_sink* sink, const char* reason, freshet_error* error) {
+  const freshet_kafka_config* config = sink->transactor.client.config;
+  freshet_log_fact(config->logger, FRESHET_WARN, "transaction.reopened", "reason=\"%s\"", reason);
+  close_producer(&sink->transactor.client);
+  sink->transactor.client = (freshet_kafka_client){0};
+  return open_transactor(sink, config, error);
+}
+
 /* librdkafka 2.0.2 can ask to end a transaction of which the coordinator has not heard yet, and takes the
- * refusal for fatal (INVALID_TXN_STATE). A new producer with the same id aborts what the old one left, which
- * is all that was wanted. */
+ * refusal for fatal (INVALID_TXN_STATE). To abort it is all that was wanted, and that a new producer does. */
 static freshet_status abort_open(kafka_sink* sink, freshet_error* error) {
   freshet_error cause = {0};
   freshet_status status = freshet_kafka_transactor_take(&sink->transactor, FRESHET_STEP_ABORT, NULL, &cause);
@@ -207,15 +216,25 @@ static freshet_status abort_open(kafka_sink* sink, freshet_error* error) {
   if (rd_kafka_fatal_error(sink->transactor.client.handle, NULL, 0) == RD_KAFKA_RESP_ERR_NO_ERROR ||
       status == FRESHET_FENCED)
     return freshet_error_set(error, status, FRESHET_STOP, "%s", cause.message);
-  const freshet_kafka_config* config = sink->transactor.client.config;
-  freshet_log_fact(config->logger, FRESHET_WARN, "transaction.reopened", "reason=\"%s\"", cause.message);
-  close_producer(&sink->transactor.client);
-  sink->transactor.client = (freshet_kafka_client){0};
-  return open_transactor(sink, config, error);
+  return reopen(sink, cause.message, error);
+}
+
+/* What was abandoned has to be over before the next transaction. */
+static freshet_status await_abandoned(committer* c, freshet_error* error) {
+  if (!c->started) return FRESHET_OK;
+  pthread_mutex_lock(&c->lock);
+  while (c->abandoned) pthread_cond_wait(&c->changed, &c->lock);
+  FRESHET_ASSERT(c->phase == IDLE);
+  bool has_failed = c->status != FRESHET_OK && c->status != FRESHET_ABORTED;
+  pthread_mutex_unlock(&c->lock);
+  if (!has_failed) return FRESHET_OK;
+  return freshet_error_set(error, c->status, FRESHET_STOP, "%s", c->error.message);
 }
 
 static freshet_status sink_begin(freshet_sink* self, freshet_error* error) {
   kafka_sink* sink = sink_of(self);
+  freshet_status status = await_abandoned(&sink->committer, error);
+  if (status != FRESHET_OK) return status;
   FRESHET_ASSERT(sink->transactor.client.handle != NULL);
   freshet_ends_clear(&sink->open);
   sink->transactor.begun_ms = freshet_kafka_now_ms();
@@ -234,29 +253,6 @@ static freshet_status sink_write(freshet_sink* self, const freshet_output* outpu
 
 /* ---- The committer ---- */
 
-static freshet_input_offsets collect_offsets(kafka_sink* sink, const freshet_partition* partitions,
-                                             size_t count) {
-  if (count == 0) return (freshet_input_offsets){NULL, NULL};
-  FRESHET_ASSERT(sink->source != NULL);
-  freshet_input_offsets input = {
-      .list = rd_kafka_topic_partition_list_new((int)count),
-      .group = rd_kafka_consumer_group_metadata(freshet_kafka_source_consumer(sink->source))};
-  for (size_t i = 0; i < count; i++) {
-    const char* name = sink->transactor.client.config->topics[partitions[i].topic];
-    rd_kafka_topic_partition_t* added =
-        rd_kafka_topic_partition_list_add(input.list, name, partitions[i].partition);
-    added->offset = partitions[i].offset;
-    freshet_mark mark = freshet_kafka_source_mark(sink->source, partitions[i].topic, partitions[i].partition,
-                                                  partitions[i].offset);
-    char text[FRESHET_MARK_TEXT_SIZE];
-    freshet_mark_write(&mark, text);
-    if (text[0] == '\0') continue;
-    added->metadata = strdup(text); /* the list's from now on */
-    added->metadata_size = strlen(text);
-  }
-  return input;
-}
-
 /* Waits for what was published before the commit. */
 static freshet_status await_published(kafka_sink* sink, published* era, freshet_error* error) {
   int64_t stopping_since_ms = 0;
@@ -265,7 +261,7 @@ static freshet_status await_published(kafka_sink* sink, published* era, freshet_
     if (rd_kafka_fatal_error(sink->publisher.handle, NULL, 0) != RD_KAFKA_RESP_ERR_NO_ERROR)
       return freshet_kafka_client_fatal(&sink->publisher, error);
     if (freshet_kafka_last_try_over(sink->publisher.config, FRESHET_KAFKA_LAST_TRY_MS, &stopping_since_ms) ||
-        atomic_load(&sink->committer.leaving))
+        atomic_load(&sink->committer.leaving) || atomic_load(&sink->committer.abandoned))
       return freshet_error_set(error, FRESHET_ABORTED, FRESHET_RETRY,
                                "%zu published records are not acknowledged", atomic_load(&era->waiting));
   }
@@ -280,13 +276,19 @@ static freshet_status commit_now(kafka_sink* sink, const freshet_input_offsets* 
     status = freshet_kafka_transactor_take(&sink->transactor, FRESHET_STEP_SEND_OFFSETS, input, error);
   if (status == FRESHET_OK)
     status = freshet_kafka_transactor_take(&sink->transactor, FRESHET_STEP_COMMIT, NULL, error);
-  if (status == FRESHET_OK) return FRESHET_OK;
-  if (status != FRESHET_ABORTED) return status;
+  if (status != FRESHET_ABORTED || atomic_load(&sink->committer.abandoned)) return status;
   freshet_error worse = {0};
   freshet_status aborted = abort_open(sink, &worse);
   if (aborted == FRESHET_OK) return status;
   *error = worse;
   return aborted;
+}
+
+/* A commit that was abandoned in its middle is ended by a new producer. */
+static freshet_status end_abandoned(kafka_sink* sink, freshet_status status, freshet_error* error) {
+  if (status == FRESHET_OK || status == FRESHET_FENCED) return status;
+  freshet_error_clear(error);
+  return reopen(sink, "a commit was abandoned", error);
 }
 
 static void* commit_when_asked(void* argument) {
@@ -300,9 +302,16 @@ static void* commit_when_asked(void* argument) {
     freshet_error error = {0};
     freshet_status status = commit_now(sink, &c->input, &sink->eras[c->era], &error);
     pthread_mutex_lock(&c->lock);
+    if (c->abandoned) {
+      pthread_mutex_unlock(&c->lock);
+      status = end_abandoned(sink, status, &error);
+      pthread_mutex_lock(&c->lock);
+      freshet_input_offsets_free(&c->input);
+    }
     c->status = status;
     c->error = error;
-    c->phase = ENDED;
+    c->phase = c->abandoned ? IDLE : ENDED;
+    c->abandoned = false;
     pthread_cond_broadcast(&c->changed);
   }
   pthread_mutex_unlock(&c->lock);
@@ -338,7 +347,8 @@ static freshet_status sink_commit(freshet_sink* self, const freshet_partition* p
   (void)error;
   kafka_sink* sink = sink_of(self);
   committer* c = &sink->committer;
-  freshet_input_offsets input = collect_offsets(sink, partitions, count);
+  freshet_input_offsets input =
+      freshet_input_offsets_of(sink->transactor.client.config, sink->source, partitions, count);
   pthread_mutex_lock(&c->lock);
   FRESHET_ASSERT(c->phase == IDLE);
   c->phase = ASKED;
@@ -365,11 +375,7 @@ static freshet_status sink_outcome(freshet_sink* self, int wait_ms, freshet_erro
   if (ended) c->phase = IDLE;
   pthread_mutex_unlock(&c->lock);
   if (!ended) return FRESHET_TIMEOUT;
-  if (c->input.list != NULL) {
-    rd_kafka_consumer_group_metadata_destroy(c->input.group);
-    rd_kafka_topic_partition_list_destroy(c->input.list);
-    c->input = (freshet_input_offsets){NULL, NULL};
-  }
+  freshet_input_offsets_free(&c->input);
   if (c->status != FRESHET_OK)
     return freshet_error_set(error, c->status, c->error.verdict, "%s", c->error.message);
   freshet_ends swap = sink->committed;
@@ -389,6 +395,17 @@ static bool is_committing(kafka_sink* sink) {
 
 static freshet_status sink_abort(freshet_sink* self, freshet_error* error) {
   return abort_open(sink_of(self), error);
+}
+
+static void sink_abandon(freshet_sink* self) {
+  committer* c = &sink_of(self)->committer;
+  pthread_mutex_lock(&c->lock);
+  if (c->phase == ENDED) {
+    freshet_input_offsets_free(&c->input);
+    c->phase = IDLE;
+  }
+  c->abandoned = c->phase == ASKED;
+  pthread_mutex_unlock(&c->lock);
 }
 
 static int64_t sink_written_end(freshet_sink* self, freshet_topic topic, int32_t partition) {
@@ -413,10 +430,7 @@ static void sink_poll(freshet_sink* self) {
 static void sink_destroy(freshet_sink* self) {
   kafka_sink* sink = sink_of(self);
   end_committer(&sink->committer);
-  if (sink->committer.input.list != NULL) { /* ended, but nobody asked how */
-    rd_kafka_consumer_group_metadata_destroy(sink->committer.input.group);
-    rd_kafka_topic_partition_list_destroy(sink->committer.input.list);
-  }
+  freshet_input_offsets_free(&sink->committer.input); /* ended, but nobody asked how */
   freshet_reply_topics_destroy(sink->reply_topics);
   freshet_kafka_sizes_close(&sink->sizes);
   close_producer(&sink->publisher);
@@ -436,6 +450,7 @@ static const freshet_sink_vtable vtable = {.publish = sink_publish,
                                            .commit = sink_commit,
                                            .outcome = sink_outcome,
                                            .abort = sink_abort,
+                                           .abandon = sink_abandon,
                                            .written_end = sink_written_end,
                                            .topic_name = sink_topic_name,
                                            .poll = sink_poll,

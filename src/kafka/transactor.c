@@ -6,29 +6,63 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "kafka/questions.h"
+#include "kafka/reader.h"
 
-enum { STEP_MS = 5000 /* one attempt */, ROOM_MS = 10 };
+/* One attempt is short at first, because a request that waits for a dead coordinator is not sent to the next one, and
+ * longer each time, so that a slow cluster gets to answer. */
+enum { STEP_FIRST_MS = 1000, STEP_MS = 3000, ROOM_MS = 10 };
 
-static rd_kafka_error_t* step_init(rd_kafka_t* handle, const freshet_input_offsets* input) {
+static rd_kafka_error_t* step_init(rd_kafka_t* handle, const freshet_input_offsets* input, int within_ms) {
   (void)input;
-  return rd_kafka_init_transactions(handle, STEP_MS);
+  return rd_kafka_init_transactions(handle, within_ms);
 }
-static rd_kafka_error_t* step_begin(rd_kafka_t* handle, const freshet_input_offsets* input) {
-  (void)input;
+static rd_kafka_error_t* step_begin(rd_kafka_t* handle, const freshet_input_offsets* input, int within_ms) {
+  (void)input, (void)within_ms;
   return rd_kafka_begin_transaction(handle);
 }
-static rd_kafka_error_t* step_send_offsets(rd_kafka_t* handle, const freshet_input_offsets* input) {
-  return rd_kafka_send_offsets_to_transaction(handle, input->list, input->group, STEP_MS);
+static rd_kafka_error_t* step_send_offsets(rd_kafka_t* handle, const freshet_input_offsets* input,
+                                           int within_ms) {
+  return rd_kafka_send_offsets_to_transaction(handle, input->list, input->group, within_ms);
 }
-static rd_kafka_error_t* step_commit(rd_kafka_t* handle, const freshet_input_offsets* input) {
+static rd_kafka_error_t* step_commit(rd_kafka_t* handle, const freshet_input_offsets* input, int within_ms) {
   (void)input;
-  return rd_kafka_commit_transaction(handle, STEP_MS);
+  return rd_kafka_commit_transaction(handle, within_ms);
 }
-static rd_kafka_error_t* step_abort(rd_kafka_t* handle, const freshet_input_offsets* input) {
+static rd_kafka_error_t* step_abort(rd_kafka_t* handle, const freshet_input_offsets* input, int within_ms) {
   (void)input;
-  return rd_kafka_abort_transaction(handle, STEP_MS);
+  return rd_kafka_abort_transaction(handle, within_ms);
+}
+
+freshet_input_offsets freshet_input_offsets_of(const freshet_kafka_config* config, freshet_source* source,
+                                               const freshet_partition* partitions, size_t count) {
+  if (count == 0) return (freshet_input_offsets){NULL, NULL};
+  FRESHET_ASSERT(source != NULL);
+  freshet_input_offsets input = {
+      .list = rd_kafka_topic_partition_list_new((int)count),
+      .group = rd_kafka_consumer_group_metadata(freshet_kafka_source_consumer(source))};
+  for (size_t i = 0; i < count; i++) {
+    const freshet_partition* p = &partitions[i];
+    rd_kafka_topic_partition_t* added =
+        rd_kafka_topic_partition_list_add(input.list, config->topics[p->topic], p->partition);
+    added->offset = p->offset;
+    freshet_mark mark = freshet_kafka_source_mark(source, p->topic, p->partition, p->offset);
+    char text[FRESHET_MARK_TEXT_SIZE];
+    freshet_mark_write(&mark, text);
+    if (text[0] == '\0') continue;
+    added->metadata = strdup(text); /* the list's from now on */
+    added->metadata_size = strlen(text);
+  }
+  return input;
+}
+
+void freshet_input_offsets_free(freshet_input_offsets* input) {
+  if (input->list == NULL) return;
+  rd_kafka_consumer_group_metadata_destroy(input->group);
+  rd_kafka_topic_partition_list_destroy(input->list);
+  *input = (freshet_input_offsets){NULL, NULL};
 }
 
 static int64_t transaction_timeout_ms(rd_kafka_t* handle) {
@@ -54,7 +88,8 @@ freshet_status freshet_kafka_transactor_fatal(const freshet_kafka_transactor* tr
       (long long)timeout_ms);
 }
 
-typedef rd_kafka_error_t* (*step_function)(rd_kafka_t* handle, const freshet_input_offsets* input);
+typedef rd_kafka_error_t* (*step_function)(rd_kafka_t* handle, const freshet_input_offsets* input,
+                                           int within_ms);
 
 static const struct {
   const char* name;
@@ -72,8 +107,8 @@ freshet_status freshet_kafka_transactor_take(freshet_kafka_transactor* transacto
   freshet_kafka_client* client = &transactor->client;
   freshet_kafka_wait wait = freshet_kafka_wait_for(client, name);
   int64_t stopping_since_ms = 0;
-  for (;;) {
-    rd_kafka_error_t* failure = steps[step].call(client->handle, input);
+  for (int within_ms = STEP_FIRST_MS;; within_ms = within_ms * 2 < STEP_MS ? within_ms * 2 : STEP_MS) {
+    rd_kafka_error_t* failure = steps[step].call(client->handle, input, within_ms);
     if (failure == NULL) return FRESHET_OK;
     rd_kafka_resp_err_t code = rd_kafka_error_code(failure);
     bool fatal = rd_kafka_error_is_fatal(failure), doomed = rd_kafka_error_txn_requires_abort(failure);
@@ -81,6 +116,8 @@ freshet_status freshet_kafka_transactor_take(freshet_kafka_transactor* transacto
     freshet_kafka_client_trouble(client, code, rd_kafka_error_string(failure));
     rd_kafka_error_destroy(failure);
     if (fatal) return freshet_kafka_transactor_fatal(transactor, error);
+    if (step != FRESHET_STEP_INIT && atomic_load(transactor->abandoned))
+      return freshet_error_set(error, FRESHET_ABORTED, FRESHET_RETRY, "%s: abandoned", name);
     if (doomed && step != FRESHET_STEP_ABORT)
       return freshet_error_set(error, FRESHET_ABORTED, FRESHET_RETRY, "%s: %s", name, rd_kafka_err2str(code));
     bool over =

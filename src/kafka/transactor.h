@@ -18,20 +18,27 @@ typedef enum freshet_transaction_step {
   FRESHET_STEP_ABORT,
 } freshet_transaction_step;
 
-/* What FRESHET_STEP_SEND_OFFSETS sends; both are the caller's. */
+/* What FRESHET_STEP_SEND_OFFSETS sends. */
 typedef struct freshet_input_offsets {
   rd_kafka_topic_partition_list_t* list; /* NULL: none to send */
   rd_kafka_consumer_group_metadata_t* group;
 } freshet_input_offsets;
 
+/* Positions of the source's partitions, each with the mark of what was read last. source: may be NULL when count is
+ * 0. Free it with the next function. */
+freshet_input_offsets freshet_input_offsets_of(const freshet_kafka_config* config, freshet_source* source,
+                                               const freshet_partition* partitions, size_t count);
+void freshet_input_offsets_free(freshet_input_offsets* input);
+
 typedef struct freshet_kafka_transactor {
-  freshet_kafka_client client; /* handle NULL: not transactional */
-  int64_t begun_ms;            /* monotonic, of the transaction under way */
-  const _Atomic bool* leaving; /* set: stop trying */
+  freshet_kafka_client client;   /* handle NULL: not transactional */
+  int64_t begun_ms;              /* monotonic, of the transaction under way */
+  const _Atomic bool* leaving;   /* set: stop trying */
+  const _Atomic bool* abandoned; /* set: leave the transaction as it is; a new producer ends it */
 } freshet_kafka_transactor;
 
 /* Takes one step, again and again while that may help. input: for FRESHET_STEP_SEND_OFFSETS, else NULL.
- * FRESHET_ABORTED: the transaction must be aborted, which has not happened yet. That includes each objection of the
+ * FRESHET_ABORTED: the transaction must be aborted, which has not happened yet, or it is abandoned. That includes each objection of the
  * group coordinator to our offsets, FENCED_INSTANCE_ID too: a static member that was out of reach for a while and has
  * not joined again yet gets the same answer as one that was replaced. The consumer finds out which it is. */
 freshet_status freshet_kafka_transactor_take(freshet_kafka_transactor* transactor,

@@ -246,6 +246,14 @@ freshet_status freshet_outbox_abort(freshet_outbox* outbox, freshet_error* error
   return freshet_sink_abort(outbox->sink, error);
 }
 
+void freshet_outbox_abandon(freshet_outbox* outbox) {
+  FRESHET_ASSERT(outbox->is_committing);
+  empty(&outbox->kept);
+  empty(&outbox->sent);
+  outbox->is_open = outbox->is_committing = false;
+  freshet_sink_abandon(outbox->sink);
+}
+
 void freshet_outbox_each_committed(const freshet_outbox* outbox, freshet_topic topic,
                                    void (*visit)(void* context, const freshet_output* output),
                                    void* context) {

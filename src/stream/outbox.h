@@ -71,6 +71,10 @@ freshet_status freshet_outbox_outcome(freshet_outbox* outbox, int wait_ms, fresh
  * done again. Not while a commit is under way. */
 freshet_status freshet_outbox_abort(freshet_outbox* outbox, freshet_error* error);
 
+/* Lets go of the commit under way, whose outcome nobody will know, and forgets what is kept; see
+ * freshet_sink.abandon. */
+void freshet_outbox_abandon(freshet_outbox* outbox);
+
 /* The records of a topic that were kept for the commit that has ended last, in the order in which they were
  * added, until freshet_outbox_tidy or the next start. */
 void freshet_outbox_each_committed(const freshet_outbox* outbox, freshet_topic topic,

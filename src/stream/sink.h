@@ -51,6 +51,10 @@ typedef struct freshet_sink_vtable {
    * known. */
   freshet_status (*outcome)(freshet_sink* self, int wait_ms, freshet_error* error);
   freshet_status (*abort)(freshet_sink* self, freshet_error* error);
+  /* Lets go of the commit under way: nobody will be told how it has ended, and the log alone knows. The sink ends or
+   * aborts it as soon as the cluster answers; begin waits for that. Only for a caller who forgets everything that
+   * depends on the outcome. */
+  void (*abandon)(freshet_sink* self);
   /* Offset after the last record of the last committed transaction in (topic, partition); -1: it wrote none
    * there. */
   int64_t (*written_end)(freshet_sink* self, freshet_topic topic, int32_t partition);
@@ -100,6 +104,9 @@ static inline freshet_status freshet_sink_outcome(freshet_sink* self, int wait_m
 }
 static inline freshet_status freshet_sink_abort(freshet_sink* self, freshet_error* error) {
   return self->vtable->abort(self, error);
+}
+static inline void freshet_sink_abandon(freshet_sink* self) {
+  self->vtable->abandon(self);
 }
 static inline int64_t freshet_sink_written_end(freshet_sink* self, freshet_topic topic, int32_t partition) {
   return self->vtable->written_end(self, topic, partition);

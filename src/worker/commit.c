@@ -11,11 +11,14 @@
 
 enum {
   OUTCOME_WAIT_MS = 1000,
-  URGENT_US = 100000,     /* the interval while a withdrawal or an erasure waits for a commit */
-  ECHO_WAIT_MS = 100,     /* for own deltas to come back before item rows are stored */
-  ABORTS_MAX = 20,        /* in a row, before giving up */
-  KEPT_BYTES = 8 << 20,   /* of records that wait for it */
-  DELTA_BYTES = 16 << 20, /* one record of item deltas; its topic allows 64 MiB */
+  LET_GO_WAIT_MS = 100,
+  URGENT_US = 100000,      /* the interval while a withdrawal or an erasure waits for a commit */
+  LET_GO_US = 3000000,     /* from the start of a commit until it is abandoned, when partitions are to go */
+  LAST_CHANCE_US = 500000, /* and at least for so long */
+  ECHO_WAIT_MS = 100,      /* for own deltas to come back before item rows are stored */
+  ABORTS_MAX = 20,         /* in a row, before giving up */
+  KEPT_BYTES = 8 << 20,    /* of records that wait for it */
+  DELTA_BYTES = 16 << 20,  /* one record of item deltas; its topic allows 64 MiB */
 };
 _Static_assert(DELTA_BYTES < 64 << 20, "the topic of item deltas takes records of 64 MiB");
 
@@ -307,7 +310,42 @@ freshet_status freshet_commit_roll_back(freshet_commit* commit, freshet_error* e
   return status;
 }
 
+/* Waits for the commit under way, but not for ever: a coordinator may have died. */
+static freshet_status finish_or_abandon(freshet_commit* commit, freshet_error* error) {
+  freshet_status status = FRESHET_OK;
+  int64_t now_us = freshet_clock_monotonic_us(commit->ports->clock);
+  int64_t until_us = commit->start_us + LET_GO_US;
+  if (until_us < now_us + LAST_CHANCE_US) until_us = now_us + LAST_CHANCE_US;
+  while (status == FRESHET_OK && freshet_outbox_is_committing(commit->ports->outbox) && now_us < until_us) {
+    status = try_to_end(commit, LET_GO_WAIT_MS, error);
+    now_us = freshet_clock_monotonic_us(commit->ports->clock);
+  }
+  if (status != FRESHET_OK || !freshet_outbox_is_committing(commit->ports->outbox)) return status;
+  freshet_log_fact(commit->ports->logger, FRESHET_WARN, "commit.abandoned", "since_ms=%lld",
+                   (long long)(now_us - commit->start_us) / 1000);
+  freshet_outbox_abandon(commit->ports->outbox);
+  freshet_users_end_commit(commit->derived->users); /* they are forgotten anyhow */
+  commit->is_stale = true;
+  return FRESHET_OK;
+}
+
+freshet_status freshet_commit_let_go(freshet_commit* commit, bool lost, freshet_error* error) {
+  freshet_status status = finish_or_abandon(commit, error);
+  if (lost || commit->is_stale || status != FRESHET_OK || nothing_changed(commit)) return status;
+  status = start(commit, error);
+  if (status == FRESHET_OK) status = finish_or_abandon(commit, error);
+  return status;
+}
+
+freshet_status freshet_commit_recover(freshet_commit* commit, freshet_error* error) {
+  if (!commit->is_stale) return FRESHET_OK;
+  freshet_status status = freshet_commit_roll_back(commit, error);
+  commit->is_stale = false;
+  return status;
+}
+
 freshet_status freshet_commit_last(freshet_commit* commit, freshet_error* error) {
+  if (commit->is_stale) return FRESHET_OK; /* the log has all that counts */
   freshet_status status = freshet_commit_now(commit, error);
   if (status == FRESHET_OK) status = store_items(commit, true, error);
   if (status == FRESHET_OK) status = freshet_items_store_links(commit->derived->items, error);

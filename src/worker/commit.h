@@ -34,6 +34,7 @@ typedef struct freshet_commit {
   int64_t start_us; /* of the last commit */
   int64_t next_us;  /* when the next one is due */
   unsigned aborts_in_a_row;
+  bool is_stale;        /* a commit was abandoned: what is in memory may be more, or less, than the log has */
   freshet_buffer bytes; /* scratch; freed by freshet_commit_free */
 } freshet_commit;
 
@@ -48,6 +49,12 @@ freshet_status freshet_commit_turn(freshet_commit* commit, freshet_error* error)
 freshet_status freshet_commit_now(freshet_commit* commit, freshet_error* error);
 /* Waits for the commit under way, if there is one. */
 freshet_status freshet_commit_finish(freshet_commit* commit, freshet_error* error);
+/* When partitions go: commits what is open, unless they are lost, and waits for the cluster only so long that the group
+ * is not held up. A commit that takes longer is abandoned and is_stale is set: then every partition has to go, and
+ * nothing but freshet_commit_recover is allowed. */
+freshet_status freshet_commit_let_go(freshet_commit* commit, bool lost, freshet_error* error);
+/* When partitions come: makes what is in memory again, from store and log, if it is stale. */
+freshet_status freshet_commit_recover(freshet_commit* commit, freshet_error* error);
 /* Commits for the last time, and stores what a start would otherwise have to find again. */
 freshet_status freshet_commit_last(freshet_commit* commit, freshet_error* error);
 

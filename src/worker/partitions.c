@@ -48,7 +48,8 @@ static freshet_status assigned(void* context, const freshet_partition* partition
   for (size_t i = 0; i < count; i++) {
     if (partitions[i].topic == FRESHET_TOPIC_EVENTS) events[events_count++] = partitions[i].partition;
   }
-  freshet_status status = freshet_restore_users(own->ports, events, events_count, error);
+  freshet_status status = freshet_commit_recover(own->commit, error);
+  if (status == FRESHET_OK) status = freshet_restore_users(own->ports, events, events_count, error);
   for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
     if (partitions[i].topic == FRESHET_TOPIC_EVENTS) status = check_offset(own, &partitions[i], error);
   }
@@ -86,12 +87,13 @@ static freshet_status revoked(void* context, const freshet_partition* partitions
   freshet_gauge(&own->ports->metrics->ready, 0);
   freshet_log_fact(own->ports->logger, FRESHET_INFO, "partitions.revoked", "count=%zu lost=%s", count,
                    lost ? "true" : "false");
-  status = lost ? freshet_commit_finish(own->commit, error) : freshet_commit_now(own->commit, error);
+  status = freshet_commit_let_go(own->commit, lost, error);
   if (status != FRESHET_OK) return status;
   for (size_t i = 0; i < count; i++) release(own, &partitions[i]);
   show_partitions(own);
+  FRESHET_ASSERT(!own->commit->is_stale || freshet_held_count(own->held, FRESHET_TOPICS) == 0);
   /* What was learned from them since the last commit is not ours to keep. */
-  return lost ? freshet_commit_roll_back(own->commit, error) : FRESHET_OK;
+  return lost && !own->commit->is_stale ? freshet_commit_roll_back(own->commit, error) : FRESHET_OK;
 }
 
 freshet_source_handler freshet_partitions_handler(freshet_partitions* partitions) {

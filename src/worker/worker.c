@@ -216,6 +216,14 @@ static freshet_status turn_lists(freshet_worker* worker, size_t count, uint64_t*
   return status;
 }
 
+/* What a turn does while nothing in memory counts: until there are partitions again. */
+static freshet_status rest(freshet_worker* worker) {
+  freshet_outbox_poll(worker->ports.outbox);
+  show_gauges(worker, 0);
+  freshet_turn_end(&worker->turn, 0);
+  return FRESHET_OK;
+}
+
 freshet_status freshet_worker_step(freshet_worker* worker, int timeout_ms, freshet_error* error) {
   freshet_source* source = worker->ports.source;
   size_t count = 0;
@@ -226,11 +234,12 @@ freshet_status freshet_worker_step(freshet_worker* worker, int timeout_ms, fresh
       freshet_withdrawals_due(worker->derived->withdrawals) ||
       freshet_text_links_busy(worker->derived->links) ||
       (worker->texts_first.is_waiting && worker->ports.embedder == NULL);
-  int patience_ms = has_work ? 0 : wait_ms(worker, timeout_ms);
+  int patience_ms = worker->commit.is_stale ? timeout_ms : has_work ? 0 : wait_ms(worker, timeout_ms);
   freshet_turn_begin(&worker->turn);
   freshet_status status =
       freshet_source_poll(source, patience_ms, worker->records, BATCH_RECORDS, &count, error);
   freshet_turn_waited(&worker->turn, FRESHET_TURN_POLL, (int64_t)patience_ms * 1000);
+  if (status == FRESHET_OK && worker->commit.is_stale) return rest(worker);
   if (status == FRESHET_OK) status = turn_lists(worker, count, &lag, error);
   if (status == FRESHET_OK) {
     freshet_outbox_poll(worker->ports.outbox);

@@ -241,6 +241,13 @@ class Broker:
     def start(self):
         self.run("start", "--brokers", str(self.brokers))
 
+    def controller(self):
+        """The number of the active controller, by the newest epoch in the brokers' logs."""
+        folders = [self.data, *(os.path.join(self.data, f"broker-{n}") for n in range(2, self.brokers + 1))]
+        told = (re.findall(r"In the new epoch (\d+), the leader is (\d+)", Path(folder, "broker.log").read_text())
+                for folder in folders)
+        return max((int(epoch), int(leader)) for lines in told for epoch, leader in lines)[1]
+
     def kill(self, broker):
         """kill -9; 1 is the first."""
         self.run("kill", str(broker))

@@ -19,6 +19,7 @@ typedef struct sim_faults {
   uint32_t abort;     /* of a commit */
   uint32_t give_up;   /* of a published record */
   uint32_t slow;      /* a settle times out, a commit makes no progress */
+  uint32_t stuck;     /* the coordinator of a commit dies; seconds pass until there is another */
   uint32_t kick;      /* the group forgets a member that is alive */
   uint32_t rebalance; /* the group shares out again */
   uint32_t pause;     /* another process runs first */
@@ -89,6 +90,8 @@ struct sim_process {
     size_t offset_count;
     size_t letters; /* at the front of the queue, to be acknowledged first */
     freshet_status status;
+    bool is_abandoned;      /* nobody will ask for the outcome */
+    int64_t stuck_until_us; /* without a coordinator until then */
   } commit;
   struct sim_letter* queue; /* [queued] published, not yet on the broker */
   size_t queued, queue_capacity;

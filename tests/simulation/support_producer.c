@@ -6,6 +6,8 @@
 
 #include "support_process.h"
 
+enum { STUCK_MOST_US = 8000000 };
+
 /* A record ("letter") that was handed over and is not on the broker yet. */
 typedef struct sim_letter {
   freshet_topic topic;
@@ -114,19 +116,6 @@ static bool is_fenced(const sim_process* process) {
   return process->epoch != process->world->cluster.producers[process->slot].epoch;
 }
 
-static freshet_status sink_begin(freshet_sink* self, freshet_error* error) {
-  sim_process* process = process_of(self);
-  if (!sim_boundary(process)) return sim_death(error);
-  if (process->transaction >= 0 || process->commit.phase != SIM_IDLE) {
-    sim_fail(process->world, "begin in a transaction");
-    return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "begin in a transaction");
-  }
-  if (is_fenced(process)) return sim_fenced(process, error);
-  process->transaction = sim_begin(&process->world->cluster, process->slot);
-  process->world->cluster.transactions[process->transaction].app = process->app;
-  return FRESHET_OK;
-}
-
 static freshet_status sink_write(freshet_sink* self, const freshet_output* output, freshet_error* error) {
   sim_process* process = process_of(self);
   if (!sim_boundary(process)) return sim_death(error);
@@ -171,6 +160,7 @@ static void advance_commit(sim_process* process) {
   sim_world* world = process->world;
   struct sim_commit* commit = &process->commit;
   freshet_status status = is_fenced(process) ? FRESHET_FENCED : FRESHET_OK;
+  if (world->cluster.now_us < commit->stuck_until_us) return;
   if (status == FRESHET_OK && commit->letters > 0) {
     send_first(process, !give_up(process));
     return;
@@ -190,7 +180,7 @@ static void advance_commit(sim_process* process) {
   }
   process->transaction = -1;
   commit->status = status;
-  commit->phase = SIM_ENDED;
+  commit->phase = commit->is_abandoned ? SIM_IDLE : SIM_ENDED;
 }
 
 static bool is_committing(const sim_process* process) {
@@ -202,6 +192,26 @@ void sim_producer_work(sim_process* process) {
   if (process->is_dead) return;
   if (sim_chance(&world->cluster.random, 200)) send_some(process);
   if (is_committing(process) && sim_chance(&world->cluster.random, 400)) advance_commit(process);
+}
+
+static freshet_status sink_begin(freshet_sink* self, freshet_error* error) {
+  sim_process* process = process_of(self);
+  if (!sim_boundary(process)) return sim_death(error);
+  while (process->commit.is_abandoned && is_committing(process)) { /* a new producer ends it */
+    if (process->commit.phase == SIM_ASKED) process->given_up = 1;
+    advance_commit(process);
+    if (is_committing(process)) sim_wait(process, 10);
+    if (process->is_dead) return sim_death(error);
+  }
+  process->commit.is_abandoned = false;
+  if (process->transaction >= 0 || process->commit.phase != SIM_IDLE) {
+    sim_fail(process->world, "begin in a transaction");
+    return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "begin in a transaction");
+  }
+  if (is_fenced(process)) return sim_fenced(process, error);
+  process->transaction = sim_begin(&process->world->cluster, process->slot);
+  process->world->cluster.transactions[process->transaction].app = process->app;
+  return FRESHET_OK;
 }
 
 static freshet_status sink_commit(freshet_sink* self, const freshet_partition* offsets, size_t count,
@@ -216,6 +226,9 @@ static freshet_status sink_commit(freshet_sink* self, const freshet_partition* o
                                 .generation = process->generation,
                                 .offset_count = count,
                                 .letters = process->queued};
+  sim_cluster* cluster = &process->world->cluster;
+  if (sim_chance(&cluster->random, process->world->faults.stuck))
+    commit->stuck_until_us = cluster->now_us + sim_below(&cluster->random, STUCK_MOST_US);
   for (size_t i = 0; i < count; i++) {
     if (offsets[i].offset < 0)
       sim_fail(process->world, "commit of offset %lld", (long long)offsets[i].offset);
@@ -255,6 +268,13 @@ static freshet_status sink_abort(freshet_sink* self, freshet_error* error) {
   return FRESHET_OK;
 }
 
+static void sink_abandon(freshet_sink* self) {
+  struct sim_commit* commit = &process_of(self)->commit;
+  if (commit->phase == SIM_IDLE) sim_fail(process_of(self)->world, "abandon of nothing");
+  commit->is_abandoned = commit->phase != SIM_ENDED;
+  if (commit->phase == SIM_ENDED) commit->phase = SIM_IDLE;
+}
+
 static int64_t sink_written_end(freshet_sink* self, freshet_topic topic, int32_t partition) {
   const sim_process* process = process_of(self);
   if (process->committed < 0) return -1;
@@ -281,6 +301,7 @@ static const freshet_sink_vtable vtable = {.publish = sink_publish,
                                            .commit = sink_commit,
                                            .outcome = sink_outcome,
                                            .abort = sink_abort,
+                                           .abandon = sink_abandon,
                                            .written_end = sink_written_end,
                                            .topic_name = sink_topic_name,
                                            .poll = sink_poll,

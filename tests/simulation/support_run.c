@@ -186,12 +186,14 @@ static void start_slot(run* r, int slot) {
 static void reap(run* r, int i) {
   sim_process* process = r->world.processes[i];
   sim_random* random = &r->world.cluster.random;
-  if (process->is_clean) {
+  /* A process that was replaced may stop cleanly with nothing in hand. */
+  bool is_replaced = r->current[process->slot] != process;
+  if (process->is_clean && !is_replaced) {
     r->model_hash[process->slot] = process->model_hash;
     r->items_listed[process->slot] = freshet_metric(&process->metrics.items_listed);
     r->items_listed_ms[process->slot] = process->logs[0].polled_ms;
     r->last_disk[process->slot] = process->disk;
-  } else {
+  } else if (!process->is_clean) {
     r->deaths++;
     if (sim_chance(random, 300)) sim_disk_tear(process->disk, sim_skewed(random, 1, 30));
   }
@@ -399,6 +401,7 @@ void run_init(run* r, uint64_t seed, uint64_t luck, const run_shape* shape) {
   world->faults.abort = sim_below(random, 150);
   world->faults.give_up = sim_below(random, 40);
   world->faults.slow = sim_below(random, 100);
+  world->faults.stuck = sim_below(random, 150);
   world->faults.kick = sim_skewed(random, 0, 40);
   world->faults.rebalance = sim_skewed(random, 0, 40);
 }
