@@ -153,7 +153,7 @@ static freshet_status turn(sim_process* process, freshet_worker* worker, freshet
   }
   if (status != FRESHET_OK) return status;
   status = freshet_worker_stop(worker, error);
-  process->is_clean = status == FRESHET_OK && !process->is_dead;
+  process->is_clean = status == FRESHET_OK && !process->is_dead && !process->has_abandoned;
   if (process->is_clean) process->model_hash = freshet_worker_model_hash(worker);
   return status;
 }

@@ -66,7 +66,8 @@ struct sim_process {
   bool is_dead;          /* dead: its calls have no effect any more */
   bool is_excused;       /* was told to stop by the cluster */
   bool is_finished;      /* its thread is done */
-  bool is_clean;         /* stopped as asked */
+  bool is_clean;         /* stopped as asked, and its disk has all that it committed */
+  bool has_abandoned;    /* a commit, since it last got partitions: its disk may lack that one */
   uint64_t model_hash;   /* after a clean stop; metrics show the rest */
 
   /* In the group. */

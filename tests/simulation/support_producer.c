@@ -271,6 +271,7 @@ static freshet_status sink_abort(freshet_sink* self, freshet_error* error) {
 static void sink_abandon(freshet_sink* self) {
   struct sim_commit* commit = &process_of(self)->commit;
   if (commit->phase == SIM_IDLE) sim_fail(process_of(self)->world, "abandon of nothing");
+  process_of(self)->has_abandoned = true;
   commit->is_abandoned = commit->phase != SIM_ENDED;
   if (commit->phase == SIM_ENDED) commit->phase = SIM_IDLE;
 }

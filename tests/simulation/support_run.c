@@ -186,14 +186,12 @@ static void start_slot(run* r, int slot) {
 static void reap(run* r, int i) {
   sim_process* process = r->world.processes[i];
   sim_random* random = &r->world.cluster.random;
-  /* A process that was replaced may stop cleanly with nothing in hand. */
-  bool is_replaced = r->current[process->slot] != process;
-  if (process->is_clean && !is_replaced) {
+  if (process->is_clean) {
     r->model_hash[process->slot] = process->model_hash;
     r->items_listed[process->slot] = freshet_metric(&process->metrics.items_listed);
     r->items_listed_ms[process->slot] = process->logs[0].polled_ms;
     r->last_disk[process->slot] = process->disk;
-  } else if (!process->is_clean) {
+  } else {
     r->deaths++;
     if (sim_chance(random, 300)) sim_disk_tear(process->disk, sim_skewed(random, 1, 30));
   }

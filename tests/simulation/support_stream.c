@@ -79,6 +79,7 @@ static freshet_status take_over(sim_process* process, sim_member* member, freshe
   size_t count = list_partitions(process, owns, partitions);
   if (count == 0) return FRESHET_OK;
   const freshet_source_handler* handler = &process->handler;
+  process->has_abandoned = false;
   freshet_status status = handler->assigned(handler->context, partitions, count, error);
   memcpy(process->holds, owns, sizeof owns);
   for (size_t i = 0; i < count; i++) {
