@@ -146,11 +146,11 @@ static void log_to_stderr(void* context, freshet_log_level level, const char* ev
 
 static freshet_status turn(sim_process* process, freshet_worker* worker, freshet_error* error) {
   freshet_status status = FRESHET_OK;
-  while (status == FRESHET_OK && !process->is_asked_to_stop) {
+  do { /* once at least: without a turn there are no figures to check */
     int timeout_ms = (int)sim_skewed(&process->world->cluster.random, 1, 100);
     status = freshet_worker_step(worker, timeout_ms, error);
     if (sim_chance(&process->world->cluster.random, 300)) pause_here(process);
-  }
+  } while (status == FRESHET_OK && !process->is_asked_to_stop);
   if (status != FRESHET_OK) return status;
   status = freshet_worker_stop(worker, error);
   process->is_clean = status == FRESHET_OK && !process->is_dead && !process->has_abandoned;
