@@ -112,7 +112,7 @@ static void* watch(void* context) {
     }
     tell_life(s, now);
     struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_nsec += (long)LOOK_MS * 1000000;
     until.tv_sec += until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
@@ -130,7 +130,11 @@ freshet_supervisor* freshet_supervisor_create(const freshet_supervisor_config* c
   int64_t now = now_ms();
   s->status_ms = now - STATUS_MS;
   s->watchdog_ms = s->extended_ms = now - (int64_t)24 * 3600 * 1000;
-  FRESHET_ASSERT(pthread_mutex_init(&s->lock, NULL) == 0 && pthread_cond_init(&s->wake, NULL) == 0);
+  pthread_condattr_t monotonic;
+  pthread_condattr_init(&monotonic);
+  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+  FRESHET_ASSERT(pthread_mutex_init(&s->lock, NULL) == 0 && pthread_cond_init(&s->wake, &monotonic) == 0);
+  pthread_condattr_destroy(&monotonic);
   if (pthread_create(&s->thread, NULL, watch, s) == 0) return s;
   pthread_cond_destroy(&s->wake);
   pthread_mutex_destroy(&s->lock);

@@ -160,7 +160,7 @@ static freshet_status look_at_positions(freshet_catalogue* catalogue, freshet_it
   for (int32_t p = 0; status == FRESHET_OK && p < catalogue->partitions; p++) {
     freshet_stored_position stored;
     status = freshet_item_logs_stored(logs, FRESHET_TOPIC_ITEMS, p, &stored, error);
-    if (!stored.is_usable || now_ms - stored.time_ms >= FRESHET_LONGEST_ABSENCE_MS) *are_usable = false;
+    if (!stored.is_usable || !freshet_store_is_recent(stored.time_ms, now_ms)) *are_usable = false;
   }
   return status;
 }

@@ -127,21 +127,21 @@ static bool own_deltas_are_back(const freshet_learned* learned, freshet_item_log
 }
 
 bool freshet_learned_store_is_due(const freshet_learned* learned) {
-  return freshet_clock_now_ms(learned->ports.clock) >= learned->next_store_ms;
+  return freshet_clock_monotonic_ms(learned->ports.clock) >= learned->next_store_ms;
 }
 
 freshet_status freshet_learned_store(freshet_learned* learned, freshet_item_logs* logs, bool now, int wait_ms,
                                      bool* stored, freshet_error* error) {
   freshet_store* store = learned->ports.store;
-  int64_t now_ms = freshet_clock_now_ms(learned->ports.clock);
+  freshet_clock* clock = learned->ports.clock;
   freshet_status status;
   *stored = false;
   if (!now && !freshet_learned_store_is_due(learned)) return FRESHET_OK;
   if (!own_deltas_are_back(learned, logs, wait_ms, &status, error)) return status; /* the next commit tries */
   int64_t folded_to = freshet_item_logs_position(logs, FRESHET_TOPIC_ITEM_DELTAS, 0);
   put_changed_rows(learned, folded_to);
-  freshet_store_set_position(store, FRESHET_TOPIC_ITEM_DELTAS, 0, folded_to, now_ms);
-  learned->next_store_ms = now_ms + learned->store_interval_ms;
+  freshet_store_set_position(store, FRESHET_TOPIC_ITEM_DELTAS, 0, folded_to, freshet_clock_now_ms(clock));
+  learned->next_store_ms = freshet_clock_monotonic_ms(clock) + learned->store_interval_ms;
   *stored = true;
   return FRESHET_OK;
 }
@@ -201,7 +201,7 @@ freshet_status freshet_learned_load(freshet_learned* learned, freshet_item_logs*
     status = freshet_learned_load_states(learned, logs, !stored.is_usable, &start, error);
   if (status == FRESHET_OK) status = freshet_item_logs_open(logs, FRESHET_TOPIC_ITEM_DELTAS, 0, start, error);
   if (status == FRESHET_OK) status = freshet_item_logs_catch_up(logs, FRESHET_TOPIC_ITEM_DELTAS, 1, error);
-  learned->next_store_ms = freshet_clock_now_ms(clock) + learned->store_interval_ms;
-  learned->next_checkpoint_ms = freshet_clock_now_ms(clock) + learned->checkpoint_interval_ms;
+  learned->next_store_ms = freshet_clock_monotonic_ms(clock) + learned->store_interval_ms;
+  learned->next_checkpoint_ms = freshet_clock_monotonic_ms(clock) + learned->checkpoint_interval_ms;
   return status;
 }

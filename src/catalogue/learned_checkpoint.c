@@ -174,7 +174,7 @@ static freshet_status wait_for_outcome(freshet_outbox* outbox, freshet_error* er
 freshet_status freshet_learned_checkpoint(freshet_learned* learned, const freshet_item_logs* logs,
                                           const bool* owned, const freshet_partition* offsets, size_t count,
                                           freshet_error* error) {
-  int64_t now_ms = freshet_clock_now_ms(learned->ports.clock);
+  int64_t now_ms = freshet_clock_monotonic_ms(learned->ports.clock);
   if (now_ms < learned->next_checkpoint_ms) return FRESHET_OK;
   FRESHET_ASSERT(freshet_outbox_kept(learned->ports.outbox) == 0); /* an abort would take it along */
   int64_t folded_to = freshet_item_logs_position(logs, FRESHET_TOPIC_ITEM_DELTAS, 0);

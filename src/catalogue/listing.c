@@ -10,6 +10,7 @@ enum {
   EXPIRY_ITEMS_PER_MS = 10000, /* a look at all items takes about 3 ns each, so it takes 3 % of the time */
   EXPIRY_SLICE_ITEMS = 65536,  /* looked at in one turn */
   NEW_INTERVAL_MS = 1000,
+  SET_BACK_MS = 1000, /* less is how clocks are usually corrected */
 };
 
 /* What is known about an item beside the model. */
@@ -30,9 +31,10 @@ struct freshet_listing {
   size_t capacity;
   size_t listed;
   uint64_t delistings;
-  int64_t next_expiry_ms; /* nothing expires before; INT64_MAX: nothing ever does */
-  int64_t next_expiry_check_ms;
-  bool is_sweeping; /* items expire: those before `swept` have been looked at */
+  int64_t next_expiry_ms;       /* nothing expires before; INT64_MAX: nothing ever does */
+  int64_t next_expiry_check_ms; /* monotonic */
+  int64_t clock_ms;             /* by how much the wall clock is ahead of the monotonic one */
+  bool is_sweeping;             /* items expire: those before `swept` have been looked at */
   uint32_t swept;
   uint32_t new_items[FRESHET_NEW_ITEMS_MAX]; /* [new_count] */
   size_t new_count;
@@ -130,14 +132,22 @@ void freshet_listing_withdraw(freshet_listing* listing, uint32_t slot, int64_t a
 
 /* ---- in every turn ---- */
 
-/* Looks at all items when one expires, a slice in each turn. After that it waits for a time in proportion to the
- * catalogue. */
-static void delist_expired(freshet_listing* listing) {
-  int64_t now = now_ms(listing);
+/* A wall clock that was ahead has let items expire that are listed again once it is right. */
+static bool is_set_back(freshet_listing* listing) {
+  int64_t before_ms = listing->clock_ms;
+  listing->clock_ms = now_ms(listing) - freshet_clock_monotonic_ms(listing->clock);
+  return listing->clock_ms < before_ms - SET_BACK_MS;
+}
+
+/* Looks at all items when one expires or the clock is set back, a slice in each turn. After that it waits for a time in
+ * proportion to the catalogue. */
+static void look_at_expiry(freshet_listing* listing) {
+  int64_t turned_ms = freshet_clock_monotonic_ms(listing->clock);
   size_t count = freshet_model_item_count(listing->model);
-  bool is_due = now >= listing->next_expiry_ms && now >= listing->next_expiry_check_ms;
-  if (!listing->is_sweeping && !is_due) return;
-  if (!listing->is_sweeping) {
+  bool has_expired = now_ms(listing) >= listing->next_expiry_ms && turned_ms >= listing->next_expiry_check_ms;
+  bool begins = is_set_back(listing) || (has_expired && !listing->is_sweeping);
+  if (!listing->is_sweeping && !begins) return;
+  if (begins) {
     listing->is_sweeping = true;
     listing->swept = 0;
     listing->next_expiry_ms = INT64_MAX; /* what is left finds the next one */
@@ -149,7 +159,7 @@ static void delist_expired(freshet_listing* listing) {
   }
   if (listing->swept == end) return;
   listing->is_sweeping = false;
-  listing->next_expiry_check_ms = now + (int64_t)(listing->capacity / EXPIRY_ITEMS_PER_MS);
+  listing->next_expiry_check_ms = turned_ms + (int64_t)(listing->capacity / EXPIRY_ITEMS_PER_MS);
 }
 
 static int newest_first(const void* a, const void* b, void* context) {
@@ -187,10 +197,10 @@ void freshet_listing_apply_rules(freshet_listing* listing) {
 }
 
 void freshet_listing_turn(freshet_listing* listing) {
-  delist_expired(listing);
-  int64_t now = now_ms(listing);
-  if (now < listing->next_new_ms) return;
-  listing->next_new_ms = now + NEW_INTERVAL_MS;
+  look_at_expiry(listing);
+  int64_t turned_ms = freshet_clock_monotonic_ms(listing->clock);
+  if (turned_ms < listing->next_new_ms) return;
+  listing->next_new_ms = turned_ms + NEW_INTERVAL_MS;
   find_new(listing);
 }
 

@@ -170,7 +170,7 @@ bool freshet_texts_lack(freshet_texts* texts) {
 freshet_status freshet_texts_turn(freshet_texts* texts, const bool* owned, int32_t partitions,
                                   freshet_error* error) {
   if (texts->dim == 0) return FRESHET_OK;
-  int64_t now_ms = freshet_clock_now_ms(texts->ports.clock);
+  int64_t now_ms = freshet_clock_monotonic_ms(texts->ports.clock);
   freshet_status status = freshet_texts_collect(texts, error);
   if (status == FRESHET_OK)
     status = freshet_texts_look_at_coverage(texts, partitions > 0 && owned[0], now_ms, error);

@@ -180,6 +180,10 @@ const char* freshet_kafka_right(const freshet_kafka_client* client, rd_kafka_res
   } else if (code == RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED) {
     snprintf(out, FRESHET_KAFKA_RIGHT_SIZE, "; this user needs the right %s on the cluster",
              reads ? "Describe" : "IdempotentWrite");
+  } else if (code == RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP) {
+    snprintf(out, FRESHET_KAFKA_RIGHT_SIZE,
+             "; the clock of this machine and that of the broker differ by more than "
+             "message.timestamp.after.max.ms allows (an hour by default): set the clock");
   }
   return out;
 }

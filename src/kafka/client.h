@@ -69,7 +69,8 @@ freshet_kafka_reason freshet_kafka_client_reason(freshet_kafka_client* client);
 /* Logs trouble that passes by itself, at most once per 30 s; a mistake in the security settings at once. */
 void freshet_kafka_client_trouble(freshet_kafka_client* client, rd_kafka_resp_err_t code, const char* reason);
 enum { FRESHET_KAFKA_RIGHT_SIZE = 320 };
-/* When access is denied: which right on what is missing, as the end of a sentence. Else "". */
+/* When access is denied: which right on what is missing; when a time is refused: whose clock is wrong; as the end of a
+ * sentence. Else "". */
 const char* freshet_kafka_right(const freshet_kafka_client* client, rd_kafka_resp_err_t code,
                                 const char* topic, char out[FRESHET_KAFKA_RIGHT_SIZE]);
 /* The handle's fatal error as ours: FRESHET_FENCED when another instance took over. */

@@ -118,15 +118,17 @@ freshet_status freshet_kafka_transactor_take(freshet_kafka_transactor* transacto
     if (fatal) return freshet_kafka_transactor_fatal(transactor, error);
     if (step != FRESHET_STEP_INIT && atomic_load(transactor->abandoned))
       return freshet_error_set(error, FRESHET_ABORTED, FRESHET_RETRY, "%s: abandoned", name);
+    char right[FRESHET_KAFKA_RIGHT_SIZE];
     if (doomed && step != FRESHET_STEP_ABORT)
-      return freshet_error_set(error, FRESHET_ABORTED, FRESHET_RETRY, "%s: %s", name, rd_kafka_err2str(code));
+      return freshet_error_set(error, FRESHET_ABORTED, FRESHET_RETRY, "%s: %s%s", name,
+                               rd_kafka_err2str(code),
+                               freshet_kafka_right(client, code, "that it names", right));
     bool over =
         step == FRESHET_STEP_INIT
             ? freshet_kafka_wait_ended(client->config, wait.since_ms)
             : freshet_kafka_last_try_over(client->config, FRESHET_KAFKA_LAST_TRY_MS, &stopping_since_ms) ||
                   atomic_load(transactor->leaving);
     if (!again || over) {
-      char right[FRESHET_KAFKA_RIGHT_SIZE];
       return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "%s: %s%s", name,
                                rd_kafka_err2str(code),
                                freshet_kafka_right(client, code, "that it names", right));

@@ -229,7 +229,8 @@ static void make_due(freshet_refresh* refresh, freshet_user_row* row) {
 static size_t most_waiting(const freshet_refresh* refresh, int64_t waited_ms, bool lagging) {
   const freshet_stream_config* config = refresh->lists.config;
   size_t batch = config->ranking_batch;
-  if (waited_ms >= config->max_delay_ms * URGENT_PERCENT / 100) return URGENT_BATCHES * batch;
+  bool is_set_back = waited_ms < 0; /* the clock: nobody knows how long */
+  if (is_set_back || waited_ms >= config->max_delay_ms * URGENT_PERCENT / 100) return URGENT_BATCHES * batch;
   if (lagging) return waited_ms >= config->max_delay_ms * SPREAD_PERCENT / 100 ? batch : 0;
   return refresh->touched_count == 0 || batch < BESIDE_LIVE ? batch : BESIDE_LIVE;
 }

@@ -77,8 +77,8 @@ static void handle_livez(void* context, const freshet_http_request* request,
                          freshet_http_response* response) {
   (void)request;
   const freshet_monitor* monitor = context;
-  int64_t turned_ms = (int64_t)freshet_metric(&monitor->config.worker_metrics->alive_ms);
-  int64_t silent_ms = freshet_clock_now_ms(monitor->config.clock) - turned_ms;
+  int64_t turned_ms = (int64_t)freshet_metric(&monitor->config.worker_metrics->turned_ms);
+  int64_t silent_ms = freshet_clock_monotonic_ms(monitor->config.clock) - turned_ms;
   if (turned_ms == 0) {
     say(response, 200, "starting\n"); /* loading the item tables takes what it takes */
   } else if (silent_ms < FRESHET_MONITOR_STALL_MS) {

@@ -29,6 +29,10 @@ static inline int64_t freshet_clock_monotonic_us(freshet_clock* self) {
   return self->monotonic_us(self);
 }
 
+static inline int64_t freshet_clock_monotonic_ms(freshet_clock* self) {
+  return self->monotonic_us(self) / 1000;
+}
+
 /* Zero where it is not known. */
 static inline freshet_thread_use freshet_clock_use(freshet_clock* self) {
   return self->use == NULL ? (freshet_thread_use){0} : self->use(self);

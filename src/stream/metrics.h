@@ -13,6 +13,7 @@
 
 #include <string.h>
 #include "freshet/event.h"
+#include "stream/clock.h"
 
 enum { FRESHET_HISTOGRAM_BUCKETS = 22 };
 
@@ -87,6 +88,7 @@ typedef struct freshet_worker_metrics {
   _Atomic uint64_t last_commit_ms;  /* wall clock, since the epoch */
   _Atomic uint64_t ready;           /* 1: item tables loaded, partitions restored, records flow */
   _Atomic uint64_t alive_ms;        /* wall clock of the last turn of the loop */
+  _Atomic uint64_t turned_ms;       /* that turn on the monotonic clock; 0: none yet */
   _Atomic uint64_t phase;           /* freshet_phase */
   _Atomic uint64_t restoring;       /* partitions whose users are being restored */
   _Atomic uint64_t restoring_first; /* the least of their numbers */
@@ -110,6 +112,11 @@ static inline void freshet_count(_Atomic uint64_t* counter, uint64_t n) {
 }
 static inline void freshet_gauge(_Atomic uint64_t* gauge, uint64_t value) {
   atomic_store_explicit(gauge, value, memory_order_relaxed);
+}
+/* The loop turns, or does something long that counts as turning. */
+static inline void freshet_show_alive(freshet_worker_metrics* metrics, freshet_clock* clock) {
+  freshet_gauge(&metrics->alive_ms, (uint64_t)freshet_clock_now_ms(clock));
+  freshet_gauge(&metrics->turned_ms, (uint64_t)freshet_clock_monotonic_ms(clock));
 }
 static inline void freshet_metric_name(_Atomic char* name, size_t size, const char* text) {
   size_t length = strlen(text);

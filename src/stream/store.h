@@ -20,7 +20,14 @@ typedef enum freshet_family {
 /* A compacted topic keeps its tombstones for delete.retention.ms, 24 h by default. A store that was away for
  * longer may have missed some, and would bring erased users and withdrawn items back: it starts again from
  * nothing. */
-enum { FRESHET_LONGEST_ABSENCE_MS = 20 * 3600 * 1000 };
+enum { FRESHET_LONGEST_ABSENCE_MS = 20 * 3600 * 1000, FRESHET_CLOCK_ERROR_MS = 3600 * 1000 };
+
+/* Whether a store that was written at stored_ms may have missed none at now_ms. Both are wall clocks, and one of them
+ * may have been wrong: a store from the future says nothing about how long it was away. */
+static inline bool freshet_store_is_recent(int64_t stored_ms, int64_t now_ms) {
+  int64_t absence_ms = now_ms - stored_ms;
+  return absence_ms > -FRESHET_CLOCK_ERROR_MS && absence_ms < FRESHET_LONGEST_ABSENCE_MS;
+}
 
 typedef struct freshet_store freshet_store;
 

@@ -175,6 +175,10 @@ static freshet_status failed(freshet_commit* commit, freshet_status status, cons
     return freshet_error_set(error, status, FRESHET_STOP, "commit: %s", cause->message);
   }
   freshet_log_fact(commit->ports->logger, FRESHET_WARN, "commit.aborted", "reason=\"%s\"", cause->message);
+  if (++commit->aborts_in_a_row > ABORTS_MAX)
+    return freshet_error_set(error, FRESHET_ABORTED, FRESHET_STOP,
+                             "%d transactions in a row were aborted, the last one because of: %s", ABORTS_MAX,
+                             cause->message);
   return freshet_commit_roll_back(commit, error);
 }
 
@@ -292,10 +296,6 @@ freshet_status freshet_commit_reload(freshet_commit* commit, freshet_error* erro
 
 freshet_status freshet_commit_roll_back(freshet_commit* commit, freshet_error* error) {
   freshet_count(&commit->ports->metrics->aborts, 1);
-  if (++commit->aborts_in_a_row > ABORTS_MAX) {
-    return freshet_error_set(error, FRESHET_ABORTED, FRESHET_STOP, "%d transactions in a row were aborted",
-                             ABORTS_MAX);
-  }
   freshet_status status = freshet_outbox_abort(commit->ports->outbox, error);
   if (status != FRESHET_OK) return status;
   FRESHET_HELD_EACH(held, commit->held, FRESHET_TOPICS) freshet_held_roll_back(held);

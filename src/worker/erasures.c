@@ -110,7 +110,7 @@ freshet_status freshet_erasures_ask(void* context, freshet_inbox_entry* entry, f
   *e = (erasure){.next = erasures->first,
                  .entry = entry,
                  .partition = partition,
-                 .deadline_ms = freshet_clock_now_ms(ports->clock) + PATIENCE_MS};
+                 .deadline_ms = freshet_clock_monotonic_ms(ports->clock) + PATIENCE_MS};
   erasures->first = e;
   return FRESHET_OK;
 }

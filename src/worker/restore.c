@@ -58,7 +58,7 @@ static freshet_status judge_store(const freshet_ports* ports, target* t, freshet
   bool stored = freshet_store_position(ports->store, FRESHET_TOPIC_USERS, t->partition, &position, &stored_ms,
                                        NULL) == FRESHET_OK;
   if (stored && position > t->end) return refuse_shorter_log(ports, t, position, error);
-  t->usable = stored && now_ms - stored_ms < FRESHET_LONGEST_ABSENCE_MS;
+  t->usable = stored && freshet_store_is_recent(stored_ms, now_ms);
   bool same = true;
   if (t->usable) status = freshet_changelog_is_same(ports, t->partition, first, position, &same, error);
   if (!same)
@@ -147,8 +147,7 @@ static freshet_status apply_all(void* context, const freshet_record* records, si
     r->bytes += records[i].key.size + records[i].value.size + ROW_BYTES;
   }
   freshet_count(&ports->metrics->restored_records, count);
-  freshet_gauge(&ports->metrics->alive_ms,
-                (uint64_t)freshet_clock_now_ms(ports->clock)); /* a long restore is no stall */
+  freshet_show_alive(ports->metrics, ports->clock); /* a long restore is no stall */
   show_progress(r);
   if (r->bytes < WRITE_BYTES) return FRESHET_OK;
   r->bytes = 0;

@@ -128,7 +128,7 @@ freshet_source_handler freshet_worker_handler(freshet_worker* worker) {
 static void show_gauges(freshet_worker* worker, uint64_t lag) {
   freshet_worker_metrics* metrics = worker->ports.metrics;
   freshet_user_row* const* rows;
-  freshet_gauge(&metrics->alive_ms, (uint64_t)freshet_clock_now_ms(worker->ports.clock));
+  freshet_show_alive(metrics, worker->ports.clock);
   freshet_gauge(&metrics->lag, lag);
   freshet_gauge(&metrics->lag_ms,
                 (uint64_t)freshet_held_lag_ms(worker->held, freshet_clock_now_ms(worker->ports.clock)));
@@ -206,7 +206,7 @@ static freshet_status turn_lists(freshet_worker* worker, size_t count, uint64_t*
   if (status == FRESHET_OK) status = freshet_refresh_turn(worker->derived->refresh, lagging, error);
   freshet_turn_lap(turn, FRESHET_TURN_LISTS);
   if (status == FRESHET_OK) status = freshet_answers_turn(worker->derived->answers, lagging, learn_us, error);
-  freshet_erasures_turn(worker->erasures, freshet_clock_now_ms(clock));
+  freshet_erasures_turn(worker->erasures, freshet_clock_monotonic_ms(clock));
   freshet_foreign_events_turn(&worker->foreign);
   freshet_turn_lap(turn, FRESHET_TURN_ANSWERS);
   worker->turn_us = turn->lap_us - start_us;

@@ -84,6 +84,11 @@ static int64_t now_ms(freshet_clock* self) {
   return now;
 }
 
+static int64_t now_us(freshet_clock* self) {
+  (void)self;
+  return now * 1000;
+}
+
 typedef struct fixture {
   freshet_clock clock;
   freshet_worker_metrics metrics;
@@ -111,6 +116,7 @@ static void more_metrics(void* context, freshet_buffer* out) {
 static fixture* start(const char* token_file) {
   fixture* f = calloc(1, sizeof *f);
   f->clock.now_ms = now_ms;
+  f->clock.monotonic_us = now_us;
   f->config.app.id = "shop";
   f->config.http.bind = "127.0.0.1";
   f->config.http.token_file = token_file;
@@ -146,7 +152,7 @@ static void test_life_and_readiness(void** state) {
   freshet_gauge(&f->metrics.phase, FRESHET_PHASE_LOADING);
   expect(f->port, "GET", "/readyz", "", 503, "item tables");
   freshet_gauge(&f->metrics.phase, FRESHET_PHASE_RUNNING);
-  freshet_gauge(&f->metrics.alive_ms, 999000);
+  freshet_gauge(&f->metrics.turned_ms, 999000);
   expect(f->port, "GET", "/livez", "", 200, "alive");
   expect(f->port, "GET", "/readyz", "", 503, "partitions");
   freshet_gauge(&f->metrics.ready, 1);

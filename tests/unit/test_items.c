@@ -84,9 +84,11 @@ static int64_t now_ms(freshet_clock* self) {
   return time_ms;
 }
 
+static int64_t turned_us = 1;
+
 static int64_t monotonic_us(freshet_clock* self) {
   (void)self;
-  return 1;
+  return turned_us;
 }
 
 static int set_up(void** state) {
@@ -161,6 +163,7 @@ static freshet_status start(freshet_error* error) {
   freshet_stream_config config = {.model = freshet_model_defaults(), .rules = &w->rules};
   config.model.dim = DIM;
   config.model.max_items = w->max_items;
+  config.items_interval_ms = 1000;
   freshet_items_destroy(w->items);
   w->items = NULL;
   return freshet_items_create(&config, &ports, &w->serving, &w->items, error);
@@ -193,6 +196,29 @@ static void a_damaged_row_of_learned_state_is_an_error(void** state) {
   freshet_store_set_position(w->store, FRESHET_TOPIC_ITEM_DELTAS, 0, 0, now_ms(NULL));
   freshet_store_put(w->store, FRESHET_FAMILY_ITEMS, 0, freshet_slice_of("abc"), freshet_slice_of("x"));
   assert_damaged("learned about items");
+}
+
+static void a_clock_that_is_set_back_stops_no_interval(void** state) {
+  (void)state;
+  assert_int_equal(start(NULL), FRESHET_OK);
+  time_ms -= 50 * 60 * 1000;
+  turned_us += 999 * 1000;
+  assert_false(freshet_learned_store_is_due(freshet_items_learned(w->items)));
+  turned_us += 1000;
+  assert_true(freshet_learned_store_is_due(freshet_items_learned(w->items)));
+  time_ms += 50 * 60 * 1000;
+}
+
+/* A store that was written by a clock that was wrong, or is read by one, is not believed for longer than Kafka keeps
+ * tombstones. */
+static void a_store_from_the_future_is_not_recent(void** state) {
+  (void)state;
+  int64_t hour_ms = 3600 * 1000;
+  assert_true(freshet_store_is_recent(time_ms, time_ms));
+  assert_true(freshet_store_is_recent(time_ms, time_ms + 19 * hour_ms));
+  assert_true(freshet_store_is_recent(time_ms + hour_ms / 2, time_ms));
+  assert_false(freshet_store_is_recent(time_ms, time_ms + 20 * hour_ms));
+  assert_false(freshet_store_is_recent(time_ms + hour_ms, time_ms));
 }
 
 /* At the limit new items are refused one by one. A restart with another limit works, with the folder and without. */
@@ -241,10 +267,14 @@ static void items_expire_in_slices(void** state) {
     freshet_listing_announce(listing, slot, &item, 0);
   }
   for (size_t expired = 0; expired < 3; expired++) {
-    for (int turn = 0; turn < 5; turn++, time_ms += 20) freshet_listing_turn(listing);
+    for (int turn = 0; turn < 5; turn++, time_ms += 20, turned_us += 20000) freshet_listing_turn(listing);
     assert_int_equal(freshet_listing_count(listing), MANY - expired * MANY / 3);
     time_ms += 1000;
+    turned_us += 1000000;
   }
+  time_ms -= 2000; /* the clock was ahead */
+  for (int turn = 0; turn < 5; turn++) freshet_listing_turn(listing);
+  assert_int_equal(freshet_listing_count(listing), MANY - MANY / 3);
   freshet_listing_destroy(listing);
   freshet_model_destroy(model);
 }
@@ -252,10 +282,9 @@ static void items_expire_in_slices(void** state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
   const struct CMUnitTest tests[] = {
-      TEST(a_damaged_row_of_the_catalogue_is_an_error),
-      TEST(a_damaged_row_of_learned_state_is_an_error),
-      TEST(the_limit_refuses_and_is_never_fatal),
-      TEST(items_expire_in_slices),
+      TEST(a_damaged_row_of_the_catalogue_is_an_error), TEST(a_damaged_row_of_learned_state_is_an_error),
+      TEST(the_limit_refuses_and_is_never_fatal),       TEST(items_expire_in_slices),
+      TEST(a_clock_that_is_set_back_stops_no_interval), TEST(a_store_from_the_future_is_not_recent),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -110,6 +110,11 @@ static int64_t now_ms(freshet_clock* self) {
   return w->now_ms;
 }
 
+static int64_t now_us(freshet_clock* self) {
+  (void)self;
+  return w->now_ms * 1000;
+}
+
 static int set_up(void** state) {
   static const freshet_sink_vtable vtable = {
       .begin = sink_begin, .write = sink_write, .commit = sink_commit, .outcome = sink_outcome};
@@ -117,6 +122,7 @@ static int set_up(void** state) {
   w = calloc(1, sizeof *w);
   w->sink.vtable = &vtable;
   w->clock.now_ms = now_ms;
+  w->clock.monotonic_us = now_us;
   w->store = freshet_memory_store_create();
   const freshet_codec_config config = {.output = FRESHET_FRAMING_SINGLE_OBJECT};
   return freshet_codec_create(&config, &w->codec, NULL) == FRESHET_OK ? 0 : -1;
