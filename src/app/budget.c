@@ -64,7 +64,8 @@ freshet_budget freshet_budget_of(const freshet_config* config, uint32_t text_dim
   b.dedup = (double)config->topics.partitions * (double)config->state.dedup_events * 6 * sizeof(uint64_t);
   /* memtables: those being filled and those being written out */
   b.rocksdb = ((double)config->state.block_cache_mb + 2 * (double)config->state.memtable_mb) * mib;
-  b.kafka = CONSUMERS * queue_bytes(config, "queued.max.messages.kbytes", CONSUMER_KBYTES) +
+  double consumers = config->state.standby > 0 ? CONSUMERS + 1 : CONSUMERS;
+  b.kafka = consumers * queue_bytes(config, "queued.max.messages.kbytes", CONSUMER_KBYTES) +
             PRODUCERS * queue_bytes(config, "queue.buffering.max.kbytes", PRODUCER_KBYTES);
   b.text = config->text.encoder == FRESHET_ENCODER_NONE ? 0 : (double)config->text.cache_mb * mib;
   b.facets = (double)config->model.max_items *

@@ -221,6 +221,8 @@ static freshet_status open_kafka(freshet_engine* engine, freshet_error* error) {
     status = freshet_kafka_sink_create(&engine->kafka, ports->source, &engine->sink, error);
   if (status == FRESHET_OK) status = freshet_kafka_reader_create(&engine->kafka, &ports->reader, error);
   if (status == FRESHET_OK) status = freshet_kafka_reader_create(&engine->kafka, &ports->changelog, error);
+  if (status == FRESHET_OK && engine->config.config->state.standby > 0)
+    status = freshet_kafka_reader_create(&engine->kafka, &ports->standby, error);
   return status;
 }
 
@@ -299,6 +301,7 @@ void freshet_engine_destroy(freshet_engine* engine) {
   freshet_kafka_peers_destroy(engine->peers);
   freshet_worker_destroy(engine->worker);
   freshet_embedder_destroy(ports->embedder); /* it wakes the source */
+  freshet_reader_destroy(ports->standby);
   freshet_reader_destroy(ports->changelog);
   freshet_reader_destroy(ports->reader);
   freshet_outbox_destroy(ports->outbox);

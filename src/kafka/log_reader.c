@@ -129,6 +129,14 @@ static int64_t log_position(freshet_reader* self, freshet_topic topic, int32_t p
   return cursor == NULL ? -1 : cursor->next;
 }
 
+static int64_t log_end(freshet_reader* self, freshet_topic topic, int32_t partition) {
+  const freshet_kafka_client* client = &log_of(self)->reader.client;
+  int64_t low = -1, high = -1;
+  rd_kafka_resp_err_t code =
+      rd_kafka_get_watermark_offsets(client->handle, client->config->topics[topic], partition, &low, &high);
+  return code == RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0 ? high : -1;
+}
+
 static void log_destroy(freshet_reader* self) {
   kafka_log* log = log_of(self);
   freshet_kafka_reader_close(&log->reader, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
@@ -142,6 +150,7 @@ static const freshet_reader_vtable vtable = {.partitions = log_partitions,
                                              .shut = log_shut,
                                              .poll = log_poll,
                                              .position = log_position,
+                                             .end = log_end,
                                              .destroy = log_destroy};
 
 freshet_status freshet_kafka_reader_create(const freshet_kafka_config* config, freshet_reader** out,

@@ -115,7 +115,7 @@ typedef struct freshet_config {
   struct {
     const char* folder;
     int64_t commit_interval_ms, committed_interval_ms;
-    int64_t overlay_users, user_cache;
+    int64_t overlay_users, user_cache, standby;
     int64_t block_cache_mb, memtable_mb;
     int64_t dedup_events, dedup_window_s;
     int64_t items_interval_s, checkpoint_interval_s;

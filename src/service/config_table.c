@@ -190,6 +190,9 @@ const freshet_config_key freshet_config_keys[] = {
     INTEGER("state", "overlay_users", state.overlay_users, "200000", 1, 100000000,
             "Commit at once when that many users have changed."),
     INTEGER("state", "user_cache", state.user_cache, "100000", 1, 100000000, "Users kept in memory."),
+    INTEGER("state", "standby", state.standby, "0", 0, 1,
+            "1: follow the changelog of neighbours' partitions, so that a take-over does not depend on the "
+            "size of the state."),
     INTEGER("state", "block_cache_mb", state.block_cache_mb, "16", 1, 1048576,
             "RocksDB: blocks, indexes and filters in memory."),
     INTEGER("state", "memtable_mb", state.memtable_mb, "8", 1, 65536, "RocksDB: writes in memory."),

@@ -84,15 +84,17 @@ typedef struct freshet_worker_metrics {
   _Atomic uint64_t items_listed;
   _Atomic uint64_t model_bytes;
   _Atomic uint64_t store_bytes;
-  _Atomic uint64_t restore_us;      /* all time spent restoring users */
-  _Atomic uint64_t last_commit_ms;  /* wall clock, since the epoch */
-  _Atomic uint64_t ready;           /* 1: item tables loaded, partitions restored, records flow */
-  _Atomic uint64_t alive_ms;        /* wall clock of the last turn of the loop */
-  _Atomic uint64_t turned_ms;       /* that turn on the monotonic clock; 0: none yet */
-  _Atomic uint64_t phase;           /* freshet_phase */
-  _Atomic uint64_t restoring;       /* partitions whose users are being restored */
-  _Atomic uint64_t restoring_first; /* the least of their numbers */
-  _Atomic uint64_t restored_ppm;    /* how much of their changelog has been read */
+  _Atomic uint64_t restore_us;         /* all time spent restoring users */
+  _Atomic uint64_t last_commit_ms;     /* wall clock, since the epoch */
+  _Atomic uint64_t ready;              /* 1: item tables loaded, partitions restored, records flow */
+  _Atomic uint64_t alive_ms;           /* wall clock of the last turn of the loop */
+  _Atomic uint64_t turned_ms;          /* that turn on the monotonic clock; 0: none yet */
+  _Atomic uint64_t phase;              /* freshet_phase */
+  _Atomic uint64_t standby_partitions; /* of other processes, whose changelog is followed */
+  _Atomic uint64_t standby_lag;        /* records of it that are not in the store yet */
+  _Atomic uint64_t restoring;          /* partitions whose users are being restored */
+  _Atomic uint64_t restoring_first;    /* the least of their numbers */
+  _Atomic uint64_t restored_ppm;       /* how much of their changelog has been read */
   /* names of encoder generations; a reader may catch one in the moment of its change */
   _Atomic char texts_serving[128], texts_filling[128];
   /* histograms */

@@ -22,6 +22,7 @@ typedef struct freshet_ports {
   freshet_source* source;
   freshet_reader* reader;    /* for the item tables, open all the time */
   freshet_reader* changelog; /* for restoring users, open while it lasts */
+  freshet_reader* standby;   /* for following those of other processes; NULL: none are followed */
   freshet_outbox* outbox;
   freshet_store* store;
   freshet_clock* clock;

@@ -141,6 +141,8 @@ typedef struct freshet_reader_vtable {
   /* Everything before this offset has been returned by poll: transaction markers and aborted records count as
    * returned. */
   int64_t (*position)(freshet_reader* self, freshet_topic topic, int32_t partition);
+  /* Last known end of a partition that is open, without asking the broker; -1: not known yet. NULL: never. */
+  int64_t (*end)(freshet_reader* self, freshet_topic topic, int32_t partition);
   void (*destroy)(freshet_reader* self);
 } freshet_reader_vtable;
 struct freshet_reader {
@@ -171,6 +173,9 @@ static inline freshet_status freshet_reader_poll(freshet_reader* self, int timeo
 }
 static inline int64_t freshet_reader_position(freshet_reader* self, freshet_topic topic, int32_t partition) {
   return self->vtable->position(self, topic, partition);
+}
+static inline int64_t freshet_reader_end(freshet_reader* self, freshet_topic topic, int32_t partition) {
+  return self->vtable->end == NULL ? -1 : self->vtable->end(self, topic, partition);
 }
 static inline void freshet_reader_destroy(freshet_reader* self) {
   if (self != NULL) self->vtable->destroy(self);

@@ -48,7 +48,8 @@ static freshet_status assigned(void* context, const freshet_partition* partition
   for (size_t i = 0; i < count; i++) {
     if (partitions[i].topic == FRESHET_TOPIC_EVENTS) events[events_count++] = partitions[i].partition;
   }
-  freshet_status status = freshet_commit_recover(own->commit, error);
+  freshet_status status = freshet_standby_halt(own->standby, error);
+  if (status == FRESHET_OK) status = freshet_commit_recover(own->commit, error);
   if (status == FRESHET_OK) status = freshet_restore_users(own->ports, events, events_count, error);
   for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
     if (partitions[i].topic == FRESHET_TOPIC_EVENTS) status = check_offset(own, &partitions[i], error);
@@ -66,6 +67,7 @@ static freshet_status assigned(void* context, const freshet_partition* partition
   free(events);
   show_partitions(own);
   if (status != FRESHET_OK) return status;
+  freshet_standby_follow(own->standby);
   freshet_texts_first_begin(own->texts_first);
   freshet_gauge(&own->ports->metrics->ready, 1);
   freshet_answers_open(own->derived->answers);

@@ -9,6 +9,7 @@
 #define FRESHET_WORKER_PARTITIONS_H
 
 #include "worker/commit.h"
+#include "worker/standby.h"
 
 /* All is borrowed. */
 typedef struct freshet_partitions {
@@ -18,6 +19,7 @@ typedef struct freshet_partitions {
   freshet_erasures* erasures;
   freshet_texts_first* texts_first;
   freshet_commit* commit;
+  freshet_standby* standby;
 } freshet_partitions;
 
 /* For the source; *partitions must outlive it. */

@@ -87,16 +87,19 @@ void freshet_forget_user_row(freshet_store* store, int32_t partition, freshet_sl
   if (is_user) freshet_store_purge(store, FRESHET_FAMILY_USERS, partition, key);
 }
 
-static void apply(restoring* r, const freshet_record* record) {
-  freshet_store* store = r->ports->store;
-  target* t = r->targets;
-  while (t->partition != record->partition) t++;
-  if (record->timestamp_ms > t->time_ms) t->time_ms = record->timestamp_ms;
+void freshet_apply_user_row(freshet_store* store, const freshet_record* record) {
   if (record->has_value) {
     freshet_store_put(store, FRESHET_FAMILY_USERS, record->partition, record->key, record->value);
   } else {
     freshet_forget_user_row(store, record->partition, record->key);
   }
+}
+
+static void apply(restoring* r, const freshet_record* record) {
+  target* t = r->targets;
+  while (t->partition != record->partition) t++;
+  if (record->timestamp_ms > t->time_ms) t->time_ms = record->timestamp_ms;
+  freshet_apply_user_row(r->ports->store, record);
 }
 
 /* A process may die in the middle of a restore and come back much later. It must not take the half that it has stored

@@ -17,7 +17,14 @@
 #include "worker/texts_first.h"
 #include "worker/turn.h"
 
-enum { BATCH_RECORDS = 1024, OUTCOME_POLL_MS = 5, ALIKE_US = 1000000, MEMORY_US = 1000000 };
+enum {
+  BATCH_RECORDS = 1024,
+  STANDBY_RECORDS = 512,
+  STANDBY_FEW = 64 /* far behind itself */,
+  OUTCOME_POLL_MS = 5,
+  ALIKE_US = 1000000,
+  MEMORY_US = 1000000
+};
 
 struct freshet_worker {
   freshet_stream_config config;
@@ -30,6 +37,7 @@ struct freshet_worker {
   freshet_texts_first texts_first;
   freshet_awaited_schemas awaited_schemas;
   freshet_handover handover;
+  freshet_standby* standby; /* NULL: none */
   freshet_foreign_events foreign;
   freshet_batch batch;
   freshet_commit commit;
@@ -81,12 +89,14 @@ static void connect(freshet_worker* worker, freshet_inbox* inbox, int32_t user_p
                                     .awaited_schemas = &worker->awaited_schemas,
                                     .handover = &worker->handover,
                                     .turn = &worker->turn};
+  worker->standby = freshet_standby_create(ports, held, user_partitions);
   worker->partitions = (freshet_partitions){.ports = ports,
                                             .held = held,
                                             .derived = derived,
                                             .erasures = erasures,
                                             .texts_first = &worker->texts_first,
-                                            .commit = &worker->commit};
+                                            .commit = &worker->commit,
+                                            .standby = worker->standby};
 }
 
 freshet_status freshet_worker_create(const freshet_stream_config* config, const freshet_ports* ports,
@@ -249,6 +259,9 @@ freshet_status freshet_worker_step(freshet_worker* worker, int timeout_ms, fresh
   }
   if (status == FRESHET_OK) status = freshet_texts_first_turn(&worker->texts_first, error);
   if (status == FRESHET_OK) status = freshet_awaited_schemas_turn(&worker->awaited_schemas, error);
+  if (status == FRESHET_OK)
+    status =
+        freshet_standby_turn(worker->standby, lag > BATCH_RECORDS ? STANDBY_FEW : STANDBY_RECORDS, error);
   if (status != FRESHET_OK) return status; /* the worker can only be destroyed now */
   show_memory(worker);
   show_gauges(worker, lag);
@@ -265,6 +278,7 @@ freshet_status freshet_worker_stop(freshet_worker* worker, freshet_error* error)
 
 void freshet_worker_destroy(freshet_worker* worker) {
   if (worker == NULL) return;
+  freshet_standby_destroy(worker->standby);
   freshet_erasures_destroy(worker->erasures);
   freshet_derived_destroy(worker->derived);
   freshet_commit_free(&worker->commit);

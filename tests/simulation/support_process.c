@@ -168,6 +168,7 @@ static void* live(void* context) {
   freshet_ports ports = {.source = &process->source.base,
                          .reader = &process->logs[0].base,
                          .changelog = &process->logs[1].base,
+                         .standby = process->stands_by ? &process->logs[2].base : NULL,
                          .outbox = freshet_outbox_create(&process->sink.base, process->config.delivery),
                          .store = sim_disk_open(process->disk, survives, process),
                          .clock = &process->clock.base,

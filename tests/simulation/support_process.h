@@ -25,7 +25,7 @@ typedef struct sim_faults {
   uint32_t pause;     /* another process runs first */
 } sim_faults;
 
-enum { SIM_PROCESSES_MAX = 8 };
+enum { SIM_PROCESSES_MAX = 8, SIM_LOGS = 3 };
 
 typedef struct sim_process sim_process;
 
@@ -81,6 +81,7 @@ struct sim_process {
 
   /* As a producer. */
   uint64_t epoch;
+  bool stands_by;      /* for the partitions of others */
   int32_t transaction; /* -1: none */
   int32_t committed;   /* last committed transaction, -1: none */
   struct sim_commit {
@@ -113,7 +114,7 @@ struct sim_process {
     int64_t polled_ms;                                     /* when last */
     freshet_buffer* views;
     size_t view_count;
-  } logs[2];
+  } logs[SIM_LOGS]; /* of the item tables, for restores, of the standby */
   struct sim_sink {
     freshet_sink base;
     sim_process* process;

@@ -173,6 +173,7 @@ static sim_process* launch(run* r, int slot, sim_disk* disk) {
   int64_t era = r->is_calm ? 0 : r->world.cluster.now_us / ENCODER_ERA_US;
   process->encoder = r->encoders[era % 2];
   if (!r->is_calm) process->calls_left = sim_skewed(&r->world.cluster.random, 1, 2000);
+  process->stands_by = sim_chance(&r->world.cluster.random, 500);
   sim_process_start(process);
   return process;
 }

@@ -308,6 +308,11 @@ static int64_t log_position(freshet_reader* self, freshet_topic topic, int32_t p
   return is_known ? log->positions[topic][partition] : -1;
 }
 
+static int64_t log_end(freshet_reader* self, freshet_topic topic, int32_t partition) {
+  const sim_process* process = log_of(self)->process;
+  return process->world->cluster.logs[sim_topic(process->app, topic)][partition].end;
+}
+
 static void no_destroy_log(freshet_reader* self) {
   (void)self;
 }
@@ -318,12 +323,13 @@ static const freshet_reader_vtable log_vtable = {.partitions = log_partitions,
                                                  .shut = log_shut,
                                                  .poll = log_poll,
                                                  .position = log_position,
+                                                 .end = log_end,
                                                  .destroy = no_destroy_log};
 
 void sim_stream_init(sim_process* process) {
   process->generation = -1;
   process->source = (struct sim_source){.base = {&source_vtable}, .process = process};
-  for (int i = 0; i < 2; i++) {
+  for (int i = 0; i < SIM_LOGS; i++) {
     process->logs[i] = (struct sim_log){.base = {&log_vtable}, .process = process};
     for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
       for (int p = 0; p < SIM_PARTITIONS_MAX; p++) process->logs[i].positions[topic][p] = SIM_SHUT;
@@ -333,5 +339,5 @@ void sim_stream_init(sim_process* process) {
 
 void sim_stream_free(sim_process* process) {
   free_views(&process->source.views, &process->source.view_count);
-  for (int i = 0; i < 2; i++) free_views(&process->logs[i].views, &process->logs[i].view_count);
+  for (int i = 0; i < SIM_LOGS; i++) free_views(&process->logs[i].views, &process->logs[i].view_count);
 }
