@@ -87,6 +87,14 @@ freshet_stream_config freshet_engine_worker_config(const freshet_config* config)
   };
 }
 
+/* librdkafka 2.0.2 has no way for a static member to leave its group, so this one is dynamic. Transactions keep their
+ * name. The broker puts the client id in front of a member's id, and `range` goes by that order: so each process gets
+ * the partitions again that it had. */
+static void leave_on_stop(freshet_kafka_config* kafka) {
+  if (kafka->client_id == NULL) kafka->client_id = kafka->instance_id;
+  kafka->instance_id = NULL;
+}
+
 /* The name of this process in the group and in transactions. It is configured, or else taken from the state
  * folder, which only one process can lock: so the next process on the folder is the same member, takes its
  * partitions back at once and ends the transaction that was left open. "-" asks for a dynamic member, with a
@@ -109,6 +117,7 @@ static freshet_status name_instance(freshet_engine* engine, freshet_error* error
   }
   freshet_kafka_transactional_id(config->app.id, engine->kafka.instance_id, engine->transactional_id,
                                  sizeof engine->transactional_id);
+  if (config->app.on_stop == 1) leave_on_stop(&engine->kafka);
   return status;
 }
 

@@ -48,6 +48,7 @@ typedef struct freshet_config {
     const char* generation;  /* "g2"; "": the first one */
     const char* instance_id; /* "": the state folder's; "-": dynamic membership */
     int64_t stop_timeout_s;
+    int on_stop;  /* 0: the place in the group is kept; 1: the process leaves it */
     int delivery; /* freshet_delivery of worker/worker.h */
   } app;
   struct {

@@ -39,6 +39,10 @@ const freshet_config_key freshet_config_keys[] = {
          "This process in the group (static membership). Empty: taken from the state folder. -: a dynamic "
          "member."),
     CHOICE(
+        "app", "on_stop", app.on_stop, "keep", "keep|leave",
+        "keep: after SIGTERM, partitions wait for this process for kafka.session.timeout.ms. leave: others "
+        "get them at once."),
+    CHOICE(
         "app", "delivery", app.delivery, "fast", "fast|committed",
         "fast: lists are published at once. committed: inside the transaction, for read_committed readers."),
     INTEGER(
