@@ -139,6 +139,15 @@ static size_t take_records(freshet_log_check* check, freshet_log_place* places, 
   return judged;
 }
 
+/* A thread of librdkafka 2.0.2 that has slept may not notice for a second that there is something to fetch. A question
+ * to the same broker wakes it. */
+static void wake_leader(const freshet_log_check* check, const freshet_log_place* places,
+                        const bool* waiting) {
+  int64_t first, end;
+  while (!*waiting) places++, waiting++;
+  freshet_kafka_client_range(&check->client, places->topic, places->partition, SLICE_MS, &first, &end);
+}
+
 void freshet_log_check_places(freshet_log_check* check, freshet_log_place* places, size_t count,
                               int timeout_ms) {
   int64_t deadline_ms = freshet_kafka_now_ms() + timeout_ms;
@@ -155,8 +164,11 @@ void freshet_log_check_places(freshet_log_check* check, freshet_log_place* place
         ->offset = places[i].mark.offset;
   }
   if (left > 0) rd_kafka_assign(check->client.handle, list);
-  while (left > 0 && freshet_kafka_now_ms() < deadline_ms)
-    left -= take_records(check, places, count, waiting);
+  while (left > 0 && freshet_kafka_now_ms() < deadline_ms) {
+    size_t judged = take_records(check, places, count, waiting);
+    left -= judged;
+    if (judged == 0) wake_leader(check, places, waiting);
+  }
   if (list->cnt > 0) rd_kafka_assign(check->client.handle, NULL);
   rd_kafka_topic_partition_list_destroy(list);
   free(waiting);
