@@ -6,9 +6,9 @@
  * and ids, and never on how events were cut into batches or commits. With plain loops, -ffp-contract=off and
  * no libm, the same observations in the same order give the same bits on every x86-64.
  *
- * Items are addressed by `slot`, a small integer that is stable for the life of a model. An item that is
- * withdrawn keeps its slot, because histories of users point at it. Slots differ between processes; keys
- * (freshet_id_key) do not. A slot that is passed to a function must be in use (below
+ * Items are addressed by `slot`, a small integer that is stable for the life of a model. Slots differ between
+ * processes; keys (freshet_id_key) do not. An item gives its slot back when its learned state is parked
+ * (freshet_model_set_parked) and the model is made again. A slot that is passed to a function must be in use (below
  * freshet_model_item_count); otherwise the process aborts.
  *
  * Sharing item knowledge between workers. Additive parts (factors, biases, accumulators, blend weights) are
@@ -37,6 +37,8 @@ extern "C" {
 #endif
 
 enum { FRESHET_HISTORY = 20 }; /* recent items of a user that make its context */
+
+enum { FRESHET_ITEMS_MAX = 1 << 26 }; /* slots that a model may have */
 
 /* Not a slot. */
 #define FRESHET_NO_ITEM UINT32_MAX
@@ -87,11 +89,34 @@ size_t freshet_model_memory(const freshet_model* model);
  * there are max_items already. */
 freshet_status freshet_model_intern(freshet_model* model, freshet_slice id, uint32_t* slot,
                                     freshet_error* error);
+/* As freshet_model_intern, with another bound than max_items: for a caller that knows which items will be parked. */
+freshet_status freshet_model_intern_within(freshet_model* model, freshet_slice id, uint32_t most,
+                                           uint32_t* slot, freshet_error* error);
 /* As freshet_model_intern, by key: for state that is read before its item is announced. A later
  * freshet_model_intern fills in the id. Another model has admitted the item, so max_items does not count here: models
  * that read the same state know the same items, whatever their limits are. The bound is 2^26. */
 freshet_status freshet_model_intern_key(freshet_model* model, uint64_t key, uint32_t* slot,
                                         freshet_error* error);
+
+/* Items whose learned state is kept outside of the model, to save memory. Such a state is fetched when the item gets a
+ * slot. Until then no list of neighbours names the item: freshet_model_read_item leaves it out. */
+typedef struct freshet_model_parked {
+  void* context;
+  /* Is the learned state of the key kept outside? */
+  bool (*holds)(void* context, uint64_t key);
+  /* Appends it, as freshet_model_write_item wrote it. False: it cannot be had, and the caller knows of the failure; the
+   * item starts as if nothing had been learned. */
+  bool (*fetch)(void* context, uint64_t key, freshet_buffer* out);
+} freshet_model_parked;
+/* Copied. For an empty model; the context outlives it. */
+void freshet_model_set_parked(freshet_model* model, const freshet_model_parked* parked);
+/* Is the item without a slot, and its state parked? */
+bool freshet_model_is_parked(const freshet_model* model, uint64_t key);
+/* Looks through what freshet_model_write_item wrote, before it is parked. *last_chosen: when the item was chosen for the
+ * last time, in events of the model. Errors: those of freshet_model_read_item. */
+freshet_status freshet_model_check_item(freshet_model* model, freshet_slice bytes, uint64_t* last_chosen,
+                                        freshet_error* error);
+
 /* The slot of an id; FRESHET_NO_ITEM when the id is unknown. */
 uint32_t freshet_model_find(const freshet_model* model, freshet_slice id);
 /* The slot of a key; FRESHET_NO_ITEM when the key is unknown. */

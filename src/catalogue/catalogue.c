@@ -6,6 +6,8 @@
 #include "catalogue/item_rows.h"
 #include "catalogue/late_items.h"
 
+enum { READMIT_SHARE = 20 };
+
 struct freshet_catalogue {
   freshet_ports ports;
   freshet_model* model;
@@ -14,7 +16,9 @@ struct freshet_catalogue {
   int32_t partitions;
   freshet_buffer row;
   freshet_late_items late;
-  uint64_t schemas; /* version of the codec as of the last retry of the late ones */
+  bool has_refused;   /* a row of the store is of an item that found no slot */
+  int64_t readmit_us; /* not before, rows are looked through for such items */
+  uint64_t schemas;   /* version of the codec as of the last retry of the late ones */
 };
 
 freshet_catalogue* freshet_catalogue_create(const freshet_ports* ports, freshet_model* model,
@@ -49,6 +53,22 @@ static freshet_status withdraw(freshet_catalogue* catalogue, freshet_slice key, 
   return freshet_texts_announced(catalogue->texts, slot, -1, NULL, error);
 }
 
+/* Finds the slot of an item that is announced. model.max_items bounds how many are: whatever is announced no more gives
+ * way to them. */
+static freshet_status admit(freshet_catalogue* catalogue, freshet_slice id, uint32_t* slot,
+                            freshet_error* error) {
+  const freshet_model* model = catalogue->model;
+  const size_t announced = freshet_listing_announced(catalogue->listing);
+  const uint32_t most = freshet_model_get_config(model)->max_items;
+  *slot = freshet_model_find(model, id);
+  if (*slot != FRESHET_NO_ITEM && freshet_listing_is_announced(catalogue->listing, *slot)) return FRESHET_OK;
+  if (announced >= most) {
+    return freshet_error_set(error, FRESHET_NO_MEMORY, FRESHET_STOP,
+                             "%zu items are announced (model.max_items)", announced);
+  }
+  return freshet_model_intern_within(catalogue->model, id, UINT32_MAX, slot, error);
+}
+
 /* Applies the bytes of an Item record. *is_valid: they are one that can be used. */
 static freshet_status announce(freshet_catalogue* catalogue, int32_t partition, freshet_slice key,
                                freshet_slice value, int64_t at_ms, bool* is_valid, bool* is_late,
@@ -60,7 +80,9 @@ static freshet_status announce(freshet_catalogue* catalogue, int32_t partition, 
   *is_valid = decoded == FRESHET_OK && freshet_item_validate(&item, key, NULL) == FRESHET_OK;
   if (!*is_valid) return FRESHET_OK;
   freshet_error refused = {0};
-  if (freshet_model_intern(catalogue->model, item.item_id, &slot, &refused) != FRESHET_OK) {
+  const freshet_status admitted = admit(catalogue, item.item_id, &slot, &refused);
+  if (admitted != FRESHET_OK) {
+    catalogue->has_refused |= admitted == FRESHET_NO_MEMORY;
     freshet_count(&catalogue->ports.metrics->items_refused, 1);
     freshet_log_fact(catalogue->ports.logger, FRESHET_WARN, "item.refused", "item=\"%.*s\" reason=\"%s\"",
                      (int)item.item_id.size, item.item_id.data, refused.message);
@@ -93,12 +115,64 @@ freshet_status freshet_catalogue_apply(freshet_catalogue* catalogue, const fresh
   return status;
 }
 
+/* ---- rows of the store ---- */
+
+typedef struct load_context {
+  freshet_catalogue* catalogue;
+  bool only_refused; /* items that are announced already are passed over */
+  freshet_error* error;
+  freshet_status status;
+} load_context;
+
+static bool load_row(void* context, freshet_slice key, freshet_slice value) {
+  load_context* load = context;
+  int32_t partition;
+  freshet_slice record;
+  bool is_valid, is_late; /* a row was read before, so its schema is known */
+  const uint32_t slot =
+      load->only_refused ? freshet_model_find(load->catalogue->model, key) : FRESHET_NO_ITEM;
+  if (slot != FRESHET_NO_ITEM && freshet_listing_is_announced(load->catalogue->listing, slot)) return true;
+  if (freshet_item_row_parse(value, &partition, &record)) {
+    load->status = announce(load->catalogue, partition, key, record, 0, &is_valid, &is_late, load->error);
+  } else {
+    load->status = freshet_damaged_row(load->error, "the catalogue");
+  }
+  return load->status == FRESHET_OK;
+}
+
+static freshet_status load_rows(freshet_catalogue* catalogue, bool only_refused, freshet_error* error) {
+  freshet_store* store = catalogue->ports.store;
+  load_context load = {catalogue, only_refused, error, FRESHET_OK};
+  freshet_status status = freshet_store_scan(store, FRESHET_FAMILY_CATALOGUE, 0, (freshet_slice){NULL, 0},
+                                             load_row, &load, error);
+  if (status == FRESHET_OK) status = load.status;
+  return status;
+}
+
+/* Items that were refused are listed when there is room. It reads the whole catalogue, so it takes a twentieth of the time
+ * at most. */
+static freshet_status readmit(freshet_catalogue* catalogue, freshet_error* error) {
+  freshet_clock* clock = catalogue->ports.clock;
+  const int64_t start_us = freshet_clock_monotonic_us(clock);
+  const uint32_t most = freshet_model_get_config(catalogue->model)->max_items;
+  if (!catalogue->has_refused || freshet_listing_announced(catalogue->listing) >= most) return FRESHET_OK;
+  if (start_us < catalogue->readmit_us) return FRESHET_OK;
+  catalogue->has_refused = false;
+  freshet_status status = freshet_store_write(catalogue->ports.store, error);
+  if (status == FRESHET_OK) status = load_rows(catalogue, true, error);
+  catalogue->readmit_us =
+      freshet_clock_monotonic_us(clock) + READMIT_SHARE * (freshet_clock_monotonic_us(clock) - start_us);
+  return status;
+}
+
 static freshet_status apply_late(void* context, const freshet_record* record, freshet_error* error) {
   return freshet_catalogue_apply(context, record, error);
 }
 
 freshet_status freshet_catalogue_turn(freshet_catalogue* catalogue, freshet_error* error) {
   freshet_gauge(&catalogue->ports.metrics->items_awaiting_schema, catalogue->late.count);
+  freshet_status status = readmit(catalogue, error);
+  if (status != FRESHET_OK) return status;
   if (catalogue->late.count == 0) return FRESHET_OK;
   uint64_t schemas = freshet_codec_version(catalogue->ports.codec);
   if (schemas == catalogue->schemas) return FRESHET_OK;
@@ -121,34 +195,6 @@ void freshet_catalogue_confirm(freshet_catalogue* catalogue, const freshet_item_
 }
 
 /* ---- loading ---- */
-
-typedef struct load_context {
-  freshet_catalogue* catalogue;
-  freshet_error* error;
-  freshet_status status;
-} load_context;
-
-static bool load_row(void* context, freshet_slice key, freshet_slice value) {
-  load_context* load = context;
-  int32_t partition;
-  freshet_slice record;
-  bool is_valid, is_late; /* a row was read before, so its schema is known */
-  if (freshet_item_row_parse(value, &partition, &record)) {
-    load->status = announce(load->catalogue, partition, key, record, 0, &is_valid, &is_late, load->error);
-  } else {
-    load->status = freshet_damaged_row(load->error, "the catalogue");
-  }
-  return load->status == FRESHET_OK;
-}
-
-static freshet_status load_rows(freshet_catalogue* catalogue, freshet_error* error) {
-  freshet_store* store = catalogue->ports.store;
-  load_context load = {catalogue, error, FRESHET_OK};
-  freshet_status status = freshet_store_scan(store, FRESHET_FAMILY_CATALOGUE, 0, (freshet_slice){NULL, 0},
-                                             load_row, &load, error);
-  if (status == FRESHET_OK) status = load.status;
-  return status;
-}
 
 /* Can every partition be read on from where the store left off? The rows of all partitions are in one table,
  * so if one cannot, all are read again. */
@@ -174,7 +220,7 @@ freshet_status freshet_catalogue_load(freshet_catalogue* catalogue, freshet_item
   if (status == FRESHET_OK) status = look_at_positions(catalogue, logs, &are_usable, error);
   if (status != FRESHET_OK) return status;
   if (are_usable) {
-    status = load_rows(catalogue, error);
+    status = load_rows(catalogue, false, error);
   } else {
     freshet_store_clear(store, FRESHET_FAMILY_CATALOGUE, 0);
   }

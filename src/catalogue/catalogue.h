@@ -31,7 +31,8 @@ freshet_status freshet_catalogue_load(freshet_catalogue* catalogue, freshet_item
 freshet_status freshet_catalogue_apply(freshet_catalogue* catalogue, const freshet_record* record,
                                        freshet_error* error);
 
-/* Applies the records that could not be read yet, once their schemas may have come from the registry. */
+/* Applies the records that could not be read yet, once their schemas may have come from the registry; and those of items
+ * that were refused, once there is room. */
 freshet_status freshet_catalogue_turn(freshet_catalogue* catalogue, freshet_error* error);
 
 /* How many partitions `items` has. */

@@ -140,19 +140,28 @@ void freshet_items_destroy(freshet_items* items) {
 
 /* ---- in every turn ---- */
 
-/* Says once that the limit is near, and once that it is reached. */
+/* Says once that the limit is near, and once that it is reached. Items that are not announced do not count: they give
+ * way. */
 static void watch_limit(freshet_items* items) {
-  size_t count = freshet_model_item_count(items->model);
+  size_t count = freshet_listing_announced(items->listing);
   uint32_t most = freshet_model_get_config(items->model)->max_items;
   unsigned percent = count >= most                                                   ? 100
                      : (uint64_t)count * 100 >= (uint64_t)most * NEARLY_FULL_PERCENT ? NEARLY_FULL_PERCENT
                                                                                      : 0;
   if (percent > items->full_percent)
     freshet_log_fact(items->ports.logger, FRESHET_WARN, percent == 100 ? "items.full" : "items.nearly_full",
-                     "known=%zu max_items=%u note=\"%s\"", count, most,
-                     percent == 100 ? "new ids are refused: raise model.max_items and restart"
-                                    : "new ids will be refused at model.max_items");
+                     "announced=%zu max_items=%u note=\"%s\"", count, most,
+                     percent == 100
+                         ? "new items are refused: withdraw others, or raise model.max_items and restart"
+                         : "new items will be refused at model.max_items");
   items->full_percent = percent;
+}
+
+bool freshet_items_are_crowded(const freshet_items* items) {
+  const size_t known = freshet_model_item_count(items->model);
+  const size_t most = freshet_model_get_config(items->model)->max_items;
+  const size_t spare = known - freshet_listing_announced(items->listing);
+  return known > most && spare > most / 4;
 }
 
 freshet_status freshet_items_poll(freshet_items* items, freshet_error* error) {

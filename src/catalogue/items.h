@@ -41,6 +41,10 @@ freshet_status freshet_items_poll(freshet_items* items, freshet_error* error);
 /* Vectors of another encoder serve from now on: the tables must be loaded again. */
 bool freshet_items_outdated(const freshet_items* items);
 
+/* Items that are not announced take more room than model.max_items leaves to them: the tables should be loaded again,
+ * after freshet_items_store. */
+bool freshet_items_are_crowded(const freshet_items* items);
+
 /* Waits for everything that has been learned about items, and said about generations of the application, up to
  * now. So a new owner of a partition knows what the last one has learned from it. */
 freshet_status freshet_items_catch_up(freshet_items* items, freshet_error* error);

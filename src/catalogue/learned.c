@@ -8,6 +8,7 @@
 
 #include "catalogue/item_rows.h"
 #include "catalogue/learned_internal.h"
+#include "core/grow.h"
 
 /* The row of the store for what belongs to no single item. Item keys have another length. */
 static const freshet_slice globals_key = {"\0global", 7};
@@ -18,6 +19,9 @@ freshet_learned* freshet_learned_create(const freshet_ports* ports, freshet_mode
   FRESHET_ASSERT(learned != NULL);
   learned->ports = *ports;
   learned->model = model;
+  learned->parked = freshet_parked_items_create(ports->store);
+  const freshet_model_parked parked = freshet_parked_items_for_model(learned->parked);
+  freshet_model_set_parked(model, &parked);
   learned->store_interval_ms = store_interval_ms;
   learned->checkpoint_interval_ms = checkpoint_interval_ms;
   uint64_t incarnation[2];
@@ -31,6 +35,7 @@ freshet_learned* freshet_learned_create(const freshet_ports* ports, freshet_mode
 void freshet_learned_destroy(freshet_learned* learned) {
   if (learned == NULL) return;
   freshet_buffer_free(&learned->bytes);
+  freshet_parked_items_destroy(learned->parked);
   free(learned->checkpoints);
   free(learned->is_unwritten);
   free(learned);
@@ -49,7 +54,8 @@ freshet_status freshet_learned_apply_delta(freshet_learned* learned, const fresh
     return FRESHET_OK;
   if (status == FRESHET_OK) status = freshet_model_fold(learned->model, &delta, record->offset, error);
   freshet_count(&learned->ports.metrics->item_deltas_folded, 1);
-  return status;
+  if (status != FRESHET_OK) return status;
+  return freshet_parked_items_failure(learned->parked, error);
 }
 
 freshet_status freshet_learned_write_delta(freshet_learned* learned, freshet_error* error) {
@@ -138,6 +144,8 @@ freshet_status freshet_learned_store(freshet_learned* learned, freshet_item_logs
   *stored = false;
   if (!now && !freshet_learned_store_is_due(learned)) return FRESHET_OK;
   if (!own_deltas_are_back(learned, logs, wait_ms, &status, error)) return status; /* the next commit tries */
+  status = freshet_parked_items_failure(learned->parked, error);
+  if (status != FRESHET_OK) return status;
   int64_t folded_to = freshet_item_logs_position(logs, FRESHET_TOPIC_ITEM_DELTAS, 0);
   put_changed_rows(learned, folded_to);
   freshet_store_set_position(store, FRESHET_TOPIC_ITEM_DELTAS, 0, folded_to, freshet_clock_now_ms(clock));
@@ -148,38 +156,105 @@ freshet_status freshet_learned_store(freshet_learned* learned, freshet_item_logs
 
 /* ---- loading ---- */
 
+bool freshet_learned_lacks_room(const freshet_learned* learned, uint64_t key) {
+  return freshet_model_find_key(learned->model, key) == FRESHET_NO_ITEM &&
+         freshet_model_item_count(learned->model) >= freshet_model_get_config(learned->model)->max_items;
+}
+
+/* An item that nobody announces, but of which something has been learned. */
+typedef struct unannounced_item {
+  uint64_t key, last_chosen;
+} unannounced_item;
+
 typedef struct load_context {
   freshet_learned* learned;
+  unannounced_item* found; /* [count] */
+  size_t count, capacity;
   freshet_error* error;
   freshet_status status;
 } load_context;
+
+/* False: it is no row of an item. */
+static bool takes_item_key(load_context* load, freshet_slice key, uint64_t* item_key) {
+  if (key.size == sizeof *item_key) {
+    memcpy(item_key, key.data, sizeof *item_key);
+    return true;
+  }
+  if (!freshet_slice_equal(key, globals_key))
+    load->status = freshet_damaged_row(load->error, "what has been learned about items");
+  return false;
+}
+
+static bool find_unannounced(void* context, freshet_slice key, freshet_slice value) {
+  load_context* load = context;
+  freshet_model* model = load->learned->model;
+  unannounced_item found;
+  if (!takes_item_key(load, key, &found.key)) return load->status == FRESHET_OK;
+  if (freshet_model_find_key(model, found.key) != FRESHET_NO_ITEM) return true;
+  load->status = freshet_model_check_item(model, value, &found.last_chosen, load->error);
+  if (load->status != FRESHET_OK) return false;
+  load->found = freshet_grow(load->found, &load->capacity, load->count + 1, sizeof *load->found);
+  load->found[load->count++] = found;
+  return true;
+}
+
+static int latest_first(const void* a, const void* b) {
+  const unannounced_item *x = a, *y = b;
+  if (x->last_chosen != y->last_chosen) return x->last_chosen > y->last_chosen ? -1 : 1;
+  return (x->key > y->key) - (x->key < y->key);
+}
+
+/* Announced items have their slots already. The others get theirs as far as max_items goes. When it does not, they leave
+ * a quarter of it free, so that the tables need not be made again soon: those that were chosen latest stay in memory. */
+static void give_slots(load_context* load) {
+  freshet_learned* learned = load->learned;
+  const size_t most = freshet_model_get_config(learned->model)->max_items;
+  const size_t announced = freshet_model_item_count(learned->model);
+  size_t stay = load->count;
+  if (announced + load->count > most) {
+    const size_t target = most - most / 4;
+    stay = announced >= target ? 0 : target - announced;
+    qsort(load->found, load->count, sizeof *load->found, latest_first);
+  }
+  for (size_t i = stay; i < load->count; i++) freshet_parked_items_add(learned->parked, load->found[i].key);
+  for (size_t i = 0; i < stay; i++) {
+    uint32_t slot;
+    FRESHET_ASSERT(freshet_model_intern_key(learned->model, load->found[i].key, &slot, NULL) == FRESHET_OK);
+  }
+}
 
 static bool load_row(void* context, freshet_slice key, freshet_slice value) {
   load_context* load = context;
   freshet_model* model = load->learned->model;
   uint64_t item_key;
-  uint32_t slot;
   if (freshet_slice_equal(key, globals_key)) {
     load->status = freshet_model_read_globals(model, value, load->error);
-    return load->status == FRESHET_OK;
+  } else if (takes_item_key(load, key, &item_key)) {
+    const uint32_t slot = freshet_model_find_key(model, item_key);
+    if (slot != FRESHET_NO_ITEM) load->status = freshet_model_read_item(model, slot, value, load->error);
   }
-  if (key.size != sizeof item_key) {
-    load->status = freshet_damaged_row(load->error, "what has been learned about items");
-    return false;
-  }
-  memcpy(&item_key, key.data, sizeof item_key);
-  load->status = freshet_model_intern_key(model, item_key, &slot, load->error);
-  if (load->status == FRESHET_OK) load->status = freshet_model_read_item(model, slot, value, load->error);
   return load->status == FRESHET_OK;
 }
 
+/* The first scan decides which items get slots: lists of neighbours name items whose rows come later. */
 static freshet_status load_rows(freshet_learned* learned, freshet_error* error) {
   freshet_store* store = learned->ports.store;
-  load_context load = {learned, error, FRESHET_OK};
+  const freshet_slice all = {NULL, 0};
+  load_context load = {.learned = learned, .error = error};
   freshet_status status =
-      freshet_store_scan(store, FRESHET_FAMILY_ITEMS, 0, (freshet_slice){NULL, 0}, load_row, &load, error);
+      freshet_store_scan(store, FRESHET_FAMILY_ITEMS, 0, all, find_unannounced, &load, error);
   if (status == FRESHET_OK) status = load.status;
+  if (status == FRESHET_OK) {
+    give_slots(&load);
+    status = freshet_store_scan(store, FRESHET_FAMILY_ITEMS, 0, all, load_row, &load, error);
+  }
+  if (status == FRESHET_OK) status = load.status;
+  free(load.found);
   return status;
+}
+
+size_t freshet_learned_parked(const freshet_learned* learned) {
+  return freshet_parked_items_count(learned->parked);
 }
 
 freshet_status freshet_learned_load(freshet_learned* learned, freshet_item_logs* logs, int32_t shares,

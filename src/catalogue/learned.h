@@ -30,6 +30,9 @@ void freshet_learned_destroy(freshet_learned* learned); /* NULL is allowed */
 freshet_status freshet_learned_load(freshet_learned* learned, freshet_item_logs* logs, int32_t shares,
                                     freshet_error* error);
 
+/* Of how many items the learned state is in the store only: they have no slot. */
+size_t freshet_learned_parked(const freshet_learned* learned);
+
 /* A record of <app>.item-deltas. */
 freshet_status freshet_learned_apply_delta(freshet_learned* learned, const freshet_record* record,
                                            freshet_error* error);

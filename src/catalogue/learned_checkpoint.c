@@ -48,6 +48,18 @@ static freshet_status take_globals(freshet_learned* learned, int32_t share, cons
   return freshet_model_read_globals(learned->model, state->learned, error);
 }
 
+/* The row is written at once, for the item may come back while the tables are still being read. */
+static freshet_status park_state(freshet_learned* learned, uint64_t item_key, const freshet_item_state* state,
+                                 freshet_error* error) {
+  uint64_t last_chosen;
+  freshet_status status = freshet_model_check_item(learned->model, state->learned, &last_chosen, error);
+  if (status != FRESHET_OK) return status;
+  freshet_store_put(learned->ports.store, FRESHET_FAMILY_ITEMS, 0,
+                    (freshet_slice){(const char*)&item_key, sizeof item_key}, state->learned);
+  freshet_parked_items_add(learned->parked, item_key);
+  return freshet_store_write(learned->ports.store, error);
+}
+
 freshet_status freshet_learned_apply_state(freshet_learned* learned, const freshet_record* record,
                                            freshet_error* error) {
   if (!record->has_value || !learned->is_bootstrapping) return FRESHET_OK;
@@ -60,6 +72,7 @@ freshet_status freshet_learned_apply_state(freshet_learned* learned, const fresh
   if (takes_number(record->key, globals_prefix, &share, sizeof share))
     return take_globals(learned, share, &state, error);
   if (!takes_number(record->key, item_prefix, &item_key, sizeof item_key)) return FRESHET_OK;
+  if (freshet_learned_lacks_room(learned, item_key)) return park_state(learned, item_key, &state, error);
   status = freshet_model_intern_key(learned->model, item_key, &slot, error);
   if (status != FRESHET_OK) return status;
   return freshet_model_read_item(learned->model, slot, state.learned, error);
@@ -109,8 +122,12 @@ freshet_status freshet_learned_load_states(freshet_learned* learned, freshet_ite
 
 /* ---- writing ---- */
 
+static bool is_owned_key(const freshet_learned* learned, uint64_t key, const bool* owned) {
+  return owned[key % (uint64_t)learned->shares];
+}
+
 static bool is_owned(const freshet_learned* learned, uint32_t slot, const bool* owned) {
-  return owned[freshet_model_item_key(learned->model, slot) % (uint64_t)learned->shares];
+  return is_owned_key(learned, freshet_model_item_key(learned->model, slot), owned);
 }
 
 static freshet_status write_state(freshet_learned* learned, freshet_slice key,
@@ -146,6 +163,36 @@ static freshet_status write_rows(freshet_learned* learned, const bool* owned, in
   return status;
 }
 
+typedef struct parked_context {
+  freshet_learned* learned;
+  const bool* owned;
+  int64_t folded_to;
+} parked_context;
+
+/* Nothing has been folded into a parked item since its row was stored, so the row holds now too. */
+static freshet_status write_parked_row(void* context, uint64_t item_key, bool* is_written,
+                                       freshet_error* error) {
+  (void)is_written; /* it is when the transaction has ended */
+  parked_context* c = context;
+  freshet_learned* learned = c->learned;
+  char key[FRESHET_LEARNED_KEY_SIZE];
+  if (!is_owned_key(learned, item_key, c->owned)) return FRESHET_OK;
+  if (freshet_model_find_key(learned->model, item_key) != FRESHET_NO_ITEM) return FRESHET_OK;
+  learned->bytes.size = 0;
+  freshet_status status = freshet_parked_items_row(learned->parked, item_key, &learned->bytes, error);
+  if (status != FRESHET_OK) return status;
+  freshet_item_state state = {.folded_to = c->folded_to, .learned = freshet_buffer_slice(&learned->bytes)};
+  return write_state(learned, freshet_learned_item_key(item_key, key), &state, error);
+}
+
+static freshet_status note_parked_row(void* context, uint64_t item_key, bool* is_written,
+                                      freshet_error* error) {
+  (void)error;
+  const parked_context* c = context;
+  *is_written = is_owned_key(c->learned, item_key, c->owned);
+  return FRESHET_OK;
+}
+
 static freshet_status write_globals(freshet_learned* learned, const bool* owned, int64_t folded_to,
                                     freshet_error* error) {
   char key[FRESHET_LEARNED_KEY_SIZE];
@@ -178,7 +225,10 @@ freshet_status freshet_learned_checkpoint(freshet_learned* learned, const freshe
   if (now_ms < learned->next_checkpoint_ms) return FRESHET_OK;
   FRESHET_ASSERT(freshet_outbox_kept(learned->ports.outbox) == 0); /* an abort would take it along */
   int64_t folded_to = freshet_item_logs_position(logs, FRESHET_TOPIC_ITEM_DELTAS, 0);
+  parked_context parked = {learned, owned, folded_to};
   freshet_status status = write_rows(learned, owned, folded_to, error);
+  if (status == FRESHET_OK)
+    status = freshet_parked_items_unwritten(learned->parked, write_parked_row, &parked, error);
   if (status == FRESHET_OK) status = write_globals(learned, owned, folded_to, error);
   if (status == FRESHET_OK)
     status = freshet_outbox_start_commit(learned->ports.outbox, offsets, count, error);
@@ -191,6 +241,7 @@ freshet_status freshet_learned_checkpoint(freshet_learned* learned, const freshe
   for (uint32_t slot = 0; slot < learned->unwritten_capacity; slot++) {
     if (learned->is_unwritten[slot] && is_owned(learned, slot, owned)) learned->is_unwritten[slot] = false;
   }
+  freshet_parked_items_unwritten(learned->parked, note_parked_row, &parked, NULL);
   learned->next_checkpoint_ms = now_ms + learned->checkpoint_interval_ms;
   freshet_log_fact(learned->ports.logger, FRESHET_INFO, "items.checkpoint", "folded_to=%lld",
                    (long long)folded_to);

@@ -6,10 +6,12 @@
 #define FRESHET_CATALOGUE_LEARNED_INTERNAL_H
 
 #include "catalogue/learned.h"
+#include "catalogue/parked_items.h"
 
 struct freshet_learned {
   freshet_ports ports;
   freshet_model* model;
+  freshet_parked_items* parked;
   int64_t store_interval_ms, checkpoint_interval_ms;
   int64_t next_store_ms, next_checkpoint_ms;
   char worker_name[64]; /* of this incarnation: its own deltas come back under this name */
@@ -29,6 +31,9 @@ struct freshet_learned {
 
 /* The row of the slot has changed since its last checkpoint. */
 void freshet_learned_note_unwritten(freshet_learned* learned, uint32_t slot);
+
+/* Is the item of the key unknown to the model, which is full? Then its learned state is parked. */
+bool freshet_learned_lacks_room(const freshet_learned* learned, uint64_t key);
 
 /* Opens <app>.items and reads it to its end. from_checkpoints: takes the checkpoints, and sets *start to where
  * the fold of the deltas begins then. */

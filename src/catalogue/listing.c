@@ -29,7 +29,7 @@ struct freshet_listing {
   freshet_owners* owners;
   item_listing* items; /* [capacity] by slot */
   size_t capacity;
-  size_t listed;
+  size_t announced, listed;
   uint64_t delistings;
   int64_t next_expiry_ms;       /* nothing expires before; INT64_MAX: nothing ever does */
   int64_t next_expiry_check_ms; /* monotonic */
@@ -113,6 +113,7 @@ static void apply_rules(freshet_listing* listing, uint32_t slot, int64_t at_ms) 
 void freshet_listing_announce(freshet_listing* listing, uint32_t slot, const freshet_item* item,
                               int64_t at_ms) {
   item_listing* own = item_of(listing, slot);
+  listing->announced += !own->announced;
   own->announced = true;
   own->available = item->available;
   own->expires_at_ms = item->expires_at_ms;
@@ -123,6 +124,7 @@ void freshet_listing_announce(freshet_listing* listing, uint32_t slot, const fre
 
 void freshet_listing_withdraw(freshet_listing* listing, uint32_t slot, int64_t at_ms) {
   item_listing* own = item_of(listing, slot);
+  listing->announced -= own->announced;
   *own = (item_listing){.gone_ms = own->gone_ms};
   freshet_facets_set(listing->facets, slot, NULL);
   freshet_owners_set(listing->owners, slot, 0);
@@ -235,6 +237,10 @@ bool freshet_listing_is_announced(const freshet_listing* listing, uint32_t slot)
 int64_t freshet_listing_gone_ms(const freshet_listing* listing, uint32_t slot) {
   int64_t gone_ms = slot < listing->capacity ? listing->items[slot].gone_ms : 0;
   return gone_ms > 0 ? gone_ms : now_ms(listing);
+}
+
+size_t freshet_listing_announced(const freshet_listing* listing) {
+  return listing->announced;
 }
 
 size_t freshet_listing_count(const freshet_listing* listing) {

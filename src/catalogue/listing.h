@@ -52,6 +52,8 @@ freshet_listing_state freshet_listing_state_of(const freshet_listing* listing, u
 bool freshet_listing_is_announced(const freshet_listing* listing, uint32_t slot);
 /* Since when an item that is not listed is not, by its record or its expiry. In ms. */
 int64_t freshet_listing_gone_ms(const freshet_listing* listing, uint32_t slot);
+/* How many items are announced, whether they are listed or not. */
+size_t freshet_listing_announced(const freshet_listing* listing);
 /* How many items are listed now. */
 size_t freshet_listing_count(const freshet_listing* listing);
 /* Grows by one with each item that leaves the lists. */

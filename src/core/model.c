@@ -180,6 +180,20 @@ void freshet_model_start_factors(const freshet_model* model, uint64_t key, float
   }
 }
 
+static bool is_parked(const freshet_model* model, uint64_t key);
+
+/* A new item whose learned state is kept outside gets it back. */
+static freshet_status fetch_parked(freshet_model* model, uint32_t slot, freshet_error* error) {
+  const uint64_t key = model->items[slot].key;
+  if (!is_parked(model, key)) return FRESHET_OK;
+  freshet_buffer bytes = {0};
+  freshet_status status = FRESHET_OK;
+  if (model->parked.fetch(model->parked.context, key, &bytes))
+    status = freshet_model_read_item(model, slot, freshet_buffer_slice(&bytes), error);
+  freshet_buffer_free(&bytes);
+  return status;
+}
+
 /* most: how many items there may be with this one. */
 static freshet_status add_item(freshet_model* model, uint64_t key, uint32_t most, uint32_t* slot,
                                freshet_error* error) {
@@ -202,7 +216,27 @@ static freshet_status add_item(freshet_model* model, uint64_t key, uint32_t most
                               freshet_model_context_factor(model, made));
   freshet_model_table_insert(model, made);
   *slot = made;
-  return FRESHET_OK;
+  return fetch_parked(model, made, error);
+}
+
+void freshet_model_set_parked(freshet_model* model, const freshet_model_parked* parked) {
+  FRESHET_ASSERT(model->count == 0);
+  model->parked = *parked;
+}
+
+bool freshet_model_is_parked(const freshet_model* model, uint64_t key) {
+  return freshet_model_table_find(model, key) == FRESHET_NO_ITEM && is_parked(model, key);
+}
+
+static bool is_parked(const freshet_model* model, uint64_t key) {
+  return model->parked.holds != NULL && model->parked.holds(model->parked.context, key);
+}
+
+uint32_t freshet_model_named_slot(freshet_model* model, uint64_t key) {
+  uint32_t slot = freshet_model_table_find(model, key);
+  const bool is_full = model->parked.holds != NULL && model->count >= model->config.max_items;
+  if (slot != FRESHET_NO_ITEM || is_full || is_parked(model, key)) return slot;
+  return freshet_model_intern_key(model, key, &slot, NULL) == FRESHET_OK ? slot : FRESHET_NO_ITEM;
 }
 
 freshet_status freshet_model_intern_key(freshet_model* model, uint64_t key, uint32_t* slot,
@@ -211,12 +245,13 @@ freshet_status freshet_model_intern_key(freshet_model* model, uint64_t key, uint
   return *slot != FRESHET_NO_ITEM ? FRESHET_OK : add_item(model, key, ITEMS_MAX, slot, error);
 }
 
-freshet_status freshet_model_intern(freshet_model* model, freshet_slice id, uint32_t* slot,
-                                    freshet_error* error) {
+freshet_status freshet_model_intern_within(freshet_model* model, freshet_slice id, uint32_t most,
+                                           uint32_t* slot, freshet_error* error) {
   const uint64_t key = freshet_id_key(id);
   *slot = freshet_model_table_find(model, key);
-  freshet_status status =
-      *slot != FRESHET_NO_ITEM ? FRESHET_OK : add_item(model, key, model->config.max_items, slot, error);
+  freshet_status status = *slot != FRESHET_NO_ITEM
+                              ? FRESHET_OK
+                              : add_item(model, key, most < ITEMS_MAX ? most : ITEMS_MAX, slot, error);
   if (status != FRESHET_OK) return status;
   item* it = &model->items[*slot];
   if (it->id == NULL) {
@@ -231,6 +266,11 @@ freshet_status freshet_model_intern(freshet_model* model, freshet_slice id, uint
                              (unsigned long long)it->key, (int)it->id_size, it->id, (int)id.size, id.data);
   }
   return FRESHET_OK;
+}
+
+freshet_status freshet_model_intern(freshet_model* model, freshet_slice id, uint32_t* slot,
+                                    freshet_error* error) {
+  return freshet_model_intern_within(model, id, model->config.max_items, slot, error);
 }
 
 uint32_t freshet_model_find(const freshet_model* model, freshet_slice id) {

@@ -31,7 +31,7 @@ enum {
   DIM_MAX = 1024,
   NEIGHBOURS_MAX = 4096,
   NEGATIVES_MAX = 250, /* with the positive they are numbered in a byte: see freshet_marks */
-  ITEMS_MAX = 1 << 26,
+  ITEMS_MAX = FRESHET_ITEMS_MAX,
   TEXT_DIM_MAX = 4096,
   HALF_LIVES = FRESHET_SPEEDS, /* popularities, by half-life */
   RECENT_EVENTS = 4096,        /* kept for the recent negatives: 13 half-lives of 300 */
@@ -220,6 +220,7 @@ enum { TRACE_DISLIKE = 1 << 15 };
 
 struct freshet_model {
   freshet_model_config config;
+  freshet_model_parked parked; /* all NULL: there are none */
   const freshet_model_kernels* kernels;
 
   /* -- items, by slot -- */
@@ -341,6 +342,9 @@ static inline void freshet_model_touch(freshet_model* model, uint32_t slot) {
 }
 void freshet_model_note_changed(freshet_model* model, uint32_t slot);
 void freshet_model_note_stale(freshet_model* model, uint32_t slot);
+/* The slot of an item that another item's state names; FRESHET_NO_ITEM for a parked one, or
+ * when there is no room and items may be parked. */
+uint32_t freshet_model_named_slot(freshet_model* model, uint64_t key);
 /* The start of v and m without text: .05 N(0,1) by key. */
 void freshet_model_start_factors(const freshet_model* model, uint64_t key, float* v, float* m);
 

@@ -67,7 +67,7 @@ static item_head take_item_head(const freshet_model* model, freshet_byte_reader*
   return head;
 }
 
-/* slot FRESHET_NO_ITEM: only looks. A neighbour for whom there is no room is left out. */
+/* slot FRESHET_NO_ITEM: only looks. A neighbour that is parked is left out. */
 static void take_neighbours(freshet_model* model, freshet_byte_reader* in, uint32_t slot) {
   uint32_t count = freshet_take_u16(in);
   if (count > model->config.neighbours) in->bad = true;
@@ -75,10 +75,10 @@ static void take_neighbours(freshet_model* model, freshet_byte_reader* in, uint3
     uint64_t key = freshet_take_u64(in);
     float follows = freshet_take_count_f32(in);
     float together = freshet_take_count_f32(in);
-    uint32_t other;
     if (key == 0) in->bad = true;
     if (in->bad || slot == FRESHET_NO_ITEM) continue;
-    if (freshet_model_intern_key(model, key, &other, NULL) == FRESHET_OK) {
+    const uint32_t other = freshet_model_named_slot(model, key);
+    if (other != FRESHET_NO_ITEM) {
       freshet_model_neighbours_add(model, slot, other, UNKNOWN_PLACE, follows, together, 1);
     }
   }
@@ -99,16 +99,25 @@ static void reset_item(freshet_model* model, uint32_t slot) {
   it->near.smallest = UNKNOWN_SMALLEST;
 }
 
+freshet_status freshet_model_check_item(freshet_model* model, freshet_slice bytes, uint64_t* last_chosen,
+                                        freshet_error* error) {
+  freshet_byte_reader look = freshet_read_slice(bytes);
+  const item_head head = take_item_head(model, &look);
+  freshet_take_gains(model, &look, FRESHET_NO_ITEM);
+  take_neighbours(model, &look, FRESHET_NO_ITEM);
+  if (head.version > VERSION_FIRST) freshet_take_u32(&look);
+  *last_chosen = head.popular_at;
+  if (look.bad || look.left != 0)
+    return freshet_malformed(error, "state of an item, or one of another model.dim");
+  return FRESHET_OK;
+}
+
 freshet_status freshet_model_read_item(freshet_model* model, uint32_t slot, freshet_slice bytes,
                                        freshet_error* error) {
   FRESHET_ASSERT(slot < model->count && model->items[slot].pending == 0);
-  freshet_byte_reader look = freshet_read_slice(bytes);
-  const uint8_t version = take_item_head(model, &look).version;
-  freshet_take_gains(model, &look, FRESHET_NO_ITEM);
-  take_neighbours(model, &look, FRESHET_NO_ITEM);
-  if (version > VERSION_FIRST) freshet_take_u32(&look);
-  if (look.bad || look.left != 0)
-    return freshet_malformed(error, "state of an item, or one of another model.dim");
+  uint64_t last_chosen;
+  freshet_status status = freshet_model_check_item(model, bytes, &last_chosen, error);
+  if (status != FRESHET_OK) return status;
   freshet_byte_reader in = freshet_read_slice(bytes);
   item_head head = take_item_head(model, &in);
   reset_item(model, slot);
@@ -119,7 +128,7 @@ freshet_status freshet_model_read_item(freshet_model* model, uint32_t slot, fres
   it->folded_to = head.folded_to;
   it->popular_at = head.popular_at;
   memcpy(it->popular, head.popular, sizeof it->popular);
-  it->dislikes = version > VERSION_FIRST ? freshet_take_u32(&in) : 0;
+  it->dislikes = head.version > VERSION_FIRST ? freshet_take_u32(&in) : 0;
   freshet_model_note_changed(model, slot);
   return FRESHET_OK;
 }
@@ -163,10 +172,8 @@ static void take_globals(freshet_model* model, freshet_byte_reader* in, bool app
   if (recent > RECENT_EVENTS || recent > events) in->bad = true;
   for (uint32_t i = 0; i < recent && !in->bad; i++) {
     uint64_t key = freshet_take_u64(in);
-    uint32_t slot = FRESHET_NO_ITEM;
     if (!apply || key == 0) continue;
-    if (freshet_model_intern_key(model, key, &slot, NULL) != FRESHET_OK) slot = FRESHET_NO_ITEM;
-    model->recent[(events - recent + i) % RECENT_EVENTS] = slot;
+    model->recent[(events - recent + i) % RECENT_EVENTS] = freshet_model_named_slot(model, key);
   }
   const int64_t dislikes = version > VERSION_FIRST ? freshet_take_i64(in) : 0;
   if (dislikes < 0 || dislikes > INT64_MAX / 2) in->bad = true;

@@ -100,7 +100,7 @@ const freshet_config_key freshet_config_keys[] = {
     INTEGER("model", "neighbours", model.neighbours, "128", 1, 4096, "Co-occurrence entries kept per item."),
     INTEGER("model", "negatives", model.negatives, "50", 1, 250, "Sampled negatives per event."),
     INTEGER("model", "max_items", model.max_items, "1000000", 1, 100000000,
-            "Bound on items; events of items beyond it are counted and not learned."),
+            "Items that may be announced at once. Items that nobody announces give way to them."),
     INTEGER("model", "seen_limit", model.seen_limit, "1000", 1, 1000000,
             "Items per user that are remembered as seen and never recommended, the most recent."),
     INTEGER("model", "seed", model.seed, "1", 0, 9007199254740991, "The seed of every random choice."),

@@ -83,8 +83,7 @@ static const family counters[] = {
      AT(events_unannounced), 1},
     {"freshet_learn_refused_total", "Updates refused because they would not have been finite.",
      AT(learn_refused), 1},
-    {"freshet_items_refused_total",
-     "Items not listed, and events not learned, because there are model.max_items ids already.",
+    {"freshet_items_refused_total", "Items not listed, and events not learned, because of model.max_items.",
      AT(items_refused), 1},
     {"freshet_events_foreign_total",
      "Events in another partition than that of their user, see events.partitioner; not learned, dead "

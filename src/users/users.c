@@ -123,8 +123,8 @@ static void reset(freshet_users* users, freshet_user_row* row) {
   freshet_users_set_listed(row, NULL, 0);
 }
 
-/* An item that finds no slot (max_items was lowered) is left out of the history; the rest of the row is
- * right. */
+/* An item that finds no slot is left out of the history; the rest of the row is right. The latest items of the user bring
+ * parked state back into memory. The older ones that it has seen do not: they would fill it for nothing. */
 static void fill_user(freshet_users* users, freshet_user* user, const freshet_user_state* state) {
   const freshet_model_config* config = freshet_model_get_config(users->model);
   user->positives = state->positives;
@@ -139,6 +139,7 @@ static void fill_user(freshet_users* users, freshet_user* user, const freshet_us
   }
   for (size_t i = 0; i < state->seen_count; i++) {
     uint32_t slot;
+    if (freshet_model_is_parked(users->model, state->seen[i])) continue;
     if (freshet_model_intern_key(users->model, state->seen[i], &slot, NULL) != FRESHET_OK) continue;
     freshet_user_mark_seen(user, slot, config->seen_limit);
     unsigned how = i < state->seen_how.size ? (unsigned char)state->seen_how.data[i] : FRESHET_PURCHASE;

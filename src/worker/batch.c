@@ -9,6 +9,8 @@
 #include "users/dedup.h"
 #include "users/user_id.h"
 
+enum { UNANNOUNCED_AHEAD = 4096 };
+
 /* A tombstone whose producer has another partitioner: it goes on to the partition where its user lives. Only the app
  * generation that serves sends it, so one that learns history erases nobody who has come back since. */
 static freshet_status forward_tombstone(const freshet_batch* batch, const freshet_record* record,
@@ -57,7 +59,10 @@ static void learn(const freshet_batch* batch, freshet_user_row* row, const fresh
   freshet_model* model = freshet_items_model(batch->derived->items);
   uint32_t slot;
   if (!freshet_observes(event)) return;
-  if (freshet_model_intern(model, event->item_id, &slot, NULL) != FRESHET_OK) {
+  /* Ids that nobody announces may take a quarter more, until items are parked (freshet_commit_make_room). */
+  const uint32_t most = freshet_model_get_config(model)->max_items;
+  if (freshet_model_intern_within(model, event->item_id, most + most / 4 + UNANNOUNCED_AHEAD, &slot, NULL) !=
+      FRESHET_OK) {
     freshet_count(&metrics->items_refused, 1);
     return;
   }

@@ -19,6 +19,9 @@ enum {
   ABORTS_MAX = 20,         /* in a row, before giving up */
   KEPT_BYTES = 8 << 20,    /* of records that wait for it */
   DELTA_BYTES = 16 << 20,  /* one record of item deltas; its topic allows 64 MiB */
+  ROOM_SHARE = 20, /* of the time between two times that items are parked, the second takes one part */
+  ROOM_PAUSE_US = 1000000,
+  ROOM_PAUSE_MAX_US = 600 * 1000000,
 };
 _Static_assert(DELTA_BYTES < 64 << 20, "the topic of item deltas takes records of 64 MiB");
 
@@ -292,6 +295,33 @@ freshet_status freshet_commit_reload(freshet_commit* commit, freshet_error* erro
   if (status == FRESHET_OK) status = freshet_store_write(commit->ports->store, error);
   if (status == FRESHET_OK) status = load_again(commit, error);
   return status;
+}
+
+freshet_status freshet_commit_make_room(freshet_commit* commit, freshet_error* error) {
+  const int64_t start_us = freshet_clock_monotonic_us(commit->ports->clock);
+  const int64_t since_us = start_us - commit->room_us;
+  if (!freshet_items_are_crowded(commit->derived->items)) return FRESHET_OK;
+  if (commit->room_us != 0 && since_us < commit->room_pause_us) return FRESHET_OK;
+  freshet_status status = freshet_commit_now(commit, error);
+  /* The rows of items that are parked must hold all that has been learned. */
+  if (status == FRESHET_OK) status = store_items(commit, true, error);
+  if (status == FRESHET_OK) status = freshet_store_write(commit->ports->store, error);
+  if (status == FRESHET_OK) status = load_again(commit, error);
+  if (status != FRESHET_OK) return status;
+  const int64_t end_us = freshet_clock_monotonic_us(commit->ports->clock);
+  int64_t pause_us = ROOM_SHARE * (end_us - start_us);
+  if (pause_us < ROOM_PAUSE_US) pause_us = ROOM_PAUSE_US;
+  const bool was_short = commit->room_us != 0 && since_us < 2 * commit->room_pause_us;
+  if (was_short && pause_us < 2 * commit->room_pause_us) pause_us = 2 * commit->room_pause_us;
+  commit->room_pause_us = pause_us < ROOM_PAUSE_MAX_US ? pause_us : ROOM_PAUSE_MAX_US;
+  commit->room_us = end_us;
+  const freshet_items* items = commit->derived->items;
+  freshet_log_fact(
+      commit->ports->logger, FRESHET_INFO, "items.parked", "parked=%zu known=%zu announced=%zu took_ms=%lld",
+      freshet_learned_parked(freshet_items_learned(items)),
+      freshet_model_item_count(freshet_items_model(items)),
+      freshet_listing_announced(freshet_items_listing(items)), (long long)((end_us - start_us) / 1000));
+  return FRESHET_OK;
 }
 
 freshet_status freshet_commit_roll_back(freshet_commit* commit, freshet_error* error) {

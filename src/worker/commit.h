@@ -34,6 +34,8 @@ typedef struct freshet_commit {
   int64_t start_us; /* of the last commit */
   int64_t next_us;  /* when the next one is due */
   unsigned aborts_in_a_row;
+  int64_t room_us;       /* when items were last parked */
+  int64_t room_pause_us; /* how long to wait until that may happen again */
   bool is_stale;        /* a commit was abandoned: what is in memory may be more, or less, than the log has */
   freshet_buffer bytes; /* scratch; freed by freshet_commit_free */
 } freshet_commit;
@@ -60,6 +62,9 @@ freshet_status freshet_commit_last(freshet_commit* commit, freshet_error* error)
 
 /* Commits, throws away what is in memory, and loads it again: other text vectors serve from now on. */
 freshet_status freshet_commit_reload(freshet_commit* commit, freshet_error* error);
+/* When items that nobody announces any more take too much room, commits, and loads again without them (parked_items.h).
+ * It pauses the lists for the time of a start, so it takes at most a twentieth of the time; less when it does not last. */
+freshet_status freshet_commit_make_room(freshet_commit* commit, freshet_error* error);
 /* Back to the committed state, after an abort or when partitions were lost. */
 freshet_status freshet_commit_roll_back(freshet_commit* commit, freshet_error* error);
 

@@ -22,7 +22,8 @@ void freshet_texts_first_begin(freshet_texts_first* first) {
   if (!may_wait(first)) expected = 0;
   freshet_text_links_await(links);
   freshet_text_links_turn(links, 0); /* one slice is all that a small catalogue needs */
-  first->is_waiting = expected > 0 || freshet_text_links_lack(links, !serves(first));
+  /* A wait that is under way has passed over events: it ends with a seek. */
+  first->is_waiting |= expected > 0 || freshet_text_links_lack(links, !serves(first));
   if (first->is_waiting)
     freshet_log_fact(first->ports->logger, FRESHET_INFO, "texts.awaited", "items=%zu unlinked=%zu", expected,
                      freshet_model_unlinked(freshet_items_model(items)));

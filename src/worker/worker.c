@@ -256,6 +256,7 @@ freshet_status freshet_worker_step(freshet_worker* worker, int timeout_ms, fresh
     status = freshet_commit_turn(&worker->commit, error);
     if (status == FRESHET_OK && freshet_items_outdated(worker->derived->items))
       status = freshet_commit_reload(&worker->commit, error);
+    if (status == FRESHET_OK) status = freshet_commit_make_room(&worker->commit, error);
   }
   if (status == FRESHET_OK) status = freshet_texts_first_turn(&worker->texts_first, error);
   if (status == FRESHET_OK) status = freshet_awaited_schemas_turn(&worker->awaited_schemas, error);

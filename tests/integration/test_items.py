@@ -5,7 +5,7 @@ import math
 import shutil
 import struct
 
-from harness import Case, click, item, main
+from harness import Case, click, compacted, decode, item, list_items, main, until
 
 
 def floats(numbers):
@@ -62,12 +62,14 @@ class Limit(Case):
         app.settle()
         for number in range(40):
             app.put("items", f"new-{number}", item(f"new-{number}"))
-        worker.await_metric("freshet_items_known", 50)
+        worker.await_metric("freshet_items_listed", 50)  # ids that nobody announces give way
+        worker.await_metric("freshet_items_refused_total", 20)
+        self.assertIn("items.nearly_full", worker.log())
         self.assertIn("items.full", worker.log())
-        self.assertGreaterEqual(worker.metric("freshet_items_refused_total"), 150 + 40)
+        until(lambda: worker.metric("freshet_items_known") <= 50 + 50 // 4, "unannounced items are parked")
         app.settle()
         base = worker.overrides
-        for limit, listed in ((20, 20), (1000, 70), (50, 30)):
+        for limit, listed in ((20, 20), (1000, 70), (50, 50)):
             for with_folder in (True, False):
                 worker.kill()
                 worker.overrides = [*base, f"model.max_items={limit}"]
@@ -78,6 +80,45 @@ class Limit(Case):
                 app.flush()
                 app.settle()
                 self.assertGreaterEqual(worker.metric("freshet_items_listed"), listed)
+
+    def test_ten_times_max_items_come_and_go(self):
+        limit, rounds = 40, 10
+        app = self.app({"model.max_items": limit})
+        worker = app.service().start_ready()
+        for turn in range(rounds):
+            for number in range(limit if turn > 0 else 0):
+                app.send("items", f"{turn - 1}-{number}", None)
+            app.flush()
+            worker.await_metric("freshet_items_listed", 0)
+            for number in range(limit):
+                app.send("items", f"{turn}-{number}", item(f"{turn}-{number}"))
+            app.flush()
+            worker.await_metric("freshet_items_listed", limit)
+            for number in range(limit):
+                user = f"user-{number % 4}"
+                app.send("events", user, click(user, f"{turn}-{number}"))
+            app.settle()
+        until(lambda: worker.metric("freshet_items_known") <= limit + limit // 4, "withdrawn items are parked")
+        self.assertEqual(worker.metric("freshet_items_refused_total"), 0)
+        self.assertIn("items.parked", worker.log())
+        base = worker.overrides
+        for smaller, listed in ((limit // 2, limit // 2), (limit, limit), (1000, limit)):
+            for with_folder in (True, False):
+                worker.kill()
+                worker.overrides = [*base, f"model.max_items={smaller}"]
+                if not with_folder:
+                    shutil.rmtree(worker.state)
+                worker.start_ready()
+                worker.await_metric("freshet_items_listed", listed)
+        app.send("events", "user-new", click("user-new", f"{rounds - 1}-0"))
+        app.settle()
+        app.put("items", "0-0", item("0-0"))  # it comes back
+        worker.await_metric("freshet_items_listed", limit + 1)
+        known = {f"{rounds - 1}-{number}" for number in range(limit)} | {"0-0"}
+        newest = compacted(app.read("recommendations", False))
+        self.assertGreaterEqual(len(newest), 4)
+        for value in newest.values():
+            self.assertLessEqual(set(list_items(decode("RecommendationList", value))), known)
 
 
 if __name__ == "__main__":

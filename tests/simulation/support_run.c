@@ -40,6 +40,7 @@ run_shape run_shape_of(uint64_t seed) {
                      .has_faults = true};
   if (shape.workers == 1 && sim_chance(&random, 600)) shape.input_partitions = 1;
   shape.delivery = sim_chance(&random, 350) ? FRESHET_DELIVERY_COMMITTED : FRESHET_DELIVERY_FAST;
+  shape.is_tight = sim_chance(&random, 250);
   return shape;
 }
 
@@ -388,6 +389,7 @@ void run_init(run* r, uint64_t seed, uint64_t luck, const run_shape* shape) {
   sim_scenario_init(&r->scenario, seed, is_comparable, &world->cluster, codecs[TEST_CODEC]);
   sim_scenario_feed(&r->scenario, &world->cluster, r->scenario.preamble);
   r->config = config_of(shape, &world->cluster.random);
+  if (shape->is_tight) r->config.model.max_items = (uint32_t)sim_scenario_announced(&r->scenario);
   set_rules(r, seed);
   world->context = r;
   world->between = between;

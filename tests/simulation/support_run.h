@@ -17,6 +17,7 @@ typedef struct run_shape {
   int32_t input_partitions, item_partitions;
   freshet_delivery delivery;
   bool has_faults;
+  bool is_tight; /* there are as many slots as items that may be announced at once: the others are parked */
 } run_shape;
 
 /* A slot is the place of a worker; those of the first generation come first. */

@@ -223,6 +223,20 @@ static void add_item(plan* p, int item) {
   FRESHET_ASSERT(freshet_encode_item(p->codec, &record, &action->value, NULL) == FRESHET_OK);
 }
 
+int sim_scenario_announced(const sim_scenario* scenario) {
+  bool is_announced[SIM_ITEMS_MAX] = {false};
+  int now = 0, most = 0;
+  for (size_t i = 0; i < scenario->count; i++) {
+    const sim_action* action = &scenario->actions[i];
+    bool is_about = action->meaning == SIM_ITEM || action->meaning == SIM_WITHDRAWAL;
+    if (!is_about || action->is_aborted) continue;
+    now += (action->meaning == SIM_ITEM) - is_announced[action->item];
+    is_announced[action->item] = action->meaning == SIM_ITEM;
+    most = now > most ? now : most;
+  }
+  return most;
+}
+
 /* Whether the item is on offer to the end, by the plan. */
 static bool is_on_offer(const plan* p, int item) {
   bool on_offer = false;

@@ -65,6 +65,9 @@ void sim_scenario_init(sim_scenario* scenario, uint64_t seed, bool is_comparable
                        freshet_codec* codec);
 void sim_scenario_free(sim_scenario* scenario);
 
+/* How many items are announced at once, at most. */
+int sim_scenario_announced(const sim_scenario* scenario);
+
 /* Writes the next actions, at most `most`. A transaction is never left open at the end. */
 void sim_scenario_feed(sim_scenario* scenario, sim_cluster* cluster, size_t most);
 

@@ -18,6 +18,9 @@
  *            with nothing; with item texts and without. Two workers: the additive parts are equal when both
  *            have read everything.
  *
+ * slots      A fourth of the runs have as few slots as they need: items are parked and come back, and the additive
+ *            parts are equal all the same. Which neighbours are left depends on when that happens, so the bits do.
+ *
  * SIM_SEED=n runs one seed, SIM_RUNS=n runs more of them, SIM_LOG=1 prints what the workers log, SIM_STATS=1
  * prints a line for each run.
  */
@@ -448,7 +451,7 @@ static void check_everything(run* r) {
   sim_disk* fresh = sim_disk_create();
   uint64_t hash = run_visit(r, 0, fresh);
   if (r->world.failure[0] == '\0') check_state(r, fresh, "a fresh worker");
-  if (r->shape.workers == 1 && hash != r->model_hash[0])
+  if (r->shape.workers == 1 && !r->shape.is_tight && hash != r->model_hash[0])
     sim_fail(&r->world, "the model of a fresh worker differs from that of the one before");
   if (r->world.failure[0] == '\0') check_convergence(r, fresh);
   sim_disk_destroy(fresh);
@@ -462,7 +465,7 @@ static void run_seed(uint64_t seed) {
   r.world.published = check_list;
   run_go(&r);
   if (r.world.failure[0] == '\0') check_everything(&r);
-  if (r.world.failure[0] == '\0' && r.scenario.is_comparable) check_against_calm(&r);
+  if (r.world.failure[0] == '\0' && r.scenario.is_comparable && !shape.is_tight) check_against_calm(&r);
   if (getenv("SIM_STATS"))
     fprintf(stderr, "seed %llu workers=%d parts=%d actions=%zu calls=%llu deaths=%llu txns=%zu time=%.1fs\n",
             (unsigned long long)seed, shape.workers, shape.input_partitions, r.scenario.count,

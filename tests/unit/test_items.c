@@ -250,6 +250,131 @@ static void the_limit_refuses_and_is_never_fatal(void** state) {
   }
 }
 
+/* ---- items that come and go ---- */
+
+static void poll(void) {
+  assert_int_equal(freshet_items_poll(w->items, NULL), FRESHET_OK);
+}
+
+/* As the worker does it between two batches. */
+static void make_room(void) {
+  bool stored;
+  freshet_model_delta delta;
+  freshet_model_take_delta(freshet_items_model(w->items), &delta);
+  assert_int_equal(freshet_items_store(w->items, true, 0, &stored, NULL), FRESHET_OK);
+  assert_true(stored);
+  assert_int_equal(freshet_store_write(w->store, NULL), FRESHET_OK);
+  assert_int_equal(start(NULL), FRESHET_OK);
+}
+
+/* A user chooses one item only, so that the item gets no neighbours. */
+static void choose(const char* id, int times) {
+  freshet_model* model = freshet_items_model(w->items);
+  freshet_user* user = freshet_user_create(model);
+  freshet_observation chosen = {.item = freshet_model_find(model, freshet_slice_of(id)),
+                                .positive = true,
+                                .weight = 1,
+                                .time_ms = now_ms(NULL)};
+  assert_int_not_equal(chosen.item, FRESHET_NO_ITEM);
+  for (int i = 0; i < times; i++)
+    assert_int_equal(freshet_model_learn(model, user, &chosen, NULL), FRESHET_OK);
+  freshet_user_destroy(user);
+}
+
+static bool is_in_memory(const char* id) {
+  return freshet_model_find_key(freshet_items_model(w->items), freshet_id_key(freshet_slice_of(id))) !=
+         FRESHET_NO_ITEM;
+}
+
+static freshet_buffer learned_of(const char* id) {
+  freshet_model* model = freshet_items_model(w->items);
+  uint32_t slot = freshet_model_find_key(model, freshet_id_key(freshet_slice_of(id)));
+  freshet_buffer bytes = {0};
+  assert_int_not_equal(slot, FRESHET_NO_ITEM);
+  freshet_model_write_item(model, slot, 0, &bytes);
+  return bytes;
+}
+
+enum { LIMIT = 40, ROUNDS = 10 };
+
+static const char* id_of(int round, int i) {
+  static char id[24];
+  snprintf(id, sizeof id, "item-%d-%d", round, i);
+  return id;
+}
+
+/* The items of one round take the place of those of the last one. */
+static void exchange(int round) {
+  for (int i = 0; i < LIMIT; i++) {
+    if (round > 0) publish(id_of(round - 1, i), NULL);
+    announce(id_of(round, i));
+    poll();
+  }
+}
+
+/* Ten times as many ids as there is room for. */
+static void items_that_are_withdrawn_give_way(void** state) {
+  (void)state;
+  w->max_items = LIMIT;
+  assert_int_equal(start(NULL), FRESHET_OK);
+  for (int round = 0; round < ROUNDS; round++) {
+    exchange(round);
+    choose(id_of(round, round), 3);
+    if (freshet_items_are_crowded(w->items)) make_room();
+    assert_false(freshet_items_are_crowded(w->items));
+    assert_true(freshet_model_item_count(freshet_items_model(w->items)) <= LIMIT + LIMIT / 4);
+    assert_int_equal(freshet_listing_count(freshet_items_listing(w->items)), LIMIT);
+  }
+  assert_int_equal(freshet_metric(&w->metrics.items_refused), 0);
+  assert_true(freshet_learned_parked(freshet_items_learned(w->items)) > 0);
+  assert_false(is_in_memory(id_of(0, 0)));
+  announce(id_of(ROUNDS, 0)); /* nothing has been withdrawn for it */
+  poll();
+  assert_int_equal(freshet_metric(&w->metrics.items_refused), 1);
+  publish(id_of(ROUNDS - 1, 0), NULL);
+  poll(); /* the item that was refused finds room */
+  assert_true(is_in_memory(id_of(ROUNDS, 0)));
+  assert_int_equal(freshet_listing_count(freshet_items_listing(w->items)), LIMIT);
+}
+
+static void an_item_that_comes_back_is_what_it_was(void** state) {
+  (void)state;
+  w->max_items = LIMIT;
+  assert_int_equal(start(NULL), FRESHET_OK);
+  exchange(0);
+  choose(id_of(0, 7), 5);
+  exchange(1);
+  for (int i = 0; i < LIMIT; i++) choose(id_of(1, i), 1); /* it is a negative for them */
+  freshet_buffer before = learned_of(id_of(0, 7));
+  assert_true(freshet_items_are_crowded(w->items));
+  make_room();
+  assert_false(is_in_memory(id_of(0, 7)));
+  publish(id_of(1, 1), NULL);
+  announce(id_of(0, 7));
+  poll();
+  freshet_buffer after = learned_of(id_of(0, 7));
+  assert_int_equal(before.size, after.size);
+  assert_memory_equal(before.data + 9, after.data + 9, before.size - 9); /* behind version and position */
+  freshet_buffer_free(&before);
+  freshet_buffer_free(&after);
+}
+
+/* With a limit that leaves room for some of those that nobody announces, the latest stay. */
+static void the_least_recently_used_goes_first(void** state) {
+  (void)state;
+  w->max_items = LIMIT;
+  assert_int_equal(start(NULL), FRESHET_OK);
+  exchange(0);
+  for (int i = LIMIT - 1; i >= 0; i--) choose(id_of(0, i), 1);
+  for (int i = 10; i < LIMIT; i++) publish(id_of(0, i), NULL);
+  for (int i = 0; i < 12; i++) announce(id_of(1, i));
+  poll();
+  assert_true(freshet_items_are_crowded(w->items));
+  make_room(); /* 22 are announced, and 30 of 40 slots are filled */
+  for (int i = 10; i < LIMIT; i++) assert_int_equal(is_in_memory(id_of(0, i)), i < 18);
+  assert_int_equal(freshet_listing_count(freshet_items_listing(w->items)), 22);
+}
+
 /* A catalogue of many slices: whatever expires leaves the lists within some turns, and at no time before. */
 static void items_expire_in_slices(void** state) {
   (void)state;
@@ -282,9 +407,15 @@ static void items_expire_in_slices(void** state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
   const struct CMUnitTest tests[] = {
-      TEST(a_damaged_row_of_the_catalogue_is_an_error), TEST(a_damaged_row_of_learned_state_is_an_error),
-      TEST(the_limit_refuses_and_is_never_fatal),       TEST(items_expire_in_slices),
-      TEST(a_clock_that_is_set_back_stops_no_interval), TEST(a_store_from_the_future_is_not_recent),
+      TEST(a_damaged_row_of_the_catalogue_is_an_error),
+      TEST(a_damaged_row_of_learned_state_is_an_error),
+      TEST(the_limit_refuses_and_is_never_fatal),
+      TEST(items_that_are_withdrawn_give_way),
+      TEST(an_item_that_comes_back_is_what_it_was),
+      TEST(the_least_recently_used_goes_first),
+      TEST(items_expire_in_slices),
+      TEST(a_clock_that_is_set_back_stops_no_interval),
+      TEST(a_store_from_the_future_is_not_recent),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -276,6 +276,7 @@ freshet_status freshet_export_state_open(const freshet_config* config, const cha
   FRESHET_ASSERT(g != NULL);
   g->config = config;
   g->worker = freshet_engine_worker_config(config);
+  g->worker.model.max_items = FRESHET_ITEMS_MAX; /* whatever has been learned goes along: nothing is parked */
   g->records = calloc(POLL_RECORDS, sizeof *g->records);
   FRESHET_ASSERT(g->records != NULL);
   *out = &g->state;
