@@ -243,13 +243,10 @@ static void keep_memory_small(void) {
   mallopt(M_ARENA_MAX, 2);
 }
 
-freshet_status freshet_engine_create(const freshet_engine_config* config, freshet_engine** out,
-                                     freshet_error* error) {
-  freshet_engine* engine = calloc(1, sizeof *engine);
-  FRESHET_ASSERT(engine != NULL);
-  engine->config = *config;
+/* Makes the parts in order; those that are there after an error are destroyed with the engine. */
+static freshet_status open_parts(freshet_engine* engine, freshet_error* error) {
+  const freshet_engine_config* config = &engine->config;
   freshet_ports* ports = &engine->ports;
-  keep_memory_small();
   freshet_pace_start(&engine->pace, config->config, config->logger);
   ports->clock = freshet_clock_system();
   ports->logger = config->logger;
@@ -261,7 +258,8 @@ freshet_status freshet_engine_create(const freshet_engine_config* config, freshe
     freshet_rocksdb_config rocksdb = {.folder = settings->state.folder,
                                       .app_id = settings->app.id,
                                       .block_cache_bytes = (size_t)settings->state.block_cache_mb << 20,
-                                      .memtable_bytes = (size_t)settings->state.memtable_mb << 20};
+                                      .memtable_bytes = (size_t)settings->state.memtable_mb << 20,
+                                      .logger = config->logger};
     status = freshet_rocksdb_create(&rocksdb, &ports->store, error);
   }
   if (status == FRESHET_OK) status = fill_kafka(engine, error);
@@ -274,14 +272,30 @@ freshet_status freshet_engine_create(const freshet_engine_config* config, freshe
     ports->outbox = freshet_outbox_create(engine->sink, worker.delivery);
     status = freshet_worker_create(&worker, ports, config->inbox, &engine->worker, error);
   }
-  if (status != FRESHET_OK) {
-    freshet_engine_destroy(engine);
-    return status;
-  }
+  if (status != FRESHET_OK) return status;
   engine->peers = freshet_kafka_peers_create(&engine->kafka);
   freshet_kafka_source_set_handler(ports->source, freshet_worker_handler(engine->worker));
-  *out = engine;
   return FRESHET_OK;
+}
+
+freshet_status freshet_engine_create(const freshet_engine_config* config, freshet_engine** out,
+                                     freshet_error* error) {
+  keep_memory_small();
+  for (bool is_second = false;; is_second = true) {
+    freshet_engine* engine = calloc(1, sizeof *engine);
+    FRESHET_ASSERT(engine != NULL);
+    engine->config = *config;
+    freshet_error cause = {0};
+    freshet_status status = open_parts(engine, &cause);
+    if (status == FRESHET_OK) {
+      *out = engine;
+      return FRESHET_OK;
+    }
+    /* The second time, the store moves the damaged files aside. */
+    const bool is_damaged = engine->ports.store != NULL && freshet_rocksdb_is_damaged(engine->ports.store);
+    freshet_engine_destroy(engine);
+    if (!is_damaged || is_second) return freshet_error_set(error, status, cause.verdict, "%s", cause.message);
+  }
 }
 
 freshet_status freshet_engine_run(freshet_engine* engine, freshet_error* error) {

@@ -8,20 +8,27 @@
 #ifndef FRESHET_ROCKSDB_ROCKSDB_H
 #define FRESHET_ROCKSDB_ROCKSDB_H
 
+#include "stream/logger.h"
 #include "stream/store.h"
 
 typedef struct freshet_rocksdb_config {
-  const char* folder;       /* made when missing (its parent has to exist) */
-  const char* app_id;       /* of the app whose state this is */
-  size_t block_cache_bytes; /* data blocks, indexes and filters */
-  size_t memtable_bytes;    /* of all families together, before they are written out */
+  const char* folder;           /* made when missing (its parent has to exist) */
+  const char* app_id;           /* of the app whose state this is */
+  size_t block_cache_bytes;     /* data blocks, indexes and filters */
+  size_t memtable_bytes;        /* of all families together, before they are written out */
+  const freshet_logger* logger; /* NULL: damage is not told */
 } freshet_rocksdb_config;
 
 /* Opens or makes the store; what config points to is copied. The caller releases it with vtable->destroy.
+ * A damaged folder is moved aside (damage.h), and an empty store takes its place.
  * Errors, all with verdict FRESHET_STOP: FRESHET_CONFLICT when the folder is in use, holds something else, or
  * is of another app or a newer format; FRESHET_IO. */
 freshet_status freshet_rocksdb_create(const freshet_rocksdb_config* config, freshet_store** store,
                                       freshet_error* error);
+
+/* Has a read found that files are damaged? Then everything fails until the folder is opened again, which moves them
+ * aside. Any thread may ask. */
+bool freshet_rocksdb_is_damaged(const freshet_store* store);
 
 enum { FRESHET_ROCKSDB_INSTANCE_SIZE = 17 };
 /* A random name that the folder was given when it was made, NUL-terminated: who holds the folder's lock is
