@@ -181,6 +181,7 @@ static freshet_status open_codec(freshet_engine* engine, freshet_error* error) {
       .config = config, .folder = folder, .trouble = registry_trouble, .context = engine};
   freshet_status status = freshet_schemas_open(&schemas, &engine->schemas, error);
   free(folder);
+  if (status == FRESHET_OK) status = freshet_schemas_check_id(engine->schemas, "RecommendationList", error);
   if (status != FRESHET_OK) return status;
   const freshet_codec_config codec = freshet_schemas_codec(engine->schemas);
   status = freshet_codec_create(&codec, &engine->ports.codec, error);

@@ -7,13 +7,49 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "app/subjects.h"
+
 enum { COMMAND_PATIENCE_MS = 30000 };
 
 struct freshet_schemas {
   const freshet_config* config;
-  freshet_schema_lookup map;  /* context NULL: registry.ids is not set */
-  freshet_registry* registry; /* NULL: registry.url is not set */
+  freshet_schema_lookup map;           /* context NULL: registry.ids is not set */
+  freshet_registry* registry;          /* NULL: registry.url is not set */
+  freshet_registry_subjects* subjects; /* NULL: the same, or no ids are needed for what is written */
 };
+
+/* ---- ids for what is written ---- */
+
+/* Asked once for each record and codec. */
+static int32_t id_of(void* context, const char* record) {
+  const freshet_schemas* schemas = context;
+  int32_t id = schemas->map.id_of == NULL ? -1 : schemas->map.id_of(schemas->map.context, record);
+  if (id >= 0 || schemas->subjects == NULL) return id;
+  return freshet_subjects_id(schemas->config, schemas->subjects, record, &id, NULL) == FRESHET_OK ? id : -1;
+}
+
+freshet_status freshet_schemas_check_id(freshet_schemas* schemas, const char* record, freshet_error* error) {
+  int32_t id = schemas->map.id_of == NULL ? -1 : schemas->map.id_of(schemas->map.context, record);
+  if (id >= 0 || schemas->subjects == NULL) return FRESHET_OK;
+  return freshet_subjects_id(schemas->config, schemas->subjects, record, &id, error);
+}
+
+static const char* by_id(void* context, int32_t id) {
+  const freshet_schema_lookup inner = freshet_registry_lookup(((freshet_schemas*)context)->registry);
+  return inner.by_id(inner.context, id);
+}
+
+static bool is_pending(void* context, int32_t id) {
+  const freshet_schema_lookup inner = freshet_registry_lookup(((freshet_schemas*)context)->registry);
+  return inner.is_pending(inner.context, id);
+}
+
+static uint64_t version(void* context) {
+  const freshet_schema_lookup inner = freshet_registry_lookup(((freshet_schemas*)context)->registry);
+  return inner.version(inner.context);
+}
+
+/* ---- opening ---- */
 
 static freshet_status read_secret(const char* setting, const char* variable, const char** secret,
                                   freshet_error* error) {
@@ -44,7 +80,9 @@ static freshet_status open_registry(freshet_schemas* schemas, const freshet_sche
   config.patience_ms = given->patience_ms;
   config.trouble = given->trouble;
   config.context = given->context;
-  status = freshet_registry_create(&config, &schemas->registry, error);
+  if (given->config->registry.framing == FRESHET_FRAMING_CONFLUENT)
+    status = freshet_registry_subjects_open(&config, &schemas->subjects, error);
+  if (status == FRESHET_OK) status = freshet_registry_create(&config, &schemas->registry, error);
   if (status == FRESHET_OK) status = freshet_registry_start(schemas->registry, error);
   return status;
 }
@@ -70,6 +108,7 @@ freshet_status freshet_schemas_open(const freshet_schemas_config* given, freshet
 void freshet_schemas_close(freshet_schemas* schemas) {
   if (schemas == NULL) return;
   freshet_registry_destroy(schemas->registry);
+  freshet_registry_subjects_close(schemas->subjects);
   if (schemas->map.context != NULL) freshet_schema_map_destroy(&schemas->map);
   free(schemas);
 }
@@ -88,10 +127,15 @@ freshet_status freshet_schemas_open_for(const char* command, const freshet_confi
 }
 
 freshet_codec_config freshet_schemas_codec(const freshet_schemas* schemas) {
+  const freshet_schema_lookup lookup = {.by_id = by_id,
+                                        .id_of = id_of,
+                                        .is_pending = is_pending,
+                                        .version = version,
+                                        .context = (void*)schemas};
   const freshet_config* config = schemas->config;
   return (freshet_codec_config){
       .schema_folder = config->registry.folder[0] == '\0' ? NULL : config->registry.folder,
-      .lookup = schemas->registry != NULL ? freshet_registry_lookup(schemas->registry) : schemas->map,
+      .lookup = schemas->registry == NULL ? schemas->map : lookup,
       .output = (freshet_framing)config->registry.framing,
   };
 }

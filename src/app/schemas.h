@@ -30,6 +30,10 @@ void freshet_schemas_close(freshet_schemas* schemas);
 freshet_status freshet_schemas_open_for(const char* command, const freshet_config* config,
                                         freshet_schemas** schemas, freshet_error* error);
 
+/* Is there an id for a record of ours, if what we write needs one? Errors: FRESHET_NOT_FOUND says what to do;
+ * FRESHET_UNAVAILABLE when the registry does not answer. */
+freshet_status freshet_schemas_check_id(freshet_schemas* schemas, const char* record, freshet_error* error);
+
 /* For freshet_codec_create; holds as long as the schemas. */
 freshet_codec_config freshet_schemas_codec(const freshet_schemas* schemas);
 

@@ -18,13 +18,16 @@
 /* ---- the codec ---- */
 
 /* A writer's schema, found by fingerprint or, in its own table, by Confluent id. */
-typedef struct writer {
+typedef struct writer writer;
+struct writer {
   uint64_t key;
   freshet_record record;
   const freshet_plan* plan; /* NULL: it cannot be read; `problem` says why */
   char* problem;
+  writer* branches; /* [branch_count] of a union of records, each with plan or problem; NULL: no union */
+  size_t branch_count;
   freshet_avro_schema* schema;
-} writer;
+};
 
 typedef struct writer_table {
   writer* writers; /* [count] */
@@ -66,10 +69,16 @@ static const writer* add(writer_table* table, writer added) {
   return &grown[table->count++];
 }
 
+static void forget_writer(writer* w) {
+  for (size_t i = 0; i < w->branch_count; i++) free(w->branches[i].problem);
+  freshet_avro_schema_destroy(w->schema);
+  free(w->branches);
+  free(w->problem);
+}
+
 static void free_table(writer_table* table) {
   for (size_t i = 0; i < table->count; i++) {
-    freshet_avro_schema_destroy(table->writers[i].schema);
-    free(table->writers[i].problem);
+    forget_writer(&table->writers[i]);
   }
   free(table->writers);
 }
@@ -85,11 +94,8 @@ static bool is_called(const freshet_codec* codec, freshet_record r, const char* 
   return false;
 }
 
-static freshet_status resolve_writer(freshet_codec* codec, const char* json, writer* made,
+static freshet_status resolve_record(freshet_codec* codec, const freshet_avro_type* root, writer* made,
                                      freshet_error* error) {
-  freshet_status status = freshet_avro_schema_parse(json, &made->schema, error);
-  if (status != FRESHET_OK) return status;
-  const freshet_avro_type* root = made->schema->root;
   if (root->kind != FRESHET_AVRO_RECORD) {
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "the schema is not of a record");
   }
@@ -105,6 +111,40 @@ static freshet_status resolve_writer(freshet_codec* codec, const char* json, wri
                               &made->plan, error);
 }
 
+/* Several kinds of events in one subject of a registry: a union of their records. It can be read when one of its
+ * branches can. */
+static freshet_status resolve_union(freshet_codec* codec, const freshet_avro_type* root, writer* made,
+                                    freshet_error* error) {
+  made->branches = calloc(root->count + 1, sizeof *made->branches);
+  FRESHET_ASSERT(made->branches != NULL);
+  made->branch_count = root->count;
+  bool any = false;
+  freshet_error first = {0};
+  for (size_t i = 0; i < root->count; i++) {
+    freshet_error why = {0};
+    writer* branch = &made->branches[i];
+    if (resolve_record(codec, root->branches[i], branch, &why) == FRESHET_OK) {
+      any = true;
+      continue;
+    }
+    branch->plan = NULL;
+    branch->problem = strdup(why.message);
+    if (first.status == FRESHET_OK) first = why;
+  }
+  if (any) return FRESHET_OK;
+  return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "a union without a record that is read: %s",
+                           first.message);
+}
+
+static freshet_status resolve_writer(freshet_codec* codec, const char* json, writer* made,
+                                     freshet_error* error) {
+  freshet_status status = freshet_avro_schema_parse(json, &made->schema, error);
+  if (status != FRESHET_OK) return status;
+  const freshet_avro_type* root = made->schema->root;
+  if (root->kind == FRESHET_AVRO_UNION) return resolve_union(codec, root, made, error);
+  return resolve_record(codec, root, made, error);
+}
+
 freshet_status freshet_codec_add_schema(freshet_codec* codec, const char* json, uint64_t* fingerprint,
                                         freshet_error* error) {
   writer made = {0};
@@ -113,10 +153,10 @@ freshet_status freshet_codec_add_schema(freshet_codec* codec, const char* json, 
     made.key = *fingerprint = freshet_avro_fingerprint(made.schema);
     if (find(&codec->by_fingerprint, made.key) == NULL) {
       add(&codec->by_fingerprint, made);
-      made.schema = NULL;
+      made = (writer){0};
     }
   }
-  freshet_avro_schema_destroy(made.schema);
+  forget_writer(&made);
   return status;
 }
 
@@ -247,6 +287,20 @@ uint64_t freshet_codec_version(const freshet_codec* codec) {
   return codec->lookup.version == NULL ? 0 : codec->lookup.version(codec->lookup.context);
 }
 
+/* The datum of a union begins with the number of its branch, a zigzag varint. No union has more than 64 records. */
+static const writer* choose_branch(const writer* chosen, freshet_slice* bytes, freshet_error* error) {
+  const uint8_t number = bytes->size == 0 ? 1 : (uint8_t)bytes->data[0];
+  if ((number & 0x81) != 0 || number / 2 >= chosen->branch_count) {
+    refuse(error, "the union has no such branch");
+    return NULL;
+  }
+  const writer* branch = &chosen->branches[number / 2];
+  *bytes = (freshet_slice){bytes->data + 1, bytes->size - 1};
+  if (branch->problem == NULL) return branch;
+  refuse(error, "branch %d of the union: %s", number / 2, branch->problem);
+  return NULL;
+}
+
 /* Tells the framings apart, finds the writer's schema and leaves the datum in *bytes. NULL, with the error
  * set: it cannot. */
 static const writer* unframe(freshet_codec* codec, freshet_slice* bytes, freshet_error* error) {
@@ -264,7 +318,7 @@ static const writer* unframe(freshet_codec* codec, freshet_slice* bytes, freshet
     head_size = CONFLUENT_HEAD_SIZE;
     found = writer_of_id(codec, (int32_t)id);
     if (found == NULL) refuse_id(codec, (int32_t)id, error);
-    if (found != NULL && found->plan == NULL) {
+    if (found != NULL && found->problem != NULL) {
       refuse(error, "schema id %" PRId32 ": %s", (int32_t)id, found->problem);
       found = NULL;
     }
@@ -273,7 +327,7 @@ static const writer* unframe(freshet_codec* codec, freshet_slice* bytes, freshet
            bytes->size);
   }
   if (found != NULL) *bytes = (freshet_slice){bytes->data + head_size, bytes->size - head_size};
-  return found;
+  return found == NULL || found->branches == NULL ? found : choose_branch(found, bytes, error);
 }
 
 static void put_single_object_head(uint64_t fingerprint, freshet_buffer* out) {
@@ -288,7 +342,9 @@ static freshet_status put_confluent_head(freshet_codec* codec, freshet_record r,
     codec->ids[r] = codec->lookup.id_of(codec->lookup.context, freshet_records[r].name);
   }
   if (codec->ids[r] < 0) {
-    return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "no schema id is known for %s",
+    return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP,
+                             "no schema id is known for %s: register the schemas with `freshet topics create "
+                             "--register`, or give it in registry.ids",
                              freshet_records[r].name);
   }
   uint32_t id = (uint32_t)codec->ids[r];
@@ -442,7 +498,7 @@ freshet_status freshet_decode_item_delta(freshet_codec* codec, freshet_slice byt
 static freshet_status take(freshet_codec* codec, freshet_family wanted, uint64_t fingerprint,
                            freshet_slice* bytes, void* out, freshet_error* error) {
   const writer* found = find(&codec->by_fingerprint, fingerprint);
-  if (found == NULL || freshet_records[found->record].family != wanted)
+  if (found == NULL || found->plan == NULL || freshet_records[found->record].family != wanted)
     return refuse(error, "a schema of something else than %s", freshet_family_names[wanted]);
   freshet_arena_reset(&codec->values[wanted]);
   return freshet_plan_decode_front(found->plan, bytes, &codec->values[wanted], out, error);

@@ -5,9 +5,7 @@
  */
 #include "codec/registry.h"
 
-#include <curl/curl.h>
 #include <dirent.h>
-#include <jansson.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,14 +13,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "codec/registry_client.h"
 #include "codec/schema_source.h"
 
 enum {
-  URLS_MAX = 8,
-  IDS_MAX = 4096,       /* ids that do not exist cost memory too: a stranger writes them */
-  ANSWER_MAX = 4 << 20, /* bytes */
-  FIRST_WAIT_MS = 500,  /* for the answer, at the first record of an id, unless patience_ms is given */
-  PAUSE_MS = 200,       /* after a failure; doubles */
+  IDS_MAX = 4096,      /* ids that do not exist cost memory too: a stranger writes them */
+  FIRST_WAIT_MS = 500, /* for the answer, at the first record of an id, unless patience_ms is given */
+  PAUSE_MS = 200,      /* after a failure; doubles */
   PAUSE_MAX_MS = 5000,
   ABSENT_ANSWERS = 3,     /* until "there is none" is believed */
   ABSENT_AGAIN_MS = 1000, /* between them */
@@ -41,14 +38,11 @@ typedef struct entry {
 
 struct freshet_registry {
   freshet_registry_config config; /* its texts are NULL: they were copied */
-  char *urls[URLS_MAX], *user, *ca, *folder;
-  size_t url_count, url; /* url: the one that has answered last */
-  struct curl_slist* headers;
-  CURL* easy;
-  CURLM* multi; /* so that a question can be interrupted */
+  freshet_registry_client* client;
+  char* folder;
   pthread_t thread;
   bool started;
-  pthread_mutex_t lock; /* guards the rest, but `easy`, `multi` and `url`, which are the thread's */
+  pthread_mutex_t lock; /* guards the rest, but the client, which is the thread's */
   pthread_cond_t changed;
   bool stopping;
   entry entries[IDS_MAX];
@@ -71,13 +65,6 @@ static void wait_until(freshet_registry* registry, int64_t until_ms) {
 
 typedef enum outcome { FOUND, NONE, FAILED } outcome;
 
-static size_t take_bytes(char* bytes, size_t one, size_t count, void* context) {
-  freshet_buffer* answer = context;
-  if (answer->size + one * count > ANSWER_MAX) return 0;
-  freshet_buffer_append(answer, bytes, one * count);
-  return one * count;
-}
-
 static bool is_stopping(freshet_registry* registry) {
   pthread_mutex_lock(&registry->lock);
   bool stopping = registry->stopping;
@@ -85,83 +72,23 @@ static bool is_stopping(freshet_registry* registry) {
   return stopping;
 }
 
-static CURLcode transfer(freshet_registry* registry) {
-  int running = 1, left;
-  CURLcode code = CURLE_ABORTED_BY_CALLBACK;
-  curl_multi_add_handle(registry->multi, registry->easy);
-  while (running > 0 && !is_stopping(registry)) {
-    if (curl_multi_perform(registry->multi, &running) != CURLM_OK) break;
-    if (running > 0) curl_multi_poll(registry->multi, NULL, 0, 1000, NULL);
-  }
-  const CURLMsg* message = curl_multi_info_read(registry->multi, &left);
-  if (message != NULL && message->msg == CURLMSG_DONE) code = message->data.result;
-  curl_multi_remove_handle(registry->multi, registry->easy);
-  return code;
-}
-
-/* {"schema": "...", "schemaType": "AVRO"}; a type that is not given is Avro. */
-static outcome read_schema(const freshet_buffer* answer, char** json, char* why, size_t why_size) {
-  json_t* object = json_loadb((const char*)answer->data, answer->size, 0, NULL);
-  const char* schema = json_string_value(json_object_get(object, "schema"));
-  const char* type = json_string_value(json_object_get(object, "schemaType"));
-  outcome result = schema == NULL ? FAILED : FOUND;
-  if (schema == NULL) {
-    snprintf(why, why_size, "the answer holds no schema: %.80s",
-             answer->size == 0 ? "" : (const char*)answer->data);
-  } else if (type != NULL && strcmp(type, "AVRO") != 0) {
-    FRESHET_ASSERT(asprintf(json, "a schema of type %s, not Avro", type) >=
-                   0); /* refused when it is parsed */
-  } else {
-    *json = strdup(schema);
-  }
-  json_decref(object);
-  return result;
-}
-
-/* A registry says 404 with its own code for a schema that is not there: a proxy in front of it says 404 without. */
-static bool says_none(const freshet_buffer* answer) {
-  json_t* object = json_loadb((const char*)answer->data, answer->size, 0, NULL);
-  json_int_t code = json_integer_value(json_object_get(object, "error_code"));
-  json_decref(object);
-  return code == 40403 || code == 404;
-}
-
-static outcome ask_url(freshet_registry* registry, const char* url, const char* path, char** json, char* why,
-                       size_t why_size) {
-  char address[2048];
-  freshet_buffer answer = {0};
-  long status = 0;
+/* A registry says that there is no such schema with a code of its own. */
+static outcome ask(freshet_registry* registry, const char* path, char** json, char* why) {
+  freshet_registry_answer answer;
+  if (!freshet_registry_client_ask(registry->client, path, NULL, &answer, why)) return FAILED;
   outcome result = FAILED;
-  snprintf(address, sizeof address, "%s%s", url, path);
-  curl_easy_setopt(registry->easy, CURLOPT_URL, address);
-  curl_easy_setopt(registry->easy, CURLOPT_WRITEDATA, &answer);
-  CURLcode code = transfer(registry);
-  curl_easy_getinfo(registry->easy, CURLINFO_RESPONSE_CODE, &status);
-  freshet_buffer_append(&answer, "", 1);
-  answer.size--;
-  if (code != CURLE_OK) {
-    snprintf(why, why_size, "%s: %s", url, curl_easy_strerror(code));
-  } else if (status == 404 && says_none(&answer)) {
+  if (answer.status == 404 && (answer.error_code == 40403 || answer.error_code == 404)) {
     result = NONE;
-  } else if (status != 200) {
-    snprintf(why, why_size, "%s: HTTP %ld: %.80s", url, status, (const char*)answer.data);
+  } else if (answer.status != 200) {
+    snprintf(why, FRESHET_REGISTRY_WHY_SIZE, "HTTP %ld, error code %lld", answer.status,
+             (long long)answer.error_code);
   } else if (json == NULL) {
     result = FOUND;
   } else {
-    result = read_schema(&answer, json, why, why_size);
+    *json = freshet_registry_schema_of(registry->client, answer.json, why);
+    result = *json == NULL ? FAILED : FOUND;
   }
-  freshet_buffer_free(&answer);
-  return result;
-}
-
-/* Asks one URL after the other, beginning with the one that has answered last. */
-static outcome ask(freshet_registry* registry, const char* path, char** json, char* why, size_t why_size) {
-  outcome result = FAILED;
-  for (size_t i = 0; i < registry->url_count && result == FAILED && !is_stopping(registry); i++) {
-    size_t url = (registry->url + i) % registry->url_count;
-    result = ask_url(registry, registry->urls[url], path, json, why, why_size);
-    if (result != FAILED) registry->url = url;
-  }
+  json_decref(answer.json);
   return result;
 }
 
@@ -216,11 +143,11 @@ static void recall(freshet_registry* registry) {
 
 /* Returns the pause before the next question. */
 static int64_t ask_for(freshet_registry* registry, int32_t id, int64_t pause_ms) {
-  char path[64], why[256] = "";
+  char path[64], why[FRESHET_REGISTRY_WHY_SIZE] = "";
   char* json = NULL;
   snprintf(path, sizeof path, "/schemas/ids/%d", (int)id);
   pthread_mutex_unlock(&registry->lock);
-  outcome result = ask(registry, path, &json, why, sizeof why);
+  outcome result = ask(registry, path, &json, why);
   if (result == FOUND) remember(registry, id, json);
   if (result == FAILED && registry->config.trouble != NULL && !is_stopping(registry))
     registry->config.trouble(registry->config.context, why);
@@ -331,9 +258,9 @@ freshet_schema_lookup freshet_registry_lookup(freshet_registry* registry) {
 }
 
 freshet_status freshet_registry_probe(freshet_registry* registry, freshet_error* error) {
-  char why[256] = "";
+  char why[FRESHET_REGISTRY_WHY_SIZE] = "";
   FRESHET_ASSERT(!registry->started);
-  if (ask(registry, "/subjects", NULL, why, sizeof why) == FOUND) return FRESHET_OK;
+  if (ask(registry, "/subjects", NULL, why) == FOUND) return FRESHET_OK;
   return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "schema registry: %s", why);
 }
 
@@ -346,48 +273,6 @@ static char* copy(const char* text) {
   return copied;
 }
 
-static freshet_status read_urls(freshet_registry* registry, const char* urls, freshet_error* error) {
-  static const char blanks[] = " \t,";
-  for (const char* at = urls + strspn(urls, blanks); *at != '\0'; at += strspn(at, blanks)) {
-    size_t size = strcspn(at, blanks);
-    if (registry->url_count == URLS_MAX)
-      return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "registry.url: at most %d URLs",
-                               URLS_MAX);
-    if (strncmp(at, "http://", 7) != 0 && strncmp(at, "https://", 8) != 0)
-      return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP,
-                               "registry.url: '%.*s' is no http or https URL", (int)size, at);
-    char* url = strndup(at, size);
-    FRESHET_ASSERT(url != NULL);
-    while (size > 0 && url[size - 1] == '/') url[--size] = '\0';
-    registry->urls[registry->url_count++] = url;
-    at += strcspn(at, blanks);
-  }
-  if (registry->url_count > 0) return FRESHET_OK;
-  return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "registry.url holds no URL");
-}
-
-static void set_up(freshet_registry* registry, const freshet_registry_config* config) {
-  CURL* easy = registry->easy = curl_easy_init();
-  registry->multi = curl_multi_init();
-  FRESHET_ASSERT(easy != NULL && registry->multi != NULL);
-  registry->headers =
-      curl_slist_append(NULL, "Accept: application/vnd.schemaregistry.v1+json, application/json");
-  curl_easy_setopt(easy, CURLOPT_HTTPHEADER, registry->headers);
-  curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-  curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)config->timeout_ms);
-  curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_bytes);
-  if (registry->user != NULL) {
-    curl_easy_setopt(easy, CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
-    curl_easy_setopt(easy, CURLOPT_USERPWD, registry->user);
-  }
-  if (config->token != NULL && config->token[0] != '\0') {
-    curl_easy_setopt(easy, CURLOPT_HTTPAUTH, CURLAUTH_BEARER);
-    curl_easy_setopt(easy, CURLOPT_XOAUTH2_BEARER, config->token);
-  }
-  if (registry->ca != NULL) curl_easy_setopt(easy, CURLOPT_CAINFO, registry->ca);
-}
-
 freshet_status freshet_registry_create(const freshet_registry_config* config, freshet_registry** out,
                                        freshet_error* error) {
   freshet_registry* registry = calloc(1, sizeof *registry);
@@ -398,14 +283,10 @@ freshet_status freshet_registry_create(const freshet_registry_config* config, fr
   pthread_cond_init(&registry->changed, &monotonic);
   pthread_condattr_destroy(&monotonic);
   pthread_mutex_init(&registry->lock, NULL);
-  curl_global_init(CURL_GLOBAL_DEFAULT);
   registry->config = *config;
-  registry->user = copy(config->user);
-  registry->ca = copy(config->ca);
   registry->folder = copy(config->folder);
-  freshet_status status = read_urls(registry, config->urls, error);
+  freshet_status status = freshet_registry_client_create(config, &registry->client, error);
   if (status == FRESHET_OK) {
-    set_up(registry, config);
     recall(registry);
     *out = registry;
   } else {
@@ -427,18 +308,12 @@ void freshet_registry_destroy(freshet_registry* registry) {
   registry->stopping = true;
   pthread_cond_broadcast(&registry->changed);
   pthread_mutex_unlock(&registry->lock);
-  if (registry->multi != NULL) curl_multi_wakeup(registry->multi);
+  if (registry->client != NULL) freshet_registry_client_stop(registry->client);
   if (registry->started) pthread_join(registry->thread, NULL);
   for (size_t i = 0; i < registry->count; i++) free(registry->entries[i].json);
-  for (size_t i = 0; i < registry->url_count; i++) free(registry->urls[i]);
-  curl_easy_cleanup(registry->easy);
-  curl_multi_cleanup(registry->multi);
-  curl_slist_free_all(registry->headers);
-  curl_global_cleanup();
+  freshet_registry_client_destroy(registry->client);
   pthread_cond_destroy(&registry->changed);
   pthread_mutex_destroy(&registry->lock);
-  free(registry->user);
-  free(registry->ca);
   free(registry->folder);
   free(registry);
 }

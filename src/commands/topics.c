@@ -9,18 +9,23 @@
 
 #include "commands/commands.h"
 #include "commands/options.h"
+#include "commands/topics_schemas.h"
 #include "kafka/kafka.h"
 
 enum { PARTITIONS_MAX = 10000, REPLICATION_MAX = 32767 };
 
 static const char usage[] =
     "usage: freshet topics create|check|list [-c FILE] [-X SECTION.KEY=VALUE]...\n\n"
-    "create  makes the topics that are missing, each with its cleanup policy; what exists is left as it is\n"
+    "create  makes the topics that are missing, each with its cleanup policy; what exists is left as it is.\n"
+    "        --register: registers our schemas at registry.url, too\n"
     "check   prints every fault of the topics: missing ones, partition counts, cleanup policies, retention,\n"
-    "        size limits, replicas; exit code 0 only when there is none\n"
+    "        size limits, replicas; with registry.url also every schema there that cannot be read, and "
+    "every\n"
+    "        one of ours that is missing or not compatible; exit code 0 only when there is none\n"
     "list    prints one line per topic\n\n" FRESHET_OPTIONS_USAGE
     "  --partitions N        of the topics made (default: topics.partitions); item deltas always have one\n"
-    "  --replication N       replicas of the topics made (default: topics.replication)\n\n"
+    "  --replication N       replicas of the topics made (default: topics.replication)\n"
+    "  --register            register our schemas under the names of registry.subjects\n\n"
     "exit codes: 0 done, 1 refused (the message says why), 2 usage, 5 a topic is made wrong,\n"
     "6 the cluster does not answer or a topic is not there\n";
 
@@ -28,19 +33,25 @@ typedef struct arguments {
   freshet_options common;
   int64_t partitions;  /* 0: not given */
   int64_t replication; /* 0: not given */
+  bool registers;
   const char* action;
 } arguments;
 
 static bool parse(int argc, char** argv, arguments* parsed) {
-  enum { PARTITIONS = 256, REPLICATION };
+  enum { PARTITIONS = 256, REPLICATION, REGISTER };
   static const struct option longs[] = {{"partitions", required_argument, NULL, PARTITIONS},
                                         {"replication", required_argument, NULL, REPLICATION},
+                                        {"register", no_argument, NULL, REGISTER},
                                         {NULL, 0, NULL, 0}};
   int option;
   while ((option = getopt_long(argc, argv, FRESHET_OPTIONS_SHORT, longs, NULL)) != -1) {
     if (freshet_options_take(&parsed->common, option, optarg)) continue;
     if (option == PARTITIONS && freshet_option_number(optarg, 1, PARTITIONS_MAX, &parsed->partitions))
       continue;
+    if (option == REGISTER) {
+      parsed->registers = true;
+      continue;
+    }
     if (option == REPLICATION && freshet_option_number(optarg, 1, REPLICATION_MAX, &parsed->replication))
       continue;
     if (option != '?') fprintf(stderr, "freshet topics: '%s' is not a sensible count\n", optarg);
@@ -125,8 +136,12 @@ static int act(const arguments* parsed, const freshet_config* config) {
     int64_t partitions = parsed->partitions > 0 ? parsed->partitions : config->topics.partitions;
     int64_t replication = parsed->replication > 0 ? parsed->replication : config->topics.replication;
     code = create(&kafka, (int32_t)partitions, (int32_t)replication);
+    if (code == FRESHET_EXIT_OK && parsed->registers) code = freshet_topics_register(config);
   } else if (strcmp(parsed->action, "check") == 0) {
     code = check(&kafka);
+    const int registry =
+        config->registry.url[0] == '\0' ? FRESHET_EXIT_OK : freshet_topics_check_schemas(config);
+    if (code == FRESHET_EXIT_OK) code = registry;
   } else if (strcmp(parsed->action, "list") == 0) {
     code = list(&kafka);
   } else {

@@ -71,7 +71,8 @@ typedef struct freshet_config {
     const char* token_env; /* environment variable with a bearer token; "": none */
     const char* ca;        /* PEM file; "": the system's authorities */
     int64_t timeout_ms;
-    int framing; /* freshet_framing of codec/codec.h, of what we write */
+    int framing;  /* freshet_framing of codec/codec.h, of what we write */
+    int subjects; /* freshet_subject_strategy of app/subjects.h */
   } registry;
   struct {
     int64_t dim, neighbours, negatives, max_items, seen_limit, seed;

@@ -95,6 +95,9 @@ const freshet_config_key freshet_config_keys[] = {
             "How long one request to the registry may take."),
     CHOICE("registry", "framing", registry.framing, "single-object", "single-object|confluent",
            "How the values that are written for others are framed; both are read."),
+    CHOICE("registry", "subjects", registry.subjects, "topic", "topic|record|topic-record",
+           "Names under which `freshet topics create --register` registers schemas: TopicNameStrategy, "
+           "RecordNameStrategy, TopicRecordNameStrategy."),
 
     INTEGER("model", "dim", model.dim, "64", 16, 1024, "Dimensions of the factors, a multiple of 16."),
     INTEGER("model", "neighbours", model.neighbours, "128", 1, 4096, "Co-occurrence entries kept per item."),

@@ -10,10 +10,12 @@ import time
 import uuid
 
 from confluent_kafka import Producer
-from confluent_kafka.schema_registry import SchemaRegistryClient
-from confluent_kafka.schema_registry.avro import AvroSerializer
+from confluent_kafka.schema_registry import Schema, SchemaReference, SchemaRegistryClient, record_subject_name_strategy
+from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
-from harness import BOOTSTRAP, ROOT, SCHEMAS, Case, click, free_port, item, main, now_ms, schema_text, until
+from harness import BINARY, BOOTSTRAP, EXIT_FAILED, EXIT_OK, EXIT_UNAVAILABLE, ROOT, SCHEMAS, Case, click, free_port, \
+    item, main, now_ms, schema_text, until
+from harness import Schema as Writer
 
 
 def framed(schema_id, body):
@@ -25,6 +27,10 @@ def newer_click():
     schema = json.loads(schema_text("Click"))
     schema["fields"].append({"name": "campaign", "type": ["null", "string"], "default": None})
     return schema
+
+
+def fastavro_body(schema):
+    return Writer(json.dumps(schema)).body
 
 
 class FakeRegistry:
@@ -69,13 +75,111 @@ class FakeRegistry:
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
 
+def event(user, n):
+    return {"event_id": str(uuid.uuid4()), "user_id": user, "item_id": f"item-{n % 10}", "occurred_at": now_ms(),
+            "dwell_s": 1.0}
+
+
 class Registry(Case):
-    def test_a_real_registry_and_producers_of_confluents_library(self):
+    def start_registry(self):
         environment = {**os.environ, "FRESHET_REGISTRY_PORT": str(free_port())}
         script = str(ROOT / "scripts" / "registry")
-        url = subprocess.run([script, "start"], env=environment, capture_output=True, text=True, check=True,
-                             timeout=120).stdout.strip()
         self.addCleanup(subprocess.run, [script, "stop"], env=environment, timeout=30)
+        return subprocess.run([script, "start"], env=environment, capture_output=True, text=True, check=True,
+                              timeout=120).stdout.strip()
+
+    def test_schemas_are_registered_and_used(self):
+        url = self.start_registry()
+        app = self.app({"registry.url": f"http://127.0.0.1:1,{url}", "registry.framing": "confluent"})
+        app.announce(10)
+        client = SchemaRegistryClient({"url": url})
+        topic, subject = app.topics["events"], f"{app.topics['events']}-value"
+
+        def topics(*arguments, code=EXIT_OK, says=""):
+            ended = app.command("topics", *arguments)
+            self.assertEqual(ended.returncode, code, ended.stdout + ended.stderr)
+            self.assertIn(says, ended.stdout + ended.stderr)
+
+        topics("check", code=EXIT_FAILED, says=f"subject {subject}: nothing is registered")
+        service = app.service().start()
+        self.assertEqual(service.wait(), EXIT_UNAVAILABLE)  # it could not say of which schema its lists are
+        self.assertIn("topics create --register", service.log())
+        topics("create", "--register", says=f"registered {subject}: id")
+        topics("create", "--register")  # changes nothing
+        topics("check", says="ours is version 1 of 1")
+        service.start_ready()
+        producer = Producer({"bootstrap.servers": BOOTSTRAP, "partitioner": "murmur2_random"})
+
+        def send(user, serializer, value):
+            producer.produce(topic, key=user, value=serializer(value, SerializationContext(topic, MessageField.VALUE)))
+
+        # By the topic's name: the newest version of the subject, a union of all kinds of events.
+        latest = client.get_latest_version(subject)
+        self.assertEqual(len(latest.schema.references), 4)
+        # As Java's serializer writes it: that of Python 2.6 cannot write a union of references.
+        union = Writer(json.dumps([json.loads(schema_text(kind)) for kind in json.loads(latest.schema.schema_str.replace(
+            "freshet.", ""))]))
+        rating = {**event("by-topic", 2), "rating": 5.0}
+        del rating["dwell_s"]
+        for value in (("freshet.Click", event("by-topic", 1)), ("freshet.Rating", rating)):
+            app.send("events", "by-topic", framed(latest.schema_id, union.body(value)))
+        app.flush()
+        # By the record's name.
+        by_record = AvroSerializer(client, schema_text("Click"), conf={
+            "auto.register.schemas": False, "subject.name.strategy": record_subject_name_strategy})
+        send("by-record", by_record, event("by-record", 3))
+        # A producer's own schema that refers to a type in another subject.
+        shop = json.dumps({"type": "record", "name": "Shop", "namespace": "shop", "fields": [
+            {"name": "town", "type": "string"}]})
+        client.register_schema("shop.Shop", Schema(shop, "AVRO"))
+        click_in_shop = newer_click()
+        click_in_shop["fields"].append({"name": "shop", "type": "shop.Shop"})
+        referring = AvroSerializer(client, Schema(json.dumps(click_in_shop), "AVRO",
+                                                  [SchemaReference("shop.Shop", "shop.Shop", 1)]),
+                                   conf={"subject.name.strategy": lambda context, name: "clicks-in-shops"})
+        send("by-reference", referring, {**event("by-reference", 4), "campaign": None, "shop": {"town": "Bern"}})
+        producer.flush(30)
+        app.settle()
+        self.assertEqual(service.metric("freshet_dead_letters_total"), 0)
+        self.assertEqual({user: row["events"] for user, row in app.users().items()},
+                         {"by-topic": 2, "by-record": 1, "by-reference": 1})
+        # Lists are read as anybody reads them.
+        read = AvroDeserializer(client)
+        context = SerializationContext(app.topics["recommendations"], MessageField.VALUE)
+        lists = until(lambda: [read(record.value, context) for record in app.read("recommendations")], "lists")
+        self.assertTrue(all(entry["user_id"] and entry["items"] for entry in lists))
+        # A version that we could not read is named before anybody uses it.
+        odd = json.loads(schema_text("Item"))
+        odd["fields"][0]["type"] = "long"
+        client.register_schema(f"{app.topics['items']}-value", Schema(json.dumps(odd), "AVRO"))
+        topics("check", code=EXIT_FAILED, says="version 2 cannot be read: ")
+        self.assertEqual(service.stop(), EXIT_OK)
+
+    def test_a_replay_asks_the_registry(self):
+        registry = FakeRegistry(self, {1: json.dumps(newer_click())})
+        source = self.app()
+        app = self.app({"registry.url": registry.url})
+        body = fastavro_body(newer_click())
+        for n in range(20):
+            source.send("events", f"user-{n}", framed(1, body({**event(f"user-{n}", n), "campaign": "x"})))
+        source.flush()
+        done = app.command("replay", "--events", f"kafka://{source.topics['events']}")
+        self.assertEqual(done.returncode, EXIT_OK, done.stderr)
+        self.assertEqual(len(app.read("events")), 20)
+        registry.mode = "error"
+        other = self.app({"registry.url": registry.url, "registry.ids": "9=Click"})
+        source.send("events", "user-1", framed(9, SCHEMAS["Click"].body(event("user-1", 1))))
+        source.flush()
+        away = subprocess.Popen([BINARY, "replay", "--events", f"kafka://{source.topics['events']}", "-c",
+                                 other.config_path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.addCleanup(away.kill)
+        until(lambda: registry.asked.get(1, 0) > 3, "it asks again and again")
+        registry.mode = "right"  # and goes on when the registry is back
+        self.assertEqual(away.wait(60), EXIT_OK, away.stdout.read())
+        self.assertEqual(len(other.read("events")), 21)
+
+    def test_a_real_registry_and_producers_of_confluents_library(self):
+        url = self.start_registry()
         app = self.app({"registry.url": url})
         service = app.service().start_ready()
         client = SchemaRegistryClient({"url": url})

@@ -557,6 +557,44 @@ static void maps_are_lists_of_entries(void** state) {
                    "values cannot be read");
 }
 
+static void a_union_of_records_is_read_by_branch(void** state) {
+  fixture* f = *state;
+  static const char click[] = RECORD("Click", IDS "," F("occurred_at", "\"long\""));
+  freshet_buffer schema = {0};
+  const char* const parts[] = {"[\"null\",", click, ",", RECORD("Weather", IDS), "]"};
+  for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) put(&schema, parts[i], strlen(parts[i]));
+  put(&schema, "", 1);
+  uint64_t fingerprint;
+  assert_int_equal(freshet_codec_add_schema(f->codec, (const char*)schema.data, &fingerprint, NULL),
+                   FRESHET_OK);
+  put_head(&f->bytes, f->codec, (const char*)schema.data);
+  const size_t head = f->bytes.size;
+  put_long(&f->bytes, 1);
+  put_ids(f);
+  put_long(&f->bytes, 9);
+  assert_int_equal(decode(f).occurred_at_ms, 9);
+  static const struct {
+    int64_t branch;
+    const char* says;
+  } bad[] = {{0, "branch 0 of the union: the schema is not of a record"},
+             {2, "branch 2 of the union: record shop.v2.Weather"},
+             {3, "no such branch"},
+             {-1, "no such branch"},
+             {1 << 20, "no such branch"}};
+  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    f->bytes.size = head;
+    put_long(&f->bytes, bad[i].branch);
+    put_ids(f);
+    check_refused(f, bad[i].says);
+  }
+  f->bytes.size = head; /* nothing follows */
+  check_refused(f, "no such branch");
+  freshet_error error = {0};
+  assert_int_equal(freshet_codec_add_schema(f->codec, "[\"null\",\"long\"]", &fingerprint, &error),
+                   FRESHET_INVALID);
+  freshet_buffer_free(&schema);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(void) {
@@ -573,6 +611,7 @@ int main(void) {
       TEST(endless_nesting_is_refused),
       TEST(former_schemas_need_not_be_made_known),
       TEST(maps_are_lists_of_entries),
+      TEST(a_union_of_records_is_read_by_branch),
       cmocka_unit_test(confluent_ids_resolve_older_schemas_and_remember_bad_ones),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
