@@ -74,6 +74,13 @@ freshet_status freshet_kafka_still_point_committed(freshet_kafka_still_point* po
              error);
 }
 
+freshet_status freshet_kafka_still_point_since(freshet_kafka_still_point* point, int64_t time_ms,
+                                               freshet_partition* places, size_t count,
+                                               freshet_error* error) {
+  return ask(&point->observer, rd_kafka_offsets_for_times, time_ms, "records of a time", places, count,
+             error);
+}
+
 void freshet_kafka_still_point_cluster(freshet_kafka_still_point* point, char* id, size_t size) {
   char* told = rd_kafka_clusterid(point->observer.handle, CLUSTER_MS);
   snprintf(id, size, "%s", told == NULL ? "" : told);

@@ -26,6 +26,10 @@ freshet_status freshet_kafka_still_point_ends(freshet_kafka_still_point* point, 
 freshet_status freshet_kafka_still_point_committed(freshet_kafka_still_point* point,
                                                    freshet_partition* places, size_t count,
                                                    freshet_error* error);
+/* Sets each place's offset to its first record that is not older than time_ms; -1: there is none. Errors:
+ * FRESHET_UNAVAILABLE. */
+freshet_status freshet_kafka_still_point_since(freshet_kafka_still_point* point, int64_t time_ms,
+                                               freshet_partition* places, size_t count, freshet_error* error);
 /* The id that the cluster has given itself; "" when it tells none. */
 void freshet_kafka_still_point_cluster(freshet_kafka_still_point* point, char* id, size_t size);
 

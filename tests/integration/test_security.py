@@ -67,6 +67,9 @@ class Secure(Case):
         done = self.doctor(app)
         self.assertEqual(done.returncode, 0, done.stdout)
         self.assertIn("a run can start", done.stdout)
+        self.assertIn("topics may be written to", done.stdout)
+        self.assertIn("no record is from the future", done.stdout)
+        self.assertEqual(app.read("recommendations", committed=False), [])  # a trial leaves nothing
         app.announce(5)
         service = app.service().start_ready()
         app.send("events", "u", click("u", "item-1"))
@@ -80,6 +83,45 @@ class Secure(Case):
         self.assertEqual(certificates.returncode, 0, certificates.stdout)
         scram = self.doctor(app, "-X", "kafka.sasl.mechanism=SCRAM-SHA-512")
         self.assertTrue(scram.returncode == 0 or "CVE-2024-56128" in scram.stdout, scram.stdout)
+
+    def test_a_right_to_write_that_is_missing(self):
+        app = self.secured()
+        self.grant(app, without="dead_letters")
+        admin = AdminClient({"bootstrap.servers": app.bootstrap})
+        reads = [AclBinding(ResourceType.TOPIC, app.topics["dead_letters"], ResourcePatternType.LITERAL, "User:freshet",
+                            "*", operation, AclPermissionType.ALLOW)
+                 for operation in (AclOperation.READ, AclOperation.DESCRIBE, AclOperation.DESCRIBE_CONFIGS)]
+        for result in admin.create_acls(reads).values():
+            result.result(30)
+        done = until(lambda: self.has(self.doctor(app), "grant Write on it"), "the rights are known to the broker")
+        self.assertEqual(done.returncode, 1, done.stdout)
+        denied = [line for line in done.stdout.splitlines() if "grant Write on it" in line]
+        self.assertEqual(len(denied), 1, done.stdout)
+        self.assertIn(app.topics["dead_letters"], denied[0])
+        self.assertEqual(app.read("dead_letters", committed=False), [])
+
+    @staticmethod
+    def has(done, text):
+        """The finished command, once its output has the text and nothing else is denied."""
+        return done if text in done.stdout and done.stdout.count("access is denied") == 1 else None
+
+    def test_an_expired_certificate(self):
+        port, data = free_port(4), Path(mkdtemp(prefix="freshet-expired-"))
+        environment = {**os.environ, "FRESHET_BROKER_PORT": str(port), "FRESHET_BROKER_DATA": str(data),
+                       "FRESHET_BROKER_DAYS": "-1"}
+        script = ROOT / "scripts" / "kafka"
+        self.addCleanup(subprocess.run, [script, "stop"], env=environment, timeout=60, capture_output=True)
+        subprocess.run([script, "start", "--secure"], env=environment, check=True, timeout=120, stdout=subprocess.DEVNULL)
+        app = self.secured(**{"kafka.bootstrap.servers": f"127.0.0.1:{port + 2}",
+                              "kafka.ssl.ca.location": data / "secure" / "ca.pem"})
+        done = self.doctor(app)
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertIn("the broker's certificate has expired", done.stdout)
+        service = app.service()
+        service.overrides = [*service.overrides, "log.level=warn"]
+        service.start()
+        until(lambda: "has expired" in service.log(), "the reason in the log", FAST_S)
+        service.kill()
 
     def test_mistakes_name_themselves(self):
         app = self.secured()

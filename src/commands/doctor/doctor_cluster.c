@@ -14,8 +14,11 @@
 
 #include "app/cluster.h"
 #include "commands/doctor/doctor.h"
+#include "kafka/still_point.h"
+#include "kafka/write_rights.h"
+#include "stream/clock.h"
 
-enum { HOST_SIZE = 256, CONNECT_MS = 3000, PATIENCE_MS = 4000 };
+enum { HOST_SIZE = 256, CONNECT_MS = 3000, PATIENCE_MS = 4000, CLOCK_MS = 10000 };
 
 /* ---- names and TCP ---- */
 
@@ -103,6 +106,69 @@ static bool is_over(void* context) {
   return now.tv_sec > until->tv_sec;
 }
 
+/* ---- rights to write, and the time of others ---- */
+
+static void tell_writing(freshet_doctor* doctor, const freshet_kafka_config* kafka,
+                         const freshet_kafka_topic_info info[FRESHET_TOPICS]) {
+  static const freshet_topic written[] = {FRESHET_TOPIC_RECOMMENDATIONS, FRESHET_TOPIC_REPLIES,
+                                          FRESHET_TOPIC_DEAD_LETTERS,    FRESHET_TOPIC_USERS,
+                                          FRESHET_TOPIC_ITEM_STATES,     FRESHET_TOPIC_ITEM_DELTAS,
+                                          FRESHET_TOPIC_APP_GENERATIONS, FRESHET_TOPIC_SHADOW};
+  enum { WRITTEN = sizeof written / sizeof written[0] };
+  unsigned counts[FRESHET_WRITE_DENIED + 1] = {0};
+  const char* untried = "";
+  freshet_write_trial trials[WRITTEN];
+  size_t count = 0;
+  for (size_t i = 0; i < WRITTEN; i++) {
+    if (info[written[i]].partitions > 0) trials[count++] = (freshet_write_trial){.topic = written[i]};
+  }
+  freshet_kafka_write_rights(kafka, info, trials, count);
+  for (size_t i = 0; i < count; i++) {
+    const freshet_write_trial* trial = &trials[i];
+    counts[trial->right]++;
+    if (trial->right == FRESHET_WRITE_DENIED)
+      freshet_doctor_tell(doctor, FRESHET_FINDING_FAULT, "rights", "%s", trial->why);
+    if (trial->right == FRESHET_WRITE_UNKNOWN) untried = trial->why;
+  }
+  if (counts[FRESHET_WRITE_GRANTED] > 0)
+    freshet_doctor_tell(doctor, FRESHET_FINDING_OK, "rights", "%u topics may be written to",
+                        counts[FRESHET_WRITE_GRANTED]);
+  if (counts[FRESHET_WRITE_UNKNOWN] > 0)
+    freshet_doctor_tell(doctor, FRESHET_FINDING_SKIPPED, "rights", "%u topics: %s",
+                        counts[FRESHET_WRITE_UNKNOWN], untried);
+}
+
+/* Kafka does not tell its own time, but records have the times of those who wrote them. */
+static void tell_clock(freshet_doctor* doctor, const freshet_kafka_config* kafka,
+                       const freshet_kafka_topic_info info[FRESHET_TOPICS]) {
+  static const freshet_topic topics[] = {FRESHET_TOPIC_EVENTS, FRESHET_TOPIC_USERS,
+                                         FRESHET_TOPIC_RECOMMENDATIONS};
+  freshet_kafka_still_point* point = NULL;
+  const int64_t then_ms = freshet_clock_now_ms(freshet_clock_system()) + CLOCK_MS;
+  freshet_status status = freshet_kafka_still_point_open(kafka, &point, NULL);
+  bool ahead = false;
+  for (size_t i = 0; status == FRESHET_OK && i < sizeof topics / sizeof topics[0]; i++) {
+    const int32_t count = info[topics[i]].partitions;
+    freshet_partition* places = calloc((size_t)count + 1, sizeof *places);
+    FRESHET_ASSERT(places != NULL);
+    for (int32_t p = 0; p < count; p++) places[p] = (freshet_partition){topics[i], p, -1};
+    status = freshet_kafka_still_point_since(point, then_ms, places, (size_t)count, NULL);
+    for (int32_t p = 0; status == FRESHET_OK && p < count && !ahead; p++) {
+      ahead = places[p].offset >= 0;
+      if (ahead)
+        freshet_doctor_tell(
+            doctor, FRESHET_FINDING_WARNING, "clock",
+            "%s [%d], offset %lld is of a time more than %d s from now: this clock is behind, or "
+            "its writer's is ahead; let NTP set both",
+            kafka->topics[topics[i]], (int)p, (long long)places[p].offset, CLOCK_MS / 1000);
+    }
+    free(places);
+  }
+  if (status == FRESHET_OK && !ahead)
+    freshet_doctor_tell(doctor, FRESHET_FINDING_OK, "clock", "no record is from the future");
+  freshet_kafka_still_point_close(point);
+}
+
 static void tell_topics(freshet_doctor* doctor, const freshet_kafka_config* kafka) {
   freshet_kafka_topic_info info[FRESHET_TOPICS];
   freshet_error error = {0};
@@ -128,6 +194,9 @@ static void tell_topics(freshet_doctor* doctor, const freshet_kafka_config* kafk
     }
   }
   free(faults);
+  if (status != FRESHET_OK) return;
+  tell_writing(doctor, kafka, info);
+  tell_clock(doctor, kafka, info);
 }
 
 static void tell_group(freshet_doctor* doctor, const freshet_kafka_config* kafka) {
