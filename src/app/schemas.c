@@ -44,6 +44,11 @@ static bool is_pending(void* context, int32_t id) {
   return inner.is_pending(inner.context, id);
 }
 
+static int32_t id_of_guid(void* context, const uint8_t* guid) {
+  const freshet_schema_lookup inner = freshet_registry_lookup(((freshet_schemas*)context)->registry);
+  return inner.id_of_guid(inner.context, guid);
+}
+
 static uint64_t version(void* context) {
   const freshet_schema_lookup inner = freshet_registry_lookup(((freshet_schemas*)context)->registry);
   return inner.version(inner.context);
@@ -130,6 +135,7 @@ freshet_codec_config freshet_schemas_codec(const freshet_schemas* schemas) {
   const freshet_schema_lookup lookup = {.by_id = by_id,
                                         .id_of = id_of,
                                         .is_pending = is_pending,
+                                        .id_of_guid = id_of_guid,
                                         .version = version,
                                         .context = (void*)schemas};
   const freshet_config* config = schemas->config;

@@ -1,5 +1,5 @@
 /*
- * codec.c: framing, the tables of writers' schemas, and the public encode and decode functions. It knows a record
+ * codec.c: framing, and the public encode and decode functions. It knows a record
  * only by its entry in codec_records.h; how bytes become fields is the work of plan.h.
  */
 #include "codec/codec.h"
@@ -11,152 +11,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "codec/codec_records.h"
-#include "codec/plan.h"
+#include "codec/codec_internal.h"
 #include "codec/schema_source.h"
-
-/* ---- the codec ---- */
-
-/* A writer's schema, found by fingerprint or, in its own table, by Confluent id. */
-typedef struct writer writer;
-struct writer {
-  uint64_t key;
-  freshet_record record;
-  const freshet_plan* plan; /* NULL: it cannot be read; `problem` says why */
-  char* problem;
-  writer* branches; /* [branch_count] of a union of records, each with plan or problem; NULL: no union */
-  size_t branch_count;
-  freshet_avro_schema* schema;
-};
-
-typedef struct writer_table {
-  writer* writers; /* [count] */
-  size_t count;
-} writer_table;
-
-struct freshet_codec {
-  freshet_schema_lookup lookup;
-  freshet_framing output;
-  freshet_avro_schema* ours[FRESHET_RECORDS];
-  const freshet_plan* encoders[FRESHET_RECORDS]; /* our schema against itself */
-  uint64_t fingerprints[FRESHET_RECORDS];
-  int32_t ids[FRESHET_RECORDS]; /* Confluent ids for writing, -1: not asked yet */
-  writer_table by_fingerprint;
-  writer_table by_id;
-  bool awaits_schema; /* the last decode failed because the writer's schema is being asked for */
-  freshet_arena plans;
-  freshet_arena
-      values[FRESHET_FAMILIES]; /* what the last decoded struct of each freshet_family points into */
-};
 
 enum {
   SINGLE_OBJECT_HEAD_SIZE = 10, /* C3 01, fingerprint */
   CONFLUENT_HEAD_SIZE = 5,      /* 00, id */
 };
 
-static const writer* find(const writer_table* table, uint64_t key) {
-  for (size_t i = 0; i < table->count; i++) {
-    if (table->writers[i].key == key) return &table->writers[i];
-  }
-  return NULL;
-}
-
-static const writer* add(writer_table* table, writer added) {
-  writer* grown = realloc(table->writers, (table->count + 1) * sizeof *grown);
-  FRESHET_ASSERT(grown != NULL);
-  table->writers = grown;
-  grown[table->count] = added;
-  return &grown[table->count++];
-}
-
-static void forget_writer(writer* w) {
-  for (size_t i = 0; i < w->branch_count; i++) free(w->branches[i].problem);
-  freshet_avro_schema_destroy(w->schema);
-  free(w->branches);
-  free(w->problem);
-}
-
-static void free_table(writer_table* table) {
-  for (size_t i = 0; i < table->count; i++) {
-    forget_writer(&table->writers[i]);
-  }
-  free(table->writers);
-}
-
-/* Whether `name` is that of our record or one of its aliases. Namespaces do not count. */
-static bool is_called(const freshet_codec* codec, freshet_record r, const char* name) {
-  if (strcmp(freshet_records[r].name, name) == 0) return true;
-  const json_t* aliases = json_object_get(codec->ours[r]->root->json, "aliases");
-  for (size_t i = 0; i < json_array_size(aliases); i++) {
-    const char* alias = json_string_value(json_array_get(aliases, i));
-    if (alias != NULL && strcmp(freshet_avro_short_name(alias), name) == 0) return true;
-  }
-  return false;
-}
-
-static freshet_status resolve_record(freshet_codec* codec, const freshet_avro_type* root, writer* made,
-                                     freshet_error* error) {
-  if (root->kind != FRESHET_AVRO_RECORD) {
-    return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "the schema is not of a record");
-  }
-  const char* name = freshet_avro_short_name(root->name);
-  int r = 0;
-  while (r < FRESHET_RECORDS && !is_called(codec, (freshet_record)r, name)) r++;
-  if (r == FRESHET_RECORDS) {
-    return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "record %s is none that Freshet reads",
-                             root->name);
-  }
-  made->record = (freshet_record)r;
-  return freshet_plan_resolve(root, codec->ours[r]->root, &freshet_records[r].layout, &codec->plans,
-                              &made->plan, error);
-}
-
-/* Several kinds of events in one subject of a registry: a union of their records. It can be read when one of its
- * branches can. */
-static freshet_status resolve_union(freshet_codec* codec, const freshet_avro_type* root, writer* made,
-                                    freshet_error* error) {
-  made->branches = calloc(root->count + 1, sizeof *made->branches);
-  FRESHET_ASSERT(made->branches != NULL);
-  made->branch_count = root->count;
-  bool any = false;
-  freshet_error first = {0};
-  for (size_t i = 0; i < root->count; i++) {
-    freshet_error why = {0};
-    writer* branch = &made->branches[i];
-    if (resolve_record(codec, root->branches[i], branch, &why) == FRESHET_OK) {
-      any = true;
-      continue;
-    }
-    branch->plan = NULL;
-    branch->problem = strdup(why.message);
-    if (first.status == FRESHET_OK) first = why;
-  }
-  if (any) return FRESHET_OK;
-  return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "a union without a record that is read: %s",
-                           first.message);
-}
-
-static freshet_status resolve_writer(freshet_codec* codec, const char* json, writer* made,
-                                     freshet_error* error) {
-  freshet_status status = freshet_avro_schema_parse(json, &made->schema, error);
-  if (status != FRESHET_OK) return status;
-  const freshet_avro_type* root = made->schema->root;
-  if (root->kind == FRESHET_AVRO_UNION) return resolve_union(codec, root, made, error);
-  return resolve_record(codec, root, made, error);
-}
-
 freshet_status freshet_codec_add_schema(freshet_codec* codec, const char* json, uint64_t* fingerprint,
                                         freshet_error* error) {
   writer made = {0};
-  freshet_status status = resolve_writer(codec, json, &made, error);
+  freshet_status status = freshet_writer_resolve(codec, json, &made, error);
   if (status == FRESHET_OK) {
     made.key = *fingerprint = freshet_avro_fingerprint(made.schema);
-    if (find(&codec->by_fingerprint, made.key) == NULL) {
-      add(&codec->by_fingerprint, made);
+    if (freshet_writers_find(&codec->by_fingerprint, made.key) == NULL) {
+      freshet_writers_add(&codec->by_fingerprint, made);
       made = (writer){0};
     }
   }
-  forget_writer(&made);
+  freshet_writer_forget(&made);
   return status;
 }
 
@@ -206,7 +80,7 @@ static void load_ours(freshet_codec* codec) {
     FRESHET_ASSERT(status == FRESHET_OK);
     status = freshet_codec_add_schema(codec, json, &codec->fingerprints[r], &why);
     FRESHET_ASSERT(status == FRESHET_OK);
-    codec->encoders[r] = find(&codec->by_fingerprint, codec->fingerprints[r])->plan;
+    codec->encoders[r] = freshet_writers_find(&codec->by_fingerprint, codec->fingerprints[r])->plan;
     codec->ids[r] = -1;
   }
   for (size_t i = 0; freshet_schema_former(i) != NULL; i++) {
@@ -236,8 +110,8 @@ freshet_status freshet_codec_create(const freshet_codec_config* config, freshet_
 
 void freshet_codec_destroy(freshet_codec* codec) {
   if (codec == NULL) return;
-  free_table(&codec->by_fingerprint);
-  free_table(&codec->by_id);
+  freshet_writers_free(&codec->by_fingerprint);
+  freshet_writers_free(&codec->by_id);
   for (int r = 0; r < FRESHET_RECORDS; r++) freshet_avro_schema_destroy(codec->ours[r]);
   for (int f = 0; f < FRESHET_FAMILIES; f++) freshet_arena_free(&codec->values[f]);
   freshet_arena_free(&codec->plans);
@@ -259,27 +133,42 @@ freshet_status freshet_schema_fingerprint(const char* json, uint64_t* fingerprin
 /* The writer's schema of a Confluent id. It is asked for once; one that cannot be read is remembered with the
  * reason. NULL: the lookup does not know it now; a registry may know it later. */
 static const writer* writer_of_id(freshet_codec* codec, int32_t id) {
-  const writer* known = find(&codec->by_id, (uint32_t)id);
+  const writer* known = freshet_writers_find(&codec->by_id, (uint32_t)id);
   if (known != NULL || codec->lookup.by_id == NULL) return known;
   const char* json = codec->lookup.by_id(codec->lookup.context, id);
   if (json == NULL) return NULL;
   freshet_error why = {0};
   writer made = {.key = (uint32_t)id};
-  if (resolve_writer(codec, json, &made, &why) != FRESHET_OK) {
+  if (freshet_writer_resolve(codec, json, &made, &why) != FRESHET_OK) {
     made.plan = NULL;
     made.problem = strdup(why.message);
   }
-  return add(&codec->by_id, made);
+  return freshet_writers_add(&codec->by_id, made);
 }
 
-static void refuse_id(freshet_codec* codec, int32_t id, freshet_error* error) {
+/* How messages call the schema: by its id, or by its GUID, [FRESHET_GUID_SIZE], when it is not NULL. */
+typedef struct schema_name {
+  char text[64];
+} schema_name;
+
+static schema_name name_of(int32_t id, const uint8_t* guid) {
+  schema_name name;
+  size_t at = (size_t)snprintf(name.text, sizeof name.text, "schema ");
+  if (guid == NULL) snprintf(name.text + at, sizeof name.text - at, "id %" PRId32, id);
+  for (int i = 0; guid != NULL && i < FRESHET_GUID_SIZE; i++)
+    at += (size_t)snprintf(name.text + at, sizeof name.text - at, "%s%02x",
+                           i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", guid[i]);
+  return name;
+}
+
+static void refuse_id(freshet_codec* codec, int32_t id, const schema_name* name, freshet_error* error) {
   const freshet_schema_lookup* lookup = &codec->lookup;
   codec->awaits_schema = lookup->is_pending != NULL && lookup->is_pending(lookup->context, id);
   if (codec->awaits_schema) {
-    freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_RETRY,
-                      "schema id %" PRId32 " is being asked for at the registry", id);
+    freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_RETRY, "%s is being asked for at the registry",
+                      name->text);
   } else {
-    refuse(error, "unknown schema id %" PRId32, id);
+    refuse(error, "unknown %s", name->text);
   }
 }
 
@@ -301,6 +190,20 @@ static const writer* choose_branch(const writer* chosen, freshet_slice* bytes, f
   return NULL;
 }
 
+/* The writer's schema of an id, of a GUID when it is not NULL. NULL, with the error set: it cannot be used. */
+static const writer* by_number(freshet_codec* codec, int32_t id, const uint8_t* guid, freshet_error* error) {
+  const schema_name name = name_of(id, guid);
+  if (guid != NULL && id == -1) {
+    refuse(error, "unknown %s: only a registry (registry.url) knows schemas by GUID", name.text);
+    return NULL;
+  }
+  const writer* found = writer_of_id(codec, id);
+  if (found == NULL) refuse_id(codec, id, &name, error);
+  if (found == NULL || found->problem == NULL) return found;
+  refuse(error, "%s: %s", name.text, found->problem);
+  return NULL;
+}
+
 /* Tells the framings apart, finds the writer's schema and leaves the datum in *bytes. NULL, with the error
  * set: it cannot. */
 static const writer* unframe(freshet_codec* codec, freshet_slice* bytes, freshet_error* error) {
@@ -311,17 +214,18 @@ static const writer* unframe(freshet_codec* codec, freshet_slice* bytes, freshet
     uint64_t fingerprint = 0;
     for (int i = 7; i >= 0; i--) fingerprint = fingerprint << 8 | head[2 + i];
     head_size = SINGLE_OBJECT_HEAD_SIZE;
-    found = find(&codec->by_fingerprint, fingerprint);
+    found = freshet_writers_find(&codec->by_fingerprint, fingerprint);
     if (found == NULL) refuse(error, "unknown schema fingerprint %016" PRIx64, fingerprint);
   } else if (bytes->size >= CONFLUENT_HEAD_SIZE && head[0] == 0x00) {
     uint32_t id = (uint32_t)head[1] << 24 | (uint32_t)head[2] << 16 | (uint32_t)head[3] << 8 | head[4];
     head_size = CONFLUENT_HEAD_SIZE;
-    found = writer_of_id(codec, (int32_t)id);
-    if (found == NULL) refuse_id(codec, (int32_t)id, error);
-    if (found != NULL && found->problem != NULL) {
-      refuse(error, "schema id %" PRId32 ": %s", (int32_t)id, found->problem);
-      found = NULL;
-    }
+    found = by_number(codec, (int32_t)id, NULL, error);
+  } else if (bytes->size >= FRESHET_GUID_HEAD_SIZE && head[0] == 0x01) {
+    const freshet_schema_lookup* lookup = &codec->lookup;
+    const uint8_t* guid = head + 1;
+    head_size = FRESHET_GUID_HEAD_SIZE;
+    found = by_number(codec, lookup->id_of_guid == NULL ? -1 : lookup->id_of_guid(lookup->context, guid),
+                      guid, error);
   } else {
     refuse(error, "%zu bytes that are neither Avro's single-object encoding nor Confluent's wire format",
            bytes->size);
@@ -497,7 +401,7 @@ freshet_status freshet_decode_item_delta(freshet_codec* codec, freshet_slice byt
 
 static freshet_status take(freshet_codec* codec, freshet_family wanted, uint64_t fingerprint,
                            freshet_slice* bytes, void* out, freshet_error* error) {
-  const writer* found = find(&codec->by_fingerprint, fingerprint);
+  const writer* found = freshet_writers_find(&codec->by_fingerprint, fingerprint);
   if (found == NULL || found->plan == NULL || freshet_records[found->record].family != wanted)
     return refuse(error, "a schema of something else than %s", freshet_family_names[wanted]);
   freshet_arena_reset(&codec->values[wanted]);

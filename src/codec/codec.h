@@ -1,7 +1,7 @@
 /*
- * codec.h: bytes on topics to structs and back. Avro, two framings told apart by the first byte:
- * single-object encoding (C3 01 + CRC-64-AVRO fingerprint of the writer's schema) and the Confluent wire
- * format (00 + big-endian schema id).
+ * codec.h: bytes on topics to structs and back. Avro, framings told apart by the first byte: single-object encoding
+ * (C3 01 + CRC-64-AVRO fingerprint of the writer's schema), the Confluent wire format (00 + big-endian schema id), and
+ * 01 + GUID of the schema, which Confluent's newer serializers put into a header (kafka/reader.c).
  *
  * Writer schemas are resolved against ours (plan.h): defaulted fields may come and go, numbers and strings
  * are promoted. The bytes are trusted in nothing: lengths, counts, indices and nesting are held against what
@@ -23,6 +23,9 @@
 
 typedef enum freshet_framing { FRESHET_FRAMING_SINGLE_OBJECT = 0, FRESHET_FRAMING_CONFLUENT } freshet_framing;
 
+/* A GUID as a header of a record has it, and with the 01 in front. */
+enum { FRESHET_GUID_SIZE = 16, FRESHET_GUID_HEAD_SIZE = 1 + FRESHET_GUID_SIZE };
+
 /* Where writers' schemas come from. An interface, so that a registry client can implement it. */
 typedef struct freshet_schema_lookup {
   /* The JSON of Confluent schema id `id`, NUL-terminated, owned by the lookup, or NULL when unknown. */
@@ -31,6 +34,9 @@ typedef struct freshet_schema_lookup {
   int32_t (*id_of)(void* context, const char* name);
   /* After by_id had nothing: may the id become known soon? NULL: never. */
   bool (*is_pending)(void* context, int32_t id);
+  /* The id under which the lookup keeps the schema of a GUID, [FRESHET_GUID_SIZE], less than -1; -1: none. NULL: it
+   * knows no GUIDs. */
+  int32_t (*id_of_guid)(void* context, const uint8_t* guid);
   /* Another number once by_id may have another answer. NULL: it never has. */
   uint64_t (*version)(void* context);
   void* context;

@@ -29,7 +29,8 @@ enum {
 typedef enum entry_state { WANTED = 0, KNOWN, ABSENT } entry_state;
 
 typedef struct entry {
-  int32_t id;
+  int32_t id;                      /* less than -1: a number that we have made of a GUID */
+  uint8_t guid[FRESHET_GUID_SIZE]; /* of such a schema */
   entry_state state;
   char* json;       /* KNOWN */
   int absent_count; /* answers so far that there is none */
@@ -111,11 +112,41 @@ static void settle(freshet_registry* registry, entry* e, entry_state state, char
 
 /* ---- what was told before ---- */
 
+enum { NAME_SIZE = 48 };
+
+/* What a schema is called at the registry, and in our folder. */
+static void write_name(const entry* e, char name[NAME_SIZE]) {
+  size_t at = 0;
+  if (e->id >= 0) snprintf(name, NAME_SIZE, "%d", (int)e->id);
+  for (int i = 0; e->id < 0 && i < FRESHET_GUID_SIZE; i++)
+    at += (size_t)snprintf(name + at, NAME_SIZE - at, "%s%02x",
+                           i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", e->guid[i]);
+}
+
+/* "89791762-2336-4186-9674-299b90a802e2". False: it is none. */
+static bool read_guid(const char* name, uint8_t guid[FRESHET_GUID_SIZE]) {
+  for (int i = 0; i < FRESHET_GUID_SIZE; i++) {
+    unsigned byte;
+    if (*name == '-') name++;
+    if (sscanf(name, "%2x", &byte) != 1 || name[0] == '\0' || name[1] == '\0') return false;
+    guid[i] = (uint8_t)byte;
+    name += 2;
+  }
+  return strcmp(name, ".avsc") == 0;
+}
+
+/* A number that no registry gives. Two GUIDs with one number are told apart by whoever finds the entry. */
+static int32_t number_of(const uint8_t guid[FRESHET_GUID_SIZE]) {
+  uint32_t number = 2166136261u; /* FNV-1a */
+  for (int i = 0; i < FRESHET_GUID_SIZE; i++) number = (number ^ guid[i]) * 16777619u;
+  return -2 - (int32_t)(number & 0x3fffffff);
+}
+
 /* Best effort: without its file the schema is asked for again. */
-static void remember(const freshet_registry* registry, int32_t id, const char* json) {
+static void remember(const freshet_registry* registry, const char* name, const char* json) {
   char path[4096], fresh[4096 + 8];
   if (registry->folder == NULL) return;
-  snprintf(path, sizeof path, "%s/%d.avsc", registry->folder, (int)id);
+  snprintf(path, sizeof path, "%s/%s.avsc", registry->folder, name);
   snprintf(fresh, sizeof fresh, "%s.new", path);
   mkdir(registry->folder, 0777);
   FILE* file = fopen(fresh, "we");
@@ -131,10 +162,13 @@ static void recall(freshet_registry* registry) {
     char* end = NULL;
     char path[4096 + 256];
     long id = strtol(file->d_name, &end, 10);
-    if (end == file->d_name || strcmp(end, ".avsc") != 0 || id < 0 || id > INT32_MAX ||
-        registry->count == IDS_MAX)
-      continue;
     entry e = {.id = (int32_t)id, .state = KNOWN};
+    bool is_id = end != file->d_name && strcmp(end, ".avsc") == 0 && id >= 0 && id <= INT32_MAX;
+    if (!is_id && read_guid(file->d_name, e.guid)) {
+      e.id = number_of(e.guid);
+      is_id = true;
+    }
+    if (!is_id || registry->count == IDS_MAX) continue;
     snprintf(path, sizeof path, "%s/%s", registry->folder, file->d_name);
     if (freshet_schema_read_file(path, &e.json, NULL) == FRESHET_OK) registry->entries[registry->count++] = e;
   }
@@ -143,12 +177,13 @@ static void recall(freshet_registry* registry) {
 
 /* Returns the pause before the next question. */
 static int64_t ask_for(freshet_registry* registry, int32_t id, int64_t pause_ms) {
-  char path[64], why[FRESHET_REGISTRY_WHY_SIZE] = "";
+  char path[96], name[NAME_SIZE] = "", why[FRESHET_REGISTRY_WHY_SIZE] = "";
   char* json = NULL;
-  snprintf(path, sizeof path, "/schemas/ids/%d", (int)id);
+  write_name(find(registry, id), name);
+  snprintf(path, sizeof path, "/schemas/%s/%s", id < 0 ? "guids" : "ids", name);
   pthread_mutex_unlock(&registry->lock);
   outcome result = ask(registry, path, &json, why);
-  if (result == FOUND) remember(registry, id, json);
+  if (result == FOUND) remember(registry, name, json);
   if (result == FAILED && registry->config.trouble != NULL && !is_stopping(registry))
     registry->config.trouble(registry->config.context, why);
   pthread_mutex_lock(&registry->lock);
@@ -203,9 +238,11 @@ static entry* want(freshet_registry* registry, int32_t id) {
   const uint32_t patience_ms = registry->config.patience_ms;
   entry* e = find(registry, id);
   if (e == NULL) {
-    e = make_room(registry);
+    e = id < 0 ? NULL : make_room(registry); /* of a GUID, id_of_guid has made it */
     if (e == NULL) return NULL;
     *e = (entry){.id = id};
+  } else if (e->state == ABSENT && id < 0) {
+    return e;
   } else if (e->state == ABSENT && e->due_ms < now_ms()) {
     *e = (entry){.id = id};
   } else if (e->state != WANTED || patience_ms == 0) {
@@ -221,13 +258,37 @@ static entry* want(freshet_registry* registry, int32_t id) {
 static const char* by_id(void* context, int32_t id) {
   freshet_registry* registry = context;
   const freshet_schema_lookup* fallback = &registry->config.fallback;
-  const char* json = fallback->by_id == NULL ? NULL : fallback->by_id(fallback->context, id);
+  const char* json = fallback->by_id == NULL || id < 0 ? NULL : fallback->by_id(fallback->context, id);
   if (json != NULL) return json;
   pthread_mutex_lock(&registry->lock);
   const entry* e = want(registry, id);
   json = e == NULL || e->state != KNOWN ? NULL : e->json;
   pthread_mutex_unlock(&registry->lock);
   return json;
+}
+
+static int32_t id_of_guid(void* context, const uint8_t* guid) {
+  freshet_registry* registry = context;
+  int32_t id = number_of(guid);
+  pthread_mutex_lock(&registry->lock);
+  entry* e = find(registry, id);
+  if (e == NULL) {
+    e = make_room(registry);
+    if (e != NULL) {
+      *e = (entry){.id = id};
+      memcpy(e->guid, guid, sizeof e->guid);
+      pthread_cond_broadcast(&registry->changed);
+    }
+  } else if (memcmp(e->guid, guid, sizeof e->guid) != 0) {
+    id = -1;
+  } else if (e->state == ABSENT && e->due_ms < now_ms()) {
+    e->state = WANTED;
+    e->absent_count = 0;
+    e->due_ms = 0;
+    pthread_cond_broadcast(&registry->changed);
+  }
+  pthread_mutex_unlock(&registry->lock);
+  return id;
 }
 
 static bool is_pending(void* context, int32_t id) {
@@ -253,8 +314,12 @@ static int32_t id_of(void* context, const char* name) {
 }
 
 freshet_schema_lookup freshet_registry_lookup(freshet_registry* registry) {
-  return (freshet_schema_lookup){
-      .by_id = by_id, .is_pending = is_pending, .version = version, .id_of = id_of, .context = registry};
+  return (freshet_schema_lookup){.by_id = by_id,
+                                 .is_pending = is_pending,
+                                 .id_of_guid = id_of_guid,
+                                 .version = version,
+                                 .id_of = id_of,
+                                 .context = registry};
 }
 
 freshet_status freshet_registry_probe(freshet_registry* registry, freshet_error* error) {

@@ -8,6 +8,10 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "codec/codec.h"
+#include "core/grow.h"
 
 enum {
   SLICE_MS = 10,        /* a wait is cut into slices, because librdkafka does not end one for a callback */
@@ -28,7 +32,8 @@ freshet_status freshet_kafka_reader_open(freshet_kafka_reader* reader, const fre
 
 void freshet_kafka_reader_release(freshet_kafka_reader* reader) {
   for (size_t i = 0; i < reader->held_count; i++) rd_kafka_message_destroy(reader->held[i]);
-  reader->held_count = 0;
+  for (size_t i = 0; i < reader->framed_count; i++) free(reader->framed[i]);
+  reader->held_count = reader->framed_count = 0;
 }
 
 void freshet_kafka_reader_close(freshet_kafka_reader* reader, int flags) {
@@ -37,6 +42,7 @@ void freshet_kafka_reader_close(freshet_kafka_reader* reader, int flags) {
   freshet_kafka_client_close(&reader->client, flags);
   for (int topic = 0; topic < FRESHET_TOPICS; topic++) free(reader->topics[topic].cursors);
   free(reader->held);
+  free(reader->framed);
 }
 
 freshet_kafka_cursor* freshet_kafka_reader_cursor(const freshet_kafka_reader* reader, freshet_topic topic,
@@ -115,7 +121,29 @@ static freshet_status judge(freshet_kafka_reader* reader, const rd_kafka_message
   }
 }
 
-static freshet_record record_of(const rd_kafka_message_t* message, freshet_topic topic) {
+/* Confluent's newer serializers name the schema in a header, as 01 and a GUID, and leave the value bare. Everybody here
+ * wants the schema in front of the value, as the older framings have it. */
+static freshet_slice framed_value(freshet_kafka_reader* reader, const rd_kafka_message_t* message) {
+  const freshet_slice value = {message->payload, message->len};
+  rd_kafka_headers_t* headers = NULL;
+  const void* head;
+  size_t size;
+  if (value.data == NULL || rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+      rd_kafka_header_get_last(headers, "__value_schema_id", &head, &size) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+      size != FRESHET_GUID_HEAD_SIZE || *(const char*)head != 1)
+    return value;
+  char* framed = malloc(size + value.size);
+  FRESHET_ASSERT(framed != NULL);
+  memcpy(framed, head, size);
+  memcpy(framed + size, value.data, value.size);
+  reader->framed =
+      freshet_grow(reader->framed, &reader->framed_capacity, reader->framed_count + 1, sizeof(char*));
+  reader->framed[reader->framed_count++] = framed;
+  return (freshet_slice){framed, size + value.size};
+}
+
+static freshet_record record_of(freshet_kafka_reader* reader, const rd_kafka_message_t* message,
+                                freshet_topic topic) {
   rd_kafka_timestamp_type_t type;
   return (freshet_record){.topic = topic,
                           .partition = message->partition,
@@ -124,7 +152,7 @@ static freshet_record record_of(const rd_kafka_message_t* message, freshet_topic
                           .has_key = message->key != NULL,
                           .key = {message->key, message->key_len},
                           .has_value = message->payload != NULL,
-                          .value = {message->payload, message->len},
+                          .value = framed_value(reader, message),
                           .opaque = (void*)message};
 }
 
@@ -148,8 +176,10 @@ static freshet_status convert(freshet_kafka_reader* reader, size_t from, freshet
     freshet_kafka_cursor* cursor = freshet_kafka_reader_cursor(reader, topic, message->partition);
     if (cursor == NULL || message->offset < cursor->next) continue;
     cursor->next = cursor->after = message->offset + 1;
-    const freshet_record record = record_of(message, topic);
-    cursor->mark = freshet_mark_of(record.offset, record.timestamp_ms, record.key, record.value);
+    const freshet_record record = record_of(reader, message, topic);
+    const freshet_slice value = {message->payload,
+                                 message->len}; /* as whoever reads the log again finds it */
+    cursor->mark = freshet_mark_of(record.offset, record.timestamp_ms, record.key, value);
     out[(*count)++] = record;
   }
   return FRESHET_OK;

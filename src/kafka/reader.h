@@ -30,6 +30,8 @@ typedef struct freshet_kafka_reader {
   rd_kafka_message_t** held; /* [held_count]: what the records of the last poll point into */
   size_t held_count;
   size_t held_capacity;
+  char** framed; /* [framed_count]: values that were put together for them */
+  size_t framed_count, framed_capacity;
   int64_t refilled_ms; /* when the fetchers were last woken */
   _Atomic bool woken;  /* by another thread: poll returns at once */
   bool interrupted;    /* set by a callback: poll returns early */

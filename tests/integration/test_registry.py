@@ -52,7 +52,8 @@ class FakeRegistry:
 
             def do_GET(self):
                 registry.paths.append((self.path, self.headers.get("Authorization")))
-                schema_id = int(self.path.rsplit("/", 1)[1])
+                name = self.path.rsplit("/", 1)[1]
+                schema_id = name if "/guids/" in self.path else int(name)
                 registry.asked[schema_id] = registry.asked.get(schema_id, 0) + 1
                 if registry.mode == "error":
                     self.answer(500, '{"error_code": 50001, "message": "the store is away"}')
@@ -254,6 +255,51 @@ class Registry(Case):
         app.settle()
         self.assertEqual(json.loads(service.get("/v1/users/again")[1])["events"], 50)
         self.assertEqual(registry.asked, asked)
+
+    def test_schemas_that_a_header_names_by_guid(self):
+        guids = {name: str(uuid.uuid4()) for name in ("Click", "Item", "Invoice", "none")}
+        registry = FakeRegistry(self, {
+            guids["Click"]: json.dumps(newer_click()), guids["Item"]: schema_text("Item"),
+            guids["Invoice"]: '{"type": "record", "name": "Invoice", "fields": []}'})
+        app = self.app({"registry.url": registry.url})
+        service = app.service().start_ready()
+
+        def send(topic, key, name, body):
+            app.send(topic, key, body, headers=[("__value_schema_id", b"\1" + uuid.UUID(guids[name]).bytes)])
+
+        write_click = fastavro_body(newer_click())
+        for n in range(10):
+            send("items", f"item-{n}", "Item", item(f"item-{n}")[10:])  # without the head of its own framing
+        registry.mode = "error"
+        for n in range(20):
+            send("events", f"user-{n % 5}", "Click", write_click({**event(f"user-{n % 5}", n), "campaign": "x"}))
+        app.send("events", "user-0", click("user-0", "item-9"))  # and as ever beside them
+        app.flush()
+        until(lambda: service.metric("freshet_registry_failures_total") > 0, "it asks")
+        registry.mode = "right"
+        service.await_metric("freshet_items_listed", 10)
+        app.settle()
+        self.assertEqual(sum(row["events"] for row in app.users().values()), 21)
+        self.assertEqual(service.metric("freshet_dead_letters_total"), 0)
+        for name in ("Invoice", "none"):
+            send("events", "user-1", name, b"\0" * 30)
+        app.flush()
+        service.await_metric("freshet_dead_letters_total", 2)
+        app.settle()
+        reasons = [dict(letter.headers)["__connect.errors.exception.message"].decode()
+                   for letter in app.read("dead_letters")]
+        self.assertTrue(any(guids["none"] in reason and "unknown" in reason for reason in reasons), reasons)
+        self.assertTrue(any(guids["Invoice"] in reason and "record Invoice" in reason for reason in reasons), reasons)
+        # What was told once is known at the next start, although the registry is away.
+        registry.mode = "error"
+        service.stop()
+        service.start_ready()
+        asked = dict(registry.asked)
+        send("events", "again", "Click", write_click({**event("again", 1), "campaign": None}))
+        app.settle()
+        self.assertEqual(json.loads(service.get("/v1/users/again")[1])["events"], 1)
+        self.assertEqual(registry.asked, asked)
+        service.await_metric("freshet_items_listed", 10)
 
     def test_answers_that_are_no_schema_of_ours(self):
         stranger = '{"type": "record", "name": "Invoice", "fields": []}'
