@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+#include "core/grow.h"
+
 enum {
   EXPIRY_ITEMS_PER_MS = 10000, /* a look at all items takes about 3 ns each, so it takes 3 % of the time */
   EXPIRY_SLICE_ITEMS = 65536,  /* looked at in one turn */
@@ -68,12 +70,10 @@ static int64_t now_ms(const freshet_listing* listing) {
 
 static item_listing* item_of(freshet_listing* listing, uint32_t slot) {
   if (slot >= listing->capacity) {
-    size_t capacity = listing->capacity == 0 ? 1024 : listing->capacity;
-    while (capacity <= slot) capacity *= 2;
-    listing->items = realloc(listing->items, capacity * sizeof *listing->items);
-    FRESHET_ASSERT(listing->items != NULL);
-    for (size_t i = listing->capacity; i < capacity; i++) listing->items[i] = (item_listing){0};
-    listing->capacity = capacity;
+    size_t before = listing->capacity;
+    listing->items =
+        freshet_grow(listing->items, &listing->capacity, (size_t)slot + 1, sizeof *listing->items);
+    for (size_t i = before; i < listing->capacity; i++) listing->items[i] = (item_listing){0};
   }
   return &listing->items[slot];
 }

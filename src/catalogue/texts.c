@@ -9,6 +9,7 @@
 
 #include "catalogue/item_text.h"
 #include "catalogue/texts_internal.h"
+#include "core/grow.h"
 #include "stream/outbox.h"
 
 enum { FRESH_MAX = 4096 };
@@ -62,13 +63,10 @@ void freshet_texts_destroy(freshet_texts* texts) {
 
 freshet_item_text_state* freshet_texts_item(freshet_texts* texts, uint32_t slot) {
   if (slot >= texts->item_count) {
-    size_t count = texts->item_count == 0 ? 1024 : texts->item_count;
-    while (count <= slot) count *= 2;
-    texts->items = realloc(texts->items, count * sizeof *texts->items);
-    FRESHET_ASSERT(texts->items != NULL);
-    for (size_t i = texts->item_count; i < count; i++)
+    size_t before = texts->item_count;
+    texts->items = freshet_grow(texts->items, &texts->item_count, (size_t)slot + 1, sizeof *texts->items);
+    for (size_t i = before; i < texts->item_count; i++)
       texts->items[i] = (freshet_item_text_state){.partition = -1};
-    texts->item_count = count;
   }
   return &texts->items[slot];
 }

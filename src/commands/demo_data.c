@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "commands/input/input_csv.h"
+#include "core/grow.h"
 
 static char* copy(freshet_slice text) {
   char* c = malloc(text.size + 1);
@@ -26,11 +27,7 @@ freshet_status freshet_demo_load_products(freshet_demo_data* d, const char* path
   if (status != FRESHET_OK) return status;
   int id = freshet_csv_column(csv, "item_id"), title = freshet_csv_column(csv, "title");
   while ((status = freshet_csv_next(csv, &more, error)) == FRESHET_OK && more) {
-    if (d->product_count == capacity) {
-      capacity = capacity == 0 ? 1024 : capacity * 2;
-      d->products = realloc(d->products, capacity * sizeof *d->products);
-      FRESHET_ASSERT(d->products != NULL);
-    }
+    d->products = freshet_grow(d->products, &capacity, d->product_count + 1, sizeof *d->products);
     d->products[d->product_count++] =
         (freshet_demo_product){copy(freshet_csv_field(csv, id)), copy(freshet_csv_field(csv, title))};
   }
@@ -50,11 +47,7 @@ freshet_status freshet_demo_load_purchases(freshet_demo_data* d, const char* pat
   while ((status = freshet_csv_next(csv, &more, error)) == FRESHET_OK && more) {
     long long occurred_at_ms = 0;
     if (!freshet_csv_integer(freshet_csv_field(csv, time), &occurred_at_ms)) continue;
-    if (d->purchase_count == capacity) {
-      capacity = capacity == 0 ? 4096 : capacity * 2;
-      d->purchases = realloc(d->purchases, capacity * sizeof *d->purchases);
-      FRESHET_ASSERT(d->purchases != NULL);
-    }
+    d->purchases = freshet_grow(d->purchases, &capacity, d->purchase_count + 1, sizeof *d->purchases);
     d->purchases[d->purchase_count++] =
         (freshet_demo_purchase){copy(freshet_csv_field(csv, event)), copy(freshet_csv_field(csv, user)),
                                 copy(freshet_csv_field(csv, item)), occurred_at_ms};

@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+#include "core/grow.h"
+
 typedef struct row_list {
   freshet_user_row** rows; /* [count] */
   size_t count;
@@ -257,11 +259,7 @@ freshet_status freshet_users_get(freshet_users* users, int32_t partition, freshe
 void freshet_users_change(freshet_users* users, freshet_user_row* row) {
   row_list* list = &users->changed;
   if (row->dirty) return;
-  if (list->count == list->capacity) {
-    list->capacity = list->capacity == 0 ? 256 : list->capacity * 2;
-    list->rows = realloc(list->rows, list->capacity * sizeof *list->rows);
-    FRESHET_ASSERT(list->rows != NULL);
-  }
+  list->rows = freshet_grow(list->rows, &list->capacity, list->count + 1, sizeof(freshet_user_row*));
   row->dirty = true;
   list->rows[list->count++] = row;
 }

@@ -172,8 +172,8 @@ static freshet_status write_fact(const freshet_handover* handover, freshet_servi
   return status;
 }
 
-/* Says up to where requests of the partition are answered, which the same transaction commits. The others are the
- * next generation's, those that wait for their answer here too. */
+/* The fact says up to where requests of the partition are answered. The next generation answers all later ones, also
+ * those that wait for their answer here. The same transaction commits how far this generation has read. */
 static freshet_status release_requests(const freshet_handover* handover, int32_t partition,
                                        freshet_error* error) {
   const freshet_held_partition* requests =

@@ -11,6 +11,7 @@
 
 #include <xxhash.h>
 
+#include "core/grow.h"
 /* ---- ids to numbers ---- */
 
 enum { FIRST_BUCKETS = 1024, ENCODE_BATCH = 64 };
@@ -68,21 +69,13 @@ static char* copy_text(freshet_slice text) {
   return copy;
 }
 
-static void* grow(void* array, size_t count, size_t* capacity, size_t size) {
-  if (count < *capacity) return array;
-  *capacity = *capacity == 0 ? 256 : *capacity * 2;
-  array = realloc(array, *capacity * size);
-  FRESHET_ASSERT(array != NULL);
-  return array;
-}
-
 uint32_t freshet_history_intern_item(freshet_history* history, freshet_slice id) {
   string_index* index = &history->index->items;
   make_room(index, history, item_name, history->item_count);
   uint32_t* place = place_of(index, history, item_name, id);
   if (*place == UINT32_MAX) {
-    history->items =
-        grow(history->items, history->item_count, &history->item_capacity, sizeof *history->items);
+    history->items = freshet_grow(history->items, &history->item_capacity, history->item_count + 1,
+                                  sizeof *history->items);
     *place = (uint32_t)history->item_count++;
     history->items[*place] =
         (freshet_history_item){copy_text(id), copy_text((freshet_slice){0}), copy_text((freshet_slice){0})};
@@ -95,8 +88,8 @@ uint32_t freshet_history_intern_user(freshet_history* history, freshet_slice id)
   make_room(index, history, user_name, history->user_count);
   uint32_t* place = place_of(index, history, user_name, id);
   if (*place == UINT32_MAX) {
-    history->users =
-        grow(history->users, history->user_count, &history->user_capacity, sizeof *history->users);
+    history->users = freshet_grow(history->users, &history->user_capacity, history->user_count + 1,
+                                  sizeof *history->users);
     *place = (uint32_t)history->user_count;
     history->users[history->user_count++] = copy_text(id);
   }
@@ -138,8 +131,8 @@ void freshet_history_destroy(freshet_history* history) {
 }
 
 void freshet_history_add(freshet_history* history, const freshet_history_event* event) {
-  history->events =
-      grow(history->events, history->event_count, &history->event_capacity, sizeof *history->events);
+  history->events = freshet_grow(history->events, &history->event_capacity, history->event_count + 1,
+                                 sizeof *history->events);
   history->events[history->event_count++] = *event;
 }
 

@@ -11,11 +11,12 @@
 
 #include "commands/evaluate/evaluate_rating.h"
 #include "commands/progress.h"
+#include "core/grow.h"
 
 /* Items that a user has, so that they can be set and cleared around a ranking. */
 typedef struct shelf {
   uint32_t* items;
-  uint32_t count, capacity;
+  size_t count, capacity;
   uint32_t positives;
 } shelf;
 
@@ -32,11 +33,7 @@ typedef struct state {
 } state;
 
 static void put_on_shelf(shelf* own, uint32_t item) {
-  if (own->count == own->capacity) {
-    own->capacity = own->capacity == 0 ? 8 : own->capacity * 2;
-    own->items = realloc(own->items, own->capacity * sizeof *own->items);
-    FRESHET_ASSERT(own->items != NULL);
-  }
+  own->items = freshet_grow(own->items, &own->capacity, own->count + 1, sizeof *own->items);
   own->items[own->count++] = item;
 }
 

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/grow.h"
+
 #include "commands/input/input_reader.h"
 
 enum {
@@ -54,14 +56,11 @@ static freshet_status open_part(properties_reader* reader, freshet_error* error)
 
 static item_facts* facts_of(properties_reader* reader, size_t id) {
   if (id >= reader->capacity) {
-    size_t capacity = reader->capacity == 0 ? 1024 : reader->capacity;
-    while (capacity <= id) capacity *= 2;
-    reader->items = realloc(reader->items, capacity * sizeof *reader->items);
-    FRESHET_ASSERT(reader->items != NULL);
-    for (size_t i = reader->capacity; i < capacity; i++) {
+    size_t before = reader->capacity;
+    reader->items = freshet_grow(reader->items, &reader->capacity, id + 1, sizeof *reader->items);
+    for (size_t i = before; i < reader->capacity; i++) {
       reader->items[i] = (item_facts){.available = true, .category = -1};
     }
-    reader->capacity = capacity;
   }
   reader->items[id].known = true;
   return &reader->items[id];
