@@ -387,6 +387,13 @@ void freshet_kafka_client_close(freshet_kafka_client* client, int flags) {
   client->handle = NULL;
 }
 
+bool freshet_kafka_client_is(const freshet_kafka_client* client, const char* name, const char* value) {
+  char text[REASON_SIZE];
+  size_t size = sizeof text;
+  return rd_kafka_conf_get(rd_kafka_conf(client->handle), name, text, &size) == RD_KAFKA_CONF_OK &&
+         strcmp(text, value) == 0;
+}
+
 freshet_topic freshet_kafka_client_topic(const freshet_kafka_client* client, const rd_kafka_topic_t* handle) {
   int topic = 0;
   while (topic < FRESHET_TOPICS && client->topics[topic] != handle) topic++;

@@ -58,6 +58,8 @@ freshet_status freshet_kafka_client_open(freshet_kafka_client* client, const fre
 /* flags: of rd_kafka_destroy_flags. A client that was never opened is fine. */
 void freshet_kafka_client_close(freshet_kafka_client* client, int flags);
 
+/* Has the setting this value, wherever it comes from? */
+bool freshet_kafka_client_is(const freshet_kafka_client* client, const char* name, const char* value);
 /* Which of the topics a librdkafka topic handle is; FRESHET_TOPICS when none. */
 freshet_topic freshet_kafka_client_topic(const freshet_kafka_client* client, const rd_kafka_topic_t* handle);
 /* Same, by name. */

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "kafka/ends.h"
+#include "kafka/lanes.h"
 #include "kafka/questions.h"
 #include "kafka/reader.h"
 #include "kafka/reply_topics.h"
@@ -44,6 +45,7 @@ typedef struct published {
 typedef struct kafka_sink {
   freshet_sink base;
   freshet_kafka_client publisher;
+  freshet_lanes* lanes; /* of the publisher; its marks are eras; NULL: records go straight to it */
   freshet_kafka_transactor transactor;
   freshet_source* source;
   freshet_reply_topics* reply_topics;
@@ -69,19 +71,25 @@ static void learn_size(kafka_sink* sink, const freshet_kafka_client* client,
     freshet_kafka_sizes_refused(&sink->sizes, topic, message->len + message->key_len);
 }
 
+static void give_up(void* context, int era, rd_kafka_resp_err_t code) {
+  kafka_sink* sink = context;
+  sink->lost_code = code;
+  atomic_fetch_add(&sink->eras[era].lost, 1);
+  atomic_fetch_sub(&sink->eras[era].waiting, 1);
+  freshet_kafka_client_trouble(&sink->publisher, code, "a record was given up");
+}
+
 static void on_published(rd_kafka_t* handle, const rd_kafka_message_t* message, void* opaque) {
   (void)handle;
   freshet_kafka_client* client = opaque;
   kafka_sink* sink = client->owner;
-  published* era = message->_private;
-  if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-    sink->lost_code = message->err;
+  int era = sink->lanes == NULL ? 0 : freshet_lanes_delivered(sink->lanes, message);
+  if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    atomic_fetch_sub(&sink->eras[era].waiting, 1);
+  } else {
     learn_size(sink, client, message);
-    atomic_fetch_add(&era->lost, 1);
+    give_up(sink, era, message->err);
   }
-  atomic_fetch_sub(&era->waiting, 1);
-  if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) return;
-  freshet_kafka_client_trouble(client, message->err, "a record was given up");
 }
 
 /* A failure here fails the transaction too, so commit will tell. */
@@ -98,13 +106,15 @@ static void on_written(rd_kafka_t* handle, const rd_kafka_message_t* message, vo
 
 /* ---- Producing ---- */
 
-/* Enqueues, waiting for room. */
-static rd_kafka_resp_err_t produce(freshet_kafka_client* client, const freshet_output* output,
-                                   published* era) {
+/* Enqueues, waiting for room. lanes NULL: straight to the producer. */
+static rd_kafka_resp_err_t produce(freshet_kafka_client* client, freshet_lanes* lanes,
+                                   const freshet_output* output, int era) {
   FRESHET_ASSERT(client->topics[output->topic] != NULL);
   int64_t stopping_since_ms = 0;
   for (;;) {
-    rd_kafka_resp_err_t code = freshet_kafka_enqueue(client, client->topics[output->topic], output, era);
+    rd_kafka_resp_err_t code =
+        lanes != NULL ? freshet_lanes_publish(lanes, output, era)
+                      : freshet_kafka_enqueue(client, client->topics[output->topic], output, NULL);
     if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL ||
         freshet_kafka_last_try_over(client->config, FRESHET_KAFKA_LAST_TRY_MS, &stopping_since_ms))
       return code;
@@ -130,13 +140,27 @@ static freshet_status learn_topics(freshet_kafka_client* client, freshet_error* 
   return status;
 }
 
+/* Lanes and commits live on delivery reports. A command that does without them writes in bulk, with a linger. */
+static freshet_status open_lanes(kafka_sink* sink, freshet_error* error) {
+  const struct rd_kafka_metadata* metadata = NULL;
+  bool is_told = !freshet_kafka_client_is(&sink->publisher, "delivery.report.only.error", "true");
+  if (!is_told && sink->publisher.config->transactional_id != NULL)
+    return freshet_error_set(
+        error, FRESHET_INVALID, FRESHET_STOP,
+        "[kafka] delivery.report.only.error must be false: commits wait for the reports");
+  freshet_status status = freshet_kafka_client_metadata(&sink->publisher, &metadata, error);
+  if (status != FRESHET_OK) return status;
+  if (is_told) sink->lanes = freshet_lanes_create(&sink->publisher, metadata, give_up, sink);
+  rd_kafka_metadata_destroy(metadata);
+  return FRESHET_OK;
+}
+
 static freshet_status sink_publish(freshet_sink* self, const freshet_output* output, freshet_error* error) {
   kafka_sink* sink = sink_of(self);
-  published* era = &sink->eras[sink->era];
-  atomic_fetch_add(&era->waiting, 1);
-  rd_kafka_resp_err_t code = produce(&sink->publisher, output, era);
+  atomic_fetch_add(&sink->eras[sink->era].waiting, 1);
+  rd_kafka_resp_err_t code = produce(&sink->publisher, sink->lanes, output, (int)sink->era);
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
-  atomic_fetch_sub(&era->waiting, 1);
+  atomic_fetch_sub(&sink->eras[sink->era].waiting, 1);
   return refused(&sink->publisher, output, code, error);
 }
 
@@ -165,14 +189,20 @@ static freshet_status lists_lost(const kafka_sink* sink, size_t lost, freshet_st
 static freshet_status sink_settle(freshet_sink* self, int timeout_ms, freshet_error* error) {
   kafka_sink* sink = sink_of(self);
   rd_kafka_t* handle = sink->publisher.handle;
-  rd_kafka_resp_err_t code = rd_kafka_flush(handle, timeout_ms);
+  int64_t until_ms = freshet_kafka_now_ms() + timeout_ms;
+  while (freshet_lanes_waiting(sink->lanes) > 0 && freshet_kafka_now_ms() < until_ms)
+    rd_kafka_poll(handle, ROOM_MS);
+  int64_t left_ms = until_ms - freshet_kafka_now_ms();
+  rd_kafka_resp_err_t code = rd_kafka_flush(handle, left_ms > 0 ? (int)left_ms : 0);
   if (rd_kafka_fatal_error(handle, NULL, 0) != RD_KAFKA_RESP_ERR_NO_ERROR)
     return freshet_kafka_client_fatal(&sink->publisher, error);
   size_t lost = atomic_exchange(&sink->eras[0].lost, 0) + atomic_exchange(&sink->eras[1].lost, 0);
   if (lost > 0) return lists_lost(sink, lost, FRESHET_UNAVAILABLE, error);
-  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
+  size_t waiting = freshet_lanes_waiting(sink->lanes);
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR && waiting == 0) return FRESHET_OK;
   return freshet_error_set(error, FRESHET_TIMEOUT, FRESHET_RETRY,
-                           "%d published records are not acknowledged yet", rd_kafka_outq_len(handle));
+                           "%zu published records are not acknowledged yet",
+                           waiting + (size_t)rd_kafka_outq_len(handle));
 }
 
 /* ---- Transactions ---- */
@@ -243,7 +273,7 @@ static freshet_status sink_begin(freshet_sink* self, freshet_error* error) {
 
 static freshet_status sink_write(freshet_sink* self, const freshet_output* output, freshet_error* error) {
   kafka_sink* sink = sink_of(self);
-  rd_kafka_resp_err_t code = produce(&sink->transactor.client, output, NULL);
+  rd_kafka_resp_err_t code = produce(&sink->transactor.client, NULL, output, 0);
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
   /* A transaction that has failed meanwhile takes no more records; commit and abort tell why and clean up. */
   if (code == RD_KAFKA_RESP_ERR__STATE) return FRESHET_OK;
@@ -433,7 +463,9 @@ static void sink_destroy(freshet_sink* self) {
   freshet_input_offsets_free(&sink->committer.input); /* ended, but nobody asked how */
   freshet_reply_topics_destroy(sink->reply_topics);
   freshet_kafka_sizes_close(&sink->sizes);
+  freshet_lanes_stop(sink->lanes);
   close_producer(&sink->publisher);
+  freshet_lanes_destroy(sink->lanes);
   close_producer(&sink->transactor.client);
   freshet_ends_free(&sink->open);
   freshet_ends_free(&sink->committed);
@@ -467,7 +499,7 @@ freshet_status freshet_kafka_sink_create(const freshet_kafka_config* config, fre
       freshet_kafka_client_open(&sink->publisher, config, FRESHET_KAFKA_PUBLISHER,
                                 (freshet_kafka_callbacks){.delivered = on_published}, sink, error);
   if (status == FRESHET_OK) freshet_kafka_sizes_open(&sink->sizes, &sink->publisher);
-  if (status == FRESHET_OK) status = learn_topics(&sink->publisher, error);
+  if (status == FRESHET_OK) status = open_lanes(sink, error);
   if (status == FRESHET_OK && config->transactional_id != NULL) {
     status = open_transactor(sink, config, error);
     if (status == FRESHET_OK) status = start_committer(sink, error);

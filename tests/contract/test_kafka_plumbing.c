@@ -295,6 +295,9 @@ static void bad_properties_are_refused(void** state) {
   cluster_property(&c, "isolation.level", "read_uncommitted");
   assert_status(FRESHET_INVALID, freshet_kafka_sink_create(&c.config, NULL, &sink, fresh_error()));
   assert_non_null(strstr(last_error.message, "isolation.level"));
+  c.properties[c.config.property_count - 1] = (freshet_kafka_property){"delivery.report.only.error", "true"};
+  assert_status(FRESHET_INVALID, freshet_kafka_sink_create(&c.config, NULL, &sink, fresh_error()));
+  assert_non_null(strstr(last_error.message, "delivery.report.only.error"));
   c.properties[c.config.property_count - 1] = (freshet_kafka_property){"no.such.thing", "1"};
   assert_status(FRESHET_INVALID, freshet_kafka_sink_create(&c.config, NULL, &sink, fresh_error()));
   assert_non_null(strstr(last_error.message, "no.such.thing"));

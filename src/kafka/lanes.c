@@ -1,0 +1,253 @@
+/*
+ * lanes.c: see lanes.h. One lock guards all lanes: it is held for the hand-over of one record, or of those that waited
+ * in one lane.
+ */
+#include "kafka/lanes.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "stream/partitioner.h"
+
+enum {
+  ON_THE_WAY = 5, /* of a lane: librdkafka's RD_KAFKA_IDEMP_MAX_INFLIGHT, which it compares with messages */
+  WAITING_BYTES = 32 << 20, /* of all lanes */
+  SERVE_MS = 10,
+};
+
+typedef struct waiting {
+  struct waiting* next;
+  freshet_output output; /* points into this block */
+  int mark;
+  size_t size;
+} waiting;
+
+typedef struct lane lane;
+
+/* What a delivery report brings back. */
+typedef struct parcel {
+  lane* lane;
+  int mark;
+} parcel;
+
+struct lane {
+  rd_kafka_topic_t* topic;
+  size_t on_the_way;     /* with the producer, not acknowledged */
+  waiting *first, **end; /* oldest first */
+  parcel parcels[2];     /* by mark */
+};
+
+struct freshet_lanes {
+  freshet_kafka_client* producer;
+  freshet_lanes_refused refused;
+  void* context;
+  pthread_t thread;
+  bool has_thread;
+  pthread_mutex_t lock; /* guards the rest */
+  pthread_cond_t changed;
+  bool stopping;
+  lane* lanes[FRESHET_TOPICS]; /* [counts[topic]] */
+  int32_t counts[FRESHET_TOPICS];
+  size_t count, bytes; /* of what waits */
+  bool is_stuck;       /* a lane is free and could not be emptied, since the producer was full */
+};
+
+/* ---- what waits ---- */
+
+static char* copy_bytes(char** at, freshet_slice bytes) {
+  char* start = *at;
+  if (bytes.size > 0) memcpy(start, bytes.data, bytes.size);
+  *at += bytes.size;
+  return start;
+}
+
+/* One block: the record, its headers, their bytes. */
+static waiting* copy_of(const freshet_output* output, int mark) {
+  size_t size = output->key.size + output->value.size;
+  for (size_t i = 0; i < output->header_count; i++) size += output->headers[i].value.size;
+  size += sizeof(waiting) + output->header_count * sizeof(freshet_header);
+  waiting* copy = malloc(size);
+  FRESHET_ASSERT(copy != NULL);
+  *copy = (waiting){.output = *output, .mark = mark, .size = size};
+  freshet_header* headers = (freshet_header*)(copy + 1);
+  char* at = (char*)(headers + output->header_count);
+  if (output->key.data != NULL) copy->output.key.data = copy_bytes(&at, output->key);
+  if (output->value.data != NULL) copy->output.value.data = copy_bytes(&at, output->value);
+  for (size_t i = 0; i < output->header_count; i++) {
+    headers[i] = output->headers[i]; /* names are static */
+    headers[i].value.data = copy_bytes(&at, output->headers[i].value);
+  }
+  copy->output.headers = headers;
+  return copy;
+}
+
+static void append(freshet_lanes* lanes, lane* l, waiting* w) {
+  *l->end = w;
+  l->end = &w->next;
+  lanes->count++;
+  lanes->bytes += w->size;
+  if (lanes->count == 1) pthread_cond_signal(&lanes->changed);
+}
+
+static void drop_first(freshet_lanes* lanes, lane* l) {
+  waiting* w = l->first;
+  l->first = w->next;
+  if (l->first == NULL) l->end = &l->first;
+  lanes->count--;
+  lanes->bytes -= w->size;
+  free(w);
+}
+
+/* ---- the hand-over ---- */
+
+static rd_kafka_resp_err_t hand_over(freshet_lanes* lanes, lane* l, const freshet_output* output, int mark) {
+  rd_kafka_resp_err_t code = freshet_kafka_enqueue(lanes->producer, l->topic, output, &l->parcels[mark]);
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) l->on_the_way++;
+  return code;
+}
+
+/* Everything at once: it leaves in one request. */
+static void empty(freshet_lanes* lanes, lane* l) {
+  while (l->first != NULL) {
+    const waiting* w = l->first;
+    rd_kafka_resp_err_t code = hand_over(lanes, l, &w->output, w->mark);
+    if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
+      lanes->is_stuck = true;
+      return;
+    }
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) lanes->refused(lanes->context, w->mark, code);
+    drop_first(lanes, l);
+  }
+}
+
+static void empty_free_lanes(freshet_lanes* lanes) {
+  lanes->is_stuck = false;
+  for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
+    for (int32_t p = 0; p < lanes->counts[topic]; p++) {
+      if (lanes->lanes[topic][p].on_the_way == 0) empty(lanes, &lanes->lanes[topic][p]);
+    }
+  }
+}
+
+rd_kafka_resp_err_t freshet_lanes_publish(freshet_lanes* lanes, const freshet_output* output, int mark) {
+  rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+  FRESHET_ASSERT(lanes->counts[output->topic] > 0);
+  /* More partitions than there were at the start share lanes: still in order for each key. */
+  int32_t count = lanes->counts[output->topic];
+  int32_t place =
+      output->partition < 0 ? freshet_partition_of(output->key, count) : output->partition % count;
+  lane* l = &lanes->lanes[output->topic][place];
+  pthread_mutex_lock(&lanes->lock);
+  if (l->first == NULL && l->on_the_way < ON_THE_WAY) {
+    code = hand_over(lanes, l, output, mark);
+  } else if (lanes->bytes >= WAITING_BYTES) {
+    code = RD_KAFKA_RESP_ERR__QUEUE_FULL;
+  } else {
+    append(lanes, l, copy_of(output, mark));
+  }
+  pthread_mutex_unlock(&lanes->lock);
+  return code;
+}
+
+static void refuse_all(freshet_lanes* lanes, lane* l, rd_kafka_resp_err_t code) {
+  for (; l->first != NULL; drop_first(lanes, l)) lanes->refused(lanes->context, l->first->mark, code);
+}
+
+int freshet_lanes_delivered(freshet_lanes* lanes, const rd_kafka_message_t* message) {
+  const parcel* p = message->_private;
+  pthread_mutex_lock(&lanes->lock);
+  p->lane->on_the_way--;
+  /* A record that was given up is published again, with all that came after it. */
+  if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) refuse_all(lanes, p->lane, message->err);
+  if (p->lane->on_the_way == 0 && !lanes->stopping) empty(lanes, p->lane);
+  pthread_mutex_unlock(&lanes->lock);
+  return p->mark;
+}
+
+size_t freshet_lanes_waiting(freshet_lanes* lanes) {
+  if (lanes == NULL) return 0;
+  pthread_mutex_lock(&lanes->lock);
+  size_t count = lanes->count;
+  pthread_mutex_unlock(&lanes->lock);
+  return count;
+}
+
+/* ---- the thread ---- */
+
+static void* serve(void* context) {
+  freshet_lanes* lanes = context;
+  pthread_mutex_lock(&lanes->lock);
+  while (!lanes->stopping) {
+    if (lanes->count == 0) {
+      pthread_cond_wait(&lanes->changed, &lanes->lock);
+      continue;
+    }
+    if (lanes->is_stuck) empty_free_lanes(lanes);
+    pthread_mutex_unlock(&lanes->lock);
+    rd_kafka_poll(lanes->producer->handle, SERVE_MS);
+    pthread_mutex_lock(&lanes->lock);
+  }
+  pthread_mutex_unlock(&lanes->lock);
+  return NULL;
+}
+
+/* ---- life ---- */
+
+static void create_topic(freshet_lanes* lanes, freshet_topic topic, int32_t count) {
+  lanes->counts[topic] = count;
+  lanes->lanes[topic] = calloc((size_t)count, sizeof *lanes->lanes[topic]);
+  FRESHET_ASSERT(lanes->lanes[topic] != NULL);
+  for (int32_t p = 0; p < count; p++) {
+    lane* l = &lanes->lanes[topic][p];
+    *l = (lane){.topic = lanes->producer->topics[topic], .end = &l->first};
+    for (int mark = 0; mark < 2; mark++) l->parcels[mark] = (parcel){l, mark};
+  }
+}
+
+freshet_lanes* freshet_lanes_create(freshet_kafka_client* producer, const struct rd_kafka_metadata* metadata,
+                                    freshet_lanes_refused refused, void* context) {
+  freshet_lanes* lanes = calloc(1, sizeof *lanes);
+  FRESHET_ASSERT(lanes != NULL);
+  lanes->producer = producer;
+  lanes->refused = refused;
+  lanes->context = context;
+  pthread_mutex_init(&lanes->lock, NULL);
+  pthread_cond_init(&lanes->changed, NULL);
+  for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
+    if (producer->topics[topic] != NULL) create_topic(lanes, (freshet_topic)topic, 1);
+  }
+  for (int i = 0; i < metadata->topic_cnt; i++) {
+    freshet_topic topic = freshet_kafka_config_topic(producer->config, metadata->topics[i].topic);
+    if (topic >= FRESHET_TOPICS || metadata->topics[i].partition_cnt <= 0) continue;
+    free(lanes->lanes[topic]);
+    create_topic(lanes, topic, metadata->topics[i].partition_cnt);
+  }
+  lanes->has_thread = pthread_create(&lanes->thread, NULL, serve, lanes) == 0;
+  FRESHET_ASSERT(lanes->has_thread);
+  return lanes;
+}
+
+void freshet_lanes_stop(freshet_lanes* lanes) {
+  if (lanes == NULL || !lanes->has_thread) return;
+  pthread_mutex_lock(&lanes->lock);
+  lanes->stopping = true;
+  for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
+    for (int32_t p = 0; p < lanes->counts[topic]; p++) {
+      lane* l = &lanes->lanes[topic][p];
+      while (l->first != NULL) drop_first(lanes, l);
+    }
+  }
+  pthread_cond_signal(&lanes->changed);
+  pthread_mutex_unlock(&lanes->lock);
+  pthread_join(lanes->thread, NULL);
+  lanes->has_thread = false;
+}
+
+void freshet_lanes_destroy(freshet_lanes* lanes) {
+  if (lanes == NULL) return;
+  FRESHET_ASSERT(!lanes->has_thread);
+  for (int topic = 0; topic < FRESHET_TOPICS; topic++) free(lanes->lanes[topic]);
+  pthread_cond_destroy(&lanes->changed);
+  pthread_mutex_destroy(&lanes->lock);
+  free(lanes);
+}

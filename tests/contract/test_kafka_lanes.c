@@ -1,0 +1,143 @@
+/* The lanes of the list producer against the embedded broker: what waits, in which order it leaves, what is given up. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "kafka/lanes.h"
+#include "kafka/questions.h"
+#include "support_kafka.h"
+
+enum { RECORDS = 200, ON_THE_WAY = 5, WAIT_MS = 60000 };
+
+typedef struct lanes_test {
+  cluster cluster;
+  freshet_kafka_client client;
+  freshet_lanes* lanes;
+  _Atomic size_t delivered, failed, refused, marked; /* marked: of mark 1 */
+} lanes_test;
+
+static void on_delivered(rd_kafka_t* handle, const rd_kafka_message_t* message, void* opaque) {
+  (void)handle;
+  lanes_test* t = ((freshet_kafka_client*)opaque)->owner;
+  t->marked += freshet_lanes_delivered(t->lanes, message) == 1;
+  t->delivered += message->err == RD_KAFKA_RESP_ERR_NO_ERROR;
+  t->failed += message->err != RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+static void on_refused(void* context, int mark, rd_kafka_resp_err_t code) {
+  lanes_test* t = context;
+  assert_int_not_equal(code, RD_KAFKA_RESP_ERR_NO_ERROR);
+  t->marked += mark == 1;
+  t->refused++;
+}
+
+static lanes_test* start(const char* message_timeout_ms) {
+  const struct rd_kafka_metadata* metadata = NULL;
+  lanes_test* t = calloc(1, sizeof *t);
+  cluster_start(&t->cluster, false);
+  cluster_property(&t->cluster, "message.timeout.ms", message_timeout_ms);
+  assert_status(FRESHET_OK, freshet_kafka_client_open(&t->client, &t->cluster.config, FRESHET_KAFKA_PUBLISHER,
+                                                      (freshet_kafka_callbacks){.delivered = on_delivered}, t,
+                                                      fresh_error()));
+  assert_status(FRESHET_OK, freshet_kafka_client_metadata(&t->client, &metadata, fresh_error()));
+  t->lanes = freshet_lanes_create(&t->client, metadata, on_refused, t);
+  rd_kafka_metadata_destroy(metadata);
+  return t;
+}
+
+static void stop(lanes_test* t) {
+  freshet_lanes_stop(t->lanes);
+  rd_kafka_purge(t->client.handle, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+  freshet_kafka_client_close(&t->client, 0);
+  freshet_lanes_destroy(t->lanes);
+  cluster_stop(&t->cluster);
+  free(t);
+}
+
+/* Takes the network away, and returns when the client has noticed. */
+static void cut_off(lanes_test* t) {
+  const struct rd_kafka_metadata* metadata = NULL;
+  freshet_kafka_embedded_set_reachable(t->cluster.embedded, false);
+  while (rd_kafka_metadata(t->client.handle, 0, NULL, &metadata, 100) == RD_KAFKA_RESP_ERR_NO_ERROR)
+    rd_kafka_metadata_destroy(metadata);
+}
+
+static void publish_number(lanes_test* t, int32_t partition, int number) {
+  char text[16];
+  freshet_header header = {"number", {text, 2}};
+  snprintf(text, sizeof text, "%d", number);
+  freshet_output output = output_of(FRESHET_TOPIC_RECOMMENDATIONS, partition, text, text);
+  output.headers = &header;
+  output.header_count = 1;
+  assert_int_equal(freshet_lanes_publish(t->lanes, &output, number % 2), RD_KAFKA_RESP_ERR_NO_ERROR);
+}
+
+/* Every record must get its answer, whoever polls. */
+static void wait_for_all(lanes_test* t, size_t count) {
+  for (int waited = 0; t->delivered + t->failed + t->refused < count && waited < WAIT_MS; waited += 10)
+    rd_kafka_poll(t->client.handle, 10);
+  assert_int_equal(t->delivered + t->failed + t->refused, count);
+  assert_int_equal(freshet_lanes_waiting(t->lanes), 0);
+  assert_int_equal(t->marked, count / 2);
+}
+
+static void the_producer_gets_what_it_can_send_and_all_in_order(void** state) {
+  (void)state;
+  lanes_test* t = start("60000");
+  cut_off(t);
+  for (int i = 0; i < RECORDS; i++) publish_number(t, 0, i);
+  publish_number(t, 1, RECORDS); /* another lane does not wait */
+  publish_number(t, 1, RECORDS + 1);
+  assert_int_equal(freshet_lanes_waiting(t->lanes), RECORDS - ON_THE_WAY);
+  freshet_kafka_embedded_set_reachable(t->cluster.embedded, true);
+  wait_for_all(t, RECORDS + 2);
+  assert_int_equal(t->delivered, RECORDS + 2);
+  freshet_reader* log = open_log(&t->cluster);
+  freshet_record record;
+  assert_status(FRESHET_OK, freshet_reader_open(log, FRESHET_TOPIC_RECOMMENDATIONS, 0,
+                                                FRESHET_OFFSET_BEGINNING, fresh_error()));
+  for (int i = 0; i < RECORDS; i++) {
+    size_t count = 0;
+    char text[16];
+    for (int waited = 0; count == 0 && waited < WAIT_MS; waited += 100)
+      assert_status(FRESHET_OK, freshet_reader_poll(log, 100, &record, 1, &count, fresh_error()));
+    assert_int_equal(count, 1);
+    snprintf(text, sizeof text, "%d", i);
+    assert_true(freshet_slice_equal(record.value, freshet_slice_of(text)));
+    assert_true(freshet_slice_equal(record.key, freshet_slice_of(text)));
+  }
+  freshet_reader_destroy(log);
+  stop(t);
+}
+
+static void what_waits_behind_a_lost_record_is_given_up_with_it(void** state) {
+  (void)state;
+  lanes_test* t = start("300");
+  cut_off(t);
+  for (int i = 0; i < RECORDS; i++) publish_number(t, 0, i);
+  wait_for_all(t, RECORDS);
+  assert_int_equal(t->failed, ON_THE_WAY);
+  assert_int_equal(t->refused, RECORDS - ON_THE_WAY);
+  stop(t);
+}
+
+static void what_waits_at_the_end_is_dropped(void** state) {
+  (void)state;
+  lanes_test* t = start("60000");
+  cut_off(t);
+  for (int i = 0; i < RECORDS; i++) publish_number(t, 0, i);
+  stop(t); /* the sanitizers would tell of what is left */
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(the_producer_gets_what_it_can_send_and_all_in_order),
+      cmocka_unit_test(what_waits_behind_a_lost_record_is_given_up_with_it),
+      cmocka_unit_test(what_waits_at_the_end_is_dropped),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
