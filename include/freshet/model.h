@@ -346,6 +346,16 @@ typedef struct freshet_model_delta {
 /* Takes what was learned here since the last take. The slices point into the model and are valid until its
  * next non-const call. An empty delta has events == 0 and items.size == 0. */
 void freshet_model_take_delta(freshet_model* model, freshet_model_delta* delta);
+
+/* The same in parts of at most about `most` bytes each (one event or item more), for a log that takes no larger record:
+ * `take` is called for each part, in order. A part is a delta of its own: folded one after the other, the parts give
+ * what the whole gives. Its slices hold until `take` returns, which must not call the model. Returns the first status
+ * of `take` that is not FRESHET_OK; the parts after it are dropped. */
+freshet_status freshet_model_take_deltas(freshet_model* model, size_t most,
+                                         freshet_status (*take)(void* context,
+                                                                const freshet_model_delta* delta,
+                                                                freshet_error* error),
+                                         void* context, freshet_error* error);
 /* For measurements and tests: from now on the model shares as in a fleet where a commit has that many own events
  * and events of other workers, whatever is folded. A fleet that is large and busy shares fewer pairs of an event,
  * and rounds what rows have gained. Any numbers are allowed. Not to be called while another thread uses the model. */

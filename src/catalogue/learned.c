@@ -10,6 +10,11 @@
 #include "catalogue/learned_internal.h"
 #include "core/grow.h"
 
+enum {
+  RECORD_BYTES = 1000000, /* of a delta's record: brokers take 1 MiB, if nobody has changed that */
+  HEAD_BYTES = 96 << 10,  /* of it: globals, names and the last event, whose items may be many and wide */
+};
+
 /* The row of the store for what belongs to no single item. Item keys have another length. */
 static const freshet_slice globals_key = {"\0global", 7};
 
@@ -58,19 +63,24 @@ freshet_status freshet_learned_apply_delta(freshet_learned* learned, const fresh
   return freshet_parked_items_failure(learned->parked, error);
 }
 
-freshet_status freshet_learned_write_delta(freshet_learned* learned, freshet_error* error) {
-  freshet_model_delta delta;
-  freshet_model_take_delta(learned->model, &delta);
-  if (delta.events == 0 && delta.items.size == 0) return FRESHET_OK;
+static freshet_status write_part(void* context, const freshet_model_delta* delta, freshet_error* error) {
+  freshet_learned* learned = context;
   learned->bytes.size = 0;
   freshet_status status = freshet_encode_item_delta(
-      learned->ports.codec, freshet_slice_of(learned->worker_name), &delta, &learned->bytes, error);
+      learned->ports.codec, freshet_slice_of(learned->worker_name), delta, &learned->bytes, error);
   if (status != FRESHET_OK) return status;
   freshet_output output = {.topic = FRESHET_TOPIC_ITEM_DELTAS,
                            .partition = 0,
                            .has_value = true,
                            .value = freshet_buffer_slice(&learned->bytes)};
   return freshet_outbox_add(learned->ports.outbox, &output, FRESHET_IN_TRANSACTION, error);
+}
+
+freshet_status freshet_learned_write_delta(freshet_learned* learned, freshet_error* error) {
+  size_t limit = freshet_outbox_limit(learned->ports.outbox, FRESHET_TOPIC_ITEM_DELTAS);
+  size_t most = limit < RECORD_BYTES ? limit : RECORD_BYTES;
+  return freshet_model_take_deltas(learned->model, most > HEAD_BYTES ? most - HEAD_BYTES : 1, write_part,
+                                   learned, error);
 }
 
 void freshet_learned_committed(freshet_learned* learned) {

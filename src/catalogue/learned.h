@@ -1,8 +1,8 @@
 /*
  * learned.h: what has been learned about items, by all workers. It is the fold of the log <app>.item-deltas.
  *
- * Each commit publishes what this worker has learned since the last one, as one record of that log. Every worker
- * folds the records of the others; its own are in its model already. Two things keep a start from reading the
+ * Each commit publishes what this worker has learned since the last one, as a record of that log, or as several where
+ * one would be too large. Each of these is a delta of its own, so a reader may stop between them. Every worker folds the records of the others; its own are in its model already. Two things keep a start from reading the
  * whole log: the rows of the own store, and checkpoints in <app>.items for a worker whose store is empty.
  * Both hold a fold of the log up to a position, never an own delta that has not come back.
  *

@@ -114,6 +114,12 @@ void freshet_put_gains(const freshet_model* model, uint32_t slot, const freshet_
   out->data[kinds_at] = (uint8_t)(v + ROW_KINDS * m);
 }
 
+void freshet_put_no_gains(freshet_buffer* out) {
+  static const freshet_gains none;
+  freshet_put(out, &none, sizeof none);
+  PUT(out, uint8_t, ROW_NONE + ROW_KINDS * ROW_NONE);
+}
+
 /* Adds a row of units to x. */
 static void add_row(const char* row, row_kind kind, unsigned shift, uint32_t dim, float* x) {
   if (kind == ROW_BYTES) {

@@ -106,6 +106,8 @@ void freshet_model_coarsen(freshet_model* model, uint32_t slot, const float* v_b
  * may_be_bytes: a coarse row takes a byte a number. Workers of earlier versions cannot read such rows. */
 void freshet_put_gains(const freshet_model* model, uint32_t slot, const freshet_gains* gain,
                        const float* v_before, const float* m_before, bool may_be_bytes, freshet_buffer* out);
+/* Appends that nothing was gained. */
+void freshet_put_no_gains(freshet_buffer* out);
 /* Reads gains and rows and adds them to the item, and to what is pending of it. slot FRESHET_NO_ITEM: only looks
  * whether they are well-formed. */
 void freshet_take_gains(freshet_model* model, freshet_byte_reader* in, uint32_t slot);

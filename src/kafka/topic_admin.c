@@ -13,8 +13,8 @@
 #include "kafka/topic_specs.h"
 
 enum { ASK_MS = 5000, CREATE_MS = 15000, RETRY_MS = 200, LIST_SIZE = 256 };
-/* A delta is cut at 16 MiB and may exceed that by one item. */
-enum { DELTA_BYTES_LEAST = 17 << 20 };
+/* Deltas are cut to the limit of their topic; one event may need so much. */
+enum { DELTA_BYTES_LEAST = 128 << 10 };
 
 /* Changelogs are compacted eagerly, since a restore reads whatever has not been compacted yet; an erased user
  * is physically gone after a week at most (max.compaction.lag.ms). Deltas need to live only until the items'
@@ -44,13 +44,12 @@ const freshet_topic_spec freshet_topic_specs[FRESHET_TOPICS] = {
         {FRESHET_PARTITIONS_SHARED, false, true, "compact", 0, {COMPACT_SOON, SMALL_SEGMENTS, {0}}},
     [FRESHET_TOPIC_ITEM_STATES] =
         {FRESHET_PARTITIONS_ANY, false, true, "compact", 0, {COMPACT_SOON, SMALL_SEGMENTS, {0}}},
-    [FRESHET_TOPIC_ITEM_DELTAS] =
-        {FRESHET_PARTITIONS_ONE,
-         false,
-         true,
-         "delete",
-         DELTA_BYTES_LEAST,
-         {{"retention.ms", WEEK_MS}, {"max.message.bytes", "67108864"}, SMALL_SEGMENTS, {0}}},
+    [FRESHET_TOPIC_ITEM_DELTAS] = {FRESHET_PARTITIONS_ONE,
+                                   false,
+                                   true,
+                                   "delete",
+                                   DELTA_BYTES_LEAST,
+                                   {{"retention.ms", WEEK_MS}, SMALL_SEGMENTS, {0}}},
     [FRESHET_TOPIC_APP_GENERATIONS] = {FRESHET_PARTITIONS_ONE, false, true, "compact", 0, {{0}}},
     [FRESHET_TOPIC_SHADOW] = {FRESHET_PARTITIONS_ANY, false, false, "compact", 0, {COMPACT_SOON, {0}}},
 };

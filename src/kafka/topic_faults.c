@@ -112,7 +112,7 @@ static void check_size(checking* c, freshet_topic topic) {
   if (most >= least) return;
   add(c, FRESHET_OK,
       "topic %s has max.message.bytes=%lld: a commit may need %lld, and is refused for ever then; set it to "
-      "67108864",
+      "1048588",
       c->config->topics[topic], (long long)most, (long long)least);
 }
 

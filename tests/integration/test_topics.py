@@ -42,10 +42,10 @@ class Topics(Case):
         self.check(app, EXIT_OK, "ok: 4 partitions")
         self.set(app, "events", cleanup_policy="compact")
         self.set(app, "users", cleanup_policy="compact,delete")
-        self.set(app, "item_deltas", cleanup_policy="delete", max_message_bytes=1048576, retention_ms=60000)
+        self.set(app, "item_deltas", cleanup_policy="delete", max_message_bytes=100000, retention_ms=60000)
         self.set(app, "item_states", cleanup_policy="compact", delete_retention_ms=1000)
         told = self.check(app, EXIT_STATE, f"{app.topics['events']} is compacted",
-                          f"{app.topics['users']} needs cleanup.policy=compact", "max.message.bytes=1048576",
+                          f"{app.topics['users']} needs cleanup.policy=compact", "max.message.bytes=100000",
                           "deltas may expire", "forgets tombstones after 1000 ms")
         self.assertEqual(len(told.stderr.splitlines()), 5, told.stderr)
 

@@ -295,7 +295,15 @@ static void no_destroy_sink(freshet_sink* self) {
   (void)self;
 }
 
+/* So little that most commits have several deltas. */
+static size_t sink_limit(freshet_sink* self, freshet_topic topic) {
+  enum { DELTA_BYTES = (96 << 10) + 1500 };
+  (void)self;
+  return topic == FRESHET_TOPIC_ITEM_DELTAS ? DELTA_BYTES : SIZE_MAX;
+}
+
 static const freshet_sink_vtable vtable = {.publish = sink_publish,
+                                           .limit = sink_limit,
                                            .settle = sink_settle,
                                            .begin = sink_begin,
                                            .write = sink_write,

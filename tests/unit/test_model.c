@@ -106,6 +106,63 @@ static void deltas_do_not_change_what_is_learned_and_carry_all_of_it(void** stat
   }
 }
 
+typedef struct delta_parts {
+  freshet_model* into;
+  int64_t offset;
+  size_t count, largest; /* largest: bytes */
+  uint64_t events;
+} delta_parts;
+
+static freshet_status fold_part(void* context, const freshet_model_delta* delta, freshet_error* error) {
+  delta_parts* p = context;
+  size_t size = delta->items.size + delta->values.size + delta->trace.size;
+  p->count++;
+  p->events += delta->events;
+  if (size > p->largest) p->largest = size;
+  return freshet_model_fold(p->into, delta, p->offset++, error);
+}
+
+static freshet_status refuse_second_part(void* context, const freshet_model_delta* delta,
+                                         freshet_error* error) {
+  (void)delta;
+  return ++*(int*)context == 2 ? freshet_error_set(error, FRESHET_ABORTED, FRESHET_STOP, "no") : FRESHET_OK;
+}
+
+static void the_parts_of_a_delta_give_what_the_whole_gives(void** state) {
+  (void)state;
+  enum { MOST = 20000, EVENT_BYTES = 12000 };
+  world cut = make_world(freshet_model_defaults(), true);
+  world folded = make_world(freshet_model_defaults(), true);
+  delta_parts p = {.into = folded.model};
+  freshet_error error = {0};
+  for (int i = 0; i < EVENTS; i++) {
+    learn_event(&cut, i);
+    if (i % (EVENTS / 4) != EVENTS / 4 - 1) continue;
+    size_t count = p.count;
+    assert_int_equal(freshet_model_take_deltas(cut.model, MOST, fold_part, &p, &error), FRESHET_OK);
+    assert_true(p.count >= count + 3);
+  }
+  assert_int_equal(p.events, EVENTS);
+  assert_true(p.largest < MOST + EVENT_BYTES);
+  assert_true(freshet_model_hash(cut.model) == freshet_model_hash(folded.model));
+  /* A part for each event, and one for each item that no event names. */
+  for (int i = 0; i < 50; i++) learn_event(&cut, EVENTS + i);
+  p.count = p.events = 0;
+  assert_int_equal(freshet_model_take_deltas(cut.model, 1, fold_part, &p, &error), FRESHET_OK);
+  assert_true(p.count >= 50);
+  assert_true(freshet_model_hash(cut.model) == freshet_model_hash(folded.model));
+  int calls = 0;
+  for (int i = 0; i < 50; i++) learn_event(&cut, EVENTS + 50 + i);
+  assert_int_equal(freshet_model_take_deltas(cut.model, 1, refuse_second_part, &calls, &error),
+                   FRESHET_ABORTED);
+  assert_int_equal(calls, 2);
+  freshet_model_delta nothing;
+  freshet_model_take_delta(cut.model, &nothing);
+  assert_int_equal(nothing.items.size, 0);
+  free_world(&cut);
+  free_world(&folded);
+}
+
 /* Items are written at different places of the log; what is in them already is skipped when the tail
  * comes. */
 static void stored_items_and_the_tail_of_the_log_give_the_same_model(void** state) {
@@ -508,6 +565,7 @@ static void bounds_are_kept(void** state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(deltas_do_not_change_what_is_learned_and_carry_all_of_it),
+      cmocka_unit_test(the_parts_of_a_delta_give_what_the_whole_gives),
       cmocka_unit_test(stored_items_and_the_tail_of_the_log_give_the_same_model),
       cmocka_unit_test(workers_that_exchange_deltas_agree_on_what_adds_up),
       cmocka_unit_test(slots_in_another_order_learn_the_same),
