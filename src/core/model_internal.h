@@ -93,8 +93,9 @@ typedef struct text_neighbours {
   uint32_t count;
   /* the list was full and has lost an entry, so that an item may be missing in it; the slot is in `holed` */
   bool has_hole;
-  freshet_neighbour entries[TEXT_NEIGHBOURS]; /* the likeness is cosine^4, which the feature sums up */
-  float cosines[TEXT_NEIGHBOURS];
+  /* `follows` is the likeness cosine^4, which the feature sums up; `together`, which no feature of texts weighs, is
+   * the cosine */
+  freshet_neighbour entries[TEXT_NEIGHBOURS];
 } text_neighbours;
 
 /* Slots whose neighbours are found together: each tile of vectors is read from memory once for all of

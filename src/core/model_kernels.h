@@ -34,7 +34,7 @@ typedef struct freshet_gathered {
 /* An entry of a list of neighbours. Kernels read 4 bytes before the first of a list: tags lie there. */
 typedef struct freshet_neighbour {
   uint32_t item;
-  float follows, together; /* cf and cs; of a neighbour by text its likeness, and 0 */
+  float follows, together; /* cf and cs; of a neighbour by text its likeness, and the cosine */
 } freshet_neighbour;
 
 /* A list to be scanned: see scan. Items at most once each. */

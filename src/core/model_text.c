@@ -73,8 +73,9 @@ static void update_floor(freshet_model* model, uint32_t slot) {
   const text_neighbours* near = model->items[slot].near_text;
   float floor = 0; /* only what is alike at all */
   if (near->count == TEXT_NEIGHBOURS) {
-    floor = near->cosines[0];
-    for (uint32_t e = 1; e < near->count; e++) floor = near->cosines[e] < floor ? near->cosines[e] : floor;
+    floor = near->entries[0].together;
+    for (uint32_t e = 1; e < near->count; e++)
+      floor = near->entries[e].together < floor ? near->entries[e].together : floor;
   }
   model->text_floors[slot] = floor;
 }
@@ -93,16 +94,15 @@ void freshet_model_enter_text_neighbour(freshet_model* model, uint32_t slot, uin
   if (at == TEXT_NEIGHBOURS) {
     at = 0;
     for (uint32_t e = 1; e < near->count; e++) {
-      if (is_farther(model, near->cosines[e], near->entries[e].item, near->cosines[at],
+      if (is_farther(model, near->entries[e].together, near->entries[e].item, near->entries[at].together,
                      near->entries[at].item))
         at = e;
     }
-    if (is_farther(model, cosine, other, near->cosines[at], near->entries[at].item)) return;
+    if (is_farther(model, cosine, other, near->entries[at].together, near->entries[at].item)) return;
   } else {
     near->count++;
   }
-  near->entries[at] = (freshet_neighbour){other, cosine * cosine * cosine * cosine, 0};
-  near->cosines[at] = cosine;
+  near->entries[at] = (freshet_neighbour){other, cosine * cosine * cosine * cosine, cosine};
   freshet_tags_set(near->tags, at, other);
   update_floor(model, slot);
 }
@@ -129,7 +129,6 @@ static void leave(freshet_model* model, uint32_t slot, uint32_t other) {
   if (near->count == TEXT_NEIGHBOURS) freshet_model_note_hole(model, slot);
   near->count--;
   near->entries[at] = near->entries[near->count];
-  near->cosines[at] = near->cosines[near->count];
   freshet_tags_set(near->tags, at, near->entries[at].item);
   update_floor(model, slot);
 }
