@@ -12,7 +12,7 @@
 enum {
   ON_THE_WAY = 5, /* of a lane: librdkafka's RD_KAFKA_IDEMP_MAX_INFLIGHT, which it compares with messages */
   WAITING_BYTES = 32 << 20, /* of all lanes */
-  SERVE_MS = 10,
+  SERVE_MS = 2,
 };
 
 typedef struct waiting {
@@ -32,6 +32,7 @@ typedef struct parcel {
 
 struct lane {
   rd_kafka_topic_t* topic;
+  int32_t partition;
   size_t on_the_way;     /* with the producer, not acknowledged */
   waiting *first, **end; /* oldest first */
   parcel parcels[2];     /* by mark */
@@ -49,7 +50,7 @@ struct freshet_lanes {
   lane* lanes[FRESHET_TOPICS]; /* [counts[topic]] */
   int32_t counts[FRESHET_TOPICS];
   size_t count, bytes; /* of what waits */
-  bool is_stuck;       /* a lane is free and could not be emptied, since the producer was full */
+  bool has_free;       /* records wait in a lane that has nothing on its way */
 };
 
 /* ---- what waits ---- */
@@ -106,25 +107,40 @@ static rd_kafka_resp_err_t hand_over(freshet_lanes* lanes, lane* l, const freshe
   return code;
 }
 
-/* Everything at once: it leaves in one request. */
+/* Whether librdkafka's thread sends what is in the partition's queue. */
+static void let_send(freshet_lanes* lanes, const lane* l, bool sends) {
+  rd_kafka_topic_partition_list_t* list = rd_kafka_topic_partition_list_new(1);
+  rd_kafka_topic_partition_list_add(list, rd_kafka_topic_name(l->topic), l->partition);
+  if (sends) {
+    rd_kafka_resume_partitions(lanes->producer->handle, list);
+  } else {
+    rd_kafka_pause_partitions(lanes->producer->handle, list);
+  }
+  rd_kafka_topic_partition_list_destroy(list);
+}
+
+/* Everything at once, for one request: if librdkafka's thread woke for the first record, the last ones would wait for
+ * its acknowledgement, and that thread would ask without a pause. */
 static void empty(freshet_lanes* lanes, lane* l) {
-  while (l->first != NULL) {
+  rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+  let_send(lanes, l, false);
+  while (l->first != NULL && code != RD_KAFKA_RESP_ERR__QUEUE_FULL) {
     const waiting* w = l->first;
-    rd_kafka_resp_err_t code = hand_over(lanes, l, &w->output, w->mark);
-    if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
-      lanes->is_stuck = true;
-      return;
-    }
+    code = hand_over(lanes, l, &w->output, w->mark);
+    if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) continue;
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) lanes->refused(lanes->context, w->mark, code);
     drop_first(lanes, l);
   }
+  let_send(lanes, l, true);
 }
 
 static void empty_free_lanes(freshet_lanes* lanes) {
-  lanes->is_stuck = false;
+  lanes->has_free = false;
   for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
     for (int32_t p = 0; p < lanes->counts[topic]; p++) {
-      if (lanes->lanes[topic][p].on_the_way == 0) empty(lanes, &lanes->lanes[topic][p]);
+      lane* l = &lanes->lanes[topic][p];
+      if (l->on_the_way == 0 && l->first != NULL) empty(lanes, l);
+      if (l->on_the_way == 0 && l->first != NULL) lanes->has_free = true; /* the producer is full */
     }
   }
 }
@@ -159,7 +175,7 @@ int freshet_lanes_delivered(freshet_lanes* lanes, const rd_kafka_message_t* mess
   p->lane->on_the_way--;
   /* A record that was given up is published again, with all that came after it. */
   if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) refuse_all(lanes, p->lane, message->err);
-  if (p->lane->on_the_way == 0 && !lanes->stopping) empty(lanes, p->lane);
+  if (p->lane->on_the_way == 0 && p->lane->first != NULL) lanes->has_free = true;
   pthread_mutex_unlock(&lanes->lock);
   return p->mark;
 }
@@ -182,8 +198,10 @@ static void* serve(void* context) {
       pthread_cond_wait(&lanes->changed, &lanes->lock);
       continue;
     }
-    if (lanes->is_stuck) empty_free_lanes(lanes);
+    const bool empties = lanes->has_free;
+    if (empties) empty_free_lanes(lanes);
     pthread_mutex_unlock(&lanes->lock);
+    if (empties) rd_kafka_flush(lanes->producer->handle, 0); /* wakes its thread, which has seen a pause */
     rd_kafka_poll(lanes->producer->handle, SERVE_MS);
     pthread_mutex_lock(&lanes->lock);
   }
@@ -199,7 +217,7 @@ static void create_topic(freshet_lanes* lanes, freshet_topic topic, int32_t coun
   FRESHET_ASSERT(lanes->lanes[topic] != NULL);
   for (int32_t p = 0; p < count; p++) {
     lane* l = &lanes->lanes[topic][p];
-    *l = (lane){.topic = lanes->producer->topics[topic], .end = &l->first};
+    *l = (lane){.topic = lanes->producer->topics[topic], .partition = p, .end = &l->first};
     for (int mark = 0; mark < 2; mark++) l->parcels[mark] = (parcel){l, mark};
   }
 }
