@@ -18,12 +18,11 @@ enum {
   ECHO_WAIT_MS = 100,      /* for own deltas to come back before item rows are stored */
   ABORTS_MAX = 20,         /* in a row, before giving up */
   KEPT_BYTES = 8 << 20,    /* of records that wait for it */
-  DELTA_BYTES = 16 << 20,  /* one record of item deltas; its topic allows 64 MiB */
+  DELTA_BYTES = 16 << 20,  /* of item deltas, in one commit */
   ROOM_SHARE = 20, /* of the time between two times that items are parked, the second takes one part */
   ROOM_PAUSE_US = 1000000,
   ROOM_PAUSE_MAX_US = 600 * 1000000,
 };
-_Static_assert(DELTA_BYTES < 64 << 20, "the topic of item deltas takes records of 64 MiB");
 
 void freshet_commit_free(freshet_commit* commit) {
   freshet_buffer_free(&commit->bytes);
