@@ -14,7 +14,7 @@
 #include "app/front.h"
 #include "app/serve.h"
 #include "commands/commands.h"
-#include "commands/demo_data.h"
+#include "commands/demo_customers.h"
 #include "commands/installed.h"
 #include "commands/manual/manual.h"
 #include "commands/options.h"
@@ -23,15 +23,11 @@
 #include "kafka/kafka.h"
 
 enum {
-  CUSTOMERS = 3,
-  SHOWN = 5, /* products of a list on the terminal */
   PARTITIONS = 4,
   READ_WITHIN_MS = 20000, /* after this time it goes on with the texts that are encoded */
   LEARN_WITHIN_MS = 25000,
   LIST_WITHIN_MS = 5000,
   POLL_RECORDS = 1024,
-  FEWEST = 20, /* purchases of a customer worth showing ... */
-  MOST = 60,
 };
 
 #define QUICK_FETCH "fetch.wait.max.ms"
@@ -40,26 +36,16 @@ static const char usage[] =
     "usage: freshet demo [--keep] [--data FOLDER] [-X SECTION.KEY=VALUE]...\n\n"
     "Runs the whole service in this process, on an embedded broker and a slice of real purchases (UCI "
     "Online\n"
-    "Retail): publishes products and purchases as Avro, lets the worker learn them, then lets three "
+    "Retail): publishes products and purchases as Avro, lets the worker learn them, then lets 30 "
     "customers\n"
-    "buy once more and shows their lists before and after, and how long that took. Needs no Kafka.\n\n"
+    "buy once more and shows lists before and after, why they changed, and how long that took. Needs no "
+    "Kafka.\n\n"
     "  --keep                leave everything running at the end, with the HTTP port open, until Ctrl-C\n"
     "  --data FOLDER         items.csv and events.csv.gz (default: the slice that comes with the program)\n"
     "  -X SECTION.KEY=VALUE  override one key of the configuration; may be repeated\n\n"
     "The embedded broker keeps its records in memory and gives transactions no meaning, so the demo shows "
     "speed\n"
     "and lists, not exactly-once: that takes a real broker, see `freshet help run`.\n";
-
-/* The last purchase of a customer is kept back and made later, in front of the viewer. */
-typedef struct customer {
-  const char* id;
-  const freshet_demo_purchase* held_back;
-  const freshet_demo_purchase* bought[SHOWN]; /* newest first, before that one */
-  size_t bought_count;
-  int64_t version; /* of the newest list seen, -1: none */
-  char shown[SHOWN][FRESHET_ID_MAX + 1];
-  size_t shown_count;
-} customer;
 
 typedef struct demo {
   freshet_config* config;
@@ -71,7 +57,8 @@ typedef struct demo {
   freshet_codec* codec;
   freshet_clock* clock;
   freshet_demo_data data;
-  customer customers[CUSTOMERS];
+  freshet_demo_customer customers[FRESHET_DEMO_CUSTOMERS]; /* [customer_count] */
+  size_t customer_count;
   freshet_record records[POLL_RECORDS];
   freshet_buffer bytes;
 
@@ -86,33 +73,6 @@ typedef struct demo {
   _Atomic bool stopping;
   char state_folder[64];
 } demo;
-
-static bool is_chosen(const demo* d, size_t chosen, const char* user_id) {
-  for (size_t i = 0; i < chosen; i++) {
-    if (strcmp(d->customers[i].id, user_id) == 0) return true;
-  }
-  return false;
-}
-
-/* The last three customers of the slice with a history that fits on a screen. */
-static freshet_status choose_customers(demo* d, freshet_error* error) {
-  size_t chosen = 0;
-  for (size_t i = d->data.purchase_count; i-- > 0 && chosen < CUSTOMERS;) {
-    const freshet_demo_purchase* last = &d->data.purchases[i];
-    if (is_chosen(d, chosen, last->user_id)) continue;
-    size_t count = freshet_demo_purchases_of(&d->data, last->user_id);
-    if (count < FEWEST || count > MOST) continue;
-    customer* c = &d->customers[chosen++];
-    *c = (customer){.id = last->user_id, .held_back = last, .version = -1};
-    for (size_t j = i; j-- > 0 && c->bought_count < SHOWN;) {
-      if (strcmp(d->data.purchases[j].user_id, c->id) == 0)
-        c->bought[c->bought_count++] = &d->data.purchases[j];
-    }
-  }
-  if (chosen == CUSTOMERS) return FRESHET_OK;
-  return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP,
-                           "the data has no %d customers with %d to %d purchases", CUSTOMERS, FEWEST, MOST);
-}
 
 /* ---- producing and reading, as anybody's programs would ---- */
 
@@ -149,17 +109,13 @@ static freshet_status publish_purchase(demo* d, const freshet_demo_purchase* p, 
 
 static void note_list(demo* d, const freshet_record* record) {
   freshet_list list;
-  for (int i = 0; i < CUSTOMERS; i++) {
-    customer* c = &d->customers[i];
+  for (size_t i = 0; i < d->customer_count; i++) {
+    freshet_demo_customer* c = &d->customers[i];
     if (!record->has_value || !freshet_slice_equal(record->key, freshet_slice_of(c->id))) continue;
     if (freshet_decode_list(d->codec, record->value, &list, NULL) != FRESHET_OK) continue;
     if (list.version_offset < c->version) continue; /* the rule for readers: the larger version wins */
     c->version = list.version_offset;
-    c->shown_count = list.item_count < SHOWN ? list.item_count : SHOWN;
-    for (size_t r = 0; r < c->shown_count; r++) {
-      snprintf(c->shown[r], sizeof c->shown[r], "%.*s", (int)list.items[r].item_id.size,
-               list.items[r].item_id.data);
-    }
+    freshet_demo_list_read(&c->shown, &list);
   }
 }
 
@@ -262,7 +218,7 @@ static freshet_status publish_history(demo* d, freshet_error* error) {
   for (size_t i = 0; status == FRESHET_OK && i < d->data.purchase_count; i++) {
     const freshet_demo_purchase* p = &d->data.purchases[i];
     bool held_back = false;
-    for (int c = 0; c < CUSTOMERS; c++) held_back |= d->customers[c].held_back == p;
+    for (size_t c = 0; c < d->customer_count; c++) held_back |= d->customers[c].held_back == p;
     if (!held_back) status = publish_purchase(d, p, error);
   }
   if (status == FRESHET_OK) status = freshet_sink_settle(d->sink, LEARN_WITHIN_MS, error);
@@ -270,7 +226,8 @@ static freshet_status publish_history(demo* d, freshet_error* error) {
 }
 
 /* Waits for a list of the customer with a version above `version`; LIST_WITHIN_MS at most. */
-static freshet_status wait_for_list(demo* d, const customer* c, int64_t version, freshet_error* error) {
+static freshet_status wait_for_list(demo* d, const freshet_demo_customer* c, int64_t version,
+                                    freshet_error* error) {
   int64_t start_us = freshet_clock_monotonic_us(d->clock);
   while (c->version <= version) {
     size_t count;
@@ -285,37 +242,30 @@ static freshet_status wait_for_list(demo* d, const customer* c, int64_t version,
   return FRESHET_OK;
 }
 
-static void print_titles(const demo* d, const char* heading, const char* const* ids, size_t count) {
-  printf("  %s\n", heading);
-  for (size_t i = 0; i < count; i++) printf("    %zu. %s\n", i + 1, freshet_demo_title(&d->data, ids[i]));
-}
-
-static void print_list(const demo* d, const customer* c, const char* heading) {
-  const char* ids[SHOWN];
-  for (size_t i = 0; i < c->shown_count; i++) ids[i] = c->shown[i];
-  print_titles(d, heading, ids, c->shown_count);
-}
-
-static freshet_status show_customer(demo* d, customer* c, freshet_error* error) {
-  const char* bought[SHOWN];
+/* The customer's last purchase is made, and the story is what happened. */
+static freshet_status play(demo* d, freshet_demo_customer* c, freshet_error* error) {
   freshet_status status = wait_for_list(d, c, -1, error);
   if (status != FRESHET_OK) return status;
-  for (size_t i = 0; i < c->bought_count; i++) bought[i] = c->bought[i]->item_id;
-  printf("\nCustomer %s\n", c->id);
-  print_titles(d, "bought last", bought, c->bought_count);
-  print_list(d, c, "recommended");
-  printf("  now buys: %s\n", freshet_demo_title(&d->data, c->held_back->item_id));
-  fflush(stdout);
+  c->story.before = c->shown;
   int64_t version = c->version;
   int64_t start_us = freshet_clock_monotonic_us(d->clock);
   status = publish_purchase(d, c->held_back, error);
   if (status == FRESHET_OK) status = freshet_sink_settle(d->sink, LIST_WITHIN_MS, error);
   if (status == FRESHET_OK) status = wait_for_list(d, c, version, error);
   if (status != FRESHET_OK) return status;
-  double took_ms = (double)(freshet_clock_monotonic_us(d->clock) - start_us) / 1000;
-  char heading[64];
-  snprintf(heading, sizeof heading, "recommended %.1f ms later", took_ms);
-  print_list(d, c, heading);
+  c->story.took_ms = (double)(freshet_clock_monotonic_us(d->clock) - start_us) / 1000;
+  c->story.after = c->shown;
+  return FRESHET_OK;
+}
+
+static freshet_status show_customers(demo* d, freshet_error* error) {
+  freshet_status status = FRESHET_OK;
+  for (size_t i = 0; status == FRESHET_OK && i < d->customer_count; i++)
+    status = play(d, &d->customers[i], error);
+  if (status != FRESHET_OK) return status;
+  freshet_demo_customers_show(d->customers, d->customer_count, &d->data);
+  printf("%llu lists published for %llu events\n",
+         (unsigned long long)freshet_metric(&d->metrics.lists_published), (unsigned long long)learned(d));
   return FRESHET_OK;
 }
 
@@ -323,18 +273,13 @@ static freshet_status show(demo* d, freshet_error* error) {
   printf("%zu products and %zu real purchases (UCI Online Retail, CC BY 4.0), an embedded broker at %s\n",
          d->data.product_count, d->data.purchase_count, d->properties[0].value);
   fflush(stdout);
-  uint64_t history = d->data.purchase_count - CUSTOMERS;
+  uint64_t history = d->data.purchase_count - d->customer_count;
   freshet_status status = publish_history(d, error);
   double rate = 0;
   if (status == FRESHET_OK) status = wait_until_learned(d, history, &rate, error);
   if (status != FRESHET_OK) return status;
   printf("%.0f events/s, learned and listed\n", rate);
-  for (int i = 0; status == FRESHET_OK && i < CUSTOMERS; i++)
-    status = show_customer(d, &d->customers[i], error);
-  if (status == FRESHET_OK) {
-    printf("\n%llu lists published for %llu events\n",
-           (unsigned long long)freshet_metric(&d->metrics.lists_published), (unsigned long long)learned(d));
-  }
+  status = show_customers(d, error);
   fflush(stdout);
   return status;
 }
@@ -423,7 +368,8 @@ static freshet_status perform(demo* d, freshet_options* options, const char* fol
   freshet_status status = freshet_demo_load_products(&d->data, path, error);
   snprintf(path, sizeof path, "%s/events.csv.gz", folder);
   if (status == FRESHET_OK) status = freshet_demo_load_purchases(&d->data, path, error);
-  if (status == FRESHET_OK) status = choose_customers(d, error);
+  if (status == FRESHET_OK)
+    status = freshet_demo_customers_choose(&d->data, d->customers, &d->customer_count, error);
   if (status == FRESHET_OK) status = configure(d, options, error);
   if (status == FRESHET_OK) status = open_clients(d, error);
   freshet_front_config shown = {.config = d->config, .metrics = &d->metrics, .logger = &d->logger};

@@ -1,6 +1,7 @@
 /* demo_data.c: see demo_data.h. It trusts the files, which come with the program. */
 #include "commands/demo_data.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,6 +62,32 @@ const char* freshet_demo_title(const freshet_demo_data* d, const char* item_id) 
   const freshet_demo_product* found =
       bsearch(&key, d->products, d->product_count, sizeof *d->products, by_id);
   return found == NULL ? item_id : found->title;
+}
+
+/* The next run of letters of *text, which moves behind it; size 0: there is none. */
+static freshet_slice next_word(const char** text) {
+  while (**text != '\0' && !isalpha((unsigned char)**text)) (*text)++;
+  const char* start = *text;
+  while (isalpha((unsigned char)**text)) (*text)++;
+  return (freshet_slice){start, (size_t)(*text - start)};
+}
+
+bool freshet_demo_titles_share_a_word(const freshet_demo_data* d, const char* a, const char* b) {
+  enum { LETTERS = 4 };
+  const char* text = freshet_demo_title(d, a);
+  for (freshet_slice word = next_word(&text); word.size > 0; word = next_word(&text)) {
+    const char* other = freshet_demo_title(d, b);
+    for (freshet_slice w = next_word(&other); word.size >= LETTERS && w.size > 0; w = next_word(&other)) {
+      if (freshet_slice_equal(word, w)) return true;
+    }
+  }
+  return false;
+}
+
+size_t freshet_demo_sales_of(const freshet_demo_data* d, const char* item_id) {
+  size_t count = 0;
+  for (size_t i = 0; i < d->purchase_count; i++) count += strcmp(d->purchases[i].item_id, item_id) == 0;
+  return count;
 }
 
 size_t freshet_demo_purchases_of(const freshet_demo_data* d, const char* user_id) {

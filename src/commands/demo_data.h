@@ -5,6 +5,7 @@
 #ifndef FRESHET_COMMANDS_DEMO_DATA_H
 #define FRESHET_COMMANDS_DEMO_DATA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -37,6 +38,10 @@ void freshet_demo_data_free(freshet_demo_data* data);
 
 /* The title of an item; its id when there is no such product. Points into the data or is item_id. */
 const char* freshet_demo_title(const freshet_demo_data* data, const char* item_id);
+/* Whether the titles of two items have a word of at least four letters in common. */
+bool freshet_demo_titles_share_a_word(const freshet_demo_data* data, const char* a, const char* b);
+/* How often the item was bought. */
+size_t freshet_demo_sales_of(const freshet_demo_data* data, const char* item_id);
 /* How many purchases the user has made. */
 size_t freshet_demo_purchases_of(const freshet_demo_data* data, const char* user_id);
 

@@ -234,12 +234,86 @@ static void personal_and_vs_knn_find_what_they_are_for(void** state) {
   freshet_history_destroy(history);
 }
 
+/* Pins, boosts, bounds and variety act on lists as in the service. */
+static void lists_are_made_as_by_the_service(void** state) {
+  (void)state;
+  freshet_history* history = empty_history(1);
+  const freshet_slice toys = freshet_slice_of("toys");
+  char id[8];
+  for (uint32_t i = 0; i < 3; i++) {
+    snprintf(id, sizeof id, "i%u", i);
+    const freshet_item item = {.item_id = freshet_slice_of(id), .categories = &toys, .category_count = 1};
+    freshet_history_add_item(history, &item);
+  }
+  add(history, 0, 3, 0, 1000);
+  const freshet_model_config config = freshet_model_defaults();
+  freshet_learner* learner;
+  assert_int_equal(freshet_learner_create(history, &config, false, &learner, NULL), FRESHET_OK);
+  freshet_boost boost = {freshet_category_key(toys), 5};
+  freshet_pin pin = {freshet_id_key(freshet_slice_of("i9")), 1};
+  const freshet_rules rules = {
+      .boosts = &boost, .boost_count = 1, .pins = &pin, .pin_count = 1, .max_per_category = 2};
+  freshet_learner_make_lists(learner, &(freshet_list_making){&rules, 0, 4});
+  freshet_rank_query query = {0};
+  uint32_t list[FRESHET_LIST_SIZE];
+  bool has[ITEMS] = {false};
+  assert_int_equal(freshet_model_sync_ranker(learner->model, learner->ranker, NULL), FRESHET_OK);
+  freshet_model_query(learner->model, freshet_learner_user(learner, 0), 2000, learner->scratch, &query);
+  assert_int_equal(freshet_learner_list(learner, &query, has, list), 4);
+  assert_true(list[0] < 3 && list[1] == 9 && list[2] < 3 && list[3] >= 3);
+  has[9] = true; /* who has the pinned item is not shown it */
+  const uint32_t own = 9;
+  query.excluded = &own;
+  query.excluded_count = 1;
+  assert_int_equal(freshet_learner_list(learner, &query, has, list), 4);
+  for (int i = 0; i < 4; i++) assert_int_not_equal(list[i], 9);
+  learner->contender.destroy(&learner->contender);
+  freshet_history_destroy(history);
+}
+
+/* Two texts that are alike are not both in a varied list of two; and the likeness of a list is the mean of its pairs. */
+static void a_varied_list_is_less_alike(void** state) {
+  (void)state;
+  freshet_history* history = empty_history(1);
+  enum { DIM = 4 };
+  history->text_dim = DIM;
+  history->vectors = calloc((size_t)ITEMS * DIM, sizeof *history->vectors);
+  for (uint32_t i = 0; i < ITEMS; i++) {
+    history->vectors[i * DIM + (i < 2 ? 0 : 1 + i % 3)] = 1;
+    history->items[i].title = strdup("lamp");
+  }
+  const freshet_model_config config = freshet_model_defaults();
+  freshet_learner* learner;
+  assert_int_equal(freshet_learner_create(history, &config, false, &learner, NULL), FRESHET_OK);
+  freshet_model_set_adjustment(learner->model, 0, 5);
+  freshet_model_set_adjustment(learner->model, 1, 4);
+  freshet_model_set_adjustment(learner->model, 2, 3);
+  const freshet_rules rules = {0};
+  const uint32_t expected[2][2] = {{0, 1}, {0, 2}};
+  for (int varied = 0; varied < 2; varied++) {
+    freshet_rank_query query = {0};
+    uint32_t list[FRESHET_LIST_SIZE];
+    bool has[ITEMS] = {false};
+    freshet_learner_make_lists(learner, &(freshet_list_making){&rules, varied == 0 ? 0 : .5F, 2});
+    assert_int_equal(freshet_model_sync_ranker(learner->model, learner->ranker, NULL), FRESHET_OK);
+    freshet_model_query(learner->model, freshet_learner_user(learner, 0), 2000, learner->scratch, &query);
+    assert_int_equal(freshet_learner_list(learner, &query, has, list), 2);
+    assert_memory_equal(list, expected[varied], sizeof expected[varied]);
+    assert_true(fabs(freshet_learner_list_likeness(learner, list, 2) - (varied == 0 ? 1 : 0)) < .02);
+  }
+  assert_true(isnan(freshet_learner_list_likeness(learner, (const uint32_t[]){1}, 1)));
+  learner->contender.destroy(&learner->contender);
+  freshet_history_destroy(history);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_event_is_learned_and_each_group_gets_its_own),
       cmocka_unit_test(what_is_hidden_is_in_no_list),
       cmocka_unit_test(an_interval_holds_the_mean_and_tells_a_difference),
       cmocka_unit_test(a_setting_is_chosen_before_events_count),
+      cmocka_unit_test(lists_are_made_as_by_the_service),
+      cmocka_unit_test(a_varied_list_is_less_alike),
       cmocka_unit_test(personal_and_vs_knn_find_what_they_are_for),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -224,6 +224,9 @@ static void play_service(const freshet_history* history, const entrants* all, co
                                .disliked = (float)(config->model.rating_min + scale / 4),
                                .skipped_share = skipped_share,
                                .label = "evaluate as the service"};
+  const freshet_list_making making = {&config->rules.compiled, (float)config->ranking.diversity,
+                                      (uint32_t)config->ranking.k};
+  freshet_learner_make_lists(all->learner, &making);
   freshet_service_pass_run(&pass);
 }
 

@@ -108,6 +108,7 @@ freshet_history* freshet_history_create(void) {
   FRESHET_ASSERT(history != NULL);
   history->index = calloc(1, sizeof *history->index);
   FRESHET_ASSERT(history->index != NULL);
+  history->facets = freshet_facets_create();
   snprintf(history->encoder, sizeof history->encoder, "none");
   return history;
 }
@@ -120,6 +121,7 @@ void freshet_history_destroy(freshet_history* history) {
     free(history->items[i].text);
   }
   for (size_t i = 0; i < history->user_count; i++) free(history->users[i]);
+  freshet_facets_destroy(history->facets);
   free(history->index->users.places);
   free(history->index->items.places);
   free(history->index);
@@ -145,6 +147,7 @@ void freshet_history_add_item(freshet_history* history, const freshet_item* item
   free(it->text);
   it->title = copy_text(item->title);
   it->text = copy_text(item->text);
+  freshet_facets_set(history->facets, number, item);
 }
 
 void freshet_history_add_event(freshet_history* history, const freshet_event* event) {

@@ -5,6 +5,7 @@
 #ifndef FRESHET_COMMANDS_EVALUATE_DATA_H
 #define FRESHET_COMMANDS_EVALUATE_DATA_H
 
+#include "core/facets.h"
 #include "freshet/encoder.h"
 #include "freshet/event.h"
 
@@ -34,7 +35,8 @@ typedef struct freshet_history {
   size_t event_count, event_capacity;
   freshet_history_item* items; /* [item_count] */
   size_t item_count, item_capacity;
-  char** users; /* [user_count] ids */
+  freshet_facets* facets; /* of the items, by number: what rules ask about */
+  char** users;           /* [user_count] ids */
   size_t user_count, user_capacity;
   float* vectors; /* [item_count][text_dim], or NULL without texts */
   uint32_t text_dim;

@@ -87,6 +87,24 @@ static bool find_place(const freshet_ranked* list, size_t count, const freshet_t
   return count < PLACED || list[at].score > last->score;
 }
 
+/* The order of the list is not the order of scores. */
+static bool is_made(const freshet_learner* learner) {
+  const freshet_list_making* making = &learner->making;
+  return making->rules != NULL &&
+         (making->diversity > 0 || making->rules->max_per_category > 0 || making->rules->pin_count > 0);
+}
+
+/* The place is the item's in the list, which has no ties. */
+static bool place_in_made_list(freshet_learner* learner, const freshet_rank_query* query,
+                               const freshet_trial* trial, freshet_placing* placing) {
+  placing->rank = INFINITY;
+  placing->listed = freshet_learner_list(learner, query, trial->has, placing->list);
+  for (size_t i = 0; i < placing->listed; i++) {
+    if (placing->list[i] == trial->item) placing->rank = (double)i;
+  }
+  return true;
+}
+
 /* Ranks as the service does. */
 static bool place(freshet_contender* self, const freshet_history_event* event, const freshet_trial* trial,
                   freshet_placing* placing) {
@@ -99,6 +117,7 @@ static bool place(freshet_contender* self, const freshet_history_event* event, c
   make_query(learner, event, &query);
   query.excluded = trial->own;
   query.excluded_count = trial->own_count;
+  if (is_made(learner)) return place_in_made_list(learner, &query, trial, placing);
   if (freshet_rank(learner->ranker, &query, 1, list, PLACED, &count, learner->rank_scratch, NULL) !=
           FRESHET_OK ||
       count == 0)

@@ -8,6 +8,7 @@
 #include "commands/evaluate/evaluate_data.h"
 #include "commands/evaluate/evaluate_metrics.h"
 #include "core/observe.h"
+#include "core/rules.h"
 
 typedef struct freshet_contender freshet_contender;
 
@@ -27,6 +28,13 @@ extern const char* const freshet_baseline_names[];
 /* NULL for an unknown name. The history must outlive it. */
 freshet_contender* freshet_baseline_create(const char* name, const freshet_history* history, uint64_t seed);
 
+/* How the service makes its lists from what the model ranks. */
+typedef struct freshet_list_making {
+  const freshet_rules* rules; /* borrowed */
+  float diversity;
+  uint32_t k; /* of a list; its first FRESHET_LIST_SIZE items count */
+} freshet_list_making;
+
 /* The model, with what only it can tell. */
 typedef struct freshet_learner {
   freshet_contender contender; /* first */
@@ -35,6 +43,7 @@ typedef struct freshet_learner {
   freshet_user** users; /* [user_count], made when first met */
   freshet_model_scratch* scratch;
   freshet_event_values values; /* may be set: ratings from 4 of 1 to 5 are choices otherwise */
+  freshet_list_making making;  /* freshet_learner_make_lists sets it; rules NULL: lists are what is ranked */
   bool frozen;                 /* may be set: learning only advances the users' histories */
   uint32_t untaken;
   float* vector; /* [text_dim] scratch, of the text of a user's history, like these two: */
@@ -49,6 +58,15 @@ typedef struct freshet_learner {
  * `measure`: note how long learning and ranking take. Errors: as freshet_model_create. */
 freshet_status freshet_learner_create(const freshet_history* history, const freshet_model_config* config,
                                       bool measure, freshet_learner** learner, freshet_error* error);
+/* From now on lists are made as by the service: boosts act on the scores, and diversity, pins and bounds by category on
+ * the places. Items by chance (new_share) and max_age_s do not act. */
+void freshet_learner_make_lists(freshet_learner* learner, const freshet_list_making* making);
+/* Makes a list of at most FRESHET_LIST_SIZE items for the query, without the items that the user has. Returns how many
+ * there are. Only after freshet_learner_make_lists. */
+size_t freshet_learner_list(freshet_learner* learner, const freshet_rank_query* query, const bool* has,
+                            uint32_t list[FRESHET_LIST_SIZE]);
+/* The mean cosine of the texts of any two items of a list; NAN with fewer than two. */
+double freshet_learner_list_likeness(const freshet_learner* learner, const uint32_t* list, size_t count);
 /* All users become new ones. */
 void freshet_learner_forget_users(freshet_learner* learner);
 freshet_user* freshet_learner_user(freshet_learner* learner, uint32_t user);

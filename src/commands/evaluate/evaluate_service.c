@@ -64,15 +64,25 @@ static size_t list_hidden(state* s, const freshet_user* user, int64_t now_ms) {
   return freshet_rules_list_hidden(s->pass->rules, user, now_ms, s->hidden_items);
 }
 
+static void note_likeness(const freshet_learner* learner, const freshet_placing* placing,
+                          freshet_service_metrics* metrics) {
+  const double likeness = freshet_learner_list_likeness(learner, placing->list, placing->listed);
+  if (isnan(likeness)) return;
+  metrics->likeness += likeness;
+  metrics->likeness_count++;
+}
+
 /* A hidden item cannot be listed: whatever its score, its place is a miss. */
 static double place_of(state* s, freshet_contender* contender, const freshet_history_event* event,
-                       const freshet_trial* trial) {
+                       const freshet_trial* trial, freshet_service_metrics* metrics) {
   freshet_placing placing = {0};
   if (trial->has[event->item]) return INFINITY;
   if (contender->place == NULL || !contender->place(contender, event, trial, &placing)) {
     contender->score(contender, event, s->scores);
     placing = freshet_placing_of(trial, s->scores, s->pass->history->item_count);
   }
+  if (contender == &s->pass->learner->contender && trial->counted)
+    note_likeness(s->pass->learner, &placing, metrics);
   return placing.rank;
 }
 
@@ -112,7 +122,7 @@ static void rank(state* s, const freshet_history_event* event, bool again, bool 
   if (counted) freshet_boot_draw(event->user, &weights);
   for (size_t c = 0; c < pass->contender_count; c++) {
     freshet_service_metrics* metrics = &pass->metrics[c];
-    double place = place_of(s, pass->contenders[c], event, &trial);
+    double place = place_of(s, pass->contenders[c], event, &trial, metrics);
     if (!counted) continue;
     if (!event->positive) {
       freshet_boot_add(&metrics->groups[FRESHET_GROUP_DISLIKED], &weights, place);
@@ -172,6 +182,10 @@ void freshet_service_pass_run(const freshet_service_pass* pass) {
   free(s.hidden);
   free(s.hidden_items);
   free(s.scores);
+}
+
+double freshet_service_list_similarity(const freshet_service_metrics* metrics) {
+  return metrics->likeness_count == 0 ? NAN : metrics->likeness / (double)metrics->likeness_count;
 }
 
 double freshet_service_disliked_in_list(const freshet_service_metrics* metrics) {

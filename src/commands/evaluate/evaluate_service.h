@@ -37,8 +37,12 @@ extern const char* const freshet_segment_parts[FRESHET_SEGMENTS][FRESHET_SEGMENT
 typedef struct freshet_service_metrics {
   freshet_boot groups[FRESHET_GROUPS];
   freshet_place_sums segments[FRESHET_SEGMENTS][FRESHET_SEGMENT_PARTS]; /* of FRESHET_GROUP_ALL */
+  double likeness; /* sum over lists of the mean cosine of the texts of two of its items ... */
+  size_t likeness_count;
 } freshet_service_metrics;
 
+/* The mean over lists of the cosine of the texts of two of their items; NAN without texts, and for baselines. */
+double freshet_service_list_similarity(const freshet_service_metrics* metrics);
 /* The share of lists of which the user disliked an item at the next event; NAN without lists. */
 double freshet_service_disliked_in_list(const freshet_service_metrics* metrics);
 

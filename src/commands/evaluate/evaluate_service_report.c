@@ -48,12 +48,14 @@ static void print_group(const freshet_report* report, int group) {
 }
 
 void freshet_service_report_print(const freshet_report* report) {
-  printf("\nby the service's protocol: all events are learned, rules.hide acts\n%-24s", "");
+  printf("\nby the service's protocol: all events are learned, rules and ranking.diversity act\n%-24s", "");
   for (size_t c = 0; c < report->count; c++) printf(" %10s", report->names[c]);
   printf("\n");
   for (int g = 0; g < FRESHET_GROUPS; g++) print_group(report, g);
   if (report->service[0].groups[FRESHET_GROUP_DISLIKED].sums.count > 0)
     printf("%-24s %10.4f\n", "disliked in list", freshet_service_disliked_in_list(&report->service[0]));
+  if (report->service[0].likeness_count > 0)
+    printf("%-24s %10.4f\n", "likeness within a list", freshet_service_list_similarity(&report->service[0]));
   for (int s = 0; s < FRESHET_SEGMENTS; s++) {
     printf("recall@10 by %s:", freshet_segment_names[s]);
     for (int p = 0; p < FRESHET_SEGMENT_PARTS; p++) {
@@ -128,6 +130,7 @@ static void set_differences(json_t* object, const freshet_service_metrics* own,
 
 void freshet_service_report_json(const freshet_report* report, json_t* object) {
   set_groups(object, &report->service[0]);
+  set_real(object, "list_similarity", freshet_service_list_similarity(&report->service[0]));
   json_object_set_new(object, "segments", segments_json(&report->service[0]));
   if (report->count == 1) return;
   json_t* others = json_object_get(object, "baselines");
