@@ -5,6 +5,7 @@
 #include "core/select.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "core/maths.h"
 
@@ -20,48 +21,76 @@ size_t freshet_select_candidates(size_t k, float diversity) {
 
 /* ---- diversity ---- */
 
-static void scale_scores(const freshet_ranked* candidates, size_t count, float* relevance) {
+/* The order of the heap; ties go to the better candidate. */
+static bool goes_first(const freshet_variety* a, const freshet_variety* b) {
+  return a->value != b->value ? a->value > b->value : a->index < b->index;
+}
+
+static void sift_down(freshet_variety* heap, size_t count, size_t at) {
+  const freshet_variety moved = heap[at];
+  for (size_t child = 2 * at + 1; child < count; child = 2 * at + 1) {
+    if (child + 1 < count && goes_first(&heap[child + 1], &heap[child])) child++;
+    if (!goes_first(&heap[child], &moved)) break;
+    heap[at] = heap[child];
+    at = child;
+  }
+  heap[at] = moved;
+}
+
+/* A heap of all candidates. Relevance is the score, scaled to 0 .. 1. */
+static void make_heap(const freshet_ranked* candidates, size_t count, float diversity,
+                      freshet_variety* heap) {
   float best = candidates[0].score, worst = candidates[0].score;
   for (size_t i = 1; i < count; i++) {
     best = candidates[i].score > best ? candidates[i].score : best;
     worst = candidates[i].score < worst ? candidates[i].score : worst;
   }
-  float range = best - worst;
-  for (size_t i = 0; i < count; i++) relevance[i] = range > 0 ? (candidates[i].score - worst) / range : 1;
+  const float range = best - worst;
+  for (size_t i = 0; i < count; i++) {
+    const float relevance = range > 0 ? (candidates[i].score - worst) / range : 1;
+    heap[i] = (freshet_variety){.item = candidates[i].item, .index = (uint32_t)i, .relevance = relevance};
+    heap[i].value = (1 - diversity) * relevance;
+  }
+  heap[0].value = INFINITY; /* the best candidate has the first place */
+  for (size_t at = count / 2; at-- > 0;) sift_down(heap, count, at);
 }
 
-/* Moves entry `from` to place `to`. The entries between keep their order, so that ties go to the better
- * one. */
-static void move_up(freshet_ranked* candidates, float* relevance, float* likeness, size_t from, size_t to) {
-  freshet_ranked moved = candidates[from];
-  float moved_relevance = relevance[from], moved_likeness = likeness[from];
-  for (size_t i = from; i > to; i--) {
-    candidates[i] = candidates[i - 1];
-    relevance[i] = relevance[i - 1];
-    likeness[i] = likeness[i - 1];
+/* Compares the top of the heap with places until the top has been compared with all. A likeness is expensive, and a
+ * value only falls with each: the top is then the best, whatever the others lack. */
+static void settle_top(const freshet_model* model, const freshet_ranked* places, size_t place,
+                       float diversity, freshet_variety* heap, size_t count) {
+  while (heap[0].compared < place) {
+    freshet_variety* top = &heap[0];
+    const float near = freshet_model_text_likeness(model, places[top->compared++].item, top->item);
+    if (near <= top->likeness) continue;
+    top->likeness = near;
+    top->value = (1 - diversity) * top->relevance - diversity * near;
+    sift_down(heap, count, 0);
   }
-  candidates[to] = moved;
-  relevance[to] = moved_relevance;
-  likeness[to] = moved_likeness;
+}
+
+/* Moves the candidate that was at `index` to `place`. Those between keep their order. chosen [place]: the former
+ * indices of those that have been moved. */
+static void move_up(freshet_ranked* candidates, const uint32_t* chosen, uint32_t index, size_t place) {
+  size_t at = index;
+  for (size_t i = 0; i < place; i++) at += chosen[i] > index;
+  const freshet_ranked moved = candidates[at];
+  memmove(candidates + place + 1, candidates + place, (at - place) * sizeof *candidates);
+  candidates[place] = moved;
 }
 
 void freshet_select_diverse(const freshet_model* model, freshet_ranked* candidates, size_t count, size_t k,
-                            float diversity, float* relevance, float* likeness) {
+                            float diversity, freshet_variety* scratch) {
+  uint32_t chosen[FRESHET_DIVERSE_MAX];
+  size_t left = count;
   if (count == 0 || diversity <= 0) return;
-  scale_scores(candidates, count, relevance);
-  for (size_t i = 0; i < count; i++) likeness[i] = 0;
-  for (size_t place = 1; place < k && place < count && place < FRESHET_DIVERSE_MAX; place++) {
-    size_t best = place;
-    float best_value = -INFINITY;
-    for (size_t i = place; i < count; i++) {
-      float near = freshet_model_text_likeness(model, candidates[place - 1].item, candidates[i].item);
-      likeness[i] = near > likeness[i] ? near : likeness[i];
-      float value = (1 - diversity) * relevance[i] - diversity * likeness[i];
-      if (value <= best_value) continue;
-      best_value = value;
-      best = i;
-    }
-    move_up(candidates, relevance, likeness, best, place);
+  make_heap(candidates, count, diversity, scratch);
+  for (size_t place = 0; place < k && place < count && place < FRESHET_DIVERSE_MAX; place++) {
+    settle_top(model, candidates, place, diversity, scratch, left);
+    chosen[place] = scratch[0].index;
+    scratch[0] = scratch[--left];
+    if (left > 0) sift_down(scratch, left, 0);
+    move_up(candidates, chosen, chosen[place], place);
   }
 }
 

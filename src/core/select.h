@@ -23,6 +23,14 @@ typedef struct freshet_pick {
   bool explored;    /* drawn from the pool */
 } freshet_pick;
 
+/* Scratch of a candidate. */
+typedef struct freshet_variety {
+  float value, relevance;
+  float likeness;       /* the greatest to the places that it was compared with: */
+  uint32_t compared;    /* to the first so many */
+  uint32_t item, index; /* slot, and place among the candidates at first */
+} freshet_variety;
+
 /* How many candidates a list of k is chosen from. */
 size_t freshet_select_candidates(size_t k, float diversity);
 
@@ -31,11 +39,10 @@ size_t freshet_select_candidates(size_t k, float diversity);
  * candidate that maximises (1 - diversity) * relevance - diversity * (its greatest likeness to those before).
  * Relevance is the score, scaled to 0 .. 1 over the candidates; likeness is the cosine of the text vectors, 0
  * where there is none. candidates [count], best first, are put into that order. Costs at most
- * FRESHET_DIVERSE_MAX * count likenesses. Allocates nothing: likeness [count] and relevance [count] are
- * scratch.
+ * FRESHET_DIVERSE_MAX * count likenesses, and seldom a third of them. Allocates nothing: scratch [count].
  */
 void freshet_select_diverse(const freshet_model* model, freshet_ranked* candidates, size_t count, size_t k,
-                            float diversity, float* relevance, float* likeness);
+                            float diversity, freshet_variety* scratch);
 
 /*
  * Exploration: each place goes, with probability `share`, to an item drawn evenly from the rest of the pool,

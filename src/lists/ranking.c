@@ -27,7 +27,7 @@ typedef struct rank_thread {
   freshet_place places[FRESHET_RANK_K_MAX];
   uint32_t pool[FRESHET_NEW_ITEMS_MAX];
   uint32_t pinned[FRESHET_RANK_K_MAX];
-  float relevance[FRESHET_RANK_K_MAX], likeness[FRESHET_RANK_K_MAX];
+  freshet_variety variety[FRESHET_RANK_K_MAX];
   freshet_error error;
 } rank_thread;
 
@@ -215,8 +215,7 @@ static bool select_by_rules(const freshet_ranking* ranking, rank_thread* own, fr
     if (freshet_rank(ranking->ranker, query, 1, ranked, FRESHET_RANK_K_MAX, &count, own->scratch,
                      &own->error) != FRESHET_OK)
       return false;
-    freshet_select_diverse(ranking->model, ranked, count, task->k, task->diversity, own->relevance,
-                           own->likeness);
+    freshet_select_diverse(ranking->model, ranked, count, task->k, task->diversity, own->variety);
     candidates.count = count;
     gather(ranking, own, task, query, &candidates);
     filled = freshet_rules_select(&rules, freshet_listing_facets(ranking->listing), &candidates, task->k,
@@ -233,8 +232,7 @@ static bool select_by_rules(const freshet_ranking* ranking, rank_thread* own, fr
 /* The step between ranking and the list: who stands in it, and where. */
 static bool select_picks(const freshet_ranking* ranking, rank_thread* own, freshet_ranking_task* task,
                          freshet_rank_query* query, freshet_ranked* ranked, size_t count) {
-  freshet_select_diverse(ranking->model, ranked, count, task->k, task->diversity, own->relevance,
-                         own->likeness);
+  freshet_select_diverse(ranking->model, ranked, count, task->k, task->diversity, own->variety);
   if (freshet_rules_reorder(freshet_listing_rules(ranking->listing)))
     return select_by_rules(ranking, own, task, query, ranked, count);
   if (task->exploration > 0) {

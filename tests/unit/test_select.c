@@ -57,7 +57,7 @@ static int tear_down(void** state) {
 
 static void check_variety(uint64_t seed, size_t count, size_t k, float diversity) {
   freshet_ranked candidates[ITEMS], rest[ITEMS];
-  float relevance[ITEMS], likeness[ITEMS];
+  freshet_variety scratch[ITEMS];
   for (size_t i = 0; i < count; i++) {
     candidates[i].item = (uint32_t)((i * 7 + seed) % ITEMS);
     candidates[i].score = (float)(count - i) + (float)(freshet_random(seed, i) % 100) * .01F - 3;
@@ -68,7 +68,7 @@ static void check_variety(uint64_t seed, size_t count, size_t k, float diversity
     best = rest[i].score > best ? rest[i].score : best;
     worst = rest[i].score < worst ? rest[i].score : worst;
   }
-  freshet_select_diverse(model, candidates, count, k, diversity, relevance, likeness);
+  freshet_select_diverse(model, candidates, count, k, diversity, scratch);
   size_t left = count - 1; /* the first stays */
   assert_int_equal(candidates[0].item, rest[0].item);
   memmove(rest, rest + 1, left * sizeof *rest);
@@ -103,8 +103,8 @@ static void varied_lists_follow_the_formula(void** state) {
 static void no_wish_for_variety_changes_nothing(void** state) {
   (void)state;
   freshet_ranked candidates[] = {{3, 2}, {4, 1}, {5, 0}};
-  float scratch[2][3];
-  freshet_select_diverse(model, candidates, 3, 3, 0, scratch[0], scratch[1]);
+  freshet_variety scratch[3];
+  freshet_select_diverse(model, candidates, 3, 3, 0, scratch);
   assert_int_equal(candidates[0].item, 3);
   assert_int_equal(candidates[2].item, 5);
   assert_int_equal(freshet_select_candidates(10, 0), 10);

@@ -95,14 +95,13 @@ static bool is_made(const freshet_learner* learner) {
 }
 
 /* The place is the item's in the list, which has no ties. */
-static bool place_in_made_list(freshet_learner* learner, const freshet_rank_query* query,
+static void place_in_made_list(freshet_learner* learner, const freshet_rank_query* query,
                                const freshet_trial* trial, freshet_placing* placing) {
   placing->rank = INFINITY;
   placing->listed = freshet_learner_list(learner, query, trial->has, placing->list);
   for (size_t i = 0; i < placing->listed; i++) {
     if (placing->list[i] == trial->item) placing->rank = (double)i;
   }
-  return true;
 }
 
 /* Ranks as the service does. */
@@ -117,7 +116,11 @@ static bool place(freshet_contender* self, const freshet_history_event* event, c
   make_query(learner, event, &query);
   query.excluded = trial->own;
   query.excluded_count = trial->own_count;
-  if (is_made(learner)) return place_in_made_list(learner, &query, trial, placing);
+  if (is_made(learner)) {
+    place_in_made_list(learner, &query, trial, placing);
+    if (learner->rank_ns != NULL) learner->rank_ns[learner->rank_count++] = ns_since(before);
+    return true;
+  }
   if (freshet_rank(learner->ranker, &query, 1, list, PLACED, &count, learner->rank_scratch, NULL) !=
           FRESHET_OK ||
       count == 0)
@@ -166,6 +169,7 @@ static void destroy(freshet_contender* self) {
   freshet_ranker_destroy(learner->ranker);
   freshet_model_destroy(learner->model);
   free(learner->users);
+  free(learner->workplace);
   free(learner->vector);
   freshet_buffer_free(&learner->joined);
   freshet_buffer_free(&learner->text);

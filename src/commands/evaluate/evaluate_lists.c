@@ -10,10 +10,10 @@
 
 enum { RULES_CANDIDATES = 4 }; /* for each place, as in the service */
 
-/* Of one list. */
-typedef struct workplace {
+/* Scratch of a list. */
+typedef struct freshet_workplace {
   freshet_ranked ranked[FRESHET_RANK_K_MAX];
-  float relevance[FRESHET_RANK_K_MAX], likeness[FRESHET_RANK_K_MAX];
+  freshet_variety variety[FRESHET_RANK_K_MAX];
   uint32_t pinned[FRESHET_RANK_K_MAX];
   freshet_place places[FRESHET_RANK_K_MAX];
   uint64_t counted[FRESHET_RANK_K_MAX * FRESHET_CATEGORIES_MAX];
@@ -21,6 +21,8 @@ typedef struct workplace {
 
 void freshet_learner_make_lists(freshet_learner* learner, const freshet_list_making* making) {
   learner->making = *making;
+  if (learner->workplace == NULL) learner->workplace = malloc(sizeof *learner->workplace);
+  FRESHET_ASSERT(learner->workplace != NULL);
   for (uint32_t slot = 0; slot < learner->history->item_count; slot++) {
     const float amount = freshet_rules_adjustment(making->rules, learner->history->facets, slot);
     if (amount != 0) freshet_model_set_adjustment(learner->model, slot, amount);
@@ -50,8 +52,7 @@ static size_t rank_and_select(freshet_learner* learner, freshet_rank_query* quer
   if (freshet_rank(learner->ranker, query, 1, w->ranked, FRESHET_RANK_K_MAX, &count, learner->rank_scratch,
                    NULL) != FRESHET_OK)
     return 0;
-  freshet_select_diverse(learner->model, w->ranked, count, making->k, making->diversity, w->relevance,
-                         w->likeness);
+  freshet_select_diverse(learner->model, w->ranked, count, making->k, making->diversity, w->variety);
   if (making->rules->max_per_category > 0 || making->rules->pin_count > 0) {
     *ran_out = count == query->k;
     bool lacks = false;
@@ -68,8 +69,7 @@ size_t freshet_learner_list(freshet_learner* learner, const freshet_rank_query* 
                             uint32_t list[FRESHET_LIST_SIZE]) {
   const freshet_list_making* making = &learner->making;
   const uint32_t more = RULES_CANDIDATES * making->k;
-  workplace* w = malloc(sizeof *w);
-  FRESHET_ASSERT(w != NULL);
+  workplace* w = learner->workplace;
   freshet_rank_query own = *query;
   bool ran_out;
   own.k = (uint32_t)freshet_select_candidates(making->k, making->diversity);
@@ -82,7 +82,6 @@ size_t freshet_learner_list(freshet_learner* learner, const freshet_rank_query* 
   }
   if (count > FRESHET_LIST_SIZE) count = FRESHET_LIST_SIZE;
   for (size_t i = 0; i < count; i++) list[i] = w->places[i].item;
-  free(w);
   return count;
 }
 

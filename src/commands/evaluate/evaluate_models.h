@@ -44,7 +44,8 @@ typedef struct freshet_learner {
   freshet_model_scratch* scratch;
   freshet_event_values values; /* may be set: ratings from 4 of 1 to 5 are choices otherwise */
   freshet_list_making making;  /* freshet_learner_make_lists sets it; rules NULL: lists are what is ranked */
-  bool frozen;                 /* may be set: learning only advances the users' histories */
+  struct freshet_workplace* workplace; /* scratch of a list; NULL before freshet_learner_make_lists */
+  bool frozen;                         /* may be set: learning only advances the users' histories */
   uint32_t untaken;
   float* vector; /* [text_dim] scratch, of the text of a user's history, like these two: */
   freshet_buffer joined, text;
