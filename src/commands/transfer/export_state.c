@@ -203,9 +203,14 @@ static freshet_status find_point(gathering* g, freshet_error* error) {
   bool found = false;
   freshet_status status = FRESHET_OK;
   while (status == FRESHET_OK && !found) {
-    status = try_point(g, &found, error);
-    if (status != FRESHET_OK || found) break;
-    if (freshet_clock_monotonic_us(g->ports.clock) - start_us > POINT_MS * INT64_C(1000))
+    freshet_error why = {0};
+    status = try_point(g, &found, &why);
+    const bool is_over = freshet_clock_monotonic_us(g->ports.clock) - start_us > POINT_MS * INT64_C(1000);
+    /* A broker that is slow for a moment, or a transaction that is, is no reason to read everything again. */
+    if (status == FRESHET_UNAVAILABLE && !is_over) status = FRESHET_OK;
+    if (status != FRESHET_OK) return freshet_error_set(error, status, FRESHET_STOP, "%s", why.message);
+    if (found) break;
+    if (is_over)
       return freshet_error_set(
           error, FRESHET_TIMEOUT, FRESHET_STOP,
           "no moment without a commit within %d s: raise %s for the time of the export, or stop the app",
