@@ -100,12 +100,14 @@ typedef enum freshet_reason_kind {
   FRESHET_REASON_CONTEXT = 8,  /* suits the text of the request */
   FRESHET_REASON_AUDIENCE = 9, /* liked by those who like `item` */
   FRESHET_REASON_NEW = 10,     /* on offer for a short time only */
+  FRESHET_REASON_AGAIN = 11,   /* the user has chosen it before */
 } freshet_reason_kind;
 
 typedef struct freshet_reason {
   freshet_reason_kind kind;
   freshet_slice item_id; /* the recent item that it comes from; empty where none */
   float score;           /* its part of the score; the parts sum to the score within 1e-4 */
+  int64_t every_s;       /* AGAIN: the mean time between two choices of the user; 0: not known */
 } freshet_reason;
 
 typedef struct freshet_recommendation {

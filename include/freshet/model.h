@@ -174,6 +174,9 @@ void freshet_model_keep_links(freshet_model* model);
 
 /* The cosine of the text vectors of two items; 0 when one of them has no text. */
 float freshet_model_text_likeness(const freshet_model* model, uint32_t a, uint32_t b);
+/* Do users of this stream choose items again? True when more than 1 % of the choices are repeats,
+ * and these are more than 20. */
+bool freshet_model_repeats(const freshet_model* model);
 /* How often the item has been chosen, weighted by event type, >= 0: how much is known about it. */
 float freshet_model_item_weight(const freshet_model* model, uint32_t slot);
 enum { FRESHET_POPULARITIES = 3 };
@@ -190,6 +193,22 @@ typedef struct freshet_interaction {
   int64_t time_ms; /* event time */
 } freshet_interaction;
 
+/* Habits kept for a user: the most, and while nobody chooses anything again. */
+enum { FRESHET_HABITS_MAX = 256, FRESHET_HABITS_FEW = 64, FRESHET_DAY_PARTS = 8 };
+
+/* How a user chose one item. Fields are public so that they can be stored. */
+typedef struct freshet_habit {
+  uint32_t item;                  /* slot */
+  uint32_t last_s;                /* the newest choice: seconds since the epoch */
+  uint32_t first_visit;           /* the number of the user's visit with the first choice */
+  uint32_t last_choice;           /* positive observations of the user before the newest choice */
+  uint32_t before;                /* low half of the key of the item that came before it; 0: none */
+  uint16_t count;                 /* choices; stays at the largest number */
+  uint16_t span;                  /* mean time between two choices, as a code: model_habits.c */
+  uint8_t gaps;                   /* how many times between two choices are in it */
+  uint8_t day[FRESHET_DAY_PARTS]; /* choices by part of the day, halved from time to time */
+} freshet_habit;
+
 /* What is known about one user. Owned by the caller; fields are public so that they can be stored. */
 typedef struct freshet_user {
   uint32_t positives;                          /* positive observations learned */
@@ -201,6 +220,9 @@ typedef struct freshet_user {
   uint32_t* seen;    /* [seen_count] slots, oldest first, no duplicates, at most seen_limit */
   uint8_t* seen_how; /* [seen_count] the greatest freshet_event_type that each was seen by */
   float* vector;     /* [dim] p_u, starts at 0 */
+  uint32_t visits;   /* a visit ends after 600 s without an event */
+  uint32_t habit_count, habit_capacity;
+  freshet_habit* habits; /* [habit_count] at most FRESHET_HABITS_MAX, each item once */
   /* [dim] the text of the last items in the space of factors; NULL: unknown. It is not state: it follows from
    * the history. */
   float* text;
@@ -208,6 +230,11 @@ typedef struct freshet_user {
 
 /* Makes a user without a history for a model of this dim; the caller destroys it. */
 freshet_user* freshet_user_create(const freshet_model* model);
+/* Adds a habit as it was stored; *habit is copied. Does nothing when the user has the most, or a habit of that
+ * item. */
+void freshet_user_restore_habit(freshet_user* user, const freshet_habit* habit);
+/* Makes a habit of each item of the history: for a user whose habits were not stored. */
+void freshet_user_habits_of_history(freshet_user* user);
 /* NULL is allowed. */
 void freshet_user_destroy(freshet_user* user);
 /* Adds an item to the seen set as the newest; an item that is there already moves. At seen_limit items the
@@ -310,9 +337,10 @@ typedef struct freshet_part {
   freshet_reason_kind kind;
   uint32_t item; /* slot of the recent item it comes from, or FRESHET_NO_ITEM */
   float score;
+  uint32_t every_s; /* FRESHET_REASON_AGAIN: the mean time between two choices; 0: not known */
 } freshet_part;
 
-enum { FRESHET_PARTS_MAX = 5 + 3 * FRESHET_HISTORY };
+enum { FRESHET_PARTS_MAX = 6 + 3 * FRESHET_HISTORY };
 
 /* Writes the parts of the score of `slot` for the user to parts, the largest first; they sum to the score.
  * Returns how many they are. */

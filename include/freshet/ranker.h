@@ -1,5 +1,5 @@
 /*
- * ranker.h: exact top-k by inner product, item bias and a sparse non-negative bonus.
+ * ranker.h: exact top-k by inner product, item bias and a sparse bonus.
  *
  * score(u, j) = query_u . row_j + bias_j + bonus_u(j), where bonus_u(j) = 0 unless it is given. The result is
  * the k best of all set slots that are allowed and not excluded, best first. Ties break by `compare`. The
@@ -73,7 +73,7 @@ typedef struct freshet_rank_query {
   const uint32_t* excluded; /* [excluded_count] slots in any order; slots that are not set are ignored */
   size_t excluded_count;
   const uint32_t* bonus_items; /* [bonus_count] slots, each at most once */
-  const float* bonus;          /* [bonus_count] finite, >= 0 */
+  const float* bonus;          /* [bonus_count] finite, may be negative */
   size_t bonus_count;
   const uint64_t* allowed; /* [(allowed_slots + 63) / 64], bit slot % 64 of word slot / 64; NULL: all are */
   size_t allowed_slots;    /* bits in it; slots beyond are not allowed */

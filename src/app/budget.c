@@ -28,10 +28,11 @@ enum { CONSUMERS = 3, CONSUMER_KBYTES = 65536, PRODUCERS = 2, PRODUCER_KBYTES = 
 static const double mib = 1 << 20;
 
 static double bytes_per_user(const freshet_config* config, double seen) {
+  double habits = seen < FRESHET_HABITS_MAX ? seen : FRESHET_HABITS_MAX;
   double vectors = config->text.users == FRESHET_USER_TEXT_ENCODED ? 2 : 1;
   return (double)(sizeof(freshet_user_row) + sizeof(freshet_user) + 7 * BLOCK_OVERHEAD + ID_BYTES) +
          vectors * (double)config->model.dim * sizeof(float) + seen * (sizeof(uint32_t) + 1) +
-         (double)config->ranking.k * sizeof(uint32_t);
+         habits * (double)sizeof(freshet_habit) + (double)config->ranking.k * sizeof(uint32_t);
 }
 
 /* Two rows of factors. While the item waits for a commit: copies of them and their part of the delta, whose

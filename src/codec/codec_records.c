@@ -54,6 +54,7 @@ static const freshet_layout_field reason_fields[] = {
     FIELD(freshet_reason, kind, SYMBOL),
     FIELD(freshet_reason, item_id, SLICE),
     FIELD(freshet_reason, score, F32),
+    FIELD(freshet_reason, every_s, I64),
 };
 static const freshet_layout reason_layout = LAYOUT(freshet_reason, reason_fields);
 
@@ -115,6 +116,8 @@ static const freshet_layout_field user_state_fields[] = {
     ARRAY_AS(freshet_user_state, "recent", recent, recent_count, LIST, &interaction_layout),
     ARRAY_AS(freshet_user_state, "seen", seen, seen_count, KEYS, NULL),
     FIELD(freshet_user_state, seen_how, SLICE),
+    FIELD(freshet_user_state, visits, U32),
+    FIELD(freshet_user_state, habits, SLICE),
     ARRAY_AS(freshet_user_state, "listed", listed, listed_count, KEYS, NULL),
 };
 

@@ -39,6 +39,8 @@ typedef struct freshet_user_state {
   /* a byte for each of seen: the greatest freshet_event_type; when it is shorter, the rest is
    * FRESHET_PURCHASE */
   freshet_slice seen_how;
+  uint32_t visits;
+  freshet_slice habits;   /* src/users/habit_rows.c */
   const uint64_t* listed; /* item keys of the last list */
   size_t listed_count;
 } freshet_user_state;

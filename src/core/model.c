@@ -102,6 +102,7 @@ static void init_blend(freshet_model* model) {
     model->blend_squares[i] = freshet_grid(FRESHET_BLEND_SQUARES_START);
     model->blend_rates[i] = i >= TB && i < PSI ? .006F : .003F;
   }
+  freshet_model_init_habits(model);
   memcpy(model->pending_blend, model->blend, sizeof model->blend);
   memcpy(model->pending_blend_squares, model->blend_squares, sizeof model->blend_squares);
 }
@@ -382,6 +383,7 @@ void freshet_user_destroy(freshet_user* user) {
   if (user == NULL) return;
   free(user->seen);
   free(user->seen_how);
+  free(user->habits);
   free(user->vector);
   free(user->text);
   free(user);

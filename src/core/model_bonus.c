@@ -1,5 +1,6 @@
 /*
- * model_bonus.c: what a user's recent items bring to the items near them: the sparse part of a score.
+ * model_bonus.c: what a user's recent items bring to the items near them, and habits to their items: the sparse
+ * part of a score.
  *
  * It is a matter of memory more than of arithmetic: 20 lists that nobody has read lately, of which a thousand
  * items come out. So what is gathered lies side by side, in the order in which the items were met, and is
@@ -28,7 +29,8 @@ void freshet_model_gathering_free(gathering* g) {
 static void fit(const freshet_model* model, gathering* g) {
   if (g->capacity >= model->count) return;
   freshet_model_gathering_free(g);
-  size_t room = FRESHET_HISTORY * ((size_t)model->config.neighbours + TEXT_NEIGHBOURS) + FRESHET_TEXT_MATCHES;
+  size_t room = FRESHET_HISTORY * ((size_t)model->config.neighbours + TEXT_NEIGHBOURS) +
+                FRESHET_TEXT_MATCHES + FRESHET_HABITS_MAX;
   g->capacity = model->capacity;
   if (room > g->capacity) room = g->capacity;
   room = (room / ROOM_PAD + 1) * ROOM_PAD;
@@ -59,6 +61,17 @@ static void meet(freshet_gathered* met, const uint32_t* items, size_t count) {
   for (size_t i = 0; i < count; i++) {
     met->places[items[i]] = met->base + met->count;
     met->items[met->count++] = items[i];
+  }
+}
+
+/* places [count]: where the items of the user's habits are in `met`, where they may have been already. */
+static void meet_habits(const freshet_user* user, uint32_t count, freshet_gathered* met, uint32_t* places) {
+  for (uint32_t i = 0; i < count; i++) {
+    const uint32_t slot = user->habits[i].item;
+    places[i] = met->places[slot] - met->base;
+    if (places[i] < met->count) continue;
+    places[i] = met->count;
+    meet(met, &slot, 1);
   }
 }
 
@@ -106,10 +119,14 @@ static void forget(gathering* g) {
 }
 
 size_t freshet_model_gather(const freshet_model* model, const context* c, const uint32_t* first,
-                            size_t first_count, gathering* g) {
+                            size_t first_count, const freshet_user* user, int64_t now_ms, gathering* g) {
   freshet_gathered* met = &g->met;
+  uint32_t places[FRESHET_HABITS_MAX];
+  float scores[FRESHET_HABITS_MAX];
   fit(model, g);
   meet(met, first, first_count);
+  const uint32_t habits = user != NULL && freshet_model_repeats(model) ? user->habit_count : 0;
+  meet_habits(user, habits, met, places);
   for (uint32_t k = 0; k < c->count; k++) {
     /* Asked for a second time: some have left the first-level cache before their turn. */
     if (k + 1 < c->count) prefetch_lists_of(&model->items[c->items[k + 1]]);
@@ -121,6 +138,8 @@ size_t freshet_model_gather(const freshet_model* model, const context* c, const 
   freshet_model_lend(model, met, g->new_places, new_count, g->text_thetas, g->lent);
   model->kernels->bonuses((const float(*)[FRESHET_SUMS])met->sums, g->roots, c->theta, g->text_thetas,
                           g->bonus, padded);
+  if (habits > 0) freshet_model_habit_scores(model, user, now_ms, scores);
+  for (uint32_t i = 0; i < habits; i++) g->bonus[places[i]] += scores[i];
   forget(g);
   return count;
 }

@@ -19,7 +19,8 @@ static uint32_t take_index(freshet_byte_reader* in, unsigned bytes, uint32_t bou
 /* One event of the trace; its indices count from 0 in the delta's dictionary. */
 typedef struct trace_step {
   uint32_t chosen, weight;
-  bool is_dislike;
+  bool is_dislike, is_again;
+  uint8_t span_code; /* of a repeat */
   freshet_kept kept;
   uint32_t context[FRESHET_HISTORY]; /* [kept.count] */
 } trace_step;
@@ -37,8 +38,10 @@ static void take_trace_step(freshet_byte_reader* in, unsigned index_bytes, uint3
   const uint32_t weight = freshet_take_u16(in), count = freshet_take_u8(in), size = count % TRACE_THINNED;
   const uint8_t picks = count >= TRACE_THINNED ? freshet_take_u8(in) : 0;
   step->is_dislike = (weight & TRACE_DISLIKE) != 0;
-  step->weight = weight & ~(uint32_t)TRACE_DISLIKE;
-  if (step->is_dislike && count > 0) in->bad = true;
+  step->is_again = (weight & TRACE_AGAIN) != 0;
+  step->span_code = step->is_again ? freshet_take_u8(in) : 0;
+  step->weight = weight & ~(uint32_t)(TRACE_DISLIKE | TRACE_AGAIN);
+  if (step->is_dislike && (count > 0 || step->is_again)) in->bad = true;
   if (step->weight == 0 || step->weight > WEIGHT_UNITS_MAX || size > FRESHET_HISTORY) in->bad = true;
   if (in->bad) return;
   step->kept = count >= TRACE_THINNED ? freshet_keep_some(size, picks) : freshet_keep_all(size);
@@ -177,7 +180,8 @@ static void replay_trace(freshet_model* model, const freshet_model_delta* delta,
     if (step->is_dislike) {
       freshet_model_replay_dislike(model, step->chosen, step->weight, offset);
     } else {
-      freshet_model_replay_counts(model, step->chosen, step->weight, event++, offset);
+      const trace_choice choice = {step->chosen, step->weight, step->is_again, step->span_code};
+      freshet_model_replay_counts(model, &choice, event++, offset);
     }
     if (s.step_count < CHUNK_EVENTS && e + 1 < delta->events) continue;
     count_pairs(model, &s);

@@ -2,11 +2,13 @@
  * model_internal.h: the state of the learner, shared by the model_*.c files and seen by nobody else.
  *
  *   model.c             creation, the table of items, users, memory
- *   model_score.c       context of a user, query, explanation, the ranker's rows
+ *   model_score.c       context of a user, query, the ranker's rows
+ *   model_explain.c     the parts of a score
  *   model_similar.c     queries of nobody in particular: items like some, the most popular
  *   model_bonus.c       what a user's recent items bring to the items near them
  *   model_learn.c       one step of learning
  *   model_liking.c      what users disliked, and how it pushes away
+ *   model_habits.c      what users choose again
  *   model_negatives.c   which items a step compares with
  *   model_tree.c        running sums, for draws
  *   model_neighbours.c  what is chosen together, in bounded lists
@@ -22,6 +24,7 @@
 #define FRESHET_CORE_MODEL_INTERNAL_H
 
 #include "core/maths.h"
+#include "core/model_again.h"
 #include "core/model_kernels.h"
 #include "core/model_thin.h"
 #include "core/model_tree.h"
@@ -70,8 +73,26 @@ enum {
   LIKE_DISLIKED,                     /* w1 */
   LIKE_START,                        /* w2 */
   LIKE_WEIGHTS,
-  BLEND_WEIGHTS = LIKE + LIKE_WEIGHTS, /* new ones come last: state of older versions ends earlier */
+  AGAIN = LIKE + LIKE_WEIGHTS, /* of habits, by trait: model_habits.c */
+  AGAIN_COUNTS = 10,           /* choices */
+  AGAIN_GAPS = 28,             /* time since the newest, by factors of two */
+  AGAIN_GAP_SOON = 14,         /* ... about five hours */
+  AGAIN_RATIOS = 16,           /* ... over the time that is usual */
+  AGAIN_SINCES = 12,           /* choices of the user since then */
+  AGAIN_SHARES = 10,           /* share of the user's visits */
+  AGAIN_AFTERS = 3,            /* whether it came after the same item */
+  AGAIN_HOURS = 18,            /* whether it is the hour of the day for it */
+  AGAIN_HABIT = AGAIN,         /* the item's own habit */
+  AGAIN_COUNT,
+  AGAIN_GAP = AGAIN_COUNT + AGAIN_COUNTS,
+  AGAIN_RATIO = AGAIN_GAP + AGAIN_GAPS,
+  AGAIN_SINCE = AGAIN_RATIO + AGAIN_RATIOS,
+  AGAIN_SHARE = AGAIN_SINCE + AGAIN_SINCES,
+  AGAIN_AFTER = AGAIN_SHARE + AGAIN_SHARES,
+  AGAIN_HOUR = AGAIN_AFTER + AGAIN_AFTERS,
+  BLEND_WEIGHTS = AGAIN_HOUR + AGAIN_HOURS, /* new ones come last: state of older versions ends earlier */
   BLEND_PADDED = (BLEND_WEIGHTS + 15) / 16 * 16,
+  BLEND_NEW_PADDED = (AGAIN + 15) / 16 * 16, /* without the weights of habits */
 };
 #define FRESHET_BLEND_SQUARES_START .01
 
@@ -139,6 +160,8 @@ typedef struct item {
   float row_popular[HALF_LIVES]; /* f5 as the ranker's row shows it: it is refreshed from time to time */
   float row_liking;              /* l, the same way */
   uint32_t dislikes;             /* in 1/WEIGHT_UNITS: by how much users disliked it */
+  uint32_t repeats;              /* in 1/WEIGHT_UNITS: choices by users who had chosen it before */
+  uint64_t repeat_spans;         /* codes of the time since then, each as many times */
   uint32_t id_size;
   char* id; /* NULL while only the key is known */
 } item;
@@ -199,6 +222,10 @@ typedef struct candidates {
   _Alignas(64) double bias[CANDIDATES_PADDED];
   _Alignas(64) double factor_squares[CANDIDATES_PADDED];
   _Alignas(64) double bias_squares[CANDIDATES_PADDED];
+  /* -- those that the user has chosen before -- */
+  uint32_t habit_count;
+  float habit_chance; /* what being drawn from the habits adds to q */
+  met_habit habits[CANDIDATES_PADDED];
 } candidates;
 
 /* The values of an item when it was first touched since the last take. */
@@ -214,10 +241,12 @@ typedef struct trace_event {
   uint8_t picks;   /* of a thinned event: see model_thin.h */
   uint8_t kept;    /* items that follow in trace_items: all of the context, unless the event is thinned */
   bool is_thinned;
+  uint8_t span_code; /* of a repeat */
 } trace_event;
 
-/* Set in the weight of a trace event: a dislike, which has no context and is no event of the model's time. */
-enum { TRACE_DISLIKE = 1 << 15 };
+/* Set in the weight of a trace event: a dislike, which has no context and is no event of the model's time; a choice
+ * of what the user had chosen before. */
+enum { TRACE_DISLIKE = 1 << 15, TRACE_AGAIN = 1 << 14 };
 
 struct freshet_model {
   freshet_model_config config;
@@ -256,6 +285,9 @@ struct freshet_model {
   int64_t* presence;  /* ... and of the items */
   int64_t total_count;
   int64_t total_dislikes; /* in 1/WEIGHT_UNITS */
+  int64_t total_watched;  /* choices of which it is known whether they were repeats, in 1/WEIGHT_UNITS */
+  int64_t total_repeats;
+  int64_t total_repeat_spans;
 
   /* -- global -- */
   uint64_t events;
@@ -390,7 +422,9 @@ void freshet_model_like_gradient(freshet_model* model, const context* c, uint32_
 void freshet_model_dislike_add(freshet_model* model, uint32_t slot, uint32_t units);
 
 /* ---- model_negatives.c ---- */
-void freshet_model_draw(freshet_model* model, uint32_t positive, candidates* step);
+/* own [own_count]: more candidates. */
+void freshet_model_draw(freshet_model* model, uint32_t positive, const uint32_t* own, size_t own_count,
+                        candidates* step);
 /* Replaces N, when stored state is read. */
 void freshet_model_count_set(freshet_model* model, uint32_t slot, uint32_t count);
 void freshet_model_count_add(freshet_model* model, uint32_t slot, uint32_t units); /* N and the tree */
@@ -433,7 +467,12 @@ void freshet_model_replay_pair(freshet_model* model, uint32_t slot, uint32_t oth
                                uint32_t weight_units, uint32_t times, size_t entry);
 /* The item was chosen by the event of that number. offset: of the delta in the log; state that reflects it already
  * is left alone. */
-void freshet_model_replay_counts(freshet_model* model, uint32_t chosen, uint32_t weight_units, uint64_t event,
+typedef struct trace_choice {
+  uint32_t item, weight_units;
+  bool is_again;     /* the user had chosen it before ... */
+  uint8_t span_code; /* ... that long ago */
+} trace_choice;
+void freshet_model_replay_counts(freshet_model* model, const trace_choice* choice, uint64_t event,
                                  int64_t offset);
 /* The item was disliked. weight_units: by how much. */
 void freshet_model_replay_dislike(freshet_model* model, uint32_t slot, uint32_t weight_units, int64_t offset);
@@ -454,9 +493,10 @@ void freshet_model_gathering_free(gathering* g);
 /* Prefetches the lists of a user: about 30 KB that are seldom in the cache. */
 void freshet_model_prefetch_lists(const freshet_model* model, const context* c);
 /* Computes the bonus of every item that is near the context, into g->met.items and g->bonus. The items
- * `first` come before the others, whether they are near or not. Returns how many items there are. */
+ * `first` come before the others, whether they are near or not; then come the user's habits. A bonus is negative
+ * where the item is not chosen again so soon. Returns how many items there are. */
 size_t freshet_model_gather(const freshet_model* model, const context* c, const uint32_t* first,
-                            size_t first_count, gathering* g);
+                            size_t first_count, const freshet_user* user, int64_t now_ms, gathering* g);
 
 /* ---- model_lenders.c ---- */
 enum { FRESHET_NEW_LEVELS = 4 }; /* items with a level below this are new: they have under 6 events */

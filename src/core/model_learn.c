@@ -191,8 +191,9 @@ static void step_user(freshet_model* model, freshet_user* user, const context* c
 }
 
 static void step_blend(freshet_model* model) {
+  const size_t padded = freshet_model_repeats(model) ? BLEND_PADDED : BLEND_NEW_PADDED;
   model->kernels->blend(model->blend, model->blend_squares, model->blend_gradient, model->blend_rates,
-                        BLEND_PADDED);
+                        padded);
   for (int f = 0; f < FEATURES; f++) {
     if (model->blend[TH + f] < 0) model->blend[TH + f] = 0;
   }
@@ -209,18 +210,23 @@ void freshet_model_replay_pair(freshet_model* model, uint32_t slot, uint32_t oth
                                times);
 }
 
-void freshet_model_replay_counts(freshet_model* model, uint32_t chosen, uint32_t weight_units, uint64_t event,
+void freshet_model_replay_counts(freshet_model* model, const trace_choice* choice, uint64_t event,
                                  int64_t offset) {
-  const float weight = (float)weight_units * (1.0F / WEIGHT_UNITS);
-  if (model->items[chosen].folded_to <= offset) {
-    freshet_model_popularity_add(model, chosen, event, weight);
-    freshet_model_count_add(model, chosen, weight_units);
+  const float weight = (float)choice->weight_units * (1.0F / WEIGHT_UNITS);
+  const uint32_t again_units = choice->is_again ? choice->weight_units : 0;
+  if (model->items[choice->item].folded_to <= offset) {
+    freshet_model_popularity_add(model, choice->item, event, weight);
+    freshet_model_count_add(model, choice->item, choice->weight_units);
+    freshet_model_repeat_add(model, choice->item, again_units, choice->span_code);
   }
   if (model->folded_to > offset) return;
+  model->total_watched += choice->weight_units;
+  model->total_repeats += again_units;
+  model->total_repeat_spans += (int64_t)again_units * choice->span_code;
   for (int h = 0; h < HALF_LIVES; h++) {
     model->popular_totals[h] = model->popular_totals[h] * model->decay_per_event[h] + (double)weight;
   }
-  model->recent[model->events % RECENT_EVENTS] = chosen;
+  model->recent[model->events % RECENT_EVENTS] = choice->item;
   model->events++;
 }
 
@@ -234,6 +240,8 @@ typedef struct own_event {
   uint32_t item;
   uint32_t weight_units;
   bool is_dislike; /* it has no context then */
+  bool is_again;
+  uint8_t span_code;
   uint32_t context_count;
   const uint32_t* context_items;
   /* [context_count] of the item in their lists, and of them in its list, before the event */
@@ -253,7 +261,8 @@ static void replay_own(freshet_model* model, const own_event* event, const fresh
     freshet_model_replay_pair(model, other, event->item, k, event->weight_units, kept->times[i],
                               event->places[k]);
   }
-  freshet_model_replay_counts(model, event->item, event->weight_units, model->events, INT64_MAX);
+  const trace_choice choice = {event->item, event->weight_units, event->is_again, event->span_code};
+  freshet_model_replay_counts(model, &choice, model->events, INT64_MAX);
 }
 
 static void record_trace(freshet_model* model, const own_event* event, const freshet_kept* kept,
@@ -269,13 +278,14 @@ static void record_trace(freshet_model* model, const own_event* event, const fre
     model->trace_items = realloc(model->trace_items, model->trace_item_capacity * sizeof *model->trace_items);
     FRESHET_ASSERT(model->trace_items != NULL);
   }
-  const unsigned weight = event->weight_units | (event->is_dislike ? TRACE_DISLIKE : 0);
+  const unsigned kind = event->is_dislike ? TRACE_DISLIKE : event->is_again ? TRACE_AGAIN : 0;
   model->trace[model->trace_count++] = (trace_event){.item = event->item,
-                                                     .weight = (uint16_t)weight,
+                                                     .weight = (uint16_t)(event->weight_units | kind),
                                                      .context = (uint8_t)event->context_count,
                                                      .picks = picks,
                                                      .kept = (uint8_t)kept->count,
-                                                     .is_thinned = model->thins && !event->is_dislike};
+                                                     .is_thinned = model->thins && !event->is_dislike,
+                                                     .span_code = event->span_code};
   for (uint32_t i = 0; i < kept->count; i++) {
     model->trace_items[model->trace_item_count + i] = event->context_items[kept->place[i]];
   }
@@ -309,6 +319,7 @@ static freshet_status learn_positive(freshet_model* model, freshet_user* user,
   candidates* s = model->step;
   float weight = (float)weight_units * (1.0F / WEIGHT_UNITS);
   size_t places[FRESHET_HISTORY], own_places[FRESHET_HISTORY];
+  uint32_t own[FRESHET_HABIT_DRAWS];
   context c;
   freshet_model_context(model, user, seen->time_ms, &c);
   freshet_model_user_factor(model, user, &c, model->user_factor);
@@ -318,20 +329,30 @@ static freshet_status learn_positive(freshet_model* model, freshet_user* user,
                              "the user's vector is out of bounds: nothing is learned from this event");
   }
   prefetch_lists(model, &c);
-  freshet_model_draw(model, seen->item, s);
+  const uint32_t own_count = freshet_model_draw_habits(model, user, own);
+  freshet_model_draw(model, seen->item, own, own_count, s);
+  freshet_model_meet_habits(model, user, seen->time_ms, own_count, s);
   read_items(model, &c, s); /* before the scan, which pushes their rows out of the cache */
   scan_neighbours(model, &c, s, places);
   freshet_marks_clear(&model->marks, s->items, s->count);
   prefetch_own_list(&model->items[seen->item].near);
   set_features(model, model->user_factor, s);
+  freshet_model_apply_habits(model, s);
   set_gradients(model, &c, weight, s);
   set_blend_gradient(model, &c, s);
+  freshet_model_habit_gradient(model, s);
   freshet_model_like_gradient(model, &c, seen->item, 0, 1);
   step_items(model, s, model->user_factor, size, model->slope);
   step_user(model, user, &c, model->slope);
   step_blend(model);
   locate_context(model, &c, &model->items[seen->item].near, own_places);
-  own_event event = {seen->item, weight_units, false, c.count, c.items, places, own_places};
+  own_event event = {.item = seen->item,
+                     .weight_units = weight_units,
+                     .context_count = c.count,
+                     .context_items = c.items,
+                     .places = places,
+                     .own_places = own_places};
+  event.is_again = freshet_model_chooses_again(user, seen->item, seen->time_ms, &event.span_code);
   const uint8_t picks = model->thins ? (uint8_t)freshet_random(model->config.seed, model->events) : 0;
   const freshet_kept kept = model->thins ? freshet_keep_some(c.count, picks) : freshet_keep_all(c.count);
   record_trace(model, &event, &kept, picks);
@@ -368,9 +389,13 @@ freshet_status freshet_model_learn(freshet_model* model, freshet_user* user,
   }
   if (!observation->positive && observation->dislike > 0 && model->config.learning)
     learn_dislike(model, user, observation);
+  freshet_user_count_visit(user, observation->time_ms);
   if (observation->positive) {
+    freshet_model_count_habit(model, user, observation->item, observation->time_ms);
     user->positives++;
     freshet_user_unhide(user, observation->item);
+  } else if (observation->dislike > 0) {
+    freshet_user_drop_habit(user, observation->item);
   }
   append_history(user, observation);
   freshet_user_mark_seen(user, observation->item, model->config.seen_limit);

@@ -167,9 +167,10 @@ static void add_candidates(freshet_model* model, candidates* step, const uint32_
 }
 
 /* The kind of a draw cannot be predicted. So it is written to all three lists, and only one of them grows. */
-void freshet_model_draw(freshet_model* model, uint32_t positive, candidates* step) {
+void freshet_model_draw(freshet_model* model, uint32_t positive, const uint32_t* own, size_t own_count,
+                        candidates* step) {
   uint64_t frequent[NEGATIVES_MAX + 1], recent[NEGATIVES_MAX + 1], uniform[NEGATIVES_MAX + 1];
-  uint32_t slots[1 + NEGATIVES_MAX];
+  uint32_t slots[1 + NEGATIVES_MAX + FRESHET_HABIT_DRAWS];
   size_t frequent_count = 0, recent_count = 0, uniform_count = 0;
   const uint64_t seed = freshet_random(model->config.seed, model->events);
   const uint32_t negatives = model->config.negatives;
@@ -188,5 +189,6 @@ void freshet_model_draw(freshet_model* model, uint32_t positive, candidates* ste
   draw_recent(model, recent, recent_count, slots + 1);
   draw_frequent(model, frequent, frequent_count, slots + 1 + recent_count);
   draw_uniform(model, uniform, uniform_count, slots + 1 + recent_count + frequent_count);
-  add_candidates(model, step, slots, 1 + (size_t)negatives);
+  if (own_count > 0) memcpy(slots + 1 + negatives, own, own_count * sizeof *own);
+  add_candidates(model, step, slots, 1 + (size_t)negatives + own_count);
 }

@@ -2,8 +2,8 @@
  * model_score.c: what a user's recent items mean for the score of an item.
  *
  * score(j) = psi[B(N_j)] + sum over features of theta_f f_f(j). Taste and popularity are an inner product
- * over all items (the ranker's rows); the rest is a bonus on the neighbours of the recent items, never
- * negative.
+ * over all items (the ranker's rows); the rest is a bonus on the neighbours of the recent items, and on the items
+ * that the user has chosen before.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -262,14 +262,14 @@ void freshet_model_scratch_destroy(freshet_model_scratch* scratch) {
 /* ---- a wanted text ---- */
 
 /* The weight of the context factor of an item chosen just now, times the text's own. */
-static float wanted_weight(const freshet_model* model, const freshet_wanted_text* text) {
+float freshet_model_wanted_weight(const freshet_model* model, const freshet_wanted_text* text) {
   float weights[FRESHET_LANES] __attribute__((aligned(64))) = {(float)(model->blend[LP] + model->blend[LG])};
   model->kernels->exp(weights, FRESHET_LANES);
   return text->weight * weights[0];
 }
 
-static float wanted_bonus(const freshet_model* model, const freshet_wanted_text* text, const context* c,
-                          uint32_t match) {
+float freshet_model_wanted_bonus(const freshet_model* model, const freshet_wanted_text* text,
+                                 const context* c, uint32_t match) {
   float theta = c->text_theta[model->levels[text->items[match]]];
   return text->weight * (theta > freshet_model_wanted_text_floor ? theta : freshet_model_wanted_text_floor) *
          text->bonus[match];
@@ -285,12 +285,13 @@ void freshet_model_query(const freshet_model* model, const freshet_user* user, i
   freshet_model_query_text(model, user, NULL, now_ms, scratch, query);
 }
 
-/* The dense part of a user's score. */
-static void set_vector(const freshet_model* model, const freshet_user* user, int64_t now_ms,
-                       freshet_model_scratch* scratch) {
+void freshet_model_set_vector(const freshet_model* model, const freshet_user* user, int64_t now_ms,
+                              freshet_model_scratch* scratch) {
   context* c = &scratch->context;
   const uint32_t dim = model->config.dim;
-  freshet_model_context(model, user, not_before_history(user, now_ms), c);
+  scratch->user = user;
+  scratch->now_ms = not_before_history(user, now_ms);
+  freshet_model_context(model, user, scratch->now_ms, c);
   freshet_model_prefetch_lists(model, c);
   freshet_model_user_factor(model, user, c, scratch->factor);
   freshet_model_add_user_text(model, user, c, scratch->factor);
@@ -307,7 +308,7 @@ static void set_vector(const freshet_model* model, const freshet_user* user, int
 void freshet_model_query_text(const freshet_model* model, const freshet_user* user,
                               const freshet_wanted_text* text, int64_t now_ms, freshet_model_scratch* scratch,
                               freshet_rank_query* query) {
-  set_vector(model, user, now_ms, scratch);
+  freshet_model_set_vector(model, user, now_ms, scratch);
   freshet_model_finish_query(model, text, scratch, query);
   query->excluded = user->seen;
   query->excluded_count = user->seen_count;
@@ -318,11 +319,12 @@ void freshet_model_finish_query(const freshet_model* model, const freshet_wanted
   const context* c = &scratch->context;
   gathering* g = &scratch->gathering;
   if (text != NULL)
-    model->kernels->add_scaled(scratch->vector, c->theta[TASTE] * wanted_weight(model, text), text->start,
-                               model->config.dim);
+    model->kernels->add_scaled(scratch->vector, c->theta[TASTE] * freshet_model_wanted_weight(model, text),
+                               text->start, model->config.dim);
   uint32_t matches = text == NULL ? 0 : text->count;
-  const size_t count = freshet_model_gather(model, c, text == NULL ? NULL : text->items, matches, g);
-  for (uint32_t i = 0; i < matches; i++) g->bonus[i] += wanted_bonus(model, text, c, i);
+  const size_t count = freshet_model_gather(model, c, text == NULL ? NULL : text->items, matches,
+                                            scratch->user, scratch->now_ms, g);
+  for (uint32_t i = 0; i < matches; i++) g->bonus[i] += freshet_model_wanted_bonus(model, text, c, i);
   query->vector = scratch->vector;
   query->excluded = NULL;
   query->excluded_count = 0;
@@ -355,146 +357,4 @@ float freshet_model_score(const freshet_model* model, const freshet_rank_query* 
   float score = add_columns(model, slot, query->vector + dim, taste);
   size_t at = model->kernels->find(query->bonus_items, query->bonus_count, slot);
   return at < query->bonus_count ? score + query->bonus[at] : score;
-}
-
-/* ---- explanation ---- */
-
-static void add_part(freshet_part* parts, size_t* count, freshet_reason_kind kind, uint32_t item_slot,
-                     float score) {
-  if (score == 0) return;
-  size_t at = (*count)++;
-  for (; at > 0 && parts[at - 1].score < score; at--) parts[at] = parts[at - 1];
-  parts[at] = (freshet_part){kind, item_slot, score};
-}
-
-/* Adds the co-occurrence of context item k with `slot`, times weight. */
-static void add_co_occurrence(const freshet_model* model, const context* c, uint32_t k, uint32_t slot,
-                              float root, float weight, float out[BONUS_FEATURES]) {
-  const neighbours* near = &model->items[c->items[k]].near;
-  const float* a = c->feature_weight[k];
-  size_t e = model->kernels->find_entry(near->tags, near->entries, near->count, slot);
-  if (e == near->count) return;
-  out[FOLLOWS] += weight * a[FOLLOWS] * near->entries[e].follows * (c->is_similar ? root : 1);
-  out[TOGETHER_NOW] += weight * root * a[TOGETHER_NOW] * near->entries[e].together;
-  out[TOGETHER_BEFORE] += weight * root * a[TOGETHER_BEFORE] * near->entries[e].together;
-}
-
-/* What context item k itself adds to the sums of `slot`. */
-static void contribution(const freshet_model* model, const context* c, uint32_t k, uint32_t slot, float root,
-                         float out[BONUS_FEATURES]) {
-  const item* from = &model->items[c->items[k]];
-  const float* a = c->feature_weight[k];
-  memset(out, 0, BONUS_FEATURES * sizeof *out);
-  add_co_occurrence(model, c, k, slot, root, 1, out);
-  if (from->near_text == NULL) return;
-  const text_neighbours* text = from->near_text;
-  size_t e = model->kernels->find_entry(text->tags, text->entries, text->count, slot);
-  if (e < text->count) out[SIMILAR_TEXT] = a[SIMILAR_TEXT] * text->entries[e].follows;
-}
-
-/* Adds what the item borrows to the shares of the recent items: see freshet_model_lend. */
-static void add_lent(const freshet_model* model, const context* c, uint32_t slot,
-                     float shares[FRESHET_HISTORY][BONUS_FEATURES]) {
-  lenders from;
-  bool any = false;
-  for (uint32_t k = 0; k < c->count; k++) any = any || freshet_model_has_any(shares[k]);
-  if (!any || !freshet_model_may_borrow(model, slot)) return;
-  freshet_model_find_lenders(model, slot, c->text_theta[model->levels[slot]], &from);
-  for (uint32_t l = 0; l < from.count; l++) {
-    for (uint32_t k = 0; k < c->count; k++) {
-      add_co_occurrence(model, c, k, from.items[l], from.roots[l], from.weights[l], shares[k]);
-    }
-  }
-}
-
-/* theta * log(1 + sum) is shared out by what each recent item brought to the sum. Returns what came by items
- * that the user disliked: nobody wants to read those as a reason. */
-static float add_neighbour_parts(const freshet_model* model, const context* c, uint32_t slot,
-                                 freshet_part* parts, size_t* count) {
-  static const freshet_reason_kind kinds[BONUS_FEATURES] = {[FOLLOWS] = FRESHET_REASON_FOLLOWS,
-                                                            [TOGETHER_NOW] = FRESHET_REASON_TOGETHER,
-                                                            [TOGETHER_BEFORE] = FRESHET_REASON_TOGETHER,
-                                                            [SIMILAR_TEXT] = FRESHET_REASON_TEXT};
-  float root = model->roots[slot];
-  float shares[FRESHET_HISTORY][BONUS_FEATURES];
-  float logs[FRESHET_LANES] __attribute__((aligned(64)));
-  float sums[BONUS_FEATURES] = {0}, by_disliked = 0;
-  for (uint32_t k = 0; k < c->count; k++) contribution(model, c, k, slot, root, shares[k]);
-  add_lent(model, c, slot, shares);
-  for (uint32_t k = 0; k < c->count; k++) {
-    for (int f = 0; f < BONUS_FEATURES; f++) sums[f] += shares[k][f];
-  }
-  for (int f = 0; f < FRESHET_LANES; f++) logs[f] = f < BONUS_FEATURES ? 1 + sums[f] : 1;
-  model->kernels->log(logs, FRESHET_LANES);
-  for (int f = 0; f < BONUS_FEATURES; f++) {
-    float theta = f == SIMILAR_TEXT ? c->text_theta[model->levels[slot]] : c->theta[f];
-    if (sums[f] <= 0) continue;
-    for (uint32_t k = 0; k < c->count; k++) {
-      float part = theta * logs[f] * (shares[k][f] / sums[f]);
-      if (c->disliked[k] > 0) {
-        by_disliked += part;
-      } else {
-        add_part(parts, count, kinds[f], c->items[k], part);
-      }
-    }
-  }
-  return by_disliked;
-}
-
-/* What each item that the list is to be like adds by its factors. */
-static void add_audience_parts(const freshet_model* model, const context* c, uint32_t slot,
-                               freshet_part* parts, size_t* count) {
-  for (uint32_t k = 0; k < c->count; k++) {
-    float alike = model->kernels->dot(freshet_model_factor(model, c->items[k]),
-                                      freshet_model_factor(model, slot), model->config.dim);
-    add_part(parts, count, FRESHET_REASON_AUDIENCE, c->items[k], c->audience[k] * alike);
-  }
-}
-
-/* What a wanted text adds to the score of `slot`. */
-static float wanted_part(const freshet_model* model, const freshet_wanted_text* text, const context* c,
-                         uint32_t slot) {
-  float dense = model->kernels->dot(freshet_model_factor(model, slot), text->start, model->config.dim);
-  float part = c->theta[TASTE] * wanted_weight(model, text) * dense;
-  size_t match = model->kernels->find(text->items, text->count, slot);
-  return match < text->count ? part + wanted_bonus(model, text, c, (uint32_t)match) : part;
-}
-
-size_t freshet_model_explain(const freshet_model* model, const freshet_user* user, int64_t now_ms,
-                             uint32_t slot, freshet_model_scratch* scratch,
-                             freshet_part parts[FRESHET_PARTS_MAX]) {
-  return freshet_model_explain_text(model, user, NULL, now_ms, slot, scratch, parts);
-}
-
-size_t freshet_model_explain_text(const freshet_model* model, const freshet_user* user,
-                                  const freshet_wanted_text* text, int64_t now_ms, uint32_t slot,
-                                  freshet_model_scratch* scratch, freshet_part parts[FRESHET_PARTS_MAX]) {
-  set_vector(model, user, now_ms, scratch);
-  return freshet_model_explain_query(model, text, slot, scratch, parts);
-}
-
-size_t freshet_model_explain_query(const freshet_model* model, const freshet_wanted_text* text, uint32_t slot,
-                                   const freshet_model_scratch* scratch,
-                                   freshet_part parts[FRESHET_PARTS_MAX]) {
-  FRESHET_ASSERT(slot < model->count);
-  const item* it = &model->items[slot];
-  const context* c = &scratch->context;
-  const float* columns = scratch->vector + model->config.dim;
-  size_t count = 0;
-  float popular = 0;
-  float taste = model->kernels->dot(freshet_model_factor(model, slot), scratch->factor, model->config.dim);
-  for (int h = 0; h < HALF_LIVES; h++) popular += columns[COLUMN_POPULAR + h] * it->row_popular[h];
-  float quality = columns[COLUMN_BIAS] * (float)it->bias + columns[COLUMN_LEVEL + model->levels[slot]];
-  quality += columns[COLUMN_LIKING] * it->row_liking;
-  taste = c->theta[TASTE] * taste +
-          model->kernels->dot(freshet_model_factor(model, slot), scratch->opinion, model->config.dim);
-  taste += add_neighbour_parts(model, c, slot, parts, &count);
-  if (c->is_similar) add_audience_parts(model, c, slot, parts, &count);
-  add_part(parts, &count, FRESHET_REASON_TASTE, FRESHET_NO_ITEM, taste);
-  add_part(parts, &count, FRESHET_REASON_POPULAR, FRESHET_NO_ITEM, popular);
-  add_part(parts, &count, FRESHET_REASON_QUALITY, FRESHET_NO_ITEM, quality);
-  if (text != NULL)
-    add_part(parts, &count, FRESHET_REASON_CONTEXT, FRESHET_NO_ITEM, wanted_part(model, text, c, slot));
-  add_part(parts, &count, FRESHET_REASON_RULE, FRESHET_NO_ITEM, it->adjustment);
-  return count;
 }

@@ -14,6 +14,7 @@
 static const float popular_floor = .05F;
 
 static void clear(const freshet_model* model, freshet_model_scratch* scratch) {
+  scratch->user = NULL;
   memset(scratch->factor, 0, model->config.dim * sizeof *scratch->factor);
   memset(scratch->opinion, 0, model->config.dim * sizeof *scratch->opinion);
   memset(scratch->vector, 0, freshet_model_row_dim(model) * sizeof *scratch->vector);

@@ -4,9 +4,10 @@
  *
  * item     u8 version, i64 folded_to, u32 dim, u32 N in sixteenths, u64 event and f32 [3] of the popularities,
  *          then its additive part (model_bytes.c), u16 neighbours, for each: u64 key, f32 cf, f32 cs, u32 dislikes
- *          in sixteenths (not in version 1)
+ *          in sixteenths (not in version 1), u32 repeats in sixteenths, u64 sum of their codes (from version 3 on)
  * globals  u8 version, i64 folded_to, u64 events, f64 [3] popularity totals, the blend (model_bytes.c),
- *          u32 recent events, u64 key [recent], oldest first, i64 dislikes in sixteenths (not in version 1)
+ *          u32 recent events, u64 key [recent], oldest first, i64 dislikes in sixteenths (not in version 1),
+ *          i64 choices, i64 repeats, both in sixteenths, i64 sum of their codes (from version 3 on)
  */
 #include <stdlib.h>
 
@@ -14,7 +15,7 @@
 
 #include "core/model_bytes.h"
 
-enum { VERSION = 2, VERSION_FIRST = 1 /* without dislikes */ };
+enum { VERSION = 3, VERSION_FIRST = 1, VERSION_DISLIKES = 2, VERSION_REPEATS = 3 };
 
 void freshet_model_write_item(const freshet_model* model, uint32_t slot, int64_t folded_to,
                               freshet_buffer* out) {
@@ -41,6 +42,8 @@ void freshet_model_write_item(const freshet_model* model, uint32_t slot, int64_t
     freshet_put(out, &it->near.entries[e].together, sizeof(float));
   }
   freshet_put(out, &it->dislikes, sizeof it->dislikes);
+  freshet_put(out, &it->repeats, sizeof it->repeats);
+  freshet_put(out, &it->repeat_spans, sizeof it->repeat_spans);
 }
 
 static uint8_t take_version(freshet_byte_reader* in) {
@@ -65,6 +68,22 @@ static item_head take_item_head(const freshet_model* model, freshet_byte_reader*
   head.popular_at = freshet_take_u64(in);
   for (int h = 0; h < HALF_LIVES; h++) head.popular[h] = freshet_take_count_f32(in);
   return head;
+}
+
+/* Counts that earlier versions do not have. */
+typedef struct item_tail {
+  uint32_t dislikes, repeats;
+  uint64_t repeat_spans;
+} item_tail;
+
+static item_tail take_item_tail(freshet_byte_reader* in, uint8_t version) {
+  item_tail tail = {0};
+  if (version >= VERSION_DISLIKES) tail.dislikes = freshet_take_u32(in);
+  if (version < VERSION_REPEATS) return tail;
+  tail.repeats = freshet_take_u32(in);
+  tail.repeat_spans = freshet_take_u64(in);
+  if (tail.repeat_spans > (uint64_t)tail.repeats * UINT8_MAX) in->bad = true;
+  return tail;
 }
 
 /* slot FRESHET_NO_ITEM: only looks. A neighbour that is parked is left out. */
@@ -105,7 +124,7 @@ freshet_status freshet_model_check_item(freshet_model* model, freshet_slice byte
   const item_head head = take_item_head(model, &look);
   freshet_take_gains(model, &look, FRESHET_NO_ITEM);
   take_neighbours(model, &look, FRESHET_NO_ITEM);
-  if (head.version > VERSION_FIRST) freshet_take_u32(&look);
+  take_item_tail(&look, head.version);
   *last_chosen = head.popular_at;
   if (look.bad || look.left != 0)
     return freshet_malformed(error, "state of an item, or one of another model.dim");
@@ -128,7 +147,10 @@ freshet_status freshet_model_read_item(freshet_model* model, uint32_t slot, fres
   it->folded_to = head.folded_to;
   it->popular_at = head.popular_at;
   memcpy(it->popular, head.popular, sizeof it->popular);
-  it->dislikes = head.version > VERSION_FIRST ? freshet_take_u32(&in) : 0;
+  const item_tail tail = take_item_tail(&in, head.version);
+  it->dislikes = tail.dislikes;
+  it->repeats = tail.repeats;
+  it->repeat_spans = tail.repeat_spans;
   freshet_model_note_changed(model, slot);
   return FRESHET_OK;
 }
@@ -147,6 +169,29 @@ void freshet_model_write_globals(const freshet_model* model, int64_t folded_to, 
     PUT(out, uint64_t, slot == FRESHET_NO_ITEM ? 0 : model->items[slot].key);
   }
   freshet_put(out, &model->total_dislikes, sizeof model->total_dislikes);
+  freshet_put(out, &model->total_watched, sizeof model->total_watched);
+  freshet_put(out, &model->total_repeats, sizeof model->total_repeats);
+  freshet_put(out, &model->total_repeat_spans, sizeof model->total_repeat_spans);
+}
+
+static int64_t take_total(freshet_byte_reader* in) {
+  const int64_t total = freshet_take_i64(in);
+  if (total < 0 || total > INT64_MAX / 2) in->bad = true;
+  return total;
+}
+
+/* Sums that earlier versions do not have. */
+static void take_totals(freshet_model* model, freshet_byte_reader* in, uint8_t version, bool apply) {
+  const int64_t dislikes = version >= VERSION_DISLIKES ? take_total(in) : 0;
+  const int64_t watched = version >= VERSION_REPEATS ? take_total(in) : 0;
+  const int64_t repeats = version >= VERSION_REPEATS ? take_total(in) : 0;
+  const int64_t spans = version >= VERSION_REPEATS ? take_total(in) : 0;
+  if (repeats > watched || spans / UINT8_MAX > repeats) in->bad = true;
+  if (!apply) return;
+  model->total_dislikes = dislikes;
+  model->total_watched = watched;
+  model->total_repeats = repeats;
+  model->total_repeat_spans = spans;
 }
 
 /* apply false: only looks. */
@@ -168,6 +213,7 @@ static void take_globals(freshet_model* model, freshet_byte_reader* in, bool app
   for (uint32_t i = weights; apply && i < BLEND_WEIGHTS; i++) {
     model->blend_squares[i] = freshet_grid(FRESHET_BLEND_SQUARES_START);
   }
+  if (apply && weights <= AGAIN) freshet_model_init_habits(model);
   uint32_t recent = freshet_take_u32(in);
   if (recent > RECENT_EVENTS || recent > events) in->bad = true;
   for (uint32_t i = 0; i < recent && !in->bad; i++) {
@@ -175,9 +221,7 @@ static void take_globals(freshet_model* model, freshet_byte_reader* in, bool app
     if (!apply || key == 0) continue;
     model->recent[(events - recent + i) % RECENT_EVENTS] = freshet_model_named_slot(model, key);
   }
-  const int64_t dislikes = version > VERSION_FIRST ? freshet_take_i64(in) : 0;
-  if (dislikes < 0 || dislikes > INT64_MAX / 2) in->bad = true;
-  if (apply) model->total_dislikes = dislikes;
+  take_totals(model, in, version, apply);
 }
 
 freshet_status freshet_model_read_globals(freshet_model* model, freshet_slice bytes, freshet_error* error) {

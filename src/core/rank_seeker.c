@@ -114,7 +114,7 @@ static void give(const freshet_ranker* ranker, freshet_rank_seeker* seeker, uint
   sieve->count++;
 }
 
-/* Writes the bonuses to their rows and returns the largest. Rows are far apart in memory, so all are looked
+/* Writes the bonuses to their rows and returns the largest magnitude. Rows are far apart in memory, so all are looked
  * up first: their memory arrives meanwhile. */
 static float spread_bonus(const freshet_ranker* ranker, freshet_rank_seeker* seeker) {
   const freshet_rank_query* query = seeker->query;
@@ -131,7 +131,7 @@ static float spread_bonus(const freshet_ranker* ranker, freshet_rank_seeker* see
     float* panel = &seeker->panel_bonus[row / FRESHET_PANEL];
     seeker->bonus[row] = bonus;
     *panel = bonus > *panel ? bonus : *panel;
-    most = bonus > most ? bonus : most;
+    most = fmaxf(most, fabsf(bonus));
   }
   return most;
 }

@@ -34,7 +34,7 @@ typedef struct freshet_rank_seeker {
   float* vector;        /* [stride] */
   int8_t* codes;        /* [stride] */
   float* bonus;         /* [panels][32], all 0, or NULL when the query has none */
-  float* panel_bonus;   /* [panels], all 0: becomes the largest of each panel */
+  float* panel_bonus;   /* [panels], all 0: becomes the largest of each panel, at least 0 */
   uint32_t* bonus_rows; /* [bonus_count] the row of each, or FRESHET_RANK_NO_ROW */
   void* memory;         /* for exact scores; used only during a call, so seekers may share it */
   float norm;

@@ -283,10 +283,9 @@ static freshet_status check(const freshet_ranker* ranker, const freshet_rank_que
   }
   unsigned bad = 0; /* without an early end, so that it runs as vectors */
   for (size_t i = 0; i < query->bonus_count; i++)
-    bad |= !((query->bonus[i] >= 0) & (query->bonus[i] <= FLT_MAX));
+    bad |= !((query->bonus[i] >= -FLT_MAX) & (query->bonus[i] <= FLT_MAX));
   if (bad == 0 && all_finite(query->vector, ranker->index.dim)) return FRESHET_OK;
-  return freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER,
-                           "ranking: the query is not finite or has a negative bonus");
+  return freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER, "ranking: the query is not finite");
 }
 
 /* Number of queries that go through the rows together: fewer when bonuses by row take much memory. */

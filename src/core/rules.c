@@ -70,17 +70,70 @@ static bool hides_for_a_while(const freshet_rules* rules) {
   return false;
 }
 
-size_t freshet_rules_list_hidden(const freshet_rules* rules, const freshet_user* user, int64_t now_ms,
-                                 uint32_t* slots) {
+static bool is_listed(const uint32_t* slots, size_t count, uint32_t slot) {
+  for (size_t i = 0; i < count; i++) {
+    if (slots[i] == slot) return true;
+  }
+  return false;
+}
+
+/* A filter that tells quickly that an item is no habit. */
+typedef struct habit_filter {
+  uint64_t bits[64];
+} habit_filter;
+
+static uint64_t habit_bit(uint32_t slot) {
+  return freshet_mix64(slot) % (64 * 64);
+}
+
+static habit_filter filter_of(const freshet_user* user) {
+  habit_filter filter = {0};
+  for (uint32_t i = 0; i < user->habit_count; i++) {
+    const uint64_t bit = habit_bit(user->habits[i].item);
+    filter.bits[bit / 64] |= (uint64_t)1 << bit % 64;
+  }
+  return filter;
+}
+
+static bool has_habit(const freshet_user* user, const habit_filter* filter, uint32_t slot) {
+  const uint64_t bit = habit_bit(slot);
+  uint32_t i = 0;
+  if ((filter->bits[bit / 64] >> bit % 64 & 1) == 0) return false;
+  while (i < user->habit_count && user->habits[i].item != slot) i++;
+  return i < user->habit_count;
+}
+
+/* Where users choose items again, the score decides about what this user has chosen. */
+static size_t list_learned(const freshet_user* user, uint32_t* slots) {
+  const habit_filter filter = filter_of(user);
+  size_t count = 0;
+  for (uint32_t s = 0; s < user->seen_count; s++) {
+    if (user->seen_how[s] >= FRESHET_FEEDBACK || !has_habit(user, &filter, user->seen[s]))
+      slots[count++] = user->seen[s];
+  }
+  return count;
+}
+
+static size_t list_seen(const freshet_rules* rules, const freshet_user* user, uint32_t* slots) {
   size_t count = 0;
   for (uint32_t s = 0; s < user->seen_count; s++) {
     if (freshet_rules_hides(rules, user->seen_how[s])) slots[count++] = user->seen[s];
   }
+  return count;
+}
+
+size_t freshet_rules_list_hidden(const freshet_rules* given, bool repeats, const freshet_user* user,
+                                 int64_t now_ms, uint32_t* slots) {
+  const bool is_learned = given->hide == FRESHET_HIDE_LEARNED && repeats;
+  freshet_rules effective = *given, *rules = &effective;
+  if (given->hide == FRESHET_HIDE_LEARNED && !repeats) effective.hide = FRESHET_HIDE_SEEN;
+  size_t count = is_learned ? list_learned(user, slots) : list_seen(rules, user, slots);
   if (!hides_for_a_while(rules)) return count;
+  const size_t hidden = count;
   for (uint32_t k = 0; k < user->recent_count; k++) {
     const freshet_interaction* recent = &user->recent[k];
     const uint32_t at = place_in_seen(user, recent->item);
-    if (at == user->seen_count || freshet_rules_hides(rules, user->seen_how[at])) continue;
+    if (at == user->seen_count || is_listed(slots, hidden, recent->item)) continue;
     const int64_t rest_ms = hide_for_ms(rules, user->seen_how[at]);
     if (rest_ms > 0 && recent->time_ms > now_ms - rest_ms) slots[count++] = recent->item;
   }

@@ -18,13 +18,15 @@
 #include "freshet/model.h"
 #include "freshet/ranker.h"
 
-/* Which seen items are left out: all, rated or bought ones, bought ones, none. */
-/* Items that feedback hides are left out under each of these. */
+/* Which seen items are left out: all, rated or bought ones, bought ones, none. LEARNED: all while users of the
+ * stream do not choose items again; else those that this user has not chosen, since the score of the others says
+ * whether they are chosen again. Items that feedback hides are left out under each of these. */
 typedef enum freshet_hide {
   FRESHET_HIDE_SEEN = 0,
   FRESHET_HIDE_OWNED,
   FRESHET_HIDE_BOUGHT,
-  FRESHET_HIDE_NOTHING
+  FRESHET_HIDE_NOTHING,
+  FRESHET_HIDE_LEARNED
 } freshet_hide;
 
 /* A boost of the items with this category or attribute. */
@@ -64,17 +66,19 @@ int64_t freshet_rules_ends_ms(const freshet_rules* rules, const freshet_facets* 
 /* Whether the item is new at this time. Items of unknown age are not. */
 bool freshet_rules_is_new(const freshet_rules* rules, const freshet_facets* facets, uint32_t slot,
                           int64_t now_ms);
-/* Whether an item is left out that the user saw by an event of this type. */
+/* Whether an item is left out that the user saw by an event of this type, and has chosen. LEARNED stands for a
+ * stream with repeats here. */
 static inline bool freshet_rules_hides(const freshet_rules* rules, unsigned how) {
-  static const unsigned from[] = {FRESHET_CLICK, FRESHET_RATING, FRESHET_PURCHASE, FRESHET_FEEDBACK};
+  static const unsigned from[] = {FRESHET_CLICK, FRESHET_RATING, FRESHET_PURCHASE, FRESHET_FEEDBACK,
+                                  FRESHET_FEEDBACK};
   return how >= from[rules->hide];
 }
 
 /* The user's seen items that are in no list at now_ms, into slots [seen_count]: those that `hide` leaves out, and
  * those of the last FRESHET_HISTORY whose newest event is younger than hide_for_ms of the type they were seen by.
- * Returns how many. */
-size_t freshet_rules_list_hidden(const freshet_rules* rules, const freshet_user* user, int64_t now_ms,
-                                 uint32_t* slots);
+ * repeats: freshet_model_repeats. Returns how many. */
+size_t freshet_rules_list_hidden(const freshet_rules* rules, bool repeats, const freshet_user* user,
+                                 int64_t now_ms, uint32_t* slots);
 
 /* Whether the rules can change the list of the best k by score. False: freshet_rules_select need not be
  * called. */

@@ -12,7 +12,8 @@ static void copy_reasons(const freshet_model* model, const freshet_parts* parts,
                          freshet_recommendation* entry) {
   freshet_reason* reasons = freshet_arena_take_zero(&answer->arena, (parts->count + 1) * sizeof *reasons);
   for (size_t p = 0; p < parts->count; p++) {
-    reasons[p] = (freshet_reason){.kind = parts->parts[p].kind, .score = parts->parts[p].score};
+    reasons[p] = (freshet_reason){
+        .kind = parts->parts[p].kind, .score = parts->parts[p].score, .every_s = parts->parts[p].every_s};
     if (parts->parts[p].item != FRESHET_NO_ITEM)
       reasons[p].item_id = freshet_answer_copy(answer, freshet_model_item_id(model, parts->parts[p].item));
   }

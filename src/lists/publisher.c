@@ -63,7 +63,8 @@ static void fill_reasons(const freshet_publisher* publisher, size_t i, size_t r,
   const freshet_parts* why = &publisher->parts[i * publisher->k + r];
   freshet_reason* out = publisher->reasons + r * FRESHET_PARTS_MAX;
   for (size_t p = 0; p < why->count; p++) {
-    out[p] = (freshet_reason){.kind = why->parts[p].kind, .score = why->parts[p].score};
+    out[p] = (freshet_reason){
+        .kind = why->parts[p].kind, .score = why->parts[p].score, .every_s = why->parts[p].every_s};
     if (why->parts[p].item != FRESHET_NO_ITEM) {
       out[p].item_id = freshet_model_item_id(publisher->model, why->parts[p].item);
     }

@@ -115,7 +115,8 @@ static void exclude(const freshet_ranking* ranking, rank_thread* own, size_t i,
     FRESHET_ASSERT(own->excluded[i] != NULL);
     own->excluded_capacity[i] = count;
   }
-  count = freshet_rules_list_hidden(rules, task->user, task->time_ms, own->excluded[i]);
+  count = freshet_rules_list_hidden(rules, freshet_model_repeats(ranking->model), task->user, task->time_ms,
+                                    own->excluded[i]);
   if (owned_count > 0) memcpy(own->excluded[i] + count, owned, owned_count * sizeof *owned);
   count += owned_count;
   if (task->excluded_count > 0)
@@ -253,7 +254,8 @@ static void add_newness(const freshet_ranking_task* task, uint32_t slot, freshet
     size_t at = parts->count++;
     for (; at > 0 && parts->parts[at - 1].score < task->bonus[b]; at--)
       parts->parts[at] = parts->parts[at - 1];
-    parts->parts[at] = (freshet_part){FRESHET_REASON_NEW, FRESHET_NO_ITEM, task->bonus[b]};
+    parts->parts[at] =
+        (freshet_part){.kind = FRESHET_REASON_NEW, .item = FRESHET_NO_ITEM, .score = task->bonus[b]};
     return;
   }
 }

@@ -25,6 +25,7 @@ static const struct {
     [FRESHET_REASON_CONTEXT] = {"CONTEXT", "matches "},
     [FRESHET_REASON_AUDIENCE] = {"AUDIENCE", "for those who like "},
     [FRESHET_REASON_NEW] = {"NEW", "new on offer"},
+    [FRESHET_REASON_AGAIN] = {"AGAIN", "you choose this again and again"},
 };
 enum { REASONS = sizeof reasons / sizeof reasons[0] };
 
@@ -39,11 +40,41 @@ static freshet_slice shorten(freshet_slice text, size_t size) {
   return (freshet_slice){text.data, size};
 }
 
+/* "you choose this about every 9 days" */
+static void append_every(freshet_buffer* out, int64_t every_s) {
+  static const struct {
+    int64_t seconds;
+    const char* name;
+  } units[] = {{24 * 3600, "day"}, {3600, "hour"}, {60, "minute"}};
+  enum { UNITS = sizeof units / sizeof units[0] };
+  size_t u = 0;
+  char text[64];
+  while (u + 1 < UNITS && every_s < units[u].seconds) u++;
+  const int64_t count = (every_s + units[u].seconds / 2) / units[u].seconds;
+  if (count <= 1) {
+    snprintf(text, sizeof text, "you choose this about every %s", units[u].name);
+  } else {
+    snprintf(text, sizeof text, "you choose this about every %lld %ss", (long long)count, units[u].name);
+  }
+  append(out, freshet_slice_of(text));
+}
+
+/* The words of a reason, without the title of an item. */
+static void append_words(freshet_buffer* out, const freshet_reason* reason, size_t kind) {
+  if (kind == FRESHET_REASON_AGAIN && reason->score < 0) {
+    append(out, freshet_slice_of("you chose this lately"));
+  } else if (kind == FRESHET_REASON_AGAIN && reason->every_s > 0) {
+    append_every(out, reason->every_s);
+  } else {
+    append(out, freshet_slice_of(reasons[kind].words));
+  }
+}
+
 static void write_reason(freshet_api_part* p, freshet_json* json, const freshet_reason* reason) {
   freshet_buffer words = {0};
   freshet_slice quoted = {NULL, 0};
   size_t kind = (size_t)reason->kind < REASONS ? (size_t)reason->kind : FRESHET_REASON_OTHER;
-  append(&words, freshet_slice_of(reasons[kind].words));
+  append_words(&words, reason, kind);
   if (kind == FRESHET_REASON_CONTEXT) quoted = shorten(p->context, CONTEXT_SHOWN);
   if (reason->item_id.size > 0) {
     quoted = freshet_api_title(p->call->api, reason->item_id);

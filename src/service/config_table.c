@@ -170,8 +170,9 @@ const freshet_config_key freshet_config_keys[] = {
          "names, such as search-replies. Empty: none. Never a topic of an app."),
 
     CHOICE(
-        "rules", "hide", rules.hide, "seen", "seen|owned|bought|nothing",
-        "Which items a user is not shown again: all seen ones, those rated or bought, those bought, none."),
+        "rules", "hide", rules.hide, "learned", "seen|owned|bought|nothing|learned",
+        "Which items a user is not shown again: all seen ones, those rated or bought, those bought, none. "
+        "learned: all seen ones, until the stream shows repeats. Then the model judges who chooses again."),
     SWITCH("rules", "exclude_own", rules.exclude_own, "on",
            "An item whose attribute owner is the id of a user is not shown to that user."),
     INTEGER("rules", "hide_for_s.click", rules.hide_click_s, "0", 0, 31536000,

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "core/grow.h"
+#include "users/habit_rows.h"
 
 typedef struct row_list {
   freshet_user_row** rows; /* [count] */
@@ -28,6 +29,7 @@ struct freshet_users {
   row_list committing;    /* rows of the transaction under way */
   freshet_buffer bytes;   /* scratch for reading the store */
   freshet_buffer scratch; /* scratch for encoding: item keys */
+  freshet_buffer habits;  /* ... and habits */
 };
 
 freshet_users* freshet_users_create(freshet_model* model, freshet_store* store, freshet_codec* codec,
@@ -80,6 +82,7 @@ void freshet_users_destroy(freshet_users* users) {
   free(users->committing.rows);
   freshet_buffer_free(&users->bytes);
   freshet_buffer_free(&users->scratch);
+  freshet_buffer_free(&users->habits);
   free(users);
 }
 
@@ -147,6 +150,9 @@ static void fill_user(freshet_users* users, freshet_user* user, const freshet_us
     unsigned how = i < state->seen_how.size ? (unsigned char)state->seen_how.data[i] : FRESHET_PURCHASE;
     freshet_user_mark_how(user, slot, how > FRESHET_FEEDBACK ? FRESHET_PURCHASE : (freshet_event_type)how);
   }
+  user->visits = state->visits;
+  freshet_habits_read(users->model, state->habits, user);
+  if (state->visits == 0) freshet_user_habits_of_history(user); /* of a version that did not count visits */
 }
 
 static void fill_listed(freshet_users* users, freshet_user_row* row, const freshet_user_state* state) {
@@ -347,6 +353,8 @@ freshet_status freshet_users_encode(freshet_users* users, const freshet_user_row
     listed[i] = freshet_model_item_key(users->model, row->listed[i]);
   for (uint32_t i = 0; i < user->seen_count; i++)
     seen[i] = freshet_model_item_key(users->model, user->seen[i]);
+  users->habits.size = 0;
+  freshet_habits_write(users->model, user, &users->habits);
   bool is_zero = all_zero(user->vector, dim);
   freshet_user_state state = {
       .user_id = freshet_user_row_id(row),
@@ -365,6 +373,8 @@ freshet_status freshet_users_encode(freshet_users* users, const freshet_user_row
       .seen = seen,
       .seen_count = user->seen_count,
       .seen_how = {(const char*)user->seen_how, user->seen_count},
+      .visits = user->visits,
+      .habits = freshet_buffer_slice(&users->habits),
       .listed = listed,
       .listed_count = row->listed_count,
   };

@@ -189,9 +189,9 @@ static void items_round_trip(void** state) {
 static void lists_round_trip(void** state) {
   (void)state;
   freshet_codec* codec = new_codec(FRESHET_FRAMING_SINGLE_OBJECT, NULL);
-  freshet_reason reasons[] = {{FRESHET_REASON_TASTE, {0}, 0.5f},
-                              {FRESHET_REASON_FOLLOWS, freshet_slice_of("i9"), 0.25f},
-                              {FRESHET_REASON_QUALITY, {0}, -0.125f}};
+  freshet_reason reasons[] = {{FRESHET_REASON_TASTE, {0}, 0.5f, 0},
+                              {FRESHET_REASON_FOLLOWS, freshet_slice_of("i9"), 0.25f, 0},
+                              {FRESHET_REASON_AGAIN, {0}, -0.125f, 777600}};
   freshet_recommendation items[] = {{freshet_slice_of("a"), 0.625f, reasons, 3, 0.25f},
                                     {freshet_slice_of("b"), 0.5f, NULL, 0, 1},
                                     {freshet_slice_of("c"), 0.25f, reasons + 1, 1, 1}};
@@ -228,6 +228,7 @@ static void lists_round_trip(void** state) {
       assert_int_equal(got.items[0].reasons[i].kind, reasons[i].kind);
       assert_true(freshet_slice_equal(got.items[0].reasons[i].item_id, reasons[i].item_id));
       assert_true(got.items[0].reasons[i].score == reasons[i].score);
+      assert_int_equal(got.items[0].reasons[i].every_s, reasons[i].every_s);
     }
     assert_slice(got.items[2].reasons[0].item_id, "i9");
   }
@@ -264,6 +265,8 @@ static void state_round_trips_bit_for_bit(void** state) {
       .recent_count = 2,
       .seen = seen,
       .seen_count = 3,
+      .visits = UINT32_MAX,
+      .habits = {"\0habits", 7},
   };
   freshet_buffer bytes = {0};
   freshet_user_state got;
@@ -283,6 +286,8 @@ static void state_round_trips_bit_for_bit(void** state) {
   }
   assert_int_equal(got.seen_count, 3);
   assert_memory_equal(got.seen, seen, sizeof seen);
+  assert_int_equal(got.visits, UINT32_MAX);
+  assert_true(freshet_slice_equal(got.habits, user.habits));
 
   user.vector = NULL; /* all zero, of the same dimension */
   bytes.size = 0;
@@ -360,9 +365,10 @@ static void bytes_of_another_implementation(void** state) {
       "\x04\x02\x61\x02\x62\x00\x00\x02\x80\xc0\xe2\x85\xe3\x68\x02\x10\x00\x00\xc0\x3f\x00\x00\x10\xc0"
       "\x02\x80\xa0\xab\xfe\xf9\x62\x02\x0a\x62\x72\x61\x6e\x64\x08\x61\x63\x6d\x65\x00";
   static const char list_bytes[] =
-      "\xc3\x01\xe4\xf9\x2c\x3c\x4d\x69\xa7\xfc\x04\x75\x31\x00\x06\xd8\x04\x80\xa0\xab\xfe\xf9\x62\x8a"
-      "\xa0\xab\xfe\xf9\x62\x04\x02\x61\x00\x00\x00\x3f\x04\x12\x02\x62\x00\x00\x80\x3e\x0a\x00\x00\x00"
-      "\x00\xbe\x00\x00\x00\x80\x3e\x02\x62\x00\x00\x80\x3e\x00\x00\x00\x80\x3f\x00\x02\x6e";
+      "\xc3\x01\xad\xd1\x4e\xe8\x22\x1f\x85\x90\x04\x75\x31\x00\x06\xd8\x04\x80\xa0\xab\xfe\xf9\x62\x8a"
+      "\xa0\xab\xfe\xf9\x62\x04\x02\x61\x00\x00\x00\x3f\x04\x12\x02\x62\x00\x00\x80\x3e\x00\x16\x00\x00"
+      "\x00\x00\xbe\x80\xf6\x5e\x00\x00\x00\x80\x3e\x02\x62\x00\x00\x80\x3e\x00\x00\x00\x80\x3f\x00\x02"
+      "\x6e";
   static const char request_bytes[] =
       "\xc3\x01\x07\x33\x41\x99\x41\xfa\xf1\x0a\x04\x72\x31\x08\x5a\x6f\xc3\xab\x80\xa0\xab\xfe\xf9\x62"
       "\x0e\x0a\x77\xc3\xa4\x72\x6d\x04\x02\x61\x02\x62\x00\x02\x02\x63\x00\x00\x02\x02\x64\x00\x00\x00"
@@ -393,7 +399,8 @@ static void bytes_of_another_implementation(void** state) {
   assert_int_equal(list.item_count, 2);
   assert_int_equal(list.items[0].reason_count, 2);
   assert_int_equal(list.items[0].reasons[0].kind, FRESHET_REASON_AUDIENCE);
-  assert_int_equal(list.items[0].reasons[1].kind, FRESHET_REASON_QUALITY);
+  assert_int_equal(list.items[0].reasons[1].kind, FRESHET_REASON_AGAIN);
+  assert_int_equal(list.items[0].reasons[1].every_s, 777600);
   assert_true(list.items[0].reasons[1].score == -0.125f);
   again.size = 0;
   assert_slice(list.note, "n");
@@ -546,7 +553,7 @@ static void damaged_lists_never_crash(void** state) {
   uint64_t seed = 20260801;
   printf("seed %llu\n", (unsigned long long)seed);
   freshet_codec* codec = new_codec(FRESHET_FRAMING_SINGLE_OBJECT, NULL);
-  freshet_reason reasons[] = {{FRESHET_REASON_TEXT, freshet_slice_of("i9"), 0.25f}};
+  freshet_reason reasons[] = {{FRESHET_REASON_TEXT, freshet_slice_of("i9"), 0.25f, 0}};
   freshet_recommendation items[20];
   for (int i = 0; i < 20; i++)
     items[i] = (freshet_recommendation){freshet_slice_of("item"), 1.0f, reasons, 1, 1};
@@ -566,7 +573,7 @@ static void damaged_lists_never_crash(void** state) {
     accepted++;
     for (size_t i = 0; i < got.item_count; i++) {
       for (size_t j = 0; j < got.items[i].reason_count; j++) {
-        assert_in_range(got.items[i].reasons[j].kind, 0, FRESHET_REASON_NEW);
+        assert_in_range(got.items[i].reasons[j].kind, 0, FRESHET_REASON_AGAIN);
         assert_true(got.items[i].reasons[j].item_id.size <= damaged.size);
       }
     }

@@ -37,9 +37,9 @@ static bool is(freshet_slice text, const char* expected) {
 }
 
 static void fill(freshet_answer* answer, const freshet_request* request) {
-  static const freshet_reason reasons[] = {{FRESHET_REASON_TOGETHER, {"i9", 2}, 1.5f},
-                                           {FRESHET_REASON_CONTEXT, {NULL, 0}, -0.25f},
-                                           {99, {NULL, 0}, 0}};
+  static const freshet_reason reasons[] = {{FRESHET_REASON_TOGETHER, {"i9", 2}, 1.5f, 0},
+                                           {FRESHET_REASON_CONTEXT, {NULL, 0}, -0.25f, 0},
+                                           {99, {NULL, 0}, 0, 0}};
   static const freshet_recommendation items[] = {
       {.item_id = {"i1", 2}, .score = 1.25f, .reasons = reasons, .reason_count = 3, .propensity = 1},
       {.item_id = {"i\"2", 3}, .score = 1e-7f, .propensity = 0.125f}};

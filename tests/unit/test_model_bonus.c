@@ -79,13 +79,14 @@ static void learn(world* w, int events) {
   assert_int_equal(freshet_model_sync_ranker(w->model, w->ranker, NULL), FRESHET_OK);
 }
 
-/* What explanations say the neighbours bring to `slot`. */
+/* What explanations say the neighbours and habits bring to `slot`. */
 static double explained(world* w, const freshet_user* user, uint32_t slot) {
   freshet_part parts[FRESHET_PARTS_MAX];
   double sum = 0;
   const size_t count = freshet_model_explain(w->model, user, w->now_ms, slot, w->scratch, parts);
   for (size_t p = 0; p < count; p++) {
-    if (parts[p].item != FRESHET_NO_ITEM) sum += (double)parts[p].score;
+    if (parts[p].item != FRESHET_NO_ITEM || parts[p].kind == FRESHET_REASON_AGAIN)
+      sum += (double)parts[p].score;
   }
   return sum;
 }
@@ -104,7 +105,7 @@ static size_t check_bonuses(world* w, const freshet_user* user) {
   }
   for (uint32_t slot = 0; slot < w->items; slot++) {
     const double want = explained(w, user, slot);
-    assert_true(fabs((double)bonus[slot] - want) <= 1e-4 * (1 + want));
+    assert_true(fabs((double)bonus[slot] - want) <= 1e-4 * (1 + fabs(want)));
     lent += freshet_model_item_weight(w->model, slot) == 0 && want > 0;
   }
   return lent;

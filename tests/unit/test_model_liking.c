@@ -179,26 +179,37 @@ static void deltas_and_state_carry_dislikes(void** state) {
   free_world(&w);
 }
 
-/* State of version 1 ends before the dislikes. */
+/* State of version 1 ends before the dislikes, and that of version 2 before the repeats. */
 static void older_state_is_read(void** state) {
   (void)state;
+  enum { ITEM_REPEATS = 12, GLOBAL_REPEATS = 24 };
+  static const size_t item_tails[] = {sizeof(uint32_t) + ITEM_REPEATS, ITEM_REPEATS};
+  static const size_t global_tails[] = {sizeof(int64_t) + GLOBAL_REPEATS, GLOBAL_REPEATS};
   world w = make_world();
   freshet_model* restored = make_model();
   freshet_buffer bytes = {0};
   teach(&w, true);
-  freshet_model_write_item(w.model, 3, 2, &bytes);
-  bytes.data[0] = 1;
-  assert_int_equal(freshet_model_read_item(restored, 3, freshet_buffer_slice(&bytes), NULL), FRESHET_INVALID);
-  bytes.size -= sizeof(uint32_t);
-  assert_int_equal(freshet_model_read_item(restored, 3, freshet_buffer_slice(&bytes), NULL), FRESHET_OK);
-  assert_true(freshet_model_item_weight(restored, 3) == freshet_model_item_weight(w.model, 3));
-  bytes.data[0] = 3;
-  assert_int_equal(freshet_model_read_item(restored, 3, freshet_buffer_slice(&bytes), NULL), FRESHET_INVALID);
+  for (int version = 1; version <= 2; version++) {
+    bytes.size = 0;
+    freshet_model_write_item(w.model, 3, 2, &bytes);
+    bytes.data[0] = (char)version;
+    freshet_slice row = freshet_buffer_slice(&bytes);
+    assert_int_equal(freshet_model_read_item(restored, 3, row, NULL), FRESHET_INVALID);
+    row.size -= item_tails[version - 1];
+    assert_int_equal(freshet_model_read_item(restored, 3, row, NULL), FRESHET_OK);
+    assert_true(freshet_model_item_weight(restored, 3) == freshet_model_item_weight(w.model, 3));
+    bytes.size = 0;
+    freshet_model_write_globals(w.model, 2, &bytes);
+    bytes.data[0] = (char)version;
+    row = freshet_buffer_slice(&bytes);
+    assert_int_equal(freshet_model_read_globals(restored, row, NULL), FRESHET_INVALID);
+    row.size -= global_tails[version - 1];
+    assert_int_equal(freshet_model_read_globals(restored, row, NULL), FRESHET_OK);
+  }
   bytes.size = 0;
-  freshet_model_write_globals(w.model, 2, &bytes);
-  bytes.data[0] = 1;
-  bytes.size -= sizeof(int64_t);
-  assert_int_equal(freshet_model_read_globals(restored, freshet_buffer_slice(&bytes), NULL), FRESHET_OK);
+  freshet_model_write_item(w.model, 3, 2, &bytes);
+  bytes.data[0] = 4; /* of a version to come */
+  assert_int_equal(freshet_model_read_item(restored, 3, freshet_buffer_slice(&bytes), NULL), FRESHET_INVALID);
   freshet_buffer_free(&bytes);
   freshet_model_destroy(restored);
   free_world(&w);

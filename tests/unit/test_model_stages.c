@@ -92,7 +92,7 @@ static void popularity_weighs_more_where_it_decides(void** state) {
 static void globals_without_stages_are_read(void** state) {
   (void)state;
   enum { HEAD = 1 + 8 + 8 + HALF_LIVES * 8, OLD = TS };
-  freshet_model *model = make_model(), *other = make_model();
+  freshet_model *model = make_model(), *other = make_model(), *fresh = make_model();
   freshet_user* user = freshet_user_create(model);
   freshet_buffer now = {0}, old = {0};
   for (uint32_t i = 0; i < 50; i++) choose(model, user, i, start_ms + i * second_ms);
@@ -108,7 +108,7 @@ static void globals_without_stages_are_read(void** state) {
   freshet_buffer_append(&old, bytes + rest, now.size - rest);
   assert_int_equal(freshet_model_read_globals(other, freshet_buffer_slice(&old), NULL), FRESHET_OK);
   for (int i = 0; i < BLEND_WEIGHTS; i++) {
-    assert_true(other->blend[i] == (i < OLD ? model->blend[i] : 0));
+    assert_true(other->blend[i] == (i < OLD ? model->blend[i] : fresh->blend[i]));
     assert_true(other->blend_squares[i] ==
                 (i < OLD ? model->blend_squares[i] : freshet_grid(FRESHET_BLEND_SQUARES_START)));
   }
@@ -117,6 +117,7 @@ static void globals_without_stages_are_read(void** state) {
   freshet_user_destroy(user);
   freshet_model_destroy(model);
   freshet_model_destroy(other);
+  freshet_model_destroy(fresh);
 }
 
 int main(void) {

@@ -206,7 +206,7 @@ static void make_query(struct world* world, struct asked* asked, uint32_t k, int
     for (uint32_t slot = below(7); slot < world->slots && asked->query.bonus_count < 600;
          slot += 1 + below(20)) {
       asked->bonus_items[asked->query.bonus_count] = slot;
-      asked->bonus[asked->query.bonus_count++] = fabsf(normal());
+      asked->bonus[asked->query.bonus_count++] = (float)normal();
     }
   }
   asked->query.bonus_items = asked->bonus_items;
@@ -339,7 +339,7 @@ static void bonuses_of_any_size(void** state) {
         for (size_t b = 0; b < batch[i].query.bonus_count; b++)
           batch[i].bonus[b] = b % 7 == 0   ? 0
                               : i % 3 == 0 ? sizes[s] /* equal: what they are added to decides */
-                                           : fminf(batch[i].bonus[b] * sizes[s], FLT_MAX);
+                                           : fmaxf(fminf(batch[i].bonus[b] * sizes[s], FLT_MAX), -FLT_MAX);
       }
       check_batch(&world, batch, BATCH);
       for (int i = 0; i < 200; i++) remove_item(&world, below(world.slots));
@@ -487,7 +487,7 @@ static void refusals(void** state) {
   freshet_rank_scratch* scratch = freshet_rank_scratch_create(ranker);
   freshet_ranked out[2];
   size_t counts[2];
-  float good[] = {1, 1}, bad[] = {1, NAN}, negative = -1;
+  float good[] = {1, 1}, bad[] = {1, NAN}, infinite = -INFINITY;
   uint32_t five = 5;
   freshet_rank_query queries[2] = {{.vector = good, .k = 1}, {.vector = bad, .k = 1}};
   assert_int_equal(freshet_rank(ranker, queries, 2, out, 1, counts, scratch, NULL), FRESHET_INVALID);
@@ -496,7 +496,7 @@ static void refusals(void** state) {
   queries[1].k = FRESHET_RANK_K_MAX + 1;
   assert_int_equal(freshet_rank(ranker, queries, 2, out, 1, counts, scratch, NULL), FRESHET_INVALID);
   queries[1] = (freshet_rank_query){
-      .vector = good, .k = 1, .bonus_items = &five, .bonus = &negative, .bonus_count = 1};
+      .vector = good, .k = 1, .bonus_items = &five, .bonus = &infinite, .bonus_count = 1};
   assert_int_equal(freshet_rank(ranker, queries, 2, out, 1, counts, scratch, NULL), FRESHET_INVALID);
   assert_int_equal(freshet_rank(ranker, queries, 1, out, 1, counts, scratch, NULL), FRESHET_OK);
   assert_int_equal(counts[0], 1);

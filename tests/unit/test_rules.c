@@ -255,17 +255,17 @@ static void what_was_just_chosen_rests(void** state) {
   freshet_config* config = load("[rules]\nhide = nothing\nhide_for_s.purchase = 21600\n", &error);
   if (config == NULL) fail_msg("%s", error.message);
   const freshet_rules* rules = &config->rules.compiled;
-  assert_int_equal(freshet_rules_list_hidden(rules, &user, NOW_MS, hidden), 2);
+  assert_int_equal(freshet_rules_list_hidden(rules, false, &user, NOW_MS, hidden), 2);
   assert_int_equal(hidden[0], 4);
   assert_int_equal(hidden[1], 3);
   /* Five hours later nothing rests any more. */
-  assert_int_equal(freshet_rules_list_hidden(rules, &user, NOW_MS + 5 * HOUR_MS, hidden), 1);
+  assert_int_equal(freshet_rules_list_hidden(rules, false, &user, NOW_MS + 5 * HOUR_MS, hidden), 1);
   /* A clock that is behind hides what it has not seen yet. */
-  assert_int_equal(freshet_rules_list_hidden(rules, &user, NOW_MS - 50 * HOUR_MS, hidden), 3);
+  assert_int_equal(freshet_rules_list_hidden(rules, false, &user, NOW_MS - 50 * HOUR_MS, hidden), 3);
   freshet_config_destroy(config);
   config = load("[rules]\nhide = bought\nhide_for_s.click = 7200\n", &error);
   if (config == NULL) fail_msg("%s", error.message);
-  assert_int_equal(freshet_rules_list_hidden(&config->rules.compiled, &user, NOW_MS, hidden), 4);
+  assert_int_equal(freshet_rules_list_hidden(&config->rules.compiled, false, &user, NOW_MS, hidden), 4);
   assert_int_equal(hidden[3], 0); /* each once: what is bought is hidden already */
   freshet_config_destroy(config);
 }

@@ -61,7 +61,8 @@ static size_t list_hidden(state* s, const freshet_user* user, int64_t now_ms) {
     s->hidden_items = calloc(s->hidden_capacity, sizeof *s->hidden_items);
     FRESHET_ASSERT(s->hidden_items != NULL);
   }
-  return freshet_rules_list_hidden(s->pass->rules, user, now_ms, s->hidden_items);
+  const bool repeats = freshet_model_repeats(s->pass->learner->model);
+  return freshet_rules_list_hidden(s->pass->rules, repeats, user, now_ms, s->hidden_items);
 }
 
 static void note_likeness(const freshet_learner* learner, const freshet_placing* placing,
