@@ -259,7 +259,7 @@ typedef struct freshet_observation {
   uint32_t item;   /* slot */
   bool positive;   /* the user chose it; false: context and seen set only, and the dislike */
   float dislike;   /* 0 .. 1: how much the user disliked it; only of what is not positive */
-  float weight;    /* > 0: of the event's type, adjusted by dwell time and quantity; 1 .. 256 sixteenths */
+  float weight;    /* > 0: of the event's type, by dwell time and quantity; 1 .. 256 sixteenths */
   int64_t time_ms; /* event time */
 } freshet_observation;
 

@@ -92,7 +92,7 @@ static size_t add_events(freshet_model* model, delta_cut* cut, size_t most) {
     if (is_full(model, cut, trace, most)) break;
     add_item(model, cut, place_of(model, e->item));
     for (uint32_t k = 0; k < e->kept; k++) add_item(model, cut, place_of(model, model->trace_items[named++]));
-    trace += (1 + e->kept) * INDEX_GUESS + sizeof e->weight + 2;
+    trace += (1 + e->kept) * INDEX_GUESS + sizeof e->weight + 3;
   }
   if (event < model->trace_count) return event;
   for (; cut->next_item < model->pending_count; cut->next_item++) {

@@ -21,6 +21,8 @@ typedef struct freshet_event_values {
 bool freshet_observes(const freshet_event* event);
 /* How the user has seen the item from now on: FRESHET_FEEDBACK hides it under every rule. */
 freshet_event_type freshet_seen_how(const freshet_event* event);
+/* What the event weighs, as a multiple of what its type weighs: by dwell time or quantity, .5 .. 1.5. */
+float freshet_event_worth(const freshet_event* event);
 /* slot: of the event's item. */
 freshet_observation freshet_observe(const freshet_event_values* values, const freshet_event* event,
                                     uint32_t slot);

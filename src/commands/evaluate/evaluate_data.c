@@ -12,6 +12,8 @@
 #include <xxhash.h>
 
 #include "core/grow.h"
+#include "core/observe.h"
+
 /* ---- ids to numbers ---- */
 
 enum { FIRST_BUCKETS = 1024, ENCODE_BATCH = 64 };
@@ -155,6 +157,8 @@ void freshet_history_add_event(freshet_history* history, const freshet_event* ev
       .type = event->type, .rating = event->rating, .time_ms = event->occurred_at_ms};
   added.feedback = event->feedback;
   added.after_s = event->after_s;
+  added.dwell_s = event->dwell_s;
+  added.quantity = event->quantity;
   added.user = freshet_history_intern_user(history, event->user_id);
   added.item = freshet_history_intern_item(history, event->item_id);
   freshet_history_add(history, &added);
@@ -205,7 +209,8 @@ void freshet_history_judge(freshet_history* history, const freshet_history_rules
   FRESHET_ASSERT(pairs != NULL);
   for (size_t i = 0; i < history->event_count; i++) {
     freshet_history_event* e = &history->events[i];
-    e->weight = rules->weights[e->type];
+    const freshet_event happened = {.type = e->type, .dwell_s = e->dwell_s, .quantity = e->quantity};
+    e->weight = rules->weights[e->type] * freshet_event_worth(&happened);
     e->positive =
         e->type != FRESHET_FEEDBACK && (e->type != FRESHET_RATING || e->rating >= rules->positive_rating);
     e->ranked = e->context = false;

@@ -16,6 +16,8 @@ typedef struct freshet_history_event {
   freshet_feedback_kind feedback; /* these two of FRESHET_FEEDBACK only */
   float after_s;
   int64_t time_ms;
+  float dwell_s;    /* FRESHET_CLICK only */
+  int32_t quantity; /* FRESHET_PURCHASE only */
   /* What the rules make of it: */
   bool positive; /* a click, a purchase, a rating at or above the bound */
   bool ranked;   /* positive, and the first of its user and item: ranked, then learned */
