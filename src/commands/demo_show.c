@@ -64,6 +64,8 @@ static const char* words_of(freshet_reason_kind kind) {
       return "popular now";
     case FRESHET_REASON_QUALITY:
       return "liked in general";
+    case FRESHET_REASON_AGAIN:
+      return "the customer buys it again and again";
     default:
       return "suits the customer's taste";
   }

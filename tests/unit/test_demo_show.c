@@ -19,9 +19,9 @@ static freshet_demo_product products[] = {
 static const freshet_demo_data data = {.products = products, .product_count = 4};
 
 static freshet_demo_list list_of(const char* ids) {
-  static const freshet_reason reasons[] = {{FRESHET_REASON_POPULAR, {NULL, 0}, 2},
-                                           {FRESHET_REASON_TOGETHER, {"b", 1}, 1},
-                                           {FRESHET_REASON_QUALITY, {NULL, 0}, -1}};
+  static const freshet_reason reasons[] = {{FRESHET_REASON_POPULAR, {NULL, 0}, 2, 0},
+                                           {FRESHET_REASON_TOGETHER, {"b", 1}, 1, 0},
+                                           {FRESHET_REASON_QUALITY, {NULL, 0}, -1, 0}};
   freshet_recommendation items[8];
   const freshet_list list = {.items = items, .item_count = strlen(ids)};
   freshet_demo_list shown;
