@@ -37,6 +37,7 @@ struct freshet_engine {
   freshet_worker* worker;
   freshet_codec* titles_codec; /* of the thread that asks for titles */
   freshet_buffer title_bytes;
+  freshet_layout layout; /* of the state */
   freshet_kafka_peers* peers;
   freshet_pace pace;
 };
@@ -221,6 +222,10 @@ static freshet_status open_kafka(freshet_engine* engine, freshet_error* error) {
   freshet_kafka_topic_info info[FRESHET_TOPICS];
   freshet_ports* ports = &engine->ports;
   freshet_status status = freshet_kafka_topics_check(&engine->kafka, info, error);
+  if (status == FRESHET_OK) status = freshet_kafka_layout_check(&engine->kafka, &engine->layout, error);
+  if (status == FRESHET_OK && engine->layout.partitions == 0)
+    engine->layout.partitions = info[FRESHET_TOPIC_EVENTS].partitions;
+  engine->kafka.layout = &engine->layout;
   if (status == FRESHET_OK) {
     /* without it there are no requests by Kafka */
     bool with_requests = info[FRESHET_TOPIC_REQUESTS].partitions > 0;
@@ -270,6 +275,7 @@ static freshet_status open_parts(freshet_engine* engine, freshet_error* error) {
   if (status == FRESHET_OK) {
     freshet_gauge(&ports->metrics->phase, FRESHET_PHASE_LOADING);
     freshet_stream_config worker = freshet_engine_worker_config(settings);
+    worker.previous_partitions = engine->layout.previous;
     ports->outbox = freshet_outbox_create(engine->sink, worker.delivery);
     status = freshet_worker_create(&worker, ports, config->inbox, &engine->worker, error);
   }

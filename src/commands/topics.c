@@ -1,6 +1,6 @@
 /*
- * topics.c: `freshet topics`: creates the topics of an application, or checks that they are as the service
- * needs them. It never changes a topic that exists.
+ * topics.c: `freshet topics`: creates the topics of an application, checks that they are as the service needs them, or
+ * lists them. Only `grow` changes a topic that exists (topics_grow.c).
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -9,39 +9,48 @@
 
 #include "commands/commands.h"
 #include "commands/options.h"
+#include "commands/topics_grow.h"
 #include "commands/topics_schemas.h"
 #include "kafka/kafka.h"
 
 enum { PARTITIONS_MAX = 10000, REPLICATION_MAX = 32767 };
 
 static const char usage[] =
-    "usage: freshet topics create|check|list [-c FILE] [-X SECTION.KEY=VALUE]...\n\n"
+    "usage: freshet topics create|check|grow|list [-c FILE] [-X SECTION.KEY=VALUE]...\n\n"
     "create  makes the topics that are missing, each with its cleanup policy; what exists is left as it is.\n"
     "        --register: registers our schemas at registry.url, too\n"
     "check   prints every fault of the topics: missing ones, partition counts, cleanup policies, retention,\n"
     "        size limits, replicas; with registry.url also every schema there that cannot be read, and "
     "every\n"
     "        one of ours that is missing or not compatible; exit code 0 only when there is none\n"
+    "grow    gives the topics that are partitioned by user --partitions N, and moves users, dedup windows "
+    "and\n"
+    "        positions to their new partitions, while the app is stopped; also when only the state is "
+    "behind.\n"
+    "        It only says what would happen without --execute. An interrupted run is simply repeated\n"
     "list    prints one line per topic\n\n" FRESHET_OPTIONS_USAGE
     "  --partitions N        of the topics made (default: topics.partitions); item deltas always have one\n"
     "  --replication N       replicas of the topics made (default: topics.replication)\n"
-    "  --register            register our schemas under the names of registry.subjects\n\n"
-    "exit codes: 0 done, 1 refused (the message says why), 2 usage, 5 a topic is made wrong,\n"
+    "  --register            register our schemas under the names of registry.subjects\n"
+    "  --execute             grow: do it; waits for the session of a process that has just stopped\n\n"
+    "exit codes: 0 done, 1 refused (the message says why), 2 usage, 5 a topic is made wrong, or\n"
+    "the app is running,\n"
     "6 the cluster does not answer or a topic is not there\n";
 
 typedef struct arguments {
   freshet_options common;
   int64_t partitions;  /* 0: not given */
   int64_t replication; /* 0: not given */
-  bool registers;
+  bool registers, execute;
   const char* action;
 } arguments;
 
 static bool parse(int argc, char** argv, arguments* parsed) {
-  enum { PARTITIONS = 256, REPLICATION, REGISTER };
+  enum { PARTITIONS = 256, REPLICATION, REGISTER, EXECUTE };
   static const struct option longs[] = {{"partitions", required_argument, NULL, PARTITIONS},
                                         {"replication", required_argument, NULL, REPLICATION},
                                         {"register", no_argument, NULL, REGISTER},
+                                        {"execute", no_argument, NULL, EXECUTE},
                                         {NULL, 0, NULL, 0}};
   int option;
   while ((option = getopt_long(argc, argv, FRESHET_OPTIONS_SHORT, longs, NULL)) != -1) {
@@ -54,11 +63,15 @@ static bool parse(int argc, char** argv, arguments* parsed) {
     }
     if (option == REPLICATION && freshet_option_number(optarg, 1, REPLICATION_MAX, &parsed->replication))
       continue;
+    if (option == EXECUTE) {
+      parsed->execute = true;
+      continue;
+    }
     if (option != '?') fprintf(stderr, "freshet topics: '%s' is not a sensible count\n", optarg);
     return false;
   }
   if (optind + 1 != argc) {
-    fprintf(stderr, "freshet topics: needs one of create, check, list\n");
+    fprintf(stderr, "freshet topics: needs one of create, check, grow, list\n");
     return false;
   }
   parsed->action = argv[optind];
@@ -121,6 +134,17 @@ static int check(const freshet_kafka_config* kafka) {
   return code;
 }
 
+static int grow(const arguments* parsed, const freshet_config* config) {
+  freshet_error error = {0};
+  if (parsed->partitions == 0) {
+    fprintf(stderr, "freshet topics: grow needs --partitions N, the number that there shall be\n");
+    return FRESHET_EXIT_USAGE;
+  }
+  if (freshet_topics_grow(config, (int32_t)parsed->partitions, parsed->execute, &error) == FRESHET_OK)
+    return FRESHET_EXIT_OK;
+  return freshet_command_failed("topics grow", &error);
+}
+
 static int act(const arguments* parsed, const freshet_config* config) {
   freshet_kafka_property* properties = calloc(config->kafka.count + 1, sizeof *properties);
   FRESHET_ASSERT(properties != NULL);
@@ -142,10 +166,12 @@ static int act(const arguments* parsed, const freshet_config* config) {
     const int registry =
         config->registry.url[0] == '\0' ? FRESHET_EXIT_OK : freshet_topics_check_schemas(config);
     if (code == FRESHET_EXIT_OK) code = registry;
+  } else if (strcmp(parsed->action, "grow") == 0) {
+    code = grow(parsed, config);
   } else if (strcmp(parsed->action, "list") == 0) {
     code = list(&kafka);
   } else {
-    fprintf(stderr, "freshet topics: no action '%s'; create, check or list\n", parsed->action);
+    fprintf(stderr, "freshet topics: no action '%s'; create, check, grow or list\n", parsed->action);
   }
   free(properties);
   return code;
@@ -167,7 +193,7 @@ static int run(int argc, char** argv) {
 
 const freshet_command freshet_command_topics = {
     .name = "topics",
-    .summary = "create, check or list the topics that Freshet works with",
+    .summary = "create, check, grow or list the topics that Freshet works with",
     .usage = usage,
     .run = run,
 };

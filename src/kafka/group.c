@@ -7,6 +7,7 @@
 #include "kafka/group.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "kafka/log_check.h"
 #include "kafka/questions.h"
@@ -20,6 +21,7 @@ struct freshet_kafka_group {
   freshet_reader* log;                 /* for the watermarks */
   freshet_kafka_group_offset* offsets; /* [count] */
   int32_t count;
+  freshet_layout layout; /* as committed */
 };
 
 static const char* topic_name(const freshet_kafka_group* group) {
@@ -51,9 +53,11 @@ static freshet_status ask(freshet_kafka_group* group, question ask_once, int64_t
     for (int i = 0; i < list->cnt; i++) {
       if (code == RD_KAFKA_RESP_ERR_NO_ERROR) code = list->elems[i].err;
       answers[list->elems[i].partition] = list->elems[i].offset;
-      if (marks != NULL)
-        marks[list->elems[i].partition] =
-            freshet_mark_read(list->elems[i].metadata, list->elems[i].metadata_size);
+      if (marks == NULL) continue;
+      marks[list->elems[i].partition] =
+          freshet_mark_read(list->elems[i].metadata, list->elems[i].metadata_size);
+      freshet_layout layout = freshet_layout_read(list->elems[i].metadata, list->elems[i].metadata_size);
+      if (layout.partitions > 0) group->layout = layout;
     }
     rd_kafka_topic_partition_list_destroy(list);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
@@ -205,6 +209,12 @@ freshet_status freshet_kafka_group_move(freshet_kafka_group* group, const int64_
                                         freshet_error* error) {
   rd_kafka_t* handle = group->client.handle;
   rd_kafka_topic_partition_list_t* list = make_list(group, offsets, 0);
+  char layout[FRESHET_LAYOUT_TEXT_SIZE];
+  freshet_layout_write(&group->layout, layout);
+  for (int i = 0; i < list->cnt && layout[0] != '\0'; i++) {
+    list->elems[i].metadata = strdup(layout); /* the list's from now on */
+    list->elems[i].metadata_size = strlen(layout);
+  }
   rd_kafka_AlterConsumerGroupOffsets_t* change =
       rd_kafka_AlterConsumerGroupOffsets_new(group->config->app_id, list);
   rd_kafka_topic_partition_list_destroy(list);

@@ -12,6 +12,7 @@
 #ifndef FRESHET_KAFKA_KAFKA_H
 #define FRESHET_KAFKA_KAFKA_H
 
+#include "stream/layout.h"
 #include "stream/logger.h"
 #include "stream/metrics.h"
 #include "stream/partitioner.h"
@@ -37,6 +38,7 @@ typedef struct freshet_kafka_config {
   freshet_partitioner partitioner;    /* of events and requests; any: as murmur2 */
   const char* reply_topics; /* prefixes of topics that requests may name for replies, "a. b."; NULL: none */
   const freshet_logger* logger;    /* NULL: silent */
+  const freshet_layout* layout;    /* of the state; committed with every offset. NULL: not known */
   freshet_worker_metrics* metrics; /* events that were lost, and their age; NULL: not counted */
   /* Asked while waiting for a cluster that does not answer: true ends the wait with FRESHET_UNAVAILABLE.
    * NULL: the wait ends by itself after FRESHET_KAFKA_PATIENCE_MS. */
@@ -64,8 +66,8 @@ void freshet_kafka_source_set_handler(freshet_source* source, freshet_source_han
 freshet_status freshet_kafka_reader_create(const freshet_kafka_config* config, freshet_reader** log,
                                            freshet_error* error);
 
-/* source: the one from freshet_kafka_source_create whose offsets go into the transactions; NULL: there are
- * none. Waits for the cluster, and fences the previous holder of the transactional id (whose open transaction
+/* source: the one from freshet_kafka_source_create whose offsets go into the transactions; NULL: offsets are those of
+ * a group without members. Waits for the cluster, and fences the previous holder of the transactional id (whose open transaction
  * is aborted). Errors: FRESHET_UNAVAILABLE when the wait was ended. */
 freshet_status freshet_kafka_sink_create(const freshet_kafka_config* config, freshet_source* source,
                                          freshet_sink** sink, freshet_error* error);
@@ -119,6 +121,23 @@ freshet_status freshet_kafka_topics_faults(const freshet_kafka_config* config,
 freshet_status freshet_kafka_topics_check(const freshet_kafka_config* config,
                                           freshet_kafka_topic_info info[FRESHET_TOPICS],
                                           freshet_error* error);
+/* Into how many partitions the state is divided, by the committed offsets of `events`; all 0: nothing is committed, or
+ * by an earlier version. Errors: FRESHET_CONFLICT when `events` has another count now: the message names the command;
+ * FRESHET_UNAVAILABLE. */
+freshet_status freshet_kafka_layout_check(const freshet_kafka_config* config, freshet_layout* layout,
+                                          freshet_error* error);
+/* The same, without a look at the present count. */
+freshet_status freshet_kafka_layout_read(const freshet_kafka_config* config, freshet_layout* layout,
+                                         freshet_error* error);
+/* The state is divided into `layout`, but `events` has `partitions`. Returns FRESHET_CONFLICT. */
+freshet_status freshet_kafka_layout_refuse(const freshet_kafka_config* config, const freshet_layout* layout,
+                                           int32_t partitions, freshet_error* error);
+/* Gives the topics that are co-partitioned by user, and that exist, this number of partitions; those that have it
+ * already are left as they are. `events` comes last. Waits until the cluster shows them. Errors: FRESHET_INVALID with
+ * the broker's reason, FRESHET_UNAVAILABLE. */
+freshet_status freshet_kafka_topics_grow(const freshet_kafka_config* config, int32_t partitions,
+                                         freshet_error* error);
+
 /* Puts a tombstone under this key on `events` and waits for its acknowledgement. partition -1: by the
  * config's partitioner; *partition and *offset tell where it went. From then on it is part of the log. Errors:
  * FRESHET_UNAVAILABLE. */

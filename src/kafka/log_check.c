@@ -174,6 +174,15 @@ void freshet_log_check_places(freshet_log_check* check, freshet_log_place* place
   free(waiting);
 }
 
+int32_t freshet_log_check_partitions(freshet_log_check* check, int timeout_ms) {
+  int32_t count = 0;
+  if (check->config.topics[FRESHET_TOPIC_EVENTS] == NULL ||
+      freshet_kafka_client_partitions(&check->client, FRESHET_TOPIC_EVENTS, timeout_ms, &count) !=
+          RD_KAFKA_RESP_ERR_NO_ERROR)
+    return 0;
+  return count;
+}
+
 freshet_status freshet_log_check_refuse(const freshet_log_check* check, const freshet_log_place* place,
                                         freshet_error* error) {
   return freshet_error_set(error, FRESHET_CONFLICT, FRESHET_STOP,

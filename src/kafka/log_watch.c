@@ -14,7 +14,7 @@
 #include "stream/clock.h"
 #include "stream/metrics.h"
 
-enum { EVERY_MS = 3000, JUDGE_MS = 5000, POLICY_MS = 600 * 1000 };
+enum { EVERY_MS = 3000, JUDGE_MS = 5000, POLICY_MS = 600 * 1000, ASK_MS = 2000 };
 
 struct freshet_log_watch {
   const freshet_kafka_config* config;
@@ -71,9 +71,19 @@ freshet_status freshet_log_watch_judge(freshet_log_watch* watch, freshet_log_pla
   return judge(watch->asked, places, count, error);
 }
 
+/* Partitions that were added: producers may put events of known users there any moment. */
+static freshet_status judge_layout(freshet_log_watch* watch, freshet_error* error) {
+  const freshet_layout* layout = watch->config->layout;
+  if (layout == NULL || layout->partitions == 0) return FRESHET_OK;
+  int32_t partitions = freshet_log_check_partitions(watch->patrol, ASK_MS);
+  if (partitions == 0 || partitions == layout->partitions) return FRESHET_OK;
+  return freshet_kafka_layout_refuse(watch->config, layout, partitions, error);
+}
+
 static void look(freshet_log_watch* watch, freshet_log_place* places, size_t count) {
   freshet_error error = {0};
   freshet_status status = judge(watch->patrol, places, count, &error);
+  if (status == FRESHET_OK) status = judge_layout(watch, &error);
   show_age(watch, places, count);
   show_retention(watch);
   if (status == FRESHET_OK) return;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kafka/layout_check.h"
 #include "kafka/log_watch.h"
 #include "kafka/questions.h"
 #include "kafka/reader.h"
@@ -190,7 +191,8 @@ static freshet_status heed_watch(kafka_source* source, freshet_error* error) {
 static freshet_status assign(kafka_source* source, rd_kafka_topic_partition_list_t* list,
                              freshet_error* error) {
   freshet_kafka_reader* reader = &source->reader;
-  freshet_status status = list->cnt == 0 ? FRESHET_OK : fetch_committed(source, list, error);
+  freshet_status status = freshet_kafka_layout_judge(reader->client.config, list, error);
+  if (status == FRESHET_OK && list->cnt > 0) status = fetch_committed(source, list, error);
   if (status == FRESHET_OK && list->cnt > 0) status = judge_committed(source, list, error);
   if (status != FRESHET_OK) return status;
   freshet_partition* partitions = partitions_of(source, list);

@@ -61,9 +61,12 @@ static void check_partitions(checking* c, freshet_topic topic) {
   const freshet_topic_spec* spec = &freshet_topic_specs[topic];
   int32_t partitions = c->info[topic].partitions, events = c->info[FRESHET_TOPIC_EVENTS].partitions;
   if (spec->partitions == FRESHET_PARTITIONS_SHARED && events > 0 && partitions != events) {
+    int32_t most = partitions > events ? partitions : events;
     add(c, FRESHET_CONFLICT,
-        "topic %s has %d partitions, but %s has %d: both are partitioned by user and need the same count",
-        c->config->topics[topic], (int)partitions, c->config->topics[FRESHET_TOPIC_EVENTS], (int)events);
+        "topic %s has %d partitions, but %s has %d: both are partitioned by user and need the same count; "
+        "`freshet topics grow --partitions %d` makes them equal and moves the users",
+        c->config->topics[topic], (int)partitions, c->config->topics[FRESHET_TOPIC_EVENTS], (int)events,
+        (int)most);
   }
   if (spec->partitions == FRESHET_PARTITIONS_ONE && partitions != 1) {
     add(c, FRESHET_CONFLICT,
@@ -167,6 +170,19 @@ static void check_history(checking* c, freshet_kafka_client* client) {
       name, (long long)(info->retention_ms / 86400000), (long long)expiring);
 }
 
+/* Does the state know of all partitions? */
+static freshet_status check_layout(checking* c, freshet_error* error) {
+  freshet_layout layout;
+  freshet_error cause = {0};
+  freshet_status status = freshet_kafka_layout_check(c->config, &layout, &cause);
+  if (status == FRESHET_CONFLICT) {
+    add(c, status, "%s", cause.message);
+    return FRESHET_OK;
+  }
+  if (status == FRESHET_OK) return status;
+  return freshet_error_set(error, status, FRESHET_STOP, "%s", cause.message);
+}
+
 freshet_status freshet_kafka_topics_faults(const freshet_kafka_config* config,
                                            freshet_kafka_topic_info info[FRESHET_TOPICS],
                                            freshet_kafka_faults* faults, freshet_error* error) {
@@ -189,6 +205,7 @@ freshet_status freshet_kafka_topics_faults(const freshet_kafka_config* config,
                                      NULL, error);
   if (status == FRESHET_OK) check_history(&c, &client);
   freshet_kafka_client_close(&client, 0);
+  if (status == FRESHET_OK && config->app_id != NULL) status = check_layout(&c, error);
   return status;
 }
 

@@ -5,6 +5,7 @@
 #include "kafka/transactor.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,24 +37,36 @@ static rd_kafka_error_t* step_abort(rd_kafka_t* handle, const freshet_input_offs
   return rd_kafka_abort_transaction(handle, within_ms);
 }
 
+/* What a committed offset says beside itself: which record is before it, and how the state is divided. */
+static void describe(const freshet_layout* layout, freshet_source* source, const freshet_partition* partition,
+                     rd_kafka_topic_partition_t* out) {
+  char mark_text[FRESHET_MARK_TEXT_SIZE] = "", layout_text[FRESHET_LAYOUT_TEXT_SIZE] = "";
+  char text[FRESHET_MARK_TEXT_SIZE + FRESHET_LAYOUT_TEXT_SIZE];
+  if (source != NULL) {
+    freshet_mark mark =
+        freshet_kafka_source_mark(source, partition->topic, partition->partition, partition->offset);
+    freshet_mark_write(&mark, mark_text);
+  }
+  if (layout != NULL && partition->topic == FRESHET_TOPIC_EVENTS) freshet_layout_write(layout, layout_text);
+  bool has_both = mark_text[0] != '\0' && layout_text[0] != '\0';
+  snprintf(text, sizeof text, "%s%s%s", mark_text, has_both ? " " : "", layout_text);
+  if (text[0] == '\0') return;
+  out->metadata = strdup(text); /* the list's from now on */
+  out->metadata_size = strlen(text);
+}
+
 freshet_input_offsets freshet_input_offsets_of(const freshet_kafka_config* config, freshet_source* source,
                                                const freshet_partition* partitions, size_t count) {
   if (count == 0) return (freshet_input_offsets){NULL, NULL};
-  FRESHET_ASSERT(source != NULL);
   freshet_input_offsets input = {
       .list = rd_kafka_topic_partition_list_new((int)count),
-      .group = rd_kafka_consumer_group_metadata(freshet_kafka_source_consumer(source))};
+      .group = source == NULL ? rd_kafka_consumer_group_metadata_new(config->app_id)
+                              : rd_kafka_consumer_group_metadata(freshet_kafka_source_consumer(source))};
   for (size_t i = 0; i < count; i++) {
-    const freshet_partition* p = &partitions[i];
-    rd_kafka_topic_partition_t* added =
-        rd_kafka_topic_partition_list_add(input.list, config->topics[p->topic], p->partition);
-    added->offset = p->offset;
-    freshet_mark mark = freshet_kafka_source_mark(source, p->topic, p->partition, p->offset);
-    char text[FRESHET_MARK_TEXT_SIZE];
-    freshet_mark_write(&mark, text);
-    if (text[0] == '\0') continue;
-    added->metadata = strdup(text); /* the list's from now on */
-    added->metadata_size = strlen(text);
+    rd_kafka_topic_partition_t* added = rd_kafka_topic_partition_list_add(
+        input.list, config->topics[partitions[i].topic], partitions[i].partition);
+    added->offset = partitions[i].offset;
+    describe(config->layout, source, &partitions[i], added);
   }
   return input;
 }

@@ -89,6 +89,9 @@ static const family counters[] = {
      "Events in another partition than that of their user, see events.partitioner; not learned, dead "
      "letters.",
      AT(events_foreign), 1},
+    {"freshet_events_forwarded_total",
+     "Events that were sent on to the new partition of their user, after freshet topics grow.",
+     AT(events_forwarded), 1},
     {"freshet_users_erased_total", "Users erased on request.", AT(users_erased), 1},
     {"freshet_answers_total", "Answers to requests, of the topic and of HTTP.", AT(answers), 1},
     {"freshet_registry_failures_total", "Questions to the schema registry that got no answer.",

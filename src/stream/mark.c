@@ -30,6 +30,8 @@ freshet_mark freshet_mark_read(const char* text, size_t size) {
   char copy[FRESHET_MARK_TEXT_SIZE];
   freshet_mark mark;
   int used = 0;
+  const char* space = text == NULL ? NULL : memchr(text, ' ', size);
+  if (space != NULL) size = (size_t)(space - text);
   if (text == NULL || size >= sizeof copy) return FRESHET_NO_MARK;
   memcpy(copy, text, size);
   copy[size] = '\0';

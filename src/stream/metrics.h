@@ -46,6 +46,8 @@ typedef struct freshet_worker_metrics {
   _Atomic uint64_t items_refused;  /* items not listed and events not learned: max_items, colliding keys */
   _Atomic uint64_t events_lost;    /* expired before they were read */
   _Atomic uint64_t events_foreign; /* not learned: in another partition than that of their user */
+  _Atomic uint64_t
+      events_forwarded; /* sent on to the new partition of their user, after `events` was grown */
   _Atomic uint64_t users_erased;
   _Atomic uint64_t dead_letters;
   _Atomic uint64_t lists_published;

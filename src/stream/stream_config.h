@@ -21,6 +21,7 @@ typedef struct freshet_stream_config {
   const char* base_generation; /* app id of the first; both borrowed */
   freshet_delivery delivery;
   freshet_partitioner partitioner; /* of the producers of `events` */
+  int32_t previous_partitions;     /* of `events` before it was grown; 0: it was not */
   freshet_model_config model;
   freshet_event_limits limits;
   float weights[FRESHET_EVENT_TYPES]; /* by freshet_event_type */

@@ -75,7 +75,24 @@ static void learn(const freshet_batch* batch, freshet_user_row* row, const fresh
   freshet_user_mark_how(row->user, slot, freshet_seen_how(event));
 }
 
-/* *foreign: the event is not where its user lives; it becomes a dead letter. */
+/* An event that lay in its user's earlier partition when `events` was grown, or whose producer had not heard of it yet.
+ * It goes on to the user's home before the commit that moves past it. Should it go twice, the dedup window knows it.
+ * A transaction would leave its marker at the end of `events`, where it looks like something unread. */
+static freshet_status forward_event(const freshet_batch* batch, const freshet_record* record, int32_t home,
+                                    freshet_error* error) {
+  if (freshet_held_list_topic(batch->held, record->partition) != FRESHET_TOPIC_RECOMMENDATIONS)
+    return FRESHET_OK; /* the generation that serves does it */
+  const freshet_output event = {.topic = FRESHET_TOPIC_EVENTS,
+                                .partition = home,
+                                .key = record->key,
+                                .has_value = true,
+                                .value = record->value,
+                                .timestamp_ms = record->timestamp_ms};
+  freshet_count(&batch->ports->metrics->events_forwarded, 1);
+  return freshet_outbox_add(batch->ports->outbox, &event, FRESHET_NOW, error);
+}
+
+/* *foreign: the event is not where its user lives; it goes there, or becomes a dead letter. */
 static freshet_status check_home(const freshet_batch* batch, const freshet_record* record, bool* foreign,
                                  freshet_error* error) {
   const freshet_homes homes = freshet_derived_homes(batch->derived);
@@ -88,6 +105,10 @@ static freshet_status check_home(const freshet_batch* batch, const freshet_recor
   if (status == FRESHET_OK && !known) status = freshet_homes_find(&homes, record->key, &home, error);
   if (status != FRESHET_OK) return status;
   if (home < 0) home = record->partition;
+  if (home != record->partition && freshet_foreign_events_is_old(batch->foreign, record)) {
+    *foreign = true;
+    return forward_event(batch, record, home, error);
+  }
   *foreign = freshet_foreign_events_note(batch->foreign, record, home, &cause);
   if (*foreign)
     freshet_dead_letters_add(batch->ports->outbox, batch->ports, record, "TRANSFORMATION", &cause);

@@ -188,7 +188,9 @@ static freshet_status failed(freshet_commit* commit, freshet_status status, cons
 static freshet_status start(freshet_commit* commit, freshet_error* error) {
   freshet_error cause = {0};
   commit->start_us = freshet_clock_monotonic_us(commit->ports->clock);
-  freshet_status status = write_everything(commit, &cause);
+  freshet_status status = freshet_foreign_events_check(commit->foreign, error);
+  if (status != FRESHET_OK) return status;
+  status = write_everything(commit, &cause);
   if (status == FRESHET_OK) status = start_transaction_commit(commit, &cause);
   if (status != FRESHET_OK) return failed(commit, status, &cause, error);
   freshet_users_start_commit(commit->derived->users);

@@ -15,6 +15,7 @@
 #include "worker/awaited_schemas.h"
 #include "worker/derived.h"
 #include "worker/erasures.h"
+#include "worker/foreign_events.h"
 #include "worker/handover.h"
 #include "worker/texts_first.h"
 #include "worker/turn.h"
@@ -26,6 +27,7 @@ typedef struct freshet_commit {
   freshet_held* held;
   freshet_derived* derived;
   freshet_erasures* erasures;
+  freshet_foreign_events* foreign;
   freshet_texts_first* texts_first;
   freshet_awaited_schemas* awaited_schemas;
   const freshet_handover* handover;

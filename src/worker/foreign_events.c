@@ -26,12 +26,33 @@ bool freshet_foreign_events_note(freshet_foreign_events* events, const freshet_r
     events->foreign_fit[likely[i]] += fits && is_foreign;
   }
   if (!is_foreign) return false;
+  events->is_unchecked = true;
   freshet_count(&events->ports->metrics->events_foreign, 1);
   freshet_error_set(cause, FRESHET_INVALID, FRESHET_DEAD_LETTER,
                     "the event is in partition %d, but its user lives in partition %d (events.partitioner = "
                     "%s): its producer has another partitioner",
                     (int)record->partition, (int)home, freshet_partitioner_name(events->partitioner));
   return true;
+}
+
+bool freshet_foreign_events_is_old(const freshet_foreign_events* events, const freshet_record* record) {
+  return events->previous > 0 && events->previous < events->partitions &&
+         freshet_partition_by(events->partitioner, record->key, events->previous) == record->partition;
+}
+
+freshet_status freshet_foreign_events_check(freshet_foreign_events* events, freshet_error* error) {
+  int32_t partitions = events->partitions;
+  if (!events->is_unchecked) return FRESHET_OK;
+  freshet_status status =
+      freshet_reader_partitions(events->ports->reader, FRESHET_TOPIC_EVENTS, &partitions, error);
+  if (status != FRESHET_OK) return status;
+  events->is_unchecked = false;
+  if (partitions == events->partitions) return FRESHET_OK;
+  return freshet_error_set(error, FRESHET_CONFLICT, FRESHET_STOP,
+                           "topic %s has %d partitions now, and had %d: stop all processes, then `freshet "
+                           "topics grow --partitions %d` (a dry run without --execute) moves the users",
+                           freshet_outbox_topic_name(events->ports->outbox, FRESHET_TOPIC_EVENTS),
+                           (int)partitions, (int)events->partitions, (int)partitions);
 }
 
 static freshet_partitioner all_of(const uint64_t fit[FRESHET_PARTITIONERS], uint64_t count) {

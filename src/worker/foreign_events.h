@@ -11,11 +11,13 @@
 #include "stream/partitioner.h"
 #include "stream/ports.h"
 
-/* Zero, but for the first four: nothing has come yet. */
+/* Zero, but for the first four members: nothing has come yet. */
 typedef struct freshet_foreign_events {
   const freshet_ports* ports;
   freshet_partitioner partitioner;
   int32_t partitions; /* of `events` */
+  int32_t previous;   /* before it was grown; 0: it was not */
+  bool is_unchecked;  /* events have come to another partition since the count was looked at */
   uint64_t seen, foreign;
   uint64_t fit[FRESHET_PARTITIONERS];         /* of `seen`, that are where this partitioner puts them */
   uint64_t foreign_fit[FRESHET_PARTITIONERS]; /* of `foreign` */
@@ -26,6 +28,11 @@ typedef struct freshet_foreign_events {
 /* Takes note of an event whose user lives in `home`; true: the event is in another partition. `cause` then says so. */
 bool freshet_foreign_events_note(freshet_foreign_events* events, const freshet_record* record, int32_t home,
                                  freshet_error* cause);
+/* Is the event one of the time before `events` was grown, in its user's partition of then? */
+bool freshet_foreign_events_is_old(const freshet_foreign_events* events, const freshet_record* record);
+/* Before a commit: are there more partitions now, so that foreign events are right where they are? Asks only when
+ * some have come. Errors: FRESHET_CONFLICT then; those of the reader. */
+freshet_status freshet_foreign_events_check(freshet_foreign_events* events, freshet_error* error);
 /* Logs what has come, twice a minute at most. */
 void freshet_foreign_events_turn(freshet_foreign_events* events);
 

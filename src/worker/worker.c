@@ -65,8 +65,10 @@ static void connect(freshet_worker* worker, freshet_inbox* inbox, int32_t user_p
       freshet_derived_create(&given, inbox, freshet_erasures_ask, erasures);
   worker->turn = (freshet_turn){.ports = ports};
   freshet_erasures_connect(erasures, derived);
-  worker->foreign = (freshet_foreign_events){
-      .ports = ports, .partitioner = config->partitioner, .partitions = user_partitions};
+  worker->foreign = (freshet_foreign_events){.ports = ports,
+                                             .partitioner = config->partitioner,
+                                             .partitions = user_partitions,
+                                             .previous = config->previous_partitions};
   worker->texts_first =
       (freshet_texts_first){.ports = ports, .held = held, .serving = &worker->serving, .derived = derived};
   worker->awaited_schemas = (freshet_awaited_schemas){.ports = ports, .held = held};
@@ -85,6 +87,7 @@ static void connect(freshet_worker* worker, freshet_inbox* inbox, int32_t user_p
                                     .held = held,
                                     .derived = derived,
                                     .erasures = erasures,
+                                    .foreign = &worker->foreign,
                                     .texts_first = &worker->texts_first,
                                     .awaited_schemas = &worker->awaited_schemas,
                                     .handover = &worker->handover,

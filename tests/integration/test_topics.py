@@ -62,7 +62,8 @@ class Topics(Case):
         name = app.topics["events"]
         self.admin.create_partitions([NewPartitions(name, 5)])[name].result()
         self.assertEqual(worker.wait(30), EXIT_STATE, worker.last_line())
-        self.assertIn(f"{app.topics['users']} has 4 partitions", worker.last_line())
+        self.assertIn(f"{name} has 5 partitions, but the state of {app.id} is divided into 4", worker.last_line())
+        self.assertIn("freshet topics grow --partitions 5", worker.last_line())
 
     def test_missing_topics(self):
         app = self.app(create=False)
