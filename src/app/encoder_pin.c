@@ -88,10 +88,32 @@ freshet_status freshet_encoder_pinned_create(const freshet_config* config, const
   }
   if (status == FRESHET_OK && kind_of(*encoder) == kept) return FRESHET_OK;
   if (status == FRESHET_OK) {
-    freshet_log_fact(logger, FRESHET_WARN, "text.encoder_kept",
-                     "kept=%s auto=%s do=\"set text.encoder = %s to make all vectors again with it\"",
-                     kinds[kept].word, kinds[kind_of(*encoder)].word, kinds[kind_of(*encoder)].word);
+    freshet_log_fact(
+        logger, FRESHET_WARN, "text.encoder_kept",
+        "kept=%s auto=%s do=\"`freshet embed --switch`, or set text.encoder = %s, to make all vectors "
+        "again with it\"",
+        kinds[kept].word, kinds[kind_of(*encoder)].word, kinds[kind_of(*encoder)].word);
     freshet_encoder_destroy(*encoder);
   }
   return create_kept(config, kept, encoder, error);
+}
+
+freshet_status freshet_encoder_pin_switch(const freshet_config* config, const char** before,
+                                          const char** after, freshet_error* error) {
+  freshet_encoder* encoder = NULL;
+  int kept = read_kind(config);
+  *before = kept < 0 ? "" : kinds[kept].word;
+  if (config->text.encoder != FRESHET_ENCODER_AUTO)
+    return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP,
+                             "text.encoder is set, and not auto: change the setting itself");
+  freshet_status status = freshet_command_encoder_create(config, &encoder, error);
+  if (status != FRESHET_OK) return status;
+  int chosen = kind_of(encoder);
+  freshet_encoder_destroy(encoder);
+  *after = chosen < 0 ? "" : kinds[chosen].word;
+  keep_kind(config, chosen);
+  if (read_kind(config) == chosen) return FRESHET_OK;
+  return freshet_error_set(error, FRESHET_IO, FRESHET_STOP,
+                           "%s/encoder cannot be written: run the command as the user of the service",
+                           config->state.folder);
 }

@@ -15,4 +15,10 @@
 freshet_status freshet_encoder_pinned_create(const freshet_config* config, const freshet_logger* logger,
                                              freshet_encoder** encoder, freshet_error* error);
 
+/* Lets `auto` choose again: keeps the kind that it chooses now. *before and *after are the kinds, static; "" is none.
+ * The next start with `auto` begins to make all vectors again when they differ. Errors: FRESHET_INVALID when the setting
+ * is not `auto`; as freshet_text_create; FRESHET_IO when the choice cannot be kept. */
+freshet_status freshet_encoder_pin_switch(const freshet_config* config, const char** before,
+                                          const char** after, freshet_error* error);
+
 #endif

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/encoder_pin.h"
 #include "app/text_encoder.h"
 #include "commands/commands.h"
 #include "commands/embed_status.h"
@@ -22,7 +23,8 @@ enum {
 static const char usage[] =
     "usage: freshet embed [OPTION...] [FILE...]\n"
     "       freshet embed --status [OPTION...]\n"
-    "       freshet embed --drop NAME [OPTION...]\n\n"
+    "       freshet embed --drop NAME [OPTION...]\n"
+    "       freshet embed --switch [OPTION...]\n\n"
     "Reads lines of text (standard input when no file is given; an empty line is a text) and prints one "
     "JSON\n"
     "object a line: {\"vector\": [...]}, of length 1, in digits that read back as the same floats: what the\n"
@@ -38,12 +40,16 @@ static const char usage[] =
     "                        whose serve; read from the topics\n"
     "  --drop NAME           instead: withdraw all vectors of an encoder that neither serves nor is "
     "configured;\n"
-    "                        going back to it encodes everything again\n\n" FRESHET_OPTIONS_USAGE
+    "                        going back to it encodes everything again\n"
+    "  --switch              instead: let text.encoder = auto choose again, as for a model that has come "
+    "since;\n"
+    "                        the next start with this state folder makes all vectors "
+    "again\n\n" FRESHET_OPTIONS_USAGE
     "\nexit codes: 0 done, 1 a line could not be read or encoded, 2 wrong usage, 6 a file, the model, the\n"
     "embedding server or the cluster is not there\n";
 
 typedef struct embedding {
-  bool jsonl, tokens, status;
+  bool jsonl, tokens, status, switches;
   const char* drop;
   freshet_encoder* encoder;
   char* lines[BATCH]; /* owned; texts may point into them or into objects */
@@ -184,8 +190,34 @@ static void add_shorthand(shorthands* s, freshet_options* options, const char* k
   }
 }
 
+static int switch_encoder(const freshet_config* config) {
+  const char *before, *after;
+  freshet_error error = {0};
+  if (freshet_encoder_pin_switch(config, &before, &after, &error) != FRESHET_OK)
+    return freshet_command_failed("embed", &error);
+  if (strcmp(before, after) == 0) {
+    printf("%s: text.encoder = auto has chosen %s, and does so again: nothing changes\n",
+           config->state.folder, after);
+  } else {
+    printf("%s: text.encoder = auto chooses %s, instead of %s: the next start makes all vectors again\n",
+           config->state.folder, after, before[0] == '\0' ? "none yet" : before);
+  }
+  return FRESHET_EXIT_OK;
+}
+
 static int run(int argc, char** argv) {
-  enum { ENCODER = 256, MODEL, PRECISION, THREADS, JSONL, TOKENS, STATUS, DROP, KEYS = JSONL - ENCODER };
+  enum {
+    ENCODER = 256,
+    MODEL,
+    PRECISION,
+    THREADS,
+    JSONL,
+    TOKENS,
+    STATUS,
+    DROP,
+    SWITCH,
+    KEYS = JSONL - ENCODER
+  };
   static const char* const keys[KEYS] = {"text.encoder", "text.model", "text.precision", "text.threads"};
   static const struct option longs[] = {{"encoder", required_argument, NULL, ENCODER},
                                         {"model", required_argument, NULL, MODEL},
@@ -195,6 +227,7 @@ static int run(int argc, char** argv) {
                                         {"tokens", no_argument, NULL, TOKENS},
                                         {"status", no_argument, NULL, STATUS},
                                         {"drop", required_argument, NULL, DROP},
+                                        {"switch", no_argument, NULL, SWITCH},
                                         {NULL, 0, NULL, 0}};
   freshet_options options = {0};
   embedding e = {0};
@@ -209,11 +242,16 @@ static int run(int argc, char** argv) {
     if (option == TOKENS) e.tokens = true;
     if (option == STATUS) e.status = true;
     if (option == DROP) e.drop = optarg;
+    if (option == SWITCH) e.switches = true;
     if (option >= JSONL) continue;
     add_shorthand(&shorts, &options, keys[option - ENCODER], optarg);
   }
   if (freshet_options_load(&options, &config, &error) != FRESHET_OK) {
     freshet_command_failed("embed", &error);
+    goto done;
+  }
+  if (e.switches) {
+    code = switch_encoder(config);
     goto done;
   }
   bool of_the_app = e.status || e.drop != NULL;

@@ -39,6 +39,21 @@ static freshet_status create(const char* kind, const char* model, char name[128]
   return status;
 }
 
+static void assert_switched(const char* kind, freshet_status wanted, const char* from, const char* to) {
+  char settings[2][256];
+  const char* const overrides[] = {settings[0], settings[1]};
+  const char *before = NULL, *after = NULL;
+  snprintf(settings[0], sizeof settings[0], "state.folder=%s/state", folder);
+  snprintf(settings[1], sizeof settings[1], "text.encoder=%s", kind);
+  const freshet_config_inputs inputs = {.overrides = overrides, .override_count = 2};
+  freshet_config* config = NULL;
+  assert_int_equal(freshet_config_load(&inputs, &config, NULL), FRESHET_OK);
+  assert_int_equal(freshet_encoder_pin_switch(config, &before, &after, NULL), wanted);
+  assert_string_equal(before, from);
+  if (to != NULL) assert_string_equal(after, to);
+  freshet_config_destroy(config);
+}
+
 static void what_was_chosen_stays(void** state) {
   (void)state;
   char name[128];
@@ -63,6 +78,17 @@ static void what_was_chosen_stays(void** state) {
   assert_int_equal(create("hashing", "", name, &error), FRESHET_OK);
   assert_string_equal(warned, "");
   assert_int_equal(create("auto", "", name, &error), FRESHET_OK);
+  assert_int_equal(strncmp(name, "hashing", 7), 0);
+  /* `freshet embed --switch` lets it choose again: hashing, since there is no model. */
+  file = fopen(path, "w");
+  assert_non_null(file);
+  fputs("bert\n", file);
+  fclose(file);
+  assert_switched("auto", FRESHET_OK, "bert", "hashing");
+  assert_switched("auto", FRESHET_OK, "hashing", "hashing");
+  assert_switched("none", FRESHET_INVALID, "hashing", NULL);
+  assert_int_equal(create("auto", "", name, &error), FRESHET_OK);
+  assert_string_equal(warned, "");
   assert_int_equal(strncmp(name, "hashing", 7), 0);
   assert_int_equal(create("none", "", name, &error), FRESHET_OK);
   assert_null(fopen(path, "r"));
