@@ -74,6 +74,28 @@ class BackfillCase(Case):
         until(done, f"{generation.name} has caught up")
 
 
+class Diff(BackfillCase):
+    def test_both_are_asked_at_the_same_moment(self):
+        """Nothing flows any more, and no list was made in the newest hour by both: states are compared, not lists."""
+        self.start(users=100, settings={"state.commit_interval_ms": 50})
+        self.ledger.send(3000)
+        self.freshet.settle()
+        g2 = self.generation("g2").await_ready()
+        self.caught_up(g2)
+        said = self.backfill("diff", "g2", says="recall@10, held back")
+        recall = re.search(r"held back +([0-9.]+) +([0-9.]+) +the newest event of (\d+) users", said)
+        self.assertIsNotNone(recall, said)
+        self.assertGreater(int(recall[3]), 90, said)
+        self.assertAlmostEqual(float(recall[1]), float(recall[2]), delta=0.1, msg=said)
+        overlap = float(re.search(r"mean overlap@10 ([0-9.]+)", said)[1])
+        self.assertGreater(overlap, 0.9, said)
+        # Another model makes other lists, and its recall is its own.
+        g3 = self.generation("g3", ["model.learning=off"]).await_ready()
+        self.caught_up(g3)
+        said = self.backfill("diff", "g3", says="mean overlap@10")
+        self.assertLess(float(re.search(r"mean overlap@10 ([0-9.]+)", said)[1]), overlap, said)
+
+
 class HandOver(BackfillCase):
     def test_promote_and_roll_back_under_load(self):
         # One commit after another, so that a kill hits one.

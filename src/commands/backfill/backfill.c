@@ -32,13 +32,16 @@ static const char usage[] =
     "plan      what start would make and read; changes nothing\n"
     "start     makes the topics and runs the generation until SIGTERM; start it again to go on\n"
     "status    who serves; of each generation how far it is, how fast, and the time left\n"
-    "diff      compares its lists with those that are served\n"
+    "diff      reads the states of it and of the one that serves, and lets both make lists now, for the "
+    "same\n"
+    "          users: overlap, and recall of each user's newest event as if it had not come\n"
     "promote   makes it serve, once it has caught up, and waits until it does; after an interruption again\n"
     "rollback  makes the one serve that served before\n"
     "drop      deletes its state topics, lists, dead letters and group; with --yes, else it only "
     "tells\n\n" FRESHET_OPTIONS_USAGE
     "  --interval S          status: for how long it measures (default 2)\n"
     "  --sample N            diff: about that many users (default 20000)\n"
+    "  --served FILE         diff: the configuration of the generation that serves, if it is another\n"
     "  --wait S              promote, rollback: at most, for the change to be carried out (default 60)\n"
     "  --without-live        promote, rollback: though nobody of the generation that serves is alive; who "
     "is, is\n"
@@ -53,6 +56,7 @@ typedef struct arguments {
   const char* name; /* NULL: none given */
   char* generation; /* "app.generation=NAME" */
   int64_t interval_s, sample, wait_s;
+  const char* served_file; /* NULL: the same as of the other */
   bool without_live, yes;
 } arguments;
 
@@ -65,12 +69,13 @@ static bool takes_name(const char* action) {
 }
 
 static bool parse(int argc, char** argv, arguments* parsed) {
-  enum { INTERVAL = 256, SAMPLE, WAIT, WITHOUT_LIVE, YES };
+  enum { INTERVAL = 256, SAMPLE, WAIT, WITHOUT_LIVE, YES, SERVED };
   static const struct option longs[] = {{"interval", required_argument, NULL, INTERVAL},
                                         {"sample", required_argument, NULL, SAMPLE},
                                         {"wait", required_argument, NULL, WAIT},
                                         {"without-live", no_argument, NULL, WITHOUT_LIVE},
                                         {"yes", no_argument, NULL, YES},
+                                        {"served", required_argument, NULL, SERVED},
                                         {NULL, 0, NULL, 0}};
   int option;
   while ((option = getopt_long(argc, argv, FRESHET_OPTIONS_SHORT, longs, NULL)) != -1) {
@@ -80,6 +85,10 @@ static bool parse(int argc, char** argv, arguments* parsed) {
     if (option == WAIT && freshet_option_number(optarg, 1, SECONDS_MAX, &parsed->wait_s)) continue;
     if (option == WITHOUT_LIVE || option == YES) {
       *(option == YES ? &parsed->yes : &parsed->without_live) = true;
+      continue;
+    }
+    if (option == SERVED) {
+      parsed->served_file = optarg;
       continue;
     }
     if (option != '?') fprintf(stderr, "freshet backfill: '%s' is not a sensible number\n", optarg);
@@ -283,12 +292,30 @@ static freshet_status roll_back(freshet_backfill* backfill, const arguments* par
   return freshet_backfill_promote(backfill, previous, (int)parsed->wait_s, parsed->without_live, error);
 }
 
+/* With the settings of the generation that serves: those of the other, or of a file of its own. */
+static freshet_status compare(freshet_backfill* backfill, const arguments* parsed, freshet_error* error) {
+  const char* served = freshet_serving_generation(&backfill->facts);
+  const char* base = backfill->config->app.base;
+  const char* generation = strcmp(served, base) == 0 ? "" : served + strlen(base) + 1;
+  freshet_options options = parsed->common;
+  freshet_config* config = NULL;
+  char* setting = NULL;
+  FRESHET_ASSERT(asprintf(&setting, "app.generation=%s", generation) >= 0);
+  freshet_options_take(&options, 'X', setting);
+  if (parsed->served_file != NULL) freshet_options_take(&options, 'c', parsed->served_file);
+  freshet_status status = freshet_options_load(&options, &config, error);
+  if (status == FRESHET_OK) status = freshet_backfill_diff(backfill, config, (size_t)parsed->sample, error);
+  freshet_config_destroy(config);
+  free(setting);
+  return status;
+}
+
 static freshet_status act(freshet_backfill* backfill, const arguments* parsed, freshet_error* error) {
   const char* action = parsed->action;
   if (strcmp(action, "plan") == 0) return plan(backfill, error);
   if (strcmp(action, "start") == 0) return prepare(backfill, error);
   if (strcmp(action, "status") == 0) return print_status(backfill, parsed->interval_s, error);
-  if (strcmp(action, "diff") == 0) return freshet_backfill_diff(backfill, (size_t)parsed->sample, error);
+  if (strcmp(action, "diff") == 0) return compare(backfill, parsed, error);
   if (strcmp(action, "drop") == 0) return drop(backfill, parsed->yes, error);
   if (strcmp(action, "rollback") == 0) return roll_back(backfill, parsed, error);
   return freshet_backfill_promote(backfill, backfill->config->app.id, (int)parsed->wait_s,

@@ -56,6 +56,7 @@ freshet_status freshet_backfill_find(freshet_backfill* backfill, const char* gen
 /* The actions. They return the exit code of the command. */
 freshet_status freshet_backfill_promote(freshet_backfill* backfill, const char* generation, int wait_s,
                                         bool without_live, freshet_error* error);
-freshet_status freshet_backfill_diff(freshet_backfill* backfill, size_t sample, freshet_error* error);
+freshet_status freshet_backfill_diff(freshet_backfill* backfill, const freshet_config* served, size_t sample,
+                                     freshet_error* error);
 
 #endif
