@@ -24,8 +24,8 @@ typedef struct freshet_input_offsets {
   rd_kafka_consumer_group_metadata_t* group;
 } freshet_input_offsets;
 
-/* Positions of the source's partitions, each with the mark of what was read last. source: may be NULL when count is
- * 0. Free it with the next function. */
+/* Positions of partitions, each with the mark of what was read last and the layout of the state. source NULL: the
+ * positions are those of a group without members, and have no marks. Free it with the next function. */
 freshet_input_offsets freshet_input_offsets_of(const freshet_kafka_config* config, freshet_source* source,
                                                const freshet_partition* partitions, size_t count);
 void freshet_input_offsets_free(freshet_input_offsets* input);
