@@ -122,12 +122,25 @@ void freshet_kafka_peers_destroy(freshet_kafka_peers* peers) {
   free(peers);
 }
 
+/* NULL: there is no other, or nothing is known. Under the lock. */
+static const char* next_after(const freshet_kafka_peers* peers, const char* own) {
+  const char *next = NULL, *first = NULL;
+  for (int32_t i = 0; own != NULL && i < peers->count; i++) {
+    const char* url = peers->urls[i];
+    if (url == NULL || strcmp(url, own) == 0) continue;
+    if (first == NULL || strcmp(url, first) < 0) first = url;
+    if (strcmp(url, own) > 0 && (next == NULL || strcmp(url, next) < 0)) next = url;
+  }
+  return next != NULL ? next : first;
+}
+
 void freshet_kafka_peers_find(freshet_kafka_peers* peers, int32_t partition, char* url, size_t size) {
   url[0] = '\0';
   int64_t now_ms = freshet_kafka_now_ms();
   pthread_mutex_lock(&peers->lock);
   bool believed = peers->known_ms != 0 && now_ms - peers->known_ms < BELIEVED_MS;
   const char* known = believed && partition >= 0 && partition < peers->count ? peers->urls[partition] : NULL;
+  if (believed && partition < 0) known = next_after(peers, peers->config->client_id);
   if (known != NULL && strlen(known) < size) memcpy(url, known, strlen(known) + 1);
   if (peers->asked_ms == 0 || now_ms - peers->asked_ms > FRESH_MS) {
     peers->wanted = true;

@@ -18,7 +18,8 @@ freshet_kafka_peers* freshet_kafka_peers_create(const freshet_kafka_config* conf
 /* NULL is allowed. Waits for the question under way, at most a few seconds. */
 void freshet_kafka_peers_destroy(freshet_kafka_peers* peers);
 
-/* The URL of whoever holds the partition, as of at most some seconds ago; "" when it is not known (yet), the
+/* The URL of whoever holds the partition (-1: of the instance that comes after this one, when all are sorted by their
+ * URLs; the first comes after the last), as of at most some seconds ago; "" when it is not known (yet), the
  * holder has none, or it does not fit. Any thread; never waits, but a later call may know more. */
 void freshet_kafka_peers_find(freshet_kafka_peers* peers, int32_t partition, char* url, size_t size);
 

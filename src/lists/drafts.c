@@ -99,8 +99,9 @@ static freshet_status find_row(freshet_drafts* drafts, freshet_draft* draft, fre
   freshet_status status = freshet_homes_find(&homes, user, partition, error);
   if (status != FRESHET_OK) return status;
   if (*partition < 0 && draft->pending->is_record) *partition = draft->pending->partition;
-  if (*partition < 0 && freshet_homes_are_all_held(&homes))
-    *partition = freshet_partition_of(user, drafts->user_partitions);
+  const freshet_held_partition* any = freshet_held_next(lists->held, FRESHET_TOPIC_EVENTS, NULL);
+  bool is_nowhere = draft->pending->entry->question.is_last || freshet_homes_are_all_held(&homes);
+  if (*partition < 0 && is_nowhere && any != NULL) *partition = any->partition;
   if (*partition >= 0 && freshet_held_find(lists->held, FRESHET_TOPIC_EVENTS, *partition) != NULL)
     return freshet_users_get(lists->users, *partition, user, &draft->row, error);
   refuse_row(drafts, draft);

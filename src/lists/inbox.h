@@ -84,6 +84,7 @@ typedef struct freshet_question {
   freshet_question_kind kind;
   freshet_request request; /* copied by put */
   bool titles;             /* with the items' titles, which costs a read for each */
+  bool is_last; /* all other instances were asked before: a user who is not known here is nowhere */
   /* Called once, on the worker thread or the one that shuts the inbox. Owns the answer. Must hand over and
    * return. */
   void (*answered)(void* context, freshet_answer* answer);

@@ -65,6 +65,36 @@ void freshet_api_detach(freshet_api* api) {
   freshet_api_attach(api, &(freshet_api_backend){0});
 }
 
+const char* freshet_api_own_url(const freshet_api* api) {
+  return api->config.advertise;
+}
+
+/* ---- questions that go round ---- */
+
+const char freshet_api_origin_name[] = "asked";
+
+static bool origin_of(const freshet_http_request* http, freshet_slice* origin) {
+  if (http->parameter_count == 0) return false;
+  const freshet_http_parameter* last = &http->parameters[http->parameter_count - 1];
+  *origin = last->value;
+  return freshet_slice_equal(last->name, freshet_slice_of(freshet_api_origin_name));
+}
+
+/* Of the client: without the origin. */
+static size_t parameter_count(const freshet_http_request* http) {
+  freshet_slice origin;
+  return http->parameter_count - (origin_of(http, &origin) ? 1 : 0);
+}
+
+/* Has the question been to all other instances? The next one would be the first. */
+static bool is_last(freshet_api* api, const freshet_http_request* http) {
+  char next[FRESHET_API_URL_SIZE];
+  freshet_slice origin;
+  if (!origin_of(http, &origin)) return false;
+  freshet_api_owner(api, -1, next);
+  return freshet_slice_equal(origin, freshet_slice_of(next));
+}
+
 /* ---- questions ---- */
 
 static void finish(void* context, void* result, freshet_http_response* response) {
@@ -99,6 +129,8 @@ static freshet_api_call* create_call(freshet_api* api, size_t count, const fresh
   call->part_count = count;
   call->waiting = count;
   call->target = freshet_arena_copy(&call->arena, http->target, strlen(http->target));
+  freshet_slice origin;
+  call->has_origin = origin_of(http, &origin);
   return call;
 }
 
@@ -116,9 +148,13 @@ static void ask_all(freshet_api* api, freshet_question_kind kind, const freshet_
     part->context = keep(call, requests[i].context);
   }
   freshet_api_part* parts = call->parts;
+  const bool is_last_one = is_last(api, http);
   for (size_t i = 0; i < count; i++) {
-    const freshet_question question = {
-        .kind = kind, .request = requests[i], .answered = answered, .context = &parts[i]};
+    const freshet_question question = {.kind = kind,
+                                       .request = requests[i],
+                                       .is_last = is_last_one,
+                                       .answered = answered,
+                                       .context = &parts[i]};
     if (!freshet_inbox_put(api->config.inbox, &question)) answered(&parts[i], NULL);
   }
 }
@@ -142,7 +178,7 @@ static void ask_for_list(freshet_api* api, freshet_status status, const freshet_
 static freshet_status read_query(freshet_request_kind kind, const freshet_slice* item,
                                  const freshet_http_request* http, freshet_arena* arena,
                                  freshet_request* request, freshet_error* error) {
-  return freshet_api_request_from_query(kind, item, http->parameters, http->parameter_count, arena, request,
+  return freshet_api_request_from_query(kind, item, http->parameters, parameter_count(http), arena, request,
                                         error);
 }
 
@@ -171,7 +207,7 @@ static bool is_json(freshet_slice content_type) {
 static bool has_json_alone(const freshet_http_request* http, freshet_http_response* response) {
   if (!is_json(http->content_type)) {
     freshet_http_refuse(response, 415, "Content-Type has to be application/json");
-  } else if (http->parameter_count > 0) {
+  } else if (parameter_count(http) > 0) {
     freshet_http_refuse(response, 400, "the parameters belong into the body, not into the address");
   } else {
     return true;
@@ -242,7 +278,7 @@ static void ask_about(freshet_api* api, freshet_question_kind kind, const freshe
                       const freshet_http_request* http, freshet_http_response* response) {
   freshet_error error = {0};
   freshet_status status = freshet_request_validate(request, request->user_id, &error);
-  if (status == FRESHET_OK && http->parameter_count > 0)
+  if (status == FRESHET_OK && parameter_count(http) > 0)
     status = freshet_error_set(&error, FRESHET_INVALID, FRESHET_STOP, "no parameters are known here");
   if (status == FRESHET_OK) ask(api, kind, request, http);
   if (status != FRESHET_OK) freshet_http_refuse(response, 400, "%s", error.message);

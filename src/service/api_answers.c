@@ -8,7 +8,7 @@
 #include "service/api_internal.h"
 #include "service/json_writer.h"
 
-enum { CONTEXT_SHOWN = 60 };
+enum { CONTEXT_SHOWN = 60, WHAT_SIZE = 64 };
 
 /* By freshet_reason_kind: the symbol of schemas/RecommendationList.avsc, and the words for people. */
 static const struct {
@@ -222,13 +222,18 @@ static void __attribute__((format(printf, 3, 4))) say(refusal* why, int status, 
 static void send_elsewhere(const freshet_api_part* p, refusal* why) {
   freshet_api_owner(p->call->api, p->answer->partition, why->location);
   if (why->location[0] != '\0') {
-    say(why, 307, "another instance holds this user: %s", why->location);
+    say(why, 307, "another instance %s this user: %s", p->answer->partition >= 0 ? "holds" : "may know",
+        why->location);
     return;
   }
+  char what[WHAT_SIZE] = "may know this user";
+  if (p->answer->partition >= 0)
+    snprintf(what, sizeof what, "holds partition %d of this user", (int)p->answer->partition);
   say(why, 503,
-      "another instance holds partition %d of this user; it is not known where to reach it "
-      "(just now, or because its http.advertise is not set)",
-      (int)p->answer->partition);
+      "another instance %s; it is not known where to reach it (just now, or because its http.advertise is "
+      "not "
+      "set)",
+      what);
 }
 
 static void find_refusal(const freshet_api_part* p, refusal* why) {
@@ -274,6 +279,14 @@ static void write_answer(freshet_api_part* p, freshet_json* json) {
   }
 }
 
+/* The question goes round: this instance is the first. */
+static void append_origin(const freshet_api_call* call, freshet_buffer* location) {
+  append(location, freshet_slice_of(strchr(call->target, '?') == NULL ? "?" : "&"));
+  append(location, freshet_slice_of(freshet_api_origin_name));
+  append(location, freshet_slice_of("="));
+  append(location, freshet_slice_of(freshet_api_own_url(call->api)));
+}
+
 static void write_one(freshet_api_part* p, freshet_http_response* response) {
   freshet_json json = {.out = &response->body};
   refusal why;
@@ -289,6 +302,7 @@ static void write_one(freshet_api_part* p, freshet_http_response* response) {
   if (why.status != 307) return;
   append(&response->location, freshet_slice_of(why.location));
   append(&response->location, freshet_slice_of(p->call->target));
+  if (p->answer->partition < 0 && !p->call->has_origin) append_origin(p->call, &response->location);
 }
 
 static void write_batch(freshet_api_call* call, freshet_http_response* response) {

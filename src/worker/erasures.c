@@ -79,7 +79,7 @@ static freshet_status find_home(const freshet_erasures* erasures, freshet_inbox_
   bool is_here =
       *partition >= 0 && freshet_held_find(erasures->held, FRESHET_TOPIC_EVENTS, *partition) != NULL;
   if (is_here) return FRESHET_OK;
-  if (*partition < 0 && freshet_homes_are_all_held(&homes)) {
+  if (*partition < 0 && (entry->question.is_last || freshet_homes_are_all_held(&homes))) {
     freshet_inbox_entry_refuse(entry, FRESHET_ANSWER_NOT_FOUND, "nothing was known about this user");
   } else {
     refuse_elsewhere(entry, *partition);

@@ -96,6 +96,29 @@ class Partitioners(Case):
         self.assertEqual(events["partitions"], [2])
         self.assertEqual(self.found(worker, USERS[5])[0], 404)
 
+    def test_every_instance_is_asked_where_no_rule_tells(self):
+        app = self.app({"state.commit_interval_ms": 100, "events.partitioner": "any"})
+        self.items = app.announce(20)
+        services = []
+        for name in ("a", "b"):
+            service = app.service(name, instance_id=name)
+            service.overrides.append(f"http.advertise=http://127.0.0.1:{service.port}")
+            services.append(service.start())
+        until(lambda: all(s.ready() and s.metric("freshet_partitions") == 2 for s in services), "two partitions each")
+        self.send(app, USERS, {}, partition=lambda number: number % 4)
+
+        def ask(service, user):
+            """urllib follows a 307, and gives up when it comes to the same address again."""
+            return until(lambda: next((a for a in [self.found(service, user)] if a[0] != 503), None), "an answer")
+
+        for service in services:
+            for user in USERS:
+                status, body = ask(service, user)
+                self.assertEqual((status, body["events"]), (200, 3))
+            self.assertEqual(ask(service, "nobody")[0], 404)
+            status, text = service.get("/v1/users/nobody/recommendations?k=3")  # a list as for anybody
+            self.assertEqual((status, len(json.loads(text)["items"])), (200, 3))
+
     def test_a_receipt_tells_where_a_user_is_left(self):
         app, worker = self.start("crc32")
         self.send(app, USERS, {})
