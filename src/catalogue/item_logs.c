@@ -8,6 +8,7 @@
 
 #include "core/grow.h"
 #include "stream/read_to.h"
+#include "stream/state_skipped.h"
 
 enum {
   POLL_RECORDS = 512,
@@ -26,6 +27,8 @@ struct freshet_item_logs {
   freshet_store* store;
   freshet_clock* clock;
   const freshet_logger* logger;
+  const freshet_outbox* outbox;    /* for names of topics; NULL: they are not told */
+  freshet_worker_metrics* metrics; /* NULL: nothing is counted */
   freshet_stop_request stop;
   freshet_item_logs_apply apply;
   void* context;
@@ -42,6 +45,8 @@ freshet_item_logs* freshet_item_logs_create(const freshet_ports* ports, freshet_
   logs->store = ports->store;
   logs->clock = ports->clock;
   logs->logger = ports->logger;
+  logs->outbox = ports->outbox;
+  logs->metrics = ports->metrics;
   logs->stop = ports->stop;
   logs->apply = apply;
   logs->context = context;
@@ -98,11 +103,24 @@ int64_t freshet_item_logs_position(const freshet_item_logs* logs, freshet_topic 
 
 /* ---- reading ---- */
 
+static freshet_status judge(const freshet_item_logs* logs, const freshet_record* record,
+                            freshet_status status, const freshet_error* cause, freshet_error* error) {
+  const char* topic =
+      logs->outbox == NULL ? "item tables" : freshet_outbox_topic_name(logs->outbox, record->topic);
+  if (record->topic ==
+      FRESHET_TOPIC_ITEMS) /* its bad records are dead letters; this error is none of theirs */
+    return freshet_error_set(error, status, cause->verdict, "%s", cause->message);
+  return freshet_state_judge(logs->logger, logs->metrics, topic, record, status, cause, error);
+}
+
 static freshet_status apply_all(freshet_item_logs* logs, const freshet_record* records, size_t count,
                                 freshet_error* error) {
   freshet_status status = FRESHET_OK;
-  for (size_t i = 0; status == FRESHET_OK && i < count; i++)
-    status = logs->apply(logs->context, &records[i], error);
+  for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
+    freshet_error cause = {0};
+    status = logs->apply(logs->context, &records[i], &cause);
+    if (status != FRESHET_OK) status = judge(logs, &records[i], status, &cause, error);
+  }
   return status;
 }
 

@@ -6,6 +6,7 @@
  * files need. It must not know what the records mean.
  */
 #include "kafka/client.h"
+#include "kafka/seal.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -458,6 +459,7 @@ static rd_kafka_headers_t* headers_of(const freshet_output* output) {
 rd_kafka_resp_err_t freshet_kafka_enqueue(freshet_kafka_client* client, rd_kafka_topic_t* topic,
                                           const freshet_output* output, void* opaque) {
   rd_kafka_headers_t* headers = headers_of(output);
+  if (freshet_seal_is_of(output->topic)) freshet_seal_add(client->config->app_id, output, &headers);
   const char* value = !output->has_value ? NULL : output->value.size == 0 ? "" : output->value.data;
   rd_kafka_vu_t arguments[] = {
       {.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = topic},

@@ -12,6 +12,8 @@
 
 #include "codec/codec.h"
 #include "core/grow.h"
+#include "kafka/seal.h"
+#include "stream/state_skipped.h"
 
 enum {
   SLICE_MS = 10,        /* a wait is cut into slices, because librdkafka does not end one for a callback */
@@ -156,6 +158,19 @@ static freshet_record record_of(freshet_kafka_reader* reader, const rd_kafka_mes
                           .opaque = (void*)message};
 }
 
+/* Is a record of a state topic what this app has written? One that is not is passed over. */
+static bool is_ours(const freshet_kafka_reader* reader, const rd_kafka_message_t* message,
+                    freshet_record* record) {
+  const freshet_kafka_config* config = reader->client.config;
+  if (!freshet_seal_is_of(record->topic)) return true;
+  const freshet_seal seal = freshet_seal_check(config->app_id, message);
+  record->is_sealed = seal == FRESHET_SEAL_RIGHT;
+  if (seal == FRESHET_SEAL_RIGHT || seal == FRESHET_SEAL_NONE) return true;
+  freshet_state_skipped(config->logger, config->metrics, config->topics[record->topic], record,
+                        seal == FRESHET_SEAL_BROKEN ? "its checksum is wrong" : "another app has written it");
+  return false;
+}
+
 /* Turns held[from..] into records. What belongs to no open partition, or lies before its next offset, is
  * dropped. */
 static freshet_status convert(freshet_kafka_reader* reader, size_t from, freshet_record* out, size_t* count,
@@ -176,11 +191,11 @@ static freshet_status convert(freshet_kafka_reader* reader, size_t from, freshet
     freshet_kafka_cursor* cursor = freshet_kafka_reader_cursor(reader, topic, message->partition);
     if (cursor == NULL || message->offset < cursor->next) continue;
     cursor->next = cursor->after = message->offset + 1;
-    const freshet_record record = record_of(reader, message, topic);
+    freshet_record record = record_of(reader, message, topic);
     const freshet_slice value = {message->payload,
                                  message->len}; /* as whoever reads the log again finds it */
     cursor->mark = freshet_mark_of(record.offset, record.timestamp_ms, record.key, value);
-    out[(*count)++] = record;
+    if (is_ours(reader, message, &record)) out[(*count)++] = record;
   }
   return FRESHET_OK;
 }

@@ -92,6 +92,8 @@ static const family counters[] = {
     {"freshet_events_forwarded_total",
      "Events that were sent on to the new partition of their user, after freshet topics grow.",
      AT(events_forwarded), 1},
+    {"freshet_state_skipped_total",
+     "Records of state topics that were passed over: damaged, or of a stranger.", AT(state_skipped), 1},
     {"freshet_users_erased_total", "Users erased on request.", AT(users_erased), 1},
     {"freshet_answers_total", "Answers to requests, of the topic and of HTTP.", AT(answers), 1},
     {"freshet_registry_failures_total", "Questions to the schema registry that got no answer.",

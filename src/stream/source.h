@@ -45,7 +45,8 @@ typedef struct freshet_record {
   freshet_slice key;
   bool has_value; /* false: a tombstone */
   freshet_slice value;
-  void* opaque; /* the adapter's */
+  bool is_sealed; /* of a state topic: this app has written it, and it has not changed since */
+  void* opaque;   /* the adapter's */
 } freshet_record;
 
 typedef struct freshet_partition {

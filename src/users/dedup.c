@@ -201,15 +201,19 @@ bool freshet_dedup_take_expired(freshet_dedup* dedup, uint8_t* key) {
   return true;
 }
 
+freshet_status freshet_dedup_check(freshet_slice key, freshet_slice value, freshet_error* error) {
+  const bool is_well_formed =
+      key.size == FRESHET_DEDUP_KEY_SIZE && memcmp(key.data, freshet_dedup_key_prefix, 2) == 0 &&
+      value.size >= HEADER_SIZE && value.data[0] == VERSION && (value.size - HEADER_SIZE) % 8 == 0;
+  if (is_well_formed) return FRESHET_OK;
+  return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "dedup window: malformed chunk of %zu bytes",
+                           value.size);
+}
+
 freshet_status freshet_dedup_load(freshet_dedup* dedup, freshet_slice key, freshet_slice value,
                                   freshet_error* error) {
-  bool well_formed = key.size == FRESHET_DEDUP_KEY_SIZE &&
-                     memcmp(key.data, freshet_dedup_key_prefix, 2) == 0 && value.size >= HEADER_SIZE &&
-                     value.data[0] == VERSION && (value.size - HEADER_SIZE) % 8 == 0;
-  if (!well_formed) {
-    return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP,
-                             "dedup window: malformed chunk of %zu bytes", value.size);
-  }
+  freshet_status status = freshet_dedup_check(key, value, error);
+  if (status != FRESHET_OK) return status;
   uint64_t number = 0;
   for (int i = 0; i < 8; i++) number = number << 8 | (uint8_t)key.data[2 + i];
   chunk* c = push_chunk(dedup, number);

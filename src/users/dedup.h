@@ -35,6 +35,8 @@ bool freshet_dedup_take_chunk(freshet_dedup* dedup, uint8_t* key, freshet_buffer
 /* The next chunk to forget, if the bounds demand it: its key, to be removed from changelog and store. */
 bool freshet_dedup_take_expired(freshet_dedup* dedup, uint8_t* key);
 
+/* Looks whether key and value are those of a stored chunk. Errors: FRESHET_INVALID. */
+freshet_status freshet_dedup_check(freshet_slice key, freshet_slice value, freshet_error* error);
 /* Reads a stored chunk back; in key order. Errors: FRESHET_INVALID. */
 freshet_status freshet_dedup_load(freshet_dedup* dedup, freshet_slice key, freshet_slice value,
                                   freshet_error* error);

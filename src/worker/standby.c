@@ -129,7 +129,7 @@ freshet_status freshet_standby_halt(freshet_standby* standby, freshet_error* err
 static void apply(freshet_standby* standby, const freshet_record* record) {
   followed* f = &standby->followed[record->partition];
   if (record->timestamp_ms > f->time_ms) f->time_ms = record->timestamp_ms;
-  freshet_apply_user_row(standby->ports.store, record);
+  freshet_apply_user_row(&standby->ports, record);
   standby->bytes += record->key.size + record->value.size + ROW_BYTES;
 }
 

@@ -1,0 +1,22 @@
+/*
+ * state_skipped.h: what is said of a record in a state topic that nobody can use: a stranger has written it, or it is
+ * damaged. It is passed over, so that it ends no process and stops no restore.
+ */
+#ifndef FRESHET_STREAM_STATE_SKIPPED_H
+#define FRESHET_STREAM_STATE_SKIPPED_H
+
+#include "stream/logger.h"
+#include "stream/metrics.h"
+#include "stream/source.h"
+
+/* Logs state.skipped with the place of the record, and counts it. logger and metrics may be NULL. */
+void freshet_state_skipped(const freshet_logger* logger, freshet_worker_metrics* metrics, const char* topic,
+                           const freshet_record* record, const char* reason);
+
+/* What follows from a status that a record of a state topic has led to. FRESHET_INVALID of a record without a seal: it is
+ * skipped, and the result is FRESHET_OK. Every other error gets the place of the record in front. cause: may be *error. */
+freshet_status freshet_state_judge(const freshet_logger* logger, freshet_worker_metrics* metrics,
+                                   const char* topic, const freshet_record* record, freshet_status status,
+                                   const freshet_error* cause, freshet_error* error);
+
+#endif
