@@ -135,6 +135,7 @@ static freshet_status fill_kafka(freshet_engine* engine, freshet_error* error) {
       .property_count = config->kafka.count,
       .app_id = config->app.id,
       .transactional_id = engine->transactional_id,
+      .alternates = config->app.delivery == FRESHET_DELIVERY_COMMITTED,
       .client_id = config->http.advertise[0] == '\0' ? NULL : config->http.advertise,
       .partitioner = (freshet_partitioner)config->events.partitioner,
       .reply_topics = config->requests.reply_topics,

@@ -11,8 +11,9 @@
 
 #include "kafka/group.h"
 #include "kafka/questions.h"
+#include "kafka/transactor.h"
 
-enum { DROP_MS = 15000, DESCRIBE_MS = 5000, TRANSACTIONAL_ID_SIZE = 1024 };
+enum { DROP_MS = 15000, DESCRIBE_MS = 5000 };
 
 static freshet_status open_client(freshet_kafka_client* client, const freshet_kafka_config* config,
                                   freshet_kafka_role role, freshet_error* error) {
@@ -53,10 +54,11 @@ void freshet_kafka_transactional_id(const char* generation, const char* instance
 /* A producer with the id of another one, gone again at once: the broker has fenced the other one by then. */
 static freshet_status fence(const freshet_kafka_config* config, const char* generation,
                             const char* instance_id, freshet_error* error) {
-  char id[TRANSACTIONAL_ID_SIZE];
+  char id[FRESHET_KAFKA_TRANSACTIONAL_ID_SIZE];
   freshet_kafka_transactional_id(generation, instance_id, id, sizeof id);
   freshet_kafka_config theirs = *config;
   theirs.transactional_id = id;
+  theirs.alternates = true; /* theirs may have had two */
   freshet_sink* sink = NULL;
   freshet_status status = freshet_kafka_sink_create(&theirs, NULL, &sink, error);
   freshet_sink_destroy(sink);

@@ -69,12 +69,12 @@ static const setting publisher_defaults[] = {{"compression.codec", "lz4"},
 static const setting publisher_fixed[] = {
     {"enable.idempotence", "true"}, {"acks", "all"}, {"partitioner", "murmur2_random"}, {0}};
 
-/* linger.ms: a commit flushes at once; until then every wake-up of the sender would only cost.
+/* linger.ms: all records of a transaction are written at its end, and they travel while the offsets are sent.
  * message.max.bytes: item deltas. retry.backoff.ms: a transaction that follows another at once is told to try
  * again (CONCURRENT_TRANSACTIONS). reconnect.backoff.max.ms: each attempt that fails makes librdkafka ask where the
  * coordinator is now. */
 static const setting transactor_defaults[] = {
-    {"compression.codec", "lz4"},        {"linger.ms", "100"},
+    {"compression.codec", "lz4"},        {"linger.ms", "0"},
     {"retry.backoff.ms", "1"},           {"reconnect.backoff.max.ms", "250"},
     {"transaction.timeout.ms", "30000"}, {"queue.buffering.max.kbytes", "65536"},
     {"message.max.bytes", "67108864"},   {0}};

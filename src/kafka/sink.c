@@ -1,8 +1,8 @@
 /*
  * sink.c: publishes lists at once and writes state in transactions.
  *
- * It is the port freshet_sink on Kafka. It owns two producers, an idempotent one for lists and a transactional
- * one for state, and a thread that commits while lists go on. It must not know what a record holds.
+ * It is the port freshet_sink on Kafka. It owns an idempotent producer for lists, one or two transactional ones
+ * for state, and a thread that commits while lists go on. It must not know what a record holds.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -46,7 +46,9 @@ typedef struct kafka_sink {
   freshet_sink base;
   freshet_kafka_client publisher;
   freshet_lanes* lanes; /* of the publisher; its marks are eras; NULL: records go straight to it */
-  freshet_kafka_transactor transactor;
+  /* They take turns (transactor.h); the second is open only where config->alternates. */
+  freshet_kafka_transactor transactors[FRESHET_KAFKA_TRANSACTORS];
+  freshet_kafka_transactor* transactor; /* whose turn it is; NULL: not transactional */
   freshet_source* source;
   freshet_reply_topics* reply_topics;
   freshet_kafka_sizes sizes;
@@ -207,18 +209,36 @@ static freshet_status sink_settle(freshet_sink* self, int timeout_ms, freshet_er
 
 /* ---- Transactions ---- */
 
-static freshet_status open_transactor(kafka_sink* sink, const freshet_kafka_config* config,
+static freshet_status open_transactor(kafka_sink* sink, freshet_kafka_transactor* transactor,
                                       freshet_error* error) {
-  sink->transactor.begun_ms = freshet_kafka_now_ms();
-  sink->transactor.leaving = &sink->committer.leaving;
-  sink->transactor.abandoned = &sink->committer.abandoned;
+  transactor->begun_ms = freshet_kafka_now_ms();
+  transactor->leaving = &sink->committer.leaving;
+  transactor->abandoned = &sink->committer.abandoned;
   freshet_status status =
-      freshet_kafka_client_open(&sink->transactor.client, config, FRESHET_KAFKA_TRANSACTOR,
+      freshet_kafka_client_open(&transactor->client, &transactor->config, FRESHET_KAFKA_TRANSACTOR,
                                 (freshet_kafka_callbacks){.delivered = on_written}, sink, error);
-  if (status == FRESHET_OK) status = learn_topics(&sink->transactor.client, error);
+  if (status == FRESHET_OK) status = learn_topics(&transactor->client, error);
   if (status == FRESHET_OK)
-    status = freshet_kafka_transactor_take(&sink->transactor, FRESHET_STEP_INIT, NULL, error);
+    status = freshet_kafka_transactor_take(transactor, FRESHET_STEP_INIT, NULL, error);
   return status;
+}
+
+static freshet_status open_transactors(kafka_sink* sink, const freshet_kafka_config* config,
+                                       freshet_error* error) {
+  freshet_status status = FRESHET_OK;
+  int count = config->alternates ? FRESHET_KAFKA_TRANSACTORS : 1;
+  for (int i = 0; status == FRESHET_OK && i < count; i++) {
+    freshet_kafka_transactor_name(&sink->transactors[i], config, i);
+    status = open_transactor(sink, &sink->transactors[i], error);
+  }
+  sink->transactor = &sink->transactors[0];
+  return status;
+}
+
+/* The next transaction is the other one's. */
+static void alternate(kafka_sink* sink) {
+  freshet_kafka_transactor* other = &sink->transactors[sink->transactor == sink->transactors];
+  if (other->client.handle != NULL) sink->transactor = other;
 }
 
 /* What has not been settled or committed is given up: our caller has decided that already. */
@@ -230,20 +250,21 @@ static void close_producer(freshet_kafka_client* client) {
 
 /* A new producer with the same id aborts what the old one left open. */
 static freshet_status reopen(kafka_sink* sink, const char* reason, freshet_error* error) {
-  const freshet_kafka_config* config = sink->transactor.client.config;
-  freshet_log_fact(config->logger, FRESHET_WARN, "transaction.reopened", "reason=\"%s\"", reason);
-  close_producer(&sink->transactor.client);
-  sink->transactor.client = (freshet_kafka_client){0};
-  return open_transactor(sink, config, error);
+  freshet_kafka_transactor* transactor = sink->transactor;
+  freshet_log_fact(transactor->config.logger, FRESHET_WARN, "transaction.reopened", "reason=\"%s\"", reason);
+  close_producer(&transactor->client);
+  transactor->client = (freshet_kafka_client){0};
+  return open_transactor(sink, transactor, error);
 }
 
 /* librdkafka 2.0.2 can ask to end a transaction of which the coordinator has not heard yet, and takes the
  * refusal for fatal (INVALID_TXN_STATE). To abort it is all that was wanted, and that a new producer does. */
 static freshet_status abort_open(kafka_sink* sink, freshet_error* error) {
   freshet_error cause = {0};
-  freshet_status status = freshet_kafka_transactor_take(&sink->transactor, FRESHET_STEP_ABORT, NULL, &cause);
+  freshet_kafka_transactor* transactor = sink->transactor;
+  freshet_status status = freshet_kafka_transactor_take(transactor, FRESHET_STEP_ABORT, NULL, &cause);
   if (status == FRESHET_OK) return FRESHET_OK;
-  if (rd_kafka_fatal_error(sink->transactor.client.handle, NULL, 0) == RD_KAFKA_RESP_ERR_NO_ERROR ||
+  if (rd_kafka_fatal_error(transactor->client.handle, NULL, 0) == RD_KAFKA_RESP_ERR_NO_ERROR ||
       status == FRESHET_FENCED)
     return freshet_error_set(error, status, FRESHET_STOP, "%s", cause.message);
   return reopen(sink, cause.message, error);
@@ -265,20 +286,20 @@ static freshet_status sink_begin(freshet_sink* self, freshet_error* error) {
   kafka_sink* sink = sink_of(self);
   freshet_status status = await_abandoned(&sink->committer, error);
   if (status != FRESHET_OK) return status;
-  FRESHET_ASSERT(sink->transactor.client.handle != NULL);
+  FRESHET_ASSERT(sink->transactor != NULL);
   freshet_ends_clear(&sink->open);
-  sink->transactor.begun_ms = freshet_kafka_now_ms();
-  return freshet_kafka_transactor_take(&sink->transactor, FRESHET_STEP_BEGIN, NULL, error);
+  sink->transactor->begun_ms = freshet_kafka_now_ms();
+  return freshet_kafka_transactor_take(sink->transactor, FRESHET_STEP_BEGIN, NULL, error);
 }
 
 static freshet_status sink_write(freshet_sink* self, const freshet_output* output, freshet_error* error) {
   kafka_sink* sink = sink_of(self);
-  rd_kafka_resp_err_t code = produce(&sink->transactor.client, NULL, output, 0);
+  rd_kafka_resp_err_t code = produce(&sink->transactor->client, NULL, output, 0);
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
   /* A transaction that has failed meanwhile takes no more records; commit and abort tell why and clean up. */
   if (code == RD_KAFKA_RESP_ERR__STATE) return FRESHET_OK;
-  if (code == RD_KAFKA_RESP_ERR__FATAL) return freshet_kafka_transactor_fatal(&sink->transactor, error);
-  return refused(&sink->transactor.client, output, code, error);
+  if (code == RD_KAFKA_RESP_ERR__FATAL) return freshet_kafka_transactor_fatal(sink->transactor, error);
+  return refused(&sink->transactor->client, output, code, error);
 }
 
 /* ---- The committer ---- */
@@ -303,9 +324,9 @@ static freshet_status commit_now(kafka_sink* sink, const freshet_input_offsets* 
                                  freshet_error* error) {
   freshet_status status = await_published(sink, era, error);
   if (status == FRESHET_OK && input->list != NULL)
-    status = freshet_kafka_transactor_take(&sink->transactor, FRESHET_STEP_SEND_OFFSETS, input, error);
+    status = freshet_kafka_transactor_take(sink->transactor, FRESHET_STEP_SEND_OFFSETS, input, error);
   if (status == FRESHET_OK)
-    status = freshet_kafka_transactor_take(&sink->transactor, FRESHET_STEP_COMMIT, NULL, error);
+    status = freshet_kafka_transactor_take(sink->transactor, FRESHET_STEP_COMMIT, NULL, error);
   if (status != FRESHET_ABORTED || atomic_load(&sink->committer.abandoned)) return status;
   freshet_error worse = {0};
   freshet_status aborted = abort_open(sink, &worse);
@@ -378,7 +399,7 @@ static freshet_status sink_commit(freshet_sink* self, const freshet_partition* p
   kafka_sink* sink = sink_of(self);
   committer* c = &sink->committer;
   freshet_input_offsets input =
-      freshet_input_offsets_of(sink->transactor.client.config, sink->source, partitions, count);
+      freshet_input_offsets_of(&sink->transactor->config, sink->source, partitions, count);
   pthread_mutex_lock(&c->lock);
   FRESHET_ASSERT(c->phase == IDLE);
   c->phase = ASKED;
@@ -399,7 +420,7 @@ static freshet_status sink_outcome(freshet_sink* self, int wait_ms, freshet_erro
   deadline = (struct timespec){deadline.tv_sec + ns / 1000000000, ns % 1000000000};
   pthread_mutex_lock(&c->lock);
   FRESHET_ASSERT(c->phase != IDLE);
-  bool late = false;
+  bool late = wait_ms == 0;
   while (c->phase != ENDED && !late) late = pthread_cond_timedwait(&c->changed, &c->lock, &deadline) != 0;
   bool ended = c->phase == ENDED;
   if (ended) c->phase = IDLE;
@@ -411,6 +432,7 @@ static freshet_status sink_outcome(freshet_sink* self, int wait_ms, freshet_erro
   freshet_ends swap = sink->committed;
   sink->committed = sink->open;
   sink->open = swap;
+  alternate(sink);
   return FRESHET_OK;
 }
 
@@ -453,8 +475,10 @@ static void sink_poll(freshet_sink* self) {
   rd_kafka_poll(sink->publisher.handle, 0);
   freshet_reply_topics_poll(sink->reply_topics);
   freshet_kafka_sizes_poll(&sink->sizes, &sink->publisher);
-  if (!is_committing(sink) && sink->transactor.client.handle != NULL)
-    rd_kafka_poll(sink->transactor.client.handle, 0);
+  if (sink->transactor == NULL || is_committing(sink)) return;
+  for (int i = 0; i < FRESHET_KAFKA_TRANSACTORS; i++) {
+    if (sink->transactors[i].client.handle != NULL) rd_kafka_poll(sink->transactors[i].client.handle, 0);
+  }
 }
 
 static void sink_destroy(freshet_sink* self) {
@@ -466,7 +490,7 @@ static void sink_destroy(freshet_sink* self) {
   freshet_lanes_stop(sink->lanes);
   close_producer(&sink->publisher);
   freshet_lanes_destroy(sink->lanes);
-  close_producer(&sink->transactor.client);
+  for (int i = 0; i < FRESHET_KAFKA_TRANSACTORS; i++) close_producer(&sink->transactors[i].client);
   freshet_ends_free(&sink->open);
   freshet_ends_free(&sink->committed);
   free(sink);
@@ -501,7 +525,7 @@ freshet_status freshet_kafka_sink_create(const freshet_kafka_config* config, fre
   if (status == FRESHET_OK) freshet_kafka_sizes_open(&sink->sizes, &sink->publisher);
   if (status == FRESHET_OK) status = open_lanes(sink, error);
   if (status == FRESHET_OK && config->transactional_id != NULL) {
-    status = open_transactor(sink, config, error);
+    status = open_transactors(sink, config, error);
     if (status == FRESHET_OK) status = start_committer(sink, error);
   }
   if (status != FRESHET_OK) {

@@ -16,6 +16,16 @@
  * longer each time, so that a slow cluster gets to answer. */
 enum { STEP_FIRST_MS = 1000, STEP_MS = 3000, ROOM_MS = 10 };
 
+void freshet_kafka_transactor_name(freshet_kafka_transactor* transactor, const freshet_kafka_config* config,
+                                   int index) {
+  char* id = transactor->transactional_id;
+  size_t size = sizeof transactor->transactional_id;
+  if (index == 0) snprintf(id, size, "%s", config->transactional_id);
+  if (index > 0) snprintf(id, size, "%s.%d", config->transactional_id, index + 1);
+  transactor->config = *config;
+  transactor->config.transactional_id = id;
+}
+
 static rd_kafka_error_t* step_init(rd_kafka_t* handle, const freshet_input_offsets* input, int within_ms) {
   (void)input;
   return rd_kafka_init_transactions(handle, within_ms);

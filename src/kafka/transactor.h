@@ -1,6 +1,10 @@
 /*
  * transactor.h: the steps of a transaction, each tried again while that may help. Owns nothing but the wait: the
  * client belongs to the sink. Not for two threads at a time.
+ *
+ * A producer cannot begin a transaction while the broker still writes the markers of its last one: librdkafka tries
+ * again after 20 ms. So a process whose transactions follow each other at once has two transactional producers that
+ * take turns. The second transaction begins when the first is committed, so the order of commits is one.
  */
 #ifndef FRESHET_KAFKA_TRANSACTOR_H
 #define FRESHET_KAFKA_TRANSACTOR_H
@@ -9,6 +13,8 @@
 
 /* For how long records and transactions are still tried after we were asked to stop. */
 enum { FRESHET_KAFKA_LAST_TRY_MS = 10000 };
+
+enum { FRESHET_KAFKA_TRANSACTORS = 2, FRESHET_KAFKA_TRANSACTIONAL_ID_SIZE = 1024 };
 
 typedef enum freshet_transaction_step {
   FRESHET_STEP_INIT,
@@ -31,11 +37,17 @@ freshet_input_offsets freshet_input_offsets_of(const freshet_kafka_config* confi
 void freshet_input_offsets_free(freshet_input_offsets* input);
 
 typedef struct freshet_kafka_transactor {
-  freshet_kafka_client client;   /* handle NULL: not transactional */
+  freshet_kafka_client client; /* handle NULL: it is not open */
+  freshet_kafka_config config; /* that of the sink, under its own transactional id */
+  char transactional_id[FRESHET_KAFKA_TRANSACTIONAL_ID_SIZE];
   int64_t begun_ms;              /* monotonic, of the transaction under way */
   const _Atomic bool* leaving;   /* set: stop trying */
   const _Atomic bool* abandoned; /* set: leave the transaction as it is; a new producer ends it */
 } freshet_kafka_transactor;
+
+/* Gives it the configuration and the id of producer `index`: config->transactional_id, then that with ".2". */
+void freshet_kafka_transactor_name(freshet_kafka_transactor* transactor, const freshet_kafka_config* config,
+                                   int index);
 
 /* Takes one step, again and again while that may help. input: for FRESHET_STEP_SEND_OFFSETS, else NULL.
  * FRESHET_ABORTED: the transaction must be aborted, which has not happened yet, or it is abandoned. That includes each objection of the

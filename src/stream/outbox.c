@@ -149,7 +149,7 @@ static freshet_status write_at_once(freshet_outbox* outbox, const freshet_output
 freshet_status freshet_outbox_add(freshet_outbox* outbox, const freshet_output* output, freshet_when when,
                                   freshet_error* error) {
   if (when == FRESHET_BY_DELIVERY)
-    when = outbox->delivery == FRESHET_DELIVERY_FAST ? FRESHET_NOW : FRESHET_IN_TRANSACTION;
+    when = outbox->delivery == FRESHET_DELIVERY_FAST ? FRESHET_NOW : FRESHET_WITH_COMMIT;
   if (when == FRESHET_NOW) return freshet_sink_publish(outbox->sink, output, error);
   if (when == FRESHET_IN_TRANSACTION) return write_at_once(outbox, output, error);
   keep(&outbox->kept, output);

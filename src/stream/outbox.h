@@ -15,7 +15,7 @@
 typedef enum freshet_when {
   /* At once, outside of transactions. */
   FRESHET_NOW = 0,
-  /* Lists and replies: at once, or into the transaction, as `delivery` says. */
+  /* Lists and replies: at once, or with the commit, as `delivery` says. */
   FRESHET_BY_DELIVERY,
   /* Into the open transaction at once; opens one if there is none. Not while a commit is under way. For what is
    * too large to be kept. */

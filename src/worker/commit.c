@@ -165,9 +165,9 @@ static bool nothing_changed(freshet_commit* commit) {
   return true;
 }
 
-static void schedule(freshet_commit* commit) {
-  freshet_clock* clock = commit->ports->clock;
-  commit->next_us = freshet_clock_monotonic_us(clock) + commit->config->commit_interval_ms * 1000;
+/* The interval counts from the start of a commit to that of the next one, or from a look that found nothing. */
+static void schedule(freshet_commit* commit, int64_t from_us) {
+  commit->next_us = from_us + commit->config->commit_interval_ms * 1000;
 }
 
 /* After an aborted transaction everything since the last commit is done again. Any other status stops. */
@@ -208,7 +208,7 @@ static freshet_status end(freshet_commit* commit, freshet_error* error) {
   freshet_users_trim(commit->derived->users);
   freshet_learned_committed(freshet_items_learned(commit->derived->items));
   freshet_outbox_tidy(commit->ports->outbox);
-  schedule(commit);
+  schedule(commit, commit->start_us);
   freshet_turn_lap(commit->turn, FRESHET_TURN_STORE);
   freshet_count(&commit->ports->metrics->commits, 1);
   freshet_gauge(&commit->ports->metrics->last_commit_ms, (uint64_t)freshet_clock_now_ms(clock));
@@ -217,20 +217,25 @@ static freshet_status end(freshet_commit* commit, freshet_error* error) {
   return status;
 }
 
-/* Ends the commit under way if its outcome comes within wait_ms. */
-static freshet_status try_to_end(freshet_commit* commit, int wait_ms, freshet_error* error) {
+/* Ends the commit under way if its outcome comes within wait_ms. idle_us: so much of the wait is no part of a turn. */
+static freshet_status try_to_end(freshet_commit* commit, int wait_ms, int64_t idle_us, freshet_error* error) {
   freshet_error cause = {0};
   freshet_status status = freshet_outbox_outcome(commit->ports->outbox, wait_ms, &cause);
-  freshet_turn_lap(commit->turn, FRESHET_TURN_OUTCOME);
+  freshet_turn_waited(commit->turn, FRESHET_TURN_OUTCOME, idle_us);
   if (status == FRESHET_TIMEOUT) return FRESHET_OK;
   if (status == FRESHET_OK) return end(commit, error);
   return failed(commit, status, &cause, error);
 }
 
+freshet_status freshet_commit_await(freshet_commit* commit, int wait_ms, freshet_error* error) {
+  if (!freshet_outbox_is_committing(commit->ports->outbox)) return FRESHET_OK;
+  return try_to_end(commit, wait_ms, (int64_t)wait_ms * 1000, error);
+}
+
 freshet_status freshet_commit_finish(freshet_commit* commit, freshet_error* error) {
   freshet_status status = FRESHET_OK;
   while (status == FRESHET_OK && freshet_outbox_is_committing(commit->ports->outbox))
-    status = try_to_end(commit, OUTCOME_WAIT_MS, error);
+    status = try_to_end(commit, OUTCOME_WAIT_MS, 0, error);
   return status;
 }
 
@@ -251,26 +256,25 @@ static bool overlay_is_full(const freshet_commit* commit) {
 freshet_status freshet_commit_turn(freshet_commit* commit, freshet_error* error) {
   freshet_status status = FRESHET_OK;
   bool full = overlay_is_full(commit);
-  if (freshet_outbox_is_committing(commit->ports->outbox)) status = try_to_end(commit, 0, error);
+  if (freshet_outbox_is_committing(commit->ports->outbox)) status = try_to_end(commit, 0, 0, error);
   if (status == FRESHET_OK && full)
     status = freshet_commit_finish(commit, error); /* rows on their way cannot leave memory */
   if (status != FRESHET_OK || freshet_outbox_is_committing(commit->ports->outbox)) return status;
   int64_t now_us = freshet_clock_monotonic_us(commit->ports->clock);
-  bool is_due = now_us >= commit->next_us || freshet_handover_due(commit->handover);
+  bool is_due = now_us - commit->start_us >= commit->config->commit_interval_ms * 1000 ||
+                freshet_handover_due(commit->handover);
   bool is_urgent = (freshet_owed_needs_commit(freshet_refresh_queue(commit->derived->refresh)) ||
                     freshet_erasures_due(commit->erasures)) &&
                    now_us - commit->start_us >= URGENT_US;
   if (!full && !is_urgent && !is_due) return FRESHET_OK;
   if (nothing_changed(commit)) { /* rows of the catalogue may wait: they are part of no transaction */
-    schedule(commit);
+    if (now_us < commit->next_us) return FRESHET_OK;
+    schedule(commit, now_us);
     return freshet_store_write(commit->ports->store, error);
   }
-  /* Lists inside the transaction need its outcome before the next batch. Item rows need a moment in which nothing is
-   * learned. */
-  if (commit->config->delivery == FRESHET_DELIVERY_FAST &&
-      !freshet_learned_store_is_due(freshet_items_learned(commit->derived->items))) {
+  /* Item rows need a moment in which nothing is learned. */
+  if (!freshet_learned_store_is_due(freshet_items_learned(commit->derived->items)))
     return start(commit, error);
-  }
   status = freshet_commit_now(commit, error);
   if (status == FRESHET_OK) status = store_items(commit, false, error);
   return status;
@@ -287,7 +291,7 @@ static freshet_status load_again(freshet_commit* commit, freshet_error* error) {
     if (status == FRESHET_OK) status = freshet_derived_load_partition(commit->derived, held, error);
   }
   if (status == FRESHET_OK) freshet_texts_first_begin(commit->texts_first);
-  schedule(commit);
+  schedule(commit, freshet_clock_monotonic_us(commit->ports->clock));
   return status;
 }
 
@@ -348,7 +352,7 @@ static freshet_status finish_or_abandon(freshet_commit* commit, freshet_error* e
   int64_t until_us = commit->start_us + LET_GO_US;
   if (until_us < now_us + LAST_CHANCE_US) until_us = now_us + LAST_CHANCE_US;
   while (status == FRESHET_OK && freshet_outbox_is_committing(commit->ports->outbox) && now_us < until_us) {
-    status = try_to_end(commit, LET_GO_WAIT_MS, error);
+    status = try_to_end(commit, LET_GO_WAIT_MS, 0, error);
     now_us = freshet_clock_monotonic_us(commit->ports->clock);
   }
   if (status != FRESHET_OK || !freshet_outbox_is_committing(commit->ports->outbox)) return status;

@@ -49,6 +49,8 @@ void freshet_commit_free(freshet_commit* commit);
  * error. The same holds for the other functions. */
 freshet_status freshet_commit_turn(freshet_commit* commit, freshet_error* error);
 
+/* Waits for the outcome of the commit under way, if there is one, at most wait_ms, and ends the commit then. */
+freshet_status freshet_commit_await(freshet_commit* commit, int wait_ms, freshet_error* error);
 /* Commits everything applied so far and waits for it. */
 freshet_status freshet_commit_now(freshet_commit* commit, freshet_error* error);
 /* Waits for the commit under way, if there is one. */

@@ -22,6 +22,7 @@ enum {
   STANDBY_RECORDS = 512,
   STANDBY_FEW = 64 /* far behind itself */,
   OUTCOME_POLL_MS = 5,
+  COLLECT_MS = 2,
   ALIKE_US = 1000000,
   MEMORY_US = 1000000
 };
@@ -44,6 +45,7 @@ struct freshet_worker {
   freshet_partitions partitions;
   freshet_turn turn;
   freshet_record records[BATCH_RECORDS];
+  bool is_behind;         /* the last poll returned all that it may */
   uint64_t events;        /* records of events applied */
   int64_t turn_us;        /* how long the last turn of the list clock has taken */
   int64_t next_memory_us; /* when figures of memory are due */
@@ -163,6 +165,9 @@ static void show_memory(freshet_worker* worker) {
 
 /* How long a poll may wait: the list clock must not sleep through the state clock. */
 static int wait_ms(const freshet_worker* worker, int timeout_ms) {
+  if (freshet_outbox_is_committing(worker->ports.outbox) &&
+      worker->config.delivery == FRESHET_DELIVERY_COMMITTED)
+    return 0; /* collect has waited */
   bool is_urgent =
       freshet_outbox_is_committing(worker->ports.outbox) ||
       freshet_owed_count(freshet_refresh_queue(worker->derived->refresh), FRESHET_OWED_WITHDRAWN) > 0 ||
@@ -237,21 +242,39 @@ static freshet_status rest(freshet_worker* worker) {
   return FRESHET_OK;
 }
 
-freshet_status freshet_worker_step(freshet_worker* worker, int timeout_ms, freshet_error* error) {
-  freshet_source* source = worker->ports.source;
-  size_t count = 0;
-  uint64_t lag = 0;
+/* Lists that wait for the commit under way can wait together: one turn for a few events costs less than a turn for each,
+ * and the core is free for the broker meanwhile. */
+static freshet_status collect(freshet_worker* worker, freshet_error* error) {
+  if (worker->config.delivery == FRESHET_DELIVERY_FAST || worker->is_behind) return FRESHET_OK;
+  return freshet_commit_await(&worker->commit, COLLECT_MS, error);
+}
+
+/* How long the poll of this turn may wait. */
+static int patience_ms(const freshet_worker* worker, int timeout_ms) {
   bool has_work =
       freshet_owed_count(freshet_refresh_queue(worker->derived->refresh), FRESHET_OWED_EVENT) > 0 ||
       freshet_answers_due(worker->derived->answers) ||
       freshet_withdrawals_due(worker->derived->withdrawals) ||
       freshet_text_links_busy(worker->derived->links) ||
       (worker->texts_first.is_waiting && worker->ports.embedder == NULL);
-  int patience_ms = worker->commit.is_stale ? timeout_ms : has_work ? 0 : wait_ms(worker, timeout_ms);
+  return has_work ? 0 : wait_ms(worker, timeout_ms);
+}
+
+static freshet_status poll(freshet_worker* worker, int timeout_ms, size_t* count, freshet_error* error) {
   freshet_turn_begin(&worker->turn);
-  freshet_status status =
-      freshet_source_poll(source, patience_ms, worker->records, BATCH_RECORDS, &count, error);
-  freshet_turn_waited(&worker->turn, FRESHET_TURN_POLL, (int64_t)patience_ms * 1000);
+  freshet_status status = collect(worker, error);
+  if (status != FRESHET_OK) return status;
+  int most_ms = worker->commit.is_stale ? timeout_ms : patience_ms(worker, timeout_ms);
+  status = freshet_source_poll(worker->ports.source, most_ms, worker->records, BATCH_RECORDS, count, error);
+  worker->is_behind = *count == BATCH_RECORDS;
+  freshet_turn_waited(&worker->turn, FRESHET_TURN_POLL, (int64_t)most_ms * 1000);
+  return status;
+}
+
+freshet_status freshet_worker_step(freshet_worker* worker, int timeout_ms, freshet_error* error) {
+  size_t count = 0;
+  uint64_t lag = 0;
+  freshet_status status = poll(worker, timeout_ms, &count, error);
   if (status == FRESHET_OK && worker->commit.is_stale) return rest(worker);
   if (status == FRESHET_OK) status = turn_lists(worker, count, &lag, error);
   if (status == FRESHET_OK) {

@@ -160,6 +160,56 @@ static void an_abort_works_at_any_moment(void** state) {
   cluster_stop(&c);
 }
 
+/* Two producers take turns, so that none waits for the markers of its own last transaction. The order of commits is that
+ * of one producer, an abort takes no turn, and a new process fences both. */
+static void two_producers_take_turns(void** state) {
+  (void)state;
+  cluster c;
+  cluster_start(&c, true);
+  c.config.alternates = true;
+  freshet_sink* sink = open_sink(&c, NULL);
+  freshet_reader* log = open_log(&c);
+  int64_t end = 0;
+  for (int i = 0; i < 20; i++) {
+    char number[8];
+    snprintf(number, sizeof number, "%d", i);
+    begin(sink);
+    write_one(sink, FRESHET_TOPIC_USERS, 0, "k", i % 5 == 4 ? "aborted" : number);
+    if (i % 5 == 4) {
+      assert_status(FRESHET_OK, freshet_sink_abort(sink, fresh_error()));
+      continue;
+    }
+    commit_at(sink, FRESHET_TOPIC_USERS, 0, -1);
+    assert_true(freshet_sink_written_end(sink, FRESHET_TOPIC_USERS, 0) > end);
+    end = freshet_sink_written_end(sink, FRESHET_TOPIC_USERS, 0);
+    assert_int_equal(freshet_sink_written_end(sink, FRESHET_TOPIC_USERS, 1), -1);
+  }
+  assert_int_equal(read_until(log, FRESHET_TOPIC_USERS, 0, FRESHET_OFFSET_BEGINNING, end), 16);
+  begin(sink); /* the seventeenth transaction to be committed: the first producer's */
+  write_one(sink, FRESHET_TOPIC_USERS, 1, "k", "old");
+  wait_watermark(sink, log, FRESHET_TOPIC_USERS, 1, 1);
+  freshet_sink* young = open_sink(&c, NULL);
+  assert_status(FRESHET_FENCED, commit(sink, NULL, 0));
+  sink->vtable->destroy(sink);
+  for (int i = 0; i < 3; i++) {
+    begin(young);
+    write_one(young, FRESHET_TOPIC_USERS, 1, "k", "young");
+    commit_at(young, FRESHET_TOPIC_USERS, 0, -1);
+  }
+  /* The second producer of the one before is fenced too. */
+  sink = young;
+  begin(sink);
+  write_one(sink, FRESHET_TOPIC_USERS, 1, "k", "old");
+  young = open_sink(&c, NULL);
+  assert_status(FRESHET_FENCED, commit(sink, NULL, 0));
+  end = high_watermark(log, FRESHET_TOPIC_USERS, 1);
+  assert_int_equal(read_until(log, FRESHET_TOPIC_USERS, 1, FRESHET_OFFSET_BEGINNING, end), 3);
+  sink->vtable->destroy(sink);
+  young->vtable->destroy(young);
+  freshet_reader_destroy(log);
+  cluster_stop(&c);
+}
+
 /* A producer of events may use transactions too: its markers are nothing to wait for. */
 static void markers_at_the_end_are_no_lag(void** state) {
   (void)state;
@@ -549,6 +599,7 @@ int main(void) {
       cmocka_unit_test(position_passes_aborted_records),
       cmocka_unit_test(offsets_commit_and_abort_with_the_transaction),
       cmocka_unit_test(an_abort_works_at_any_moment),
+      cmocka_unit_test(two_producers_take_turns),
       cmocka_unit_test(markers_at_the_end_are_no_lag),
       cmocka_unit_test(a_new_sink_fences_the_old_one),
       cmocka_unit_test(a_transaction_that_outlives_its_timeout_is_no_fence),

@@ -95,6 +95,9 @@ struct sim_process {
     bool is_abandoned;      /* nobody will ask for the outcome */
     int64_t stuck_until_us; /* without a coordinator until then */
   } commit;
+  /* What it had read of items when its last commit began. A list that waits for the next commit is younger. */
+  int64_t items_read[SIM_PARTITIONS_MAX];
+  int64_t items_read_ms;
   struct sim_letter* queue; /* [queued] published, not yet on the broker */
   size_t queued, queue_capacity;
   size_t given_up; /* since the last settle or commit */

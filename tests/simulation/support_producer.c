@@ -229,6 +229,8 @@ static freshet_status sink_commit(freshet_sink* self, const freshet_partition* o
   sim_cluster* cluster = &process->world->cluster;
   if (sim_chance(&cluster->random, process->world->faults.stuck))
     commit->stuck_until_us = cluster->now_us + sim_below(&cluster->random, STUCK_MOST_US);
+  memcpy(process->items_read, process->logs[0].positions[FRESHET_TOPIC_ITEMS], sizeof process->items_read);
+  process->items_read_ms = process->logs[0].polled_ms;
   for (size_t i = 0; i < count; i++) {
     if (offsets[i].offset < 0)
       sim_fail(process->world, "commit of offset %lld", (long long)offsets[i].offset);

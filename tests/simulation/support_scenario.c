@@ -390,16 +390,22 @@ sim_truth sim_scenario_truth(const sim_scenario* scenario, int user) {
   return truth;
 }
 
-bool sim_scenario_is_listed(const sim_scenario* scenario, freshet_slice item, const int64_t* positions,
-                            int64_t now_ms) {
-  bool listed = false;
+bool sim_scenario_was_listed(const sim_scenario* scenario, freshet_slice item, const int64_t* since,
+                             const int64_t* positions, int64_t now_ms) {
+  bool listed = false, was_listed = false;
   for (size_t i = 0; i < scenario->written; i++) {
     const sim_action* action = &scenario->actions[i];
     bool is_about = action->meaning == SIM_ITEM || action->meaning == SIM_WITHDRAWAL;
     if (!is_about || action->is_aborted || action->offset >= positions[action->partition]) continue;
     if (!freshet_slice_equal(freshet_buffer_slice(&action->key), item)) continue;
     bool is_expired = action->expires_at_ms != 0 && action->expires_at_ms <= now_ms;
+    if (action->offset >= since[action->partition]) was_listed |= listed;
     listed = action->meaning == SIM_ITEM && action->available && !is_expired;
   }
-  return listed;
+  return listed || was_listed;
+}
+
+bool sim_scenario_is_listed(const sim_scenario* scenario, freshet_slice item, const int64_t* positions,
+                            int64_t now_ms) {
+  return sim_scenario_was_listed(scenario, item, positions, positions, now_ms);
 }

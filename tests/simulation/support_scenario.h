@@ -90,5 +90,9 @@ void sim_item_id(int item, char id[8]);
  * time. */
 bool sim_scenario_is_listed(const sim_scenario* scenario, freshet_slice item, const int64_t* positions,
                             int64_t now_ms);
+/* Whether a list may hold the item that a process has made since it had read `items` up to `since`, and before it has
+ * read beyond `positions`; now_ms: when it last looked for expired items at `since`. */
+bool sim_scenario_was_listed(const sim_scenario* scenario, freshet_slice item, const int64_t* since,
+                             const int64_t* positions, int64_t now_ms);
 
 #endif

@@ -59,11 +59,13 @@ static void check_list(sim_world* world, sim_process* process, const freshet_out
     sim_fail(world, "a list cannot be decoded: %s", error.message);
     return;
   }
+  bool waits = r->shape.delivery == FRESHET_DELIVERY_COMMITTED; /* for its commit */
   const int64_t* read = process->logs[0].positions[FRESHET_TOPIC_ITEMS];
-  int64_t checked_ms = process->logs[0].polled_ms - EXPIRY_CHECK_MS;
+  const int64_t* since = waits ? process->items_read : read;
+  int64_t checked_ms = (waits ? process->items_read_ms : process->logs[0].polled_ms) - EXPIRY_CHECK_MS;
   for (size_t i = 0; i < list.item_count; i++) {
     freshet_slice item = list.items[i].item_id;
-    if (!sim_scenario_is_listed(&r->scenario, item, read, checked_ms)) {
+    if (!sim_scenario_was_listed(&r->scenario, item, since, read, checked_ms)) {
       sim_fail(world, "process %llu lists item %.*s, which it knows to be withdrawn",
                (unsigned long long)process->id, (int)item.size, item.data);
     }

@@ -179,7 +179,14 @@ static void delivery_committed_puts_lists_into_the_transaction(void** state) {
   w.outbox = freshet_outbox_create(&w.sink, FRESHET_DELIVERY_COMMITTED);
   add(FRESHET_TOPIC_RECOMMENDATIONS, "u1", "list", FRESHET_BY_DELIVERY);
   add(FRESHET_TOPIC_EVENTS, "u2", NULL, FRESHET_NOW);
-  EXPECT("begin", "write 3 u1=list", "publish 0 u2=tombstone");
+  EXPECT("publish 0 u2=tombstone");
+  start_commit(FRESHET_OK);
+  EXPECT("begin", "write 3 u1=list", "commit");
+  add(FRESHET_TOPIC_RECOMMENDATIONS, "u1", "later", FRESHET_BY_DELIVERY); /* while the commit is under way */
+  w.outcome = FRESHET_OK;
+  assert_int_equal(freshet_outbox_outcome(w.outbox, 0, NULL), FRESHET_OK);
+  start_commit(FRESHET_OK);
+  EXPECT("begin", "write 3 u1=later", "commit");
 }
 
 static void the_store_gets_what_was_committed(void** state) {
