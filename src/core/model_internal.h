@@ -25,6 +25,7 @@
 
 #include "core/maths.h"
 #include "core/model_again.h"
+#include "core/model_blend.h"
 #include "core/model_kernels.h"
 #include "core/model_thin.h"
 #include "core/model_tree.h"
@@ -42,59 +43,6 @@ enum {
   WEIGHT_UNITS_MAX = 256, /* of one observation: a weight of 16 */
   WEIGHT_UNITS = 16,      /* an observation's weight counts in sixteenths, so that counts are integers */
 };
-
-/* The features of a score, in the order of the blend weights th and the columns of tb. */
-enum feature {
-  FOLLOWS,      /* f0: what followed a recent item */
-  TOGETHER_NOW, /* f2: chosen together with an item of this session */
-  TOGETHER_BEFORE /* f3: ... with an older one */,
-  SIMILAR_TEXT,                 /* f4 */
-  POPULAR,                      /* f5a, f5b, f5c: HALF_LIVES columns */
-  TASTE = POPULAR + HALF_LIVES, /* f6 */
-  FEATURES,
-  BONUS_FEATURES = POPULAR, /* the features that only neighbours have: FRESHET_SUMS */
-};
-
-/* The blend weights: one array, so that a step, a delta and a fold are each one loop. */
-enum {
-  GAP_BUCKETS = 7,
-  USER_LEVELS = 7,
-  COUNT_LEVELS = 10,
-  STAGES = 12,                       /* see stage_of in model_score.c */
-  TH = 0,                            /* [FEATURES] */
-  TB = TH + FEATURES,                /* [USER_LEVELS][FEATURES] */
-  PSI = TB + USER_LEVELS * FEATURES, /* [COUNT_LEVELS] */
-  TAU = PSI + COUNT_LEVELS,          /* [COUNT_LEVELS] */
-  LP = TAU + COUNT_LEVELS,           /* [FRESHET_HISTORY] */
-  LG = LP + FRESHET_HISTORY,         /* [GAP_BUCKETS] */
-  TS = LG + GAP_BUCKETS,             /* [STAGES][FEATURES] */
-  LIKE = TS + STAGES * FEATURES,     /* [LIKE_WEIGHTS] what is added to the starts of model_liking.c */
-  LIKE_ODDS = 0,                     /* w0 */
-  LIKE_DISLIKED,                     /* w1 */
-  LIKE_START,                        /* w2 */
-  LIKE_WEIGHTS,
-  AGAIN = LIKE + LIKE_WEIGHTS, /* of habits, by trait: model_habits.c */
-  AGAIN_COUNTS = 10,           /* choices */
-  AGAIN_GAPS = 28,             /* time since the newest, by factors of two */
-  AGAIN_GAP_SOON = 14,         /* ... about five hours */
-  AGAIN_RATIOS = 16,           /* ... over the time that is usual */
-  AGAIN_SINCES = 12,           /* choices of the user since then */
-  AGAIN_SHARES = 10,           /* share of the user's visits */
-  AGAIN_AFTERS = 3,            /* whether it came after the same item */
-  AGAIN_HOURS = 18,            /* whether it is the hour of the day for it */
-  AGAIN_HABIT = AGAIN,         /* the item's own habit */
-  AGAIN_COUNT,
-  AGAIN_GAP = AGAIN_COUNT + AGAIN_COUNTS,
-  AGAIN_RATIO = AGAIN_GAP + AGAIN_GAPS,
-  AGAIN_SINCE = AGAIN_RATIO + AGAIN_RATIOS,
-  AGAIN_SHARE = AGAIN_SINCE + AGAIN_SINCES,
-  AGAIN_AFTER = AGAIN_SHARE + AGAIN_SHARES,
-  AGAIN_HOUR = AGAIN_AFTER + AGAIN_AFTERS,
-  BLEND_WEIGHTS = AGAIN_HOUR + AGAIN_HOURS, /* new ones come last: state of older versions ends earlier */
-  BLEND_PADDED = (BLEND_WEIGHTS + 15) / 16 * 16,
-  BLEND_NEW_PADDED = (AGAIN + 15) / 16 * 16, /* without the weights of habits */
-};
-#define FRESHET_BLEND_SQUARES_START .01
 
 /* Co-occurrence of one item with others. Blocks of capacity entries, grown by doubling up to the bound. */
 typedef struct neighbours {

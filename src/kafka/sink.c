@@ -2,66 +2,11 @@
  * sink.c: publishes lists at once and writes state in transactions.
  *
  * It is the port freshet_sink on Kafka. It owns an idempotent producer for lists, one or two transactional ones
- * for state, and a thread that commits while lists go on. It must not know what a record holds.
+ * for state; sink_commit.c has the thread that commits while lists go on. It must not know what a record holds.
  */
-#include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
-#include "kafka/ends.h"
-#include "kafka/lanes.h"
-#include "kafka/questions.h"
-#include "kafka/reader.h"
-#include "kafka/reply_topics.h"
-#include "kafka/sizes.h"
-#include "kafka/transactor.h"
-
-enum {
-  ROOM_MS = 10,
-};
-
-/* A commit runs on a thread of its own, so that lists go on meanwhile. Between commit and outcome that thread
- * alone uses the transactor. */
-typedef struct committer {
-  pthread_t thread;
-  bool started;
-  pthread_mutex_t lock; /* guards the rest */
-  pthread_cond_t changed;
-  enum { IDLE = 0, ASKED, ENDED } phase;
-  _Atomic bool leaving;   /* the sink is being destroyed: stop trying */
-  _Atomic bool abandoned; /* nobody will ask how the commit has ended */
-  unsigned era;           /* of the published records that must be acknowledged first */
-  freshet_input_offsets input;
-  freshet_status status; /* of the commit that has ended, or of what ended an abandoned one */
-  freshet_error error;
-} committer;
-
-/* Records published between two commits. Delivery reports come on whatever thread polls the publisher. */
-typedef struct published {
-  _Atomic size_t waiting; /* not acknowledged yet */
-  _Atomic size_t lost;    /* given up by librdkafka, not told yet */
-} published;
-
-typedef struct kafka_sink {
-  freshet_sink base;
-  freshet_kafka_client publisher;
-  freshet_lanes* lanes; /* of the publisher; its marks are eras; NULL: records go straight to it */
-  /* They take turns (transactor.h); the second is open only where config->alternates. */
-  freshet_kafka_transactor transactors[FRESHET_KAFKA_TRANSACTORS];
-  freshet_kafka_transactor* transactor; /* whose turn it is; NULL: not transactional */
-  freshet_source* source;
-  freshet_reply_topics* reply_topics;
-  freshet_kafka_sizes sizes;
-  published eras[2]; /* the current one, and the one of the commit under way */
-  unsigned era;
-  _Atomic int lost_code;
-  freshet_ends open, committed; /* of the transaction under way, of the last committed one */
-  committer committer;
-} kafka_sink;
-
-static kafka_sink* sink_of(freshet_sink* self) {
-  return (kafka_sink*)self;
-}
+#include "kafka/sink_internal.h"
 
 /* ---- Delivery reports ---- */
 
@@ -120,7 +65,7 @@ static rd_kafka_resp_err_t produce(freshet_kafka_client* client, freshet_lanes* 
     if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL ||
         freshet_kafka_last_try_over(client->config, FRESHET_KAFKA_LAST_TRY_MS, &stopping_since_ms))
       return code;
-    rd_kafka_poll(client->handle, ROOM_MS);
+    rd_kafka_poll(client->handle, FRESHET_SINK_ROOM_MS);
   }
 }
 
@@ -158,7 +103,7 @@ static freshet_status open_lanes(kafka_sink* sink, freshet_error* error) {
 }
 
 static freshet_status sink_publish(freshet_sink* self, const freshet_output* output, freshet_error* error) {
-  kafka_sink* sink = sink_of(self);
+  kafka_sink* sink = freshet_sink_of(self);
   atomic_fetch_add(&sink->eras[sink->era].waiting, 1);
   rd_kafka_resp_err_t code = produce(&sink->publisher, sink->lanes, output, (int)sink->era);
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
@@ -167,19 +112,19 @@ static freshet_status sink_publish(freshet_sink* self, const freshet_output* out
 }
 
 static size_t sink_limit(freshet_sink* self, freshet_topic topic) {
-  return freshet_kafka_sizes_limit(&sink_of(self)->sizes, topic);
+  return freshet_kafka_sizes_limit(&freshet_sink_of(self)->sizes, topic);
 }
 
 static const char* sink_refusal_of(freshet_sink* self, const char* topic) {
-  return freshet_reply_topics_refusal(sink_of(self)->reply_topics, topic);
+  return freshet_reply_topics_refusal(freshet_sink_of(self)->reply_topics, topic);
 }
 
 static bool sink_publish_to(freshet_sink* self, const char* topic, const freshet_output* output) {
-  return freshet_reply_topics_send(sink_of(self)->reply_topics, topic, output);
+  return freshet_reply_topics_send(freshet_sink_of(self)->reply_topics, topic, output);
 }
 
-static freshet_status lists_lost(const kafka_sink* sink, size_t lost, freshet_status status,
-                                 freshet_error* error) {
+freshet_status freshet_sink_lists_lost(const kafka_sink* sink, size_t lost, freshet_status status,
+                                       freshet_error* error) {
   rd_kafka_resp_err_t code = (rd_kafka_resp_err_t)sink->lost_code;
   char right[FRESHET_KAFKA_RIGHT_SIZE];
   return freshet_error_set(
@@ -189,17 +134,17 @@ static freshet_status lists_lost(const kafka_sink* sink, size_t lost, freshet_st
 }
 
 static freshet_status sink_settle(freshet_sink* self, int timeout_ms, freshet_error* error) {
-  kafka_sink* sink = sink_of(self);
+  kafka_sink* sink = freshet_sink_of(self);
   rd_kafka_t* handle = sink->publisher.handle;
   int64_t until_ms = freshet_kafka_now_ms() + timeout_ms;
   while (freshet_lanes_waiting(sink->lanes) > 0 && freshet_kafka_now_ms() < until_ms)
-    rd_kafka_poll(handle, ROOM_MS);
+    rd_kafka_poll(handle, FRESHET_SINK_ROOM_MS);
   int64_t left_ms = until_ms - freshet_kafka_now_ms();
   rd_kafka_resp_err_t code = rd_kafka_flush(handle, left_ms > 0 ? (int)left_ms : 0);
   if (rd_kafka_fatal_error(handle, NULL, 0) != RD_KAFKA_RESP_ERR_NO_ERROR)
     return freshet_kafka_client_fatal(&sink->publisher, error);
   size_t lost = atomic_exchange(&sink->eras[0].lost, 0) + atomic_exchange(&sink->eras[1].lost, 0);
-  if (lost > 0) return lists_lost(sink, lost, FRESHET_UNAVAILABLE, error);
+  if (lost > 0) return freshet_sink_lists_lost(sink, lost, FRESHET_UNAVAILABLE, error);
   size_t waiting = freshet_lanes_waiting(sink->lanes);
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR && waiting == 0) return FRESHET_OK;
   return freshet_error_set(error, FRESHET_TIMEOUT, FRESHET_RETRY,
@@ -236,7 +181,7 @@ static freshet_status open_transactors(kafka_sink* sink, const freshet_kafka_con
 }
 
 /* The next transaction is the other one's. */
-static void alternate(kafka_sink* sink) {
+void freshet_sink_alternate(kafka_sink* sink) {
   freshet_kafka_transactor* other = &sink->transactors[sink->transactor == sink->transactors];
   if (other->client.handle != NULL) sink->transactor = other;
 }
@@ -249,7 +194,7 @@ static void close_producer(freshet_kafka_client* client) {
 }
 
 /* A new producer with the same id aborts what the old one left open. */
-static freshet_status reopen(kafka_sink* sink, const char* reason, freshet_error* error) {
+freshet_status freshet_sink_reopen(kafka_sink* sink, const char* reason, freshet_error* error) {
   freshet_kafka_transactor* transactor = sink->transactor;
   freshet_log_fact(transactor->config.logger, FRESHET_WARN, "transaction.reopened", "reason=\"%s\"", reason);
   close_producer(&transactor->client);
@@ -259,7 +204,7 @@ static freshet_status reopen(kafka_sink* sink, const char* reason, freshet_error
 
 /* librdkafka 2.0.2 can ask to end a transaction of which the coordinator has not heard yet, and takes the
  * refusal for fatal (INVALID_TXN_STATE). To abort it is all that was wanted, and that a new producer does. */
-static freshet_status abort_open(kafka_sink* sink, freshet_error* error) {
+freshet_status freshet_sink_abort_open(kafka_sink* sink, freshet_error* error) {
   freshet_error cause = {0};
   freshet_kafka_transactor* transactor = sink->transactor;
   freshet_status status = freshet_kafka_transactor_take(transactor, FRESHET_STEP_ABORT, NULL, &cause);
@@ -267,24 +212,12 @@ static freshet_status abort_open(kafka_sink* sink, freshet_error* error) {
   if (rd_kafka_fatal_error(transactor->client.handle, NULL, 0) == RD_KAFKA_RESP_ERR_NO_ERROR ||
       status == FRESHET_FENCED)
     return freshet_error_set(error, status, FRESHET_STOP, "%s", cause.message);
-  return reopen(sink, cause.message, error);
-}
-
-/* What was abandoned has to be over before the next transaction. */
-static freshet_status await_abandoned(committer* c, freshet_error* error) {
-  if (!c->started) return FRESHET_OK;
-  pthread_mutex_lock(&c->lock);
-  while (c->abandoned) pthread_cond_wait(&c->changed, &c->lock);
-  FRESHET_ASSERT(c->phase == IDLE);
-  bool has_failed = c->status != FRESHET_OK && c->status != FRESHET_ABORTED;
-  pthread_mutex_unlock(&c->lock);
-  if (!has_failed) return FRESHET_OK;
-  return freshet_error_set(error, c->status, FRESHET_STOP, "%s", c->error.message);
+  return freshet_sink_reopen(sink, cause.message, error);
 }
 
 static freshet_status sink_begin(freshet_sink* self, freshet_error* error) {
-  kafka_sink* sink = sink_of(self);
-  freshet_status status = await_abandoned(&sink->committer, error);
+  kafka_sink* sink = freshet_sink_of(self);
+  freshet_status status = freshet_committer_await_abandoned(&sink->committer, error);
   if (status != FRESHET_OK) return status;
   FRESHET_ASSERT(sink->transactor != NULL);
   freshet_ends_clear(&sink->open);
@@ -293,7 +226,7 @@ static freshet_status sink_begin(freshet_sink* self, freshet_error* error) {
 }
 
 static freshet_status sink_write(freshet_sink* self, const freshet_output* output, freshet_error* error) {
-  kafka_sink* sink = sink_of(self);
+  kafka_sink* sink = freshet_sink_of(self);
   rd_kafka_resp_err_t code = produce(&sink->transactor->client, NULL, output, 0);
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
   /* A transaction that has failed meanwhile takes no more records; commit and abort tell why and clean up. */
@@ -302,188 +235,34 @@ static freshet_status sink_write(freshet_sink* self, const freshet_output* outpu
   return refused(&sink->transactor->client, output, code, error);
 }
 
-/* ---- The committer ---- */
-
-/* Waits for what was published before the commit. */
-static freshet_status await_published(kafka_sink* sink, published* era, freshet_error* error) {
-  int64_t stopping_since_ms = 0;
-  while (atomic_load(&era->waiting) > 0) {
-    rd_kafka_poll(sink->publisher.handle, ROOM_MS);
-    if (rd_kafka_fatal_error(sink->publisher.handle, NULL, 0) != RD_KAFKA_RESP_ERR_NO_ERROR)
-      return freshet_kafka_client_fatal(&sink->publisher, error);
-    if (freshet_kafka_last_try_over(sink->publisher.config, FRESHET_KAFKA_LAST_TRY_MS, &stopping_since_ms) ||
-        atomic_load(&sink->committer.leaving) || atomic_load(&sink->committer.abandoned))
-      return freshet_error_set(error, FRESHET_ABORTED, FRESHET_RETRY,
-                               "%zu published records are not acknowledged", atomic_load(&era->waiting));
-  }
-  size_t lost = atomic_exchange(&era->lost, 0);
-  return lost == 0 ? FRESHET_OK : lists_lost(sink, lost, FRESHET_ABORTED, error);
-}
-
-static freshet_status commit_now(kafka_sink* sink, const freshet_input_offsets* input, published* era,
-                                 freshet_error* error) {
-  freshet_status status = await_published(sink, era, error);
-  if (status == FRESHET_OK && input->list != NULL)
-    status = freshet_kafka_transactor_take(sink->transactor, FRESHET_STEP_SEND_OFFSETS, input, error);
-  if (status == FRESHET_OK)
-    status = freshet_kafka_transactor_take(sink->transactor, FRESHET_STEP_COMMIT, NULL, error);
-  if (status != FRESHET_ABORTED || atomic_load(&sink->committer.abandoned)) return status;
-  freshet_error worse = {0};
-  freshet_status aborted = abort_open(sink, &worse);
-  if (aborted == FRESHET_OK) return status;
-  *error = worse;
-  return aborted;
-}
-
-/* A commit that was abandoned in its middle is ended by a new producer. */
-static freshet_status end_abandoned(kafka_sink* sink, freshet_status status, freshet_error* error) {
-  if (status == FRESHET_OK || status == FRESHET_FENCED) return status;
-  freshet_error_clear(error);
-  return reopen(sink, "a commit was abandoned", error);
-}
-
-static void* commit_when_asked(void* argument) {
-  kafka_sink* sink = argument;
-  committer* c = &sink->committer;
-  pthread_mutex_lock(&c->lock);
-  for (;;) {
-    while (c->phase != ASKED && !c->leaving) pthread_cond_wait(&c->changed, &c->lock);
-    if (c->leaving) break;
-    pthread_mutex_unlock(&c->lock);
-    freshet_error error = {0};
-    freshet_status status = commit_now(sink, &c->input, &sink->eras[c->era], &error);
-    pthread_mutex_lock(&c->lock);
-    if (c->abandoned) {
-      pthread_mutex_unlock(&c->lock);
-      status = end_abandoned(sink, status, &error);
-      pthread_mutex_lock(&c->lock);
-      freshet_input_offsets_free(&c->input);
-    }
-    c->status = status;
-    c->error = error;
-    c->phase = c->abandoned ? IDLE : ENDED;
-    c->abandoned = false;
-    pthread_cond_broadcast(&c->changed);
-  }
-  pthread_mutex_unlock(&c->lock);
-  return NULL;
-}
-
-static freshet_status start_committer(kafka_sink* sink, freshet_error* error) {
-  committer* c = &sink->committer;
-  pthread_condattr_t attributes;
-  pthread_condattr_init(&attributes);
-  pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-  pthread_mutex_init(&c->lock, NULL);
-  pthread_cond_init(&c->changed, &attributes);
-  pthread_condattr_destroy(&attributes);
-  c->started = pthread_create(&c->thread, NULL, commit_when_asked, sink) == 0;
-  if (c->started) return FRESHET_OK;
-  return freshet_error_set(error, FRESHET_NO_MEMORY, FRESHET_STOP, "cannot start a thread for commits");
-}
-
-static void end_committer(committer* c) {
-  if (!c->started) return;
-  pthread_mutex_lock(&c->lock);
-  c->leaving = true;
-  pthread_cond_broadcast(&c->changed);
-  pthread_mutex_unlock(&c->lock);
-  pthread_join(c->thread, NULL);
-  pthread_cond_destroy(&c->changed);
-  pthread_mutex_destroy(&c->lock);
-}
-
-static freshet_status sink_commit(freshet_sink* self, const freshet_partition* partitions, size_t count,
-                                  freshet_error* error) {
-  (void)error;
-  kafka_sink* sink = sink_of(self);
-  committer* c = &sink->committer;
-  freshet_input_offsets input =
-      freshet_input_offsets_of(&sink->transactor->config, sink->source, partitions, count);
-  pthread_mutex_lock(&c->lock);
-  FRESHET_ASSERT(c->phase == IDLE);
-  c->phase = ASKED;
-  c->input = input;
-  c->era = sink->era;
-  sink->era ^= 1; /* the other era is over: its commit has ended */
-  pthread_cond_broadcast(&c->changed);
-  pthread_mutex_unlock(&c->lock);
-  return FRESHET_OK;
-}
-
-static freshet_status sink_outcome(freshet_sink* self, int wait_ms, freshet_error* error) {
-  kafka_sink* sink = sink_of(self);
-  committer* c = &sink->committer;
-  struct timespec deadline;
-  clock_gettime(CLOCK_MONOTONIC, &deadline);
-  int64_t ns = deadline.tv_nsec + (int64_t)wait_ms * 1000000;
-  deadline = (struct timespec){deadline.tv_sec + ns / 1000000000, ns % 1000000000};
-  pthread_mutex_lock(&c->lock);
-  FRESHET_ASSERT(c->phase != IDLE);
-  bool late = wait_ms == 0;
-  while (c->phase != ENDED && !late) late = pthread_cond_timedwait(&c->changed, &c->lock, &deadline) != 0;
-  bool ended = c->phase == ENDED;
-  if (ended) c->phase = IDLE;
-  pthread_mutex_unlock(&c->lock);
-  if (!ended) return FRESHET_TIMEOUT;
-  freshet_input_offsets_free(&c->input);
-  if (c->status != FRESHET_OK)
-    return freshet_error_set(error, c->status, c->error.verdict, "%s", c->error.message);
-  freshet_ends swap = sink->committed;
-  sink->committed = sink->open;
-  sink->open = swap;
-  alternate(sink);
-  return FRESHET_OK;
-}
-
-static bool is_committing(kafka_sink* sink) {
-  committer* c = &sink->committer;
-  if (!c->started) return false;
-  pthread_mutex_lock(&c->lock);
-  bool committing = c->phase != IDLE;
-  pthread_mutex_unlock(&c->lock);
-  return committing;
-}
-
 static freshet_status sink_abort(freshet_sink* self, freshet_error* error) {
-  return abort_open(sink_of(self), error);
-}
-
-static void sink_abandon(freshet_sink* self) {
-  committer* c = &sink_of(self)->committer;
-  pthread_mutex_lock(&c->lock);
-  if (c->phase == ENDED) {
-    freshet_input_offsets_free(&c->input);
-    c->phase = IDLE;
-  }
-  c->abandoned = c->phase == ASKED;
-  pthread_mutex_unlock(&c->lock);
+  return freshet_sink_abort_open(freshet_sink_of(self), error);
 }
 
 static int64_t sink_written_end(freshet_sink* self, freshet_topic topic, int32_t partition) {
-  const freshet_ends* table = &sink_of(self)->committed;
+  const freshet_ends* table = &freshet_sink_of(self)->committed;
   return partition < table->topics[topic].count ? table->topics[topic].offsets[partition] : -1;
 }
 
 static const char* sink_topic_name(freshet_sink* self, freshet_topic topic) {
-  const char* name = sink_of(self)->publisher.config->topics[topic];
+  const char* name = freshet_sink_of(self)->publisher.config->topics[topic];
   return name != NULL ? name : "";
 }
 
 static void sink_poll(freshet_sink* self) {
-  kafka_sink* sink = sink_of(self);
+  kafka_sink* sink = freshet_sink_of(self);
   rd_kafka_poll(sink->publisher.handle, 0);
   freshet_reply_topics_poll(sink->reply_topics);
   freshet_kafka_sizes_poll(&sink->sizes, &sink->publisher);
-  if (sink->transactor == NULL || is_committing(sink)) return;
+  if (sink->transactor == NULL || freshet_committer_is_busy(sink)) return;
   for (int i = 0; i < FRESHET_KAFKA_TRANSACTORS; i++) {
     if (sink->transactors[i].client.handle != NULL) rd_kafka_poll(sink->transactors[i].client.handle, 0);
   }
 }
 
 static void sink_destroy(freshet_sink* self) {
-  kafka_sink* sink = sink_of(self);
-  end_committer(&sink->committer);
+  kafka_sink* sink = freshet_sink_of(self);
+  freshet_committer_end(&sink->committer);
   freshet_input_offsets_free(&sink->committer.input); /* ended, but nobody asked how */
   freshet_reply_topics_destroy(sink->reply_topics);
   freshet_kafka_sizes_close(&sink->sizes);
@@ -503,10 +282,10 @@ static const freshet_sink_vtable vtable = {.publish = sink_publish,
                                            .settle = sink_settle,
                                            .begin = sink_begin,
                                            .write = sink_write,
-                                           .commit = sink_commit,
-                                           .outcome = sink_outcome,
+                                           .commit = freshet_committer_commit,
+                                           .outcome = freshet_committer_outcome,
                                            .abort = sink_abort,
-                                           .abandon = sink_abandon,
+                                           .abandon = freshet_committer_abandon,
                                            .written_end = sink_written_end,
                                            .topic_name = sink_topic_name,
                                            .poll = sink_poll,
@@ -526,7 +305,7 @@ freshet_status freshet_kafka_sink_create(const freshet_kafka_config* config, fre
   if (status == FRESHET_OK) status = open_lanes(sink, error);
   if (status == FRESHET_OK && config->transactional_id != NULL) {
     status = open_transactors(sink, config, error);
-    if (status == FRESHET_OK) status = start_committer(sink, error);
+    if (status == FRESHET_OK) status = freshet_committer_start(sink, error);
   }
   if (status != FRESHET_OK) {
     sink_destroy(&sink->base);

@@ -15,12 +15,8 @@
 #include "kafka/reader.h"
 #include "kafka/seek.h"
 
-enum {
-  MISSING_WAIT_MS = 10000,
-  MISSING_RETRY_MS = 200,
-  SHARE_MS = 1000, /* how often the watch learns where reading is */
-  REBALANCES = 4
-};
+/* SHARE_MS: how often the watch learns where reading is. */
+enum { MISSING_WAIT_MS = 10000, MISSING_RETRY_MS = 200, SHARE_MS = 1000, REBALANCES = 4 };
 
 typedef struct rebalance {
   bool assign; /* else revoke */

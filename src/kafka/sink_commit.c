@@ -1,0 +1,174 @@
+/*
+ * sink_commit.c: the thread that commits a transaction while the worker goes on with lists.
+ *
+ * Between commit and outcome this thread alone uses the transactor. It owns the phases of a commit, and how an abandoned
+ * one ends. It must not know what a record holds.
+ */
+#include <pthread.h>
+#include <time.h>
+
+#include "kafka/sink_internal.h"
+
+/* What was abandoned has to be over before the next transaction. */
+freshet_status freshet_committer_await_abandoned(committer* c, freshet_error* error) {
+  if (!c->started) return FRESHET_OK;
+  pthread_mutex_lock(&c->lock);
+  while (c->abandoned) pthread_cond_wait(&c->changed, &c->lock);
+  FRESHET_ASSERT(c->phase == IDLE);
+  bool has_failed = c->status != FRESHET_OK && c->status != FRESHET_ABORTED;
+  pthread_mutex_unlock(&c->lock);
+  if (!has_failed) return FRESHET_OK;
+  return freshet_error_set(error, c->status, FRESHET_STOP, "%s", c->error.message);
+}
+
+/* Waits for what was published before the commit. */
+static freshet_status await_published(kafka_sink* sink, published* era, freshet_error* error) {
+  int64_t stopping_since_ms = 0;
+  while (atomic_load(&era->waiting) > 0) {
+    rd_kafka_poll(sink->publisher.handle, FRESHET_SINK_ROOM_MS);
+    if (rd_kafka_fatal_error(sink->publisher.handle, NULL, 0) != RD_KAFKA_RESP_ERR_NO_ERROR)
+      return freshet_kafka_client_fatal(&sink->publisher, error);
+    if (freshet_kafka_last_try_over(sink->publisher.config, FRESHET_KAFKA_LAST_TRY_MS, &stopping_since_ms) ||
+        atomic_load(&sink->committer.leaving) || atomic_load(&sink->committer.abandoned))
+      return freshet_error_set(error, FRESHET_ABORTED, FRESHET_RETRY,
+                               "%zu published records are not acknowledged", atomic_load(&era->waiting));
+  }
+  size_t lost = atomic_exchange(&era->lost, 0);
+  return lost == 0 ? FRESHET_OK : freshet_sink_lists_lost(sink, lost, FRESHET_ABORTED, error);
+}
+
+static freshet_status commit_now(kafka_sink* sink, const freshet_input_offsets* input, published* era,
+                                 freshet_error* error) {
+  freshet_status status = await_published(sink, era, error);
+  if (status == FRESHET_OK && input->list != NULL)
+    status = freshet_kafka_transactor_take(sink->transactor, FRESHET_STEP_SEND_OFFSETS, input, error);
+  if (status == FRESHET_OK)
+    status = freshet_kafka_transactor_take(sink->transactor, FRESHET_STEP_COMMIT, NULL, error);
+  if (status != FRESHET_ABORTED || atomic_load(&sink->committer.abandoned)) return status;
+  freshet_error worse = {0};
+  freshet_status aborted = freshet_sink_abort_open(sink, &worse);
+  if (aborted == FRESHET_OK) return status;
+  *error = worse;
+  return aborted;
+}
+
+/* A commit that was abandoned in its middle is ended by a new producer. */
+static freshet_status end_abandoned(kafka_sink* sink, freshet_status status, freshet_error* error) {
+  if (status == FRESHET_OK || status == FRESHET_FENCED) return status;
+  freshet_error_clear(error);
+  return freshet_sink_reopen(sink, "a commit was abandoned", error);
+}
+
+static void* commit_when_asked(void* argument) {
+  kafka_sink* sink = argument;
+  committer* c = &sink->committer;
+  pthread_mutex_lock(&c->lock);
+  for (;;) {
+    while (c->phase != ASKED && !c->leaving) pthread_cond_wait(&c->changed, &c->lock);
+    if (c->leaving) break;
+    pthread_mutex_unlock(&c->lock);
+    freshet_error error = {0};
+    freshet_status status = commit_now(sink, &c->input, &sink->eras[c->era], &error);
+    pthread_mutex_lock(&c->lock);
+    if (c->abandoned) {
+      pthread_mutex_unlock(&c->lock);
+      status = end_abandoned(sink, status, &error);
+      pthread_mutex_lock(&c->lock);
+      freshet_input_offsets_free(&c->input);
+    }
+    c->status = status;
+    c->error = error;
+    c->phase = c->abandoned ? IDLE : ENDED;
+    c->abandoned = false;
+    pthread_cond_broadcast(&c->changed);
+  }
+  pthread_mutex_unlock(&c->lock);
+  return NULL;
+}
+
+freshet_status freshet_committer_start(kafka_sink* sink, freshet_error* error) {
+  committer* c = &sink->committer;
+  pthread_condattr_t attributes;
+  pthread_condattr_init(&attributes);
+  pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+  pthread_mutex_init(&c->lock, NULL);
+  pthread_cond_init(&c->changed, &attributes);
+  pthread_condattr_destroy(&attributes);
+  c->started = pthread_create(&c->thread, NULL, commit_when_asked, sink) == 0;
+  if (c->started) return FRESHET_OK;
+  return freshet_error_set(error, FRESHET_NO_MEMORY, FRESHET_STOP, "cannot start a thread for commits");
+}
+
+void freshet_committer_end(committer* c) {
+  if (!c->started) return;
+  pthread_mutex_lock(&c->lock);
+  c->leaving = true;
+  pthread_cond_broadcast(&c->changed);
+  pthread_mutex_unlock(&c->lock);
+  pthread_join(c->thread, NULL);
+  pthread_cond_destroy(&c->changed);
+  pthread_mutex_destroy(&c->lock);
+}
+
+freshet_status freshet_committer_commit(freshet_sink* self, const freshet_partition* partitions, size_t count,
+                                        freshet_error* error) {
+  (void)error;
+  kafka_sink* sink = freshet_sink_of(self);
+  committer* c = &sink->committer;
+  freshet_input_offsets input =
+      freshet_input_offsets_of(&sink->transactor->config, sink->source, partitions, count);
+  pthread_mutex_lock(&c->lock);
+  FRESHET_ASSERT(c->phase == IDLE);
+  c->phase = ASKED;
+  c->input = input;
+  c->era = sink->era;
+  sink->era ^= 1; /* the other era is over: its commit has ended */
+  pthread_cond_broadcast(&c->changed);
+  pthread_mutex_unlock(&c->lock);
+  return FRESHET_OK;
+}
+
+freshet_status freshet_committer_outcome(freshet_sink* self, int wait_ms, freshet_error* error) {
+  kafka_sink* sink = freshet_sink_of(self);
+  committer* c = &sink->committer;
+  struct timespec deadline;
+  clock_gettime(CLOCK_MONOTONIC, &deadline);
+  int64_t ns = deadline.tv_nsec + (int64_t)wait_ms * 1000000;
+  deadline = (struct timespec){deadline.tv_sec + ns / 1000000000, ns % 1000000000};
+  pthread_mutex_lock(&c->lock);
+  FRESHET_ASSERT(c->phase != IDLE);
+  bool late = wait_ms == 0;
+  while (c->phase != ENDED && !late) late = pthread_cond_timedwait(&c->changed, &c->lock, &deadline) != 0;
+  bool ended = c->phase == ENDED;
+  if (ended) c->phase = IDLE;
+  pthread_mutex_unlock(&c->lock);
+  if (!ended) return FRESHET_TIMEOUT;
+  freshet_input_offsets_free(&c->input);
+  if (c->status != FRESHET_OK)
+    return freshet_error_set(error, c->status, c->error.verdict, "%s", c->error.message);
+  freshet_ends swap = sink->committed;
+  sink->committed = sink->open;
+  sink->open = swap;
+  freshet_sink_alternate(sink);
+  return FRESHET_OK;
+}
+
+bool freshet_committer_is_busy(kafka_sink* sink) {
+  committer* c = &sink->committer;
+  if (!c->started) return false;
+  pthread_mutex_lock(&c->lock);
+  bool committing = c->phase != IDLE;
+  pthread_mutex_unlock(&c->lock);
+  return committing;
+}
+
+void freshet_committer_abandon(freshet_sink* self) {
+  committer* c = &freshet_sink_of(self)->committer;
+  pthread_mutex_lock(&c->lock);
+  if (c->phase == ENDED) {
+    freshet_input_offsets_free(&c->input);
+    c->phase = IDLE;
+  }
+  c->abandoned = c->phase == ASKED;
+  pthread_mutex_unlock(&c->lock);
+}

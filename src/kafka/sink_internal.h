@@ -1,0 +1,86 @@
+/*
+ * sink_internal.h: the sink on Kafka, shared by sink.c (lists, transactions) and sink_commit.c (the thread that
+ * commits). Seen by nobody else. Thread rule: the worker's thread, except where it says "the committer's".
+ */
+#ifndef FRESHET_KAFKA_SINK_INTERNAL_H
+#define FRESHET_KAFKA_SINK_INTERNAL_H
+
+#include <pthread.h>
+
+#include "kafka/ends.h"
+#include "kafka/lanes.h"
+#include "kafka/questions.h"
+#include "kafka/reader.h"
+#include "kafka/reply_topics.h"
+#include "kafka/sizes.h"
+#include "kafka/transactor.h"
+
+enum { FRESHET_SINK_ROOM_MS = 10 }; /* how long to wait at a time for room or for acknowledgements */
+
+/* A commit runs on a thread of its own, so that lists go on meanwhile. Between commit and outcome that thread
+ * alone uses the transactor. */
+typedef struct committer {
+  pthread_t thread;
+  bool started;
+  pthread_mutex_t lock; /* guards the rest */
+  pthread_cond_t changed;
+  enum { IDLE = 0, ASKED, ENDED } phase;
+  _Atomic bool leaving;   /* the sink is being destroyed: stop trying */
+  _Atomic bool abandoned; /* nobody will ask how the commit has ended */
+  unsigned era;           /* of the published records that must be acknowledged first */
+  freshet_input_offsets input;
+  freshet_status status; /* of the commit that has ended, or of what ended an abandoned one */
+  freshet_error error;
+} committer;
+
+/* Records published between two commits. Delivery reports come on whatever thread polls the publisher. */
+typedef struct published {
+  _Atomic size_t waiting; /* not acknowledged yet */
+  _Atomic size_t lost;    /* given up by librdkafka, not told yet */
+} published;
+
+typedef struct kafka_sink {
+  freshet_sink base;
+  freshet_kafka_client publisher;
+  freshet_lanes* lanes; /* of the publisher; its marks are eras; NULL: records go straight to it */
+  /* They take turns (transactor.h); the second is open only where config->alternates. */
+  freshet_kafka_transactor transactors[FRESHET_KAFKA_TRANSACTORS];
+  freshet_kafka_transactor* transactor; /* whose turn it is; NULL: not transactional */
+  freshet_source* source;
+  freshet_reply_topics* reply_topics;
+  freshet_kafka_sizes sizes;
+  published eras[2]; /* the current one, and the one of the commit under way */
+  unsigned era;
+  _Atomic int lost_code;
+  freshet_ends open, committed; /* of the transaction under way, of the last committed one */
+  committer committer;
+} kafka_sink;
+
+static inline kafka_sink* freshet_sink_of(freshet_sink* self) {
+  return (kafka_sink*)self;
+}
+
+/* ---- sink.c ---- */
+freshet_status freshet_sink_lists_lost(const kafka_sink* sink, size_t lost, freshet_status status,
+                                       freshet_error* error);
+/* The committer's. Ends the open transaction; by a new producer where the old one has failed. */
+freshet_status freshet_sink_abort_open(kafka_sink* sink, freshet_error* error);
+/* The committer's. A new producer with the same id, which aborts what the old one left open. */
+freshet_status freshet_sink_reopen(kafka_sink* sink, const char* reason, freshet_error* error);
+/* The next transaction is the other producer's. */
+void freshet_sink_alternate(kafka_sink* sink);
+
+/* ---- sink_commit.c ---- */
+freshet_status freshet_committer_start(kafka_sink* sink, freshet_error* error);
+/* Waits for the thread. Nothing happens where none was started. */
+void freshet_committer_end(committer* c);
+/* Waits until an abandoned commit is over. Error: that which ended it. */
+freshet_status freshet_committer_await_abandoned(committer* c, freshet_error* error);
+bool freshet_committer_is_busy(kafka_sink* sink);
+/* See sink.h: commit, outcome and abandon of the port. */
+freshet_status freshet_committer_commit(freshet_sink* self, const freshet_partition* partitions, size_t count,
+                                        freshet_error* error);
+freshet_status freshet_committer_outcome(freshet_sink* self, int wait_ms, freshet_error* error);
+void freshet_committer_abandon(freshet_sink* self);
+
+#endif
