@@ -151,8 +151,10 @@ static freshet_status check_batches(rocksdb_store* store, freshet_error* error) 
     freshet_error cause = {0};
     value.size = 0;
     status = freshet_rocksdb_get(store, family, FRESHET_BATCH_KEY, strlen(FRESHET_BATCH_KEY), &value, &cause);
-    if (status != FRESHET_OK && status != FRESHET_NOT_FOUND)
-      return freshet_error_set(error, status, cause.verdict, "%s", cause.message);
+    if (status != FRESHET_OK && status != FRESHET_NOT_FOUND) {
+      freshet_error_set(error, status, cause.verdict, "%s", cause.message);
+      break;
+    }
     const uint64_t number =
         value.size == sizeof number ? freshet_big_endian((const char*)value.data, sizeof number) : 0;
     status = FRESHET_OK;

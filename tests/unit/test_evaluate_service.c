@@ -280,6 +280,7 @@ static void a_varied_list_is_less_alike(void** state) {
   history->vectors = calloc((size_t)ITEMS * DIM, sizeof *history->vectors);
   for (uint32_t i = 0; i < ITEMS; i++) {
     history->vectors[i * DIM + (i < 2 ? 0 : 1 + i % 3)] = 1;
+    free(history->items[i].title);
     history->items[i].title = strdup("lamp");
   }
   const freshet_model_config config = freshet_model_defaults();
