@@ -61,7 +61,8 @@ static const setting reader_fixed[] = {{"group.id", NULL},
 static const setting observer_defaults[] = {{0}};
 static const setting observer_fixed[] = {{"isolation.level", "read_uncommitted"}, {0}};
 
-static const setting publisher_defaults[] = {{"compression.codec", "lz4"},
+/* compression.codec: lists and replies are read by clients of all kinds, and some know no lz4 (kafkajs). */
+static const setting publisher_defaults[] = {{"compression.codec", "none"},
                                              {"linger.ms", "0"},
                                              {"queue.buffering.max.kbytes", "65536"},
                                              {"message.max.bytes", "4194304"},

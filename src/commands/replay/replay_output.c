@@ -16,6 +16,7 @@ enum { SETTLE_STEP_MS = 1000 };
 /* A replay wants throughput and flat memory, the service latency. [kafka] overrides these. */
 static const freshet_kafka_property tuning[] = {
     {"linger.ms", "20"},
+    {"compression.codec", "lz4"},
     {"batch.size", "1000000"},
     {"batch.num.messages", "20000"},
     {"queue.buffering.max.messages", "100000"},
