@@ -42,10 +42,13 @@ static bool takes_number(freshet_slice key, freshet_slice prefix, void* number, 
 
 static freshet_status take_globals(freshet_learned* learned, int32_t share, const freshet_item_state* state,
                                    freshet_error* error) {
+  freshet_status status = FRESHET_OK;
+  if (state->folded_to >= learned->globals_at)
+    status = freshet_model_read_globals(learned->model, state->learned, error);
+  if (status != FRESHET_OK) return status; /* such a record says nothing about positions either */
   if (share >= 0 && share < learned->shares) learned->checkpoints[share] = state->folded_to;
-  if (state->folded_to < learned->globals_at) return FRESHET_OK;
-  learned->globals_at = state->folded_to;
-  return freshet_model_read_globals(learned->model, state->learned, error);
+  if (state->folded_to > learned->globals_at) learned->globals_at = state->folded_to;
+  return FRESHET_OK;
 }
 
 /* The row is written at once, for the item may come back while the tables are still being read. */

@@ -163,7 +163,9 @@ static bool is_ours(const freshet_kafka_reader* reader, const rd_kafka_message_t
                     freshet_record* record) {
   const freshet_kafka_config* config = reader->client.config;
   if (!freshet_seal_is_of(record->topic)) return true;
-  const freshet_seal seal = freshet_seal_check(config->app_id, message);
+  /* All generations write the facts about themselves, and a generation is no relative of its sibling. */
+  const char* writer = record->topic == FRESHET_TOPIC_APP_GENERATIONS ? NULL : config->app_id;
+  const freshet_seal seal = freshet_seal_check(writer, message);
   record->is_sealed = seal == FRESHET_SEAL_RIGHT;
   if (seal == FRESHET_SEAL_RIGHT || seal == FRESHET_SEAL_NONE) return true;
   freshet_state_skipped(config->logger, config->metrics, config->topics[record->topic], record,

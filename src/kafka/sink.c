@@ -154,11 +154,22 @@ static freshet_status sink_settle(freshet_sink* self, int timeout_ms, freshet_er
 
 /* ---- Transactions ---- */
 
+/* What a transactor waits for ends with the sink too, not only with the process. */
+static bool is_leaving(void* context) {
+  const kafka_sink* sink = context;
+  const freshet_kafka_config* config = sink->publisher.config;
+  return atomic_load(&sink->committer.leaving) || config->stopping(config->stopping_context);
+}
+
 static freshet_status open_transactor(kafka_sink* sink, freshet_kafka_transactor* transactor,
                                       freshet_error* error) {
   transactor->begun_ms = freshet_kafka_now_ms();
   transactor->leaving = &sink->committer.leaving;
   transactor->abandoned = &sink->committer.abandoned;
+  if (sink->publisher.config->stopping != NULL) {
+    transactor->config.stopping = is_leaving;
+    transactor->config.stopping_context = sink;
+  }
   freshet_status status =
       freshet_kafka_client_open(&transactor->client, &transactor->config, FRESHET_KAFKA_TRANSACTOR,
                                 (freshet_kafka_callbacks){.delivered = on_written}, sink, error);

@@ -102,7 +102,13 @@ static freshet_status fail(const char* folder, const char* what, freshet_error* 
                            folder, what, strerror(errno));
 }
 
-/* Makes the folder to move into: beside the folder, or in it. */
+static bool is_on_same_device(const char* a, const char* b) {
+  struct stat x, y;
+  return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev;
+}
+
+/* Makes the folder to move into: beside the folder; or in it, where that cannot be, or where the folder is a volume,
+ * out of which nothing can be renamed. */
 static bool make_target(const char* folder, char target[PATH_SIZE]) {
   static const char* const joints[] = {".", "/"};
   char stamp[32];
@@ -116,7 +122,11 @@ static bool make_target(const char* folder, char target[PATH_SIZE]) {
       const int made =
           snprintf(target, PATH_SIZE, "%.*s%sdamaged-%s-%d", (int)size, folder, joints[i], stamp, number);
       if (made <= 0 || made >= PATH_SIZE) return false;
-      if (mkdir(target, 0700) == 0) return true;
+      if (mkdir(target, 0700) == 0) {
+        if (is_on_same_device(folder, target)) return true;
+        rmdir(target);
+        break;
+      }
       if (errno != EEXIST) break;
     }
   }

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
+#include "stream/state_skipped.h"
 #include "users/dedup.h"
+#include "users/users.h"
 
 enum { POLL_RECORDS = 2048, POLL_WAIT_MS = 100, STALL_MS = 90000, CHUNK_HEADER = 9, FIRST_CAPACITY = 1024 };
 
@@ -100,7 +102,7 @@ static last_record* entry_of(freshet_mover* mover, const freshet_record* record)
   last_record* r = place_of(mover, (uint64_t[2]){hash.low64, hash.high64}, record->partition);
   if (r->hash[0] == 0 && r->hash[1] == 0) {
     mover->used++;
-    *r = (last_record){.hash = {hash.low64, hash.high64}, .partition = record->partition};
+    *r = (last_record){.hash = {hash.low64, hash.high64}, .partition = record->partition, .offset = -1};
     r->home = freshet_partition_by(mover->config.partitioner, record->key, mover->config.after);
     if (r->home < 0) r->home = record->partition;
     r->old_home = freshet_partition_by(mover->config.partitioner, record->key, mover->config.before);
@@ -149,6 +151,11 @@ static freshet_status note_all(void* context, const freshet_record* records, siz
   (void)error;
   freshet_mover* mover = context;
   for (size_t i = 0; i < count; i++) {
+    freshet_error cause = {0};
+    if (freshet_users_check_record(mover->config.codec, &records[i], &cause) == FRESHET_INVALID) {
+      freshet_state_skipped(mover->config.logger, NULL, "users", &records[i], cause.message);
+      continue;
+    }
     if (is_user(&records[i])) {
       entry_of(mover, &records[i])->offset = records[i].has_value ? records[i].offset : -1;
     } else if (records[i].has_key && is_chunk(&records[i])) {

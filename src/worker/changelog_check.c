@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
+#include "users/users.h"
+
 enum { ROWS = 64, POLL_WAIT_MS = 100, STALL_MS = 90000 };
 
 typedef struct last_row {
@@ -22,6 +24,7 @@ typedef struct looking {
   int64_t position;
   last_row rows[ROWS]; /* [count] the last record of each key */
   size_t count;
+  const freshet_ports* ports;
 } looking;
 
 static void note(looking* l, const freshet_record* record) {
@@ -41,6 +44,8 @@ static freshet_status note_all(void* context, const freshet_record* records, siz
   (void)error;
   looking* l = context;
   for (size_t i = 0; i < count; i++) {
+    freshet_error cause = {0};
+    if (freshet_users_check_record(l->ports->codec, &records[i], &cause) == FRESHET_INVALID) continue;
     if (records[i].partition == l->partition && records[i].offset < l->position) note(l, &records[i]);
   }
   return FRESHET_OK;
@@ -97,6 +102,7 @@ freshet_status freshet_changelog_is_same(const freshet_ports* ports, int32_t par
   FRESHET_ASSERT(l != NULL);
   l->partition = partition;
   l->position = position;
+  l->ports = ports;
   freshet_status status = read_rows(ports, l, from, error);
   if (status == FRESHET_OK) status = compare(ports, l, same, error);
   for (size_t i = 0; i < l->count; i++) freshet_buffer_free(&l->rows[i].key);

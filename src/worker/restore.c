@@ -8,7 +8,7 @@
 
 #include "stream/read_to.h"
 #include "stream/state_skipped.h"
-#include "users/dedup.h"
+#include "users/users.h"
 #include "worker/changelog_check.h"
 
 _Static_assert(FRESHET_LONGEST_ABSENCE_MS < 24 * 3600 * 1000, "Kafka keeps tombstones for 24 h by default");
@@ -89,23 +89,9 @@ void freshet_forget_user_row(freshet_store* store, int32_t partition, freshet_sl
   if (is_user) freshet_store_purge(store, FRESHET_FAMILY_USERS, partition, key);
 }
 
-/* A row without a seal may be a stranger's. Those with one are what a worker has written. */
-static freshet_status check_row(const freshet_ports* ports, const freshet_record* record,
-                                freshet_error* error) {
-  freshet_user_state state;
-  if (record->key.size > 0 && record->key.data[0] == '\0')
-    return freshet_dedup_check(record->key, record->value, error);
-  freshet_status status = freshet_decode_user_state(ports->codec, record->value, &state, error);
-  if (status != FRESHET_OK) return status;
-  if (!freshet_slice_equal(state.user_id, record->key))
-    return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "the row is of another user than its key");
-  return FRESHET_OK;
-}
-
 static bool is_usable(const freshet_ports* ports, const freshet_record* record) {
   freshet_error cause = {0};
-  if (record->is_sealed || !record->has_value) return true;
-  if (check_row(ports, record, &cause) != FRESHET_INVALID) return true;
+  if (freshet_users_check_record(ports->codec, record, &cause) != FRESHET_INVALID) return true;
   freshet_state_skipped(ports->logger, ports->metrics,
                         freshet_outbox_topic_name(ports->outbox, FRESHET_TOPIC_USERS), record, cause.message);
   return false;

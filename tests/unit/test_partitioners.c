@@ -78,7 +78,9 @@ static const freshet_sink_vtable sink_vtable = {.topic_name = topic_name};
 static world* start(freshet_partitioner partitioner) {
   static world w;
   freshet_outbox_destroy(w.ports.outbox);
-  w = (world){.sink.vtable = &sink_vtable, .clock = {.now_ms = clock_ms, .monotonic_us = clock_us}, .logger = {.write = note_line}};
+  w = (world){.sink.vtable = &sink_vtable,
+              .clock = {.now_ms = clock_ms, .monotonic_us = clock_us},
+              .logger = {.write = note_line}};
   w.ports = (freshet_ports){.clock = &w.clock,
                             .logger = &w.logger,
                             .metrics = &w.metrics,

@@ -16,6 +16,8 @@
 #include "kafka/still_point.h"
 #include "rocksdb/rocksdb.h"
 #include "stream/read_to.h"
+#include "stream/state_skipped.h"
+#include "users/users.h"
 
 enum {
   POLL_RECORDS = 2048,
@@ -122,6 +124,11 @@ static freshet_status apply_users(void* context, const freshet_record* records, 
   freshet_store* store = g->state.store;
   for (size_t i = 0; i < count; i++) {
     const freshet_record* r = &records[i];
+    freshet_error cause = {0};
+    if (freshet_users_check_record(g->state.codec, r, &cause) == FRESHET_INVALID) {
+      freshet_state_skipped(&g->logger, &g->metrics, g->kafka.topics[FRESHET_TOPIC_USERS], r, cause.message);
+      continue;
+    }
     if (r->has_value)
       freshet_store_put(store, FRESHET_FAMILY_USERS, r->partition, r->key, r->value);
     else
