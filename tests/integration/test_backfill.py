@@ -189,6 +189,23 @@ class HandOver(BackfillCase):
         self.ledger.verify(self)
 
 
+class Siblings(BackfillCase):
+    def test_a_second_promotion_sees_the_first(self):
+        """Generations write facts for each other, also those that have no part of their names in common."""
+        self.start(users=50)
+        self.ledger.send(500)
+        self.freshet.settle()
+        g2, g3 = self.generation("g2"), self.generation("g3")
+        self.caught_up(g2)
+        self.caught_up(g3)
+        self.backfill("promote", "g2", says=f"switch 1: {g2.id} serves instead of")
+        self.backfill("promote", "g3", says=f"switch 2: {g3.id} serves instead of {g2.id};")
+        g3.await_metric("freshet_partitions_serving", 4)
+        g2.await_metric("freshet_partitions_serving", 0)
+        self.ledger.send(200)
+        self.ledger.verify(self)
+
+
 class Together(BackfillCase):
     def test_generations_start_at_the_same_moment(self):
         self.start(users=1, settings={"topics.partitions": 1})
