@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "core/facets.h"
+#include "core/grow.h"
 
 typedef struct owner_items {
   uint64_t owner;  /* 0: the place is free */
@@ -93,12 +94,10 @@ static void take_out(freshet_owners* owners, uint32_t slot, uint64_t owner) {
 void freshet_owners_set(freshet_owners* owners, uint32_t slot, uint64_t owner) {
   if (slot >= owners->slot_count) {
     if (owner == 0) return;
-    size_t count = owners->slot_count == 0 ? 1024 : owners->slot_count;
-    while (count <= slot) count *= 2;
-    owners->by_slot = realloc(owners->by_slot, count * sizeof *owners->by_slot);
-    FRESHET_ASSERT(owners->by_slot != NULL);
-    memset(owners->by_slot + owners->slot_count, 0, (count - owners->slot_count) * sizeof *owners->by_slot);
-    owners->slot_count = count;
+    const size_t had = owners->slot_count;
+    owners->by_slot =
+        freshet_grow(owners->by_slot, &owners->slot_count, (size_t)slot + 1, sizeof *owners->by_slot);
+    memset(owners->by_slot + had, 0, (owners->slot_count - had) * sizeof *owners->by_slot);
   }
   const uint64_t before = owners->by_slot[slot];
   if (before == owner) return;

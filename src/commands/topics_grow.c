@@ -13,7 +13,7 @@
 #include "kafka/group.h"
 #include "users/mover.h"
 
-enum { OUTCOME_MS = 1000, TOLD_MS = 1000, NAME_SIZE = 300 };
+enum { TOLD_MS = 1000, NAME_SIZE = 300 };
 
 /* A state that is moved belongs to one transaction, however large it is. Kafka's default bound is 15 min. */
 static const freshet_kafka_property long_transaction = {"transaction.timeout.ms", "840000"};
@@ -175,11 +175,7 @@ static freshet_status write_all(growing* g, freshet_sink* sink, freshet_error* e
   freshet_status status = freshet_sink_begin(sink, error);
   if (status == FRESHET_OK) status = freshet_mover_move(g->mover, sink, show_moved, g, error);
   if (status == FRESHET_OK) status = freshet_sink_commit(sink, g->offsets, g->offset_count, error);
-  if (status != FRESHET_OK) return status;
-  do {
-    freshet_error_clear(error);
-    status = freshet_sink_outcome(sink, OUTCOME_MS, error);
-  } while (status == FRESHET_TIMEOUT);
+  if (status == FRESHET_OK) status = freshet_sink_await_outcome(sink, error);
   return status;
 }
 

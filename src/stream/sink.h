@@ -102,6 +102,16 @@ static inline freshet_status freshet_sink_commit(freshet_sink* self, const fresh
 static inline freshet_status freshet_sink_outcome(freshet_sink* self, int wait_ms, freshet_error* error) {
   return self->vtable->outcome(self, wait_ms, error);
 }
+/* For a caller that does nothing meanwhile: waits until the started commit has ended. Never FRESHET_TIMEOUT. */
+static inline freshet_status freshet_sink_await_outcome(freshet_sink* self, freshet_error* error) {
+  enum { WAIT_MS = 1000 };
+  freshet_status status;
+  do {
+    freshet_error_clear(error);
+    status = freshet_sink_outcome(self, WAIT_MS, error);
+  } while (status == FRESHET_TIMEOUT);
+  return status;
+}
 static inline freshet_status freshet_sink_abort(freshet_sink* self, freshet_error* error) {
   return self->vtable->abort(self, error);
 }

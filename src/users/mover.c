@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
+#include "core/grow.h"
 #include "stream/state_skipped.h"
 #include "users/dedup.h"
 #include "users/users.h"
@@ -124,11 +125,8 @@ static void note_chunk(freshet_mover* mover, const freshet_record* record) {
     if (known->partition == record->partition && known->number == number) c = known;
   }
   if (c == NULL) {
-    if (mover->chunk_count == mover->chunk_capacity) {
-      mover->chunk_capacity = mover->chunk_capacity == 0 ? 64 : 2 * mover->chunk_capacity;
-      mover->chunks = realloc(mover->chunks, mover->chunk_capacity * sizeof *mover->chunks);
-      FRESHET_ASSERT(mover->chunks != NULL);
-    }
+    mover->chunks =
+        freshet_grow(mover->chunks, &mover->chunk_capacity, mover->chunk_count + 1, sizeof *mover->chunks);
     c = &mover->chunks[mover->chunk_count++];
     *c = (window_chunk){.partition = record->partition, .number = number};
   }

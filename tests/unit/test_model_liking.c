@@ -15,38 +15,7 @@
 
 enum { ITEMS = 40, HALF = ITEMS / 2, USERS = 30 };
 
-typedef struct world {
-  freshet_model* model;
-  freshet_model_scratch* scratch;
-  freshet_user* users[USERS];
-} world;
-
-static freshet_model* make_model(void) {
-  const freshet_model_config config = freshet_model_defaults();
-  freshet_model* model;
-  assert_int_equal(freshet_model_create(&config, &model, NULL), FRESHET_OK);
-  for (uint32_t i = 0; i < ITEMS; i++) {
-    char id[16];
-    uint32_t slot;
-    snprintf(id, sizeof id, "item %u", i);
-    assert_int_equal(freshet_model_intern(model, freshet_slice_of(id), &slot, NULL), FRESHET_OK);
-    freshet_model_set_listed(model, slot, true);
-  }
-  return model;
-}
-
-static world make_world(void) {
-  world w = {.model = make_model()};
-  w.scratch = freshet_model_scratch_create(w.model);
-  for (int u = 0; u < USERS; u++) w.users[u] = freshet_user_create(w.model);
-  return w;
-}
-
-static void free_world(world* w) {
-  for (int u = 0; u < USERS; u++) freshet_user_destroy(w->users[u]);
-  freshet_model_scratch_destroy(w->scratch);
-  freshet_model_destroy(w->model);
-}
+#include "support_model_world.h"
 
 static void meet(world* w, int user, uint32_t item, float dislike, int64_t time_ms) {
   freshet_observation seen = {item, dislike == 0, dislike, 1, time_ms};

@@ -10,7 +10,7 @@
 #include "kafka/app_generations.h"
 #include "stream/clock.h"
 
-enum { POLL_MS = 50, OUTCOME_MS = 1000, STALL_MS = 30000, NAME_SIZE = 512 };
+enum { POLL_MS = 50, STALL_MS = 30000, NAME_SIZE = 512 };
 
 static int64_t now_ms(void) {
   freshet_clock* clock = freshet_clock_system();
@@ -123,11 +123,7 @@ static freshet_status write_all(freshet_backfill* backfill, freshet_sink* sink, 
 
 static freshet_status commit(freshet_sink* sink, freshet_error* error) {
   freshet_status status = freshet_sink_commit(sink, NULL, 0, error);
-  if (status != FRESHET_OK) return status;
-  do {
-    freshet_error_clear(error);
-    status = freshet_sink_outcome(sink, OUTCOME_MS, error);
-  } while (status == FRESHET_TIMEOUT);
+  if (status == FRESHET_OK) status = freshet_sink_await_outcome(sink, error);
   return status;
 }
 

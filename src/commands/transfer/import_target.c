@@ -14,7 +14,7 @@
 #include "kafka/group.h"
 #include "kafka/still_point.h"
 
-enum { OUTCOME_WAIT_MS = 1000, ID_SIZE = 512 };
+enum { ID_SIZE = 512 };
 static const freshet_topic inputs[] = {FRESHET_TOPIC_EVENTS, FRESHET_TOPIC_REQUESTS, FRESHET_TOPIC_ITEMS};
 enum { INPUTS = sizeof inputs / sizeof inputs[0] };
 
@@ -261,11 +261,7 @@ freshet_status freshet_import_target_check(freshet_import_target* t, freshet_err
 
 static freshet_status await_outcome(freshet_sink* sink, freshet_error* error) {
   freshet_error cause = {0};
-  freshet_status status;
-  do {
-    freshet_error_clear(&cause);
-    status = freshet_sink_outcome(sink, OUTCOME_WAIT_MS, &cause);
-  } while (status == FRESHET_TIMEOUT);
+  freshet_status status = freshet_sink_await_outcome(sink, &cause);
   if (status == FRESHET_OK) return FRESHET_OK;
   return freshet_error_set(
       error, status, FRESHET_STOP,
