@@ -318,6 +318,7 @@ freshet_status freshet_kafka_sink_create(const freshet_kafka_config* config, fre
     status = open_transactors(sink, config, error);
     if (status == FRESHET_OK) status = freshet_committer_start(sink, error);
   }
+  if (status == FRESHET_OK) freshet_kafka_sizes_await(&sink->sizes, &sink->publisher);
   if (status != FRESHET_OK) {
     sink_destroy(&sink->base);
     return status;

@@ -14,12 +14,31 @@ enum {
   CLIENT_LIMIT_USUAL = 1000000 /* librdkafka's default */
 };
 
+static void ask(freshet_kafka_sizes* sizes, const freshet_kafka_client* client) {
+  rd_kafka_ConfigResource_t* resources[FRESHET_TOPICS];
+  size_t count = 0;
+  for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
+    if (client->config->topics[topic] != NULL)
+      resources[count++] =
+          rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, client->config->topics[topic]);
+  }
+  rd_kafka_AdminOptions_t* options =
+      rd_kafka_AdminOptions_new(client->handle, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
+  rd_kafka_AdminOptions_set_request_timeout(options, ANSWER_MS, NULL, 0);
+  sizes->answers = rd_kafka_queue_new(client->handle);
+  rd_kafka_DescribeConfigs(client->handle, resources, count, options, sizes->answers);
+  rd_kafka_AdminOptions_destroy(options);
+  rd_kafka_ConfigResource_destroy_array(resources, count);
+}
+
 void freshet_kafka_sizes_open(freshet_kafka_sizes* sizes, const freshet_kafka_client* client) {
   char text[32];
   size_t size = sizeof text;
   sizes->client_limit = CLIENT_LIMIT_USUAL;
   if (rd_kafka_conf_get(rd_kafka_conf(client->handle), "message.max.bytes", text, &size) == RD_KAFKA_CONF_OK)
     sizes->client_limit = strtoul(text, NULL, 10);
+  sizes->next_question_ms = freshet_kafka_now_ms() + AGAIN_MS;
+  ask(sizes, client);
 }
 
 void freshet_kafka_sizes_close(freshet_kafka_sizes* sizes) {
@@ -36,23 +55,6 @@ size_t freshet_kafka_sizes_limit(const freshet_kafka_sizes* sizes, freshet_topic
 void freshet_kafka_sizes_refused(freshet_kafka_sizes* sizes, freshet_topic topic, size_t bytes) {
   size_t limit = freshet_kafka_sizes_limit(sizes, topic);
   if (bytes > LEARNED_LEAST && bytes <= limit) atomic_store(&sizes->limits[topic], bytes - 1 + FRAME_BYTES);
-}
-
-static void ask(freshet_kafka_sizes* sizes, const freshet_kafka_client* client) {
-  rd_kafka_ConfigResource_t* resources[FRESHET_TOPICS];
-  size_t count = 0;
-  for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
-    if (client->config->topics[topic] != NULL)
-      resources[count++] =
-          rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, client->config->topics[topic]);
-  }
-  rd_kafka_AdminOptions_t* options =
-      rd_kafka_AdminOptions_new(client->handle, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
-  rd_kafka_AdminOptions_set_request_timeout(options, ANSWER_MS, NULL, 0);
-  sizes->answers = rd_kafka_queue_new(client->handle);
-  rd_kafka_DescribeConfigs(client->handle, resources, count, options, sizes->answers);
-  rd_kafka_AdminOptions_destroy(options);
-  rd_kafka_ConfigResource_destroy_array(resources, count);
 }
 
 static void read_topic(freshet_kafka_sizes* sizes, const freshet_kafka_client* client,
@@ -77,17 +79,23 @@ static void read_answer(freshet_kafka_sizes* sizes, const freshet_kafka_client* 
   for (size_t i = 0; i < count; i++) read_topic(sizes, client, resources[i]);
 }
 
-void freshet_kafka_sizes_poll(freshet_kafka_sizes* sizes, const freshet_kafka_client* client) {
-  int64_t now_ms = freshet_kafka_now_ms();
-  if (sizes->answers == NULL) {
-    if (now_ms < sizes->next_question_ms) return;
-    sizes->next_question_ms = now_ms + AGAIN_MS;
-    ask(sizes, client);
-    return;
-  }
-  rd_kafka_event_t* event = rd_kafka_queue_poll(sizes->answers, 0);
+static void take_answer(freshet_kafka_sizes* sizes, const freshet_kafka_client* client, int within_ms) {
+  if (sizes->answers == NULL) return;
+  rd_kafka_event_t* event = rd_kafka_queue_poll(sizes->answers, within_ms);
   if (event == NULL) return;
   read_answer(sizes, client, event);
   rd_kafka_event_destroy(event);
   freshet_kafka_sizes_close(sizes);
+}
+
+void freshet_kafka_sizes_await(freshet_kafka_sizes* sizes, const freshet_kafka_client* client) {
+  take_answer(sizes, client, ANSWER_MS);
+}
+
+void freshet_kafka_sizes_poll(freshet_kafka_sizes* sizes, const freshet_kafka_client* client) {
+  take_answer(sizes, client, 0);
+  int64_t now_ms = freshet_kafka_now_ms();
+  if (sizes->answers != NULL || now_ms < sizes->next_question_ms) return;
+  sizes->next_question_ms = now_ms + AGAIN_MS;
+  ask(sizes, client);
 }

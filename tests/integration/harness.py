@@ -8,6 +8,7 @@ import contextlib
 import io
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -261,16 +262,15 @@ class Broker:
 
 
 def free_port(count=1):
-    """A port that nobody uses, nor any of the count - 1 that follow it."""
+    """A port that nobody uses, nor any of the count - 1 that follow it. The system gives ports from 32768 on to outgoing
+    connections, and could give one of these away before it is used."""
     while True:
+        port = random.SystemRandom().randrange(10000, 32768 - count)
         with contextlib.ExitStack() as held:
-            first = held.enter_context(socket.socket())
-            first.bind(("127.0.0.1", 0))
-            port = first.getsockname()[1]
             try:
-                for more in range(1, count):
+                for more in range(count):
                     held.enter_context(socket.socket()).bind(("127.0.0.1", port + more))
-            except (OSError, OverflowError):
+            except OSError:
                 continue
             return port
 

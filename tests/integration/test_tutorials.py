@@ -10,11 +10,12 @@ test_tutorials.py PAGE... runs these pages only.
 """
 import os
 import re
-import socket
 import subprocess
 import sys
 import tempfile
 import uuid
+
+from harness import free_port
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TUTORIALS = os.path.join(ROOT, "src", "commands", "tutorials")
@@ -33,12 +34,6 @@ def blocks(page):
             assert found and found[-1][1] is None, f"what is printed follows no command: {text[:60]}"
             found[-1][1:] = [text, info.strip()]
     return found
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def same_line(expected, got):
