@@ -250,7 +250,7 @@ class Containers(InputCase):
         }
         for name, (schema, value) in files.items():
             options = ["--map", "user_id=event.who,item_id=event.what"] if name == "nested" else []
-            for codec in ("null", "deflate", "bzip2", "xz"):
+            for codec in ("null", "deflate", "bzip2", "xz", "snappy", "zstandard"):
                 summary = self.check(avro(schema, [value], codec), (1, 0, 0), *options, name=name)
                 self.assertTrue(summary["from"].startswith("2023-11-14"), (name, summary))
         schema, value = files["spark"]
