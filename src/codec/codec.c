@@ -113,7 +113,7 @@ void freshet_codec_destroy(freshet_codec* codec) {
   freshet_writers_free(&codec->by_fingerprint);
   freshet_writers_free(&codec->by_id);
   for (int r = 0; r < FRESHET_RECORDS; r++) freshet_avro_schema_destroy(codec->ours[r]);
-  for (int f = 0; f < FRESHET_FAMILIES; f++) freshet_arena_free(&codec->values[f]);
+  for (int f = 0; f < FRESHET_KINDS; f++) freshet_arena_free(&codec->values[f]);
   freshet_arena_free(&codec->plans);
   free(codec);
 }
@@ -240,7 +240,7 @@ static void put_single_object_head(uint64_t fingerprint, freshet_buffer* out) {
   freshet_buffer_append(out, head, sizeof head);
 }
 
-static freshet_status put_confluent_head(freshet_codec* codec, freshet_record r, freshet_buffer* out,
+static freshet_status put_confluent_head(freshet_codec* codec, freshet_record_type r, freshet_buffer* out,
                                          freshet_error* error) {
   if (codec->ids[r] < 0 && codec->lookup.id_of != NULL) {
     codec->ids[r] = codec->lookup.id_of(codec->lookup.context, freshet_records[r].name);
@@ -262,14 +262,14 @@ static freshet_status put_confluent_head(freshet_codec* codec, freshet_record r,
 
 /* Decodes one value. `which`: receives the record that came; NULL: the caller knows. The datum is copied
  * first, so that the struct's slices outlive the message. */
-static freshet_status decode(freshet_codec* codec, freshet_family wanted, freshet_slice bytes, void* out,
-                             freshet_record* which, freshet_error* error) {
+static freshet_status decode(freshet_codec* codec, freshet_record_kind wanted, freshet_slice bytes, void* out,
+                             freshet_record_type* which, freshet_error* error) {
   codec->awaits_schema = false;
   const writer* found = unframe(codec, &bytes, error);
   if (found == NULL) return codec->awaits_schema ? FRESHET_UNAVAILABLE : FRESHET_INVALID;
-  if (freshet_records[found->record].family != wanted) {
+  if (freshet_records[found->record].kind != wanted) {
     return refuse(error, "%s where %s is expected", freshet_records[found->record].name,
-                  freshet_family_names[wanted]);
+                  freshet_record_kind_names[wanted]);
   }
   freshet_arena* arena = &codec->values[wanted];
   freshet_arena_reset(arena);
@@ -278,8 +278,8 @@ static freshet_status decode(freshet_codec* codec, freshet_family wanted, freshe
   return freshet_plan_decode(found->plan, copy, arena, out, error);
 }
 
-static freshet_status encode(freshet_codec* codec, freshet_record r, freshet_framing framing, const void* in,
-                             freshet_buffer* out, freshet_error* error) {
+static freshet_status encode(freshet_codec* codec, freshet_record_type r, freshet_framing framing,
+                             const void* in, freshet_buffer* out, freshet_error* error) {
   size_t size = out->size;
   freshet_status status = FRESHET_OK;
   if (framing == FRESHET_FRAMING_CONFLUENT) {
@@ -294,8 +294,8 @@ static freshet_status encode(freshet_codec* codec, freshet_record r, freshet_fra
 
 freshet_status freshet_decode_event(freshet_codec* codec, freshet_slice bytes, freshet_event* event,
                                     freshet_error* error) {
-  freshet_record which = FRESHET_RECORDS;
-  freshet_status status = decode(codec, FRESHET_FAMILY_EVENT, bytes, event, &which, error);
+  freshet_record_type which = FRESHET_RECORDS;
+  freshet_status status = decode(codec, FRESHET_KIND_EVENT, bytes, event, &which, error);
   if (status == FRESHET_OK) event->type = (freshet_event_type)which;
   return status;
 }
@@ -303,12 +303,12 @@ freshet_status freshet_decode_event(freshet_codec* codec, freshet_slice bytes, f
 freshet_status freshet_encode_event(freshet_codec* codec, const freshet_event* event, freshet_buffer* out,
                                     freshet_error* error) {
   FRESHET_ASSERT((unsigned)event->type < FRESHET_EVENT_TYPES);
-  return encode(codec, (freshet_record)event->type, codec->output, event, out, error);
+  return encode(codec, (freshet_record_type)event->type, codec->output, event, out, error);
 }
 
 freshet_status freshet_decode_item(freshet_codec* codec, freshet_slice bytes, freshet_item* item,
                                    freshet_error* error) {
-  return decode(codec, FRESHET_FAMILY_ITEM, bytes, item, NULL, error);
+  return decode(codec, FRESHET_KIND_ITEM, bytes, item, NULL, error);
 }
 
 freshet_status freshet_encode_item(freshet_codec* codec, const freshet_item* item, freshet_buffer* out,
@@ -318,7 +318,7 @@ freshet_status freshet_encode_item(freshet_codec* codec, const freshet_item* ite
 
 freshet_status freshet_decode_list(freshet_codec* codec, freshet_slice bytes, freshet_list* list,
                                    freshet_error* error) {
-  return decode(codec, FRESHET_FAMILY_LIST, bytes, list, NULL, error);
+  return decode(codec, FRESHET_KIND_LIST, bytes, list, NULL, error);
 }
 
 freshet_status freshet_encode_list(freshet_codec* codec, const freshet_list* list, freshet_buffer* out,
@@ -328,7 +328,7 @@ freshet_status freshet_encode_list(freshet_codec* codec, const freshet_list* lis
 
 freshet_status freshet_decode_request(freshet_codec* codec, freshet_slice bytes, freshet_request* request,
                                       freshet_error* error) {
-  return decode(codec, FRESHET_FAMILY_REQUEST, bytes, request, NULL, error);
+  return decode(codec, FRESHET_KIND_REQUEST, bytes, request, NULL, error);
 }
 
 freshet_status freshet_encode_request(freshet_codec* codec, const freshet_request* request,
@@ -343,7 +343,7 @@ freshet_status freshet_encode_user_state(freshet_codec* codec, const freshet_use
 
 freshet_status freshet_decode_user_state(freshet_codec* codec, freshet_slice bytes, freshet_user_state* state,
                                          freshet_error* error) {
-  return decode(codec, FRESHET_FAMILY_USER_STATE, bytes, state, NULL, error);
+  return decode(codec, FRESHET_KIND_USER_STATE, bytes, state, NULL, error);
 }
 
 freshet_status freshet_encode_item_state(freshet_codec* codec, const freshet_item_state* state,
@@ -353,7 +353,7 @@ freshet_status freshet_encode_item_state(freshet_codec* codec, const freshet_ite
 
 freshet_status freshet_decode_item_state(freshet_codec* codec, freshet_slice bytes, freshet_item_state* state,
                                          freshet_error* error) {
-  return decode(codec, FRESHET_FAMILY_ITEM_STATE, bytes, state, NULL, error);
+  return decode(codec, FRESHET_KIND_ITEM_STATE, bytes, state, NULL, error);
 }
 
 freshet_status freshet_encode_text_generation_fact(freshet_codec* codec,
@@ -365,7 +365,7 @@ freshet_status freshet_encode_text_generation_fact(freshet_codec* codec,
 freshet_status freshet_decode_text_generation_fact(freshet_codec* codec, freshet_slice bytes,
                                                    freshet_text_generation_fact* generation,
                                                    freshet_error* error) {
-  return decode(codec, FRESHET_FAMILY_TEXT_GENERATION, bytes, generation, NULL, error);
+  return decode(codec, FRESHET_KIND_TEXT_GENERATION, bytes, generation, NULL, error);
 }
 
 freshet_status freshet_encode_app_generation_fact(freshet_codec* codec,
@@ -376,7 +376,7 @@ freshet_status freshet_encode_app_generation_fact(freshet_codec* codec,
 
 freshet_status freshet_decode_app_generation_fact(freshet_codec* codec, freshet_slice bytes,
                                                   freshet_app_generation_fact* fact, freshet_error* error) {
-  return decode(codec, FRESHET_FAMILY_GENERATION_FACT, bytes, fact, NULL, error);
+  return decode(codec, FRESHET_KIND_GENERATION_FACT, bytes, fact, NULL, error);
 }
 
 freshet_status freshet_encode_item_delta(freshet_codec* codec, freshet_slice worker,
@@ -389,7 +389,7 @@ freshet_status freshet_encode_item_delta(freshet_codec* codec, freshet_slice wor
 freshet_status freshet_decode_item_delta(freshet_codec* codec, freshet_slice bytes, freshet_slice* worker,
                                          freshet_model_delta* delta, freshet_error* error) {
   freshet_stored_delta value = {0};
-  freshet_status status = decode(codec, FRESHET_FAMILY_ITEM_DELTA, bytes, &value, NULL, error);
+  freshet_status status = decode(codec, FRESHET_KIND_ITEM_DELTA, bytes, &value, NULL, error);
   if (status == FRESHET_OK) {
     *worker = value.worker;
     *delta = value.delta;
@@ -399,35 +399,35 @@ freshet_status freshet_decode_item_delta(freshet_codec* codec, freshet_slice byt
 
 /* ---- container files ---- */
 
-static freshet_status take(freshet_codec* codec, freshet_family wanted, uint64_t fingerprint,
+static freshet_status take(freshet_codec* codec, freshet_record_kind wanted, uint64_t fingerprint,
                            freshet_slice* bytes, void* out, freshet_error* error) {
   const writer* found = freshet_writers_find(&codec->by_fingerprint, fingerprint);
-  if (found == NULL || found->plan == NULL || freshet_records[found->record].family != wanted)
-    return refuse(error, "a schema of something else than %s", freshet_family_names[wanted]);
+  if (found == NULL || found->plan == NULL || freshet_records[found->record].kind != wanted)
+    return refuse(error, "a schema of something else than %s", freshet_record_kind_names[wanted]);
   freshet_arena_reset(&codec->values[wanted]);
   return freshet_plan_decode_front(found->plan, bytes, &codec->values[wanted], out, error);
 }
 
 freshet_status freshet_take_user_state(freshet_codec* codec, uint64_t fingerprint, freshet_slice* bytes,
                                        freshet_user_state* state, freshet_error* error) {
-  return take(codec, FRESHET_FAMILY_USER_STATE, fingerprint, bytes, state, error);
+  return take(codec, FRESHET_KIND_USER_STATE, fingerprint, bytes, state, error);
 }
 
 freshet_status freshet_take_item(freshet_codec* codec, uint64_t fingerprint, freshet_slice* bytes,
                                  freshet_item* item, freshet_error* error) {
-  return take(codec, FRESHET_FAMILY_ITEM, fingerprint, bytes, item, error);
+  return take(codec, FRESHET_KIND_ITEM, fingerprint, bytes, item, error);
 }
 
 freshet_status freshet_take_item_state(freshet_codec* codec, uint64_t fingerprint, freshet_slice* bytes,
                                        freshet_item_state* state, freshet_error* error) {
-  return take(codec, FRESHET_FAMILY_ITEM_STATE, fingerprint, bytes, state, error);
+  return take(codec, FRESHET_KIND_ITEM_STATE, fingerprint, bytes, state, error);
 }
 
 freshet_status freshet_take_text_generation_fact(freshet_codec* codec, uint64_t fingerprint,
                                                  freshet_slice* bytes,
                                                  freshet_text_generation_fact* generation,
                                                  freshet_error* error) {
-  return take(codec, FRESHET_FAMILY_TEXT_GENERATION, fingerprint, bytes, generation, error);
+  return take(codec, FRESHET_KIND_TEXT_GENERATION, fingerprint, bytes, generation, error);
 }
 
 freshet_status freshet_encode_item_datum(freshet_codec* codec, const freshet_item* item, freshet_buffer* out,

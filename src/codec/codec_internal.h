@@ -15,7 +15,7 @@
 typedef struct writer writer;
 struct writer {
   uint64_t key;
-  freshet_record record;
+  freshet_record_type record;
   const freshet_plan* plan; /* NULL: it cannot be read; `problem` says why */
   char* problem;
   writer* branches; /* [branch_count] of a union of records, each with plan or problem; NULL: no union */
@@ -40,7 +40,7 @@ struct freshet_codec {
   bool awaits_schema; /* the last decode failed because the writer's schema is being asked for */
   freshet_arena plans;
   freshet_arena
-      values[FRESHET_FAMILIES]; /* what the last decoded struct of each freshet_family points into */
+      values[FRESHET_KINDS]; /* what the last decoded struct of each freshet_record_kind points into */
 };
 
 /* The writer's schema under a key; NULL: there is none. Holds until the next add. */

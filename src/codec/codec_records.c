@@ -156,28 +156,28 @@ static const freshet_layout_field item_delta_fields[] = {
     FIELD_AS(freshet_stored_delta, "globals", delta.globals, SLICE),
 };
 
-const char* const freshet_family_names[FRESHET_FAMILIES] = {
+const char* const freshet_record_kind_names[FRESHET_KINDS] = {
     "an event",          "an item",       "a list",
     "a user state",      "an item state", "an item delta",
     "a text generation", "a request",     "a fact about generations"};
 
 const freshet_record_entry freshet_records[FRESHET_RECORDS] = {
-    [FRESHET_RECORD_CLICK] = {"Click", FRESHET_FAMILY_EVENT, LAYOUT(freshet_event, click_fields)},
-    [FRESHET_RECORD_RATING] = {"Rating", FRESHET_FAMILY_EVENT, LAYOUT(freshet_event, rating_fields)},
-    [FRESHET_RECORD_PURCHASE] = {"Purchase", FRESHET_FAMILY_EVENT, LAYOUT(freshet_event, purchase_fields)},
-    [FRESHET_RECORD_FEEDBACK] = {"Feedback", FRESHET_FAMILY_EVENT, LAYOUT(freshet_event, feedback_fields)},
-    [FRESHET_RECORD_ITEM] = {"Item", FRESHET_FAMILY_ITEM, LAYOUT(freshet_item, item_fields)},
-    [FRESHET_RECORD_LIST] = {"RecommendationList", FRESHET_FAMILY_LIST, LAYOUT(freshet_list, list_fields)},
-    [FRESHET_RECORD_USER_STATE] = {"UserState", FRESHET_FAMILY_USER_STATE,
+    [FRESHET_RECORD_CLICK] = {"Click", FRESHET_KIND_EVENT, LAYOUT(freshet_event, click_fields)},
+    [FRESHET_RECORD_RATING] = {"Rating", FRESHET_KIND_EVENT, LAYOUT(freshet_event, rating_fields)},
+    [FRESHET_RECORD_PURCHASE] = {"Purchase", FRESHET_KIND_EVENT, LAYOUT(freshet_event, purchase_fields)},
+    [FRESHET_RECORD_FEEDBACK] = {"Feedback", FRESHET_KIND_EVENT, LAYOUT(freshet_event, feedback_fields)},
+    [FRESHET_RECORD_ITEM] = {"Item", FRESHET_KIND_ITEM, LAYOUT(freshet_item, item_fields)},
+    [FRESHET_RECORD_LIST] = {"RecommendationList", FRESHET_KIND_LIST, LAYOUT(freshet_list, list_fields)},
+    [FRESHET_RECORD_USER_STATE] = {"UserState", FRESHET_KIND_USER_STATE,
                                    LAYOUT(freshet_user_state, user_state_fields)},
-    [FRESHET_RECORD_ITEM_STATE] = {"ItemState", FRESHET_FAMILY_ITEM_STATE,
+    [FRESHET_RECORD_ITEM_STATE] = {"ItemState", FRESHET_KIND_ITEM_STATE,
                                    LAYOUT(freshet_item_state, item_state_fields)},
-    [FRESHET_RECORD_ITEM_DELTA] = {"ItemDelta", FRESHET_FAMILY_ITEM_DELTA,
+    [FRESHET_RECORD_ITEM_DELTA] = {"ItemDelta", FRESHET_KIND_ITEM_DELTA,
                                    LAYOUT(freshet_stored_delta, item_delta_fields)},
-    [FRESHET_RECORD_TEXT_GENERATION] = {"TextGeneration", FRESHET_FAMILY_TEXT_GENERATION,
+    [FRESHET_RECORD_TEXT_GENERATION] = {"TextGeneration", FRESHET_KIND_TEXT_GENERATION,
                                         LAYOUT(freshet_text_generation_fact, text_generation_fields)},
-    [FRESHET_RECORD_REQUEST] = {"RecommendationRequest", FRESHET_FAMILY_REQUEST,
+    [FRESHET_RECORD_REQUEST] = {"RecommendationRequest", FRESHET_KIND_REQUEST,
                                 LAYOUT(freshet_request, request_fields)},
-    [FRESHET_RECORD_GENERATION_FACT] = {"GenerationFact", FRESHET_FAMILY_GENERATION_FACT,
+    [FRESHET_RECORD_GENERATION_FACT] = {"GenerationFact", FRESHET_KIND_GENERATION_FACT,
                                         LAYOUT(freshet_app_generation_fact, generation_fact_fields)},
 };

@@ -15,24 +15,24 @@ typedef struct freshet_stored_delta {
 
 /* The kinds of records. Each kind has memory of its own, so that decoding one leaves the structs of the
  * others valid. */
-typedef enum freshet_family {
-  FRESHET_FAMILY_EVENT = 0,
-  FRESHET_FAMILY_ITEM,
-  FRESHET_FAMILY_LIST,
-  FRESHET_FAMILY_USER_STATE,
-  FRESHET_FAMILY_ITEM_STATE,
-  FRESHET_FAMILY_ITEM_DELTA,
-  FRESHET_FAMILY_TEXT_GENERATION,
-  FRESHET_FAMILY_REQUEST,
-  FRESHET_FAMILY_GENERATION_FACT,
-  FRESHET_FAMILIES,
-} freshet_family;
+typedef enum freshet_record_kind {
+  FRESHET_KIND_EVENT = 0,
+  FRESHET_KIND_ITEM,
+  FRESHET_KIND_LIST,
+  FRESHET_KIND_USER_STATE,
+  FRESHET_KIND_ITEM_STATE,
+  FRESHET_KIND_ITEM_DELTA,
+  FRESHET_KIND_TEXT_GENERATION,
+  FRESHET_KIND_REQUEST,
+  FRESHET_KIND_GENERATION_FACT,
+  FRESHET_KINDS,
+} freshet_record_kind;
 
 /* For messages: "an event". */
-extern const char* const freshet_family_names[FRESHET_FAMILIES];
+extern const char* const freshet_record_kind_names[FRESHET_KINDS];
 
 /* The records that are read and written. The first four are at the index of their freshet_event_type. */
-typedef enum freshet_record {
+typedef enum freshet_record_type {
   FRESHET_RECORD_CLICK = FRESHET_CLICK,
   FRESHET_RECORD_RATING = FRESHET_RATING,
   FRESHET_RECORD_PURCHASE = FRESHET_PURCHASE,
@@ -46,11 +46,11 @@ typedef enum freshet_record {
   FRESHET_RECORD_REQUEST,
   FRESHET_RECORD_GENERATION_FACT,
   FRESHET_RECORDS,
-} freshet_record;
+} freshet_record_type;
 
 typedef struct freshet_record_entry {
   const char* name; /* of the schema, without its namespace */
-  freshet_family family;
+  freshet_record_kind kind;
   freshet_layout layout;
 } freshet_record_entry;
 

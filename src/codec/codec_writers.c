@@ -37,7 +37,7 @@ void freshet_writers_free(writer_table* table) {
 }
 
 /* Whether `name` is that of our record or one of its aliases. Namespaces do not count. */
-static bool is_called(const freshet_codec* codec, freshet_record r, const char* name) {
+static bool is_called(const freshet_codec* codec, freshet_record_type r, const char* name) {
   if (strcmp(freshet_records[r].name, name) == 0) return true;
   const json_t* aliases = json_object_get(codec->ours[r]->root->json, "aliases");
   for (size_t i = 0; i < json_array_size(aliases); i++) {
@@ -54,12 +54,12 @@ static freshet_status resolve_record(freshet_codec* codec, const freshet_avro_ty
   }
   const char* name = freshet_avro_short_name(root->name);
   int r = 0;
-  while (r < FRESHET_RECORDS && !is_called(codec, (freshet_record)r, name)) r++;
+  while (r < FRESHET_RECORDS && !is_called(codec, (freshet_record_type)r, name)) r++;
   if (r == FRESHET_RECORDS) {
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "record %s is none that Freshet reads",
                              root->name);
   }
-  made->record = (freshet_record)r;
+  made->record = (freshet_record_type)r;
   return freshet_plan_resolve(root, codec->ours[r]->root, &freshet_records[r].layout, &codec->plans,
                               &made->plan, error);
 }
