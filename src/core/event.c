@@ -21,6 +21,8 @@ enum {
 static const double PRICE_MAX = 1e12;
 static const double YEAR_MS = 366.0 * 24 * 3600 * 1000;
 static const int64_t OLDEST_MS = 631152000000; /* 1990: an earlier time may be one of another unit */
+static const int64_t LATEST_MS =
+    7258118400000; /* 2200: no clock is there yet, whatever the record's own time says */
 
 /* How much of a bad value a message shows. */
 enum { SHOWN_SIZE = 48 };
@@ -102,6 +104,8 @@ static freshet_status check_time(int64_t time_ms, int64_t record_time_ms, int64_
     why = "is not after 1970";
   } else if (time_ms - tolerance_ms > record_time_ms) {
     why = "is too far after the record's own time";
+  } else if (time_ms > LATEST_MS) {
+    why = "is after the year 2200";
   }
   bool is_near = fabs((double)time_ms - (double)record_time_ms) < YEAR_MS;
   bool is_odd = why != NULL || (time_ms < OLDEST_MS && !is_near); /* other old times are history */

@@ -163,6 +163,10 @@ bool freshet_dedup_add(freshet_dedup* dedup, uint64_t event_key, int64_t record_
   return true;
 }
 
+int64_t freshet_dedup_newest_ms(const freshet_dedup* dedup) {
+  return dedup->newest_ms;
+}
+
 static void put_key(uint8_t* key, uint64_t number) {
   memcpy(key, freshet_dedup_key_prefix, 2);
   for (int i = 0; i < 8; i++) key[2 + i] = (uint8_t)(number >> (56 - 8 * i));

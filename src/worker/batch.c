@@ -119,6 +119,17 @@ static bool is_id(const freshet_record* record) {
   return record->has_key && freshet_is_user_id(record->key);
 }
 
+/* When the record was written. Its own time comes from its producer: one that is ahead of our clock counts as now.
+ * Otherwise a single producer with a wrong clock would age all ids out of the dedup window. Should our clock be behind
+ * instead, the window's time stays as it is. */
+static int64_t written_ms(const freshet_batch* batch, const freshet_held_partition* held,
+                          const freshet_record* record) {
+  const int64_t now_ms = freshet_clock_now_ms(batch->ports->clock);
+  const int64_t newest_ms = held->dedup == NULL ? 0 : freshet_dedup_newest_ms(held->dedup);
+  const int64_t most_ms = newest_ms > now_ms ? newest_ms : now_ms;
+  return record->timestamp_ms < most_ms ? record->timestamp_ms : most_ms;
+}
+
 static freshet_status apply_event(const freshet_batch* batch, freshet_held_partition* held,
                                   const freshet_record* record, freshet_error* error) {
   freshet_event event;
@@ -148,7 +159,8 @@ static freshet_status apply_event(const freshet_batch* batch, freshet_held_parti
   freshet_status status = check_home(batch, record, &is_foreign, error);
   if (status != FRESHET_OK || is_foreign) return status;
   uint64_t event_key = freshet_id_key(event.event_id);
-  if (!freshet_dedup_add(held->dedup, event_key, record->timestamp_ms)) {
+  const int64_t time_ms = written_ms(batch, held, record);
+  if (!freshet_dedup_add(held->dedup, event_key, time_ms)) {
     freshet_count(&batch->ports->metrics->events_duplicate, 1);
     return FRESHET_OK;
   }
@@ -168,7 +180,7 @@ static freshet_status apply_event(const freshet_batch* batch, freshet_held_parti
     row->newest_occurred_at_ms = event.occurred_at_ms;
   }
   /* A replay or a backlog says nothing about how fresh lists are now. */
-  row->record_time_ms = record->timestamp_ms >= held->since_ms ? record->timestamp_ms : 0;
+  row->record_time_ms = time_ms >= held->since_ms ? time_ms : 0;
   if (row->refresh_since_ms == 0) row->refresh_since_ms = freshet_clock_now_ms(batch->ports->clock);
   freshet_users_change(batch->derived->users, row);
   freshet_refresh_touch(batch->derived->refresh, row);
@@ -219,6 +231,6 @@ freshet_status freshet_batch_apply(const freshet_batch* batch, const freshet_rec
   if (record->topic == FRESHET_TOPIC_ITEMS) status = check_item(batch, held, record, error);
   if (record->topic == FRESHET_TOPIC_REQUESTS) status = take_request(batch, held, record);
   if (status != FRESHET_OK || held->awaits_schema) return status;
-  freshet_held_advance(held, record->offset + 1, record->timestamp_ms);
+  freshet_held_advance(held, record->offset + 1, written_ms(batch, held, record));
   return FRESHET_OK;
 }

@@ -113,6 +113,20 @@ static void times_in_another_unit_are_named(void** state) {
   }
 }
 
+/* A record may carry any time of its own; it proves no time of the event that no clock can have. */
+static void a_time_after_2200_is_refused_whatever_the_record_says(void** state) {
+  (void)state;
+  const freshet_slice key = freshet_slice_of("u");
+  const int64_t first_refused = INT64_C(7258118400001);
+  freshet_event event = sample(FRESHET_CLICK);
+  freshet_error error = {0};
+  event.occurred_at_ms = first_refused - 1;
+  assert_int_equal(freshet_event_validate(&event, key, INT64_MAX, &limits, &error), FRESHET_OK);
+  event.occurred_at_ms = first_refused;
+  assert_int_equal(freshet_event_validate(&event, key, INT64_MAX, &limits, &error), FRESHET_INVALID);
+  assert_non_null(strstr(error.message, "2200"));
+}
+
 static void feedback_is_checked(void** state) {
   (void)state;
   freshet_event event = sample(FRESHET_FEEDBACK);
@@ -246,6 +260,7 @@ int main(void) {
       cmocka_unit_test(ids_are_checked),
       cmocka_unit_test(times_are_checked),
       cmocka_unit_test(times_in_another_unit_are_named),
+      cmocka_unit_test(a_time_after_2200_is_refused_whatever_the_record_says),
       cmocka_unit_test(ratings_are_checked),
       cmocka_unit_test(feedback_is_checked),
       cmocka_unit_test(dwell_quantity_and_price_are_checked),
