@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "kafka/group.h"
+#include "kafka/members.h"
 #include "kafka/questions.h"
 #include "kafka/transactor.h"
 
@@ -52,9 +53,10 @@ void freshet_kafka_transactional_id(const char* generation, const char* instance
 }
 
 /* A producer with the id of another one, gone again at once: the broker has fenced the other one by then. */
-static freshet_status fence(const freshet_kafka_config* config, const char* generation,
-                            const char* instance_id, freshet_error* error) {
-  char id[FRESHET_KAFKA_TRANSACTIONAL_ID_SIZE];
+static freshet_status fence(const freshet_kafka_config* config, const char* generation, freshet_slice name,
+                            freshet_error* error) {
+  char id[FRESHET_KAFKA_TRANSACTIONAL_ID_SIZE], instance_id[FRESHET_KAFKA_TRANSACTIONAL_ID_SIZE];
+  snprintf(instance_id, sizeof instance_id, "%.*s", (int)name.size, name.data);
   freshet_kafka_transactional_id(generation, instance_id, id, sizeof id);
   freshet_kafka_config theirs = *config;
   theirs.transactional_id = id;
@@ -74,13 +76,12 @@ typedef struct takeover {
   freshet_error* error;
 } takeover;
 
-static void take_over(void* context, const rd_kafka_MemberDescription_t* member) {
+static void take_over(void* context, const freshet_kafka_member* member) {
   takeover* t = context;
-  const char* instance_id = rd_kafka_MemberDescription_group_instance_id(member);
-  if (instance_id == NULL) {
+  if (member->name.size == 0) {
     t->fenced = false;
   } else if (t->status == FRESHET_OK) {
-    t->status = fence(t->config, t->generation, instance_id, t->error);
+    t->status = fence(t->config, t->generation, member->name, t->error);
   }
 }
 

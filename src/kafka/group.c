@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "kafka/log_check.h"
+#include "kafka/members.h"
 #include "kafka/questions.h"
 
 enum { MOVE_MS = 5000, CHECK_MS = 5000, LOOK_MS = 1500, LOOK_STEP_MS = 50, LOOK_RECORDS = 16 };

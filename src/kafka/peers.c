@@ -1,7 +1,7 @@
 /*
  * peers.c: finds the URL of the process that holds a partition of `events`.
  *
- * It owns a thread that asks the group coordinator, and the answer of the last question. It must not know what
+ * It owns a thread that asks the cluster, and the answer of the last question. It must not know what
  * the URL is used for.
  */
 #include "kafka/peers.h"
@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kafka/questions.h"
+#include "kafka/members.h"
 
-enum { FRESH_MS = 2000, ASK_MS = 3000, BELIEVED_MS = 30000 };
+enum { FRESH_MS = 2000, ASK_MS = 3000, BELIEVED_MS = 30000, PARTITIONS_MAX = 1 << 20 };
 
 struct freshet_kafka_peers {
   const freshet_kafka_config* config;
@@ -42,24 +42,28 @@ typedef struct answer {
   int32_t count;
 } answer;
 
-static void note_member(void* context, const rd_kafka_MemberDescription_t* member) {
-  answer* a = context;
-  const rd_kafka_MemberAssignment_t* assignment = rd_kafka_MemberDescription_assignment(member);
-  const rd_kafka_topic_partition_list_t* list =
-      assignment == NULL ? NULL : rd_kafka_MemberAssignment_partitions(assignment);
-  const char* url = rd_kafka_MemberDescription_client_id(member);
-  if (list == NULL || url == NULL || !is_url(url)) return;
-  for (int i = 0; i < list->cnt; i++) {
-    int32_t partition = list->elems[i].partition;
-    if (strcmp(list->elems[i].topic, a->topic) != 0 || partition < 0) continue;
-    if (partition >= a->count) {
-      a->urls = realloc(a->urls, (size_t)(partition + 1) * sizeof *a->urls);
-      FRESHET_ASSERT(a->urls != NULL);
-      while (a->count <= partition) a->urls[a->count++] = NULL;
-    }
-    free(a->urls[partition]);
-    a->urls[partition] = strdup(url);
+/* What is known of one member while its partitions are gone through. */
+typedef struct holder {
+  answer* answer;
+  const char* url;
+} holder;
+
+static void note_partition(void* context, int32_t partition) {
+  const holder* h = context;
+  answer* a = h->answer;
+  if (partition >= PARTITIONS_MAX) return;
+  if (partition >= a->count) {
+    a->urls = realloc(a->urls, (size_t)(partition + 1) * sizeof *a->urls);
+    FRESHET_ASSERT(a->urls != NULL);
+    while (a->count <= partition) a->urls[a->count++] = NULL;
   }
+  free(a->urls[partition]);
+  a->urls[partition] = strdup(h->url);
+}
+
+static void note_member(void* context, const freshet_kafka_member* member) {
+  holder h = {.answer = context, .url = member->client_id};
+  if (is_url(h.url)) freshet_kafka_member_partitions(member->assignment, h.answer->topic, note_partition, &h);
 }
 
 static void refresh(freshet_kafka_peers* peers, freshet_kafka_client* client) {

@@ -15,7 +15,6 @@ enum {
   REFRESH_MS = 1000,
   LEADERS_MS = 1000, /* for so long leaders are believed */
   RETRY_MS = 50,
-  ANSWER_MS = 500,
   TELL_FIRST_MS = 3000, /* shorter waits are no news */
   TELL_MS = 30000,
 };
@@ -145,61 +144,6 @@ freshet_status freshet_kafka_client_metadata(freshet_kafka_client* client,
   freshet_kafka_wait wait = freshet_kafka_wait_for(client, "the Kafka cluster");
   for (;;) {
     rd_kafka_resp_err_t code = rd_kafka_metadata(client->handle, 0, NULL, metadata, wait.ask_ms);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
-    freshet_status status = freshet_kafka_wait_again(&wait, code, error);
-    if (status != FRESHET_OK) return status;
-  }
-}
-
-/* ---- groups ---- */
-
-/* The description in an answer about one group. */
-static rd_kafka_resp_err_t description_in(rd_kafka_event_t* event,
-                                          const rd_kafka_ConsumerGroupDescription_t** description) {
-  size_t count = 0;
-  if (event == NULL) return RD_KAFKA_RESP_ERR__TIMED_OUT;
-  if (rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR) return rd_kafka_event_error(event);
-  const rd_kafka_ConsumerGroupDescription_t** groups = rd_kafka_DescribeConsumerGroups_result_groups(
-      rd_kafka_event_DescribeConsumerGroups_result(event), &count);
-  if (count != 1) return RD_KAFKA_RESP_ERR__FAIL;
-  const rd_kafka_error_t* failure = rd_kafka_ConsumerGroupDescription_error(groups[0]);
-  if (failure != NULL) return rd_kafka_error_code(failure);
-  *description = groups[0];
-  return RD_KAFKA_RESP_ERR_NO_ERROR;
-}
-
-/* Only the group's coordinator is asked: another broker that is down does not matter. */
-rd_kafka_resp_err_t freshet_kafka_client_describe(
-    const freshet_kafka_client* client, const char* group, int timeout_ms,
-    void (*seen)(void* context, const rd_kafka_MemberDescription_t* member), void* context) {
-  rd_kafka_AdminOptions_t* options =
-      rd_kafka_AdminOptions_new(client->handle, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS);
-  rd_kafka_queue_t* queue = rd_kafka_queue_new(client->handle);
-  rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, NULL, 0);
-  rd_kafka_DescribeConsumerGroups(client->handle, &group, 1, options, queue);
-  rd_kafka_event_t* event = rd_kafka_queue_poll(queue, timeout_ms + ANSWER_MS);
-  const rd_kafka_ConsumerGroupDescription_t* description = NULL;
-  rd_kafka_resp_err_t code = description_in(event, &description);
-  size_t count = description == NULL ? 0 : rd_kafka_ConsumerGroupDescription_member_count(description);
-  for (size_t i = 0; i < count; i++) seen(context, rd_kafka_ConsumerGroupDescription_member(description, i));
-  if (event != NULL) rd_kafka_event_destroy(event);
-  rd_kafka_queue_destroy(queue);
-  rd_kafka_AdminOptions_destroy(options);
-  return code;
-}
-
-static void count_member(void* context, const rd_kafka_MemberDescription_t* member) {
-  (void)member;
-  ++*(size_t*)context;
-}
-
-freshet_status freshet_kafka_client_members(freshet_kafka_client* client, const char* group, size_t* members,
-                                            freshet_error* error) {
-  freshet_kafka_wait wait = freshet_kafka_wait_for(client, "the members of the consumer group");
-  for (;;) {
-    *members = 0;
-    rd_kafka_resp_err_t code =
-        freshet_kafka_client_describe(client, group, wait.ask_ms, count_member, members);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
     freshet_status status = freshet_kafka_wait_again(&wait, code, error);
     if (status != FRESHET_OK) return status;

@@ -46,14 +46,6 @@ rd_kafka_resp_err_t freshet_kafka_client_partitions(const freshet_kafka_client* 
 rd_kafka_resp_err_t freshet_kafka_client_range(const freshet_kafka_client* client, freshet_topic topic,
                                                int32_t partition, int timeout_ms, int64_t* first,
                                                int64_t* end);
-/* How many members a group has, those that died less than a session ago among them. Waits for the cluster,
- * but for no transaction. Errors: FRESHET_UNAVAILABLE. */
-freshet_status freshet_kafka_client_members(freshet_kafka_client* client, const char* group, size_t* members,
-                                            freshet_error* error);
-/* Asks about a group, once, and calls `seen` for each of its members. A group that does not exist has none. */
-rd_kafka_resp_err_t freshet_kafka_client_describe(
-    const freshet_kafka_client* client, const char* group, int timeout_ms,
-    void (*seen)(void* context, const rd_kafka_MemberDescription_t* member), void* context);
 /* Waits for what the cluster says of the client's topics; afterwards the client knows them. The caller frees
  * *metadata with rd_kafka_metadata_destroy. Errors: FRESHET_UNAVAILABLE. */
 freshet_status freshet_kafka_client_metadata(freshet_kafka_client* client,

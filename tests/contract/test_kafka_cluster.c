@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "kafka/members.h"
 #include "support_kafka.h"
 
 enum { BATCH = 256 };
@@ -458,6 +459,31 @@ static void a_late_member_is_aborted(void** state) {
   cluster_stop(&c);
 }
 
+static void count_one(void* context, const freshet_kafka_member* described) {
+  (void)described;
+  ++*(size_t*)context;
+}
+
+/* A question that is given up at once, again and again, on clients that have not found the coordinator yet. */
+static void a_question_about_a_group_may_be_given_up(void** state) {
+  (void)state;
+  cluster c;
+  cluster_start(&c, true);
+  for (int i = 0; i < 20; i++) {
+    freshet_kafka_client client = {0};
+    size_t members = 99;
+    assert_status(FRESHET_OK, freshet_kafka_client_open(&client, &c.config, FRESHET_KAFKA_OBSERVER,
+                                                        (freshet_kafka_callbacks){0}, NULL, fresh_error()));
+    for (int ms = 1; ms < 50; ms *= 3)
+      freshet_kafka_client_describe(&client, c.config.app_id, ms, count_one, &members);
+    assert_status(FRESHET_OK,
+                  freshet_kafka_client_members(&client, c.config.app_id, &members, fresh_error()));
+    assert_int_equal(members, 0);
+    freshet_kafka_client_close(&client, 0);
+  }
+  cluster_stop(&c);
+}
+
 static void missing_topics_are_named(void** state) {
   (void)state;
   cluster c;
@@ -606,6 +632,7 @@ int main(void) {
       cmocka_unit_test(a_new_static_member_fences_the_old_one),
       cmocka_unit_test(members_share_without_loss_or_repeat),
       cmocka_unit_test(a_late_member_is_aborted),
+      cmocka_unit_test(a_question_about_a_group_may_be_given_up),
       cmocka_unit_test(missing_topics_are_named),
       cmocka_unit_test(an_offset_that_is_gone_is_an_error),
       cmocka_unit_test(a_short_outage_loses_nothing),
