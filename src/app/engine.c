@@ -7,6 +7,7 @@
 #include "app/engine.h"
 
 #include <malloc.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -250,6 +251,13 @@ static void keep_memory_small(void) {
   mallopt(M_ARENA_MAX, 2);
 }
 
+/* Of worker.threads: by default one for each core that this process may use. */
+static int64_t count_threads(const freshet_config* config) {
+  cpu_set_t cores;
+  if (config->worker.threads > 0) return config->worker.threads;
+  return sched_getaffinity(0, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores) : 1;
+}
+
 /* Makes the parts in order; those that are there after an error are destroyed with the engine. */
 static freshet_status open_parts(freshet_engine* engine, freshet_error* error) {
   const freshet_engine_config* config = &engine->config;
@@ -266,6 +274,7 @@ static freshet_status open_parts(freshet_engine* engine, freshet_error* error) {
                                       .app_id = settings->app.id,
                                       .block_cache_bytes = (size_t)settings->state.block_cache_mb << 20,
                                       .memtable_bytes = (size_t)settings->state.memtable_mb << 20,
+                                      .writes_beside = count_threads(settings) > 1,
                                       .logger = config->logger};
     status = freshet_rocksdb_create(&rocksdb, &ports->store, error);
   }

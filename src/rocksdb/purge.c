@@ -34,7 +34,8 @@ struct freshet_purger {
   pthread_cond_t wake;
   bool stopping;
   bool overdue;      /* the last one has left something undone: all families */
-  doomed* collected; /* in a batch that has not been written yet */
+  doomed* collected; /* in the batch that is filled */
+  doomed* writing;   /* in the batch that is written */
   doomed* queued;
 };
 
@@ -77,12 +78,13 @@ static void compact(freshet_purger* purger, const doomed* list, bool everything)
   rocksdb_compactoptions_destroy(options);
 }
 
-/* Unless more has come meanwhile. What is collected has put the note into a batch that is about to be
- * written: it must not be overtaken. */
+/* Unless more has come meanwhile. A key that is not queued yet has put the note into a batch that has not been written:
+ * the batch must not be overtaken. */
 static void remove_note(freshet_purger* purger) {
   char* message = NULL;
   pthread_mutex_lock(&purger->mutex);
-  bool done = !purger->stopping && purger->queued == NULL && purger->collected == NULL;
+  bool done =
+      !purger->stopping && purger->queued == NULL && purger->writing == NULL && purger->collected == NULL;
   if (done) {
     rocksdb_writeoptions_t* options = rocksdb_writeoptions_create();
     rocksdb_delete_cf(purger->db, options, purger->families[purger->meta], note_key, sizeof note_key - 1,
@@ -170,6 +172,7 @@ void freshet_purger_destroy(freshet_purger* purger) {
     pthread_join(purger->thread, NULL);
   }
   free_list(purger->collected);
+  free_list(purger->writing);
   free_list(purger->queued);
   pthread_cond_destroy(&purger->wake);
   pthread_mutex_destroy(&purger->mutex);
@@ -189,13 +192,24 @@ void freshet_purger_add(freshet_purger* purger, rocksdb_writebatch_t* batch, siz
   pthread_mutex_unlock(&purger->mutex);
 }
 
+/* Moves all of `from` to the front of `to`. */
+static void move_list(doomed** from, doomed** to) {
+  for (doomed* d; (d = *from) != NULL;) {
+    *from = d->next;
+    d->next = *to;
+    *to = d;
+  }
+}
+
+void freshet_purger_starts(freshet_purger* purger) {
+  pthread_mutex_lock(&purger->mutex);
+  move_list(&purger->collected, &purger->writing);
+  pthread_mutex_unlock(&purger->mutex);
+}
+
 void freshet_purger_written(freshet_purger* purger) {
   pthread_mutex_lock(&purger->mutex);
-  for (doomed* d; (d = purger->collected) != NULL;) {
-    purger->collected = d->next;
-    d->next = purger->queued;
-    purger->queued = d;
-  }
+  move_list(&purger->writing, &purger->queued);
   if (purger->queued != NULL) pthread_cond_signal(&purger->wake);
   pthread_mutex_unlock(&purger->mutex);
 }

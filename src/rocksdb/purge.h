@@ -32,6 +32,8 @@ void freshet_purger_destroy(freshet_purger* purger);
 /* The key (as it is in the database) is removed in this batch. */
 void freshet_purger_add(freshet_purger* purger, rocksdb_writebatch_t* batch, size_t family,
                         freshet_slice key);
+/* The batch is about to be written: keys that are added from now on belong to the next one. */
+void freshet_purger_starts(freshet_purger* purger);
 /* The batch has been written. */
 void freshet_purger_written(freshet_purger* purger);
 

@@ -11,8 +11,9 @@
 
 enum {
   PARTITION_BYTES = 4,
-  POSITION_KEY_BYTES = 6, /* 'p', topic, partition */
-  POSITION_BYTES = 16,    /* offset, time */
+  POSITION_KEY_BYTES = 6,  /* 'p', topic, partition */
+  POSITION_BYTES = 16,     /* offset, time */
+  BESIDE_BYTES = 64 << 10, /* a smaller batch is written sooner than a thread is woken */
 };
 
 freshet_status freshet_rocksdb_fail(rocksdb_store* store, char* message, freshet_error* error) {
@@ -203,22 +204,77 @@ static void number_batch(rocksdb_store* store) {
  * nothing; after a crash of the machine RocksDB recovers a prefix of the log (and syncs closed logs before it
  * makes a flushed family visible, so no family runs ahead of another). A prefix is all that is needed: its
  * positions tell where in Kafka to go on reading. */
-static freshet_status store_write(freshet_store* self, freshet_error* error) {
-  rocksdb_store* store = (rocksdb_store*)self;
-  char* message = NULL;
-  if (store->failed) {
-    return freshet_error_set(error, FRESHET_IO, FRESHET_STOP, "state folder %s: a write has failed before",
-                             store->folder);
-  }
+static void prepare_write(rocksdb_store* store) {
   if (rocksdb_writebatch_count(store->batch) > 0) number_batch(store);
-  rocksdb_write(store->db, store->write, store->batch, &message);
-  rocksdb_writebatch_clear(store->batch);
+  if (store->purger != NULL) freshet_purger_starts(store->purger);
+}
+
+static freshet_status end_write(rocksdb_store* store, char* message, freshet_error* error) {
   if (message == NULL) {
     if (store->purger != NULL) freshet_purger_written(store->purger);
     return FRESHET_OK;
   }
   store->failed = true;
   return freshet_rocksdb_fail(store, message, error);
+}
+
+/* On the helper's thread. */
+static void write_beside(void* context) {
+  rocksdb_store* store = context;
+  rocksdb_write(store->db, store->write, store->beside, &store->message);
+}
+
+/* The large batch serves again, so that its memory need not be asked for each time. */
+static freshet_status take_outcome(rocksdb_store* store, int wait_ms, freshet_error* error) {
+  if (!freshet_helper_await(store->helper, wait_ms))
+    return freshet_error_set(error, FRESHET_TIMEOUT, FRESHET_RETRY, "state folder %s: a write goes on",
+                             store->folder);
+  char* message = store->message;
+  store->message = NULL;
+  store->is_writing = false;
+  rocksdb_writebatch_clear(store->beside);
+  if (rocksdb_writebatch_count(store->batch) == 0) {
+    rocksdb_writebatch_t* small = store->batch;
+    store->batch = store->beside;
+    store->beside = small;
+  }
+  return end_write(store, message, error);
+}
+
+static freshet_status store_write(freshet_store* self, freshet_error* error) {
+  rocksdb_store* store = (rocksdb_store*)self;
+  char* message = NULL;
+  if (store->is_writing) {
+    freshet_status status = take_outcome(store, -1, error);
+    if (status != FRESHET_OK) return status;
+  }
+  if (store->failed) {
+    return freshet_error_set(error, FRESHET_IO, FRESHET_STOP, "state folder %s: a write has failed before",
+                             store->folder);
+  }
+  prepare_write(store);
+  rocksdb_write(store->db, store->write, store->batch, &message);
+  rocksdb_writebatch_clear(store->batch);
+  return end_write(store, message, error);
+}
+
+static void store_start_write(freshet_store* self) {
+  rocksdb_store* store = (rocksdb_store*)self;
+  size_t size;
+  rocksdb_writebatch_data(store->batch, &size);
+  FRESHET_ASSERT(!store->is_writing);
+  if (store->helper == NULL || store->failed || size < BESIDE_BYTES) return;
+  prepare_write(store);
+  rocksdb_writebatch_t* batch = store->batch;
+  store->batch = store->beside;
+  store->beside = batch;
+  store->is_writing = true;
+  freshet_helper_start(store->helper, write_beside, store);
+}
+
+static freshet_status store_end_write(freshet_store* self, int wait_ms, freshet_error* error) {
+  rocksdb_store* store = (rocksdb_store*)self;
+  return store->is_writing ? take_outcome(store, wait_ms, error) : store_write(self, error);
 }
 
 static freshet_status store_position(freshet_store* self, freshet_topic topic, int32_t partition,
@@ -259,6 +315,8 @@ static size_t store_memory(freshet_store* self) {
  * open repairs it. */
 static void store_destroy(freshet_store* self) {
   rocksdb_store* store = (rocksdb_store*)self;
+  freshet_helper_destroy(store->helper);
+  if (store->message != NULL) store->failed = true;
   freshet_purger_destroy(store->purger);
   if (store->db != NULL) rocksdb_cancel_all_background_work(store->db, 1);
   if (store->db != NULL && !store->failed) {
@@ -266,6 +324,8 @@ static void store_destroy(freshet_store* self) {
     rocksdb_close(store->db);
   }
   rocksdb_writebatch_destroy(store->batch);
+  rocksdb_writebatch_destroy(store->beside);
+  rocksdb_free(store->message);
   rocksdb_writeoptions_destroy(store->write);
   rocksdb_readoptions_destroy(store->read);
   rocksdb_options_destroy(store->options);
@@ -285,6 +345,8 @@ const freshet_store_vtable freshet_rocksdb_vtable = {
     .set_position = store_set_position,
     .purge = store_purge,
     .write = store_write,
+    .start_write = store_start_write,
+    .end_write = store_end_write,
     .position = store_position,
     .memory = store_memory,
     .destroy = store_destroy,

@@ -16,6 +16,7 @@ typedef struct freshet_rocksdb_config {
   const char* app_id;           /* of the app whose state this is */
   size_t block_cache_bytes;     /* data blocks, indexes and filters */
   size_t memtable_bytes;        /* of all families together, before they are written out */
+  bool writes_beside;           /* large batches are written on a thread of the store's own (start_write) */
   const freshet_logger* logger; /* NULL: damage is not told */
 } freshet_rocksdb_config;
 

@@ -9,6 +9,7 @@
 
 #include "rocksdb/purge.h"
 #include "rocksdb/rocksdb.h"
+#include "stream/helper.h"
 
 enum {
   META = FRESHET_FAMILIES, /* positions and identity */
@@ -32,8 +33,12 @@ typedef struct rocksdb_store {
   uint64_t batches; /* written to the folder, ever */
   freshet_purger* purger;
   char* folder;
-  _Atomic bool damaged; /* a file cannot be read; the folder has a mark */
-  bool failed;          /* a write has failed: nothing may be written any more, not even by closing */
+  _Atomic bool damaged;         /* a file cannot be read; the folder has a mark */
+  freshet_helper* helper;       /* writes large batches; NULL: the caller does */
+  rocksdb_writebatch_t* beside; /* the batch that the helper writes; else an empty one for the next time */
+  char* message;                /* why the helper's write has failed; NULL: it has not */
+  bool is_writing;              /* the helper has a batch, and nobody has taken the outcome yet */
+  bool failed;                  /* a write has failed: nothing may be written any more, not even by closing */
 } rocksdb_store;
 
 /* Sets the error for a message of RocksDB, which it frees, and returns FRESHET_IO. Marks a damaged folder. */

@@ -65,6 +65,7 @@ static void set_options(rocksdb_store* store, const freshet_rocksdb_config* conf
   store->read = rocksdb_readoptions_create();
   store->write = rocksdb_writeoptions_create();
   store->batch = rocksdb_writebatch_create();
+  store->beside = rocksdb_writebatch_create();
 }
 
 /* RocksDB would happily spread its files among somebody else's. */
@@ -237,6 +238,12 @@ static freshet_status open_store(const freshet_rocksdb_config* config, freshet_s
   if (status == FRESHET_OK) status = claim(made, config->app_id, has_tables, error);
   if (status == FRESHET_OK)
     status = freshet_purger_create(made->db, made->families, FAMILIES, META, &made->purger, error);
+  if (status == FRESHET_OK && config->writes_beside) {
+    made->helper = freshet_helper_create("freshet-store");
+    if (made->helper == NULL)
+      status =
+          freshet_error_set(error, FRESHET_NO_MEMORY, FRESHET_STOP, "state folder: no memory for a thread");
+  }
   if (status == FRESHET_OK) {
     *store = &made->base;
     return FRESHET_OK;

@@ -95,6 +95,9 @@ typedef struct freshet_config {
     int users; /* freshet_user_text_use of freshet/model.h */
   } text;
   struct {
+    int64_t threads; /* 0: by the cores */
+  } worker;
+  struct {
     int64_t k, max_delay_ms, threads, batch;
     bool explain;
     double diversity;

@@ -149,6 +149,11 @@ const freshet_config_key freshet_config_keys[] = {
            "mean, "
            "or all of them as one text."),
 
+    INTEGER("worker", "threads", worker.threads, "0", 0, 256,
+            "Threads that learn and store. 1: one for both; more: changes are written to RocksDB beside "
+            "learning. 0: as "
+            "many as there are cores. The lists and the state are the same with any number."),
+
     INTEGER("ranking", "k", ranking.k, "20", 1, FRESHET_RANK_K_MAX, "Length of a list."),
     INTEGER("ranking", "max_delay_ms", ranking.max_delay_ms, "30000", 1, 86400000,
             "A user with a new event waits at most this long for a list, even if the worker lags far."),

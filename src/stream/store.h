@@ -55,6 +55,13 @@ typedef struct freshet_store_vtable {
   void (*set_position)(freshet_store* self, freshet_topic topic, int32_t partition, int64_t offset,
                        int64_t time_ms);
   freshet_status (*write)(freshet_store* self, freshet_error* error);
+  /* The same in two steps: what has been collected may be written beside the caller. What is collected after
+   * start_write belongs to the next write. Until end_write, a read may find the rows or not. `write` waits for a write
+   * that has started. Start one at a time. NULL: end_write writes. */
+  void (*start_write)(freshet_store* self);
+  /* FRESHET_TIMEOUT: the write has not ended within wait_ms (below 0: however long it takes). Any other status is the
+   * outcome, as of `write`. */
+  freshet_status (*end_write)(freshet_store* self, int wait_ms, freshet_error* error);
   /* Part of the batch too: the row is removed in the same batch, and old copies of its bytes are to leave the disk
    * soon after the write, even if the process is killed in between. NULL: this store keeps no old copies. */
   void (*purge)(freshet_store* self, freshet_family family, int32_t partition, freshet_slice key);
@@ -103,6 +110,13 @@ static inline void freshet_store_set_position(freshet_store* self, freshet_topic
 }
 static inline freshet_status freshet_store_write(freshet_store* self, freshet_error* error) {
   return self->vtable->write(self, error);
+}
+static inline void freshet_store_start_write(freshet_store* self) {
+  if (self->vtable->start_write != NULL) self->vtable->start_write(self);
+}
+static inline freshet_status freshet_store_end_write(freshet_store* self, int wait_ms, freshet_error* error) {
+  return self->vtable->end_write != NULL ? self->vtable->end_write(self, wait_ms, error)
+                                         : self->vtable->write(self, error);
 }
 static inline void freshet_store_purge(freshet_store* self, freshet_family family, int32_t partition,
                                        freshet_slice key) {

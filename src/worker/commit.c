@@ -118,8 +118,9 @@ static void store_row(void* context, const freshet_output* row) {
   }
 }
 
-/* After the commit: its rows, in one batch with the positions that they reflect. */
-static freshet_status store_changes(freshet_commit* commit, freshet_error* error) {
+/* After the transaction: its rows, in one batch with the positions that they reflect. The store may write it beside the
+ * loop: until that has ended, the rows of users stay in memory as those of the commit under way. */
+static void store_changes(freshet_commit* commit) {
   freshet_store* store = commit->ports->store;
   freshet_outbox_each_committed(commit->ports->outbox, FRESHET_TOPIC_USERS, store_row, store);
   int64_t now_ms = freshet_clock_now_ms(commit->ports->clock);
@@ -129,7 +130,8 @@ static freshet_status store_changes(freshet_commit* commit, freshet_error* error
     int64_t end = freshet_outbox_written_end(commit->ports->outbox, FRESHET_TOPIC_USERS, held->partition);
     if (end >= 0) freshet_store_set_position(store, FRESHET_TOPIC_USERS, held->partition, end, now_ms);
   }
-  return freshet_store_write(store, error);
+  freshet_store_start_write(store);
+  commit->is_storing = true;
 }
 
 /* Right after a commit that was waited for: item rows go to the store, and into a checkpoint, when it is time or
@@ -199,10 +201,11 @@ static freshet_status start(freshet_commit* commit, freshet_error* error) {
   return FRESHET_OK;
 }
 
-static freshet_status end(freshet_commit* commit, freshet_error* error) {
+/* The store has answered. */
+static void end(freshet_commit* commit, freshet_status status) {
   freshet_clock* clock = commit->ports->clock;
+  commit->is_storing = false;
   commit->aborts_in_a_row = 0;
-  freshet_status status = store_changes(commit, error);
   freshet_users_end_commit(commit->derived->users);
   if (status == FRESHET_OK) freshet_erasures_end_commit(commit->erasures);
   freshet_users_trim(commit->derived->users);
@@ -214,27 +217,37 @@ static freshet_status end(freshet_commit* commit, freshet_error* error) {
   freshet_gauge(&commit->ports->metrics->last_commit_ms, (uint64_t)freshet_clock_now_ms(clock));
   freshet_histogram_observe(&commit->ports->metrics->commit,
                             freshet_clock_monotonic_us(clock) - commit->start_us);
-  return status;
 }
 
 /* Ends the commit under way if its outcome comes within wait_ms. idle_us: so much of the wait is no part of a turn. */
 static freshet_status try_to_end(freshet_commit* commit, int wait_ms, int64_t idle_us, freshet_error* error) {
   freshet_error cause = {0};
-  freshet_status status = freshet_outbox_outcome(commit->ports->outbox, wait_ms, &cause);
-  freshet_turn_waited(commit->turn, FRESHET_TURN_OUTCOME, idle_us);
+  if (!commit->is_storing) {
+    freshet_status status = freshet_outbox_outcome(commit->ports->outbox, wait_ms, &cause);
+    freshet_turn_waited(commit->turn, FRESHET_TURN_OUTCOME, idle_us);
+    if (status == FRESHET_TIMEOUT) return FRESHET_OK;
+    if (status != FRESHET_OK) return failed(commit, status, &cause, error);
+    store_changes(commit);
+  }
+  freshet_status status = freshet_store_end_write(commit->ports->store, wait_ms, &cause);
+  freshet_turn_waited(commit->turn, FRESHET_TURN_STORE, idle_us);
   if (status == FRESHET_TIMEOUT) return FRESHET_OK;
-  if (status == FRESHET_OK) return end(commit, error);
-  return failed(commit, status, &cause, error);
+  end(commit, status);
+  return status == FRESHET_OK ? status : freshet_error_set(error, status, cause.verdict, "%s", cause.message);
+}
+
+bool freshet_commit_is_running(const freshet_commit* commit) {
+  return commit->is_storing || freshet_outbox_is_committing(commit->ports->outbox);
 }
 
 freshet_status freshet_commit_await(freshet_commit* commit, int wait_ms, freshet_error* error) {
-  if (!freshet_outbox_is_committing(commit->ports->outbox)) return FRESHET_OK;
+  if (!freshet_commit_is_running(commit)) return FRESHET_OK;
   return try_to_end(commit, wait_ms, (int64_t)wait_ms * 1000, error);
 }
 
 freshet_status freshet_commit_finish(freshet_commit* commit, freshet_error* error) {
   freshet_status status = FRESHET_OK;
-  while (status == FRESHET_OK && freshet_outbox_is_committing(commit->ports->outbox))
+  while (status == FRESHET_OK && freshet_commit_is_running(commit))
     status = try_to_end(commit, OUTCOME_WAIT_MS, 0, error);
   return status;
 }
@@ -256,10 +269,10 @@ static bool overlay_is_full(const freshet_commit* commit) {
 freshet_status freshet_commit_turn(freshet_commit* commit, freshet_error* error) {
   freshet_status status = FRESHET_OK;
   bool full = overlay_is_full(commit);
-  if (freshet_outbox_is_committing(commit->ports->outbox)) status = try_to_end(commit, 0, 0, error);
+  if (freshet_commit_is_running(commit)) status = try_to_end(commit, 0, 0, error);
   if (status == FRESHET_OK && full)
     status = freshet_commit_finish(commit, error); /* rows on their way cannot leave memory */
-  if (status != FRESHET_OK || freshet_outbox_is_committing(commit->ports->outbox)) return status;
+  if (status != FRESHET_OK || freshet_commit_is_running(commit)) return status;
   int64_t now_us = freshet_clock_monotonic_us(commit->ports->clock);
   bool is_due = now_us - commit->start_us >= commit->config->commit_interval_ms * 1000 ||
                 freshet_handover_due(commit->handover);
@@ -355,7 +368,9 @@ static freshet_status finish_or_abandon(freshet_commit* commit, freshet_error* e
     status = try_to_end(commit, LET_GO_WAIT_MS, 0, error);
     now_us = freshet_clock_monotonic_us(commit->ports->clock);
   }
-  if (status != FRESHET_OK || !freshet_outbox_is_committing(commit->ports->outbox)) return status;
+  /* The store is on this machine, so its end is waited for. */
+  if (status == FRESHET_OK && commit->is_storing) status = freshet_commit_finish(commit, error);
+  if (status != FRESHET_OK || !freshet_commit_is_running(commit)) return status;
   freshet_log_fact(commit->ports->logger, FRESHET_WARN, "commit.abandoned", "since_ms=%lld",
                    (long long)(now_us - commit->start_us) / 1000);
   freshet_outbox_abandon(commit->ports->outbox);

@@ -34,6 +34,7 @@ typedef struct freshet_commit {
   freshet_turn* turn;
   /* Its own; zero at first. */
   int64_t start_us; /* of the last commit */
+  bool is_storing;  /* the transaction has committed, and the store takes its rows */
   int64_t next_us;  /* when the next one is due */
   unsigned aborts_in_a_row;
   int64_t room_us;       /* when items were last parked */
@@ -49,7 +50,9 @@ void freshet_commit_free(freshet_commit* commit);
  * error. The same holds for the other functions. */
 freshet_status freshet_commit_turn(freshet_commit* commit, freshet_error* error);
 
-/* Waits for the outcome of the commit under way, if there is one, at most wait_ms, and ends the commit then. */
+/* Is a commit under way? It is from the start of its transaction until the store has its rows. */
+bool freshet_commit_is_running(const freshet_commit* commit);
+/* Waits for the commit under way, if there is one, at most about wait_ms, and ends it if it is over then. */
 freshet_status freshet_commit_await(freshet_commit* commit, int wait_ms, freshet_error* error);
 /* Commits everything applied so far and waits for it. */
 freshet_status freshet_commit_now(freshet_commit* commit, freshet_error* error);

@@ -165,11 +165,10 @@ static void show_memory(freshet_worker* worker) {
 
 /* How long a poll may wait: the list clock must not sleep through the state clock. */
 static int wait_ms(const freshet_worker* worker, int timeout_ms) {
-  if (freshet_outbox_is_committing(worker->ports.outbox) &&
-      worker->config.delivery == FRESHET_DELIVERY_COMMITTED)
+  if (freshet_commit_is_running(&worker->commit) && worker->config.delivery == FRESHET_DELIVERY_COMMITTED)
     return 0; /* collect has waited */
   bool is_urgent =
-      freshet_outbox_is_committing(worker->ports.outbox) ||
+      freshet_commit_is_running(&worker->commit) ||
       freshet_owed_count(freshet_refresh_queue(worker->derived->refresh), FRESHET_OWED_WITHDRAWN) > 0 ||
       freshet_erasures_due(worker->erasures);
   if (is_urgent) return timeout_ms < OUTCOME_POLL_MS ? timeout_ms : OUTCOME_POLL_MS;

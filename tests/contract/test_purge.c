@@ -43,8 +43,11 @@ static int remove_folder(void** state) {
 }
 
 static freshet_store* open_store(void) {
-  const freshet_rocksdb_config config = {
-      .folder = folder, .app_id = "shop", .block_cache_bytes = 1 << 20, .memtable_bytes = 1 << 20};
+  const freshet_rocksdb_config config = {.folder = folder,
+                                         .app_id = "shop",
+                                         .block_cache_bytes = 1 << 20,
+                                         .memtable_bytes = 1 << 20,
+                                         .writes_beside = true};
   freshet_store* store = NULL;
   freshet_error error = {0};
   if (freshet_rocksdb_create(&config, &store, &error) != FRESHET_OK) fail_msg("%s", error.message);
@@ -93,6 +96,13 @@ static void fill(freshet_store* store) {
   assert_int_equal(freshet_store_write(store, NULL), FRESHET_OK);
 }
 
+/* So much that it is written beside the caller. */
+static void put_large(freshet_store* store) {
+  static char value[200000];
+  freshet_store_put(store, FRESHET_FAMILY_USERS, 1, freshet_slice_of("large"),
+                    (freshet_slice){value, sizeof value});
+}
+
 static void erase(freshet_store* store) {
   freshet_store_remove(store, FRESHET_FAMILY_USERS, 2, erased);
   freshet_store_purge(store, FRESHET_FAMILY_USERS, 2, erased);
@@ -137,6 +147,23 @@ static void it_leaves_the_disk(void** state) {
   assert_int_equal(count_files_with_it(), 0);
 }
 
+/* The purger must wait for the write with the removal: until then the row is there, and a purge would be for nothing. */
+static void it_waits_for_its_own_write(void** state) {
+  (void)state;
+  freshet_store* store = open_store();
+  fill(store);
+  put_large(store);
+  freshet_store_start_write(store);
+  freshet_store_remove(store, FRESHET_FAMILY_USERS, 2, erased);
+  freshet_store_purge(store, FRESHET_FAMILY_USERS, 2, erased);
+  assert_int_equal(freshet_store_end_write(store, -1, NULL), FRESHET_OK);
+  nanosleep(&(struct timespec){.tv_sec = 1}, NULL); /* time for a purge too early */
+  assert_int_equal(freshet_store_write(store, NULL), FRESHET_OK);
+  await_gone();
+  assert_others_are_there(store);
+  freshet_store_destroy(store);
+}
+
 static void many_at_once_leave_it_too(void** state) {
   (void)state;
   freshet_store* store = open_store();
@@ -178,6 +205,7 @@ int main(void) {
       /* first: a child has none of the threads that RocksDB has started in this process */
       cmocka_unit_test_setup_teardown(a_restart_makes_up_for_it, make_folder, remove_folder),
       cmocka_unit_test_setup_teardown(it_leaves_the_disk, make_folder, remove_folder),
+      cmocka_unit_test_setup_teardown(it_waits_for_its_own_write, make_folder, remove_folder),
       cmocka_unit_test_setup_teardown(many_at_once_leave_it_too, make_folder, remove_folder),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

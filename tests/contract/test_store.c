@@ -47,8 +47,11 @@ static int remove_folder(void** state) {
 }
 
 static freshet_status open_rocksdb(const char* app_id, freshet_store** store, freshet_error* error) {
-  const freshet_rocksdb_config config = {
-      .folder = folder, .app_id = app_id, .block_cache_bytes = 1 << 20, .memtable_bytes = 1 << 20};
+  const freshet_rocksdb_config config = {.folder = folder,
+                                         .app_id = app_id,
+                                         .block_cache_bytes = 1 << 20,
+                                         .memtable_bytes = 1 << 20,
+                                         .writes_beside = true};
   return freshet_rocksdb_create(&config, store, error);
 }
 
@@ -285,6 +288,67 @@ static void test_positions_belong_to_the_batch(void** state) {
                    FRESHET_NOT_FOUND);
 }
 
+static void put_large(freshet_store* s, const char* key, char fill) {
+  static char value[200000];
+  memset(value, fill, sizeof value - 1);
+  put(s, U, 0, key, value);
+}
+
+static bool has_row(void* context, freshet_slice key, freshet_slice value) {
+  (void)key;
+  *(char*)context = value.data[0];
+  return false;
+}
+
+/* What the value of the key begins with; 0: there is no such row. */
+static char first_of(freshet_store* s, const char* key) {
+  char first = 0;
+  assert_int_equal(
+      freshet_store_scan(s, FRESHET_FAMILY_USERS, 0, freshet_slice_of(key), has_row, &first, NULL),
+      FRESHET_OK);
+  return first;
+}
+
+static void end_write_ok(freshet_store* s, int wait_ms) {
+  freshet_error error = {0};
+  freshet_status status = FRESHET_TIMEOUT;
+  while (status == FRESHET_TIMEOUT) status = freshet_store_end_write(s, wait_ms, &error);
+  if (status != FRESHET_OK) fail_msg("%s", error.message);
+}
+
+static void test_a_write_in_two_steps(void** state) {
+  freshet_store* s = *state;
+  for (char round = 'a'; round <= 'z'; round++) {
+    put_large(s, "large", round);
+    freshet_store_set_position(s, FRESHET_TOPIC_USERS, 0, round, 0);
+    freshet_store_start_write(s);
+    put(s, U, 1, "later", (char[]){round, '\0'});
+    end_write_ok(s, round % 3 - 1);
+    assert_int_equal(first_of(s, "large"), round);
+    expect_position(s, FRESHET_TOPIC_USERS, 0, round, 0);
+    write_ok(s);
+    expect(s, U, 1, "later", (char[]){round, '\0'});
+  }
+  put(s, U, 0, "small", "1");
+  freshet_store_start_write(s);
+  end_write_ok(s, 0);
+  expect(s, U, 0, "small", "1");
+}
+
+/* In the order in which they were collected. */
+static void test_a_write_waits_for_the_one_that_has_started(void** state) {
+  freshet_store* s = *state;
+  put_large(s, "row", 'a');
+  put_large(s, "other", 'a');
+  freshet_store_start_write(s);
+  put_large(s, "row", 'b');
+  write_ok(s);
+  assert_int_equal(first_of(s, "row"), 'b');
+  assert_int_equal(first_of(s, "other"), 'a');
+  end_write_ok(s, 0);
+  assert_int_equal(first_of(s, "row"), 'b');
+}
+
 /* xorshift64 */
 static uint64_t next(uint64_t* random) {
   *random ^= *random << 13, *random ^= *random >> 7, *random ^= *random << 17;
@@ -380,6 +444,17 @@ static void refused(const char* app_id, freshet_status status, const char* first
   }
 }
 
+static void test_a_store_ends_the_write_that_has_started(void** state) {
+  (void)state;
+  freshet_store* s = open_ok();
+  put_large(s, "row", 'a');
+  freshet_store_start_write(s);
+  freshet_store_destroy(s);
+  s = open_ok();
+  assert_int_equal(first_of(s, "row"), 'a');
+  freshet_store_destroy(s);
+}
+
 static void test_a_folder_of_another_app_is_refused(void** state) {
   (void)state;
   freshet_store* s = open_ok();
@@ -421,7 +496,9 @@ static void test_a_folder_that_cannot_be_made_is_an_error(void** state) {
   folder = real;
 }
 
-enum { ROWS = 20 }; /* of one batch, all of which hold the number of the batch */
+enum {
+  ROWS = 20
+}; /* of one batch, all of which hold the number of the batch; so large that it may be written beside us */
 
 static freshet_status write_batch(freshet_store* s, int number, freshet_error* error) {
   char key[8], value[4096];
@@ -433,7 +510,9 @@ static freshet_status write_batch(freshet_store* s, int number, freshet_error* e
     put(s, i % FRESHET_FAMILIES, i, key, value);
   }
   freshet_store_set_position(s, FRESHET_TOPIC_USERS, 0, number, 0);
-  return freshet_store_write(s, error);
+  if (number % 2 == 0) return freshet_store_write(s, error);
+  freshet_store_start_write(s);
+  return freshet_store_end_write(s, -1, error);
 }
 
 /* Whatever happened: all rows are of one batch, the position is that batch's. Returns its number, 0 when
@@ -517,6 +596,8 @@ static int child_main(const char* mode, int number) {
   {"rocksdb: " #test, test, setup_rocksdb, teardown_rocksdb, NULL}, { \
     "memory: " #test, test, setup_memory, teardown_memory, NULL       \
   }
+#define ON_ROCKSDB_ROWS(test) \
+  { "rocksdb: " #test, test, setup_rocksdb, teardown_rocksdb, NULL }
 #define ON_ROCKSDB(test) \
   { "rocksdb: " #test, test, make_folder, remove_folder, NULL }
 
@@ -527,10 +608,12 @@ int main(int argc, char** argv) {
   }
   const struct CMUnitTest tests[] = {
       ON_ROCKSDB(test_a_restart_finds_everything),
+      ON_ROCKSDB(test_a_store_ends_the_write_that_has_started),
       ON_ROCKSDB(test_a_folder_of_another_app_is_refused),
       ON_ROCKSDB(test_a_folder_in_use_is_refused),
       ON_ROCKSDB(test_a_folder_with_other_files_is_refused),
       ON_ROCKSDB(test_a_folder_that_cannot_be_made_is_an_error),
+      ON_ROCKSDB_ROWS(test_a_write_waits_for_the_one_that_has_started),
       ON_ROCKSDB(test_kill_9_leaves_whole_batches),
       ON_ROCKSDB(test_a_full_disk_stops_and_loses_nothing),
       ON_BOTH(test_rows_appear_with_the_write),
@@ -539,6 +622,7 @@ int main(int argc, char** argv) {
       ON_BOTH(test_scans_are_in_key_order_and_by_prefix),
       ON_BOTH(test_values_may_be_anything),
       ON_BOTH(test_positions_belong_to_the_batch),
+      ON_BOTH(test_a_write_in_two_steps),
       ON_BOTH(test_random_changes_against_an_oracle),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

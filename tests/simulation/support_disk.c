@@ -28,7 +28,10 @@ struct sim_disk {
   size_t written;
   size_t* ends; /* [write_count] of the journal, after each write */
   size_t write_count, write_capacity;
+  bool is_writing; /* a write has started and not ended */
+  size_t started;  /* of the journal: what that write takes */
   bool (*survives)(void* context);
+  bool (*goes_on)(void* context, int wait_ms);
   void* context;
 };
 
@@ -124,8 +127,8 @@ static void disk_set_position(freshet_store* self, freshet_topic topic, int32_t 
   o->time_ms = time_ms;
 }
 
-static freshet_status disk_write(freshet_store* self, freshet_error* error) {
-  sim_disk* disk = disk_of(self);
+/* Operations of the journal before `end` are on the disk then. */
+static freshet_status write_to(sim_disk* disk, size_t end, freshet_error* error) {
   if (!disk->survives(disk->context)) {
     return freshet_error_set(error, FRESHET_IO, FRESHET_STOP, "the process died before a store write");
   }
@@ -134,12 +137,41 @@ static freshet_status disk_write(freshet_store* self, freshet_error* error) {
     disk->ends = realloc(disk->ends, disk->write_capacity * sizeof *disk->ends);
     FRESHET_ASSERT(disk->ends != NULL);
   }
-  play(disk, disk->written, disk->count);
-  disk->written = disk->ends[disk->write_count++] = disk->count;
+  play(disk, disk->written, end);
+  disk->written = disk->ends[disk->write_count++] = end;
   if (!disk->survives(disk->context)) {
     return freshet_error_set(error, FRESHET_IO, FRESHET_STOP, "the process died after a store write");
   }
   return FRESHET_OK;
+}
+
+static bool is_late(sim_disk* disk, int wait_ms) {
+  return disk->goes_on != NULL && disk->goes_on(disk->context, wait_ms);
+}
+
+static freshet_status disk_write(freshet_store* self, freshet_error* error) {
+  sim_disk* disk = disk_of(self);
+  freshet_status status = disk->is_writing ? write_to(disk, disk->started, error) : FRESHET_OK;
+  disk->is_writing = false;
+  return status == FRESHET_OK ? write_to(disk, disk->count, error) : status;
+}
+
+/* A thread beside the caller may have written all of it before the caller takes its next step. */
+static void disk_start_write(freshet_store* self) {
+  sim_disk* disk = disk_of(self);
+  FRESHET_ASSERT(!disk->is_writing);
+  disk->is_writing = true;
+  disk->started = disk->count;
+  if (!is_late(disk, 0)) write_to(disk, disk->started, NULL); /* end_write tells how it went */
+}
+
+static freshet_status disk_end_write(freshet_store* self, int wait_ms, freshet_error* error) {
+  sim_disk* disk = disk_of(self);
+  if (wait_ms >= 0 && disk->is_writing && is_late(disk, wait_ms))
+    return freshet_error_set(error, FRESHET_TIMEOUT, FRESHET_RETRY, "the write goes on");
+  if (!disk->is_writing) return disk_write(self, error);
+  disk->is_writing = false;
+  return write_to(disk, disk->started, error);
 }
 
 static freshet_status disk_position(freshet_store* self, freshet_topic topic, int32_t partition,
@@ -164,6 +196,8 @@ static const freshet_store_vtable vtable = {.get = disk_get,
                                             .clear = disk_clear,
                                             .set_position = disk_set_position,
                                             .write = disk_write,
+                                            .start_write = disk_start_write,
+                                            .end_write = disk_end_write,
                                             .position = disk_position,
                                             .memory = disk_memory,
                                             .destroy = disk_no_destroy};
@@ -197,6 +231,12 @@ void sim_disk_tear(sim_disk* disk, size_t writes) {
 freshet_store* sim_disk_open(sim_disk* disk, bool (*survives)(void* context), void* context) {
   cut(disk, disk->written);
   disk->survives = survives;
+  disk->goes_on = NULL;
+  disk->is_writing = false;
   disk->context = context;
   return &disk->store;
+}
+
+void sim_disk_delay(sim_disk* disk, bool (*goes_on)(void* context, int wait_ms)) {
+  disk->goes_on = goes_on;
 }

@@ -17,5 +17,7 @@ void sim_disk_tear(sim_disk* disk, size_t writes);
  * belongs to the disk; its destroy does nothing. `survives` is asked before a write and after it; false means
  * that the process died there. */
 freshet_store* sim_disk_open(sim_disk* disk, bool (*survives)(void* context), void* context);
+/* For this process: is a write that has started still under way after wait_ms? NULL: never. */
+void sim_disk_delay(sim_disk* disk, bool (*goes_on)(void* context, int wait_ms));
 
 #endif

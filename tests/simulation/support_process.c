@@ -137,6 +137,14 @@ static bool survives(void* context) {
   return sim_boundary(context);
 }
 
+/* The thread that writes the store is as fast as the seed says. */
+static bool store_goes_on(void* context, int wait_ms) {
+  sim_process* process = context;
+  if (!sim_chance(&process->world->cluster.random, 500)) return false;
+  sim_wait(process, wait_ms);
+  return !process->is_dead;
+}
+
 static void log_to_stderr(void* context, freshet_log_level level, const char* event, const char* fields) {
   (void)level;
   const sim_process* process = context;
@@ -176,6 +184,7 @@ static void* live(void* context) {
                          .encoder = process->encoder,
                          .logger = &logger,
                          .metrics = &process->metrics};
+  sim_disk_delay(process->disk, store_goes_on);
   freshet_status status = freshet_worker_create(&process->config, &ports, NULL, &worker, &error);
   if (status == FRESHET_OK) {
     process->handler = freshet_worker_handler(worker);
