@@ -390,6 +390,9 @@ freshet_status freshet_model_take_deltas(freshet_model* model, size_t most,
 void freshet_model_expect_fleet(freshet_model* model, uint64_t own_events, uint64_t others_events);
 /* About how many bytes the next delta will have. Cheap. */
 size_t freshet_model_delta_size(const freshet_model* model);
+/* Could the delta be folded? Nothing changes. Errors: those of freshet_model_fold. */
+freshet_status freshet_model_check_delta(freshet_model* model, const freshet_model_delta* delta,
+                                         freshet_error* error);
 /* Folds a delta of another worker, or one of this worker from before a restart. `offset` is its place in the
  * log: items whose state was stored at a later offset skip it. Errors: FRESHET_INVALID for malformed bytes,
  * FRESHET_NO_MEMORY when its items do not fit; nothing has changed then. */

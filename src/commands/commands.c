@@ -21,6 +21,7 @@ const freshet_command* const freshet_commands[] = {
     &freshet_command_offsets,
     &freshet_command_backfill,
     &freshet_command_topics,
+    &freshet_command_repair,
     &freshet_command_erase,
     &freshet_command_export,
     &freshet_command_import,

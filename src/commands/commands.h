@@ -35,6 +35,7 @@ extern const freshet_command freshet_command_offsets;
 extern const freshet_command freshet_command_demo;
 extern const freshet_command freshet_command_fetch_model;
 extern const freshet_command freshet_command_topics;
+extern const freshet_command freshet_command_repair;
 extern const freshet_command freshet_command_erase;
 extern const freshet_command freshet_command_doctor;
 extern const freshet_command freshet_command_config;

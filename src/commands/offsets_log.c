@@ -14,6 +14,7 @@
 
 #include "commands/stopped.h"
 #include "kafka/app_generations.h"
+#include "kafka/seal_facts.h"
 #include "stream/clock.h"
 
 enum { RETRY_MS = 500, DELETED_MS = 30000 };
@@ -109,8 +110,10 @@ static freshet_status forget(const freshet_kafka_config* kafka, const freshet_ka
   freshet_status status = freshet_kafka_generation_drop(kafka, state_topics, STATE_TOPICS, error);
   if (status == FRESHET_OK) status = await_deleted(kafka, error);
   if (status != FRESHET_OK) return status;
-  return freshet_kafka_topics_create(kafka, info[FRESHET_TOPIC_EVENTS].partitions,
-                                     replication > 0 ? replication : -1, created, error);
+  status = freshet_kafka_topics_create(kafka, info[FRESHET_TOPIC_EVENTS].partitions,
+                                       replication > 0 ? replication : -1, created, error);
+  if (status == FRESHET_OK) status = freshet_seal_facts_begin(kafka, created, error);
+  return status;
 }
 
 freshet_status freshet_offsets_start_over(const freshet_kafka_config* kafka, bool execute,

@@ -12,6 +12,7 @@
 #include "commands/topics_grow.h"
 #include "commands/topics_schemas.h"
 #include "kafka/kafka.h"
+#include "kafka/seal_facts.h"
 
 enum { PARTITIONS_MAX = 10000, REPLICATION_MAX = 32767 };
 
@@ -84,6 +85,13 @@ static int create(const freshet_kafka_config* kafka, int32_t partitions, int32_t
   freshet_status status = freshet_kafka_topics_create(kafka, partitions, replication, created, &error);
   for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
     if (created[topic]) printf("created %s (%s)\n", kafka->topics[topic], freshet_kafka_topic_policy(topic));
+  }
+  if (status == FRESHET_OK && freshet_seal_facts_begin(kafka, created, &error) != FRESHET_OK) {
+    fprintf(
+        stderr,
+        "freshet topics: the topics are there, but %s does not say that only this app writes its state: %s. "
+        "Until `freshet repair --execute` has written it, records of strangers may count\n",
+        kafka->topics[FRESHET_TOPIC_APP_GENERATIONS], error.message);
   }
   return status == FRESHET_OK ? FRESHET_EXIT_OK : freshet_command_failed("topics", &error);
 }

@@ -270,16 +270,36 @@ static void add_values(freshet_model* model, const freshet_model_delta* delta, u
   }
 }
 
-freshet_status freshet_model_fold(freshet_model* model, const freshet_model_delta* delta, int64_t offset,
-                                  freshet_error* error) {
+/* Looks through the delta, and finds its slots: *slots [items], which the caller frees. Nothing is looked at in a delta
+ * that is empty. */
+static freshet_status open_delta(freshet_model* model, const freshet_model_delta* delta, uint32_t** slots,
+                                 freshet_error* error) {
   const size_t items = delta->items.size / sizeof(uint64_t);
-  if (delta->items.size == 0 && delta->events == 0) return FRESHET_OK;
   if (delta->items.size % sizeof(uint64_t) != 0 || items > DELTA_ITEMS_MAX) {
     return freshet_malformed(error, "dictionary of an item delta");
   }
-  uint32_t* slots = malloc((items + 1) * sizeof *slots);
-  FRESHET_ASSERT(slots != NULL);
-  freshet_status status = check_delta(model, delta, slots, error);
+  *slots = malloc((items + 1) * sizeof **slots);
+  FRESHET_ASSERT(*slots != NULL);
+  return check_delta(model, delta, *slots, error);
+}
+
+static bool is_empty(const freshet_model_delta* delta) {
+  return delta->items.size == 0 && delta->events == 0;
+}
+
+freshet_status freshet_model_check_delta(freshet_model* model, const freshet_model_delta* delta,
+                                         freshet_error* error) {
+  uint32_t* slots = NULL;
+  freshet_status status = is_empty(delta) ? FRESHET_OK : open_delta(model, delta, &slots, error);
+  free(slots);
+  return status;
+}
+
+freshet_status freshet_model_fold(freshet_model* model, const freshet_model_delta* delta, int64_t offset,
+                                  freshet_error* error) {
+  uint32_t* slots = NULL;
+  if (is_empty(delta)) return FRESHET_OK;
+  freshet_status status = open_delta(model, delta, &slots, error);
   if (status == FRESHET_OK) {
     freshet_byte_reader trace = freshet_read_slice(delta->trace),
                         globals = freshet_read_slice(delta->globals);

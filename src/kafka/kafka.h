@@ -41,6 +41,7 @@ typedef struct freshet_kafka_config {
   const freshet_logger* logger;    /* NULL: silent */
   const freshet_layout* layout;    /* of the state; committed with every offset. NULL: not known */
   freshet_worker_metrics* metrics; /* events that were lost, and their age; NULL: not counted */
+  bool reads_strangers; /* readers return records of state topics that nobody may use, too, and tell nobody */
   /* Asked while waiting for a cluster that does not answer: true ends the wait with FRESHET_UNAVAILABLE.
    * NULL: the wait ends by itself after FRESHET_KAFKA_PATIENCE_MS. */
   bool (*stopping)(void* context);

@@ -9,10 +9,12 @@
 
 #include "kafka/questions.h"
 #include "kafka/reader.h"
+#include "kafka/seal.h"
 
 typedef struct kafka_log {
   freshet_reader base;
   freshet_kafka_reader reader;
+  freshet_seal_facts* facts;     /* NULL: not needed so far */
   freshet_kafka_client observer; /* sees the high watermark, where the reader sees the last stable offset */
 } kafka_log;
 
@@ -103,10 +105,20 @@ static freshet_status log_shut(freshet_reader* self, freshet_topic topic, int32_
   return change(log, false, topic, partition, RD_KAFKA_OFFSET_INVALID, error);
 }
 
+/* Before the first log of state is read. */
+static freshet_status learn_facts(kafka_log* log, freshet_topic topic, freshet_error* error) {
+  const freshet_kafka_config* config = log->reader.client.config;
+  if (log->facts != NULL || config->reads_strangers || !freshet_seal_is_of(topic)) return FRESHET_OK;
+  freshet_status status = freshet_seal_facts_read(config, &log->facts, error);
+  log->reader.facts = log->facts;
+  return status;
+}
+
 static freshet_status log_open(freshet_reader* self, freshet_topic topic, int32_t partition, int64_t offset,
                                freshet_error* error) {
   kafka_log* log = log_of(self);
   freshet_status status = log_shut(self, topic, partition, error);
+  if (status == FRESHET_OK) status = learn_facts(log, topic, error);
   if (status != FRESHET_OK) return status;
   bool beginning = offset == FRESHET_OFFSET_BEGINNING;
   freshet_kafka_client_refresh(&log->reader.client);
@@ -141,6 +153,7 @@ static void log_destroy(freshet_reader* self) {
   kafka_log* log = log_of(self);
   freshet_kafka_reader_close(&log->reader, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
   freshet_kafka_client_close(&log->observer, 0);
+  freshet_seal_facts_destroy(log->facts);
   free(log);
 }
 

@@ -158,19 +158,31 @@ static freshet_record record_of(freshet_kafka_reader* reader, const rd_kafka_mes
                           .opaque = (void*)message};
 }
 
-/* Is a record of a state topic what this app has written? One that is not is passed over. */
-static bool is_ours(const freshet_kafka_reader* reader, const rd_kafka_message_t* message,
-                    freshet_record* record) {
-  const freshet_kafka_config* config = reader->client.config;
-  if (!freshet_seal_is_of(record->topic)) return true;
+/* Sets what the seal says of a record of a state topic. */
+static void look_at_seal(const freshet_kafka_config* config, const rd_kafka_message_t* message,
+                         freshet_record* record) {
   /* All generations write the facts about themselves, and a generation is no relative of its sibling. */
   const char* writer = record->topic == FRESHET_TOPIC_APP_GENERATIONS ? NULL : config->app_id;
   const freshet_seal seal = freshet_seal_check(writer, message);
   record->is_sealed = seal == FRESHET_SEAL_RIGHT;
-  if (seal == FRESHET_SEAL_RIGHT || seal == FRESHET_SEAL_NONE) return true;
-  freshet_state_skipped(config->logger, config->metrics, config->topics[record->topic], record,
-                        seal == FRESHET_SEAL_BROKEN ? "its checksum is wrong" : "another app has written it");
-  return false;
+  if (seal == FRESHET_SEAL_BROKEN) record->stranger = "its checksum is wrong";
+  if (seal == FRESHET_SEAL_FOREIGN) record->stranger = "another app has written it";
+}
+
+/* Is a record of a state topic what this app has written? One that is not is passed over, with a word unless `freshet
+ * repair` has dealt with it. */
+static bool is_ours(const freshet_kafka_reader* reader, const rd_kafka_message_t* message,
+                    freshet_record* record) {
+  const freshet_kafka_config* config = reader->client.config;
+  if (!freshet_seal_is_of(record->topic)) return true;
+  look_at_seal(config, message, record);
+  if (config->reads_strangers) return true;
+  const freshet_seal_fact fact = freshet_seal_facts_of(reader->facts, record->topic, record->partition);
+  if (freshet_seal_fact_skips(&fact, record)) return false;
+  const char* refusal = freshet_seal_fact_refusal(&fact, record);
+  if (refusal != NULL && record->offset >= fact.looked)
+    freshet_state_skipped(config->logger, config->metrics, config->topics[record->topic], record, refusal);
+  return refusal == NULL;
 }
 
 /* Turns held[from..] into records. What belongs to no open partition, or lies before its next offset, is

@@ -7,6 +7,7 @@
 #define FRESHET_KAFKA_READER_H
 
 #include "kafka/client.h"
+#include "kafka/seal_facts.h"
 #include "stream/mark.h"
 
 /* Where a partition stands. next: everything before it has been returned, transaction markers and aborted
@@ -32,12 +33,13 @@ typedef struct freshet_kafka_reader {
   size_t held_capacity;
   char** framed; /* [framed_count]: values that were put together for them */
   size_t framed_count, framed_capacity;
-  int64_t refilled_ms; /* when the fetchers were last woken */
-  _Atomic bool woken;  /* by another thread: poll returns at once */
-  bool interrupted;    /* set by a callback: poll returns early */
-  bool is_member;      /* a position that is out of range makes poll set `strayed`, and is no error */
-  bool strayed;        /* set by poll: a cursor is out of range */
-  bool missing;        /* set by poll: the cluster has said that it does not know a topic, which may pass */
+  const freshet_seal_facts* facts; /* about the logs of state; borrowed. NULL: nothing is known */
+  int64_t refilled_ms;             /* when the fetchers were last woken */
+  _Atomic bool woken;              /* by another thread: poll returns at once */
+  bool interrupted;                /* set by a callback: poll returns early */
+  bool is_member; /* a position that is out of range makes poll set `strayed`, and is no error */
+  bool strayed;   /* set by poll: a cursor is out of range */
+  bool missing;   /* set by poll: the cluster has said that it does not know a topic, which may pass */
 } freshet_kafka_reader;
 
 freshet_status freshet_kafka_reader_open(freshet_kafka_reader* reader, const freshet_kafka_config* config,

@@ -16,15 +16,14 @@ bool freshet_seal_is_of(freshet_topic topic) {
          topic == FRESHET_TOPIC_ITEM_STATES || topic == FRESHET_TOPIC_APP_GENERATIONS;
 }
 
-/* A tombstone is told from an empty value. */
-static uint64_t checksum(freshet_slice key, bool has_value, freshet_slice value) {
+uint64_t freshet_seal_sum(freshet_slice key, bool has_value, freshet_slice value) {
   const uint64_t of_value = has_value ? freshet_id_key(value) : 0;
   return freshet_mix64(freshet_mix64(freshet_id_key(key) + has_value) + of_value);
 }
 
 void freshet_seal_add(const char* app_id, const freshet_output* output, rd_kafka_headers_t** headers) {
   freshet_buffer seal = {0};
-  const uint64_t sum = checksum(output->key, output->has_value, output->value);
+  const uint64_t sum = freshet_seal_sum(output->key, output->has_value, output->value);
   freshet_buffer_append(&seal, &sum, sizeof sum);
   freshet_buffer_append(&seal, app_id, strlen(app_id));
   if (*headers == NULL) *headers = rd_kafka_headers_new(1);
@@ -49,7 +48,7 @@ freshet_seal freshet_seal_check(const char* app_id, const rd_kafka_message_t* me
   if (bytes == NULL || size <= sizeof sum) return FRESHET_SEAL_BROKEN;
   memcpy(&sum, bytes, sizeof sum);
   const freshet_slice key = {message->key, message->key_len}, value = {message->payload, message->len};
-  if (sum != checksum(key, message->payload != NULL, value)) return FRESHET_SEAL_BROKEN;
+  if (sum != freshet_seal_sum(key, message->payload != NULL, value)) return FRESHET_SEAL_BROKEN;
   const freshet_slice writer = {(const char*)bytes + sizeof sum, size - sizeof sum};
   if (app_id != NULL && !is_related(writer, freshet_slice_of(app_id))) return FRESHET_SEAL_FOREIGN;
   return FRESHET_SEAL_RIGHT;

@@ -3,8 +3,9 @@
  * the app that wrote the record, and a checksum of key and value. It tells a damaged record, and one of another app,
  * before anything believes it.
  *
- * Records without the header are read too: versions before it wrote none, and run beside this one during an upgrade.
- * The rooms above pass over such a record when they cannot read it (freshet_record.is_sealed).
+ * Versions before the header wrote none, and run beside this one during an upgrade. So whether a record may lack it is a
+ * fact about its log (seal_facts.h). Where it may, the rooms above pass over such a record when they cannot read it
+ * (freshet_record.is_sealed).
  */
 #ifndef FRESHET_KAFKA_SEAL_H
 #define FRESHET_KAFKA_SEAL_H
@@ -15,6 +16,9 @@
 
 /* Do records of this topic have a seal? */
 bool freshet_seal_is_of(freshet_topic topic);
+
+/* The checksum of a record; a tombstone is told from an empty value. */
+uint64_t freshet_seal_sum(freshet_slice key, bool has_value, freshet_slice value);
 
 /* Adds the header; makes *headers when it is NULL. */
 void freshet_seal_add(const char* app_id, const freshet_output* output, rd_kafka_headers_t** headers);

@@ -46,7 +46,9 @@ typedef struct freshet_record {
   bool has_value; /* false: a tombstone */
   freshet_slice value;
   bool is_sealed; /* of a state topic: this app has written it, and it has not changed since */
-  void* opaque;   /* the adapter's */
+  /* Why nobody may use it, of a reader that returns such records too; NULL: nothing is known against it. Static. */
+  const char* stranger;
+  void* opaque; /* the adapter's */
 } freshet_record;
 
 typedef struct freshet_partition {

@@ -27,10 +27,13 @@ freshet_status freshet_state_judge(const freshet_logger* logger, freshet_worker_
                                    const char* topic, const freshet_record* record, freshet_status status,
                                    const freshet_error* cause, freshet_error* error) {
   if (status == FRESHET_OK) return FRESHET_OK;
-  if (status == FRESHET_INVALID && !record->is_sealed) {
+  const bool cannot_be_read = status == FRESHET_INVALID || cause->verdict == FRESHET_RETRY;
+  if (cannot_be_read && !record->is_sealed) {
     freshet_state_skipped(logger, metrics, topic, record, cause->message);
     return FRESHET_OK;
   }
-  return freshet_error_set(error, status, cause->verdict, "%s [%d] at offset %lld: %s", topic,
-                           (int)record->partition, (long long)record->offset, cause->message);
+  return freshet_error_set(error, status, cause->verdict,
+                           "%s [%d] at offset %lld: %s; `freshet repair` shows what cannot be read, "
+                           "and takes it out of use",
+                           topic, (int)record->partition, (long long)record->offset, cause->message);
 }

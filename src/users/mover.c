@@ -5,9 +5,8 @@
 #include <xxhash.h>
 
 #include "core/grow.h"
-#include "stream/state_skipped.h"
 #include "users/dedup.h"
-#include "users/users.h"
+#include "users/user_records.h"
 
 enum { POLL_RECORDS = 2048, POLL_WAIT_MS = 100, STALL_MS = 90000, CHUNK_HEADER = 9, FIRST_CAPACITY = 1024 };
 
@@ -146,14 +145,14 @@ static bool is_user(const freshet_record* record) {
 
 static freshet_status note_all(void* context, const freshet_record* records, size_t count,
                                freshet_error* error) {
-  (void)error;
   freshet_mover* mover = context;
+  const freshet_user_records reading = {
+      .codec = mover->config.codec, .logger = mover->config.logger, .topic = "users"};
   for (size_t i = 0; i < count; i++) {
-    freshet_error cause = {0};
-    if (freshet_users_check_record(mover->config.codec, &records[i], &cause) == FRESHET_INVALID) {
-      freshet_state_skipped(mover->config.logger, NULL, "users", &records[i], cause.message);
-      continue;
-    }
+    bool is_usable;
+    freshet_status status = freshet_user_record_judge(&reading, &records[i], &is_usable, error);
+    if (status != FRESHET_OK) return status;
+    if (!is_usable) continue;
     if (is_user(&records[i])) {
       entry_of(mover, &records[i])->offset = records[i].has_value ? records[i].offset : -1;
     } else if (records[i].has_key && is_chunk(&records[i])) {

@@ -381,15 +381,3 @@ freshet_status freshet_users_encode(freshet_users* users, const freshet_user_row
   };
   return freshet_encode_user_state(users->codec, &state, out, error);
 }
-
-freshet_status freshet_users_check_record(freshet_codec* codec, const freshet_record* record,
-                                          freshet_error* error) {
-  freshet_user_state state;
-  if (record->is_sealed || !record->has_value) return FRESHET_OK;
-  if (record->key.size > 0 && record->key.data[0] == '\0')
-    return freshet_dedup_check(record->key, record->value, error);
-  freshet_status status = freshet_decode_user_state(codec, record->value, &state, error);
-  if (status != FRESHET_OK) return status;
-  if (freshet_slice_equal(state.user_id, record->key)) return FRESHET_OK;
-  return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "the row is of another user than its key");
-}

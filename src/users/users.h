@@ -119,9 +119,4 @@ void freshet_users_each(freshet_users* users, void (*visit)(void* context, fresh
 freshet_status freshet_users_encode(freshet_users* users, const freshet_user_row* row, freshet_buffer* out,
                                     freshet_error* error);
 
-/* Can a record of the changelog be used? One with a seal is what a worker has written; one without may be a stranger's.
- * Errors: FRESHET_INVALID: it is no row of the user that its key names, and no part of a dedup window. */
-freshet_status freshet_users_check_record(freshet_codec* codec, const freshet_record* record,
-                                          freshet_error* error);
-
 #endif

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
-#include "users/users.h"
+#include "users/user_records.h"
 
 enum { ROWS = 64, POLL_WAIT_MS = 100, STALL_MS = 90000 };
 
@@ -41,12 +41,16 @@ static void note(looking* l, const freshet_record* record) {
 
 static freshet_status note_all(void* context, const freshet_record* records, size_t count,
                                freshet_error* error) {
-  (void)error;
   looking* l = context;
+  const freshet_user_records reading = {
+      .codec = l->ports->codec,
+      .topic = freshet_outbox_topic_name(l->ports->outbox, FRESHET_TOPIC_USERS)}; /* a restore has told */
   for (size_t i = 0; i < count; i++) {
-    freshet_error cause = {0};
-    if (freshet_users_check_record(l->ports->codec, &records[i], &cause) == FRESHET_INVALID) continue;
-    if (records[i].partition == l->partition && records[i].offset < l->position) note(l, &records[i]);
+    bool is_usable;
+    freshet_status status = freshet_user_record_judge(&reading, &records[i], &is_usable, error);
+    if (status != FRESHET_OK) return status;
+    if (is_usable && records[i].partition == l->partition && records[i].offset < l->position)
+      note(l, &records[i]);
   }
   return FRESHET_OK;
 }

@@ -7,8 +7,7 @@
 #include <stdlib.h>
 
 #include "stream/read_to.h"
-#include "stream/state_skipped.h"
-#include "users/users.h"
+#include "users/user_records.h"
 #include "worker/changelog_check.h"
 
 _Static_assert(FRESHET_LONGEST_ABSENCE_MS < 24 * 3600 * 1000, "Kafka keeps tombstones for 24 h by default");
@@ -89,29 +88,27 @@ void freshet_forget_user_row(freshet_store* store, int32_t partition, freshet_sl
   if (is_user) freshet_store_purge(store, FRESHET_FAMILY_USERS, partition, key);
 }
 
-static bool is_usable(const freshet_ports* ports, const freshet_record* record) {
-  freshet_error cause = {0};
-  if (freshet_users_check_record(ports->codec, record, &cause) != FRESHET_INVALID) return true;
-  freshet_state_skipped(ports->logger, ports->metrics,
-                        freshet_outbox_topic_name(ports->outbox, FRESHET_TOPIC_USERS), record, cause.message);
-  return false;
-}
-
-void freshet_apply_user_row(const freshet_ports* ports, const freshet_record* record) {
+freshet_status freshet_apply_user_row(const freshet_ports* ports, const freshet_record* record,
+                                      freshet_error* error) {
   freshet_store* store = ports->store;
-  if (!is_usable(ports, record)) return;
+  const freshet_user_records reading = {ports->codec, ports->logger, ports->metrics,
+                                        freshet_outbox_topic_name(ports->outbox, FRESHET_TOPIC_USERS)};
+  bool is_usable;
+  freshet_status status = freshet_user_record_judge(&reading, record, &is_usable, error);
+  if (!is_usable) return status;
   if (record->has_value) {
     freshet_store_put(store, FRESHET_FAMILY_USERS, record->partition, record->key, record->value);
   } else {
     freshet_forget_user_row(store, record->partition, record->key);
   }
+  return FRESHET_OK;
 }
 
-static void apply(restoring* r, const freshet_record* record) {
+static freshet_status apply(restoring* r, const freshet_record* record, freshet_error* error) {
   target* t = r->targets;
   while (t->partition != record->partition) t++;
   if (record->timestamp_ms > t->time_ms) t->time_ms = record->timestamp_ms;
-  freshet_apply_user_row(r->ports, record);
+  return freshet_apply_user_row(r->ports, record, error);
 }
 
 /* A process may die in the middle of a restore and come back much later. It must not take the half that it has stored
@@ -158,7 +155,8 @@ static freshet_status apply_all(void* context, const freshet_record* records, si
   restoring* r = context;
   const freshet_ports* ports = r->ports;
   for (size_t i = 0; i < count; i++) {
-    apply(r, &records[i]);
+    freshet_status status = apply(r, &records[i], error);
+    if (status != FRESHET_OK) return status;
     r->bytes += records[i].key.size + records[i].value.size + ROW_BYTES;
   }
   freshet_count(&ports->metrics->restored_records, count);

@@ -15,8 +15,10 @@
 freshet_status freshet_restore_users(const freshet_ports* ports, const int32_t* partitions, size_t count,
                                      freshet_error* error);
 
-/* Puts a record of the changelog into the store's batch. Passes over one that no worker can have written. */
-void freshet_apply_user_row(const freshet_ports* ports, const freshet_record* record);
+/* Puts a record of the changelog into the store's batch. Passes over one that no worker can have written. Errors: a record
+ * that a worker has written cannot be read; the message names its place. */
+freshet_status freshet_apply_user_row(const freshet_ports* ports, const freshet_record* record,
+                                      freshet_error* error);
 /* Puts the removal of a row of the changelog into the store's batch. Old copies of a user's row leave the disk
  * too. */
 void freshet_forget_user_row(freshet_store* store, int32_t partition, freshet_slice key);

@@ -126,11 +126,11 @@ freshet_status freshet_standby_halt(freshet_standby* standby, freshet_error* err
 
 /* ---- in every turn ---- */
 
-static void apply(freshet_standby* standby, const freshet_record* record) {
+static freshet_status apply(freshet_standby* standby, const freshet_record* record, freshet_error* error) {
   followed* f = &standby->followed[record->partition];
   if (record->timestamp_ms > f->time_ms) f->time_ms = record->timestamp_ms;
-  freshet_apply_user_row(&standby->ports, record);
   standby->bytes += record->key.size + record->value.size + ROW_BYTES;
+  return freshet_apply_user_row(&standby->ports, record, error);
 }
 
 /* The positions that the rows in the batch reflect. One at the end of its log is as of now; see restore.c. */
@@ -173,11 +173,12 @@ freshet_status freshet_standby_turn(freshet_standby* standby, size_t most, fresh
   freshet_error cause = {0};
   freshet_status status = freshet_reader_poll(standby->ports.changelog, 0, standby->records,
                                               most < RECORDS ? most : RECORDS, &count, &cause);
+  for (size_t i = 0; status == FRESHET_OK && i < count; i++)
+    status = apply(standby, &standby->records[i], &cause);
   if (status != FRESHET_OK) { /* nobody depends on it: a take-over reads the log again, and tells */
     give_up(standby, -1, &cause);
     return freshet_standby_halt(standby, error);
   }
-  for (size_t i = 0; i < count; i++) apply(standby, &standby->records[i]);
   note_positions(standby);
   bool is_due = freshet_clock_monotonic_us(standby->ports.clock) >= standby->next_write_us;
   if (standby->bytes < WRITE_BYTES && (standby->bytes == 0 || !is_due)) return FRESHET_OK;

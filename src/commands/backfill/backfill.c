@@ -16,6 +16,7 @@
 #include "commands/options.h"
 #include "commands/stopped.h"
 #include "kafka/app_generations.h"
+#include "kafka/seal_facts.h"
 
 enum { SAMPLE_USERS = 20000, WAIT_S = 60, SECONDS_MAX = 86400, GUESS_PER_S = 20000 };
 
@@ -167,6 +168,7 @@ static freshet_status prepare(freshet_backfill* backfill, freshet_error* error) 
   if (status != FRESHET_OK) return status;
   status = freshet_kafka_topics_create(&backfill->kafka, backfill->partitions,
                                        (int32_t)backfill->config->topics.replication, created, error);
+  if (status == FRESHET_OK) status = freshet_seal_facts_begin(&backfill->kafka, created, error);
   freshet_app_generation_fact fact = {.generation = freshet_slice_of(backfill->config->app.id)};
   if (status == FRESHET_OK && !freshet_backfill_knows(backfill, backfill->config->app.id))
     status = freshet_backfill_write(backfill, FRESHET_SERVING_KNOWN, &fact, 1, false, error);

@@ -16,8 +16,7 @@
 #include "kafka/still_point.h"
 #include "rocksdb/rocksdb.h"
 #include "stream/read_to.h"
-#include "stream/state_skipped.h"
-#include "users/users.h"
+#include "users/user_records.h"
 
 enum {
   POLL_RECORDS = 2048,
@@ -122,13 +121,14 @@ static freshet_status apply_users(void* context, const freshet_record* records, 
                                   freshet_error* error) {
   gathering* g = context;
   freshet_store* store = g->state.store;
+  const freshet_user_records reading = {g->state.codec, &g->logger, &g->metrics,
+                                        g->kafka.topics[FRESHET_TOPIC_USERS]};
   for (size_t i = 0; i < count; i++) {
     const freshet_record* r = &records[i];
-    freshet_error cause = {0};
-    if (freshet_users_check_record(g->state.codec, r, &cause) == FRESHET_INVALID) {
-      freshet_state_skipped(&g->logger, &g->metrics, g->kafka.topics[FRESHET_TOPIC_USERS], r, cause.message);
-      continue;
-    }
+    bool is_usable;
+    freshet_status status = freshet_user_record_judge(&reading, r, &is_usable, error);
+    if (status != FRESHET_OK) return status;
+    if (!is_usable) continue;
     if (r->has_value)
       freshet_store_put(store, FRESHET_FAMILY_USERS, r->partition, r->key, r->value);
     else
