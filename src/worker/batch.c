@@ -9,7 +9,10 @@
 #include "users/dedup.h"
 #include "users/user_id.h"
 
-enum { UNANNOUNCED_AHEAD = 4096 };
+enum {
+  UNANNOUNCED_AHEAD = 4096,
+  CREDIBLE_AHEAD_MS = 60 * 60 * 1000, /* of our clock; a broker of Kafka 4 takes no more either */
+};
 
 /* A tombstone whose producer has another partitioner: it goes on to the partition where its user lives. Only the app
  * generation that serves sends it, so one that learns history erases nobody who has come back since. */
@@ -119,14 +122,13 @@ static bool is_id(const freshet_record* record) {
   return record->has_key && freshet_is_user_id(record->key);
 }
 
-/* When the record was written. Its own time comes from its producer: one that is ahead of our clock counts as now.
- * Otherwise a single producer with a wrong clock would age all ids out of the dedup window. Should our clock be behind
- * instead, the window's time stays as it is. */
+/* When the record was written. Its own time comes from its producer: one that is too far ahead of our clock counts as the
+ * latest credible time. Otherwise a single producer with a wrong clock would age all ids out of the dedup window. */
 static int64_t written_ms(const freshet_batch* batch, const freshet_held_partition* held,
                           const freshet_record* record) {
-  const int64_t now_ms = freshet_clock_now_ms(batch->ports->clock);
+  const int64_t credible_ms = freshet_clock_now_ms(batch->ports->clock) + CREDIBLE_AHEAD_MS;
   const int64_t newest_ms = held->dedup == NULL ? 0 : freshet_dedup_newest_ms(held->dedup);
-  const int64_t most_ms = newest_ms > now_ms ? newest_ms : now_ms;
+  const int64_t most_ms = newest_ms > credible_ms ? newest_ms : credible_ms;
   return record->timestamp_ms < most_ms ? record->timestamp_ms : most_ms;
 }
 

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { CLOCK_JUMP_MS = 50 * 60 * 1000 };
+
 void sim_fail(sim_world* world, const char* format, ...) {
   if (world->failure[0] != '\0') return;
   va_list arguments;
@@ -35,6 +37,17 @@ static bool has_thread(const sim_process* process) {
   return process->thread != 0 && pthread_equal(pthread_self(), process->thread);
 }
 
+/* To a wrong time, or to the right one. */
+static void set_clock(sim_process* process) {
+  sim_random* random = &process->world->cluster.random;
+  const int64_t wrong_ms = (int64_t)sim_below(random, 2 * CLOCK_JUMP_MS) - CLOCK_JUMP_MS;
+  process->clock_ahead_ms = sim_chance(random, 500) ? wrong_ms : 0;
+  /* Set back, it lists again what had expired. */
+  const int64_t now_ms = sim_process_now_ms(process);
+  if (now_ms < process->items_read_ms) process->items_read_ms = now_ms;
+  if (now_ms < process->logs[0].polled_ms) process->logs[0].polled_ms = now_ms;
+}
+
 bool sim_boundary(sim_process* process) {
   sim_world* world = process->world;
   if (process->is_dead) return false;
@@ -47,6 +60,7 @@ bool sim_boundary(sim_process* process) {
     if (world->processes[i] != NULL) sim_producer_work(world->processes[i]);
   }
   if (world->between != NULL) world->between(world);
+  if (sim_chance(&world->cluster.random, world->faults.clock)) set_clock(process);
   if (has_thread(process) && sim_chance(&world->cluster.random, world->faults.pause)) pause_here(process);
   return !process->is_dead;
 }
@@ -96,8 +110,12 @@ void sim_process_kill(sim_process* process) {
 
 /* ---- life ---- */
 
+int64_t sim_process_now_ms(const sim_process* process) {
+  return sim_now_ms(&process->world->cluster) + process->clock_ahead_ms;
+}
+
 static int64_t clock_now_ms(freshet_clock* self) {
-  return sim_now_ms(&((struct sim_clock*)self)->process->world->cluster);
+  return sim_process_now_ms(((struct sim_clock*)self)->process);
 }
 
 static int64_t clock_monotonic_us(freshet_clock* self) {

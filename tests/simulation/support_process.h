@@ -23,6 +23,7 @@ typedef struct sim_faults {
   uint32_t kick;      /* the group forgets a member that is alive */
   uint32_t rebalance; /* the group shares out again */
   uint32_t pause;     /* another process runs first */
+  uint32_t clock;     /* the wall clock of the machine jumps, back or forward */
 } sim_faults;
 
 enum { SIM_PROCESSES_MAX = 8, SIM_LOGS = 3 };
@@ -59,6 +60,7 @@ struct sim_process {
   freshet_encoder* encoder; /* not owned; NULL: no texts */
   sim_disk* disk;           /* not owned */
   freshet_worker_metrics metrics;
+  int64_t clock_ahead_ms; /* its wall clock, of that of the broker */
 
   /* How it ends. */
   int64_t calls_left;    /* until it dies; 0: it does not */
@@ -139,6 +141,8 @@ sim_process* sim_process_create(sim_world* world, int app, int slot, const fresh
                                 freshet_codec* codec, sim_disk* disk);
 /* Starts its life: a thread that creates a worker and turns its loop until it stops or dies. */
 void sim_process_start(sim_process* process);
+/* The wall clock of its machine, in ms. */
+int64_t sim_process_now_ms(const sim_process* process);
 /* Lets it run until it pauses or has finished. */
 void sim_process_resume(sim_process* process);
 /* Kills it at its present call. Its thread still has to unwind: resume it until it has finished. */

@@ -308,7 +308,10 @@ static void become_calm(run* r) {
   r->is_calm = true;
   r->world.faults = (sim_faults){.pause = r->world.faults.pause};
   for (int i = 0; i < SIM_PROCESSES_MAX; i++) {
-    if (r->world.processes[i] != NULL) r->world.processes[i]->calls_left = 0;
+    if (r->world.processes[i] == NULL) continue;
+    r->world.processes[i]->calls_left = 0;
+    r->world.processes[i]->clock_ahead_ms = 0;
+    r->world.processes[i]->commit.stuck_until_us = 0;
   }
 }
 
@@ -405,6 +408,7 @@ void run_init(run* r, uint64_t seed, uint64_t luck, const run_shape* shape) {
   world->faults.stuck = sim_below(random, 150);
   world->faults.kick = sim_skewed(random, 0, 40);
   world->faults.rebalance = sim_skewed(random, 0, 40);
+  world->faults.clock = sim_chance(random, 300) ? sim_skewed(random, 1, 20) : 0;
 }
 
 static bool holds_everything(const sim_process* process) {

@@ -289,7 +289,7 @@ static freshet_status log_poll(freshet_reader* self, int timeout_ms, freshet_rec
   *count = 0;
   free_views(&log->views, &log->view_count);
   if (!sim_boundary(log->process)) return sim_death(error);
-  log->polled_ms = sim_now_ms(&log->process->world->cluster);
+  log->polled_ms = sim_process_now_ms(log->process);
   for (int i = 0; i < FRESHET_TOPICS * SIM_PARTITIONS_MAX; i++) {
     int topic = i / SIM_PARTITIONS_MAX, p = i % SIM_PARTITIONS_MAX;
     if (log->positions[topic][p] == SIM_SHUT) continue;
