@@ -47,8 +47,10 @@ static void on_written(rd_kafka_t* handle, const rd_kafka_message_t* message, vo
     learn_size(client->owner, client, message);
     return;
   }
+  kafka_sink* sink = client->owner;
   freshet_topic topic = freshet_kafka_client_topic(client, message->rkt);
-  freshet_ends_raise(&((kafka_sink*)client->owner)->open, topic, message->partition, message->offset + 1);
+  freshet_ends* ends = &sink->ends[client == &sink->transactors[0].client ? 0 : 1];
+  freshet_ends_raise(ends, topic, message->partition, message->offset + 1);
 }
 
 /* ---- Producing ---- */
@@ -191,12 +193,6 @@ static freshet_status open_transactors(kafka_sink* sink, const freshet_kafka_con
   return status;
 }
 
-/* The next transaction is the other one's. */
-void freshet_sink_alternate(kafka_sink* sink) {
-  freshet_kafka_transactor* other = &sink->transactors[sink->transactor == sink->transactors];
-  if (other->client.handle != NULL) sink->transactor = other;
-}
-
 /* What has not been settled or committed is given up: our caller has decided that already. */
 static void close_producer(freshet_kafka_client* client) {
   if (client->handle != NULL)
@@ -205,8 +201,8 @@ static void close_producer(freshet_kafka_client* client) {
 }
 
 /* A new producer with the same id aborts what the old one left open. */
-freshet_status freshet_sink_reopen(kafka_sink* sink, const char* reason, freshet_error* error) {
-  freshet_kafka_transactor* transactor = sink->transactor;
+freshet_status freshet_sink_reopen(kafka_sink* sink, freshet_kafka_transactor* transactor, const char* reason,
+                                   freshet_error* error) {
   freshet_log_fact(transactor->config.logger, FRESHET_WARN, "transaction.reopened", "reason=\"%s\"", reason);
   close_producer(&transactor->client);
   transactor->client = (freshet_kafka_client){0};
@@ -215,15 +211,15 @@ freshet_status freshet_sink_reopen(kafka_sink* sink, const char* reason, freshet
 
 /* librdkafka 2.0.2 can ask to end a transaction of which the coordinator has not heard yet, and takes the
  * refusal for fatal (INVALID_TXN_STATE). To abort it is all that was wanted, and that a new producer does. */
-freshet_status freshet_sink_abort_open(kafka_sink* sink, freshet_error* error) {
+freshet_status freshet_sink_abort_open(kafka_sink* sink, freshet_kafka_transactor* transactor,
+                                       freshet_error* error) {
   freshet_error cause = {0};
-  freshet_kafka_transactor* transactor = sink->transactor;
   freshet_status status = freshet_kafka_transactor_take(transactor, FRESHET_STEP_ABORT, NULL, &cause);
   if (status == FRESHET_OK) return FRESHET_OK;
   if (rd_kafka_fatal_error(transactor->client.handle, NULL, 0) == RD_KAFKA_RESP_ERR_NO_ERROR ||
       status == FRESHET_FENCED)
     return freshet_error_set(error, status, FRESHET_STOP, "%s", cause.message);
-  return freshet_sink_reopen(sink, cause.message, error);
+  return freshet_sink_reopen(sink, transactor, cause.message, error);
 }
 
 static freshet_status sink_begin(freshet_sink* self, freshet_error* error) {
@@ -231,7 +227,7 @@ static freshet_status sink_begin(freshet_sink* self, freshet_error* error) {
   freshet_status status = freshet_committer_await_abandoned(&sink->committer, error);
   if (status != FRESHET_OK) return status;
   FRESHET_ASSERT(sink->transactor != NULL);
-  freshet_ends_clear(&sink->open);
+  freshet_ends_clear(&sink->ends[sink->transactor - sink->transactors]);
   sink->transactor->begun_ms = freshet_kafka_now_ms();
   return freshet_kafka_transactor_take(sink->transactor, FRESHET_STEP_BEGIN, NULL, error);
 }
@@ -247,7 +243,8 @@ static freshet_status sink_write(freshet_sink* self, const freshet_output* outpu
 }
 
 static freshet_status sink_abort(freshet_sink* self, freshet_error* error) {
-  return freshet_sink_abort_open(freshet_sink_of(self), error);
+  kafka_sink* sink = freshet_sink_of(self);
+  return freshet_sink_abort_open(sink, sink->transactor, error);
 }
 
 static int64_t sink_written_end(freshet_sink* self, freshet_topic topic, int32_t partition) {
@@ -265,9 +262,10 @@ static void sink_poll(freshet_sink* self) {
   rd_kafka_poll(sink->publisher.handle, 0);
   freshet_reply_topics_poll(sink->reply_topics);
   freshet_kafka_sizes_poll(&sink->sizes, &sink->publisher);
-  if (sink->transactor == NULL || freshet_committer_is_busy(sink)) return;
+  const freshet_kafka_transactor* used = freshet_committer_uses(sink);
   for (int i = 0; i < FRESHET_KAFKA_TRANSACTORS; i++) {
-    if (sink->transactors[i].client.handle != NULL) rd_kafka_poll(sink->transactors[i].client.handle, 0);
+    const freshet_kafka_transactor* own = &sink->transactors[i];
+    if (own != used && own->client.handle != NULL) rd_kafka_poll(own->client.handle, 0);
   }
 }
 
@@ -281,7 +279,7 @@ static void sink_destroy(freshet_sink* self) {
   close_producer(&sink->publisher);
   freshet_lanes_destroy(sink->lanes);
   for (int i = 0; i < FRESHET_KAFKA_TRANSACTORS; i++) close_producer(&sink->transactors[i].client);
-  freshet_ends_free(&sink->open);
+  for (int i = 0; i < FRESHET_KAFKA_TRANSACTORS; i++) freshet_ends_free(&sink->ends[i]);
   freshet_ends_free(&sink->committed);
   free(sink);
 }
@@ -292,6 +290,7 @@ static const freshet_sink_vtable vtable = {.publish = sink_publish,
                                            .limit = sink_limit,
                                            .settle = sink_settle,
                                            .begin = sink_begin,
+                                           .may_begin = freshet_committer_may_begin,
                                            .write = sink_write,
                                            .commit = freshet_committer_commit,
                                            .outcome = freshet_committer_outcome,

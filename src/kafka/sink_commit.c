@@ -1,20 +1,22 @@
 /*
  * sink_commit.c: the thread that commits a transaction while the worker goes on with lists.
  *
- * Between commit and outcome this thread alone uses the transactor. It owns the phases of a commit, and how an abandoned
- * one ends. It must not know what a record holds.
+ * Between commit and outcome this thread alone uses the transactor of the commit. It owns the phases of a commit, and
+ * how an abandoned one ends. It must not know what a record holds.
  */
 #include <pthread.h>
 #include <time.h>
 
 #include "kafka/sink_internal.h"
 
+enum { WRITTEN_WAIT_MS = 1000 }; /* then the commit itself waits, and tells why it takes so long */
+
 /* What was abandoned has to be over before the next transaction. */
 freshet_status freshet_committer_await_abandoned(committer* c, freshet_error* error) {
   if (!c->started) return FRESHET_OK;
   pthread_mutex_lock(&c->lock);
   while (c->abandoned) pthread_cond_wait(&c->changed, &c->lock);
-  FRESHET_ASSERT(c->phase == IDLE);
+  FRESHET_ASSERT(c->phase == IDLE || c->is_written);
   bool has_failed = c->status != FRESHET_OK && c->status != FRESHET_ABORTED;
   pthread_mutex_unlock(&c->lock);
   if (!has_failed) return FRESHET_OK;
@@ -37,16 +39,32 @@ static freshet_status await_published(kafka_sink* sink, published* era, freshet_
   return lost == 0 ? FRESHET_OK : freshet_sink_lists_lost(sink, lost, FRESHET_ABORTED, error);
 }
 
+/* The records have travelled while the offsets were sent. */
+static void await_written(committer* c) {
+  rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__TIMED_OUT;
+  for (int ms = 0; code != RD_KAFKA_RESP_ERR_NO_ERROR && ms < WRITTEN_WAIT_MS; ms += FRESHET_SINK_ROOM_MS) {
+    if (atomic_load(&c->leaving) || atomic_load(&c->abandoned)) return;
+    code = rd_kafka_flush(c->transactor->client.handle, FRESHET_SINK_ROOM_MS);
+  }
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return;
+  pthread_mutex_lock(&c->lock);
+  c->is_written = true;
+  pthread_cond_broadcast(&c->changed);
+  pthread_mutex_unlock(&c->lock);
+}
+
 static freshet_status commit_now(kafka_sink* sink, const freshet_input_offsets* input, published* era,
                                  freshet_error* error) {
+  freshet_kafka_transactor* transactor = sink->committer.transactor;
   freshet_status status = await_published(sink, era, error);
   if (status == FRESHET_OK && input->list != NULL)
-    status = freshet_kafka_transactor_take(sink->transactor, FRESHET_STEP_SEND_OFFSETS, input, error);
+    status = freshet_kafka_transactor_take(transactor, FRESHET_STEP_SEND_OFFSETS, input, error);
+  if (status == FRESHET_OK) await_written(&sink->committer);
   if (status == FRESHET_OK)
-    status = freshet_kafka_transactor_take(sink->transactor, FRESHET_STEP_COMMIT, NULL, error);
+    status = freshet_kafka_transactor_take(transactor, FRESHET_STEP_COMMIT, NULL, error);
   if (status != FRESHET_ABORTED || atomic_load(&sink->committer.abandoned)) return status;
   freshet_error worse = {0};
-  freshet_status aborted = freshet_sink_abort_open(sink, &worse);
+  freshet_status aborted = freshet_sink_abort_open(sink, transactor, &worse);
   if (aborted == FRESHET_OK) return status;
   *error = worse;
   return aborted;
@@ -56,7 +74,7 @@ static freshet_status commit_now(kafka_sink* sink, const freshet_input_offsets* 
 static freshet_status end_abandoned(kafka_sink* sink, freshet_status status, freshet_error* error) {
   if (status == FRESHET_OK || status == FRESHET_FENCED) return status;
   freshet_error_clear(error);
-  return freshet_sink_reopen(sink, "a commit was abandoned", error);
+  return freshet_sink_reopen(sink, sink->committer.transactor, "a commit was abandoned", error);
 }
 
 static void* commit_when_asked(void* argument) {
@@ -110,6 +128,12 @@ void freshet_committer_end(committer* c) {
   pthread_mutex_destroy(&c->lock);
 }
 
+/* The next transaction is the other producer's. */
+static void alternate(kafka_sink* sink) {
+  freshet_kafka_transactor* other = &sink->transactors[sink->transactor == sink->transactors];
+  if (other->client.handle != NULL) sink->transactor = other;
+}
+
 freshet_status freshet_committer_commit(freshet_sink* self, const freshet_partition* partitions, size_t count,
                                         freshet_error* error) {
   (void)error;
@@ -120,12 +144,28 @@ freshet_status freshet_committer_commit(freshet_sink* self, const freshet_partit
   pthread_mutex_lock(&c->lock);
   FRESHET_ASSERT(c->phase == IDLE);
   c->phase = ASKED;
+  c->transactor = sink->transactor;
+  c->is_written = false;
   c->input = input;
   c->era = sink->era;
   sink->era ^= 1; /* the other era is over: its commit has ended */
   pthread_cond_broadcast(&c->changed);
   pthread_mutex_unlock(&c->lock);
+  alternate(sink);
   return FRESHET_OK;
+}
+
+/* The worker's. */
+static bool may_begin(const kafka_sink* sink) {
+  return sink->committer.is_written && sink->committer.transactor != sink->transactor;
+}
+
+bool freshet_committer_may_begin(freshet_sink* self) {
+  kafka_sink* sink = freshet_sink_of(self);
+  pthread_mutex_lock(&sink->committer.lock);
+  bool may = may_begin(sink);
+  pthread_mutex_unlock(&sink->committer.lock);
+  return may;
 }
 
 freshet_status freshet_committer_outcome(freshet_sink* self, int wait_ms, freshet_error* error) {
@@ -138,7 +178,9 @@ freshet_status freshet_committer_outcome(freshet_sink* self, int wait_ms, freshe
   pthread_mutex_lock(&c->lock);
   FRESHET_ASSERT(c->phase != IDLE);
   bool late = wait_ms == 0;
-  while (c->phase != ENDED && !late) late = pthread_cond_timedwait(&c->changed, &c->lock, &deadline) != 0;
+  const bool could_begin = may_begin(sink);
+  while (c->phase != ENDED && !late && may_begin(sink) == could_begin)
+    late = pthread_cond_timedwait(&c->changed, &c->lock, &deadline) != 0;
   bool ended = c->phase == ENDED;
   if (ended) c->phase = IDLE;
   pthread_mutex_unlock(&c->lock);
@@ -146,20 +188,19 @@ freshet_status freshet_committer_outcome(freshet_sink* self, int wait_ms, freshe
   freshet_input_offsets_free(&c->input);
   if (c->status != FRESHET_OK)
     return freshet_error_set(error, c->status, c->error.verdict, "%s", c->error.message);
-  freshet_ends swap = sink->committed;
-  sink->committed = sink->open;
-  sink->open = swap;
-  freshet_sink_alternate(sink);
+  freshet_ends *ends = &sink->ends[c->transactor - sink->transactors], swap = sink->committed;
+  sink->committed = *ends;
+  *ends = swap;
   return FRESHET_OK;
 }
 
-bool freshet_committer_is_busy(kafka_sink* sink) {
+const freshet_kafka_transactor* freshet_committer_uses(kafka_sink* sink) {
   committer* c = &sink->committer;
-  if (!c->started) return false;
+  if (!c->started) return NULL;
   pthread_mutex_lock(&c->lock);
-  bool committing = c->phase != IDLE;
+  const freshet_kafka_transactor* used = c->phase == IDLE ? NULL : c->transactor;
   pthread_mutex_unlock(&c->lock);
-  return committing;
+  return used;
 }
 
 void freshet_committer_abandon(freshet_sink* self) {

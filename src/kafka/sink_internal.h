@@ -18,16 +18,18 @@
 enum { FRESHET_SINK_ROOM_MS = 10 }; /* how long to wait at a time for room or for acknowledgements */
 
 /* A commit runs on a thread of its own, so that lists go on meanwhile. Between commit and outcome that thread
- * alone uses the transactor. */
+ * alone uses the transactor of the commit, and its ends. */
 typedef struct committer {
   pthread_t thread;
   bool started;
   pthread_mutex_t lock; /* guards the rest */
   pthread_cond_t changed;
   enum { IDLE = 0, ASKED, ENDED } phase;
-  _Atomic bool leaving;   /* the sink is being destroyed: stop trying */
-  _Atomic bool abandoned; /* nobody will ask how the commit has ended */
-  unsigned era;           /* of the published records that must be acknowledged first */
+  freshet_kafka_transactor* transactor; /* of the commit under way */
+  bool is_written;                      /* all records of that commit are acknowledged */
+  _Atomic bool leaving;                 /* the sink is being destroyed: stop trying */
+  _Atomic bool abandoned;               /* nobody will ask how the commit has ended */
+  unsigned era;                         /* of the published records that must be acknowledged first */
   freshet_input_offsets input;
   freshet_status status; /* of the commit that has ended, or of what ended an abandoned one */
   freshet_error error;
@@ -45,14 +47,15 @@ typedef struct kafka_sink {
   freshet_lanes* lanes; /* of the publisher; its marks are eras; NULL: records go straight to it */
   /* They take turns (transactor.h); the second is open only where config->alternates. */
   freshet_kafka_transactor transactors[FRESHET_KAFKA_TRANSACTORS];
-  freshet_kafka_transactor* transactor; /* whose turn it is; NULL: not transactional */
+  freshet_kafka_transactor* transactor;         /* of the next commit; NULL: not transactional */
+  freshet_ends ends[FRESHET_KAFKA_TRANSACTORS]; /* of the transaction of each that is under way */
+  freshet_ends committed;                       /* of the last committed one */
   freshet_source* source;
   freshet_reply_topics* reply_topics;
   freshet_kafka_sizes sizes;
   published eras[2]; /* the current one, and the one of the commit under way */
   unsigned era;
   _Atomic int lost_code;
-  freshet_ends open, committed; /* of the transaction under way, of the last committed one */
   committer committer;
 } kafka_sink;
 
@@ -63,12 +66,14 @@ static inline kafka_sink* freshet_sink_of(freshet_sink* self) {
 /* ---- sink.c ---- */
 freshet_status freshet_sink_lists_lost(const kafka_sink* sink, size_t lost, freshet_status status,
                                        freshet_error* error);
-/* The committer's. Ends the open transaction; by a new producer where the old one has failed. */
-freshet_status freshet_sink_abort_open(kafka_sink* sink, freshet_error* error);
-/* The committer's. A new producer with the same id, which aborts what the old one left open. */
-freshet_status freshet_sink_reopen(kafka_sink* sink, const char* reason, freshet_error* error);
-/* The next transaction is the other producer's. */
-void freshet_sink_alternate(kafka_sink* sink);
+/* For the thread that may use the transactor. Ends its open transaction; by a new producer where the old one has
+ * failed. */
+freshet_status freshet_sink_abort_open(kafka_sink* sink, freshet_kafka_transactor* transactor,
+                                       freshet_error* error);
+/* For the thread that may use the transactor. A new producer with the same id, which aborts what the old one left
+ * open. */
+freshet_status freshet_sink_reopen(kafka_sink* sink, freshet_kafka_transactor* transactor, const char* reason,
+                                   freshet_error* error);
 
 /* ---- sink_commit.c ---- */
 freshet_status freshet_committer_start(kafka_sink* sink, freshet_error* error);
@@ -76,7 +81,10 @@ freshet_status freshet_committer_start(kafka_sink* sink, freshet_error* error);
 void freshet_committer_end(committer* c);
 /* Waits until an abandoned commit is over. Error: that which ended it. */
 freshet_status freshet_committer_await_abandoned(committer* c, freshet_error* error);
-bool freshet_committer_is_busy(kafka_sink* sink);
+/* The transactor of the commit under way; NULL: there is none. */
+const freshet_kafka_transactor* freshet_committer_uses(kafka_sink* sink);
+/* See sink.h: may_begin of the port. */
+bool freshet_committer_may_begin(freshet_sink* self);
 /* See sink.h: commit, outcome and abandon of the port. */
 freshet_status freshet_committer_commit(freshet_sink* self, const freshet_partition* partitions, size_t count,
                                         freshet_error* error);

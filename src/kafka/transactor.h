@@ -4,7 +4,8 @@
  *
  * A producer cannot begin a transaction while the broker still writes the markers of its last one: librdkafka tries
  * again after 20 ms. So a process whose transactions follow each other at once has two transactional producers that
- * take turns. The second transaction begins when the first is committed, so the order of commits is one.
+ * take turns. The next transaction may begin as soon as all records of the last one are acknowledged, and its commit
+ * starts when the last one is committed. So the order of records and of commits is one.
  */
 #ifndef FRESHET_KAFKA_TRANSACTOR_H
 #define FRESHET_KAFKA_TRANSACTOR_H

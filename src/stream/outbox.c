@@ -1,6 +1,6 @@
 /*
- * outbox.c: two batches of records change places at each commit. `kept` waits for the next commit; `sent` is what
- * the last start of a commit has written, which the store gets when that has ended.
+ * outbox.c: two batches of records change places at each commit. `kept` is for the next commit; `sent` is what
+ * the last commit has written, which the store gets when that has ended.
  */
 #include "stream/outbox.h"
 
@@ -20,6 +20,7 @@ typedef struct entry {
   freshet_topic topic;
   int32_t partition;
   bool has_key, has_value;
+  bool is_written; /* into the open transaction */
   piece key, value;
   int64_t timestamp_ms;
   size_t header_at, header_count;
@@ -44,8 +45,8 @@ struct freshet_outbox {
   batch kept, sent;
   freshet_header* views; /* [view_capacity] scratch: the headers of one entry */
   size_t view_capacity;
-  bool is_open;
-  bool is_committing;
+  bool is_open;       /* the transaction of the next commit */
+  bool is_committing; /* the one before it */
   uint64_t commits_started, commits_ended;
 };
 
@@ -132,8 +133,8 @@ static freshet_output look_at(freshet_outbox* outbox, const batch* b, const entr
 /* ---- the way out ---- */
 
 static freshet_status open_transaction(freshet_outbox* outbox, freshet_error* error) {
-  FRESHET_ASSERT(!outbox->is_committing);
   if (outbox->is_open) return FRESHET_OK;
+  FRESHET_ASSERT(freshet_outbox_may_write(outbox));
   freshet_status status = freshet_sink_begin(outbox->sink, error);
   outbox->is_open = status == FRESHET_OK;
   return status;
@@ -199,6 +200,28 @@ void freshet_outbox_forget(freshet_outbox* outbox, bool (*drop)(void* context, c
 
 /* ---- the transaction ---- */
 
+bool freshet_outbox_may_write(const freshet_outbox* outbox) {
+  return outbox->is_open || !outbox->is_committing || freshet_sink_may_begin(outbox->sink);
+}
+
+/* Dead letters may still be forgotten, so they wait until nothing can change any more. */
+static freshet_status write_kept(freshet_outbox* outbox, bool with_letters, freshet_error* error) {
+  batch* b = &outbox->kept;
+  freshet_status status = FRESHET_OK;
+  for (size_t i = 0; status == FRESHET_OK && i < b->count; i++) {
+    entry* e = &b->entries[i];
+    if (e->is_written || (e->topic == FRESHET_TOPIC_DEAD_LETTERS && !with_letters)) continue;
+    freshet_output output = look_at(outbox, b, e);
+    status = write_at_once(outbox, &output, error);
+    e->is_written = true;
+  }
+  return status;
+}
+
+freshet_status freshet_outbox_write_ahead(freshet_outbox* outbox, freshet_error* error) {
+  return write_kept(outbox, false, error);
+}
+
 bool freshet_outbox_is_open(const freshet_outbox* outbox) {
   return outbox->is_open;
 }
@@ -209,12 +232,9 @@ bool freshet_outbox_is_committing(const freshet_outbox* outbox) {
 
 freshet_status freshet_outbox_start_commit(freshet_outbox* outbox, const freshet_partition* offsets,
                                            size_t count, freshet_error* error) {
-  batch* b = &outbox->kept;
+  FRESHET_ASSERT(!outbox->is_committing);
   freshet_status status = open_transaction(outbox, error);
-  for (size_t i = 0; status == FRESHET_OK && i < b->count; i++) {
-    freshet_output output = look_at(outbox, b, &b->entries[i]);
-    status = freshet_sink_write(outbox->sink, &output, error);
-  }
+  if (status == FRESHET_OK) status = write_kept(outbox, true, error);
   if (status == FRESHET_OK) status = freshet_sink_commit(outbox->sink, offsets, count, error);
   if (status != FRESHET_OK) return status;
   batch sent = outbox->kept;
@@ -222,16 +242,16 @@ freshet_status freshet_outbox_start_commit(freshet_outbox* outbox, const freshet
   outbox->sent = sent;
   empty(&outbox->kept);
   outbox->is_committing = true;
+  outbox->is_open = false;
   outbox->commits_started++;
   return FRESHET_OK;
 }
 
 freshet_status freshet_outbox_outcome(freshet_outbox* outbox, int wait_ms, freshet_error* error) {
-  FRESHET_ASSERT(outbox->is_committing && outbox->is_open);
+  FRESHET_ASSERT(outbox->is_committing);
   freshet_status status = freshet_sink_outcome(outbox->sink, wait_ms, error);
   if (status == FRESHET_TIMEOUT) return status;
   outbox->is_committing = false;
-  outbox->is_open = false;
   if (status == FRESHET_OK) outbox->commits_ended = outbox->commits_started;
   if (status != FRESHET_OK) empty(&outbox->sent);
   return status;
@@ -250,7 +270,7 @@ void freshet_outbox_abandon(freshet_outbox* outbox) {
   FRESHET_ASSERT(outbox->is_committing);
   empty(&outbox->kept);
   empty(&outbox->sent);
-  outbox->is_open = outbox->is_committing = false;
+  outbox->is_committing = false;
   freshet_sink_abandon(outbox->sink);
 }
 

@@ -17,10 +17,10 @@ typedef enum freshet_when {
   FRESHET_NOW = 0,
   /* Lists and replies: at once, or with the commit, as `delivery` says. */
   FRESHET_BY_DELIVERY,
-  /* Into the open transaction at once; opens one if there is none. Not while a commit is under way. For what is
-   * too large to be kept. */
+  /* Into the open transaction at once; opens one if there is none. Only when freshet_outbox_may_write says so. For
+   * what is too large to be kept. */
   FRESHET_IN_TRANSACTION,
-  /* Kept here, and written into the transaction when the next commit starts. */
+  /* Kept here, and written into the transaction when the next commit starts, or ahead of it. */
   FRESHET_WITH_COMMIT,
 } freshet_when;
 
@@ -56,9 +56,16 @@ void freshet_outbox_forget(freshet_outbox* outbox, bool (*drop)(void* context, c
 
 /* ---- the transaction: commit.c and the checkpoint of the item tables ---- */
 
-/* Something has been written into a transaction, or a commit is under way. */
+/* Something has been written into the transaction of the next commit. */
 bool freshet_outbox_is_open(const freshet_outbox* outbox);
 bool freshet_outbox_is_committing(const freshet_outbox* outbox);
+
+/* Whether records may go into the transaction of the next commit already; see freshet_sink.may_begin. */
+bool freshet_outbox_may_write(const freshet_outbox* outbox);
+/* Writes what is kept into the transaction of the next commit, apart from dead letters, and opens it if need be. Then
+ * the start of that commit has less to write. Only when freshet_outbox_may_write says so. After an error:
+ * freshet_outbox_abort, as soon as no commit is under way. */
+freshet_status freshet_outbox_write_ahead(freshet_outbox* outbox, freshet_error* error);
 
 /* Opens the transaction if it is not open, writes what is kept, and starts to commit with these offsets; see
  * freshet_sink.commit. After an error: freshet_outbox_abort. */
@@ -72,7 +79,7 @@ freshet_status freshet_outbox_outcome(freshet_outbox* outbox, int wait_ms, fresh
 freshet_status freshet_outbox_abort(freshet_outbox* outbox, freshet_error* error);
 
 /* Lets go of the commit under way, whose outcome nobody will know, and forgets what is kept; see
- * freshet_sink.abandon. */
+ * freshet_sink.abandon. A transaction that is open remains so: freshet_outbox_abort. */
 void freshet_outbox_abandon(freshet_outbox* outbox);
 
 /* The records of a topic that were kept for the commit that has ended last, in the order in which they were

@@ -265,6 +265,7 @@ freshet_status freshet_users_get(freshet_users* users, int32_t partition, freshe
 
 void freshet_users_change(freshet_users* users, freshet_user_row* row) {
   row_list* list = &users->changed;
+  row->is_written = false;
   if (row->dirty) return;
   list->rows = freshet_grow(list->rows, &list->capacity, list->count + 1, sizeof(freshet_user_row*));
   row->dirty = true;
@@ -287,7 +288,7 @@ void freshet_users_start_commit(freshet_users* users) {
   users->committing = users->changed;
   users->changed = emptied;
   for (size_t i = 0; i < users->committing.count; i++) {
-    users->committing.rows[i]->dirty = false;
+    users->committing.rows[i]->dirty = users->committing.rows[i]->is_written = false;
     users->committing.rows[i]->committing = true;
   }
 }

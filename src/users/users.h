@@ -36,6 +36,7 @@ typedef struct freshet_user_row {
   int32_t partition;
   bool exists;            /* false: erased, or never seen; becomes a tombstone at the commit */
   bool dirty;             /* in the overlay */
+  bool is_written;        /* dirty, but as it is now it is in the transaction of the next commit already */
   bool committing;        /* on its way through a transaction: the store does not have it yet */
   bool touched;           /* had an event in this batch */
   uint8_t owed;           /* for which freshet_owed_reason a list is owed, a bit each; not stored */

@@ -48,6 +48,8 @@ static freshet_status keep_users(freshet_commit* commit, freshet_error* error) {
   size_t count = freshet_users_changed(commit->derived->users, &rows);
   freshet_status status = FRESHET_OK;
   for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
+    if (rows[i]->is_written) continue;
+    rows[i]->is_written = true;
     bytes->size = 0;
     if (rows[i]->exists) status = freshet_users_encode(commit->derived->users, rows[i], bytes, error);
     keep_row(commit, rows[i]->partition, freshet_user_row_id(rows[i]), rows[i]->exists ? bytes : NULL);
@@ -68,10 +70,10 @@ static void keep_dedup(freshet_commit* commit) {
 
 /* ---- the transaction ---- */
 
-static freshet_status write_everything(freshet_commit* commit, freshet_error* error) {
+/* What has been learned. May be called several times before a commit: each time writes what has changed since. */
+static freshet_status write_learned(freshet_commit* commit, freshet_error* error) {
   freshet_status status = keep_users(commit, error);
   keep_dedup(commit);
-  if (status == FRESHET_OK) status = freshet_handover_write(commit->handover, error);
   if (status == FRESHET_OK)
     status = freshet_learned_write_delta(freshet_items_learned(commit->derived->items), error);
   return status;
@@ -192,7 +194,8 @@ static freshet_status start(freshet_commit* commit, freshet_error* error) {
   commit->start_us = freshet_clock_monotonic_us(commit->ports->clock);
   freshet_status status = freshet_foreign_events_check(commit->foreign, error);
   if (status != FRESHET_OK) return status;
-  status = write_everything(commit, &cause);
+  status = freshet_handover_write(commit->handover, &cause);
+  if (status == FRESHET_OK) status = write_learned(commit, &cause);
   if (status == FRESHET_OK) status = start_transaction_commit(commit, &cause);
   if (status != FRESHET_OK) return failed(commit, status, &cause, error);
   freshet_users_start_commit(commit->derived->users);
@@ -259,6 +262,22 @@ freshet_status freshet_commit_now(freshet_commit* commit, freshet_error* error) 
   return status;
 }
 
+/* Where lists wait for their commit, what changes goes into its transaction while the last one is under way. So a
+ * commit has little left to write when it starts. */
+static freshet_status write_ahead(freshet_commit* commit, freshet_error* error) {
+  freshet_outbox* outbox = commit->ports->outbox;
+  freshet_error cause = {0};
+  if (commit->config->delivery == FRESHET_DELIVERY_FAST || !freshet_outbox_may_write(outbox))
+    return FRESHET_OK;
+  freshet_status status = write_learned(commit, &cause);
+  if (status == FRESHET_OK) status = freshet_outbox_write_ahead(outbox, &cause);
+  freshet_turn_lap(commit->turn, FRESHET_TURN_COMMIT);
+  if (status == FRESHET_OK) return FRESHET_OK;
+  freshet_status ended = freshet_commit_finish(commit, error);
+  if (ended != FRESHET_OK) return ended;
+  return failed(commit, status, &cause, error);
+}
+
 static bool overlay_is_full(const freshet_commit* commit) {
   freshet_user_row* const* rows;
   return freshet_users_changed(commit->derived->users, &rows) >= commit->config->overlay_users ||
@@ -266,7 +285,8 @@ static bool overlay_is_full(const freshet_commit* commit) {
          freshet_model_delta_size(freshet_items_model(commit->derived->items)) >= DELTA_BYTES;
 }
 
-freshet_status freshet_commit_turn(freshet_commit* commit, freshet_error* error) {
+/* Ends the commit under way if it can, and starts the next one if it is due. */
+static freshet_status end_and_start(freshet_commit* commit, freshet_error* error) {
   freshet_status status = FRESHET_OK;
   bool full = overlay_is_full(commit);
   if (freshet_commit_is_running(commit)) status = try_to_end(commit, 0, 0, error);
@@ -290,6 +310,12 @@ freshet_status freshet_commit_turn(freshet_commit* commit, freshet_error* error)
     return start(commit, error);
   status = freshet_commit_now(commit, error);
   if (status == FRESHET_OK) status = store_items(commit, false, error);
+  return status;
+}
+
+freshet_status freshet_commit_turn(freshet_commit* commit, freshet_error* error) {
+  freshet_status status = end_and_start(commit, error);
+  if (status == FRESHET_OK) status = write_ahead(commit, error);
   return status;
 }
 

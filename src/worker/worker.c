@@ -245,7 +245,10 @@ static freshet_status rest(freshet_worker* worker) {
  * and the core is free for the broker meanwhile. */
 static freshet_status collect(freshet_worker* worker, freshet_error* error) {
   if (worker->config.delivery == FRESHET_DELIVERY_FAST || worker->is_behind) return FRESHET_OK;
-  return freshet_commit_await(&worker->commit, COLLECT_MS, error);
+  const uint64_t ended = freshet_outbox_commits_ended(worker->ports.outbox);
+  freshet_status status = freshet_commit_await(&worker->commit, COLLECT_MS, error);
+  if (status != FRESHET_OK || freshet_outbox_commits_ended(worker->ports.outbox) == ended) return status;
+  return freshet_commit_turn(&worker->commit, error); /* nobody has to wait for the records of this turn */
 }
 
 /* How long the poll of this turn may wait. */

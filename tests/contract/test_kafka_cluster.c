@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -130,6 +131,63 @@ static void offsets_commit_and_abort_with_the_transaction(void** state) {
   assert_int_equal(freshet_source_end(source, FRESHET_TOPIC_EVENTS, 2), 1000);
   assert_status(FRESHET_OK, freshet_source_close(source, fresh_error()));
   freshet_source_destroy(source);
+  cluster_stop(&c);
+}
+
+/* Starts to commit, and begins the next transaction as soon as it may. */
+static void begin_beside_a_commit(freshet_sink* sink) {
+  freshet_status status = freshet_sink_commit(sink, NULL, 0, fresh_error());
+  assert_status(FRESHET_OK, status);
+  for (int i = 0; i < 10000 && !freshet_sink_may_begin(sink); i++) usleep(1000);
+  assert_true(freshet_sink_may_begin(sink));
+  begin(sink);
+}
+
+/* The next transaction may be written while the last one is committed; all its records come after. It can be committed or
+ * aborted as if it had begun later. */
+static void a_transaction_begins_beside_a_commit(void** state) {
+  (void)state;
+  cluster c;
+  cluster_start(&c, true);
+  c.config.alternates = true;
+  freshet_sink* sink = open_sink(&c, NULL);
+  freshet_reader* log = open_log(&c);
+  int64_t end = 0;
+  begin(sink);
+  for (int i = 0; i < 20; i++) {
+    for (int k = 0; k < 5; k++) write_one(sink, FRESHET_TOPIC_USERS, 0, "k", i % 5 == 4 ? "aborted" : "kept");
+    if (i % 5 == 4) {
+      assert_status(FRESHET_OK, freshet_sink_abort(sink, fresh_error()));
+      begin(sink);
+      continue;
+    }
+    begin_beside_a_commit(sink);
+    write_one(sink, FRESHET_TOPIC_USERS, 0, "k", i % 5 == 3 ? "aborted" : "kept");
+    assert_status(FRESHET_OK, freshet_sink_await_outcome(sink, fresh_error()));
+    assert_true(freshet_sink_written_end(sink, FRESHET_TOPIC_USERS, 0) > end);
+    end = freshet_sink_written_end(sink, FRESHET_TOPIC_USERS, 0);
+  }
+  /* What was written beside the last commit of four goes with the abort. */
+  assert_int_equal(read_until(log, FRESHET_TOPIC_USERS, 0, FRESHET_OFFSET_BEGINNING, end), 16 * 5 + 12);
+  freshet_reader_destroy(log);
+  freshet_sink_destroy(sink);
+  cluster_stop(&c);
+}
+
+static void one_producer_begins_after_the_commit(void** state) {
+  (void)state;
+  cluster c;
+  cluster_start(&c, true);
+  freshet_sink* sink = open_sink(&c, NULL);
+  begin(sink);
+  write_one(sink, FRESHET_TOPIC_USERS, 0, "k", "v");
+  assert_status(FRESHET_OK, freshet_sink_commit(sink, NULL, 0, fresh_error()));
+  for (freshet_status status = FRESHET_TIMEOUT; status != FRESHET_OK;) {
+    assert_false(freshet_sink_may_begin(sink));
+    status = freshet_sink_outcome(sink, 10, fresh_error());
+    assert_true(status == FRESHET_OK || status == FRESHET_TIMEOUT);
+  }
+  freshet_sink_destroy(sink);
   cluster_stop(&c);
 }
 
@@ -626,6 +684,8 @@ int main(void) {
       cmocka_unit_test(offsets_commit_and_abort_with_the_transaction),
       cmocka_unit_test(an_abort_works_at_any_moment),
       cmocka_unit_test(two_producers_take_turns),
+      cmocka_unit_test(a_transaction_begins_beside_a_commit),
+      cmocka_unit_test(one_producer_begins_after_the_commit),
       cmocka_unit_test(markers_at_the_end_are_no_lag),
       cmocka_unit_test(a_new_sink_fences_the_old_one),
       cmocka_unit_test(a_transaction_that_outlives_its_timeout_is_no_fence),

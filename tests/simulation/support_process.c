@@ -146,7 +146,7 @@ sim_process* sim_process_create(sim_world* world, int app, int slot, const fresh
 
 void sim_process_connect(sim_process* process) {
   sim_cluster* cluster = &process->world->cluster;
-  process->epoch = sim_producer_init(cluster, process->slot);
+  for (int i = 0; i < 2; i++) process->epochs[i] = sim_producer_init(cluster, sim_producer_of(process, i));
   process->member = ++process->world->next_id;
   sim_group_join(cluster, process->app, process->member, process->slot);
 }
@@ -155,11 +155,13 @@ static bool survives(void* context) {
   return sim_boundary(context);
 }
 
-/* The thread that writes the store is as fast as the seed says. */
+/* The thread that writes the store is as fast as the seed says: it takes milliseconds, however long somebody would
+ * wait for it. */
 static bool store_goes_on(void* context, int wait_ms) {
+  enum { MOST_MS = 20 };
   sim_process* process = context;
   if (!sim_chance(&process->world->cluster.random, 500)) return false;
-  sim_wait(process, wait_ms);
+  sim_wait(process, wait_ms < MOST_MS ? wait_ms : MOST_MS);
   return !process->is_dead;
 }
 

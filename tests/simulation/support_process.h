@@ -82,12 +82,16 @@ struct sim_process {
   uint64_t rewinds;                                  /* part of the writer's name in its records */
 
   /* As a producer. */
-  uint64_t epoch;
+  uint64_t epochs[2];  /* of its producers, which take turns */
+  int turn;            /* whose transaction is the next one to be committed */
   bool stands_by;      /* for the partitions of others */
-  int32_t transaction; /* -1: none */
+  int32_t transaction; /* of that producer, -1: none */
   int32_t committed;   /* last committed transaction, -1: none */
+  bool may_begin;      /* the next transaction, while the commit of the last one is under way */
   struct sim_commit {
     enum { SIM_IDLE, SIM_ASKED, SIM_SENT, SIM_ENDED } phase;
+    int32_t transaction;
+    int producer;    /* index of epochs */
     uint64_t member; /* as of the call, with the generation */
     int generation;
     freshet_partition offsets[SIM_OFFSETS_MAX]; /* [offset_count] */
@@ -171,6 +175,8 @@ void sim_stream_init(sim_process* process); /* source and logs */
 void sim_stream_free(sim_process* process);
 void sim_producer_open(sim_process* process); /* sink */
 void sim_producer_free(sim_process* process);
+/* The transactional id of its producer of that turn, 0 or 1. */
+int sim_producer_of(const sim_process* process, int turn);
 /* What happens beside the thread of the process: letters arrive, a commit makes progress. */
 void sim_producer_work(sim_process* process);
 /* At death: some of the records that are on their way still arrive. */

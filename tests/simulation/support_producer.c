@@ -112,18 +112,22 @@ static void sink_poll(freshet_sink* self) {
 
 /* ---- transactions ---- */
 
-static bool is_fenced(const sim_process* process) {
-  return process->epoch != process->world->cluster.producers[process->slot].epoch;
+int sim_producer_of(const sim_process* process, int turn) {
+  return process->slot + turn * SIM_WORKERS_MAX;
+}
+
+static bool is_fenced(const sim_process* process, int turn) {
+  return process->epochs[turn] != process->world->cluster.producers[sim_producer_of(process, turn)].epoch;
 }
 
 static freshet_status sink_write(freshet_sink* self, const freshet_output* output, freshet_error* error) {
   sim_process* process = process_of(self);
   if (!sim_boundary(process)) return sim_death(error);
-  if (process->transaction < 0 || process->commit.phase != SIM_IDLE) {
+  if (process->transaction < 0) {
     sim_fail(process->world, "write outside of a transaction");
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "write outside of a transaction");
   }
-  if (is_fenced(process)) return sim_fenced(process, error);
+  if (is_fenced(process, process->turn)) return sim_fenced(process, error);
   freshet_output there = *output;
   there.topic = sim_topic(process->app, output->topic);
   sim_record* record = sim_append(&process->world->cluster, process->transaction, &there);
@@ -132,11 +136,6 @@ static freshet_status sink_write(freshet_sink* self, const freshet_output* outpu
     process->world->published(process->world, process, output);
   }
   return FRESHET_OK;
-}
-
-static void undo(sim_process* process) {
-  sim_end(&process->world->cluster, process->transaction, SIM_ABORTED);
-  process->transaction = -1;
 }
 
 /* The coordinator of the group takes offsets of its members only. */
@@ -150,7 +149,7 @@ static freshet_status send_offsets(sim_process* process) {
   struct sim_commit* commit = &process->commit;
   if (commit->offset_count > 0 && sim_is_fenced_member(process)) return FRESHET_FENCED;
   if (commit->offset_count > 0 && !is_member(process)) return FRESHET_ABORTED;
-  sim_transaction* t = &process->world->cluster.transactions[process->transaction];
+  sim_transaction* t = &process->world->cluster.transactions[commit->transaction];
   for (size_t i = 0; i < commit->offset_count; i++) t->offsets[t->offset_count++] = commit->offsets[i];
   return FRESHET_OK;
 }
@@ -159,7 +158,7 @@ static freshet_status send_offsets(sim_process* process) {
 static void advance_commit(sim_process* process) {
   sim_world* world = process->world;
   struct sim_commit* commit = &process->commit;
-  freshet_status status = is_fenced(process) ? FRESHET_FENCED : FRESHET_OK;
+  freshet_status status = is_fenced(process, commit->producer) ? FRESHET_FENCED : FRESHET_OK;
   if (world->cluster.now_us < commit->stuck_until_us) return;
   if (status == FRESHET_OK && commit->letters > 0) {
     send_first(process, !give_up(process));
@@ -173,12 +172,11 @@ static void advance_commit(sim_process* process) {
       commit->phase = SIM_SENT;
       return;
     }
-    undo(process);
+    sim_end(&world->cluster, commit->transaction, SIM_ABORTED);
   } else if (status == FRESHET_OK) {
-    sim_end(&world->cluster, process->transaction, SIM_COMMITTED);
-    process->committed = process->transaction;
+    sim_end(&world->cluster, commit->transaction, SIM_COMMITTED);
+    process->committed = commit->transaction;
   }
-  process->transaction = -1;
   commit->status = status;
   commit->phase = commit->is_abandoned ? SIM_IDLE : SIM_ENDED;
 }
@@ -204,14 +202,22 @@ static freshet_status sink_begin(freshet_sink* self, freshet_error* error) {
     if (process->is_dead) return sim_death(error);
   }
   process->commit.is_abandoned = false;
-  if (process->transaction >= 0 || process->commit.phase != SIM_IDLE) {
+  if (process->transaction >= 0 || (process->commit.phase != SIM_IDLE && !process->may_begin)) {
     sim_fail(process->world, "begin in a transaction");
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "begin in a transaction");
   }
-  if (is_fenced(process)) return sim_fenced(process, error);
-  process->transaction = sim_begin(&process->world->cluster, process->slot);
+  if (is_fenced(process, process->turn)) return sim_fenced(process, error);
+  process->transaction = sim_begin(&process->world->cluster, sim_producer_of(process, process->turn));
   process->world->cluster.transactions[process->transaction].app = process->app;
   return FRESHET_OK;
+}
+
+/* The records of a commit arrive at once here, so this is a matter of luck. */
+static bool sink_may_begin(freshet_sink* self) {
+  sim_process* process = process_of(self);
+  process->may_begin =
+      is_committing(process) && (process->may_begin || sim_chance(&process->world->cluster.random, 300));
+  return process->may_begin;
 }
 
 static freshet_status sink_commit(freshet_sink* self, const freshet_partition* offsets, size_t count,
@@ -222,6 +228,8 @@ static freshet_status sink_commit(freshet_sink* self, const freshet_partition* o
   if (commit->phase != SIM_IDLE || process->transaction < 0) sim_fail(process->world, "commit of nothing");
   FRESHET_ASSERT(count <= SIM_OFFSETS_MAX);
   *commit = (struct sim_commit){.phase = SIM_ASKED,
+                                .transaction = process->transaction,
+                                .producer = process->turn,
                                 .member = process->member,
                                 .generation = process->generation,
                                 .offset_count = count,
@@ -236,6 +244,9 @@ static freshet_status sink_commit(freshet_sink* self, const freshet_partition* o
       sim_fail(process->world, "commit of offset %lld", (long long)offsets[i].offset);
     commit->offsets[i] = offsets[i];
   }
+  process->transaction = -1;
+  process->turn ^= 1;
+  process->may_begin = false;
   return FRESHET_OK;
 }
 
@@ -264,9 +275,11 @@ static freshet_status sink_outcome(freshet_sink* self, int wait_ms, freshet_erro
 static freshet_status sink_abort(freshet_sink* self, freshet_error* error) {
   sim_process* process = process_of(self);
   if (!sim_boundary(process)) return sim_death(error);
-  if (is_committing(process) || process->transaction < 0) sim_fail(process->world, "abort of nothing");
-  if (is_fenced(process)) return sim_fenced(process, error);
-  undo(process);
+  bool is_asked_for = is_committing(process) && !process->commit.is_abandoned;
+  if (is_asked_for || process->transaction < 0) sim_fail(process->world, "abort of nothing");
+  if (is_fenced(process, process->turn)) return sim_fenced(process, error);
+  sim_end(&process->world->cluster, process->transaction, SIM_ABORTED);
+  process->transaction = -1;
   return FRESHET_OK;
 }
 
@@ -308,6 +321,7 @@ static const freshet_sink_vtable vtable = {.publish = sink_publish,
                                            .limit = sink_limit,
                                            .settle = sink_settle,
                                            .begin = sink_begin,
+                                           .may_begin = sink_may_begin,
                                            .write = sink_write,
                                            .commit = sink_commit,
                                            .outcome = sink_outcome,

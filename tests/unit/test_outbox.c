@@ -23,6 +23,7 @@ static struct {
   char lines[LOG_MAX][LINE]; /* what the sink was asked to do */
   size_t count;
   freshet_status write_status, outcome;
+  bool may_begin; /* while a commit is under way */
   size_t letters_limit;
   size_t written_bytes; /* of the last record written: key, value and headers */
 } w;
@@ -54,6 +55,11 @@ static freshet_status begin(freshet_sink* self, freshet_error* error) {
   (void)error;
   note("begin", NULL);
   return FRESHET_OK;
+}
+
+static bool may_begin(freshet_sink* self) {
+  (void)self;
+  return w.may_begin;
 }
 
 static freshet_status write_one(freshet_sink* self, const freshet_output* output, freshet_error* error) {
@@ -103,6 +109,7 @@ static size_t limit_of(freshet_sink* self, freshet_topic topic) {
 static int set_up(void** state) {
   static const freshet_sink_vtable vtable = {.publish = publish,
                                              .begin = begin,
+                                             .may_begin = may_begin,
                                              .write = write_one,
                                              .commit = commit,
                                              .outcome = outcome,
@@ -233,6 +240,53 @@ static void an_abort_forgets_everything_since_the_last_commit(void** state) {
   assert_false(freshet_outbox_is_open(w.outbox));
 }
 
+static void write_ahead(freshet_status expected) {
+  assert_true(freshet_outbox_may_write(w.outbox));
+  assert_int_equal(freshet_outbox_write_ahead(w.outbox, NULL), expected);
+}
+
+static void what_is_written_ahead_is_written_once(void** state) {
+  (void)state;
+  add(FRESHET_TOPIC_USERS, "u1", "a", FRESHET_WITH_COMMIT);
+  start_commit(FRESHET_OK);
+  EXPECT("begin", "write 6 u1=a", "commit");
+  assert_false(freshet_outbox_may_write(w.outbox)); /* not as long as records of that commit may come later */
+  w.may_begin = true;
+  write_ahead(FRESHET_OK);
+  assert_false(freshet_outbox_is_open(w.outbox)); /* there was nothing to write */
+  add(FRESHET_TOPIC_USERS, "u2", "b", FRESHET_WITH_COMMIT);
+  add(FRESHET_TOPIC_DEAD_LETTERS, "x", "bad", FRESHET_WITH_COMMIT);
+  write_ahead(FRESHET_OK);
+  add(FRESHET_TOPIC_USERS, "u2", "c", FRESHET_WITH_COMMIT);
+  write_ahead(FRESHET_OK);
+  EXPECT("begin", "write 6 u2=b", "write 6 u2=c"); /* the letter may still be forgotten */
+  assert_true(freshet_outbox_is_open(w.outbox));
+  assert_int_equal(freshet_outbox_outcome(w.outbox, 0, NULL), FRESHET_OK);
+  assert_int_equal(rows(FRESHET_TOPIC_USERS), 1);
+  EXPECT("row 6 u1=a");
+  freshet_outbox_tidy(w.outbox);
+  add(FRESHET_TOPIC_USERS, "u3", "d", FRESHET_WITH_COMMIT);
+  start_commit(FRESHET_OK);
+  EXPECT("write 5 x=bad", "write 6 u3=d", "commit");
+  assert_int_equal(freshet_outbox_outcome(w.outbox, 0, NULL), FRESHET_OK);
+  assert_int_equal(rows(FRESHET_TOPIC_USERS), 3); /* the store gets all of them */
+  EXPECT("row 6 u2=b", "row 6 u2=c", "row 6 u3=d");
+}
+
+static void what_is_written_ahead_is_aborted_too(void** state) {
+  (void)state;
+  start_commit(FRESHET_OK);
+  w.may_begin = true;
+  add(FRESHET_TOPIC_USERS, "u1", "a", FRESHET_WITH_COMMIT);
+  write_ahead(FRESHET_OK);
+  w.outcome = FRESHET_ABORTED;
+  assert_int_equal(freshet_outbox_outcome(w.outbox, 0, NULL), FRESHET_ABORTED);
+  assert_int_equal(freshet_outbox_abort(w.outbox, NULL), FRESHET_OK);
+  EXPECT("begin", "commit", "begin", "write 6 u1=a", "abort");
+  assert_int_equal(freshet_outbox_kept(w.outbox), 0);
+  assert_false(freshet_outbox_is_open(w.outbox));
+}
+
 /* An erased user's letters are forgotten; letters about items have item ids for keys. */
 static void letters_of_an_erased_user_are_forgotten(void** state) {
   (void)state;
@@ -312,6 +366,8 @@ int main(void) {
       cmocka_unit_test_setup_teardown(delivery_committed_puts_lists_into_the_transaction, set_up, tear_down),
       cmocka_unit_test_setup_teardown(the_store_gets_what_was_committed, set_up, tear_down),
       cmocka_unit_test_setup_teardown(an_abort_forgets_everything_since_the_last_commit, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(what_is_written_ahead_is_written_once, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(what_is_written_ahead_is_aborted_too, set_up, tear_down),
       cmocka_unit_test_setup_teardown(letters_of_an_erased_user_are_forgotten, set_up, tear_down),
       cmocka_unit_test_setup_teardown(large_letters_are_cut, set_up, tear_down),
   };
