@@ -29,6 +29,7 @@
 #include "core/model_kernels.h"
 #include "core/model_thin.h"
 #include "core/model_tree.h"
+#include "core/prefetch.h"
 #include "freshet/model.h"
 
 enum {
@@ -288,23 +289,6 @@ struct freshet_model {
   float* slope;                                    /* gradient of h [dim] */
   _Alignas(64) float blend_gradient[BLEND_PADDED]; /* 0 between steps */
 };
-
-/* Prefetches the 512 bytes at `from`, so that the work does not wait for memory. GCC removes calls of a
- * function that does nothing else than prefetch; the asm keeps them. */
-static inline void freshet_prefetch(const void* from, size_t bytes) {
-  __asm__ volatile("" : : "r"(from));
-  for (size_t at = 0; at < bytes && at < 512; at += 64) __builtin_prefetch((const char*)from + at);
-}
-
-/* Prefetches a row of factors. Its length is not known at compile time, so it takes fewer steps. */
-static inline void freshet_prefetch_row(const float* row, uint32_t dim) {
-  for (uint32_t at = 0; at < dim && at < 128; at += 64) freshet_prefetch(row + at, 64 * sizeof *row);
-}
-
-/* Prefetches a list of neighbours, which is longer. */
-static inline void freshet_prefetch_list(const void* from, size_t bytes) {
-  for (size_t at = 0; at < bytes; at += 512) freshet_prefetch((const char*)from + at, bytes - at);
-}
 
 /* ---- model.c ---- */
 float* freshet_model_floats(size_t count); /* zeroed, 64-byte aligned; free() */

@@ -7,8 +7,15 @@
 #include <stdlib.h>
 
 #include "core/grow.h"
+#include "core/prefetch.h"
 #include "users/dedup.h"
 #include "users/habit_rows.h"
+
+/* A row is at the end of a chain of links, each of which may have to come from memory. They are fetched one after the other,
+ * each FETCH_EVERY calls of freshet_users_announce after the one before. */
+enum { FETCH_LINKS = 3, FETCH_EVERY = FRESHET_USERS_AHEAD / (FETCH_LINKS + 1), FETCH_RING = 16 };
+_Static_assert(FETCH_RING > FETCH_LINKS * FETCH_EVERY,
+               "the ring holds all users whose rows are on their way");
 
 typedef struct row_list {
   freshet_user_row** rows; /* [count] */
@@ -26,8 +33,10 @@ struct freshet_users {
   size_t count;
   freshet_user_row* newest;
   freshet_user_row* oldest;
-  row_list changed;       /* the overlay */
-  row_list committing;    /* rows of the transaction under way */
+  row_list changed;               /* the overlay */
+  row_list committing;            /* rows of the transaction under way */
+  uint64_t announced[FETCH_RING]; /* hashes, by number modulo FETCH_RING */
+  size_t announced_count;
   freshet_buffer bytes;   /* scratch for reading the store */
   freshet_buffer scratch; /* scratch for encoding: item keys */
   freshet_buffer habits;  /* ... and habits */
@@ -209,8 +218,8 @@ static uint64_t hash_of(int32_t partition, freshet_slice user_id) {
   return freshet_id_key(user_id) + (uint64_t)partition;
 }
 
-freshet_user_row* freshet_users_find(const freshet_users* users, int32_t partition, freshet_slice user_id) {
-  uint64_t hash = hash_of(partition, user_id);
+static freshet_user_row* find(const freshet_users* users, uint64_t hash, int32_t partition,
+                              freshet_slice user_id) {
   for (freshet_user_row* row = *bucket_of(users, hash); row != NULL; row = row->next) {
     if (row->hash == hash && row->partition == partition &&
         freshet_slice_equal(freshet_user_row_id(row), user_id))
@@ -218,6 +227,66 @@ freshet_user_row* freshet_users_find(const freshet_users* users, int32_t partiti
   }
   return NULL;
 }
+
+freshet_user_row* freshet_users_find(const freshet_users* users, int32_t partition, freshet_slice user_id) {
+  return find(users, hash_of(partition, user_id), partition, user_id);
+}
+
+/* ---- what will be read soon ---- */
+
+static void fetch_user(const freshet_user_row* row) {
+  freshet_prefetch(row->user, sizeof *row->user);
+  freshet_prefetch(row->newer, sizeof *row);
+  freshet_prefetch(row->older, sizeof *row);
+}
+
+static void fetch_lists(const freshet_users* users, const freshet_user* user) {
+  freshet_prefetch_row(user->vector, freshet_model_get_config(users->model)->dim);
+  freshet_prefetch(user->seen, user->seen_count * sizeof *user->seen);
+  freshet_prefetch(user->seen_how, user->seen_count);
+  freshet_prefetch(user->habits, user->habit_count * sizeof *user->habits);
+}
+
+static void fetch_link(const freshet_users* users, uint64_t hash, size_t link) {
+  const freshet_user_row* row = *bucket_of(users, hash);
+  if (link == 1) {
+    if (row != NULL) freshet_prefetch(row, sizeof *row);
+    return;
+  }
+  while (row != NULL && row->hash != hash) row = row->next;
+  if (row == NULL) return;
+  if (link == 2) fetch_user(row);
+  if (link == 3) fetch_lists(users, row->user);
+}
+
+void freshet_users_announce(freshet_users* users, int32_t partition, freshet_slice user_id) {
+  const uint64_t hash = hash_of(partition, user_id);
+  const size_t now = users->announced_count++;
+  users->announced[now % FETCH_RING] = hash;
+  freshet_prefetch(bucket_of(users, hash), sizeof(freshet_user_row*));
+  for (size_t link = 1; link <= FETCH_LINKS && link * FETCH_EVERY <= now; link++)
+    fetch_link(users, users->announced[(now - link * FETCH_EVERY) % FETCH_RING], link);
+}
+
+/* Row `at`, and what hangs on rows before it, which have arrived by now. */
+static void fetch_listed(const freshet_users* users, const row_list* list, size_t at) {
+  const size_t row = at + FRESHET_USERS_AHEAD, user = at + FRESHET_USERS_AHEAD - FETCH_EVERY;
+  const size_t lists = user - FETCH_EVERY;
+  if (row < list->count) freshet_prefetch(list->rows[row], sizeof(freshet_user_row));
+  if (user < list->count) freshet_prefetch(list->rows[user]->user, sizeof(freshet_user));
+  if (lists < list->count) fetch_lists(users, list->rows[lists]->user);
+}
+
+void freshet_users_announce_changed(const freshet_users* users, size_t at) {
+  fetch_listed(users, &users->changed, at);
+}
+
+static void fetch_flags(const row_list* list, size_t at) {
+  if (at + FRESHET_USERS_AHEAD < list->count)
+    freshet_prefetch(&list->rows[at + FRESHET_USERS_AHEAD]->dirty, sizeof(bool));
+}
+
+/* ---- rows ---- */
 
 freshet_status freshet_users_knows(freshet_users* users, int32_t partition, freshet_slice user_id,
                                    bool* known, freshet_error* error) {
@@ -235,7 +304,7 @@ freshet_status freshet_users_knows(freshet_users* users, int32_t partition, fres
 freshet_status freshet_users_get(freshet_users* users, int32_t partition, freshet_slice user_id,
                                  freshet_user_row** out, freshet_error* error) {
   uint64_t hash = hash_of(partition, user_id);
-  freshet_user_row* known = freshet_users_find(users, partition, user_id);
+  freshet_user_row* known = find(users, hash, partition, user_id);
   if (known != NULL) {
     unlink_use(users, known);
     link_newest(users, known);
@@ -288,13 +357,17 @@ void freshet_users_start_commit(freshet_users* users) {
   users->committing = users->changed;
   users->changed = emptied;
   for (size_t i = 0; i < users->committing.count; i++) {
+    fetch_flags(&users->committing, i);
     users->committing.rows[i]->dirty = users->committing.rows[i]->is_written = false;
     users->committing.rows[i]->committing = true;
   }
 }
 
 void freshet_users_end_commit(freshet_users* users) {
-  for (size_t i = 0; i < users->committing.count; i++) users->committing.rows[i]->committing = false;
+  for (size_t i = 0; i < users->committing.count; i++) {
+    fetch_flags(&users->committing, i);
+    users->committing.rows[i]->committing = false;
+  }
   users->committing.count = 0;
 }
 

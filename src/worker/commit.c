@@ -51,6 +51,7 @@ static freshet_status keep_users(freshet_commit* commit, freshet_error* error) {
     if (rows[i]->is_written) continue;
     rows[i]->is_written = true;
     bytes->size = 0;
+    freshet_users_announce_changed(commit->derived->users, i);
     if (rows[i]->exists) status = freshet_users_encode(commit->derived->users, rows[i], bytes, error);
     keep_row(commit, rows[i]->partition, freshet_user_row_id(rows[i]), rows[i]->exists ? bytes : NULL);
   }

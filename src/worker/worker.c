@@ -195,6 +195,24 @@ static void outdate_alike(freshet_worker* worker) {
   freshet_refresh_outdate_alike(worker->derived->refresh, fresh, count);
 }
 
+/* Record i comes soon: its user is brought nearer to the processor. */
+static void announce(freshet_worker* worker, size_t i, size_t count) {
+  const freshet_record* record = i < count ? &worker->records[i] : NULL;
+  if (record != NULL && record->topic == FRESHET_TOPIC_EVENTS && record->has_key)
+    freshet_users_announce(worker->derived->users, record->partition, record->key);
+}
+
+static freshet_status apply_records(freshet_worker* worker, size_t count, freshet_error* error) {
+  freshet_status status = FRESHET_OK;
+  for (size_t i = 0; i < FRESHET_USERS_AHEAD; i++) announce(worker, i, count);
+  for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
+    announce(worker, i + FRESHET_USERS_AHEAD, count);
+    status = freshet_batch_apply(&worker->batch, &worker->records[i], error);
+    worker->events += worker->records[i].topic == FRESHET_TOPIC_EVENTS && !worker->texts_first.is_waiting;
+  }
+  return status;
+}
+
 /* The list clock: learns from the records at hand and publishes what is due. */
 static freshet_status turn_lists(freshet_worker* worker, size_t count, uint64_t* lag, freshet_error* error) {
   freshet_clock* clock = worker->ports.clock;
@@ -207,10 +225,7 @@ static freshet_status turn_lists(freshet_worker* worker, size_t count, uint64_t*
   if (status == FRESHET_OK) status = turn_texts(worker, error);
   if (status == FRESHET_OK) freshet_text_links_turn(worker->derived->links, worker->turn_us);
   freshet_turn_lap(turn, FRESHET_TURN_TEXTS);
-  for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
-    status = freshet_batch_apply(&worker->batch, &worker->records[i], error);
-    worker->events += worker->records[i].topic == FRESHET_TOPIC_EVENTS && !worker->texts_first.is_waiting;
-  }
+  if (status == FRESHET_OK) status = apply_records(worker, count, error);
   if (status == FRESHET_OK) status = freshet_handover_turn(&worker->handover, error);
   freshet_turn_lap(turn, FRESHET_TURN_EVENTS);
   int64_t learn_us = turn->lap_us - start_us;

@@ -68,6 +68,7 @@ static void write_overlay(world* w) {
   freshet_user_row* const* rows;
   size_t count = freshet_users_changed(w->users, &rows);
   for (size_t i = 0; i < count; i++) {
+    freshet_users_announce_changed(w->users, i);
     freshet_slice id = freshet_user_row_id(rows[i]);
     freshet_buffer bytes = {0};
     if (rows[i]->exists) {
@@ -208,7 +209,16 @@ static void test_an_unreadable_row_stops(void** state) {
   assert_int_equal(freshet_users_count(w->users), 0);
 }
 
-/* Any order of events, erasures, commits, evictions and losses, against two plain tables of counts. */
+/* Of a user who may be unknown; nothing changes, and no row comes into memory. */
+static void announce(world* w, int32_t partition, int user) {
+  char id[24];
+  snprintf(id, sizeof id, "user %d", user);
+  const size_t count = freshet_users_count(w->users);
+  freshet_users_announce(w->users, partition, freshet_slice_of(id));
+  assert_int_equal(freshet_users_count(w->users), count);
+}
+
+/* Any order of events, erasures, commits, evictions, losses and announcements, against two plain tables of counts. */
 static void run(world* w, unsigned seed) {
   int64_t now[PARTITIONS][USERS] = {{0}}, sent[PARTITIONS][USERS] = {{0}}, stored[PARTITIONS][USERS] = {{0}};
   bool is_committing = false;
@@ -216,6 +226,7 @@ static void run(world* w, unsigned seed) {
   for (int step = 0; step < 3000; step++) {
     int32_t p = rand() % PARTITIONS;
     int user = rand() % USERS, what = rand() % 100;
+    announce(w, rand() % PARTITIONS, rand() % (2 * USERS));
     if (what < 60) {
       freshet_user_row* row = get(w, p, user);
       if (row->events != now[p][user])
