@@ -8,7 +8,7 @@
 #include "service/api_internal.h"
 #include "service/json_writer.h"
 
-enum { CONTEXT_SHOWN = 60, WHAT_SIZE = 64 };
+enum { CONTEXT_SHOWN = 60, WHAT_SIZE = 64, BODY_SIZE = 8192 /* of a usual list */ };
 
 /* By freshet_reason_kind: the symbol of schemas/RecommendationList.avsc, and the words for people. */
 static const struct {
@@ -293,6 +293,7 @@ static void write_one(freshet_api_part* p, freshet_http_response* response) {
   find_refusal(p, &why);
   if (why.status == 200) {
     response->content_type = "application/json";
+    freshet_buffer_reserve(&response->body, BODY_SIZE);
     write_answer(p, &json);
     freshet_buffer_append(&response->body, "\n", 1);
     return;

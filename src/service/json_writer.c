@@ -75,12 +75,35 @@ void freshet_json_integer(freshet_json* json, const char* key, int64_t number) {
   put(json, text);
 }
 
+enum { NUMBER_SIZE = 40, DIGITS_MAX = 24 };
+
+/* So many decimals of a number whose product with 10^decimals is below 2^63, rounded. printf would find the exact
+ * decimals of the double first, and a list has about a hundred numbers. short_form: without zeros at the end. */
+static void write_decimals(double number, int decimals, bool short_form, char text[NUMBER_SIZE]) {
+  static const double powers[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12};
+  char digits[DIGITS_MAX];
+  uint64_t rest = (uint64_t)llround(fabs(number) * powers[decimals]);
+  int at = DIGITS_MAX, last = DIGITS_MAX, i = 0;
+  for (int written = 0; rest > 0 || written <= decimals; written++, rest /= 10)
+    digits[--at] = (char)('0' + rest % 10);
+  while (short_form && last > DIGITS_MAX - decimals && digits[last - 1] == '0') last--;
+  if (number < 0) text[i++] = '-';
+  for (; at < last; at++) {
+    if (at == DIGITS_MAX - decimals) text[i++] = '.';
+    text[i++] = digits[at];
+  }
+  text[i] = '\0';
+}
+
 void freshet_json_number(freshet_json* json, const char* key, double number) {
-  char text[40];
+  char text[NUMBER_SIZE];
+  const double size = fabs(number);
   if (!isfinite(number)) {
     snprintf(text, sizeof text, "null");
-  } else if (number == 0 || (fabs(number) >= 0.1 && fabs(number) < 1e6)) {
-    snprintf(text, sizeof text, "%.6f", number);
+  } else if (number == 0 || (size >= 0.1 && size < 1e6)) {
+    write_decimals(number, 6, false, text);
+  } else if (size >= 1e-3 && size < 0.1) { /* nine digits, as below */
+    write_decimals(number, size >= 1e-2 ? 10 : 11, true, text);
   } else {
     snprintf(text, sizeof text, "%.9g", number);
   }
