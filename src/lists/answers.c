@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "lists/direct.h"
 #include "lists/drafts.h"
 #include "lists/replies.h"
 
@@ -14,6 +15,7 @@ enum {
   LAGGING_PARTS = 4,      /* while events lag, answers take one part in so many of the time of learning, */
   LAGGING_LEAST_US = 200, /* in a turn at least so much */
   CROWDED_US = 250000,    /* waited by one that may be answered: from then on the newest comes first */
+  SHARE_US = 1000000,     /* askers may read so long after the last question */
 };
 
 struct freshet_answers {
@@ -25,6 +27,8 @@ struct freshet_answers {
   /* With the item tables. */
   freshet_lists lists;
   freshet_drafts* drafts;
+  freshet_direct* direct;
+  bool shares;                 /* askers may read until the next turn, whenever the worker waits */
   freshet_wanted_text** texts; /* [batch] */
   freshet_draft* batch_drafts; /* [batch] */
   freshet_ranking_task* tasks; /* [batch] */
@@ -53,7 +57,8 @@ freshet_answers* freshet_answers_create(const freshet_ports* ports, const freshe
 void freshet_answers_load(freshet_answers* answers, const freshet_lists* lists, int32_t user_partitions) {
   const freshet_model* model = freshet_items_model(lists->items);
   answers->lists = *lists;
-  answers->drafts = freshet_drafts_create(lists, user_partitions);
+  answers->drafts = freshet_drafts_create(lists, user_partitions, false);
+  answers->direct = freshet_direct_create(lists, user_partitions);
   answers->batch = BATCH * freshet_ranking_threads(lists->ranking);
   answers->texts = calloc(answers->batch, sizeof *answers->texts);
   answers->batch_drafts = calloc(answers->batch, sizeof *answers->batch_drafts);
@@ -63,13 +68,17 @@ void freshet_answers_load(freshet_answers* answers, const freshet_lists* lists, 
 }
 
 void freshet_answers_unload(freshet_answers* answers) {
+  freshet_answers_unshare(answers);
   for (size_t i = 0; answers->texts != NULL && i < answers->batch; i++)
     freshet_wanted_text_destroy(answers->texts[i]);
   freshet_drafts_destroy(answers->drafts);
+  freshet_direct_destroy(answers->direct);
   free(answers->texts);
   free(answers->batch_drafts);
   free(answers->tasks);
+  answers->shares = false;
   answers->drafts = NULL;
+  answers->direct = NULL;
   answers->texts = NULL;
   answers->batch_drafts = NULL;
   answers->tasks = NULL;
@@ -214,6 +223,30 @@ static freshet_status shorten(freshet_answers* answers, freshet_error* error) {
   return status;
 }
 
+/* ---- askers who answer themselves ---- */
+
+/* Not while events lag: the ranker does not follow learning then. */
+static bool may_share(const freshet_answers* answers, bool lagging) {
+  const int64_t direct_us = freshet_direct_asked_us(answers->direct);
+  const int64_t asked_us = direct_us > answers->intake.asked_us ? direct_us : answers->intake.asked_us;
+  return !lagging && asked_us != 0 && now_us(answers) - asked_us <= SHARE_US &&
+         freshet_direct_can_serve(answers->direct);
+}
+
+freshet_status freshet_answers_share(freshet_answers* answers, freshet_error* error) {
+  if (!answers->shares) return FRESHET_OK;
+  freshet_status status = freshet_ranking_sync(answers->lists.ranking, error);
+  if (status == FRESHET_OK)
+    freshet_inbox_share(answers->intake.inbox, freshet_direct_answer, answers->direct);
+  return status;
+}
+
+void freshet_answers_unshare(freshet_answers* answers) {
+  if (answers->intake.inbox != NULL) freshet_inbox_unshare(answers->intake.inbox);
+}
+
+/* ---- a turn of answers ---- */
+
 /* An event that waits ends the turn after one batch: lists come first, and answers get the time that is left.
  * The first answer of a turn costs most: rows that learning has changed have to be taken over by the ranker.
  * So while events lag a turn may go by without answers, until they have earned enough. */
@@ -221,11 +254,12 @@ freshet_status freshet_answers_turn(freshet_answers* answers, bool lagging, int6
                                     freshet_error* error) {
   int64_t start_us = now_us(answers), earned_us = learn_us / LAGGING_PARTS;
   if (earned_us < LAGGING_LEAST_US) earned_us = LAGGING_LEAST_US;
+  answers->shares = may_share(answers, lagging);
   answers->credit_us = lagging && answers->credit_us < TURN_US ? answers->credit_us + earned_us : TURN_US;
   if (answers->credit_us <= 0) return FRESHET_OK;
   int64_t until_us = start_us + answers->credit_us;
   size_t count = 0;
-  freshet_status status = freshet_intake_questions(&answers->intake, error);
+  freshet_status status = freshet_intake_questions(&answers->intake, answers->shares, error);
   if (status != FRESHET_OK || answers->requests.count == 0) return status;
   status = freshet_texts_collect(freshet_items_texts(answers->lists.items), error);
   if (status == FRESHET_OK) status = shorten(answers, error);

@@ -10,6 +10,8 @@
  * A record on `requests` is done when it has been answered. Until then no offset behind it is committed, so after a
  * crash or a rebalance the next instance that holds the partition answers it.
  *
+ * While the worker waits, askers of the inbox may answer themselves: direct.h.
+ *
  * It owns the pending requests. Its stages are intake.h, drafts.h and replies.h.
  *
  * Thread rule: the worker's.
@@ -45,6 +47,11 @@ void freshet_answers_encoded(freshet_answers* answers, const freshet_embedded* e
  * what learning takes (learn_us in this turn), over some turns. Errors: those of store, ranking and sink. */
 freshet_status freshet_answers_turn(freshet_answers* answers, bool lagging, int64_t learn_us,
                                     freshet_error* error);
+/* Askers of the inbox may read everything from now on, if the last turn has found that this helps: the worker changes
+ * nothing until freshet_answers_unshare. Errors: those of ranking. */
+freshet_status freshet_answers_share(freshet_answers* answers, freshet_error* error);
+/* Nobody reads any more when it returns. Nothing happens if nobody may anyway. */
+void freshet_answers_unshare(freshet_answers* answers);
 /* Something could be answered at once. */
 bool freshet_answers_due(const freshet_answers* answers);
 

@@ -18,17 +18,19 @@ struct freshet_drafts {
   freshet_lists lists;
   const freshet_model* model;
   int32_t user_partitions;
+  bool only_reads;
   freshet_user* nobody;
   freshet_exploration exploration;
   freshet_arena arena; /* of a batch */
 };
 
-freshet_drafts* freshet_drafts_create(const freshet_lists* lists, int32_t user_partitions) {
+freshet_drafts* freshet_drafts_create(const freshet_lists* lists, int32_t user_partitions, bool only_reads) {
   freshet_drafts* drafts = calloc(1, sizeof *drafts);
   FRESHET_ASSERT(drafts != NULL);
   drafts->lists = *lists;
   drafts->model = freshet_items_model(lists->items);
   drafts->user_partitions = user_partitions;
+  drafts->only_reads = only_reads;
   drafts->nobody = freshet_user_create(drafts->model);
   drafts->exploration = (freshet_exploration){.items = lists->items, .clock = lists->ports->clock};
   FRESHET_ASSERT(drafts->nobody != NULL);
@@ -87,6 +89,17 @@ static void refuse_row(const freshet_drafts* drafts, freshet_draft* draft) {
   }
 }
 
+/* A row that is held. One that only the store has, or that wants its text encoded, is the worker's. */
+static freshet_status get_row(const freshet_drafts* drafts, freshet_draft* draft, freshet_error* error) {
+  const freshet_lists* lists = &drafts->lists;
+  const int32_t partition = draft->answer->partition;
+  freshet_slice user = request_of(draft)->user_id;
+  if (!drafts->only_reads) return freshet_users_get(lists->users, partition, user, &draft->row, error);
+  draft->row = freshet_users_find(lists->users, partition, user);
+  draft->needs_worker = draft->row == NULL || freshet_user_wants_text(drafts->model, draft->row->user);
+  return FRESHET_OK;
+}
+
 /* Finds the user's row, if this worker has it. Else the answer says why not. Without a rule of the producers, an
  * unknown user is taken to live where the request came, or anywhere when all is here. */
 static freshet_status find_row(freshet_drafts* drafts, freshet_draft* draft, freshet_error* error) {
@@ -96,6 +109,9 @@ static freshet_status find_row(freshet_drafts* drafts, freshet_draft* draft, fre
   freshet_slice user = request_of(draft)->user_id;
   int32_t* partition = &draft->answer->partition;
   if (user.size == 0) return FRESHET_OK;
+  draft->needs_worker =
+      drafts->only_reads && homes.partitioner == FRESHET_PARTITIONER_ANY; /* it looks into the store */
+  if (draft->needs_worker) return FRESHET_OK;
   freshet_status status = freshet_homes_find(&homes, user, partition, error);
   if (status != FRESHET_OK) return status;
   if (*partition < 0 && draft->pending->is_record) *partition = draft->pending->partition;
@@ -103,7 +119,7 @@ static freshet_status find_row(freshet_drafts* drafts, freshet_draft* draft, fre
   bool is_nowhere = draft->pending->entry->question.is_last || freshet_homes_are_all_held(&homes);
   if (*partition < 0 && is_nowhere && any != NULL) *partition = any->partition;
   if (*partition >= 0 && freshet_held_find(lists->held, FRESHET_TOPIC_EVENTS, *partition) != NULL)
-    return freshet_users_get(lists->users, *partition, user, &draft->row, error);
+    return get_row(drafts, draft, error);
   refuse_row(drafts, draft);
   return FRESHET_OK;
 }
@@ -221,7 +237,7 @@ static void set_origin(freshet_drafts* drafts, freshet_draft* draft, freshet_ran
   task->user = &draft->user;
   if (request->user_id.size > 0) task->owner = freshet_owner_key(request->user_id);
   if (request->kind == FRESHET_REQUEST_PERSONAL) {
-    if (draft->row != NULL && draft->row->exists)
+    if (!drafts->only_reads && draft->row != NULL && draft->row->exists)
       freshet_user_texts_see_to(drafts->lists.user_texts, draft->row);
     set_history(draft, items, count, task->time_ms);
   } else {
@@ -325,7 +341,7 @@ freshet_status freshet_draft_prepare(freshet_drafts* drafts, freshet_draft* draf
   freshet_status status = FRESHET_OK;
   check(drafts, draft);
   if (answer->status == FRESHET_ANSWER_OK) status = find_row(drafts, draft, error);
-  if (status != FRESHET_OK || answer->status != FRESHET_ANSWER_OK) return status;
+  if (status != FRESHET_OK || answer->status != FRESHET_ANSWER_OK || draft->needs_worker) return status;
   switch (draft->pending->entry->question.kind) {
     case FRESHET_ASK_RECOMMEND:
       prepare_list(drafts, draft, text, task);

@@ -1,4 +1,7 @@
-/* inbox.c: see inbox.h. A linked list under a lock, taken whole by the worker. */
+/*
+ * inbox.c: see inbox.h. Two linked lists under a lock: questions for the worker, which takes all of them at once, and
+ * questions that only read, for the thread of the inbox. It must not hold the lock while an answer is made.
+ */
 #include "lists/inbox.h"
 
 #include <pthread.h>
@@ -6,14 +9,30 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { PASSED_MAX = 4 /* moments of sharing that may be too short before the worker answers itself */ };
+
+typedef struct queue {
+  freshet_inbox_entry *first, **end; /* end: where the next one is linked in */
+} queue;
+
 struct freshet_inbox {
   size_t capacity;
-  pthread_mutex_t lock; /* guards the rest */
+  pthread_t thread;
+  _Atomic size_t unanswered; /* entries that were put and are not freed yet, here or with the worker */
+  pthread_mutex_t lock;      /* guards the rest */
   bool is_open;
   void (*wake)(void* context);
   void* context;
-  freshet_inbox_entry *first, **end; /* end: where the next one is linked in */
-  _Atomic size_t unanswered; /* entries that were put and are not freed yet, here or with the worker */
+  queue for_worker, for_readers;
+  bool shares; /* the worker is going to share its state before it waits */
+  bool is_shared;
+  freshet_inbox_reader reader; /* while is_shared */
+  void* reader_context;
+  size_t reading;          /* threads that read the state just now */
+  pthread_cond_t unread;   /* reading is 0 again */
+  pthread_cond_t may_read; /* is_shared with a question, or is_ending: for the thread of the inbox */
+  unsigned passed;         /* times that the worker has passed the first question for readers by */
+  bool is_ending;
 };
 
 /* ---- answers ---- */
@@ -106,20 +125,135 @@ void freshet_inbox_entry_refuse(freshet_inbox_entry* entry, freshet_answer_statu
   freshet_inbox_entry_free(entry);
 }
 
-/* ---- the queue ---- */
+/* ---- queues; under the lock ---- */
+
+static void clear(queue* q) {
+  q->first = NULL;
+  q->end = &q->first;
+}
+
+static void append(queue* q, freshet_inbox_entry* entry) {
+  entry->next = NULL;
+  *q->end = entry;
+  q->end = &entry->next;
+}
+
+/* Moves all of them. */
+static void append_all(queue* to, queue* from) {
+  if (from->first == NULL) return;
+  *to->end = from->first;
+  to->end = from->end;
+  clear(from);
+}
+
+static void give_to_worker(freshet_inbox* inbox, freshet_inbox_entry* entry) {
+  const bool is_first = inbox->for_worker.first == NULL;
+  append(&inbox->for_worker, entry);
+  if (is_first) inbox->wake(inbox->context);
+}
+
+static freshet_inbox_entry* take_all(queue* q) {
+  freshet_inbox_entry* first = q->first;
+  clear(q);
+  return first;
+}
+
+/* ---- readers ---- */
+
+/* Enters with the lock, and leaves with it; without it in between. */
+static freshet_answer* read_state(freshet_inbox* inbox, const freshet_question* question) {
+  inbox->reading++;
+  pthread_mutex_unlock(&inbox->lock);
+  freshet_answer* answer = inbox->reader(inbox->reader_context, question);
+  pthread_mutex_lock(&inbox->lock);
+  if (--inbox->reading == 0) pthread_cond_signal(&inbox->unread);
+  return answer;
+}
+
+freshet_answer* freshet_inbox_answer(freshet_inbox* inbox, freshet_question* question) {
+  freshet_answer* answer = NULL;
+  pthread_mutex_lock(&inbox->lock);
+  const bool is_shared = inbox->is_shared;
+  if (is_shared) answer = read_state(inbox, question);
+  pthread_mutex_unlock(&inbox->lock);
+  question->reads = !is_shared && question->kind == FRESHET_ASK_RECOMMEND;
+  return answer;
+}
+
+void freshet_inbox_share(freshet_inbox* inbox, freshet_inbox_reader reader, void* context) {
+  pthread_mutex_lock(&inbox->lock);
+  inbox->is_shared = true;
+  inbox->reader = reader;
+  inbox->reader_context = context;
+  if (inbox->for_readers.first != NULL) pthread_cond_signal(&inbox->may_read);
+  pthread_mutex_unlock(&inbox->lock);
+}
+
+void freshet_inbox_unshare(freshet_inbox* inbox) {
+  pthread_mutex_lock(&inbox->lock);
+  inbox->is_shared = false;
+  while (inbox->reading > 0) pthread_cond_wait(&inbox->unread, &inbox->lock);
+  pthread_mutex_unlock(&inbox->lock);
+}
+
+/* Answers the first question for readers; called and left with the lock. */
+static void serve_first(freshet_inbox* inbox) {
+  freshet_inbox_entry* entry = inbox->for_readers.first;
+  inbox->for_readers.first = entry->next;
+  if (entry->next == NULL) clear(&inbox->for_readers);
+  inbox->passed = 0;
+  freshet_answer* answer = read_state(inbox, &entry->question);
+  const bool for_worker = answer == NULL && inbox->is_open;
+  if (for_worker) give_to_worker(inbox, entry);
+  pthread_mutex_unlock(&inbox->lock);
+  if (answer != NULL) {
+    entry->question.answered(entry->question.context, answer);
+    freshet_inbox_entry_free(entry);
+  } else if (!for_worker) {
+    freshet_inbox_entry_refuse(entry, FRESHET_ANSWER_UNAVAILABLE, "the service is stopping");
+  }
+  pthread_mutex_lock(&inbox->lock);
+}
+
+static void* serve_readers(void* context) {
+  freshet_inbox* inbox = context;
+  pthread_mutex_lock(&inbox->lock);
+  while (!inbox->is_ending) {
+    if (inbox->is_shared && inbox->for_readers.first != NULL) {
+      serve_first(inbox);
+    } else {
+      pthread_cond_wait(&inbox->may_read, &inbox->lock);
+    }
+  }
+  pthread_mutex_unlock(&inbox->lock);
+  return NULL;
+}
+
+/* ---- the inbox ---- */
 
 freshet_inbox* freshet_inbox_create(size_t capacity) {
   freshet_inbox* inbox = calloc(1, sizeof *inbox);
   FRESHET_ASSERT(inbox != NULL);
   inbox->capacity = capacity;
-  inbox->end = &inbox->first;
+  clear(&inbox->for_worker);
+  clear(&inbox->for_readers);
   pthread_mutex_init(&inbox->lock, NULL);
+  pthread_cond_init(&inbox->unread, NULL);
+  pthread_cond_init(&inbox->may_read, NULL);
+  FRESHET_ASSERT(pthread_create(&inbox->thread, NULL, serve_readers, inbox) == 0);
   return inbox;
 }
 
 void freshet_inbox_destroy(freshet_inbox* inbox) {
   if (inbox == NULL) return;
   freshet_inbox_shut(inbox);
+  pthread_mutex_lock(&inbox->lock);
+  inbox->is_ending = true;
+  pthread_cond_signal(&inbox->may_read);
+  pthread_mutex_unlock(&inbox->lock);
+  pthread_join(inbox->thread, NULL);
+  pthread_cond_destroy(&inbox->may_read);
+  pthread_cond_destroy(&inbox->unread);
   pthread_mutex_destroy(&inbox->lock);
   free(inbox);
 }
@@ -127,14 +261,16 @@ void freshet_inbox_destroy(freshet_inbox* inbox) {
 bool freshet_inbox_put(freshet_inbox* inbox, const freshet_question* question) {
   freshet_inbox_entry* entry = freshet_inbox_entry_create(question);
   pthread_mutex_lock(&inbox->lock);
-  bool is_taken = inbox->is_open && atomic_load(&inbox->unanswered) < inbox->capacity;
+  const bool is_taken = inbox->is_open && atomic_load(&inbox->unanswered) < inbox->capacity;
   if (is_taken) {
-    bool is_first = inbox->first == NULL;
     entry->inbox = inbox;
     atomic_fetch_add(&inbox->unanswered, 1);
-    *inbox->end = entry;
-    inbox->end = &entry->next;
-    if (is_first) inbox->wake(inbox->context);
+  }
+  if (is_taken && question->reads && inbox->shares) {
+    append(&inbox->for_readers, entry);
+    if (inbox->is_shared) pthread_cond_signal(&inbox->may_read);
+  } else if (is_taken) {
+    give_to_worker(inbox, entry);
   }
   pthread_mutex_unlock(&inbox->lock);
   if (!is_taken) freshet_inbox_entry_free(entry);
@@ -149,24 +285,25 @@ void freshet_inbox_open(freshet_inbox* inbox, void (*wake)(void* context), void*
   pthread_mutex_unlock(&inbox->lock);
 }
 
-static freshet_inbox_entry* take_all(freshet_inbox* inbox) {
-  freshet_inbox_entry* first = inbox->first;
-  inbox->first = NULL;
-  inbox->end = &inbox->first;
-  return first;
-}
-
-freshet_inbox_entry* freshet_inbox_take(freshet_inbox* inbox) {
+freshet_inbox_entry* freshet_inbox_take(freshet_inbox* inbox, bool shares) {
   pthread_mutex_lock(&inbox->lock);
-  freshet_inbox_entry* first = take_all(inbox);
+  inbox->shares = shares;
+  const bool has_waited = inbox->for_readers.first != NULL && ++inbox->passed > PASSED_MAX;
+  if (!shares || has_waited) {
+    append_all(&inbox->for_worker, &inbox->for_readers);
+    inbox->passed = 0;
+  }
+  freshet_inbox_entry* first = take_all(&inbox->for_worker);
   pthread_mutex_unlock(&inbox->lock);
   return first;
 }
 
 void freshet_inbox_shut(freshet_inbox* inbox) {
+  freshet_inbox_unshare(inbox);
   pthread_mutex_lock(&inbox->lock);
-  inbox->is_open = false;
-  freshet_inbox_entry* entry = take_all(inbox);
+  inbox->is_open = inbox->shares = false;
+  append_all(&inbox->for_worker, &inbox->for_readers);
+  freshet_inbox_entry* entry = take_all(&inbox->for_worker);
   pthread_mutex_unlock(&inbox->lock);
   for (freshet_inbox_entry* next; entry != NULL; entry = next) {
     next = entry->next;

@@ -5,9 +5,13 @@
  * from the same state and by the same code as a record on `requests`. Nothing is lost silently: every question that
  * was taken is answered exactly once, at the latest when the inbox is shut.
  *
- * It owns questions until they are taken. It knows nothing of HTTP, nor of how an answer is made.
+ * Most questions only read. While the worker waits, it shares its state: then they are answered at once, on the thread
+ * that asks. A question that comes while the worker works waits for the next moment of sharing, and a thread of the
+ * inbox answers it. The worker waits for the readers that have begun, and for no others.
  *
- * Thread rule: put from any thread; the rest is the worker's.
+ * It owns questions until they are taken, and the thread. It knows nothing of HTTP, nor of how an answer is made.
+ *
+ * Thread rule: answer and put from any thread; the rest is the worker's.
  */
 #ifndef FRESHET_LISTS_INBOX_H
 #define FRESHET_LISTS_INBOX_H
@@ -85,8 +89,9 @@ typedef struct freshet_question {
   freshet_request request; /* copied by put */
   bool titles;             /* with the items' titles, which costs a read for each */
   bool is_last; /* all other instances were asked before: a user who is not known here is nowhere */
-  /* Called once, on the worker thread or the one that shuts the inbox. Owns the answer. Must hand over and
-   * return. */
+  bool reads;   /* freshet_inbox_answer has not said that it needs the worker */
+  /* Called once, on the worker's thread, the inbox's, or the one that shuts the inbox. Owns the answer. Must hand over
+   * and return. */
   void (*answered)(void* context, freshet_answer* answer);
   void* context;
 } freshet_question;
@@ -99,11 +104,23 @@ freshet_inbox* freshet_inbox_create(size_t capacity);
 /* No other thread may put any more, and every entry is freed. */
 void freshet_inbox_destroy(freshet_inbox* inbox);
 
+/* The answer, made by the calling thread; it is the caller's, and question->answered is not called. NULL: the question
+ * is to be put; question->reads says how. */
+freshet_answer* freshet_inbox_answer(freshet_inbox* inbox, freshet_question* question);
+
 /* False: it is full, or shut: there is no worker, or one that is not ready yet. `answered` is not called
  * then. */
 bool freshet_inbox_put(freshet_inbox* inbox, const freshet_question* question);
 
 /* ---- for the worker ---- */
+
+/* Makes an answer from the shared state, on the thread of an asker; NULL: it needs the worker. Several may run at
+ * once. */
+typedef freshet_answer* (*freshet_inbox_reader)(void* context, const freshet_question* question);
+/* Askers may read the state from now on. */
+void freshet_inbox_share(freshet_inbox* inbox, freshet_inbox_reader reader, void* context);
+/* Nobody reads any more when this returns. */
+void freshet_inbox_unshare(freshet_inbox* inbox);
 
 /* wake: called by put, from its thread, when the queue was empty: the worker is to look. */
 void freshet_inbox_open(freshet_inbox* inbox, void (*wake)(void* context), void* context);
@@ -117,8 +134,10 @@ typedef struct freshet_inbox_entry {
   freshet_question question;
 } freshet_inbox_entry;
 
-/* All that waits, in order of arrival, linked by `next`; NULL: nothing. Each is to be answered and freed. */
-freshet_inbox_entry* freshet_inbox_take(freshet_inbox* inbox);
+/* All that waits for the worker, linked by `next`; NULL: nothing. Each is to be answered and freed. shares: the worker
+ * is going to share its state before it waits, so questions that only read are left out, unless several moments of
+ * sharing were too short for them. */
+freshet_inbox_entry* freshet_inbox_take(freshet_inbox* inbox, bool shares);
 /* Answers with this status and message, and frees the entry. */
 void freshet_inbox_entry_refuse(freshet_inbox_entry* entry, freshet_answer_status status,
                                 const char* message);

@@ -63,10 +63,11 @@ void freshet_intake_encoded(freshet_intake* intake, const freshet_embedded* embe
 
 /* ---- questions ---- */
 
-freshet_status freshet_intake_questions(freshet_intake* intake, freshet_error* error) {
+freshet_status freshet_intake_questions(freshet_intake* intake, bool shares, freshet_error* error) {
   freshet_status status = FRESHET_OK;
   if (intake->inbox == NULL) return FRESHET_OK;
-  freshet_inbox_entry* entry = freshet_inbox_take(intake->inbox);
+  freshet_inbox_entry* entry = freshet_inbox_take(intake->inbox, shares);
+  if (entry != NULL) intake->asked_us = freshet_clock_monotonic_us(intake->ports->clock);
   for (freshet_inbox_entry* next; entry != NULL; entry = next) {
     next = entry->next;
     if (entry->question.kind == FRESHET_ASK_ERASE && status == FRESHET_OK) {

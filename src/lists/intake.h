@@ -25,14 +25,15 @@ typedef struct freshet_intake {
   freshet_intake_erase erase;
   void* erase_context;
   uint64_t last_text_id;
+  int64_t asked_us; /* monotonic: when the inbox had a question last; 0: never */
 } freshet_intake;
 
 /* A record of `requests`. */
 /* Errors: FRESHET_UNAVAILABLE: its schema is being asked for, and it has to come again. */
 freshet_status freshet_intake_record(freshet_intake* intake, const freshet_record* record,
                                      freshet_error* error);
-/* All questions in the inbox. Errors: those of `erase`. */
-freshet_status freshet_intake_questions(freshet_intake* intake, freshet_error* error);
+/* All questions in the inbox that are for the worker; shares: see freshet_inbox_take. Errors: those of `erase`. */
+freshet_status freshet_intake_questions(freshet_intake* intake, bool shares, freshet_error* error);
 /* A request's text has been encoded, or has failed to be. */
 void freshet_intake_encoded(freshet_intake* intake, const freshet_embedded* embedded);
 

@@ -14,11 +14,12 @@ enum {
   RULES_CANDIDATES = 4 /* for each place of a list, where rules may leave some out */
 };
 
-/* Scratch of one thread. */
-typedef struct rank_thread {
-  freshet_model_scratch* queries[GROUP];
+/* Of one thread, for up to `lists` lists at once. */
+struct freshet_ranking_scratch {
+  size_t lists;                          /* 1 .. GROUP */
+  freshet_model_scratch* queries[GROUP]; /* [lists] */
   freshet_rank_scratch* scratch;
-  freshet_ranked* ranked;    /* [GROUP][FRESHET_RANK_K_MAX] */
+  freshet_ranked* ranked;    /* [lists][FRESHET_RANK_K_MAX] */
   uint32_t* excluded[GROUP]; /* [excluded_capacity] */
   size_t excluded_capacity[GROUP];
   uint8_t* taken; /* [taken_size] by slot: what may not be shown to the user of this list; 0 between lists */
@@ -29,7 +30,7 @@ typedef struct rank_thread {
   uint32_t pinned[FRESHET_RANK_K_MAX];
   freshet_variety variety[FRESHET_RANK_K_MAX];
   freshet_error error;
-} rank_thread;
+};
 
 struct freshet_ranking {
   freshet_items* items;
@@ -37,28 +38,46 @@ struct freshet_ranking {
   const freshet_listing* listing;
   freshet_ranker* ranker;
   freshet_pool* pool;
-  rank_thread* threads;        /* [pool threads] */
-  freshet_ranking_task* tasks; /* [task_count] of this run */
+  freshet_ranking_scratch** threads; /* [pool threads] */
+  freshet_ranking_task* tasks;       /* [task_count] of this run */
   size_t task_count;
 };
 
-static freshet_status create_threads(freshet_ranking* ranking, freshet_error* error) {
-  unsigned threads = freshet_pool_threads(ranking->pool);
-  ranking->threads = calloc(threads, sizeof *ranking->threads);
-  FRESHET_ASSERT(ranking->threads != NULL);
-  for (unsigned t = 0; t < threads; t++) {
-    rank_thread* own = &ranking->threads[t];
-    bool complete = (own->scratch = freshet_rank_scratch_create(ranking->ranker)) != NULL;
-    own->ranked = calloc((size_t)GROUP * FRESHET_RANK_K_MAX, sizeof *own->ranked);
-    complete = complete && own->ranked != NULL;
-    for (int i = 0; i < GROUP; i++) {
-      own->queries[i] = freshet_model_scratch_create(ranking->model);
-      complete = complete && own->queries[i] != NULL;
-    }
-    if (!complete)
-      return freshet_error_set(error, FRESHET_NO_MEMORY, FRESHET_STOP, "no memory for ranking threads");
+static freshet_ranking_scratch* create_scratch(const freshet_ranking* ranking, size_t lists) {
+  freshet_ranking_scratch* own = calloc(1, sizeof *own);
+  FRESHET_ASSERT(own != NULL);
+  own->lists = lists;
+  own->scratch = freshet_rank_scratch_create(ranking->ranker);
+  own->ranked = calloc(lists * FRESHET_RANK_K_MAX, sizeof *own->ranked);
+  FRESHET_ASSERT(own->scratch != NULL && own->ranked != NULL);
+  for (size_t i = 0; i < lists; i++) {
+    own->queries[i] = freshet_model_scratch_create(ranking->model);
+    FRESHET_ASSERT(own->queries[i] != NULL);
   }
-  return FRESHET_OK;
+  return own;
+}
+
+freshet_ranking_scratch* freshet_ranking_scratch_create(const freshet_ranking* ranking) {
+  return create_scratch(ranking, 1);
+}
+
+void freshet_ranking_scratch_destroy(freshet_ranking_scratch* own) {
+  if (own == NULL) return;
+  freshet_rank_scratch_destroy(own->scratch);
+  free(own->ranked);
+  free(own->taken);
+  for (size_t i = 0; i < own->lists; i++) {
+    freshet_model_scratch_destroy(own->queries[i]);
+    free(own->excluded[i]);
+  }
+  free(own);
+}
+
+static void create_threads(freshet_ranking* ranking) {
+  unsigned threads = freshet_pool_threads(ranking->pool);
+  ranking->threads = calloc(threads, sizeof(freshet_ranking_scratch*));
+  FRESHET_ASSERT(ranking->threads != NULL);
+  for (unsigned t = 0; t < threads; t++) ranking->threads[t] = create_scratch(ranking, GROUP);
 }
 
 freshet_ranking* freshet_ranking_create(freshet_items* items, uint32_t threads, freshet_error* error) {
@@ -70,8 +89,8 @@ freshet_ranking* freshet_ranking_create(freshet_items* items, uint32_t threads, 
   ranking->pool = freshet_pool_create(threads);
   if (ranking->pool == NULL) {
     freshet_error_set(error, FRESHET_NO_MEMORY, FRESHET_STOP, "cannot start %u ranking threads", threads);
-  } else if (freshet_items_ranker(items, &ranking->ranker, error) == FRESHET_OK &&
-             create_threads(ranking, error) == FRESHET_OK) {
+  } else if (freshet_items_ranker(items, &ranking->ranker, error) == FRESHET_OK) {
+    create_threads(ranking);
     return ranking;
   }
   freshet_ranking_destroy(ranking);
@@ -80,16 +99,8 @@ freshet_ranking* freshet_ranking_create(freshet_items* items, uint32_t threads, 
 
 void freshet_ranking_destroy(freshet_ranking* ranking) {
   if (ranking == NULL) return;
-  for (unsigned t = 0; ranking->threads != NULL && t < freshet_pool_threads(ranking->pool); t++) {
-    rank_thread* own = &ranking->threads[t];
-    freshet_rank_scratch_destroy(own->scratch);
-    free(own->ranked);
-    free(own->taken);
-    for (int i = 0; i < GROUP; i++) {
-      freshet_model_scratch_destroy(own->queries[i]);
-      free(own->excluded[i]);
-    }
-  }
+  for (unsigned t = 0; ranking->threads != NULL && t < freshet_pool_threads(ranking->pool); t++)
+    freshet_ranking_scratch_destroy(ranking->threads[t]);
   freshet_pool_destroy(ranking->pool);
   free(ranking->threads);
   free(ranking);
@@ -100,7 +111,7 @@ unsigned freshet_ranking_threads(const freshet_ranking* ranking) {
 }
 
 /* What the rules hide of what the user has seen, the user's own items, and what the task excludes, in one array. */
-static void exclude(const freshet_ranking* ranking, rank_thread* own, size_t i,
+static void exclude(const freshet_ranking* ranking, freshet_ranking_scratch* own, size_t i,
                     const freshet_ranking_task* task, freshet_rank_query* query) {
   const freshet_rules* rules = freshet_listing_rules(ranking->listing);
   size_t owned_count = 0;
@@ -125,7 +136,7 @@ static void exclude(const freshet_ranking* ranking, rank_thread* own, size_t i,
   query->excluded_count = count + task->excluded_count;
 }
 
-static void make_scores(const freshet_ranking* ranking, rank_thread* own, size_t i,
+static void make_scores(const freshet_ranking* ranking, freshet_ranking_scratch* own, size_t i,
                         const freshet_ranking_task* task, freshet_rank_query* query) {
   const freshet_model* model = ranking->model;
   freshet_model_scratch* scratch = own->queries[i];
@@ -146,7 +157,7 @@ static void make_scores(const freshet_ranking* ranking, rank_thread* own, size_t
   }
 }
 
-static void make_query(const freshet_ranking* ranking, rank_thread* own, size_t i,
+static void make_query(const freshet_ranking* ranking, freshet_ranking_scratch* own, size_t i,
                        const freshet_ranking_task* task, freshet_rank_query* query) {
   make_scores(ranking, own, i, task, query);
   exclude(ranking, own, i, task, query);
@@ -161,15 +172,15 @@ static void make_query(const freshet_ranking* ranking, rank_thread* own, size_t 
 
 /* ---- under rules that reorder ---- */
 
-static bool may_show(const freshet_ranking* ranking, const rank_thread* own, const freshet_rank_query* query,
-                     uint32_t slot) {
+static bool may_show(const freshet_ranking* ranking, const freshet_ranking_scratch* own,
+                     const freshet_rank_query* query, uint32_t slot) {
   bool is_allowed = query->allowed == NULL ||
                     (slot < query->allowed_slots && (query->allowed[slot / 64] >> (slot % 64) & 1) != 0);
   return is_allowed && freshet_model_is_listed(ranking->model, slot) && own->taken[slot] == 0;
 }
 
-static void mark_excluded(const freshet_ranking* ranking, rank_thread* own, const freshet_rank_query* query,
-                          uint8_t mark) {
+static void mark_excluded(const freshet_ranking* ranking, freshet_ranking_scratch* own,
+                          const freshet_rank_query* query, uint8_t mark) {
   size_t count = freshet_model_item_count(ranking->model);
   if (own->taken_size < count) {
     free(own->taken);
@@ -181,8 +192,9 @@ static void mark_excluded(const freshet_ranking* ranking, rank_thread* own, cons
 }
 
 /* The pinned items and the pool of this user. A task that explores has a pool of its own. */
-static void gather(const freshet_ranking* ranking, rank_thread* own, const freshet_ranking_task* task,
-                   const freshet_rank_query* query, freshet_candidates* candidates) {
+static void gather(const freshet_ranking* ranking, freshet_ranking_scratch* own,
+                   const freshet_ranking_task* task, const freshet_rank_query* query,
+                   freshet_candidates* candidates) {
   const freshet_rules* rules = freshet_listing_rules(ranking->listing);
   size_t count = 0;
   const uint32_t* new_items = freshet_listing_new(ranking->listing, &count);
@@ -202,8 +214,9 @@ static void gather(const freshet_ranking* ranking, rank_thread* own, const fresh
 }
 
 /* With too few candidates under the rules, as many as there can be are asked for. */
-static bool select_by_rules(const freshet_ranking* ranking, rank_thread* own, freshet_ranking_task* task,
-                            freshet_rank_query* query, freshet_ranked* ranked, size_t count) {
+static bool select_by_rules(const freshet_ranking* ranking, freshet_ranking_scratch* own,
+                            freshet_ranking_task* task, freshet_rank_query* query, freshet_ranked* ranked,
+                            size_t count) {
   freshet_rules rules = *freshet_listing_rules(ranking->listing);
   freshet_candidates candidates = {.ranked = ranked, .count = count, .seed = task->seed};
   bool ran_out;
@@ -231,8 +244,9 @@ static bool select_by_rules(const freshet_ranking* ranking, rank_thread* own, fr
 }
 
 /* The step between ranking and the list: who stands in it, and where. */
-static bool select_picks(const freshet_ranking* ranking, rank_thread* own, freshet_ranking_task* task,
-                         freshet_rank_query* query, freshet_ranked* ranked, size_t count) {
+static bool select_picks(const freshet_ranking* ranking, freshet_ranking_scratch* own,
+                         freshet_ranking_task* task, freshet_rank_query* query, freshet_ranked* ranked,
+                         size_t count) {
   freshet_select_diverse(ranking->model, ranked, count, task->k, task->diversity, own->variety);
   if (freshet_rules_reorder(freshet_listing_rules(ranking->listing)))
     return select_by_rules(ranking, own, task, query, ranked, count);
@@ -262,7 +276,8 @@ static void add_newness(const freshet_ranking_task* task, uint32_t slot, freshet
 
 /* The parts of each score; and the scores of items that no ranking has brought, which are the sums of theirs.
  */
-static void explain(const freshet_ranking* ranking, rank_thread* own, size_t i, freshet_ranking_task* task) {
+static void explain(const freshet_ranking* ranking, freshet_ranking_scratch* own, size_t i,
+                    freshet_ranking_task* task) {
   freshet_parts scratch;
   for (size_t r = 0; r < task->count; r++) {
     freshet_pick* pick = &task->picks[r];
@@ -279,13 +294,9 @@ static void explain(const freshet_ranking* ranking, rank_thread* own, size_t i, 
   }
 }
 
-/* Makes lists GROUP * group .. ; runs on a pool thread. */
-static void make_lists(void* context, size_t group, unsigned thread) {
-  freshet_ranking* ranking = context;
-  rank_thread* own = &ranking->threads[thread];
-  size_t first = group * GROUP;
-  size_t count = ranking->task_count - first < GROUP ? ranking->task_count - first : GROUP;
-  freshet_ranking_task* tasks = ranking->tasks + first;
+/* At most own->lists of them. After a failure own->error says why. */
+static void make_lists(const freshet_ranking* ranking, freshet_ranking_scratch* own,
+                       freshet_ranking_task* tasks, size_t count) {
   freshet_rank_query queries[GROUP] = {0};
   size_t counts[GROUP];
   for (size_t i = 0; i < count; i++) make_query(ranking, own, i, &tasks[i], &queries[i]);
@@ -299,17 +310,37 @@ static void make_lists(void* context, size_t group, unsigned thread) {
   }
 }
 
+/* Makes lists GROUP * group .. ; runs on a pool thread. */
+static void make_group(void* context, size_t group, unsigned thread) {
+  const freshet_ranking* ranking = context;
+  const size_t first = group * GROUP;
+  const size_t count = ranking->task_count - first < GROUP ? ranking->task_count - first : GROUP;
+  make_lists(ranking, ranking->threads[thread], ranking->tasks + first, count);
+}
+
+static freshet_status result_of(const freshet_ranking_scratch* own, freshet_error* error) {
+  if (own->error.status == FRESHET_OK) return FRESHET_OK;
+  return freshet_error_set(error, own->error.status, FRESHET_STOP, "ranking: %s", own->error.message);
+}
+
+freshet_status freshet_ranking_sync(freshet_ranking* ranking, freshet_error* error) {
+  return freshet_items_ranker(ranking->items, &ranking->ranker, error);
+}
+
 freshet_status freshet_ranking_run(freshet_ranking* ranking, freshet_ranking_task* tasks, size_t count,
                                    freshet_error* error) {
-  freshet_status status = freshet_items_ranker(ranking->items, &ranking->ranker, error);
+  freshet_status status = freshet_ranking_sync(ranking, error);
   if (status != FRESHET_OK) return status;
   ranking->tasks = tasks;
   ranking->task_count = count;
-  freshet_pool_run(ranking->pool, make_lists, ranking, (count + GROUP - 1) / GROUP);
-  for (unsigned t = 0; t < freshet_pool_threads(ranking->pool); t++) {
-    const freshet_error* failed = &ranking->threads[t].error;
-    if (failed->status != FRESHET_OK)
-      return freshet_error_set(error, failed->status, FRESHET_STOP, "ranking: %s", failed->message);
-  }
-  return FRESHET_OK;
+  freshet_pool_run(ranking->pool, make_group, ranking, (count + GROUP - 1) / GROUP);
+  for (unsigned t = 0; status == FRESHET_OK && t < freshet_pool_threads(ranking->pool); t++)
+    status = result_of(ranking->threads[t], error);
+  return status;
+}
+
+freshet_status freshet_ranking_one(const freshet_ranking* ranking, freshet_ranking_scratch* own,
+                                   freshet_ranking_task* task, freshet_error* error) {
+  make_lists(ranking, own, task, 1);
+  return result_of(own, error);
 }

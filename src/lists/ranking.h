@@ -4,7 +4,8 @@
  *
  * It owns the threads and their scratch. It does not know why a list is made, nor where it goes.
  *
- * Thread rule: one caller at a time; the work runs on all ranking threads, and the caller waits for it.
+ * Thread rule: the worker's, but for freshet_ranking_one; the work runs on all ranking threads, and the worker waits
+ * for it.
  */
 #ifndef FRESHET_LISTS_RANKING_H
 #define FRESHET_LISTS_RANKING_H
@@ -55,5 +56,16 @@ unsigned freshet_ranking_threads(const freshet_ranking* ranking);
 /* Makes the lists, from the items as they are now. Errors have verdict FRESHET_STOP. */
 freshet_status freshet_ranking_run(freshet_ranking* ranking, freshet_ranking_task* tasks, size_t count,
                                    freshet_error* error);
+/* The ranker takes over what has been learned since the last call, as freshet_ranking_run does too. */
+freshet_status freshet_ranking_sync(freshet_ranking* ranking, freshet_error* error);
+
+/* What a thread outside needs to make one list at a time. */
+typedef struct freshet_ranking_scratch freshet_ranking_scratch;
+freshet_ranking_scratch* freshet_ranking_scratch_create(const freshet_ranking* ranking);
+void freshet_ranking_scratch_destroy(freshet_ranking_scratch* scratch); /* NULL is allowed */
+/* Makes one list on the calling thread, from the items as of the last freshet_ranking_sync. From any thread, while
+ * nobody changes items and users. After an error the scratch must not be used again. */
+freshet_status freshet_ranking_one(const freshet_ranking* ranking, freshet_ranking_scratch* scratch,
+                                   freshet_ranking_task* task, freshet_error* error);
 
 #endif

@@ -134,8 +134,9 @@ static freshet_api_call* create_call(freshet_api* api, size_t count, const fresh
   return call;
 }
 
-/* Asks the worker for all parts. After the last of them the call may be gone. */
-static void ask_all(freshet_api* api, freshet_question_kind kind, const freshet_request* requests,
+/* Asks the worker for all parts, which differ in their requests from *like. After the last of them the call may be
+ * gone. */
+static void ask_all(freshet_api* api, const freshet_question* like, const freshet_request* requests,
                     size_t count, bool is_batch, const freshet_http_request* http) {
   freshet_api_call* call = create_call(api, count, http);
   call->is_batch = is_batch;
@@ -143,25 +144,34 @@ static void ask_all(freshet_api* api, freshet_question_kind kind, const freshet_
   for (size_t i = 0; i < count; i++) {
     freshet_api_part* part = &call->parts[i];
     part->call = call;
-    part->kind = kind;
+    part->kind = like->kind;
     part->user_id = keep(call, requests[i].user_id);
     part->context = keep(call, requests[i].context);
   }
   freshet_api_part* parts = call->parts;
-  const bool is_last_one = is_last(api, http);
+  freshet_question question = *like;
+  question.is_last = is_last(api, http);
+  question.answered = answered;
   for (size_t i = 0; i < count; i++) {
-    const freshet_question question = {.kind = kind,
-                                       .request = requests[i],
-                                       .is_last = is_last_one,
-                                       .answered = answered,
-                                       .context = &parts[i]};
+    question.request = requests[i];
+    question.context = &parts[i];
     if (!freshet_inbox_put(api->config.inbox, &question)) answered(&parts[i], NULL);
   }
 }
 
+/* Asks for one thing; answers at once if that does not need the worker. */
 static void ask(freshet_api* api, freshet_question_kind kind, const freshet_request* request,
-                const freshet_http_request* http) {
-  ask_all(api, kind, request, 1, false, http);
+                const freshet_http_request* http, freshet_http_response* response) {
+  freshet_question question = {.kind = kind, .request = *request, .is_last = is_last(api, http)};
+  freshet_answer* answer = freshet_inbox_answer(api->config.inbox, &question);
+  if (answer == NULL) {
+    ask_all(api, &question, request, 1, false, http);
+    return;
+  }
+  freshet_api_call* call = create_call(api, 1, http);
+  call->parts[0] = (freshet_api_part){
+      .call = call, .kind = kind, .user_id = request->user_id, .context = request->context, .answer = answer};
+  finish(call, NULL, response);
 }
 
 /* Asks for a list, or refuses. */
@@ -169,7 +179,7 @@ static void ask_for_list(freshet_api* api, freshet_status status, const freshet_
                          const freshet_error* error, const freshet_http_request* http,
                          freshet_http_response* response) {
   if (status == FRESHET_OK) {
-    ask(api, FRESHET_ASK_RECOMMEND, request, http);
+    ask(api, FRESHET_ASK_RECOMMEND, request, http, response);
   } else {
     freshet_http_refuse(response, 400, "%s", error->message);
   }
@@ -244,7 +254,7 @@ static void handle_batch(void* context, const freshet_http_request* http, freshe
   freshet_status status = freshet_api_requests_from_json(http->body, &arena, &requests, &count, &error);
   if (status == FRESHET_OK) status = check_batch(requests, count, &error);
   if (status == FRESHET_OK) {
-    ask_all(context, FRESHET_ASK_RECOMMEND, requests, count, true, http);
+    ask_all(context, &(freshet_question){.kind = FRESHET_ASK_RECOMMEND}, requests, count, true, http);
   } else {
     freshet_http_refuse(response, 400, "%s", error.message);
   }
@@ -280,7 +290,7 @@ static void ask_about(freshet_api* api, freshet_question_kind kind, const freshe
   freshet_status status = freshet_request_validate(request, request->user_id, &error);
   if (status == FRESHET_OK && parameter_count(http) > 0)
     status = freshet_error_set(&error, FRESHET_INVALID, FRESHET_STOP, "no parameters are known here");
-  if (status == FRESHET_OK) ask(api, kind, request, http);
+  if (status == FRESHET_OK) ask(api, kind, request, http, response);
   if (status != FRESHET_OK) freshet_http_refuse(response, 400, "%s", error.message);
 }
 

@@ -12,8 +12,8 @@
  *   DELETE /v1/users/{id}                   forget the user
  *   GET    /openapi.json
  *
- * Questions go to the worker through its inbox and are answered there; JSON and titles are made on the thread
- * of HTTP. Who asks for a user of another instance is sent there with 307, if that instance says where it is
+ * A list is made on the thread of HTTP while the worker shares its state. Other questions go to the worker through its
+ * inbox and are answered there. JSON and titles are made on the thread of HTTP. Who asks for a user of another instance is sent there with 307, if that instance says where it is
  * (http.advertise), and else told so with 503.
  */
 #ifndef FRESHET_SERVICE_API_H

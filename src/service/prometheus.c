@@ -96,6 +96,8 @@ static const family counters[] = {
      "Records of state topics that were passed over: damaged, or of a stranger.", AT(state_skipped), 1},
     {"freshet_users_erased_total", "Users erased on request.", AT(users_erased), 1},
     {"freshet_answers_total", "Answers to requests, of the topic and of HTTP.", AT(answers), 1},
+    {"freshet_answers_direct_total",
+     "Answers to requests that were made on the thread of HTTP, without the worker.", AT(answers_direct), 1},
     {"freshet_registry_failures_total", "Questions to the schema registry that got no answer.",
      AT(registry_failures), 1},
     {"freshet_lists_shortened_total", "Lists and replies that lost reasons or items to fit their topic.",

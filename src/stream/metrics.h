@@ -61,6 +61,7 @@ typedef struct freshet_worker_metrics {
   _Atomic uint64_t texts_encoded;      /* by this worker's job */
   _Atomic uint64_t texts_failed;
   _Atomic uint64_t answers;               /* to questions, of the topic and of HTTP */
+  _Atomic uint64_t answers_direct;        /* of these: made on the thread that asked */
   _Atomic uint64_t replies_undeliverable; /* the topic that a request named is not there or not allowed */
   _Atomic uint64_t registry_failures;     /* questions to the schema registry without an answer */
   _Atomic uint64_t items_awaiting_schema; /* records of items that wait for their schema */

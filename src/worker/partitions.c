@@ -48,6 +48,7 @@ static freshet_status assigned(void* context, const freshet_partition* partition
   for (size_t i = 0; i < count; i++) {
     if (partitions[i].topic == FRESHET_TOPIC_EVENTS) events[events_count++] = partitions[i].partition;
   }
+  freshet_answers_unshare(own->derived->answers); /* it may come in the middle of a poll */
   freshet_status status = freshet_standby_halt(own->standby, error);
   if (status == FRESHET_OK) status = freshet_commit_recover(own->commit, error);
   if (status == FRESHET_OK) status = freshet_restore_users(own->ports, events, events_count, error);
@@ -86,6 +87,7 @@ static freshet_status revoked(void* context, const freshet_partition* partitions
                               freshet_error* error) {
   freshet_partitions* own = context;
   freshet_status status;
+  freshet_answers_unshare(own->derived->answers);
   freshet_gauge(&own->ports->metrics->ready, 0);
   freshet_log_fact(own->ports->logger, FRESHET_INFO, "partitions.revoked", "count=%zu lost=%s", count,
                    lost ? "true" : "false");

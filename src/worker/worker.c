@@ -230,7 +230,7 @@ static freshet_status turn_lists(freshet_worker* worker, size_t count, uint64_t*
   freshet_turn_lap(turn, FRESHET_TURN_EVENTS);
   int64_t learn_us = turn->lap_us - start_us;
   *lag = freshet_held_lag(worker->held);
-  bool lagging = count == BATCH_RECORDS || *lag > BATCH_RECORDS;
+  const bool lagging = count == BATCH_RECORDS || *lag > BATCH_RECORDS;
   if (status == FRESHET_OK) status = freshet_withdrawals_turn(worker->derived->withdrawals, error);
   if (status == FRESHET_OK && !lagging && !freshet_text_links_busy(worker->derived->links))
     outdate_alike(worker);
@@ -282,7 +282,12 @@ static freshet_status poll(freshet_worker* worker, int timeout_ms, size_t* count
   freshet_status status = collect(worker, error);
   if (status != FRESHET_OK) return status;
   int most_ms = worker->commit.is_stale ? timeout_ms : patience_ms(worker, timeout_ms);
-  status = freshet_source_poll(worker->ports.source, most_ms, worker->records, BATCH_RECORDS, count, error);
+  /* While nothing changes, askers may look. */
+  freshet_answers* answers = worker->derived->answers;
+  if (!worker->commit.is_stale) status = freshet_answers_share(answers, error);
+  if (status == FRESHET_OK)
+    status = freshet_source_poll(worker->ports.source, most_ms, worker->records, BATCH_RECORDS, count, error);
+  freshet_answers_unshare(answers);
   worker->is_behind = *count == BATCH_RECORDS;
   freshet_turn_waited(&worker->turn, FRESHET_TURN_POLL, (int64_t)most_ms * 1000);
   return status;

@@ -3,7 +3,8 @@
  * requests by both ways in, without rules and under rules that change all the time. Nothing that the user has
  * seen, that the request filters out, that a rule hides or that is not on offer may stand in any answer or
  * pushed list; pinned items stand in their places, no category beyond its bound, and a list is as long as it
- * can be. FRESHET_ANSWERS: how many requests each (default 20,000).
+ * can be. Answers that askers make while the worker waits are those of the worker. FRESHET_ANSWERS: how many requests
+ * each (default 20,000).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,6 +15,8 @@
 
 #include <cmocka.h>
 
+#include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <unistd.h>
@@ -91,6 +94,9 @@ typedef struct world {
   bool has_category[2][CATEGORIES]; /* to include, to exclude */
   bool excluded[ITEMS];
   size_t answers, empty;
+  bool compares;          /* in the next poll, the request is answered as an asker would */
+  freshet_answer* direct; /* that answer; NULL: it needs the worker */
+  size_t compared;
   bool any_list; /* the oracle has nothing to say */
   char note[128];
   int64_t committed; /* of partition 0 of `requests` */
@@ -255,7 +261,42 @@ static void check_answer(const freshet_list* list) {
   w->empty += list->item_count == 0;
 }
 
+static void assert_same_slice(freshet_slice a, freshet_slice b) {
+  assert_int_equal(a.size, b.size);
+  if (a.size > 0) assert_memory_equal(a.data, b.data, a.size);
+}
+
+static void assert_same_reasons(const freshet_recommendation* a, const freshet_recommendation* b) {
+  assert_int_equal(a->reason_count, b->reason_count);
+  for (size_t i = 0; i < a->reason_count; i++) {
+    assert_int_equal(a->reasons[i].kind, b->reasons[i].kind);
+    assert_true(a->reasons[i].score == b->reasons[i].score);
+    assert_same_slice(a->reasons[i].item_id, b->reasons[i].item_id);
+  }
+}
+
+/* What an asker has made beside what the worker makes in the same turn. */
+static void compare(const freshet_answer* direct, const freshet_answer* answer) {
+  const freshet_list *a = &direct->list, *b = &answer->list;
+  w->compared++;
+  assert_int_equal(direct->status, answer->status);
+  assert_int_equal(direct->partition, answer->partition);
+  assert_same_slice(a->user_id, b->user_id);
+  assert_same_slice(a->note, b->note);
+  assert_true(a->version_partition == b->version_partition && a->version_offset == b->version_offset);
+  assert_int_equal(a->item_count, b->item_count);
+  for (size_t i = 0; i < a->item_count; i++) {
+    assert_same_slice(a->items[i].item_id, b->items[i].item_id);
+    assert_true(a->items[i].score == b->items[i].score);
+    assert_true(a->items[i].propensity == b->items[i].propensity);
+    assert_same_reasons(&a->items[i], &b->items[i]);
+  }
+}
+
 static void answered(void* context, freshet_answer* answer) {
+  if (w->direct != NULL) compare(w->direct, answer);
+  freshet_answer_destroy(w->direct);
+  w->direct = NULL;
   (void)context;
   if (answer->status != FRESHET_ANSWER_OK) fail_msg("status %d: %s", (int)answer->status, answer->message);
   check_answer(&answer->list);
@@ -383,6 +424,12 @@ static freshet_status source_poll(freshet_source* self, int timeout_ms, freshet_
     w->is_assigned = true;
     return w->handler.assigned(w->handler.context, partitions, 2 * PARTITIONS + encodes, error);
   }
+  if (w->compares) {
+    freshet_question question = {.request = w->request};
+    w->direct = freshet_inbox_answer(w->inbox, &question);
+    w->compares = false;
+  }
+  sched_yield();
   if (w->queued == 0) return FRESHET_OK;
   out[0] =
       take(w->queue, &w->queued, w->offsets[w->queue[0].topic][w->queue[0].partition]++, &w->from_source);
@@ -678,6 +725,7 @@ static void ask(void) {
   size_t before = w->answers;
   if (below(2) == 0) {
     freshet_question question = {.request = *r, .answered = answered};
+    w->compares = true;
     assert_true(freshet_inbox_put(w->inbox, &question));
   } else {
     freshet_buffer bytes = {0};
@@ -722,7 +770,10 @@ static void ask_at_random(bool with_rules) {
   while (w->catalogued > 0) step();
   for (size_t n = 0; n < requests; n++) {
     /* Items expire when the worker looks, once a second: go on in whole ones. */
-    if (below(4) == 0) w->now_ms += 1000;
+    if (below(4) == 0) {
+      w->now_ms += 1000;
+      step();
+    }
     if (with_rules && below(50) == 0) change_rules();
     if (below(3) == 0) change_item(below(ITEMS));
     if (below(3) == 0) choose(below(USERS), below(ITEMS));
@@ -734,6 +785,7 @@ static void ask_at_random(bool with_rules) {
   print_message("%zu answers, %zu of them empty; %zu lists\n", w->answers, w->empty, w->lists);
   assert_int_equal(w->answers, requests);
   assert_true(w->empty > 0 && w->lists > 0);
+  assert_true(w->compared > requests / 50);
 }
 
 static void no_answer_holds_what_must_not_be_shown(void** state) {
@@ -750,6 +802,60 @@ static void nor_under_rules(void** state) {
 
 /* Encodes a batch when the test lets it; fails when the test wants it. The vector depends on the text's
  * size. */
+/* ---- askers on threads of their own ---- */
+
+enum { ASKERS = 2, ASKED_LEAST = 200, STEPS_MOST = 1000000 };
+
+static atomic_bool asking;
+static atomic_size_t made_directly, made_in_all;
+
+static void count_answer(void* context, freshet_answer* answer) {
+  (void)context;
+  if (answer->status != FRESHET_ANSWER_NOT_FOUND) atomic_fetch_add(&made_in_all, 1);
+  freshet_answer_destroy(answer);
+}
+
+static void* keep_asking(void* context) {
+  const uint64_t seed = *(const uint64_t*)context;
+  for (uint64_t n = 0; atomic_load(&asking); n++) {
+    char user[16];
+    snprintf(user, sizeof user, "u%u", (unsigned)(freshet_random(seed, n) % USERS));
+    freshet_question question = {.request = {.user_id = freshet_slice_of(user), .k = LIST, .explain = true},
+                                 .answered = count_answer};
+    freshet_answer* answer = freshet_inbox_answer(w->inbox, &question);
+    if (answer != NULL) {
+      atomic_fetch_add(&made_directly, 1);
+      count_answer(NULL, answer);
+    } else if (!freshet_inbox_put(w->inbox, &question)) {
+      sched_yield();
+    }
+  }
+  return NULL;
+}
+
+/* Under ThreadSanitizer this shows whether the worker changes anything that askers read. */
+static void askers_read_while_the_worker_waits(void** state) {
+  (void)state;
+  static const uint64_t seeds[ASKERS] = {11, 12};
+  pthread_t askers[ASKERS];
+  for (uint32_t i = 0; i < KNOWN; i++) change_item(i);
+  while (w->catalogued > 0) step();
+  atomic_store(&asking, true);
+  for (int a = 0; a < ASKERS; a++)
+    assert_int_equal(pthread_create(&askers[a], NULL, keep_asking, (void*)&seeds[a]), 0);
+  for (size_t i = 0; i < STEPS_MOST && (atomic_load(&made_directly) < ASKED_LEAST || w->lists < ASKED_LEAST);
+       i++) {
+    if (below(3) == 0) change_item(below(ITEMS));
+    choose(below(USERS), below(ITEMS));
+    while (w->queued > 0 || w->catalogued > 0) step();
+  }
+  atomic_store(&asking, false);
+  for (int a = 0; a < ASKERS; a++) pthread_join(askers[a], NULL);
+  print_message("%zu answers, %zu of them by the askers; %zu lists\n", atomic_load(&made_in_all),
+                atomic_load(&made_directly), w->lists);
+  assert_true(atomic_load(&made_directly) >= ASKED_LEAST && w->lists >= ASKED_LEAST);
+}
+
 static sem_t may_encode;
 static atomic_bool must_fail;
 static atomic_int batches;  /* that have been begun */
@@ -1188,6 +1294,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(no_answer_holds_what_must_not_be_shown, set_up, tear_down),
       cmocka_unit_test_setup_teardown(nor_under_rules, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(askers_read_while_the_worker_waits, set_up, tear_down),
       cmocka_unit_test_setup_teardown(a_list_without_an_event_is_published_after_its_mark, set_up, tear_down),
       cmocka_unit_test_setup_teardown(a_full_inbox_does_not_keep_lists_waiting, set_up, tear_down),
       cmocka_unit_test_setup_teardown(a_waiting_event_ends_the_turn_of_answers, set_up, tear_down),

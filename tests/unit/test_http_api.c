@@ -99,7 +99,7 @@ static freshet_answer* make_answer(fixture* f, const freshet_question* question)
 static void* work(void* context) {
   fixture* f = context;
   while (!f->stopping) {
-    freshet_inbox_entry* letter = freshet_inbox_take(f->inbox);
+    freshet_inbox_entry* letter = freshet_inbox_take(f->inbox, false);
     if (letter == NULL) usleep(1000);
     while (letter != NULL) {
       freshet_inbox_entry* next = letter->next;

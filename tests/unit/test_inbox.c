@@ -60,7 +60,7 @@ static void it_is_bounded_and_wakes_once(void** state) {
   freshet_inbox_open(inbox, count_wake, NULL);
   for (int i = 0; i < 5; i++) assert_int_equal(freshet_inbox_put(inbox, &question), i < 3);
   assert_int_equal(wakes, 1);
-  freshet_inbox_entry* letter = freshet_inbox_take(inbox);
+  freshet_inbox_entry* letter = freshet_inbox_take(inbox, false);
   assert_false(freshet_inbox_put(inbox, &question)); /* those that the worker has are not answered yet */
   size_t taken = 0;
   for (freshet_inbox_entry* next; letter != NULL; letter = next, taken++) {
@@ -69,7 +69,7 @@ static void it_is_bounded_and_wakes_once(void** state) {
   }
   assert_int_equal(taken, 3);
   assert_int_equal(answers, 3);
-  assert_null(freshet_inbox_take(inbox));
+  assert_null(freshet_inbox_take(inbox, false));
   assert_true(freshet_inbox_put(inbox, &question));
   assert_int_equal(wakes, 2);
   freshet_inbox_destroy(inbox);
@@ -123,7 +123,7 @@ static void every_question_is_answered_once(void** state) {
   freshet_inbox_open(inbox, count_wake, NULL);
   for (int i = 0; i < ASKERS; i++) assert_int_equal(pthread_create(&threads[i], NULL, ask_much, inbox), 0);
   for (int turn = 0; turn < 2000; turn++) {
-    freshet_inbox_entry* letter = freshet_inbox_take(inbox);
+    freshet_inbox_entry* letter = freshet_inbox_take(inbox, false);
     for (freshet_inbox_entry* next; letter != NULL; letter = next) {
       next = letter->next;
       letter->question.answered(letter->question.context, freshet_answer_create());
