@@ -6,31 +6,20 @@
 #include "commands/stopped.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "kafka/app_generations.h"
 #include "stream/clock.h"
 
-enum { SESSION_MS = 15000, ROOM_MS = 3000, RETRY_US = 500 * 1000 };
+enum { ROOM_MS = 3000, RETRY_US = 500 * 1000 };
 
 static int64_t now_ms(void) {
   return freshet_clock_monotonic_us(freshet_clock_system()) / 1000;
 }
 
-/* session.timeout.ms of [kafka], else the default of a service. */
-static int64_t session_ms(const freshet_kafka_config* kafka) {
-  for (size_t i = 0; i < kafka->property_count; i++) {
-    if (strcmp(kafka->properties[i].name, "session.timeout.ms") == 0)
-      return strtoll(kafka->properties[i].value, NULL, 10);
-  }
-  return SESSION_MS;
-}
-
 freshet_status freshet_await_stopped(const freshet_kafka_config* kafka, const char* group,
                                      freshet_error* error) {
-  int64_t wait_ms = session_ms(kafka) + ROOM_MS, deadline_ms = now_ms() + wait_ms;
+  int64_t wait_ms = freshet_kafka_session_ms(kafka) + ROOM_MS, deadline_ms = now_ms() + wait_ms;
   size_t members = 0;
   for (bool told = false;; told = true) {
     freshet_status status = freshet_kafka_generation_members(kafka, group, &members, error);

@@ -53,18 +53,23 @@ void freshet_kafka_transactional_id(const char* generation, const char* instance
 }
 
 /* A producer with the id of another one, gone again at once: the broker has fenced the other one by then. */
-static freshet_status fence(const freshet_kafka_config* config, const char* generation, freshet_slice name,
-                            freshet_error* error) {
-  char id[FRESHET_KAFKA_TRANSACTIONAL_ID_SIZE], instance_id[FRESHET_KAFKA_TRANSACTIONAL_ID_SIZE];
-  snprintf(instance_id, sizeof instance_id, "%.*s", (int)name.size, name.data);
-  freshet_kafka_transactional_id(generation, instance_id, id, sizeof id);
+freshet_status freshet_kafka_fence(const freshet_kafka_config* config, const char* transactional_id,
+                                   freshet_error* error) {
   freshet_kafka_config theirs = *config;
-  theirs.transactional_id = id;
+  theirs.transactional_id = transactional_id;
   theirs.alternates = true; /* theirs may have had two */
   freshet_sink* sink = NULL;
   freshet_status status = freshet_kafka_sink_create(&theirs, NULL, &sink, error);
   freshet_sink_destroy(sink);
   return status;
+}
+
+static freshet_status fence_member(const freshet_kafka_config* config, const char* generation,
+                                   freshet_slice name, freshet_error* error) {
+  char id[FRESHET_KAFKA_TRANSACTIONAL_ID_SIZE], instance_id[FRESHET_KAFKA_TRANSACTIONAL_ID_SIZE];
+  snprintf(instance_id, sizeof instance_id, "%.*s", (int)name.size, name.data);
+  freshet_kafka_transactional_id(generation, instance_id, id, sizeof id);
+  return freshet_kafka_fence(config, id, error);
 }
 
 /* Taking over the members of a generation, one after another. */
@@ -81,7 +86,7 @@ static void take_over(void* context, const freshet_kafka_member* member) {
   if (member->name.size == 0) {
     t->fenced = false;
   } else if (t->status == FRESHET_OK) {
-    t->status = fence(t->config, t->generation, member->name, t->error);
+    t->status = fence_member(t->config, t->generation, member->name, t->error);
   }
 }
 

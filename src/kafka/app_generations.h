@@ -13,6 +13,10 @@ freshet_status freshet_kafka_generation_members(const freshet_kafka_config* conf
                                                 size_t* members, freshet_error* error);
 /* The transactional id of a process of this generation in a group of static members. */
 void freshet_kafka_transactional_id(const char* generation, const char* instance_id, char* out, size_t size);
+/* Takes over a transactional id, as the next run of its process would: what its producers have left open is aborted.
+ * Errors: FRESHET_UNAVAILABLE. */
+freshet_status freshet_kafka_fence(const freshet_kafka_config* config, const char* transactional_id,
+                                   freshet_error* error);
 /* Takes over the transactional ids of all members of the group, as their next incarnations would: what they
  * have left open is aborted, and what they have committed is their last word. One that is alive after all
  * stops at its next commit. *fenced false: there are members without a name (app.instance_id = -), which

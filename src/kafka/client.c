@@ -6,12 +6,13 @@
  * files need. It must not know what the records mean.
  */
 #include "kafka/client.h"
-#include "kafka/seal.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "kafka/seal.h"
 #include "stream/clock.h"
 
 enum { TROUBLE_INTERVAL_MS = 30000, REASON_SIZE = 512 };
@@ -25,11 +26,12 @@ static const setting common_defaults[] = {
 /* A queued record costs about 400 bytes beyond its own, so the queue is bounded by count, and fetches are
  * kept small because each comes on top (reader.c sees to it that a short queue does not make a backlog slow).
  * A long poll interval, because restoring a partition happens inside of a poll. */
+#define SESSION_MS "15000"
 static const setting member_defaults[] = {
     {"queued.min.messages", "100000"},  {"queued.max.messages.kbytes", "65536"},
     {"fetch.max.bytes", "4194304"},     {"max.partition.fetch.bytes", "524288"},
     {"fetch.wait.max.ms", "100"},       {"fetch.error.backoff.ms", "50"},
-    {"session.timeout.ms", "15000"},    {"heartbeat.interval.ms", "1000"},
+    {"session.timeout.ms", SESSION_MS}, {"heartbeat.interval.ms", "1000"},
     {"max.poll.interval.ms", "900000"}, {0}};
 static const setting member_fixed[] = {{"group.id", NULL},
                                        {"group.instance.id", NULL},
@@ -60,6 +62,8 @@ static const setting reader_fixed[] = {{"group.id", NULL},
 
 static const setting observer_defaults[] = {{0}};
 static const setting observer_fixed[] = {{"isolation.level", "read_uncommitted"}, {0}};
+static const setting auditor_fixed[] = {
+    {"group.id", NULL}, {"enable.auto.commit", "false"}, {"isolation.level", "read_uncommitted"}, {0}};
 
 /* compression.codec: lists and replies are read by clients of all kinds, and some know no lz4 (kafkajs). */
 static const setting publisher_defaults[] = {{"compression.codec", "none"},
@@ -94,6 +98,7 @@ static const struct {
     [FRESHET_KAFKA_MEMBER] = {"source", RD_KAFKA_CONSUMER, member_defaults, member_fixed},
     [FRESHET_KAFKA_READER] = {"log", RD_KAFKA_CONSUMER, reader_defaults, reader_fixed},
     [FRESHET_KAFKA_OBSERVER] = {"observer", RD_KAFKA_CONSUMER, observer_defaults, observer_fixed},
+    [FRESHET_KAFKA_AUDITOR] = {"auditor", RD_KAFKA_CONSUMER, observer_defaults, auditor_fixed},
     [FRESHET_KAFKA_PUBLISHER] = {"publisher", RD_KAFKA_PRODUCER, publisher_defaults, publisher_fixed},
     [FRESHET_KAFKA_TRANSACTOR] = {"transactor", RD_KAFKA_PRODUCER, transactor_defaults, transactor_fixed},
 };
@@ -439,6 +444,14 @@ freshet_status freshet_kafka_client_fatal(const freshet_kafka_client* client, fr
   return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "Kafka %s cannot go on: %s: %s%s",
                            client->role_name, rd_kafka_err2name(code), reason,
                            freshet_kafka_right(client, code, "that it names", right));
+}
+
+int64_t freshet_kafka_session_ms(const freshet_kafka_config* config) {
+  for (size_t i = 0; i < config->property_count; i++) {
+    if (strcmp(config->properties[i].name, "session.timeout.ms") == 0)
+      return strtoll(config->properties[i].value, NULL, 10);
+  }
+  return strtoll(SESSION_MS, NULL, 10);
 }
 
 void freshet_kafka_sleep_ms(int ms) {

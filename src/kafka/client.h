@@ -17,6 +17,7 @@ typedef enum freshet_kafka_role {
   FRESHET_KAFKA_MEMBER = 0, /* consumer in the group */
   FRESHET_KAFKA_READER,     /* consumer of chosen partitions */
   FRESHET_KAFKA_OBSERVER,   /* consumer that only asks questions, read_uncommitted */
+  FRESHET_KAFKA_AUDITOR,    /* an observer that may also ask for the group's offsets; it is no member */
   FRESHET_KAFKA_PUBLISHER,  /* idempotent producer */
   FRESHET_KAFKA_TRANSACTOR, /* transactional producer */
 } freshet_kafka_role;

@@ -74,6 +74,9 @@ freshet_status freshet_kafka_reader_create(const freshet_kafka_config* config, f
 freshet_status freshet_kafka_sink_create(const freshet_kafka_config* config, freshet_source* source,
                                          freshet_sink** sink, freshet_error* error);
 
+/* session.timeout.ms of [kafka], else the default of a service. Milliseconds. */
+int64_t freshet_kafka_session_ms(const freshet_kafka_config* config);
+
 /* What the cluster says about our topics. */
 typedef struct freshet_kafka_topic_info {
   int32_t partitions;  /* 0: the topic does not exist */

@@ -18,6 +18,11 @@ freshet_slice freshet_kafka_member_name(const char* member_id, const char* clien
   return is_dynamic ? (freshet_slice){0} : (freshet_slice){.data = member_id, .size = length};
 }
 
+static freshet_slice uuid_of(const char* member_id) {
+  size_t length = strlen(member_id);
+  return length < UUID_LENGTH ? (freshet_slice){0} : freshet_slice_of(member_id + length - UUID_LENGTH);
+}
+
 /* ---- ConsumerProtocolAssignment: version, topics [name, partitions], user data; big-endian ---- */
 
 typedef struct cursor {
@@ -79,6 +84,7 @@ rd_kafka_resp_err_t freshet_kafka_client_describe(
     freshet_kafka_member member = {
         .client_id = info->client_id,
         .name = freshet_kafka_member_name(info->member_id, info->client_id),
+        .uuid = uuid_of(info->member_id),
         .assignment = {.data = info->member_assignment, .size = (size_t)info->member_assignment_size}};
     seen(context, &member);
   }

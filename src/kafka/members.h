@@ -12,7 +12,9 @@
 
 typedef struct freshet_kafka_member {
   const char* client_id;
-  freshet_slice name;       /* app.instance_id of a static member; empty: it is dynamic */
+  freshet_slice name; /* app.instance_id of a static member; empty: it is dynamic */
+  freshet_slice
+      uuid; /* the end of its member id, which no other run has; empty: the broker makes other ids */
   freshet_slice assignment; /* for freshet_kafka_member_partitions */
 } freshet_kafka_member;
 

@@ -7,6 +7,7 @@
 #include "kafka/questions.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum {
   ASK_FIRST_MS = 250, /* doubled with each attempt */
@@ -148,4 +149,26 @@ freshet_status freshet_kafka_client_metadata(freshet_kafka_client* client,
     freshet_status status = freshet_kafka_wait_again(&wait, code, error);
     if (status != FRESHET_OK) return status;
   }
+}
+
+static bool has_topic(const struct rd_kafka_metadata* metadata, const char* name) {
+  for (int i = 0; i < metadata->topic_cnt; i++) {
+    if (metadata->topics[i].err == RD_KAFKA_RESP_ERR_NO_ERROR && strcmp(metadata->topics[i].topic, name) == 0)
+      return true;
+  }
+  return false;
+}
+
+const char* freshet_kafka_missing_topic(const freshet_kafka_client* client, const freshet_topic* topics,
+                                        size_t count, int timeout_ms, rd_kafka_resp_err_t* code) {
+  const struct rd_kafka_metadata* metadata = NULL;
+  const char* missing = NULL;
+  *code = rd_kafka_metadata(client->handle, 1, NULL, &metadata, timeout_ms);
+  if (*code != RD_KAFKA_RESP_ERR_NO_ERROR) return client->config->topics[topics[0]];
+  for (size_t i = 0; i < count && missing == NULL; i++) {
+    const char* name = client->config->topics[topics[i]];
+    if (!has_topic(metadata, name)) missing = name;
+  }
+  rd_kafka_metadata_destroy(metadata);
+  return missing;
 }

@@ -66,6 +66,8 @@ freshet_kafka_cursor* freshet_kafka_reader_cursor(const freshet_kafka_reader* re
 /* The mark of the last record before an offset that the source has returned, if it knows one. */
 freshet_mark freshet_kafka_source_mark(freshet_source* source, freshet_topic topic, int32_t partition,
                                        int64_t offset);
+/* The id that the group knows the source by since its last assignment; "" before. */
+const char* freshet_kafka_source_member(freshet_source* source);
 /* The consumer behind a source, for its group metadata. */
 rd_kafka_t* freshet_kafka_source_consumer(freshet_source* source);
 

@@ -140,7 +140,7 @@ freshet_status freshet_committer_commit(freshet_sink* self, const freshet_partit
   kafka_sink* sink = freshet_sink_of(self);
   committer* c = &sink->committer;
   freshet_input_offsets input =
-      freshet_input_offsets_of(&sink->transactor->config, sink->source, partitions, count);
+      freshet_input_offsets_of(sink->publisher.config, sink->source, partitions, count);
   pthread_mutex_lock(&c->lock);
   FRESHET_ASSERT(c->phase == IDLE);
   c->phase = ASKED;

@@ -11,6 +11,7 @@
 
 #include "kafka/layout_check.h"
 #include "kafka/log_watch.h"
+#include "kafka/predecessors.h"
 #include "kafka/questions.h"
 #include "kafka/reader.h"
 #include "kafka/seek.h"
@@ -27,6 +28,8 @@ typedef struct kafka_source {
   freshet_source base;
   freshet_kafka_reader reader;
   freshet_log_watch* watch;
+  freshet_predecessors* predecessors; /* NULL: nothing is committed */
+  char* member_id;                    /* librdkafka's; NULL before the first assignment */
   int64_t shared_ms;
   freshet_source_handler handler;
   freshet_topic topics[FRESHET_TOPICS]; /* [topic_count] subscribed */
@@ -184,10 +187,18 @@ static freshet_status heed_watch(kafka_source* source, freshet_error* error) {
   return freshet_log_watch_verdict(source->watch, error);
 }
 
+/* Notes the id that the group knows us by, and has the last owners of the new partitions looked after. */
+static void follow_owners(kafka_source* source, const rd_kafka_topic_partition_list_t* list) {
+  if (source->member_id != NULL) rd_kafka_mem_free(NULL, source->member_id);
+  source->member_id = rd_kafka_memberid(source->reader.client.handle);
+  if (source->predecessors != NULL) freshet_predecessors_watch(source->predecessors, list);
+}
+
 static freshet_status assign(kafka_source* source, rd_kafka_topic_partition_list_t* list,
                              freshet_error* error) {
   freshet_kafka_reader* reader = &source->reader;
   freshet_status status = freshet_kafka_layout_judge(reader->client.config, list, error);
+  if (status == FRESHET_OK) follow_owners(source, list);
   if (status == FRESHET_OK && list->cnt > 0) status = fetch_committed(source, list, error);
   if (status == FRESHET_OK && list->cnt > 0) status = judge_committed(source, list, error);
   if (status != FRESHET_OK) return status;
@@ -276,30 +287,6 @@ static void on_rebalance(rd_kafka_t* handle, rd_kafka_resp_err_t code,
 
 /* ---- The interface ---- */
 
-static bool has_topic(const struct rd_kafka_metadata* metadata, const char* name) {
-  for (int i = 0; i < metadata->topic_cnt; i++) {
-    if (metadata->topics[i].err == RD_KAFKA_RESP_ERR_NO_ERROR && strcmp(metadata->topics[i].topic, name) == 0)
-      return true;
-  }
-  return false;
-}
-
-/* A subscribed topic of which the cluster knows nothing; NULL: it knows all. Asks for every topic there is,
- * because only such an answer makes librdkafka look at its subscription again at once. */
-static const char* missing_topic(const kafka_source* source, rd_kafka_resp_err_t* code) {
-  const freshet_kafka_client* client = &source->reader.client;
-  const struct rd_kafka_metadata* metadata = NULL;
-  const char* missing = NULL;
-  *code = rd_kafka_metadata(client->handle, 1, NULL, &metadata, MISSING_WAIT_MS);
-  if (*code != RD_KAFKA_RESP_ERR_NO_ERROR) return client->config->topics[source->topics[0]];
-  for (size_t i = 0; i < source->topic_count && missing == NULL; i++) {
-    const char* name = client->config->topics[source->topics[i]];
-    if (!has_topic(metadata, name)) missing = name;
-  }
-  rd_kafka_metadata_destroy(metadata);
-  return missing;
-}
-
 /* A topic that has just been made, or a broker that has just started, is unknown for a moment: ask again
  * before believing it. */
 static freshet_status look_again(kafka_source* source, freshet_error* error) {
@@ -307,7 +294,8 @@ static freshet_status look_again(kafka_source* source, freshet_error* error) {
   int64_t since_ms = freshet_kafka_now_ms();
   rd_kafka_resp_err_t code;
   const char* missing;
-  while ((missing = missing_topic(source, &code)) != NULL) {
+  while ((missing = freshet_kafka_missing_topic(&source->reader.client, source->topics, source->topic_count,
+                                                MISSING_WAIT_MS, &code)) != NULL) {
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR && freshet_kafka_now_ms() - since_ms > MISSING_WAIT_MS) {
       return freshet_error_set(error, FRESHET_NOT_FOUND, FRESHET_STOP,
                                "topic %s does not exist; `freshet topics create` makes it", missing);
@@ -450,6 +438,8 @@ static void source_destroy(freshet_source* self) {
     rd_kafka_topic_partition_list_destroy(source->pending[i].partitions);
   freshet_kafka_reader_close(&source->reader, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
   freshet_log_watch_destroy(source->watch);
+  freshet_predecessors_destroy(source->predecessors);
+  if (source->member_id != NULL) rd_kafka_mem_free(NULL, source->member_id);
   pthread_mutex_destroy(&source->lock);
   free(source);
 }
@@ -472,6 +462,7 @@ freshet_status freshet_kafka_source_create(const freshet_kafka_config* config, c
     FRESHET_ASSERT(config->topics[topics[i]] != NULL);
     source->topics[source->topic_count++] = topics[i];
   }
+  if (config->transactional_id != NULL) source->predecessors = freshet_predecessors_create(config);
   freshet_status status = freshet_log_watch_create(config, &source->watch, error);
   if (status == FRESHET_OK) status = join(source, config, error);
   if (status == FRESHET_OK) {
@@ -484,6 +475,11 @@ freshet_status freshet_kafka_source_create(const freshet_kafka_config* config, c
 
 void freshet_kafka_source_set_handler(freshet_source* self, freshet_source_handler handler) {
   source_of(self)->handler = handler;
+}
+
+const char* freshet_kafka_source_member(freshet_source* self) {
+  const char* id = source_of(self)->member_id;
+  return id == NULL ? "" : id;
 }
 
 rd_kafka_t* freshet_kafka_source_consumer(freshet_source* self) {

@@ -9,12 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kafka/owner.h"
 #include "kafka/questions.h"
 #include "kafka/reader.h"
 
 /* One attempt is short at first, because a request that waits for a dead coordinator is not sent to the next one, and
  * longer each time, so that a slow cluster gets to answer. */
 enum { STEP_FIRST_MS = 1000, STEP_MS = 3000, ROOM_MS = 10 };
+
+/* Words of the metadata of an offset, and a blank or NUL after each. */
+enum { METADATA_SIZE = FRESHET_MARK_TEXT_SIZE + FRESHET_LAYOUT_TEXT_SIZE + FRESHET_OWNER_TEXT_SIZE };
 
 void freshet_kafka_transactor_name(freshet_kafka_transactor* transactor, const freshet_kafka_config* config,
                                    int index) {
@@ -47,22 +51,31 @@ static rd_kafka_error_t* step_abort(rd_kafka_t* handle, const freshet_input_offs
   return rd_kafka_abort_transaction(handle, within_ms);
 }
 
-/* What a committed offset says beside itself: which record is before it, and how the state is divided. */
-static void describe(const freshet_layout* layout, freshet_source* source, const freshet_partition* partition,
-                     rd_kafka_topic_partition_t* out) {
+/* What a committed offset says beside itself: which record is before it, how the state is divided, and which
+ * process has committed it. */
+static void describe(const freshet_kafka_config* config, freshet_source* source,
+                     const freshet_partition* partition, rd_kafka_topic_partition_t* out) {
   char mark_text[FRESHET_MARK_TEXT_SIZE] = "", layout_text[FRESHET_LAYOUT_TEXT_SIZE] = "";
-  char text[FRESHET_MARK_TEXT_SIZE + FRESHET_LAYOUT_TEXT_SIZE];
+  char owner_text[FRESHET_OWNER_TEXT_SIZE] = "", text[METADATA_SIZE];
+  const char* words[] = {mark_text, layout_text, owner_text};
+  bool is_of_events = partition->topic == FRESHET_TOPIC_EVENTS;
   if (source != NULL) {
     freshet_mark mark =
         freshet_kafka_source_mark(source, partition->topic, partition->partition, partition->offset);
     freshet_mark_write(&mark, mark_text);
+    if (is_of_events)
+      freshet_owner_write(config->transactional_id, freshet_kafka_source_member(source), owner_text);
   }
-  if (layout != NULL && partition->topic == FRESHET_TOPIC_EVENTS) freshet_layout_write(layout, layout_text);
-  bool has_both = mark_text[0] != '\0' && layout_text[0] != '\0';
-  snprintf(text, sizeof text, "%s%s%s", mark_text, has_both ? " " : "", layout_text);
-  if (text[0] == '\0') return;
+  if (config->layout != NULL && is_of_events) freshet_layout_write(config->layout, layout_text);
+  size_t used = 0;
+  text[0] = '\0';
+  for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+    if (words[i][0] != '\0')
+      used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", used == 0 ? "" : " ", words[i]);
+  }
+  if (used == 0) return;
   out->metadata = strdup(text); /* the list's from now on */
-  out->metadata_size = strlen(text);
+  out->metadata_size = used;
 }
 
 freshet_input_offsets freshet_input_offsets_of(const freshet_kafka_config* config, freshet_source* source,
@@ -76,7 +89,7 @@ freshet_input_offsets freshet_input_offsets_of(const freshet_kafka_config* confi
     rd_kafka_topic_partition_t* added = rd_kafka_topic_partition_list_add(
         input.list, config->topics[partitions[i].topic], partitions[i].partition);
     added->offset = partitions[i].offset;
-    describe(config->layout, source, &partitions[i], added);
+    describe(config, source, &partitions[i], added);
   }
   return input;
 }
@@ -95,20 +108,25 @@ static int64_t transaction_timeout_ms(rd_kafka_t* handle) {
   return strtoll(value, NULL, 10);
 }
 
-/* The broker aborts a transaction that outlives its time-out by fencing its producer, which then gets the
- * same answer as one whose place another process took. The clock tells them apart: sooner than that it is
- * another process. FRESHET_ABORTED: abort_open makes a new producer, and the events are learned again. */
+/* The broker aborts a transaction that outlives its time-out by fencing its producer, and so does a process that takes
+ * the partitions of one whose session has ended. The producer then gets the same answer as one whose place another
+ * process took. The clock tells them apart: sooner than either time it is another process. FRESHET_ABORTED: abort_open
+ * makes a new producer, and the events are learned again. */
 freshet_status freshet_kafka_transactor_fatal(const freshet_kafka_transactor* transactor,
                                               freshet_error* error) {
   freshet_status status = freshet_kafka_client_fatal(&transactor->client, error);
   int64_t timeout_ms = transaction_timeout_ms(transactor->client.handle);
-  if (status != FRESHET_FENCED || freshet_kafka_now_ms() - transactor->begun_ms < timeout_ms) return status;
+  int64_t session_ms = freshet_kafka_session_ms(&transactor->config);
+  int64_t age_ms = freshet_kafka_now_ms() - transactor->begun_ms;
+  if (status != FRESHET_FENCED || (age_ms < timeout_ms && age_ms < session_ms)) return status;
+  bool is_timeout = age_ms >= timeout_ms;
   freshet_error_clear(error);
-  return freshet_error_set(
-      error, FRESHET_ABORTED, FRESHET_RETRY,
-      "a transaction outlived transaction.timeout.ms (%lld) and was aborted by the broker: "
-      "this process was paused, or the cluster was away for too long",
-      (long long)timeout_ms);
+  return freshet_error_set(error, FRESHET_ABORTED, FRESHET_RETRY,
+                           "a transaction outlived %s (%lld) and was aborted by %s: "
+                           "this process was paused, or the cluster was away for too long",
+                           is_timeout ? "transaction.timeout.ms" : "session.timeout.ms",
+                           (long long)(is_timeout ? timeout_ms : session_ms),
+                           is_timeout ? "the broker" : "the process that took its partitions");
 }
 
 typedef rd_kafka_error_t* (*step_function)(rd_kafka_t* handle, const freshet_input_offsets* input,

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { METADATA_MAX = 256 };
+enum { METADATA_MAX = 512 };
 
 void freshet_layout_write(const freshet_layout* layout, char text[FRESHET_LAYOUT_TEXT_SIZE]) {
   text[0] = '\0';

@@ -1,0 +1,71 @@
+/*
+ * owner.c: see owner.h. A transactional id may hold any characters, so those that would end a word are escaped.
+ */
+#include "kafka/owner.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { UUID_LENGTH = 36, METADATA_MAX = 512 };
+
+/* Each byte that is no plain character of a word as %XX. false: no room. */
+static bool escape(const char* in, char* out, size_t size) {
+  size_t used = 0;
+  for (; *in != '\0'; in++) {
+    bool is_plain = *in > ' ' && *in < 127 && *in != '%' && *in != ':';
+    if (used + 4 > size) return false;
+    used += (size_t)snprintf(out + used, size - used, is_plain ? "%c" : "%%%02X",
+                             is_plain ? *in : (unsigned char)*in);
+  }
+  out[used] = '\0';
+  return true;
+}
+
+static bool unescape(const char* in, char* out, size_t size) {
+  size_t used = 0;
+  for (; *in != '\0' && used + 1 < size; used++) {
+    unsigned value = (unsigned char)*in;
+    if (*in == '%' && sscanf(in + 1, "%2X", &value) != 1) return false;
+    if (value == 0) return false;
+    in += *in == '%' ? (in[1] != '\0' && in[2] != '\0' ? 3 : 2) : 1;
+    out[used] = (char)value;
+  }
+  out[used] = '\0';
+  return *in == '\0';
+}
+
+void freshet_owner_write(const char* transactional_id, const char* member_id,
+                         char text[FRESHET_OWNER_TEXT_SIZE]) {
+  char id[FRESHET_OWNER_ID_SIZE];
+  size_t length = strlen(member_id);
+  text[0] = '\0';
+  if (length < UUID_LENGTH || strpbrk(member_id + length - UUID_LENGTH, ": ") != NULL) return;
+  if (!escape(transactional_id, id, sizeof id) || id[0] == '\0') return;
+  snprintf(text, FRESHET_OWNER_TEXT_SIZE, "o1:%s:%s", member_id + length - UUID_LENGTH, id);
+}
+
+static bool read_word(const char* word, freshet_owner* owner) {
+  *owner = (freshet_owner){{0}, {0}};
+  if (strncmp(word, "o1:", 3) != 0) return false;
+  const char* colon = strchr(word + 3, ':');
+  size_t length = colon == NULL ? 0 : (size_t)(colon - word - 3);
+  if (length != UUID_LENGTH) return false;
+  memcpy(owner->member, word + 3, length);
+  if (unescape(colon + 1, owner->transactional_id, sizeof owner->transactional_id)) return true;
+  *owner = (freshet_owner){{0}, {0}};
+  return false;
+}
+
+freshet_owner freshet_owner_read(const char* text, size_t size) {
+  char copy[METADATA_MAX];
+  freshet_owner owner = {{0}, {0}};
+  if (text == NULL || size >= sizeof copy) return owner;
+  memcpy(copy, text, size);
+  copy[size] = '\0';
+  char* rest = NULL;
+  for (char* word = strtok_r(copy, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest)) {
+    if (read_word(word, &owner)) break;
+  }
+  return owner;
+}

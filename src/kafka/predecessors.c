@@ -1,0 +1,252 @@
+/*
+ * predecessors.c: see predecessors.h.
+ *
+ * It owns a thread with two consumers that only ask: one sees committed records only, the other sees all. It must not
+ * fence a process that is alive: that one ends its transactions by itself.
+ */
+#include "kafka/predecessors.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/grow.h"
+#include "kafka/app_generations.h"
+#include "kafka/members.h"
+#include "kafka/owner.h"
+
+enum { LOOK_MS = 500, RESTS_MS = 1500, WATCH_MS = 60000, ASK_MS = 2000, STABLE_MS = 500 };
+
+/* A partition that is watched. */
+typedef struct place {
+  int32_t partition;
+  int64_t until_ms;
+  int64_t committed; /* where committed records ended at since_ms; -1: not known */
+  int64_t since_ms;
+  bool is_fenced; /* its last owner was looked up */
+} place;
+
+struct freshet_predecessors {
+  const freshet_kafka_config* config;
+  freshet_kafka_config asking; /* the same, for clients that take no part */
+  pthread_t thread;
+  pthread_mutex_t lock;
+  pthread_cond_t changed;
+  /* under the lock */
+  bool is_running, is_stopping;
+  place* places; /* [count] */
+  size_t count, capacity;
+};
+
+freshet_predecessors* freshet_predecessors_create(const freshet_kafka_config* config) {
+  freshet_predecessors* p = calloc(1, sizeof *p);
+  FRESHET_ASSERT(p != NULL);
+  p->config = config;
+  p->asking = *config;
+  p->asking.instance_id = p->asking.transactional_id = NULL;
+  pthread_condattr_t monotonic;
+  pthread_condattr_init(&monotonic);
+  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+  pthread_mutex_init(&p->lock, NULL);
+  pthread_cond_init(&p->changed, &monotonic);
+  pthread_condattr_destroy(&monotonic);
+  return p;
+}
+
+/* ---- questions ---- */
+
+/* The ends of the changelog's partitions in the list, -1 where there is no answer. */
+static void ask_ends(freshet_kafka_client* client, rd_kafka_topic_partition_list_t* list) {
+  for (int i = 0; i < list->cnt; i++) list->elems[i].offset = RD_KAFKA_OFFSET_END;
+  rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(client->handle, list, ASK_MS);
+  for (int i = 0; i < list->cnt; i++) {
+    rd_kafka_topic_partition_t* asked = &list->elems[i];
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR || asked->err != RD_KAFKA_RESP_ERR_NO_ERROR) asked->offset = -1;
+  }
+}
+
+static freshet_owner ask_owner(freshet_kafka_client* client, int32_t partition) {
+  rd_kafka_topic_partition_list_t* list = rd_kafka_topic_partition_list_new(1);
+  rd_kafka_topic_partition_list_add(list, client->config->topics[FRESHET_TOPIC_EVENTS], partition);
+  freshet_owner owner = {{0}, {0}};
+  if (rd_kafka_committed(client->handle, list, ASK_MS) == RD_KAFKA_RESP_ERR_NO_ERROR &&
+      list->elems[0].err == RD_KAFKA_RESP_ERR_NO_ERROR)
+    owner = freshet_owner_read(list->elems[0].metadata, list->elems[0].metadata_size);
+  rd_kafka_topic_partition_list_destroy(list);
+  return owner;
+}
+
+/* False while the offsets of the partition wait for a transaction: under read_committed there is no answer then. */
+static bool has_stable_offsets(freshet_kafka_client* committed, int32_t partition) {
+  static const freshet_topic inputs[] = {FRESHET_TOPIC_EVENTS, FRESHET_TOPIC_ITEMS, FRESHET_TOPIC_REQUESTS};
+  rd_kafka_topic_partition_list_t* list = rd_kafka_topic_partition_list_new(3);
+  for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++) {
+    const char* topic = committed->config->topics[inputs[i]];
+    if (topic != NULL) rd_kafka_topic_partition_list_add(list, topic, partition);
+  }
+  rd_kafka_resp_err_t code = rd_kafka_committed(committed->handle, list, STABLE_MS);
+  rd_kafka_topic_partition_list_destroy(list);
+  return code == RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+typedef struct search {
+  const char* app_id;
+  const freshet_owner* owner;
+  bool is_found;
+} search;
+
+static bool gives(const search* s, freshet_slice instance_id) {
+  char name[FRESHET_OWNER_ID_SIZE], id[2 * FRESHET_OWNER_ID_SIZE];
+  if (instance_id.size == 0 || instance_id.size >= sizeof name) return false;
+  memcpy(name, instance_id.data, instance_id.size);
+  name[instance_id.size] = '\0';
+  freshet_kafka_transactional_id(s->app_id, name, id, sizeof id);
+  return strcmp(id, s->owner->transactional_id) == 0;
+}
+
+/* A process that was started again has the name of the last run and another member id. */
+static void compare_member(void* context, const freshet_kafka_member* member) {
+  search* s = context;
+  bool is_same_run = member->uuid.size == strlen(s->owner->member) &&
+                     memcmp(member->uuid.data, s->owner->member, member->uuid.size) == 0;
+  if (is_same_run || gives(s, member->name) || gives(s, freshet_slice_of(member->client_id)))
+    s->is_found = true;
+}
+
+/* Aborts what the last owner of the partition has left open, unless it is alive or unknown. False: ask again. */
+static bool look_for_owner(freshet_predecessors* p, freshet_kafka_client* all, int32_t partition) {
+  freshet_owner owner = ask_owner(all, partition);
+  search s = {.app_id = p->config->app_id, .owner = &owner};
+  if (owner.transactional_id[0] == '\0' || strcmp(owner.transactional_id, p->config->transactional_id) == 0)
+    return false;
+  rd_kafka_resp_err_t code = freshet_kafka_client_describe(all, s.app_id, ASK_MS, compare_member, &s);
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR || s.is_found) return false;
+  freshet_log_fact(p->config->logger, FRESHET_WARN, "predecessor.fenced",
+                   "partition=%d transactional_id=\"%s\" message=\"its process is gone and has left a "
+                   "transaction open, which is aborted now\"",
+                   (int)partition, owner.transactional_id);
+  freshet_error error = {0};
+  freshet_status status = freshet_kafka_fence(&p->asking, owner.transactional_id, &error);
+  if (status != FRESHET_OK)
+    freshet_log_fact(p->config->logger, FRESHET_WARN, "predecessor.kept",
+                     "transactional_id=\"%s\" reason=\"%s\"", owner.transactional_id, error.message);
+  return status == FRESHET_OK;
+}
+
+/* ---- the thread ---- */
+
+/* What two ends say of a partition. `committed` was asked first; -1: no answer. */
+typedef enum verdict { SETTLED, OPEN, RESTING } verdict;
+
+static verdict judge(place* at, int64_t now_ms, int64_t committed, int64_t end, bool is_stable) {
+  if (committed < 0 || end < 0) return OPEN;
+  bool is_at_end = committed >= end, has_moved = at->committed >= 0 && committed > at->committed;
+  if (is_stable && (is_at_end || has_moved)) return SETTLED;
+  if (at->committed >= 0 && !has_moved) return now_ms - at->since_ms >= RESTS_MS ? RESTING : OPEN;
+  at->committed = committed;
+  at->since_ms = now_ms;
+  return OPEN;
+}
+
+/* Looks once at `places` [count], and drops those that are in order or over. Without the lock. */
+static size_t look(freshet_predecessors* p, freshet_kafka_client* committed, freshet_kafka_client* all,
+                   place* places, size_t count) {
+  int64_t now_ms = freshet_kafka_now_ms();
+  const char* topic = p->config->topics[FRESHET_TOPIC_USERS];
+  rd_kafka_topic_partition_list_t* stable = rd_kafka_topic_partition_list_new((int)count);
+  for (size_t i = 0; i < count; i++) rd_kafka_topic_partition_list_add(stable, topic, places[i].partition);
+  rd_kafka_topic_partition_list_t* ends = rd_kafka_topic_partition_list_copy(stable);
+  ask_ends(committed, stable);
+  ask_ends(all, ends);
+  size_t kept = 0;
+  for (size_t i = 0; i < count; i++) {
+    verdict v = judge(&places[i], now_ms, stable->elems[i].offset, ends->elems[i].offset,
+                      has_stable_offsets(committed, places[i].partition));
+    if (v == SETTLED || now_ms >= places[i].until_ms) continue;
+    if (v == RESTING && !places[i].is_fenced)
+      places[i].is_fenced = look_for_owner(p, all, places[i].partition);
+    places[kept++] = places[i];
+  }
+  rd_kafka_topic_partition_list_destroy(stable);
+  rd_kafka_topic_partition_list_destroy(ends);
+  return kept;
+}
+
+/* Takes what came meanwhile beside what is left of the last look. Under the lock. */
+static void take_new(freshet_predecessors* p, place** mine, size_t* count, size_t* capacity) {
+  for (size_t i = 0; i < p->count; i++) {
+    size_t at = 0;
+    while (at < *count && (*mine)[at].partition != p->places[i].partition) at++;
+    if (at == *count) *mine = freshet_grow(*mine, capacity, ++*count, sizeof **mine);
+    (*mine)[at] = p->places[i];
+  }
+  p->count = 0;
+}
+
+static void wait_until(freshet_predecessors* p, int64_t ms) {
+  struct timespec until;
+  clock_gettime(CLOCK_MONOTONIC, &until);
+  until.tv_nsec += ms * 1000000;
+  until.tv_sec += until.tv_nsec / 1000000000;
+  until.tv_nsec %= 1000000000;
+  pthread_cond_timedwait(&p->changed, &p->lock, &until);
+}
+
+static void* run(void* context) {
+  freshet_predecessors* p = context;
+  freshet_kafka_client committed = {0}, all = {0};
+  bool opened = freshet_kafka_client_open(&committed, &p->asking, FRESHET_KAFKA_READER,
+                                          (freshet_kafka_callbacks){0}, NULL, NULL) == FRESHET_OK &&
+                freshet_kafka_client_open(&all, &p->asking, FRESHET_KAFKA_AUDITOR,
+                                          (freshet_kafka_callbacks){0}, NULL, NULL) == FRESHET_OK;
+  place* mine = NULL;
+  size_t count = 0, capacity = 0;
+  pthread_mutex_lock(&p->lock);
+  while (!p->is_stopping && opened) {
+    take_new(p, &mine, &count, &capacity);
+    if (count == 0) {
+      pthread_cond_wait(&p->changed, &p->lock);
+      continue;
+    }
+    pthread_mutex_unlock(&p->lock);
+    count = look(p, &committed, &all, mine, count);
+    pthread_mutex_lock(&p->lock);
+    if (!p->is_stopping && count > 0) wait_until(p, LOOK_MS);
+  }
+  pthread_mutex_unlock(&p->lock);
+  freshet_kafka_client_close(&all, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+  freshet_kafka_client_close(&committed, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+  free(mine);
+  return NULL;
+}
+
+void freshet_predecessors_watch(freshet_predecessors* p, const rd_kafka_topic_partition_list_t* list) {
+  int64_t now_ms = freshet_kafka_now_ms();
+  const char* topic = p->config->topics[FRESHET_TOPIC_EVENTS];
+  pthread_mutex_lock(&p->lock);
+  for (int i = 0; i < list->cnt; i++) {
+    if (strcmp(list->elems[i].topic, topic) != 0) continue;
+    p->places = freshet_grow(p->places, &p->capacity, p->count + 1, sizeof *p->places);
+    p->places[p->count++] = (place){.partition = list->elems[i].partition,
+                                    .until_ms = now_ms + WATCH_MS,
+                                    .committed = -1,
+                                    .since_ms = now_ms};
+  }
+  if (!p->is_running && p->count > 0) p->is_running = pthread_create(&p->thread, NULL, run, p) == 0;
+  pthread_cond_signal(&p->changed);
+  pthread_mutex_unlock(&p->lock);
+}
+
+void freshet_predecessors_destroy(freshet_predecessors* p) {
+  if (p == NULL) return;
+  pthread_mutex_lock(&p->lock);
+  p->is_stopping = true;
+  pthread_cond_signal(&p->changed);
+  pthread_mutex_unlock(&p->lock);
+  if (p->is_running) pthread_join(p->thread, NULL);
+  pthread_cond_destroy(&p->changed);
+  pthread_mutex_destroy(&p->lock);
+  free(p->places);
+  free(p);
+}
