@@ -191,6 +191,7 @@ typedef struct freshet_interaction {
   uint32_t item;   /* slot */
   float weight;    /* of its event type; negative: disliked, by up to 1 */
   int64_t time_ms; /* event time */
+  uint32_t signal; /* how it was chosen: freshet_signal_of; 0: not known */
 } freshet_interaction;
 
 /* Habits kept for a user: the most, and while nobody chooses anything again. */
@@ -256,17 +257,28 @@ void freshet_user_mark_how(freshet_user* user, uint32_t slot, freshet_event_type
 /* ---- learning ---- */
 
 typedef struct freshet_observation {
-  uint32_t item;   /* slot */
-  bool positive;   /* the user chose it; false: context and seen set only, and the dislike */
-  float dislike;   /* 0 .. 1: how much the user disliked it; only of what is not positive */
-  float weight;    /* > 0: of the event's type, by dwell time and quantity; 1 .. 256 sixteenths */
+  uint32_t item; /* slot */
+  bool positive; /* the user chose it; false: context and seen set only, and the dislike */
+  float dislike; /* 0 .. 1: how much the user disliked it; only of what is not positive */
+  float
+      weight; /* > 0: of the event's type; with what the model has learned of `signal` 1 .. 256 sixteenths */
   int64_t time_ms; /* event time */
+  uint32_t signal; /* how it was chosen: freshet_signal_of; 0: not known */
+  bool is_hint;    /* a choice that lists are not for: context and seen set only */
 } freshet_observation;
+
+/* How somebody chose an item, in 18 bits: the type, dwell time or quantity, and price, the numbers rounded to an eighth
+ * of a power of two. 0 for feedback. Pure. */
+uint32_t freshet_signal_of(const freshet_event* event);
 
 /* Learns from one event and then appends it to the user's history. Errors: FRESHET_INVALID when the update
  * would not be finite; then only history and counts have changed. */
 freshet_status freshet_model_learn(freshet_model* model, freshet_user* user,
                                    const freshet_observation* observation, freshet_error* error);
+/* What events with this signal weigh now, as learned: 1/4 .. 4; 1 when nothing is known. */
+float freshet_model_worth_of(const freshet_model* model, uint32_t signal);
+/* How often a learned weight, or the weight of an event, was cut to its bounds since the last call. It is no state. */
+uint64_t freshet_model_take_clipped(freshet_model* model);
 /* How many events were learned, by all workers: the model's own time. */
 uint64_t freshet_model_events(const freshet_model* model);
 

@@ -64,6 +64,7 @@ freshet_stream_config freshet_engine_worker_config(const freshet_config* config)
       .weights = {(float)config->model.weight_click, (float)config->model.weight_rating,
                   (float)config->model.weight_purchase},
       .positive_rating = (float)config->model.positive_rating,
+      .goal = (freshet_goal)config->model.goal,
       .rules = &config->rules.compiled,
       .list_size = (uint32_t)config->ranking.k,
       .explain = config->ranking.explain,

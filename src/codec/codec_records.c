@@ -99,6 +99,7 @@ static const freshet_layout_field interaction_fields[] = {
     FIELD(freshet_stored_interaction, item_key, U64),
     FIELD(freshet_stored_interaction, weight, F32),
     FIELD_AS(freshet_stored_interaction, "time", time_ms, I64),
+    FIELD(freshet_stored_interaction, signal, U32),
 };
 static const freshet_layout interaction_layout = LAYOUT(freshet_stored_interaction, interaction_fields);
 

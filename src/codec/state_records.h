@@ -15,6 +15,7 @@ typedef struct freshet_stored_interaction {
   uint64_t item_key;
   float weight;
   int64_t time_ms;
+  uint32_t signal; /* freshet_signal_of */
 } freshet_stored_interaction;
 
 /* UserState: the value of <app>.users, and of the row in the store. */

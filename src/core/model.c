@@ -98,11 +98,12 @@ static void init_blend(freshet_model* model) {
   static const double lg[GAP_BUCKETS] = {0, .3, .2, -.3, -1, -2, -3};
   for (int i = 0; i < FEATURES; i++) model->blend[TH + i] = freshet_grid(th[i]);
   for (int i = 0; i < GAP_BUCKETS; i++) model->blend[LG + i] = freshet_grid(lg[i]);
-  for (int i = 0; i < BLEND_WEIGHTS; i++) {
+  for (int i = 0; i < AGAIN_END; i++) {
     model->blend_squares[i] = freshet_grid(FRESHET_BLEND_SQUARES_START);
     model->blend_rates[i] = i >= TB && i < PSI ? .006F : .003F;
   }
   freshet_model_init_habits(model);
+  freshet_model_init_worth(model);
   memcpy(model->pending_blend, model->blend, sizeof model->blend);
   memcpy(model->pending_blend_squares, model->blend_squares, sizeof model->blend_squares);
 }
@@ -125,6 +126,7 @@ freshet_status freshet_model_create(const freshet_model_config* config, freshet_
   made->user_factor = freshet_model_floats(config->dim);
   made->slope = freshet_model_floats(config->dim);
   freshet_marks_init(&made->marks);
+  made->worth = freshet_model_worth_bases(made->kernels);
   init_blend(made);
   freshet_model_popularity_init(made);
   freshet_model_negatives_init(made);
@@ -145,7 +147,8 @@ void freshet_model_destroy(freshet_model* model) {
                    model->factors,     model->context_factors, model->buckets,      model->frequency,
                    model->presence,    model->pending,         model->pending_rows, model->trace,
                    model->trace_items, model->changed,         model->drained,      model->stale,
-                   model->step,        model->marks.of,        model->user_factor,  model->slope};
+                   model->step,        model->worth,           model->marks.of,     model->user_factor,
+                   model->slope};
   for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
   freshet_model_text_free(model);
   freshet_buffer_free(&model->delta_items);

@@ -55,7 +55,19 @@ enum {
   AGAIN_SHARE = AGAIN_SINCE + AGAIN_SINCES,
   AGAIN_AFTER = AGAIN_SHARE + AGAIN_SHARES,
   AGAIN_HOUR = AGAIN_AFTER + AGAIN_AFTERS,
-  BLEND_WEIGHTS = AGAIN_HOUR + AGAIN_HOURS, /* new ones come last: state of older versions ends earlier */
+  AGAIN_END = AGAIN_HOUR + AGAIN_HOURS,
+  AGAIN_PADDED = (AGAIN_END + 15) / 16 * 16,
+  WORTH = AGAIN_PADDED, /* of events, by how the item was chosen: model_worth.c, which steps them itself */
+  WORTH_TYPES = 3,
+  WORTH_DWELLS = 3,
+  WORTH_PIECES = 2,
+  WORTH_PRICES = 3,
+  WORTH_TYPE = WORTH,
+  WORTH_DWELL = WORTH_TYPE + WORTH_TYPES,
+  WORTH_PIECE = WORTH_DWELL + WORTH_DWELLS,
+  WORTH_PRICE = WORTH_PIECE + WORTH_PIECES,
+  WORTH_USUAL_PRICE = WORTH_PRICE + WORTH_PRICES, /* no weight: the mean code of prices; 0: there was none */
+  BLEND_WEIGHTS = WORTH_USUAL_PRICE + 1, /* new ones come last: state of older versions ends earlier */
   BLEND_PADDED = (BLEND_WEIGHTS + 15) / 16 * 16,
   BLEND_NEW_PADDED = (AGAIN + 15) / 16 * 16, /* without the weights of habits */
 };

@@ -185,10 +185,18 @@ void freshet_put_blend(freshet_buffer* out, const double* now, const double* now
   for (int i = 0; i < BLEND_WEIGHTS; i++) PUT(out, double, now_squares[i] - before_squares[i]);
 }
 
-static void add_blend(double* x, double* before, double gain) {
-  *x = freshet_grid(freshet_clamp(*x + gain, -1000, 1000));
-  if (before != NULL) *before = freshet_grid(freshet_clamp(*before + gain, -1000, 1000));
+double freshet_blend_bound(int i) {
+  static const double exponent_most = 8, most = 100;
+  if (i == WORTH_USUAL_PRICE) return SIGNAL_CODES;
+  return i >= LP && i < TS ? exponent_most : most;
 }
+
+static void add_blend(double* x, double* before, double gain, double bound) {
+  *x = freshet_grid(freshet_clamp(*x + gain, -bound, bound));
+  if (before != NULL) *before = freshet_grid(freshet_clamp(*before + gain, -bound, bound));
+}
+
+enum { SQUARES_BOUND = 1000 };
 
 uint32_t freshet_take_blend(freshet_model* model, freshet_byte_reader* in, bool apply) {
   const uint32_t weights = freshet_take_u32(in);
@@ -197,9 +205,10 @@ uint32_t freshet_take_blend(freshet_model* model, freshet_byte_reader* in, bool 
     double gain = freshet_take_f64(in);
     if (!apply || in->bad) continue;
     if (i < weights) {
-      add_blend(&model->blend[i], &model->pending_blend[i], gain);
+      add_blend(&model->blend[i], &model->pending_blend[i], gain, freshet_blend_bound((int)i));
     } else {
-      add_blend(&model->blend_squares[i - weights], &model->pending_blend_squares[i - weights], gain);
+      add_blend(&model->blend_squares[i - weights], &model->pending_blend_squares[i - weights], gain,
+                SQUARES_BOUND);
     }
   }
   return weights;

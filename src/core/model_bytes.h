@@ -112,6 +112,8 @@ void freshet_put_no_gains(freshet_buffer* out);
  * whether they are well-formed. */
 void freshet_take_gains(freshet_model* model, freshet_byte_reader* in, uint32_t slot);
 
+/* The greatest absolute value of blend weight i: LP and LG are exponents, and the others have to leave scores finite. */
+double freshet_blend_bound(int i);
 /* Appends what the blend weights and their squares have gained. */
 void freshet_put_blend(freshet_buffer* out, const double* now, const double* now_squares,
                        const double* before, const double* before_squares);

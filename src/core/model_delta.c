@@ -154,6 +154,13 @@ static double share_of_events(freshet_model* model) {
   return (double)model->own_events / (double)(model->own_events + model->others_events);
 }
 
+/* Weights that run away stay within bounds, and are counted. */
+static double bounded_blend(freshet_model* model, int i, double weight) {
+  const double bound = freshet_blend_bound(i), within = freshet_clamp(weight, -bound, bound);
+  model->clipped += within < weight || within > weight;
+  return freshet_grid(within);
+}
+
 /* Values that forget: blend weights, and means of squared gradients. Between two commits each worker moves them
  * from one start to about one place. The sum of all moves would go past that place, further with each worker. So a
  * worker gives its share of its own move, and the sum of all workers is a mean. Its own values follow, because
@@ -161,7 +168,7 @@ static double share_of_events(freshet_model* model) {
 static void average_blend(freshet_model* model, double share) {
   for (int i = 0; i < BLEND_WEIGHTS; i++) {
     const double weight = model->pending_blend[i], squares = model->pending_blend_squares[i];
-    model->blend[i] = freshet_grid(weight + share * (model->blend[i] - weight));
+    model->blend[i] = bounded_blend(model, i, weight + share * (model->blend[i] - weight));
     model->blend_squares[i] = freshet_grid(squares + share * (model->blend_squares[i] - squares));
   }
 }

@@ -332,7 +332,7 @@ void freshet_model_habit_gradient(freshet_model* model, const candidates* s) {
 
 void freshet_model_init_habits(freshet_model* model) {
   static const double counts[AGAIN_COUNTS] = {0, .7, 1.1, 1.4, 1.7, 2, 2.3, 2.7, 3.2, 3.7};
-  for (int i = AGAIN; i < BLEND_WEIGHTS; i++) model->blend_rates[i] = .02F;
+  for (int i = AGAIN; i < AGAIN_END; i++) model->blend_rates[i] = .02F;
   for (int i = 0; i < AGAIN_COUNTS; i++) model->blend[AGAIN_COUNT + i] = freshet_grid(counts[i]);
   for (int i = 0; i < AGAIN_GAP_SOON; i++) model->blend[AGAIN_GAP + i] = -2;
   model->blend[AGAIN_HABIT] = 1;

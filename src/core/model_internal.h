@@ -9,6 +9,7 @@
  *   model_learn.c       one step of learning
  *   model_liking.c      what users disliked, and how it pushes away
  *   model_habits.c      what users choose again
+ *   model_worth.c       what an event weighs, by how the item was chosen
  *   model_negatives.c   which items a step compares with
  *   model_tree.c        running sums, for draws
  *   model_neighbours.c  what is chosen together, in bounded lists
@@ -27,6 +28,7 @@
 #include "core/model_again.h"
 #include "core/model_blend.h"
 #include "core/model_kernels.h"
+#include "core/model_signal.h"
 #include "core/model_thin.h"
 #include "core/model_tree.h"
 #include "core/prefetch.h"
@@ -124,8 +126,11 @@ typedef struct context {
   uint32_t place[FRESHET_HISTORY]; /* how many chosen items are newer: disliked ones push nothing back */
   uint32_t bucket[FRESHET_HISTORY];
   bool same_session[FRESHET_HISTORY];
-  float disliked[FRESHET_HISTORY];                       /* 0: chosen; up to 1: how much it was disliked */
-  float weight[FRESHET_HISTORY];                         /* w_k: of the context factor m_k */
+  float disliked[FRESHET_HISTORY]; /* 0: chosen; up to 1: how much it was disliked */
+  uint32_t signals[FRESHET_HISTORY];
+  bool is_weighed;               /* some of the items were chosen in another way than others */
+  float worth[FRESHET_HISTORY];  /* if so: what they weigh, by signal, with a mean of 1 */
+  float weight[FRESHET_HISTORY]; /* w_k: of the context factor m_k */
   float feature_weight[FRESHET_HISTORY][BONUS_FEATURES]; /* a_k, normalised, over its counts */
   float theta[FEATURES];
   float psi[COUNT_LEVELS];
@@ -247,6 +252,8 @@ struct freshet_model {
   _Alignas(64) double blend[BLEND_PADDED];
   double blend_squares[BLEND_PADDED];
   _Alignas(64) float blend_rates[BLEND_PADDED];
+  worth_bases* worth; /* model_worth.c */
+  uint64_t clipped;   /* weights that were cut to their bounds */
   int64_t folded_to;
   float follows_decay[FRESHET_HISTORY];  /* .7^k */
   float together_decay[FRESHET_HISTORY]; /* .9^k */

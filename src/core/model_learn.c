@@ -171,7 +171,7 @@ static float root_of(float squares) {
 static void step_user(freshet_model* model, freshet_user* user, const context* c, const float* slope) {
   const freshet_model_kernels* kernels = model->kernels;
   uint32_t dim = model->config.dim;
-  float norm = kernels->dot(slope, slope, dim) / (float)dim, rates[FRESHET_HISTORY];
+  float norm = kernels->dot(slope, slope, dim) / (float)dim, rates[FRESHET_HISTORY], pulls[FRESHET_HISTORY];
   for (uint32_t k = 0; k < c->count; k++) {
     item* it = &model->items[c->items[k]];
     float w = c->weight[k];
@@ -182,16 +182,17 @@ static void step_user(freshet_model* model, freshet_user* user, const context* c
   for (uint32_t k = 0; k < c->count; k++) rates[k] = rate_context * c->weight[k] / root_of(rates[k]);
   for (uint32_t k = 0; k < c->count; k++) {
     float* m = freshet_model_context_factor(model, c->items[k]);
-    float pull = c->weight[k] * kernels->descend(m, rates[k], slope, dim);
-    model->blend_gradient[LP + c->place[k]] += pull;
-    model->blend_gradient[LG + c->bucket[k]] += pull;
+    pulls[k] = c->weight[k] * kernels->descend(m, rates[k], slope, dim);
+    model->blend_gradient[LP + c->place[k]] += pulls[k];
+    model->blend_gradient[LG + c->bucket[k]] += pulls[k];
   }
+  if (c->is_weighed) freshet_model_step_worth(model, c, pulls);
   user->accumulator += norm;
   kernels->add_scaled(user->vector, -rate_user / root_of(user->accumulator), slope, dim);
 }
 
 static void step_blend(freshet_model* model) {
-  const size_t padded = freshet_model_repeats(model) ? BLEND_PADDED : BLEND_NEW_PADDED;
+  const size_t padded = freshet_model_repeats(model) ? AGAIN_PADDED : BLEND_NEW_PADDED;
   model->kernels->blend(model->blend, model->blend_squares, model->blend_gradient, model->blend_rates,
                         padded);
   for (int f = 0; f < FEATURES; f++) {
@@ -297,7 +298,8 @@ static void record_trace(freshet_model* model, const own_event* event, const fre
 /* Inserts the event by its time. An item is in the history once, with its newest time. */
 static void append_history(freshet_user* user, const freshet_observation* seen) {
   float dislike = seen->positive ? 0 : seen->dislike < 1 ? seen->dislike : 1;
-  freshet_interaction entry = {seen->item, dislike > 0 ? -dislike : seen->weight, seen->time_ms};
+  freshet_interaction entry = {seen->item, dislike > 0 ? -dislike : seen->weight, seen->time_ms,
+                               seen->signal};
   uint32_t old = 0;
   while (old < user->recent_count && user->recent[old].item != seen->item) old++;
   if (old < user->recent_count) {
@@ -314,14 +316,14 @@ static void append_history(freshet_user* user, const freshet_observation* seen) 
 }
 
 static freshet_status learn_positive(freshet_model* model, freshet_user* user,
-                                     const freshet_observation* seen, uint32_t weight_units,
-                                     freshet_error* error) {
+                                     const freshet_observation* seen, freshet_error* error) {
   candidates* s = model->step;
-  float weight = (float)weight_units * (1.0F / WEIGHT_UNITS);
   size_t places[FRESHET_HISTORY], own_places[FRESHET_HISTORY];
   uint32_t own[FRESHET_HABIT_DRAWS];
   context c;
   freshet_model_context(model, user, seen->time_ms, &c);
+  const uint32_t weight_units = freshet_model_choice_units(model, &c, seen);
+  const float weight = (float)weight_units * (1.0F / WEIGHT_UNITS);
   freshet_model_user_factor(model, user, &c, model->user_factor);
   float size = model->kernels->dot(model->user_factor, model->user_factor, model->config.dim);
   if (!(size < gradient_limit) || !isfinite(user->accumulator)) {
@@ -381,17 +383,17 @@ freshet_status freshet_model_learn(freshet_model* model, freshet_user* user,
                                    const freshet_observation* observation, freshet_error* error) {
   FRESHET_ASSERT(observation->item < model->count);
   freshet_status status = FRESHET_OK;
-  if (observation->positive && model->config.learning) {
+  const bool is_target = observation->positive && !observation->is_hint;
+  if (is_target && model->config.learning) {
     freshet_model_settle_links(model);
-    float units = observation->weight * WEIGHT_UNITS + .5F;
-    uint32_t weight_units = units >= 1 ? units < WEIGHT_UNITS_MAX ? (uint32_t)units : WEIGHT_UNITS_MAX : 1;
-    status = learn_positive(model, user, observation, weight_units, error);
+    status = learn_positive(model, user, observation, error);
+    freshet_model_note_price(model, observation->signal);
   }
   if (!observation->positive && observation->dislike > 0 && model->config.learning)
     learn_dislike(model, user, observation);
   freshet_user_count_visit(user, observation->time_ms);
+  if (is_target) freshet_model_count_habit(model, user, observation->item, observation->time_ms);
   if (observation->positive) {
-    freshet_model_count_habit(model, user, observation->item, observation->time_ms);
     user->positives++;
     freshet_user_unhide(user, observation->item);
   } else if (observation->dislike > 0) {

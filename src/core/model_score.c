@@ -75,6 +75,7 @@ static void read_history(const freshet_model* model, const freshet_user* user, i
     c->bucket[c->count] = gap_bucket(gap_between(past->time_ms, time_ms));
     c->same_session[c->count] = same;
     c->disliked[c->count] = past->weight >= 0 ? 0 : past->weight > -1 ? -past->weight : 1;
+    c->signals[c->count] = past->weight >= 0 ? past->signal : 0;
     c->count++;
   }
 }
@@ -129,10 +130,15 @@ void freshet_model_context(const freshet_model* model, const freshet_user* user,
   }
   for (int b = 0; b < GAP_BUCKETS; b++) exps[GAPS + b] = (float)model->blend[LG + b];
   model->kernels->exp(exps, EXPS);
+  for (uint32_t k = 0; k < c->count; k++) c->weight[k] = model->context_decay[c->place[k]] * exps[k];
+  freshet_model_weigh_context(model, c);
   for (uint32_t k = 0; k < c->count; k++) {
     float e = exps[GAPS + c->bucket[k]];
     float* a = c->feature_weight[k];
-    c->weight[k] = model->context_decay[c->place[k]] * exps[k];
+    if (c->is_weighed) {
+      c->weight[k] *= c->worth[k];
+      e *= c->worth[k];
+    }
     a[FOLLOWS] = model->half_decay[c->place[k]] * e;
     a[TOGETHER_NOW] = c->same_session[k] ? e : 0;
     a[TOGETHER_BEFORE] = c->same_session[k] ? 0 : e;

@@ -214,6 +214,7 @@ static void take_globals(freshet_model* model, freshet_byte_reader* in, bool app
     model->blend_squares[i] = freshet_grid(FRESHET_BLEND_SQUARES_START);
   }
   if (apply && weights <= AGAIN) freshet_model_init_habits(model);
+  if (apply && weights <= WORTH) freshet_model_init_worth(model);
   uint32_t recent = freshet_take_u32(in);
   if (recent > RECENT_EVENTS || recent > events) in->bad = true;
   for (uint32_t i = 0; i < recent && !in->bad; i++) {

@@ -3,8 +3,7 @@
  *
  * A rating at or above positive_rating is a choice. One below it is a dislike, from just above 0 up to 1 at the
  * lowest rating. Feedback is a dislike of 1; a skip is one of up to .5, the less the later it comes. Everything
- * else is a choice. A choice weighs what its type weighs, more after a long look or for many pieces. It must not know the
- * model's state.
+ * else is a choice; it is a hint when lists are for choices of another type. It must not know the model's state.
  */
 #include "core/observe.h"
 
@@ -21,15 +20,9 @@ static float dislike_of_feedback(const freshet_event* event) {
   return event->after_s < none_after_s ? most * (1 - event->after_s / none_after_s) : 0;
 }
 
-/* Both rise and end at 1.5, so that no event outweighs many others: .5 for a look of no time, 1 after 10 s; 1 for one
- * piece. Unknown: 1. */
-float freshet_event_worth(const freshet_event* event) {
-  static const float usual_s = 10, least = .5F, most = 1.5F;
-  if (event->type == FRESHET_CLICK && event->dwell_s > 0)
-    return least + event->dwell_s / (event->dwell_s + usual_s);
-  if (event->type == FRESHET_PURCHASE && event->quantity > 1)
-    return most - (most - 1) / (float)event->quantity;
-  return 1;
+bool freshet_goal_has(freshet_goal goal, freshet_event_type type) {
+  return goal == FRESHET_GOAL_ANY ||
+         type == (goal == FRESHET_GOAL_PURCHASE ? FRESHET_PURCHASE : FRESHET_RATING);
 }
 
 bool freshet_observes(const freshet_event* event) {
@@ -59,6 +52,8 @@ freshet_observation freshet_observe(const freshet_event_values* values, const fr
   return (freshet_observation){.item = slot,
                                .positive = !is_low && !is_feedback,
                                .dislike = dislike,
-                               .weight = values->weights[event->type] * freshet_event_worth(event),
-                               .time_ms = event->occurred_at_ms};
+                               .weight = values->weights[event->type],
+                               .time_ms = event->occurred_at_ms,
+                               .signal = freshet_signal_of(event),
+                               .is_hint = !freshet_goal_has(values->goal, event->type)};
 }

@@ -103,12 +103,14 @@ static bool has_habit(const freshet_user* user, const habit_filter* filter, uint
   return i < user->habit_count;
 }
 
-/* Where users choose items again, the score decides about what this user has chosen. */
-static size_t list_learned(const freshet_user* user, uint32_t* slots) {
+/* Where users choose items again, the score decides about what this user has chosen. rules: of the other items. */
+static size_t list_learned(const freshet_rules* rules, const freshet_user* user, uint32_t* slots) {
   const habit_filter filter = filter_of(user);
   size_t count = 0;
   for (uint32_t s = 0; s < user->seen_count; s++) {
-    if (user->seen_how[s] >= FRESHET_FEEDBACK || !has_habit(user, &filter, user->seen[s]))
+    const unsigned how = user->seen_how[s];
+    if (how >= FRESHET_FEEDBACK ||
+        (freshet_rules_hides(rules, how) && !has_habit(user, &filter, user->seen[s])))
       slots[count++] = user->seen[s];
   }
   return count;
@@ -124,10 +126,10 @@ static size_t list_seen(const freshet_rules* rules, const freshet_user* user, ui
 
 size_t freshet_rules_list_hidden(const freshet_rules* given, bool repeats, const freshet_user* user,
                                  int64_t now_ms, uint32_t* slots) {
-  const bool is_learned = given->hide == FRESHET_HIDE_LEARNED && repeats;
+  const bool is_learned = given->hide == FRESHET_HIDE_LEARNED;
   freshet_rules effective = *given, *rules = &effective;
-  if (given->hide == FRESHET_HIDE_LEARNED && !repeats) effective.hide = FRESHET_HIDE_SEEN;
-  size_t count = is_learned ? list_learned(user, slots) : list_seen(rules, user, slots);
+  if (is_learned) effective.hide = given->wants_hints ? FRESHET_HIDE_OWNED : FRESHET_HIDE_SEEN;
+  size_t count = is_learned && repeats ? list_learned(rules, user, slots) : list_seen(rules, user, slots);
   if (!hides_for_a_while(rules)) return count;
   const size_t hidden = count;
   for (uint32_t k = 0; k < user->recent_count; k++) {

@@ -42,6 +42,7 @@ typedef struct freshet_pin {
 
 typedef struct freshet_rules {
   freshet_hide hide;
+  bool wants_hints; /* LEARNED hides nothing that was only clicked, since lists are for other choices */
   int64_t
       hide_for_ms[FRESHET_PURCHASE + 1]; /* by type: for so long after its event an item stays out anyway */
   uint32_t max_per_category;             /* 0: any number */

@@ -164,7 +164,8 @@ static void set_history(freshet_draft* draft, const uint32_t* items, size_t give
   const bool is_ahead = known.recent_count > 0 && known.recent[0].time_ms > time_ms;
   user->recent_count = (uint32_t)given;
   for (size_t i = 0; i < given; i++)
-    user->recent[i] = (freshet_interaction){items[i], 1, is_ahead ? known.recent[0].time_ms : time_ms};
+    user->recent[i] = (freshet_interaction){
+        .item = items[i], .weight = 1, .time_ms = is_ahead ? known.recent[0].time_ms : time_ms};
   if (user->positives < given) user->positives = (uint32_t)given;
   for (uint32_t i = 0; i < known.recent_count && user->recent_count < FRESHET_HISTORY; i++) {
     bool is_given = false;

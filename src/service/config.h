@@ -79,6 +79,7 @@ typedef struct freshet_config {
     bool learning;
     double positive_rating, rating_min, rating_max;
     double weight_click, weight_rating, weight_purchase;
+    int goal; /* freshet_goal of core/observe.h */
     int64_t future_tolerance_s;
   } model;
   struct {

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/observe.h"
 #include "service/config_table.h"
 
 static const double FACTOR_MAX = 1e6;
@@ -138,6 +139,7 @@ freshet_status freshet_config_compile_rules(freshet_config* config, freshet_erro
   size_t count = config->rules.named_count;
   freshet_rules* rules = &config->rules.compiled;
   *rules = (freshet_rules){.hide = (freshet_hide)config->rules.hide,
+                           .wants_hints = config->model.goal != FRESHET_GOAL_ANY,
                            .exclude_own = config->rules.exclude_own,
                            .hide_for_ms = {[FRESHET_CLICK] = config->rules.hide_click_s * 1000,
                                            [FRESHET_RATING] = config->rules.hide_rating_s * 1000,

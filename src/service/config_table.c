@@ -113,6 +113,10 @@ const freshet_config_key freshet_config_keys[] = {
     DECIMAL("model", "rating_min", model.rating_min, "0.5", -1e6, 1e6,
             "Least rating on the scale; a rating off the scale is a dead letter."),
     DECIMAL("model", "rating_max", model.rating_max, "5", -1e6, 1e6, "Greatest rating on the scale."),
+    CHOICE("model", "goal", model.goal, "any", "any|purchase|rating",
+           "What lists are for: any choice, purchases, or ratings of positive_rating and above. Other "
+           "choices say "
+           "what a user is interested in, but are not predicted."),
     DECIMAL("model", "weight.click", model.weight_click, "1", 1e-3, 1000, "How much a click counts."),
     DECIMAL("model", "weight.rating", model.weight_rating, "1", 1e-3, 1000, "How much a rating counts."),
     DECIMAL("model", "weight.purchase", model.weight_purchase, "1", 1e-3, 1000,

@@ -81,6 +81,8 @@ static const family counters[] = {
      AT(events_duplicate), 1},
     {"freshet_events_unannounced_total", "Events applied for an item that no Item record has announced.",
      AT(events_unannounced), 1},
+    {"freshet_weights_clipped_total",
+     "Learned weights, and weights of events, that were cut to their bounds.", AT(weights_clipped), 1},
     {"freshet_learn_refused_total", "Updates refused because they would not have been finite.",
      AT(learn_refused), 1},
     {"freshet_items_refused_total", "Items not listed, and events not learned, because of model.max_items.",

@@ -6,6 +6,7 @@
 #ifndef FRESHET_STREAM_STREAM_CONFIG_H
 #define FRESHET_STREAM_STREAM_CONFIG_H
 
+#include "core/observe.h"
 #include "core/rules.h"
 #include "freshet/event.h"
 #include "freshet/model.h"
@@ -26,6 +27,7 @@ typedef struct freshet_stream_config {
   freshet_event_limits limits;
   float weights[FRESHET_EVENT_TYPES]; /* by freshet_event_type */
   float positive_rating;              /* ratings at or above are positive */
+  freshet_goal goal;                  /* for which choices lists are */
   const freshet_rules* rules;         /* of the first moment, copied; NULL: none */
   uint32_t list_size;                 /* k */
   bool explain;                       /* lists carry reasons */

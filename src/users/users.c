@@ -150,7 +150,7 @@ static void fill_user(freshet_users* users, freshet_user* user, const freshet_us
     const freshet_stored_interaction* stored = &state->recent[i];
     if (freshet_model_intern_key(users->model, stored->item_key, &slot, NULL) != FRESHET_OK) continue;
     user->recent[user->recent_count++] =
-        (freshet_interaction){.item = slot, .weight = stored->weight, .time_ms = stored->time_ms};
+        (freshet_interaction){slot, stored->weight, stored->time_ms, stored->signal};
   }
   for (size_t i = 0; i < state->seen_count; i++) {
     uint32_t slot;
@@ -418,7 +418,8 @@ freshet_status freshet_users_encode(freshet_users* users, const freshet_user_row
     recent[i] =
         (freshet_stored_interaction){.item_key = freshet_model_item_key(users->model, user->recent[i].item),
                                      .weight = user->recent[i].weight,
-                                     .time_ms = user->recent[i].time_ms};
+                                     .time_ms = user->recent[i].time_ms,
+                                     .signal = user->recent[i].signal};
   }
   users->scratch.size = 0;
   uint64_t* seen = (uint64_t*)(void*)freshet_buffer_reserve(

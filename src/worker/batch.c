@@ -51,7 +51,8 @@ static freshet_status erase(const freshet_batch* batch, const freshet_record* re
 /* What the model is told of an event, by the settings. */
 static freshet_observation observe(const freshet_batch* batch, const freshet_event* event, uint32_t slot) {
   freshet_event_values values = {.positive_rating = batch->config->positive_rating,
-                                 .rating_min = batch->config->limits.rating_min};
+                                 .rating_min = batch->config->limits.rating_min,
+                                 .goal = batch->config->goal};
   memcpy(values.weights, batch->config->weights, sizeof values.weights);
   return freshet_observe(&values, event, slot);
 }
@@ -75,6 +76,7 @@ static void learn(const freshet_batch* batch, freshet_user_row* row, const fresh
   if (freshet_model_learn(model, row->user, &observation, NULL) != FRESHET_OK) {
     freshet_count(&metrics->learn_refused, 1);
   }
+  freshet_count(&metrics->weights_clipped, freshet_model_take_clipped(model));
   freshet_user_mark_how(row->user, slot, freshet_seen_how(event));
 }
 

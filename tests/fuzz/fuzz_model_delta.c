@@ -52,7 +52,7 @@ static void still_works(freshet_model* model) {
   float scores[64];
   freshet_user* user = freshet_user_create(model);
   for (uint32_t i = 0; i < 12; i++) {
-    freshet_observation seen = {i % ITEMS, i % 4 != 3, 1, 1, 1000 * i};
+    freshet_observation seen = {i % ITEMS, i % 4 != 3, 1, 1, 1000 * i, 0, false};
     freshet_model_learn(model, user, &seen, NULL);
   }
   freshet_model_scratch* scratch = freshet_model_scratch_create(model);

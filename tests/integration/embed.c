@@ -32,8 +32,8 @@ int main(void) {
     freshet_user_destroy(user);
     user = freshet_user_create(model);
     for (int step = 0; step < 2 && !(i == 199 && step == 1); step++) {
-      freshet_observation seen = {items[i % 2 == 0 ? 2 + step : step], true, 0, 1,
-                                  1000000 + 60000 * i + step};
+      freshet_observation seen = {items[i % 2 == 0 ? 2 + step : step], true, 0,    1,
+                                  1000000 + 60000 * i + step,          0,    false};
       if (freshet_model_learn(model, user, &seen, &error) != FRESHET_OK) return puts(error.message), 1;
       freshet_user_mark_seen(user, seen.item, config.seen_limit);
     }

@@ -247,7 +247,7 @@ static void state_round_trips_bit_for_bit(void** state) {
   freshet_codec* codec = new_codec(FRESHET_FRAMING_CONFLUENT, NULL); /* state is single-object all the same */
   float vector[64];
   for (int i = 0; i < 64; i++) vector[i] = (float)i / 3.0f - 7.0f;
-  freshet_stored_interaction recent[] = {{UINT64_MAX, 1.5f, 1700000000000}, {1, 0.25f, -5}};
+  freshet_stored_interaction recent[] = {{UINT64_MAX, 1.5f, 1700000000000, 0x3ffff}, {1, 0.25f, -5, 0}};
   uint64_t seen[] = {0x8000000000000000u, 7, UINT64_MAX - 1};
   freshet_user_state user = {
       .user_id = freshet_slice_of("u1"),
@@ -283,6 +283,7 @@ static void state_round_trips_bit_for_bit(void** state) {
   for (int i = 0; i < 2; i++) {
     assert_true(got.recent[i].item_key == recent[i].item_key && got.recent[i].weight == recent[i].weight);
     assert_true(got.recent[i].time_ms == recent[i].time_ms);
+    assert_int_equal(got.recent[i].signal, recent[i].signal);
   }
   assert_int_equal(got.seen_count, 3);
   assert_memory_equal(got.seen, seen, sizeof seen);

@@ -54,8 +54,9 @@ static void learn_event(world* w, int i) {
   uint64_t random = freshet_random(42, (uint64_t)i);
   int user = (int)(random % USERS);
   int item = (int)((uint64_t)user * 7 + (random >> 20) % 30) % ITEMS;
-  freshet_observation seen = {w->slots[item], (random >> 40) % 10 != 0, .5F, 1 + (float)(random >> 50 & 1),
-                              1000000LL + i * 1000LL};
+  freshet_observation seen = {
+      w->slots[item], (random >> 40) % 10 != 0, .5F, 1 + (float)(random >> 50 & 1), 1000000LL + i * 1000LL, 0,
+      false};
   freshet_error error = {0};
   assert_int_equal(freshet_model_learn(w->model, w->users[user], &seen, &error), FRESHET_OK);
 }
@@ -357,7 +358,7 @@ static void stays_finite_on_hostile_streams(void** state) {
       uint64_t random = freshet_random((uint64_t)stream, (uint64_t)i);
       int item = stream == 0 ? 0 : stream == 1 ? i % 2 : (int)(random % ITEMS);
       int64_t time_ms = stream == 2 ? INT64_MAX - i : stream == 4 ? (int64_t)random : i;
-      freshet_observation seen = {w.slots[item], true, 0, weights[stream], time_ms};
+      freshet_observation seen = {w.slots[item], true, 0, weights[stream], time_ms, 0, false};
       freshet_model_learn(w.model, w.users[stream == 1 ? i % USERS : 0], &seen, NULL);
       freshet_model_delta delta;
       if (i % 1000 == 0) freshet_model_take_delta(w.model, &delta);
@@ -373,7 +374,7 @@ static void a_broken_user_is_refused_and_harms_nothing(void** state) {
   for (int i = 0; i < 200; i++) learn_event(&w, i);
   uint64_t before = freshet_model_hash(w.model);
   w.users[0]->vector[3] = NAN;
-  freshet_observation seen = {w.slots[5], true, 0, 1, 2000000000};
+  freshet_observation seen = {w.slots[5], true, 0, 1, 2000000000, 0, false};
   freshet_error error = {0};
   assert_int_equal(freshet_model_learn(w.model, w.users[0], &seen, &error), FRESHET_INVALID);
   assert_true(before == freshet_model_hash(w.model));
@@ -389,8 +390,8 @@ static void history_keeps_time_order_and_one_place_per_item(void** state) {
   freshet_user* user = w.users[0];
   for (int i = 0; i < 2000; i++) {
     uint64_t random = freshet_random(77, (uint64_t)i);
-    freshet_observation seen = {w.slots[random % 50], random % 3 != 0, .5F, 1,
-                                (int64_t)(random >> 20 & 0xffff) + i * 100};
+    freshet_observation seen = {
+        w.slots[random % 50], random % 3 != 0, .5F, 1, (int64_t)(random >> 20 & 0xffff) + i * 100, 0, false};
     assert_int_equal(freshet_model_learn(w.model, user, &seen, NULL), FRESHET_OK);
     assert_true(user->recent_count <= FRESHET_HISTORY && user->seen_count <= 30);
     for (uint32_t k = 0; k < user->recent_count; k++) {

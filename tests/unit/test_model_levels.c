@@ -28,7 +28,8 @@ static uint64_t learn_with(const freshet_model_kernels* kernels) {
   for (int u = 0; u < USERS; u++) users[u] = freshet_user_create(model);
   for (uint64_t i = 0; i < EVENTS; i++) {
     uint64_t random = freshet_random(8, i);
-    freshet_observation seen = {(uint32_t)(random % ITEMS), random >> 60 != 0, .7F, 1, (int64_t)i * 1000};
+    freshet_observation seen = {
+        (uint32_t)(random % ITEMS), random >> 60 != 0, .7F, 1, (int64_t)i * 1000, 0, false};
     assert_int_equal(freshet_model_learn(model, users[(random >> 20) % USERS], &seen, NULL), FRESHET_OK);
   }
   uint64_t hash = freshet_model_hash(model);

@@ -18,7 +18,7 @@ enum { ITEMS = 40, HALF = ITEMS / 2, USERS = 30 };
 #include "support_model_world.h"
 
 static void meet(world* w, int user, uint32_t item, float dislike, int64_t time_ms) {
-  freshet_observation seen = {item, dislike == 0, dislike, 1, time_ms};
+  freshet_observation seen = {item, dislike == 0, dislike, 1, time_ms, 0, false};
   assert_int_equal(freshet_model_learn(w->model, w->users[user], &seen, NULL), FRESHET_OK);
 }
 
@@ -184,33 +184,6 @@ static void older_state_is_read(void** state) {
   free_world(&w);
 }
 
-static float weight_of(freshet_event event) {
-  const freshet_event_values values = {.weights = {1, 2, 3}, .positive_rating = 4, .rating_min = 1};
-  return freshet_observe(&values, &event, 0).weight;
-}
-
-/* An event weighs more the longer the look and the more the pieces, and never more than 1.5 times its type. */
-static void long_looks_and_many_pieces_weigh_more(void** state) {
-  (void)state;
-  static const float looks_s[] = {.1F, 1, 10, 60, 3600, 604800};
-  static const int32_t pieces[] = {2, 3, 10, 1000000};
-  assert_float_equal(weight_of((freshet_event){.type = FRESHET_CLICK}), 1, 0);
-  assert_float_equal(weight_of((freshet_event){.type = FRESHET_CLICK, .dwell_s = 10}), 1, 1e-6);
-  assert_float_equal(weight_of((freshet_event){.type = FRESHET_PURCHASE, .quantity = 1}), 3, 0);
-  float before = .5F;
-  for (size_t i = 0; i < sizeof looks_s / sizeof *looks_s; i++) {
-    const float weight = weight_of((freshet_event){.type = FRESHET_CLICK, .dwell_s = looks_s[i]});
-    assert_true(weight > before && weight <= 1.5F);
-    before = weight;
-  }
-  before = 3;
-  for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
-    const float weight = weight_of((freshet_event){.type = FRESHET_PURCHASE, .quantity = pieces[i]});
-    assert_true(weight > before && weight <= 4.5F);
-    before = weight;
-  }
-}
-
 static void ratings_become_choices_and_dislikes(void** state) {
   (void)state;
   const freshet_event_values values = {.weights = {1, 2, 3}, .positive_rating = 4, .rating_min = 1};
@@ -302,7 +275,6 @@ int main(void) {
       cmocka_unit_test(who_dislikes_everything_gets_finite_scores),
       cmocka_unit_test(deltas_and_state_carry_dislikes),
       cmocka_unit_test(older_state_is_read),
-      cmocka_unit_test(long_looks_and_many_pieces_weigh_more),
       cmocka_unit_test(ratings_become_choices_and_dislikes),
       cmocka_unit_test(feedback_becomes_dislikes),
       cmocka_unit_test(feedback_hides_until_the_item_is_chosen),

@@ -26,7 +26,7 @@ static freshet_model* make_model(void) {
 }
 
 static void choose(freshet_model* model, freshet_user* user, uint32_t slot, int64_t time_ms) {
-  freshet_observation seen = {slot, true, 0, 1, time_ms};
+  freshet_observation seen = {slot, true, 0, 1, time_ms, 0, false};
   assert_int_equal(freshet_model_learn(model, user, &seen, NULL), FRESHET_OK);
 }
 

@@ -249,7 +249,7 @@ static void what_was_just_chosen_rests(void** state) {
   uint32_t seen[] = {0, 1, 2, 3, 4}, hidden[5];
   uint8_t how[] = {FRESHET_CLICK, FRESHET_RATING, FRESHET_PURCHASE, FRESHET_PURCHASE, FRESHET_FEEDBACK};
   freshet_user user = {.seen = seen, .seen_how = how, .seen_count = 5, .recent_count = 5};
-  for (uint32_t k = 0; k < 5; k++) user.recent[k] = (freshet_interaction){4 - k, 1, NOW_MS - HOUR_MS};
+  for (uint32_t k = 0; k < 5; k++) user.recent[k] = (freshet_interaction){4 - k, 1, NOW_MS - HOUR_MS, 0};
   user.recent[2].time_ms = NOW_MS - 7 * HOUR_MS; /* item 2 */
   freshet_error error = {0};
   freshet_config* config = load("[rules]\nhide = nothing\nhide_for_s.purchase = 21600\n", &error);

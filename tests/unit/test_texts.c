@@ -414,7 +414,7 @@ static void only_the_owner_of_the_first_partition_decides(void** state) {
 static void learn(int items) {
   freshet_user* user = freshet_user_create(w->model);
   for (int i = 0; i < items; i++) {
-    const freshet_observation seen = {slot_of(i), true, 0, 1, 1000 + i};
+    const freshet_observation seen = {slot_of(i), true, 0, 1, 1000 + i, 0, false};
     assert_int_equal(freshet_model_learn(w->model, user, &seen, NULL), FRESHET_OK);
   }
   freshet_model_delta delta;

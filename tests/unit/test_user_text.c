@@ -42,7 +42,7 @@ static freshet_model* create(freshet_user_text_use use) {
 }
 
 static void choose(freshet_model* model, freshet_user* user, uint32_t item) {
-  const freshet_observation seen = {item, true, 0, 1, now_ms};
+  const freshet_observation seen = {item, true, 0, 1, now_ms, 0, false};
   assert_int_equal(freshet_model_learn(model, user, &seen, NULL), FRESHET_OK);
 }
 

@@ -37,6 +37,7 @@ freshet_history_rules freshet_evaluation_rules(const freshet_evaluation* evaluat
                                                const freshet_config* config) {
   return (freshet_history_rules){
       .positive_rating = (float)config->model.positive_rating,
+      .goal = (freshet_goal)config->model.goal,
       .weights = {[FRESHET_CLICK] = (float)config->model.weight_click,
                   [FRESHET_RATING] = (float)config->model.weight_rating,
                   [FRESHET_PURCHASE] = (float)config->model.weight_purchase},

@@ -159,6 +159,7 @@ void freshet_history_add_event(freshet_history* history, const freshet_event* ev
   added.after_s = event->after_s;
   added.dwell_s = event->dwell_s;
   added.quantity = event->quantity;
+  added.price = event->price;
   added.user = freshet_history_intern_user(history, event->user_id);
   added.item = freshet_history_intern_item(history, event->item_id);
   freshet_history_add(history, &added);
@@ -209,11 +210,13 @@ void freshet_history_judge(freshet_history* history, const freshet_history_rules
   FRESHET_ASSERT(pairs != NULL);
   for (size_t i = 0; i < history->event_count; i++) {
     freshet_history_event* e = &history->events[i];
-    const freshet_event happened = {.type = e->type, .dwell_s = e->dwell_s, .quantity = e->quantity};
-    e->weight = rules->weights[e->type] * freshet_event_worth(&happened);
-    e->positive =
+    e->weight = rules->weights[e->type];
+    const bool is_choice =
         e->type != FRESHET_FEEDBACK && (e->type != FRESHET_RATING || e->rating >= rules->positive_rating);
-    e->ranked = e->context = false;
+    e->positive = is_choice && freshet_goal_has(rules->goal, e->type);
+    e->hint = e->context = is_choice && !e->positive;
+    e->ranked = false;
+    if (e->hint) continue;
     if (!e->positive && !rules->all_ratings) continue;
     uint64_t pair = ((uint64_t)e->user << 32 | e->item) + 1;
     size_t at = scramble(0, pair) & (buckets - 1);

@@ -6,6 +6,7 @@
 #define FRESHET_COMMANDS_EVALUATE_DATA_H
 
 #include "core/facets.h"
+#include "core/observe.h"
 #include "freshet/encoder.h"
 #include "freshet/event.h"
 
@@ -17,11 +18,13 @@ typedef struct freshet_history_event {
   float after_s;
   int64_t time_ms;
   float dwell_s;    /* FRESHET_CLICK only */
-  int32_t quantity; /* FRESHET_PURCHASE only */
+  int32_t quantity; /* these two of FRESHET_PURCHASE only */
+  double price;
   /* What the rules make of it: */
-  bool positive; /* a click, a purchase, a rating at or above the bound */
+  bool positive; /* a click, a purchase, a rating at or above the bound: those that lists are for */
   bool ranked;   /* positive, and the first of its user and item: ranked, then learned */
-  bool context;  /* a low rating that is learned as context */
+  bool hint;     /* a choice that lists are not for */
+  bool context;  /* a hint, or a low rating that is learned as context */
   float weight;
 } freshet_history_event;
 
@@ -49,6 +52,7 @@ typedef struct freshet_history {
 
 typedef struct freshet_history_rules {
   float positive_rating;
+  freshet_goal goal;
   float weights[FRESHET_EVENT_TYPES];
   bool all_ratings; /* keep low ratings as context */
   uint64_t seed;    /* order of a user's events of one time */

@@ -140,10 +140,14 @@ static void learn(freshet_contender* self, const freshet_history_event* event) {
                                   .rating = event->rating,
                                   .feedback = event->feedback,
                                   .after_s = event->after_s,
+                                  .dwell_s = event->dwell_s,
+                                  .quantity = event->quantity,
+                                  .price = event->price,
                                   .occurred_at_ms = event->time_ms};
   if (!freshet_observes(&happened)) return;
   freshet_observation seen = freshet_observe(&learner->values, &happened, event->item);
-  seen.positive = event->positive && !learner->frozen;
+  seen.positive = (event->positive || event->hint) && !learner->frozen;
+  seen.is_hint = event->hint;
   if (learner->frozen) seen.dislike = 0;
   seen.weight = event->weight;
   if (learner->learn_ns == NULL) {

@@ -81,7 +81,7 @@ static void rank(state* s, size_t at) {
 static void learn(state* s, const freshet_history_event* event) {
   const freshet_pass* pass = s->pass;
   for (size_t c = 0; c < pass->contender_count; c++) pass->contenders[c]->learn(pass->contenders[c], event);
-  put_on_shelf(&s->shelves[event->user], event->item);
+  if (!event->hint) put_on_shelf(&s->shelves[event->user], event->item);
   s->shelves[event->user].positives += event->positive;
   s->positives[event->item] += event->positive;
 }

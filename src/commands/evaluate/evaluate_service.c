@@ -148,7 +148,7 @@ static void remember(state* s, const freshet_history_event* event) {
 static void play(state* s, const freshet_history_event* event) {
   const freshet_service_pass* pass = s->pass;
   visitor* who = &s->visitors[event->user];
-  bool again = meet(&s->met, event->user, event->item);
+  bool again = !event->hint && meet(&s->met, event->user, event->item);
   bool disliked = event->type == FRESHET_RATING && !event->positive && event->rating <= pass->disliked;
   bool counted = (double)s->chosen >= pass->skipped_share * (double)s->all_chosen;
   if (event->time_ms - who->last_ms > session_gap_ms) who->in_session = 0;
