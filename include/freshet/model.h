@@ -277,6 +277,16 @@ freshet_status freshet_model_learn(freshet_model* model, freshet_user* user,
                                    const freshet_observation* observation, freshet_error* error);
 /* What events with this signal weigh now, as learned: 1/4 .. 4; 1 when nothing is known. */
 float freshet_model_worth_of(const freshet_model* model, uint32_t signal);
+/* One learned weight, for people to read. */
+typedef struct freshet_weight {
+  const char* part; /* what it is a weight of, such as "dwell_s" or "score of a known user" */
+  const char* of;   /* which of them, such as "30" or "taste" */
+  double weight;
+} freshet_weight;
+enum { FRESHET_WEIGHTS_MAX = 64 };
+/* Writes what the model has learned to weigh, part after part. Texts are constants. Returns how many there are. Weights
+ * of dislikes, habits and prices are left out while the stream has none. */
+size_t freshet_model_weights(const freshet_model* model, freshet_weight out[FRESHET_WEIGHTS_MAX]);
 /* How often a learned weight, or the weight of an event, was cut to its bounds since the last call. It is no state. */
 uint64_t freshet_model_take_clipped(freshet_model* model);
 /* How many events were learned, by all workers: the model's own time. */

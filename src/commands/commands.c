@@ -17,6 +17,7 @@ const freshet_command* const freshet_commands[] = {
     &freshet_command_fetch_model,
     &freshet_command_bench,
     &freshet_command_recommend,
+    &freshet_command_explain_weights,
     &freshet_command_replay,
     &freshet_command_offsets,
     &freshet_command_backfill,

@@ -30,6 +30,7 @@ extern const freshet_command freshet_command_embed;
 extern const freshet_command freshet_command_backfill;
 extern const freshet_command freshet_command_run;
 extern const freshet_command freshet_command_recommend;
+extern const freshet_command freshet_command_explain_weights;
 extern const freshet_command freshet_command_replay;
 extern const freshet_command freshet_command_offsets;
 extern const freshet_command freshet_command_demo;

@@ -10,6 +10,7 @@
  *   model_liking.c      what users disliked, and how it pushes away
  *   model_habits.c      what users choose again
  *   model_worth.c       what an event weighs, by how the item was chosen
+ *   model_weights.c     what is learned, for people
  *   model_negatives.c   which items a step compares with
  *   model_tree.c        running sums, for draws
  *   model_neighbours.c  what is chosen together, in bounded lists
@@ -351,6 +352,8 @@ void freshet_model_add_user_text(const freshet_model* model, const freshet_user*
 /* ---- model_liking.c ---- */
 /* l: the log of the item's share of events that are no dislikes, less that of all items. */
 float freshet_model_like_odds(const freshet_model* model, uint32_t slot);
+/* The weight i of LIKE_WEIGHTS, within its bounds. */
+float freshet_model_like_weight(const freshet_model* model, int i);
 /* How much l counts in a score. */
 float freshet_model_like_scale(const freshet_model* model);
 /* opinion [dim]: what is added to the query beside theta6 h. */

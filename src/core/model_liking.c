@@ -18,7 +18,7 @@ static const float aversion =
 static const float opinion_decay = .97F;
 static const float prior_events = 20; /* an item's share starts as if it had so many events like all items' */
 
-static float like_weight(const freshet_model* model, int i) {
+float freshet_model_like_weight(const freshet_model* model, int i) {
   float w = like_starts[i] + (float)model->blend[LIKE + i];
   float least = i == LIKE_START ? -like_most : 0;
   return w < least ? least : w > like_most ? like_most : w;
@@ -46,7 +46,7 @@ float freshet_model_like_odds(const freshet_model* model, uint32_t slot) {
 }
 
 float freshet_model_like_scale(const freshet_model* model) {
-  return model->total_dislikes == 0 ? 0 : aversion * like_weight(model, LIKE_ODDS);
+  return model->total_dislikes == 0 ? 0 : aversion * freshet_model_like_weight(model, LIKE_ODDS);
 }
 
 /* y [dim] += scale times the sum of the factors of the items that the user disliked. */
@@ -63,7 +63,7 @@ static void add_disliked(const freshet_model* model, const context* c, float sca
 
 void freshet_model_opinion(const freshet_model* model, const context* c, float* opinion) {
   memset(opinion, 0, model->config.dim * sizeof *opinion);
-  add_disliked(model, c, -aversion * like_weight(model, LIKE_DISLIKED), opinion);
+  add_disliked(model, c, -aversion * freshet_model_like_weight(model, LIKE_DISLIKED), opinion);
 }
 
 void freshet_model_like_gradient(freshet_model* model, const context* c, uint32_t slot, float dislike,
@@ -77,7 +77,7 @@ void freshet_model_like_gradient(freshet_model* model, const context* c, uint32_
   const float x[LIKE_WEIGHTS] = {
       [LIKE_ODDS] = freshet_model_like_odds(model, slot), [LIKE_DISLIKED] = -likeness, [LIKE_START] = 1};
   float odds = log_of(model, share / (1 - share + 1e-3F));
-  for (int i = 0; i < LIKE_WEIGHTS; i++) odds += like_weight(model, i) * x[i];
+  for (int i = 0; i < LIKE_WEIGHTS; i++) odds += freshet_model_like_weight(model, i) * x[i];
   _Alignas(64) float lanes[FRESHET_LANES] = {-odds};
   model->kernels->exp(lanes, FRESHET_LANES);
   float error = (1 / (1 + lanes[0]) - (dislike > 0 ? 0 : 1)) * weight;

@@ -28,6 +28,8 @@ void freshet_model_weigh_context(const freshet_model* model, context* c);
 uint32_t freshet_model_choice_units(freshet_model* model, const context* c, const freshet_observation* seen);
 /* A step of the weights. pulls [c->count]: gradients of log w_k. Only for a context that is weighed. */
 void freshet_model_step_worth(freshet_model* model, const context* c, const float* pulls);
+/* The mean price of the stream; 0: there was none. */
+double freshet_model_usual_price(const freshet_model* model);
 /* Prices are compared with what is usual in the stream. */
 void freshet_model_note_price(freshet_model* model, uint32_t signal);
 

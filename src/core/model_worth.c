@@ -291,6 +291,11 @@ void freshet_model_note_price(freshet_model* model, uint32_t signal) {
     model->blend[WORTH_USUAL_PRICE] = usual > 0 ? freshet_grid(usual + price_rate * (price - usual)) : price;
 }
 
+double freshet_model_usual_price(const freshet_model* model) {
+  const double usual = model->blend[WORTH_USUAL_PRICE];
+  return usual > 0 ? (double)value_of((int)(usual + .5), PRICE_EXPONENT) : 0;
+}
+
 float freshet_model_worth_of(const freshet_model* model, uint32_t signal) {
   const worth_weights w = weights_of(model);
   _Alignas(64) float worth[FRESHET_LANES] = {log_of_numbers(model, &w, signal) + type_log(&w, signal)};

@@ -63,6 +63,12 @@ void freshet_answer_fill_user(freshet_answer* answer, freshet_items* items, cons
                                       .recent_count = user->recent_count};
 }
 
+void freshet_answer_fill_weights(freshet_answer* answer, const freshet_model* model) {
+  freshet_weight* weights = freshet_arena_take_zero(&answer->arena, FRESHET_WEIGHTS_MAX * sizeof *weights);
+  answer->weight_count = freshet_model_weights(model, weights);
+  answer->weights = weights;
+}
+
 /* All but text and vector, which are large. */
 static freshet_item copy_record(freshet_answer* answer, const freshet_item* from) {
   freshet_item to = *from;

@@ -19,6 +19,8 @@ void freshet_answer_fill_list(freshet_answer* answer, freshet_items* items, cons
 /* What is known about the user of the row, who exists. */
 void freshet_answer_fill_user(freshet_answer* answer, freshet_items* items, const freshet_user_row* row);
 
+/* What the model has learned to weigh. */
+void freshet_answer_fill_weights(freshet_answer* answer, const freshet_model* model);
 /* What is known about an item. False: nothing, and the answer is as it was. Reads the store. */
 bool freshet_answer_fill_item(freshet_answer* answer, freshet_items* items, freshet_slice item_id);
 

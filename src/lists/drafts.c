@@ -288,7 +288,7 @@ bool freshet_pending_request_is_late(const freshet_lists* lists, const freshet_p
 
 static bool is_about_a_user(const freshet_question* question) {
   if (question->kind == FRESHET_ASK_RECOMMEND) return question->request.kind == FRESHET_REQUEST_PERSONAL;
-  return question->kind != FRESHET_ASK_ITEM;
+  return question->kind != FRESHET_ASK_ITEM && question->kind != FRESHET_ASK_WEIGHTS;
 }
 
 /* Refuses what cannot be answered, whatever is known about the user. */
@@ -357,6 +357,9 @@ freshet_status freshet_draft_prepare(freshet_drafts* drafts, freshet_draft* draf
     case FRESHET_ASK_ITEM:
       if (!freshet_answer_fill_item(answer, drafts->lists.items, request_of(draft)->context_items[0]))
         refuse_unknown_item(answer, request_of(draft)->context_items[0]);
+      break;
+    case FRESHET_ASK_WEIGHTS:
+      freshet_answer_fill_weights(answer, drafts->model);
       break;
     case FRESHET_ASK_ERASE: /* goes another way; this one was left over by a failure */
       freshet_answer_refuse(answer, FRESHET_ANSWER_INVALID, "the service is failing");

@@ -28,6 +28,7 @@ typedef enum freshet_question_kind {
   FRESHET_ASK_RECOMMEND = 0, /* a list, as request.kind says */
   FRESHET_ASK_USER,          /* what is known about request.user_id */
   FRESHET_ASK_ITEM,          /* what is known about request.context_items[0] */
+  FRESHET_ASK_WEIGHTS,       /* what the model has learned to weigh */
   FRESHET_ASK_ERASE,         /* forget request.user_id */
 } freshet_question_kind;
 
@@ -74,10 +75,12 @@ typedef struct freshet_answer {
   char message[FRESHET_ERROR_MESSAGE_SIZE]; /* unless OK: why */
   int32_t partition;                        /* of `events`, that the user belongs to; -1: of no user */
   freshet_list list;                        /* RECOMMEND */
-  const freshet_slice* titles; /* [list.item_count] if the question asked for titles, else NULL */
-  freshet_slice note;          /* what the asker should know, such as why the list is empty; else empty */
-  freshet_known_user user;     /* USER */
-  freshet_known_item item;     /* ITEM */
+  const freshet_slice* titles;   /* [list.item_count] if the question asked for titles, else NULL */
+  freshet_slice note;            /* what the asker should know, such as why the list is empty; else empty */
+  freshet_known_user user;       /* USER */
+  freshet_known_item item;       /* ITEM */
+  const freshet_weight* weights; /* [weight_count] WEIGHTS */
+  size_t weight_count;
   freshet_arena arena;
 } freshet_answer;
 

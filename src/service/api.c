@@ -15,7 +15,7 @@
 #include "service/titles.h"
 #include "stream/clock.h"
 
-enum { ROUTES = 10, BATCH_PLACES_MAX = 5000 };
+enum { ROUTES = 11, BATCH_PLACES_MAX = 5000 };
 
 struct freshet_api {
   freshet_api_config config;
@@ -309,6 +309,11 @@ static void handle_item(void* context, const freshet_http_request* http, freshet
   ask_about(context, FRESHET_ASK_ITEM, &request, http, response);
 }
 
+static void handle_weights(void* context, const freshet_http_request* http, freshet_http_response* response) {
+  const freshet_request request = {.k = 1};
+  ask_about(context, FRESHET_ASK_WEIGHTS, &request, http, response);
+}
+
 static void handle_openapi(void* context, const freshet_http_request* http, freshet_http_response* response) {
   (void)context, (void)http;
   response->content_type = "application/json";
@@ -333,6 +338,7 @@ freshet_api* freshet_api_create(const freshet_api_config* config) {
       {"GET", "/v1/items/{id}", 0, handle_item, api},
       {"GET", "/v1/users/{id}", 0, handle_user, api},
       {"DELETE", "/v1/users/{id}", 0, handle_erase, api},
+      {"GET", "/v1/weights", 0, handle_weights, api},
       {"GET", "/openapi.json", FRESHET_HTTP_OPEN, handle_openapi, api},
   };
   memcpy(api->routes, routes, sizeof routes);

@@ -8,6 +8,7 @@
  *   GET    /v1/items/popular                what is chosen most now
  *   GET    /v1/items/newest                 the latest first
  *   GET    /v1/items/{id}                   what is known about an item
+ *   GET    /v1/weights                      what the model has learned to weigh
  *   GET    /v1/users/{id}                   what is known about a user
  *   DELETE /v1/users/{id}                   forget the user
  *   GET    /openapi.json

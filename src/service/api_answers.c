@@ -262,6 +262,21 @@ static void find_refusal(const freshet_api_part* p, refusal* why) {
 
 /* ---- responses ---- */
 
+static void write_weights(const freshet_api_part* p, freshet_json* json) {
+  freshet_json_open(json, NULL, '{');
+  freshet_json_open(json, "weights", '[');
+  for (size_t i = 0; i < p->answer->weight_count; i++) {
+    const freshet_weight* weight = &p->answer->weights[i];
+    freshet_json_open(json, NULL, '{');
+    freshet_json_text(json, "part", freshet_slice_of(weight->part));
+    freshet_json_text(json, "of", freshet_slice_of(weight->of));
+    freshet_json_number(json, "weight", weight->weight);
+    freshet_json_close(json, '}');
+  }
+  freshet_json_close(json, ']');
+  freshet_json_close(json, '}');
+}
+
 static void write_answer(freshet_api_part* p, freshet_json* json) {
   switch (p->kind) {
     case FRESHET_ASK_RECOMMEND:
@@ -272,6 +287,9 @@ static void write_answer(freshet_api_part* p, freshet_json* json) {
       break;
     case FRESHET_ASK_ITEM:
       write_known_item(p, json);
+      break;
+    case FRESHET_ASK_WEIGHTS:
+      write_weights(p, json);
       break;
     case FRESHET_ASK_ERASE:
       write_erased(p, json);

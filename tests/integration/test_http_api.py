@@ -203,6 +203,8 @@ class Http(Case):
             self.assertIn("'nothing'", api.ask("GET", path, expect=404, id="nothing")["detail"])
         entry = api.ask("GET", "/v1/items/{id}", id="item-5")
         self.assertEqual((entry["title"], entry["state"], entry["chosen"] > 0), ("Title of item-5", "listed", True))
+        parts = {weight["part"] for weight in api.ask("GET", "/v1/weights")["weights"]}
+        self.assertGreaterEqual(parts, {"event", "dwell_s", "quantity", "score of a known user"})
         popular = api.ask("GET", "/v1/items/popular", "?k=1000")
         self.assertEqual(len(popular["items"]), USERS + 2)  # those that were chosen
         self.assertEqual({r["kind"] for e in popular["items"] for r in e["reasons"]}, {"POPULAR"})
@@ -239,6 +241,10 @@ class Http(Case):
         self.assertNotIn("your taste", like.stdout)
         popular = app.command("recommend", "--popular", "-k", "2", "-X", port)
         self.assertEqual((popular.returncode, "popular now" in popular.stdout), (EXIT_OK, True), popular.stderr)
+        weights = app.command("explain-weights", "-X", port)
+        self.assertEqual((weights.returncode, "weight of each part" in weights.stdout), (EXIT_OK, True), weights.stderr)
+        unheard = app.command("explain-weights", "-X", f"http.port={free_port()}")
+        self.assertEqual((unheard.returncode, "freshet run" in unheard.stderr), (EXIT_UNAVAILABLE, True), unheard.stderr)
         both = app.command("recommend", "--popular", "--newest", "-X", port)
         self.assertEqual((both.returncode, "only one of" in both.stderr), (EXIT_USAGE, True), both.stderr)
         refused = app.command("recommend", "--user", "user-2", "-k", "0", "-X", port)

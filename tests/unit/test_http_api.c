@@ -68,6 +68,12 @@ static void fill_item(freshet_answer* answer) {
                                       .has_vector = true};
 }
 
+static void fill_weights(freshet_answer* answer) {
+  static const freshet_weight weights[] = {{"dwell_s", "30", 1.25}, {"event", "purchase", 1.5}};
+  answer->weights = weights;
+  answer->weight_count = 2;
+}
+
 static freshet_answer* make_answer(fixture* f, const freshet_question* question) {
   freshet_answer* answer = freshet_answer_create();
   const freshet_request* request = &question->request;
@@ -79,6 +85,8 @@ static freshet_answer* make_answer(fixture* f, const freshet_question* question)
              request->context_items[0].data);
   if (f->kind == FRESHET_ASK_ITEM && !is(request->context_items[0], "unknown")) {
     fill_item(answer);
+  } else if (f->kind == FRESHET_ASK_WEIGHTS) {
+    fill_weights(answer);
   } else if (is(request->user_id, "elsewhere")) {
     answer->status = FRESHET_ANSWER_ELSEWHERE;
     answer->partition = 7;
@@ -304,6 +312,22 @@ static void test_lists_for_nobody(void** state) {
   stop(f);
 }
 
+static void test_weights(void** state) {
+  (void)state;
+  fixture* f = start(16, true);
+  reply r = ask(f, "GET", "/v1/weights", "");
+  assert_int_equal(r.status, 200);
+  assert_int_equal(f->kind, FRESHET_ASK_WEIGHTS);
+  const json_t* weights = json_object_get(r.body, "weights");
+  assert_int_equal(json_array_size(weights), 2);
+  assert_string_equal(text_at(json_array_get(weights, 0), "part"), "dwell_s");
+  assert_string_equal(text_at(json_array_get(weights, 0), "of"), "30");
+  assert_true(json_real_value(json_object_get(json_array_get(weights, 0), "weight")) == 1.25);
+  json_decref(r.body);
+  expect(f, "GET", "/v1/weights?k=3", "", 400, "no parameters are known here");
+  stop(f);
+}
+
 static void test_an_item(void** state) {
   (void)state;
   fixture* f = start(16, true);
@@ -450,6 +474,7 @@ int main(void) {
       cmocka_unit_test(test_other_questions),
       cmocka_unit_test(test_lists_for_nobody),
       cmocka_unit_test(test_an_item),
+      cmocka_unit_test(test_weights),
       cmocka_unit_test(test_a_batch),
       cmocka_unit_test(test_a_batch_that_is_too_large_for_the_inbox),
       cmocka_unit_test(test_elsewhere_and_nowhere),

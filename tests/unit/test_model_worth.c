@@ -305,11 +305,35 @@ static void extreme_events_are_bounded(void** state) {
   free_world(&w);
 }
 
+/* The weight of that name in the list for people, after the stream. */
+static double listed_weight(truth of, const char* part, const char* name) {
+  freshet_weight weights[FRESHET_WEIGHTS_MAX];
+  double found = NAN;
+  world w = make_world();
+  play(&w, of, false);
+  const size_t count = freshet_model_weights(w.model, weights);
+  for (size_t i = 0; i < count; i++) {
+    assert_true(isfinite(weights[i].weight));
+    if (strcmp(weights[i].part, part) == 0 && strcmp(weights[i].of, name) == 0) found = weights[i].weight;
+  }
+  free_world(&w);
+  return found;
+}
+
+static void the_list_of_weights_says_what_was_learned(void** state) {
+  (void)state;
+  assert_true(listed_weight(SHORT_TELLS, "dwell_s", "1") > listed_weight(SHORT_TELLS, "dwell_s", "120"));
+  assert_true(listed_weight(CHEAP_TELLS, "price", "0.3") > listed_weight(CHEAP_TELLS, "price", "3"));
+  assert_true(listed_weight(CLICKING_TELLS, "event", "purchase") < 1);
+  assert_true(isnan(listed_weight(SHORT_TELLS, "price", "1"))); /* the stream has none */
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(long_looks_and_many_pieces_weigh_more),
       cmocka_unit_test(what_foretells_choices_weighs_more),
       cmocka_unit_test(what_is_noise_comes_to_weigh_the_same),
+      cmocka_unit_test(the_list_of_weights_says_what_was_learned),
       cmocka_unit_test(plain_streams_stay_as_they_are),
       cmocka_unit_test(what_was_learned_is_state),
       cmocka_unit_test(older_state_is_read),

@@ -1,0 +1,167 @@
+/*
+ * explain_weights.c: `freshet explain-weights`: asks a running service over HTTP what its model has learned to weigh, and
+ * prints it in words. It reads no state of its own.
+ */
+#include <getopt.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "commands/commands.h"
+#include "commands/options.h"
+#include "service/http_client.h"
+
+enum { TIMEOUT_MS = 10000, URL_SIZE = 1024 };
+
+static const char usage[] =
+    "usage: freshet explain-weights -c FILE [--url URL] [--json] [-X SECTION.KEY=VALUE]...\n\n"
+    "Asks the running service over HTTP what its model has learned: what an event weighs by its type, dwell "
+    "time,\n"
+    "quantity and price, and how much each part of a score counts.\n\n" FRESHET_OPTIONS_USAGE
+    "  --url URL             of the service; default: http.bind and http.port of the configuration\n"
+    "  --json                print the answer as it came\n"
+    "\nexit codes: 0 answered, 1 refused, 2 usage or configuration, 6 no service answers\n";
+
+/* A part of the answer in words. */
+static const struct {
+  const char *part, *heading, *unit;
+} headings[] = {
+    {"event", "An event of this type, as times a click", ""},
+    {"dwell_s", "A click with this dwell time, as times one without", " s"},
+    {"quantity", "A purchase of so many pieces, as times one piece", " pieces"},
+    {"price", "A purchase at this price, as times one without a price", " times the usual price"},
+    {"score of a new user", "The score of an item for a user without history: weight of each part", ""},
+    {"score of a known user", "The score of an item for a user with 20 choices or more: weight of each part",
+     ""},
+    {"recent item, by place", "A recent item in the user's taste, as times the newest", ""},
+    {"recent item, by time since then", "The same, by the time since the user chose it: a factor", ""},
+    {"dislike", "Dislikes: weight of each part", ""},
+    {"habit", "Choosing again: weight", ""},
+};
+
+typedef struct question {
+  freshet_options options;
+  const char* url;
+  bool json;
+} question;
+
+static bool parse(int argc, char** argv, question* q) {
+  static const struct option longs[] = {
+      {"url", required_argument, NULL, 'a'}, {"json", no_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
+  int option;
+  while ((option = getopt_long(argc, argv, FRESHET_OPTIONS_SHORT, longs, NULL)) != -1) {
+    if (freshet_options_take(&q->options, option, optarg)) continue;
+    if (option == '?') return false;
+    if (option == 'a') q->url = optarg;
+    if (option == 'j') q->json = true;
+  }
+  if (optind < argc) fprintf(stderr, "freshet explain-weights: what is '%s'?\n", argv[optind]);
+  return optind == argc;
+}
+
+static const char* text_of(const json_t* object, const char* key) {
+  const char* text = json_string_value(json_object_get(object, key));
+  return text == NULL ? "" : text;
+}
+
+static void print_weights(const json_t* weights) {
+  enum { WIDTH = 46 };
+  const char *before = "", *unit = "";
+  size_t i;
+  const json_t* weight;
+  json_array_foreach(weights, i, weight) {
+    const char* part = text_of(weight, "part");
+    char name[2 * WIDTH];
+    if (strcmp(part, before) != 0) {
+      const char* heading = part; /* of a newer service */
+      unit = "";
+      for (size_t h = 0; h < sizeof headings / sizeof *headings; h++) {
+        if (strcmp(part, headings[h].part) != 0) continue;
+        heading = headings[h].heading;
+        unit = headings[h].unit;
+      }
+      printf("%s%s\n", i == 0 ? "" : "\n", heading);
+      before = part;
+    }
+    snprintf(name, sizeof name, "%s%s", text_of(weight, "of"), unit);
+    printf("  %-*s %7.3f\n", WIDTH, name, json_number_value(json_object_get(weight, "weight")));
+  }
+}
+
+static freshet_status print_answer(const question* q, int http_status, freshet_slice body,
+                                   freshet_error* error) {
+  json_t* answer = json_loadb(body.data == NULL ? "" : body.data, body.size, 0, NULL);
+  const json_t* weights = json_object_get(answer, "weights");
+  freshet_status status = FRESHET_OK;
+  if (http_status == 404) {
+    status = freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP,
+                               "the service knows no /v1/weights: is it an older version?");
+  } else if (http_status == 401) {
+    status =
+        freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP,
+                          "the service wants a bearer token: set http.token_file to a file with one of its");
+  } else if (http_status != 200) {
+    const char* detail = text_of(answer, "detail");
+    status =
+        freshet_error_set(error, http_status == 503 ? FRESHET_UNAVAILABLE : FRESHET_INVALID, FRESHET_STOP,
+                          "the service says %d: %s", http_status, detail[0] != '\0' ? detail : "no more");
+  } else if (!json_is_array(weights)) {
+    status = freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP,
+                               "the answer has no weights: is this Freshet?");
+  } else if (q->json) {
+    printf("%.*s", (int)body.size, body.data);
+  } else {
+    print_weights(weights);
+  }
+  json_decref(answer);
+  return status;
+}
+
+static freshet_status ask(const question* q, const freshet_config* config, freshet_error* error) {
+  char url[URL_SIZE];
+  freshet_buffer body = {0};
+  int http_status = 0;
+  freshet_error cause = {0};
+  freshet_client_url(config, url, sizeof url);
+  if (q->url != NULL) snprintf(url, sizeof url, "%s", q->url);
+  freshet_status status =
+      freshet_client_get(config, url, "/v1/weights", TIMEOUT_MS, &http_status, &body, &cause);
+  if (status == FRESHET_UNAVAILABLE) {
+    freshet_error_set(error, status, FRESHET_STOP,
+                      "%s: start the service with `freshet run -c FILE`, or name it with --url",
+                      cause.message);
+  } else if (status != FRESHET_OK) {
+    freshet_error_set(error, status, FRESHET_STOP, "%s", cause.message);
+  } else {
+    status = print_answer(q, http_status, freshet_buffer_slice(&body), error);
+  }
+  freshet_buffer_free(&body);
+  return status;
+}
+
+static int run(int argc, char** argv) {
+  question q = {0};
+  freshet_error error = {0};
+  freshet_config* config = NULL;
+  if (!parse(argc, argv, &q)) {
+    fprintf(stderr, "see `freshet help explain-weights`\n");
+    return FRESHET_EXIT_USAGE;
+  }
+  if (freshet_options_load(&q.options, &config, &error) != FRESHET_OK) {
+    freshet_command_failed("explain-weights", &error);
+    return FRESHET_EXIT_USAGE;
+  }
+  freshet_status status = ask(&q, config, &error);
+  freshet_config_destroy(config);
+  if (status == FRESHET_OK) return FRESHET_EXIT_OK;
+  freshet_command_failed("explain-weights", &error);
+  return status == FRESHET_UNAVAILABLE ? FRESHET_EXIT_UNAVAILABLE : FRESHET_EXIT_FAILED;
+}
+
+const freshet_command freshet_command_explain_weights = {
+    .name = "explain-weights",
+    .summary = "what the running service has learned to weigh, in words",
+    .usage = usage,
+    .run = run,
+};

@@ -1,0 +1,114 @@
+/*
+ * model_weights.c: what the model has learned to weigh, as a list for people: events, parts of a score, recent items,
+ * dislikes and habits. It owns the names. It only reads.
+ */
+#include "core/model_internal.h"
+
+typedef struct weights {
+  freshet_weight* out; /* [FRESHET_WEIGHTS_MAX] */
+  size_t count;
+} weights;
+
+static void add(weights* w, const char* part, const char* of, double weight) {
+  FRESHET_ASSERT(w->count < FRESHET_WEIGHTS_MAX);
+  w->out[w->count++] = (freshet_weight){part, of, weight};
+}
+
+static void add_event(weights* w, const freshet_model* model, const char* part, const char* of,
+                      freshet_event event, freshet_event bare) {
+  const float weight = freshet_model_worth_of(model, freshet_signal_of(&event));
+  add(w, part, of, (double)(weight / freshet_model_worth_of(model, freshet_signal_of(&bare))));
+}
+
+static void add_types(weights* w, const freshet_model* model) {
+  const freshet_event click = {.type = FRESHET_CLICK};
+  add_event(w, model, "event", "click", click, click);
+  add_event(w, model, "event", "rating", (freshet_event){.type = FRESHET_RATING}, click);
+  add_event(w, model, "event", "purchase", (freshet_event){.type = FRESHET_PURCHASE}, click);
+}
+
+static void add_numbers(weights* w, const freshet_model* model) {
+  static const struct {
+    const char* of;
+    float s;
+  } looks[] = {{"1", 1}, {"3", 3}, {"10", 10}, {"30", 30}, {"120", 120}, {"600", 600}};
+  static const struct {
+    const char* of;
+    int32_t pieces;
+  } quantities[] = {{"1", 1}, {"2", 2}, {"4", 4}, {"10", 10}, {"50", 50}};
+  static const struct {
+    const char* of;
+    double times;
+  } prices[] = {{"0.1", .1}, {"0.3", .3}, {"1", 1}, {"3", 3}, {"10", 10}};
+  const freshet_event click = {.type = FRESHET_CLICK}, purchase = {.type = FRESHET_PURCHASE};
+  const double usual = freshet_model_usual_price(model);
+  freshet_event event = click;
+  for (size_t i = 0; i < sizeof looks / sizeof *looks; i++) {
+    event.dwell_s = looks[i].s;
+    add_event(w, model, "dwell_s", looks[i].of, event, click);
+  }
+  event = purchase;
+  for (size_t i = 0; i < sizeof quantities / sizeof *quantities; i++) {
+    event.quantity = quantities[i].pieces;
+    add_event(w, model, "quantity", quantities[i].of, event, purchase);
+  }
+  event = purchase;
+  for (size_t i = 0; usual > 0 && i < sizeof prices / sizeof *prices; i++) {
+    event.price = usual * prices[i].times;
+    add_event(w, model, "price", prices[i].of, event, purchase);
+  }
+}
+
+static void add_score(weights* w, const freshet_model* model) {
+  static const char* const names[FEATURES] = {[FOLLOWS] = "follows a recent item",
+                                              [TOGETHER_NOW] = "chosen together with an item of this session",
+                                              [TOGETHER_BEFORE] = "chosen together with an earlier item",
+                                              [SIMILAR_TEXT] = "text like that of a recent item",
+                                              [POPULAR] = "popular in the last 300 events",
+                                              [POPULAR + 1] = "popular in the last 3,000 events",
+                                              [POPULAR + 2] = "popular in the last 30,000 events",
+                                              [TASTE] = "taste"};
+  for (int level = 0; level < USER_LEVELS; level += USER_LEVELS - 1) {
+    for (int f = 0; f < FEATURES; f++) {
+      const double theta = model->blend[TH + f] + model->blend[TB + level * FEATURES + f];
+      add(w, level == 0 ? "score of a new user" : "score of a known user", names[f], theta > 0 ? theta : 0);
+    }
+  }
+}
+
+/* Of the item at place k of the context, as times that of the newest. */
+static void add_context(weights* w, const freshet_model* model) {
+  static const struct {
+    const char* of;
+    int k;
+  } places[] = {{"newest", 0}, {"2nd", 1}, {"5th", 4}, {"10th", 9}, {"20th", 19}};
+  static const char* const gaps[GAP_BUCKETS] = {
+      "under 1 s", "under 1 min", "under 30 min", "under 1 day", "under 7 days", "under 30 days", "longer"};
+  _Alignas(64) float exps[2 * FRESHET_LANES] = {0};
+  for (int k = 0; k < FRESHET_HISTORY; k++) exps[k] = (float)(model->blend[LP + k] - model->blend[LP]);
+  model->kernels->exp(exps, 2 * FRESHET_LANES);
+  for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+    add(w, "recent item, by place", places[i].of,
+        (double)(exps[places[i].k] * model->context_decay[places[i].k]));
+  _Alignas(64) float by_gap[FRESHET_LANES] = {0};
+  for (int b = 0; b < GAP_BUCKETS; b++) by_gap[b] = (float)model->blend[LG + b];
+  model->kernels->exp(by_gap, FRESHET_LANES);
+  for (int b = 0; b < GAP_BUCKETS; b++) add(w, "recent item, by time since then", gaps[b], (double)by_gap[b]);
+}
+
+size_t freshet_model_weights(const freshet_model* model, freshet_weight out[FRESHET_WEIGHTS_MAX]) {
+  weights w = {.out = out};
+  add_types(&w, model);
+  add_numbers(&w, model);
+  add_score(&w, model);
+  add_context(&w, model);
+  if (model->total_dislikes > 0) {
+    add(&w, "dislike", "how rarely others dislike the item",
+        (double)freshet_model_like_weight(model, LIKE_ODDS));
+    add(&w, "dislike", "like an item that the user disliked, lowers",
+        (double)freshet_model_like_weight(model, LIKE_DISLIKED));
+  }
+  if (freshet_model_repeats(model))
+    add(&w, "habit", "how often others choose the item again", model->blend[AGAIN_HABIT]);
+  return w.count;
+}
