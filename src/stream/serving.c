@@ -192,6 +192,10 @@ bool freshet_serving_answered(const freshet_serving* serving, const char* genera
   return true;
 }
 
+void freshet_serving_note_answered(freshet_serving* serving, const freshet_app_generation_fact* fact) {
+  FRESHET_ASSERT(take_fact(serving, FRESHET_SERVING_REQUESTS, fact));
+}
+
 int64_t freshet_serving_next_request(const freshet_serving* serving, int32_t partition) {
   freshet_serving_partition p = freshet_serving_of(serving, partition);
   /* A fact of an earlier switch counts too: its writer may not have heard of the newest one yet. */

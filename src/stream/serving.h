@@ -97,6 +97,9 @@ freshet_app_generation_fact freshet_serving_release(const freshet_serving* servi
  * written. Then it has never let go, and of two generations it is the one that takes over now. */
 bool freshet_serving_answered(const freshet_serving* serving, const char* generation, int32_t partition,
                               int64_t answered, freshet_app_generation_fact* fact);
+/* We have written this fact of freshet_serving_answered. It counts from now on, since the next switch may be read before
+ * the fact comes back. If its transaction is aborted, some requests are answered twice, and none is lost. */
+void freshet_serving_note_answered(freshet_serving* serving, const freshet_app_generation_fact* fact);
 /* Where a worker that takes over goes on with requests; -1: where it is. */
 int64_t freshet_serving_next_request(const freshet_serving* serving, int32_t partition);
 freshet_app_generation_fact freshet_serving_take(const freshet_serving* serving, int32_t partition);

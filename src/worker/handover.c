@@ -185,7 +185,9 @@ static freshet_status release_requests(const freshet_handover* handover, int32_t
   freshet_answers_forget(answers, partition);
   if (!freshet_serving_answered(handover->serving, handover->serving->own, partition, answered, &fact))
     return FRESHET_OK;
-  return write_fact(handover, FRESHET_SERVING_REQUESTS, &fact, error);
+  freshet_status status = write_fact(handover, FRESHET_SERVING_REQUESTS, &fact, error);
+  if (status == FRESHET_OK) freshet_serving_note_answered(handover->serving, &fact);
+  return status;
 }
 
 freshet_status freshet_handover_write(const freshet_handover* handover, freshet_error* error) {

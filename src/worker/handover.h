@@ -14,7 +14,7 @@
 typedef struct freshet_handover {
   const freshet_ports* ports;
   freshet_held* held;
-  const freshet_serving* serving;
+  freshet_serving* serving;
   const freshet_derived* derived;
 } freshet_handover;
 

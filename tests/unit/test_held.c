@@ -103,6 +103,24 @@ static void lists_go_to_the_shadow_until_the_hand_over(void** state) {
   freshet_held_destroy(held);
 }
 
+/* A generation lets go with requests that wait for their answers. Two more switches are read before what it has said
+ * comes back from the log: these requests are still not answered. */
+static void what_was_said_of_requests_counts_at_once(void** state) {
+  (void)state;
+  freshet_serving serving = {.own = "shop", .base = "shop", .number = 1};
+  freshet_app_generation_fact fact;
+  assert_int_equal(freshet_serving_next_request(&serving, 0), -1);
+  assert_true(freshet_serving_answered(&serving, "shop", 0, 5, &fact));
+  assert_int_equal(fact.offset, 5);
+  freshet_serving_note_answered(&serving, &fact);
+  assert_int_equal(freshet_serving_next_request(&serving, 0), 5); /* it may be our turn again */
+  serving.number = 3;
+  assert_true(freshet_serving_answered(&serving, "shop", 0, 9, &fact));
+  assert_int_equal(fact.number, 3);
+  assert_int_equal(fact.offset, 5);
+  freshet_serving_reset(&serving);
+}
+
 /* ---- reading to an end ---- */
 
 static struct {
@@ -196,6 +214,7 @@ int main(void) {
       cmocka_unit_test(grows_by_doubling_and_keeps_what_is_there),
       cmocka_unit_test(knows_what_is_held_and_what_follows),
       cmocka_unit_test(lists_go_to_the_shadow_until_the_hand_over),
+      cmocka_unit_test(what_was_said_of_requests_counts_at_once),
       cmocka_unit_test(reads_every_partition_to_its_end),
       cmocka_unit_test(says_that_a_log_is_silent),
   };
