@@ -9,16 +9,34 @@
 
 #include "kafka/sink_internal.h"
 
-enum { WRITTEN_WAIT_MS = 1000 }; /* then the commit itself waits, and tells why it takes so long */
+enum {
+  WRITTEN_WAIT_MS = 1000,   /* then the commit itself waits, and tells why it takes so long */
+  ABANDONED_WAIT_MS = 5000, /* of a begin, for what was abandoned */
+};
 
-/* What was abandoned has to be over before the next transaction. */
+static struct timespec after_ms(int ms) {
+  struct timespec at;
+  clock_gettime(CLOCK_MONOTONIC, &at);
+  int64_t ns = at.tv_nsec + (int64_t)ms * 1000000;
+  return (struct timespec){at.tv_sec + ns / 1000000000, ns % 1000000000};
+}
+
+/* What was abandoned has to be over before the next transaction. Who must not wait asks freshet_committer_is_ready first;
+ * the thread that ends it tells the log what it waits for. */
 freshet_status freshet_committer_await_abandoned(committer* c, freshet_error* error) {
   if (!c->started) return FRESHET_OK;
+  const struct timespec deadline = after_ms(ABANDONED_WAIT_MS);
+  bool is_late = false;
   pthread_mutex_lock(&c->lock);
-  while (c->abandoned) pthread_cond_wait(&c->changed, &c->lock);
-  FRESHET_ASSERT(c->phase == IDLE || c->is_written);
-  bool has_failed = c->status != FRESHET_OK && c->status != FRESHET_ABORTED;
+  while (c->abandoned && !is_late) is_late = pthread_cond_timedwait(&c->changed, &c->lock, &deadline) != 0;
+  is_late = c->abandoned;
+  FRESHET_ASSERT(is_late || c->phase == IDLE || c->is_written);
+  bool has_failed = !is_late && c->status != FRESHET_OK && c->status != FRESHET_ABORTED;
   pthread_mutex_unlock(&c->lock);
+  if (is_late)
+    return freshet_error_set(
+        error, FRESHET_ABORTED, FRESHET_RETRY,
+        "the transaction that was abandoned is not over yet: its coordinator does not answer");
   if (!has_failed) return FRESHET_OK;
   return freshet_error_set(error, c->status, FRESHET_STOP, "%s", c->error.message);
 }
@@ -171,10 +189,7 @@ bool freshet_committer_may_begin(freshet_sink* self) {
 freshet_status freshet_committer_outcome(freshet_sink* self, int wait_ms, freshet_error* error) {
   kafka_sink* sink = freshet_sink_of(self);
   committer* c = &sink->committer;
-  struct timespec deadline;
-  clock_gettime(CLOCK_MONOTONIC, &deadline);
-  int64_t ns = deadline.tv_nsec + (int64_t)wait_ms * 1000000;
-  deadline = (struct timespec){deadline.tv_sec + ns / 1000000000, ns % 1000000000};
+  const struct timespec deadline = after_ms(wait_ms);
   pthread_mutex_lock(&c->lock);
   FRESHET_ASSERT(c->phase != IDLE);
   bool late = wait_ms == 0;
@@ -201,6 +216,10 @@ const freshet_kafka_transactor* freshet_committer_uses(kafka_sink* sink) {
   const freshet_kafka_transactor* used = c->phase == IDLE ? NULL : c->transactor;
   pthread_mutex_unlock(&c->lock);
   return used;
+}
+
+bool freshet_committer_is_ready(freshet_sink* self) {
+  return !atomic_load(&freshet_sink_of(self)->committer.abandoned);
 }
 
 void freshet_committer_abandon(freshet_sink* self) {

@@ -79,7 +79,9 @@ freshet_status freshet_sink_reopen(kafka_sink* sink, freshet_kafka_transactor* t
 freshet_status freshet_committer_start(kafka_sink* sink, freshet_error* error);
 /* Waits for the thread. Nothing happens where none was started. */
 void freshet_committer_end(committer* c);
-/* Waits until an abandoned commit is over. Error: that which ended it. */
+/* Is no abandoned commit left? */
+bool freshet_committer_is_ready(freshet_sink* self);
+/* Waits until an abandoned commit is over. Errors: that which ended it; FRESHET_ABORTED after some seconds. */
 freshet_status freshet_committer_await_abandoned(committer* c, freshet_error* error);
 /* The transactor of the commit under way; NULL: there is none. */
 const freshet_kafka_transactor* freshet_committer_uses(kafka_sink* sink);

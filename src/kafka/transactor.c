@@ -157,7 +157,8 @@ freshet_status freshet_kafka_transactor_take(freshet_kafka_transactor* transacto
     freshet_kafka_client_trouble(client, code, rd_kafka_error_string(failure));
     rd_kafka_error_destroy(failure);
     if (fatal) return freshet_kafka_transactor_fatal(transactor, error);
-    if (step != FRESHET_STEP_INIT && atomic_load(transactor->abandoned))
+    const bool is_of_commit = step == FRESHET_STEP_SEND_OFFSETS || step == FRESHET_STEP_COMMIT;
+    if (is_of_commit && atomic_load(transactor->abandoned))
       return freshet_error_set(error, FRESHET_ABORTED, FRESHET_RETRY, "%s: abandoned", name);
     char right[FRESHET_KAFKA_RIGHT_SIZE];
     if (doomed && step != FRESHET_STEP_ABORT)

@@ -274,6 +274,10 @@ void freshet_outbox_abandon(freshet_outbox* outbox) {
   freshet_sink_abandon(outbox->sink);
 }
 
+bool freshet_outbox_is_ready(const freshet_outbox* outbox) {
+  return freshet_sink_is_ready(outbox->sink);
+}
+
 void freshet_outbox_each_committed(const freshet_outbox* outbox, freshet_topic topic,
                                    void (*visit)(void* context, const freshet_output* output),
                                    void* context) {

@@ -81,6 +81,8 @@ freshet_status freshet_outbox_abort(freshet_outbox* outbox, freshet_error* error
 /* Lets go of the commit under way, whose outcome nobody will know, and forgets what is kept; see
  * freshet_sink.abandon. A transaction that is open remains so: freshet_outbox_abort. */
 void freshet_outbox_abandon(freshet_outbox* outbox);
+/* Can a commit be started? Not while what was abandoned is not over; see freshet_sink.is_ready. */
+bool freshet_outbox_is_ready(const freshet_outbox* outbox);
 
 /* The records of a topic that were kept for the commit that has ended last, in the order in which they were
  * added, until freshet_outbox_tidy or the next start. */

@@ -56,9 +56,12 @@ typedef struct freshet_sink_vtable {
   freshet_status (*outcome)(freshet_sink* self, int wait_ms, freshet_error* error);
   freshet_status (*abort)(freshet_sink* self, freshet_error* error);
   /* Lets go of the commit under way: nobody will be told how it has ended, and the log alone knows. The sink ends or
-   * aborts it as soon as the cluster answers; begin waits for that. Only for a caller who forgets everything that
-   * depends on the outcome. */
+   * aborts it as soon as the cluster answers; before that it is not ready for another transaction. Only for a
+   * caller who forgets everything that depends on the outcome. */
   void (*abandon)(freshet_sink* self);
+  /* May begin be called? Not while what was abandoned is not over: begin would wait for it for some seconds, and then
+   * return FRESHET_ABORTED. A failure to end it is ready, too: begin tells. NULL: always. */
+  bool (*is_ready)(freshet_sink* self);
   /* Offset after the last record of the last committed transaction in (topic, partition); -1: it wrote none
    * there. */
   int64_t (*written_end)(freshet_sink* self, freshet_topic topic, int32_t partition);
@@ -125,6 +128,9 @@ static inline freshet_status freshet_sink_abort(freshet_sink* self, freshet_erro
 }
 static inline void freshet_sink_abandon(freshet_sink* self) {
   self->vtable->abandon(self);
+}
+static inline bool freshet_sink_is_ready(freshet_sink* self) {
+  return self->vtable->is_ready == NULL || self->vtable->is_ready(self);
 }
 static inline int64_t freshet_sink_written_end(freshet_sink* self, freshet_topic topic, int32_t partition) {
   return self->vtable->written_end(self, topic, partition);

@@ -286,6 +286,14 @@ static bool overlay_is_full(const freshet_commit* commit) {
          freshet_model_delta_size(freshet_items_model(commit->derived->items)) >= DELTA_BYTES;
 }
 
+bool freshet_commit_is_held_up(const freshet_commit* commit) {
+  return !freshet_commit_is_running(commit) && !freshet_outbox_is_ready(commit->ports->outbox);
+}
+
+bool freshet_commit_is_congested(const freshet_commit* commit) {
+  return freshet_commit_is_held_up(commit) && overlay_is_full(commit);
+}
+
 /* Ends the commit under way if it can, and starts the next one if it is due. */
 static freshet_status end_and_start(freshet_commit* commit, freshet_error* error) {
   freshet_status status = FRESHET_OK;
@@ -315,6 +323,7 @@ static freshet_status end_and_start(freshet_commit* commit, freshet_error* error
 }
 
 freshet_status freshet_commit_turn(freshet_commit* commit, freshet_error* error) {
+  if (freshet_commit_is_held_up(commit)) return FRESHET_OK;
   freshet_status status = end_and_start(commit, error);
   if (status == FRESHET_OK) status = write_ahead(commit, error);
   return status;
@@ -408,6 +417,10 @@ static freshet_status finish_or_abandon(freshet_commit* commit, freshet_error* e
 
 freshet_status freshet_commit_let_go(freshet_commit* commit, bool lost, freshet_error* error) {
   freshet_status status = finish_or_abandon(commit, error);
+  if (status == FRESHET_OK && !commit->is_stale && freshet_commit_is_held_up(commit)) {
+    commit->is_stale = true; /* nothing can be committed, so whoever gets the partitions learns it again */
+    return FRESHET_OK;
+  }
   if (lost || commit->is_stale || status != FRESHET_OK || nothing_changed(commit)) return status;
   status = start(commit, error);
   if (status == FRESHET_OK) status = finish_or_abandon(commit, error);
@@ -422,7 +435,8 @@ freshet_status freshet_commit_recover(freshet_commit* commit, freshet_error* err
 }
 
 freshet_status freshet_commit_last(freshet_commit* commit, freshet_error* error) {
-  if (commit->is_stale) return FRESHET_OK; /* the log has all that counts */
+  if (commit->is_stale || freshet_commit_is_held_up(commit))
+    return FRESHET_OK; /* the log has all that counts */
   freshet_status status = freshet_commit_now(commit, error);
   if (status == FRESHET_OK) status = store_items(commit, true, error);
   if (status == FRESHET_OK) status = freshet_items_store_links(commit->derived->items, error);

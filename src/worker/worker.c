@@ -168,7 +168,7 @@ static int wait_ms(const freshet_worker* worker, int timeout_ms) {
   if (freshet_commit_is_running(&worker->commit) && worker->config.delivery == FRESHET_DELIVERY_COMMITTED)
     return 0; /* collect has waited */
   bool is_urgent =
-      freshet_commit_is_running(&worker->commit) ||
+      freshet_commit_is_running(&worker->commit) || freshet_commit_is_held_up(&worker->commit) ||
       freshet_owed_count(freshet_refresh_queue(worker->derived->refresh), FRESHET_OWED_WITHDRAWN) > 0 ||
       freshet_erasures_due(worker->erasures);
   if (is_urgent) return timeout_ms < OUTCOME_POLL_MS ? timeout_ms : OUTCOME_POLL_MS;
@@ -282,11 +282,12 @@ static freshet_status poll(freshet_worker* worker, int timeout_ms, size_t* count
   freshet_status status = collect(worker, error);
   if (status != FRESHET_OK) return status;
   int most_ms = worker->commit.is_stale ? timeout_ms : patience_ms(worker, timeout_ms);
-  /* While nothing changes, askers may look. */
+  /* While nothing changes, askers may look. The group is polled whatever the commit waits for. */
+  const size_t most = freshet_commit_is_congested(&worker->commit) ? 1 : BATCH_RECORDS;
   freshet_answers* answers = worker->derived->answers;
   if (!worker->commit.is_stale) status = freshet_answers_share(answers, error);
   if (status == FRESHET_OK)
-    status = freshet_source_poll(worker->ports.source, most_ms, worker->records, BATCH_RECORDS, count, error);
+    status = freshet_source_poll(worker->ports.source, most_ms, worker->records, most, count, error);
   freshet_answers_unshare(answers);
   worker->is_behind = *count == BATCH_RECORDS;
   freshet_turn_waited(&worker->turn, FRESHET_TURN_POLL, (int64_t)most_ms * 1000);
@@ -302,9 +303,10 @@ freshet_status freshet_worker_step(freshet_worker* worker, int timeout_ms, fresh
   if (status == FRESHET_OK) {
     freshet_outbox_poll(worker->ports.outbox);
     status = freshet_commit_turn(&worker->commit, error);
-    if (status == FRESHET_OK && freshet_items_outdated(worker->derived->items))
+    const bool is_held_up = freshet_commit_is_held_up(&worker->commit);
+    if (status == FRESHET_OK && !is_held_up && freshet_items_outdated(worker->derived->items))
       status = freshet_commit_reload(&worker->commit, error);
-    if (status == FRESHET_OK) status = freshet_commit_make_room(&worker->commit, error);
+    if (status == FRESHET_OK && !is_held_up) status = freshet_commit_make_room(&worker->commit, error);
   }
   if (status == FRESHET_OK) status = freshet_texts_first_turn(&worker->texts_first, error);
   if (status == FRESHET_OK) status = freshet_awaited_schemas_turn(&worker->awaited_schemas, error);

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "stream/clock.h"
 #include "stream/sink.h"
 #include "stream/source.h"
 
@@ -264,6 +265,10 @@ static void case_what_is_abandoned_is_over_before_the_next(void** state) {
   write_text(rig, FRESHET_TOPIC_USERS, 0, "a");
   assert_ok(freshet_sink_commit(rig->sink, NULL, 0, error));
   freshet_sink_abandon(rig->sink);
+  const int64_t until_ms = freshet_clock_monotonic_ms(freshet_clock_system()) + 60000;
+  while (!freshet_sink_is_ready(rig->sink) && freshet_clock_monotonic_ms(freshet_clock_system()) < until_ms)
+    freshet_sink_poll(rig->sink);
+  assert_true(freshet_sink_is_ready(rig->sink));
   begin_one(rig);
   write_text(rig, FRESHET_TOPIC_USERS, 0, "b");
   commit_one(rig, NULL, 0);

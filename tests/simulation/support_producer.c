@@ -291,6 +291,11 @@ static void sink_abandon(freshet_sink* self) {
   if (commit->phase == SIM_ENDED) commit->phase = SIM_IDLE;
 }
 
+static bool sink_is_ready(freshet_sink* self) {
+  const sim_process* process = process_of(self);
+  return !process->commit.is_abandoned || !is_committing(process);
+}
+
 static int64_t sink_written_end(freshet_sink* self, freshet_topic topic, int32_t partition) {
   const sim_process* process = process_of(self);
   if (process->committed < 0) return -1;
@@ -327,6 +332,7 @@ static const freshet_sink_vtable vtable = {.publish = sink_publish,
                                            .outcome = sink_outcome,
                                            .abort = sink_abort,
                                            .abandon = sink_abandon,
+                                           .is_ready = sink_is_ready,
                                            .written_end = sink_written_end,
                                            .topic_name = sink_topic_name,
                                            .poll = sink_poll,
