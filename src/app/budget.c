@@ -55,6 +55,14 @@ static double larger(double a, double b) {
   return a > b ? a : b;
 }
 
+/* Each connection has its headers; bodies share a bound. */
+static double http_bytes(const freshet_config* config) {
+  const double connections = (double)config->http.connections, bodies = connections * FRESHET_HTTP_BODY_MAX;
+  if (config->http.port == 0) return 0;
+  return connections * FRESHET_HTTP_HEADER_MAX +
+         (bodies < FRESHET_HTTP_BODIES_MAX ? bodies : FRESHET_HTTP_BODIES_MAX);
+}
+
 freshet_budget freshet_budget_of(const freshet_config* config, uint32_t text_dim) {
   freshet_budget b = {0};
   b.bytes_per_user = bytes_per_user(config, (double)config->model.seen_limit);
@@ -71,9 +79,7 @@ freshet_budget freshet_budget_of(const freshet_config* config, uint32_t text_dim
   b.text = config->text.encoder == FRESHET_ENCODER_NONE ? 0 : (double)config->text.cache_mb * mib;
   b.facets = (double)config->model.max_items *
              (FACETS_BYTES + FACET_BYTES * (FRESHET_CATEGORIES_MAX + FRESHET_ATTRIBUTES_MAX));
-  b.http = config->http.port == 0
-               ? 0
-               : (double)config->http.connections * (FRESHET_HTTP_HEADER_MAX + FRESHET_HTTP_BODY_MAX);
+  b.http = http_bytes(config);
   b.total = b.users + b.items + b.facets + b.dedup + b.rocksdb + b.kafka + b.http + b.text;
   b.usual = FRESHET_BUDGET_USERS * bytes_per_user(config, FRESHET_BUDGET_SEEN) +
             FRESHET_BUDGET_ITEMS * (b.bytes_per_item + FACETS_BYTES + FACET_BYTES * FACETS_USUAL) + b.dedup +
@@ -103,8 +109,8 @@ void freshet_budget_print(const freshet_config* config, FILE* out) {
   fprintf(out, ";   RocksDB    %8.0f   state.block_cache_mb, state.memtable_mb twice\n", b.rocksdb / mib);
   fprintf(out, ";   librdkafka %8.0f   kafka.queued.max.messages.kbytes, kafka.queue.buffering.max.kbytes\n",
           b.kafka / mib);
-  fprintf(out, ";   HTTP       %8.0f   http.connections, %d KiB of headers and body each\n", b.http / mib,
-          (FRESHET_HTTP_HEADER_MAX + FRESHET_HTTP_BODY_MAX) / 1024);
+  fprintf(out, ";   HTTP       %8.0f   http.connections, %d KiB of headers each, %d MiB of bodies together\n",
+          b.http / mib, FRESHET_HTTP_HEADER_MAX / 1024, FRESHET_HTTP_BODIES_MAX / (1024 * 1024));
   fprintf(out, ";   text       %8.0f   text.cache_mb; weights are mapped from their file\n", b.text / mib);
   fprintf(out, ";   total      %8.0f\n", b.total / mib);
   fprintf(out, "; %d items and %d users with %d seen items each need %.0f MiB, queues not counted.\n",

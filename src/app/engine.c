@@ -108,8 +108,10 @@ static freshet_status name_instance(freshet_engine* engine, freshet_error* error
   if (strcmp(config->app.instance_id, "-") == 0) {
     uint64_t random;
     FRESHET_ASSERT(getrandom(&random, sizeof random, 0) == (ssize_t)sizeof random);
-    snprintf(engine->transactional_id, sizeof engine->transactional_id, "%s-%016llx", config->app.id,
-             (unsigned long long)random);
+    char name[24];
+    snprintf(name, sizeof name, "%016llx", (unsigned long long)random);
+    freshet_kafka_transactional_id(config->app.id, name, engine->transactional_id,
+                                   sizeof engine->transactional_id);
     return FRESHET_OK;
   }
   if (config->app.instance_id[0] == '\0') {

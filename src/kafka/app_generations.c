@@ -48,8 +48,9 @@ freshet_status freshet_kafka_generation_offsets(const freshet_kafka_config* conf
   return status;
 }
 
+/* No app's id has a '#', so an id of one app is never that of another. */
 void freshet_kafka_transactional_id(const char* generation, const char* instance_id, char* out, size_t size) {
-  snprintf(out, size, "%s-%s", generation, instance_id);
+  snprintf(out, size, "%s#%s", generation, instance_id);
 }
 
 /* A producer with the id of another one, gone again at once: the broker has fenced the other one by then. */

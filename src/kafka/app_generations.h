@@ -11,7 +11,7 @@
  * FRESHET_UNAVAILABLE. */
 freshet_status freshet_kafka_generation_members(const freshet_kafka_config* config, const char* group,
                                                 size_t* members, freshet_error* error);
-/* The transactional id of a process of this generation in a group of static members. */
+/* The transactional id of a process of this generation, without the number of its producer (transactor.h). */
 void freshet_kafka_transactional_id(const char* generation, const char* instance_id, char* out, size_t size);
 /* Takes over a transactional id, as the next run of its process would: what its producers have left open is aborted.
  * Errors: FRESHET_UNAVAILABLE. */

@@ -24,8 +24,7 @@ void freshet_kafka_transactor_name(freshet_kafka_transactor* transactor, const f
                                    int index) {
   char* id = transactor->transactional_id;
   size_t size = sizeof transactor->transactional_id;
-  if (index == 0) snprintf(id, size, "%s", config->transactional_id);
-  if (index > 0) snprintf(id, size, "%s.%d", config->transactional_id, index + 1);
+  snprintf(id, size, "%s.%d", config->transactional_id, index + 1);
   transactor->config = *config;
   transactor->config.transactional_id = id;
 }

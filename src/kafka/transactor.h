@@ -46,7 +46,8 @@ typedef struct freshet_kafka_transactor {
   const _Atomic bool* abandoned; /* set: leave the transaction as it is; a new producer ends it */
 } freshet_kafka_transactor;
 
-/* Gives it the configuration and the id of producer `index`: config->transactional_id, then that with ".2". */
+/* Gives it the configuration and the id of producer `index`: config->transactional_id with ".1", or with ".2". Each has
+ * its number, so that no id is the beginning of another one's: "w" and "w.2" may both be names of processes. */
 void freshet_kafka_transactor_name(freshet_kafka_transactor* transactor, const freshet_kafka_config* config,
                                    int index);
 

@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include "kafka/app_generations.h"
+#include "kafka/transactor.h"
 #include "support_kafka.h"
 
 static int64_t now_ms(void) {
@@ -348,9 +350,38 @@ static void an_unread_source_can_go(void** state) {
   cluster_stop(&c);
 }
 
+/* The ids of both producers of a process. */
+static void name_producers(const char* app, const char* instance,
+                           char ids[2][FRESHET_KAFKA_TRANSACTIONAL_ID_SIZE]) {
+  char id[FRESHET_KAFKA_TRANSACTIONAL_ID_SIZE];
+  static freshet_kafka_transactor transactor;
+  freshet_kafka_config config = {.transactional_id = id};
+  freshet_kafka_transactional_id(app, instance, id, sizeof id);
+  for (int i = 0; i < 2; i++) {
+    freshet_kafka_transactor_name(&transactor, &config, i);
+    snprintf(ids[i], sizeof ids[i], "%s", transactor.config.transactional_id);
+  }
+}
+
+/* One process would fence the other otherwise. */
+static void no_two_processes_share_a_transactional_id(void** state) {
+  (void)state;
+  static const char* const names[][2] = {{"shop", "w"},     {"shop", "w.1"}, {"shop", "w.2"},
+                                         {"shop", "w.2.2"}, {"shop", "w#1"}, {"shop", "2"},
+                                         {"shop.g2", "w"},  {"shop", "x-w"}, {"shop-x", "w"},
+                                         {"shop", ".2"},    {"shop.w", "2"}, {"shop-w", "2"}};
+  enum { NAMES = sizeof names / sizeof names[0] };
+  static char ids[2 * NAMES][FRESHET_KAFKA_TRANSACTIONAL_ID_SIZE];
+  for (size_t i = 0; i < NAMES; i++) name_producers(names[i][0], names[i][1], &ids[2 * i]);
+  for (size_t i = 0; i < 2 * NAMES; i++) {
+    for (size_t j = 0; j < i; j++) assert_string_not_equal(ids[i], ids[j]);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(records_arrive_as_published),
+      cmocka_unit_test(no_two_processes_share_a_transactional_id),
       cmocka_unit_test(keys_go_where_java_puts_them),
       cmocka_unit_test(a_log_opens_and_shuts_anywhere),
       cmocka_unit_test(one_record_does_not_wait_for_more),

@@ -101,6 +101,11 @@ static void test_what_is_set_counts(void** state) {
   assert_true(b.http == 100 * 144 * 1024.0);
   assert_true(b.total == b.users + b.items + b.facets + b.dedup + b.rocksdb + b.kafka + b.http);
   freshet_config_destroy(config);
+  const char* const many[] = {"http.connections=2000"};
+  config = load(many, 1);
+  assert_true(freshet_budget_of(config, 0).http ==
+              (2000 * 16 + 32 * 1024) * 1024.0); /* bodies share a bound */
+  freshet_config_destroy(config);
   const char* const closed[] = {"http.port=0"};
   config = load(closed, 1);
   assert_true(freshet_budget_of(config, 0).http == 0);
