@@ -11,7 +11,7 @@ enum { FRESHET_OWNER_ID_SIZE = 96, FRESHET_OWNER_MEMBER_SIZE = 40, FRESHET_OWNER
 
 /* The process that has committed an offset. */
 typedef struct freshet_owner {
-  char transactional_id[FRESHET_OWNER_ID_SIZE]; /* of its first producer; "": not known */
+  char transactional_id[FRESHET_OWNER_ID_SIZE]; /* without the number of its producer; "": not known */
   char member[FRESHET_OWNER_MEMBER_SIZE];       /* the UUID at the end of its member id */
 } freshet_owner;
 
