@@ -359,6 +359,23 @@ class Rejects(InputCase):
         self.assertIn(b"nothing was ranked", result.stderr)
         self.assertNotIn(b"nan", result.stdout)
 
+    def test_evaluate_measures_the_goal(self):
+        """Of two clicks and two purchases by each user, only purchases are targets of the goal purchase."""
+        head = "type,user_id,item_id,occurred_at\n"
+        rows = [f"{kind},u{u},{kind}{(u + n) % 4},{START_S + 10 * u + n}\n"
+                for u in range(40) for n, kind in enumerate(["click", "click", "purchase", "purchase"])]
+        events = self.write("events.csv", csv(rows, head))
+        ranked = {}
+        for goal in ("any", "purchase"):
+            result = self.run_freshet("evaluate", "--json", "-X", f"model.goal={goal}", "--events", events)
+            self.assertEqual(result.returncode, EXIT_OK, result.stderr)
+            ranked[goal] = json.loads(result.stdout)["ranked_events"]
+        self.assertGreater(ranked["any"], 1.5 * ranked["purchase"])
+        clicks = self.write("clicks.csv", csv(rows[:2], head))
+        result = self.run_freshet("evaluate", "-X", "model.goal=purchase", "--events", clicks)
+        self.assertEqual(result.returncode, EXIT_FAILED)
+        self.assertIn(b"none of the 2 events is a purchase", result.stderr)
+
 
 if __name__ == "__main__":
     main()

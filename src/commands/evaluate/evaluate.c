@@ -59,6 +59,20 @@ freshet_status freshet_evaluation_load(const freshet_evaluation* evaluation, con
 
 /* ---- one evaluation ---- */
 
+/* Without an event that lists are for, there is nothing to measure. */
+static freshet_status check_goal(freshet_goal goal, const freshet_history* history, freshet_error* error) {
+  const bool is_purchase = goal == FRESHET_GOAL_PURCHASE;
+  if (goal == FRESHET_GOAL_ANY) return FRESHET_OK;
+  for (size_t i = 0; i < history->event_count; i++) {
+    if (history->events[i].positive) return FRESHET_OK;
+  }
+  return freshet_error_set(
+      error, FRESHET_INVALID, FRESHET_STOP,
+      "model.goal is %s, and none of the %zu events is a %s: set it to any, or add such events",
+      is_purchase ? "purchase" : "rating", history->event_count,
+      is_purchase ? "purchase" : "rating of model.positive_rating or more");
+}
+
 /* Counts of what is read go into the census. */
 static freshet_status read_history(const freshet_evaluation* evaluation, const freshet_config* config,
                                    freshet_census* census, freshet_history* history,
@@ -75,6 +89,8 @@ static freshet_status read_history(const freshet_evaluation* evaluation, const f
   if (status == FRESHET_NOT_FOUND && !is_topic)
     status = FRESHET_INVALID; /* the same exit code as of replay */
   if (status != FRESHET_OK) return freshet_error_set(error, status, why.verdict, "%s", why.message);
+  status = check_goal(rules.goal, history, error);
+  if (status != FRESHET_OK) return status;
   if (freshet_census_counts_of(census)->items == 0) return FRESHET_OK;
   status = freshet_command_encoder_create(config, encoder, error);
   if (status == FRESHET_OK && *encoder != NULL) status = freshet_history_encode(history, *encoder, error);
