@@ -22,7 +22,7 @@
 #include "kafka/peers.h"
 #include "rocksdb/rocksdb.h"
 
-enum { NOTICE_S = 30, POLL_WAIT_MS = 50, S = 1000, FAR_BEHIND = 50000 /* events */ };
+enum { NOTICE_S = 30, POLL_WAIT_MS = 50, S = 1000, FAR_BEHIND = 50000 /* events */, THREADS_ENOUGH = 4 };
 
 struct freshet_engine {
   _Atomic int64_t registry_noticed_us; /* monotonic: when the registry was last written about */
@@ -43,8 +43,17 @@ struct freshet_engine {
   freshet_pace pace;
 };
 
+/* Of worker.threads: by default one for each core that this process may use, as far as more threads help. */
+static int64_t count_threads(const freshet_config* config) {
+  cpu_set_t cores;
+  if (config->worker.threads > 0) return config->worker.threads;
+  if (sched_getaffinity(0, sizeof cores, &cores) != 0) return 1;
+  return CPU_COUNT(&cores) < THREADS_ENOUGH ? CPU_COUNT(&cores) : THREADS_ENOUGH;
+}
+
 freshet_stream_config freshet_engine_worker_config(const freshet_config* config) {
   bool committed = config->app.delivery == FRESHET_DELIVERY_COMMITTED;
+  const int64_t threads = count_threads(config), ranking = config->ranking.threads;
   return (freshet_stream_config){
       .generation = config->app.id,
       .base_generation = config->app.base,
@@ -73,7 +82,8 @@ freshet_stream_config freshet_engine_worker_config(const freshet_config* config)
       .requests_max_age_ms = config->requests.max_age_ms,
       .max_delay_ms = config->ranking.max_delay_ms,
       .far_behind = FAR_BEHIND,
-      .ranking_threads = (uint32_t)config->ranking.threads,
+      .ranking_threads = (uint32_t)ranking,
+      .lagging_threads = (uint32_t)(threads > ranking ? threads : ranking),
       .ranking_batch = (uint32_t)config->ranking.batch,
       .commit_interval_ms =
           committed ? config->state.committed_interval_ms : config->state.commit_interval_ms,
@@ -252,13 +262,6 @@ static void keep_memory_small(void) {
   mallopt(M_MMAP_THRESHOLD, 256 * 1024);
   mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
   mallopt(M_ARENA_MAX, 2);
-}
-
-/* Of worker.threads: by default one for each core that this process may use. */
-static int64_t count_threads(const freshet_config* config) {
-  cpu_set_t cores;
-  if (config->worker.threads > 0) return config->worker.threads;
-  return sched_getaffinity(0, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores) : 1;
 }
 
 /* Makes the parts in order; those that are there after an error are destroyed with the engine. */

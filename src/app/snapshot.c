@@ -183,7 +183,7 @@ freshet_status freshet_snapshot_make(freshet_snapshot* s, const freshet_snapshot
   freshet_user user = copy_without(row->user, slot);
   freshet_ranking_task task = {
       .user = &user, .time_ms = wish->time_ms, .k = wish->k, .seed = row->hash, .picks = s->picks};
-  status = freshet_ranking_run(s->derived->ranking, &task, 1, error);
+  status = freshet_ranking_run(s->derived->ranking, &task, 1, false, error);
   for (size_t i = 0; status == FRESHET_OK && i < task.count; i++)
     list->items[list->count++] = freshet_id_key(freshet_model_item_id(model, s->picks[i].item));
   free(user.seen);

@@ -199,7 +199,7 @@ static freshet_status answer_batch(freshet_answers* answers, size_t* count, fres
     tasks += draft->task != NULL;
   }
   if (status == FRESHET_OK && tasks > 0)
-    status = freshet_ranking_run(answers->lists.ranking, answers->tasks, tasks, error);
+    status = freshet_ranking_run(answers->lists.ranking, answers->tasks, tasks, false, error);
   for (size_t i = 0; i < *count; i++) {
     freshet_draft* draft = &answers->batch_drafts[i];
     if (status == FRESHET_OK) {

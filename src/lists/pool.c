@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "freshet/status.h"
+
 typedef struct helper {
   freshet_pool* pool;
   unsigned thread;
@@ -17,7 +19,8 @@ struct freshet_pool {
   pthread_cond_t work;
   pthread_cond_t done;
   unsigned long round; /* of run; a helper that sees a new one joins in */
-  unsigned busy;       /* helpers that have not finished this round */
+  unsigned joining;    /* helpers that take part in this round: the first ones */
+  unsigned busy;       /* those that have not finished it */
   bool stopping;
   void (*task)(void* context, size_t i, unsigned thread);
   void* context;
@@ -42,6 +45,7 @@ static void* help(void* argument) {
     while (pool->round == seen && !pool->stopping) pthread_cond_wait(&pool->work, &pool->lock);
     if (pool->stopping) break;
     seen = pool->round;
+    if (self->thread > pool->joining) continue;
     pthread_mutex_unlock(&pool->lock);
     take_tasks(pool, self->thread);
     pthread_mutex_lock(&pool->lock);
@@ -86,14 +90,16 @@ unsigned freshet_pool_threads(const freshet_pool* pool) {
   return pool->threads;
 }
 
-void freshet_pool_run(freshet_pool* pool, void (*task)(void* context, size_t i, unsigned thread),
-                      void* context, size_t count) {
+void freshet_pool_run(freshet_pool* pool, unsigned threads,
+                      void (*task)(void* context, size_t i, unsigned thread), void* context, size_t count) {
+  FRESHET_ASSERT(threads >= 1 && threads <= pool->threads);
   pthread_mutex_lock(&pool->lock);
   pool->task = task;
   pool->context = context;
   pool->count = count;
   atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
-  pool->busy = count > 1 ? pool->threads - 1 : 0; /* one task is done sooner than a thread is woken */
+  /* One task is done sooner than a thread is woken. */
+  pool->joining = pool->busy = count < threads ? (count > 0 ? (unsigned)count - 1 : 0) : threads - 1;
   if (pool->busy > 0) {
     pool->round++;
     pthread_cond_broadcast(&pool->work);

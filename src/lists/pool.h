@@ -17,8 +17,8 @@ void freshet_pool_destroy(freshet_pool* pool);
 unsigned freshet_pool_threads(const freshet_pool* pool);
 
 /* Calls task(context, i, thread) for i in 0 .. count-1, each once, `thread` in 0 .. threads-1 and never twice
- * at the same time; returns when all are done. One caller at a time. */
-void freshet_pool_run(freshet_pool* pool, void (*task)(void* context, size_t i, unsigned thread),
-                      void* context, size_t count);
+ * at the same time; returns when all are done. threads: 1 to those of the pool. One caller at a time. */
+void freshet_pool_run(freshet_pool* pool, unsigned threads,
+                      void (*task)(void* context, size_t i, unsigned thread), void* context, size_t count);
 
 #endif

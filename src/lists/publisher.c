@@ -157,7 +157,7 @@ static void make_task(freshet_publisher* publisher, const freshet_user_row* row,
 }
 
 static freshet_status serve_group(freshet_publisher* publisher, freshet_user_row** rows, size_t count,
-                                  freshet_error* error) {
+                                  bool may_wait, freshet_error* error) {
   const freshet_lists* lists = &publisher->lists;
   freshet_clock* clock = lists->ports->clock;
   for (size_t i = 0; i < count; i++) {
@@ -165,7 +165,7 @@ static freshet_status serve_group(freshet_publisher* publisher, freshet_user_row
     make_task(publisher, rows[i], i);
   }
   int64_t start_us = freshet_clock_monotonic_us(clock);
-  freshet_status status = freshet_ranking_run(lists->ranking, publisher->tasks, count, error);
+  freshet_status status = freshet_ranking_run(lists->ranking, publisher->tasks, count, may_wait, error);
   if (status != FRESHET_OK) return status;
   freshet_histogram_observe(&lists->ports->metrics->rank,
                             (freshet_clock_monotonic_us(clock) - start_us) / (int64_t)count);
@@ -178,11 +178,11 @@ static freshet_status serve_group(freshet_publisher* publisher, freshet_user_row
 }
 
 freshet_status freshet_publisher_serve(freshet_publisher* publisher, freshet_user_row** rows, size_t count,
-                                       freshet_error* error) {
+                                       bool may_wait, freshet_error* error) {
   freshet_status status = FRESHET_OK;
   for (size_t i = 0; status == FRESHET_OK && i < count; i += GROUP_ROWS) {
     size_t group = count - i < GROUP_ROWS ? count - i : GROUP_ROWS;
-    status = serve_group(publisher, rows + i, group, error);
+    status = serve_group(publisher, rows + i, group, may_wait, error);
   }
   return status;
 }

@@ -4,7 +4,7 @@
  *
  * It does not know why a user gets a list, nor whether one is due: refresh.h decides that.
  *
- * Thread rule: the worker's. Ranking runs on all ranking threads.
+ * Thread rule: the worker's. Ranking runs on the ranking threads.
  */
 #ifndef FRESHET_LISTS_PUBLISHER_H
 #define FRESHET_LISTS_PUBLISHER_H
@@ -18,8 +18,8 @@ typedef struct freshet_publisher freshet_publisher;
 freshet_publisher* freshet_publisher_create(const freshet_lists* lists, freshet_carriers* carriers);
 void freshet_publisher_destroy(freshet_publisher* publisher); /* NULL is allowed */
 
-/* Publishes a list for each row [count]. Errors: those of ranking, codec and sink. */
+/* Publishes a list for each row [count]. may_wait: as of freshet_ranking_run. Errors: those of ranking, codec and sink. */
 freshet_status freshet_publisher_serve(freshet_publisher* publisher, freshet_user_row** rows, size_t count,
-                                       freshet_error* error);
+                                       bool may_wait, freshet_error* error);
 
 #endif

@@ -38,6 +38,7 @@ struct freshet_ranking {
   const freshet_listing* listing;
   freshet_ranker* ranker;
   freshet_pool* pool;
+  unsigned usual_threads;            /* of the pool; all of them work where lists may wait */
   freshet_ranking_scratch** threads; /* [pool threads] */
   freshet_ranking_task* tasks;       /* [task_count] of this run */
   size_t task_count;
@@ -80,15 +81,17 @@ static void create_threads(freshet_ranking* ranking) {
   for (unsigned t = 0; t < threads; t++) ranking->threads[t] = create_scratch(ranking, GROUP);
 }
 
-freshet_ranking* freshet_ranking_create(freshet_items* items, uint32_t threads, freshet_error* error) {
+freshet_ranking* freshet_ranking_create(freshet_items* items, uint32_t threads, uint32_t most,
+                                        freshet_error* error) {
   freshet_ranking* ranking = calloc(1, sizeof *ranking);
   FRESHET_ASSERT(ranking != NULL);
   ranking->items = items;
   ranking->model = freshet_items_model(items);
   ranking->listing = freshet_items_listing(items);
-  ranking->pool = freshet_pool_create(threads);
+  ranking->usual_threads = threads;
+  ranking->pool = freshet_pool_create(most);
   if (ranking->pool == NULL) {
-    freshet_error_set(error, FRESHET_NO_MEMORY, FRESHET_STOP, "cannot start %u ranking threads", threads);
+    freshet_error_set(error, FRESHET_NO_MEMORY, FRESHET_STOP, "cannot start %u ranking threads", most);
   } else if (freshet_items_ranker(items, &ranking->ranker, error) == FRESHET_OK) {
     create_threads(ranking);
     return ranking;
@@ -107,7 +110,7 @@ void freshet_ranking_destroy(freshet_ranking* ranking) {
 }
 
 unsigned freshet_ranking_threads(const freshet_ranking* ranking) {
-  return freshet_pool_threads(ranking->pool);
+  return ranking->usual_threads;
 }
 
 /* What the rules hide of what the user has seen, the user's own items, and what the task excludes, in one array. */
@@ -328,12 +331,13 @@ freshet_status freshet_ranking_sync(freshet_ranking* ranking, freshet_error* err
 }
 
 freshet_status freshet_ranking_run(freshet_ranking* ranking, freshet_ranking_task* tasks, size_t count,
-                                   freshet_error* error) {
+                                   bool may_wait, freshet_error* error) {
+  const unsigned threads = may_wait ? freshet_pool_threads(ranking->pool) : ranking->usual_threads;
   freshet_status status = freshet_ranking_sync(ranking, error);
   if (status != FRESHET_OK) return status;
   ranking->tasks = tasks;
   ranking->task_count = count;
-  freshet_pool_run(ranking->pool, make_group, ranking, (count + GROUP - 1) / GROUP);
+  freshet_pool_run(ranking->pool, threads, make_group, ranking, (count + GROUP - 1) / GROUP);
   for (unsigned t = 0; status == FRESHET_OK && t < freshet_pool_threads(ranking->pool); t++)
     status = result_of(ranking->threads[t], error);
   return status;

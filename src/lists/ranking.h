@@ -4,7 +4,7 @@
  *
  * It owns the threads and their scratch. It does not know why a list is made, nor where it goes.
  *
- * Thread rule: the worker's, but for freshet_ranking_one; the work runs on all ranking threads, and the worker waits
+ * Thread rule: the worker's, but for freshet_ranking_one; the work runs on the ranking threads, and the worker waits
  * for it.
  */
 #ifndef FRESHET_LISTS_RANKING_H
@@ -48,14 +48,17 @@ typedef struct freshet_ranking_task {
 
 typedef struct freshet_ranking freshet_ranking;
 
-/* threads >= 1: the caller's is one of them. */
-freshet_ranking* freshet_ranking_create(freshet_items* items, uint32_t threads, freshet_error* error);
+/* threads >= 1: the caller's is one of them. most >= threads: so many make lists that may wait. */
+freshet_ranking* freshet_ranking_create(freshet_items* items, uint32_t threads, uint32_t most,
+                                        freshet_error* error);
 void freshet_ranking_destroy(freshet_ranking* ranking);
+/* Those that make lists which may not wait. */
 unsigned freshet_ranking_threads(const freshet_ranking* ranking);
 
-/* Makes the lists, from the items as they are now. Errors have verdict FRESHET_STOP. */
+/* Makes the lists, from the items as they are now. may_wait: throughput counts, and it does not matter when another thread
+ * is late. The lists are the same either way. Errors have verdict FRESHET_STOP. */
 freshet_status freshet_ranking_run(freshet_ranking* ranking, freshet_ranking_task* tasks, size_t count,
-                                   freshet_error* error);
+                                   bool may_wait, freshet_error* error);
 /* The ranker takes over what has been learned since the last call, as freshet_ranking_run does too. */
 freshet_status freshet_ranking_sync(freshet_ranking* ranking, freshet_error* error);
 

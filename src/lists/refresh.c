@@ -374,5 +374,5 @@ freshet_status freshet_refresh_turn(freshet_refresh* refresh, bool lagging, fres
   freshet_gauge(&metrics->refresh_owed, freshet_owed_count(refresh->owed, FRESHET_OWED_EVENT));
   freshet_gauge(&metrics->withdrawals_owed, freshet_owed_count(refresh->owed, FRESHET_OWED_WITHDRAWN));
   if (status != FRESHET_OK || refresh->due_count == 0) return status;
-  return freshet_publisher_serve(refresh->publisher, refresh->due, refresh->due_count, error);
+  return freshet_publisher_serve(refresh->publisher, refresh->due, refresh->due_count, lagging, error);
 }

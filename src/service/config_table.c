@@ -154,14 +154,15 @@ const freshet_config_key freshet_config_keys[] = {
            "or all of them as one text."),
 
     INTEGER("worker", "threads", worker.threads, "0", 0, 256,
-            "Threads that learn and store. 1: one for both; more: changes are written to RocksDB beside "
-            "learning. 0: as "
-            "many as there are cores. The lists and the state are the same with any number."),
+            "1: one thread learns, ranks and stores. More: changes are written to RocksDB beside learning, "
+            "and so many "
+            "threads rank while events lag. 0: as many as there are cores, at most 4. The state is the same "
+            "with any number."),
 
     INTEGER("ranking", "k", ranking.k, "20", 1, FRESHET_RANK_K_MAX, "Length of a list."),
     INTEGER("ranking", "max_delay_ms", ranking.max_delay_ms, "30000", 1, 86400000,
             "A user with a new event waits at most this long for a list, even if the worker lags far."),
-    INTEGER("ranking", "threads", ranking.threads, "1", 1, 256, "Threads that rank."),
+    INTEGER("ranking", "threads", ranking.threads, "1", 1, 256, "Threads that rank, at least."),
     INTEGER("ranking", "batch", ranking.batch, "256", 1, 65536,
             "Users ranked per turn beyond those just touched."),
     SWITCH("ranking", "explain", ranking.explain, "on", "Lists say for each item why it is there."),

@@ -37,6 +37,7 @@ typedef struct freshet_stream_config {
   int64_t max_delay_ms;               /* no user waits longer for a list, while lagging */
   uint64_t far_behind;                /* events: beyond this, lists of who does not serve wait */
   uint32_t ranking_threads;           /* 1: on the worker thread */
+  uint32_t lagging_threads;           /* of ranking while events lag; at least ranking_threads */
   uint32_t ranking_batch;             /* users ranked per turn beyond those just touched */
   int64_t commit_interval_ms;
   uint32_t overlay_users;         /* commit at once when that many rows have changed */

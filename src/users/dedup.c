@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+#include "core/prefetch.h"
+
 const char freshet_dedup_key_prefix[2] = {'\0', 'd'};
 
 enum { VERSION = 1, HEADER_SIZE = 9, CHUNK_IDS = 32768 };
@@ -148,6 +150,10 @@ static bool insert(freshet_dedup* dedup, uint64_t key) {
   dedup->used++;
   push_id(dedup, key);
   return true;
+}
+
+void freshet_dedup_announce(const freshet_dedup* dedup, uint64_t event_key) {
+  freshet_prefetch(&dedup->slots[home(dedup, event_key)], sizeof *dedup->slots);
 }
 
 bool freshet_dedup_add(freshet_dedup* dedup, uint64_t event_key, int64_t record_time_ms) {

@@ -29,6 +29,9 @@ void freshet_dedup_destroy(freshet_dedup* dedup);
 /* Adds the key of an event id. false: it is in the window already (nothing changes). */
 bool freshet_dedup_add(freshet_dedup* dedup, uint64_t event_key, int64_t record_time_ms);
 
+/* The key will be added soon: brings its place nearer to the processor, and changes nothing. */
+void freshet_dedup_announce(const freshet_dedup* dedup, uint64_t event_key);
+
 /* The newest record time of the window, in ms; 0: none yet. */
 int64_t freshet_dedup_newest_ms(const freshet_dedup* dedup);
 

@@ -154,6 +154,8 @@ static freshet_status apply_event(const freshet_batch* batch, freshet_held_parti
     freshet_dead_letters_add(batch->ports->outbox, batch->ports, record, "VALUE_CONVERTER", &cause);
     return FRESHET_OK;
   }
+  const uint64_t event_key = freshet_id_key(event.event_id);
+  freshet_dedup_announce(held->dedup, event_key);
   if (freshet_event_validate(&event, record->key, record->timestamp_ms, &batch->config->limits, &cause) !=
       FRESHET_OK) {
     freshet_dead_letters_add(batch->ports->outbox, batch->ports, record, "TRANSFORMATION", &cause);
@@ -162,7 +164,6 @@ static freshet_status apply_event(const freshet_batch* batch, freshet_held_parti
   bool is_foreign = false;
   freshet_status status = check_home(batch, record, &is_foreign, error);
   if (status != FRESHET_OK || is_foreign) return status;
-  uint64_t event_key = freshet_id_key(event.event_id);
   const int64_t time_ms = written_ms(batch, held, record);
   if (!freshet_dedup_add(held->dedup, event_key, time_ms)) {
     freshet_count(&batch->ports->metrics->events_duplicate, 1);

@@ -77,7 +77,8 @@ freshet_status freshet_derived_load(freshet_derived* derived, freshet_error* err
       freshet_text_links_create(ports, freshet_items_model(derived->items), derived->config->link_slice_us);
   derived->users = freshet_users_create(freshet_items_model(derived->items), ports->store, ports->codec,
                                         derived->config->cached_users);
-  derived->ranking = freshet_ranking_create(derived->items, derived->config->ranking_threads, error);
+  derived->ranking = freshet_ranking_create(derived->items, derived->config->ranking_threads,
+                                            derived->config->lagging_threads, error);
   if (derived->ranking == NULL) return FRESHET_NO_MEMORY;
   create_lists(derived);
   freshet_user_texts_load(derived->user_texts, derived->items, derived->users);

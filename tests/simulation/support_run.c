@@ -70,6 +70,7 @@ static freshet_stream_config config_of(const run_shape* shape, sim_random* rando
       .max_delay_ms = 500,
       .far_behind = sim_skewed(random, 1, 4000),
       .ranking_threads = sim_chance(random, 50) ? 2 : 1,
+      .lagging_threads = sim_chance(random, 50) ? 3 : 2,
       .ranking_batch = 1 + sim_below(random, 4),
       .commit_interval_ms = sim_skewed(random, 5, 2000),
       .overlay_users = sim_skewed(random, 1, 100),

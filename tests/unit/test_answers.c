@@ -542,6 +542,7 @@ static int start(freshet_encoder* encoder, bool in_background) {
       .requests_max_age_ms = 30000,
       .max_delay_ms = 1000,
       .ranking_threads = 1,
+      .lagging_threads = 1,
       .ranking_batch = 64,
       .commit_interval_ms = commit_interval_ms,
       .overlay_users = 1000,

@@ -39,10 +39,12 @@ static void check_runs(unsigned threads) {
     size_t count = round * 7 % TASKS;
     memset(w.runs, 0, sizeof w.runs);
     memset(w.by_thread, 0, sizeof w.by_thread);
-    freshet_pool_run(pool, count_task, &w, count);
+    const unsigned used = round % 3 == 0 ? 1 + (unsigned)round % threads : threads;
+    freshet_pool_run(pool, used, count_task, &w, count);
     unsigned sum = 0;
     for (size_t i = 0; i < TASKS; i++) assert_int_equal(w.runs[i], i < count);
     for (unsigned t = 0; t < threads; t++) sum += w.by_thread[t];
+    for (unsigned t = used; t < threads; t++) assert_int_equal(w.by_thread[t], 0);
     assert_int_equal(sum, count);
   }
   assert_int_equal(w.clashes, 0);
