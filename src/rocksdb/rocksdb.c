@@ -248,9 +248,12 @@ static freshet_status store_write(freshet_store* self, freshet_error* error) {
     freshet_status status = take_outcome(store, -1, error);
     if (status != FRESHET_OK) return status;
   }
-  if (store->failed) {
-    return freshet_error_set(error, FRESHET_IO, FRESHET_STOP, "state folder %s: a write has failed before",
-                             store->folder);
+  if (store->failed || store->damaged) {
+    return freshet_error_set(error, FRESHET_IO, FRESHET_STOP, "state folder %s: %s", store->folder,
+                             store->damaged
+                                 ? "a read has met damage; the next start moves it aside and restores the "
+                                   "state from Kafka"
+                                 : "a write has failed before");
   }
   prepare_write(store);
   rocksdb_write(store->db, store->write, store->batch, &message);

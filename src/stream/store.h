@@ -54,6 +54,8 @@ typedef struct freshet_store_vtable {
                 int32_t partition); /* all rows of the partition */
   void (*set_position)(freshet_store* self, freshet_topic topic, int32_t partition, int64_t offset,
                        int64_t time_ms);
+  /* Writes all that was collected, or nothing. After a read or a write has failed with FRESHET_IO, each write fails:
+   * so no caller can go on for good with rows that it could not read. */
   freshet_status (*write)(freshet_store* self, freshet_error* error);
   /* The same in two steps: what has been collected may be written beside the caller. What is collected after
    * start_write belongs to the next write. Until end_write, a read may find the rows or not. `write` waits for a write

@@ -178,6 +178,10 @@ static void assert_restored(void) {
   int64_t offset, time_ms;
   freshet_store* store = open_store();
   if (!read_all(store, &found)) { /* a table is read when its rows are asked for */
+    freshet_error error = {0};
+    freshet_store_put(store, FRESHET_FAMILY_USERS, 0, row_key(ROWS), freshet_slice_of("learned since"));
+    assert_int_equal(freshet_store_write(store, &error), FRESHET_IO);
+    assert_non_null(strstr(error.message, "a read has met damage"));
     freshet_store_destroy(store);
     assert_int_equal(told, 0);
     store = open_store();

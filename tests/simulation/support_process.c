@@ -212,6 +212,7 @@ static void* live(void* context) {
     freshet_worker_destroy(worker);
   }
   freshet_outbox_destroy(ports.outbox);
+  process->is_excused |= sim_disk_is_ruined(process->disk);
   if (status != FRESHET_OK && !process->is_dead && !process->is_excused) {
     sim_fail(process->world, "process %llu of slot %d stopped: %s: %s", (unsigned long long)process->id,
              process->slot, freshet_status_name(status), error.message);

@@ -198,6 +198,7 @@ static void reap(run* r, int i) {
     r->deaths++;
     if (sim_chance(random, 300)) sim_disk_tear(process->disk, sim_skewed(random, 1, 30));
   }
+  if (sim_disk_is_ruined(process->disk)) sim_disk_wipe(process->disk); /* the next start moves it aside */
   if (r->current[process->slot] == process) {
     r->current[process->slot] = NULL;
     r->restart_us[process->slot] = r->world.cluster.now_us + sim_skewed(random, 1, 8000) * 1000LL;
@@ -300,6 +301,8 @@ static void storm(run* r) {
     r->current[slot]->is_asked_to_stop = true;
   } else if (what < 38 && r->current[slot] != NULL) {
     sim_process_kill(r->current[slot]);
+  } else if (what < 38 + r->damage && r->current[slot] != NULL) {
+    sim_disk_damage(r->current[slot]->disk, random);
   }
 }
 
@@ -313,6 +316,9 @@ static void become_calm(run* r) {
     r->world.processes[i]->calls_left = 0;
     r->world.processes[i]->clock_ahead_ms = 0;
     r->world.processes[i]->commit.stuck_until_us = 0;
+  }
+  for (int i = 0; i < RUN_SLOTS_MAX * RUN_DISKS; i++) {
+    if (r->disks[i / RUN_DISKS][i % RUN_DISKS] != NULL) sim_disk_mend(r->disks[i / RUN_DISKS][i % RUN_DISKS]);
   }
 }
 
@@ -409,6 +415,7 @@ void run_init(run* r, uint64_t seed, uint64_t luck, const run_shape* shape) {
   world->faults.stuck = sim_below(random, 150);
   world->faults.kick = sim_skewed(random, 0, 40);
   world->faults.rebalance = sim_skewed(random, 0, 40);
+  r->damage = sim_chance(random, 300) ? sim_skewed(random, 1, 400) : 0;
   world->faults.clock = sim_chance(random, 300) ? sim_skewed(random, 1, 20) : 0;
 }
 
