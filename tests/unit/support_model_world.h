@@ -15,10 +15,9 @@ typedef struct world {
   freshet_user* users[USERS];
 } world;
 
-static inline freshet_model* make_model(void) {
-  const freshet_model_config config = freshet_model_defaults();
+static inline freshet_model* make_model_of(const freshet_model_config* config) {
   freshet_model* model;
-  assert_int_equal(freshet_model_create(&config, &model, NULL), FRESHET_OK);
+  assert_int_equal(freshet_model_create(config, &model, NULL), FRESHET_OK);
   for (uint32_t i = 0; i < ITEMS; i++) {
     char id[16];
     uint32_t slot;
@@ -27,6 +26,11 @@ static inline freshet_model* make_model(void) {
     freshet_model_set_listed(model, slot, true);
   }
   return model;
+}
+
+static inline freshet_model* make_model(void) {
+  const freshet_model_config config = freshet_model_defaults();
+  return make_model_of(&config);
 }
 
 static inline world make_world(void) {
