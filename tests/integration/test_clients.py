@@ -32,9 +32,9 @@ class Reader:
         return [line.split(": ", 1)[1] for line in list(self.lines) if line.startswith(f"{user}: ")]
 
 
-def entry(user, offset, items):
+def entry(user, offset, items, partition=0):
     return single_object(SCHEMAS["RecommendationList"],
-                         {"user_id": user, "version_partition": 0, "version_offset": offset, "generated_at": now_ms(),
+                         {"user_id": user, "version_partition": partition, "version_offset": offset, "generated_at": now_ms(),
                           "items": [{"item_id": i, "score": 1.0} for i in items]})
 
 
@@ -56,11 +56,13 @@ class Clients(Case):
         # Every list of this user goes to one partition, as Freshet's own do.
         for offset, items in ((1000, ["a", "b"]), (999, ["stale"]), (1000, ["c"]), (3, ["stale"])):
             app.send("recommendations", user, entry(user, offset, items))
+        for offset, items in ((5, ["moved"]), (4, ["stale"])):  # `events` got more partitions
+            app.send("recommendations", user, entry(user, offset, items, partition=9))
         app.send("recommendations", user, None)
         app.send("recommendations", user, entry(user, 1, ["again"]))
         app.flush()
         until(lambda: shown.of(user)[-1:] == ["again"], "the reader goes on")
-        self.assertEqual(shown.of(user)[-4:], ["a b", "c", "erased", "again"])
+        self.assertEqual(shown.of(user)[-5:], ["a b", "c", "moved", "erased", "again"])
         self.assertIsNone(shown.process.poll(), shown.complaints)
 
     def complain(self, reader):

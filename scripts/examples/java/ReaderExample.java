@@ -15,7 +15,7 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.StringDeserializer;
 
 public class ReaderExample {
-  record Held(long version, List<String> items) {}
+  record Held(int partition, long version, List<String> items) {}
 
   public static void main(String[] arguments) throws Exception {
     String topic = arguments.length > 1 ? arguments[1] : "recommendations";
@@ -39,12 +39,14 @@ public class ReaderExample {
             continue;
           }
           GenericRecord list = decoder.decode(record.value());
-          Held held = newest.getOrDefault(user, new Held(-1, null));
+          Held held = newest.getOrDefault(user, new Held(-1, -1, null));
+          int partition = (Integer) list.get("version_partition");
           long version = (Long) list.get("version_offset");
-          if (version < held.version()) continue; // an older list, whenever it arrives
+          // An older list, whenever it arrives. Offsets of two partitions cannot be compared: there the later record counts.
+          if (partition == held.partition() && version < held.version()) continue;
           List<String> items = ((List<?>) list.get("items")).stream()
               .map(entry -> ((GenericRecord) entry).get("item_id").toString()).toList();
-          newest.put(user, new Held(version, items));
+          newest.put(user, new Held(partition, version, items));
           if (!items.equals(held.items())) System.out.println(user + ": " + String.join(" ", items));
         }
     }

@@ -5,7 +5,7 @@ import { load } from './single.mjs'
 
 const [bootstrap, topic = 'recommendations'] = process.argv.slice(2)
 const schema = load('RecommendationList.avsc')
-const newest = new Map() // user -> {version, items}
+const newest = new Map() // user -> {partition, version, items}
 
 function show(user, value) {
   if (value === null) { // the user was erased
@@ -18,9 +18,10 @@ function show(user, value) {
   }
   const list = schema.decode(value)
   const held = newest.get(user)
-  if (held && list.version_offset < held.version) return // an older list, whenever it arrives
+  // An older list, whenever it arrives. Offsets of two partitions cannot be compared: there the later record counts.
+  if (held && list.version_partition === held.partition && list.version_offset < held.version) return
   const items = list.items.map((entry) => entry.item_id).join(' ')
-  newest.set(user, { version: list.version_offset, items })
+  newest.set(user, { partition: list.version_partition, version: list.version_offset, items })
   if (items !== held?.items) console.log(`${user}: ${items}`)
 }
 

@@ -19,7 +19,7 @@ for path in glob.glob(f"{SCHEMAS}/RecommendationList.avsc") + glob.glob(f"{SCHEM
     mark = bytes.fromhex(fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO"))
     writers[mark] = fastavro.parse_schema(schema)
 
-newest = {}  # user -> (version_offset, items)
+newest = {}  # user -> (version_partition, version_offset, items)
 
 
 def show(user_id, value):
@@ -32,12 +32,13 @@ def show(user_id, value):
         print(f"{user_id}: written with a schema that is not in {SCHEMAS}", file=sys.stderr)
         return
     got = fastavro.schemaless_reader(io.BytesIO(value[10:]), schema, None)
-    held = newest.get(user_id, (-1, None))
-    if got["version_offset"] < held[0]:  # an older list, whenever it arrives
+    held = newest.get(user_id, (-1, -1, None))
+    # An older list, whenever it arrives. Offsets of two partitions cannot be compared: there the later record counts.
+    if got["version_partition"] == held[0] and got["version_offset"] < held[1]:
         return
     items = [entry["item_id"] for entry in got["items"]]
-    newest[user_id] = (got["version_offset"], items)
-    if items != held[1]:
+    newest[user_id] = (got["version_partition"], got["version_offset"], items)
+    if items != held[2]:
         print(f"{user_id}: {' '.join(items)}", flush=True)
 
 

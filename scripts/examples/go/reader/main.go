@@ -12,8 +12,9 @@ import (
 )
 
 type list struct {
-	Version int64 `avro:"version_offset"`
-	Items   []struct {
+	Partition int   `avro:"version_partition"`
+	Version   int64 `avro:"version_offset"`
+	Items     []struct {
 		ID string `avro:"item_id"`
 	} `avro:"items"`
 }
@@ -27,24 +28,23 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	// Without a group: the topic is the table, and is read from its beginning.
 	client, err := kgo.NewClient(kgo.SeedBrokers(os.Args[1]), kgo.ConsumeTopics(topic),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())) // without a group: the topic is the table, and is read whole
 	if err != nil {
 		log.Fatal(err)
 	}
-	versions, lines := map[string]int64{}, map[string]string{}
+	held, lines := map[string]list{}, map[string]string{}
 	for {
 		client.PollFetches(context.Background()).EachRecord(func(r *kgo.Record) {
 			user := string(r.Key)
 			var got list
 			if r.Value == nil { // the user was erased
-				delete(versions, user)
+				delete(held, user)
 				delete(lines, user)
 				fmt.Printf("%s: erased\n", user)
 			} else if !schema.Wrote(r.Value) || schema.Decode(r.Value, &got) != nil {
 				log.Printf("%s: written with another schema", user)
-			} else if version, known := versions[user]; !known || got.Version >= version { // else an older list, whenever it arrives
+			} else if last, known := held[user]; !known || got.Partition != last.Partition || got.Version >= last.Version { // offsets of two partitions cannot be compared
 				line := user + ":"
 				for _, item := range got.Items {
 					line += " " + item.ID
@@ -52,7 +52,7 @@ func main() {
 				if line != lines[user] {
 					fmt.Println(line)
 				}
-				versions[user], lines[user] = got.Version, line
+				held[user], lines[user] = got, line
 			}
 		})
 	}
