@@ -44,6 +44,11 @@ static bool is_pending(void* context, int32_t id) {
   return inner.is_pending(inner.context, id);
 }
 
+static void why_absent(void* context, int32_t id, char* text, size_t size) {
+  const freshet_schema_lookup inner = freshet_registry_lookup(((freshet_schemas*)context)->registry);
+  inner.why_absent(inner.context, id, text, size);
+}
+
 static int32_t id_of_guid(void* context, const uint8_t* guid) {
   const freshet_schema_lookup inner = freshet_registry_lookup(((freshet_schemas*)context)->registry);
   return inner.id_of_guid(inner.context, guid);
@@ -135,6 +140,7 @@ freshet_codec_config freshet_schemas_codec(const freshet_schemas* schemas) {
   const freshet_schema_lookup lookup = {.by_id = by_id,
                                         .id_of = id_of,
                                         .is_pending = is_pending,
+                                        .why_absent = why_absent,
                                         .id_of_guid = id_of_guid,
                                         .version = version,
                                         .context = (void*)schemas};

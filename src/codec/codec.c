@@ -168,7 +168,9 @@ static void refuse_id(freshet_codec* codec, int32_t id, const schema_name* name,
     freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_RETRY, "%s is being asked for at the registry",
                       name->text);
   } else {
-    refuse(error, "unknown %s", name->text);
+    char why[256] = "";
+    if (lookup->why_absent != NULL) lookup->why_absent(lookup->context, id, why, sizeof why);
+    refuse(error, "unknown %s%s%s", name->text, why[0] == '\0' ? "" : ": ", why);
   }
 }
 

@@ -34,6 +34,8 @@ typedef struct freshet_schema_lookup {
   int32_t (*id_of)(void* context, const char* name);
   /* After by_id had nothing: may the id become known soon? NULL: never. */
   bool (*is_pending)(void* context, int32_t id);
+  /* Writes why the id is neither known nor pending, or "" when there is no such schema. NULL: always that. */
+  void (*why_absent)(void* context, int32_t id, char* text, size_t size);
   /* The id under which the lookup keeps the schema of a GUID, [FRESHET_GUID_SIZE], less than -1; -1: none. NULL: it
    * knows no GUIDs. */
   int32_t (*id_of_guid)(void* context, const uint8_t* guid);

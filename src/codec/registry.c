@@ -32,7 +32,8 @@ typedef struct entry {
   int32_t id;                      /* less than -1: a number that we have made of a GUID */
   uint8_t guid[FRESHET_GUID_SIZE]; /* of such a schema */
   entry_state state;
-  char* json;       /* KNOWN */
+  char* json;       /* KNOWN; owned by the table */
+  char* why;        /* ABSENT: more than that there is none, or NULL */
   int absent_count; /* answers so far that there is none */
   int64_t due_ms;   /* WANTED: when to ask; ABSENT: until when that is believed */
 } entry;
@@ -73,7 +74,8 @@ static bool is_stopping(freshet_registry* registry) {
   return stopping;
 }
 
-/* A registry says that there is no such schema with a code of its own. */
+/* A registry says that there is no such schema with a code of its own. It may also lack a schema that this one refers to;
+ * why says so then, and is empty otherwise. */
 static outcome ask(freshet_registry* registry, const char* path, char** json, char* why) {
   freshet_registry_answer answer;
   if (!freshet_registry_client_ask(registry->client, path, NULL, &answer, why)) return FAILED;
@@ -86,8 +88,9 @@ static outcome ask(freshet_registry* registry, const char* path, char** json, ch
   } else if (json == NULL) {
     result = FOUND;
   } else {
-    *json = freshet_registry_schema_of(registry->client, answer.json, why);
-    result = *json == NULL ? FAILED : FOUND;
+    bool is_final;
+    *json = freshet_registry_schema_of(registry->client, answer.json, why, &is_final);
+    result = *json != NULL ? FOUND : is_final ? NONE : FAILED;
   }
   json_decref(answer.json);
   return result;
@@ -102,9 +105,11 @@ static entry* find(freshet_registry* registry, int32_t id) {
   return NULL;
 }
 
-static void settle(freshet_registry* registry, entry* e, entry_state state, char* json) {
+static void settle(freshet_registry* registry, entry* e, entry_state state, char* json, const char* why) {
   e->state = state;
   e->json = json;
+  free(e->why);
+  e->why = state == ABSENT && why[0] != '\0' ? strdup(why) : NULL;
   e->due_ms = now_ms() + ABSENT_MS;
   registry->version++;
   pthread_cond_broadcast(&registry->changed);
@@ -194,7 +199,7 @@ static int64_t ask_for(freshet_registry* registry, int32_t id, int64_t pause_ms)
     e->due_ms = now_ms() + ABSENT_AGAIN_MS;
     return 0;
   }
-  settle(registry, e, result == FOUND ? KNOWN : ABSENT, json);
+  settle(registry, e, result == FOUND ? KNOWN : ABSENT, json, why);
   if (registry->config.answered != NULL) registry->config.answered(registry->config.context);
   return 0;
 }
@@ -234,17 +239,23 @@ static entry* make_room(freshet_registry* registry) {
   return oldest;
 }
 
+/* Only what is absent is renewed, so there is no text of a schema. */
+static void renew(entry* e, int32_t id) {
+  free(e->why);
+  *e = (entry){.id = id};
+}
+
 static entry* want(freshet_registry* registry, int32_t id) {
   const uint32_t patience_ms = registry->config.patience_ms;
   entry* e = find(registry, id);
   if (e == NULL) {
     e = id < 0 ? NULL : make_room(registry); /* of a GUID, id_of_guid has made it */
     if (e == NULL) return NULL;
-    *e = (entry){.id = id};
+    renew(e, id);
   } else if (e->state == ABSENT && id < 0) {
     return e;
   } else if (e->state == ABSENT && e->due_ms < now_ms()) {
-    *e = (entry){.id = id};
+    renew(e, id);
   } else if (e->state != WANTED || patience_ms == 0) {
     return e;
   }
@@ -275,7 +286,7 @@ static int32_t id_of_guid(void* context, const uint8_t* guid) {
   if (e == NULL) {
     e = make_room(registry);
     if (e != NULL) {
-      *e = (entry){.id = id};
+      renew(e, id);
       memcpy(e->guid, guid, sizeof e->guid);
       pthread_cond_broadcast(&registry->changed);
     }
@@ -300,6 +311,14 @@ static bool is_pending(void* context, int32_t id) {
   return pending;
 }
 
+static void why_absent(void* context, int32_t id, char* text, size_t size) {
+  freshet_registry* registry = context;
+  pthread_mutex_lock(&registry->lock);
+  const entry* e = find(registry, id);
+  snprintf(text, size, "%s", e == NULL || e->state != ABSENT || e->why == NULL ? "" : e->why);
+  pthread_mutex_unlock(&registry->lock);
+}
+
 static uint64_t version(void* context) {
   freshet_registry* registry = context;
   pthread_mutex_lock(&registry->lock);
@@ -316,6 +335,7 @@ static int32_t id_of(void* context, const char* name) {
 freshet_schema_lookup freshet_registry_lookup(freshet_registry* registry) {
   return (freshet_schema_lookup){.by_id = by_id,
                                  .is_pending = is_pending,
+                                 .why_absent = why_absent,
                                  .id_of_guid = id_of_guid,
                                  .version = version,
                                  .id_of = id_of,
@@ -375,7 +395,10 @@ void freshet_registry_destroy(freshet_registry* registry) {
   pthread_mutex_unlock(&registry->lock);
   if (registry->client != NULL) freshet_registry_client_stop(registry->client);
   if (registry->started) pthread_join(registry->thread, NULL);
-  for (size_t i = 0; i < registry->count; i++) free(registry->entries[i].json);
+  for (size_t i = 0; i < registry->count; i++) {
+    free(registry->entries[i].json);
+    free(registry->entries[i].why);
+  }
   freshet_registry_client_destroy(registry->client);
   pthread_cond_destroy(&registry->changed);
   pthread_mutex_destroy(&registry->lock);

@@ -39,8 +39,9 @@ void freshet_registry_subject_path(const char* subject, char* path, size_t size)
 
 /* The schema in an answer (its text in "schema", and what it refers to in "references", which is asked for and put
  * in), as one text that the caller frees. NULL: it cannot be had, and why says it. A text that is of another kind
- * than Avro says so, and is refused by whoever reads it. */
+ * than Avro says so, and is refused by whoever reads it. *is_final, which may be
+ * NULL: the registry has answered all questions, and asking again soon will not help. */
 char* freshet_registry_schema_of(freshet_registry_client* client, const json_t* answer,
-                                 char why[FRESHET_REGISTRY_WHY_SIZE]);
+                                 char why[FRESHET_REGISTRY_WHY_SIZE], bool* is_final);
 
 #endif

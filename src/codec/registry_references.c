@@ -20,9 +20,11 @@ typedef struct resolving {
   reference list[REFERENCES_MAX];
   size_t count;
   char* why;
+  bool is_final; /* the registry has answered, and what it says will not do */
 } resolving;
 
-static bool fail(const resolving* r, const char* what, const char* name) {
+static bool fail(resolving* r, const char* what, const char* name) {
+  r->is_final = true;
   snprintf(r->why, FRESHET_REGISTRY_WHY_SIZE, "%s %.120s", what, name == NULL ? "(without a name)" : name);
   return false;
 }
@@ -54,7 +56,10 @@ static bool fetch(resolving* r, const json_t* entry, int depth) {
   const char* text = json_string_value(json_object_get(answer.json, "schema"));
   json_t* definition = text == NULL ? NULL : json_loads(text, JSON_DECODE_ANY, NULL);
   bool fine = definition != NULL && fetch_all(r, answer.json, depth + 1);
-  if (definition == NULL) fail(r, "the registry has no schema for the reference", name);
+  if (definition == NULL) {
+    fail(r, "the registry has no schema for the reference", name);
+    r->is_final = answer.status == 200 || answer.status == 404; /* a right may be missing, too */
+  }
   if (fine && r->count == REFERENCES_MAX) fine = fail(r, "too many references at", name);
   if (fine) {
     r->list[r->count++] = (reference){strdup(name), definition};
@@ -123,7 +128,7 @@ static json_t* put_in(resolving* r, json_t* type, int nesting) {
 }
 
 char* freshet_registry_schema_of(freshet_registry_client* client, const json_t* answer,
-                                 char why[FRESHET_REGISTRY_WHY_SIZE]) {
+                                 char why[FRESHET_REGISTRY_WHY_SIZE], bool* is_final) {
   const char* schema = json_string_value(json_object_get(answer, "schema"));
   const char* type = json_string_value(json_object_get(answer, "schemaType"));
   char* text = NULL;
@@ -138,6 +143,7 @@ char* freshet_registry_schema_of(freshet_registry_client* client, const json_t* 
   }
   json_t* root = NULL;
   resolving r = {.client = client, .why = why};
+  if (is_final != NULL) *is_final = false;
   if (json_array_size(json_object_get(answer, "references")) > 0)
     root = json_loads(schema, JSON_DECODE_ANY, NULL);
   if (root == NULL) {
@@ -147,6 +153,7 @@ char* freshet_registry_schema_of(freshet_registry_client* client, const json_t* 
     text = json_dumps(whole, JSON_COMPACT | JSON_ENCODE_ANY);
     json_decref(whole);
   }
+  if (is_final != NULL) *is_final = text == NULL && r.is_final;
   json_decref(root);
   for (size_t i = 0; i < r.count; i++) {
     free(r.list[i].name);

@@ -124,7 +124,7 @@ freshet_status freshet_registry_subjects_latest(freshet_registry_subjects* subje
   freshet_status status = ask(subjects, subject, path, NULL, &answer, error);
   if (status != FRESHET_OK) return status;
   *version = (int32_t)json_integer_value(json_object_get(answer, "version"));
-  *json = freshet_registry_schema_of(subjects->client, answer, why);
+  *json = freshet_registry_schema_of(subjects->client, answer, why, NULL);
   json_decref(answer);
   if (*json != NULL) return FRESHET_OK;
   return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "schema registry, subject %s: %s",

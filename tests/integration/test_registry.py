@@ -38,6 +38,7 @@ class FakeRegistry:
 
     def __init__(self, test, schemas):
         self.mode, self.schemas, self.asked, self.paths = "right", schemas, {}, []
+        self.references = []
         registry = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -64,7 +65,8 @@ class FakeRegistry:
                 elif registry.mode == "garbage":
                     self.answer(200, "<html>please log in</html>")
                 elif schema_id in registry.schemas:
-                    self.answer(200, json.dumps({"schema": registry.schemas[schema_id]}))
+                    self.answer(200, json.dumps({"schema": registry.schemas[schema_id],
+                                                 "references": registry.references}))
                 else:
                     self.answer(404, '{"error_code": 40403, "message": "Schema not found"}')
 
@@ -154,6 +156,25 @@ class Registry(Case):
         odd["fields"][0]["type"] = "long"
         client.register_schema(f"{app.topics['items']}-value", Schema(json.dumps(odd), "AVRO"))
         topics("check", code=EXIT_FAILED, says="version 2 cannot be read: ")
+        self.assertEqual(service.stop(), EXIT_OK)
+
+    def test_a_reference_that_the_registry_lacks(self):
+        """Its records do not hold up the partition: they are dead letters that name the reference."""
+        shop = newer_click()
+        shop["fields"].append({"name": "shop", "type": "shop.Shop"})
+        registry = FakeRegistry(self, {7: json.dumps(shop)})
+        registry.references = [{"name": "shop.Shop", "subject": "shop.Shop", "version": 3}]
+        app = self.app({"registry.url": registry.url})
+        app.announce(10)
+        service = app.service().start_ready()
+        odd = {**event("user-1", 1), "campaign": None}
+        app.send("events", "user-1", framed(7, fastavro_body(newer_click())(odd) + b"\x08Bern"))
+        app.send("events", "user-1", click("user-1", "item-2"))
+        app.settle()
+        self.assertEqual(app.users()["user-1"]["events"], 1)
+        letters = [dict(r.headers)["__connect.errors.exception.message"].decode() for r in app.read("dead_letters")]
+        self.assertEqual(len(letters), 1, letters)
+        self.assertIn("schema id 7: the registry has no schema for the reference shop.Shop", letters[0])
         self.assertEqual(service.stop(), EXIT_OK)
 
     def test_a_replay_asks_the_registry(self):
