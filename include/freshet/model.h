@@ -297,6 +297,9 @@ uint64_t freshet_model_events(const freshet_model* model);
 /* Columns of an item's row in the ranker: the dense part of the score is query . row + bias. */
 uint32_t freshet_model_row_dim(const freshet_model* model);
 /* Brings the ranker up to date with everything that changed since the last call: rows, listing, popularity.
+/* Fills in what a ranker for this model is made with: dim, and the factors, which the model lends. The model must outlive
+ * the ranker, and freshet_model_sync_ranker must come between a change and the next ranking. */
+void freshet_model_lend_rows(const freshet_model* model, freshet_ranker_config* config);
  * NULL: only what freshet_model_score_all and freshet_model_explain read. The ranker must have been made with
  * dim = freshet_model_row_dim and must be used with this model only. Errors: those of freshet_ranker_set. */
 freshet_status freshet_model_sync_ranker(freshet_model* model, freshet_ranker* ranker, freshet_error* error);

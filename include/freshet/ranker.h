@@ -42,12 +42,17 @@ typedef struct freshet_ranker_config {
    * from every thread that ranks. */
   int (*compare)(const void* context, uint32_t a, uint32_t b);
   const void* context; /* for compare; borrowed, must outlive the ranker */
+  /* The caller may keep the first lent_dim values of each row, of slot s at *lent + s * lent_dim; *lent may change. The
+   * ranker then takes no copy of them where it can do without, and the values must be those of the last
+   * freshet_ranker_set whenever it ranks. NULL: the ranker keeps whole rows. */
+  const float* const* lent; /* borrowed, must outlive the ranker */
+  uint32_t lent_dim;        /* a multiple of 16, at most dim; 0 without lent */
 } freshet_ranker_config;
 
 typedef struct freshet_ranker freshet_ranker;
 
 /* Creates an empty ranker; the caller destroys it. *ranker is NULL after an error. Errors: FRESHET_INVALID
- * for a dim out of range, FRESHET_UNAVAILABLE when this CPU lacks the kernel asked for, FRESHET_NO_MEMORY. */
+ * for a dim or lent_dim out of range, FRESHET_UNAVAILABLE when this CPU lacks the kernel asked for, FRESHET_NO_MEMORY. */
 freshet_status freshet_ranker_create(const freshet_ranker_config* config, freshet_ranker** ranker,
                                      freshet_error* error);
 /* NULL is allowed. */

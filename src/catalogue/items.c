@@ -89,10 +89,8 @@ static freshet_status create_model(freshet_items* items, const freshet_model_con
   model.links_apart = true; /* see text_links.c */
   freshet_status status = freshet_model_create(&model, &items->model, error);
   if (status != FRESHET_OK) return status;
-  freshet_ranker_config ranker = {.dim = freshet_model_row_dim(items->model),
-                                  .capacity = RANKER_ITEMS,
-                                  .compare = compare_ids,
-                                  .context = items->model};
+  freshet_ranker_config ranker = {.capacity = RANKER_ITEMS, .compare = compare_ids, .context = items->model};
+  freshet_model_lend_rows(items->model, &ranker);
   return freshet_ranker_create(&ranker, &items->ranker, error);
 }
 

@@ -212,6 +212,14 @@ static freshet_status write_row(const freshet_model* model, uint32_t slot, fresh
   return freshet_ranker_set(ranker, slot, row, it->adjustment, error);
 }
 
+void freshet_model_lend_rows(const freshet_model* model, freshet_ranker_config* config) {
+  const uint32_t dim = model->config.dim;
+  config->dim = freshet_model_row_dim(model);
+  if (dim % FRESHET_LANES != 0) return;
+  config->lent = (const float* const*)&model->factors;
+  config->lent_dim = dim;
+}
+
 static void note_faded(freshet_model* model) {
   uint64_t interval = model->count / ROWS_PER_EVENT;
   if (interval < ROWS_INTERVAL) interval = ROWS_INTERVAL;

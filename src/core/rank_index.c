@@ -67,9 +67,18 @@ struct column {
 
 enum { COLUMNS = 11 };
 
+/* Values of a row that are not lent. */
+static size_t own_stride(const freshet_rank_index* index) {
+  return index->stride - index->lent_dim;
+}
+
+static float* own_row(const freshet_rank_index* index, uint32_t row) {
+  return index->rows + row * own_stride(index);
+}
+
 /* Every array that has one entry for each row or panel. */
 static void list_columns(freshet_rank_index* index, struct column columns[COLUMNS]) {
-  columns[0] = (struct column){(void**)&index->rows, FRESHET_PANEL * index->stride * sizeof(float)};
+  columns[0] = (struct column){(void**)&index->rows, FRESHET_PANEL * own_stride(index) * sizeof(float)};
   columns[1] = (struct column){(void**)&index->codes, FRESHET_PANEL * index->groups * 4};
   columns[2] = (struct column){(void**)&index->scales, FRESHET_PANEL * sizeof(float)};
   columns[3] = (struct column){(void**)&index->biases, FRESHET_PANEL * sizeof(float)};
@@ -127,12 +136,17 @@ static uint32_t next_capacity(uint32_t capacity, uint32_t needed) {
   return next < FRESHET_RANK_NO_ROW ? (uint32_t)next : 0;
 }
 
-freshet_status freshet_rank_index_create(freshet_rank_index* index, uint32_t dim, uint32_t capacity,
+freshet_status freshet_rank_index_create(freshet_rank_index* index, const freshet_ranker_config* config,
                                          const freshet_rank_kernel_table* kernel, freshet_error* error) {
+  const uint32_t dim = config->dim;
   *index = (freshet_rank_index){.dim = dim, .kernel = kernel};
   index->stride = (dim + FRESHET_RANK_LANES - 1) / FRESHET_RANK_LANES * FRESHET_RANK_LANES;
   index->groups = kernel->query_levels > 0 ? (dim + 3) / 4 : 0;
-  uint32_t rows = next_capacity(0, capacity);
+  if (index->groups > 0) {
+    index->lent = config->lent;
+    index->lent_dim = config->lent_dim;
+  }
+  uint32_t rows = next_capacity(0, config->capacity);
   freshet_status status = rows == 0 ? no_memory(error) : reserve_rows(index, rows, error);
   if (status == FRESHET_OK) status = reserve_slots(index, rows, error);
   if (status != FRESHET_OK) freshet_rank_index_free(index);
@@ -212,7 +226,7 @@ static void write_codes(freshet_rank_index* index, uint32_t row, const float* va
 
 static void write_row(freshet_rank_index* index, uint32_t row, uint32_t slot, const float* values, float bias,
                       freshet_rank_size size) {
-  memcpy(index->rows + (size_t)row * index->stride, values, index->stride * sizeof *values);
+  memcpy(own_row(index, row), values + index->lent_dim, own_stride(index) * sizeof *values);
   index->scales[row] = index->errors[row] = 0;
   if (index->groups > 0) write_codes(index, row, values, size.largest);
   index->biases[row] = bias;
@@ -223,7 +237,7 @@ static void write_row(freshet_rank_index* index, uint32_t row, uint32_t slot, co
 }
 
 static void move_row(freshet_rank_index* index, uint32_t to, uint32_t from) {
-  memcpy(index->rows + to * index->stride, index->rows + from * index->stride, index->stride * sizeof(float));
+  memcpy(own_row(index, to), own_row(index, from), own_stride(index) * sizeof(float));
   if (index->groups > 0) {
     uint8_t* target = row_codes(index, to);
     const uint8_t* source = row_codes(index, from);
@@ -245,7 +259,7 @@ static void clear_row(freshet_rank_index* index, uint32_t row) {
     for (size_t g = 0; g < index->groups; g++)
       memset(target + g * FRESHET_PANEL * 4, FRESHET_RANK_CODE_ZERO, 4);
   }
-  memset(index->rows + row * index->stride, 0, index->stride * sizeof(float));
+  memset(own_row(index, row), 0, own_stride(index) * sizeof(float));
   index->scales[row] = index->errors[row] = index->norms[row] = 0;
   index->biases[row] = -INFINITY;
   index->slots[row] = FRESHET_RANK_NO_ROW;

@@ -21,6 +21,7 @@
 #include <math.h>
 
 #include "core/rank_kernel.h"
+#include "freshet/ranker.h"
 #include "freshet/status.h"
 
 enum {
@@ -37,7 +38,10 @@ typedef struct freshet_rank_index {
   uint32_t capacity; /* rows, a multiple of FRESHET_PANEL */
   uint32_t slots_capacity;
 
-  float* rows;                           /* [capacity][stride] */
+  /* The caller keeps the first lent_dim values of the row of slot s, at *lent + s * lent_dim; 0: none */
+  const float* const* lent;
+  size_t lent_dim;
+  float* rows;                           /* [capacity][stride - lent_dim] */
   uint8_t* codes;                        /* [capacity / 32][groups][32][4] */
   float* scales;                         /* [capacity] */
   float* biases;                         /* [capacity], -infinity where unused */
@@ -50,8 +54,9 @@ typedef struct freshet_rank_index {
   float largest;                         /* at least every |v| and |b| ever set */
 } freshet_rank_index;
 
-/* Creates an empty index; it keeps 8-bit codes if the kernel reads them. Errors: FRESHET_NO_MEMORY. */
-freshet_status freshet_rank_index_create(freshet_rank_index* index, uint32_t dim, uint32_t capacity,
+/* Creates an empty index; it keeps 8-bit codes if the kernel reads them. A kernel without codes reads whole rows, so
+ * nothing is taken as lent then. config: dim, capacity, lent and lent_dim count. Errors: FRESHET_NO_MEMORY. */
+freshet_status freshet_rank_index_create(freshet_rank_index* index, const freshet_ranker_config* config,
                                          const freshet_rank_kernel_table* kernel, freshet_error* error);
 void freshet_rank_index_free(freshet_rank_index* index);
 size_t freshet_rank_index_memory(const freshet_rank_index* index);

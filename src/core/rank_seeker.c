@@ -53,11 +53,26 @@ static void drop_ineligible(const freshet_ranker* ranker, freshet_rank_seeker* s
   seeker->checked = sieve->count;
 }
 
-/* Exact scores of what the sieve holds. */
-static void score_exactly(const freshet_ranker* ranker, const freshet_rank_seeker* seeker, double* scores) {
+/* Adds what the lent part of the rows contributes. `memory` holds a double and a slot for each place of the sieve. */
+static void add_lent(const freshet_ranker* ranker, const freshet_rank_seeker* seeker, void* memory,
+                     double* scores) {
   const freshet_rank_index* index = &ranker->index;
   const freshet_rank_sieve* sieve = &seeker->sieve;
-  ranker->kernel->exact(index->rows, index->stride, seeker->vector, sieve->rows, sieve->count, scores);
+  double* parts = memory;
+  uint32_t* slots = (uint32_t*)(parts + sieve->capacity);
+  for (uint32_t i = 0; i < sieve->count; i++) slots[i] = index->slots[sieve->rows[i]];
+  ranker->kernel->exact(*index->lent, index->lent_dim, seeker->vector, slots, sieve->count, parts);
+  for (uint32_t i = 0; i < sieve->count; i++) scores[i] += parts[i];
+}
+
+/* Exact scores of what the sieve holds. memory: see add_lent. */
+static void score_exactly(const freshet_ranker* ranker, const freshet_rank_seeker* seeker, void* memory,
+                          double* scores) {
+  const freshet_rank_index* index = &ranker->index;
+  const freshet_rank_sieve* sieve = &seeker->sieve;
+  ranker->kernel->exact(index->rows, index->stride - index->lent_dim, seeker->vector + index->lent_dim,
+                        sieve->rows, sieve->count, scores);
+  if (index->lent_dim > 0) add_lent(ranker, seeker, memory, scores);
   for (uint32_t i = 0; i < sieve->count; i++) scores[i] += (double)index->biases[sieve->rows[i]];
   if (sieve->bonus == NULL) return;
   for (uint32_t i = 0; i < sieve->count; i++) scores[i] += (double)sieve->bonus[sieve->rows[i]];
@@ -70,7 +85,7 @@ static size_t settle(const freshet_ranker* ranker, freshet_rank_seeker* seeker, 
   freshet_rank_scored* entries = seeker->memory;
   double* scores = (double*)(entries + sieve->capacity);
   float* lower = (float*)(scores + sieve->capacity);
-  score_exactly(ranker, seeker, scores);
+  score_exactly(ranker, seeker, entries, scores);
   for (uint32_t i = 0; i < sieve->count; i++) lower[i] = freshet_rank_round_down(scores[i]);
   const float reached = sieve->count < k ? -INFINITY : ranker->kernel->reached(lower, sieve->count, k);
   size_t count = 0;

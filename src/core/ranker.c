@@ -57,6 +57,11 @@ freshet_status freshet_ranker_create(const freshet_ranker_config* config, freshe
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "ranker: dimension %u is not in 1 .. %d",
                              config->dim, FRESHET_RANK_DIM_MAX);
   }
+  if (config->lent_dim > config->dim || config->lent_dim % FRESHET_RANK_LANES != 0) {
+    return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP,
+                             "ranker: %u values of a row cannot be lent: a multiple of %d, at most %u",
+                             config->lent_dim, FRESHET_RANK_LANES, config->dim);
+  }
   const freshet_rank_kernel_table* kernel = freshet_rank_kernel_find(config->kernel);
   if (kernel == NULL) {
     return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP,
@@ -67,8 +72,7 @@ freshet_status freshet_ranker_create(const freshet_ranker_config* config, freshe
     return freshet_error_set(error, FRESHET_NO_MEMORY, FRESHET_STOP, "no memory for a ranker");
   made->kernel = kernel;
   made->order = (freshet_rank_order){config->compare, config->context};
-  freshet_status status =
-      freshet_rank_index_create(&made->index, config->dim, config->capacity, kernel, error);
+  freshet_status status = freshet_rank_index_create(&made->index, config, kernel, error);
   if (status != FRESHET_OK) {
     free(made);
     return status;

@@ -58,7 +58,8 @@ static void check(uint32_t text_dim) {
     freshet_model_delta delta;
     freshet_model_take_delta(model, &delta);
   }
-  const freshet_ranker_config ranking = {.dim = freshet_model_row_dim(model), .capacity = ITEMS};
+  freshet_ranker_config ranking = {.capacity = ITEMS};
+  freshet_model_lend_rows(model, &ranking);
   freshet_ranker* ranker = NULL;
   assert_int_equal(freshet_ranker_create(&ranking, &ranker, NULL), FRESHET_OK);
   assert_int_equal(freshet_model_sync_ranker(model, ranker, NULL), FRESHET_OK);

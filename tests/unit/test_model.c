@@ -304,8 +304,8 @@ static int by_slot(const void* context, uint32_t a, uint32_t b) {
 static void rows_follow_every_event(void** state) {
   (void)state;
   world w = make_world(freshet_model_defaults(), true);
-  const freshet_ranker_config config = {
-      .dim = freshet_model_row_dim(w.model), .capacity = ITEMS, .compare = by_slot};
+  freshet_ranker_config config = {.capacity = ITEMS, .compare = by_slot};
+  freshet_model_lend_rows(w.model, &config);
   freshet_ranker* ranker = NULL;
   assert_int_equal(freshet_ranker_create(&config, &ranker, NULL), FRESHET_OK);
   freshet_model_scratch* scratch = freshet_model_scratch_create(w.model);

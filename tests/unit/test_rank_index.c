@@ -129,7 +129,9 @@ static void rows_move(void** state) {
     freshet_rank_index index;
     const freshet_rank_kernel_table* kernel = freshet_rank_kernel_find((freshet_rank_kernel)choice);
     if (kernel == NULL) continue;
-    assert_int_equal(freshet_rank_index_create(&index, DIM, 5, kernel, NULL), FRESHET_OK);
+    assert_int_equal(
+        freshet_rank_index_create(&index, &(freshet_ranker_config){.dim = DIM, .capacity = 5}, kernel, NULL),
+        FRESHET_OK);
     struct item* items = calloc(SLOTS, sizeof *items);
     for (int round = 0; round < 300; round++) {
       for (int i = 0; i < 1 + round / 3; i++) change_one(&index, items);
@@ -150,9 +152,9 @@ static void rows_move(void** state) {
 static void grows(void** state) {
   (void)state;
   freshet_rank_index index;
-  assert_int_equal(
-      freshet_rank_index_create(&index, 3, 0, freshet_rank_kernel_find(FRESHET_KERNEL_AUTO), NULL),
-      FRESHET_OK);
+  assert_int_equal(freshet_rank_index_create(&index, &(freshet_ranker_config){.dim = 3},
+                                             freshet_rank_kernel_find(FRESHET_KERNEL_AUTO), NULL),
+                   FRESHET_OK);
   size_t before = freshet_rank_index_memory(&index);
   for (uint32_t i = 0; i < 5000; i++) {
     float row[3] = {(float)i, 1, -1};

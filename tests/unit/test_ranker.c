@@ -43,7 +43,9 @@ static float normal(void) {
 struct world {
   uint32_t dim;
   uint32_t slots;
-  float* rows;   /* [slots][dim] */
+  float* rows; /* [slots][dim] */
+  float* lent; /* [slots][lent_dim]: what the ranker does not copy, in every other world */
+  uint32_t lent_dim;
   float* biases; /* [slots] */
   bool* set;     /* [slots] */
   freshet_ranker* ranker;
@@ -57,13 +59,20 @@ static int by_mixed_id(const void* context, uint32_t a, uint32_t b) {
 }
 
 static bool open_world(struct world* world, uint32_t dim, uint32_t slots, freshet_rank_kernel kernel) {
-  *world = (struct world){.dim = dim, .slots = slots};
-  freshet_ranker_config config = {.dim = dim, .capacity = 10, .kernel = kernel, .compare = by_mixed_id};
+  static unsigned worlds;
+  *world = (struct world){.dim = dim, .slots = slots, .lent_dim = worlds++ % 2 == 0 ? dim / 16 * 16 : 0};
+  freshet_ranker_config config = {.dim = dim,
+                                  .capacity = 10,
+                                  .kernel = kernel,
+                                  .compare = by_mixed_id,
+                                  .lent = (const float* const*)&world->lent,
+                                  .lent_dim = world->lent_dim};
   freshet_error error = {0};
   freshet_status status = freshet_ranker_create(&config, &world->ranker, &error);
   if (status == FRESHET_UNAVAILABLE) return false;
   assert_int_equal(status, FRESHET_OK);
   world->rows = calloc((size_t)slots * dim, sizeof(float));
+  world->lent = calloc((size_t)slots * world->lent_dim + 1, sizeof(float));
   world->biases = calloc(slots, sizeof(float));
   world->set = calloc(slots, sizeof(bool));
   world->scratch = freshet_rank_scratch_create(world->ranker);
@@ -74,12 +83,14 @@ static void close_world(struct world* world) {
   freshet_rank_scratch_destroy(world->scratch);
   freshet_ranker_destroy(world->ranker);
   free(world->rows);
+  free(world->lent);
   free(world->biases);
   free(world->set);
 }
 
 static void set_item(struct world* world, uint32_t slot, const float* row, float bias) {
   memcpy(world->rows + (size_t)slot * world->dim, row, world->dim * sizeof(float));
+  memcpy(world->lent + (size_t)slot * world->lent_dim, row, world->lent_dim * sizeof(float));
   world->biases[slot] = bias;
   world->set[slot] = true;
   assert_int_equal(freshet_ranker_set(world->ranker, slot, row, bias, NULL), FRESHET_OK);
@@ -477,7 +488,11 @@ static void refusals(void** state) {
   assert_int_equal(freshet_ranker_create(&config, &ranker, &error), FRESHET_INVALID);
   config.dim = 4097;
   assert_int_equal(freshet_ranker_create(&config, &ranker, NULL), FRESHET_INVALID);
-  config.dim = 2;
+  config = (freshet_ranker_config){.dim = 20, .lent_dim = 32};
+  assert_int_equal(freshet_ranker_create(&config, &ranker, NULL), FRESHET_INVALID);
+  config.lent_dim = 10;
+  assert_int_equal(freshet_ranker_create(&config, &ranker, NULL), FRESHET_INVALID);
+  config = (freshet_ranker_config){.dim = 2};
   assert_int_equal(freshet_ranker_create(&config, &ranker, NULL), FRESHET_OK);
   assert_int_equal(freshet_ranker_set(ranker, 0, (float[]){1, NAN}, 0, NULL), FRESHET_INVALID);
   assert_int_equal(freshet_ranker_set(ranker, 0, (float[]){INFINITY, 0}, 0, NULL), FRESHET_INVALID);

@@ -99,8 +99,8 @@ static freshet_status prepare(struct bench* bench, freshet_error* error) {
   config.max_items = (uint32_t)bench->settings.items;
   freshet_status status = freshet_model_create(&config, &bench->model, error);
   if (status != FRESHET_OK) return status;
-  freshet_ranker_config ranker = {.dim = freshet_model_row_dim(bench->model),
-                                  .capacity = (uint32_t)bench->settings.items};
+  freshet_ranker_config ranker = {.capacity = (uint32_t)bench->settings.items};
+  freshet_model_lend_rows(bench->model, &ranker);
   status = freshet_ranker_create(&ranker, &bench->ranker, error);
   if (status != FRESHET_OK) return status;
   for (size_t u = 0; u < USERS; u++) bench->users[u] = freshet_user_create(bench->model);

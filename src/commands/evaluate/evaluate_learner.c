@@ -205,8 +205,8 @@ static freshet_status announce(freshet_learner* learner, freshet_error* error) {
 }
 
 static freshet_status make_ranker(freshet_learner* learner, freshet_error* error) {
-  const freshet_ranker_config config = {.dim = freshet_model_row_dim(learner->model),
-                                        .capacity = (uint32_t)learner->history->item_count};
+  freshet_ranker_config config = {.capacity = (uint32_t)learner->history->item_count};
+  freshet_model_lend_rows(learner->model, &config);
   freshet_status status = freshet_ranker_create(&config, &learner->ranker, error);
   if (status == FRESHET_OK) learner->rank_scratch = freshet_rank_scratch_create(learner->ranker);
   return status;
