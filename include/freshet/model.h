@@ -142,9 +142,10 @@ enum { FRESHET_START_MAX = 4 };
  * values that are not finite or out of bounds; nothing has changed then. */
 freshet_status freshet_model_set_text(freshet_model* model, uint32_t slot, const float* vector,
                                       const float* start, freshet_error* error);
-/* The item's start [dim]; NULL while it has no text. Points into the model, valid until its next non-const
- * call. */
-const float* freshet_model_start(const freshet_model* model, uint32_t slot);
+/* Has it a text with a word in it? Only then it has a start and neighbours by text. */
+bool freshet_model_has_text(const freshet_model* model, uint32_t slot);
+/* Copies the item's start to start [dim], which it returns; values are multiples of 2^-13. NULL while it has no text. */
+const float* freshet_model_start(const freshet_model* model, uint32_t slot, float* start);
 /* The item's factors v [dim], with its start, if it has been chosen before; NULL while nothing has been
  * learned about it. Points into the model, valid until its next non-const call. */
 const float* freshet_model_learned_factors(const freshet_model* model, uint32_t slot);
@@ -296,10 +297,10 @@ uint64_t freshet_model_events(const freshet_model* model);
 
 /* Columns of an item's row in the ranker: the dense part of the score is query . row + bias. */
 uint32_t freshet_model_row_dim(const freshet_model* model);
-/* Brings the ranker up to date with everything that changed since the last call: rows, listing, popularity.
 /* Fills in what a ranker for this model is made with: dim, and the factors, which the model lends. The model must outlive
  * the ranker, and freshet_model_sync_ranker must come between a change and the next ranking. */
 void freshet_model_lend_rows(const freshet_model* model, freshet_ranker_config* config);
+/* Brings the ranker up to date with everything that changed since the last call: rows, listing, popularity.
  * NULL: only what freshet_model_score_all and freshet_model_explain read. The ranker must have been made with
  * dim = freshet_model_row_dim and must be used with this model only. Errors: those of freshet_ranker_set. */
 freshet_status freshet_model_sync_ranker(freshet_model* model, freshet_ranker* ranker, freshet_error* error);

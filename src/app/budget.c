@@ -37,11 +37,11 @@ static double bytes_per_user(const freshet_config* config, double seen) {
 
 /* Two rows of factors. While the item waits for a commit: copies of them and their part of the delta, whose
  * buffer may have twice the room it needs. With text: the part that comes from it and the quantised vector.
- * In the ranker: a row of the same length and its 8-bit codes. */
+ * In the ranker: 8-bit codes of a row and its last columns; the factors too, unless the model can lend them. */
 static double bytes_per_item(const freshet_config* config, uint32_t text_dim) {
   double row = (double)config->model.dim * sizeof(float);
-  double ranker = 1.25 * (row + 64);
-  double text = text_dim == 0 ? 0 : row + text_dim + 64 + TEXT_LIST_BYTES + BLOCK_OVERHEAD;
+  double ranker = row / 4 + 80 + (config->model.dim % 16 == 0 ? 64 : row + 64);
+  double text = text_dim == 0 ? 0 : row / 2 + text_dim + 64 + TEXT_LIST_BYTES + BLOCK_OVERHEAD;
   double lists = (double)config->model.neighbours * NEIGHBOUR_BYTES + 64;
   return ITEM_BYTES + ID_BYTES + (2 + 2 + 4) * row + lists + text + ranker;
 }

@@ -126,10 +126,6 @@ bool freshet_text_starts_map(freshet_text_starts* starts, const float* vector, f
 }
 
 bool freshet_text_starts_find(freshet_text_starts* starts, uint32_t slot, const float* vector, float* start) {
-  const float* kept = freshet_model_start(starts->model, slot);
-  if (kept != NULL) {
-    memcpy(start, kept, starts->dim * sizeof *start);
-    return true;
-  }
+  if (freshet_model_start(starts->model, slot, start) != NULL) return true;
   return freshet_text_starts_map(starts, vector, start);
 }

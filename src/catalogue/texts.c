@@ -116,7 +116,7 @@ static freshet_status take_row(freshet_texts* texts, uint32_t slot, const freshe
   bool is_current = state.text_hash == t->hash;
   if (generation->tag == g->own.tag) t->filled = is_current;
   if (generation->tag != g->serving.tag || t->served) return FRESHET_OK;
-  if (!is_current && freshet_model_start(texts->model, slot) != NULL) return FRESHET_OK;
+  if (!is_current && freshet_model_has_text(texts->model, slot)) return FRESHET_OK;
   freshet_status status = serve(texts, slot, state.embedding, state.start, error);
   freshet_texts_item(texts, slot)->served = is_current;
   return status;
@@ -149,7 +149,7 @@ freshet_status freshet_texts_announced(freshet_texts* texts, uint32_t slot, int3
   t->hash = hash;
   t->filled = t->served = t->refused = false;
   if (hash == 0) {
-    return freshet_model_start(texts->model, slot) == NULL
+    return !freshet_model_has_text(texts->model, slot)
                ? FRESHET_OK
                : freshet_model_set_text(texts->model, slot, NULL, NULL, error);
   }

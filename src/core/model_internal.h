@@ -217,10 +217,11 @@ struct freshet_model {
   uint8_t* levels;
   float* factors;         /* v [capacity][dim] */
   float* context_factors; /* m [capacity][dim] */
-  float* text_factors;    /* [capacity][dim] the part of v and m that comes from text; NULL without text */
-  int8_t* text_vectors;   /* [capacity][text_padded] quantised; 0 where there is none */
-  float* text_scales;     /* [capacity] 1 / norm of the quantised vector */
-  float* text_floors;     /* [capacity] the cosine that enters its list */
+  /* [capacity][dim] the part of v and m that comes from text, see freshet_model_text_factor; NULL without text */
+  int16_t* text_factors;
+  int8_t* text_vectors; /* [capacity][text_padded] quantised; 0 where there is none */
+  float* text_scales;   /* [capacity] 1 / norm of the quantised vector */
+  float* text_floors;   /* [capacity] the cosine that enters its list */
   /* [capacity] the state of its neighbours by text. 0: they are found, or it has no text. Else LINK_WAITS,
    * LINK_READ, or 1 + its place in the block that is being compared. */
   uint32_t* text_links;
@@ -305,6 +306,11 @@ static inline float* freshet_model_factor(const freshet_model* model, uint32_t s
 }
 static inline float* freshet_model_context_factor(const freshet_model* model, uint32_t slot) {
   return model->context_factors + (size_t)slot * model->config.dim;
+}
+/* Value i of the part of v and m that comes from text. Two bytes are enough: it is learned by nobody, so no small step is
+ * ever added to it. */
+static inline float freshet_model_text_factor(const freshet_model* model, uint32_t slot, uint32_t i) {
+  return 0x1p-13F * model->text_factors[(size_t)slot * model->config.dim + i];
 }
 /* Call this before anything of the item changes: it keeps the old values for the delta and notes that the
  * item has changed. */

@@ -25,7 +25,7 @@ void freshet_model_write_item(const freshet_model* model, uint32_t slot, int64_t
   float start[2 * DIM_MAX];
   freshet_model_start_factors(model, it->key, start, start + dim);
   for (uint32_t i = 0; model->text_factors != NULL && i < 2 * dim; i++) {
-    start[i] += model->text_factors[(size_t)slot * dim + i % dim];
+    start[i] += freshet_model_text_factor(model, slot, i % dim);
   }
   PUT(out, uint8_t, VERSION);
   freshet_put(out, &folded_to, sizeof folded_to);
@@ -110,8 +110,8 @@ static void reset_item(freshet_model* model, uint32_t slot) {
   float* m = freshet_model_context_factor(model, slot);
   freshet_model_start_factors(model, it->key, v, m);
   for (uint32_t i = 0; model->text_factors != NULL && i < dim; i++) {
-    v[i] += model->text_factors[(size_t)slot * dim + i];
-    m[i] += model->text_factors[(size_t)slot * dim + i];
+    v[i] += freshet_model_text_factor(model, slot, i);
+    m[i] += freshet_model_text_factor(model, slot, i);
   }
   it->bias = it->factor_squares = it->context_squares = it->bias_squares = 0;
   it->near.count = 0;

@@ -50,7 +50,7 @@ static void* grow_rows(void* old, size_t old_bytes, size_t bytes) {
 
 void freshet_model_text_grow(freshet_model* model, uint32_t capacity) {
   if (model->text_padded == 0) return;
-  size_t old = model->capacity, row = model->config.dim * sizeof(float);
+  size_t old = model->capacity, row = model->config.dim * sizeof *model->text_factors;
   model->text_factors = grow_rows(model->text_factors, old * row, capacity * row);
   model->text_vectors =
       grow_rows(model->text_vectors, old * model->text_padded, (size_t)capacity * model->text_padded);
@@ -62,7 +62,8 @@ void freshet_model_text_grow(freshet_model* model, uint32_t capacity) {
 size_t freshet_model_text_memory(const freshet_model* model) {
   if (model->text_padded == 0) return 0;
   size_t dim = model->config.dim;
-  return (size_t)model->capacity * (dim * sizeof(float) + model->text_padded + 3 * sizeof(float)) +
+  return (size_t)model->capacity *
+             (dim * sizeof *model->text_factors + model->text_padded + 3 * sizeof(float)) +
          (dim + 1) * model->text_padded * sizeof(float) +
          (model->unlinked.capacity + model->holed.capacity) * sizeof(uint32_t);
 }
@@ -302,12 +303,19 @@ static void quantise(freshet_model* model, uint32_t slot, const float* vector, f
     model->text_unit[k] = (float)bytes[k] * model->text_scales[slot];
 }
 
+/* See freshet_model_text_factor. */
+static int16_t text_code(float value) {
+  const float scaled = value * 0x1p13F;
+  const float bounded = scaled > INT16_MAX ? INT16_MAX : scaled < -INT16_MAX ? -INT16_MAX : scaled;
+  return (int16_t)((bounded + 0x1.8p23F) - 0x1.8p23F);
+}
+
 /* Exchanges the part of v and m that comes from text: for `start`, or for the projection of text_unit
  * when that is NULL. The change is not learned by any worker, so it is added to the values before the
  * change too. */
 static void exchange_factors(freshet_model* model, uint32_t slot, const float* start) {
   uint32_t dim = model->config.dim;
-  float* text = model->text_factors + (size_t)slot * dim;
+  int16_t* text = model->text_factors + (size_t)slot * dim;
   float* v = freshet_model_factor(model, slot);
   float* m = freshet_model_context_factor(model, slot);
   uint32_t pending = model->items[slot].pending;
@@ -315,9 +323,9 @@ static void exchange_factors(freshet_model* model, uint32_t slot, const float* s
   for (uint32_t i = 0; i < dim; i++) {
     const float* row = model->projection + (size_t)i * model->text_padded;
     float now = start != NULL ? start[i] : model->kernels->dot(row, model->text_unit, model->text_padded);
-    now = (now + FRESHET_FACTOR_ROUND) - FRESHET_FACTOR_ROUND;
-    float gain = now - text[i];
-    text[i] = now;
+    const float former = freshet_model_text_factor(model, slot, i);
+    text[i] = text_code(now);
+    const float gain = freshet_model_text_factor(model, slot, i) - former;
     v[i] += gain;
     m[i] += gain;
     if (before != NULL) {
@@ -366,10 +374,15 @@ freshet_status freshet_model_set_text(freshet_model* model, uint32_t slot, const
   return FRESHET_OK;
 }
 
-const float* freshet_model_start(const freshet_model* model, uint32_t slot) {
+bool freshet_model_has_text(const freshet_model* model, uint32_t slot) {
   FRESHET_ASSERT(slot < model->count);
-  if (model->text_padded == 0 || model->text_scales[slot] == 0) return NULL;
-  return model->text_factors + (size_t)slot * model->config.dim;
+  return model->text_padded > 0 && model->text_scales[slot] != 0;
+}
+
+const float* freshet_model_start(const freshet_model* model, uint32_t slot, float* start) {
+  if (!freshet_model_has_text(model, slot)) return NULL;
+  for (uint32_t i = 0; i < model->config.dim; i++) start[i] = freshet_model_text_factor(model, slot, i);
+  return start;
 }
 
 const float* freshet_model_learned_factors(const freshet_model* model, uint32_t slot) {

@@ -50,7 +50,10 @@ static void add_pooled(const freshet_model* model, const context* c, float weigh
     count += weights[k] > 0 && model->text_scales[c->items[k]] != 0;
   }
   for (uint32_t k = 0; k < c->count; k++) weights[k] /= (float)(count == 0 ? 1 : count);
-  model->kernels->add_rows(model->text_factors, c->items, c->count, weights, h, model->config.dim);
+  for (uint32_t k = 0; k < c->count; k++) {
+    for (uint32_t i = 0; weights[k] > 0 && i < model->config.dim; i++)
+      h[i] += weights[k] * freshet_model_text_factor(model, c->items[k], i);
+  }
 }
 
 void freshet_model_add_user_text(const freshet_model* model, const freshet_user* user, const context* c,

@@ -107,6 +107,6 @@ bool freshet_answer_fill_item(freshet_answer* answer, freshet_items* items, fres
   known->record.item_id = freshet_answer_copy(answer, item_id);
   known->chosen = (double)freshet_model_item_weight(model, slot);
   freshet_model_item_popularity(model, slot, known->popularity);
-  known->has_vector = freshet_model_start(model, slot) != NULL;
+  known->has_vector = freshet_model_has_text(model, slot);
   return true;
 }

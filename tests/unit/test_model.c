@@ -485,12 +485,12 @@ static void a_kept_start_carries_items_to_other_vectors(void** state) {
     float vector[2 * TEXT_DIM] = {[7] = 1}, start[DIM];
     freshet_buffer bytes = {0};
     assert_int_equal(freshet_model_intern(model, name_of(i, text), &slot, &error), FRESHET_OK);
-    assert_null(freshet_model_start(model, slot));
-    memcpy(start, freshet_model_start(old.model, old.slots[i]), sizeof start);
+    assert_null(freshet_model_start(model, slot, (float[DIM]){0}));
+    memcpy(start, freshet_model_start(old.model, old.slots[i], (float[DIM]){0}), sizeof start);
     assert_int_equal(freshet_model_set_text(model, slot, vector, NULL, &error), FRESHET_OK);
-    assert_memory_not_equal(freshet_model_start(model, slot), start, sizeof start);
+    assert_memory_not_equal(freshet_model_start(model, slot, (float[DIM]){0}), start, sizeof start);
     assert_int_equal(freshet_model_set_text(model, slot, vector, start, &error), FRESHET_OK);
-    assert_memory_equal(freshet_model_start(model, slot), start, sizeof start);
+    assert_memory_equal(freshet_model_start(model, slot, (float[DIM]){0}), start, sizeof start);
     freshet_model_write_item(old.model, old.slots[i], 0, &bytes);
     assert_int_equal(freshet_model_read_item(model, slot, freshet_buffer_slice(&bytes), &error), FRESHET_OK);
     freshet_buffer_free(&bytes);
@@ -504,7 +504,7 @@ static void a_kept_start_carries_items_to_other_vectors(void** state) {
     start[3] = FRESHET_START_MAX + 1;
     assert_int_equal(freshet_model_set_text(model, slot, vector, start, &error), FRESHET_INVALID);
     assert_int_equal(freshet_model_set_text(model, slot, NULL, NULL, &error), FRESHET_OK);
-    assert_null(freshet_model_start(model, slot));
+    assert_null(freshet_model_start(model, slot, (float[DIM]){0}));
   }
   freshet_model_destroy(model);
   free_world(&old);

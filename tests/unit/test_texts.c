@@ -282,8 +282,8 @@ static void a_text_is_encoded_once_by_its_owner(void** state) {
   uint32_t other = announce(-1, "somebody else's", NULL, 0);
   turn();
   assert_int_equal(encoded, ITEMS);
-  assert_non_null(freshet_model_start(w->model, slot_of(0)));
-  assert_null(freshet_model_start(w->model, other));
+  assert_non_null(freshet_model_start(w->model, slot_of(0), (float[DIM]){0}));
+  assert_null(freshet_model_start(w->model, other, (float[DIM]){0}));
   commit();
   turn();
   assert_serves(encoder, 0);
@@ -294,10 +294,10 @@ static void a_text_is_encoded_once_by_its_owner(void** state) {
   assert_int_equal(encoded, ITEMS + 1); /* the row of the other one: partition 0 is announced on restart */
   announce(3, "tea pot of china", NULL, 0);
   float before[DIM];
-  memcpy(before, freshet_model_start(w->model, slot_of(3)), sizeof before);
+  memcpy(before, freshet_model_start(w->model, slot_of(3), (float[DIM]){0}), sizeof before);
   turn();
   assert_int_equal(encoded, ITEMS + 2);
-  assert_memory_not_equal(freshet_model_start(w->model, slot_of(3)), before, sizeof before);
+  assert_memory_not_equal(freshet_model_start(w->model, slot_of(3), (float[DIM]){0}), before, sizeof before);
   stop();
   freshet_encoder_destroy(encoder);
 }
@@ -313,7 +313,7 @@ static void the_vector_of_the_old_text_serves_meanwhile(void** state) {
   announce(1, "something else", NULL, 0);
   assert_int_equal(freshet_store_write(w->store, NULL), FRESHET_OK);
   restart(encoder);
-  assert_non_null(freshet_model_start(w->model, slot_of(1)));
+  assert_non_null(freshet_model_start(w->model, slot_of(1), (float[DIM]){0}));
   encoded = 0;
   turn();
   assert_int_equal(encoded, 1);
@@ -332,17 +332,18 @@ static void a_changed_encoder_takes_over_when_enough_is_encoded(void** state) {
   turn();
   assert_serves(a, 0);
   for (int i = 0; i < ITEMS; i++)
-    memcpy(starts[i], freshet_model_start(w->model, slot_of(i)), sizeof starts[i]);
+    memcpy(starts[i], freshet_model_start(w->model, slot_of(i), (float[DIM]){0}), sizeof starts[i]);
 
   restart(b);
   encoded = 0;
   assert_serves(a, 0);
   for (int i = 0; i < ITEMS; i++) /* the old vectors serve */
-    assert_memory_equal(freshet_model_start(w->model, slot_of(i)), starts[i], sizeof starts[i]);
+    assert_memory_equal(freshet_model_start(w->model, slot_of(i), (float[DIM]){0}), starts[i],
+                        sizeof starts[i]);
   uint32_t late = announce(99, "a new garden chair", NULL, 0);
   turn(); /* looks at the coverage first, and then encodes */
   assert_int_equal(encoded, ITEMS + 1);
-  assert_null(freshet_model_start(w->model, late));
+  assert_null(freshet_model_start(w->model, late, (float[DIM]){0}));
   commit();
   assert_false(w->generations.outdated);
   turn();
@@ -352,8 +353,9 @@ static void a_changed_encoder_takes_over_when_enough_is_encoded(void** state) {
   assert_serves(b, 1);
   assert_int_equal(freshet_model_get_config(w->model)->text_dim, 48);
   for (int i = 0; i < ITEMS; i++)
-    assert_memory_equal(freshet_model_start(w->model, slot_of(i)), starts[i], sizeof starts[i]);
-  assert_non_null(freshet_model_start(w->model, slot_of(99)));
+    assert_memory_equal(freshet_model_start(w->model, slot_of(i), (float[DIM]){0}), starts[i],
+                        sizeof starts[i]);
+  assert_non_null(freshet_model_start(w->model, slot_of(99), (float[DIM]){0}));
   uint32_t near[FRESHET_TEXT_NEIGHBOURS];
   size_t found = freshet_model_text_neighbours(w->model, slot_of(99), near);
   bool has_chair = false;
@@ -370,7 +372,8 @@ static void a_changed_encoder_takes_over_when_enough_is_encoded(void** state) {
   restart(a);
   assert_serves(a, 2);
   for (int i = 0; i < ITEMS; i++)
-    assert_memory_equal(freshet_model_start(w->model, slot_of(i)), starts[i], sizeof starts[i]);
+    assert_memory_equal(freshet_model_start(w->model, slot_of(i), (float[DIM]){0}), starts[i],
+                        sizeof starts[i]);
   turn();
   assert_int_equal(encoded, ITEMS + 2);
   stop();
@@ -442,7 +445,8 @@ static void new_items_start_where_the_map_says(void** state) {
   }
   turn();
   commit();
-  assert_non_null(freshet_model_start(w->model, slot_of(0))); /* too little learned: projected */
+  assert_non_null(
+      freshet_model_start(w->model, slot_of(0), (float[DIM]){0})); /* too little learned: projected */
   freshet_model* model = w->model;
   learn(MANY);
   encoded = 0;
@@ -457,7 +461,7 @@ static void new_items_start_where_the_map_says(void** state) {
   }
   for (int i = 0; i < 300; i++) announce(1000 + i, "wooden train, new", NULL, 0);
   turn();
-  const float* found = freshet_model_start(w->model, slot_of(1299));
+  const float* found = freshet_model_start(w->model, slot_of(1299), (float[DIM]){0});
   print_message("start of a new train, along the learned direction: %.3f\n", (double)found[2]);
   assert_true(found[2] > .4F);
   stop();
@@ -568,13 +572,13 @@ static void a_foreign_vector_that_is_not_finite_is_skipped(void** state) {
   w->log[w->logged].has_value = true;
   w->log[w->logged++].value = value;
   read_log(); /* the good vector stays */
-  assert_non_null(freshet_model_start(w->model, slot_of(0)));
+  assert_non_null(freshet_model_start(w->model, slot_of(0), (float[DIM]){0}));
   restart(encoder); /* the store has the bad one */
-  assert_null(freshet_model_start(w->model, slot_of(0)));
+  assert_null(freshet_model_start(w->model, slot_of(0), (float[DIM]){0}));
   assert_true(freshet_metric(&w->metrics.texts_failed) > 0);
   turn(); /* the owner encodes the text again */
   commit();
-  assert_non_null(freshet_model_start(w->model, slot_of(0)));
+  assert_non_null(freshet_model_start(w->model, slot_of(0), (float[DIM]){0}));
   stop();
   freshet_encoder_destroy(encoder);
 }
@@ -592,7 +596,7 @@ static void a_withdrawn_item_takes_its_vectors_of_all_generations_along(void** s
   assert_true(has_row(a, 4) && has_row(b, 4));
   assert_int_equal(freshet_texts_forget(w->texts, freshet_slice_of("i4"), NULL), FRESHET_OK);
   assert_int_equal(freshet_texts_announced(w->texts, slot_of(4), -1, NULL, NULL), FRESHET_OK);
-  assert_null(freshet_model_start(w->model, slot_of(4)));
+  assert_null(freshet_model_start(w->model, slot_of(4), (float[DIM]){0}));
   announce(4, titles[4], NULL, 0); /* again, before the tombstones are read */
   encoded = 0;
   commit();

@@ -99,7 +99,7 @@ static void mean_start(const freshet_model* model, const freshet_user* user, flo
   uint32_t count = 0;
   memset(z, 0, DIM * sizeof *z);
   for (uint32_t k = 0; k < user->recent_count; k++) {
-    const float* start = freshet_model_start(model, user->recent[k].item);
+    const float* start = freshet_model_start(model, user->recent[k].item, (float[DIM]){0});
     if (start == NULL) continue;
     count++;
     for (int d = 0; d < DIM; d++) z[d] += start[d];
@@ -142,10 +142,10 @@ static void an_encoded_text_leads_a_cold_user(void** state) {
 
   text_of(7, vector);
   freshet_user_set_text(user, model, vector, NULL); /* its place is that of an item with this text */
-  float early = weight_of(model, user, freshet_model_start(model, 7));
+  float early = weight_of(model, user, freshet_model_start(model, 7, (float[DIM]){0}));
   assert_true(early > .5F);
   freshet_user_set_text(user, model, unfit, NULL);
-  assert_float_equal(weight_of(model, user, freshet_model_start(model, 7)), early, 1e-5);
+  assert_float_equal(weight_of(model, user, freshet_model_start(model, 7, (float[DIM]){0})), early, 1e-5);
   for (int d = 0; d < DIM; d++) given[d] = (float)(d + 1) / DIM;
   freshet_user_set_text(user, model, NULL, given);
   assert_float_equal(weight_of(model, user, given), early, .01);
