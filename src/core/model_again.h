@@ -54,7 +54,7 @@ uint32_t freshet_model_draw_habits(const freshet_model* model, const freshet_use
 void freshet_model_meet_habits(freshet_model* model, const freshet_user* user, int64_t now_ms, uint32_t draws,
                                candidates* s);
 /* Adds the habits to the logits: call it when the features are set. */
-void freshet_model_apply_habits(freshet_model* model, candidates* s);
+void freshet_model_apply_habits(candidates* s);
 void freshet_model_habit_gradient(freshet_model* model, const candidates* s);
 void freshet_model_init_habits(freshet_model* model);
 

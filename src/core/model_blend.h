@@ -67,7 +67,10 @@ enum {
   WORTH_PIECE = WORTH_DWELL + WORTH_DWELLS,
   WORTH_PRICE = WORTH_PIECE + WORTH_PIECES,
   WORTH_USUAL_PRICE = WORTH_PRICE + WORTH_PRICES, /* no weight: the mean code of prices; 0: there was none */
-  BLEND_WEIGHTS = WORTH_USUAL_PRICE + 1, /* new ones come last: state of older versions ends earlier */
+  WORTH_END = WORTH_USUAL_PRICE + 1,
+  FOLLOWED =
+      (WORTH_END + 15) / 16 * 16, /* [COUNT_LEVELS] beside psi, for an item that followed a recent one */
+  BLEND_WEIGHTS = FOLLOWED + COUNT_LEVELS, /* new ones come last: state of older versions ends earlier */
   BLEND_PADDED = (BLEND_WEIGHTS + 15) / 16 * 16,
   BLEND_NEW_PADDED = (AGAIN + 15) / 16 * 16, /* without the weights of habits */
 };

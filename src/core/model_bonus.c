@@ -19,6 +19,7 @@ void freshet_model_gathering_free(gathering* g) {
   free(g->met.sums);
   free(g->roots);
   free(g->text_thetas);
+  free(g->starts);
   free(g->new_places);
   free(g->lent);
   free(g->bonus);
@@ -41,6 +42,7 @@ static void fit(const freshet_model* model, gathering* g) {
                               .base = 1};
   g->roots = freshet_model_floats(room);
   g->text_thetas = freshet_model_floats(room);
+  g->starts = freshet_model_floats(room);
   g->new_places = calloc(room, sizeof *g->new_places);
   g->lent = (float(*)[FRESHET_SUMS])freshet_model_floats(room * FRESHET_SUMS);
   g->bonus = freshet_model_floats(room);
@@ -97,6 +99,7 @@ static size_t look_up(const freshet_model* model, const context* c, gathering* g
     const uint32_t slot = met->items[i], level = model->levels[slot];
     g->roots[i] = model->roots[slot];
     g->text_thetas[i] = c->text_theta[level];
+    g->starts[i] = met->sums[i][FOLLOWS] > 0 ? c->followed[level] : 0;
     g->new_places[new_count] = (uint32_t)i;
     new_count += level < FRESHET_NEW_LEVELS;
   }
@@ -138,6 +141,7 @@ size_t freshet_model_gather(const freshet_model* model, const context* c, const 
   freshet_model_lend(model, met, g->new_places, new_count, g->text_thetas, g->lent);
   model->kernels->bonuses((const float(*)[FRESHET_SUMS])met->sums, g->roots, c->theta, g->text_thetas,
                           g->bonus, padded);
+  for (size_t i = 0; i < count; i++) g->bonus[i] += g->starts[i];
   if (habits > 0) freshet_model_habit_scores(model, user, now_ms, scores);
   for (uint32_t i = 0; i < habits; i++) g->bonus[places[i]] += scores[i];
   forget(g);

@@ -295,29 +295,18 @@ void freshet_model_meet_habits(freshet_model* model, const freshet_user* user, i
   s->habit_count = 0;
   if (draws == 0) return;
   const occasion o = occasion_of(model, user, now_ms);
-  s->habit_chance =
-      (float)model->count * (float)draws / ((float)user->habit_count * (float)model->config.negatives);
+  const float chance = (float)model->count * (float)draws / ((float)user->habit_count * (float)s->negatives);
   for (uint32_t i = 0; i < user->habit_count; i++) {
     const uint32_t mark = model->marks.of[user->habits[i].item];
     if (mark == 0) continue;
     const habit_traits traits = traits_of(&o, &user->habits[i]);
+    s->chances[mark - 1] += chance;
     s->habits[s->habit_count++] = (met_habit){mark - 1, score_of(model, &traits), traits};
   }
 }
 
-void freshet_model_apply_habits(freshet_model* model, candidates* s) {
-  _Alignas(64) float q[CANDIDATES_PADDED] = {0};
-  const size_t padded = (s->habit_count + FRESHET_LANES - 1) / FRESHET_LANES * FRESHET_LANES;
-  if (s->habit_count == 0) return;
-  for (uint32_t i = 0; i < s->habit_count; i++) q[i] = s->log_q[s->habits[i].candidate];
-  model->kernels->exp(q, padded);
-  for (uint32_t i = 0; i < padded; i++) q[i] += s->habit_chance;
-  model->kernels->log(q, padded);
-  for (uint32_t i = 0; i < s->habit_count; i++) {
-    const met_habit* met = &s->habits[i];
-    s->log_q[met->candidate] = q[i];
-    s->starts[met->candidate] += met->score;
-  }
+void freshet_model_apply_habits(candidates* s) {
+  for (uint32_t i = 0; i < s->habit_count; i++) s->starts[s->habits[i].candidate] += s->habits[i].score;
 }
 
 void freshet_model_habit_gradient(freshet_model* model, const candidates* s) {

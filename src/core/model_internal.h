@@ -12,6 +12,7 @@
  *   model_worth.c       what an event weighs, by how the item was chosen
  *   model_weights.c     what is learned, for people
  *   model_negatives.c   which items a step compares with
+ *   model_rivals.c      ... of which some are neighbours of the newest item
  *   model_tree.c        running sums, for draws
  *   model_neighbours.c  what is chosen together, in bounded lists
  *   model_popularity.c  decayed counts
@@ -135,6 +136,7 @@ typedef struct context {
   float feature_weight[FRESHET_HISTORY][BONUS_FEATURES]; /* a_k, normalised, over its counts */
   float theta[FEATURES];
   float psi[COUNT_LEVELS];
+  float followed[COUNT_LEVELS];   /* beside psi, for an item that followed a recent one; 0 if is_similar */
   float text_theta[COUNT_LEVELS]; /* max(0, theta4 + tau[B]) */
   bool is_similar; /* the items are no history: the list is to be like them (model_similar.c) */
   float audience[FRESHET_HISTORY]; /* if is_similar: of v_k in the query */
@@ -160,14 +162,17 @@ struct freshet_wanted_text {
  * run along them; behind the last candidate they are 0 up to whole lanes. */
 typedef struct candidates {
   uint32_t count;
-  size_t padded; /* to whole lanes */
+  uint32_t negatives; /* draws, without those of habits and rivals */
+  size_t padded;      /* to whole lanes */
   uint32_t items[CANDIDATES_PADDED];
   uint8_t level[CANDIDATES_PADDED];                             /* B(N) */
   _Alignas(64) float times[CANDIDATES_PADDED];                  /* how often it was drawn */
   _Alignas(64) float sums[1 + CANDIDATES_PADDED][FRESHET_SUMS]; /* by mark: see scan */
   _Alignas(64) float features[FEATURES * CANDIDATES_PADDED];    /* [FEATURES][padded] */
   _Alignas(64) float log_q[CANDIDATES_PADDED];
-  _Alignas(64) float starts[CANDIDATES_PADDED];        /* psi */
+  _Alignas(64) float chances[CANDIDATES_PADDED];       /* what a draw of habits or rivals adds to q */
+  _Alignas(64) float starts[CANDIDATES_PADDED];        /* psi, and what has no feature */
+  _Alignas(64) float followed[CANDIDATES_PADDED];      /* 1: it has the feature FOLLOWS, else 0 */
   _Alignas(64) float text_thetas[CANDIDATES_PADDED];   /* of SIMILAR_TEXT */
   _Alignas(64) float gradients[2 * CANDIDATES_PADDED]; /* [2][padded] g of the blend, g' of taste alone */
   _Alignas(64) float steps[CANDIDATES_PADDED];         /* of the factors */
@@ -179,7 +184,6 @@ typedef struct candidates {
   _Alignas(64) double bias_squares[CANDIDATES_PADDED];
   /* -- those that the user has chosen before -- */
   uint32_t habit_count;
-  float habit_chance; /* what being drawn from the habits adds to q */
   met_habit habits[CANDIDATES_PADDED];
 } candidates;
 
@@ -370,9 +374,9 @@ void freshet_model_like_gradient(freshet_model* model, const context* c, uint32_
 void freshet_model_dislike_add(freshet_model* model, uint32_t slot, uint32_t units);
 
 /* ---- model_negatives.c ---- */
-/* own [own_count]: more candidates. */
-void freshet_model_draw(freshet_model* model, uint32_t positive, const uint32_t* own, size_t own_count,
-                        candidates* step);
+/* negatives: how many to draw, at most NEGATIVES_MAX; own [own_count]: more candidates: habits and rivals. */
+void freshet_model_draw(freshet_model* model, uint32_t positive, uint32_t negatives, const uint32_t* own,
+                        size_t own_count, candidates* step);
 /* Replaces N, when stored state is read. */
 void freshet_model_count_set(freshet_model* model, uint32_t slot, uint32_t count);
 void freshet_model_count_add(freshet_model* model, uint32_t slot, uint32_t units); /* N and the tree */
@@ -391,6 +395,17 @@ void freshet_model_neighbours_add(freshet_model* model, uint32_t slot, uint32_t 
                                   float follows, float together, uint32_t times);
 void freshet_model_neighbours_reserve(freshet_model* model, neighbours* near, uint32_t count);
 void freshet_model_neighbours_free(neighbours* near);
+
+/* ---- model_rivals.c ---- */
+enum { FRESHET_NEGATIVES_PER_RIVAL = 6, FRESHET_RIVALS_MAX = NEGATIVES_MAX / FRESHET_NEGATIVES_PER_RIVAL };
+/* Draws neighbours of the context's newest item as negatives; FRESHET_NO_ITEM stands for one that the user has seen.
+ * Returns how many draws there are. */
+uint32_t freshet_model_draw_rivals(const freshet_model* model, const freshet_user* user, const context* c,
+                                   uint32_t slots[FRESHET_RIVALS_MAX]);
+/* Adds to the chances of candidates, while they are marked, that they can be rivals. draws: of
+ * freshet_model_draw_rivals. */
+void freshet_model_meet_rivals(const freshet_model* model, const freshet_user* user, const context* c,
+                               uint32_t draws, candidates* s);
 
 /* ---- model_popularity.c ---- */
 void freshet_model_popularity_init(freshet_model* model);
@@ -433,6 +448,7 @@ typedef struct gathering {
   uint32_t room;               /* room for as many items as can be met, and padding */
   float* roots;                /* [room] 1 / sqrt(N + 1) of those met */
   float* text_thetas;          /* [room] weight of similar text */
+  float* starts;               /* [room] what those that followed a recent item have beside their features */
   uint32_t* new_places;        /* [room] places of those that are new */
   float (*lent)[FRESHET_SUMS]; /* [room] what they borrow */
   float* bonus;                /* [room] */

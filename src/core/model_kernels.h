@@ -105,10 +105,10 @@ typedef struct freshet_model_kernels {
    * FRESHET_SPEEDS rows hold popularities as they were ages[i] events ago. Row f of the first rows becomes
    * log(1 + sums[i][f] s), s = 1 / sqrt(counts[i] + 1) for f = 1, 2, else 1; sums are at least 0. The row of
    * popularity s becomes log(.5 + share), share = exp(ages[i] * rates[s]) * row[i] * scales[s]. log_q[i] =
-   * log(frequent * (counts[i] per_count) + recent * share of the first + uniform). */
+   * log(frequent * (counts[i] per_count) + recent * share of the first + uniform + chances[i]). */
   void (*features)(const float (*sums)[FRESHET_SUMS], const float* counts, const float* ages,
-                   const float* rates, const float* scales, const freshet_draw_shares* draws, float* rows,
-                   float* log_q, size_t n16);
+                   const float* rates, const float* scales, const freshet_draw_shares* draws,
+                   const float* chances, float* rows, float* log_q, size_t n16);
   /* out[i] = starts[i] + last_thetas[i] * row 3 [i] - log_q[i] + sum over the other rows of thetas[f] * row f
    * [i], in their order; rows [count][n16] */
   void (*logits)(const float* rows, size_t count, const float* thetas, const float* starts,

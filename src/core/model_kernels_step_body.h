@@ -97,8 +97,8 @@ INLINE void columns_of(const float (*sums)[FRESHET_SUMS], vec columns[FRESHET_SU
 
 /* In separate loops, so that independent operations are next to each other. */
 static void features(const float (*sums)[FRESHET_SUMS], const float* counts, const float* ages,
-                     const float* rates, const float* scales, const freshet_draw_shares* draws, float* rows,
-                     float* log_q, size_t n16) {
+                     const float* rates, const float* scales, const freshet_draw_shares* draws,
+                     const float* chances, float* rows, float* log_q, size_t n16) {
   float* popular = rows + FRESHET_SUMS * n16;
   for (size_t i = 0; i < n16; i += WIDTH) {
     vec x[FRESHET_SUMS];
@@ -118,7 +118,7 @@ static void features(const float (*sums)[FRESHET_SUMS], const float* counts, con
       store(popular + s * n16 + i, shares[s] + .5F);
     }
     const vec frequent = draws->frequent * (load(counts + i) * draws->per_count);
-    store(log_q + i, frequent + draws->recent * shares[0] + draws->uniform);
+    store(log_q + i, frequent + draws->recent * shares[0] + draws->uniform + load(chances + i));
   }
   log_array(rows, (FRESHET_SUMS + FRESHET_SPEEDS) * n16);
   log_array(log_q, n16);

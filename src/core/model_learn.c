@@ -21,8 +21,13 @@ static const float gradient_limit = 1e12F;
 
 /* ---- features of the candidates ---- */
 
-/* Called before the candidates are drawn, so that the lists arrive from memory meanwhile. */
+/* Called before the candidates are drawn, so that the lists arrive from memory meanwhile. Rivals are drawn from the
+ * first list. */
 static void prefetch_lists(const freshet_model* model, const context* c) {
+  if (c->count > 0) {
+    const neighbours* near = &model->items[c->items[0]].near;
+    freshet_prefetch_list(near->entries, near->count * sizeof *near->entries);
+  }
   for (uint32_t k = 0; k < c->count; k++) {
     const item* from = &model->items[c->items[k]];
     freshet_prefetch(from->near.tags, from->near.count * sizeof(freshet_tags) / FRESHET_TAGS);
@@ -101,7 +106,7 @@ static void read_items(freshet_model* model, const context* c, candidates* s) {
 
 /* log q without the terms that are the same for all: it is log(n (.475 share + .475 recent share + .05 /
  * n)). */
-static void set_features(const freshet_model* model, const float* h, candidates* s) {
+static void set_features(const freshet_model* model, const context* c, const float* h, candidates* s) {
   freshet_draw_shares draws = {share_of_frequent, share_of_recent, share_of_uniform, 0};
   float scales[HALF_LIVES], *taste = feature(s, TASTE);
   if (model->total_count > 0) {
@@ -109,9 +114,14 @@ static void set_features(const freshet_model* model, const float* h, candidates*
   }
   for (int f = 0; f < HALF_LIVES; f++) scales[f] = freshet_model_popularity_scale(model, f);
   model->kernels->features((const float(*)[FRESHET_SUMS])(s->sums + 1), s->counts, s->ages,
-                           freshet_model_popularity_rates, scales, &draws, s->features, s->log_q, s->padded);
+                           freshet_model_popularity_rates, scales, &draws, s->chances, s->features, s->log_q,
+                           s->padded);
   model->kernels->dots(model->factors, s->items, s->count, h, model->config.dim, taste);
   for (size_t i = 0; i < s->padded; i++) taste[i] += (float)s->bias[i];
+  for (uint32_t i = 0; i < s->count; i++) { /* no branch: it would be predicted badly */
+    s->followed[i] = (float)(s->sums[1 + i][FOLLOWS] > 0);
+    s->starts[i] += s->followed[i] * c->followed[s->level[i]];
+  }
 }
 
 /* ---- gradients ---- */
@@ -134,6 +144,7 @@ static void set_blend_gradient(freshet_model* model, const context* c, candidate
   for (uint32_t i = 0; i < s->count; i++) {
     out[PSI + s->level[i]] += g[i];
     out[TAU + s->level[i]] += g[i] * text[i];
+    out[FOLLOWED + s->level[i]] += g[i] * s->followed[i];
   }
   for (int level = 0; level < COUNT_LEVELS; level++) {
     if (c->text_theta[level] <= 0) out[TAU + level] = 0;
@@ -191,12 +202,19 @@ static void step_user(freshet_model* model, freshet_user* user, const context* c
   kernels->add_scaled(user->vector, -rate_user / root_of(user->accumulator), slope, dim);
 }
 
+static void step_weights(freshet_model* model, size_t from, size_t to) {
+  model->kernels->blend(model->blend + from, model->blend_squares + from, model->blend_gradient + from,
+                        model->blend_rates + from, to - from);
+}
+
 static void step_blend(freshet_model* model) {
-  const size_t padded = freshet_model_repeats(model) ? AGAIN_PADDED : BLEND_NEW_PADDED;
-  model->kernels->blend(model->blend, model->blend_squares, model->blend_gradient, model->blend_rates,
-                        padded);
+  step_weights(model, 0, freshet_model_repeats(model) ? AGAIN_PADDED : BLEND_NEW_PADDED);
+  step_weights(model, FOLLOWED, BLEND_PADDED);
   for (int f = 0; f < FEATURES; f++) {
     if (model->blend[TH + f] < 0) model->blend[TH + f] = 0;
+  }
+  for (int level = 0; level < COUNT_LEVELS; level++) {
+    if (model->blend[FOLLOWED + level] < 0) model->blend[FOLLOWED + level] = 0;
   }
 }
 
@@ -319,27 +337,30 @@ static freshet_status learn_positive(freshet_model* model, freshet_user* user,
                                      const freshet_observation* seen, freshet_error* error) {
   candidates* s = model->step;
   size_t places[FRESHET_HISTORY], own_places[FRESHET_HISTORY];
-  uint32_t own[FRESHET_HABIT_DRAWS];
+  uint32_t own[FRESHET_HABIT_DRAWS + FRESHET_RIVALS_MAX];
   context c;
   freshet_model_context(model, user, seen->time_ms, &c);
   const uint32_t weight_units = freshet_model_choice_units(model, &c, seen);
   const float weight = (float)weight_units * (1.0F / WEIGHT_UNITS);
+  prefetch_lists(model, &c);
   freshet_model_user_factor(model, user, &c, model->user_factor);
   float size = model->kernels->dot(model->user_factor, model->user_factor, model->config.dim);
   if (!(size < gradient_limit) || !isfinite(user->accumulator)) {
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER,
                              "the user's vector is out of bounds: nothing is learned from this event");
   }
-  prefetch_lists(model, &c);
   const uint32_t own_count = freshet_model_draw_habits(model, user, own);
-  freshet_model_draw(model, seen->item, own, own_count, s);
+  const uint32_t rival_count = freshet_model_draw_rivals(model, user, &c, own + own_count);
+  freshet_model_draw(model, seen->item, model->config.negatives - rival_count, own, own_count + rival_count,
+                     s);
   freshet_model_meet_habits(model, user, seen->time_ms, own_count, s);
+  freshet_model_meet_rivals(model, user, &c, rival_count, s);
   read_items(model, &c, s); /* before the scan, which pushes their rows out of the cache */
   scan_neighbours(model, &c, s, places);
   freshet_marks_clear(&model->marks, s->items, s->count);
   prefetch_own_list(&model->items[seen->item].near);
-  set_features(model, model->user_factor, s);
-  freshet_model_apply_habits(model, s);
+  set_features(model, &c, model->user_factor, s);
+  freshet_model_apply_habits(s);
   set_gradients(model, &c, weight, s);
   set_blend_gradient(model, &c, s);
   freshet_model_habit_gradient(model, s);

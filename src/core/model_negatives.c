@@ -164,16 +164,16 @@ static void add_candidates(freshet_model* model, candidates* step, const uint32_
   step->times[0] = 1; /* the positive is skipped as a negative */
   step->count = count;
   step->padded = ((size_t)count + FRESHET_LANES - 1) / FRESHET_LANES * FRESHET_LANES;
+  memset(step->chances, 0, step->padded * sizeof *step->chances);
 }
 
 /* The kind of a draw cannot be predicted. So it is written to all three lists, and only one of them grows. */
-void freshet_model_draw(freshet_model* model, uint32_t positive, const uint32_t* own, size_t own_count,
-                        candidates* step) {
+void freshet_model_draw(freshet_model* model, uint32_t positive, uint32_t negatives, const uint32_t* own,
+                        size_t own_count, candidates* step) {
   uint64_t frequent[NEGATIVES_MAX + 1], recent[NEGATIVES_MAX + 1], uniform[NEGATIVES_MAX + 1];
-  uint32_t slots[1 + NEGATIVES_MAX + FRESHET_HABIT_DRAWS];
+  uint32_t slots[1 + NEGATIVES_MAX + FRESHET_HABIT_DRAWS + FRESHET_RIVALS_MAX];
   size_t frequent_count = 0, recent_count = 0, uniform_count = 0;
   const uint64_t seed = freshet_random(model->config.seed, model->events);
-  const uint32_t negatives = model->config.negatives;
   const uint32_t recent_from = model->total_count == 0 ? 0 : share_frequent;
   const uint32_t uniform_from = model->total_count == 0 ? 0 : share_recent;
   for (uint32_t i = 0; i < negatives; i++) {
@@ -186,6 +186,7 @@ void freshet_model_draw(freshet_model* model, uint32_t positive, const uint32_t*
     uniform_count += after_recent;
   }
   slots[0] = positive;
+  step->negatives = negatives;
   draw_recent(model, recent, recent_count, slots + 1);
   draw_frequent(model, frequent, frequent_count, slots + 1 + recent_count);
   draw_uniform(model, uniform, uniform_count, slots + 1 + recent_count + frequent_count);

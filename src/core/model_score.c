@@ -106,6 +106,8 @@ void freshet_model_set_thetas(const freshet_model* model, uint32_t positives, co
   if (c->theta[TASTE] < taste_floor) c->theta[TASTE] = taste_floor;
   for (int level = 0; level < COUNT_LEVELS; level++) {
     c->psi[level] = (float)model->blend[PSI + level];
+    const double followed = model->blend[FOLLOWED + level];
+    c->followed[level] = (float)(followed > 0 ? followed : 0);
     double theta = th[SIMILAR_TEXT] + tb[SIMILAR_TEXT] + ts[SIMILAR_TEXT] + model->blend[TAU + level];
     c->text_theta[level] = (float)(theta > 0 ? theta : 0);
   }

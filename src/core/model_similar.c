@@ -50,6 +50,7 @@ void freshet_model_query_similar(const freshet_model* model, const uint32_t* ite
     c->feature_weight[k][FOLLOWS] *= sqrtf(chosen + 5); /* it was divided by the whole of it */
   }
   for (int level = 0; level < COUNT_LEVELS; level++) {
+    c->followed[level] = 0;
     if (c->text_theta[level] < freshet_model_wanted_text_floor)
       c->text_theta[level] = freshet_model_wanted_text_floor;
   }

@@ -103,7 +103,7 @@ worth_bases* freshet_model_worth_bases(const freshet_model_kernels* kernels) {
 }
 
 void freshet_model_init_worth(freshet_model* model) {
-  for (int i = WORTH; i < BLEND_WEIGHTS; i++) {
+  for (int i = WORTH; i < WORTH_END; i++) {
     model->blend[i] = 0;
     model->blend_squares[i] = freshet_grid(FRESHET_BLEND_SQUARES_START);
   }

@@ -370,7 +370,8 @@ static void softmaxes_have_odds(void** state) {
 
 static void features_are_logs_of_sums_and_shares(void** state) {
   (void)state;
-  static _Alignas(64) float sums[N][FRESHET_SUMS], rows[7][N], want[7][N], log_q[N], want_q[N], was[3][N];
+  static _Alignas(64) float sums[N][FRESHET_SUMS], rows[7][N], want[7][N], log_q[N], want_q[N], was[3][N],
+      chances[N];
   static const float rates[3] = {-.002F, -.0002F, -.00002F}, scales[3] = {7, 3, .4F};
   static const freshet_draw_shares draws = {.475F, .475F, .05F, .01F};
   for (const freshet_model_kernels* const* k = freshet_model_kernels_all(); *k != NULL; k++) {
@@ -378,13 +379,15 @@ static void features_are_logs_of_sums_and_shares(void** state) {
       for (uint64_t i = 0; i < N; i++) {
         a[i] = (float)(freshet_random(turn, i) % 1000);  /* counts */
         b[i] = (float)(freshet_random(turn, i) % 30000); /* ages */
+        chances[i] = (float)(freshet_random(i, turn) % 4);
         for (uint64_t f = 0; f < 4; f++) sums[i][f] = (float)(freshet_random(i, f) % 100);
         for (uint64_t f = 0; f < 3; f++)
           was[f][i] = want[4 + f][i] = rows[4 + f][i] = (float)(freshet_random(i, 9 + f) % 100);
       }
-      (*k)->features((const float(*)[FRESHET_SUMS])sums, a, b, rates, scales, &draws, rows[0], log_q, N);
+      (*k)->features((const float(*)[FRESHET_SUMS])sums, a, b, rates, scales, &draws, chances, rows[0], log_q,
+                     N);
       freshet_model_kernels_portable.features((const float(*)[FRESHET_SUMS])sums, a, b, rates, scales, &draws,
-                                              want[0], want_q, N);
+                                              chances, want[0], want_q, N);
       assert_memory_equal(rows, want, sizeof rows);
       assert_memory_equal(log_q, want_q, sizeof log_q);
       for (int i = 0; i < N; i++) {
@@ -392,7 +395,7 @@ static void features_are_logs_of_sums_and_shares(void** state) {
         for (int f = 0; f < 3; f++)
           shares[f] = exp((double)b[i] * (double)rates[f]) * (double)was[f][i] * (double)scales[f];
         for (int f = 0; f < 3; f++) close_to(rows[4 + f][i], log(shares[f] + .5));
-        close_to(log_q[i], log(.475 * (double)a[i] * .01 + .475 * shares[0] + .05));
+        close_to(log_q[i], log(.475 * (double)a[i] * .01 + .475 * shares[0] + .05 + (double)chances[i]));
         for (int f = 0; f < 4; f++) {
           double root = f == 1 || f == 2 ? sqrt((double)a[i] + 1) : 1;
           close_to(rows[f][i], log(1 + (double)sums[i][f] / root));
