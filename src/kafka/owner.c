@@ -3,6 +3,7 @@
  */
 #include "kafka/owner.h"
 
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -35,31 +36,39 @@ static bool unescape(const char* in, char* out, size_t size) {
   return *in == '\0';
 }
 
-void freshet_owner_write(const char* transactional_id, const char* member_id,
+/* FNV-1a. */
+uint32_t freshet_owner_client(const char* client_id) {
+  uint32_t hash = 2166136261U;
+  if (client_id == NULL) return 0;
+  for (; *client_id != '\0'; client_id++) hash = (hash ^ (unsigned char)*client_id) * 16777619U;
+  return hash;
+}
+
+void freshet_owner_write(const char* transactional_id, const char* member_id, const char* client_id,
                          char text[FRESHET_OWNER_TEXT_SIZE]) {
   char id[FRESHET_OWNER_ID_SIZE];
   size_t length = strlen(member_id);
   text[0] = '\0';
   if (length < UUID_LENGTH || strpbrk(member_id + length - UUID_LENGTH, ": ") != NULL) return;
   if (!escape(transactional_id, id, sizeof id) || id[0] == '\0') return;
-  snprintf(text, FRESHET_OWNER_TEXT_SIZE, "o1:%s:%s", member_id + length - UUID_LENGTH, id);
+  snprintf(text, FRESHET_OWNER_TEXT_SIZE, "o1:%s:%08" PRIx32 ":%s", member_id + length - UUID_LENGTH,
+           freshet_owner_client(client_id), id);
 }
 
 static bool read_word(const char* word, freshet_owner* owner) {
-  *owner = (freshet_owner){{0}, {0}};
-  if (strncmp(word, "o1:", 3) != 0) return false;
-  const char* colon = strchr(word + 3, ':');
-  size_t length = colon == NULL ? 0 : (size_t)(colon - word - 3);
-  if (length != UUID_LENGTH) return false;
-  memcpy(owner->member, word + 3, length);
-  if (unescape(colon + 1, owner->transactional_id, sizeof owner->transactional_id)) return true;
-  *owner = (freshet_owner){{0}, {0}};
+  int used = 0;
+  *owner = (freshet_owner){{0}, {0}, 0};
+  if (sscanf(word, "o1:%36[^:]:%8" SCNx32 ":%n", owner->member, &owner->client, &used) == 2 && used > 0 &&
+      strlen(owner->member) == UUID_LENGTH &&
+      unescape(word + used, owner->transactional_id, sizeof owner->transactional_id))
+    return true;
+  *owner = (freshet_owner){{0}, {0}, 0};
   return false;
 }
 
 freshet_owner freshet_owner_read(const char* text, size_t size) {
   char copy[METADATA_MAX];
-  freshet_owner owner = {{0}, {0}};
+  freshet_owner owner = {{0}, {0}, 0};
   if (text == NULL || size >= sizeof copy) return owner;
   memcpy(copy, text, size);
   copy[size] = '\0';

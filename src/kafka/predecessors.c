@@ -7,6 +7,8 @@
 #include "kafka/predecessors.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -16,7 +18,14 @@
 #include "kafka/members.h"
 #include "kafka/owner.h"
 
-enum { LOOK_MS = 500, RESTS_MS = 1500, WATCH_MS = 60000, ASK_MS = 2000, STABLE_MS = 500 };
+enum {
+  LOOK_MS = 500,
+  RESTS_MS = 1500,
+  WATCH_MS = 60000,
+  ASK_MS = 2000,
+  STABLE_MS = 500,
+  MEMBER_ID_SIZE = 512
+};
 
 /* A partition that is watched. */
 typedef struct place {
@@ -24,20 +33,30 @@ typedef struct place {
   int64_t until_ms;
   int64_t committed; /* where committed records ended at since_ms; -1: not known */
   int64_t since_ms;
-  bool is_fenced; /* its last owner was looked up */
+  bool is_fenced;                 /* its last owner was, or could not be */
+  char member_id[MEMBER_ID_SIZE]; /* our own, as the group knew it when the partition came */
 } place;
 
 struct freshet_predecessors {
   const freshet_kafka_config* config;
   freshet_kafka_config asking; /* the same, for clients that take no part */
   pthread_t thread;
+  _Atomic bool is_stopping;
   pthread_mutex_t lock;
   pthread_cond_t changed;
   /* under the lock */
-  bool is_running, is_stopping;
+  bool is_running;
   place* places; /* [count] */
   size_t count, capacity;
 };
+
+/* For the clients that ask: the process stops, or this object does. */
+static bool is_over(void* context) {
+  const freshet_predecessors* p = context;
+  const freshet_kafka_config* config = p->config;
+  return atomic_load(&p->is_stopping) ||
+         (config->stopping != NULL && config->stopping(config->stopping_context));
+}
 
 freshet_predecessors* freshet_predecessors_create(const freshet_kafka_config* config) {
   freshet_predecessors* p = calloc(1, sizeof *p);
@@ -45,6 +64,8 @@ freshet_predecessors* freshet_predecessors_create(const freshet_kafka_config* co
   p->config = config;
   p->asking = *config;
   p->asking.instance_id = p->asking.transactional_id = NULL;
+  p->asking.stopping = is_over;
+  p->asking.stopping_context = p;
   pthread_condattr_t monotonic;
   pthread_condattr_init(&monotonic);
   pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -69,7 +90,7 @@ static void ask_ends(freshet_kafka_client* client, rd_kafka_topic_partition_list
 static freshet_owner ask_owner(freshet_kafka_client* client, int32_t partition) {
   rd_kafka_topic_partition_list_t* list = rd_kafka_topic_partition_list_new(1);
   rd_kafka_topic_partition_list_add(list, client->config->topics[FRESHET_TOPIC_EVENTS], partition);
-  freshet_owner owner = {{0}, {0}};
+  freshet_owner owner = {{0}, {0}, 0};
   if (rd_kafka_committed(client->handle, list, ASK_MS) == RD_KAFKA_RESP_ERR_NO_ERROR &&
       list->elems[0].err == RD_KAFKA_RESP_ERR_NO_ERROR)
     owner = freshet_owner_read(list->elems[0].metadata, list->elems[0].metadata_size);
@@ -77,13 +98,14 @@ static freshet_owner ask_owner(freshet_kafka_client* client, int32_t partition) 
   return owner;
 }
 
-/* False while the offsets of the partition wait for a transaction: under read_committed there is no answer then. */
-static bool has_stable_offsets(freshet_kafka_client* committed, int32_t partition) {
+/* False while offsets of these partitions wait for a transaction: under read_committed there is no answer then. */
+static bool has_stable_offsets(freshet_kafka_client* committed, const place* places, size_t count) {
   static const freshet_topic inputs[] = {FRESHET_TOPIC_EVENTS, FRESHET_TOPIC_ITEMS, FRESHET_TOPIC_REQUESTS};
-  rd_kafka_topic_partition_list_t* list = rd_kafka_topic_partition_list_new(3);
-  for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++) {
-    const char* topic = committed->config->topics[inputs[i]];
-    if (topic != NULL) rd_kafka_topic_partition_list_add(list, topic, partition);
+  enum { INPUTS = sizeof inputs / sizeof *inputs };
+  rd_kafka_topic_partition_list_t* list = rd_kafka_topic_partition_list_new((int)count * INPUTS);
+  for (size_t i = 0; i < INPUTS * count; i++) {
+    const char* topic = committed->config->topics[inputs[i % INPUTS]];
+    if (topic != NULL) rd_kafka_topic_partition_list_add(list, topic, places[i / INPUTS].partition);
   }
   rd_kafka_resp_err_t code = rd_kafka_committed(committed->handle, list, STABLE_MS);
   rd_kafka_topic_partition_list_destroy(list);
@@ -93,7 +115,8 @@ static bool has_stable_offsets(freshet_kafka_client* committed, int32_t partitio
 typedef struct search {
   const char* app_id;
   const freshet_owner* owner;
-  bool is_found;
+  const char* self; /* our own member id */
+  bool is_found, has_self;
 } search;
 
 static bool gives(const search* s, freshet_slice instance_id) {
@@ -105,23 +128,29 @@ static bool gives(const search* s, freshet_slice instance_id) {
   return strcmp(id, s->owner->transactional_id) == 0;
 }
 
-/* A process that was started again has the name of the last run and another member id. */
+/* A process that was started again has the name or the client id of the last run, and another member id. */
 static void compare_member(void* context, const freshet_kafka_member* member) {
   search* s = context;
   bool is_same_run = member->uuid.size == strlen(s->owner->member) &&
                      memcmp(member->uuid.data, s->owner->member, member->uuid.size) == 0;
-  if (is_same_run || gives(s, member->name) || gives(s, freshet_slice_of(member->client_id)))
-    s->is_found = true;
+  bool is_same_client = s->owner->client != 0 && freshet_owner_client(member->client_id) == s->owner->client;
+  if (is_same_run || is_same_client || gives(s, member->name)) s->is_found = true;
+  size_t length = strlen(s->self);
+  if (member->uuid.size > 0 && length > member->uuid.size &&
+      memcmp(s->self + length - member->uuid.size, member->uuid.data, member->uuid.size) == 0)
+    s->has_self = true;
 }
 
-/* Aborts what the last owner of the partition has left open, unless it is alive or unknown. False: ask again. */
-static bool look_for_owner(freshet_predecessors* p, freshet_kafka_client* all, int32_t partition) {
+/* Aborts what the last owner of the partition has left open, unless it is alive or unknown. An answer without
+ * ourselves says nothing about others. True: it was tried. */
+static bool look_for_owner(freshet_predecessors* p, freshet_kafka_client* all, const place* at) {
+  const int32_t partition = at->partition;
   freshet_owner owner = ask_owner(all, partition);
-  search s = {.app_id = p->config->app_id, .owner = &owner};
+  search s = {.app_id = p->config->app_id, .owner = &owner, .self = at->member_id};
   if (owner.transactional_id[0] == '\0' || strcmp(owner.transactional_id, p->config->transactional_id) == 0)
     return false;
   rd_kafka_resp_err_t code = freshet_kafka_client_describe(all, s.app_id, ASK_MS, compare_member, &s);
-  if (code != RD_KAFKA_RESP_ERR_NO_ERROR || s.is_found) return false;
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR || s.is_found || !s.has_self) return false;
   freshet_log_fact(p->config->logger, FRESHET_WARN, "predecessor.fenced",
                    "partition=%d transactional_id=\"%s\" message=\"its process is gone and has left a "
                    "transaction open, which is aborted now\"",
@@ -131,7 +160,7 @@ static bool look_for_owner(freshet_predecessors* p, freshet_kafka_client* all, i
   if (status != FRESHET_OK)
     freshet_log_fact(p->config->logger, FRESHET_WARN, "predecessor.kept",
                      "transactional_id=\"%s\" reason=\"%s\"", owner.transactional_id, error.message);
-  return status == FRESHET_OK;
+  return true;
 }
 
 /* ---- the thread ---- */
@@ -159,13 +188,15 @@ static size_t look(freshet_predecessors* p, freshet_kafka_client* committed, fre
   rd_kafka_topic_partition_list_t* ends = rd_kafka_topic_partition_list_copy(stable);
   ask_ends(committed, stable);
   ask_ends(all, ends);
+  const bool are_stable = has_stable_offsets(committed, places, count);
+  bool has_tried = false; /* then the answers are of a moment before */
   size_t kept = 0;
-  for (size_t i = 0; i < count; i++) {
-    verdict v = judge(&places[i], now_ms, stable->elems[i].offset, ends->elems[i].offset,
-                      has_stable_offsets(committed, places[i].partition));
+  for (size_t i = 0; i < count && !is_over(p); i++) {
+    const bool is_stable = are_stable || has_tried || has_stable_offsets(committed, &places[i], 1);
+    verdict v = judge(&places[i], now_ms, stable->elems[i].offset, ends->elems[i].offset, is_stable);
     if (v == SETTLED || now_ms >= places[i].until_ms) continue;
-    if (v == RESTING && !places[i].is_fenced)
-      places[i].is_fenced = look_for_owner(p, all, places[i].partition);
+    if (v == RESTING && !places[i].is_fenced && !has_tried)
+      has_tried = places[i].is_fenced = look_for_owner(p, all, &places[i]);
     places[kept++] = places[i];
   }
   rd_kafka_topic_partition_list_destroy(stable);
@@ -193,35 +224,47 @@ static void wait_until(freshet_predecessors* p, int64_t ms) {
   pthread_cond_timedwait(&p->changed, &p->lock, &until);
 }
 
+static bool open_clients(freshet_predecessors* p, freshet_kafka_client* committed,
+                         freshet_kafka_client* all) {
+  const freshet_kafka_callbacks none = {0};
+  if (committed->handle != NULL) return true;
+  return freshet_kafka_client_open(committed, &p->asking, FRESHET_KAFKA_READER, none, NULL, NULL) ==
+             FRESHET_OK &&
+         freshet_kafka_client_open(all, &p->asking, FRESHET_KAFKA_AUDITOR, none, NULL, NULL) == FRESHET_OK;
+}
+
+static void close_clients(freshet_kafka_client* committed, freshet_kafka_client* all) {
+  freshet_kafka_client_close(all, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+  freshet_kafka_client_close(committed, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+  *all = *committed = (freshet_kafka_client){0};
+}
+
 static void* run(void* context) {
   freshet_predecessors* p = context;
   freshet_kafka_client committed = {0}, all = {0};
-  bool opened = freshet_kafka_client_open(&committed, &p->asking, FRESHET_KAFKA_READER,
-                                          (freshet_kafka_callbacks){0}, NULL, NULL) == FRESHET_OK &&
-                freshet_kafka_client_open(&all, &p->asking, FRESHET_KAFKA_AUDITOR,
-                                          (freshet_kafka_callbacks){0}, NULL, NULL) == FRESHET_OK;
   place* mine = NULL;
   size_t count = 0, capacity = 0;
   pthread_mutex_lock(&p->lock);
-  while (!p->is_stopping && opened) {
+  while (!p->is_stopping) {
     take_new(p, &mine, &count, &capacity);
-    if (count == 0) {
+    if (count == 0 && committed.handle == NULL) {
       pthread_cond_wait(&p->changed, &p->lock);
       continue;
     }
     pthread_mutex_unlock(&p->lock);
-    count = look(p, &committed, &all, mine, count);
+    count = count > 0 && open_clients(p, &committed, &all) ? look(p, &committed, &all, mine, count) : 0;
+    if (count == 0) close_clients(&committed, &all);
     pthread_mutex_lock(&p->lock);
     if (!p->is_stopping && count > 0) wait_until(p, LOOK_MS);
   }
   pthread_mutex_unlock(&p->lock);
-  freshet_kafka_client_close(&all, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
-  freshet_kafka_client_close(&committed, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+  close_clients(&committed, &all);
   free(mine);
   return NULL;
 }
 
-void freshet_predecessors_watch(freshet_predecessors* p, const rd_kafka_topic_partition_list_t* list) {
+void freshet_predecessors_watch(freshet_predecessors* p, const char* member_id,
+                                const rd_kafka_topic_partition_list_t* list) {
   int64_t now_ms = freshet_kafka_now_ms();
   const char* topic = p->config->topics[FRESHET_TOPIC_EVENTS];
   pthread_mutex_lock(&p->lock);
@@ -232,6 +275,7 @@ void freshet_predecessors_watch(freshet_predecessors* p, const rd_kafka_topic_pa
                                     .until_ms = now_ms + WATCH_MS,
                                     .committed = -1,
                                     .since_ms = now_ms};
+    snprintf(p->places[p->count - 1].member_id, MEMBER_ID_SIZE, "%s", member_id == NULL ? "" : member_id);
   }
   if (!p->is_running && p->count > 0) p->is_running = pthread_create(&p->thread, NULL, run, p) == 0;
   pthread_cond_signal(&p->changed);

@@ -18,8 +18,9 @@ freshet_predecessors* freshet_predecessors_create(const freshet_kafka_config* co
 void freshet_predecessors_destroy(freshet_predecessors* predecessors);
 /* The partitions of `events` in the list have just come. Their changelog is watched for a minute: if its committed end
  * rests before its end, the process that last committed the partition's offset is looked up; if that process is
- * not in the group, its producers are fenced, which aborts what they have left open. From one thread. */
-void freshet_predecessors_watch(freshet_predecessors* predecessors,
+ * not in the group, its producers are fenced, which aborts what they have left open. member_id: ours; NULL when it is
+ * not known, and nobody is fenced then. From one thread. */
+void freshet_predecessors_watch(freshet_predecessors* predecessors, const char* member_id,
                                 const rd_kafka_topic_partition_list_t* list);
 
 #endif

@@ -200,10 +200,20 @@ static void close_producer(freshet_kafka_client* client) {
   freshet_kafka_client_close(client, 0);
 }
 
+/* A process that takes our partitions fences all of our producers. One of them has met it in its transaction. */
+static void doubt_others(kafka_sink* sink, const freshet_kafka_transactor* fenced) {
+  if (rd_kafka_fatal_error(fenced->client.handle, NULL, 0) != RD_KAFKA_RESP_ERR__FENCED) return;
+  for (int i = 0; i < FRESHET_KAFKA_TRANSACTORS && sink->publisher.config->alternates; i++) {
+    freshet_kafka_transactor* other = &sink->transactors[i];
+    if (other != fenced) atomic_store(&other->is_fenced, true);
+  }
+}
+
 /* A new producer with the same id aborts what the old one left open. */
 freshet_status freshet_sink_reopen(kafka_sink* sink, freshet_kafka_transactor* transactor, const char* reason,
                                    freshet_error* error) {
   freshet_log_fact(transactor->config.logger, FRESHET_WARN, "transaction.reopened", "reason=\"%s\"", reason);
+  doubt_others(sink, transactor);
   close_producer(&transactor->client);
   transactor->client = (freshet_kafka_client){0};
   return open_transactor(sink, transactor, error);
@@ -226,10 +236,16 @@ static freshet_status sink_begin(freshet_sink* self, freshet_error* error) {
   kafka_sink* sink = freshet_sink_of(self);
   freshet_status status = freshet_committer_await_abandoned(&sink->committer, error);
   if (status != FRESHET_OK) return status;
-  FRESHET_ASSERT(sink->transactor != NULL);
-  freshet_ends_clear(&sink->ends[sink->transactor - sink->transactors]);
-  sink->transactor->begun_ms = freshet_kafka_now_ms();
-  return freshet_kafka_transactor_take(sink->transactor, FRESHET_STEP_BEGIN, NULL, error);
+  freshet_kafka_transactor* transactor = sink->transactor;
+  FRESHET_ASSERT(transactor != NULL);
+  if (atomic_exchange(&transactor->is_fenced, false))
+    status = freshet_sink_reopen(sink, transactor, "the other producer was fenced", error);
+  if (status != FRESHET_OK) return status;
+  freshet_ends_clear(&sink->ends[transactor - sink->transactors]);
+  transactor->begun_ms = freshet_kafka_now_ms();
+  status = freshet_kafka_transactor_take(transactor, FRESHET_STEP_BEGIN, NULL, error);
+  sink->has_begun = status == FRESHET_OK;
+  return status;
 }
 
 static freshet_status sink_write(freshet_sink* self, const freshet_output* output, freshet_error* error) {
@@ -244,6 +260,8 @@ static freshet_status sink_write(freshet_sink* self, const freshet_output* outpu
 
 static freshet_status sink_abort(freshet_sink* self, freshet_error* error) {
   kafka_sink* sink = freshet_sink_of(self);
+  if (!sink->has_begun) return FRESHET_OK;
+  sink->has_begun = false;
   return freshet_sink_abort_open(sink, sink->transactor, error);
 }
 
@@ -262,10 +280,10 @@ static void sink_poll(freshet_sink* self) {
   rd_kafka_poll(sink->publisher.handle, 0);
   freshet_reply_topics_poll(sink->reply_topics);
   freshet_kafka_sizes_poll(&sink->sizes, &sink->publisher);
-  const freshet_kafka_transactor* used = freshet_committer_uses(sink);
   for (int i = 0; i < FRESHET_KAFKA_TRANSACTORS; i++) {
     const freshet_kafka_transactor* own = &sink->transactors[i];
-    if (own != used && own->client.handle != NULL) rd_kafka_poll(own->client.handle, 0);
+    if (!freshet_committer_uses(sink, own) && own->client.handle != NULL)
+      rd_kafka_poll(own->client.handle, 0);
   }
 }
 

@@ -95,24 +95,35 @@ static freshet_status end_abandoned(kafka_sink* sink, freshet_status status, fre
   return freshet_sink_reopen(sink, sink->committer.transactor, "a commit was abandoned", error);
 }
 
+/* The worker has let go: the commit, if one was under way, and the transaction of the next one. Enters and leaves with
+ * the lock. */
+static void end_what_was_left(kafka_sink* sink, bool is_asked, freshet_status status, freshet_error* error) {
+  committer* c = &sink->committer;
+  freshet_kafka_transactor* open = c->left_open;
+  pthread_mutex_unlock(&c->lock);
+  if (is_asked) status = end_abandoned(sink, status, error);
+  if (status == FRESHET_OK && open != NULL)
+    status = freshet_sink_reopen(sink, open, "the commit before it was abandoned", error);
+  pthread_mutex_lock(&c->lock);
+  if (is_asked) freshet_input_offsets_free(&c->input);
+  c->left_open = NULL;
+  c->status = status;
+}
+
 static void* commit_when_asked(void* argument) {
   kafka_sink* sink = argument;
   committer* c = &sink->committer;
   pthread_mutex_lock(&c->lock);
   for (;;) {
-    while (c->phase != ASKED && !c->leaving) pthread_cond_wait(&c->changed, &c->lock);
+    while (c->phase != ASKED && !c->abandoned && !c->leaving) pthread_cond_wait(&c->changed, &c->lock);
     if (c->leaving) break;
-    pthread_mutex_unlock(&c->lock);
+    const bool is_asked = c->phase == ASKED;
     freshet_error error = {0};
-    freshet_status status = commit_now(sink, &c->input, &sink->eras[c->era], &error);
+    pthread_mutex_unlock(&c->lock);
+    freshet_status status = is_asked ? commit_now(sink, &c->input, &sink->eras[c->era], &error) : FRESHET_OK;
     pthread_mutex_lock(&c->lock);
-    if (c->abandoned) {
-      pthread_mutex_unlock(&c->lock);
-      status = end_abandoned(sink, status, &error);
-      pthread_mutex_lock(&c->lock);
-      freshet_input_offsets_free(&c->input);
-    }
     c->status = status;
+    if (c->abandoned) end_what_was_left(sink, is_asked, status, &error);
     c->error = error;
     c->phase = c->abandoned ? IDLE : ENDED;
     c->abandoned = false;
@@ -169,6 +180,7 @@ freshet_status freshet_committer_commit(freshet_sink* self, const freshet_partit
   sink->era ^= 1; /* the other era is over: its commit has ended */
   pthread_cond_broadcast(&c->changed);
   pthread_mutex_unlock(&c->lock);
+  sink->has_begun = false;
   alternate(sink);
   return FRESHET_OK;
 }
@@ -209,13 +221,13 @@ freshet_status freshet_committer_outcome(freshet_sink* self, int wait_ms, freshe
   return FRESHET_OK;
 }
 
-const freshet_kafka_transactor* freshet_committer_uses(kafka_sink* sink) {
+bool freshet_committer_uses(kafka_sink* sink, const freshet_kafka_transactor* transactor) {
   committer* c = &sink->committer;
-  if (!c->started) return NULL;
+  if (!c->started) return false;
   pthread_mutex_lock(&c->lock);
-  const freshet_kafka_transactor* used = c->phase == IDLE ? NULL : c->transactor;
+  const bool uses = (c->phase != IDLE && c->transactor == transactor) || c->left_open == transactor;
   pthread_mutex_unlock(&c->lock);
-  return used;
+  return uses;
 }
 
 bool freshet_committer_is_ready(freshet_sink* self) {
@@ -223,12 +235,16 @@ bool freshet_committer_is_ready(freshet_sink* self) {
 }
 
 void freshet_committer_abandon(freshet_sink* self) {
-  committer* c = &freshet_sink_of(self)->committer;
+  kafka_sink* sink = freshet_sink_of(self);
+  committer* c = &sink->committer;
   pthread_mutex_lock(&c->lock);
   if (c->phase == ENDED) {
     freshet_input_offsets_free(&c->input);
     c->phase = IDLE;
   }
-  c->abandoned = c->phase == ASKED;
+  c->left_open = sink->has_begun ? sink->transactor : NULL;
+  sink->has_begun = false;
+  c->abandoned = c->phase == ASKED || c->left_open != NULL;
+  pthread_cond_broadcast(&c->changed);
   pthread_mutex_unlock(&c->lock);
 }

@@ -27,6 +27,7 @@ typedef struct committer {
   enum { IDLE = 0, ASKED, ENDED } phase;
   freshet_kafka_transactor* transactor; /* of the commit under way */
   bool is_written;                      /* all records of that commit are acknowledged */
+  freshet_kafka_transactor* left_open;  /* abandoned together with the commit, to be ended; NULL: none */
   _Atomic bool leaving;                 /* the sink is being destroyed: stop trying */
   _Atomic bool abandoned;               /* nobody will ask how the commit has ended */
   unsigned era;                         /* of the published records that must be acknowledged first */
@@ -48,6 +49,7 @@ typedef struct kafka_sink {
   /* They take turns (transactor.h); the second is open only where config->alternates. */
   freshet_kafka_transactor transactors[FRESHET_KAFKA_TRANSACTORS];
   freshet_kafka_transactor* transactor;         /* of the next commit; NULL: not transactional */
+  bool has_begun;                               /* its transaction is open */
   freshet_ends ends[FRESHET_KAFKA_TRANSACTORS]; /* of the transaction of each that is under way */
   freshet_ends committed;                       /* of the last committed one */
   freshet_source* source;
@@ -83,8 +85,8 @@ void freshet_committer_end(committer* c);
 bool freshet_committer_is_ready(freshet_sink* self);
 /* Waits until an abandoned commit is over. Errors: that which ended it; FRESHET_ABORTED after some seconds. */
 freshet_status freshet_committer_await_abandoned(committer* c, freshet_error* error);
-/* The transactor of the commit under way; NULL: there is none. */
-const freshet_kafka_transactor* freshet_committer_uses(kafka_sink* sink);
+/* Whether the thread has the transactor for itself. */
+bool freshet_committer_uses(kafka_sink* sink, const freshet_kafka_transactor* transactor);
 /* See sink.h: may_begin of the port. */
 bool freshet_committer_may_begin(freshet_sink* self);
 /* See sink.h: commit, outcome and abandon of the port. */

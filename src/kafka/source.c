@@ -191,7 +191,7 @@ static freshet_status heed_watch(kafka_source* source, freshet_error* error) {
 static void follow_owners(kafka_source* source, const rd_kafka_topic_partition_list_t* list) {
   if (source->member_id != NULL) rd_kafka_mem_free(NULL, source->member_id);
   source->member_id = rd_kafka_memberid(source->reader.client.handle);
-  if (source->predecessors != NULL) freshet_predecessors_watch(source->predecessors, list);
+  if (source->predecessors != NULL) freshet_predecessors_watch(source->predecessors, source->member_id, list);
 }
 
 static freshet_status assign(kafka_source* source, rd_kafka_topic_partition_list_t* list,

@@ -63,7 +63,8 @@ static void describe(const freshet_kafka_config* config, freshet_source* source,
         freshet_kafka_source_mark(source, partition->topic, partition->partition, partition->offset);
     freshet_mark_write(&mark, mark_text);
     if (is_of_events)
-      freshet_owner_write(config->transactional_id, freshet_kafka_source_member(source), owner_text);
+      freshet_owner_write(config->transactional_id, freshet_kafka_source_member(source), config->client_id,
+                          owner_text);
   }
   if (config->layout != NULL && is_of_events) freshet_layout_write(config->layout, layout_text);
   size_t used = 0;

@@ -41,7 +41,8 @@ typedef struct freshet_kafka_transactor {
   freshet_kafka_client client; /* handle NULL: it is not open */
   freshet_kafka_config config; /* that of the sink, under its own transactional id */
   char transactional_id[FRESHET_KAFKA_TRANSACTIONAL_ID_SIZE];
-  int64_t begun_ms;              /* monotonic, of the transaction under way */
+  int64_t begun_ms;       /* monotonic, of the transaction under way */
+  _Atomic bool is_fenced; /* by all that is known: a new producer is needed before the next transaction */
   const _Atomic bool* leaving;   /* set: stop trying */
   const _Atomic bool* abandoned; /* set: leave the transaction as it is; a new producer ends it */
 } freshet_kafka_transactor;

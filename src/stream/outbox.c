@@ -271,6 +271,7 @@ void freshet_outbox_abandon(freshet_outbox* outbox) {
   empty(&outbox->kept);
   empty(&outbox->sent);
   outbox->is_committing = false;
+  outbox->is_open = false;
   freshet_sink_abandon(outbox->sink);
 }
 

@@ -78,8 +78,8 @@ freshet_status freshet_outbox_outcome(freshet_outbox* outbox, int wait_ms, fresh
  * done again. Not while a commit is under way. */
 freshet_status freshet_outbox_abort(freshet_outbox* outbox, freshet_error* error);
 
-/* Lets go of the commit under way, whose outcome nobody will know, and forgets what is kept; see
- * freshet_sink.abandon. A transaction that is open remains so: freshet_outbox_abort. */
+/* Lets go of the commit under way, whose outcome nobody will know, and of the transaction of the next one; forgets what
+ * is kept. See freshet_sink.abandon. */
 void freshet_outbox_abandon(freshet_outbox* outbox);
 /* Can a commit be started? Not while what was abandoned is not over; see freshet_sink.is_ready. */
 bool freshet_outbox_is_ready(const freshet_outbox* outbox);

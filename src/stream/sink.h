@@ -56,8 +56,8 @@ typedef struct freshet_sink_vtable {
   freshet_status (*outcome)(freshet_sink* self, int wait_ms, freshet_error* error);
   freshet_status (*abort)(freshet_sink* self, freshet_error* error);
   /* Lets go of the commit under way: nobody will be told how it has ended, and the log alone knows. The sink ends or
-   * aborts it as soon as the cluster answers; before that it is not ready for another transaction. Only for a
-   * caller who forgets everything that depends on the outcome. */
+   * aborts it as soon as the cluster answers, and aborts the transaction that is open beside it; before that it is not
+   * ready for another transaction. Only for a caller who forgets everything that depends on the outcome. */
   void (*abandon)(freshet_sink* self);
   /* May begin be called? Not while what was abandoned is not over: begin would wait for it for some seconds, and then
    * return FRESHET_ABORTED. A failure to end it is ready, too: begin tells. NULL: always. */

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "kafka/app_generations.h"
 #include "kafka/members.h"
 #include "support_kafka.h"
 
@@ -170,6 +171,62 @@ static void a_transaction_begins_beside_a_commit(void** state) {
   /* What was written beside the last commit of four goes with the abort. */
   assert_int_equal(read_until(log, FRESHET_TOPIC_USERS, 0, FRESHET_OFFSET_BEGINNING, end), 16 * 5 + 12);
   freshet_reader_destroy(log);
+  freshet_sink_destroy(sink);
+  cluster_stop(&c);
+}
+
+/* Abandoning gives up the commit and the transaction beside it: no reader waits for either. */
+static void an_abandoned_pair_ends(void** state) {
+  (void)state;
+  cluster c;
+  cluster_start(&c, true);
+  c.config.alternates = true;
+  freshet_sink* sink = open_sink(&c, NULL);
+  freshet_reader* log = open_log(&c);
+  for (int i = 0; i < 4; i++) {
+    begin(sink);
+    write_one(sink, FRESHET_TOPIC_USERS, 0, "k", "v");
+    begin_beside_a_commit(sink);
+    write_one(sink, FRESHET_TOPIC_USERS, 1, "k", "given up");
+    if (i % 2 == 1) assert_status(FRESHET_OK, freshet_sink_await_outcome(sink, fresh_error()));
+    if (i % 2 == 1) commit(sink, NULL, 0);
+    if (i % 2 == 1) continue;
+    freshet_sink_abandon(sink);
+    begin(sink);
+    write_one(sink, FRESHET_TOPIC_USERS, 1, "k", "kept");
+    assert_status(FRESHET_OK, commit(sink, NULL, 0));
+    int64_t end = freshet_sink_written_end(sink, FRESHET_TOPIC_USERS, 1);
+    assert_true(end > 0);
+    wait_watermark(sink, log, FRESHET_TOPIC_USERS, 1, end + 1); /* the marker of the commit */
+  }
+  /* Twice "kept", and twice what was not abandoned. */
+  assert_int_equal(read_until(log, FRESHET_TOPIC_USERS, 1, FRESHET_OFFSET_BEGINNING,
+                              freshet_sink_written_end(sink, FRESHET_TOPIC_USERS, 1)),
+                   4);
+  freshet_reader_destroy(log);
+  freshet_sink_destroy(sink);
+  cluster_stop(&c);
+}
+
+/* A process that takes our partitions while we are paused fences both producers; one has a transaction open. */
+static void a_fence_while_we_were_paused_ends_nothing(void** state) {
+  (void)state;
+  cluster c;
+  cluster_start(&c, true);
+  c.config.alternates = true;
+  cluster_property(&c, "session.timeout.ms", "1000");
+  freshet_sink* sink = open_sink(&c, NULL);
+  begin(sink);
+  write_one(sink, FRESHET_TOPIC_USERS, 0, "k", "v");
+  usleep(1200 * 1000);
+  assert_status(FRESHET_OK, freshet_kafka_fence(&c.config, c.config.transactional_id, fresh_error()));
+  assert_status(FRESHET_ABORTED, commit(sink, NULL, 0));
+  assert_non_null(strstr(last_error.message, "outlived session.timeout.ms (1000)"));
+  for (int i = 0; i < 4; i++) {
+    begin(sink);
+    write_one(sink, FRESHET_TOPIC_USERS, 0, "k", "v");
+    assert_status(FRESHET_OK, commit(sink, NULL, 0));
+  }
   freshet_sink_destroy(sink);
   cluster_stop(&c);
 }
@@ -685,6 +742,8 @@ int main(void) {
       cmocka_unit_test(an_abort_works_at_any_moment),
       cmocka_unit_test(two_producers_take_turns),
       cmocka_unit_test(a_transaction_begins_beside_a_commit),
+      cmocka_unit_test(an_abandoned_pair_ends),
+      cmocka_unit_test(a_fence_while_we_were_paused_ends_nothing),
       cmocka_unit_test(one_producer_begins_after_the_commit),
       cmocka_unit_test(markers_at_the_end_are_no_lag),
       cmocka_unit_test(a_new_sink_fences_the_old_one),

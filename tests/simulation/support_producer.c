@@ -284,9 +284,13 @@ static freshet_status sink_abort(freshet_sink* self, freshet_error* error) {
 }
 
 static void sink_abandon(freshet_sink* self) {
-  struct sim_commit* commit = &process_of(self)->commit;
-  if (commit->phase == SIM_IDLE) sim_fail(process_of(self)->world, "abandon of nothing");
-  process_of(self)->has_abandoned = true;
+  sim_process* process = process_of(self);
+  struct sim_commit* commit = &process->commit;
+  if (commit->phase == SIM_IDLE) sim_fail(process->world, "abandon of nothing");
+  process->has_abandoned = true;
+  if (process->transaction >= 0 && !is_fenced(process, process->turn))
+    sim_end(&process->world->cluster, process->transaction, SIM_ABORTED);
+  process->transaction = -1;
   commit->is_abandoned = commit->phase != SIM_ENDED;
   if (commit->phase == SIM_ENDED) commit->phase = SIM_IDLE;
 }

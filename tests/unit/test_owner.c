@@ -22,12 +22,13 @@ static void what_is_written_is_read(void** state) {
                                     "app-\303\274ml", "app.\177"};
   for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
     char word[FRESHET_OWNER_TEXT_SIZE], text[2 * FRESHET_OWNER_TEXT_SIZE];
-    freshet_owner_write(ids[i], "worker-1-" UUID, word);
+    freshet_owner_write(ids[i], "worker-1-" UUID, i % 2 == 0 ? NULL : "http://a:1", word);
     assert_null(strchr(word, ' '));
     snprintf(text, sizeof text, "m1:7:8:0000000000000009 p1:12:0 %s", word);
     freshet_owner owner = read_text(text);
     assert_string_equal(owner.transactional_id, ids[i]);
     assert_string_equal(owner.member, UUID);
+    assert_int_equal(owner.client, i % 2 == 0 ? 0 : freshet_owner_client("http://a:1"));
     assert_int_equal(freshet_layout_read(text, strlen(text)).partitions, 12);
   }
 }
@@ -37,11 +38,11 @@ static void an_owner_that_does_not_fit_is_left_out(void** state) {
   char word[FRESHET_OWNER_TEXT_SIZE], id[200];
   memset(id, 'x', sizeof id - 1);
   id[sizeof id - 1] = '\0';
-  freshet_owner_write(id, "w-" UUID, word);
+  freshet_owner_write(id, "w-" UUID, NULL, word);
   assert_string_equal(word, "");
-  freshet_owner_write("app-w", "short", word);
+  freshet_owner_write("app-w", "short", NULL, word);
   assert_string_equal(word, "");
-  freshet_owner_write("", "w-" UUID, word);
+  freshet_owner_write("", "w-" UUID, NULL, word);
   assert_string_equal(word, "");
 }
 
@@ -52,10 +53,13 @@ static void other_words_are_no_owner(void** state) {
                                       "o1:",
                                       "o1:" UUID,
                                       "o1:short:app",
-                                      "o1:" UUID ":%zz",
-                                      "o1:" UUID ":%00",
-                                      "o1:" UUID ":%",
-                                      "o2:" UUID ":app"};
+                                      "o1:" UUID ":app",
+                                      "o1:" UUID ":00000000:%zz",
+                                      "o1:" UUID ":00000000:%00",
+                                      "o1:" UUID ":00000000:%",
+                                      "o1:" UUID ":00000000:",
+                                      "o2:" UUID ":00000000:app"};
+  assert_int_not_equal(freshet_owner_client("http://a:1"), freshet_owner_client("http://a:2"));
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
     assert_string_equal(read_text(texts[i]).transactional_id, "");
   assert_string_equal(freshet_owner_read(NULL, 0).transactional_id, "");
