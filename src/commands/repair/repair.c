@@ -140,13 +140,15 @@ static freshet_status carry_out(freshet_repair* repair, const arguments* parsed,
   choose_path(parsed, repair->config, path);
   freshet_status status = FRESHET_OK;
   if (repair->bad_count > 0) status = freshet_repair_write_file(repair, path, error);
+  /* Again: the scan may have taken long, and rows that were good then must not replace newer ones. */
+  if (status == FRESHET_OK) status = freshet_await_stopped(&repair->kafka, repair->kafka.app_id, error);
   if (status == FRESHET_OK && (repair->bad_count > 0 || unsealed_logs(repair) > 0))
     status = freshet_repair_write_topics(repair, error);
   if (status != FRESHET_OK) return status;
   if (repair->bad_count > 0)
     printf("taken out of use; their bytes are in %s and in topic %s\n", path,
            repair->kafka.topics[FRESHET_TOPIC_DEAD_LETTERS]);
-  if (unsealed_logs(repair) > 0)
+  if (unsealed_logs(repair) > 0 && !repair->is_full)
     printf("from now on, a record of state counts only if this app has sealed it\n");
   return FRESHET_OK;
 }

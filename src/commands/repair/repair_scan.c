@@ -201,6 +201,7 @@ static freshet_status scan_log(freshet_repair* repair, freshet_topic topic, int3
       freshet_grow(repair->logs, &repair->log_capacity, repair->log_count + 1, sizeof *repair->logs);
   freshet_scanned_log* log = &repair->logs[repair->log_count++];
   *log = (freshet_scanned_log){topic, partition, 0, freshet_seal_facts_of(repair->facts, topic, partition)};
+  if (repair->is_full) return FRESHET_OK; /* not looked at, and its records go on to count */
   scanning s = {.repair = repair, .log = log, .first = repair->bad_count};
   const freshet_scan scan = {.reader = repair->reader,
                              .topic = topic,
@@ -240,7 +241,7 @@ freshet_status freshet_repair_scan(freshet_repair* repair, freshet_error* error)
   for (int i = 0; status == FRESHET_OK && i < STATE_TOPICS; i++) {
     int32_t partitions = 0;
     status = freshet_reader_partitions(repair->reader, state_topics[i], &partitions, error);
-    for (int32_t p = 0; status == FRESHET_OK && p < partitions && !repair->is_full; p++)
+    for (int32_t p = 0; status == FRESHET_OK && p < partitions; p++)
       status = scan_log(repair, state_topics[i], p, error);
     if (status == FRESHET_OK) status = judge_setting(repair, error);
   }

@@ -135,7 +135,9 @@ static freshet_status tell_fact(const writing* w, const freshet_scanned_log* log
   size_t found;
   freshet_status status = gather_skipped(w->repair, log, &fact, &found, error);
   const bool is_new = fact.sealed == INT64_MAX;
-  if (is_new) fact.sealed = log->end;
+  /* Once one partition has a fact, one without a fact has no unsealed records. So what has not been read to its end
+   * gets a fact, too. */
+  if (is_new && !w->repair->is_full) fact.sealed = log->end;
   if (log->end > fact.looked) fact.looked = log->end;
   freshet_seal_fact_write(&fact, w->repair->kafka.topics[log->topic], log->partition, &key, &value, &output);
   if (status == FRESHET_OK && (is_new || found > 0))
