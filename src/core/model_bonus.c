@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/model_bonus.h"
 #include "core/model_internal.h"
 
 enum { ROOM_PAD = 16 };

@@ -11,6 +11,7 @@
  */
 #include <string.h>
 
+#include "core/model_bonus.h"
 #include "core/model_internal.h"
 
 /* in the sum of likenesses, stands for an item that lends nothing: without close texts there is little to

@@ -6,6 +6,7 @@
 #ifndef FRESHET_CORE_MODEL_QUERY_H
 #define FRESHET_CORE_MODEL_QUERY_H
 
+#include "core/model_bonus.h"
 #include "core/model_internal.h"
 
 /* See model.h. */
