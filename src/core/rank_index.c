@@ -72,6 +72,7 @@ static size_t own_stride(const freshet_rank_index* index) {
   return index->stride - index->lent_dim;
 }
 
+/* Not for a stride of 0: there is no memory then. */
 static float* own_row(const freshet_rank_index* index, uint32_t row) {
   return index->rows + row * own_stride(index);
 }
@@ -226,7 +227,8 @@ static void write_codes(freshet_rank_index* index, uint32_t row, const float* va
 
 static void write_row(freshet_rank_index* index, uint32_t row, uint32_t slot, const float* values, float bias,
                       freshet_rank_size size) {
-  memcpy(own_row(index, row), values + index->lent_dim, own_stride(index) * sizeof *values);
+  if (own_stride(index) > 0)
+    memcpy(own_row(index, row), values + index->lent_dim, own_stride(index) * sizeof *values);
   index->scales[row] = index->errors[row] = 0;
   if (index->groups > 0) write_codes(index, row, values, size.largest);
   index->biases[row] = bias;
@@ -237,7 +239,8 @@ static void write_row(freshet_rank_index* index, uint32_t row, uint32_t slot, co
 }
 
 static void move_row(freshet_rank_index* index, uint32_t to, uint32_t from) {
-  memcpy(own_row(index, to), own_row(index, from), own_stride(index) * sizeof(float));
+  if (own_stride(index) > 0)
+    memcpy(own_row(index, to), own_row(index, from), own_stride(index) * sizeof(float));
   if (index->groups > 0) {
     uint8_t* target = row_codes(index, to);
     const uint8_t* source = row_codes(index, from);
@@ -259,7 +262,7 @@ static void clear_row(freshet_rank_index* index, uint32_t row) {
     for (size_t g = 0; g < index->groups; g++)
       memset(target + g * FRESHET_PANEL * 4, FRESHET_RANK_CODE_ZERO, 4);
   }
-  memset(own_row(index, row), 0, own_stride(index) * sizeof(float));
+  if (own_stride(index) > 0) memset(own_row(index, row), 0, own_stride(index) * sizeof(float));
   index->scales[row] = index->errors[row] = index->norms[row] = 0;
   index->biases[row] = -INFINITY;
   index->slots[row] = FRESHET_RANK_NO_ROW;
