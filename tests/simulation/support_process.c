@@ -37,15 +37,19 @@ static bool has_thread(const sim_process* process) {
   return process->thread != 0 && pthread_equal(pthread_self(), process->thread);
 }
 
-/* To a wrong time, or to the right one. */
-static void set_clock(sim_process* process) {
-  sim_random* random = &process->world->cluster.random;
-  const int64_t wrong_ms = (int64_t)sim_below(random, 2 * CLOCK_JUMP_MS) - CLOCK_JUMP_MS;
-  process->clock_ahead_ms = sim_chance(random, 500) ? wrong_ms : 0;
+void sim_process_set_clock(sim_process* process, int64_t ahead_ms) {
+  process->clock_ahead_ms = ahead_ms;
   /* Set back, it lists again what had expired. */
   const int64_t now_ms = sim_process_now_ms(process);
   if (now_ms < process->items_read_ms) process->items_read_ms = now_ms;
   if (now_ms < process->logs[0].polled_ms) process->logs[0].polled_ms = now_ms;
+}
+
+/* To a wrong time, or to the right one. */
+static void let_clock_jump(sim_process* process) {
+  sim_random* random = &process->world->cluster.random;
+  const int64_t wrong_ms = (int64_t)sim_below(random, 2 * CLOCK_JUMP_MS) - CLOCK_JUMP_MS;
+  sim_process_set_clock(process, sim_chance(random, 500) ? wrong_ms : 0);
 }
 
 bool sim_boundary(sim_process* process) {
@@ -60,7 +64,7 @@ bool sim_boundary(sim_process* process) {
     if (world->processes[i] != NULL) sim_producer_work(world->processes[i]);
   }
   if (world->between != NULL) world->between(world);
-  if (sim_chance(&world->cluster.random, world->faults.clock)) set_clock(process);
+  if (sim_chance(&world->cluster.random, world->faults.clock)) let_clock_jump(process);
   if (has_thread(process) && sim_chance(&world->cluster.random, world->faults.pause)) pause_here(process);
   return !process->is_dead;
 }

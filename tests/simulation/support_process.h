@@ -147,6 +147,8 @@ sim_process* sim_process_create(sim_world* world, int app, int slot, const fresh
 void sim_process_start(sim_process* process);
 /* The wall clock of its machine, in ms. */
 int64_t sim_process_now_ms(const sim_process* process);
+/* Sets its wall clock to that of the broker plus so much. */
+void sim_process_set_clock(sim_process* process, int64_t ahead_ms);
 /* Lets it run until it pauses or has finished. */
 void sim_process_resume(sim_process* process);
 /* Kills it at its present call. Its thread still has to unwind: resume it until it has finished. */

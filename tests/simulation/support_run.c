@@ -314,7 +314,7 @@ static void become_calm(run* r) {
   for (int i = 0; i < SIM_PROCESSES_MAX; i++) {
     if (r->world.processes[i] == NULL) continue;
     r->world.processes[i]->calls_left = 0;
-    r->world.processes[i]->clock_ahead_ms = 0;
+    sim_process_set_clock(r->world.processes[i], 0);
     r->world.processes[i]->commit.stuck_until_us = 0;
   }
   for (int i = 0; i < RUN_SLOTS_MAX * RUN_DISKS; i++) {
