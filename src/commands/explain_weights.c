@@ -8,11 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "commands/ask_service.h"
 #include "commands/commands.h"
 #include "commands/options.h"
-#include "service/http_client.h"
-
-enum { TIMEOUT_MS = 10000, URL_SIZE = 1024 };
 
 static const char usage[] =
     "usage: freshet explain-weights -c FILE [--url URL] [--json] [-X SECTION.KEY=VALUE]...\n\n"
@@ -89,53 +87,22 @@ static void print_weights(const json_t* weights) {
   }
 }
 
-static freshet_status print_answer(const question* q, int http_status, freshet_slice body,
-                                   freshet_error* error) {
-  json_t* answer = json_loadb(body.data == NULL ? "" : body.data, body.size, 0, NULL);
+static freshet_status ask(const question* q, const freshet_config* config, freshet_error* error) {
+  freshet_buffer body = {0};
+  json_t* answer = NULL;
+  freshet_status status =
+      freshet_ask_service(config, q->url, "/v1/weights",
+                          "the service knows no /v1/weights: is it an older version?", &body, &answer, error);
   const json_t* weights = json_object_get(answer, "weights");
-  freshet_status status = FRESHET_OK;
-  if (http_status == 404) {
-    status = freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP,
-                               "the service knows no /v1/weights: is it an older version?");
-  } else if (http_status == 401) {
-    status =
-        freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP,
-                          "the service wants a bearer token: set http.token_file to a file with one of its");
-  } else if (http_status != 200) {
-    const char* detail = text_of(answer, "detail");
-    status =
-        freshet_error_set(error, http_status == 503 ? FRESHET_UNAVAILABLE : FRESHET_INVALID, FRESHET_STOP,
-                          "the service says %d: %s", http_status, detail[0] != '\0' ? detail : "no more");
-  } else if (!json_is_array(weights)) {
+  if (status == FRESHET_OK && !json_is_array(weights)) {
     status = freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP,
                                "the answer has no weights: is this Freshet?");
-  } else if (q->json) {
-    printf("%.*s", (int)body.size, body.data);
-  } else {
+  } else if (status == FRESHET_OK && q->json) {
+    printf("%.*s", (int)body.size, (const char*)body.data);
+  } else if (status == FRESHET_OK) {
     print_weights(weights);
   }
   json_decref(answer);
-  return status;
-}
-
-static freshet_status ask(const question* q, const freshet_config* config, freshet_error* error) {
-  char url[URL_SIZE];
-  freshet_buffer body = {0};
-  int http_status = 0;
-  freshet_error cause = {0};
-  freshet_client_url(config, url, sizeof url);
-  if (q->url != NULL) snprintf(url, sizeof url, "%s", q->url);
-  freshet_status status =
-      freshet_client_get(config, url, "/v1/weights", TIMEOUT_MS, &http_status, &body, &cause);
-  if (status == FRESHET_UNAVAILABLE) {
-    freshet_error_set(error, status, FRESHET_STOP,
-                      "%s: start the service with `freshet run -c FILE`, or name it with --url",
-                      cause.message);
-  } else if (status != FRESHET_OK) {
-    freshet_error_set(error, status, FRESHET_STOP, "%s", cause.message);
-  } else {
-    status = print_answer(q, http_status, freshet_buffer_slice(&body), error);
-  }
   freshet_buffer_free(&body);
   return status;
 }

@@ -8,11 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "commands/ask_service.h"
 #include "commands/commands.h"
 #include "commands/options.h"
 #include "service/http_client.h"
 
-enum { TIMEOUT_MS = 10000, URL_SIZE = 1024, REASONS_SHOWN = 3 };
+enum { REASONS_SHOWN = 3 };
 
 static const char usage[] =
     "usage: freshet recommend -c FILE --user U [--context TEXT] [-k N] [OPTION...]\n"
@@ -141,51 +142,21 @@ static void print_list(const json_t* list) {
   }
 }
 
-static freshet_status print_answer(const question* q, int http_status, freshet_slice body,
-                                   freshet_error* error) {
-  json_t* answer = json_loadb(body.data == NULL ? "" : body.data, body.size, 0, NULL);
-  freshet_status status = FRESHET_OK;
-  if (http_status != 200) {
-    const char* detail = text_of(answer, "detail");
-    status =
-        freshet_error_set(error, http_status == 503 ? FRESHET_UNAVAILABLE : FRESHET_INVALID, FRESHET_STOP,
-                          "the service says %d: %s", http_status, detail[0] != '\0' ? detail : "no more");
-    if (http_status == 401) {
-      freshet_error_clear(error);
-      freshet_error_set(error, status, FRESHET_STOP,
-                        "the service wants a bearer token: set http.token_file to a file with one of its");
-    }
-  } else if (!json_is_array(json_object_get(answer, "items"))) {
+static freshet_status ask(const question* q, const freshet_config* config, freshet_error* error) {
+  freshet_buffer path = {0}, body = {0};
+  json_t* answer = NULL;
+  write_path(q, &path);
+  freshet_status status =
+      freshet_ask_service(config, q->url, (const char*)path.data, NULL, &body, &answer, error);
+  if (status == FRESHET_OK && !json_is_array(json_object_get(answer, "items"))) {
     status =
         freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "the answer is no list: is this Freshet?");
-  } else if (q->json) {
-    printf("%.*s", (int)body.size, body.data);
-  } else {
+  } else if (status == FRESHET_OK && q->json) {
+    printf("%.*s", (int)body.size, (const char*)body.data);
+  } else if (status == FRESHET_OK) {
     print_list(answer);
   }
   json_decref(answer);
-  return status;
-}
-
-static freshet_status ask(const question* q, const freshet_config* config, freshet_error* error) {
-  char url[URL_SIZE];
-  freshet_buffer path = {0}, body = {0};
-  int http_status = 0;
-  freshet_error cause = {0};
-  freshet_client_url(config, url, sizeof url);
-  if (q->url != NULL) snprintf(url, sizeof url, "%s", q->url);
-  write_path(q, &path);
-  freshet_status status =
-      freshet_client_get(config, url, (const char*)path.data, TIMEOUT_MS, &http_status, &body, &cause);
-  if (status == FRESHET_UNAVAILABLE) {
-    freshet_error_set(error, status, FRESHET_STOP,
-                      "%s: start the service with `freshet run -c FILE`, or name it with --url",
-                      cause.message);
-  } else if (status != FRESHET_OK) {
-    freshet_error_set(error, status, FRESHET_STOP, "%s", cause.message);
-  } else {
-    status = print_answer(q, http_status, freshet_buffer_slice(&body), error);
-  }
   freshet_buffer_free(&path);
   freshet_buffer_free(&body);
   return status;
