@@ -350,6 +350,17 @@ static freshet_status open_topics(freshet_kafka_client* client, freshet_error* e
   return FRESHET_OK;
 }
 
+/* A broker puts the instance id in front of a member's id, or the client id in front of that of a dynamic member.
+ * members.c tells them apart, so they must differ. */
+static freshet_status part_ids(rd_kafka_conf_t* conf, const char* instance_id, freshet_error* error) {
+  char id[512] = "", parted[520];
+  size_t size = sizeof id;
+  rd_kafka_conf_get(conf, "client.id", id, &size);
+  if (instance_id == NULL || strcmp(id, instance_id) != 0) return FRESHET_OK;
+  snprintf(parted, sizeof parted, "%s.static", id);
+  return set(conf, "client.id", parted, error);
+}
+
 freshet_status freshet_kafka_client_open(freshet_kafka_client* client, const freshet_kafka_config* config,
                                          freshet_kafka_role role, freshet_kafka_callbacks callbacks,
                                          void* owner, freshet_error* error) {
@@ -361,6 +372,7 @@ freshet_status freshet_kafka_client_open(freshet_kafka_client* client, const fre
   if (status == FRESHET_OK) status = set_all(conf, config, roles[role].defaults, error);
   if (status == FRESHET_OK) status = set_properties(conf, config, error);
   if (status == FRESHET_OK) status = set_all(conf, config, roles[role].fixed, error);
+  if (status == FRESHET_OK) status = part_ids(conf, config->instance_id, error);
   if (status != FRESHET_OK) goto failed;
   rd_kafka_conf_set_opaque(conf, client);
   rd_kafka_conf_set_log_cb(conf, on_log);
@@ -457,39 +469,4 @@ int64_t freshet_kafka_session_ms(const freshet_kafka_config* config) {
 void freshet_kafka_sleep_ms(int ms) {
   struct timespec left = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
   nanosleep(&left, NULL);
-}
-
-static rd_kafka_headers_t* headers_of(const freshet_output* output) {
-  if (output->header_count == 0) return NULL;
-  rd_kafka_headers_t* headers = rd_kafka_headers_new(output->header_count);
-  for (size_t i = 0; i < output->header_count; i++) {
-    const freshet_header* h = &output->headers[i];
-    rd_kafka_header_add(headers, h->name, -1, h->value.data, (ssize_t)h->value.size);
-  }
-  return headers;
-}
-
-/* An empty value must not look like a tombstone, whose value pointer is NULL. */
-rd_kafka_resp_err_t freshet_kafka_enqueue(freshet_kafka_client* client, rd_kafka_topic_t* topic,
-                                          const freshet_output* output, void* opaque) {
-  rd_kafka_headers_t* headers = headers_of(output);
-  if (freshet_seal_is_of(output->topic)) freshet_seal_add(client->config->app_id, output, &headers);
-  const char* value = !output->has_value ? NULL : output->value.size == 0 ? "" : output->value.data;
-  rd_kafka_vu_t arguments[] = {
-      {.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = topic},
-      {.vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = output->partition},
-      {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
-      {.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {(void*)output->key.data, output->key.size}},
-      {.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {(void*)value, value == NULL ? 0 : output->value.size}},
-      {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = opaque},
-      {.vtype = RD_KAFKA_VTYPE_TIMESTAMP, .u.i64 = output->timestamp_ms},
-      {.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers}, /* last: left out when there are none */
-  };
-  size_t count = sizeof arguments / sizeof arguments[0] - (headers == NULL ? 1 : 0);
-  rd_kafka_error_t* failure = rd_kafka_produceva(client->handle, arguments, count);
-  if (failure == NULL) return RD_KAFKA_RESP_ERR_NO_ERROR;
-  rd_kafka_resp_err_t code = rd_kafka_error_code(failure);
-  rd_kafka_error_destroy(failure);
-  if (headers != NULL) rd_kafka_headers_destroy(headers);
-  return code;
 }

@@ -120,11 +120,12 @@ static freshet_log_place* place_of(const freshet_log_check* check, freshet_log_p
   return NULL;
 }
 
-/* Takes the answers; returns how many places have got one. */
-static size_t take_records(freshet_log_check* check, freshet_log_place* places, size_t count, bool* waiting) {
+/* Takes an answer; counts down `left` when a place has got it. False: none came. A batch brings records that nobody
+ * waits for, too: they are answers to no place. */
+static bool take_record(freshet_log_check* check, freshet_log_place* places, size_t count, bool* waiting,
+                        size_t* left) {
   rd_kafka_message_t* message = NULL;
-  size_t judged = 0;
-  if (rd_kafka_consume_batch_queue(check->queue, SLICE_MS, &message, 1) != 1) return 0;
+  if (rd_kafka_consume_batch_queue(check->queue, SLICE_MS, &message, 1) != 1) return false;
   freshet_log_place* place = message->rkt == NULL ? NULL : place_of(check, places, count, message);
   if (place != NULL && waiting[place - places]) {
     if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -132,11 +133,11 @@ static size_t take_records(freshet_log_check* check, freshet_log_place* places, 
     } else if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
       place->verdict = FRESHET_LOG_SAME; /* only marks of transactions are left of it */
     }
-    judged = place->verdict != FRESHET_LOG_UNKNOWN;
-    if (judged > 0) waiting[place - places] = false;
+    waiting[place - places] = place->verdict == FRESHET_LOG_UNKNOWN;
+    if (!waiting[place - places]) --*left;
   }
   rd_kafka_message_destroy(message);
-  return judged;
+  return true;
 }
 
 /* A thread of librdkafka 2.0.2 that has slept may not notice for a second that there is something to fetch. A question
@@ -165,9 +166,7 @@ void freshet_log_check_places(freshet_log_check* check, freshet_log_place* place
   }
   if (left > 0) rd_kafka_assign(check->client.handle, list);
   while (left > 0 && freshet_kafka_now_ms() < deadline_ms) {
-    size_t judged = take_records(check, places, count, waiting);
-    left -= judged;
-    if (judged == 0) wake_leader(check, places, waiting);
+    if (!take_record(check, places, count, waiting, &left)) wake_leader(check, places, waiting);
   }
   if (list->cnt > 0) rd_kafka_assign(check->client.handle, NULL);
   rd_kafka_topic_partition_list_destroy(list);

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "kafka/app_generations.h"
+#include "kafka/log_check.h"
 #include "kafka/members.h"
 #include "support_kafka.h"
 
@@ -599,6 +600,66 @@ static void a_question_about_a_group_may_be_given_up(void** state) {
   cluster_stop(&c);
 }
 
+static void note_name(void* context, const freshet_kafka_member* found) {
+  char* name = context;
+  memcpy(name, found->name.data, found->name.size);
+  name[found->name.size] = '\0';
+}
+
+/* The name of a static member may be the client id that processes have. */
+static void a_static_member_may_be_named_as_its_client(void** state) {
+  static const char* const client_ids[] = {NULL, "worker-1"};
+  (void)state;
+  for (size_t i = 0; i < 2; i++) {
+    cluster c;
+    cluster_start(&c, true);
+    group_log group = {0};
+    char name[64] = "";
+    c.config.client_id = client_ids[i];
+    freshet_source* source = open_source(&c, &group, client_ids[i] == NULL ? "freshet" : client_ids[i]);
+    join(source, &group);
+    freshet_kafka_client client = {0};
+    assert_status(FRESHET_OK, freshet_kafka_client_open(&client, &c.config, FRESHET_KAFKA_OBSERVER,
+                                                        (freshet_kafka_callbacks){0}, NULL, fresh_error()));
+    assert_int_equal(freshet_kafka_client_describe(&client, c.config.app_id, 5000, note_name, name), 0);
+    assert_string_equal(name, c.config.instance_id);
+    freshet_kafka_client_close(&client, 0);
+    assert_status(FRESHET_OK, freshet_source_close(source, fresh_error()));
+    freshet_source_destroy(source);
+    cluster_stop(&c);
+  }
+}
+
+/* One record of each partition is asked for. The batch of the first one brings thousands that nobody waits for, and they
+ * must not keep the second from its answer. */
+static void large_batches_are_looked_at_in_time(void** state) {
+  enum { RECORDS = 10000, WITHIN_MS = 2000 };
+  (void)state;
+  cluster c;
+  cluster_start(&c, true);
+  cluster_property(&c, "linger.ms", "300");
+  freshet_kafka_client producer = {0};
+  assert_status(FRESHET_OK, freshet_kafka_client_open(&producer, &c.config, FRESHET_KAFKA_PUBLISHER,
+                                                      (freshet_kafka_callbacks){0}, NULL, fresh_error()));
+  freshet_log_place places[2];
+  for (int32_t p = 0; p < 2; p++) {
+    const freshet_output output = output_of(FRESHET_TOPIC_EVENTS, p, "k", "v");
+    for (int i = 0; i < RECORDS; i++)
+      assert_int_equal(freshet_kafka_enqueue(&producer, producer.topics[FRESHET_TOPIC_EVENTS], &output, NULL),
+                       0);
+    places[p] = (freshet_log_place){
+        .topic = FRESHET_TOPIC_EVENTS, .partition = p, .next = RECORDS, .mark = {.offset = 1}};
+  }
+  assert_int_equal(rd_kafka_flush(producer.handle, 30000), 0);
+  freshet_kafka_client_close(&producer, 0);
+  freshet_log_check* check;
+  assert_status(FRESHET_OK, freshet_log_check_create(&c.config, &check, fresh_error()));
+  freshet_log_check_places(check, places, 2, WITHIN_MS);
+  for (int i = 0; i < 2; i++) assert_int_equal(places[i].verdict, FRESHET_LOG_OTHER);
+  freshet_log_check_destroy(check);
+  cluster_stop(&c);
+}
+
 static void missing_topics_are_named(void** state) {
   (void)state;
   cluster c;
@@ -752,6 +813,8 @@ int main(void) {
       cmocka_unit_test(members_share_without_loss_or_repeat),
       cmocka_unit_test(a_late_member_is_aborted),
       cmocka_unit_test(a_question_about_a_group_may_be_given_up),
+      cmocka_unit_test(a_static_member_may_be_named_as_its_client),
+      cmocka_unit_test(large_batches_are_looked_at_in_time),
       cmocka_unit_test(missing_topics_are_named),
       cmocka_unit_test(an_offset_that_is_gone_is_an_error),
       cmocka_unit_test(a_short_outage_loses_nothing),
