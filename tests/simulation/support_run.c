@@ -332,25 +332,44 @@ static bool is_read(const sim_cluster* cluster, int app, freshet_topic topic) {
   return true;
 }
 
-/* Everything is read and committed, and enough time has passed for owed lists. */
+static bool is_held(const run* r, int app, freshet_topic topic, int32_t partition) {
+  for (int i = 0; i < SIM_PROCESSES_MAX; i++) {
+    const sim_process* process = r->world.processes[i];
+    if (process != NULL && process->app == app && !process->is_dead && process->holds[topic][partition])
+      return true;
+  }
+  return false;
+}
+
+/* All input is read and committed, and each partition has somebody who would make a list that is owed. A debt can be
+ * older than its owner: an item that went while nobody was there is found by the next one. */
+static bool is_quiet(run* r, int app) {
+  const sim_cluster* cluster = &r->world.cluster;
+  for (int topic = 0; topic <= FRESHET_TOPIC_REQUESTS; topic++) {
+    if (!is_read(cluster, app, (freshet_topic)topic)) return false;
+    for (int32_t p = 0; p < cluster->partitions[topic]; p++) {
+      if (!is_held(r, app, (freshet_topic)topic, p)) return false;
+    }
+  }
+  return true;
+}
+
+/* It has been quiet for as long as the settings allow an owed list to take. */
 static bool is_done(run* r) {
   const sim_cluster* cluster = &r->world.cluster;
-  bool all_read = r->scenario.written == r->scenario.count && (r->is_settled == NULL || r->is_settled(r));
+  bool all_quiet = r->scenario.written == r->scenario.count && (r->is_settled == NULL || r->is_settled(r));
   for (int app = 0; app < apps_of(&r->shape); app++) {
     bool is_absent = r->visited >= 0 && app != r->visited;
-    if (!is_absent &&
-        !(is_read(cluster, app, FRESHET_TOPIC_EVENTS) && is_read(cluster, app, FRESHET_TOPIC_ITEMS) &&
-          is_read(cluster, app, FRESHET_TOPIC_REQUESTS)))
-      all_read = false;
+    if (!is_absent && !is_quiet(r, app)) all_quiet = false;
   }
-  if (!all_read) {
+  if (!all_quiet) {
     r->done_us = INT64_MAX;
   } else if (r->done_us == INT64_MAX) {
     r->done_us = cluster->now_us;
   }
   int64_t patience_ms = 2 * r->config.max_delay_ms + 3 * r->config.commit_interval_ms;
   if (r->encoders[0] != NULL) patience_ms += CUTOVER_MS;
-  return all_read && cluster->now_us - r->done_us > patience_ms * 1000;
+  return all_quiet && cluster->now_us - r->done_us > patience_ms * 1000;
 }
 
 static bool is_anybody_alive(const run* r) {
@@ -419,16 +438,6 @@ void run_init(run* r, uint64_t seed, uint64_t luck, const run_shape* shape) {
   world->faults.clock = sim_chance(random, 300) ? sim_skewed(random, 1, 20) : 0;
 }
 
-static bool holds_everything(const sim_process* process) {
-  const sim_cluster* cluster = &process->world->cluster;
-  for (int topic = 0; topic <= FRESHET_TOPIC_REQUESTS; topic++) {
-    for (int32_t p = 0; p < cluster->partitions[topic]; p++) {
-      if (!process->holds[topic][p]) return false;
-    }
-  }
-  return true;
-}
-
 uint64_t run_visit(run* r, int app, sim_disk* disk) {
   r->visited = app;
   r->is_calm = true;
@@ -436,7 +445,7 @@ uint64_t run_visit(run* r, int app, sim_disk* disk) {
   sim_process* visitor = launch(r, app * r->shape.workers, disk);
   while (r->world.failure[0] == '\0' && !visitor->is_finished) {
     sim_process_resume(visitor);
-    if (holds_everything(visitor) && is_done(r)) visitor->is_asked_to_stop = true;
+    if (is_done(r)) visitor->is_asked_to_stop = true;
   }
   uint64_t hash = visitor->model_hash;
   if (r->world.failure[0] == '\0' && !visitor->is_clean)
