@@ -1,5 +1,5 @@
 /*
- * support_process.c: the life of a simulated process: its thread, its clock, where it pauses and where it dies.
+ * support_process.c: the life of a simulated process: its fiber, its clock, where it pauses and where it dies.
  */
 #include "support_process.h"
 
@@ -20,8 +20,7 @@ void sim_fail(sim_world* world, const char* format, ...) {
 /* ---- time and death ---- */
 
 static void pause_here(sim_process* process) {
-  sem_post(&process->world->back);
-  sem_wait(&process->go);
+  sim_fiber_leave(process->fiber);
 }
 
 /* No other process can run, so the scheduler need not be asked each time. */
@@ -31,10 +30,6 @@ static bool is_alone(const sim_process* process) {
     if (other != NULL && other != process) return false;
   }
   return true;
-}
-
-static bool has_thread(const sim_process* process) {
-  return process->thread != 0 && pthread_equal(pthread_self(), process->thread);
 }
 
 void sim_process_set_clock(sim_process* process, int64_t ahead_ms) {
@@ -65,7 +60,8 @@ bool sim_boundary(sim_process* process) {
   }
   if (world->between != NULL) world->between(world);
   if (sim_chance(&world->cluster.random, world->faults.clock)) let_clock_jump(process);
-  if (has_thread(process) && sim_chance(&world->cluster.random, world->faults.pause)) pause_here(process);
+  if (sim_fiber_is_running(process->fiber) && sim_chance(&world->cluster.random, world->faults.pause))
+    pause_here(process);
   return !process->is_dead;
 }
 
@@ -76,7 +72,7 @@ void sim_wait(sim_process* process, int timeout_ms) {
   uint32_t waited_us =
       sim_chance(&world->cluster.random, 500) ? most_us : 1 + sim_below(&world->cluster.random, most_us);
   sim_advance(&world->cluster, waited_us);
-  if (!has_thread(process)) return;
+  if (!sim_fiber_is_running(process->fiber)) return;
   if (!is_alone(process) || sim_chance(&world->cluster.random, 300)) pause_here(process);
 }
 
@@ -144,7 +140,6 @@ sim_process* sim_process_create(sim_world* world, int app, int slot, const fresh
   process->clock = (struct sim_clock){{.now_ms = clock_now_ms, .monotonic_us = clock_monotonic_us}, process};
   sim_stream_init(process);
   sim_producer_open(process);
-  sem_init(&process->go, 0, 0);
   return process;
 }
 
@@ -190,11 +185,10 @@ static freshet_status turn(sim_process* process, freshet_worker* worker, freshet
   return status;
 }
 
-static void* live(void* context) {
+static void live(void* context) {
   sim_process* process = context;
   freshet_error error = {0};
   freshet_worker* worker = NULL;
-  sem_wait(&process->go);
   sim_process_connect(process);
   freshet_logger logger = {getenv("SIM_LOG") == NULL ? NULL : log_to_stderr, process};
   freshet_ports ports = {.source = &process->source.base,
@@ -223,33 +217,28 @@ static void* live(void* context) {
   }
   if (!process->is_clean) sim_process_kill(process); /* its member sends no more heartbeats */
   process->is_finished = true;
-  sem_post(&process->world->back);
-  return NULL;
 }
 
 void sim_process_start(sim_process* process) {
-  int failed = pthread_create(&process->thread, NULL, live, process);
-  FRESHET_ASSERT(failed == 0);
+  process->fiber = sim_fiber_create(live, process);
 }
 
 void sim_process_resume(sim_process* process) {
   FRESHET_ASSERT(!process->is_finished);
-  sem_post(&process->go);
-  while (sem_wait(&process->world->back) != 0) continue;
+  sim_fiber_resume(process->fiber);
 }
 
 void sim_process_destroy(sim_process* process) {
   if (process == NULL) return;
-  if (process->thread != 0) {
+  if (process->fiber != NULL) {
     sim_process_kill(process);
     while (!process->is_finished) sim_process_resume(process);
-    pthread_join(process->thread, NULL);
+    sim_fiber_destroy(process->fiber);
   }
   sim_stream_free(process);
   sim_producer_free(process);
   for (int i = 0; i < SIM_PROCESSES_MAX; i++) {
     if (process->world->processes[i] == process) process->world->processes[i] = NULL;
   }
-  sem_destroy(&process->go);
   free(process);
 }

@@ -1,17 +1,15 @@
 /*
  * support_process.h: one process of the simulation: the real worker on the simulated broker, with all faults
  * that may happen: it dies at any call, it is paused at any call while others go on, commits are aborted,
- * records are given up, partitions are taken away. Each process has a thread, but only one thread runs at a
- * time, and the seed decides which one is next: a seed is a run.
+ * records are given up, partitions are taken away. Each process is a fiber: one runs at a time, and the seed
+ * decides which one is next: a seed is a run.
  */
 #ifndef FRESHET_TESTS_SUPPORT_PROCESS_H
 #define FRESHET_TESTS_SUPPORT_PROCESS_H
 
-#include <pthread.h>
-#include <semaphore.h>
-
 #include "support_cluster.h"
 #include "support_disk.h"
+#include "support_fiber.h"
 #include "worker/worker.h"
 
 /* The chances of faults, in a thousand calls. All zero: the calm. */
@@ -43,11 +41,10 @@ typedef struct sim_world {
                   const sim_record* record);
   void* context;
   uint64_t next_id;
-  sem_t back;         /* posted by the process that has stopped running */
   char failure[1024]; /* the first; empty: none */
 } sim_world;
 
-/* Notes the first failure; the test reads it on its own thread. */
+/* Notes the first failure; the test reads it. */
 void sim_fail(sim_world* world, const char* format, ...) __attribute__((format(printf, 2, 3)));
 
 struct sim_process {
@@ -67,7 +64,7 @@ struct sim_process {
   bool is_asked_to_stop; /* as by SIGTERM */
   bool is_dead;          /* dead: its calls have no effect any more */
   bool is_excused;       /* was told to stop by the cluster */
-  bool is_finished;      /* its thread is done */
+  bool is_finished;      /* its worker is gone */
   bool is_clean;         /* stopped as asked, and its disk has all that it committed */
   bool has_abandoned;    /* a commit, since it last got partitions: its disk may lack that one */
   uint64_t model_hash;   /* after a clean stop; metrics show the rest */
@@ -133,8 +130,7 @@ struct sim_process {
     sim_process* process;
   } clock;
 
-  pthread_t thread;
-  sem_t go;
+  sim_fiber* fiber; /* NULL: it has not been started */
 };
 
 enum { SIM_SHUT = -3 };
@@ -143,7 +139,7 @@ enum { SIM_SHUT = -3 };
  * destroyed. NULL: there are too many. */
 sim_process* sim_process_create(sim_world* world, int app, int slot, const freshet_stream_config* config,
                                 freshet_codec* codec, sim_disk* disk);
-/* Starts its life: a thread that creates a worker and turns its loop until it stops or dies. */
+/* Starts its life: a fiber that creates a worker and turns its loop until it stops or dies. */
 void sim_process_start(sim_process* process);
 /* The wall clock of its machine, in ms. */
 int64_t sim_process_now_ms(const sim_process* process);
@@ -151,13 +147,13 @@ int64_t sim_process_now_ms(const sim_process* process);
 void sim_process_set_clock(sim_process* process, int64_t ahead_ms);
 /* Lets it run until it pauses or has finished. */
 void sim_process_resume(sim_process* process);
-/* Kills it at its present call. Its thread still has to unwind: resume it until it has finished. */
+/* Kills it at its present call. It still has to unwind: resume it until it has finished. */
 void sim_process_kill(sim_process* process);
-/* Joins the thread, if it was started, and frees. */
+/* Kills it, lets it unwind, and frees. */
 void sim_process_destroy(sim_process* process);
 
 /* Does what its first calls do: joins the group and takes over the transactional id. For tests without a
- * thread. */
+ * worker. */
 void sim_process_connect(sim_process* process);
 
 /* ---- for the objects behind the interfaces ---- */
@@ -179,7 +175,7 @@ void sim_producer_open(sim_process* process); /* sink */
 void sim_producer_free(sim_process* process);
 /* The transactional id of its producer of that turn, 0 or 1. */
 int sim_producer_of(const sim_process* process, int turn);
-/* What happens beside the thread of the process: letters arrive, a commit makes progress. */
+/* What happens beside the loop of the process: letters arrive, a commit makes progress. */
 void sim_producer_work(sim_process* process);
 /* At death: some of the records that are on their way still arrive. */
 void sim_producer_die(sim_process* process);

@@ -422,7 +422,6 @@ void run_init(run* r, uint64_t seed, uint64_t luck, const run_shape* shape) {
   set_rules(r, seed);
   world->context = r;
   world->between = between;
-  sem_init(&world->back, 0, 0);
   sim_random* random = &world->cluster.random;
   world->faults.pause = shape->workers == 1 ? 0 : sim_skewed(random, 1, 200);
   r->feeding = sim_skewed(random, 4, 80);
@@ -461,7 +460,6 @@ void run_free(run* r) {
   }
   sim_scenario_free(&r->scenario);
   sim_cluster_free(&r->world.cluster);
-  sem_destroy(&r->world.back);
 }
 
 /* ---- afterwards ---- */

@@ -156,8 +156,8 @@ static freshet_status source_poll(freshet_source* self, int timeout_ms, freshet_
   if (process->is_dead) return sim_death(error);
   for (int i = 0; i < FRESHET_TOPICS * SIM_PARTITIONS_MAX; i++) {
     int topic = i / SIM_PARTITIONS_MAX, p = i % SIM_PARTITIONS_MAX;
-    size_t most = luck(process, capacity - *count);
-    if (process->holds[topic][p]) fetch(process, (freshet_topic)topic, p, most, out, count);
+    if (!process->holds[topic][p]) continue;
+    fetch(process, (freshet_topic)topic, p, luck(process, capacity - *count), out, count);
   }
   if (*count == 0) sim_wait(process, timeout_ms);
   return process->is_dead ? sim_death(error) : FRESHET_OK;
