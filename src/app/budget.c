@@ -17,7 +17,7 @@ enum { BLOCK_OVERHEAD = 16, ID_BYTES = 32 };
 
 /* Bytes of an item in addition to its vectors and lists, and of an entry of its lists. Both are a little
  * above what the model needs; a unit test compares them with the real model. */
-enum { ITEM_BYTES = 512, NEIGHBOUR_BYTES = 12, TEXT_LIST_BYTES = 320 };
+enum { ITEM_BYTES = 512, NEIGHBOUR_BYTES = 12, TEXT_LIST_BYTES = 128 };
 
 /* Of an item's categories and attributes: the list, and a key of each; and how many are usual. */
 enum { FACETS_BYTES = 32 + BLOCK_OVERHEAD, FACET_BYTES = 8, FACETS_USUAL = 4 };
@@ -36,12 +36,13 @@ static double bytes_per_user(const freshet_config* config, double seen) {
 }
 
 /* Two rows of factors. While the item waits for a commit: copies of them and their part of the delta, whose
- * buffer may have twice the room it needs. With text: the part that comes from it and the quantised vector.
+ * buffer may have twice the room it needs. With text: the quantised vector, the list, and where factors start after a
+ * change of the encoder.
  * In the ranker: 8-bit codes of a row and its last columns; the factors too, unless the model can lend them. */
 static double bytes_per_item(const freshet_config* config, uint32_t text_dim) {
   double row = (double)config->model.dim * sizeof(float);
   double ranker = row / 4 + 80 + (config->model.dim % 16 == 0 ? 64 : row + 64);
-  double text = text_dim == 0 ? 0 : row / 2 + text_dim + 64 + TEXT_LIST_BYTES + BLOCK_OVERHEAD;
+  double text = text_dim == 0 ? 0 : row / 2 + text_dim + 64 + TEXT_LIST_BYTES;
   double lists = (double)config->model.neighbours * NEIGHBOUR_BYTES + 64;
   return ITEM_BYTES + ID_BYTES + (2 + 2 + 4) * row + lists + text + ranker;
 }

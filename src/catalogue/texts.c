@@ -146,6 +146,7 @@ freshet_status freshet_texts_announced(freshet_texts* texts, uint32_t slot, int3
   bool is_known = t->filled && t->hash == hash;
   t->partition = partition;
   if (is_known) return FRESHET_OK;
+  if (hash != t->hash) t->submitted = false;
   t->hash = hash;
   t->filled = t->served = t->refused = false;
   if (hash == 0) {

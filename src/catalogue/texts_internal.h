@@ -8,15 +8,16 @@
 #include "catalogue/text_starts.h"
 #include "catalogue/texts.h"
 
+/* Every item has one, so it is packed. */
 typedef struct freshet_item_text_state {
-  uint64_t hash;      /* of what its vector is made of, as announced; 0: of nothing */
-  int32_t partition;  /* of `items` */
-  bool served;        /* the model has the vector of this hash, by the serving encoder */
-  bool filled;        /* there is the vector of this hash by our own encoder */
-  bool refused;       /* our own encoder will never have one: it refused the text of this hash for good */
-  bool wanted;        /* in the list of those that lack it */
-  bool expected;      /* events wait for it: freshet_texts_expect */
-  uint64_t submitted; /* hash of the text that is being encoded, 0: none */
+  uint64_t hash;          /* of what its vector is made of, as announced; 0: of nothing */
+  int32_t partition : 24; /* of `items` */
+  bool served : 1;        /* the model has the vector of this hash, by the serving encoder */
+  bool filled : 1;        /* there is the vector of this hash by our own encoder */
+  bool refused : 1;       /* our own encoder will never have one: it refused the text of this hash for good */
+  bool wanted : 1;        /* in the list of those that lack it */
+  bool expected : 1;      /* events wait for it: freshet_texts_expect */
+  bool submitted : 1;     /* the embedder has the text of this hash */
 } freshet_item_text_state;
 
 /* A text that the embedder has; its id there is the hash, so that a result can only be taken for what it is,

@@ -50,7 +50,7 @@ static void note_submission(freshet_texts* texts, uint32_t slot) {
   texts->submissions = freshet_grow(texts->submissions, &texts->submission_capacity,
                                     texts->submission_count + 1, sizeof *texts->submissions);
   freshet_item_text_state* t = freshet_texts_item(texts, slot);
-  t->submitted = t->hash;
+  t->submitted = true;
   texts->submissions[texts->submission_count++] = (freshet_text_submission){t->hash, slot};
 }
 
@@ -61,7 +61,7 @@ static bool end_submission(freshet_texts* texts, uint64_t hash, uint32_t* slot) 
     *slot = texts->submissions[i].slot;
     texts->submissions[i] = texts->submissions[--texts->submission_count];
     freshet_item_text_state* t = freshet_texts_item(texts, *slot);
-    if (t->submitted == hash) t->submitted = 0;
+    if (t->hash == hash) t->submitted = false;
     return true;
   }
   return false;
@@ -100,7 +100,7 @@ static freshet_status submit_due(freshet_texts* texts, const bool* owned, int32_
     uint32_t slot = texts->wanted[i];
     freshet_item_text_state* t = freshet_texts_item(texts, slot);
     t->wanted = false;
-    if (t->filled || t->hash == 0 || t->submitted == t->hash) continue;
+    if (t->filled || t->hash == 0 || t->submitted) continue;
     if (full || !is_mine(t, owned, partitions) || status != FRESHET_OK) {
       freshet_texts_want(texts, slot);
     } else {

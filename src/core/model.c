@@ -10,7 +10,7 @@
 
 #include "core/model_internal.h"
 
-enum { FIRST_CAPACITY = 1024 };
+enum { FIRST_CAPACITY = 1024, ID_BLOCK_BYTES = 16384 };
 
 freshet_model_config freshet_model_defaults(void) {
   return (freshet_model_config){.dim = 64,
@@ -140,8 +140,11 @@ void freshet_model_destroy(freshet_model* model) {
   if (model == NULL) return;
   for (uint32_t i = 0; i < model->count; i++) {
     freshet_model_neighbours_free(&model->items[i].near);
-    free(model->items[i].near_text);
-    free(model->items[i].id);
+  }
+  while (model->ids != NULL) {
+    id_block* block = model->ids;
+    model->ids = block->next;
+    free(block);
   }
   void* owned[] = {model->items,       model->counts,          model->roots,        model->levels,
                    model->factors,     model->context_factors, model->buckets,      model->frequency,
@@ -249,6 +252,24 @@ freshet_status freshet_model_intern_key(freshet_model* model, uint64_t key, uint
   return *slot != FRESHET_NO_ITEM ? FRESHET_OK : add_item(model, key, ITEMS_MAX, slot, error);
 }
 
+/* Returns a copy that is kept as long as the model. */
+static char* keep_id(freshet_model* model, freshet_slice id) {
+  if (id.size > model->id_room) {
+    const size_t size = id.size > ID_BLOCK_BYTES ? id.size : ID_BLOCK_BYTES;
+    id_block* block = malloc(sizeof *block + size);
+    FRESHET_ASSERT(block != NULL);
+    block->next = model->ids;
+    model->ids = block;
+    model->id_end = block->bytes + size;
+    model->id_room = size;
+    model->owned_bytes += sizeof *block + size;
+  }
+  char* kept = model->id_end - model->id_room;
+  if (id.size > 0) memcpy(kept, id.data, id.size);
+  model->id_room -= id.size;
+  return kept;
+}
+
 freshet_status freshet_model_intern_within(freshet_model* model, freshet_slice id, uint32_t most,
                                            uint32_t* slot, freshet_error* error) {
   const uint64_t key = freshet_id_key(id);
@@ -259,11 +280,9 @@ freshet_status freshet_model_intern_within(freshet_model* model, freshet_slice i
   if (status != FRESHET_OK) return status;
   item* it = &model->items[*slot];
   if (it->id == NULL) {
-    it->id = malloc(id.size + 1);
-    FRESHET_ASSERT(it->id != NULL && id.size <= UINT32_MAX);
-    if (id.size > 0) memcpy(it->id, id.data, id.size);
+    FRESHET_ASSERT(id.size <= UINT32_MAX);
+    it->id = keep_id(model, id);
     it->id_size = (uint32_t)id.size;
-    model->owned_bytes += id.size + 1;
   } else if (!freshet_slice_equal(id, freshet_model_item_id(model, *slot))) {
     return freshet_error_set(error, FRESHET_CONFLICT, FRESHET_DEAD_LETTER,
                              "two item ids have the same key %016llx: '%.*s' and '%.*s'",

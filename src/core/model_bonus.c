@@ -50,13 +50,14 @@ static void fit(const freshet_model* model, gathering* g) {
   FRESHET_ASSERT(g->met.places != NULL && g->met.items != NULL && g->new_places != NULL);
 }
 
-static void prefetch_lists_of(const item* from) {
+static void prefetch_lists_of(const freshet_model* model, uint32_t slot) {
+  const item* from = &model->items[slot];
   freshet_prefetch_list(from->near.entries, from->near.count * sizeof *from->near.entries);
-  if (from->near_text != NULL) freshet_prefetch(from->near_text->entries, sizeof from->near_text->entries);
+  if (model->text_lists != NULL) freshet_prefetch(&model->text_lists[slot], sizeof *model->text_lists);
 }
 
 void freshet_model_prefetch_lists(const freshet_model* model, const context* c) {
-  for (uint32_t k = 0; k < c->count; k++) prefetch_lists_of(&model->items[c->items[k]]);
+  for (uint32_t k = 0; k < c->count; k++) prefetch_lists_of(model, c->items[k]);
 }
 
 /* Meets these items before all others, whether or not a list brings them anything. */
@@ -80,15 +81,12 @@ static void meet_habits(const freshet_user* user, uint32_t count, freshet_gather
 
 /* Adds what context item k brings to its neighbours. */
 static void add_neighbours(const freshet_model* model, const context* c, uint32_t k, freshet_gathered* met) {
-  const item* from = &model->items[c->items[k]];
-  const neighbours* near = &from->near;
-  const text_neighbours* text = from->near_text;
+  const neighbours* near = &model->items[c->items[k]].near;
+  const freshet_text_list* text = freshet_model_near_text(model, c->items[k]);
   const float* a = c->feature_weight[k];
   const float weights[FRESHET_SUMS] = {a[FOLLOWS], a[TOGETHER_NOW], a[TOGETHER_BEFORE], 0};
-  const float text_weights[FRESHET_SUMS] = {0, 0, 0, a[SIMILAR_TEXT]};
   model->kernels->spread(near->entries, near->count, weights, met);
-  if (text == NULL) return;
-  model->kernels->spread(text->entries, text->count, text_weights, met);
+  if (text != NULL) model->kernels->spread_texts(text, a[SIMILAR_TEXT], met);
 }
 
 /* Reads what the logarithms need of each item, and finds the new items. Returns how many new items there
@@ -133,7 +131,7 @@ size_t freshet_model_gather(const freshet_model* model, const context* c, const 
   meet_habits(user, habits, met, places);
   for (uint32_t k = 0; k < c->count; k++) {
     /* Asked for a second time: some have left the first-level cache before their turn. */
-    if (k + 1 < c->count) prefetch_lists_of(&model->items[c->items[k + 1]]);
+    if (k + 1 < c->count) prefetch_lists_of(model, c->items[k + 1]);
     add_neighbours(model, c, k, met);
   }
   const size_t count = met->count, padded = (count + FRESHET_LANES - 1) / FRESHET_LANES * FRESHET_LANES;

@@ -31,14 +31,13 @@ static void add_co_occurrence(const freshet_model* model, const context* c, uint
 /* What context item k itself adds to the sums of `slot`. */
 static void contribution(const freshet_model* model, const context* c, uint32_t k, uint32_t slot, float root,
                          float out[BONUS_FEATURES]) {
-  const item* from = &model->items[c->items[k]];
   const float* a = c->feature_weight[k];
   memset(out, 0, BONUS_FEATURES * sizeof *out);
   add_co_occurrence(model, c, k, slot, root, 1, out);
-  if (from->near_text == NULL) return;
-  const text_neighbours* text = from->near_text;
-  size_t e = model->kernels->find_entry(text->tags, text->entries, text->count, slot);
-  if (e < text->count) out[SIMILAR_TEXT] = a[SIMILAR_TEXT] * text->entries[e].follows;
+  const freshet_text_list* text = freshet_model_near_text(model, c->items[k]);
+  if (text == NULL) return;
+  size_t e = model->kernels->find(text->items, text->count, slot);
+  if (e < text->count) out[SIMILAR_TEXT] = a[SIMILAR_TEXT] * freshet_text_likeness(text, e);
 }
 
 /* Adds what the item borrows to the shares of the recent items: see freshet_model_lend. */

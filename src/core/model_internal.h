@@ -62,16 +62,6 @@ enum { UNKNOWN_SMALLEST = 0xffff };
 #define UNKNOWN_PLACE SIZE_MAX
 #define NO_PLACE (SIZE_MAX - 1)
 
-typedef struct text_neighbours {
-  freshet_tags tags[(TEXT_NEIGHBOURS + FRESHET_TAGS - 1) / FRESHET_TAGS];
-  uint32_t count;
-  /* the list was full and has lost an entry, so that an item may be missing in it; the slot is in `holed` */
-  bool has_hole;
-  /* `follows` is the likeness cosine^4, which the feature sums up; `together`, which no feature of texts weighs, is
-   * the cosine */
-  freshet_neighbour entries[TEXT_NEIGHBOURS];
-} text_neighbours;
-
 /* Slots whose neighbours are found together: each tile of vectors is read from memory once for all of
  * them. */
 enum { LINK_BLOCK = 4 * FRESHET_DOTS_TOGETHER };
@@ -104,7 +94,6 @@ typedef struct item {
   bool listed;
   /* -- */
   neighbours near;
-  text_neighbours* near_text; /* NULL while it has no text */
   int64_t folded_to;
   uint64_t key;
   uint32_t next;    /* slot: the next in its bucket, by key */
@@ -116,8 +105,14 @@ typedef struct item {
   uint32_t repeats;              /* in 1/WEIGHT_UNITS: choices by users who had chosen it before */
   uint64_t repeat_spans;         /* codes of the time since then, each as many times */
   uint32_t id_size;
-  char* id; /* NULL while only the key is known */
+  const char* id; /* in model.ids; NULL while only the key is known */
 } item;
+
+/* Ids lie side by side in blocks, since none is given back before the model goes. */
+typedef struct id_block {
+  struct id_block* next;
+  char bytes[];
+} id_block;
 
 /* A user's recent items as a query or a step sees them. Arrays are padded for the kernels. */
 typedef struct context {
@@ -221,11 +216,13 @@ struct freshet_model {
   uint8_t* levels;
   float* factors;         /* v [capacity][dim] */
   float* context_factors; /* m [capacity][dim] */
-  /* [capacity][dim] the part of v and m that comes from text, see freshet_model_text_factor; NULL without text */
-  int16_t* text_factors;
-  int8_t* text_vectors; /* [capacity][text_padded] quantised; 0 where there is none */
-  float* text_scales;   /* [capacity] 1 / norm of the quantised vector */
-  float* text_floors;   /* [capacity] the cosine that enters its list */
+  int8_t* text_vectors;   /* [capacity][text_padded] quantised; 0 where there is none; NULL without text */
+  float* text_scales;     /* [capacity] 1 / norm of the quantised vector */
+  float* text_floors;     /* [capacity] the cosine that enters its list */
+  freshet_text_list* text_lists; /* [capacity] NULL without text */
+  /* [capacity][dim] where factors start that do not start where the vector says, in units of 2^-13; NULL while there are
+   * none: see freshet_model_text_part */
+  int16_t* text_starts;
   /* [capacity] the state of its neighbours by text. 0: they are found, or it has no text. Else LINK_WAITS,
    * LINK_READ, or 1 + its place in the block that is being compared. */
   uint32_t* text_links;
@@ -235,8 +232,10 @@ struct freshet_model {
   link_block linking; /* those that are being compared */
   uint32_t text_padded;
   float* projection;  /* [dim][text_padded] */
-  float* text_unit;   /* [text_padded] scratch: the vector of the item that changes */
-  size_t owned_bytes; /* ids, neighbour blocks, text lists */
+  id_block* ids;      /* the newest block first */
+  char* id_end;       /* of the newest block */
+  size_t id_room;     /* bytes before id_end that are free */
+  size_t owned_bytes; /* ids, neighbour blocks */
 
   /* -- the table of keys, and counts over it for draws by frequency -- */
   uint32_t bucket_bits;
@@ -311,10 +310,9 @@ static inline float* freshet_model_factor(const freshet_model* model, uint32_t s
 static inline float* freshet_model_context_factor(const freshet_model* model, uint32_t slot) {
   return model->context_factors + (size_t)slot * model->config.dim;
 }
-/* Value i of the part of v and m that comes from text. Two bytes are enough: it is learned by nobody, so no small step is
- * ever added to it. */
-static inline float freshet_model_text_factor(const freshet_model* model, uint32_t slot, uint32_t i) {
-  return 0x1p-13F * model->text_factors[(size_t)slot * model->config.dim + i];
+/* The neighbours by text of an item; NULL when the model has no texts. */
+static inline const freshet_text_list* freshet_model_near_text(const freshet_model* model, uint32_t slot) {
+  return model->text_lists == NULL ? NULL : &model->text_lists[slot];
 }
 /* Call this before anything of the item changes: it keeps the old values for the delta and notes that the
  * item has changed. */
@@ -444,11 +442,20 @@ void freshet_model_replay_dislike(freshet_model* model, uint32_t slot, uint32_t 
 void freshet_model_text_init(freshet_model* model);
 void freshet_model_text_free(freshet_model* model);
 void freshet_model_text_grow(freshet_model* model, uint32_t capacity);
+/* The part of v and m that comes from the item's text, into part [dim]; all 0 without a text. It follows from the text
+ * vector, so it is computed (about a microsecond) and not kept. The values are multiples of 2^-13. */
+void freshet_model_text_part(const freshet_model* model, uint32_t slot, float* part);
 /* The largest absolute value, 0 for NULL; infinite when one is no number. */
 float freshet_model_text_top(const float* values, uint32_t count);
 /* Rounds vector [dim], whose largest absolute value is top > 0, to bytes [dim]. Returns 1 / their norm. */
 float freshet_model_text_quantise(const float* vector, uint32_t dim, float top, int8_t* bytes);
 size_t freshet_model_text_memory(const freshet_model* model);
+/* The cosine of two vectors by their inner product and the product of their scales, as lists keep it: a multiple of
+ * 2^-16, at most FRESHET_COSINE_MAX. */
+static inline float freshet_model_cosine(int32_t dot, float scales) {
+  const float cosine = ((float)dot * scales + 0x1.8p7F) - 0x1.8p7F;
+  return cosine < FRESHET_COSINE_MAX ? cosine : FRESHET_COSINE_MAX;
+}
 /* Enters `other` into the list of `slot` if it is nearer than the farthest item there. The caller has checked
  * that its cosine is not below the floor. */
 void freshet_model_enter_text_neighbour(freshet_model* model, uint32_t slot, uint32_t other, float cosine);

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "core/model_marks.h"
+#include "freshet/model.h"
 
 enum { FRESHET_LANES = 16 };
 
@@ -34,7 +35,7 @@ typedef struct freshet_gathered {
 /* An entry of a list of neighbours. Kernels read 4 bytes before the first of a list: tags lie there. */
 typedef struct freshet_neighbour {
   uint32_t item;
-  float follows, together; /* cf and cs; of a neighbour by text its likeness, and the cosine */
+  float follows, together; /* cf and cs */
 } freshet_neighbour;
 
 /* A list to be scanned: see scan. Items at most once each. */
@@ -52,6 +53,27 @@ typedef struct freshet_row_rates {
   float bias;
   double bias_memory, bias_limit;
 } freshet_row_rates;
+
+/* The nearest items by text of an item. Two cache lines, so that a list is cheap to keep for a million items, and to
+ * fetch: a cosine takes two bytes. */
+typedef struct freshet_text_list {
+  _Alignas(64) uint32_t items[FRESHET_TEXT_NEIGHBOURS]; /* [count] */
+  uint16_t cosines[FRESHET_TEXT_NEIGHBOURS];            /* [count] in units of 2^-16 */
+  uint8_t count;
+  bool is_known;  /* the item has, or had, a text */
+  bool has_start; /* text_starts holds where its factors start */
+  /* the list was full and has lost an entry, so that an item may be missing in it; the slot is in `holed` */
+  bool has_hole;
+} freshet_text_list;
+
+/* The largest cosine of a list. */
+#define FRESHET_COSINE_MAX (65535 * 0x1p-16F)
+
+/* How much a neighbour by text counts: the likeness cosine^4. */
+static inline float freshet_text_likeness(const freshet_text_list* list, size_t entry) {
+  const float cosine = 0x1p-16F * list->cosines[entry];
+  return cosine * cosine * cosine * cosine;
+}
 
 /* How negatives are drawn: the share that is drawn like all events, like recent ones, and uniformly. */
 typedef struct freshet_draw_shares {
@@ -83,6 +105,10 @@ typedef struct freshet_model_kernels {
    * together, follows}. sums[0] takes the entries without a mark, and is not used. */
   void (*scan)(freshet_scan_list* lists, size_t count, const freshet_marks* marks,
                float (*sums)[FRESHET_SUMS]);
+  /* The same for lists of neighbours by text: for each entry whose item has the mark c > 0, sums[c][3] += weights[l] *
+   * its likeness. */
+  void (*scan_texts)(const freshet_text_list* const* lists, const float* weights, size_t count,
+                     const freshet_marks* marks, float (*sums)[FRESHET_SUMS]);
   /* places[c] = i for each entry i whose item has the mark c. places[0] takes the entries without a mark, and
    * is not used. */
   void (*locate)(const freshet_tags* tags, const freshet_neighbour* entries, size_t count,
@@ -90,6 +116,8 @@ typedef struct freshet_model_kernels {
   /* For every entry of a list: the sums of its item += weights * {follows, together, together, follows}. */
   void (*spread)(const freshet_neighbour* entries, size_t count, const float weights[FRESHET_SUMS],
                  freshet_gathered* gathered);
+  /* For every entry of a list of neighbours by text: sum 3 of its item += weight * its likeness. */
+  void (*spread_texts)(const freshet_text_list* list, float weight, freshet_gathered* gathered);
   /* Index of item in items [count], or count. Reads up to the next multiple of 16. */
   size_t (*find)(const uint32_t* items, size_t count, uint32_t item);
   /* As find, in a list of neighbours. */

@@ -649,6 +649,7 @@ static void dots_i8(const int8_t* rows, size_t count, const int8_t* x, size_t n6
 }
 
 #include "core/model_kernels_step_body.h"
+#include "core/model_kernels_texts_body.h"
 
 const freshet_model_kernels FRESHET_MODEL_KERNELS_NAME = {
     .name = FRESHET_MODEL_KERNELS_LABEL,
@@ -662,8 +663,10 @@ const freshet_model_kernels FRESHET_MODEL_KERNELS_NAME = {
     .log = log_array,
     .blend = blend,
     .scan = scan,
+    .scan_texts = scan_texts,
     .locate = locate,
     .spread = spread,
+    .spread_texts = spread_texts,
     .find = find,
     .find_entry = find_entry,
     .smallest = smallest,

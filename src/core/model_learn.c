@@ -31,29 +31,31 @@ static void prefetch_lists(const freshet_model* model, const context* c) {
   for (uint32_t k = 0; k < c->count; k++) {
     const item* from = &model->items[c->items[k]];
     freshet_prefetch(from->near.tags, from->near.count * sizeof(freshet_tags) / FRESHET_TAGS);
-    freshet_prefetch(from->near_text, 128);
+    if (model->text_lists != NULL)
+      freshet_prefetch(&model->text_lists[c->items[k]], sizeof *model->text_lists);
   }
 }
 
 /* Sums of the bonus features, by candidate; places[k] is where the positive stands in the list of k. */
 static void scan_neighbours(freshet_model* model, const context* c, candidates* s,
                             size_t places[FRESHET_HISTORY]) {
-  freshet_scan_list lists[2 * FRESHET_HISTORY];
-  uint32_t count = c->count;
+  freshet_scan_list lists[FRESHET_HISTORY];
+  const freshet_text_list* texts[FRESHET_HISTORY];
+  float text_weights[FRESHET_HISTORY];
   memset(s->sums, 0, (1 + s->padded) * sizeof s->sums[0]);
   for (uint32_t k = 0; k < c->count; k++) {
     const item* from = &model->items[c->items[k]];
     const neighbours* near = &from->near;
-    const text_neighbours* text = from->near_text;
     const float* a = c->feature_weight[k];
     if (near->smallest < near->count) freshet_prefetch(near->entries + near->smallest, 1);
     lists[k] = (freshet_scan_list){
         {a[FOLLOWS], a[TOGETHER_NOW], a[TOGETHER_BEFORE], 0}, near->tags, near->entries, near->count, 0};
-    if (text == NULL) continue;
-    lists[count++] =
-        (freshet_scan_list){{0, 0, 0, a[SIMILAR_TEXT]}, text->tags, text->entries, text->count, 0};
+    texts[k] = freshet_model_near_text(model, c->items[k]);
+    text_weights[k] = a[SIMILAR_TEXT];
   }
-  model->kernels->scan(lists, count, &model->marks, s->sums);
+  model->kernels->scan(lists, c->count, &model->marks, s->sums);
+  if (model->text_lists != NULL)
+    model->kernels->scan_texts(texts, text_weights, c->count, &model->marks, s->sums);
   for (uint32_t k = 0; k < c->count; k++) places[k] = lists[k].place;
 }
 

@@ -19,34 +19,35 @@
 static const float lent_doubt = .1F;
 
 bool freshet_model_may_borrow(const freshet_model* model, uint32_t slot) {
-  return model->levels[slot] < FRESHET_NEW_LEVELS && model->items[slot].near_text != NULL;
+  return model->levels[slot] < FRESHET_NEW_LEVELS && model->text_lists != NULL;
 }
 
 void freshet_model_find_lenders(const freshet_model* model, uint32_t slot, float share, lenders* found) {
-  const text_neighbours* near = model->items[slot].near_text;
+  const freshet_text_list* near = &model->text_lists[slot];
   float total = lent_doubt;
   found->count = 0;
   for (uint32_t e = 0; e < near->count; e++) {
-    uint32_t lender = near->entries[e].item;
+    const uint32_t lender = near->items[e];
+    const float likeness = freshet_text_likeness(near, e);
     if (model->levels[lender] == 0) continue;
     found->items[found->count] = lender;
-    found->weights[found->count] = near->entries[e].follows;
+    found->weights[found->count] = likeness;
     found->roots[found->count++] = model->roots[lender];
-    total += near->entries[e].follows;
+    total += likeness;
   }
   for (uint32_t l = 0; l < found->count; l++) found->weights[l] *= share / total;
 }
 
 /* Finds the items of `near` that have gathered something, as entries of it; total becomes the sum that their
  * likenesses are divided by. It has no branches, because which items are known is hard to predict. */
-static size_t find_gathered(const freshet_model* model, const text_neighbours* near,
+static size_t find_gathered(const freshet_model* model, const freshet_text_list* near,
                             const freshet_gathered* met, uint8_t* entries, float* total) {
   size_t count = 0;
   float sum = lent_doubt;
   for (uint32_t e = 0; e < near->count; e++) {
-    const uint32_t lender = near->entries[e].item;
+    const uint32_t lender = near->items[e];
     const bool known = model->levels[lender] > 0;
-    sum += near->entries[e].follows * (float)known;
+    sum += freshet_text_likeness(near, e) * (float)known;
     entries[count] = (uint8_t)e;
     count += known & (met->places[lender] - met->base < met->count);
   }
@@ -59,17 +60,17 @@ static size_t find_gathered(const freshet_model* model, const text_neighbours* n
 static void borrow(const freshet_model* model, const freshet_gathered* met, uint32_t place, float theta,
                    float lent[FRESHET_SUMS]) {
   const uint32_t slot = met->items[place];
-  const text_neighbours* near = model->items[slot].near_text;
+  const freshet_text_list* near = &model->text_lists[slot];
   uint8_t entries[TEXT_NEIGHBOURS + 1];
   float total, follows = 0, now = 0, before = 0;
   memset(lent, 0, FRESHET_SUMS * sizeof *lent);
-  if (near == NULL || !freshet_model_has_any(met->sums[place])) return;
+  if (near->count == 0 || !freshet_model_has_any(met->sums[place])) return;
   const size_t count = find_gathered(model, near, met, entries, &total);
   const float share = theta / total, own_root = model->roots[slot];
   for (size_t i = 0; i < count; i++) {
-    const uint32_t e = entries[i], lender = near->entries[e].item;
+    const uint32_t e = entries[i], lender = near->items[e];
     const float* own = met->sums[met->places[lender] - met->base];
-    const float weight = near->entries[e].follows * share;
+    const float weight = freshet_text_likeness(near, e) * share;
     /* co-occurrence is divided by the count of the lender */
     const float root = model->roots[lender] / own_root;
     follows += weight * own[FOLLOWS];
@@ -81,22 +82,15 @@ static void borrow(const freshet_model* model, const freshet_gathered* met, uint
   lent[TOGETHER_BEFORE] = before;
 }
 
-static const text_neighbours* near_of(const freshet_model* model, const freshet_gathered* met,
-                                      uint32_t place) {
-  return model->items[met->items[place]].near_text;
-}
-
 void freshet_model_lend(const freshet_model* model, freshet_gathered* met, const uint32_t* new_places,
                         size_t new_count, const float* text_thetas, float (*lent)[FRESHET_SUMS]) {
-  enum { AHEAD = 4 }; /* prefetch: the texts' weights of the new items are far apart in memory */
-  for (size_t i = 0; i < new_count + 2 * AHEAD; i++) {
-    if (i < new_count) __builtin_prefetch(&model->items[met->items[new_places[i]]].near_text);
-    if (i >= AHEAD && i - AHEAD < new_count) {
-      const text_neighbours* near = near_of(model, met, new_places[i - AHEAD]);
-      if (near != NULL) freshet_prefetch(near->entries, sizeof near->entries);
-    }
-    if (i >= 2 * AHEAD) {
-      const size_t now = i - 2 * AHEAD;
+  enum { AHEAD = 6 }; /* prefetch: the lists of the new items are far apart in memory */
+  if (model->text_lists == NULL) return;
+  for (size_t i = 0; i < new_count + AHEAD; i++) {
+    if (i < new_count)
+      freshet_prefetch(&model->text_lists[met->items[new_places[i]]], sizeof *model->text_lists);
+    if (i >= AHEAD) {
+      const size_t now = i - AHEAD;
       borrow(model, met, new_places[now], text_thetas[new_places[now]], lent[now]);
     }
   }

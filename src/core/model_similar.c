@@ -28,7 +28,8 @@ static void add_audience(const freshet_model* model, context* c, float* vector) 
     const uint32_t slot = c->items[k];
     const float* v = freshet_model_factor(model, slot);
     const float norm = sqrtf(model->kernels->dot(v, v, dim));
-    const bool is_known = model->counts[slot] > 0 || model->items[slot].near_text != NULL;
+    const bool is_known =
+        model->counts[slot] > 0 || (model->text_lists != NULL && model->text_lists[slot].is_known);
     c->audience[k] = is_known && norm > 0 ? c->theta[TASTE] * c->weight[k] / norm : 0;
     model->kernels->add_scaled(vector, c->audience[k], v, dim);
   }

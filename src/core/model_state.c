@@ -22,11 +22,10 @@ void freshet_model_write_item(const freshet_model* model, uint32_t slot, int64_t
   FRESHET_ASSERT(slot < model->count);
   const item* it = &model->items[slot];
   uint32_t dim = model->config.dim;
-  float start[2 * DIM_MAX];
+  float start[2 * DIM_MAX], part[DIM_MAX];
   freshet_model_start_factors(model, it->key, start, start + dim);
-  for (uint32_t i = 0; model->text_factors != NULL && i < 2 * dim; i++) {
-    start[i] += freshet_model_text_factor(model, slot, i % dim);
-  }
+  freshet_model_text_part(model, slot, part);
+  for (uint32_t i = 0; i < 2 * dim; i++) start[i] += part[i % dim];
   PUT(out, uint8_t, VERSION);
   freshet_put(out, &folded_to, sizeof folded_to);
   freshet_put(out, &dim, sizeof dim);
@@ -108,10 +107,12 @@ static void reset_item(freshet_model* model, uint32_t slot) {
   uint32_t dim = model->config.dim;
   float* v = freshet_model_factor(model, slot);
   float* m = freshet_model_context_factor(model, slot);
+  float part[DIM_MAX];
   freshet_model_start_factors(model, it->key, v, m);
-  for (uint32_t i = 0; model->text_factors != NULL && i < dim; i++) {
-    v[i] += freshet_model_text_factor(model, slot, i);
-    m[i] += freshet_model_text_factor(model, slot, i);
+  freshet_model_text_part(model, slot, part);
+  for (uint32_t i = 0; i < dim; i++) {
+    v[i] += part[i];
+    m[i] += part[i];
   }
   it->bias = it->factor_squares = it->context_squares = it->bias_squares = 0;
   it->near.count = 0;

@@ -19,7 +19,6 @@ void freshet_model_text_init(freshet_model* model) {
   uint32_t dim = model->config.dim, text_dim = model->config.text_dim;
   if (text_dim == 0) return;
   model->text_padded = (text_dim + ALIGN_BYTES - 1) / ALIGN_BYTES * ALIGN_BYTES;
-  model->text_unit = freshet_model_floats(model->text_padded);
   /* A random projection (Johnson and Lindenstrauss, 1984) keeps inner products on average. It is fixed, not
    * fitted, so that every worker and every restart has the same. */
   model->projection = freshet_model_floats((size_t)dim * model->text_padded);
@@ -33,9 +32,9 @@ void freshet_model_text_init(freshet_model* model) {
 }
 
 void freshet_model_text_free(freshet_model* model) {
-  void* owned[] = {model->text_factors, model->text_vectors,   model->text_scales,
-                   model->text_floors,  model->projection,     model->text_unit,
-                   model->text_links,   model->unlinked.slots, model->holed.slots};
+  void* owned[] = {model->text_starts, model->text_vectors,   model->text_scales,
+                   model->text_floors, model->text_lists,     model->projection,
+                   model->text_links,  model->unlinked.slots, model->holed.slots};
   for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
 }
 
@@ -50,61 +49,62 @@ static void* grow_rows(void* old, size_t old_bytes, size_t bytes) {
 
 void freshet_model_text_grow(freshet_model* model, uint32_t capacity) {
   if (model->text_padded == 0) return;
-  size_t old = model->capacity, row = model->config.dim * sizeof *model->text_factors;
-  model->text_factors = grow_rows(model->text_factors, old * row, capacity * row);
+  size_t old = model->capacity, row = model->config.dim * sizeof *model->text_starts;
+  if (model->text_starts != NULL)
+    model->text_starts = grow_rows(model->text_starts, old * row, capacity * row);
   model->text_vectors =
       grow_rows(model->text_vectors, old * model->text_padded, (size_t)capacity * model->text_padded);
   model->text_scales = grow_rows(model->text_scales, old * sizeof(float), capacity * sizeof(float));
   model->text_floors = grow_rows(model->text_floors, old * sizeof(float), capacity * sizeof(float));
+  model->text_lists =
+      grow_rows(model->text_lists, old * sizeof(freshet_text_list), capacity * sizeof(freshet_text_list));
   model->text_links = grow_rows(model->text_links, old * sizeof(uint32_t), capacity * sizeof(uint32_t));
 }
 
 size_t freshet_model_text_memory(const freshet_model* model) {
   if (model->text_padded == 0) return 0;
-  size_t dim = model->config.dim;
+  size_t dim = model->config.dim, start = model->text_starts == NULL ? 0 : dim * sizeof *model->text_starts;
   return (size_t)model->capacity *
-             (dim * sizeof *model->text_factors + model->text_padded + 3 * sizeof(float)) +
-         (dim + 1) * model->text_padded * sizeof(float) +
+             (start + model->text_padded + 3 * sizeof(float) + sizeof *model->text_lists) +
+         dim * model->text_padded * sizeof(float) +
          (model->unlinked.capacity + model->holed.capacity) * sizeof(uint32_t);
 }
 
 /* ---- neighbours ---- */
 
 static void update_floor(freshet_model* model, uint32_t slot) {
-  const text_neighbours* near = model->items[slot].near_text;
-  float floor = 0; /* only what is alike at all */
+  const freshet_text_list* near = &model->text_lists[slot];
+  uint32_t floor = 0; /* only what is alike at all */
   if (near->count == TEXT_NEIGHBOURS) {
-    floor = near->entries[0].together;
-    for (uint32_t e = 1; e < near->count; e++)
-      floor = near->entries[e].together < floor ? near->entries[e].together : floor;
+    floor = near->cosines[0];
+    for (uint32_t e = 1; e < near->count; e++) floor = near->cosines[e] < floor ? near->cosines[e] : floor;
   }
-  model->text_floors[slot] = floor;
+  model->text_floors[slot] = 0x1p-16F * (float)floor;
 }
 
 /* Like texts are often equally like: then the smaller key is nearer, so that a list does not depend on the
  * order in which texts came. */
-static bool is_farther(const freshet_model* model, float cosine, uint32_t slot, float other_cosine,
+static bool is_farther(const freshet_model* model, uint16_t cosine, uint32_t slot, uint16_t other_cosine,
                        uint32_t other) {
   if (cosine != other_cosine) return cosine < other_cosine;
   return model->items[slot].key > model->items[other].key;
 }
 
 void freshet_model_enter_text_neighbour(freshet_model* model, uint32_t slot, uint32_t other, float cosine) {
-  text_neighbours* near = model->items[slot].near_text;
+  freshet_text_list* near = &model->text_lists[slot];
+  const uint16_t code = (uint16_t)(cosine * 0x1p16F); /* it is a multiple: see freshet_model_cosine */
   uint32_t at = near->count;
   if (at == TEXT_NEIGHBOURS) {
     at = 0;
     for (uint32_t e = 1; e < near->count; e++) {
-      if (is_farther(model, near->entries[e].together, near->entries[e].item, near->entries[at].together,
-                     near->entries[at].item))
-        at = e;
+      if (is_farther(model, near->cosines[e], near->items[e], near->cosines[at], near->items[at])) at = e;
     }
-    if (is_farther(model, cosine, other, near->entries[at].together, near->entries[at].item)) return;
+    if (is_farther(model, code, other, near->cosines[at], near->items[at])) return;
   } else {
     near->count++;
   }
-  near->entries[at] = (freshet_neighbour){other, cosine * cosine * cosine * cosine, cosine};
-  freshet_tags_set(near->tags, at, other);
+  near->items[at] = other;
+  near->cosines[at] = code;
   update_floor(model, slot);
 }
 
@@ -118,27 +118,25 @@ static void push(slot_stack* stack, uint32_t slot) {
 }
 
 void freshet_model_note_hole(freshet_model* model, uint32_t slot) {
-  text_neighbours* near = model->items[slot].near_text;
+  freshet_text_list* near = &model->text_lists[slot];
   if (!near->has_hole) push(&model->holed, slot);
   near->has_hole = true;
 }
 
 static void leave(freshet_model* model, uint32_t slot, uint32_t other) {
-  text_neighbours* near = model->items[slot].near_text;
-  size_t at = model->kernels->find_entry(near->tags, near->entries, near->count, other);
+  freshet_text_list* near = &model->text_lists[slot];
+  size_t at = model->kernels->find(near->items, near->count, other);
   if (at == near->count) return;
   if (near->count == TEXT_NEIGHBOURS) freshet_model_note_hole(model, slot);
   near->count--;
-  near->entries[at] = near->entries[near->count];
-  freshet_tags_set(near->tags, at, near->entries[at].item);
+  near->items[at] = near->items[near->count];
+  near->cosines[at] = near->cosines[near->count];
   update_floor(model, slot);
 }
 
 static void forget_neighbours(freshet_model* model, uint32_t slot) {
-  for (uint32_t i = 0; i < model->count; i++) {
-    if (model->items[i].near_text != NULL) leave(model, i, slot);
-  }
-  text_neighbours* own = model->items[slot].near_text;
+  freshet_text_list* own = &model->text_lists[slot];
+  for (uint32_t i = 0; i < model->count; i++) leave(model, i, slot);
   own->count = 0;
   own->has_hole = false; /* it is compared with all texts again */
   update_floor(model, slot);
@@ -152,7 +150,7 @@ static bool find_alike(const freshet_model* model, uint32_t slot, uint32_t first
   float scale = model->text_scales[slot], floor = model->text_floors[slot];
   uint8_t any = 0;
   for (uint32_t i = 0; i < count; i++) {
-    float cosine = (float)dots[i] * (scale * scales[i]);
+    const float cosine = freshet_model_cosine(dots[i], scale * scales[i]);
     cosines[i] = cosine;
     alike[i] = (cosine > 0) & ((cosine >= floors[i]) | (cosine >= floor));
     any |= alike[i];
@@ -178,12 +176,12 @@ static void enter_alike(freshet_model* model, uint32_t slot, uint32_t first, uin
 /* Finds the missing entries of a list with holes. The lists of the other items know the slot already. */
 static void refill(freshet_model* model, uint32_t slot, uint32_t first, uint32_t count, const float* cosines,
                    const uint8_t* alike) {
-  const text_neighbours* near = model->items[slot].near_text;
+  const freshet_text_list* near = &model->text_lists[slot];
   for (uint32_t i = 0; i < count; i++) {
     uint32_t other = first + i;
     if (!alike[i] || other == slot || model->text_links[other] != 0 || cosines[i] < model->text_floors[slot])
       continue;
-    if (model->kernels->find_entry(near->tags, near->entries, near->count, other) == near->count)
+    if (model->kernels->find(near->items, near->count, other) == near->count)
       freshet_model_enter_text_neighbour(model, slot, other, cosines[i]);
   }
 }
@@ -231,7 +229,7 @@ static void start_block(freshet_model* model) {
     model->text_links[b->slots[b->count - 1]] = b->count;
   }
   while (b->count < LINK_BLOCK && holed->count > 0 && b->refills) {
-    text_neighbours* near = model->items[holed->slots[--holed->count]].near_text;
+    freshet_text_list* near = &model->text_lists[holed->slots[--holed->count]];
     if (near->has_hole) b->slots[b->count++] = holed->slots[holed->count];
     near->has_hole = false; /* an entry that leaves from now on makes a new hole */
   }
@@ -266,7 +264,7 @@ bool freshet_model_is_linked(const freshet_model* model, uint32_t slot) {
   const link_block* b = &model->linking;
   bool is_refilled = false;
   for (uint32_t q = 0; q < b->count; q++) is_refilled |= b->slots[q] == slot;
-  return model->text_links[slot] == 0 && !is_refilled && !model->items[slot].near_text->has_hole;
+  return model->text_links[slot] == 0 && !is_refilled && !model->text_lists[slot].has_hole;
 }
 
 void freshet_model_settle_links(freshet_model* model) {
@@ -299,33 +297,56 @@ float freshet_model_text_quantise(const float* vector, uint32_t dim, float top, 
 static void quantise(freshet_model* model, uint32_t slot, const float* vector, float top) {
   int8_t* bytes = model->text_vectors + (size_t)slot * model->text_padded;
   model->text_scales[slot] = freshet_model_text_quantise(vector, model->config.text_dim, top, bytes);
-  for (uint32_t k = 0; k < model->text_padded; k++)
-    model->text_unit[k] = (float)bytes[k] * model->text_scales[slot];
 }
 
-/* See freshet_model_text_factor. */
+/* In units of 2^-13: no small step is ever added to it, because nobody learns it. */
 static int16_t text_code(float value) {
   const float scaled = value * 0x1p13F;
   const float bounded = scaled > INT16_MAX ? INT16_MAX : scaled < -INT16_MAX ? -INT16_MAX : scaled;
   return (int16_t)((bounded + 0x1.8p23F) - 0x1.8p23F);
 }
 
-/* Exchanges the part of v and m that comes from text: for `start`, or for the projection of text_unit
- * when that is NULL. The change is not learned by any worker, so it is added to the values before the
- * change too. */
-static void exchange_factors(freshet_model* model, uint32_t slot, const float* start) {
+static bool has_start(const freshet_model* model, uint32_t slot) {
+  return model->text_lists != NULL && model->text_lists[slot].has_start;
+}
+
+void freshet_model_text_part(const freshet_model* model, uint32_t slot, float* part) {
+  const uint32_t dim = model->config.dim, padded = model->text_padded;
+  if (!freshet_model_has_text(model, slot) && !has_start(model, slot)) {
+    memset(part, 0, dim * sizeof *part);
+  } else if (has_start(model, slot)) {
+    const int16_t* start = model->text_starts + (size_t)slot * dim;
+    for (uint32_t i = 0; i < dim; i++) part[i] = 0x1p-13F * start[i];
+  } else {
+    float unit[TEXT_DIM_MAX] __attribute__((aligned(ALIGN_BYTES)));
+    const int8_t* bytes = model->text_vectors + (size_t)slot * padded;
+    for (uint32_t k = 0; k < padded; k++) unit[k] = (float)bytes[k] * model->text_scales[slot];
+    freshet_model_project_text(model, unit, part);
+    for (uint32_t i = 0; i < dim; i++) part[i] = 0x1p-13F * text_code(part[i]);
+  }
+}
+
+/* Keeps where the factors start; NULL: where the vector says. */
+static void keep_start(freshet_model* model, uint32_t slot, const float* start) {
+  const size_t dim = model->config.dim, row = dim * sizeof *model->text_starts;
+  model->text_lists[slot].has_start = start != NULL;
+  if (start == NULL) return;
+  if (model->text_starts == NULL) model->text_starts = grow_rows(NULL, 0, model->capacity * row);
+  for (size_t i = 0; i < dim; i++) model->text_starts[slot * dim + i] = text_code(start[i]);
+}
+
+/* Exchanges the part of v and m that comes from text; former [dim] is what it was. The change is not learned by any
+ * worker, so it is added to the values before the change too. */
+static void exchange_factors(freshet_model* model, uint32_t slot, const float* former) {
   uint32_t dim = model->config.dim;
-  int16_t* text = model->text_factors + (size_t)slot * dim;
+  float now[DIM_MAX];
   float* v = freshet_model_factor(model, slot);
   float* m = freshet_model_context_factor(model, slot);
   uint32_t pending = model->items[slot].pending;
   float* before = pending == 0 ? NULL : model->pending_rows + (size_t)(pending - 1) * 2 * dim;
+  freshet_model_text_part(model, slot, now);
   for (uint32_t i = 0; i < dim; i++) {
-    const float* row = model->projection + (size_t)i * model->text_padded;
-    float now = start != NULL ? start[i] : model->kernels->dot(row, model->text_unit, model->text_padded);
-    const float former = freshet_model_text_factor(model, slot, i);
-    text[i] = text_code(now);
-    const float gain = freshet_model_text_factor(model, slot, i) - former;
+    const float gain = now[i] - former[i];
     v[i] += gain;
     m[i] += gain;
     if (before != NULL) {
@@ -352,23 +373,20 @@ freshet_status freshet_model_set_text(freshet_model* model, uint32_t slot, const
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER,
                              "the text vector of an item is not finite, or its start is out of bounds");
   }
-  item* it = &model->items[slot];
-  if (it->near_text == NULL) {
-    it->near_text = aligned_alloc(ALIGN_BYTES, sizeof *it->near_text);
-    FRESHET_ASSERT(it->near_text != NULL);
-    memset(it->near_text, 0, sizeof *it->near_text);
-    model->owned_bytes += sizeof *it->near_text;
-  } else if (model->text_links[slot] != LINK_WAITS) { /* a text that waits is in no list */
+  float former[DIM_MAX];
+  freshet_model_text_part(model, slot, former);
+  /* a text that waits is in no list */
+  if (model->text_lists[slot].is_known && model->text_links[slot] != LINK_WAITS)
     forget_neighbours(model, slot);
-  }
+  model->text_lists[slot].is_known = true;
   if (top > 0) {
     quantise(model, slot, vector, top);
   } else {
     memset(model->text_vectors + (size_t)slot * model->text_padded, 0, model->text_padded);
-    memset(model->text_unit, 0, model->text_padded * sizeof(float));
     model->text_scales[slot] = 0;
   }
-  exchange_factors(model, slot, start);
+  keep_start(model, slot, start);
+  exchange_factors(model, slot, former);
   unlink_text(model, slot);
   freshet_model_note_stale(model, slot);
   return FRESHET_OK;
@@ -381,7 +399,7 @@ bool freshet_model_has_text(const freshet_model* model, uint32_t slot) {
 
 const float* freshet_model_start(const freshet_model* model, uint32_t slot, float* start) {
   if (!freshet_model_has_text(model, slot)) return NULL;
-  for (uint32_t i = 0; i < model->config.dim; i++) start[i] = freshet_model_text_factor(model, slot, i);
+  freshet_model_text_part(model, slot, start);
   return start;
 }
 
@@ -393,8 +411,8 @@ const float* freshet_model_learned_factors(const freshet_model* model, uint32_t 
 size_t freshet_model_text_neighbours(freshet_model* model, uint32_t slot,
                                      uint32_t near[FRESHET_TEXT_NEIGHBOURS]) {
   freshet_model_settle_links(model);
-  const text_neighbours* known = model->items[slot].near_text;
+  const freshet_text_list* known = freshet_model_near_text(model, slot);
   if (known == NULL) return 0;
-  for (uint32_t e = 0; e < known->count; e++) near[e] = known->entries[e].item;
+  memcpy(near, known->items, known->count * sizeof *near);
   return known->count;
 }

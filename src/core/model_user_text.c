@@ -51,8 +51,10 @@ static void add_pooled(const freshet_model* model, const context* c, float weigh
   }
   for (uint32_t k = 0; k < c->count; k++) weights[k] /= (float)(count == 0 ? 1 : count);
   for (uint32_t k = 0; k < c->count; k++) {
-    for (uint32_t i = 0; weights[k] > 0 && i < model->config.dim; i++)
-      h[i] += weights[k] * freshet_model_text_factor(model, c->items[k], i);
+    float part[DIM_MAX];
+    if (weights[k] == 0) continue;
+    freshet_model_text_part(model, c->items[k], part);
+    for (uint32_t i = 0; i < model->config.dim; i++) h[i] += weights[k] * part[i];
   }
 }
 

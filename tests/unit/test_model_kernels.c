@@ -264,6 +264,78 @@ static void spreads_reach_every_item_once(void** state) {
   }
 }
 
+/* A list of neighbours by text; items beyond its count must not count. */
+static freshet_text_list text_list(uint64_t turn, uint32_t range) {
+  freshet_text_list made = {.count = (uint8_t)(turn % (FRESHET_TEXT_NEIGHBOURS + 1))};
+  for (uint32_t e = 0; e < FRESHET_TEXT_NEIGHBOURS; e++) {
+    made.items[e] = (uint32_t)((turn * 31 + e * 7 + (e % 3) * 65536) % range);
+    made.cosines[e] = (uint16_t)freshet_random(turn, e);
+  }
+  return made;
+}
+
+static void lists_of_texts_add_what_is_marked(void** state) {
+  (void)state;
+  enum { ITEMS = 200000, MARKS = 250 };
+  static uint8_t numbers[ITEMS + 3];
+  static _Alignas(64) float sums[256][FRESHET_SUMS], want[256][FRESHET_SUMS];
+  freshet_marks marks;
+  freshet_marks_init(&marks);
+  marks.of = numbers;
+  for (const freshet_model_kernels* const* k = freshet_model_kernels_all(); *k != NULL; k++) {
+    uint32_t hits = 0;
+    for (uint64_t turn = 0; turn < TURNS; turn++) {
+      const freshet_text_list one = text_list(turn, ITEMS), other = text_list(turn + 5, ITEMS);
+      const freshet_text_list* lists[2] = {&one, &other};
+      const float weights[2] = {.3F, 1.7F};
+      uint32_t known[MARKS];
+      memset(sums, 0, sizeof sums);
+      memset(want, 0, sizeof want);
+      for (uint32_t i = 0; i < MARKS; i++) { /* also what lies beyond the end of the list */
+        known[i] = i < FRESHET_TEXT_NEIGHBOURS ? one.items[i] : (uint32_t)(freshet_random(turn, i) % ITEMS);
+        freshet_marks_add(&marks, known[i], (uint8_t)(i + 1));
+      }
+      for (int l = 0; l < 2; l++) {
+        for (size_t e = 0; e < lists[l]->count; e++) {
+          const float cosine = lists[l]->cosines[e] / 65536.0F;
+          want[numbers[lists[l]->items[e]]][3] += weights[l] * (cosine * cosine * cosine * cosine);
+          hits += numbers[lists[l]->items[e]] != 0;
+        }
+      }
+      (*k)->scan_texts(lists, weights, 2, &marks, sums);
+      assert_memory_equal(sums[1], want[1], 255 * sizeof sums[0]);
+      freshet_marks_clear(&marks, known, MARKS);
+    }
+    assert_true(hits > TURNS);
+  }
+}
+
+static void lists_of_texts_are_spread(void** state) {
+  (void)state;
+  enum { ITEMS = 300, PADDED = 304 };
+  static uint32_t met[PADDED + 1];
+  static _Alignas(64) float sums[PADDED][FRESHET_SUMS];
+  for (const freshet_model_kernels* const* k = freshet_model_kernels_all(); *k != NULL; k++) {
+    uint32_t places[ITEMS] = {0};
+    float want[ITEMS] = {0};
+    freshet_gathered gathered = {places, met, sums, 1, 0};
+    memset(sums, 0, sizeof sums);
+    for (uint64_t turn = 0; turn < TURNS; turn++) {
+      const freshet_text_list one = text_list(turn, ITEMS);
+      for (size_t e = 0; e < one.count; e++) {
+        const float cosine = one.cosines[e] / 65536.0F;
+        want[one.items[e]] += .7F * (cosine * cosine * cosine * cosine);
+      }
+      (*k)->spread_texts(&one, .7F, &gathered);
+    }
+    assert_in_range(gathered.count, 100, ITEMS);
+    for (size_t i = 0; i < gathered.count; i++) {
+      assert_int_equal(places[met[i]], gathered.base + i);
+      assert_true(sums[i][3] == want[met[i]] && sums[i][0] == 0 && sums[i][2] == 0);
+    }
+  }
+}
+
 static void rows_descend_alike(void** state) {
   (void)state;
   enum { ROWS = 20, DIM = 80, PICKED = 9 }; /* blocks of columns and single ones */
@@ -488,6 +560,8 @@ int main(void) {
       cmocka_unit_test(searches_find_what_plain_loops_find),
       cmocka_unit_test(scans_add_what_is_marked),
       cmocka_unit_test(spreads_reach_every_item_once),
+      cmocka_unit_test(lists_of_texts_add_what_is_marked),
+      cmocka_unit_test(lists_of_texts_are_spread),
       cmocka_unit_test(rows_descend_alike),
       cmocka_unit_test(rows_add_up_alike),
       cmocka_unit_test(trees_are_descended_to_the_right_place),
