@@ -29,7 +29,12 @@ struct freshet_supervisor {
   pthread_t thread;
   pthread_mutex_t lock;
   pthread_cond_t wake;
-  bool ending; /* under the lock */
+  /* under the lock */
+  bool ending;
+  int64_t closing_since_ms; /* 0: the loop turns, or has not begun */
+  void (*tell)(void* context);
+  void* tell_context;
+  int exit_code;
   /* of the thread alone */
   bool was_ready, was_stopping;
   int64_t status_ms, extended_ms, watchdog_ms, stopping_since_ms;
@@ -99,6 +104,16 @@ static void watch_stop(freshet_supervisor* s, int64_t now) {
   _exit(0);
 }
 
+/* librdkafka 2.0.2 may wait for ever for a client whose topic was deleted while it asked for it. Under the lock. */
+static void watch_close(freshet_supervisor* s, int64_t now) {
+  if (s->closing_since_ms == 0 || now - s->closing_since_ms < s->config.close_timeout_ms) return;
+  freshet_log_fact(s->config.logger, FRESHET_WARN, "service.unclosed",
+                   "waited_ms=%lld why=\"a connection or file does not close; nothing is lost by it\"",
+                   (long long)(now - s->closing_since_ms));
+  s->tell(s->tell_context);
+  _exit(s->exit_code);
+}
+
 static void* watch(void* context) {
   freshet_supervisor* s = context;
   pthread_mutex_lock(&s->lock);
@@ -117,6 +132,7 @@ static void* watch(void* context) {
     until.tv_sec += until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
     pthread_mutex_lock(&s->lock);
+    watch_close(s, now_ms());
     if (!s->ending) pthread_cond_timedwait(&s->wake, &s->lock, &until);
   }
   pthread_mutex_unlock(&s->lock);
@@ -140,6 +156,17 @@ freshet_supervisor* freshet_supervisor_create(const freshet_supervisor_config* c
   pthread_mutex_destroy(&s->lock);
   free(s);
   return NULL;
+}
+
+void freshet_supervisor_close(freshet_supervisor* s, void (*tell)(void* context), void* context,
+                              int exit_code) {
+  if (s == NULL) return;
+  pthread_mutex_lock(&s->lock);
+  s->closing_since_ms = now_ms();
+  s->tell = tell;
+  s->tell_context = context;
+  s->exit_code = exit_code;
+  pthread_mutex_unlock(&s->lock);
 }
 
 void freshet_supervisor_destroy(freshet_supervisor* s) {

@@ -32,6 +32,8 @@ static const char usage[] =
     "5 the state folder is in use, foreign, full or broken, or a topic is made wrong,\n"
     "6 a broker or topic is not there\n";
 
+enum { CLOSE_TIMEOUT_MS = 5000 };
+
 /* What reading the rules again needs. */
 typedef struct reload {
   const freshet_options* options;
@@ -71,8 +73,47 @@ static const freshet_rules* new_rules(void* context) {
   return rules;
 }
 
-static freshet_status serve(const freshet_config* config, const freshet_options* options,
-                            const freshet_logger* logger, freshet_error* error) {
+/* One line from which a report of a fault can begin. */
+static void tell_start(const freshet_config* config, const freshet_logger* logger) {
+  char settings[700];
+  const freshet_budget budget = freshet_budget_of_settings(config);
+  const double mib = 1 << 20;
+  freshet_config_own(config, settings, sizeof settings);
+  freshet_log_fact(logger, FRESHET_INFO, "service.starting",
+                   "version=%s app=%s memory_usual_mb=%.0f memory_most_mb=%.0f settings=\"%s\"",
+                   FRESHET_VERSION, config->app.id, budget.usual / mib, budget.total / mib, settings);
+}
+
+/* How the service has ended. */
+typedef struct ending {
+  const freshet_logger* logger;
+  freshet_status status;
+  const freshet_error* error;
+} ending;
+
+/* A stop that was asked for succeeds also when the brokers are away: nothing is lost. */
+static bool is_requested(const ending* end) {
+  bool is_outage =
+      end->status == FRESHET_UNAVAILABLE || end->status == FRESHET_TIMEOUT || end->status == FRESHET_ABORTED;
+  return end->status == FRESHET_OK || (freshet_serve_stopping(NULL) && is_outage);
+}
+
+static void tell_end(void* context) {
+  const ending* end = context;
+  if (end->status == FRESHET_OK) {
+    freshet_log_fact(end->logger, FRESHET_INFO, "service.stopped", "why=requested");
+  } else if (is_requested(end)) {
+    freshet_log_fact(end->logger, FRESHET_WARN, "service.stopped",
+                     "why=requested open=\"%s; what was not committed is read and learned again\"",
+                     end->error->message);
+  } else {
+    freshet_log_fact(end->logger, FRESHET_ERROR, "service.failed", "status=%s message=\"%s\"",
+                     freshet_status_name(end->status), end->error->message);
+  }
+}
+
+static int serve(const freshet_config* config, const freshet_options* options, const freshet_logger* logger) {
+  freshet_error failure = {0}, *error = &failure;
   reload again = {options, config, logger, NULL};
   freshet_worker_metrics* metrics = calloc(1, sizeof *metrics);
   FRESHET_ASSERT(metrics != NULL);
@@ -84,7 +125,8 @@ static freshet_status serve(const freshet_config* config, const freshet_options*
       &(freshet_supervisor_config){.metrics = metrics,
                                    .logger = logger,
                                    .stopping = freshet_serve_stopping,
-                                   .stop_timeout_ms = config->app.stop_timeout_s * 1000});
+                                   .stop_timeout_ms = config->app.stop_timeout_s * 1000,
+                                   .close_timeout_ms = CLOSE_TIMEOUT_MS});
   freshet_status status = freshet_files_check(logger, error);
   if (status == FRESHET_OK) status = freshet_front_open(&front, &shown, error);
   const freshet_engine_config wanted = {.config = config,
@@ -99,29 +141,18 @@ static freshet_status serve(const freshet_config* config, const freshet_options*
     freshet_front_attach(&front, engine);
     status = freshet_engine_run(engine, error);
   }
+  ending end = {logger, status, error};
+  const int code = is_requested(&end) ? FRESHET_EXIT_OK : freshet_command_exit_code(error);
+  freshet_gauge(&metrics->ready, 0);
+  freshet_supervisor_close(supervisor, tell_end, &end, code);
   freshet_front_attach(&front, NULL);
   freshet_engine_destroy(engine);
   freshet_front_close(&front);
   freshet_supervisor_destroy(supervisor);
   freshet_config_destroy(again.latest);
   free(metrics);
-  return status;
-}
-
-/* One line from which a report of a fault can begin. */
-static void tell_start(const freshet_config* config, const freshet_logger* logger) {
-  char settings[700];
-  const freshet_budget budget = freshet_budget_of_settings(config);
-  const double mib = 1 << 20;
-  freshet_config_own(config, settings, sizeof settings);
-  freshet_log_fact(logger, FRESHET_INFO, "service.starting",
-                   "version=%s app=%s memory_usual_mb=%.0f memory_most_mb=%.0f settings=\"%s\"",
-                   FRESHET_VERSION, config->app.id, budget.usual / mib, budget.total / mib, settings);
-}
-
-/* A stop that was asked for succeeds also when the brokers are away: nothing is lost. */
-static bool is_outage(freshet_status status) {
-  return status == FRESHET_UNAVAILABLE || status == FRESHET_TIMEOUT || status == FRESHET_ABORTED;
+  tell_end(&end);
+  return code;
 }
 
 static int run(int argc, char** argv) {
@@ -140,20 +171,9 @@ static int run(int argc, char** argv) {
   freshet_logger logger = freshet_serve_logger(config, &writer);
   freshet_serve_catch_signals();
   tell_start(config, &logger);
-  freshet_status status = serve(config, &options, &logger, &error);
-  if (status == FRESHET_OK) {
-    freshet_log_fact(&logger, FRESHET_INFO, "service.stopped", "why=requested");
-  } else if (freshet_serve_stopping(NULL) && is_outage(status)) {
-    freshet_log_fact(&logger, FRESHET_WARN, "service.stopped",
-                     "why=requested open=\"%s; what was not committed is read and learned again\"",
-                     error.message);
-    error = (freshet_error){0};
-  } else {
-    freshet_log_fact(&logger, FRESHET_ERROR, "service.failed", "status=%s message=\"%s\"",
-                     freshet_status_name(status), error.message);
-  }
+  const int code = serve(config, &options, &logger);
   freshet_config_destroy(config);
-  return freshet_command_exit_code(&error);
+  return code;
 }
 
 const freshet_command freshet_command_run = {

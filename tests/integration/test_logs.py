@@ -31,10 +31,11 @@ class Logs(Case):
         self.feed(count, tag)
         self.app.settle()
 
-    def make_again(self, topic, config=None):
+    def make_again(self, topic, config=None, away_s=0):
         name = self.app.topics[topic]
         self.admin.delete_topics([name])[name].result()
         until(lambda: name not in self.admin.list_topics(timeout=10).topics, f"{name} is deleted", 20)
+        time.sleep(away_s)
 
         def made():
             try:
@@ -71,6 +72,14 @@ class Logs(Case):
         self.assertEqual(self.events_known(), 500)
         again = self.app.command("offsets", "--accept-new-log")
         self.assertIn("nothing to do", again.stdout)
+
+    def test_events_away_for_a_while(self):
+        """librdkafka 2.0.2 never closes a client whose topic was away while it was asked for: the process ends all the
+        same, and says why."""
+        self.learn(200, "old")
+        self.make_again("events", away_s=3)
+        self.feed(300, "new")
+        self.expect_refusal("events")
 
     def test_start_over(self):
         self.learn(200, "old")

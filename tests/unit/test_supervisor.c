@@ -1,6 +1,6 @@
 /*
  * test_supervisor.c: what a service manager hears from the watching thread, on a socket of its own: readiness, activity,
- * and signs of life that stop when the loop does.
+ * and signs of life that stop when the loop does. That a process which does not close is ended.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -145,12 +146,50 @@ static void test_the_watchdog_of_another_process_is_left_alone(void** state) {
   assert_int_equal(freshet_notify_watchdog_us(), 600000);
 }
 
+static void say_the_end(void* context) {
+  const int* pipe_end = context;
+  assert_int_equal(write(*pipe_end, "ended", 5), 5);
+}
+
+/* Forks a service whose closing takes that long. Returns its exit code. */
+static int close_service(int takes_ms, char said[8]) {
+  int ends[2], status = 0;
+  assert_int_equal(pipe(ends), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    const freshet_supervisor_config config = {
+        .metrics = &metrics, .stopping = is_stopping, .stop_timeout_ms = 3600000, .close_timeout_ms = 500};
+    freshet_supervisor* supervisor = freshet_supervisor_create(&config);
+    freshet_supervisor_close(supervisor, say_the_end, &ends[1], 5);
+    usleep((useconds_t)takes_ms * 1000);
+    freshet_supervisor_destroy(supervisor);
+    _exit(0);
+  }
+  close(ends[1]);
+  assert_int_equal(waitpid(child, &status, 0), child);
+  memset(said, 0, 8);
+  assert_true(read(ends[0], said, 7) >= 0);
+  close(ends[0]);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* As with a client of Kafka that does not close. */
+static void test_a_close_that_hangs_ends_the_process(void** state) {
+  (void)state;
+  char said[8];
+  assert_int_equal(close_service(20000, said), 5);
+  assert_string_equal(said, "ended");
+  assert_int_equal(close_service(10, said), 0);
+  assert_string_equal(said, "");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, listen_as_manager, close_manager)
 
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(test_readiness_and_activity),
       TEST(test_a_quick_stop_is_told),
+      TEST(test_a_close_that_hangs_ends_the_process),
       TEST(test_signs_of_life_follow_the_loop),
       TEST(test_without_a_manager_nothing_is_told),
       TEST(test_the_watchdog_of_another_process_is_left_alone),
