@@ -62,10 +62,11 @@ freshet_status freshet_text_generations_load(freshet_text_generations* generatio
   generations->serving = generations->own;
   freshet_buffer row = {0};
   freshet_status status =
-      freshet_store_get(store, FRESHET_FAMILY_ITEMS, FRESHET_ITEMS_FACTS, serving_key, &row, NULL);
+      freshet_store_get(store, FRESHET_FAMILY_ITEMS, FRESHET_ITEMS_FACTS, serving_key, &row, error);
   if (status == FRESHET_OK) {
     status = take_fact(generations, ports, freshet_buffer_slice(&row), &generations->serving, error);
   } else if (status == FRESHET_NOT_FOUND) {
+    freshet_error_clear(error);
     status = FRESHET_OK;
   }
   freshet_buffer_free(&row);

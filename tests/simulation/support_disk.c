@@ -8,8 +8,6 @@
 
 #include "support/memory_store.h"
 
-enum { TRIES = 10 }; /* to find a row to damage */
-
 typedef enum operation_kind { PUT, REMOVE, CLEAR, POSITION } operation_kind;
 
 typedef struct operation {
@@ -32,14 +30,8 @@ struct sim_disk {
   size_t write_count, write_capacity;
   bool is_writing; /* a write has started and not ended */
   size_t started;  /* of the journal: what that write takes */
-  bool (*survives)(void* context);
-  bool (*goes_on)(void* context, int wait_ms);
-  void* context;
-  /* A row that can no longer be read, until it is written again. */
-  bool is_damaged, is_ruined; /* ruined: somebody has met it */
-  freshet_family damaged_family;
-  int32_t damaged_partition;
-  freshet_buffer damaged_key;
+  sim_disk_faults faults;
+  bool is_ruined; /* a read has met damage */
 };
 
 static sim_disk* disk_of(freshet_store* self) {
@@ -60,52 +52,21 @@ static operation* note(freshet_store* self, operation_kind kind, freshet_family 
 
 /* ---- damage ---- */
 
-static bool is_of(const sim_disk* disk, freshet_family family, int32_t partition) {
-  return disk->is_damaged && disk->damaged_family == family && disk->damaged_partition == partition;
-}
-
-static bool is_damaged_row(const sim_disk* disk, freshet_family family, int32_t partition,
-                           freshet_slice key) {
-  return is_of(disk, family, partition) && freshet_slice_equal(freshet_buffer_slice(&disk->damaged_key), key);
-}
-
-/* As RocksDB when the checksum of a block is wrong. */
-static freshet_status fail_to_read(sim_disk* disk, freshet_error* error) {
-  disk->is_ruined = true;
-  return freshet_error_set(error, FRESHET_IO, FRESHET_STOP, "Corruption: block checksum mismatch");
-}
-
-/* Writing the row again mends it, and so does clearing its partition. */
-static void mend(sim_disk* disk, const operation* o) {
-  const bool is_row = o->kind == PUT || o->kind == REMOVE;
-  if (o->kind == CLEAR
-          ? is_of(disk, o->family, o->partition)
-          : is_row && is_damaged_row(disk, o->family, o->partition, freshet_buffer_slice(&o->key)))
-    disk->is_damaged = false;
-}
-
-void sim_disk_damage(sim_disk* disk, sim_random* random) {
-  if (disk->written == 0 || disk->is_damaged) return;
-  const bool wants_user = sim_chance(random, 700); /* their rows are read all the time */
-  const operation* o = NULL;
-  for (int i = 0; o == NULL && i < TRIES; i++) {
-    const operation* drawn = &disk->journal[sim_below(random, (uint32_t)disk->written)];
-    if (drawn->kind == PUT && (!wants_user || drawn->family == FRESHET_FAMILY_USERS)) o = drawn;
-  }
-  if (o == NULL) return;
-  disk->is_damaged = true;
-  disk->damaged_family = o->family;
-  disk->damaged_partition = o->partition;
-  disk->damaged_key.size = 0;
-  freshet_buffer_append(&disk->damaged_key, o->key.data, o->key.size);
-}
-
 bool sim_disk_is_ruined(const sim_disk* disk) {
   return disk->is_ruined;
 }
 
-void sim_disk_mend(sim_disk* disk) {
-  disk->is_damaged = false;
+/* As RocksDB when the checksum of a block is wrong. */
+static freshet_status fail_to_read(freshet_error* error) {
+  return freshet_error_set(error, FRESHET_IO, FRESHET_STOP, "Corruption: block checksum mismatch");
+}
+
+/* Whether the row is there or not, its block has to be read. */
+static freshet_status read_block(sim_disk* disk, freshet_error* error) {
+  const sim_disk_faults* faults = &disk->faults;
+  if (faults->is_damaged == NULL || !faults->is_damaged(faults->context)) return FRESHET_OK;
+  disk->is_ruined = true;
+  return fail_to_read(error);
 }
 
 /* ---- the journal ---- */
@@ -114,7 +75,6 @@ static void play(sim_disk* disk, size_t from, size_t to) {
   freshet_store* rows = disk->rows;
   for (size_t i = from; i < to; i++) {
     const operation* o = &disk->journal[i];
-    mend(disk, o);
     freshet_slice key = freshet_buffer_slice(&o->key), value = freshet_buffer_slice(&o->value);
     switch (o->kind) {
       case PUT:
@@ -146,29 +106,25 @@ static void cut(sim_disk* disk, size_t count) {
 
 static freshet_status disk_get(freshet_store* self, freshet_family family, int32_t partition,
                                freshet_slice key, freshet_buffer* value, freshet_error* error) {
-  freshet_store* rows = disk_of(self)->rows;
-  if (is_damaged_row(disk_of(self), family, partition, key)) return fail_to_read(disk_of(self), error);
-  return freshet_store_get(rows, family, partition, key, value, error);
+  freshet_status status = read_block(disk_of(self), error);
+  if (status != FRESHET_OK) return status;
+  return freshet_store_get(disk_of(self)->rows, family, partition, key, value, error);
 }
 
 static freshet_status disk_scan(freshet_store* self, freshet_family family, int32_t partition,
                                 freshet_slice prefix, freshet_store_visit visit, void* context,
                                 freshet_error* error) {
-  freshet_store* rows = disk_of(self)->rows;
-  sim_disk* disk = disk_of(self);
-  const freshet_buffer* damaged = &disk->damaged_key;
-  if (is_of(disk, family, partition) && damaged->size >= prefix.size &&
-      (prefix.size == 0 || memcmp(damaged->data, prefix.data, prefix.size) == 0))
-    return fail_to_read(disk, error);
-  return freshet_store_scan(rows, family, partition, prefix, visit, context, error);
+  freshet_status status = read_block(disk_of(self), error);
+  if (status != FRESHET_OK) return status;
+  return freshet_store_scan(disk_of(self)->rows, family, partition, prefix, visit, context, error);
 }
 
 static freshet_status disk_scan_after(freshet_store* self, freshet_family family, int32_t partition,
                                       freshet_slice after, freshet_store_visit visit, void* context,
                                       freshet_error* error) {
-  freshet_store* rows = disk_of(self)->rows;
-  if (is_of(disk_of(self), family, partition)) return fail_to_read(disk_of(self), error);
-  return freshet_store_scan_after(rows, family, partition, after, visit, context, error);
+  freshet_status status = read_block(disk_of(self), error);
+  if (status != FRESHET_OK) return status;
+  return freshet_store_scan_after(disk_of(self)->rows, family, partition, after, visit, context, error);
 }
 
 static void disk_put(freshet_store* self, freshet_family family, int32_t partition, freshet_slice key,
@@ -194,10 +150,14 @@ static void disk_set_position(freshet_store* self, freshet_topic topic, int32_t 
   o->time_ms = time_ms;
 }
 
+static bool survives(const sim_disk* disk) {
+  return disk->faults.survives == NULL || disk->faults.survives(disk->faults.context);
+}
+
 /* Operations of the journal before `end` are on the disk then. */
 static freshet_status write_to(sim_disk* disk, size_t end, freshet_error* error) {
-  if (disk->is_ruined) return fail_to_read(disk, error); /* as store.h says */
-  if (!disk->survives(disk->context)) {
+  if (disk->is_ruined) return fail_to_read(error); /* as store.h says */
+  if (!survives(disk)) {
     return freshet_error_set(error, FRESHET_IO, FRESHET_STOP, "the process died before a store write");
   }
   if (disk->write_count == disk->write_capacity) {
@@ -207,14 +167,14 @@ static freshet_status write_to(sim_disk* disk, size_t end, freshet_error* error)
   }
   play(disk, disk->written, end);
   disk->written = disk->ends[disk->write_count++] = end;
-  if (!disk->survives(disk->context)) {
+  if (!survives(disk)) {
     return freshet_error_set(error, FRESHET_IO, FRESHET_STOP, "the process died after a store write");
   }
   return FRESHET_OK;
 }
 
 static bool is_late(sim_disk* disk, int wait_ms) {
-  return disk->goes_on != NULL && disk->goes_on(disk->context, wait_ms);
+  return disk->faults.goes_on != NULL && disk->faults.goes_on(disk->faults.context, wait_ms);
 }
 
 static freshet_status disk_write(freshet_store* self, freshet_error* error) {
@@ -282,7 +242,6 @@ void sim_disk_destroy(sim_disk* disk) {
   if (disk == NULL) return;
   cut(disk, 0);
   freshet_store_destroy(disk->rows);
-  freshet_buffer_free(&disk->damaged_key);
   free(disk->journal);
   free(disk->ends);
   free(disk);
@@ -298,19 +257,13 @@ void sim_disk_tear(sim_disk* disk, size_t writes) {
 }
 
 void sim_disk_wipe(sim_disk* disk) {
-  disk->is_damaged = disk->is_ruined = false;
+  disk->is_ruined = false;
   sim_disk_tear(disk, disk->write_count);
 }
 
-freshet_store* sim_disk_open(sim_disk* disk, bool (*survives)(void* context), void* context) {
+freshet_store* sim_disk_open(sim_disk* disk, const sim_disk_faults* faults) {
   cut(disk, disk->written);
-  disk->survives = survives;
-  disk->goes_on = NULL;
+  disk->faults = faults == NULL ? (sim_disk_faults){0} : *faults;
   disk->is_writing = false;
-  disk->context = context;
   return &disk->store;
-}
-
-void sim_disk_delay(sim_disk* disk, bool (*goes_on)(void* context, int wait_ms)) {
-  disk->goes_on = goes_on;
 }

@@ -164,6 +164,11 @@ static bool store_goes_on(void* context, int wait_ms) {
   return !process->is_dead;
 }
 
+static bool store_is_damaged(void* context) {
+  sim_process* process = context;
+  return sim_chance(&process->world->cluster.random, process->world->faults.damage);
+}
+
 static void log_to_stderr(void* context, freshet_log_level level, const char* event, const char* fields) {
   (void)level;
   const sim_process* process = context;
@@ -191,18 +196,18 @@ static void live(void* context) {
   freshet_worker* worker = NULL;
   sim_process_connect(process);
   freshet_logger logger = {getenv("SIM_LOG") == NULL ? NULL : log_to_stderr, process};
+  const sim_disk_faults faults = {survives, store_goes_on, store_is_damaged, process};
   freshet_ports ports = {.source = &process->source.base,
                          .reader = &process->logs[0].base,
                          .changelog = &process->logs[1].base,
                          .standby = process->stands_by ? &process->logs[2].base : NULL,
                          .outbox = freshet_outbox_create(&process->sink.base, process->config.delivery),
-                         .store = sim_disk_open(process->disk, survives, process),
+                         .store = sim_disk_open(process->disk, &faults),
                          .clock = &process->clock.base,
                          .codec = process->codec,
                          .encoder = process->encoder,
                          .logger = &logger,
                          .metrics = &process->metrics};
-  sim_disk_delay(process->disk, store_goes_on);
   freshet_status status = freshet_worker_create(&process->config, &ports, NULL, &worker, &error);
   if (status == FRESHET_OK) {
     process->handler = freshet_worker_handler(worker);
@@ -210,6 +215,9 @@ static void live(void* context) {
     freshet_worker_destroy(worker);
   }
   freshet_outbox_destroy(ports.outbox);
+  if (process->is_clean && sim_disk_is_ruined(process->disk))
+    sim_fail(process->world, "process %llu of slot %d ends well on a disk that it could not read",
+             (unsigned long long)process->id, process->slot);
   process->is_excused |= sim_disk_is_ruined(process->disk);
   if (status != FRESHET_OK && !process->is_dead && !process->is_excused) {
     sim_fail(process->world, "process %llu of slot %d stopped: %s: %s", (unsigned long long)process->id,

@@ -22,6 +22,7 @@ typedef struct sim_faults {
   uint32_t rebalance; /* the group shares out again */
   uint32_t pause;     /* another process runs first */
   uint32_t clock;     /* the wall clock of the machine jumps, back or forward */
+  uint32_t damage;    /* a read of the disk meets damage */
 } sim_faults;
 
 enum { SIM_PROCESSES_MAX = 8, SIM_LOGS = 3 };

@@ -301,8 +301,6 @@ static void storm(run* r) {
     r->current[slot]->is_asked_to_stop = true;
   } else if (what < 38 && r->current[slot] != NULL) {
     sim_process_kill(r->current[slot]);
-  } else if (what < 38 + r->damage && r->current[slot] != NULL) {
-    sim_disk_damage(r->current[slot]->disk, random);
   }
 }
 
@@ -316,9 +314,6 @@ static void become_calm(run* r) {
     r->world.processes[i]->calls_left = 0;
     sim_process_set_clock(r->world.processes[i], 0);
     r->world.processes[i]->commit.stuck_until_us = 0;
-  }
-  for (int i = 0; i < RUN_SLOTS_MAX * RUN_DISKS; i++) {
-    if (r->disks[i / RUN_DISKS][i % RUN_DISKS] != NULL) sim_disk_mend(r->disks[i / RUN_DISKS][i % RUN_DISKS]);
   }
 }
 
@@ -433,7 +428,7 @@ void run_init(run* r, uint64_t seed, uint64_t luck, const run_shape* shape) {
   world->faults.stuck = sim_below(random, 150);
   world->faults.kick = sim_skewed(random, 0, 40);
   world->faults.rebalance = sim_skewed(random, 0, 40);
-  r->damage = sim_chance(random, 300) ? sim_skewed(random, 1, 400) : 0;
+  world->faults.damage = sim_chance(random, 300) ? sim_skewed(random, 1, 100) : 0;
   world->faults.clock = sim_chance(random, 300) ? sim_skewed(random, 1, 20) : 0;
 }
 

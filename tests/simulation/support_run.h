@@ -38,7 +38,6 @@ typedef struct run {
   void (*meanwhile)(struct run* r);
   bool (*is_settled)(struct run* r);
   int visited;      /* the only app generation that runs: run_visit; -1: all run */
-  uint32_t damage;  /* chance, in a thousand, that a row of a disk in use becomes unreadable */
   uint32_t feeding; /* chance, in a thousand calls, that more input is written */
   bool is_calm;
   bool is_stopping;

@@ -211,7 +211,7 @@ static void check_lists(run* r, int user) {
 }
 
 static void check_state(run* r, int app, sim_disk* disk) {
-  freshet_store* store = sim_disk_open(disk, NULL, NULL);
+  freshet_store* store = sim_disk_open(disk, NULL);
   for (int user = 0; user < r->scenario.users; user++) {
     sim_truth truth = sim_scenario_truth(&r->scenario, user);
     char id[8];

@@ -91,7 +91,7 @@ static void check_vector(run* r, const freshet_item* item, freshet_slice row, co
 
 static void check_vectors(run* r, sim_disk* disk) {
   const sim_cluster* cluster = &r->world.cluster;
-  freshet_store* store = sim_disk_open(disk, NULL, NULL);
+  freshet_store* store = sim_disk_open(disk, NULL);
   freshet_text_generation own = freshet_text_generation_of(freshet_slice_of(encoders[0]->name), DIM);
   int64_t ends[SIM_PARTITIONS_MAX];
   for (int p = 0; p < SIM_PARTITIONS_MAX; p++) ends[p] = cluster->logs[FRESHET_TOPIC_ITEMS][p].end;
@@ -115,7 +115,7 @@ static void check_vectors(run* r, sim_disk* disk) {
 }
 
 static void check_users(run* r, sim_disk* disk) {
-  freshet_store* store = sim_disk_open(disk, NULL, NULL);
+  freshet_store* store = sim_disk_open(disk, NULL);
   for (int user = 0; user < r->scenario.users; user++) {
     sim_truth truth = sim_scenario_truth(&r->scenario, user);
     if (!truth.exists) continue;

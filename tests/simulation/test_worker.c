@@ -276,7 +276,7 @@ static bool count_row(void* context, freshet_slice key, freshet_slice value) {
 }
 
 static void check_state(run* r, sim_disk* disk, const char* whose) {
-  freshet_store* store = sim_disk_open(disk, NULL, NULL);
+  freshet_store* store = sim_disk_open(disk, NULL);
   size_t expected = 0;
   for (int user = 0; user < r->scenario.users; user++) {
     sim_truth truth = sim_scenario_truth(&r->scenario, user);
@@ -314,7 +314,7 @@ static void check_state(run* r, sim_disk* disk, const char* whose) {
 
 /* What is learned about the users, without what depends on the time at which lists were published. */
 static void compare_users(run* r, sim_disk* disk, sim_disk* reference) {
-  freshet_store* stores[2] = {sim_disk_open(disk, NULL, NULL), sim_disk_open(reference, NULL, NULL)};
+  freshet_store* stores[2] = {sim_disk_open(disk, NULL), sim_disk_open(reference, NULL)};
   for (int user = 0; user < r->scenario.users; user++) {
     char id[8];
     sim_user_id(user, id);
@@ -383,8 +383,8 @@ static bool compare_additive(void* context, freshet_slice key, freshet_slice val
 }
 
 static void compare_items(run* r, sim_disk* disk, sim_disk* reference) {
-  freshet_store* store = sim_disk_open(disk, NULL, NULL);
-  additive_check check = {.r = r, .reference = sim_disk_open(reference, NULL, NULL)};
+  freshet_store* store = sim_disk_open(disk, NULL);
+  additive_check check = {.r = r, .reference = sim_disk_open(reference, NULL)};
   freshet_store_scan(store, FRESHET_FAMILY_ITEMS, 0, (freshet_slice){0}, compare_additive, &check, NULL);
 }
 
