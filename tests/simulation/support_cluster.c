@@ -81,13 +81,34 @@ void sim_advance(sim_cluster* cluster, int64_t us) {
   for (int app = 0; app < SIM_APPS; app++) expire_members(cluster, app);
 }
 
+/* ---- leaders ---- */
+
+void sim_set_leaderless(sim_cluster* cluster, freshet_topic topic, int32_t partition, int64_t us) {
+  cluster->leaderless_until_us[topic][partition] = us == 0 ? 0 : cluster->now_us + us;
+}
+
+bool sim_has_leader(const sim_cluster* cluster, freshet_topic topic, int32_t partition) {
+  return cluster->now_us >= cluster->leaderless_until_us[topic][partition];
+}
+
+bool sim_can_write(const sim_cluster* cluster, int32_t transaction) {
+  const sim_transaction* t = &cluster->transactions[transaction];
+  for (int topic = 0; topic < SIM_TOPICS; topic++) {
+    for (int p = 0; p < SIM_PARTITIONS_MAX; p++) {
+      if (t->wrote[topic][p] && !sim_has_leader(cluster, (freshet_topic)topic, p)) return false;
+    }
+  }
+  return true;
+}
+
 /* ---- records ---- */
 
 /* FNV-1a: any stable hash will do. */
-static int32_t partition_of(const sim_cluster* cluster, freshet_topic topic, freshet_slice key) {
+int32_t sim_partition_of(const sim_cluster* cluster, const freshet_output* output) {
   uint32_t hash = 2166136261u;
-  for (size_t i = 0; i < key.size; i++) hash = (hash ^ (uint8_t)key.data[i]) * 16777619u;
-  return (int32_t)(hash % (uint32_t)cluster->partitions[topic]);
+  if (output->partition >= 0) return output->partition;
+  for (size_t i = 0; i < output->key.size; i++) hash = (hash ^ (uint8_t)output->key.data[i]) * 16777619u;
+  return (int32_t)(hash % (uint32_t)cluster->partitions[output->topic]);
 }
 
 static sim_record* push(sim_cluster* cluster, sim_partition* log) {
@@ -109,7 +130,7 @@ static void append_header(freshet_buffer* out, const freshet_header* header) {
 }
 
 sim_record* sim_append(sim_cluster* cluster, int32_t transaction, const freshet_output* output) {
-  int32_t p = output->partition >= 0 ? output->partition : partition_of(cluster, output->topic, output->key);
+  int32_t p = sim_partition_of(cluster, output);
   FRESHET_ASSERT(p < cluster->partitions[output->topic]);
   sim_record* record = push(cluster, &cluster->logs[output->topic][p]);
   record->timestamp_ms = output->timestamp_ms != 0 ? output->timestamp_ms : sim_now_ms(cluster);

@@ -95,6 +95,7 @@ typedef struct sim_cluster {
   int64_t now_us;
   int32_t partitions[SIM_TOPICS];
   sim_partition logs[SIM_TOPICS][SIM_PARTITIONS_MAX];
+  int64_t leaderless_until_us[SIM_TOPICS][SIM_PARTITIONS_MAX];
   sim_transaction* transactions; /* [transaction_count] */
   size_t transaction_count, transaction_capacity;
   sim_producer producers[SIM_PRODUCERS_MAX];
@@ -110,8 +111,18 @@ int64_t sim_now_ms(const sim_cluster* cluster);
 /* Time passes: transactions and sessions run out. */
 void sim_advance(sim_cluster* cluster, int64_t us);
 
+/* ---- leaders ---- */
+
+/* The broker that leads the partition dies, and for so long there is no other: clients wait. 0: there is one. */
+void sim_set_leaderless(sim_cluster* cluster, freshet_topic topic, int32_t partition, int64_t us);
+bool sim_has_leader(const sim_cluster* cluster, freshet_topic topic, int32_t partition);
+/* Whether all partitions that the transaction has written to have leaders. */
+bool sim_can_write(const sim_cluster* cluster, int32_t transaction);
+
 /* ---- records ---- */
 
+/* The partition that a record goes to. */
+int32_t sim_partition_of(const sim_cluster* cluster, const freshet_output* output);
 /* Appends a record. transaction -1: it is visible at once. output->partition -1: by key. Returns the record,
  * valid until the next append. */
 sim_record* sim_append(sim_cluster* cluster, int32_t transaction, const freshet_output* output);

@@ -32,6 +32,7 @@ typedef struct sim_process sim_process;
 typedef struct sim_world {
   sim_cluster cluster;
   sim_faults faults;
+  size_t limits[FRESHET_TOPICS];             /* bytes of key, value and headers that a topic takes; 0: any */
   sim_process* processes[SIM_PROCESSES_MAX]; /* alive or unwinding; NULL: free */
   /* Called between any two calls of any process: here the outside world goes on. */
   void (*between)(struct sim_world* world);

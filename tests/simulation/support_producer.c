@@ -22,8 +22,6 @@ static sim_process* process_of(freshet_sink* self) {
   return ((struct sim_sink*)self)->process;
 }
 
-/* ---- published at once ---- */
-
 /* Whether the group still takes this process for the owner of the partitions that it held when it wrote the
  * letter. */
 static bool is_late(const sim_process* process, const sim_letter* letter) {
@@ -31,6 +29,42 @@ static bool is_late(const sim_process* process, const sim_letter* letter) {
   const sim_member* member = sim_group_member(cluster, process->app, process->member);
   bool has_let_go = cluster->groups[process->app].is_rebalancing && member != NULL && member->joined;
   return member == NULL || letter->generation != cluster->groups[process->app].generation || has_let_go;
+}
+
+/* ---- sizes ---- */
+
+static size_t sink_limit(freshet_sink* self, freshet_topic topic) {
+  const size_t limit = process_of(self)->world->limits[topic];
+  return limit == 0 ? SIZE_MAX : limit;
+}
+
+/* The broker would refuse a larger one, and its transaction would end. */
+static void check_size(sim_process* process, const freshet_output* output) {
+  size_t bytes = output->key.size + (output->has_value ? output->value.size : 0);
+  for (size_t i = 0; i < output->header_count; i++)
+    bytes += strlen(output->headers[i].name) + output->headers[i].value.size;
+  const size_t limit = sink_limit(&process->sink.base, output->topic);
+  if (bytes > limit)
+    sim_fail(process->world, "a record of %zu bytes for topic %d, which takes %zu", bytes, (int)output->topic,
+             limit);
+}
+
+/* ---- published at once ---- */
+
+static freshet_output output_of(const sim_process* process, const sim_letter* letter) {
+  return (freshet_output){.topic = sim_topic(process->app, letter->topic),
+                          .partition = letter->partition,
+                          .key = freshet_buffer_slice(&letter->key),
+                          .has_value = letter->has_value,
+                          .value = freshet_buffer_slice(&letter->value)};
+}
+
+/* The next letter has somewhere to go. */
+static bool can_send(const sim_process* process) {
+  const sim_cluster* cluster = &process->world->cluster;
+  if (process->queued == 0) return false;
+  const freshet_output output = output_of(process, &process->queue[0]);
+  return sim_has_leader(cluster, output.topic, sim_partition_of(cluster, &output));
 }
 
 /* Takes the first letter out: it arrives, or it is given up. */
@@ -41,11 +75,7 @@ static void send_first(sim_process* process, bool arrives) {
   if (process->commit.letters > 0) process->commit.letters--;
   memmove(process->queue, process->queue + 1, process->queued * sizeof *process->queue);
   if (arrives) {
-    freshet_output output = {.topic = sim_topic(process->app, letter.topic),
-                             .partition = letter.partition,
-                             .key = freshet_buffer_slice(&letter.key),
-                             .has_value = letter.has_value,
-                             .value = freshet_buffer_slice(&letter.value)};
+    const freshet_output output = output_of(process, &letter);
     sim_record* record = sim_append(&process->world->cluster, -1, &output);
     record->writer = letter.writer;
     record->is_late = is_late(process, &letter);
@@ -62,12 +92,13 @@ static bool give_up(sim_process* process) {
 
 static void send_some(sim_process* process) {
   size_t some = sim_below(&process->world->cluster.random, (uint32_t)process->queued + 1);
-  while (some-- > 0) send_first(process, !give_up(process));
+  while (some-- > 0 && can_send(process)) send_first(process, !give_up(process));
 }
 
 static freshet_status sink_publish(freshet_sink* self, const freshet_output* output, freshet_error* error) {
   sim_process* process = process_of(self);
   if (!sim_boundary(process)) return sim_death(error);
+  check_size(process, output);
   if (process->queued == process->queue_capacity) {
     process->queue_capacity = process->queue_capacity == 0 ? 64 : process->queue_capacity * 2;
     process->queue = realloc(process->queue, process->queue_capacity * sizeof *process->queue);
@@ -89,15 +120,14 @@ static freshet_status sink_settle(freshet_sink* self, int timeout_ms, freshet_er
   sim_process* process = process_of(self);
   sim_world* world = process->world;
   if (!sim_boundary(process)) return sim_death(error);
-  if (process->queued > 0 && sim_chance(&world->cluster.random, world->faults.slow)) {
-    send_some(process);
+  const bool is_slow = process->queued > 0 && sim_chance(&world->cluster.random, world->faults.slow);
+  if (is_slow) send_some(process);
+  while (!is_slow && can_send(process)) send_first(process, !give_up(process));
+  if (process->queued > 0) {
     sim_wait(process, timeout_ms);
     if (process->is_dead) return sim_death(error);
     return freshet_error_set(error, FRESHET_TIMEOUT, FRESHET_RETRY, "%zu letters are on their way",
                              process->queued);
-  }
-  while (process->queued > 0) {
-    send_first(process, !give_up(process));
   }
   size_t given_up = process->given_up;
   process->given_up = 0;
@@ -128,6 +158,7 @@ static freshet_status sink_write(freshet_sink* self, const freshet_output* outpu
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "write outside of a transaction");
   }
   if (is_fenced(process, process->turn)) return sim_fenced(process, error);
+  check_size(process, output);
   freshet_output there = *output;
   there.topic = sim_topic(process->app, output->topic);
   sim_record* record = sim_append(&process->world->cluster, process->transaction, &there);
@@ -161,9 +192,10 @@ static void advance_commit(sim_process* process) {
   freshet_status status = is_fenced(process, commit->producer) ? FRESHET_FENCED : FRESHET_OK;
   if (world->cluster.now_us < commit->stuck_until_us) return;
   if (status == FRESHET_OK && commit->letters > 0) {
-    send_first(process, !give_up(process));
+    if (can_send(process)) send_first(process, !give_up(process));
     return;
   }
+  if (status == FRESHET_OK && !sim_can_write(&world->cluster, commit->transaction)) return;
   bool has_lost = process->given_up > 0 || sim_chance(&world->cluster.random, world->faults.abort);
   if (status == FRESHET_OK && commit->phase == SIM_ASKED) {
     process->given_up = 0;
@@ -317,13 +349,6 @@ static const char* sink_topic_name(freshet_sink* self, freshet_topic topic) {
 
 static void no_destroy_sink(freshet_sink* self) {
   (void)self;
-}
-
-/* So little that most commits have several deltas. */
-static size_t sink_limit(freshet_sink* self, freshet_topic topic) {
-  enum { DELTA_BYTES = (96 << 10) + 1500 };
-  (void)self;
-  return topic == FRESHET_TOPIC_ITEM_DELTAS ? DELTA_BYTES : SIZE_MAX;
 }
 
 static const freshet_sink_vtable vtable = {.publish = sink_publish,

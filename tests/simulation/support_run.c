@@ -108,6 +108,18 @@ static void set_rules(run* r, uint64_t seed) {
   r->config.rules = &r->rules;
 }
 
+/* The limits of topics. That of deltas is always so small that most commits have several of them; the others are such
+ * that some records have to be shortened, in half of the runs. */
+static void set_limits(run* r, sim_random* random) {
+  enum { DELTA_BYTES = (96 << 10) + 1500, LIST_BYTES = 80, REPLY_BYTES = 250, LETTER_BYTES = 1500 };
+  r->world.limits[FRESHET_TOPIC_ITEM_DELTAS] = DELTA_BYTES;
+  if (sim_chance(random, 500)) return;
+  r->world.limits[FRESHET_TOPIC_RECOMMENDATIONS] = LIST_BYTES + sim_skewed(random, 0, 400);
+  r->world.limits[FRESHET_TOPIC_SHADOW] = LIST_BYTES + sim_skewed(random, 0, 400);
+  r->world.limits[FRESHET_TOPIC_REPLIES] = REPLY_BYTES + sim_skewed(random, 0, 100);
+  r->world.limits[FRESHET_TOPIC_DEAD_LETTERS] = LETTER_BYTES + sim_skewed(random, 0, 4000);
+}
+
 /* ---- the world outside ---- */
 
 static run* run_of(sim_world* world) {
@@ -285,6 +297,17 @@ static void start_double(run* r, int slot) {
   if (r->current[slot] != NULL) start_slot(r, slot);
 }
 
+/* A broker dies. Mostly it takes a moment until another one leads, and now and then longer than a transaction may be
+ * open. */
+static void lose_leader(run* r, int app) {
+  enum { MOMENT_MS = 5000, LONG_MS = 30000 };
+  sim_cluster* cluster = &r->world.cluster;
+  const freshet_topic topic = sim_topic(app, (freshet_topic)sim_below(&cluster->random, FRESHET_TOPICS));
+  const int32_t p = (int32_t)sim_below(&cluster->random, (uint32_t)cluster->partitions[topic]);
+  const uint32_t most_ms = sim_chance(&cluster->random, 900) ? MOMENT_MS : LONG_MS;
+  sim_set_leaderless(cluster, topic, p, (1 + sim_below(&cluster->random, most_ms)) * 1000LL);
+}
+
 static void storm(run* r) {
   sim_random* random = &r->world.cluster.random;
   int slot = (int)sim_below(random, (uint32_t)run_slots(r));
@@ -301,6 +324,8 @@ static void storm(run* r) {
     r->current[slot]->is_asked_to_stop = true;
   } else if (what < 38 && r->current[slot] != NULL) {
     sim_process_kill(r->current[slot]);
+  } else if (what < 38 + r->outages) {
+    lose_leader(r, slot / r->shape.workers);
   }
 }
 
@@ -315,6 +340,8 @@ static void become_calm(run* r) {
     sim_process_set_clock(r->world.processes[i], 0);
     r->world.processes[i]->commit.stuck_until_us = 0;
   }
+  for (int i = 0; i < SIM_TOPICS * SIM_PARTITIONS_MAX; i++)
+    sim_set_leaderless(&r->world.cluster, (freshet_topic)(i / SIM_PARTITIONS_MAX), i % SIM_PARTITIONS_MAX, 0);
 }
 
 static bool is_read(const sim_cluster* cluster, int app, freshet_topic topic) {
@@ -418,6 +445,7 @@ void run_init(run* r, uint64_t seed, uint64_t luck, const run_shape* shape) {
   world->context = r;
   world->between = between;
   sim_random* random = &world->cluster.random;
+  set_limits(r, random);
   world->faults.pause = shape->workers == 1 ? 0 : sim_skewed(random, 1, 200);
   r->feeding = sim_skewed(random, 4, 80);
   r->is_calm = !shape->has_faults;
@@ -428,6 +456,7 @@ void run_init(run* r, uint64_t seed, uint64_t luck, const run_shape* shape) {
   world->faults.stuck = sim_below(random, 150);
   world->faults.kick = sim_skewed(random, 0, 40);
   world->faults.rebalance = sim_skewed(random, 0, 40);
+  r->outages = sim_chance(random, 400) ? sim_skewed(random, 1, 200) : 0;
   world->faults.damage = sim_chance(random, 300) ? sim_skewed(random, 1, 100) : 0;
   world->faults.clock = sim_chance(random, 300) ? sim_skewed(random, 1, 20) : 0;
 }

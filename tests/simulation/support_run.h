@@ -38,6 +38,7 @@ typedef struct run {
   void (*meanwhile)(struct run* r);
   bool (*is_settled)(struct run* r);
   int visited;      /* the only app generation that runs: run_visit; -1: all run */
+  uint32_t outages; /* chance, in a thousand turns of the storm, that a partition loses its leader */
   uint32_t feeding; /* chance, in a thousand calls, that more input is written */
   bool is_calm;
   bool is_stopping;

@@ -161,6 +161,8 @@ static void add_bad_event(plan* p) {
       action->value.size = sim_below(&p->random, (uint32_t)action->value.size), again = false;
       break;
     default:
+      if (sim_chance(&p->random, 300))
+        freshet_buffer_reserve(&action->value, SIM_LARGE_BYTES), action->value.size = SIM_LARGE_BYTES;
       for (size_t i = 0; i < action->value.size; i++) action->value.data[i] = (uint8_t)sim_next(&p->random);
       action->value.data[0] = 0x42, again = false; /* neither framing */
   }
@@ -181,9 +183,10 @@ static void add_request(plan* p) {
   sim_item_id((int)sim_below(&p->random, (uint32_t)p->scenario->items), item);
   snprintf(request_id, sizeof request_id, "r%d", p->next_request++);
   freshet_slice wanted = freshet_slice_of(item);
+  const bool is_large = sim_chance(&p->random, 200); /* else small; k = 0 is answered with a note */
   freshet_request request = {.request_id = freshet_slice_of(request_id),
                              .user_id = freshet_slice_of(user_id),
-                             .k = (int32_t)sim_below(&p->random, 5), /* 0: answered with a note */
+                             .k = (int32_t)(is_large ? SIM_ITEMS_MAX : sim_below(&p->random, 5)),
                              .context_items = &wanted,
                              .context_item_count = sim_below(&p->random, 2)};
   if (sim_chance(&p->random, 500)) request.context = freshet_slice_of("Thing of make 1");

@@ -10,7 +10,8 @@
 
 enum {
   SIM_USERS_MAX = 16,
-  SIM_ITEMS_MAX = 48, /* the last quarter is never announced */
+  SIM_ITEMS_MAX = 48,     /* the last quarter is never announced */
+  SIM_LARGE_BYTES = 6000, /* of some bad records: more than the dead-letter topic takes in some runs */
   SIM_DEDUP_EVENTS = 16,
   SIM_DEDUP_WINDOW_MS = 60000,
 };

@@ -156,7 +156,8 @@ static freshet_status source_poll(freshet_source* self, int timeout_ms, freshet_
   if (process->is_dead) return sim_death(error);
   for (int i = 0; i < FRESHET_TOPICS * SIM_PARTITIONS_MAX; i++) {
     int topic = i / SIM_PARTITIONS_MAX, p = i % SIM_PARTITIONS_MAX;
-    if (!process->holds[topic][p]) continue;
+    if (!process->holds[topic][p] || !sim_has_leader(&process->world->cluster, (freshet_topic)topic, p))
+      continue;
     fetch(process, (freshet_topic)topic, p, luck(process, capacity - *count), out, count);
   }
   if (*count == 0) sim_wait(process, timeout_ms);
@@ -235,9 +236,16 @@ static freshet_status log_partitions(freshet_reader* self, freshet_topic topic, 
 
 static freshet_status log_range(freshet_reader* self, freshet_topic topic, int32_t partition, int64_t* first,
                                 int64_t* end, freshet_error* error) {
+  enum { ASK_MS = 100 };
   sim_process* process = log_of(self)->process;
+  const sim_cluster* cluster = &process->world->cluster;
+  const freshet_topic there = sim_topic(process->app, topic);
   if (!sim_boundary(process)) return sim_death(error);
-  const sim_partition* log = &process->world->cluster.logs[sim_topic(process->app, topic)][partition];
+  while (!sim_has_leader(cluster, there, partition)) { /* asked again until there is an answer */
+    sim_wait(process, ASK_MS);
+    if (!sim_boundary(process)) return sim_death(error);
+  }
+  const sim_partition* log = &cluster->logs[there][partition];
   *first = log->first;
   *end = log->end;
   return FRESHET_OK;
@@ -292,7 +300,9 @@ static freshet_status log_poll(freshet_reader* self, int timeout_ms, freshet_rec
   log->polled_ms = sim_process_now_ms(log->process);
   for (int i = 0; i < FRESHET_TOPICS * SIM_PARTITIONS_MAX; i++) {
     int topic = i / SIM_PARTITIONS_MAX, p = i % SIM_PARTITIONS_MAX;
-    if (log->positions[topic][p] == SIM_SHUT) continue;
+    const freshet_topic there = sim_topic(log->process->app, (freshet_topic)topic);
+    if (log->positions[topic][p] == SIM_SHUT || !sim_has_leader(&log->process->world->cluster, there, p))
+      continue;
     size_t most = luck(log->process, capacity - *count);
     if (most == 0) continue;
     freshet_status status = read_some(log, (freshet_topic)topic, p, most, out, count, error);
