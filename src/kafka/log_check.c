@@ -83,8 +83,8 @@ static bool judge_range(freshet_log_check* check, freshet_log_place* place) {
   if (place->next < 0) return false;
   if (place->end < place->next) {
     char reason[sizeof place->reason];
-    snprintf(reason, sizeof reason, "it ends at offset %" PRId64 ", but had been read up to %" PRId64,
-             place->end, place->next);
+    snprintf(reason, sizeof reason, "it ends at offset %" PRId64 ", but is known up to %" PRId64, place->end,
+             place->next);
     is_other(place, reason);
     return false;
   }
@@ -184,11 +184,15 @@ int32_t freshet_log_check_partitions(freshet_log_check* check, int timeout_ms) {
 
 freshet_status freshet_log_check_refuse(const freshet_log_check* check, const freshet_log_place* place,
                                         freshet_error* error) {
-  return freshet_error_set(error, FRESHET_CONFLICT, FRESHET_STOP,
-                           "topic %s [%d] is not the log that was read (deleted and made again, or "
-                           "truncated): %s; choose: `freshet "
-                           "offsets --accept-new-log` reads the new log from its beginning and keeps what is "
-                           "known, `freshet offsets "
-                           "--start-over` forgets the state",
-                           check->config.topics[place->topic], (int)place->partition, place->reason);
+  const bool is_state = place->topic == FRESHET_TOPIC_USERS;
+  return freshet_error_set(
+      error, FRESHET_CONFLICT, FRESHET_STOP,
+      "topic %s [%d] is not the log that was %s (deleted and made again, or truncated): %s; choose: %s",
+      check->config.topics[place->topic], (int)place->partition, is_state ? "written" : "read", place->reason,
+      is_state
+          ? "remove the state folder to go on with what the topic has, or `freshet offsets --start-over` "
+            "(and remove the folder) to learn `events` from its beginning; until then the folder may hold "
+            "the only copy"
+          : "`freshet offsets --accept-new-log` reads the new log from its beginning and keeps what is "
+            "known, `freshet offsets --start-over` forgets the state");
 }

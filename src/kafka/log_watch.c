@@ -1,7 +1,8 @@
 /*
  * log_watch.c: the thread that looks at the logs again and again.
  *
- * It owns the thread and the places that it looks at. It also finds how old the oldest event is that has not been
+ * It owns the thread and the places that it looks at, and adds the changelog of each partition of events: a log that
+ * only grows has been made again when it ends before it did. It also finds how old the oldest event is that has not been
  * read, beside the retention of the topic: an event that expires unread is lost. It must not read ahead.
  */
 #include "kafka/log_watch.h"
@@ -23,6 +24,8 @@ struct freshet_log_watch {
   pthread_t thread;
   bool started;
   int64_t asked_ms; /* for the retention; 0: never */
+  int64_t* ends;    /* [ends_count] of the changelog of users, by partition; -1: not held, or not known */
+  size_t ends_count;
   pthread_mutex_t lock;
   pthread_cond_t changed;
   /* under the lock */
@@ -80,9 +83,41 @@ static freshet_status judge_layout(freshet_log_watch* watch, freshet_error* erro
   return freshet_kafka_layout_refuse(watch->config, layout, partitions, error);
 }
 
+/* Adds the changelogs of the partitions of events behind places [count]; there is room. Returns their count. */
+static size_t add_changelogs(const freshet_log_watch* watch, freshet_log_place* places, size_t count) {
+  size_t added = 0;
+  for (size_t i = 0; i < count; i++) {
+    const int32_t partition = places[i].partition;
+    if (places[i].topic != FRESHET_TOPIC_EVENTS) continue;
+    places[count + added++] = (freshet_log_place){
+        .topic = FRESHET_TOPIC_USERS,
+        .partition = partition,
+        .next = (size_t)partition < watch->ends_count ? watch->ends[partition] : -1,
+        .mark = FRESHET_NO_MARK,
+    };
+  }
+  return added;
+}
+
+/* Forgets the ends of partitions that are not held any more: others write there. */
+static void keep_ends(freshet_log_watch* watch, const freshet_log_place* changelogs, size_t count) {
+  for (size_t i = 0; i < watch->ends_count; i++) watch->ends[i] = -1;
+  for (size_t i = 0; i < count; i++) {
+    const size_t partition = (size_t)changelogs[i].partition;
+    if (partition >= watch->ends_count) {
+      watch->ends = realloc(watch->ends, (partition + 1) * sizeof *watch->ends);
+      FRESHET_ASSERT(watch->ends != NULL);
+      while (watch->ends_count <= partition) watch->ends[watch->ends_count++] = -1;
+    }
+    watch->ends[partition] = changelogs[i].end >= 0 ? changelogs[i].end : changelogs[i].next;
+  }
+}
+
 static void look(freshet_log_watch* watch, freshet_log_place* places, size_t count) {
   freshet_error error = {0};
-  freshet_status status = judge(watch->patrol, places, count, &error);
+  const size_t changelogs = add_changelogs(watch, places, count);
+  freshet_status status = judge(watch->patrol, places, count + changelogs, &error);
+  keep_ends(watch, places + count, changelogs);
   if (status == FRESHET_OK) status = judge_layout(watch, &error);
   show_age(watch, places, count);
   show_retention(watch);
@@ -102,7 +137,7 @@ static void* run(void* context) {
     while (!watch->leaving && pthread_cond_timedwait(&watch->changed, &watch->lock, &next) == 0) continue;
     if (watch->leaving || watch->count == 0) continue;
     size_t count = watch->count;
-    freshet_log_place* places = calloc(count, sizeof *places);
+    freshet_log_place* places = calloc(2 * count, sizeof *places); /* with the changelogs */
     FRESHET_ASSERT(places != NULL);
     memcpy(places, watch->places, count * sizeof *places);
     pthread_mutex_unlock(&watch->lock);
@@ -150,6 +185,7 @@ void freshet_log_watch_destroy(freshet_log_watch* watch) {
   pthread_cond_destroy(&watch->changed);
   pthread_mutex_destroy(&watch->lock);
   free(watch->places);
+  free(watch->ends);
   free(watch);
 }
 

@@ -81,6 +81,15 @@ class Logs(Case):
         self.feed(300, "new")
         self.expect_refusal("events")
 
+    def test_the_changelog_made_again_while_running(self):
+        """Users who are not active would be lost at the next restore, without a word."""
+        self.learn(200, "old")
+        time.sleep(7)  # two looks of the watch
+        self.make_again("users", {"cleanup.policy": "compact"})
+        self.assertEqual(self.worker.wait(NOTICED_S), EXIT_STATE, self.worker.last_line())
+        self.assertIn(self.app.topics["users"], self.worker.last_line())
+        self.assertIn("the folder may hold the only copy", self.worker.last_line())
+
     def test_start_over(self):
         self.learn(200, "old")
         self.assertEqual(self.worker.stop(), EXIT_OK)
