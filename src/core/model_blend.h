@@ -69,8 +69,9 @@ enum {
   WORTH_USUAL_PRICE = WORTH_PRICE + WORTH_PRICES, /* no weight: the mean code of prices; 0: there was none */
   WORTH_END = WORTH_USUAL_PRICE + 1,
   FOLLOWED =
-      (WORTH_END + 15) / 16 * 16, /* [COUNT_LEVELS] beside psi, for an item that followed a recent one */
-  BLEND_WEIGHTS = FOLLOWED + COUNT_LEVELS, /* new ones come last: state of older versions ends earlier */
+      (WORTH_END + 15) / 16 * 16,  /* [COUNT_LEVELS] beside psi, for an item that followed a recent one */
+  ORDER = FOLLOWED + COUNT_LEVELS, /* no weight: how far the order of choices repeats, -.5 to .5 */
+  BLEND_WEIGHTS = ORDER + 1,       /* new ones come last: state of older versions ends earlier */
   BLEND_PADDED = (BLEND_WEIGHTS + 15) / 16 * 16,
   BLEND_NEW_PADDED = (AGAIN + 15) / 16 * 16, /* without the weights of habits */
 };

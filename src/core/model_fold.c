@@ -18,7 +18,7 @@ static uint32_t take_index(freshet_byte_reader* in, unsigned bytes, uint32_t bou
 
 /* One event of the trace; its indices count from 0 in the delta's dictionary. */
 typedef struct trace_step {
-  uint32_t chosen, weight;
+  uint32_t chosen, weight, back_code;
   bool is_dislike, is_again;
   uint8_t span_code; /* of a repeat */
   freshet_kept kept;
@@ -40,8 +40,9 @@ static void take_trace_step(freshet_byte_reader* in, unsigned index_bytes, uint3
   step->is_dislike = (weight & TRACE_DISLIKE) != 0;
   step->is_again = (weight & TRACE_AGAIN) != 0;
   step->span_code = step->is_again ? freshet_take_u8(in) : 0;
-  step->weight = weight & ~(uint32_t)(TRACE_DISLIKE | TRACE_AGAIN);
-  if (step->is_dislike && (count > 0 || step->is_again)) in->bad = true;
+  step->weight = weight & TRACE_WEIGHT;
+  step->back_code = weight >> TRACE_BACK_SHIFT & (BACK_CODES - 1);
+  if (step->is_dislike && (count > 0 || step->is_again || step->back_code > 0)) in->bad = true;
   if (step->weight == 0 || step->weight > WEIGHT_UNITS_MAX || size > FRESHET_HISTORY) in->bad = true;
   if (in->bad) return;
   step->kept = count >= TRACE_THINNED ? freshet_keep_some(size, picks) : freshet_keep_all(size);
@@ -68,7 +69,7 @@ enum {
 /* `other` was chosen together with the item to whose list the pair belongs. */
 typedef struct pair {
   uint32_t other;
-  uint16_t weight_units;
+  uint16_t weight; /* in 1/WEIGHT_UNITS; and 1 + the code of the share of back steps if `other` came first */
   uint8_t place, times; /* in the context; see model_thin.h */
 } pair;
 
@@ -131,11 +132,12 @@ static void count_pairs(const freshet_model* model, sorter* s) {
 static void place_pairs(sorter* s) {
   for (size_t e = 0; e < s->step_count; e++) {
     const trace_step* step = &s->steps[e];
+    const uint32_t back = (1 + step->back_code) << TRACE_BACK_SHIFT;
     for (uint32_t k = 0; k < step->kept.count; k++) {
       const uint32_t other = step->context[k];
       const uint8_t place = step->kept.place[k], times = step->kept.times[k];
       const pair with_chosen = {step->chosen, (uint16_t)step->weight, place, times};
-      const pair with_other = {other, (uint16_t)step->weight, place, times};
+      const pair with_other = {other, (uint16_t)(step->weight | back), place, times};
       if (other == step->chosen) continue;
       s->pairs[s->ends[step->chosen]++] = with_other;
       s->pairs[s->ends[other]++] = with_chosen;
@@ -159,7 +161,9 @@ static void change_lists(freshet_model* model, const sorter* s) {
     if (is_known(model, slot, s->offset)) at = end;
     for (; at < end; at++) {
       const pair* p = &s->pairs[at];
-      freshet_model_replay_pair(model, slot, p->other, p->place, p->weight_units, p->times, UNKNOWN_PLACE);
+      const uint32_t back = p->weight >> TRACE_BACK_SHIFT;
+      freshet_model_replay_pair(model, slot, p->other, p->place, p->weight & TRACE_WEIGHT,
+                                back > 0 ? freshet_model_back_share(back - 1) : 1, p->times, UNKNOWN_PLACE);
     }
   }
 }

@@ -15,6 +15,7 @@
  *   model_rivals.c      ... of which some are neighbours of the newest item
  *   model_tree.c        running sums, for draws
  *   model_neighbours.c  what is chosen together, in bounded lists
+ *   model_order.c       ... and whether its order matters
  *   model_popularity.c  decayed counts
  *   model_text.c        text vectors: start of the factors, nearest texts
  *   model_links.c       nearest texts as rows
@@ -190,7 +191,7 @@ typedef struct pending_item {
 
 typedef struct trace_event {
   uint32_t item;
-  uint16_t weight; /* in 1/WEIGHT_UNITS, and TRACE_DISLIKE */
+  uint16_t weight; /* in 1/WEIGHT_UNITS, a code of back steps, TRACE_AGAIN and TRACE_DISLIKE */
   uint8_t context; /* items of the context */
   uint8_t picks;   /* of a thinned event: see model_thin.h */
   uint8_t kept;    /* items that follow in trace_items: all of the context, unless the event is thinned */
@@ -201,6 +202,8 @@ typedef struct trace_event {
 /* Set in the weight of a trace event: a dislike, which has no context and is no event of the model's time; a choice
  * of what the user had chosen before. */
 enum { TRACE_DISLIKE = 1 << 15, TRACE_AGAIN = 1 << 14 };
+/* The code of the share of back steps, in the weight of a trace event beside these. */
+enum { TRACE_BACK_SHIFT = 9, BACK_CODES = 32, TRACE_WEIGHT = (1 << TRACE_BACK_SHIFT) - 1 };
 
 struct freshet_model {
   freshet_model_config config;
@@ -394,6 +397,14 @@ void freshet_model_neighbours_add(freshet_model* model, uint32_t slot, uint32_t 
 void freshet_model_neighbours_reserve(freshet_model* model, neighbours* near, uint32_t count);
 void freshet_model_neighbours_free(neighbours* near);
 
+/* ---- model_order.c ---- */
+/* How much `follows` counts if the other item came first. code below BACK_CODES. */
+float freshet_model_back_share(uint32_t code);
+/* The code of the share that has been learned. */
+uint32_t freshet_model_back_code(const freshet_model* model);
+/* A user went from one item to another: how often both were chosen in this order, and the other way round. */
+void freshet_model_note_order(freshet_model* model, float same, float back);
+
 /* ---- model_rivals.c ---- */
 enum { FRESHET_NEGATIVES_PER_RIVAL = 6, FRESHET_RIVALS_MAX = NEGATIVES_MAX / FRESHET_NEGATIVES_PER_RIVAL };
 /* Draws neighbours of the context's newest item as negatives; FRESHET_NO_ITEM stands for one that the user has seen.
@@ -423,9 +434,10 @@ void freshet_model_popularity_add(freshet_model* model, uint32_t slot, uint64_t 
 /* The part of learning that is a function of the trace: lists, counts, popularity, recent events. */
 /* `other` was chosen together with the item `slot`: changes slot's list. place: of the older of both items in the
  * context, 0 is the newest. times: how many times the pair counts (model_thin.h); a new entry starts with one.
+ * share: how much `follows` counts, 1 if the other item came second.
  * entry: index of `other` in the list, UNKNOWN_PLACE or NO_PLACE. */
 void freshet_model_replay_pair(freshet_model* model, uint32_t slot, uint32_t other, uint32_t place,
-                               uint32_t weight_units, uint32_t times, size_t entry);
+                               uint32_t weight_units, float share, uint32_t times, size_t entry);
 /* The item was chosen by the event of that number. offset: of the delta in the log; state that reflects it already
  * is left alone. */
 typedef struct trace_choice {

@@ -223,10 +223,10 @@ static void step_blend(freshet_model* model) {
 /* ---- what follows from the trace ---- */
 
 void freshet_model_replay_pair(freshet_model* model, uint32_t slot, uint32_t other, uint32_t place,
-                               uint32_t weight_units, uint32_t times, size_t entry) {
+                               uint32_t weight_units, float share, uint32_t times, size_t entry) {
   const float weight = (float)weight_units * (1.0F / WEIGHT_UNITS);
   const float decay = model->follows_decay[place];
-  const float follows = decay < least_pair_weight ? 0 : weight * decay;
+  const float follows = decay < least_pair_weight ? 0 : weight * decay * share;
   freshet_model_neighbours_add(model, slot, other, entry, follows, weight * model->together_decay[place],
                                times);
 }
@@ -263,23 +263,34 @@ typedef struct own_event {
   bool is_dislike; /* it has no context then */
   bool is_again;
   uint8_t span_code;
+  uint32_t back_code;
   uint32_t context_count;
   const uint32_t* context_items;
   /* [context_count] of the item in their lists, and of them in its list, before the event */
   const size_t *places, *own_places;
 } own_event;
 
+/* The step from the newest item to the chosen one. */
+static void note_order(freshet_model* model, const own_event* event, const context* c) {
+  if (c->count == 0 || !c->same_session[0] || c->items[0] == event->item) return;
+  const neighbours *from = &model->items[c->items[0]].near, *to = &model->items[event->item].near;
+  const size_t at = event->places[0], back_at = event->own_places[0];
+  if (at < from->count && back_at < to->count)
+    freshet_model_note_order(model, from->entries[at].follows, to->entries[back_at].follows);
+}
+
 /* An own event: the step has found most places of the entries already. */
 static void replay_own(freshet_model* model, const own_event* event, const freshet_kept* kept) {
   const neighbours* own = &model->items[event->item].near;
+  const float back_share = freshet_model_back_share(event->back_code);
   for (uint32_t i = 0; i < kept->count; i++) {
     const uint32_t k = kept->place[i], other = event->context_items[k];
     if (other == event->item) continue;
     const size_t place = event->own_places[k];
     const bool is_evicted = place < own->count && own->entries[place].item != other;
-    freshet_model_replay_pair(model, event->item, other, k, event->weight_units, kept->times[i],
+    freshet_model_replay_pair(model, event->item, other, k, event->weight_units, back_share, kept->times[i],
                               is_evicted ? NO_PLACE : place);
-    freshet_model_replay_pair(model, other, event->item, k, event->weight_units, kept->times[i],
+    freshet_model_replay_pair(model, other, event->item, k, event->weight_units, 1, kept->times[i],
                               event->places[k]);
   }
   const trace_choice choice = {event->item, event->weight_units, event->is_again, event->span_code};
@@ -300,13 +311,14 @@ static void record_trace(freshet_model* model, const own_event* event, const fre
     FRESHET_ASSERT(model->trace_items != NULL);
   }
   const unsigned kind = event->is_dislike ? TRACE_DISLIKE : event->is_again ? TRACE_AGAIN : 0;
-  model->trace[model->trace_count++] = (trace_event){.item = event->item,
-                                                     .weight = (uint16_t)(event->weight_units | kind),
-                                                     .context = (uint8_t)event->context_count,
-                                                     .picks = picks,
-                                                     .kept = (uint8_t)kept->count,
-                                                     .is_thinned = model->thins && !event->is_dislike,
-                                                     .span_code = event->span_code};
+  model->trace[model->trace_count++] =
+      (trace_event){.item = event->item,
+                    .weight = (uint16_t)(event->weight_units | kind | event->back_code << TRACE_BACK_SHIFT),
+                    .context = (uint8_t)event->context_count,
+                    .picks = picks,
+                    .kept = (uint8_t)kept->count,
+                    .is_thinned = model->thins && !event->is_dislike,
+                    .span_code = event->span_code};
   for (uint32_t i = 0; i < kept->count; i++) {
     model->trace_items[model->trace_item_count + i] = event->context_items[kept->place[i]];
   }
@@ -377,6 +389,8 @@ static freshet_status learn_positive(freshet_model* model, freshet_user* user,
                      .context_items = c.items,
                      .places = places,
                      .own_places = own_places};
+  note_order(model, &event, &c);
+  event.back_code = freshet_model_back_code(model);
   event.is_again = freshet_model_chooses_again(user, seen->item, seen->time_ms, &event.span_code);
   const uint8_t picks = model->thins ? (uint8_t)freshet_random(model->config.seed, model->events) : 0;
   const freshet_kept kept = model->thins ? freshet_keep_some(c.count, picks) : freshet_keep_all(c.count);

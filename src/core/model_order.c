@@ -1,0 +1,29 @@
+/*
+ * model_order.c: whether it matters in which order two items are chosen, as it does for tracks of an album, and not for
+ * the lines of an invoice.
+ *
+ * `follows` of j in the list of i counts how often j came after i in full, and how often it came before i by a share,
+ * the share of back steps. The share is learned: whenever a user goes from i to j, and both lists know the other item,
+ * either the same direction is the more frequent one so far, or the way back is. With a part p of the first kind, the
+ * share is (1 - p) / p. It is never quite 1, so that the directions can be told apart.
+ * The trace holds the share of each event, so that lists are a function of the trace.
+ */
+#include "core/model_internal.h"
+
+static const double rate = .002;
+
+float freshet_model_back_share(uint32_t code) {
+  return (float)(BACK_CODES - 1 - code) * (1.0F / BACK_CODES);
+}
+
+uint32_t freshet_model_back_code(const freshet_model* model) {
+  const double same = .5 + model->blend[ORDER], share = same > .5 ? (1 - same) / same : 1;
+  const double code = (double)(BACK_CODES - 1) - share * (double)BACK_CODES + .5;
+  return code < 0 ? 0 : code < BACK_CODES ? (uint32_t)code : BACK_CODES - 1;
+}
+
+void freshet_model_note_order(freshet_model* model, float same, float back) {
+  if (!(same > back) && !(same < back)) return;
+  const double is_same = same > back ? .5 : -.5, so_far = model->blend[ORDER];
+  model->blend[ORDER] = freshet_grid(so_far + rate * (is_same - so_far));
+}
