@@ -58,7 +58,7 @@ freshet_status freshet_kafka_fence(const freshet_kafka_config* config, const cha
                                    freshet_error* error) {
   freshet_kafka_config theirs = *config;
   theirs.transactional_id = transactional_id;
-  theirs.alternates = true; /* theirs may have had two */
+  theirs.alternates = true; /* theirs may have had all of them */
   freshet_sink* sink = NULL;
   freshet_status status = freshet_kafka_sink_create(&theirs, NULL, &sink, error);
   freshet_sink_destroy(sink);

@@ -34,7 +34,7 @@ typedef struct freshet_kafka_config {
   const char* app_id;                 /* group.id */
   const char* instance_id;            /* group.instance.id, static membership; NULL: dynamic */
   const char* transactional_id;       /* NULL: the sink only publishes */
-  bool alternates;                    /* two transactional producers take turns, see transactor.h */
+  bool alternates;                    /* three transactional producers take turns, see transactor.h */
   const char* client_id;              /* NULL: "freshet" */
   freshet_partitioner partitioner;    /* of events and requests; any: as murmur2 */
   const char* reply_topics; /* prefixes of topics that requests may name for replies, "a. b."; NULL: none */

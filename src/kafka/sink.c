@@ -1,8 +1,8 @@
 /*
  * sink.c: publishes lists at once and writes state in transactions.
  *
- * It is the port freshet_sink on Kafka. It owns an idempotent producer for lists, one or two transactional ones
- * for state; sink_commit.c has the thread that commits while lists go on. It must not know what a record holds.
+ * It is the port freshet_sink on Kafka. It owns an idempotent producer for lists, one or three transactional
+ * ones for state; sink_commit.c has the thread that commits while lists go on. It must not know what a record holds.
  */
 #include <stdlib.h>
 
@@ -43,14 +43,17 @@ static void on_published(rd_kafka_t* handle, const rd_kafka_message_t* message, 
 static void on_written(rd_kafka_t* handle, const rd_kafka_message_t* message, void* opaque) {
   (void)handle;
   freshet_kafka_client* client = opaque;
-  if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-    learn_size(client->owner, client, message);
-    return;
-  }
   kafka_sink* sink = client->owner;
+  freshet_kafka_transactor* transactor = sink->transactors;
+  while (&transactor->client != client) transactor++;
   freshet_topic topic = freshet_kafka_client_topic(client, message->rkt);
-  freshet_ends* ends = &sink->ends[client == &sink->transactors[0].client ? 0 : 1];
-  freshet_ends_raise(ends, topic, message->partition, message->offset + 1);
+  if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    freshet_ends* ends = &sink->ends[transactor - sink->transactors];
+    freshet_ends_raise(ends, topic, message->partition, message->offset + 1);
+  } else {
+    learn_size(sink, client, message);
+  }
+  atomic_fetch_sub(&transactor->waiting[topic], 1);
 }
 
 /* ---- Producing ---- */
@@ -166,6 +169,7 @@ static bool is_leaving(void* context) {
 static freshet_status open_transactor(kafka_sink* sink, freshet_kafka_transactor* transactor,
                                       freshet_error* error) {
   transactor->begun_ms = freshet_kafka_now_ms();
+  for (int topic = 0; topic < FRESHET_TOPICS; topic++) atomic_store(&transactor->waiting[topic], 0);
   transactor->leaving = &sink->committer.leaving;
   transactor->abandoned = &sink->committer.abandoned;
   if (sink->publisher.config->stopping != NULL) {
@@ -237,7 +241,7 @@ static freshet_status sink_begin(freshet_sink* self, freshet_error* error) {
   freshet_status status = freshet_committer_await_abandoned(&sink->committer, error);
   if (status != FRESHET_OK) return status;
   freshet_kafka_transactor* transactor = sink->transactor;
-  FRESHET_ASSERT(transactor != NULL);
+  FRESHET_ASSERT(transactor != NULL && !freshet_committer_uses(sink, transactor));
   if (atomic_exchange(&transactor->is_fenced, false))
     status = freshet_sink_reopen(sink, transactor, "the other producer was fenced", error);
   if (status != FRESHET_OK) return status;
@@ -250,8 +254,10 @@ static freshet_status sink_begin(freshet_sink* self, freshet_error* error) {
 
 static freshet_status sink_write(freshet_sink* self, const freshet_output* output, freshet_error* error) {
   kafka_sink* sink = freshet_sink_of(self);
+  atomic_fetch_add(&sink->transactor->waiting[output->topic], 1);
   rd_kafka_resp_err_t code = produce(&sink->transactor->client, NULL, output, 0);
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
+  atomic_fetch_sub(&sink->transactor->waiting[output->topic], 1);
   /* A transaction that has failed meanwhile takes no more records; commit and abort tell why and clean up. */
   if (code == RD_KAFKA_RESP_ERR__STATE) return FRESHET_OK;
   if (code == RD_KAFKA_RESP_ERR__FATAL) return freshet_kafka_transactor_fatal(sink->transactor, error);
@@ -308,7 +314,7 @@ static const freshet_sink_vtable vtable = {.publish = sink_publish,
                                            .limit = sink_limit,
                                            .settle = sink_settle,
                                            .begin = sink_begin,
-                                           .may_begin = freshet_committer_may_begin,
+                                           .may_write = freshet_committer_may_write,
                                            .write = sink_write,
                                            .commit = freshet_committer_commit,
                                            .outcome = freshet_committer_outcome,

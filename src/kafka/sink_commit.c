@@ -30,7 +30,6 @@ freshet_status freshet_committer_await_abandoned(committer* c, freshet_error* er
   pthread_mutex_lock(&c->lock);
   while (c->abandoned && !is_late) is_late = pthread_cond_timedwait(&c->changed, &c->lock, &deadline) != 0;
   is_late = c->abandoned;
-  FRESHET_ASSERT(is_late || c->phase == IDLE || c->is_written);
   bool has_failed = !is_late && c->status != FRESHET_OK && c->status != FRESHET_ABORTED;
   pthread_mutex_unlock(&c->lock);
   if (is_late)
@@ -57,7 +56,7 @@ static freshet_status await_published(kafka_sink* sink, published* era, freshet_
   return lost == 0 ? FRESHET_OK : freshet_sink_lists_lost(sink, lost, FRESHET_ABORTED, error);
 }
 
-/* The records have travelled while the offsets were sent. */
+/* Meanwhile delivery reports open one topic after the other to the next transaction. */
 static void await_written(committer* c) {
   rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__TIMED_OUT;
   for (int ms = 0; code != RD_KAFKA_RESP_ERR_NO_ERROR && ms < WRITTEN_WAIT_MS; ms += FRESHET_SINK_ROOM_MS) {
@@ -71,13 +70,29 @@ static void await_written(committer* c) {
   pthread_mutex_unlock(&c->lock);
 }
 
-static freshet_status commit_now(kafka_sink* sink, const freshet_input_offsets* input, published* era,
-                                 freshet_error* error) {
+/* On the sender's thread. */
+static void send_offsets(void* context) {
+  committer* c = context;
+  freshet_error_clear(&c->send_error);
+  c->sent =
+      freshet_kafka_transactor_take(c->transactor, FRESHET_STEP_SEND_OFFSETS, &c->input, &c->send_error);
+}
+
+/* Both wait for the cluster, and librdkafka has no call that waits for both. */
+static freshet_status write_and_send(committer* c, freshet_error* error) {
+  const bool sends = c->input.list != NULL;
+  if (sends) freshet_helper_start(c->sender, send_offsets, c);
+  await_written(c);
+  if (!sends) return FRESHET_OK;
+  freshet_helper_await(c->sender, -1);
+  if (c->sent != FRESHET_OK) *error = c->send_error;
+  return c->sent;
+}
+
+static freshet_status commit_now(kafka_sink* sink, published* era, freshet_error* error) {
   freshet_kafka_transactor* transactor = sink->committer.transactor;
   freshet_status status = await_published(sink, era, error);
-  if (status == FRESHET_OK && input->list != NULL)
-    status = freshet_kafka_transactor_take(transactor, FRESHET_STEP_SEND_OFFSETS, input, error);
-  if (status == FRESHET_OK) await_written(&sink->committer);
+  if (status == FRESHET_OK) status = write_and_send(&sink->committer, error);
   if (status == FRESHET_OK)
     status = freshet_kafka_transactor_take(transactor, FRESHET_STEP_COMMIT, NULL, error);
   if (status != FRESHET_ABORTED || atomic_load(&sink->committer.abandoned)) return status;
@@ -120,7 +135,7 @@ static void* commit_when_asked(void* argument) {
     const bool is_asked = c->phase == ASKED;
     freshet_error error = {0};
     pthread_mutex_unlock(&c->lock);
-    freshet_status status = is_asked ? commit_now(sink, &c->input, &sink->eras[c->era], &error) : FRESHET_OK;
+    freshet_status status = is_asked ? commit_now(sink, &sink->eras[c->era], &error) : FRESHET_OK;
     pthread_mutex_lock(&c->lock);
     c->status = status;
     if (c->abandoned) end_what_was_left(sink, is_asked, status, &error);
@@ -141,7 +156,8 @@ freshet_status freshet_committer_start(kafka_sink* sink, freshet_error* error) {
   pthread_mutex_init(&c->lock, NULL);
   pthread_cond_init(&c->changed, &attributes);
   pthread_condattr_destroy(&attributes);
-  c->started = pthread_create(&c->thread, NULL, commit_when_asked, sink) == 0;
+  c->sender = freshet_helper_create("freshet-offsets");
+  c->started = c->sender != NULL && pthread_create(&c->thread, NULL, commit_when_asked, sink) == 0;
   if (c->started) return FRESHET_OK;
   return freshet_error_set(error, FRESHET_NO_MEMORY, FRESHET_STOP, "cannot start a thread for commits");
 }
@@ -153,14 +169,15 @@ void freshet_committer_end(committer* c) {
   pthread_cond_broadcast(&c->changed);
   pthread_mutex_unlock(&c->lock);
   pthread_join(c->thread, NULL);
+  freshet_helper_destroy(c->sender);
   pthread_cond_destroy(&c->changed);
   pthread_mutex_destroy(&c->lock);
 }
 
-/* The next transaction is the other producer's. */
+/* The next transaction is the next producer's. */
 static void alternate(kafka_sink* sink) {
-  freshet_kafka_transactor* other = &sink->transactors[sink->transactor == sink->transactors];
-  if (other->client.handle != NULL) sink->transactor = other;
+  const size_t next = (size_t)(sink->transactor - sink->transactors + 1) % FRESHET_KAFKA_TRANSACTORS;
+  if (sink->publisher.config->alternates) sink->transactor = &sink->transactors[next];
 }
 
 freshet_status freshet_committer_commit(freshet_sink* self, const freshet_partition* partitions, size_t count,
@@ -185,17 +202,11 @@ freshet_status freshet_committer_commit(freshet_sink* self, const freshet_partit
   return FRESHET_OK;
 }
 
-/* The worker's. */
-static bool may_begin(const kafka_sink* sink) {
-  return sink->committer.is_written && sink->committer.transactor != sink->transactor;
-}
-
-bool freshet_committer_may_begin(freshet_sink* self) {
+/* A transactor does not change between a commit and its outcome. */
+bool freshet_committer_may_write(freshet_sink* self, freshet_topic topic) {
   kafka_sink* sink = freshet_sink_of(self);
-  pthread_mutex_lock(&sink->committer.lock);
-  bool may = may_begin(sink);
-  pthread_mutex_unlock(&sink->committer.lock);
-  return may;
+  freshet_kafka_transactor* committing = sink->committer.transactor;
+  return committing != sink->transactor && atomic_load(&committing->waiting[topic]) == 0;
 }
 
 freshet_status freshet_committer_outcome(freshet_sink* self, int wait_ms, freshet_error* error) {
@@ -205,8 +216,8 @@ freshet_status freshet_committer_outcome(freshet_sink* self, int wait_ms, freshe
   pthread_mutex_lock(&c->lock);
   FRESHET_ASSERT(c->phase != IDLE);
   bool late = wait_ms == 0;
-  const bool could_begin = may_begin(sink);
-  while (c->phase != ENDED && !late && may_begin(sink) == could_begin)
+  const bool was_written = c->is_written;
+  while (c->phase != ENDED && !late && c->is_written == was_written)
     late = pthread_cond_timedwait(&c->changed, &c->lock, &deadline) != 0;
   bool ended = c->phase == ENDED;
   if (ended) c->phase = IDLE;

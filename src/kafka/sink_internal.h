@@ -14,6 +14,7 @@
 #include "kafka/reply_topics.h"
 #include "kafka/sizes.h"
 #include "kafka/transactor.h"
+#include "stream/helper.h"
 
 enum { FRESHET_SINK_ROOM_MS = 10 }; /* how long to wait at a time for room or for acknowledgements */
 
@@ -32,6 +33,9 @@ typedef struct committer {
   _Atomic bool abandoned;               /* nobody will ask how the commit has ended */
   unsigned era;                         /* of the published records that must be acknowledged first */
   freshet_input_offsets input;
+  freshet_helper* sender; /* sends them while the records travel; NULL: not started */
+  freshet_status sent;    /* how that ended; the sender's while it is at work, like the next one */
+  freshet_error send_error;
   freshet_status status; /* of the commit that has ended, or of what ended an abandoned one */
   freshet_error error;
 } committer;
@@ -46,7 +50,7 @@ typedef struct kafka_sink {
   freshet_sink base;
   freshet_kafka_client publisher;
   freshet_lanes* lanes; /* of the publisher; its marks are eras; NULL: records go straight to it */
-  /* They take turns (transactor.h); the second is open only where config->alternates. */
+  /* They take turns (transactor.h); all but the first are open only where config->alternates. */
   freshet_kafka_transactor transactors[FRESHET_KAFKA_TRANSACTORS];
   freshet_kafka_transactor* transactor;         /* of the next commit; NULL: not transactional */
   bool has_begun;                               /* its transaction is open */
@@ -87,8 +91,8 @@ bool freshet_committer_is_ready(freshet_sink* self);
 freshet_status freshet_committer_await_abandoned(committer* c, freshet_error* error);
 /* Whether the thread has the transactor for itself. */
 bool freshet_committer_uses(kafka_sink* sink, const freshet_kafka_transactor* transactor);
-/* See sink.h: may_begin of the port. */
-bool freshet_committer_may_begin(freshet_sink* self);
+/* See sink.h: may_write of the port. */
+bool freshet_committer_may_write(freshet_sink* self, freshet_topic topic);
 /* See sink.h: commit, outcome and abandon of the port. */
 freshet_status freshet_committer_commit(freshet_sink* self, const freshet_partition* partitions, size_t count,
                                         freshet_error* error);

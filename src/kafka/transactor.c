@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "kafka/owner.h"
 #include "kafka/questions.h"
@@ -176,6 +177,10 @@ freshet_status freshet_kafka_transactor_take(freshet_kafka_transactor* transacto
                                freshet_kafka_right(client, code, "that it names", right));
     }
     freshet_kafka_wait_tell(&wait, code);
-    rd_kafka_poll(client->handle, ROOM_MS);
+    if (step == FRESHET_STEP_SEND_OFFSETS) {
+      usleep(ROOM_MS * 1000); /* another thread serves the reports of the records */
+    } else {
+      rd_kafka_poll(client->handle, ROOM_MS);
+    }
   }
 }

@@ -3,8 +3,9 @@
  * client belongs to the sink. Not for two threads at a time.
  *
  * A producer cannot begin a transaction while the broker still writes the markers of its last one: librdkafka tries
- * again after 20 ms. So a process whose transactions follow each other at once has two transactional producers that
- * take turns. The next transaction may begin as soon as all records of the last one are acknowledged, and its commit
+ * again after 20 ms. So a process whose transactions follow each other at once has three transactional producers that
+ * take turns: one commits, the next one writes, and the broker ends the last transaction of the third. The next
+ * transaction may write to a topic as soon as all records that the last one has there are acknowledged, and its commit
  * starts when the last one is committed. So the order of records and of commits is one.
  */
 #ifndef FRESHET_KAFKA_TRANSACTOR_H
@@ -15,7 +16,7 @@
 /* For how long records and transactions are still tried after we were asked to stop. */
 enum { FRESHET_KAFKA_LAST_TRY_MS = 10000 };
 
-enum { FRESHET_KAFKA_TRANSACTORS = 2, FRESHET_KAFKA_TRANSACTIONAL_ID_SIZE = 1024 };
+enum { FRESHET_KAFKA_TRANSACTORS = 3, FRESHET_KAFKA_TRANSACTIONAL_ID_SIZE = 1024 };
 
 typedef enum freshet_transaction_step {
   FRESHET_STEP_INIT,
@@ -41,14 +42,15 @@ typedef struct freshet_kafka_transactor {
   freshet_kafka_client client; /* handle NULL: it is not open */
   freshet_kafka_config config; /* that of the sink, under its own transactional id */
   char transactional_id[FRESHET_KAFKA_TRANSACTIONAL_ID_SIZE];
-  int64_t begun_ms;       /* monotonic, of the transaction under way */
+  int64_t begun_ms;                       /* monotonic, of the transaction under way */
+  _Atomic size_t waiting[FRESHET_TOPICS]; /* records of it that are not acknowledged */
   _Atomic bool is_fenced; /* by all that is known: a new producer is needed before the next transaction */
   const _Atomic bool* leaving;   /* set: stop trying */
   const _Atomic bool* abandoned; /* set: leave the transaction as it is; a new producer ends it */
 } freshet_kafka_transactor;
 
-/* Gives it the configuration and the id of producer `index`: config->transactional_id with ".1", or with ".2". Each has
- * its number, so that no id is the beginning of another one's: "w" and "w.2" may both be names of processes. */
+/* Gives it the configuration and the id of producer `index`: config->transactional_id with ".1", ".2" or ".3". Each
+ * has its number, so that no id is the beginning of another one's: "w" and "w.2" may both be names of processes. */
 void freshet_kafka_transactor_name(freshet_kafka_transactor* transactor, const freshet_kafka_config* config,
                                    int index);
 

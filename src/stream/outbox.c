@@ -45,8 +45,9 @@ struct freshet_outbox {
   batch kept, sent;
   freshet_header* views; /* [view_capacity] scratch: the headers of one entry */
   size_t view_capacity;
-  bool is_open;       /* the transaction of the next commit */
-  bool is_committing; /* the one before it */
+  bool is_open;             /* the transaction of the next commit */
+  bool has[FRESHET_TOPICS]; /* records of the topic are in it */
+  bool is_committing;       /* the one before it */
   uint64_t commits_started, commits_ended;
 };
 
@@ -134,7 +135,7 @@ static freshet_output look_at(freshet_outbox* outbox, const batch* b, const entr
 
 static freshet_status open_transaction(freshet_outbox* outbox, freshet_error* error) {
   if (outbox->is_open) return FRESHET_OK;
-  FRESHET_ASSERT(freshet_outbox_may_write(outbox));
+  memset(outbox->has, 0, sizeof outbox->has);
   freshet_status status = freshet_sink_begin(outbox->sink, error);
   outbox->is_open = status == FRESHET_OK;
   return status;
@@ -142,8 +143,10 @@ static freshet_status open_transaction(freshet_outbox* outbox, freshet_error* er
 
 static freshet_status write_at_once(freshet_outbox* outbox, const freshet_output* output,
                                     freshet_error* error) {
+  FRESHET_ASSERT(freshet_outbox_may_write(outbox, output->topic));
   freshet_status status = open_transaction(outbox, error);
   if (status == FRESHET_OK) status = freshet_sink_write(outbox->sink, output, error);
+  outbox->has[output->topic] = true;
   return status;
 }
 
@@ -200,17 +203,22 @@ void freshet_outbox_forget(freshet_outbox* outbox, bool (*drop)(void* context, c
 
 /* ---- the transaction ---- */
 
-bool freshet_outbox_may_write(const freshet_outbox* outbox) {
-  return outbox->is_open || !outbox->is_committing || freshet_sink_may_begin(outbox->sink);
+bool freshet_outbox_may_write(const freshet_outbox* outbox, freshet_topic topic) {
+  return !outbox->is_committing || freshet_sink_may_write(outbox->sink, topic);
 }
 
-/* Dead letters may still be forgotten, so they wait until nothing can change any more. */
-static freshet_status write_kept(freshet_outbox* outbox, bool with_letters, freshet_error* error) {
+bool freshet_outbox_may_write_ahead(const freshet_outbox* outbox, freshet_topic topic) {
+  return freshet_outbox_may_write(outbox, topic) && !(outbox->is_open && outbox->has[topic]);
+}
+
+/* Writes the records of the topics in their order. */
+static freshet_status write_kept(freshet_outbox* outbox, const bool topics[FRESHET_TOPICS],
+                                 freshet_error* error) {
   batch* b = &outbox->kept;
   freshet_status status = FRESHET_OK;
   for (size_t i = 0; status == FRESHET_OK && i < b->count; i++) {
     entry* e = &b->entries[i];
-    if (e->is_written || (e->topic == FRESHET_TOPIC_DEAD_LETTERS && !with_letters)) continue;
+    if (e->is_written || !topics[e->topic]) continue;
     freshet_output output = look_at(outbox, b, e);
     status = write_at_once(outbox, &output, error);
     e->is_written = true;
@@ -219,7 +227,11 @@ static freshet_status write_kept(freshet_outbox* outbox, bool with_letters, fres
 }
 
 freshet_status freshet_outbox_write_ahead(freshet_outbox* outbox, freshet_error* error) {
-  return write_kept(outbox, false, error);
+  bool topics[FRESHET_TOPICS]; /* asked once: a topic that may be written later has older records that wait */
+  for (int topic = 0; topic < FRESHET_TOPICS; topic++)
+    topics[topic] = freshet_outbox_may_write_ahead(outbox, (freshet_topic)topic);
+  topics[FRESHET_TOPIC_DEAD_LETTERS] = false; /* they may still be forgotten */
+  return write_kept(outbox, topics, error);
 }
 
 bool freshet_outbox_is_open(const freshet_outbox* outbox) {
@@ -233,8 +245,10 @@ bool freshet_outbox_is_committing(const freshet_outbox* outbox) {
 freshet_status freshet_outbox_start_commit(freshet_outbox* outbox, const freshet_partition* offsets,
                                            size_t count, freshet_error* error) {
   FRESHET_ASSERT(!outbox->is_committing);
+  bool topics[FRESHET_TOPICS];
+  for (int topic = 0; topic < FRESHET_TOPICS; topic++) topics[topic] = true;
   freshet_status status = open_transaction(outbox, error);
-  if (status == FRESHET_OK) status = write_kept(outbox, true, error);
+  if (status == FRESHET_OK) status = write_kept(outbox, topics, error);
   if (status == FRESHET_OK) status = freshet_sink_commit(outbox->sink, offsets, count, error);
   if (status != FRESHET_OK) return status;
   batch sent = outbox->kept;

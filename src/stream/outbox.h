@@ -17,8 +17,8 @@ typedef enum freshet_when {
   FRESHET_NOW = 0,
   /* Lists and replies: at once, or with the commit, as `delivery` says. */
   FRESHET_BY_DELIVERY,
-  /* Into the open transaction at once; opens one if there is none. Only when freshet_outbox_may_write says so. For
-   * what is too large to be kept. */
+  /* Into the open transaction at once; opens one if there is none. Only when freshet_outbox_may_write says so of its
+   * topic. For what is too large to be kept. */
   FRESHET_IN_TRANSACTION,
   /* Kept here, and written into the transaction when the next commit starts, or ahead of it. */
   FRESHET_WITH_COMMIT,
@@ -60,11 +60,14 @@ void freshet_outbox_forget(freshet_outbox* outbox, bool (*drop)(void* context, c
 bool freshet_outbox_is_open(const freshet_outbox* outbox);
 bool freshet_outbox_is_committing(const freshet_outbox* outbox);
 
-/* Whether records may go into the transaction of the next commit already; see freshet_sink.may_begin. */
-bool freshet_outbox_may_write(const freshet_outbox* outbox);
-/* Writes what is kept into the transaction of the next commit, apart from dead letters, and opens it if need be. Then
- * the start of that commit has less to write. Only when freshet_outbox_may_write says so. After an error:
- * freshet_outbox_abort, as soon as no commit is under way. */
+/* Whether records of a topic may go into the transaction of the next commit already; see freshet_sink.may_write. */
+bool freshet_outbox_may_write(const freshet_outbox* outbox, freshet_topic topic);
+/* Whether they should: the transaction has none of the topic yet. The first records of a partition cost a transaction
+ * more than all that follow, but each batch is another request. */
+bool freshet_outbox_may_write_ahead(const freshet_outbox* outbox, freshet_topic topic);
+/* Writes what is kept of the topics that should be written ahead, apart from dead letters, and opens the transaction if
+ * need be. Then the start of that commit has less to write. After an error: freshet_outbox_abort, as soon as no commit is
+ * under way. */
 freshet_status freshet_outbox_write_ahead(freshet_outbox* outbox, freshet_error* error);
 
 /* Opens the transaction if it is not open, writes what is kept, and starts to commit with these offsets; see

@@ -38,17 +38,19 @@ typedef struct freshet_sink_vtable {
    * record was given up. */
   freshet_status (*settle)(freshet_sink* self, int timeout_ms, freshet_error* error);
   freshet_status (*begin)(freshet_sink* self, freshet_error* error);
-  /* Whether begin is allowed while a commit is under way: there is a producer for it, and every record of the commit
-   * is acknowledged. So in each partition all records of a transaction come before those of the next one. */
-  bool (*may_begin)(freshet_sink* self);
+  /* Whether begin, and write to this topic, are allowed while a commit is under way: there is a producer for it, and
+   * every record of the commit in this topic is acknowledged. So in each partition all records of a transaction come
+   * before those of the next one. Once true, it is true until the next commit. */
+  bool (*may_write)(freshet_sink* self, freshet_topic topic);
   freshet_status (*write)(freshet_sink* self, const freshet_output* output, freshet_error* error);
   /* Starts to commit: waits until everything published before this call is acknowledged, sends the input
    * offsets (the next to read of each) with the group's generation, commits. Returns at once; publish, settle
-   * and poll go on meanwhile, begin and write as soon as may_begin says so, and commit and abort only after the
+   * and poll go on meanwhile, begin and write as soon as may_write says so, and commit and abort only after the
    * outcome. A published record that was given up aborts. */
   freshet_status (*commit)(freshet_sink* self, const freshet_partition* offsets, size_t count,
                            freshet_error* error);
-  /* How the started commit has ended, after waiting at most wait_ms, or until may_begin becomes true.
+  /* How the started commit has ended, after waiting at most wait_ms, or until the last of its records
+   * is acknowledged.
    * FRESHET_TIMEOUT: not yet, ask again.
    * FRESHET_OK: it is committed, and written_end tells where the records went. FRESHET_ABORTED: nothing of it
    * exists: rewind and retry. FRESHET_FENCED, and others with verdict FRESHET_STOP when the outcome cannot be
@@ -99,8 +101,8 @@ static inline freshet_status freshet_sink_begin(freshet_sink* self, freshet_erro
   return self->vtable->begin(self, error);
 }
 /* A sink without the function has one producer. */
-static inline bool freshet_sink_may_begin(freshet_sink* self) {
-  return self->vtable->may_begin != NULL && self->vtable->may_begin(self);
+static inline bool freshet_sink_may_write(freshet_sink* self, freshet_topic topic) {
+  return self->vtable->may_write != NULL && self->vtable->may_write(self, topic);
 }
 static inline freshet_status freshet_sink_write(freshet_sink* self, const freshet_output* output,
                                                 freshet_error* error) {

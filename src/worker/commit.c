@@ -72,12 +72,14 @@ static void keep_dedup(freshet_commit* commit) {
 /* ---- the transaction ---- */
 
 /* What has been learned. May be called several times before a commit: each time writes what has changed since. */
-static freshet_status write_learned(freshet_commit* commit, freshet_error* error) {
+static freshet_status write_users(freshet_commit* commit, freshet_error* error) {
   freshet_status status = keep_users(commit, error);
   keep_dedup(commit);
-  if (status == FRESHET_OK)
-    status = freshet_learned_write_delta(freshet_items_learned(commit->derived->items), error);
   return status;
+}
+
+static freshet_status write_items(freshet_commit* commit, freshet_error* error) {
+  return freshet_learned_write_delta(freshet_items_learned(commit->derived->items), error);
 }
 
 /* Everything before this offset is applied or answered. */
@@ -196,7 +198,8 @@ static freshet_status start(freshet_commit* commit, freshet_error* error) {
   freshet_status status = freshet_foreign_events_check(commit->foreign, error);
   if (status != FRESHET_OK) return status;
   status = freshet_handover_write(commit->handover, &cause);
-  if (status == FRESHET_OK) status = write_learned(commit, &cause);
+  if (status == FRESHET_OK) status = write_users(commit, &cause);
+  if (status == FRESHET_OK) status = write_items(commit, &cause);
   if (status == FRESHET_OK) status = start_transaction_commit(commit, &cause);
   if (status != FRESHET_OK) return failed(commit, status, &cause, error);
   freshet_users_start_commit(commit->derived->users);
@@ -268,9 +271,11 @@ freshet_status freshet_commit_now(freshet_commit* commit, freshet_error* error) 
 static freshet_status write_ahead(freshet_commit* commit, freshet_error* error) {
   freshet_outbox* outbox = commit->ports->outbox;
   freshet_error cause = {0};
-  if (commit->config->delivery == FRESHET_DELIVERY_FAST || !freshet_outbox_may_write(outbox))
-    return FRESHET_OK;
-  freshet_status status = write_learned(commit, &cause);
+  freshet_status status = FRESHET_OK;
+  if (commit->config->delivery == FRESHET_DELIVERY_FAST) return FRESHET_OK;
+  if (freshet_outbox_may_write_ahead(outbox, FRESHET_TOPIC_USERS)) status = write_users(commit, &cause);
+  if (status == FRESHET_OK && freshet_outbox_may_write_ahead(outbox, FRESHET_TOPIC_ITEM_DELTAS))
+    status = write_items(commit, &cause);
   if (status == FRESHET_OK) status = freshet_outbox_write_ahead(outbox, &cause);
   freshet_turn_lap(commit->turn, FRESHET_TURN_COMMIT);
   if (status == FRESHET_OK) return FRESHET_OK;

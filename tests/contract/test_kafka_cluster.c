@@ -16,6 +16,7 @@
 #include "kafka/app_generations.h"
 #include "kafka/log_check.h"
 #include "kafka/members.h"
+#include "kafka/transactor.h"
 #include "support_kafka.h"
 
 enum { BATCH = 256 };
@@ -136,13 +137,15 @@ static void offsets_commit_and_abort_with_the_transaction(void** state) {
   cluster_stop(&c);
 }
 
-/* Starts to commit, and begins the next transaction as soon as it may. */
+/* Starts to commit, and begins the next transaction at once: there are no replies in the last one. Returns
+ * when it may write rows of users. */
 static void begin_beside_a_commit(freshet_sink* sink) {
   freshet_status status = freshet_sink_commit(sink, NULL, 0, fresh_error());
   assert_status(FRESHET_OK, status);
-  for (int i = 0; i < 10000 && !freshet_sink_may_begin(sink); i++) usleep(1000);
-  assert_true(freshet_sink_may_begin(sink));
+  assert_true(freshet_sink_may_write(sink, FRESHET_TOPIC_REPLIES));
   begin(sink);
+  for (int i = 0; i < 10000 && !freshet_sink_may_write(sink, FRESHET_TOPIC_USERS); i++) usleep(1000);
+  assert_true(freshet_sink_may_write(sink, FRESHET_TOPIC_USERS));
 }
 
 /* The next transaction may be written while the last one is committed; all its records come after. It can be committed or
@@ -173,6 +176,42 @@ static void a_transaction_begins_beside_a_commit(void** state) {
   assert_int_equal(read_until(log, FRESHET_TOPIC_USERS, 0, FRESHET_OFFSET_BEGINNING, end), 16 * 5 + 12);
   freshet_reader_destroy(log);
   freshet_sink_destroy(sink);
+  cluster_stop(&c);
+}
+
+static void write_numbers(freshet_sink* sink, int from, int to) {
+  for (int i = from; i < to; i++) {
+    char text[16];
+    snprintf(text, sizeof text, "%d", i);
+    write_one(sink, FRESHET_TOPIC_EVENTS, 2, text, text);
+  }
+}
+
+/* Records of the last transaction still travel when the next one begins, over a connection of its own. */
+static void a_transaction_comes_after_the_last_one(void** state) {
+  (void)state;
+  enum { EACH = 200, ALL = 30 * EACH };
+  cluster c;
+  cluster_start(&c, true);
+  c.config.alternates = true;
+  group_log group = {0};
+  freshet_source* source = open_source(&c, &group, NULL);
+  freshet_sink* sink = open_sink(&c, NULL);
+  join(source, &group);
+  begin(sink);
+  write_numbers(sink, 0, EACH);
+  for (int i = EACH; i < ALL; i += EACH) {
+    assert_status(FRESHET_OK, freshet_sink_commit(sink, NULL, 0, fresh_error()));
+    begin(sink);
+    for (int k = 0; k < 100000 && !freshet_sink_may_write(sink, FRESHET_TOPIC_EVENTS); k++) usleep(100);
+    write_numbers(sink, i, i + EACH);
+    assert_status(FRESHET_OK, freshet_sink_await_outcome(sink, fresh_error()));
+  }
+  assert_status(FRESHET_OK, commit(sink, NULL, 0));
+  expect_numbers(source, 2, 0, ALL);
+  assert_status(FRESHET_OK, freshet_source_close(source, fresh_error()));
+  freshet_sink_destroy(sink);
+  freshet_source_destroy(source);
   cluster_stop(&c);
 }
 
@@ -209,7 +248,7 @@ static void an_abandoned_pair_ends(void** state) {
   cluster_stop(&c);
 }
 
-/* A process that takes our partitions while we are paused fences both producers; one has a transaction open. */
+/* A process that takes our partitions while we are paused fences all producers; one has a transaction open. */
 static void a_fence_while_we_were_paused_ends_nothing(void** state) {
   (void)state;
   cluster c;
@@ -241,7 +280,7 @@ static void one_producer_begins_after_the_commit(void** state) {
   write_one(sink, FRESHET_TOPIC_USERS, 0, "k", "v");
   assert_status(FRESHET_OK, freshet_sink_commit(sink, NULL, 0, fresh_error()));
   for (freshet_status status = FRESHET_TIMEOUT; status != FRESHET_OK;) {
-    assert_false(freshet_sink_may_begin(sink));
+    assert_false(freshet_sink_may_write(sink, FRESHET_TOPIC_USERS));
     status = freshet_sink_outcome(sink, 10, fresh_error());
     assert_true(status == FRESHET_OK || status == FRESHET_TIMEOUT);
   }
@@ -277,9 +316,9 @@ static void an_abort_works_at_any_moment(void** state) {
   cluster_stop(&c);
 }
 
-/* Two producers take turns, so that none waits for the markers of its own last transaction. The order of commits is that
- * of one producer, an abort takes no turn, and a new process fences both. */
-static void two_producers_take_turns(void** state) {
+/* Producers take turns, so that none waits for the markers of its own last transaction. The order of commits is that of
+ * one producer, an abort takes no turn, and a new process fences all of them. */
+static void producers_take_turns(void** state) {
   (void)state;
   cluster c;
   cluster_start(&c, true);
@@ -302,27 +341,24 @@ static void two_producers_take_turns(void** state) {
     assert_int_equal(freshet_sink_written_end(sink, FRESHET_TOPIC_USERS, 1), -1);
   }
   assert_int_equal(read_until(log, FRESHET_TOPIC_USERS, 0, FRESHET_OFFSET_BEGINNING, end), 16);
-  begin(sink); /* the seventeenth transaction to be committed: the first producer's */
-  write_one(sink, FRESHET_TOPIC_USERS, 1, "k", "old");
-  wait_watermark(sink, log, FRESHET_TOPIC_USERS, 1, 1);
-  freshet_sink* young = open_sink(&c, NULL);
-  assert_status(FRESHET_FENCED, commit(sink, NULL, 0));
-  sink->vtable->destroy(sink);
-  for (int i = 0; i < 3; i++) {
-    begin(young);
-    write_one(young, FRESHET_TOPIC_USERS, 1, "k", "young");
-    commit_at(young, FRESHET_TOPIC_USERS, 0, -1);
+  for (int producer = 0; producer < FRESHET_KAFKA_TRANSACTORS; producer++) { /* whose transaction is fenced */
+    begin(sink);
+    write_one(sink, FRESHET_TOPIC_USERS, 1, "k", "old");
+    if (producer == 0) wait_watermark(sink, log, FRESHET_TOPIC_USERS, 1, 1);
+    freshet_sink* young = open_sink(&c, NULL);
+    assert_status(FRESHET_FENCED, commit(sink, NULL, 0));
+    sink->vtable->destroy(sink);
+    sink = young;
+    for (int i = 0; i <= producer; i++) {
+      begin(sink);
+      write_one(sink, FRESHET_TOPIC_USERS, 1, "k", "young");
+      commit_at(sink, FRESHET_TOPIC_USERS, 0, -1);
+    }
   }
-  /* The second producer of the one before is fenced too. */
-  sink = young;
-  begin(sink);
-  write_one(sink, FRESHET_TOPIC_USERS, 1, "k", "old");
-  young = open_sink(&c, NULL);
-  assert_status(FRESHET_FENCED, commit(sink, NULL, 0));
   end = high_watermark(log, FRESHET_TOPIC_USERS, 1);
-  assert_int_equal(read_until(log, FRESHET_TOPIC_USERS, 1, FRESHET_OFFSET_BEGINNING, end), 3);
+  assert_int_equal(read_until(log, FRESHET_TOPIC_USERS, 1, FRESHET_OFFSET_BEGINNING, end),
+                   FRESHET_KAFKA_TRANSACTORS * (FRESHET_KAFKA_TRANSACTORS + 1) / 2);
   sink->vtable->destroy(sink);
-  young->vtable->destroy(young);
   freshet_reader_destroy(log);
   cluster_stop(&c);
 }
@@ -801,8 +837,9 @@ int main(void) {
       cmocka_unit_test(position_passes_aborted_records),
       cmocka_unit_test(offsets_commit_and_abort_with_the_transaction),
       cmocka_unit_test(an_abort_works_at_any_moment),
-      cmocka_unit_test(two_producers_take_turns),
+      cmocka_unit_test(producers_take_turns),
       cmocka_unit_test(a_transaction_begins_beside_a_commit),
+      cmocka_unit_test(a_transaction_comes_after_the_last_one),
       cmocka_unit_test(an_abandoned_pair_ends),
       cmocka_unit_test(a_fence_while_we_were_paused_ends_nothing),
       cmocka_unit_test(one_producer_begins_after_the_commit),

@@ -350,14 +350,16 @@ static void an_unread_source_can_go(void** state) {
   cluster_stop(&c);
 }
 
-/* The ids of both producers of a process. */
+enum { PRODUCERS = FRESHET_KAFKA_TRANSACTORS };
+
+/* The ids of the producers of a process. */
 static void name_producers(const char* app, const char* instance,
-                           char ids[2][FRESHET_KAFKA_TRANSACTIONAL_ID_SIZE]) {
+                           char ids[PRODUCERS][FRESHET_KAFKA_TRANSACTIONAL_ID_SIZE]) {
   char id[FRESHET_KAFKA_TRANSACTIONAL_ID_SIZE];
   static freshet_kafka_transactor transactor;
   freshet_kafka_config config = {.transactional_id = id};
   freshet_kafka_transactional_id(app, instance, id, sizeof id);
-  for (int i = 0; i < 2; i++) {
+  for (int i = 0; i < PRODUCERS; i++) {
     freshet_kafka_transactor_name(&transactor, &config, i);
     snprintf(ids[i], sizeof ids[i], "%s", transactor.config.transactional_id);
   }
@@ -371,9 +373,9 @@ static void no_two_processes_share_a_transactional_id(void** state) {
                                          {"shop.g2", "w"},  {"shop", "x-w"}, {"shop-x", "w"},
                                          {"shop", ".2"},    {"shop.w", "2"}, {"shop-w", "2"}};
   enum { NAMES = sizeof names / sizeof names[0] };
-  static char ids[2 * NAMES][FRESHET_KAFKA_TRANSACTIONAL_ID_SIZE];
-  for (size_t i = 0; i < NAMES; i++) name_producers(names[i][0], names[i][1], &ids[2 * i]);
-  for (size_t i = 0; i < 2 * NAMES; i++) {
+  static char ids[PRODUCERS * NAMES][FRESHET_KAFKA_TRANSACTIONAL_ID_SIZE];
+  for (size_t i = 0; i < NAMES; i++) name_producers(names[i][0], names[i][1], &ids[PRODUCERS * i]);
+  for (size_t i = 0; i < PRODUCERS * NAMES; i++) {
     for (size_t j = 0; j < i; j++) assert_string_not_equal(ids[i], ids[j]);
   }
 }

@@ -81,12 +81,12 @@ struct sim_process {
   uint64_t rewinds;                                  /* part of the writer's name in its records */
 
   /* As a producer. */
-  uint64_t epochs[2];  /* of its producers, which take turns */
-  int turn;            /* whose transaction is the next one to be committed */
-  bool stands_by;      /* for the partitions of others */
-  int32_t transaction; /* of that producer, -1: none */
-  int32_t committed;   /* last committed transaction, -1: none */
-  bool may_begin;      /* the next transaction, while the commit of the last one is under way */
+  uint64_t epochs[2];             /* of its producers, which take turns */
+  int turn;                       /* whose transaction is the next one to be committed */
+  bool stands_by;                 /* for the partitions of others */
+  int32_t transaction;            /* of that producer, -1: none */
+  int32_t committed;              /* last committed transaction, -1: none */
+  bool may_write[FRESHET_TOPICS]; /* into the next one, while the commit of the last one is under way */
   struct sim_commit {
     enum { SIM_IDLE, SIM_ASKED, SIM_SENT, SIM_ENDED } phase;
     int32_t transaction;

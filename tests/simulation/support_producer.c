@@ -157,6 +157,8 @@ static freshet_status sink_write(freshet_sink* self, const freshet_output* outpu
     sim_fail(process->world, "write outside of a transaction");
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "write outside of a transaction");
   }
+  if (process->commit.phase != SIM_IDLE && !process->may_write[output->topic])
+    sim_fail(process->world, "write to a topic before the records of the commit are acknowledged there");
   if (is_fenced(process, process->turn)) return sim_fenced(process, error);
   check_size(process, output);
   freshet_output there = *output;
@@ -234,7 +236,7 @@ static freshet_status sink_begin(freshet_sink* self, freshet_error* error) {
     if (process->is_dead) return sim_death(error);
   }
   process->commit.is_abandoned = false;
-  if (process->transaction >= 0 || (process->commit.phase != SIM_IDLE && !process->may_begin)) {
+  if (process->transaction >= 0) {
     sim_fail(process->world, "begin in a transaction");
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "begin in a transaction");
   }
@@ -245,11 +247,11 @@ static freshet_status sink_begin(freshet_sink* self, freshet_error* error) {
 }
 
 /* The records of a commit arrive at once here, so this is a matter of luck. */
-static bool sink_may_begin(freshet_sink* self) {
+static bool sink_may_write(freshet_sink* self, freshet_topic topic) {
   sim_process* process = process_of(self);
-  process->may_begin =
-      is_committing(process) && (process->may_begin || sim_chance(&process->world->cluster.random, 300));
-  return process->may_begin;
+  bool* may = &process->may_write[topic];
+  *may = *may || sim_chance(&process->world->cluster.random, 300);
+  return *may;
 }
 
 static freshet_status sink_commit(freshet_sink* self, const freshet_partition* offsets, size_t count,
@@ -278,7 +280,7 @@ static freshet_status sink_commit(freshet_sink* self, const freshet_partition* o
   }
   process->transaction = -1;
   process->turn ^= 1;
-  process->may_begin = false;
+  memset(process->may_write, 0, sizeof process->may_write);
   return FRESHET_OK;
 }
 
@@ -355,7 +357,7 @@ static const freshet_sink_vtable vtable = {.publish = sink_publish,
                                            .limit = sink_limit,
                                            .settle = sink_settle,
                                            .begin = sink_begin,
-                                           .may_begin = sink_may_begin,
+                                           .may_write = sink_may_write,
                                            .write = sink_write,
                                            .commit = sink_commit,
                                            .outcome = sink_outcome,

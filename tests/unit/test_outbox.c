@@ -23,7 +23,7 @@ static struct {
   char lines[LOG_MAX][LINE]; /* what the sink was asked to do */
   size_t count;
   freshet_status write_status, outcome;
-  bool may_begin; /* while a commit is under way */
+  bool may_write[FRESHET_TOPICS]; /* while a commit is under way */
   size_t letters_limit;
   size_t written_bytes; /* of the last record written: key, value and headers */
 } w;
@@ -57,9 +57,9 @@ static freshet_status begin(freshet_sink* self, freshet_error* error) {
   return FRESHET_OK;
 }
 
-static bool may_begin(freshet_sink* self) {
+static bool may_write(freshet_sink* self, freshet_topic topic) {
   (void)self;
-  return w.may_begin;
+  return w.may_write[topic];
 }
 
 static freshet_status write_one(freshet_sink* self, const freshet_output* output, freshet_error* error) {
@@ -109,7 +109,7 @@ static size_t limit_of(freshet_sink* self, freshet_topic topic) {
 static int set_up(void** state) {
   static const freshet_sink_vtable vtable = {.publish = publish,
                                              .begin = begin,
-                                             .may_begin = may_begin,
+                                             .may_write = may_write,
                                              .write = write_one,
                                              .commit = commit,
                                              .outcome = outcome,
@@ -241,7 +241,6 @@ static void an_abort_forgets_everything_since_the_last_commit(void** state) {
 }
 
 static void write_ahead(freshet_status expected) {
-  assert_true(freshet_outbox_may_write(w.outbox));
   assert_int_equal(freshet_outbox_write_ahead(w.outbox, NULL), expected);
 }
 
@@ -250,8 +249,9 @@ static void what_is_written_ahead_is_written_once(void** state) {
   add(FRESHET_TOPIC_USERS, "u1", "a", FRESHET_WITH_COMMIT);
   start_commit(FRESHET_OK);
   EXPECT("begin", "write 6 u1=a", "commit");
-  assert_false(freshet_outbox_may_write(w.outbox)); /* not as long as records of that commit may come later */
-  w.may_begin = true;
+  /* Records of that commit may come later. */
+  assert_false(freshet_outbox_may_write(w.outbox, FRESHET_TOPIC_USERS));
+  w.may_write[FRESHET_TOPIC_USERS] = true;
   write_ahead(FRESHET_OK);
   assert_false(freshet_outbox_is_open(w.outbox)); /* there was nothing to write */
   add(FRESHET_TOPIC_USERS, "u2", "b", FRESHET_WITH_COMMIT);
@@ -259,7 +259,7 @@ static void what_is_written_ahead_is_written_once(void** state) {
   write_ahead(FRESHET_OK);
   add(FRESHET_TOPIC_USERS, "u2", "c", FRESHET_WITH_COMMIT);
   write_ahead(FRESHET_OK);
-  EXPECT("begin", "write 6 u2=b", "write 6 u2=c"); /* the letter may still be forgotten */
+  EXPECT("begin", "write 6 u2=b"); /* the letter may still be forgotten; one batch of a topic is enough */
   assert_true(freshet_outbox_is_open(w.outbox));
   assert_int_equal(freshet_outbox_outcome(w.outbox, 0, NULL), FRESHET_OK);
   assert_int_equal(rows(FRESHET_TOPIC_USERS), 1);
@@ -267,16 +267,36 @@ static void what_is_written_ahead_is_written_once(void** state) {
   freshet_outbox_tidy(w.outbox);
   add(FRESHET_TOPIC_USERS, "u3", "d", FRESHET_WITH_COMMIT);
   start_commit(FRESHET_OK);
-  EXPECT("write 5 x=bad", "write 6 u3=d", "commit");
+  EXPECT("write 5 x=bad", "write 6 u2=c", "write 6 u3=d", "commit");
   assert_int_equal(freshet_outbox_outcome(w.outbox, 0, NULL), FRESHET_OK);
   assert_int_equal(rows(FRESHET_TOPIC_USERS), 3); /* the store gets all of them */
   EXPECT("row 6 u2=b", "row 6 u2=c", "row 6 u3=d");
 }
 
+/* Records of a topic stay in order where an older one has to wait. */
+static void each_topic_is_written_ahead_when_it_may_be(void** state) {
+  (void)state;
+  start_commit(FRESHET_OK);
+  EXPECT("begin", "commit");
+  add(FRESHET_TOPIC_USERS, "u1", "a", FRESHET_WITH_COMMIT);
+  add(FRESHET_TOPIC_REPLIES, "r1", "x", FRESHET_WITH_COMMIT);
+  write_ahead(FRESHET_OK);
+  assert_false(freshet_outbox_is_open(w.outbox));
+  w.may_write[FRESHET_TOPIC_REPLIES] = true;
+  write_ahead(FRESHET_OK);
+  EXPECT("begin", "write 4 r1=x");
+  add(FRESHET_TOPIC_USERS, "u1", "b", FRESHET_WITH_COMMIT);
+  write_ahead(FRESHET_OK);
+  assert_int_equal(w.count, 0);
+  w.may_write[FRESHET_TOPIC_USERS] = true;
+  write_ahead(FRESHET_OK);
+  EXPECT("write 6 u1=a", "write 6 u1=b");
+}
+
 static void what_is_written_ahead_is_aborted_too(void** state) {
   (void)state;
   start_commit(FRESHET_OK);
-  w.may_begin = true;
+  w.may_write[FRESHET_TOPIC_USERS] = true;
   add(FRESHET_TOPIC_USERS, "u1", "a", FRESHET_WITH_COMMIT);
   write_ahead(FRESHET_OK);
   w.outcome = FRESHET_ABORTED;
@@ -367,6 +387,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(the_store_gets_what_was_committed, set_up, tear_down),
       cmocka_unit_test_setup_teardown(an_abort_forgets_everything_since_the_last_commit, set_up, tear_down),
       cmocka_unit_test_setup_teardown(what_is_written_ahead_is_written_once, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(each_topic_is_written_ahead_when_it_may_be, set_up, tear_down),
       cmocka_unit_test_setup_teardown(what_is_written_ahead_is_aborted_too, set_up, tear_down),
       cmocka_unit_test_setup_teardown(letters_of_an_erased_user_are_forgotten, set_up, tear_down),
       cmocka_unit_test_setup_teardown(large_letters_are_cut, set_up, tear_down),
