@@ -441,9 +441,18 @@ void freshet_model_write_globals(const freshet_model* model, int64_t folded_to, 
 /* As freshet_model_read_item, for what freshet_model_write_globals wrote. */
 freshet_status freshet_model_read_globals(freshet_model* model, freshet_slice bytes, freshet_error* error);
 
-/* Takes the slots whose learned state changed since the last drain, in slot order, and returns how many they
- * are. *slots points into the model and is valid until its next non-const call. */
+/* Takes the slots whose learned state changed since the last drain, and returns how many they are; it costs nothing,
+ * however many. *slots points into the model and is valid until its next non-const call. */
 size_t freshet_model_drain_changed(freshet_model* model, const uint32_t** slots);
+
+/* `before_change` is called before the learned state of an item changes for the first time since the last drain. It may
+ * write that state (freshet_model_write_item), and must not call the model in any other way. */
+typedef struct freshet_model_watch {
+  void* context;
+  void (*before_change)(void* context, uint32_t slot);
+} freshet_model_watch;
+/* NULL: nobody watches any more. The watch is copied. */
+void freshet_model_watch_changes(freshet_model* model, const freshet_model_watch* watch);
 
 /* A hash of everything learned (items in key order, globals): equal on every machine that has learned the same
  * events in the same order. */

@@ -93,6 +93,7 @@ freshet_stream_config freshet_engine_worker_config(const freshet_config* config)
       .dedup_window_ms = config->state.dedup_window_s * S,
       .items_interval_ms = config->state.items_interval_s * S,
       .checkpoint_interval_ms = config->state.checkpoint_interval_s * S,
+      .item_rows_a_turn = 64, /* a third of a millisecond */
       .text_interval_ms = config->text.interval_s * S,
       .text_batch = (size_t)config->text.batch,
       .link_slice_us = 5000,

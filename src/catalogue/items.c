@@ -100,8 +100,8 @@ static void create_parts(freshet_items* items, const freshet_stream_config* conf
   items->listing = freshet_listing_create(items->model, config->rules, ports->clock);
   items->texts = freshet_texts_create(config, ports, &items->generations, items->model);
   items->catalogue = freshet_catalogue_create(ports, items->model, items->listing, items->texts);
-  items->learned =
-      freshet_learned_create(ports, items->model, config->items_interval_ms, config->checkpoint_interval_ms);
+  items->learned = freshet_learned_create(ports, items->model, config->items_interval_ms,
+                                          config->checkpoint_interval_ms, config->item_rows_a_turn);
 }
 
 freshet_status freshet_items_create(const freshet_stream_config* config, const freshet_ports* ports,
@@ -180,19 +180,34 @@ freshet_status freshet_items_catch_up(freshet_items* items, freshet_error* error
   return freshet_item_logs_catch_up(items->logs, FRESHET_TOPIC_APP_GENERATIONS, 1, error);
 }
 
-freshet_status freshet_items_store(freshet_items* items, bool now, int wait_ms, bool* stored,
-                                   freshet_error* error) {
-  freshet_status status = freshet_learned_store(items->learned, items->logs, now, wait_ms, stored, error);
-  if (*stored) {
-    freshet_catalogue_confirm(items->catalogue, items->logs, freshet_clock_now_ms(items->ports.clock));
-  }
+static void confirm(freshet_items* items) {
+  freshet_catalogue_confirm(items->catalogue, items->logs, freshet_clock_now_ms(items->ports.clock));
+}
+
+bool freshet_items_are_settled(const freshet_items* items) {
+  return freshet_learned_is_settled(items->learned, items->logs);
+}
+
+freshet_status freshet_items_await(freshet_items* items, int wait_ms, freshet_error* error) {
+  bool is_all;
+  return freshet_item_logs_poll(items->logs, wait_ms, &is_all, error);
+}
+
+void freshet_items_begin(freshet_items* items, const bool* owned) {
+  freshet_learned_begin(items->learned, items->logs, owned);
+}
+
+freshet_status freshet_items_turn(freshet_items* items, freshet_error* error) {
+  bool has_put;
+  freshet_status status = freshet_learned_turn(items->learned, &has_put, error);
+  if (has_put) confirm(items);
   return status;
 }
 
-freshet_status freshet_items_checkpoint(freshet_items* items, const bool* owned,
-                                        const freshet_partition* offsets, size_t count,
-                                        freshet_error* error) {
-  return freshet_learned_checkpoint(items->learned, items->logs, owned, offsets, count, error);
+freshet_status freshet_items_store(freshet_items* items, int wait_ms, bool* stored, freshet_error* error) {
+  freshet_status status = freshet_learned_store(items->learned, items->logs, wait_ms, stored, error);
+  if (*stored) confirm(items);
+  return status;
 }
 
 freshet_status freshet_items_store_links(freshet_items* items, freshet_error* error) {

@@ -55,11 +55,13 @@ int32_t freshet_items_partitions(const freshet_items* items);
  * next call on the codec. */
 bool freshet_items_record(freshet_items* items, freshet_slice item_id, freshet_item* item);
 
-/* freshet_learned_store and freshet_learned_checkpoint over the logs of these tables. */
-freshet_status freshet_items_store(freshet_items* items, bool now, int wait_ms, bool* stored,
-                                   freshet_error* error);
-freshet_status freshet_items_checkpoint(freshet_items* items, const bool* owned,
-                                        const freshet_partition* offsets, size_t count, freshet_error* error);
+/* freshet_learned_is_settled, _begin, _turn and _store over the logs of these tables. */
+bool freshet_items_are_settled(const freshet_items* items);
+void freshet_items_begin(freshet_items* items, const bool* owned);
+freshet_status freshet_items_turn(freshet_items* items, freshet_error* error);
+freshet_status freshet_items_store(freshet_items* items, int wait_ms, bool* stored, freshet_error* error);
+/* Waits at most wait_ms for something that other workers have written, or this one, and applies it. */
+freshet_status freshet_items_await(freshet_items* items, int wait_ms, freshet_error* error);
 
 /* Puts neighbours by text into the store (it writes), so that freshet_items_create need not find them
  * again. */

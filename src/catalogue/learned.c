@@ -1,6 +1,6 @@
 /*
- * learned.c: see learned.h. This file folds deltas and keeps the rows of the store; learned_checkpoint.c writes
- * and reads checkpoints.
+ * learned.c: see learned.h. This file folds deltas, reads the rows of the store and puts them; learned_pass.c says when;
+ * learned_checkpoint.c writes and reads checkpoints.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,16 +19,19 @@ enum {
 static const freshet_slice globals_key = {"\0global", 7};
 
 freshet_learned* freshet_learned_create(const freshet_ports* ports, freshet_model* model,
-                                        int64_t store_interval_ms, int64_t checkpoint_interval_ms) {
+                                        int64_t store_interval_ms, int64_t checkpoint_interval_ms,
+                                        size_t rows_a_turn) {
   freshet_learned* learned = calloc(1, sizeof *learned);
   FRESHET_ASSERT(learned != NULL);
   learned->ports = *ports;
   learned->model = model;
+  learned->checkpointed_to = -1;
   learned->parked = freshet_parked_items_create(ports->store);
   const freshet_model_parked parked = freshet_parked_items_for_model(learned->parked);
   freshet_model_set_parked(model, &parked);
   learned->store_interval_ms = store_interval_ms;
   learned->checkpoint_interval_ms = checkpoint_interval_ms;
+  learned->rows_a_turn = rows_a_turn;
   uint64_t incarnation[2];
   ssize_t size = getrandom(incarnation, sizeof incarnation, 0);
   FRESHET_ASSERT(size == (ssize_t)sizeof incarnation);
@@ -39,7 +42,12 @@ freshet_learned* freshet_learned_create(const freshet_ports* ports, freshet_mode
 
 void freshet_learned_destroy(freshet_learned* learned) {
   if (learned == NULL) return;
+  freshet_model_watch_changes(learned->model, NULL);
   freshet_buffer_free(&learned->bytes);
+  freshet_buffer_free(&learned->pass.globals);
+  freshet_buffer_free(&learned->pass.row);
+  free(learned->pass.waits);
+  free(learned->pass.owned);
   freshet_parked_items_destroy(learned->parked);
   free(learned->checkpoints);
   free(learned->is_unwritten);
@@ -102,30 +110,43 @@ void freshet_learned_note_unwritten(freshet_learned* learned, uint32_t slot) {
   learned->is_unwritten[slot] = true;
 }
 
-static void put_row(freshet_learned* learned, uint32_t slot, int64_t folded_to) {
+void freshet_learned_put_row(freshet_learned* learned, uint32_t slot, int64_t folded_to,
+                             freshet_buffer* scratch) {
   freshet_store* store = learned->ports.store;
   uint64_t key = freshet_model_item_key(learned->model, slot);
-  learned->bytes.size = 0;
-  freshet_model_write_item(learned->model, slot, folded_to, &learned->bytes);
+  scratch->size = 0;
+  freshet_model_write_item(learned->model, slot, folded_to, scratch);
   freshet_store_put(store, FRESHET_FAMILY_ITEMS, 0, (freshet_slice){(const char*)&key, sizeof key},
-                    freshet_buffer_slice(&learned->bytes));
+                    freshet_buffer_slice(scratch));
   freshet_learned_note_unwritten(learned, slot);
 }
 
-static void put_changed_rows(freshet_learned* learned, int64_t folded_to) {
+void freshet_learned_put_globals(freshet_learned* learned, freshet_slice globals, int64_t folded_to) {
   freshet_store* store = learned->ports.store;
+  freshet_store_put(store, FRESHET_FAMILY_ITEMS, 0, globals_key, globals);
+  freshet_store_set_position(store, FRESHET_TOPIC_ITEM_DELTAS, 0, folded_to,
+                             freshet_clock_now_ms(learned->ports.clock));
+}
+
+static bool has_to_be_put(const freshet_learned* learned, size_t slot) {
+  return learned->stores_all || (slot < learned->pass.slots && learned->pass.waits[slot]);
+}
+
+/* Rows that wait in a pass have not changed, so they say as well what is true now. */
+static void put_changed_rows(freshet_learned* learned, int64_t folded_to) {
   const uint32_t* slots;
-  size_t count = freshet_model_drain_changed(learned->model, &slots);
-  if (learned->stores_all) {
-    count = freshet_model_item_count(learned->model);
-    for (size_t slot = 0; slot < count; slot++) put_row(learned, (uint32_t)slot, folded_to);
-    learned->stores_all = false;
-  } else {
-    for (size_t i = 0; i < count; i++) put_row(learned, slots[i], folded_to);
+  const size_t count = freshet_model_drain_changed(learned->model, &slots);
+  const size_t all = learned->stores_all ? freshet_model_item_count(learned->model) : learned->pass.slots;
+  for (size_t slot = 0; slot < all; slot++) {
+    if (has_to_be_put(learned, slot))
+      freshet_learned_put_row(learned, (uint32_t)slot, folded_to, &learned->bytes);
   }
+  for (size_t i = 0; i < count && !learned->stores_all; i++)
+    freshet_learned_put_row(learned, slots[i], folded_to, &learned->bytes);
+  learned->stores_all = false;
   learned->bytes.size = 0;
   freshet_model_write_globals(learned->model, folded_to, &learned->bytes);
-  freshet_store_put(store, FRESHET_FAMILY_ITEMS, 0, globals_key, freshet_buffer_slice(&learned->bytes));
+  freshet_learned_put_globals(learned, freshet_buffer_slice(&learned->bytes), folded_to);
 }
 
 /* Reads on until every own delta has come back. False: not within the time. */
@@ -143,23 +164,20 @@ static bool own_deltas_are_back(const freshet_learned* learned, freshet_item_log
 }
 
 bool freshet_learned_store_is_due(const freshet_learned* learned) {
-  return freshet_clock_monotonic_ms(learned->ports.clock) >= learned->next_store_ms;
+  return learned->pass.stage == FRESHET_PASS_NONE &&
+         freshet_clock_monotonic_ms(learned->ports.clock) >= learned->next_store_ms;
 }
 
-freshet_status freshet_learned_store(freshet_learned* learned, freshet_item_logs* logs, bool now, int wait_ms,
+freshet_status freshet_learned_store(freshet_learned* learned, freshet_item_logs* logs, int wait_ms,
                                      bool* stored, freshet_error* error) {
-  freshet_store* store = learned->ports.store;
-  freshet_clock* clock = learned->ports.clock;
   freshet_status status;
   *stored = false;
-  if (!now && !freshet_learned_store_is_due(learned)) return FRESHET_OK;
-  if (!own_deltas_are_back(learned, logs, wait_ms, &status, error)) return status; /* the next commit tries */
+  if (!own_deltas_are_back(learned, logs, wait_ms, &status, error)) return status;
   status = freshet_parked_items_failure(learned->parked, error);
   if (status != FRESHET_OK) return status;
-  int64_t folded_to = freshet_item_logs_position(logs, FRESHET_TOPIC_ITEM_DELTAS, 0);
-  put_changed_rows(learned, folded_to);
-  freshet_store_set_position(store, FRESHET_TOPIC_ITEM_DELTAS, 0, folded_to, freshet_clock_now_ms(clock));
-  learned->next_store_ms = freshet_clock_monotonic_ms(clock) + learned->store_interval_ms;
+  put_changed_rows(learned, freshet_item_logs_position(logs, FRESHET_TOPIC_ITEM_DELTAS, 0));
+  freshet_learned_end_pass(learned);
+  learned->next_store_ms = freshet_clock_monotonic_ms(learned->ports.clock) + learned->store_interval_ms;
   *stored = true;
   return FRESHET_OK;
 }
@@ -273,6 +291,8 @@ freshet_status freshet_learned_load(freshet_learned* learned, freshet_item_logs*
   freshet_clock* clock = learned->ports.clock;
   freshet_stored_position stored;
   learned->shares = shares;
+  learned->pass.owned = calloc((size_t)shares + 1, sizeof *learned->pass.owned);
+  FRESHET_ASSERT(learned->pass.owned != NULL);
   freshet_status status = freshet_item_logs_stored(logs, FRESHET_TOPIC_ITEM_DELTAS, 0, &stored, error);
   if (status != FRESHET_OK) return status;
   if (stored.is_usable) {

@@ -20,9 +20,11 @@
 
 typedef struct freshet_learned freshet_learned;
 
-/* Nothing is owned. checkpoint_interval_ms: between two checkpoints. */
+/* Nothing is owned. The intervals are from the beginning of a pass to that of the next one, and of one with a checkpoint.
+ * rows_a_turn: at least 1, see freshet_learned_turn. */
 freshet_learned* freshet_learned_create(const freshet_ports* ports, freshet_model* model,
-                                        int64_t store_interval_ms, int64_t checkpoint_interval_ms);
+                                        int64_t store_interval_ms, int64_t checkpoint_interval_ms,
+                                        size_t rows_a_turn);
 void freshet_learned_destroy(freshet_learned* learned); /* NULL is allowed */
 
 /* Opens <app>.items and <app>.item-deltas, takes the rows of the store, or the checkpoints when the store is
@@ -46,23 +48,35 @@ freshet_status freshet_learned_write_delta(freshet_learned* learned, freshet_err
 /* Right after every commit. */
 void freshet_learned_committed(freshet_learned* learned);
 
-/* Is it time to store? Then nothing must be learned between the start of a commit and freshet_learned_store. */
-bool freshet_learned_store_is_due(const freshet_learned* learned);
-/* Right after a commit, with nothing learned since that was started: when it is due (or `now`), puts the changed
- * rows and the position into the store's batch, which the caller writes. It does so only if all own deltas come
- * back within wait_ms; *stored tells. */
-freshet_status freshet_learned_store(freshet_learned* learned, freshet_item_logs* logs, bool now, int wait_ms,
-                                     bool* stored, freshet_error* error);
+/* ---- rows of the store, and checkpoints ---- */
 
-/* Right after freshet_learned_store said true: when a checkpoint is due, writes the rows that changed since the
- * last one to <app>.items, in a transaction of its own. Items are cut into as many shares as `items` has
- * partitions; a worker writes the shares of the partitions that it holds (owned [shares]). offsets [count]: the
- * committed offset of every partition that this process holds. They go with the transaction again: a process
- * that has lost its partitions without knowing cannot commit them, so it cannot overwrite what the next owner
- * writes. FRESHET_ABORTED: nothing was written, and nothing is lost; the next checkpoint makes up for it. */
-freshet_status freshet_learned_checkpoint(freshet_learned* learned, const freshet_item_logs* logs,
-                                          const bool* owned, const freshet_partition* offsets, size_t count,
-                                          freshet_error* error);
+/* A pass writes the rows that have changed to the store, and when a checkpoint is due, to <app>.items: a few rows in each
+ * turn. Is it time for one, and is none under way? */
+bool freshet_learned_store_is_due(const freshet_learned* learned);
+/* Is what is in memory exactly what the log holds up to where it was read? So it is when nothing has been learned since
+ * the last commit has started, that commit has ended, and all own deltas have come back. */
+bool freshet_learned_is_settled(const freshet_learned* learned, const freshet_item_logs* logs);
+/* Begins a pass, at a moment at which everything is settled. Items are cut into as many shares as `items` has
+ * partitions; a worker writes the checkpoint of the shares whose partitions it holds (owned [shares]). */
+void freshet_learned_begin(freshet_learned* learned, const freshet_item_logs* logs, const bool* owned);
+/* In every turn: the next rows. *has_put: the last row and the position are in the store's batch now. Rows of a checkpoint
+ * go into the open transaction; so a process that has lost its partitions without knowing cannot write them. Errors:
+ * those of store and outbox. */
+freshet_status freshet_learned_turn(freshet_learned* learned, bool* has_put, freshet_error* error);
+/* Would freshet_learned_turn do something? */
+bool freshet_learned_is_busy(const freshet_learned* learned);
+/* Around each write of the store: before it starts, and after it has ended well. */
+void freshet_learned_store_starts(freshet_learned* learned);
+void freshet_learned_store_ended(freshet_learned* learned);
+/* Partitions of `items` go to another worker: the checkpoint under way is given up, before this worker could write rows
+ * over newer ones. The next pass makes up for it. */
+void freshet_learned_drop_checkpoint(freshet_learned* learned);
+
+/* Puts all rows that have changed and the position into the store's batch at once, which the caller writes; right after a
+ * commit, with nothing learned since that was started. Ends a pass. It does so only if all own deltas come back within
+ * wait_ms; *stored tells. */
+freshet_status freshet_learned_store(freshet_learned* learned, freshet_item_logs* logs, int wait_ms,
+                                     bool* stored, freshet_error* error);
 
 /* ---- keys of <app>.items ---- */
 

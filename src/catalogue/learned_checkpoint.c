@@ -8,8 +8,6 @@
 
 #include "catalogue/learned_internal.h"
 
-enum { OUTCOME_WAIT_MS = 1000 };
-
 /* In front of the number of a share (i32 LE): the key of what belongs to no single item, as of the checkpoint of
  * the share. */
 static const freshet_slice globals_prefix = {"\0global", 7};
@@ -125,12 +123,8 @@ freshet_status freshet_learned_load_states(freshet_learned* learned, freshet_ite
 
 /* ---- writing ---- */
 
-static bool is_owned_key(const freshet_learned* learned, uint64_t key, const bool* owned) {
-  return owned[key % (uint64_t)learned->shares];
-}
-
-static bool is_owned(const freshet_learned* learned, uint32_t slot, const bool* owned) {
-  return is_owned_key(learned, freshet_model_item_key(learned->model, slot), owned);
+static bool is_owned(const freshet_learned* learned, uint64_t key) {
+  return learned->pass.owned[key % (uint64_t)learned->shares];
 }
 
 static freshet_status write_state(freshet_learned* learned, freshet_slice key,
@@ -149,104 +143,71 @@ static freshet_status write_state(freshet_learned* learned, freshet_slice key,
   return status;
 }
 
-static freshet_status write_rows(freshet_learned* learned, const bool* owned, int64_t folded_to,
-                                 freshet_error* error) {
+/* The row as the store has it. It may be older than the pass: then nothing has been folded into it since. */
+static freshet_status write_row(freshet_learned* learned, uint64_t item_key, freshet_slice item_id,
+                                freshet_error* error) {
   char key[FRESHET_LEARNED_KEY_SIZE];
-  freshet_status status = FRESHET_OK;
-  for (uint32_t slot = 0; status == FRESHET_OK && slot < learned->unwritten_capacity; slot++) {
-    if (!learned->is_unwritten[slot] || !is_owned(learned, slot, owned)) continue;
-    uint64_t item_key = freshet_model_item_key(learned->model, slot);
-    learned->bytes.size = 0;
-    freshet_model_write_item(learned->model, slot, folded_to, &learned->bytes);
-    freshet_item_state state = {.item_id = freshet_model_item_id(learned->model, slot),
-                                .folded_to = folded_to,
-                                .learned = freshet_buffer_slice(&learned->bytes)};
-    status = write_state(learned, freshet_learned_item_key(item_key, key), &state, error);
-  }
-  return status;
-}
-
-typedef struct parked_context {
-  freshet_learned* learned;
-  const bool* owned;
-  int64_t folded_to;
-} parked_context;
-
-/* Nothing has been folded into a parked item since its row was stored, so the row holds now too. */
-static freshet_status write_parked_row(void* context, uint64_t item_key, bool* is_written,
-                                       freshet_error* error) {
-  (void)is_written; /* it is when the transaction has ended */
-  parked_context* c = context;
-  freshet_learned* learned = c->learned;
-  char key[FRESHET_LEARNED_KEY_SIZE];
-  if (!is_owned_key(learned, item_key, c->owned)) return FRESHET_OK;
-  if (freshet_model_find_key(learned->model, item_key) != FRESHET_NO_ITEM) return FRESHET_OK;
   learned->bytes.size = 0;
   freshet_status status = freshet_parked_items_row(learned->parked, item_key, &learned->bytes, error);
   if (status != FRESHET_OK) return status;
-  freshet_item_state state = {.folded_to = c->folded_to, .learned = freshet_buffer_slice(&learned->bytes)};
+  freshet_item_state state = {.item_id = item_id,
+                              .folded_to = learned->pass.folded_to,
+                              .learned = freshet_buffer_slice(&learned->bytes)};
   return write_state(learned, freshet_learned_item_key(item_key, key), &state, error);
 }
 
-static freshet_status note_parked_row(void* context, uint64_t item_key, bool* is_written,
-                                      freshet_error* error) {
-  (void)error;
-  const parked_context* c = context;
-  *is_written = is_owned_key(c->learned, item_key, c->owned);
+/* The next row of a slot. *is_all: there was none. */
+static freshet_status write_next(freshet_learned* learned, bool* is_all, freshet_error* error) {
+  freshet_learned_pass* pass = &learned->pass;
+  for (; pass->next < pass->slots && pass->next < learned->unwritten_capacity; pass->next++) {
+    const uint32_t slot = (uint32_t)pass->next;
+    const uint64_t key = freshet_model_item_key(learned->model, slot);
+    if (!learned->is_unwritten[slot] || !is_owned(learned, key)) continue;
+    learned->is_unwritten[slot] = false; /* an abort loads everything again, and it is written once more */
+    pass->next++;
+    return write_row(learned, key, freshet_model_item_id(learned->model, slot), error);
+  }
+  *is_all = true;
   return FRESHET_OK;
 }
 
-static freshet_status write_globals(freshet_learned* learned, const bool* owned, int64_t folded_to,
-                                    freshet_error* error) {
+/* Nothing has been folded into a parked item since its row was stored, so the row holds now too. It also holds for one
+ * that has got a slot since the pass has begun. */
+static freshet_status write_parked_row(void* context, uint64_t item_key, bool* is_written,
+                                       freshet_error* error) {
+  freshet_learned* learned = context;
+  if (!is_owned(learned, item_key)) return FRESHET_OK;
+  if (freshet_model_find_key(learned->model, item_key) < learned->pass.slots) return FRESHET_OK;
+  *is_written = true;
+  return write_row(learned, item_key, (freshet_slice){NULL, 0}, error);
+}
+
+static freshet_status write_globals(freshet_learned* learned, freshet_error* error) {
+  const freshet_learned_pass* pass = &learned->pass;
   char key[FRESHET_LEARNED_KEY_SIZE];
   freshet_status status = FRESHET_OK;
-  learned->bytes.size = 0;
-  freshet_model_write_globals(learned->model, folded_to, &learned->bytes);
   for (int32_t share = 0; status == FRESHET_OK && share < learned->shares; share++) {
-    if (!owned[share]) continue;
-    freshet_item_state state = {.folded_to = folded_to, .learned = freshet_buffer_slice(&learned->bytes)};
+    if (!pass->owned[share]) continue;
+    freshet_item_state state = {.folded_to = pass->folded_to,
+                                .learned = freshet_buffer_slice(&pass->globals)};
     status = write_state(learned, freshet_learned_globals_key(share, key), &state, error);
   }
   return status;
 }
 
-static freshet_status wait_for_outcome(freshet_outbox* outbox, freshet_error* error) {
-  freshet_error cause = {0};
-  freshet_status status;
-  do {
-    freshet_error_clear(&cause);
-    status = freshet_outbox_outcome(outbox, OUTCOME_WAIT_MS, &cause);
-  } while (status == FRESHET_TIMEOUT);
-  if (status == FRESHET_OK) return FRESHET_OK;
-  return freshet_error_set(error, status, cause.verdict, "%s", cause.message);
-}
-
-freshet_status freshet_learned_checkpoint(freshet_learned* learned, const freshet_item_logs* logs,
-                                          const bool* owned, const freshet_partition* offsets, size_t count,
+freshet_status freshet_learned_checkpoint(freshet_learned* learned, size_t most, bool* is_all,
                                           freshet_error* error) {
-  int64_t now_ms = freshet_clock_monotonic_ms(learned->ports.clock);
-  if (now_ms < learned->next_checkpoint_ms) return FRESHET_OK;
-  FRESHET_ASSERT(freshet_outbox_kept(learned->ports.outbox) == 0); /* an abort would take it along */
-  int64_t folded_to = freshet_item_logs_position(logs, FRESHET_TOPIC_ITEM_DELTAS, 0);
-  parked_context parked = {learned, owned, folded_to};
-  freshet_status status = write_rows(learned, owned, folded_to, error);
-  if (status == FRESHET_OK)
-    status = freshet_parked_items_unwritten(learned->parked, write_parked_row, &parked, error);
-  if (status == FRESHET_OK) status = write_globals(learned, owned, folded_to, error);
-  if (status == FRESHET_OK)
-    status = freshet_outbox_start_commit(learned->ports.outbox, offsets, count, error);
-  if (status == FRESHET_OK) status = wait_for_outcome(learned->ports.outbox, error);
-  if (status == FRESHET_ABORTED) {
-    freshet_status undone = freshet_outbox_abort(learned->ports.outbox, error);
-    return undone != FRESHET_OK ? undone : FRESHET_ABORTED;
+  freshet_status status = FRESHET_OK;
+  bool has_slots = true;
+  *is_all = false;
+  for (size_t i = 0; status == FRESHET_OK && has_slots && i < most; i++) {
+    bool is_last = false;
+    status = write_next(learned, &is_last, error);
+    has_slots = !is_last;
   }
-  if (status != FRESHET_OK) return status;
-  for (uint32_t slot = 0; slot < learned->unwritten_capacity; slot++) {
-    if (learned->is_unwritten[slot] && is_owned(learned, slot, owned)) learned->is_unwritten[slot] = false;
-  }
-  freshet_parked_items_unwritten(learned->parked, note_parked_row, &parked, NULL);
-  learned->next_checkpoint_ms = now_ms + learned->checkpoint_interval_ms;
-  freshet_log_fact(learned->ports.logger, FRESHET_INFO, "items.checkpoint", "folded_to=%lld",
-                   (long long)folded_to);
-  return FRESHET_OK;
+  if (status != FRESHET_OK || has_slots) return status;
+  status = freshet_parked_items_unwritten(learned->parked, &learned->pass.next_parked, most, write_parked_row,
+                                          learned, is_all, error);
+  if (status != FRESHET_OK || !*is_all) return status;
+  return write_globals(learned, error);
 }

@@ -1,6 +1,6 @@
 /*
- * learned_internal.h: the state that learned.c (deltas, rows of the store) and learned_checkpoint.c (checkpoints
- * in <app>.items) share. For nobody else.
+ * learned_internal.h: the state that learned.c (deltas, rows of the store), learned_pass.c (writing them piece by
+ * piece) and learned_checkpoint.c (checkpoints in <app>.items) share. For nobody else.
  */
 #ifndef FRESHET_CATALOGUE_LEARNED_INTERNAL_H
 #define FRESHET_CATALOGUE_LEARNED_INTERNAL_H
@@ -8,11 +8,35 @@
 #include "catalogue/learned.h"
 #include "catalogue/parked_items.h"
 
+typedef enum freshet_pass_stage {
+  FRESHET_PASS_NONE = 0,
+  FRESHET_PASS_STORE,      /* rows go into the store's batch */
+  FRESHET_PASS_PUT,        /* all are in it, and the position */
+  FRESHET_PASS_WRITING,    /* the store writes them */
+  FRESHET_PASS_CHECKPOINT, /* rows of the store go to <app>.items */
+} freshet_pass_stage;
+
+typedef struct freshet_learned_pass {
+  freshet_pass_stage stage;
+  int64_t started_ms;
+  int64_t folded_to;      /* what all rows of the pass reflect */
+  bool* waits;            /* [slots] the row has to be put into the store's batch, before it changes */
+  size_t slots, next;     /* all before `next` are done */
+  size_t next_parked;     /* the same for the keys of parked items */
+  size_t rows;            /* put so far */
+  size_t put;             /* since the last write of the store, but those that were about to change */
+  freshet_buffer globals; /* as of the beginning */
+  freshet_buffer row;     /* scratch */
+  bool checkpoints;       /* rows go to <app>.items too */
+  bool* owned;            /* [shares] of which this worker writes the checkpoint */
+} freshet_learned_pass;
+
 struct freshet_learned {
   freshet_ports ports;
   freshet_model* model;
   freshet_parked_items* parked;
   int64_t store_interval_ms, checkpoint_interval_ms;
+  size_t rows_a_turn;
   int64_t next_store_ms, next_checkpoint_ms;
   char worker_name[64]; /* of this incarnation: its own deltas come back under this name */
   int64_t own_end; /* in the delta log, after the last own record: when reading has passed it, everything own
@@ -20,14 +44,28 @@ struct freshet_learned {
   bool stores_all; /* the state did not come from the store: the first store writes every row */
   bool* is_unwritten; /* [unwritten_capacity] by slot: changed since its last checkpoint */
   size_t unwritten_capacity;
-  int32_t shares;        /* how many shares items are cut into */
-  bool is_bootstrapping; /* reads checkpoints, since the store is empty */
+  int64_t checkpointed_to; /* by the last checkpoint of this process; -1: there is none */
+  int32_t shares;          /* how many shares items are cut into */
+  bool is_bootstrapping;   /* reads checkpoints, since the store is empty */
   int64_t*
       checkpoints;    /* [shares] while loading: deltas from here on may be missing from the checkpoint of the
                            share; -1: there is no checkpoint */
   int64_t globals_at; /* while loading: the position of the globals read so far */
   freshet_buffer bytes; /* scratch */
+  freshet_learned_pass pass;
 };
+
+/* Puts the row of a slot into the store's batch. scratch is overwritten. */
+void freshet_learned_put_row(freshet_learned* learned, uint32_t slot, int64_t folded_to,
+                             freshet_buffer* scratch);
+/* Puts what belongs to no single item, and the position. */
+void freshet_learned_put_globals(freshet_learned* learned, freshet_slice globals, int64_t folded_to);
+/* No pass is under way any more. Rows that wait are not written. */
+void freshet_learned_end_pass(freshet_learned* learned);
+
+/* Writes at most `most` rows of the checkpoint of this pass into the open transaction. *is_all: the last ones. */
+freshet_status freshet_learned_checkpoint(freshet_learned* learned, size_t most, bool* is_all,
+                                          freshet_error* error);
 
 /* The row of the slot has changed since its last checkpoint. */
 void freshet_learned_note_unwritten(freshet_learned* learned, uint32_t slot);

@@ -43,6 +43,17 @@ struct freshet_listing {
   int64_t next_new_ms;
 };
 
+static int64_t now_ms(const freshet_listing* listing) {
+  return freshet_clock_now_ms(listing->clock);
+}
+
+/* A wall clock that was ahead has let items expire that are listed again once it is right. */
+static bool is_set_back(freshet_listing* listing) {
+  int64_t before_ms = listing->clock_ms;
+  listing->clock_ms = now_ms(listing) - freshet_clock_monotonic_ms(listing->clock);
+  return listing->clock_ms < before_ms - SET_BACK_MS;
+}
+
 freshet_listing* freshet_listing_create(freshet_model* model, const freshet_rules* rules,
                                         freshet_clock* clock) {
   freshet_listing* listing = calloc(1, sizeof *listing);
@@ -53,6 +64,7 @@ freshet_listing* freshet_listing_create(freshet_model* model, const freshet_rule
   listing->facets = freshet_facets_create();
   listing->owners = freshet_owners_create();
   listing->next_expiry_ms = INT64_MAX;
+  is_set_back(listing); /* from now on it is noticed, also while items are loaded */
   return listing;
 }
 
@@ -62,10 +74,6 @@ void freshet_listing_destroy(freshet_listing* listing) {
   freshet_owners_destroy(listing->owners);
   free(listing->items);
   free(listing);
-}
-
-static int64_t now_ms(const freshet_listing* listing) {
-  return freshet_clock_now_ms(listing->clock);
 }
 
 static item_listing* item_of(freshet_listing* listing, uint32_t slot) {
@@ -133,13 +141,6 @@ void freshet_listing_withdraw(freshet_listing* listing, uint32_t slot, int64_t a
 }
 
 /* ---- in every turn ---- */
-
-/* A wall clock that was ahead has let items expire that are listed again once it is right. */
-static bool is_set_back(freshet_listing* listing) {
-  int64_t before_ms = listing->clock_ms;
-  listing->clock_ms = now_ms(listing) - freshet_clock_monotonic_ms(listing->clock);
-  return listing->clock_ms < before_ms - SET_BACK_MS;
-}
 
 /* Looks at all items when one expires or the clock is set back, a slice in each turn. After that it waits for a time in
  * proportion to the catalogue. */

@@ -104,12 +104,16 @@ freshet_status freshet_parked_items_failure(const freshet_parked_items* parked, 
   return parked->failed;
 }
 
-freshet_status freshet_parked_items_unwritten(freshet_parked_items* parked, freshet_parked_items_visit visit,
-                                              void* context, freshet_error* error) {
+freshet_status freshet_parked_items_unwritten(freshet_parked_items* parked, size_t* from, size_t most,
+                                              freshet_parked_items_visit visit, void* context, bool* is_all,
+                                              freshet_error* error) {
   freshet_status status = FRESHET_OK;
-  for (size_t i = 0; status == FRESHET_OK && i < parked->places; i++) {
-    if (parked->keys[i] != 0 && !parked->is_written[i])
-      status = visit(context, parked->keys[i], &parked->is_written[i], error);
+  size_t visited = 0;
+  for (; status == FRESHET_OK && *from < parked->places && visited < most; ++*from) {
+    if (parked->keys[*from] == 0 || parked->is_written[*from]) continue;
+    status = visit(context, parked->keys[*from], &parked->is_written[*from], error);
+    visited++;
   }
+  *is_all = *from == parked->places;
   return status;
 }

@@ -29,13 +29,15 @@ freshet_model_parked freshet_parked_items_for_model(freshet_parked_items* parked
 /* FRESHET_OK, or why a state could not be fetched: then the model lacks it, and the worker must stop. */
 freshet_status freshet_parked_items_failure(const freshet_parked_items* parked, freshet_error* error);
 
-/* Visits the keys whose rows no checkpoint of this process holds yet. A visit that returns true marks the key. Ends at
- * the first status that is no FRESHET_OK, and returns it. */
+/* Visits the keys whose rows no checkpoint of this process holds yet, at most `most` of them, from place *from (0 at first)
+ * on, and moves *from. *is_all: there are no more. A visit that sets *is_written marks the key. Ends at the first status
+ * that is no FRESHET_OK, and returns it. */
 typedef freshet_status (*freshet_parked_items_visit)(void* context, uint64_t key, bool* is_written,
                                                      freshet_error* error);
-freshet_status freshet_parked_items_unwritten(freshet_parked_items* parked, freshet_parked_items_visit visit,
-                                              void* context, freshet_error* error);
-/* Appends the row of a key. Errors: those of freshet_store_get. */
+freshet_status freshet_parked_items_unwritten(freshet_parked_items* parked, size_t* from, size_t most,
+                                              freshet_parked_items_visit visit, void* context, bool* is_all,
+                                              freshet_error* error);
+/* Appends the row of a key of any item. Errors: those of freshet_store_get. */
 freshet_status freshet_parked_items_row(freshet_parked_items* parked, uint64_t key, freshet_buffer* out,
                                         freshet_error* error);
 

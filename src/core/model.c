@@ -117,6 +117,7 @@ freshet_status freshet_model_create(const freshet_model_config* config, freshet_
   made->config = *config;
   made->kernels = freshet_model_kernels_best();
   made->trace_start = 0;
+  made->drains = 1;
   powers(.7F, made->follows_decay);
   powers(.9F, made->together_decay);
   powers(.5F, made->half_decay);
@@ -370,26 +371,27 @@ void freshet_model_note_stale(freshet_model* model, uint32_t slot) {
 
 void freshet_model_note_changed(freshet_model* model, uint32_t slot) {
   item* it = &model->items[slot];
-  if (!it->changed) {
-    it->changed = true;
+  if (it->changed_in != model->drains) {
+    if (model->watch.before_change != NULL) model->watch.before_change(model->watch.context, slot);
+    it->changed_in = model->drains;
     model->changed[model->changed_count++] = slot;
   }
   freshet_model_note_stale(model, slot);
 }
 
-static int compare_slots(const void* a, const void* b) {
-  uint32_t x = *(const uint32_t*)a, y = *(const uint32_t*)b;
-  return (x > y) - (x < y);
+size_t freshet_model_drain_changed(freshet_model* model, const uint32_t** slots) {
+  const size_t drained = model->changed_count;
+  uint32_t* given_out = model->drained;
+  *slots = model->drained = model->changed;
+  model->changed = given_out;
+  model->changed_count = 0;
+  model->drains++;
+  FRESHET_ASSERT(model->drains != 0);
+  return drained;
 }
 
-size_t freshet_model_drain_changed(freshet_model* model, const uint32_t** slots) {
-  size_t drained = model->changed_count;
-  memcpy(model->drained, model->changed, drained * sizeof *model->drained);
-  qsort(model->drained, drained, sizeof *model->drained, compare_slots);
-  for (size_t i = 0; i < drained; i++) model->items[model->drained[i]].changed = false;
-  model->changed_count = 0;
-  *slots = model->drained;
-  return drained;
+void freshet_model_watch_changes(freshet_model* model, const freshet_model_watch* watch) {
+  model->watch = watch == NULL ? (freshet_model_watch){0} : *watch;
 }
 
 /* ---- users ---- */

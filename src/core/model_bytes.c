@@ -100,7 +100,6 @@ void freshet_model_coarsen(freshet_model* model, uint32_t slot, const float* v_b
                            const float* m_before) {
   coarsen_row(freshet_model_factor(model, slot), v_before, model->config.dim);
   coarsen_row(freshet_model_context_factor(model, slot), m_before, model->config.dim);
-  freshet_model_note_changed(model, slot);
 }
 
 void freshet_put_gains(const freshet_model* model, uint32_t slot, const freshet_gains* gain,

@@ -56,6 +56,7 @@ static void put_gains(freshet_model* model, const delta_cut* cut, uint32_t place
     freshet_put_no_gains(values);
     return;
   }
+  freshet_model_note_changed(model, old->slot); /* rounding and averaging change it once more */
   it->bias_squares =
       freshet_grid_sum(old->bias_squares + cut->share * (it->bias_squares - old->bias_squares));
   const freshet_gains gain = {it->bias - old->bias, it->factor_squares - old->factor_squares,

@@ -269,8 +269,8 @@ static void add_values(freshet_model* model, const freshet_model_delta* delta, u
     }
     if (i + ROWS_AHEAD < items && slots[i + ROWS_AHEAD] != FRESHET_NO_ITEM)
       fetch_rows(model, slots[i + ROWS_AHEAD]);
+    freshet_model_note_changed(model, slots[i]); /* before it changes */
     freshet_take_gains(model, &values, is_known(model, slots[i], offset) ? FRESHET_NO_ITEM : slots[i]);
-    freshet_model_note_changed(model, slots[i]);
   }
 }
 

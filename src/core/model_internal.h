@@ -89,9 +89,9 @@ typedef struct item {
   double bias_squares;    /* forgetting Adagrad, of the bias */
   uint64_t popular_at;    /* the event at which popular was exact */
   float popular[HALF_LIVES];
-  uint32_t pending; /* 1 + place in model.pending, 0: untouched since the last take */
-  bool changed;     /* is in model.changed */
-  bool row_stale;   /* is in model.stale */
+  uint32_t pending;    /* 1 + place in model.pending, 0: untouched since the last take */
+  uint32_t changed_in; /* model.drains as it was when the item came into model.changed last */
+  bool row_stale;      /* is in model.stale */
   bool listed;
   /* -- */
   neighbours near;
@@ -289,8 +289,10 @@ struct freshet_model {
   bool thins_always; /* whatever other workers do: see freshet_model_expect_fleet */
   freshet_buffer delta_items, delta_values, delta_trace, delta_globals;
 
-  uint32_t* changed; /* [capacity] slots for drain_changed */
+  uint32_t* changed; /* [capacity] slots that have changed since the last drain_changed */
   uint32_t changed_count;
+  uint32_t drains; /* 1 + how often they were drained */
+  freshet_model_watch watch;
   uint32_t* drained; /* [capacity] what the last drain gave out */
   uint32_t* stale;   /* [capacity] slots for sync_ranker */
   uint32_t stale_count;
@@ -322,7 +324,8 @@ static inline const freshet_text_list* freshet_model_near_text(const freshet_mod
 void freshet_model_touch_first(freshet_model* model, uint32_t slot);
 static inline void freshet_model_touch(freshet_model* model, uint32_t slot) {
   const item* it = &model->items[slot];
-  if (it->pending == 0 || !it->changed || !it->row_stale) freshet_model_touch_first(model, slot);
+  if (it->pending == 0 || it->changed_in != model->drains || !it->row_stale)
+    freshet_model_touch_first(model, slot);
 }
 void freshet_model_note_changed(freshet_model* model, uint32_t slot);
 void freshet_model_note_stale(freshet_model* model, uint32_t slot);

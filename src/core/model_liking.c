@@ -86,7 +86,7 @@ void freshet_model_like_gradient(freshet_model* model, const context* c, uint32_
 
 void freshet_model_dislike_add(freshet_model* model, uint32_t slot, uint32_t units) {
   item* it = &model->items[slot];
-  it->dislikes = it->dislikes > UINT32_MAX - units ? UINT32_MAX : it->dislikes + units;
   freshet_model_note_changed(model, slot);
+  it->dislikes = it->dislikes > UINT32_MAX - units ? UINT32_MAX : it->dislikes + units;
   freshet_model_note_stale(model, slot);
 }

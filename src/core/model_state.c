@@ -140,6 +140,7 @@ freshet_status freshet_model_read_item(freshet_model* model, uint32_t slot, fres
   if (status != FRESHET_OK) return status;
   freshet_byte_reader in = freshet_read_slice(bytes);
   item_head head = take_item_head(model, &in);
+  freshet_model_note_changed(model, slot);
   reset_item(model, slot);
   freshet_take_gains(model, &in, slot);
   take_neighbours(model, &in, slot); /* may move model->items */
@@ -152,7 +153,6 @@ freshet_status freshet_model_read_item(freshet_model* model, uint32_t slot, fres
   it->dislikes = tail.dislikes;
   it->repeats = tail.repeats;
   it->repeat_spans = tail.repeat_spans;
-  freshet_model_note_changed(model, slot);
   return FRESHET_OK;
 }
 

@@ -135,29 +135,19 @@ static void store_changes(freshet_commit* commit) {
     int64_t end = freshet_outbox_written_end(commit->ports->outbox, FRESHET_TOPIC_USERS, held->partition);
     if (end >= 0) freshet_store_set_position(store, FRESHET_TOPIC_USERS, held->partition, end, now_ms);
   }
+  freshet_learned_store_starts(freshet_items_learned(commit->derived->items));
   freshet_store_start_write(store);
   commit->is_storing = true;
 }
 
-/* Right after a commit that was waited for: item rows go to the store, and into a checkpoint, when it is time or
- * when this was the last commit. */
-static freshet_status store_items(freshet_commit* commit, bool is_last, freshet_error* error) {
-  freshet_store* store = commit->ports->store;
+/* Right after a commit that was waited for: all rows of items go to the store at once. */
+static freshet_status store_items(freshet_commit* commit, freshet_error* error) {
   bool stored;
-  freshet_status status = freshet_items_store(commit->derived->items, is_last, ECHO_WAIT_MS, &stored, error);
+  freshet_status status = freshet_items_store(commit->derived->items, ECHO_WAIT_MS, &stored, error);
   if (status != FRESHET_OK || !stored) return status;
-  status = freshet_store_write(store, error);
+  status = freshet_store_write(commit->ports->store, error);
   freshet_turn_lap(commit->turn, FRESHET_TURN_ROWS);
-  if (status != FRESHET_OK) return status;
-  size_t count;
-  freshet_partition* offsets = list_offsets(commit, FRESHET_HELD_COMMITTED, &count);
-  const bool* owned = freshet_held_items(commit->held, freshet_items_partitions(commit->derived->items));
-  freshet_error cause = {0};
-  status = freshet_items_checkpoint(commit->derived->items, owned, offsets, count, &cause);
-  free(offsets);
-  freshet_turn_lap(commit->turn, FRESHET_TURN_CHECKPOINT);
-  if (status == FRESHET_OK || status == FRESHET_ABORTED) return FRESHET_OK;
-  return freshet_error_set(error, status, FRESHET_STOP, "checkpoint: %s", cause.message);
+  return status;
 }
 
 static bool nothing_changed(freshet_commit* commit) {
@@ -216,7 +206,9 @@ static void end(freshet_commit* commit, freshet_status status) {
   freshet_users_end_commit(commit->derived->users);
   if (status == FRESHET_OK) freshet_erasures_end_commit(commit->erasures);
   freshet_users_trim(commit->derived->users);
-  freshet_learned_committed(freshet_items_learned(commit->derived->items));
+  freshet_learned* learned = freshet_items_learned(commit->derived->items);
+  freshet_learned_committed(learned);
+  if (status == FRESHET_OK) freshet_learned_store_ended(learned);
   freshet_outbox_tidy(commit->ports->outbox);
   schedule(commit, commit->start_us);
   freshet_turn_lap(commit->turn, FRESHET_TURN_STORE);
@@ -266,6 +258,13 @@ freshet_status freshet_commit_now(freshet_commit* commit, freshet_error* error) 
   return status;
 }
 
+/* The transaction of the next commit has failed before that commit was started. */
+static freshet_status undo(freshet_commit* commit, freshet_status status, const freshet_error* cause,
+                           freshet_error* error) {
+  freshet_status ended = freshet_commit_finish(commit, error);
+  return ended == FRESHET_OK ? failed(commit, status, cause, error) : ended;
+}
+
 /* Where lists wait for their commit, what changes goes into its transaction while the last one is under way. So a
  * commit has little left to write when it starts. */
 static freshet_status write_ahead(freshet_commit* commit, freshet_error* error) {
@@ -278,10 +277,7 @@ static freshet_status write_ahead(freshet_commit* commit, freshet_error* error) 
     status = write_items(commit, &cause);
   if (status == FRESHET_OK) status = freshet_outbox_write_ahead(outbox, &cause);
   freshet_turn_lap(commit->turn, FRESHET_TURN_COMMIT);
-  if (status == FRESHET_OK) return FRESHET_OK;
-  freshet_status ended = freshet_commit_finish(commit, error);
-  if (ended != FRESHET_OK) return ended;
-  return failed(commit, status, &cause, error);
+  return status == FRESHET_OK ? status : undo(commit, status, &cause, error);
 }
 
 static bool overlay_is_full(const freshet_commit* commit) {
@@ -299,6 +295,16 @@ bool freshet_commit_is_congested(const freshet_commit* commit) {
   return freshet_commit_is_held_up(commit) && overlay_is_full(commit);
 }
 
+/* Nothing has to be committed, but rows of items may wait for the store: they are part of no transaction. */
+static freshet_status store_idle(freshet_commit* commit, int64_t now_us, freshet_error* error) {
+  freshet_learned* learned = freshet_items_learned(commit->derived->items);
+  schedule(commit, now_us);
+  freshet_learned_store_starts(learned);
+  freshet_status status = freshet_store_write(commit->ports->store, error);
+  if (status == FRESHET_OK) freshet_learned_store_ended(learned);
+  return status;
+}
+
 /* Ends the commit under way if it can, and starts the next one if it is due. */
 static freshet_status end_and_start(freshet_commit* commit, freshet_error* error) {
   freshet_status status = FRESHET_OK;
@@ -314,23 +320,25 @@ static freshet_status end_and_start(freshet_commit* commit, freshet_error* error
                     freshet_erasures_due(commit->erasures)) &&
                    now_us - commit->start_us >= URGENT_US;
   if (!full && !is_urgent && !is_due) return FRESHET_OK;
-  if (nothing_changed(commit)) { /* rows of the catalogue may wait: they are part of no transaction */
-    if (now_us < commit->next_us) return FRESHET_OK;
-    schedule(commit, now_us);
-    return freshet_store_write(commit->ports->store, error);
-  }
-  /* Item rows need a moment in which nothing is learned. */
-  if (!freshet_learned_store_is_due(freshet_items_learned(commit->derived->items)))
-    return start(commit, error);
-  status = freshet_commit_now(commit, error);
-  if (status == FRESHET_OK) status = store_items(commit, false, error);
-  return status;
+  const bool is_idle = nothing_changed(commit);
+  if (is_idle && now_us < commit->next_us) return FRESHET_OK;
+  commit->wants_pass = freshet_learned_store_is_due(freshet_items_learned(commit->derived->items));
+  return is_idle ? store_idle(commit, now_us, error) : start(commit, error);
+}
+
+/* Rows of items go to the store and into the transaction of the next commit, a few in each turn. */
+static freshet_status write_item_rows(freshet_commit* commit, freshet_error* error) {
+  freshet_error cause = {0};
+  freshet_status status = freshet_items_turn(commit->derived->items, &cause);
+  freshet_turn_lap(commit->turn, FRESHET_TURN_ROWS);
+  return status == FRESHET_OK ? status : undo(commit, status, &cause, error);
 }
 
 freshet_status freshet_commit_turn(freshet_commit* commit, freshet_error* error) {
   if (freshet_commit_is_held_up(commit)) return FRESHET_OK;
   freshet_status status = end_and_start(commit, error);
   if (status == FRESHET_OK) status = write_ahead(commit, error);
+  if (status == FRESHET_OK) status = write_item_rows(commit, error);
   return status;
 }
 
@@ -363,7 +371,7 @@ freshet_status freshet_commit_make_room(freshet_commit* commit, freshet_error* e
   if (commit->room_us != 0 && since_us < commit->room_pause_us) return FRESHET_OK;
   freshet_status status = freshet_commit_now(commit, error);
   /* The rows of items that are parked must hold all that has been learned. */
-  if (status == FRESHET_OK) status = store_items(commit, true, error);
+  if (status == FRESHET_OK) status = store_items(commit, error);
   if (status == FRESHET_OK) status = freshet_store_write(commit->ports->store, error);
   if (status == FRESHET_OK) status = load_again(commit, error);
   if (status != FRESHET_OK) return status;
@@ -443,7 +451,7 @@ freshet_status freshet_commit_last(freshet_commit* commit, freshet_error* error)
   if (commit->is_stale || freshet_commit_is_held_up(commit))
     return FRESHET_OK; /* the log has all that counts */
   freshet_status status = freshet_commit_now(commit, error);
-  if (status == FRESHET_OK) status = store_items(commit, true, error);
+  if (status == FRESHET_OK) status = store_items(commit, error);
   if (status == FRESHET_OK) status = freshet_items_store_links(commit->derived->items, error);
   return status;
 }

@@ -36,6 +36,7 @@ typedef struct freshet_commit {
   int64_t start_us; /* of the last commit */
   bool is_storing;  /* the transaction has committed, and the store takes its rows */
   int64_t next_us;  /* when the next one is due */
+  bool wants_pass;  /* rows of items should go to the store once this commit has ended; pause.h takes it up */
   unsigned aborts_in_a_row;
   int64_t room_us;       /* when items were last parked */
   int64_t room_pause_us; /* how long to wait until that may happen again */

@@ -91,6 +91,7 @@ static freshet_status revoked(void* context, const freshet_partition* partitions
   freshet_gauge(&own->ports->metrics->ready, 0);
   freshet_log_fact(own->ports->logger, FRESHET_INFO, "partitions.revoked", "count=%zu lost=%s", count,
                    lost ? "true" : "false");
+  freshet_learned_drop_checkpoint(freshet_items_learned(own->derived->items));
   status = freshet_commit_let_go(own->commit, lost, error);
   if (status != FRESHET_OK) return status;
   for (size_t i = 0; i < count; i++) release(own, &partitions[i]);

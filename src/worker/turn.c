@@ -10,9 +10,9 @@ enum {
   FIELDS_SIZE = 512,
 };
 
-static const char* const part_names[FRESHET_TURN_PARTS] = {
-    "poll",    "items",  "texts", "events",    "search",     "lists", "answers",
-    "outcome", "commit", "store", "item_rows", "checkpoint", "other"};
+static const char* const part_names[FRESHET_TURN_PARTS] = {"poll",   "items", "texts",     "events",
+                                                           "search", "lists", "answers",   "outcome",
+                                                           "commit", "store", "item_rows", "other"};
 
 void freshet_turn_begin(freshet_turn* turn) {
   turn->lap_us = freshet_clock_monotonic_us(turn->ports->clock);

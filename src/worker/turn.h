@@ -14,19 +14,18 @@
 
 /* The parts of a turn, in their order. */
 typedef enum freshet_turn_part {
-  FRESHET_TURN_POLL = 0,   /* beyond the time that it may wait: partitions that come and go */
-  FRESHET_TURN_ITEMS,      /* new records of items, deltas of other workers */
-  FRESHET_TURN_TEXTS,      /* item texts and neighbours by text */
-  FRESHET_TURN_EVENTS,     /* records are applied */
-  FRESHET_TURN_SEARCH,     /* for lists that carry something withdrawn or are outdated */
-  FRESHET_TURN_LISTS,      /* ranking and publishing */
-  FRESHET_TURN_ANSWERS,    /* to requests */
-  FRESHET_TURN_OUTCOME,    /* waiting for the outcome of a commit */
-  FRESHET_TURN_COMMIT,     /* rows are encoded and handed to the producer */
-  FRESHET_TURN_STORE,      /* rows of users go to the store */
-  FRESHET_TURN_ROWS,       /* rows of items go to the store */
-  FRESHET_TURN_CHECKPOINT, /* rows of items go to <app>.items */
-  FRESHET_TURN_OTHER,      /* reloads, figures */
+  FRESHET_TURN_POLL = 0, /* beyond the time that it may wait: partitions that come and go */
+  FRESHET_TURN_ITEMS,    /* new records of items, deltas of other workers */
+  FRESHET_TURN_TEXTS,    /* item texts and neighbours by text */
+  FRESHET_TURN_EVENTS,   /* records are applied */
+  FRESHET_TURN_SEARCH,   /* for lists that carry something withdrawn or are outdated */
+  FRESHET_TURN_LISTS,    /* ranking and publishing */
+  FRESHET_TURN_ANSWERS,  /* to requests */
+  FRESHET_TURN_OUTCOME,  /* waiting for the outcome of a commit */
+  FRESHET_TURN_COMMIT,   /* rows are encoded and handed to the producer */
+  FRESHET_TURN_STORE,    /* rows of users go to the store */
+  FRESHET_TURN_ROWS,     /* rows of items go to the store, and to <app>.items */
+  FRESHET_TURN_OTHER,    /* reloads, figures */
   FRESHET_TURN_PARTS,
 } freshet_turn_part;
 

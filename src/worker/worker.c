@@ -14,6 +14,7 @@
 #include "worker/foreign_events.h"
 #include "worker/handover.h"
 #include "worker/partitions.h"
+#include "worker/pause.h"
 #include "worker/texts_first.h"
 #include "worker/turn.h"
 
@@ -42,6 +43,7 @@ struct freshet_worker {
   freshet_foreign_events foreign;
   freshet_batch batch;
   freshet_commit commit;
+  freshet_pause pause;
   freshet_partitions partitions;
   freshet_turn turn;
   freshet_record records[BATCH_RECORDS];
@@ -94,6 +96,7 @@ static void connect(freshet_worker* worker, freshet_inbox* inbox, int32_t user_p
                                     .awaited_schemas = &worker->awaited_schemas,
                                     .handover = &worker->handover,
                                     .turn = &worker->turn};
+  worker->pause = (freshet_pause){.commit = &worker->commit};
   worker->standby = freshet_standby_create(ports, held, user_partitions);
   worker->partitions = (freshet_partitions){.ports = ports,
                                             .held = held,
@@ -273,13 +276,18 @@ static int patience_ms(const freshet_worker* worker, int timeout_ms) {
       freshet_answers_due(worker->derived->answers) ||
       freshet_withdrawals_due(worker->derived->withdrawals) ||
       freshet_text_links_busy(worker->derived->links) ||
+      (freshet_learned_is_busy(freshet_items_learned(worker->derived->items)) &&
+       !freshet_commit_is_held_up(&worker->commit)) ||
       (worker->texts_first.is_waiting && worker->ports.embedder == NULL);
   return has_work ? 0 : wait_ms(worker, timeout_ms);
 }
 
 static freshet_status poll(freshet_worker* worker, int timeout_ms, size_t* count, freshet_error* error) {
+  bool is_paused;
   freshet_turn_begin(&worker->turn);
-  freshet_status status = collect(worker, error);
+  freshet_status status = freshet_pause_turn(&worker->pause, &is_paused, error);
+  if (status != FRESHET_OK || is_paused) return status;
+  status = collect(worker, error);
   if (status != FRESHET_OK) return status;
   int most_ms = worker->commit.is_stale ? timeout_ms : patience_ms(worker, timeout_ms);
   /* While nothing changes, askers may look. The group is polled whatever the commit waits for. */
