@@ -132,7 +132,8 @@ static freshet_status checkpoint_some(freshet_learned* learned, freshet_error* e
 bool freshet_learned_is_busy(const freshet_learned* learned) {
   const freshet_learned_pass* pass = &learned->pass;
   if (pass->stage == FRESHET_PASS_STORE) return !is_full(learned);
-  return pass->stage == FRESHET_PASS_CHECKPOINT && freshet_outbox_may_write(learned->ports.outbox);
+  return pass->stage == FRESHET_PASS_CHECKPOINT &&
+         freshet_outbox_may_write(learned->ports.outbox, FRESHET_TOPIC_ITEM_STATES);
 }
 
 void freshet_learned_drop_checkpoint(freshet_learned* learned) {
