@@ -33,7 +33,7 @@ float* freshet_model_floats(size_t count) {
 
 /* ---- growth ---- */
 
-static void* grow(void* old, size_t old_count, size_t count, size_t size) {
+void* freshet_model_grow(void* old, size_t old_count, size_t count, size_t size) {
   size_t bytes = (count * size + 63) / 64 * 64;
   uint8_t* grown = aligned_alloc(64, bytes);
   FRESHET_ASSERT(grown != NULL);
@@ -46,16 +46,16 @@ static void* grow(void* old, size_t old_count, size_t count, size_t size) {
 static void grow_items(freshet_model* model, uint32_t capacity) {
   uint32_t old = model->capacity;
   uint32_t dim = model->config.dim;
-  model->items = grow(model->items, old, capacity, sizeof *model->items);
-  model->counts = grow(model->counts, old, capacity, sizeof *model->counts);
-  model->roots = grow(model->roots, old, capacity, sizeof *model->roots);
-  model->levels = grow(model->levels, old, capacity, sizeof *model->levels);
-  model->factors = grow(model->factors, old, capacity, dim * sizeof(float));
-  model->context_factors = grow(model->context_factors, old, capacity, dim * sizeof(float));
-  model->changed = grow(model->changed, old, capacity, sizeof *model->changed);
-  model->drained = grow(model->drained, old, capacity, sizeof *model->drained);
-  model->stale = grow(model->stale, old, capacity, sizeof *model->stale);
-  model->marks.of = grow(model->marks.of, old, capacity + 3, sizeof *model->marks.of);
+  model->items = freshet_model_grow(model->items, old, capacity, sizeof *model->items);
+  model->counts = freshet_model_grow(model->counts, old, capacity, sizeof *model->counts);
+  model->roots = freshet_model_grow(model->roots, old, capacity, sizeof *model->roots);
+  model->levels = freshet_model_grow(model->levels, old, capacity, sizeof *model->levels);
+  model->factors = freshet_model_grow(model->factors, old, capacity, dim * sizeof(float));
+  model->context_rows = freshet_model_grow(model->context_rows, old, capacity, sizeof *model->context_rows);
+  model->changed = freshet_model_grow(model->changed, old, capacity, sizeof *model->changed);
+  model->drained = freshet_model_grow(model->drained, old, capacity, sizeof *model->drained);
+  model->stale = freshet_model_grow(model->stale, old, capacity, sizeof *model->stale);
+  model->marks.of = freshet_model_grow(model->marks.of, old, capacity + 3, sizeof *model->marks.of);
   freshet_model_text_grow(model, capacity);
   model->capacity = capacity;
 }
@@ -113,7 +113,7 @@ freshet_status freshet_model_create(const freshet_model_config* config, freshet_
   *model = NULL;
   freshet_status status = check_config(config, error);
   if (status != FRESHET_OK) return status;
-  freshet_model* made = grow(NULL, 0, 1, sizeof *made);
+  freshet_model* made = freshet_model_grow(NULL, 0, 1, sizeof *made);
   made->config = *config;
   made->kernels = freshet_model_kernels_best();
   made->trace_start = 0;
@@ -123,7 +123,7 @@ freshet_status freshet_model_create(const freshet_model_config* config, freshet_
   powers(.5F, made->half_decay);
   powers(.95F, made->text_decay);
   powers(.85F, made->context_decay);
-  made->step = grow(NULL, 0, 1, sizeof *made->step);
+  made->step = freshet_model_grow(NULL, 0, 1, sizeof *made->step);
   made->user_factor = freshet_model_floats(config->dim);
   made->slope = freshet_model_floats(config->dim);
   freshet_marks_init(&made->marks);
@@ -147,12 +147,12 @@ void freshet_model_destroy(freshet_model* model) {
     model->ids = block->next;
     free(block);
   }
-  void* owned[] = {model->items,       model->counts,          model->roots,        model->levels,
-                   model->factors,     model->context_factors, model->buckets,      model->frequency,
-                   model->presence,    model->pending,         model->pending_rows, model->trace,
-                   model->trace_items, model->changed,         model->drained,      model->stale,
-                   model->step,        model->worth,           model->marks.of,     model->user_factor,
-                   model->slope};
+  void* owned[] = {model->items,       model->counts,       model->roots,           model->levels,
+                   model->factors,     model->context_rows, model->context_factors, model->buckets,
+                   model->frequency,   model->presence,     model->pending,         model->pending_rows,
+                   model->trace,       model->trace_items,  model->changed,         model->drained,
+                   model->stale,       model->step,         model->worth,           model->marks.of,
+                   model->user_factor, model->slope};
   for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
   freshet_model_text_free(model);
   freshet_buffer_free(&model->delta_items);
@@ -168,10 +168,11 @@ const freshet_model_config* freshet_model_get_config(const freshet_model* model)
 
 size_t freshet_model_memory(const freshet_model* model) {
   size_t row = model->config.dim * sizeof(float);
-  size_t per_item = sizeof(item) + 2 * row + 5 * sizeof(uint32_t) + 2;
+  size_t per_item = sizeof(item) + row + 6 * sizeof(uint32_t) + 2;
   size_t buckets = (size_t)1 << model->bucket_bits;
-  return sizeof *model + sizeof *model->step + model->capacity * per_item + freshet_model_text_memory(model) +
-         model->owned_bytes + buckets * sizeof *model->buckets + 2 * freshet_tree_bytes(model->bucket_bits) +
+  return sizeof *model + sizeof *model->step + model->capacity * per_item + model->context_capacity * row +
+         freshet_model_text_memory(model) + model->owned_bytes + buckets * sizeof *model->buckets +
+         2 * freshet_tree_bytes(model->bucket_bits) +
          model->pending_capacity * (sizeof *model->pending + 2 * row) +
          model->trace_capacity * sizeof *model->trace + model->trace_item_capacity * sizeof(uint32_t) +
          model->delta_items.capacity + model->delta_values.capacity + model->delta_trace.capacity +
@@ -179,14 +180,6 @@ size_t freshet_model_memory(const freshet_model* model) {
 }
 
 /* ---- items ---- */
-
-void freshet_model_start_factors(const freshet_model* model, uint64_t key, float* v, float* m) {
-  for (uint32_t i = 0; i < model->config.dim; i++) {
-    v[i] = (.05F * freshet_gauss(freshet_random(key, 2 * i)) + FRESHET_FACTOR_ROUND) - FRESHET_FACTOR_ROUND;
-    m[i] =
-        (.05F * freshet_gauss(freshet_random(key, 2 * i + 1)) + FRESHET_FACTOR_ROUND) - FRESHET_FACTOR_ROUND;
-  }
-}
 
 static bool is_parked(const freshet_model* model, uint64_t key);
 
@@ -220,8 +213,7 @@ static freshet_status add_item(freshet_model* model, uint64_t key, uint32_t most
   model->counts[made] = 0;
   model->roots[made] = 1;
   model->levels[made] = 0;
-  freshet_model_start_factors(model, key, freshet_model_factor(model, made),
-                              freshet_model_context_factor(model, made));
+  freshet_model_start_factors(model, key, freshet_model_factor(model, made), NULL);
   freshet_model_table_insert(model, made);
   *slot = made;
   return fetch_parked(model, made, error);
@@ -343,8 +335,8 @@ bool freshet_model_is_listed(const freshet_model* model, uint32_t slot) {
 static void grow_pending(freshet_model* model) {
   uint32_t capacity = model->pending_capacity == 0 ? 256 : model->pending_capacity * 2;
   size_t row = 2 * (size_t)model->config.dim * sizeof(float);
-  model->pending = grow(model->pending, model->pending_count, capacity, sizeof *model->pending);
-  model->pending_rows = grow(model->pending_rows, model->pending_count, capacity, row);
+  model->pending = freshet_model_grow(model->pending, model->pending_count, capacity, sizeof *model->pending);
+  model->pending_rows = freshet_model_grow(model->pending_rows, model->pending_count, capacity, row);
   model->pending_capacity = capacity;
 }
 
@@ -356,7 +348,8 @@ void freshet_model_touch_first(freshet_model* model, uint32_t slot) {
   uint32_t dim = model->config.dim;
   float* rows = model->pending_rows + (size_t)model->pending_count * 2 * dim;
   memcpy(rows, freshet_model_factor(model, slot), dim * sizeof *rows);
-  memcpy(rows + dim, freshet_model_context_factor(model, slot), dim * sizeof *rows);
+  const float* m = freshet_model_context_factor(model, slot);
+  if (m != NULL) memcpy(rows + dim, m, dim * sizeof *rows);
   model->pending[model->pending_count] =
       (pending_item){slot, it->bias, it->factor_squares, it->context_squares, it->bias_squares};
   it->pending = ++model->pending_count;

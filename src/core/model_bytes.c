@@ -99,7 +99,8 @@ static void coarsen_row(float* now, const float* before, uint32_t dim) {
 void freshet_model_coarsen(freshet_model* model, uint32_t slot, const float* v_before,
                            const float* m_before) {
   coarsen_row(freshet_model_factor(model, slot), v_before, model->config.dim);
-  coarsen_row(freshet_model_context_factor(model, slot), m_before, model->config.dim);
+  float* m = freshet_model_context_factor(model, slot);
+  if (m != NULL) coarsen_row(m, m_before, model->config.dim);
 }
 
 void freshet_put_gains(const freshet_model* model, uint32_t slot, const freshet_gains* gain,
@@ -109,7 +110,8 @@ void freshet_put_gains(const freshet_model* model, uint32_t slot, const freshet_
   size_t kinds_at = out->size;
   PUT(out, uint8_t, 0);
   const row_kind v = put_row(out, freshet_model_factor(model, slot), v_before, dim, may_be_bytes);
-  const row_kind m = put_row(out, freshet_model_context_factor(model, slot), m_before, dim, may_be_bytes);
+  const float* m_now = freshet_model_context_factor(model, slot);
+  const row_kind m = m_now == NULL ? ROW_NONE : put_row(out, m_now, m_before, dim, may_be_bytes);
   out->data[kinds_at] = (uint8_t)(v + ROW_KINDS * m);
 }
 
@@ -158,8 +160,9 @@ void freshet_take_gains(freshet_model* model, freshet_byte_reader* in, uint32_t 
   uint32_t pending = known ? model->items[slot].pending : 0;
   float* before = pending == 0 ? NULL : model->pending_rows + (size_t)(pending - 1) * 2 * dim;
   take_row(in, (row_kind)(kinds % ROW_KINDS), dim, known ? freshet_model_factor(model, slot) : NULL, before);
-  take_row(in, (row_kind)(kinds / ROW_KINDS % ROW_KINDS), dim,
-           known ? freshet_model_context_factor(model, slot) : NULL, before == NULL ? NULL : before + dim);
+  const row_kind kind = (row_kind)(kinds / ROW_KINDS % ROW_KINDS);
+  float* m = known && kind != ROW_NONE ? freshet_model_own_context_factor(model, slot) : NULL;
+  take_row(in, kind, dim, m, before == NULL ? NULL : before + dim);
   if (!known) return;
   item* it = &model->items[slot];
   it->bias = freshet_grid(freshet_clamp(it->bias + gain.bias, -1000, 1000));

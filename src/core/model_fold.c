@@ -252,7 +252,7 @@ static void fetch_rows(const freshet_model* model, uint32_t slot) {
   __builtin_prefetch(&model->items[slot]);
   for (size_t at = 0; at < model->config.dim * sizeof(float); at += 64) {
     __builtin_prefetch(v + at, 1);
-    __builtin_prefetch(m + at, 1);
+    if (m != NULL) __builtin_prefetch(m + at, 1);
   }
 }
 

@@ -2,6 +2,7 @@
  * model_internal.h: the state of the learner, shared by the model_*.c files and seen by nobody else.
  *
  *   model.c             creation, the table of items, users, memory
+ *   model_rows.c        starts of factors, rows of m
  *   model_score.c       context of a user, query, the ranker's rows
  *   model_explain.c     the parts of a score
  *   model_similar.c     queries of nobody in particular: items like some, the most popular
@@ -217,11 +218,15 @@ struct freshet_model {
   float* roots;     /* [capacity] 1 / sqrt(N + 1) */
   /* [capacity] B(N). Both are arrays of their own because a query reads them of a thousand items */
   uint8_t* levels;
-  float* factors;         /* v [capacity][dim] */
-  float* context_factors; /* m [capacity][dim] */
-  int8_t* text_vectors;   /* [capacity][text_padded] quantised; 0 where there is none; NULL without text */
-  float* text_scales;     /* [capacity] 1 / norm of the quantised vector */
-  float* text_floors;     /* [capacity] the cosine that enters its list */
+  float* factors; /* v [capacity][dim] */
+  /* m [context_capacity][dim] of the items that have been in a context; the m of any other item is its start (see
+   * freshet_model_read_context_factor). Most items of a large catalogue have none */
+  float* context_factors;
+  uint32_t* context_rows; /* [capacity] 1 + row in context_factors; 0: none */
+  uint32_t context_count, context_capacity;
+  int8_t* text_vectors; /* [capacity][text_padded] quantised; 0 where there is none; NULL without text */
+  float* text_scales;   /* [capacity] 1 / norm of the quantised vector */
+  float* text_floors;   /* [capacity] the cosine that enters its list */
   freshet_text_list* text_lists; /* [capacity] NULL without text */
   /* [capacity][dim] where factors start that do not start where the vector says, in units of 2^-13; NULL while there are
    * none: see freshet_model_text_part */
@@ -271,7 +276,7 @@ struct freshet_model {
 
   /* -- since the last take -- */
   pending_item* pending; /* [pending_capacity] */
-  float* pending_rows;   /* [pending_capacity][2][dim]: v, m */
+  float* pending_rows;   /* [pending_capacity][2][dim]: v, and m if it has a row */
   uint32_t pending_count, pending_capacity;
   trace_event* trace;
   size_t trace_count, trace_capacity;
@@ -309,12 +314,21 @@ struct freshet_model {
 
 /* ---- model.c ---- */
 float* freshet_model_floats(size_t count); /* zeroed, 64-byte aligned; free() */
+/* Moves an array of old_count elements of that size to one of count elements, of which the new ones are 0; 64-byte
+ * aligned; free(). */
+void* freshet_model_grow(void* old, size_t old_count, size_t count, size_t size);
 static inline float* freshet_model_factor(const freshet_model* model, uint32_t slot) {
   return model->factors + (size_t)slot * model->config.dim;
 }
+/* NULL while m is its start: see model_rows.c. */
 static inline float* freshet_model_context_factor(const freshet_model* model, uint32_t slot) {
-  return model->context_factors + (size_t)slot * model->config.dim;
+  const uint32_t row = model->context_rows[slot];
+  return row == 0 ? NULL : model->context_factors + (size_t)(row - 1) * model->config.dim;
 }
+/* m, to be changed. It moves when another item gets a row. */
+float* freshet_model_own_context_factor(freshet_model* model, uint32_t slot);
+/* m [dim], wherever it is. */
+void freshet_model_read_context_factor(const freshet_model* model, uint32_t slot, float* m);
 /* The neighbours by text of an item; NULL when the model has no texts. */
 static inline const freshet_text_list* freshet_model_near_text(const freshet_model* model, uint32_t slot) {
   return model->text_lists == NULL ? NULL : &model->text_lists[slot];
@@ -332,7 +346,7 @@ void freshet_model_note_stale(freshet_model* model, uint32_t slot);
 /* The slot of an item that another item's state names; FRESHET_NO_ITEM for a parked one, or
  * when there is no room and items may be parked. */
 uint32_t freshet_model_named_slot(freshet_model* model, uint64_t key);
-/* The start of v and m without text: .05 N(0,1) by key. */
+/* The start of v and m without text: .05 N(0,1) by key. v or m may be NULL. */
 void freshet_model_start_factors(const freshet_model* model, uint64_t key, float* v, float* m);
 
 /* The user chooses an item that feedback had hidden: rules decide again. */

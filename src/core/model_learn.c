@@ -194,7 +194,7 @@ static void step_user(freshet_model* model, freshet_user* user, const context* c
   }
   for (uint32_t k = 0; k < c->count; k++) rates[k] = rate_context * c->weight[k] / root_of(rates[k]);
   for (uint32_t k = 0; k < c->count; k++) {
-    float* m = freshet_model_context_factor(model, c->items[k]);
+    float* m = freshet_model_own_context_factor(model, c->items[k]);
     pulls[k] = c->weight[k] * kernels->descend(m, rates[k], slope, dim);
     model->blend_gradient[LP + c->place[k]] += pulls[k];
     model->blend_gradient[LG + c->bucket[k]] += pulls[k];

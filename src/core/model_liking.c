@@ -88,5 +88,6 @@ void freshet_model_dislike_add(freshet_model* model, uint32_t slot, uint32_t uni
   item* it = &model->items[slot];
   freshet_model_note_changed(model, slot);
   it->dislikes = it->dislikes > UINT32_MAX - units ? UINT32_MAX : it->dislikes + units;
+  freshet_model_own_context_factor(model, slot);
   freshet_model_note_stale(model, slot);
 }

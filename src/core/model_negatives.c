@@ -81,6 +81,7 @@ void freshet_model_count_set(freshet_model* model, uint32_t slot, uint32_t count
   model->roots[slot] = 1 / sqrtf((float)count * (1.0F / WEIGHT_UNITS) + 1);
   model->levels[slot] = (uint8_t)freshet_model_count_level(count);
   model->total_count += change;
+  if (count > 0) freshet_model_own_context_factor(model, slot);
   freshet_tree_add(model->frequency, model->bucket_bits, bucket_of(model, it->key), change);
 }
 

@@ -68,7 +68,8 @@ static void read_history(const freshet_model* model, const freshet_user* user, i
     same = same && gap_between(past->time_ms, later_ms) <= session_gap_ms;
     later_ms = past->time_ms;
     freshet_prefetch(&model->items[past->item], 128);
-    freshet_prefetch_row(freshet_model_context_factor(model, past->item), model->config.dim);
+    const float* m = freshet_model_context_factor(model, past->item);
+    if (m != NULL) freshet_prefetch_row(m, model->config.dim);
     c->items[c->count] = past->item;
     c->place[c->count] = chosen;
     chosen += past->weight >= 0;
@@ -168,11 +169,33 @@ void freshet_model_context(const freshet_model* model, const freshet_user* user,
   }
 }
 
+/* For a context of which an item has no row. The sum is the same to the last bit, so that nobody sees when rows are made. */
+static void add_context_copies(const freshet_model* model, const context* c, float* h) {
+  const uint32_t dim = model->config.dim;
+  float copies[FRESHET_HISTORY * DIM_MAX] __attribute__((aligned(64)));
+  uint32_t rows[FRESHET_HISTORY];
+  for (uint32_t k = 0; k < c->count; k++) {
+    rows[k] = k;
+    freshet_model_read_context_factor(model, c->items[k], copies + (size_t)k * dim);
+  }
+  model->kernels->add_rows(copies, rows, c->count, c->weight, h, dim);
+}
+
 void freshet_model_user_factor(const freshet_model* model, const freshet_user* user, const context* c,
                                float* h) {
-  uint32_t dim = model->config.dim;
+  const uint32_t dim = model->config.dim;
+  uint32_t rows[FRESHET_HISTORY];
+  bool has_all = true;
+  for (uint32_t k = 0; k < c->count; k++) {
+    rows[k] = model->context_rows[c->items[k]] - 1;
+    has_all = has_all && model->context_rows[c->items[k]] > 0;
+  }
   memcpy(h, user->vector, dim * sizeof *h);
-  model->kernels->add_rows(model->context_factors, c->items, c->count, c->weight, h, dim);
+  if (has_all) {
+    model->kernels->add_rows(model->context_factors, rows, c->count, c->weight, h, dim);
+  } else {
+    add_context_copies(model, c, h);
+  }
 }
 
 /* ---- the ranker's rows ---- */

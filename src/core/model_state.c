@@ -112,7 +112,7 @@ static void reset_item(freshet_model* model, uint32_t slot) {
   freshet_model_text_part(model, slot, part);
   for (uint32_t i = 0; i < dim; i++) {
     v[i] += part[i];
-    m[i] += part[i];
+    if (m != NULL) m[i] += part[i];
   }
   it->bias = it->factor_squares = it->context_squares = it->bias_squares = 0;
   it->near.count = 0;
@@ -151,6 +151,7 @@ freshet_status freshet_model_read_item(freshet_model* model, uint32_t slot, fres
   memcpy(it->popular, head.popular, sizeof it->popular);
   const item_tail tail = take_item_tail(&in, head.version);
   it->dislikes = tail.dislikes;
+  if (it->dislikes > 0) freshet_model_own_context_factor(model, slot);
   it->repeats = tail.repeats;
   it->repeat_spans = tail.repeat_spans;
   return FRESHET_OK;

@@ -38,27 +38,16 @@ void freshet_model_text_free(freshet_model* model) {
   for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
 }
 
-static void* grow_rows(void* old, size_t old_bytes, size_t bytes) {
-  uint8_t* grown = aligned_alloc(ALIGN_BYTES, (bytes + ALIGN_BYTES - 1) / ALIGN_BYTES * ALIGN_BYTES);
-  FRESHET_ASSERT(grown != NULL);
-  if (old_bytes > 0) memcpy(grown, old, old_bytes);
-  memset(grown + old_bytes, 0, bytes - old_bytes);
-  free(old);
-  return grown;
-}
-
 void freshet_model_text_grow(freshet_model* model, uint32_t capacity) {
   if (model->text_padded == 0) return;
-  size_t old = model->capacity, row = model->config.dim * sizeof *model->text_starts;
+  const size_t old = model->capacity, start = model->config.dim * sizeof *model->text_starts;
   if (model->text_starts != NULL)
-    model->text_starts = grow_rows(model->text_starts, old * row, capacity * row);
-  model->text_vectors =
-      grow_rows(model->text_vectors, old * model->text_padded, (size_t)capacity * model->text_padded);
-  model->text_scales = grow_rows(model->text_scales, old * sizeof(float), capacity * sizeof(float));
-  model->text_floors = grow_rows(model->text_floors, old * sizeof(float), capacity * sizeof(float));
-  model->text_lists =
-      grow_rows(model->text_lists, old * sizeof(freshet_text_list), capacity * sizeof(freshet_text_list));
-  model->text_links = grow_rows(model->text_links, old * sizeof(uint32_t), capacity * sizeof(uint32_t));
+    model->text_starts = freshet_model_grow(model->text_starts, old, capacity, start);
+  model->text_vectors = freshet_model_grow(model->text_vectors, old, capacity, model->text_padded);
+  model->text_scales = freshet_model_grow(model->text_scales, old, capacity, sizeof *model->text_scales);
+  model->text_floors = freshet_model_grow(model->text_floors, old, capacity, sizeof *model->text_floors);
+  model->text_lists = freshet_model_grow(model->text_lists, old, capacity, sizeof *model->text_lists);
+  model->text_links = freshet_model_grow(model->text_links, old, capacity, sizeof *model->text_links);
 }
 
 size_t freshet_model_text_memory(const freshet_model* model) {
@@ -331,7 +320,7 @@ static void keep_start(freshet_model* model, uint32_t slot, const float* start) 
   const size_t dim = model->config.dim, row = dim * sizeof *model->text_starts;
   model->text_lists[slot].has_start = start != NULL;
   if (start == NULL) return;
-  if (model->text_starts == NULL) model->text_starts = grow_rows(NULL, 0, model->capacity * row);
+  if (model->text_starts == NULL) model->text_starts = freshet_model_grow(NULL, 0, model->capacity, row);
   for (size_t i = 0; i < dim; i++) model->text_starts[slot * dim + i] = text_code(start[i]);
 }
 
@@ -348,11 +337,9 @@ static void exchange_factors(freshet_model* model, uint32_t slot, const float* f
   for (uint32_t i = 0; i < dim; i++) {
     const float gain = now[i] - former[i];
     v[i] += gain;
-    m[i] += gain;
-    if (before != NULL) {
-      before[i] += gain;
-      before[dim + i] += gain;
-    }
+    if (m != NULL) m[i] += gain;
+    if (before != NULL) before[i] += gain;
+    if (before != NULL && m != NULL) before[dim + i] += gain;
   }
 }
 
