@@ -39,6 +39,12 @@ static void set_options(rocksdb_store* store, const freshet_rocksdb_config* conf
   rocksdb_block_based_options_set_filter_policy(store->table,
                                                 rocksdb_filterpolicy_create_bloom_full(BLOOM_BITS));
 
+  /* An index or a filter in one piece is larger than the cache's share for its key: each read would load it again. */
+  rocksdb_block_based_options_set_index_type(store->table,
+                                             rocksdb_block_based_table_index_type_two_level_index_search);
+  rocksdb_block_based_options_set_partition_filters(store->table, 1);
+  rocksdb_block_based_options_set_pin_top_level_index_and_filter(store->table, 1);
+
   rocksdb_options_t* options = store->options = rocksdb_options_create();
   rocksdb_options_set_block_based_table_factory(options, store->table);
   rocksdb_options_set_create_if_missing(options, 1);
