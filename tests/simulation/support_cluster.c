@@ -256,6 +256,22 @@ void sim_expire(sim_cluster* cluster, freshet_topic topic, int32_t partition, in
   if (first > log->first) log->first = first;
 }
 
+sim_record* sim_last(sim_cluster* cluster, freshet_topic topic, int32_t partition) {
+  sim_partition* log = &cluster->logs[topic][partition];
+  for (size_t i = log->count; i > 0; i--) {
+    sim_record* record = &log->records[i - 1];
+    if (!record->is_marker && outcome_of(cluster, record) == SIM_COMMITTED) return record;
+  }
+  return NULL;
+}
+
+void sim_truncate(sim_cluster* cluster, freshet_topic topic, int32_t partition, int64_t end) {
+  sim_partition* log = &cluster->logs[topic][partition];
+  while (log->count > 0 && log->records[log->count - 1].offset >= end)
+    free_record(&log->records[--log->count]);
+  log->end = end;
+}
+
 /* ---- transactions ---- */
 
 int32_t sim_begin(sim_cluster* cluster, int producer) {

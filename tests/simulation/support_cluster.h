@@ -141,6 +141,11 @@ void sim_compact(sim_cluster* cluster, freshet_topic topic, int64_t tombstone_re
 /* Retention: records before `first` are gone. */
 void sim_expire(sim_cluster* cluster, freshet_topic topic, int32_t partition, int64_t first);
 
+/* The last record that a read_committed reader sees, or NULL. */
+sim_record* sim_last(sim_cluster* cluster, freshet_topic topic, int32_t partition);
+/* The log is cut: it ends at `end`. */
+void sim_truncate(sim_cluster* cluster, freshet_topic topic, int32_t partition, int64_t end);
+
 /* ---- transactions ---- */
 
 /* Fences the producer that had the transactional id and aborts its open transaction. Returns the epoch. */

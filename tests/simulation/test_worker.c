@@ -21,6 +21,9 @@
  * slots      A fourth of the runs have as few slots as they need: items are parked and come back, and the additive
  *            parts are equal all the same. Which neighbours are left depends on when that happens, so the bits do.
  *
+ * changelog  A worker whose disk is of another changelog restores its users from the log, and one whose changelog has
+ *            lost its end refuses to start.
+ *
  * SIM_SEED=n runs one seed, SIM_RUNS=n runs more of them, SIM_LOG=1 prints what the workers log, SIM_STATS=1
  * prints a line for each run.
  */
@@ -352,7 +355,7 @@ static void compare_users(run* r, sim_disk* disk, sim_disk* reference) {
       freshet_buffer_free(&bytes);
     }
     if (!freshet_slice_equal(freshet_buffer_slice(&rows[0]), freshet_buffer_slice(&rows[1])))
-      sim_fail(&r->world, "user %s has learned something else than without faults", id);
+      sim_fail(&r->world, "user %s has learned something else than the reference", id);
     for (int i = 0; i < 2; i++) freshet_buffer_free(&rows[i]);
   }
 }
@@ -441,6 +444,36 @@ static void check_catalogue(run* r) {
   }
 }
 
+/* ---- afterwards: another changelog ---- */
+
+/* The changelog is another one of the same length, in which its last user was deleted. The worker must believe the log,
+ * as a worker with an empty disk does, and not its disk. */
+static void check_replaced_changelog(run* r) {
+  sim_record* last = sim_last(&r->world.cluster, FRESHET_TOPIC_USERS, 0);
+  if (last == NULL) return;
+  last->has_value = false;
+  sim_disk* fresh = sim_disk_create();
+  run_visit(r, 0, r->last_disk[0]);
+  if (r->world.failure[0] == '\0') run_visit(r, 0, fresh);
+  if (r->world.failure[0] == '\0') compare_users(r, r->last_disk[0], fresh);
+  sim_disk_destroy(fresh);
+}
+
+/* The changelog has lost its end. The disk may hold the only copy of that, so the worker must refuse to start. */
+static void check_truncated_changelog(run* r) {
+  int64_t position = 0, time_ms;
+  freshet_store* store = sim_disk_open(r->last_disk[0], NULL);
+  freshet_store_position(store, FRESHET_TOPIC_USERS, 0, &position, &time_ms, NULL);
+  if (position == 0) return;
+  sim_truncate(&r->world.cluster, FRESHET_TOPIC_USERS, 0, position - 1);
+  run_visit(r, 0, r->last_disk[0]);
+  if (strstr(r->world.failure, "the topic was deleted and made again, or truncated") != NULL) {
+    r->world.failure[0] = '\0';
+  } else {
+    sim_fail(&r->world, "a worker goes on with a changelog that has lost its end");
+  }
+}
+
 /* ---- one seed ---- */
 
 /* Runs the same scenario without faults, in other batches and commits. */
@@ -488,6 +521,9 @@ static void run_seed(uint64_t seed) {
   run_go(&r);
   if (r.world.failure[0] == '\0') check_everything(&r);
   if (r.world.failure[0] == '\0' && r.scenario.is_comparable && !shape.is_tight) check_against_calm(&r);
+  const bool is_alone = shape.workers == 1 && shape.input_partitions == 1;
+  if (r.world.failure[0] == '\0' && is_alone) check_replaced_changelog(&r);
+  if (r.world.failure[0] == '\0' && is_alone) check_truncated_changelog(&r);
   if (getenv("SIM_STATS"))
     fprintf(stderr, "seed %llu workers=%d parts=%d actions=%zu calls=%llu deaths=%llu txns=%zu time=%.1fs\n",
             (unsigned long long)seed, shape.workers, shape.input_partitions, r.scenario.count,
