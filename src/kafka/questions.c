@@ -172,3 +172,17 @@ const char* freshet_kafka_missing_topic(const freshet_kafka_client* client, cons
   rd_kafka_metadata_destroy(metadata);
   return missing;
 }
+
+freshet_status freshet_kafka_client_committed(freshet_kafka_client* client,
+                                              rd_kafka_topic_partition_list_t* list, freshet_error* error) {
+  freshet_kafka_wait wait = freshet_kafka_wait_for(client, "committed offsets");
+  for (;;) {
+    rd_kafka_resp_err_t code = rd_kafka_committed(client->handle, list, wait.ask_ms);
+    for (int i = 0; i < list->cnt && code == RD_KAFKA_RESP_ERR_NO_ERROR; i++) code = list->elems[i].err;
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
+    if (rd_kafka_fatal_error(client->handle, NULL, 0) != RD_KAFKA_RESP_ERR_NO_ERROR)
+      return freshet_kafka_client_fatal(client, error);
+    freshet_status status = freshet_kafka_wait_again(&wait, code, error);
+    if (status != FRESHET_OK) return status;
+  }
+}

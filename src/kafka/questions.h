@@ -56,4 +56,10 @@ rd_kafka_resp_err_t freshet_kafka_client_range(const freshet_kafka_client* clien
 freshet_status freshet_kafka_client_metadata(freshet_kafka_client* client,
                                              const struct rd_kafka_metadata** metadata, freshet_error* error);
 
+/* Fills in the offsets that the group of the client has committed, below 0 where there is none. Under read_committed the
+ * broker answers only when no transaction has undecided offsets, so what a predecessor left open is settled first.
+ * Errors: FRESHET_UNAVAILABLE, and those of freshet_kafka_client_fatal. */
+freshet_status freshet_kafka_client_committed(freshet_kafka_client* client,
+                                              rd_kafka_topic_partition_list_t* list, freshet_error* error);
+
 #endif

@@ -100,23 +100,6 @@ static freshet_partition* partitions_of(const kafka_source* source,
   return partitions;
 }
 
-/* Fills in the committed offsets. Under read_committed the broker answers only when no transaction has
- * undecided offsets, so what our predecessor left open is settled first. */
-static freshet_status fetch_committed(kafka_source* source, rd_kafka_topic_partition_list_t* list,
-                                      freshet_error* error) {
-  freshet_kafka_client* client = &source->reader.client;
-  freshet_kafka_wait wait = freshet_kafka_wait_for(client, "committed offsets");
-  for (;;) {
-    rd_kafka_resp_err_t code = rd_kafka_committed(client->handle, list, wait.ask_ms);
-    for (int i = 0; i < list->cnt && code == RD_KAFKA_RESP_ERR_NO_ERROR; i++) code = list->elems[i].err;
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
-    if (rd_kafka_fatal_error(client->handle, NULL, 0) != RD_KAFKA_RESP_ERR_NO_ERROR)
-      return freshet_kafka_client_fatal(client, error);
-    freshet_status status = freshet_kafka_wait_again(&wait, code, error);
-    if (status != FRESHET_OK) return status;
-  }
-}
-
 /* ---- Is it still the log that was read? ---- */
 
 /* Events that Kafka has deleted before they were read: counted and told. Reading goes on at the first that is
@@ -199,7 +182,8 @@ static freshet_status assign(kafka_source* source, rd_kafka_topic_partition_list
   freshet_kafka_reader* reader = &source->reader;
   freshet_status status = freshet_kafka_layout_judge(reader->client.config, list, error);
   if (status == FRESHET_OK) follow_owners(source, list);
-  if (status == FRESHET_OK && list->cnt > 0) status = fetch_committed(source, list, error);
+  if (status == FRESHET_OK && list->cnt > 0)
+    status = freshet_kafka_client_committed(&source->reader.client, list, error);
   if (status == FRESHET_OK && list->cnt > 0) status = judge_committed(source, list, error);
   if (status != FRESHET_OK) return status;
   freshet_partition* partitions = partitions_of(source, list);
@@ -399,6 +383,17 @@ static int64_t source_end(freshet_source* self, freshet_topic topic, int32_t par
   return cursor->after >= 0 ? cursor->after : 0;
 }
 
+static freshet_status source_committed(freshet_source* self, freshet_topic topic, int32_t partition,
+                                       int64_t* offset, freshet_error* error) {
+  freshet_kafka_client* client = &source_of(self)->reader.client;
+  rd_kafka_topic_partition_list_t* list = rd_kafka_topic_partition_list_new(1);
+  rd_kafka_topic_partition_list_add(list, client->config->topics[topic], partition);
+  freshet_status status = freshet_kafka_client_committed(client, list, error);
+  *offset = list->elems[0].offset >= 0 ? list->elems[0].offset : -1;
+  rd_kafka_topic_partition_list_destroy(list);
+  return status;
+}
+
 static bool source_header(freshet_source* self, const freshet_record* record, const char* name,
                           freshet_slice* value) {
   rd_kafka_headers_t* headers = NULL;
@@ -447,6 +442,7 @@ static void source_destroy(freshet_source* self) {
 static const freshet_source_vtable vtable = {.poll = source_poll,
                                              .seek = source_seek,
                                              .end = source_end,
+                                             .committed = source_committed,
                                              .header = source_header,
                                              .wake = source_wake,
                                              .close = source_close,

@@ -86,6 +86,10 @@ typedef struct freshet_source_vtable {
   /* Last known end of an assigned partition (next offset to be written), without asking the broker; -1: not
    * known yet. */
   int64_t (*end)(freshet_source* self, freshet_topic topic, int32_t partition);
+  /* The offset that the group has committed by now for a partition that is being assigned; -1: none. Asks the broker. NULL:
+   * it cannot be asked. */
+  freshet_status (*committed)(freshet_source* self, freshet_topic topic, int32_t partition, int64_t* offset,
+                              freshet_error* error);
   /* The last header of that name of a record of the last poll; false: it has none. The value holds as long as
    * the record. */
   bool (*header)(freshet_source* self, const freshet_record* record, const char* name, freshet_slice* value);
@@ -110,6 +114,13 @@ static inline freshet_status freshet_source_seek(freshet_source* self, const fre
 }
 static inline int64_t freshet_source_end(freshet_source* self, freshet_topic topic, int32_t partition) {
   return self->vtable->end(self, topic, partition);
+}
+static inline freshet_status freshet_source_committed(freshet_source* self, freshet_topic topic,
+                                                      int32_t partition, int64_t* offset,
+                                                      freshet_error* error) {
+  *offset = -1;
+  return self->vtable->committed == NULL ? FRESHET_OK
+                                         : self->vtable->committed(self, topic, partition, offset, error);
 }
 static inline bool freshet_source_header(freshet_source* self, const freshet_record* record, const char* name,
                                          freshet_slice* value) {

@@ -28,6 +28,13 @@ static freshet_status check_offset(const freshet_partitions* own, const freshet_
   freshet_status status = freshet_store_scan(own->ports->store, FRESHET_FAMILY_USERS, partition->partition,
                                              (freshet_slice){NULL, 0}, note_user, &has_users, error);
   if (status != FRESHET_OK || !has_users) return status;
+  /* Or they are those of the next owner: a restore may wait so long for a dead leader that the group gives the partition
+   * to another process, which learns and commits. The next poll tells that it is not ours any more; nothing that we do
+   * until then can be committed. */
+  int64_t committed;
+  status =
+      freshet_source_committed(own->ports->source, partition->topic, partition->partition, &committed, error);
+  if (status != FRESHET_OK || committed >= 0) return status;
   return freshet_error_set(
       error, FRESHET_CONFLICT, FRESHET_STOP,
       "topic %s [%d]: there are users, but no committed offset says how far it was read: the topic was "

@@ -316,7 +316,12 @@ static void case_offsets_go_with_the_transaction(void** state) {
   assert_int_equal(expect_events(rig, "abcd"), 4);
   begin_one(rig);
   write_text(rig, FRESHET_TOPIC_USERS, 0, "kept");
+  int64_t committed;
+  assert_ok(freshet_source_committed(rig->source, FRESHET_TOPIC_EVENTS, 0, &committed, error));
+  assert_int_equal(committed, -1);
   commit_one(rig, &(freshet_partition){FRESHET_TOPIC_EVENTS, 0, 2}, 1);
+  assert_ok(freshet_source_committed(rig->source, FRESHET_TOPIC_EVENTS, 0, &committed, error));
+  assert_int_equal(committed, 2);
   begin_one(rig);
   write_text(rig, FRESHET_TOPIC_USERS, 0, "lost");
   rig->restart(rig); /* in the middle of a transaction: the next one aborts it */

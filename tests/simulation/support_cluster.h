@@ -15,8 +15,8 @@
 enum {
   SIM_PARTITIONS_MAX = 4,
   SIM_MEMBERS_MAX = 4,
-  SIM_WORKERS_MAX = 4,                  /* at a time */
-  SIM_PRODUCERS_MAX = 10,               /* transactional ids: two for each worker, and these two: */
+  SIM_WORKERS_MAX = 6,                  /* at a time */
+  SIM_PRODUCERS_MAX = 14,               /* transactional ids: two for each worker, and these two: */
   SIM_OUTSIDE = SIM_PRODUCERS_MAX - 1,  /* the producer of the input */
   SIM_OPERATOR = SIM_PRODUCERS_MAX - 2, /* the operator who switches between app generations */
   SIM_APPS = 2,                         /* generations */

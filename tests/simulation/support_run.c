@@ -34,7 +34,9 @@ void run_codecs_destroy(void) {
 
 run_shape run_shape_of(uint64_t seed) {
   sim_random random = {seed ^ 0x5ee};
-  run_shape shape = {.workers = 1 + (int)sim_below(&random, RUN_WORKERS_MAX),
+  run_shape shape = {.workers = sim_chance(&random, 500)   ? 1
+                                : sim_chance(&random, 700) ? 2
+                                                           : RUN_WORKERS_MAX,
                      .input_partitions = 1 + (int32_t)sim_below(&random, SIM_PARTITIONS_MAX),
                      .item_partitions = 1 + (int32_t)sim_below(&random, 3),
                      .has_faults = true};

@@ -1,5 +1,5 @@
 /*
- * support_run.h: a run of the simulation: one or two workers of one or two app generations on a scenario, first
+ * support_run.h: a run of the simulation: up to three workers of one or two app generations on a scenario, first
  * through a storm of faults, then in the calm until everything is done, and at the end stopped in good order.
  * The results stay in the cluster, where the test reads them.
  */
@@ -9,7 +9,7 @@
 #include "support_process.h"
 #include "support_scenario.h"
 
-enum { RUN_WORKERS_MAX = 2, RUN_SLOTS_MAX = RUN_WORKERS_MAX * SIM_APPS, RUN_DISKS = 2 };
+enum { RUN_WORKERS_MAX = 3, RUN_SLOTS_MAX = RUN_WORKERS_MAX * SIM_APPS, RUN_DISKS = 2 };
 
 typedef struct run_shape {
   int apps;    /* app generations; 0: one, which does not know that others may exist */

@@ -186,6 +186,14 @@ static int64_t source_end(freshet_source* self, freshet_topic topic, int32_t par
   return process->fetch[topic][partition] < end ? end : process->after[topic][partition];
 }
 
+static freshet_status source_committed(freshet_source* self, freshet_topic topic, int32_t partition,
+                                       int64_t* offset, freshet_error* error) {
+  sim_process* process = ((struct sim_source*)self)->process;
+  if (!sim_boundary(process)) return sim_death(error);
+  *offset = process->world->cluster.groups[process->app].committed[topic][partition];
+  return FRESHET_OK;
+}
+
 static bool source_header(freshet_source* self, const freshet_record* record, const char* name,
                           freshet_slice* value) {
   (void)self, (void)record, (void)name, (void)value;
@@ -215,6 +223,7 @@ static void no_destroy_source(freshet_source* self) {
 static const freshet_source_vtable source_vtable = {.poll = source_poll,
                                                     .seek = source_seek,
                                                     .end = source_end,
+                                                    .committed = source_committed,
                                                     .header = source_header,
                                                     .wake = source_wake,
                                                     .close = source_close,
