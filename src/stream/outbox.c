@@ -207,8 +207,12 @@ bool freshet_outbox_may_write(const freshet_outbox* outbox, freshet_topic topic)
   return !outbox->is_committing || freshet_sink_may_write(outbox->sink, topic);
 }
 
+bool freshet_outbox_holds(const freshet_outbox* outbox, freshet_topic topic) {
+  return outbox->is_open && outbox->has[topic];
+}
+
 bool freshet_outbox_may_write_ahead(const freshet_outbox* outbox, freshet_topic topic) {
-  return freshet_outbox_may_write(outbox, topic) && !(outbox->is_open && outbox->has[topic]);
+  return freshet_outbox_may_write(outbox, topic) && !freshet_outbox_holds(outbox, topic);
 }
 
 /* Writes the records of the topics in their order. */

@@ -60,6 +60,9 @@ void freshet_outbox_forget(freshet_outbox* outbox, bool (*drop)(void* context, c
 bool freshet_outbox_is_open(const freshet_outbox* outbox);
 bool freshet_outbox_is_committing(const freshet_outbox* outbox);
 
+/* Are records of a topic in the open transaction? Nobody knows yet whether they will count. */
+bool freshet_outbox_holds(const freshet_outbox* outbox, freshet_topic topic);
+
 /* Whether records of a topic may go into the transaction of the next commit already; see freshet_sink.may_write. */
 bool freshet_outbox_may_write(const freshet_outbox* outbox, freshet_topic topic);
 /* Whether they should: the transaction has none of the topic yet. The first records of a partition cost a transaction

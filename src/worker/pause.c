@@ -4,7 +4,7 @@
 enum {
   WAIT_MS = 2, /* in one turn */
   LEAST_US = 100000,
-  MOST_US = 30 * 1000000,
+  MOST_US = 2 * 1000000, /* requests and changes of the group wait, too */
 };
 
 static void begin(freshet_pause* pause, int64_t now_us) {
@@ -25,9 +25,11 @@ static freshet_status wait(freshet_commit* commit, freshet_error* error) {
   return status;
 }
 
+/* What was learned before the pause may be in the next transaction already, which nothing has committed yet. */
 static bool may_begin_pass(const freshet_commit* commit) {
   return !freshet_commit_is_running(commit) && !freshet_commit_is_held_up(commit) &&
-         freshet_items_are_settled(commit->derived->items);
+         freshet_items_are_settled(commit->derived->items) &&
+         !freshet_outbox_holds(commit->ports->outbox, FRESHET_TOPIC_ITEM_DELTAS);
 }
 
 freshet_status freshet_pause_turn(freshet_pause* pause, bool* is_on, freshet_error* error) {

@@ -1,7 +1,8 @@
 /*
- * pause.h: the moment at which a pass over the rows of items begins (catalogue/learned.h). For that, nothing must be learned
- * while a commit is under way and its delta comes back. So no events are read meanwhile; lists, answers and everything
- * else go on. It takes as long as a commit does, a few tens of milliseconds, once in state.items_interval_s.
+ * pause.h: the moment at which a pass over the rows of items begins (catalogue/learned.h). For that, nothing must be
+ * learned while a commit is under way and its delta comes back. So nothing is read from events and requests meanwhile, and
+ * changes of the group wait; lists that are due go on. It takes as long as a commit does, a few tens of milliseconds, once
+ * in state.items_interval_s.
  *
  * It owns how long events may wait. When a commit takes longer, events are read again and the next commit is the next
  * chance; each time it may take twice as long, so that a slow cluster gets its rows too.
