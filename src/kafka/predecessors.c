@@ -23,16 +23,26 @@ enum {
   RESTS_MS = 1500,
   WATCH_MS = 60000,
   ASK_MS = 2000,
-  STABLE_MS = 500,
+  STABLE_MS = 200,
   MEMBER_ID_SIZE = 512
 };
+
+/* How far a log is decided. */
+typedef struct log_end {
+  int64_t end;       /* of all records, when it was first looked at; -1: not yet */
+  int64_t committed; /* where committed records ended at since_ms; -1: not known */
+  int64_t since_ms;
+} log_end;
+
+/* CHANGELOG: the partition of its users. DELTAS: all processes wait there for what one has left open. */
+enum { CHANGELOG, DELTAS, LOGS };
 
 /* A partition that is watched. */
 typedef struct place {
   int32_t partition;
   int64_t until_ms;
-  int64_t committed; /* where committed records ended at since_ms; -1: not known */
-  int64_t since_ms;
+  int64_t came_ms;
+  log_end logs[LOGS];
   bool is_fenced;                 /* its last owner was, or could not be */
   char member_id[MEMBER_ID_SIZE]; /* our own, as the group knew it when the partition came */
 } place;
@@ -113,7 +123,7 @@ static bool has_stable_offsets(freshet_kafka_client* committed, const place* pla
 }
 
 typedef struct search {
-  const char* app_id;
+  const freshet_kafka_config* config;
   const freshet_owner* owner;
   const char* self; /* our own member id */
   bool is_found, has_self;
@@ -124,7 +134,7 @@ static bool gives(const search* s, freshet_slice instance_id) {
   if (instance_id.size == 0 || instance_id.size >= sizeof name) return false;
   memcpy(name, instance_id.data, instance_id.size);
   name[instance_id.size] = '\0';
-  freshet_kafka_transactional_id(s->app_id, name, id, sizeof id);
+  freshet_kafka_transactional_id(s->config->app_id, name, id, sizeof id);
   return strcmp(id, s->owner->transactional_id) == 0;
 }
 
@@ -146,10 +156,11 @@ static void compare_member(void* context, const freshet_kafka_member* member) {
 static bool look_for_owner(freshet_predecessors* p, freshet_kafka_client* all, const place* at) {
   const int32_t partition = at->partition;
   freshet_owner owner = ask_owner(all, partition);
-  search s = {.app_id = p->config->app_id, .owner = &owner, .self = at->member_id};
+  search s = {.config = p->config, .owner = &owner, .self = at->member_id};
   if (owner.transactional_id[0] == '\0' || strcmp(owner.transactional_id, p->config->transactional_id) == 0)
     return false;
-  rd_kafka_resp_err_t code = freshet_kafka_client_describe(all, s.app_id, ASK_MS, compare_member, &s);
+  rd_kafka_resp_err_t code =
+      freshet_kafka_client_describe(all, p->config->app_id, ASK_MS, compare_member, &s);
   if (code != RD_KAFKA_RESP_ERR_NO_ERROR || s.is_found || !s.has_self) return false;
   freshet_log_fact(p->config->logger, FRESHET_WARN, "predecessor.fenced",
                    "partition=%d transactional_id=\"%s\" message=\"its process is gone and has left a "
@@ -165,26 +176,52 @@ static bool look_for_owner(freshet_predecessors* p, freshet_kafka_client* all, c
 
 /* ---- the thread ---- */
 
-/* What two ends say of a partition. `committed` was asked first; -1: no answer. */
+/* What two ends say of a partition. */
 typedef enum verdict { SETTLED, OPEN, RESTING } verdict;
 
-static verdict judge(place* at, int64_t now_ms, int64_t committed, int64_t end, bool is_stable) {
-  if (committed < 0 || end < 0) return OPEN;
-  bool is_at_end = committed >= end, has_moved = at->committed >= 0 && committed > at->committed;
-  if (is_stable && (is_at_end || has_moved)) return SETTLED;
-  if (at->committed >= 0 && !has_moved) return now_ms - at->since_ms >= RESTS_MS ? RESTING : OPEN;
-  at->committed = committed;
-  at->since_ms = now_ms;
+/* `committed` was asked before `end`; -1: no answer. It is in order when all that was there when the partition came is
+ * decided. A process may leave two transactions open, so an end that has moved once says nothing. */
+static verdict judge(log_end* log, int64_t now_ms, int64_t committed, int64_t end) {
+  if (log->end < 0) log->end = end;
+  if (committed < 0 || log->end < 0) return OPEN;
+  if (committed >= log->end) return SETTLED;
+  if (log->committed == committed) return now_ms - log->since_ms >= RESTS_MS ? RESTING : OPEN;
+  log->committed = committed;
+  log->since_ms = now_ms;
   return OPEN;
+}
+
+/* Where a log ends by such a list; -1: no answer. */
+static int64_t end_in(const freshet_predecessors* p, const rd_kafka_topic_partition_list_t* list,
+                      freshet_topic topic, int32_t partition) {
+  return rd_kafka_topic_partition_list_find((rd_kafka_topic_partition_list_t*)list, p->config->topics[topic],
+                                            partition)
+      ->offset;
+}
+
+/* Offsets that wait are a log at its end that rests. */
+static verdict judge_place(const freshet_predecessors* p, place* at, int64_t now_ms,
+                           const rd_kafka_topic_partition_list_t* committed,
+                           const rd_kafka_topic_partition_list_t* ends, bool is_stable) {
+  verdict first =
+      judge(&at->logs[CHANGELOG], now_ms, end_in(p, committed, FRESHET_TOPIC_USERS, at->partition),
+            end_in(p, ends, FRESHET_TOPIC_USERS, at->partition));
+  verdict second = judge(&at->logs[DELTAS], now_ms, end_in(p, committed, FRESHET_TOPIC_ITEM_DELTAS, 0),
+                         end_in(p, ends, FRESHET_TOPIC_ITEM_DELTAS, 0));
+  if (first == RESTING || second == RESTING) return RESTING;
+  if (first == OPEN || second == OPEN) return OPEN;
+  if (is_stable) return SETTLED;
+  return now_ms - at->came_ms >= RESTS_MS ? RESTING : OPEN;
 }
 
 /* Looks once at `places` [count], and drops those that are in order or over. Without the lock. */
 static size_t look(freshet_predecessors* p, freshet_kafka_client* committed, freshet_kafka_client* all,
                    place* places, size_t count) {
   int64_t now_ms = freshet_kafka_now_ms();
-  const char* topic = p->config->topics[FRESHET_TOPIC_USERS];
-  rd_kafka_topic_partition_list_t* stable = rd_kafka_topic_partition_list_new((int)count);
-  for (size_t i = 0; i < count; i++) rd_kafka_topic_partition_list_add(stable, topic, places[i].partition);
+  rd_kafka_topic_partition_list_t* stable = rd_kafka_topic_partition_list_new((int)count + 1);
+  for (size_t i = 0; i < count; i++)
+    rd_kafka_topic_partition_list_add(stable, p->config->topics[FRESHET_TOPIC_USERS], places[i].partition);
+  rd_kafka_topic_partition_list_add(stable, p->config->topics[FRESHET_TOPIC_ITEM_DELTAS], 0);
   rd_kafka_topic_partition_list_t* ends = rd_kafka_topic_partition_list_copy(stable);
   ask_ends(committed, stable);
   ask_ends(all, ends);
@@ -192,8 +229,8 @@ static size_t look(freshet_predecessors* p, freshet_kafka_client* committed, fre
   bool has_tried = false; /* then the answers are of a moment before */
   size_t kept = 0;
   for (size_t i = 0; i < count && !is_over(p); i++) {
-    const bool is_stable = are_stable || has_tried || has_stable_offsets(committed, &places[i], 1);
-    verdict v = judge(&places[i], now_ms, stable->elems[i].offset, ends->elems[i].offset, is_stable);
+    const bool is_stable = are_stable || (!has_tried && has_stable_offsets(committed, &places[i], 1));
+    verdict v = judge_place(p, &places[i], now_ms, stable, ends, is_stable);
     if (v == SETTLED || now_ms >= places[i].until_ms) continue;
     if (v == RESTING && !places[i].is_fenced && !has_tried)
       has_tried = places[i].is_fenced = look_for_owner(p, all, &places[i]);
@@ -271,10 +308,11 @@ void freshet_predecessors_watch(freshet_predecessors* p, const char* member_id,
   for (int i = 0; i < list->cnt; i++) {
     if (strcmp(list->elems[i].topic, topic) != 0) continue;
     p->places = freshet_grow(p->places, &p->capacity, p->count + 1, sizeof *p->places);
+    const log_end unknown = {.end = -1, .committed = -1, .since_ms = now_ms};
     p->places[p->count++] = (place){.partition = list->elems[i].partition,
                                     .until_ms = now_ms + WATCH_MS,
-                                    .committed = -1,
-                                    .since_ms = now_ms};
+                                    .came_ms = now_ms,
+                                    .logs = {unknown, unknown}};
     snprintf(p->places[p->count - 1].member_id, MEMBER_ID_SIZE, "%s", member_id == NULL ? "" : member_id);
   }
   if (!p->is_running && p->count > 0) p->is_running = pthread_create(&p->thread, NULL, run, p) == 0;

@@ -17,6 +17,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 import urllib.error
@@ -518,6 +519,44 @@ class App:
             service.kill()
         admin = AdminClient({"bootstrap.servers": self.bootstrap})
         wait(admin.delete_topics(list(self.topics.values())).values(), 5)
+
+
+class ListClock:
+    """Notes when lists arrive, committed or not, so that the time without any can be told, in all or in one partition."""
+
+    def __init__(self, app):
+        self.tail = Tail(app.topics["recommendations"], False, app.bootstrap)
+        self.stopped = threading.Event()
+        self.arrivals = {partition: [time.monotonic()] for partition in self.tail.partitions}
+        self.thread = threading.Thread(target=self.read)
+        self.thread.start()
+
+    def read(self):
+        while not self.stopped.is_set():
+            self.tail.poll(0.1)
+            now = time.monotonic()
+            for partition in {record.partition for record in self.tail.records}:
+                self.arrivals[partition].append(now)
+            self.tail.records.clear()
+
+    @staticmethod
+    def gap(arrivals, begun):
+        marks = [t for t in arrivals if t >= begun] + [time.monotonic()]
+        first = max((t for t in arrivals if t < begun), default=begun)
+        return max(b - a for a, b in zip([first, *marks], marks))
+
+    def longest_gap(self, begun):
+        """Seconds without any list, from an arrival before `begun` on."""
+        return self.gap(sorted(t for arrivals in self.arrivals.values() for t in arrivals.copy()), begun)
+
+    def worst_gap(self, begun):
+        """Seconds without a list in the partition where it took longest."""
+        return max(self.gap(arrivals.copy(), begun) for arrivals in self.arrivals.values())
+
+    def stop(self):
+        self.stopped.set()
+        self.thread.join()
+        self.tail.close()
 
 
 class Ledger:

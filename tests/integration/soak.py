@@ -14,42 +14,13 @@ import threading
 import time
 
 from confluent_kafka import Producer
-from harness import Broker, Case, Ledger, Tail, click, main, until
+from harness import Broker, Case, Ledger, ListClock, click, main, until
 
 HOURS = float(os.environ.get("SOAK_HOURS", 1))
 SEED = int(os.environ.get("SOAK_SEED", time.time_ns() % 10**6))
 USERS, ITEMS, PER_SECOND = 300, 100, 50
 READY_S = 180
 MEMORY_EVERY_S = 10
-
-
-class ListClock:
-    """Notes when lists arrive, committed or not, so that the time without any can be told."""
-
-    def __init__(self, app):
-        self.tail = Tail(app.topics["recommendations"], False, app.bootstrap)
-        self.stopped = threading.Event()
-        self.arrivals = [time.monotonic()]
-        self.thread = threading.Thread(target=self.read)
-        self.thread.start()
-
-    def read(self):
-        while not self.stopped.is_set():
-            self.tail.poll(0.1)
-            if self.tail.records:
-                self.arrivals.append(time.monotonic())
-                self.tail.records.clear()
-
-    def longest_gap(self, begun):
-        """Seconds, from an arrival before `begun` on."""
-        marks = [t for t in self.arrivals if t >= begun] + [time.monotonic()]
-        first = max((t for t in self.arrivals if t < begun), default=begun)
-        return max(b - a for a, b in zip([max(first, begun), *marks], marks))
-
-    def stop(self):
-        self.stopped.set()
-        self.thread.join()
-        self.tail.close()
 
 
 def slope_per_hour(samples):

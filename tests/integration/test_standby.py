@@ -3,9 +3,10 @@
 import re
 import signal
 import threading
+import time
 
 from confluent_kafka import Consumer, TopicPartition
-from harness import PARTITIONS, Case, Ledger, main, until
+from harness import EXIT_OK, PARTITIONS, Case, Ledger, ListClock, main, until
 
 
 def restored(service):
@@ -84,6 +85,82 @@ class OpenTransaction(Case):
         ledger.verify(self)
         second.expect_running()
         self.assertEqual(self.open_partitions(app), [])
+
+
+class Pair(Case):
+    """Two processes that share the partitions of a stream that never stops."""
+
+    def start(self, settings):
+        self.freshet = self.app(settings)
+        self.freshet.announce(20)
+        self.workers = [self.freshet.service(name).start() for name in ("first", "second")]
+        self.await_share()
+        self.ledger, self.stopped = Ledger(self.freshet, 200, 20), threading.Event()
+        self.sender = threading.Thread(target=self.ledger.send_at, args=(100, self.stopped))
+        self.sender.start()
+        self.addCleanup(self.stopped.set)
+        self.lists = ListClock(self.freshet)
+        self.addCleanup(self.lists.stop)
+        until(lambda: all(len(arrivals) > 3 for arrivals in self.lists.arrivals.values()), "each partition has lists")
+
+    def held(self):
+        return [worker.ready() and worker.metrics().get("freshet_partitions") for worker in self.workers]
+
+    def await_share(self):
+        until(lambda: self.held() == [2, 2], "both have two partitions")
+
+    def await_all(self, worker):
+        until(lambda: worker.metrics().get("freshet_partitions") == PARTITIONS, f"{worker.name} has all partitions")
+
+    def verify(self):
+        self.stopped.set()
+        self.sender.join()
+        self.ledger.verify(self)
+
+
+class Paused(Pair):
+    """A process that was only paused comes back when its partitions have an owner already."""
+
+    def pause(self, settings):
+        self.start({"app.delivery": "committed", "state.committed_interval_ms": 50, **settings})
+        first, second = self.workers
+        for _ in range(2):
+            time.sleep(3)
+            first.process.send_signal(signal.SIGSTOP)
+            self.await_all(second)
+            time.sleep(1)
+            first.process.send_signal(signal.SIGCONT)
+            self.await_share()
+        self.verify()
+        self.assertEqual([worker.stop() for worker in self.workers], [EXIT_OK, EXIT_OK])
+
+    def test_longer_than_its_session(self):
+        self.pause({"kafka.session.timeout.ms": 3000, "kafka.heartbeat.interval.ms": 500})
+
+
+class RollingRestart(Pair):
+    """Each of two processes is stopped and started again. The bound is wide, for busy machines; the figure is printed."""
+
+    def restart(self, on_stop, within_s):
+        self.start({"app.on_stop": on_stop, "state.standby": 1, "kafka.session.timeout.ms": 15000,
+                    "kafka.heartbeat.interval.ms": 1000})
+        begun = time.monotonic()
+        for worker in self.workers:
+            time.sleep(2)
+            self.assertEqual(worker.stop(), EXIT_OK)
+            worker.start()
+            self.await_share()
+        time.sleep(2)
+        gap = self.lists.worst_gap(begun)
+        print(f"on_stop = {on_stop}: {gap:.1f} s without lists in the worst partition ", end="", flush=True)
+        self.assertLess(gap, within_s)
+        self.verify()
+
+    def test_leave(self):
+        self.restart("leave", 10)
+
+    def test_keep(self):
+        self.restart("keep", 10)
 
 
 if __name__ == "__main__":
