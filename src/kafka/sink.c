@@ -204,6 +204,16 @@ static void close_producer(freshet_kafka_client* client) {
   freshet_kafka_client_close(client, 0);
 }
 
+/* librdkafka 2.0.2 ends the process by an assertion when a producer is destroyed while it registers a partition with its
+ * transaction. After the request to abort it registers none. Nobody waits for the end of that: the transaction stays open
+ * at the broker, as after a kill, until somebody fences it. */
+static void close_transactor(freshet_kafka_transactor* transactor) {
+  rd_kafka_t* handle = transactor->client.handle;
+  rd_kafka_error_t* failure = handle == NULL ? NULL : rd_kafka_abort_transaction(handle, 0);
+  if (failure != NULL) rd_kafka_error_destroy(failure);
+  close_producer(&transactor->client);
+}
+
 /* A process that takes our partitions fences all of our producers. One of them has met it in its transaction. */
 static void doubt_others(kafka_sink* sink, const freshet_kafka_transactor* fenced) {
   if (rd_kafka_fatal_error(fenced->client.handle, NULL, 0) != RD_KAFKA_RESP_ERR__FENCED) return;
@@ -218,7 +228,7 @@ freshet_status freshet_sink_reopen(kafka_sink* sink, freshet_kafka_transactor* t
                                    freshet_error* error) {
   freshet_log_fact(transactor->config.logger, FRESHET_WARN, "transaction.reopened", "reason=\"%s\"", reason);
   doubt_others(sink, transactor);
-  close_producer(&transactor->client);
+  close_transactor(transactor);
   transactor->client = (freshet_kafka_client){0};
   return open_transactor(sink, transactor, error);
 }
@@ -302,7 +312,7 @@ static void sink_destroy(freshet_sink* self) {
   freshet_lanes_stop(sink->lanes);
   close_producer(&sink->publisher);
   freshet_lanes_destroy(sink->lanes);
-  for (int i = 0; i < FRESHET_KAFKA_TRANSACTORS; i++) close_producer(&sink->transactors[i].client);
+  for (int i = 0; i < FRESHET_KAFKA_TRANSACTORS; i++) close_transactor(&sink->transactors[i]);
   for (int i = 0; i < FRESHET_KAFKA_TRANSACTORS; i++) freshet_ends_free(&sink->ends[i]);
   freshet_ends_free(&sink->committed);
   free(sink);

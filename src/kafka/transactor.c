@@ -119,6 +119,15 @@ freshet_status freshet_kafka_transactor_fatal(const freshet_kafka_transactor* tr
   int64_t timeout_ms = transaction_timeout_ms(transactor->client.handle);
   int64_t session_ms = freshet_kafka_session_ms(&transactor->config);
   int64_t age_ms = freshet_kafka_now_ms() - transactor->begun_ms;
+  /* After a broker has died in the middle of a request, librdkafka 2.0.2 may send later records before it again. All
+   * records are acknowledged before a commit is asked for, so this transaction has not been committed. */
+  if (rd_kafka_fatal_error(transactor->client.handle, NULL, 0) ==
+      RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER) {
+    freshet_error_clear(error);
+    return freshet_error_set(error, FRESHET_ABORTED, FRESHET_RETRY,
+                             "a broker has lost the order of the records of a transaction, and a new producer "
+                             "begins it again");
+  }
   if (status != FRESHET_FENCED || (age_ms < timeout_ms && age_ms < session_ms)) return status;
   bool is_timeout = age_ms >= timeout_ms;
   freshet_error_clear(error);
