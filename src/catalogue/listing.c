@@ -35,7 +35,7 @@ struct freshet_listing {
   uint64_t delistings;
   int64_t next_expiry_ms;       /* nothing expires before; INT64_MAX: nothing ever does */
   int64_t next_expiry_check_ms; /* monotonic */
-  int64_t clock_ms;             /* by how much the wall clock is ahead of the monotonic one */
+  int64_t clock_ms;             /* the wall clock was so far ahead of the monotonic one since the last look */
   bool is_sweeping;             /* items expire: those before `swept` have been looked at */
   uint32_t swept;
   uint32_t new_items[FRESHET_NEW_ITEMS_MAX]; /* [new_count] */
@@ -47,10 +47,20 @@ static int64_t now_ms(const freshet_listing* listing) {
   return freshet_clock_now_ms(listing->clock);
 }
 
+static int64_t clock_ahead_ms(const freshet_listing* listing) {
+  return now_ms(listing) - freshet_clock_monotonic_ms(listing->clock);
+}
+
+/* Items have been judged by the wall clock as it is now. */
+static void note_clock(freshet_listing* listing) {
+  const int64_t ahead_ms = clock_ahead_ms(listing);
+  if (ahead_ms > listing->clock_ms) listing->clock_ms = ahead_ms;
+}
+
 /* A wall clock that was ahead has let items expire that are listed again once it is right. */
 static bool is_set_back(freshet_listing* listing) {
-  int64_t before_ms = listing->clock_ms;
-  listing->clock_ms = now_ms(listing) - freshet_clock_monotonic_ms(listing->clock);
+  const int64_t before_ms = listing->clock_ms;
+  listing->clock_ms = clock_ahead_ms(listing);
   return listing->clock_ms < before_ms - SET_BACK_MS;
 }
 
@@ -64,7 +74,7 @@ freshet_listing* freshet_listing_create(freshet_model* model, const freshet_rule
   listing->facets = freshet_facets_create();
   listing->owners = freshet_owners_create();
   listing->next_expiry_ms = INT64_MAX;
-  is_set_back(listing); /* from now on it is noticed, also while items are loaded */
+  listing->clock_ms = INT64_MIN / 2;
   return listing;
 }
 
@@ -99,6 +109,7 @@ static void update(freshet_listing* listing, uint32_t slot, int64_t at_ms) {
   item_listing* item = item_of(listing, slot);
   int64_t now = now_ms(listing), end_ms = end_of(listing, slot);
   bool is_offered = item->announced && item->available;
+  note_clock(listing); /* it may be ahead for a moment, in which many items are loaded */
   bool is_listed = is_offered && end_ms > now;
   if (is_listed && end_ms < listing->next_expiry_ms) listing->next_expiry_ms = end_ms;
   if (freshet_model_is_listed(listing->model, slot) == is_listed) return;

@@ -420,6 +420,27 @@ static void items_expire_in_slices(void** state) {
   freshet_model_destroy(model);
 }
 
+/* The wall clock is ahead only while an item is announced: it is right when the listing looks for the first time. */
+static void a_clock_that_was_ahead_for_a_moment_hides_nothing(void** state) {
+  (void)state;
+  freshet_model_config config = freshet_model_defaults();
+  freshet_model* model;
+  uint32_t slot;
+  config.dim = DIM;
+  assert_int_equal(freshet_model_create(&config, &model, NULL), FRESHET_OK);
+  freshet_listing* listing = freshet_listing_create(model, &w->rules, &w->clock);
+  const freshet_item item = {.available = true, .expires_at_ms = time_ms + 60000};
+  assert_int_equal(freshet_model_intern_key(model, 1, &slot, NULL), FRESHET_OK);
+  time_ms += 3000000;
+  freshet_listing_announce(listing, slot, &item, 0);
+  assert_int_equal(freshet_listing_count(listing), 0);
+  time_ms -= 3000000;
+  freshet_listing_turn(listing);
+  assert_int_equal(freshet_listing_count(listing), 1);
+  freshet_listing_destroy(listing);
+  freshet_model_destroy(model);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
   const struct CMUnitTest tests[] = {
@@ -430,6 +451,7 @@ int main(void) {
       TEST(an_item_that_comes_back_is_what_it_was),
       TEST(the_least_recently_used_goes_first),
       TEST(items_expire_in_slices),
+      TEST(a_clock_that_was_ahead_for_a_moment_hides_nothing),
       TEST(a_clock_that_is_set_back_stops_no_interval),
       TEST(an_item_that_expired_by_a_wrong_clock_is_listed_again),
       TEST(a_store_from_the_future_is_not_recent),
