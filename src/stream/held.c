@@ -141,7 +141,10 @@ freshet_topic freshet_held_list_topic(const freshet_held* held, int32_t partitio
   const freshet_held_partition* p = freshet_held_find(held, FRESHET_TOPIC_EVENTS, partition);
   bool publishes = freshet_serving_publishes(serving, partition);
   if (p != NULL && serving->number > 0) {
-    publishes = (publishes && p->releasing < serving->number) || p->taking == serving->number;
+    /* The next switch may be read before our word that we have taken over comes back. */
+    const bool has_turn =
+        freshet_serving_must_release(serving, partition) && p->taking == serving->number - 1;
+    publishes = ((publishes || has_turn) && p->releasing < serving->number) || p->taking == serving->number;
   }
   return publishes ? FRESHET_TOPIC_RECOMMENDATIONS : FRESHET_TOPIC_SHADOW;
 }

@@ -100,6 +100,12 @@ static void lists_go_to_the_shadow_until_the_hand_over(void** state) {
   assert_int_equal(freshet_held_list_topic(held, 0), FRESHET_TOPIC_SHADOW); /* the other has not let go */
   p->taking = 1;
   assert_int_equal(freshet_held_list_topic(held, 0), FRESHET_TOPIC_RECOMMENDATIONS);
+  serving.number = 2; /* it is known before the log says that the first switch is carried out */
+  snprintf(serving.generation, sizeof serving.generation, "shop");
+  snprintf(serving.previous, sizeof serving.previous, "shop.g2");
+  assert_int_equal(freshet_held_list_topic(held, 0), FRESHET_TOPIC_RECOMMENDATIONS);
+  p->releasing = 2;
+  assert_int_equal(freshet_held_list_topic(held, 0), FRESHET_TOPIC_SHADOW);
   freshet_held_destroy(held);
 }
 
