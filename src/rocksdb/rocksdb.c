@@ -241,6 +241,16 @@ static freshet_status take_outcome(rocksdb_store* store, int wait_ms, freshet_er
   return end_write(store, message, error);
 }
 
+static freshet_status store_check(freshet_store* self, freshet_error* error) {
+  const rocksdb_store* store = (const rocksdb_store*)self;
+  if (!store->failed && !store->damaged) return FRESHET_OK;
+  return freshet_error_set(error, FRESHET_IO, FRESHET_STOP, "state folder %s: %s", store->folder,
+                           store->damaged
+                               ? "a read has met damage; the next start moves it aside and restores the "
+                                 "state from Kafka"
+                               : "a write has failed before");
+}
+
 static freshet_status store_write(freshet_store* self, freshet_error* error) {
   rocksdb_store* store = (rocksdb_store*)self;
   char* message = NULL;
@@ -248,13 +258,8 @@ static freshet_status store_write(freshet_store* self, freshet_error* error) {
     freshet_status status = take_outcome(store, -1, error);
     if (status != FRESHET_OK) return status;
   }
-  if (store->failed || store->damaged) {
-    return freshet_error_set(error, FRESHET_IO, FRESHET_STOP, "state folder %s: %s", store->folder,
-                             store->damaged
-                                 ? "a read has met damage; the next start moves it aside and restores the "
-                                   "state from Kafka"
-                                 : "a write has failed before");
-  }
+  freshet_status sound = store_check(self, error);
+  if (sound != FRESHET_OK) return sound;
   prepare_write(store);
   rocksdb_write(store->db, store->write, store->batch, &message);
   rocksdb_writebatch_clear(store->batch);
@@ -266,7 +271,7 @@ static void store_start_write(freshet_store* self) {
   size_t size;
   rocksdb_writebatch_data(store->batch, &size);
   FRESHET_ASSERT(!store->is_writing);
-  if (store->helper == NULL || store->failed || size < BESIDE_BYTES) return;
+  if (store->helper == NULL || store->failed || store->damaged || size < BESIDE_BYTES) return;
   prepare_write(store);
   rocksdb_writebatch_t* batch = store->batch;
   store->batch = store->beside;
@@ -348,6 +353,7 @@ const freshet_store_vtable freshet_rocksdb_vtable = {
     .set_position = store_set_position,
     .purge = store_purge,
     .write = store_write,
+    .check = store_check,
     .start_write = store_start_write,
     .end_write = store_end_write,
     .position = store_position,

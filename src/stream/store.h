@@ -57,6 +57,9 @@ typedef struct freshet_store_vtable {
   /* Writes all that was collected, or nothing. After a read or a write has failed with FRESHET_IO, each write fails:
    * so no caller can go on for good with rows that it could not read. */
   freshet_status (*write)(freshet_store* self, freshet_error* error);
+  /* FRESHET_IO after a read or a write has failed: then nothing that follows from it may be committed. NULL: always
+   * FRESHET_OK. */
+  freshet_status (*check)(freshet_store* self, freshet_error* error);
   /* The same in two steps: what has been collected may be written beside the caller. What is collected after
    * start_write belongs to the next write. Until end_write, a read may find the rows or not. `write` waits for a write
    * that has started. Start one at a time. NULL: end_write writes. */
@@ -112,6 +115,9 @@ static inline void freshet_store_set_position(freshet_store* self, freshet_topic
 }
 static inline freshet_status freshet_store_write(freshet_store* self, freshet_error* error) {
   return self->vtable->write(self, error);
+}
+static inline freshet_status freshet_store_check(freshet_store* self, freshet_error* error) {
+  return self->vtable->check == NULL ? FRESHET_OK : self->vtable->check(self, error);
 }
 static inline void freshet_store_start_write(freshet_store* self) {
   if (self->vtable->start_write != NULL) self->vtable->start_write(self);

@@ -89,7 +89,10 @@ static freshet_status compare(const freshet_ports* ports, const looking* l, bool
     status = freshet_store_get(ports->store, FRESHET_FAMILY_USERS, l->partition, key, &value, &cause);
     bool found = status == FRESHET_OK;
     if (status == FRESHET_NOT_FOUND) status = FRESHET_OK;
-    if (status != FRESHET_OK) freshet_error_set(error, status, cause.verdict, "%s", cause.message);
+    if (status != FRESHET_OK) { /* it says nothing about the log */
+      freshet_error_set(error, status, cause.verdict, "%s", cause.message);
+      break;
+    }
     *same =
         found == l->rows[i].has_value && (!found || XXH3_64bits(value.data, value.size) == l->rows[i].hash);
   }

@@ -186,6 +186,8 @@ static freshet_status start(freshet_commit* commit, freshet_error* error) {
   freshet_error cause = {0};
   commit->start_us = freshet_clock_monotonic_us(commit->ports->clock);
   freshet_status status = freshet_foreign_events_check(commit->foreign, error);
+  /* A row that could not be read may have been taken for one that is not there. */
+  if (status == FRESHET_OK) status = freshet_store_check(commit->ports->store, error);
   if (status != FRESHET_OK) return status;
   status = freshet_handover_write(commit->handover, &cause);
   if (status == FRESHET_OK) status = write_users(commit, &cause);

@@ -58,6 +58,7 @@ static freshet_store* open_store(void) {
                                          .app_id = "shop",
                                          .block_cache_bytes = 1 << 20,
                                          .memtable_bytes = 1 << 20,
+                                         .writes_beside = true,
                                          .logger = &logger};
   freshet_store* store = NULL;
   freshet_error error = {0};
@@ -221,6 +222,29 @@ DAMAGE(a_manifest_that_is_gone, is_manifest, delete)
 DAMAGE(an_empty_current, is_current, empty)
 DAMAGE(a_current_that_is_gone, is_current, delete)
 
+/* The damage comes while the store is open. After the read that meets it nothing is written: no small batch, and no batch
+ * that is so large that a thread beside would write it. */
+static void damage_that_a_read_meets_ends_all_writes(void** state) {
+  (void)state;
+  static char large[1 << 20];
+  size_t found;
+  freshet_error error = {0};
+  fill();
+  freshet_store* store = open_store();
+  assert_int_equal(freshet_store_check(store, &error), FRESHET_OK);
+  harm_files(is_table, flip_bits);
+  assert_false(read_all(store, &found));
+  assert_int_equal(freshet_store_check(store, &error), FRESHET_IO);
+  assert_non_null(strstr(error.message, "a read has met damage"));
+  freshet_store_put(store, FRESHET_FAMILY_USERS, 0, row_key(ROWS), freshet_slice_of("learned since"));
+  assert_int_equal(freshet_store_write(store, NULL), FRESHET_IO);
+  freshet_store_put(store, FRESHET_FAMILY_USERS, 0, row_key(ROWS), (freshet_slice){large, sizeof large});
+  freshet_store_start_write(store);
+  assert_int_equal(freshet_store_end_write(store, -1, NULL), FRESHET_IO);
+  freshet_store_destroy(store);
+  assert_restored();
+}
+
 /* A move that was cut short: the mark is there, and CURRENT is not. */
 static void a_move_is_continued(void** state) {
   (void)state;
@@ -266,6 +290,7 @@ static void files_of_others_stay_where_they_are(void** state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
   const struct CMUnitTest tests[] = {
+      TEST(damage_that_a_read_meets_ends_all_writes),
       TEST(flipped_bits_in_a_table),
       TEST(a_truncated_table),
       TEST(a_table_that_is_gone),

@@ -154,6 +154,10 @@ static bool survives(const sim_disk* disk) {
   return disk->faults.survives == NULL || disk->faults.survives(disk->faults.context);
 }
 
+static freshet_status disk_check(freshet_store* self, freshet_error* error) {
+  return disk_of(self)->is_ruined ? fail_to_read(error) : FRESHET_OK;
+}
+
 /* Operations of the journal before `end` are on the disk then. */
 static freshet_status write_to(sim_disk* disk, size_t end, freshet_error* error) {
   if (disk->is_ruined) return fail_to_read(error); /* as store.h says */
@@ -224,6 +228,7 @@ static const freshet_store_vtable vtable = {.get = disk_get,
                                             .clear = disk_clear,
                                             .set_position = disk_set_position,
                                             .write = disk_write,
+                                            .check = disk_check,
                                             .start_write = disk_start_write,
                                             .end_write = disk_end_write,
                                             .position = disk_position,
