@@ -124,9 +124,10 @@ freshet_status freshet_kafka_transactor_fatal(const freshet_kafka_transactor* tr
   if (rd_kafka_fatal_error(transactor->client.handle, NULL, 0) ==
       RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER) {
     freshet_error_clear(error);
-    return freshet_error_set(error, FRESHET_ABORTED, FRESHET_RETRY,
-                             "a broker has lost the order of the records of a transaction, and a new producer "
-                             "begins it again");
+    return freshet_error_set(
+        error, FRESHET_ABORTED, FRESHET_RETRY,
+        "a broker has lost the order of the records of a transaction, and a new producer "
+        "begins it again");
   }
   if (status != FRESHET_FENCED || (age_ms < timeout_ms && age_ms < session_ms)) return status;
   bool is_timeout = age_ms >= timeout_ms;
