@@ -74,9 +74,14 @@ static rd_kafka_resp_err_t produce(freshet_kafka_client* client, freshet_lanes* 
   }
 }
 
+/* The code of a refused record is that of the fatal error, or RD_KAFKA_RESP_ERR__FATAL. */
+static bool is_fatal(const freshet_kafka_client* client) {
+  return rd_kafka_fatal_error(client->handle, NULL, 0) != RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
 static freshet_status refused(const freshet_kafka_client* client, const freshet_output* output,
                               rd_kafka_resp_err_t code, freshet_error* error) {
-  if (code == RD_KAFKA_RESP_ERR__FATAL) return freshet_kafka_client_fatal(client, error);
+  if (is_fatal(client)) return freshet_kafka_client_fatal(client, error);
   return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "cannot write %zu bytes to %s [%d]: %s",
                            output->key.size + output->value.size, client->config->topics[output->topic],
                            (int)output->partition, rd_kafka_err2str(code));
@@ -168,7 +173,8 @@ static bool is_leaving(void* context) {
 
 static freshet_status open_transactor(kafka_sink* sink, freshet_kafka_transactor* transactor,
                                       freshet_error* error) {
-  transactor->begun_ms = freshet_kafka_now_ms();
+  transactor->source = sink->source;
+  transactor->opened_ms = transactor->begun_ms = freshet_kafka_now_ms();
   for (int topic = 0; topic < FRESHET_TOPICS; topic++) atomic_store(&transactor->waiting[topic], 0);
   transactor->leaving = &sink->committer.leaving;
   transactor->abandoned = &sink->committer.abandoned;
@@ -270,7 +276,7 @@ static freshet_status sink_write(freshet_sink* self, const freshet_output* outpu
   atomic_fetch_sub(&sink->transactor->waiting[output->topic], 1);
   /* A transaction that has failed meanwhile takes no more records; commit and abort tell why and clean up. */
   if (code == RD_KAFKA_RESP_ERR__STATE) return FRESHET_OK;
-  if (code == RD_KAFKA_RESP_ERR__FATAL) return freshet_kafka_transactor_fatal(sink->transactor, error);
+  if (is_fatal(&sink->transactor->client)) return freshet_kafka_transactor_fatal(sink->transactor, error);
   return refused(&sink->transactor->client, output, code, error);
 }
 

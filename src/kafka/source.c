@@ -6,6 +6,7 @@
  * what the worker keeps for them.
  */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,6 +31,7 @@ typedef struct kafka_source {
   freshet_log_watch* watch;
   freshet_predecessors* predecessors; /* NULL: nothing is committed */
   char* member_id;                    /* librdkafka's; NULL before the first assignment */
+  _Atomic int64_t joined_ms;          /* monotonic, of the last assignment; 0: none yet */
   int64_t shared_ms;
   freshet_source_handler handler;
   freshet_topic topics[FRESHET_TOPICS]; /* [topic_count] subscribed */
@@ -174,6 +176,7 @@ static freshet_status heed_watch(kafka_source* source, freshet_error* error) {
 static void follow_owners(kafka_source* source, const rd_kafka_topic_partition_list_t* list) {
   if (source->member_id != NULL) rd_kafka_mem_free(NULL, source->member_id);
   source->member_id = rd_kafka_memberid(source->reader.client.handle);
+  atomic_store(&source->joined_ms, freshet_kafka_now_ms());
   if (source->predecessors != NULL) freshet_predecessors_watch(source->predecessors, source->member_id, list);
 }
 
@@ -476,6 +479,10 @@ void freshet_kafka_source_set_handler(freshet_source* self, freshet_source_handl
 const char* freshet_kafka_source_member(freshet_source* self) {
   const char* id = source_of(self)->member_id;
   return id == NULL ? "" : id;
+}
+
+int64_t freshet_kafka_source_joined_ms(freshet_source* self) {
+  return atomic_load(&source_of(self)->joined_ms);
 }
 
 rd_kafka_t* freshet_kafka_source_consumer(freshet_source* self) {

@@ -18,6 +18,9 @@
  * longer each time, so that a slow cluster gets to answer. */
 enum { STEP_FIRST_MS = 1000, STEP_MS = 3000, ROOM_MS = 10 };
 
+/* FENCED_LATE_MS: from a look at the group to the end of the fence that follows it. */
+enum { FENCED_LATE_MS = 10000, CAUSE_SIZE = 512 };
+
 /* Words of the metadata of an offset, and a blank or NUL after each. */
 enum { METADATA_SIZE = FRESHET_MARK_TEXT_SIZE + FRESHET_LAYOUT_TEXT_SIZE + FRESHET_OWNER_TEXT_SIZE };
 
@@ -109,35 +112,51 @@ static int64_t transaction_timeout_ms(rd_kafka_t* handle) {
   return strtoll(value, NULL, 10);
 }
 
-/* The broker aborts a transaction that outlives its time-out by fencing its producer, and so does a process that takes
- * the partitions of one whose session has ended. The producer then gets the same answer as one whose place another
- * process took. The clock tells them apart: sooner than either time it is another process. FRESHET_ABORTED: abort_open
- * makes a new producer, and the events are learned again. */
+/* The answer to a producer that was fenced does not say by whom. The times do. The broker fences a transaction that
+ * outlives its time-out; a process that takes the partitions of one whose session has ended fences it; and it may fence
+ * a process that has been started again meanwhile, because it saw the group before that one had joined. Else another
+ * process has this one's transactional id. */
+static const char* innocent_cause(const freshet_kafka_transactor* t, char* text, size_t size) {
+  const int64_t age_ms = freshet_kafka_now_ms() - t->begun_ms;
+  const int64_t timeout_ms = transaction_timeout_ms(t->client.handle);
+  const int64_t session_ms = freshet_kafka_session_ms(&t->config);
+  const int64_t joined_ms = t->source == NULL ? 0 : freshet_kafka_source_joined_ms(t->source);
+  const char* paused = "this process was paused, or the cluster was away for too long";
+  if (age_ms >= timeout_ms)
+    snprintf(text, size,
+             "a transaction outlived transaction.timeout.ms (%lld) and was aborted by the broker: %s",
+             (long long)timeout_ms, paused);
+  else if (age_ms >= session_ms)
+    snprintf(text, size,
+             "a transaction outlived session.timeout.ms (%lld) and was aborted by the process that took its "
+             "partitions: %s",
+             (long long)session_ms, paused);
+  else if (joined_ms > 0 && t->opened_ms < joined_ms + FENCED_LATE_MS)
+    snprintf(
+        text, size,
+        "a transaction was aborted by a process that had this one's partitions before it joined group %s",
+        t->config.app_id);
+  else
+    return NULL;
+  return text;
+}
+
+/* FRESHET_ABORTED: abort_open makes a new producer, and the events are learned again. */
 freshet_status freshet_kafka_transactor_fatal(const freshet_kafka_transactor* transactor,
                                               freshet_error* error) {
   freshet_status status = freshet_kafka_client_fatal(&transactor->client, error);
-  int64_t timeout_ms = transaction_timeout_ms(transactor->client.handle);
-  int64_t session_ms = freshet_kafka_session_ms(&transactor->config);
-  int64_t age_ms = freshet_kafka_now_ms() - transactor->begun_ms;
+  char text[CAUSE_SIZE];
+  const char* cause = NULL;
   /* After a broker has died in the middle of a request, librdkafka 2.0.2 may send later records before it again. All
    * records are acknowledged before a commit is asked for, so this transaction has not been committed. */
   if (rd_kafka_fatal_error(transactor->client.handle, NULL, 0) ==
-      RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER) {
-    freshet_error_clear(error);
-    return freshet_error_set(
-        error, FRESHET_ABORTED, FRESHET_RETRY,
-        "a broker has lost the order of the records of a transaction, and a new producer "
-        "begins it again");
-  }
-  if (status != FRESHET_FENCED || (age_ms < timeout_ms && age_ms < session_ms)) return status;
-  bool is_timeout = age_ms >= timeout_ms;
+      RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER)
+    cause = "a broker has lost the order of the records of a transaction, and a new producer begins it again";
+  else if (status == FRESHET_FENCED)
+    cause = innocent_cause(transactor, text, sizeof text);
+  if (cause == NULL) return status;
   freshet_error_clear(error);
-  return freshet_error_set(error, FRESHET_ABORTED, FRESHET_RETRY,
-                           "a transaction outlived %s (%lld) and was aborted by %s: "
-                           "this process was paused, or the cluster was away for too long",
-                           is_timeout ? "transaction.timeout.ms" : "session.timeout.ms",
-                           (long long)(is_timeout ? timeout_ms : session_ms),
-                           is_timeout ? "the broker" : "the process that took its partitions");
+  return freshet_error_set(error, FRESHET_ABORTED, FRESHET_RETRY, "%s", cause);
 }
 
 typedef rd_kafka_error_t* (*step_function)(rd_kafka_t* handle, const freshet_input_offsets* input,

@@ -42,6 +42,8 @@ typedef struct freshet_kafka_transactor {
   freshet_kafka_client client; /* handle NULL: it is not open */
   freshet_kafka_config config; /* that of the sink, under its own transactional id */
   char transactional_id[FRESHET_KAFKA_TRANSACTIONAL_ID_SIZE];
+  freshet_source* source;                 /* borrowed: the member that this process is; NULL: none */
+  int64_t opened_ms;                      /* monotonic, when its client was made */
   int64_t begun_ms;                       /* monotonic, of the transaction under way */
   _Atomic size_t waiting[FRESHET_TOPICS]; /* records of it that are not acknowledged */
   _Atomic bool is_fenced; /* by all that is known: a new producer is needed before the next transaction */
@@ -62,8 +64,8 @@ freshet_status freshet_kafka_transactor_take(freshet_kafka_transactor* transacto
                                              freshet_transaction_step step,
                                              const freshet_input_offsets* input, freshet_error* error);
 
-/* Says why the client has ended for good. FRESHET_ABORTED: its transaction outlived its time-out, and a new producer
- * may go on. */
+/* Says why the client has ended for good. FRESHET_ABORTED: it was fenced without a fault of this process, and a new
+ * producer may go on. */
 freshet_status freshet_kafka_transactor_fatal(const freshet_kafka_transactor* transactor,
                                               freshet_error* error);
 

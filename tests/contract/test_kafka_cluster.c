@@ -271,6 +271,46 @@ static void a_fence_while_we_were_paused_ends_nothing(void** state) {
   cluster_stop(&c);
 }
 
+/* A process that had our partitions looked at the group before we joined it, and its fence arrives afterwards. */
+static void a_fence_that_comes_after_we_joined_ends_nothing(void** state) {
+  (void)state;
+  cluster c;
+  cluster_start(&c, true);
+  c.config.alternates = true;
+  group_log group = {0};
+  freshet_source* source = open_source(&c, &group, NULL);
+  freshet_sink* sink = open_sink(&c, source);
+  join(source, &group);
+  for (int i = 0; i < 2; i++) {
+    begin(sink);
+    assert_status(FRESHET_OK, freshet_kafka_fence(&c.config, c.config.transactional_id, fresh_error()));
+    write_one(sink, FRESHET_TOPIC_USERS, 0, "k", "v");
+    assert_status(FRESHET_ABORTED, commit(sink, NULL, 0));
+    assert_non_null(strstr(last_error.message, "before it joined group"));
+  }
+  /* A record that meets the fence, and not the commit. */
+  begin(sink);
+  assert_status(FRESHET_OK, freshet_kafka_fence(&c.config, c.config.transactional_id, fresh_error()));
+  freshet_status status = FRESHET_OK;
+  for (int i = 0; i < 500 && status == FRESHET_OK; i++) {
+    const freshet_output output = output_of(FRESHET_TOPIC_USERS, 0, "k", "v");
+    status = freshet_sink_write(sink, &output, fresh_error());
+    freshet_sink_poll(sink);
+    usleep(10000);
+  }
+  assert_status(FRESHET_ABORTED, status);
+  assert_status(FRESHET_OK, freshet_sink_abort(sink, fresh_error()));
+  for (int i = 0; i < 4; i++) {
+    begin(sink);
+    write_one(sink, FRESHET_TOPIC_USERS, 0, "k", "v");
+    assert_status(FRESHET_OK, commit(sink, NULL, 0));
+  }
+  freshet_sink_destroy(sink);
+  assert_status(FRESHET_OK, source->vtable->close(source, fresh_error()));
+  source->vtable->destroy(source);
+  cluster_stop(&c);
+}
+
 static void one_producer_begins_after_the_commit(void** state) {
   (void)state;
   cluster c;
@@ -842,6 +882,7 @@ int main(void) {
       cmocka_unit_test(a_transaction_comes_after_the_last_one),
       cmocka_unit_test(an_abandoned_pair_ends),
       cmocka_unit_test(a_fence_while_we_were_paused_ends_nothing),
+      cmocka_unit_test(a_fence_that_comes_after_we_joined_ends_nothing),
       cmocka_unit_test(one_producer_begins_after_the_commit),
       cmocka_unit_test(markers_at_the_end_are_no_lag),
       cmocka_unit_test(a_new_sink_fences_the_old_one),
