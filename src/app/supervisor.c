@@ -9,10 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "app/notify.h"
+#include "core/monotonic.h"
 #include "freshet/status.h"
 #include "service/activity.h"
 
@@ -41,12 +41,6 @@ struct freshet_supervisor {
   uint64_t alive_ms; /* of the last sign of life */
   char activity[ACTIVITY_SIZE];
 };
-
-static int64_t now_ms(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static void tell_activity(freshet_supervisor* s, int64_t now) {
   char activity[ACTIVITY_SIZE];
@@ -119,21 +113,16 @@ static void* watch(void* context) {
   pthread_mutex_lock(&s->lock);
   while (!s->ending) {
     pthread_mutex_unlock(&s->lock);
-    int64_t now = now_ms();
+    int64_t now = freshet_monotonic_ms();
     watch_stop(s, now);
     if (!s->was_stopping) {
       tell_readiness(s, now);
       tell_activity(s, now);
     }
     tell_life(s, now);
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += (long)LOOK_MS * 1000000;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
     pthread_mutex_lock(&s->lock);
-    watch_close(s, now_ms());
-    if (!s->ending) pthread_cond_timedwait(&s->wake, &s->lock, &until);
+    watch_close(s, freshet_monotonic_ms());
+    if (!s->ending) freshet_condition_wait(&s->wake, &s->lock, freshet_monotonic_ms() + LOOK_MS);
   }
   pthread_mutex_unlock(&s->lock);
   return NULL;
@@ -143,14 +132,11 @@ freshet_supervisor* freshet_supervisor_create(const freshet_supervisor_config* c
   freshet_supervisor* s = calloc(1, sizeof *s);
   if (s == NULL) return NULL;
   s->config = *config;
-  int64_t now = now_ms();
+  int64_t now = freshet_monotonic_ms();
   s->status_ms = now - STATUS_MS;
   s->watchdog_ms = s->extended_ms = now - (int64_t)24 * 3600 * 1000;
-  pthread_condattr_t monotonic;
-  pthread_condattr_init(&monotonic);
-  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-  FRESHET_ASSERT(pthread_mutex_init(&s->lock, NULL) == 0 && pthread_cond_init(&s->wake, &monotonic) == 0);
-  pthread_condattr_destroy(&monotonic);
+  pthread_mutex_init(&s->lock, NULL);
+  freshet_condition_init(&s->wake);
   if (pthread_create(&s->thread, NULL, watch, s) == 0) return s;
   pthread_cond_destroy(&s->wake);
   pthread_mutex_destroy(&s->lock);
@@ -162,7 +148,7 @@ void freshet_supervisor_close(freshet_supervisor* s, void (*tell)(void* context)
                               int exit_code) {
   if (s == NULL) return;
   pthread_mutex_lock(&s->lock);
-  s->closing_since_ms = now_ms();
+  s->closing_since_ms = freshet_monotonic_ms();
   s->tell = tell;
   s->tell_context = context;
   s->exit_code = exit_code;
@@ -176,7 +162,7 @@ void freshet_supervisor_destroy(freshet_supervisor* s) {
   pthread_cond_signal(&s->wake);
   pthread_mutex_unlock(&s->lock);
   pthread_join(s->thread, NULL);
-  tell_stop(s, now_ms()); /* a quick stop is over before the thread has looked */
+  tell_stop(s, freshet_monotonic_ms()); /* a quick stop is over before the thread has looked */
   pthread_cond_destroy(&s->wake);
   pthread_mutex_destroy(&s->lock);
   free(s);

@@ -10,11 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "codec/registry_client.h"
 #include "codec/schema_source.h"
+#include "core/monotonic.h"
 
 enum {
   IDS_MAX = 4096,      /* ids that do not exist cost memory too: a stranger writes them */
@@ -51,17 +51,6 @@ struct freshet_registry {
   size_t count;
   uint64_t version; /* grows with every answer */
 };
-
-static int64_t now_ms(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
-}
-
-static void wait_until(freshet_registry* registry, int64_t until_ms) {
-  struct timespec until = {until_ms / 1000, until_ms % 1000 * 1000000};
-  pthread_cond_timedwait(&registry->changed, &registry->lock, &until);
-}
 
 /* ---- one question ---- */
 
@@ -110,7 +99,7 @@ static void settle(freshet_registry* registry, entry* e, entry_state state, char
   e->json = json;
   free(e->why);
   e->why = state == ABSENT && why[0] != '\0' ? strdup(why) : NULL;
-  e->due_ms = now_ms() + ABSENT_MS;
+  e->due_ms = freshet_monotonic_ms() + ABSENT_MS;
   registry->version++;
   pthread_cond_broadcast(&registry->changed);
 }
@@ -196,7 +185,7 @@ static int64_t ask_for(freshet_registry* registry, int32_t id, int64_t pause_ms)
   if (result == FAILED)
     return pause_ms == 0 ? PAUSE_MS : pause_ms > PAUSE_MAX_MS / 2 ? PAUSE_MAX_MS : 2 * pause_ms;
   if (result == NONE && ++e->absent_count < ABSENT_ANSWERS) {
-    e->due_ms = now_ms() + ABSENT_AGAIN_MS;
+    e->due_ms = freshet_monotonic_ms() + ABSENT_AGAIN_MS;
     return 0;
   }
   settle(registry, e, result == FOUND ? KNOWN : ABSENT, json, why);
@@ -214,13 +203,15 @@ static void* run(void* context) {
       entry* e = &registry->entries[i];
       if (e->state == WANTED && (due == NULL || e->due_ms < due->due_ms)) due = e;
     }
-    int64_t at_ms = due == NULL ? now_ms() + PAUSE_MAX_MS : due->due_ms > next_ms ? due->due_ms : next_ms;
-    if (due == NULL || at_ms > now_ms()) {
-      wait_until(registry, at_ms);
+    int64_t at_ms = due == NULL             ? freshet_monotonic_ms() + PAUSE_MAX_MS
+                    : due->due_ms > next_ms ? due->due_ms
+                                            : next_ms;
+    if (due == NULL || at_ms > freshet_monotonic_ms()) {
+      freshet_condition_wait(&registry->changed, &registry->lock, at_ms);
       continue;
     }
     pause_ms = ask_for(registry, due->id, pause_ms);
-    next_ms = now_ms() + pause_ms;
+    next_ms = freshet_monotonic_ms() + pause_ms;
   }
   pthread_mutex_unlock(&registry->lock);
   return NULL;
@@ -254,15 +245,15 @@ static entry* want(freshet_registry* registry, int32_t id) {
     renew(e, id);
   } else if (e->state == ABSENT && id < 0) {
     return e;
-  } else if (e->state == ABSENT && e->due_ms < now_ms()) {
+  } else if (e->state == ABSENT && e->due_ms < freshet_monotonic_ms()) {
     renew(e, id);
   } else if (e->state != WANTED || patience_ms == 0) {
     return e;
   }
   pthread_cond_broadcast(&registry->changed);
-  for (int64_t until_ms = now_ms() + (patience_ms == 0 ? FIRST_WAIT_MS : patience_ms);
-       e->state == WANTED && now_ms() < until_ms && !registry->stopping;)
-    wait_until(registry, until_ms);
+  for (int64_t until_ms = freshet_monotonic_ms() + (patience_ms == 0 ? FIRST_WAIT_MS : patience_ms);
+       e->state == WANTED && freshet_monotonic_ms() < until_ms && !registry->stopping;)
+    freshet_condition_wait(&registry->changed, &registry->lock, until_ms);
   return e;
 }
 
@@ -292,7 +283,7 @@ static int32_t id_of_guid(void* context, const uint8_t* guid) {
     }
   } else if (memcmp(e->guid, guid, sizeof e->guid) != 0) {
     id = -1;
-  } else if (e->state == ABSENT && e->due_ms < now_ms()) {
+  } else if (e->state == ABSENT && e->due_ms < freshet_monotonic_ms()) {
     e->state = WANTED;
     e->absent_count = 0;
     e->due_ms = 0;
@@ -362,11 +353,7 @@ freshet_status freshet_registry_create(const freshet_registry_config* config, fr
                                        freshet_error* error) {
   freshet_registry* registry = calloc(1, sizeof *registry);
   FRESHET_ASSERT(registry != NULL);
-  pthread_condattr_t monotonic;
-  pthread_condattr_init(&monotonic);
-  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-  pthread_cond_init(&registry->changed, &monotonic);
-  pthread_condattr_destroy(&monotonic);
+  freshet_condition_init(&registry->changed);
   pthread_mutex_init(&registry->lock, NULL);
   registry->config = *config;
   registry->folder = copy(config->folder);

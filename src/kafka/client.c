@@ -108,11 +108,6 @@ bool freshet_kafka_client_is_older_than(int version) {
   return rd_kafka_version() < version;
 }
 
-int64_t freshet_kafka_now_ms(void) {
-  freshet_clock* clock = freshet_clock_system();
-  return freshet_clock_monotonic_us(clock) / 1000;
-}
-
 static const char* value_of(const freshet_kafka_config* config, const setting* s) {
   if (s->value != NULL) return s->value;
   if (strcmp(s->name, "client.id") == 0) return config->client_id != NULL ? config->client_id : "freshet";
@@ -311,7 +306,7 @@ static void on_error(rd_kafka_t* handle, int code, const char* reason, void* opa
   (void)handle;
   freshet_kafka_client* client = opaque;
   if (note_reason(client, code, reason)) {
-    atomic_store(&client->trouble_logged_ms, freshet_kafka_now_ms());
+    atomic_store(&client->trouble_logged_ms, freshet_monotonic_ms());
     log_trouble(client, code, freshet_kafka_client_reason(client).text);
   } else {
     freshet_kafka_client_trouble(client, code, reason);
@@ -320,7 +315,7 @@ static void on_error(rd_kafka_t* handle, int code, const char* reason, void* opa
 
 void freshet_kafka_client_trouble(freshet_kafka_client* client, rd_kafka_resp_err_t code,
                                   const char* reason) {
-  int64_t now = freshet_kafka_now_ms();
+  int64_t now = freshet_monotonic_ms();
   int64_t last = atomic_load(&client->trouble_logged_ms);
   if (last != 0 && now - last < TROUBLE_INTERVAL_MS) return;
   if (!atomic_compare_exchange_strong(&client->trouble_logged_ms, &last, now)) return;

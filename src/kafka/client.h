@@ -9,6 +9,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "core/monotonic.h"
+
 #include "kafka/kafka.h"
 
 enum { FRESHET_KAFKA_REASON_SIZE = 320 };
@@ -83,7 +85,6 @@ bool freshet_kafka_code_missing(rd_kafka_resp_err_t code); /* no such topic or p
 /* Hands a copy to a producer, without waiting. opaque: what its delivery report brings back. */
 rd_kafka_resp_err_t freshet_kafka_enqueue(freshet_kafka_client* client, rd_kafka_topic_t* topic,
                                           const freshet_output* output, void* opaque);
-int64_t freshet_kafka_now_ms(void); /* monotonic */
 void freshet_kafka_sleep_ms(int ms);
 
 #endif

@@ -79,9 +79,9 @@ static freshet_status look_behind(freshet_kafka_group* group, int32_t partition,
   if (o->committed < 0 || from >= o->end) return FRESHET_OK;
   freshet_record records[LOOK_RECORDS];
   size_t count = 0;
-  int64_t deadline_ms = freshet_kafka_now_ms() + LOOK_MS;
+  int64_t deadline_ms = freshet_monotonic_ms() + LOOK_MS;
   freshet_status status = freshet_reader_open(group->log, group->topic, partition, from, error);
-  while (status == FRESHET_OK && count == 0 && freshet_kafka_now_ms() < deadline_ms &&
+  while (status == FRESHET_OK && count == 0 && freshet_monotonic_ms() < deadline_ms &&
          freshet_reader_position(group->log, group->topic, partition) < o->end)
     status = freshet_reader_poll(group->log, LOOK_STEP_MS, records, LOOK_RECORDS, &count, error);
   o->is_caught_up = status == FRESHET_OK && count == 0 &&

@@ -162,7 +162,7 @@ double freshet_kafka_history_progress(const freshet_kafka_history* history) {
 /* librdkafka 2.0.2 stops fetching a partition whose queue is full and looks again once a second, or whenever
  * a request wakes the broker's thread: this one, whose answer nobody waits for. */
 static void wake(freshet_kafka_history* history, const part* p) {
-  int64_t now_ms = freshet_kafka_now_ms();
+  int64_t now_ms = freshet_monotonic_ms();
   if (now_ms - history->woken_ms < WAKE_MS) return;
   history->woken_ms = now_ms;
   rd_kafka_topic_partition_list_t* list = rd_kafka_topic_partition_list_new(1);

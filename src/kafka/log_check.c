@@ -151,21 +151,21 @@ static void wake_leader(const freshet_log_check* check, const freshet_log_place*
 
 void freshet_log_check_places(freshet_log_check* check, freshet_log_place* places, size_t count,
                               int timeout_ms) {
-  int64_t deadline_ms = freshet_kafka_now_ms() + timeout_ms;
+  int64_t deadline_ms = freshet_monotonic_ms() + timeout_ms;
   bool* waiting = calloc(count + 1, sizeof *waiting);
   FRESHET_ASSERT(waiting != NULL);
   rd_kafka_topic_partition_list_t* list = rd_kafka_topic_partition_list_new((int)count);
   size_t left = 0;
   freshet_kafka_client_refresh(&check->client);
   for (size_t i = 0; i < count; i++) {
-    waiting[i] = freshet_kafka_now_ms() < deadline_ms && judge_range(check, &places[i]);
+    waiting[i] = freshet_monotonic_ms() < deadline_ms && judge_range(check, &places[i]);
     if (!waiting[i]) continue;
     left++;
     rd_kafka_topic_partition_list_add(list, check->config.topics[places[i].topic], places[i].partition)
         ->offset = places[i].mark.offset;
   }
   if (left > 0) rd_kafka_assign(check->client.handle, list);
-  while (left > 0 && freshet_kafka_now_ms() < deadline_ms) {
+  while (left > 0 && freshet_monotonic_ms() < deadline_ms) {
     if (!take_record(check, places, count, waiting, &left)) wake_leader(check, places, waiting);
   }
   if (list->cnt > 0) rd_kafka_assign(check->client.handle, NULL);

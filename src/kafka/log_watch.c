@@ -12,6 +12,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/monotonic.h"
 #include "stream/clock.h"
 #include "stream/metrics.h"
 
@@ -36,7 +37,7 @@ struct freshet_log_watch {
 };
 
 static void show_retention(freshet_log_watch* watch) {
-  int64_t now_ms = freshet_kafka_now_ms();
+  int64_t now_ms = freshet_monotonic_ms();
   freshet_kafka_topic_info info[FRESHET_TOPICS];
   if (watch->config->metrics == NULL || (watch->asked_ms != 0 && now_ms - watch->asked_ms < POLICY_MS))
     return;
@@ -131,10 +132,8 @@ static void* run(void* context) {
   freshet_log_watch* watch = context;
   pthread_mutex_lock(&watch->lock);
   while (!watch->leaving) {
-    struct timespec next;
-    clock_gettime(CLOCK_MONOTONIC, &next);
-    next.tv_sec += EVERY_MS / 1000;
-    while (!watch->leaving && pthread_cond_timedwait(&watch->changed, &watch->lock, &next) == 0) continue;
+    const int64_t next_ms = freshet_monotonic_ms() + EVERY_MS;
+    while (!watch->leaving && freshet_condition_wait(&watch->changed, &watch->lock, next_ms)) continue;
     if (watch->leaving || watch->count == 0) continue;
     size_t count = watch->count;
     freshet_log_place* places = calloc(2 * count, sizeof *places); /* with the changelogs */
@@ -154,12 +153,8 @@ freshet_status freshet_log_watch_create(const freshet_kafka_config* config, fres
   freshet_log_watch* watch = calloc(1, sizeof *watch);
   FRESHET_ASSERT(watch != NULL);
   watch->config = config;
-  pthread_condattr_t attributes;
-  pthread_condattr_init(&attributes);
-  pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
   pthread_mutex_init(&watch->lock, NULL);
-  pthread_cond_init(&watch->changed, &attributes);
-  pthread_condattr_destroy(&attributes);
+  freshet_condition_init(&watch->changed);
   freshet_status status = freshet_log_check_create(config, &watch->asked, error);
   if (status == FRESHET_OK) status = freshet_log_check_create(config, &watch->patrol, error);
   if (status == FRESHET_OK) watch->started = pthread_create(&watch->thread, NULL, run, watch) == 0;

@@ -72,7 +72,7 @@ static void refresh(freshet_kafka_peers* peers, freshet_kafka_client* client) {
   bool known = freshet_kafka_client_describe(client, config->app_id, ASK_MS, note_member, &a) ==
                RD_KAFKA_RESP_ERR_NO_ERROR;
   pthread_mutex_lock(&peers->lock);
-  peers->asked_ms = freshet_kafka_now_ms();
+  peers->asked_ms = freshet_monotonic_ms();
   if (known) {
     free_urls(peers->urls, peers->count);
     peers->urls = a.urls;
@@ -140,7 +140,7 @@ static const char* next_after(const freshet_kafka_peers* peers, const char* own)
 
 void freshet_kafka_peers_find(freshet_kafka_peers* peers, int32_t partition, char* url, size_t size) {
   url[0] = '\0';
-  int64_t now_ms = freshet_kafka_now_ms();
+  int64_t now_ms = freshet_monotonic_ms();
   pthread_mutex_lock(&peers->lock);
   bool believed = peers->known_ms != 0 && now_ms - peers->known_ms < BELIEVED_MS;
   const char* known = believed && partition >= 0 && partition < peers->count ? peers->urls[partition] : NULL;

@@ -11,9 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "core/grow.h"
+#include "core/monotonic.h"
 #include "kafka/app_generations.h"
 #include "kafka/members.h"
 #include "kafka/owner.h"
@@ -76,12 +76,8 @@ freshet_predecessors* freshet_predecessors_create(const freshet_kafka_config* co
   p->asking.instance_id = p->asking.transactional_id = NULL;
   p->asking.stopping = is_over;
   p->asking.stopping_context = p;
-  pthread_condattr_t monotonic;
-  pthread_condattr_init(&monotonic);
-  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
   pthread_mutex_init(&p->lock, NULL);
-  pthread_cond_init(&p->changed, &monotonic);
-  pthread_condattr_destroy(&monotonic);
+  freshet_condition_init(&p->changed);
   return p;
 }
 
@@ -217,7 +213,7 @@ static verdict judge_place(const freshet_predecessors* p, place* at, int64_t now
 /* Looks once at `places` [count], and drops those that are in order or over. Without the lock. */
 static size_t look(freshet_predecessors* p, freshet_kafka_client* committed, freshet_kafka_client* all,
                    place* places, size_t count) {
-  int64_t now_ms = freshet_kafka_now_ms();
+  int64_t now_ms = freshet_monotonic_ms();
   rd_kafka_topic_partition_list_t* stable = rd_kafka_topic_partition_list_new((int)count + 1);
   for (size_t i = 0; i < count; i++)
     rd_kafka_topic_partition_list_add(stable, p->config->topics[FRESHET_TOPIC_USERS], places[i].partition);
@@ -252,15 +248,6 @@ static void take_new(freshet_predecessors* p, place** mine, size_t* count, size_
   p->count = 0;
 }
 
-static void wait_until(freshet_predecessors* p, int64_t ms) {
-  struct timespec until;
-  clock_gettime(CLOCK_MONOTONIC, &until);
-  until.tv_nsec += ms * 1000000;
-  until.tv_sec += until.tv_nsec / 1000000000;
-  until.tv_nsec %= 1000000000;
-  pthread_cond_timedwait(&p->changed, &p->lock, &until);
-}
-
 static bool open_clients(freshet_predecessors* p, freshet_kafka_client* committed,
                          freshet_kafka_client* all) {
   const freshet_kafka_callbacks none = {0};
@@ -292,7 +279,8 @@ static void* run(void* context) {
     count = count > 0 && open_clients(p, &committed, &all) ? look(p, &committed, &all, mine, count) : 0;
     if (count == 0) close_clients(&committed, &all);
     pthread_mutex_lock(&p->lock);
-    if (!p->is_stopping && count > 0) wait_until(p, LOOK_MS);
+    if (!p->is_stopping && count > 0)
+      freshet_condition_wait(&p->changed, &p->lock, freshet_monotonic_ms() + LOOK_MS);
   }
   pthread_mutex_unlock(&p->lock);
   close_clients(&committed, &all);
@@ -302,7 +290,7 @@ static void* run(void* context) {
 
 void freshet_predecessors_watch(freshet_predecessors* p, const char* member_id,
                                 const rd_kafka_topic_partition_list_t* list) {
-  int64_t now_ms = freshet_kafka_now_ms();
+  int64_t now_ms = freshet_monotonic_ms();
   const char* topic = p->config->topics[FRESHET_TOPIC_EVENTS];
   pthread_mutex_lock(&p->lock);
   for (int i = 0; i < list->cnt; i++) {

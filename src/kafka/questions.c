@@ -24,20 +24,20 @@ enum {
 
 bool freshet_kafka_wait_ended(const freshet_kafka_config* config, int64_t since_ms) {
   if (config->stopping != NULL) return config->stopping(config->stopping_context);
-  return freshet_kafka_now_ms() - since_ms > FRESHET_KAFKA_PATIENCE_MS;
+  return freshet_monotonic_ms() - since_ms > FRESHET_KAFKA_PATIENCE_MS;
 }
 
 bool freshet_kafka_last_try_over(const freshet_kafka_config* config, int last_try_ms,
                                  int64_t* stopping_since_ms) {
   if (config->stopping == NULL || !config->stopping(config->stopping_context)) return false;
-  int64_t now = freshet_kafka_now_ms();
+  int64_t now = freshet_monotonic_ms();
   if (*stopping_since_ms == 0) *stopping_since_ms = now;
   return now - *stopping_since_ms > last_try_ms;
 }
 
 freshet_kafka_wait freshet_kafka_wait_for(freshet_kafka_client* client, const char* what) {
   return (freshet_kafka_wait){
-      .client = client, .what = what, .since_ms = freshet_kafka_now_ms(), .ask_ms = ASK_FIRST_MS};
+      .client = client, .what = what, .since_ms = freshet_monotonic_ms(), .ask_ms = ASK_FIRST_MS};
 }
 
 /* What the client has been told of its connections, else the answer to the question itself. */
@@ -53,7 +53,7 @@ static freshet_kafka_reason reason_of(freshet_kafka_wait* wait, rd_kafka_resp_er
 }
 
 static void tell(freshet_kafka_wait* wait, const freshet_kafka_reason* reason) {
-  int64_t now_ms = freshet_kafka_now_ms();
+  int64_t now_ms = freshet_monotonic_ms();
   bool is_due =
       wait->told_ms == 0 ? now_ms - wait->since_ms >= TELL_FIRST_MS : now_ms - wait->told_ms >= TELL_MS;
   if (!is_due) return;
@@ -74,11 +74,11 @@ static void refresh(freshet_kafka_client* client) {
   const struct rd_kafka_metadata* metadata = NULL;
   if (rd_kafka_metadata(client->handle, 0, NULL, &metadata, REFRESH_MS) == RD_KAFKA_RESP_ERR_NO_ERROR)
     rd_kafka_metadata_destroy(metadata);
-  client->refreshed_ms = freshet_kafka_now_ms();
+  client->refreshed_ms = freshet_monotonic_ms();
 }
 
 void freshet_kafka_client_refresh(freshet_kafka_client* client) {
-  if (client->refreshed_ms == 0 || freshet_kafka_now_ms() - client->refreshed_ms >= LEADERS_MS)
+  if (client->refreshed_ms == 0 || freshet_monotonic_ms() - client->refreshed_ms >= LEADERS_MS)
     refresh(client);
 }
 

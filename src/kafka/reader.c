@@ -222,7 +222,7 @@ static freshet_status convert(freshet_kafka_reader* reader, size_t from, freshet
  * that it looks at once; this one asks the leaders of what is being read for offsets, and does not wait for
  * the answer. */
 static void refill(freshet_kafka_reader* reader) {
-  int64_t now_ms = freshet_kafka_now_ms();
+  int64_t now_ms = freshet_monotonic_ms();
   if (now_ms - reader->refilled_ms < REFILL_INTERVAL_MS ||
       rd_kafka_queue_length(reader->queue) > REFILL_BELOW)
     return;
@@ -255,10 +255,10 @@ freshet_status freshet_kafka_reader_poll(freshet_kafka_reader* reader, int timeo
     FRESHET_ASSERT(reader->held != NULL);
     reader->held_capacity = capacity;
   }
-  int64_t deadline_ms = freshet_kafka_now_ms() + timeout_ms;
+  int64_t deadline_ms = freshet_monotonic_ms() + timeout_ms;
   for (;;) {
     /* A batch call waits until it is full, so wait for one message only, then take what else is there. */
-    int64_t left_ms = deadline_ms - freshet_kafka_now_ms();
+    int64_t left_ms = deadline_ms - freshet_monotonic_ms();
     take(reader, left_ms <= 0 ? 0 : left_ms < SLICE_MS ? (int)left_ms : SLICE_MS, 1);
     if (reader->held_count > 0 && capacity > 1) take(reader, 0, capacity - 1);
     if (reader->held_count == capacity) refill(reader);

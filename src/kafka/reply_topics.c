@@ -161,7 +161,7 @@ static reply_topic* entry_of(freshet_reply_topics* topics, const char* name) {
 }
 
 static reply_topic* topic_of(freshet_reply_topics* topics, const char* name) {
-  int64_t now_ms = freshet_kafka_now_ms();
+  int64_t now_ms = freshet_monotonic_ms();
   reply_topic* entry = entry_of(topics, name);
   int64_t lasts_ms = entry->handle != NULL ? BELIEVED_MS : DOUBTED_MS;
   entry->used_ms = now_ms;
@@ -175,7 +175,7 @@ static reply_topic* topic_of(freshet_reply_topics* topics, const char* name) {
   }
   if (entry->handle != NULL) rd_kafka_topic_destroy(entry->handle);
   entry->handle = handle;
-  entry->asked_ms = freshet_kafka_now_ms();
+  entry->asked_ms = freshet_monotonic_ms();
   topics->next_question_ms = entry->asked_ms + 9 * (entry->asked_ms - now_ms);
   return entry;
 }

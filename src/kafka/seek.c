@@ -52,7 +52,7 @@ freshet_status freshet_kafka_seek(freshet_kafka_reader* reader, const freshet_pa
     rd_kafka_resp_err_t code = seek_once(client->handle, list);
     if (list->cnt == 0) break;
     freshet_kafka_sleep_ms(SEEK_RETRY_MS);
-    if (freshet_kafka_now_ms() - wait.since_ms > SEEK_QUIET_MS)
+    if (freshet_monotonic_ms() - wait.since_ms > SEEK_QUIET_MS)
       status = freshet_kafka_wait_again(&wait, code, error);
   }
   rd_kafka_topic_partition_list_destroy(list);

@@ -146,10 +146,10 @@ freshet_status freshet_sink_lists_lost(const kafka_sink* sink, size_t lost, fres
 static freshet_status sink_settle(freshet_sink* self, int timeout_ms, freshet_error* error) {
   kafka_sink* sink = freshet_sink_of(self);
   rd_kafka_t* handle = sink->publisher.handle;
-  int64_t until_ms = freshet_kafka_now_ms() + timeout_ms;
-  while (freshet_lanes_waiting(sink->lanes) > 0 && freshet_kafka_now_ms() < until_ms)
+  int64_t until_ms = freshet_monotonic_ms() + timeout_ms;
+  while (freshet_lanes_waiting(sink->lanes) > 0 && freshet_monotonic_ms() < until_ms)
     rd_kafka_poll(handle, FRESHET_SINK_ROOM_MS);
-  int64_t left_ms = until_ms - freshet_kafka_now_ms();
+  int64_t left_ms = until_ms - freshet_monotonic_ms();
   rd_kafka_resp_err_t code = rd_kafka_flush(handle, left_ms > 0 ? (int)left_ms : 0);
   if (rd_kafka_fatal_error(handle, NULL, 0) != RD_KAFKA_RESP_ERR_NO_ERROR)
     return freshet_kafka_client_fatal(&sink->publisher, error);
@@ -174,7 +174,7 @@ static bool is_leaving(void* context) {
 static freshet_status open_transactor(kafka_sink* sink, freshet_kafka_transactor* transactor,
                                       freshet_error* error) {
   transactor->source = sink->source;
-  transactor->opened_ms = transactor->begun_ms = freshet_kafka_now_ms();
+  transactor->opened_ms = transactor->begun_ms = freshet_monotonic_ms();
   for (int topic = 0; topic < FRESHET_TOPICS; topic++) atomic_store(&transactor->waiting[topic], 0);
   transactor->leaving = &sink->committer.leaving;
   transactor->abandoned = &sink->committer.abandoned;
@@ -262,7 +262,7 @@ static freshet_status sink_begin(freshet_sink* self, freshet_error* error) {
     status = freshet_sink_reopen(sink, transactor, "the other producer was fenced", error);
   if (status != FRESHET_OK) return status;
   freshet_ends_clear(&sink->ends[transactor - sink->transactors]);
-  transactor->begun_ms = freshet_kafka_now_ms();
+  transactor->begun_ms = freshet_monotonic_ms();
   status = freshet_kafka_transactor_take(transactor, FRESHET_STEP_BEGIN, NULL, error);
   sink->has_begun = status == FRESHET_OK;
   return status;

@@ -5,7 +5,8 @@
  * how an abandoned one ends. It must not know what a record holds.
  */
 #include <pthread.h>
-#include <time.h>
+
+#include "core/monotonic.h"
 
 #include "kafka/sink_internal.h"
 
@@ -14,21 +15,14 @@ enum {
   ABANDONED_WAIT_MS = 5000, /* of a begin, for what was abandoned */
 };
 
-static struct timespec after_ms(int ms) {
-  struct timespec at;
-  clock_gettime(CLOCK_MONOTONIC, &at);
-  int64_t ns = at.tv_nsec + (int64_t)ms * 1000000;
-  return (struct timespec){at.tv_sec + ns / 1000000000, ns % 1000000000};
-}
-
 /* What was abandoned has to be over before the next transaction. Who must not wait asks freshet_committer_is_ready first;
  * the thread that ends it tells the log what it waits for. */
 freshet_status freshet_committer_await_abandoned(committer* c, freshet_error* error) {
   if (!c->started) return FRESHET_OK;
-  const struct timespec deadline = after_ms(ABANDONED_WAIT_MS);
+  const int64_t until_ms = freshet_monotonic_ms() + ABANDONED_WAIT_MS;
   bool is_late = false;
   pthread_mutex_lock(&c->lock);
-  while (c->abandoned && !is_late) is_late = pthread_cond_timedwait(&c->changed, &c->lock, &deadline) != 0;
+  while (c->abandoned && !is_late) is_late = !freshet_condition_wait(&c->changed, &c->lock, until_ms);
   is_late = c->abandoned;
   bool has_failed = !is_late && c->status != FRESHET_OK && c->status != FRESHET_ABORTED;
   pthread_mutex_unlock(&c->lock);
@@ -150,12 +144,8 @@ static void* commit_when_asked(void* argument) {
 
 freshet_status freshet_committer_start(kafka_sink* sink, freshet_error* error) {
   committer* c = &sink->committer;
-  pthread_condattr_t attributes;
-  pthread_condattr_init(&attributes);
-  pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
   pthread_mutex_init(&c->lock, NULL);
-  pthread_cond_init(&c->changed, &attributes);
-  pthread_condattr_destroy(&attributes);
+  freshet_condition_init(&c->changed);
   c->sender = freshet_helper_create("freshet-offsets");
   c->started = c->sender != NULL && pthread_create(&c->thread, NULL, commit_when_asked, sink) == 0;
   if (c->started) return FRESHET_OK;
@@ -212,13 +202,13 @@ bool freshet_committer_may_write(freshet_sink* self, freshet_topic topic) {
 freshet_status freshet_committer_outcome(freshet_sink* self, int wait_ms, freshet_error* error) {
   kafka_sink* sink = freshet_sink_of(self);
   committer* c = &sink->committer;
-  const struct timespec deadline = after_ms(wait_ms);
+  const int64_t until_ms = freshet_monotonic_ms() + wait_ms;
   pthread_mutex_lock(&c->lock);
   FRESHET_ASSERT(c->phase != IDLE);
   bool late = wait_ms == 0;
   const bool was_written = c->is_written;
   while (c->phase != ENDED && !late && c->is_written == was_written)
-    late = pthread_cond_timedwait(&c->changed, &c->lock, &deadline) != 0;
+    late = !freshet_condition_wait(&c->changed, &c->lock, until_ms);
   bool ended = c->phase == ENDED;
   if (ended) c->phase = IDLE;
   pthread_mutex_unlock(&c->lock);

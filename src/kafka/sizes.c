@@ -37,7 +37,7 @@ void freshet_kafka_sizes_open(freshet_kafka_sizes* sizes, const freshet_kafka_cl
   sizes->client_limit = CLIENT_LIMIT_USUAL;
   if (rd_kafka_conf_get(rd_kafka_conf(client->handle), "message.max.bytes", text, &size) == RD_KAFKA_CONF_OK)
     sizes->client_limit = strtoul(text, NULL, 10);
-  sizes->next_question_ms = freshet_kafka_now_ms() + AGAIN_MS;
+  sizes->next_question_ms = freshet_monotonic_ms() + AGAIN_MS;
   ask(sizes, client);
 }
 
@@ -94,7 +94,7 @@ void freshet_kafka_sizes_await(freshet_kafka_sizes* sizes, const freshet_kafka_c
 
 void freshet_kafka_sizes_poll(freshet_kafka_sizes* sizes, const freshet_kafka_client* client) {
   take_answer(sizes, client, 0);
-  int64_t now_ms = freshet_kafka_now_ms();
+  int64_t now_ms = freshet_monotonic_ms();
   if (sizes->answers != NULL || now_ms < sizes->next_question_ms) return;
   sizes->next_question_ms = now_ms + AGAIN_MS;
   ask(sizes, client);

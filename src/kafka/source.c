@@ -161,7 +161,7 @@ static freshet_log_place* list_places(const kafka_source* source, size_t* count)
 
 /* Tells the watch where reading is, now and then, and hears what it has found. */
 static freshet_status heed_watch(kafka_source* source, freshet_error* error) {
-  int64_t now_ms = freshet_kafka_now_ms();
+  int64_t now_ms = freshet_monotonic_ms();
   if (now_ms - source->shared_ms >= SHARE_MS) {
     size_t count;
     freshet_log_place* places = list_places(source, &count);
@@ -176,7 +176,7 @@ static freshet_status heed_watch(kafka_source* source, freshet_error* error) {
 static void follow_owners(kafka_source* source, const rd_kafka_topic_partition_list_t* list) {
   if (source->member_id != NULL) rd_kafka_mem_free(NULL, source->member_id);
   source->member_id = rd_kafka_memberid(source->reader.client.handle);
-  atomic_store(&source->joined_ms, freshet_kafka_now_ms());
+  atomic_store(&source->joined_ms, freshet_monotonic_ms());
   if (source->predecessors != NULL) freshet_predecessors_watch(source->predecessors, source->member_id, list);
 }
 
@@ -278,12 +278,12 @@ static void on_rebalance(rd_kafka_t* handle, rd_kafka_resp_err_t code,
  * before believing it. */
 static freshet_status look_again(kafka_source* source, freshet_error* error) {
   const freshet_kafka_config* config = source->reader.client.config;
-  int64_t since_ms = freshet_kafka_now_ms();
+  int64_t since_ms = freshet_monotonic_ms();
   rd_kafka_resp_err_t code;
   const char* missing;
   while ((missing = freshet_kafka_missing_topic(&source->reader.client, source->topics, source->topic_count,
                                                 MISSING_WAIT_MS, &code)) != NULL) {
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR && freshet_kafka_now_ms() - since_ms > MISSING_WAIT_MS) {
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR && freshet_monotonic_ms() - since_ms > MISSING_WAIT_MS) {
       return freshet_error_set(error, FRESHET_NOT_FOUND, FRESHET_STOP,
                                "topic %s does not exist; `freshet topics create` makes it", missing);
     }

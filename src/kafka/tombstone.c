@@ -63,7 +63,7 @@ freshet_status freshet_kafka_await_committed(const freshet_kafka_config* config,
                                              int32_t partition, int64_t offset, int timeout_ms, bool* reached,
                                              freshet_error* error) {
   freshet_kafka_client client = {0};
-  int64_t deadline_ms = freshet_kafka_now_ms() + timeout_ms;
+  int64_t deadline_ms = freshet_monotonic_ms() + timeout_ms;
   *reached = false;
   freshet_status status = freshet_kafka_client_open(&client, config, FRESHET_KAFKA_READER,
                                                     (freshet_kafka_callbacks){0}, NULL, error);
@@ -73,7 +73,7 @@ freshet_status freshet_kafka_await_committed(const freshet_kafka_config* config,
     list->elems[0].offset = RD_KAFKA_OFFSET_INVALID;
     rd_kafka_resp_err_t code = rd_kafka_committed(client.handle, list, ASK_MS);
     *reached = code == RD_KAFKA_RESP_ERR_NO_ERROR && list->elems[0].offset >= offset;
-    if (*reached || freshet_kafka_now_ms() >= deadline_ms) break;
+    if (*reached || freshet_monotonic_ms() >= deadline_ms) break;
     freshet_kafka_sleep_ms(PAUSE_MS);
   }
   rd_kafka_topic_partition_list_destroy(list);

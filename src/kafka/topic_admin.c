@@ -213,9 +213,9 @@ static freshet_status read_created(const freshet_kafka_config* config, rd_kafka_
 
 /* The controller has made them, but brokers hear of it a moment later, and `freshet run` may be next. */
 static freshet_status await_created(freshet_kafka_client* client, freshet_error* error) {
-  int64_t deadline_ms = freshet_kafka_now_ms() + CREATE_MS;
+  int64_t deadline_ms = freshet_monotonic_ms() + CREATE_MS;
   bool missing = true;
-  while (missing && freshet_kafka_now_ms() < deadline_ms) {
+  while (missing && freshet_monotonic_ms() < deadline_ms) {
     freshet_kafka_topic_info info[FRESHET_TOPICS] = {0};
     freshet_status status = ask(client, info, error);
     if (status != FRESHET_OK) return status;

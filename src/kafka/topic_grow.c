@@ -53,12 +53,12 @@ static freshet_status grow(freshet_kafka_client* client, freshet_topic topic, in
 /* Brokers hear of new partitions a moment after the controller. */
 static freshet_status await_shown(freshet_kafka_client* client, freshet_topic topic, int32_t partitions,
                                   freshet_error* error) {
-  int64_t deadline_ms = freshet_kafka_now_ms() + GROW_MS;
+  int64_t deadline_ms = freshet_monotonic_ms() + GROW_MS;
   for (;;) {
     int32_t count = 0;
     freshet_kafka_client_partitions(client, topic, GROW_MS, &count);
     if (count >= partitions) return FRESHET_OK;
-    if (freshet_kafka_now_ms() > deadline_ms)
+    if (freshet_monotonic_ms() > deadline_ms)
       return freshet_error_set(error, FRESHET_TIMEOUT, FRESHET_STOP,
                                "topic %s does not show %d partitions after %d s; do it again",
                                client->config->topics[topic], (int)partitions, GROW_MS / 1000);

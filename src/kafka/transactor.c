@@ -117,7 +117,7 @@ static int64_t transaction_timeout_ms(rd_kafka_t* handle) {
  * a process that has been started again meanwhile, because it saw the group before that one had joined. Else another
  * process has this one's transactional id. */
 static const char* innocent_cause(const freshet_kafka_transactor* t, char* text, size_t size) {
-  const int64_t age_ms = freshet_kafka_now_ms() - t->begun_ms;
+  const int64_t age_ms = freshet_monotonic_ms() - t->begun_ms;
   const int64_t timeout_ms = transaction_timeout_ms(t->client.handle);
   const int64_t session_ms = freshet_kafka_session_ms(&t->config);
   const int64_t joined_ms = t->source == NULL ? 0 : freshet_kafka_source_joined_ms(t->source);

@@ -94,8 +94,8 @@ void freshet_kafka_write_rights(const freshet_kafka_config* config,
     else
       snprintf(trials[i].why, sizeof trials[i].why, "%.300s", error.message);
   }
-  const int64_t deadline_ms = freshet_kafka_now_ms() + ANSWERS_MS;
-  while (status == FRESHET_OK && t.waiting > 0 && freshet_kafka_now_ms() < deadline_ms)
+  const int64_t deadline_ms = freshet_monotonic_ms() + ANSWERS_MS;
+  while (status == FRESHET_OK && t.waiting > 0 && freshet_monotonic_ms() < deadline_ms)
     rd_kafka_poll(t.client.handle, POLL_MS);
   if (status == FRESHET_OK) {
     rd_kafka_purge(t.client.handle, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);

@@ -3,8 +3,8 @@
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "core/monotonic.h"
 #include "freshet/status.h"
 
 struct freshet_helper {
@@ -41,12 +41,8 @@ static void free_helper(freshet_helper* helper) {
 freshet_helper* freshet_helper_create(const char* name) {
   freshet_helper* helper = calloc(1, sizeof *helper);
   if (helper == NULL) return NULL;
-  pthread_condattr_t attributes;
-  pthread_condattr_init(&attributes);
-  pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
   pthread_mutex_init(&helper->lock, NULL);
-  pthread_cond_init(&helper->changed, &attributes);
-  pthread_condattr_destroy(&attributes);
+  freshet_condition_init(&helper->changed);
   if (pthread_create(&helper->thread, NULL, work, helper) != 0) {
     free_helper(helper);
     return NULL;
@@ -75,21 +71,14 @@ void freshet_helper_start(freshet_helper* helper, void (*job)(void* context), vo
 }
 
 bool freshet_helper_await(freshet_helper* helper, int wait_ms) {
-  struct timespec deadline;
-  clock_gettime(CLOCK_MONOTONIC, &deadline);
-  deadline.tv_sec += wait_ms / 1000;
-  deadline.tv_nsec += (long)(wait_ms % 1000) * 1000000;
-  if (deadline.tv_nsec >= 1000000000) {
-    deadline.tv_sec++;
-    deadline.tv_nsec -= 1000000000;
-  }
+  const int64_t until_ms = freshet_monotonic_ms() + wait_ms;
   pthread_mutex_lock(&helper->lock);
   bool is_late = wait_ms == 0;
   while (helper->job != NULL && !is_late) {
     if (wait_ms < 0) {
       pthread_cond_wait(&helper->changed, &helper->lock);
     } else {
-      is_late = pthread_cond_timedwait(&helper->changed, &helper->lock, &deadline) != 0;
+      is_late = !freshet_condition_wait(&helper->changed, &helper->lock, until_ms);
     }
   }
   bool is_done = helper->job == NULL;

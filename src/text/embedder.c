@@ -11,9 +11,9 @@
 
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "core/monotonic.h"
 #include "text/cache.h"
 
 enum { PRIORITIES = FRESHET_EMBED_PRIORITIES, LANES_MAX = 2, LEAST_URGENT = 19 };
@@ -68,12 +68,6 @@ freshet_embedder_config freshet_embedder_defaults(void) {
                                    .cache_bytes = 16 << 20,
                                    .retry_ms = 500,
                                    .retry_max_ms = 60000};
-}
-
-static int64_t now_ms(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
 }
 
 /* ---- lists ---- */
@@ -159,7 +153,8 @@ static void postpone(lane* l, job* const* jobs, size_t count) {
   uint32_t doubled = l->pause_ms > most / 2 ? most : 2 * l->pause_ms;
   l->pause_ms = l->pause_ms == 0 ? self->config.retry_ms : doubled;
   l->random = l->random * 6364136223846793005U + 1442695040888963407U; /* Knuth's MMIX generator */
-  l->pause_until_ms = now_ms() + l->pause_ms / 2 + (int64_t)((l->random >> 33) % (l->pause_ms / 2 + 1));
+  l->pause_until_ms =
+      freshet_monotonic_ms() + l->pause_ms / 2 + (int64_t)((l->random >> 33) % (l->pause_ms / 2 + 1));
   list_put_back(&self->waiting[FRESHET_EMBED_BULK], jobs, count);
   self->stats.retries++;
 }
@@ -170,7 +165,7 @@ static void postpone(lane* l, job* const* jobs, size_t count) {
 static size_t take_jobs(lane* l, job** jobs) {
   freshet_embedder* self = l->embedder;
   for (int p = 0; p < PRIORITIES; p++) {
-    bool paused = p != FRESHET_EMBED_REQUEST && now_ms() < l->pause_until_ms;
+    bool paused = p != FRESHET_EMBED_REQUEST && freshet_monotonic_ms() < l->pause_until_ms;
     size_t count = 0;
     if (!l->serves[p] || paused) continue;
     while (count < self->config.batch && self->waiting[p].count > 0)
@@ -184,9 +179,8 @@ static size_t take_jobs(lane* l, job** jobs) {
 static bool wait_for_work(lane* l) {
   freshet_embedder* self = l->embedder;
   if (self->stopping) return false;
-  if (now_ms() < l->pause_until_ms) {
-    struct timespec until = {l->pause_until_ms / 1000, l->pause_until_ms % 1000 * 1000000};
-    pthread_cond_timedwait(&l->wake, &self->mutex, &until);
+  if (freshet_monotonic_ms() < l->pause_until_ms) {
+    freshet_condition_wait(&l->wake, &self->mutex, l->pause_until_ms);
   } else {
     pthread_cond_wait(&l->wake, &self->mutex);
   }
@@ -261,13 +255,9 @@ static void* run_lane(void* argument) {
 static freshet_status start_lane(freshet_embedder* self, freshet_encoder* encoder, bool owns, bool requests,
                                  bool bulk, freshet_error* error) {
   lane* l = &self->lanes[self->lane_count++];
-  pthread_condattr_t monotonic;
   *l = (lane){.embedder = self, .encoder = encoder, .serves = {requests, bulk, bulk}, .owns_encoder = owns};
-  l->random = (uint64_t)now_ms() ^ (uintptr_t)self;
-  pthread_condattr_init(&monotonic);
-  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-  pthread_cond_init(&l->wake, &monotonic);
-  pthread_condattr_destroy(&monotonic);
+  l->random = (uint64_t)freshet_monotonic_ms() ^ (uintptr_t)self;
+  freshet_condition_init(&l->wake);
   l->vectors = malloc(self->config.batch * self->dim * sizeof *l->vectors);
   l->started = l->vectors != NULL && pthread_create(&l->thread, NULL, run_lane, l) == 0;
   if (l->started) return FRESHET_OK;

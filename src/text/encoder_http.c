@@ -12,10 +12,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <utf8proc.h>
 #include <xxhash.h>
 
+#include "core/monotonic.h"
 #include "text/unicode.h"
 
 enum {
@@ -43,12 +43,6 @@ typedef struct http_encoder {
   bool too_long;                           /* the last refusal was about the length of a text */
   char notice[FRESHET_ERROR_MESSAGE_SIZE]; /* see vtable->notice; empty: none */
 } http_encoder;
-
-static int64_t now_ms(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
-}
 
 /* ---- the request ---- */
 
@@ -236,15 +230,16 @@ static int64_t pause_before(http_encoder* self, int tries, const attempt* a) {
 static freshet_status encode_request(http_encoder* self, const freshet_slice* texts, size_t count, float* out,
                                      freshet_error* error) {
   char* body = make_body(self, texts, count);
-  int64_t deadline_ms = now_ms() + self->timeout_ms;
+  int64_t deadline_ms = freshet_monotonic_ms() + self->timeout_ms;
   attempt a = {.status = FRESHET_OK};
   for (int tries = 1;; tries++) {
-    int64_t left_ms = deadline_ms - now_ms();
+    int64_t left_ms = deadline_ms - freshet_monotonic_ms();
     a = try_once(self, body, count, left_ms > 1 ? left_ms : 1, out);
     int64_t pause_ms = pause_before(self, tries, &a);
-    if (!a.again || tries == TRIES_MAX || now_ms() + pause_ms >= deadline_ms) break;
-    for (int64_t until_ms = now_ms() + pause_ms; now_ms() < until_ms && !atomic_load(&self->interrupted);) {
-      curl_multi_poll(self->multi, NULL, 0, (int)(until_ms - now_ms() + 1), NULL);
+    if (!a.again || tries == TRIES_MAX || freshet_monotonic_ms() + pause_ms >= deadline_ms) break;
+    for (int64_t until_ms = freshet_monotonic_ms() + pause_ms;
+         freshet_monotonic_ms() < until_ms && !atomic_load(&self->interrupted);) {
+      curl_multi_poll(self->multi, NULL, 0, (int)(until_ms - freshet_monotonic_ms() + 1), NULL);
     }
   }
   free(body);
@@ -428,7 +423,7 @@ freshet_status freshet_encoder_http_create(const freshet_http_options* options, 
   self->model = strdup(options->model == NULL ? "" : options->model);
   self->key_env = strdup(options->key_env == NULL ? "" : options->key_env);
   self->timeout_ms = options->timeout_ms;
-  self->random = (uint64_t)now_ms() ^ (uintptr_t)self;
+  self->random = (uint64_t)freshet_monotonic_ms() ^ (uintptr_t)self;
   FRESHET_ASSERT(self->model != NULL && self->key_env != NULL);
   /* The address of the server is not part of the name, unless its model has no name: a model that moves to
    * another server makes the same vectors. */
