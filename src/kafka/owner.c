@@ -8,7 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { UUID_LENGTH = 36, METADATA_MAX = 512 };
+#include "stream/words.h"
+
+enum { UUID_LENGTH = 36 };
 
 /* Each byte that is no plain character of a word as %XX. false: no room. */
 static bool escape(const char* in, char* out, size_t size) {
@@ -55,26 +57,14 @@ void freshet_owner_write(const char* transactional_id, const char* member_id, co
            freshet_owner_client(client_id), id);
 }
 
-static bool read_word(const char* word, freshet_owner* owner) {
-  int used = 0;
-  *owner = (freshet_owner){{0}, {0}, 0};
-  if (sscanf(word, "o1:%36[^:]:%8" SCNx32 ":%n", owner->member, &owner->client, &used) == 2 && used > 0 &&
-      strlen(owner->member) == UUID_LENGTH &&
-      unescape(word + used, owner->transactional_id, sizeof owner->transactional_id))
-    return true;
-  *owner = (freshet_owner){{0}, {0}, 0};
-  return false;
-}
-
 freshet_owner freshet_owner_read(const char* text, size_t size) {
-  char copy[METADATA_MAX];
+  char word[FRESHET_OWNER_TEXT_SIZE];
   freshet_owner owner = {{0}, {0}, 0};
-  if (text == NULL || size >= sizeof copy) return owner;
-  memcpy(copy, text, size);
-  copy[size] = '\0';
-  char* rest = NULL;
-  for (char* word = strtok_r(copy, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest)) {
-    if (read_word(word, &owner)) break;
-  }
-  return owner;
+  int used = 0;
+  freshet_words_find(text, size, "o1:", word, sizeof word);
+  if (sscanf(word, "o1:%36[^:]:%8" SCNx32 ":%n", owner.member, &owner.client, &used) == 2 && used > 0 &&
+      strlen(owner.member) == UUID_LENGTH &&
+      unescape(word + used, owner.transactional_id, sizeof owner.transactional_id))
+    return owner;
+  return (freshet_owner){{0}, {0}, 0};
 }

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "stream/words.h"
+
 freshet_mark freshet_mark_of(int64_t offset, int64_t time_ms, freshet_slice key, freshet_slice value) {
   XXH64_hash_t of_key = XXH3_64bits(key.data, key.size);
   return (freshet_mark){offset, time_ms, XXH3_64bits_withSeed(value.data, value.size, of_key)};
@@ -27,16 +29,12 @@ void freshet_mark_write(const freshet_mark* mark, char text[FRESHET_MARK_TEXT_SI
 }
 
 freshet_mark freshet_mark_read(const char* text, size_t size) {
-  char copy[FRESHET_MARK_TEXT_SIZE];
+  char word[FRESHET_MARK_TEXT_SIZE];
   freshet_mark mark;
   int used = 0;
-  const char* space = text == NULL ? NULL : memchr(text, ' ', size);
-  if (space != NULL) size = (size_t)(space - text);
-  if (text == NULL || size >= sizeof copy) return FRESHET_NO_MARK;
-  memcpy(copy, text, size);
-  copy[size] = '\0';
-  bool is_mark = sscanf(copy, "m1:%" SCNd64 ":%" SCNd64 ":%" SCNx64 "%n", &mark.offset, &mark.time_ms,
+  freshet_words_find(text, size, "m1:", word, sizeof word);
+  bool is_mark = sscanf(word, "m1:%" SCNd64 ":%" SCNd64 ":%" SCNx64 "%n", &mark.offset, &mark.time_ms,
                         &mark.hash, &used) == 3 &&
-                 (size_t)used == strlen(copy) && mark.offset >= 0;
+                 (size_t)used == strlen(word) && mark.offset >= 0;
   return is_mark ? mark : FRESHET_NO_MARK;
 }

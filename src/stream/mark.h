@@ -21,7 +21,7 @@ bool freshet_mark_equal(const freshet_mark* a, const freshet_mark* b);
 
 /* One word of ASCII, for the metadata of a committed offset. "" for no mark. */
 void freshet_mark_write(const freshet_mark* mark, char text[FRESHET_MARK_TEXT_SIZE]);
-/* The mark that is the first word of such metadata. Anything else, NULL too, is no mark. */
+/* The mark among the words of such metadata, NULL too. No such word: no mark. */
 freshet_mark freshet_mark_read(const char* text, size_t size);
 
 #endif
