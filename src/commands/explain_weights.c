@@ -38,21 +38,15 @@ static const struct {
     {"habit", "Choosing again: weight", ""},
 };
 
-typedef struct question {
-  freshet_options options;
-  const char* url;
-  bool json;
-} question;
-
-static bool parse(int argc, char** argv, question* q) {
+static bool parse(int argc, char** argv, freshet_options* options, freshet_question* question) {
   static const struct option longs[] = {
       {"url", required_argument, NULL, 'a'}, {"json", no_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
   int option;
   while ((option = getopt_long(argc, argv, FRESHET_OPTIONS_SHORT, longs, NULL)) != -1) {
-    if (freshet_options_take(&q->options, option, optarg)) continue;
+    if (freshet_options_take(options, option, optarg)) continue;
     if (option == '?') return false;
-    if (option == 'a') q->url = optarg;
-    if (option == 'j') q->json = true;
+    if (option == 'a') question->url = optarg;
+    if (option == 'j') question->json = true;
   }
   if (optind < argc) fprintf(stderr, "freshet explain-weights: what is '%s'?\n", argv[optind]);
   return optind == argc;
@@ -63,11 +57,12 @@ static const char* text_of(const json_t* object, const char* key) {
   return text == NULL ? "" : text;
 }
 
-static void print_weights(const json_t* weights) {
+static void print_weights(const json_t* answer) {
   enum { WIDTH = 46 };
   const char *before = "", *unit = "";
   size_t i;
   const json_t* weight;
+  const json_t* weights = json_object_get(answer, "weights");
   json_array_foreach(weights, i, weight) {
     const char* part = text_of(weight, "part");
     char name[2 * WIDTH];
@@ -87,43 +82,16 @@ static void print_weights(const json_t* weights) {
   }
 }
 
-static freshet_status ask(const question* q, const freshet_config* config, freshet_error* error) {
-  freshet_buffer body = {0};
-  json_t* answer = NULL;
-  freshet_status status =
-      freshet_ask_service(config, q->url, "/v1/weights",
-                          "the service knows no /v1/weights: is it an older version?", &body, &answer, error);
-  const json_t* weights = json_object_get(answer, "weights");
-  if (status == FRESHET_OK && !json_is_array(weights)) {
-    status = freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP,
-                               "the answer has no weights: is this Freshet?");
-  } else if (status == FRESHET_OK && q->json) {
-    printf("%.*s", (int)body.size, (const char*)body.data);
-  } else if (status == FRESHET_OK) {
-    print_weights(weights);
-  }
-  json_decref(answer);
-  freshet_buffer_free(&body);
-  return status;
-}
-
 static int run(int argc, char** argv) {
-  question q = {0};
-  freshet_error error = {0};
-  freshet_config* config = NULL;
-  if (!parse(argc, argv, &q)) {
-    fprintf(stderr, "see `freshet help explain-weights`\n");
-    return FRESHET_EXIT_USAGE;
-  }
-  if (freshet_options_load(&q.options, &config, &error) != FRESHET_OK) {
-    freshet_command_failed("explain-weights", &error);
-    return FRESHET_EXIT_USAGE;
-  }
-  freshet_status status = ask(&q, config, &error);
-  freshet_config_destroy(config);
-  if (status == FRESHET_OK) return FRESHET_EXIT_OK;
-  freshet_command_failed("explain-weights", &error);
-  return status == FRESHET_UNAVAILABLE ? FRESHET_EXIT_UNAVAILABLE : FRESHET_EXIT_FAILED;
+  freshet_options options = {0};
+  freshet_question question = {.command = "explain-weights",
+                               .path = "/v1/weights",
+                               .list = "weights",
+                               .missing = "the service knows no /v1/weights: is it an older version?",
+                               .print = print_weights};
+  if (parse(argc, argv, &options, &question)) return freshet_ask_service(&question, &options);
+  fprintf(stderr, "see `freshet help explain-weights`\n");
+  return FRESHET_EXIT_USAGE;
 }
 
 const freshet_command freshet_command_explain_weights = {

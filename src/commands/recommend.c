@@ -30,17 +30,17 @@ static const char usage[] =
     "  --json                print the answer as it came\n"
     "\nexit codes: 0 answered, 1 refused, 2 usage or configuration, 6 no service answers\n";
 
-typedef struct question {
+typedef struct wish {
   freshet_options options;
   const char *user, *like, *list, *category, *context, *k, *url; /* list: "popular", "newest" */
   bool json;
-} question;
+} wish;
 
 static bool is_given(const char* text) {
   return text != NULL && text[0] != '\0';
 }
 
-static bool parse(int argc, char** argv, question* q) {
+static bool parse(int argc, char** argv, wish* w) {
   static const struct option longs[] = {
       {"user", required_argument, NULL, 'u'},
       {"like", required_argument, NULL, 'l'},
@@ -55,29 +55,29 @@ static bool parse(int argc, char** argv, question* q) {
   int option;
   bool is_twice = false;
   while ((option = getopt_long(argc, argv, FRESHET_OPTIONS_SHORT "k:", longs, NULL)) != -1) {
-    if (freshet_options_take(&q->options, option, optarg)) continue;
+    if (freshet_options_take(&w->options, option, optarg)) continue;
     if (option == '?') return false;
-    if (option == 'u') q->user = optarg;
-    if (option == 'l') q->like = optarg;
+    if (option == 'u') w->user = optarg;
+    if (option == 'l') w->like = optarg;
     if (option == 'p' || option == 'n') {
-      is_twice = is_twice || q->list != NULL;
-      q->list = option == 'p' ? "popular" : "newest";
+      is_twice = is_twice || w->list != NULL;
+      w->list = option == 'p' ? "popular" : "newest";
     }
-    if (option == 'g') q->category = optarg;
-    if (option == 't') q->context = optarg;
-    if (option == 'k') q->k = optarg;
-    if (option == 'a') q->url = optarg;
-    if (option == 'j') q->json = true;
+    if (option == 'g') w->category = optarg;
+    if (option == 't') w->context = optarg;
+    if (option == 'k') w->k = optarg;
+    if (option == 'a') w->url = optarg;
+    if (option == 'j') w->json = true;
   }
-  const bool has_list = is_given(q->like) || q->list != NULL;
+  const bool has_list = is_given(w->like) || w->list != NULL;
   if (optind < argc) {
     fprintf(stderr, "freshet recommend: what is '%s'?\n", argv[optind]);
-  } else if (is_twice || (q->like != NULL && q->list != NULL)) {
+  } else if (is_twice || (w->like != NULL && w->list != NULL)) {
     fprintf(stderr, "freshet recommend: only one of --like, --popular and --newest can be given\n");
-  } else if (!has_list && !is_given(q->user)) {
+  } else if (!has_list && !is_given(w->user)) {
     fprintf(stderr, "freshet recommend: one of --user, --like, --popular and --newest is needed\n");
-  } else if (q->list != NULL && q->context != NULL) {
-    fprintf(stderr, "freshet recommend: --context does not go with --%s\n", q->list);
+  } else if (w->list != NULL && w->context != NULL) {
+    fprintf(stderr, "freshet recommend: --context does not go with --%s\n", w->list);
   } else {
     return true;
   }
@@ -97,16 +97,16 @@ static void append_parameter(freshet_buffer* out, const char* name, const char* 
 }
 
 /* NUL-terminated. */
-static void write_path(const question* q, freshet_buffer* out) {
-  const bool is_personal = q->like == NULL && q->list == NULL;
+static void write_path(const wish* w, freshet_buffer* out) {
+  const bool is_personal = w->like == NULL && w->list == NULL;
   append(out, is_personal ? "/v1/users/" : "/v1/items/");
-  if (q->list == NULL) freshet_client_escape(freshet_slice_of(is_personal ? q->user : q->like), out);
-  append(out, is_personal ? "/recommendations" : q->list == NULL ? "/similar" : q->list);
+  if (w->list == NULL) freshet_client_escape(freshet_slice_of(is_personal ? w->user : w->like), out);
+  append(out, is_personal ? "/recommendations" : w->list == NULL ? "/similar" : w->list);
   append(out, "?k=");
-  freshet_client_escape(freshet_slice_of(q->k == NULL ? "10" : q->k), out);
-  if (!is_personal) append_parameter(out, "user_id", q->user);
-  append_parameter(out, "include_categories", q->category);
-  append_parameter(out, "context", q->context);
+  freshet_client_escape(freshet_slice_of(w->k == NULL ? "10" : w->k), out);
+  if (!is_personal) append_parameter(out, "user_id", w->user);
+  append_parameter(out, "include_categories", w->category);
+  append_parameter(out, "context", w->context);
   freshet_buffer_append(out, "", 1);
 }
 
@@ -142,43 +142,23 @@ static void print_list(const json_t* list) {
   }
 }
 
-static freshet_status ask(const question* q, const freshet_config* config, freshet_error* error) {
-  freshet_buffer path = {0}, body = {0};
-  json_t* answer = NULL;
-  write_path(q, &path);
-  freshet_status status =
-      freshet_ask_service(config, q->url, (const char*)path.data, NULL, &body, &answer, error);
-  if (status == FRESHET_OK && !json_is_array(json_object_get(answer, "items"))) {
-    status =
-        freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "the answer is no list: is this Freshet?");
-  } else if (status == FRESHET_OK && q->json) {
-    printf("%.*s", (int)body.size, (const char*)body.data);
-  } else if (status == FRESHET_OK) {
-    print_list(answer);
-  }
-  json_decref(answer);
-  freshet_buffer_free(&path);
-  freshet_buffer_free(&body);
-  return status;
-}
-
 static int run(int argc, char** argv) {
-  question q = {0};
-  freshet_error error = {0};
-  freshet_config* config = NULL;
-  if (!parse(argc, argv, &q)) {
+  wish w = {0};
+  if (!parse(argc, argv, &w)) {
     fprintf(stderr, "see `freshet help recommend`\n");
     return FRESHET_EXIT_USAGE;
   }
-  if (freshet_options_load(&q.options, &config, &error) != FRESHET_OK) {
-    freshet_command_failed("recommend", &error);
-    return FRESHET_EXIT_USAGE;
-  }
-  freshet_status status = ask(&q, config, &error);
-  freshet_config_destroy(config);
-  if (status == FRESHET_OK) return FRESHET_EXIT_OK;
-  freshet_command_failed("recommend", &error);
-  return status == FRESHET_UNAVAILABLE ? FRESHET_EXIT_UNAVAILABLE : FRESHET_EXIT_FAILED;
+  freshet_buffer path = {0};
+  write_path(&w, &path);
+  freshet_question question = {.command = "recommend",
+                               .path = (const char*)path.data,
+                               .url = w.url,
+                               .list = "items",
+                               .json = w.json,
+                               .print = print_list};
+  int code = freshet_ask_service(&question, &w.options);
+  freshet_buffer_free(&path);
+  return code;
 }
 
 const freshet_command freshet_command_recommend = {
