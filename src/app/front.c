@@ -47,6 +47,8 @@ freshet_status freshet_front_open(freshet_front* front, const freshet_front_conf
   for (size_t i = 0; i < wanted->page_count; i++) routes[count + i] = wanted->pages[i];
   watched.more_routes = routes;
   watched.more_route_count = count + wanted->page_count;
+  watched.after = freshet_api_ask_gathered;
+  watched.after_context = front->api;
   freshet_status status = freshet_monitor_create(&watched, &front->monitor, error);
   if (status == FRESHET_OK && front->monitor != NULL) {
     freshet_log_fact(logger, FRESHET_INFO, "http.listening", "address=%s port=%u tls=%s", config->http.bind,

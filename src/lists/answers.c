@@ -237,7 +237,8 @@ freshet_status freshet_answers_share(freshet_answers* answers, freshet_error* er
   if (!answers->shares) return FRESHET_OK;
   freshet_status status = freshet_ranking_sync(answers->lists.ranking, error);
   if (status == FRESHET_OK)
-    freshet_inbox_share(answers->intake.inbox, freshet_direct_answer, answers->direct);
+    freshet_inbox_share(answers->intake.inbox, freshet_direct_answer, answers->direct,
+                        freshet_direct_most(answers->direct));
   return status;
 }
 

@@ -1,6 +1,6 @@
 /*
- * direct.c: see direct.h. Each asker takes a seat, which has the scratch for one list. It must not wait: without a free
- * seat the question is the worker's.
+ * direct.c: see direct.h. Each asker takes a seat, which has the scratch for some lists. It must not wait: without a
+ * free seat the questions are the worker's.
  */
 #include "lists/direct.h"
 
@@ -13,12 +13,18 @@
 enum {
   SEATS = 8,
   ITEMS_MAX = 131072, /* listed: a list takes about a ms then, and the worker may have to wait so long */
+  ITEMS_AT_A_TIME = 262144, /* ranked in one call: for the same reason */
 };
 
 typedef struct seat {
   bool is_taken;
   freshet_drafts* drafts; /* NULL: not used yet */
   freshet_ranking_scratch* scratch;
+  /* Of the questions that are being answered. */
+  freshet_inbox_entry entries[FRESHET_READ_MAX];
+  freshet_pending_request pending[FRESHET_READ_MAX];
+  freshet_draft begun[FRESHET_READ_MAX];
+  freshet_ranking_task tasks[FRESHET_READ_MAX];
 } seat;
 
 struct freshet_direct {
@@ -79,47 +85,84 @@ static void leave_seat(freshet_direct* direct, seat* left) {
   pthread_mutex_unlock(&direct->lock);
 }
 
-/* ---- an answer ---- */
+/* ---- answers ---- */
 
-/* False: the worker has to answer. After an error too: it meets it again, and stops. */
-static bool fill(const freshet_direct* direct, seat* own, freshet_draft* draft) {
-  freshet_ranking_task task;
+size_t freshet_direct_most(const freshet_direct* direct) {
+  const size_t listed = freshet_listing_count(freshet_items_listing(direct->lists.items));
+  const size_t most = ITEMS_AT_A_TIME / (listed + 1);
+  return most < 1 ? 1 : most > FRESHET_READ_MAX ? FRESHET_READ_MAX : most;
+}
+
+static bool only_reads(const freshet_question* question) {
+  return question->kind == FRESHET_ASK_RECOMMEND && !question->titles && question->request.context.size == 0;
+}
+
+/* Begins answer number *drafts of this seat. False: the worker has to answer. After an error too: it meets it again,
+ * and stops. */
+static bool begin(const freshet_direct* direct, seat* own, const freshet_question* question, size_t drafts,
+                  size_t* tasks) {
+  freshet_clock* clock = direct->lists.ports->clock;
   freshet_error error = {0};
-  freshet_drafts_reset(own->drafts);
-  if (freshet_draft_prepare(own->drafts, draft, NULL, &task, &error) != FRESHET_OK || draft->needs_worker)
-    return false;
-  if (draft->task != NULL &&
-      freshet_ranking_one(direct->lists.ranking, own->scratch, draft->task, &error) != FRESHET_OK) {
-    freshet_ranking_scratch_destroy(own->scratch);
-    own->scratch = freshet_ranking_scratch_create(direct->lists.ranking);
+  own->entries[drafts] = (freshet_inbox_entry){.question = *question};
+  own->pending[drafts] =
+      (freshet_pending_request){.entry = &own->entries[drafts], .asked_ms = freshet_clock_now_ms(clock)};
+  freshet_draft* draft = &own->begun[drafts];
+  *draft = (freshet_draft){.pending = &own->pending[drafts], .answer = freshet_answer_create()};
+  if (freshet_draft_prepare(own->drafts, draft, NULL, &own->tasks[*tasks], &error) != FRESHET_OK ||
+      draft->needs_worker) {
+    freshet_answer_destroy(draft->answer);
     return false;
   }
-  freshet_draft_finish(own->drafts, draft);
+  *tasks += draft->task != NULL;
   return true;
 }
 
-freshet_answer* freshet_direct_answer(void* context, const freshet_question* question) {
+/* False: as above, of all. */
+static bool make_lists(const freshet_direct* direct, seat* own, size_t tasks) {
+  freshet_error error = {0};
+  if (tasks == 0 ||
+      freshet_ranking_some(direct->lists.ranking, own->scratch, own->tasks, tasks, &error) == FRESHET_OK)
+    return true;
+  freshet_ranking_scratch_destroy(own->scratch);
+  own->scratch = freshet_ranking_scratch_create(direct->lists.ranking);
+  return false;
+}
+
+/* Returns how many were answered. */
+static size_t answer_some(const freshet_direct* direct, seat* own, freshet_question* const* questions,
+                          size_t count, freshet_answer** answers) {
+  size_t places[FRESHET_READ_MAX], drafts = 0, tasks = 0;
+  freshet_drafts_reset(own->drafts);
+  for (size_t i = 0; i < count; i++) {
+    places[drafts] = i;
+    drafts += only_reads(questions[i]) && begin(direct, own, questions[i], drafts, &tasks);
+  }
+  const bool are_made = make_lists(direct, own, tasks);
+  for (size_t d = 0; d < drafts; d++) {
+    if (!are_made) {
+      freshet_answer_destroy(own->begun[d].answer);
+      continue;
+    }
+    freshet_draft_finish(own->drafts, &own->begun[d]);
+    answers[places[d]] = own->begun[d].answer;
+  }
+  return are_made ? drafts : 0;
+}
+
+void freshet_direct_answer(void* context, freshet_question* const* questions, size_t count,
+                           freshet_answer** answers) {
   freshet_direct* direct = context;
   freshet_clock* clock = direct->lists.ports->clock;
   const int64_t came_us = freshet_clock_monotonic_us(clock);
   atomic_store_explicit(&direct->asked_us, came_us, memory_order_relaxed);
-  if (question->kind != FRESHET_ASK_RECOMMEND || question->titles || question->request.context.size > 0)
-    return NULL;
+  for (size_t i = 0; i < count; i++) answers[i] = NULL;
   seat* own = take_seat(direct);
-  if (own == NULL) return NULL;
-  freshet_inbox_entry entry = {.question = *question};
-  freshet_pending_request pending = {
-      .entry = &entry, .asked_ms = freshet_clock_now_ms(clock), .came_us = came_us};
-  freshet_draft draft = {.pending = &pending, .answer = freshet_answer_create()};
-  const bool is_answered = fill(direct, own, &draft);
+  if (own == NULL) return;
+  const size_t answered = answer_some(direct, own, questions, count, answers);
   leave_seat(direct, own);
-  if (!is_answered) {
-    freshet_answer_destroy(draft.answer);
-    return NULL;
-  }
   freshet_worker_metrics* metrics = direct->lists.ports->metrics;
-  freshet_histogram_observe(&metrics->question_to_answer, freshet_clock_monotonic_us(clock) - came_us);
-  freshet_count(&metrics->answers, 1);
-  freshet_count(&metrics->answers_direct, 1);
-  return draft.answer;
+  const int64_t took_us = freshet_clock_monotonic_us(clock) - came_us;
+  for (size_t i = 0; i < answered; i++) freshet_histogram_observe(&metrics->question_to_answer, took_us);
+  freshet_count(&metrics->answers, answered);
+  freshet_count(&metrics->answers_direct, answered);
 }

@@ -22,8 +22,13 @@ void freshet_direct_destroy(freshet_direct* direct); /* NULL is allowed */
 /* False: the catalogue is so large that the worker would have to wait for the askers. */
 bool freshet_direct_can_serve(const freshet_direct* direct);
 
+/* How many questions an asker may answer at a time: so many that the worker does not wait long for their lists.
+ * 1 .. FRESHET_READ_MAX. */
+size_t freshet_direct_most(const freshet_direct* direct);
+
 /* A freshet_inbox_reader; context: the object. After freshet_ranking_sync, until the next change. */
-freshet_answer* freshet_direct_answer(void* context, const freshet_question* question);
+void freshet_direct_answer(void* context, freshet_question* const* questions, size_t count,
+                           freshet_answer** answers);
 
 /* When an asker was here last, on the monotonic clock; 0: never. From any thread. */
 int64_t freshet_direct_asked_us(const freshet_direct* direct);

@@ -28,6 +28,7 @@ struct freshet_inbox {
   bool is_shared;
   freshet_inbox_reader reader; /* while is_shared */
   void* reader_context;
+  size_t most;             /* questions of one call of the reader */
   size_t reading;          /* threads that read the state just now */
   pthread_cond_t unread;   /* reading is 0 again */
   pthread_cond_t may_read; /* is_shared with a question, or is_ending: for the thread of the inbox */
@@ -152,6 +153,13 @@ static void give_to_worker(freshet_inbox* inbox, freshet_inbox_entry* entry) {
   if (is_first) inbox->wake(inbox->context);
 }
 
+static freshet_inbox_entry* take_first(queue* q) {
+  freshet_inbox_entry* first = q->first;
+  q->first = first->next;
+  if (q->first == NULL) clear(q);
+  return first;
+}
+
 static freshet_inbox_entry* take_all(queue* q) {
   freshet_inbox_entry* first = q->first;
   clear(q);
@@ -160,29 +168,38 @@ static freshet_inbox_entry* take_all(queue* q) {
 
 /* ---- readers ---- */
 
-/* Enters with the lock, and leaves with it; without it in between. */
-static freshet_answer* read_state(freshet_inbox* inbox, const freshet_question* question) {
+/* Enters with the lock, and leaves with it; without it in between. The worker may wait for it meanwhile. */
+static void read_state(freshet_inbox* inbox, freshet_question* const* questions, size_t count,
+                       freshet_answer** answers) {
   inbox->reading++;
   pthread_mutex_unlock(&inbox->lock);
-  freshet_answer* answer = inbox->reader(inbox->reader_context, question);
+  inbox->reader(inbox->reader_context, questions, count, answers);
   pthread_mutex_lock(&inbox->lock);
   if (--inbox->reading == 0) pthread_cond_signal(&inbox->unread);
-  return answer;
 }
 
-freshet_answer* freshet_inbox_answer(freshet_inbox* inbox, freshet_question* question) {
-  freshet_answer* answer = NULL;
+void freshet_inbox_answer(freshet_inbox* inbox, freshet_question* const* questions, size_t count,
+                          freshet_answer** answers) {
+  size_t read = 0;
   pthread_mutex_lock(&inbox->lock);
-  const bool is_shared = inbox->is_shared;
-  if (is_shared) answer = read_state(inbox, question);
+  while (read < count && inbox->is_shared) {
+    const size_t some = count - read < inbox->most ? count - read : inbox->most;
+    read_state(inbox, questions + read, some, answers + read);
+    read += some;
+  }
   pthread_mutex_unlock(&inbox->lock);
-  question->reads = !is_shared && question->kind == FRESHET_ASK_RECOMMEND;
-  return answer;
+  for (size_t i = 0; i < read; i++) questions[i]->reads = false;
+  for (size_t i = read; i < count; i++) {
+    questions[i]->reads = questions[i]->kind == FRESHET_ASK_RECOMMEND;
+    answers[i] = NULL;
+  }
 }
 
-void freshet_inbox_share(freshet_inbox* inbox, freshet_inbox_reader reader, void* context) {
+void freshet_inbox_share(freshet_inbox* inbox, freshet_inbox_reader reader, void* context, size_t most) {
+  FRESHET_ASSERT(most >= 1 && most <= FRESHET_READ_MAX);
   pthread_mutex_lock(&inbox->lock);
   inbox->is_shared = true;
+  inbox->most = most;
   inbox->reader = reader;
   inbox->reader_context = context;
   if (inbox->for_readers.first != NULL) pthread_cond_signal(&inbox->may_read);
@@ -196,22 +213,39 @@ void freshet_inbox_unshare(freshet_inbox* inbox) {
   pthread_mutex_unlock(&inbox->lock);
 }
 
-/* Answers the first question for readers; called and left with the lock. */
-static void serve_first(freshet_inbox* inbox) {
-  freshet_inbox_entry* entry = inbox->for_readers.first;
-  inbox->for_readers.first = entry->next;
-  if (entry->next == NULL) clear(&inbox->for_readers);
-  inbox->passed = 0;
-  freshet_answer* answer = read_state(inbox, &entry->question);
-  const bool for_worker = answer == NULL && inbox->is_open;
-  if (for_worker) give_to_worker(inbox, entry);
-  pthread_mutex_unlock(&inbox->lock);
-  if (answer != NULL) {
+/* The answer was made by a reader, or there is nobody to make one. */
+static void hand_over(freshet_inbox_entry* entry, freshet_answer* answer) {
+  if (answer == NULL) {
+    freshet_inbox_entry_refuse(entry, FRESHET_ANSWER_UNAVAILABLE, "the service is stopping");
+  } else {
     entry->question.answered(entry->question.context, answer);
     freshet_inbox_entry_free(entry);
-  } else if (!for_worker) {
-    freshet_inbox_entry_refuse(entry, FRESHET_ANSWER_UNAVAILABLE, "the service is stopping");
   }
+}
+
+/* Answers the first questions for readers; called and left with the lock. */
+static void serve_first(freshet_inbox* inbox) {
+  freshet_inbox_entry* entries[FRESHET_READ_MAX];
+  freshet_question* questions[FRESHET_READ_MAX];
+  freshet_answer* answers[FRESHET_READ_MAX];
+  size_t count = 0, kept = 0;
+  while (count < inbox->most && inbox->for_readers.first != NULL) {
+    entries[count] = take_first(&inbox->for_readers);
+    questions[count] = &entries[count]->question;
+    count++;
+  }
+  inbox->passed = 0;
+  read_state(inbox, questions, count, answers);
+  for (size_t i = 0; i < count; i++) {
+    if (answers[i] == NULL && inbox->is_open) {
+      give_to_worker(inbox, entries[i]);
+    } else {
+      entries[kept] = entries[i];
+      answers[kept++] = answers[i];
+    }
+  }
+  pthread_mutex_unlock(&inbox->lock);
+  for (size_t i = 0; i < kept; i++) hand_over(entries[i], answers[i]);
   pthread_mutex_lock(&inbox->lock);
 }
 
@@ -260,20 +294,25 @@ void freshet_inbox_destroy(freshet_inbox* inbox) {
 
 bool freshet_inbox_put(freshet_inbox* inbox, const freshet_question* question) {
   freshet_inbox_entry* entry = freshet_inbox_entry_create(question);
+  const bool is_taken = freshet_inbox_put_entry(inbox, entry);
+  if (!is_taken) freshet_inbox_entry_free(entry);
+  return is_taken;
+}
+
+bool freshet_inbox_put_entry(freshet_inbox* inbox, freshet_inbox_entry* entry) {
   pthread_mutex_lock(&inbox->lock);
   const bool is_taken = inbox->is_open && atomic_load(&inbox->unanswered) < inbox->capacity;
   if (is_taken) {
     entry->inbox = inbox;
     atomic_fetch_add(&inbox->unanswered, 1);
   }
-  if (is_taken && question->reads && inbox->shares) {
+  if (is_taken && entry->question.reads && inbox->shares) {
     append(&inbox->for_readers, entry);
     if (inbox->is_shared) pthread_cond_signal(&inbox->may_read);
   } else if (is_taken) {
     give_to_worker(inbox, entry);
   }
   pthread_mutex_unlock(&inbox->lock);
-  if (!is_taken) freshet_inbox_entry_free(entry);
   return is_taken;
 }
 

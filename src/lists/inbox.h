@@ -6,8 +6,8 @@
  * was taken is answered exactly once, at the latest when the inbox is shut.
  *
  * Most questions only read. While the worker waits, it shares its state: then they are answered at once, on the thread
- * that asks. A question that comes while the worker works waits for the next moment of sharing, and a thread of the
- * inbox answers it. The worker waits for the readers that have begun, and for no others.
+ * that asks. Questions that come while the worker works wait for the next moment of sharing, and a thread of the
+ * inbox answers them. Readers answer some questions at a time, and the worker waits for those that they have begun.
  *
  * It owns questions until they are taken, and the thread. It knows nothing of HTTP, nor of how an answer is made.
  *
@@ -107,9 +107,10 @@ freshet_inbox* freshet_inbox_create(size_t capacity);
 /* No other thread may put any more, and every entry is freed. */
 void freshet_inbox_destroy(freshet_inbox* inbox);
 
-/* The answer, made by the calling thread; it is the caller's, and question->answered is not called. NULL: the question
- * is to be put; question->reads says how. */
-freshet_answer* freshet_inbox_answer(freshet_inbox* inbox, freshet_question* question);
+/* Fills answers[0 .. count), made by the calling thread. They are the caller's, and question->answered is not called.
+ * NULL: the question is to be put; its `reads` says how. */
+void freshet_inbox_answer(freshet_inbox* inbox, freshet_question* const* questions, size_t count,
+                          freshet_answer** answers);
 
 /* False: it is full, or shut: there is no worker, or one that is not ready yet. `answered` is not called
  * then. */
@@ -117,11 +118,13 @@ bool freshet_inbox_put(freshet_inbox* inbox, const freshet_question* question);
 
 /* ---- for the worker ---- */
 
-/* Makes an answer from the shared state, on the thread of an asker; NULL: it needs the worker. Several may run at
- * once. */
-typedef freshet_answer* (*freshet_inbox_reader)(void* context, const freshet_question* question);
-/* Askers may read the state from now on. */
-void freshet_inbox_share(freshet_inbox* inbox, freshet_inbox_reader reader, void* context);
+enum { FRESHET_READ_MAX = 16 }; /* questions that a reader answers at a time */
+/* Fills answers[0 .. count) from the shared state, on the thread of an asker; NULL: that question needs the worker.
+ * Several may run at once. */
+typedef void (*freshet_inbox_reader)(void* context, freshet_question* const* questions, size_t count,
+                                     freshet_answer** answers);
+/* Askers may read the state from now on. most: questions of one call of the reader, 1 .. FRESHET_READ_MAX. */
+void freshet_inbox_share(freshet_inbox* inbox, freshet_inbox_reader reader, void* context, size_t most);
 /* Nobody reads any more when this returns. */
 void freshet_inbox_unshare(freshet_inbox* inbox);
 
@@ -147,6 +150,8 @@ void freshet_inbox_entry_refuse(freshet_inbox_entry* entry, freshet_answer_statu
 /* Copies a question into one block of memory. */
 freshet_inbox_entry* freshet_inbox_entry_create(const freshet_question* question);
 void freshet_inbox_entry_free(freshet_inbox_entry* entry);
+/* As freshet_inbox_put, from any thread. True: the entry is the inbox's now. */
+bool freshet_inbox_put_entry(freshet_inbox* inbox, freshet_inbox_entry* entry);
 
 /* An empty answer, OK, to be filled. */
 freshet_answer* freshet_answer_create(void);

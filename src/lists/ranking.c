@@ -10,16 +10,15 @@
 #include "lists/pool.h"
 
 enum {
-  GROUP = 16,          /* lists that one thread makes in one call */
-  RULES_CANDIDATES = 4 /* for each place of a list, where rules may leave some out */
+  GROUP = FRESHET_RANKING_SOME, /* lists that one thread makes in one call */
+  RULES_CANDIDATES = 4          /* for each place of a list, where rules may leave some out */
 };
 
-/* Of one thread, for up to `lists` lists at once. */
+/* Of one thread. */
 struct freshet_ranking_scratch {
-  size_t lists;                          /* 1 .. GROUP */
-  freshet_model_scratch* queries[GROUP]; /* [lists] */
+  freshet_model_scratch* queries[GROUP];
   freshet_rank_scratch* scratch;
-  freshet_ranked* ranked;    /* [lists][FRESHET_RANK_K_MAX] */
+  freshet_ranked* ranked;    /* [GROUP][FRESHET_RANK_K_MAX] */
   uint32_t* excluded[GROUP]; /* [excluded_capacity] */
   size_t excluded_capacity[GROUP];
   uint8_t* taken; /* [taken_size] by slot: what may not be shown to the user of this list; 0 between lists */
@@ -44,22 +43,17 @@ struct freshet_ranking {
   size_t task_count;
 };
 
-static freshet_ranking_scratch* create_scratch(const freshet_ranking* ranking, size_t lists) {
+freshet_ranking_scratch* freshet_ranking_scratch_create(const freshet_ranking* ranking) {
   freshet_ranking_scratch* own = calloc(1, sizeof *own);
   FRESHET_ASSERT(own != NULL);
-  own->lists = lists;
   own->scratch = freshet_rank_scratch_create(ranking->ranker);
-  own->ranked = calloc(lists * FRESHET_RANK_K_MAX, sizeof *own->ranked);
+  own->ranked = calloc((size_t)GROUP * FRESHET_RANK_K_MAX, sizeof *own->ranked);
   FRESHET_ASSERT(own->scratch != NULL && own->ranked != NULL);
-  for (size_t i = 0; i < lists; i++) {
+  for (size_t i = 0; i < GROUP; i++) {
     own->queries[i] = freshet_model_scratch_create(ranking->model);
     FRESHET_ASSERT(own->queries[i] != NULL);
   }
   return own;
-}
-
-freshet_ranking_scratch* freshet_ranking_scratch_create(const freshet_ranking* ranking) {
-  return create_scratch(ranking, 1);
 }
 
 void freshet_ranking_scratch_destroy(freshet_ranking_scratch* own) {
@@ -67,7 +61,7 @@ void freshet_ranking_scratch_destroy(freshet_ranking_scratch* own) {
   freshet_rank_scratch_destroy(own->scratch);
   free(own->ranked);
   free(own->taken);
-  for (size_t i = 0; i < own->lists; i++) {
+  for (size_t i = 0; i < GROUP; i++) {
     freshet_model_scratch_destroy(own->queries[i]);
     free(own->excluded[i]);
   }
@@ -78,7 +72,7 @@ static void create_threads(freshet_ranking* ranking) {
   unsigned threads = freshet_pool_threads(ranking->pool);
   ranking->threads = calloc(threads, sizeof(freshet_ranking_scratch*));
   FRESHET_ASSERT(ranking->threads != NULL);
-  for (unsigned t = 0; t < threads; t++) ranking->threads[t] = create_scratch(ranking, GROUP);
+  for (unsigned t = 0; t < threads; t++) ranking->threads[t] = freshet_ranking_scratch_create(ranking);
 }
 
 freshet_ranking* freshet_ranking_create(freshet_items* items, uint32_t threads, uint32_t most,
@@ -297,7 +291,7 @@ static void explain(const freshet_ranking* ranking, freshet_ranking_scratch* own
   }
 }
 
-/* At most own->lists of them. After a failure own->error says why. */
+/* At most GROUP of them. After a failure own->error says why. */
 static void make_lists(const freshet_ranking* ranking, freshet_ranking_scratch* own,
                        freshet_ranking_task* tasks, size_t count) {
   freshet_rank_query queries[GROUP] = {0};
@@ -343,8 +337,9 @@ freshet_status freshet_ranking_run(freshet_ranking* ranking, freshet_ranking_tas
   return status;
 }
 
-freshet_status freshet_ranking_one(const freshet_ranking* ranking, freshet_ranking_scratch* own,
-                                   freshet_ranking_task* task, freshet_error* error) {
-  make_lists(ranking, own, task, 1);
+freshet_status freshet_ranking_some(const freshet_ranking* ranking, freshet_ranking_scratch* own,
+                                    freshet_ranking_task* tasks, size_t count, freshet_error* error) {
+  FRESHET_ASSERT(count <= GROUP);
+  make_lists(ranking, own, tasks, count);
   return result_of(own, error);
 }

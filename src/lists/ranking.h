@@ -4,7 +4,7 @@
  *
  * It owns the threads and their scratch. It does not know why a list is made, nor where it goes.
  *
- * Thread rule: the worker's, but for freshet_ranking_one; the work runs on the ranking threads, and the worker waits
+ * Thread rule: the worker's, but for freshet_ranking_some; the work runs on the ranking threads, and the worker waits
  * for it.
  */
 #ifndef FRESHET_LISTS_RANKING_H
@@ -62,13 +62,15 @@ freshet_status freshet_ranking_run(freshet_ranking* ranking, freshet_ranking_tas
 /* The ranker takes over what has been learned since the last call, as freshet_ranking_run does too. */
 freshet_status freshet_ranking_sync(freshet_ranking* ranking, freshet_error* error);
 
-/* What a thread outside needs to make one list at a time. */
+enum { FRESHET_RANKING_SOME = 16 };
+/* What a thread outside needs to make up to FRESHET_RANKING_SOME lists at a time. */
 typedef struct freshet_ranking_scratch freshet_ranking_scratch;
 freshet_ranking_scratch* freshet_ranking_scratch_create(const freshet_ranking* ranking);
 void freshet_ranking_scratch_destroy(freshet_ranking_scratch* scratch); /* NULL is allowed */
-/* Makes one list on the calling thread, from the items as of the last freshet_ranking_sync. From any thread, while
- * nobody changes items and users. After an error the scratch must not be used again. */
-freshet_status freshet_ranking_one(const freshet_ranking* ranking, freshet_ranking_scratch* scratch,
-                                   freshet_ranking_task* task, freshet_error* error);
+/* Makes the lists on the calling thread, from the items as of the last freshet_ranking_sync: together they cost less
+ * than one by one, and are the same. From any thread, while nobody changes items and users. count: at most
+ * FRESHET_RANKING_SOME. After an error the scratch must not be used again. */
+freshet_status freshet_ranking_some(const freshet_ranking* ranking, freshet_ranking_scratch* scratch,
+                                    freshet_ranking_task* tasks, size_t count, freshet_error* error);
 
 #endif

@@ -15,13 +15,15 @@
 #include "service/titles.h"
 #include "stream/clock.h"
 
-enum { ROUTES = 11, BATCH_PLACES_MAX = 5000 };
+enum { ROUTES = 11, BATCH_PLACES_MAX = 5000, GATHERED_MAX = 64 };
 
 struct freshet_api {
   freshet_api_config config;
   freshet_http_route routes[ROUTES];
   freshet_titles* titles;
   freshet_buffer scratch;
+  freshet_inbox_entry* gathered[GATHERED_MAX]; /* questions of this turn of the server, not asked yet */
+  size_t gathered_count;
   pthread_mutex_t lock;
   freshet_api_backend backend; /* under the lock; all NULL: none */
 };
@@ -134,44 +136,63 @@ static freshet_api_call* create_call(freshet_api* api, size_t count, const fresh
   return call;
 }
 
-/* Asks the worker for all parts, which differ in their requests from *like. After the last of them the call may be
+static void put(freshet_api* api, freshet_inbox_entry* entry) {
+  if (freshet_inbox_put_entry(api->config.inbox, entry)) return;
+  answered(entry->question.context, NULL);
+  freshet_inbox_entry_free(entry);
+}
+
+void freshet_api_ask_gathered(void* context) {
+  freshet_api* api = context;
+  freshet_question* questions[GATHERED_MAX];
+  freshet_answer* answers[GATHERED_MAX];
+  const size_t count = api->gathered_count;
+  if (count == 0) return;
+  for (size_t i = 0; i < count; i++) questions[i] = &api->gathered[i]->question;
+  freshet_inbox_answer(api->config.inbox, questions, count, answers);
+  for (size_t i = 0; i < count; i++) {
+    if (answers[i] == NULL) {
+      put(api, api->gathered[i]);
+    } else {
+      answered(questions[i]->context, answers[i]);
+      freshet_inbox_entry_free(api->gathered[i]);
+    }
+  }
+  api->gathered_count = 0;
+}
+
+static void gather(freshet_api* api, freshet_inbox_entry* entry) {
+  if (api->gathered_count == GATHERED_MAX) freshet_api_ask_gathered(api);
+  api->gathered[api->gathered_count++] = entry;
+}
+
+/* Asks for all parts. Those of a batch are the worker's: they may take long. After the last of them the call may be
  * gone. */
-static void ask_all(freshet_api* api, const freshet_question* like, const freshet_request* requests,
+static void ask_all(freshet_api* api, freshet_question_kind kind, const freshet_request* requests,
                     size_t count, bool is_batch, const freshet_http_request* http) {
   freshet_api_call* call = create_call(api, count, http);
   call->is_batch = is_batch;
   call->ticket = freshet_http_defer(http, finish, call);
   for (size_t i = 0; i < count; i++) {
-    freshet_api_part* part = &call->parts[i];
-    part->call = call;
-    part->kind = like->kind;
-    part->user_id = keep(call, requests[i].user_id);
-    part->context = keep(call, requests[i].context);
+    call->parts[i] = (freshet_api_part){.call = call,
+                                        .kind = kind,
+                                        .user_id = keep(call, requests[i].user_id),
+                                        .context = keep(call, requests[i].context)};
   }
   freshet_api_part* parts = call->parts;
-  freshet_question question = *like;
-  question.is_last = is_last(api, http);
-  question.answered = answered;
+  freshet_question question = {.kind = kind, .is_last = is_last(api, http), .answered = answered};
   for (size_t i = 0; i < count; i++) {
     question.request = requests[i];
     question.context = &parts[i];
-    if (!freshet_inbox_put(api->config.inbox, &question)) answered(&parts[i], NULL);
+    freshet_inbox_entry* entry = freshet_inbox_entry_create(&question);
+    if (is_batch) put(api, entry);
+    if (!is_batch) gather(api, entry);
   }
 }
 
-/* Asks for one thing; answers at once if that does not need the worker. */
 static void ask(freshet_api* api, freshet_question_kind kind, const freshet_request* request,
-                const freshet_http_request* http, freshet_http_response* response) {
-  freshet_question question = {.kind = kind, .request = *request, .is_last = is_last(api, http)};
-  freshet_answer* answer = freshet_inbox_answer(api->config.inbox, &question);
-  if (answer == NULL) {
-    ask_all(api, &question, request, 1, false, http);
-    return;
-  }
-  freshet_api_call* call = create_call(api, 1, http);
-  call->parts[0] = (freshet_api_part){
-      .call = call, .kind = kind, .user_id = request->user_id, .context = request->context, .answer = answer};
-  finish(call, NULL, response);
+                const freshet_http_request* http) {
+  ask_all(api, kind, request, 1, false, http);
 }
 
 /* Asks for a list, or refuses. */
@@ -179,7 +200,7 @@ static void ask_for_list(freshet_api* api, freshet_status status, const freshet_
                          const freshet_error* error, const freshet_http_request* http,
                          freshet_http_response* response) {
   if (status == FRESHET_OK) {
-    ask(api, FRESHET_ASK_RECOMMEND, request, http, response);
+    ask(api, FRESHET_ASK_RECOMMEND, request, http);
   } else {
     freshet_http_refuse(response, 400, "%s", error->message);
   }
@@ -254,7 +275,7 @@ static void handle_batch(void* context, const freshet_http_request* http, freshe
   freshet_status status = freshet_api_requests_from_json(http->body, &arena, &requests, &count, &error);
   if (status == FRESHET_OK) status = check_batch(requests, count, &error);
   if (status == FRESHET_OK) {
-    ask_all(context, &(freshet_question){.kind = FRESHET_ASK_RECOMMEND}, requests, count, true, http);
+    ask_all(context, FRESHET_ASK_RECOMMEND, requests, count, true, http);
   } else {
     freshet_http_refuse(response, 400, "%s", error.message);
   }
@@ -290,7 +311,7 @@ static void ask_about(freshet_api* api, freshet_question_kind kind, const freshe
   freshet_status status = freshet_request_validate(request, request->user_id, &error);
   if (status == FRESHET_OK && parameter_count(http) > 0)
     status = freshet_error_set(&error, FRESHET_INVALID, FRESHET_STOP, "no parameters are known here");
-  if (status == FRESHET_OK) ask(api, kind, request, http, response);
+  if (status == FRESHET_OK) ask(api, kind, request, http);
   if (status != FRESHET_OK) freshet_http_refuse(response, 400, "%s", error.message);
 }
 

@@ -49,5 +49,8 @@ void freshet_api_detach(freshet_api* api);
 
 /* [*count], for freshet_http_config. */
 const freshet_http_route* freshet_api_routes(const freshet_api* api, size_t* count);
+/* For freshet_http_config.after, with the api as context: asks what the handlers have gathered. Lists for several
+ * users cost less together than one by one. */
+void freshet_api_ask_gathered(void* context);
 
 #endif

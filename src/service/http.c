@@ -118,7 +118,8 @@ void freshet_http_complete(freshet_http_ticket* ticket, void* result) {
   bool first = http->completed == NULL;
   ticket->next_completed = http->completed;
   http->completed = ticket;
-  if (first) wake(http); /* under the lock: the server is not destroyed before it has seen this ticket */
+  /* Under the lock: the server is not destroyed before it has seen this ticket. Its own thread looks anyway. */
+  if (first && !pthread_equal(pthread_self(), http->own)) wake(http);
   pthread_mutex_unlock(&http->lock);
 }
 
@@ -126,7 +127,7 @@ void freshet_http_complete(freshet_http_ticket* ticket, void* result) {
 static void release(freshet_http_exchange* e) {
   e->ticket = NULL;
   e->ready = true;
-  MHD_resume_connection(e->connection);
+  if (e->suspended) MHD_resume_connection(e->connection);
 }
 
 static void finish_ticket(freshet_http_ticket* ticket) {
@@ -203,7 +204,12 @@ static enum MHD_Result dispatch(freshet_http_exchange* e) {
                                 .own = e};
   renew(http, e->connection);
   e->route->handle(e->route->context, &given, &e->response);
-  if (e->ticket == NULL) return freshet_http_answer(e, false);
+  return e->ticket == NULL ? freshet_http_answer(e, false) : MHD_YES;
+}
+
+/* The answer has not come by the next turn. */
+static enum MHD_Result suspend(freshet_http_exchange* e) {
+  e->suspended = true;
   MHD_suspend_connection(e->connection);
   return MHD_YES;
 }
@@ -230,8 +236,8 @@ static enum MHD_Result turn_away(freshet_http_exchange* e) {
   return MHD_YES;
 }
 
-/* MHD calls this once with the headers, then for each piece of the body, then once more with size 0, and
- * again after a connection was resumed. A body that just grows costs the connection. */
+/* MHD calls this once with the headers, then for each piece of the body, then once more with size 0, and then in each
+ * turn until there is a response, unless the connection is suspended. A body that just grows costs the connection. */
 static enum MHD_Result take(void* context, struct MHD_Connection* connection, const char* path,
                             const char* method, const char* version, const char* data, size_t* size,
                             void** own) {
@@ -243,6 +249,7 @@ static enum MHD_Result take(void* context, struct MHD_Connection* connection, co
     return freshet_http_admit(e, method) ? MHD_YES : turn_away(e);
   }
   if (e->ready) return freshet_http_answer(e, false);
+  if (e->ticket != NULL) return suspend(e);
   if (*size == 0) return e->dropping ? freshet_http_answer(e, false) : dispatch(e);
   if (!e->dropping) return take_body(e, data, size);
   *size = 0;
@@ -267,7 +274,10 @@ static void done(void* context, struct MHD_Connection* connection, void** own,
   (void)code;
   freshet_http_exchange* e = *own;
   if (e == NULL) return;
-  FRESHET_ASSERT(e->ticket == NULL); /* a suspended connection does not end */
+  if (e->ticket != NULL) { /* a suspended connection does not end, but this one was not suspended yet */
+    unlink_ticket(e->ticket);
+    e->ticket->exchange = NULL;
+  }
   e->http->body_bytes -= e->body.size;
   freshet_buffer_free(&e->body);
   freshet_http_response_free(&e->response);
@@ -315,10 +325,13 @@ static void turn(freshet_http* http) {
   give_up_late(http, now);
   cut_off_slow(http, now);
   MHD_run(http->daemon);
+  if (http->config.after != NULL) http->config.after(http->config.after_context);
+  finish_completed(http);
 }
 
 static void* serve(void* context) {
   freshet_http* http = context;
+  http->own = pthread_self();
   while (!atomic_load(&http->stopping) || http->tickets_out > 0) turn(http);
   MHD_run(http->daemon); /* what has just been resumed */
   return NULL;

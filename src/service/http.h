@@ -4,6 +4,7 @@
  *
  * Handlers run on the server's thread, one at a time: they have to be quick and must not block. What takes
  * longer is deferred: the handler takes a ticket, and whoever knows the answer completes it, from any thread.
+ * What is cheaper for several requests together is deferred too, and done in config.after.
  *
  * Bounds: connections, bytes of headers, bytes of a body and of all bodies at once, seconds of silence,
  * seconds of a whole exchange (so that a byte now and then does not count as progress), ms until a deferred
@@ -97,9 +98,13 @@ typedef struct freshet_http_config {
   const char* key;         /* PEM file with its private key */
   const freshet_http_route* routes; /* [route_count], borrowed while the server lives */
   size_t route_count;
-  uint32_t connections_max;     /* fewer if the process may not open that many files */
-  uint32_t timeout_ms;          /* of a deferred answer; at most 20 s */
-  double requests_per_s;        /* of one client: a token, or without tokens an address; 0: no limit */
+  uint32_t connections_max; /* fewer if the process may not open that many files */
+  uint32_t timeout_ms;      /* of a deferred answer; at most 20 s */
+  double requests_per_s;    /* of one client: a token, or without tokens an address; 0: no limit */
+  /* Called on the server's thread when the handlers of all requests that were there have run; may be NULL. A ticket that
+   * is completed in it has cost no more than an answer at once. */
+  void (*after)(void* context);
+  void* after_context;
   freshet_http_counts* counts;  /* borrowed while the server lives */
   const freshet_logger* logger; /* may be NULL */
 } freshet_http_config;

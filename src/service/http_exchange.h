@@ -35,6 +35,7 @@ typedef struct freshet_http_exchange {
   freshet_buffer body;
   freshet_http_ticket* ticket; /* the answer comes later */
   bool begun, ready;           /* ready: the response is there */
+  bool suspended;              /* the connection, until then */
   bool dropping;               /* turned away; the body is not looked at */
   bool closing;                /* the connection ends with the answer: its bytes cannot be trusted */
   freshet_http_head head;
@@ -67,6 +68,7 @@ struct freshet_http {
   size_t tickets_out;
   int64_t next_nice_us;
   pthread_t thread;
+  pthread_t own; /* the same, as the thread itself knows it */
   int wake_fd;
   atomic_bool stopping;
   pthread_mutex_t lock;

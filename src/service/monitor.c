@@ -134,6 +134,8 @@ freshet_status freshet_monitor_create(const freshet_monitor_config* config, fres
       .connections_max = (uint32_t)config->config->http.connections,
       .timeout_ms = (uint32_t)config->config->http.timeout_ms,
       .requests_per_s = (double)config->config->http.requests_per_s,
+      .after = config->after,
+      .after_context = config->after_context,
       .counts = &made->counts,
       .logger = config->logger,
   };

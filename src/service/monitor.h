@@ -26,6 +26,8 @@ typedef struct freshet_monitor_config {
   const freshet_logger* logger;                 /* outlives the monitor; may be NULL */
   const freshet_http_route* more_routes;        /* [more_route_count], see api.h; copied */
   size_t more_route_count;
+  void (*after)(void* context); /* see freshet_http_config; NULL: nothing */
+  void* after_context;
   /* Appends more metrics, on the server's thread; NULL: none. */
   void (*more_metrics)(void* context, freshet_buffer* out);
   void* more_context;

@@ -425,8 +425,14 @@ static freshet_status source_poll(freshet_source* self, int timeout_ms, freshet_
     return w->handler.assigned(w->handler.context, partitions, 2 * PARTITIONS + encodes, error);
   }
   if (w->compares) {
-    freshet_question question = {.request = w->request};
-    w->direct = freshet_inbox_answer(w->inbox, &question);
+    freshet_question question = {.request = w->request},
+                     other = {.request = {.k = LIST, .kind = FRESHET_REQUEST_POPULAR}};
+    freshet_question* questions[] = {&other, &question, &other};
+    freshet_answer* answers[3];
+    freshet_inbox_answer(w->inbox, questions, 3, answers);
+    freshet_answer_destroy(answers[0]);
+    freshet_answer_destroy(answers[2]);
+    w->direct = answers[1];
     w->compares = false;
   }
   sched_yield();
@@ -806,7 +812,7 @@ static void nor_under_rules(void** state) {
  * size. */
 /* ---- askers on threads of their own ---- */
 
-enum { ASKERS = 2, ASKED_LEAST = 200, STEPS_MOST = 1000000 };
+enum { ASKERS = 2, AT_A_TIME = 20, ASKED_LEAST = 200, STEPS_MOST = 1000000 };
 
 static atomic_bool asking;
 static atomic_size_t made_directly, made_in_all;
@@ -819,17 +825,28 @@ static void count_answer(void* context, freshet_answer* answer) {
 
 static void* keep_asking(void* context) {
   const uint64_t seed = *(const uint64_t*)context;
-  for (uint64_t n = 0; atomic_load(&asking); n++) {
-    char user[16];
-    snprintf(user, sizeof user, "u%u", (unsigned)(freshet_random(seed, n) % USERS));
-    freshet_question question = {.request = {.user_id = freshet_slice_of(user), .k = LIST, .explain = true},
-                                 .answered = count_answer};
-    freshet_answer* answer = freshet_inbox_answer(w->inbox, &question);
-    if (answer != NULL) {
-      atomic_fetch_add(&made_directly, 1);
-      count_answer(NULL, answer);
-    } else if (!freshet_inbox_put(w->inbox, &question)) {
-      sched_yield();
+  for (uint64_t n = 0; atomic_load(&asking);) {
+    char users[AT_A_TIME][16];
+    freshet_question questions[AT_A_TIME], *asked[AT_A_TIME];
+    freshet_answer* answers[AT_A_TIME];
+    const size_t count = 1 + freshet_random(seed, n++) % AT_A_TIME;
+    for (size_t i = 0; i < count; i++) {
+      snprintf(users[i], sizeof users[i], "u%u", (unsigned)(freshet_random(seed, n++) % USERS));
+      questions[i] =
+          (freshet_question){.request = {.user_id = freshet_slice_of(users[i]), .k = LIST, .explain = true},
+                             .answered = count_answer};
+      asked[i] = &questions[i];
+    }
+    freshet_inbox_answer(w->inbox, asked, count, answers);
+    for (size_t i = 0; i < count; i++) {
+      if (answers[i] != NULL) {
+        atomic_fetch_add(&made_directly, 1);
+        assert_true(answers[i]->status != FRESHET_ANSWER_OK ||
+                    freshet_slice_equal(answers[i]->list.user_id, freshet_slice_of(users[i])));
+        count_answer(NULL, answers[i]);
+      } else if (!freshet_inbox_put(w->inbox, &questions[i])) {
+        sched_yield();
+      }
     }
   }
   return NULL;

@@ -497,6 +497,77 @@ static freshet_http* serve_routes(const freshet_http_route* routes, size_t count
   return http;
 }
 
+/* Gathers requests, and answers them together. Of those that are not to be answered, the tickets are kept. */
+typedef struct counter {
+  freshet_http_ticket* gathered[64];
+  freshet_http_ticket* kept[512];
+  size_t count, kept_count;
+  atomic_size_t most, keeps;
+} counter;
+
+static void gather(void* context, const freshet_http_request* request, freshet_http_response* response) {
+  (void)response;
+  counter* c = context;
+  freshet_http_ticket* ticket = freshet_http_defer(request, finish_later, NULL);
+  if (request->parameter_count == 0) {
+    c->gathered[c->count++] = ticket;
+  } else {
+    c->kept[c->kept_count++] = ticket;
+    c->keeps++;
+  }
+}
+
+static void answer_gathered(void* context) {
+  counter* c = context;
+  if (c->count > c->most) c->most = c->count;
+  for (size_t i = 0; i < c->count; i++) freshet_http_complete(c->gathered[i], strdup("done together"));
+  c->count = 0;
+}
+
+static void test_requests_are_answered_together(void** state) {
+  (void)state;
+  enum { CLIENTS = 20 };
+  counter c = {0};
+  const freshet_http_route routes[] = {{"GET", "/now", 0, gather, &c}};
+  freshet_http_counts counts = {0};
+  freshet_http_config config = {.bind = "127.0.0.1",
+                                .routes = routes,
+                                .route_count = 1,
+                                .connections_max = 64,
+                                .timeout_ms = 200,
+                                .counts = &counts,
+                                .after = answer_gathered,
+                                .after_context = &c};
+  freshet_http* http = NULL;
+  assert_int_equal(freshet_http_create(&config, &http, NULL), FRESHET_OK);
+  const uint16_t port = freshet_http_port(http);
+  for (int turn = 0; turn < 8; turn++) {
+    int clients[CLIENTS];
+    for (int i = 0; i < CLIENTS; i++) clients[i] = dial(port);
+    for (int i = 0; i < CLIENTS; i++)
+      send_all(clients[i], "GET /now HTTP/1.1\r\nHost: localhost\r\n\r\n", 38);
+    for (int i = 0; i < CLIENTS; i++) {
+      char piece[4096] = "";
+      assert_true(recv(clients[i], piece, sizeof piece - 1, 0) > 0);
+      assert_non_null(strstr(piece, "done together"));
+      /* A client that leaves at once while its answer is still to come. */
+      send_all(clients[i], "GET /now?kept HTTP/1.1\r\nHost: localhost\r\n\r\n", 43);
+      const struct linger at_once = {1, 0};
+      setsockopt(clients[i], SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+      if (i % 2 == 0) usleep(100);
+      close(clients[i]);
+    }
+    expect(port, "GET", "/now", "", 200, "done together");
+    expect(port, "GET", "/now?late", "", 503, "no answer within 200 ms");
+  }
+  assert_true(c.most > 1);
+  /* The server waits for tickets of clients that have gone. */
+  const size_t kept = c.keeps;
+  for (size_t i = 0; i < kept; i++) freshet_http_complete(c.kept[i], strdup("too late"));
+  freshet_http_destroy(http);
+  assert_int_equal(freshet_metric(&counts.connections), 0);
+}
+
 static void test_deferred_answers(void** state) {
   (void)state;
   desk d = {0};
@@ -759,6 +830,7 @@ int main(void) {
       cmocka_unit_test(test_what_cannot_start),
       cmocka_unit_test(test_bounds_and_rude_clients),
       cmocka_unit_test(test_deferred_answers),
+      cmocka_unit_test(test_requests_are_answered_together),
       cmocka_unit_test(test_patterns),
       cmocka_unit_test(test_too_many_requests),
       cmocka_unit_test(test_tokens_are_read_again),

@@ -148,6 +148,8 @@ static fixture* start(size_t capacity, bool open) {
   freshet_http_config config = {
       .bind = "127.0.0.1", .token_file = "", .connections_max = 64, .timeout_ms = 200, .counts = &f->counts};
   config.routes = freshet_api_routes(f->api, &config.route_count);
+  config.after = freshet_api_ask_gathered;
+  config.after_context = f->api;
   assert_int_equal(freshet_http_create(&config, &f->http, NULL), FRESHET_OK);
   if (open) freshet_inbox_open(f->inbox, no_wake, NULL);
   assert_int_equal(pthread_create(&f->worker, NULL, work, f), 0);

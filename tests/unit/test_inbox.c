@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 #include "lists/inbox.h"
@@ -141,6 +142,69 @@ static void every_question_is_answered_once(void** state) {
   freshet_inbox_destroy(inbox);
 }
 
+/* ---- readers ---- */
+
+static size_t calls, largest;
+
+/* Answers what is asked with k = 10, and leaves the rest to the worker. */
+static void read_them(void* context, freshet_question* const* questions, size_t count, freshet_answer** out) {
+  (void)context;
+  calls++;
+  if (count > largest) largest = count;
+  for (size_t i = 0; i < count; i++) out[i] = questions[i]->request.k == 10 ? freshet_answer_create() : NULL;
+}
+
+static void askers_answer_some_at_a_time(void** state) {
+  (void)state;
+  enum { COUNT = 7 };
+  freshet_question questions[COUNT], *asked[COUNT];
+  freshet_answer* made[COUNT];
+  freshet_inbox* inbox = freshet_inbox_create(64);
+  for (int i = 0; i < COUNT; i++) {
+    questions[i] = ask("u");
+    asked[i] = &questions[i];
+  }
+  questions[4].request.k = 11;
+  calls = largest = 0;
+  freshet_inbox_answer(inbox, asked, COUNT, made); /* nothing is shared yet */
+  for (int i = 0; i < COUNT; i++) assert_true(made[i] == NULL && questions[i].reads);
+  assert_int_equal(calls, 0);
+  freshet_inbox_share(inbox, read_them, NULL, 3);
+  freshet_inbox_answer(inbox, asked, COUNT, made);
+  freshet_inbox_unshare(inbox);
+  assert_true(calls == 3 && largest == 3);
+  for (int i = 0; i < COUNT; i++) {
+    assert_true((made[i] == NULL) == (i == 4) && !questions[i].reads);
+    freshet_answer_destroy(made[i]);
+  }
+  freshet_inbox_destroy(inbox);
+}
+
+/* What has come while the worker worked is answered by the inbox's own thread, once the worker waits. */
+static void what_waits_is_read_some_at_a_time(void** state) {
+  (void)state;
+  enum { COUNT = 40 };
+  freshet_inbox* inbox = freshet_inbox_create(64);
+  freshet_inbox_open(inbox, count_wake, NULL);
+  assert_null(freshet_inbox_take(inbox, true)); /* the worker is going to share */
+  calls = largest = 0;
+  for (int i = 0; i < COUNT; i++) {
+    freshet_question question = ask("u");
+    question.reads = true;
+    question.request.k = i == 20 ? 11 : 10;
+    assert_true(freshet_inbox_put(inbox, &question));
+  }
+  freshet_inbox_share(inbox, read_them, NULL, FRESHET_READ_MAX);
+  while (answers < COUNT - 1) sched_yield();
+  freshet_inbox_unshare(inbox);
+  assert_true(calls == (COUNT + FRESHET_READ_MAX - 1) / FRESHET_READ_MAX && largest == FRESHET_READ_MAX);
+  freshet_inbox_entry* left = freshet_inbox_take(inbox, true);
+  assert_true(left != NULL && left->next == NULL && left->question.request.k == 11);
+  freshet_inbox_entry_refuse(left, FRESHET_ANSWER_INVALID, "no");
+  assert_int_equal(answers, COUNT);
+  freshet_inbox_destroy(inbox);
+}
+
 /* From UtilsTest of Apache Kafka. */
 static void partitions_are_those_of_java_clients(void** state) {
   (void)state;
@@ -167,6 +231,8 @@ int main(void) {
       cmocka_unit_test_setup(it_is_bounded_and_wakes_once, reset),
       cmocka_unit_test_setup(a_question_is_copied, reset),
       cmocka_unit_test_setup(every_question_is_answered_once, reset),
+      cmocka_unit_test_setup(askers_answer_some_at_a_time, reset),
+      cmocka_unit_test_setup(what_waits_is_read_some_at_a_time, reset),
       cmocka_unit_test(partitions_are_those_of_java_clients),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
