@@ -63,6 +63,25 @@ static unsigned shift_for_bytes(row_look look) {
   return shift;
 }
 
+/* One loop for each form, so that the compiler makes vectors of them. */
+static void put_bytes(uint8_t* restrict out, const float* restrict now, const float* restrict before,
+                      unsigned shift, uint32_t dim) {
+  for (uint32_t i = 0; i < dim; i++) out[i] = (uint8_t)(units_of(now[i], before[i]) >> shift);
+}
+static void put_narrow(freshet_i16* restrict out, const float* restrict now, const float* restrict before,
+                       uint32_t dim) {
+  for (uint32_t i = 0; i < dim; i++) out[i].value = (int16_t)units_of(now[i], before[i]);
+}
+static void put_wide(freshet_i32* restrict out, const float* restrict now, const float* restrict before,
+                     uint32_t dim) {
+  for (uint32_t i = 0; i < dim; i++) out[i].value = units_of(now[i], before[i]);
+}
+
+static size_t size_of_number(row_kind kind) {
+  if (kind == ROW_BYTES) return sizeof(int8_t);
+  return kind == ROW_NARROW ? sizeof(int16_t) : sizeof(int32_t);
+}
+
 /* Writes now - before of a row in the smallest form that loses nothing. */
 static row_kind put_row(freshet_buffer* out, const float* now, const float* before, uint32_t dim,
                         bool may_be_bytes) {
@@ -71,16 +90,12 @@ static row_kind put_row(freshet_buffer* out, const float* now, const float* befo
   const unsigned shift = shift_for_bytes(look);
   row_kind kind = look.low < INT16_MIN || look.high > INT16_MAX ? ROW_WIDE : ROW_NARROW;
   if (may_be_bytes && shift <= SHIFT_MAX && (look.bits & ((1u << shift) - 1)) == 0) kind = ROW_BYTES;
-  const size_t size = kind == ROW_WIDE     ? sizeof(int32_t)
-                      : kind == ROW_NARROW ? sizeof(int16_t)
-                                           : sizeof(int8_t);
   if (kind == ROW_BYTES) PUT(out, uint8_t, (uint8_t)shift);
-  uint8_t* at = freshet_buffer_reserve(out, dim * size);
-  for (uint32_t i = 0; i < dim; i++) {
-    const int32_t units = units_of(now[i], before[i]) >> (kind == ROW_BYTES ? shift : 0);
-    memcpy(at + i * size, &units, size);
-  }
-  out->size += dim * size;
+  uint8_t* at = freshet_buffer_reserve(out, dim * size_of_number(kind));
+  if (kind == ROW_BYTES) put_bytes(at, now, before, shift, dim);
+  if (kind == ROW_NARROW) put_narrow((freshet_i16*)(void*)at, now, before, dim);
+  if (kind == ROW_WIDE) put_wide((freshet_i32*)(void*)at, now, before, dim);
+  out->size += dim * size_of_number(kind);
   return kind;
 }
 
@@ -136,10 +151,7 @@ static void add_row(const char* row, row_kind kind, unsigned shift, uint32_t dim
 static void take_row(freshet_byte_reader* in, row_kind kind, uint32_t dim, float* x, float* before) {
   if (kind == ROW_NONE) return;
   const unsigned shift = kind == ROW_BYTES ? freshet_take_u8(in) : 0;
-  const size_t size = kind == ROW_WIDE     ? sizeof(int32_t)
-                      : kind == ROW_NARROW ? sizeof(int16_t)
-                                           : sizeof(int8_t);
-  const char* row = freshet_take_bytes(in, dim * size);
+  const char* row = freshet_take_bytes(in, dim * size_of_number(kind));
   if (shift > SHIFT_MAX) in->bad = true; /* what fits a byte or 16 bits is within limits */
   for (uint32_t i = 0; kind == ROW_WIDE && !in->bad && i < dim; i++) {
     const int32_t units = ((const freshet_i32*)(const void*)row)[i].value;

@@ -12,10 +12,14 @@
 #include <stdlib.h>
 
 #include "core/model_bytes.h"
+#include "core/prefetch.h"
 
 /* ---- parts ---- */
 
-enum { INDEX_GUESS = 4 }; /* bytes of an index, before it is known how many items a part has */
+enum {
+  INDEX_GUESS = 4, /* bytes of an index, before it is known how many items a part has */
+  ITEMS_AHEAD = 6, /* whose rows are fetched while others are written */
+};
 
 /* A delta is cut into parts that are deltas of their own. A part has events in their order and all items that these
  * name, then items that no event names. An item that is in several parts has its gains in the first. */
@@ -85,6 +89,15 @@ static bool is_full(const freshet_model* model, const delta_cut* cut, size_t tra
   return cut->item_count > 0 && trace + model->delta_items.size + model->delta_values.size >= most;
 }
 
+/* A few items before their gains are written, their rows are on the way from memory. */
+static void fetch_item(const freshet_model* model, size_t place) {
+  if (place >= model->pending_count) return;
+  const uint32_t slot = model->pending[place].slot;
+  freshet_prefetch(&model->items[slot], sizeof model->items[slot]);
+  freshet_prefetch_row(freshet_model_factor(model, slot), model->config.dim);
+  freshet_prefetch_row(model->pending_rows + place * 2 * model->config.dim, model->config.dim);
+}
+
 /* Adds the items of events until the part is full. Returns where its events end. */
 static size_t add_events(freshet_model* model, delta_cut* cut, size_t most) {
   size_t event = cut->next_event, named = cut->next_context, trace = 0;
@@ -98,6 +111,7 @@ static size_t add_events(freshet_model* model, delta_cut* cut, size_t most) {
   if (event < model->trace_count) return event;
   for (; cut->next_item < model->pending_count; cut->next_item++) {
     if (is_full(model, cut, trace, most)) break;
+    fetch_item(model, cut->next_item + ITEMS_AHEAD);
     if (!cut->is_written[cut->next_item]) add_item(model, cut, (uint32_t)cut->next_item);
   }
   return event;
