@@ -1,6 +1,8 @@
 """Events in, lists out: what a client in another language sees who has nothing but schemas/*.avsc."""
 
 import json
+import socket
+import struct
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -135,6 +137,53 @@ class EventsInListsOut(ListsCase):
         for partition in {record.partition for record in committed}:
             offsets = [record.offset for record in committed if record.partition == partition]
             self.assertGreater(self.lists.end_of(partition), max(offsets) + 1)
+
+
+def codecs(bootstrap, topic):
+    """The codecs of the batches in partition 0: 0 is none, 3 is lz4. Clients do not tell, so this is a Fetch request (v4)."""
+    def text(word):
+        return struct.pack(">h", len(word)) + word.encode()
+
+    request = (struct.pack(">hhi", 1, 4, 7) + text("test") + struct.pack(">iiiibi", -1, 100, 1, 1 << 20, 0, 1) + text(topic) +
+               struct.pack(">iiqi", 1, 0, 0, 1 << 20))
+    host, port = bootstrap.split(",")[0].split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as broker:
+        broker.sendall(struct.pack(">i", len(request)) + request)
+        answer = broker.makefile("rb")
+        body = answer.read(struct.unpack(">i", answer.read(4))[0])
+    at = 4 + 4 + 4 + 2 + len(topic) + 4  # correlation, throttle, topics, name, partitions
+    error, _, _, aborted = struct.unpack_from(">hqqi", body, at + 4)
+    assert error == 0, error
+    batches, found = body[at + 4 + 22 + 16 * max(aborted, 0) + 4:], set()
+    while len(batches) >= 23:
+        attributes, = struct.unpack_from(">h", batches, 21)
+        if not attributes & 32:  # no marker
+            found.add(attributes & 7)
+        batches = batches[12 + struct.unpack_from(">i", batches, 8)[0]:]
+    return found
+
+
+class Compression(ListsCase):
+    """Some clients know no lz4, so no list has it, whatever its delivery is."""
+
+    def send(self, settings):
+        self.start(settings)
+        for i in range(20):
+            version = self.freshet.put("events", f"user-{i}", click(f"user-{i}", "item-0"))
+        self.list_of(version)
+        self.freshet.settle()
+        topics = [self.freshet.topics[name] for name in ("recommendations", "item_deltas", "users")]
+        return [codecs(self.freshet.bootstrap, topic) for topic in topics]
+
+    def test_fast_delivery(self):
+        self.assertEqual(self.send({"app.delivery": "fast"}), [{0}, {0}, {3}])
+
+    def test_committed_delivery(self):
+        self.assertEqual(self.send({"app.delivery": "committed"}), [{0}, {0}, {3}])
+
+    def test_the_user_decides(self):
+        lists, deltas, users = self.send({"app.delivery": "committed", "kafka.compression.codec": "gzip"})
+        self.assertEqual([lists, deltas, users], [{1}, {1}, {1}])
 
 
 class Evolution(ListsCase):
