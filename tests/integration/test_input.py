@@ -162,13 +162,24 @@ class Values(InputCase):
         head = "user_id,item_id,occurred_at,quantity,price\n"
         text = head + "".join(f"u,i{n},{START_S},{q},{p}\n" for n, (q, p) in enumerate(
             [("0.345", "1"), ("1.5", "$5"), ("-1", "2"), ("3", "nan"), ("many", "1"), ("-0.5", "x")]))
-        summary = self.check(text, (3, 0, 1))
-        self.assertEqual((summary["returns"], summary["lost_prices"]), (2, 2))
-        summary = self.check(text, (5, 0, 1), "--returns", "dislike")
-        self.assertEqual((summary["returns"], summary["types"]["feedback"], summary["types"]["purchase"]), (0, 2, 3))
+        summary = self.check(text, (4, 0, 0))
+        self.assertEqual([summary[c] for c in ("returns", "lost_prices", "lost_quantities")], [2, 1, 1])
+        summary = self.check(text, (6, 0, 0), "--returns", "dislike")
+        self.assertEqual((summary["returns"], summary["types"]["feedback"], summary["types"]["purchase"]), (0, 2, 4))
+        self.check(head + f"u,i,{START_S},0,1\n", (0, 0, 1))
         self.refuse(text, "ignore or dislike", "--returns", "maybe", code=EXIT_USAGE)
         self.check(head + 'u,i,1600000000,"1,5","1.234,50"\n', (1, 0, 0), "--decimal-comma")
         self.check("type,user_id,item_id,occurred_at,value\nclick,u,i,1600000000,NaN\n", (1, 0, 0))
+
+    def test_words_for_no_value(self):
+        users = ["NULL", "\\N", "nan", "42.0", "Null"]
+        text = "user_id,item_id,occurred_at\n" + "".join(f"{u},i{n},{START_S}\n" for n, u in enumerate(users))
+        summary = self.check(text, (2, 0, 3))
+        self.assertIn("user 42 clicked i3", summary["first_event"])
+        self.check(text, (5, 0, 0), "--missing", "")
+
+    def test_a_file_without_a_needed_name_is_refused(self):
+        self.refuse('{"data": [{"user_id": "u"}]}', "no column 'item_id', which events need, among 'data'")
 
     def test_json_values(self):
         def line(**fields):

@@ -47,6 +47,14 @@ static void lists_are_split(void** state) {
   check("['it\\'s', u'caf\\xe9', None]", ',', false, "it's+caf\xc3\xa9");
   check("('a', 'b')", ',', false, "a+b");
   check("{'a', 'b'}", '|', false, "a+b");
+  check("{Home,\"Kitchen, big\",\"say \\\"hi\\\"\"}", '|', false, "Home+Kitchen, big+say \"hi\"");
+  check("[Home & Garden, Toys]", '|', false, "Home & Garden+Toys");
+  check("['Home' 'Kid''s']", '|', false, "Home+Kid's");
+  check("array(['Home', 'Toys'], dtype=object)", '|', false, "Home+Toys");
+  check("Home » Lamps", '|', false, "Home+Lamps");
+  check("Home / Lamps / Desk", ',', false, "Home+Lamps+Desk");
+  check("AC/DC", '|', false, "AC/DC");
+  check("{a: b}", '|', false, "{a: b}");
   check("[unclosed", ',', false, "[unclosed");
   check("a|b|c|d|e|f|g|h|i|j", '|', false, "a+b+c+d+e+f+g+h");
   check("", '|', false, "");

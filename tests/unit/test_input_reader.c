@@ -147,6 +147,40 @@ static void csv_and_json_give_the_same_rows(void** state) {
   check_texts("a.jsonl.gz", "user_id=customer_no", 1, 3);
 }
 
+/* Kinesis Firehose writes objects without a line end between them, and others write a comma. */
+static void objects_of_one_line_are_read_one_by_one(void** state) {
+  (void)state;
+  static const char* const texts[] = {
+      "{\"user_id\":\"u}\\\"{\",\"item_id\":\"i\"}{\"user_id\":\"v\",\"item_id\":\"j\"}",
+      "{\"user_id\":\"u}\\\"{\",\"item_id\":\"i\"},\n{\"user_id\":\"v\",\"item_id\":\"j\"}\n"};
+  for (size_t i = 0; i < 2; i++) {
+    write_file("o.json", texts[i], strlen(texts[i]));
+    freshet_input_reader* reader = open_file("o.json", NULL, FRESHET_INPUT_ANY, NULL);
+    freshet_input_record record = {0};
+    assert_true(next(reader, &record));
+    check_field(&record, FRESHET_FIELD_USER_ID, "u}\"{");
+    assert_true(next(reader, &record));
+    check_field(&record, FRESHET_FIELD_ITEM_ID, "j");
+    assert_false(next(reader, &record));
+    reader->vtable->close(reader);
+  }
+  unlink(path_of("o.json"));
+}
+
+static void excel_names_its_separator(void** state) {
+  (void)state;
+  static const char csv[] = "\xEF\xBB\xBFsep=;\r\nuser_id;item_id;occurred_at\r\nu;i;2024-01-01\r\n   \r\n";
+  write_file("s.csv", csv, sizeof csv - 1);
+  freshet_input_reader* reader = open_file("s.csv", NULL, FRESHET_INPUT_ANY, NULL);
+  freshet_input_record record = {0};
+  assert_true(next(reader, &record));
+  assert_int_equal(record.line, 3);
+  check_field(&record, FRESHET_FIELD_ITEM_ID, "i");
+  assert_false(next(reader, &record)); /* a row of blanks is empty */
+  reader->vtable->close(reader);
+  unlink(path_of("s.csv"));
+}
+
 static void json_items_and_odd_values(void** state) {
   (void)state;
   static const char json[] =
@@ -299,6 +333,14 @@ static void wrong_files_are_refused(void** state) {
   refuse_file("d", "avro", FRESHET_INPUT_ANY, "not an Avro container file");
   write_file("d", "Obj\1garbage", 11);
   refuse_file("d", NULL, FRESHET_INPUT_ANY, "not an Avro container file");
+  static const char* const others[][2] = {{"version https://git-lfs.github.com/spec/v1\n", "Git LFS"},
+                                          {"<!DOCTYPE html><html>", "HTML"},
+                                          {"--\n-- PostgreSQL database dump\n", "dump of a database"},
+                                          {"INSERT INTO ev VALUES (1);", "dump of a database"}};
+  for (size_t i = 0; i < 4; i++) {
+    write_file("d", others[i][0], strlen(others[i][0]));
+    refuse_file("d", NULL, FRESHET_INPUT_ANY, others[i][1]);
+  }
   write_file("d", "", 0);
   refuse_file("d", NULL, FRESHET_INPUT_ANY, "empty");
   unlink(path_of("d"));
@@ -396,9 +438,14 @@ static void sorting_equals_a_naive_window(void** state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(csv_and_json_give_the_same_rows), cmocka_unit_test(json_items_and_odd_values),
-      cmocka_unit_test(avro_files_of_each_codec),        cmocka_unit_test(wrong_files_are_refused),
-      cmocka_unit_test(long_json_lines_cross_chunks),    cmocka_unit_test(sorting_equals_a_naive_window),
+      cmocka_unit_test(csv_and_json_give_the_same_rows),
+      cmocka_unit_test(objects_of_one_line_are_read_one_by_one),
+      cmocka_unit_test(excel_names_its_separator),
+      cmocka_unit_test(json_items_and_odd_values),
+      cmocka_unit_test(avro_files_of_each_codec),
+      cmocka_unit_test(wrong_files_are_refused),
+      cmocka_unit_test(long_json_lines_cross_chunks),
+      cmocka_unit_test(sorting_equals_a_naive_window),
   };
   return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

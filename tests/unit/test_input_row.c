@@ -79,6 +79,8 @@ static void iso_8601_is_read(void** state) {
       {"2011-12-09T05:50:00-07", 1323435000000},
       {"2012-02-29t00:00:00z", 1330473600000},
       {"1969-12-31T23:59:59Z", -1000},
+      {"2011-12-09T12:50:00 Z", 1323435000000},
+      {"2011/12/09 12:50:00", 1323435000000},
   };
   for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
     freshet_time_unit unit = FRESHET_TIME_UNKNOWN;
@@ -93,13 +95,34 @@ static void iso_8601_is_read(void** state) {
                                     "2011-12-09T25:00:00",
                                     "2011-12-09T12:61",
                                     "2011-12-09T12",
-                                    "09/12/2011",
+                                    "2011/12-09",
                                     "2011-12-09T12:50:00+99:00",
-                                    "2011-12-09T12:50:00 Z",
                                     "2011-12-09T12:50:00.Z",
                                     "a very long text that is no time at all, for sure"};
   for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-    no_time(bad[i], FRESHET_TIME_UNKNOWN, "is not a time");
+    no_time(bad[i], FRESHET_TIME_UNKNOWN, bad[i][0] == '\0' ? "there is none" : "is not a time");
+}
+
+static void another_form_is_named(void** state) {
+  (void)state;
+  static const char* const forms[][2] = {
+      {"31/01/2024 10:00", "'%d/%m/%Y %H:%M'"},
+      {"01/31/2024", "'%m/%d/%Y'"},
+      {"01/02/2024", "'%d/%m/%Y' or '%m/%d/%Y'"},
+      {"1/31/2024 1:05:00 PM", "'%m/%d/%Y %I:%M:%S %p'"},
+      {"31.01.2024 10:00:05", "'%d.%m.%Y %H:%M:%S'"},
+      {"31.01.24", "'%d.%m.%y'"},
+      {"Wed, 31 Jan 2024 10:00:00 GMT", "'%a, %d %b %Y %H:%M:%S GMT'"},
+      {"31/Jan/2024:10:00:00 +0000", "'%d/%b/%Y:%H:%M:%S %z'"},
+      {"Wed Jan 31 10:00:00 +0000 2024", "'%a %b %d %H:%M:%S %z %Y'"},
+      {"Wed Jan 31 10:00:00 2024", "'%a %b %d %H:%M:%S %Y'"},
+      {"31-JAN-24 10.00.00.000000 AM", "'%d-%b-%y %I.%M.%S.%f %p'"},
+  };
+  for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++)
+    no_time(forms[i][0], FRESHET_TIME_UNKNOWN, forms[i][1]);
+  no_time("638422992000000000", FRESHET_TIME_UNKNOWN, ".NET"); /* not a moment of 1990 */
+  freshet_time_unit unit = FRESHET_TIME_NS;
+  assert_int_equal(time_of("638422992000000000", &unit), 638422992000);
 }
 
 static void maps_rename_fields(void** state) {
@@ -181,11 +204,16 @@ static void bad_texts_are_refused_with_the_field(void** state) {
       {FRESHET_FIELD_TYPE, "clicked", "clicked", "type 'clicked'"},
       {FRESHET_FIELD_TYPE, "feedback", "feedback", "which feedback"},
       {FRESHET_FIELD_VALUE, "four", "rating", "value 'four'"},
-      {FRESHET_FIELD_VALUE, "nan", "rating", "value 'nan'"},
+      {FRESHET_FIELD_VALUE, "nan", "rating", "a rating without a value"},
       {FRESHET_FIELD_DWELL_S, "1s", "click", "dwell_s"},
-      {FRESHET_FIELD_QUANTITY, "many", "purchase", "quantity"},
-      {FRESHET_FIELD_QUANTITY, "99999999999", "purchase", "quantity"},
-      {FRESHET_FIELD_OCCURRED_AT, "", "click", "is not a time"},
+      {FRESHET_FIELD_QUANTITY, "0", "purchase", "nothing was bought"},
+      {FRESHET_FIELD_OCCURRED_AT, "", "click", "occurred_at: there is none"},
+      {FRESHET_FIELD_USER_ID, "NULL", "click", "user_id 'NULL' stands for no value"},
+      {FRESHET_FIELD_USER_ID, "\\N", "click", "user_id '\\N' stands for no value"},
+      {FRESHET_FIELD_ITEM_ID, "nan", "click", "item_id 'nan' stands for no value"},
+      {FRESHET_FIELD_ITEM_ID, "5.90123E+12", "click", "a spreadsheet has shortened"},
+      {FRESHET_FIELD_USER_ID, "1e+05", "click", "a spreadsheet has shortened"},
+      {FRESHET_FIELD_ITEM_ID, "caf\xe9", "click", "--encoding"},
   };
   freshet_input_converter* converter = make_converter();
   for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -199,6 +227,60 @@ static void bad_texts_are_refused_with_the_field(void** state) {
       fail_msg("'%s' is not in '%s'", bad[i].word, error.message);
   }
   freshet_input_converter_destroy(converter);
+}
+
+static void quantities_and_prices_reject_no_purchase(void** state) {
+  (void)state;
+  static const struct {
+    const char *quantity, *price;
+    int32_t pieces;
+    bool lost_quantity, lost_price;
+  } known[] = {
+      {"3.0", "1", 3, false, false},
+      {"0.345", "", 1, false, false},
+      {"many", "2", 1, true, false},
+      {"2 pcs", "$5", 1, true, true},
+      {"1e9", "-1", 1, true, true},
+      {"99999999999", "1e400", 1, true, true},
+      {"1000000", "0", 1000000, false, false},
+      {"nan", "nan", 1, false, false},
+      {"inf", "inf", 1, true, true},
+  };
+  for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+    row r = event_row();
+    r.fields[FRESHET_FIELD_TYPE] = freshet_slice_of("purchase");
+    r.fields[FRESHET_FIELD_QUANTITY] = freshet_slice_of(known[i].quantity);
+    r.fields[FRESHET_FIELD_PRICE] = freshet_slice_of(known[i].price);
+    assert_int_equal(event_of(&r).quantity, known[i].pieces);
+    assert_int_equal(r.lost_quantity, known[i].lost_quantity);
+    assert_int_equal(r.lost_price, known[i].lost_price);
+    assert_true(known[i].lost_price == false || r.event.price == 0);
+  }
+}
+
+/* pandas writes 42.0 for the id 42 when another row has none. */
+static void whole_numbers_are_ids_without_a_fraction(void** state) {
+  (void)state;
+  static const char* const ids[][2] = {{"42.0", "42"},   {"42.50", "42.50"}, {".0", ".0"},
+                                       {"v1.0", "v1.0"}, {"1.0.0", "1.0.0"}, {"42.00", "42.00"},
+                                       {"1e5", "1e5"}};
+  for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
+    row r = event_row();
+    r.fields[FRESHET_FIELD_USER_ID] = freshet_slice_of(ids[i][0]);
+    assert_true(freshet_slice_equal(event_of(&r).user_id, freshet_slice_of(ids[i][1])));
+  }
+}
+
+static void words_for_no_value_are_none(void** state) {
+  (void)state;
+  row r = event_row();
+  r.fields[FRESHET_FIELD_VALUE] = freshet_slice_of("NaN");
+  assert_int_equal(event_of(&r).type, FRESHET_CLICK);
+  options.missing = ""; /* --missing '' */
+  r = event_row();
+  r.fields[FRESHET_FIELD_USER_ID] = freshet_slice_of("null");
+  assert_true(freshet_slice_equal(event_of(&r).user_id, freshet_slice_of("null")));
+  options.missing = NULL;
 }
 
 static freshet_status item_of(freshet_input_converter* converter, row* r, freshet_item* item,
@@ -235,6 +317,21 @@ static void items_are_read(void** state) {
   assert_true(freshet_slice_equal(item.attributes[0].value, freshet_slice_of("Acme")));
   assert_true(freshet_slice_equal(item.attributes[1].value, freshet_slice_of("a=b")));
   assert_int_equal(item.attributes[2].value.size, 0);
+  static const char* const objects[] = {"{\"brand\": \"Acme\", \"n\": {\"size\": 3}}",
+                                        "{'brand': 'Acme', 'n': {'size': 3}, 'x': None}"};
+  for (size_t i = 0; i < 2; i++) { /* JSON or Python in a text */
+    r.fields[FRESHET_FIELD_ATTRIBUTES] = freshet_slice_of(objects[i]);
+    assert_int_equal(item_of(converter, &r, &item, NULL), FRESHET_OK);
+    assert_int_equal(item.attribute_count, 2);
+    assert_true(freshet_slice_equal(item.attributes[0].value, freshet_slice_of("Acme")));
+    assert_true(freshet_slice_equal(item.attributes[1].name, freshet_slice_of("n.size")));
+  }
+  r.fields[FRESHET_FIELD_AVAILABLE] = freshet_slice_of("InStock");
+  assert_int_equal(item_of(converter, &r, &item, NULL), FRESHET_OK);
+  assert_true(item.available);
+  r.fields[FRESHET_FIELD_AVAILABLE] = freshet_slice_of("out_of_stock");
+  assert_int_equal(item_of(converter, &r, &item, NULL), FRESHET_OK);
+  assert_false(item.available);
   r.fields[FRESHET_FIELD_ATTRIBUTES] = freshet_slice_of("brand=Acme|season");
   freshet_error error = {0};
   assert_int_equal(item_of(converter, &r, &item, &error), FRESHET_INVALID);
@@ -301,6 +398,10 @@ int main(void) {
       cmocka_unit_test(maps_rename_fields),
       cmocka_unit_test(types_are_read_or_guessed),
       cmocka_unit_test(bad_texts_are_refused_with_the_field),
+      cmocka_unit_test(another_form_is_named),
+      cmocka_unit_test(quantities_and_prices_reject_no_purchase),
+      cmocka_unit_test(whole_numbers_are_ids_without_a_fraction),
+      cmocka_unit_test(words_for_no_value_are_none),
       cmocka_unit_test(items_are_read),
       cmocka_unit_test(ids_are_the_same_in_every_replay_and_differ_between_events),
       cmocka_unit_test(given_ids_are_kept),

@@ -170,6 +170,7 @@ static void take_event(freshet_census* census, const freshet_input_record* recor
   counts->events++;
   counts->by_type[event->type]++;
   counts->lost_prices += record->lost_price;
+  counts->lost_quantities += record->lost_quantity;
   if (counts->first_ms == 0 || time_ms < counts->first_ms) counts->first_ms = time_ms;
   counts->late += time_ms < counts->last_ms;
   if (time_ms > counts->last_ms) counts->last_ms = time_ms;
@@ -276,7 +277,11 @@ void freshet_census_print(const freshet_census* census) {
   if (c->returns > 0)
     printf("  returns   %12" PRIu64 "  (purchases of a negative quantity, left out)\n", c->returns);
   if (c->lost_prices > 0)
-    printf("  no price  %12" PRIu64 "  (purchases whose price is no number)\n", c->lost_prices);
+    printf("  no price  %12" PRIu64 "  (purchases whose price is no number, or negative)\n", c->lost_prices);
+  if (c->lost_quantities > 0)
+    printf("  no number %12" PRIu64
+           "  (purchases whose quantity is no number to a million: it counts as 1)\n",
+           c->lost_quantities);
   if (c->late > 0) printf("  late      %12" PRIu64 "  (older than an event before them)\n", c->late);
   if (c->duplicates > 0)
     printf("  repeated  %12" PRIu64 "  (the event_id came before: skipped as duplicates)\n", c->duplicates);
@@ -405,6 +410,7 @@ json_t* freshet_census_json(const freshet_census* census) {
   set_count(object, "left_out", c->left_out);
   set_count(object, "returns", c->returns);
   set_count(object, "lost_prices", c->lost_prices);
+  set_count(object, "lost_quantities", c->lost_quantities);
   set_count(object, "late", c->late);
   set_count(object, "duplicates", c->duplicates);
   set_count(object, "conflicting_ids", c->conflicts);

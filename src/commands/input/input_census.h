@@ -18,7 +18,7 @@ typedef struct freshet_census freshet_census;
 typedef struct freshet_census_counts {
   uint64_t events, items, rejected;
   uint64_t by_type[FRESHET_EVENT_TYPES];
-  uint64_t erasures, left_out, returns, lost_prices;
+  uint64_t erasures, left_out, returns, lost_prices, lost_quantities;
   uint64_t late;             /* events that are older than one before them */
   uint64_t duplicates;       /* events whose id came before, with the same user and item */
   uint64_t conflicts;        /* events whose id came before, with another user or item */

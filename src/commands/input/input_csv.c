@@ -7,6 +7,9 @@
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
+#include <strings.h>
+
+#include "commands/input/input_lists.h"
 
 enum { CHUNK_BYTES = 1 << 16, AHEAD_BYTES = 16, NUMBER_BYTES = 64, END_OF_FILE = -1, BROKEN = -2 };
 
@@ -213,7 +216,7 @@ static freshet_status read_row(freshet_csv* csv, bool* more, freshet_error* erro
       if (csv->fields == FRESHET_CSV_COLUMNS_MAX) return fail(csv, error, "the row has too many columns");
       csv->ends[csv->fields++] = csv->row.size;
     } while (end == FIELD_ENDED);
-  } while (csv->fields == 1 && csv->row.size == 0);
+  } while (csv->fields == 1 && freshet_text_trim(freshet_buffer_slice(&csv->row)).size == 0);
   csv->open_ended = end == FILE_ENDED;
   if (csv->dialect.latin1_rows) decode_latin1(csv);
   return FRESHET_OK;
@@ -226,6 +229,17 @@ static void skip_byte_order_mark(freshet_csv* csv) {
   if (look_ahead(csv, 3) && csv->chunk_end - csv->chunk_at >= 3 &&
       memcmp(csv->chunk + csv->chunk_at, mark, 3) == 0)
     csv->chunk_at += 3;
+}
+
+/* "sep=;" in front of the row of names, as Excel writes and reads it, tells the separator. Returns its size. */
+static size_t take_separator_line(freshet_csv_dialect* dialect, freshet_slice head) {
+  if (head.size >= 3 && memcmp(head.data, "\xEF\xBB\xBF", 3) == 0)
+    head = (freshet_slice){head.data + 3, head.size - 3};
+  if (head.size < 6 || strncasecmp(head.data, "sep=", 4) != 0) return 0;
+  size_t size = head.data[5] == '\r' && head.size > 6 ? 7 : 6;
+  if (head.data[size - 1] != '\n') return 0;
+  if (dialect->separator[0] == '\0') dialect->separator[0] = head.data[4];
+  return size;
 }
 
 static void keep_names(freshet_csv* csv, const char* text, size_t size) {
@@ -295,10 +309,13 @@ freshet_status freshet_csv_open_bytes(freshet_bytes* bytes, const char* path,
   freshet_status status = freshet_bytes_head(bytes, &head, &why);
   if (status != FRESHET_OK) freshet_error_set(error, status, FRESHET_STOP, "%s: %s", path, why.message);
   if (status == FRESHET_OK) {
+    size_t before = take_separator_line(&opened->dialect, head);
     freshet_csv_dialect_tell(&opened->dialect, head);
     opened->dialect.expected = NULL; /* borrowed for this only */
     arm(opened);
     skip_byte_order_mark(opened);
+    if (before > 0 && look_ahead(opened, before)) opened->chunk_at += before;
+    opened->line += before > 0;
     status = opened->dialect.has_names ? take_given_names(opened, error) : read_names(opened, error);
   }
   if (status != FRESHET_OK) {

@@ -14,7 +14,8 @@ enum { ROWS_MAX = 20 };
 static const struct {
   const char* separator;
   const char* name;
-} separators[] = {{",", "comma"}, {";", "semicolon"}, {"\t", "tab"}, {"|", "bar"}, {" ", "blank"}};
+} separators[] = {{",", "comma"}, {";", "semicolon"}, {"\t", "tab"},
+                  {"|", "bar"},   {" ", "blank"},     {"\1", "Ctrl-A"}};
 enum { SEPARATORS = sizeof separators / sizeof separators[0] };
 
 const char* freshet_csv_separator_name(const char* separator) {

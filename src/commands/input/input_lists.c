@@ -46,7 +46,16 @@ freshet_slice freshet_text_trim(freshet_slice text) {
 
 /* ---- which separator ---- */
 
+/* array(['A', 'B'], dtype=object), as numpy describes one: what is in its brackets. */
+static freshet_slice without_array(freshet_slice text) {
+  static const char begin[] = "array([";
+  if (text.size < sizeof begin || memcmp(text.data, begin, sizeof begin - 1) != 0) return text;
+  const char* end = memrchr(text.data, ']', text.size);
+  return end == NULL ? text : (freshet_slice){text.data + 6, (size_t)(end - text.data) - 5};
+}
+
 static bool is_bracketed(freshet_slice text) {
+  text = without_array(text);
   if (text.size < 2) return false;
   char first = text.data[0], last = text.data[text.size - 1];
   return (first == '[' && last == ']') || (first == '{' && last == '}') || (first == '(' && last == ')');
@@ -169,8 +178,47 @@ static void append_element(const json_t* element, freshet_buffer* out) {
   freshet_buffer_append(out, text.data, text.size);
 }
 
-/* Reads a bracketed text as JSON or Python; false: it is neither. */
+/* ---- other brackets ---- */
+
+/* A text in quotes from its quote on, with escapes and doubled quotes undone. Returns where it ends; 0: nowhere. */
+static size_t copy_quoted(freshet_slice text, size_t at, freshet_buffer* out) {
+  char quote = text.data[at++];
+  for (; at < text.size; at++) {
+    bool doubled = text.data[at] == quote && at + 1 < text.size && text.data[at + 1] == quote;
+    if (text.data[at] == quote && !doubled) return at + 1;
+    if ((text.data[at] == '\\' || doubled) && at + 1 < text.size) at++;
+    freshet_buffer_append(out, text.data + at, 1);
+  }
+  return 0;
+}
+
+/* {Home,"Kitchen, big"} of PostgreSQL, [Home, Kitchen] of DuckDB, ['Home' 'Kitchen'] of numpy: quoted parts, or
+ * parts up to a comma. False: brackets within, or a colon, so that it is no list of texts. */
+static bool split_loosely(freshet_slice text, freshet_buffer* out) {
+  const char mark = FRESHET_LIST_PART;
+  out->size = 0;
+  for (size_t at = 1; at + 1 < text.size;) {
+    if (strchr(", \t\r\n", text.data[at]) != NULL) {
+      at++;
+      continue;
+    }
+    freshet_buffer_append(out, &mark, 1);
+    if (text.data[at] == '"' || text.data[at] == '\'') {
+      at = copy_quoted(text, at, out);
+      if (at == 0) return false;
+      continue;
+    }
+    for (; at + 1 < text.size && text.data[at] != ','; at++) {
+      if (strchr("[]{}():", text.data[at]) != NULL) return false;
+      freshet_buffer_append(out, text.data + at, 1);
+    }
+  }
+  return true;
+}
+
+/* Reads a bracketed text as JSON, as Python, or loosely; false: it is none of them. */
 static bool split_bracketed(freshet_slice text, freshet_buffer* scratch) {
+  text = without_array(text);
   json_t* list = json_loadb(text.data, text.size, 0, NULL);
   if (list == NULL) {
     freshet_buffer json = {0};
@@ -182,7 +230,7 @@ static bool split_bracketed(freshet_slice text, freshet_buffer* scratch) {
     list = json_loadb((const char*)json.data, json.size, 0, NULL);
     freshet_buffer_free(&json);
   }
-  if (list == NULL) return false;
+  if (list == NULL) return split_loosely(text, scratch);
   scratch->size = 0;
   append_element(list, scratch);
   json_decref(list);
@@ -191,23 +239,27 @@ static bool split_bracketed(freshet_slice text, freshet_buffer* scratch) {
 
 /* ---- splitting ---- */
 
-static size_t split_at(freshet_slice text, char separator, freshet_slice* parts, size_t most) {
+static size_t split_at(freshet_slice text, freshet_slice separator, freshet_slice* parts, size_t most) {
   size_t count = 0;
   while (text.size > 0 && count < most) {
-    const char* cut = memchr(text.data, separator, text.size);
+    const char* cut = memmem(text.data, text.size, separator.data, separator.size);
     size_t size = cut == NULL ? text.size : (size_t)(cut - text.data);
     parts[count] = freshet_text_trim((freshet_slice){text.data, size});
     count += parts[count].size > 0;
-    size += cut != NULL;
+    size += cut != NULL ? separator.size : 0;
     text = (freshet_slice){text.data + size, text.size - size};
   }
   return count;
 }
 
 /* A text that has none of the file's separators may still be a list of another style: a path with arrows, as in
- * Home > Lighting, or words without blanks between, as in Action,Puzzle. */
-static char own_separator(freshet_slice text) {
-  if (text.size > 3 && memmem(text.data, text.size, " > ", 3) != NULL) return '>';
+ * Home > Lighting, or words without blanks between, as in Action,Puzzle. Size 0: it is one text. */
+static freshet_slice own_separator(freshet_slice text) {
+  static const char* const arrows[] = {" > ", " \u00bb ", " \u203a ", " \u2192 ", " / ", " :: "};
+  for (size_t i = 0; i < sizeof arrows / sizeof arrows[0]; i++) {
+    if (text.size > 3 && memmem(text.data, text.size, arrows[i], strlen(arrows[i])) != NULL)
+      return freshet_slice_of(arrows[i]);
+  }
   for (int s = 0; s < 3; s++) {
     char separator = freshet_list_separators[s];
     bool has = false, prose = false;
@@ -216,21 +268,22 @@ static char own_separator(freshet_slice text) {
       has = has || is_one;
       prose = prose || (is_one && i + 1 < text.size && text.data[i + 1] == ' ');
     }
-    if (has && !prose) return separator;
+    if (has && !prose) return (freshet_slice){&freshet_list_separators[s], 1};
   }
-  return 0;
+  return (freshet_slice){0};
 }
 
 size_t freshet_list_split(freshet_slice text, const freshet_list_style* style, freshet_buffer* scratch,
                           freshet_slice* parts, size_t most) {
+  static const char mark = FRESHET_LIST_PART;
+  const freshet_slice marks = {&mark, 1};
   text = freshet_text_trim(text);
-  if (text.size > 0 && text.data[0] == FRESHET_LIST_PART)
-    return split_at(text, FRESHET_LIST_PART, parts, most);
+  if (text.size > 0 && text.data[0] == FRESHET_LIST_PART) return split_at(text, marks, parts, most);
   if (is_bracketed(text) && split_bracketed(text, scratch))
-    return split_at(freshet_buffer_slice(scratch), FRESHET_LIST_PART, parts, most);
-  char separator = style->separator == 0 ? '|' : style->separator;
-  bool has = text.size > 0 && memchr(text.data, separator, text.size) != NULL;
-  char own = has || style->told ? 0 : own_separator(text);
-  if (own != 0) separator = own;
-  return split_at(text, separator, parts, most);
+    return split_at(freshet_buffer_slice(scratch), marks, parts, most);
+  char character = style->separator == 0 ? '|' : style->separator;
+  freshet_slice separator = {&character, 1};
+  bool has = text.size > 0 && memchr(text.data, character, text.size) != NULL;
+  freshet_slice own = has || style->told ? (freshet_slice){0} : own_separator(text);
+  return split_at(text, own.size > 0 ? own : separator, parts, most);
 }

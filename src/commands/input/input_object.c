@@ -250,6 +250,18 @@ static bool list(json_t* array, int depth, freshet_buffer* out) {
   return true;
 }
 
+/* {"lvl0": "Home", "lvl1": "Home > Kitchen"}: the values without their names. */
+static bool values_of(json_t* object, freshet_buffer* out) {
+  const char* key;
+  json_t* value;
+  json_t* array = json_array();
+  FRESHET_ASSERT(array != NULL);
+  json_object_foreach(object, key, value) json_array_append(array, value);
+  bool fine = list(array, 0, out);
+  json_decref(array);
+  return fine;
+}
+
 /* Pairs of an object; those of an object inside have both names, with a point between. */
 static bool pairs(json_t* from, freshet_slice prefix, int depth, freshet_buffer* out) {
   const char* key;
@@ -278,13 +290,19 @@ static bool pairs(json_t* from, freshet_slice prefix, int depth, freshet_buffer*
   return true;
 }
 
+bool freshet_input_object_pairs(json_t* object, freshet_buffer* out) {
+  return pairs(object, (freshet_slice){0}, 0, out);
+}
+
 static bool append_value(freshet_field field, json_t* value, freshet_buffer* out) {
   bool is_text = field == FRESHET_FIELD_TITLE || field == FRESHET_FIELD_TEXT;
   if (json_is_array(value) && is_text) return join(value, " ", out);
+  if (field == FRESHET_FIELD_CATEGORIES && json_is_object(name_of(value))) return values_of(value, out);
+  if (field == FRESHET_FIELD_CATEGORIES) value = name_of(value);
   if (json_is_array(value) && field == FRESHET_FIELD_CATEGORIES) return list(value, 0, out);
   if (json_is_array(value) && field == FRESHET_FIELD_VECTOR) return join(value, " ", out);
   if (json_is_object(value) && field == FRESHET_FIELD_ATTRIBUTES)
-    return pairs(value, (freshet_slice){0}, 0, out);
+    return freshet_input_object_pairs(value, out);
   return append_scalar(value, field == FRESHET_FIELD_AVAILABLE, out);
 }
 

@@ -28,6 +28,10 @@ void freshet_input_object_free(freshet_input_object* object);
 freshet_status freshet_input_object_read(freshet_input_object* object, json_t* from,
                                          freshet_input_record* record, freshet_error* error);
 
+/* Appends the pairs of an object as a list of attributes: marks of input_lists.h in front of each name and each
+ * value. False: a value is neither a scalar nor an array of scalars. */
+bool freshet_input_object_pairs(json_t* object, freshet_buffer* out);
+
 /* As `mapping` of a reader. */
 void freshet_input_object_mapping(const freshet_input_object* object, freshet_buffer* text);
 

@@ -92,6 +92,13 @@ static freshet_status check_names(const preview_stage* stage, const freshet_inpu
     return freshet_input_no_column(input, (freshet_field)f, false, is_event, freshet_buffer_slice(columns),
                                    error);
   }
+  if (input->expect == FRESHET_INPUT_ANY) return FRESHET_OK;
+  static const freshet_field needs[] = {FRESHET_FIELD_ITEM_ID, FRESHET_FIELD_USER_ID,
+                                        FRESHET_FIELD_OCCURRED_AT};
+  for (size_t i = 0; i < (is_event ? 3 : 1); i++) {
+    if ((present & 1u << needs[i]) != 0 || input->options->set[needs[i]].size > 0) continue;
+    return freshet_input_no_column(input, needs[i], true, is_event, freshet_buffer_slice(columns), error);
+  }
   return FRESHET_OK;
 }
 

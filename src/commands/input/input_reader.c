@@ -89,6 +89,10 @@ static bool looks_like_utf16(freshet_slice head) {
   return size >= 4 && (zeros[0] + zeros[1]) * 10 > size * 3 && (zeros[0] == 0 || zeros[1] == 0);
 }
 
+#define SQL_ADVICE                                                                                         \
+  "a dump of a database, which is not read (%s): export the table as CSV, with psql as \"\\copy TABLE TO " \
+  "'events.csv' CSV HEADER\""
+
 /* Files that are not read, by their first bytes. NULL: none of them. "%s" in the advice is the path. */
 static const char* foreign(freshet_slice head) {
   static const struct {
@@ -117,9 +121,22 @@ static const char* foreign(freshet_slice head) {
       {"\x80\x04", 2,
        "a Python pickle, which is not read: `python3 -c \"import pandas; "
        "pandas.read_pickle('%s').to_csv('events.csv', index=False)\"` makes a CSV of it"},
+      {"\x80\x05", 2,
+       "a Python pickle, which is not read: `python3 -c \"import pandas; "
+       "pandas.read_pickle('%s').to_csv('events.csv', index=False)\"` makes a CSV of it"},
       {"7z\xbc\xaf", 4, "a 7z archive: `7z x -so '%s' | freshet replay --events -`"},
       {"Rar!", 4, "a RAR archive, which is not read: unpack %s first"},
       {"%PDF", 4, "a PDF document, not data: export the table in %s as CSV"},
+      {"version https://git-lfs", 23, "a pointer of Git LFS, not the data: `git lfs pull` fetches %s"},
+      {"<!DOCTYPE", 9, "a page of HTML, not data: open %s in a browser; was it a form to sign in?"},
+      {"<!doctype", 9, "a page of HTML, not data: open %s in a browser; was it a form to sign in?"},
+      {"<html", 5, "a page of HTML, not data: open %s in a browser; was it a form to sign in?"},
+      {"<?xml", 5, "an XML document, which is not read: export the table in %s as CSV"},
+      {"--\n-- PostgreSQL", 16, SQL_ADVICE},
+      {"PGDMP", 5, SQL_ADVICE},
+      {"-- MySQL dump", 13, SQL_ADVICE},
+      {"INSERT INTO", 11, SQL_ADVICE},
+      {"CREATE TABLE", 12, SQL_ADVICE},
       {"\xff\xfe", 2, "UTF-16, not UTF-8 text: read %s with --encoding utf-16"},
       {"\xfe\xff", 2, "UTF-16, not UTF-8 text: read %s with --encoding utf-16"},
   };
@@ -155,6 +172,23 @@ static freshet_status refuse_foreign(const freshet_input* input, const char* adv
 
 typedef enum kind { TABLE, JSON_LINES, JSON_VALUES, AVRO } kind;
 
+/* Does something follow the first object of a line: a comma, or one more object? */
+static bool goes_on(freshet_slice line) {
+  size_t depth = 0;
+  for (size_t i = 0; i < line.size; i++) {
+    char byte = line.data[i];
+    if (byte == '"') { /* to the end of the text */
+      for (i++; i < line.size && line.data[i] != '"'; i++) i += line.data[i] == '\\';
+      continue;
+    }
+    depth += byte == '{';
+    if (byte != '}' || depth == 0 || --depth > 0) continue;
+    freshet_slice rest = freshet_text_trim((freshet_slice){line.data + i + 1, line.size - i - 1});
+    return rest.size > 0 && (rest.data[0] == ',' || rest.data[0] == '{');
+  }
+  return false;
+}
+
 /* Are most lines whole objects? Else objects go over several lines. A broken line among many changes nothing. */
 static bool has_whole_lines(freshet_slice head) {
   size_t lines = 0, whole = 0;
@@ -164,6 +198,7 @@ static bool has_whole_lines(freshet_slice head) {
     size_t size = end == NULL ? head.size : (size_t)(end - head.data);
     freshet_slice line = freshet_text_trim((freshet_slice){head.data, size});
     bool is_cut = end == NULL && lines > 0; /* by the end of the head */
+    if (lines == 0 && goes_on(line)) return false;
     only_one = only_one && (lines == 0 || line.size == 0);
     lines += line.size > 0 && !is_cut;
     whole += line.size > 1 && !is_cut && line.data[line.size - 1] == '}' &&

@@ -60,8 +60,9 @@ typedef struct freshet_input_record {
   freshet_slice fields[FRESHET_FIELDS]; /* the texts; empty where absent */
   uint32_t present;                     /* bit f: the record has a value with the name of field f */
   freshet_input_outcome outcome;
-  bool has_own_id; /* the event's id was given, not made */
-  bool lost_price; /* the price was no number, so it is left out */
+  bool has_own_id;    /* the event's id was given, not made */
+  bool lost_price;    /* the price was no number, or negative, so it is left out */
+  bool lost_quantity; /* the quantity was no number, or beyond a million, so it counts as one */
   freshet_event event;
   freshet_item item;
 } freshet_input_record;

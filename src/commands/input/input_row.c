@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "commands/input/input_clean.h"
+#include "commands/input/input_object.h"
+
 enum {
   SHOWN = 40,         /* bytes of a bad text in a message */
   COUNTERS = 1 << 20, /* equal events are told apart among so many different ones */
@@ -16,8 +19,10 @@ enum {
   WORD_SIZE = 32,
   NUMBER_SIZE = 64,
   DAY_MS = 24 * 3600 * 1000,
-  VECTOR_MAX = 4097, /* one more than an item may have, so that validation sees too many */
+  VECTOR_MAX = 4097,          /* one more than an item may have, so that validation sees too many */
+  QUANTITY_MAX = 1000 * 1000, /* the bounds of freshet_event_validate */
 };
+static const double PRICE_MAX = 1e12;
 static const int64_t YEAR_1990_MS = 631152000000;
 
 #define reject(error, ...) freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER, __VA_ARGS__)
@@ -46,7 +51,7 @@ struct freshet_input_converter {
   known_word words[KNOWN_WORDS];
   size_t next_word;
   counter* counters; /* [COUNTERS] by key, or NULL before the first; a newer key takes an older one's place */
-  freshet_buffer composed, list_scratch, attribute_scratch;
+  freshet_buffer composed, list_scratch, attribute_scratch, attribute_pairs;
   char id[ID_SIZE];
   freshet_slice categories[FRESHET_CATEGORIES_MAX + 1]; /* one more, so that validation sees too many */
   freshet_attribute attributes[FRESHET_ATTRIBUTES_MAX + 1];
@@ -71,6 +76,7 @@ void freshet_input_converter_destroy(freshet_input_converter* converter) {
   freshet_buffer_free(&converter->composed);
   freshet_buffer_free(&converter->list_scratch);
   freshet_buffer_free(&converter->attribute_scratch);
+  freshet_buffer_free(&converter->attribute_pairs);
   free(converter);
 }
 
@@ -82,38 +88,10 @@ freshet_list_style* freshet_input_converter_lists(freshet_input_converter* conve
   return &converter->lists;
 }
 
-/* ---- cleaning ---- */
+/* ---- words ---- */
 
 static bool is_word(freshet_slice text, const char* word) {
   return text.size == strlen(word) && strncasecmp(text.data, word, text.size) == 0;
-}
-
-/* Does this text stand for nothing, by --missing? */
-static bool is_missing(const char* rules, freshet_field field, freshet_slice text) {
-  while (rules != NULL && *rules != '\0') {
-    size_t size = strcspn(rules, ",");
-    const char* equals = memchr(rules, '=', size);
-    freshet_slice word = {rules, size};
-    int only = -1;
-    if (equals != NULL) only = freshet_field_of((freshet_slice){rules, (size_t)(equals - rules)});
-    if (only >= 0) word = (freshet_slice){equals + 1, size - (size_t)(equals + 1 - rules)};
-    if ((only < 0 || only == (int)field) && freshet_slice_equal(word, text)) return true;
-    rules += size + (rules[size] == ',');
-  }
-  return false;
-}
-
-static void clean(const freshet_input_converter* converter, freshet_input_record* record) {
-  const freshet_input_options* options = converter->options;
-  for (int f = 0; f < FRESHET_FIELDS; f++) {
-    freshet_slice* text = &record->fields[f];
-    bool is_plain = f != FRESHET_FIELD_TITLE && f != FRESHET_FIELD_TEXT;
-    if (text->size > 0 && is_plain && !options->keep_blanks) *text = freshet_text_trim(*text);
-    if (text->size > 0 && options->missing != NULL && is_missing(options->missing, (freshet_field)f, *text))
-      *text = (freshet_slice){0};
-    if (options->set[f].size > 0) *text = options->set[f];
-  }
-  if (options->derive_ids) record->fields[FRESHET_FIELD_EVENT_ID] = (freshet_slice){0};
 }
 
 /* ---- types ---- */
@@ -187,22 +165,25 @@ static void take_return(const freshet_input_converter* converter, freshet_input_
   record->event.list_version = -1;
 }
 
+/* Neither quantity nor price decides whether something was bought, so one that cannot be is left out and counted.
+ * A quantity of nothing is no purchase. */
 static freshet_status read_purchase(const freshet_input_converter* converter, freshet_input_record* record,
                                     freshet_error* error) {
+  const freshet_slice* fields = record->fields;
   double quantity = 1, price = 0;
-  freshet_status status = read_number(converter, record->fields, FRESHET_FIELD_QUANTITY, &quantity, error);
-  if (status != FRESHET_OK) return status;
-  freshet_slice text = record->fields[FRESHET_FIELD_PRICE];
-  record->lost_price = text.size > 0 && !read_real(converter, text, &price);
-  if (record->lost_price) price = 0;
-  if (quantity < 0) {
+  freshet_slice text = fields[FRESHET_FIELD_QUANTITY];
+  bool is_read = text.size == 0 || read_real(converter, text, &quantity);
+  if (is_read && quantity < 0) {
     take_return(converter, record);
     return FRESHET_OK;
   }
-  quantity = ceil(quantity); /* goods that are sold by weight */
-  if (quantity > INT32_MAX) return reject(error, "quantity %g is not between 1 and a million", quantity);
-  record->event.quantity = (int32_t)quantity;
-  record->event.price = price;
+  if (is_read && quantity == 0) return reject(error, "quantity '%.*s': nothing was bought", SHOW(text));
+  record->lost_quantity = !is_read || quantity > QUANTITY_MAX;
+  record->event.quantity = record->lost_quantity ? 1 : (int32_t)ceil(quantity); /* goods sold by weight */
+  text = fields[FRESHET_FIELD_PRICE];
+  is_read = text.size == 0 || read_real(converter, text, &price);
+  record->lost_price = !is_read || price < 0 || price > PRICE_MAX;
+  record->event.price = record->lost_price ? 0 : price;
   return FRESHET_OK;
 }
 
@@ -239,6 +220,7 @@ static freshet_status read_values(const freshet_input_converter* converter, fres
     case FRESHET_FEEDBACK:
       return read_feedback(converter, record, error);
   }
+  if (record->fields[FRESHET_FIELD_VALUE].size == 0) return reject(error, "a rating without a value");
   status = read_number(converter, record->fields, FRESHET_FIELD_VALUE, &rating, error);
   const freshet_rating_scale* scale = &converter->options->scale;
   if (status == FRESHET_OK && scale->least < scale->most && rating >= scale->least && rating <= scale->most) {
@@ -299,7 +281,9 @@ static freshet_status read_occurred_at(freshet_input_converter* converter, fresh
 
 freshet_status freshet_input_event_of(freshet_input_converter* converter, freshet_input_record* record,
                                       int64_t now_ms, freshet_error* error) {
-  clean(converter, record);
+  freshet_error why;
+  why.status = FRESHET_OK; /* clearing all of it would cost time for every event */
+  freshet_status cleaned = freshet_input_clean(converter->options, record, &why);
   const freshet_slice* fields = record->fields;
   freshet_event* event = &record->event;
   *event = (freshet_event){.event_id = fields[FRESHET_FIELD_EVENT_ID],
@@ -307,11 +291,10 @@ freshet_status freshet_input_event_of(freshet_input_converter* converter, freshe
                            .item_id = fields[FRESHET_FIELD_ITEM_ID]};
   record->has_own_id = event->event_id.size > 0;
   record->outcome = FRESHET_INPUT_TAKEN;
-  record->lost_price = false;
+  record->lost_price = record->lost_quantity = false;
   freshet_status status = read_type(converter, record, error);
   if (status != FRESHET_OK || record->outcome != FRESHET_INPUT_TAKEN) return status;
-  freshet_error why;
-  why.status = FRESHET_OK; /* clearing all of it would cost time for every event */
+  if (cleaned != FRESHET_OK) return reject(error, "%s", why.message);
   status =
       read_occurred_at(converter, fields[FRESHET_FIELD_OCCURRED_AT], now_ms, &event->occurred_at_ms, &why);
   if (status != FRESHET_OK) return reject(error, "occurred_at: %s", why.message);
@@ -320,11 +303,29 @@ freshet_status freshet_input_event_of(freshet_input_converter* converter, freshe
 
 /* ---- items ---- */
 
+/* {"brand": "Acme"} in a text, as JSON or Python: its pairs, in attribute_pairs. Any other text is left alone. */
+static void read_pairs(freshet_input_converter* converter, freshet_slice* text) {
+  if (text->size < 2 || text->data[0] != '{' || text->data[text->size - 1] != '}') return;
+  json_error_t problem;
+  json_t* object = freshet_json_load(*text, &problem);
+  freshet_buffer* pairs = &converter->attribute_pairs;
+  pairs->size = 0;
+  if (object == NULL) {
+    freshet_list_python_to_json(*text, pairs);
+    object = freshet_json_load(freshet_buffer_slice(pairs), &problem);
+    pairs->size = 0;
+  }
+  if (json_is_object(object) && freshet_input_object_pairs(object, pairs))
+    *text = freshet_buffer_slice(pairs);
+  json_decref(object);
+}
+
 /* "brand=Acme|season=winter", or pairs that the reader found. */
 static freshet_status split_attributes(freshet_input_converter* converter, freshet_slice text,
                                        freshet_item* item, freshet_error* error) {
   static const freshet_list_style bars = {.separator = '|', .told = true};
   freshet_slice parts[FRESHET_ATTRIBUTES_MAX + 1];
+  read_pairs(converter, &text);
   bool found = text.size > 0 && text.data[0] == FRESHET_LIST_PART;
   size_t count =
       freshet_list_split(text, &bars, &converter->attribute_scratch, parts, FRESHET_ATTRIBUTES_MAX + 1);
@@ -356,12 +357,18 @@ static freshet_status read_time(freshet_input_converter* converter, freshet_fiel
   return FRESHET_OK;
 }
 
+/* Case, blanks, _ and - do not matter. */
+static bool is_any(freshet_slice text, const char* const* words) {
+  while (*words != NULL && !freshet_name_is_like(text, freshet_slice_of(*words))) words++;
+  return *words != NULL;
+}
+
 static freshet_status read_flag(freshet_slice text, bool* flag, freshet_error* error) {
+  static const char* const yes_words[] = {"true", "yes", "1", "t", "y", "in stock", "available", NULL};
+  static const char* const no_words[] = {"false",        "no",       "0",           "f", "n",
+                                         "out of stock", "sold out", "unavailable", NULL};
   if (text.size == 0) return FRESHET_OK;
-  bool yes = is_word(text, "true") || is_word(text, "yes") || is_word(text, "1") || is_word(text, "t") ||
-             is_word(text, "y");
-  bool no = is_word(text, "false") || is_word(text, "no") || is_word(text, "0") || is_word(text, "f") ||
-            is_word(text, "n");
+  bool yes = is_any(text, yes_words), no = is_any(text, no_words);
   if (!yes && !no) return reject(error, "available '%.*s' is neither true nor false", SHOW(text));
   *flag = yes;
   return FRESHET_OK;
@@ -392,7 +399,8 @@ static freshet_status read_vector(freshet_input_converter* converter, freshet_sl
 
 freshet_status freshet_input_item_of(freshet_input_converter* converter, freshet_input_record* record,
                                      freshet_error* error) {
-  clean(converter, record);
+  freshet_status status = freshet_input_clean(converter->options, record, error);
+  if (status != FRESHET_OK) return status;
   const freshet_slice* fields = record->fields;
   freshet_item* item = &record->item;
   record->outcome = FRESHET_INPUT_TAKEN;
@@ -408,7 +416,7 @@ freshet_status freshet_input_item_of(freshet_input_converter* converter, freshet
         freshet_list_split(fields[FRESHET_FIELD_CATEGORIES], &converter->lists, &converter->list_scratch,
                            converter->categories, FRESHET_CATEGORIES_MAX + 1);
   }
-  freshet_status status = read_flag(fields[FRESHET_FIELD_AVAILABLE], &item->available, error);
+  status = read_flag(fields[FRESHET_FIELD_AVAILABLE], &item->available, error);
   if (status == FRESHET_OK)
     status = read_time(converter, FRESHET_FIELD_EXPIRES_AT, fields, &item->expires_at_ms, error);
   if (status == FRESHET_OK)

@@ -52,7 +52,7 @@ static freshet_status judge_event(const judge_stage* stage, freshet_input_record
   if (record->decoded) {
     record->outcome = FRESHET_INPUT_TAKEN;
     record->has_own_id = event->event_id.size > 0;
-    record->lost_price = false;
+    record->lost_price = record->lost_quantity = false;
   } else {
     status = freshet_input_event_of(stage->converter, record, stage->now_ms, error);
   }

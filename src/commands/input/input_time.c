@@ -49,6 +49,11 @@ static bool is_calendar(freshet_slice text) {
          hour < 24 && minute < 60;
 }
 
+/* .NET counts 100 ns since the year 1. As nanoseconds since 1970, these numbers are all in 1989 to 1991. */
+static bool is_ticks(double number) {
+  return number >= 6.2e17 && number < 6.7e17;
+}
+
 static freshet_status tell_unit(freshet_slice text, double number, freshet_time_unit* unit,
                                 freshet_error* error) {
   if (is_calendar(text)) {
@@ -58,6 +63,12 @@ static freshet_status tell_unit(freshet_slice text, double number, freshet_time_
                   : text.size == 12 ? "%H%M"
                                     : "%H%M%S");
   }
+  if (is_ticks(number))
+    return reject(
+        error,
+        "time %.17g looks like ticks of .NET: (ticks - 621355968000000000) / 10000 are milliseconds; "
+        "--time-unit ns reads it as nanoseconds",
+        number);
   for (int u = FRESHET_TIME_S; u <= FRESHET_TIME_NS; u++) {
     if (number >= units[u].least && number < units[u].beyond) *unit = (freshet_time_unit)u;
   }
@@ -109,11 +120,11 @@ static const char* take_few(const char* at, int* value) {
   return isdigit((unsigned char)at[1]) ? take_digits(at, 2, value) : take_digits(at, 1, value);
 }
 
-/* "Z", "+01:00", "+0100", "+01" or nothing; behind a blank also "UTC" and "GMT". NULL: something else. */
+/* "Z", "+01:00", "+0100", "+01", "UTC", "GMT" or nothing, perhaps behind a blank. NULL: something else. */
 static const char* take_offset(const char* at, int* offset_s) {
   *offset_s = 0;
+  if (*at == ' ') at++;
   if (*at == 'Z' || *at == 'z') return at + 1;
-  if (*at == ' ' && at[1] != 'Z' && at[1] != 'z') at++;
   if (strncasecmp(at, "UTC", 3) == 0 || strncasecmp(at, "GMT", 3) == 0) {
     at += 3;
     if (*at == '\0') return at;
@@ -163,12 +174,13 @@ static bool calendar_seconds(const struct tm* t, int64_t* seconds) {
   return true;
 }
 
-/* "2011-12-09" or, before a T, "20111209". */
+/* "2011-12-09", "2011/12/09" or, before a T, "20111209". */
 static const char* take_date(const char* at, struct tm* t) {
   at = take_digits(at, 4, &t->tm_year);
-  if (at != NULL && *at == '-') {
+  if (at != NULL && (*at == '-' || *at == '/')) {
+    char between = *at;
     at = take_few(at + 1, &t->tm_mon);
-    return at != NULL && *at == '-' ? take_few(at + 1, &t->tm_mday) : NULL;
+    return at != NULL && *at == between ? take_few(at + 1, &t->tm_mday) : NULL;
   }
   if (at != NULL) at = take_digits(at, 2, &t->tm_mon);
   if (at != NULL) at = take_digits(at, 2, &t->tm_mday);
@@ -210,6 +222,47 @@ static bool copy_text(freshet_slice text, char copy[TEXT_SIZE]) {
   return strlen(copy) == text.size;
 }
 
+/* ---- advice ---- */
+
+static const char* const dates[] = {
+    "%d/%m/%Y",  "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y",     "%m-%d-%Y", "%d-%b-%Y", "%d %b %Y", "%b %d %Y",
+    "%b %d, %Y", "%d/%b/%Y", "%d-%b-%y", "%a, %d %b %Y", "%a %b %d", "%d/%m/%y", "%m/%d/%y", "%d.%m.%y"};
+static const char* const clocks[] = {"",
+                                     " %H:%M",
+                                     " %H:%M:%S",
+                                     " %H:%M:%S.%f",
+                                     " %I:%M %p",
+                                     " %I:%M:%S %p",
+                                     ", %H:%M",
+                                     ", %H:%M:%S",
+                                     ":%H:%M:%S %z",
+                                     " %H:%M:%S %z",
+                                     " %H:%M:%S GMT",
+                                     " %H:%M:%S %Y",
+                                     " %H:%M:%S %z %Y",
+                                     " %I.%M.%S.%f %p"};
+enum { DATES = sizeof dates / sizeof dates[0], CLOCKS = sizeof clocks / sizeof clocks[0], FORMAT_SIZE = 48 };
+
+/* The usual forms in which a text is a time since 1970, at most two: 01/02/2024 has two. */
+static int find_formats(freshet_slice text, char found[2][FORMAT_SIZE]) {
+  int count = 0;
+  for (size_t i = 0; i < DATES * CLOCKS && count < 2; i++) {
+    int64_t time_ms;
+    snprintf(found[count], FORMAT_SIZE, "%s%s", dates[i / CLOCKS], clocks[i % CLOCKS]);
+    count += freshet_time_parse_as(text, found[count], &time_ms, NULL) == FRESHET_OK && time_ms > 0;
+  }
+  return count;
+}
+
+static freshet_status refuse_time(freshet_slice text, freshet_error* error) {
+  char formats[2][FORMAT_SIZE];
+  int count = find_formats(text, formats);
+  if (text.size == 0) return reject(error, "there is none");
+  if (count == 0) return reject(error, "'%.*s' is not a time", SHOW(text));
+  return reject(error, "'%.*s' is not a time without --time-format '%s'%s%s%s", SHOW(text), formats[0],
+                count > 1 ? " or '" : "", count > 1 ? formats[1] : "", count > 1 ? "'" : "");
+}
+
 static freshet_status parse_time(freshet_slice text, bool old, freshet_time_unit* unit, int64_t* time_ms,
                                  freshet_error* error) {
   number n = {0};
@@ -218,7 +271,7 @@ static freshet_status parse_time(freshet_slice text, bool old, freshet_time_unit
   if (n.whole || freshet_csv_real(text, &n.real)) return parse_number(text, &n, old, unit, time_ms, error);
   char copy[TEXT_SIZE];
   if (copy_text(text, copy) && parse_iso(copy, time_ms)) return FRESHET_OK;
-  return reject(error, "'%.*s' is not a time", SHOW(text));
+  return refuse_time(text, error);
 }
 
 freshet_status freshet_time_parse(freshet_slice text, freshet_time_unit* unit, int64_t* time_ms,
