@@ -34,6 +34,8 @@ typedef struct freshet_turn_figures {
   int64_t ended_us; /* monotonic */
   int64_t took_us;  /* without waiting */
   int64_t parts_us[FRESHET_TURN_PARTS];
+  /* Time on a core, only of parts that took more than 1 ms; short parts before it count to it. */
+  int64_t parts_cpu_us[FRESHET_TURN_PARTS];
   freshet_thread_use use; /* of the machine, by this thread */
   size_t events;          /* records of the poll */
   uint64_t lists;         /* published */
@@ -43,6 +45,7 @@ typedef struct freshet_turn {
   const freshet_ports* ports; /* borrowed */
   /* Its own; zero at first. */
   int64_t lap_us; /* when the last part ended */
+  int64_t cpu_us; /* the thread's time on a core when it was last read */
   freshet_turn_figures now;
   freshet_thread_use use_before; /* as of the start */
   uint64_t lists_before;
@@ -56,7 +59,8 @@ void freshet_turn_begin(freshet_turn* turn);
 void freshet_turn_lap(freshet_turn* turn, freshet_turn_part part);
 /* The time since the last lap was a wait of at most wait_us (at least 0); what is beyond went into `part`. */
 void freshet_turn_waited(freshet_turn* turn, freshet_turn_part part, int64_t wait_us);
-/* Counts the turn, and logs `turn.slow` if it was slow: the slowest turn of a second, once a second at most.
+/* Counts the turn. Logs `turn.long` at the level debug if it took more than 5 ms, and `turn.slow` if it took more than 20:
+ * the slowest turn of a second, once a second at most.
  * events: how many records it had. */
 void freshet_turn_end(freshet_turn* turn, size_t events);
 /* Logs the slow turn that waits for its second to end. At the end of the loop. */

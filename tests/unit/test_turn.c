@@ -19,6 +19,8 @@ typedef struct world {
   freshet_logger logger;
   char line[1024]; /* the last one */
   int lines;
+  char long_line[1024];
+  int long_lines;
   freshet_ports ports;
   freshet_turn turn;
 } world;
@@ -32,6 +34,12 @@ static freshet_thread_use clock_use(freshet_clock* self) {
 
 static void keep_line(void* context, freshet_log_level level, const char* event, const char* fields) {
   world* w = context;
+  if (strcmp(event, "turn.long") == 0) {
+    assert_int_equal(level, FRESHET_DEBUG);
+    snprintf(w->long_line, sizeof w->long_line, "%s", fields);
+    w->long_lines++;
+    return;
+  }
   assert_int_equal(level, FRESHET_INFO);
   assert_string_equal(event, "turn.slow");
   snprintf(w->line, sizeof w->line, "%s", fields);
@@ -122,10 +130,25 @@ static void logs_the_slowest_turn_of_a_second(void** state) {
   assert_int_equal(w->lines, 3);
 }
 
+/* Every one, also where the loop only waited for a core. */
+static void a_long_turn_says_what_it_computed(void** state) {
+  world* w = *state;
+  take_turn(w, 4000, 900);
+  assert_int_equal(w->long_lines, 0);
+  take_turn(w, 4000, 1200);
+  take_turn(w, 8000, 900);
+  assert_int_equal(w->long_lines, 2);
+  assert_int_equal(w->lines, 0);
+  assert_string_equal(w->long_line,
+                      "ms=8.9 doing=\"events 8.0, lists 0.9\" cpu_ms=4.9 computing=\"events 4.0\" faults=0 "
+                      "switches=3 events=7 lists=0");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(waiting_is_no_part_of_a_turn, set_up, tear_down),
       cmocka_unit_test_setup_teardown(a_slow_turn_says_with_what, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(a_long_turn_says_what_it_computed, set_up, tear_down),
       cmocka_unit_test_setup_teardown(logs_the_slowest_turn_of_a_second, set_up, tear_down),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
