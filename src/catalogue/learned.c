@@ -9,6 +9,7 @@
 #include "catalogue/item_rows.h"
 #include "catalogue/learned_internal.h"
 #include "core/grow.h"
+#include "core/table.h"
 
 enum {
   RECORD_BYTES = 1000000, /* of a delta's record: brokers take 1 MiB, if nobody has changed that */
@@ -50,7 +51,7 @@ void freshet_learned_destroy(freshet_learned* learned) {
   free(learned->pass.owned);
   freshet_parked_items_destroy(learned->parked);
   free(learned->checkpoints);
-  free(learned->is_unwritten);
+  freshet_table_free(learned->is_unwritten);
   free(learned);
 }
 
@@ -99,14 +100,8 @@ void freshet_learned_committed(freshet_learned* learned) {
 /* ---- rows of the store ---- */
 
 void freshet_learned_note_unwritten(freshet_learned* learned, uint32_t slot) {
-  if (slot >= learned->unwritten_capacity) {
-    size_t capacity = learned->unwritten_capacity == 0 ? 1024 : learned->unwritten_capacity;
-    while (capacity <= slot) capacity *= 2;
-    learned->is_unwritten = realloc(learned->is_unwritten, capacity * sizeof *learned->is_unwritten);
-    FRESHET_ASSERT(learned->is_unwritten != NULL);
-    memset(learned->is_unwritten + learned->unwritten_capacity, 0, capacity - learned->unwritten_capacity);
-    learned->unwritten_capacity = capacity;
-  }
+  learned->is_unwritten = freshet_table_reach(learned->is_unwritten, &learned->unwritten_capacity,
+                                              (size_t)slot + 1, sizeof *learned->is_unwritten);
   learned->is_unwritten[slot] = true;
 }
 

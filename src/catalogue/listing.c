@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-#include "core/grow.h"
+#include "core/table.h"
 
 enum {
   EXPIRY_ITEMS_PER_MS = 10000, /* a look at all items takes about 3 ns each, so it takes 3 % of the time */
@@ -82,17 +82,13 @@ void freshet_listing_destroy(freshet_listing* listing) {
   if (listing == NULL) return;
   freshet_facets_destroy(listing->facets);
   freshet_owners_destroy(listing->owners);
-  free(listing->items);
+  freshet_table_free(listing->items);
   free(listing);
 }
 
 static item_listing* item_of(freshet_listing* listing, uint32_t slot) {
-  if (slot >= listing->capacity) {
-    size_t before = listing->capacity;
-    listing->items =
-        freshet_grow(listing->items, &listing->capacity, (size_t)slot + 1, sizeof *listing->items);
-    for (size_t i = before; i < listing->capacity; i++) listing->items[i] = (item_listing){0};
-  }
+  listing->items =
+      freshet_table_reach(listing->items, &listing->capacity, (size_t)slot + 1, sizeof *listing->items);
   return &listing->items[slot];
 }
 

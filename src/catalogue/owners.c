@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "core/facets.h"
-#include "core/grow.h"
+#include "core/table.h"
 
 typedef struct owner_items {
   uint64_t owner;  /* 0: the place is free */
@@ -47,7 +47,7 @@ void freshet_owners_destroy(freshet_owners* owners) {
   if (owners == NULL) return;
   for (size_t i = 0; i < owners->place_count; i++) free(owners->places[i].slots);
   free(owners->places);
-  free(owners->by_slot);
+  freshet_table_free(owners->by_slot);
   free(owners);
 }
 
@@ -94,10 +94,8 @@ static void take_out(freshet_owners* owners, uint32_t slot, uint64_t owner) {
 void freshet_owners_set(freshet_owners* owners, uint32_t slot, uint64_t owner) {
   if (slot >= owners->slot_count) {
     if (owner == 0) return;
-    const size_t had = owners->slot_count;
     owners->by_slot =
-        freshet_grow(owners->by_slot, &owners->slot_count, (size_t)slot + 1, sizeof *owners->by_slot);
-    memset(owners->by_slot + had, 0, (owners->slot_count - had) * sizeof *owners->by_slot);
+        freshet_table_reach(owners->by_slot, &owners->slot_count, (size_t)slot + 1, sizeof *owners->by_slot);
   }
   const uint64_t before = owners->by_slot[slot];
   if (before == owner) return;

@@ -9,6 +9,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "core/table.h"
+
 typedef struct facet_list {
   int64_t created_ms;
   uint64_t* keys; /* [category_count + attribute_count] categories first; NULL when there are none */
@@ -40,23 +42,13 @@ freshet_facets* freshet_facets_create(void) {
 void freshet_facets_destroy(freshet_facets* facets) {
   if (facets == NULL) return;
   for (size_t slot = 0; slot < facets->capacity; slot++) free(facets->lists[slot].keys);
-  free(facets->lists);
+  freshet_table_free(facets->lists);
   free(facets);
 }
 
 size_t freshet_facets_memory(const freshet_facets* facets) {
   return sizeof *facets + facets->capacity * sizeof *facets->lists +
          facets->key_count * sizeof *facets->lists->keys;
-}
-
-static void reach(freshet_facets* facets, uint32_t slot) {
-  size_t capacity = facets->capacity == 0 ? 1024 : facets->capacity;
-  while (capacity <= slot) capacity *= 2;
-  if (capacity == facets->capacity) return;
-  facets->lists = realloc(facets->lists, capacity * sizeof *facets->lists);
-  FRESHET_ASSERT(facets->lists != NULL);
-  for (size_t i = facets->capacity; i < capacity; i++) facets->lists[i] = (facet_list){0};
-  facets->capacity = capacity;
 }
 
 /* Adds a key unless it is there already. Returns how many keys there are now. */
@@ -70,7 +62,8 @@ static uint8_t add(uint64_t* keys, uint8_t count, uint64_t key) {
 
 void freshet_facets_set(freshet_facets* facets, uint32_t slot, const freshet_item* item) {
   if (item == NULL && slot >= facets->capacity) return;
-  reach(facets, slot);
+  facets->lists =
+      freshet_table_reach(facets->lists, &facets->capacity, (size_t)slot + 1, sizeof *facets->lists);
   facet_list* list = &facets->lists[slot];
   facets->key_count -= (size_t)list->category_count + list->attribute_count;
   free(list->keys);

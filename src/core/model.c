@@ -9,6 +9,7 @@
 #include <xxhash.h>
 
 #include "core/model_internal.h"
+#include "core/table.h"
 
 enum { FIRST_CAPACITY = 1024, ID_BLOCK_BYTES = 16384 };
 
@@ -23,39 +24,38 @@ freshet_model_config freshet_model_defaults(void) {
                                 .learning = true};
 }
 
+void* freshet_model_zeros(size_t size) {
+  const size_t bytes = (size + 63) / 64 * 64;
+  void* zeros = aligned_alloc(64, bytes == 0 ? 64 : bytes);
+  FRESHET_ASSERT(zeros != NULL);
+  memset(zeros, 0, bytes);
+  return zeros;
+}
+
 float* freshet_model_floats(size_t count) {
-  size_t bytes = (count * sizeof(float) + 63) / 64 * 64;
-  float* floats = aligned_alloc(64, bytes == 0 ? 64 : bytes);
-  FRESHET_ASSERT(floats != NULL);
-  memset(floats, 0, bytes);
-  return floats;
+  return freshet_model_zeros(count * sizeof(float));
 }
 
 /* ---- growth ---- */
 
-void* freshet_model_grow(void* old, size_t old_count, size_t count, size_t size) {
-  size_t bytes = (count * size + 63) / 64 * 64;
-  uint8_t* grown = aligned_alloc(64, bytes);
+void* freshet_model_table(void* table, size_t count, size_t size) {
+  void* grown = freshet_table_grow(table, count, size);
   FRESHET_ASSERT(grown != NULL);
-  if (old_count > 0) memcpy(grown, old, old_count * size);
-  memset(grown + old_count * size, 0, bytes - old_count * size);
-  free(old);
   return grown;
 }
 
 static void grow_items(freshet_model* model, uint32_t capacity) {
-  uint32_t old = model->capacity;
-  uint32_t dim = model->config.dim;
-  model->items = freshet_model_grow(model->items, old, capacity, sizeof *model->items);
-  model->counts = freshet_model_grow(model->counts, old, capacity, sizeof *model->counts);
-  model->roots = freshet_model_grow(model->roots, old, capacity, sizeof *model->roots);
-  model->levels = freshet_model_grow(model->levels, old, capacity, sizeof *model->levels);
-  model->factors = freshet_model_grow(model->factors, old, capacity, dim * sizeof(float));
-  model->context_rows = freshet_model_grow(model->context_rows, old, capacity, sizeof *model->context_rows);
-  model->changed = freshet_model_grow(model->changed, old, capacity, sizeof *model->changed);
-  model->drained = freshet_model_grow(model->drained, old, capacity, sizeof *model->drained);
-  model->stale = freshet_model_grow(model->stale, old, capacity, sizeof *model->stale);
-  model->marks.of = freshet_model_grow(model->marks.of, old, capacity + 3, sizeof *model->marks.of);
+  const uint32_t dim = model->config.dim;
+  model->items = freshet_model_table(model->items, capacity, sizeof *model->items);
+  model->counts = freshet_model_table(model->counts, capacity, sizeof *model->counts);
+  model->roots = freshet_model_table(model->roots, capacity, sizeof *model->roots);
+  model->levels = freshet_model_table(model->levels, capacity, sizeof *model->levels);
+  model->factors = freshet_model_table(model->factors, capacity, dim * sizeof(float));
+  model->context_rows = freshet_model_table(model->context_rows, capacity, sizeof *model->context_rows);
+  model->changed = freshet_model_table(model->changed, capacity, sizeof *model->changed);
+  model->drained = freshet_model_table(model->drained, capacity, sizeof *model->drained);
+  model->stale = freshet_model_table(model->stale, capacity, sizeof *model->stale);
+  model->marks.of = freshet_model_table(model->marks.of, (size_t)capacity + 3, sizeof *model->marks.of);
   freshet_model_text_grow(model, capacity);
   model->capacity = capacity;
 }
@@ -113,7 +113,7 @@ freshet_status freshet_model_create(const freshet_model_config* config, freshet_
   *model = NULL;
   freshet_status status = check_config(config, error);
   if (status != FRESHET_OK) return status;
-  freshet_model* made = freshet_model_grow(NULL, 0, 1, sizeof *made);
+  freshet_model* made = freshet_model_zeros(sizeof *made);
   made->config = *config;
   made->kernels = freshet_model_kernels_best();
   made->trace_start = 0;
@@ -123,7 +123,7 @@ freshet_status freshet_model_create(const freshet_model_config* config, freshet_
   powers(.5F, made->half_decay);
   powers(.95F, made->text_decay);
   powers(.85F, made->context_decay);
-  made->step = freshet_model_grow(NULL, 0, 1, sizeof *made->step);
+  made->step = freshet_model_zeros(sizeof *made->step);
   made->user_factor = freshet_model_floats(config->dim);
   made->slope = freshet_model_floats(config->dim);
   freshet_marks_init(&made->marks);
@@ -147,12 +147,13 @@ void freshet_model_destroy(freshet_model* model) {
     model->ids = block->next;
     free(block);
   }
-  void* owned[] = {model->items,       model->counts,       model->roots,           model->levels,
-                   model->factors,     model->context_rows, model->context_factors, model->buckets,
-                   model->frequency,   model->presence,     model->pending,         model->pending_rows,
-                   model->trace,       model->trace_items,  model->changed,         model->drained,
-                   model->stale,       model->step,         model->worth,           model->marks.of,
-                   model->user_factor, model->slope};
+  void* tables[] = {model->items,   model->counts,          model->roots,   model->levels,
+                    model->factors, model->context_rows,    model->changed, model->drained,
+                    model->stale,   model->context_factors, model->pending, model->pending_rows,
+                    model->marks.of};
+  for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) freshet_table_free(tables[i]);
+  void* owned[] = {model->buckets, model->frequency, model->presence,    model->trace, model->trace_items,
+                   model->step,    model->worth,     model->user_factor, model->slope};
   for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
   freshet_model_text_free(model);
   freshet_buffer_free(&model->delta_items);
@@ -170,7 +171,7 @@ size_t freshet_model_memory(const freshet_model* model) {
   size_t row = model->config.dim * sizeof(float);
   size_t per_item = sizeof(item) + row + 6 * sizeof(uint32_t) + 2;
   size_t buckets = (size_t)1 << model->bucket_bits;
-  return sizeof *model + sizeof *model->step + model->capacity * per_item + model->context_capacity * row +
+  return sizeof *model + sizeof *model->step + model->count * per_item + model->context_count * row +
          freshet_model_text_memory(model) + model->owned_bytes + buckets * sizeof *model->buckets +
          2 * freshet_tree_bytes(model->bucket_bits) +
          model->pending_capacity * (sizeof *model->pending + 2 * row) +
@@ -203,8 +204,8 @@ static freshet_status add_item(freshet_model* model, uint64_t key, uint32_t most
                              "there are already %u items (model.max_items)", model->count);
   }
   if (model->count == model->capacity) {
-    uint32_t doubled = model->capacity * 2;
-    grow_items(model, doubled < most ? doubled : most);
+    const uint32_t more = model->capacity + model->capacity / 4 + 1;
+    grow_items(model, more < most ? more : most);
   }
   uint32_t made = model->count++;
   item* it = &model->items[made];
@@ -335,8 +336,8 @@ bool freshet_model_is_listed(const freshet_model* model, uint32_t slot) {
 static void grow_pending(freshet_model* model) {
   uint32_t capacity = model->pending_capacity == 0 ? 256 : model->pending_capacity * 2;
   size_t row = 2 * (size_t)model->config.dim * sizeof(float);
-  model->pending = freshet_model_grow(model->pending, model->pending_count, capacity, sizeof *model->pending);
-  model->pending_rows = freshet_model_grow(model->pending_rows, model->pending_count, capacity, row);
+  model->pending = freshet_model_table(model->pending, capacity, sizeof *model->pending);
+  model->pending_rows = freshet_model_table(model->pending_rows, capacity, row);
   model->pending_capacity = capacity;
 }
 

@@ -301,8 +301,9 @@ struct freshet_model {
   uint32_t* drained; /* [capacity] what the last drain gave out */
   uint32_t* stale;   /* [capacity] slots for sync_ranker */
   uint32_t stale_count;
-  uint64_t rows_at; /* the event at which all rows were last brought up to date ... */
-  uint64_t hot_at;  /* ... and those of recent items */
+  uint64_t rows_at; /* 1 + the event up to which rows have been brought up to date in turn; 0: none yet */
+  uint32_t rows_to; /* the slot whose row comes next */
+  uint64_t hot_at;  /* the event at which the rows of recent items were brought up to date */
 
   /* -- scratch of a step -- */
   candidates* step;
@@ -314,9 +315,9 @@ struct freshet_model {
 
 /* ---- model.c ---- */
 float* freshet_model_floats(size_t count); /* zeroed, 64-byte aligned; free() */
-/* Moves an array of old_count elements of that size to one of count elements, of which the new ones are 0; 64-byte
- * aligned; free(). */
-void* freshet_model_grow(void* old, size_t old_count, size_t count, size_t size);
+void* freshet_model_zeros(size_t size);    /* the same, in bytes */
+/* A table (table.h) with room for `count` elements of that size, by slot as a rule; freshet_table_free(). */
+void* freshet_model_table(void* table, size_t count, size_t size);
 static inline float* freshet_model_factor(const freshet_model* model, uint32_t slot) {
   return model->factors + (size_t)slot * model->config.dim;
 }
@@ -325,7 +326,7 @@ static inline float* freshet_model_context_factor(const freshet_model* model, ui
   const uint32_t row = model->context_rows[slot];
   return row == 0 ? NULL : model->context_factors + (size_t)(row - 1) * model->config.dim;
 }
-/* m, to be changed. It moves when another item gets a row. */
+/* m, to be changed. */
 float* freshet_model_own_context_factor(freshet_model* model, uint32_t slot);
 /* m [dim], wherever it is. */
 void freshet_model_read_context_factor(const freshet_model* model, uint32_t slot, float* m);

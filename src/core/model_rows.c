@@ -42,11 +42,10 @@ float* freshet_model_own_context_factor(freshet_model* model, uint32_t slot) {
   float* m = freshet_model_context_factor(model, slot);
   if (m != NULL) return m;
   if (model->context_count == model->context_capacity) {
-    const uint32_t more = model->context_capacity + model->context_capacity / 2 + LEAST_ROWS;
+    const uint32_t more = model->context_capacity + model->context_capacity / 4 + LEAST_ROWS;
     model->context_capacity = more < model->capacity ? more : model->capacity;
-    model->context_factors =
-        freshet_model_grow(model->context_factors, model->context_count, model->context_capacity,
-                           dim * sizeof *model->context_factors);
+    model->context_factors = freshet_model_table(model->context_factors, model->context_capacity,
+                                                 dim * sizeof *model->context_factors);
   }
   model->context_rows[slot] = ++model->context_count;
   m = freshet_model_context_factor(model, slot);

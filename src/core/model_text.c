@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/model_internal.h"
+#include "core/table.h"
 
 enum {
   BYTE_MAX = 127,
@@ -32,29 +33,30 @@ void freshet_model_text_init(freshet_model* model) {
 }
 
 void freshet_model_text_free(freshet_model* model) {
-  void* owned[] = {model->text_starts, model->text_vectors,   model->text_scales,
-                   model->text_floors, model->text_lists,     model->projection,
-                   model->text_links,  model->unlinked.slots, model->holed.slots};
-  for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
+  void* tables[] = {model->text_starts, model->text_vectors, model->text_scales,
+                    model->text_floors, model->text_lists,   model->text_links};
+  for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) freshet_table_free(tables[i]);
+  free(model->projection);
+  free(model->unlinked.slots);
+  free(model->holed.slots);
 }
 
 void freshet_model_text_grow(freshet_model* model, uint32_t capacity) {
   if (model->text_padded == 0) return;
-  const size_t old = model->capacity, start = model->config.dim * sizeof *model->text_starts;
+  const size_t start = model->config.dim * sizeof *model->text_starts;
   if (model->text_starts != NULL)
-    model->text_starts = freshet_model_grow(model->text_starts, old, capacity, start);
-  model->text_vectors = freshet_model_grow(model->text_vectors, old, capacity, model->text_padded);
-  model->text_scales = freshet_model_grow(model->text_scales, old, capacity, sizeof *model->text_scales);
-  model->text_floors = freshet_model_grow(model->text_floors, old, capacity, sizeof *model->text_floors);
-  model->text_lists = freshet_model_grow(model->text_lists, old, capacity, sizeof *model->text_lists);
-  model->text_links = freshet_model_grow(model->text_links, old, capacity, sizeof *model->text_links);
+    model->text_starts = freshet_model_table(model->text_starts, capacity, start);
+  model->text_vectors = freshet_model_table(model->text_vectors, capacity, model->text_padded);
+  model->text_scales = freshet_model_table(model->text_scales, capacity, sizeof *model->text_scales);
+  model->text_floors = freshet_model_table(model->text_floors, capacity, sizeof *model->text_floors);
+  model->text_lists = freshet_model_table(model->text_lists, capacity, sizeof *model->text_lists);
+  model->text_links = freshet_model_table(model->text_links, capacity, sizeof *model->text_links);
 }
 
 size_t freshet_model_text_memory(const freshet_model* model) {
   if (model->text_padded == 0) return 0;
   size_t dim = model->config.dim, start = model->text_starts == NULL ? 0 : dim * sizeof *model->text_starts;
-  return (size_t)model->capacity *
-             (start + model->text_padded + 3 * sizeof(float) + sizeof *model->text_lists) +
+  return (size_t)model->count * (start + model->text_padded + 3 * sizeof(float) + sizeof *model->text_lists) +
          dim * model->text_padded * sizeof(float) +
          (model->unlinked.capacity + model->holed.capacity) * sizeof(uint32_t);
 }
@@ -320,7 +322,7 @@ static void keep_start(freshet_model* model, uint32_t slot, const float* start) 
   const size_t dim = model->config.dim, row = dim * sizeof *model->text_starts;
   model->text_lists[slot].has_start = start != NULL;
   if (start == NULL) return;
-  if (model->text_starts == NULL) model->text_starts = freshet_model_grow(NULL, 0, model->capacity, row);
+  if (model->text_starts == NULL) model->text_starts = freshet_model_table(NULL, model->capacity, row);
   for (size_t i = 0; i < dim; i++) model->text_starts[slot * dim + i] = text_code(start[i]);
 }
 

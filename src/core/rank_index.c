@@ -6,9 +6,10 @@
 
 #include <float.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+
+#include "core/table.h"
 
 enum {
   CODE_LEVELS = 127,
@@ -49,20 +50,11 @@ float freshet_rank_encode(const freshet_rank_kernel_table* kernel, const float* 
 
 /* ---- memory ---- */
 
-/* Large arrays get huge pages: a scan reads all of them, and small pages cost it a third of its time. */
-static void* grow_array(void* old, size_t old_size, size_t new_size) {
-  size_t alignment = new_size >= HUGE_PAGE ? HUGE_PAGE : 64;
-  size_t size = (new_size + alignment - 1) / alignment * alignment;
-  void* array = aligned_alloc(alignment, size);
-  if (array == NULL) return NULL;
-  if (alignment == HUGE_PAGE) madvise(array, size, MADV_HUGEPAGE); /* advice: may fail without harm */
-  if (old_size > 0) memcpy(array, old, old_size);
-  return array;
-}
-
+/* An array with one entry for each row, or for each panel. */
 struct column {
   void** array;
-  size_t panel_size; /* bytes for one panel */
+  size_t size; /* bytes of an entry; 0: there is no array */
+  size_t rows; /* of an entry */
 };
 
 enum { COLUMNS = 11 };
@@ -77,19 +69,18 @@ static float* own_row(const freshet_rank_index* index, uint32_t row) {
   return index->rows + row * own_stride(index);
 }
 
-/* Every array that has one entry for each row or panel. */
 static void list_columns(freshet_rank_index* index, struct column columns[COLUMNS]) {
-  columns[0] = (struct column){(void**)&index->rows, FRESHET_PANEL * own_stride(index) * sizeof(float)};
-  columns[1] = (struct column){(void**)&index->codes, FRESHET_PANEL * index->groups * 4};
-  columns[2] = (struct column){(void**)&index->scales, FRESHET_PANEL * sizeof(float)};
-  columns[3] = (struct column){(void**)&index->biases, FRESHET_PANEL * sizeof(float)};
-  columns[4] = (struct column){(void**)&index->norms, FRESHET_PANEL * sizeof(float)};
-  columns[5] = (struct column){(void**)&index->errors, FRESHET_PANEL * sizeof(float)};
-  columns[6] = (struct column){(void**)&index->slots, FRESHET_PANEL * sizeof(uint32_t)};
-  columns[7] = (struct column){(void**)&index->bounds.norms, sizeof(float)};
-  columns[8] = (struct column){(void**)&index->bounds.errors, sizeof(float)};
-  columns[9] = (struct column){(void**)&index->bounds.biases, sizeof(float)};
-  columns[10] = (struct column){(void**)&index->bounds.slacks, sizeof(float)};
+  columns[0] = (struct column){(void**)&index->rows, own_stride(index) * sizeof(float), 1};
+  columns[1] = (struct column){(void**)&index->codes, index->groups * 4, 1};
+  columns[2] = (struct column){(void**)&index->scales, sizeof(float), 1};
+  columns[3] = (struct column){(void**)&index->biases, sizeof(float), 1};
+  columns[4] = (struct column){(void**)&index->norms, sizeof(float), 1};
+  columns[5] = (struct column){(void**)&index->errors, sizeof(float), 1};
+  columns[6] = (struct column){(void**)&index->slots, sizeof(uint32_t), 1};
+  columns[7] = (struct column){(void**)&index->bounds.norms, sizeof(float), FRESHET_PANEL};
+  columns[8] = (struct column){(void**)&index->bounds.errors, sizeof(float), FRESHET_PANEL};
+  columns[9] = (struct column){(void**)&index->bounds.biases, sizeof(float), FRESHET_PANEL};
+  columns[10] = (struct column){(void**)&index->bounds.slacks, sizeof(float), FRESHET_PANEL};
 }
 
 static void clear_row(freshet_rank_index* index, uint32_t row);
@@ -98,30 +89,29 @@ static freshet_status no_memory(freshet_error* error) {
   return freshet_error_set(error, FRESHET_NO_MEMORY, FRESHET_STOP, "no memory for the ranker's rows");
 }
 
+/* Large arrays get huge pages: a scan reads all of them, and small pages cost it a third of its time. */
+static void* grow_array(void* array, size_t count, size_t size) {
+  array = freshet_table_grow(array, count, size);
+  if (array != NULL && count * size >= HUGE_PAGE)
+    madvise(array, count * size / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE); /* advice: may fail without harm */
+  return array;
+}
+
 static freshet_status reserve_rows(freshet_rank_index* index, uint32_t capacity, freshet_error* error) {
   struct column columns[COLUMNS];
-  void* grown[COLUMNS] = {0};
   list_columns(index, columns);
-  size_t used = freshet_rank_index_panels(index);
   for (size_t c = 0; c < COLUMNS; c++) {
-    size_t size = columns[c].panel_size;
-    if (size == 0) continue;
-    grown[c] = grow_array(*columns[c].array, used * size, capacity / FRESHET_PANEL * size);
-    if (grown[c] == NULL) {
-      while (c-- > 0) free(grown[c]);
-      return no_memory(error);
-    }
-  }
-  for (size_t c = 0; c < COLUMNS; c++) {
-    free(*columns[c].array);
-    *columns[c].array = grown[c];
+    if (columns[c].size == 0) continue;
+    void* grown = grow_array(*columns[c].array, capacity / columns[c].rows, columns[c].size);
+    if (grown == NULL) return no_memory(error); /* what has grown already keeps its rows */
+    *columns[c].array = grown;
   }
   index->capacity = capacity;
   return FRESHET_OK;
 }
 
 static freshet_status reserve_slots(freshet_rank_index* index, uint32_t capacity, freshet_error* error) {
-  uint32_t* grown = realloc(index->row_of, capacity * sizeof *grown);
+  uint32_t* grown = freshet_table_grow(index->row_of, capacity, sizeof *grown);
   if (grown == NULL) return no_memory(error);
   memset(grown + index->slots_capacity, 0xff, (capacity - index->slots_capacity) * sizeof *grown);
   index->row_of = grown;
@@ -132,7 +122,7 @@ static freshet_status reserve_slots(freshet_rank_index* index, uint32_t capacity
 /* The next capacity that holds `needed`, or 0 when there is none. */
 static uint32_t next_capacity(uint32_t capacity, uint32_t needed) {
   uint64_t next = capacity < MIN_CAPACITY ? MIN_CAPACITY : capacity;
-  while (next < needed) next = next * 3 / 2;
+  while (next < needed) next = next + next / 4;
   next = (next + FRESHET_PANEL - 1) / FRESHET_PANEL * FRESHET_PANEL;
   return next < FRESHET_RANK_NO_ROW ? (uint32_t)next : 0;
 }
@@ -157,8 +147,8 @@ freshet_status freshet_rank_index_create(freshet_rank_index* index, const freshe
 void freshet_rank_index_free(freshet_rank_index* index) {
   struct column columns[COLUMNS];
   list_columns(index, columns);
-  for (size_t c = 0; c < COLUMNS; c++) free(*columns[c].array);
-  free(index->row_of);
+  for (size_t c = 0; c < COLUMNS; c++) freshet_table_free(*columns[c].array);
+  freshet_table_free(index->row_of);
   *index = (freshet_rank_index){0};
 }
 
@@ -167,7 +157,8 @@ size_t freshet_rank_index_memory(const freshet_rank_index* index) {
   size_t size = (size_t)index->slots_capacity * sizeof *index->row_of;
   freshet_rank_index copy = *index;
   list_columns(&copy, columns);
-  for (size_t c = 0; c < COLUMNS; c++) size += columns[c].panel_size * (index->capacity / FRESHET_PANEL);
+  const size_t rows = freshet_rank_index_panels(index) * FRESHET_PANEL; /* what is beyond has no memory yet */
+  for (size_t c = 0; c < COLUMNS; c++) size += columns[c].size * (rows / columns[c].rows);
   return size;
 }
 

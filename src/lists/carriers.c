@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/grow.h"
+#include "core/table.h"
 
 struct freshet_carriers {
   freshet_model* model;
@@ -21,17 +21,13 @@ freshet_carriers* freshet_carriers_create(freshet_model* model) {
 
 void freshet_carriers_destroy(freshet_carriers* carriers) {
   if (carriers == NULL) return;
-  free(carriers->counts);
+  freshet_table_free(carriers->counts);
   free(carriers);
 }
 
 static uint32_t* count_of(freshet_carriers* carriers, uint32_t slot) {
-  size_t before = carriers->capacity;
-  if (slot >= before) {
-    carriers->counts =
-        freshet_grow(carriers->counts, &carriers->capacity, (size_t)slot + 1, sizeof *carriers->counts);
-    memset(carriers->counts + before, 0, (carriers->capacity - before) * sizeof *carriers->counts);
-  }
+  carriers->counts =
+      freshet_table_reach(carriers->counts, &carriers->capacity, (size_t)slot + 1, sizeof *carriers->counts);
   return &carriers->counts[slot];
 }
 
