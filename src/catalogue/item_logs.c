@@ -12,6 +12,7 @@
 
 enum {
   POLL_RECORDS = 512,
+  FEW_RECORDS = 64, /* beside the lists: a record of an item takes 10 to 20 us */
   LOAD_WAIT_MS = 100,
   LOAD_STALL_MS = 90000, /* longer than any transaction may stay open, since an open one holds readers up */
   STORE_RECORDS = 4096,  /* records between two writes of the store while Item records are loaded */
@@ -128,9 +129,9 @@ freshet_status freshet_item_logs_poll(freshet_item_logs* logs, int timeout_ms, b
                                       freshet_error* error) {
   size_t count = 0;
   freshet_status status =
-      freshet_reader_poll(logs->reader, timeout_ms, logs->records, POLL_RECORDS, &count, error);
+      freshet_reader_poll(logs->reader, timeout_ms, logs->records, FEW_RECORDS, &count, error);
   if (status == FRESHET_OK) status = apply_all(logs, logs->records, count, error);
-  *is_all = count < POLL_RECORDS;
+  *is_all = count < FEW_RECORDS;
   return status;
 }
 

@@ -47,7 +47,7 @@ freshet_status freshet_item_logs_open_at_stored(freshet_item_logs* logs, freshet
 /* The next offset to be read; see freshet_reader. */
 int64_t freshet_item_logs_position(const freshet_item_logs* logs, freshet_topic topic, int32_t partition);
 
-/* Applies the records at hand. Waits at most timeout_ms for the first. *is_all: there were no more. */
+/* Applies the next few records at hand. Waits at most timeout_ms for the first. *is_all: there were no more. */
 freshet_status freshet_item_logs_poll(freshet_item_logs* logs, int timeout_ms, bool* is_all,
                                       freshet_error* error);
 

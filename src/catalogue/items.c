@@ -10,6 +10,7 @@
 enum {
   RANKER_ITEMS = 1024, /* it grows */
   NEARLY_FULL_PERCENT = 80,
+  POLL_US = 3000, /* of records in one turn */
 };
 
 struct freshet_items {
@@ -23,6 +24,7 @@ struct freshet_items {
   freshet_catalogue* catalogue;
   freshet_learned* learned;
   freshet_serving* serving; /* not owned */
+  bool is_behind;           /* the last poll left records for the next */
   unsigned full_percent;    /* of model.max_items, as last warned of; 0: not at all */
 };
 
@@ -163,15 +165,22 @@ bool freshet_items_are_crowded(const freshet_items* items) {
 }
 
 freshet_status freshet_items_poll(freshet_items* items, freshet_error* error) {
+  freshet_clock* clock = items->ports.clock;
+  const int64_t until_us = freshet_clock_monotonic_us(clock) + POLL_US;
   bool is_all;
   freshet_status status;
   do {
     status = freshet_item_logs_poll(items->logs, 0, &is_all, error);
-  } while (status == FRESHET_OK && !is_all);
+  } while (status == FRESHET_OK && !is_all && freshet_clock_monotonic_us(clock) < until_us);
+  items->is_behind = !is_all;
   if (status == FRESHET_OK) status = freshet_catalogue_turn(items->catalogue, error);
   freshet_listing_turn(items->listing);
   watch_limit(items);
   return status;
+}
+
+bool freshet_items_are_behind(const freshet_items* items) {
+  return items->is_behind;
 }
 
 freshet_status freshet_items_catch_up(freshet_items* items, freshet_error* error) {

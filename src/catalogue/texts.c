@@ -9,7 +9,7 @@
 
 #include "catalogue/item_text.h"
 #include "catalogue/texts_internal.h"
-#include "core/grow.h"
+#include "core/table.h"
 #include "stream/outbox.h"
 
 enum { FRESH_MAX = 4096 };
@@ -48,8 +48,8 @@ freshet_texts* freshet_texts_create(const freshet_stream_config* config, const f
 void freshet_texts_destroy(freshet_texts* texts) {
   if (texts == NULL) return;
   freshet_text_starts_destroy(texts->starts);
-  free(texts->items);
-  free(texts->wanted);
+  freshet_table_free(texts->items);
+  freshet_table_free(texts->wanted);
   free(texts->fresh);
   free(texts->submissions);
   free(texts->vector);
@@ -64,7 +64,8 @@ void freshet_texts_destroy(freshet_texts* texts) {
 freshet_item_text_state* freshet_texts_item(freshet_texts* texts, uint32_t slot) {
   if (slot >= texts->item_count) {
     size_t before = texts->item_count;
-    texts->items = freshet_grow(texts->items, &texts->item_count, (size_t)slot + 1, sizeof *texts->items);
+    texts->items =
+        freshet_table_reach(texts->items, &texts->item_count, (size_t)slot + 1, sizeof *texts->items);
     for (size_t i = before; i < texts->item_count; i++)
       texts->items[i] = (freshet_item_text_state){.partition = -1};
   }

@@ -45,9 +45,10 @@ freshet_status freshet_texts_apply(freshet_texts* texts, const freshet_record* r
                                    freshet_error* error);
 
 /* Submits what is due and collects what is done, for the partitions of `items` held (a bitmap, [partitions]).
- * Never waits. */
+ * Never waits, and stops after 3 ms of each: freshet_texts_are_cut then, and the next turn goes on. */
 freshet_status freshet_texts_turn(freshet_texts* texts, const bool* owned, int32_t partitions,
                                   freshet_error* error);
+bool freshet_texts_are_cut(const freshet_texts* texts);
 
 /* Notes which announced items of these partitions are without the vector of their text, sees to them at the
  * next turn, and returns how many they are. None while the encoder changes: an older one serves until the new
@@ -60,7 +61,7 @@ bool freshet_texts_lack(freshet_texts* texts);
  * stays, since histories of users point at it. */
 freshet_status freshet_texts_forget(freshet_texts* texts, freshet_slice item_id, freshet_error* error);
 
-/* Collects what the embedder has done. Texts of requests and of users' histories go to
+/* Collects what the embedder has done, for 3 ms at most. Texts of requests and of users' histories go to
  * `encoded`, see freshet_texts_serve_others. */
 freshet_status freshet_texts_collect(freshet_texts* texts, freshet_error* error);
 void freshet_texts_serve_others(freshet_texts* texts,

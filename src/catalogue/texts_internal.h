@@ -42,8 +42,10 @@ struct freshet_texts {
   bool fact_sent;                 /* that our own generation serves: on its way into the log */
   freshet_item_text_state* items; /* [item_count] by slot */
   size_t item_count;
-  uint32_t* wanted; /* [wanted_count] slots without a vector by our own encoder */
-  size_t wanted_count, wanted_capacity;
+  uint32_t*
+      wanted; /* [wanted_end] slots without a vector by our own encoder, from wanted_start on: a queue */
+  size_t wanted_start, wanted_end, wanted_capacity;
+  bool is_cut;     /* the last turn has left work to the next one, since it took long enough */
   uint32_t* fresh; /* [fresh_count], at most FRESH_MAX: more at once are not worth a refresh of their own */
   size_t fresh_count;
   freshet_text_submission* submissions; /* [submission_count] */
@@ -72,6 +74,9 @@ freshet_status freshet_texts_publish(freshet_texts* texts, uint32_t slot, uint64
 void freshet_texts_send(freshet_texts* texts, bool has_value);
 
 /* ---- texts_job.c ---- */
+static inline size_t freshet_texts_wanted(const freshet_texts* texts) {
+  return texts->wanted_end - texts->wanted_start;
+}
 /* The item lacks a vector by our own encoder. */
 void freshet_texts_want(freshet_texts* texts, uint32_t slot);
 

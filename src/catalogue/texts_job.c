@@ -8,10 +8,12 @@
 #include "catalogue/item_text.h"
 #include "catalogue/texts_internal.h"
 #include "core/grow.h"
+#include "core/table.h"
 
 enum {
   AT_ONCE_MAX = 1024, /* texts that a round encodes without an embedder */
-  RUSH_MS = 50,       /* between two rounds, however many texts wait */
+  RUSH_MS = 50,       /* between two rounds, however many texts wait, unless the last one was cut */
+  SLICE_US = 3000,    /* of collecting, and of submitting, in one turn */
 };
 
 static bool is_mine(const freshet_item_text_state* t, const bool* owned, int32_t partitions) {
@@ -21,10 +23,23 @@ static bool is_mine(const freshet_item_text_state* t, const bool* owned, int32_t
 void freshet_texts_want(freshet_texts* texts, uint32_t slot) {
   freshet_item_text_state* t = freshet_texts_item(texts, slot);
   if (t->wanted) return;
-  texts->wanted =
-      freshet_grow(texts->wanted, &texts->wanted_capacity, texts->wanted_count + 1, sizeof *texts->wanted);
+  if (texts->wanted_start > texts->wanted_end / 2) { /* the front is free */
+    const size_t count = freshet_texts_wanted(texts);
+    memmove(texts->wanted, texts->wanted + texts->wanted_start, count * sizeof *texts->wanted);
+    texts->wanted_start = 0;
+    texts->wanted_end = count;
+  }
+  texts->wanted = freshet_table_reach(texts->wanted, &texts->wanted_capacity, texts->wanted_end + 1,
+                                      sizeof *texts->wanted);
   t->wanted = true;
-  texts->wanted[texts->wanted_count++] = slot;
+  texts->wanted[texts->wanted_end++] = slot;
+}
+
+/* The slice of this turn is over. */
+static bool is_over(freshet_texts* texts, int64_t start_us) {
+  const bool is = freshet_clock_monotonic_us(texts->ports.clock) - start_us >= SLICE_US;
+  texts->is_cut |= is;
+  return is;
 }
 
 /* An announced item, from the catalogue in the store. False: it is not there any more. */
@@ -87,25 +102,25 @@ static freshet_status submit(freshet_texts* texts, uint32_t slot, size_t* encode
   return FRESHET_OK;
 }
 
-/* Hands over as many as there is room for; keeps the others, and those that another worker owns. */
+/* Hands over as many as there is room and time for. Others, and those that another worker owns, stay in the queue. */
 static freshet_status submit_due(freshet_texts* texts, const bool* owned, int32_t partitions,
                                  freshet_error* error) {
-  size_t count = texts->wanted_count, encoded = 0;
+  const int64_t start_us = freshet_clock_monotonic_us(texts->ports.clock);
+  size_t encoded = 0;
   bool full = false;
   /* What was announced a moment ago is still on its way into the store. */
   freshet_status status = freshet_store_write(texts->ports.store, error);
-  if (status != FRESHET_OK) return status;
-  texts->wanted_count = 0; /* slots that are kept move to the front */
-  for (size_t i = 0; i < count; i++) {
-    uint32_t slot = texts->wanted[i];
+  for (size_t left = freshet_texts_wanted(texts); left > 0 && !full && status == FRESHET_OK; left--) {
+    const uint32_t slot = texts->wanted[texts->wanted_start++];
     freshet_item_text_state* t = freshet_texts_item(texts, slot);
     t->wanted = false;
     if (t->filled || t->hash == 0 || t->submitted) continue;
-    if (full || !is_mine(t, owned, partitions) || status != FRESHET_OK) {
-      freshet_texts_want(texts, slot);
-    } else {
+    if (is_mine(t, owned, partitions)) {
       status = submit(texts, slot, &encoded, &full, error);
+    } else {
+      freshet_texts_want(texts, slot);
     }
+    full |= left > 1 && is_over(texts, start_us);
   }
   return status;
 }
@@ -129,10 +144,12 @@ static freshet_status take_result(freshet_texts* texts, const freshet_embedded* 
 }
 
 freshet_status freshet_texts_collect(freshet_texts* texts, freshet_error* error) {
+  const int64_t start_us = freshet_clock_monotonic_us(texts->ports.clock);
   freshet_status status = FRESHET_OK;
   freshet_embedded embedded;
   if (texts->ports.embedder == NULL) return FRESHET_OK;
-  while (status == FRESHET_OK && freshet_embedder_collect(texts->ports.embedder, &embedded)) {
+  while (status == FRESHET_OK && !is_over(texts, start_us) &&
+         freshet_embedder_collect(texts->ports.embedder, &embedded)) {
     if (embedded.priority == FRESHET_EMBED_BULK) {
       status = take_result(texts, &embedded, error);
     } else if (texts->encoded != NULL) {
@@ -140,6 +157,10 @@ freshet_status freshet_texts_collect(freshet_texts* texts, freshet_error* error)
     }
   }
   return status;
+}
+
+bool freshet_texts_are_cut(const freshet_texts* texts) {
+  return texts->is_cut;
 }
 
 size_t freshet_texts_expect(freshet_texts* texts, const bool* owned, int32_t partitions) {
@@ -159,7 +180,7 @@ bool freshet_texts_lack(freshet_texts* texts) {
   bool lacks = false;
   for (size_t i = 0; !lacks && texts->expects && i < texts->submission_count; i++)
     lacks = texts->items[texts->submissions[i].slot].expected;
-  for (size_t i = 0; !lacks && texts->expects && i < texts->wanted_count; i++) {
+  for (size_t i = texts->wanted_start; !lacks && texts->expects && i < texts->wanted_end; i++) {
     const freshet_item_text_state* t = &texts->items[texts->wanted[i]];
     lacks = t->expected && t->hash != 0 && !t->filled;
   }
@@ -171,14 +192,17 @@ freshet_status freshet_texts_turn(freshet_texts* texts, const bool* owned, int32
                                   freshet_error* error) {
   if (texts->dim == 0) return FRESHET_OK;
   int64_t now_ms = freshet_clock_monotonic_ms(texts->ports.clock);
+  const bool was_cut = texts->is_cut;
+  texts->is_cut = false;
   freshet_status status = freshet_texts_collect(texts, error);
   if (status == FRESHET_OK)
     status = freshet_texts_look_at_coverage(texts, partitions > 0 && owned[0], now_ms, error);
-  freshet_gauge(&texts->ports.metrics->texts_waiting, texts->wanted_count + texts->submission_count);
-  if (status != FRESHET_OK || texts->wanted_count == 0) return status;
-  bool rushes = texts->ports.embedder == NULL || texts->wanted_count >= texts->batch;
+  const size_t wanted = freshet_texts_wanted(texts);
+  freshet_gauge(&texts->ports.metrics->texts_waiting, wanted + texts->submission_count);
+  if (status != FRESHET_OK || wanted == 0) return status;
+  bool rushes = texts->ports.embedder == NULL || wanted >= texts->batch;
   bool is_awaited = texts->expects && texts->ports.embedder == NULL; /* events wait, and for nothing else */
-  bool is_due = is_awaited || now_ms >= texts->next_ms ||
+  bool is_due = is_awaited || was_cut || now_ms >= texts->next_ms ||
                 (rushes && now_ms >= texts->next_ms - texts->interval_ms + RUSH_MS);
   if (!is_due) return FRESHET_OK;
   texts->next_ms = now_ms + texts->interval_ms;

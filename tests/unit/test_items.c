@@ -84,11 +84,11 @@ static int64_t now_ms(freshet_clock* self) {
   return time_ms;
 }
 
-static int64_t turned_us = 1;
+static int64_t turned_us = 1, step_us;
 
 static int64_t monotonic_us(freshet_clock* self) {
   (void)self;
-  return turned_us;
+  return turned_us += step_us;
 }
 
 static int set_up(void** state) {
@@ -223,6 +223,25 @@ static void an_item_that_expired_by_a_wrong_clock_is_listed_again(void** state) 
   time_ms -= 50 * 60 * 1000;
   assert_int_equal(freshet_items_poll(w->items, NULL), FRESHET_OK);
   assert_int_equal(freshet_listing_count(freshet_items_listing(w->items)), 1);
+}
+
+/* A whole catalogue that comes again does not hold up a turn: each takes a few milliseconds of it, until all is there. */
+static void many_records_are_taken_in_slices(void** state) {
+  (void)state;
+  char id[16];
+  int turns = 1;
+  assert_int_equal(start(NULL), FRESHET_OK);
+  for (int i = 0; i < 1000; i++) {
+    snprintf(id, sizeof id, "item-%d", i);
+    announce(id);
+  }
+  step_us = 1000;
+  for (assert_int_equal(freshet_items_poll(w->items, NULL), FRESHET_OK); freshet_items_are_behind(w->items);
+       turns++)
+    assert_int_equal(freshet_items_poll(w->items, NULL), FRESHET_OK);
+  step_us = 0;
+  assert_in_range(turns, 4, 20);
+  assert_int_equal(freshet_listing_count(freshet_items_listing(w->items)), 1000);
 }
 
 /* A store that was written by a clock that was wrong, or is read by one, is not believed for longer than Kafka keeps
@@ -455,6 +474,7 @@ int main(void) {
       TEST(a_clock_that_is_set_back_stops_no_interval),
       TEST(an_item_that_expired_by_a_wrong_clock_is_listed_again),
       TEST(a_store_from_the_future_is_not_recent),
+      TEST(many_records_are_taken_in_slices),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

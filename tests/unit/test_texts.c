@@ -32,6 +32,7 @@ typedef struct world {
   entry log[LOG_MAX];
   size_t logged, read; /* read: by the worker of now */
   int64_t now_ms;
+  int64_t step_ms; /* that each look at the clock takes */
   freshet_store* store;
   freshet_codec* codec;
   freshet_worker_metrics metrics;
@@ -112,6 +113,7 @@ static int64_t now_ms(freshet_clock* self) {
 
 static int64_t now_us(freshet_clock* self) {
   (void)self;
+  w->now_ms += w->step_ms;
   return w->now_ms * 1000;
 }
 
@@ -303,6 +305,28 @@ static void a_text_is_encoded_once_by_its_owner(void** state) {
 }
 
 /* Until the new text is encoded, the old vector serves, across a restart too. */
+/* Encoding what waits stops after a few milliseconds. The next turn goes on, although no interval has passed. */
+static void many_texts_are_seen_to_in_slices(void** state) {
+  (void)state;
+  static const bool owned[ITEM_PARTITIONS] = {true, false};
+  freshet_encoder* encoder = make_encoder(32);
+  int turns = 1;
+  encoded = 0;
+  start(encoder, NULL);
+  announce_all();
+  announce(-1, "somebody else's", NULL, 0);
+  w->now_ms += 1000;
+  w->step_ms = 1;
+  assert_int_equal(freshet_texts_turn(w->texts, owned, ITEM_PARTITIONS, NULL), FRESHET_OK);
+  assert_in_range(encoded, 1, ITEMS - 1);
+  for (; freshet_texts_are_cut(w->texts) && turns < ITEMS; turns++)
+    assert_int_equal(freshet_texts_turn(w->texts, owned, ITEM_PARTITIONS, NULL), FRESHET_OK);
+  assert_int_equal(encoded, ITEMS);
+  w->step_ms = 0;
+  stop();
+  freshet_encoder_destroy(encoder);
+}
+
 static void the_vector_of_the_old_text_serves_meanwhile(void** state) {
   (void)state;
   freshet_encoder* encoder = make_encoder(32);
@@ -716,6 +740,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
   const struct CMUnitTest tests[] = {
       TEST(a_text_is_encoded_once_by_its_owner),
+      TEST(many_texts_are_seen_to_in_slices),
       TEST(the_vector_of_the_old_text_serves_meanwhile),
       TEST(a_changed_encoder_takes_over_when_enough_is_encoded),
       TEST(only_the_owner_of_the_first_partition_decides),

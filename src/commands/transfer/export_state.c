@@ -177,7 +177,7 @@ static freshet_status follow_items(gathering* g, freshet_error* error) {
       return freshet_error_set(error, FRESHET_TIMEOUT, FRESHET_STOP,
                                "topics of the items give nothing for %d s: is a transaction open?",
                                STALL_MS / 1000);
-    if (status == FRESHET_OK && !items_are_there(g)) usleep(1000);
+    if (status == FRESHET_OK && !freshet_items_are_behind(g->state.items)) usleep(1000);
   }
   return status;
 }
