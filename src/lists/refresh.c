@@ -10,7 +10,9 @@
 #include "lists/publisher.h"
 
 enum {
-  BESIDE_LIVE = 32,     /* users without an event that are served beside users with one */
+  BESIDE_LIVE = 32, /* users without an event that are served beside users with one */
+  LISTS_US = 5000,  /* on a core: lists of waiting users in a turn, unless that is fewer than FEW_LISTS */
+  FEW_LISTS = 8,
   URGENT_BATCHES = 4,   /* batches of users in a turn, near the end of the allowed delay */
   URGENT_PERCENT = 90,  /* ... which is this share of ranking.max_delay_ms */
   SPREAD_PERCENT = 70,  /* from this share on, users are served while events lag */
@@ -24,6 +26,7 @@ struct freshet_refresh {
   freshet_publisher* publisher;
   freshet_owed* owed;
   bool is_postponed;          /* lists are owed to users who are not in the queue */
+  int64_t list_us;            /* how long a list of the last turn with some took on a core */
   int64_t next_outdated_us;   /* when the next outdated list may be marked */
   freshet_user_row** touched; /* [touched_count] rows with an event in this batch */
   size_t touched_count, touched_capacity;
@@ -223,12 +226,20 @@ static void make_due(freshet_refresh* refresh, freshet_user_row* row) {
   add_due(refresh, row);
 }
 
+/* Lists of waiting users in one turn: ranking.batch, or fewer in a large catalogue. */
+static size_t waiting_batch(const freshet_refresh* refresh) {
+  const size_t batch = refresh->lists.config->ranking_batch;
+  const size_t fitting = refresh->list_us > 0 ? (size_t)(LISTS_US / refresh->list_us) : batch;
+  const size_t least = batch < FEW_LISTS ? batch : FEW_LISTS;
+  return fitting < least ? least : fitting < batch ? fitting : batch;
+}
+
 /* How many waiting users a turn may serve. Live events come first: while some are in this very turn, only a
  * few. While events lag, users are served from SPREAD_PERCENT of the allowed delay on, so that the work is spread
  * and learning goes on; near the whole delay more of them are served. */
 static size_t most_waiting(const freshet_refresh* refresh, int64_t waited_ms, bool lagging) {
   const freshet_stream_config* config = refresh->lists.config;
-  size_t batch = config->ranking_batch;
+  size_t batch = waiting_batch(refresh);
   bool is_set_back = waited_ms < 0; /* the clock: nobody knows how long */
   if (is_set_back || waited_ms >= config->max_delay_ms * URGENT_PERCENT / 100) return URGENT_BATCHES * batch;
   if (lagging) return waited_ms >= config->max_delay_ms * SPREAD_PERCENT / 100 ? batch : 0;
@@ -374,5 +385,9 @@ freshet_status freshet_refresh_turn(freshet_refresh* refresh, bool lagging, fres
   freshet_gauge(&metrics->refresh_owed, freshet_owed_count(refresh->owed, FRESHET_OWED_EVENT));
   freshet_gauge(&metrics->withdrawals_owed, freshet_owed_count(refresh->owed, FRESHET_OWED_WITHDRAWN));
   if (status != FRESHET_OK || refresh->due_count == 0) return status;
-  return freshet_publisher_serve(refresh->publisher, refresh->due, refresh->due_count, lagging, error);
+  freshet_clock* clock = refresh->lists.ports->clock;
+  const int64_t before_us = freshet_clock_use(clock).cpu_us;
+  status = freshet_publisher_serve(refresh->publisher, refresh->due, refresh->due_count, lagging, error);
+  refresh->list_us = (freshet_clock_use(clock).cpu_us - before_us) / (int64_t)refresh->due_count;
+  return status;
 }

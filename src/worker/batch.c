@@ -11,6 +11,7 @@
 
 enum {
   UNANNOUNCED_AHEAD = 4096,
+  TURN_US = 10000,                    /* on a core: records of a turn, and the lists that follow from them */
   CREDIBLE_AHEAD_MS = 60 * 60 * 1000, /* of our clock; a broker of Kafka 4 takes no more either */
 };
 
@@ -238,4 +239,9 @@ freshet_status freshet_batch_apply(const freshet_batch* batch, const freshet_rec
   if (status != FRESHET_OK || held->awaits_schema) return status;
   freshet_held_advance(held, record->offset + 1, written_ms(batch, held, record));
   return FRESHET_OK;
+}
+
+size_t freshet_batch_fit(size_t most, size_t count, int64_t cpu_us) {
+  if (cpu_us > TURN_US && most > FRESHET_BATCH_LEAST) return most / 2;
+  return cpu_us < TURN_US / 2 && count == most && most < FRESHET_BATCH_MOST ? 2 * most : most;
 }

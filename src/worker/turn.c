@@ -88,6 +88,10 @@ static void log_slowest(freshet_turn* turn, int64_t now_us) {
   turn->next_log_us = now_us + LOG_US;
 }
 
+int64_t freshet_turn_cpu_us(const freshet_turn* turn, freshet_turn_part part) {
+  return turn->now.parts_cpu_us[part];
+}
+
 void freshet_turn_flush(freshet_turn* turn) {
   if (turn->slow > 0) log_slowest(turn, freshet_clock_monotonic_us(turn->ports->clock));
 }

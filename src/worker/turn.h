@@ -63,6 +63,8 @@ void freshet_turn_waited(freshet_turn* turn, freshet_turn_part part, int64_t wai
  * the slowest turn of a second, once a second at most.
  * events: how many records it had. */
 void freshet_turn_end(freshet_turn* turn, size_t events);
+/* How long the part took on a core in the turn that has ended; 0 if it was short, see freshet_turn_figures. */
+int64_t freshet_turn_cpu_us(const freshet_turn* turn, freshet_turn_part part);
 /* Logs the slow turn that waits for its second to end. At the end of the loop. */
 void freshet_turn_flush(freshet_turn* turn);
 

@@ -19,7 +19,7 @@
 #include "worker/turn.h"
 
 enum {
-  BATCH_RECORDS = 1024,
+  BATCH_RECORDS = FRESHET_BATCH_MOST,
   STANDBY_RECORDS = 512,
   STANDBY_FEW = 64 /* far behind itself */,
   OUTCOME_POLL_MS = 5,
@@ -47,6 +47,7 @@ struct freshet_worker {
   freshet_partitions partitions;
   freshet_turn turn;
   freshet_record records[BATCH_RECORDS];
+  size_t most;            /* records that the next poll may return */
   bool is_behind;         /* the last poll returned all that it may */
   uint64_t events;        /* records of events applied */
   int64_t turn_us;        /* how long the last turn of the list clock has taken */
@@ -115,6 +116,7 @@ freshet_status freshet_worker_create(const freshet_stream_config* config, const 
   worker->ports = *ports;
   if (config->rules != NULL) worker->rules = freshet_rules_copy(config->rules);
   worker->config.rules = &worker->rules;
+  worker->most = BATCH_RECORDS;
   worker->serving = (freshet_serving){.own = config->generation, .base = config->base_generation};
   int32_t user_partitions;
   freshet_status status =
@@ -275,7 +277,8 @@ static int patience_ms(const freshet_worker* worker, int timeout_ms) {
       freshet_owed_count(freshet_refresh_queue(worker->derived->refresh), FRESHET_OWED_EVENT) > 0 ||
       freshet_answers_due(worker->derived->answers) ||
       freshet_withdrawals_due(worker->derived->withdrawals) ||
-      freshet_text_links_busy(worker->derived->links) ||
+      freshet_text_links_busy(worker->derived->links) || freshet_items_are_behind(worker->derived->items) ||
+      freshet_texts_are_cut(freshet_items_texts(worker->derived->items)) ||
       (freshet_learned_is_busy(freshet_items_learned(worker->derived->items)) &&
        !freshet_commit_is_held_up(&worker->commit)) ||
       (worker->texts_first.is_waiting && worker->ports.embedder == NULL);
@@ -291,13 +294,13 @@ static freshet_status poll(freshet_worker* worker, int timeout_ms, size_t* count
   if (status != FRESHET_OK) return status;
   int most_ms = worker->commit.is_stale ? timeout_ms : patience_ms(worker, timeout_ms);
   /* While nothing changes, askers may look. The group is polled whatever the commit waits for. */
-  const size_t most = freshet_commit_is_congested(&worker->commit) ? 1 : BATCH_RECORDS;
+  const size_t most = freshet_commit_is_congested(&worker->commit) ? 1 : worker->most;
   freshet_answers* answers = worker->derived->answers;
   if (!worker->commit.is_stale) status = freshet_answers_share(answers, error);
   if (status == FRESHET_OK)
     status = freshet_source_poll(worker->ports.source, most_ms, worker->records, most, count, error);
   freshet_answers_unshare(answers);
-  worker->is_behind = *count == BATCH_RECORDS;
+  worker->is_behind = *count == worker->most;
   freshet_turn_waited(&worker->turn, FRESHET_TURN_POLL, (int64_t)most_ms * 1000);
   return status;
 }
@@ -325,6 +328,9 @@ freshet_status freshet_worker_step(freshet_worker* worker, int timeout_ms, fresh
   show_memory(worker);
   show_gauges(worker, lag);
   freshet_turn_end(&worker->turn, count);
+  worker->most = freshet_batch_fit(worker->most, count,
+                                   freshet_turn_cpu_us(&worker->turn, FRESHET_TURN_EVENTS) +
+                                       freshet_turn_cpu_us(&worker->turn, FRESHET_TURN_LISTS));
   return FRESHET_OK;
 }
 
