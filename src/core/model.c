@@ -152,8 +152,9 @@ void freshet_model_destroy(freshet_model* model) {
                     model->stale,   model->context_factors, model->pending, model->pending_rows,
                     model->marks.of};
   for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) freshet_table_free(tables[i]);
-  void* owned[] = {model->buckets, model->frequency, model->presence,    model->trace, model->trace_items,
-                   model->step,    model->worth,     model->user_factor, model->slope};
+  freshet_model_table_free(model);
+  void* owned[] = {model->trace, model->trace_items, model->step,
+                   model->worth, model->user_factor, model->slope};
   for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
   freshet_model_text_free(model);
   freshet_buffer_free(&model->delta_items);
@@ -170,10 +171,8 @@ const freshet_model_config* freshet_model_get_config(const freshet_model* model)
 size_t freshet_model_memory(const freshet_model* model) {
   size_t row = model->config.dim * sizeof(float);
   size_t per_item = sizeof(item) + row + 6 * sizeof(uint32_t) + 2;
-  size_t buckets = (size_t)1 << model->bucket_bits;
   return sizeof *model + sizeof *model->step + model->count * per_item + model->context_count * row +
-         freshet_model_text_memory(model) + model->owned_bytes + buckets * sizeof *model->buckets +
-         2 * freshet_tree_bytes(model->bucket_bits) +
+         freshet_model_text_memory(model) + model->owned_bytes + freshet_model_table_memory(model) +
          model->pending_capacity * (sizeof *model->pending + 2 * row) +
          model->trace_capacity * sizeof *model->trace + model->trace_item_capacity * sizeof(uint32_t) +
          model->delta_items.capacity + model->delta_values.capacity + model->delta_trace.capacity +

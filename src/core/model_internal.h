@@ -247,9 +247,15 @@ struct freshet_model {
 
   /* -- the table of keys, and counts over it for draws by frequency -- */
   uint32_t bucket_bits;
-  uint32_t* buckets;  /* [2^bucket_bits] first slot, sorted by key */
+  uint32_t*
+      buckets; /* [2^bucket_bits] the bucket's first slot by key; the chain may run on into the next bucket */
   int64_t* frequency; /* tree over the buckets: of the counts */
   int64_t* presence;  /* ... and of the items */
+  /* The table that is to be: twice as many buckets, of which those of the first `widened` buckets are filled. All
+   * NULL: there is none. */
+  uint32_t* wide_buckets;
+  int64_t *wide_frequency, *wide_presence;
+  size_t widened;
   int64_t total_count;
   int64_t total_dislikes; /* in 1/WEIGHT_UNITS */
   int64_t total_watched;  /* choices of which it is known whether they were repeats, in 1/WEIGHT_UNITS */
@@ -405,6 +411,8 @@ uint32_t freshet_model_table_find(const freshet_model* model, uint64_t key);
 void freshet_model_table_fetch(const freshet_model* model, uint64_t key);
 void freshet_model_table_fetch_item(const freshet_model* model, uint64_t key);
 void freshet_model_table_insert(freshet_model* model, uint32_t slot);
+void freshet_model_table_free(freshet_model* model);
+size_t freshet_model_table_memory(const freshet_model* model);
 
 /* ---- model_neighbours.c ---- */
 /* `at`: the place of `other` in the list of `slot`; the list's count or NO_PLACE when it is not in the list;

@@ -6,13 +6,23 @@
  * frequency and uniform draws walk the table of keys: buckets by the key's first bits, each sorted by key,
  * with trees of running sums (model_tree.h) of the counts and of the items over the buckets. The table
  * doubles as the index of keys.
+ *
+ * A table that is half full gets a successor of twice the size. That is filled a few buckets at a time, with each new
+ * item, while the former is in use; so no new item takes long. A bucket becomes two without its chain being cut: who
+ * walks a chain stops by key, or by a sum.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/model_internal.h"
+#include "core/table.h"
 
-enum { FIRST_BUCKET_BITS = 6, RECENT_HALF_LIFE = 300 };
+enum {
+  FIRST_BUCKET_BITS = 6,
+  RECENT_HALF_LIFE = 300,
+  WIDENED_AT_ONCE =
+      8, /* buckets with each new item; more than 2, so that a table is there before it is half full */
+};
 
 static const uint32_t share_one = 1U << 16;
 static const uint32_t share_frequent = (uint32_t)(.475 * (1U << 16));
@@ -26,6 +36,61 @@ static size_t bucket_count(const freshet_model* model) {
   return (size_t)1 << model->bucket_bits;
 }
 
+/* ---- the table that is to be ---- */
+
+static uint64_t wide_bucket_of(const freshet_model* model, uint64_t key) {
+  return key >> (63 - model->bucket_bits);
+}
+
+static bool is_widened(const freshet_model* model, uint64_t key) {
+  return model->wide_buckets != NULL && bucket_of(model, key) < model->widened;
+}
+
+/* Adds an item, whose place in the chain is right, to the wide table. */
+static void add_to_wide(freshet_model* model, uint32_t slot) {
+  const uint64_t key = model->items[slot].key, at = wide_bucket_of(model, key);
+  uint32_t* first = &model->wide_buckets[at];
+  if (*first == FRESHET_NO_ITEM || key < model->items[*first].key) *first = slot;
+  freshet_tree_add(model->wide_presence, model->bucket_bits + 1, at, 1);
+  freshet_tree_add(model->wide_frequency, model->bucket_bits + 1, at, model->counts[slot]);
+}
+
+static void make_table(uint32_t bits, uint32_t** buckets, int64_t** frequency, int64_t** presence) {
+  *buckets = freshet_model_table(NULL, (size_t)1 << bits, sizeof **buckets);
+  *frequency = freshet_tree_create(bits);
+  *presence = freshet_tree_create(bits);
+}
+
+static void free_table(uint32_t* buckets, int64_t* frequency, int64_t* presence) {
+  freshet_table_free(buckets);
+  freshet_tree_free(frequency);
+  freshet_tree_free(presence);
+}
+
+static void widen_bucket(freshet_model* model, size_t bucket) {
+  model->wide_buckets[2 * bucket] = model->wide_buckets[2 * bucket + 1] = FRESHET_NO_ITEM;
+  uint32_t at = model->buckets[bucket];
+  for (; at != FRESHET_NO_ITEM && bucket_of(model, model->items[at].key) == bucket;
+       at = model->items[at].next)
+    add_to_wide(model, at);
+}
+
+static void widen(freshet_model* model) {
+  for (int i = 0; i < WIDENED_AT_ONCE && model->widened < bucket_count(model); i++)
+    widen_bucket(model, model->widened++);
+  if (model->widened < bucket_count(model)) return;
+  free_table(model->buckets, model->frequency, model->presence);
+  model->buckets = model->wide_buckets;
+  model->frequency = model->wide_frequency;
+  model->presence = model->wide_presence;
+  model->bucket_bits++;
+  model->wide_buckets = NULL;
+  model->wide_frequency = model->wide_presence = NULL;
+  model->widened = 0;
+}
+
+/* ---- the table ---- */
+
 static void link_item(freshet_model* model, uint32_t slot) {
   item* items = model->items;
   uint32_t* link = &model->buckets[bucket_of(model, items[slot].key)];
@@ -35,28 +100,28 @@ static void link_item(freshet_model* model, uint32_t slot) {
   freshet_tree_add(model->presence, model->bucket_bits, bucket_of(model, items[slot].key), 1);
   freshet_tree_add(model->frequency, model->bucket_bits, bucket_of(model, items[slot].key),
                    model->counts[slot]);
-}
-
-static void make_table(freshet_model* model, uint32_t bits) {
-  model->bucket_bits = bits;
-  free(model->buckets);
-  free(model->frequency);
-  free(model->presence);
-  model->buckets = malloc(bucket_count(model) * sizeof *model->buckets);
-  FRESHET_ASSERT(model->buckets != NULL);
-  model->frequency = freshet_tree_create(bits);
-  model->presence = freshet_tree_create(bits);
-  memset(model->buckets, 0xff, bucket_count(model) * sizeof *model->buckets);
+  if (is_widened(model, items[slot].key)) add_to_wide(model, slot);
 }
 
 void freshet_model_table_insert(freshet_model* model, uint32_t slot) {
-  if (2 * (size_t)model->count > bucket_count(model)) { /* short chains: draws walk them */
-    make_table(model, model->bucket_bits + 1);
-    for (uint32_t i = 0; i < model->count; i++) {
-      if (i != slot) link_item(model, i);
-    }
+  const bool is_half_full =
+      2 * (size_t)model->count > bucket_count(model); /* short chains: draws walk them */
+  if (is_half_full && model->wide_buckets == NULL) {
+    make_table(model->bucket_bits + 1, &model->wide_buckets, &model->wide_frequency, &model->wide_presence);
   }
+  if (model->wide_buckets != NULL) widen(model);
   link_item(model, slot);
+}
+
+void freshet_model_table_free(freshet_model* model) {
+  free_table(model->buckets, model->frequency, model->presence);
+  free_table(model->wide_buckets, model->wide_frequency, model->wide_presence);
+}
+
+size_t freshet_model_table_memory(const freshet_model* model) {
+  const uint32_t bits = model->bucket_bits;
+  const size_t size = ((size_t)1 << bits) * sizeof *model->buckets + 2 * freshet_tree_bytes(bits);
+  return model->wide_buckets == NULL ? size : 3 * size; /* at most */
 }
 
 void freshet_model_table_fetch(const freshet_model* model, uint64_t key) {
@@ -83,6 +148,8 @@ void freshet_model_count_set(freshet_model* model, uint32_t slot, uint32_t count
   model->total_count += change;
   if (count > 0) freshet_model_own_context_factor(model, slot);
   freshet_tree_add(model->frequency, model->bucket_bits, bucket_of(model, it->key), change);
+  if (is_widened(model, it->key))
+    freshet_tree_add(model->wide_frequency, model->bucket_bits + 1, wide_bucket_of(model, it->key), change);
 }
 
 void freshet_model_count_add(freshet_model* model, uint32_t slot, uint32_t units) {
@@ -105,7 +172,9 @@ static void make_lags(freshet_model* model) {
 void freshet_model_negatives_init(freshet_model* model) {
   memset(model->recent, 0xff, sizeof model->recent);
   make_lags(model);
-  make_table(model, FIRST_BUCKET_BITS);
+  model->bucket_bits = FIRST_BUCKET_BITS;
+  make_table(FIRST_BUCKET_BITS, &model->buckets, &model->frequency, &model->presence);
+  memset(model->buckets, 0xff, bucket_count(model) * sizeof *model->buckets);
 }
 
 /* Draws from 64 random bits each: slots of recent events; FRESHET_NO_ITEM for an event that a restored ring

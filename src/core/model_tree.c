@@ -4,9 +4,7 @@
  */
 #include "core/model_tree.h"
 
-#include <stdlib.h>
-#include <string.h>
-
+#include "core/table.h"
 #include "freshet/status.h"
 
 static const int64_t out_of_reach = INT64_MAX / 2; /* leaves room for gains */
@@ -20,12 +18,15 @@ uint64_t freshet_tree_bytes(unsigned bits) {
 }
 
 int64_t* freshet_tree_create(unsigned bits) {
-  int64_t* tree = aligned_alloc(64, freshet_tree_bytes(bits));
+  int64_t* tree = freshet_table_grow(NULL, freshet_tree_bytes(bits) / sizeof *tree, sizeof *tree);
   FRESHET_ASSERT(tree != NULL);
-  memset(tree, 0, freshet_tree_bytes(bits));
   const uint64_t children = (uint64_t)1 << (bits - FRESHET_TREE_BITS * freshet_tree_depth(bits));
   for (uint64_t i = children; i < FRESHET_TREE_CHILDREN; i++) tree[i] = out_of_reach;
   return tree;
+}
+
+void freshet_tree_free(int64_t* tree) {
+  freshet_table_free(tree);
 }
 
 void freshet_tree_add(int64_t* tree, unsigned bits, uint64_t place, int64_t gain) {

@@ -23,8 +23,9 @@ static inline uint64_t freshet_tree_entries(unsigned bits, unsigned below) {
   return entries < FRESHET_TREE_CHILDREN ? FRESHET_TREE_CHILDREN : entries;
 }
 
-/* Makes a tree with all sums 0, 64-byte aligned; the caller calls free(). bits >= 1. */
+/* Makes a tree with all sums 0, 64-byte aligned; a large one is made at once, since no sum is written. bits >= 1. */
 int64_t* freshet_tree_create(unsigned bits);
+void freshet_tree_free(int64_t* tree); /* NULL is allowed */
 uint64_t freshet_tree_bytes(unsigned bits);
 void freshet_tree_add(int64_t* tree, unsigned bits, uint64_t place, int64_t gain);
 

@@ -401,7 +401,7 @@ static void trees_are_descended_to_the_right_place(void** state) {
         assert_int_equal(places[0], at);
         assert_int_equal(targets[0], rest);
       }
-      free(tree);
+      freshet_tree_free(tree);
     }
   }
 }
