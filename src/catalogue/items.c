@@ -118,6 +118,7 @@ freshet_status freshet_items_create(const freshet_stream_config* config, const f
     create_parts(items, config);
     status = load(items, error);
   }
+  if (status == FRESHET_OK) status = freshet_model_sync_ranker(items->model, items->ranker, error);
   if (status != FRESHET_OK) {
     freshet_items_destroy(items);
     return status;
@@ -176,11 +177,12 @@ freshet_status freshet_items_poll(freshet_items* items, freshet_error* error) {
   if (status == FRESHET_OK) status = freshet_catalogue_turn(items->catalogue, error);
   freshet_listing_turn(items->listing);
   watch_limit(items);
+  if (status == FRESHET_OK) status = freshet_model_sync_many(items->model, items->ranker, error);
   return status;
 }
 
 bool freshet_items_are_behind(const freshet_items* items) {
-  return items->is_behind;
+  return items->is_behind || freshet_model_has_many_stale(items->model);
 }
 
 freshet_status freshet_items_catch_up(freshet_items* items, freshet_error* error) {

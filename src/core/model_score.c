@@ -265,20 +265,34 @@ static void note_faded(freshet_model* model) {
   model->hot_at = model->events;
 }
 
-freshet_status freshet_model_sync_ranker(freshet_model* model, freshet_ranker* ranker, freshet_error* error) {
+/* The last `count` of the stale rows. */
+static freshet_status sync_rows(freshet_model* model, uint32_t count, freshet_ranker* ranker,
+                                freshet_error* error) {
   freshet_status status = FRESHET_OK;
   float row[DIM_MAX + COLUMNS_PADDED];
+  model->stale_count -= count;
+  const uint32_t* slots = model->stale + model->stale_count;
+  refresh_popular(model, slots, count);
+  for (uint32_t i = 0; i < count; i++) {
+    model->items[slots[i]].row_stale = false;
+    if (ranker != NULL && status == FRESHET_OK) status = write_row(model, slots[i], ranker, row, error);
+  }
+  return status;
+}
+
+freshet_status freshet_model_sync_ranker(freshet_model* model, freshet_ranker* ranker, freshet_error* error) {
   freshet_model_settle_links(model);
   note_faded(model);
-  refresh_popular(model, model->stale, model->stale_count);
-  for (uint32_t i = 0; i < model->stale_count; i++) {
-    model->items[model->stale[i]].row_stale = false;
-    if (ranker != NULL && status == FRESHET_OK) {
-      status = write_row(model, model->stale[i], ranker, row, error);
-    }
-  }
-  model->stale_count = 0;
-  return status;
+  return sync_rows(model, model->stale_count, ranker, error);
+}
+
+freshet_status freshet_model_sync_many(freshet_model* model, freshet_ranker* ranker, freshet_error* error) {
+  if (!freshet_model_has_many_stale(model)) return FRESHET_OK;
+  return sync_rows(model, ROWS_AT_ONCE, ranker, error);
+}
+
+bool freshet_model_has_many_stale(const freshet_model* model) {
+  return model->stale_count > 2 * ROWS_AT_ONCE;
 }
 
 /* ---- query ---- */

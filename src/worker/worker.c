@@ -305,6 +305,13 @@ static freshet_status poll(freshet_worker* worker, int timeout_ms, size_t* count
   return status;
 }
 
+/* While events lag, lists do not follow from the records of the turn. */
+static void fit_batch(freshet_worker* worker, size_t count, bool lagging) {
+  int64_t cpu_us = freshet_turn_cpu_us(&worker->turn, FRESHET_TURN_EVENTS);
+  if (!lagging) cpu_us += freshet_turn_cpu_us(&worker->turn, FRESHET_TURN_LISTS);
+  worker->most = freshet_batch_fit(worker->most, count, cpu_us);
+}
+
 freshet_status freshet_worker_step(freshet_worker* worker, int timeout_ms, freshet_error* error) {
   size_t count = 0;
   uint64_t lag = 0;
@@ -328,9 +335,7 @@ freshet_status freshet_worker_step(freshet_worker* worker, int timeout_ms, fresh
   show_memory(worker);
   show_gauges(worker, lag);
   freshet_turn_end(&worker->turn, count);
-  worker->most = freshet_batch_fit(worker->most, count,
-                                   freshet_turn_cpu_us(&worker->turn, FRESHET_TURN_EVENTS) +
-                                       freshet_turn_cpu_us(&worker->turn, FRESHET_TURN_LISTS));
+  fit_batch(worker, count, lag > BATCH_RECORDS);
   return FRESHET_OK;
 }
 

@@ -242,6 +242,9 @@ static void many_records_are_taken_in_slices(void** state) {
   step_us = 0;
   assert_in_range(turns, 4, 20);
   assert_int_equal(freshet_listing_count(freshet_items_listing(w->items)), 1000);
+  freshet_ranker* ranker;
+  assert_int_equal(freshet_items_ranker(w->items, &ranker, NULL), FRESHET_OK);
+  assert_int_equal(freshet_ranker_count(ranker), 1000);
 }
 
 /* A store that was written by a clock that was wrong, or is read by one, is not believed for longer than Kafka keeps
