@@ -21,6 +21,7 @@ struct freshet_api {
   freshet_api_config config;
   freshet_http_route routes[ROUTES];
   freshet_titles* titles;
+  int64_t now_ms; /* for titles */
   freshet_buffer scratch;
   freshet_inbox_entry* gathered[GATHERED_MAX]; /* questions of this turn of the server, not asked yet */
   size_t gathered_count;
@@ -30,14 +31,14 @@ struct freshet_api {
 
 /* ---- titles and owners ---- */
 
-static int64_t now_ms(void) {
+void freshet_api_set_time(freshet_api* api) {
   freshet_clock* clock = freshet_clock_system();
-  return freshet_clock_monotonic_us(clock) / 1000;
+  api->now_ms = freshet_clock_monotonic_us(clock) / 1000;
 }
 
 freshet_slice freshet_api_title(freshet_api* api, freshet_slice item_id) {
   bool known;
-  int64_t now = now_ms();
+  const int64_t now = api->now_ms;
   freshet_slice title = freshet_titles_get(api->titles, item_id, now, &known);
   if (known) return title;
   api->scratch.size = 0;

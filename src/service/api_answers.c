@@ -41,7 +41,7 @@ static freshet_slice shorten(freshet_slice text, size_t size) {
 }
 
 /* "you choose this about every 9 days" */
-static void append_every(freshet_buffer* out, int64_t every_s) {
+static void add_every(freshet_json* json, int64_t every_s) {
   static const struct {
     int64_t seconds;
     const char* name;
@@ -56,42 +56,42 @@ static void append_every(freshet_buffer* out, int64_t every_s) {
   } else {
     snprintf(text, sizeof text, "you choose this about every %lld %ss", (long long)count, units[u].name);
   }
-  append(out, freshet_slice_of(text));
+  freshet_json_add_text(json, freshet_slice_of(text));
 }
 
 /* The words of a reason, without the title of an item. */
-static void append_words(freshet_buffer* out, const freshet_reason* reason, size_t kind) {
+static void add_words(freshet_json* json, const freshet_reason* reason, size_t kind) {
   if (kind == FRESHET_REASON_AGAIN && reason->score < 0) {
-    append(out, freshet_slice_of("you chose this lately"));
+    freshet_json_add_text(json, freshet_slice_of("you chose this lately"));
   } else if (kind == FRESHET_REASON_AGAIN && reason->every_s > 0) {
-    append_every(out, reason->every_s);
+    add_every(json, reason->every_s);
   } else {
-    append(out, freshet_slice_of(reasons[kind].words));
+    freshet_json_add_text(json, freshet_slice_of(reasons[kind].words));
   }
 }
 
 static void write_reason(freshet_api_part* p, freshet_json* json, const freshet_reason* reason) {
-  freshet_buffer words = {0};
+  const freshet_slice quote = {"'", 1};
   freshet_slice quoted = {NULL, 0};
   size_t kind = (size_t)reason->kind < REASONS ? (size_t)reason->kind : FRESHET_REASON_OTHER;
-  append_words(&words, reason, kind);
   if (kind == FRESHET_REASON_CONTEXT) quoted = shorten(p->context, CONTEXT_SHOWN);
   if (reason->item_id.size > 0) {
     quoted = freshet_api_title(p->call->api, reason->item_id);
     if (quoted.size == 0) quoted = reason->item_id;
   }
-  if (quoted.size > 0) {
-    append(&words, freshet_slice_of("'"));
-    append(&words, quoted);
-    append(&words, freshet_slice_of("'"));
-  }
   freshet_json_open(json, NULL, '{');
   freshet_json_text(json, "kind", freshet_slice_of(reasons[kind].symbol));
   if (reason->item_id.size > 0) freshet_json_text(json, "item_id", reason->item_id);
   freshet_json_number(json, "score", reason->score);
-  freshet_json_text(json, "text", freshet_buffer_slice(&words));
+  freshet_json_open_text(json, "text");
+  add_words(json, reason, kind);
+  if (quoted.size > 0) {
+    freshet_json_add_text(json, quote);
+    freshet_json_add_text(json, quoted);
+    freshet_json_add_text(json, quote);
+  }
+  freshet_json_close_text(json);
   freshet_json_close(json, '}');
-  freshet_buffer_free(&words);
 }
 
 static void write_item(freshet_api_part* p, freshet_json* json, const freshet_recommendation* item) {
@@ -346,6 +346,7 @@ static void write_batch(freshet_api_call* call, freshet_http_response* response)
 }
 
 void freshet_api_write(freshet_api_call* call, freshet_http_response* response) {
+  freshet_api_set_time(call->api);
   if (call->is_batch) {
     write_batch(call, response);
   } else {

@@ -35,6 +35,8 @@ extern const char freshet_api_origin_name[];
 /* The response to a call all of whose parts are answered. On the thread of HTTP. */
 void freshet_api_write(freshet_api_call* call, freshet_http_response* response);
 
+/* Titles are as of now until the next call: a list has dozens of them. On the thread of HTTP. */
+void freshet_api_set_time(freshet_api* api);
 /* Empty when there is none. Holds until the next call. On the thread of HTTP. */
 freshet_slice freshet_api_title(freshet_api* api, freshet_slice item_id);
 enum { FRESHET_API_URL_SIZE = 1024 };

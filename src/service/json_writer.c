@@ -15,18 +15,34 @@ static void put(freshet_json* json, const char* text) {
   freshet_buffer_append(json->out, text, strlen(text));
 }
 
-static void begin(freshet_json* json, const char* key) {
-  if (json->comma) put(json, ",");
+/* The comma and the key before a value of so many bytes. Returns where the value goes; end_value follows. A list has
+ * hundreds of values, so room for all three is made at once. */
+static char* begin_value(freshet_json* json, const char* key, size_t size) {
+  const size_t key_size = key == NULL ? 0 : strlen(key);
+  char* at = (char*)freshet_buffer_reserve(json->out, key_size + size + sizeof ",\"\":");
+  if (json->comma) *at++ = ',';
   json->comma = true;
-  if (key == NULL) return;
-  put(json, "\"");
-  put(json, key);
-  put(json, "\":");
+  if (key == NULL) return at;
+  *at++ = '"';
+  memcpy(at, key, key_size);
+  at += key_size;
+  *at++ = '"';
+  *at++ = ':';
+  return at;
+}
+
+static void end_value(freshet_json* json, const char* end) {
+  json->out->size = (size_t)(end - (const char*)json->out->data);
+}
+
+static void put_value(freshet_json* json, const char* key, const char* text, size_t size) {
+  char* at = begin_value(json, key, size);
+  memcpy(at, text, size);
+  end_value(json, at + size);
 }
 
 void freshet_json_open(freshet_json* json, const char* key, char bracket) {
-  begin(json, key);
-  freshet_buffer_append(json->out, &bracket, 1);
+  put_value(json, key, &bracket, 1);
   json->comma = false;
 }
 
@@ -56,8 +72,16 @@ static void put_code_point(freshet_json* json, const char** at, const char* end)
 }
 
 void freshet_json_text(freshet_json* json, const char* key, freshet_slice text) {
-  begin(json, key);
-  put(json, "\"");
+  freshet_json_open_text(json, key);
+  freshet_json_add_text(json, text);
+  freshet_json_close_text(json);
+}
+
+void freshet_json_open_text(freshet_json* json, const char* key) {
+  put_value(json, key, "\"", 1);
+}
+
+void freshet_json_add_text(freshet_json* json, freshet_slice text) {
   const char *at = text.data, *end = text.data + text.size;
   while (at < end) {
     const char* start = at;
@@ -65,14 +89,16 @@ void freshet_json_text(freshet_json* json, const char* key, freshet_slice text) 
     if (at > start) freshet_buffer_append(json->out, start, (size_t)(at - start));
     if (at < end) put_code_point(json, &at, end);
   }
-  put(json, "\"");
+}
+
+void freshet_json_close_text(freshet_json* json) {
+  freshet_buffer_append(json->out, "\"", 1);
 }
 
 void freshet_json_integer(freshet_json* json, const char* key, int64_t number) {
   char text[24];
-  snprintf(text, sizeof text, "%" PRId64, number);
-  begin(json, key);
-  put(json, text);
+  const int size = snprintf(text, sizeof text, "%" PRId64, number);
+  put_value(json, key, text, (size_t)size);
 }
 
 enum { NUMBER_SIZE = 40, DIGITS_MAX = 24 };
@@ -107,13 +133,11 @@ void freshet_json_number(freshet_json* json, const char* key, double number) {
   } else {
     snprintf(text, sizeof text, "%.9g", number);
   }
-  begin(json, key);
-  put(json, text);
+  put_value(json, key, text, strlen(text));
 }
 
 void freshet_json_bool(freshet_json* json, const char* key, bool value) {
-  begin(json, key);
-  put(json, value ? "true" : "false");
+  put_value(json, key, value ? "true" : "false", value ? 4 : 5);
 }
 
 void freshet_json_time(freshet_json* json, const char* key, int64_t time_ms) {

@@ -25,6 +25,10 @@ typedef struct freshet_json {
 void freshet_json_open(freshet_json* json, const char* key, char bracket);
 void freshet_json_close(freshet_json* json, char bracket);
 void freshet_json_text(freshet_json* json, const char* key, freshet_slice text);
+/* The same of a text in pieces; each ends between two code points. */
+void freshet_json_open_text(freshet_json* json, const char* key);
+void freshet_json_add_text(freshet_json* json, freshet_slice text);
+void freshet_json_close_text(freshet_json* json);
 void freshet_json_integer(freshet_json* json, const char* key, int64_t number);
 /* With 6 decimals where that says enough, else with 9 significant digits; null when it is not finite. */
 void freshet_json_number(freshet_json* json, const char* key, double number);
