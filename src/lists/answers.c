@@ -233,12 +233,12 @@ static bool may_share(const freshet_answers* answers, bool lagging) {
          freshet_direct_can_serve(answers->direct);
 }
 
-freshet_status freshet_answers_share(freshet_answers* answers, freshet_error* error) {
+freshet_status freshet_answers_share(freshet_answers* answers, bool is_quiet, freshet_error* error) {
   if (!answers->shares) return FRESHET_OK;
   freshet_status status = freshet_ranking_sync(answers->lists.ranking, error);
   if (status == FRESHET_OK)
     freshet_inbox_share(answers->intake.inbox, freshet_direct_answer, answers->direct,
-                        freshet_direct_most(answers->direct));
+                        freshet_direct_most(answers->direct), is_quiet);
   return status;
 }
 

@@ -47,9 +47,10 @@ void freshet_answers_encoded(freshet_answers* answers, const freshet_embedded* e
  * what learning takes (learn_us in this turn), over some turns. Errors: those of store, ranking and sink. */
 freshet_status freshet_answers_turn(freshet_answers* answers, bool lagging, int64_t learn_us,
                                     freshet_error* error);
-/* Askers of the inbox may read everything from now on, if the last turn has found that this helps: the worker changes
- * nothing until freshet_answers_unshare. Errors: those of ranking. */
-freshet_status freshet_answers_share(freshet_answers* answers, freshet_error* error);
+/* Readers of the inbox may read everything from now on, if the last turn has found that this helps: the worker changes
+ * nothing until freshet_answers_unshare. is_quiet: no list is expected to be due soon, so askers may read, whatever their
+ * priority; else only the inbox's thread. Errors: those of ranking. */
+freshet_status freshet_answers_share(freshet_answers* answers, bool is_quiet, freshet_error* error);
 /* Nobody reads any more when it returns. Nothing happens if nobody may anyway. */
 void freshet_answers_unshare(freshet_answers* answers);
 /* Something could be answered at once. */

@@ -25,7 +25,7 @@ struct freshet_inbox {
   void* context;
   queue for_worker, for_readers;
   bool shares; /* the worker is going to share its state before it waits */
-  bool is_shared;
+  bool is_shared, invites;
   freshet_inbox_reader reader; /* while is_shared */
   void* reader_context;
   size_t most;             /* questions of one call of the reader */
@@ -182,7 +182,7 @@ void freshet_inbox_answer(freshet_inbox* inbox, freshet_question* const* questio
                           freshet_answer** answers) {
   size_t read = 0;
   pthread_mutex_lock(&inbox->lock);
-  while (read < count && inbox->is_shared) {
+  while (read < count && inbox->is_shared && inbox->invites) {
     const size_t some = count - read < inbox->most ? count - read : inbox->most;
     read_state(inbox, questions + read, some, answers + read);
     read += some;
@@ -195,10 +195,12 @@ void freshet_inbox_answer(freshet_inbox* inbox, freshet_question* const* questio
   }
 }
 
-void freshet_inbox_share(freshet_inbox* inbox, freshet_inbox_reader reader, void* context, size_t most) {
+void freshet_inbox_share(freshet_inbox* inbox, freshet_inbox_reader reader, void* context, size_t most,
+                         bool invites) {
   FRESHET_ASSERT(most >= 1 && most <= FRESHET_READ_MAX);
   pthread_mutex_lock(&inbox->lock);
   inbox->is_shared = true;
+  inbox->invites = invites;
   inbox->most = most;
   inbox->reader = reader;
   inbox->reader_context = context;

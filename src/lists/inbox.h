@@ -123,8 +123,11 @@ enum { FRESHET_READ_MAX = 16 }; /* questions that a reader answers at a time */
  * Several may run at once. */
 typedef void (*freshet_inbox_reader)(void* context, freshet_question* const* questions, size_t count,
                                      freshet_answer** answers);
-/* Askers may read the state from now on. most: questions of one call of the reader, 1 .. FRESHET_READ_MAX. */
-void freshet_inbox_share(freshet_inbox* inbox, freshet_inbox_reader reader, void* context, size_t most);
+/* The state may be read from now on. most: questions of one call of the reader, 1 .. FRESHET_READ_MAX. invites: by the
+ * threads that ask too. Otherwise by the inbox's thread alone, which has the worker's priority: the worker would wait
+ * for an asker that is not scheduled. */
+void freshet_inbox_share(freshet_inbox* inbox, freshet_inbox_reader reader, void* context, size_t most,
+                         bool invites);
 /* Nobody reads any more when this returns. */
 void freshet_inbox_unshare(freshet_inbox* inbox);
 

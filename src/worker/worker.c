@@ -25,6 +25,7 @@ enum {
   OUTCOME_POLL_MS = 5,
   COLLECT_MS = 2,
   ALIKE_US = 1000000,
+  QUIET_US = 100000, /* without records: then a list that has to wait for an asker is rare */
   MEMORY_US = 1000000
 };
 
@@ -50,6 +51,7 @@ struct freshet_worker {
   size_t most;            /* records that the next poll may return */
   bool is_behind;         /* the last poll returned all that it may */
   uint64_t events;        /* records of events applied */
+  int64_t records_us;     /* when the last records came */
   int64_t turn_us;        /* how long the last turn of the list clock has taken */
   int64_t next_memory_us; /* when figures of memory are due */
   int64_t next_alike_us;  /* when users may be looked through for items that have got their text */
@@ -296,12 +298,14 @@ static freshet_status poll(freshet_worker* worker, int timeout_ms, size_t* count
   /* While nothing changes, askers may look. The group is polled whatever the commit waits for. */
   const size_t most = freshet_commit_is_congested(&worker->commit) ? 1 : worker->most;
   freshet_answers* answers = worker->derived->answers;
-  if (!worker->commit.is_stale) status = freshet_answers_share(answers, error);
+  const bool is_quiet = worker->turn.lap_us - worker->records_us > QUIET_US;
+  if (!worker->commit.is_stale) status = freshet_answers_share(answers, is_quiet, error);
   if (status == FRESHET_OK)
     status = freshet_source_poll(worker->ports.source, most_ms, worker->records, most, count, error);
   freshet_answers_unshare(answers);
   worker->is_behind = *count == worker->most;
   freshet_turn_waited(&worker->turn, FRESHET_TURN_POLL, (int64_t)most_ms * 1000);
+  if (*count > 0) worker->records_us = worker->turn.lap_us;
   return status;
 }
 

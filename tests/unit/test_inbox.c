@@ -168,8 +168,12 @@ static void askers_answer_some_at_a_time(void** state) {
   calls = largest = 0;
   freshet_inbox_answer(inbox, asked, COUNT, made); /* nothing is shared yet */
   for (int i = 0; i < COUNT; i++) assert_true(made[i] == NULL && questions[i].reads);
+  freshet_inbox_share(inbox, read_them, NULL, 3, false); /* but not with askers */
+  freshet_inbox_answer(inbox, asked, COUNT, made);
+  freshet_inbox_unshare(inbox);
+  for (int i = 0; i < COUNT; i++) assert_true(made[i] == NULL && questions[i].reads);
   assert_int_equal(calls, 0);
-  freshet_inbox_share(inbox, read_them, NULL, 3);
+  freshet_inbox_share(inbox, read_them, NULL, 3, true);
   freshet_inbox_answer(inbox, asked, COUNT, made);
   freshet_inbox_unshare(inbox);
   assert_true(calls == 3 && largest == 3);
@@ -194,7 +198,7 @@ static void what_waits_is_read_some_at_a_time(void** state) {
     question.request.k = i == 20 ? 11 : 10;
     assert_true(freshet_inbox_put(inbox, &question));
   }
-  freshet_inbox_share(inbox, read_them, NULL, FRESHET_READ_MAX);
+  freshet_inbox_share(inbox, read_them, NULL, FRESHET_READ_MAX, false);
   while (answers < COUNT - 1) sched_yield();
   freshet_inbox_unshare(inbox);
   assert_true(calls == (COUNT + FRESHET_READ_MAX - 1) / FRESHET_READ_MAX && largest == FRESHET_READ_MAX);
