@@ -36,6 +36,11 @@ void freshet_damage_mark(const char* folder, const char* message) {
   fclose(mark);
 }
 
+static bool ends_with(const char* name, const char* end) {
+  const size_t size = strlen(name);
+  return size > strlen(end) && strcmp(name + size - strlen(end), end) == 0;
+}
+
 /* A file that RocksDB makes. */
 static bool is_of_database(const char* name) {
   static const char* const starts[] = {"CURRENT", "MANIFEST-", "OPTIONS-", "LOG", "LOCK", "IDENTITY"};
@@ -44,10 +49,13 @@ static bool is_of_database(const char* name) {
     if (strncmp(name, starts[i], strlen(starts[i])) == 0) return true;
   }
   for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
-    const size_t size = strlen(name), end = strlen(ends[i]);
-    if (size > end && strcmp(name + size - end, ends[i]) == 0) return true;
+    if (ends_with(name, ends[i])) return true;
   }
   return false;
+}
+
+bool freshet_damage_is_kept(const char* name) {
+  return strcmp(name, "encoder") == 0;
 }
 
 static bool exists(const char* folder, const char* name) {
@@ -56,22 +64,27 @@ static bool exists(const char* folder, const char* name) {
   return join(path, folder, name) && stat(path, &about) == 0;
 }
 
-bool freshet_damage_has_tables(const char* folder) {
+/* Is there a file with this ending, or with the other one, and none of somebody else? */
+static bool has_data(const char* folder, const char* ending, const char* other) {
   DIR* entries = opendir(folder);
-  bool has_tables = false, is_ours = true;
+  bool has = false, is_ours = true;
   if (entries == NULL) return false;
   for (const struct dirent* e = readdir(entries); e != NULL; e = readdir(entries)) {
     if (e->d_type == DT_DIR) continue;
-    const size_t size = strlen(e->d_name);
-    has_tables |= size > 4 && strcmp(e->d_name + size - 4, ".sst") == 0;
-    is_ours &= is_of_database(e->d_name);
+    has |= ends_with(e->d_name, ending) || ends_with(e->d_name, other);
+    is_ours &= is_of_database(e->d_name) || freshet_damage_is_kept(e->d_name);
   }
   closedir(entries);
-  return has_tables && is_ours && exists(folder, "IDENTITY");
+  return has && is_ours && exists(folder, "IDENTITY");
 }
 
+bool freshet_damage_has_tables(const char* folder) {
+  return has_data(folder, ".sst", ".sst");
+}
+
+/* RocksDB makes CURRENT before the first log. */
 bool freshet_damage_is_marked(const char* folder) {
-  return exists(folder, mark_name) || (!exists(folder, "CURRENT") && freshet_damage_has_tables(folder));
+  return exists(folder, mark_name) || (!exists(folder, "CURRENT") && has_data(folder, ".sst", ".log"));
 }
 
 /* RocksDB holds a lock of fcntl on this file. */

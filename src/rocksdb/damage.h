@@ -18,10 +18,13 @@ bool freshet_damage_is_meant(const char* message);
 
 /* Marks the folder. Does nothing when that fails: then the next start finds the damage again. */
 void freshet_damage_mark(const char* folder, const char* message);
-/* Does the folder hold tables of a database, and no file that RocksDB does not make? A first start that died early leaves
+/* A file that Freshet keeps beside those of the database: the kind of encoder (app/encoder_pin.c). Damage does not move
+ * it. */
+bool freshet_damage_is_kept(const char* name);
+/* Does the folder hold tables of a database, and no file of somebody else? A first start that died early leaves
  * no tables. */
 bool freshet_damage_has_tables(const char* folder);
-/* Does the folder have a mark, or tables without the file that leads to them? */
+/* Does the folder have a mark, or tables or a log without the file that leads to them? */
 bool freshet_damage_is_marked(const char* folder);
 
 /* Moves the database out of a folder that nobody has open, into FOLDER.damaged-TIME, or into FOLDER/damaged-TIME where

@@ -90,9 +90,10 @@ static freshet_status check_folder(const char* folder, freshet_error* error) {
   for (const struct dirent* e = readdir(entries); e != NULL && status == FRESHET_OK; e = readdir(entries)) {
     if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
     /* What a first start that died early leaves behind, and damaged files that were moved aside (damage.h). */
-    if (strncmp(e->d_name, "damaged-", 8) == 0 || strncmp(e->d_name, "LOG", 3) == 0 ||
-        strcmp(e->d_name, "LOCK") == 0 || strcmp(e->d_name, "IDENTITY") == 0 ||
-        strncmp(e->d_name, "MANIFEST", 8) == 0 || strstr(e->d_name, ".dbtmp") != NULL) {
+    if (freshet_damage_is_kept(e->d_name) || strncmp(e->d_name, "damaged-", 8) == 0 ||
+        strncmp(e->d_name, "LOG", 3) == 0 || strcmp(e->d_name, "LOCK") == 0 ||
+        strcmp(e->d_name, "IDENTITY") == 0 || strncmp(e->d_name, "MANIFEST", 8) == 0 ||
+        strstr(e->d_name, ".dbtmp") != NULL) {
       continue;
     }
     status = freshet_error_set(error, FRESHET_CONFLICT, FRESHET_STOP,

@@ -72,6 +72,16 @@ static freshet_slice row_key(int i) {
   return freshet_slice_of(key);
 }
 
+/* As app/encoder_pin.c does, beside the files of the database. */
+static void keep_encoder(void) {
+  char path[PATH_SIZE];
+  snprintf(path, sizeof path, "%s/encoder", folder);
+  FILE* file = fopen(path, "w");
+  assert_non_null(file);
+  fputs("hashing\n", file);
+  fclose(file);
+}
+
 /* The second opening writes what the log holds into tables. */
 static void fill(void) {
   freshet_store* store = open_store();
@@ -81,6 +91,7 @@ static void fill(void) {
   freshet_store_set_position(store, FRESHET_TOPIC_USERS, 0, ROWS, 1);
   assert_int_equal(freshet_store_write(store, NULL), FRESHET_OK);
   freshet_store_destroy(store);
+  keep_encoder();
   freshet_store_destroy(open_store());
 }
 

@@ -115,6 +115,24 @@ class Restoring(OperationsCase):
         self.ledger.send(200)
         self.ledger.verify(self)
 
+    def test_from_a_damaged_folder(self):
+        """Whatever else Freshet keeps in the folder, its damaged files move aside, and all users come back."""
+        self.start()
+        self.ledger.send(400)
+        self.ledger.verify(self)
+        self.assertEqual(self.worker.stop(), EXIT_OK)
+        damages = [lambda path: path.unlink(), lambda path: path.write_bytes(b"\xff" + path.read_bytes()[1:])]
+        for name, damage in zip(("CURRENT", "MANIFEST-*"), damages):
+            for path in list(self.worker.state.glob(name)):
+                damage(path)
+            self.worker.log_path.unlink()
+            self.worker.start_ready()
+            self.assertIn("state.damaged", self.worker.log())
+            self.assertEqual(self.worker.stop(), EXIT_OK)
+        self.worker.start_ready()
+        self.ledger.send(40)
+        self.ledger.verify(self)
+
     def test_from_nothing(self):
         self.start(users=200)
         self.ledger.send(2000)
