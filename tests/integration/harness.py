@@ -386,8 +386,8 @@ class App:
         self.config_path = self.folder / "freshet.conf"
         self.write_config(settings or {})
         self.services = []
-        self.producer = Producer({"bootstrap.servers": bootstrap, "partitioner": "murmur2_random", "acks": "all",
-                                  "linger.ms": 2, "message.max.bytes": 4000000,
+        self.producer = Producer({"bootstrap.servers": bootstrap, "partitioner": "murmur2_random",
+                                  "enable.idempotence": True, "linger.ms": 2, "message.max.bytes": 4000000,
                                   "queue.buffering.max.messages": 1000000, "log_level": 2})
         test.apps.append(self)
         test.addCleanup(self.close)
