@@ -445,6 +445,12 @@ void freshet_model_write_globals(const freshet_model* model, int64_t folded_to, 
 /* As freshet_model_read_item, for what freshet_model_write_globals wrote. */
 freshet_status freshet_model_read_globals(freshet_model* model, freshet_slice bytes, freshet_error* error);
 
+/* The log of deltas ends at offset `end` now, after everything was read that freshet_model_write_item and
+ * freshet_model_write_globals have written. If more than that is folded already, the log is another one: what has been
+ * learned stays, and nothing of this log is folded yet. Rows that are read later count in the same way. True: it is another
+ * log. */
+bool freshet_model_fit_log(freshet_model* model, int64_t end);
+
 /* Takes the slots whose learned state changed since the last drain, and returns how many they are; it costs nothing,
  * however many. *slots points into the model and is valid until its next non-const call. */
 size_t freshet_model_drain_changed(freshet_model* model, const uint32_t** slots);

@@ -67,6 +67,11 @@ freshet_status freshet_item_logs_partitions(freshet_item_logs* logs, freshet_top
   return freshet_reader_partitions(logs->reader, topic, count, error);
 }
 
+freshet_status freshet_item_logs_range(freshet_item_logs* logs, freshet_topic topic, int32_t partition,
+                                       int64_t* first, int64_t* end, freshet_error* error) {
+  return freshet_reader_range(logs->reader, topic, partition, first, end, error);
+}
+
 freshet_status freshet_item_logs_stored(freshet_item_logs* logs, freshet_topic topic, int32_t partition,
                                         freshet_stored_position* stored, freshet_error* error) {
   freshet_store* store = logs->store;
@@ -74,9 +79,10 @@ freshet_status freshet_item_logs_stored(freshet_item_logs* logs, freshet_topic t
   *stored = (freshet_stored_position){0};
   freshet_status status = freshet_reader_range(logs->reader, topic, partition, &first, &end, error);
   if (status != FRESHET_OK) return status;
-  stored->is_usable = freshet_store_position(store, topic, partition, &stored->offset, &stored->time_ms,
-                                             NULL) == FRESHET_OK &&
-                      first <= stored->offset && stored->offset <= end;
+  const bool is_there =
+      freshet_store_position(store, topic, partition, &stored->offset, &stored->time_ms, NULL) == FRESHET_OK;
+  stored->is_usable = is_there && first <= stored->offset && stored->offset <= end;
+  stored->is_beyond = is_there && stored->offset > end;
   return FRESHET_OK;
 }
 

@@ -27,9 +27,14 @@ void freshet_item_logs_destroy(freshet_item_logs* logs);
 freshet_status freshet_item_logs_partitions(freshet_item_logs* logs, freshet_topic topic, int32_t* count,
                                             freshet_error* error);
 
+/* The first offset that the log still has, and its end now. */
+freshet_status freshet_item_logs_range(freshet_item_logs* logs, freshet_topic topic, int32_t partition,
+                                       int64_t* first, int64_t* end, freshet_error* error);
+
 /* How far the store reflects a partition. */
 typedef struct freshet_stored_position {
   bool is_usable;  /* there is a position, and the log still has everything from there on */
+  bool is_beyond;  /* there is one, and the log ends before it: the topic was made again */
   int64_t offset;  /* the next to read */
   int64_t time_ms; /* when it was stored */
 } freshet_stored_position;

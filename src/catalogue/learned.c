@@ -13,6 +13,7 @@
 
 enum {
   RECORD_BYTES = 1000000, /* of a delta's record: brokers take 1 MiB, if nobody has changed that */
+  NO_POSITION = -1,       /* in the store: its rows reflect nothing yet */
   HEAD_BYTES = 96 << 10,  /* of it: globals, names and the last event, whose items may be many and wide */
 };
 
@@ -280,6 +281,34 @@ size_t freshet_learned_parked(const freshet_learned* learned) {
   return freshet_parked_items_count(learned->parked);
 }
 
+/* Kafka may have less than the fold was to go on with: the deltas expired during a long absence, or the topic was made
+ * again. A start that waited for them would never succeed. */
+static freshet_status fit_to_log(freshet_learned* learned, freshet_item_logs* logs, int64_t* start,
+                                 freshet_error* error) {
+  int64_t first, end;
+  freshet_status status = freshet_item_logs_range(logs, FRESHET_TOPIC_ITEM_DELTAS, 0, &first, &end, error);
+  if (status != FRESHET_OK) return status;
+  const int64_t from = *start == FRESHET_OFFSET_BEGINNING ? 0 : *start;
+  const char* topic = freshet_outbox_topic_name(learned->ports.outbox, FRESHET_TOPIC_ITEM_DELTAS);
+  if (freshet_model_fit_log(learned->model, end)) {
+    freshet_log_fact(
+        learned->ports.logger, FRESHET_ERROR, "deltas.replaced",
+        "topic=%s from=%lld end=%lld message=\"the topic was made again: it is read from its beginning, "
+        "and what was learned about items stays\"",
+        topic, (long long)from, (long long)end);
+    learned->stores_all = true;
+    *start = FRESHET_OFFSET_BEGINNING;
+  } else if (from < first) {
+    freshet_log_fact(
+        learned->ports.logger, FRESHET_ERROR, "deltas.lost",
+        "topic=%s from=%lld to=%lld message=\"Kafka deleted them before they were read: what they taught "
+        "about items is lost\"",
+        topic, (long long)from, (long long)first);
+    *start = first;
+  }
+  return FRESHET_OK;
+}
+
 freshet_status freshet_learned_load(freshet_learned* learned, freshet_item_logs* logs, int32_t shares,
                                     freshet_error* error) {
   freshet_store* store = learned->ports.store;
@@ -290,15 +319,18 @@ freshet_status freshet_learned_load(freshet_learned* learned, freshet_item_logs*
   FRESHET_ASSERT(learned->pass.owned != NULL);
   freshet_status status = freshet_item_logs_stored(logs, FRESHET_TOPIC_ITEM_DELTAS, 0, &stored, error);
   if (status != FRESHET_OK) return status;
-  if (stored.is_usable) {
+  const bool has_rows = stored.is_usable || stored.is_beyond;
+  if (has_rows) {
     status = load_rows(learned, error);
   } else {
     freshet_store_clear(store, FRESHET_FAMILY_ITEMS, 0);
+    freshet_store_set_position(store, FRESHET_TOPIC_ITEM_DELTAS, 0, NO_POSITION,
+                               0); /* not until rows are in it */
   }
-  learned->stores_all = !stored.is_usable;
+  learned->stores_all = !has_rows;
   int64_t start = stored.offset;
-  if (status == FRESHET_OK)
-    status = freshet_learned_load_states(learned, logs, !stored.is_usable, &start, error);
+  if (status == FRESHET_OK) status = freshet_learned_load_states(learned, logs, !has_rows, &start, error);
+  if (status == FRESHET_OK) status = fit_to_log(learned, logs, &start, error);
   if (status == FRESHET_OK) status = freshet_item_logs_open(logs, FRESHET_TOPIC_ITEM_DELTAS, 0, start, error);
   if (status == FRESHET_OK) status = freshet_item_logs_catch_up(logs, FRESHET_TOPIC_ITEM_DELTAS, 1, error);
   learned->next_store_ms = freshet_clock_monotonic_ms(clock) + learned->store_interval_ms;

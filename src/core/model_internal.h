@@ -274,6 +274,7 @@ struct freshet_model {
   worth_bases* worth; /* model_worth.c */
   uint64_t clipped;   /* weights that were cut to their bounds */
   int64_t folded_to;
+  bool is_of_other_log;                  /* stored rows count offsets of a log that is gone */
   float follows_decay[FRESHET_HISTORY];  /* .7^k */
   float together_decay[FRESHET_HISTORY]; /* .9^k */
   float half_decay[FRESHET_HISTORY];     /* .5^k */

@@ -146,7 +146,7 @@ freshet_status freshet_model_read_item(freshet_model* model, uint32_t slot, fres
   take_neighbours(model, &in, slot); /* may move model->items */
   freshet_model_count_set(model, slot, head.count);
   item* it = &model->items[slot];
-  it->folded_to = head.folded_to;
+  it->folded_to = model->is_of_other_log ? 0 : head.folded_to;
   it->popular_at = head.popular_at;
   memcpy(it->popular, head.popular, sizeof it->popular);
   const item_tail tail = take_item_tail(&in, head.version);
@@ -237,6 +237,18 @@ freshet_status freshet_model_read_globals(freshet_model* model, freshet_slice by
   memcpy(model->pending_blend, model->blend, sizeof model->blend);
   memcpy(model->pending_blend_squares, model->blend_squares, sizeof model->blend_squares);
   return FRESHET_OK;
+}
+
+bool freshet_model_fit_log(freshet_model* model, int64_t end) {
+  int64_t furthest = model->folded_to;
+  for (uint32_t slot = 0; slot < model->count; slot++) {
+    if (model->items[slot].folded_to > furthest) furthest = model->items[slot].folded_to;
+  }
+  if (furthest <= end) return false;
+  model->is_of_other_log = true;
+  model->folded_to = 0;
+  for (uint32_t slot = 0; slot < model->count; slot++) model->items[slot].folded_to = 0;
+  return true;
 }
 
 typedef struct keyed {

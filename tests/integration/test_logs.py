@@ -31,7 +31,7 @@ class Logs(Case):
         self.feed(count, tag)
         self.app.settle()
 
-    def make_again(self, topic, config=None, away_s=0):
+    def make_again(self, topic, config=None, away_s=0, partitions=PARTITIONS):
         name = self.app.topics[topic]
         self.admin.delete_topics([name])[name].result()
         until(lambda: name not in self.admin.list_topics(timeout=10).topics, f"{name} is deleted", 20)
@@ -39,7 +39,7 @@ class Logs(Case):
 
         def made():
             try:
-                self.admin.create_topics([NewTopic(name, PARTITIONS, 1, config=config or {})])[name].result()
+                self.admin.create_topics([NewTopic(name, partitions, 1, config=config or {})])[name].result()
                 return True
             except Exception:  # still marked for deletion
                 return False
@@ -152,6 +152,61 @@ class Logs(Case):
         self.worker.start()
         self.assertEqual(self.worker.wait(NOTICED_S), EXIT_STATE, self.worker.last_line())
         self.assertIn(f"{self.app.topics['users']} [0] ends at offset 0", self.worker.last_line())
+
+    def chosen(self, item="item-1"):
+        """How often an item was chosen, as far as the worker knows."""
+        return json.loads(self.worker.get(f"/v1/items/{item}")[1])["chosen"]
+
+    def learn_with_checkpoint(self, tag):
+        """Returns how often an item was chosen then, as a checkpoint has it, too."""
+        self.worker.kill()
+        self.worker.overrides += ["state.items_interval_s=1", "state.checkpoint_interval_s=1"]
+        self.worker.start_ready()
+        self.learn(300, tag)
+        chosen = self.chosen()
+        self.assertGreater(chosen, 0)
+        seen = self.worker.log().count("items.checkpoint")
+        until(lambda: self.worker.log().count("items.checkpoint") > seen, "a checkpoint", 20)
+        self.app.settle()
+        return chosen
+
+    def test_item_deltas_made_again(self):
+        """What was learned stays, with the folder and without it, and the new log is read from its beginning."""
+        for forgets in (False, True):
+            before = self.learn_with_checkpoint(f"old-{forgets}")
+            self.assertEqual(self.worker.stop(), EXIT_OK)
+            self.make_again("item_deltas", partitions=1)
+            if forgets:
+                shutil.rmtree(self.worker.state)
+            self.worker.log_path.unlink()
+            self.worker.start_ready()
+            self.assertIn("deltas.replaced", self.worker.log())
+            self.assertEqual(self.chosen(), before)
+            self.learn(300, f"new-{forgets}")
+            after = self.chosen()
+            self.worker.kill()
+            self.worker.start_ready()
+            self.assertEqual(self.chosen(), after)
+
+    def test_item_deltas_expire_unread(self):
+        """The folder is lost, and so are the deltas after the last checkpoint: what it has counts."""
+        before = self.learn_with_checkpoint("old")
+        self.worker.kill()
+        self.worker.overrides[-1] = "state.checkpoint_interval_s=3600"
+        self.worker.start_ready()
+        self.learn(300, "lost")
+        self.worker.kill()
+        tail = self.app.tail("item_deltas")
+        end = TopicPartition(self.app.topics["item_deltas"], 0, tail.end_of(0))
+        tail.close()
+        for done in self.admin.delete_records([end]).values():
+            done.result()
+        shutil.rmtree(self.worker.state)
+        self.worker.start_ready()
+        self.assertIn("deltas.lost", self.worker.log())
+        self.assertEqual(self.chosen(), before)
+        self.learn(60, "after")
+        self.assertGreater(self.chosen(), before)
 
     def test_what_transactions_leave_is_no_lag(self):
         """A producer with transactions leaves a marker behind its last record, an aborted one records that do not count."""
