@@ -17,6 +17,10 @@
 /* One attempt is short at first, because a request that waits for a dead coordinator is not sent to the next one, and
  * longer each time, so that a slow cluster gets to answer. */
 enum { STEP_FIRST_MS = 1000, STEP_MS = 3000, ROOM_MS = 10 };
+/* librdkafka 2.0.2 waits by the wall clock. When that is set, a wait may end at once; and if that happens to a commit that
+ * is tried again while it is under way, librdkafka takes its success for an abort and ends the process. So the next attempt
+ * waits without a clock. */
+enum { NO_LIMIT = -1 };
 
 /* FENCED_LATE_MS: from a look at the group to the end of the fence that follows it. */
 enum { FENCED_LATE_MS = 10000, CAUSE_SIZE = 512 };
@@ -178,10 +182,14 @@ freshet_status freshet_kafka_transactor_take(freshet_kafka_transactor* transacto
   freshet_kafka_client* client = &transactor->client;
   freshet_kafka_wait wait = freshet_kafka_wait_for(client, name);
   int64_t stopping_since_ms = 0;
+  bool was_cut = false;
   for (int within_ms = STEP_FIRST_MS;; within_ms = within_ms * 2 < STEP_MS ? within_ms * 2 : STEP_MS) {
-    rd_kafka_error_t* failure = steps[step].call(client->handle, input, within_ms);
+    const int64_t called_ms = freshet_monotonic_ms();
+    rd_kafka_error_t* failure = steps[step].call(client->handle, input, was_cut ? NO_LIMIT : within_ms);
     if (failure == NULL) return FRESHET_OK;
     rd_kafka_resp_err_t code = rd_kafka_error_code(failure);
+    was_cut = step == FRESHET_STEP_COMMIT && code == RD_KAFKA_RESP_ERR__TIMED_OUT &&
+              freshet_monotonic_ms() - called_ms < within_ms / 2;
     bool fatal = rd_kafka_error_is_fatal(failure), doomed = rd_kafka_error_txn_requires_abort(failure);
     bool again = rd_kafka_error_is_retriable(failure);
     freshet_kafka_client_trouble(client, code, rd_kafka_error_string(failure));
