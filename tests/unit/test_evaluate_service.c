@@ -113,6 +113,37 @@ static void every_event_is_learned_and_each_group_gets_its_own(void** state) {
   freshet_history_destroy(history);
 }
 
+/* An impression, a dislike, and then the choice; also with low ratings as context. */
+static void feedback_is_learned_and_makes_no_item_met(void** state) {
+  (void)state;
+  freshet_history* history = empty_history(1);
+  freshet_service_metrics* metrics = calloc(2, sizeof *metrics);
+  freshet_history_rules rules = plain_rules;
+  size_t learned;
+  add(history, 0, 3, 0, 1000);
+  for (int i = 0; i < 2; i++) {
+    freshet_history_event told = {.item = 4, .type = FRESHET_FEEDBACK, .time_ms = 2000 + i};
+    told.feedback = i == 0 ? FRESHET_IMPRESSION : FRESHET_DISLIKE;
+    freshet_history_add(history, &told);
+  }
+  add(history, 0, 4, 0, 3000);
+  rules.all_ratings = true;
+  freshet_history_arrange(history, &rules);
+  for (size_t i = 0; i < 4; i++) {
+    assert_true(history->events[i].ranked == (history->events[i].type == FRESHET_PURCHASE));
+    assert_false(history->events[i].context);
+  }
+  run(history, FRESHET_HIDE_NOTHING, metrics, &learned);
+  assert_int_equal(learned, 4);
+  assert_int_equal(count_of(&metrics[1], FRESHET_GROUP_NEW), 2);
+  assert_int_equal(count_of(&metrics[1], FRESHET_GROUP_AGAIN), 0);
+  assert_int_equal(metrics[1].segments[FRESHET_SEGMENT_AGE][0].count, 2);
+  assert_int_equal(metrics[1].segments[FRESHET_SEGMENT_SESSION][0].count, 1);
+  assert_int_equal(metrics[1].segments[FRESHET_SEGMENT_SESSION][1].count, 1);
+  free(metrics);
+  freshet_history_destroy(history);
+}
+
 static void what_is_hidden_is_in_no_list(void** state) {
   (void)state;
   freshet_history* history = empty_history(1);
@@ -310,6 +341,7 @@ static void a_varied_list_is_less_alike(void** state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_event_is_learned_and_each_group_gets_its_own),
+      cmocka_unit_test(feedback_is_learned_and_makes_no_item_met),
       cmocka_unit_test(what_is_hidden_is_in_no_list),
       cmocka_unit_test(an_interval_holds_the_mean_and_tells_a_difference),
       cmocka_unit_test(a_setting_is_chosen_before_events_count),

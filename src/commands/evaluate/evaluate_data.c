@@ -217,7 +217,7 @@ void freshet_history_judge(freshet_history* history, const freshet_history_rules
     e->hint = e->context = is_choice && !e->positive;
     e->ranked = false;
     if (e->hint) continue;
-    if (!e->positive && !rules->all_ratings) continue;
+    if (!e->positive && (e->type == FRESHET_FEEDBACK || !rules->all_ratings)) continue;
     uint64_t pair = ((uint64_t)e->user << 32 | e->item) + 1;
     size_t at = scramble(0, pair) & (buckets - 1);
     while (pairs[at] != 0 && pairs[at] != pair) at = (at + 1) & (buckets - 1);

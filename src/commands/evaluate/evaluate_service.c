@@ -136,7 +136,13 @@ static void rank(state* s, const freshet_history_event* event, bool again, bool 
   for (size_t i = 0; i < hidden; i++) s->hidden[s->hidden_items[i]] = false;
 }
 
+/* Feedback and impressions say that an item was shown, not that the user had it. */
+static bool is_meeting(const freshet_history_event* event) {
+  return !event->hint && event->type != FRESHET_FEEDBACK;
+}
+
 static void remember(state* s, const freshet_history_event* event) {
+  if (event->type == FRESHET_FEEDBACK) return;
   visitor* who = &s->visitors[event->user];
   if (s->first_ms[event->item] == INT64_MAX) s->first_ms[event->item] = event->time_ms;
   who->chosen += event->positive;
@@ -148,7 +154,7 @@ static void remember(state* s, const freshet_history_event* event) {
 static void play(state* s, const freshet_history_event* event) {
   const freshet_service_pass* pass = s->pass;
   visitor* who = &s->visitors[event->user];
-  bool again = !event->hint && meet(&s->met, event->user, event->item);
+  bool again = is_meeting(event) && meet(&s->met, event->user, event->item);
   bool disliked = event->type == FRESHET_RATING && !event->positive && event->rating <= pass->disliked;
   bool counted = (double)s->chosen >= pass->skipped_share * (double)s->all_chosen;
   if (event->time_ms - who->last_ms > session_gap_ms) who->in_session = 0;
