@@ -24,6 +24,8 @@ static const struct {
      freshet_bench_e2e},
     {"fleet", "what workers cost each other, and how many single ones a fleet is worth",
      freshet_bench_fleet_usage, freshet_bench_fleet},
+    {"lists", "what a list takes of the worker's thread, part by part", freshet_bench_lists_usage,
+     freshet_bench_lists},
 };
 
 static int run(int argc, char** argv) {
@@ -53,6 +55,7 @@ const freshet_command freshet_command_bench = {
         "  rank   exact top-k over random items\n"
         "  texts  which texts of a catalogue are alike: the first fill, new and changed items\n"
         "  e2e    load and latency of a running service\n"
-        "  fleet  what workers cost each other, and how many single ones a fleet is worth\n",
+        "  fleet  what workers cost each other, and how many single ones a fleet is worth\n"
+        "  lists  what a list takes of the worker's thread, part by part\n",
     .run = run,
 };

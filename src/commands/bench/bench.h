@@ -11,6 +11,7 @@ int freshet_bench_rank(int argc, char** argv);
 int freshet_bench_texts(int argc, char** argv);
 int freshet_bench_e2e(int argc, char** argv);
 int freshet_bench_fleet(int argc, char** argv);
+int freshet_bench_lists(int argc, char** argv);
 
 /* The usage text of each. */
 extern const char freshet_bench_embed_usage[];
@@ -18,5 +19,6 @@ extern const char freshet_bench_rank_usage[];
 extern const char freshet_bench_texts_usage[];
 extern const char freshet_bench_e2e_usage[];
 extern const char freshet_bench_fleet_usage[];
+extern const char freshet_bench_lists_usage[];
 
 #endif
