@@ -67,6 +67,11 @@ size_t freshet_ranker_memory(const freshet_ranker* ranker);
  * finite; nothing has changed then. */
 freshet_status freshet_ranker_set(freshet_ranker* ranker, uint32_t slot, const float* row, float bias,
                                   freshet_error* error);
+/* Many rows are set faster in the order of their places in memory. Puts slots [count] into about that order. It
+ * changes no ranking. */
+void freshet_ranker_sort(const freshet_ranker* ranker, uint32_t* slots, size_t count);
+/* Has the memory of a row fetched that is to be set a little later. It changes nothing. */
+void freshet_ranker_fetch(const freshet_ranker* ranker, uint32_t slot);
 /* Takes a slot out. A slot that is not set is ignored. */
 void freshet_ranker_remove(freshet_ranker* ranker, uint32_t slot);
 /* How many slots are set. */

@@ -14,7 +14,10 @@
  * events, of which there is something to fade, are brought up to date every HOT_INTERVAL events. All others have their
  * turn one after the other, ROWS_PER_EVENT for each event, and not more than ROWS_AT_ONCE in one sync: no sync is long in
  * a large catalogue. (Only the latter way costs .003 of recall@10 on a stream that is driven by what is new.) */
-enum { HOT_EVENTS = 2048, HOT_INTERVAL = 32, ROWS_PER_EVENT = 16, ROWS_AT_ONCE = 4096, POPULAR_BLOCK = 1024 };
+enum { HOT_EVENTS = 2048, HOT_INTERVAL = 32, ROWS_PER_EVENT = 16, ROWS_AT_ONCE = 4096 };
+
+/* Rows that are brought up to date together: their items stay in the first-level cache meanwhile. */
+enum { ROWS_TOGETHER = 64 };
 
 static const uint64_t session_gap_ms = 600 * 1000;
 static const float follows_unit = .003F, together_unit = .01F;
@@ -203,18 +206,15 @@ uint32_t freshet_model_row_dim(const freshet_model* model) {
   return model->config.dim + COLUMNS_PADDED;
 }
 
-/* f5 of items, as the row shows it until it is refreshed. */
+/* f5 of items, as the row shows it until it is refreshed. count: at most ROWS_TOGETHER. */
 static void refresh_popular(freshet_model* model, const uint32_t* slots, size_t count) {
-  float popular[HALF_LIVES * POPULAR_BLOCK] __attribute__((aligned(64)));
-  for (size_t at = 0; at < count; at += POPULAR_BLOCK) {
-    size_t block = count - at < POPULAR_BLOCK ? count - at : POPULAR_BLOCK;
-    freshet_model_popularity_features(model, slots + at, block, popular, POPULAR_BLOCK);
-    for (size_t i = 0; i < block; i++) {
-      for (int h = 0; h < HALF_LIVES; h++) {
-        model->items[slots[at + i]].row_popular[h] = popular[h * POPULAR_BLOCK + i];
-      }
-      model->items[slots[at + i]].row_liking = freshet_model_like_odds(model, slots[at + i]);
-    }
+  float popular[HALF_LIVES * ROWS_TOGETHER] __attribute__((aligned(64)));
+  freshet_model_popularity_features(model, slots, count, popular, ROWS_TOGETHER);
+  for (size_t i = 0; i < count; i++) {
+    item* it = &model->items[slots[i]];
+    for (int h = 0; h < HALF_LIVES; h++) it->row_popular[h] = popular[h * ROWS_TOGETHER + i];
+    it->row_liking = freshet_model_like_odds(model, slots[i]);
+    it->row_stale = false;
   }
 }
 
@@ -265,17 +265,35 @@ static void note_faded(freshet_model* model) {
   model->hot_at = model->events;
 }
 
+/* Some rows go to the ranker, while those after them are fetched: they are far apart in memory. */
+static freshet_status write_rows(const freshet_model* model, const uint32_t* slots, size_t count,
+                                 freshet_ranker* ranker, freshet_error* error) {
+  enum { AHEAD = 4 };
+  freshet_status status = FRESHET_OK;
+  float row[DIM_MAX + COLUMNS_PADDED];
+  for (size_t i = 0; i < count + AHEAD && status == FRESHET_OK; i++) {
+    if (i < count) {
+      freshet_prefetch_row(freshet_model_factor(model, slots[i]), model->config.dim);
+      freshet_ranker_fetch(ranker, slots[i]);
+    }
+    if (i >= AHEAD) status = write_row(model, slots[i - AHEAD], ranker, row, error);
+  }
+  return status;
+}
+
 /* The last `count` of the stale rows. */
 static freshet_status sync_rows(freshet_model* model, uint32_t count, freshet_ranker* ranker,
                                 freshet_error* error) {
   freshet_status status = FRESHET_OK;
-  float row[DIM_MAX + COLUMNS_PADDED];
   model->stale_count -= count;
-  const uint32_t* slots = model->stale + model->stale_count;
-  refresh_popular(model, slots, count);
-  for (uint32_t i = 0; i < count; i++) {
-    model->items[slots[i]].row_stale = false;
-    if (ranker != NULL && status == FRESHET_OK) status = write_row(model, slots[i], ranker, row, error);
+  uint32_t* slots = model->stale + model->stale_count;
+  if (ranker != NULL) freshet_ranker_sort(ranker, slots, count);
+  for (uint32_t at = 0; at < count; at += ROWS_TOGETHER) {
+    const uint32_t some = count - at < ROWS_TOGETHER ? count - at : ROWS_TOGETHER;
+    for (uint32_t i = at + some; i < at + 2 * some && i < count; i++)
+      freshet_prefetch(&model->items[slots[i]], sizeof *model->items);
+    refresh_popular(model, slots + at, some);
+    if (ranker != NULL && status == FRESHET_OK) status = write_rows(model, slots + at, some, ranker, error);
   }
   return status;
 }

@@ -6,6 +6,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -18,6 +19,9 @@ enum {
   LOWEST_OCTAVE = 127 - 16, /* biased exponent of the shortest band: 2^-16 */
   HUGE_PAGE = 2 << 20,
   MIN_CAPACITY = 1024,
+  LINE = 64,       /* bytes of a cache line */
+  DIGIT_BITS = 10, /* of a pass of the sort: 10,000 items are one pass */
+  FEW_SLOTS = 16,  /* fewer are not worth sorting */
 };
 
 /* From here on a scale and its inverse are as precise as floats are, so that no code exceeds its level. */
@@ -187,19 +191,51 @@ static float largest_of_panel(const float* values) {
   return lanes[0];
 }
 
-static void refresh_bounds(freshet_rank_index* index, uint32_t row) {
-  const size_t panel = row / FRESHET_PANEL, first = panel * FRESHET_PANEL;
-  const float* biases = index->biases + first;
+/* What a row adds to the bounds of its panel. */
+typedef struct row_sizes {
+  float norm, error, bias;
+} row_sizes;
+
+static row_sizes sizes_of(const freshet_rank_index* index, uint32_t row) {
+  return (row_sizes){index->norms[row], index->errors[row], index->biases[row]};
+}
+
+/* Keeps the largest of a panel's values when one of them changes from `old` to `now`. Only if the largest has become
+ * smaller, all are looked at. */
+static void keep_largest(float* largest, float old, float now, const float* values) {
+  if (now >= *largest) {
+    *largest = now;
+  } else if (old >= *largest) {
+    *largest = largest_of_panel(values);
+  }
+}
+
+static float slack_of_panel(const float* biases) {
   float sizes[FRESHET_PANEL];
   for (size_t i = 0; i < FRESHET_PANEL; i++) sizes[i] = biases[i] == -INFINITY ? 0 : fabsf(biases[i]);
-  index->bounds.norms[panel] = largest_of_panel(index->norms + first);
-  index->bounds.errors[panel] = largest_of_panel(index->errors + first);
-  index->bounds.biases[panel] = largest_of_panel(biases);
-  index->bounds.slacks[panel] = 0x1p-20f * largest_of_panel(sizes) + 0x1p-120f; /* 16 u = 2^-20 */
+  return 0x1p-20f * largest_of_panel(sizes) + 0x1p-120f; /* 16 u = 2^-20 */
+}
+
+/* The row has changed; `old` is what it was. */
+static void refresh_bounds(freshet_rank_index* index, uint32_t row, row_sizes old) {
+  const size_t panel = row / FRESHET_PANEL, first = panel * FRESHET_PANEL;
+  const row_sizes now = sizes_of(index, row);
+  keep_largest(&index->bounds.norms[panel], old.norm, now.norm, index->norms + first);
+  keep_largest(&index->bounds.errors[panel], old.error, now.error, index->errors + first);
+  if (now.bias == old.bias) return;
+  keep_largest(&index->bounds.biases[panel], old.bias, now.bias, index->biases + first);
+  index->bounds.slacks[panel] = slack_of_panel(index->biases + first);
+}
+
+/* Of a panel without rows. */
+static void clear_bounds(freshet_rank_index* index, uint32_t panel) {
+  index->bounds.norms[panel] = index->bounds.errors[panel] = 0;
+  index->bounds.biases[panel] = -INFINITY;
+  index->bounds.slacks[panel] = 0x1p-120f;
 }
 
 /* The codes of one row: a group of 4 bytes every 128. */
-static uint8_t* row_codes(freshet_rank_index* index, uint32_t row) {
+static uint8_t* row_codes(const freshet_rank_index* index, uint32_t row) {
   return index->codes + (row / FRESHET_PANEL * index->groups * FRESHET_PANEL + row % FRESHET_PANEL) * 4;
 }
 
@@ -218,6 +254,7 @@ static void write_codes(freshet_rank_index* index, uint32_t row, const float* va
 
 static void write_row(freshet_rank_index* index, uint32_t row, uint32_t slot, const float* values, float bias,
                       freshet_rank_size size) {
+  const row_sizes old = sizes_of(index, row);
   if (own_stride(index) > 0)
     memcpy(own_row(index, row), values + index->lent_dim, own_stride(index) * sizeof *values);
   index->scales[row] = index->errors[row] = 0;
@@ -226,10 +263,11 @@ static void write_row(freshet_rank_index* index, uint32_t row, uint32_t slot, co
   index->norms[row] = freshet_rank_norm(size);
   index->slots[row] = slot;
   index->row_of[slot] = row;
-  refresh_bounds(index, row);
+  refresh_bounds(index, row, old);
 }
 
 static void move_row(freshet_rank_index* index, uint32_t to, uint32_t from) {
+  const row_sizes old = sizes_of(index, to);
   if (own_stride(index) > 0)
     memcpy(own_row(index, to), own_row(index, from), own_stride(index) * sizeof(float));
   if (index->groups > 0) {
@@ -244,7 +282,7 @@ static void move_row(freshet_rank_index* index, uint32_t to, uint32_t from) {
   index->norms[to] = index->norms[from];
   index->slots[to] = index->slots[from];
   index->row_of[index->slots[to]] = to;
-  refresh_bounds(index, to);
+  refresh_bounds(index, to, old);
 }
 
 static void clear_row(freshet_rank_index* index, uint32_t row) {
@@ -318,6 +356,7 @@ static uint32_t place_in_band(freshet_rank_index* index, uint32_t slot, uint32_t
   if (place == FRESHET_RANK_NO_ROW) {
     if (index->count % FRESHET_PANEL == 0) {
       for (uint32_t i = 0; i < FRESHET_PANEL; i++) clear_row(index, index->count + i);
+      clear_bounds(index, index->count / FRESHET_PANEL);
     }
     index->count++;
     index->band_end[shortest]++;
@@ -332,9 +371,12 @@ static uint32_t place_in_band(freshet_rank_index* index, uint32_t slot, uint32_t
 freshet_status freshet_rank_index_set(freshet_rank_index* index, uint32_t slot, const float* row, float bias,
                                       freshet_error* error) {
   float padded[FRESHET_RANK_DIM_MAX];
-  memcpy(padded, row, index->dim * sizeof *row);
-  memset(padded + index->dim, 0, (index->stride - index->dim) * sizeof *row);
-  const freshet_rank_size size = index->kernel->measure(padded, index->stride);
+  if (index->dim < index->stride) {
+    memcpy(padded, row, index->dim * sizeof *row);
+    memset(padded + index->dim, 0, (index->stride - index->dim) * sizeof *row);
+    row = padded;
+  }
+  const freshet_rank_size size = index->kernel->measure(row, index->stride);
   if (!isfinite(bias) || !isfinite(size.squares)) {
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "ranker: the row of slot %u is not finite",
                              slot);
@@ -342,9 +384,40 @@ freshet_status freshet_rank_index_set(freshet_rank_index* index, uint32_t slot, 
   freshet_status status = make_room(index, slot, error);
   if (status != FRESHET_OK) return status;
   const float norm = freshet_rank_norm(size);
-  write_row(index, place_in_band(index, slot, freshet_rank_band(norm)), slot, padded, bias, size);
+  write_row(index, place_in_band(index, slot, freshet_rank_band(norm)), slot, row, bias, size);
   index->largest = fmaxf(index->largest, fmaxf(norm, fabsf(bias)));
   return FRESHET_OK;
+}
+
+void freshet_rank_index_fetch(const freshet_rank_index* index, uint32_t slot) {
+  const uint32_t row = freshet_rank_index_row(index, slot);
+  if (row == FRESHET_RANK_NO_ROW) return;
+  const float* own = own_row(index, row);
+  for (size_t at = 0; at < own_stride(index); at += LINE / sizeof(float)) __builtin_prefetch(own + at, 1);
+  const uint8_t* codes = row_codes(index, row);
+  for (size_t g = 0; g < index->groups; g++) __builtin_prefetch(codes + g * FRESHET_PANEL * 4, 1);
+}
+
+/* One pass of a radix sort, by DIGIT_BITS bits of each slot's panel from `shift` on. */
+static void sort_pass(const freshet_rank_index* index, const uint32_t* from, uint32_t* to, size_t count,
+                      unsigned shift) {
+  enum { DIGITS = 1 << DIGIT_BITS };
+  uint32_t starts[DIGITS + 1] = {0};
+  for (size_t i = 0; i < count; i++)
+    starts[1 + (freshet_rank_index_row(index, from[i]) / FRESHET_PANEL >> shift) % DIGITS]++;
+  for (size_t d = 1; d < DIGITS; d++) starts[d] += starts[d - 1];
+  for (size_t i = 0; i < count; i++)
+    to[starts[(freshet_rank_index_row(index, from[i]) / FRESHET_PANEL >> shift) % DIGITS]++] = from[i];
+}
+
+void freshet_rank_index_sort(const freshet_rank_index* index, uint32_t* slots, size_t count) {
+  uint32_t* other = count < FEW_SLOTS ? NULL : malloc(count * sizeof *other);
+  if (other == NULL) return; /* it would only be faster */
+  for (unsigned shift = 0; freshet_rank_index_panels(index) >> shift > 0; shift += DIGIT_BITS) {
+    sort_pass(index, slots, other, count, shift);
+    memcpy(slots, other, count * sizeof *slots);
+  }
+  free(other);
 }
 
 void freshet_rank_index_remove(freshet_rank_index* index, uint32_t slot) {
@@ -355,6 +428,7 @@ void freshet_rank_index_remove(freshet_rank_index* index, uint32_t slot) {
   uint32_t hole = sink_hole(index, dig_hole(index, row), band, FRESHET_RANK_BANDS - 1);
   index->band_end[FRESHET_RANK_BANDS - 1]--;
   index->count--;
+  const row_sizes old = sizes_of(index, hole);
   clear_row(index, hole);
-  refresh_bounds(index, hole);
+  refresh_bounds(index, hole, old);
 }

@@ -66,6 +66,9 @@ size_t freshet_rank_index_memory(const freshet_rank_index* index);
 freshet_status freshet_rank_index_set(freshet_rank_index* index, uint32_t slot, const float* row, float bias,
                                       freshet_error* error);
 void freshet_rank_index_remove(freshet_rank_index* index, uint32_t slot);
+/* See freshet_ranker_sort and freshet_ranker_fetch. */
+void freshet_rank_index_sort(const freshet_rank_index* index, uint32_t* slots, size_t count);
+void freshet_rank_index_fetch(const freshet_rank_index* index, uint32_t slot);
 
 /* The row of a slot; FRESHET_RANK_NO_ROW when the slot is not set. */
 static inline uint32_t freshet_rank_index_row(const freshet_rank_index* index, uint32_t slot) {

@@ -119,6 +119,14 @@ freshet_status freshet_ranker_set(freshet_ranker* ranker, uint32_t slot, const f
   return freshet_rank_index_set(&ranker->index, slot, row, bias, error);
 }
 
+void freshet_ranker_sort(const freshet_ranker* ranker, uint32_t* slots, size_t count) {
+  freshet_rank_index_sort(&ranker->index, slots, count);
+}
+
+void freshet_ranker_fetch(const freshet_ranker* ranker, uint32_t slot) {
+  freshet_rank_index_fetch(&ranker->index, slot);
+}
+
 void freshet_ranker_remove(freshet_ranker* ranker, uint32_t slot) {
   freshet_rank_index_remove(&ranker->index, slot);
 }

@@ -174,6 +174,36 @@ static void grows(void** state) {
   freshet_rank_index_free(&index);
 }
 
+/* Slots come in the order of their panels, each as often as before, and to fetch any of them is allowed. */
+static void sorts_by_place(void** state) {
+  (void)state;
+  enum { MANY = 70000, TAKEN = 3000 }; /* more panels than one pass of the sort tells apart */
+  freshet_rank_index index;
+  assert_int_equal(freshet_rank_index_create(&index, &(freshet_ranker_config){.dim = 3},
+                                             freshet_rank_kernel_find(FRESHET_KERNEL_AUTO), NULL),
+                   FRESHET_OK);
+  for (uint32_t i = 0; i < MANY; i++)
+    assert_int_equal(freshet_rank_index_set(&index, i, (float[]){expf(3 * uniform()), 1, 0}, 0, NULL),
+                     FRESHET_OK);
+  for (size_t count = 0; count <= TAKEN; count = count * 4 + 3) {
+    uint32_t slots[TAKEN];
+    uint64_t sum = 0, sorted_sum = 0;
+    for (size_t i = 0; i < count; i++) sum += slots[i] = below(MANY);
+    if (count > 100) freshet_rank_index_remove(&index, slots[50]);
+    freshet_rank_index_sort(&index, slots, count);
+    for (size_t i = 0; i < count; i++) {
+      sorted_sum += slots[i];
+      freshet_rank_index_fetch(&index, slots[i]);
+      if (count < 100 || i == 0) continue;
+      assert_true(freshet_rank_index_row(&index, slots[i - 1]) / FRESHET_PANEL <=
+                  freshet_rank_index_row(&index, slots[i]) / FRESHET_PANEL);
+    }
+    assert_true(sorted_sum == sum);
+  }
+  freshet_rank_index_fetch(&index, UINT32_MAX);
+  freshet_rank_index_free(&index);
+}
+
 static void bands_descend(void** state) {
   (void)state;
   assert_int_equal(freshet_rank_band(0), FRESHET_RANK_BANDS - 1);
@@ -213,9 +243,8 @@ static void codes_of_a_vector(void** state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(rows_move),
-      cmocka_unit_test(grows),
-      cmocka_unit_test(bands_descend),
+      cmocka_unit_test(rows_move),         cmocka_unit_test(grows),
+      cmocka_unit_test(sorts_by_place),    cmocka_unit_test(bands_descend),
       cmocka_unit_test(codes_of_a_vector),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
