@@ -158,6 +158,8 @@ typedef struct freshet_model_kernels {
   /* out [FRESHET_DOTS_TOGETHER][count]: the same with that many x, [n64] each: each row is read once */
   void (*dots_i8_together)(const int8_t* rows, size_t count, const int8_t* const* x, size_t n64,
                            int32_t* out);
+  /* a . b, exact, [n64] each: one product costs less without a widened copy of a vector */
+  int32_t (*dot_i8)(const int8_t* a, const int8_t* b, size_t n64);
 } freshet_model_kernels;
 
 enum { FRESHET_TEXT_PADDED_MAX = 4096, FRESHET_DOTS_TOGETHER = 4 };

@@ -596,6 +596,14 @@ static void descend_tree(const int64_t* tree, unsigned bits, int64_t* targets, i
   }
 }
 
+#if defined(__AVX2__) && !defined(__AVX512BW__)
+INLINE int32_t add_up_ints(__m256i sums) {
+  const __m128i half = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
+  const __m128i pair = _mm_add_epi32(half, _mm_unpackhi_epi64(half, half));
+  return _mm_cvtsi128_si32(pair) + _mm_extract_epi32(pair, 1);
+}
+#endif
+
 /* out[q * stride]: a row with `together` vectors, which lie n64 apart, widened so that a pair of products is
  * one instruction (PMADDWD). */
 INLINE void dots_of_row(const int8_t* row, const int16_t* wide, size_t n64, size_t together, int32_t* out,
@@ -618,11 +626,7 @@ INLINE void dots_of_row(const int8_t* row, const int16_t* wide, size_t n64, size
       sums[q] = _mm256_add_epi32(sums[q], _mm256_madd_epi16(r, x));
     }
   }
-  for (size_t q = 0; q < together; q++) {
-    const __m128i half = _mm_add_epi32(_mm256_castsi256_si128(sums[q]), _mm256_extracti128_si256(sums[q], 1));
-    const __m128i pair = _mm_add_epi32(half, _mm_unpackhi_epi64(half, half));
-    out[q * stride] = _mm_cvtsi128_si32(pair) + _mm_extract_epi32(pair, 1);
-  }
+  for (size_t q = 0; q < together; q++) out[q * stride] = add_up_ints(sums[q]);
 #else
   for (size_t q = 0; q < together; q++) {
     int32_t sum = 0;
@@ -646,6 +650,29 @@ static void dots_i8(const int8_t* rows, size_t count, const int8_t* x, size_t n6
   int16_t wide[FRESHET_TEXT_PADDED_MAX] __attribute__((aligned(64)));
   for (size_t k = 0; k < n64; k++) wide[k] = x[k];
   for (size_t i = 0; i < count; i++) dots_of_row(rows + i * n64, wide, n64, 1, out + i, count);
+}
+
+static int32_t dot_i8(const int8_t* a, const int8_t* b, size_t n64) {
+#if defined(__AVX512BW__)
+  __m512i sums = _mm512_setzero_si512();
+  for (size_t k = 0; k < n64; k += 32)
+    sums = _mm512_add_epi32(
+        sums, _mm512_madd_epi16(_mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i*)(a + k))),
+                                _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i*)(b + k)))));
+  return _mm512_reduce_add_epi32(sums);
+#elif defined(__AVX2__)
+  __m256i sums = _mm256_setzero_si256();
+#pragma GCC unroll 4
+  for (size_t k = 0; k < n64; k += 16)
+    sums = _mm256_add_epi32(
+        sums, _mm256_madd_epi16(_mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i*)(a + k))),
+                                _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i*)(b + k)))));
+  return add_up_ints(sums);
+#else
+  int32_t sum = 0;
+  for (size_t k = 0; k < n64; k++) sum += a[k] * b[k];
+  return sum;
+#endif
 }
 
 #include "core/model_kernels_step_body.h"
@@ -678,4 +705,5 @@ const freshet_model_kernels FRESHET_MODEL_KERNELS_NAME = {
     .adapt = adapt,
     .dots_i8 = dots_i8,
     .dots_i8_together = dots_i8_together,
+    .dot_i8 = dot_i8,
 };

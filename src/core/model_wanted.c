@@ -110,12 +110,11 @@ freshet_status freshet_wanted_text_set(freshet_wanted_text* text, const freshet_
 }
 
 float freshet_model_text_likeness(const freshet_model* model, uint32_t a, uint32_t b) {
-  int32_t dot;
+  const size_t padded = model->text_padded;
   FRESHET_ASSERT(a < model->count && b < model->count);
-  if (model->text_padded == 0) return 0;
-  const int8_t* vectors = model->text_vectors;
-  model->kernels->dots_i8(vectors + (size_t)a * model->text_padded, 1,
-                          vectors + (size_t)b * model->text_padded, model->text_padded, &dot);
+  if (padded == 0) return 0;
+  const int32_t dot =
+      model->kernels->dot_i8(model->text_vectors + a * padded, model->text_vectors + b * padded, padded);
   return (float)dot * (model->text_scales[a] * model->text_scales[b]);
 }
 

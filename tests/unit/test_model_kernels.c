@@ -541,6 +541,8 @@ static void integer_products_are_exact(void** state) {
       int32_t want = 0;
       for (int i = 0; i < WIDTH; i++) want += rows[r][i] * x[i];
       assert_int_equal(out[r], want);
+      assert_int_equal((*k)->dot_i8(rows[r], x, WIDTH), want);
+      assert_int_equal((*k)->dot_i8(x + 64, rows[r], 64), (*k)->dot_i8(rows[r], x + 64, 64));
     }
     int32_t both[FRESHET_DOTS_TOGETHER][ROWS];
     const int8_t* with[FRESHET_DOTS_TOGETHER] = {x, rows[2], rows[0], x};
