@@ -313,6 +313,9 @@ bool freshet_model_has_many_stale(const freshet_model* model);
 typedef struct freshet_model_scratch freshet_model_scratch;
 /* Makes working memory for queries to this model; the caller destroys it. */
 freshet_model_scratch* freshet_model_scratch_create(const freshet_model* model);
+/* For one more query on the thread of `other`, at the same time: shares with it what is used only while a query is made,
+ * which is most of it and then stays in the cache. `other` must outlive it. */
+freshet_model_scratch* freshet_model_scratch_beside(const freshet_model* model, freshet_model_scratch* other);
 /* NULL is allowed. */
 void freshet_model_scratch_destroy(freshet_model_scratch* scratch);
 

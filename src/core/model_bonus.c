@@ -16,14 +16,12 @@ enum { ROOM_PAD = 16 };
 
 void freshet_model_gathering_free(gathering* g) {
   free(g->met.places);
-  free(g->met.items);
   free(g->met.sums);
   free(g->roots);
   free(g->text_thetas);
   free(g->starts);
   free(g->new_places);
   free(g->lent);
-  free(g->bonus);
   *g = (gathering){0};
 }
 
@@ -38,7 +36,6 @@ static void fit(const freshet_model* model, gathering* g) {
   room = (room / ROOM_PAD + 1) * ROOM_PAD;
   g->room = (uint32_t)room;
   g->met = (freshet_gathered){.places = calloc(g->capacity, sizeof *g->met.places),
-                              .items = calloc(room, sizeof *g->met.items),
                               .sums = (float(*)[FRESHET_SUMS])freshet_model_floats(room * FRESHET_SUMS),
                               .base = 1};
   g->roots = freshet_model_floats(room);
@@ -46,8 +43,20 @@ static void fit(const freshet_model* model, gathering* g) {
   g->starts = freshet_model_floats(room);
   g->new_places = calloc(room, sizeof *g->new_places);
   g->lent = (float(*)[FRESHET_SUMS])freshet_model_floats(room * FRESHET_SUMS);
-  g->bonus = freshet_model_floats(room);
-  FRESHET_ASSERT(g->met.places != NULL && g->met.items != NULL && g->new_places != NULL);
+  FRESHET_ASSERT(g->met.places != NULL && g->new_places != NULL);
+}
+
+void freshet_model_bonuses_free(bonuses* made) {
+  free(made->items);
+  free(made->values);
+  *made = (bonuses){0};
+}
+
+static void fit_bonuses(bonuses* made, uint32_t room) {
+  if (made->room >= room) return;
+  freshet_model_bonuses_free(made);
+  *made = (bonuses){room, calloc(room, sizeof *made->items), freshet_model_floats(room)};
+  FRESHET_ASSERT(made->items != NULL);
 }
 
 static void prefetch_lists_of(const freshet_model* model, uint32_t slot) {
@@ -121,11 +130,14 @@ static void forget(gathering* g) {
 }
 
 size_t freshet_model_gather(const freshet_model* model, const context* c, const uint32_t* first,
-                            size_t first_count, const freshet_user* user, int64_t now_ms, gathering* g) {
+                            size_t first_count, const freshet_user* user, int64_t now_ms, gathering* g,
+                            bonuses* made) {
   freshet_gathered* met = &g->met;
   uint32_t places[FRESHET_HABITS_MAX];
   float scores[FRESHET_HABITS_MAX];
   fit(model, g);
+  fit_bonuses(made, g->room);
+  met->items = made->items;
   meet(met, first, first_count);
   const uint32_t habits = user != NULL && freshet_model_repeats(model) ? user->habit_count : 0;
   meet_habits(user, habits, met, places);
@@ -139,10 +151,10 @@ size_t freshet_model_gather(const freshet_model* model, const context* c, const 
   if (c->is_similar) divide_by_popularity(g);
   freshet_model_lend(model, met, g->new_places, new_count, g->text_thetas, g->lent);
   model->kernels->bonuses((const float(*)[FRESHET_SUMS])met->sums, g->roots, c->theta, g->text_thetas,
-                          g->bonus, padded);
-  for (size_t i = 0; i < count; i++) g->bonus[i] += g->starts[i];
+                          made->values, padded);
+  for (size_t i = 0; i < count; i++) made->values[i] += g->starts[i];
   if (habits > 0) freshet_model_habit_scores(model, user, now_ms, scores);
-  for (uint32_t i = 0; i < habits; i++) g->bonus[places[i]] += scores[i];
+  for (uint32_t i = 0; i < habits; i++) made->values[places[i]] += scores[i];
   forget(g);
   return count;
 }

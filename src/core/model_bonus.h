@@ -8,7 +8,16 @@
 #include "core/model_internal.h"
 
 /* ---- model_bonus.c ---- */
-/* Scratch of a query. All 0 to begin with. */
+/* What a query keeps: the items that have a bonus, and how much. All 0 to begin with. */
+typedef struct bonuses {
+  uint32_t room;
+  uint32_t* items; /* [room] */
+  float* values;   /* [room] */
+} bonuses;
+void freshet_model_bonuses_free(bonuses* made);
+
+/* Scratch while the bonuses of a query are made: several queries, one after the other, use the same, which then stays in
+ * the cache. All 0 to begin with. */
 typedef struct gathering {
   freshet_gathered met;
   uint32_t capacity;           /* number of slots for which `met` has places */
@@ -18,16 +27,16 @@ typedef struct gathering {
   float* starts;               /* [room] what those that followed a recent item have beside their features */
   uint32_t* new_places;        /* [room] places of those that are new */
   float (*lent)[FRESHET_SUMS]; /* [room] what they borrow */
-  float* bonus;                /* [room] */
 } gathering;
 void freshet_model_gathering_free(gathering* g);
 /* Prefetches the lists of a user: about 30 KB that are seldom in the cache. */
 void freshet_model_prefetch_lists(const freshet_model* model, const context* c);
-/* Computes the bonus of every item that is near the context, into g->met.items and g->bonus. The items
+/* Computes the bonus of every item that is near the context, into *made. The items
  * `first` come before the others, whether they are near or not; then come the user's habits. A bonus is negative
  * where the item is not chosen again so soon. Returns how many items there are. */
 size_t freshet_model_gather(const freshet_model* model, const context* c, const uint32_t* first,
-                            size_t first_count, const freshet_user* user, int64_t now_ms, gathering* g);
+                            size_t first_count, const freshet_user* user, int64_t now_ms, gathering* g,
+                            bonuses* made);
 
 /* ---- model_lenders.c ---- */
 enum { FRESHET_NEW_LEVELS = 4 }; /* items with a level below this are new: they have under 6 events */

@@ -38,21 +38,24 @@ void freshet_model_find_lenders(const freshet_model* model, uint32_t slot, float
   for (uint32_t l = 0; l < found->count; l++) found->weights[l] *= share / total;
 }
 
-/* Finds the items of `near` that have gathered something, as entries of it; total becomes the sum that their
- * likenesses are divided by. It has no branches, because which items are known is hard to predict. */
-static size_t find_gathered(const freshet_model* model, const freshet_text_list* near,
-                            const freshet_gathered* met, uint8_t* entries, float* total) {
+/* Finds the items of `near` that have been met, as entries of it. It has no branches, because which items were met is hard
+ * to predict. */
+static size_t find_met(const freshet_text_list* near, const freshet_gathered* met, uint8_t* entries) {
+  const uint32_t *places = met->places, base = met->base, met_count = met->count;
   size_t count = 0;
-  float sum = lent_doubt;
   for (uint32_t e = 0; e < near->count; e++) {
-    const uint32_t lender = near->items[e];
-    const bool known = model->levels[lender] > 0;
-    sum += freshet_text_likeness(near, e) * (float)known;
     entries[count] = (uint8_t)e;
-    count += known & (met->places[lender] - met->base < met->count);
+    count += places[near->items[e]] - base < met_count;
   }
-  *total = sum;
   return count;
+}
+
+/* What the likenesses of `near` are divided by. */
+static float sum_of_known(const freshet_model* model, const freshet_text_list* near) {
+  float sum = lent_doubt;
+  for (uint32_t e = 0; e < near->count; e++)
+    sum += freshet_text_likeness(near, e) * (float)(model->levels[near->items[e]] > 0);
+  return sum;
 }
 
 /* Adds what the item at `place` borrows, as sums of its own. An item that has gathered nothing lends
@@ -62,13 +65,15 @@ static void borrow(const freshet_model* model, const freshet_gathered* met, uint
   const uint32_t slot = met->items[place];
   const freshet_text_list* near = &model->text_lists[slot];
   uint8_t entries[TEXT_NEIGHBOURS + 1];
-  float total, follows = 0, now = 0, before = 0;
+  float follows = 0, now = 0, before = 0;
   memset(lent, 0, FRESHET_SUMS * sizeof *lent);
   if (near->count == 0 || !freshet_model_has_any(met->sums[place])) return;
-  const size_t count = find_gathered(model, near, met, entries, &total);
-  const float share = theta / total, own_root = model->roots[slot];
+  const size_t count = find_met(near, met, entries);
+  if (count == 0) return;
+  const float share = theta / sum_of_known(model, near), own_root = model->roots[slot];
   for (size_t i = 0; i < count; i++) {
     const uint32_t e = entries[i], lender = near->items[e];
+    if (model->levels[lender] == 0) continue;
     const float* own = met->sums[met->places[lender] - met->base];
     const float weight = freshet_text_likeness(near, e) * share;
     /* co-occurrence is divided by the count of the lender */

@@ -17,7 +17,9 @@ struct freshet_model_scratch {
   float* vector;            /* [row_dim] the query: explanations read its columns too */
   const freshet_user* user; /* for whom the query is, NULL: nobody */
   int64_t now_ms;           /* its time */
-  gathering gathering;
+  bonuses bonuses;
+  gathering* gathering; /* `own`, or that of another scratch */
+  gathering own;
 };
 
 /* Columns of a row behind the factors v. */

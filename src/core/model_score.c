@@ -322,12 +322,21 @@ freshet_model_scratch* freshet_model_scratch_create(const freshet_model* model) 
   scratch->factor = freshet_model_floats(model->config.dim);
   scratch->opinion = freshet_model_floats(model->config.dim);
   scratch->vector = freshet_model_floats(freshet_model_row_dim(model));
+  scratch->gathering = &scratch->own;
+  return scratch;
+}
+
+freshet_model_scratch* freshet_model_scratch_beside(const freshet_model* model,
+                                                    freshet_model_scratch* other) {
+  freshet_model_scratch* scratch = freshet_model_scratch_create(model);
+  scratch->gathering = other->gathering;
   return scratch;
 }
 
 void freshet_model_scratch_destroy(freshet_model_scratch* scratch) {
   if (scratch == NULL) return;
-  freshet_model_gathering_free(&scratch->gathering);
+  freshet_model_gathering_free(&scratch->own);
+  freshet_model_bonuses_free(&scratch->bonuses);
   free(scratch->factor);
   free(scratch->opinion);
   free(scratch->vector);
@@ -392,19 +401,19 @@ void freshet_model_query_text(const freshet_model* model, const freshet_user* us
 void freshet_model_finish_query(const freshet_model* model, const freshet_wanted_text* text,
                                 freshet_model_scratch* scratch, freshet_rank_query* query) {
   const context* c = &scratch->context;
-  gathering* g = &scratch->gathering;
+  bonuses* made = &scratch->bonuses;
   if (text != NULL)
     model->kernels->add_scaled(scratch->vector, c->theta[TASTE] * freshet_model_wanted_weight(model, text),
                                text->start, model->config.dim);
   uint32_t matches = text == NULL ? 0 : text->count;
   const size_t count = freshet_model_gather(model, c, text == NULL ? NULL : text->items, matches,
-                                            scratch->user, scratch->now_ms, g);
-  for (uint32_t i = 0; i < matches; i++) g->bonus[i] += freshet_model_wanted_bonus(model, text, c, i);
+                                            scratch->user, scratch->now_ms, scratch->gathering, made);
+  for (uint32_t i = 0; i < matches; i++) made->values[i] += freshet_model_wanted_bonus(model, text, c, i);
   query->vector = scratch->vector;
   query->excluded = NULL;
   query->excluded_count = 0;
-  query->bonus_items = g->met.items;
-  query->bonus = g->bonus;
+  query->bonus_items = made->items;
+  query->bonus = made->values;
   query->bonus_count = count;
 }
 

@@ -50,7 +50,8 @@ freshet_ranking_scratch* freshet_ranking_scratch_create(const freshet_ranking* r
   own->ranked = calloc((size_t)GROUP * FRESHET_RANK_K_MAX, sizeof *own->ranked);
   FRESHET_ASSERT(own->scratch != NULL && own->ranked != NULL);
   for (size_t i = 0; i < GROUP; i++) {
-    own->queries[i] = freshet_model_scratch_create(ranking->model);
+    own->queries[i] = i == 0 ? freshet_model_scratch_create(ranking->model)
+                             : freshet_model_scratch_beside(ranking->model, own->queries[0]);
     FRESHET_ASSERT(own->queries[i] != NULL);
   }
   return own;

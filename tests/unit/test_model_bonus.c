@@ -126,6 +126,45 @@ static void bonuses_are_what_explanations_say(void** state) {
   assert_true(lent > 100);
 }
 
+static void expect_same_query(const freshet_rank_query* a, const freshet_rank_query* b, uint32_t dim) {
+  assert_memory_equal(a->vector, b->vector, dim * sizeof *a->vector);
+  assert_int_equal(a->bonus_count, b->bonus_count);
+  assert_memory_equal(a->bonus_items, b->bonus_items, a->bonus_count * sizeof *a->bonus_items);
+  assert_memory_equal(a->bonus, b->bonus, a->bonus_count * sizeof *a->bonus);
+}
+
+/* What scratches share is used only while a query is made: each query stays as it is while others are made. */
+static void queries_beside_each_other_are_those_alone(void** state) {
+  (void)state;
+  size_t bonus_rows = 0;
+  for (uint64_t seed = 0; seed < MODELS; seed++) {
+    world w;
+    make_world(&w, seed);
+    freshet_model_scratch* first = freshet_model_scratch_create(w.model);
+    freshet_model_scratch* second = freshet_model_scratch_beside(w.model, first);
+    freshet_model_scratch* third = freshet_model_scratch_beside(w.model, second);
+    freshet_model_scratch* scratches[] = {third, first, second};
+    for (int turn = 0; turn < 3; turn++) {
+      learn(&w, EVENTS / 3);
+      for (int u = 0; u < USERS; u++) {
+        freshet_rank_query queries[3] = {0}, alone = {0};
+        for (int i = 0; i < 3; i++)
+          freshet_model_query(w.model, w.users[(u + i) % USERS], w.now_ms, scratches[i], &queries[i]);
+        for (int i = 0; i < 3; i++) {
+          freshet_model_query(w.model, w.users[(u + i) % USERS], w.now_ms, w.scratch, &alone);
+          expect_same_query(&queries[i], &alone, freshet_model_row_dim(w.model));
+          bonus_rows += alone.bonus_count;
+        }
+      }
+    }
+    freshet_model_scratch_destroy(third);
+    freshet_model_scratch_destroy(second);
+    freshet_model_scratch_destroy(first);
+    free_world(&w);
+  }
+  assert_true(bonus_rows > 1000);
+}
+
 typedef struct scored {
   double score;
   uint32_t slot;
@@ -186,6 +225,7 @@ static void lists_are_those_of_all_items_sorted(void** state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(bonuses_are_what_explanations_say),
+      cmocka_unit_test(queries_beside_each_other_are_those_alone),
       cmocka_unit_test(lists_are_those_of_all_items_sorted),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -109,7 +109,8 @@ static void set_up(bench* b) {
   b->known = calloc(b->users, sizeof(freshet_user*));
   b->scratch = freshet_rank_scratch_create(b->ranker);
   FRESHET_ASSERT(b->known != NULL && b->scratch != NULL);
-  for (size_t i = 0; i < GROUP; i++) b->queries[i] = freshet_model_scratch_create(b->model);
+  b->queries[0] = freshet_model_scratch_create(b->model);
+  for (size_t i = 1; i < GROUP; i++) b->queries[i] = freshet_model_scratch_beside(b->model, b->queries[0]);
   add_items(b, encoder);
   encoder->vtable->destroy(encoder);
   for (unsigned long e = 0; e < b->warm; e++) learn_event(b);
