@@ -281,6 +281,10 @@ size_t freshet_learned_parked(const freshet_learned* learned) {
   return freshet_parked_items_count(learned->parked);
 }
 
+static const char* name_of_deltas(const freshet_learned* learned) {
+  return freshet_outbox_topic_name(learned->ports.outbox, FRESHET_TOPIC_ITEM_DELTAS);
+}
+
 /* Kafka may have less than the fold was to go on with: the deltas expired during a long absence, or the topic was made
  * again. A start that waited for them would never succeed. */
 static freshet_status fit_to_log(freshet_learned* learned, freshet_item_logs* logs, int64_t* start,
@@ -289,13 +293,12 @@ static freshet_status fit_to_log(freshet_learned* learned, freshet_item_logs* lo
   freshet_status status = freshet_item_logs_range(logs, FRESHET_TOPIC_ITEM_DELTAS, 0, &first, &end, error);
   if (status != FRESHET_OK) return status;
   const int64_t from = *start == FRESHET_OFFSET_BEGINNING ? 0 : *start;
-  const char* topic = freshet_outbox_topic_name(learned->ports.outbox, FRESHET_TOPIC_ITEM_DELTAS);
   if (freshet_model_fit_log(learned->model, end)) {
     freshet_log_fact(
         learned->ports.logger, FRESHET_ERROR, "deltas.replaced",
         "topic=%s from=%lld end=%lld message=\"the topic was made again: it is read from its beginning, "
         "and what was learned about items stays\"",
-        topic, (long long)from, (long long)end);
+        name_of_deltas(learned), (long long)from, (long long)end);
     learned->stores_all = true;
     *start = FRESHET_OFFSET_BEGINNING;
   } else if (from < first) {
@@ -303,7 +306,7 @@ static freshet_status fit_to_log(freshet_learned* learned, freshet_item_logs* lo
         learned->ports.logger, FRESHET_ERROR, "deltas.lost",
         "topic=%s from=%lld to=%lld message=\"Kafka deleted them before they were read: what they taught "
         "about items is lost\"",
-        topic, (long long)from, (long long)first);
+        name_of_deltas(learned), (long long)from, (long long)first);
     *start = first;
   }
   return FRESHET_OK;
