@@ -229,8 +229,9 @@ static const writer* unframe(freshet_codec* codec, freshet_slice* bytes, freshet
     found = by_number(codec, lookup->id_of_guid == NULL ? -1 : lookup->id_of_guid(lookup->context, guid),
                       guid, error);
   } else {
-    refuse(error, "%zu bytes that are neither Avro's single-object encoding nor Confluent's wire format",
-           bytes->size);
+    bool is_json = bytes->size > 0 && (bytes->data[0] == '{' || bytes->data[0] == '[');
+    refuse(error, "%zu bytes that are neither Avro's single-object encoding nor Confluent's wire format%s",
+           bytes->size, is_json ? ": JSON?" : "");
   }
   if (found != NULL) *bytes = (freshet_slice){bytes->data + head_size, bytes->size - head_size};
   return found == NULL || found->branches == NULL ? found : choose_branch(found, bytes, error);

@@ -183,9 +183,11 @@ const char* freshet_kafka_right(const freshet_kafka_client* client, rd_kafka_res
     snprintf(out, FRESHET_KAFKA_RIGHT_SIZE, "; this user needs the right %s on the cluster",
              reads ? "Describe" : "IdempotentWrite");
   } else if (code == RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP) {
-    snprintf(out, FRESHET_KAFKA_RIGHT_SIZE,
-             "; the clock of this machine and that of the broker differ by more than "
-             "message.timestamp.after.max.ms allows (an hour by default): set the clock");
+    snprintf(
+        out, FRESHET_KAFKA_RIGHT_SIZE,
+        "; the topic takes no record that is older than message.timestamp.before.max.ms, or that is ahead of "
+        "the broker's clock by more than message.timestamp.after.max.ms (an hour by default): change "
+        "these settings of the topic for history, or set the clock");
   }
   return out;
 }

@@ -88,6 +88,7 @@ typedef struct freshet_kafka_topic_info {
   bool policy_known;   /* false: the cluster would not tell (permission, embedded broker) */
   /* How long records stay, if policy_known; -1: no bound. */
   int64_t retention_ms;        /* after their time; of topics that are not compacted */
+  int64_t retention_bytes;     /* of one partition, on the disk of a broker */
   int64_t compaction_lag_ms;   /* max.compaction.lag.ms: superseded records of a compacted topic */
   int64_t delete_retention_ms; /* of tombstones, after the compaction */
   int64_t max_message_bytes;

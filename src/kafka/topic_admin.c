@@ -95,6 +95,7 @@ static void read_policy(const freshet_kafka_client* client, const rd_kafka_Confi
     const char* name = rd_kafka_ConfigEntry_name(entries[i]);
     if (value == NULL) continue;
     if (strcmp(name, "retention.ms") == 0) info[topic].retention_ms = read_bound(value);
+    if (strcmp(name, "retention.bytes") == 0) info[topic].retention_bytes = read_bound(value);
     if (strcmp(name, "max.compaction.lag.ms") == 0) info[topic].compaction_lag_ms = read_bound(value);
     if (strcmp(name, "delete.retention.ms") == 0) info[topic].delete_retention_ms = read_bound(value);
     if (strcmp(name, "max.message.bytes") == 0) info[topic].max_message_bytes = read_bound(value);

@@ -16,6 +16,7 @@
 enum {
   LIST_SIZE = 256,
   ASK_MS = 5000,
+  SMALL_BYTES = 1 << 30,         /* a partition of less may be full before its worker is back */
   DELTAS_LEAST_MS = 3600 * 1000, /* the owners of items fold deltas within minutes */
 };
 
@@ -94,6 +95,13 @@ static void check_policy(checking* c, freshet_topic topic) {
         "topic %s has cleanup.policy=compact,delete: records that still hold expire after "
         "retention.ms; set cleanup.policy=compact",
         name);
+  }
+  if (!compacts && spec->partitions == FRESHET_PARTITIONS_SHARED && info->retention_bytes >= 0 &&
+      info->retention_bytes < SMALL_BYTES) {
+    add(c, FRESHET_OK,
+        "topic %s keeps %lld bytes of each partition: records may be deleted before they are read; set "
+        "retention.bytes=-1",
+        name, (long long)info->retention_bytes);
   }
   if (compacts && info->compacted && info->delete_retention_ms >= 0 &&
       info->delete_retention_ms < FRESHET_LONGEST_ABSENCE_MS) {

@@ -79,6 +79,9 @@ typedef struct family {
 static const family counters[] = {
     {"freshet_events_duplicate_total", "Events skipped because their id was seen inside the dedup window.",
      AT(events_duplicate), 1},
+    {"freshet_events_conflicting_total",
+     "Of the skipped events: those whose id came with another user or item, as far as the worker remembers.",
+     AT(events_conflicting), 1},
     {"freshet_events_unannounced_total", "Events applied for an item that no Item record has announced.",
      AT(events_unannounced), 1},
     {"freshet_weights_clipped_total",

@@ -168,8 +168,10 @@ static freshet_status apply_event(const freshet_batch* batch, freshet_held_parti
   const int64_t time_ms = written_ms(batch, held, record);
   if (!freshet_dedup_add(held->dedup, event_key, time_ms)) {
     freshet_count(&batch->ports->metrics->events_duplicate, 1);
+    freshet_conflicting_ids_skipped(batch->ids, event_key, &event);
     return FRESHET_OK;
   }
+  freshet_conflicting_ids_learned(batch->ids, event_key, &event);
   freshet_user_row* row;
   status = freshet_users_get(batch->derived->users, record->partition, event.user_id, &row, error);
   if (status != FRESHET_OK) return status;

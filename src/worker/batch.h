@@ -9,6 +9,7 @@
 #define FRESHET_WORKER_BATCH_H
 
 #include "worker/awaited_schemas.h"
+#include "worker/conflicting_ids.h"
 #include "worker/derived.h"
 #include "worker/erasures.h"
 #include "worker/foreign_events.h"
@@ -22,6 +23,7 @@ typedef struct freshet_batch {
   const freshet_derived* derived;
   freshet_erasures* erasures;
   freshet_foreign_events* foreign;
+  freshet_conflicting_ids* ids;
   const freshet_texts_first* texts_first;
   freshet_awaited_schemas* awaited_schemas;
 } freshet_batch;

@@ -42,6 +42,7 @@ struct freshet_worker {
   freshet_handover handover;
   freshet_standby* standby; /* NULL: none */
   freshet_foreign_events foreign;
+  freshet_conflicting_ids ids;
   freshet_batch batch;
   freshet_commit commit;
   freshet_pause pause;
@@ -76,6 +77,7 @@ static void connect(freshet_worker* worker, freshet_inbox* inbox, int32_t user_p
                                              .partitioner = config->partitioner,
                                              .partitions = user_partitions,
                                              .previous = config->previous_partitions};
+  worker->ids.ports = ports;
   worker->texts_first =
       (freshet_texts_first){.ports = ports, .held = held, .serving = &worker->serving, .derived = derived};
   worker->awaited_schemas = (freshet_awaited_schemas){.ports = ports, .held = held};
@@ -87,6 +89,7 @@ static void connect(freshet_worker* worker, freshet_inbox* inbox, int32_t user_p
                                   .derived = derived,
                                   .erasures = erasures,
                                   .foreign = &worker->foreign,
+                                  .ids = &worker->ids,
                                   .texts_first = &worker->texts_first,
                                   .awaited_schemas = &worker->awaited_schemas};
   worker->commit = (freshet_commit){.config = config,
@@ -247,6 +250,7 @@ static freshet_status turn_lists(freshet_worker* worker, size_t count, uint64_t*
   if (status == FRESHET_OK) status = freshet_answers_turn(worker->derived->answers, lagging, learn_us, error);
   freshet_erasures_turn(worker->erasures, freshet_clock_monotonic_ms(clock));
   freshet_foreign_events_turn(&worker->foreign);
+  freshet_conflicting_ids_turn(&worker->ids);
   freshet_turn_lap(turn, FRESHET_TURN_ANSWERS);
   worker->turn_us = turn->lap_us - start_us;
   if (count > 0) {

@@ -46,7 +46,7 @@ BAD_EVENTS = {
     "length near 2^62": ("user", header("Click") + GIANT, ""),
     "negative length": ("user", header("Click") + b"\x01", ""),
     "endless varint": ("user", header("Click") + b"\xff" * 20, ""),
-    "neither framing": ("user", b'{"user_id": "user"}', ""),
+    "neither framing": ("user", b'{"user_id": "user"}', "JSON"),
     "unknown fingerprint": ("user", UNKNOWN_FINGERPRINT + b"abc", "1111111111111111"),
     "unknown schema id": ("user", confluent(4711, SCHEMAS["Click"], good()), "4711"),
     "a schema that is no event": ("user", item("item-1"), ""),

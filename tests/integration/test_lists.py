@@ -302,6 +302,11 @@ class UsersAndDuplicates(ListsCase):
         self.freshet.put("events", "user", first)
         self.freshet.settle()
         self.worker.await_metric("freshet_events_duplicate_total", 1)
+        self.assertEqual(self.worker.metric("freshet_events_conflicting_total"), 0)
+        self.freshet.put("events", "user", purchase("user", "item-2", event_id="one"))  # the number of an order?
+        self.worker.await_metric("freshet_events_conflicting_total", 1)
+        self.assertIn("warn events.conflicting", self.worker.log())
+        self.freshet.settle()
         self.worker.kill()  # the window is part of the state
         self.worker.start_ready()
         self.freshet.put("events", "user", first)

@@ -36,7 +36,8 @@ struct freshet_replay_output {
   freshet_replay_landed* landed; /* NULL: nothing is to be recalled */
   freshet_buffer value;
   uint64_t sent;
-  int64_t oldest_ms; /* the events topic does not keep what is older */
+  int64_t oldest_ms;  /* the events topic does not keep what is older */
+  int64_t room_bytes; /* nor more than this; INT64_MAX: no bound */
 };
 
 static void fill_kafka(freshet_replay_output* output) {
@@ -64,6 +65,7 @@ static freshet_status check_policy(freshet_replay_output* output, freshet_error*
   freshet_status status = freshet_kafka_topics_list(&output->kafka, info, error);
   const freshet_kafka_topic_info* events = &info[FRESHET_TOPIC_EVENTS];
   output->oldest_ms = INT64_MIN;
+  output->room_bytes = INT64_MAX;
   if (status != FRESHET_OK || output->config.accepts_loss || !events->policy_known) return status;
   if (events->compacted) {
     return freshet_error_set(error, FRESHET_CONFLICT, FRESHET_STOP,
@@ -73,6 +75,8 @@ static freshet_status check_policy(freshet_replay_output* output, freshet_error*
   }
   if (events->retention_ms >= 0)
     output->oldest_ms = freshet_clock_now_ms(freshet_clock_system()) - events->retention_ms;
+  if (events->retention_bytes >= 0 && events->retention_bytes < INT64_MAX / INT32_MAX)
+    output->room_bytes = events->retention_bytes * events->partitions;
   return FRESHET_OK;
 }
 
@@ -145,6 +149,13 @@ freshet_status freshet_replay_output_event(freshet_replay_output* output, const 
   output->value.size = 0;
   freshet_status status = freshet_encode_event(output->codec, event, &output->value, error);
   if (status != FRESHET_OK) return status;
+  if (output->room_bytes < (int64_t)output->value.size)
+    return freshet_error_set(error, FRESHET_CONFLICT, FRESHET_STOP,
+                             "the events are larger than what topic %s keeps (retention.bytes of each "
+                             "partition): Kafka would delete the first ones; set retention.bytes=-1, or "
+                             "publish with --accept-loss",
+                             output->kafka.topics[FRESHET_TOPIC_EVENTS]);
+  if (output->room_bytes != INT64_MAX) output->room_bytes -= (int64_t)output->value.size;
   return publish(output, FRESHET_TOPIC_EVENTS, event->user_id, true, time_ms, error);
 }
 
