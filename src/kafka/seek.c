@@ -50,7 +50,8 @@ freshet_status freshet_kafka_seek(freshet_kafka_reader* reader, const freshet_pa
   freshet_kafka_wait wait = freshet_kafka_wait_for(client, "a partition to seek in");
   while (list->cnt > 0 && status == FRESHET_OK) {
     rd_kafka_resp_err_t code = seek_once(client->handle, list);
-    if (list->cnt == 0) break;
+    /* A handle that has ended for good takes no seek. The next poll says why it has. */
+    if (list->cnt == 0 || rd_kafka_fatal_error(client->handle, NULL, 0) != RD_KAFKA_RESP_ERR_NO_ERROR) break;
     freshet_kafka_sleep_ms(SEEK_RETRY_MS);
     if (freshet_monotonic_ms() - wait.since_ms > SEEK_QUIET_MS)
       status = freshet_kafka_wait_again(&wait, code, error);
