@@ -285,6 +285,15 @@ static const char* name_of_deltas(const freshet_learned* learned) {
   return freshet_outbox_topic_name(learned->ports.outbox, FRESHET_TOPIC_ITEM_DELTAS);
 }
 
+/* The new log may soon be longer than the position that the store has. So the store counts by the new log before anything
+ * is read of it. Checkpoints do after the first pass. */
+static freshet_status renumber(freshet_learned* learned, freshet_error* error) {
+  learned->stores_all = true;
+  learned->is_renumbered = true;
+  put_changed_rows(learned, 0);
+  return freshet_store_write(learned->ports.store, error);
+}
+
 /* Kafka may have less than the fold was to go on with: the deltas expired during a long absence, or the topic was made
  * again. A start that waited for them would never succeed. */
 static freshet_status fit_to_log(freshet_learned* learned, freshet_item_logs* logs, int64_t* start,
@@ -299,8 +308,8 @@ static freshet_status fit_to_log(freshet_learned* learned, freshet_item_logs* lo
         "topic=%s from=%lld end=%lld message=\"the topic was made again: it is read from its beginning, "
         "and what was learned about items stays\"",
         name_of_deltas(learned), (long long)from, (long long)end);
-    learned->stores_all = true;
     *start = FRESHET_OFFSET_BEGINNING;
+    status = renumber(learned, error);
   } else if (from < first) {
     freshet_log_fact(
         learned->ports.logger, FRESHET_ERROR, "deltas.lost",
@@ -309,7 +318,7 @@ static freshet_status fit_to_log(freshet_learned* learned, freshet_item_logs* lo
         name_of_deltas(learned), (long long)from, (long long)first);
     *start = first;
   }
-  return FRESHET_OK;
+  return status;
 }
 
 freshet_status freshet_learned_load(freshet_learned* learned, freshet_item_logs* logs, int32_t shares,
@@ -336,7 +345,8 @@ freshet_status freshet_learned_load(freshet_learned* learned, freshet_item_logs*
   if (status == FRESHET_OK) status = fit_to_log(learned, logs, &start, error);
   if (status == FRESHET_OK) status = freshet_item_logs_open(logs, FRESHET_TOPIC_ITEM_DELTAS, 0, start, error);
   if (status == FRESHET_OK) status = freshet_item_logs_catch_up(logs, FRESHET_TOPIC_ITEM_DELTAS, 1, error);
-  learned->next_store_ms = freshet_clock_monotonic_ms(clock) + learned->store_interval_ms;
-  learned->next_checkpoint_ms = freshet_clock_monotonic_ms(clock) + learned->checkpoint_interval_ms;
+  const int64_t now_ms = freshet_clock_monotonic_ms(clock);
+  learned->next_store_ms = learned->is_renumbered ? now_ms : now_ms + learned->store_interval_ms;
+  learned->next_checkpoint_ms = learned->is_renumbered ? now_ms : now_ms + learned->checkpoint_interval_ms;
   return status;
 }

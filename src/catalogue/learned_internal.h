@@ -42,6 +42,7 @@ struct freshet_learned {
   int64_t own_end; /* in the delta log, after the last own record: when reading has passed it, everything own
                            has come back */
   bool stores_all; /* the state did not come from the store: the first store writes every row */
+  bool is_renumbered; /* the log of deltas is another one than the state counted by: a pass is due at once */
   bool* is_unwritten; /* [unwritten_capacity] by slot: changed since its last checkpoint */
   size_t unwritten_capacity;
   int64_t checkpointed_to; /* by the last checkpoint of this process; -1: there is none */

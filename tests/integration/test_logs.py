@@ -6,7 +6,8 @@ import time
 
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import NewTopic
-from harness import BOOTSTRAP, EXIT_OK, EXIT_STATE, PARTITIONS, AdminClient, Case, click, main, until
+from harness import (BOOTSTRAP, EXIT_OK, EXIT_STATE, PARTITIONS, AdminClient, Case, click, compacted, decode, main,
+                     until)
 
 USERS = 20
 NOTICED_S = 15  # 5 s for the watch, and the time that Kafka takes to delete and make a topic
@@ -165,9 +166,15 @@ class Logs(Case):
         self.learn(300, tag)
         chosen = self.chosen()
         self.assertGreater(chosen, 0)
-        seen = self.worker.log().count("items.checkpoint")
-        until(lambda: self.worker.log().count("items.checkpoint") > seen, "a checkpoint", 20)
-        self.app.settle()
+        end = self.app.tail("item_deltas").end_of(0)
+
+        def is_in_checkpoints():
+            """The line items.checkpoint comes before the commit, and each partition of items has a checkpoint of its own."""
+            states = compacted(self.app.read("item_states")).items()
+            folded = [decode("ItemState", value)["folded_to"] for key, value in states if key.startswith(b"\0global")]
+            return len(folded) == PARTITIONS and min(folded) >= end - 1  # a transaction ends with a marker
+
+        until(is_in_checkpoints, "the checkpoint is committed", 20)
         return chosen
 
     def test_item_deltas_made_again(self):
