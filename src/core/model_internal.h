@@ -32,6 +32,8 @@
 #include "core/model_again.h"
 #include "core/model_blend.h"
 #include "core/model_kernels.h"
+#include "core/model_keys.h"
+#include "core/model_links.h"
 #include "core/model_signal.h"
 #include "core/model_thin.h"
 #include "core/model_tree.h"
@@ -63,24 +65,6 @@ typedef struct neighbours {
 enum { UNKNOWN_SMALLEST = 0xffff };
 #define UNKNOWN_PLACE SIZE_MAX
 #define NO_PLACE (SIZE_MAX - 1)
-
-/* Slots whose neighbours are found together: each tile of vectors is read from memory once for all of
- * them. */
-enum { LINK_BLOCK = 4 * FRESHET_DOTS_TOGETHER };
-/* States of model.text_links. LINK_WAITS: its turn to be compared has not come. LINK_READ: model_links.c. */
-enum { LINK_WAITS = INT32_MAX, LINK_READ = LINK_WAITS - 1 };
-typedef struct link_block {
-  /* [count]; FRESHET_NO_ITEM: its text changed meanwhile, and it will be in a later block */
-  uint32_t slots[LINK_BLOCK];
-  uint32_t count; /* 0: there is no block */
-  uint32_t next;  /* the texts of the block have been compared with all slots before this one */
-  bool refills;   /* all are compared; only holes in their own lists are left */
-} link_block;
-
-typedef struct slot_stack {
-  uint32_t* slots; /* [count] */
-  uint32_t count, capacity;
-} slot_stack;
 
 /* The first 64 bytes are what a candidate of a learning step needs, the next what its context does. */
 typedef struct item {
@@ -246,16 +230,9 @@ struct freshet_model {
   size_t owned_bytes; /* ids, neighbour blocks */
 
   /* -- the table of keys, and counts over it for draws by frequency -- */
-  uint32_t bucket_bits;
-  uint32_t*
-      buckets; /* [2^bucket_bits] the bucket's first slot by key; the chain may run on into the next bucket */
-  int64_t* frequency; /* tree over the buckets: of the counts */
-  int64_t* presence;  /* ... and of the items */
-  /* The table that is to be: twice as many buckets, of which those of the first `widened` buckets are filled. All
-   * NULL: there is none. */
-  uint32_t* wide_buckets;
-  int64_t *wide_frequency, *wide_presence;
-  size_t widened;
+  key_table keys;
+  key_table wide; /* that is to be: twice as many buckets; without buckets: there is none */
+  size_t widened; /* buckets of `keys` that are in it */
   int64_t total_count;
   int64_t total_dislikes; /* in 1/WEIGHT_UNITS */
   int64_t total_watched;  /* choices of which it is known whether they were repeats, in 1/WEIGHT_UNITS */

@@ -28,64 +28,62 @@ static const uint32_t share_one = 1U << 16;
 static const uint32_t share_frequent = (uint32_t)(.475 * (1U << 16));
 static const uint32_t share_recent = (uint32_t)(.95 * (1U << 16)); /* up to here */
 
-static uint64_t bucket_of(const freshet_model* model, uint64_t key) {
-  return key >> (64 - model->bucket_bits);
+static uint64_t bucket_of(const key_table* table, uint64_t key) {
+  return key >> (64 - table->bits);
 }
 
-static size_t bucket_count(const freshet_model* model) {
-  return (size_t)1 << model->bucket_bits;
+static size_t bucket_count(const key_table* table) {
+  return (size_t)1 << table->bits;
+}
+
+static key_table make_table(uint32_t bits) {
+  return (key_table){.bits = bits,
+                     .buckets = freshet_model_table(NULL, (size_t)1 << bits, sizeof(uint32_t)),
+                     .frequency = freshet_tree_create(bits),
+                     .presence = freshet_tree_create(bits)};
+}
+
+static void free_table(key_table* table) {
+  freshet_table_free(table->buckets);
+  freshet_tree_free(table->frequency);
+  freshet_tree_free(table->presence);
+  *table = (key_table){0};
+}
+
+static void count_item(key_table* table, uint64_t key, uint32_t count) {
+  freshet_tree_add(table->presence, table->bits, bucket_of(table, key), 1);
+  freshet_tree_add(table->frequency, table->bits, bucket_of(table, key), count);
 }
 
 /* ---- the table that is to be ---- */
 
-static uint64_t wide_bucket_of(const freshet_model* model, uint64_t key) {
-  return key >> (63 - model->bucket_bits);
-}
-
 static bool is_widened(const freshet_model* model, uint64_t key) {
-  return model->wide_buckets != NULL && bucket_of(model, key) < model->widened;
+  return model->wide.buckets != NULL && bucket_of(&model->keys, key) < model->widened;
 }
 
 /* Adds an item, whose place in the chain is right, to the wide table. */
 static void add_to_wide(freshet_model* model, uint32_t slot) {
-  const uint64_t key = model->items[slot].key, at = wide_bucket_of(model, key);
-  uint32_t* first = &model->wide_buckets[at];
+  const uint64_t key = model->items[slot].key;
+  uint32_t* first = &model->wide.buckets[bucket_of(&model->wide, key)];
   if (*first == FRESHET_NO_ITEM || key < model->items[*first].key) *first = slot;
-  freshet_tree_add(model->wide_presence, model->bucket_bits + 1, at, 1);
-  freshet_tree_add(model->wide_frequency, model->bucket_bits + 1, at, model->counts[slot]);
-}
-
-static void make_table(uint32_t bits, uint32_t** buckets, int64_t** frequency, int64_t** presence) {
-  *buckets = freshet_model_table(NULL, (size_t)1 << bits, sizeof **buckets);
-  *frequency = freshet_tree_create(bits);
-  *presence = freshet_tree_create(bits);
-}
-
-static void free_table(uint32_t* buckets, int64_t* frequency, int64_t* presence) {
-  freshet_table_free(buckets);
-  freshet_tree_free(frequency);
-  freshet_tree_free(presence);
+  count_item(&model->wide, key, model->counts[slot]);
 }
 
 static void widen_bucket(freshet_model* model, size_t bucket) {
-  model->wide_buckets[2 * bucket] = model->wide_buckets[2 * bucket + 1] = FRESHET_NO_ITEM;
-  uint32_t at = model->buckets[bucket];
-  for (; at != FRESHET_NO_ITEM && bucket_of(model, model->items[at].key) == bucket;
+  model->wide.buckets[2 * bucket] = model->wide.buckets[2 * bucket + 1] = FRESHET_NO_ITEM;
+  uint32_t at = model->keys.buckets[bucket];
+  for (; at != FRESHET_NO_ITEM && bucket_of(&model->keys, model->items[at].key) == bucket;
        at = model->items[at].next)
     add_to_wide(model, at);
 }
 
 static void widen(freshet_model* model) {
-  for (int i = 0; i < WIDENED_AT_ONCE && model->widened < bucket_count(model); i++)
+  for (int i = 0; i < WIDENED_AT_ONCE && model->widened < bucket_count(&model->keys); i++)
     widen_bucket(model, model->widened++);
-  if (model->widened < bucket_count(model)) return;
-  free_table(model->buckets, model->frequency, model->presence);
-  model->buckets = model->wide_buckets;
-  model->frequency = model->wide_frequency;
-  model->presence = model->wide_presence;
-  model->bucket_bits++;
-  model->wide_buckets = NULL;
-  model->wide_frequency = model->wide_presence = NULL;
+  if (model->widened < bucket_count(&model->keys)) return;
+  free_table(&model->keys);
+  model->keys = model->wide;
+  model->wide = (key_table){0};
   model->widened = 0;
 }
 
@@ -93,48 +91,48 @@ static void widen(freshet_model* model) {
 
 static void link_item(freshet_model* model, uint32_t slot) {
   item* items = model->items;
-  uint32_t* link = &model->buckets[bucket_of(model, items[slot].key)];
-  while (*link != FRESHET_NO_ITEM && items[*link].key < items[slot].key) link = &items[*link].next;
+  const uint64_t key = items[slot].key;
+  uint32_t* link = &model->keys.buckets[bucket_of(&model->keys, key)];
+  while (*link != FRESHET_NO_ITEM && items[*link].key < key) link = &items[*link].next;
   items[slot].next = *link;
   *link = slot;
-  freshet_tree_add(model->presence, model->bucket_bits, bucket_of(model, items[slot].key), 1);
-  freshet_tree_add(model->frequency, model->bucket_bits, bucket_of(model, items[slot].key),
-                   model->counts[slot]);
-  if (is_widened(model, items[slot].key)) add_to_wide(model, slot);
+  count_item(&model->keys, key, model->counts[slot]);
+  if (is_widened(model, key)) add_to_wide(model, slot);
 }
 
 void freshet_model_table_insert(freshet_model* model, uint32_t slot) {
   const bool is_half_full =
-      2 * (size_t)model->count > bucket_count(model); /* short chains: draws walk them */
-  if (is_half_full && model->wide_buckets == NULL) {
-    make_table(model->bucket_bits + 1, &model->wide_buckets, &model->wide_frequency, &model->wide_presence);
-  }
-  if (model->wide_buckets != NULL) widen(model);
+      2 * (size_t)model->count > bucket_count(&model->keys); /* short chains: draws walk them */
+  if (is_half_full && model->wide.buckets == NULL) model->wide = make_table(model->keys.bits + 1);
+  if (model->wide.buckets != NULL) widen(model);
   link_item(model, slot);
 }
 
 void freshet_model_table_free(freshet_model* model) {
-  free_table(model->buckets, model->frequency, model->presence);
-  free_table(model->wide_buckets, model->wide_frequency, model->wide_presence);
+  free_table(&model->keys);
+  free_table(&model->wide);
+}
+
+static size_t memory_of(const key_table* table) {
+  if (table->buckets == NULL) return 0;
+  return bucket_count(table) * sizeof *table->buckets + 2 * freshet_tree_bytes(table->bits);
 }
 
 size_t freshet_model_table_memory(const freshet_model* model) {
-  const uint32_t bits = model->bucket_bits;
-  const size_t size = ((size_t)1 << bits) * sizeof *model->buckets + 2 * freshet_tree_bytes(bits);
-  return model->wide_buckets == NULL ? size : 3 * size; /* at most */
+  return memory_of(&model->keys) + memory_of(&model->wide);
 }
 
 void freshet_model_table_fetch(const freshet_model* model, uint64_t key) {
-  __builtin_prefetch(&model->buckets[bucket_of(model, key)]);
+  __builtin_prefetch(&model->keys.buckets[bucket_of(&model->keys, key)]);
 }
 
 void freshet_model_table_fetch_item(const freshet_model* model, uint64_t key) {
-  const uint32_t first = model->buckets[bucket_of(model, key)];
+  const uint32_t first = model->keys.buckets[bucket_of(&model->keys, key)];
   if (first != FRESHET_NO_ITEM) __builtin_prefetch(&model->items[first].key);
 }
 
 uint32_t freshet_model_table_find(const freshet_model* model, uint64_t key) {
-  uint32_t at = model->buckets[bucket_of(model, key)];
+  uint32_t at = model->keys.buckets[bucket_of(&model->keys, key)];
   while (at != FRESHET_NO_ITEM && model->items[at].key < key) at = model->items[at].next;
   return at != FRESHET_NO_ITEM && model->items[at].key == key ? at : FRESHET_NO_ITEM;
 }
@@ -147,9 +145,9 @@ void freshet_model_count_set(freshet_model* model, uint32_t slot, uint32_t count
   model->levels[slot] = (uint8_t)freshet_model_count_level(count);
   model->total_count += change;
   if (count > 0) freshet_model_own_context_factor(model, slot);
-  freshet_tree_add(model->frequency, model->bucket_bits, bucket_of(model, it->key), change);
+  freshet_tree_add(model->keys.frequency, model->keys.bits, bucket_of(&model->keys, it->key), change);
   if (is_widened(model, it->key))
-    freshet_tree_add(model->wide_frequency, model->bucket_bits + 1, wide_bucket_of(model, it->key), change);
+    freshet_tree_add(model->wide.frequency, model->wide.bits, bucket_of(&model->wide, it->key), change);
 }
 
 void freshet_model_count_add(freshet_model* model, uint32_t slot, uint32_t units) {
@@ -172,9 +170,8 @@ static void make_lags(freshet_model* model) {
 void freshet_model_negatives_init(freshet_model* model) {
   memset(model->recent, 0xff, sizeof model->recent);
   make_lags(model);
-  model->bucket_bits = FIRST_BUCKET_BITS;
-  make_table(FIRST_BUCKET_BITS, &model->buckets, &model->frequency, &model->presence);
-  memset(model->buckets, 0xff, bucket_count(model) * sizeof *model->buckets);
+  model->keys = make_table(FIRST_BUCKET_BITS);
+  memset(model->keys.buckets, 0xff, bucket_count(&model->keys) * sizeof *model->keys.buckets);
 }
 
 /* Draws from 64 random bits each: slots of recent events; FRESHET_NO_ITEM for an event that a restored ring
@@ -194,10 +191,10 @@ static void draw_frequent(const freshet_model* model, const uint64_t* randoms, s
   int64_t targets[NEGATIVES_MAX], buckets[NEGATIVES_MAX];
   for (size_t i = 0; i < count; i++)
     targets[i] = (int64_t)freshet_below(randoms[i], (uint64_t)model->total_count);
-  model->kernels->descend_tree(model->frequency, model->bucket_bits, targets, buckets, count);
-  for (size_t i = 0; i < count; i++) freshet_prefetch(&counts[model->buckets[buckets[i]]], 1);
+  model->kernels->descend_tree(model->keys.frequency, model->keys.bits, targets, buckets, count);
+  for (size_t i = 0; i < count; i++) freshet_prefetch(&counts[model->keys.buckets[buckets[i]]], 1);
   for (size_t i = 0; i < count; i++) {
-    uint32_t at = model->buckets[buckets[i]];
+    uint32_t at = model->keys.buckets[buckets[i]];
     for (; targets[i] >= counts[at]; at = model->items[at].next) targets[i] -= counts[at];
     slots[i] = at;
   }
@@ -207,9 +204,9 @@ static void draw_frequent(const freshet_model* model, const uint64_t* randoms, s
 static void draw_uniform(const freshet_model* model, const uint64_t* randoms, size_t count, uint32_t* slots) {
   int64_t targets[NEGATIVES_MAX], buckets[NEGATIVES_MAX];
   for (size_t i = 0; i < count; i++) targets[i] = (int64_t)freshet_below(randoms[i], model->count);
-  model->kernels->descend_tree(model->presence, model->bucket_bits, targets, buckets, count);
+  model->kernels->descend_tree(model->keys.presence, model->keys.bits, targets, buckets, count);
   for (size_t i = 0; i < count; i++) {
-    uint32_t at = model->buckets[buckets[i]];
+    uint32_t at = model->keys.buckets[buckets[i]];
     for (; targets[i] > 0; targets[i]--) at = model->items[at].next;
     slots[i] = at;
   }

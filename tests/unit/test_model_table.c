@@ -31,8 +31,8 @@ static uint32_t drawn_slowly(const uint32_t* sorted, size_t count, const uint32_
 static uint32_t drawn(const freshet_model* model, const int64_t* tree, const uint32_t* weights,
                       int64_t target) {
   int64_t bucket;
-  model->kernels->descend_tree(tree, model->bucket_bits, &target, &bucket, 1);
-  uint32_t at = model->buckets[bucket];
+  model->kernels->descend_tree(tree, model->keys.bits, &target, &bucket, 1);
+  uint32_t at = model->keys.buckets[bucket];
   for (; target >= (weights == NULL ? 1 : weights[at]); at = model->items[at].next)
     target -= weights == NULL ? 1 : weights[at];
   return at;
@@ -60,11 +60,11 @@ static void a_growing_table_is_always_right(void** state) {
     for (uint64_t d = 0; d < DRAWS; d++) {
       const int64_t unit = (int64_t)(freshet_random(random, d) % (uint64_t)model->total_count);
       const int64_t place = (int64_t)(freshet_random(random, DRAWS + d) % n);
-      assert_int_equal(drawn(model, model->frequency, model->counts, unit),
+      assert_int_equal(drawn(model, model->keys.frequency, model->counts, unit),
                        drawn_slowly(sorted, n, model->counts, unit));
-      assert_int_equal(drawn(model, model->presence, NULL, place), sorted[place]);
+      assert_int_equal(drawn(model, model->keys.presence, NULL, place), sorted[place]);
     }
-    seen_bits |= 1U << model->bucket_bits;
+    seen_bits |= 1U << model->keys.bits;
   }
   assert_int_equal(seen_bits, 0x1fc0); /* 2^6 to 2^12 buckets */
   freshet_model_destroy(model);
