@@ -33,10 +33,11 @@
 #include "core/model_blend.h"
 #include "core/model_kernels.h"
 #include "core/model_keys.h"
-#include "core/model_links.h"
+
 #include "core/model_signal.h"
 #include "core/model_thin.h"
 #include "core/model_tree.h"
+#include "core/model_unlinked.h"
 #include "core/prefetch.h"
 #include "freshet/model.h"
 

@@ -1,9 +1,9 @@
 /*
- * model_links.h: the items whose neighbours by text are still to be found (model_links.c, model_text.c). Shared by the
+ * model_unlinked.h: the items whose neighbours by text are still to be found (model_links.c, model_text.c). Shared by the
  * model_*.c files and seen by nobody else.
  */
-#ifndef FRESHET_CORE_MODEL_LINKS_H
-#define FRESHET_CORE_MODEL_LINKS_H
+#ifndef FRESHET_CORE_MODEL_UNLINKED_H
+#define FRESHET_CORE_MODEL_UNLINKED_H
 
 #include <stdbool.h>
 #include <stdint.h>
