@@ -33,7 +33,6 @@
 #include "core/model_blend.h"
 #include "core/model_kernels.h"
 #include "core/model_keys.h"
-
 #include "core/model_signal.h"
 #include "core/model_thin.h"
 #include "core/model_tree.h"
