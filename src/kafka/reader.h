@@ -68,7 +68,7 @@ freshet_mark freshet_kafka_source_mark(freshet_source* source, freshet_topic top
                                        int64_t offset);
 /* The id that the group knows the source by since its last assignment; "" before. */
 const char* freshet_kafka_source_member(freshet_source* source);
-/* When the group gave it partitions last, by freshet_monotonic_ms; 0: not yet. From any thread. */
+/* When the group gave it partitions first under its member id, by freshet_monotonic_ms; 0: not yet. From any thread. */
 int64_t freshet_kafka_source_joined_ms(freshet_source* source);
 /* The consumer behind a source, for its group metadata. */
 rd_kafka_t* freshet_kafka_source_consumer(freshet_source* source);

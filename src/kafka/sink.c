@@ -174,7 +174,7 @@ static bool is_leaving(void* context) {
 static freshet_status open_transactor(kafka_sink* sink, freshet_kafka_transactor* transactor,
                                       freshet_error* error) {
   transactor->source = sink->source;
-  transactor->opened_ms = transactor->begun_ms = freshet_monotonic_ms();
+  transactor->proven_ms = transactor->begun_ms = freshet_monotonic_ms();
   for (int topic = 0; topic < FRESHET_TOPICS; topic++) atomic_store(&transactor->waiting[topic], 0);
   transactor->leaving = &sink->committer.leaving;
   transactor->abandoned = &sink->committer.abandoned;

@@ -31,7 +31,7 @@ typedef struct kafka_source {
   freshet_log_watch* watch;
   freshet_predecessors* predecessors; /* NULL: nothing is committed */
   char* member_id;                    /* librdkafka's; NULL before the first assignment */
-  _Atomic int64_t joined_ms;          /* monotonic, of the last assignment; 0: none yet */
+  _Atomic int64_t joined_ms; /* monotonic, of the first assignment under this member id; 0: none yet */
   int64_t shared_ms;
   freshet_source_handler handler;
   freshet_topic topics[FRESHET_TOPICS]; /* [topic_count] subscribed */
@@ -174,9 +174,11 @@ static freshet_status heed_watch(kafka_source* source, freshet_error* error) {
 
 /* Notes the id that the group knows us by, and has the last owners of the new partitions looked after. */
 static void follow_owners(kafka_source* source, const rd_kafka_topic_partition_list_t* list) {
-  if (source->member_id != NULL) rd_kafka_mem_free(NULL, source->member_id);
+  char* before = source->member_id;
   source->member_id = rd_kafka_memberid(source->reader.client.handle);
-  atomic_store(&source->joined_ms, freshet_monotonic_ms());
+  if (before == NULL || source->member_id == NULL || strcmp(before, source->member_id) != 0)
+    atomic_store(&source->joined_ms, freshet_monotonic_ms());
+  if (before != NULL) rd_kafka_mem_free(NULL, before);
   if (source->predecessors != NULL) freshet_predecessors_watch(source->predecessors, source->member_id, list);
 }
 

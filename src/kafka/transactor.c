@@ -19,8 +19,8 @@
 enum { STEP_FIRST_MS = 1000, STEP_MS = 3000, ROOM_MS = 10 };
 /* librdkafka 2.0.2 waits by the wall clock. When that is set, a wait may end at once; and if that happens to a commit that
  * is tried again while it is under way, librdkafka takes its success for an abort and ends the process. So the next attempt
- * waits without a clock. */
-enum { NO_LIMIT = -1 };
+ * may take longer than clocks are set by, as a rule. It hears of no stop meanwhile. */
+enum { AFTER_CUT_MS = 30000 };
 
 /* FENCED_LATE_MS: from a look at the group to the end of the fence that follows it. */
 enum { FENCED_LATE_MS = 10000, CAUSE_SIZE = 512 };
@@ -135,7 +135,7 @@ static const char* innocent_cause(const freshet_kafka_transactor* t, char* text,
              "a transaction outlived session.timeout.ms (%lld) and was aborted by the process that took its "
              "partitions: %s",
              (long long)session_ms, paused);
-  else if (joined_ms > 0 && t->opened_ms < joined_ms + FENCED_LATE_MS)
+  else if (joined_ms > 0 && t->proven_ms < joined_ms + FENCED_LATE_MS)
     snprintf(
         text, size,
         "a transaction was aborted by a process that had this one's partitions before it joined group %s",
@@ -185,8 +185,11 @@ freshet_status freshet_kafka_transactor_take(freshet_kafka_transactor* transacto
   bool was_cut = false;
   for (int within_ms = STEP_FIRST_MS;; within_ms = within_ms * 2 < STEP_MS ? within_ms * 2 : STEP_MS) {
     const int64_t called_ms = freshet_monotonic_ms();
-    rd_kafka_error_t* failure = steps[step].call(client->handle, input, was_cut ? NO_LIMIT : within_ms);
-    if (failure == NULL) return FRESHET_OK;
+    rd_kafka_error_t* failure = steps[step].call(client->handle, input, was_cut ? AFTER_CUT_MS : within_ms);
+    if (failure == NULL) {
+      if (step == FRESHET_STEP_COMMIT) transactor->proven_ms = freshet_monotonic_ms();
+      return FRESHET_OK;
+    }
     rd_kafka_resp_err_t code = rd_kafka_error_code(failure);
     was_cut = step == FRESHET_STEP_COMMIT && code == RD_KAFKA_RESP_ERR__TIMED_OUT &&
               freshet_monotonic_ms() - called_ms < within_ms / 2;

@@ -42,9 +42,10 @@ typedef struct freshet_kafka_transactor {
   freshet_kafka_client client; /* handle NULL: it is not open */
   freshet_kafka_config config; /* that of the sink, under its own transactional id */
   char transactional_id[FRESHET_KAFKA_TRANSACTIONAL_ID_SIZE];
-  freshet_source* source;                 /* borrowed: the member that this process is; NULL: none */
-  int64_t opened_ms;                      /* monotonic, when its client was made */
-  int64_t begun_ms;                       /* monotonic, of the transaction under way */
+  freshet_source* source; /* borrowed: the member that this process is; NULL: none */
+  int64_t
+      proven_ms;    /* monotonic, when its client was made or has committed last: nobody had fenced it then */
+  int64_t begun_ms; /* monotonic, of the transaction under way */
   _Atomic size_t waiting[FRESHET_TOPICS]; /* records of it that are not acknowledged */
   _Atomic bool is_fenced; /* by all that is known: a new producer is needed before the next transaction */
   const _Atomic bool* leaving;   /* set: stop trying */

@@ -305,6 +305,17 @@ static void a_fence_that_comes_after_we_joined_ends_nothing(void** state) {
     write_one(sink, FRESHET_TOPIC_USERS, 0, "k", "v");
     assert_status(FRESHET_OK, commit(sink, NULL, 0));
   }
+  /* The group has known us for long, and we have committed since: whoever fences us now means it. */
+  sleep(11);
+  for (int i = 0; i < 3; i++) {
+    begin(sink);
+    write_one(sink, FRESHET_TOPIC_USERS, 0, "k", "v");
+    assert_status(FRESHET_OK, commit(sink, NULL, 0));
+  }
+  begin(sink);
+  assert_status(FRESHET_OK, freshet_kafka_fence(&c.config, c.config.transactional_id, fresh_error()));
+  write_one(sink, FRESHET_TOPIC_USERS, 0, "k", "v");
+  assert_status(FRESHET_FENCED, commit(sink, NULL, 0));
   freshet_sink_destroy(sink);
   assert_status(FRESHET_OK, source->vtable->close(source, fresh_error()));
   source->vtable->destroy(source);
