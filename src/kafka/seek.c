@@ -37,6 +37,13 @@ static rd_kafka_resp_err_t seek_once(rd_kafka_t* handle, rd_kafka_topic_partitio
   return code;
 }
 
+/* A handle that has ended for good takes no seek. Later records may be in its queue before the error that says why. */
+static void stop_reading(freshet_kafka_reader* reader, const rd_kafka_topic_partition_list_t* list) {
+  for (int i = 0; i < list->cnt; i++)
+    freshet_kafka_reader_stop(reader, freshet_kafka_config_topic(reader->client.config, list->elems[i].topic),
+                              list->elems[i].partition);
+}
+
 /* librdkafka stamps every fetched message with the version of its partition and a seek raises the version at
  * once, so what was fetched before is never returned after. Trying again helps against two things: a
  * partition that is only just starting refuses (__STATE), and librdkafka 2.0.2 waits a thousandth of the time
@@ -50,8 +57,11 @@ freshet_status freshet_kafka_seek(freshet_kafka_reader* reader, const freshet_pa
   freshet_kafka_wait wait = freshet_kafka_wait_for(client, "a partition to seek in");
   while (list->cnt > 0 && status == FRESHET_OK) {
     rd_kafka_resp_err_t code = seek_once(client->handle, list);
-    /* A handle that has ended for good takes no seek. The next poll says why it has. */
-    if (list->cnt == 0 || rd_kafka_fatal_error(client->handle, NULL, 0) != RD_KAFKA_RESP_ERR_NO_ERROR) break;
+    if (list->cnt == 0) break;
+    if (rd_kafka_fatal_error(client->handle, NULL, 0) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+      stop_reading(reader, list);
+      break;
+    }
     freshet_kafka_sleep_ms(SEEK_RETRY_MS);
     if (freshet_monotonic_ms() - wait.since_ms > SEEK_QUIET_MS)
       status = freshet_kafka_wait_again(&wait, code, error);
