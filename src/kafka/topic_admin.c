@@ -90,6 +90,8 @@ static void read_policy(const freshet_kafka_client* client, const rd_kafka_Confi
   freshet_topic topic = freshet_kafka_config_topic(client->config, rd_kafka_ConfigResource_name(resource));
   size_t count = 0;
   const rd_kafka_ConfigEntry_t** entries = rd_kafka_ConfigResource_configs(resource, &count);
+  if (topic < FRESHET_TOPICS)
+    info[topic].retention_bytes = -1; /* a cluster that does not tell it has no bound */
   for (size_t i = 0; i < count && topic < FRESHET_TOPICS; i++) {
     const char* value = rd_kafka_ConfigEntry_value(entries[i]);
     const char* name = rd_kafka_ConfigEntry_name(entries[i]);
