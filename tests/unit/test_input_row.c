@@ -229,6 +229,20 @@ static void bad_texts_are_refused_with_the_field(void** state) {
   freshet_input_converter_destroy(converter);
 }
 
+/* A table has columns for both kinds of records. */
+static void fields_of_the_other_kind_reject_nothing(void** state) {
+  (void)state;
+  freshet_input_converter* converter = make_converter();
+  freshet_error error = {0};
+  row r = event_row();
+  r.fields[FRESHET_FIELD_TITLE] = freshet_slice_of("caf\xe9");
+  assert_int_equal(freshet_input_event_of(converter, &r, NOW_MS, &error), FRESHET_OK);
+  r = event_row();
+  r.fields[FRESHET_FIELD_USER_ID] = freshet_slice_of("NULL"); /* the author of the item */
+  assert_int_equal(freshet_input_item_of(converter, &r, &error), FRESHET_OK);
+  freshet_input_converter_destroy(converter);
+}
+
 static void quantities_and_prices_reject_no_purchase(void** state) {
   (void)state;
   static const struct {
@@ -398,6 +412,7 @@ int main(void) {
       cmocka_unit_test(maps_rename_fields),
       cmocka_unit_test(types_are_read_or_guessed),
       cmocka_unit_test(bad_texts_are_refused_with_the_field),
+      cmocka_unit_test(fields_of_the_other_kind_reject_nothing),
       cmocka_unit_test(another_form_is_named),
       cmocka_unit_test(quantities_and_prices_reject_no_purchase),
       cmocka_unit_test(whole_numbers_are_ids_without_a_fraction),

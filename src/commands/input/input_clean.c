@@ -85,7 +85,7 @@ static freshet_status clean_id(const freshet_input_options* options, freshet_fie
 }
 
 freshet_status freshet_input_clean(const freshet_input_options* options, freshet_input_record* record,
-                                   freshet_error* error) {
+                                   bool is_event, freshet_error* error) {
   freshet_slice* fields = record->fields;
   freshet_slice user = fields[FRESHET_FIELD_USER_ID], item = fields[FRESHET_FIELD_ITEM_ID];
   for (int f = 0; f < FRESHET_FIELDS; f++) {
@@ -96,10 +96,13 @@ freshet_status freshet_input_clean(const freshet_input_options* options, freshet
     if (options->set[f].size > 0) *text = options->set[f];
   }
   if (options->derive_ids) fields[FRESHET_FIELD_EVENT_ID] = (freshet_slice){0};
-  freshet_status status =
-      clean_id(options, FRESHET_FIELD_USER_ID, user, &fields[FRESHET_FIELD_USER_ID], error);
+  /* A column of a field that the record does not have says nothing about it. */
+  freshet_status status = FRESHET_OK;
+  if (is_event)
+    status = clean_id(options, FRESHET_FIELD_USER_ID, user, &fields[FRESHET_FIELD_USER_ID], error);
   if (status == FRESHET_OK)
     status = clean_id(options, FRESHET_FIELD_ITEM_ID, item, &fields[FRESHET_FIELD_ITEM_ID], error);
-  if (status == FRESHET_OK) status = check_encoding(FRESHET_FIELD_TITLE, fields[FRESHET_FIELD_TITLE], error);
+  if (status == FRESHET_OK && !is_event)
+    status = check_encoding(FRESHET_FIELD_TITLE, fields[FRESHET_FIELD_TITLE], error);
   return status;
 }

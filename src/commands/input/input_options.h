@@ -116,7 +116,7 @@ enum {
   "  --time-format FORM    as of strptime, such as %d/%m/%Y %H:%M; %f is a fraction of a second\n"           \
   "  --types WORD=TYPE,... as in cart=click,remove_from_cart=-; - leaves out, * is for all other words\n"    \
   "  --list-separator CHAR of categories: auto (default), | ; , or >\n"                                      \
-  "  --missing WORD,...    texts that stand for nothing, as in NULL,value=0\n"                               \
+  "  --missing WORD,...    texts that stand for nothing, in place of \\N, NULL, nan and the like\n"          \
   "  --rating-scale A:B    the ratings of the files go from A to B\n"                                        \
   "  --decimal-comma       1,5 is one and a half\n"                                                          \
   "  --keep-blanks         blanks at the ends of ids, names, times and types count\n"                        \

@@ -95,6 +95,10 @@ static freshet_status check_names(const preview_stage* stage, const freshet_inpu
   if (input->expect == FRESHET_INPUT_ANY) return FRESHET_OK;
   static const freshet_field needs[] = {FRESHET_FIELD_ITEM_ID, FRESHET_FIELD_USER_ID,
                                         FRESHET_FIELD_OCCURRED_AT};
+  const uint32_t needed =
+      1u << FRESHET_FIELD_ITEM_ID | 1u << FRESHET_FIELD_USER_ID | 1u << FRESHET_FIELD_OCCURRED_AT;
+  /* Objects leave out what is null: later ones may have the other names. */
+  if (is_event && !stage->ended && (present & needed) != 0) return FRESHET_OK;
   for (size_t i = 0; i < (is_event ? 3 : 1); i++) {
     if ((present & 1u << needs[i]) != 0 || input->options->set[needs[i]].size > 0) continue;
     return freshet_input_no_column(input, needs[i], true, is_event, freshet_buffer_slice(columns), error);

@@ -283,7 +283,7 @@ freshet_status freshet_input_event_of(freshet_input_converter* converter, freshe
                                       int64_t now_ms, freshet_error* error) {
   freshet_error why;
   why.status = FRESHET_OK; /* clearing all of it would cost time for every event */
-  freshet_status cleaned = freshet_input_clean(converter->options, record, &why);
+  freshet_status cleaned = freshet_input_clean(converter->options, record, true, &why);
   const freshet_slice* fields = record->fields;
   freshet_event* event = &record->event;
   *event = (freshet_event){.event_id = fields[FRESHET_FIELD_EVENT_ID],
@@ -399,7 +399,7 @@ static freshet_status read_vector(freshet_input_converter* converter, freshet_sl
 
 freshet_status freshet_input_item_of(freshet_input_converter* converter, freshet_input_record* record,
                                      freshet_error* error) {
-  freshet_status status = freshet_input_clean(converter->options, record, error);
+  freshet_status status = freshet_input_clean(converter->options, record, false, error);
   if (status != FRESHET_OK) return status;
   const freshet_slice* fields = record->fields;
   freshet_item* item = &record->item;

@@ -256,8 +256,9 @@ static int find_formats(freshet_slice text, char found[2][FORMAT_SIZE]) {
 
 static freshet_status refuse_time(freshet_slice text, freshet_error* error) {
   char formats[2][FORMAT_SIZE];
-  int count = find_formats(text, formats);
   if (text.size == 0) return reject(error, "there is none");
+  if (error == NULL) return FRESHET_INVALID; /* nobody reads the advice, which takes long to find */
+  int count = find_formats(text, formats);
   if (count == 0) return reject(error, "'%.*s' is not a time", SHOW(text));
   return reject(error, "'%.*s' is not a time without --time-format '%s'%s%s%s", SHOW(text), formats[0],
                 count > 1 ? " or '" : "", count > 1 ? formats[1] : "", count > 1 ? "'" : "");
