@@ -192,6 +192,10 @@ static freshet_slice header_of(struct MHD_Connection* connection, const char* na
 
 static enum MHD_Result dispatch(freshet_http_exchange* e) {
   freshet_http* http = e->http;
+  if (atomic_load(&http->stopping)) { /* nobody would complete it any more */
+    freshet_http_refuse(&e->response, MHD_HTTP_SERVICE_UNAVAILABLE, "the service is stopping");
+    return freshet_http_answer(e, true);
+  }
   /* Other requests may have come since this one was admitted. */
   memcpy(e->decoded, e->target, strlen(e->target) + 1);
   FRESHET_ASSERT(freshet_http_target_parse(e->decoded, &http->target, NULL) == FRESHET_OK);
