@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include "freshet/status.h"
 
@@ -19,7 +20,7 @@
 #define ASAN_UNPOISON_MEMORY_REGION(start, size) ((void)(start), (void)(size))
 #endif
 
-static const size_t page = 4096;
+static const size_t page = 65536;               /* a multiple of every page size of x86-64 and arm64 */
 static const size_t start_at = (size_t)2 << 20; /* a multiple of a huge page */
 static const size_t most_elements = (size_t)1 << 26;
 static const size_t most_bytes = (size_t)64 << 30;
@@ -38,6 +39,12 @@ static head* head_of(void* table) {
 
 static size_t whole_pages(size_t bytes) {
   return (bytes + page - 1) / page * page;
+}
+
+/* Where address space is limited, a table must not take that of others. */
+static bool is_limited(void) {
+  struct rlimit limit;
+  return getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
 }
 
 /* Address space for at least `bytes`, and for `wished` if there is so much. NULL: there is none. */
@@ -94,7 +101,8 @@ void* freshet_table_grow(void* table, size_t count, size_t size) {
   FRESHET_ASSERT(size > 0 && count <= SIZE_MAX / 4 / size);
   const size_t needed = whole_pages(count * size);
   if (table == NULL) {
-    table = move(NULL, needed, most_elements < most_bytes / size ? most_elements * size : most_bytes);
+    const size_t most = most_elements < most_bytes / size ? most_elements * size : most_bytes;
+    table = move(NULL, needed, is_limited() ? 2 * needed : most);
   } else if (needed > head_of(table)->reserved) {
     table = move(table, needed, 2 * needed);
   } else if (!open_up(table, needed)) {
