@@ -241,7 +241,11 @@ static size_t most_waiting(const freshet_refresh* refresh, int64_t waited_ms, bo
   const freshet_stream_config* config = refresh->lists.config;
   size_t batch = waiting_batch(refresh);
   bool is_set_back = waited_ms < 0; /* the clock: nobody knows how long */
-  if (is_set_back || waited_ms >= config->max_delay_ms * URGENT_PERCENT / 100) return URGENT_BATCHES * batch;
+  if (is_set_back || waited_ms >= config->max_delay_ms * URGENT_PERCENT / 100) {
+    const size_t keeps_up =
+        2 * refresh->touched_count; /* else the oldest user waits longer with every turn */
+    return keeps_up > URGENT_BATCHES * batch ? keeps_up : URGENT_BATCHES * batch;
+  }
   if (lagging) return waited_ms >= config->max_delay_ms * SPREAD_PERCENT / 100 ? batch : 0;
   return refresh->touched_count == 0 || batch < BESIDE_LIVE ? batch : BESIDE_LIVE;
 }
