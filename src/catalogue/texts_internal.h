@@ -45,6 +45,7 @@ struct freshet_texts {
   uint32_t*
       wanted; /* [wanted_end] slots without a vector by our own encoder, from wanted_start on: a queue */
   size_t wanted_start, wanted_end, wanted_capacity;
+  size_t round;    /* slots of the queue that the round under way has not looked at; 0: there is none */
   bool is_cut;     /* the last turn has left work to the next one, since it took long enough */
   uint32_t* fresh; /* [fresh_count], at most FRESH_MAX: more at once are not worth a refresh of their own */
   size_t fresh_count;

@@ -107,10 +107,12 @@ static freshet_status submit_due(freshet_texts* texts, const bool* owned, int32_
                                  freshet_error* error) {
   const int64_t start_us = freshet_clock_monotonic_us(texts->ports.clock);
   size_t encoded = 0;
-  bool full = false;
+  bool full = false, over = false;
   /* What was announced a moment ago is still on its way into the store. */
   freshet_status status = freshet_store_write(texts->ports.store, error);
-  for (size_t left = freshet_texts_wanted(texts); left > 0 && !full && status == FRESHET_OK; left--) {
+  if (texts->round == 0) texts->round = freshet_texts_wanted(texts);
+  while (texts->round > 0 && !full && !over && status == FRESHET_OK) {
+    texts->round--;
     const uint32_t slot = texts->wanted[texts->wanted_start++];
     freshet_item_text_state* t = freshet_texts_item(texts, slot);
     t->wanted = false;
@@ -120,8 +122,9 @@ static freshet_status submit_due(freshet_texts* texts, const bool* owned, int32_
     } else {
       freshet_texts_want(texts, slot);
     }
-    full |= left > 1 && is_over(texts, start_us);
+    over = texts->round > 0 && is_over(texts, start_us);
   }
+  if (full) texts->round = 0;
   return status;
 }
 
@@ -192,7 +195,6 @@ freshet_status freshet_texts_turn(freshet_texts* texts, const bool* owned, int32
                                   freshet_error* error) {
   if (texts->dim == 0) return FRESHET_OK;
   int64_t now_ms = freshet_clock_monotonic_ms(texts->ports.clock);
-  const bool was_cut = texts->is_cut;
   texts->is_cut = false;
   freshet_status status = freshet_texts_collect(texts, error);
   if (status == FRESHET_OK)
@@ -202,7 +204,7 @@ freshet_status freshet_texts_turn(freshet_texts* texts, const bool* owned, int32
   if (status != FRESHET_OK || wanted == 0) return status;
   bool rushes = texts->ports.embedder == NULL || wanted >= texts->batch;
   bool is_awaited = texts->expects && texts->ports.embedder == NULL; /* events wait, and for nothing else */
-  bool is_due = is_awaited || was_cut || now_ms >= texts->next_ms ||
+  bool is_due = is_awaited || texts->round > 0 || now_ms >= texts->next_ms ||
                 (rushes && now_ms >= texts->next_ms - texts->interval_ms + RUSH_MS);
   if (!is_due) return FRESHET_OK;
   texts->next_ms = now_ms + texts->interval_ms;
