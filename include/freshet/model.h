@@ -453,6 +453,8 @@ freshet_status freshet_model_read_globals(freshet_model* model, freshet_slice by
  * learned stays, and nothing of this log is folded yet. Rows that are read later count in the same way. True: it is another
  * log. */
 bool freshet_model_fit_log(freshet_model* model, int64_t end);
+/* Makes what freshet_model_write_item wrote count by another log, of which nothing is folded yet. */
+void freshet_model_renumber_row(freshet_buffer* row);
 
 /* Takes the slots whose learned state changed since the last drain, and returns how many they are; it costs nothing,
  * however many. *slots points into the model and is valid until its next non-const call. */

@@ -58,9 +58,13 @@ void freshet_learned_destroy(freshet_learned* learned) {
 
 /* ---- deltas ---- */
 
+static bool is_reflected(const freshet_learned* learned, const freshet_record* record) {
+  return record->offset < learned->reflected_end && record->timestamp_ms <= learned->reflected_ms;
+}
+
 freshet_status freshet_learned_apply_delta(freshet_learned* learned, const freshet_record* record,
                                            freshet_error* error) {
-  if (!record->has_value) return FRESHET_OK;
+  if (!record->has_value || is_reflected(learned, record)) return FRESHET_OK;
   freshet_model_delta delta;
   freshet_slice worker;
   freshet_status status =
@@ -285,18 +289,42 @@ static const char* name_of_deltas(const freshet_learned* learned) {
   return freshet_outbox_topic_name(learned->ports.outbox, FRESHET_TOPIC_ITEM_DELTAS);
 }
 
+static freshet_status renumber_parked_row(void* context, uint64_t item_key, bool* is_written,
+                                          freshet_error* error) {
+  freshet_learned* learned = context;
+  (void)is_written; /* checkpoints have it to write */
+  learned->bytes.size = 0;
+  freshet_status status = freshet_parked_items_row(learned->parked, item_key, &learned->bytes, error);
+  if (status != FRESHET_OK) return status;
+  freshet_model_renumber_row(&learned->bytes);
+  freshet_store_put(learned->ports.store, FRESHET_FAMILY_ITEMS, 0,
+                    (freshet_slice){(const char*)&item_key, sizeof item_key},
+                    freshet_buffer_slice(&learned->bytes));
+  return FRESHET_OK;
+}
+
 /* The new log may soon be longer than the position that the store has. So the store counts by the new log before anything
  * is read of it. Checkpoints do after the first pass. */
-static freshet_status renumber(freshet_learned* learned, freshet_error* error) {
+static freshet_status renumber(freshet_learned* learned, int64_t first, freshet_error* error) {
+  size_t from = 0;
+  bool is_all;
+  freshet_status status =
+      freshet_store_write(learned->ports.store, error); /* rows of parked items are in it */
+  if (status == FRESHET_OK)
+    status = freshet_parked_items_unwritten(learned->parked, &from, SIZE_MAX, renumber_parked_row, learned,
+                                            &is_all, error);
+  if (status != FRESHET_OK) return status;
   learned->stores_all = true;
   learned->is_renumbered = true;
-  put_changed_rows(learned, 0);
+  put_changed_rows(learned, first);
   return freshet_store_write(learned->ports.store, error);
 }
 
-/* Kafka may have less than the fold was to go on with: the deltas expired during a long absence, or the topic was made
- * again. A start that waited for them would never succeed. */
-static freshet_status fit_to_log(freshet_learned* learned, freshet_item_logs* logs, int64_t* start,
+/* Kafka may have less than the fold was to go on with: the deltas expired during a long absence, the topic was made again,
+ * or its end was cut off. A start that waited for them would never succeed. Records that are there and that are not later
+ * than the rows of the store are in these rows: then the log was cut. */
+static freshet_status fit_to_log(freshet_learned* learned, freshet_item_logs* logs,
+                                 const freshet_stored_position* stored, int64_t* start,
                                  freshet_error* error) {
   int64_t first, end;
   freshet_status status = freshet_item_logs_range(logs, FRESHET_TOPIC_ITEM_DELTAS, 0, &first, &end, error);
@@ -309,7 +337,9 @@ static freshet_status fit_to_log(freshet_learned* learned, freshet_item_logs* lo
         "and what was learned about items stays\"",
         name_of_deltas(learned), (long long)from, (long long)end);
     *start = FRESHET_OFFSET_BEGINNING;
-    status = renumber(learned, error);
+    learned->reflected_end = stored->is_beyond ? end : 0;
+    learned->reflected_ms = stored->time_ms;
+    status = renumber(learned, first, error);
   } else if (from < first) {
     freshet_log_fact(
         learned->ports.logger, FRESHET_ERROR, "deltas.lost",
@@ -342,7 +372,7 @@ freshet_status freshet_learned_load(freshet_learned* learned, freshet_item_logs*
   learned->stores_all = !has_rows;
   int64_t start = stored.offset;
   if (status == FRESHET_OK) status = freshet_learned_load_states(learned, logs, !has_rows, &start, error);
-  if (status == FRESHET_OK) status = fit_to_log(learned, logs, &start, error);
+  if (status == FRESHET_OK) status = fit_to_log(learned, logs, &stored, &start, error);
   if (status == FRESHET_OK) status = freshet_item_logs_open(logs, FRESHET_TOPIC_ITEM_DELTAS, 0, start, error);
   if (status == FRESHET_OK) status = freshet_item_logs_catch_up(logs, FRESHET_TOPIC_ITEM_DELTAS, 1, error);
   const int64_t now_ms = freshet_clock_monotonic_ms(clock);

@@ -43,6 +43,8 @@ struct freshet_learned {
                            has come back */
   bool stores_all; /* the state did not come from the store: the first store writes every row */
   bool is_renumbered; /* the log of deltas is another one than the state counted by: a pass is due at once */
+  /* Deltas before this offset and not after this time are in the rows, though these count by another log. */
+  int64_t reflected_end, reflected_ms;
   bool* is_unwritten; /* [unwritten_capacity] by slot: changed since its last checkpoint */
   size_t unwritten_capacity;
   int64_t checkpointed_to; /* by the last checkpoint of this process; -1: there is none */

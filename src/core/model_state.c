@@ -251,6 +251,12 @@ bool freshet_model_fit_log(freshet_model* model, int64_t end) {
   return true;
 }
 
+void freshet_model_renumber_row(freshet_buffer* row) {
+  static const int64_t nothing = 0;
+  FRESHET_ASSERT(row->size >= sizeof(uint8_t) + sizeof nothing); /* version, folded_to */
+  memcpy((uint8_t*)row->data + sizeof(uint8_t), &nothing, sizeof nothing);
+}
+
 typedef struct keyed {
   uint64_t key;
   uint32_t slot;

@@ -215,6 +215,27 @@ static void stored_items_and_the_tail_of_the_log_give_the_same_model(void** stat
   free_world(&restored);
 }
 
+/* A row that reflects more than the log has is one of another log, unless it has been renumbered. */
+static void rows_may_count_by_another_log(void** state) {
+  (void)state;
+  for (int renumbers = 0; renumbers < 2; renumbers++) {
+    world w = make_world(freshet_model_defaults(), true);
+    freshet_buffer row = {0};
+    learn_event(&w, 0);
+    freshet_model_write_item(w.model, w.slots[0], 1000, &row);
+    if (renumbers == 1) freshet_model_renumber_row(&row);
+    world restored = make_world(freshet_model_defaults(), true);
+    assert_int_equal(
+        freshet_model_read_item(restored.model, restored.slots[0], freshet_buffer_slice(&row), NULL),
+        FRESHET_OK);
+    assert_true(freshet_model_fit_log(restored.model, 500) == (renumbers == 0));
+    assert_false(freshet_model_fit_log(restored.model, 500)); /* it counts by this log now */
+    freshet_buffer_free(&row);
+    free_world(&w);
+    free_world(&restored);
+  }
+}
+
 /* The bias and accumulators of an item, from its stored bytes. */
 static void read_additive(const world* w, int item, char out[64]) {
   freshet_buffer bytes = {0};
@@ -568,6 +589,7 @@ int main(void) {
       cmocka_unit_test(deltas_do_not_change_what_is_learned_and_carry_all_of_it),
       cmocka_unit_test(the_parts_of_a_delta_give_what_the_whole_gives),
       cmocka_unit_test(stored_items_and_the_tail_of_the_log_give_the_same_model),
+      cmocka_unit_test(rows_may_count_by_another_log),
       cmocka_unit_test(workers_that_exchange_deltas_agree_on_what_adds_up),
       cmocka_unit_test(slots_in_another_order_learn_the_same),
       cmocka_unit_test(parts_sum_to_the_score_and_the_score_to_the_rows),
