@@ -392,10 +392,10 @@ freshet_status freshet_rank_index_set(freshet_rank_index* index, uint32_t slot, 
 void freshet_rank_index_fetch(const freshet_rank_index* index, uint32_t slot) {
   const uint32_t row = freshet_rank_index_row(index, slot);
   if (row == FRESHET_RANK_NO_ROW) return;
-  const float* own = own_row(index, row);
-  for (size_t at = 0; at < own_stride(index); at += LINE / sizeof(float)) __builtin_prefetch(own + at, 1);
-  const uint8_t* codes = row_codes(index, row);
-  for (size_t g = 0; g < index->groups; g++) __builtin_prefetch(codes + g * FRESHET_PANEL * 4, 1);
+  for (size_t at = 0; at < own_stride(index); at += LINE / sizeof(float))
+    __builtin_prefetch(own_row(index, row) + at, 1);
+  for (size_t g = 0; g < index->groups; g++)
+    __builtin_prefetch(row_codes(index, row) + g * FRESHET_PANEL * 4, 1);
 }
 
 /* One pass of a radix sort, by DIGIT_BITS bits of each slot's panel from `shift` on. */

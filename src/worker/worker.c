@@ -227,8 +227,8 @@ static freshet_status apply_records(freshet_worker* worker, size_t count, freshe
 static freshet_status turn_lists(freshet_worker* worker, size_t count, uint64_t* lag, freshet_error* error) {
   freshet_clock* clock = worker->ports.clock;
   int64_t start_us = worker->turn.lap_us;
-  /* Items come first, with their texts: an item that was announced before an event is known when the event is
-   * learned. */
+  /* Items come first, with their texts: an item that was announced before an event is known when the event is learned, as
+   * far as its record has been read. */
   freshet_turn* turn = &worker->turn;
   freshet_status status = freshet_items_poll(worker->derived->items, error);
   freshet_turn_lap(turn, FRESHET_TURN_ITEMS);
