@@ -38,7 +38,8 @@ class Strangers(Case):
             app.send("events", f"user-{number % 6}", click(f"user-{number % 6}", f"item-{number % 20}"))
         app.settle()
         before = self.state_of(app)
-        state = next(r for r in app.read("item_states") if r.key.startswith(b"\0item"))
+        state = until(lambda: next((r for r in app.read("item_states") if r.key.startswith(b"\0item")), None),
+                      "a checkpoint of an item")
         halved = decode("ItemState", state.value)
         halved["learned"] = halved["learned"][:len(halved["learned"]) // 2]
         row = next(r for r in app.read("users") if not r.key.startswith(b"\0"))
