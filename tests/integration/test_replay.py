@@ -175,7 +175,7 @@ class BadInput(ReplayCase):
             (head + "u,i,4,12345,n\n", EXIT_REJECTS, "may be seconds or milliseconds; tell with --time-unit"),
             (head + "u,i,4,03/04/2011,n\n", EXIT_REJECTS, "'03/04/2011' is not a time"),
             (head + row + "u,i,4,16000000000000000,n\n", EXIT_REJECTS, "is not in milliseconds"),
-            (head + "u,i,nan,1600000000000,n\n", EXIT_REJECTS, "value 'nan' is not a number"),
+            (head + "u,i,four,1600000000000,n\n", EXIT_REJECTS, "value 'four' is not a number"),
             (head + 'u,"i ""1"", 2",4,1600000000000,"two\r\nlines"\r\n' + row, EXIT_OK, "times in milliseconds"),
             (b"\xef\xbb\xbf" + (head + row).replace("\n", "\r\n").encode(), EXIT_OK, "the first is 2020-09-13T12:26:40Z"),
             (head + "u,i,4,1600000000,n\n", EXIT_OK, "times in seconds, the first is 2020-09-13T12:26:40Z"),

@@ -66,10 +66,14 @@ static bool is_shortened(freshet_slice text) {
   return at + 2 + count_digits(text, at + 2) == text.size;
 }
 
+/* The message has '?' for each byte that is not ASCII: a terminal and a log want UTF-8. */
 static freshet_status check_encoding(freshet_field field, freshet_slice text, freshet_error* error) {
+  char shown[64];
+  size_t size = text.size < sizeof shown ? text.size : sizeof shown;
   if (freshet_slice_is_utf8(text)) return FRESHET_OK;
+  for (size_t i = 0; i < size; i++) shown[i] = (unsigned char)text.data[i] < 0x80 ? text.data[i] : '?';
   return reject(error, "%s '%.*s' is not UTF-8; --encoding windows-1252 (or another one) may read it",
-                freshet_field_names[field], SHOW(text));
+                freshet_field_names[field], (int)size, shown);
 }
 
 static freshet_status clean_id(const freshet_input_options* options, freshet_field field,

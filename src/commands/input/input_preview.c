@@ -71,6 +71,8 @@ static freshet_status read_first(preview_stage* stage, uint32_t* present, bool* 
     if (status != FRESHET_OK && why.verdict != FRESHET_DEAD_LETTER)
       return FRESHET_OK; /* told when it is its turn */
     *present |= record.present;
+    for (int f = 0; f < FRESHET_FIELDS; f++) /* some layouts give a field without a column */
+      *present |= record.fields[f].size > 0 ? 1u << f : 0;
     *has_event = *has_event || record.is_event;
     if (!good && status == FRESHET_OK) freshet_input_columns(stage->inner, columns);
     good = good || status == FRESHET_OK;
