@@ -6,10 +6,9 @@
 #include <ctype.h>
 #include <string.h>
 
-enum { SHOWN = 40, LONGEST_WORD = 9 };
+#include "commands/input/input_refuse.h"
 
-#define SHOW(text) (int)((text).size < SHOWN ? (text).size : SHOWN), (text).data == NULL ? "" : (text).data
-#define reject(error, ...) freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER, __VA_ARGS__)
+enum { LONGEST_WORD = 9 };
 
 /* As SQL, pandas, R, JavaScript and spreadsheets write "no value". */
 static const char usual_words[] = "\\N,NULL,null,(null),None,nan,NaN,NaT,<NA>,NA,N/A,#N/A,undefined";

@@ -10,9 +10,9 @@
 
 #include "commands/input/input_clean.h"
 #include "commands/input/input_object.h"
+#include "commands/input/input_refuse.h"
 
 enum {
-  SHOWN = 40,         /* bytes of a bad text in a message */
   COUNTERS = 1 << 20, /* equal events are told apart among so many different ones */
   ID_SIZE = 2 + 16,   /* "r-" and a key in hexadecimal */
   KNOWN_WORDS = 8,    /* types that were looked up last */
@@ -24,11 +24,6 @@ enum {
 };
 static const double PRICE_MAX = 1e12;
 static const int64_t YEAR_1990_MS = 631152000000;
-
-#define reject(error, ...) freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER, __VA_ARGS__)
-
-/* For "%.*s". */
-#define SHOW(text) (int)((text).size < SHOWN ? (text).size : SHOWN), (text).data == NULL ? "" : (text).data
 
 typedef struct counter {
   uint64_t key;

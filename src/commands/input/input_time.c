@@ -11,11 +11,9 @@
 #include <time.h>
 
 #include "commands/input/input_csv.h"
+#include "commands/input/input_refuse.h"
 
-enum { SHOWN = 40, TEXT_SIZE = 96, MS_PER_S = 1000 };
-
-#define SHOW(text) (int)((text).size < SHOWN ? (text).size : SHOWN), (text).data == NULL ? "" : (text).data
-#define reject(error, ...) freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER, __VA_ARGS__)
+enum { TEXT_SIZE = 96, MS_PER_S = 1000 };
 
 /* ---- numbers ---- */
 
