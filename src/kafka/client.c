@@ -13,7 +13,6 @@
 #include <time.h>
 
 #include "kafka/seal.h"
-#include "stream/clock.h"
 
 enum { TROUBLE_INTERVAL_MS = 30000, REASON_SIZE = 512 };
 
@@ -330,11 +329,12 @@ static const char* partitioner_of(const freshet_kafka_config* config, freshet_to
   return is_by_user ? freshet_partitioner_property(config->partitioner) : NULL;
 }
 
-static bool is_set_by_user(const freshet_kafka_config* config, const char* name) {
+/* What the user has set; NULL: nothing. */
+static const char* property_of(const freshet_kafka_config* config, const char* name) {
   for (size_t i = 0; i < config->property_count; i++) {
-    if (strcmp(config->properties[i].name, name) == 0) return true;
+    if (strcmp(config->properties[i].name, name) == 0) return config->properties[i].value;
   }
-  return false;
+  return NULL;
 }
 
 /* What leaves in a transaction is compressed as a rule. Lists and replies are not: clients of all kinds read them, and
@@ -343,8 +343,9 @@ static bool is_set_by_user(const freshet_kafka_config* config, const char* name)
 static const char* codec_of(const freshet_kafka_config* config, freshet_topic topic) {
   const bool is_plain = topic == FRESHET_TOPIC_RECOMMENDATIONS || topic == FRESHET_TOPIC_SHADOW ||
                         topic == FRESHET_TOPIC_REPLIES || topic == FRESHET_TOPIC_ITEM_DELTAS;
-  if (is_set_by_user(config, "compression.codec") || is_set_by_user(config, "compression.type")) return NULL;
-  return is_plain ? "none" : NULL;
+  const bool is_set =
+      property_of(config, "compression.codec") != NULL || property_of(config, "compression.type") != NULL;
+  return is_plain && !is_set ? "none" : NULL;
 }
 
 static rd_kafka_topic_conf_t* topic_conf(const freshet_kafka_client* client, freshet_topic topic) {
@@ -481,11 +482,8 @@ freshet_status freshet_kafka_client_fatal(const freshet_kafka_client* client, fr
 }
 
 int64_t freshet_kafka_session_ms(const freshet_kafka_config* config) {
-  for (size_t i = 0; i < config->property_count; i++) {
-    if (strcmp(config->properties[i].name, "session.timeout.ms") == 0)
-      return strtoll(config->properties[i].value, NULL, 10);
-  }
-  return strtoll(SESSION_MS, NULL, 10);
+  const char* session_ms = property_of(config, "session.timeout.ms");
+  return strtoll(session_ms == NULL ? SESSION_MS : session_ms, NULL, 10);
 }
 
 void freshet_kafka_sleep_ms(int ms) {

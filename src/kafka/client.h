@@ -10,7 +10,6 @@
 #include <stdatomic.h>
 
 #include "core/monotonic.h"
-
 #include "kafka/kafka.h"
 
 enum { FRESHET_KAFKA_REASON_SIZE = 320 };
