@@ -1,8 +1,6 @@
 /* conflicting_ids.c: see conflicting_ids.h. */
 #include "worker/conflicting_ids.h"
 
-enum { TELL_US = 30000000 };
-
 static uint64_t pair_of(const freshet_event* event) {
   return freshet_id_key(event->user_id) * 31 + freshet_id_key(event->item_id);
 }
@@ -23,11 +21,7 @@ void freshet_conflicting_ids_skipped(freshet_conflicting_ids* ids, uint64_t even
 }
 
 void freshet_conflicting_ids_turn(freshet_conflicting_ids* ids) {
-  if (ids->count == ids->told) return;
-  int64_t now_us = freshet_clock_monotonic_us(ids->ports->clock);
-  if (ids->told > 0 && now_us < ids->next_told_us) return;
-  ids->told = ids->count;
-  ids->next_told_us = now_us + TELL_US;
+  if (!freshet_told_is_due(&ids->told, ids->count, ids->ports->clock)) return;
   freshet_log_fact(ids->ports->logger, FRESHET_WARN, "events.conflicting",
                    "topic=%s count=%llu message=\"event ids come again with another user or item: skipped as "
                    "duplicates\" do=\"give each event an id of its own; the number of an order or session is "

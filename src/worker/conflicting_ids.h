@@ -10,6 +10,7 @@
 
 #include "freshet/event.h"
 #include "stream/ports.h"
+#include "worker/told.h"
 
 enum { FRESHET_CONFLICTING_IDS_KEPT = 8192 };
 
@@ -19,8 +20,8 @@ typedef struct freshet_conflicting_ids {
   struct {
     uint64_t event_key, pair;
   } kept[FRESHET_CONFLICTING_IDS_KEPT]; /* by event_key; a newer event takes the place of an older one */
-  uint64_t count, told;
-  int64_t next_told_us;
+  uint64_t count;
+  freshet_told told;
 } freshet_conflicting_ids;
 
 /* An event that is learned. event_key: freshet_id_key of its id. */

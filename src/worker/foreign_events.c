@@ -5,7 +5,6 @@
 
 enum {
   EVIDENCE = 10000, /* events that are looked at although none was foreign */
-  TELL_US = 30000000,
   ADVICE_SIZE = 256,
 };
 
@@ -89,11 +88,7 @@ static void advise(const freshet_foreign_events* events, char advice[ADVICE_SIZE
 }
 
 void freshet_foreign_events_turn(freshet_foreign_events* events) {
-  if (events->foreign == events->told) return;
-  int64_t now_us = freshet_clock_monotonic_us(events->ports->clock);
-  if (events->told > 0 && now_us < events->next_told_us) return;
-  events->told = events->foreign;
-  events->next_told_us = now_us + TELL_US;
+  if (!freshet_told_is_due(&events->told, events->foreign, events->ports->clock)) return;
   freshet_partitioner origin = freshet_foreign_events_origin(events);
   char advice[ADVICE_SIZE];
   advise(events, advice);

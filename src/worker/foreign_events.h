@@ -10,6 +10,7 @@
 
 #include "stream/partitioner.h"
 #include "stream/ports.h"
+#include "worker/told.h"
 
 /* Zero, but for the first four members: nothing has come yet. */
 typedef struct freshet_foreign_events {
@@ -21,8 +22,7 @@ typedef struct freshet_foreign_events {
   uint64_t seen, foreign;
   uint64_t fit[FRESHET_PARTITIONERS];         /* of `seen`, that are where this partitioner puts them */
   uint64_t foreign_fit[FRESHET_PARTITIONERS]; /* of `foreign` */
-  uint64_t told;                              /* `foreign` at the last log line */
-  int64_t next_told_us;
+  freshet_told told;                          /* of `foreign` */
 } freshet_foreign_events;
 
 /* Takes note of an event whose user lives in `home`; true: the event is in another partition. `cause` then says so. */
