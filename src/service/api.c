@@ -9,11 +9,11 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "core/monotonic.h"
 #include "service/api_internal.h"
 #include "service/api_request.h"
 #include "service/openapi.h"
 #include "service/titles.h"
-#include "stream/clock.h"
 
 enum { ROUTES = 11, BATCH_PLACES_MAX = 5000, GATHERED_MAX = 64 };
 
@@ -32,8 +32,7 @@ struct freshet_api {
 /* ---- titles and owners ---- */
 
 void freshet_api_set_time(freshet_api* api) {
-  freshet_clock* clock = freshet_clock_system();
-  api->now_ms = freshet_clock_monotonic_us(clock) / 1000;
+  api->now_ms = freshet_monotonic_ms();
 }
 
 freshet_slice freshet_api_title(freshet_api* api, freshet_slice item_id) {
