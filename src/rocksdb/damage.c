@@ -64,14 +64,14 @@ static bool exists(const char* folder, const char* name) {
   return join(path, folder, name) && stat(path, &about) == 0;
 }
 
-/* Is there a file with this ending, or with the other one, and none of somebody else? */
-static bool has_data(const char* folder, const char* ending, const char* other) {
+/* Are there tables, or a log where that counts, and no file of somebody else? */
+static bool has_data(const char* folder, bool counts_log) {
   DIR* entries = opendir(folder);
   bool has = false, is_ours = true;
   if (entries == NULL) return false;
   for (const struct dirent* e = readdir(entries); e != NULL; e = readdir(entries)) {
     if (e->d_type == DT_DIR) continue;
-    has |= ends_with(e->d_name, ending) || ends_with(e->d_name, other);
+    has |= ends_with(e->d_name, ".sst") || (counts_log && ends_with(e->d_name, ".log"));
     is_ours &= is_of_database(e->d_name) || freshet_damage_is_kept(e->d_name);
   }
   closedir(entries);
@@ -79,12 +79,12 @@ static bool has_data(const char* folder, const char* ending, const char* other) 
 }
 
 bool freshet_damage_has_tables(const char* folder) {
-  return has_data(folder, ".sst", ".sst");
+  return has_data(folder, false);
 }
 
 /* RocksDB makes CURRENT before the first log. */
 bool freshet_damage_is_marked(const char* folder) {
-  return exists(folder, mark_name) || (!exists(folder, "CURRENT") && has_data(folder, ".sst", ".log"));
+  return exists(folder, mark_name) || (!exists(folder, "CURRENT") && has_data(folder, true));
 }
 
 /* RocksDB holds a lock of fcntl on this file. */
