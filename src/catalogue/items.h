@@ -34,9 +34,9 @@ freshet_learned* freshet_items_learned(const freshet_items* items);
 /* The ranker over the listed items, brought up to date by this call. */
 freshet_status freshet_items_ranker(freshet_items* items, freshet_ranker** ranker, freshet_error* error);
 
-/* Applies what other workers and producers have written since the last call; does not wait. When much has been written, a
- * call stops after a few ms, and freshet_items_are_behind: the next call goes on. Puts changes of the catalogue into the store's
- * batch. */
+/* Applies what other workers and producers have written since the last call; does not wait. When much has been written,
+ * a call stops after a few ms, and freshet_items_are_behind: the next call goes on. Puts changes of the catalogue into
+ * the store's batch. */
 freshet_status freshet_items_poll(freshet_items* items, freshet_error* error);
 bool freshet_items_are_behind(const freshet_items* items);
 

@@ -6,8 +6,9 @@
  * was taken is answered exactly once, at the latest when the inbox is shut.
  *
  * Most questions only read. While the worker waits, it shares its state: then they are answered at once, on the thread
- * that asks if the worker invites it, else on a thread of the inbox. Questions that come while the worker works wait for the next moment of sharing, and a thread of the
- * inbox answers them. Readers answer some questions at a time, and the worker waits for those that they have begun.
+ * that asks if the worker invites it, else on a thread of the inbox. Questions that come while the worker works wait for
+ * the next moment of sharing, and a thread of the inbox answers them. Readers answer some questions at a time, and the
+ * worker waits for those that they have begun.
  *
  * It owns questions until they are taken, and the thread. It knows nothing of HTTP, nor of how an answer is made.
  *
