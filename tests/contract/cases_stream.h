@@ -148,7 +148,11 @@ static void read_log(stream_rig* rig, freshet_topic topic, int32_t partition, in
       size += records[r].value.size;
     }
   }
-  assert_int_equal(freshet_reader_position(rig->log, topic, partition), to);
+  if (freshet_reader_position(rig->log, topic, partition) != to) {
+    fail_msg("partition %d was to be read up to %lld: position %lld, end %lld, read '%s'", (int)partition,
+             (long long)to, (long long)freshet_reader_position(rig->log, topic, partition),
+             (long long)end_of(rig, topic, partition), text);
+  }
   assert_ok(freshet_reader_shut(rig->log, topic, partition, error));
   assert_int_equal(freshet_reader_position(rig->log, topic, partition), -1);
 }
