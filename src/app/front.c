@@ -9,6 +9,7 @@
 
 enum {
   QUESTIONS_MAX = 1024, /* that wait for their answer */
+  WAIT_PARTS = 4,       /* nobody is let in behind a question that has waited one part of http.timeout_ms */
   ROUTES_MAX = 32,      /* of the API and of pages */
 };
 
@@ -38,6 +39,7 @@ freshet_status freshet_front_open(freshet_front* front, const freshet_front_conf
   freshet_http_route routes[ROUTES_MAX];
   size_t count;
   front->inbox = freshet_inbox_create(QUESTIONS_MAX);
+  freshet_inbox_bound_wait(front->inbox, (int64_t)config->http.timeout_ms * 1000 / WAIT_PARTS);
   front->api = freshet_api_create(&(freshet_api_config){front->inbox, config->http.advertise});
   freshet_monitor_config watched = {
       .config = config, .worker_metrics = wanted->metrics, .clock = freshet_clock_system(), .logger = logger};

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "stream/clock.h"
+
 enum { PASSED_MAX = 4 /* moments of sharing that may be too short before the worker answers itself */ };
 
 typedef struct queue {
@@ -17,6 +19,7 @@ typedef struct queue {
 
 struct freshet_inbox {
   size_t capacity;
+  int64_t wait_most_us; /* 0: no bound */
   pthread_t thread;
   _Atomic size_t unanswered; /* entries that were put and are not freed yet, here or with the worker */
   pthread_mutex_t lock;      /* guards the rest */
@@ -280,6 +283,10 @@ freshet_inbox* freshet_inbox_create(size_t capacity) {
   return inbox;
 }
 
+void freshet_inbox_bound_wait(freshet_inbox* inbox, int64_t most_us) {
+  inbox->wait_most_us = most_us;
+}
+
 void freshet_inbox_destroy(freshet_inbox* inbox) {
   if (inbox == NULL) return;
   freshet_inbox_shut(inbox);
@@ -294,6 +301,10 @@ void freshet_inbox_destroy(freshet_inbox* inbox) {
   free(inbox);
 }
 
+static bool has_waited_long(const freshet_inbox* inbox, const queue* q, int64_t now_us) {
+  return q->first != NULL && inbox->wait_most_us > 0 && now_us - q->first->put_us > inbox->wait_most_us;
+}
+
 bool freshet_inbox_put(freshet_inbox* inbox, const freshet_question* question) {
   freshet_inbox_entry* entry = freshet_inbox_entry_create(question);
   const bool is_taken = freshet_inbox_put_entry(inbox, entry);
@@ -302,10 +313,15 @@ bool freshet_inbox_put(freshet_inbox* inbox, const freshet_question* question) {
 }
 
 bool freshet_inbox_put_entry(freshet_inbox* inbox, freshet_inbox_entry* entry) {
+  freshet_clock* clock = freshet_clock_system();
+  const int64_t now_us = freshet_clock_monotonic_us(clock);
   pthread_mutex_lock(&inbox->lock);
-  const bool is_taken = inbox->is_open && atomic_load(&inbox->unanswered) < inbox->capacity;
+  const bool is_taken = inbox->is_open && atomic_load(&inbox->unanswered) < inbox->capacity &&
+                        !has_waited_long(inbox, &inbox->for_worker, now_us) &&
+                        !has_waited_long(inbox, &inbox->for_readers, now_us);
   if (is_taken) {
     entry->inbox = inbox;
+    entry->put_us = now_us;
     atomic_fetch_add(&inbox->unanswered, 1);
   }
   if (is_taken && entry->question.reads && inbox->shares) {

@@ -105,6 +105,9 @@ typedef struct freshet_inbox freshet_inbox;
 /* Shut: it takes nothing before a worker has opened it. capacity: of questions without an answer, those that the
  * worker has taken included. */
 freshet_inbox* freshet_inbox_create(size_t capacity);
+/* Takes nothing while a question that nobody has taken yet has waited so long: whoever came now would wait longer.
+ * 0, the preset: no bound. Before any other thread knows the inbox. */
+void freshet_inbox_bound_wait(freshet_inbox* inbox, int64_t most_us);
 /* No other thread may put any more, and every entry is freed. */
 void freshet_inbox_destroy(freshet_inbox* inbox);
 
@@ -113,8 +116,8 @@ void freshet_inbox_destroy(freshet_inbox* inbox);
 void freshet_inbox_answer(freshet_inbox* inbox, freshet_question* const* questions, size_t count,
                           freshet_answer** answers);
 
-/* False: it is full, or shut: there is no worker, or one that is not ready yet. `answered` is not called
- * then. */
+/* False: it is full, questions wait too long, or it is shut: there is no worker, or one that is not ready yet.
+ * `answered` is not called then. */
 bool freshet_inbox_put(freshet_inbox* inbox, const freshet_question* question);
 
 /* ---- for the worker ---- */
@@ -141,6 +144,7 @@ void freshet_inbox_shut(freshet_inbox* inbox);
 typedef struct freshet_inbox_entry {
   struct freshet_inbox_entry* next;
   freshet_inbox* inbox; /* that counts it until it is freed; NULL: none */
+  int64_t put_us;       /* into the inbox, on the monotonic clock */
   freshet_question question;
 } freshet_inbox_entry;
 

@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
 #include "lists/inbox.h"
 #include "stream/partitioner.h"
@@ -75,6 +76,28 @@ static void it_is_bounded_and_wakes_once(void** state) {
   assert_int_equal(wakes, 2);
   freshet_inbox_destroy(inbox);
   assert_int_equal(answers, 4);
+}
+
+/* Whoever would wait too long is told so at once. */
+static void nobody_is_let_in_after_one_who_waits_too_long(void** state) {
+  (void)state;
+  enum { MOST_US = 20000 };
+  freshet_inbox* inbox = freshet_inbox_create(8);
+  freshet_question question = ask("u");
+  freshet_inbox_bound_wait(inbox, MOST_US);
+  freshet_inbox_open(inbox, count_wake, NULL);
+  assert_true(freshet_inbox_put(inbox, &question));
+  usleep(2 * MOST_US);
+  assert_false(freshet_inbox_put(inbox, &question));
+  freshet_inbox_entry* first = freshet_inbox_take(inbox, true);
+  assert_true(first != NULL && first->next == NULL);
+  question.reads = true;
+  assert_true(freshet_inbox_put(inbox, &question)); /* the worker has taken the first: it waits no more */
+  usleep(2 * MOST_US);
+  assert_false(freshet_inbox_put(inbox, &question));
+  freshet_inbox_entry_refuse(first, FRESHET_ANSWER_INVALID, "no");
+  freshet_inbox_destroy(inbox);
+  assert_int_equal(answers, 2);
 }
 
 static void a_question_is_copied(void** state) {
@@ -233,6 +256,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup(a_shut_inbox_takes_nothing, reset),
       cmocka_unit_test_setup(it_is_bounded_and_wakes_once, reset),
+      cmocka_unit_test_setup(nobody_is_let_in_after_one_who_waits_too_long, reset),
       cmocka_unit_test_setup(a_question_is_copied, reset),
       cmocka_unit_test_setup(every_question_is_answered_once, reset),
       cmocka_unit_test_setup(askers_answer_some_at_a_time, reset),
