@@ -8,11 +8,11 @@
 /* Exit codes, the same for every command. */
 enum {
   FRESHET_EXIT_OK = 0,
-  FRESHET_EXIT_FAILED = 1,  /* it failed; the message says why */
-  FRESHET_EXIT_USAGE = 2,   /* unknown option or bad configuration */
-  FRESHET_EXIT_REJECTS = 3, /* done, but some input was rejected */
-  FRESHET_EXIT_FENCED = 4,  /* another instance took over */
-  FRESHET_EXIT_STATE = 5, /* the state folder is in use, foreign, full or broken, or a topic is made wrong */
+  FRESHET_EXIT_FAILED = 1,      /* it failed; the message says why */
+  FRESHET_EXIT_USAGE = 2,       /* unknown option or bad configuration */
+  FRESHET_EXIT_REJECTS = 3,     /* done, but some input was rejected */
+  FRESHET_EXIT_FENCED = 4,      /* another instance took over */
+  FRESHET_EXIT_STATE = 5,       /* the state folder is in use, foreign or full, or a topic is made wrong */
   FRESHET_EXIT_UNAVAILABLE = 6, /* a broker, topic or server that is needed is not there */
 };
 

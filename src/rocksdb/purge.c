@@ -15,7 +15,7 @@ enum {
   FORCE_OPTIMIZED = 3, /* BottommostLevelCompaction, rocksdb/options.h: rewrites the last level, once */
 };
 
-static const char note_key[] = "purge";
+static const char note_key[] = FRESHET_PURGE_NOTE;
 
 typedef struct doomed {
   struct doomed* next;
@@ -123,22 +123,8 @@ static void* run(void* argument) {
 
 /* ---- the owner's ---- */
 
-static freshet_status read_note(freshet_purger* purger, freshet_error* error) {
-  char* message = NULL;
-  rocksdb_readoptions_t* options = rocksdb_readoptions_create();
-  rocksdb_pinnableslice_t* note = rocksdb_get_pinned_cf(purger->db, options, purger->families[purger->meta],
-                                                        note_key, sizeof note_key - 1, &message);
-  rocksdb_readoptions_destroy(options);
-  purger->overdue = note != NULL;
-  if (note != NULL) rocksdb_pinnableslice_destroy(note);
-  if (message == NULL) return FRESHET_OK;
-  freshet_error_set(error, FRESHET_IO, FRESHET_STOP, "state folder: %s", message);
-  rocksdb_free(message);
-  return FRESHET_IO;
-}
-
 freshet_status freshet_purger_create(rocksdb_t* db, rocksdb_column_family_handle_t* const* families,
-                                     size_t count, size_t meta, freshet_purger** purger,
+                                     size_t count, size_t meta, bool is_overdue, freshet_purger** purger,
                                      freshet_error* error) {
   freshet_purger* made = calloc(1, sizeof *made);
   FRESHET_ASSERT(made != NULL);
@@ -146,19 +132,16 @@ freshet_status freshet_purger_create(rocksdb_t* db, rocksdb_column_family_handle
   made->families = families;
   made->family_count = count;
   made->meta = meta;
+  made->overdue = is_overdue;
   pthread_mutex_init(&made->mutex, NULL);
   pthread_cond_init(&made->wake, NULL);
-  freshet_status status = read_note(made, error);
-  made->started = status == FRESHET_OK && pthread_create(&made->thread, NULL, run, made) == 0;
-  if (status == FRESHET_OK && !made->started)
-    status =
-        freshet_error_set(error, FRESHET_NO_MEMORY, FRESHET_STOP, "state folder: no memory for a thread");
-  if (status == FRESHET_OK) {
+  made->started = pthread_create(&made->thread, NULL, run, made) == 0;
+  if (made->started) {
     *purger = made;
-  } else {
-    freshet_purger_destroy(made);
+    return FRESHET_OK;
   }
-  return status;
+  freshet_purger_destroy(made);
+  return freshet_error_set(error, FRESHET_NO_MEMORY, FRESHET_STOP, "state folder: no memory for a thread");
 }
 
 void freshet_purger_destroy(freshet_purger* purger) {

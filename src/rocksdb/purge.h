@@ -15,16 +15,20 @@
 #define FRESHET_ROCKSDB_PURGE_H
 
 #include <rocksdb/c.h>
+#include <stdbool.h>
 
 #include "freshet/bytes.h"
 #include "freshet/status.h"
 
 typedef struct freshet_purger freshet_purger;
 
-/* Takes up what the last one has left undone. families [count], of which `meta` holds the note. Nothing is
- * owned. */
+/* The key of the note, in the family `meta`. */
+#define FRESHET_PURGE_NOTE "purge"
+
+/* families [count], of which `meta` holds the note. is_overdue: there is a note, and what the last purger has left undone
+ * is done first. Nothing is owned. Errors: FRESHET_NO_MEMORY. */
 freshet_status freshet_purger_create(rocksdb_t* db, rocksdb_column_family_handle_t* const* families,
-                                     size_t count, size_t meta, freshet_purger** purger,
+                                     size_t count, size_t meta, bool is_overdue, freshet_purger** purger,
                                      freshet_error* error);
 /* Before the database is closed; what is under way is broken off. NULL is allowed. */
 void freshet_purger_destroy(freshet_purger* purger);

@@ -18,14 +18,15 @@ enum {
 
 freshet_status freshet_rocksdb_fail(rocksdb_store* store, char* message, freshet_error* error) {
   const bool is_damaged = freshet_damage_is_meant(message);
-  freshet_error_set(error, FRESHET_IO, FRESHET_STOP, "state folder %s: %s%s", store->folder, message,
+  const freshet_status status = is_damaged ? FRESHET_INVALID : FRESHET_IO;
+  freshet_error_set(error, status, FRESHET_STOP, "state folder %s: %s%s", store->folder, message,
                     is_damaged ? "; the next start moves it aside and restores the state from Kafka" : "");
   if (is_damaged) {
     freshet_damage_mark(store->folder, message);
     store->damaged = true;
   }
   rocksdb_free(message);
-  return FRESHET_IO;
+  return status;
 }
 
 static void put_big_endian(uint8_t* out, uint64_t number, size_t bytes) {
@@ -244,7 +245,8 @@ static freshet_status take_outcome(rocksdb_store* store, int wait_ms, freshet_er
 static freshet_status store_check(freshet_store* self, freshet_error* error) {
   const rocksdb_store* store = (const rocksdb_store*)self;
   if (!store->failed && !store->damaged) return FRESHET_OK;
-  return freshet_error_set(error, FRESHET_IO, FRESHET_STOP, "state folder %s: %s", store->folder,
+  return freshet_error_set(error, store->damaged ? FRESHET_INVALID : FRESHET_IO, FRESHET_STOP,
+                           "state folder %s: %s", store->folder,
                            store->damaged
                                ? "a read has met damage; the next start moves it aside and restores the "
                                  "state from Kafka"

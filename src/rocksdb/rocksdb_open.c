@@ -229,6 +229,18 @@ bool freshet_rocksdb_is_damaged(const freshet_store* self) {
   return ((const rocksdb_store*)self)->damaged;
 }
 
+static freshet_status open_purger(rocksdb_store* store, freshet_error* error) {
+  freshet_buffer note = {0};
+  freshet_error cause = {0};
+  const freshet_status status =
+      freshet_rocksdb_get(store, META, FRESHET_PURGE_NOTE, strlen(FRESHET_PURGE_NOTE), &note, &cause);
+  freshet_buffer_free(&note);
+  if (status != FRESHET_OK && status != FRESHET_NOT_FOUND)
+    return freshet_error_set(error, status, cause.verdict, "%s", cause.message);
+  return freshet_purger_create(store->db, store->families, FAMILIES, META, status == FRESHET_OK,
+                               &store->purger, error);
+}
+
 /* *is_damaged: the folder has a mark now. */
 static freshet_status open_store(const freshet_rocksdb_config* config, freshet_store** store,
                                  bool* is_damaged, freshet_error* error) {
@@ -243,8 +255,7 @@ static freshet_status open_store(const freshet_rocksdb_config* config, freshet_s
   const bool has_tables = freshet_damage_has_tables(config->folder);
   status = open_database(made, error);
   if (status == FRESHET_OK) status = claim(made, config->app_id, has_tables, error);
-  if (status == FRESHET_OK)
-    status = freshet_purger_create(made->db, made->families, FAMILIES, META, &made->purger, error);
+  if (status == FRESHET_OK) status = open_purger(made, error);
   if (status == FRESHET_OK && config->writes_beside) {
     made->helper = freshet_helper_create("freshet-store");
     if (made->helper == NULL)

@@ -4,7 +4,7 @@ import signal
 import threading
 import time
 
-from harness import EXIT_FENCED, EXIT_OK, Case, Ledger, main, until
+from harness import EXIT_FAILED, EXIT_FENCED, EXIT_OK, Case, Ledger, main, until
 
 ITEMS = 50
 
@@ -131,6 +131,23 @@ class Restoring(OperationsCase):
             self.assertEqual(self.worker.stop(), EXIT_OK)
         self.worker.start_ready()
         self.ledger.send(40)
+        self.ledger.verify(self)
+
+    def test_from_a_table_that_breaks_while_running(self):
+        """A read meets the damage. The exit code is one that a supervisor answers with a start, and that start mends it."""
+        self.start(users=1000)  # more than a start reads
+        self.ledger.send(1000)
+        self.freshet.settle()
+        self.assertEqual(self.worker.stop(), EXIT_OK)
+        self.worker.start_ready()  # what the log of RocksDB had is in tables now
+        for path in self.worker.state.glob("*.sst"):
+            path.write_bytes(bytes(byte ^ 0x10 for byte in path.read_bytes()))
+        self.ledger.send(40)
+        self.freshet.flush()
+        self.assertEqual(self.worker.wait(), EXIT_FAILED, self.worker.last_line())
+        self.assertIn("the next start moves it aside and restores the state from Kafka", self.worker.last_line())
+        self.worker.start_ready()
+        self.assertIn("state.damaged", self.worker.log())
         self.ledger.verify(self)
 
     def test_from_nothing(self):
