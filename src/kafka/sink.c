@@ -10,12 +10,25 @@
 
 /* ---- Delivery reports ---- */
 
-/* Bytes as sizes.h counts them, without headers. */
-static void learn_size(kafka_sink* sink, const freshet_kafka_client* client,
-                       const rd_kafka_message_t* message) {
+/* What a record that was given up says of its topic: how large a record may be (bytes as sizes.h counts them, without
+ * headers), or that the topic is gone. */
+static void learn_from_failure(kafka_sink* sink, const freshet_kafka_client* client,
+                               const rd_kafka_message_t* message) {
   freshet_topic topic = freshet_kafka_client_topic(client, message->rkt);
-  if (message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE && topic < FRESHET_TOPICS)
+  if (topic == FRESHET_TOPICS) return;
+  if (message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
     freshet_kafka_sizes_refused(&sink->sizes, topic, message->len + message->key_len);
+  if (freshet_kafka_code_missing(message->err)) atomic_store(&sink->missing, topic);
+}
+
+freshet_status freshet_sink_check_topics(const kafka_sink* sink, freshet_error* error) {
+  const int topic = atomic_load(&sink->missing);
+  if (topic == FRESHET_TOPICS) return FRESHET_OK;
+  return freshet_error_set(
+      error, FRESHET_NOT_FOUND, FRESHET_STOP,
+      "topic %s is gone: it was deleted, or has lost partitions, while this process wrote to "
+      "it; `freshet topics create` makes it again",
+      sink->publisher.config->topics[topic]);
 }
 
 static void give_up(void* context, int era, rd_kafka_resp_err_t code) {
@@ -34,7 +47,7 @@ static void on_published(rd_kafka_t* handle, const rd_kafka_message_t* message, 
   if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
     atomic_fetch_sub(&sink->eras[era].waiting, 1);
   } else {
-    learn_size(sink, client, message);
+    learn_from_failure(sink, client, message);
     give_up(sink, era, message->err);
   }
 }
@@ -51,7 +64,7 @@ static void on_written(rd_kafka_t* handle, const rd_kafka_message_t* message, vo
     freshet_ends* ends = &sink->ends[transactor - sink->transactors];
     freshet_ends_raise(ends, topic, message->partition, message->offset + 1);
   } else {
-    learn_size(sink, client, message);
+    learn_from_failure(sink, client, message);
   }
   atomic_fetch_sub(&transactor->waiting[topic], 1);
 }
@@ -79,9 +92,12 @@ static bool is_fatal(const freshet_kafka_client* client) {
   return rd_kafka_fatal_error(client->handle, NULL, 0) != RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
-static freshet_status refused(const freshet_kafka_client* client, const freshet_output* output,
-                              rd_kafka_resp_err_t code, freshet_error* error) {
+static freshet_status refused(kafka_sink* sink, const freshet_kafka_client* client,
+                              const freshet_output* output, rd_kafka_resp_err_t code, freshet_error* error) {
   if (is_fatal(client)) return freshet_kafka_client_fatal(client, error);
+  if (freshet_kafka_code_missing(code)) atomic_store(&sink->missing, output->topic);
+  const freshet_status status = freshet_sink_check_topics(sink, error);
+  if (status != FRESHET_OK) return status;
   return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "cannot write %zu bytes to %s [%d]: %s",
                            output->key.size + output->value.size, client->config->topics[output->topic],
                            (int)output->partition, rd_kafka_err2str(code));
@@ -118,7 +134,7 @@ static freshet_status sink_publish(freshet_sink* self, const freshet_output* out
   rd_kafka_resp_err_t code = produce(&sink->publisher, sink->lanes, output, (int)sink->era);
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
   atomic_fetch_sub(&sink->eras[sink->era].waiting, 1);
-  return refused(&sink->publisher, output, code, error);
+  return refused(sink, &sink->publisher, output, code, error);
 }
 
 static size_t sink_limit(freshet_sink* self, freshet_topic topic) {
@@ -153,6 +169,8 @@ static freshet_status sink_settle(freshet_sink* self, int timeout_ms, freshet_er
   rd_kafka_resp_err_t code = rd_kafka_flush(handle, left_ms > 0 ? (int)left_ms : 0);
   if (rd_kafka_fatal_error(handle, NULL, 0) != RD_KAFKA_RESP_ERR_NO_ERROR)
     return freshet_kafka_client_fatal(&sink->publisher, error);
+  freshet_status status = freshet_sink_check_topics(sink, error);
+  if (status != FRESHET_OK) return status;
   size_t lost = atomic_exchange(&sink->eras[0].lost, 0) + atomic_exchange(&sink->eras[1].lost, 0);
   if (lost > 0) return freshet_sink_lists_lost(sink, lost, FRESHET_UNAVAILABLE, error);
   size_t waiting = freshet_lanes_waiting(sink->lanes);
@@ -277,7 +295,7 @@ static freshet_status sink_write(freshet_sink* self, const freshet_output* outpu
   /* A transaction that has failed meanwhile takes no more records; commit and abort tell why and clean up. */
   if (code == RD_KAFKA_RESP_ERR__STATE) return FRESHET_OK;
   if (is_fatal(&sink->transactor->client)) return freshet_kafka_transactor_fatal(sink->transactor, error);
-  return refused(&sink->transactor->client, output, code, error);
+  return refused(sink, &sink->transactor->client, output, code, error);
 }
 
 static freshet_status sink_abort(freshet_sink* self, freshet_error* error) {
@@ -348,6 +366,7 @@ freshet_status freshet_kafka_sink_create(const freshet_kafka_config* config, fre
   FRESHET_ASSERT(sink != NULL);
   sink->base.vtable = &vtable;
   sink->source = source;
+  atomic_init(&sink->missing, FRESHET_TOPICS);
   sink->reply_topics = freshet_reply_topics_create(config);
   freshet_status status =
       freshet_kafka_client_open(&sink->publisher, config, FRESHET_KAFKA_PUBLISHER,

@@ -89,8 +89,12 @@ static freshet_status commit_now(kafka_sink* sink, published* era, freshet_error
   if (status == FRESHET_OK) status = write_and_send(&sink->committer, error);
   if (status == FRESHET_OK)
     status = freshet_kafka_transactor_take(transactor, FRESHET_STEP_COMMIT, NULL, error);
-  if (status != FRESHET_ABORTED || atomic_load(&sink->committer.abandoned)) return status;
   freshet_error worse = {0};
+  if (status != FRESHET_OK && freshet_sink_check_topics(sink, &worse) != FRESHET_OK) {
+    *error = worse;
+    return worse.status;
+  }
+  if (status != FRESHET_ABORTED || atomic_load(&sink->committer.abandoned)) return status;
   freshet_status aborted = freshet_sink_abort_open(sink, transactor, &worse);
   if (aborted == FRESHET_OK) return status;
   *error = worse;
