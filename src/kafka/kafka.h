@@ -92,7 +92,9 @@ typedef struct freshet_kafka_topic_info {
   int64_t compaction_lag_ms;   /* max.compaction.lag.ms: superseded records of a compacted topic */
   int64_t delete_retention_ms; /* of tombstones, after the compaction */
   int64_t max_message_bytes;
+  int64_t oldest_ms;   /* message.timestamp.before.max.ms: an older record is refused; -1: no bound */
   int32_t min_in_sync; /* min.insync.replicas */
+  bool is_unclean;     /* unclean.leader.election.enable: a replica that lags may become the leader */
 } freshet_kafka_topic_info;
 
 /* Something about a topic that stops the worker, or that loses records some day. */

@@ -13,8 +13,10 @@
 #include "kafka/topic_specs.h"
 
 enum { ASK_MS = 5000, CREATE_MS = 15000, RETRY_MS = 200, LIST_SIZE = 256 };
-/* Deltas are cut to the limit of their topic; one event may need so much. */
-enum { DELTA_BYTES_LEAST = 128 << 10 };
+/* What one record of a topic may need in bytes: a commit that is refused for its size is refused for ever. Deltas are
+ * cut to the limit of their topic, and one event may need so much. A producer's record may have several ids of
+ * FRESHET_ID_MAX bytes; a list has many items with their reasons. */
+enum { STATE_BYTES_LEAST = 128 << 10, LIST_BYTES_LEAST = 64 << 10, RECORD_BYTES_LEAST = 8 << 10 };
 
 /* Changelogs are compacted eagerly, since a restore reads whatever has not been compacted yet; an erased user
  * is physically gone after a week at most (max.compaction.lag.ms). Deltas need to live only until the items'
@@ -30,28 +32,51 @@ enum { DELTA_BYTES_LEAST = 128 << 10 };
 #define SMALL_SEGMENTS \
   { "segment.bytes", "67108864" }
 const freshet_topic_spec freshet_topic_specs[FRESHET_TOPICS] = {
-    [FRESHET_TOPIC_EVENTS] =
-        {FRESHET_PARTITIONS_SHARED, false, false, "delete", 0, {{"retention.ms", "-1"}, {0}}},
-    [FRESHET_TOPIC_ITEMS] = {FRESHET_PARTITIONS_ANY, false, false, "compact", 0, {COMPACT_SOON, {0}}},
-    [FRESHET_TOPIC_REQUESTS] = {FRESHET_PARTITIONS_SHARED, true, false, "delete", 0, {{0}}},
+    [FRESHET_TOPIC_EVENTS] = {FRESHET_PARTITIONS_SHARED,
+                              false,
+                              false,
+                              "delete",
+                              RECORD_BYTES_LEAST,
+                              {{"retention.ms", "-1"}, {0}}},
+    [FRESHET_TOPIC_ITEMS] =
+        {FRESHET_PARTITIONS_ANY, false, false, "compact", RECORD_BYTES_LEAST, {COMPACT_SOON, {0}}},
+    [FRESHET_TOPIC_REQUESTS] = {FRESHET_PARTITIONS_SHARED, true, false, "delete", RECORD_BYTES_LEAST, {{0}}},
     [FRESHET_TOPIC_RECOMMENDATIONS] =
-        {FRESHET_PARTITIONS_ANY, false, false, "compact", 0, {COMPACT_SOON, {0}}},
-    [FRESHET_TOPIC_REPLIES] =
-        {FRESHET_PARTITIONS_ANY, true, false, "delete", 0, {{"retention.ms", "86400000"}, {0}}},
-    [FRESHET_TOPIC_DEAD_LETTERS] =
-        {FRESHET_PARTITIONS_ANY, false, false, "delete", 0, {{"max.message.bytes", "2097152"}, {0}}},
-    [FRESHET_TOPIC_USERS] =
-        {FRESHET_PARTITIONS_SHARED, false, true, "compact", 0, {COMPACT_SOON, SMALL_SEGMENTS, {0}}},
-    [FRESHET_TOPIC_ITEM_STATES] =
-        {FRESHET_PARTITIONS_ANY, false, true, "compact", 0, {COMPACT_SOON, SMALL_SEGMENTS, {0}}},
+        {FRESHET_PARTITIONS_ANY, false, false, "compact", LIST_BYTES_LEAST, {COMPACT_SOON, {0}}},
+    [FRESHET_TOPIC_REPLIES] = {FRESHET_PARTITIONS_ANY,
+                               true,
+                               false,
+                               "delete",
+                               LIST_BYTES_LEAST,
+                               {{"retention.ms", "86400000"}, {0}}},
+    [FRESHET_TOPIC_DEAD_LETTERS] = {FRESHET_PARTITIONS_ANY,
+                                    false,
+                                    false,
+                                    "delete",
+                                    RECORD_BYTES_LEAST,
+                                    {{"max.message.bytes", "2097152"}, {0}}},
+    [FRESHET_TOPIC_USERS] = {FRESHET_PARTITIONS_SHARED,
+                             false,
+                             true,
+                             "compact",
+                             STATE_BYTES_LEAST,
+                             {COMPACT_SOON, SMALL_SEGMENTS, {0}}},
+    [FRESHET_TOPIC_ITEM_STATES] = {FRESHET_PARTITIONS_ANY,
+                                   false,
+                                   true,
+                                   "compact",
+                                   STATE_BYTES_LEAST,
+                                   {COMPACT_SOON, SMALL_SEGMENTS, {0}}},
     [FRESHET_TOPIC_ITEM_DELTAS] = {FRESHET_PARTITIONS_ONE,
                                    false,
                                    true,
                                    "delete",
-                                   DELTA_BYTES_LEAST,
+                                   STATE_BYTES_LEAST,
                                    {{"retention.ms", WEEK_MS}, SMALL_SEGMENTS, {0}}},
-    [FRESHET_TOPIC_APP_GENERATIONS] = {FRESHET_PARTITIONS_ONE, false, true, "compact", 0, {{0}}},
-    [FRESHET_TOPIC_SHADOW] = {FRESHET_PARTITIONS_ANY, false, false, "compact", 0, {COMPACT_SOON, {0}}},
+    [FRESHET_TOPIC_APP_GENERATIONS] =
+        {FRESHET_PARTITIONS_ONE, false, true, "compact", RECORD_BYTES_LEAST, {{0}}},
+    [FRESHET_TOPIC_SHADOW] =
+        {FRESHET_PARTITIONS_ANY, false, false, "compact", LIST_BYTES_LEAST, {COMPACT_SOON, {0}}},
 };
 
 bool freshet_kafka_topic_is_single(freshet_topic topic) {
@@ -90,8 +115,10 @@ static void read_policy(const freshet_kafka_client* client, const rd_kafka_Confi
   freshet_topic topic = freshet_kafka_config_topic(client->config, rd_kafka_ConfigResource_name(resource));
   size_t count = 0;
   const rd_kafka_ConfigEntry_t** entries = rd_kafka_ConfigResource_configs(resource, &count);
-  if (topic < FRESHET_TOPICS)
+  if (topic < FRESHET_TOPICS) {
     info[topic].retention_bytes = -1; /* a cluster that does not tell it has no bound */
+    info[topic].oldest_ms = -1;
+  }
   for (size_t i = 0; i < count && topic < FRESHET_TOPICS; i++) {
     const char* value = rd_kafka_ConfigEntry_value(entries[i]);
     const char* name = rd_kafka_ConfigEntry_name(entries[i]);
@@ -102,6 +129,9 @@ static void read_policy(const freshet_kafka_client* client, const rd_kafka_Confi
     if (strcmp(name, "delete.retention.ms") == 0) info[topic].delete_retention_ms = read_bound(value);
     if (strcmp(name, "max.message.bytes") == 0) info[topic].max_message_bytes = read_bound(value);
     if (strcmp(name, "min.insync.replicas") == 0) info[topic].min_in_sync = (int32_t)read_bound(value);
+    if (strcmp(name, "message.timestamp.before.max.ms") == 0) info[topic].oldest_ms = read_bound(value);
+    if (strcmp(name, "unclean.leader.election.enable") == 0)
+      info[topic].is_unclean = strcmp(value, "true") == 0;
     if (strcmp(name, "cleanup.policy") != 0) continue;
     info[topic].policy_known = true;
     info[topic].compacted = strstr(value, "compact") != NULL;

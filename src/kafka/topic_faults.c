@@ -18,6 +18,7 @@ enum {
   ASK_MS = 5000,
   SMALL_BYTES = 1 << 30,         /* a partition of less may be full before its worker is back */
   DELTAS_LEAST_MS = 3600 * 1000, /* the owners of items fold deltas within minutes */
+  REQUESTS_LEAST_MS = 60 * 1000, /* nobody waits longer for an answer */
 };
 
 typedef struct checking {
@@ -78,6 +79,19 @@ static void check_partitions(checking* c, freshet_topic topic) {
 
 /* ---- what loses records ---- */
 
+/* Each record counts, and has to stay until it has been read. */
+static bool is_read_in_order(freshet_topic topic) {
+  return topic == FRESHET_TOPIC_EVENTS || topic == FRESHET_TOPIC_REQUESTS ||
+         topic == FRESHET_TOPIC_ITEM_DELTAS;
+}
+
+/* How long a record has to stay at least, in ms; 0: as long as anybody likes. */
+static int64_t least_retention_ms(freshet_topic topic) {
+  if (topic == FRESHET_TOPIC_EVENTS) return FRESHET_LONGEST_ABSENCE_MS;
+  if (topic == FRESHET_TOPIC_REQUESTS) return REQUESTS_LEAST_MS;
+  return topic == FRESHET_TOPIC_ITEM_DELTAS ? DELTAS_LEAST_MS : 0;
+}
+
 static void check_policy(checking* c, freshet_topic topic) {
   const freshet_topic_spec* spec = &freshet_topic_specs[topic];
   const freshet_kafka_topic_info* info = &c->info[topic];
@@ -92,12 +106,11 @@ static void check_policy(checking* c, freshet_topic topic) {
         name);
   } else if (compacts && info->deletes) {
     add(c, FRESHET_OK,
-        "topic %s has cleanup.policy=compact,delete: records that still hold expire after "
+        "topic %s has cleanup.policy=%s: records that still hold expire after "
         "retention.ms; set cleanup.policy=compact",
-        name);
+        name, info->compacted ? "compact,delete" : "delete");
   }
-  if (!compacts && spec->partitions == FRESHET_PARTITIONS_SHARED && info->retention_bytes >= 0 &&
-      info->retention_bytes < SMALL_BYTES) {
+  if (is_read_in_order(topic) && info->retention_bytes >= 0 && info->retention_bytes < SMALL_BYTES) {
     add(c, FRESHET_OK,
         "topic %s keeps %lld bytes of each partition: records may be deleted before they are read; set "
         "retention.bytes=-1",
@@ -110,11 +123,18 @@ static void check_policy(checking* c, freshet_topic topic) {
         "deleted; set delete.retention.ms to %d or more",
         name, (long long)info->delete_retention_ms, FRESHET_LONGEST_ABSENCE_MS);
   }
-  if (topic == FRESHET_TOPIC_ITEM_DELTAS && info->retention_ms >= 0 && info->retention_ms < DELTAS_LEAST_MS) {
+  if (info->deletes && info->retention_ms >= 0 && info->retention_ms < least_retention_ms(topic)) {
     add(c, FRESHET_OK,
-        "topic %s keeps records for %lld ms: deltas may expire before they are in %s; set "
-        "retention.ms to %d or more",
-        name, (long long)info->retention_ms, c->config->topics[FRESHET_TOPIC_ITEM_STATES], DELTAS_LEAST_MS);
+        "topic %s keeps records for %lld ms: %s may expire before a process that was away has read them; set "
+        "retention.ms to %lld or more",
+        name, (long long)info->retention_ms, topic == FRESHET_TOPIC_ITEM_DELTAS ? "deltas" : "records",
+        (long long)least_retention_ms(topic));
+  }
+  if (topic == FRESHET_TOPIC_EVENTS && info->oldest_ms >= 0) {
+    add(c, FRESHET_OK,
+        "topic %s refuses records that are older than %lld ms, so that history cannot be replayed; remove "
+        "message.timestamp.before.max.ms",
+        name, (long long)info->oldest_ms);
   }
 }
 
@@ -122,25 +142,55 @@ static void check_size(checking* c, freshet_topic topic) {
   int64_t least = freshet_topic_specs[topic].least_bytes, most = c->info[topic].max_message_bytes;
   if (most >= least) return;
   add(c, FRESHET_OK,
-      "topic %s has max.message.bytes=%lld: a commit may need %lld, and is refused for ever then; set it to "
+      "topic %s has max.message.bytes=%lld: %s may need %lld, and is refused for ever then; set it to "
       "1048588",
-      c->config->topics[topic], (long long)most, (long long)least);
+      c->config->topics[topic], (long long)most, freshet_topic_specs[topic].ours ? "a commit" : "a record",
+      (long long)least);
 }
 
-static void check_replicas(checking* c, freshet_topic topic) {
+/* Producers of others write these. */
+static bool is_input(freshet_topic topic) {
+  return topic == FRESHET_TOPIC_EVENTS || topic == FRESHET_TOPIC_ITEMS || topic == FRESHET_TOPIC_REQUESTS;
+}
+
+/* Brokers of which each may be away, and records that two of them have. */
+static void check_in_sync(checking* c, freshet_topic topic) {
   const freshet_kafka_topic_info* info = &c->info[topic];
   const char* name = c->config->topics[topic];
-  if (info->brokers > 2 && info->replication == 1) {
+  const int in_sync = (int)info->min_in_sync, replicas = (int)info->replication;
+  if (in_sync > replicas) {
+    add(c, is_input(topic) ? FRESHET_OK : FRESHET_CONFLICT,
+        "topic %s has min.insync.replicas=%d, but %d replica%s: nothing can be written to it; set "
+        "min.insync.replicas to %d, or give it more replicas",
+        name, in_sync, replicas, replicas == 1 ? "" : "s", replicas > 2 ? replicas - 1 : 1);
+  } else if (in_sync == replicas && replicas > 1) {
     add(c, FRESHET_OK,
-        "topic %s has one replica though the cluster has %d brokers: with that broker its records are lost; "
-        "give it 3 replicas",
-        name, (int)info->brokers);
-  } else if (info->policy_known && info->replication > 2 && info->min_in_sync == 1) {
+        "topic %s has min.insync.replicas=%d, and as many replicas: nothing can be written to it while one "
+        "broker is away; give it %d replicas",
+        name, in_sync, replicas + 1);
+  } else if (replicas > 2 && in_sync == 1) {
     add(c, FRESHET_OK,
         "topic %s has min.insync.replicas=1: one broker may acknowledge a record alone and lose it; set it "
         "to 2",
         name);
   }
+  if (info->is_unclean && replicas > 1) {
+    add(c, FRESHET_OK,
+        "topic %s has unclean.leader.election.enable=true: records that were acknowledged may vanish when a "
+        "broker dies; set it to false",
+        name);
+  }
+}
+
+static void check_replicas(checking* c, freshet_topic topic) {
+  const freshet_kafka_topic_info* info = &c->info[topic];
+  if (info->brokers > 2 && info->replication == 1) {
+    add(c, FRESHET_OK,
+        "topic %s has one replica though the cluster has %d brokers: with that broker its records are lost; "
+        "give it 3 replicas",
+        c->config->topics[topic], (int)info->brokers);
+  }
+  if (info->policy_known) check_in_sync(c, topic);
 }
 
 /* ---- history that is about to expire ---- */

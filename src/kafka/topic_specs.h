@@ -18,7 +18,7 @@ typedef struct freshet_topic_spec {
   bool optional;
   bool ours; /* state: losing a record of it loses knowledge */
   const char* policy;
-  int64_t least_bytes;             /* max.message.bytes that its records need; 0: any will do */
+  int64_t least_bytes;             /* max.message.bytes that its records may need */
   freshet_kafka_property extra[4]; /* ended by a NULL name */
 } freshet_topic_spec;
 

@@ -1,7 +1,7 @@
 """Topics that somebody else has made: what loses history or stops commits is told before it happens."""
 
 from confluent_kafka.admin import ConfigResource, NewPartitions
-from harness import BOOTSTRAP, EXIT_OK, EXIT_STATE, EXIT_UNAVAILABLE, AdminClient, Case, main, now_ms, until
+from harness import BOOTSTRAP, EXIT_OK, EXIT_STATE, EXIT_UNAVAILABLE, AdminClient, Case, click, main, now_ms, until
 
 DAY_MS = 86400000
 
@@ -49,6 +49,41 @@ class Topics(Case):
                           "deltas may expire", "forgets tombstones after 1000 ms")
         self.assertEqual(len(told.stderr.splitlines()), 5, told.stderr)
 
+    def test_limits_below_any_record(self):
+        app = self.app()
+        for topic in app.topics:
+            if topic == "shadow":
+                continue
+            compacts = topic in ("items", "recommendations", "users", "item_states", "generations")
+            self.set(app, topic, max_message_bytes=1000, cleanup_policy="compact" if compacts else "delete")
+        told = self.check(app, EXIT_STATE, *(f"topic {name} has max.message.bytes=1000"
+                                             for topic, name in app.topics.items() if topic != "shadow"))
+        self.assertIn("a commit may need 131072", told.stderr)
+
+    def test_records_that_expire_unread(self):
+        app = self.app()
+        self.set(app, "events", retention_ms=60000, message_timestamp_before_max_ms=DAY_MS)
+        self.set(app, "requests", retention_ms=100)
+        self.set(app, "item_deltas", retention_bytes=1000)
+        self.set(app, "items", cleanup_policy="delete")
+        events, requests, deltas = (app.topics[topic] for topic in ("events", "requests", "item_deltas"))
+        told = self.check(app, EXIT_STATE, f"{events} keeps records for 60000 ms",
+                          f"{events} refuses records that are older than {DAY_MS} ms",
+                          f"{requests} keeps records for 100 ms", f"{deltas} keeps 1000 bytes",
+                          f"{app.topics['items']} has cleanup.policy=delete")
+        self.assertEqual(len(told.stderr.splitlines()), 5, told.stderr)
+
+    def test_more_replicas_asked_for_than_there_are(self):
+        """Nothing can ever be written. A service that would wait for it, transaction after transaction, does not start."""
+        app = self.app()
+        self.set(app, "events", min_insync_replicas=2)
+        self.check(app, EXIT_STATE, f"{app.topics['events']} has min.insync.replicas=2, but 1 replica")
+        app.service().start_ready()
+        self.set(app, "users", min_insync_replicas=2, cleanup_policy="compact")
+        second = app.service("second").start()
+        self.assertEqual(second.wait(), EXIT_STATE)
+        self.assertIn(f"{app.topics['users']} has min.insync.replicas=2, but 1 replica", second.last_line())
+
     def test_run_says_so_and_goes_on_where_it_can(self):
         app = self.app()
         self.set(app, "events", cleanup_policy="compact,delete")
@@ -64,6 +99,26 @@ class Topics(Case):
         self.assertEqual(worker.wait(30), EXIT_STATE, worker.last_line())
         self.assertIn(f"{name} has 5 partitions, but the state of {app.id} is divided into 4", worker.last_line())
         self.assertIn("freshet topics grow --partitions 5", worker.last_line())
+
+    def test_a_topic_that_is_deleted_while_it_is_written_to(self):
+        app = self.app()
+        app.announce(5)
+        worker = app.service().start_ready()
+        for topic in ("recommendations", "item_deltas"):
+            name = app.topics[topic]
+            self.admin.delete_topics([name])[name].result()
+
+            def ends():
+                app.send("events", "user", click("user", "item-1"))
+                return worker.process.poll() is not None
+
+            until(ends, "the process has ended", 120)
+            self.assertEqual(worker.wait(), EXIT_UNAVAILABLE, worker.last_line())
+            self.assertIn(f"topic {name} ", worker.last_line())
+            self.assertIn("freshet topics create", worker.last_line())
+            until(lambda: app.command("topics", "create").returncode == EXIT_OK, "it is made again", 30)
+            worker.start_ready()
+            app.settle()
 
     def test_missing_topics(self):
         app = self.app(create=False)
