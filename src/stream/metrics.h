@@ -14,6 +14,7 @@
 #include <string.h>
 #include "freshet/event.h"
 #include "stream/clock.h"
+#include "stream/source.h"
 
 enum { FRESHET_HISTOGRAM_BUCKETS = 22 };
 
@@ -47,8 +48,9 @@ typedef struct freshet_worker_metrics {
   _Atomic uint64_t weights_clipped; /* learned weights, and weights of events, cut to their bounds */
   _Atomic uint64_t items_refused;   /* items not listed and events not learned: max_items, colliding keys */
   _Atomic uint64_t state_skipped;   /* records of state topics that nobody can use */
-  _Atomic uint64_t events_lost;     /* expired before they were read */
-  _Atomic uint64_t events_foreign;  /* not learned: in another partition than that of their user */
+  _Atomic uint64_t state_skipped_of[FRESHET_TOPICS]; /* the same by topic, for the log */
+  _Atomic uint64_t events_lost;                      /* expired before they were read */
+  _Atomic uint64_t events_foreign; /* not learned: in another partition than that of their user */
   _Atomic uint64_t
       events_forwarded; /* sent on to the new partition of their user, after `events` was grown */
   _Atomic uint64_t users_erased;

@@ -16,11 +16,17 @@ static void show_key(freshet_slice key, char out[KEY_SHOWN + 1]) {
 void freshet_state_skipped(const freshet_logger* logger, freshet_worker_metrics* metrics, const char* topic,
                            const freshet_record* record, const char* reason) {
   char key[KEY_SHOWN + 1];
+  uint64_t count = 1;
   show_key(record->key, key);
-  if (metrics != NULL) freshet_count(&metrics->state_skipped, 1);
+  if (metrics != NULL) {
+    freshet_count(&metrics->state_skipped, 1);
+    count = atomic_fetch_add(&metrics->state_skipped_of[record->topic], 1) + 1;
+  }
+  if ((count & (count - 1)) != 0) return; /* `freshet repair` lists them all */
   freshet_log_fact(logger, FRESHET_ERROR, "state.skipped",
-                   "topic=%s partition=%d offset=%lld key=\"%s\" bytes=%zu reason=\"%s\"", topic,
-                   (int)record->partition, (long long)record->offset, key, record->value.size, reason);
+                   "topic=%s partition=%d offset=%lld key=\"%s\" bytes=%zu reason=\"%s\" count=%llu", topic,
+                   (int)record->partition, (long long)record->offset, key, record->value.size, reason,
+                   (unsigned long long)count);
 }
 
 freshet_status freshet_state_judge(const freshet_logger* logger, freshet_worker_metrics* metrics,

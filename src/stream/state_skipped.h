@@ -9,7 +9,8 @@
 #include "stream/metrics.h"
 #include "stream/source.h"
 
-/* Logs state.skipped with the place of the record, and counts it. logger and metrics may be NULL. */
+/* Counts the record, and logs state.skipped with its place: of each topic the 1st, 2nd, 4th, 8th and so on of the process,
+ * since a restore may meet many. logger and metrics may be NULL; without metrics each one is logged. */
 void freshet_state_skipped(const freshet_logger* logger, freshet_worker_metrics* metrics, const char* topic,
                            const freshet_record* record, const char* reason);
 
