@@ -75,10 +75,26 @@ static times summarise(uint32_t* ns, size_t count) {
   return t;
 }
 
+/* "-": nothing was counted. */
+static void print_value(double value) {
+  if (isnan(value)) {
+    printf(" %10s", "-");
+  } else {
+    printf(" %10.4f", value);
+  }
+}
+
 static void print_new_items(const freshet_report* report) {
   named_value values[FRESHET_CONTENDERS_MAX][VALUES_MAX];
   size_t rows = 0;
   char text[40];
+  if (report->metrics[0].all.count == 0) {
+    printf(
+        "no new item was ranked: after the first fifth of the events nobody chooses an item for the first "
+        "time "
+        "(a rating below model.positive_rating is no choice)\n");
+    return;
+  }
   for (size_t c = 0; c < report->count; c++) rows = list_values(&report->metrics[c], values[c]);
   printf("%zu ranked and counted (%zu of cold users, %zu of cold items)\n%-24s", report->metrics[0].all.count,
          report->metrics[0].cold_users.count, report->metrics[0].cold_items.count, "");
@@ -86,7 +102,7 @@ static void print_new_items(const freshet_report* report) {
   printf("\n");
   for (size_t r = 0; r < rows; r++) {
     printf("%-24s", pretty(values[0][r].name, text));
-    for (size_t c = 0; c < report->count; c++) printf(" %10.4f", values[c][r].value);
+    for (size_t c = 0; c < report->count; c++) print_value(values[c][r].value);
     printf("\n");
   }
   if (!isnan(report->rmse)) printf("%-24s %10.4f\n", "rmse of ratings", report->rmse);
@@ -99,6 +115,16 @@ size_t freshet_report_ranked(const freshet_report* report) {
   return ranked;
 }
 
+static void print_rate(const char* name, const char* unit, uint32_t* ns, size_t count) {
+  const times t = summarise(ns, count);
+  if (count == 0) {
+    printf("%-6s         - %s nothing to time\n", name, unit);
+    return;
+  }
+  printf("%-6s %9.0f %s p50 %.1f us, p99 %.1f us\n", name, (double)count / t.seconds, unit, t.p50_us,
+         t.p99_us);
+}
+
 void freshet_report_print(const freshet_report* report) {
   const freshet_history* history = report->history;
   freshet_learner* learner = report->learner;
@@ -106,12 +132,9 @@ void freshet_report_print(const freshet_report* report) {
          history->event_count, history->encoder);
   if (report->metrics != NULL) print_new_items(report);
   if (report->service != NULL) freshet_service_report_print(report);
-  times learned = summarise(learner->learn_ns, learner->learn_count);
-  times ranked = summarise(learner->rank_ns, learner->rank_count);
-  printf("\nlearn  %9.0f events/s, p50 %.1f us, p99 %.1f us\n",
-         (double)learner->learn_count / learned.seconds, learned.p50_us, learned.p99_us);
-  printf("rank   %9.0f users/s,  p50 %.1f us, p99 %.1f us\n", (double)learner->rank_count / ranked.seconds,
-         ranked.p50_us, ranked.p99_us);
+  printf("\n");
+  print_rate("learn", "events/s,", learner->learn_ns, learner->learn_count);
+  print_rate("rank", "users/s, ", learner->rank_ns, learner->rank_count);
   printf("state  %016llx, %.1f MB\n", (unsigned long long)freshet_model_hash(learner->model),
          (double)freshet_model_memory(learner->model) / 1e6);
 }

@@ -56,6 +56,13 @@ void freshet_service_report_print(const freshet_report* report) {
     printf("%-24s %10.4f\n", "disliked in list", freshet_service_disliked_in_list(&report->service[0]));
   if (report->service[0].likeness_count > 0)
     printf("%-24s %10.4f\n", "likeness within a list", freshet_service_list_similarity(&report->service[0]));
+  if (report->service[0].groups[FRESHET_GROUP_ALL].sums.count == 0) {
+    printf(
+        "no choice was ranked: the events after the first fifth are dislikes, or what is no choice (a rating "
+        "below "
+        "model.positive_rating)\n");
+    return;
+  }
   for (int s = 0; s < FRESHET_SEGMENTS; s++) {
     printf("recall@10 by %s:", freshet_segment_names[s]);
     for (int p = 0; p < FRESHET_SEGMENT_PARTS; p++) {
