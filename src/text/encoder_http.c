@@ -7,7 +7,6 @@
 #include <curl/curl.h>
 #include <inttypes.h>
 #include <jansson.h>
-#include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +15,7 @@
 #include <xxhash.h>
 
 #include "core/monotonic.h"
+#include "text/http_answer.h"
 #include "text/unicode.h"
 
 enum {
@@ -32,6 +32,7 @@ enum {
 typedef struct http_encoder {
   freshet_encoder base;
   char *url, *model, *key_env; /* model and key_env may be empty */
+  char shown_url[FRESHET_HTTP_SHOWN_URL_SIZE];
   uint32_t timeout_ms;
   CURL* easy;
   CURLM* multi; /* so that a call can be interrupted from another thread */
@@ -99,55 +100,6 @@ static CURLcode transfer(http_encoder* self) {
 
 /* ---- the answer ---- */
 
-static freshet_status unavailable(freshet_error* error, const char* what) {
-  return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_RETRY, "embedding server: %s", what);
-}
-
-static freshet_status read_vector(const http_encoder* self, const json_t* embedding, float* out,
-                                  freshet_error* error) {
-  size_t size = json_array_size(embedding);
-  if (size != self->base.dim) {
-    return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_RETRY,
-                             "embedding server: vectors of %zu numbers, but text.dim is %u", size,
-                             self->base.dim);
-  }
-  double squares = 0;
-  for (size_t i = 0; i < size; i++) {
-    const json_t* number = json_array_get(embedding, i);
-    double value = json_number_value(number);
-    if (!json_is_number(number) || !isfinite((float)value))
-      return unavailable(error, "a vector with what is no number");
-    out[i] = (float)value;
-    squares += value * value;
-  }
-  if (!(squares > 0) || !isfinite(squares)) return unavailable(error, "a vector of length zero or infinity");
-  for (size_t i = 0; i < size; i++) out[i] = (float)(out[i] / sqrt(squares));
-  return FRESHET_OK;
-}
-
-/* {"data": [{"index": 0, "embedding": [...]}, ...]}, each text once, in any order. */
-static freshet_status read_answer(const http_encoder* self, size_t count, float* out, freshet_error* error) {
-  bool seen[FRESHET_HTTP_BATCH] = {false};
-  freshet_status status = FRESHET_OK;
-  json_t* answer = json_loadb((const char*)self->answer.data, self->answer.size, 0, NULL);
-  const json_t* data = json_object_get(answer, "data");
-  if (json_array_size(data) != count) status = unavailable(error, "an answer without a vector for each text");
-  for (size_t i = 0; i < count && status == FRESHET_OK; i++) {
-    const json_t* entry = json_array_get(data, i);
-    const json_t* index = json_object_get(entry, "index");
-    json_int_t place = json_is_integer(index) ? json_integer_value(index) : (json_int_t)i;
-    if (place < 0 || place >= (json_int_t)count || seen[place]) {
-      status = unavailable(error, "an answer with a wrong index");
-    } else {
-      seen[place] = true;
-      status =
-          read_vector(self, json_object_get(entry, "embedding"), out + (size_t)place * self->base.dim, error);
-    }
-  }
-  json_decref(answer);
-  return status;
-}
-
 /* What the server says about its refusal, on one line. */
 static void excerpt(const http_encoder* self, char out[EXCERPT_BYTES]) {
   size_t size = self->answer.size < EXCERPT_BYTES - 1 ? self->answer.size : EXCERPT_BYTES - 1;
@@ -172,8 +124,8 @@ static void judge_transport(attempt* a, CURLcode code, const http_encoder* self)
   }
   a->again = !late && code != CURLE_WRITE_ERROR;
   a->status = freshet_error_set(
-      &a->error, late ? FRESHET_TIMEOUT : FRESHET_UNAVAILABLE, FRESHET_RETRY, "embedding server: %s",
-      code == CURLE_WRITE_ERROR ? "the answer is too long" : curl_easy_strerror(code));
+      &a->error, late ? FRESHET_TIMEOUT : FRESHET_UNAVAILABLE, FRESHET_RETRY, "embedding server %s: %s",
+      self->shown_url, code == CURLE_WRITE_ERROR ? "the answer is too long" : curl_easy_strerror(code));
 }
 
 /* Servers answer 400 or 422 for a text that is too long, and for much else. */
@@ -194,9 +146,10 @@ static void judge_refusal(attempt* a, long http, http_encoder* self) {
   self->too_long = about_the_text && (http == 413 || speaks_of_length(body));
   a->again = http == 408 || http == 425 || http == 429 || http >= 500;
   a->after_ms = after_s > 0 && after_s < 1000000 ? (int64_t)after_s * 1000 : 0;
-  a->status = freshet_error_set(&a->error, about_the_text ? FRESHET_INVALID : FRESHET_UNAVAILABLE,
-                                about_the_text ? FRESHET_STOP : FRESHET_RETRY,
-                                "embedding server: HTTP %ld: %s", http, body);
+  a->status =
+      freshet_error_set(&a->error, about_the_text ? FRESHET_INVALID : FRESHET_UNAVAILABLE,
+                        about_the_text ? FRESHET_STOP : FRESHET_RETRY, "embedding server %s: HTTP %ld: %s%s",
+                        self->shown_url, http, body, freshet_http_advice(http));
 }
 
 static attempt try_once(http_encoder* self, const char* body, size_t count, int64_t left_ms, float* out) {
@@ -214,7 +167,8 @@ static attempt try_once(http_encoder* self, const char* body, size_t count, int6
   } else if (http != 200) {
     judge_refusal(&a, http, self);
   } else {
-    a.status = read_answer(self, count, out, &a.error);
+    const freshet_http_wish wish = {self->shown_url, self->base.dim, count};
+    a.status = freshet_http_answer_read(freshet_buffer_slice(&self->answer), &wish, out, &a.error);
   }
   return a;
 }
@@ -420,6 +374,7 @@ freshet_status freshet_encoder_http_create(const freshet_http_options* options, 
   self->base.vtable = &http_vtable;
   self->base.dim = options->dim;
   self->url = complete_url(options->url);
+  freshet_http_show_url(self->url, self->shown_url);
   self->model = strdup(options->model == NULL ? "" : options->model);
   self->key_env = strdup(options->key_env == NULL ? "" : options->key_env);
   self->timeout_ms = options->timeout_ms;

@@ -19,6 +19,7 @@
 #include <cmocka.h>
 
 #include "text/encoder_http.h"
+#include "text/http_answer.h"
 
 /* A server of one thread that answers as it is told: the script has one letter for each request, the last one
  * stays. Each connection is closed after its answer. */
@@ -31,13 +32,20 @@ typedef enum behaviour {
   CHOOSY = 'm',     /* 400 when a text begins with "bad", else as RIGHT */
   FORBIDDING = 'k', /* 401 */
   WRONG_DIM = 'd',
-  HALF = 'h',      /* Content-Length promises more than comes */
-  GARBAGE = 'g',   /* 200, not JSON */
-  FEW = 'w',       /* a vector too few */
-  NULLS = 'n',     /* a vector with a null */
-  ENDLESS = 'e',   /* far more than the vectors can take */
-  SILENT = 's',    /* no answer until the client goes */
-  HANGING_UP = 'c' /* closes without a word */
+  HALF = 'h',       /* Content-Length promises more than comes */
+  GARBAGE = 'g',    /* 200, not JSON */
+  FEW = 'w',        /* a vector too few */
+  NULLS = 'n',      /* a vector with a null */
+  ENDLESS = 'e',    /* far more than the vectors can take */
+  SILENT = 's',     /* no answer until the client goes */
+  HANGING_UP = 'c', /* closes without a word */
+  NATIVE = 'N',     /* 200, as text-embeddings-inference answers at /embed */
+  RANKING = 'R',    /* 200, as at /rerank */
+  BASE64 = 'B',     /* 200, vectors as text */
+  OBJECTS = 'O',    /* 200, {"embedding": {"float": ...}} */
+  OTHER = 'E',      /* 200, {"embeddings": ...} */
+  NOT_THERE = '4',  /* 404 */
+  ELSEWHERE = '3',  /* 307 */
 } behaviour;
 
 enum { REQUEST_MAX = 1 << 20, DIM = 3, TAKEN = 1000 };
@@ -95,6 +103,10 @@ static bool has_bad(const json_t* input, behaviour how) {
   return bad;
 }
 
+static void respond_text(int socket, const char* status, const char* body) {
+  respond(socket, status, "", body, strlen(body));
+}
+
 static void behave(int socket, behaviour how, const json_t* input) {
   char byte;
   switch (how) {
@@ -148,6 +160,27 @@ static void behave(int socket, behaviour how, const json_t* input) {
       (void)!recv(socket, &byte, 1, 0);
       break;
     case HANGING_UP:
+      break;
+    case NATIVE:
+      respond_text(socket, "200 OK", "[[0.1,0.2,0.3]]");
+      break;
+    case RANKING:
+      respond_text(socket, "200 OK", "[{\"index\":0,\"score\":0.5}]");
+      break;
+    case BASE64:
+      respond_text(socket, "200 OK", "{\"data\":[{\"index\":0,\"embedding\":\"zczMPc3MTD6amZk+\"}]}");
+      break;
+    case OBJECTS:
+      respond_text(socket, "200 OK", "{\"data\":[{\"index\":0,\"embedding\":{\"float\":[1,2,3]}}]}");
+      break;
+    case OTHER:
+      respond_text(socket, "200 OK", "{\"embeddings\":[[1,2,3]]}");
+      break;
+    case NOT_THERE:
+      respond_text(socket, "404 Not Found", "nothing here");
+      break;
+    case ELSEWHERE:
+      respond_text(socket, "307 Moved", "");
       break;
   }
 }
@@ -314,11 +347,46 @@ static void what_does_not_pass_is_reported(void** state) {
   expect_outcome("x", 10000, FRESHET_INVALID, FRESHET_STOP, "HTTP 400: {\"error\": \"too long\"}", 1);
   expect_outcome("d", 10000, FRESHET_UNAVAILABLE, FRESHET_RETRY, "vectors of 4 numbers, but text.dim is 3",
                  1);
-  expect_outcome("g", 10000, FRESHET_UNAVAILABLE, FRESHET_RETRY, "without a vector for each text", 1);
-  expect_outcome("w", 10000, FRESHET_UNAVAILABLE, FRESHET_RETRY, "without a vector for each text", 1);
+  expect_outcome("g", 10000, FRESHET_UNAVAILABLE, FRESHET_RETRY, "no JSON: <html>", 1);
+  expect_outcome("w", 10000, FRESHET_UNAVAILABLE, FRESHET_RETRY, "0 vectors for 1 texts", 1);
   expect_outcome("n", 10000, FRESHET_UNAVAILABLE, FRESHET_RETRY, "no number", 1);
   expect_outcome("e", 10000, FRESHET_UNAVAILABLE, FRESHET_RETRY, "too long", 1);
-  expect_outcome("s", 200, FRESHET_TIMEOUT, FRESHET_RETRY, "embedding server: ", 1);
+  expect_outcome("s", 200, FRESHET_TIMEOUT, FRESHET_RETRY, "embedding server http://127.0.0.1:", 1);
+}
+
+/* Each message names the address, what came, what was expected and the setting to look at. */
+static void answers_of_another_api_are_described(void** state) {
+  (void)state;
+  static const struct {
+    const char *script, *came, *setting;
+  } cases[] = {{"N", "a bare list of vectors, of another API: [[0.1,0.2,0.3]]", "text.url"},
+               {"R", "a list of scores, of a reranker", "text.url"},
+               {"B", "vectors as text (base64)", "text.url"},
+               {"O", "without a list \"embedding\"", "text.url"},
+               {"E", "JSON without a list \"data\": {\"embeddings\"", "text.url"},
+               {"g", "no JSON: <html>", "text.url"},
+               {"d", "vectors of 4 numbers", "text.dim"},
+               {"4", "HTTP 404: nothing here", "text.url"},
+               {"3", "HTTP 307: ", "text.url"},
+               {"k", "HTTP 401: who are you", "text.key_env"}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    expect_outcome(cases[i].script, 10000, FRESHET_UNAVAILABLE, FRESHET_RETRY, cases[i].came, 1);
+    expect_outcome(cases[i].script, 10000, FRESHET_UNAVAILABLE, FRESHET_RETRY, cases[i].setting, 1);
+    expect_outcome(cases[i].script, 10000, FRESHET_UNAVAILABLE, FRESHET_RETRY, "/v1/embeddings", 1);
+  }
+}
+
+static void a_shown_address_has_no_secrets(void** state) {
+  (void)state;
+  static const char* const urls[][2] = {{"https://host/v1/embeddings", "https://host/v1/embeddings"},
+                                        {"https://me:secret@host/v1?key=secret", "https://host/v1"},
+                                        {"http://host?at=a@b", "http://host"},
+                                        {"host", "host"}};
+  for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
+    char shown[FRESHET_HTTP_SHOWN_URL_SIZE];
+    freshet_http_show_url(urls[i][0], shown);
+    assert_string_equal(shown, urls[i][1]);
+  }
 }
 
 static void a_text_that_is_too_long_is_cut(void** state) {
@@ -464,6 +532,8 @@ int main(void) {
       cmocka_unit_test(any_bytes_are_a_text),
       cmocka_unit_test(what_passes_is_tried_again),
       cmocka_unit_test(what_does_not_pass_is_reported),
+      cmocka_unit_test(answers_of_another_api_are_described),
+      cmocka_unit_test(a_shown_address_has_no_secrets),
       cmocka_unit_test(a_text_that_is_too_long_is_cut),
       cmocka_unit_test(an_address_may_have_a_query),
       cmocka_unit_test(a_dead_server_is_unavailable),
