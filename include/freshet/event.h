@@ -170,10 +170,14 @@ typedef struct freshet_request {
 typedef struct freshet_event_limits {
   float rating_min, rating_max; /* inclusive */
   int64_t future_tolerance_ms;  /* how far occurred_at may lie after the record's own time */
+  /* A time before 1990 is refused where the record's own time is more than a year away: a date written as a number, a
+   * counter. Records of history carry the time of the event. */
+  bool refuses_old;
 } freshet_event_limits;
 
 /*
- * Checks an event: ids are present, at most FRESHET_ID_MAX bytes, UTF-8 and without control characters; a
+ * Checks an event: ids are present (freshet_id_is_missing, blanks), at most FRESHET_ID_MAX bytes, UTF-8 and without
+ * control characters; a
  * rating is finite and on the scale; the time is positive and at most limits->future_tolerance_ms after
  * record_time_ms; dwell time, quantity and price are in their ranges; `key`, the key of the record, is the
  * user_id. Errors: FRESHET_INVALID with verdict FRESHET_DEAD_LETTER; the message names the field and the
@@ -196,6 +200,9 @@ freshet_status freshet_request_validate(const freshet_request* request, freshet_
 /* True when a reply can tell the client what is wrong with its request: the request has a valid request_id,
  * and a user_id that a reply can hold. */
 bool freshet_request_can_be_told(const freshet_request* request);
+
+/* Is it a word that programs write where there is no value: NULL, None, nan, undefined and the like? */
+bool freshet_id_is_missing(freshet_slice id);
 
 /* The 64-bit key (XXH3) that stands for an id in state and deltas, equal on every machine. Never 0. */
 uint64_t freshet_id_key(freshet_slice id);

@@ -71,6 +71,47 @@ static freshet_status check_id(const char* field, freshet_slice id, freshet_erro
                            why);
 }
 
+/* As SQL, pandas, R, JavaScript and spreadsheets write "no value". */
+static const char* const missing_words[] = {"\\N", "NULL", "null", "(null)", "None", "nan",      "NaN",
+                                            "NaT", "<NA>", "NA",   "N/A",    "#N/A", "undefined"};
+
+bool freshet_id_is_missing(freshet_slice id) {
+  for (size_t i = 0; i < sizeof missing_words / sizeof *missing_words; i++) {
+    if (freshet_slice_equal(id, freshet_slice_of(missing_words[i]))) return true;
+  }
+  return false;
+}
+
+/* Nothing but blanks, also those of Unicode that cannot be seen: no-break, thin, of no width, ideographic. */
+static bool is_blank(freshet_slice text) {
+  static const char* const blanks[] = {" ", "\xc2\xa0", "\xe2\x80\xaf", "\xe3\x80\x80", "\xef\xbb\xbf"};
+  while (text.size > 0) {
+    size_t size = 0;
+    for (size_t i = 0; size == 0 && i < sizeof blanks / sizeof *blanks; i++) {
+      if (text.size >= strlen(blanks[i]) && memcmp(text.data, blanks[i], strlen(blanks[i])) == 0)
+        size = strlen(blanks[i]);
+    }
+    if (size == 0 && text.size >= 3 && memcmp(text.data, "\xe2\x80", 2) == 0 &&
+        (unsigned char)text.data[2] <= 0x8f)
+      size = 3; /* U+2000 to U+200F */
+    if (size == 0) return false;
+    text = (freshet_slice){text.data + size, text.size - size};
+  }
+  return true;
+}
+
+/* An id that names somebody or something: all who lack one would be the same user or item. */
+static freshet_status check_name(const char* field, freshet_slice id, freshet_error* error) {
+  char shown[SHOWN_SIZE + 4];
+  freshet_status status = check_id(field, id, error);
+  const char* why = freshet_id_is_missing(id) ? "is a word for no value"
+                    : is_blank(id)            ? "has nothing but blanks"
+                                              : NULL;
+  if (status != FRESHET_OK || why == NULL) return status;
+  return freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER, "%s '%s' %s", field, show(id, shown),
+                           why);
+}
+
 static freshet_status check_key(const char* field, freshet_slice id, freshet_slice key,
                                 freshet_error* error) {
   char shown[SHOWN_SIZE + 4], shown_key[SHOWN_SIZE + 4];
@@ -97,19 +138,21 @@ static const char* mistaken_unit(int64_t time, int64_t record_time_ms) {
   return NULL;
 }
 
-static freshet_status check_time(int64_t time_ms, int64_t record_time_ms, int64_t tolerance_ms,
+static freshet_status check_time(int64_t time_ms, int64_t record_time_ms, const freshet_event_limits* limits,
                                  freshet_error* error) {
+  const bool is_near = fabs((double)time_ms - (double)record_time_ms) < YEAR_MS;
+  const bool is_old = time_ms < OLDEST_MS && !is_near;
   const char* why = NULL;
   if (time_ms <= 0) {
     why = "is not after 1970";
-  } else if (time_ms - tolerance_ms > record_time_ms) {
+  } else if (is_old && limits->refuses_old) {
+    why = "is before 1990 in milliseconds, and the record's own time is not";
+  } else if (time_ms - limits->future_tolerance_ms > record_time_ms) {
     why = "is too far after the record's own time";
   } else if (time_ms > LATEST_MS) {
     why = "is after the year 2200";
   }
-  bool is_near = fabs((double)time_ms - (double)record_time_ms) < YEAR_MS;
-  bool is_odd = why != NULL || (time_ms < OLDEST_MS && !is_near); /* other old times are history */
-  const char* unit = is_odd ? mistaken_unit(time_ms, record_time_ms) : NULL;
+  const char* unit = why != NULL || is_old ? mistaken_unit(time_ms, record_time_ms) : NULL;
   if (unit != NULL)
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER,
                              "occurred_at %" PRId64 " is not in milliseconds: %s?", time_ms, unit);
@@ -152,12 +195,12 @@ static freshet_status check_value(const freshet_event* event, const freshet_even
 
 freshet_status freshet_event_validate(const freshet_event* event, freshet_slice key, int64_t record_time_ms,
                                       const freshet_event_limits* limits, freshet_error* error) {
-  freshet_status status = check_id("event_id", event->event_id, error);
-  if (status == FRESHET_OK) status = check_id("user_id", event->user_id, error);
-  if (status == FRESHET_OK) status = check_id("item_id", event->item_id, error);
+  freshet_status status = check_name("event_id", event->event_id, error);
+  if (status == FRESHET_OK) status = check_name("user_id", event->user_id, error);
+  if (status == FRESHET_OK) status = check_name("item_id", event->item_id, error);
   if (status == FRESHET_OK) status = check_key("user_id", event->user_id, key, error);
   if (status == FRESHET_OK) {
-    status = check_time(event->occurred_at_ms, record_time_ms, limits->future_tolerance_ms, error);
+    status = check_time(event->occurred_at_ms, record_time_ms, limits, error);
   }
   if (status == FRESHET_OK) status = check_value(event, limits, error);
   return status;
@@ -185,7 +228,7 @@ static freshet_status check_vector(const float* vector, size_t dim, freshet_erro
 }
 
 freshet_status freshet_item_validate(const freshet_item* item, freshet_slice key, freshet_error* error) {
-  freshet_status status = check_id("item_id", item->item_id, error);
+  freshet_status status = check_name("item_id", item->item_id, error);
   if (status == FRESHET_OK) status = check_key("item_id", item->item_id, key, error);
   if (status == FRESHET_OK) status = check_text("title", item->title, error);
   if (status == FRESHET_OK) status = check_text("text", item->text, error);

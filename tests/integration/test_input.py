@@ -176,7 +176,7 @@ class Values(InputCase):
         text = "user_id,item_id,occurred_at\n" + "".join(f"{u},i{n},{START_S}\n" for n, u in enumerate(users))
         summary = self.check(text, (2, 0, 3))
         self.assertIn("user 42 clicked i3", summary["first_event"])
-        self.check(text, (5, 0, 0), "--missing", "")
+        self.check(text, (2, 0, 3), "--missing", "")  # the service takes no such id either
 
     def test_a_file_without_a_needed_name_is_refused(self):
         self.refuse('{"data": [{"user_id": "u"}]}', "no column 'item_id', which events need, among 'data'")
@@ -369,6 +369,15 @@ class Rejects(InputCase):
         self.assertEqual(result.returncode, EXIT_FAILED)
         self.assertIn(b"nothing was ranked", result.stderr)
         self.assertNotIn(b"nan", result.stdout)
+
+    def test_evaluate_of_nothing_but_dislikes(self):
+        rows = [f"rating,u{u},i{(u + n) % 6},{START_S + 10 * u + n},1\n" for u in range(40) for n in range(4)]
+        events = self.write("events.csv", csv(rows, "type,user_id,item_id,occurred_at,value\n"))
+        result = self.run_freshet("evaluate", "--events", events)
+        self.assertEqual(result.returncode, EXIT_OK, result.stderr)
+        self.assertNotIn(b"nan", result.stdout)
+        self.assertIn(b"no new item was ranked", result.stdout)
+        self.assertIn(b"no choice was ranked", result.stdout)
 
     def test_evaluate_measures_the_goal(self):
         """Of two clicks and two purchases by each user, only purchases are targets of the goal purchase."""

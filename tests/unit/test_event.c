@@ -77,6 +77,33 @@ static void ids_are_checked(void** state) {
   refuse(&event, "user_id 'v' is not the record's key 'u'");
 }
 
+/* Files refuse them, too. A user "undefined" would be everybody whose page knew no user. */
+static void words_for_no_id_are_refused(void** state) {
+  (void)state;
+  static const char* const bad[] = {"NULL",      "null",     "None",         "nan",           "NaN",
+                                    "undefined", "\\N",      "<NA>",         "N/A",           " ",
+                                    "   ",       "\xc2\xa0", "\xe2\x80\x8b", " \xe3\x80\x80", "\xef\xbb\xbf"};
+  static const char* const good[] = {"Null", "nano", "0", "-", "undefined1", " a", "\xe2\x80\x94", "NA-7"};
+  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    freshet_event event = sample(FRESHET_CLICK);
+    event.item_id = freshet_slice_of(bad[i]);
+    refuse(&event, "item_id");
+    event = sample(FRESHET_CLICK);
+    event.event_id = freshet_slice_of(bad[i]);
+    refuse(&event, "event_id");
+    event = sample(FRESHET_CLICK);
+    event.user_id = freshet_slice_of(bad[i]);
+    refuse(&event, "user_id");
+    const freshet_item item = {.item_id = freshet_slice_of(bad[i])};
+    assert_int_equal(freshet_item_validate(&item, item.item_id, NULL), FRESHET_INVALID);
+  }
+  for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+    freshet_event event = sample(FRESHET_CLICK);
+    event.item_id = freshet_slice_of(good[i]);
+    accept(&event);
+  }
+}
+
 static void times_are_checked(void** state) {
   (void)state;
   freshet_event event = sample(FRESHET_CLICK);
@@ -111,6 +138,26 @@ static void times_in_another_unit_are_named(void** state) {
     assert_int_equal(status, times[i].unit == NULL ? FRESHET_OK : FRESHET_INVALID);
     if (times[i].unit != NULL && strstr(error.message, times[i].unit) == NULL) fail_msg("%s", error.message);
   }
+}
+
+static void old_times_are_refused_where_the_record_is_new(void** state) {
+  (void)state;
+  const int64_t now = INT64_C(1790000000000), oldest = INT64_C(631152000000);
+  const freshet_event_limits strict = {.rating_min = 1, .rating_max = 5, .refuses_old = true};
+  static const int64_t bad[] = {1, 20240131, 20240131235959, 86400000, INT64_C(631151999999)};
+  freshet_event event = sample(FRESHET_CLICK);
+  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    freshet_error error = {0};
+    event.occurred_at_ms = bad[i];
+    assert_int_equal(freshet_event_validate(&event, freshet_slice_of("u"), now, &strict, &error),
+                     FRESHET_INVALID);
+    if (bad[i] < oldest && strstr(error.message, "is before 1990") == NULL) fail_msg("%s", error.message);
+  }
+  event.occurred_at_ms = oldest;
+  assert_int_equal(freshet_event_validate(&event, freshet_slice_of("u"), now, &strict, NULL), FRESHET_OK);
+  event.occurred_at_ms = 86400000; /* replayed history: the record has the time of the event */
+  assert_int_equal(freshet_event_validate(&event, freshet_slice_of("u"), 86400000, &strict, NULL),
+                   FRESHET_OK);
 }
 
 /* A record may carry any time of its own; it proves no time of the event that no clock can have. */
@@ -258,7 +305,9 @@ static void id_keys_are_xxh3_and_never_zero(void** state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(ids_are_checked),
+      cmocka_unit_test(words_for_no_id_are_refused),
       cmocka_unit_test(times_are_checked),
+      cmocka_unit_test(old_times_are_refused_where_the_record_is_new),
       cmocka_unit_test(times_in_another_unit_are_named),
       cmocka_unit_test(a_time_after_2200_is_refused_whatever_the_record_says),
       cmocka_unit_test(ratings_are_checked),

@@ -10,9 +10,6 @@
 
 enum { LONGEST_WORD = 9 };
 
-/* As SQL, pandas, R, JavaScript and spreadsheets write "no value". */
-static const char usual_words[] = "\\N,NULL,null,(null),None,nan,NaN,NaT,<NA>,NA,N/A,#N/A,undefined";
-
 static bool has_word(const char* rules, freshet_field field, freshet_slice text) {
   while (*rules != '\0') {
     size_t size = strcspn(rules, ",");
@@ -37,8 +34,7 @@ static bool is_missing(const freshet_input_options* options, freshet_field field
   if (options->missing != NULL) return has_word(options->missing, field, text);
   bool may_be = text.size <= LONGEST_WORD && text.data[0] != '\0' && strchr("\\Nn(<#u", text.data[0]) != NULL;
   if (!may_be) return false;
-  return is_text(field) ? freshet_slice_equal(text, freshet_slice_of("\\N"))
-                        : has_word(usual_words, field, text);
+  return is_text(field) ? freshet_slice_equal(text, freshet_slice_of("\\N")) : freshet_id_is_missing(text);
 }
 
 /* ---- ids ---- */
@@ -79,7 +75,7 @@ static freshet_status clean_id(const freshet_input_options* options, freshet_fie
                                freshet_slice before, freshet_slice* text, freshet_error* error) {
   const char* name = freshet_field_names[field];
   if (text->size == 0 && before.size > 0)
-    return reject(error, "%s '%.*s' stands for no value; --missing '' takes it as it is", name, SHOW(before));
+    return reject(error, "%s '%.*s' stands for no value", name, SHOW(before));
   if (is_shortened(*text))
     return reject(error, "%s '%.*s' is a number that a spreadsheet has shortened: export it as a text", name,
                   SHOW(*text));
