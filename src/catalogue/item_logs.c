@@ -141,6 +141,58 @@ freshet_status freshet_item_logs_poll(freshet_item_logs* logs, int timeout_ms, b
   return status;
 }
 
+typedef struct looking {
+  freshet_item_logs* logs;
+  freshet_topic topic;
+  int32_t partition;
+  freshet_mark* mark;
+} looking;
+
+/* Records of other partitions come through the same reader, and come once. */
+static freshet_status take_mark(void* context, const freshet_record* records, size_t count,
+                                freshet_error* error) {
+  const looking* l = context;
+  freshet_status status = FRESHET_OK;
+  for (size_t i = 0; i < count && status == FRESHET_OK; i++) {
+    const freshet_record* r = &records[i];
+    if (r->topic != l->topic || r->partition != l->partition) {
+      status = apply_all(l->logs, r, 1, error);
+    } else if (l->mark->offset < 0) {
+      *l->mark = freshet_mark_of(r->offset, r->timestamp_ms, r->key, r->value);
+    }
+  }
+  return status;
+}
+
+/* Reads through `records` from the open partitions to the targets. */
+static freshet_reading reading_of(freshet_item_logs* logs) {
+  return (freshet_reading){.reader = logs->reader,
+                           .clock = logs->clock,
+                           .logger = logs->logger,
+                           .stop = logs->stop,
+                           .name = "item tables",
+                           .wait_ms = LOAD_WAIT_MS,
+                           .stall_ms = LOAD_STALL_MS,
+                           .records = logs->records,
+                           .capacity = POLL_RECORDS};
+}
+
+freshet_status freshet_item_logs_mark_at(freshet_item_logs* logs, freshet_topic topic, int32_t partition,
+                                         int64_t offset, freshet_mark* mark, freshet_error* error) {
+  freshet_reading reading = reading_of(logs);
+  looking context = {logs, topic, partition, mark};
+  reading.apply = take_mark;
+  reading.context = &context;
+  *mark = FRESHET_NO_MARK;
+  const freshet_partition target = {topic, partition, offset + 1};
+  freshet_status status = freshet_reader_open(logs->reader, topic, partition, offset, error);
+  if (status != FRESHET_OK) return status;
+  status = freshet_read_to(&reading, &target, 1, error);
+  freshet_status shut =
+      freshet_reader_shut(logs->reader, topic, partition, status == FRESHET_OK ? error : NULL);
+  return status == FRESHET_OK ? shut : status;
+}
+
 typedef struct catching_up {
   freshet_item_logs* logs;
   bool stores;      /* each record of this topic puts a row into the store's batch */
@@ -168,17 +220,9 @@ freshet_status freshet_item_logs_catch_up(freshet_item_logs* logs, freshet_topic
     ends[p] = (freshet_partition){.topic = topic, .partition = p};
     status = freshet_reader_range(logs->reader, topic, p, &first, &ends[p].offset, error);
   }
-  const freshet_reading reading = {.reader = logs->reader,
-                                   .clock = logs->clock,
-                                   .logger = logs->logger,
-                                   .stop = logs->stop,
-                                   .name = "item tables",
-                                   .wait_ms = LOAD_WAIT_MS,
-                                   .stall_ms = LOAD_STALL_MS,
-                                   .records = logs->records,
-                                   .capacity = POLL_RECORDS,
-                                   .apply = take_records,
-                                   .context = &context};
+  freshet_reading reading = reading_of(logs);
+  reading.apply = take_records;
+  reading.context = &context;
   if (status == FRESHET_OK) status = freshet_read_to(&reading, ends, (size_t)partitions, error);
   free(ends);
   if (status == FRESHET_OK) status = freshet_store_write(logs->store, error);

@@ -10,6 +10,7 @@
 #ifndef FRESHET_CATALOGUE_ITEM_LOGS_H
 #define FRESHET_CATALOGUE_ITEM_LOGS_H
 
+#include "stream/mark.h"
 #include "stream/ports.h"
 
 /* Applies one record. Its views hold during the call. */
@@ -48,6 +49,11 @@ freshet_status freshet_item_logs_open(freshet_item_logs* logs, freshet_topic top
 /* Opens it at the stored position, or at the beginning when that is not usable. */
 freshet_status freshet_item_logs_open_at_stored(freshet_item_logs* logs, freshet_topic topic,
                                                 int32_t partition, freshet_error* error);
+
+/* The mark of the first record at `offset` or after it, which the log has to have. No mark: there is none.
+ * The partition must be shut, and is left shut. Records of others that come meanwhile are applied. */
+freshet_status freshet_item_logs_mark_at(freshet_item_logs* logs, freshet_topic topic, int32_t partition,
+                                         int64_t offset, freshet_mark* mark, freshet_error* error);
 
 /* The next offset to be read; see freshet_reader. */
 int64_t freshet_item_logs_position(const freshet_item_logs* logs, freshet_topic topic, int32_t partition);

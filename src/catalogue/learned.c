@@ -13,8 +13,10 @@
 
 enum {
   RECORD_BYTES = 1000000, /* of a delta's record: brokers take 1 MiB, if nobody has changed that */
+  BEFORE_ALL = -1,        /* an offset */
   NO_POSITION = -1,       /* in the store: its rows reflect nothing yet */
-  HEAD_BYTES = 96 << 10,  /* of it: globals, names and the last event, whose items may be many and wide */
+  MARK_PLACE = 1, /* in the store: as a partition of the deltas, which have one, the mark of the position */
+  HEAD_BYTES = 96 << 10, /* of it: globals, names and the last event, whose items may be many and wide */
 };
 
 /* The row of the store for what belongs to no single item. Item keys have another length. */
@@ -28,6 +30,7 @@ freshet_learned* freshet_learned_create(const freshet_ports* ports, freshet_mode
   learned->ports = *ports;
   learned->model = model;
   learned->checkpointed_to = -1;
+  learned->mark = FRESHET_NO_MARK;
   learned->parked = freshet_parked_items_create(ports->store);
   const freshet_model_parked parked = freshet_parked_items_for_model(learned->parked);
   freshet_model_set_parked(model, &parked);
@@ -62,9 +65,7 @@ static bool is_reflected(const freshet_learned* learned, const freshet_record* r
   return record->offset < learned->reflected_end && record->timestamp_ms <= learned->reflected_ms;
 }
 
-freshet_status freshet_learned_apply_delta(freshet_learned* learned, const freshet_record* record,
-                                           freshet_error* error) {
-  if (!record->has_value || is_reflected(learned, record)) return FRESHET_OK;
+static freshet_status fold(freshet_learned* learned, const freshet_record* record, freshet_error* error) {
   freshet_model_delta delta;
   freshet_slice worker;
   freshet_status status =
@@ -75,6 +76,15 @@ freshet_status freshet_learned_apply_delta(freshet_learned* learned, const fresh
   freshet_count(&learned->ports.metrics->item_deltas_folded, 1);
   if (status != FRESHET_OK) return status;
   return freshet_parked_items_failure(learned->parked, error);
+}
+
+freshet_status freshet_learned_apply_delta(freshet_learned* learned, const freshet_record* record,
+                                           freshet_error* error) {
+  if (!record->has_value || is_reflected(learned, record)) return FRESHET_OK;
+  freshet_status status = fold(learned, record, error);
+  if (status == FRESHET_OK)
+    learned->mark = freshet_mark_of(record->offset, record->timestamp_ms, record->key, record->value);
+  return status;
 }
 
 static freshet_status write_part(void* context, const freshet_model_delta* delta, freshet_error* error) {
@@ -121,8 +131,15 @@ void freshet_learned_put_row(freshet_learned* learned, uint32_t slot, int64_t fo
   freshet_learned_note_unwritten(learned, slot);
 }
 
-void freshet_learned_put_globals(freshet_learned* learned, freshet_slice globals, int64_t folded_to) {
+/* Of a mark the store has the offset and a number for the rest. */
+static int64_t mark_number(const freshet_mark* mark) {
+  return (int64_t)(mark->hash ^ (uint64_t)mark->time_ms);
+}
+
+void freshet_learned_put_globals(freshet_learned* learned, freshet_slice globals, int64_t folded_to,
+                                 const freshet_mark* mark) {
   freshet_store* store = learned->ports.store;
+  freshet_store_set_position(store, FRESHET_TOPIC_ITEM_DELTAS, MARK_PLACE, mark->offset, mark_number(mark));
   freshet_store_put(store, FRESHET_FAMILY_ITEMS, 0, globals_key, globals);
   freshet_store_set_position(store, FRESHET_TOPIC_ITEM_DELTAS, 0, folded_to,
                              freshet_clock_now_ms(learned->ports.clock));
@@ -146,7 +163,7 @@ static void put_changed_rows(freshet_learned* learned, int64_t folded_to) {
   learned->stores_all = false;
   learned->bytes.size = 0;
   freshet_model_write_globals(learned->model, folded_to, &learned->bytes);
-  freshet_learned_put_globals(learned, freshet_buffer_slice(&learned->bytes), folded_to);
+  freshet_learned_put_globals(learned, freshet_buffer_slice(&learned->bytes), folded_to, &learned->mark);
 }
 
 /* Reads on until every own delta has come back. False: not within the time. */
@@ -320,6 +337,25 @@ static freshet_status renumber(freshet_learned* learned, int64_t first, freshet_
   return freshet_store_write(learned->ports.store, error);
 }
 
+/* Is the delta that was folded last no longer where it was? Then the topic was made again, and is longer than before. A
+ * delta that has expired says nothing. No other one leaves the log from its middle. */
+static freshet_status compare_mark(freshet_learned* learned, freshet_item_logs* logs,
+                                   const freshet_stored_position* stored, int64_t first, bool* is_other,
+                                   freshet_error* error) {
+  int64_t offset, number;
+  *is_other = false;
+  if (!stored->is_usable ||
+      freshet_store_position(learned->ports.store, FRESHET_TOPIC_ITEM_DELTAS, MARK_PLACE, &offset, &number,
+                             NULL) != FRESHET_OK ||
+      offset < first || offset >= stored->offset)
+    return FRESHET_OK;
+  freshet_status status =
+      freshet_item_logs_mark_at(logs, FRESHET_TOPIC_ITEM_DELTAS, 0, offset, &learned->mark, error);
+  *is_other =
+      status == FRESHET_OK && (learned->mark.offset != offset || mark_number(&learned->mark) != number);
+  return status;
+}
+
 /* Kafka may have less than the fold was to go on with: the deltas expired during a long absence, the topic was made again,
  * or its end was cut off. A start that waited for them would never succeed. Records that are there and that are not later
  * than the rows of the store are in these rows: then the log was cut. */
@@ -327,10 +363,13 @@ static freshet_status fit_to_log(freshet_learned* learned, freshet_item_logs* lo
                                  const freshet_stored_position* stored, int64_t* start,
                                  freshet_error* error) {
   int64_t first, end;
+  bool is_other;
   freshet_status status = freshet_item_logs_range(logs, FRESHET_TOPIC_ITEM_DELTAS, 0, &first, &end, error);
+  if (status == FRESHET_OK) status = compare_mark(learned, logs, stored, first, &is_other, error);
   if (status != FRESHET_OK) return status;
   const int64_t from = *start == FRESHET_OFFSET_BEGINNING ? 0 : *start;
-  if (freshet_model_fit_log(learned->model, end)) {
+  if (freshet_model_fit_log(learned->model, is_other ? BEFORE_ALL : end)) {
+    learned->mark = FRESHET_NO_MARK;
     freshet_log_fact(
         learned->ports.logger, FRESHET_ERROR, "deltas.replaced",
         "topic=%s from=%lld end=%lld message=\"the topic was made again: it is read from its beginning, "

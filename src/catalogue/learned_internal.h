@@ -7,6 +7,7 @@
 
 #include "catalogue/learned.h"
 #include "catalogue/parked_items.h"
+#include "stream/mark.h"
 
 typedef enum freshet_pass_stage {
   FRESHET_PASS_NONE = 0,
@@ -20,6 +21,7 @@ typedef struct freshet_learned_pass {
   freshet_pass_stage stage;
   int64_t started_ms;
   int64_t folded_to;      /* what all rows of the pass reflect */
+  freshet_mark mark;      /* of the last delta before it */
   bool* waits;            /* [slots] the row has to be put into the store's batch, before it changes */
   size_t slots, next;     /* all before `next` are done */
   size_t next_parked;     /* the same for the keys of parked items */
@@ -41,7 +43,9 @@ struct freshet_learned {
   char worker_name[64]; /* of this incarnation: its own deltas come back under this name */
   int64_t own_end; /* in the delta log, after the last own record: when reading has passed it, everything own
                            has come back */
-  bool stores_all; /* the state did not come from the store: the first store writes every row */
+  freshet_mark
+      mark; /* of the last delta that was folded, or came back; no mark: none since the folder was made */
+  bool stores_all;    /* the state did not come from the store: the first store writes every row */
   bool is_renumbered; /* the log of deltas is another one than the state counted by: a pass is due at once */
   /* Deltas before this offset and not after this time are in the rows, though these count by another log. */
   int64_t reflected_end, reflected_ms;
@@ -61,8 +65,9 @@ struct freshet_learned {
 /* Puts the row of a slot into the store's batch. scratch is overwritten. */
 void freshet_learned_put_row(freshet_learned* learned, uint32_t slot, int64_t folded_to,
                              freshet_buffer* scratch);
-/* Puts what belongs to no single item, and the position. */
-void freshet_learned_put_globals(freshet_learned* learned, freshet_slice globals, int64_t folded_to);
+/* Puts what belongs to no single item, the position, and the mark of the last delta before it. */
+void freshet_learned_put_globals(freshet_learned* learned, freshet_slice globals, int64_t folded_to,
+                                 const freshet_mark* mark);
 /* No pass is under way any more. Rows that wait are not written. */
 void freshet_learned_end_pass(freshet_learned* learned);
 

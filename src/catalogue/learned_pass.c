@@ -50,6 +50,7 @@ void freshet_learned_begin(freshet_learned* learned, const freshet_item_logs* lo
   collect(learned);
   pass->stage = FRESHET_PASS_STORE;
   pass->folded_to = freshet_item_logs_position(logs, FRESHET_TOPIC_ITEM_DELTAS, 0);
+  pass->mark = learned->mark;
   pass->next = pass->rows = 0;
   pass->globals.size = 0;
   freshet_model_write_globals(learned->model, pass->folded_to, &pass->globals);
@@ -73,7 +74,7 @@ void freshet_learned_end_pass(freshet_learned* learned) {
 static void put_position(freshet_learned* learned) {
   freshet_learned_pass* pass = &learned->pass;
   freshet_model_watch_changes(learned->model, NULL);
-  freshet_learned_put_globals(learned, freshet_buffer_slice(&pass->globals), pass->folded_to);
+  freshet_learned_put_globals(learned, freshet_buffer_slice(&pass->globals), pass->folded_to, &pass->mark);
   learned->stores_all = false;
   pass->stage = FRESHET_PASS_PUT;
 }

@@ -195,6 +195,31 @@ class Logs(Case):
             self.worker.start_ready()
             self.assertEqual(self.chosen(), after)
 
+    def end_of_deltas(self):
+        tail = self.app.tail("item_deltas")
+        end = tail.end_of(0)
+        tail.close()
+        return end
+
+    def test_item_deltas_made_again_and_longer(self):
+        """While the process was down, another one began a new log of deltas, which is longer than the old one was."""
+        self.learn_with_checkpoint("old")
+        self.assertEqual(self.worker.stop(), EXIT_OK)
+        old_end = self.end_of_deltas()
+        self.make_again("item_deltas", partitions=1)
+        other = self.app.service("other").start_ready()
+        for turn in range(60):
+            self.learn(60, f"new-{turn}")
+            if self.end_of_deltas() > old_end + 1:
+                break
+        self.assertGreater(self.end_of_deltas(), old_end + 1)
+        chosen = json.loads(other.get("/v1/items/item-1")[1])["chosen"]
+        self.assertEqual(other.stop(), EXIT_OK)
+        self.worker.log_path.unlink()
+        self.worker.start_ready()
+        self.assertIn("deltas.replaced", self.worker.log())
+        self.assertEqual(self.chosen(), chosen)
+
     def test_item_deltas_expire_unread(self):
         """The folder is lost, and so are the deltas after the last checkpoint: what it has counts."""
         before = self.learn_with_checkpoint("old")
