@@ -190,7 +190,8 @@ freshet_status freshet_item_logs_mark_at(freshet_item_logs* logs, freshet_topic 
   status = freshet_read_to(&reading, &target, 1, error);
   freshet_status shut =
       freshet_reader_shut(logs->reader, topic, partition, status == FRESHET_OK ? error : NULL);
-  return status == FRESHET_OK ? shut : status;
+  if (status == FRESHET_OK) status = shut;
+  return status;
 }
 
 typedef struct catching_up {

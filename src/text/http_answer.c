@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { CAME_SIZE = 160, SAID_SIZE = 60 };
@@ -90,10 +91,9 @@ static freshet_status refuse_shape(const freshet_http_wish* wish, freshet_slice 
   return refuse(wish, error, "%s: %s", what, said(answer, beginning));
 }
 
-/* {"data": [{"index": 0, "embedding": [...]}, ...]}, each text once, in any order. */
-static freshet_status read_data(const freshet_http_wish* wish, const json_t* data, float* out,
+/* {"data": [{"index": 0, "embedding": [...]}, ...]}, each text once, in any order. seen [count]: false. */
+static freshet_status read_data(const freshet_http_wish* wish, const json_t* data, float* out, bool* seen,
                                 freshet_error* error) {
-  bool seen[FRESHET_HTTP_BATCH] = {false};
   freshet_status status = FRESHET_OK;
   if (json_array_size(data) != wish->count)
     return refuse(wish, error, "%zu vectors for %zu texts", json_array_size(data), wish->count);
@@ -111,11 +111,17 @@ static freshet_status read_data(const freshet_http_wish* wish, const json_t* dat
 
 freshet_status freshet_http_answer_read(freshet_slice answer, const freshet_http_wish* wish, float* out,
                                         freshet_error* error) {
-  FRESHET_ASSERT(wish->count <= FRESHET_HTTP_BATCH);
+  bool* seen = calloc(wish->count + 1, sizeof *seen);
+  FRESHET_ASSERT(seen != NULL);
   json_t* json = json_loadb(answer.data, answer.size, 0, NULL);
   const json_t* data = json_object_get(json, "data");
-  freshet_status status =
-      json_is_array(data) ? read_data(wish, data, out, error) : refuse_shape(wish, answer, json, error);
+  freshet_status status = FRESHET_OK;
+  if (json_is_array(data)) {
+    status = read_data(wish, data, out, seen, error);
+  } else {
+    status = refuse_shape(wish, answer, json, error);
+  }
+  free(seen);
   json_decref(json);
   return status;
 }
@@ -123,8 +129,7 @@ freshet_status freshet_http_answer_read(freshet_slice answer, const freshet_http
 const char* freshet_http_advice(long http) {
   if (http == 404 || http == 405)
     return "; text.url has to lead to an API like OpenAI's /v1/embeddings, which is added unless it ends "
-           "with "
-           "/embeddings";
+           "with /embeddings";
   if (http == 401 || http == 403)
     return "; text.key_env names the variable of the environment that has the key";
   if (http >= 300 && http < 400) return "; redirects are not followed: set text.url to where it leads";

@@ -5,9 +5,10 @@
 #ifndef FRESHET_TEXT_HTTP_ANSWER_H
 #define FRESHET_TEXT_HTTP_ANSWER_H
 
+#include <stdint.h>
+
 #include "freshet/bytes.h"
 #include "freshet/status.h"
-#include "text/encoder_http.h"
 
 enum { FRESHET_HTTP_SHOWN_URL_SIZE = 128 };
 
@@ -17,7 +18,7 @@ void freshet_http_show_url(const char* url, char shown[FRESHET_HTTP_SHOWN_URL_SI
 typedef struct freshet_http_wish {
   const char* url; /* as shown */
   uint32_t dim;    /* text.dim */
-  size_t count;    /* texts, at most FRESHET_HTTP_BATCH */
+  size_t count;    /* texts */
 } freshet_http_wish;
 
 /* Fills out [count][dim] with vectors of length 1. Errors: FRESHET_UNAVAILABLE, verdict FRESHET_RETRY: the server may be
