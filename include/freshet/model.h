@@ -304,7 +304,7 @@ void freshet_model_lend_rows(const freshet_model* model, freshet_ranker_config* 
  * NULL: only what freshet_model_score_all and freshet_model_explain read. The ranker must have been made with
  * dim = freshet_model_row_dim and must be used with this model only. Errors: those of freshet_ranker_set. */
 freshet_status freshet_model_sync_ranker(freshet_model* model, freshet_ranker* ranker, freshet_error* error);
-/* Where a whole catalogue has changed, some thousands of the rows are brought up to date, in a few milliseconds. For callers
+/* Where a whole catalogue has changed, some hundred of the rows are brought up to date, in less than a millisecond. For callers
  * between whose rankings much may happen: call it until there are not many any more. */
 freshet_status freshet_model_sync_many(freshet_model* model, freshet_ranker* ranker, freshet_error* error);
 bool freshet_model_has_many_stale(const freshet_model* model);

@@ -12,7 +12,8 @@
 
 enum {
   POLL_RECORDS = 512,
-  FEW_RECORDS = 64, /* beside the lists: a record of an item takes 10 to 20 us */
+  FEW_RECORDS =
+      8, /* between two looks at the clock: a record of an item takes 10 to 20 us, one of deltas more */
   LOAD_WAIT_MS = 100,
   LOAD_STALL_MS = 90000, /* longer than any transaction may stay open, since an open one holds readers up */
   STORE_RECORDS = 4096,  /* records between two writes of the store while Item records are loaded */

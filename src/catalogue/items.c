@@ -10,7 +10,6 @@
 enum {
   RANKER_ITEMS = 1024, /* it grows */
   NEARLY_FULL_PERCENT = 80,
-  POLL_US = 3000, /* of records in one turn */
 };
 
 struct freshet_items {
@@ -165,9 +164,19 @@ bool freshet_items_are_crowded(const freshet_items* items) {
   return known > most && spare > most / 4;
 }
 
-freshet_status freshet_items_poll(freshet_items* items, freshet_error* error) {
+/* Rows of a new catalogue that the ranker has not got yet: the next list would have to wait for all of them. */
+static freshet_status sync_some(freshet_items* items, int64_t until_us, freshet_error* error) {
+  freshet_status status = FRESHET_OK;
+  do {
+    status = freshet_model_sync_many(items->model, items->ranker, error);
+  } while (status == FRESHET_OK && freshet_model_has_many_stale(items->model) &&
+           freshet_clock_monotonic_us(items->ports.clock) < until_us);
+  return status;
+}
+
+freshet_status freshet_items_poll(freshet_items* items, int64_t slice_us, freshet_error* error) {
   freshet_clock* clock = items->ports.clock;
-  const int64_t until_us = freshet_clock_monotonic_us(clock) + POLL_US;
+  const int64_t until_us = freshet_clock_monotonic_us(clock) + slice_us;
   bool is_all;
   freshet_status status;
   do {
@@ -177,7 +186,7 @@ freshet_status freshet_items_poll(freshet_items* items, freshet_error* error) {
   if (status == FRESHET_OK) status = freshet_catalogue_turn(items->catalogue, error);
   freshet_listing_turn(items->listing);
   watch_limit(items);
-  if (status == FRESHET_OK) status = freshet_model_sync_many(items->model, items->ranker, error);
+  if (status == FRESHET_OK) status = sync_some(items, until_us, error);
   return status;
 }
 

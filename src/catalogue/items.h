@@ -35,9 +35,9 @@ freshet_learned* freshet_items_learned(const freshet_items* items);
 freshet_status freshet_items_ranker(freshet_items* items, freshet_ranker** ranker, freshet_error* error);
 
 /* Applies what other workers and producers have written since the last call; does not wait. When much has been written,
- * a call stops after a few ms, and freshet_items_are_behind: the next call goes on. Puts changes of the catalogue into
- * the store's batch. */
-freshet_status freshet_items_poll(freshet_items* items, freshet_error* error);
+ * a call stops after slice_us, but not before a few records are applied. Then freshet_items_are_behind, and the next call
+ * goes on. Puts changes of the catalogue into the store's batch. */
+freshet_status freshet_items_poll(freshet_items* items, int64_t slice_us, freshet_error* error);
 bool freshet_items_are_behind(const freshet_items* items);
 
 /* Vectors of another encoder serve from now on: the tables must be loaded again. */

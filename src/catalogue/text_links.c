@@ -3,28 +3,23 @@
 
 #include <stdlib.h>
 
-enum {
-  PIECE_PAIRS = 4096,   /* between two looks at the clock */
-  SLICE_MAX_US = 25000, /* however long the last turn was, unless slice_us says more */
-  SLICE_SHARE = 4,      /* a slice takes one part in so many of the last turn */
-  PATIENCE_US = 1000000,
-};
+enum { PIECE_PAIRS = 4096 /* between two looks at the clock */, PATIENCE_US = 1000000 };
 
 struct freshet_text_links {
   freshet_ports ports;
   freshet_model* model;
-  int64_t slice_us;
+  int64_t most_us;  /* of a turn */
   int64_t until_us; /* events wait up to then */
   bool is_busy;
 };
 
 freshet_text_links* freshet_text_links_create(const freshet_ports* ports, freshet_model* model,
-                                              int64_t slice_us) {
+                                              int64_t most_us) {
   freshet_text_links* links = calloc(1, sizeof *links);
   FRESHET_ASSERT(links != NULL);
   links->ports = *ports;
   links->model = model;
-  links->slice_us = slice_us;
+  links->most_us = most_us;
   return links;
 }
 
@@ -32,11 +27,10 @@ void freshet_text_links_destroy(freshet_text_links* links) {
   free(links);
 }
 
-void freshet_text_links_turn(freshet_text_links* links, int64_t turn_us) {
+void freshet_text_links_turn(freshet_text_links* links, int64_t slice_us) {
   freshet_clock* clock = links->ports.clock;
-  int64_t slice_us = turn_us / SLICE_SHARE < SLICE_MAX_US ? turn_us / SLICE_SHARE : SLICE_MAX_US;
-  if (slice_us < links->slice_us) slice_us = links->slice_us;
-  int64_t start_us = freshet_clock_monotonic_us(clock);
+  if (slice_us > links->most_us) slice_us = links->most_us;
+  const int64_t start_us = freshet_clock_monotonic_us(clock);
   size_t left;
   do {
     left = freshet_model_link_texts(links->model, PIECE_PAIRS);

@@ -19,14 +19,13 @@
 
 typedef struct freshet_text_links freshet_text_links;
 
-/* Neither is owned. slice_us: a turn looks for so long at least, while neighbours are missing. */
+/* Neither is owned. most_us: a turn looks for so long at most, while neighbours are missing. */
 freshet_text_links* freshet_text_links_create(const freshet_ports* ports, freshet_model* model,
-                                              int64_t slice_us);
+                                              int64_t most_us);
 void freshet_text_links_destroy(freshet_text_links* links); /* NULL is allowed */
 
-/* One slice, in every turn of the list clock before events are learned. turn_us: how long the last turn has taken;
- * a long turn has a longer slice. */
-void freshet_text_links_turn(freshet_text_links* links, int64_t turn_us);
+/* One slice of slice_us, in every turn of the list clock before events are learned; one small piece in any case. */
+void freshet_text_links_turn(freshet_text_links* links, int64_t slice_us);
 /* Some neighbours were still missing after the last turn. */
 bool freshet_text_links_busy(const freshet_text_links* links);
 

@@ -45,9 +45,10 @@ freshet_status freshet_texts_apply(freshet_texts* texts, const freshet_record* r
                                    freshet_error* error);
 
 /* Submits what is due and collects what is done, for the partitions of `items` held (a bitmap, [partitions]).
- * Never waits, and stops after 3 ms of each: freshet_texts_are_cut then, and the next turn goes on. */
+ * Never waits. Stops to submit after slice_us, but not before one text, and to collect after 3 ms, since requests wait for
+ * some of it: freshet_texts_are_cut then, and the next turn goes on. */
 freshet_status freshet_texts_turn(freshet_texts* texts, const bool* owned, int32_t partitions,
-                                  freshet_error* error);
+                                  int64_t slice_us, freshet_error* error);
 bool freshet_texts_are_cut(const freshet_texts* texts);
 
 /* Notes which announced items of these partitions are without the vector of their text, sees to them at the

@@ -13,7 +13,7 @@
 enum {
   AT_ONCE_MAX = 1024, /* texts that a round encodes without an embedder */
   RUSH_MS = 50,       /* between two rounds, however many texts wait, unless the last one was cut */
-  SLICE_US = 3000,    /* of collecting, and of submitting, in one turn */
+  COLLECT_US = 3000,  /* in one turn */
 };
 
 static bool is_mine(const freshet_item_text_state* t, const bool* owned, int32_t partitions) {
@@ -36,8 +36,8 @@ void freshet_texts_want(freshet_texts* texts, uint32_t slot) {
 }
 
 /* The slice of this turn is over. */
-static bool is_over(freshet_texts* texts, int64_t start_us) {
-  const bool is = freshet_clock_monotonic_us(texts->ports.clock) - start_us >= SLICE_US;
+static bool is_over(freshet_texts* texts, int64_t until_us) {
+  const bool is = freshet_clock_monotonic_us(texts->ports.clock) >= until_us;
   texts->is_cut |= is;
   return is;
 }
@@ -104,8 +104,7 @@ static freshet_status submit(freshet_texts* texts, uint32_t slot, size_t* encode
 
 /* Hands over as many as there is room and time for. Others, and those that another worker owns, stay in the queue. */
 static freshet_status submit_due(freshet_texts* texts, const bool* owned, int32_t partitions,
-                                 freshet_error* error) {
-  const int64_t start_us = freshet_clock_monotonic_us(texts->ports.clock);
+                                 int64_t until_us, freshet_error* error) {
   size_t encoded = 0;
   bool full = false, over = false;
   /* What was announced a moment ago is still on its way into the store. */
@@ -122,7 +121,7 @@ static freshet_status submit_due(freshet_texts* texts, const bool* owned, int32_
     } else {
       freshet_texts_want(texts, slot);
     }
-    over = texts->round > 0 && is_over(texts, start_us);
+    over = texts->round > 0 && is_over(texts, until_us);
   }
   if (full) texts->round = 0;
   return status;
@@ -147,11 +146,11 @@ static freshet_status take_result(freshet_texts* texts, const freshet_embedded* 
 }
 
 freshet_status freshet_texts_collect(freshet_texts* texts, freshet_error* error) {
-  const int64_t start_us = freshet_clock_monotonic_us(texts->ports.clock);
+  const int64_t until_us = freshet_clock_monotonic_us(texts->ports.clock) + COLLECT_US;
   freshet_status status = FRESHET_OK;
   freshet_embedded embedded;
   if (texts->ports.embedder == NULL) return FRESHET_OK;
-  while (status == FRESHET_OK && !is_over(texts, start_us) &&
+  while (status == FRESHET_OK && !is_over(texts, until_us) &&
          freshet_embedder_collect(texts->ports.embedder, &embedded)) {
     if (embedded.priority == FRESHET_EMBED_BULK) {
       status = take_result(texts, &embedded, error);
@@ -192,8 +191,9 @@ bool freshet_texts_lack(freshet_texts* texts) {
 }
 
 freshet_status freshet_texts_turn(freshet_texts* texts, const bool* owned, int32_t partitions,
-                                  freshet_error* error) {
+                                  int64_t slice_us, freshet_error* error) {
   if (texts->dim == 0) return FRESHET_OK;
+  const int64_t until_us = freshet_clock_monotonic_us(texts->ports.clock) + slice_us;
   int64_t now_ms = freshet_clock_monotonic_ms(texts->ports.clock);
   texts->is_cut = false;
   freshet_status status = freshet_texts_collect(texts, error);
@@ -208,5 +208,5 @@ freshet_status freshet_texts_turn(freshet_texts* texts, const bool* owned, int32
                 (rushes && now_ms >= texts->next_ms - texts->interval_ms + RUSH_MS);
   if (!is_due) return FRESHET_OK;
   texts->next_ms = now_ms + texts->interval_ms;
-  return submit_due(texts, owned, partitions, error);
+  return submit_due(texts, owned, partitions, until_us, error);
 }

@@ -14,7 +14,7 @@
  * events, of which there is something to fade, are brought up to date every HOT_INTERVAL events. All others have their
  * turn one after the other, ROWS_PER_EVENT for each event, and not more than ROWS_AT_ONCE in one sync: no sync is long in
  * a large catalogue. (Only the latter way costs .003 of recall@10 on a stream that is driven by what is new.) */
-enum { HOT_EVENTS = 2048, HOT_INTERVAL = 32, ROWS_PER_EVENT = 16, ROWS_AT_ONCE = 4096 };
+enum { HOT_EVENTS = 2048, HOT_INTERVAL = 32, ROWS_PER_EVENT = 16, ROWS_AT_ONCE = 4096, ROWS_A_PIECE = 512 };
 
 /* Rows that are brought up to date together: their items stay in the first-level cache meanwhile. */
 enum { ROWS_TOGETHER = 64 };
@@ -306,7 +306,7 @@ freshet_status freshet_model_sync_ranker(freshet_model* model, freshet_ranker* r
 
 freshet_status freshet_model_sync_many(freshet_model* model, freshet_ranker* ranker, freshet_error* error) {
   if (!freshet_model_has_many_stale(model)) return FRESHET_OK;
-  return sync_rows(model, ROWS_AT_ONCE, ranker, error);
+  return sync_rows(model, ROWS_A_PIECE, ranker, error);
 }
 
 bool freshet_model_has_many_stale(const freshet_model* model) {

@@ -1,5 +1,5 @@
 /*
- * ranking.c: see ranking.h. Each thread makes GROUP lists in one call of the ranker, since it reads the rows of the
+ * ranking.c: see ranking.h. Each thread makes up to GROUP lists in one call of the ranker, since it reads the rows of the
  * items once for all of them; then it selects and explains each list by itself.
  */
 #include "lists/ranking.h"
@@ -41,6 +41,7 @@ struct freshet_ranking {
   freshet_ranking_scratch** threads; /* [pool threads] */
   freshet_ranking_task* tasks;       /* [task_count] of this run */
   size_t task_count;
+  size_t group; /* 1 to GROUP: lists of this run that a thread makes in one call */
 };
 
 freshet_ranking_scratch* freshet_ranking_scratch_create(const freshet_ranking* ranking) {
@@ -308,11 +309,11 @@ static void make_lists(const freshet_ranking* ranking, freshet_ranking_scratch* 
   }
 }
 
-/* Makes lists GROUP * group .. ; runs on a pool thread. */
+/* Makes a group of the lists; runs on a pool thread. */
 static void make_group(void* context, size_t group, unsigned thread) {
   const freshet_ranking* ranking = context;
-  const size_t first = group * GROUP;
-  const size_t count = ranking->task_count - first < GROUP ? ranking->task_count - first : GROUP;
+  const size_t first = group * ranking->group, left = ranking->task_count - first;
+  const size_t count = left < ranking->group ? left : ranking->group;
   make_lists(ranking, ranking->threads[thread], ranking->tasks + first, count);
 }
 
@@ -332,7 +333,10 @@ freshet_status freshet_ranking_run(freshet_ranking* ranking, freshet_ranking_tas
   if (status != FRESHET_OK) return status;
   ranking->tasks = tasks;
   ranking->task_count = count;
-  freshet_pool_run(ranking->pool, threads, make_group, ranking, (count + GROUP - 1) / GROUP);
+  ranking->group = count >= (size_t)GROUP * threads ? GROUP : (count + threads - 1) / threads;
+  if (count > 0)
+    freshet_pool_run(ranking->pool, threads, make_group, ranking,
+                     (count + ranking->group - 1) / ranking->group);
   for (unsigned t = 0; status == FRESHET_OK && t < freshet_pool_threads(ranking->pool); t++)
     status = result_of(ranking->threads[t], error);
   return status;

@@ -10,11 +10,12 @@
 #include "lists/publisher.h"
 
 enum {
-  BESIDE_LIVE = 32, /* users without an event that are served beside users with one */
-  LISTS_US = 5000,  /* on a core: lists of waiting users in a turn, unless that is fewer than FEW_LISTS */
-  FEW_LISTS = 8,
-  URGENT_BATCHES = 4,   /* batches of users in a turn, near the end of the allowed delay */
-  URGENT_PERCENT = 90,  /* ... which is this share of ranking.max_delay_ms */
+  LISTS_US = 5000,         /* on a core: lists of a turn */
+  URGENT_LISTS_US = 10000, /* near the end of the allowed delay */
+  FEW_LISTS = 8,        /* are made in any case, however long they take; and between two looks at the clock */
+  MANY_LISTS = 128,     /* at most between two looks at the clock */
+  OTHERS_SHARE = 4,     /* for each reason: one list in so many, while users with an event wait */
+  URGENT_PERCENT = 90,  /* of ranking.max_delay_ms: the end of the allowed delay is near */
   SPREAD_PERCENT = 70,  /* from this share on, users are served while events lag */
   OUTDATED_PER_S = 200, /* so few that live events do not notice */
   SECOND_US = 1000000,
@@ -26,12 +27,14 @@ struct freshet_refresh {
   freshet_publisher* publisher;
   freshet_owed* owed;
   bool is_postponed;          /* lists are owed to users who are not in the queue */
-  int64_t list_us;            /* how long a list of the last turn with some took on a core */
+  bool is_cut;                /* the last turn has left lists that are due */
+  int64_t list_us;            /* how long one of the last lists took on a core; 0: not known */
   int64_t next_outdated_us;   /* when the next outdated list may be marked */
   freshet_user_row** touched; /* [touched_count] rows with an event in this batch */
   size_t touched_count, touched_capacity;
-  freshet_user_row** due; /* [due_count] rows that get a list in this turn */
+  freshet_user_row** due; /* [due_count] rows that get the next lists of this turn */
   size_t due_count, due_capacity;
+  size_t taken; /* users who have left the queue for them, whether a list was still owed or not */
 };
 
 freshet_refresh* freshet_refresh_create(const freshet_lists* lists, freshet_carriers* carriers) {
@@ -226,28 +229,32 @@ static void make_due(freshet_refresh* refresh, freshet_user_row* row) {
   add_due(refresh, row);
 }
 
-/* Lists of waiting users in one turn: ranking.batch, or fewer in a large catalogue. */
-static size_t waiting_batch(const freshet_refresh* refresh) {
-  const size_t batch = refresh->lists.config->ranking_batch;
-  const size_t fitting = refresh->list_us > 0 ? (size_t)(LISTS_US / refresh->list_us) : batch;
-  const size_t least = batch < FEW_LISTS ? batch : FEW_LISTS;
-  return fitting < least ? least : fitting < batch ? fitting : batch;
+/* How long the user with an event who has waited longest has waited; 0: nobody waits, -1: the clock was set back, and
+ * nobody knows. */
+static int64_t waited_ms(const freshet_refresh* refresh) {
+  const freshet_owed_user* user = freshet_owed_first(refresh->owed, FRESHET_OWED_EVENT);
+  if (user == NULL) return 0;
+  const int64_t waited = freshet_clock_now_ms(refresh->lists.ports->clock) - user->since_ms;
+  return waited < 0 ? -1 : waited;
 }
 
-/* How many waiting users a turn may serve. Live events come first: while some are in this very turn, only a
- * few. While events lag, users are served from SPREAD_PERCENT of the allowed delay on, so that the work is spread
- * and learning goes on; near the whole delay more of them are served. */
-static size_t most_waiting(const freshet_refresh* refresh, int64_t waited_ms, bool lagging) {
-  const freshet_stream_config* config = refresh->lists.config;
-  size_t batch = waiting_batch(refresh);
-  bool is_set_back = waited_ms < 0; /* the clock: nobody knows how long */
-  if (is_set_back || waited_ms >= config->max_delay_ms * URGENT_PERCENT / 100) {
-    const size_t keeps_up =
-        2 * refresh->touched_count; /* else the oldest user waits longer with every turn */
-    return keeps_up > URGENT_BATCHES * batch ? keeps_up : URGENT_BATCHES * batch;
-  }
-  if (lagging) return waited_ms >= config->max_delay_ms * SPREAD_PERCENT / 100 ? batch : 0;
-  return refresh->touched_count == 0 || batch < BESIDE_LIVE ? batch : BESIDE_LIVE;
+bool freshet_refresh_is_urgent(const freshet_refresh* refresh) {
+  const int64_t waited = waited_ms(refresh);
+  return waited < 0 || waited * 100 >= refresh->lists.config->max_delay_ms * URGENT_PERCENT;
+}
+
+/* Far behind, lists that nobody reads are not made at all. The state knows to whom one is owed. */
+static bool is_postponed(const freshet_refresh* refresh, int32_t partition, bool is_far) {
+  return is_far && freshet_held_list_topic(refresh->lists.held, partition) == FRESHET_TOPIC_SHADOW;
+}
+
+/* Is the first user with an event served now? While events lag, only from SPREAD_PERCENT of the allowed delay on: so several
+ * events make one list, and the lists are spread. */
+static bool is_event_due(const freshet_refresh* refresh, bool lagging, bool is_far) {
+  const freshet_owed_user* user = freshet_owed_first(refresh->owed, FRESHET_OWED_EVENT);
+  if (user == NULL || is_postponed(refresh, user->partition, is_far)) return false;
+  const int64_t waited = waited_ms(refresh);
+  return !lagging || waited < 0 || waited * 100 >= refresh->lists.config->max_delay_ms * SPREAD_PERCENT;
 }
 
 /* The row of the first user with this reason, who leaves the queue. */
@@ -256,29 +263,23 @@ static freshet_status take_first(freshet_refresh* refresh, freshet_owed_reason r
   const freshet_owed_user* user = freshet_owed_first(refresh->owed, reason);
   freshet_status status = freshet_users_get(refresh->lists.users, user->partition, user->id, row, error);
   freshet_owed_drop_first(refresh->owed, reason);
+  refresh->taken++;
   return status;
 }
 
-/* Withdrawn items leave lists before anybody else is served but the users with an event. */
-static freshet_status collect_withdrawn(freshet_refresh* refresh, bool lagging, freshet_error* error) {
-  size_t most = most_waiting(refresh, 0, false);
+static freshet_status collect_withdrawn(freshet_refresh* refresh, size_t most, freshet_error* error) {
   for (size_t taken = 0; taken < most && freshet_owed_first(refresh->owed, FRESHET_OWED_WITHDRAWN) != NULL;
        taken++) {
     freshet_user_row* row;
     freshet_status status = take_first(refresh, FRESHET_OWED_WITHDRAWN, &row, error);
     if (status != FRESHET_OK) return status;
-    bool is_owed = freshet_user_row_owes(row, FRESHET_OWED_WITHDRAWN) && row->exists;
-    freshet_user_row_set_owed(row, FRESHET_OWED_WITHDRAWN, false);
-    freshet_user_row_set_owed(row, FRESHET_OWED_OUTDATED, false);
-    if (!is_owed || (row->touched && !lagging)) continue; /* it has had a list meanwhile, or gets one now */
-    add_due(refresh, row);
+    /* Else it has had a list meanwhile. */
+    if (freshet_user_row_owes(row, FRESHET_OWED_WITHDRAWN) && row->exists) make_due(refresh, row);
   }
   return FRESHET_OK;
 }
 
-/* As many in a turn as near the end of the allowed delay, since a hand-over waits for them. */
-static freshet_status collect_taken_over(freshet_refresh* refresh, freshet_error* error) {
-  size_t most = most_waiting(refresh, refresh->lists.config->max_delay_ms, false);
+static freshet_status collect_taken_over(freshet_refresh* refresh, size_t most, freshet_error* error) {
   const freshet_owed_user* user;
   for (size_t taken = 0;
        taken < most && (user = freshet_owed_first(refresh->owed, FRESHET_OWED_TAKEN_OVER)) != NULL; taken++) {
@@ -293,31 +294,20 @@ static freshet_status collect_taken_over(freshet_refresh* refresh, freshet_error
   return FRESHET_OK;
 }
 
-/* Far behind, lists that nobody reads are not made at all. The state knows to whom one is owed. */
-static bool is_postponed(const freshet_refresh* refresh, int32_t partition, bool is_far) {
-  return is_far && freshet_held_list_topic(refresh->lists.held, partition) == FRESHET_TOPIC_SHADOW;
-}
-
-static freshet_status collect_events(freshet_refresh* refresh, bool lagging, bool is_far,
+static freshet_status collect_events(freshet_refresh* refresh, size_t most, bool lagging, bool is_far,
                                      freshet_error* error) {
-  int64_t now_ms = freshet_clock_now_ms(refresh->lists.ports->clock);
-  const freshet_owed_user* user;
-  for (size_t taken = 0; (user = freshet_owed_first(refresh->owed, FRESHET_OWED_EVENT)) != NULL; taken++) {
-    if (taken >= most_waiting(refresh, now_ms - user->since_ms, lagging)) break;
-    if (is_postponed(refresh, user->partition, is_far)) break;
+  for (size_t taken = 0; taken < most && is_event_due(refresh, lagging, is_far); taken++) {
     freshet_user_row* row;
     freshet_status status = take_first(refresh, FRESHET_OWED_EVENT, &row, error);
     if (status != FRESHET_OK) return status;
     freshet_user_row_set_owed(row, FRESHET_OWED_EVENT, false);
-    bool is_due_already = row->touched && !lagging;
-    if (row->exists && freshet_user_row_is_owed(row) && !is_due_already) make_due(refresh, row);
+    if (row->exists && freshet_user_row_is_owed(row)) make_due(refresh, row);
   }
   return FRESHET_OK;
 }
 
 /* Outdated lists whose debt is part of the committed state. */
-static freshet_status collect_outdated(freshet_refresh* refresh, freshet_error* error) {
-  size_t most = most_waiting(refresh, 0, false);
+static freshet_status collect_outdated(freshet_refresh* refresh, size_t most, freshet_error* error) {
   for (size_t taken = 0; taken < most && freshet_owed_first(refresh->owed, FRESHET_OWED_OUTDATED) != NULL;
        taken++) {
     freshet_user_row* row;
@@ -326,7 +316,7 @@ static freshet_status collect_outdated(freshet_refresh* refresh, freshet_error* 
     /* A row that has been out of memory meanwhile comes back as WITHDRAWN: its state does not tell the two apart. */
     bool is_owed = freshet_user_row_owes(row, FRESHET_OWED_OUTDATED) ||
                    freshet_user_row_owes(row, FRESHET_OWED_WITHDRAWN);
-    if (is_owed && row->exists && !row->touched) make_due(refresh, row);
+    if (is_owed && row->exists) make_due(refresh, row);
   }
   return FRESHET_OK;
 }
@@ -341,8 +331,9 @@ static freshet_status mark_outdated(freshet_refresh* refresh, freshet_error* err
     freshet_user_row* row;
     freshet_status status = freshet_users_get(refresh->lists.users, user->partition, user->id, &row, error);
     if (status != FRESHET_OK) return status;
-    /* Else it has had a list meanwhile, or gets one now. */
-    bool is_owed = row->exists && freshet_user_row_owes(row, FRESHET_OWED_OUTDATED) && !row->touched;
+    /* Else it has had a list meanwhile, or gets one soon. */
+    bool is_owed = row->exists && freshet_user_row_owes(row, FRESHET_OWED_OUTDATED) &&
+                   !freshet_user_row_owes(row, FRESHET_OWED_EVENT);
     if (is_owed) {
       refresh->next_outdated_us += SECOND_US / OUTDATED_PER_S;
       if (row->refresh_since_ms == 0) row->refresh_since_ms = freshet_clock_now_ms(ports->clock);
@@ -353,45 +344,91 @@ static freshet_status mark_outdated(freshet_refresh* refresh, freshet_error* err
   return FRESHET_OK;
 }
 
-static void collect_touched(freshet_refresh* refresh, bool lagging, bool is_far) {
+/* ---- a turn ---- */
+
+/* Users with an event in this batch join the queue. */
+static void queue_touched(freshet_refresh* refresh, bool is_far) {
   for (size_t i = 0; i < refresh->touched_count; i++) {
     freshet_user_row* row = refresh->touched[i];
+    row->touched = false;
     if (!row->exists) continue; /* erased after its event */
     if (is_postponed(refresh, row->partition, is_far)) {
       refresh->is_postponed = true;
-    } else if (lagging) {
-      freshet_refresh_owe(refresh, row);
     } else {
-      add_due(refresh, row);
+      freshet_refresh_owe(refresh, row);
     }
   }
+  refresh->touched_count = 0;
 }
 
-static freshet_status collect_due(freshet_refresh* refresh, bool lagging, freshet_error* error) {
-  bool is_far = lagging && freshet_held_lag(refresh->lists.held) > refresh->lists.config->far_behind;
-  refresh->due_count = 0;
-  collect_touched(refresh, lagging, is_far);
-  freshet_status status = lagging ? FRESHET_OK : owe_postponed(refresh, error);
-  if (status == FRESHET_OK) status = collect_withdrawn(refresh, lagging, error);
-  if (status == FRESHET_OK) status = collect_taken_over(refresh, error);
-  if (status == FRESHET_OK) status = collect_events(refresh, lagging, is_far, error);
-  if (lagging) return status;
-  if (status == FRESHET_OK) status = collect_outdated(refresh, error);
-  if (status == FRESHET_OK) status = mark_outdated(refresh, error);
+/* The rows of the next lists, at most `most` for each reason. While users with an event wait, most lists are theirs. */
+static freshet_status collect_due(freshet_refresh* refresh, size_t most, bool lagging, bool is_far,
+                                  freshet_error* error) {
+  size_t others = most;
+  if (is_event_due(refresh, lagging, is_far)) others = most < OTHERS_SHARE ? 1 : most / OTHERS_SHARE;
+  refresh->due_count = refresh->taken = 0;
+  freshet_status status = collect_withdrawn(refresh, others, error);
+  if (status == FRESHET_OK) status = collect_taken_over(refresh, others, error);
+  if (status == FRESHET_OK) status = collect_events(refresh, most, lagging, is_far, error);
+  if (status == FRESHET_OK && !lagging) status = collect_outdated(refresh, others, error);
   return status;
+}
+
+/* How many lists are made before the next look at the clock. 0: left_us is over. */
+static size_t next_lists(const freshet_refresh* refresh, int64_t left_us, bool is_first) {
+  if (refresh->list_us == 0) return is_first || left_us > 0 ? FEW_LISTS : 0;
+  const int64_t fitting = left_us / refresh->list_us;
+  if (fitting >= FEW_LISTS) return fitting < MANY_LISTS ? (size_t)fitting : MANY_LISTS;
+  return is_first ? FEW_LISTS : 0;
+}
+
+static freshet_status serve_due(freshet_refresh* refresh, bool lagging, bool is_far, freshet_error* error) {
+  freshet_clock* clock = refresh->lists.ports->clock;
+  const bool is_urgent = freshet_refresh_is_urgent(refresh);
+  int64_t left_us = is_urgent ? URGENT_LISTS_US : LISTS_US;
+  size_t left = is_urgent ? SIZE_MAX : refresh->lists.config->ranking_batch;
+  refresh->is_cut = true;
+  for (bool is_first = true; left > 0; is_first = false) {
+    const size_t fitting = next_lists(refresh, left_us, is_first), most = fitting < left ? fitting : left;
+    if (most == 0) return FRESHET_OK;
+    const int64_t before_us = freshet_clock_use(clock).cpu_us;
+    freshet_status status = collect_due(refresh, most, lagging, is_far, error);
+    if (status != FRESHET_OK) return status;
+    if (refresh->taken == 0) break;
+    status = freshet_publisher_serve(refresh->publisher, refresh->due, refresh->due_count, lagging, error);
+    if (status != FRESHET_OK) return status;
+    const int64_t took_us = freshet_clock_use(clock).cpu_us - before_us;
+    if (refresh->due_count > 0) refresh->list_us = took_us / (int64_t)refresh->due_count;
+    left_us -= took_us;
+    left -= refresh->due_count < left ? refresh->due_count : left;
+  }
+  refresh->is_cut = left == 0;
+  return FRESHET_OK;
+}
+
+bool freshet_refresh_is_due(const freshet_refresh* refresh, bool lagging) {
+  if (refresh->touched_count > 0 && !lagging) return true;
+  for (int reason = 0; reason < FRESHET_OWED_REASONS; reason++) {
+    const bool is_served = reason == FRESHET_OWED_EVENT      ? is_event_due(refresh, lagging, false)
+                           : reason == FRESHET_OWED_OUTDATED ? !lagging
+                                                             : true;
+    if (is_served && freshet_owed_first(refresh->owed, (freshet_owed_reason)reason) != NULL) return true;
+  }
+  return false;
+}
+
+bool freshet_refresh_is_cut(const freshet_refresh* refresh) {
+  return refresh->is_cut;
 }
 
 freshet_status freshet_refresh_turn(freshet_refresh* refresh, bool lagging, freshet_error* error) {
   freshet_worker_metrics* metrics = refresh->lists.ports->metrics;
-  freshet_status status = collect_due(refresh, lagging, error);
-  for (size_t i = 0; i < refresh->touched_count; i++) refresh->touched[i]->touched = false;
-  refresh->touched_count = 0;
+  const bool is_far = lagging && freshet_held_lag(refresh->lists.held) > refresh->lists.config->far_behind;
+  queue_touched(refresh, is_far);
+  freshet_status status = lagging ? FRESHET_OK : owe_postponed(refresh, error);
+  if (status == FRESHET_OK) status = serve_due(refresh, lagging, is_far, error);
+  if (status == FRESHET_OK && !lagging) status = mark_outdated(refresh, error);
   freshet_gauge(&metrics->refresh_owed, freshet_owed_count(refresh->owed, FRESHET_OWED_EVENT));
   freshet_gauge(&metrics->withdrawals_owed, freshet_owed_count(refresh->owed, FRESHET_OWED_WITHDRAWN));
-  if (status != FRESHET_OK || refresh->due_count == 0) return status;
-  freshet_clock* clock = refresh->lists.ports->clock;
-  const int64_t before_us = freshet_clock_use(clock).cpu_us;
-  status = freshet_publisher_serve(refresh->publisher, refresh->due, refresh->due_count, lagging, error);
-  refresh->list_us = (freshet_clock_use(clock).cpu_us - before_us) / (int64_t)refresh->due_count;
   return status;
 }

@@ -1,7 +1,7 @@
 /*
- * refresh.h: which users get a list now. After each batch that is everybody with an event in it, and a share of the
- * users who are owed a list (owed.h). While events lag, users with events are owed a list too, so that several
- * events of a user make one list.
+ * refresh.h: which users get a list now. After each batch, users with an event in it join the queue of users who are owed a
+ * list (owed.h). Each turn serves the queue for a few milliseconds, the users who have waited longest first. While events
+ * lag, users with events wait for a while, so that several events of a user make one list.
  *
  * It owns the queue and what belongs to the batch. It does not know how a list is made (publisher.h), nor when a
  * commit takes place.
@@ -26,8 +26,16 @@ freshet_owed* freshet_refresh_queue(const freshet_refresh* refresh);
 
 /* The user has had an event in this batch. */
 void freshet_refresh_touch(freshet_refresh* refresh, freshet_user_row* row);
-/* After each batch: publishes the lists that are due. lagging: more events wait than a poll returns. */
+/* After each batch: publishes lists that are due, for about 5 ms on a core, or 10 ms while freshet_refresh_is_urgent. The
+ * others are left for the next turn. lagging: more events wait than a poll returns. */
 freshet_status freshet_refresh_turn(freshet_refresh* refresh, bool lagging, freshet_error* error);
+/* Will the next turn publish lists? What has been learned should be brought to the ranker before (freshet_ranking_sync): else
+ * the first of them does it, and leaves no time for others. */
+bool freshet_refresh_is_due(const freshet_refresh* refresh, bool lagging);
+/* The last turn has left lists that are due. */
+bool freshet_refresh_is_cut(const freshet_refresh* refresh);
+/* A user with an event has waited for nearly as long as ranking.max_delay_ms allows: fewer events should be read. */
+bool freshet_refresh_is_urgent(const freshet_refresh* refresh);
 
 /* Owes a list for an event that the last one has not learned from. */
 void freshet_refresh_owe(freshet_refresh* refresh, freshet_user_row* row);

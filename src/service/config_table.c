@@ -164,7 +164,7 @@ const freshet_config_key freshet_config_keys[] = {
             "A user with a new event waits at most this long for a list, even if the worker lags far."),
     INTEGER("ranking", "threads", ranking.threads, "1", 1, 256, "Threads that rank, at least."),
     INTEGER("ranking", "batch", ranking.batch, "256", 1, 65536,
-            "Users ranked per turn beyond those just touched, at most: fewer where a list takes long."),
+            "Lists made per turn, at most: fewer where a list takes long."),
     SWITCH("ranking", "explain", ranking.explain, "on", "Lists say for each item why it is there."),
     DECIMAL("ranking", "diversity", ranking.diversity, "0.3", 0, 1,
             "How varied lists are, by the texts of their items: 0 is the best list, 1 as varied as can be."),

@@ -38,7 +38,7 @@ typedef struct freshet_stream_config {
   uint64_t far_behind;                /* events: beyond this, lists of who does not serve wait */
   uint32_t ranking_threads;           /* 1: on the worker thread */
   uint32_t lagging_threads;           /* of ranking while events lag; at least ranking_threads */
-  uint32_t ranking_batch;             /* users ranked per turn beyond those just touched */
+  uint32_t ranking_batch;             /* lists of a turn, unless users have waited for long */
   int64_t commit_interval_ms;
   uint32_t overlay_users;         /* commit at once when that many rows have changed */
   uint32_t cached_users;          /* rows kept in memory */
@@ -49,8 +49,8 @@ typedef struct freshet_stream_config {
   size_t item_rows_a_turn;        /* at least 1: learned item state is written in pieces of so many rows */
   int64_t text_interval_ms;       /* the job for new and changed texts turns this often ... */
   size_t text_batch;              /* ... and sooner when that many wait */
-  int64_t link_slice_us;        /* a turn looks so long, at least, for neighbours by text that are missing */
-  double text_cutover_coverage; /* another encoder serves from this share of listed items on */
+  int64_t link_slice_us;          /* a turn looks so long, at most, for neighbours by text that are missing */
+  double text_cutover_coverage;   /* another encoder serves from this share of listed items on */
 } freshet_stream_config;
 
 #endif

@@ -11,7 +11,7 @@
 
 enum {
   UNANNOUNCED_AHEAD = 4096,
-  TURN_US = 10000,                    /* on a core: records of a turn, and the lists that follow from them */
+  TURN_US = 8000,                     /* on a core: records of a turn */
   CREDIBLE_AHEAD_MS = 60 * 60 * 1000, /* of our clock; a broker of Kafka 4 takes no more either */
 };
 
@@ -243,7 +243,7 @@ freshet_status freshet_batch_apply(const freshet_batch* batch, const freshet_rec
   return FRESHET_OK;
 }
 
-size_t freshet_batch_fit(size_t most, size_t count, int64_t cpu_us) {
-  if (cpu_us > TURN_US && most > FRESHET_BATCH_LEAST) return most / 2;
+size_t freshet_batch_fit(size_t most, size_t count, int64_t cpu_us, bool is_urgent) {
+  if (cpu_us > TURN_US || is_urgent) return most > FRESHET_BATCH_LEAST ? most / 2 : most;
   return cpu_us < TURN_US / 2 && count == most && most < FRESHET_BATCH_MOST ? 2 * most : most;
 }

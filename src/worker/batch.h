@@ -36,9 +36,8 @@ freshet_status freshet_batch_apply(const freshet_batch* batch, const freshet_rec
 
 enum { FRESHET_BATCH_MOST = 1024, FRESHET_BATCH_LEAST = 32 };
 /* How many records the next poll may return. most: what the last one might, count: what it did. cpu_us: how long the records
- * and the lists that followed from them took on a core. A list costs as much as a hundred events where the catalogue is
- * large. So there are fewer records in a turn if they take more than 10 ms, and more again if they take less than half of
- * it. */
-size_t freshet_batch_fit(size_t most, size_t count, int64_t cpu_us);
+ * took on a core. There are fewer records in a turn if they take more than 8 ms, and more again if they take less than half
+ * of it. is_urgent: fewer in any case, since lists need the time. */
+size_t freshet_batch_fit(size_t most, size_t count, int64_t cpu_us, bool is_urgent);
 
 #endif

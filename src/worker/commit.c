@@ -17,7 +17,7 @@ enum {
   LAST_CHANCE_US = 500000, /* and at least for so long */
   ECHO_WAIT_MS = 100,      /* for own deltas to come back before item rows are stored */
   ABORTS_MAX = 20,         /* in a row, before giving up */
-  KEPT_BYTES = 8 << 20,    /* of records that wait for it */
+  KEPT_BYTES = 8 << 20,    /* of records that wait for it, before events wait */
   DELTA_BYTES = 16 << 20,  /* of item deltas, in one commit */
   ROOM_SHARE = 20, /* of the time between two times that items are parked, the second takes one part */
   ROOM_PAUSE_US = 1000000,
@@ -282,6 +282,10 @@ static freshet_status write_ahead(freshet_commit* commit, freshet_error* error) 
   return status == FRESHET_OK ? status : undo(commit, status, &cause, error);
 }
 
+bool freshet_commit_has_room(const freshet_commit* commit) {
+  return freshet_outbox_kept_bytes(commit->ports->outbox) < KEPT_BYTES / 2;
+}
+
 static bool overlay_is_full(const freshet_commit* commit) {
   freshet_user_row* const* rows;
   return freshet_users_changed(commit->derived->users, &rows) >= commit->config->overlay_users ||
@@ -294,7 +298,7 @@ bool freshet_commit_is_held_up(const freshet_commit* commit) {
 }
 
 bool freshet_commit_is_congested(const freshet_commit* commit) {
-  return freshet_commit_is_held_up(commit) && overlay_is_full(commit);
+  return (freshet_commit_is_running(commit) || freshet_commit_is_held_up(commit)) && overlay_is_full(commit);
 }
 
 /* Nothing has to be committed, but rows of items may wait for the store: they are part of no transaction. */
@@ -310,10 +314,7 @@ static freshet_status store_idle(freshet_commit* commit, int64_t now_us, freshet
 /* Ends the commit under way if it can, and starts the next one if it is due. */
 static freshet_status end_and_start(freshet_commit* commit, freshet_error* error) {
   freshet_status status = FRESHET_OK;
-  bool full = overlay_is_full(commit);
   if (freshet_commit_is_running(commit)) status = try_to_end(commit, 0, 0, error);
-  if (status == FRESHET_OK && full)
-    status = freshet_commit_finish(commit, error); /* rows on their way cannot leave memory */
   if (status != FRESHET_OK || freshet_commit_is_running(commit)) return status;
   int64_t now_us = freshet_clock_monotonic_us(commit->ports->clock);
   bool is_due = now_us - commit->start_us >= commit->config->commit_interval_ms * 1000 ||
@@ -321,7 +322,8 @@ static freshet_status end_and_start(freshet_commit* commit, freshet_error* error
   bool is_urgent = (freshet_owed_needs_commit(freshet_refresh_queue(commit->derived->refresh)) ||
                     freshet_erasures_due(commit->erasures)) &&
                    now_us - commit->start_us >= URGENT_US;
-  if (!full && !is_urgent && !is_due) return FRESHET_OK;
+  const bool is_full = overlay_is_full(commit) || !freshet_commit_has_room(commit);
+  if (!is_full && !is_urgent && !is_due) return FRESHET_OK;
   const bool is_idle = nothing_changed(commit);
   if (is_idle && now_us < commit->next_us) return FRESHET_OK;
   commit->wants_pass = freshet_learned_store_is_due(freshet_items_learned(commit->derived->items));

@@ -56,8 +56,11 @@ bool freshet_commit_is_running(const freshet_commit* commit);
 /* Is there nothing to commit with? So it is after a commit was abandoned, until the cluster has ended it. Changes gather
  * meanwhile, and freshet_commit_turn waits for nothing. */
 bool freshet_commit_is_held_up(const freshet_commit* commit);
-/* ... and so much has changed already that little more should be taken in? */
+/* ... or is one under way, and so much has changed already that little more should be taken in? */
 bool freshet_commit_is_congested(const freshet_commit* commit);
+/* May work that nobody waits for add records to the next commit? At half of what is kept the next commit starts, as soon as
+ * the one under way has ended. */
+bool freshet_commit_has_room(const freshet_commit* commit);
 /* Waits for the commit under way, if there is one, at most about wait_ms, and ends it if it is over then. */
 freshet_status freshet_commit_await(freshet_commit* commit, int wait_ms, freshet_error* error);
 /* Commits everything applied so far and waits for it. */

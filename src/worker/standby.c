@@ -9,7 +9,7 @@
 #include "worker/restore.h"
 
 enum {
-  RECORDS = 512,         /* in one turn */
+  RECORDS = 32,          /* between two looks at the clock */
   WRITE_BYTES = 1 << 20, /* of rows, then the batch is written */
   WRITE_US = 1000000,    /* and at least so often */
   ROW_BYTES = 32,        /* what a row costs in it beside key and value */
@@ -165,16 +165,28 @@ static void look_after_others(freshet_standby* standby) {
   freshet_standby_follow(standby);
 }
 
-freshet_status freshet_standby_turn(freshet_standby* standby, size_t most, freshet_error* error) {
+/* Takes records for slice_us. */
+static freshet_status take_records(freshet_standby* standby, int64_t slice_us, freshet_error* error) {
+  freshet_clock* clock = standby->ports.clock;
+  const int64_t until_us = freshet_clock_monotonic_us(clock) + slice_us;
+  freshet_status status = FRESHET_OK;
+  size_t count;
+  do {
+    count = 0;
+    status = freshet_reader_poll(standby->ports.changelog, 0, standby->records, RECORDS, &count, error);
+    for (size_t i = 0; status == FRESHET_OK && i < count; i++)
+      status = apply(standby, &standby->records[i], error);
+  } while (status == FRESHET_OK && count == RECORDS && standby->bytes < WRITE_BYTES &&
+           freshet_clock_monotonic_us(clock) < until_us);
+  return status;
+}
+
+freshet_status freshet_standby_turn(freshet_standby* standby, int64_t slice_us, freshet_error* error) {
   if (standby == NULL) return FRESHET_OK;
   look_after_others(standby);
   if (standby->open == 0) return FRESHET_OK;
-  size_t count = 0;
   freshet_error cause = {0};
-  freshet_status status = freshet_reader_poll(standby->ports.changelog, 0, standby->records,
-                                              most < RECORDS ? most : RECORDS, &count, &cause);
-  for (size_t i = 0; status == FRESHET_OK && i < count; i++)
-    status = apply(standby, &standby->records[i], &cause);
+  freshet_status status = take_records(standby, slice_us, &cause);
   if (status != FRESHET_OK) { /* nobody depends on it: a take-over reads the log again, and tells */
     give_up(standby, -1, &cause);
     return freshet_standby_halt(standby, error);

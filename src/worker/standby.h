@@ -26,8 +26,8 @@ void freshet_standby_destroy(freshet_standby* standby);
 freshet_status freshet_standby_halt(freshet_standby* standby, freshet_error* error);
 /* After partitions have come: follows those beside them. A log that cannot be followed is told and left alone. */
 void freshet_standby_follow(freshet_standby* standby);
-/* In every turn: takes what has been written meanwhile, at most `most` records, without waiting. Errors: of the
- * store. */
-freshet_status freshet_standby_turn(freshet_standby* standby, size_t most, freshet_error* error);
+/* In every turn: takes what has been written meanwhile, for slice_us, but a few records in any case; without waiting.
+ * Errors: of the store. */
+freshet_status freshet_standby_turn(freshet_standby* standby, int64_t slice_us, freshet_error* error);
 
 #endif

@@ -21,7 +21,7 @@ void freshet_texts_first_begin(freshet_texts_first* first) {
   size_t expected = freshet_texts_expect(freshet_items_texts(items), owned, partitions);
   if (!may_wait(first)) expected = 0;
   freshet_text_links_await(links);
-  freshet_text_links_turn(links, 0); /* one slice is all that a small catalogue needs */
+  freshet_text_links_turn(links, INT64_MAX); /* one slice is all that a small catalogue needs */
   /* A wait that is under way has passed over events: it ends with a seek. */
   first->is_waiting |= expected > 0 || freshet_text_links_lack(links, !serves(first));
   if (first->is_waiting)

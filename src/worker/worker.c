@@ -15,13 +15,12 @@
 #include "worker/handover.h"
 #include "worker/partitions.h"
 #include "worker/pause.h"
+#include "worker/spare.h"
 #include "worker/texts_first.h"
 #include "worker/turn.h"
 
 enum {
   BATCH_RECORDS = FRESHET_BATCH_MOST,
-  STANDBY_RECORDS = 512,
-  STANDBY_FEW = 64 /* far behind itself */,
   OUTCOME_POLL_MS = 5,
   COLLECT_MS = 2,
   ALIKE_US = 1000000,
@@ -47,13 +46,13 @@ struct freshet_worker {
   freshet_commit commit;
   freshet_pause pause;
   freshet_partitions partitions;
+  freshet_spare spare;
   freshet_turn turn;
   freshet_record records[BATCH_RECORDS];
   size_t most;            /* records that the next poll may return */
   bool is_behind;         /* the last poll returned all that it may */
   uint64_t events;        /* records of events applied */
   int64_t records_us;     /* when the last records came */
-  int64_t turn_us;        /* how long the last turn of the list clock has taken */
   int64_t next_memory_us; /* when figures of memory are due */
   int64_t next_alike_us;  /* when users may be looked through for items that have got their text */
 };
@@ -72,6 +71,7 @@ static void connect(freshet_worker* worker, freshet_inbox* inbox, int32_t user_p
   freshet_derived* derived = worker->derived =
       freshet_derived_create(&given, inbox, freshet_erasures_ask, erasures);
   worker->turn = (freshet_turn){.ports = ports};
+  worker->spare = freshet_spare_make(ports->clock);
   freshet_erasures_connect(erasures, derived);
   worker->foreign = (freshet_foreign_events){.ports = ports,
                                              .partitioner = config->partitioner,
@@ -187,10 +187,35 @@ static int wait_ms(const freshet_worker* worker, int timeout_ms) {
   return left_ms < timeout_ms ? (int)left_ms : timeout_ms;
 }
 
+static freshet_status turn_items(freshet_worker* worker, freshet_error* error) {
+  const int64_t slice_us = freshet_spare_begin(&worker->spare, FRESHET_SPARE_ITEMS);
+  freshet_status status = freshet_items_poll(worker->derived->items, slice_us, error);
+  freshet_spare_end(&worker->spare, FRESHET_SPARE_ITEMS);
+  return status;
+}
+
 static freshet_status turn_texts(freshet_worker* worker, freshet_error* error) {
   int32_t partitions = freshet_items_partitions(worker->derived->items);
   const bool* owned = freshet_held_items(worker->held, partitions);
-  return freshet_texts_turn(freshet_items_texts(worker->derived->items), owned, partitions, error);
+  int64_t slice_us = freshet_spare_begin(&worker->spare, FRESHET_SPARE_TEXTS);
+  if (!freshet_commit_has_room(&worker->commit)) slice_us = 0; /* vectors are part of it */
+  freshet_status status =
+      freshet_texts_turn(freshet_items_texts(worker->derived->items), owned, partitions, slice_us, error);
+  freshet_spare_end(&worker->spare, FRESHET_SPARE_TEXTS);
+  return status;
+}
+
+static void turn_links(freshet_worker* worker) {
+  const int64_t slice_us = freshet_spare_begin(&worker->spare, FRESHET_SPARE_LINKS);
+  freshet_text_links_turn(worker->derived->links, slice_us);
+  freshet_spare_end(&worker->spare, FRESHET_SPARE_LINKS);
+}
+
+static freshet_status turn_standby(freshet_worker* worker, freshet_error* error) {
+  const int64_t slice_us = freshet_spare_begin(&worker->spare, FRESHET_SPARE_STANDBY);
+  freshet_status status = freshet_standby_turn(worker->standby, slice_us, error);
+  freshet_spare_end(&worker->spare, FRESHET_SPARE_STANDBY);
+  return status;
 }
 
 /* Users whose newest items are like an item that has just got its text get another list. All users in memory are
@@ -223,6 +248,14 @@ static freshet_status apply_records(freshet_worker* worker, size_t count, freshe
   return status;
 }
 
+/* Events or lists wait for this turn. */
+static bool has_to_hurry(const freshet_worker* worker, size_t count) {
+  const freshet_refresh* refresh = worker->derived->refresh;
+  return !worker->texts_first.is_waiting &&
+         (count > 0 || freshet_refresh_is_cut(refresh) ||
+          freshet_owed_count(freshet_refresh_queue(refresh), FRESHET_OWED_EVENT) > 0);
+}
+
 /* The list clock: learns from the records at hand and publishes what is due. */
 static freshet_status turn_lists(freshet_worker* worker, size_t count, uint64_t* lag, freshet_error* error) {
   freshet_clock* clock = worker->ports.clock;
@@ -230,17 +263,21 @@ static freshet_status turn_lists(freshet_worker* worker, size_t count, uint64_t*
   /* Items come first, with their texts: an item that was announced before an event is known when the event is learned, as
    * far as its record has been read. */
   freshet_turn* turn = &worker->turn;
-  freshet_status status = freshet_items_poll(worker->derived->items, error);
+  freshet_spare_turn(&worker->spare, has_to_hurry(worker, count));
+  freshet_status status = turn_items(worker, error);
   freshet_turn_lap(turn, FRESHET_TURN_ITEMS);
   if (status == FRESHET_OK) status = turn_texts(worker, error);
-  if (status == FRESHET_OK) freshet_text_links_turn(worker->derived->links, worker->turn_us);
+  if (status == FRESHET_OK) turn_links(worker);
   freshet_turn_lap(turn, FRESHET_TURN_TEXTS);
   if (status == FRESHET_OK) status = apply_records(worker, count, error);
   if (status == FRESHET_OK) status = freshet_handover_turn(&worker->handover, error);
+  *lag = freshet_held_lag(worker->held);
+  const bool lagging = *lag > BATCH_RECORDS;
+  /* It takes longer the more events were learned, so it counts to them. */
+  if (status == FRESHET_OK && freshet_refresh_is_due(worker->derived->refresh, lagging))
+    status = freshet_ranking_sync(worker->derived->ranking, error);
   freshet_turn_lap(turn, FRESHET_TURN_EVENTS);
   int64_t learn_us = turn->lap_us - start_us;
-  *lag = freshet_held_lag(worker->held);
-  const bool lagging = count == BATCH_RECORDS || *lag > BATCH_RECORDS;
   if (status == FRESHET_OK) status = freshet_withdrawals_turn(worker->derived->withdrawals, error);
   if (status == FRESHET_OK && !lagging && !freshet_text_links_busy(worker->derived->links))
     outdate_alike(worker);
@@ -252,10 +289,7 @@ static freshet_status turn_lists(freshet_worker* worker, size_t count, uint64_t*
   freshet_foreign_events_turn(&worker->foreign);
   freshet_conflicting_ids_turn(&worker->ids);
   freshet_turn_lap(turn, FRESHET_TURN_ANSWERS);
-  worker->turn_us = turn->lap_us - start_us;
-  if (count > 0) {
-    freshet_histogram_observe(&worker->ports.metrics->batch, worker->turn_us);
-  }
+  if (count > 0) freshet_histogram_observe(&worker->ports.metrics->batch, turn->lap_us - start_us);
   return status;
 }
 
@@ -268,9 +302,12 @@ static freshet_status rest(freshet_worker* worker) {
 }
 
 /* Lists that wait for the commit under way can wait together: one turn for a few events costs less than a turn for each,
- * and the core is free for the broker meanwhile. */
+ * and the core is free for the broker meanwhile. So can events that do not fit into memory before it has ended. */
 static freshet_status collect(freshet_worker* worker, freshet_error* error) {
-  if (worker->config.delivery == FRESHET_DELIVERY_FAST || worker->is_behind) return FRESHET_OK;
+  const bool do_lists_wait = worker->config.delivery != FRESHET_DELIVERY_FAST && !worker->is_behind;
+  const bool do_events_wait =
+      freshet_commit_is_congested(&worker->commit) && !freshet_refresh_is_cut(worker->derived->refresh);
+  if (!do_lists_wait && !do_events_wait) return FRESHET_OK;
   const uint64_t ended = freshet_outbox_commits_ended(worker->ports.outbox);
   freshet_status status = freshet_commit_await(&worker->commit, COLLECT_MS, error);
   if (status != FRESHET_OK || freshet_outbox_commits_ended(worker->ports.outbox) == ended) return status;
@@ -281,7 +318,7 @@ static freshet_status collect(freshet_worker* worker, freshet_error* error) {
 static int patience_ms(const freshet_worker* worker, int timeout_ms) {
   bool has_work =
       freshet_owed_count(freshet_refresh_queue(worker->derived->refresh), FRESHET_OWED_EVENT) > 0 ||
-      freshet_answers_due(worker->derived->answers) ||
+      freshet_refresh_is_cut(worker->derived->refresh) || freshet_answers_due(worker->derived->answers) ||
       freshet_withdrawals_due(worker->derived->withdrawals) ||
       freshet_text_links_busy(worker->derived->links) || freshet_items_are_behind(worker->derived->items) ||
       freshet_texts_are_cut(freshet_items_texts(worker->derived->items)) ||
@@ -313,11 +350,10 @@ static freshet_status poll(freshet_worker* worker, int timeout_ms, size_t* count
   return status;
 }
 
-/* While events lag, lists do not follow from the records of the turn. */
-static void fit_batch(freshet_worker* worker, size_t count, bool lagging) {
-  int64_t cpu_us = freshet_turn_cpu_us(&worker->turn, FRESHET_TURN_EVENTS);
-  if (!lagging) cpu_us += freshet_turn_cpu_us(&worker->turn, FRESHET_TURN_LISTS);
-  worker->most = freshet_batch_fit(worker->most, count, cpu_us);
+static void fit_batch(freshet_worker* worker, size_t count) {
+  const int64_t cpu_us = freshet_turn_cpu_us(&worker->turn, FRESHET_TURN_EVENTS);
+  const bool is_urgent = freshet_refresh_is_urgent(worker->derived->refresh);
+  worker->most = freshet_batch_fit(worker->most, count, cpu_us, is_urgent);
 }
 
 freshet_status freshet_worker_step(freshet_worker* worker, int timeout_ms, freshet_error* error) {
@@ -336,14 +372,12 @@ freshet_status freshet_worker_step(freshet_worker* worker, int timeout_ms, fresh
   }
   if (status == FRESHET_OK) status = freshet_texts_first_turn(&worker->texts_first, error);
   if (status == FRESHET_OK) status = freshet_awaited_schemas_turn(&worker->awaited_schemas, error);
-  if (status == FRESHET_OK)
-    status =
-        freshet_standby_turn(worker->standby, lag > BATCH_RECORDS ? STANDBY_FEW : STANDBY_RECORDS, error);
+  if (status == FRESHET_OK) status = turn_standby(worker, error);
   if (status != FRESHET_OK) return status; /* the worker can only be destroyed now */
   show_memory(worker);
   show_gauges(worker, lag);
   freshet_turn_end(&worker->turn, count);
-  fit_batch(worker, count, lag > BATCH_RECORDS);
+  fit_batch(worker, count);
   return FRESHET_OK;
 }
 

@@ -122,6 +122,13 @@ static int64_t clock_monotonic_us(freshet_clock* self) {
   return ((struct sim_clock*)self)->process->world->cluster.now_us;
 }
 
+/* Work takes as long as the seed says: so what a turn does by the processor's clock is cut anywhere. */
+static freshet_thread_use clock_use(freshet_clock* self) {
+  sim_process* process = ((struct sim_clock*)self)->process;
+  process->cpu_us += sim_skewed(&process->world->cluster.random, 1, 4000);
+  return (freshet_thread_use){.cpu_us = process->cpu_us};
+}
+
 sim_process* sim_process_create(sim_world* world, int app, int slot, const freshet_stream_config* config,
                                 freshet_codec* codec, sim_disk* disk) {
   int place = 0;
@@ -137,7 +144,8 @@ sim_process* sim_process_create(sim_world* world, int app, int slot, const fresh
   process->config = *config;
   process->codec = codec;
   process->disk = disk;
-  process->clock = (struct sim_clock){{.now_ms = clock_now_ms, .monotonic_us = clock_monotonic_us}, process};
+  process->clock = (struct sim_clock){
+      {.now_ms = clock_now_ms, .monotonic_us = clock_monotonic_us, .use = clock_use}, process};
   sim_stream_init(process);
   sim_producer_open(process);
   return process;

@@ -60,6 +60,7 @@ struct sim_process {
   sim_disk* disk;           /* not owned */
   freshet_worker_metrics metrics;
   int64_t clock_ahead_ms; /* its wall clock, of that of the broker */
+  int64_t cpu_us;         /* of its thread */
 
   /* How it ends. */
   int64_t calls_left;    /* until it dies; 0: it does not */

@@ -17,7 +17,7 @@
 #include "catalogue/texts.h"
 #include "support/memory_store.h"
 
-enum { DIM = 16, LOG_MAX = 4096, ITEM_PARTITIONS = 2 };
+enum { DIM = 16, LOG_MAX = 4096, ITEM_PARTITIONS = 2, SLICE_US = 3000 };
 
 /* ---- a log, a clock, an encoder that counts ---- */
 
@@ -209,7 +209,7 @@ static void turn(void) {
   static const bool owned[ITEM_PARTITIONS] = {true, false};
   freshet_error error = {0};
   w->now_ms += 1000;
-  assert_int_equal(freshet_texts_turn(w->texts, owned, ITEM_PARTITIONS, &error), FRESHET_OK);
+  assert_int_equal(freshet_texts_turn(w->texts, owned, ITEM_PARTITIONS, SLICE_US, &error), FRESHET_OK);
 }
 
 /* A commit: what waits goes into the log, and comes back from there. */
@@ -317,10 +317,10 @@ static void many_texts_are_seen_to_in_slices(void** state) {
   announce(-1, "somebody else's", NULL, 0);
   w->now_ms += 1000;
   w->step_ms = 1;
-  assert_int_equal(freshet_texts_turn(w->texts, owned, ITEM_PARTITIONS, NULL), FRESHET_OK);
+  assert_int_equal(freshet_texts_turn(w->texts, owned, ITEM_PARTITIONS, SLICE_US, NULL), FRESHET_OK);
   assert_in_range(encoded, 1, ITEMS - 1);
   for (; freshet_texts_are_cut(w->texts) && turns < ITEMS; turns++)
-    assert_int_equal(freshet_texts_turn(w->texts, owned, ITEM_PARTITIONS, NULL), FRESHET_OK);
+    assert_int_equal(freshet_texts_turn(w->texts, owned, ITEM_PARTITIONS, SLICE_US, NULL), FRESHET_OK);
   assert_int_equal(encoded, ITEMS);
   w->step_ms = 0;
   stop();
@@ -429,7 +429,7 @@ static void only_the_owner_of_the_first_partition_decides(void** state) {
   commit();
   restart(b);
   w->now_ms += 5000;
-  assert_int_equal(freshet_texts_turn(w->texts, owned, ITEM_PARTITIONS, NULL), FRESHET_OK);
+  assert_int_equal(freshet_texts_turn(w->texts, owned, ITEM_PARTITIONS, SLICE_US, NULL), FRESHET_OK);
   assert_false(freshet_outbox_kept(w->outbox));
   turn();
   assert_true(freshet_outbox_kept(w->outbox)); /* nothing to encode: covered */

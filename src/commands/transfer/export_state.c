@@ -21,7 +21,8 @@
 enum {
   POLL_RECORDS = 2048,
   POLL_WAIT_MS = 20,
-  STALL_MS = 90000, /* longer than any transaction may stay open */
+  SLICE_US = 100000, /* of reading items, between two looks at what is there */
+  STALL_MS = 90000,  /* longer than any transaction may stay open */
   WRITE_BYTES = 4 << 20,
   POINT_MS = 60000, /* for finding a moment without a commit */
   PAUSE_US = 7000,
@@ -172,7 +173,7 @@ static freshet_status follow_items(gathering* g, freshet_error* error) {
   const int64_t start_us = freshet_clock_monotonic_us(g->ports.clock);
   freshet_status status = FRESHET_OK;
   while (status == FRESHET_OK && !items_are_there(g)) {
-    status = freshet_items_poll(g->state.items, error);
+    status = freshet_items_poll(g->state.items, SLICE_US, error);
     if (freshet_clock_monotonic_us(g->ports.clock) - start_us > STALL_MS * INT64_C(1000))
       return freshet_error_set(error, FRESHET_TIMEOUT, FRESHET_STOP,
                                "topics of the items give nothing for %d s: is a transaction open?",

@@ -1,0 +1,422 @@
+/*
+ * test_long_turns.c: what one turn of the worker does at most, by a clock that each piece of work moves: lists, records of
+ * the catalogue, the outcome of a commit. What is left comes in the next turns, in its order.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "stream/partitioner.h"
+#include "support/memory_store.h"
+#include "worker/worker.h"
+
+enum {
+  LIST_US = 500,
+  ITEM_US = 20,
+  EVENTS_MAX = 4096,
+  VALUE_MAX = 160,
+  LISTS_A_TURN = 5000 / LIST_US + 8,
+  TURN_US = 20000,
+};
+
+typedef struct record_bytes {
+  char key[16];
+  uint8_t value[VALUE_MAX];
+  size_t size;
+} record_bytes;
+
+typedef struct world {
+  freshet_source source;
+  freshet_reader log;
+  freshet_sink sink;
+  freshet_clock clock;
+  freshet_store* store;
+  freshet_codec* codec;
+  freshet_outbox* outbox;
+  freshet_worker_metrics metrics;
+  freshet_worker* worker;
+  freshet_source_handler handler;
+  int64_t now_us;
+  bool is_assigned;
+  record_bytes* events; /* [events_count], of which events_taken have been polled, out of events_there */
+  int64_t events_count, events_there, events_taken;
+  size_t asked; /* what the last poll might return */
+  record_bytes item;
+  int64_t items_count, items_taken; /* records of `items`: `item` again and again */
+  int64_t lists;                    /* published */
+  char order[EVENTS_MAX][16];       /* [lists] whose */
+  bool has_no_outcome;
+  int longest_wait_ms; /* for an outcome */
+} world;
+
+static world* w;
+
+/* ---- the world around the worker ---- */
+
+static freshet_status ok(freshet_sink* self, freshet_error* error) {
+  (void)self, (void)error;
+  return FRESHET_OK;
+}
+static freshet_status sink_publish(freshet_sink* self, const freshet_output* output, freshet_error* error) {
+  (void)self, (void)error;
+  if (output->topic != FRESHET_TOPIC_RECOMMENDATIONS) return FRESHET_OK;
+  w->now_us += LIST_US;
+  assert_true(w->lists < EVENTS_MAX);
+  snprintf(w->order[w->lists++], sizeof w->order[0], "%.*s", (int)output->key.size, output->key.data);
+  return FRESHET_OK;
+}
+static freshet_status sink_write(freshet_sink* self, const freshet_output* output, freshet_error* error) {
+  (void)self, (void)output, (void)error;
+  return FRESHET_OK;
+}
+static freshet_status sink_commit(freshet_sink* self, const freshet_partition* offsets, size_t count,
+                                  freshet_error* error) {
+  (void)self, (void)offsets, (void)count, (void)error;
+  return FRESHET_OK;
+}
+static freshet_status sink_outcome(freshet_sink* self, int wait_ms, freshet_error* error) {
+  (void)self, (void)error;
+  if (wait_ms > w->longest_wait_ms) w->longest_wait_ms = wait_ms;
+  w->now_us += (int64_t)wait_ms * 1000;
+  return w->has_no_outcome ? FRESHET_TIMEOUT : FRESHET_OK;
+}
+static int64_t sink_end(freshet_sink* self, freshet_topic topic, int32_t partition) {
+  (void)self, (void)topic, (void)partition;
+  return -1;
+}
+static void sink_poll(freshet_sink* self) {
+  (void)self;
+}
+static const char* sink_name(freshet_sink* self, freshet_topic topic) {
+  (void)self, (void)topic;
+  return "";
+}
+
+static freshet_record record_of(const record_bytes* bytes, freshet_topic topic, int64_t offset) {
+  return (freshet_record){.topic = topic,
+                          .offset = offset,
+                          .timestamp_ms = w->now_us / 1000,
+                          .has_key = true,
+                          .key = freshet_slice_of(bytes->key),
+                          .has_value = true,
+                          .value = {(const char*)bytes->value, bytes->size}};
+}
+
+static freshet_status source_poll(freshet_source* self, int timeout_ms, freshet_record* out, size_t capacity,
+                                  size_t* count, freshet_error* error) {
+  (void)self, (void)timeout_ms;
+  *count = 0;
+  w->asked = capacity;
+  if (!w->is_assigned) {
+    const freshet_partition events = {FRESHET_TOPIC_EVENTS, 0, 0};
+    w->is_assigned = true;
+    return w->handler.assigned(w->handler.context, &events, 1, error);
+  }
+  while (*count < capacity && w->events_taken < w->events_there) {
+    out[(*count)++] = record_of(&w->events[w->events_taken], FRESHET_TOPIC_EVENTS, w->events_taken);
+    w->events_taken++;
+  }
+  return FRESHET_OK;
+}
+static int64_t source_end(freshet_source* self, freshet_topic topic, int32_t partition) {
+  (void)self, (void)topic, (void)partition;
+  return w->events_there;
+}
+static bool source_header(freshet_source* self, const freshet_record* record, const char* name,
+                          freshet_slice* value) {
+  (void)self, (void)record, (void)name, (void)value;
+  return false;
+}
+static void source_wake(freshet_source* self) {
+  (void)self;
+}
+
+static freshet_status log_partitions(freshet_reader* self, freshet_topic topic, int32_t* count,
+                                     freshet_error* error) {
+  (void)self, (void)topic, (void)error;
+  *count = 1;
+  return FRESHET_OK;
+}
+static freshet_status log_range(freshet_reader* self, freshet_topic topic, int32_t partition, int64_t* first,
+                                int64_t* end, freshet_error* error) {
+  (void)self, (void)topic, (void)partition, (void)error;
+  *first = *end = 0;
+  return FRESHET_OK;
+}
+static freshet_status log_open(freshet_reader* self, freshet_topic topic, int32_t partition, int64_t offset,
+                               freshet_error* error) {
+  (void)self, (void)topic, (void)partition, (void)offset, (void)error;
+  return FRESHET_OK;
+}
+static freshet_status log_shut(freshet_reader* self, freshet_topic topic, int32_t partition,
+                               freshet_error* error) {
+  (void)self, (void)topic, (void)partition, (void)error;
+  return FRESHET_OK;
+}
+static freshet_status log_poll(freshet_reader* self, int timeout_ms, freshet_record* out, size_t capacity,
+                               size_t* count, freshet_error* error) {
+  (void)self, (void)timeout_ms, (void)error;
+  *count = 0;
+  while (*count < capacity && w->items_taken < w->items_count)
+    out[(*count)++] = record_of(&w->item, FRESHET_TOPIC_ITEMS, w->items_taken++);
+  w->now_us += (int64_t)*count * ITEM_US;
+  return FRESHET_OK;
+}
+static int64_t log_position(freshet_reader* self, freshet_topic topic, int32_t partition) {
+  (void)self, (void)topic, (void)partition;
+  return 0;
+}
+
+static int64_t clock_ms(freshet_clock* self) {
+  (void)self;
+  return w->now_us / 1000;
+}
+static int64_t clock_us(freshet_clock* self) {
+  (void)self;
+  return w->now_us;
+}
+static freshet_thread_use clock_use(freshet_clock* self) {
+  (void)self;
+  return (freshet_thread_use){.cpu_us = w->now_us};
+}
+
+static freshet_stream_config config_of(uint32_t overlay_users) {
+  freshet_stream_config config = {.partitioner = FRESHET_PARTITIONER_MURMUR2,
+                                  .model = freshet_model_defaults(),
+                                  .limits = {.rating_min = 1, .rating_max = 5, .future_tolerance_ms = 1000},
+                                  .weights = {1, 1, 1},
+                                  .list_size = 3,
+                                  .context_weight = 3,
+                                  .requests_max_age_ms = 30000,
+                                  .max_delay_ms = 30000,
+                                  .far_behind = 1000000,
+                                  .ranking_threads = 1,
+                                  .lagging_threads = 1,
+                                  .ranking_batch = 256,
+                                  .commit_interval_ms = 1000,
+                                  .overlay_users = overlay_users,
+                                  .cached_users = 10000,
+                                  .dedup_events = 10000,
+                                  .dedup_window_ms = 1000000,
+                                  .items_interval_ms = 1000000000,
+                                  .checkpoint_interval_ms = 1000000000,
+                                  .item_rows_a_turn = 64,
+                                  .text_interval_ms = 1000000000,
+                                  .text_batch = 1,
+                                  .text_cutover_coverage = 1};
+  config.model.dim = 16;
+  return config;
+}
+
+static void connect(void) {
+  static const freshet_source_vtable source = {
+      .poll = source_poll, .end = source_end, .header = source_header, .wake = source_wake};
+  static const freshet_reader_vtable log = {.partitions = log_partitions,
+                                            .range = log_range,
+                                            .open = log_open,
+                                            .shut = log_shut,
+                                            .poll = log_poll,
+                                            .position = log_position};
+  static const freshet_sink_vtable sink = {.publish = sink_publish,
+                                           .begin = ok,
+                                           .write = sink_write,
+                                           .commit = sink_commit,
+                                           .outcome = sink_outcome,
+                                           .abort = ok,
+                                           .written_end = sink_end,
+                                           .topic_name = sink_name,
+                                           .poll = sink_poll};
+  w->source.vtable = &source;
+  w->log.vtable = &log;
+  w->sink.vtable = &sink;
+  w->clock = (freshet_clock){.now_ms = clock_ms, .monotonic_us = clock_us, .use = clock_use};
+}
+
+static void step(void) {
+  freshet_error error = {0};
+  if (freshet_worker_step(w->worker, 0, &error) != FRESHET_OK) fail_msg("%s", error.message);
+}
+
+static void write_item(void) {
+  freshet_buffer bytes = {0};
+  const freshet_item item = {
+      .item_id = freshet_slice_of("lamp"), .title = freshet_slice_of("a lamp"), .available = true};
+  assert_int_equal(freshet_encode_item(w->codec, &item, &bytes, NULL), FRESHET_OK);
+  assert_true(bytes.size <= VALUE_MAX);
+  snprintf(w->item.key, sizeof w->item.key, "lamp");
+  memcpy(w->item.value, bytes.data, bytes.size);
+  w->item.size = bytes.size;
+  freshet_buffer_free(&bytes);
+}
+
+static void start(uint32_t overlay_users) {
+  const freshet_stream_config config = config_of(overlay_users);
+  const freshet_codec_config codec = {.output = FRESHET_FRAMING_SINGLE_OBJECT};
+  w = calloc(1, sizeof *w);
+  w->events = calloc(EVENTS_MAX, sizeof *w->events);
+  w->now_us = INT64_C(1700000000000000);
+  w->store = freshet_memory_store_create();
+  connect();
+  assert_int_equal(freshet_codec_create(&codec, &w->codec, NULL), FRESHET_OK);
+  w->outbox = freshet_outbox_create(&w->sink, config.delivery);
+  const freshet_ports ports = {.source = &w->source,
+                               .reader = &w->log,
+                               .changelog = &w->log,
+                               .outbox = w->outbox,
+                               .store = w->store,
+                               .clock = &w->clock,
+                               .codec = w->codec,
+                               .metrics = &w->metrics};
+  freshet_error error = {0};
+  if (freshet_worker_create(&config, &ports, NULL, &w->worker, &error) != FRESHET_OK)
+    fail_msg("%s", error.message);
+  w->handler = freshet_worker_handler(w->worker);
+  write_item();
+  w->items_count = 1;
+  step();
+  step();
+}
+
+static void stop(void) {
+  freshet_worker_destroy(w->worker);
+  freshet_outbox_destroy(w->outbox);
+  freshet_store_destroy(w->store);
+  freshet_codec_destroy(w->codec);
+  free(w->events);
+  free(w);
+}
+
+/* An event of a new user. */
+static void choose(void) {
+  record_bytes* to = &w->events[w->events_count];
+  char event_id[32];
+  freshet_buffer bytes = {0};
+  assert_true(w->events_count < EVENTS_MAX);
+  snprintf(to->key, sizeof to->key, "user-%lld", (long long)w->events_count);
+  snprintf(event_id, sizeof event_id, "event-%lld", (long long)w->events_count);
+  const freshet_event event = {.type = FRESHET_CLICK,
+                               .event_id = freshet_slice_of(event_id),
+                               .user_id = freshet_slice_of(to->key),
+                               .item_id = freshet_slice_of("lamp"),
+                               .occurred_at_ms = w->now_us / 1000};
+  assert_int_equal(freshet_encode_event(w->codec, &event, &bytes, NULL), FRESHET_OK);
+  assert_true(bytes.size <= VALUE_MAX);
+  memcpy(to->value, bytes.data, bytes.size);
+  to->size = bytes.size;
+  freshet_buffer_free(&bytes);
+  w->events_there = ++w->events_count;
+}
+
+/* ---- the tests ---- */
+
+static void lists_of_a_turn_are_bounded_by_their_time(void** state) {
+  enum { USERS = 300 };
+  (void)state;
+  start(100000);
+  for (int i = 0; i < USERS; i++) choose();
+  int turns = 0;
+  for (int64_t before = 0; w->lists < USERS && turns < 1000; turns++, before = w->lists) {
+    step();
+    if (turns == 0) assert_int_equal(w->events_taken, USERS); /* lists hold up no event */
+    assert_in_range(w->lists - before, 1, LISTS_A_TURN);
+  }
+  assert_in_range(turns, USERS / LISTS_A_TURN, USERS / (5000 / LIST_US - 8 + 1));
+  for (int i = 0; i < USERS; i++) { /* who has waited longest comes first */
+    char user[16];
+    snprintf(user, sizeof user, "user-%d", i);
+    assert_string_equal(w->order[i], user);
+  }
+  stop();
+}
+
+/* A user whose event comes while others wait is not served before them. */
+static void users_with_a_later_event_come_later(void** state) {
+  (void)state;
+  start(100000);
+  for (int i = 0; i < 40; i++) choose();
+  step();
+  assert_in_range(w->lists, 1, 39);
+  choose();
+  for (int i = 0; i < 40; i++) step();
+  assert_int_equal(w->lists, 41);
+  assert_string_equal(w->order[40], "user-40");
+  stop();
+}
+
+/* Near the end of the allowed delay lists get more of the time, and fewer records are read. */
+static void lists_that_have_waited_long_come_first(void** state) {
+  (void)state;
+  start(100000);
+  for (int i = 0; i < 300; i++) choose();
+  step();
+  const int64_t before = w->lists;
+  w->now_us += 29000000;
+  step();
+  assert_in_range(w->lists - before, LISTS_A_TURN + 1, 10000 / LIST_US + 8);
+  const size_t asked = w->asked;
+  step();
+  assert_true(w->asked < asked);
+  stop();
+}
+
+static void lists_flow_while_the_catalogue_comes_again(void** state) {
+  enum { ITEMS = 5000, A_TURN = 4 };
+  (void)state;
+  start(100000);
+  w->items_count += ITEMS;
+  int turns = 0;
+  for (; w->items_taken < w->items_count && turns < EVENTS_MAX / A_TURN; turns++) {
+    const int64_t lists = w->lists, start_us = w->now_us, items = w->items_taken;
+    for (int i = 0; i < A_TURN; i++) choose();
+    step();
+    assert_int_equal(w->lists - lists, A_TURN); /* no list waits for it */
+    assert_true(w->items_taken > items);        /* nor does it wait for ever */
+    assert_true(w->now_us - start_us <= TURN_US);
+    if (turns > 5) /* a share of the time, or one piece */
+      assert_in_range(w->items_taken - items, 1, 32);
+  }
+  assert_int_equal(w->items_taken, w->items_count);
+  for (w->items_count += 500, turns = 0; w->items_taken < w->items_count; turns++) step();
+  assert_in_range(turns, 1, 10); /* all the time that nothing waits for */
+  stop();
+}
+
+/* While a commit has no outcome and memory is full, few events are read. The loop goes on. */
+static void a_commit_without_an_outcome_stops_no_list(void** state) {
+  (void)state;
+  start(10);
+  w->has_no_outcome = true;
+  for (int i = 0; i < 20; i++) choose();
+  for (int i = 0; i < 5; i++) step();
+  assert_int_equal(w->lists, 20);
+  for (int i = 0; i < 20; i++) choose();
+  step(); /* these make the overlay full again, and the commit is under way */
+  for (int i = 0; i < 100; i++) choose();
+  w->longest_wait_ms = 0;
+  const int64_t taken = w->events_taken;
+  for (int i = 0; i < 10; i++) step();
+  assert_true(w->lists > 20);
+  assert_in_range(w->events_taken - taken, 1, 20);
+  assert_in_range(w->longest_wait_ms, 0, 5);
+  w->has_no_outcome = false;
+  for (int i = 0; i < 100; i++) step();
+  assert_int_equal(w->events_taken, w->events_count);
+  assert_int_equal(w->lists, w->events_count);
+  stop();
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(lists_of_a_turn_are_bounded_by_their_time),
+      cmocka_unit_test(users_with_a_later_event_come_later),
+      cmocka_unit_test(lists_that_have_waited_long_come_first),
+      cmocka_unit_test(lists_flow_while_the_catalogue_comes_again),
+      cmocka_unit_test(a_commit_without_an_outcome_stops_no_list),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
