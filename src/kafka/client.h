@@ -84,6 +84,11 @@ bool freshet_kafka_code_missing(rd_kafka_resp_err_t code); /* no such topic or p
 /* Hands a copy to a producer, without waiting. opaque: what its delivery report brings back. */
 rd_kafka_resp_err_t freshet_kafka_enqueue(freshet_kafka_client* client, rd_kafka_topic_t* topic,
                                           const freshet_output* output, void* opaque);
+/* What became of a record, by its delivery report. librdkafka takes a record for acknowledged as soon as the broker has
+ * accepted a later one of its partition, and knows no offset for it. That proves nothing where the broker has never seen
+ * this producer: a new leader refuses a first request, accepts the second one, which was on its way already, and the
+ * records of the first are lost. OUT_OF_ORDER_SEQUENCE_NUMBER: such a record. Needs acks=all. */
+rd_kafka_resp_err_t freshet_kafka_delivered(const rd_kafka_message_t* message);
 void freshet_kafka_sleep_ms(int ms);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * client_send.c: hands one record to a producer. Part of client.h.
+ * client_send.c: hands one record to a producer, and reads what became of it. Part of client.h.
  */
 #include <string.h>
 
@@ -39,4 +39,9 @@ rd_kafka_resp_err_t freshet_kafka_enqueue(freshet_kafka_client* client, rd_kafka
   rd_kafka_error_destroy(failure);
   if (headers != NULL) rd_kafka_headers_destroy(headers);
   return code;
+}
+
+rd_kafka_resp_err_t freshet_kafka_delivered(const rd_kafka_message_t* message) {
+  if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR || message->offset >= 0) return message->err;
+  return RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
 }

@@ -82,6 +82,16 @@ void freshet_kafka_embedded_set_reachable(freshet_kafka_embedded* embedded, bool
   }
 }
 
+void freshet_kafka_embedded_answer_late(freshet_kafka_embedded* embedded, int ms) {
+  rd_kafka_mock_broker_set_rtt(embedded->cluster, BROKER, ms);
+}
+
+void freshet_kafka_embedded_refuse_write(freshet_kafka_embedded* embedded) {
+  enum { PRODUCE = 0 /* Kafka's number of the request */ };
+  rd_kafka_mock_push_request_errors(embedded->cluster, PRODUCE, 1,
+                                    RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION);
+}
+
 void freshet_kafka_embedded_destroy(freshet_kafka_embedded* embedded) {
   if (embedded == NULL) return;
   breathe();

@@ -22,6 +22,10 @@ freshet_status freshet_kafka_embedded_create(const char* const topics[FRESHET_TO
 const char* freshet_kafka_embedded_bootstrap(const freshet_kafka_embedded* embedded);
 /* Takes the network away, and gives it back: clients see a broker that is gone, nothing is lost. */
 void freshet_kafka_embedded_set_reachable(freshet_kafka_embedded* embedded, bool reachable);
+/* Answers every request that much later from now on. */
+void freshet_kafka_embedded_answer_late(freshet_kafka_embedded* embedded, int ms);
+/* Refuses the next request to write, as a broker does that does not know yet that it leads the partition. */
+void freshet_kafka_embedded_refuse_write(freshet_kafka_embedded* embedded);
 /* After all of its clients. NULL is allowed. */
 void freshet_kafka_embedded_destroy(freshet_kafka_embedded* embedded);
 

@@ -34,6 +34,7 @@ struct lane {
   rd_kafka_topic_t* topic;
   int32_t partition;
   size_t on_the_way;     /* with the producer, not acknowledged */
+  bool is_known;         /* to the broker: it has acknowledged a record */
   waiting *first, **end; /* oldest first */
   parcel parcels[2];     /* by mark */
 };
@@ -145,6 +146,12 @@ static void empty_free_lanes(freshet_lanes* lanes) {
   }
 }
 
+/* The first record goes alone: a broker that has never seen this producer would accept a second request after it refused
+ * the first (freshet_kafka_delivered). */
+static bool has_room(const lane* l) {
+  return l->on_the_way < (l->is_known ? ON_THE_WAY : 1);
+}
+
 rd_kafka_resp_err_t freshet_lanes_publish(freshet_lanes* lanes, const freshet_output* output, int mark) {
   rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
   FRESHET_ASSERT(lanes->counts[output->topic] > 0);
@@ -154,7 +161,7 @@ rd_kafka_resp_err_t freshet_lanes_publish(freshet_lanes* lanes, const freshet_ou
       output->partition < 0 ? freshet_partition_of(output->key, count) : output->partition % count;
   lane* l = &lanes->lanes[output->topic][place];
   pthread_mutex_lock(&lanes->lock);
-  if (l->first == NULL && l->on_the_way < ON_THE_WAY) {
+  if (l->first == NULL && has_room(l)) {
     code = hand_over(lanes, l, output, mark);
   } else if (lanes->bytes >= WAITING_BYTES) {
     code = RD_KAFKA_RESP_ERR__QUEUE_FULL;
@@ -169,12 +176,13 @@ static void refuse_all(freshet_lanes* lanes, lane* l, rd_kafka_resp_err_t code) 
   for (; l->first != NULL; drop_first(lanes, l)) lanes->refused(lanes->context, l->first->mark, code);
 }
 
-int freshet_lanes_delivered(freshet_lanes* lanes, const rd_kafka_message_t* message) {
-  const parcel* p = message->_private;
+int freshet_lanes_delivered(freshet_lanes* lanes, void* opaque, rd_kafka_resp_err_t code) {
+  const parcel* p = opaque;
   pthread_mutex_lock(&lanes->lock);
   p->lane->on_the_way--;
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) p->lane->is_known = true;
   /* A record that was given up is published again, with all that came after it. */
-  if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) refuse_all(lanes, p->lane, message->err);
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) refuse_all(lanes, p->lane, code);
   if (p->lane->on_the_way == 0 && p->lane->first != NULL) lanes->has_free = true;
   pthread_mutex_unlock(&lanes->lock);
   return p->mark;

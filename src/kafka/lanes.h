@@ -30,8 +30,9 @@ void freshet_lanes_destroy(freshet_lanes* lanes);
 /* Hands over a copy of the record, now or once its lane is free. mark: 0 or 1, given back with its delivery report.
  * RD_KAFKA_RESP_ERR__QUEUE_FULL: try again after the producer was polled. */
 rd_kafka_resp_err_t freshet_lanes_publish(freshet_lanes* lanes, const freshet_output* output, int mark);
-/* To be called for every delivery report, once. Returns the record's mark. */
-int freshet_lanes_delivered(freshet_lanes* lanes, const rd_kafka_message_t* message);
+/* To be called for every delivery report, once, with the report's opaque pointer and what freshet_kafka_delivered says.
+ * Returns the record's mark. */
+int freshet_lanes_delivered(freshet_lanes* lanes, void* opaque, rd_kafka_resp_err_t code);
 /* Records that wait here. Any thread. NULL is allowed: none. */
 size_t freshet_lanes_waiting(freshet_lanes* lanes);
 

@@ -36,8 +36,8 @@ struct freshet_reply_topics {
 /* Best effort, so the only one to tell is the log. */
 static void on_delivered(rd_kafka_t* handle, const rd_kafka_message_t* message, void* opaque) {
   (void)handle;
-  if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR)
-    freshet_kafka_client_trouble(opaque, message->err, "a reply was given up");
+  const rd_kafka_resp_err_t code = freshet_kafka_delivered(message);
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) freshet_kafka_client_trouble(opaque, code, "a reply was given up");
 }
 
 freshet_reply_topics* freshet_reply_topics_create(const freshet_kafka_config* config) {

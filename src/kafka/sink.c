@@ -43,16 +43,18 @@ static void on_published(rd_kafka_t* handle, const rd_kafka_message_t* message, 
   (void)handle;
   freshet_kafka_client* client = opaque;
   kafka_sink* sink = client->owner;
-  int era = sink->lanes == NULL ? 0 : freshet_lanes_delivered(sink->lanes, message);
-  if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+  const rd_kafka_resp_err_t code = freshet_kafka_delivered(message);
+  int era = sink->lanes == NULL ? 0 : freshet_lanes_delivered(sink->lanes, message->_private, code);
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
     atomic_fetch_sub(&sink->eras[era].waiting, 1);
   } else {
     learn_from_failure(sink, client, message);
-    give_up(sink, era, message->err);
+    give_up(sink, era, code);
   }
 }
 
-/* A failure here fails the transaction too, so commit will tell. */
+/* librdkafka fails the transaction of a record that it gives up, so commit will tell. It knows nothing of a record that
+ * is lost all the same. */
 static void on_written(rd_kafka_t* handle, const rd_kafka_message_t* message, void* opaque) {
   (void)handle;
   freshet_kafka_client* client = opaque;
@@ -60,11 +62,12 @@ static void on_written(rd_kafka_t* handle, const rd_kafka_message_t* message, vo
   freshet_kafka_transactor* transactor = sink->transactors;
   while (&transactor->client != client) transactor++;
   freshet_topic topic = freshet_kafka_client_topic(client, message->rkt);
-  if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+  if (freshet_kafka_delivered(message) == RD_KAFKA_RESP_ERR_NO_ERROR) {
     freshet_ends* ends = &sink->ends[transactor - sink->transactors];
     freshet_ends_raise(ends, topic, message->partition, message->offset + 1);
   } else {
     learn_from_failure(sink, client, message);
+    if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) atomic_store(&transactor->lacks_records, true);
   }
   atomic_fetch_sub(&transactor->waiting[topic], 1);
 }
@@ -281,6 +284,7 @@ static freshet_status sink_begin(freshet_sink* self, freshet_error* error) {
   if (status != FRESHET_OK) return status;
   freshet_ends_clear(&sink->ends[transactor - sink->transactors]);
   transactor->begun_ms = freshet_monotonic_ms();
+  atomic_store(&transactor->lacks_records, false);
   status = freshet_kafka_transactor_take(transactor, FRESHET_STEP_BEGIN, NULL, error);
   sink->has_begun = status == FRESHET_OK;
   return status;

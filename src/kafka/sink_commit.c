@@ -11,7 +11,6 @@
 #include "kafka/sink_internal.h"
 
 enum {
-  WRITTEN_WAIT_MS = 1000,   /* then the commit itself waits, and tells why it takes so long */
   ABANDONED_WAIT_MS = 5000, /* of a begin, for what was abandoned */
 };
 
@@ -51,17 +50,18 @@ static freshet_status await_published(kafka_sink* sink, published* era, freshet_
 }
 
 /* Meanwhile delivery reports open one topic after the other to the next transaction. */
-static void await_written(committer* c) {
-  rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__TIMED_OUT;
-  for (int ms = 0; code != RD_KAFKA_RESP_ERR_NO_ERROR && ms < WRITTEN_WAIT_MS; ms += FRESHET_SINK_ROOM_MS) {
-    if (atomic_load(&c->leaving) || atomic_load(&c->abandoned)) return;
-    code = rd_kafka_flush(c->transactor->client.handle, FRESHET_SINK_ROOM_MS);
-  }
-  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return;
+static freshet_status await_written(committer* c, freshet_error* error) {
+  freshet_status status = freshet_kafka_transactor_take(c->transactor, FRESHET_STEP_FLUSH, NULL, error);
+  if (status != FRESHET_OK) return status;
+  if (atomic_load(&c->transactor->lacks_records))
+    return freshet_error_set(
+        error, FRESHET_ABORTED, FRESHET_RETRY,
+        "a broker has accepted records after it refused earlier ones, which may be lost");
   pthread_mutex_lock(&c->lock);
   c->is_written = true;
   pthread_cond_broadcast(&c->changed);
   pthread_mutex_unlock(&c->lock);
+  return FRESHET_OK;
 }
 
 /* On the sender's thread. */
@@ -76,11 +76,11 @@ static void send_offsets(void* context) {
 static freshet_status write_and_send(committer* c, freshet_error* error) {
   const bool sends = c->input.list != NULL;
   if (sends) freshet_helper_start(c->sender, send_offsets, c);
-  await_written(c);
-  if (!sends) return FRESHET_OK;
+  const freshet_status written = await_written(c, error);
+  if (!sends) return written;
   freshet_helper_await(c->sender, -1);
-  if (c->sent != FRESHET_OK) *error = c->send_error;
-  return c->sent;
+  if (written == FRESHET_OK && c->sent != FRESHET_OK) *error = c->send_error;
+  return written == FRESHET_OK ? c->sent : written;
 }
 
 static freshet_status commit_now(kafka_sink* sink, published* era, freshet_error* error) {

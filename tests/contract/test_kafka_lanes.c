@@ -23,9 +23,10 @@ typedef struct lanes_test {
 static void on_delivered(rd_kafka_t* handle, const rd_kafka_message_t* message, void* opaque) {
   (void)handle;
   lanes_test* t = ((freshet_kafka_client*)opaque)->owner;
-  t->marked += freshet_lanes_delivered(t->lanes, message) == 1;
-  t->delivered += message->err == RD_KAFKA_RESP_ERR_NO_ERROR;
-  t->failed += message->err != RD_KAFKA_RESP_ERR_NO_ERROR;
+  const rd_kafka_resp_err_t code = freshet_kafka_delivered(message);
+  t->marked += freshet_lanes_delivered(t->lanes, message->_private, code) == 1;
+  t->delivered += code == RD_KAFKA_RESP_ERR_NO_ERROR;
+  t->failed += code != RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
 static void on_refused(void* context, int mark, rd_kafka_resp_err_t code) {
@@ -92,15 +93,21 @@ static void the_producer_gets_what_it_can_send_and_all_in_order(void** state) {
   for (int i = 0; i < RECORDS; i++) publish_number(t, 0, i);
   publish_number(t, 1, RECORDS); /* another lane does not wait */
   publish_number(t, 1, RECORDS + 1);
-  assert_int_equal(freshet_lanes_waiting(t->lanes), RECORDS - ON_THE_WAY);
+  /* A broker that does not know us gets one record of a partition. */
+  assert_int_equal(freshet_lanes_waiting(t->lanes), RECORDS);
   freshet_kafka_embedded_set_reachable(t->cluster.embedded, true);
   wait_for_all(t, RECORDS + 2);
-  assert_int_equal(t->delivered, RECORDS + 2);
+  cut_off(t);
+  for (int i = 0; i < RECORDS; i++) publish_number(t, 0, RECORDS + i);
+  assert_int_equal(freshet_lanes_waiting(t->lanes), RECORDS - ON_THE_WAY);
+  freshet_kafka_embedded_set_reachable(t->cluster.embedded, true);
+  wait_for_all(t, 2 * RECORDS + 2);
+  assert_int_equal(t->delivered, 2 * RECORDS + 2);
   freshet_reader* log = open_log(&t->cluster);
   freshet_record record;
   assert_status(FRESHET_OK, freshet_reader_open(log, FRESHET_TOPIC_RECOMMENDATIONS, 0,
                                                 FRESHET_OFFSET_BEGINNING, fresh_error()));
-  for (int i = 0; i < RECORDS; i++) {
+  for (int i = 0; i < 2 * RECORDS; i++) {
     size_t count = 0;
     char text[16];
     for (int waited = 0; count == 0 && waited < WAIT_MS; waited += 100)
@@ -120,8 +127,8 @@ static void what_waits_behind_a_lost_record_is_given_up_with_it(void** state) {
   cut_off(t);
   for (int i = 0; i < RECORDS; i++) publish_number(t, 0, i);
   wait_for_all(t, RECORDS);
-  assert_int_equal(t->failed, ON_THE_WAY);
-  assert_int_equal(t->refused, RECORDS - ON_THE_WAY);
+  assert_int_equal(t->failed, 1);
+  assert_int_equal(t->refused, RECORDS - 1);
   stop(t);
 }
 

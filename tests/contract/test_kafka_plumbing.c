@@ -1,6 +1,7 @@
 /* The Kafka module against the embedded broker: everything but the meaning of transactions. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -246,6 +247,72 @@ static void given_up_lists_are_told(void** state) {
   cluster_stop(&c);
 }
 
+static int64_t users_written(cluster* c) {
+  int64_t first, end;
+  freshet_reader* log = open_log(c);
+  assert_status(FRESHET_OK, freshet_reader_range(log, FRESHET_TOPIC_USERS, 0, &first, &end, fresh_error()));
+  freshet_reader_destroy(log);
+  return end;
+}
+
+enum { ANSWER_MS = 1000, ON_ITS_WAY_MS = 100 }; /* the second request leaves before the first is answered */
+
+/* The broker refuses the first request and accepts the second: librdkafka calls both written. */
+static void a_list_that_another_one_overtook_is_told(void** state) {
+  (void)state;
+  cluster c;
+  cluster_start(&c, false);
+  freshet_sink* sink = open_sink(&c, NULL);
+  publish(sink, FRESHET_TOPIC_USERS, 0, "zero", "0"); /* until it is acknowledged, no other one leaves */
+  settle(sink);
+  freshet_kafka_embedded_refuse_write(c.embedded);
+  freshet_kafka_embedded_answer_late(c.embedded, ANSWER_MS);
+  publish(sink, FRESHET_TOPIC_USERS, 0, "first", "1");
+  freshet_kafka_sleep_ms(ON_ITS_WAY_MS);
+  publish(sink, FRESHET_TOPIC_USERS, 0, "second", "2");
+  assert_status(FRESHET_UNAVAILABLE, freshet_sink_settle(sink, 60000, fresh_error()));
+  assert_non_null(strstr(last_error.message, "1 published records were given up"));
+  freshet_kafka_embedded_answer_late(c.embedded, 0);
+  assert_int_equal(users_written(&c), 2);
+  publish(sink, FRESHET_TOPIC_USERS, 0, "first", "1");
+  settle(sink);
+  assert_int_equal(users_written(&c), 3);
+  freshet_sink_destroy(sink);
+  cluster_stop(&c);
+}
+
+/* The embedded broker checks the order of transactional records, other brokers may not. librdkafka's hook for tests of
+ * its own makes the answer to the first request uncertain instead. */
+static rd_kafka_resp_err_t doubt_first(rd_kafka_t* handle, int32_t broker, uint64_t message,
+                                       rd_kafka_resp_err_t code) {
+  static atomic_bool has_doubted;
+  (void)handle, (void)broker, (void)message;
+  return atomic_exchange(&has_doubted, true) ? code : RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT;
+}
+
+static void a_transaction_that_may_lack_a_record_is_aborted(void** state) {
+  (void)state;
+  cluster c;
+  cluster_start(&c, false);
+  cluster_property(&c, "ut_handle_ProduceResponse", (const char*)(intptr_t)doubt_first);
+  freshet_sink* sink = open_sink(&c, NULL);
+  freshet_kafka_embedded_answer_late(c.embedded, ANSWER_MS);
+  begin(sink);
+  write_one(sink, FRESHET_TOPIC_USERS, 0, "first", "1");
+  freshet_kafka_sleep_ms(ANSWER_MS +
+                         ANSWER_MS / 2); /* the partition is registered, the first request on its way */
+  write_one(sink, FRESHET_TOPIC_USERS, 0, "second", "2");
+  assert_status(FRESHET_ABORTED, commit(sink, NULL, 0));
+  assert_non_null(strstr(last_error.message, "may be lost"));
+  freshet_kafka_embedded_answer_late(c.embedded, 0);
+  begin(sink);
+  write_one(sink, FRESHET_TOPIC_USERS, 0, "first", "1");
+  write_one(sink, FRESHET_TOPIC_USERS, 0, "second", "2");
+  assert_status(FRESHET_OK, commit(sink, NULL, 0));
+  freshet_sink_destroy(sink);
+  cluster_stop(&c);
+}
+
 static void a_full_queue_waits_for_room(void** state) {
   (void)state;
   cluster c;
@@ -391,6 +458,8 @@ int main(void) {
       cmocka_unit_test(a_seek_drops_what_was_fetched),
       cmocka_unit_test(a_broker_that_comes_back_has_lost_nothing),
       cmocka_unit_test(given_up_lists_are_told),
+      cmocka_unit_test(a_list_that_another_one_overtook_is_told),
+      cmocka_unit_test(a_transaction_that_may_lack_a_record_is_aborted),
       cmocka_unit_test(a_full_queue_waits_for_room),
       cmocka_unit_test(wrong_partition_counts_are_told),
       cmocka_unit_test(bad_properties_are_refused),

@@ -13,7 +13,9 @@
 
 enum { SETTLE_STEP_MS = 1000 };
 
-/* A replay wants throughput and flat memory, the service latency. [kafka] overrides these. */
+/* A replay wants throughput and flat memory, the service latency. [kafka] overrides these. One request at a time for a
+ * broker: a request that overtakes a refused one would hide that its records are lost (freshet_kafka_delivered), and
+ * there are no reports to tell. */
 static const freshet_kafka_property tuning[] = {
     {"linger.ms", "20"},
     {"compression.codec", "lz4"},
@@ -22,6 +24,7 @@ static const freshet_kafka_property tuning[] = {
     {"queue.buffering.max.messages", "100000"},
     {"queue.buffering.max.kbytes", "32768"},
     {"delivery.report.only.error", "true"},
+    {"max.in.flight", "1"},
 };
 enum { TUNINGS = sizeof tuning / sizeof tuning[0] };
 
