@@ -44,7 +44,7 @@ class Soak(Case):
                                  "log.level": "warn"}, bootstrap=self.cluster.bootstrap)
         # A broker that dies makes producers send again; without idempotence there would be duplicates in the log.
         self.freshet.producer = Producer({"bootstrap.servers": self.cluster.bootstrap, "partitioner": "murmur2_random",
-                                          "enable.idempotence": True, "linger.ms": 2, "log_level": 2,
+                                          "enable.idempotence": True, "max.in.flight": 1, "linger.ms": 2, "log_level": 2,
                                           "message.timeout.ms": 600000})
         self.freshet.announce(ITEMS)
         # The first one is killed by no fault: its memory is watched.

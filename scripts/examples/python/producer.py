@@ -32,7 +32,8 @@ class Encoder:
 bootstrap, events, items = sys.argv[1:] if len(sys.argv) == 4 else (sys.argv[1], "events", "items")
 encode_item, encode_purchase = Encoder("Item"), Encoder("Purchase")
 # The partitioner of Java clients: all producers must put a user's events into the same partition.
-producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "partitioner": "murmur2_random"})
+# One request at a time: librdkafka may report a record as written that a new leader refused, when the next one was on its way.
+producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "max.in.flight": 1, "partitioner": "murmur2_random"})
 for item_id, title in [("tea", "Green tea"), ("cup", "A cup"), ("pot", "A teapot")]:
     # Fields that are left out have their default.
     producer.produce(items, key=item_id, value=encode_item({"item_id": item_id, "title": title}))
