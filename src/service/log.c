@@ -1,11 +1,13 @@
 /*
  * log.c: turns facts into lines, key=value or JSON, and writes each line with one system call, so that lines
- * of several threads do not mix. It owns nothing but the file descriptor's number.
+ * of several threads do not mix. A line for which there is no room is counted instead. It owns nothing but the file descriptor's number.
  */
 #include "service/log.h"
 
 #include <ctype.h>
 #include <jansson.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -48,6 +50,13 @@ static size_t key_size(const char* text) {
   return size > 0 && text[size] == '=' ? size + 1 : 0;
 }
 
+/* A quote in the middle of a value, as of the answer of a server, closes nothing. */
+static bool closes(const char* at) {
+  if (*at != '"') return false;
+  for (at++; *at == ' '; at++) continue;
+  return *at == '\0' || (at[-1] == ' ' && key_size(at) > 0);
+}
+
 /* The value at text, without quotes; *end is where the next field may begin. Caller frees. */
 static char* cut_value(const char* text, const char** end) {
   char* value = malloc(strlen(text) + 1);
@@ -55,7 +64,7 @@ static char* cut_value(const char* text, const char** end) {
   size_t size = 0;
   const char* at = text;
   if (*at == '"') {
-    for (at++; *at != '\0' && *at != '"'; at++) {
+    for (at++; *at != '\0' && !closes(at); at++) {
       if (*at == '\\' && at[1] != '\0') at++;
       value[size++] = *at;
     }
@@ -131,13 +140,42 @@ void freshet_log_line(freshet_log_format format, int64_t time_ms, freshet_log_le
   append_text(line, "\n");
 }
 
+/* Can a line be written without waiting? The reader of a pipe, or a terminal, may have stopped. */
+static bool is_ready(int fd) {
+  struct pollfd out = {.fd = fd, .events = POLLOUT};
+  return poll(&out, 1, 0) != 0;
+}
+
+static void tell_lost(freshet_log_writer* writer) {
+  char fields[64];
+  const unsigned long long lost = atomic_exchange(&writer->lost, 0);
+  if (lost == 0) return;
+  freshet_buffer line = {0};
+  snprintf(fields, sizeof fields, "lines=%llu", lost);
+  freshet_log_line(writer->format, freshet_clock_now_ms(writer->clock), FRESHET_WARN, "log.lost", fields,
+                   &line);
+  ssize_t written = write(writer->fd, line.data, line.size);
+  if (written < 0) atomic_fetch_add(&writer->lost, lost);
+  freshet_buffer_free(&line);
+}
+
+/* A log that cannot be written must not stop the stream. A pipe that is ready takes PIPE_BUF bytes at once. */
+static void write_line(freshet_log_writer* writer, freshet_buffer* line) {
+  if (line->size > PIPE_BUF) {
+    line->size = PIPE_BUF;
+    line->data[PIPE_BUF - 1] = '\n';
+  }
+  if (is_ready(writer->fd)) tell_lost(writer);
+  const bool is_written = is_ready(writer->fd) && write(writer->fd, line->data, line->size) >= 0;
+  if (!is_written) atomic_fetch_add(&writer->lost, 1);
+}
+
 static void write_fact(void* context, freshet_log_level level, const char* event, const char* fields) {
   freshet_log_writer* writer = context;
   if (level < writer->level) return;
   freshet_buffer line = {0};
   freshet_log_line(writer->format, freshet_clock_now_ms(writer->clock), level, event, fields, &line);
-  ssize_t written = write(writer->fd, line.data, line.size);
-  (void)written; /* a log that cannot be written must not stop the stream */
+  write_line(writer, &line);
   freshet_buffer_free(&line);
 }
 

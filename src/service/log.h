@@ -10,6 +10,8 @@
 #ifndef FRESHET_SERVICE_LOG_H
 #define FRESHET_SERVICE_LOG_H
 
+#include <stdatomic.h>
+
 #include "service/config.h"
 #include "stream/clock.h"
 #include "stream/logger.h"
@@ -18,10 +20,12 @@ typedef struct freshet_log_writer {
   int fd;                  /* not owned */
   freshet_log_level level; /* the least that is written */
   freshet_log_format format;
-  freshet_clock* clock; /* not owned */
+  freshet_clock* clock;  /* not owned */
+  _Atomic uint64_t lost; /* lines that could not be written, not told yet; begins with 0 */
 } freshet_log_writer;
 
-/* A logger that writes through `writer`, which has to outlive it. Thread-safe: a line is one write(2). */
+/* A logger that writes through `writer`, which has to outlive it. Thread-safe: a line is one write(2). It
+ * does not wait for who reads: lines for which a pipe or a terminal has no room are lost, and log.lost says how many. */
 freshet_logger freshet_log_writer_logger(freshet_log_writer* writer);
 
 /* Appends one line with its newline: what the logger writes. */

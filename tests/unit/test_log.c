@@ -69,11 +69,48 @@ static void test_levels_and_the_way_out(void** state) {
   close(ends[0]);
 }
 
+/* Whoever reads has stopped. Nothing waits for it, and the loss is told as soon as there is room. */
+static void test_a_reader_that_has_stopped(void** state) {
+  (void)state;
+  int ends[2];
+  static char text[1 << 20];
+  assert_int_equal(pipe(ends), 0);
+  freshet_clock clock = {.now_ms = fixed_now};
+  freshet_log_writer writer = {
+      .fd = ends[1], .level = FRESHET_WARN, .format = FRESHET_LOG_KV, .clock = &clock};
+  freshet_logger logger = freshet_log_writer_logger(&writer);
+  enum { LINES = 5000 };
+  alarm(20); /* a line that waits would do so for ever */
+  for (int i = 0; i < LINES; i++) freshet_log_fact(&logger, FRESHET_WARN, "loud", "x=%d", i);
+  alarm(0);
+  const ssize_t size = read(ends[0], text, sizeof text - 1);
+  assert_true(size > 0);
+  int told = 0;
+  for (ssize_t i = 0; i < size; i++) told += text[i] == '\n';
+  assert_true(told < LINES);
+  freshet_log_fact(&logger, FRESHET_WARN, "loud", "x=last");
+  memset(text, 0, sizeof text);
+  assert_true(read(ends[0], text, sizeof text - 1) > 0);
+  char expected[128];
+  snprintf(expected, sizeof expected, KV "log.lost lines=%d\n" KV "loud x=last\n", LINES - told);
+  assert_string_equal(text, expected);
+  close(ends[0]);
+  close(ends[1]);
+}
+
+static void test_quotes_within_a_value(void** state) {
+  (void)state;
+  expect(FRESHET_LOG_JSON, "a.b", "message=\"HTTP 400: {\"error\": \"too long\"}\" n=1",
+         JSON ",\"message\":\"HTTP 400: {\\\"error\\\": \\\"too long\\\"}\",\"n\":1}\n");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_key_value),
       cmocka_unit_test(test_json),
+      cmocka_unit_test(test_quotes_within_a_value),
       cmocka_unit_test(test_levels_and_the_way_out),
+      cmocka_unit_test(test_a_reader_that_has_stopped),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
