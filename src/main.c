@@ -1,6 +1,8 @@
 /*
- * main.c: picks the command, nothing else. Before that it makes sure that descriptors 0 to 2 are open.
+ * main.c: picks the command, nothing else. Before that it makes sure that descriptors 0 to 2 are open, after it that all output was
+ * written.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -26,8 +28,17 @@ static void open_standard_files(void) {
   if (fd >= 0) close(fd);
 }
 
-int main(int argc, char** argv) {
-  open_standard_files();
+/* What a full disk has swallowed must not look done. */
+static int end(int code) {
+  errno = 0;
+  if (fflush(stdout) == 0 && !ferror(stdout)) return code;
+  if (errno == EPIPE) return code; /* whoever read it wanted no more */
+  fprintf(stderr, "freshet: not everything could be written to standard output%s%s\n", errno == 0 ? "" : ": ",
+          errno == 0 ? "" : strerror(errno));
+  return code == FRESHET_EXIT_OK ? FRESHET_EXIT_STATE : code;
+}
+
+static int run(int argc, char** argv) {
   char* overview[] = {"help", NULL};
   if (argc < 2) {
     freshet_help(1, overview);
@@ -48,4 +59,9 @@ int main(int argc, char** argv) {
   }
   if (asks_help) return freshet_help(2, argv);
   return command->run(argc - 1, argv + 1);
+}
+
+int main(int argc, char** argv) {
+  open_standard_files();
+  return end(run(argc, argv));
 }
