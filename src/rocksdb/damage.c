@@ -58,6 +58,10 @@ bool freshet_damage_is_kept(const char* name) {
   return strcmp(name, "encoder") == 0;
 }
 
+bool freshet_damage_is_of_system(const char* name) {
+  return name[0] == '.' || strcmp(name, "lost+found") == 0;
+}
+
 static bool exists(const char* folder, const char* name) {
   char path[PATH_SIZE];
   struct stat about;
@@ -70,7 +74,7 @@ static bool has_data(const char* folder, bool counts_log) {
   bool has = false, is_ours = true;
   if (entries == NULL) return false;
   for (const struct dirent* e = readdir(entries); e != NULL; e = readdir(entries)) {
-    if (e->d_type == DT_DIR) continue;
+    if (e->d_type == DT_DIR || freshet_damage_is_of_system(e->d_name)) continue;
     has |= ends_with(e->d_name, ".sst") || (counts_log && ends_with(e->d_name, ".log"));
     is_ours &= is_of_database(e->d_name) || freshet_damage_is_kept(e->d_name);
   }

@@ -21,6 +21,8 @@ void freshet_damage_mark(const char* folder, const char* message);
 /* A file that Freshet keeps beside those of the database: the kind of encoder (app/encoder_pin.c). Damage does not move
  * it. */
 bool freshet_damage_is_kept(const char* name);
+/* What a file system keeps in a folder that is a volume, and hidden files: they are nobody's data. */
+bool freshet_damage_is_of_system(const char* name);
 /* Does the folder hold tables of a database, and no file of somebody else? A first start that died early leaves
  * no tables. */
 bool freshet_damage_has_tables(const char* folder);

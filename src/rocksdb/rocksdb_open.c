@@ -88,7 +88,7 @@ static freshet_status check_folder(const char* folder, freshet_error* error) {
   }
   freshet_status status = FRESHET_OK;
   for (const struct dirent* e = readdir(entries); e != NULL && status == FRESHET_OK; e = readdir(entries)) {
-    if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
+    if (freshet_damage_is_of_system(e->d_name)) continue;
     /* What a first start that died early leaves behind, and damaged files that were moved aside (damage.h). */
     if (freshet_damage_is_kept(e->d_name) || strncmp(e->d_name, "damaged-", 8) == 0 ||
         strncmp(e->d_name, "LOG", 3) == 0 || strcmp(e->d_name, "LOCK") == 0 ||

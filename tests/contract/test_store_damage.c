@@ -298,6 +298,26 @@ static void files_of_others_stay_where_they_are(void** state) {
   assert_int_equal(access(path, F_OK), 0);
 }
 
+/* A new volume of ext4 has a lost+found, and NFS and snapshots leave hidden names. */
+static void a_volume_may_have_names_of_its_system(void** state) {
+  (void)state;
+  static const char* const names[] = {"lost+found", ".snapshot", ".nfs0001"};
+  char path[PATH_SIZE];
+  assert_int_equal(mkdir(folder, 0700), 0);
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+    assert_int_equal(i < 2 ? mkdir(path, 0700) : mknod(path, S_IFREG | 0600, 0), 0);
+  }
+  fill();
+  harm_files(is_current, empty);
+  freshet_store_destroy(open_store());
+  assert_int_equal(told, 1);
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+    assert_int_equal(access(path, F_OK), 0);
+  }
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
   const struct CMUnitTest tests[] = {
@@ -314,6 +334,7 @@ int main(void) {
       TEST(a_move_is_continued),
       TEST(a_folder_that_cannot_be_renamed),
       TEST(files_of_others_stay_where_they_are),
+      TEST(a_volume_may_have_names_of_its_system),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
