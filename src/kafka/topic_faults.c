@@ -71,8 +71,9 @@ static void check_partitions(checking* c, freshet_topic topic) {
         (int)most);
   }
   if (spec->partitions == FRESHET_PARTITIONS_ONE && partitions != 1) {
-    add(c, FRESHET_CONFLICT,
-        "topic %s has %d partitions, but needs exactly one: all workers must read it in the same order",
+    add(c, FRESHET_OK,
+        "topic %s has %d partitions, of which only the first is used: all workers must read it in the same "
+        "order",
         c->config->topics[topic], (int)partitions);
   }
 }

@@ -351,8 +351,8 @@ static void wrong_partition_counts_are_told(void** state) {
   assert_non_null(strstr(last_error.message, "wide has 4 partitions"));
   c.config.topics[FRESHET_TOPIC_USERS] = users;
   c.config.topics[FRESHET_TOPIC_ITEM_DELTAS] = "wide-too";
-  assert_status(FRESHET_CONFLICT, freshet_kafka_topics_check(&c.config, info, fresh_error()));
-  assert_non_null(strstr(last_error.message, "exactly one"));
+  assert_status(FRESHET_OK,
+                freshet_kafka_topics_check(&c.config, info, fresh_error())); /* one of them is used */
   cluster_stop(&c);
 }
 

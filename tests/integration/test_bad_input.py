@@ -5,6 +5,7 @@ import contextlib
 import math
 import os
 import re
+import shutil
 import struct
 import subprocess
 import tempfile
@@ -190,7 +191,18 @@ class BadSurroundings(Case):
         app = self.app(create=False)
         self.make_topics(app, {"item_deltas": 2})
         app.create_topics()
-        self.expect_end(app.service(), EXIT_STATE, app.topics["item_deltas"], "one")
+        app.announce(5)
+        worker = app.service().start_ready()
+        self.assertIn(f"{app.topics['item_deltas']} has 2 partitions, of which only the first is used", worker.log())
+        for number in range(20):
+            app.send("events", f"user-{number}", click(f"user-{number}", "item-1"))
+        app.settle()
+        chosen = worker.get("/v1/items/item-1")
+        self.assertIn('"chosen":20', chosen[1])
+        worker.kill()
+        shutil.rmtree(worker.state)
+        worker.start_ready()
+        self.assertEqual(worker.get("/v1/items/item-1"), chosen)
 
     def test_state_folder_of_another_app(self):
         one, other = self.app(), self.app()
