@@ -187,7 +187,7 @@ freshet_status freshet_event_validate(const freshet_event* event, freshet_slice 
                                       const freshet_event_limits* limits, freshet_error* error);
 
 /* Checks an item: its id is valid and equal to `key`; title, text, categories and attributes are within
- * bounds; times are not negative; a vector has at most 4,096 finite values. Errors: as
+ * bounds; times are not negative, and it does not expire before 1990; a vector has at most 4,096 finite values. Errors: as
  * freshet_event_validate. */
 freshet_status freshet_item_validate(const freshet_item* item, freshet_slice key, freshet_error* error);
 
@@ -200,6 +200,10 @@ freshet_status freshet_request_validate(const freshet_request* request, freshet_
 /* True when a reply can tell the client what is wrong with its request: the request has a valid request_id,
  * and a user_id that a reply can hold. */
 bool freshet_request_can_be_told(const freshet_request* request);
+
+/* Checks an id as those of events are, but for words and blanks. Errors: as freshet_event_validate; the message begins
+ * with `field`. */
+freshet_status freshet_id_validate(const char* field, freshet_slice id, freshet_error* error);
 
 /* Is it a word that programs write where there is no value: NULL, None, nan, undefined and the like? */
 bool freshet_id_is_missing(freshet_slice id);

@@ -54,7 +54,7 @@ static freshet_status refuse_number(freshet_error* error, const char* field, dou
   return freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER, "%s %g %s", field, value, why);
 }
 
-static freshet_status check_id(const char* field, freshet_slice id, freshet_error* error) {
+freshet_status freshet_id_validate(const char* field, freshet_slice id, freshet_error* error) {
   char shown[SHOWN_SIZE + 4];
   const char* why = NULL;
   if (id.size == 0) {
@@ -103,7 +103,7 @@ static bool is_blank(freshet_slice text) {
 /* An id that names somebody or something: all who lack one would be the same user or item. */
 static freshet_status check_name(const char* field, freshet_slice id, freshet_error* error) {
   char shown[SHOWN_SIZE + 4];
-  freshet_status status = check_id(field, id, error);
+  freshet_status status = freshet_id_validate(field, id, error);
   const char* why = freshet_id_is_missing(id) ? "is a word for no value"
                     : is_blank(id)            ? "has nothing but blanks"
                                               : NULL;
@@ -236,22 +236,27 @@ freshet_status freshet_item_validate(const freshet_item* item, freshet_slice key
     status = refuse_number(error, "number of categories", (double)item->category_count, "is more than 64");
   }
   for (size_t i = 0; status == FRESHET_OK && i < item->category_count; i++) {
-    status = check_id("category", item->categories[i], error);
+    status = freshet_id_validate("category", item->categories[i], error);
   }
   if (status == FRESHET_OK && item->attribute_count > FRESHET_ATTRIBUTES_MAX) {
     status = refuse_number(error, "number of attributes", (double)item->attribute_count, "is more than 64");
   }
   for (size_t i = 0; status == FRESHET_OK && i < item->attribute_count; i++) {
-    status = check_id("name of attribute", item->attributes[i].name, error);
+    status = freshet_id_validate("name of attribute", item->attributes[i].name, error);
     bool has_value = item->attributes[i].value.size > 0;
     if (status == FRESHET_OK && has_value)
-      status = check_id("value of attribute", item->attributes[i].value, error);
+      status = freshet_id_validate("value of attribute", item->attributes[i].value, error);
   }
   if (status == FRESHET_OK && item->created_at_ms < 0) {
     status = refuse_number(error, "created_at", (double)item->created_at_ms, "is negative");
   }
   if (status == FRESHET_OK && item->expires_at_ms < 0) {
     status = refuse_number(error, "expires_at", (double)item->expires_at_ms, "is negative");
+  }
+  if (status == FRESHET_OK && item->expires_at_ms > 0 && item->expires_at_ms < OLDEST_MS) {
+    status = freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER,
+                               "expires_at %" PRId64 " is before 1990 in milliseconds: seconds?",
+                               item->expires_at_ms);
   }
   if (status == FRESHET_OK) status = check_vector(item->vector, item->vector_dim, error);
   return status;
@@ -262,7 +267,8 @@ static freshet_status check_ids(const char* field, const freshet_slice* ids, siz
   if (count > FRESHET_REQUEST_IDS_MAX)
     return refuse_number(error, field, (double)count, "are more than 1000");
   freshet_status status = FRESHET_OK;
-  for (size_t i = 0; status == FRESHET_OK && i < count; i++) status = check_id(field, ids[i], error);
+  for (size_t i = 0; status == FRESHET_OK && i < count; i++)
+    status = freshet_id_validate(field, ids[i], error);
   return status;
 }
 
@@ -306,16 +312,16 @@ static freshet_status check_wishes(const freshet_request* request, freshet_error
 }
 
 bool freshet_request_can_be_told(const freshet_request* request) {
-  return check_id("request_id", request->request_id, NULL) == FRESHET_OK &&
+  return freshet_id_validate("request_id", request->request_id, NULL) == FRESHET_OK &&
          freshet_slice_is_utf8(request->user_id) && request->user_id.size <= FRESHET_ID_MAX;
 }
 
 freshet_status freshet_request_validate(const freshet_request* request, freshet_slice key,
                                         freshet_error* error) {
   freshet_status status = FRESHET_OK;
-  if (request->request_id.size > 0) status = check_id("request_id", request->request_id, error);
+  if (request->request_id.size > 0) status = freshet_id_validate("request_id", request->request_id, error);
   if (status == FRESHET_OK && request->user_id.size > 0)
-    status = check_id("user_id", request->user_id, error);
+    status = freshet_id_validate("user_id", request->user_id, error);
   if (status == FRESHET_OK) status = check_key("user_id", request->user_id, key, error);
   if (status == FRESHET_OK) status = check_wishes(request, error);
   if (status == FRESHET_OK) status = check_kind(request, error);

@@ -135,6 +135,16 @@ static int64_t written_ms(const freshet_batch* batch, const freshet_held_partiti
   return record->timestamp_ms < most_ms ? record->timestamp_ms : most_ms;
 }
 
+/* Whoever wants a user erased must hear of a key that no user can have, such as one that ends with a NUL. */
+static freshet_status take_erasure(const freshet_batch* batch, const freshet_record* record,
+                                   freshet_error* error) {
+  freshet_error cause = {0};
+  if (freshet_id_validate("the key of an erasure", record->key, &cause) == FRESHET_OK)
+    return erase(batch, record, error);
+  freshet_dead_letters_add(batch->ports->outbox, batch->ports, record, "KEY_CONVERTER", &cause);
+  return FRESHET_OK;
+}
+
 static freshet_status apply_event(const freshet_batch* batch, freshet_held_partition* held,
                                   const freshet_record* record, freshet_error* error) {
   freshet_event event;
@@ -145,7 +155,7 @@ static freshet_status apply_event(const freshet_batch* batch, freshet_held_parti
     freshet_dead_letters_add(batch->ports->outbox, batch->ports, record, "KEY_CONVERTER", &cause);
     return FRESHET_OK;
   }
-  if (!record->has_value) return erase(batch, record, error);
+  if (!record->has_value) return take_erasure(batch, record, error);
   freshet_status decoded = freshet_decode_event(batch->ports->codec, record->value, &event, &cause);
   if (decoded == FRESHET_UNAVAILABLE) {
     freshet_awaited_schemas_add(batch->awaited_schemas, held, record, &cause);

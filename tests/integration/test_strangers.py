@@ -38,10 +38,12 @@ def numbers(values, least, most):
 IDS = [("i", True), ("é" * 256, True), ("🙂", True), ("\u202eabc", True), ("%s%n%s", True), ("../../etc", True),
        ("x" * 512, True), ("x" * 513, False), ("é" * 257, False), ("", False), ("a\nb", False), ("\0", False),
        ("\0d12345678", False), ("a\x7f", False), ("x" * 70000, False)]
+NAMES = [*IDS, ("undefined", False), ("NULL", False), (" ", False), ("\u200b", False), ("Null", True)]
 TEXTS = [("", True), ("word", True), ("\0\1\2", True), ("e" + "\u0301" * 500, True), ("ﷺ" * 1000, True), ("🙂" * 1000, True),
          ("\ufeff\u200b\u202e", True), ("x" * 100000, True), ("a " * 50000, True)]
-TIMES = [(value, 0 < value < 2**33) for value in LONGS] + [(NOW_MS, True), (NOW_MS // 1000, False), (NOW_MS * 1000, False),
+TIMES = [(value, False) for value in LONGS] + [(NOW_MS, True), (NOW_MS // 1000, False), (NOW_MS * 1000, False),
                                              (NOW_MS + 400 * DAY_MS, False), (NOW_MS - 400 * DAY_MS, True)]
+EXPIRIES = [(value, value >= 631152000000) for value in LONGS if value != 0] + [(None, True), (0, None)]
 MARKS = [(value, value >= 0) for value in LONGS if value != 0] + [(None, True), (0, None)]
 IDS_OF_ITEM = [([], True), (["c"], True), (["c"] * 64, True), ([f"c{i}" for i in range(65)], False), ([""], False),
                (["x" * 512] * 64, True), (["x" * 513], False), (["a\nb"], False)]
@@ -54,7 +56,7 @@ ATTRIBUTES = [({}, True), ({"brand": "b"}, True), ({f"a{i}": "v" for i in range(
 ARRAYS = [(ids, None) for ids in ([], ["i"], [""], ["x" * 513], ["item-1"] * 1000, ["item-1"] * 1001, ["\0"],
                                   [f"item-{i}" for i in range(1000)])]
 WEEK_S = 7 * 24 * 3600
-EVENT = {"event_id": IDS, "user_id": IDS, "item_id": IDS, "occurred_at": TIMES}
+EVENT = {"event_id": NAMES, "user_id": NAMES, "item_id": NAMES, "occurred_at": TIMES}
 
 FIELDS = {
     "Click": {**EVENT, "dwell_s": numbers([*FLOATS, WEEK_S, WEEK_S + 1], 0, WEEK_S)},
@@ -64,8 +66,8 @@ FIELDS = {
     "Feedback": {**EVENT, "kind": [(kind, True) for kind in SCHEMAS["Feedback"].parsed["fields"][4]["type"]["symbols"]],
                  "after_s": numbers([*FLOATS, WEEK_S, WEEK_S + 1], 0, WEEK_S), "place": numbers(INTS, -1, 10**6),
                  "list_version": numbers(LONGS, -1, 2**63)},
-    "Item": {"item_id": IDS, "title": TEXTS, "text": TEXTS, "categories": IDS_OF_ITEM,
-             "available": [(False, True), (True, True)], "expires_at": MARKS, "vector": VECTORS, "created_at": MARKS,
+    "Item": {"item_id": NAMES, "title": TEXTS, "text": TEXTS, "categories": IDS_OF_ITEM,
+             "available": [(False, True), (True, True)], "expires_at": EXPIRIES, "vector": VECTORS, "created_at": MARKS,
              "attributes": ATTRIBUTES},
     "RecommendationRequest": {
         "request_id": IDS, "user_id": [(user, None) for user, _ in IDS], "requested_at": [(t, None) for t in LONGS],
@@ -184,7 +186,7 @@ class Stranger:
             return topic, key, head + chance.randbytes(chance.choice([0, 1, 8, 100, 5000])), None, {}
         if kind == "tombstone":
             # Nobody else uses these keys: an erasure takes the dead letters of its user along that wait for the commit.
-            key = chance.choice([f"leaver-{chance.randrange(20)}", b"leaver\xff", self.no_key(topic), b"", "x" * 513])
+            key = chance.choice([f"leaver-{chance.randrange(20)}", b"nobody\xff", self.no_key(topic), b"", "x" * 513])
             return topic, key, None, None, {}
         if kind == "headers":
             return topic, key, value, None, {"headers": self.headers()}

@@ -286,6 +286,10 @@ static void items_are_checked(void** state) {
   item.category_count++;
   check_item(&item, "number of categories");
   item = good;
+  item.expires_at_ms = 1790000000; /* seconds: nobody would ever see the item */
+  check_item(&item, "expires_at 1790000000 is before 1990 in milliseconds: seconds?");
+  item.expires_at_ms = 20271231;
+  check_item(&item, "expires_at");
   item.expires_at_ms = -1;
   check_item(&item, "expires_at");
   item = good;
