@@ -146,37 +146,30 @@ static bool is_ready(int fd) {
   return poll(&out, 1, 0) != 0;
 }
 
-static void tell_lost(freshet_log_writer* writer) {
-  char fields[64];
-  const unsigned long long lost = atomic_exchange(&writer->lost, 0);
-  if (lost == 0) return;
+/* A pipe that is ready takes PIPE_BUF bytes at once. */
+static void write_now(void* context, freshet_log_level level, const char* event, const char* fields) {
+  freshet_log_writer* writer = context;
   freshet_buffer line = {0};
-  snprintf(fields, sizeof fields, "lines=%llu", lost);
-  freshet_log_line(writer->format, freshet_clock_now_ms(writer->clock), FRESHET_WARN, "log.lost", fields,
-                   &line);
-  ssize_t written = write(writer->fd, line.data, line.size);
-  if (written < 0) atomic_fetch_add(&writer->lost, lost);
+  freshet_log_line(writer->format, freshet_clock_now_ms(writer->clock), level, event, fields, &line);
+  if (line.size > PIPE_BUF) {
+    line.size = PIPE_BUF;
+    line.data[PIPE_BUF - 1] = '\n';
+  }
+  const bool is_written = is_ready(writer->fd) && write(writer->fd, line.data, line.size) >= 0;
+  if (!is_written) atomic_fetch_add(&writer->lost, 1);
   freshet_buffer_free(&line);
 }
 
-/* A log that cannot be written must not stop the stream. A pipe that is ready takes PIPE_BUF bytes at once. */
-static void write_line(freshet_log_writer* writer, freshet_buffer* line) {
-  if (line->size > PIPE_BUF) {
-    line->size = PIPE_BUF;
-    line->data[PIPE_BUF - 1] = '\n';
-  }
-  if (is_ready(writer->fd)) tell_lost(writer);
-  const bool is_written = is_ready(writer->fd) && write(writer->fd, line->data, line->size) >= 0;
-  if (!is_written) atomic_fetch_add(&writer->lost, 1);
-}
-
+/* A log that cannot be written must not stop the stream. */
 static void write_fact(void* context, freshet_log_level level, const char* event, const char* fields) {
   freshet_log_writer* writer = context;
   if (level < writer->level) return;
-  freshet_buffer line = {0};
-  freshet_log_line(writer->format, freshet_clock_now_ms(writer->clock), level, event, fields, &line);
-  write_line(writer, &line);
-  freshet_buffer_free(&line);
+  if (atomic_load(&writer->lost) > 0 && is_ready(writer->fd)) {
+    const freshet_logger own = {.write = write_now, .context = writer};
+    freshet_log_fact(&own, FRESHET_WARN, "log.lost", "lines=%llu",
+                     (unsigned long long)atomic_exchange(&writer->lost, 0));
+  }
+  write_now(context, level, event, fields);
 }
 
 freshet_logger freshet_log_writer_logger(freshet_log_writer* writer) {
