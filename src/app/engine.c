@@ -94,7 +94,8 @@ freshet_stream_config freshet_engine_worker_config(const freshet_config* config)
       .dedup_window_ms = config->state.dedup_window_s * S,
       .items_interval_ms = config->state.items_interval_s * S,
       .checkpoint_interval_ms = config->state.checkpoint_interval_s * S,
-      .item_rows_a_turn = 64, /* a third of a millisecond */
+      .item_rows_a_turn = 64,    /* a third of a millisecond */
+      .survey_rows_a_turn = 256, /* three milliseconds, and fewer where that takes longer */
       .text_interval_ms = config->text.interval_s * S,
       .text_batch = (size_t)config->text.batch,
       .link_slice_us = 5000,

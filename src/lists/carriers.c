@@ -4,12 +4,31 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/grow.h"
 #include "core/table.h"
+
+/* Rows of users come after this key. The others, whose keys begin with NUL, come before it. */
+static const char not_users[] = {'\0', '\xff'};
+
+/* Hashes of user rows: open addressing, 0 is free. */
+typedef struct row_set {
+  uint64_t* slots; /* [capacity], a power of two; NULL: empty */
+  size_t capacity, used;
+} row_set;
+
+/* A partition whose users are being counted. */
+typedef struct expected {
+  int32_t partition;
+  freshet_buffer last; /* the last id that was counted */
+  row_set ahead;       /* users behind it whose list was replaced: they are counted, too */
+} expected;
 
 struct freshet_carriers {
   freshet_model* model;
   uint32_t* counts; /* [capacity] by slot */
   size_t capacity;
+  expected* expected; /* [expected_count] */
+  size_t expected_count, expected_capacity;
 };
 
 freshet_carriers* freshet_carriers_create(freshet_model* model) {
@@ -21,8 +40,82 @@ freshet_carriers* freshet_carriers_create(freshet_model* model) {
 
 void freshet_carriers_destroy(freshet_carriers* carriers) {
   if (carriers == NULL) return;
+  while (carriers->expected_count > 0) freshet_carriers_complete(carriers, carriers->expected[0].partition);
+  free(carriers->expected);
   freshet_table_free(carriers->counts);
   free(carriers);
+}
+
+/* ---- users that are counted before their turn ---- */
+
+static uint64_t* place_of(const row_set* set, uint64_t hash) {
+  size_t i = hash & (set->capacity - 1);
+  while (set->slots[i] != 0 && set->slots[i] != hash) i = (i + 1) & (set->capacity - 1);
+  return &set->slots[i];
+}
+
+static bool set_has(const row_set* set, uint64_t hash) {
+  return set->used > 0 && *place_of(set, hash == 0 ? 1 : hash) != 0;
+}
+
+static void set_grow(row_set* set) {
+  row_set grown = {.capacity = set->capacity == 0 ? 64 : set->capacity * 2, .used = set->used};
+  grown.slots = calloc(grown.capacity, sizeof *grown.slots);
+  FRESHET_ASSERT(grown.slots != NULL);
+  for (size_t i = 0; i < set->capacity; i++)
+    if (set->slots[i] != 0) *place_of(&grown, set->slots[i]) = set->slots[i];
+  free(set->slots);
+  *set = grown;
+}
+
+/* The hash is not there yet. */
+static void set_add(row_set* set, uint64_t hash) {
+  if (set->used * 2 >= set->capacity) set_grow(set);
+  *place_of(set, hash == 0 ? 1 : hash) = hash == 0 ? 1 : hash;
+  set->used++;
+}
+
+/* ---- a partition that has come ---- */
+
+static expected* find_expected(const freshet_carriers* carriers, int32_t partition) {
+  for (size_t i = 0; i < carriers->expected_count; i++)
+    if (carriers->expected[i].partition == partition) return &carriers->expected[i];
+  return NULL;
+}
+
+void freshet_carriers_expect(freshet_carriers* carriers, int32_t partition) {
+  FRESHET_ASSERT(find_expected(carriers, partition) == NULL);
+  carriers->expected = freshet_grow(carriers->expected, &carriers->expected_capacity,
+                                    carriers->expected_count + 1, sizeof *carriers->expected);
+  expected* e = &carriers->expected[carriers->expected_count++];
+  *e = (expected){.partition = partition};
+  freshet_buffer_append(&e->last, not_users, sizeof not_users);
+}
+
+size_t freshet_carriers_expected_count(const freshet_carriers* carriers) {
+  return carriers->expected_count;
+}
+
+void freshet_carriers_next(const freshet_carriers* carriers, int32_t* partition, freshet_slice* after) {
+  FRESHET_ASSERT(carriers->expected_count > 0);
+  *partition = carriers->expected[0].partition;
+  *after = freshet_buffer_slice(&carriers->expected[0].last);
+}
+
+void freshet_carriers_complete(freshet_carriers* carriers, int32_t partition) {
+  expected* e = find_expected(carriers, partition);
+  if (e == NULL) return;
+  freshet_buffer_free(&e->last);
+  free(e->ahead.slots);
+  size_t behind = carriers->expected_count - (size_t)(e - carriers->expected) - 1;
+  memmove(e, e + 1, behind * sizeof *e);
+  carriers->expected_count--;
+}
+
+static bool is_after(freshet_slice key, freshet_slice last) {
+  size_t shared = key.size < last.size ? key.size : last.size;
+  int order = shared == 0 ? 0 : memcmp(key.data, last.data, shared);
+  return order > 0 || (order == 0 && key.size > last.size);
 }
 
 static uint32_t* count_of(freshet_carriers* carriers, uint32_t slot) {
@@ -31,15 +124,31 @@ static uint32_t* count_of(freshet_carriers* carriers, uint32_t slot) {
   return &carriers->counts[slot];
 }
 
-bool freshet_carriers_load(freshet_carriers* carriers, const freshet_user_state* state) {
+bool freshet_carriers_count(freshet_carriers* carriers, int32_t partition, freshet_slice user_id,
+                            const freshet_user_state* state) {
+  expected* e = find_expected(carriers, partition);
+  FRESHET_ASSERT(e != NULL && is_after(user_id, freshet_buffer_slice(&e->last)));
+  e->last.size = 0;
+  freshet_buffer_append(&e->last, user_id.data, user_id.size);
+  const bool is_replaced = set_has(&e->ahead, freshet_users_hash(partition, user_id));
   bool has_gone = false;
   for (size_t i = 0; i < state->listed_count; i++) {
     uint32_t slot;
     if (freshet_model_intern_key(carriers->model, state->listed[i], &slot, NULL) != FRESHET_OK) continue;
-    ++*count_of(carriers, slot);
+    if (!is_replaced) ++*count_of(carriers, slot);
     has_gone = has_gone || !freshet_model_is_listed(carriers->model, slot);
   }
   return has_gone;
+}
+
+/* Is the list of this row among the numbers? If not, it is from now on. */
+static bool is_counted(freshet_carriers* carriers, const freshet_user_row* row) {
+  expected* e = carriers->expected_count == 0 ? NULL : find_expected(carriers, row->partition);
+  if (e == NULL || !is_after(freshet_user_row_id(row), freshet_buffer_slice(&e->last)) ||
+      set_has(&e->ahead, row->hash))
+    return true;
+  set_add(&e->ahead, row->hash);
+  return false;
 }
 
 bool freshet_carriers_replace(freshet_carriers* carriers, freshet_user_row* row, const uint32_t* slots,
@@ -47,7 +156,8 @@ bool freshet_carriers_replace(freshet_carriers* carriers, freshet_user_row* row,
   bool is_same =
       row->listed_count == count && (count == 0 || memcmp(row->listed, slots, count * sizeof *slots) == 0);
   if (is_same) return false;
-  for (uint32_t i = 0; i < row->listed_count; i++) {
+  bool was_counted = is_counted(carriers, row);
+  for (uint32_t i = 0; was_counted && i < row->listed_count; i++) {
     uint32_t* carried = count_of(carriers, row->listed[i]);
     if (*carried > 0) --*carried;
   }

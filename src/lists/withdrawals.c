@@ -43,14 +43,9 @@ void freshet_withdrawals_destroy(freshet_withdrawals* w) {
   free(w);
 }
 
-void freshet_withdrawals_load(freshet_withdrawals* w, const freshet_user_state* state) {
-  if (freshet_carriers_load(w->carriers, state)) w->is_wanted = true; /* it went while nobody was looking */
-}
-
 /* ---- the search ---- */
 
-/* So many users wait for their lists that the search waits. */
-static bool is_full(const freshet_withdrawals* w) {
+bool freshet_withdrawals_is_full(const freshet_withdrawals* w) {
   return freshet_owed_count(freshet_refresh_queue(w->refresh), FRESHET_OWED_WITHDRAWN) >= MARKED_MAX;
 }
 
@@ -67,6 +62,10 @@ static size_t look_at(freshet_withdrawals* w, freshet_user_row* row) {
   }
   if (gone > 0) freshet_refresh_withdraw(w->refresh, row, since_ms);
   return gone;
+}
+
+void freshet_withdrawals_look_at(freshet_withdrawals* w, freshet_user_row* row) {
+  look_at(w, row);
 }
 
 typedef struct memory_look {
@@ -109,18 +108,21 @@ static int32_t next_partition(const freshet_held* held, int32_t least) {
   return next;
 }
 
+/* While users are counted, some who were found in memory may not be among the numbers, and stand for nobody in the
+ * store. Users who are not counted yet are looked at when they are (survey.h). */
 static void begin_search(freshet_withdrawals* w) {
   memory_look look = {w, 0};
+  size_t gone = freshet_carriers_gone(w->carriers);
   w->is_wanted = false;
   freshet_users_each(w->lists.users, look_in_memory, &look);
-  w->is_searching = look.found < freshet_carriers_gone(w->carriers);
+  w->is_searching = look.found < gone || (gone > 0 && freshet_carriers_expected_count(w->carriers) > 0);
   w->partition = next_partition(w->lists.held, 0);
   w->after.size = 0;
 }
 
 static freshet_status go_on_searching(freshet_withdrawals* w, freshet_error* error) {
   freshet_store* store = w->lists.ports->store;
-  if (is_full(w)) return FRESHET_OK;
+  if (freshet_withdrawals_is_full(w)) return FRESHET_OK;
   w->looked_at = 0;
   w->status = FRESHET_OK;
   w->error = error;
@@ -143,7 +145,7 @@ static freshet_status go_on_searching(freshet_withdrawals* w, freshet_error* err
 }
 
 bool freshet_withdrawals_due(const freshet_withdrawals* w) {
-  return w->is_searching && !is_full(w);
+  return w->is_searching && !freshet_withdrawals_is_full(w);
 }
 
 freshet_status freshet_withdrawals_turn(freshet_withdrawals* w, freshet_error* error) {
@@ -156,7 +158,7 @@ freshet_status freshet_withdrawals_turn(freshet_withdrawals* w, freshet_error* e
   int64_t now_us = freshet_clock_monotonic_us(clock);
   if (!w->is_wanted || now_us < w->next_sweep_us) return FRESHET_OK;
   w->next_sweep_us = now_us + SWEEP_PAUSE_US;
-  if (freshet_carriers_gone(w->carriers) == 0) {
+  if (freshet_carriers_gone(w->carriers) == 0 && freshet_carriers_expected_count(w->carriers) == 0) {
     w->is_wanted = false; /* nobody carries what has gone */
     return FRESHET_OK;
   }

@@ -21,8 +21,10 @@ freshet_withdrawals* freshet_withdrawals_create(const freshet_lists* lists, fres
                                                 freshet_refresh* refresh);
 void freshet_withdrawals_destroy(freshet_withdrawals* withdrawals); /* NULL is allowed */
 
-/* A user of a partition that is being taken over. */
-void freshet_withdrawals_load(freshet_withdrawals* withdrawals, const freshet_user_state* state);
+/* Owes the user a list if the last one carries something that has gone: for who looks through rows anyhow (survey.h). */
+void freshet_withdrawals_look_at(freshet_withdrawals* withdrawals, freshet_user_row* row);
+/* Do so many users wait for such a list that nobody looks for more? */
+bool freshet_withdrawals_is_full(const freshet_withdrawals* withdrawals);
 /* Has the next turn something to do at once? */
 bool freshet_withdrawals_due(const freshet_withdrawals* withdrawals);
 /* Looks for carriers of what has gone since the last turn. */

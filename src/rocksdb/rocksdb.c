@@ -109,9 +109,11 @@ static freshet_status scan_from(rocksdb_store* store, freshet_family family, int
        rocksdb_iter_next(at)) {
     freshet_slice key, value;
     key.data = rocksdb_iter_key(at, &key.size);
+    const bool is_left_out =
+        !with_first && key.size == start.size && memcmp(key.data, start.bytes, start.size) == 0;
     value.data = rocksdb_iter_value(at, &value.size);
     key = (freshet_slice){key.data + PARTITION_BYTES, key.size - PARTITION_BYTES};
-    if (with_first || !freshet_slice_equal(key, first)) more = visit(context, key, value);
+    if (!is_left_out) more = visit(context, key, value);
   }
   char* message = NULL;
   rocksdb_iter_get_error(at, &message);

@@ -86,6 +86,7 @@ typedef struct freshet_worker_metrics {
   _Atomic uint64_t partitions_serving; /* events partitions whose lists it publishes, see serving.h */
   _Atomic uint64_t generation_switches;
   _Atomic uint64_t withdrawals_owed; /* users whose list carries something withdrawn */
+  _Atomic uint64_t surveying;        /* partitions that have come, with users not looked through yet */
   _Atomic uint64_t users_cached;
   _Atomic uint64_t overlay_users; /* changed since the last commit */
   _Atomic uint64_t items_known;

@@ -43,7 +43,7 @@ typedef struct freshet_store_vtable {
   freshet_status (*scan)(freshet_store* self, freshet_family family, int32_t partition, freshet_slice prefix,
                          freshet_store_visit visit, void* context, freshet_error* error);
   /* Rows of a partition whose key is greater than `after`, in key order: to go on where a scan has
-   * stopped. */
+   * stopped. A visit may change what `after` points to. */
   freshet_status (*scan_after)(freshet_store* self, freshet_family family, int32_t partition,
                                freshet_slice after, freshet_store_visit visit, void* context,
                                freshet_error* error);

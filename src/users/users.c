@@ -214,7 +214,7 @@ static freshet_status read_stored(freshet_users* users, freshet_user_row* row, f
   return FRESHET_OK;
 }
 
-static uint64_t hash_of(int32_t partition, freshet_slice user_id) {
+uint64_t freshet_users_hash(int32_t partition, freshet_slice user_id) {
   return freshet_id_key(user_id) + (uint64_t)partition;
 }
 
@@ -229,7 +229,7 @@ static freshet_user_row* find(const freshet_users* users, uint64_t hash, int32_t
 }
 
 freshet_user_row* freshet_users_find(const freshet_users* users, int32_t partition, freshet_slice user_id) {
-  return find(users, hash_of(partition, user_id), partition, user_id);
+  return find(users, freshet_users_hash(partition, user_id), partition, user_id);
 }
 
 /* ---- what will be read soon ---- */
@@ -260,7 +260,7 @@ static void fetch_link(const freshet_users* users, uint64_t hash, size_t link) {
 }
 
 void freshet_users_announce(freshet_users* users, int32_t partition, freshet_slice user_id) {
-  const uint64_t hash = hash_of(partition, user_id);
+  const uint64_t hash = freshet_users_hash(partition, user_id);
   const size_t now = users->announced_count++;
   users->announced[now % FETCH_RING] = hash;
   freshet_prefetch(bucket_of(users, hash), sizeof(freshet_user_row*));
@@ -303,7 +303,7 @@ freshet_status freshet_users_knows(freshet_users* users, int32_t partition, fres
 
 freshet_status freshet_users_get(freshet_users* users, int32_t partition, freshet_slice user_id,
                                  freshet_user_row** out, freshet_error* error) {
-  uint64_t hash = hash_of(partition, user_id);
+  uint64_t hash = freshet_users_hash(partition, user_id);
   freshet_user_row* known = find(users, hash, partition, user_id);
   if (known != NULL) {
     unlink_use(users, known);

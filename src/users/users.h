@@ -80,6 +80,9 @@ void freshet_users_destroy(freshet_users* users);
 freshet_status freshet_users_get(freshet_users* users, int32_t partition, freshet_slice user_id,
                                  freshet_user_row** row, freshet_error* error);
 
+/* Tells users apart: the hash of their rows. */
+uint64_t freshet_users_hash(int32_t partition, freshet_slice user_id);
+
 /* The row of this user will be asked for soon: after FRESHET_USERS_AHEAD other calls. Brings what is in memory nearer to
  * the processor, and changes nothing. */
 enum { FRESHET_USERS_AHEAD = 12 };

@@ -66,6 +66,12 @@ static void create_lists(freshet_derived* derived) {
   derived->carriers = freshet_carriers_create(freshet_items_model(derived->items));
   derived->refresh = freshet_refresh_create(&lists, derived->carriers);
   derived->withdrawals = freshet_withdrawals_create(&lists, derived->carriers, derived->refresh);
+  derived->survey = (freshet_survey){.config = derived->config,
+                                     .ports = derived->ports,
+                                     .users = derived->users,
+                                     .carriers = derived->carriers,
+                                     .refresh = derived->refresh,
+                                     .withdrawals = derived->withdrawals};
   freshet_answers_load(derived->answers, &lists, derived->user_partitions);
 }
 
@@ -113,38 +119,26 @@ freshet_homes freshet_derived_homes(const freshet_derived* derived) {
 /* ---- partitions ---- */
 
 typedef struct loading {
-  freshet_derived* derived;
   freshet_held_partition* held;
   freshet_status status;
   freshet_error* error;
 } loading;
 
-static bool load_row(void* context, freshet_slice key, freshet_slice value) {
+static bool load_chunk(void* context, freshet_slice key, freshet_slice value) {
   loading* load = context;
-  freshet_derived* derived = load->derived;
-  if (key.size > 0 && key.data[0] == '\0') {
-    load->status = freshet_dedup_load(load->held->dedup, key, value, load->error);
-    return load->status == FRESHET_OK;
-  }
-  freshet_user_state state;
-  load->status = freshet_decode_user_state(derived->ports->codec, value, &state, load->error);
-  if (load->status != FRESHET_OK) return false;
-  freshet_withdrawals_load(derived->withdrawals, &state);
-  if (state.listed_offset >= state.newest_offset && state.refresh_since_ms == 0) return true;
-  freshet_user_row* row;
-  load->status = freshet_users_get(derived->users, load->held->partition, key, &row, load->error);
-  if (load->status == FRESHET_OK) freshet_refresh_owe(derived->refresh, row);
+  load->status = freshet_dedup_load(load->held->dedup, key, value, load->error);
   return load->status == FRESHET_OK;
 }
 
 freshet_status freshet_derived_load_partition(freshet_derived* derived, freshet_held_partition* held,
                                               freshet_error* error) {
+  const freshet_slice no_users = {freshet_dedup_key_prefix, 1};
   freshet_dedup_destroy(held->dedup);
   held->dedup = freshet_dedup_create(derived->config->dedup_events, derived->config->dedup_window_ms);
-  loading load = {derived, held, FRESHET_OK, error};
+  loading load = {held, FRESHET_OK, error};
+  freshet_carriers_expect(derived->carriers, held->partition);
   freshet_status status = freshet_store_scan(derived->ports->store, FRESHET_FAMILY_USERS, held->partition,
-                                             (freshet_slice){NULL, 0}, load_row, &load, error);
-  freshet_users_trim(derived->users);
+                                             no_users, load_chunk, &load, error);
   if (status == FRESHET_OK) status = load.status;
   return status;
 }
@@ -153,6 +147,7 @@ void freshet_derived_release_partition(freshet_derived* derived, freshet_held_pa
   if (held->topic == FRESHET_TOPIC_EVENTS) {
     freshet_users_drop(derived->users, held->partition);
     freshet_refresh_forget(derived->refresh, held->partition);
+    freshet_carriers_complete(derived->carriers, held->partition);
   }
   if (held->topic == FRESHET_TOPIC_REQUESTS) freshet_answers_forget(derived->answers, held->partition);
   freshet_dedup_destroy(held->dedup);

@@ -13,6 +13,7 @@
 #include "lists/answers.h"
 #include "lists/ranking.h"
 #include "lists/refresh.h"
+#include "lists/survey.h"
 #include "lists/user_texts.h"
 #include "lists/withdrawals.h"
 #include "stream/held.h"
@@ -36,6 +37,7 @@ typedef struct freshet_derived {
   freshet_carriers* carriers;
   freshet_refresh* refresh;
   freshet_withdrawals* withdrawals;
+  freshet_survey survey;
   /* These live through loads, since pending requests and texts on their way do. */
   freshet_answers* answers;
   freshet_user_texts* user_texts;
@@ -57,8 +59,8 @@ void freshet_derived_unload(freshet_derived* derived);
 /* Where users live. It holds until the next load. */
 freshet_homes freshet_derived_homes(const freshet_derived* derived);
 
-/* Rows of a partition of events that is held now, from the store: the window of event ids, and which users are owed a
- * list. On assignment, and after every load. */
+/* Rows of a partition of events that is held now, from the store: the window of event ids. Users are looked through later,
+ * a slice in each turn (lists/survey.h). On assignment, and after every load. */
 freshet_status freshet_derived_load_partition(freshet_derived* derived, freshet_held_partition* held,
                                               freshet_error* error);
 /* The partition is not held any more: forgets its users, and what is owed to them. */

@@ -8,9 +8,8 @@ static const struct {
   int64_t slice_us;
   int64_t percent;
 } shares[FRESHET_SPARE_WORKS] = {
-    [FRESHET_SPARE_ITEMS] = {3000, 15},
-    [FRESHET_SPARE_TEXTS] = {3000, 5},
-    [FRESHET_SPARE_LINKS] = {5000, 5},
+    [FRESHET_SPARE_ITEMS] = {3000, 15},  [FRESHET_SPARE_TEXTS] = {3000, 5},
+    [FRESHET_SPARE_LINKS] = {5000, 5},   [FRESHET_SPARE_SURVEY] = {2000, 5},
     [FRESHET_SPARE_STANDBY] = {2000, 5},
 };
 

@@ -1,6 +1,6 @@
 /*
  * spare.h: hands out the time of the loop for work that no event and no list waits for: records of the catalogue, texts,
- * neighbours by text, the changelog of neighbours. While nothing waits, each work gets a slice of a few milliseconds in every
+ * neighbours by text, users of partitions that have come, the changelog of neighbours. While nothing waits, each work gets a slice of a few milliseconds in every
  * turn. While events or lists wait, it gets a share of the time, so that lists keep flowing however much of it there is. It
  * owns the account of each work. It must not know what a work does.
  *
@@ -20,6 +20,7 @@ typedef enum freshet_spare_work {
   FRESHET_SPARE_ITEMS = 0, /* records of items, deltas of other workers */
   FRESHET_SPARE_TEXTS,     /* encoding item texts in the loop */
   FRESHET_SPARE_LINKS,     /* neighbours by text */
+  FRESHET_SPARE_SURVEY,    /* users of a partition that has come */
   FRESHET_SPARE_STANDBY,   /* changelog of partitions that others hold */
   FRESHET_SPARE_WORKS,
 } freshet_spare_work;

@@ -211,6 +211,13 @@ static void turn_links(freshet_worker* worker) {
   freshet_spare_end(&worker->spare, FRESHET_SPARE_LINKS);
 }
 
+static freshet_status turn_survey(freshet_worker* worker, freshet_error* error) {
+  const int64_t slice_us = freshet_spare_begin(&worker->spare, FRESHET_SPARE_SURVEY);
+  freshet_status status = freshet_survey_turn(&worker->derived->survey, slice_us, error);
+  freshet_spare_end(&worker->spare, FRESHET_SPARE_SURVEY);
+  return status;
+}
+
 static freshet_status turn_standby(freshet_worker* worker, freshet_error* error) {
   const int64_t slice_us = freshet_spare_begin(&worker->spare, FRESHET_SPARE_STANDBY);
   freshet_status status = freshet_standby_turn(worker->standby, slice_us, error);
@@ -285,6 +292,9 @@ static freshet_status turn_lists(freshet_worker* worker, size_t count, uint64_t*
   if (status == FRESHET_OK) status = freshet_refresh_turn(worker->derived->refresh, lagging, error);
   freshet_turn_lap(turn, FRESHET_TURN_LISTS);
   if (status == FRESHET_OK) status = freshet_answers_turn(worker->derived->answers, lagging, learn_us, error);
+  freshet_turn_lap(turn, FRESHET_TURN_ANSWERS);
+  if (status == FRESHET_OK) status = turn_survey(worker, error);
+  freshet_turn_lap(turn, FRESHET_TURN_SEARCH);
   freshet_erasures_turn(worker->erasures, freshet_clock_monotonic_ms(clock));
   freshet_foreign_events_turn(&worker->foreign);
   freshet_conflicting_ids_turn(&worker->ids);
@@ -320,7 +330,8 @@ static int patience_ms(const freshet_worker* worker, int timeout_ms) {
       freshet_owed_count(freshet_refresh_queue(worker->derived->refresh), FRESHET_OWED_EVENT) > 0 ||
       freshet_refresh_is_cut(worker->derived->refresh) || freshet_answers_due(worker->derived->answers) ||
       freshet_withdrawals_due(worker->derived->withdrawals) ||
-      freshet_text_links_busy(worker->derived->links) || freshet_items_are_behind(worker->derived->items) ||
+      freshet_survey_is_due(&worker->derived->survey) || freshet_text_links_busy(worker->derived->links) ||
+      freshet_items_are_behind(worker->derived->items) ||
       freshet_texts_are_cut(freshet_items_texts(worker->derived->items)) ||
       (freshet_learned_is_busy(freshet_items_learned(worker->derived->items)) &&
        !freshet_commit_is_held_up(&worker->commit)) ||

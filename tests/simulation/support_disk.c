@@ -32,6 +32,7 @@ struct sim_disk {
   size_t started;  /* of the journal: what that write takes */
   sim_disk_faults faults;
   bool is_ruined; /* a read has met damage */
+  uint64_t users_visited;
 };
 
 static sim_disk* disk_of(freshet_store* self) {
@@ -111,12 +112,30 @@ static freshet_status disk_get(freshet_store* self, freshet_family family, int32
   return freshet_store_get(disk_of(self)->rows, family, partition, key, value, error);
 }
 
+uint64_t sim_disk_users_visited(const sim_disk* disk) {
+  return disk->users_visited;
+}
+
+typedef struct counted {
+  sim_disk* disk;
+  freshet_family family;
+  freshet_store_visit visit;
+  void* context;
+} counted;
+
+static bool count_visit(void* context, freshet_slice key, freshet_slice value) {
+  counted* c = context;
+  c->disk->users_visited += c->family == FRESHET_FAMILY_USERS && key.size > 0 && key.data[0] != '\0';
+  return c->visit(c->context, key, value);
+}
+
 static freshet_status disk_scan(freshet_store* self, freshet_family family, int32_t partition,
                                 freshet_slice prefix, freshet_store_visit visit, void* context,
                                 freshet_error* error) {
   freshet_status status = read_block(disk_of(self), error);
   if (status != FRESHET_OK) return status;
-  return freshet_store_scan(disk_of(self)->rows, family, partition, prefix, visit, context, error);
+  counted c = {disk_of(self), family, visit, context};
+  return freshet_store_scan(disk_of(self)->rows, family, partition, prefix, count_visit, &c, error);
 }
 
 static freshet_status disk_scan_after(freshet_store* self, freshet_family family, int32_t partition,
@@ -124,7 +143,8 @@ static freshet_status disk_scan_after(freshet_store* self, freshet_family family
                                       freshet_error* error) {
   freshet_status status = read_block(disk_of(self), error);
   if (status != FRESHET_OK) return status;
-  return freshet_store_scan_after(disk_of(self)->rows, family, partition, after, visit, context, error);
+  counted c = {disk_of(self), family, visit, context};
+  return freshet_store_scan_after(disk_of(self)->rows, family, partition, after, count_visit, &c, error);
 }
 
 static void disk_put(freshet_store* self, freshet_family family, int32_t partition, freshet_slice key,

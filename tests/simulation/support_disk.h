@@ -15,6 +15,8 @@ void sim_disk_destroy(sim_disk* disk);
 void sim_disk_tear(sim_disk* disk, size_t writes);
 /* Somebody has met damage, and has got an error. */
 bool sim_disk_is_ruined(const sim_disk* disk);
+/* How many rows of users scans have visited, over all. */
+uint64_t sim_disk_users_visited(const sim_disk* disk);
 /* The disk is empty and sound. */
 void sim_disk_wipe(sim_disk* disk);
 /* What may happen to the process that uses the disk. A function that is NULL: it does not happen. */

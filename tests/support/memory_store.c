@@ -135,10 +135,14 @@ static freshet_status memory_scan_after(freshet_store* self, freshet_family fami
                                         freshet_error* error) {
   (void)error;
   const memory_store* store = (memory_store*)self;
-  for (size_t i = lower_bound(store, (int)family, partition, after); i < store->row_count; i++) {
+  size_t first = lower_bound(store, (int)family, partition, after);
+  if (first < store->row_count && store->rows[first].family == (int)family &&
+      store->rows[first].partition == partition &&
+      freshet_slice_equal(freshet_buffer_slice(&store->rows[first].key), after))
+    first++;
+  for (size_t i = first; i < store->row_count; i++) {
     const row* r = &store->rows[i];
     if (r->family != (int)family || r->partition != partition) break;
-    if (freshet_slice_equal(freshet_buffer_slice(&r->key), after)) continue;
     if (!visit(context, freshet_buffer_slice(&r->key), freshet_buffer_slice(&r->value))) break;
   }
   return FRESHET_OK;

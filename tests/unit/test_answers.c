@@ -560,6 +560,7 @@ static int start(freshet_encoder* encoder, bool in_background) {
       .items_interval_ms = 1000000000,
       .checkpoint_interval_ms = 1000000000,
       .item_rows_a_turn = 64,
+      .survey_rows_a_turn = 64,
       .text_interval_ms = 1,
       .text_batch = 1,
       .text_cutover_coverage = 1};
