@@ -3,10 +3,12 @@
  *
  * It owns the thread and the places that it looks at, and adds the changelog of each partition of events: a log that
  * only grows has been made again when it ends before it did. It also finds how old the oldest event is that has not been
- * read, beside the retention of the topic: an event that expires unread is lost. It must not read ahead.
+ * read, beside the retention of the topic: an event that expires unread is lost. Once a minute it holds all topics against what
+ * is needed of them, and tells new faults. It must not read ahead.
  */
 #include "kafka/log_watch.h"
 
+#include <ctype.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +18,7 @@
 #include "stream/clock.h"
 #include "stream/metrics.h"
 
-enum { EVERY_MS = 3000, JUDGE_MS = 5000, POLICY_MS = 600 * 1000, ASK_MS = 2000 };
+enum { EVERY_MS = 3000, JUDGE_MS = 5000, POLICY_MS = 60 * 1000, ASK_MS = 2000 };
 
 struct freshet_log_watch {
   const freshet_kafka_config* config;
@@ -24,8 +26,10 @@ struct freshet_log_watch {
   freshet_log_check* patrol; /* of the thread: it may wait for a dead leader, and nobody waits with it */
   pthread_t thread;
   bool started;
-  int64_t asked_ms; /* for the retention; 0: never */
-  int64_t* ends;    /* [ends_count] of the changelog of users, by partition; -1: not held, or not known */
+  int64_t asked_ms; /* for the topics; 0: never */
+  bool has_looked;
+  freshet_kafka_faults known, found; /* of the last look, and of this one */
+  int64_t* ends; /* [ends_count] of the changelog of users, by partition; -1: not held, or not known */
   size_t ends_count;
   pthread_mutex_t lock;
   pthread_cond_t changed;
@@ -36,17 +40,48 @@ struct freshet_log_watch {
   freshet_error error;
 };
 
-static void show_retention(freshet_log_watch* watch) {
+/* Was it there when we looked the last time? Numbers that change, such as of records that expire, are no new fault. */
+static bool is_known(const freshet_kafka_faults* known, const char* text) {
+  for (size_t i = 0; i < known->count; i++) {
+    const char* at = known->list[i].text;
+    const char* other = text;
+    while (*at != '\0' && *at == *other) at++, other++;
+    while (isdigit((unsigned char)*at)) at++;
+    while (isdigit((unsigned char)*other)) other++;
+    if (strcmp(at, other) == 0) return true;
+  }
+  return false;
+}
+
+/* An operator may have changed a topic, or the cluster has made one by itself. The start has told its own faults. */
+static void tell_faults(freshet_log_watch* watch, const freshet_kafka_faults* faults) {
+  for (size_t i = 0; watch->has_looked && i < faults->count; i++) {
+    const freshet_kafka_fault* fault = &faults->list[i];
+    if (is_known(&watch->known, fault->text)) continue;
+    freshet_log_fact(watch->config->logger, fault->status == FRESHET_OK ? FRESHET_WARN : FRESHET_ERROR,
+                     "topics.fault", "message=\"%s\"", fault->text);
+  }
+  watch->known = *faults;
+  watch->has_looked = true;
+}
+
+static void show_retention(const freshet_log_watch* watch, const freshet_kafka_topic_info* events) {
+  bool is_bounded = events->policy_known && events->retention_ms >= 0;
+  freshet_gauge(&watch->config->metrics->events_retention_ms,
+                is_bounded ? (uint64_t)events->retention_ms : 0);
+}
+
+static void look_at_topics(freshet_log_watch* watch) {
   int64_t now_ms = freshet_monotonic_ms();
   freshet_kafka_topic_info info[FRESHET_TOPICS];
   if (watch->config->metrics == NULL || (watch->asked_ms != 0 && now_ms - watch->asked_ms < POLICY_MS))
     return;
   watch->asked_ms = now_ms;
-  if (freshet_kafka_topics_list(watch->config, info, NULL) != FRESHET_OK) return;
-  const freshet_kafka_topic_info* events = &info[FRESHET_TOPIC_EVENTS];
-  bool is_bounded = events->policy_known && events->retention_ms >= 0;
-  freshet_gauge(&watch->config->metrics->events_retention_ms,
-                is_bounded ? (uint64_t)events->retention_ms : 0);
+  freshet_kafka_config config = *watch->config;
+  config.app_id = NULL; /* the layout is judged more often */
+  if (freshet_kafka_topics_faults(&config, info, &watch->found, NULL) != FRESHET_OK) return;
+  show_retention(watch, &info[FRESHET_TOPIC_EVENTS]);
+  tell_faults(watch, &watch->found);
 }
 
 /* The last event that was read is a little older than the first that was not. */
@@ -121,7 +156,7 @@ static void look(freshet_log_watch* watch, freshet_log_place* places, size_t cou
   keep_ends(watch, places + count, changelogs);
   if (status == FRESHET_OK) status = judge_layout(watch, &error);
   show_age(watch, places, count);
-  show_retention(watch);
+  look_at_topics(watch);
   if (status == FRESHET_OK) return;
   pthread_mutex_lock(&watch->lock);
   watch->error = error;

@@ -1,5 +1,7 @@
 """Topics that somebody else has made: what loses history or stops commits is told before it happens."""
 
+import time
+
 from confluent_kafka.admin import ConfigResource, NewPartitions
 from harness import BOOTSTRAP, EXIT_OK, EXIT_STATE, EXIT_UNAVAILABLE, AdminClient, Case, click, main, now_ms, until
 
@@ -90,6 +92,16 @@ class Topics(Case):
         worker = app.service().start_ready()
         self.assertIn("warn topics.fault", worker.log())
         self.assertIn("is compacted", worker.log())
+
+    def test_a_topic_that_is_changed_while_running(self):
+        app = self.app()
+        worker = app.service().start_ready()
+        time.sleep(5)  # it looks at its topics at once, and then every minute
+        self.assertNotIn("topics.fault", worker.log())
+        self.set(app, "users", cleanup_policy="delete")
+        until(lambda: "topics.fault" in worker.log(), "the change is told", 90)
+        self.assertIn(f"{app.topics['users']} needs cleanup.policy=compact", worker.log())
+        worker.expect_running()
 
     def test_partitions_added_to_events_while_running(self):
         app = self.app({"kafka.topic.metadata.refresh.interval.ms": 2000})
