@@ -9,6 +9,7 @@
 #include <xxhash.h>
 
 #include "core/model_internal.h"
+#include "core/model_sessions.h"
 #include "core/table.h"
 
 enum { FIRST_CAPACITY = 1024, ID_BLOCK_BYTES = 16384 };
@@ -104,6 +105,7 @@ static void init_blend(freshet_model* model) {
   }
   freshet_model_init_habits(model);
   freshet_model_init_worth(model);
+  freshet_model_init_sessions(model);
   memcpy(model->pending_blend, model->blend, sizeof model->blend);
   memcpy(model->pending_blend_squares, model->blend_squares, sizeof model->blend_squares);
 }

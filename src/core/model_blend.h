@@ -18,6 +18,8 @@ enum feature {
   TASTE = POPULAR + FRESHET_SPEEDS, /* f6 */
   FEATURES,
   BONUS_FEATURES = POPULAR, /* the features that only neighbours have: FRESHET_SUMS */
+  AGREED = FEATURES,        /* chosen together with several items of this session: model_sessions.c */
+  ALL_FEATURES,
 };
 
 /* The blend weights: one array, so that a step, a delta and a fold are each one loop. */
@@ -26,6 +28,7 @@ enum {
   USER_LEVELS = 7,
   COUNT_LEVELS = 10,
   STAGES = 12,                       /* see stage_of in model_score.c */
+  AGREED_STAGES = 10,                /* of these, those with items of a session, and more than there are */
   TH = 0,                            /* [FEATURES] */
   TB = TH + FEATURES,                /* [USER_LEVELS][FEATURES] */
   PSI = TB + USER_LEVELS * FEATURES, /* [COUNT_LEVELS] */
@@ -68,10 +71,11 @@ enum {
   WORTH_PRICE = WORTH_PIECE + WORTH_PIECES,
   WORTH_USUAL_PRICE = WORTH_PRICE + WORTH_PRICES, /* no weight: the mean code of prices; 0: there was none */
   WORTH_END = WORTH_USUAL_PRICE + 1,
-  FOLLOWED =
-      (WORTH_END + 15) / 16 * 16,  /* [COUNT_LEVELS] beside psi, for an item that followed a recent one */
-  ORDER = FOLLOWED + COUNT_LEVELS, /* no weight: how far the order of choices repeats, -.5 to .5 */
-  BLEND_WEIGHTS = ORDER + 1,       /* new ones come last: state of older versions ends earlier */
+  AGREED_STAGE =
+      (WORTH_END + 15) / 16 * 16, /* [AGREED_STAGES] of AGREED, by the stage; 0 in state of older versions */
+  ORDER = AGREED_STAGE + AGREED_STAGES, /* no weight: how far the order of choices repeats, -.5 to .5 */
+  GOES_ON = ORDER + 1,                  /* no weight: the share of choices that go on with a session */
+  BLEND_WEIGHTS = GOES_ON + 1,          /* new ones come last: state of older versions ends earlier */
   BLEND_PADDED = (BLEND_WEIGHTS + 15) / 16 * 16,
   BLEND_NEW_PADDED = (AGAIN + 15) / 16 * 16, /* without the weights of habits */
 };

@@ -11,15 +11,16 @@
 
 #include "core/model_bonus.h"
 #include "core/model_internal.h"
+#include "core/model_sessions.h"
 
 enum { ROOM_PAD = 16 };
 
 void freshet_model_gathering_free(gathering* g) {
   free(g->met.places);
   free(g->met.sums);
+  free(g->met.agreed);
   free(g->roots);
   free(g->text_thetas);
-  free(g->starts);
   free(g->new_places);
   free(g->lent);
   *g = (gathering){0};
@@ -37,10 +38,10 @@ static void fit(const freshet_model* model, gathering* g) {
   g->room = (uint32_t)room;
   g->met = (freshet_gathered){.places = calloc(g->capacity, sizeof *g->met.places),
                               .sums = (float(*)[FRESHET_SUMS])freshet_model_floats(room * FRESHET_SUMS),
+                              .agreed = freshet_model_floats(room),
                               .base = 1};
   g->roots = freshet_model_floats(room);
   g->text_thetas = freshet_model_floats(room);
-  g->starts = freshet_model_floats(room);
   g->new_places = calloc(room, sizeof *g->new_places);
   g->lent = (float(*)[FRESHET_SUMS])freshet_model_floats(room * FRESHET_SUMS);
   FRESHET_ASSERT(g->met.places != NULL && g->new_places != NULL);
@@ -94,7 +95,7 @@ static void add_neighbours(const freshet_model* model, const context* c, uint32_
   const freshet_text_list* text = freshet_model_near_text(model, c->items[k]);
   const float* a = c->feature_weight[k];
   const float weights[FRESHET_SUMS] = {a[FOLLOWS], a[TOGETHER_NOW], a[TOGETHER_BEFORE], 0};
-  model->kernels->spread(near->entries, near->count, weights, met);
+  model->kernels->spread(near->entries, near->count, weights, c->agreed[k], met);
   if (text != NULL) model->kernels->spread_texts(text, a[SIMILAR_TEXT], met);
 }
 
@@ -107,7 +108,6 @@ static size_t look_up(const freshet_model* model, const context* c, gathering* g
     const uint32_t slot = met->items[i], level = model->levels[slot];
     g->roots[i] = model->roots[slot];
     g->text_thetas[i] = c->text_theta[level];
-    g->starts[i] = met->sums[i][FOLLOWS] > 0 ? c->followed[level] : 0;
     g->new_places[new_count] = (uint32_t)i;
     new_count += level < FRESHET_NEW_LEVELS;
   }
@@ -122,6 +122,7 @@ static void divide_by_popularity(gathering* g) {
 static void forget(gathering* g) {
   freshet_gathered* met = &g->met;
   memset(met->sums, 0, met->count * sizeof *met->sums);
+  memset(met->agreed, 0, met->count * sizeof *met->agreed);
   met->base += met->count;
   met->count = 0;
   if (met->base < UINT32_MAX - g->room) return;
@@ -152,7 +153,7 @@ size_t freshet_model_gather(const freshet_model* model, const context* c, const 
   freshet_model_lend(model, met, g->new_places, new_count, g->text_thetas, g->lent);
   model->kernels->bonuses((const float(*)[FRESHET_SUMS])met->sums, g->roots, c->theta, g->text_thetas,
                           made->values, padded);
-  for (size_t i = 0; i < count; i++) made->values[i] += g->starts[i];
+  freshet_model_add_agreed(model, c, g, made->values);
   if (habits > 0) freshet_model_habit_scores(model, user, now_ms, scores);
   for (uint32_t i = 0; i < habits; i++) made->values[places[i]] += scores[i];
   forget(g);

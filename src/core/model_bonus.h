@@ -24,7 +24,6 @@ typedef struct gathering {
   uint32_t room;               /* room for as many items as can be met, and padding */
   float* roots;                /* [room] 1 / sqrt(N + 1) of those met */
   float* text_thetas;          /* [room] weight of similar text */
-  float* starts;               /* [room] what those that followed a recent item have beside their features */
   uint32_t* new_places;        /* [room] places of those that are new */
   float (*lent)[FRESHET_SUMS]; /* [room] what they borrow */
 } gathering;

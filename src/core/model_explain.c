@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/model_query.h"
+#include "core/model_sessions.h"
 
 static void add_part(freshet_part* parts, size_t* count, freshet_reason_kind kind, uint32_t item_slot,
                      float score) {
@@ -67,10 +68,9 @@ static float add_neighbour_parts(const freshet_model* model, const context* c, u
   float shares[FRESHET_HISTORY][BONUS_FEATURES];
   float logs[FRESHET_LANES] __attribute__((aligned(64)));
   float sums[BONUS_FEATURES] = {0}, by_disliked = 0;
-  bool has_followed = false;
+  float agreed[FRESHET_HISTORY];
   for (uint32_t k = 0; k < c->count; k++) contribution(model, c, k, slot, root, shares[k]);
-  for (uint32_t k = 0; k < c->count; k++) has_followed = has_followed || shares[k][FOLLOWS] > 0;
-  const float followed = has_followed ? c->followed[model->levels[slot]] : 0;
+  freshet_model_agreed_parts(model, c, slot, agreed);
   add_lent(model, c, slot, shares);
   for (uint32_t k = 0; k < c->count; k++) {
     for (int f = 0; f < BONUS_FEATURES; f++) sums[f] += shares[k][f];
@@ -80,9 +80,8 @@ static float add_neighbour_parts(const freshet_model* model, const context* c, u
   for (int f = 0; f < BONUS_FEATURES; f++) {
     float theta = f == SIMILAR_TEXT ? c->text_theta[model->levels[slot]] : c->theta[f];
     if (sums[f] <= 0) continue;
-    const float start = f == FOLLOWS ? followed : 0;
     for (uint32_t k = 0; k < c->count; k++) {
-      float part = (theta * logs[f] + start) * (shares[k][f] / sums[f]);
+      float part = theta * logs[f] * (shares[k][f] / sums[f]) + (f == TOGETHER_NOW ? agreed[k] : 0);
       if (c->disliked[k] > 0) {
         by_disliked += part;
       } else {

@@ -17,6 +17,7 @@
  *   model_tree.c        running sums, for draws
  *   model_neighbours.c  what is chosen together, in bounded lists
  *   model_order.c       ... and whether its order matters
+ *   model_sessions.c    ... and what the items of a session agree on
  *   model_popularity.c  decayed counts
  *   model_text.c        text vectors: start of the factors, nearest texts
  *   model_links.c       nearest texts as rows
@@ -109,15 +110,16 @@ typedef struct context {
   uint32_t place[FRESHET_HISTORY]; /* how many chosen items are newer: disliked ones push nothing back */
   uint32_t bucket[FRESHET_HISTORY];
   bool same_session[FRESHET_HISTORY];
+  uint32_t session;                /* how many of the newest items are of this session */
   float disliked[FRESHET_HISTORY]; /* 0: chosen; up to 1: how much it was disliked */
   uint32_t signals[FRESHET_HISTORY];
   bool is_weighed;               /* some of the items were chosen in another way than others */
   float worth[FRESHET_HISTORY];  /* if so: what they weigh, by signal, with a mean of 1 */
   float weight[FRESHET_HISTORY]; /* w_k: of the context factor m_k */
   float feature_weight[FRESHET_HISTORY][BONUS_FEATURES]; /* a_k, normalised, over its counts */
-  float theta[FEATURES];
+  float agreed[FRESHET_HISTORY];                         /* of the root of cs, in AGREED */
+  float theta[ALL_FEATURES];
   float psi[COUNT_LEVELS];
-  float followed[COUNT_LEVELS];   /* beside psi, for an item that followed a recent one; 0 if is_similar */
   float text_theta[COUNT_LEVELS]; /* max(0, theta4 + tau[B]) */
   bool is_similar; /* the items are no history: the list is to be like them (model_similar.c) */
   float audience[FRESHET_HISTORY]; /* if is_similar: of v_k in the query */
@@ -146,14 +148,14 @@ typedef struct candidates {
   uint32_t negatives; /* draws, without those of habits and rivals */
   size_t padded;      /* to whole lanes */
   uint32_t items[CANDIDATES_PADDED];
-  uint8_t level[CANDIDATES_PADDED];                             /* B(N) */
-  _Alignas(64) float times[CANDIDATES_PADDED];                  /* how often it was drawn */
-  _Alignas(64) float sums[1 + CANDIDATES_PADDED][FRESHET_SUMS]; /* by mark: see scan */
-  _Alignas(64) float features[FEATURES * CANDIDATES_PADDED];    /* [FEATURES][padded] */
+  uint8_t level[CANDIDATES_PADDED];                              /* B(N) */
+  _Alignas(64) float times[CANDIDATES_PADDED];                   /* how often it was drawn */
+  _Alignas(64) float sums[1 + CANDIDATES_PADDED][FRESHET_SUMS];  /* by mark: see scan */
+  _Alignas(64) float agreed[1 + CANDIDATES_PADDED];              /* the same */
+  _Alignas(64) float features[ALL_FEATURES * CANDIDATES_PADDED]; /* [ALL_FEATURES][padded] */
   _Alignas(64) float log_q[CANDIDATES_PADDED];
   _Alignas(64) float chances[CANDIDATES_PADDED];       /* what a draw of habits or rivals adds to q */
   _Alignas(64) float starts[CANDIDATES_PADDED];        /* psi, and what has no feature */
-  _Alignas(64) float followed[CANDIDATES_PADDED];      /* 1: it has the feature FOLLOWS, else 0 */
   _Alignas(64) float text_thetas[CANDIDATES_PADDED];   /* of SIMILAR_TEXT */
   _Alignas(64) float gradients[2 * CANDIDATES_PADDED]; /* [2][padded] g of the blend, g' of taste alone */
   _Alignas(64) float steps[CANDIDATES_PADDED];         /* of the factors */

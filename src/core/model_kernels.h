@@ -13,6 +13,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "core/model_marks.h"
 #include "freshet/model.h"
@@ -29,6 +30,7 @@ typedef struct freshet_gathered {
   uint32_t* places;            /* [all items] */
   uint32_t* items;             /* [room + 1] */
   float (*sums)[FRESHET_SUMS]; /* [room, padded] 0 from count on */
+  float* agreed;               /* [room, padded] the same */
   uint32_t base, count;
 } freshet_gathered;
 
@@ -41,11 +43,21 @@ typedef struct freshet_neighbour {
 /* A list to be scanned: see scan. Items at most once each. */
 typedef struct freshet_scan_list {
   _Alignas(16) float weights[FRESHET_SUMS];
+  float agreed; /* the weight of roots */
   const freshet_tags* tags;
   const freshet_neighbour* entries;
   size_t count;
   size_t place; /* out: the place of the item that is marked 1, or count */
 } freshet_scan_list;
+
+/* About the root of x, at least 0: less than 4 % off, and 7e-20 for 0. Its exponent and mantissa are halved. Rising. */
+static inline float freshet_root_about(float x) {
+  int32_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  bits = (bits >> 1) + 0x1fbb4f2e;
+  memcpy(&x, &bits, sizeof x);
+  return x;
+}
 
 /* How the scalars of an item's row learn: see adapt. */
 typedef struct freshet_row_rates {
@@ -102,9 +114,10 @@ typedef struct freshet_model_kernels {
    * the gradient is 0 nothing changes. Gradients become 0. */
   void (*blend)(double* x, double* accumulators, float* gradients, const float* rates, size_t n16);
   /* List by list, for each entry whose item has the mark c > 0: sums[c] += weights * {follows, together,
-   * together, follows}. sums[0] takes the entries without a mark, and is not used. */
+   * together, follows}, agreed[c] += the list's weight of roots * freshet_root_about(together). sums[0] and agreed[0]
+   * take the entries without a mark, and are not used. */
   void (*scan)(freshet_scan_list* lists, size_t count, const freshet_marks* marks,
-               float (*sums)[FRESHET_SUMS]);
+               float (*sums)[FRESHET_SUMS], float* agreed);
   /* The same for lists of neighbours by text: for each entry whose item has the mark c > 0, sums[c][3] += weights[l] *
    * its likeness. */
   void (*scan_texts)(const freshet_text_list* const* lists, const float* weights, size_t count,
@@ -113,9 +126,10 @@ typedef struct freshet_model_kernels {
    * is not used. */
   void (*locate)(const freshet_tags* tags, const freshet_neighbour* entries, size_t count,
                  const freshet_marks* marks, size_t places[256]);
-  /* For every entry of a list: the sums of its item += weights * {follows, together, together, follows}. */
+  /* For every entry of a list: the sums of its item += weights * {follows, together, together, follows}, and its
+   * `agreed` += agreed * freshet_root_about(together). */
   void (*spread)(const freshet_neighbour* entries, size_t count, const float weights[FRESHET_SUMS],
-                 freshet_gathered* gathered);
+                 float agreed, freshet_gathered* gathered);
   /* For every entry of a list of neighbours by text: sum 3 of its item += weight * its likeness. */
   void (*spread_texts)(const freshet_text_list* list, float weight, freshet_gathered* gathered);
   /* Index of item in items [count], or count. Reads up to the next multiple of 16. */

@@ -389,9 +389,10 @@ INLINE __m128 gain_of(const freshet_neighbour* entry) {
 }
 
 INLINE void scan_list(freshet_scan_list* list, const freshet_marks* marks, filter f,
-                      float (*sums)[FRESHET_SUMS]) {
+                      float (*sums)[FRESHET_SUMS], float* agreed) {
   uint8_t hits[SCAN_BLOCK + 64], places[256]; /* by mark: cheaper than a branch for mark 1 */
   const __m128 weight = _mm_load_ps(list->weights);
+  const float root_weight = list->agreed;
   const uint8_t* mark_of = marks->of;
   const freshet_tags* tags = list->tags;
   const freshet_neighbour* entries = list->entries;
@@ -405,6 +406,7 @@ INLINE void scan_list(freshet_scan_list* list, const freshet_marks* marks, filte
       const size_t place = hits[h], mark = mark_of[entries[place].item];
       places[mark] = (uint8_t)place;
       *(__m128*)sums[mark] += weight * gain_of(&entries[place]);
+      agreed[mark] += root_weight * freshet_root_about(entries[place].together);
     }
     if (places[1] != NOT_HIT) list->place = list->count - left + places[1];
     left -= block;
@@ -414,9 +416,9 @@ INLINE void scan_list(freshet_scan_list* list, const freshet_marks* marks, filte
 }
 
 static void scan(freshet_scan_list* lists, size_t count, const freshet_marks* marks,
-                 float (*sums)[FRESHET_SUMS]) {
+                 float (*sums)[FRESHET_SUMS], float* agreed) {
   const filter f = load_filter(marks);
-  for (size_t l = 0; l < count; l++) scan_list(&lists[l], marks, f, sums);
+  for (size_t l = 0; l < count; l++) scan_list(&lists[l], marks, f, sums, agreed);
 }
 
 static void locate(const freshet_tags* tags, const freshet_neighbour* entries, size_t count,
@@ -442,11 +444,14 @@ INLINE uint32_t meet(freshet_gathered* gathered, uint32_t item) {
 }
 
 static void spread(const freshet_neighbour* entries, size_t count, const float weights[FRESHET_SUMS],
-                   freshet_gathered* gathered) {
+                   float agreed, freshet_gathered* gathered) {
   freshet_gathered met = *gathered; /* in registers */
   const __m128 weight = _mm_loadu_ps(weights);
-  for (size_t i = 0; i < count; i++)
-    *(__m128*)met.sums[meet(&met, entries[i].item)] += weight * gain_of(&entries[i]);
+  for (size_t i = 0; i < count; i++) {
+    const uint32_t place = meet(&met, entries[i].item);
+    *(__m128*)met.sums[place] += weight * gain_of(&entries[i]);
+    met.agreed[place] += agreed * freshet_root_about(entries[i].together);
+  }
   gathered->count = met.count;
 }
 

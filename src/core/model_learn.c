@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/model_internal.h"
+#include "core/model_sessions.h"
 
 /* The accumulator starts above 0. Otherwise the first step of a new item has full length even for a small
  * gradient, and random negatives push the item far from the place that its text gave it. */
@@ -43,17 +44,22 @@ static void scan_neighbours(freshet_model* model, const context* c, candidates* 
   const freshet_text_list* texts[FRESHET_HISTORY];
   float text_weights[FRESHET_HISTORY];
   memset(s->sums, 0, (1 + s->padded) * sizeof s->sums[0]);
+  memset(s->agreed, 0, (1 + s->padded) * sizeof s->agreed[0]);
   for (uint32_t k = 0; k < c->count; k++) {
     const item* from = &model->items[c->items[k]];
     const neighbours* near = &from->near;
     const float* a = c->feature_weight[k];
     if (near->smallest < near->count) freshet_prefetch(near->entries + near->smallest, 1);
-    lists[k] = (freshet_scan_list){
-        {a[FOLLOWS], a[TOGETHER_NOW], a[TOGETHER_BEFORE], 0}, near->tags, near->entries, near->count, 0};
+    lists[k] = (freshet_scan_list){{a[FOLLOWS], a[TOGETHER_NOW], a[TOGETHER_BEFORE], 0},
+                                   c->agreed[k],
+                                   near->tags,
+                                   near->entries,
+                                   near->count,
+                                   0};
     texts[k] = freshet_model_near_text(model, c->items[k]);
     text_weights[k] = a[SIMILAR_TEXT];
   }
-  model->kernels->scan(lists, c->count, &model->marks, s->sums);
+  model->kernels->scan(lists, c->count, &model->marks, s->sums, s->agreed);
   if (model->text_lists != NULL)
     model->kernels->scan_texts(texts, text_weights, c->count, &model->marks, s->sums);
   for (uint32_t k = 0; k < c->count; k++) places[k] = lists[k].place;
@@ -108,7 +114,7 @@ static void read_items(freshet_model* model, const context* c, candidates* s) {
 
 /* log q without the terms that are the same for all: it is log(n (.475 share + .475 recent share + .05 /
  * n)). */
-static void set_features(const freshet_model* model, const context* c, const float* h, candidates* s) {
+static void set_features(const freshet_model* model, const float* h, candidates* s) {
   freshet_draw_shares draws = {share_of_frequent, share_of_recent, share_of_uniform, 0};
   float scales[HALF_LIVES], *taste = feature(s, TASTE);
   if (model->total_count > 0) {
@@ -120,10 +126,7 @@ static void set_features(const freshet_model* model, const context* c, const flo
                            s->padded);
   model->kernels->dots(model->factors, s->items, s->count, h, model->config.dim, taste);
   for (size_t i = 0; i < s->padded; i++) taste[i] += (float)s->bias[i];
-  for (uint32_t i = 0; i < s->count; i++) { /* no branch: it would be predicted badly */
-    s->followed[i] = (float)(s->sums[1 + i][FOLLOWS] > 0);
-    s->starts[i] += s->followed[i] * c->followed[s->level[i]];
-  }
+  freshet_model_agreed_feature(model, s);
 }
 
 /* ---- gradients ---- */
@@ -131,22 +134,25 @@ static void set_features(const freshet_model* model, const context* c, const flo
 static void set_gradients(const freshet_model* model, const context* c, float weight, candidates* s) {
   const float* taste = feature(s, TASTE);
   float *g = s->gradients, *taste_g = s->gradients + s->padded;
-  model->kernels->logits(s->features, FEATURES, c->theta, s->starts, s->text_thetas, s->log_q, g, s->padded);
+  model->kernels->logits(s->features, ALL_FEATURES, c->theta, s->starts, s->text_thetas, s->log_q, g,
+                         s->padded);
   for (size_t i = 0; i < s->padded; i++) taste_g[i] = taste[i] - s->log_q[i];
   model->kernels->softmaxes(s->gradients, s->times, weight, s->padded);
   g[0] -= weight;
   taste_g[0] -= weight;
 }
 
-/* Gradients of th, tb, ts, psi and tau: they follow g. */
+/* Gradients of th, tb, ts, psi, tau and AGREED: they follow g. */
 static void set_blend_gradient(freshet_model* model, const context* c, candidates* s) {
   float* out = model->blend_gradient;
   const float *text = feature(s, SIMILAR_TEXT), *g = s->gradients;
-  model->kernels->dots(s->features, NULL, FEATURES, g, s->padded, out + TH);
+  float gradients[ALL_FEATURES];
+  model->kernels->dots(s->features, NULL, ALL_FEATURES, g, s->padded, gradients);
+  memcpy(out + TH, gradients, FEATURES * sizeof *out);
+  freshet_model_agreed_gradient(model, c, gradients[AGREED]);
   for (uint32_t i = 0; i < s->count; i++) {
     out[PSI + s->level[i]] += g[i];
     out[TAU + s->level[i]] += g[i] * text[i];
-    out[FOLLOWED + s->level[i]] += g[i] * s->followed[i];
   }
   for (int level = 0; level < COUNT_LEVELS; level++) {
     if (c->text_theta[level] <= 0) out[TAU + level] = 0;
@@ -211,13 +217,11 @@ static void step_weights(freshet_model* model, size_t from, size_t to) {
 
 static void step_blend(freshet_model* model) {
   step_weights(model, 0, freshet_model_repeats(model) ? AGAIN_PADDED : BLEND_NEW_PADDED);
-  step_weights(model, FOLLOWED, BLEND_PADDED);
+  step_weights(model, AGREED_STAGE, BLEND_PADDED);
   for (int f = 0; f < FEATURES; f++) {
     if (model->blend[TH + f] < 0) model->blend[TH + f] = 0;
   }
-  for (int level = 0; level < COUNT_LEVELS; level++) {
-    if (model->blend[FOLLOWED + level] < 0) model->blend[FOLLOWED + level] = 0;
-  }
+  freshet_model_bound_agreed(model);
 }
 
 /* ---- what follows from the trace ---- */
@@ -373,7 +377,7 @@ static freshet_status learn_positive(freshet_model* model, freshet_user* user,
   scan_neighbours(model, &c, s, places);
   freshet_marks_clear(&model->marks, s->items, s->count);
   prefetch_own_list(&model->items[seen->item].near);
-  set_features(model, &c, model->user_factor, s);
+  set_features(model, model->user_factor, s);
   freshet_model_apply_habits(s);
   set_gradients(model, &c, weight, s);
   set_blend_gradient(model, &c, s);
@@ -385,15 +389,17 @@ static freshet_status learn_positive(freshet_model* model, freshet_user* user,
   locate_context(model, &c, &model->items[seen->item].near, own_places);
   own_event event = {.item = seen->item,
                      .weight_units = weight_units,
-                     .context_count = c.count,
+                     .context_count = freshet_model_pairs_with(model, &c),
                      .context_items = c.items,
                      .places = places,
                      .own_places = own_places};
   note_order(model, &event, &c);
+  freshet_model_note_session(model, &c);
   event.back_code = freshet_model_back_code(model);
   event.is_again = freshet_model_chooses_again(user, seen->item, seen->time_ms, &event.span_code);
   const uint8_t picks = model->thins ? (uint8_t)freshet_random(model->config.seed, model->events) : 0;
-  const freshet_kept kept = model->thins ? freshet_keep_some(c.count, picks) : freshet_keep_all(c.count);
+  const uint32_t pairs = event.context_count;
+  const freshet_kept kept = model->thins ? freshet_keep_some(pairs, picks) : freshet_keep_all(pairs);
   record_trace(model, &event, &kept, picks);
   model->has_learned = true;
   replay_own(model, &event, &kept);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/model_query.h"
+#include "core/model_sessions.h"
 
 /* Popularity fades with every event, so rows grow stale by themselves. Those of items of the last HOT_EVENTS
  * events, of which there is something to fade, are brought up to date every HOT_INTERVAL events. All others have their
@@ -90,14 +91,14 @@ static uint32_t stage_of(const context* c) {
   static const uint8_t by_size[FRESHET_HISTORY + 1] = {0, 1, 2, 3, 3, 4, 4, 4, 4, 4, 5,
                                                        5, 5, 5, 5, 5, 5, 5, 5, 5, 6};
   enum { FIRST_GAP = 2 }; /* bucket: a session does not end before */
-  uint32_t size = 0;
-  while (size < c->count && c->same_session[size]) size++;
-  if (size > 0 || c->count == 0) return by_size[size];
+  if (c->session > 0 || c->count == 0) return by_size[c->session];
   return by_size[FRESHET_HISTORY] + 1 + (c->bucket[0] - FIRST_GAP);
 }
 
 void freshet_model_set_thetas(const freshet_model* model, uint32_t positives, context* c) {
   c->user_level = user_level(positives);
+  c->session = 0;
+  while (c->session < c->count && c->same_session[c->session]) c->session++;
   c->stage = stage_of(c);
   const double* th = model->blend + TH;
   const double* tb = model->blend + TB + c->user_level * FEATURES;
@@ -106,11 +107,10 @@ void freshet_model_set_thetas(const freshet_model* model, uint32_t positives, co
     double theta = th[f] + tb[f] + ts[f];
     c->theta[f] = (float)(theta > 0 ? theta : 0);
   }
+  c->theta[AGREED] = freshet_model_agreed_theta(model, c);
   if (c->theta[TASTE] < taste_floor) c->theta[TASTE] = taste_floor;
   for (int level = 0; level < COUNT_LEVELS; level++) {
     c->psi[level] = (float)model->blend[PSI + level];
-    const double followed = model->blend[FOLLOWED + level];
-    c->followed[level] = (float)(followed > 0 ? followed : 0);
     double theta = th[SIMILAR_TEXT] + tb[SIMILAR_TEXT] + ts[SIMILAR_TEXT] + model->blend[TAU + level];
     c->text_theta[level] = (float)(theta > 0 ? theta : 0);
   }
@@ -165,7 +165,9 @@ void freshet_model_context(const freshet_model* model, const freshet_user* user,
   for (uint32_t k = 0; k < c->count; k++) {
     float* a = c->feature_weight[k];
     a[FOLLOWS] *= follows_unders[k];
-    a[TOGETHER_NOW] *= sums[TOGETHER_NOW] * roots[k];
+    a[TOGETHER_NOW] *= sums[TOGETHER_NOW];
+    c->agreed[k] = a[TOGETHER_NOW] * sqrtf(roots[k]);
+    a[TOGETHER_NOW] *= roots[k];
     a[TOGETHER_BEFORE] *= sums[TOGETHER_BEFORE] * roots[k];
     a[SIMILAR_TEXT] *= sums[SIMILAR_TEXT];
   }

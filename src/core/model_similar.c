@@ -46,12 +46,12 @@ void freshet_model_query_similar(const freshet_model* model, const uint32_t* ite
   freshet_model_context(model, &chooser, 0, c);
   clear(model, scratch);
   c->is_similar = true;
+  c->theta[AGREED] = 0;
   for (uint32_t k = 0; k < c->count; k++) {
     const float chosen = (float)model->counts[c->items[k]] * (1.0F / WEIGHT_UNITS);
     c->feature_weight[k][FOLLOWS] *= sqrtf(chosen + 5); /* it was divided by the whole of it */
   }
   for (int level = 0; level < COUNT_LEVELS; level++) {
-    c->followed[level] = 0;
     if (c->text_theta[level] < freshet_model_wanted_text_floor)
       c->text_theta[level] = freshet_model_wanted_text_floor;
   }

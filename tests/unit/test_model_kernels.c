@@ -138,6 +138,17 @@ static void searches_find_what_plain_loops_find(void** state) {
   }
 }
 
+static void about_the_root(void** state) {
+  (void)state;
+  float last = 0;
+  for (float x = 1e-6F; x < 1e9F; x *= 1.01F) {
+    const float root = freshet_root_about(x);
+    assert_true(fabsf(root - sqrtf(x)) < .04F * sqrtf(x) && root > last);
+    last = root;
+  }
+  assert_true(freshet_root_about(0) < 1e-18F);
+}
+
 static void scans_add_what_is_marked(void** state) {
   (void)state;
   enum { ITEMS = 70000, LIST = 700, MARKS = 255 };
@@ -145,6 +156,7 @@ static void scans_add_what_is_marked(void** state) {
   static float x[LIST], y[LIST];
   static list near, other;
   static _Alignas(64) float sums[1 + MARKS][FRESHET_SUMS], want[1 + MARKS][FRESHET_SUMS];
+  static float agreed[1 + MARKS], want_agreed[1 + MARKS];
   static uint8_t numbers[ITEMS + 3];
   static const float weights[FRESHET_SUMS] = {.3F, 1.7F, .01F, .6F};
   freshet_marks marks;
@@ -158,6 +170,8 @@ static void scans_add_what_is_marked(void** state) {
       uint32_t known[MARKS];
       memset(sums, 0, sizeof sums);
       memset(want, 0, sizeof want);
+      memset(agreed, 0, sizeof agreed);
+      memset(want_agreed, 0, sizeof want_agreed);
       for (uint32_t i = 0; i < marked; i++) {
         known[i] = (uint32_t)(freshet_random(turn, i) % range);
         freshet_marks_add(&marks, known[i], (uint8_t)(i + 1));
@@ -166,7 +180,7 @@ static void scans_add_what_is_marked(void** state) {
         bool is_known = range == ITEMS && i % 9 == 0;
         items[i] = is_known ? known[i % marked] : (uint32_t)((i * 7 + turn) % range);
         x[i] = freshet_gauss(freshet_random(turn + 1, i));
-        y[i] = freshet_gauss(freshet_random(turn + 2, i));
+        y[i] = fabsf(freshet_gauss(freshet_random(turn + 2, i)));
         set_entry(&near, i, items[i], x[i], y[i]);
       }
       for (size_t i = 0; i < 3; i++) set_entry(&other, i, known[i], 1, 2);
@@ -179,12 +193,14 @@ static void scans_add_what_is_marked(void** state) {
         want[mark][1] += weights[1] * y[i];
         want[mark][2] += weights[2] * y[i];
         want[mark][3] += weights[3] * x[i];
+        want_agreed[mark] += .7F * freshet_root_about(y[i]);
       }
       assert_true(hit > 0 || count < 10);
-      freshet_scan_list lists[2] = {{{.3F, 1.7F, .01F, .6F}, near.tags, near.entries, count, 0},
-                                    {{0, 0, 4, 0}, other.tags, other.entries, 3, 0}};
+      freshet_scan_list lists[2] = {{{.3F, 1.7F, .01F, .6F}, .7F, near.tags, near.entries, count, 0},
+                                    {{0, 0, 4, 0}, 0, other.tags, other.entries, 3, 0}};
       for (size_t i = 0; i < 3; i++) want[numbers[known[i]]][2] += 4 * 2.0F;
-      (*k)->scan(lists, 2, &marks, sums);
+      (*k)->scan(lists, 2, &marks, sums, agreed);
+      assert_memory_equal(agreed + 1, want_agreed + 1, MARKS * sizeof *agreed);
       assert_int_equal(lists[0].place, first);
       assert_int_equal(lists[1].place, numbers[known[0]] == 1   ? 0
                                        : numbers[known[1]] == 1 ? 1
@@ -232,24 +248,29 @@ static void spreads_reach_every_item_once(void** state) {
   static uint32_t items[LIST], met[PADDED + 1];
   static list near;
   static _Alignas(64) float sums[PADDED][FRESHET_SUMS], want[ITEMS][FRESHET_SUMS];
+  static float agreed[PADDED], want_agreed[ITEMS];
   static const float weights[FRESHET_SUMS] = {.3F, 1.7F, .01F, 0};
   for (const freshet_model_kernels* const* k = freshet_model_kernels_all(); *k != NULL; k++) {
     uint32_t places[ITEMS] = {0};
-    freshet_gathered gathered = {places, met, sums, UINT32_MAX - PADDED, 0}; /* the last base that will do */
+    freshet_gathered gathered = {places, met, sums, agreed, UINT32_MAX - PADDED,
+                                 0}; /* the last base that will do */
     memset(sums, 0, sizeof sums);
     memset(want, 0, sizeof want);
+    memset(agreed, 0, sizeof agreed);
+    memset(want_agreed, 0, sizeof want_agreed);
     for (uint64_t turn = 0; turn < TURNS; turn++) {
       fill(a, turn, 1);
       fill(b, turn + 1, 1);
       for (size_t i = 0; i < LIST; i++) items[i] = (uint32_t)((i * 7 + turn) % ITEMS);
       for (size_t i = 0; i < LIST; i++) {
         want[items[i]][0] += weights[0] * a[i];
-        want[items[i]][1] += weights[1] * b[i];
-        want[items[i]][2] += weights[2] * b[i];
+        want[items[i]][1] += weights[1] * fabsf(b[i]);
+        want[items[i]][2] += weights[2] * fabsf(b[i]);
         want[items[i]][3] += weights[3] * a[i];
-        set_entry(&near, i, items[i], a[i], b[i]);
+        want_agreed[items[i]] += .7F * freshet_root_about(fabsf(b[i]));
+        set_entry(&near, i, items[i], a[i], fabsf(b[i]));
       }
-      (*k)->spread(near.entries, LIST, weights, &gathered);
+      (*k)->spread(near.entries, LIST, weights, .7F, &gathered);
       if (turn == 0) { /* in the order in which they were met */
         assert_int_equal(gathered.count, LIST);
         assert_memory_equal(met, items, sizeof items);
@@ -259,6 +280,7 @@ static void spreads_reach_every_item_once(void** state) {
     for (size_t i = 0; i < ITEMS; i++) {
       assert_int_equal(places[met[i]], gathered.base + i);
       assert_memory_equal(sums[i], want[met[i]], sizeof sums[i]);
+      assert_true(fabsf(agreed[i] - want_agreed[met[i]]) == 0);
     }
     check_bonuses(*k, sums, ITEMS, PADDED);
   }
@@ -318,7 +340,7 @@ static void lists_of_texts_are_spread(void** state) {
   for (const freshet_model_kernels* const* k = freshet_model_kernels_all(); *k != NULL; k++) {
     uint32_t places[ITEMS] = {0};
     float want[ITEMS] = {0};
-    freshet_gathered gathered = {places, met, sums, 1, 0};
+    freshet_gathered gathered = {places, met, sums, NULL, 1, 0};
     memset(sums, 0, sizeof sums);
     for (uint64_t turn = 0; turn < TURNS; turn++) {
       const freshet_text_list one = text_list(turn, ITEMS);
@@ -560,6 +582,7 @@ int main(void) {
       cmocka_unit_test(exp_and_log_are_close_and_alike),
       cmocka_unit_test(blend_steps_alike),
       cmocka_unit_test(searches_find_what_plain_loops_find),
+      cmocka_unit_test(about_the_root),
       cmocka_unit_test(scans_add_what_is_marked),
       cmocka_unit_test(spreads_reach_every_item_once),
       cmocka_unit_test(lists_of_texts_add_what_is_marked),

@@ -118,7 +118,7 @@ static void a_model_that_folds_or_restores_has_the_same_lists(void** state) {
   free_world(&restored);
 }
 
-/* A version before this one wrote all weights but the last. */
+/* A version that did not know the share wrote the weights before it. */
 static void state_without_the_share_is_read(void** state) {
   (void)state;
   enum { HEAD = 1 + 8 + 8 + HALF_LIVES * 8, OLD = ORDER };
@@ -135,7 +135,7 @@ static void state_without_the_share_is_read(void** state) {
   freshet_buffer_append(&old, weights + BLEND_WEIGHTS * sizeof(double), OLD * sizeof(double));
   freshet_buffer_append(&old, bytes + rest, now.size - rest);
   assert_int_equal(freshet_model_read_globals(other.model, freshet_buffer_slice(&old), NULL), FRESHET_OK);
-  assert_true(other.model->blend[FOLLOWED] == w.model->blend[FOLLOWED]);
+  assert_true(other.model->blend[TH] == w.model->blend[TH]);
   assert_int_equal(freshet_model_back_code(other.model), 0);
   freshet_buffer_free(&now);
   freshet_buffer_free(&old);

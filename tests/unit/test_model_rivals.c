@@ -1,6 +1,5 @@
 /* Rivals: which neighbours become candidates, how their draw is corrected, and what the weights learn from them in
  * sessions. */
-#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -152,39 +151,11 @@ static void what_follows_gains_weight_as_soon_as_it_decides(void** state) {
   free_world(&w);
 }
 
-/* What is added for an item that followed is part of the score, of its parts, and of the ranker's bonus. */
-static void followed_items_are_explained(void** state) {
-  (void)state;
-  static float scores[ITEMS];
-  freshet_rank_query query = {0};
-  freshet_part parts[FRESHET_PARTS_MAX];
-  world w = make_world();
-  play_albums(&w, 5, 0, 3 * ALBUMS);
-  begin(&w);
-  choose(&w, 0, 0);
-  w.model->blend[FOLLOWED + w.model->levels[1]] = .5;
-  freshet_model_sync_ranker(w.model, NULL, NULL);
-  freshet_model_query(w.model, w.users[0], step_ms, w.scratch, &query);
-  freshet_model_score_all(w.model, &query, scores);
-  const float pushed = w.scratch->context.followed[w.model->levels[1]];
-  const size_t count = freshet_model_explain(w.model, w.users[0], step_ms, 1, w.scratch, parts);
-  double sum = 0;
-  for (size_t p = 0; p < count; p++) sum += (double)parts[p].score;
-  assert_true(pushed == .5F);
-  assert_true(fabs(sum - (double)scores[1]) < 1e-4);
-  assert_int_equal(parts[0].kind, FRESHET_REASON_FOLLOWS);
-  assert_true(parts[0].score > pushed);
-  freshet_model_query_similar(w.model, (const uint32_t[]){0}, 1, NULL, w.scratch, &query);
-  assert_true(w.scratch->context.followed[w.model->levels[1]] == 0);
-  free_world(&w);
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(rivals_are_neighbours_that_the_user_has_not_seen),
       cmocka_unit_test(a_draw_of_rivals_is_corrected),
       cmocka_unit_test(what_follows_gains_weight_as_soon_as_it_decides),
-      cmocka_unit_test(followed_items_are_explained),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,264 @@
+/* The model as an ensemble: on a stream for which one simple method is right, its lists come close to those of that
+ * method; and when the stream changes, the weights follow within ten thousand events. Each method is computed here. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/model_query.h"
+
+enum {
+  ITEMS = 400,
+  USERS = 200,
+  TOP = 10,
+  LEARNED = 10000,
+  MEASURED = 1000,
+  NEXT_ITEMS = 3,
+  FAVOURITES = 5,
+  SESSION = 8, /* events, where a stream has sessions */
+  THEMES = 200,
+  TURNS = 5,
+  SESSIONS_MAX = TURNS * LEARNED / SESSION
+};
+static const int64_t session_ms = 3600 * 1000LL, step_ms = 20 * 1000;
+
+#include "support_model_world.h"
+
+static uint32_t draw(uint64_t stream, uint64_t i, uint32_t below) {
+  return (uint32_t)(freshet_random(stream, i) % below);
+}
+
+/* What a stream has shown so far, which is all that the simple methods know. */
+typedef struct seen {
+  float after[ITEMS][ITEMS];     /* how often j came right after i */
+  float popular[ITEMS];          /* halves every 300 events */
+  float personal[USERS][ITEMS];  /* how often the user chose it */
+  uint32_t last[USERS];          /* ITEMS: none */
+  bool has[SESSIONS_MAX][ITEMS]; /* items of a session */
+  uint32_t session;              /* this one */
+  float votes[ITEMS];            /* scratch */
+} seen;
+
+typedef struct choice {
+  uint32_t user, item;
+  int64_t time_ms;
+} choice;
+typedef choice (*stream)(const seen* so_far, uint64_t event);
+
+/* ---- streams ---- */
+
+/* A session goes on with one of three items that follow the last one, or with anything. */
+static choice in_order(const seen* so_far, uint64_t event) {
+  const uint64_t session = event / SESSION;
+  const uint32_t user = draw(1, session, USERS), last = so_far->last[user];
+  const bool goes_on = event % SESSION > 0 && last < ITEMS && draw(2, event, 10) < 8;
+  const uint32_t chosen =
+      goes_on ? draw(3, last * NEXT_ITEMS + draw(4, event, NEXT_ITEMS), ITEMS) : draw(5, event, ITEMS);
+  return (choice){user, chosen,
+                  (int64_t)(session * SESSION) * session_ms + (int64_t)(event % SESSION) * step_ms};
+}
+
+/* A session chooses among the items of one of many themes, in any order. Each item belongs to several themes, so only
+ * the items together tell the theme. */
+static choice by_theme(const seen* so_far, uint64_t event) {
+  const uint64_t session = event / SESSION;
+  const uint32_t theme = draw(31, session, THEMES);
+  uint32_t chosen = 0;
+  (void)so_far;
+  for (uint64_t turn = 0; turn < 20; turn++) { /* an item that the session does not have yet */
+    chosen = draw(32, theme * (SESSION + 2) + draw(33 + turn, event, SESSION + 2), ITEMS);
+    if (event % SESSION == 0 || !so_far->has[so_far->session][chosen]) break;
+  }
+  return (choice){draw(60, session, USERS), chosen,
+                  (int64_t)(session * SESSION) * session_ms + (int64_t)(event % SESSION) * step_ms};
+}
+
+/* Everybody chooses what is popular now: one of eight items, which change every 2,500 events. */
+static choice of_the_moment(const seen* so_far, uint64_t event) {
+  (void)so_far;
+  const bool popular = draw(11, event, 10) < 8;
+  const uint32_t chosen =
+      popular ? draw(12, event / 2500 * 8 + draw(13, event, 8), ITEMS) : draw(14, event, ITEMS);
+  return (choice){draw(15, event, USERS), chosen, (int64_t)event * session_ms};
+}
+
+/* Everybody chooses favourites of their own. */
+static choice by_habit(const seen* so_far, uint64_t event) {
+  (void)so_far;
+  const uint32_t user = draw(21, event, USERS);
+  const bool own = draw(22, event, 10) < 8;
+  const uint32_t chosen =
+      own ? draw(23, user * FAVOURITES + draw(24, event, FAVOURITES), ITEMS) : draw(25, event, ITEMS);
+  return (choice){user, chosen, (int64_t)event * session_ms};
+}
+
+/* ---- methods ---- */
+
+static void note(seen* so_far, const choice* c, uint64_t event) {
+  so_far->session = (uint32_t)(event / SESSION);
+  so_far->has[so_far->session][c->item] = true;
+  if (so_far->last[c->user] < ITEMS) so_far->after[so_far->last[c->user]][c->item]++;
+  for (int i = 0; i < ITEMS; i++) so_far->popular[i] *= .99769F;
+  so_far->popular[c->item]++;
+  so_far->personal[c->user][c->item]++;
+  so_far->last[c->user] = c->item;
+}
+
+static const float* sequential(seen* so_far, uint32_t user) {
+  static const float nothing[ITEMS];
+  return so_far->last[user] < ITEMS ? so_far->after[so_far->last[user]] : nothing;
+}
+static const float* popularity(seen* so_far, uint32_t user) {
+  (void)user;
+  return so_far->popular;
+}
+static const float* personal(seen* so_far, uint32_t user) {
+  return so_far->personal[user];
+}
+/* Earlier sessions vote for their items, by the items that they share with this one. */
+static const float* alike(seen* so_far, uint32_t user) {
+  const bool* own = so_far->has[so_far->session];
+  (void)user;
+  memset(so_far->votes, 0, sizeof so_far->votes);
+  for (uint32_t s = 0; s < so_far->session; s++) {
+    float shared = 0;
+    for (int i = 0; i < ITEMS; i++) shared += (float)(own[i] && so_far->has[s][i]);
+    for (int i = 0; shared > 0 && i < ITEMS; i++) {
+      if (so_far->has[s][i] && !own[i]) so_far->votes[i] += shared * shared;
+    }
+  }
+  return so_far->votes;
+}
+typedef const float* (*method)(seen* so_far, uint32_t user);
+
+/* The mean place of an item among equal scores. */
+static double rank_of(const float* scores, uint32_t chosen) {
+  double better = 0, equal = 0;
+  for (int i = 0; i < ITEMS; i++) {
+    better += scores[i] > scores[chosen];
+    equal += scores[i] == scores[chosen];
+  }
+  return better + (equal - 1) / 2;
+}
+
+typedef struct places {
+  double recall, mrr;
+} places;
+static void add_place(places* sum, double rank) {
+  if (rank >= TOP) return;
+  sum->recall += 1.0 / MEASURED;
+  sum->mrr += 1.0 / MEASURED / (rank + 1);
+}
+
+/* ---- the comparison ---- */
+
+typedef struct match {
+  world w;
+  seen* so_far;
+} match;
+
+static match begin(void) {
+  match m = {.w = make_world(), .so_far = calloc(1, sizeof *m.so_far)};
+  assert_non_null(m.so_far);
+  for (int u = 0; u < USERS; u++) m.so_far->last[u] = ITEMS;
+  return m;
+}
+
+static void end(match* m) {
+  free_world(&m->w);
+  free(m->so_far);
+}
+
+static void learn(match* m, const choice* c, uint64_t event) {
+  const freshet_observation observed = {
+      .item = c->item, .positive = true, .weight = 1, .time_ms = c->time_ms};
+  assert_int_equal(freshet_model_learn(m->w.model, m->w.users[c->user], &observed, NULL), FRESHET_OK);
+  note(m->so_far, c, event);
+}
+
+static double rank_by_model(match* m, const choice* c) {
+  float scores[ITEMS];
+  freshet_rank_query query = {0};
+  assert_int_equal(freshet_model_sync_ranker(m->w.model, NULL, NULL), FRESHET_OK);
+  freshet_model_query(m->w.model, m->w.users[c->user], c->time_ms, m->w.scratch, &query);
+  freshet_model_score_all(m->w.model, &query, scores);
+  return rank_of(scores, c->item);
+}
+
+/* Learns the events from `first` on, and compares the last ones. */
+static void compare(match* m, stream next, method known, uint64_t first, places* ours, places* peer) {
+  *ours = *peer = (places){0};
+  for (uint64_t event = first; event < first + LEARNED; event++) {
+    const choice c = next(m->so_far, event);
+    if (event >= first + LEARNED - MEASURED) {
+      add_place(ours, rank_by_model(m, &c));
+      add_place(peer, rank_of(known(m->so_far, c.user), c.item));
+    }
+    learn(m, &c, event);
+  }
+}
+
+static void comes_near(const places* ours, const places* peer, double least) {
+  assert_true(peer->recall > .5);
+  assert_true(ours->recall > least * peer->recall);
+  assert_true(ours->mrr > (least - .02) * peer->mrr);
+}
+
+static const struct {
+  stream next;
+  method known;
+  double least; /* what the model reaches, as a share of what the method reaches */
+} experts[] = {{in_order, sequential, .97},
+               {of_the_moment, popularity, .97},
+               {by_habit, personal, .97},
+               {by_theme, alike, .97}};
+
+static void each_stream_is_won_by_its_own_method(void** state) {
+  (void)state;
+  for (int e = 0; e < 4; e++) {
+    match m = begin();
+    places ours, peer;
+    compare(&m, experts[e].next, experts[e].known, 0, &ours, &peer);
+    comes_near(&ours, &peer, experts[e].least);
+    end(&m);
+  }
+}
+
+/* The weight of a feature, in the middle of a session. */
+static float weight_of(const match* m, int feature) {
+  context c = {.count = 4, .same_session = {true, true, true, true}};
+  freshet_model_set_thetas(m->w.model, 100, &c);
+  return c.theta[feature];
+}
+
+/* Ten thousand events each. Counts of pairs do not fade, so that lists full of older pairs change slowly: themes are
+ * found less well after other streams. */
+static void lists_follow_when_another_method_wins(void** state) {
+  (void)state;
+  static const struct {
+    int expert, feature; /* whose weight rises; -1: not looked at */
+    double least;
+  } turns[TURNS] = {{0, -1, .97}, {1, -1, .97}, {2, -1, .97}, {0, FOLLOWS, .97}, {3, AGREED, .25}};
+  match m = begin();
+  places ours, peer;
+  for (uint64_t turn = 0; turn < TURNS; turn++) {
+    const int e = turns[turn].expert, feature = turns[turn].feature;
+    const float weight = feature < 0 ? 0 : weight_of(&m, feature);
+    compare(&m, experts[e].next, experts[e].known, turn * LEARNED, &ours, &peer);
+    comes_near(&ours, &peer, turns[turn].least);
+    if (feature >= 0) assert_true(weight_of(&m, feature) > weight);
+  }
+  end(&m);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(each_stream_is_won_by_its_own_method),
+      cmocka_unit_test(lists_follow_when_another_method_wins),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
