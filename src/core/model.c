@@ -88,7 +88,7 @@ static freshet_status check_config(const freshet_model_config* c, freshet_error*
   return FRESHET_OK;
 }
 
-static void powers(float base, float out[FRESHET_HISTORY]) {
+void freshet_model_powers(float base, float out[FRESHET_HISTORY]) {
   out[0] = 1;
   for (int k = 1; k < FRESHET_HISTORY; k++) out[k] = out[k - 1] * base;
 }
@@ -120,11 +120,10 @@ freshet_status freshet_model_create(const freshet_model_config* config, freshet_
   made->kernels = freshet_model_kernels_best();
   made->trace_start = 0;
   made->drains = 1;
-  powers(.7F, made->follows_decay);
-  powers(.9F, made->together_decay);
-  powers(.5F, made->half_decay);
-  powers(.95F, made->text_decay);
-  powers(.85F, made->context_decay);
+  freshet_model_init_order(made);
+  freshet_model_powers(.9F, made->together_decay);
+  freshet_model_powers(.95F, made->text_decay);
+  freshet_model_powers(.85F, made->context_decay);
   made->step = freshet_model_zeros(sizeof *made->step);
   made->user_factor = freshet_model_floats(config->dim);
   made->slope = freshet_model_floats(config->dim);

@@ -153,7 +153,7 @@ size_t freshet_model_gather(const freshet_model* model, const context* c, const 
   freshet_model_lend(model, met, g->new_places, new_count, g->text_thetas, g->lent);
   model->kernels->bonuses((const float(*)[FRESHET_SUMS])met->sums, g->roots, c->theta, g->text_thetas,
                           made->values, padded);
-  freshet_model_add_agreed(model, c, g, made->values);
+  freshet_model_add_agreed(model, c, met, g->roots, made->values);
   if (habits > 0) freshet_model_habit_scores(model, user, now_ms, scores);
   for (uint32_t i = 0; i < habits; i++) made->values[places[i]] += scores[i];
   forget(g);

@@ -97,7 +97,7 @@ typedef struct freshet_gains {
   double bias, factor_squares, context_squares, bias_squares;
 } freshet_gains;
 
-enum { TRACE_THINNED = 128 }; /* added to the context size of an event in a trace */
+enum { TRACE_THINNED = 128, TRACE_FADES = 64 }; /* added to the context size of an event in a trace */
 
 /* Rounds what the item's rows v and m have gained since v_before and m_before [dim] to 127 steps either way, so that
  * freshet_put_gains needs one byte a number. The rows keep the rounded gain: all workers agree. */

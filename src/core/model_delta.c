@@ -5,7 +5,8 @@
  * delta.values   u32 dim, then for each item its additive part (model_bytes.c)
  * delta.trace    u64 events before it, u8 index bytes (2 or 4), then for each event: index of the item,
  *                u16 weight in sixteenths (TRACE_DISLIKE more: a dislike; TRACE_AGAIN more: a repeat), u8 context
- *                items (+ 128 and u8 picks, if it is thinned: see model_thin.h), of a repeat u8 code of the time
+ *                items (+ 64, if `follows` fades faster: see model_order.c; + 128 and u8 picks, if it is thinned:
+ *                see model_thin.h), of a repeat u8 code of the time
  *                since the choice before, indices of the context items that count (newest first)
  * delta.globals  the blend (model_bytes.c)
  */
@@ -136,7 +137,8 @@ static void put_trace(freshet_model* model, delta_cut* cut, size_t end, freshet_
     uint8_t* at = write_index(model, cut, event->item, size, start);
     memcpy(at, &event->weight, sizeof event->weight);
     at += sizeof event->weight;
-    *at++ = (uint8_t)(event->context + (event->is_thinned ? TRACE_THINNED : 0));
+    *at++ = (uint8_t)(event->context + (event->is_thinned ? TRACE_THINNED : 0) +
+                      (event->fades ? TRACE_FADES : 0));
     if (event->is_thinned) *at++ = event->picks;
     if ((event->weight & TRACE_AGAIN) != 0) *at++ = event->span_code;
     for (uint32_t k = 0; k < event->kept; k++)

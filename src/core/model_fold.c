@@ -18,7 +18,7 @@ static uint32_t take_index(freshet_byte_reader* in, unsigned bytes, uint32_t bou
 
 /* One event of the trace; its indices count from 0 in the delta's dictionary. */
 typedef struct trace_step {
-  uint32_t chosen, weight, back_code;
+  uint32_t chosen, weight, order_code;
   bool is_dislike, is_again;
   uint8_t span_code; /* of a repeat */
   freshet_kept kept;
@@ -35,14 +35,15 @@ static uint64_t take_trace_head(freshet_byte_reader* in, unsigned* index_bytes) 
 
 static void take_trace_step(freshet_byte_reader* in, unsigned index_bytes, uint32_t items, trace_step* step) {
   step->chosen = take_index(in, index_bytes, items);
-  const uint32_t weight = freshet_take_u16(in), count = freshet_take_u8(in), size = count % TRACE_THINNED;
+  const uint32_t weight = freshet_take_u16(in), count = freshet_take_u8(in), size = count % TRACE_FADES;
   const uint8_t picks = count >= TRACE_THINNED ? freshet_take_u8(in) : 0;
   step->is_dislike = (weight & TRACE_DISLIKE) != 0;
   step->is_again = (weight & TRACE_AGAIN) != 0;
   step->span_code = step->is_again ? freshet_take_u8(in) : 0;
   step->weight = weight & TRACE_WEIGHT;
-  step->back_code = weight >> TRACE_BACK_SHIFT & (BACK_CODES - 1);
-  if (step->is_dislike && (count > 0 || step->is_again || step->back_code > 0)) in->bad = true;
+  step->order_code =
+      (weight >> TRACE_BACK_SHIFT & (BACK_CODES - 1)) + ((count & TRACE_FADES) != 0 ? ORDER_FADES : 0);
+  if (step->is_dislike && (count > 0 || step->is_again || step->order_code > 0)) in->bad = true;
   if (step->weight == 0 || step->weight > WEIGHT_UNITS_MAX || size > FRESHET_HISTORY) in->bad = true;
   if (in->bad) return;
   step->kept = count >= TRACE_THINNED ? freshet_keep_some(size, picks) : freshet_keep_all(size);
@@ -67,9 +68,11 @@ enum {
 };
 
 /* `other` was chosen together with the item to whose list the pair belongs. */
+enum { PAIR_IS_BACK = 1 << 15 }; /* in the weight of a pair, beside the code of the order */
 typedef struct pair {
   uint32_t other;
-  uint16_t weight; /* in 1/WEIGHT_UNITS; and 1 + the code of the share of back steps if `other` came first */
+  uint16_t
+      weight; /* in 1/WEIGHT_UNITS; the event's code of the order, and PAIR_IS_BACK if `other` came first */
   uint8_t place, times; /* in the context; see model_thin.h */
 } pair;
 
@@ -132,12 +135,12 @@ static void count_pairs(const freshet_model* model, sorter* s) {
 static void place_pairs(sorter* s) {
   for (size_t e = 0; e < s->step_count; e++) {
     const trace_step* step = &s->steps[e];
-    const uint32_t back = (1 + step->back_code) << TRACE_BACK_SHIFT;
+    const uint32_t weight = step->weight | step->order_code << TRACE_BACK_SHIFT;
     for (uint32_t k = 0; k < step->kept.count; k++) {
       const uint32_t other = step->context[k];
       const uint8_t place = step->kept.place[k], times = step->kept.times[k];
-      const pair with_chosen = {step->chosen, (uint16_t)step->weight, place, times};
-      const pair with_other = {other, (uint16_t)(step->weight | back), place, times};
+      const pair with_chosen = {step->chosen, (uint16_t)weight, place, times};
+      const pair with_other = {other, (uint16_t)(weight | PAIR_IS_BACK), place, times};
       if (other == step->chosen) continue;
       s->pairs[s->ends[step->chosen]++] = with_other;
       s->pairs[s->ends[other]++] = with_chosen;
@@ -161,9 +164,10 @@ static void change_lists(freshet_model* model, const sorter* s) {
     if (is_known(model, slot, s->offset)) at = end;
     for (; at < end; at++) {
       const pair* p = &s->pairs[at];
-      const uint32_t back = p->weight >> TRACE_BACK_SHIFT;
-      freshet_model_replay_pair(model, slot, p->other, p->place, p->weight & TRACE_WEIGHT,
-                                back > 0 ? freshet_model_back_share(back - 1) : 1, p->times, UNKNOWN_PLACE);
+      const trace_pair counted = {p->weight & TRACE_WEIGHT, p->place, p->times,
+                                  p->weight >> TRACE_BACK_SHIFT & (ORDER_CODES - 1),
+                                  (p->weight & PAIR_IS_BACK) != 0};
+      freshet_model_replay_pair(model, slot, p->other, &counted, UNKNOWN_PLACE);
     }
   }
 }

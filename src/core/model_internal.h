@@ -183,6 +183,7 @@ typedef struct trace_event {
   uint8_t picks;   /* of a thinned event: see model_thin.h */
   uint8_t kept;    /* items that follow in trace_items: all of the context, unless the event is thinned */
   bool is_thinned;
+  bool fades;        /* its code of the order has ORDER_FADES */
   uint8_t span_code; /* of a repeat */
 } trace_event;
 
@@ -191,6 +192,8 @@ typedef struct trace_event {
 enum { TRACE_DISLIKE = 1 << 15, TRACE_AGAIN = 1 << 14 };
 /* The code of the share of back steps, in the weight of a trace event beside these. */
 enum { TRACE_BACK_SHIFT = 9, BACK_CODES = 32, TRACE_WEIGHT = (1 << TRACE_BACK_SHIFT) - 1 };
+/* The code of the order of an event: that of its share of back steps, and ORDER_FADES. See model_order.c. */
+enum { ORDER_FADES = BACK_CODES, ORDER_CODES = 2 * BACK_CODES };
 
 struct freshet_model {
   freshet_model_config config;
@@ -253,12 +256,12 @@ struct freshet_model {
   worth_bases* worth; /* model_worth.c */
   uint64_t clipped;   /* weights that were cut to their bounds */
   int64_t folded_to;
-  bool is_of_other_log;                  /* stored rows count offsets of a log that is gone */
-  float follows_decay[FRESHET_HISTORY];  /* .7^k */
-  float together_decay[FRESHET_HISTORY]; /* .9^k */
-  float half_decay[FRESHET_HISTORY];     /* .5^k */
-  float text_decay[FRESHET_HISTORY];     /* .95^k */
-  float context_decay[FRESHET_HISTORY];  /* .85^k */
+  bool is_of_other_log;                              /* stored rows count offsets of a log that is gone */
+  float follows_decay[ORDER_CODES][FRESHET_HISTORY]; /* .7^k or faster: model_order.c */
+  float together_decay[FRESHET_HISTORY];             /* .9^k */
+  float half_decay[ORDER_CODES][FRESHET_HISTORY];    /* .5^k or faster */
+  float text_decay[FRESHET_HISTORY];                 /* .95^k */
+  float context_decay[FRESHET_HISTORY];              /* .85^k */
 
   /* -- since the last take -- */
   pending_item* pending; /* [pending_capacity] */
@@ -300,8 +303,9 @@ struct freshet_model {
 };
 
 /* ---- model.c ---- */
-float* freshet_model_floats(size_t count); /* zeroed, 64-byte aligned; free() */
-void* freshet_model_zeros(size_t size);    /* the same, in bytes */
+void freshet_model_powers(float base, float out[FRESHET_HISTORY]); /* out[k] = base^k */
+float* freshet_model_floats(size_t count);                         /* zeroed, 64-byte aligned; free() */
+void* freshet_model_zeros(size_t size);                            /* the same, in bytes */
 /* A table (table.h) with room for `count` elements of that size, by slot as a rule; freshet_table_free(). */
 void* freshet_model_table(void* table, size_t count, size_t size);
 static inline float* freshet_model_factor(const freshet_model* model, uint32_t slot) {
@@ -404,10 +408,11 @@ void freshet_model_neighbours_reserve(freshet_model* model, neighbours* near, ui
 void freshet_model_neighbours_free(neighbours* near);
 
 /* ---- model_order.c ---- */
-/* How much `follows` counts if the other item came first. code below BACK_CODES. */
+void freshet_model_init_order(freshet_model* model);
+/* How much `follows` counts if the other item came first. code below ORDER_CODES. */
 float freshet_model_back_share(uint32_t code);
-/* The code of the share that has been learned. */
-uint32_t freshet_model_back_code(const freshet_model* model);
+/* The code of the order that has been learned. */
+uint32_t freshet_model_order_code(const freshet_model* model);
 /* A user went from one item to another: how often both were chosen in this order, and the other way round. */
 void freshet_model_note_order(freshet_model* model, float same, float back);
 
@@ -438,12 +443,17 @@ void freshet_model_popularity_add(freshet_model* model, uint32_t slot, uint64_t 
 
 /* ---- model_learn.c ---- */
 /* The part of learning that is a function of the trace: lists, counts, popularity, recent events. */
-/* `other` was chosen together with the item `slot`: changes slot's list. place: of the older of both items in the
- * context, 0 is the newest. times: how many times the pair counts (model_thin.h); a new entry starts with one.
- * share: how much `follows` counts, 1 if the other item came second.
+typedef struct trace_pair {
+  uint32_t weight_units;
+  uint32_t place;      /* of the older of both items in the context, 0 is the newest */
+  uint32_t times;      /* how many times the pair counts (model_thin.h); a new entry starts with one */
+  uint32_t order_code; /* of the event */
+  bool is_back;        /* the other item came first */
+} trace_pair;
+/* `other` was chosen together with the item `slot`: changes slot's list.
  * entry: index of `other` in the list, UNKNOWN_PLACE or NO_PLACE. */
-void freshet_model_replay_pair(freshet_model* model, uint32_t slot, uint32_t other, uint32_t place,
-                               uint32_t weight_units, float share, uint32_t times, size_t entry);
+void freshet_model_replay_pair(freshet_model* model, uint32_t slot, uint32_t other, const trace_pair* pair,
+                               size_t entry);
 /* The item was chosen by the event of that number. offset: of the delta in the log; state that reflects it already
  * is left alone. */
 typedef struct trace_choice {

@@ -226,13 +226,14 @@ static void step_blend(freshet_model* model) {
 
 /* ---- what follows from the trace ---- */
 
-void freshet_model_replay_pair(freshet_model* model, uint32_t slot, uint32_t other, uint32_t place,
-                               uint32_t weight_units, float share, uint32_t times, size_t entry) {
-  const float weight = (float)weight_units * (1.0F / WEIGHT_UNITS);
-  const float decay = model->follows_decay[place];
+void freshet_model_replay_pair(freshet_model* model, uint32_t slot, uint32_t other, const trace_pair* pair,
+                               size_t entry) {
+  const float weight = (float)pair->weight_units * (1.0F / WEIGHT_UNITS);
+  const float decay = model->follows_decay[pair->order_code][pair->place];
+  const float share = pair->is_back ? freshet_model_back_share(pair->order_code) : 1;
   const float follows = decay < least_pair_weight ? 0 : weight * decay * share;
-  freshet_model_neighbours_add(model, slot, other, entry, follows, weight * model->together_decay[place],
-                               times);
+  freshet_model_neighbours_add(model, slot, other, entry, follows,
+                               weight * model->together_decay[pair->place], pair->times);
 }
 
 void freshet_model_replay_counts(freshet_model* model, const trace_choice* choice, uint64_t event,
@@ -267,7 +268,7 @@ typedef struct own_event {
   bool is_dislike; /* it has no context then */
   bool is_again;
   uint8_t span_code;
-  uint32_t back_code;
+  uint32_t order_code;
   uint32_t context_count;
   const uint32_t* context_items;
   /* [context_count] of the item in their lists, and of them in its list, before the event */
@@ -286,16 +287,15 @@ static void note_order(freshet_model* model, const own_event* event, const conte
 /* An own event: the step has found most places of the entries already. */
 static void replay_own(freshet_model* model, const own_event* event, const freshet_kept* kept) {
   const neighbours* own = &model->items[event->item].near;
-  const float back_share = freshet_model_back_share(event->back_code);
   for (uint32_t i = 0; i < kept->count; i++) {
     const uint32_t k = kept->place[i], other = event->context_items[k];
     if (other == event->item) continue;
     const size_t place = event->own_places[k];
     const bool is_evicted = place < own->count && own->entries[place].item != other;
-    freshet_model_replay_pair(model, event->item, other, k, event->weight_units, back_share, kept->times[i],
-                              is_evicted ? NO_PLACE : place);
-    freshet_model_replay_pair(model, other, event->item, k, event->weight_units, 1, kept->times[i],
-                              event->places[k]);
+    trace_pair pair = {event->weight_units, k, kept->times[i], event->order_code, true};
+    freshet_model_replay_pair(model, event->item, other, &pair, is_evicted ? NO_PLACE : place);
+    pair.is_back = false;
+    freshet_model_replay_pair(model, other, event->item, &pair, event->places[k]);
   }
   const trace_choice choice = {event->item, event->weight_units, event->is_again, event->span_code};
   freshet_model_replay_counts(model, &choice, model->events, INT64_MAX);
@@ -314,14 +314,16 @@ static void record_trace(freshet_model* model, const own_event* event, const fre
     model->trace_items = realloc(model->trace_items, model->trace_item_capacity * sizeof *model->trace_items);
     FRESHET_ASSERT(model->trace_items != NULL);
   }
+  const uint32_t back_code = event->order_code % BACK_CODES;
   const unsigned kind = event->is_dislike ? TRACE_DISLIKE : event->is_again ? TRACE_AGAIN : 0;
   model->trace[model->trace_count++] =
       (trace_event){.item = event->item,
-                    .weight = (uint16_t)(event->weight_units | kind | event->back_code << TRACE_BACK_SHIFT),
+                    .weight = (uint16_t)(event->weight_units | kind | back_code << TRACE_BACK_SHIFT),
                     .context = (uint8_t)event->context_count,
                     .picks = picks,
                     .kept = (uint8_t)kept->count,
                     .is_thinned = model->thins && !event->is_dislike,
+                    .fades = event->order_code >= ORDER_FADES,
                     .span_code = event->span_code};
   for (uint32_t i = 0; i < kept->count; i++) {
     model->trace_items[model->trace_item_count + i] = event->context_items[kept->place[i]];
@@ -395,7 +397,7 @@ static freshet_status learn_positive(freshet_model* model, freshet_user* user,
                      .own_places = own_places};
   note_order(model, &event, &c);
   freshet_model_note_session(model, &c);
-  event.back_code = freshet_model_back_code(model);
+  event.order_code = freshet_model_order_code(model);
   event.is_again = freshet_model_chooses_again(user, seen->item, seen->time_ms, &event.span_code);
   const uint8_t picks = model->thins ? (uint8_t)freshet_random(model->config.seed, model->events) : 0;
   const uint32_t pairs = event.context_count;

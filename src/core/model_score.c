@@ -126,6 +126,7 @@ void freshet_model_context(const freshet_model* model, const freshet_user* user,
                            context* c) {
   enum { GAPS = 32, EXPS = 48 };
   float exps[EXPS] __attribute__((aligned(64))) = {0};
+  const float* half_decay = model->half_decay[freshet_model_order_code(model)];
   float sums[BONUS_FEATURES] = {0}, follows_unders[FRESHET_HISTORY], roots[FRESHET_HISTORY];
   c->is_similar = false;
   read_history(model, user, time_ms, c);
@@ -144,7 +145,7 @@ void freshet_model_context(const freshet_model* model, const freshet_user* user,
       c->weight[k] *= c->worth[k];
       e *= c->worth[k];
     }
-    a[FOLLOWS] = model->half_decay[c->place[k]] * e;
+    a[FOLLOWS] = half_decay[c->place[k]] * e;
     a[TOGETHER_NOW] = c->same_session[k] ? e : 0;
     a[TOGETHER_BEFORE] = c->same_session[k] ? 0 : e;
     a[SIMILAR_TEXT] = model->text_decay[c->place[k]] * e;

@@ -71,11 +71,12 @@ void freshet_model_bound_agreed(freshet_model* model) {
   }
 }
 
-void freshet_model_add_agreed(const freshet_model* model, const context* c, gathering* g, float* values) {
-  const size_t count = g->met.count, padded = (count + FRESHET_LANES - 1) / FRESHET_LANES * FRESHET_LANES;
-  float* agreed = g->met.agreed;
+void freshet_model_add_agreed(const freshet_model* model, const context* c, freshet_gathered* met,
+                              const float* roots, float* values) {
+  const size_t count = met->count, padded = (count + FRESHET_LANES - 1) / FRESHET_LANES * FRESHET_LANES;
+  float* agreed = met->agreed;
   if (c->theta[AGREED] <= 0) return;
-  for (size_t i = 0; i < padded; i++) agreed[i] = 1 + agreed[i] * agreed[i] * g->roots[i];
+  for (size_t i = 0; i < padded; i++) agreed[i] = 1 + agreed[i] * agreed[i] * roots[i];
   model->kernels->log(agreed, padded);
   for (size_t i = 0; i < count; i++) values[i] += c->theta[AGREED] * agreed[i];
 }

@@ -5,7 +5,7 @@
 #ifndef FRESHET_CORE_MODEL_SESSIONS_H
 #define FRESHET_CORE_MODEL_SESSIONS_H
 
-#include "core/model_bonus.h"
+#include "core/model_internal.h"
 
 void freshet_model_init_sessions(freshet_model* model);
 /* Counts whether a choice with this context goes on with a session. */
@@ -21,7 +21,8 @@ void freshet_model_bound_agreed(freshet_model* model);
 /* parts[k]: what the recent item k brings to the score of `slot` by AGREED. */
 void freshet_model_agreed_parts(const freshet_model* model, const context* c, uint32_t slot,
                                 float parts[FRESHET_HISTORY]);
-/* Adds AGREED to the values [met] of what has been met. Changes met.agreed. */
-void freshet_model_add_agreed(const freshet_model* model, const context* c, gathering* g, float* values);
+/* Adds AGREED to the values [met] of what has been met. roots [met]: 1 / sqrt(N + 1). Changes met->agreed. */
+void freshet_model_add_agreed(const freshet_model* model, const context* c, freshet_gathered* met,
+                              const float* roots, float* values);
 
 #endif

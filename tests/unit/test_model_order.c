@@ -1,8 +1,10 @@
 /* Whether the order of choices matters: it is learned from the stream, lists follow it, and other models agree. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -39,7 +41,7 @@ static void play_all(world* w, bool may_turn) {
 }
 
 static float back_share(const world* w) {
-  return freshet_model_back_share(freshet_model_back_code(w->model));
+  return freshet_model_back_share(freshet_model_order_code(w->model));
 }
 
 /* What the list of `chosen` says of `slot`. */
@@ -87,9 +89,9 @@ static void a_model_that_folds_or_restores_has_the_same_lists(void** state) {
   int64_t offset = 0;
   uint32_t codes = 0;
   for (uint32_t s = 0; s < SESSIONS; s++) {
-    const uint32_t code = freshet_model_back_code(learner.model);
+    const uint32_t code = freshet_model_order_code(learner.model);
     play(&learner, s, false);
-    codes += code != freshet_model_back_code(learner.model);
+    codes += code != freshet_model_order_code(learner.model);
     if (s % 10 != 0 && s != SESSIONS - 1) continue;
     freshet_model_take_delta(learner.model, &delta);
     assert_int_equal(freshet_model_fold(folder.model, &delta, offset, NULL), FRESHET_OK);
@@ -136,11 +138,70 @@ static void state_without_the_share_is_read(void** state) {
   freshet_buffer_append(&old, bytes + rest, now.size - rest);
   assert_int_equal(freshet_model_read_globals(other.model, freshet_buffer_slice(&old), NULL), FRESHET_OK);
   assert_true(other.model->blend[TH] == w.model->blend[TH]);
-  assert_int_equal(freshet_model_back_code(other.model), 0);
+  assert_int_equal(freshet_model_order_code(other.model), 0);
   freshet_buffer_free(&now);
   freshet_buffer_free(&old);
   free_world(&w);
   free_world(&other);
+}
+
+/* Where order matters, `follows` of what is far away counts less. */
+static void follows_fades_faster_where_order_matters(void** state) {
+  (void)state;
+  world w = make_world();
+  for (uint32_t code = 0; code < ORDER_CODES; code++) {
+    const float* decay = w.model->follows_decay[code];
+    assert_true(decay[0] == 1 && decay[1] <= .7F && decay[1] > .34F);
+    if (code < ORDER_FADES) assert_true(decay[1] == .7F && w.model->half_decay[code][1] == .5F);
+  }
+  assert_int_equal(freshet_model_order_code(w.model), 0);
+  play_all(&w, false);
+  const uint32_t code = freshet_model_order_code(w.model);
+  assert_in_range(code, ORDER_FADES, ORDER_CODES - 1);
+  assert_true(w.model->follows_decay[code][1] < .45F && w.model->half_decay[code][1] < .3F);
+  free_world(&w);
+}
+
+/* What the version before made of this trace: it counted .7^k always. Returns how many events were changed. */
+static uint32_t make_older(freshet_model_delta* delta, uint8_t* trace) {
+  enum { HEAD = 8 + 1, INDEX = 2, WEIGHT = 2 };
+  uint32_t changed = 0;
+  memcpy(trace, delta->trace.data, delta->trace.size);
+  uint8_t* at = trace + HEAD;
+  for (uint64_t e = 0; e < delta->events; e++) {
+    uint16_t weight;
+    memcpy(&weight, at + INDEX, sizeof weight);
+    uint8_t* size = at + INDEX + WEIGHT;
+    changed += (*size & TRACE_FADES) != 0;
+    *size &= (uint8_t)~TRACE_FADES;
+    at = size + 1 + ((weight & TRACE_AGAIN) != 0) + *size * INDEX;
+  }
+  assert_true(at == trace + delta->trace.size);
+  delta->trace.data = (const char*)trace;
+  return changed;
+}
+
+static void a_trace_of_the_version_before_counts_as_it_did_there(void** state) {
+  (void)state;
+  world learner = make_world(), folder = make_world(), older = make_world();
+  freshet_model_delta delta;
+  play_all(&learner, false);
+  freshet_model_take_delta(learner.model, &delta);
+  assert_int_equal(freshet_model_fold(folder.model, &delta, 0, NULL), FRESHET_OK);
+  uint8_t* trace = malloc(delta.trace.size);
+  assert_non_null(trace);
+  assert_true(make_older(&delta, trace) > SESSIONS);
+  assert_int_equal(freshet_model_fold(older.model, &delta, 0, NULL), FRESHET_OK);
+  for (uint32_t album = 0; album < ALBUMS; album++) {
+    const uint32_t song = album * ALBUM + 1;
+    const float near = follows(&older, song, song + 1), far = follows(&older, song, song + 3);
+    assert_true(follows(&folder, song, song + 3) < .6F * far);
+    assert_true(fabsf(follows(&folder, song, song + 1) - near) < .2F * near);
+  }
+  free(trace);
+  free_world(&learner);
+  free_world(&folder);
+  free_world(&older);
 }
 
 static void shares_of_all_codes_fall(void** state) {
@@ -148,13 +209,14 @@ static void shares_of_all_codes_fall(void** state) {
   world w = make_world();
   uint32_t last = 0;
   assert_true(freshet_model_back_share(0) < 1 && freshet_model_back_share(BACK_CODES - 1) == 0);
+  assert_true(freshet_model_back_share(ORDER_FADES) == freshet_model_back_share(0));
   for (int i = -500; i <= 500; i++) { /* whatever a damaged delta makes of the weight */
     w.model->blend[ORDER] = i / 100.0;
-    const uint32_t code = freshet_model_back_code(w.model);
-    assert_in_range(code, last, BACK_CODES - 1);
+    const uint32_t code = freshet_model_order_code(w.model);
+    assert_in_range(code, last, ORDER_CODES - 1);
     last = code;
   }
-  assert_int_equal(last, BACK_CODES - 1);
+  assert_int_equal(last, ORDER_CODES - 1);
   free_world(&w);
 }
 
@@ -163,6 +225,8 @@ int main(void) {
                                      cmocka_unit_test(the_next_song_follows_and_the_one_before_does_not),
                                      cmocka_unit_test(a_model_that_folds_or_restores_has_the_same_lists),
                                      cmocka_unit_test(state_without_the_share_is_read),
+                                     cmocka_unit_test(follows_fades_faster_where_order_matters),
+                                     cmocka_unit_test(a_trace_of_the_version_before_counts_as_it_did_there),
                                      cmocka_unit_test(shares_of_all_codes_fall)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
