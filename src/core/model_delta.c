@@ -99,6 +99,13 @@ static void fetch_item(const freshet_model* model, size_t place) {
   freshet_prefetch_row(model->pending_rows + place * 2 * model->config.dim, model->config.dim);
 }
 
+/* The same for an item that the trace names a little later. */
+static void fetch_named(const freshet_model* model, size_t named) {
+  const size_t near = named + ITEMS_AHEAD, far = near + ITEMS_AHEAD, count = model->trace_item_count;
+  if (far < count) freshet_prefetch(&model->items[model->trace_items[far]], sizeof *model->items);
+  if (near < count) fetch_item(model, place_of(model, model->trace_items[near]));
+}
+
 /* Adds the items of events until the part is full. Returns where its events end. */
 static size_t add_events(freshet_model* model, delta_cut* cut, size_t most) {
   size_t event = cut->next_event, named = cut->next_context, trace = 0;
@@ -106,7 +113,10 @@ static size_t add_events(freshet_model* model, delta_cut* cut, size_t most) {
     const trace_event* e = &model->trace[event];
     if (is_full(model, cut, trace, most)) break;
     add_item(model, cut, place_of(model, e->item));
-    for (uint32_t k = 0; k < e->kept; k++) add_item(model, cut, place_of(model, model->trace_items[named++]));
+    for (uint32_t k = 0; k < e->kept; k++) {
+      fetch_named(model, named);
+      add_item(model, cut, place_of(model, model->trace_items[named++]));
+    }
     trace += (1 + e->kept) * INDEX_GUESS + sizeof e->weight + 3;
   }
   if (event < model->trace_count) return event;

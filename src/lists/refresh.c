@@ -12,9 +12,9 @@
 enum {
   LISTS_US = 5000,         /* on a core: lists of a turn */
   URGENT_LISTS_US = 10000, /* near the end of the allowed delay */
-  FEW_LISTS = 8,        /* are made in any case, however long they take; and between two looks at the clock */
-  MANY_LISTS = 128,     /* at most between two looks at the clock */
-  OTHERS_SHARE = 4,     /* for each reason: one list in so many, while users with an event wait */
+  FEW_LISTS = 8,    /* are made in any case, however long they take; and between two looks at the clock */
+  MANY_LISTS = 32,  /* at most between two looks at the clock: the next ones may take longer than the last */
+  OTHERS_SHARE = 4, /* for each reason: one list in so many, while users with an event wait */
   URGENT_PERCENT = 90,  /* of ranking.max_delay_ms: the end of the allowed delay is near */
   SPREAD_PERCENT = 70,  /* from this share on, users are served while events lag */
   OUTDATED_PER_S = 200, /* so few that live events do not notice */

@@ -19,6 +19,7 @@ enum {
   ABORTS_MAX = 20,         /* in a row, before giving up */
   KEPT_BYTES = 8 << 20,    /* of records that wait for it, before events wait */
   DELTA_BYTES = 16 << 20,  /* of item deltas, in one commit */
+  ROWS_AHEAD = 32,         /* of users, in a turn, before a commit is due */
   ROOM_SHARE = 20, /* of the time between two times that items are parked, the second takes one part */
   ROOM_PAUSE_US = 1000000,
   ROOM_PAUSE_MAX_US = 600 * 1000000,
@@ -42,12 +43,14 @@ static void keep_row(freshet_commit* commit, int32_t partition, freshet_slice ke
   freshet_outbox_add(commit->ports->outbox, &row, FRESHET_WITH_COMMIT, NULL);
 }
 
-static freshet_status keep_users(freshet_commit* commit, freshet_error* error) {
+/* The changed rows from `first` on, at most so many. */
+static freshet_status keep_users(freshet_commit* commit, size_t first, size_t most, freshet_error* error) {
   freshet_user_row* const* rows;
   freshet_buffer* bytes = &commit->bytes;
-  size_t count = freshet_users_changed(commit->derived->users, &rows);
+  const size_t count = freshet_users_changed(commit->derived->users, &rows);
+  const size_t end = first < count && most < count - first ? first + most : count;
   freshet_status status = FRESHET_OK;
-  for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
+  for (size_t i = first; status == FRESHET_OK && i < end; i++) {
     if (rows[i]->is_written) continue;
     rows[i]->is_written = true;
     bytes->size = 0;
@@ -73,7 +76,8 @@ static void keep_dedup(freshet_commit* commit) {
 
 /* What has been learned. May be called several times before a commit: each time writes what has changed since. */
 static freshet_status write_users(freshet_commit* commit, freshet_error* error) {
-  freshet_status status = keep_users(commit, error);
+  freshet_status status = keep_users(commit, 0, SIZE_MAX, error);
+  commit->ahead = 0;
   keep_dedup(commit);
   return status;
 }
@@ -286,6 +290,20 @@ bool freshet_commit_has_room(const freshet_commit* commit) {
   return freshet_outbox_kept_bytes(commit->ports->outbox) < KEPT_BYTES / 2;
 }
 
+/* Before a commit is due, rows that have waited longest go into it, a few in each turn: then it has little left to do when it
+ * starts. Each row once: one that changes later is written once more. */
+static freshet_status keep_ahead(freshet_commit* commit, freshet_error* error) {
+  const int64_t since_us = freshet_clock_monotonic_us(commit->ports->clock) - commit->start_us;
+  const int64_t interval_us = commit->config->commit_interval_ms * 1000;
+  freshet_user_row* const* rows;
+  if (commit->config->delivery != FRESHET_DELIVERY_FAST || since_us < interval_us / 2) return FRESHET_OK;
+  if (commit->ahead >= freshet_users_changed(commit->derived->users, &rows)) return FRESHET_OK;
+  freshet_status status = keep_users(commit, commit->ahead, ROWS_AHEAD, error);
+  commit->ahead += ROWS_AHEAD;
+  freshet_turn_lap(commit->turn, FRESHET_TURN_COMMIT);
+  return status;
+}
+
 static bool overlay_is_full(const freshet_commit* commit) {
   freshet_user_row* const* rows;
   return freshet_users_changed(commit->derived->users, &rows) >= commit->config->overlay_users ||
@@ -341,6 +359,7 @@ static freshet_status write_item_rows(freshet_commit* commit, freshet_error* err
 freshet_status freshet_commit_turn(freshet_commit* commit, freshet_error* error) {
   if (freshet_commit_is_held_up(commit)) return FRESHET_OK;
   freshet_status status = end_and_start(commit, error);
+  if (status == FRESHET_OK) status = keep_ahead(commit, error);
   if (status == FRESHET_OK) status = write_ahead(commit, error);
   if (status == FRESHET_OK) status = write_item_rows(commit, error);
   return status;

@@ -36,6 +36,7 @@ typedef struct freshet_commit {
   int64_t start_us; /* of the last commit */
   bool is_storing;  /* the transaction has committed, and the store takes its rows */
   int64_t next_us;  /* when the next one is due */
+  size_t ahead;     /* rows of changed users that have been looked at for the next one */
   bool wants_pass;  /* rows of items should go to the store once this commit has ended; pause.h takes it up */
   unsigned aborts_in_a_row;
   int64_t room_us;       /* when items were last parked */

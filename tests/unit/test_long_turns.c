@@ -50,6 +50,8 @@ typedef struct world {
   int64_t items_count, items_taken; /* records of `items`: `item` again and again */
   int64_t lists;                    /* published */
   char order[EVENTS_MAX][16];       /* [lists] whose */
+  int64_t rows;                     /* of users, written into a transaction */
+  int64_t user_1_events;            /* of user-1, as the last of its rows says */
   bool has_no_outcome;
   int longest_wait_ms; /* for an outcome */
 } world;
@@ -71,7 +73,12 @@ static freshet_status sink_publish(freshet_sink* self, const freshet_output* out
   return FRESHET_OK;
 }
 static freshet_status sink_write(freshet_sink* self, const freshet_output* output, freshet_error* error) {
-  (void)self, (void)output, (void)error;
+  freshet_user_state state;
+  (void)self;
+  if (output->topic != FRESHET_TOPIC_USERS || output->key.data[0] == '\0') return FRESHET_OK;
+  assert_int_equal(freshet_decode_user_state(w->codec, output->value, &state, error), FRESHET_OK);
+  w->rows++;
+  if (freshet_slice_equal(output->key, freshet_slice_of("user-1"))) w->user_1_events = state.events;
   return FRESHET_OK;
 }
 static freshet_status sink_commit(freshet_sink* self, const freshet_partition* offsets, size_t count,
@@ -291,13 +298,12 @@ static void stop(void) {
   free(w);
 }
 
-/* An event of a new user. */
-static void choose(void) {
+static void choose_as(int64_t user) {
   record_bytes* to = &w->events[w->events_count];
   char event_id[32];
   freshet_buffer bytes = {0};
   assert_true(w->events_count < EVENTS_MAX);
-  snprintf(to->key, sizeof to->key, "user-%lld", (long long)w->events_count);
+  snprintf(to->key, sizeof to->key, "user-%lld", (long long)user);
   snprintf(event_id, sizeof event_id, "event-%lld", (long long)w->events_count);
   const freshet_event event = {.type = FRESHET_CLICK,
                                .event_id = freshet_slice_of(event_id),
@@ -310,6 +316,11 @@ static void choose(void) {
   to->size = bytes.size;
   freshet_buffer_free(&bytes);
   w->events_there = ++w->events_count;
+}
+
+/* An event of a new user. */
+static void choose(void) {
+  choose_as(w->events_count);
 }
 
 /* ---- the tests ---- */
@@ -410,6 +421,34 @@ static void a_commit_without_an_outcome_stops_no_list(void** state) {
   stop();
 }
 
+/* Rows of users go into a commit before it is due, a few in each turn. One that changes later goes once more. */
+static void a_commit_has_little_left_to_write(void** state) {
+  enum { USERS = 200, A_TURN = 32 };
+  (void)state;
+  start(100000);
+  choose();
+  for (int i = 0; i < 5; i++) step(); /* the first commit is due at once */
+  assert_int_equal(w->rows, 1);
+  for (int i = 0; i < USERS; i++) choose();
+  for (int i = 0; i < 40; i++) step();
+  assert_int_equal(w->lists, 1 + USERS);
+  const size_t others = freshet_outbox_kept(w->outbox);
+  w->now_us += 600000;
+  for (size_t kept = others, before = others; before < others + USERS; before = kept) {
+    step();
+    kept = freshet_outbox_kept(w->outbox);
+    assert_in_range(kept - before, 1, A_TURN);
+  }
+  assert_int_equal(w->rows, 1);
+  choose_as(1);
+  step();
+  w->now_us += 400000;
+  step();
+  assert_int_equal(w->rows, 1 + USERS + 1);
+  assert_int_equal(w->user_1_events, 2);
+  stop();
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(lists_of_a_turn_are_bounded_by_their_time),
@@ -417,6 +456,7 @@ int main(void) {
       cmocka_unit_test(lists_that_have_waited_long_come_first),
       cmocka_unit_test(lists_flow_while_the_catalogue_comes_again),
       cmocka_unit_test(a_commit_without_an_outcome_stops_no_list),
+      cmocka_unit_test(a_commit_has_little_left_to_write),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
