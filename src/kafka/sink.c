@@ -16,9 +16,22 @@ static void learn_from_failure(kafka_sink* sink, const freshet_kafka_client* cli
                                const rd_kafka_message_t* message) {
   freshet_topic topic = freshet_kafka_client_topic(client, message->rkt);
   if (topic == FRESHET_TOPICS) return;
-  if (message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
+  if (message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) {
     freshet_kafka_sizes_refused(&sink->sizes, topic, message->len + message->key_len);
+    atomic_store(&sink->too_large, topic);
+  }
   if (freshet_kafka_code_missing(message->err)) atomic_store(&sink->missing, topic);
+}
+
+void freshet_sink_name_limit(kafka_sink* sink, freshet_error* error) {
+  const freshet_error cause = *error;
+  const int topic = atomic_exchange(&sink->too_large, FRESHET_TOPICS);
+  if (topic == FRESHET_TOPICS) return;
+  freshet_error_clear(error);
+  freshet_error_set(
+      error, cause.status, cause.verdict,
+      "%.200s: a record is larger than max.message.bytes of topic %s, or than message.max.bytes",
+      cause.message, sink->publisher.config->topics[topic]);
 }
 
 freshet_status freshet_sink_check_topics(const kafka_sink* sink, freshet_error* error) {
@@ -371,6 +384,7 @@ freshet_status freshet_kafka_sink_create(const freshet_kafka_config* config, fre
   sink->base.vtable = &vtable;
   sink->source = source;
   atomic_init(&sink->missing, FRESHET_TOPICS);
+  atomic_init(&sink->too_large, FRESHET_TOPICS);
   sink->reply_topics = freshet_reply_topics_create(config);
   freshet_status status =
       freshet_kafka_client_open(&sink->publisher, config, FRESHET_KAFKA_PUBLISHER,

@@ -95,6 +95,7 @@ static freshet_status commit_now(kafka_sink* sink, published* era, freshet_error
     return worse.status;
   }
   if (status != FRESHET_ABORTED || atomic_load(&sink->committer.abandoned)) return status;
+  freshet_sink_name_limit(sink, error);
   freshet_status aborted = freshet_sink_abort_open(sink, transactor, &worse);
   if (aborted == FRESHET_OK) return status;
   *error = worse;

@@ -62,6 +62,8 @@ typedef struct kafka_sink {
   published eras[2]; /* the current one, and the one of the commit under way */
   unsigned era;
   _Atomic int lost_code;
+  _Atomic int
+      too_large; /* a topic that has refused a record for its size, not told yet; FRESHET_TOPICS: none */
   _Atomic int missing; /* a topic that is not there any more; FRESHET_TOPICS: none */
   committer committer;
 } kafka_sink;
@@ -75,6 +77,8 @@ freshet_status freshet_sink_lists_lost(const kafka_sink* sink, size_t lost, fres
                                        freshet_error* error);
 /* FRESHET_NOT_FOUND after a record was given up because its topic is not there any more: it would be so for ever. */
 freshet_status freshet_sink_check_topics(const kafka_sink* sink, freshet_error* error);
+/* Adds the topic that has refused a record for its size to the error of a commit. */
+void freshet_sink_name_limit(kafka_sink* sink, freshet_error* error);
 /* For the thread that may use the transactor. Ends its open transaction; by a new producer where the old one has
  * failed. */
 freshet_status freshet_sink_abort_open(kafka_sink* sink, freshet_kafka_transactor* transactor,

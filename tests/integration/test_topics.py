@@ -132,6 +132,20 @@ class Topics(Case):
             worker.start_ready()
             app.settle()
 
+    def test_a_limit_that_ends_each_commit_is_named(self):
+        app = self.app()
+        app.announce(5)
+        self.set(app, "item_deltas", cleanup_policy="delete", max_message_bytes=1000)
+        worker = app.service().start_ready()
+        for number in range(40):
+            app.send("events", f"user-{number}", click(f"user-{number}", f"item-{number % 5}"))
+        app.flush()
+        until(lambda: "commit.aborted" in worker.log(), "a commit is aborted", 30)
+        aborted = next(line for line in worker.log().splitlines() if "commit.aborted" in line)
+        self.assertIn(f"max.message.bytes of topic {app.topics['item_deltas']}", aborted)
+        self.set(app, "item_deltas", cleanup_policy="delete", max_message_bytes=1048588)
+        app.settle()
+
     def test_missing_topics(self):
         app = self.app(create=False)
         self.check(app, EXIT_UNAVAILABLE, "do not exist", app.topics["events"])
