@@ -387,7 +387,8 @@ class App:
         self.write_config(settings or {})
         self.services = []
         self.producer = Producer({"bootstrap.servers": bootstrap, "partitioner": "murmur2_random",
-                                  "enable.idempotence": True, "max.in.flight": 1, "linger.ms": 2, "message.max.bytes": 4000000,
+                                  "enable.idempotence": True, "max.in.flight": 1, "linger.ms": 2,
+                                  "message.max.bytes": 4000000,
                                   "queue.buffering.max.messages": 1000000, "log_level": 2})
         test.apps.append(self)
         test.addCleanup(self.close)
