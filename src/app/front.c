@@ -9,7 +9,7 @@
 
 enum {
   QUESTIONS_MAX = 1024, /* that wait for their answer */
-  WAIT_PARTS = 4,       /* nobody is let in behind a question that has waited one part of http.timeout_ms */
+  WAIT_PARTS = 2,       /* nobody is let in behind a question that has waited one part of http.timeout_ms */
   ROUTES_MAX = 32,      /* of the API and of pages */
 };
 

@@ -228,7 +228,8 @@ static freshet_status check_vector(const float* vector, size_t dim, freshet_erro
 }
 
 freshet_status freshet_item_validate(const freshet_item* item, freshet_slice key, freshet_error* error) {
-  freshet_status status = check_name("item_id", item->item_id, error);
+  /* An item may be called "NA": here a whole record speaks for it. */
+  freshet_status status = freshet_id_validate("item_id", item->item_id, error);
   if (status == FRESHET_OK) status = check_key("item_id", item->item_id, key, error);
   if (status == FRESHET_OK) status = check_text("title", item->title, error);
   if (status == FRESHET_OK) status = check_text("text", item->text, error);

@@ -18,6 +18,8 @@ enum {
   RETRY_MS = 50,
   TELL_FIRST_MS = 3000, /* shorter waits are no news */
   TELL_MS = 30000,
+  MISSING_WAIT_MS = 10000,
+  MISSING_RETRY_MS = 200,
 };
 
 /* ---- waiting ---- */
@@ -159,8 +161,8 @@ static bool has_topic(const struct rd_kafka_metadata* metadata, const char* name
   return false;
 }
 
-const char* freshet_kafka_missing_topic(const freshet_kafka_client* client, const freshet_topic* topics,
-                                        size_t count, int timeout_ms, rd_kafka_resp_err_t* code) {
+static const char* missing_topic(const freshet_kafka_client* client, const freshet_topic* topics,
+                                 size_t count, int timeout_ms, rd_kafka_resp_err_t* code) {
   const struct rd_kafka_metadata* metadata = NULL;
   const char* missing = NULL;
   *code = rd_kafka_metadata(client->handle, 1, NULL, &metadata, timeout_ms);
@@ -171,6 +173,21 @@ const char* freshet_kafka_missing_topic(const freshet_kafka_client* client, cons
   }
   rd_kafka_metadata_destroy(metadata);
   return missing;
+}
+
+const char* freshet_kafka_topics_missing(const freshet_kafka_client* client, const freshet_topic* topics,
+                                         size_t count) {
+  const freshet_kafka_config* config = client->config;
+  const int64_t since_ms = freshet_monotonic_ms();
+  rd_kafka_resp_err_t code;
+  const char* missing;
+  while ((missing = missing_topic(client, topics, count, MISSING_WAIT_MS, &code)) != NULL) {
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR && freshet_monotonic_ms() - since_ms > MISSING_WAIT_MS)
+      return missing;
+    if (config->stopping != NULL && freshet_kafka_wait_ended(config, since_ms)) return NULL;
+    freshet_kafka_sleep_ms(MISSING_RETRY_MS);
+  }
+  return NULL;
 }
 
 freshet_status freshet_kafka_client_committed(freshet_kafka_client* client,

@@ -41,11 +41,12 @@ bool freshet_kafka_last_try_over(const freshet_kafka_config* config, int last_tr
 /* Asks the cluster about one of the client's topics, once. */
 rd_kafka_resp_err_t freshet_kafka_client_partitions(const freshet_kafka_client* client, freshet_topic topic,
                                                     int timeout_ms, int32_t* count);
-/* One of topics [count], which is not empty, of which the cluster knows nothing; NULL: it knows all. *code says whether
- * it has answered; without an answer the first topic is returned. Asks for every topic there is, because only such an
- * answer makes librdkafka look at its subscription again at once. */
-const char* freshet_kafka_missing_topic(const freshet_kafka_client* client, const freshet_topic* topics,
-                                        size_t count, int timeout_ms, rd_kafka_resp_err_t* code);
+/* One of topics [count], which is not empty, of which the cluster knows nothing, asked again and again for 10 s: one that
+ * has just been made, or a broker that has just started, is unknown for a moment. NULL: all are there, or the process is
+ * asked to stop. Asks for every topic there is, because only such an answer makes librdkafka look at its subscription
+ * again at once. */
+const char* freshet_kafka_topics_missing(const freshet_kafka_client* client, const freshet_topic* topics,
+                                         size_t count);
 /* The first offset of a partition and its end, once. The end is that of committed records when the client
  * reads only these, else the high watermark. Takes at most twice timeout_ms. */
 rd_kafka_resp_err_t freshet_kafka_client_range(const freshet_kafka_client* client, freshet_topic topic,

@@ -34,14 +34,18 @@ void freshet_sink_name_limit(kafka_sink* sink, freshet_error* error) {
       cause.message, sink->publisher.config->topics[topic]);
 }
 
-freshet_status freshet_sink_check_topics(const kafka_sink* sink, freshet_error* error) {
-  const int topic = atomic_load(&sink->missing);
+/* A broker that has just started may not know a topic for a moment, so one answer is not believed. */
+freshet_status freshet_sink_check_topics(kafka_sink* sink, freshet_error* error) {
+  const freshet_topic topic = (freshet_topic)atomic_load(&sink->missing);
   if (topic == FRESHET_TOPICS) return FRESHET_OK;
-  return freshet_error_set(
-      error, FRESHET_NOT_FOUND, FRESHET_STOP,
-      "topic %s is gone: it was deleted, or has lost partitions, while this process wrote to "
-      "it; `freshet topics create` makes it again",
-      sink->publisher.config->topics[topic]);
+  if (freshet_kafka_topics_missing(&sink->publisher, &topic, 1) == NULL) {
+    atomic_store(&sink->missing, FRESHET_TOPICS);
+    return FRESHET_OK;
+  }
+  return freshet_error_set(error, FRESHET_NOT_FOUND, FRESHET_STOP,
+                           "topic %s is gone: it was deleted while this process wrote to it; `freshet topics "
+                           "create` makes it again",
+                           sink->publisher.config->topics[topic]);
 }
 
 static void give_up(void* context, int era, rd_kafka_resp_err_t code) {
@@ -80,7 +84,8 @@ static void on_written(rd_kafka_t* handle, const rd_kafka_message_t* message, vo
     freshet_ends_raise(ends, topic, message->partition, message->offset + 1);
   } else {
     learn_from_failure(sink, client, message);
-    if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) atomic_store(&transactor->lacks_records, true);
+    const bool is_told = message->err != RD_KAFKA_RESP_ERR_NO_ERROR;
+    atomic_store(is_told ? &transactor->has_failed : &transactor->lacks_records, true);
   }
   atomic_fetch_sub(&transactor->waiting[topic], 1);
 }
@@ -297,6 +302,7 @@ static freshet_status sink_begin(freshet_sink* self, freshet_error* error) {
   if (status != FRESHET_OK) return status;
   freshet_ends_clear(&sink->ends[transactor - sink->transactors]);
   transactor->begun_ms = freshet_monotonic_ms();
+  atomic_store(&transactor->has_failed, false);
   atomic_store(&transactor->lacks_records, false);
   status = freshet_kafka_transactor_take(transactor, FRESHET_STEP_BEGIN, NULL, error);
   sink->has_begun = status == FRESHET_OK;

@@ -49,21 +49,6 @@ static freshet_status await_published(kafka_sink* sink, published* era, freshet_
   return lost == 0 ? FRESHET_OK : freshet_sink_lists_lost(sink, lost, FRESHET_ABORTED, error);
 }
 
-/* Meanwhile delivery reports open one topic after the other to the next transaction. */
-static freshet_status await_written(committer* c, freshet_error* error) {
-  freshet_status status = freshet_kafka_transactor_take(c->transactor, FRESHET_STEP_FLUSH, NULL, error);
-  if (status != FRESHET_OK) return status;
-  if (atomic_load(&c->transactor->lacks_records))
-    return freshet_error_set(
-        error, FRESHET_ABORTED, FRESHET_RETRY,
-        "a broker has accepted records after it refused earlier ones, which may be lost");
-  pthread_mutex_lock(&c->lock);
-  c->is_written = true;
-  pthread_cond_broadcast(&c->changed);
-  pthread_mutex_unlock(&c->lock);
-  return FRESHET_OK;
-}
-
 /* On the sender's thread. */
 static void send_offsets(void* context) {
   committer* c = context;
@@ -72,11 +57,45 @@ static void send_offsets(void* context) {
       freshet_kafka_transactor_take(c->transactor, FRESHET_STEP_SEND_OFFSETS, &c->input, &c->send_error);
 }
 
+static void tell_written(committer* c) {
+  pthread_mutex_lock(&c->lock);
+  c->is_written = true;
+  pthread_cond_broadcast(&c->changed);
+  pthread_mutex_unlock(&c->lock);
+}
+
+/* Serves the reports of all records: one of them may forbid the commit. They open one topic after the other to the next
+ * transaction. Ends early where the transaction cannot be committed any more; the commit tells why. */
+static freshet_status await_written(committer* c, bool is_sending, freshet_error* error) {
+  freshet_kafka_transactor* t = c->transactor;
+  freshet_kafka_wait wait = freshet_kafka_wait_for(&t->client, "the records of a transaction");
+  int64_t stopping_since_ms = 0;
+  while (rd_kafka_flush(t->client.handle, FRESHET_SINK_ROOM_MS) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    const bool has_sent = is_sending && freshet_helper_await(c->sender, 0);
+    if ((has_sent && c->sent != FRESHET_OK) || atomic_load(&t->has_failed) ||
+        rd_kafka_fatal_error(t->client.handle, NULL, 0) != RD_KAFKA_RESP_ERR_NO_ERROR)
+      return FRESHET_OK;
+    if (atomic_load(&c->abandoned))
+      return freshet_error_set(error, FRESHET_ABORTED, FRESHET_RETRY, "%s: abandoned", wait.what);
+    if (atomic_load(&c->leaving) ||
+        freshet_kafka_last_try_over(&t->config, FRESHET_KAFKA_LAST_TRY_MS, &stopping_since_ms))
+      return freshet_error_set(error, FRESHET_UNAVAILABLE, FRESHET_STOP, "%s are not acknowledged",
+                               wait.what);
+    freshet_kafka_wait_tell(&wait, RD_KAFKA_RESP_ERR__TIMED_OUT);
+  }
+  if (atomic_load(&t->lacks_records))
+    return freshet_error_set(
+        error, FRESHET_ABORTED, FRESHET_RETRY,
+        "a broker has accepted records after it refused earlier ones, which may be lost");
+  tell_written(c);
+  return FRESHET_OK;
+}
+
 /* Both wait for the cluster, and librdkafka has no call that waits for both. */
 static freshet_status write_and_send(committer* c, freshet_error* error) {
   const bool sends = c->input.list != NULL;
   if (sends) freshet_helper_start(c->sender, send_offsets, c);
-  const freshet_status written = await_written(c, error);
+  const freshet_status written = await_written(c, sends, error);
   if (!sends) return written;
   freshet_helper_await(c->sender, -1);
   if (written == FRESHET_OK && c->sent != FRESHET_OK) *error = c->send_error;

@@ -76,7 +76,7 @@ static inline kafka_sink* freshet_sink_of(freshet_sink* self) {
 freshet_status freshet_sink_lists_lost(const kafka_sink* sink, size_t lost, freshet_status status,
                                        freshet_error* error);
 /* FRESHET_NOT_FOUND after a record was given up because its topic is not there any more: it would be so for ever. */
-freshet_status freshet_sink_check_topics(const kafka_sink* sink, freshet_error* error);
+freshet_status freshet_sink_check_topics(kafka_sink* sink, freshet_error* error);
 /* Adds the topic that has refused a record for its size to the error of a commit. */
 void freshet_sink_name_limit(kafka_sink* sink, freshet_error* error);
 /* For the thread that may use the transactor. Ends its open transaction; by a new producer where the old one has

@@ -18,7 +18,7 @@
 #include "kafka/seek.h"
 
 /* SHARE_MS: how often the watch learns where reading is. */
-enum { MISSING_WAIT_MS = 10000, MISSING_RETRY_MS = 200, SHARE_MS = 1000, REBALANCES = 4 };
+enum { SHARE_MS = 1000, REBALANCES = 4 };
 
 typedef struct rebalance {
   bool assign; /* else revoke */
@@ -276,22 +276,12 @@ static void on_rebalance(rd_kafka_t* handle, rd_kafka_resp_err_t code,
 
 /* ---- The interface ---- */
 
-/* A topic that has just been made, or a broker that has just started, is unknown for a moment: ask again
- * before believing it. */
 static freshet_status look_again(kafka_source* source, freshet_error* error) {
-  const freshet_kafka_config* config = source->reader.client.config;
-  int64_t since_ms = freshet_monotonic_ms();
-  rd_kafka_resp_err_t code;
-  const char* missing;
-  while ((missing = freshet_kafka_missing_topic(&source->reader.client, source->topics, source->topic_count,
-                                                MISSING_WAIT_MS, &code)) != NULL) {
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR && freshet_monotonic_ms() - since_ms > MISSING_WAIT_MS) {
-      return freshet_error_set(error, FRESHET_NOT_FOUND, FRESHET_STOP,
-                               "topic %s does not exist; `freshet topics create` makes it", missing);
-    }
-    if (config->stopping != NULL && freshet_kafka_wait_ended(config, since_ms)) return FRESHET_OK;
-    freshet_kafka_sleep_ms(MISSING_RETRY_MS);
-  }
+  const char* missing =
+      freshet_kafka_topics_missing(&source->reader.client, source->topics, source->topic_count);
+  if (missing != NULL)
+    return freshet_error_set(error, FRESHET_NOT_FOUND, FRESHET_STOP,
+                             "topic %s does not exist; `freshet topics create` makes it", missing);
   source->reader.missing = false;
   return FRESHET_OK;
 }

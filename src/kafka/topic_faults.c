@@ -105,7 +105,7 @@ static void check_policy(checking* c, freshet_topic topic) {
         "topic %s is compacted: of each key only the newest record stays, so history is lost; set "
         "cleanup.policy=delete and retention.ms=-1",
         name);
-  } else if (compacts && info->deletes) {
+  } else if (compacts && info->deletes && (info->compacted || info->retention_ms >= 0)) {
     add(c, FRESHET_OK,
         "topic %s has cleanup.policy=%s: records that still hold expire after "
         "retention.ms; set cleanup.policy=compact",
@@ -149,26 +149,22 @@ static void check_size(checking* c, freshet_topic topic) {
       (long long)least);
 }
 
-/* Producers of others write these. */
-static bool is_input(freshet_topic topic) {
-  return topic == FRESHET_TOPIC_EVENTS || topic == FRESHET_TOPIC_ITEMS || topic == FRESHET_TOPIC_REQUESTS;
-}
-
 /* Brokers of which each may be away, and records that two of them have. */
 static void check_in_sync(checking* c, freshet_topic topic) {
   const freshet_kafka_topic_info* info = &c->info[topic];
   const char* name = c->config->topics[topic];
   const int in_sync = (int)info->min_in_sync, replicas = (int)info->replication;
   if (in_sync > replicas) {
-    add(c, is_input(topic) ? FRESHET_OK : FRESHET_CONFLICT,
-        "topic %s has min.insync.replicas=%d, but %d replica%s: nothing can be written to it; set "
-        "min.insync.replicas to %d, or give it more replicas",
+    add(c, FRESHET_OK,
+        "topic %s has min.insync.replicas=%d, but %d replica%s: brokers before Kafka 3.7 write nothing to it "
+        "then; "
+        "set min.insync.replicas to %d, or give it more replicas",
         name, in_sync, replicas, replicas == 1 ? "" : "s", replicas > 2 ? replicas - 1 : 1);
   } else if (in_sync == replicas && replicas > 1) {
     add(c, FRESHET_OK,
         "topic %s has min.insync.replicas=%d, and as many replicas: nothing can be written to it while one "
-        "broker is away; give it %d replicas",
-        name, in_sync, replicas + 1);
+        "broker is away; %s",
+        name, in_sync, replicas == 2 ? "give it 3 replicas" : "set it to one less");
   } else if (replicas > 2 && in_sync == 1) {
     add(c, FRESHET_OK,
         "topic %s has min.insync.replicas=1: one broker may acknowledge a record alone and lose it; set it "

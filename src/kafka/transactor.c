@@ -49,13 +49,6 @@ static rd_kafka_error_t* step_send_offsets(rd_kafka_t* handle, const freshet_inp
                                            int within_ms) {
   return rd_kafka_send_offsets_to_transaction(handle, input->list, input->group, within_ms);
 }
-/* Serves the reports of all records. The commit would do it too, but one report may forbid the commit. */
-static rd_kafka_error_t* step_flush(rd_kafka_t* handle, const freshet_input_offsets* input, int within_ms) {
-  (void)input;
-  const rd_kafka_resp_err_t code = rd_kafka_flush(handle, within_ms);
-  return code == RD_KAFKA_RESP_ERR_NO_ERROR ? NULL
-                                            : rd_kafka_error_new(code, "records are not acknowledged yet");
-}
 static rd_kafka_error_t* step_commit(rd_kafka_t* handle, const freshet_input_offsets* input, int within_ms) {
   (void)input;
   return rd_kafka_commit_transaction(handle, within_ms);
@@ -179,7 +172,6 @@ static const struct {
 } steps[] = {[FRESHET_STEP_INIT] = {"the coordinator of transactions", step_init},
              [FRESHET_STEP_BEGIN] = {"begin transaction", step_begin},
              [FRESHET_STEP_SEND_OFFSETS] = {"send offsets", step_send_offsets},
-             [FRESHET_STEP_FLUSH] = {"the records of a transaction", step_flush},
              [FRESHET_STEP_COMMIT] = {"commit transaction", step_commit},
              [FRESHET_STEP_ABORT] = {"abort transaction", step_abort}};
 
@@ -202,12 +194,11 @@ freshet_status freshet_kafka_transactor_take(freshet_kafka_transactor* transacto
     was_cut = step == FRESHET_STEP_COMMIT && code == RD_KAFKA_RESP_ERR__TIMED_OUT &&
               freshet_monotonic_ms() - called_ms < within_ms / 2;
     bool fatal = rd_kafka_error_is_fatal(failure), doomed = rd_kafka_error_txn_requires_abort(failure);
-    bool again = rd_kafka_error_is_retriable(failure) || step == FRESHET_STEP_FLUSH;
+    bool again = rd_kafka_error_is_retriable(failure);
     freshet_kafka_client_trouble(client, code, rd_kafka_error_string(failure));
     rd_kafka_error_destroy(failure);
     if (fatal) return freshet_kafka_transactor_fatal(transactor, error);
-    const bool is_of_commit =
-        step != FRESHET_STEP_INIT && step != FRESHET_STEP_BEGIN && step != FRESHET_STEP_ABORT;
+    const bool is_of_commit = step == FRESHET_STEP_SEND_OFFSETS || step == FRESHET_STEP_COMMIT;
     if (is_of_commit && atomic_load(transactor->abandoned))
       return freshet_error_set(error, FRESHET_ABORTED, FRESHET_RETRY, "%s: abandoned", name);
     char right[FRESHET_KAFKA_RIGHT_SIZE];

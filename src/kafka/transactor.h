@@ -22,7 +22,6 @@ typedef enum freshet_transaction_step {
   FRESHET_STEP_INIT,
   FRESHET_STEP_BEGIN,
   FRESHET_STEP_SEND_OFFSETS,
-  FRESHET_STEP_FLUSH,
   FRESHET_STEP_COMMIT,
   FRESHET_STEP_ABORT,
 } freshet_transaction_step;
@@ -48,6 +47,7 @@ typedef struct freshet_kafka_transactor {
       proven_ms;    /* monotonic, when its client was made or has committed last: nobody had fenced it then */
   int64_t begun_ms; /* monotonic, of the transaction under way */
   _Atomic size_t waiting[FRESHET_TOPICS]; /* records of it that are not acknowledged */
+  _Atomic bool has_failed; /* a record of it was given up, so it cannot be committed any more */
   _Atomic bool
       lacks_records;      /* one that librdkafka takes for written may be lost (freshet_kafka_delivered) */
   _Atomic bool is_fenced; /* by all that is known: a new producer is needed before the next transaction */
@@ -60,10 +60,10 @@ typedef struct freshet_kafka_transactor {
 void freshet_kafka_transactor_name(freshet_kafka_transactor* transactor, const freshet_kafka_config* config,
                                    int index);
 
-/* Takes one step, again and again while that may help. After FRESHET_STEP_FLUSH, lacks_records says the last word. input: for FRESHET_STEP_SEND_OFFSETS, else NULL.
- * FRESHET_ABORTED: the transaction must be aborted, which has not happened yet, or it is abandoned. That includes each objection of the
- * group coordinator to our offsets, FENCED_INSTANCE_ID too: a static member that was out of reach for a while and has
- * not joined again yet gets the same answer as one that was replaced. The consumer finds out which it is. */
+/* Takes one step, again and again while that may help. input: for FRESHET_STEP_SEND_OFFSETS, else NULL.
+ * FRESHET_ABORTED: the transaction must be aborted, which has not happened yet, or it is abandoned. That includes each
+ * objection of the group coordinator to our offsets, FENCED_INSTANCE_ID too: a static member that was out of reach for a
+ * while and has not joined again yet gets the same answer as one that was replaced. The consumer finds out which it is. */
 freshet_status freshet_kafka_transactor_take(freshet_kafka_transactor* transactor,
                                              freshet_transaction_step step,
                                              const freshet_input_offsets* input, freshet_error* error);

@@ -255,7 +255,7 @@ static int64_t users_written(cluster* c) {
   return end;
 }
 
-enum { ANSWER_MS = 1000, ON_ITS_WAY_MS = 100 }; /* the second request leaves before the first is answered */
+enum { ANSWER_MS = 3000, ON_ITS_WAY_MS = 1000 }; /* the second request leaves before the first is answered */
 
 /* The broker refuses the first request and accepts the second: librdkafka calls both written. */
 static void a_list_that_another_one_overtook_is_told(void** state) {

@@ -84,6 +84,10 @@ static void print_value(double value) {
   }
 }
 
+static void print_rmse(const freshet_report* report) {
+  if (!isnan(report->rmse)) printf("%-24s %10.4f\n", "rmse of ratings", report->rmse);
+}
+
 static void print_new_items(const freshet_report* report) {
   named_value values[FRESHET_CONTENDERS_MAX][VALUES_MAX];
   size_t rows = 0;
@@ -93,6 +97,7 @@ static void print_new_items(const freshet_report* report) {
         "no new item was ranked: after the first fifth of the events nobody chooses an item for the first "
         "time "
         "(a rating below model.positive_rating is no choice)\n");
+    print_rmse(report);
     return;
   }
   for (size_t c = 0; c < report->count; c++) rows = list_values(&report->metrics[c], values[c]);
@@ -105,7 +110,7 @@ static void print_new_items(const freshet_report* report) {
     for (size_t c = 0; c < report->count; c++) print_value(values[c][r].value);
     printf("\n");
   }
-  if (!isnan(report->rmse)) printf("%-24s %10.4f\n", "rmse of ratings", report->rmse);
+  print_rmse(report);
 }
 
 size_t freshet_report_ranked(const freshet_report* report) {
