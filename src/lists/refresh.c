@@ -216,7 +216,10 @@ static freshet_status owe_postponed(freshet_refresh* refresh, freshet_error* err
 
 /* ---- who is due ---- */
 
+/* A row that is due for two reasons gets one list. */
 static void add_due(freshet_refresh* refresh, freshet_user_row* row) {
+  if (row->touched) return;
+  row->touched = true;
   refresh->due =
       freshet_grow(refresh->due, &refresh->due_capacity, refresh->due_count + 1, sizeof *refresh->due);
   refresh->due[refresh->due_count++] = row;
@@ -361,6 +364,10 @@ static void queue_touched(freshet_refresh* refresh, bool is_far) {
   refresh->touched_count = 0;
 }
 
+static void forget_due(freshet_refresh* refresh) {
+  for (size_t i = 0; i < refresh->due_count; i++) refresh->due[i]->touched = false;
+}
+
 /* The rows of the next lists, at most `most` for each reason. While users with an event wait, most lists are theirs. */
 static freshet_status collect_due(freshet_refresh* refresh, size_t most, bool lagging, bool is_far,
                                   freshet_error* error) {
@@ -393,10 +400,11 @@ static freshet_status serve_due(freshet_refresh* refresh, bool lagging, bool is_
     if (most == 0) return FRESHET_OK;
     const int64_t before_us = freshet_clock_use(clock).cpu_us;
     freshet_status status = collect_due(refresh, most, lagging, is_far, error);
+    if (status == FRESHET_OK && refresh->due_count > 0)
+      status = freshet_publisher_serve(refresh->publisher, refresh->due, refresh->due_count, lagging, error);
+    forget_due(refresh);
     if (status != FRESHET_OK) return status;
     if (refresh->taken == 0) break;
-    status = freshet_publisher_serve(refresh->publisher, refresh->due, refresh->due_count, lagging, error);
-    if (status != FRESHET_OK) return status;
     const int64_t took_us = freshet_clock_use(clock).cpu_us - before_us;
     if (refresh->due_count > 0) refresh->list_us = took_us / (int64_t)refresh->due_count;
     left_us -= took_us;

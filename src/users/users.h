@@ -38,7 +38,7 @@ typedef struct freshet_user_row {
   bool dirty;             /* in the overlay */
   bool is_written;        /* dirty, but as it is now it is in the transaction of the next commit already */
   bool committing;        /* on its way through a transaction: the store does not have it yet */
-  bool touched;           /* had an event in this batch */
+  bool touched;           /* had an event in this batch, or gets a list now */
   uint8_t owed;           /* for which freshet_owed_reason a list is owed, a bit each; not stored */
   uint64_t text_of;       /* the history whose text user->text is, or is to be: user_texts.h; not stored */
   int64_t withdrawn_ms;   /* since when the list carries something withdrawn, 0: it does not; not stored */

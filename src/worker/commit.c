@@ -319,6 +319,12 @@ bool freshet_commit_is_congested(const freshet_commit* commit) {
   return (freshet_commit_is_running(commit) || freshet_commit_is_held_up(commit)) && overlay_is_full(commit);
 }
 
+bool freshet_commit_takes_lists(const freshet_commit* commit) {
+  return commit->config->delivery == FRESHET_DELIVERY_FAST ||
+         freshet_outbox_kept_bytes(commit->ports->outbox) < KEPT_BYTES ||
+         !(freshet_commit_is_running(commit) || freshet_commit_is_held_up(commit));
+}
+
 /* Nothing has to be committed, but rows of items may wait for the store: they are part of no transaction. */
 static freshet_status store_idle(freshet_commit* commit, int64_t now_us, freshet_error* error) {
   freshet_learned* learned = freshet_items_learned(commit->derived->items);

@@ -59,6 +59,8 @@ bool freshet_commit_is_running(const freshet_commit* commit);
 bool freshet_commit_is_held_up(const freshet_commit* commit);
 /* ... or is one under way, and so much has changed already that little more should be taken in? */
 bool freshet_commit_is_congested(const freshet_commit* commit);
+/* May lists be made? Not while those that wait for a commit without an outcome fill what is kept. */
+bool freshet_commit_takes_lists(const freshet_commit* commit);
 /* May work that nobody waits for add records to the next commit? At half of what is kept the next commit starts, as soon as
  * the one under way has ended. */
 bool freshet_commit_has_room(const freshet_commit* commit);

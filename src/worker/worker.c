@@ -289,7 +289,8 @@ static freshet_status turn_lists(freshet_worker* worker, size_t count, uint64_t*
   if (status == FRESHET_OK && !lagging && !freshet_text_links_busy(worker->derived->links))
     outdate_alike(worker);
   freshet_turn_lap(turn, FRESHET_TURN_SEARCH);
-  if (status == FRESHET_OK) status = freshet_refresh_turn(worker->derived->refresh, lagging, error);
+  if (status == FRESHET_OK && freshet_commit_takes_lists(&worker->commit))
+    status = freshet_refresh_turn(worker->derived->refresh, lagging, error);
   freshet_turn_lap(turn, FRESHET_TURN_LISTS);
   if (status == FRESHET_OK) status = freshet_answers_turn(worker->derived->answers, lagging, learn_us, error);
   freshet_turn_lap(turn, FRESHET_TURN_ANSWERS);
@@ -315,8 +316,9 @@ static freshet_status rest(freshet_worker* worker) {
  * and the core is free for the broker meanwhile. So can events that do not fit into memory before it has ended. */
 static freshet_status collect(freshet_worker* worker, freshet_error* error) {
   const bool do_lists_wait = worker->config.delivery != FRESHET_DELIVERY_FAST && !worker->is_behind;
-  const bool do_events_wait =
-      freshet_commit_is_congested(&worker->commit) && !freshet_refresh_is_cut(worker->derived->refresh);
+  const bool has_lists =
+      freshet_refresh_is_cut(worker->derived->refresh) && freshet_commit_takes_lists(&worker->commit);
+  const bool do_events_wait = freshet_commit_is_congested(&worker->commit) && !has_lists;
   if (!do_lists_wait && !do_events_wait) return FRESHET_OK;
   const uint64_t ended = freshet_outbox_commits_ended(worker->ports.outbox);
   freshet_status status = freshet_commit_await(&worker->commit, COLLECT_MS, error);
