@@ -23,7 +23,7 @@ enum { STEP_FIRST_MS = 1000, STEP_MS = 3000, ROOM_MS = 10 };
 enum { AFTER_CUT_MS = 30000 };
 
 /* FENCED_LATE_MS: from a look at the group to the end of the fence that follows it. */
-enum { FENCED_LATE_MS = 10000, CAUSE_SIZE = 512 };
+enum { FENCED_LATE_MS = 10000, HEARTBEAT_LATE_MS = 1000, CAUSE_SIZE = 512 };
 
 /* Words of the metadata of an offset, and a blank or NUL after each. */
 enum { METADATA_SIZE = FRESHET_MARK_TEXT_SIZE + FRESHET_LAYOUT_TEXT_SIZE + FRESHET_OWNER_TEXT_SIZE };
@@ -109,20 +109,35 @@ void freshet_input_offsets_free(freshet_input_offsets* input) {
   *input = (freshet_input_offsets){NULL, NULL};
 }
 
-static int64_t transaction_timeout_ms(rd_kafka_t* handle) {
+static int64_t property_ms(rd_kafka_t* handle, const char* name) {
   char value[32] = "";
   size_t size = sizeof value;
-  rd_kafka_conf_get(rd_kafka_conf(handle), "transaction.timeout.ms", value, &size);
+  rd_kafka_conf_get(rd_kafka_conf(handle), name, value, &size);
   return strtoll(value, NULL, 10);
+}
+
+/* The group refuses the heartbeat of a static member whose name another process has taken. So a member that it has not
+ * refused by the time of its next heartbeat keeps its place. Waits for that; a transaction is seldom fenced. */
+static bool keeps_its_place(const freshet_kafka_transactor* t) {
+  if (t->source == NULL || t->config.instance_id == NULL) return false;
+  rd_kafka_t* member = freshet_kafka_source_consumer(t->source);
+  const int64_t until_ms =
+      freshet_monotonic_ms() + property_ms(member, "heartbeat.interval.ms") + HEARTBEAT_LATE_MS;
+  while (rd_kafka_fatal_error(member, NULL, 0) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    if (freshet_monotonic_ms() >= until_ms || atomic_load(t->abandoned) || atomic_load(t->leaving))
+      return true;
+    freshet_kafka_sleep_ms(ROOM_MS);
+  }
+  return false;
 }
 
 /* The answer to a producer that was fenced does not say by whom. The times do. The broker fences a transaction that
  * outlives its time-out; a process that takes the partitions of one whose session has ended fences it; and it may fence
  * a process that has been started again meanwhile, because it saw the group before that one had joined. Else another
- * process has this one's transactional id. */
+ * process may have this one's transactional id; a static member learns that from the group. */
 static const char* innocent_cause(const freshet_kafka_transactor* t, char* text, size_t size) {
   const int64_t age_ms = freshet_monotonic_ms() - t->begun_ms;
-  const int64_t timeout_ms = transaction_timeout_ms(t->client.handle);
+  const int64_t timeout_ms = property_ms(t->client.handle, "transaction.timeout.ms");
   const int64_t session_ms = freshet_kafka_session_ms(&t->config);
   const int64_t joined_ms = t->source == NULL ? 0 : freshet_kafka_source_joined_ms(t->source);
   const char* paused = "this process was paused, or the cluster was away for too long";
@@ -140,6 +155,10 @@ static const char* innocent_cause(const freshet_kafka_transactor* t, char* text,
         text, size,
         "a transaction was aborted by a process that had this one's partitions before it joined group %s",
         t->config.app_id);
+  else if (keeps_its_place(t))
+    snprintf(text, size,
+             "a transaction was aborted by another process, but group %s knows this one as its member %s",
+             t->config.app_id, t->config.instance_id);
   else
     return NULL;
   return text;

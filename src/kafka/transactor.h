@@ -68,7 +68,7 @@ freshet_status freshet_kafka_transactor_take(freshet_kafka_transactor* transacto
                                              freshet_transaction_step step,
                                              const freshet_input_offsets* input, freshet_error* error);
 
-/* Says why the client has ended for good. FRESHET_ABORTED: it was fenced without a fault of this process, and a new
+/* Says why the client has ended for good. After a fence it may wait for a heartbeat. FRESHET_ABORTED: it was fenced without a fault of this process, and a new
  * producer may go on. */
 freshet_status freshet_kafka_transactor_fatal(const freshet_kafka_transactor* transactor,
                                               freshet_error* error);

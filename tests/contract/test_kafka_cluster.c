@@ -322,6 +322,34 @@ static void a_fence_that_comes_after_we_joined_ends_nothing(void** state) {
   cluster_stop(&c);
 }
 
+/* Nobody has taken its name in the group, so whoever fenced it was mistaken. */
+static void a_fence_ends_no_static_member(void** state) {
+  (void)state;
+  cluster c;
+  cluster_start(&c, true);
+  cluster_property(&c, "heartbeat.interval.ms", "500");
+  group_log group = {0};
+  freshet_source* source = open_source(&c, &group, "the-one");
+  freshet_sink* sink = open_sink(&c, source);
+  join(source, &group);
+  sleep(11); /* no fence is late any more */
+  begin(sink);
+  write_one(sink, FRESHET_TOPIC_USERS, 0, "k", "v");
+  assert_status(FRESHET_OK, commit(sink, NULL, 0));
+  begin(sink);
+  assert_status(FRESHET_OK, freshet_kafka_fence(&c.config, c.config.transactional_id, fresh_error()));
+  write_one(sink, FRESHET_TOPIC_USERS, 0, "k", "v");
+  assert_status(FRESHET_ABORTED, commit(sink, NULL, 0));
+  assert_non_null(strstr(last_error.message, "knows this one as its member the-one"));
+  begin(sink);
+  write_one(sink, FRESHET_TOPIC_USERS, 0, "k", "v");
+  assert_status(FRESHET_OK, commit(sink, NULL, 0));
+  freshet_sink_destroy(sink);
+  assert_status(FRESHET_OK, source->vtable->close(source, fresh_error()));
+  source->vtable->destroy(source);
+  cluster_stop(&c);
+}
+
 static void one_producer_begins_after_the_commit(void** state) {
   (void)state;
   cluster c;
@@ -897,6 +925,7 @@ int main(void) {
       cmocka_unit_test(an_abandoned_pair_ends),
       cmocka_unit_test(a_fence_while_we_were_paused_ends_nothing),
       cmocka_unit_test(a_fence_that_comes_after_we_joined_ends_nothing),
+      cmocka_unit_test(a_fence_ends_no_static_member),
       cmocka_unit_test(one_producer_begins_after_the_commit),
       cmocka_unit_test(markers_at_the_end_are_no_lag),
       cmocka_unit_test(a_new_sink_fences_the_old_one),
