@@ -19,6 +19,7 @@ enum {
   TELL_FIRST_MS = 3000, /* shorter waits are no news */
   TELL_MS = 30000,
   MISSING_WAIT_MS = 10000,
+  MISSING_ASK_MS = 2000,
   MISSING_RETRY_MS = 200,
 };
 
@@ -181,9 +182,9 @@ const char* freshet_kafka_topics_missing(const freshet_kafka_client* client, con
   const int64_t since_ms = freshet_monotonic_ms();
   rd_kafka_resp_err_t code;
   const char* missing;
-  while ((missing = missing_topic(client, topics, count, MISSING_WAIT_MS, &code)) != NULL) {
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR && freshet_monotonic_ms() - since_ms > MISSING_WAIT_MS)
-      return missing;
+  while ((missing = missing_topic(client, topics, count, MISSING_ASK_MS, &code)) != NULL) {
+    if (freshet_monotonic_ms() - since_ms > MISSING_WAIT_MS)
+      return code == RD_KAFKA_RESP_ERR_NO_ERROR ? missing : NULL;
     if (config->stopping != NULL && freshet_kafka_wait_ended(config, since_ms)) return NULL;
     freshet_kafka_sleep_ms(MISSING_RETRY_MS);
   }

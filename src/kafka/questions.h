@@ -42,8 +42,8 @@ bool freshet_kafka_last_try_over(const freshet_kafka_config* config, int last_tr
 rd_kafka_resp_err_t freshet_kafka_client_partitions(const freshet_kafka_client* client, freshet_topic topic,
                                                     int timeout_ms, int32_t* count);
 /* One of topics [count], which is not empty, of which the cluster knows nothing, asked again and again for 10 s: one that
- * has just been made, or a broker that has just started, is unknown for a moment. NULL: all are there, or the process is
- * asked to stop. Asks for every topic there is, because only such an answer makes librdkafka look at its subscription
+ * has just been made, or a broker that has just started, is unknown for a moment. NULL: all are there, the cluster does not
+ * answer, or the process is asked to stop. Asks for every topic there is, because only such an answer makes librdkafka look at its subscription
  * again at once. */
 const char* freshet_kafka_topics_missing(const freshet_kafka_client* client, const freshet_topic* topics,
                                          size_t count);

@@ -26,9 +26,10 @@ struct freshet_refresh {
   freshet_lists lists;
   freshet_publisher* publisher;
   freshet_owed* owed;
-  bool is_postponed;          /* lists are owed to users who are not in the queue */
-  bool is_cut;                /* the last turn has left lists that are due */
-  int64_t list_us;            /* how long one of the last lists took on a core; 0: not known */
+  bool is_far;       /* the last turn had so many events before it that lists nobody reads are not made */
+  bool is_postponed; /* lists are owed to users who are not in the queue */
+  bool is_cut;       /* the last turn has left lists that are due */
+  int64_t list_us;   /* how long one of the last lists took on a core; 0: not known */
   int64_t next_outdated_us;   /* when the next outdated list may be marked */
   freshet_user_row** touched; /* [touched_count] rows with an event in this batch */
   size_t touched_count, touched_capacity;
@@ -78,8 +79,17 @@ static bool owe(freshet_refresh* refresh, freshet_user_row* row, freshet_owed_re
   return true;
 }
 
+/* Far behind, lists that nobody reads are not made at all. The state knows to whom one is owed. */
+static bool is_postponed(const freshet_refresh* refresh, int32_t partition) {
+  return refresh->is_far && freshet_held_list_topic(refresh->lists.held, partition) == FRESHET_TOPIC_SHADOW;
+}
+
 void freshet_refresh_owe(freshet_refresh* refresh, freshet_user_row* row) {
-  owe(refresh, row, FRESHET_OWED_EVENT, row->refresh_since_ms);
+  if (is_postponed(refresh, row->partition)) {
+    refresh->is_postponed = true;
+  } else {
+    owe(refresh, row, FRESHET_OWED_EVENT, row->refresh_since_ms);
+  }
 }
 
 void freshet_refresh_withdraw(freshet_refresh* refresh, freshet_user_row* row, int64_t since_ms) {
@@ -232,11 +242,11 @@ static void make_due(freshet_refresh* refresh, freshet_user_row* row) {
   add_due(refresh, row);
 }
 
-/* How long the user with an event who has waited longest has waited; 0: nobody waits, -1: the clock was set back, and
+/* How long the user with an event who has waited longest has waited; 0: nobody waits for a list now, -1: the clock was set back, and
  * nobody knows. */
 static int64_t waited_ms(const freshet_refresh* refresh) {
   const freshet_owed_user* user = freshet_owed_first(refresh->owed, FRESHET_OWED_EVENT);
-  if (user == NULL) return 0;
+  if (user == NULL || is_postponed(refresh, user->partition)) return 0;
   const int64_t waited = freshet_clock_now_ms(refresh->lists.ports->clock) - user->since_ms;
   return waited < 0 ? -1 : waited;
 }
@@ -246,16 +256,11 @@ bool freshet_refresh_is_urgent(const freshet_refresh* refresh) {
   return waited < 0 || waited * 100 >= refresh->lists.config->max_delay_ms * URGENT_PERCENT;
 }
 
-/* Far behind, lists that nobody reads are not made at all. The state knows to whom one is owed. */
-static bool is_postponed(const freshet_refresh* refresh, int32_t partition, bool is_far) {
-  return is_far && freshet_held_list_topic(refresh->lists.held, partition) == FRESHET_TOPIC_SHADOW;
-}
-
 /* Is the first user with an event served now? While events lag, only from SPREAD_PERCENT of the allowed delay on: so several
  * events make one list, and the lists are spread. */
-static bool is_event_due(const freshet_refresh* refresh, bool lagging, bool is_far) {
+static bool is_event_due(const freshet_refresh* refresh, bool lagging) {
   const freshet_owed_user* user = freshet_owed_first(refresh->owed, FRESHET_OWED_EVENT);
-  if (user == NULL || is_postponed(refresh, user->partition, is_far)) return false;
+  if (user == NULL || is_postponed(refresh, user->partition)) return false;
   const int64_t waited = waited_ms(refresh);
   return !lagging || waited < 0 || waited * 100 >= refresh->lists.config->max_delay_ms * SPREAD_PERCENT;
 }
@@ -297,9 +302,9 @@ static freshet_status collect_taken_over(freshet_refresh* refresh, size_t most, 
   return FRESHET_OK;
 }
 
-static freshet_status collect_events(freshet_refresh* refresh, size_t most, bool lagging, bool is_far,
+static freshet_status collect_events(freshet_refresh* refresh, size_t most, bool lagging,
                                      freshet_error* error) {
-  for (size_t taken = 0; taken < most && is_event_due(refresh, lagging, is_far); taken++) {
+  for (size_t taken = 0; taken < most && is_event_due(refresh, lagging); taken++) {
     freshet_user_row* row;
     freshet_status status = take_first(refresh, FRESHET_OWED_EVENT, &row, error);
     if (status != FRESHET_OK) return status;
@@ -350,16 +355,11 @@ static freshet_status mark_outdated(freshet_refresh* refresh, freshet_error* err
 /* ---- a turn ---- */
 
 /* Users with an event in this batch join the queue. */
-static void queue_touched(freshet_refresh* refresh, bool is_far) {
+static void queue_touched(freshet_refresh* refresh) {
   for (size_t i = 0; i < refresh->touched_count; i++) {
     freshet_user_row* row = refresh->touched[i];
     row->touched = false;
-    if (!row->exists) continue; /* erased after its event */
-    if (is_postponed(refresh, row->partition, is_far)) {
-      refresh->is_postponed = true;
-    } else {
-      freshet_refresh_owe(refresh, row);
-    }
+    if (row->exists) freshet_refresh_owe(refresh, row); /* else erased after its event */
   }
   refresh->touched_count = 0;
 }
@@ -369,14 +369,13 @@ static void forget_due(freshet_refresh* refresh) {
 }
 
 /* The rows of the next lists, at most `most` for each reason. While users with an event wait, most lists are theirs. */
-static freshet_status collect_due(freshet_refresh* refresh, size_t most, bool lagging, bool is_far,
-                                  freshet_error* error) {
+static freshet_status collect_due(freshet_refresh* refresh, size_t most, bool lagging, freshet_error* error) {
   size_t others = most;
-  if (is_event_due(refresh, lagging, is_far)) others = most < OTHERS_SHARE ? 1 : most / OTHERS_SHARE;
+  if (is_event_due(refresh, lagging)) others = most < OTHERS_SHARE ? 1 : most / OTHERS_SHARE;
   refresh->due_count = refresh->taken = 0;
   freshet_status status = collect_withdrawn(refresh, others, error);
   if (status == FRESHET_OK) status = collect_taken_over(refresh, others, error);
-  if (status == FRESHET_OK) status = collect_events(refresh, most, lagging, is_far, error);
+  if (status == FRESHET_OK) status = collect_events(refresh, most, lagging, error);
   if (status == FRESHET_OK && !lagging) status = collect_outdated(refresh, others, error);
   return status;
 }
@@ -389,7 +388,7 @@ static size_t next_lists(const freshet_refresh* refresh, int64_t left_us, bool i
   return is_first ? FEW_LISTS : 0;
 }
 
-static freshet_status serve_due(freshet_refresh* refresh, bool lagging, bool is_far, freshet_error* error) {
+static freshet_status serve_due(freshet_refresh* refresh, bool lagging, freshet_error* error) {
   freshet_clock* clock = refresh->lists.ports->clock;
   const bool is_urgent = freshet_refresh_is_urgent(refresh);
   int64_t left_us = is_urgent ? URGENT_LISTS_US : LISTS_US;
@@ -399,7 +398,7 @@ static freshet_status serve_due(freshet_refresh* refresh, bool lagging, bool is_
     const size_t fitting = next_lists(refresh, left_us, is_first), most = fitting < left ? fitting : left;
     if (most == 0) return FRESHET_OK;
     const int64_t before_us = freshet_clock_use(clock).cpu_us;
-    freshet_status status = collect_due(refresh, most, lagging, is_far, error);
+    freshet_status status = collect_due(refresh, most, lagging, error);
     if (status == FRESHET_OK && refresh->due_count > 0)
       status = freshet_publisher_serve(refresh->publisher, refresh->due, refresh->due_count, lagging, error);
     forget_due(refresh);
@@ -417,7 +416,7 @@ static freshet_status serve_due(freshet_refresh* refresh, bool lagging, bool is_
 bool freshet_refresh_is_due(const freshet_refresh* refresh, bool lagging) {
   if (refresh->touched_count > 0 && !lagging) return true;
   for (int reason = 0; reason < FRESHET_OWED_REASONS; reason++) {
-    const bool is_served = reason == FRESHET_OWED_EVENT      ? is_event_due(refresh, lagging, false)
+    const bool is_served = reason == FRESHET_OWED_EVENT      ? is_event_due(refresh, lagging)
                            : reason == FRESHET_OWED_OUTDATED ? !lagging
                                                              : true;
     if (is_served && freshet_owed_first(refresh->owed, (freshet_owed_reason)reason) != NULL) return true;
@@ -429,12 +428,13 @@ bool freshet_refresh_is_cut(const freshet_refresh* refresh) {
   return refresh->is_cut;
 }
 
-freshet_status freshet_refresh_turn(freshet_refresh* refresh, bool lagging, freshet_error* error) {
+freshet_status freshet_refresh_turn(freshet_refresh* refresh, bool lagging, bool makes_lists,
+                                    freshet_error* error) {
   freshet_worker_metrics* metrics = refresh->lists.ports->metrics;
-  const bool is_far = lagging && freshet_held_lag(refresh->lists.held) > refresh->lists.config->far_behind;
-  queue_touched(refresh, is_far);
+  refresh->is_far = lagging && freshet_held_lag(refresh->lists.held) > refresh->lists.config->far_behind;
+  queue_touched(refresh);
   freshet_status status = lagging ? FRESHET_OK : owe_postponed(refresh, error);
-  if (status == FRESHET_OK) status = serve_due(refresh, lagging, is_far, error);
+  if (status == FRESHET_OK && makes_lists) status = serve_due(refresh, lagging, error);
   if (status == FRESHET_OK && !lagging) status = mark_outdated(refresh, error);
   freshet_gauge(&metrics->refresh_owed, freshet_owed_count(refresh->owed, FRESHET_OWED_EVENT));
   freshet_gauge(&metrics->withdrawals_owed, freshet_owed_count(refresh->owed, FRESHET_OWED_WITHDRAWN));

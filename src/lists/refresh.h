@@ -27,8 +27,10 @@ freshet_owed* freshet_refresh_queue(const freshet_refresh* refresh);
 /* The user has had an event in this batch. */
 void freshet_refresh_touch(freshet_refresh* refresh, freshet_user_row* row);
 /* After each batch: publishes lists that are due, for about 5 ms on a core, or 10 ms while freshet_refresh_is_urgent. The
- * others are left for the next turn. lagging: more events wait than a poll returns. */
-freshet_status freshet_refresh_turn(freshet_refresh* refresh, bool lagging, freshet_error* error);
+ * others are left for the next turn. lagging: more events wait than a poll returns. makes_lists: else users only join the
+ * queue, so that no row of the batch is kept beyond this call. */
+freshet_status freshet_refresh_turn(freshet_refresh* refresh, bool lagging, bool makes_lists,
+                                    freshet_error* error);
 /* Will the next turn publish lists? What has been learned should be brought to the ranker before (freshet_ranking_sync): else
  * the first of them does it, and leaves no time for others. */
 bool freshet_refresh_is_due(const freshet_refresh* refresh, bool lagging);

@@ -147,8 +147,8 @@ static bool is_ready(int fd) {
 }
 
 /* A pipe that is ready takes PIPE_BUF bytes at once. */
-static void write_now(void* context, freshet_log_level level, const char* event, const char* fields) {
-  freshet_log_writer* writer = context;
+static bool write_line(freshet_log_writer* writer, freshet_log_level level, const char* event,
+                       const char* fields) {
   freshet_buffer line = {0};
   freshet_log_line(writer->format, freshet_clock_now_ms(writer->clock), level, event, fields, &line);
   if (line.size > PIPE_BUF) {
@@ -156,20 +156,36 @@ static void write_now(void* context, freshet_log_level level, const char* event,
     line.data[PIPE_BUF - 1] = '\n';
   }
   const bool is_written = is_ready(writer->fd) && write(writer->fd, line.data, line.size) >= 0;
-  if (!is_written) atomic_fetch_add(&writer->lost, 1);
   freshet_buffer_free(&line);
+  return is_written;
+}
+
+typedef struct telling {
+  freshet_log_writer* writer;
+  bool is_written;
+} telling;
+
+static void tell(void* context, freshet_log_level level, const char* event, const char* fields) {
+  telling* t = context;
+  t->is_written = write_line(t->writer, level, event, fields);
+}
+
+/* Says how many lines were lost, as soon as one can be written. */
+static void tell_lost(freshet_log_writer* writer) {
+  telling t = {.writer = writer};
+  const freshet_logger own = {.write = tell, .context = &t};
+  const unsigned long long lines = atomic_exchange(&writer->lost, 0);
+  if (lines == 0) return;
+  freshet_log_fact(&own, FRESHET_WARN, "log.lost", "lines=%llu", lines);
+  if (!t.is_written) atomic_fetch_add(&writer->lost, lines);
 }
 
 /* A log that cannot be written must not stop the stream. */
 static void write_fact(void* context, freshet_log_level level, const char* event, const char* fields) {
   freshet_log_writer* writer = context;
   if (level < writer->level) return;
-  if (atomic_load(&writer->lost) > 0 && is_ready(writer->fd)) {
-    const freshet_logger own = {.write = write_now, .context = writer};
-    freshet_log_fact(&own, FRESHET_WARN, "log.lost", "lines=%llu",
-                     (unsigned long long)atomic_exchange(&writer->lost, 0));
-  }
-  write_now(context, level, event, fields);
+  if (atomic_load(&writer->lost) > 0 && is_ready(writer->fd)) tell_lost(writer);
+  if (!write_line(writer, level, event, fields)) atomic_fetch_add(&writer->lost, 1);
 }
 
 freshet_logger freshet_log_writer_logger(freshet_log_writer* writer) {

@@ -17,6 +17,7 @@ enum {
   LAST_CHANCE_US = 500000, /* and at least for so long */
   ECHO_WAIT_MS = 100,      /* for own deltas to come back before item rows are stored */
   ABORTS_MAX = 20,         /* in a row, before giving up */
+  AHEAD_PART = 4,          /* of it, at most, rows that go into a commit before it is due */
   KEPT_BYTES = 8 << 20,    /* of records that wait for it, before events wait */
   DELTA_BYTES = 16 << 20,  /* of item deltas, in one commit */
   ROWS_AHEAD = 32,         /* of users, in a turn, before a commit is due */
@@ -297,6 +298,10 @@ static freshet_status keep_ahead(freshet_commit* commit, freshet_error* error) {
   const int64_t interval_us = commit->config->commit_interval_ms * 1000;
   freshet_user_row* const* rows;
   if (commit->config->delivery != FRESHET_DELIVERY_FAST || since_us < interval_us / 2) return FRESHET_OK;
+  /* What is kept makes events wait, so a commit under way takes no rows for the next one, and others only a share. */
+  if (freshet_commit_is_running(commit) ||
+      freshet_outbox_kept_bytes(commit->ports->outbox) >= KEPT_BYTES / AHEAD_PART)
+    return FRESHET_OK;
   if (commit->ahead >= freshet_users_changed(commit->derived->users, &rows)) return FRESHET_OK;
   freshet_status status = keep_users(commit, commit->ahead, ROWS_AHEAD, error);
   commit->ahead += ROWS_AHEAD;
@@ -376,6 +381,7 @@ static freshet_status load_again(freshet_commit* commit, freshet_error* error) {
   freshet_erasures_roll_back(commit->erasures);
   freshet_status status = freshet_items_store_links(commit->derived->items, error);
   freshet_derived_unload(commit->derived);
+  commit->ahead = 0;
   if (status == FRESHET_OK) status = freshet_derived_load(commit->derived, error);
   FRESHET_HELD_EACH(held, commit->held, FRESHET_TOPIC_EVENTS) {
     freshet_held_forget_hand_over(held);

@@ -289,8 +289,9 @@ static freshet_status turn_lists(freshet_worker* worker, size_t count, uint64_t*
   if (status == FRESHET_OK && !lagging && !freshet_text_links_busy(worker->derived->links))
     outdate_alike(worker);
   freshet_turn_lap(turn, FRESHET_TURN_SEARCH);
-  if (status == FRESHET_OK && freshet_commit_takes_lists(&worker->commit))
-    status = freshet_refresh_turn(worker->derived->refresh, lagging, error);
+  if (status == FRESHET_OK)
+    status = freshet_refresh_turn(worker->derived->refresh, lagging,
+                                  freshet_commit_takes_lists(&worker->commit), error);
   freshet_turn_lap(turn, FRESHET_TURN_LISTS);
   if (status == FRESHET_OK) status = freshet_answers_turn(worker->derived->answers, lagging, learn_us, error);
   freshet_turn_lap(turn, FRESHET_TURN_ANSWERS);

@@ -95,7 +95,7 @@ class Topics(Case):
     def test_a_topic_that_is_changed_while_running(self):
         app = self.app()
         worker = app.service().start_ready()
-        time.sleep(5)  # it looks at its topics at once, and then every minute
+        time.sleep(15)  # it looks at its topics at once, and then every minute
         self.assertNotIn("topics.fault", worker.log())
         self.set(app, "users", cleanup_policy="delete")
         until(lambda: "topics.fault" in worker.log(), "the change is told", 90)
