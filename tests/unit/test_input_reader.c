@@ -85,7 +85,7 @@ static void refuse_file(const char* name, const char* format, freshet_input_expe
 static freshet_input_reader* judged(freshet_input_reader* reader) {
   static freshet_input_options options;
   freshet_input_options_init(&options);
-  freshet_input_wish wish = {.limits = {1, 5, 0}, .types = ~0u};
+  freshet_input_wish wish = {.limits = {.rating_min = 1, .rating_max = 5}, .types = ~0u};
   return freshet_input_judge(reader, freshet_input_converter_create(&options, &wish.limits), &wish);
 }
 
