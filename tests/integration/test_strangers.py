@@ -38,7 +38,8 @@ def numbers(values, least, most):
 IDS = [("i", True), ("é" * 256, True), ("🙂", True), ("\u202eabc", True), ("%s%n%s", True), ("../../etc", True),
        ("x" * 512, True), ("x" * 513, False), ("é" * 257, False), ("", False), ("a\nb", False), ("\0", False),
        ("\0d12345678", False), ("a\x7f", False), ("x" * 70000, False)]
-NAMES = [*IDS, ("undefined", False), ("NULL", False), (" ", False), ("\u200b", False), ("Null", True)]
+NO_VALUES = ("undefined", "NULL", " ", "\u200b")  # in events; a whole record speaks for an item of such a name
+NAMES = [*IDS, *((name, False) for name in NO_VALUES), ("Null", True)]
 TEXTS = [("", True), ("word", True), ("\0\1\2", True), ("e" + "\u0301" * 500, True), ("ﷺ" * 1000, True), ("🙂" * 1000, True),
          ("\ufeff\u200b\u202e", True), ("x" * 100000, True), ("a " * 50000, True)]
 TIMES = [(value, False) for value in LONGS] + [(NOW_MS, True), (NOW_MS // 1000, False), (NOW_MS * 1000, False),
@@ -66,7 +67,7 @@ FIELDS = {
     "Feedback": {**EVENT, "kind": [(kind, True) for kind in SCHEMAS["Feedback"].parsed["fields"][4]["type"]["symbols"]],
                  "after_s": numbers([*FLOATS, WEEK_S, WEEK_S + 1], 0, WEEK_S), "place": numbers(INTS, -1, 10**6),
                  "list_version": numbers(LONGS, -1, 2**63)},
-    "Item": {"item_id": NAMES, "title": TEXTS, "text": TEXTS, "categories": IDS_OF_ITEM,
+    "Item": {"item_id": [*IDS, *((name, True) for name in NO_VALUES)], "title": TEXTS, "text": TEXTS, "categories": IDS_OF_ITEM,
              "available": [(False, True), (True, True)], "expires_at": EXPIRIES, "vector": VECTORS, "created_at": MARKS,
              "attributes": ATTRIBUTES},
     "RecommendationRequest": {
