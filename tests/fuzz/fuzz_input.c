@@ -80,7 +80,8 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   choose(&options, data);
   freshet_input input = {
       .path = path, .expect = (freshet_input_expect)(data[0] / 5 % 3), .options = &options, .is_alone = true};
-  freshet_input_wish wish = {.limits = {.rating_min = 1, .rating_max = 5}, .types = 7, .window = data[0] / 15 % 4};
+  freshet_input_wish wish = {
+      .limits = {.rating_min = 1, .rating_max = 5}, .types = 7, .window = data[0] / 15 % 4};
   freshet_input_reader* reader = NULL;
   freshet_error error = {0};
   if (freshet_input_open(&input, &wish, &reader, &error) == FRESHET_OK) {
