@@ -176,10 +176,9 @@ typedef struct freshet_event_limits {
 } freshet_event_limits;
 
 /*
- * Checks an event: ids are present (freshet_id_is_missing, blanks), at most FRESHET_ID_MAX bytes, UTF-8 and without
- * control characters; a
- * rating is finite and on the scale; the time is positive and at most limits->future_tolerance_ms after
- * record_time_ms; dwell time, quantity and price are in their ranges; `key`, the key of the record, is the
+ * Checks an event: ids are present (neither blanks nor freshet_id_is_missing), at most FRESHET_ID_MAX bytes, UTF-8
+ * and without control characters; a rating is finite and on the scale; the time is positive, not too old
+ * (limits->refuses_old) and at most limits->future_tolerance_ms after record_time_ms; dwell time, quantity and price are in their ranges; `key`, the key of the record, is the
  * user_id. Errors: FRESHET_INVALID with verdict FRESHET_DEAD_LETTER; the message names the field and the
  * value.
  */
@@ -187,8 +186,8 @@ freshet_status freshet_event_validate(const freshet_event* event, freshet_slice 
                                       const freshet_event_limits* limits, freshet_error* error);
 
 /* Checks an item: its id is valid and equal to `key`; title, text, categories and attributes are within
- * bounds; times are not negative, and it does not expire before 1990; a vector has at most 4,096 finite values. Errors: as
- * freshet_event_validate. */
+ * bounds; times are not negative, and it does not expire before 1990; a vector has at most 4,096 finite values.
+ * Errors: as freshet_event_validate. */
 freshet_status freshet_item_validate(const freshet_item* item, freshet_slice key, freshet_error* error);
 
 /* Checks a request: request_id and user_id are valid or empty, and user_id is equal to `key`; k >= 1;

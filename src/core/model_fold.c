@@ -67,8 +67,8 @@ enum {
   AHEAD = 8, /* lists that are fetched while others change */
 };
 
-/* `other` was chosen together with the item to whose list the pair belongs. */
 enum { PAIR_IS_BACK = 1 << 15 }; /* in the weight of a pair, beside the code of the order */
+/* `other` was chosen together with the item to whose list the pair belongs. */
 typedef struct pair {
   uint32_t other;
   uint16_t

@@ -180,9 +180,11 @@ int freshet_lanes_delivered(freshet_lanes* lanes, void* opaque, rd_kafka_resp_er
   const parcel* p = opaque;
   pthread_mutex_lock(&lanes->lock);
   p->lane->on_the_way--;
-  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) p->lane->is_known = true;
-  /* A record that was given up is published again, with all that came after it. */
-  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) refuse_all(lanes, p->lane, code);
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    p->lane->is_known = true;
+  } else { /* a record that was given up is published again, with all that came after it */
+    refuse_all(lanes, p->lane, code);
+  }
   if (p->lane->on_the_way == 0 && p->lane->first != NULL) lanes->has_free = true;
   pthread_mutex_unlock(&lanes->lock);
   return p->mark;

@@ -3,8 +3,8 @@
  *
  * It owns the thread and the places that it looks at, and adds the changelog of each partition of events: a log that
  * only grows has been made again when it ends before it did. It also finds how old the oldest event is that has not been
- * read, beside the retention of the topic: an event that expires unread is lost. Once a minute it holds all topics against what
- * is needed of them, and tells new faults. It must not read ahead.
+ * read, beside the retention of the topic: an event that expires unread is lost. Once a minute it holds all topics
+ * against what is needed of them, and tells new faults. It must not read ahead.
  */
 #include "kafka/log_watch.h"
 

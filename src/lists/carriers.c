@@ -112,12 +112,6 @@ void freshet_carriers_complete(freshet_carriers* carriers, int32_t partition) {
   carriers->expected_count--;
 }
 
-static bool is_after(freshet_slice key, freshet_slice last) {
-  size_t shared = key.size < last.size ? key.size : last.size;
-  int order = shared == 0 ? 0 : memcmp(key.data, last.data, shared);
-  return order > 0 || (order == 0 && key.size > last.size);
-}
-
 static uint32_t* count_of(freshet_carriers* carriers, uint32_t slot) {
   carriers->counts =
       freshet_table_reach(carriers->counts, &carriers->capacity, (size_t)slot + 1, sizeof *carriers->counts);
@@ -127,7 +121,7 @@ static uint32_t* count_of(freshet_carriers* carriers, uint32_t slot) {
 bool freshet_carriers_count(freshet_carriers* carriers, int32_t partition, freshet_slice user_id,
                             const freshet_user_state* state) {
   expected* e = find_expected(carriers, partition);
-  FRESHET_ASSERT(e != NULL && is_after(user_id, freshet_buffer_slice(&e->last)));
+  FRESHET_ASSERT(e != NULL && freshet_slice_compare(user_id, freshet_buffer_slice(&e->last)) > 0);
   e->last.size = 0;
   freshet_buffer_append(&e->last, user_id.data, user_id.size);
   const bool is_replaced = set_has(&e->ahead, freshet_users_hash(partition, user_id));
@@ -144,7 +138,7 @@ bool freshet_carriers_count(freshet_carriers* carriers, int32_t partition, fresh
 /* Is the list of this row among the numbers? If not, it is from now on. */
 static bool is_counted(freshet_carriers* carriers, const freshet_user_row* row) {
   expected* e = carriers->expected_count == 0 ? NULL : find_expected(carriers, row->partition);
-  if (e == NULL || !is_after(freshet_user_row_id(row), freshet_buffer_slice(&e->last)) ||
+  if (e == NULL || freshet_slice_compare(freshet_user_row_id(row), freshet_buffer_slice(&e->last)) <= 0 ||
       set_has(&e->ahead, row->hash))
     return true;
   set_add(&e->ahead, row->hash);

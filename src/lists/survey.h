@@ -27,8 +27,8 @@ typedef struct freshet_survey {
 
 /* Has the next turn something to do at once? */
 bool freshet_survey_is_due(const freshet_survey* survey);
-/* Looks at the next users, for slice_us, and at some in any case. It may drop rows from memory: between batches only. Errors: of the
- * store, and FRESHET_INVALID (verdict STOP) for a row that cannot be read. */
+/* Looks at the next users, for slice_us, and at some in any case. It may drop rows from memory: between batches only.
+ * Errors: of the store, and FRESHET_INVALID (verdict STOP) for a row that cannot be read. */
 freshet_status freshet_survey_turn(const freshet_survey* survey, int64_t slice_us, freshet_error* error);
 
 #endif

@@ -1,6 +1,7 @@
 /*
  * log.c: turns facts into lines, key=value or JSON, and writes each line with one system call, so that lines
- * of several threads do not mix. A line for which there is no room is counted instead. It owns nothing but the file descriptor's number.
+ * of several threads do not mix. A line for which there is no room is counted instead. It owns nothing but the
+ * file descriptor's number.
  */
 #include "service/log.h"
 
@@ -170,7 +171,7 @@ static void tell(void* context, freshet_log_level level, const char* event, cons
   t->is_written = write_line(t->writer, level, event, fields);
 }
 
-/* Says how many lines were lost, as soon as one can be written. */
+/* Says how many lines were lost, if one can be written. */
 static void tell_lost(freshet_log_writer* writer) {
   telling t = {.writer = writer};
   const freshet_logger own = {.write = tell, .context = &t};
@@ -184,7 +185,7 @@ static void tell_lost(freshet_log_writer* writer) {
 static void write_fact(void* context, freshet_log_level level, const char* event, const char* fields) {
   freshet_log_writer* writer = context;
   if (level < writer->level) return;
-  if (atomic_load(&writer->lost) > 0 && is_ready(writer->fd)) tell_lost(writer);
+  tell_lost(writer);
   if (!write_line(writer, level, event, fields)) atomic_fetch_add(&writer->lost, 1);
 }
 

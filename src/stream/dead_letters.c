@@ -80,7 +80,7 @@ void freshet_dead_letters_add(freshet_outbox* outbox, const freshet_ports* ports
   freshet_outbox_add(outbox, &letter, FRESHET_WITH_COMMIT, NULL);
   freshet_count(&ports->metrics->dead_letters, 1);
   const uint64_t count = freshet_metric(&ports->metrics->dead_letters);
-  const bool is_told = is_shortened || (count & (count - 1)) == 0; /* the 1st, 2nd, 4th, 8th, ... */
+  const bool is_told = is_shortened || freshet_log_tells(count);
   freshet_log_fact(ports->logger, is_told ? FRESHET_WARN : FRESHET_DEBUG,
                    is_shortened ? "record.dead_shortened" : "record.dead",
                    "topic=%s partition=%d offset=%lld bytes=%s count=%llu reason=\"%s\"", topic,

@@ -5,6 +5,9 @@
 #ifndef FRESHET_STREAM_LOGGER_H
 #define FRESHET_STREAM_LOGGER_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 typedef enum freshet_log_level {
   FRESHET_DEBUG = 0,
   FRESHET_INFO,
@@ -22,5 +25,10 @@ typedef struct freshet_logger {
 /* Formats and writes; a NULL logger or write is silent. */
 void freshet_log_fact(const freshet_logger* logger, freshet_log_level level, const char* event,
                       const char* format, ...) __attribute__((format(printf, 4, 5)));
+
+/* Is this one told? Of facts that may come by the thousand: the 1st, 2nd, 4th, 8th and so on. */
+static inline bool freshet_log_tells(uint64_t count) {
+  return (count & (count - 1)) == 0;
+}
 
 #endif

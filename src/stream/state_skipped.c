@@ -22,7 +22,7 @@ void freshet_state_skipped(const freshet_logger* logger, freshet_worker_metrics*
     freshet_count(&metrics->state_skipped, 1);
     count = atomic_fetch_add(&metrics->state_skipped_of[record->topic], 1) + 1;
   }
-  if ((count & (count - 1)) != 0) return; /* `freshet repair` lists them all */
+  if (!freshet_log_tells(count)) return; /* `freshet repair` lists them all */
   freshet_log_fact(logger, FRESHET_ERROR, "state.skipped",
                    "topic=%s partition=%d offset=%lld key=\"%s\" bytes=%zu reason=\"%s\" count=%llu", topic,
                    (int)record->partition, (long long)record->offset, key, record->value.size, reason,

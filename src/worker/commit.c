@@ -320,14 +320,18 @@ bool freshet_commit_is_held_up(const freshet_commit* commit) {
   return !freshet_commit_is_running(commit) && !freshet_outbox_is_ready(commit->ports->outbox);
 }
 
+/* What changes now has to wait before it can be committed. */
+static bool has_to_wait(const freshet_commit* commit) {
+  return freshet_commit_is_running(commit) || freshet_commit_is_held_up(commit);
+}
+
 bool freshet_commit_is_congested(const freshet_commit* commit) {
-  return (freshet_commit_is_running(commit) || freshet_commit_is_held_up(commit)) && overlay_is_full(commit);
+  return has_to_wait(commit) && overlay_is_full(commit);
 }
 
 bool freshet_commit_takes_lists(const freshet_commit* commit) {
   return commit->config->delivery == FRESHET_DELIVERY_FAST ||
-         freshet_outbox_kept_bytes(commit->ports->outbox) < KEPT_BYTES ||
-         !(freshet_commit_is_running(commit) || freshet_commit_is_held_up(commit));
+         freshet_outbox_kept_bytes(commit->ports->outbox) < KEPT_BYTES || !has_to_wait(commit);
 }
 
 /* Nothing has to be committed, but rows of items may wait for the store: they are part of no transaction. */

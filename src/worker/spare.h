@@ -1,8 +1,8 @@
 /*
  * spare.h: hands out the time of the loop for work that no event and no list waits for: records of the catalogue, texts,
- * neighbours by text, users of partitions that have come, the changelog of neighbours. While nothing waits, each work gets a slice of a few milliseconds in every
- * turn. While events or lists wait, it gets a share of the time, so that lists keep flowing however much of it there is. It
- * owns the account of each work. It must not know what a work does.
+ * neighbours by text, users of partitions that have come, the changelog of neighbours. While nothing waits, each work
+ * gets a slice of a few milliseconds in every turn. While events or lists wait, it gets a share of the time, so that
+ * lists keep flowing however much work there is. It owns the account of each work. It must not know what a work does.
  *
  * Every work does one small piece in each turn, also without time to spare, so none waits for ever. What it takes beyond its
  * slice is taken from its later ones.

@@ -248,6 +248,20 @@ static void an_abandoned_pair_ends(void** state) {
   cluster_stop(&c);
 }
 
+static void commit_a_row(freshet_sink* sink) {
+  begin(sink);
+  write_one(sink, FRESHET_TOPIC_USERS, 0, "k", "v");
+  assert_status(FRESHET_OK, commit(sink, NULL, 0));
+}
+
+/* Somebody fences the producer in the middle of the transaction. */
+static freshet_status commit_fenced(cluster* c, freshet_sink* sink) {
+  begin(sink);
+  assert_status(FRESHET_OK, freshet_kafka_fence(&c->config, c->config.transactional_id, fresh_error()));
+  write_one(sink, FRESHET_TOPIC_USERS, 0, "k", "v");
+  return commit(sink, NULL, 0);
+}
+
 /* A process that takes our partitions while we are paused fences all producers; one has a transaction open. */
 static void a_fence_while_we_were_paused_ends_nothing(void** state) {
   (void)state;
@@ -262,11 +276,7 @@ static void a_fence_while_we_were_paused_ends_nothing(void** state) {
   assert_status(FRESHET_OK, freshet_kafka_fence(&c.config, c.config.transactional_id, fresh_error()));
   assert_status(FRESHET_ABORTED, commit(sink, NULL, 0));
   assert_non_null(strstr(last_error.message, "outlived session.timeout.ms (1000)"));
-  for (int i = 0; i < 4; i++) {
-    begin(sink);
-    write_one(sink, FRESHET_TOPIC_USERS, 0, "k", "v");
-    assert_status(FRESHET_OK, commit(sink, NULL, 0));
-  }
+  for (int i = 0; i < 4; i++) commit_a_row(sink);
   freshet_sink_destroy(sink);
   cluster_stop(&c);
 }
@@ -282,10 +292,7 @@ static void a_fence_that_comes_after_we_joined_ends_nothing(void** state) {
   freshet_sink* sink = open_sink(&c, source);
   join(source, &group);
   for (int i = 0; i < 2; i++) {
-    begin(sink);
-    assert_status(FRESHET_OK, freshet_kafka_fence(&c.config, c.config.transactional_id, fresh_error()));
-    write_one(sink, FRESHET_TOPIC_USERS, 0, "k", "v");
-    assert_status(FRESHET_ABORTED, commit(sink, NULL, 0));
+    assert_status(FRESHET_ABORTED, commit_fenced(&c, sink));
     assert_non_null(strstr(last_error.message, "before it joined group"));
   }
   /* A record that meets the fence, and not the commit. */
@@ -300,22 +307,11 @@ static void a_fence_that_comes_after_we_joined_ends_nothing(void** state) {
   }
   assert_status(FRESHET_ABORTED, status);
   assert_status(FRESHET_OK, freshet_sink_abort(sink, fresh_error()));
-  for (int i = 0; i < 4; i++) {
-    begin(sink);
-    write_one(sink, FRESHET_TOPIC_USERS, 0, "k", "v");
-    assert_status(FRESHET_OK, commit(sink, NULL, 0));
-  }
+  for (int i = 0; i < 4; i++) commit_a_row(sink);
   /* The group has known us for long, and we have committed since: whoever fences us now means it. */
   sleep(11);
-  for (int i = 0; i < 3; i++) {
-    begin(sink);
-    write_one(sink, FRESHET_TOPIC_USERS, 0, "k", "v");
-    assert_status(FRESHET_OK, commit(sink, NULL, 0));
-  }
-  begin(sink);
-  assert_status(FRESHET_OK, freshet_kafka_fence(&c.config, c.config.transactional_id, fresh_error()));
-  write_one(sink, FRESHET_TOPIC_USERS, 0, "k", "v");
-  assert_status(FRESHET_FENCED, commit(sink, NULL, 0));
+  for (int i = 0; i < 3; i++) commit_a_row(sink);
+  assert_status(FRESHET_FENCED, commit_fenced(&c, sink));
   freshet_sink_destroy(sink);
   assert_status(FRESHET_OK, source->vtable->close(source, fresh_error()));
   source->vtable->destroy(source);
@@ -333,17 +329,10 @@ static void a_fence_ends_no_static_member(void** state) {
   freshet_sink* sink = open_sink(&c, source);
   join(source, &group);
   sleep(11); /* no fence is late any more */
-  begin(sink);
-  write_one(sink, FRESHET_TOPIC_USERS, 0, "k", "v");
-  assert_status(FRESHET_OK, commit(sink, NULL, 0));
-  begin(sink);
-  assert_status(FRESHET_OK, freshet_kafka_fence(&c.config, c.config.transactional_id, fresh_error()));
-  write_one(sink, FRESHET_TOPIC_USERS, 0, "k", "v");
-  assert_status(FRESHET_ABORTED, commit(sink, NULL, 0));
+  commit_a_row(sink);
+  assert_status(FRESHET_ABORTED, commit_fenced(&c, sink));
   assert_non_null(strstr(last_error.message, "knows this one as its member the-one"));
-  begin(sink);
-  write_one(sink, FRESHET_TOPIC_USERS, 0, "k", "v");
-  assert_status(FRESHET_OK, commit(sink, NULL, 0));
+  commit_a_row(sink);
   freshet_sink_destroy(sink);
   assert_status(FRESHET_OK, source->vtable->close(source, fresh_error()));
   source->vtable->destroy(source);

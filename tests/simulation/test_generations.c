@@ -292,19 +292,10 @@ static void test_seeds(void** state) {
   if (seed == NULL) assert_true(all_switches > count && all_forced > 0 && all_taken > 0);
 }
 
-static int setup(void** state) {
-  (void)state;
-  codec = run_codecs_create();
-  return 0;
-}
-
-static int teardown(void** state) {
-  (void)state;
-  run_codecs_destroy();
-  return 0;
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_seeds)};
-  return cmocka_run_group_tests(tests, setup, teardown);
+  codec = run_codecs_create();
+  const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+  run_codecs_destroy();
+  return failed;
 }

@@ -126,19 +126,10 @@ static void the_first_list_does_not_wait_for_all_users(void** state) {
   run_free(&r);
 }
 
-static int setup(void** state) {
-  (void)state;
-  codec = run_codecs_create();
-  return 0;
-}
-
-static int teardown(void** state) {
-  (void)state;
-  run_codecs_destroy();
-  return 0;
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(the_first_list_does_not_wait_for_all_users)};
-  return cmocka_run_group_tests(tests, setup, teardown);
+  codec = run_codecs_create();
+  const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+  run_codecs_destroy();
+  return failed;
 }
