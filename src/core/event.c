@@ -23,6 +23,7 @@ static const double YEAR_MS = 366.0 * 24 * 3600 * 1000;
 static const int64_t OLDEST_MS = 631152000000; /* 1990: an earlier time may be one of another unit */
 static const int64_t LATEST_MS =
     7258118400000; /* 2200: no clock is there yet, whatever the record's own time says */
+static const int64_t QUARTER_HOUR_MS = 15 * 60 * 1000; /* a date is at midnight, in any zone one of these */
 
 /* How much of a bad value a message shows. */
 enum { SHOWN_SIZE = 48 };
@@ -126,14 +127,14 @@ static bool is_within(double value, double least, double most) {
   return value >= least && value <= most;
 }
 
-/* The unit that a time would have to be in to be of its record's year; NULL: none, or it is in milliseconds. */
-static const char* mistaken_unit(int64_t time, int64_t record_time_ms) {
+/* The unit that puts a time between least_ms and most_ms; NULL: none, or milliseconds. */
+static const char* mistaken_unit(int64_t time, double least_ms, double most_ms) {
   static const struct {
     const char* name;
     double ms;
   } units[] = {{"seconds", 1000}, {"microseconds", 1e-3}, {"nanoseconds", 1e-6}};
   for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
-    if (fabs((double)time * units[i].ms - (double)record_time_ms) < YEAR_MS) return units[i].name;
+    if (is_within((double)time * units[i].ms, least_ms, most_ms)) return units[i].name;
   }
   return NULL;
 }
@@ -152,7 +153,9 @@ static freshet_status check_time(int64_t time_ms, int64_t record_time_ms, const 
   } else if (time_ms > LATEST_MS) {
     why = "is after the year 2200";
   }
-  const char* unit = why != NULL || is_old ? mistaken_unit(time_ms, record_time_ms) : NULL;
+  const double record_ms = (double)record_time_ms;
+  const char* unit =
+      why != NULL || is_old ? mistaken_unit(time_ms, record_ms - YEAR_MS, record_ms + YEAR_MS) : NULL;
   if (unit != NULL)
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER,
                              "occurred_at %" PRId64 " is not in milliseconds: %s?", time_ms, unit);
@@ -227,6 +230,21 @@ static freshet_status check_vector(const float* vector, size_t dim, freshet_erro
   return FRESHET_OK;
 }
 
+/* An item's time, 0 for none, has no record's time to be held against, because the item may be of any age. */
+static freshet_status check_item_time(const char* field, int64_t time_ms, bool may_be_old,
+                                      freshet_error* error) {
+  if (time_ms < 0) return refuse_number(error, field, (double)time_ms, "is negative");
+  const bool is_old = time_ms > 0 && time_ms < OLDEST_MS && !may_be_old;
+  const char* unit =
+      is_old || time_ms > LATEST_MS ? mistaken_unit(time_ms, (double)OLDEST_MS, (double)LATEST_MS) : NULL;
+  if (unit != NULL)
+    return freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER,
+                             "%s %" PRId64 " is not in milliseconds: %s?", field, time_ms, unit);
+  if (!is_old) return FRESHET_OK;
+  return freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER,
+                           "%s %" PRId64 " is before 1990 in milliseconds", field, time_ms);
+}
+
 freshet_status freshet_item_validate(const freshet_item* item, freshet_slice key, freshet_error* error) {
   /* An item may be called "NA": here a whole record speaks for it. */
   freshet_status status = freshet_id_validate("item_id", item->item_id, error);
@@ -248,17 +266,12 @@ freshet_status freshet_item_validate(const freshet_item* item, freshet_slice key
     if (status == FRESHET_OK && has_value)
       status = freshet_id_validate("value of attribute", item->attributes[i].value, error);
   }
-  if (status == FRESHET_OK && item->created_at_ms < 0) {
-    status = refuse_number(error, "created_at", (double)item->created_at_ms, "is negative");
+  if (status == FRESHET_OK) {
+    /* A film of 1972 has a date, hence a whole quarter of an hour. A count of seconds has none but by chance. */
+    const bool is_date = item->created_at_ms % QUARTER_HOUR_MS == 0;
+    status = check_item_time("created_at", item->created_at_ms, is_date, error);
   }
-  if (status == FRESHET_OK && item->expires_at_ms < 0) {
-    status = refuse_number(error, "expires_at", (double)item->expires_at_ms, "is negative");
-  }
-  if (status == FRESHET_OK && item->expires_at_ms > 0 && item->expires_at_ms < OLDEST_MS) {
-    status = freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER,
-                               "expires_at %" PRId64 " is before 1990 in milliseconds: seconds?",
-                               item->expires_at_ms);
-  }
+  if (status == FRESHET_OK) status = check_item_time("expires_at", item->expires_at_ms, false, error);
   if (status == FRESHET_OK) status = check_vector(item->vector, item->vector_dim, error);
   return status;
 }

@@ -288,14 +288,43 @@ static void items_are_checked(void** state) {
   check_item(&item, "number of categories");
   item = good;
   item.expires_at_ms = 1790000000; /* seconds: nobody would ever see the item */
-  check_item(&item, "expires_at 1790000000 is before 1990 in milliseconds: seconds?");
+  check_item(&item, "expires_at 1790000000 is not in milliseconds: seconds?");
   item.expires_at_ms = 20271231;
-  check_item(&item, "expires_at");
+  check_item(&item, "expires_at 20271231 is before 1990 in milliseconds");
   item.expires_at_ms = -1;
   check_item(&item, "expires_at");
   item = good;
   item.vector_dim = 3;
   check_item(&item, "vector");
+}
+
+/* In seconds an item would be too old for every rule, and in microseconds it would be the newest one for ever. */
+static void times_of_items_in_another_unit_are_told(void** state) {
+  (void)state;
+  static const struct {
+    int64_t created_at_ms, expires_at_ms;
+    const char* why; /* NULL: taken */
+  } cases[] = {
+      {1790000001, 0, "created_at 1790000001 is not in milliseconds: seconds?"},
+      {1790000001000000, 0, "created_at 1790000001000000 is not in milliseconds: microseconds?"},
+      {1790000001000000000, 0, "created_at 1790000001000000000 is not in milliseconds: nanoseconds?"},
+      {20271231, 0, "created_at 20271231 is before 1990 in milliseconds"},
+      {1998, 0, "created_at 1998 is before 1990 in milliseconds"},
+      {-1, 0, "created_at"},
+      {0, 1790000001000000, "expires_at 1790000001000000 is not in milliseconds: microseconds?"},
+      {0, 1790000001000000000, "expires_at 1790000001000000000 is not in milliseconds: nanoseconds?"},
+      {72403200000, 0, NULL},                   /* a film of 17 April 1972 */
+      {72403200000 + 5 * 3600000 / 2, 0, NULL}, /* the same day, in a zone with half an hour */
+      {820454400000, 0, NULL},                  /* 1996 */
+      {820454400001, 253402300799000, NULL},    /* until the year 9999 */
+      {1790000001000, INT64_MAX, NULL},         /* for ever */
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    freshet_item item = {.item_id = freshet_slice_of("i"),
+                         .created_at_ms = cases[i].created_at_ms,
+                         .expires_at_ms = cases[i].expires_at_ms};
+    check_item(&item, cases[i].why);
+  }
 }
 
 static void id_keys_are_xxh3_and_never_zero(void** state) {
@@ -319,6 +348,7 @@ int main(void) {
       cmocka_unit_test(feedback_is_checked),
       cmocka_unit_test(dwell_quantity_and_price_are_checked),
       cmocka_unit_test(items_are_checked),
+      cmocka_unit_test(times_of_items_in_another_unit_are_told),
       cmocka_unit_test(id_keys_are_xxh3_and_never_zero),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
