@@ -38,7 +38,8 @@ struct freshet_engine {
   freshet_worker* worker;
   freshet_codec* titles_codec; /* of the thread that asks for titles */
   freshet_buffer title_bytes;
-  freshet_layout layout; /* of the state */
+  freshet_layout layout;             /* of the state */
+  freshet_kafka_faults topic_faults; /* of the start */
   freshet_kafka_peers* peers;
   freshet_pace pace;
 };
@@ -239,11 +240,12 @@ static freshet_status open_kafka(freshet_engine* engine, freshet_error* error) {
                                              FRESHET_TOPIC_REQUESTS};
   freshet_kafka_topic_info info[FRESHET_TOPICS];
   freshet_ports* ports = &engine->ports;
-  freshet_status status = freshet_kafka_topics_check(&engine->kafka, info, error);
+  freshet_status status = freshet_kafka_topics_check(&engine->kafka, info, &engine->topic_faults, error);
   if (status == FRESHET_OK) status = freshet_kafka_layout_check(&engine->kafka, &engine->layout, error);
   if (status == FRESHET_OK && engine->layout.partitions == 0)
     engine->layout.partitions = info[FRESHET_TOPIC_EVENTS].partitions;
   engine->kafka.layout = &engine->layout;
+  engine->kafka.known_faults = &engine->topic_faults;
   if (status == FRESHET_OK) {
     /* without it there are no requests by Kafka */
     bool with_requests = info[FRESHET_TOPIC_REQUESTS].partitions > 0;

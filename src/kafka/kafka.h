@@ -25,6 +25,8 @@ typedef struct freshet_kafka_property {
   const char* value;
 } freshet_kafka_property;
 
+typedef struct freshet_kafka_faults freshet_kafka_faults;
+
 typedef struct freshet_kafka_config {
   /* bootstrap.servers at least. They override our tuning; the few on which correctness rests (group.id,
    * isolation.level, enable.auto.commit, ...) are refused. */
@@ -38,9 +40,10 @@ typedef struct freshet_kafka_config {
   const char* client_id;              /* NULL: "freshet" */
   freshet_partitioner partitioner;    /* of events and requests; any: as murmur2 */
   const char* reply_topics; /* prefixes of topics that requests may name for replies, "a. b."; NULL: none */
-  const freshet_logger* logger;    /* NULL: silent */
-  const freshet_layout* layout;    /* of the state; committed with every offset. NULL: not known */
-  freshet_worker_metrics* metrics; /* events that were lost, and their age; NULL: not counted */
+  const freshet_logger* logger;             /* NULL: silent */
+  const freshet_layout* layout;             /* of the state; committed with every offset. NULL: not known */
+  freshet_worker_metrics* metrics;          /* events that were lost, and their age; NULL: not counted */
+  const freshet_kafka_faults* known_faults; /* of topics, told already; NULL: none */
   bool reads_strangers; /* readers return records of state topics that nobody may use, too, and tell nobody */
   /* Asked while waiting for a cluster that does not answer: true ends the wait with FRESHET_UNAVAILABLE.
    * NULL: the wait ends by itself after FRESHET_KAFKA_PATIENCE_MS. */
@@ -104,10 +107,10 @@ typedef struct freshet_kafka_fault {
 } freshet_kafka_fault;
 
 enum { FRESHET_KAFKA_FAULTS_MAX = 8 * FRESHET_TOPICS };
-typedef struct freshet_kafka_faults {
+struct freshet_kafka_faults {
   freshet_kafka_fault list[FRESHET_KAFKA_FAULTS_MAX];
   size_t count;
-} freshet_kafka_faults;
+};
 
 /* Creates the topics that are missing, each with its cleanup policy; created[] tells which. `partitions` is
  * for the co-partitioned ones and the default for others (item deltas always have one). replication -1: the
@@ -123,12 +126,12 @@ freshet_status freshet_kafka_topics_list(const freshet_kafka_config* config,
 freshet_status freshet_kafka_topics_faults(const freshet_kafka_config* config,
                                            freshet_kafka_topic_info info[FRESHET_TOPICS],
                                            freshet_kafka_faults* faults, freshet_error* error);
-/* The same before a worker starts: faults that do not stop it go to the config's logger. Errors: those of the
- * first fault that does: FRESHET_NOT_FOUND names the topics that are missing (requests and replies may be),
+/* The same before a worker starts: faults go to the config's logger, too. Errors: those of the first fault that stops
+ * a worker: FRESHET_NOT_FOUND names the topics that are missing (requests and replies may be),
  * FRESHET_CONFLICT a wrong partition count or a state topic whose policy loses state. */
 freshet_status freshet_kafka_topics_check(const freshet_kafka_config* config,
                                           freshet_kafka_topic_info info[FRESHET_TOPICS],
-                                          freshet_error* error);
+                                          freshet_kafka_faults* faults, freshet_error* error);
 /* Into how many partitions the state is divided, by the committed offsets of `events`; all 0: nothing is committed, or
  * by an earlier version. Errors: FRESHET_CONFLICT when `events` has another count now: the message names the command;
  * FRESHET_UNAVAILABLE. */

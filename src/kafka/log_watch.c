@@ -4,7 +4,7 @@
  * It owns the thread and the places that it looks at, and adds the changelog of each partition of events: a log that
  * only grows has been made again when it ends before it did. It also finds how old the oldest event is that has not been
  * read, beside the retention of the topic: an event that expires unread is lost. Once a minute it holds all topics
- * against what is needed of them, and tells new faults. It must not read ahead.
+ * against what is needed of them, and tells faults that are not known yet. It must not read ahead.
  */
 #include "kafka/log_watch.h"
 
@@ -26,8 +26,7 @@ struct freshet_log_watch {
   freshet_log_check* patrol; /* of the thread: it may wait for a dead leader, and nobody waits with it */
   pthread_t thread;
   bool started;
-  int64_t asked_ms; /* for the topics; 0: never */
-  bool has_looked;
+  int64_t asked_ms;                  /* for the topics; 0: never */
   freshet_kafka_faults known, found; /* of the last look, and of this one */
   int64_t* ends; /* [ends_count] of the changelog of users, by partition; -1: not held, or not known */
   size_t ends_count;
@@ -53,16 +52,15 @@ static bool is_known(const freshet_kafka_faults* known, const char* text) {
   return false;
 }
 
-/* An operator may have changed a topic, or the cluster has made one by itself. The start has told its own faults. */
+/* An operator may have changed a topic, or the cluster has made one by itself. */
 static void tell_faults(freshet_log_watch* watch, const freshet_kafka_faults* faults) {
-  for (size_t i = 0; watch->has_looked && i < faults->count; i++) {
+  for (size_t i = 0; i < faults->count; i++) {
     const freshet_kafka_fault* fault = &faults->list[i];
     if (is_known(&watch->known, fault->text)) continue;
     freshet_log_fact(watch->config->logger, fault->status == FRESHET_OK ? FRESHET_WARN : FRESHET_ERROR,
                      "topics.fault", "message=\"%s\"", fault->text);
   }
   watch->known = *faults;
-  watch->has_looked = true;
 }
 
 static void show_retention(const freshet_log_watch* watch, const freshet_kafka_topic_info* events) {
@@ -169,11 +167,11 @@ static void* run(void* context) {
   while (!watch->leaving) {
     const int64_t next_ms = freshet_monotonic_ms() + EVERY_MS;
     while (!watch->leaving && freshet_condition_wait(&watch->changed, &watch->lock, next_ms)) continue;
-    if (watch->leaving || watch->count == 0) continue;
-    size_t count = watch->count;
-    freshet_log_place* places = calloc(2 * count, sizeof *places); /* with the changelogs */
+    if (watch->leaving) continue;
+    size_t count = watch->count; /* 0: a standby, which looks at topics */
+    freshet_log_place* places = calloc(2 * count + 1, sizeof *places); /* with the changelogs */
     FRESHET_ASSERT(places != NULL);
-    memcpy(places, watch->places, count * sizeof *places);
+    if (count > 0) memcpy(places, watch->places, count * sizeof *places);
     pthread_mutex_unlock(&watch->lock);
     look(watch, places, count);
     free(places);
@@ -188,6 +186,7 @@ freshet_status freshet_log_watch_create(const freshet_kafka_config* config, fres
   freshet_log_watch* watch = calloc(1, sizeof *watch);
   FRESHET_ASSERT(watch != NULL);
   watch->config = config;
+  if (config->known_faults != NULL) watch->known = *config->known_faults;
   pthread_mutex_init(&watch->lock, NULL);
   freshet_condition_init(&watch->changed);
   freshet_status status = freshet_log_check_create(config, &watch->asked, error);

@@ -266,9 +266,7 @@ freshet_status freshet_kafka_topics_faults(const freshet_kafka_config* config,
 
 freshet_status freshet_kafka_topics_check(const freshet_kafka_config* config,
                                           freshet_kafka_topic_info info[FRESHET_TOPICS],
-                                          freshet_error* error) {
-  freshet_kafka_faults* faults = calloc(1, sizeof *faults);
-  FRESHET_ASSERT(faults != NULL);
+                                          freshet_kafka_faults* faults, freshet_error* error) {
   freshet_status status = freshet_kafka_topics_faults(config, info, faults, error);
   for (size_t i = 0; i < faults->count; i++) {
     const freshet_kafka_fault* fault = &faults->list[i];
@@ -277,6 +275,5 @@ freshet_status freshet_kafka_topics_check(const freshet_kafka_config* config,
     if (status == FRESHET_OK && fault->status != FRESHET_OK)
       status = freshet_error_set(error, fault->status, FRESHET_STOP, "%s", fault->text);
   }
-  free(faults);
   return status;
 }

@@ -772,7 +772,8 @@ static void missing_topics_are_named(void** state) {
   cluster c;
   cluster_start(&c, true);
   freshet_kafka_topic_info info[FRESHET_TOPICS];
-  assert_status(FRESHET_OK, freshet_kafka_topics_check(&c.config, info, fresh_error()));
+  freshet_kafka_faults faults;
+  assert_status(FRESHET_OK, freshet_kafka_topics_check(&c.config, info, &faults, fresh_error()));
   for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
     assert_true(info[topic].policy_known);
     assert_int_equal(info[topic].compacted, strcmp(freshet_kafka_topic_policy(topic), "compact") == 0);
@@ -785,14 +786,14 @@ static void missing_topics_are_named(void** state) {
   const char* items = c.config.topics[FRESHET_TOPIC_ITEM_STATES];
   c.config.topics[FRESHET_TOPIC_ITEM_STATES] = c.config.topics[FRESHET_TOPIC_REPLIES];
   c.config.topics[FRESHET_TOPIC_REPLIES] = NULL;
-  assert_status(FRESHET_CONFLICT, freshet_kafka_topics_check(&c.config, info, fresh_error()));
+  assert_status(FRESHET_CONFLICT, freshet_kafka_topics_check(&c.config, info, &faults, fresh_error()));
   assert_non_null(strstr(last_error.message, "cleanup.policy=compact"));
   c.config.topics[FRESHET_TOPIC_REPLIES] = "not-there";
   c.config.topics[FRESHET_TOPIC_REQUESTS] = "not-there-either";
   c.config.topics[FRESHET_TOPIC_ITEM_STATES] = items;
-  assert_status(FRESHET_OK, freshet_kafka_topics_check(&c.config, info, fresh_error()));
+  assert_status(FRESHET_OK, freshet_kafka_topics_check(&c.config, info, &faults, fresh_error()));
   c.config.topics[FRESHET_TOPIC_EVENTS] = "no-events";
-  assert_status(FRESHET_NOT_FOUND, freshet_kafka_topics_check(&c.config, info, fresh_error()));
+  assert_status(FRESHET_NOT_FOUND, freshet_kafka_topics_check(&c.config, info, &faults, fresh_error()));
   assert_non_null(strstr(last_error.message, "no-events"));
   assert_null(strstr(last_error.message, "not-there"));
 

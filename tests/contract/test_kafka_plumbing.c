@@ -342,17 +342,18 @@ static void wrong_partition_counts_are_told(void** state) {
   cluster c;
   cluster_start(&c, false);
   freshet_kafka_topic_info info[FRESHET_TOPICS];
-  assert_status(FRESHET_OK, freshet_kafka_topics_check(&c.config, info, fresh_error()));
+  freshet_kafka_faults faults;
+  assert_status(FRESHET_OK, freshet_kafka_topics_check(&c.config, info, &faults, fresh_error()));
   assert_int_equal(info[FRESHET_TOPIC_EVENTS].partitions, PARTITIONS);
   assert_int_equal(info[FRESHET_TOPIC_ITEM_DELTAS].partitions, 1);
   const char* users = c.config.topics[FRESHET_TOPIC_USERS];
   c.config.topics[FRESHET_TOPIC_USERS] = "wide";
-  assert_status(FRESHET_CONFLICT, freshet_kafka_topics_check(&c.config, info, fresh_error()));
+  assert_status(FRESHET_CONFLICT, freshet_kafka_topics_check(&c.config, info, &faults, fresh_error()));
   assert_non_null(strstr(last_error.message, "wide has 4 partitions"));
   c.config.topics[FRESHET_TOPIC_USERS] = users;
   c.config.topics[FRESHET_TOPIC_ITEM_DELTAS] = "wide-too";
-  assert_status(FRESHET_OK,
-                freshet_kafka_topics_check(&c.config, info, fresh_error())); /* one of them is used */
+  assert_status(FRESHET_OK, freshet_kafka_topics_check(&c.config, info, &faults,
+                                                       fresh_error())); /* one of them is used */
   cluster_stop(&c);
 }
 

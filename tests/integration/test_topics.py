@@ -102,6 +102,16 @@ class Topics(Case):
         self.assertIn(f"{app.topics['users']} needs cleanup.policy=compact", worker.log())
         worker.expect_running()
 
+    def test_a_change_right_after_the_start_and_beside_a_standby(self):
+        """A process without a partition looks, too; and what changes before its first look is not known yet."""
+        app = self.app({"topics.partitions": 1})
+        workers = [app.service(f"worker-{n}").start_ready() for n in range(2)]
+        self.set(app, "users", cleanup_policy="delete")
+        for worker in workers:
+            until(lambda log=worker.log: "topics.fault" in log(), "the change is told", 90)
+            self.assertEqual(worker.log().count("topics.fault"), 1)
+        self.assertEqual(sorted(worker.metrics()["freshet_partitions"] for worker in workers), [0, 1])
+
     def test_partitions_added_to_events_while_running(self):
         app = self.app({"kafka.topic.metadata.refresh.interval.ms": 2000})
         worker = app.service().start_ready()
