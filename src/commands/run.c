@@ -4,6 +4,7 @@
  */
 #include <getopt.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "app/budget.h"
 #include "app/front.h"
@@ -82,6 +83,9 @@ static void tell_start(const freshet_config* config, const freshet_logger* logge
   freshet_log_fact(logger, FRESHET_INFO, "service.starting",
                    "version=%s app=%s memory_usual_mb=%.0f memory_most_mb=%.0f settings=\"%s\"",
                    FRESHET_VERSION, config->app.id, budget.usual / mib, budget.total / mib, settings);
+  if (freshet_config_unused(environ, settings, sizeof settings) > 0)
+    freshet_log_fact(logger, FRESHET_WARN, "settings.unused",
+                     "variables=\"%s\" why=\"no setting has such a name\"", settings);
 }
 
 /* How the service has ended. */

@@ -4,10 +4,12 @@
  */
 #include <getopt.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "app/budget.h"
 #include "commands/commands.h"
 #include "commands/options.h"
+#include "service/config_report.h"
 
 static const char usage[] =
     "usage: freshet config [-c FILE] [-X SECTION.KEY=VALUE]...\n"
@@ -49,6 +51,9 @@ static int run(int argc, char** argv) {
   }
   freshet_config_print(config, stdout);
   freshet_budget_print(config, stdout);
+  char unused[1024];
+  if (freshet_config_unused(environ, unused, sizeof unused) > 0)
+    fprintf(stderr, "freshet config: no setting has the name of these variables: %s\n", unused);
   freshet_config_destroy(config);
   return FRESHET_EXIT_OK;
 }

@@ -10,6 +10,7 @@
 #include <ini.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "service/config_rules.h"
 #include "service/config_table.h"
@@ -186,20 +187,30 @@ static void kafka_name(const char* variable, char* name, size_t size) {
   name[i] = '\0';
 }
 
-/* Variables that do not begin with FRESHET_ and a section are not ours. */
+static freshet_status read_misspelt(const char* rest, const place* at, freshet_error* error) {
+  const char* meant = freshet_config_variable_meant(rest);
+  char message[FRESHET_ERROR_MESSAGE_SIZE];
+  if (meant == NULL) return FRESHET_OK; /* the start tells it */
+  snprintf(message, sizeof message, "no such setting; FRESHET_%s is one", meant);
+  return reject(error, at, message);
+}
+
+/* Variables that do not begin with FRESHET_ and a section are not ours, unless a letter or two are wrong. */
 static freshet_status read_variable(freshet_config* config, const char* pair, freshet_error* error) {
   static const char prefix[] = "FRESHET_";
   char variable[NAME_MAX_BYTES];
   const char* text = strchr(pair, '=');
-  if (text == NULL || strncmp(pair, prefix, sizeof prefix - 1) != 0) return FRESHET_OK;
+  if (text == NULL || strncasecmp(pair, prefix, sizeof prefix - 1) != 0) return FRESHET_OK;
   size_t size = (size_t)(text - pair);
   if (size >= sizeof variable) return FRESHET_OK;
   memcpy(variable, pair, size);
   variable[size] = '\0';
   place at = {FRESHET_ORIGIN_ENVIRONMENT, variable, 0};
   const char* rest = variable + sizeof prefix - 1;
+  if (freshet_config_variable_is_foreign(rest)) return FRESHET_OK;
   const char* section = freshet_config_section_of_variable(rest);
-  if (section == NULL) return FRESHET_OK;
+  if (section == NULL || strncmp(pair, prefix, sizeof prefix - 1) != 0)
+    return read_misspelt(rest, &at, error);
   char name[NAME_MAX_BYTES];
   kafka_name(rest + strlen(section) + 1, name, sizeof name);
   if (strcmp(section, "kafka") == 0) return set_named(config, section, name, text + 1, &at, error);

@@ -30,12 +30,13 @@ typedef struct report {
   size_t size, used, count, left_out;
 } report;
 
-/* value: NULL for the name alone. */
+/* section: NULL for a name without one. value: NULL for the name alone. */
 static void add(report* r, const char* section, const char* name, const char* value) {
   char entry[512];
   /* A url may carry a password. */
   bool masked = value != NULL && (freshet_config_is_secret(name) || strchr(value, '@') != NULL);
-  int length = snprintf(entry, sizeof entry, "%s%s.%s%s%s", r->count++ == 0 ? "" : ", ", section, name,
+  int length = snprintf(entry, sizeof entry, "%s%s%s%s%s%s", r->count++ == 0 ? "" : ", ",
+                        section == NULL ? "" : section, section == NULL ? "" : ".", name,
                         value == NULL ? "" : "=", value == NULL ? "" : (masked ? "***" : value));
   if (length < 0 || (size_t)length >= sizeof entry || r->used + (size_t)length + ROOM_FOR_COUNT > r->size ||
       r->left_out > 0) {
@@ -94,6 +95,21 @@ size_t freshet_config_changed(const freshet_config* before, const freshet_config
     const freshet_config_key* key = &freshet_config_keys[i];
     bool differs = strcmp(before->own->values[i].text, after->own->values[i].text) != 0;
     if (differs && strcmp(key->section, "rules") != 0) add(&r, key->section, key->name, NULL);
+  }
+  return end(&r);
+}
+
+size_t freshet_config_unused(char* const* environment, char* text, size_t size) {
+  static const char prefix[] = "FRESHET_", cache[] = "CACHE";
+  report r = begin(text, size);
+  for (; *environment != NULL; environment++) {
+    const char* value = strchr(*environment, '=');
+    char name[256];
+    if (value == NULL || strncmp(*environment, prefix, sizeof prefix - 1) != 0) continue;
+    snprintf(name, sizeof name, "%.*s", (int)(value - *environment), *environment);
+    const char* rest = name + sizeof prefix - 1;
+    bool is_ours = freshet_config_section_of_variable(rest) != NULL || strcmp(rest, cache) == 0;
+    if (!is_ours && !freshet_config_variable_is_foreign(rest)) add(&r, NULL, name, NULL);
   }
   return end(&r);
 }

@@ -16,6 +16,10 @@ void freshet_config_own(const freshet_config* config, char* text, size_t size);
 size_t freshet_config_changed(const freshet_config* before, const freshet_config* after, char* text,
                               size_t size);
 
+/* Writes "FRESHET_NAME, ..." of the variables that begin with FRESHET_ and are no setting to text[size], in the same way.
+ * environment: ended by NULL. Returns how many there are. */
+size_t freshet_config_unused(char* const* environment, char* text, size_t size);
+
 /* Whether a setting of this name may hold something that must not be printed. */
 bool freshet_config_is_secret(const char* name);
 

@@ -330,6 +330,39 @@ const char* freshet_config_key_closest(const char* full) {
   return closest;
 }
 
+static void upper(const char* text, char* out, size_t size) {
+  size_t i = 0;
+  for (; text[i] != '\0' && i + 1 < size; i++)
+    out[i] = text[i] == '.' ? '_' : (char)toupper((unsigned char)text[i]);
+  out[i] = '\0';
+}
+
+const char* freshet_config_variable_meant(const char* rest) {
+  enum { LETTERS = 2 };
+  static _Thread_local char meant[KEY_TEXT_MAX];
+  char written[KEY_TEXT_MAX], section[KEY_TEXT_MAX];
+  upper(rest, written, sizeof written);
+  memcpy(section, written, sizeof section);
+  section[strcspn(section, "_")] = '\0';
+  /* The names after FRESHET_KAFKA_ are those of librdkafka. */
+  if (written[strlen(section)] == '_' && edit_distance(section, "KAFKA") <= LETTERS) {
+    snprintf(meant, sizeof meant, "KAFKA%.*s", KEY_TEXT_MAX - 8, written + strlen(section));
+    return meant;
+  }
+  for (int i = 0; i < freshet_config_key_count; i++) {
+    char full[KEY_TEXT_MAX];
+    snprintf(full, sizeof full, "%s.%s", freshet_config_keys[i].section, freshet_config_keys[i].name);
+    upper(full, meant, sizeof meant);
+    if (edit_distance(written, meant) <= LETTERS) return meant;
+  }
+  return NULL;
+}
+
+bool freshet_config_variable_is_foreign(const char* rest) {
+  return strstr(rest, "SERVICE_HOST") != NULL || strstr(rest, "SERVICE_PORT") != NULL ||
+         strstr(rest, "_TCP") != NULL || strcmp(rest, "PORT") == 0;
+}
+
 /* ---- values ---- */
 
 freshet_config_app freshet_config_app_of(const char* topic, const char** rest) {

@@ -12,6 +12,7 @@
 #include "codec/codec.h"
 #include "commands/options.h"
 #include "service/config.h"
+#include "service/config_report.h"
 #include "service/config_table.h"
 #include "stream/logger.h"
 
@@ -123,6 +124,44 @@ static void test_every_source_in_its_order(void** state) {
   assert_non_null(strstr(text_out, where));
   free(text_out);
   freshet_config_destroy(config);
+}
+
+/* Silent, they would leave the default in force. */
+static void test_misspelt_variables_are_named(void** state) {
+  (void)state;
+  static const struct {
+    char* pair;
+    const char* meant;
+  } cases[] = {
+      {"FRESHET_SATE_FOLDER=x", "FRESHET_STATE_FOLDER is one"},
+      {"FRESHET_TOPCIS_EVENTS=x", "FRESHET_TOPICS_EVENTS is one"},
+      {"FRESHET_STATEFOLDER=x", "FRESHET_STATE_FOLDER is one"},
+      {"FRESHET_APPID=x", "FRESHET_APP_ID is one"},
+      {"FRESHET_APP__ID=x", "closest known key is app.id"},
+      {"freshet_state_folder=x", "FRESHET_STATE_FOLDER is one"},
+      {"FRESHET_KAFAK_BOOTSTRAP_SERVERS=x", "FRESHET_KAFKA_BOOTSTRAP_SERVERS is one"},
+      {"FRESHET_STATE_FODLER=x", "closest known key is state.folder"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    char* environment[] = {cases[i].pair, NULL};
+    char first[64];
+    snprintf(first, sizeof first, "%.*s: ", (int)strcspn(cases[i].pair, "="), cases[i].pair);
+    refused("", environment, NULL, first, cases[i].meant);
+  }
+  char* others[] = {"HOME=/",
+                    "FRESHET_FOLDER=x",
+                    "FRESHET_CACHE=/c",
+                    "FRESHET_BOOTSTRAP_SERVERS=b",
+                    "FRESHET_HTTP_SERVICE_HOST=10.0.0.1", /* Kubernetes makes the rest */
+                    "FRESHET_PORT=tcp://10.0.0.1:80",
+                    "FRESHET_PORT_80_TCP_ADDR=10.0.0.1",
+                    "FRESHET_SERVICE_PORT_HTTP=80",
+                    "FRESHET_STATE_FOLDER=x",
+                    NULL};
+  freshet_config_destroy(load_ok("", others, NULL));
+  char text[256];
+  assert_int_equal(freshet_config_unused(others, text, sizeof text), 2);
+  assert_string_equal(text, "FRESHET_FOLDER, FRESHET_BOOTSTRAP_SERVERS");
 }
 
 static void test_a_mistake_is_named_with_its_place(void** state) {
@@ -291,6 +330,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_defaults),
       cmocka_unit_test(test_every_source_in_its_order),
+      cmocka_unit_test(test_misspelt_variables_are_named),
       cmocka_unit_test(test_a_mistake_is_named_with_its_place),
       cmocka_unit_test(test_a_file_that_cannot_be_read),
       cmocka_unit_test(test_long_lines_and_indentation),
