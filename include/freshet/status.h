@@ -28,6 +28,7 @@ typedef enum freshet_status {
   FRESHET_FENCED,      /* another instance has taken the place of this one; only stopping is right */
   FRESHET_IO,          /* the operating system refused: disk full, permission, broken device */
   FRESHET_NO_MEMORY,   /* an allocation failed, or a configured bound is reached */
+  FRESHET_DAMAGED,     /* what this machine has stored cannot be read; what it was made from has it still */
 } freshet_status;
 
 /* What the caller should do about an error. */

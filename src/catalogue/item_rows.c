@@ -19,7 +19,7 @@ bool freshet_item_row_parse(freshet_slice row, int32_t* partition, freshet_slice
 
 freshet_status freshet_damaged_row(freshet_error* error, const char* what) {
   return freshet_error_set(
-      error, FRESHET_INVALID, FRESHET_STOP,
+      error, FRESHET_DAMAGED, FRESHET_STOP,
       "the state folder holds a damaged row of %s: move the folder away and start again, and "
       "everything is restored from Kafka",
       what);

@@ -16,7 +16,7 @@ void freshet_item_row_put(freshet_store* store, const freshet_record* record, fr
 /* Takes a row apart. *record points into it. False: it is too short to be one. */
 bool freshet_item_row_parse(freshet_slice row, int32_t* partition, freshet_slice* record);
 
-/* Sets the error for a row of the store that cannot be one that we wrote, and returns its status, FRESHET_INVALID
+/* Sets the error for a row of the store that cannot be one that we wrote, and returns its status, FRESHET_DAMAGED
  * (verdict FRESHET_STOP). what: the kind of row. */
 freshet_status freshet_damaged_row(freshet_error* error, const char* what);
 

@@ -89,6 +89,7 @@ int freshet_command_exit_code(const freshet_error* error) {
     case FRESHET_INVALID:
     case FRESHET_ABORTED:
     case FRESHET_NO_MEMORY:
+    case FRESHET_DAMAGED:
       break;
   }
   return FRESHET_EXIT_FAILED;

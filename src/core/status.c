@@ -49,6 +49,8 @@ const char* freshet_status_name(freshet_status status) {
       return "fenced";
     case FRESHET_IO:
       return "io";
+    case FRESHET_DAMAGED:
+      return "damaged";
     case FRESHET_NO_MEMORY:
       return "no-memory";
   }

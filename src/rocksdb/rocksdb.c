@@ -18,7 +18,7 @@ enum {
 
 freshet_status freshet_rocksdb_fail(rocksdb_store* store, char* message, freshet_error* error) {
   const bool is_damaged = freshet_damage_is_meant(message);
-  const freshet_status status = is_damaged ? FRESHET_INVALID : FRESHET_IO;
+  const freshet_status status = is_damaged ? FRESHET_DAMAGED : FRESHET_IO;
   freshet_error_set(error, status, FRESHET_STOP, "state folder %s: %s%s", store->folder, message,
                     is_damaged ? "; the next start moves it aside and restores the state from Kafka" : "");
   if (is_damaged) {
@@ -247,7 +247,7 @@ static freshet_status take_outcome(rocksdb_store* store, int wait_ms, freshet_er
 static freshet_status store_check(freshet_store* self, freshet_error* error) {
   const rocksdb_store* store = (const rocksdb_store*)self;
   if (!store->failed && !store->damaged) return FRESHET_OK;
-  return freshet_error_set(error, store->damaged ? FRESHET_INVALID : FRESHET_IO, FRESHET_STOP,
+  return freshet_error_set(error, store->damaged ? FRESHET_DAMAGED : FRESHET_IO, FRESHET_STOP,
                            "state folder %s: %s", store->folder,
                            store->damaged
                                ? "a read has met damage; the next start moves it aside and restores the "

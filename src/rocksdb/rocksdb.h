@@ -23,7 +23,7 @@ typedef struct freshet_rocksdb_config {
 /* Opens or makes the store; what config points to is copied. The caller releases it with vtable->destroy.
  * A damaged folder is moved aside (damage.h), and an empty store takes its place.
  * Errors, all with verdict FRESHET_STOP: FRESHET_CONFLICT when the folder is in use, holds something else, or
- * is of another app or a newer format; FRESHET_IO. Every call of the store fails with FRESHET_INVALID for files that are
+ * is of another app or a newer format; FRESHET_IO. Every call of the store fails with FRESHET_DAMAGED for files that are
  * damaged: a restart mends that, and does not mend what FRESHET_IO says. */
 freshet_status freshet_rocksdb_create(const freshet_rocksdb_config* config, freshet_store** store,
                                       freshet_error* error);

@@ -41,10 +41,10 @@ typedef struct rocksdb_store {
   bool failed;                  /* a write has failed: nothing may be written any more, not even by closing */
 } rocksdb_store;
 
-/* Sets the error for a message of RocksDB, which it frees, and returns its status: FRESHET_IO; FRESHET_INVALID for a damaged
+/* Sets the error for a message of RocksDB, which it frees, and returns its status: FRESHET_IO; FRESHET_DAMAGED for a damaged
  * folder, which gets a mark, because a restart mends it. */
 freshet_status freshet_rocksdb_fail(rocksdb_store* store, char* message, freshet_error* error);
-/* Appends the bytes of a key of any family. Errors: FRESHET_NOT_FOUND, FRESHET_IO, FRESHET_INVALID. */
+/* Appends the bytes of a key of any family. Errors: FRESHET_NOT_FOUND, FRESHET_IO, FRESHET_DAMAGED. */
 freshet_status freshet_rocksdb_get(rocksdb_store* store, int family, const void* key, size_t key_size,
                                    freshet_buffer* value, freshet_error* error);
 /* The first `bytes` bytes as a number, the most significant first. */

@@ -38,6 +38,9 @@ freshet_status freshet_state_judge(const freshet_logger* logger, freshet_worker_
     freshet_state_skipped(logger, metrics, topic, record, cause->message);
     return FRESHET_OK;
   }
+  /* The machine has failed while it applied the record: a disk, a folder, the memory. */
+  if (!cannot_be_read && status != FRESHET_CONFLICT && status != FRESHET_NOT_FOUND)
+    return freshet_error_set(error, status, cause->verdict, "%s", cause->message);
   return freshet_error_set(error, status, cause->verdict,
                            "%s [%d] at offset %lld: %s; `freshet repair` shows what cannot be read, "
                            "and takes it out of use",

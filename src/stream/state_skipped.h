@@ -15,8 +15,9 @@ void freshet_state_skipped(const freshet_logger* logger, freshet_worker_metrics*
                            const freshet_record* record, const char* reason);
 
 /* What follows from a status that a record of a state topic has led to. A record without a seal that cannot be read, for
- * want of its schema too, is skipped, and the result is FRESHET_OK. Every other error gets the place of the record in front,
- * and names the command that helps. cause: may be *error. */
+ * want of its schema too, is skipped, and the result is FRESHET_OK. An error that a record with a seal has led to gets its
+ * place in front, and names the command that helps. A store or a machine that fails is told as it is. cause: may be
+ * *error. */
 freshet_status freshet_state_judge(const freshet_logger* logger, freshet_worker_metrics* metrics,
                                    const char* topic, const freshet_record* record, freshet_status status,
                                    const freshet_error* cause, freshet_error* error);

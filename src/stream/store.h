@@ -35,7 +35,7 @@ typedef struct freshet_store freshet_store;
 typedef bool (*freshet_store_visit)(void* context, freshet_slice key, freshet_slice value);
 
 typedef struct freshet_store_vtable {
-  /* Appends the value to *value. Errors: FRESHET_NOT_FOUND, FRESHET_IO; FRESHET_INVALID, verdict FRESHET_STOP, when what
+  /* Appends the value to *value. Errors: FRESHET_NOT_FOUND, FRESHET_IO; FRESHET_DAMAGED, verdict FRESHET_STOP, when what
    * is stored is damaged, so that the next start makes the store again. */
   freshet_status (*get)(freshet_store* self, freshet_family family, int32_t partition, freshet_slice key,
                         freshet_buffer* value, freshet_error* error);
@@ -58,7 +58,7 @@ typedef struct freshet_store_vtable {
   /* Writes all that was collected, or nothing. After a read has met damage or a write has failed, each write fails:
    * so no caller can go on for good with rows that it could not read. */
   freshet_status (*write)(freshet_store* self, freshet_error* error);
-  /* FRESHET_INVALID after a read has met damage, FRESHET_IO after a write has failed: then nothing that follows from it
+  /* FRESHET_DAMAGED after a read has met damage, FRESHET_IO after a write has failed: then nothing that follows from it
    * may be committed. NULL: always FRESHET_OK. */
   freshet_status (*check)(freshet_store* self, freshet_error* error);
   /* The same in two steps: what has been collected may be written beside the caller. What is collected after

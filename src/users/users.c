@@ -189,7 +189,7 @@ static freshet_status read_stored(freshet_users* users, freshet_user_row* row, f
   freshet_error cause = {0};
   if (freshet_decode_user_state(users->codec, freshet_buffer_slice(&users->bytes), &state, &cause) !=
       FRESHET_OK) {
-    return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "stored state of user %.*s: %s",
+    return freshet_error_set(error, FRESHET_DAMAGED, FRESHET_STOP, "stored state of user %.*s: %s",
                              (int)row->id_size, row->id, cause.message);
   }
   const freshet_model_config* config = freshet_model_get_config(users->model);

@@ -75,7 +75,7 @@ freshet_users* freshet_users_create(freshet_model* model, freshet_store* store, 
 void freshet_users_destroy(freshet_users* users);
 
 /* The row of a user: from memory, from the store, or new (exists = false). It stays valid until the next trim
- * or drop. Errors: those of the store, FRESHET_INVALID (verdict STOP) for a stored row that cannot be
+ * or drop. Errors: those of the store, FRESHET_DAMAGED (verdict STOP) for a stored row that cannot be
  * read. */
 freshet_status freshet_users_get(freshet_users* users, int32_t partition, freshet_slice user_id,
                                  freshet_user_row** row, freshet_error* error);

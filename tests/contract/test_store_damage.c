@@ -177,7 +177,7 @@ static bool read_all(freshet_store* store, size_t* found) {
     freshet_buffer_free(&value);
     *found += status == FRESHET_OK;
     if (status == FRESHET_OK || status == FRESHET_NOT_FOUND) continue;
-    assert_int_equal(status, FRESHET_INVALID);
+    assert_int_equal(status, FRESHET_DAMAGED);
     assert_non_null(strstr(error.message, "the next start moves it aside"));
     assert_true(freshet_rocksdb_is_damaged(store));
     return false;
@@ -192,7 +192,7 @@ static void assert_restored(void) {
   if (!read_all(store, &found)) { /* a table is read when its rows are asked for */
     freshet_error error = {0};
     freshet_store_put(store, FRESHET_FAMILY_USERS, 0, row_key(ROWS), freshet_slice_of("learned since"));
-    assert_int_equal(freshet_store_write(store, &error), FRESHET_INVALID);
+    assert_int_equal(freshet_store_write(store, &error), FRESHET_DAMAGED);
     assert_non_null(strstr(error.message, "a read has met damage"));
     freshet_store_destroy(store);
     assert_int_equal(told, 0);
@@ -245,13 +245,13 @@ static void damage_that_a_read_meets_ends_all_writes(void** state) {
   assert_int_equal(freshet_store_check(store, &error), FRESHET_OK);
   harm_files(is_table, flip_bits);
   assert_false(read_all(store, &found));
-  assert_int_equal(freshet_store_check(store, &error), FRESHET_INVALID);
+  assert_int_equal(freshet_store_check(store, &error), FRESHET_DAMAGED);
   assert_non_null(strstr(error.message, "a read has met damage"));
   freshet_store_put(store, FRESHET_FAMILY_USERS, 0, row_key(ROWS), freshet_slice_of("learned since"));
-  assert_int_equal(freshet_store_write(store, NULL), FRESHET_INVALID);
+  assert_int_equal(freshet_store_write(store, NULL), FRESHET_DAMAGED);
   freshet_store_put(store, FRESHET_FAMILY_USERS, 0, row_key(ROWS), (freshet_slice){large, sizeof large});
   freshet_store_start_write(store);
-  assert_int_equal(freshet_store_end_write(store, -1, NULL), FRESHET_INVALID);
+  assert_int_equal(freshet_store_end_write(store, -1, NULL), FRESHET_DAMAGED);
   freshet_store_destroy(store);
   assert_restored();
 }

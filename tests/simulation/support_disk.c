@@ -59,7 +59,7 @@ bool sim_disk_is_ruined(const sim_disk* disk) {
 
 /* As RocksDB when the checksum of a block is wrong. */
 static freshet_status fail_to_read(freshet_error* error) {
-  return freshet_error_set(error, FRESHET_IO, FRESHET_STOP, "Corruption: block checksum mismatch");
+  return freshet_error_set(error, FRESHET_DAMAGED, FRESHET_STOP, "Corruption: block checksum mismatch");
 }
 
 /* Whether the row is there or not, its block has to be read. */

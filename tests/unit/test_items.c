@@ -173,7 +173,7 @@ static freshet_status start(freshet_error* error) {
 static void assert_damaged(const char* what) {
   freshet_error error = {0};
   assert_int_equal(freshet_store_write(w->store, NULL), FRESHET_OK);
-  assert_int_equal(start(&error), FRESHET_INVALID);
+  assert_int_equal(start(&error), FRESHET_DAMAGED);
   assert_int_equal(error.verdict, FRESHET_STOP);
   assert_non_null(strstr(error.message, "damaged row"));
   assert_non_null(strstr(error.message, what));

@@ -203,7 +203,7 @@ static void test_an_unreadable_row_stops(void** state) {
   freshet_error error = {0};
   freshet_store_put(w->store, FRESHET_FAMILY_USERS, 0, freshet_slice_of("broken"), freshet_slice_of("?"));
   freshet_store_write(w->store, NULL);
-  assert_int_equal(freshet_users_get(w->users, 0, freshet_slice_of("broken"), &row, &error), FRESHET_INVALID);
+  assert_int_equal(freshet_users_get(w->users, 0, freshet_slice_of("broken"), &row, &error), FRESHET_DAMAGED);
   assert_int_equal(error.verdict, FRESHET_STOP);
   assert_non_null(strstr(error.message, "broken"));
   assert_int_equal(freshet_users_count(w->users), 0);
