@@ -1,8 +1,9 @@
 /*
  * log_watch.c: the thread that looks at the logs again and again.
  *
- * It owns the thread and the places that it looks at, and adds the changelog of each partition of events: a log that
- * only grows has been made again when it ends before it did. It also finds how old the oldest event is that has not been
+ * It owns the thread and the places that it looks at, and adds the changelog and the lists of each partition of events: a
+ * log that only grows has been made again when it ends before it did. Without its changelog the process ends. Lost lists
+ * are told. It also finds how old the oldest event is that has not been
  * read, beside the retention of the topic: an event that expires unread is lost. Once a minute it holds all topics
  * against what is needed of them, and tells faults that are not known yet. It must not read ahead.
  */
@@ -20,6 +21,10 @@
 
 enum { EVERY_MS = 3000, JUDGE_MS = 5000, POLICY_MS = 60 * 1000, ASK_MS = 2000 };
 
+/* Beside each partition of events. */
+enum { CHANGELOG, LISTS, WRITTEN };
+static const freshet_topic written_topics[WRITTEN] = {FRESHET_TOPIC_USERS, FRESHET_TOPIC_RECOMMENDATIONS};
+
 struct freshet_log_watch {
   const freshet_kafka_config* config;
   freshet_log_check* asked;  /* of callers */
@@ -28,7 +33,8 @@ struct freshet_log_watch {
   bool started;
   int64_t asked_ms;                  /* for the topics; 0: never */
   freshet_kafka_faults known, found; /* of the last look, and of this one */
-  int64_t* ends; /* [ends_count] of the changelog of users, by partition; -1: not held, or not known */
+  int64_t* ends
+      [WRITTEN]; /* each [ends_count] by partition, where a log that is written ended; -1: not held, or not known */
   size_t ends_count;
   pthread_mutex_t lock;
   pthread_cond_t changed;
@@ -98,7 +104,8 @@ static freshet_status judge(freshet_log_check* check, freshet_log_place* places,
                             freshet_error* error) {
   freshet_log_check_places(check, places, count, JUDGE_MS);
   for (size_t i = 0; i < count; i++) {
-    if (places[i].verdict == FRESHET_LOG_OTHER) return freshet_log_check_refuse(check, &places[i], error);
+    if (places[i].verdict == FRESHET_LOG_OTHER && places[i].topic != FRESHET_TOPIC_RECOMMENDATIONS)
+      return freshet_log_check_refuse(check, &places[i], error);
   }
   return FRESHET_OK;
 }
@@ -117,41 +124,69 @@ static freshet_status judge_layout(freshet_log_watch* watch, freshet_error* erro
   return freshet_kafka_layout_refuse(watch->config, layout, partitions, error);
 }
 
-/* Adds the changelogs of the partitions of events behind places [count]; there is room. Returns their count. */
-static size_t add_changelogs(const freshet_log_watch* watch, freshet_log_place* places, size_t count) {
+static int64_t end_of(const freshet_log_watch* watch, int written, int32_t partition) {
+  return (size_t)partition < watch->ends_count ? watch->ends[written][partition] : -1;
+}
+
+/* Adds what is written beside the partitions of events behind places [count]; there is room. Returns their count. */
+static size_t add_written(const freshet_log_watch* watch, freshet_log_place* places, size_t count) {
   size_t added = 0;
   for (size_t i = 0; i < count; i++) {
-    const int32_t partition = places[i].partition;
     if (places[i].topic != FRESHET_TOPIC_EVENTS) continue;
-    places[count + added++] = (freshet_log_place){
-        .topic = FRESHET_TOPIC_USERS,
-        .partition = partition,
-        .next = (size_t)partition < watch->ends_count ? watch->ends[partition] : -1,
-        .mark = FRESHET_NO_MARK,
-    };
+    for (int w = 0; w < WRITTEN; w++) {
+      if (watch->config->topics[written_topics[w]] == NULL) continue;
+      places[count + added++] = (freshet_log_place){
+          .topic = written_topics[w],
+          .partition = places[i].partition,
+          .next = end_of(watch, w, places[i].partition),
+          .mark = FRESHET_NO_MARK,
+      };
+    }
   }
   return added;
 }
 
 /* Forgets the ends of partitions that are not held any more: others write there. */
-static void keep_ends(freshet_log_watch* watch, const freshet_log_place* changelogs, size_t count) {
-  for (size_t i = 0; i < watch->ends_count; i++) watch->ends[i] = -1;
+static void keep_ends(freshet_log_watch* watch, const freshet_log_place* written, size_t count) {
   for (size_t i = 0; i < count; i++) {
-    const size_t partition = (size_t)changelogs[i].partition;
-    if (partition >= watch->ends_count) {
-      watch->ends = realloc(watch->ends, (partition + 1) * sizeof *watch->ends);
-      FRESHET_ASSERT(watch->ends != NULL);
-      while (watch->ends_count <= partition) watch->ends[watch->ends_count++] = -1;
+    while (watch->ends_count <= (size_t)written[i].partition) {
+      for (int w = 0; w < WRITTEN; w++) {
+        watch->ends[w] = realloc(watch->ends[w], (watch->ends_count + 1) * sizeof *watch->ends[w]);
+        FRESHET_ASSERT(watch->ends[w] != NULL);
+      }
+      watch->ends_count++;
     }
-    watch->ends[partition] = changelogs[i].end >= 0 ? changelogs[i].end : changelogs[i].next;
+  }
+  for (int w = 0; w < WRITTEN; w++) {
+    for (size_t i = 0; i < watch->ends_count; i++) watch->ends[w][i] = -1;
+    for (size_t i = 0; i < count; i++) {
+      if (written[i].topic == written_topics[w])
+        watch->ends[w][written[i].partition] = written[i].end >= 0 ? written[i].end : written[i].next;
+    }
+  }
+}
+
+/* Nobody reads lists here, so this is the only sign. One line, though all partitions are gone. */
+static void tell_lost_lists(const freshet_log_watch* watch, const freshet_log_place* written, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    if (written[i].topic != FRESHET_TOPIC_RECOMMENDATIONS || written[i].verdict != FRESHET_LOG_OTHER)
+      continue;
+    freshet_log_fact(watch->config->logger, FRESHET_ERROR, "lists.lost",
+                     "topic=%s partition=%d ended=%lld ends=%lld message=\"the topic was made again, or was "
+                     "truncated: lists of users without a new event are missing there; SIGHUP makes those of "
+                     "the users in memory again\"",
+                     watch->config->topics[FRESHET_TOPIC_RECOMMENDATIONS], (int)written[i].partition,
+                     (long long)written[i].next, (long long)written[i].end);
+    return;
   }
 }
 
 static void look(freshet_log_watch* watch, freshet_log_place* places, size_t count) {
   freshet_error error = {0};
-  const size_t changelogs = add_changelogs(watch, places, count);
-  freshet_status status = judge(watch->patrol, places, count + changelogs, &error);
-  keep_ends(watch, places + count, changelogs);
+  const size_t written = add_written(watch, places, count);
+  freshet_status status = judge(watch->patrol, places, count + written, &error);
+  tell_lost_lists(watch, places + count, written);
+  keep_ends(watch, places + count, written);
   if (status == FRESHET_OK) status = judge_layout(watch, &error);
   show_age(watch, places, count);
   look_at_topics(watch);
@@ -214,7 +249,7 @@ void freshet_log_watch_destroy(freshet_log_watch* watch) {
   pthread_cond_destroy(&watch->changed);
   pthread_mutex_destroy(&watch->lock);
   free(watch->places);
-  free(watch->ends);
+  for (int w = 0; w < WRITTEN; w++) free(watch->ends[w]);
   free(watch);
 }
 

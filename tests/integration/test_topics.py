@@ -1,5 +1,6 @@
 """Topics that somebody else has made: what loses history or stops commits is told before it happens."""
 
+import signal
 import time
 
 from confluent_kafka.admin import ConfigResource, NewPartitions
@@ -140,6 +141,23 @@ class Topics(Case):
             until(lambda: app.command("topics", "create").returncode == EXIT_OK, "it is made again", 30)
             worker.start_ready()
             app.settle()
+
+    def test_lists_that_are_lost_with_their_topic(self):
+        """The service only writes this topic, so nothing fails when somebody makes it again."""
+        app = self.app()
+        app.announce(5)
+        worker = app.service().start_ready()
+        for number in range(40):
+            app.send("events", f"user-{number}", click(f"user-{number}", f"item-{number % 5}"))
+        app.settle()
+        name = app.topics["recommendations"]
+        time.sleep(4)  # the watch has seen where the topic ends
+        self.admin.delete_topics([name])[name].result()
+        until(lambda: app.command("topics", "create").returncode == EXIT_OK, "it is made again", 30)
+        until(lambda: "lists.lost" in worker.log(), "the loss is told", 20)
+        self.assertEqual(worker.log().count("lists.lost"), 1)
+        worker.process.send_signal(signal.SIGHUP)
+        until(lambda: len({entry["user_id"] for entry in app.lists()}) == 40, "all users have a list again", 30)
 
     def test_a_limit_that_ends_each_commit_is_named(self):
         app = self.app()
