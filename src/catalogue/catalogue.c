@@ -5,8 +5,12 @@
 
 #include "catalogue/item_rows.h"
 #include "catalogue/late_items.h"
+#include "stream/mark.h"
 
-enum { READMIT_SHARE = 20 };
+enum {
+  READMIT_SHARE = 20,
+  MARK_PLACE = 1 << 30, /* in the store: plus a partition of `items`, the mark of its position */
+};
 
 struct freshet_catalogue {
   freshet_ports ports;
@@ -14,6 +18,7 @@ struct freshet_catalogue {
   freshet_listing* listing;
   freshet_texts* texts;
   int32_t partitions;
+  freshet_mark* marks; /* [partitions] of the last record that was applied */
   freshet_buffer row;
   freshet_late_items late;
   bool has_refused;   /* a row of the store is of an item that found no slot */
@@ -36,6 +41,7 @@ void freshet_catalogue_destroy(freshet_catalogue* catalogue) {
   if (catalogue == NULL) return;
   freshet_buffer_free(&catalogue->row);
   freshet_late_items_free(&catalogue->late);
+  free(catalogue->marks);
   free(catalogue);
 }
 
@@ -112,6 +118,10 @@ freshet_status freshet_catalogue_apply(freshet_catalogue* catalogue, const fresh
   int64_t position = freshet_late_items_bound(&catalogue->late, record->partition, record->offset + 1);
   freshet_store_set_position(store, FRESHET_TOPIC_ITEMS, record->partition, position,
                              freshet_clock_now_ms(clock));
+  if (record->partition < catalogue->partitions &&
+      record->offset > catalogue->marks[record->partition].offset)
+    catalogue->marks[record->partition] =
+        freshet_mark_of(record->offset, record->timestamp_ms, record->key, record->value);
   return status;
 }
 
@@ -185,6 +195,15 @@ bool freshet_catalogue_find(freshet_catalogue* catalogue, freshet_slice item_id,
                                item);
 }
 
+static void put_marks(freshet_catalogue* catalogue) {
+  for (int32_t p = 0; p < catalogue->partitions; p++) {
+    const freshet_mark* mark = &catalogue->marks[p];
+    if (mark->offset >= 0)
+      freshet_store_set_position(catalogue->ports.store, FRESHET_TOPIC_ITEMS, MARK_PLACE + p, mark->offset,
+                                 freshet_mark_number(mark));
+  }
+}
+
 void freshet_catalogue_confirm(freshet_catalogue* catalogue, const freshet_item_logs* logs, int64_t now_ms) {
   freshet_store* store = catalogue->ports.store;
   for (int32_t p = 0; p < catalogue->partitions; p++) {
@@ -192,9 +211,52 @@ void freshet_catalogue_confirm(freshet_catalogue* catalogue, const freshet_item_
     position = freshet_late_items_bound(&catalogue->late, p, position);
     if (position >= 0) freshet_store_set_position(store, FRESHET_TOPIC_ITEMS, p, position, now_ms);
   }
+  put_marks(catalogue);
 }
 
 /* ---- loading ---- */
+
+/* Is the record of the stored mark another one now? Then the topic was made again, and is longer than before. A record that
+ * has expired or was compacted away says nothing. */
+static freshet_status compare_mark(freshet_catalogue* catalogue, freshet_item_logs* logs, int32_t partition,
+                                   bool* is_other, freshet_error* error) {
+  int64_t offset, number, first, end;
+  freshet_mark found;
+  freshet_status status = freshet_item_logs_range(logs, FRESHET_TOPIC_ITEMS, partition, &first, &end, error);
+  if (status != FRESHET_OK ||
+      freshet_store_position(catalogue->ports.store, FRESHET_TOPIC_ITEMS, MARK_PLACE + partition, &offset,
+                             &number, NULL) != FRESHET_OK ||
+      offset < first || offset >= end)
+    return status;
+  status = freshet_item_logs_mark_at(logs, FRESHET_TOPIC_ITEMS, partition, offset, &found, error);
+  *is_other = status == FRESHET_OK && found.offset == offset && freshet_mark_number(&found) != number;
+  if (status == FRESHET_OK && found.offset == offset) catalogue->marks[partition] = found;
+  return status;
+}
+
+/* `items` is another log than the one that the rows came from. With it items may be lost that only the folder has, and all
+ * lists with them, so somebody has to want it: then the group has an offset in the new log, since Kafka forgets those of a
+ * topic that is deleted. */
+static freshet_status judge_other(freshet_catalogue* catalogue, int32_t partition, freshet_error* error) {
+  const char* name = freshet_outbox_topic_name(catalogue->ports.outbox, FRESHET_TOPIC_ITEMS);
+  int64_t committed;
+  freshet_status status =
+      freshet_source_committed(catalogue->ports.source, FRESHET_TOPIC_ITEMS, partition, &committed, error);
+  if (status != FRESHET_OK) return status;
+  if (committed < 0)
+    return freshet_error_set(
+        error, FRESHET_CONFLICT, FRESHET_STOP,
+        "topic %s [%d] is not the log that was read (deleted and made again): the state folder has items "
+        "that "
+        "it may not have; publish all items again, then choose: `freshet offsets --accept-new-log` takes the "
+        "catalogue from the new log and keeps what is known, `freshet offsets --start-over` forgets the "
+        "state",
+        name, (int)partition);
+  freshet_log_fact(catalogue->ports.logger, FRESHET_WARN, "catalogue.replaced",
+                   "topic=%s partition=%d message=\"the topic was made again: all items are read from it\"",
+                   name, (int)partition);
+  return FRESHET_OK;
+}
 
 /* Can every partition be read on from where the store left off? The rows of all partitions are in one table,
  * so if one cannot, all are read again. */
@@ -206,7 +268,12 @@ static freshet_status look_at_positions(freshet_catalogue* catalogue, freshet_it
   for (int32_t p = 0; status == FRESHET_OK && p < catalogue->partitions; p++) {
     freshet_stored_position stored;
     status = freshet_item_logs_stored(logs, FRESHET_TOPIC_ITEMS, p, &stored, error);
-    if (!stored.is_usable || !freshet_store_is_recent(stored.time_ms, now_ms)) *are_usable = false;
+    bool is_other = stored.is_beyond;
+    if (status == FRESHET_OK && stored.is_usable) status = compare_mark(catalogue, logs, p, &is_other, error);
+    if (status == FRESHET_OK && is_other) status = judge_other(catalogue, p, error);
+    if (is_other) catalogue->marks[p] = FRESHET_NO_MARK;
+    if (is_other || !stored.is_usable || !freshet_store_is_recent(stored.time_ms, now_ms))
+      *are_usable = false;
   }
   return status;
 }
@@ -217,7 +284,11 @@ freshet_status freshet_catalogue_load(freshet_catalogue* catalogue, freshet_item
   bool are_usable;
   freshet_status status =
       freshet_item_logs_partitions(logs, FRESHET_TOPIC_ITEMS, &catalogue->partitions, error);
-  if (status == FRESHET_OK) status = look_at_positions(catalogue, logs, &are_usable, error);
+  if (status != FRESHET_OK) return status;
+  catalogue->marks = malloc(((size_t)catalogue->partitions + 1) * sizeof *catalogue->marks);
+  FRESHET_ASSERT(catalogue->marks != NULL);
+  for (int32_t p = 0; p < catalogue->partitions; p++) catalogue->marks[p] = FRESHET_NO_MARK;
+  status = look_at_positions(catalogue, logs, &are_usable, error);
   if (status != FRESHET_OK) return status;
   if (are_usable) {
     status = load_rows(catalogue, false, error);
@@ -231,6 +302,7 @@ freshet_status freshet_catalogue_load(freshet_catalogue* catalogue, freshet_item
   }
   if (status == FRESHET_OK)
     status = freshet_item_logs_catch_up(logs, FRESHET_TOPIC_ITEMS, catalogue->partitions, error);
+  put_marks(catalogue);
   if (status == FRESHET_OK) status = freshet_texts_load(catalogue->texts, error);
   return status;
 }

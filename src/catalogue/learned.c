@@ -131,15 +131,11 @@ void freshet_learned_put_row(freshet_learned* learned, uint32_t slot, int64_t fo
   freshet_learned_note_unwritten(learned, slot);
 }
 
-/* Of a mark the store has the offset and a number for the rest. */
-static int64_t mark_number(const freshet_mark* mark) {
-  return (int64_t)(mark->hash ^ (uint64_t)mark->time_ms);
-}
-
 void freshet_learned_put_globals(freshet_learned* learned, freshet_slice globals, int64_t folded_to,
                                  const freshet_mark* mark) {
   freshet_store* store = learned->ports.store;
-  freshet_store_set_position(store, FRESHET_TOPIC_ITEM_DELTAS, MARK_PLACE, mark->offset, mark_number(mark));
+  freshet_store_set_position(store, FRESHET_TOPIC_ITEM_DELTAS, MARK_PLACE, mark->offset,
+                             freshet_mark_number(mark));
   freshet_store_put(store, FRESHET_FAMILY_ITEMS, 0, globals_key, globals);
   freshet_store_set_position(store, FRESHET_TOPIC_ITEM_DELTAS, 0, folded_to,
                              freshet_clock_now_ms(learned->ports.clock));
@@ -351,8 +347,8 @@ static freshet_status compare_mark(freshet_learned* learned, freshet_item_logs* 
     return FRESHET_OK;
   freshet_status status =
       freshet_item_logs_mark_at(logs, FRESHET_TOPIC_ITEM_DELTAS, 0, offset, &learned->mark, error);
-  *is_other =
-      status == FRESHET_OK && (learned->mark.offset != offset || mark_number(&learned->mark) != number);
+  *is_other = status == FRESHET_OK &&
+              (learned->mark.offset != offset || freshet_mark_number(&learned->mark) != number);
   return status;
 }
 

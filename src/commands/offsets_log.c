@@ -25,9 +25,10 @@ static int64_t now_ms(void) {
 
 /* ---- accept the new log ---- */
 
-/* Where to go on in a partition; -1: as before. Without an offset the topic was made again, or nothing was read. */
+/* Where to go on in a partition; -1: as before. Without an offset the topic was made again, or nothing was read. Of old
+ * requests nobody waits for an answer. */
 static int64_t target_of(freshet_topic topic, const freshet_kafka_group_offset* o) {
-  bool is_lost = topic == FRESHET_TOPIC_EVENTS && o->committed < 0;
+  bool is_lost = topic != FRESHET_TOPIC_REQUESTS && o->committed < 0;
   return o->is_other_log || is_lost ? o->first : -1;
 }
 

@@ -17,6 +17,10 @@ freshet_mark freshet_mark_of(int64_t offset, int64_t time_ms, freshet_slice key,
   return (freshet_mark){offset, time_ms, XXH3_64bits_withSeed(value.data, value.size, of_key)};
 }
 
+int64_t freshet_mark_number(const freshet_mark* mark) {
+  return (int64_t)(mark->hash ^ (uint64_t)mark->time_ms);
+}
+
 bool freshet_mark_equal(const freshet_mark* a, const freshet_mark* b) {
   return a->offset == b->offset && a->time_ms == b->time_ms && a->hash == b->hash;
 }

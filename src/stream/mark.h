@@ -17,6 +17,8 @@ enum { FRESHET_MARK_TEXT_SIZE = 64 };
 #define FRESHET_NO_MARK ((freshet_mark){.offset = -1})
 
 freshet_mark freshet_mark_of(int64_t offset, int64_t time_ms, freshet_slice key, freshet_slice value);
+/* Time and hash as one number, for a store that keeps the offset beside it. */
+int64_t freshet_mark_number(const freshet_mark* mark);
 bool freshet_mark_equal(const freshet_mark* a, const freshet_mark* b);
 
 /* One word of ASCII, for the metadata of a committed offset. "" for no mark. */

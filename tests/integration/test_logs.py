@@ -6,8 +6,8 @@ import time
 
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import NewTopic
-from harness import (BOOTSTRAP, EXIT_OK, EXIT_STATE, PARTITIONS, AdminClient, Case, click, compacted, decode, main,
-                     until)
+from harness import (BOOTSTRAP, EXIT_OK, EXIT_STATE, PARTITIONS, AdminClient, Case, click, compacted, decode, item,
+                     main, until)
 
 USERS = 20
 NOTICED_S = 15  # 5 s for the watch, and the time that Kafka takes to delete and make a topic
@@ -90,6 +90,36 @@ class Logs(Case):
         self.assertEqual(self.worker.wait(NOTICED_S), EXIT_STATE, self.worker.last_line())
         self.assertIn(self.app.topics["users"], self.worker.last_line())
         self.assertIn("the folder may hold the only copy", self.worker.last_line())
+
+    def titles(self):
+        found = (self.worker.get(f"/v1/items/item-{n}") for n in range(60))
+        return [json.loads(text)["title"] if status == 200 else None for status, text in found]
+
+    def test_items_made_again_while_stopped(self):
+        """Kafka forgets the offsets of a deleted topic, and the new log may be longer than what was read of the old one. Its
+        first records must not be passed over. Without any, all lists would go."""
+        self.learn(200, "old")
+        self.assertEqual(self.worker.stop(), EXIT_OK)
+        self.make_again("items", {"cleanup.policy": "compact"})
+        self.worker.start()
+        self.expect_refusal(self.app.topics["items"], "publish all items again")
+        for n in range(10, 60):
+            for title in ("First", "New"):
+                self.app.send("items", f"item-{n}", item(f"item-{n}", title=f"{title} {n}"))
+        self.app.flush()
+        self.worker.start()
+        self.expect_refusal(self.app.topics["items"])
+        done = self.app.command("offsets", "--accept-new-log", "--execute")
+        self.assertEqual(done.returncode, EXIT_OK, done.stderr)
+        self.worker.start_ready()
+        self.assertIn("catalogue.replaced", self.worker.log())
+        self.assertEqual(self.titles(), [None] * 10 + [f"New {n}" for n in range(10, 60)])
+        self.learn(100, "more")
+        self.assertEqual(self.worker.stop(), EXIT_OK)
+        self.worker.log_path.unlink()
+        self.worker.start_ready()
+        self.assertNotIn("catalogue.replaced", self.worker.log())
+        self.assertEqual(self.events_known(), 300)
 
     def test_start_over(self):
         self.learn(200, "old")
