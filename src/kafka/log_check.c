@@ -173,10 +173,10 @@ void freshet_log_check_places(freshet_log_check* check, freshet_log_place* place
   free(waiting);
 }
 
-int32_t freshet_log_check_partitions(freshet_log_check* check, int timeout_ms) {
+int32_t freshet_log_check_partitions(freshet_log_check* check, freshet_topic topic, int timeout_ms) {
   int32_t count = 0;
-  if (check->config.topics[FRESHET_TOPIC_EVENTS] == NULL ||
-      freshet_kafka_client_partitions(&check->client, FRESHET_TOPIC_EVENTS, timeout_ms, &count) !=
+  if (check->config.topics[topic] == NULL ||
+      freshet_kafka_client_partitions(&check->client, topic, timeout_ms, &count) !=
           RD_KAFKA_RESP_ERR_NO_ERROR)
     return 0;
   return count;

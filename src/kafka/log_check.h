@@ -40,8 +40,8 @@ void freshet_log_check_destroy(freshet_log_check* check); /* NULL is allowed */
 /* Judges all places within about timeout_ms. */
 void freshet_log_check_places(freshet_log_check* check, freshet_log_place* places, size_t count,
                               int timeout_ms);
-/* How many partitions `events` has now; 0: the cluster did not say. */
-int32_t freshet_log_check_partitions(freshet_log_check* check, int timeout_ms);
+/* How many partitions the topic has now; 0: the cluster did not say. */
+int32_t freshet_log_check_partitions(freshet_log_check* check, freshet_topic topic, int timeout_ms);
 /* The message to end with: names the partition, why, and the commands to choose from. */
 freshet_status freshet_log_check_refuse(const freshet_log_check* check, const freshet_log_place* place,
                                         freshet_error* error);

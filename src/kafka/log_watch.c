@@ -36,12 +36,14 @@ struct freshet_log_watch {
   int64_t* ends
       [WRITTEN]; /* each [ends_count] by partition, where a log that is written ended; -1: not held, or not known */
   size_t ends_count;
+  int32_t items_partitions; /* as of the last look; 0: not known */
   pthread_mutex_t lock;
   pthread_cond_t changed;
   /* under the lock */
   bool leaving;
   freshet_log_place* places; /* [count] */
   size_t count;
+  bool has_grown; /* `items` has got partitions, and nobody has been told */
   freshet_error error;
 };
 
@@ -119,7 +121,7 @@ freshet_status freshet_log_watch_judge(freshet_log_watch* watch, freshet_log_pla
 static freshet_status judge_layout(freshet_log_watch* watch, freshet_error* error) {
   const freshet_layout* layout = watch->config->layout;
   if (layout == NULL || layout->partitions == 0) return FRESHET_OK;
-  int32_t partitions = freshet_log_check_partitions(watch->patrol, ASK_MS);
+  int32_t partitions = freshet_log_check_partitions(watch->patrol, FRESHET_TOPIC_EVENTS, ASK_MS);
   if (partitions == 0 || partitions == layout->partitions) return FRESHET_OK;
   return freshet_kafka_layout_refuse(watch->config, layout, partitions, error);
 }
@@ -181,6 +183,17 @@ static void tell_lost_lists(const freshet_log_watch* watch, const freshet_log_pl
   }
 }
 
+/* librdkafka would notice after minutes, and items in the new partitions would not be listed until then. */
+static void look_at_items(freshet_log_watch* watch) {
+  const int32_t partitions = freshet_log_check_partitions(watch->patrol, FRESHET_TOPIC_ITEMS, ASK_MS);
+  const bool has_grown = watch->items_partitions > 0 && partitions > watch->items_partitions;
+  if (partitions > 0) watch->items_partitions = partitions;
+  if (!has_grown) return;
+  pthread_mutex_lock(&watch->lock);
+  watch->has_grown = true;
+  pthread_mutex_unlock(&watch->lock);
+}
+
 static void look(freshet_log_watch* watch, freshet_log_place* places, size_t count) {
   freshet_error error = {0};
   const size_t written = add_written(watch, places, count);
@@ -188,6 +201,7 @@ static void look(freshet_log_watch* watch, freshet_log_place* places, size_t cou
   tell_lost_lists(watch, places + count, written);
   keep_ends(watch, places + count, written);
   if (status == FRESHET_OK) status = judge_layout(watch, &error);
+  look_at_items(watch);
   show_age(watch, places, count);
   look_at_topics(watch);
   if (status == FRESHET_OK) return;
@@ -268,4 +282,12 @@ freshet_status freshet_log_watch_verdict(freshet_log_watch* watch, freshet_error
   pthread_mutex_unlock(&watch->lock);
   if (found.status == FRESHET_OK) return FRESHET_OK;
   return freshet_error_set(error, found.status, found.verdict, "%s", found.message);
+}
+
+bool freshet_log_watch_has_grown(freshet_log_watch* watch) {
+  pthread_mutex_lock(&watch->lock);
+  const bool has_grown = watch->has_grown;
+  watch->has_grown = false;
+  pthread_mutex_unlock(&watch->lock);
+  return has_grown;
 }

@@ -106,6 +106,12 @@ freshet_status freshet_kafka_wait_again(freshet_kafka_wait* wait, rd_kafka_resp_
 
 /* ---- topics ---- */
 
+void freshet_kafka_client_look_again(const freshet_kafka_client* client) {
+  const struct rd_kafka_metadata* metadata = NULL;
+  if (rd_kafka_metadata(client->handle, 1, NULL, &metadata, REFRESH_MS) == RD_KAFKA_RESP_ERR_NO_ERROR)
+    rd_kafka_metadata_destroy(metadata);
+}
+
 rd_kafka_resp_err_t freshet_kafka_client_partitions(const freshet_kafka_client* client, freshet_topic topic,
                                                     int timeout_ms, int32_t* count) {
   const struct rd_kafka_metadata* metadata = NULL;

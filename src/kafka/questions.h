@@ -38,6 +38,9 @@ bool freshet_kafka_wait_ended(const freshet_kafka_config* config, int64_t since_
 bool freshet_kafka_last_try_over(const freshet_kafka_config* config, int last_try_ms,
                                  int64_t* stopping_since_ms);
 
+/* Has a member of the group compare the topics with its share, now and not after topic.metadata.refresh.interval.ms. The
+ * group takes new partitions only from an answer about all topics. */
+void freshet_kafka_client_look_again(const freshet_kafka_client* client);
 /* Asks the cluster about one of the client's topics, once. */
 rd_kafka_resp_err_t freshet_kafka_client_partitions(const freshet_kafka_client* client, freshet_topic topic,
                                                     int timeout_ms, int32_t* count);

@@ -168,6 +168,7 @@ static freshet_status heed_watch(kafka_source* source, freshet_error* error) {
     freshet_log_watch_set(source->watch, places, count);
     free(places);
     source->shared_ms = now_ms;
+    if (freshet_log_watch_has_grown(source->watch)) freshet_kafka_client_look_again(&source->reader.client);
   }
   return freshet_log_watch_verdict(source->watch, error);
 }

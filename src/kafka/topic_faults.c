@@ -225,6 +225,29 @@ static void check_history(checking* c, freshet_kafka_client* client) {
       name, (long long)(info->retention_ms / 86400000), (long long)expiring);
 }
 
+/* ---- state that has been deleted ---- */
+
+/* Compaction never moves the beginning of a log. Retention does, and whoever deletes records by hand. */
+static void check_changelog(checking* c, freshet_kafka_client* client) {
+  const freshet_kafka_topic_info* info = &c->info[FRESHET_TOPIC_USERS];
+  int64_t first, end, deleted = 0;
+  int32_t partitions = 0;
+  for (int32_t p = 0; c->config->topics[FRESHET_TOPIC_USERS] != NULL && p < info->partitions; p++) {
+    if (freshet_kafka_client_range(client, FRESHET_TOPIC_USERS, p, ASK_MS, &first, &end) !=
+        RD_KAFKA_RESP_ERR_NO_ERROR)
+      return;
+    if (first <= 0) continue;
+    deleted += first;
+    partitions++;
+  }
+  if (partitions == 0) return;
+  add(c, FRESHET_OK,
+      "topic %s has lost its first records, %lld in %d partitions (retention, or deleted by hand): a process "
+      "without its state folder does not know users whose only row was there; keep the folders, or `freshet "
+      "offsets --start-over` learns all events again",
+      c->config->topics[FRESHET_TOPIC_USERS], (long long)deleted, (int)partitions);
+}
+
 /* Does the state know of all partitions? */
 static freshet_status check_layout(checking* c, freshet_error* error) {
   freshet_layout layout;
@@ -259,6 +282,7 @@ freshet_status freshet_kafka_topics_faults(const freshet_kafka_config* config,
   status = freshet_kafka_client_open(&client, config, FRESHET_KAFKA_OBSERVER, (freshet_kafka_callbacks){0},
                                      NULL, error);
   if (status == FRESHET_OK) check_history(&c, &client);
+  if (status == FRESHET_OK) check_changelog(&c, &client);
   freshet_kafka_client_close(&client, 0);
   if (status == FRESHET_OK && config->app_id != NULL) status = check_layout(&c, error);
   return status;

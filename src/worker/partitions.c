@@ -46,6 +46,19 @@ static freshet_status check_offset(const freshet_partitions* own, const freshet_
       freshet_outbox_topic_name(own->ports->outbox, FRESHET_TOPIC_EVENTS), (int)partition->partition);
 }
 
+/* Partitions that `items` has got are not read until its tables are made again. */
+static freshet_status follow_items(const freshet_partitions* own, freshet_error* error) {
+  const int32_t known = freshet_items_partitions(own->derived->items);
+  int32_t partitions;
+  freshet_status status =
+      freshet_reader_partitions(own->ports->reader, FRESHET_TOPIC_ITEMS, &partitions, error);
+  if (status != FRESHET_OK || partitions <= known) return status;
+  freshet_log_fact(own->ports->logger, FRESHET_INFO, "items.grown", "topic=%s partitions=%d before=%d",
+                   freshet_outbox_topic_name(own->ports->outbox, FRESHET_TOPIC_ITEMS), (int)partitions,
+                   (int)known);
+  return freshet_commit_reload(own->commit, error);
+}
+
 static freshet_status assigned(void* context, const freshet_partition* partitions, size_t count,
                                freshet_error* error) {
   freshet_partitions* own = context;
@@ -58,6 +71,7 @@ static freshet_status assigned(void* context, const freshet_partition* partition
   freshet_answers_unshare(own->derived->answers); /* it may come in the middle of a poll */
   freshet_status status = freshet_standby_halt(own->standby, error);
   if (status == FRESHET_OK) status = freshet_commit_recover(own->commit, error);
+  if (status == FRESHET_OK) status = follow_items(own, error);
   if (status == FRESHET_OK) status = freshet_restore_users(own->ports, events, events_count, error);
   for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
     if (partitions[i].topic == FRESHET_TOPIC_EVENTS) status = check_offset(own, &partitions[i], error);

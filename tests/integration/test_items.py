@@ -4,8 +4,11 @@ worker, and a restart works with the folder and without it."""
 import math
 import shutil
 import struct
+import time
 
-from harness import Case, click, compacted, decode, item, list_items, main, until
+from confluent_kafka import Producer
+from confluent_kafka.admin import NewPartitions
+from harness import BOOTSTRAP, AdminClient, Case, click, compacted, decode, item, list_items, main, until
 
 
 def floats(numbers):
@@ -49,6 +52,28 @@ class Vectors(Case):
         worker.start_ready()  # from Kafka
         worker.await_metric("freshet_items_listed", 20 + 2 * len(VECTORS))
         self.assertEqual(worker.metric("freshet_texts_failed_total"), 0)
+
+
+class Growth(Case):
+    def test_partitions_added_to_items_while_running(self):
+        """Items in the new partitions must not wait for a restart, nor for librdkafka's five minutes."""
+        app = self.app()
+        app.announce(20)
+        workers = [app.service(f"worker-{n}").start_ready() for n in range(2)]
+        admin = AdminClient({"bootstrap.servers": BOOTSTRAP})
+        name = app.topics["items"]
+        admin.create_partitions([NewPartitions(name, 9)])[name].result()
+        time.sleep(1)
+        producer = Producer({"bootstrap.servers": BOOTSTRAP})
+        for number in range(100, 200):
+            producer.produce(name, key=f"item-{number}", value=item(f"item-{number}"), partition=number % 9)
+        producer.flush()
+        for worker in workers:
+            worker.await_metric("freshet_items_listed", 120)
+        for number in range(40):
+            app.send("events", f"user-{number}", click(f"user-{number}", f"item-{100 + number}"))
+        app.settle()
+        self.assertEqual(sum(state["events"] for state in app.users().values()), 40)
 
 
 class Limit(Case):

@@ -3,6 +3,7 @@
 import signal
 import time
 
+from confluent_kafka import TopicPartition
 from confluent_kafka.admin import ConfigResource, NewPartitions
 from harness import BOOTSTRAP, EXIT_OK, EXIT_STATE, EXIT_UNAVAILABLE, AdminClient, Case, click, main, now_ms, until
 
@@ -51,6 +52,25 @@ class Topics(Case):
                           f"{app.topics['users']} needs cleanup.policy=compact", "max.message.bytes=100000",
                           "deltas may expire", "forgets tombstones after 1000 ms")
         self.assertEqual(len(told.stderr.splitlines()), 5, told.stderr)
+
+    def test_a_changelog_that_has_lost_its_beginning(self):
+        """Its policy is right again, so only the beginning of the log says that rows of users are gone."""
+        app = self.app()
+        app.announce(5)
+        worker = app.service().start_ready()
+        for number in range(40):
+            app.send("events", f"user-{number}", click(f"user-{number}", f"item-{number % 5}"))
+        app.settle()
+        self.check(app, EXIT_OK, "ok: 4 partitions")
+        self.set(app, "users", cleanup_policy="delete")
+        name = app.topics["users"]
+        for done in self.admin.delete_records([TopicPartition(name, p, 1) for p in range(4)]).values():
+            done.result()
+        self.set(app, "users", cleanup_policy="compact")
+        self.check(app, EXIT_STATE, f"{name} has lost its first records, 4 in 4 partitions")
+        self.assertEqual(worker.stop(), EXIT_OK)
+        worker.start_ready()
+        self.assertIn("has lost its first records", worker.log())
 
     def test_limits_below_any_record(self):
         app = self.app()
