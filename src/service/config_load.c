@@ -258,6 +258,15 @@ static freshet_status check_together(const freshet_config* config, freshet_error
   if (config->text.encoder == FRESHET_ENCODER_HTTP && config->text.url[0] == '\0') {
     return reject_key(config, "text.encoder", "needs text.url", error);
   }
+  if (config->text.encoder == FRESHET_ENCODER_WORDS && config->text.model[0] == '\0') {
+    return reject_key(config, "text.encoder", "needs text.model, a file of word vectors", error);
+  }
+  const char* framing = config->own->values[freshet_config_key_find("registry.framing")].text;
+  if (strcmp(framing, "confluent") == 0 && config->registry.url[0] == '\0' &&
+      config->registry.ids[0] == '\0') {
+    return reject_key(config, "registry.framing",
+                      "needs registry.url or registry.ids: schemas have ids there", error);
+  }
   if ((config->http.certificate[0] == '\0') != (config->http.key[0] == '\0')) {
     return reject_key(config, config->http.key[0] == '\0' ? "http.certificate" : "http.key",
                       "needs the other one: http.certificate and http.key belong together", error);

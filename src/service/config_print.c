@@ -47,7 +47,7 @@ static void print_range(const freshet_config_key* key, FILE* out) {
   switch (key->type) {
     case FRESHET_CONFIG_INTEGER:
     case FRESHET_CONFIG_DECIMAL:
-      fprintf(out, "%.15g to %.15g", key->min, key->max);
+      fprintf(out, "%.16g to %.16g", key->min, key->max);
       break;
     case FRESHET_CONFIG_SWITCH:
       fprintf(out, "on, off");

@@ -102,7 +102,7 @@ const freshet_config_key freshet_config_keys[] = {
     INTEGER("model", "dim", model.dim, "64", 16, 1024, "Dimensions of the factors, a multiple of 16."),
     INTEGER("model", "neighbours", model.neighbours, "128", 1, 4096, "Co-occurrence entries kept per item."),
     INTEGER("model", "negatives", model.negatives, "50", 1, 250, "Sampled negatives per event."),
-    INTEGER("model", "max_items", model.max_items, "1000000", 1, 100000000,
+    INTEGER("model", "max_items", model.max_items, "1000000", 1, FRESHET_ITEMS_MAX,
             "Items that may be announced at once. Items that nobody announces give way to them."),
     INTEGER("model", "seen_limit", model.seen_limit, "1000", 1, 1000000,
             "Items per user that are remembered as seen and never recommended, the most recent."),
@@ -398,7 +398,7 @@ static bool parse_number(const freshet_config_key* key, const char* text, double
     return false;
   }
   if (*number >= key->min && *number <= key->max) return true;
-  snprintf(message, size, "has to lie between %.15g and %.15g, not at %s", key->min, key->max, text);
+  snprintf(message, size, "has to lie between %.16g and %.16g, not at %s", key->min, key->max, text);
   return false;
 }
 

@@ -14,6 +14,11 @@ static void note(freshet_slice* slot, unsigned* count, const char* value) {
   (*count)++;
 }
 
+/* libmicrohttpd puts the second line of a header behind its name. */
+static bool has_more_behind(const char* name, const char* known) {
+  return strncasecmp(name, known, strlen(known)) == 0 && name[strlen(known)] != '\0';
+}
+
 void freshet_http_head_add(freshet_http_head* head, const char* name, const char* value) {
   unsigned marks = 0;
   if (strcasecmp(name, "Host") == 0) note(&head->host, &head->host_count, value);
@@ -21,6 +26,9 @@ void freshet_http_head_add(freshet_http_head* head, const char* name, const char
   if (strcasecmp(name, "Content-Length") == 0) note(&head->length, &head->length_count, value);
   if (strcasecmp(name, "Transfer-Encoding") == 0) note(&head->encoding, &head->encoding_count, value);
   if (strcasecmp(name, "X-Freshet") == 0) note(&head->mark, &marks, value);
+  if (name[strcspn(name, " \t\r\n")] != '\0' || has_more_behind(name, "Content-Length") ||
+      has_more_behind(name, "Transfer-Encoding"))
+    head->has_odd_name = true;
 }
 
 static bool equals(freshet_slice a, const char* b) {
@@ -35,6 +43,7 @@ static bool is_number(freshet_slice text) {
 }
 
 const char* freshet_http_head_problem(const freshet_http_head* head) {
+  if (head->has_odd_name) return "a blank in the name of a header, or a header of two lines";
   if (head->length_count > 1) return "more than one Content-Length";
   if (head->encoding_count > 1) return "more than one Transfer-Encoding";
   if (head->length_count > 0 && head->encoding_count > 0)

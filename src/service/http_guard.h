@@ -19,6 +19,7 @@ typedef struct freshet_http_head {
   freshet_slice host, origin, length, encoding,
       mark; /* Host, Origin, Content-Length, Transfer-Encoding, X-Freshet */
   unsigned host_count, origin_count, length_count, encoding_count;
+  bool has_odd_name; /* "Content-Length : 4", or 4 on a second line: not all readers see the header */
 } freshet_http_head;
 
 /* Notes one header; others than these are passed over. Both texts are borrowed. value may be NULL: empty. */

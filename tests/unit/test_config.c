@@ -170,6 +170,9 @@ static void test_a_mistake_is_named_with_its_place(void** state) {
   snprintf(here, sizeof here, "%s:4: ", path);
   refused("# a comment\n\n[state]\nfodler = x\n", NULL, NULL, here, "closest known key is state.folder");
   refused("# a comment\n\n[sate]\nfolder = x\n", NULL, NULL, here, "closest known key is state.folder");
+  refused("# words\n\n\n[text]\nencoder = words\n", NULL, NULL, path, "needs text.model");
+  refused("# framing\n\n\n[registry]\nframing = confluent\n", NULL, NULL, path,
+          "needs registry.url or registry.ids");
   refused("[model]\r\n\r\n; crlf\r\ndim = many\r\n", NULL, NULL, here, "needs a whole number, not 'many'");
   refused("[ranking]\nbatch=3\n\nk = 0", NULL, NULL, here, "ranking.k has to lie between 1 and 1000");
   refused("[log]\n\n\nlevel = loud\n", NULL, NULL, here, "debug|info|warn|error");

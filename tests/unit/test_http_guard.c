@@ -95,6 +95,11 @@ static void test_framing(void** state) {
   expect_problem(HEAD("Content-Length", "0", "content-length", "31"), "more than one Content-Length");
   expect_problem(HEAD("Content-Length", "4", "content-length", "4"), "more than one Content-Length");
   expect_problem(HEAD("Content-Length", "4", "Transfer-Encoding", "chunked"), "together");
+  expect_problem(HEAD("Content-Length ", "4"), "a blank in the name");
+  expect_problem(HEAD("Content-Length\t", "4"), "a blank in the name");
+  expect_problem(HEAD("Content-Length16", ""), "two lines");
+  expect_problem(HEAD("transfer-encodingchunked", ""), "two lines");
+  expect_problem(HEAD("X A", "4", "Content-Length", "4"), "a blank in the name");
   expect_problem(HEAD("Transfer-Encoding", "chunked", "Transfer-Encoding", "identity"),
                  "more than one Transfer");
   expect_problem(HEAD("Transfer-Encoding", "xchunked"), "other than chunked");
