@@ -437,6 +437,9 @@ freshet_status freshet_model_fold(freshet_model* model, const freshet_model_delt
  * folded. */
 void freshet_model_write_item(const freshet_model* model, uint32_t slot, int64_t folded_to,
                               freshet_buffer* out);
+/* Does what freshet_model_write_item wrote say that nothing has been learned? Then an item without a row is in the same
+ * state. */
+bool freshet_model_row_is_blank(freshet_slice row);
 /* Replaces the learned state of an item by what freshet_model_write_item wrote. Not while the item has learned
  * something that no delta holds yet. Errors: FRESHET_INVALID for malformed bytes or another model.dim; nothing
  * has changed then. */

@@ -120,15 +120,24 @@ void freshet_learned_note_unwritten(freshet_learned* learned, uint32_t slot) {
   learned->is_unwritten[slot] = true;
 }
 
-void freshet_learned_put_row(freshet_learned* learned, uint32_t slot, int64_t folded_to,
+/* In a large catalogue most items have taught nothing. Their rows would be most of what a restart reads. Where the store has
+ * no rows yet, nothing is there that such a row would have to replace. */
+static bool needs_row(const freshet_learned* learned, freshet_slice row) {
+  const bool has_rows = !learned->stores_all || learned->is_renumbered;
+  return has_rows || !freshet_model_row_is_blank(row);
+}
+
+bool freshet_learned_put_row(freshet_learned* learned, uint32_t slot, int64_t folded_to,
                              freshet_buffer* scratch) {
   freshet_store* store = learned->ports.store;
   uint64_t key = freshet_model_item_key(learned->model, slot);
   scratch->size = 0;
   freshet_model_write_item(learned->model, slot, folded_to, scratch);
+  if (!needs_row(learned, freshet_buffer_slice(scratch))) return false;
   freshet_store_put(store, FRESHET_FAMILY_ITEMS, 0, (freshet_slice){(const char*)&key, sizeof key},
                     freshet_buffer_slice(scratch));
   freshet_learned_note_unwritten(learned, slot);
+  return true;
 }
 
 void freshet_learned_put_globals(freshet_learned* learned, freshet_slice globals, int64_t folded_to,

@@ -45,7 +45,7 @@ struct freshet_learned {
                            has come back */
   freshet_mark
       mark; /* of the last delta that was folded, or came back; no mark: none since the folder was made */
-  bool stores_all;    /* the state did not come from the store: the first store writes every row */
+  bool stores_all;    /* the state did not come from the store: the first store writes every row that says something */
   bool is_renumbered; /* the log of deltas is another one than the state counted by: a pass is due at once */
   /* Deltas before this offset and not after this time are in the rows, though these count by another log. */
   int64_t reflected_end, reflected_ms;
@@ -62,8 +62,9 @@ struct freshet_learned {
   freshet_learned_pass pass;
 };
 
-/* Puts the row of a slot into the store's batch. scratch is overwritten. */
-void freshet_learned_put_row(freshet_learned* learned, uint32_t slot, int64_t folded_to,
+/* Puts the row of a slot into the store's batch. scratch is overwritten. False: the store has no rows yet, and nothing has
+ * been learned about the item, so it gets none. */
+bool freshet_learned_put_row(freshet_learned* learned, uint32_t slot, int64_t folded_to,
                              freshet_buffer* scratch);
 /* Puts what belongs to no single item, the position, and the mark of the last delta before it. */
 void freshet_learned_put_globals(freshet_learned* learned, freshet_slice globals, int64_t folded_to,

@@ -18,8 +18,7 @@ static void watch(void* context, uint32_t slot) {
   freshet_learned_pass* pass = &learned->pass;
   if (slot >= pass->slots || !pass->waits[slot]) return;
   pass->waits[slot] = false;
-  pass->rows++;
-  freshet_learned_put_row(learned, slot, pass->folded_to, &pass->row);
+  pass->rows += freshet_learned_put_row(learned, slot, pass->folded_to, &pass->row);
 }
 
 bool freshet_learned_is_settled(const freshet_learned* learned, const freshet_item_logs* logs) {

@@ -45,6 +45,14 @@ void freshet_model_write_item(const freshet_model* model, uint32_t slot, int64_t
   freshet_put(out, &it->repeat_spans, sizeof it->repeat_spans);
 }
 
+bool freshet_model_row_is_blank(freshet_slice row) {
+  static const size_t head = sizeof(uint8_t) + sizeof(int64_t) + sizeof(uint32_t); /* version, folded_to, dim */
+  FRESHET_ASSERT(row.size >= head);
+  bool is_blank = true; /* without rows of factors and neighbours all that follows is numbers, 0 at the start */
+  for (size_t i = head; i < row.size && is_blank; i++) is_blank = row.data[i] == 0;
+  return is_blank;
+}
+
 static uint8_t take_version(freshet_byte_reader* in) {
   uint8_t version = freshet_take_u8(in);
   if (version < VERSION_FIRST || version > VERSION) in->bad = true;
