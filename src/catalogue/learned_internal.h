@@ -45,7 +45,8 @@ struct freshet_learned {
                            has come back */
   freshet_mark
       mark; /* of the last delta that was folded, or came back; no mark: none since the folder was made */
-  bool stores_all;    /* the state did not come from the store: the first store writes every row that says something */
+  bool
+      stores_all; /* the state did not come from the store: the first store writes every row that says something */
   bool is_renumbered; /* the log of deltas is another one than the state counted by: a pass is due at once */
   /* Deltas before this offset and not after this time are in the rows, though these count by another log. */
   int64_t reflected_end, reflected_ms;

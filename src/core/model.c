@@ -154,6 +154,7 @@ void freshet_model_destroy(freshet_model* model) {
                     model->marks.of};
   for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) freshet_table_free(tables[i]);
   freshet_model_table_free(model);
+  freshet_sorter_free(&model->sorter);
   void* owned[] = {model->trace, model->trace_items, model->step,
                    model->worth, model->user_factor, model->slope};
   for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
@@ -175,9 +176,9 @@ size_t freshet_model_memory(const freshet_model* model) {
   return sizeof *model + sizeof *model->step + model->count * per_item + model->context_count * row +
          freshet_model_text_memory(model) + model->owned_bytes + freshet_model_table_memory(model) +
          model->pending_capacity * (sizeof *model->pending + 2 * row) +
-         model->trace_capacity * sizeof *model->trace + model->trace_item_capacity * sizeof(uint32_t) +
-         model->delta_items.capacity + model->delta_values.capacity + model->delta_trace.capacity +
-         model->delta_globals.capacity;
+         freshet_sorter_memory(&model->sorter) + model->trace_capacity * sizeof *model->trace +
+         model->trace_item_capacity * sizeof(uint32_t) + model->delta_items.capacity +
+         model->delta_values.capacity + model->delta_trace.capacity + model->delta_globals.capacity;
 }
 
 /* ---- items ---- */

@@ -39,25 +39,8 @@ static void add_units(float* x, int32_t units) {
   *x = sum > 7.5F ? 7.5F : sum < -7.5F ? -7.5F : sum;
 }
 
-/* What is known of all numbers of a row: the lowest, the highest, and the bits that are set in any of them. */
-typedef struct row_look {
-  int32_t low, high;
-  uint32_t bits;
-} row_look;
-
-static row_look look_at_row(const float* now, const float* before, uint32_t dim) {
-  row_look look = {0};
-  for (uint32_t i = 0; i < dim; i++) {
-    const int32_t units = units_of(now[i], before[i]);
-    look.low = units < look.low ? units : look.low;
-    look.high = units > look.high ? units : look.high;
-    look.bits |= (uint32_t)units;
-  }
-  return look;
-}
-
 /* By how many bits the numbers have to be shifted to the right so that each fits a byte. */
-static unsigned shift_for_bytes(row_look look) {
+static unsigned shift_for_bytes(freshet_row_look look) {
   unsigned shift = 0;
   while (look.high >> shift > INT8_MAX || look.low >> shift < INT8_MIN) shift++;
   return shift;
@@ -83,9 +66,10 @@ static size_t size_of_number(row_kind kind) {
 }
 
 /* Writes now - before of a row in the smallest form that loses nothing. */
-static row_kind put_row(freshet_buffer* out, const float* now, const float* before, uint32_t dim,
-                        bool may_be_bytes) {
-  const row_look look = look_at_row(now, before, dim);
+static row_kind put_row(const freshet_model* model, freshet_buffer* out, const float* now,
+                        const float* before, bool may_be_bytes) {
+  const uint32_t dim = model->config.dim;
+  const freshet_row_look look = model->kernels->look(now, before, dim);
   if (look.low == 0 && look.high == 0) return ROW_NONE;
   const unsigned shift = shift_for_bytes(look);
   row_kind kind = look.low < INT16_MIN || look.high > INT16_MAX ? ROW_WIDE : ROW_NARROW;
@@ -99,8 +83,9 @@ static row_kind put_row(freshet_buffer* out, const float* now, const float* befo
   return kind;
 }
 
-static void coarsen_row(float* now, const float* before, uint32_t dim) {
-  row_look look = look_at_row(now, before, dim);
+static void coarsen_row(const freshet_model* model, float* now, const float* before) {
+  const uint32_t dim = model->config.dim;
+  const freshet_row_look look = model->kernels->look(now, before, dim);
   unsigned shift = shift_for_bytes(look);
   if (shift == 0) return;
   if ((look.high + (1 << (shift - 1))) >> shift > INT8_MAX) shift++; /* rounded up it would not fit */
@@ -113,20 +98,19 @@ static void coarsen_row(float* now, const float* before, uint32_t dim) {
 
 void freshet_model_coarsen(freshet_model* model, uint32_t slot, const float* v_before,
                            const float* m_before) {
-  coarsen_row(freshet_model_factor(model, slot), v_before, model->config.dim);
+  coarsen_row(model, freshet_model_factor(model, slot), v_before);
   float* m = freshet_model_context_factor(model, slot);
-  if (m != NULL) coarsen_row(m, m_before, model->config.dim);
+  if (m != NULL) coarsen_row(model, m, m_before);
 }
 
 void freshet_put_gains(const freshet_model* model, uint32_t slot, const freshet_gains* gain,
                        const float* v_before, const float* m_before, bool may_be_bytes, freshet_buffer* out) {
-  uint32_t dim = model->config.dim;
   freshet_put(out, gain, sizeof *gain);
   size_t kinds_at = out->size;
   PUT(out, uint8_t, 0);
-  const row_kind v = put_row(out, freshet_model_factor(model, slot), v_before, dim, may_be_bytes);
+  const row_kind v = put_row(model, out, freshet_model_factor(model, slot), v_before, may_be_bytes);
   const float* m_now = freshet_model_context_factor(model, slot);
-  const row_kind m = m_now == NULL ? ROW_NONE : put_row(out, m_now, m_before, dim, may_be_bytes);
+  const row_kind m = m_now == NULL ? ROW_NONE : put_row(model, out, m_now, m_before, may_be_bytes);
   out->data[kinds_at] = (uint8_t)(v + ROW_KINDS * m);
 }
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "core/model_bytes.h"
+#include "core/table.h"
 
 enum { DELTA_ITEMS_MAX = 1 << 24 };
 
@@ -79,8 +80,8 @@ typedef struct pair {
 /* A pair changes one list only, so lists may be changed one after the other as long as the pairs of each list
  * keep their order. Then a list is read from memory once for many pairs, and the next lists are known. */
 typedef struct sorter {
-  uint32_t* ends;  /* [slots + 1] pairs of each list; then where the next pair of a list goes */
-  uint32_t* lists; /* [list_count] slots whose lists change, ascending */
+  uint32_t* ends;  /* [slots] pairs of each list; then where the next pair of a list goes */
+  uint32_t* lists; /* [list_count] slots whose lists change, in the order in which they are met */
   size_t list_count;
   trace_step* steps; /* [step_count] of this chunk, as slots */
   size_t step_count;
@@ -88,22 +89,29 @@ typedef struct sorter {
   int64_t offset;
 } sorter;
 
-static sorter create_sorter(const freshet_model* model, uint64_t events, int64_t offset) {
+/* items: so many lists may change. */
+static sorter make_sorter(freshet_model* model, uint64_t events, size_t items, int64_t offset) {
   const size_t chunk = events < CHUNK_EVENTS ? (size_t)events : CHUNK_EVENTS;
-  sorter s = {.offset = offset};
-  s.ends = malloc((model->count + 1) * sizeof *s.ends);
-  s.lists = malloc((model->count + 1) * sizeof *s.lists);
-  s.steps = malloc((chunk + 1) * sizeof *s.steps);
-  s.pairs = malloc((chunk + 1) * 2 * FRESHET_HISTORY * sizeof *s.pairs);
-  FRESHET_ASSERT(s.ends != NULL && s.lists != NULL && s.steps != NULL && s.pairs != NULL);
-  return s;
+  freshet_sorter* kept = &model->sorter;
+  kept->ends = freshet_table_reach(kept->ends, &kept->ends_capacity, model->count, sizeof *kept->ends);
+  kept->lists = freshet_table_reach(kept->lists, &kept->lists_capacity, items, sizeof *kept->lists);
+  kept->steps = freshet_table_reach(kept->steps, &kept->steps_capacity, chunk, sizeof(trace_step));
+  kept->pairs =
+      freshet_table_reach(kept->pairs, &kept->pairs_capacity, chunk * 2 * FRESHET_HISTORY, sizeof(pair));
+  return (sorter){
+      .ends = kept->ends, .lists = kept->lists, .steps = kept->steps, .pairs = kept->pairs, .offset = offset};
 }
 
-static void free_sorter(sorter* s) {
-  free(s->ends);
-  free(s->lists);
-  free(s->steps);
-  free(s->pairs);
+void freshet_sorter_free(freshet_sorter* kept) {
+  freshet_table_free(kept->ends);
+  freshet_table_free(kept->lists);
+  freshet_table_free(kept->steps);
+  freshet_table_free(kept->pairs);
+}
+
+size_t freshet_sorter_memory(const freshet_sorter* kept) {
+  return kept->ends_capacity * sizeof *kept->ends + kept->lists_capacity * sizeof *kept->lists +
+         kept->steps_capacity * sizeof(trace_step) + kept->pairs_capacity * sizeof(pair);
 }
 
 /* Does the item's state reflect the delta already? */
@@ -111,24 +119,27 @@ static bool is_known(const freshet_model* model, uint32_t slot, int64_t offset) 
   return model->items[slot].folded_to > offset;
 }
 
-/* Counts pairs by list, and turns the counts into the place of each list's first pair. */
-static void count_pairs(const freshet_model* model, sorter* s) {
-  memset(s->ends, 0, model->count * sizeof *s->ends);
+static void count_pair(sorter* s, uint32_t slot) {
+  if (s->ends[slot]++ == 0) s->lists[s->list_count++] = slot;
+}
+
+/* Counts pairs by list, and turns the counts into the place of each list's first pair. Only lists that change are looked
+ * at, however large the catalogue is. */
+static void count_pairs(sorter* s) {
+  s->list_count = 0;
   for (size_t e = 0; e < s->step_count; e++) {
     const trace_step* step = &s->steps[e];
     for (uint32_t k = 0; k < step->kept.count; k++) {
-      const uint32_t differs = step->context[k] != step->chosen;
-      s->ends[step->context[k]] += differs;
-      s->ends[step->chosen] += differs;
+      if (step->context[k] == step->chosen) continue;
+      count_pair(s, step->context[k]);
+      count_pair(s, step->chosen);
     }
   }
   uint32_t pairs = 0;
-  s->list_count = 0;
-  for (uint32_t slot = 0; slot < model->count; slot++) {
-    const uint32_t count = s->ends[slot];
-    s->ends[slot] = pairs;
+  for (size_t i = 0; i < s->list_count; i++) {
+    const uint32_t count = s->ends[s->lists[i]];
+    s->ends[s->lists[i]] = pairs;
     pairs += count;
-    if (count > 0) s->lists[s->list_count++] = slot;
   }
 }
 
@@ -159,6 +170,7 @@ static void change_lists(freshet_model* model, const sorter* s) {
   uint32_t at = 0;
   for (size_t i = 0; i < s->list_count; i++) {
     const uint32_t slot = s->lists[i], end = s->ends[slot];
+    s->ends[slot] = 0; /* for the next chunk */
     if (i + 2 * AHEAD < s->list_count) __builtin_prefetch(&model->items[s->lists[i + 2 * AHEAD]].near);
     if (i + AHEAD < s->list_count) fetch_list(model, s->lists[i + AHEAD]);
     if (is_known(model, slot, s->offset)) at = end;
@@ -179,7 +191,7 @@ static void replay_trace(freshet_model* model, const freshet_model_delta* delta,
   const uint32_t items = (uint32_t)(delta->items.size / sizeof(uint64_t));
   unsigned index_bytes;
   uint64_t event = take_trace_head(in, &index_bytes);
-  sorter s = create_sorter(model, delta->events, offset);
+  sorter s = make_sorter(model, delta->events, items, offset);
   for (uint64_t e = 0; e < delta->events; e++) {
     trace_step* step = &s.steps[s.step_count++];
     take_trace_step(in, index_bytes, items, step);
@@ -192,12 +204,11 @@ static void replay_trace(freshet_model* model, const freshet_model_delta* delta,
       freshet_model_replay_counts(model, &choice, event++, offset);
     }
     if (s.step_count < CHUNK_EVENTS && e + 1 < delta->events) continue;
-    count_pairs(model, &s);
+    count_pairs(&s);
     place_pairs(&s);
     change_lists(model, &s);
     s.step_count = 0;
   }
-  free_sorter(&s);
 }
 
 enum { KEYS_AHEAD = 8, ROWS_AHEAD = 4 };

@@ -35,6 +35,7 @@
 #include "core/model_kernels.h"
 #include "core/model_keys.h"
 #include "core/model_signal.h"
+#include "core/model_sorter.h"
 #include "core/model_thin.h"
 #include "core/model_tree.h"
 #include "core/model_unlinked.h"
@@ -277,6 +278,7 @@ struct freshet_model {
   bool has_learned;
   /* events of other workers since the last take, after the first event of this worker */
   uint64_t folded_events;
+  freshet_sorter sorter; /* model_fold.c */
   /* of the last commits; each commit counts half as much as the next one */
   uint64_t own_events, others_events;
   bool thins;        /* own events are thinned until the next take */

@@ -59,6 +59,13 @@ static inline float freshet_root_about(float x) {
   return x;
 }
 
+/* What is known of all gains of a row, in units of FRESHET_FACTOR_STEP: the lowest and the highest, or 0, and the bits
+ * that are set in any of them. */
+typedef struct freshet_row_look {
+  int32_t low, high;
+  uint32_t bits;
+} freshet_row_look;
+
 /* How the scalars of an item's row learn: see adapt. */
 typedef struct freshet_row_rates {
   float factor, factor_first; /* rate of v, and what its accumulator starts from */
@@ -108,6 +115,8 @@ typedef struct freshet_model_kernels {
   /* slope += sum of gradients[i] * rows[slots[i]], then each of these rows descends by steps[i] along x. */
   void (*descend_rows)(float* rows, const uint32_t* slots, size_t count, const float* gradients,
                        const float* steps, const float* x, float* slope, size_t n16);
+  /* Looks at the gains now - before, which are less than 2^11. */
+  freshet_row_look (*look)(const float* now, const float* before, size_t n16);
   void (*exp)(float* x, size_t n16); /* in place; inputs are clamped to [-87, 88]; relative error 2e-7 */
   void (*log)(float* x, size_t n16); /* in place; positive normal inputs; absolute error 2e-7 near 1 */
   /* x -= rate * gradient / sqrt(G + 1e-6) on the grid of blend weights, G = .999 G + .001 gradient^2; where

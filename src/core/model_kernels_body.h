@@ -691,6 +691,7 @@ const freshet_model_kernels FRESHET_MODEL_KERNELS_NAME = {
     .add_rows = add_rows,
     .descend = descend,
     .descend_rows = descend_rows,
+    .look = look,
     .exp = exp_array,
     .log = log_array,
     .blend = blend,

@@ -7,6 +7,21 @@ INLINE void store(float* x, vec v) {
   *(vec*)x = v;
 }
 
+/* Truncation keeps the order, so the lowest of the truncated gains is the truncated lowest. */
+static freshet_row_look look(const float* now, const float* before, size_t n16) {
+  vec low = {0}, high = {0};
+  int_vec bits = {0};
+  for (size_t i = 0; i < n16; i += WIDTH) {
+    const vec units = (load(now + i) - load(before + i)) * splat(1 / FRESHET_FACTOR_STEP);
+    low = LOWER(units, low);
+    high = HIGHER(units, high);
+    bits |= __builtin_convertvector(units, int_vec);
+  }
+  freshet_row_look all = {.low = (int32_t)-highest(-low), .high = (int32_t)highest(high)};
+  for (int l = 0; l < WIDTH; l++) all.bits |= (uint32_t)bits[l];
+  return all;
+}
+
 /* Both rows at once: each is a chain of additions, and two chains run in parallel. */
 static void softmaxes(float* logits, const float* odds, float weight, size_t n16) {
   float *first = logits, *second = logits + n16, sums[2] = {0, 0};

@@ -22,7 +22,8 @@ void freshet_model_write_item(const freshet_model* model, uint32_t slot, int64_t
   FRESHET_ASSERT(slot < model->count);
   const item* it = &model->items[slot];
   uint32_t dim = model->config.dim;
-  float start[2 * DIM_MAX], part[DIM_MAX];
+  _Alignas(64) float start[2 * DIM_MAX];
+  float part[DIM_MAX];
   freshet_model_start_factors(model, it->key, start, start + dim);
   freshet_model_text_part(model, slot, part);
   for (uint32_t i = 0; i < 2 * dim; i++) start[i] += part[i % dim];
@@ -46,9 +47,11 @@ void freshet_model_write_item(const freshet_model* model, uint32_t slot, int64_t
 }
 
 bool freshet_model_row_is_blank(freshet_slice row) {
-  static const size_t head = sizeof(uint8_t) + sizeof(int64_t) + sizeof(uint32_t); /* version, folded_to, dim */
+  static const size_t head =
+      sizeof(uint8_t) + sizeof(int64_t) + sizeof(uint32_t); /* version, folded_to, dim */
   FRESHET_ASSERT(row.size >= head);
-  bool is_blank = true; /* without rows of factors and neighbours all that follows is numbers, 0 at the start */
+  bool is_blank =
+      true; /* without rows of factors and neighbours all that follows is numbers, 0 at the start */
   for (size_t i = head; i < row.size && is_blank; i++) is_blank = row.data[i] == 0;
   return is_blank;
 }

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 
@@ -212,6 +213,35 @@ static void a_torn_thinned_delta_changes_nothing(void** state) {
   free_worker(&to);
 }
 
+/* Pages that the thread was given so far. */
+static long faults_so_far(void) {
+  struct rusage use;
+  assert_int_equal(getrusage(RUSAGE_THREAD, &use), 0);
+  return use.ru_minflt;
+}
+
+/* A small delta changes few lists. What a fold costs must not grow with the items that it does not name. */
+static void a_small_delta_is_folded_without_new_memory(void** state) {
+  enum { OTHERS = 300000, FOLDS = 4 };
+  (void)state;
+  worker from = make_worker(), to = make_worker();
+  for (uint64_t i = 0; i < OTHERS; i++) {
+    uint32_t slot;
+    assert_int_equal(freshet_model_intern_key(to.model, freshet_random(i, 3), &slot, NULL), FRESHET_OK);
+  }
+  for (uint64_t f = 0; f < FOLDS; f++) {
+    freshet_model_delta delta;
+    for (uint64_t e = 0; e < 500; e++) learn(&from, f * 500 + e);
+    freshet_model_take_delta(from.model, &delta);
+    const long before = faults_so_far();
+    assert_int_equal(freshet_model_fold(to.model, &delta, (int64_t)f, NULL), FRESHET_OK);
+    if (f == FOLDS - 1) assert_in_range(faults_so_far() - before, 0, 150);
+  }
+  assert_true(freshet_model_hash(to.model) == freshet_model_hash(from.model));
+  free_worker(&from);
+  free_worker(&to);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_fleet_stays_near_one_worker),
@@ -220,6 +250,7 @@ int main(void) {
       cmocka_unit_test(small_or_quiet_fleets_are_not_thinned),
       cmocka_unit_test(a_thinned_delta_says_all),
       cmocka_unit_test(a_torn_thinned_delta_changes_nothing),
+      cmocka_unit_test(a_small_delta_is_folded_without_new_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -45,6 +45,29 @@ static void factors_move_alike(void** state) {
   }
 }
 
+static void gains_of_a_row_are_seen_alike(void** state) {
+  (void)state;
+  for (const freshet_model_kernels* const* k = freshet_model_kernels_all(); *k != NULL; k++) {
+    for (uint64_t turn = 0; turn < TURNS; turn++) {
+      fill(a, turn, turn % 3 == 0 ? 1 : turn % 3 == 1 ? 1e-4F : 0);
+      fill(b, turn + 1000, turn % 3 == 0 ? 1 : turn % 3 == 1 ? 1e-4F : 0);
+      freshet_row_look want = {0};
+      for (int i = 0; i < N; i++) {
+        a[i] = (a[i] + FRESHET_FACTOR_ROUND) - FRESHET_FACTOR_ROUND;
+        b[i] = turn % 5 == 0 ? a[i] : (b[i] + FRESHET_FACTOR_ROUND) - FRESHET_FACTOR_ROUND;
+        const int32_t units = (int32_t)lrint(((double)a[i] - (double)b[i]) / (double)FRESHET_FACTOR_STEP);
+        want.low = units < want.low ? units : want.low;
+        want.high = units > want.high ? units : want.high;
+        want.bits |= (uint32_t)units;
+      }
+      const freshet_row_look got = (*k)->look(a, b, N);
+      assert_int_equal(got.low, want.low);
+      assert_int_equal(got.high, want.high);
+      assert_int_equal(got.bits, want.bits);
+    }
+  }
+}
+
 static void exp_and_log_are_close_and_alike(void** state) {
   (void)state;
   for (const freshet_model_kernels* const* k = freshet_model_kernels_all(); *k != NULL; k++) {
@@ -579,6 +602,7 @@ static void integer_products_are_exact(void** state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(factors_move_alike),
+      cmocka_unit_test(gains_of_a_row_are_seen_alike),
       cmocka_unit_test(exp_and_log_are_close_and_alike),
       cmocka_unit_test(blend_steps_alike),
       cmocka_unit_test(searches_find_what_plain_loops_find),
