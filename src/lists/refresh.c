@@ -8,6 +8,7 @@
 
 #include "core/grow.h"
 #include "lists/publisher.h"
+#include "lists/sweeps.h"
 
 enum {
   LISTS_US = 5000,         /* on a core: lists of a turn */
@@ -19,6 +20,9 @@ enum {
   SPREAD_PERCENT = 70,  /* from this share on, users are served while events lag */
   OUTDATED_PER_S = 200, /* so few that live events do not notice */
   SECOND_US = 1000000,
+  SWEEP_US = 1000, /* of a turn, to look for users who are owed a list */
+  SWEEPS_OF_TAKING = 1 << FRESHET_OWED_TAKEN_OVER,
+  SWEEPS_OF_EVENTS = 1 << FRESHET_OWED_EVENT, /* of postponed lists: once events lag no more */
   NEWEST = 5, /* recent items of a user that a new item must be like to matter to it */
 };
 
@@ -26,6 +30,9 @@ struct freshet_refresh {
   freshet_lists lists;
   freshet_publisher* publisher;
   freshet_owed* owed;
+  freshet_sweeps* sweeps;
+  bool is_sweeping;  /* the last turn has left users to look at */
+  int32_t taking;    /* the partition that is being taken over now */
   bool is_far;       /* the last turn had so many events before it that lists nobody reads are not made */
   bool is_postponed; /* lists are owed to users who are not in the queue */
   bool is_cut;       /* the last turn has left lists that are due */
@@ -38,19 +45,11 @@ struct freshet_refresh {
   size_t taken; /* users who have left the queue for them, whether a list was still owed or not */
 };
 
-freshet_refresh* freshet_refresh_create(const freshet_lists* lists, freshet_carriers* carriers) {
-  freshet_refresh* refresh = calloc(1, sizeof *refresh);
-  FRESHET_ASSERT(refresh != NULL);
-  refresh->lists = *lists;
-  refresh->publisher = freshet_publisher_create(lists, carriers);
-  refresh->owed = freshet_owed_create(lists->ports->outbox);
-  return refresh;
-}
-
 void freshet_refresh_destroy(freshet_refresh* refresh) {
   if (refresh == NULL) return;
   freshet_publisher_destroy(refresh->publisher);
   freshet_owed_destroy(refresh->owed);
+  freshet_sweeps_destroy(refresh->sweeps);
   free(refresh->touched);
   free(refresh->due);
   free(refresh);
@@ -114,6 +113,7 @@ void freshet_refresh_outdate_all(freshet_refresh* refresh) {
 void freshet_refresh_forget(freshet_refresh* refresh, int32_t partition) {
   for (int reason = 0; reason < FRESHET_OWED_REASONS; reason++)
     freshet_owed_forget(refresh->owed, reason, partition);
+  freshet_sweeps_forget(refresh->sweeps, partition);
 }
 
 /* ---- users with something like a new item ---- */
@@ -151,77 +151,98 @@ void freshet_refresh_outdate_alike(freshet_refresh* refresh, const uint32_t* slo
 
 /* ---- all users of a partition ---- */
 
-typedef struct partition_scan {
-  freshet_refresh* refresh;
-  freshet_held_partition* held;
-  freshet_status status;
-  freshet_error* error;
-} partition_scan;
-
-static bool is_user_row(freshet_slice key) {
-  return key.size == 0 || key.data[0] != '\0'; /* else a chunk of the dedup window */
+static freshet_held_partition* held_events(const freshet_refresh* refresh, int32_t partition) {
+  return freshet_held_find(refresh->lists.held, FRESHET_TOPIC_EVENTS, partition);
 }
 
-static bool take_over_stored(void* context, freshet_slice key, freshet_slice value) {
-  partition_scan* scan = context;
-  (void)value;
-  if (!is_user_row(key)) return true;
-  freshet_owed_add(scan->refresh->owed, FRESHET_OWED_TAKEN_OVER, scan->held->partition, key, 0);
-  scan->held->to_take++;
-  return true;
+static void owe_taken_over(freshet_refresh* refresh, int32_t partition, freshet_slice user_id) {
+  freshet_owed_add(refresh->owed, FRESHET_OWED_TAKEN_OVER, partition, user_id, 0);
+  held_events(refresh, partition)->to_take++;
 }
 
+/* Rows that the store does not have yet, or not as they are. Those that come to it meanwhile may be met by the sweep as
+ * well: then a user gets two lists. */
 static void take_over_unstored(void* context, freshet_user_row* row) {
-  partition_scan* scan = context;
-  bool is_stored = !row->dirty && !row->committing;
-  if (!is_stored && row->exists && row->partition == scan->held->partition)
-    take_over_stored(scan, freshet_user_row_id(row), (freshet_slice){NULL, 0});
+  freshet_refresh* refresh = context;
+  const bool is_stored = !row->dirty && !row->committing;
+  if (!is_stored && row->exists && row->partition == refresh->taking)
+    owe_taken_over(refresh, row->partition, freshet_user_row_id(row));
 }
 
-freshet_status freshet_refresh_take_over(freshet_refresh* refresh, freshet_held_partition* held,
-                                         freshet_error* error) {
-  partition_scan scan = {refresh, held, FRESHET_OK, error};
+void freshet_refresh_take_over(freshet_refresh* refresh, freshet_held_partition* held) {
   freshet_owed_forget(refresh->owed, FRESHET_OWED_TAKEN_OVER, held->partition); /* of an earlier switch */
-  held->to_take = 0;
-  freshet_users_each(refresh->lists.users, take_over_unstored, &scan);
-  return freshet_store_scan(refresh->lists.ports->store, FRESHET_FAMILY_USERS, held->partition,
-                            (freshet_slice){NULL, 0}, take_over_stored, &scan, error);
+  held->to_take = 1;                                                            /* the sweep itself */
+  refresh->taking = held->partition;
+  freshet_users_each(refresh->lists.users, take_over_unstored, refresh);
+  freshet_sweeps_begin(refresh->sweeps, FRESHET_OWED_TAKEN_OVER, held->partition);
 }
 
 /* ---- the end of a backlog ---- */
 
-static bool owe_stored(void* context, freshet_slice key, freshet_slice value) {
-  partition_scan* scan = context;
+static freshet_status owe_if_unlisted(freshet_refresh* refresh, int32_t partition, freshet_slice user_id,
+                                      freshet_slice value, freshet_error* error) {
   freshet_user_state state;
   freshet_user_row* row;
-  if (!is_user_row(key)) return true;
-  scan->status = freshet_decode_user_state(scan->refresh->lists.ports->codec, value, &state, scan->error);
-  if (scan->status != FRESHET_OK) return false;
-  if (state.listed_offset >= state.newest_offset && state.refresh_since_ms == 0) return true;
-  scan->status = freshet_users_get(scan->refresh->lists.users, scan->held->partition, key, &row, scan->error);
-  if (scan->status == FRESHET_OK) freshet_refresh_owe(scan->refresh, row);
-  return scan->status == FRESHET_OK;
+  freshet_status status = freshet_decode_user_state(refresh->lists.ports->codec, value, &state, error);
+  if (status != FRESHET_OK) return status;
+  if (state.listed_offset >= state.newest_offset && state.refresh_since_ms == 0) return FRESHET_OK;
+  status = freshet_users_get(refresh->lists.users, partition, user_id, &row, error);
+  if (status == FRESHET_OK) freshet_refresh_owe(refresh, row);
+  return status;
 }
 
 static void owe_unlisted(void* context, freshet_user_row* row) {
   if (row->exists && freshet_user_row_is_owed(row)) freshet_refresh_owe(context, row);
 }
 
-/* All that was postponed goes into the queue. */
-static freshet_status owe_postponed(freshet_refresh* refresh, freshet_error* error) {
-  const freshet_lists* lists = &refresh->lists;
-  freshet_status status = FRESHET_OK;
-  if (!refresh->is_postponed) return FRESHET_OK;
+/* All that was postponed goes into the queue: at once of users in memory, bit by bit of the others. */
+static void owe_postponed(freshet_refresh* refresh) {
+  if (!refresh->is_postponed) return;
   refresh->is_postponed = false;
-  freshet_users_each(lists->users, owe_unlisted, refresh);
-  FRESHET_HELD_EACH(held, lists->held, FRESHET_TOPIC_EVENTS) {
-    partition_scan scan = {refresh, held, FRESHET_OK, error};
-    if (status == FRESHET_OK)
-      status = freshet_store_scan(lists->ports->store, FRESHET_FAMILY_USERS, held->partition,
-                                  (freshet_slice){NULL, 0}, owe_stored, &scan, error);
-    if (status == FRESHET_OK) status = scan.status;
+  freshet_users_each(refresh->lists.users, owe_unlisted, refresh);
+  FRESHET_HELD_EACH(held, refresh->lists.held, FRESHET_TOPIC_EVENTS) {
+    freshet_sweeps_begin(refresh->sweeps, FRESHET_OWED_EVENT, held->partition);
   }
+}
+
+/* ---- a slice of users in each turn ---- */
+
+static freshet_status look_at(void* context, freshet_owed_reason reason, int32_t partition,
+                              freshet_slice user_id, freshet_slice row, freshet_error* error) {
+  freshet_refresh* refresh = context;
+  if (reason == FRESHET_OWED_EVENT) return owe_if_unlisted(refresh, partition, user_id, row, error);
+  owe_taken_over(refresh, partition, user_id);
+  return FRESHET_OK;
+}
+
+static void end_sweep(void* context, freshet_owed_reason reason, int32_t partition) {
+  if (reason == FRESHET_OWED_TAKEN_OVER) held_events(context, partition)->to_take--;
+}
+
+/* No row of the batch is needed any more: those that are looked at may take the place of others in memory. */
+static freshet_status sweep(freshet_refresh* refresh, bool lagging, freshet_error* error) {
+  const unsigned reasons = lagging ? SWEEPS_OF_TAKING : SWEEPS_OF_TAKING | SWEEPS_OF_EVENTS;
+  refresh->is_sweeping = false;
+  if (!freshet_sweeps_are_due(refresh->sweeps, reasons)) return FRESHET_OK;
+  freshet_status status = freshet_sweeps_turn(refresh->sweeps, reasons, SWEEP_US, error);
+  freshet_users_trim(refresh->lists.users);
+  refresh->is_sweeping = freshet_sweeps_are_due(refresh->sweeps, reasons);
   return status;
+}
+
+bool freshet_refresh_is_sweeping(const freshet_refresh* refresh) {
+  return refresh->is_sweeping;
+}
+
+freshet_refresh* freshet_refresh_create(const freshet_lists* lists, freshet_carriers* carriers) {
+  freshet_refresh* refresh = calloc(1, sizeof *refresh);
+  FRESHET_ASSERT(refresh != NULL);
+  refresh->lists = *lists;
+  refresh->publisher = freshet_publisher_create(lists, carriers);
+  refresh->owed = freshet_owed_create(lists->ports->outbox);
+  const freshet_sweeps_handler handler = {refresh, look_at, end_sweep};
+  refresh->sweeps = freshet_sweeps_create(lists->ports, lists->config->survey_rows_a_turn, &handler);
+  return refresh;
 }
 
 /* ---- who is due ---- */
@@ -291,8 +312,7 @@ static freshet_status collect_taken_over(freshet_refresh* refresh, size_t most, 
   const freshet_owed_user* user;
   for (size_t taken = 0;
        taken < most && (user = freshet_owed_first(refresh->owed, FRESHET_OWED_TAKEN_OVER)) != NULL; taken++) {
-    freshet_held_partition* held =
-        freshet_held_find(refresh->lists.held, FRESHET_TOPIC_EVENTS, user->partition);
+    freshet_held_partition* held = held_events(refresh, user->partition);
     freshet_user_row* row;
     freshet_status status = take_first(refresh, FRESHET_OWED_TAKEN_OVER, &row, error);
     if (status != FRESHET_OK) return status;
@@ -433,9 +453,10 @@ freshet_status freshet_refresh_turn(freshet_refresh* refresh, bool lagging, bool
   freshet_worker_metrics* metrics = refresh->lists.ports->metrics;
   refresh->is_far = lagging && freshet_held_lag(refresh->lists.held) > refresh->lists.config->far_behind;
   queue_touched(refresh);
-  freshet_status status = lagging ? FRESHET_OK : owe_postponed(refresh, error);
-  if (status == FRESHET_OK && makes_lists) status = serve_due(refresh, lagging, error);
+  if (!lagging) owe_postponed(refresh);
+  freshet_status status = makes_lists ? serve_due(refresh, lagging, error) : FRESHET_OK;
   if (status == FRESHET_OK && !lagging) status = mark_outdated(refresh, error);
+  if (status == FRESHET_OK) status = sweep(refresh, lagging, error);
   freshet_gauge(&metrics->refresh_owed, freshet_owed_count(refresh->owed, FRESHET_OWED_EVENT));
   freshet_gauge(&metrics->withdrawals_owed, freshet_owed_count(refresh->owed, FRESHET_OWED_WITHDRAWN));
   return status;

@@ -50,10 +50,11 @@ void freshet_refresh_outdate_all(freshet_refresh* refresh);
 /* The same for users in memory with an item like one of these [count] among their newest. The slots are of items that
  * have just got their text. */
 void freshet_refresh_outdate_alike(freshet_refresh* refresh, const uint32_t* slots, size_t count);
-/* Owes a list to every user of the partition, in memory and in the store, since this app generation takes it over.
- * Counts them in held->to_take. */
-freshet_status freshet_refresh_take_over(freshet_refresh* refresh, freshet_held_partition* held,
-                                         freshet_error* error);
+/* Owes a list to every user of the partition, since this app generation takes it over: at once to those that the store
+ * does not have yet, and in the next turns to the others. held->to_take counts them, and 1 more until all are found. */
+void freshet_refresh_take_over(freshet_refresh* refresh, freshet_held_partition* held);
+/* The last turn has left users to look at, of a partition that is taken over or after a backlog. */
+bool freshet_refresh_is_sweeping(const freshet_refresh* refresh);
 
 /* Forgets what is owed to users of a partition that is not held any more. */
 void freshet_refresh_forget(freshet_refresh* refresh, int32_t partition);

@@ -28,7 +28,7 @@ typedef struct freshet_held_partition {
   int64_t releasing; /* the last for which a release is on its way: publishes no more */
   int64_t taking;    /* the last for which it has begun to take over: publishes */
   int64_t taken;     /* the last for which it has told so, or is about to */
-  size_t to_take;    /* users that have no list of ours yet since it began */
+  size_t to_take;    /* users that have no list of ours yet since it began, and 1 until all are found */
 } freshet_held_partition;
 
 typedef struct freshet_held freshet_held;

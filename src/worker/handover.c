@@ -117,7 +117,7 @@ static freshet_status take(const freshet_handover* handover, freshet_held_partit
   held->taking = handover->serving->number;
   freshet_status status = erase_again(handover, held, facts.learned, error);
   if (status == FRESHET_OK) status = answer_again(handover, held->partition, error);
-  if (status == FRESHET_OK) status = freshet_refresh_take_over(handover->derived->refresh, held, error);
+  if (status == FRESHET_OK) freshet_refresh_take_over(handover->derived->refresh, held);
   return status;
 }
 

@@ -24,6 +24,7 @@ enum {
   OUTCOME_POLL_MS = 5,
   COLLECT_MS = 2,
   ALIKE_US = 1000000,
+  NEAR_US = 10000,   /* so long may a turn take in which a commit falls due */
   QUIET_US = 100000, /* without records: then a list that has to wait for an asker is rare */
   MEMORY_US = 1000000
 };
@@ -263,6 +264,12 @@ static bool has_to_hurry(const freshet_worker* worker, size_t count) {
           freshet_owed_count(freshet_refresh_queue(refresh), FRESHET_OWED_EVENT) > 0);
 }
 
+/* A turn that starts a commit is long enough without work that nobody waits for. */
+static bool is_commit_near(const freshet_worker* worker) {
+  const int64_t left_us = worker->commit.next_us - freshet_clock_monotonic_us(worker->ports.clock);
+  return left_us < NEAR_US && !freshet_commit_is_running(&worker->commit);
+}
+
 /* The list clock: learns from the records at hand and publishes what is due. */
 static freshet_status turn_lists(freshet_worker* worker, size_t count, uint64_t* lag, freshet_error* error) {
   freshet_clock* clock = worker->ports.clock;
@@ -270,7 +277,7 @@ static freshet_status turn_lists(freshet_worker* worker, size_t count, uint64_t*
   /* Items come first, with their texts: an item that was announced before an event is known when the event is learned, as
    * far as its record has been read. */
   freshet_turn* turn = &worker->turn;
-  freshet_spare_turn(&worker->spare, has_to_hurry(worker, count));
+  freshet_spare_turn(&worker->spare, has_to_hurry(worker, count) || is_commit_near(worker));
   freshet_status status = turn_items(worker, error);
   freshet_turn_lap(turn, FRESHET_TURN_ITEMS);
   if (status == FRESHET_OK) status = turn_texts(worker, error);
@@ -331,7 +338,9 @@ static freshet_status collect(freshet_worker* worker, freshet_error* error) {
 static int patience_ms(const freshet_worker* worker, int timeout_ms) {
   bool has_work =
       freshet_owed_count(freshet_refresh_queue(worker->derived->refresh), FRESHET_OWED_EVENT) > 0 ||
-      freshet_refresh_is_cut(worker->derived->refresh) || freshet_answers_due(worker->derived->answers) ||
+      freshet_refresh_is_cut(worker->derived->refresh) ||
+      freshet_refresh_is_sweeping(worker->derived->refresh) ||
+      freshet_answers_due(worker->derived->answers) ||
       freshet_withdrawals_due(worker->derived->withdrawals) ||
       freshet_survey_is_due(&worker->derived->survey) || freshet_text_links_busy(worker->derived->links) ||
       freshet_items_are_behind(worker->derived->items) ||

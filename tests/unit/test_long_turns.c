@@ -213,6 +213,7 @@ static freshet_stream_config config_of(uint32_t overlay_users) {
                                   .items_interval_ms = 1000000000,
                                   .checkpoint_interval_ms = 1000000000,
                                   .item_rows_a_turn = 64,
+                                  .survey_rows_a_turn = 256,
                                   .text_interval_ms = 1000000000,
                                   .text_batch = 1,
                                   .text_cutover_coverage = 1};
