@@ -12,8 +12,8 @@
 
 enum {
   POLL_RECORDS = 512,
-  FEW_RECORDS =
-      8, /* between two looks at the clock: a record of an item takes 10 to 20 us, one of deltas more */
+  FEW_RECORDS = 8,        /* between two looks at the clock: a record of an item takes 10 to 20 us */
+  LARGE_BYTES = 64 << 10, /* of a delta: it takes as long as many records; one of 1 MB takes 5 ms */
   LOAD_WAIT_MS = 100,
   LOAD_STALL_MS = 90000, /* longer than any transaction may stay open, since an open one holds readers up */
   STORE_RECORDS = 4096,  /* records between two writes of the store while Item records are loaded */
@@ -36,6 +36,7 @@ struct freshet_item_logs {
   void* context;
   open_partition* open; /* [open_count] */
   size_t open_count, open_capacity;
+  bool has_large_deltas; /* the last one was large, so the next ones may be, too: they come one by one */
   freshet_record records[POLL_RECORDS];
 };
 
@@ -132,13 +133,21 @@ static freshet_status apply_all(freshet_item_logs* logs, const freshet_record* r
   return status;
 }
 
+static void note_sizes(freshet_item_logs* logs, const freshet_record* records, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    if (records[i].topic == FRESHET_TOPIC_ITEM_DELTAS)
+      logs->has_large_deltas = records[i].value.size >= LARGE_BYTES;
+  }
+}
+
 freshet_status freshet_item_logs_poll(freshet_item_logs* logs, int timeout_ms, bool* is_all,
                                       freshet_error* error) {
+  const size_t most = logs->has_large_deltas ? 1 : FEW_RECORDS;
   size_t count = 0;
-  freshet_status status =
-      freshet_reader_poll(logs->reader, timeout_ms, logs->records, FEW_RECORDS, &count, error);
+  freshet_status status = freshet_reader_poll(logs->reader, timeout_ms, logs->records, most, &count, error);
   if (status == FRESHET_OK) status = apply_all(logs, logs->records, count, error);
-  *is_all = count < FEW_RECORDS;
+  note_sizes(logs, logs->records, count);
+  *is_all = count < most;
   return status;
 }
 
