@@ -404,24 +404,28 @@ typedef struct freshet_model_delta {
   freshet_slice globals; /* what the blend weights have gained */
 } freshet_model_delta;
 
-/* Takes what was learned here since the last take. The slices point into the model and are valid until its
- * next non-const call. An empty delta has events == 0 and items.size == 0. */
+/* Takes what was learned here since the last take, or the rest of the take under way. The slices point into the model and
+ * are valid until its next non-const call. An empty delta has events == 0 and items.size == 0. */
 void freshet_model_take_delta(freshet_model* model, freshet_model_delta* delta);
 
-/* The same in parts of at most about `most` bytes each (one event or item more), for a log that takes no larger record:
- * `take` is called for each part, in order. A part is a delta of its own: folded one after the other, the parts give
- * what the whole gives. Its slices hold until `take` returns, which must not call the model. Returns the first status
- * of `take` that is not FRESHET_OK; the parts after it are dropped. */
-freshet_status freshet_model_take_deltas(freshet_model* model, size_t most,
-                                         freshet_status (*take)(void* context,
-                                                                const freshet_model_delta* delta,
-                                                                freshet_error* error),
-                                         void* context, freshet_error* error);
+/* The same a little at a time, for a loop that must not be held up, and a log that takes no large record. What has been
+ * learned when the take starts is in it, and nothing that is learned later. Nothing happens while another take is under way.
+ * Cheap. */
+void freshet_model_start_take(freshet_model* model);
+/* Writes what up to `most` items have gained. True: this has been done for all items of the take. */
+bool freshet_model_prepare_take(freshet_model* model, size_t most);
+/* The next part, of at most about `most` bytes (one event or item more), after the rest of the preparation. A part is a delta
+ * of its own: folded one after the other, the parts give what the whole gives. Its slices hold as above. False: the take is
+ * over, and *part is empty. */
+bool freshet_model_take_part(freshet_model* model, size_t most, freshet_model_delta* part);
+/* Is a take under way? */
+bool freshet_model_is_taking(const freshet_model* model);
+
 /* For measurements and tests: from now on the model shares as in a fleet where a commit has that many own events
  * and events of other workers, whatever is folded. A fleet that is large and busy shares fewer pairs of an event,
  * and rounds what rows have gained. Any numbers are allowed. Not to be called while another thread uses the model. */
 void freshet_model_expect_fleet(freshet_model* model, uint64_t own_events, uint64_t others_events);
-/* About how many bytes the next delta will have. Cheap. */
+/* About how many bytes the next delta will have, without a take under way. Cheap. */
 size_t freshet_model_delta_size(const freshet_model* model);
 /* Could the delta be folded? Nothing changes. Errors: those of freshet_model_fold. */
 freshet_status freshet_model_check_delta(freshet_model* model, const freshet_model_delta* delta,

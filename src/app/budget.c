@@ -11,6 +11,7 @@
 #include "freshet/model.h"
 #include "service/http.h"
 #include "users/users.h"
+#include "worker/commit.h"
 
 /* What malloc adds to a block, and what an id takes on the average. */
 enum { BLOCK_OVERHEAD = 16, ID_BYTES = 32 };
@@ -35,8 +36,7 @@ static double bytes_per_user(const freshet_config* config, double seen) {
          habits * (double)sizeof(freshet_habit) + (double)config->ranking.k * sizeof(uint32_t);
 }
 
-/* Two rows of factors. While the item waits for a commit: copies of them and their part of the delta, whose
- * buffer may have twice the room it needs. With text: the quantised vector, the list, and where factors start after a
+/* Two rows of factors. With text: the quantised vector, the list, and where factors start after a
  * change of the encoder.
  * In the ranker: 8-bit codes of a row and its last columns; the factors too, unless the model can lend them. */
 static double bytes_per_item(const freshet_config* config, uint32_t text_dim) {
@@ -44,7 +44,15 @@ static double bytes_per_item(const freshet_config* config, uint32_t text_dim) {
   double ranker = row / 4 + 80 + (config->model.dim % 16 == 0 ? 64 : row + 64);
   double text = text_dim == 0 ? 0 : row / 2 + text_dim + 64 + TEXT_LIST_BYTES;
   double lists = (double)config->model.neighbours * NEIGHBOUR_BYTES + 64;
-  return ITEM_BYTES + ID_BYTES + (2 + 2 + 4) * row + lists + text + ranker;
+  return ITEM_BYTES + ID_BYTES + 2 * row + lists + text + ranker;
+}
+
+/* Of items that wait for a commit, copies of both rows and their part of the delta; twice, as learning goes on while a commit
+ * is written, and each buffer may have twice the room it needs. */
+static double delta_bytes(const freshet_config* config, double items) {
+  double row = (double)config->model.dim * sizeof(float);
+  double most = 2 * (double)FRESHET_COMMIT_DELTA_BYTES / row; /* a row of the delta takes half of its two */
+  return (2 * 2 + 4) * row * (items < most ? items : most);
 }
 
 static double queue_bytes(const freshet_config* config, const char* property, double fallback) {
@@ -70,6 +78,7 @@ freshet_budget freshet_budget_of(const freshet_config* config, uint32_t text_dim
   b.bytes_per_item = bytes_per_item(config, text_dim);
   b.users = b.bytes_per_user * larger((double)config->state.user_cache, (double)config->state.overlay_users);
   b.items = b.bytes_per_item * (double)config->model.max_items;
+  b.deltas = delta_bytes(config, (double)config->model.max_items);
   /* a set that is at most half full and the queue beside it, both powers of two */
   b.dedup = (double)config->topics.partitions * (double)config->state.dedup_events * 6 * sizeof(uint64_t);
   /* memtables: those being filled and those being written out */
@@ -81,10 +90,10 @@ freshet_budget freshet_budget_of(const freshet_config* config, uint32_t text_dim
   b.facets = (double)config->model.max_items *
              (FACETS_BYTES + FACET_BYTES * (FRESHET_CATEGORIES_MAX + FRESHET_ATTRIBUTES_MAX));
   b.http = http_bytes(config);
-  b.total = b.users + b.items + b.facets + b.dedup + b.rocksdb + b.kafka + b.http + b.text;
+  b.total = b.users + b.items + b.deltas + b.facets + b.dedup + b.rocksdb + b.kafka + b.http + b.text;
   b.usual = FRESHET_BUDGET_USERS * bytes_per_user(config, FRESHET_BUDGET_SEEN) +
-            FRESHET_BUDGET_ITEMS * (b.bytes_per_item + FACETS_BYTES + FACET_BYTES * FACETS_USUAL) + b.dedup +
-            b.rocksdb + b.text;
+            FRESHET_BUDGET_ITEMS * (b.bytes_per_item + FACETS_BYTES + FACET_BYTES * FACETS_USUAL) +
+            delta_bytes(config, FRESHET_BUDGET_ITEMS) + b.dedup + b.rocksdb + b.text;
   return b;
 }
 
@@ -104,6 +113,10 @@ void freshet_budget_print(const freshet_config* config, FILE* out) {
           b.users / mib, b.bytes_per_user / 1024);
   fprintf(out, ";   items      %8.0f   %.1f KiB each; model.max_items, model.neighbours, model.dim\n",
           b.items / mib, b.bytes_per_item / 1024);
+  fprintf(
+      out,
+      ";   deltas     %8.0f   what has been learned of items since the last commit, and is being written\n",
+      b.deltas / mib);
   fprintf(out, ";   facets     %8.0f   model.max_items, with %d categories and %d attributes each\n",
           b.facets / mib, FRESHET_CATEGORIES_MAX, FRESHET_ATTRIBUTES_MAX);
   fprintf(out, ";   dedup      %8.0f   state.dedup_events for each of topics.partitions\n", b.dedup / mib);

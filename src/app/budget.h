@@ -13,6 +13,7 @@ typedef struct freshet_budget {
   double users;          /* as many as may be in memory at once */
   double bytes_per_item; /* model and ranker */
   double items;          /* model.max_items of them */
+  double deltas;         /* what has been learned of items and is not committed */
   double dedup;          /* of topics.partitions partitions */
   double rocksdb;
   double kafka;  /* librdkafka's queues */

@@ -96,6 +96,7 @@ freshet_stream_config freshet_engine_worker_config(const freshet_config* config)
       .items_interval_ms = config->state.items_interval_s * S,
       .checkpoint_interval_ms = config->state.checkpoint_interval_s * S,
       .item_rows_a_turn = 64,    /* a third of a millisecond */
+      .commit_rows_a_turn = 128, /* two milliseconds with the items */
       .survey_rows_a_turn = 256, /* three milliseconds, and fewer where that takes longer */
       .text_interval_ms = config->text.interval_s * S,
       .text_batch = (size_t)config->text.batch,

@@ -87,8 +87,8 @@ freshet_status freshet_learned_apply_delta(freshet_learned* learned, const fresh
   return status;
 }
 
-static freshet_status write_part(void* context, const freshet_model_delta* delta, freshet_error* error) {
-  freshet_learned* learned = context;
+static freshet_status write_part(freshet_learned* learned, const freshet_model_delta* delta,
+                                 freshet_error* error) {
   learned->bytes.size = 0;
   freshet_status status = freshet_encode_item_delta(
       learned->ports.codec, freshet_slice_of(learned->worker_name), delta, &learned->bytes, error);
@@ -100,11 +100,33 @@ static freshet_status write_part(void* context, const freshet_model_delta* delta
   return freshet_outbox_add(learned->ports.outbox, &output, FRESHET_IN_TRANSACTION, error);
 }
 
+static freshet_status write_record(freshet_learned* learned, freshet_error* error) {
+  const size_t limit = freshet_outbox_limit(learned->ports.outbox, FRESHET_TOPIC_ITEM_DELTAS);
+  const size_t most = limit < RECORD_BYTES ? limit : RECORD_BYTES;
+  freshet_model_delta part;
+  if (!freshet_model_take_part(learned->model, most > HEAD_BYTES ? most - HEAD_BYTES : 1, &part))
+    return FRESHET_OK;
+  return write_part(learned, &part, error);
+}
+
+void freshet_learned_start_delta(freshet_learned* learned) {
+  freshet_model_start_take(learned->model);
+}
+
+freshet_status freshet_learned_write_some(freshet_learned* learned, size_t most, bool* is_all,
+                                          freshet_error* error) {
+  const bool is_prepared = freshet_model_prepare_take(learned->model, most);
+  freshet_status status = is_prepared ? write_record(learned, error) : FRESHET_OK;
+  *is_all = !freshet_model_is_taking(learned->model);
+  return status;
+}
+
 freshet_status freshet_learned_write_delta(freshet_learned* learned, freshet_error* error) {
-  size_t limit = freshet_outbox_limit(learned->ports.outbox, FRESHET_TOPIC_ITEM_DELTAS);
-  size_t most = limit < RECORD_BYTES ? limit : RECORD_BYTES;
-  return freshet_model_take_deltas(learned->model, most > HEAD_BYTES ? most - HEAD_BYTES : 1, write_part,
-                                   learned, error);
+  freshet_status status = FRESHET_OK;
+  freshet_model_start_take(learned->model);
+  while (status == FRESHET_OK && freshet_model_is_taking(learned->model))
+    status = write_record(learned, error);
+  return status;
 }
 
 void freshet_learned_committed(freshet_learned* learned) {

@@ -118,7 +118,6 @@ freshet_status freshet_model_create(const freshet_model_config* config, freshet_
   freshet_model* made = freshet_model_zeros(sizeof *made);
   made->config = *config;
   made->kernels = freshet_model_kernels_best();
-  made->trace_start = 0;
   made->drains = 1;
   freshet_model_init_order(made);
   freshet_model_powers(.9F, made->together_decay);
@@ -150,19 +149,14 @@ void freshet_model_destroy(freshet_model* model) {
   }
   void* tables[] = {model->items,   model->counts,          model->roots,   model->levels,
                     model->factors, model->context_rows,    model->changed, model->drained,
-                    model->stale,   model->context_factors, model->pending, model->pending_rows,
-                    model->marks.of};
+                    model->stale,   model->context_factors, model->marks.of};
   for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) freshet_table_free(tables[i]);
   freshet_model_table_free(model);
   freshet_sorter_free(&model->sorter);
-  void* owned[] = {model->trace, model->trace_items, model->step,
-                   model->worth, model->user_factor, model->slope};
+  void* owned[] = {model->step, model->worth, model->user_factor, model->slope};
   for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
   freshet_model_text_free(model);
-  freshet_buffer_free(&model->delta_items);
-  freshet_buffer_free(&model->delta_values);
-  freshet_buffer_free(&model->delta_trace);
-  freshet_buffer_free(&model->delta_globals);
+  freshet_model_free_deltas(model);
   free(model);
 }
 
@@ -175,10 +169,7 @@ size_t freshet_model_memory(const freshet_model* model) {
   size_t per_item = sizeof(item) + row + 6 * sizeof(uint32_t) + 2;
   return sizeof *model + sizeof *model->step + model->count * per_item + model->context_count * row +
          freshet_model_text_memory(model) + model->owned_bytes + freshet_model_table_memory(model) +
-         model->pending_capacity * (sizeof *model->pending + 2 * row) +
-         freshet_sorter_memory(&model->sorter) + model->trace_capacity * sizeof *model->trace +
-         model->trace_item_capacity * sizeof(uint32_t) + model->delta_items.capacity +
-         model->delta_values.capacity + model->delta_trace.capacity + model->delta_globals.capacity;
+         freshet_sorter_memory(&model->sorter) + freshet_model_delta_memory(model);
 }
 
 /* ---- items ---- */
@@ -334,27 +325,28 @@ bool freshet_model_is_listed(const freshet_model* model, uint32_t slot) {
   return model->items[slot].listed;
 }
 
-static void grow_pending(freshet_model* model) {
-  uint32_t capacity = model->pending_capacity == 0 ? 256 : model->pending_capacity * 2;
-  size_t row = 2 * (size_t)model->config.dim * sizeof(float);
-  model->pending = freshet_model_table(model->pending, capacity, sizeof *model->pending);
-  model->pending_rows = freshet_model_table(model->pending_rows, capacity, row);
-  model->pending_capacity = capacity;
+static void grow_gathered(const freshet_model* model, gathered* g) {
+  uint32_t capacity = g->capacity == 0 ? 256 : g->capacity * 2;
+  g->items = freshet_model_table(g->items, capacity, sizeof *g->items);
+  g->rows = freshet_model_table(g->rows, capacity, 2 * (size_t)model->config.dim * sizeof *g->rows);
+  g->capacity = capacity;
 }
 
 void freshet_model_touch_first(freshet_model* model, uint32_t slot) {
   item* it = &model->items[slot];
   freshet_model_note_changed(model, slot);
-  if (it->pending != 0) return;
-  if (model->pending_count == model->pending_capacity) grow_pending(model);
+  if (freshet_model_is_gathered(model, it)) return;
+  freshet_model_leave_take(model, slot);
+  gathered* g = freshet_model_gathering(model);
+  if (g->count == g->capacity) grow_gathered(model, g);
   uint32_t dim = model->config.dim;
-  float* rows = model->pending_rows + (size_t)model->pending_count * 2 * dim;
+  float* rows = g->rows + (size_t)g->count * 2 * dim;
   memcpy(rows, freshet_model_factor(model, slot), dim * sizeof *rows);
   const float* m = freshet_model_context_factor(model, slot);
   if (m != NULL) memcpy(rows + dim, m, dim * sizeof *rows);
-  model->pending[model->pending_count] =
+  g->items[g->count] =
       (pending_item){slot, it->bias, it->factor_squares, it->context_squares, it->bias_squares};
-  it->pending = ++model->pending_count;
+  it->pending = model->gathers | ++g->count;
 }
 
 void freshet_model_note_stale(freshet_model* model, uint32_t slot) {

@@ -153,8 +153,7 @@ void freshet_take_gains(freshet_model* model, freshet_byte_reader* in, uint32_t 
   const unsigned kinds = freshet_take_u8(in);
   if (kinds >= KINDS_LIMIT) in->bad = true;
   bool known = slot != FRESHET_NO_ITEM;
-  uint32_t pending = known ? model->items[slot].pending : 0;
-  float* before = pending == 0 ? NULL : model->pending_rows + (size_t)(pending - 1) * 2 * dim;
+  float* before = known ? freshet_model_rows_before(model, slot) : NULL;
   take_row(in, (row_kind)(kinds % ROW_KINDS), dim, known ? freshet_model_factor(model, slot) : NULL, before);
   const row_kind kind = (row_kind)(kinds / ROW_KINDS % ROW_KINDS);
   float* m = known && kind != ROW_NONE ? freshet_model_own_context_factor(model, slot) : NULL;
@@ -168,8 +167,10 @@ void freshet_take_gains(freshet_model* model, freshet_byte_reader* in, uint32_t 
       freshet_clamp(it->context_squares + gain.context_squares, -FRESHET_SCALAR_LIMIT, FRESHET_SCALAR_LIMIT));
   it->bias_squares = freshet_grid_sum(
       freshet_clamp(it->bias_squares + gain.bias_squares, -FRESHET_SCALAR_LIMIT, FRESHET_SCALAR_LIMIT));
-  if (pending == 0) return;
-  pending_item* old = &model->pending[pending - 1];
+  uint32_t place;
+  gathered* g = freshet_model_gathered_of(model, slot, &place);
+  if (g == NULL) return;
+  pending_item* old = &g->items[place];
   old->bias += gain.bias;
   old->factor_squares += gain.factor_squares;
   old->context_squares += gain.context_squares;

@@ -9,142 +9,124 @@
  *                see model_thin.h), of a repeat u8 code of the time
  *                since the choice before, indices of the context items that count (newest first)
  * delta.globals  the blend (model_bytes.c)
+ *
+ * A take has three steps. It starts: what has gathered is set apart, and what is learned from then on gathers elsewhere. The
+ * gains of each item are written, in any order: a few at a time, and those of an item that is about to change before it
+ * does. Then parts are put together. So a take needs no long time of the loop, and yet says what was true when it started.
  */
 #include <stdlib.h>
 
+#include "core/grow.h"
 #include "core/model_bytes.h"
 #include "core/prefetch.h"
-
-/* ---- parts ---- */
+#include "core/table.h"
 
 enum {
   INDEX_GUESS = 4, /* bytes of an index, before it is known how many items a part has */
   ITEMS_AHEAD = 6, /* whose rows are fetched while others are written */
 };
 
-/* A delta is cut into parts that are deltas of their own. A part has events in their order and all items that these
- * name, then items that no event names. An item that is in several parts has its gains in the first. */
-typedef struct delta_cut {
-  uint32_t* places; /* [pending_count] 1 + the item's index in this part; 0: it is not in it */
-  uint32_t* items;  /* [item_count] of this part: places in model->pending */
-  bool* is_written; /* [pending_count] its gains are in an earlier part, or in this one */
-  size_t item_count, next_item;
-  size_t next_event, next_context; /* of the trace, and of its items */
-  uint64_t passed; /* events of the trace in earlier parts that are events of the model's time */
-  double share;    /* of this worker */
-  bool is_coarse;
-} delta_cut;
+/* ---- gains ---- */
 
-static delta_cut start_cut(const freshet_model* model, double share, bool is_coarse) {
-  const size_t count = model->pending_count;
-  delta_cut cut = {.share = share, .is_coarse = is_coarse};
-  cut.places = calloc(count, sizeof *cut.places);
-  cut.items = calloc(count, sizeof *cut.items);
-  cut.is_written = calloc(count, sizeof *cut.is_written);
-  FRESHET_ASSERT(cut.places != NULL && cut.items != NULL && cut.is_written != NULL);
-  return cut;
-}
-
-static void end_cut(delta_cut* cut) {
-  free(cut->places);
-  free(cut->items);
-  free(cut->is_written);
-}
-
-static void put_gains(freshet_model* model, const delta_cut* cut, uint32_t place) {
-  const pending_item* old = &model->pending[place];
+static void put_gains_of(freshet_model* model, delta_take* take, uint32_t place) {
+  const pending_item* old = &take->of->items[place];
   const uint32_t dim = model->config.dim;
   item* it = &model->items[old->slot];
-  const float* rows = model->pending_rows + (size_t)place * 2 * dim;
-  freshet_buffer* values = &model->delta_values;
-  if (cut->is_written[place]) {
-    freshet_put_no_gains(values);
-    return;
-  }
+  const float* rows = take->of->rows + (size_t)place * 2 * dim;
   freshet_model_note_changed(model, old->slot); /* rounding and averaging change it once more */
   it->bias_squares =
-      freshet_grid_sum(old->bias_squares + cut->share * (it->bias_squares - old->bias_squares));
+      freshet_grid_sum(old->bias_squares + take->share * (it->bias_squares - old->bias_squares));
   const freshet_gains gain = {it->bias - old->bias, it->factor_squares - old->factor_squares,
                               it->context_squares - old->context_squares,
                               it->bias_squares - old->bias_squares};
-  if (cut->is_coarse) freshet_model_coarsen(model, old->slot, rows, rows + dim);
-  freshet_put_gains(model, old->slot, &gain, rows, rows + dim, cut->is_coarse, values);
+  if (take->is_coarse) freshet_model_coarsen(model, old->slot, rows, rows + dim);
+  take->starts[place] = take->gains.size;
+  freshet_put_gains(model, old->slot, &gain, rows, rows + dim, take->is_coarse, &take->gains);
+  take->sizes[place] = (uint32_t)(take->gains.size - take->starts[place]);
+  it->pending = 0;
 }
 
-/* Adds an item to the part, unless it is in it. */
-static void add_item(freshet_model* model, delta_cut* cut, uint32_t place) {
-  if (cut->places[place] > 0) return;
-  const item* it = &model->items[model->pending[place].slot];
-  freshet_put(&model->delta_items, &it->key, sizeof it->key);
-  put_gains(model, cut, place);
-  cut->is_written[place] = true;
-  cut->items[cut->item_count++] = place;
-  cut->places[place] = (uint32_t)cut->item_count;
-}
-
-static uint32_t place_of(const freshet_model* model, uint32_t slot) {
-  return model->items[slot].pending - 1;
-}
-
-static bool is_full(const freshet_model* model, const delta_cut* cut, size_t trace, size_t most) {
-  return cut->item_count > 0 && trace + model->delta_items.size + model->delta_values.size >= most;
+void freshet_model_leave_take(freshet_model* model, uint32_t slot) {
+  uint32_t place;
+  if (freshet_model_gathered_of(model, slot, &place) != NULL) put_gains_of(model, &model->take, place);
 }
 
 /* A few items before their gains are written, their rows are on the way from memory. */
-static void fetch_item(const freshet_model* model, size_t place) {
-  if (place >= model->pending_count) return;
-  const uint32_t slot = model->pending[place].slot;
+static void fetch_item(const freshet_model* model, const gathered* g, size_t place) {
+  if (place >= g->count) return;
+  const uint32_t slot = g->items[place].slot;
   freshet_prefetch(&model->items[slot], sizeof model->items[slot]);
   freshet_prefetch_row(freshet_model_factor(model, slot), model->config.dim);
-  freshet_prefetch_row(model->pending_rows + place * 2 * model->config.dim, model->config.dim);
+  freshet_prefetch_row(g->rows + place * 2 * model->config.dim, model->config.dim);
 }
 
-/* The same for an item that the trace names a little later. */
-static void fetch_named(const freshet_model* model, size_t named) {
-  const size_t near = named + ITEMS_AHEAD, far = near + ITEMS_AHEAD, count = model->trace_item_count;
-  if (far < count) freshet_prefetch(&model->items[model->trace_items[far]], sizeof *model->items);
-  if (near < count) fetch_item(model, place_of(model, model->trace_items[near]));
+bool freshet_model_prepare_take(freshet_model* model, size_t most) {
+  delta_take* take = &model->take;
+  if (take->of == NULL) return true;
+  for (; most > 0 && take->ready < take->of->count; most--, take->ready++) {
+    fetch_item(model, take->of, take->ready + ITEMS_AHEAD);
+    if (take->sizes[take->ready] == 0) put_gains_of(model, take, take->ready);
+  }
+  return take->ready == take->of->count;
+}
+
+/* ---- parts ---- */
+
+/* Adds an item to the part, unless it is in it. */
+static void add_item(freshet_model* model, delta_take* take, uint32_t place) {
+  if (take->indices[place] > 0) return;
+  freshet_buffer* values = &model->delta_values;
+  freshet_put(&model->delta_items, &model->items[take->of->items[place].slot].key, sizeof(uint64_t));
+  if (take->is_written[place]) {
+    freshet_put_no_gains(values);
+  } else {
+    freshet_buffer_append(values, take->gains.data + take->starts[place], take->sizes[place]);
+  }
+  take->is_written[place] = true;
+  take->items[take->item_count++] = place;
+  take->indices[place] = (uint32_t)take->item_count;
+}
+
+static bool is_full(const freshet_model* model, size_t trace, size_t most) {
+  return model->take.item_count > 0 && trace + model->delta_items.size + model->delta_values.size >= most;
 }
 
 /* Adds the items of events until the part is full. Returns where its events end. */
-static size_t add_events(freshet_model* model, delta_cut* cut, size_t most) {
-  size_t event = cut->next_event, named = cut->next_context, trace = 0;
-  for (; event < model->trace_count; event++) {
-    const trace_event* e = &model->trace[event];
-    if (is_full(model, cut, trace, most)) break;
-    add_item(model, cut, place_of(model, e->item));
-    for (uint32_t k = 0; k < e->kept; k++) {
-      fetch_named(model, named);
-      add_item(model, cut, place_of(model, model->trace_items[named++]));
-    }
+static size_t add_events(freshet_model* model, delta_take* take, size_t most) {
+  const gathered* g = take->of;
+  size_t event = take->next_event, named = take->next_context, trace = 0;
+  for (; event < g->trace_count; event++) {
+    const trace_event* e = &g->trace[event];
+    if (is_full(model, trace, most)) break;
+    add_item(model, take, e->item);
+    for (uint32_t k = 0; k < e->kept; k++) add_item(model, take, g->trace_items[named++]);
     trace += (1 + e->kept) * INDEX_GUESS + sizeof e->weight + 3;
   }
-  if (event < model->trace_count) return event;
-  for (; cut->next_item < model->pending_count; cut->next_item++) {
-    if (is_full(model, cut, trace, most)) break;
-    fetch_item(model, cut->next_item + ITEMS_AHEAD);
-    if (!cut->is_written[cut->next_item]) add_item(model, cut, (uint32_t)cut->next_item);
+  if (event < g->trace_count) return event;
+  for (; take->next_item < g->count; take->next_item++) {
+    if (is_full(model, trace, most)) break;
+    if (!take->is_written[take->next_item]) add_item(model, take, (uint32_t)take->next_item);
   }
   return event;
 }
 
 /* Writes the index of an item in the part, and returns where the next one goes. */
-static uint8_t* write_index(const freshet_model* model, const delta_cut* cut, uint32_t slot, size_t size,
-                            uint8_t* at) {
-  uint32_t index = cut->places[place_of(model, slot)] - 1;
+static uint8_t* write_index(const delta_take* take, uint32_t place, size_t size, uint8_t* at) {
+  const uint32_t index = take->indices[place] - 1;
   memcpy(at, &index, sizeof index); /* the surplus bytes are overwritten by the next index */
   return at + size;
 }
 
-static void put_trace(freshet_model* model, delta_cut* cut, size_t end, freshet_buffer* out) {
-  bool narrow = cut->item_count <= UINT16_MAX;
+static void put_trace(delta_take* take, size_t end, freshet_buffer* out) {
+  const gathered* g = take->of;
+  const bool narrow = take->item_count <= UINT16_MAX;
   const size_t size = narrow ? sizeof(uint16_t) : sizeof(uint32_t);
-  PUT(out, uint64_t, model->trace_start + cut->passed);
+  PUT(out, uint64_t, g->trace_start + take->passed);
   PUT(out, uint8_t, narrow ? 2 : 4);
-  for (; cut->next_event < end; cut->next_event++) {
-    const trace_event* event = &model->trace[cut->next_event];
+  for (; take->next_event < end; take->next_event++) {
+    const trace_event* event = &g->trace[take->next_event];
     uint8_t* start = freshet_buffer_reserve(out, (1 + event->kept + 1) * sizeof(uint32_t) + 5);
-    uint8_t* at = write_index(model, cut, event->item, size, start);
+    uint8_t* at = write_index(take, event->item, size, start);
     memcpy(at, &event->weight, sizeof event->weight);
     at += sizeof event->weight;
     *at++ = (uint8_t)(event->context + (event->is_thinned ? TRACE_THINNED : 0) +
@@ -152,10 +134,18 @@ static void put_trace(freshet_model* model, delta_cut* cut, size_t end, freshet_
     if (event->is_thinned) *at++ = event->picks;
     if ((event->weight & TRACE_AGAIN) != 0) *at++ = event->span_code;
     for (uint32_t k = 0; k < event->kept; k++)
-      at = write_index(model, cut, model->trace_items[cut->next_context++], size, at);
+      at = write_index(take, g->trace_items[take->next_context++], size, at);
     out->size += (size_t)(at - start);
-    cut->passed += (event->weight & TRACE_DISLIKE) == 0;
+    take->passed += (event->weight & TRACE_DISLIKE) == 0;
   }
+}
+
+/* All gains of the globals are in the first part. */
+static void put_globals(freshet_model* model, delta_take* take) {
+  freshet_buffer* out = &model->delta_globals;
+  if (!take->is_given) return; /* they are there since the start */
+  out->size = 0;
+  freshet_put_blend(out, model->blend, model->blend_squares, model->blend, model->blend_squares);
 }
 
 static freshet_slice as_slice(const freshet_buffer* buffer) {
@@ -163,8 +153,37 @@ static freshet_slice as_slice(const freshet_buffer* buffer) {
 }
 
 size_t freshet_model_delta_size(const freshet_model* model) {
+  const gathered* g = &model->gathered[model->gathers >> GATHERS_SHIFT];
   size_t row = sizeof(uint64_t) + 4 * sizeof(double) + 1 + 2 * model->config.dim * sizeof(int16_t);
-  return model->pending_count * row + model->trace_count * (sizeof(uint16_t) * (2 + FRESHET_HISTORY));
+  return g->count * row + g->trace_count * (sizeof(uint16_t) * (2 + FRESHET_HISTORY));
+}
+
+size_t freshet_model_delta_memory(const freshet_model* model) {
+  const delta_take* take = &model->take;
+  size_t size = model->delta_items.capacity + model->delta_values.capacity + model->delta_trace.capacity +
+                model->delta_globals.capacity + take->gains.capacity +
+                take->capacity * (3 * sizeof(uint32_t) + sizeof(size_t) + sizeof(bool));
+  for (int i = 0; i < 2; i++) {
+    const gathered* g = &model->gathered[i];
+    size += g->capacity * (sizeof *g->items + 2 * model->config.dim * sizeof(float)) +
+            g->trace_capacity * sizeof *g->trace + g->trace_item_capacity * sizeof *g->trace_items;
+  }
+  return size;
+}
+
+void freshet_model_free_deltas(freshet_model* model) {
+  for (int i = 0; i < 2; i++) {
+    freshet_table_free(model->gathered[i].items);
+    freshet_table_free(model->gathered[i].rows);
+    free(model->gathered[i].trace);
+    free(model->gathered[i].trace_items);
+  }
+  delta_take* take = &model->take;
+  void* owned[] = {take->sizes, take->starts, take->indices, take->items, take->is_written};
+  for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
+  freshet_buffer* buffers[] = {&take->gains, &model->delta_items, &model->delta_values, &model->delta_trace,
+                               &model->delta_globals};
+  for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++) freshet_buffer_free(buffers[i]);
 }
 
 void freshet_model_expect_fleet(freshet_model* model, uint64_t own_events, uint64_t others_events) {
@@ -172,8 +191,8 @@ void freshet_model_expect_fleet(freshet_model* model, uint64_t own_events, uint6
 }
 
 /* This worker's share of the events of all workers in the last few commits. Without other workers it is 1. */
-static double share_of_events(freshet_model* model) {
-  model->own_events = model->own_events / 2 + model->trace_count;
+static double share_of_events(freshet_model* model, const gathered* g) {
+  model->own_events = model->own_events / 2 + g->trace_count;
   model->others_events = model->others_events / 2 + model->folded_events;
   model->folded_events = 0;
   model->thins = freshet_fleet_thins(model->own_events, model->others_events) || model->thins_always;
@@ -200,54 +219,76 @@ static void average_blend(freshet_model* model, double share) {
   }
 }
 
-/* The next part; its slices point into the model. */
-static freshet_model_delta take_part(freshet_model* model, delta_cut* cut, size_t most) {
-  freshet_buffer *keys = &model->delta_items, *values = &model->delta_values;
-  freshet_buffer *trace = &model->delta_trace, *globals = &model->delta_globals;
-  keys->size = values->size = trace->size = globals->size = 0;
-  PUT(values, uint32_t, model->config.dim);
-  const size_t first = cut->next_event;
-  put_trace(model, cut, add_events(model, cut, most), trace);
-  freshet_put_blend(globals, model->blend, model->blend_squares, model->pending_blend,
+/* ---- a take ---- */
+
+static void make_room(delta_take* take, size_t count) {
+  if (count > take->capacity) {
+    size_t capacity[5];
+    for (size_t i = 0; i < 5; i++) capacity[i] = take->capacity;
+    take->sizes = freshet_grow(take->sizes, &capacity[0], count, sizeof *take->sizes);
+    take->starts = freshet_grow(take->starts, &capacity[1], count, sizeof *take->starts);
+    take->indices = freshet_grow(take->indices, &capacity[2], count, sizeof *take->indices);
+    take->items = freshet_grow(take->items, &capacity[3], count, sizeof *take->items);
+    take->is_written = freshet_grow(take->is_written, &capacity[4], count, sizeof *take->is_written);
+    take->capacity = capacity[0];
+  }
+  memset(take->sizes, 0, count * sizeof *take->sizes);
+  memset(take->indices, 0, count * sizeof *take->indices);
+  memset(take->is_written, 0, count * sizeof *take->is_written);
+}
+
+void freshet_model_start_take(freshet_model* model) {
+  delta_take* take = &model->take;
+  gathered* g = freshet_model_gathering(model);
+  if (take->of != NULL || g->count == 0) return;
+  take->is_coarse = model->thins; /* as the events since the last take */
+  take->share = share_of_events(model, g);
+  average_blend(model, take->share);
+  model->delta_globals.size = 0;
+  freshet_put_blend(&model->delta_globals, model->blend, model->blend_squares, model->pending_blend,
                     model->pending_blend_squares);
   memcpy(model->pending_blend, model->blend, sizeof model->blend);
   memcpy(model->pending_blend_squares, model->blend_squares, sizeof model->blend_squares);
-  for (size_t i = 0; i < cut->item_count; i++) cut->places[cut->items[i]] = 0;
-  cut->item_count = 0;
-  return (freshet_model_delta){cut->next_event - first, as_slice(keys), as_slice(values), as_slice(trace),
-                               as_slice(globals)};
+  make_room(take, g->count);
+  take->of = g;
+  take->is_given = false;
+  take->ready = 0;
+  take->gains.size = take->item_count = take->next_item = take->next_event = take->next_context = 0;
+  take->passed = 0;
+  model->gathers ^= GATHERS_SECOND;
 }
 
-freshet_status freshet_model_take_deltas(freshet_model* model, size_t most,
-                                         freshet_status (*take)(void* context,
-                                                                const freshet_model_delta* delta,
-                                                                freshet_error* error),
-                                         void* owner, freshet_error* error) {
-  freshet_status status = FRESHET_OK;
-  if (model->pending_count == 0) return FRESHET_OK;
-  const bool is_coarse = model->thins; /* as the events since the last take */
-  const double share = share_of_events(model);
-  average_blend(model, share);
-  delta_cut cut = start_cut(model, share, is_coarse);
-  while (cut.next_event < model->trace_count || cut.next_item < model->pending_count) {
-    const freshet_model_delta part = take_part(model, &cut, most);
-    if (status == FRESHET_OK) status = take(owner, &part, error);
-  }
-  end_cut(&cut);
-  for (uint32_t i = 0; i < model->pending_count; i++) model->items[model->pending[i].slot].pending = 0;
-  model->pending_count = 0;
-  model->trace_count = 0;
-  model->trace_item_count = 0;
-  return status;
+static void end_take(delta_take* take) {
+  take->of->count = 0;
+  take->of->trace_count = take->of->trace_item_count = 0;
+  take->of = NULL;
 }
 
-static freshet_status keep_delta(void* kept, const freshet_model_delta* delta, freshet_error* error) {
-  (void)error;
-  *(freshet_model_delta*)kept = *delta;
-  return FRESHET_OK;
+bool freshet_model_take_part(freshet_model* model, size_t most, freshet_model_delta* part) {
+  delta_take* take = &model->take;
+  *part = (freshet_model_delta){0};
+  if (take->of == NULL) return false;
+  freshet_model_prepare_take(model, SIZE_MAX);
+  freshet_buffer *keys = &model->delta_items, *values = &model->delta_values, *trace = &model->delta_trace;
+  keys->size = values->size = trace->size = 0;
+  PUT(values, uint32_t, model->config.dim);
+  const size_t first = take->next_event;
+  put_trace(take, add_events(model, take, most), trace);
+  put_globals(model, take);
+  take->is_given = true;
+  *part = (freshet_model_delta){take->next_event - first, as_slice(keys), as_slice(values), as_slice(trace),
+                                as_slice(&model->delta_globals)};
+  for (size_t i = 0; i < take->item_count; i++) take->indices[take->items[i]] = 0;
+  take->item_count = 0;
+  if (take->next_event == take->of->trace_count && take->next_item == take->of->count) end_take(take);
+  return true;
+}
+
+bool freshet_model_is_taking(const freshet_model* model) {
+  return model->take.of != NULL;
 }
 
 void freshet_model_take_delta(freshet_model* model, freshet_model_delta* delta) {
-  *delta = (freshet_model_delta){0};
-  freshet_model_take_deltas(model, SIZE_MAX, keep_delta, delta, NULL);
+  freshet_model_start_take(model);
+  freshet_model_take_part(model, SIZE_MAX, delta);
 }

@@ -36,6 +36,7 @@
 #include "core/model_keys.h"
 #include "core/model_signal.h"
 #include "core/model_sorter.h"
+#include "core/model_take.h"
 #include "core/model_thin.h"
 #include "core/model_tree.h"
 #include "core/model_unlinked.h"
@@ -76,7 +77,7 @@ typedef struct item {
   double bias_squares;    /* forgetting Adagrad, of the bias */
   uint64_t popular_at;    /* the event at which popular was exact */
   float popular[HALF_LIVES];
-  uint32_t pending;    /* 1 + place in model.pending, 0: untouched since the last take */
+  uint32_t pending;    /* 0: untouched since the last take; else see freshet_model_gathered_of */
   uint32_t changed_in; /* model.drains as it was when the item came into model.changed last */
   bool row_stale;      /* is in model.stale */
   bool listed;
@@ -171,31 +172,6 @@ typedef struct candidates {
   met_habit habits[CANDIDATES_PADDED];
 } candidates;
 
-/* The values of an item when it was first touched since the last take. */
-typedef struct pending_item {
-  uint32_t slot;
-  double bias, factor_squares, context_squares, bias_squares;
-} pending_item;
-
-typedef struct trace_event {
-  uint32_t item;
-  uint16_t weight; /* in 1/WEIGHT_UNITS, a code of back steps, TRACE_AGAIN and TRACE_DISLIKE */
-  uint8_t context; /* items of the context */
-  uint8_t picks;   /* of a thinned event: see model_thin.h */
-  uint8_t kept;    /* items that follow in trace_items: all of the context, unless the event is thinned */
-  bool is_thinned;
-  bool fades;        /* its code of the order has ORDER_FADES */
-  uint8_t span_code; /* of a repeat */
-} trace_event;
-
-/* Set in the weight of a trace event: a dislike, which has no context and is no event of the model's time; a choice
- * of what the user had chosen before. */
-enum { TRACE_DISLIKE = 1 << 15, TRACE_AGAIN = 1 << 14 };
-/* The code of the share of back steps, in the weight of a trace event beside these. */
-enum { TRACE_BACK_SHIFT = 9, BACK_CODES = 32, TRACE_WEIGHT = (1 << TRACE_BACK_SHIFT) - 1 };
-/* The code of the order of an event: that of its share of back steps, and ORDER_FADES. See model_order.c. */
-enum { ORDER_FADES = BACK_CODES, ORDER_CODES = 2 * BACK_CODES };
-
 struct freshet_model {
   freshet_model_config config;
   freshet_model_parked parked; /* all NULL: there are none */
@@ -265,14 +241,10 @@ struct freshet_model {
   float context_decay[FRESHET_HISTORY];              /* .85^k */
 
   /* -- since the last take -- */
-  pending_item* pending; /* [pending_capacity] */
-  float* pending_rows;   /* [pending_capacity][2][dim]: v, and m if it has a row */
-  uint32_t pending_count, pending_capacity;
-  trace_event* trace;
-  size_t trace_count, trace_capacity;
-  uint32_t* trace_items; /* slots */
-  size_t trace_item_count, trace_item_capacity;
-  uint64_t trace_start; /* events before the first of the trace */
+  gathered gathered[2];
+  uint32_t
+      gathers; /* which one gathers now: 0 or GATHERS_SECOND. The other one is empty, or a take is under way */
+  delta_take take;
   double pending_blend[BLEND_PADDED], pending_blend_squares[BLEND_PADDED];
   /* this model has learned an own event; deltas that were folded before it are history, not a fleet's work */
   bool has_learned;
@@ -326,12 +298,37 @@ void freshet_model_read_context_factor(const freshet_model* model, uint32_t slot
 static inline const freshet_text_list* freshet_model_near_text(const freshet_model* model, uint32_t slot) {
   return model->text_lists == NULL ? NULL : &model->text_lists[slot];
 }
+/* item.pending: 1 + its place, and the bit that tells in which of model.gathered. */
+enum { GATHERS_SHIFT = 31 };
+#define GATHERS_SECOND (UINT32_C(1) << GATHERS_SHIFT)
+static inline gathered* freshet_model_gathering(freshet_model* model) {
+  return &model->gathered[model->gathers >> GATHERS_SHIFT];
+}
+/* Where the item's values before the take to come are, or before the one under way; NULL: it has changed since neither. */
+static inline gathered* freshet_model_gathered_of(freshet_model* model, uint32_t slot, uint32_t* place) {
+  const uint32_t pending = model->items[slot].pending;
+  *place = (pending & ~GATHERS_SECOND) - 1;
+  return pending == 0 ? NULL : &model->gathered[pending >> GATHERS_SHIFT];
+}
+/* Its v before [dim], followed by its m; NULL as above. */
+static inline float* freshet_model_rows_before(freshet_model* model, uint32_t slot) {
+  uint32_t place;
+  const gathered* g = freshet_model_gathered_of(model, slot, &place);
+  return g == NULL ? NULL : g->rows + (size_t)place * 2 * model->config.dim;
+}
+static inline bool freshet_model_is_gathered(const freshet_model* model, const item* it) {
+  return (int32_t)(it->pending ^ model->gathers) > 0;
+}
 /* Call this before anything of the item changes: it keeps the old values for the delta and notes that the
  * item has changed. */
 void freshet_model_touch_first(freshet_model* model, uint32_t slot);
+/* Writes what the item has gained before the take under way, if that has not been done. */
+void freshet_model_leave_take(freshet_model* model, uint32_t slot);
+size_t freshet_model_delta_memory(const freshet_model* model); /* bytes */
+void freshet_model_free_deltas(freshet_model* model);
 static inline void freshet_model_touch(freshet_model* model, uint32_t slot) {
   const item* it = &model->items[slot];
-  if (it->pending == 0 || it->changed_in != model->drains || !it->row_stale)
+  if (!freshet_model_is_gathered(model, it) || it->changed_in != model->drains || !it->row_stale)
     freshet_model_touch_first(model, slot);
 }
 void freshet_model_note_changed(freshet_model* model, uint32_t slot);

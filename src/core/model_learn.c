@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/grow.h"
 #include "core/model_internal.h"
 #include "core/model_sessions.h"
 
@@ -301,23 +302,22 @@ static void replay_own(freshet_model* model, const own_event* event, const fresh
   freshet_model_replay_counts(model, &choice, model->events, INT64_MAX);
 }
 
+static uint32_t place_of(const freshet_model* model, uint32_t slot) {
+  return (model->items[slot].pending & ~GATHERS_SECOND) - 1;
+}
+
+/* The item and its context have been touched. */
 static void record_trace(freshet_model* model, const own_event* event, const freshet_kept* kept,
                          uint8_t picks) {
-  if (model->trace_count == 0) model->trace_start = model->events;
-  if (model->trace_count == model->trace_capacity) {
-    model->trace_capacity = model->trace_capacity == 0 ? 256 : model->trace_capacity * 2;
-    model->trace = realloc(model->trace, model->trace_capacity * sizeof *model->trace);
-    FRESHET_ASSERT(model->trace != NULL);
-  }
-  if (model->trace_item_count + kept->count > model->trace_item_capacity) {
-    model->trace_item_capacity = model->trace_item_capacity == 0 ? 4096 : model->trace_item_capacity * 2;
-    model->trace_items = realloc(model->trace_items, model->trace_item_capacity * sizeof *model->trace_items);
-    FRESHET_ASSERT(model->trace_items != NULL);
-  }
+  gathered* g = freshet_model_gathering(model);
+  if (g->trace_count == 0) g->trace_start = model->events;
+  g->trace = freshet_grow(g->trace, &g->trace_capacity, g->trace_count + 1, sizeof *g->trace);
+  g->trace_items = freshet_grow(g->trace_items, &g->trace_item_capacity, g->trace_item_count + kept->count,
+                                sizeof *g->trace_items);
   const uint32_t back_code = event->order_code % BACK_CODES;
   const unsigned kind = event->is_dislike ? TRACE_DISLIKE : event->is_again ? TRACE_AGAIN : 0;
-  model->trace[model->trace_count++] =
-      (trace_event){.item = event->item,
+  g->trace[g->trace_count++] =
+      (trace_event){.item = place_of(model, event->item),
                     .weight = (uint16_t)(event->weight_units | kind | back_code << TRACE_BACK_SHIFT),
                     .context = (uint8_t)event->context_count,
                     .picks = picks,
@@ -325,10 +325,8 @@ static void record_trace(freshet_model* model, const own_event* event, const fre
                     .is_thinned = model->thins && !event->is_dislike,
                     .fades = event->order_code >= ORDER_FADES,
                     .span_code = event->span_code};
-  for (uint32_t i = 0; i < kept->count; i++) {
-    model->trace_items[model->trace_item_count + i] = event->context_items[kept->place[i]];
-  }
-  model->trace_item_count += kept->count;
+  for (uint32_t i = 0; i < kept->count; i++)
+    g->trace_items[g->trace_item_count++] = place_of(model, event->context_items[kept->place[i]]);
 }
 
 /* ---- history ---- */

@@ -38,7 +38,8 @@ void freshet_model_read_context_factor(const freshet_model* model, uint32_t slot
 }
 
 float* freshet_model_own_context_factor(freshet_model* model, uint32_t slot) {
-  const uint32_t dim = model->config.dim, pending = model->items[slot].pending;
+  const uint32_t dim = model->config.dim;
+  float* before = freshet_model_rows_before(model, slot);
   float* m = freshet_model_context_factor(model, slot);
   if (m != NULL) return m;
   if (model->context_count == model->context_capacity) {
@@ -50,6 +51,6 @@ float* freshet_model_own_context_factor(freshet_model* model, uint32_t slot) {
   model->context_rows[slot] = ++model->context_count;
   m = freshet_model_context_factor(model, slot);
   context_start(model, slot, m);
-  if (pending > 0) memcpy(model->pending_rows + ((size_t)pending * 2 - 1) * dim, m, dim * sizeof *m);
+  if (before != NULL) memcpy(before + dim, m, dim * sizeof *m);
   return m;
 }

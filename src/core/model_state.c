@@ -239,7 +239,7 @@ static void take_globals(freshet_model* model, freshet_byte_reader* in, bool app
 }
 
 freshet_status freshet_model_read_globals(freshet_model* model, freshet_slice bytes, freshet_error* error) {
-  FRESHET_ASSERT(model->pending_count == 0);
+  FRESHET_ASSERT(freshet_model_delta_size(model) == 0 && !freshet_model_is_taking(model));
   freshet_byte_reader look = freshet_read_slice(bytes);
   take_globals(model, &look, false);
   if (look.bad || look.left != 0) return freshet_malformed(error, "stored globals of the model");

@@ -333,8 +333,7 @@ static void exchange_factors(freshet_model* model, uint32_t slot, const float* f
   float now[DIM_MAX];
   float* v = freshet_model_factor(model, slot);
   float* m = freshet_model_context_factor(model, slot);
-  uint32_t pending = model->items[slot].pending;
-  float* before = pending == 0 ? NULL : model->pending_rows + (size_t)(pending - 1) * 2 * dim;
+  float* before = freshet_model_rows_before(model, slot);
   freshet_model_text_part(model, slot, now);
   for (uint32_t i = 0; i < dim; i++) {
     const float gain = now[i] - former[i];

@@ -1,6 +1,6 @@
 /*
- * outbox.c: two batches of records change places at each commit. `kept` is for the next commit; `sent` is what
- * the last commit has written, which the store gets when that has ended.
+ * outbox.c: two batches of records change places at each seal. `kept` is for the next commit; `sent` is what the sealed one
+ * writes, or the last one has written, which the store gets when that has ended.
  */
 #include "stream/outbox.h"
 
@@ -45,7 +45,9 @@ struct freshet_outbox {
   batch kept, sent;
   freshet_header* views; /* [view_capacity] scratch: the headers of one entry */
   size_t view_capacity;
-  bool is_open;             /* the transaction of the next commit */
+  bool is_sealed; /* the transaction of the commit that is being written: `sent` up to `written` is in it */
+  size_t written;
+  bool is_open;             /* the transaction of the next commit, or of the sealed one */
   bool has[FRESHET_TOPICS]; /* records of the topic are in it */
   bool is_committing;       /* the one before it */
   uint64_t commits_started, commits_ended;
@@ -141,9 +143,13 @@ static freshet_status open_transaction(freshet_outbox* outbox, freshet_error* er
   return status;
 }
 
+static bool takes(const freshet_outbox* outbox, freshet_topic topic) {
+  return !outbox->is_committing || freshet_sink_may_write(outbox->sink, topic);
+}
+
 static freshet_status write_at_once(freshet_outbox* outbox, const freshet_output* output,
                                     freshet_error* error) {
-  FRESHET_ASSERT(freshet_outbox_may_write(outbox, output->topic));
+  FRESHET_ASSERT(takes(outbox, output->topic));
   freshet_status status = open_transaction(outbox, error);
   if (status == FRESHET_OK) status = freshet_sink_write(outbox->sink, output, error);
   outbox->has[output->topic] = true;
@@ -204,7 +210,7 @@ void freshet_outbox_forget(freshet_outbox* outbox, bool (*drop)(void* context, c
 /* ---- the transaction ---- */
 
 bool freshet_outbox_may_write(const freshet_outbox* outbox, freshet_topic topic) {
-  return !outbox->is_committing || freshet_sink_may_write(outbox->sink, topic);
+  return !outbox->is_sealed && takes(outbox, topic);
 }
 
 bool freshet_outbox_holds(const freshet_outbox* outbox, freshet_topic topic) {
@@ -215,19 +221,11 @@ bool freshet_outbox_may_write_ahead(const freshet_outbox* outbox, freshet_topic 
   return freshet_outbox_may_write(outbox, topic) && !freshet_outbox_holds(outbox, topic);
 }
 
-/* Writes the records of the topics in their order. */
-static freshet_status write_kept(freshet_outbox* outbox, const bool topics[FRESHET_TOPICS],
-                                 freshet_error* error) {
-  batch* b = &outbox->kept;
-  freshet_status status = FRESHET_OK;
-  for (size_t i = 0; status == FRESHET_OK && i < b->count; i++) {
-    entry* e = &b->entries[i];
-    if (e->is_written || !topics[e->topic]) continue;
-    freshet_output output = look_at(outbox, b, e);
-    status = write_at_once(outbox, &output, error);
-    e->is_written = true;
-  }
-  return status;
+static freshet_status write_entry(freshet_outbox* outbox, batch* b, entry* e, freshet_error* error) {
+  if (e->is_written) return FRESHET_OK;
+  freshet_output output = look_at(outbox, b, e);
+  e->is_written = true;
+  return write_at_once(outbox, &output, error);
 }
 
 freshet_status freshet_outbox_write_ahead(freshet_outbox* outbox, freshet_error* error) {
@@ -235,7 +233,12 @@ freshet_status freshet_outbox_write_ahead(freshet_outbox* outbox, freshet_error*
   for (int topic = 0; topic < FRESHET_TOPICS; topic++)
     topics[topic] = freshet_outbox_may_write_ahead(outbox, (freshet_topic)topic);
   topics[FRESHET_TOPIC_DEAD_LETTERS] = false; /* they may still be forgotten */
-  return write_kept(outbox, topics, error);
+  batch* b = &outbox->kept;
+  freshet_status status = FRESHET_OK;
+  for (size_t i = 0; status == FRESHET_OK && i < b->count; i++) {
+    if (topics[b->entries[i].topic]) status = write_entry(outbox, b, &b->entries[i], error);
+  }
+  return status;
 }
 
 bool freshet_outbox_is_open(const freshet_outbox* outbox) {
@@ -246,22 +249,44 @@ bool freshet_outbox_is_committing(const freshet_outbox* outbox) {
   return outbox->is_committing;
 }
 
-freshet_status freshet_outbox_start_commit(freshet_outbox* outbox, const freshet_partition* offsets,
-                                           size_t count, freshet_error* error) {
-  FRESHET_ASSERT(!outbox->is_committing);
-  bool topics[FRESHET_TOPICS];
-  for (int topic = 0; topic < FRESHET_TOPICS; topic++) topics[topic] = true;
+freshet_status freshet_outbox_seal(freshet_outbox* outbox, freshet_error* error) {
+  FRESHET_ASSERT(!outbox->is_committing && !outbox->is_sealed);
   freshet_status status = open_transaction(outbox, error);
-  if (status == FRESHET_OK) status = write_kept(outbox, topics, error);
-  if (status == FRESHET_OK) status = freshet_sink_commit(outbox->sink, offsets, count, error);
   if (status != FRESHET_OK) return status;
   batch sent = outbox->kept;
   outbox->kept = outbox->sent;
   outbox->sent = sent;
   empty(&outbox->kept);
-  outbox->is_committing = true;
-  outbox->is_open = false;
+  outbox->is_sealed = true;
+  outbox->written = 0;
   outbox->commits_started++;
+  return FRESHET_OK;
+}
+
+bool freshet_outbox_is_sealed(const freshet_outbox* outbox) {
+  return outbox->is_sealed;
+}
+
+freshet_status freshet_outbox_write_sealed(freshet_outbox* outbox, size_t most, bool* is_all,
+                                           freshet_error* error) {
+  FRESHET_ASSERT(outbox->is_sealed);
+  batch* b = &outbox->sent;
+  freshet_status status = FRESHET_OK;
+  for (; status == FRESHET_OK && most > 0 && outbox->written < b->count; most--)
+    status = write_entry(outbox, b, &b->entries[outbox->written++], error);
+  *is_all = outbox->written == b->count;
+  return status;
+}
+
+freshet_status freshet_outbox_start_commit(freshet_outbox* outbox, const freshet_partition* offsets,
+                                           size_t count, freshet_error* error) {
+  bool is_all;
+  freshet_status status = outbox->is_sealed ? FRESHET_OK : freshet_outbox_seal(outbox, error);
+  if (status == FRESHET_OK) status = freshet_outbox_write_sealed(outbox, SIZE_MAX, &is_all, error);
+  if (status == FRESHET_OK) status = freshet_sink_commit(outbox->sink, offsets, count, error);
+  if (status != FRESHET_OK) return status;
+  outbox->is_committing = true;
+  outbox->is_sealed = outbox->is_open = false;
   return FRESHET_OK;
 }
 
@@ -279,6 +304,7 @@ freshet_status freshet_outbox_abort(freshet_outbox* outbox, freshet_error* error
   FRESHET_ASSERT(!outbox->is_committing);
   empty(&outbox->kept);
   empty(&outbox->sent);
+  outbox->is_sealed = false;
   if (!outbox->is_open) return FRESHET_OK;
   outbox->is_open = false;
   return freshet_sink_abort(outbox->sink, error);

@@ -18,7 +18,7 @@ typedef enum freshet_when {
   /* Lists and replies: at once, or with the commit, as `delivery` says. */
   FRESHET_BY_DELIVERY,
   /* Into the open transaction at once; opens one if there is none. Only when freshet_outbox_may_write says so of its
-   * topic. For what is too large to be kept. */
+   * topic, or for a commit whose records are sealed. For what is too large to be kept. */
   FRESHET_IN_TRANSACTION,
   /* Kept here, and written into the transaction when the next commit starts, or ahead of it. */
   FRESHET_WITH_COMMIT,
@@ -63,7 +63,8 @@ bool freshet_outbox_is_committing(const freshet_outbox* outbox);
 /* Are records of a topic in the open transaction? Nobody knows yet whether they will count. */
 bool freshet_outbox_holds(const freshet_outbox* outbox, freshet_topic topic);
 
-/* Whether records of a topic may go into the transaction of the next commit already; see freshet_sink.may_write. */
+/* Whether records of a topic may go into the transaction of the next commit already; see freshet_sink.may_write. Not from a
+ * seal to the start of its commit. */
 bool freshet_outbox_may_write(const freshet_outbox* outbox, freshet_topic topic);
 /* Whether they should: the transaction has none of the topic yet. The first records of a partition cost a transaction
  * more than all that follow, but each batch is another request. */
@@ -73,8 +74,15 @@ bool freshet_outbox_may_write_ahead(const freshet_outbox* outbox, freshet_topic 
  * under way. */
 freshet_status freshet_outbox_write_ahead(freshet_outbox* outbox, freshet_error* error);
 
-/* Opens the transaction if it is not open, writes what is kept, and starts to commit with these offsets; see
- * freshet_sink.commit. After an error: freshet_outbox_abort. */
+/* Opens the transaction if it is not open, and sets apart what is kept: it belongs to this commit, and what is kept from now
+ * on to the next one. Not while a commit is under way. After an error, here and below: freshet_outbox_abort. */
+freshet_status freshet_outbox_seal(freshet_outbox* outbox, freshet_error* error);
+bool freshet_outbox_is_sealed(const freshet_outbox* outbox);
+/* Writes up to `most` of these records. *is_all: none is left. */
+freshet_status freshet_outbox_write_sealed(freshet_outbox* outbox, size_t most, bool* is_all,
+                                           freshet_error* error);
+/* Starts to commit with these offsets; see freshet_sink.commit. Seals first, and writes what is left, if that has not been
+ * done. */
 freshet_status freshet_outbox_start_commit(freshet_outbox* outbox, const freshet_partition* offsets,
                                            size_t count, freshet_error* error);
 /* The outcome of the started commit; see freshet_sink.outcome. FRESHET_TIMEOUT: not yet. Any other status: the
@@ -99,7 +107,7 @@ void freshet_outbox_tidy(freshet_outbox* outbox);
 /* See freshet_sink.written_end. */
 int64_t freshet_outbox_written_end(const freshet_outbox* outbox, freshet_topic topic, int32_t partition);
 
-/* How many commits have been started, and the number of the last one that has ended well. What changes now
+/* How many commits have been sealed, and the number of the last one that has ended well. What changes now
  * belongs to commit `started` + 1. */
 uint64_t freshet_outbox_commits_started(const freshet_outbox* outbox);
 uint64_t freshet_outbox_commits_ended(const freshet_outbox* outbox);

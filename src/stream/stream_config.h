@@ -47,11 +47,13 @@ typedef struct freshet_stream_config {
   int64_t items_interval_ms;      /* learned item state goes to the store this often */
   int64_t checkpoint_interval_ms; /* and to <app>.items this often */
   size_t item_rows_a_turn;        /* at least 1: learned item state is written in pieces of so many rows */
-  size_t survey_rows_a_turn;      /* at least 1: users of a partition that has come, looked through at once */
-  int64_t text_interval_ms;       /* the job for new and changed texts turns this often ... */
-  size_t text_batch;              /* ... and sooner when that many wait */
-  int64_t link_slice_us;          /* a turn looks so long, at most, for neighbours by text that are missing */
-  double text_cutover_coverage;   /* another encoder serves from this share of listed items on */
+  size_t
+      commit_rows_a_turn; /* at least 1: a commit is written in pieces of so many records, and more items */
+  size_t survey_rows_a_turn;    /* at least 1: users of a partition that has come, looked through at once */
+  int64_t text_interval_ms;     /* the job for new and changed texts turns this often ... */
+  size_t text_batch;            /* ... and sooner when that many wait */
+  int64_t link_slice_us;        /* a turn looks so long, at most, for neighbours by text that are missing */
+  double text_cutover_coverage; /* another encoder serves from this share of listed items on */
 } freshet_stream_config;
 
 #endif

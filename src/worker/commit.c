@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-#include "users/dedup.h"
+#include "worker/changed_rows.h"
 #include "worker/restore.h"
 
 enum {
@@ -19,8 +19,8 @@ enum {
   ABORTS_MAX = 20,         /* in a row, before giving up */
   AHEAD_PART = 4,          /* of it, at most, rows that go into a commit before it is due */
   KEPT_BYTES = 8 << 20,    /* of records that wait for it, before events wait */
-  DELTA_BYTES = 16 << 20,  /* of item deltas, in one commit */
   ROWS_AHEAD = 32,         /* of users, in a turn, before a commit is due */
+  ITEMS_PER_ROW = 8,       /* of the delta, are prepared in the time that a record takes */
   ROOM_SHARE = 20, /* of the time between two times that items are parked, the second takes one part */
   ROOM_PAUSE_US = 1000000,
   ROOM_PAUSE_MAX_US = 600 * 1000000,
@@ -30,56 +30,18 @@ void freshet_commit_free(freshet_commit* commit) {
   freshet_buffer_free(&commit->bytes);
 }
 
-/* ---- what has changed ---- */
-
-/* A row of the changelog; value NULL: a tombstone. The store gets it too once the commit has ended. */
-static void keep_row(freshet_commit* commit, int32_t partition, freshet_slice key,
-                     const freshet_buffer* value) {
-  const freshet_output row = {
-      .topic = FRESHET_TOPIC_USERS,
-      .partition = partition,
-      .key = key,
-      .has_value = value != NULL,
-      .value = value == NULL ? (freshet_slice){NULL, 0} : freshet_buffer_slice(value)};
-  freshet_outbox_add(commit->ports->outbox, &row, FRESHET_WITH_COMMIT, NULL);
-}
-
-/* The changed rows from `first` on, at most so many. */
-static freshet_status keep_users(freshet_commit* commit, size_t first, size_t most, freshet_error* error) {
-  freshet_user_row* const* rows;
-  freshet_buffer* bytes = &commit->bytes;
-  const size_t count = freshet_users_changed(commit->derived->users, &rows);
-  const size_t end = first < count && most < count - first ? first + most : count;
-  freshet_status status = FRESHET_OK;
-  for (size_t i = first; status == FRESHET_OK && i < end; i++) {
-    if (rows[i]->is_written) continue;
-    rows[i]->is_written = true;
-    bytes->size = 0;
-    freshet_users_announce_changed(commit->derived->users, i);
-    if (rows[i]->exists) status = freshet_users_encode(commit->derived->users, rows[i], bytes, error);
-    keep_row(commit, rows[i]->partition, freshet_user_row_id(rows[i]), rows[i]->exists ? bytes : NULL);
-  }
-  return status;
-}
-
-static void keep_dedup(freshet_commit* commit) {
-  uint8_t key[FRESHET_DEDUP_KEY_SIZE];
-  freshet_slice key_slice = {(const char*)key, sizeof key};
-  freshet_buffer* chunk = &commit->bytes;
-  FRESHET_HELD_EACH(held, commit->held, FRESHET_TOPIC_EVENTS) {
-    for (chunk->size = 0; freshet_dedup_take_chunk(held->dedup, key, chunk); chunk->size = 0)
-      keep_row(commit, held->partition, key_slice, chunk);
-    while (freshet_dedup_take_expired(held->dedup, key)) keep_row(commit, held->partition, key_slice, NULL);
-  }
-}
-
 /* ---- the transaction ---- */
+
+static freshet_status keep_users(freshet_commit* commit, size_t first, size_t most, freshet_error* error) {
+  return freshet_changed_rows_keep_users(commit->ports->outbox, commit->derived->users, first, most,
+                                         &commit->bytes, error);
+}
 
 /* What has been learned. May be called several times before a commit: each time writes what has changed since. */
 static freshet_status write_users(freshet_commit* commit, freshet_error* error) {
   freshet_status status = keep_users(commit, 0, SIZE_MAX, error);
   commit->ahead = 0;
-  keep_dedup(commit);
+  freshet_changed_rows_keep_dedup(commit->ports->outbox, commit->held, &commit->bytes);
   return status;
 }
 
@@ -111,8 +73,6 @@ static freshet_partition* list_offsets(const freshet_commit* commit, freshet_hel
 
 static freshet_status start_transaction_commit(freshet_commit* commit, freshet_error* error) {
   size_t count;
-  FRESHET_HELD_EACH(held, commit->held, FRESHET_TOPICS)
-  freshet_held_start_commit(held, done_offset(commit, held));
   freshet_partition* offsets = list_offsets(commit, FRESHET_HELD_COMMITTING, &count);
   freshet_status status = freshet_outbox_start_commit(commit->ports->outbox, offsets, count, error);
   free(offsets);
@@ -186,7 +146,7 @@ static freshet_status failed(freshet_commit* commit, freshet_status status, cons
   return freshet_commit_roll_back(commit, error);
 }
 
-/* Everything that has changed goes into the transaction; what changes from now on belongs to the next. */
+/* Everything that has changed is set apart for the transaction; what changes from now on belongs to the next. */
 static freshet_status start(freshet_commit* commit, freshet_error* error) {
   freshet_error cause = {0};
   commit->start_us = freshet_clock_monotonic_us(commit->ports->clock);
@@ -196,13 +156,42 @@ static freshet_status start(freshet_commit* commit, freshet_error* error) {
   if (status != FRESHET_OK) return status;
   status = freshet_handover_write(commit->handover, &cause);
   if (status == FRESHET_OK) status = write_users(commit, &cause);
-  if (status == FRESHET_OK) status = write_items(commit, &cause);
-  if (status == FRESHET_OK) status = start_transaction_commit(commit, &cause);
+  if (status == FRESHET_OK) status = freshet_outbox_seal(commit->ports->outbox, &cause);
   if (status != FRESHET_OK) return failed(commit, status, &cause, error);
+  freshet_learned_start_delta(freshet_items_learned(commit->derived->items));
+  FRESHET_HELD_EACH(held, commit->held, FRESHET_TOPICS)
+  freshet_held_start_commit(held, done_offset(commit, held));
   freshet_users_start_commit(commit->derived->users);
   freshet_erasures_start_commit(commit->erasures);
   freshet_turn_lap(commit->turn, FRESHET_TURN_COMMIT);
   return FRESHET_OK;
+}
+
+/* With the last piece, the cluster starts to commit. */
+static freshet_status write_piece(freshet_commit* commit, size_t records, size_t items,
+                                  freshet_error* error) {
+  bool is_all;
+  freshet_status status = freshet_outbox_write_sealed(commit->ports->outbox, records, &is_all, error);
+  if (status != FRESHET_OK || !is_all) return status;
+  status = freshet_learned_write_some(freshet_items_learned(commit->derived->items), items, &is_all, error);
+  return status == FRESHET_OK && is_all ? start_transaction_commit(commit, error) : status;
+}
+
+bool freshet_commit_is_being_written(const freshet_commit* commit) {
+  return freshet_outbox_is_sealed(commit->ports->outbox);
+}
+
+/* Writes a piece of what is set apart into the transaction, or all of it. */
+static freshet_status write_on(freshet_commit* commit, bool all, freshet_error* error) {
+  freshet_error cause = {0};
+  freshet_status status = FRESHET_OK;
+  const size_t rows = commit->config->commit_rows_a_turn;
+  do {
+    status = all ? write_piece(commit, SIZE_MAX, SIZE_MAX, &cause)
+                 : write_piece(commit, rows, ITEMS_PER_ROW * rows, &cause);
+  } while (all && status == FRESHET_OK && freshet_commit_is_being_written(commit));
+  freshet_turn_lap(commit->turn, FRESHET_TURN_COMMIT);
+  return status == FRESHET_OK ? status : failed(commit, status, &cause, error);
 }
 
 /* The store has answered. */
@@ -228,6 +217,10 @@ static void end(freshet_commit* commit, freshet_status status) {
 /* Ends the commit under way if its outcome comes within wait_ms. idle_us: so much of the wait is no part of a turn. */
 static freshet_status try_to_end(freshet_commit* commit, int wait_ms, int64_t idle_us, freshet_error* error) {
   freshet_error cause = {0};
+  if (freshet_commit_is_being_written(commit)) {
+    freshet_status status = write_on(commit, true, error);
+    if (status != FRESHET_OK || !freshet_commit_is_running(commit)) return status;
+  }
   if (!commit->is_storing) {
     freshet_status status = freshet_outbox_outcome(commit->ports->outbox, wait_ms, &cause);
     freshet_turn_waited(commit->turn, FRESHET_TURN_OUTCOME, idle_us);
@@ -243,7 +236,8 @@ static freshet_status try_to_end(freshet_commit* commit, int wait_ms, int64_t id
 }
 
 bool freshet_commit_is_running(const freshet_commit* commit) {
-  return commit->is_storing || freshet_outbox_is_committing(commit->ports->outbox);
+  return commit->is_storing || freshet_commit_is_being_written(commit) ||
+         freshet_outbox_is_committing(commit->ports->outbox);
 }
 
 freshet_status freshet_commit_await(freshet_commit* commit, int wait_ms, freshet_error* error) {
@@ -313,7 +307,7 @@ static bool overlay_is_full(const freshet_commit* commit) {
   freshet_user_row* const* rows;
   return freshet_users_changed(commit->derived->users, &rows) >= commit->config->overlay_users ||
          freshet_outbox_kept_bytes(commit->ports->outbox) >= KEPT_BYTES ||
-         freshet_model_delta_size(freshet_items_model(commit->derived->items)) >= DELTA_BYTES;
+         freshet_model_delta_size(freshet_items_model(commit->derived->items)) >= FRESHET_COMMIT_DELTA_BYTES;
 }
 
 bool freshet_commit_is_held_up(const freshet_commit* commit) {
@@ -345,8 +339,11 @@ static freshet_status store_idle(freshet_commit* commit, int64_t now_us, freshet
 }
 
 /* Ends the commit under way if it can, and starts the next one if it is due. */
-static freshet_status end_and_start(freshet_commit* commit, freshet_error* error) {
+static freshet_status end_and_start(freshet_commit* commit, bool is_behind, freshet_error* error) {
+  /* In pieces, as long as lists are made meanwhile: nobody waits for the commit, or for what it keeps from being learned. */
+  const bool at_once = is_behind || commit->config->delivery != FRESHET_DELIVERY_FAST;
   freshet_status status = FRESHET_OK;
+  if (freshet_commit_is_being_written(commit)) return write_on(commit, at_once, error);
   if (freshet_commit_is_running(commit)) status = try_to_end(commit, 0, 0, error);
   if (status != FRESHET_OK || freshet_commit_is_running(commit)) return status;
   int64_t now_us = freshet_clock_monotonic_us(commit->ports->clock);
@@ -360,7 +357,10 @@ static freshet_status end_and_start(freshet_commit* commit, freshet_error* error
   const bool is_idle = nothing_changed(commit);
   if (is_idle && now_us < commit->next_us) return FRESHET_OK;
   commit->wants_pass = freshet_learned_store_is_due(freshet_items_learned(commit->derived->items));
-  return is_idle ? store_idle(commit, now_us, error) : start(commit, error);
+  if (is_idle) return store_idle(commit, now_us, error);
+  status = start(commit, error);
+  const bool is_started = status == FRESHET_OK && freshet_commit_is_being_written(commit);
+  return is_started ? write_on(commit, at_once, error) : status;
 }
 
 /* Rows of items go to the store and into the transaction of the next commit, a few in each turn. */
@@ -371,9 +371,9 @@ static freshet_status write_item_rows(freshet_commit* commit, freshet_error* err
   return status == FRESHET_OK ? status : undo(commit, status, &cause, error);
 }
 
-freshet_status freshet_commit_turn(freshet_commit* commit, freshet_error* error) {
+freshet_status freshet_commit_turn(freshet_commit* commit, bool is_behind, freshet_error* error) {
   if (freshet_commit_is_held_up(commit)) return FRESHET_OK;
-  freshet_status status = end_and_start(commit, error);
+  freshet_status status = end_and_start(commit, is_behind, error);
   if (status == FRESHET_OK) status = keep_ahead(commit, error);
   if (status == FRESHET_OK) status = write_ahead(commit, error);
   if (status == FRESHET_OK) status = write_item_rows(commit, error);
@@ -452,6 +452,7 @@ static freshet_status finish_or_abandon(freshet_commit* commit, freshet_error* e
   int64_t now_us = freshet_clock_monotonic_us(commit->ports->clock);
   int64_t until_us = commit->start_us + LET_GO_US;
   if (until_us < now_us + LAST_CHANCE_US) until_us = now_us + LAST_CHANCE_US;
+  if (freshet_commit_is_being_written(commit)) status = write_on(commit, true, error);
   while (status == FRESHET_OK && freshet_outbox_is_committing(commit->ports->outbox) && now_us < until_us) {
     status = try_to_end(commit, LET_GO_WAIT_MS, 0, error);
     now_us = freshet_clock_monotonic_us(commit->ports->clock);

@@ -1,7 +1,8 @@
 /*
  * commit.h: the state clock. About once a second everything that has changed goes into one Kafka transaction together
  * with the offsets of the input, and into the store once the transaction has committed. So the store is always a prefix
- * of what the log holds. A commit is started in one turn and ended in a later one; lists go on meanwhile.
+ * of what the log holds. What a commit holds is set apart in one turn. It is written in that one and the next ones, and the
+ * commit ends in a later one; learning and lists go on meanwhile.
  *
  * It owns when a commit is due, and what an abort brings about: everything is thrown away and loaded again, by the same
  * path as at a start. It must not know how a record is applied. Of what an event changes, only this unit writes the
@@ -19,6 +20,9 @@
 #include "worker/handover.h"
 #include "worker/texts_first.h"
 #include "worker/turn.h"
+
+/* Of item deltas in one commit, about: when so much has gathered, the next one starts. */
+enum { FRESHET_COMMIT_DELTA_BYTES = 16 << 20 };
 
 typedef struct freshet_commit {
   /* Borrowed. */
@@ -47,13 +51,16 @@ typedef struct freshet_commit {
 
 void freshet_commit_free(freshet_commit* commit);
 
-/* In every turn: starts a commit when it is due, and ends the one under way when its outcome is there. Errors, verdict
+/* In every turn: starts a commit when it is due, goes on writing it, and ends the one under way when its outcome is there.
+ * is_behind: more events have come than a turn takes, so a commit is written at once. Errors, verdict
  * FRESHET_STOP: those of outbox and store, and when too many transactions in a row were aborted. An abort alone is no
  * error. The same holds for the other functions. */
-freshet_status freshet_commit_turn(freshet_commit* commit, freshet_error* error);
+freshet_status freshet_commit_turn(freshet_commit* commit, bool is_behind, freshet_error* error);
 
 /* Is a commit under way? It is from the start of its transaction until the store has its rows. */
 bool freshet_commit_is_running(const freshet_commit* commit);
+/* Has it pieces that are not written yet? A turn writes one. */
+bool freshet_commit_is_being_written(const freshet_commit* commit);
 /* Is there nothing to commit with? So it is after a commit was abandoned, until the cluster has ended it. Changes gather
  * meanwhile, and freshet_commit_turn waits for nothing. */
 bool freshet_commit_is_held_up(const freshet_commit* commit);

@@ -331,7 +331,8 @@ static freshet_status collect(freshet_worker* worker, freshet_error* error) {
   const uint64_t ended = freshet_outbox_commits_ended(worker->ports.outbox);
   freshet_status status = freshet_commit_await(&worker->commit, COLLECT_MS, error);
   if (status != FRESHET_OK || freshet_outbox_commits_ended(worker->ports.outbox) == ended) return status;
-  return freshet_commit_turn(&worker->commit, error); /* nobody has to wait for the records of this turn */
+  return freshet_commit_turn(&worker->commit, worker->is_behind,
+                             error); /* nobody has to wait for the records of this turn */
 }
 
 /* How long the poll of this turn may wait. */
@@ -343,7 +344,7 @@ static int patience_ms(const freshet_worker* worker, int timeout_ms) {
       freshet_answers_due(worker->derived->answers) ||
       freshet_withdrawals_due(worker->derived->withdrawals) ||
       freshet_survey_is_due(&worker->derived->survey) || freshet_text_links_busy(worker->derived->links) ||
-      freshet_items_are_behind(worker->derived->items) ||
+      freshet_items_are_behind(worker->derived->items) || freshet_commit_is_being_written(&worker->commit) ||
       freshet_texts_are_cut(freshet_items_texts(worker->derived->items)) ||
       (freshet_learned_is_busy(freshet_items_learned(worker->derived->items)) &&
        !freshet_commit_is_held_up(&worker->commit)) ||
@@ -387,7 +388,7 @@ freshet_status freshet_worker_step(freshet_worker* worker, int timeout_ms, fresh
   if (status == FRESHET_OK) status = turn_lists(worker, count, &lag, error);
   if (status == FRESHET_OK) {
     freshet_outbox_poll(worker->ports.outbox);
-    status = freshet_commit_turn(&worker->commit, error);
+    status = freshet_commit_turn(&worker->commit, worker->is_behind, error);
     const bool is_held_up = freshet_commit_is_held_up(&worker->commit);
     if (status == FRESHET_OK && !is_held_up && freshet_items_outdated(worker->derived->items))
       status = freshet_commit_reload(&worker->commit, error);

@@ -82,6 +82,7 @@ static freshet_stream_config config_of(const run_shape* shape, sim_random* rando
       .items_interval_ms = sim_skewed(random, 10, 5000),
       .checkpoint_interval_ms = sim_skewed(random, 10, 8000),
       .item_rows_a_turn = 1 + sim_below(random, 8),
+      .commit_rows_a_turn = 1 + sim_below(random, 8),
       .survey_rows_a_turn = 1 + sim_below(random, 8),
       .text_interval_ms = 1000,
       .text_batch = 4,

@@ -559,6 +559,7 @@ static int start(freshet_encoder* encoder, bool in_background) {
       .dedup_window_ms = 1000,
       .items_interval_ms = 1000000000,
       .checkpoint_interval_ms = 1000000000,
+      .commit_rows_a_turn = 128,
       .item_rows_a_turn = 64,
       .survey_rows_a_turn = 64,
       .text_interval_ms = 1,

@@ -212,6 +212,7 @@ static freshet_stream_config config_of(uint32_t overlay_users) {
                                   .dedup_window_ms = 1000000,
                                   .items_interval_ms = 1000000000,
                                   .checkpoint_interval_ms = 1000000000,
+                                  .commit_rows_a_turn = 128,
                                   .item_rows_a_turn = 64,
                                   .survey_rows_a_turn = 256,
                                   .text_interval_ms = 1000000000,
@@ -422,9 +423,10 @@ static void a_commit_without_an_outcome_stops_no_list(void** state) {
   stop();
 }
 
-/* Rows of users go into a commit before it is due, a few in each turn. One that changes later goes once more. */
+/* Rows of users go into a commit before it is due, a few in each turn. One that changes later goes once more. A commit is
+ * written in pieces, and holds what was true when it started. */
 static void a_commit_has_little_left_to_write(void** state) {
-  enum { USERS = 200, A_TURN = 32 };
+  enum { USERS = 200, A_TURN = 32, A_PIECE = 128 };
   (void)state;
   start(100000);
   choose();
@@ -445,8 +447,15 @@ static void a_commit_has_little_left_to_write(void** state) {
   step();
   w->now_us += 400000;
   step();
+  assert_int_equal(w->rows, 1 + A_PIECE);
+  choose_as(1); /* learned while the commit is written, so it belongs to the next one */
+  step();
   assert_int_equal(w->rows, 1 + USERS + 1);
   assert_int_equal(w->user_1_events, 2);
+  w->now_us += 1000000;
+  for (int i = 0; i < 5; i++) step();
+  assert_int_equal(w->rows, 1 + USERS + 2);
+  assert_int_equal(w->user_1_events, 3);
   stop();
 }
 

@@ -114,19 +114,17 @@ typedef struct delta_parts {
   uint64_t events;
 } delta_parts;
 
-static freshet_status fold_part(void* context, const freshet_model_delta* delta, freshet_error* error) {
-  delta_parts* p = context;
-  size_t size = delta->items.size + delta->values.size + delta->trace.size;
-  p->count++;
-  p->events += delta->events;
-  if (size > p->largest) p->largest = size;
-  return freshet_model_fold(p->into, delta, p->offset++, error);
-}
-
-static freshet_status refuse_second_part(void* context, const freshet_model_delta* delta,
-                                         freshet_error* error) {
-  (void)delta;
-  return ++*(int*)context == 2 ? freshet_error_set(error, FRESHET_ABORTED, FRESHET_STOP, "no") : FRESHET_OK;
+/* The rest of the take under way, or a whole one. */
+static void fold_parts(freshet_model* from, size_t most, delta_parts* p) {
+  freshet_model_delta delta;
+  freshet_model_start_take(from);
+  while (freshet_model_take_part(from, most, &delta)) {
+    size_t size = delta.items.size + delta.values.size + delta.trace.size;
+    p->count++;
+    p->events += delta.events;
+    if (size > p->largest) p->largest = size;
+    assert_int_equal(freshet_model_fold(p->into, &delta, p->offset++, NULL), FRESHET_OK);
+  }
 }
 
 static void the_parts_of_a_delta_give_what_the_whole_gives(void** state) {
@@ -135,12 +133,11 @@ static void the_parts_of_a_delta_give_what_the_whole_gives(void** state) {
   world cut = make_world(freshet_model_defaults(), true);
   world folded = make_world(freshet_model_defaults(), true);
   delta_parts p = {.into = folded.model};
-  freshet_error error = {0};
   for (int i = 0; i < EVENTS; i++) {
     learn_event(&cut, i);
     if (i % (EVENTS / 4) != EVENTS / 4 - 1) continue;
     size_t count = p.count;
-    assert_int_equal(freshet_model_take_deltas(cut.model, MOST, fold_part, &p, &error), FRESHET_OK);
+    fold_parts(cut.model, MOST, &p);
     assert_true(p.count >= count + 3);
   }
   assert_int_equal(p.events, EVENTS);
@@ -149,14 +146,9 @@ static void the_parts_of_a_delta_give_what_the_whole_gives(void** state) {
   /* A part for each event, and one for each item that no event names. */
   for (int i = 0; i < 50; i++) learn_event(&cut, EVENTS + i);
   p.count = p.events = 0;
-  assert_int_equal(freshet_model_take_deltas(cut.model, 1, fold_part, &p, &error), FRESHET_OK);
+  fold_parts(cut.model, 1, &p);
   assert_true(p.count >= 50);
   assert_true(freshet_model_hash(cut.model) == freshet_model_hash(folded.model));
-  int calls = 0;
-  for (int i = 0; i < 50; i++) learn_event(&cut, EVENTS + 50 + i);
-  assert_int_equal(freshet_model_take_deltas(cut.model, 1, refuse_second_part, &calls, &error),
-                   FRESHET_ABORTED);
-  assert_int_equal(calls, 2);
   freshet_model_delta nothing;
   freshet_model_take_delta(cut.model, &nothing);
   assert_int_equal(nothing.items.size, 0);
@@ -242,6 +234,64 @@ static void read_additive(const world* w, int item, char out[64]) {
   freshet_model_write_item(w->model, w->slots[item], 0, &bytes);
   memcpy(out, bytes.data + 1 + 8 + 4 + 4 + 8 + 12, 32); /* f64 [4]: see model_delta.c */
   freshet_buffer_free(&bytes);
+}
+
+/* Learning goes on while a take is under way: item by item it is prepared, or because an item is about to change. */
+static void what_is_learned_during_a_take_is_in_the_next_one(void** state) {
+  (void)state;
+  enum { TAKE = 100, PREPARED = 3 };
+  world plain = make_world(freshet_model_defaults(), true);
+  world taken = make_world(freshet_model_defaults(), true);
+  world folded = make_world(freshet_model_defaults(), true);
+  delta_parts p = {.into = folded.model};
+  for (int i = 0; i < EVENTS; i++) {
+    learn_event(&plain, i);
+    learn_event(&taken, i);
+    if (i % TAKE == TAKE / 2) freshet_model_start_take(taken.model);
+    if (i % TAKE > TAKE / 2 && i % 3 == 0) freshet_model_prepare_take(taken.model, PREPARED);
+    if (i % TAKE != TAKE - 1) continue;
+    p.events = 0;
+    fold_parts(taken.model, 20000, &p);
+    assert_int_equal(p.events, i < TAKE ? TAKE / 2 + 1 : TAKE);
+  }
+  fold_parts(taken.model, SIZE_MAX, &p);
+  assert_true(freshet_model_hash(plain.model) == freshet_model_hash(taken.model));
+  assert_true(freshet_model_hash(plain.model) == freshet_model_hash(folded.model));
+  free_world(&plain);
+  free_world(&taken);
+  free_world(&folded);
+}
+
+static void a_take_under_way_does_not_hold_what_others_have_learned(void** state) {
+  (void)state;
+  enum { TAKE = 100 };
+  world own = make_world(freshet_model_defaults(), false);
+  world other = make_world(freshet_model_defaults(), false);
+  world folded = make_world(freshet_model_defaults(), false);
+  delta_parts p = {.into = folded.model};
+  freshet_model_expect_fleet(own.model, 100000, 200000); /* so that its rows are rounded */
+  for (int i = 0; i < EVENTS; i++) {
+    learn_event(i % 2 == 0 ? &own : &other, i);
+    if (i % TAKE == TAKE / 4) freshet_model_start_take(own.model);
+    if (i % TAKE == TAKE / 2) {
+      freshet_model_delta delta;
+      freshet_model_prepare_take(own.model, 20);
+      freshet_model_take_delta(other.model, &delta);
+      assert_int_equal(freshet_model_fold(own.model, &delta, i, NULL), FRESHET_OK);
+      assert_int_equal(freshet_model_fold(folded.model, &delta, p.offset++, NULL), FRESHET_OK);
+    }
+    if (i % TAKE == TAKE - 1) fold_parts(own.model, SIZE_MAX, &p);
+  }
+  fold_parts(own.model, SIZE_MAX, &p);
+  for (int i = 0; i < ITEMS; i++) {
+    char x[64] = {0}, y[64] = {0};
+    read_additive(&own, i, x);
+    read_additive(&folded, i, y);
+    assert_memory_equal(x, y, 32);
+  }
+  free_world(&own);
+  free_world(&other);
+  free_world(&folded);
 }
 
 static void workers_that_exchange_deltas_agree_on_what_adds_up(void** state) {
@@ -590,6 +640,8 @@ int main(void) {
       cmocka_unit_test(the_parts_of_a_delta_give_what_the_whole_gives),
       cmocka_unit_test(stored_items_and_the_tail_of_the_log_give_the_same_model),
       cmocka_unit_test(rows_may_count_by_another_log),
+      cmocka_unit_test(what_is_learned_during_a_take_is_in_the_next_one),
+      cmocka_unit_test(a_take_under_way_does_not_hold_what_others_have_learned),
       cmocka_unit_test(workers_that_exchange_deltas_agree_on_what_adds_up),
       cmocka_unit_test(slots_in_another_order_learn_the_same),
       cmocka_unit_test(parts_sum_to_the_score_and_the_score_to_the_rows),

@@ -90,7 +90,7 @@ static void a_row_that_is_made_later_has_not_changed(void** state) {
   freshet_model* model = create();
   freshet_model_touch(model, 4);
   const float* m = freshet_model_own_context_factor(model, 4);
-  const float* before = model->pending_rows + (size_t)(model->items[4].pending - 1) * 2 * DIM;
+  const float* before = freshet_model_rows_before(model, 4);
   assert_memory_equal(before, freshet_model_factor(model, 4), DIM * sizeof *m);
   assert_memory_equal(before + DIM, m, DIM * sizeof *m);
   set_text(model, 4, 11, false);
