@@ -250,6 +250,7 @@ static freshet_status open_kafka(freshet_engine* engine, freshet_error* error) {
   if (status == FRESHET_OK) {
     /* without it there are no requests by Kafka */
     bool with_requests = info[FRESHET_TOPIC_REQUESTS].partitions > 0;
+    engine->kafka.items_partitions = info[FRESHET_TOPIC_ITEMS].partitions;
     status =
         freshet_kafka_source_create(&engine->kafka, subscribed, with_requests ? 3 : 2, &ports->source, error);
   }

@@ -43,6 +43,7 @@ typedef struct freshet_kafka_config {
   const freshet_logger* logger;             /* NULL: silent */
   const freshet_layout* layout;             /* of the state; committed with every offset. NULL: not known */
   freshet_worker_metrics* metrics;          /* events that were lost, and their age; NULL: not counted */
+  int32_t items_partitions;                 /* of `items` at the start; 0: not known */
   const freshet_kafka_faults* known_faults; /* of topics, told already; NULL: none */
   bool reads_strangers; /* readers return records of state topics that nobody may use, too, and tell nobody */
   /* Asked while waiting for a cluster that does not answer: true ends the wait with FRESHET_UNAVAILABLE.

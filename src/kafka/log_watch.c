@@ -235,6 +235,7 @@ freshet_status freshet_log_watch_create(const freshet_kafka_config* config, fres
   freshet_log_watch* watch = calloc(1, sizeof *watch);
   FRESHET_ASSERT(watch != NULL);
   watch->config = config;
+  watch->items_partitions = config->items_partitions;
   if (config->known_faults != NULL) watch->known = *config->known_faults;
   pthread_mutex_init(&watch->lock, NULL);
   freshet_condition_init(&watch->changed);
