@@ -362,6 +362,7 @@ static void sink_destroy(freshet_sink* self) {
   for (int i = 0; i < FRESHET_KAFKA_TRANSACTORS; i++) close_transactor(&sink->transactors[i]);
   for (int i = 0; i < FRESHET_KAFKA_TRANSACTORS; i++) freshet_ends_free(&sink->ends[i]);
   freshet_ends_free(&sink->committed);
+  free(sink->properties);
   free(sink);
 }
 
@@ -383,12 +384,30 @@ static const freshet_sink_vtable vtable = {.publish = sink_publish,
                                            .poll = sink_poll,
                                            .destroy = sink_destroy};
 
-freshet_status freshet_kafka_sink_create(const freshet_kafka_config* config, freshet_source* source,
+/* Several records make a batch, and with one that is too large all of them are refused, again and again. */
+static void limit_batches(kafka_sink* sink) {
+  freshet_kafka_config* config = &sink->config;
+  const size_t bytes = freshet_kafka_sizes_batch(config);
+  if (bytes >= FRESHET_KAFKA_BATCH_USUAL) return;
+  const size_t count = config->property_count;
+  sink->properties = calloc(count + 1, sizeof *sink->properties);
+  FRESHET_ASSERT(sink->properties != NULL);
+  snprintf(sink->batch, sizeof sink->batch, "%zu", bytes);
+  sink->properties[0] = (freshet_kafka_property){"batch.size", sink->batch};
+  for (size_t i = 0; i < count; i++) sink->properties[i + 1] = config->properties[i];
+  config->properties = sink->properties;
+  config->property_count = count + 1;
+}
+
+freshet_status freshet_kafka_sink_create(const freshet_kafka_config* given, freshet_source* source,
                                          freshet_sink** out, freshet_error* error) {
   kafka_sink* sink = calloc(1, sizeof *sink);
   FRESHET_ASSERT(sink != NULL);
   sink->base.vtable = &vtable;
   sink->source = source;
+  sink->config = *given;
+  limit_batches(sink);
+  const freshet_kafka_config* config = &sink->config;
   atomic_init(&sink->missing, FRESHET_TOPICS);
   atomic_init(&sink->too_large, FRESHET_TOPICS);
   sink->reply_topics = freshet_reply_topics_create(config);

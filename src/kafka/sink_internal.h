@@ -48,6 +48,9 @@ typedef struct published {
 
 typedef struct kafka_sink {
   freshet_sink base;
+  freshet_kafka_config config; /* as given, with a batch.size that all topics take */
+  freshet_kafka_property* properties;
+  char batch[24];
   freshet_kafka_client publisher;
   freshet_lanes* lanes; /* of the publisher; its marks are eras; NULL: records go straight to it */
   /* They take turns (transactor.h); all but the first are open only where config->alternates. */

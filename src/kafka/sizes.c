@@ -14,6 +14,17 @@ enum {
   CLIENT_LIMIT_USUAL = 1000000 /* librdkafka's default */
 };
 
+size_t freshet_kafka_sizes_batch(const freshet_kafka_config* config) {
+  freshet_kafka_topic_info info[FRESHET_TOPICS];
+  int64_t least = FRESHET_KAFKA_BATCH_USUAL;
+  if (freshet_kafka_topics_list(config, info, NULL) != FRESHET_OK) return FRESHET_KAFKA_BATCH_USUAL;
+  for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
+    const int64_t most = info[topic].max_message_bytes;
+    if (info[topic].partitions > 0 && info[topic].policy_known && most > 0 && most < least) least = most;
+  }
+  return (size_t)least;
+}
+
 static void ask(freshet_kafka_sizes* sizes, const freshet_kafka_client* client) {
   rd_kafka_ConfigResource_t* resources[FRESHET_TOPICS];
   size_t count = 0;

@@ -9,6 +9,12 @@
 
 #include "kafka/client.h"
 
+enum { FRESHET_KAFKA_BATCH_USUAL = 1000000 /* librdkafka's batch.size, in bytes */ };
+
+/* The least max.message.bytes of the config's topics, in bytes: a broker holds a batch as a whole against it. Waits for
+ * the cluster. FRESHET_KAFKA_BATCH_USUAL when it is not less, or when the cluster does not tell. */
+size_t freshet_kafka_sizes_batch(const freshet_kafka_config* config);
+
 typedef struct freshet_kafka_sizes {
   _Atomic size_t limits[FRESHET_TOPICS]; /* bytes; 0: the topic's own is not known */
   size_t client_limit;                   /* bytes */

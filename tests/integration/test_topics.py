@@ -179,6 +179,24 @@ class Topics(Case):
         worker.process.send_signal(signal.SIGHUP)
         until(lambda: len({entry["user_id"] for entry in app.lists()}) == 40, "all users have a list again", 30)
 
+    def test_a_limit_that_records_keep_and_their_batches_do_not(self):
+        """The broker holds a whole batch against the limit, and a backlog makes large ones."""
+        for topic in ("users", "recommendations", "item_deltas", "dead_letters"):
+            app = self.app()
+            app.announce(500)
+            compacts = topic in ("users", "recommendations")
+            self.set(app, topic, max_message_bytes=100000, cleanup_policy="compact" if compacts else "delete")
+            for number in range(8000):
+                user = f"user-{number % 2000}"
+                app.send("events", user, click(user, f"item-{number * 7 % 500}", event_id=f"e{number}"))
+                app.send("events", user, b"x" * 50)
+            app.flush()
+            worker = app.service().start_ready()
+            app.settle()
+            self.assertEqual(worker.metric("freshet_aborts_total"), 0, topic)
+            self.assertEqual(len(app.read("dead_letters")), 8000)
+            worker.kill()
+
     def test_a_limit_that_ends_each_commit_is_named(self):
         app = self.app()
         app.announce(5)
