@@ -55,9 +55,11 @@ static bool drop_reasons(freshet_answer* answer) {
   return dropped;
 }
 
-/* Encodes the answer into bytes so that the topic takes it: without reasons, or without items, if need be. */
+/* Encodes the answer into bytes so that the topic takes it: without reasons, or without items, if need be. *fits: false for
+ * a topic that takes no reply with such an id at all. */
 static freshet_status encode_to_fit(const freshet_ports* ports, const freshet_pending_request* pending,
-                                    freshet_answer* answer, freshet_buffer* bytes, freshet_error* error) {
+                                    freshet_answer* answer, freshet_buffer* bytes, bool* fits,
+                                    freshet_error* error) {
   freshet_list* list = &answer->list;
   size_t beside = list->request_id.size + (carries_correlation(pending) ? pending->correlation.size : 0);
   size_t limit = freshet_outbox_limit(ports->outbox, FRESHET_TOPIC_REPLIES);
@@ -67,7 +69,8 @@ static freshet_status encode_to_fit(const freshet_ports* ports, const freshet_pe
   for (;;) {
     bytes->size = 0;
     status = freshet_encode_list(ports->codec, list, bytes, error);
-    if (status != FRESHET_OK || list->item_count == 0 || bytes->size + beside <= limit) return status;
+    *fits = bytes->size + beside <= limit;
+    if (status != FRESHET_OK || list->item_count == 0 || *fits) return status;
     freshet_count(&ports->metrics->lists_shortened, 1);
     if (drop_reasons(answer)) {
       append_note(answer,
@@ -85,8 +88,13 @@ static freshet_status encode_to_fit(const freshet_ports* ports, const freshet_pe
 freshet_status freshet_reply_send(const freshet_ports* ports, const freshet_pending_request* pending,
                                   freshet_answer* answer, freshet_buffer* bytes, freshet_error* error) {
   bool there_too = may_reply_there(ports, pending, answer);
-  freshet_status status = encode_to_fit(ports, pending, answer, bytes, error);
+  bool fits;
+  freshet_status status = encode_to_fit(ports, pending, answer, bytes, &fits, error);
   if (status != FRESHET_OK) return status;
+  if (!fits) { /* written, it would abort each commit */
+    freshet_count(&ports->metrics->replies_undeliverable, 1);
+    return FRESHET_OK;
+  }
   freshet_header correlation = {"kafka_correlationId", freshet_buffer_slice(&pending->correlation)};
   bool correlated = carries_correlation(pending);
   freshet_output output = {.topic = FRESHET_TOPIC_REPLIES,

@@ -108,8 +108,9 @@ static const family counters[] = {
     {"freshet_lists_shortened_total", "Lists and replies that lost reasons or items to fit their topic.",
      AT(lists_shortened), 1},
     {"freshet_replies_undeliverable_total",
-     "Replies to a topic, named by its request, that is not there or not allowed.", AT(replies_undeliverable),
-     1},
+     "Replies that nobody gets: to a topic, named by its request, that is not there or not allowed, or too "
+     "large for replies.",
+     AT(replies_undeliverable), 1},
     {"freshet_dead_letters_total", "Records that could not be used, now in the dead letter topic.",
      AT(dead_letters), 1},
     {"freshet_lists_published_total", "Lists published.", AT(lists_published), 1},

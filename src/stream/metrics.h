@@ -64,11 +64,12 @@ typedef struct freshet_worker_metrics {
   _Atomic uint64_t restored_records;   /* changelog records applied on start or assignment */
   _Atomic uint64_t texts_encoded;      /* by this worker's job */
   _Atomic uint64_t texts_failed;
-  _Atomic uint64_t answers;               /* to questions, of the topic and of HTTP */
-  _Atomic uint64_t answers_direct;        /* of these: made on the thread that asked */
-  _Atomic uint64_t replies_undeliverable; /* the topic that a request named is not there or not allowed */
-  _Atomic uint64_t registry_failures;     /* questions to the schema registry without an answer */
-  _Atomic uint64_t items_awaiting_schema; /* records of items that wait for their schema */
+  _Atomic uint64_t answers;        /* to questions, of the topic and of HTTP */
+  _Atomic uint64_t answers_direct; /* of these: made on the thread that asked */
+  _Atomic uint64_t
+      replies_undeliverable; /* the topic that a request named is not there or not allowed, or takes too little */
+  _Atomic uint64_t registry_failures;          /* questions to the schema registry without an answer */
+  _Atomic uint64_t items_awaiting_schema;      /* records of items that wait for their schema */
   _Atomic uint64_t partitions_awaiting_schema; /* whose next record waits for its schema */
   _Atomic uint64_t
       lists_shortened; /* lists and replies that lost reasons or items, since their topic takes no more */

@@ -5,7 +5,8 @@ import time
 
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import ConfigResource, NewPartitions
-from harness import BOOTSTRAP, EXIT_OK, EXIT_STATE, EXIT_UNAVAILABLE, AdminClient, Case, click, main, now_ms, until
+from harness import (BOOTSTRAP, EXIT_OK, EXIT_STATE, EXIT_UNAVAILABLE, SCHEMAS, AdminClient, Case, click, main, now_ms,
+                     single_object, until)
 
 DAY_MS = 86400000
 
@@ -196,6 +197,23 @@ class Topics(Case):
             self.assertEqual(worker.metric("freshet_aborts_total"), 0, topic)
             self.assertEqual(len(app.read("dead_letters")), 8000)
             worker.kill()
+
+    def test_a_reply_that_its_topic_never_takes(self):
+        """Whoever writes a request chooses its id, and each reply carries it."""
+        app = self.app()
+        app.announce(5)
+        self.set(app, "replies", max_message_bytes=1000)
+        worker = app.service().start_ready()
+        for length in (10, 512):
+            fields = SCHEMAS["RecommendationRequest"].parsed["fields"]
+            asked = {field["name"]: field["default"] for field in fields if "default" in field}
+            asked |= {"request_id": "r" * length, "user_id": "user", "k": 1}
+            app.send("requests", "user", single_object(SCHEMAS["RecommendationRequest"], asked))
+        app.send("events", "user", click("user", "item-1"))
+        app.settle()
+        worker.await_metric("freshet_replies_undeliverable_total", 1)
+        self.assertEqual(len(app.read("replies")), 1)
+        self.assertEqual(worker.metric("freshet_aborts_total"), 0)
 
     def test_a_limit_that_ends_each_commit_is_named(self):
         app = self.app()
