@@ -264,10 +264,13 @@ static bool has_to_hurry(const freshet_worker* worker, size_t count) {
           freshet_owed_count(freshet_refresh_queue(refresh), FRESHET_OWED_EVENT) > 0);
 }
 
-/* A turn that starts a commit is long enough without work that nobody waits for. */
+/* A turn that starts a commit is long enough without work that nobody waits for. One that ends a late commit starts the
+ * next one. */
 static bool is_commit_near(const freshet_worker* worker) {
-  const int64_t left_us = worker->commit.next_us - freshet_clock_monotonic_us(worker->ports.clock);
-  return left_us < NEAR_US && !freshet_commit_is_running(&worker->commit);
+  const freshet_commit* commit = &worker->commit;
+  const int64_t interval_us = worker->config.commit_interval_ms * 1000;
+  const int64_t due_us = freshet_commit_is_running(commit) ? commit->start_us + interval_us : commit->next_us;
+  return freshet_clock_monotonic_us(worker->ports.clock) >= due_us - NEAR_US;
 }
 
 /* The list clock: learns from the records at hand and publishes what is due. */
