@@ -32,6 +32,8 @@ static const struct {
     {"score of a new user", "The score of an item for a user without history: weight of each part", ""},
     {"score of a known user", "The score of an item for a user with 20 choices or more: weight of each part",
      ""},
+    {"score for what a session agrees on",
+     "An item that goes with several items of the session: weight, by how many these are", ""},
     {"recent item, by place", "A recent item in the user's taste, as times the newest", ""},
     {"recent item, by time since then", "The same, by the time since the user chose it: a factor", ""},
     {"dislike", "Dislikes: weight of each part", ""},

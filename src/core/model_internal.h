@@ -15,7 +15,7 @@
  *   model_negatives.c   which items a step compares with
  *   model_rivals.c      ... of which some are neighbours of the newest item
  *   model_tree.c        running sums, for draws
- *   model_neighbours.c  what is chosen together, in bounded lists
+ *   model_neighbours.c  what is chosen together, in bounded lists that fade
  *   model_order.c       ... and whether its order matters
  *   model_sessions.c    ... and what the items of a session agree on
  *   model_popularity.c  decayed counts
@@ -34,6 +34,7 @@
 #include "core/model_blend.h"
 #include "core/model_kernels.h"
 #include "core/model_keys.h"
+#include "core/model_lists.h"
 #include "core/model_signal.h"
 #include "core/model_sorter.h"
 #include "core/model_take.h"
@@ -55,19 +56,6 @@ enum {
   WEIGHT_UNITS_MAX = 256, /* of one observation: a weight of 16 */
   WEIGHT_UNITS = 16,      /* an observation's weight counts in sixteenths, so that counts are integers */
 };
-
-/* Co-occurrence of one item with others. Blocks of capacity entries, grown by doubling up to the bound. */
-typedef struct neighbours {
-  freshet_tags* tags;         /* of the entries; the block's start */
-  freshet_neighbour* entries; /* [capacity], behind the tags */
-  uint16_t count, capacity;
-  uint16_t smallest; /* index of the entry that goes next, or UNKNOWN_SMALLEST */
-  float next;        /* smallest known: the others are not below */
-} neighbours;
-
-enum { UNKNOWN_SMALLEST = 0xffff };
-#define UNKNOWN_PLACE SIZE_MAX
-#define NO_PLACE (SIZE_MAX - 1)
 
 /* The first 64 bytes are what a candidate of a learning step needs, the next what its context does. */
 typedef struct item {
@@ -396,15 +384,6 @@ void freshet_model_table_fetch_item(const freshet_model* model, uint64_t key);
 void freshet_model_table_insert(freshet_model* model, uint32_t slot);
 void freshet_model_table_free(freshet_model* model);
 size_t freshet_model_table_memory(const freshet_model* model);
-
-/* ---- model_neighbours.c ---- */
-/* `at`: the place of `other` in the list of `slot`; the list's count or NO_PLACE when it is not in the list;
- * UNKNOWN_PLACE when that is not known. times: an entry that is there grows by so many times; a new one starts
- * with one time, since a list that is full would otherwise lose entries to a lucky draw. */
-void freshet_model_neighbours_add(freshet_model* model, uint32_t slot, uint32_t other, size_t at,
-                                  float follows, float together, uint32_t times);
-void freshet_model_neighbours_reserve(freshet_model* model, neighbours* near, uint32_t count);
-void freshet_model_neighbours_free(neighbours* near);
 
 /* ---- model_order.c ---- */
 void freshet_model_init_order(freshet_model* model);

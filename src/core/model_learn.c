@@ -232,6 +232,7 @@ void freshet_model_replay_pair(freshet_model* model, uint32_t slot, uint32_t oth
   const float weight = (float)pair->weight_units * (1.0F / WEIGHT_UNITS);
   const float decay = model->follows_decay[pair->order_code][pair->place];
   const float share = pair->is_back ? freshet_model_back_share(pair->order_code) : 1;
+  if (pair->place == 0) freshet_model_neighbours_tick(&model->items[slot].near);
   const float follows = decay < least_pair_weight ? 0 : weight * decay * share;
   freshet_model_neighbours_add(model, slot, other, entry, follows,
                                weight * model->together_decay[pair->place], pair->times);
@@ -282,7 +283,8 @@ static void note_order(freshet_model* model, const own_event* event, const conte
   const neighbours *from = &model->items[c->items[0]].near, *to = &model->items[event->item].near;
   const size_t at = event->places[0], back_at = event->own_places[0];
   if (at < from->count && back_at < to->count)
-    freshet_model_note_order(model, from->entries[at].follows, to->entries[back_at].follows);
+    freshet_model_note_order(model, from->entries[at].follows * freshet_model_neighbours_scale(from),
+                             to->entries[back_at].follows * freshet_model_neighbours_scale(to));
 }
 
 /* An own event: the step has found most places of the entries already. */

@@ -159,8 +159,9 @@ void freshet_model_context(const freshet_model* model, const freshet_user* user,
     roots[k] = (float)model->counts[c->items[k]] * (1.0F / WEIGHT_UNITS);
   }
   for (uint32_t k = 0; k < c->count; k++) {
-    follows_unders[k] = sums[FOLLOWS] / ((roots[k] + 5) * follows_unit);
-    roots[k] = 1 / (sqrtf(roots[k] + 1) * together_unit);
+    const float scale = freshet_model_neighbours_scale(&model->items[c->items[k]].near);
+    follows_unders[k] = scale * sums[FOLLOWS] / ((roots[k] + 5) * follows_unit);
+    roots[k] = scale / (sqrtf(roots[k] + 1) * together_unit);
   }
   sums[SIMILAR_TEXT] /= freshet_model_text_unit;
   for (uint32_t k = 0; k < c->count; k++) {

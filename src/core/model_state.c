@@ -4,7 +4,8 @@
  *
  * item     u8 version, i64 folded_to, u32 dim, u32 N in sixteenths, u64 event and f32 [3] of the popularities,
  *          then its additive part (model_bytes.c), u16 neighbours, for each: u64 key, f32 cf, f32 cs, u32 dislikes
- *          in sixteenths (not in version 1), u32 repeats in sixteenths, u64 sum of their codes (from version 3 on)
+ *          in sixteenths (not in version 1), u32 repeats in sixteenths, u64 sum of their codes (from version 3 on),
+ *          u32 the clock of the list of neighbours, f32 steps that its counts hold (from version 4 on)
  * globals  u8 version, i64 folded_to, u64 events, f64 [3] popularity totals, the blend (model_bytes.c),
  *          u32 recent events, u64 key [recent], oldest first, i64 dislikes in sixteenths (not in version 1),
  *          i64 choices, i64 repeats, both in sixteenths, i64 sum of their codes (from version 3 on)
@@ -15,7 +16,7 @@
 
 #include "core/model_bytes.h"
 
-enum { VERSION = 3, VERSION_FIRST = 1, VERSION_DISLIKES = 2, VERSION_REPEATS = 3 };
+enum { VERSION = 4, VERSION_FIRST = 1, VERSION_DISLIKES = 2, VERSION_REPEATS = 3, VERSION_CLOCK = 4 };
 
 void freshet_model_write_item(const freshet_model* model, uint32_t slot, int64_t folded_to,
                               freshet_buffer* out) {
@@ -44,6 +45,8 @@ void freshet_model_write_item(const freshet_model* model, uint32_t slot, int64_t
   freshet_put(out, &it->dislikes, sizeof it->dislikes);
   freshet_put(out, &it->repeats, sizeof it->repeats);
   freshet_put(out, &it->repeat_spans, sizeof it->repeat_spans);
+  freshet_put(out, &it->near.steps, sizeof it->near.steps);
+  freshet_put(out, &it->near.held, sizeof it->near.held);
 }
 
 bool freshet_model_row_is_blank(freshet_slice row) {
@@ -84,6 +87,8 @@ static item_head take_item_head(const freshet_model* model, freshet_byte_reader*
 typedef struct item_tail {
   uint32_t dislikes, repeats;
   uint64_t repeat_spans;
+  uint32_t pair_steps;
+  float pair_held;
 } item_tail;
 
 static item_tail take_item_tail(freshet_byte_reader* in, uint8_t version) {
@@ -93,6 +98,10 @@ static item_tail take_item_tail(freshet_byte_reader* in, uint8_t version) {
   tail.repeats = freshet_take_u32(in);
   tail.repeat_spans = freshet_take_u64(in);
   if (tail.repeat_spans > (uint64_t)tail.repeats * UINT8_MAX) in->bad = true;
+  if (version < VERSION_CLOCK) return tail;
+  tail.pair_steps = freshet_take_u32(in);
+  tail.pair_held = freshet_take_count_f32(in);
+  if (tail.pair_steps > PAIR_STEPS_MAX || (tail.pair_steps > 0 && tail.pair_held < 1)) in->bad = true;
   return tail;
 }
 
@@ -127,6 +136,8 @@ static void reset_item(freshet_model* model, uint32_t slot) {
   }
   it->bias = it->factor_squares = it->context_squares = it->bias_squares = 0;
   it->near.count = 0;
+  it->near.steps = 0;
+  it->near.held = 0;
   it->near.smallest = UNKNOWN_SMALLEST;
 }
 
@@ -165,6 +176,12 @@ freshet_status freshet_model_read_item(freshet_model* model, uint32_t slot, fres
   if (it->dislikes > 0) freshet_model_own_context_factor(model, slot);
   it->repeats = tail.repeats;
   it->repeat_spans = tail.repeat_spans;
+  if (head.version >= VERSION_CLOCK) {
+    it->near.steps = tail.pair_steps;
+    it->near.held = tail.pair_held;
+  } else {
+    freshet_model_neighbours_age(&it->near, head.count / WEIGHT_UNITS * 2);
+  }
   return FRESHET_OK;
 }
 

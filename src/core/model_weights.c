@@ -76,6 +76,15 @@ static void add_score(weights* w, const freshet_model* model) {
   }
 }
 
+/* Of what the items of a session agree on, by how many there are. */
+static void add_agreed(weights* w, const freshet_model* model) {
+  static const char* const sizes[] = {"2 items", "3 to 4 items", "5 to 9 items", "10 to 19 items",
+                                      "20 items"};
+  enum { FIRST_STAGE = 2 }; /* S of a session of 2 items: see stage_of in model_score.c */
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+    add(w, "score for what a session agrees on", sizes[i], model->blend[AGREED_STAGE + FIRST_STAGE + i]);
+}
+
 /* Of the item at place k of the context, as times that of the newest. */
 static void add_context(weights* w, const freshet_model* model) {
   static const struct {
@@ -101,6 +110,7 @@ size_t freshet_model_weights(const freshet_model* model, freshet_weight out[FRES
   add_types(&w, model);
   add_numbers(&w, model);
   add_score(&w, model);
+  add_agreed(&w, model);
   add_context(&w, model);
   if (model->total_dislikes > 0) {
     add(&w, "dislike", "how rarely others dislike the item",

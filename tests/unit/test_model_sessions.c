@@ -140,6 +140,31 @@ static void forget_agreed(freshet_model* model) {
   memset(model->blend + AGREED_STAGE, 0, AGREED_STAGES * sizeof *model->blend);
 }
 
+/* Which weight the list for people has for a session of that size; -1: none. */
+static double listed_agreed(const freshet_model* model, const char* size) {
+  freshet_weight listed[FRESHET_WEIGHTS_MAX];
+  const size_t count = freshet_model_weights(model, listed);
+  double weight = -1;
+  for (size_t i = 0; i < count; i++) {
+    if (strcmp(listed[i].part, "score for what a session agrees on") == 0 && strcmp(listed[i].of, size) == 0)
+      weight = listed[i].weight;
+  }
+  return weight;
+}
+
+static void the_list_of_weights_has_it(void** state) {
+  (void)state;
+  world w = make_world();
+  choose(&w, 0, 0, 0);
+  assert_true(listed_agreed(w.model, "3 to 4 items") == 0 && listed_agreed(w.model, "20 items") == 0);
+  play(&w, 0, SESSIONS);
+  const context of_three = {.session = 3, .stage = 3, .count = 3};
+  assert_true(listed_agreed(w.model, "3 to 4 items") > .01);
+  assert_float_equal(listed_agreed(w.model, "3 to 4 items"), freshet_model_agreed_theta(w.model, &of_three),
+                     1e-6);
+  free_world(&w);
+}
+
 static void items_of_a_theme_lead(void** state) {
   (void)state;
   world w = make_world();
@@ -264,6 +289,7 @@ int main(void) {
       cmocka_unit_test(a_session_that_goes_on_makes_pairs_of_its_own_items),
       cmocka_unit_test(earlier_sessions_count_where_sessions_are_short),
       cmocka_unit_test(items_of_a_theme_lead),
+      cmocka_unit_test(the_list_of_weights_has_it),
       cmocka_unit_test(the_weight_stays_near_0_where_sessions_have_no_theme),
       cmocka_unit_test(it_is_a_part_of_the_score),
       cmocka_unit_test(a_model_that_folds_or_restores_agrees),
