@@ -57,7 +57,9 @@ static void fetch_item(const freshet_model* model, const gathered* g, size_t pla
   const uint32_t slot = g->items[place].slot;
   freshet_prefetch(&model->items[slot], sizeof model->items[slot]);
   freshet_prefetch_row(freshet_model_factor(model, slot), model->config.dim);
-  freshet_prefetch_row(g->rows + place * 2 * model->config.dim, model->config.dim);
+  freshet_prefetch_row(g->rows + place * 2 * model->config.dim, 2 * model->config.dim);
+  const float* m = freshet_model_context_factor(model, slot);
+  if (m != NULL) freshet_prefetch_row(m, model->config.dim);
 }
 
 bool freshet_model_prepare_take(freshet_model* model, size_t most) {
