@@ -15,6 +15,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/grow.h"
 #include "core/monotonic.h"
 #include "stream/clock.h"
 #include "stream/metrics.h"
@@ -130,22 +131,24 @@ static int64_t end_of(const freshet_log_watch* watch, int written, int32_t parti
   return (size_t)partition < watch->ends_count ? watch->ends[written][partition] : -1;
 }
 
-/* Adds what is written beside the partitions of events behind places [count]; there is room. Returns their count. */
-static size_t add_written(const freshet_log_watch* watch, freshet_log_place* places, size_t count) {
-  size_t added = 0;
+/* Adds what is written beside the partitions of events behind (*places) [count], which grows. Returns their count. */
+static size_t add_written(const freshet_log_watch* watch, freshet_log_place** places, size_t count) {
+  size_t all = count, capacity = count;
   for (size_t i = 0; i < count; i++) {
-    if (places[i].topic != FRESHET_TOPIC_EVENTS) continue;
+    if ((*places)[i].topic != FRESHET_TOPIC_EVENTS) continue;
+    const int32_t partition = (*places)[i].partition;
     for (int w = 0; w < WRITTEN; w++) {
       if (watch->config->topics[written_topics[w]] == NULL) continue;
-      places[count + added++] = (freshet_log_place){
+      *places = freshet_grow(*places, &capacity, all + 1, sizeof **places);
+      (*places)[all++] = (freshet_log_place){
           .topic = written_topics[w],
-          .partition = places[i].partition,
-          .next = end_of(watch, w, places[i].partition),
+          .partition = partition,
+          .next = end_of(watch, w, partition),
           .mark = FRESHET_NO_MARK,
       };
     }
   }
-  return added;
+  return all - count;
 }
 
 /* Forgets the ends of partitions that are not held any more: others write there. */
@@ -194,9 +197,10 @@ static void look_at_items(freshet_log_watch* watch) {
   pthread_mutex_unlock(&watch->lock);
 }
 
+/* Takes over places [count], from malloc. */
 static void look(freshet_log_watch* watch, freshet_log_place* places, size_t count) {
   freshet_error error = {0};
-  const size_t written = add_written(watch, places, count);
+  const size_t written = add_written(watch, &places, count);
   freshet_status status = judge(watch->patrol, places, count + written, &error);
   tell_lost_lists(watch, places + count, written);
   keep_ends(watch, places + count, written);
@@ -204,6 +208,7 @@ static void look(freshet_log_watch* watch, freshet_log_place* places, size_t cou
   look_at_items(watch);
   show_age(watch, places, count);
   look_at_topics(watch);
+  free(places);
   if (status == FRESHET_OK) return;
   pthread_mutex_lock(&watch->lock);
   watch->error = error;
@@ -218,12 +223,11 @@ static void* run(void* context) {
     while (!watch->leaving && freshet_condition_wait(&watch->changed, &watch->lock, next_ms)) continue;
     if (watch->leaving) continue;
     size_t count = watch->count; /* 0: a standby, which looks at topics */
-    freshet_log_place* places = calloc(2 * count + 1, sizeof *places); /* with the changelogs */
+    freshet_log_place* places = calloc(count + 1, sizeof *places);
     FRESHET_ASSERT(places != NULL);
     if (count > 0) memcpy(places, watch->places, count * sizeof *places);
     pthread_mutex_unlock(&watch->lock);
     look(watch, places, count);
-    free(places);
     pthread_mutex_lock(&watch->lock);
   }
   pthread_mutex_unlock(&watch->lock);

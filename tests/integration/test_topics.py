@@ -4,7 +4,7 @@ import signal
 import time
 
 from confluent_kafka import TopicPartition
-from confluent_kafka.admin import ConfigResource, NewPartitions
+from confluent_kafka.admin import ConfigResource, NewPartitions, NewTopic
 from harness import (BOOTSTRAP, EXIT_OK, EXIT_STATE, EXIT_UNAVAILABLE, SCHEMAS, AdminClient, Case, click, main, now_ms,
                      single_object, until)
 
@@ -179,6 +179,24 @@ class Topics(Case):
         self.assertEqual(worker.log().count("lists.lost"), 1)
         worker.process.send_signal(signal.SIGHUP)
         until(lambda: len({entry["user_id"] for entry in app.lists()}) == 40, "all users have a list again", 30)
+
+    def test_far_more_partitions_of_events_than_of_all_other_topics(self):
+        """The watch looks at two more logs for each partition of events. scripts/build asan sees whether they fit."""
+        app = self.app({"topics.partitions": 12}, create=False)
+        name = app.topics["items"]
+        made = NewTopic(name, num_partitions=1, config={"cleanup.policy": "compact"})
+        self.admin.create_topics([made])[name].result()
+        app.create_topics()
+        for topic in ("requests", "replies"):
+            self.admin.delete_topics([app.topics[topic]])[app.topics[topic]].result()
+        app.announce(5)
+        worker = app.service().start_ready()
+        for number in range(40):
+            app.send("events", f"user-{number}", click(f"user-{number}", f"item-{number % 5}"))
+        app.settle()
+        time.sleep(7)  # it looks each 3 s
+        worker.expect_running()
+        self.assertEqual(worker.stop(), EXIT_OK)
 
     def test_a_limit_that_records_keep_and_their_batches_do_not(self):
         """The broker holds a whole batch against the limit, and a backlog makes large ones."""
