@@ -43,6 +43,7 @@ enum {
   FRESHET_EVENT_TYPES = 4,
   FRESHET_ID_MAX = 512,               /* bytes of a user, item, event or request id */
   FRESHET_TEXT_MAX = 4 * 1024 * 1024, /* bytes of an item's text; encoders read a prefix */
+  FRESHET_BEFORE_1970_MS = 1,         /* stands for a time before 1970, which 0 and less cannot say */
   FRESHET_CATEGORIES_MAX = 64,
   FRESHET_CONTEXT_MAX = 64 * 1024, /* bytes of a request's text; encoders read a prefix */
   FRESHET_REQUEST_IDS_MAX = 1000,  /* ids or categories in one array of a request */
@@ -82,7 +83,7 @@ typedef struct freshet_item {
   int64_t expires_at_ms; /* 0: never */
   const float* vector;   /* [vector_dim] ready-made embedding, or NULL */
   size_t vector_dim;
-  int64_t created_at_ms; /* 0: unknown */
+  int64_t created_at_ms; /* 0: unknown; FRESHET_BEFORE_1970_MS: all that is older */
   const freshet_attribute* attributes;
   size_t attribute_count;
 } freshet_item;

@@ -230,19 +230,39 @@ static freshet_status check_vector(const float* vector, size_t dim, freshet_erro
   return FRESHET_OK;
 }
 
-/* An item's time, 0 for none, has no record's time to be held against, because the item may be of any age. */
-static freshet_status check_item_time(const char* field, int64_t time_ms, bool may_be_old,
+/* An item's time, 0 for none, has no record's time to be held against, because the item may be of any age. why: what is
+ * wrong with it, unless it fits another unit; NULL: nothing. */
+static freshet_status check_item_time(const char* field, int64_t time_ms, const char* why,
                                       freshet_error* error) {
   if (time_ms < 0) return refuse_number(error, field, (double)time_ms, "is negative");
-  const bool is_old = time_ms > 0 && time_ms < OLDEST_MS && !may_be_old;
-  const char* unit =
-      is_old || time_ms > LATEST_MS ? mistaken_unit(time_ms, (double)OLDEST_MS, (double)LATEST_MS) : NULL;
+  const bool is_suspect = why != NULL || time_ms > LATEST_MS;
+  const char* unit = is_suspect ? mistaken_unit(time_ms, (double)OLDEST_MS, (double)LATEST_MS) : NULL;
   if (unit != NULL)
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER,
                              "%s %" PRId64 " is not in milliseconds: %s?", field, time_ms, unit);
-  if (!is_old) return FRESHET_OK;
-  return freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER,
-                           "%s %" PRId64 " is before 1990 in milliseconds", field, time_ms);
+  if (why == NULL) return FRESHET_OK;
+  return freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER, "%s %" PRId64 " %s", field, time_ms,
+                           why);
+}
+
+/* A film of 1972 is as good as one of today: only a time that is also one in seconds, a date in digits or a year is too
+ * early. A date has a whole quarter of an hour, and a count of seconds has none but by chance. After 2200, it would be the
+ * newest item for ever. */
+static freshet_status check_created_at(int64_t time_ms, freshet_error* error) {
+  const bool is_date = time_ms % QUARTER_HOUR_MS == 0 || time_ms == FRESHET_BEFORE_1970_MS;
+  const char* why = NULL;
+  if (time_ms < LATEST_MS / 1000 && !is_date) {
+    why = "is before 26 March 1970 in milliseconds";
+  } else if (time_ms > LATEST_MS) {
+    why = "is after the year 2200";
+  }
+  return check_item_time("created_at", time_ms, why, error);
+}
+
+/* An item may be offered for ever. */
+static freshet_status check_expires_at(int64_t time_ms, freshet_error* error) {
+  const bool is_old = time_ms > 0 && time_ms < OLDEST_MS;
+  return check_item_time("expires_at", time_ms, is_old ? "is before 1990 in milliseconds" : NULL, error);
 }
 
 freshet_status freshet_item_validate(const freshet_item* item, freshet_slice key, freshet_error* error) {
@@ -266,12 +286,8 @@ freshet_status freshet_item_validate(const freshet_item* item, freshet_slice key
     if (status == FRESHET_OK && has_value)
       status = freshet_id_validate("value of attribute", item->attributes[i].value, error);
   }
-  if (status == FRESHET_OK) {
-    /* A film of 1972 has a date, hence a whole quarter of an hour. A count of seconds has none but by chance. */
-    const bool is_date = item->created_at_ms % QUARTER_HOUR_MS == 0;
-    status = check_item_time("created_at", item->created_at_ms, is_date, error);
-  }
-  if (status == FRESHET_OK) status = check_item_time("expires_at", item->expires_at_ms, false, error);
+  if (status == FRESHET_OK) status = check_created_at(item->created_at_ms, error);
+  if (status == FRESHET_OK) status = check_expires_at(item->expires_at_ms, error);
   if (status == FRESHET_OK) status = check_vector(item->vector, item->vector_dim, error);
   return status;
 }

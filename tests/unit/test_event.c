@@ -308,11 +308,19 @@ static void times_of_items_in_another_unit_are_told(void** state) {
       {1790000001, 0, "created_at 1790000001 is not in milliseconds: seconds?"},
       {1790000001000000, 0, "created_at 1790000001000000 is not in milliseconds: microseconds?"},
       {1790000001000000000, 0, "created_at 1790000001000000000 is not in milliseconds: nanoseconds?"},
-      {20271231, 0, "created_at 20271231 is before 1990 in milliseconds"},
-      {1998, 0, "created_at 1998 is before 1990 in milliseconds"},
+      {20271231, 0, "created_at 20271231 is before 26 March 1970 in milliseconds"},
+      {1998, 0, "created_at 1998 is before 26 March 1970 in milliseconds"},
+      {2, 0, "created_at 2 is before 26 March 1970 in milliseconds"},
+      {7258118399, 0, "created_at 7258118399 is not in milliseconds: seconds?"},
+      {7258118400001, 0, "created_at 7258118400001 is after the year 2200"},
+      {20240131123000, 0, "created_at 20240131123000 is after the year 2200"}, /* in milliseconds, 2611 */
       {-1, 0, "created_at"},
       {0, 1790000001000000, "expires_at 1790000001000000 is not in milliseconds: microseconds?"},
       {0, 1790000001000000000, "expires_at 1790000001000000000 is not in milliseconds: nanoseconds?"},
+      {FRESHET_BEFORE_1970_MS, 0, NULL},        /* as the converter writes all that is older */
+      {7258118400, 0, NULL},                    /* the first time that no seconds of today's clocks reach */
+      {486657432123, 0, NULL},                  /* 1985, to the millisecond */
+      {7258118400000, 0, NULL},                 /* 2200 */
       {72403200000, 0, NULL},                   /* a film of 17 April 1972 */
       {72403200000 + 5 * 3600000 / 2, 0, NULL}, /* the same day, in a zone with half an hour */
       {820454400000, 0, NULL},                  /* 1996 */

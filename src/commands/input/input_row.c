@@ -348,7 +348,7 @@ static freshet_status read_time(freshet_input_converter* converter, freshet_fiel
   freshet_error_clear(&why);
   if (status != FRESHET_OK) status = freshet_time_parse_old(text, &converter->item_unit, time_ms, &why);
   if (status != FRESHET_OK) return reject(error, "%s: %s", freshet_field_names[field], why.message);
-  if (*time_ms <= 0) *time_ms = 1; /* 0 stands for no time */
+  if (*time_ms <= 0) *time_ms = FRESHET_BEFORE_1970_MS; /* 0 stands for no time */
   return FRESHET_OK;
 }
 
