@@ -24,6 +24,9 @@ struct freshet_catalogue {
   bool has_refused;   /* a row of the store is of an item that found no slot */
   int64_t readmit_us; /* not before, rows are looked through for such items */
   uint64_t schemas;   /* version of the codec as of the last retry of the late ones */
+  size_t undated,
+      unusable; /* while it loads: items that are taken without created_at, and those that are left out */
+  freshet_error first_cause; /* of the first of them */
 };
 
 freshet_catalogue* freshet_catalogue_create(const freshet_ports* ports, freshet_model* model,
@@ -75,15 +78,32 @@ static freshet_status admit(freshet_catalogue* catalogue, freshet_slice id, uint
   return freshet_model_intern_within(catalogue->model, id, UINT32_MAX, slot, error);
 }
 
-/* Applies the bytes of an Item record. *is_valid: they are one that can be used. */
+/* A row was valid when it was stored, so only a rule that came with a new version can refuse it: the item is not lost with
+ * its age. */
+static bool is_usable(freshet_catalogue* catalogue, freshet_item* item, freshet_slice key, bool is_row) {
+  freshet_error cause = {0};
+  if (freshet_item_validate(item, key, &cause) == FRESHET_OK) return true;
+  if (is_row) item->created_at_ms = 0;
+  const bool is_undated = is_row && freshet_item_validate(item, key, NULL) == FRESHET_OK;
+  if (catalogue->undated + catalogue->unusable == 0) catalogue->first_cause = cause;
+  if (is_undated) {
+    catalogue->undated++;
+  } else {
+    catalogue->unusable++;
+  }
+  return is_undated;
+}
+
+/* Applies the bytes of an Item record, which are those of a row of the store or not. *is_valid: they are one that can be
+ * used. */
 static freshet_status announce(freshet_catalogue* catalogue, int32_t partition, freshet_slice key,
-                               freshet_slice value, int64_t at_ms, bool* is_valid, bool* is_late,
+                               freshet_slice value, int64_t at_ms, bool is_row, bool* is_valid, bool* is_late,
                                freshet_error* error) {
   freshet_item item;
   uint32_t slot;
   freshet_status decoded = freshet_decode_item(catalogue->ports.codec, value, &item, NULL);
   *is_late = decoded == FRESHET_UNAVAILABLE;
-  *is_valid = decoded == FRESHET_OK && freshet_item_validate(&item, key, NULL) == FRESHET_OK;
+  *is_valid = decoded == FRESHET_OK && is_usable(catalogue, &item, key, is_row);
   if (!*is_valid) return FRESHET_OK;
   freshet_error refused = {0};
   const freshet_status admitted = admit(catalogue, item.item_id, &slot, &refused);
@@ -107,7 +127,7 @@ freshet_status freshet_catalogue_apply(freshet_catalogue* catalogue, const fresh
   freshet_late_items_supersede(&catalogue->late, record->key);
   if (record->has_value) {
     bool is_valid, is_late;
-    status = announce(catalogue, record->partition, record->key, record->value, record->timestamp_ms,
+    status = announce(catalogue, record->partition, record->key, record->value, record->timestamp_ms, false,
                       &is_valid, &is_late, error);
     if (is_late) freshet_late_items_keep(&catalogue->late, record);
     if (is_valid) freshet_item_row_put(store, record, &catalogue->row);
@@ -143,7 +163,8 @@ static bool load_row(void* context, freshet_slice key, freshet_slice value) {
       load->only_refused ? freshet_model_find(load->catalogue->model, key) : FRESHET_NO_ITEM;
   if (slot != FRESHET_NO_ITEM && freshet_listing_is_announced(load->catalogue->listing, slot)) return true;
   if (freshet_item_row_parse(value, &partition, &record)) {
-    load->status = announce(load->catalogue, partition, key, record, 0, &is_valid, &is_late, load->error);
+    load->status =
+        announce(load->catalogue, partition, key, record, 0, true, &is_valid, &is_late, load->error);
   } else {
     load->status = freshet_damaged_row(load->error, "the catalogue");
   }
@@ -278,6 +299,16 @@ static freshet_status look_at_positions(freshet_catalogue* catalogue, freshet_it
   return status;
 }
 
+/* They may have become dead letters long ago, or were valid for an older version. */
+static void tell_unusable(const freshet_catalogue* catalogue) {
+  if (catalogue->undated + catalogue->unusable == 0) return;
+  freshet_log_fact(
+      catalogue->ports.logger, FRESHET_WARN, "items.invalid",
+      "undated=%zu unlisted=%zu first=\"%s\" message=\"items that were stored are not valid: those "
+      "without a date are listed, the others are not until they are published again\"",
+      catalogue->undated, catalogue->unusable, catalogue->first_cause.message);
+}
+
 freshet_status freshet_catalogue_load(freshet_catalogue* catalogue, freshet_item_logs* logs,
                                       freshet_error* error) {
   freshet_store* store = catalogue->ports.store;
@@ -303,6 +334,7 @@ freshet_status freshet_catalogue_load(freshet_catalogue* catalogue, freshet_item
   if (status == FRESHET_OK)
     status = freshet_item_logs_catch_up(logs, FRESHET_TOPIC_ITEMS, catalogue->partitions, error);
   put_marks(catalogue);
+  tell_unusable(catalogue);
   if (status == FRESHET_OK) status = freshet_texts_load(catalogue->texts, error);
   return status;
 }

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "catalogue/item_rows.h"
 #include "catalogue/items.h"
 #include "core/maths.h"
 #include "support/memory_store.h"
@@ -144,10 +145,15 @@ static void announce(const char* id) {
           &(freshet_item){.item_id = freshet_slice_of(id), .title = freshet_slice_of(id), .available = true});
 }
 
-static size_t warned;
+static size_t warned, told_invalid;
+static char invalid[512]; /* the last line of its kind */
 
 static void count_warnings(void* context, freshet_log_level level, const char* name, const char* text) {
-  (void)context, (void)text;
+  (void)context;
+  if (strcmp(name, "items.invalid") == 0) {
+    told_invalid++;
+    snprintf(invalid, sizeof invalid, "%s", text);
+  }
   warned +=
       level == FRESHET_WARN && (strcmp(name, "items.full") == 0 || strcmp(name, "items.nearly_full") == 0);
 }
@@ -189,6 +195,53 @@ static void a_damaged_row_of_the_catalogue_is_an_error(void** state) {
   assert_int_equal(freshet_listing_count(freshet_items_listing(w->items)), 1);
   freshet_store_put(w->store, FRESHET_FAMILY_CATALOGUE, 0, freshet_slice_of("lamp"), freshet_slice_of("x"));
   assert_damaged("the catalogue");
+}
+
+static freshet_item made_at(const char* id, int64_t created_at_ms, int64_t expires_at_ms) {
+  return (freshet_item){.item_id = freshet_slice_of(id),
+                        .title = freshet_slice_of(id),
+                        .available = true,
+                        .created_at_ms = created_at_ms,
+                        .expires_at_ms = expires_at_ms};
+}
+
+/* An older version took times in seconds, and its rows are in the folder. */
+static void rows_of_an_older_version_lose_their_age_and_nothing_else(void** state) {
+  (void)state;
+  told_invalid = 0;
+  announce("lamp");
+  assert_int_equal(start(NULL), FRESHET_OK);
+  assert_int_equal(told_invalid, 0);
+  const freshet_item items[] = {made_at("chair", 1690000001, 0), made_at("table", 1690000002, 0),
+                                made_at("sofa", 0, 1790000001)};
+  freshet_buffer scratch = {0};
+  for (size_t i = 0; i < sizeof items / sizeof *items; i++) {
+    freshet_buffer bytes = {0};
+    assert_int_equal(freshet_encode_item(w->codec, &items[i], &bytes, NULL), FRESHET_OK);
+    const freshet_record record = {.key = items[i].item_id, .value = freshet_buffer_slice(&bytes)};
+    freshet_item_row_put(w->store, &record, &scratch);
+    freshet_buffer_free(&bytes);
+  }
+  freshet_buffer_free(&scratch);
+  assert_int_equal(freshet_store_write(w->store, NULL), FRESHET_OK);
+  assert_int_equal(start(NULL), FRESHET_OK);
+  assert_int_equal(freshet_listing_count(freshet_items_listing(w->items)), 3);
+  assert_int_equal(told_invalid, 1);
+  if (strstr(invalid, "undated=2 unlisted=1 first=\"") == NULL || strstr(invalid, "seconds?") == NULL)
+    fail_msg("%s", invalid);
+}
+
+static void items_of_the_log_that_are_left_out_are_told_at_the_start(void** state) {
+  (void)state;
+  told_invalid = 0;
+  announce("lamp");
+  const freshet_item chair = made_at("chair", 1690000001, 0);
+  publish("chair", &chair);
+  assert_int_equal(start(NULL), FRESHET_OK);
+  assert_int_equal(freshet_listing_count(freshet_items_listing(w->items)), 1);
+  assert_int_equal(told_invalid, 1);
+  const char* first = "undated=0 unlisted=1 first=\"created_at 1690000001 is not in milliseconds: seconds?\"";
+  if (strstr(invalid, first) == NULL) fail_msg("%s", invalid);
 }
 
 static void a_damaged_row_of_learned_state_is_an_error(void** state) {
@@ -487,6 +540,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(a_damaged_row_of_the_catalogue_is_an_error),
       TEST(a_damaged_row_of_learned_state_is_an_error),
+      TEST(rows_of_an_older_version_lose_their_age_and_nothing_else),
+      TEST(items_of_the_log_that_are_left_out_are_told_at_the_start),
       TEST(the_limit_refuses_and_is_never_fatal),
       TEST(items_that_are_withdrawn_give_way),
       TEST(an_item_that_comes_back_is_what_it_was),
