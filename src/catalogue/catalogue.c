@@ -216,12 +216,12 @@ bool freshet_catalogue_find(freshet_catalogue* catalogue, freshet_slice item_id,
                                item);
 }
 
+/* A partition without a mark has offset -1: the mark of an earlier log must not stay. */
 static void put_marks(freshet_catalogue* catalogue) {
   for (int32_t p = 0; p < catalogue->partitions; p++) {
     const freshet_mark* mark = &catalogue->marks[p];
-    if (mark->offset >= 0)
-      freshet_store_set_position(catalogue->ports.store, FRESHET_TOPIC_ITEMS, MARK_PLACE + p, mark->offset,
-                                 freshet_mark_number(mark));
+    freshet_store_set_position(catalogue->ports.store, FRESHET_TOPIC_ITEMS, MARK_PLACE + p, mark->offset,
+                               mark->offset >= 0 ? freshet_mark_number(mark) : 0);
   }
 }
 
@@ -256,8 +256,9 @@ static freshet_status compare_mark(freshet_catalogue* catalogue, freshet_item_lo
 }
 
 /* `items` is another log than the one that the rows came from. With it items may be lost that only the folder has, and all
- * lists with them, so somebody has to want it: then the group has an offset in the new log, since Kafka forgets those of a
- * topic that is deleted. */
+ * lists with them, so somebody has to want it: then the group has an offset of the new log, since Kafka forgets those of a
+ * topic that is deleted. A process that ran meanwhile may have committed its position in the old log again; the source
+ * refuses that one. */
 static freshet_status judge_other(freshet_catalogue* catalogue, int32_t partition, freshet_error* error) {
   const char* name = freshet_outbox_topic_name(catalogue->ports.outbox, FRESHET_TOPIC_ITEMS);
   int64_t committed;

@@ -37,14 +37,13 @@ struct freshet_log_watch {
   int64_t* ends
       [WRITTEN]; /* each [ends_count] by partition, where a log that is written ended; -1: not held, or not known */
   size_t ends_count;
-  int32_t items_partitions; /* as of the last look; 0: not known */
   pthread_mutex_t lock;
   pthread_cond_t changed;
   /* under the lock */
   bool leaving;
   freshet_log_place* places; /* [count] */
   size_t count;
-  bool has_grown; /* `items` has got partitions, and nobody has been told */
+  int32_t items_partitions; /* the most that a look has found; 0: not known */
   freshet_error error;
 };
 
@@ -145,6 +144,8 @@ static size_t add_written(const freshet_log_watch* watch, freshet_log_place** pl
           .partition = partition,
           .next = end_of(watch, w, partition),
           .mark = FRESHET_NO_MARK,
+          .first = -1, /* not known, also if the time is over before it is looked at */
+          .end = -1,
       };
     }
   }
@@ -189,11 +190,8 @@ static void tell_lost_lists(const freshet_log_watch* watch, const freshet_log_pl
 /* librdkafka would notice after minutes, and items in the new partitions would not be listed until then. */
 static void look_at_items(freshet_log_watch* watch) {
   const int32_t partitions = freshet_log_check_partitions(watch->patrol, FRESHET_TOPIC_ITEMS, ASK_MS);
-  const bool has_grown = watch->items_partitions > 0 && partitions > watch->items_partitions;
-  if (partitions > 0) watch->items_partitions = partitions;
-  if (!has_grown) return;
   pthread_mutex_lock(&watch->lock);
-  watch->has_grown = true;
+  if (partitions > watch->items_partitions) watch->items_partitions = partitions;
   pthread_mutex_unlock(&watch->lock);
 }
 
@@ -239,7 +237,6 @@ freshet_status freshet_log_watch_create(const freshet_kafka_config* config, fres
   freshet_log_watch* watch = calloc(1, sizeof *watch);
   FRESHET_ASSERT(watch != NULL);
   watch->config = config;
-  watch->items_partitions = config->items_partitions;
   if (config->known_faults != NULL) watch->known = *config->known_faults;
   pthread_mutex_init(&watch->lock, NULL);
   freshet_condition_init(&watch->changed);
@@ -289,10 +286,9 @@ freshet_status freshet_log_watch_verdict(freshet_log_watch* watch, freshet_error
   return freshet_error_set(error, found.status, found.verdict, "%s", found.message);
 }
 
-bool freshet_log_watch_has_grown(freshet_log_watch* watch) {
+int32_t freshet_log_watch_items(freshet_log_watch* watch) {
   pthread_mutex_lock(&watch->lock);
-  const bool has_grown = watch->has_grown;
-  watch->has_grown = false;
+  const int32_t partitions = watch->items_partitions;
   pthread_mutex_unlock(&watch->lock);
-  return has_grown;
+  return partitions;
 }

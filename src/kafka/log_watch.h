@@ -19,8 +19,8 @@ void freshet_log_watch_destroy(freshet_log_watch* watch); /* NULL is allowed */
 
 /* Where reading is now; copied. From now on these are watched and no others. */
 void freshet_log_watch_set(freshet_log_watch* watch, const freshet_log_place* places, size_t count);
-/* Has `items` got more partitions? Tells it once. */
-bool freshet_log_watch_has_grown(freshet_log_watch* watch);
+/* The most partitions of `items` that it has seen; 0: none yet. */
+int32_t freshet_log_watch_items(freshet_log_watch* watch);
 /* What the thread has found. Errors: FRESHET_CONFLICT, see freshet_log_check_refuse. */
 freshet_status freshet_log_watch_verdict(freshet_log_watch* watch, freshet_error* error);
 /* Judges places at once. Errors: FRESHET_CONFLICT for the first that is another log. */

@@ -106,10 +106,17 @@ freshet_status freshet_kafka_wait_again(freshet_kafka_wait* wait, rd_kafka_resp_
 
 /* ---- topics ---- */
 
-void freshet_kafka_client_look_again(const freshet_kafka_client* client) {
+int32_t freshet_kafka_client_look_again(const freshet_kafka_client* client, freshet_topic topic) {
   const struct rd_kafka_metadata* metadata = NULL;
-  if (rd_kafka_metadata(client->handle, 1, NULL, &metadata, REFRESH_MS) == RD_KAFKA_RESP_ERR_NO_ERROR)
-    rd_kafka_metadata_destroy(metadata);
+  const char* name = client->config->topics[topic];
+  int32_t partitions = 0;
+  if (rd_kafka_metadata(client->handle, 1, NULL, &metadata, REFRESH_MS) != RD_KAFKA_RESP_ERR_NO_ERROR)
+    return 0;
+  for (int i = 0; i < metadata->topic_cnt; i++) {
+    if (strcmp(metadata->topics[i].topic, name) == 0) partitions = metadata->topics[i].partition_cnt;
+  }
+  rd_kafka_metadata_destroy(metadata);
+  return partitions;
 }
 
 rd_kafka_resp_err_t freshet_kafka_client_partitions(const freshet_kafka_client* client, freshet_topic topic,

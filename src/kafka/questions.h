@@ -39,8 +39,9 @@ bool freshet_kafka_last_try_over(const freshet_kafka_config* config, int last_tr
                                  int64_t* stopping_since_ms);
 
 /* Has a member of the group compare the topics with its share, now and not after topic.metadata.refresh.interval.ms. The
- * group takes new partitions only from an answer about all topics. */
-void freshet_kafka_client_look_again(const freshet_kafka_client* client);
+ * group takes new partitions only from an answer about all topics. Returns how many partitions this answer has of `topic`;
+ * 0: no answer within a second, or the topic is not in it. */
+int32_t freshet_kafka_client_look_again(const freshet_kafka_client* client, freshet_topic topic);
 /* Asks the cluster about one of the client's topics, once. */
 rd_kafka_resp_err_t freshet_kafka_client_partitions(const freshet_kafka_client* client, freshet_topic topic,
                                                     int timeout_ms, int32_t* count);

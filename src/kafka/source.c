@@ -33,6 +33,7 @@ typedef struct kafka_source {
   char* member_id;                    /* librdkafka's; NULL before the first assignment */
   _Atomic int64_t joined_ms; /* monotonic, of the first assignment under this member id; 0: none yet */
   int64_t shared_ms;
+  int32_t items_partitions; /* of `items`, as the group knows it; 0: not known */
   freshet_source_handler handler;
   freshet_topic topics[FRESHET_TOPICS]; /* [topic_count] subscribed */
   size_t topic_count;
@@ -117,19 +118,20 @@ static void tell_loss(const kafka_source* source, const freshet_log_place* place
       config->topics[place->topic], (int)place->partition, (long long)place->next, (long long)place->first);
 }
 
+static freshet_log_place place_of(const kafka_source* source, const rd_kafka_topic_partition_t* committed) {
+  return (freshet_log_place){
+      .topic = freshet_kafka_config_topic(source->reader.client.config, committed->topic),
+      .partition = committed->partition,
+      .next = committed->offset >= 0 ? committed->offset : -1,
+      .mark = freshet_mark_read(committed->metadata, committed->metadata_size)};
+}
+
 /* Holds committed offsets against their logs, and moves those that have expired. */
 static freshet_status judge_committed(kafka_source* source, rd_kafka_topic_partition_list_t* list,
                                       freshet_error* error) {
   freshet_log_place* places = calloc((size_t)list->cnt, sizeof *places);
   FRESHET_ASSERT(places != NULL);
-  for (int i = 0; i < list->cnt; i++) {
-    const rd_kafka_topic_partition_t* p = &list->elems[i];
-    places[i] =
-        (freshet_log_place){.topic = freshet_kafka_config_topic(source->reader.client.config, p->topic),
-                            .partition = p->partition,
-                            .next = p->offset >= 0 ? p->offset : -1,
-                            .mark = freshet_mark_read(p->metadata, p->metadata_size)};
-  }
+  for (int i = 0; i < list->cnt; i++) places[i] = place_of(source, &list->elems[i]);
   freshet_status status = freshet_log_watch_judge(source->watch, places, (size_t)list->cnt, error);
   for (int i = 0; status == FRESHET_OK && i < list->cnt; i++) {
     if (places[i].next < 0 || places[i].first <= places[i].next) continue;
@@ -159,6 +161,12 @@ static freshet_log_place* list_places(const kafka_source* source, size_t* count)
   return places;
 }
 
+/* The broker that answers may not have heard of new partitions yet, or none answers: then it is asked again. */
+static void follow_items(kafka_source* source) {
+  const int32_t partitions = freshet_kafka_client_look_again(&source->reader.client, FRESHET_TOPIC_ITEMS);
+  if (partitions > source->items_partitions) source->items_partitions = partitions;
+}
+
 /* Tells the watch where reading is, now and then, and hears what it has found. */
 static freshet_status heed_watch(kafka_source* source, freshet_error* error) {
   int64_t now_ms = freshet_monotonic_ms();
@@ -168,7 +176,7 @@ static freshet_status heed_watch(kafka_source* source, freshet_error* error) {
     freshet_log_watch_set(source->watch, places, count);
     free(places);
     source->shared_ms = now_ms;
-    if (freshet_log_watch_has_grown(source->watch)) freshet_kafka_client_look_again(&source->reader.client);
+    if (freshet_log_watch_items(source->watch) > source->items_partitions) follow_items(source);
   }
   return freshet_log_watch_verdict(source->watch, error);
 }
@@ -381,12 +389,20 @@ static int64_t source_end(freshet_source* self, freshet_topic topic, int32_t par
 
 static freshet_status source_committed(freshet_source* self, freshet_topic topic, int32_t partition,
                                        int64_t* offset, freshet_error* error) {
-  freshet_kafka_client* client = &source_of(self)->reader.client;
+  kafka_source* source = source_of(self);
+  freshet_kafka_client* client = &source->reader.client;
   rd_kafka_topic_partition_list_t* list = rd_kafka_topic_partition_list_new(1);
   rd_kafka_topic_partition_list_add(list, client->config->topics[topic], partition);
   freshet_status status = freshet_kafka_client_committed(client, list, error);
-  *offset = list->elems[0].offset >= 0 ? list->elems[0].offset : -1;
+  freshet_log_place place = place_of(source, &list->elems[0]);
+  *offset = place.next;
   rd_kafka_topic_partition_list_destroy(list);
+  freshet_kafka_wait wait = freshet_kafka_wait_for(client, "the log of a committed offset");
+  while (status == FRESHET_OK && place.next >= 0) {
+    status = freshet_log_watch_judge(source->watch, &place, 1, error);
+    if (status != FRESHET_OK || place.verdict != FRESHET_LOG_UNKNOWN) break;
+    status = freshet_kafka_wait_again(&wait, RD_KAFKA_RESP_ERR__TIMED_OUT, error);
+  }
   return status;
 }
 
@@ -449,6 +465,7 @@ freshet_status freshet_kafka_source_create(const freshet_kafka_config* config, c
   kafka_source* source = calloc(1, sizeof *source);
   FRESHET_ASSERT(source != NULL);
   source->base.vtable = &vtable;
+  source->items_partitions = config->items_partitions;
   pthread_mutex_init(&source->lock, NULL);
   for (size_t i = 0; i < topic_count; i++) {
     FRESHET_ASSERT(config->topics[topics[i]] != NULL);

@@ -87,7 +87,7 @@ typedef struct freshet_source_vtable {
    * known yet. */
   int64_t (*end)(freshet_source* self, freshet_topic topic, int32_t partition);
   /* The offset that the group has committed by now for a partition that is being assigned; -1: none. Asks the broker. NULL:
-   * it cannot be asked. */
+   * it cannot be asked. Errors: FRESHET_CONFLICT if the partition is not the log that the offset was committed for. */
   freshet_status (*committed)(freshet_source* self, freshet_topic topic, int32_t partition, int64_t* offset,
                               freshet_error* error);
   /* The last header of that name of a record of the last poll; false: it has none. The value holds as long as

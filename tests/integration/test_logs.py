@@ -1,6 +1,7 @@
 """Topics that are deleted and made again, or lose records before they are read: never followed silently."""
 
 import json
+import re
 import shutil
 import time
 
@@ -10,6 +11,7 @@ from harness import (BOOTSTRAP, EXIT_OK, EXIT_STATE, PARTITIONS, AdminClient, Ca
                      main, until)
 
 USERS = 20
+MARK = re.compile(r"m1:\d+:\d+:[0-9a-f]{16}")
 NOTICED_S = 15  # 5 s for the watch, and the time that Kafka takes to delete and make a topic
 
 
@@ -120,6 +122,34 @@ class Logs(Case):
         self.worker.start_ready()
         self.assertNotIn("catalogue.replaced", self.worker.log())
         self.assertEqual(self.events_known(), 300)
+
+    def test_items_made_again_and_the_old_position_committed(self):
+        """A process that runs meanwhile may commit its old position to the new log before it notices. That is nobody's
+        choice: the folder may have the only copy of the items, so it keeps them."""
+        self.learn(200, "old")
+        self.assertEqual(self.worker.stop(), EXIT_OK)
+        group = self.app.consumer()
+        places = [TopicPartition(self.app.topics["items"], p) for p in range(PARTITIONS)]
+        committed = [place for place in group.committed(places, timeout=10) if place.offset > 0]
+        self.assertTrue(committed)
+        self.make_again("items", {"cleanup.policy": "compact"})
+        # This client ends what it commits with a NUL, and reads beyond the end.
+        committed = [TopicPartition(place.topic, place.partition, place.offset,
+                                    metadata=MARK.match(place.metadata).group() + " ") for place in committed]
+        group.commit(offsets=committed, asynchronous=False)
+        group.close()
+        for count in (5, 60):  # shorter than the old log, and longer
+            for n in range(count):
+                self.app.send("items", f"new-{n}", item(f"new-{n}"))
+            self.app.flush()
+            for _ in range(2):
+                self.worker.start()
+                self.expect_refusal(self.app.topics["items"])
+        self.assertNotIn("catalogue.replaced", self.worker.log())
+        done = self.app.command("offsets", "--accept-new-log", "--execute")
+        self.assertEqual(done.returncode, EXIT_OK, done.stderr)
+        self.worker.start_ready()
+        self.assertIn("catalogue.replaced", self.worker.log())
 
     def test_start_over(self):
         self.learn(200, "old")
