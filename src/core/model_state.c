@@ -65,6 +65,15 @@ static uint8_t take_version(freshet_byte_reader* in) {
   return version;
 }
 
+/* The bytes cannot be read. */
+static freshet_status refuse(freshet_slice bytes, const char* name, freshet_error* error) {
+  if (bytes.size == 0 || (uint8_t)bytes.data[0] <= VERSION) return freshet_malformed(error, name);
+  return freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER,
+                           "%s: a later version of Freshet has written it; update this process, and do not "
+                           "run `freshet repair` of this version",
+                           name);
+}
+
 typedef struct item_head {
   uint8_t version;
   int64_t folded_to;
@@ -150,7 +159,7 @@ freshet_status freshet_model_check_item(freshet_model* model, freshet_slice byte
   take_item_tail(&look, head.version);
   *last_chosen = head.popular_at;
   if (look.bad || look.left != 0)
-    return freshet_malformed(error, "state of an item, or one of another model.dim");
+    return refuse(bytes, "state of an item, or one of another model.dim", error);
   return FRESHET_OK;
 }
 
@@ -259,7 +268,7 @@ freshet_status freshet_model_read_globals(freshet_model* model, freshet_slice by
   FRESHET_ASSERT(freshet_model_delta_size(model) == 0 && !freshet_model_is_taking(model));
   freshet_byte_reader look = freshet_read_slice(bytes);
   take_globals(model, &look, false);
-  if (look.bad || look.left != 0) return freshet_malformed(error, "stored globals of the model");
+  if (look.bad || look.left != 0) return refuse(bytes, "stored globals of the model", error);
   freshet_byte_reader in = freshet_read_slice(bytes);
   take_globals(model, &in, true);
   memcpy(model->pending_blend, model->blend, sizeof model->blend);

@@ -42,7 +42,7 @@ freshet_status freshet_state_judge(const freshet_logger* logger, freshet_worker_
   if (!cannot_be_read && status != FRESHET_CONFLICT && status != FRESHET_NOT_FOUND)
     return freshet_error_set(error, status, cause->verdict, "%s", cause->message);
   return freshet_error_set(error, status, cause->verdict,
-                           "%s [%d] at offset %lld: %s; `freshet repair` shows what cannot be read, "
-                           "and takes it out of use",
+                           "%s [%d] at offset %lld: %s; `freshet repair` of the newest version in use shows "
+                           "what cannot be read, and takes it out of use",
                            topic, (int)record->partition, (long long)record->offset, cause->message);
 }

@@ -216,7 +216,10 @@ static void older_state_is_read(void** state) {
   bytes.size = 0;
   freshet_model_write_item(w.model, 3, 2, &bytes);
   bytes.data[0] = VERSIONS + 2; /* of a version to come */
-  assert_int_equal(freshet_model_read_item(restored, 3, freshet_buffer_slice(&bytes), NULL), FRESHET_INVALID);
+  freshet_error error = {0};
+  assert_int_equal(freshet_model_read_item(restored, 3, freshet_buffer_slice(&bytes), &error),
+                   FRESHET_INVALID);
+  assert_non_null(strstr(error.message, "a later version of Freshet has written it; update this process"));
   freshet_buffer_free(&bytes);
   freshet_model_destroy(restored);
   free_world(&w);
