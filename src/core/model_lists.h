@@ -29,11 +29,13 @@ enum { PAIR_STEPS_MAX = 1 << 30 }; /* where the clock of a list stays */
 void freshet_model_neighbours_add(freshet_model* model, uint32_t slot, uint32_t other, size_t at,
                                   float follows, float together, uint32_t times);
 /* A user went to the list's item, or from it to another one: call it before the pair is added. Counts fade from time to
- * time. */
+ * time. Only the pair with the newest item of the context (place 0) counts as a step. If this is the chosen item itself,
+ * which somebody takes twice in a row, no list ticks, though its pairs with older items are added. */
 void freshet_model_neighbours_tick(neighbours* near);
 /* What counts of the list are multiplied by to be compared with N, at least 1. */
 float freshet_model_neighbours_scale(const neighbours* near);
-/* The list comes from a version without a clock: sets the clock, and fades its counts by as much. */
+/* The list comes from a version without a clock: sets the clock, and fades its counts by as much. Of the steps, those count
+ * at most that the list has counts for. */
 void freshet_model_neighbours_age(neighbours* near, uint32_t steps);
 void freshet_model_neighbours_reserve(freshet_model* model, neighbours* near, uint32_t count);
 void freshet_model_neighbours_free(neighbours* near);

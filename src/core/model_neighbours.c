@@ -124,6 +124,12 @@ void freshet_model_neighbours_tick(neighbours* near) {
 
 void freshet_model_neighbours_age(neighbours* near, uint32_t steps) {
   enum { FADINGS_MAX = 1000 }; /* nothing is left of what is older */
+  float together = 0;
+  for (uint32_t e = 0; e < near->count; e++) together += near->entries[e].together;
+  const uint32_t most = together < 1                       ? 1
+                        : together < (float)PAIR_STEPS_MAX ? (uint32_t)together
+                                                           : PAIR_STEPS_MAX;
+  if (steps > most) steps = most;
   const uint32_t fadings = steps / FADE_STEPS < FADINGS_MAX ? steps / FADE_STEPS : FADINGS_MAX;
   near->steps = steps < PAIR_STEPS_MAX ? steps : PAIR_STEPS_MAX - 1;
   near->held = 0;

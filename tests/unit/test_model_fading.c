@@ -124,11 +124,36 @@ static void state_without_a_clock_fades_at_once(void** state) {
   free_world(&w);
 }
 
+/* N is a sum of weights, and counts choices without a context, too: a list may have fewer steps. */
+static void state_without_a_clock_keeps_a_short_list(void** state) {
+  (void)state;
+  enum { VERSION_BEFORE = 3, CLOCK = 8, COUNT = 3200 };
+  world w = make_world();
+  freshet_model* restored = make_model();
+  freshet_buffer row = {0};
+  for (uint32_t i = 0; i < 8; i++) choose_together(&w, 0, 1 + i % 2, i);
+  const float before = together(w.model, 0, 1);
+  freshet_model_count_set(w.model, 0, COUNT * WEIGHT_UNITS);
+  freshet_model_write_item(w.model, 0, 1, &row);
+  row.data[0] = VERSION_BEFORE;
+  const freshet_slice older = {(const char*)row.data, row.size - CLOCK};
+  assert_int_equal(freshet_model_read_item(restored, 0, older, NULL), FRESHET_OK);
+  assert_float_equal(together(restored, 0, 1), before, .001F);
+  assert_float_equal(restored->items[0].near.entries[0].together, w.model->items[0].near.entries[0].together,
+                     .001F);
+  freshet_buffer_free(&row);
+  freshet_model_destroy(restored);
+  free_world(&w);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_steady_stream_keeps_its_counts),    cmocka_unit_test(a_count_halves_in_256_steps),
-      cmocka_unit_test(a_stream_that_changes_is_followed),   cmocka_unit_test(a_full_list_makes_room),
+      cmocka_unit_test(a_steady_stream_keeps_its_counts),
+      cmocka_unit_test(a_count_halves_in_256_steps),
+      cmocka_unit_test(a_stream_that_changes_is_followed),
+      cmocka_unit_test(a_full_list_makes_room),
       cmocka_unit_test(state_without_a_clock_fades_at_once),
+      cmocka_unit_test(state_without_a_clock_keeps_a_short_list),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
