@@ -207,7 +207,7 @@ static freshet_status read_variable(freshet_config* config, const char* pair, fr
   variable[size] = '\0';
   place at = {FRESHET_ORIGIN_ENVIRONMENT, variable, 0};
   const char* rest = variable + sizeof prefix - 1;
-  if (freshet_config_variable_is_foreign(rest)) return FRESHET_OK;
+  if (freshet_config_variable_is_foreign(rest, text + 1)) return FRESHET_OK;
   const char* section = freshet_config_section_of_variable(rest);
   if (section == NULL || strncmp(pair, prefix, sizeof prefix - 1) != 0)
     return read_misspelt(rest, &at, error);

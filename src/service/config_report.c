@@ -109,7 +109,7 @@ size_t freshet_config_unused(char* const* environment, char* text, size_t size) 
     snprintf(name, sizeof name, "%.*s", (int)(value - *environment), *environment);
     const char* rest = name + sizeof prefix - 1;
     bool is_ours = freshet_config_section_of_variable(rest) != NULL || strcmp(rest, cache) == 0;
-    if (!is_ours && !freshet_config_variable_is_foreign(rest)) add(&r, NULL, name, NULL);
+    if (!is_ours && !freshet_config_variable_is_foreign(rest, value + 1)) add(&r, NULL, name, NULL);
   }
   return end(&r);
 }

@@ -358,9 +358,25 @@ const char* freshet_config_variable_meant(const char* rest) {
   return NULL;
 }
 
-bool freshet_config_variable_is_foreign(const char* rest) {
+/* FRESHET_HTTP_PORT of the service freshet-http is the address of its first port, and no number. */
+static bool is_address_of_a_port(const char* rest, const char* value) {
+  static const char* const protocols[] = {"tcp://", "udp://", "sctp://"};
+  const size_t size = strlen(rest);
+  if (size < 4 || strcmp(rest + size - 4, "PORT") != 0) return false;
+  for (size_t i = 0; i < sizeof protocols / sizeof *protocols; i++) {
+    if (strncmp(value, protocols[i], strlen(protocols[i])) == 0) return true;
+  }
+  return false;
+}
+
+/* FRESHET_HTTP_PORT_80_TCP_ADDR, and so on. */
+static bool is_part_of_a_port(const char* rest) {
+  return strstr(rest, "_TCP") != NULL || strstr(rest, "_UDP") != NULL || strstr(rest, "_SCTP") != NULL;
+}
+
+bool freshet_config_variable_is_foreign(const char* rest, const char* value) {
   return strstr(rest, "SERVICE_HOST") != NULL || strstr(rest, "SERVICE_PORT") != NULL ||
-         strstr(rest, "_TCP") != NULL || strcmp(rest, "PORT") == 0;
+         is_part_of_a_port(rest) || is_address_of_a_port(rest, value);
 }
 
 /* ---- values ---- */

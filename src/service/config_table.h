@@ -79,8 +79,9 @@ const char* freshet_config_section_of_variable(const char* rest);
 /* The setting that a variable's rest was probably meant for, as the rest of its variable: at most two letters differ, or
  * capitals. NULL: none. Static; overwritten by the next call. */
 const char* freshet_config_variable_meant(const char* rest);
-/* Kubernetes gives each container such variables of each service: FRESHET_HTTP_SERVICE_HOST of the service freshet-http. */
-bool freshet_config_variable_is_foreign(const char* rest);
+/* Kubernetes gives each container such variables of each service: FRESHET_HTTP_SERVICE_HOST of the service freshet-http.
+ * value: the text after the equals sign. */
+bool freshet_config_variable_is_foreign(const char* rest, const char* value);
 /* The known "section.key" with the least edit distance. Static; overwritten by the next call. */
 const char* freshet_config_key_closest(const char* full);
 /* Checks text and stores it in its field; texts are stored as the pointer that is given. On false *message

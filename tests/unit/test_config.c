@@ -155,10 +155,18 @@ static void test_misspelt_variables_are_named(void** state) {
                     "FRESHET_HTTP_SERVICE_HOST=10.0.0.1", /* Kubernetes makes the rest */
                     "FRESHET_PORT=tcp://10.0.0.1:80",
                     "FRESHET_PORT_80_TCP_ADDR=10.0.0.1",
+                    "FRESHET_HTTP_PORT=tcp://10.0.0.1:80", /* of a service freshet-http */
+                    "FRESHET_HTTP_PORT_80_TCP=tcp://10.0.0.1:80",
+                    "FRESHET_STATE_PORT=udp://10.0.0.1:53",
+                    "FRESHET_STATE_PORT_53_UDP_PROTO=udp",
+                    "FRESHET_KAFKA_PORT=sctp://10.0.0.1:9",
+                    "FRESHET_KAFKA_PORT_9_SCTP_PORT=9",
                     "FRESHET_SERVICE_PORT_HTTP=80",
                     "FRESHET_STATE_FOLDER=x",
                     NULL};
   freshet_config_destroy(load_ok("", others, NULL));
+  char* port[] = {"FRESHET_HTTP_PORT=tcp:80", NULL};
+  refused("", port, NULL, "FRESHET_HTTP_PORT: ", "needs a whole number");
   char text[256];
   assert_int_equal(freshet_config_unused(others, text, sizeof text), 2);
   assert_string_equal(text, "FRESHET_FOLDER, FRESHET_BOOTSTRAP_SERVERS");
