@@ -85,16 +85,24 @@ static freshet_status encode_to_fit(const freshet_ports* ports, const freshet_pe
   }
 }
 
+/* Written, it would abort each commit. */
+static void leave_out(const freshet_ports* ports, const freshet_output* output) {
+  freshet_count(&ports->metrics->replies_undeliverable, 1);
+  freshet_count(&ports->metrics->replies_too_large, 1);
+  const uint64_t count = freshet_metric(&ports->metrics->replies_too_large);
+  freshet_log_fact(ports->logger, freshet_log_tells(count) ? FRESHET_WARN : FRESHET_DEBUG, "reply.too_large",
+                   "topic=%s bytes=%zu limit=%zu count=%llu request_id=\"%.*s\"",
+                   freshet_outbox_topic_name(ports->outbox, output->topic), output->value.size,
+                   freshet_outbox_limit(ports->outbox, output->topic), (unsigned long long)count,
+                   (int)output->key.size, output->key.data);
+}
+
 freshet_status freshet_reply_send(const freshet_ports* ports, const freshet_pending_request* pending,
                                   freshet_answer* answer, freshet_buffer* bytes, freshet_error* error) {
   bool there_too = may_reply_there(ports, pending, answer);
   bool fits;
   freshet_status status = encode_to_fit(ports, pending, answer, bytes, &fits, error);
   if (status != FRESHET_OK) return status;
-  if (!fits) { /* written, it would abort each commit */
-    freshet_count(&ports->metrics->replies_undeliverable, 1);
-    return FRESHET_OK;
-  }
   freshet_header correlation = {"kafka_correlationId", freshet_buffer_slice(&pending->correlation)};
   bool correlated = carries_correlation(pending);
   freshet_output output = {.topic = FRESHET_TOPIC_REPLIES,
@@ -104,7 +112,11 @@ freshet_status freshet_reply_send(const freshet_ports* ports, const freshet_pend
                            .value = freshet_buffer_slice(bytes),
                            .headers = correlated ? &correlation : NULL,
                            .header_count = correlated};
-  status = freshet_outbox_add(ports->outbox, &output, FRESHET_BY_DELIVERY, error);
+  if (fits) {
+    status = freshet_outbox_add(ports->outbox, &output, FRESHET_BY_DELIVERY, error);
+  } else {
+    leave_out(ports, &output);
+  }
   if (status != FRESHET_OK || !there_too) return status;
   if (!freshet_outbox_add_foreign(ports->outbox, pending->reply_topic, &output))
     freshet_count(&ports->metrics->replies_undeliverable, 1);

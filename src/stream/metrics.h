@@ -45,9 +45,10 @@ typedef struct freshet_worker_metrics {
   _Atomic uint64_t events_conflicting;          /* of these: the id was that of another user or item */
   _Atomic uint64_t events_unannounced;          /* applied, for an item that no Item record has announced */
   _Atomic uint64_t learn_refused;               /* updates that would not have been finite */
-  _Atomic uint64_t weights_clipped; /* learned weights, and weights of events, cut to their bounds */
-  _Atomic uint64_t items_refused;   /* items not listed and events not learned: max_items, colliding keys */
-  _Atomic uint64_t state_skipped;   /* records of state topics that nobody can use */
+  _Atomic uint64_t weights_clipped;   /* learned weights, and weights of events, cut to their bounds */
+  _Atomic uint64_t items_refused;     /* items not listed and events not learned: max_items, colliding keys */
+  _Atomic uint64_t replies_too_large; /* for `replies`: some of replies_undeliverable, for the log */
+  _Atomic uint64_t state_skipped;     /* records of state topics that nobody can use */
   _Atomic uint64_t state_skipped_of[FRESHET_TOPICS]; /* the same by topic, for the log */
   _Atomic uint64_t events_lost;                      /* expired before they were read */
   _Atomic uint64_t events_foreign; /* not learned: in another partition than that of their user */

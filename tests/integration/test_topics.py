@@ -218,19 +218,24 @@ class Topics(Case):
 
     def test_a_reply_that_its_topic_never_takes(self):
         """Whoever writes a request chooses its id, and each reply carries it."""
-        app = self.app()
+        app = self.app({"requests.reply_topics": "mine-"})
         app.announce(5)
+        app.topics["mine"] = f"mine-{app.id}"
+        self.admin.create_topics([NewTopic(app.topics["mine"], 1)])[app.topics["mine"]].result()
         self.set(app, "replies", max_message_bytes=1000)
         worker = app.service().start_ready()
         for length in (10, 512):
             fields = SCHEMAS["RecommendationRequest"].parsed["fields"]
             asked = {field["name"]: field["default"] for field in fields if "default" in field}
             asked |= {"request_id": "r" * length, "user_id": "user", "k": 1}
-            app.send("requests", "user", single_object(SCHEMAS["RecommendationRequest"], asked))
+            app.send("requests", "user", single_object(SCHEMAS["RecommendationRequest"], asked),
+                     headers=[("kafka_replyTopic", app.topics["mine"].encode())])
         app.send("events", "user", click("user", "item-1"))
         app.settle()
         worker.await_metric("freshet_replies_undeliverable_total", 1)
-        self.assertEqual(len(app.read("replies")), 1)
+        self.assertEqual([len(record.key) for record in app.read("replies")], [10])
+        until(lambda: sorted(len(record.key) for record in app.read("mine")) == [10, 512], "both are in the named topic", 20)
+        self.assertEqual(worker.log().count("reply.too_large"), 1)
         self.assertEqual(worker.metric("freshet_aborts_total"), 0)
 
     def test_a_limit_that_ends_each_commit_is_named(self):
