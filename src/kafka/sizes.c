@@ -10,6 +10,7 @@ enum {
   AGAIN_MS = 60000, /* an operator may raise a limit while we run */
   ANSWER_MS = 5000,
   FRAME_BYTES = 512,           /* head of a batch and of its record, with room */
+  SMALL_BATCH = 64 * 1024,     /* less is told */
   LEARNED_LEAST = 64 * 1024,   /* a smaller record was refused for what was beside it in its batch */
   CLIENT_LIMIT_USUAL = 1000000 /* librdkafka's default */
 };
@@ -17,10 +18,22 @@ enum {
 size_t freshet_kafka_sizes_batch(const freshet_kafka_config* config) {
   freshet_kafka_topic_info info[FRESHET_TOPICS];
   int64_t least = FRESHET_KAFKA_BATCH_USUAL;
+  const char* name = "";
   if (freshet_kafka_topics_list(config, info, NULL) != FRESHET_OK) return FRESHET_KAFKA_BATCH_USUAL;
   for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
     const int64_t most = info[topic].max_message_bytes;
-    if (info[topic].partitions > 0 && info[topic].policy_known && most > 0 && most < least) least = most;
+    const bool is_known = info[topic].partitions > 0 && info[topic].policy_known && most > 0;
+    /* Requests are only read. Events are forwarded and erased, and the demo writes items. */
+    if (topic == FRESHET_TOPIC_REQUESTS || !is_known || most >= least) continue;
+    least = most;
+    name = config->topics[topic];
+  }
+  if (least < SMALL_BATCH) {
+    freshet_log_fact(
+        config->logger, FRESHET_INFO, "kafka.small_batches",
+        "topic=%s bytes=%lld message=\"all records are sent in batches of at most so many bytes: a larger "
+        "max.message.bytes of the topic lets the process write faster\"",
+        name, (long long)least);
   }
   return (size_t)least;
 }

@@ -11,8 +11,8 @@
 
 enum { FRESHET_KAFKA_BATCH_USUAL = 1000000 /* librdkafka's batch.size, in bytes */ };
 
-/* The least max.message.bytes of the config's topics, in bytes: a broker holds a batch as a whole against it. Waits for
- * the cluster. FRESHET_KAFKA_BATCH_USUAL when it is not less, or when the cluster does not tell. */
+/* The least max.message.bytes of the config's topics that a sink writes, in bytes: a broker holds a batch as a whole
+ * against it. Logs one below 64 KiB. Waits for the cluster. FRESHET_KAFKA_BATCH_USUAL when it is not less, or when the cluster does not tell. */
 size_t freshet_kafka_sizes_batch(const freshet_kafka_config* config);
 
 typedef struct freshet_kafka_sizes {

@@ -216,6 +216,15 @@ class Topics(Case):
             self.assertEqual(len(app.read("dead_letters")), 8000)
             worker.kill()
 
+    def test_small_batches_are_told_where_the_topic_is_written(self):
+        for topic, is_told in (("requests", False), ("events", True), ("dead_letters", True)):
+            app = self.app()
+            self.set(app, topic, max_message_bytes=20000, cleanup_policy="delete")
+            worker = app.service().start_ready()
+            self.assertEqual(f"kafka.small_batches topic={app.topics[topic]} bytes=20000" in worker.log(), is_told, topic)
+            self.assertEqual("kafka.small_batches" in worker.log(), is_told, topic)
+            worker.kill()
+
     def test_a_reply_that_its_topic_never_takes(self):
         """Whoever writes a request chooses its id, and each reply carries it."""
         app = self.app({"requests.reply_topics": "mine-"})
