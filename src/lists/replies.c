@@ -90,9 +90,11 @@ static void leave_out(const freshet_ports* ports, const freshet_output* output) 
   freshet_count(&ports->metrics->replies_undeliverable, 1);
   freshet_count(&ports->metrics->replies_too_large, 1);
   const uint64_t count = freshet_metric(&ports->metrics->replies_too_large);
+  const size_t correlation = output->header_count > 0 ? output->headers[0].value.size : 0;
   freshet_log_fact(ports->logger, freshet_log_tells(count) ? FRESHET_WARN : FRESHET_DEBUG, "reply.too_large",
                    "topic=%s bytes=%zu limit=%zu count=%llu request_id=\"%.*s\"",
-                   freshet_outbox_topic_name(ports->outbox, output->topic), output->value.size,
+                   freshet_outbox_topic_name(ports->outbox, output->topic),
+                   output->key.size + output->value.size + correlation,
                    freshet_outbox_limit(ports->outbox, output->topic), (unsigned long long)count,
                    (int)output->key.size, output->key.data);
 }

@@ -1,5 +1,6 @@
 """Topics that somebody else has made: what loses history or stops commits is told before it happens."""
 
+import re
 import signal
 import time
 
@@ -245,6 +246,8 @@ class Topics(Case):
         self.assertEqual([len(record.key) for record in app.read("replies")], [10])
         until(lambda: sorted(len(record.key) for record in app.read("mine")) == [10, 512], "both are in the named topic", 20)
         self.assertEqual(worker.log().count("reply.too_large"), 1)
+        size, limit = map(int, re.search(r"reply.too_large .*bytes=(\d+) limit=(\d+)", worker.log()).groups())
+        self.assertGreater(size, limit)
         self.assertEqual(worker.metric("freshet_aborts_total"), 0)
 
     def test_a_limit_that_ends_each_commit_is_named(self):
