@@ -452,7 +452,7 @@ freshet_status freshet_model_read_item(freshet_model* model, uint32_t slot, fres
 /* As freshet_model_write_item, for what belongs to no single item: blend weights, event count, popularity
  * totals, recent events. */
 void freshet_model_write_globals(const freshet_model* model, int64_t folded_to, freshet_buffer* out);
-/* As freshet_model_read_item, for what freshet_model_write_globals wrote. */
+/* As freshet_model_read_item, for what freshet_model_write_globals wrote. Not before all that has been learned is taken. */
 freshet_status freshet_model_read_globals(freshet_model* model, freshet_slice bytes, freshet_error* error);
 
 /* The log of deltas ends at offset `end` now, after everything was read that freshet_model_write_item and

@@ -178,6 +178,7 @@ static bool has_to_be_put(const freshet_learned* learned, size_t slot) {
 
 /* Rows that wait in a pass have not changed, so they say as well what is true now. */
 static void put_changed_rows(freshet_learned* learned, int64_t folded_to) {
+  FRESHET_ASSERT(!freshet_model_is_taking(learned->model));
   const uint32_t* slots;
   const size_t count = freshet_model_drain_changed(learned->model, &slots);
   const size_t all = learned->stores_all ? freshet_model_item_count(learned->model) : learned->pass.slots;

@@ -43,7 +43,8 @@ freshet_status freshet_learned_apply_delta(freshet_learned* learned, const fresh
 freshet_status freshet_learned_apply_state(freshet_learned* learned, const freshet_record* record,
                                            freshet_error* error);
 
-/* Writes what has been learned since the last call into the open transaction. */
+/* Writes what has been learned since the last call into the open transaction, or the rest of what is being written in
+ * pieces. */
 freshet_status freshet_learned_write_delta(freshet_learned* learned, freshet_error* error);
 /* The same in pieces: what is learned after the start is not in it. Prepares `most` items, and writes a record of about a MB
  * once all are prepared. *is_all: nothing is left. */

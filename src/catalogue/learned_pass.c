@@ -23,7 +23,7 @@ static void watch(void* context, uint32_t slot) {
 
 bool freshet_learned_is_settled(const freshet_learned* learned, const freshet_item_logs* logs) {
   return freshet_item_logs_position(logs, FRESHET_TOPIC_ITEM_DELTAS, 0) >= learned->own_end &&
-         freshet_model_delta_size(learned->model) == 0;
+         freshet_model_delta_size(learned->model) == 0 && !freshet_model_is_taking(learned->model);
 }
 
 /* Of all slots, which have to be written. */

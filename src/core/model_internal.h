@@ -292,10 +292,13 @@ enum { GATHERS_SHIFT = 31 };
 static inline gathered* freshet_model_gathering(freshet_model* model) {
   return &model->gathered[model->gathers >> GATHERS_SHIFT];
 }
+static inline uint32_t freshet_model_place_of(const freshet_model* model, uint32_t slot) {
+  return (model->items[slot].pending & ~GATHERS_SECOND) - 1;
+}
 /* Where the item's values before the take to come are, or before the one under way; NULL: it has changed since neither. */
 static inline gathered* freshet_model_gathered_of(freshet_model* model, uint32_t slot, uint32_t* place) {
   const uint32_t pending = model->items[slot].pending;
-  *place = (pending & ~GATHERS_SECOND) - 1;
+  *place = freshet_model_place_of(model, slot);
   return pending == 0 ? NULL : &model->gathered[pending >> GATHERS_SHIFT];
 }
 /* Its v before [dim], followed by its m; NULL as above. */

@@ -304,10 +304,6 @@ static void replay_own(freshet_model* model, const own_event* event, const fresh
   freshet_model_replay_counts(model, &choice, model->events, INT64_MAX);
 }
 
-static uint32_t place_of(const freshet_model* model, uint32_t slot) {
-  return (model->items[slot].pending & ~GATHERS_SECOND) - 1;
-}
-
 /* The item and its context have been touched. */
 static void record_trace(freshet_model* model, const own_event* event, const freshet_kept* kept,
                          uint8_t picks) {
@@ -319,7 +315,7 @@ static void record_trace(freshet_model* model, const own_event* event, const fre
   const uint32_t back_code = event->order_code % BACK_CODES;
   const unsigned kind = event->is_dislike ? TRACE_DISLIKE : event->is_again ? TRACE_AGAIN : 0;
   g->trace[g->trace_count++] =
-      (trace_event){.item = place_of(model, event->item),
+      (trace_event){.item = freshet_model_place_of(model, event->item),
                     .weight = (uint16_t)(event->weight_units | kind | back_code << TRACE_BACK_SHIFT),
                     .context = (uint8_t)event->context_count,
                     .picks = picks,
@@ -328,7 +324,8 @@ static void record_trace(freshet_model* model, const own_event* event, const fre
                     .fades = event->order_code >= ORDER_FADES,
                     .span_code = event->span_code};
   for (uint32_t i = 0; i < kept->count; i++)
-    g->trace_items[g->trace_item_count++] = place_of(model, event->context_items[kept->place[i]]);
+    g->trace_items[g->trace_item_count++] =
+        freshet_model_place_of(model, event->context_items[kept->place[i]]);
 }
 
 /* ---- history ---- */

@@ -201,7 +201,7 @@ static void owe_postponed(freshet_refresh* refresh) {
   refresh->is_postponed = false;
   freshet_users_each(refresh->lists.users, owe_unlisted, refresh);
   FRESHET_HELD_EACH(held, refresh->lists.held, FRESHET_TOPIC_EVENTS) {
-    freshet_sweeps_begin(refresh->sweeps, FRESHET_OWED_EVENT, held->partition);
+    freshet_sweeps_repeat(refresh->sweeps, FRESHET_OWED_EVENT, held->partition);
   }
 }
 

@@ -11,6 +11,7 @@ typedef struct sweep {
   freshet_owed_reason reason;
   int32_t partition;
   freshet_buffer after; /* the key of the last row that was seen; empty: none */
+  bool comes_again;     /* it begins again when it ends */
 } sweep;
 
 struct freshet_sweeps {
@@ -44,11 +45,28 @@ static void remove_at(freshet_sweeps* sweeps, size_t at) {
   for (size_t i = at; i < sweeps->count; i++) sweeps->list[i] = sweeps->list[i + 1];
 }
 
-void freshet_sweeps_begin(freshet_sweeps* sweeps, freshet_owed_reason reason, int32_t partition) {
+static sweep* find(const freshet_sweeps* sweeps, freshet_owed_reason reason, int32_t partition) {
   for (size_t i = 0; i < sweeps->count; i++) {
     sweep* known = &sweeps->list[i];
-    if (known->reason != reason || known->partition != partition) continue;
+    if (known->reason == reason && known->partition == partition) return known;
+  }
+  return NULL;
+}
+
+void freshet_sweeps_repeat(freshet_sweeps* sweeps, freshet_owed_reason reason, int32_t partition) {
+  sweep* known = find(sweeps, reason, partition);
+  if (known == NULL) {
+    freshet_sweeps_begin(sweeps, reason, partition);
+  } else {
+    known->comes_again = known->after.size > 0;
+  }
+}
+
+void freshet_sweeps_begin(freshet_sweeps* sweeps, freshet_owed_reason reason, int32_t partition) {
+  sweep* known = find(sweeps, reason, partition);
+  if (known != NULL) {
     known->after.size = 0;
+    known->comes_again = false;
     return;
   }
   sweeps->list = freshet_grow(sweeps->list, &sweeps->capacity, sweeps->count + 1, sizeof *sweeps->list);
@@ -118,6 +136,11 @@ freshet_status freshet_sweeps_turn(freshet_sweeps* sweeps, unsigned reasons, int
                                      freshet_buffer_slice(&now->after), look_at_row, &s, error);
   if (status == FRESHET_OK) status = s.status;
   if (status != FRESHET_OK || s.is_cut) return status;
+  if (now->comes_again) {
+    now->comes_again = false;
+    now->after.size = 0;
+    return FRESHET_OK;
+  }
   const freshet_owed_reason reason = now->reason;
   const int32_t partition = now->partition;
   remove_at(sweeps, at);

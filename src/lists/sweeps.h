@@ -35,6 +35,8 @@ void freshet_sweeps_destroy(freshet_sweeps* sweeps); /* NULL is allowed */
 
 /* From the first user on. If a sweep of the partition for this reason is under way, it begins again. */
 void freshet_sweeps_begin(freshet_sweeps* sweeps, freshet_owed_reason reason, int32_t partition);
+/* The same, but one that is under way goes on first: however often it is called, all users are seen. */
+void freshet_sweeps_repeat(freshet_sweeps* sweeps, freshet_owed_reason reason, int32_t partition);
 /* The partition has left. */
 void freshet_sweeps_forget(freshet_sweeps* sweeps, int32_t partition);
 /* Has a turn something to do? reasons: bits 1 << reason of the sweeps that may go on now, here and below. */

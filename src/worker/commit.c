@@ -185,10 +185,9 @@ bool freshet_commit_is_being_written(const freshet_commit* commit) {
 static freshet_status write_on(freshet_commit* commit, bool all, freshet_error* error) {
   freshet_error cause = {0};
   freshet_status status = FRESHET_OK;
-  const size_t rows = commit->config->commit_rows_a_turn;
+  const size_t rows = all ? SIZE_MAX / ITEMS_PER_ROW : commit->config->commit_rows_a_turn;
   do {
-    status = all ? write_piece(commit, SIZE_MAX, SIZE_MAX, &cause)
-                 : write_piece(commit, rows, ITEMS_PER_ROW * rows, &cause);
+    status = write_piece(commit, rows, ITEMS_PER_ROW * rows, &cause);
   } while (all && status == FRESHET_OK && freshet_commit_is_being_written(commit));
   freshet_turn_lap(commit->turn, FRESHET_TURN_COMMIT);
   return status == FRESHET_OK ? status : failed(commit, status, &cause, error);
@@ -469,6 +468,10 @@ static freshet_status finish_or_abandon(freshet_commit* commit, freshet_error* e
 }
 
 freshet_status freshet_commit_let_go(freshet_commit* commit, bool lost, freshet_error* error) {
+  if (lost && freshet_commit_is_being_written(commit)) {
+    freshet_users_end_commit(commit->derived->users); /* another member by now, which must not commit this */
+    return FRESHET_OK;
+  }
   freshet_status status = finish_or_abandon(commit, error);
   if (status == FRESHET_OK && !commit->is_stale && freshet_commit_is_held_up(commit)) {
     commit->is_stale = true; /* nothing can be committed, so whoever gets the partitions learns it again */

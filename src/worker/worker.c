@@ -25,6 +25,7 @@ enum {
   COLLECT_MS = 2,
   ALIKE_US = 1000000,
   NEAR_US = 10000,   /* so long may a turn take in which a commit falls due */
+  NEAR_PART = 10,    /* or such a part of the time between two commits */
   QUIET_US = 100000, /* without records: then a list that has to wait for an asker is rare */
   MEMORY_US = 1000000
 };
@@ -270,7 +271,8 @@ static bool is_commit_near(const freshet_worker* worker) {
   const freshet_commit* commit = &worker->commit;
   const int64_t interval_us = worker->config.commit_interval_ms * 1000;
   const int64_t due_us = freshet_commit_is_running(commit) ? commit->start_us + interval_us : commit->next_us;
-  return freshet_clock_monotonic_us(worker->ports.clock) >= due_us - NEAR_US;
+  const int64_t near_us = interval_us / NEAR_PART < NEAR_US ? interval_us / NEAR_PART : NEAR_US;
+  return freshet_clock_monotonic_us(worker->ports.clock) >= due_us - near_us;
 }
 
 /* The list clock: learns from the records at hand and publishes what is due. */

@@ -50,6 +50,7 @@ typedef struct world {
   int64_t items_count, items_taken; /* records of `items`: `item` again and again */
   int64_t lists;                    /* published */
   char order[EVENTS_MAX][16];       /* [lists] whose */
+  int64_t commits, committed;       /* how many were started, and up to which event */
   int64_t rows;                     /* of users, written into a transaction */
   int64_t user_1_events;            /* of user-1, as the last of its rows says */
   bool has_no_outcome;
@@ -83,7 +84,11 @@ static freshet_status sink_write(freshet_sink* self, const freshet_output* outpu
 }
 static freshet_status sink_commit(freshet_sink* self, const freshet_partition* offsets, size_t count,
                                   freshet_error* error) {
-  (void)self, (void)offsets, (void)count, (void)error;
+  (void)self, (void)error;
+  w->commits++;
+  for (size_t i = 0; i < count; i++) {
+    if (offsets[i].topic == FRESHET_TOPIC_EVENTS) w->committed = offsets[i].offset;
+  }
   return FRESHET_OK;
 }
 static freshet_status sink_outcome(freshet_sink* self, int wait_ms, freshet_error* error) {
@@ -120,14 +125,20 @@ static freshet_status source_poll(freshet_source* self, int timeout_ms, freshet_
   *count = 0;
   w->asked = capacity;
   if (!w->is_assigned) {
-    const freshet_partition events = {FRESHET_TOPIC_EVENTS, 0, 0};
+    const freshet_partition events = {FRESHET_TOPIC_EVENTS, 0, w->committed};
     w->is_assigned = true;
+    w->events_taken = w->committed;
     return w->handler.assigned(w->handler.context, &events, 1, error);
   }
   while (*count < capacity && w->events_taken < w->events_there) {
     out[(*count)++] = record_of(&w->events[w->events_taken], FRESHET_TOPIC_EVENTS, w->events_taken);
     w->events_taken++;
   }
+  return FRESHET_OK;
+}
+static freshet_status source_seek(freshet_source* self, const freshet_partition* partitions, size_t count,
+                                  freshet_error* error) {
+  (void)self, (void)partitions, (void)count, (void)error;
   return FRESHET_OK;
 }
 static int64_t source_end(freshet_source* self, freshet_topic topic, int32_t partition) {
@@ -151,13 +162,15 @@ static freshet_status log_partitions(freshet_reader* self, freshet_topic topic, 
 }
 static freshet_status log_range(freshet_reader* self, freshet_topic topic, int32_t partition, int64_t* first,
                                 int64_t* end, freshet_error* error) {
-  (void)self, (void)topic, (void)partition, (void)error;
-  *first = *end = 0;
+  (void)self, (void)partition, (void)error;
+  *first = 0;
+  *end = topic == FRESHET_TOPIC_ITEMS ? w->items_count : 0;
   return FRESHET_OK;
 }
 static freshet_status log_open(freshet_reader* self, freshet_topic topic, int32_t partition, int64_t offset,
                                freshet_error* error) {
-  (void)self, (void)topic, (void)partition, (void)offset, (void)error;
+  (void)self, (void)partition, (void)error;
+  if (topic == FRESHET_TOPIC_ITEMS) w->items_taken = offset;
   return FRESHET_OK;
 }
 static freshet_status log_shut(freshet_reader* self, freshet_topic topic, int32_t partition,
@@ -175,8 +188,8 @@ static freshet_status log_poll(freshet_reader* self, int timeout_ms, freshet_rec
   return FRESHET_OK;
 }
 static int64_t log_position(freshet_reader* self, freshet_topic topic, int32_t partition) {
-  (void)self, (void)topic, (void)partition;
-  return 0;
+  (void)self, (void)partition;
+  return topic == FRESHET_TOPIC_ITEMS ? w->items_taken : 0;
 }
 
 static int64_t clock_ms(freshet_clock* self) {
@@ -223,8 +236,11 @@ static freshet_stream_config config_of(uint32_t overlay_users) {
 }
 
 static void connect(void) {
-  static const freshet_source_vtable source = {
-      .poll = source_poll, .end = source_end, .header = source_header, .wake = source_wake};
+  static const freshet_source_vtable source = {.poll = source_poll,
+                                               .seek = source_seek,
+                                               .end = source_end,
+                                               .header = source_header,
+                                               .wake = source_wake};
   static const freshet_reader_vtable log = {.partitions = log_partitions,
                                             .range = log_range,
                                             .open = log_open,
@@ -459,6 +475,34 @@ static void a_commit_has_little_left_to_write(void** state) {
   stop();
 }
 
+/* As a member of today, the process would commit what it has learned as a member of yesterday. */
+static void a_commit_that_is_being_written_is_not_started_when_partitions_are_lost(void** state) {
+  enum { USERS = 200 };
+  const freshet_partition events = {FRESHET_TOPIC_EVENTS, 0, 0};
+  (void)state;
+  start(100000);
+  choose();
+  for (int i = 0; i < 5; i++) step();
+  for (int i = 0; i < USERS; i++) choose();
+  for (int i = 0; i < 40; i++) step();
+  const int64_t commits = w->commits;
+  w->now_us += 1000000;
+  step();
+  assert_true(w->rows > 1 && w->rows < 1 + USERS);
+  freshet_error error = {0};
+  if (w->handler.revoked(w->handler.context, &events, 1, true, &error) != FRESHET_OK)
+    fail_msg("%s", error.message);
+  assert_int_equal(w->commits, commits);
+  w->is_assigned = false;
+  for (int i = 0; i < 40; i++) step();
+  w->now_us += 1000000;
+  for (int i = 0; i < 5; i++) step();
+  assert_true(w->commits > commits);
+  assert_int_equal(w->committed, 1 + USERS);
+  assert_int_equal(w->user_1_events, 1);
+  stop();
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(lists_of_a_turn_are_bounded_by_their_time),
@@ -467,6 +511,7 @@ int main(void) {
       cmocka_unit_test(lists_flow_while_the_catalogue_comes_again),
       cmocka_unit_test(a_commit_without_an_outcome_stops_no_list),
       cmocka_unit_test(a_commit_has_little_left_to_write),
+      cmocka_unit_test(a_commit_that_is_being_written_is_not_started_when_partitions_are_lost),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -166,6 +166,22 @@ static void a_sweep_begins_again_waits_or_is_forgotten(void** state) {
   stop();
 }
 
+/* However often users are owed something once more, those at the end of the order get their turn. */
+static void a_sweep_that_is_asked_for_again_and_again_comes_to_its_end(void** state) {
+  (void)state;
+  start();
+  for (int turns = 0; turns < 1000 && w->seen[1] < USERS; turns++) {
+    freshet_sweeps_repeat(w->sweeps, FRESHET_OWED_EVENT, 1);
+    turn(EVENTS, LONG_SLICE_US);
+  }
+  assert_int_equal(w->seen[1], USERS);
+  w->last[1][0] = '\0';
+  while (freshet_sweeps_are_due(w->sweeps, EVENTS)) turn(EVENTS, LONG_SLICE_US);
+  assert_int_equal(w->seen[1], 2 * USERS);
+  assert_int_equal(w->done[FRESHET_OWED_EVENT][1], 1);
+  stop();
+}
+
 static void a_refused_row_comes_again(void** state) {
   (void)state;
   freshet_error error = {0};
@@ -186,6 +202,7 @@ int main(void) {
       cmocka_unit_test(a_turn_ends_when_its_time_is_over),
       cmocka_unit_test(users_may_come_and_go_meanwhile),
       cmocka_unit_test(a_sweep_begins_again_waits_or_is_forgotten),
+      cmocka_unit_test(a_sweep_that_is_asked_for_again_and_again_comes_to_its_end),
       cmocka_unit_test(a_refused_row_comes_again),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
