@@ -275,3 +275,20 @@ void freshet_kafka_reader_wake(freshet_kafka_reader* reader) {
   atomic_store(&reader->woken, true);
   rd_kafka_queue_yield(reader->queue);
 }
+
+freshet_log_place* freshet_kafka_reader_places(const freshet_kafka_reader* reader, size_t* count) {
+  size_t capacity = 0;
+  for (int topic = 0; topic < FRESHET_TOPICS; topic++) capacity += (size_t)reader->topics[topic].count;
+  freshet_log_place* places = calloc(capacity + 1, sizeof *places);
+  FRESHET_ASSERT(places != NULL);
+  *count = 0;
+  for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
+    for (int32_t p = 0; p < reader->topics[topic].count; p++) {
+      const freshet_kafka_cursor* cursor = &reader->topics[topic].cursors[p];
+      if (!cursor->open) continue;
+      places[(*count)++] = (freshet_log_place){
+          .topic = (freshet_topic)topic, .partition = p, .next = cursor->next, .mark = cursor->mark};
+    }
+  }
+  return places;
+}

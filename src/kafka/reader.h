@@ -7,6 +7,7 @@
 #define FRESHET_KAFKA_READER_H
 
 #include "kafka/client.h"
+#include "kafka/log_check.h"
 #include "kafka/seal_facts.h"
 #include "stream/mark.h"
 
@@ -63,6 +64,8 @@ void freshet_kafka_reader_stop(freshet_kafka_reader* reader, freshet_topic topic
 freshet_kafka_cursor* freshet_kafka_reader_cursor(const freshet_kafka_reader* reader, freshet_topic topic,
                                                   int32_t partition);
 
+/* All partitions that are open, with where reading is, [*count]; the caller frees. */
+freshet_log_place* freshet_kafka_reader_places(const freshet_kafka_reader* reader, size_t* count);
 /* The mark of the last record before an offset that the source has returned, if it knows one. */
 freshet_mark freshet_kafka_source_mark(freshet_source* source, freshet_topic topic, int32_t partition,
                                        int64_t offset);

@@ -384,12 +384,12 @@ static const freshet_sink_vtable vtable = {.publish = sink_publish,
                                            .poll = sink_poll,
                                            .destroy = sink_destroy};
 
-/* Several records make a batch, and with one that is too large all of them are refused, again and again. */
-static void limit_batches(kafka_sink* sink) {
+/* Several records make a batch, and with one that is too large all of them are refused, again and again. False: batches may
+ * have their usual size. */
+static bool limit_batches(kafka_sink* sink) {
   freshet_kafka_config* config = &sink->config;
-  const size_t bytes = freshet_kafka_sizes_batch(config);
-  if (bytes >= FRESHET_KAFKA_BATCH_USUAL) return;
-  const size_t count = config->property_count;
+  const size_t bytes = freshet_kafka_sizes_batch(&sink->sizes, config), count = config->property_count;
+  if (bytes >= FRESHET_KAFKA_BATCH_USUAL) return false;
   sink->properties = calloc(count + 1, sizeof *sink->properties);
   FRESHET_ASSERT(sink->properties != NULL);
   snprintf(sink->batch, sizeof sink->batch, "%zu", bytes);
@@ -397,6 +397,27 @@ static void limit_batches(kafka_sink* sink) {
   for (size_t i = 0; i < count; i++) sink->properties[i + 1] = config->properties[i];
   config->properties = sink->properties;
   config->property_count = count + 1;
+  return true;
+}
+
+static freshet_status open_publisher(kafka_sink* sink, freshet_error* error) {
+  sink->publisher = (freshet_kafka_client){0};
+  freshet_status status =
+      freshet_kafka_client_open(&sink->publisher, &sink->config, FRESHET_KAFKA_PUBLISHER,
+                                (freshet_kafka_callbacks){.delivered = on_published}, sink, error);
+  if (status == FRESHET_OK) freshet_kafka_sizes_open(&sink->sizes, &sink->publisher);
+  return status;
+}
+
+/* The publisher asks for the limits, and is opened once more if batches have to be smaller. */
+static freshet_status open_within_limits(kafka_sink* sink, freshet_error* error) {
+  freshet_status status = open_publisher(sink, error);
+  if (status != FRESHET_OK) return status;
+  freshet_kafka_sizes_await(&sink->sizes, &sink->publisher);
+  if (!limit_batches(sink)) return FRESHET_OK;
+  freshet_kafka_sizes_close(&sink->sizes);
+  freshet_kafka_client_close(&sink->publisher, 0);
+  return open_publisher(sink, error);
 }
 
 freshet_status freshet_kafka_sink_create(const freshet_kafka_config* given, freshet_source* source,
@@ -406,15 +427,11 @@ freshet_status freshet_kafka_sink_create(const freshet_kafka_config* given, fres
   sink->base.vtable = &vtable;
   sink->source = source;
   sink->config = *given;
-  limit_batches(sink);
   const freshet_kafka_config* config = &sink->config;
   atomic_init(&sink->missing, FRESHET_TOPICS);
   atomic_init(&sink->too_large, FRESHET_TOPICS);
   sink->reply_topics = freshet_reply_topics_create(config);
-  freshet_status status =
-      freshet_kafka_client_open(&sink->publisher, config, FRESHET_KAFKA_PUBLISHER,
-                                (freshet_kafka_callbacks){.delivered = on_published}, sink, error);
-  if (status == FRESHET_OK) freshet_kafka_sizes_open(&sink->sizes, &sink->publisher);
+  freshet_status status = open_within_limits(sink, error);
   if (status == FRESHET_OK) status = open_lanes(sink, error);
   if (status == FRESHET_OK && config->transactional_id != NULL) {
     status = open_transactors(sink, config, error);

@@ -6,37 +6,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kafka/questions.h"
+
 enum {
   AGAIN_MS = 60000, /* an operator may raise a limit while we run */
   ANSWER_MS = 5000,
+  LOOK_MS = 500,               /* between two looks whether the wait should be told */
   FRAME_BYTES = 512,           /* head of a batch and of its record, with room */
   SMALL_BATCH = 64 * 1024,     /* less is told */
   LEARNED_LEAST = 64 * 1024,   /* a smaller record was refused for what was beside it in its batch */
   CLIENT_LIMIT_USUAL = 1000000 /* librdkafka's default */
 };
-
-size_t freshet_kafka_sizes_batch(const freshet_kafka_config* config) {
-  freshet_kafka_topic_info info[FRESHET_TOPICS];
-  int64_t least = FRESHET_KAFKA_BATCH_USUAL;
-  const char* name = "";
-  if (freshet_kafka_topics_list(config, info, NULL) != FRESHET_OK) return FRESHET_KAFKA_BATCH_USUAL;
-  for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
-    const int64_t most = info[topic].max_message_bytes;
-    const bool is_known = info[topic].partitions > 0 && info[topic].policy_known && most > 0;
-    /* Requests are only read. Events are forwarded and erased, and the demo writes items. */
-    if (topic == FRESHET_TOPIC_REQUESTS || !is_known || most >= least) continue;
-    least = most;
-    name = config->topics[topic];
-  }
-  if (least < SMALL_BATCH) {
-    freshet_log_fact(
-        config->logger, FRESHET_INFO, "kafka.small_batches",
-        "topic=%s bytes=%lld message=\"all records are sent in batches of at most so many bytes: a larger "
-        "max.message.bytes of the topic lets the process write faster\"",
-        name, (long long)least);
-  }
-  return (size_t)least;
-}
 
 static void ask(freshet_kafka_sizes* sizes, const freshet_kafka_client* client) {
   rd_kafka_ConfigResource_t* resources[FRESHET_TOPICS];
@@ -76,6 +56,26 @@ size_t freshet_kafka_sizes_limit(const freshet_kafka_sizes* sizes, freshet_topic
   return limit > FRAME_BYTES ? limit - FRAME_BYTES : 0;
 }
 
+size_t freshet_kafka_sizes_batch(const freshet_kafka_sizes* sizes, const freshet_kafka_config* config) {
+  size_t least = FRESHET_KAFKA_BATCH_USUAL;
+  const char* name = "";
+  for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
+    const size_t most = atomic_load(&sizes->limits[topic]);
+    /* Requests are only read. Events are forwarded and erased, and the demo writes items. */
+    if (topic == FRESHET_TOPIC_REQUESTS || most == 0 || most >= least) continue;
+    least = most;
+    name = config->topics[topic];
+  }
+  if (least < SMALL_BATCH) {
+    freshet_log_fact(
+        config->logger, FRESHET_INFO, "kafka.small_batches",
+        "topic=%s bytes=%zu message=\"all records are sent in batches of at most so many bytes: a larger "
+        "max.message.bytes of the topic lets the process write faster\"",
+        name, least);
+  }
+  return least;
+}
+
 void freshet_kafka_sizes_refused(freshet_kafka_sizes* sizes, freshet_topic topic, size_t bytes) {
   size_t limit = freshet_kafka_sizes_limit(sizes, topic);
   if (bytes > LEARNED_LEAST && bytes <= limit) atomic_store(&sizes->limits[topic], bytes - 1 + FRAME_BYTES);
@@ -112,8 +112,12 @@ static void take_answer(freshet_kafka_sizes* sizes, const freshet_kafka_client* 
   freshet_kafka_sizes_close(sizes);
 }
 
-void freshet_kafka_sizes_await(freshet_kafka_sizes* sizes, const freshet_kafka_client* client) {
-  take_answer(sizes, client, ANSWER_MS);
+void freshet_kafka_sizes_await(freshet_kafka_sizes* sizes, freshet_kafka_client* client) {
+  freshet_kafka_wait wait = freshet_kafka_wait_for(client, "the size limits of topics");
+  for (int waited_ms = 0; sizes->answers != NULL && waited_ms < ANSWER_MS; waited_ms += LOOK_MS) {
+    take_answer(sizes, client, LOOK_MS);
+    if (sizes->answers != NULL) freshet_kafka_wait_tell(&wait, RD_KAFKA_RESP_ERR__TIMED_OUT);
+  }
 }
 
 void freshet_kafka_sizes_poll(freshet_kafka_sizes* sizes, const freshet_kafka_client* client) {

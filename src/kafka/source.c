@@ -142,25 +142,6 @@ static freshet_status judge_committed(kafka_source* source, rd_kafka_topic_parti
   return status;
 }
 
-/* All that is open; the caller frees. */
-static freshet_log_place* list_places(const kafka_source* source, size_t* count) {
-  const freshet_kafka_reader* reader = &source->reader;
-  size_t capacity = 0;
-  for (int topic = 0; topic < FRESHET_TOPICS; topic++) capacity += (size_t)reader->topics[topic].count;
-  freshet_log_place* places = calloc(capacity + 1, sizeof *places);
-  FRESHET_ASSERT(places != NULL);
-  *count = 0;
-  for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
-    for (int32_t p = 0; p < reader->topics[topic].count; p++) {
-      const freshet_kafka_cursor* cursor = &reader->topics[topic].cursors[p];
-      if (!cursor->open) continue;
-      places[(*count)++] = (freshet_log_place){
-          .topic = (freshet_topic)topic, .partition = p, .next = cursor->next, .mark = cursor->mark};
-    }
-  }
-  return places;
-}
-
 /* The broker that answers may not have heard of new partitions yet, or none answers: then it is asked again. */
 static void follow_items(kafka_source* source) {
   const int32_t partitions = freshet_kafka_client_look_again(&source->reader.client, FRESHET_TOPIC_ITEMS);
@@ -172,7 +153,7 @@ static freshet_status heed_watch(kafka_source* source, freshet_error* error) {
   int64_t now_ms = freshet_monotonic_ms();
   if (now_ms - source->shared_ms >= SHARE_MS) {
     size_t count;
-    freshet_log_place* places = list_places(source, &count);
+    freshet_log_place* places = freshet_kafka_reader_places(&source->reader, &count);
     freshet_log_watch_set(source->watch, places, count);
     free(places);
     source->shared_ms = now_ms;
@@ -316,7 +297,7 @@ static freshet_status reassign(kafka_source* source, const freshet_log_place* pl
 static freshet_status find_again(kafka_source* source, freshet_error* error) {
   size_t count, moved = 0;
   freshet_kafka_reader_release(&source->reader);
-  freshet_log_place* places = list_places(source, &count);
+  freshet_log_place* places = freshet_kafka_reader_places(&source->reader, &count);
   freshet_status status = freshet_log_watch_judge(source->watch, places, count, error);
   source->reader.strayed = false;
   for (size_t i = 0; status == FRESHET_OK && i < count; i++) {

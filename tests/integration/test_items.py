@@ -85,12 +85,14 @@ class Limit(Case):
             app.send("events", f"user-{number % 10}", click(f"user-{number % 10}", f"unknown-{number}"))
         app.flush()
         app.settle()
-        for number in range(40):
+        for number in range(12):
+            app.put("items", f"new-{number}", item(f"new-{number}"))
+        until(lambda: "items.nearly_full" in worker.log(), "the warning at 80 %")
+        for number in range(12, 40):
             app.put("items", f"new-{number}", item(f"new-{number}"))
         worker.await_metric("freshet_items_listed", 50)  # ids that nobody announces give way
         worker.await_metric("freshet_items_refused_total", 20)
-        self.assertIn("items.nearly_full", worker.log())
-        self.assertIn("items.full", worker.log())
+        until(lambda: "items.full" in worker.log(), "the warning at 100 %")
         until(lambda: worker.metric("freshet_items_known") <= 50 + 50 // 4, "unannounced items are parked")
         app.settle()
         base = worker.overrides
