@@ -45,7 +45,9 @@ TEXTS = [("", True), ("word", True), ("\0\1\2", True), ("e" + "\u0301" * 500, Tr
 TIMES = [(value, False) for value in LONGS] + [(NOW_MS, True), (NOW_MS // 1000, False), (NOW_MS * 1000, False),
                                              (NOW_MS + 400 * DAY_MS, False), (NOW_MS - 400 * DAY_MS, True)]
 EXPIRIES = [(value, value >= 631152000000) for value in LONGS if value != 0] + [(None, True), (0, None)]
-MARKS = [(value, value >= 0) for value in LONGS if value != 0] + [(None, True), (0, None)]
+# The day a thing was made: 1 says before 1970. What is smaller than 2200 in seconds is no time in ms.
+MARKS = [(value, value == 1) for value in LONGS if value != 0] + [
+    (NOW_MS, True), (NOW_MS // 1000, False), (NOW_MS * 1000, False), (480000000000, True), (None, True), (0, None)]
 IDS_OF_ITEM = [([], True), (["c"], True), (["c"] * 64, True), ([f"c{i}" for i in range(65)], False), ([""], False),
                (["x" * 512] * 64, True), (["x" * 513], False), (["a\nb"], False)]
 VECTORS = [(None, True), (b"", True), (b"\0", False), (bytes(16), True), (bytes(4 * 4096), True), (bytes(4 * 4097), False)]
