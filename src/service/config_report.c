@@ -99,8 +99,19 @@ size_t freshet_config_changed(const freshet_config* before, const freshet_config
   return end(&r);
 }
 
+/* Of a name without FRESHET_: the process reads FRESHET_CACHE, and scripts and tests of this project read the others. */
+static bool is_of_no_setting(const char* rest) {
+  static const char* const names[] = {
+      "CACHE",       "PEERS",       "JOBS",        "BINARY",     "BOOTSTRAP",        "BROKER_PORT",
+      "BROKER_DATA", "BROKER_HEAP", "BROKER_DAYS", "BROKER_JVM", "TEST_BROKER_PORT", "TEST_TIMEOUT_S"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    if (strcmp(rest, names[i]) == 0) return true;
+  }
+  return false;
+}
+
 size_t freshet_config_unused(char* const* environment, char* text, size_t size) {
-  static const char prefix[] = "FRESHET_", cache[] = "CACHE";
+  static const char prefix[] = "FRESHET_";
   report r = begin(text, size);
   for (; *environment != NULL; environment++) {
     const char* value = strchr(*environment, '=');
@@ -108,7 +119,7 @@ size_t freshet_config_unused(char* const* environment, char* text, size_t size) 
     if (value == NULL || strncmp(*environment, prefix, sizeof prefix - 1) != 0) continue;
     snprintf(name, sizeof name, "%.*s", (int)(value - *environment), *environment);
     const char* rest = name + sizeof prefix - 1;
-    bool is_ours = freshet_config_section_of_variable(rest) != NULL || strcmp(rest, cache) == 0;
+    bool is_ours = freshet_config_section_of_variable(rest) != NULL || is_of_no_setting(rest);
     if (!is_ours && !freshet_config_variable_is_foreign(rest, value + 1)) add(&r, NULL, name, NULL);
   }
   return end(&r);

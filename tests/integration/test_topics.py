@@ -128,7 +128,8 @@ class Topics(Case):
     def test_a_change_right_after_the_start_and_beside_a_standby(self):
         """A process without a partition looks, too; and what changes before its first look is not known yet."""
         app = self.app({"topics.partitions": 1})
-        workers = [app.service(f"worker-{n}").start_ready() for n in range(2)]
+        workers = [app.service("worker-0").start_ready(), app.service("worker-1").start()]
+        until(lambda: "group.rebalance action=assign" in workers[1].log(), "worker-1 is a member, with the partition or without")
         self.set(app, "users", cleanup_policy="delete")
         for worker in workers:
             until(lambda log=worker.log: "topics.fault" in log(), "the change is told", 90)

@@ -151,6 +151,7 @@ static void test_misspelt_variables_are_named(void** state) {
   char* others[] = {"HOME=/",
                     "FRESHET_FOLDER=x",
                     "FRESHET_CACHE=/c",
+                    "FRESHET_BROKER_PORT=19092",
                     "FRESHET_BOOTSTRAP_SERVERS=b",
                     "FRESHET_HTTP_SERVICE_HOST=10.0.0.1", /* Kubernetes makes the rest */
                     "FRESHET_PORT=tcp://10.0.0.1:80",
