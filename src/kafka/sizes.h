@@ -20,7 +20,8 @@ typedef struct freshet_kafka_sizes {
 
 /* client: the producer with the least limit of its own. Asks the cluster, and does not wait for its answer. */
 void freshet_kafka_sizes_open(freshet_kafka_sizes* sizes, const freshet_kafka_client* client);
-/* Waits for the answer to the question of `open`, about 5 s at most, and logs a long wait: no record may be written before the limits are known. */
+/* Waits for the answer to the question of `open`, about 5 s at most, and logs a long wait: no record may be written before the
+ * limits are known. */
 void freshet_kafka_sizes_await(freshet_kafka_sizes* sizes, freshet_kafka_client* client);
 /* Before the client is closed. A zeroed one is fine. */
 void freshet_kafka_sizes_close(freshet_kafka_sizes* sizes);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "core/grow.h"
+#include "users/dedup.h"
 
 enum { LOOK_EVERY = 16 /* rows, at the clock */ };
 
@@ -100,15 +101,10 @@ typedef struct slice {
   freshet_error* error;
 } slice;
 
-/* An id that begins with NUL is no user's: it is of a chunk of the dedup window. */
-static bool is_user_row(freshet_slice key) {
-  return key.size == 0 || key.data[0] != '\0';
-}
-
 static bool look_at_row(void* context, freshet_slice key, freshet_slice row) {
   slice* s = context;
   const freshet_sweeps_handler* handler = &s->sweeps->handler;
-  if (is_user_row(key))
+  if (!freshet_dedup_is_key(key))
     s->status = handler->visit(handler->context, s->now->reason, s->now->partition, key, row, s->error);
   if (s->status != FRESHET_OK) return false;
   s->now->after.size = 0;

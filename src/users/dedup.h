@@ -22,6 +22,10 @@ typedef struct freshet_dedup freshet_dedup;
 enum { FRESHET_DEDUP_KEY_SIZE = 10 };
 /* Every chunk key starts with this; no user id does. */
 extern const char freshet_dedup_key_prefix[2];
+/* Of a row of the changelog or the store: is it a chunk's? Else it is a user's. */
+static inline bool freshet_dedup_is_key(freshet_slice key) {
+  return key.size > 0 && key.data[0] == '\0';
+}
 
 freshet_dedup* freshet_dedup_create(uint32_t max_events, int64_t window_ms);
 void freshet_dedup_destroy(freshet_dedup* dedup);

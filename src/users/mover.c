@@ -140,7 +140,7 @@ static void note_chunk(freshet_mover* mover, const freshet_record* record) {
 }
 
 static bool is_user(const freshet_record* record) {
-  return record->has_key && record->key.size > 0 && record->key.data[0] != '\0';
+  return record->has_key && record->key.size > 0 && !freshet_dedup_is_key(record->key);
 }
 
 static freshet_status note_all(void* context, const freshet_record* records, size_t count,

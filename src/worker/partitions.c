@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "users/dedup.h"
 #include "worker/restore.h"
 
 static void show_partitions(freshet_partitions* own) {
@@ -15,7 +16,7 @@ static void show_partitions(freshet_partitions* own) {
 static bool note_user(void* context, freshet_slice key, freshet_slice value) {
   (void)value;
   bool* found = context;
-  *found = key.size > 0 && key.data[0] != '\0';
+  *found = key.size > 0 && !freshet_dedup_is_key(key);
   return !*found;
 }
 

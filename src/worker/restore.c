@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "stream/read_to.h"
+#include "users/dedup.h"
 #include "users/user_records.h"
 #include "worker/changelog_check.h"
 
@@ -83,7 +84,7 @@ static freshet_status open_partition(const freshet_ports* ports, const target* t
 }
 
 void freshet_forget_user_row(freshet_store* store, int32_t partition, freshet_slice key) {
-  bool is_user = key.size > 0 && key.data[0] != '\0';
+  bool is_user = key.size > 0 && !freshet_dedup_is_key(key);
   freshet_store_remove(store, FRESHET_FAMILY_USERS, partition, key);
   if (is_user) freshet_store_purge(store, FRESHET_FAMILY_USERS, partition, key);
 }

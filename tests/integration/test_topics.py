@@ -55,13 +55,17 @@ class Topics(Case):
                           "deltas may expire", "forgets tombstones after 1000 ms")
         self.assertEqual(len(told.stderr.splitlines()), 5, told.stderr)
 
+    def choose(self, app):
+        """40 users choose one of 5 items each."""
+        for number in range(40):
+            app.send("events", f"user-{number}", click(f"user-{number}", f"item-{number % 5}"))
+
     def test_a_changelog_that_has_lost_its_beginning(self):
         """Its policy is right again, so only the beginning of the log says that rows of users are gone."""
         app = self.app()
         app.announce(5)
         worker = app.service().start_ready()
-        for number in range(40):
-            app.send("events", f"user-{number}", click(f"user-{number}", f"item-{number % 5}"))
+        self.choose(app)
         app.settle()
         self.check(app, EXIT_OK, "ok: 4 partitions")
         self.set(app, "users", cleanup_policy="delete")
@@ -170,8 +174,7 @@ class Topics(Case):
         app = self.app()
         app.announce(5)
         worker = app.service().start_ready()
-        for number in range(40):
-            app.send("events", f"user-{number}", click(f"user-{number}", f"item-{number % 5}"))
+        self.choose(app)
         app.settle()
         name = app.topics["recommendations"]
         time.sleep(4)  # the watch has seen where the topic ends
@@ -193,8 +196,7 @@ class Topics(Case):
             self.admin.delete_topics([app.topics[topic]])[app.topics[topic]].result()
         app.announce(5)
         worker = app.service().start_ready()
-        for number in range(40):
-            app.send("events", f"user-{number}", click(f"user-{number}", f"item-{number % 5}"))
+        self.choose(app)
         app.settle()
         time.sleep(7)  # it looks each 3 s
         worker.expect_running()
@@ -256,8 +258,7 @@ class Topics(Case):
         app.announce(5)
         self.set(app, "item_deltas", cleanup_policy="delete", max_message_bytes=1000)
         worker = app.service().start_ready()
-        for number in range(40):
-            app.send("events", f"user-{number}", click(f"user-{number}", f"item-{number % 5}"))
+        self.choose(app)
         app.flush()
         # The transaction may be known to have failed before it is known which record was refused: the next one tells.
         named = f"max.message.bytes of topic {app.topics['item_deltas']}"

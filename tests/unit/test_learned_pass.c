@@ -335,14 +335,19 @@ static void the_store_gets_what_was_true_at_the_beginning(void** state) {
   free_world(&w);
 }
 
+/* A commit, and a whole pass after it. */
+static void learn_and_store(world* w, int events) {
+  learn(w, events);
+  commit(w);
+  begin_pass(w);
+  while (!turn(w)) write_all(w);
+  write_all(w);
+}
+
 static void rows_that_are_half_written_are_made_whole(void** state) {
   (void)state;
   world w = make_world();
-  learn(&w, 500);
-  commit(&w);
-  begin_pass(&w);
-  while (!turn(&w)) write_all(&w);
-  write_all(&w);
+  learn_and_store(&w, 500);
   const int64_t before = store.position;
   for (int i = 0; i < 20; i++) {
     learn(&w, 300);
@@ -373,11 +378,7 @@ static bool is_blank(const freshet_model* model, uint32_t slot) {
 static void the_first_pass_leaves_out_items_that_taught_nothing(void** state) {
   (void)state;
   world w = make_world();
-  learn(&w, 500);
-  commit(&w);
-  begin_pass(&w);
-  while (!turn(&w)) write_all(&w);
-  write_all(&w);
+  learn_and_store(&w, 500);
   size_t touched = 0;
   for (uint32_t slot = 0; slot < ITEMS; slot++) {
     touched += !is_blank(w.model, slot);
@@ -404,11 +405,7 @@ static void no_turn_is_long(void** state) {
   (void)state;
   int64_t longest[KEPT_TURNS + 1] = {0};
   world w = make_world();
-  learn(&w, 500);
-  commit(&w);
-  begin_pass(&w);
-  while (!turn(&w)) write_all(&w);
-  write_all(&w);
+  learn_and_store(&w, 500);
   read_all_rows(w.model);
   store.puts = 0;
   int64_t start_us = cpu_us();

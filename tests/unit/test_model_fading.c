@@ -103,23 +103,30 @@ static void a_full_list_makes_room(void** state) {
   free_world(&w);
 }
 
-/* The version before had no clock: its counts were those of all choices. They come to say the same. */
-static void state_without_a_clock_fades_at_once(void** state) {
-  (void)state;
-  enum { VERSION_BEFORE = 3, CLOCK = 8, TIMES = 3200 };
-  world w = make_world();
+/* A model with item 0 as the version before stored it. The caller destroys it. */
+static freshet_model* restore_without_a_clock(const world* w) {
+  enum { VERSION_BEFORE = 3, CLOCK = 8 };
   freshet_model* restored = make_model();
   freshet_buffer row = {0};
-  for (uint32_t i = 0; i < TIMES; i++) choose_together(&w, 0, 1 + i % 2, i);
-  neighbours* near = &w.model->items[0].near;
-  for (uint32_t e = 0; e < near->count; e++) near->entries[e].together = TIMES / 2;
-  freshet_model_write_item(w.model, 0, 1, &row);
+  freshet_model_write_item(w->model, 0, 1, &row);
   row.data[0] = VERSION_BEFORE;
   const freshet_slice older = {(const char*)row.data, row.size - CLOCK};
   assert_int_equal(freshet_model_read_item(restored, 0, older, NULL), FRESHET_OK);
+  freshet_buffer_free(&row);
+  return restored;
+}
+
+/* The version before had no clock: its counts were those of all choices. They come to say the same. */
+static void state_without_a_clock_fades_at_once(void** state) {
+  (void)state;
+  enum { TIMES = 3200 };
+  world w = make_world();
+  for (uint32_t i = 0; i < TIMES; i++) choose_together(&w, 0, 1 + i % 2, i);
+  neighbours* near = &w.model->items[0].near;
+  for (uint32_t e = 0; e < near->count; e++) near->entries[e].together = TIMES / 2;
+  freshet_model* restored = restore_without_a_clock(&w);
   assert_float_equal(together(restored, 0, 1), TIMES / 2, 1);
   assert_float_equal(restored->items[0].near.held, near->held, .01F * near->held);
-  freshet_buffer_free(&row);
   freshet_model_destroy(restored);
   free_world(&w);
 }
@@ -127,21 +134,15 @@ static void state_without_a_clock_fades_at_once(void** state) {
 /* N is a sum of weights, and counts choices without a context, too: a list may have fewer steps. */
 static void state_without_a_clock_keeps_a_short_list(void** state) {
   (void)state;
-  enum { VERSION_BEFORE = 3, CLOCK = 8, COUNT = 3200 };
+  enum { COUNT = 3200 };
   world w = make_world();
-  freshet_model* restored = make_model();
-  freshet_buffer row = {0};
   for (uint32_t i = 0; i < 8; i++) choose_together(&w, 0, 1 + i % 2, i);
   const float before = together(w.model, 0, 1);
   freshet_model_count_set(w.model, 0, COUNT * WEIGHT_UNITS);
-  freshet_model_write_item(w.model, 0, 1, &row);
-  row.data[0] = VERSION_BEFORE;
-  const freshet_slice older = {(const char*)row.data, row.size - CLOCK};
-  assert_int_equal(freshet_model_read_item(restored, 0, older, NULL), FRESHET_OK);
+  freshet_model* restored = restore_without_a_clock(&w);
   assert_float_equal(together(restored, 0, 1), before, .001F);
   assert_float_equal(restored->items[0].near.entries[0].together, w.model->items[0].near.entries[0].together,
                      .001F);
-  freshet_buffer_free(&row);
   freshet_model_destroy(restored);
   free_world(&w);
 }
