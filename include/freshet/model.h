@@ -460,6 +460,8 @@ freshet_status freshet_model_read_globals(freshet_model* model, freshet_slice by
  * learned stays, and nothing of this log is folded yet. Rows that are read later count in the same way. True: it is another
  * log. */
 bool freshet_model_fit_log(freshet_model* model, int64_t end);
+/* Makes an item (FRESHET_NO_ITEM: what belongs to no single item) count by another log, of which nothing is folded yet. */
+void freshet_model_renumber(freshet_model* model, uint32_t slot);
 /* Makes what freshet_model_write_item wrote count by another log, of which nothing is folded yet. */
 void freshet_model_renumber_row(freshet_buffer* row);
 

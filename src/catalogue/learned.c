@@ -30,7 +30,7 @@ freshet_learned* freshet_learned_create(const freshet_ports* ports, freshet_mode
   learned->ports = *ports;
   learned->model = model;
   learned->checkpointed_to = -1;
-  learned->mark = FRESHET_NO_MARK;
+  learned->mark = learned->log = FRESHET_NO_MARK;
   learned->parked = freshet_parked_items_create(ports->store);
   const freshet_model_parked parked = freshet_parked_items_for_model(learned->parked);
   freshet_model_set_parked(model, &parked);
@@ -54,7 +54,11 @@ void freshet_learned_destroy(freshet_learned* learned) {
   free(learned->pass.waits);
   free(learned->pass.owned);
   freshet_parked_items_destroy(learned->parked);
+  for (int32_t share = 0; learned->checkpoints != NULL && share < learned->shares; share++)
+    freshet_buffer_free(&learned->checkpoints[share].globals);
   free(learned->checkpoints);
+  free(learned->parked_by);
+  freshet_table_free(learned->counted_by);
   freshet_table_free(learned->is_unwritten);
   free(learned);
 }
@@ -82,9 +86,10 @@ freshet_status freshet_learned_apply_delta(freshet_learned* learned, const fresh
                                            freshet_error* error) {
   if (!record->has_value || is_reflected(learned, record)) return FRESHET_OK;
   freshet_status status = fold(learned, record, error);
-  if (status == FRESHET_OK)
-    learned->mark = freshet_mark_of(record->offset, record->timestamp_ms, record->key, record->value);
-  return status;
+  if (status != FRESHET_OK) return status;
+  learned->mark = freshet_mark_of(record->offset, record->timestamp_ms, record->key, record->value);
+  if (learned->log_end == 0 && learned->log.offset < 0) learned->log = learned->mark;
+  return FRESHET_OK;
 }
 
 static freshet_status write_part(freshet_learned* learned, const freshet_model_delta* delta,
@@ -338,14 +343,7 @@ static freshet_status renumber_parked_row(void* context, uint64_t item_key, bool
                                           freshet_error* error) {
   freshet_learned* learned = context;
   (void)is_written; /* checkpoints have it to write */
-  learned->bytes.size = 0;
-  freshet_status status = freshet_parked_items_row(learned->parked, item_key, &learned->bytes, error);
-  if (status != FRESHET_OK) return status;
-  freshet_model_renumber_row(&learned->bytes);
-  freshet_store_put(learned->ports.store, FRESHET_FAMILY_ITEMS, 0,
-                    (freshet_slice){(const char*)&item_key, sizeof item_key},
-                    freshet_buffer_slice(&learned->bytes));
-  return FRESHET_OK;
+  return freshet_learned_renumber_parked(learned, item_key, error);
 }
 
 /* The new log may soon be longer than the position that the store has. So the store counts by the new log before anything
@@ -384,6 +382,14 @@ static freshet_status compare_mark(freshet_learned* learned, freshet_item_logs* 
   return status;
 }
 
+static void tell_replaced(const freshet_learned* learned, int64_t from, int64_t end) {
+  freshet_log_fact(
+      learned->ports.logger, FRESHET_ERROR, "deltas.replaced",
+      "topic=%s from=%lld end=%lld message=\"the topic was made again: it is read from its beginning, "
+      "and what was learned about items stays\"",
+      name_of_deltas(learned), (long long)from, (long long)end);
+}
+
 /* Kafka may have less than the fold was to go on with: the deltas expired during a long absence, the topic was made again,
  * or its end was cut off. A start that waited for them would never succeed. Records that are there and that are not later
  * than the rows of the store are in these rows: then the log was cut. */
@@ -398,15 +404,15 @@ static freshet_status fit_to_log(freshet_learned* learned, freshet_item_logs* lo
   const int64_t from = *start == FRESHET_OFFSET_BEGINNING ? 0 : *start;
   if (freshet_model_fit_log(learned->model, is_other ? BEFORE_ALL : end)) {
     learned->mark = FRESHET_NO_MARK;
-    freshet_log_fact(
-        learned->ports.logger, FRESHET_ERROR, "deltas.replaced",
-        "topic=%s from=%lld end=%lld message=\"the topic was made again: it is read from its beginning, "
-        "and what was learned about items stays\"",
-        name_of_deltas(learned), (long long)from, (long long)end);
+    tell_replaced(learned, from, end);
     *start = FRESHET_OFFSET_BEGINNING;
     learned->reflected_end = stored->is_beyond ? end : 0;
     learned->reflected_ms = stored->time_ms;
     status = renumber(learned, first, error);
+  } else if (learned->has_other) {
+    tell_replaced(learned, from, end);
+    *start = FRESHET_OFFSET_BEGINNING;
+    learned->is_renumbered = true;
   } else if (from < first) {
     freshet_log_fact(
         learned->ports.logger, FRESHET_ERROR, "deltas.lost",

@@ -7,6 +7,10 @@
 #include <stdlib.h>
 
 #include "catalogue/learned_internal.h"
+#include "core/grow.h"
+#include "core/table.h"
+
+enum { LOOKED_AT = 2 };
 
 /* In front of the number of a share (i32 LE): the key of what belongs to no single item, as of the checkpoint of
  * the share. */
@@ -38,14 +42,118 @@ static bool takes_number(freshet_slice key, freshet_slice prefix, void* number, 
 
 /* ---- reading ---- */
 
+static freshet_status find_log(freshet_learned* learned, freshet_item_logs* logs, freshet_error* error) {
+  int64_t first;
+  freshet_status status =
+      freshet_item_logs_range(logs, FRESHET_TOPIC_ITEM_DELTAS, 0, &first, &learned->log_end, error);
+  /* The marker of a transaction may be left where the first record was. */
+  for (int64_t at = first;
+       status == FRESHET_OK && learned->log.offset < 0 && at < learned->log_end && at < first + LOOKED_AT;
+       at++)
+    status = freshet_item_logs_mark_at(logs, FRESHET_TOPIC_ITEM_DELTAS, 0, at, &learned->log, error);
+  return status;
+}
+
+/* Does a checkpoint count by a log that is gone? Records of a log go from its beginning only, so the first one of today
+ * cannot be before one that was the first. If that one has gone, nothing tells: then this is taken for the same log. */
+static bool is_other(const freshet_learned* learned, const freshet_mark* counted_by) {
+  if (counted_by->offset < 0) return false; /* an older version has written it */
+  if (learned->log.offset < 0) return counted_by->offset >= learned->log_end;
+  return counted_by->offset > learned->log.offset ||
+         (counted_by->offset == learned->log.offset && !freshet_mark_equal(counted_by, &learned->log));
+}
+
+/* A row of learned state has no encoder: the field names the log. A version that does not know that reads the rest. */
+static freshet_mark log_of(const freshet_item_state* state) {
+  return freshet_mark_read(state->encoder.data, state->encoder.size);
+}
+
+static void note_log(freshet_learned* learned, uint32_t slot, const freshet_item_state* state) {
+  learned->counted_by = freshet_table_reach(learned->counted_by, &learned->counted_capacity, (size_t)slot + 1,
+                                            sizeof *learned->counted_by);
+  while (learned->counted_count <= slot) learned->counted_by[learned->counted_count++] = FRESHET_NO_MARK;
+  learned->counted_by[slot] = log_of(state);
+}
+
+/* Only the last of the shares counts, and those of a log that is gone only if there are no others. */
+static freshet_status use_globals(freshet_learned* learned, freshet_error* error) {
+  const freshet_share_checkpoint *own = NULL, *other = NULL;
+  for (int32_t share = 0; share < learned->shares; share++) {
+    const freshet_share_checkpoint* c = &learned->checkpoints[share];
+    if (c->folded_to < 0) continue;
+    const bool counts_other = is_other(learned, &c->counted_by);
+    const freshet_share_checkpoint** best = counts_other ? &other : &own;
+    if (*best == NULL || c->folded_to >= (*best)->folded_to) *best = c;
+    learned->has_other = learned->has_other || counts_other;
+  }
+  if (own == NULL && other == NULL) return FRESHET_OK;
+  freshet_slice globals = freshet_buffer_slice(own != NULL ? &own->globals : &other->globals);
+  freshet_status status = freshet_model_read_globals(learned->model, globals, error);
+  if (own == NULL) freshet_model_renumber(learned->model, FRESHET_NO_ITEM);
+  return status;
+}
+
+static int by_key_latest_first(const void* a, const void* b) {
+  const freshet_parked_checkpoint *x = a, *y = b;
+  if (x->key != y->key) return x->key < y->key ? -1 : 1;
+  return (x->nth < y->nth) - (x->nth > y->nth);
+}
+
+freshet_status freshet_learned_renumber_parked(freshet_learned* learned, uint64_t item_key,
+                                               freshet_error* error) {
+  learned->bytes.size = 0;
+  freshet_status status = freshet_parked_items_row(learned->parked, item_key, &learned->bytes, error);
+  if (status != FRESHET_OK) return status;
+  freshet_model_renumber_row(&learned->bytes);
+  freshet_store_put(learned->ports.store, FRESHET_FAMILY_ITEMS, 0,
+                    (freshet_slice){(const char*)&item_key, sizeof item_key},
+                    freshet_buffer_slice(&learned->bytes));
+  return FRESHET_OK;
+}
+
+static freshet_status fit_parked(freshet_learned* learned, freshet_error* error) {
+  freshet_status status = FRESHET_OK;
+  if (learned->parked_count == 0) return FRESHET_OK;
+  qsort(learned->parked_by, learned->parked_count, sizeof *learned->parked_by, by_key_latest_first);
+  for (size_t i = 0; i < learned->parked_count && status == FRESHET_OK; i++) {
+    const freshet_parked_checkpoint* c = &learned->parked_by[i];
+    if ((i > 0 && c[-1].key == c->key) || !is_other(learned, &c->counted_by)) continue;
+    learned->has_other = true;
+    status = freshet_learned_renumber_parked(learned, c->key, error);
+  }
+  free(learned->parked_by);
+  learned->parked_by = NULL;
+  learned->parked_count = learned->parked_capacity = 0;
+  if (status == FRESHET_OK) status = freshet_store_write(learned->ports.store, error);
+  return status;
+}
+
+/* What was learned by a log that is gone counts. All deltas of this one are to be added to it. After the checkpoints have
+ * been read: a log that was empty before may have begun meanwhile. */
+static freshet_status fit_to_log(freshet_learned* learned, freshet_error* error) {
+  freshet_status status = use_globals(learned, error);
+  for (size_t slot = 0; slot < learned->counted_count; slot++) {
+    if (!is_other(learned, &learned->counted_by[slot])) continue;
+    freshet_model_renumber(learned->model, (uint32_t)slot);
+    learned->has_other = true;
+  }
+  if (status == FRESHET_OK) status = fit_parked(learned, error);
+  freshet_table_free(learned->counted_by);
+  learned->counted_by = NULL;
+  learned->counted_capacity = learned->counted_count = 0;
+  return status;
+}
+
 static freshet_status take_globals(freshet_learned* learned, int32_t share, const freshet_item_state* state,
                                    freshet_error* error) {
-  freshet_status status = FRESHET_OK;
-  if (state->folded_to >= learned->globals_at)
-    status = freshet_model_read_globals(learned->model, state->learned, error);
+  freshet_status status = freshet_model_read_globals(learned->model, state->learned, error);
   if (status != FRESHET_OK) return status; /* such a record says nothing about positions either */
-  if (share >= 0 && share < learned->shares) learned->checkpoints[share] = state->folded_to;
-  if (state->folded_to > learned->globals_at) learned->globals_at = state->folded_to;
+  if (share < 0 || share >= learned->shares) return FRESHET_OK;
+  freshet_share_checkpoint* c = &learned->checkpoints[share];
+  c->folded_to = state->folded_to;
+  c->counted_by = log_of(state);
+  c->globals.size = 0;
+  freshet_buffer_append(&c->globals, state->learned.data, state->learned.size);
   return FRESHET_OK;
 }
 
@@ -58,6 +166,11 @@ static freshet_status park_state(freshet_learned* learned, uint64_t item_key, co
   freshet_store_put(learned->ports.store, FRESHET_FAMILY_ITEMS, 0,
                     (freshet_slice){(const char*)&item_key, sizeof item_key}, state->learned);
   freshet_parked_items_add(learned->parked, item_key);
+  learned->parked_by = freshet_grow(learned->parked_by, &learned->parked_capacity, learned->parked_count + 1,
+                                    sizeof *learned->parked_by);
+  learned->parked_by[learned->parked_count] =
+      (freshet_parked_checkpoint){item_key, learned->parked_count, log_of(state)};
+  learned->parked_count++;
   return freshet_store_write(learned->ports.store, error);
 }
 
@@ -76,6 +189,7 @@ freshet_status freshet_learned_apply_state(freshet_learned* learned, const fresh
   if (freshet_learned_lacks_room(learned, item_key)) return park_state(learned, item_key, &state, error);
   status = freshet_model_intern_key(learned->model, item_key, &slot, error);
   if (status != FRESHET_OK) return status;
+  note_log(learned, slot, &state);
   return freshet_model_read_item(learned->model, slot, state.learned, error);
 }
 
@@ -83,7 +197,7 @@ freshet_status freshet_learned_apply_state(freshet_learned* learned, const fresh
 static int64_t oldest_checkpoint(const freshet_learned* learned) {
   int64_t oldest = learned->shares == 0 ? -1 : INT64_MAX;
   for (int32_t share = 0; share < learned->shares; share++) {
-    if (learned->checkpoints[share] < oldest) oldest = learned->checkpoints[share];
+    if (learned->checkpoints[share].folded_to < oldest) oldest = learned->checkpoints[share].folded_to;
   }
   return oldest < 0 ? FRESHET_OFFSET_BEGINNING : oldest;
 }
@@ -96,8 +210,7 @@ static freshet_status read_checkpoints(freshet_learned* learned, freshet_item_lo
                                        int64_t* start, freshet_error* error) {
   learned->checkpoints = calloc((size_t)learned->shares + 1, sizeof *learned->checkpoints);
   FRESHET_ASSERT(learned->checkpoints != NULL);
-  for (int32_t share = 0; share < learned->shares; share++) learned->checkpoints[share] = -1;
-  learned->globals_at = -1;
+  for (int32_t share = 0; share < learned->shares; share++) learned->checkpoints[share].folded_to = -1;
   learned->is_bootstrapping = true;
   freshet_status status = freshet_item_logs_catch_up(logs, FRESHET_TOPIC_ITEM_STATES, partitions, error);
   *start = oldest_checkpoint(learned);
@@ -117,8 +230,11 @@ freshet_status freshet_learned_load_states(freshet_learned* learned, freshet_ite
                  : freshet_item_logs_open_at_stored(logs, FRESHET_TOPIC_ITEM_STATES, p, error);
   }
   if (status != FRESHET_OK) return status;
-  if (from_checkpoints) return read_checkpoints(learned, logs, partitions, start, error);
-  return freshet_item_logs_catch_up(logs, FRESHET_TOPIC_ITEM_STATES, partitions, error);
+  status = from_checkpoints ? read_checkpoints(learned, logs, partitions, start, error)
+                            : freshet_item_logs_catch_up(logs, FRESHET_TOPIC_ITEM_STATES, partitions, error);
+  if (status == FRESHET_OK) status = find_log(learned, logs, error);
+  if (status == FRESHET_OK && from_checkpoints) status = fit_to_log(learned, error);
+  return status;
 }
 
 /* ---- writing ---- */
@@ -127,9 +243,13 @@ static bool is_owned(const freshet_learned* learned, uint64_t key) {
   return learned->pass.owned[key % (uint64_t)learned->shares];
 }
 
-static freshet_status write_state(freshet_learned* learned, freshet_slice key,
-                                  const freshet_item_state* state, freshet_error* error) {
+static freshet_status write_state(freshet_learned* learned, freshet_slice key, freshet_item_state* state,
+                                  freshet_error* error) {
   freshet_buffer value = {0};
+  char log[FRESHET_MARK_TEXT_SIZE];
+  freshet_mark_write(&learned->log, log);
+  state->folded_to = learned->pass.folded_to;
+  state->encoder = freshet_slice_of(log);
   freshet_status status = freshet_encode_item_state(learned->ports.codec, state, &value, error);
   if (status == FRESHET_OK) {
     freshet_output output = {.topic = FRESHET_TOPIC_ITEM_STATES,
@@ -150,9 +270,7 @@ static freshet_status write_row(freshet_learned* learned, uint64_t item_key, fre
   learned->bytes.size = 0;
   freshet_status status = freshet_parked_items_row(learned->parked, item_key, &learned->bytes, error);
   if (status != FRESHET_OK) return status;
-  freshet_item_state state = {.item_id = item_id,
-                              .folded_to = learned->pass.folded_to,
-                              .learned = freshet_buffer_slice(&learned->bytes)};
+  freshet_item_state state = {.item_id = item_id, .learned = freshet_buffer_slice(&learned->bytes)};
   return write_state(learned, freshet_learned_item_key(item_key, key), &state, error);
 }
 
@@ -188,8 +306,7 @@ static freshet_status write_globals(freshet_learned* learned, freshet_error* err
   freshet_status status = FRESHET_OK;
   for (int32_t share = 0; status == FRESHET_OK && share < learned->shares; share++) {
     if (!pass->owned[share]) continue;
-    freshet_item_state state = {.folded_to = pass->folded_to,
-                                .learned = freshet_buffer_slice(&pass->globals)};
+    freshet_item_state state = {.learned = freshet_buffer_slice(&pass->globals)};
     status = write_state(learned, freshet_learned_globals_key(share, key), &state, error);
   }
   return status;

@@ -33,6 +33,21 @@ typedef struct freshet_learned_pass {
   bool* owned;            /* [shares] of which this worker writes the checkpoint */
 } freshet_learned_pass;
 
+/* A checkpoint names the log that its offsets count by: by the delta that was the first one when its writer started. No
+ * mark: not known. */
+typedef struct freshet_share_checkpoint {
+  int64_t
+      folded_to; /* deltas from here on may be missing from it; -1: there is no checkpoint of this share */
+  freshet_mark counted_by;
+  freshet_buffer globals;
+} freshet_share_checkpoint;
+
+typedef struct freshet_parked_checkpoint {
+  uint64_t key;
+  size_t nth; /* in the order of reading */
+  freshet_mark counted_by;
+} freshet_parked_checkpoint;
+
 struct freshet_learned {
   freshet_ports ports;
   freshet_model* model;
@@ -48,18 +63,25 @@ struct freshet_learned {
   bool
       stores_all; /* the state did not come from the store: the first store writes every row that says something */
   bool is_renumbered; /* the log of deltas is another one than the state counted by: a pass is due at once */
+  freshet_mark
+      log; /* the first delta of the log that offsets count by, when this process first saw it; no mark: none was
+                          there, or it is not known */
+  int64_t log_end; /* of the log at the start of this process */
+  freshet_mark*
+      counted_by; /* [counted_count] by slot, while loading: the log that its checkpoint counts by */
+  size_t counted_count, counted_capacity;
+  freshet_parked_checkpoint* parked_by; /* [parked_count] the same of items that are parked */
+  size_t parked_count, parked_capacity;
+  bool has_other; /* a checkpoint counted by another log */
   /* Deltas before this offset and not after this time are in the rows, though these count by another log. */
   int64_t reflected_end, reflected_ms;
   bool* is_unwritten; /* [unwritten_capacity] by slot: changed since its last checkpoint */
   size_t unwritten_capacity;
-  int64_t checkpointed_to; /* by the last checkpoint of this process; -1: there is none */
-  int32_t shares;          /* how many shares items are cut into */
-  bool is_bootstrapping;   /* reads checkpoints, since the store is empty */
-  int64_t*
-      checkpoints;    /* [shares] while loading: deltas from here on may be missing from the checkpoint of the
-                           share; -1: there is no checkpoint */
-  int64_t globals_at; /* while loading: the position of the globals read so far */
-  freshet_buffer bytes; /* scratch */
+  int64_t checkpointed_to;               /* by the last checkpoint of this process; -1: there is none */
+  int32_t shares;                        /* how many shares items are cut into */
+  bool is_bootstrapping;                 /* reads checkpoints, since the store is empty */
+  freshet_share_checkpoint* checkpoints; /* [shares] while loading */
+  freshet_buffer bytes;                  /* scratch */
   freshet_learned_pass pass;
 };
 
@@ -77,14 +99,18 @@ void freshet_learned_end_pass(freshet_learned* learned);
 freshet_status freshet_learned_checkpoint(freshet_learned* learned, size_t most, bool* is_all,
                                           freshet_error* error);
 
+/* Makes the stored row of a parked item count by another log; into the store's batch. */
+freshet_status freshet_learned_renumber_parked(freshet_learned* learned, uint64_t item_key,
+                                               freshet_error* error);
+
 /* The row of the slot has changed since its last checkpoint. */
 void freshet_learned_note_unwritten(freshet_learned* learned, uint32_t slot);
 
 /* Is the item of the key unknown to the model, which is full? Then its learned state is parked. */
 bool freshet_learned_lacks_room(const freshet_learned* learned, uint64_t key);
 
-/* Opens <app>.items and reads it to its end. from_checkpoints: takes the checkpoints, and sets *start to where
- * the fold of the deltas begins then. */
+/* Opens <app>.items and reads it to its end, and finds out which log of deltas is read. from_checkpoints: takes the
+ * checkpoints, and sets *start to where the fold of the deltas begins then. */
 freshet_status freshet_learned_load_states(freshet_learned* learned, freshet_item_logs* logs,
                                            bool from_checkpoints, int64_t* start, freshet_error* error);
 

@@ -288,6 +288,14 @@ bool freshet_model_fit_log(freshet_model* model, int64_t end) {
   return true;
 }
 
+void freshet_model_renumber(freshet_model* model, uint32_t slot) {
+  if (slot == FRESHET_NO_ITEM) {
+    model->folded_to = 0;
+  } else {
+    model->items[slot].folded_to = 0;
+  }
+}
+
 void freshet_model_renumber_row(freshet_buffer* row) {
   static const int64_t nothing = 0;
   FRESHET_ASSERT(row->size >= sizeof(uint8_t) + sizeof nothing); /* version, folded_to */

@@ -280,6 +280,43 @@ class Logs(Case):
         self.assertIn("deltas.replaced", self.worker.log())
         self.assertEqual(self.chosen(), chosen)
 
+    def publish_again(self, topic, records):
+        producer = Producer({"bootstrap.servers": BOOTSTRAP})
+        for record in records:
+            producer.produce(self.app.topics[topic], key=record.key, value=record.value, partition=record.partition,
+                             headers=record.headers)
+        self.assertEqual(producer.flush(20), 0)
+
+    def test_item_deltas_made_again_and_checkpoints_of_both_logs(self):
+        """A process without its folder finds checkpoints of some items that count by the old log, shorter or longer than
+        the new one, since the process that made them new was killed: no delta is left out, and none is folded twice."""
+        for turn in range(6):
+            self.learn(60, f"older-{turn}")
+        self.learn_with_checkpoint("old")
+        self.assertEqual(self.worker.stop(), EXIT_OK)
+        old_end = self.end_of_deltas()
+        old_states = self.app.read("item_states")
+        self.make_again("item_deltas", partitions=1)
+        for longer in (False, True):
+            self.worker.start_ready()
+            for turn in range(60 if longer else 1):
+                self.learn(60, f"new-{longer}-{turn}")
+                if self.end_of_deltas() > old_end + 1:
+                    break
+            self.assertEqual(self.end_of_deltas() > old_end + 1, longer)
+            chosen = [self.chosen(f"item-{n}") for n in range(30)]
+            self.assertEqual(self.worker.stop(), EXIT_OK)
+            keys = sorted({record.key for record in old_states})
+            for left_out in (0, 2, 1):  # every second one, then all
+                self.publish_again("item_states", [record for record in old_states
+                                                   if left_out == 1 or keys.index(record.key) % 2 == left_out // 2])
+                shutil.rmtree(self.worker.state)
+                self.worker.log_path.unlink()
+                self.worker.start_ready()
+                self.assertIn("deltas.replaced", self.worker.log())
+                self.assertEqual([self.chosen(f"item-{n}") for n in range(30)], chosen)
+                self.assertEqual(self.worker.stop(), EXIT_OK)
+
     def test_item_deltas_expire_unread(self):
         """The folder is lost, and so are the deltas after the last checkpoint: what it has counts."""
         before = self.learn_with_checkpoint("old")
