@@ -212,13 +212,19 @@ static void prepare_write(rocksdb_store* store) {
   if (store->purger != NULL) freshet_purger_starts(store->purger);
 }
 
+/* The log file is sound where RocksDB refuses a write because a compaction has met a damaged table. Then the database can be
+ * closed, and this process can open the folder again. */
+static freshet_status fail_write(rocksdb_store* store, char* message, freshet_error* error) {
+  store->failed = !freshet_damage_is_meant(message);
+  return freshet_rocksdb_fail(store, message, error);
+}
+
 static freshet_status end_write(rocksdb_store* store, char* message, freshet_error* error) {
   if (message == NULL) {
     if (store->purger != NULL) freshet_purger_written(store->purger);
     return FRESHET_OK;
   }
-  store->failed = true;
-  return freshet_rocksdb_fail(store, message, error);
+  return fail_write(store, message, error);
 }
 
 /* On the helper's thread. */
@@ -328,7 +334,7 @@ static size_t store_memory(freshet_store* self) {
 static void store_destroy(freshet_store* self) {
   rocksdb_store* store = (rocksdb_store*)self;
   freshet_helper_destroy(store->helper);
-  if (store->message != NULL) store->failed = true;
+  if (store->message != NULL) fail_write(store, store->message, NULL);
   freshet_purger_destroy(store->purger);
   if (store->db != NULL) rocksdb_cancel_all_background_work(store->db, 1);
   if (store->db != NULL && !store->failed) {
@@ -337,7 +343,6 @@ static void store_destroy(freshet_store* self) {
   }
   rocksdb_writebatch_destroy(store->batch);
   rocksdb_writebatch_destroy(store->beside);
-  rocksdb_free(store->message);
   rocksdb_writeoptions_destroy(store->write);
   rocksdb_readoptions_destroy(store->read);
   rocksdb_options_destroy(store->options);

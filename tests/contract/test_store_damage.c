@@ -256,6 +256,52 @@ static void damage_that_a_read_meets_ends_all_writes(void** state) {
   assert_restored();
 }
 
+static bool is_large_table(const char* name) {
+  enum { LARGE_BYTES = 64 << 10 };
+  char path[PATH_SIZE];
+  struct stat about;
+  snprintf(path, sizeof path, "%s/%.200s", folder, name);
+  return is_table(name) && stat(path, &about) == 0 && about.st_size > LARGE_BYTES;
+}
+
+/* So much that does not compress, and a table of it at the next opening. */
+static void fill_with_noise(uint64_t seed) {
+  enum { NOISE_BYTES = 1024 };
+  static uint64_t noise[NOISE_BYTES / sizeof(uint64_t)];
+  freshet_store* store = open_store();
+  for (int i = 0; i < ROWS; i++) {
+    for (size_t k = 0; k < NOISE_BYTES / sizeof *noise; k++)
+      noise[k] = seed = seed * 6364136223846793005U + 1442695040888963407U;
+    freshet_store_put(store, FRESHET_FAMILY_USERS, 0, row_key(i),
+                      (freshet_slice){(const char*)noise, NOISE_BYTES});
+  }
+  assert_int_equal(freshet_store_write(store, NULL), FRESHET_OK);
+  freshet_store_destroy(store);
+}
+
+/* RocksDB tells of it when it is asked to write. The process that has the folder open moves it aside and goes on. */
+static void damage_that_a_compaction_meets(void** state) {
+  (void)state;
+  enum { TABLES = 4, PATIENCE = 2000, PAUSE_US = 5000 }; /* the fourth table starts a compaction */
+  freshet_error error = {0};
+  freshet_status status = FRESHET_OK;
+  for (int table = 0; table < TABLES; table++) fill_with_noise((uint64_t)table + 1);
+  harm_files(is_large_table, flip_bits);
+  freshet_store* store = open_store();
+  for (int i = 0; i < PATIENCE && status == FRESHET_OK; i++) {
+    usleep(PAUSE_US);
+    freshet_store_put(store, FRESHET_FAMILY_ITEMS, 0, row_key(0), freshet_slice_of("learned since"));
+    status = freshet_store_write(store, &error);
+  }
+  assert_int_equal(status, FRESHET_DAMAGED);
+  assert_true(freshet_rocksdb_is_damaged(store));
+  assert_int_equal(told, 0);
+  freshet_store_destroy(store);
+  store = open_store();
+  assert_int_equal(told, 1);
+  freshet_store_destroy(store);
+}
+
 /* A move that was cut short: the mark is there, and CURRENT is not. */
 static void a_move_is_continued(void** state) {
   (void)state;
@@ -322,6 +368,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
   const struct CMUnitTest tests[] = {
       TEST(damage_that_a_read_meets_ends_all_writes),
+      TEST(damage_that_a_compaction_meets),
       TEST(flipped_bits_in_a_table),
       TEST(a_truncated_table),
       TEST(a_table_that_is_gone),
