@@ -155,6 +155,7 @@ static freshet_status fill_kafka(freshet_engine* engine, freshet_error* error) {
       .app_id = config->app.id,
       .transactional_id = engine->transactional_id,
       .alternates = config->app.delivery == FRESHET_DELIVERY_COMMITTED,
+      .writes_beside = count_threads(config) > 1,
       .client_id = config->http.advertise[0] == '\0' ? NULL : config->http.advertise,
       .partitioner = (freshet_partitioner)config->events.partitioner,
       .reply_topics = config->requests.reply_topics,

@@ -37,6 +37,7 @@ typedef struct freshet_kafka_config {
   const char* instance_id;            /* group.instance.id, static membership; NULL: dynamic */
   const char* transactional_id;       /* NULL: the sink only publishes */
   bool alternates;                    /* three transactional producers take turns, see transactor.h */
+  bool writes_beside;                 /* the sink has a thread that writes the records of commits */
   const char* client_id;              /* NULL: "freshet" */
   freshet_partitioner partitioner;    /* of events and requests; any: as murmur2 */
   const char* reply_topics; /* prefixes of topics that requests may name for replies, "a. b."; NULL: none */

@@ -321,6 +321,36 @@ static freshet_status sink_write(freshet_sink* self, const freshet_output* outpu
   return refused(sink, &sink->transactor->client, output, code, error);
 }
 
+/* On the writer's thread. The worker does not serve the transactor's delivery reports meanwhile. */
+static void write_beside(void* context) {
+  kafka_sink* sink = context;
+  writer* w = &sink->writer;
+  freshet_error_clear(&w->error);
+  w->status = w->job(w->context, &w->error);
+  rd_kafka_poll(sink->transactor->client.handle, 0);
+}
+
+static bool sink_start_writing(freshet_sink* self, freshet_sink_job job, void* context) {
+  kafka_sink* sink = freshet_sink_of(self);
+  writer* w = &sink->writer;
+  FRESHET_ASSERT(!w->is_at_work);
+  if (w->helper == NULL) return false;
+  w->is_at_work = true;
+  w->job = job;
+  w->context = context;
+  freshet_helper_start(w->helper, write_beside, sink);
+  return true;
+}
+
+static freshet_status sink_end_writing(freshet_sink* self, int wait_ms, freshet_error* error) {
+  writer* w = &freshet_sink_of(self)->writer;
+  FRESHET_ASSERT(w->is_at_work);
+  if (!freshet_helper_await(w->helper, wait_ms)) return FRESHET_TIMEOUT;
+  w->is_at_work = false;
+  if (w->status == FRESHET_OK) return FRESHET_OK;
+  return freshet_error_set(error, w->status, w->error.verdict, "%s", w->error.message);
+}
+
 static freshet_status sink_abort(freshet_sink* self, freshet_error* error) {
   kafka_sink* sink = freshet_sink_of(self);
   if (!sink->has_begun) return FRESHET_OK;
@@ -345,14 +375,16 @@ static void sink_poll(freshet_sink* self) {
   freshet_kafka_sizes_poll(&sink->sizes, &sink->publisher);
   for (int i = 0; i < FRESHET_KAFKA_TRANSACTORS; i++) {
     const freshet_kafka_transactor* own = &sink->transactors[i];
-    if (!freshet_committer_uses(sink, own) && own->client.handle != NULL)
-      rd_kafka_poll(own->client.handle, 0);
+    const bool is_used =
+        (sink->writer.is_at_work && own == sink->transactor) || freshet_committer_uses(sink, own);
+    if (!is_used && own->client.handle != NULL) rd_kafka_poll(own->client.handle, 0);
   }
 }
 
 static void sink_destroy(freshet_sink* self) {
   kafka_sink* sink = freshet_sink_of(self);
   freshet_committer_end(&sink->committer);
+  freshet_helper_destroy(sink->writer.helper);
   freshet_input_offsets_free(&sink->committer.input); /* ended, but nobody asked how */
   freshet_reply_topics_destroy(sink->reply_topics);
   freshet_kafka_sizes_close(&sink->sizes);
@@ -374,6 +406,8 @@ static const freshet_sink_vtable vtable = {.publish = sink_publish,
                                            .begin = sink_begin,
                                            .may_write = freshet_committer_may_write,
                                            .write = sink_write,
+                                           .start_writing = sink_start_writing,
+                                           .end_writing = sink_end_writing,
                                            .commit = freshet_committer_commit,
                                            .outcome = freshet_committer_outcome,
                                            .abort = sink_abort,
@@ -420,6 +454,14 @@ static freshet_status open_within_limits(kafka_sink* sink, freshet_error* error)
   return open_publisher(sink, error);
 }
 
+static freshet_status start_writer(kafka_sink* sink, freshet_error* error) {
+  if (!sink->config.writes_beside) return FRESHET_OK;
+  sink->writer.helper = freshet_helper_create("freshet-writer");
+  if (sink->writer.helper != NULL) return FRESHET_OK;
+  return freshet_error_set(error, FRESHET_NO_MEMORY, FRESHET_STOP,
+                           "cannot start a thread for records of commits");
+}
+
 freshet_status freshet_kafka_sink_create(const freshet_kafka_config* given, freshet_source* source,
                                          freshet_sink** out, freshet_error* error) {
   kafka_sink* sink = calloc(1, sizeof *sink);
@@ -436,6 +478,7 @@ freshet_status freshet_kafka_sink_create(const freshet_kafka_config* given, fres
   if (status == FRESHET_OK && config->transactional_id != NULL) {
     status = open_transactors(sink, config, error);
     if (status == FRESHET_OK) status = freshet_committer_start(sink, error);
+    if (status == FRESHET_OK) status = start_writer(sink, error);
   }
   if (status == FRESHET_OK) freshet_kafka_sizes_await(&sink->sizes, &sink->publisher);
   if (status != FRESHET_OK) {

@@ -46,6 +46,17 @@ typedef struct published {
   _Atomic size_t lost;    /* given up by librdkafka, not told yet */
 } published;
 
+/* Writes records into the open transaction beside the worker. From the start of its job to its end, the transactor of that
+ * transaction and its ends are its thread's. */
+typedef struct writer {
+  freshet_helper* helper; /* NULL: there is none */
+  bool is_at_work;        /* nobody has been told yet how the job has ended */
+  freshet_sink_job job;
+  void* context;
+  freshet_status status; /* how it has ended; the thread's while it is at work, like the next one */
+  freshet_error error;
+} writer;
+
 typedef struct kafka_sink {
   freshet_sink base;
   freshet_kafka_config config; /* as given, with a batch.size that all topics take */
@@ -69,6 +80,7 @@ typedef struct kafka_sink {
       too_large; /* a topic that has refused a record for its size, not told yet; FRESHET_TOPICS: none */
   _Atomic int missing; /* a topic that is not there any more; FRESHET_TOPICS: none */
   committer committer;
+  writer writer;
 } kafka_sink;
 
 static inline kafka_sink* freshet_sink_of(freshet_sink* self) {

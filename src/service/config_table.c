@@ -154,7 +154,8 @@ const freshet_config_key freshet_config_keys[] = {
            "or all of them as one text."),
 
     INTEGER("worker", "threads", worker.threads, "0", 0, 256,
-            "1: one thread learns, ranks and stores. More: changes are written to RocksDB beside learning, "
+            "1: one thread learns, ranks and stores. More: changes are written to Kafka and to RocksDB "
+            "beside learning, "
             "and so many "
             "threads rank while events lag. 0: as many as there are cores, at most 4. The state is the same "
             "with any number."),

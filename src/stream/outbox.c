@@ -9,7 +9,11 @@
 
 #include "core/grow.h"
 
-enum { BYTES_KEPT = 8 << 20 /* capacity that stays after a large commit */ };
+enum {
+  BYTES_KEPT = 8 << 20, /* capacity that stays in any case */
+  USED_PART =
+      4, /* more stays while a commit needs such a part of it: fresh pages cost as much as what is written to them */
+};
 
 typedef struct piece {
   size_t at, size;
@@ -37,17 +41,18 @@ typedef struct batch {
   entry_header* headers; /* [header_count] */
   size_t header_count, header_capacity;
   freshet_buffer bytes;
+  freshet_header* views; /* [view_capacity] scratch: the headers of one entry */
+  size_t view_capacity;
 } batch;
 
 struct freshet_outbox {
   freshet_sink* sink;
   freshet_delivery delivery;
   batch kept, sent;
-  freshet_header* views; /* [view_capacity] scratch: the headers of one entry */
-  size_t view_capacity;
   bool is_sealed; /* the transaction of the commit that is being written: `sent` up to `written` is in it */
   size_t written;
-  bool is_open;             /* the transaction of the next commit, or of the sealed one */
+  bool is_writing; /* the sink writes the rest beside the worker: `sent` and `written` are its thread's */
+  bool is_open;    /* the transaction of the next commit, or of the sealed one */
   bool has[FRESHET_TOPICS]; /* records of the topic are in it */
   bool is_committing;       /* the one before it */
   uint64_t commits_started, commits_ended;
@@ -62,21 +67,29 @@ freshet_outbox* freshet_outbox_create(freshet_sink* sink, freshet_delivery deliv
 }
 
 static void empty(batch* b) {
+  const bool is_spare = b->bytes.size < b->bytes.capacity / USED_PART;
   b->count = b->header_count = b->bytes.size = 0;
-  if (b->bytes.capacity > BYTES_KEPT) freshet_buffer_free(&b->bytes);
+  if (b->bytes.capacity > BYTES_KEPT && is_spare) freshet_buffer_free(&b->bytes);
 }
 
 static void free_batch(batch* b) {
   free(b->entries);
   free(b->headers);
+  free(b->views);
   freshet_buffer_free(&b->bytes);
+}
+
+/* Whatever is written beside the worker does not count any more. */
+static void stop_writing(freshet_outbox* outbox) {
+  if (outbox->is_writing) freshet_sink_end_writing(outbox->sink, -1, NULL);
+  outbox->is_writing = false;
 }
 
 void freshet_outbox_destroy(freshet_outbox* outbox) {
   if (outbox == NULL) return;
+  stop_writing(outbox);
   free_batch(&outbox->kept);
   free_batch(&outbox->sent);
-  free(outbox->views);
   free(outbox);
 }
 
@@ -128,9 +141,9 @@ static freshet_output view(const batch* b, const entry* e, freshet_header* heade
                           .header_count = e->header_count};
 }
 
-static freshet_output look_at(freshet_outbox* outbox, const batch* b, const entry* e) {
-  outbox->views = freshet_grow(outbox->views, &outbox->view_capacity, e->header_count, sizeof *outbox->views);
-  return view(b, e, outbox->views);
+static freshet_output look_at(batch* b, const entry* e) {
+  b->views = freshet_grow(b->views, &b->view_capacity, e->header_count, sizeof *b->views);
+  return view(b, e, b->views);
 }
 
 /* ---- the way out ---- */
@@ -201,7 +214,7 @@ void freshet_outbox_forget(freshet_outbox* outbox, bool (*drop)(void* context, c
   batch* b = &outbox->kept;
   size_t left = 0;
   for (size_t i = 0; i < b->count; i++) {
-    freshet_output output = look_at(outbox, b, &b->entries[i]);
+    freshet_output output = look_at(b, &b->entries[i]);
     if (!drop(context, &output)) b->entries[left++] = b->entries[i];
   }
   b->count = left;
@@ -223,7 +236,7 @@ bool freshet_outbox_may_write_ahead(const freshet_outbox* outbox, freshet_topic 
 
 static freshet_status write_entry(freshet_outbox* outbox, batch* b, entry* e, freshet_error* error) {
   if (e->is_written) return FRESHET_OK;
-  freshet_output output = look_at(outbox, b, e);
+  freshet_output output = look_at(b, e);
   e->is_written = true;
   return write_at_once(outbox, &output, error);
 }
@@ -267,14 +280,41 @@ bool freshet_outbox_is_sealed(const freshet_outbox* outbox) {
   return outbox->is_sealed;
 }
 
-freshet_status freshet_outbox_write_sealed(freshet_outbox* outbox, size_t most, bool* is_all,
-                                           freshet_error* error) {
-  FRESHET_ASSERT(outbox->is_sealed);
+static freshet_status write_some(freshet_outbox* outbox, size_t most, freshet_error* error) {
   batch* b = &outbox->sent;
   freshet_status status = FRESHET_OK;
   for (; status == FRESHET_OK && most > 0 && outbox->written < b->count; most--)
     status = write_entry(outbox, b, &b->entries[outbox->written++], error);
-  *is_all = outbox->written == b->count;
+  return status;
+}
+
+/* On the sink's thread. */
+static freshet_status write_rest(void* context, freshet_error* error) {
+  return write_some(context, SIZE_MAX, error);
+}
+
+void freshet_outbox_start_writing(freshet_outbox* outbox) {
+  FRESHET_ASSERT(outbox->is_sealed);
+  if (outbox->is_writing || outbox->written == outbox->sent.count) return;
+  outbox->is_writing = freshet_sink_start_writing(outbox->sink, write_rest, outbox);
+}
+
+bool freshet_outbox_is_writing(const freshet_outbox* outbox) {
+  return outbox->is_writing;
+}
+
+freshet_status freshet_outbox_write_sealed(freshet_outbox* outbox, size_t most, int wait_ms, bool* is_all,
+                                           freshet_error* error) {
+  FRESHET_ASSERT(outbox->is_sealed);
+  freshet_error cause = {0};
+  freshet_status status =
+      outbox->is_writing ? freshet_sink_end_writing(outbox->sink, wait_ms, &cause) : FRESHET_OK;
+  *is_all = false;
+  if (status == FRESHET_TIMEOUT) return FRESHET_OK;
+  outbox->is_writing = false;
+  if (status != FRESHET_OK) return freshet_error_set(error, status, cause.verdict, "%s", cause.message);
+  status = write_some(outbox, most, error);
+  *is_all = outbox->written == outbox->sent.count;
   return status;
 }
 
@@ -282,7 +322,7 @@ freshet_status freshet_outbox_start_commit(freshet_outbox* outbox, const freshet
                                            size_t count, freshet_error* error) {
   bool is_all;
   freshet_status status = outbox->is_sealed ? FRESHET_OK : freshet_outbox_seal(outbox, error);
-  if (status == FRESHET_OK) status = freshet_outbox_write_sealed(outbox, SIZE_MAX, &is_all, error);
+  if (status == FRESHET_OK) status = freshet_outbox_write_sealed(outbox, SIZE_MAX, -1, &is_all, error);
   if (status == FRESHET_OK) status = freshet_sink_commit(outbox->sink, offsets, count, error);
   if (status != FRESHET_OK) return status;
   outbox->is_committing = true;
@@ -302,6 +342,7 @@ freshet_status freshet_outbox_outcome(freshet_outbox* outbox, int wait_ms, fresh
 
 freshet_status freshet_outbox_abort(freshet_outbox* outbox, freshet_error* error) {
   FRESHET_ASSERT(!outbox->is_committing);
+  stop_writing(outbox);
   empty(&outbox->kept);
   empty(&outbox->sent);
   outbox->is_sealed = false;

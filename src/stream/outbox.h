@@ -3,7 +3,8 @@
  * It owns the records that wait for the next commit, and knows whether a transaction is open and how many have
  * been committed. It must not know what a record means, nor when a commit is due (worker/commit.c).
  *
- * Thread rule: the worker's.
+ * Thread rule: the worker's. While sealed records are written beside it, these records and their scratch belong to the sink's
+ * thread.
  */
 #ifndef FRESHET_STREAM_OUTBOX_H
 #define FRESHET_STREAM_OUTBOX_H
@@ -78,8 +79,13 @@ freshet_status freshet_outbox_write_ahead(freshet_outbox* outbox, freshet_error*
  * on to the next one. Not while a commit is under way. After an error, here and below: freshet_outbox_abort. */
 freshet_status freshet_outbox_seal(freshet_outbox* outbox, freshet_error* error);
 bool freshet_outbox_is_sealed(const freshet_outbox* outbox);
-/* Writes up to `most` of these records. *is_all: none is left. */
-freshet_status freshet_outbox_write_sealed(freshet_outbox* outbox, size_t most, bool* is_all,
+/* Lets the sink write all that is left of them beside the worker, if it has a thread for that; see freshet_sink.start_writing. Until
+ * freshet_outbox_write_sealed has told that none is left, they are on their way. */
+void freshet_outbox_start_writing(freshet_outbox* outbox);
+bool freshet_outbox_is_writing(const freshet_outbox* outbox); /* beside the worker */
+/* Writes up to `most` of these records. *is_all: none is left. If they are on their way, waits for them instead, at most
+ * wait_ms (below 0: however long it takes). */
+freshet_status freshet_outbox_write_sealed(freshet_outbox* outbox, size_t most, int wait_ms, bool* is_all,
                                            freshet_error* error);
 /* Starts to commit with these offsets; see freshet_sink.commit. Seals first, and writes what is left, if that has not been
  * done. */

@@ -3,7 +3,7 @@
  * and outside of any transaction, and `write`, inside the transaction that `begin` has opened. The adapter owns its
  * connection (src/kafka). It must not know what a record means. Nobody but the outbox (outbox.h) uses it.
  *
- * Thread rule: the worker's.
+ * Thread rule: the worker's. While a job writes beside it, `write` belongs to the job's thread.
  */
 #ifndef FRESHET_STREAM_SINK_H
 #define FRESHET_STREAM_SINK_H
@@ -22,6 +22,8 @@ typedef struct freshet_output {
 } freshet_output;
 
 typedef struct freshet_sink freshet_sink;
+/* Writes many records, by freshet_sink_write. */
+typedef freshet_status (*freshet_sink_job)(void* context, freshet_error* error);
 typedef struct freshet_sink_vtable {
   /* Copies key, value and headers. When the queue is full it serves delivery reports until there is room
    * (back-pressure). */
@@ -43,6 +45,13 @@ typedef struct freshet_sink_vtable {
    * before those of the next one. Once true, it is true until the next commit. */
   bool (*may_write)(freshet_sink* self, freshet_topic topic);
   freshet_status (*write)(freshet_sink* self, const freshet_output* output, freshet_error* error);
+  /* Runs the job on a thread beside the caller. False: there is none, and nothing has happened. Until end_writing has told
+   * how the job has ended, the caller may publish, poll and settle, but not begin, write, commit, abort or abandon. The job
+   * has the records that it writes for itself. */
+  bool (*start_writing)(freshet_sink* self, freshet_sink_job job, void* context);
+  /* How the job has ended, after waiting at most wait_ms (below 0: however long it takes). FRESHET_TIMEOUT: not yet, ask
+   * again. */
+  freshet_status (*end_writing)(freshet_sink* self, int wait_ms, freshet_error* error);
   /* Starts to commit: waits until everything published before this call is acknowledged, sends the input
    * offsets (the next to read of each) with the group's generation, commits. Returns at once; publish, settle
    * and poll go on meanwhile, begin and write as soon as may_write says so, and commit and abort only after the
@@ -107,6 +116,13 @@ static inline bool freshet_sink_may_write(freshet_sink* self, freshet_topic topi
 static inline freshet_status freshet_sink_write(freshet_sink* self, const freshet_output* output,
                                                 freshet_error* error) {
   return self->vtable->write(self, output, error);
+}
+/* A sink without the function has no thread. */
+static inline bool freshet_sink_start_writing(freshet_sink* self, freshet_sink_job job, void* context) {
+  return self->vtable->start_writing != NULL && self->vtable->start_writing(self, job, context);
+}
+static inline freshet_status freshet_sink_end_writing(freshet_sink* self, int wait_ms, freshet_error* error) {
+  return self->vtable->end_writing(self, wait_ms, error);
 }
 static inline freshet_status freshet_sink_commit(freshet_sink* self, const freshet_partition* offsets,
                                                  size_t count, freshet_error* error) {

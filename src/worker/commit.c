@@ -168,27 +168,28 @@ static freshet_status start(freshet_commit* commit, freshet_error* error) {
 }
 
 /* With the last piece, the cluster starts to commit. */
-static freshet_status write_piece(freshet_commit* commit, size_t records, size_t items,
-                                  freshet_error* error) {
+static freshet_status write_piece(freshet_commit* commit, size_t rows, int wait_ms, freshet_error* error) {
+  freshet_learned* learned = freshet_items_learned(commit->derived->items);
   bool is_all;
-  freshet_status status = freshet_outbox_write_sealed(commit->ports->outbox, records, &is_all, error);
+  freshet_status status = freshet_outbox_write_sealed(commit->ports->outbox, rows, wait_ms, &is_all, error);
   if (status != FRESHET_OK || !is_all) return status;
-  status = freshet_learned_write_some(freshet_items_learned(commit->derived->items), items, &is_all, error);
+  status = freshet_learned_write_some(learned, ITEMS_PER_ROW * rows, &is_all, error);
   return status == FRESHET_OK && is_all ? start_transaction_commit(commit, error) : status;
 }
 
-bool freshet_commit_is_being_written(const freshet_commit* commit) {
-  return freshet_outbox_is_sealed(commit->ports->outbox);
-}
-
-/* Writes a piece of what is set apart into the transaction, or all of it. */
-static freshet_status write_on(freshet_commit* commit, bool all, freshet_error* error) {
+/* Writes a piece of what is set apart into the transaction, or all of it. If lists do not wait for the commit, the sink may write
+ * its records beside the loop; then they are waited for, at most wait_ms. */
+static freshet_status write_on(freshet_commit* commit, bool all, int wait_ms, freshet_error* error) {
+  freshet_outbox* outbox = commit->ports->outbox;
   freshet_error cause = {0};
-  freshet_status status = FRESHET_OK;
+  freshet_status status;
+  bool goes_on;
   const size_t rows = all ? SIZE_MAX / ITEMS_PER_ROW : commit->config->commit_rows_a_turn;
+  if (commit->config->delivery == FRESHET_DELIVERY_FAST) freshet_outbox_start_writing(outbox);
   do {
-    status = write_piece(commit, rows, ITEMS_PER_ROW * rows, &cause);
-  } while (all && status == FRESHET_OK && freshet_commit_is_being_written(commit));
+    status = write_piece(commit, rows, wait_ms, &cause);
+    goes_on = all && freshet_outbox_is_sealed(outbox) && !freshet_outbox_is_writing(outbox);
+  } while (goes_on && status == FRESHET_OK);
   freshet_turn_lap(commit->turn, FRESHET_TURN_COMMIT);
   return status == FRESHET_OK ? status : failed(commit, status, &cause, error);
 }
@@ -217,8 +218,8 @@ static void end(freshet_commit* commit, freshet_status status) {
 static freshet_status try_to_end(freshet_commit* commit, int wait_ms, int64_t idle_us, freshet_error* error) {
   freshet_error cause = {0};
   if (freshet_commit_is_being_written(commit)) {
-    freshet_status status = write_on(commit, true, error);
-    if (status != FRESHET_OK || !freshet_commit_is_running(commit)) return status;
+    freshet_status status = write_on(commit, true, wait_ms, error);
+    if (status != FRESHET_OK || !freshet_outbox_is_committing(commit->ports->outbox)) return status;
   }
   if (!commit->is_storing) {
     freshet_status status = freshet_outbox_outcome(commit->ports->outbox, wait_ms, &cause);
@@ -232,11 +233,6 @@ static freshet_status try_to_end(freshet_commit* commit, int wait_ms, int64_t id
   if (status == FRESHET_TIMEOUT) return FRESHET_OK;
   end(commit, status);
   return status == FRESHET_OK ? status : freshet_error_set(error, status, cause.verdict, "%s", cause.message);
-}
-
-bool freshet_commit_is_running(const freshet_commit* commit) {
-  return commit->is_storing || freshet_commit_is_being_written(commit) ||
-         freshet_outbox_is_committing(commit->ports->outbox);
 }
 
 freshet_status freshet_commit_await(freshet_commit* commit, int wait_ms, freshet_error* error) {
@@ -340,9 +336,9 @@ static freshet_status store_idle(freshet_commit* commit, int64_t now_us, freshet
 /* Ends the commit under way if it can, and starts the next one if it is due. */
 static freshet_status end_and_start(freshet_commit* commit, bool is_behind, freshet_error* error) {
   /* In pieces, as long as lists are made meanwhile: nobody waits for the commit, or for what it keeps from being learned. */
-  const bool at_once = is_behind || commit->config->delivery != FRESHET_DELIVERY_FAST;
+  const bool all = is_behind || commit->config->delivery != FRESHET_DELIVERY_FAST;
   freshet_status status = FRESHET_OK;
-  if (freshet_commit_is_being_written(commit)) return write_on(commit, at_once, error);
+  if (freshet_commit_is_being_written(commit)) return write_on(commit, all, 0, error);
   if (freshet_commit_is_running(commit)) status = try_to_end(commit, 0, 0, error);
   if (status != FRESHET_OK || freshet_commit_is_running(commit)) return status;
   int64_t now_us = freshet_clock_monotonic_us(commit->ports->clock);
@@ -359,7 +355,7 @@ static freshet_status end_and_start(freshet_commit* commit, bool is_behind, fres
   if (is_idle) return store_idle(commit, now_us, error);
   status = start(commit, error);
   const bool is_started = status == FRESHET_OK && freshet_commit_is_being_written(commit);
-  return is_started ? write_on(commit, at_once, error) : status;
+  return is_started ? write_on(commit, all, 0, error) : status;
 }
 
 /* Rows of items go to the store and into the transaction of the next commit, a few in each turn. */
@@ -451,7 +447,7 @@ static freshet_status finish_or_abandon(freshet_commit* commit, freshet_error* e
   int64_t now_us = freshet_clock_monotonic_us(commit->ports->clock);
   int64_t until_us = commit->start_us + LET_GO_US;
   if (until_us < now_us + LAST_CHANCE_US) until_us = now_us + LAST_CHANCE_US;
-  if (freshet_commit_is_being_written(commit)) status = write_on(commit, true, error);
+  if (freshet_commit_is_being_written(commit)) status = write_on(commit, true, -1, error);
   while (status == FRESHET_OK && freshet_outbox_is_committing(commit->ports->outbox) && now_us < until_us) {
     status = try_to_end(commit, LET_GO_WAIT_MS, 0, error);
     now_us = freshet_clock_monotonic_us(commit->ports->clock);

@@ -57,10 +57,15 @@ void freshet_commit_free(freshet_commit* commit);
  * error. The same holds for the other functions. */
 freshet_status freshet_commit_turn(freshet_commit* commit, bool is_behind, freshet_error* error);
 
+/* Has it records that are not written yet? A turn writes a piece of them, or asks whether the sink has written them. */
+static inline bool freshet_commit_is_being_written(const freshet_commit* commit) {
+  return freshet_outbox_is_sealed(commit->ports->outbox);
+}
 /* Is a commit under way? It is from the start of its transaction until the store has its rows. */
-bool freshet_commit_is_running(const freshet_commit* commit);
-/* Has it pieces that are not written yet? A turn writes one. */
-bool freshet_commit_is_being_written(const freshet_commit* commit);
+static inline bool freshet_commit_is_running(const freshet_commit* commit) {
+  return commit->is_storing || freshet_commit_is_being_written(commit) ||
+         freshet_outbox_is_committing(commit->ports->outbox);
+}
 /* Is there nothing to commit with? So it is after a commit was abandoned, until the cluster has ended it. Changes gather
  * meanwhile, and freshet_commit_turn waits for nothing. */
 bool freshet_commit_is_held_up(const freshet_commit* commit);

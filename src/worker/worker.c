@@ -340,6 +340,11 @@ static freshet_status collect(freshet_worker* worker, freshet_error* error) {
                              error); /* nobody has to wait for the records of this turn */
 }
 
+/* Turns of the worker write it on. */
+static bool is_in_pieces(const freshet_worker* worker) {
+  return freshet_commit_is_being_written(&worker->commit) && !freshet_outbox_is_writing(worker->ports.outbox);
+}
+
 /* How long the poll of this turn may wait. */
 static int patience_ms(const freshet_worker* worker, int timeout_ms) {
   bool has_work =
@@ -349,7 +354,7 @@ static int patience_ms(const freshet_worker* worker, int timeout_ms) {
       freshet_answers_due(worker->derived->answers) ||
       freshet_withdrawals_due(worker->derived->withdrawals) ||
       freshet_survey_is_due(&worker->derived->survey) || freshet_text_links_busy(worker->derived->links) ||
-      freshet_items_are_behind(worker->derived->items) || freshet_commit_is_being_written(&worker->commit) ||
+      freshet_items_are_behind(worker->derived->items) || is_in_pieces(worker) ||
       freshet_texts_are_cut(freshet_items_texts(worker->derived->items)) ||
       (freshet_learned_is_busy(freshet_items_learned(worker->derived->items)) &&
        !freshet_commit_is_held_up(&worker->commit)) ||

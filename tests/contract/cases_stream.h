@@ -283,6 +283,53 @@ static void case_what_is_abandoned_is_over_before_the_next(void** state) {
   assert_true(strcmp(text, "ab") == 0 || strcmp(text, "b") == 0);
 }
 
+static freshet_status write_three(void* context, freshet_error* error) {
+  stream_rig* rig = context;
+  const freshet_output outputs[] = {a_record(FRESHET_TOPIC_USERS, 0, "a"),
+                                    a_record(FRESHET_TOPIC_USERS, 0, "b"),
+                                    a_record(FRESHET_TOPIC_USERS, 1, "c")};
+  freshet_status status = FRESHET_OK;
+  for (size_t i = 0; i < 3 && status == FRESHET_OK; i++)
+    status = freshet_sink_write(rig->sink, &outputs[i], error);
+  return status;
+}
+
+static freshet_status fail_at_once(void* context, freshet_error* error) {
+  (void)context;
+  return freshet_error_set(error, FRESHET_ABORTED, FRESHET_RETRY, "it had to be so");
+}
+
+/* How a job beside the caller ends. */
+static freshet_status run_job(stream_rig* rig, freshet_sink_job job, freshet_error* error) {
+  freshet_status status = FRESHET_TIMEOUT;
+  assert_true(freshet_sink_start_writing(rig->sink, job, rig));
+  for (int i = 0; status == FRESHET_TIMEOUT; i++) {
+    freshet_error_clear(error);
+    freshet_sink_poll(rig->sink);
+    status = freshet_sink_end_writing(rig->sink, i < CASE_TURNS ? 1 : -1, error);
+  }
+  return status;
+}
+
+static void case_a_job_writes_into_the_transaction(void** state) {
+  stream_rig* rig = *state;
+  freshet_error cause = {0};
+  begin_one(rig);
+  assert_ok(run_job(rig, write_three, error));
+  write_text(rig, FRESHET_TOPIC_USERS, 0, "d");
+  commit_one(rig, NULL, 0);
+  assert_int_equal(freshet_sink_written_end(rig->sink, FRESHET_TOPIC_USERS, 0), 3);
+  wait_for_end(rig, FRESHET_TOPIC_USERS, 0, 4);
+  wait_for_end(rig, FRESHET_TOPIC_USERS, 1, 2);
+  expect_log(rig, FRESHET_TOPIC_USERS, 0, FRESHET_OFFSET_BEGINNING, 4, "abd");
+  expect_log(rig, FRESHET_TOPIC_USERS, 1, FRESHET_OFFSET_BEGINNING, 2, "c");
+  begin_one(rig);
+  assert_int_equal(run_job(rig, fail_at_once, &cause), FRESHET_ABORTED);
+  assert_string_equal(cause.message, "it had to be so");
+  write_text(rig, FRESHET_TOPIC_USERS, 0, "x");
+  assert_ok(freshet_sink_abort(rig->sink, error));
+}
+
 static void case_written_end_is_of_the_last_commit(void** state) {
   stream_rig* rig = *state;
   freshet_sink* sink = rig->sink;
@@ -377,6 +424,7 @@ static void case_markers_are_no_lag(void** state) {
       STREAM_CASE(case_open_transactions_are_invisible, setup, teardown),           \
       STREAM_CASE(case_positions_pass_what_was_aborted, setup, teardown),           \
       STREAM_CASE(case_what_is_abandoned_is_over_before_the_next, setup, teardown), \
+      STREAM_CASE(case_a_job_writes_into_the_transaction, setup, teardown),         \
       STREAM_CASE(case_written_end_is_of_the_last_commit, setup, teardown),         \
       STREAM_CASE(case_what_is_not_open_may_be_shut, setup, teardown),              \
       STREAM_CASE(case_offsets_go_with_the_transaction, setup, teardown),           \

@@ -51,6 +51,7 @@ void cluster_start(cluster* c, bool real) {
   snprintf(c->transactional_id, sizeof c->transactional_id, "t%ld-%d-tx", (long)getpid(), number);
   c->config.app_id = c->app_id;
   c->config.transactional_id = c->transactional_id;
+  c->config.writes_beside = true;
   c->config.logger = &logger;
   c->config.properties = c->properties;
   if (real) {

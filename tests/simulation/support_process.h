@@ -88,6 +88,13 @@ struct sim_process {
   int32_t transaction;            /* of that producer, -1: none */
   int32_t committed;              /* last committed transaction, -1: none */
   bool may_write[FRESHET_TOPICS]; /* into the next one, while the commit of the last one is under way */
+  struct sim_writing {
+    freshet_sink_job job; /* that the worker has started and not ended; NULL: none */
+    void* context;
+    bool is_over; /* it has run, and ended so */
+    freshet_status status;
+    freshet_error error;
+  } writing;
   struct sim_commit {
     enum { SIM_IDLE, SIM_ASKED, SIM_SENT, SIM_ENDED } phase;
     int32_t transaction;

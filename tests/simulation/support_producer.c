@@ -6,7 +6,7 @@
 
 #include "support_process.h"
 
-enum { STUCK_MOST_US = 8000000 };
+enum { STUCK_MOST_US = 8000000, WRITING_MOST_MS = 20 };
 
 /* A record ("letter") that was handed over and is not on the broker yet. */
 typedef struct sim_letter {
@@ -171,6 +171,40 @@ static freshet_status sink_write(freshet_sink* self, const freshet_output* outpu
   return FRESHET_OK;
 }
 
+static void write_now(sim_process* process) {
+  struct sim_writing* writing = &process->writing;
+  writing->status = writing->job(writing->context, &writing->error);
+  writing->is_over = true;
+}
+
+/* The thread that writes may have written everything before the worker takes its next step, or nothing. */
+static bool sink_start_writing(freshet_sink* self, freshet_sink_job job, void* context) {
+  sim_process* process = process_of(self);
+  if (process->writing.job != NULL) sim_fail(process->world, "two jobs write at a time");
+  process->writing = (struct sim_writing){.job = job, .context = context};
+  if (sim_chance(&process->world->cluster.random, 500)) write_now(process);
+  return true;
+}
+
+static freshet_status sink_end_writing(freshet_sink* self, int wait_ms, freshet_error* error) {
+  sim_process* process = process_of(self);
+  struct sim_writing* writing = &process->writing;
+  if (writing->job == NULL) sim_fail(process->world, "end of no job");
+  if (wait_ms >= 0 && sim_chance(&process->world->cluster.random, 500)) {
+    sim_wait(process, wait_ms < WRITING_MOST_MS ? wait_ms : WRITING_MOST_MS);
+    if (!process->is_dead) return FRESHET_TIMEOUT;
+  }
+  if (!writing->is_over) write_now(process);
+  writing->job = NULL;
+  if (writing->status == FRESHET_OK) return FRESHET_OK;
+  return freshet_error_set(error, writing->status, writing->error.verdict, "%s", writing->error.message);
+}
+
+/* Calls that would get between the records of the job. */
+static void check_idle(const sim_process* process, const char* call) {
+  if (process->writing.job != NULL) sim_fail(process->world, "%s while a job writes", call);
+}
+
 /* The coordinator of the group takes offsets of its members only. */
 static bool is_member(const sim_process* process) {
   sim_cluster* cluster = &process->world->cluster;
@@ -228,6 +262,7 @@ void sim_producer_work(sim_process* process) {
 
 static freshet_status sink_begin(freshet_sink* self, freshet_error* error) {
   sim_process* process = process_of(self);
+  check_idle(process, "begin");
   if (!sim_boundary(process)) return sim_death(error);
   while (process->commit.is_abandoned && is_committing(process)) { /* a new producer ends it */
     if (process->commit.phase == SIM_ASKED) process->given_up = 1;
@@ -257,6 +292,7 @@ static bool sink_may_write(freshet_sink* self, freshet_topic topic) {
 static freshet_status sink_commit(freshet_sink* self, const freshet_partition* offsets, size_t count,
                                   freshet_error* error) {
   sim_process* process = process_of(self);
+  check_idle(process, "commit");
   struct sim_commit* commit = &process->commit;
   if (!sim_boundary(process)) return sim_death(error);
   if (commit->phase != SIM_IDLE || process->transaction < 0) sim_fail(process->world, "commit of nothing");
@@ -308,6 +344,7 @@ static freshet_status sink_outcome(freshet_sink* self, int wait_ms, freshet_erro
 
 static freshet_status sink_abort(freshet_sink* self, freshet_error* error) {
   sim_process* process = process_of(self);
+  check_idle(process, "abort");
   if (!sim_boundary(process)) return sim_death(error);
   bool is_asked_for = is_committing(process) && !process->commit.is_abandoned;
   if (is_asked_for || process->transaction < 0) sim_fail(process->world, "abort of nothing");
@@ -319,6 +356,7 @@ static freshet_status sink_abort(freshet_sink* self, freshet_error* error) {
 
 static void sink_abandon(freshet_sink* self) {
   sim_process* process = process_of(self);
+  check_idle(process, "abandon");
   struct sim_commit* commit = &process->commit;
   if (commit->phase == SIM_IDLE) sim_fail(process->world, "abandon of nothing");
   process->has_abandoned = true;
@@ -359,6 +397,8 @@ static const freshet_sink_vtable vtable = {.publish = sink_publish,
                                            .begin = sink_begin,
                                            .may_write = sink_may_write,
                                            .write = sink_write,
+                                           .start_writing = sink_start_writing,
+                                           .end_writing = sink_end_writing,
                                            .commit = sink_commit,
                                            .outcome = sink_outcome,
                                            .abort = sink_abort,

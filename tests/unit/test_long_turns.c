@@ -53,6 +53,9 @@ typedef struct world {
   int64_t commits, committed;       /* how many were started, and up to which event */
   int64_t rows;                     /* of users, written into a transaction */
   int64_t user_1_events;            /* of user-1, as the last of its rows says */
+  freshet_sink_job job;             /* what the sink writes beside the worker */
+  void* job_context;
+  bool has_writer, writes_slowly;
   bool has_no_outcome;
   int longest_wait_ms; /* for an outcome */
 } world;
@@ -81,6 +84,20 @@ static freshet_status sink_write(freshet_sink* self, const freshet_output* outpu
   w->rows++;
   if (freshet_slice_equal(output->key, freshet_slice_of("user-1"))) w->user_1_events = state.events;
   return FRESHET_OK;
+}
+static bool sink_start_writing(freshet_sink* self, freshet_sink_job job, void* context) {
+  (void)self;
+  if (!w->has_writer) return false;
+  w->job = job;
+  w->job_context = context;
+  return true;
+}
+static freshet_status sink_end_writing(freshet_sink* self, int wait_ms, freshet_error* error) {
+  (void)self;
+  if (w->writes_slowly && wait_ms >= 0) return FRESHET_TIMEOUT;
+  const freshet_status status = w->job(w->job_context, error);
+  w->job = NULL;
+  return status;
 }
 static freshet_status sink_commit(freshet_sink* self, const freshet_partition* offsets, size_t count,
                                   freshet_error* error) {
@@ -250,6 +267,8 @@ static void connect(void) {
   static const freshet_sink_vtable sink = {.publish = sink_publish,
                                            .begin = ok,
                                            .write = sink_write,
+                                           .start_writing = sink_start_writing,
+                                           .end_writing = sink_end_writing,
                                            .commit = sink_commit,
                                            .outcome = sink_outcome,
                                            .abort = ok,
@@ -503,6 +522,33 @@ static void a_commit_that_is_being_written_is_not_started_when_partitions_are_lo
   stop();
 }
 
+/* Events are learned while the sink's thread writes a commit. They belong to the next one. */
+static void a_backlog_is_learned_while_a_commit_is_written(void** state) {
+  enum { BACKLOG = 4000 };
+  (void)state;
+  start(100000);
+  choose();
+  for (int i = 0; i < 5; i++) step();
+  for (int i = 1; i < BACKLOG; i++) choose();
+  w->now_us += 1000000;
+  w->has_writer = w->writes_slowly = true;
+  step();
+  assert_non_null(w->job);
+  const int64_t learned = w->events_taken, commits = w->commits;
+  assert_in_range(learned, 2, BACKLOG / 2);
+  step();
+  assert_in_range(w->events_taken, learned + 1, BACKLOG - 1);
+  assert_int_equal(w->rows, 1);
+  assert_int_equal(w->commits, commits);
+  w->writes_slowly = false;
+  step();
+  assert_null(w->job);
+  assert_int_equal(w->rows, learned);
+  assert_int_equal(w->commits, commits + 1);
+  assert_int_equal(w->committed, learned);
+  stop();
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(lists_of_a_turn_are_bounded_by_their_time),
@@ -511,6 +557,7 @@ int main(void) {
       cmocka_unit_test(lists_flow_while_the_catalogue_comes_again),
       cmocka_unit_test(a_commit_without_an_outcome_stops_no_list),
       cmocka_unit_test(a_commit_has_little_left_to_write),
+      cmocka_unit_test(a_backlog_is_learned_while_a_commit_is_written),
       cmocka_unit_test(a_commit_that_is_being_written_is_not_started_when_partitions_are_lost),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

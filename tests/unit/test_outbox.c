@@ -26,6 +26,9 @@ static struct {
   bool may_write[FRESHET_TOPICS]; /* while a commit is under way */
   size_t letters_limit;
   size_t written_bytes; /* of the last record written: key, value and headers */
+  freshet_sink_job job; /* what a thread beside the worker has to do */
+  void* job_context;
+  bool is_slow; /* that thread, unless somebody waits for it however long it takes */
 } w;
 
 static void note(const char* what, const freshet_output* output) {
@@ -70,6 +73,23 @@ static freshet_status write_one(freshet_sink* self, const freshet_output* output
     w.written_bytes += strlen(output->headers[i].name) + output->headers[i].value.size;
   note("write", output);
   return w.write_status;
+}
+
+static bool start_writing(freshet_sink* self, freshet_sink_job job, void* context) {
+  (void)self;
+  assert_null(w.job);
+  w.job = job;
+  w.job_context = context;
+  return true;
+}
+
+static freshet_status end_writing(freshet_sink* self, int wait_ms, freshet_error* error) {
+  (void)self;
+  assert_non_null(w.job);
+  if (w.is_slow && wait_ms >= 0) return FRESHET_TIMEOUT;
+  const freshet_status status = w.job(w.job_context, error);
+  w.job = NULL;
+  return status;
 }
 
 static freshet_status commit(freshet_sink* self, const freshet_partition* offsets, size_t count,
@@ -121,6 +141,17 @@ static int set_up(void** state) {
   w.letters_limit = SIZE_MAX;
   w.sink.vtable = &vtable;
   w.outbox = freshet_outbox_create(&w.sink, FRESHET_DELIVERY_FAST);
+  return 0;
+}
+
+/* The sink has a thread that writes. */
+static int set_up_beside(void** state) {
+  static freshet_sink_vtable vtable;
+  set_up(state);
+  vtable = *w.sink.vtable;
+  vtable.start_writing = start_writing;
+  vtable.end_writing = end_writing;
+  w.sink.vtable = &vtable;
   return 0;
 }
 
@@ -307,6 +338,77 @@ static void what_is_written_ahead_is_aborted_too(void** state) {
   assert_false(freshet_outbox_is_open(w.outbox));
 }
 
+static void seal(void) {
+  assert_int_equal(freshet_outbox_seal(w.outbox, NULL), FRESHET_OK);
+}
+
+/* Writes at most so many sealed records: are all of them written? */
+static bool write_sealed(size_t most, int wait_ms) {
+  bool is_all;
+  assert_int_equal(freshet_outbox_write_sealed(w.outbox, most, wait_ms, &is_all, NULL), FRESHET_OK);
+  return is_all;
+}
+
+static void what_is_sealed_is_written_beside_the_worker(void** state) {
+  (void)state;
+  for (const char* key = "abcde"; *key != '\0'; key++)
+    add(FRESHET_TOPIC_USERS, (const char[]){*key, '\0'}, "1", FRESHET_WITH_COMMIT);
+  seal();
+  assert_false(write_sealed(2, 0));
+  EXPECT("begin", "write 6 a=1", "write 6 b=1");
+  w.is_slow = true;
+  freshet_outbox_start_writing(w.outbox);
+  freshet_outbox_start_writing(w.outbox); /* it goes on */
+  assert_true(freshet_outbox_is_writing(w.outbox));
+  assert_false(freshet_outbox_may_write(w.outbox, FRESHET_TOPIC_USERS));
+  add(FRESHET_TOPIC_USERS, "a", "2", FRESHET_WITH_COMMIT); /* of the next commit */
+  add(FRESHET_TOPIC_RECOMMENDATIONS, "a", "list", FRESHET_NOW);
+  EXPECT("publish 3 a=list");
+  assert_false(write_sealed(1, 5));
+  assert_false(write_sealed(SIZE_MAX, 0));
+  assert_int_equal(w.count, 0);
+  w.is_slow = false;
+  assert_true(write_sealed(1, 5));
+  assert_false(freshet_outbox_is_writing(w.outbox));
+  freshet_outbox_start_writing(w.outbox); /* nothing is left */
+  assert_false(freshet_outbox_is_writing(w.outbox));
+  start_commit(FRESHET_OK);
+  EXPECT("write 6 c=1", "write 6 d=1", "write 6 e=1", "commit");
+  assert_int_equal(freshet_outbox_outcome(w.outbox, 0, NULL), FRESHET_OK);
+  assert_int_equal(rows(FRESHET_TOPIC_USERS), 5);
+}
+
+static void a_failure_beside_the_worker_is_told(void** state) {
+  bool is_all;
+  (void)state;
+  add(FRESHET_TOPIC_USERS, "u1", "a", FRESHET_WITH_COMMIT);
+  seal();
+  w.write_status = FRESHET_ABORTED;
+  freshet_outbox_start_writing(w.outbox);
+  assert_int_equal(freshet_outbox_write_sealed(w.outbox, SIZE_MAX, 0, &is_all, NULL), FRESHET_ABORTED);
+  assert_false(freshet_outbox_is_writing(w.outbox));
+  assert_int_equal(freshet_outbox_abort(w.outbox, NULL), FRESHET_OK);
+  EXPECT("begin", "write 6 u1=a", "abort");
+}
+
+/* The thread reads the records, so they stay until it has let go of them. */
+static void an_abort_waits_for_what_is_written_beside(void** state) {
+  (void)state;
+  add(FRESHET_TOPIC_USERS, "u1", "a", FRESHET_WITH_COMMIT);
+  seal();
+  w.is_slow = true;
+  freshet_outbox_start_writing(w.outbox);
+  assert_int_equal(freshet_outbox_abort(w.outbox, NULL), FRESHET_OK);
+  EXPECT("begin", "write 6 u1=a", "abort");
+  assert_false(freshet_outbox_is_writing(w.outbox));
+  add(FRESHET_TOPIC_USERS, "u2", "b", FRESHET_WITH_COMMIT);
+  seal();
+  freshet_outbox_start_writing(w.outbox);
+  freshet_outbox_destroy(w.outbox);
+  w.outbox = NULL;
+  EXPECT("begin", "write 6 u2=b");
+}
+
 /* An erased user's letters are forgotten; letters about items have item ids for keys. */
 static void letters_of_an_erased_user_are_forgotten(void** state) {
   (void)state;
@@ -389,6 +491,9 @@ int main(void) {
       cmocka_unit_test_setup_teardown(what_is_written_ahead_is_written_once, set_up, tear_down),
       cmocka_unit_test_setup_teardown(each_topic_is_written_ahead_when_it_may_be, set_up, tear_down),
       cmocka_unit_test_setup_teardown(what_is_written_ahead_is_aborted_too, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(what_is_sealed_is_written_beside_the_worker, set_up_beside, tear_down),
+      cmocka_unit_test_setup_teardown(a_failure_beside_the_worker_is_told, set_up_beside, tear_down),
+      cmocka_unit_test_setup_teardown(an_abort_waits_for_what_is_written_beside, set_up_beside, tear_down),
       cmocka_unit_test_setup_teardown(letters_of_an_erased_user_are_forgotten, set_up, tear_down),
       cmocka_unit_test_setup_teardown(large_letters_are_cut, set_up, tear_down),
   };
