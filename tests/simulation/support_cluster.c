@@ -17,7 +17,6 @@ void sim_cluster_init(sim_cluster* cluster, uint64_t seed, int32_t input_partiti
     bool is_single = kind == FRESHET_TOPIC_ITEM_DELTAS || kind == FRESHET_TOPIC_APP_GENERATIONS;
     cluster->partitions[topic] = is_single ? 1 : by_item ? item_partitions : input_partitions;
   }
-  memset(cluster->groups, 0, sizeof cluster->groups);
   for (int app = 0; app < SIM_APPS; app++)
     memset(cluster->groups[app].committed, -1, sizeof cluster->groups[app].committed);
   for (int i = 0; i < SIM_PRODUCERS_MAX; i++) cluster->producers[i].current = -1;
@@ -75,7 +74,13 @@ void sim_advance(sim_cluster* cluster, int64_t us) {
   for (int i = 0; i < SIM_PRODUCERS_MAX; i++) {
     sim_producer* producer = &cluster->producers[i];
     if (producer->current < 0 || i >= SIM_OPERATOR) continue;
-    int64_t open_us = cluster->now_us - cluster->transactions[producer->current].begun_us;
+    const sim_transaction* t = &cluster->transactions[producer->current];
+    if (t->decided != SIM_OPEN) {
+      if (cluster->now_us >= t->ends_us && sim_can_write(cluster, producer->current))
+        sim_end(cluster, producer->current, t->decided);
+      continue;
+    }
+    int64_t open_us = cluster->now_us - t->begun_us;
     if (open_us > SIM_TRANSACTION_TIMEOUT_MS * 1000LL) sim_producer_init(cluster, i);
   }
   for (int app = 0; app < SIM_APPS; app++) expire_members(cluster, app);
@@ -272,6 +277,20 @@ void sim_truncate(sim_cluster* cluster, freshet_topic topic, int32_t partition, 
   log->end = end;
 }
 
+void sim_make_again(sim_cluster* cluster, freshet_topic topic) {
+  const int kind = (int)topic % FRESHET_TOPICS;
+  for (int32_t p = 0; p < cluster->partitions[topic]; p++) {
+    sim_truncate(cluster, topic, p, 0);
+    cluster->logs[topic][p].first = 0;
+    for (int app = 0; app < SIM_APPS; app++) cluster->groups[app].committed[kind][p] = -1;
+  }
+}
+
+void sim_grow(sim_cluster* cluster, freshet_topic topic) {
+  FRESHET_ASSERT(cluster->partitions[topic] < SIM_PARTITIONS_MAX);
+  cluster->partitions[topic]++;
+}
+
 /* ---- transactions ---- */
 
 int32_t sim_begin(sim_cluster* cluster, int producer) {
@@ -293,10 +312,18 @@ int32_t sim_begin(sim_cluster* cluster, int producer) {
   return index;
 }
 
+void sim_decide(sim_cluster* cluster, int32_t transaction, sim_outcome outcome, int64_t later_us) {
+  sim_transaction* t = &cluster->transactions[transaction];
+  FRESHET_ASSERT(t->decided == SIM_OPEN && outcome != SIM_OPEN);
+  t->decided = outcome;
+  t->ends_us = cluster->now_us + later_us;
+}
+
 void sim_end(sim_cluster* cluster, int32_t transaction, sim_outcome outcome) {
   sim_transaction* t = &cluster->transactions[transaction];
   FRESHET_ASSERT(t->outcome == SIM_OPEN && outcome != SIM_OPEN);
-  t->outcome = outcome;
+  FRESHET_ASSERT(t->decided == SIM_OPEN || t->decided == outcome);
+  t->outcome = t->decided = outcome;
   cluster->producers[t->producer].current = -1;
   for (int topic = 0; topic < SIM_TOPICS; topic++) {
     for (int p = 0; p < SIM_PARTITIONS_MAX; p++) {
@@ -310,14 +337,34 @@ void sim_end(sim_cluster* cluster, int32_t transaction, sim_outcome outcome) {
   if (outcome != SIM_COMMITTED) return;
   for (size_t i = 0; i < t->offset_count; i++) {
     const freshet_partition* o = &t->offsets[i];
-    cluster->groups[t->app].committed[o->topic][o->partition] = o->offset;
+    int64_t* committed = &cluster->groups[t->app].committed[o->topic][o->partition];
+    int64_t* by = &cluster->groups[t->app].committed_by[o->topic][o->partition];
+    if (t->offsets_order < *by) continue; /* a later commit has ended before this one */
+    *committed = o->offset;
+    *by = t->offsets_order;
   }
+}
+
+static void end_current(sim_cluster* cluster, const sim_producer* producer) {
+  const sim_outcome decided = cluster->transactions[producer->current].decided;
+  sim_end(cluster, producer->current, decided == SIM_OPEN ? SIM_ABORTED : decided);
 }
 
 uint64_t sim_producer_init(sim_cluster* cluster, int producer) {
   sim_producer* p = &cluster->producers[producer];
-  if (p->current >= 0) sim_end(cluster, p->current, SIM_ABORTED);
+  if (p->current >= 0) end_current(cluster, p);
   return ++p->epoch;
+}
+
+bool sim_is_ending(const sim_cluster* cluster, int producer) {
+  const int32_t current = cluster->producers[producer].current;
+  return current >= 0 && cluster->transactions[current].decided != SIM_OPEN;
+}
+
+void sim_end_decided(sim_cluster* cluster) {
+  for (int i = 0; i < SIM_PRODUCERS_MAX; i++) {
+    if (sim_is_ending(cluster, i)) end_current(cluster, &cluster->producers[i]);
+  }
 }
 
 /* ---- the group ---- */
@@ -406,13 +453,13 @@ void sim_group_remove(sim_cluster* cluster, int app, sim_member* member) {
   }
 }
 
-bool sim_group_is_unstable(const sim_cluster* cluster, int app, const sim_member* member) {
+bool sim_group_is_unstable(const sim_cluster* cluster, int app, freshet_topic topic, int32_t partition) {
   for (int i = 0; i < SIM_PRODUCERS_MAX; i++) {
     if (cluster->producers[i].current < 0) continue;
     const sim_transaction* t = &cluster->transactions[cluster->producers[i].current];
     if (t->app != app) continue;
     for (size_t o = 0; o < t->offset_count; o++) {
-      if (member->owns[t->offsets[o].topic][t->offsets[o].partition]) return true;
+      if (t->offsets[o].topic == topic && t->offsets[o].partition == partition) return true;
     }
   }
   return false;

@@ -15,8 +15,10 @@
 enum {
   SIM_PARTITIONS_MAX = 4,
   SIM_MEMBERS_MAX = 4,
-  SIM_WORKERS_MAX = 6,                  /* at a time */
-  SIM_PRODUCERS_MAX = 14,               /* transactional ids: two for each worker, and these two: */
+  SIM_WORKERS_MAX = 6, /* at a time */
+  SIM_TURNS = 3,       /* producers of a worker, which take turns */
+  SIM_PRODUCERS_MAX =
+      SIM_TURNS * SIM_WORKERS_MAX + 2,  /* transactional ids: those of workers, and these two: */
   SIM_OUTSIDE = SIM_PRODUCERS_MAX - 1,  /* the producer of the input */
   SIM_OPERATOR = SIM_PRODUCERS_MAX - 2, /* the operator who switches between app generations */
   SIM_APPS = 2,                         /* generations */
@@ -59,18 +61,21 @@ enum { SIM_OFFSETS_MAX = FRESHET_TOPICS * SIM_PARTITIONS_MAX };
 
 typedef struct sim_transaction {
   int producer;
-  int app; /* the group that these offsets belong to */
-  sim_outcome outcome;
+  int app;             /* the group that these offsets belong to */
+  sim_outcome outcome; /* as readers see it: open until the markers are written */
+  sim_outcome decided; /* as its producer was told */
   int64_t begun_us;
+  int64_t ends_us; /* when the markers of a decided one are written */
   bool wrote[SIM_TOPICS][SIM_PARTITIONS_MAX];
   int64_t ends[SIM_TOPICS][SIM_PARTITIONS_MAX]; /* after its last record, -1: none */
   freshet_partition offsets[SIM_OFFSETS_MAX];   /* [offset_count] of the group, undecided until the end */
   size_t offset_count;
+  int64_t offsets_order; /* of the group's log: offsets that came later count */
 } sim_transaction;
 
 typedef struct sim_producer {
   uint64_t epoch;  /* raised by every init: a producer with an older epoch is fenced */
-  int32_t current; /* open transaction, -1: none */
+  int32_t current; /* its transaction whose markers are not written yet, -1: none */
 } sim_producer;
 
 typedef struct sim_member {
@@ -86,8 +91,9 @@ typedef struct sim_group {
   sim_member members[SIM_MEMBERS_MAX];
   int generation;
   bool is_rebalancing;
-  int64_t rebalancing_us;                                /* since when */
-  int64_t committed[FRESHET_TOPICS][SIM_PARTITIONS_MAX]; /* -1: none */
+  int64_t rebalancing_us;                                   /* since when */
+  int64_t committed[FRESHET_TOPICS][SIM_PARTITIONS_MAX];    /* -1: none */
+  int64_t committed_by[FRESHET_TOPICS][SIM_PARTITIONS_MAX]; /* offsets_order of the transaction */
 } sim_group;
 
 typedef struct sim_cluster {
@@ -99,6 +105,7 @@ typedef struct sim_cluster {
   sim_transaction* transactions; /* [transaction_count] */
   size_t transaction_count, transaction_capacity;
   sim_producer producers[SIM_PRODUCERS_MAX];
+  int64_t offsets_sent; /* how often */
   sim_group groups[SIM_APPS];
 } sim_cluster;
 
@@ -145,13 +152,26 @@ void sim_expire(sim_cluster* cluster, freshet_topic topic, int32_t partition, in
 sim_record* sim_last(sim_cluster* cluster, freshet_topic topic, int32_t partition);
 /* The log is cut: it ends at `end`. */
 void sim_truncate(sim_cluster* cluster, freshet_topic topic, int32_t partition, int64_t end);
+/* The topic is deleted and made again: its logs are empty, and the groups have forgotten their offsets in it. No process
+ * may be alive. */
+void sim_make_again(sim_cluster* cluster, freshet_topic topic);
+/* The topic gets one more partition. The groups share out again when somebody notices. */
+void sim_grow(sim_cluster* cluster, freshet_topic topic);
 
 /* ---- transactions ---- */
 
 /* Fences the producer that had the transactional id and aborts its open transaction. Returns the epoch. */
 uint64_t sim_producer_init(sim_cluster* cluster, int producer);
 int32_t sim_begin(sim_cluster* cluster, int producer);
+/* The coordinator answers: it is decided. The markers come that much later, or when their partitions have leaders: until
+ * then readers wait, the group does not tell its offsets, and the producer cannot begin another one. */
+void sim_decide(sim_cluster* cluster, int32_t transaction, sim_outcome outcome, int64_t later_us);
+/* The last transaction of the producer is decided, but its markers are not written. */
+bool sim_is_ending(const sim_cluster* cluster, int producer);
+/* Ends it at once. */
 void sim_end(sim_cluster* cluster, int32_t transaction, sim_outcome outcome);
+/* Writes the markers of all decided transactions. */
+void sim_end_decided(sim_cluster* cluster);
 
 /* ---- the group of a generation ---- */
 
@@ -165,8 +185,8 @@ void sim_group_answer(sim_cluster* cluster, int app, sim_member* member);
 void sim_group_rebalance(sim_cluster* cluster, int app);
 /* Removes a member: it left, or its session timed out. */
 void sim_group_remove(sim_cluster* cluster, int app, sim_member* member);
-/* True when an undecided transaction holds an offset of a partition that the member owns: the place to start
- * from is not known yet. */
-bool sim_group_is_unstable(const sim_cluster* cluster, int app, const sim_member* member);
+/* True when a transaction whose markers are not written holds an offset of the partition: the place to start from is not
+ * known yet. */
+bool sim_group_is_unstable(const sim_cluster* cluster, int app, freshet_topic topic, int32_t partition);
 
 #endif

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CLOCK_JUMP_MS = 50 * 60 * 1000 };
+enum { CLOCK_JUMP_MS = 50 * 60 * 1000, INIT_AGAIN_MS = 20 };
 
 void sim_fail(sim_world* world, const char* format, ...) {
   if (world->failure[0] != '\0') return;
@@ -153,7 +153,12 @@ sim_process* sim_process_create(sim_world* world, int app, int slot, const fresh
 
 void sim_process_connect(sim_process* process) {
   sim_cluster* cluster = &process->world->cluster;
-  for (int i = 0; i < 2; i++) process->epochs[i] = sim_producer_init(cluster, sim_producer_of(process, i));
+  for (int i = 0; i < process->turns; i++) {
+    const int producer = sim_producer_of(process, i);
+    while (!process->is_dead && sim_is_ending(cluster, producer)) sim_wait(process, INIT_AGAIN_MS);
+    if (process->is_dead) return;
+    process->epochs[i] = sim_producer_init(cluster, producer);
+  }
   process->member = ++process->world->next_id;
   sim_group_join(cluster, process->app, process->member, process->slot);
 }
@@ -227,6 +232,8 @@ static void live(void* context) {
     sim_fail(process->world, "process %llu of slot %d ends well on a disk that it could not read",
              (unsigned long long)process->id, process->slot);
   process->is_excused |= sim_disk_is_ruined(process->disk);
+  process->is_excused |= status == FRESHET_CONFLICT && process->world->awaits_choice;
+  process->is_excused |= status == FRESHET_ABORTED && process->has_been_refused; /* it says so */
   if (status != FRESHET_OK && !process->is_dead && !process->is_excused) {
     sim_fail(process->world, "process %llu of slot %d stopped: %s: %s", (unsigned long long)process->id,
              process->slot, freshet_status_name(status), error.message);

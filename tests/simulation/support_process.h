@@ -32,8 +32,11 @@ typedef struct sim_process sim_process;
 typedef struct sim_world {
   sim_cluster cluster;
   sim_faults faults;
-  size_t limits[FRESHET_TOPICS];             /* bytes of key, value and headers that a topic takes; 0: any */
+  /* Bytes of key, value and headers that a topic takes; 0: any. A process asks at its start, and now and then. */
+  size_t limits[FRESHET_TOPICS];
+  bool is_changed[FRESHET_TOPICS];           /* the limit, since the run began */
   sim_process* processes[SIM_PROCESSES_MAX]; /* alive or unwinding; NULL: free */
+  bool awaits_choice; /* a topic of input was made again: processes refuse it until an operator accepts it */
   /* Called between any two calls of any process: here the outside world goes on. */
   void (*between)(struct sim_world* world);
   /* Called for each list or tombstone that a process hands over. */
@@ -82,7 +85,8 @@ struct sim_process {
   uint64_t rewinds;                                  /* part of the writer's name in its records */
 
   /* As a producer. */
-  uint64_t epochs[2];             /* of its producers, which take turns */
+  uint64_t epochs[SIM_TURNS];     /* [turns] of its producers, which take turns */
+  int turns;                      /* 1: the next transaction begins when the last one is over */
   int turn;                       /* whose transaction is the next one to be committed */
   bool stands_by;                 /* for the partitions of others */
   int32_t transaction;            /* of that producer, -1: none */
@@ -95,6 +99,9 @@ struct sim_process {
     freshet_status status;
     freshet_error error;
   } writing;
+  size_t limits[FRESHET_TOPICS]; /* of topics, as it knows them */
+  bool is_refused;               /* a record of the open transaction was too large */
+  bool has_been_refused;         /* one, since its last commit that has ended well */
   struct sim_commit {
     enum { SIM_IDLE, SIM_ASKED, SIM_SENT, SIM_ENDED } phase;
     int32_t transaction;
@@ -105,6 +112,7 @@ struct sim_process {
     size_t offset_count;
     size_t letters; /* at the front of the queue, to be acknowledged first */
     freshet_status status;
+    bool is_refused;        /* a record of it was too large */
     bool is_abandoned;      /* nobody will ask for the outcome */
     int64_t stuck_until_us; /* without a coordinator until then */
   } commit;
@@ -183,7 +191,9 @@ void sim_stream_init(sim_process* process); /* source and logs */
 void sim_stream_free(sim_process* process);
 void sim_producer_open(sim_process* process); /* sink */
 void sim_producer_free(sim_process* process);
-/* The transactional id of its producer of that turn, 0 or 1. */
+/* It asks the cluster how large a record each topic takes. */
+void sim_producer_ask(sim_process* process);
+/* The transactional id of its producer of that turn. */
 int sim_producer_of(const sim_process* process, int turn);
 /* What happens beside the loop of the process: letters arrive, a commit makes progress. */
 void sim_producer_work(sim_process* process);

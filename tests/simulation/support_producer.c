@@ -6,7 +6,13 @@
 
 #include "support_process.h"
 
-enum { STUCK_MOST_US = 8000000, WRITING_MOST_MS = 20 };
+enum {
+  STUCK_MOST_US = 8000000,
+  MARKERS_MOST_US = 300000,
+  BEGIN_AGAIN_MS = 20,
+  WRITING_MOST_MS = 20,
+  ASKING = 5
+};
 
 /* A record ("letter") that was handed over and is not on the broker yet. */
 typedef struct sim_letter {
@@ -14,6 +20,7 @@ typedef struct sim_letter {
   int32_t partition;
   bool has_value;
   freshet_buffer key, value;
+  size_t bytes; /* with headers */
   uint64_t writer;
   int generation;
 } sim_letter;
@@ -34,19 +41,36 @@ static bool is_late(const sim_process* process, const sim_letter* letter) {
 /* ---- sizes ---- */
 
 static size_t sink_limit(freshet_sink* self, freshet_topic topic) {
-  const size_t limit = process_of(self)->world->limits[topic];
+  const size_t limit = process_of(self)->limits[topic];
   return limit == 0 ? SIZE_MAX : limit;
 }
 
-/* The broker would refuse a larger one, and its transaction would end. */
-static void check_size(sim_process* process, const freshet_output* output) {
+static size_t bytes_of(const freshet_output* output) {
   size_t bytes = output->key.size + (output->has_value ? output->value.size : 0);
   for (size_t i = 0; i < output->header_count; i++)
     bytes += strlen(output->headers[i].name) + output->headers[i].value.size;
-  const size_t limit = sink_limit(&process->sink.base, output->topic);
-  if (bytes > limit)
-    sim_fail(process->world, "a record of %zu bytes for topic %d, which takes %zu", bytes, (int)output->topic,
-             limit);
+  return bytes;
+}
+
+/* Rows of state cannot be shortened, so nobody asks how large they may be. */
+static bool is_state(freshet_topic topic) {
+  return topic == FRESHET_TOPIC_USERS || topic == FRESHET_TOPIC_ITEM_STATES ||
+         topic == FRESHET_TOPIC_APP_GENERATIONS;
+}
+
+/* The broker refuses a record that is larger than its topic takes. That may only happen where an operator has just lowered
+ * the limit, or with rows of state. */
+static bool takes(sim_process* process, freshet_topic topic, size_t bytes) {
+  const size_t limit = process->world->limits[topic];
+  if (limit == 0 || bytes <= limit) return true;
+  if (!is_state(topic) && !process->world->is_changed[topic])
+    sim_fail(process->world, "a record of %zu bytes for topic %d, which takes %zu", bytes, (int)topic, limit);
+  process->has_been_refused = true;
+  return false;
+}
+
+void sim_producer_ask(sim_process* process) {
+  memcpy(process->limits, process->world->limits, sizeof process->limits);
 }
 
 /* ---- published at once ---- */
@@ -70,6 +94,7 @@ static bool can_send(const sim_process* process) {
 /* Takes the first letter out: it arrives, or it is given up. */
 static void send_first(sim_process* process, bool arrives) {
   sim_letter letter = process->queue[0];
+  arrives = arrives && takes(process, letter.topic, letter.bytes);
   process->queued--;
   process->given_up += !arrives;
   if (process->commit.letters > 0) process->commit.letters--;
@@ -98,7 +123,6 @@ static void send_some(sim_process* process) {
 static freshet_status sink_publish(freshet_sink* self, const freshet_output* output, freshet_error* error) {
   sim_process* process = process_of(self);
   if (!sim_boundary(process)) return sim_death(error);
-  check_size(process, output);
   if (process->queued == process->queue_capacity) {
     process->queue_capacity = process->queue_capacity == 0 ? 64 : process->queue_capacity * 2;
     process->queue = realloc(process->queue, process->queue_capacity * sizeof *process->queue);
@@ -108,6 +132,7 @@ static freshet_status sink_publish(freshet_sink* self, const freshet_output* out
   *letter = (sim_letter){.topic = output->topic,
                          .partition = output->partition,
                          .has_value = output->has_value,
+                         .bytes = bytes_of(output),
                          .writer = sim_writer(process),
                          .generation = process->generation};
   freshet_buffer_append(&letter->key, output->key.data, output->key.size);
@@ -160,7 +185,10 @@ static freshet_status sink_write(freshet_sink* self, const freshet_output* outpu
   if (process->commit.phase != SIM_IDLE && !process->may_write[output->topic])
     sim_fail(process->world, "write to a topic before the records of the commit are acknowledged there");
   if (is_fenced(process, process->turn)) return sim_fenced(process, error);
-  check_size(process, output);
+  if (!takes(process, output->topic, bytes_of(output))) {
+    process->is_refused = true;
+    return FRESHET_OK;
+  }
   freshet_output there = *output;
   there.topic = sim_topic(process->app, output->topic);
   sim_record* record = sim_append(&process->world->cluster, process->transaction, &there);
@@ -217,6 +245,7 @@ static freshet_status send_offsets(sim_process* process) {
   if (commit->offset_count > 0 && sim_is_fenced_member(process)) return FRESHET_FENCED;
   if (commit->offset_count > 0 && !is_member(process)) return FRESHET_ABORTED;
   sim_transaction* t = &process->world->cluster.transactions[commit->transaction];
+  t->offsets_order = ++process->world->cluster.offsets_sent;
   for (size_t i = 0; i < commit->offset_count; i++) t->offsets[t->offset_count++] = commit->offsets[i];
   return FRESHET_OK;
 }
@@ -232,7 +261,8 @@ static void advance_commit(sim_process* process) {
     return;
   }
   if (status == FRESHET_OK && !sim_can_write(&world->cluster, commit->transaction)) return;
-  bool has_lost = process->given_up > 0 || sim_chance(&world->cluster.random, world->faults.abort);
+  bool has_lost =
+      process->given_up > 0 || commit->is_refused || sim_chance(&world->cluster.random, world->faults.abort);
   if (status == FRESHET_OK && commit->phase == SIM_ASKED) {
     process->given_up = 0;
     status = has_lost ? FRESHET_ABORTED : send_offsets(process);
@@ -242,8 +272,10 @@ static void advance_commit(sim_process* process) {
     }
     sim_end(&world->cluster, commit->transaction, SIM_ABORTED);
   } else if (status == FRESHET_OK) {
-    sim_end(&world->cluster, commit->transaction, SIM_COMMITTED);
+    const int64_t later_us = sim_skewed(&world->cluster.random, 0, MARKERS_MOST_US);
+    sim_decide(&world->cluster, commit->transaction, SIM_COMMITTED, later_us);
     process->committed = commit->transaction;
+    process->has_been_refused = false;
   }
   commit->status = status;
   commit->phase = commit->is_abandoned ? SIM_IDLE : SIM_ENDED;
@@ -256,6 +288,7 @@ static bool is_committing(const sim_process* process) {
 void sim_producer_work(sim_process* process) {
   sim_world* world = process->world;
   if (process->is_dead) return;
+  if (sim_chance(&world->cluster.random, ASKING)) sim_producer_ask(process);
   if (sim_chance(&world->cluster.random, 200)) send_some(process);
   if (is_committing(process) && sim_chance(&world->cluster.random, 400)) advance_commit(process);
 }
@@ -276,6 +309,11 @@ static freshet_status sink_begin(freshet_sink* self, freshet_error* error) {
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "begin in a transaction");
   }
   if (is_fenced(process, process->turn)) return sim_fenced(process, error);
+  while (sim_is_ending(&process->world->cluster, sim_producer_of(process, process->turn))) {
+    sim_wait(process, BEGIN_AGAIN_MS);
+    if (!sim_boundary(process)) return sim_death(error);
+  }
+  if (is_fenced(process, process->turn)) return sim_fenced(process, error);
   process->transaction = sim_begin(&process->world->cluster, sim_producer_of(process, process->turn));
   process->world->cluster.transactions[process->transaction].app = process->app;
   return FRESHET_OK;
@@ -285,6 +323,7 @@ static freshet_status sink_begin(freshet_sink* self, freshet_error* error) {
 static bool sink_may_write(freshet_sink* self, freshet_topic topic) {
   sim_process* process = process_of(self);
   bool* may = &process->may_write[topic];
+  if (process->turns == 1) return false;
   *may = *may || sim_chance(&process->world->cluster.random, 300);
   return *may;
 }
@@ -303,6 +342,7 @@ static freshet_status sink_commit(freshet_sink* self, const freshet_partition* o
                                 .member = process->member,
                                 .generation = process->generation,
                                 .offset_count = count,
+                                .is_refused = process->is_refused,
                                 .letters = process->queued};
   sim_cluster* cluster = &process->world->cluster;
   if (sim_chance(&cluster->random, process->world->faults.stuck))
@@ -315,7 +355,8 @@ static freshet_status sink_commit(freshet_sink* self, const freshet_partition* o
     commit->offsets[i] = offsets[i];
   }
   process->transaction = -1;
-  process->turn ^= 1;
+  process->is_refused = false;
+  process->turn = (process->turn + 1) % process->turns;
   memset(process->may_write, 0, sizeof process->may_write);
   return FRESHET_OK;
 }
@@ -351,6 +392,7 @@ static freshet_status sink_abort(freshet_sink* self, freshet_error* error) {
   if (is_fenced(process, process->turn)) return sim_fenced(process, error);
   sim_end(&process->world->cluster, process->transaction, SIM_ABORTED);
   process->transaction = -1;
+  process->is_refused = false;
   return FRESHET_OK;
 }
 
@@ -363,6 +405,7 @@ static void sink_abandon(freshet_sink* self) {
   if (process->transaction >= 0 && !is_fenced(process, process->turn))
     sim_end(&process->world->cluster, process->transaction, SIM_ABORTED);
   process->transaction = -1;
+  process->is_refused = false;
   commit->is_abandoned = commit->phase != SIM_ENDED;
   if (commit->phase == SIM_ENDED) commit->phase = SIM_IDLE;
 }
@@ -411,7 +454,9 @@ static const freshet_sink_vtable vtable = {.publish = sink_publish,
 
 void sim_producer_open(sim_process* process) {
   process->sink = (struct sim_sink){.base = {&vtable}, .process = process};
+  sim_producer_ask(process);
   process->transaction = process->committed = -1;
+  process->turns = process->config.delivery == FRESHET_DELIVERY_COMMITTED ? SIM_TURNS : 1;
 }
 
 void sim_producer_die(sim_process* process) {

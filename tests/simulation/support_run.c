@@ -12,6 +12,7 @@ enum {
   DEATHS_MAX = 20,
   ENCODER_ERA_US = 7000000,
   CUTOVER_MS = 4000,
+  MISHAP = 5, /* its chance, in a thousand turns of the storm */
   TEST_CODEC = SIM_PROCESSES_MAX
 };
 
@@ -44,6 +45,11 @@ run_shape run_shape_of(uint64_t seed) {
   shape.delivery = sim_chance(&random, 350) ? FRESHET_DELIVERY_COMMITTED : FRESHET_DELIVERY_FAST;
   shape.is_tight = sim_chance(&random, 250);
   return shape;
+}
+
+run_mishap run_mishap_of(uint64_t seed) {
+  sim_random random = {seed ^ 0x105e};
+  return sim_chance(&random, 700) ? RUN_NONE : (run_mishap)(1 + sim_below(&random, RUN_MISHAPS - 1));
 }
 
 static int apps_of(const run_shape* shape) {
@@ -113,16 +119,32 @@ static void set_rules(run* r, uint64_t seed) {
   r->config.rules = &r->rules;
 }
 
-/* The limits of topics. That of deltas is always so small that most commits have several of them; the others are such
- * that some records have to be shortened, in half of the runs. */
+/* A limit of a topic such that some records have to be shortened. State cannot be: some of its rows are too large. */
+static size_t small_limit(freshet_topic topic, sim_random* random) {
+  enum { LIST_BYTES = 80, REPLY_BYTES = 250, LETTER_BYTES = 1500, STATE_BYTES = 50 };
+  switch (topic) {
+    case FRESHET_TOPIC_RECOMMENDATIONS:
+    case FRESHET_TOPIC_SHADOW:
+      return LIST_BYTES + sim_skewed(random, 0, 400);
+    case FRESHET_TOPIC_REPLIES:
+      return REPLY_BYTES + sim_skewed(random, 0, 100);
+    case FRESHET_TOPIC_DEAD_LETTERS:
+      return LETTER_BYTES + sim_skewed(random, 0, 4000);
+    default:
+      return STATE_BYTES + sim_skewed(random, 0, 2000);
+  }
+}
+
+/* The limits of topics. That of deltas is always so small that most commits have several of them, and those of what people
+ * read are small in half of the runs. */
 static void set_limits(run* r, sim_random* random) {
-  enum { DELTA_BYTES = (96 << 10) + 1500, LIST_BYTES = 80, REPLY_BYTES = 250, LETTER_BYTES = 1500 };
+  enum { DELTA_BYTES = (96 << 10) + 1500 };
   r->world.limits[FRESHET_TOPIC_ITEM_DELTAS] = DELTA_BYTES;
-  if (sim_chance(random, 500)) return;
-  r->world.limits[FRESHET_TOPIC_RECOMMENDATIONS] = LIST_BYTES + sim_skewed(random, 0, 400);
-  r->world.limits[FRESHET_TOPIC_SHADOW] = LIST_BYTES + sim_skewed(random, 0, 400);
-  r->world.limits[FRESHET_TOPIC_REPLIES] = REPLY_BYTES + sim_skewed(random, 0, 100);
-  r->world.limits[FRESHET_TOPIC_DEAD_LETTERS] = LETTER_BYTES + sim_skewed(random, 0, 4000);
+  const bool is_small = sim_chance(random, 500);
+  for (int topic = FRESHET_TOPIC_RECOMMENDATIONS; topic <= FRESHET_TOPIC_DEAD_LETTERS && is_small; topic++)
+    r->world.limits[topic] = small_limit((freshet_topic)topic, random);
+  if (is_small) r->world.limits[FRESHET_TOPIC_SHADOW] = small_limit(FRESHET_TOPIC_SHADOW, random);
+  memcpy(r->limits, r->world.limits, sizeof r->limits);
 }
 
 /* ---- the world outside ---- */
@@ -252,6 +274,7 @@ static void clean_topics(run* r) {
   const freshet_topic compacted[] = {FRESHET_TOPIC_USERS, FRESHET_TOPIC_ITEM_STATES, FRESHET_TOPIC_ITEMS,
                                      FRESHET_TOPIC_APP_GENERATIONS};
   for (size_t i = 0; i < sizeof compacted / sizeof compacted[0]; i++) {
+    if (compacted[i] == FRESHET_TOPIC_ITEMS && r->scenario.is_dense) continue;
     for (int app = 0; app < apps_of(&r->shape); app++)
       sim_compact(cluster, sim_topic(app, compacted[i]), day_ms);
   }
@@ -283,9 +306,11 @@ static int64_t checkpointed_to(run* r, int app) {
   return least;
 }
 
-/* Old deltas expire: those that are in checkpoints and that every process has read. */
+/* Old deltas expire: those that are in checkpoints and that every process has read. Checkpoints of a log that was cut do not
+ * tell. */
 static void expire_deltas(run* r, int app) {
   sim_cluster* cluster = &r->world.cluster;
+  if (r->is_over && r->shape.mishap == RUN_DELTAS_CUT) return;
   int64_t first = checkpointed_to(r, app);
   for (int i = 0; i < SIM_PROCESSES_MAX; i++) {
     if (r->world.processes[i] == NULL || r->world.processes[i]->app != app) continue;
@@ -313,6 +338,94 @@ static void lose_leader(run* r, int app) {
   sim_set_leaderless(cluster, topic, p, (1 + sim_below(&cluster->random, most_ms)) * 1000LL);
 }
 
+/* An operator lowers the limit of a topic that is written, or takes that back. Where rows of state are too large, processes
+ * end until then. */
+static void change_limit(run* r) {
+  sim_random* random = &r->world.cluster.random;
+  const freshet_topic topic =
+      (freshet_topic)(FRESHET_TOPIC_RECOMMENDATIONS +
+                      sim_below(random, FRESHET_TOPICS - FRESHET_TOPIC_RECOMMENDATIONS));
+  const size_t before = r->limits[topic];
+  const bool is_read_by_people = topic <= FRESHET_TOPIC_DEAD_LETTERS || topic == FRESHET_TOPIC_SHADOW;
+  const bool stays = (is_read_by_people && before == 0) || sim_chance(random, 500);
+  r->world.limits[topic] = stays ? before : small_limit(topic, random);
+  r->world.is_changed[topic] = true;
+}
+
+/* ---- what happens to topics as a whole ---- While processes run, src/kafka compares logs with its marks and ends them. So
+ * here they end at once, and the next ones have only their disks to tell by. */
+
+static void make_events_again(run* r) {
+  sim_cluster* cluster = &r->world.cluster;
+  int64_t read[SIM_PARTITIONS_MAX];
+  for (int p = 0; p < SIM_PARTITIONS_MAX; p++)
+    read[p] = cluster->groups[0].committed[FRESHET_TOPIC_EVENTS][p];
+  sim_scenario_lose_events(&r->scenario, read);
+  sim_make_again(cluster, FRESHET_TOPIC_EVENTS);
+  r->world.awaits_choice = true;
+}
+
+static void make_items_again(run* r) {
+  sim_make_again(&r->world.cluster, FRESHET_TOPIC_ITEMS);
+  sim_scenario_write_items_again(&r->scenario, &r->world.cluster);
+  r->world.awaits_choice = true;
+}
+
+static void cut_deltas(run* r) {
+  sim_cluster* cluster = &r->world.cluster;
+  const sim_partition* log = &cluster->logs[FRESHET_TOPIC_ITEM_DELTAS][0];
+  const int64_t left = log->end - log->first;
+  if (left == 0 || sim_chance(&cluster->random, 300)) {
+    sim_make_again(cluster, FRESHET_TOPIC_ITEM_DELTAS);
+  } else {
+    sim_truncate(cluster, FRESHET_TOPIC_ITEM_DELTAS, 0,
+                 log->end - sim_skewed(&cluster->random, 1, (uint32_t)left));
+  }
+}
+
+/* Not all at once: first the mishap, and later somebody notices. */
+static void have_mishap(run* r) {
+  enum { NOTICED_MS = 8000 };
+  sim_cluster* cluster = &r->world.cluster;
+  const run_mishap what = r->shape.mishap;
+  const bool can_grow = cluster->partitions[FRESHET_TOPIC_ITEMS] < SIM_PARTITIONS_MAX;
+  if (r->scenario.transaction >= 0 || (what == RUN_ITEMS_GROW && !can_grow)) return;
+  r->is_over = true;
+  r->noticed_us = cluster->now_us + sim_skewed(&cluster->random, 1, NOTICED_MS) * 1000LL;
+  if (what == RUN_ITEMS_GROW) {
+    sim_scenario_grow_items(&r->scenario, cluster->partitions[FRESHET_TOPIC_ITEMS]);
+    sim_grow(cluster, FRESHET_TOPIC_ITEMS);
+    return;
+  }
+  kill_all(r);
+  sim_end_decided(cluster);
+  if (what == RUN_EVENTS_MADE_AGAIN) make_events_again(r);
+  if (what == RUN_ITEMS_MADE_AGAIN) make_items_again(r);
+  if (what == RUN_DELTAS_CUT) cut_deltas(r);
+  if (what == RUN_CHECKPOINTS_MADE_AGAIN) sim_make_again(cluster, FRESHET_TOPIC_ITEM_STATES);
+}
+
+/* `freshet offsets --accept-new-log`, for which the app has to be stopped. */
+static void accept_new_logs(run* r) {
+  sim_group* group = &r->world.cluster.groups[0];
+  r->world.awaits_choice = false;
+  for (int p = 0; p < SIM_PARTITIONS_MAX; p++) {
+    int64_t* events = &group->committed[FRESHET_TOPIC_EVENTS][p];
+    int64_t* items = &group->committed[FRESHET_TOPIC_ITEMS][p];
+    if (*events < 0) *events = 0;
+    if (*items < 0) *items = 0;
+  }
+}
+
+static void notice_mishap(run* r) {
+  r->noticed_us = 0;
+  if (r->shape.mishap == RUN_ITEMS_GROW) sim_group_rebalance(&r->world.cluster, 0);
+  if (!r->world.awaits_choice) return;
+  kill_all(r);
+  sim_end_decided(&r->world.cluster);
+  accept_new_logs(r);
+}
+
 static void storm(run* r) {
   sim_random* random = &r->world.cluster.random;
   int slot = (int)sim_below(random, (uint32_t)run_slots(r));
@@ -331,6 +444,10 @@ static void storm(run* r) {
     sim_process_kill(r->current[slot]);
   } else if (what < 38 + r->outages) {
     lose_leader(r, slot / r->shape.workers);
+  } else if (what < 38 + r->outages + r->limiting) {
+    change_limit(r);
+  } else if (what >= 1000 - MISHAP && r->shape.mishap != RUN_NONE && !r->is_over) {
+    have_mishap(r);
   }
 }
 
@@ -339,6 +456,7 @@ static void storm(run* r) {
 static void become_calm(run* r) {
   r->is_calm = true;
   r->world.faults = (sim_faults){.pause = r->world.faults.pause};
+  memcpy(r->world.limits, r->limits, sizeof r->limits);
   for (int i = 0; i < SIM_PROCESSES_MAX; i++) {
     if (r->world.processes[i] == NULL) continue;
     r->world.processes[i]->calls_left = 0;
@@ -422,10 +540,14 @@ static void stop_all(run* r) {
 
 void run_go(run* r) {
   while (r->world.failure[0] == '\0') {
+    if (r->noticed_us != 0 && (r->is_calm || r->world.cluster.now_us >= r->noticed_us)) notice_mishap(r);
     tend(r);
     run_somebody(r);
     if (r->is_stopping) {
-      if (!is_anybody_alive(r)) return;
+      if (!is_anybody_alive(r)) {
+        sim_end_decided(&r->world.cluster);
+        return;
+      }
     } else if (!r->is_calm) {
       storm(r);
       bool is_written = r->scenario.written == r->scenario.count;
@@ -461,6 +583,7 @@ void run_init(run* r, uint64_t seed, uint64_t luck, const run_shape* shape) {
   world->faults.stuck = sim_below(random, 150);
   world->faults.kick = sim_skewed(random, 0, 40);
   world->faults.rebalance = sim_skewed(random, 0, 40);
+  r->limiting = sim_chance(random, 300) ? sim_skewed(random, 1, 30) : 0;
   r->outages = sim_chance(random, 400) ? sim_skewed(random, 1, 200) : 0;
   world->faults.damage = sim_chance(random, 300) ? sim_skewed(random, 1, 100) : 0;
   world->faults.clock = sim_chance(random, 300) ? sim_skewed(random, 1, 20) : 0;
@@ -475,6 +598,7 @@ uint64_t run_visit(run* r, int app, sim_disk* disk) {
     sim_process_resume(visitor);
     if (is_done(r)) visitor->is_asked_to_stop = true;
   }
+  sim_end_decided(&r->world.cluster);
   uint64_t hash = visitor->model_hash;
   if (r->world.failure[0] == '\0' && !visitor->is_clean)
     sim_fail(&r->world, "the visitor did not stop in good order");

@@ -11,12 +11,24 @@
 
 enum { RUN_WORKERS_MAX = 3, RUN_SLOTS_MAX = RUN_WORKERS_MAX * SIM_APPS, RUN_DISKS = 2 };
 
+/* What happens to a topic, once in a run. */
+typedef enum run_mishap {
+  RUN_NONE,
+  RUN_EVENTS_MADE_AGAIN,
+  RUN_ITEMS_MADE_AGAIN,
+  RUN_ITEMS_GROW, /* one more partition */
+  RUN_DELTAS_CUT, /* made again, or only their end is gone */
+  RUN_CHECKPOINTS_MADE_AGAIN,
+  RUN_MISHAPS,
+} run_mishap;
+
 typedef struct run_shape {
   int apps;    /* app generations; 0: one, which does not know that others may exist */
   int workers; /* of each */
   int32_t input_partitions, item_partitions;
   freshet_delivery delivery;
   bool has_faults;
+  run_mishap mishap;
   bool is_tight; /* there are as many slots as items that may be announced at once: the others are parked */
 } run_shape;
 
@@ -39,11 +51,15 @@ typedef struct run {
   bool (*is_settled)(struct run* r);
   int visited;      /* the only app generation that runs: run_visit; -1: all run */
   uint32_t outages; /* chance, in a thousand turns of the storm, that a partition loses its leader */
-  uint32_t feeding; /* chance, in a thousand calls, that more input is written */
+  size_t limits[FRESHET_TOPICS]; /* of the world, at first and in the calm */
+  uint32_t limiting;             /* that an operator changes the limit of a topic */
+  uint32_t feeding;              /* chance, in a thousand calls, that more input is written */
   bool is_calm;
   bool is_stopping;
-  bool is_cleaned; /* compacted topics have lost records */
-  int64_t done_us; /* when everything was done; INT64_MAX: not yet */
+  bool is_cleaned;    /* compacted topics have lost records */
+  bool is_over;       /* the mishap has happened */
+  int64_t noticed_us; /* when the group, or the operator, comes to know of the mishap; 0: never */
+  int64_t done_us;    /* when everything was done; INT64_MAX: not yet */
   uint64_t calls, deaths;
   uint64_t model_hash[RUN_SLOTS_MAX]; /* of the process that stopped in good order, */
   uint64_t items_listed[RUN_SLOTS_MAX];
@@ -58,6 +74,8 @@ void run_codecs_destroy(void);
 
 /* Chooses the shape of a run by the seed. */
 run_shape run_shape_of(uint64_t seed);
+/* And whether something happens to a topic, for a program whose checks know what that means. */
+run_mishap run_mishap_of(uint64_t seed);
 /* Makes a run. The scenario depends on `seed` and the partitions only; everything else depends on `seed` and
  * `luck`. */
 void run_init(run* r, uint64_t seed, uint64_t luck, const run_shape* shape);

@@ -112,6 +112,7 @@ static void add_duplicate(plan* p) {
   sim_action* action = add(p, SIM_DUPLICATE, FRESHET_TOPIC_EVENTS, partition);
   found = &p->scenario->actions[index]; /* adding may move them */
   action->user = found->user;
+  action->event_key = found->event_key;
   set_key(action, (const char*)found->key.data, found->key.size);
   action->has_value = true;
   freshet_buffer_append(&action->value, found->value.data, found->value.size);
@@ -326,8 +327,9 @@ void sim_scenario_init(sim_scenario* scenario, uint64_t seed, bool is_comparable
   scenario->users = 1 + (int)sim_below(&p.random, SIM_USERS_MAX);
   scenario->items = 8 + (int)sim_below(&p.random, SIM_ITEMS_MAX - 7);
   scenario->preamble = (size_t)announced_items(scenario);
+  if (!is_comparable && sim_chance(&p.random, 500)) scenario->preamble = 1 + scenario->preamble / 2;
   size_t actions = scenario->preamble + sim_skewed(&p.random, 10, 600);
-  for (int item = 0; item < announced_items(scenario); item++) add_item(&p, item);
+  for (size_t item = 0; item < scenario->preamble; item++) add_item(&p, (int)item);
   while (scenario->count < actions) add_any(&p);
   if (p.transaction_from != SIZE_MAX) begin_or_end(&p);
 }
@@ -341,6 +343,8 @@ void sim_scenario_free(sim_scenario* scenario) {
 }
 
 static void write_action(sim_scenario* scenario, sim_cluster* cluster, sim_action* action) {
+  const bool is_dense = scenario->is_dense && action->topic == FRESHET_TOPIC_ITEMS;
+  if (is_dense && (action->meaning == SIM_GAP || action->is_aborted)) return;
   switch (action->meaning) {
     case SIM_GAP:
       sim_skip(cluster, action->topic, action->partition, action->skipped);
@@ -362,7 +366,71 @@ static void write_action(sim_scenario* scenario, sim_cluster* cluster, sim_actio
                            .has_value = action->has_value,
                            .value = freshet_buffer_slice(&action->value),
                            .timestamp_ms = action->timestamp_ms};
-  action->offset = sim_append(cluster, scenario->transaction, &output)->offset;
+  action->offset = sim_append(cluster, is_dense ? -1 : scenario->transaction, &output)->offset;
+}
+
+static bool is_item(const sim_action* action) {
+  return action->topic == FRESHET_TOPIC_ITEMS && action->meaning != SIM_GAP;
+}
+
+/* An event that nobody has read will be learned by its next duplicate. */
+static void learn_by_duplicate(sim_scenario* scenario, uint64_t event_key) {
+  for (size_t i = scenario->written; i < scenario->count; i++) {
+    sim_action* action = &scenario->actions[i];
+    if (action->meaning != SIM_DUPLICATE || action->event_key != event_key || action->is_aborted) continue;
+    action->meaning = SIM_EVENT;
+    return;
+  }
+}
+
+void sim_scenario_lose_events(sim_scenario* scenario, const int64_t* read) {
+  for (size_t i = 0; i < scenario->written; i++) {
+    sim_action* action = &scenario->actions[i];
+    if (action->topic != FRESHET_TOPIC_EVENTS || action->is_gone || action->is_aborted || action->offset < 0)
+      continue;
+    action->is_gone = true;
+    if (action->offset < read[action->partition]) continue;
+    action->is_aborted = true;
+    if (action->meaning == SIM_EVENT) learn_by_duplicate(scenario, action->event_key);
+  }
+}
+
+/* Bad records are not: nobody has them in a catalogue. */
+void sim_scenario_write_items_again(sim_scenario* scenario, sim_cluster* cluster) {
+  scenario->is_dense = true;
+  const uint32_t copies =
+      1 + sim_below(&cluster->random, 4); /* so that the new log may be longer than the old one */
+  for (size_t i = 0; i < scenario->written; i++) {
+    sim_action* action = &scenario->actions[i];
+    if (!is_item(action) || action->is_gone) continue;
+    action->is_gone = true;
+    bool is_newest = action->meaning == SIM_ITEM && !action->is_aborted;
+    for (size_t j = i + 1; j < scenario->written && is_newest; j++) {
+      const sim_action* later = &scenario->actions[j];
+      const bool is_about = later->meaning == SIM_ITEM || later->meaning == SIM_WITHDRAWAL;
+      if (is_about && !later->is_aborted && later->item == action->item) is_newest = false;
+    }
+    if (!is_newest) continue;
+    int64_t first = -1;
+    action->is_gone = false;
+    action->timestamp_ms = sim_now_ms(cluster);
+    for (uint32_t copy = copies; copy-- > 0;) {
+      write_action(scenario, cluster, action);
+      if (copy == copies - 1) first = action->offset; /* from there on it is listed */
+    }
+    action->offset = first;
+  }
+}
+
+/* Records of one key in two partitions would have no order. */
+void sim_scenario_grow_items(sim_scenario* scenario, int32_t partition) {
+  bool is_known[SIM_ITEMS_MAX] = {false};
+  for (size_t i = 0; i < scenario->count; i++) {
+    sim_action* action = &scenario->actions[i];
+    if (!is_item(action)) continue;
+    if (i < scenario->written) is_known[action->item] = true;
+    if (!is_known[action->item] && action->item % 4 != 0) action->partition = partition;
+  }
 }
 
 void sim_scenario_feed(sim_scenario* scenario, sim_cluster* cluster, size_t most) {
@@ -388,7 +456,7 @@ sim_truth sim_scenario_truth(const sim_scenario* scenario, int user) {
     truth.is_erased = false;
     truth.events++;
     truth.checksum += action->event_key;
-    truth.newest_offset = action->offset;
+    if (action->offset > truth.newest_offset) truth.newest_offset = action->offset;
   }
   return truth;
 }
@@ -399,7 +467,8 @@ bool sim_scenario_was_listed(const sim_scenario* scenario, freshet_slice item, c
   for (size_t i = 0; i < scenario->written; i++) {
     const sim_action* action = &scenario->actions[i];
     bool is_about = action->meaning == SIM_ITEM || action->meaning == SIM_WITHDRAWAL;
-    if (!is_about || action->is_aborted || action->offset >= positions[action->partition]) continue;
+    if (!is_about || action->is_aborted || action->is_gone || action->offset >= positions[action->partition])
+      continue;
     if (!freshet_slice_equal(freshet_buffer_slice(&action->key), item)) continue;
     bool is_expired = action->expires_at_ms != 0 && action->expires_at_ms <= now_ms;
     if (action->offset >= since[action->partition]) was_listed |= listed;

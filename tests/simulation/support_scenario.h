@@ -45,6 +45,7 @@ typedef struct sim_action {
   int64_t skipped; /* SIM_GAP */
   int64_t offset;  /* where it was written; -1: not yet */
   bool is_aborted; /* part of an aborted transaction: no reader sees it */
+  bool is_gone;    /* its topic was made again: it counts as far as it had been read */
 } sim_action;
 
 typedef struct sim_scenario {
@@ -55,6 +56,8 @@ typedef struct sim_scenario {
   size_t written;
   size_t preamble;     /* the first actions, which announce items: there before the workers are */
   int32_t transaction; /* of the producer of the input, -1: none */
+  bool
+      is_dense; /* each offset of `items` has a record: without one a process cannot tell a log from another */
   int users, items;
 } sim_scenario;
 
@@ -71,6 +74,13 @@ int sim_scenario_announced(const sim_scenario* scenario);
 
 /* Writes the next actions, at most `most`. A transaction is never left open at the end. */
 void sim_scenario_feed(sim_scenario* scenario, sim_cluster* cluster, size_t most);
+
+/* `events` or `items` was made again. Of events, those before `read` [partition] had been learned, and the others never will
+ * be: a duplicate of one is an event now. The newest records of items that are announced are written again. */
+void sim_scenario_lose_events(sim_scenario* scenario, const int64_t* read);
+void sim_scenario_write_items_again(sim_scenario* scenario, sim_cluster* cluster);
+/* `items` has one more partition: items that are announced later may go there. */
+void sim_scenario_grow_items(sim_scenario* scenario, int32_t partition);
 
 /* ---- the oracle ---- */
 

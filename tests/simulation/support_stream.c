@@ -6,6 +6,8 @@
 
 #include "support_process.h"
 
+enum { ASK_MS = 100 }; /* until a question is asked again */
+
 /* ---- records that live until the next poll ---- */
 
 static void free_views(freshet_buffer** views, size_t* count) {
@@ -91,6 +93,17 @@ static freshet_status take_over(sim_process* process, sim_member* member, freshe
   return status;
 }
 
+static bool is_unstable(const sim_process* process, const sim_member* member) {
+  for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
+    for (int p = 0; p < SIM_PARTITIONS_MAX; p++) {
+      if (member->owns[topic][p] &&
+          sim_group_is_unstable(&process->world->cluster, process->app, (freshet_topic)topic, p))
+        return true;
+    }
+  }
+  return false;
+}
+
 /* What a poll does for the group before it reads. */
 static freshet_status take_part(sim_process* process, freshet_error* error) {
   sim_cluster* cluster = &process->world->cluster;
@@ -112,8 +125,7 @@ static freshet_status take_part(sim_process* process, freshet_error* error) {
     if (answers) sim_group_answer(cluster, process->app, member);
     return status;
   }
-  if (process->generation == cluster->groups[process->app].generation ||
-      sim_group_is_unstable(cluster, process->app, member))
+  if (process->generation == cluster->groups[process->app].generation || is_unstable(process, member))
     return FRESHET_OK;
   return take_over(process, member, error);
 }
@@ -189,8 +201,13 @@ static int64_t source_end(freshet_source* self, freshet_topic topic, int32_t par
 static freshet_status source_committed(freshet_source* self, freshet_topic topic, int32_t partition,
                                        int64_t* offset, freshet_error* error) {
   sim_process* process = ((struct sim_source*)self)->process;
+  const sim_cluster* cluster = &process->world->cluster;
   if (!sim_boundary(process)) return sim_death(error);
-  *offset = process->world->cluster.groups[process->app].committed[topic][partition];
+  while (sim_group_is_unstable(cluster, process->app, topic, partition)) {
+    sim_wait(process, ASK_MS);
+    if (!sim_boundary(process)) return sim_death(error);
+  }
+  *offset = cluster->groups[process->app].committed[topic][partition];
   return FRESHET_OK;
 }
 
@@ -245,7 +262,6 @@ static freshet_status log_partitions(freshet_reader* self, freshet_topic topic, 
 
 static freshet_status log_range(freshet_reader* self, freshet_topic topic, int32_t partition, int64_t* first,
                                 int64_t* end, freshet_error* error) {
-  enum { ASK_MS = 100 };
   sim_process* process = log_of(self)->process;
   const sim_cluster* cluster = &process->world->cluster;
   const freshet_topic there = sim_topic(process->app, topic);
