@@ -1,6 +1,6 @@
 /*
- * lanes.c: see lanes.h. One lock guards all lanes: it is held for the hand-over of one record, or of those that waited
- * in one lane.
+ * lanes.c: see lanes.h. One lock guards all lanes: it is held for the hand-over of one record, or of one batch of each
+ * lane that is free.
  */
 #include "kafka/lanes.h"
 
@@ -12,6 +12,7 @@
 enum {
   ON_THE_WAY = 5, /* of a lane: librdkafka's RD_KAFKA_IDEMP_MAX_INFLIGHT, which it compares with messages */
   WAITING_BYTES = 32 << 20, /* of all lanes */
+  GATHERED_BYTES = 8 << 20, /* of all lanes: they leave without being released */
   SERVE_MS = 2,
 };
 
@@ -19,7 +20,7 @@ typedef struct waiting {
   struct waiting* next;
   freshet_output output; /* points into this block */
   int mark;
-  size_t size;
+  size_t size; /* of the block: more than the record takes in a batch */
 } waiting;
 
 typedef struct lane lane;
@@ -33,16 +34,19 @@ typedef struct parcel {
 struct lane {
   rd_kafka_topic_t* topic;
   int32_t partition;
-  size_t on_the_way;     /* with the producer, not acknowledged */
-  bool is_known;         /* to the broker: it has acknowledged a record */
-  waiting *first, **end; /* oldest first */
-  parcel parcels[2];     /* by mark */
+  size_t on_the_way;                   /* with the producer, not acknowledged */
+  bool is_known;                       /* to the broker: it has acknowledged a record */
+  bool is_gathering;                   /* what waits is not released yet */
+  waiting *first, **end;               /* oldest first */
+  parcel parcels[FRESHET_LANES_MARKS]; /* by mark */
 };
 
 struct freshet_lanes {
   freshet_kafka_client* producer;
+  freshet_lanes_mode mode;
   freshet_lanes_refused refused;
   void* context;
+  size_t batch_bytes, batch_records; /* of a request for a partition */
   pthread_t thread;
   bool has_thread;
   pthread_mutex_t lock; /* guards the rest */
@@ -84,6 +88,7 @@ static waiting* copy_of(const freshet_output* output, int mark) {
 }
 
 static void append(freshet_lanes* lanes, lane* l, waiting* w) {
+  if (l->first == NULL) l->is_gathering = lanes->mode == FRESHET_LANES_GATHER;
   *l->end = w;
   l->end = &w->next;
   lanes->count++;
@@ -120,13 +125,16 @@ static void let_send(freshet_lanes* lanes, const lane* l, bool sends) {
   rd_kafka_topic_partition_list_destroy(list);
 }
 
-/* Everything at once, for one request: if librdkafka's thread woke for the first record, the last ones would wait for
+/* As much as one request takes, at once: if librdkafka's thread woke for the first record, the last ones would wait for
  * its acknowledgement, and that thread would ask without a pause. */
-static void empty(freshet_lanes* lanes, lane* l) {
+static void hand_over_batch(freshet_lanes* lanes, lane* l) {
   rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+  size_t bytes = 0;
   let_send(lanes, l, false);
-  while (l->first != NULL && code != RD_KAFKA_RESP_ERR__QUEUE_FULL) {
+  while (l->first != NULL && code != RD_KAFKA_RESP_ERR__QUEUE_FULL && l->on_the_way < lanes->batch_records) {
     const waiting* w = l->first;
+    bytes += w->size;
+    if (l->on_the_way > 0 && bytes > lanes->batch_bytes) break;
     code = hand_over(lanes, l, &w->output, w->mark);
     if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) continue;
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) lanes->refused(lanes->context, w->mark, code);
@@ -135,25 +143,60 @@ static void empty(freshet_lanes* lanes, lane* l) {
   let_send(lanes, l, true);
 }
 
-static void empty_free_lanes(freshet_lanes* lanes) {
+static bool is_free(const lane* l) {
+  return l->on_the_way == 0 && l->first != NULL && !l->is_gathering;
+}
+
+/* True: librdkafka's thread, which has seen a pause, is to be woken. */
+static bool serve_free_lanes(freshet_lanes* lanes) {
+  if (!lanes->has_free) return false;
   lanes->has_free = false;
   for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
     for (int32_t p = 0; p < lanes->counts[topic]; p++) {
       lane* l = &lanes->lanes[topic][p];
-      if (l->on_the_way == 0 && l->first != NULL) empty(lanes, l);
-      if (l->on_the_way == 0 && l->first != NULL) lanes->has_free = true; /* the producer is full */
+      if (is_free(l)) hand_over_batch(lanes, l);
+      if (is_free(l)) lanes->has_free = true; /* the producer is full */
     }
   }
+  return true;
+}
+
+static void wake_producer(const freshet_lanes* lanes) {
+  rd_kafka_flush(lanes->producer->handle, 0);
+}
+
+void freshet_lanes_turn(freshet_lanes* lanes) {
+  if (lanes == NULL) return;
+  pthread_mutex_lock(&lanes->lock);
+  const bool has_served = serve_free_lanes(lanes);
+  pthread_mutex_unlock(&lanes->lock);
+  if (has_served) wake_producer(lanes);
+}
+
+static void release(freshet_lanes* lanes) {
+  for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
+    for (int32_t p = 0; p < lanes->counts[topic]; p++) lanes->lanes[topic][p].is_gathering = false;
+  }
+  lanes->has_free = lanes->count > 0;
+}
+
+void freshet_lanes_release(freshet_lanes* lanes) {
+  pthread_mutex_lock(&lanes->lock);
+  release(lanes);
+  pthread_mutex_unlock(&lanes->lock);
+  freshet_lanes_turn(lanes);
 }
 
 /* The first record goes alone: a broker that has never seen this producer would accept a second request after it refused
  * the first (freshet_kafka_delivered). */
-static bool has_room(const lane* l) {
-  return l->on_the_way < (l->is_known ? ON_THE_WAY : 1);
+static bool goes_at_once(const freshet_lanes* lanes, const lane* l) {
+  return lanes->mode == FRESHET_LANES_AT_ONCE && l->first == NULL &&
+         l->on_the_way < (l->is_known ? ON_THE_WAY : 1);
 }
 
 rd_kafka_resp_err_t freshet_lanes_publish(freshet_lanes* lanes, const freshet_output* output, int mark) {
   rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+  bool has_served = false;
   FRESHET_ASSERT(lanes->counts[output->topic] > 0);
   /* More partitions than there were at the start share lanes: still in order for each key. */
   int32_t count = lanes->counts[output->topic];
@@ -161,14 +204,17 @@ rd_kafka_resp_err_t freshet_lanes_publish(freshet_lanes* lanes, const freshet_ou
       output->partition < 0 ? freshet_partition_of(output->key, count) : output->partition % count;
   lane* l = &lanes->lanes[output->topic][place];
   pthread_mutex_lock(&lanes->lock);
-  if (l->first == NULL && has_room(l)) {
+  if (goes_at_once(lanes, l)) {
     code = hand_over(lanes, l, output, mark);
   } else if (lanes->bytes >= WAITING_BYTES) {
     code = RD_KAFKA_RESP_ERR__QUEUE_FULL;
   } else {
     append(lanes, l, copy_of(output, mark));
+    if (l->is_gathering && lanes->bytes >= GATHERED_BYTES) release(lanes);
+    has_served = lanes->mode == FRESHET_LANES_GATHER && serve_free_lanes(lanes);
   }
   pthread_mutex_unlock(&lanes->lock);
+  if (has_served) wake_producer(lanes);
   return code;
 }
 
@@ -185,7 +231,7 @@ int freshet_lanes_delivered(freshet_lanes* lanes, void* opaque, rd_kafka_resp_er
   } else { /* a record that was given up is published again, with all that came after it */
     refuse_all(lanes, p->lane, code);
   }
-  if (p->lane->on_the_way == 0 && p->lane->first != NULL) lanes->has_free = true;
+  if (is_free(p->lane)) lanes->has_free = true;
   pthread_mutex_unlock(&lanes->lock);
   return p->mark;
 }
@@ -208,10 +254,9 @@ static void* serve(void* context) {
       pthread_cond_wait(&lanes->changed, &lanes->lock);
       continue;
     }
-    const bool empties = lanes->has_free;
-    if (empties) empty_free_lanes(lanes);
+    const bool has_served = serve_free_lanes(lanes);
     pthread_mutex_unlock(&lanes->lock);
-    if (empties) rd_kafka_flush(lanes->producer->handle, 0); /* wakes its thread, which has seen a pause */
+    if (has_served) wake_producer(lanes);
     rd_kafka_poll(lanes->producer->handle, SERVE_MS);
     pthread_mutex_lock(&lanes->lock);
   }
@@ -228,15 +273,26 @@ static void create_topic(freshet_lanes* lanes, freshet_topic topic, int32_t coun
   for (int32_t p = 0; p < count; p++) {
     lane* l = &lanes->lanes[topic][p];
     *l = (lane){.topic = lanes->producer->topics[topic], .partition = p, .end = &l->first};
-    for (int mark = 0; mark < 2; mark++) l->parcels[mark] = (parcel){l, mark};
+    for (int mark = 0; mark < FRESHET_LANES_MARKS; mark++) l->parcels[mark] = (parcel){l, mark};
   }
 }
 
+/* A number of the producer's configuration. */
+static size_t property_of(const freshet_kafka_client* producer, const char* name) {
+  char value[32] = "";
+  size_t size = sizeof value;
+  rd_kafka_conf_get(rd_kafka_conf(producer->handle), name, value, &size);
+  return strtoull(value, NULL, 10);
+}
+
 freshet_lanes* freshet_lanes_create(freshet_kafka_client* producer, const struct rd_kafka_metadata* metadata,
-                                    freshet_lanes_refused refused, void* context) {
+                                    freshet_lanes_mode mode, freshet_lanes_refused refused, void* context) {
   freshet_lanes* lanes = calloc(1, sizeof *lanes);
   FRESHET_ASSERT(lanes != NULL);
   lanes->producer = producer;
+  lanes->mode = mode;
+  lanes->batch_bytes = property_of(producer, "batch.size");
+  lanes->batch_records = property_of(producer, "batch.num.messages");
   lanes->refused = refused;
   lanes->context = context;
   pthread_mutex_init(&lanes->lock, NULL);
@@ -250,21 +306,27 @@ freshet_lanes* freshet_lanes_create(freshet_kafka_client* producer, const struct
     free(lanes->lanes[topic]);
     create_topic(lanes, topic, metadata->topics[i].partition_cnt);
   }
+  if (mode == FRESHET_LANES_GATHER) return lanes;
   lanes->has_thread = pthread_create(&lanes->thread, NULL, serve, lanes) == 0;
   FRESHET_ASSERT(lanes->has_thread);
   return lanes;
 }
 
+void freshet_lanes_drop(freshet_lanes* lanes, rd_kafka_resp_err_t code) {
+  if (lanes == NULL) return;
+  pthread_mutex_lock(&lanes->lock);
+  for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
+    for (int32_t p = 0; p < lanes->counts[topic]; p++) refuse_all(lanes, &lanes->lanes[topic][p], code);
+  }
+  pthread_mutex_unlock(&lanes->lock);
+}
+
 void freshet_lanes_stop(freshet_lanes* lanes) {
-  if (lanes == NULL || !lanes->has_thread) return;
+  if (lanes == NULL) return;
+  freshet_lanes_drop(lanes, RD_KAFKA_RESP_ERR__PURGE_QUEUE);
+  if (!lanes->has_thread) return;
   pthread_mutex_lock(&lanes->lock);
   lanes->stopping = true;
-  for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
-    for (int32_t p = 0; p < lanes->counts[topic]; p++) {
-      lane* l = &lanes->lanes[topic][p];
-      while (l->first != NULL) drop_first(lanes, l);
-    }
-  }
   pthread_cond_signal(&lanes->changed);
   pthread_mutex_unlock(&lanes->lock);
   pthread_join(lanes->thread, NULL);

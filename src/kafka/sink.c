@@ -78,39 +78,56 @@ static void on_written(rd_kafka_t* handle, const rd_kafka_message_t* message, vo
   kafka_sink* sink = client->owner;
   freshet_kafka_transactor* transactor = sink->transactors;
   while (&transactor->client != client) transactor++;
-  freshet_topic topic = freshet_kafka_client_topic(client, message->rkt);
-  if (freshet_kafka_delivered(message) == RD_KAFKA_RESP_ERR_NO_ERROR) {
-    freshet_ends* ends = &sink->ends[transactor - sink->transactors];
-    freshet_ends_raise(ends, topic, message->partition, message->offset + 1);
-  } else {
+  const rd_kafka_resp_err_t code = freshet_kafka_delivered(message);
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
     learn_from_failure(sink, client, message);
     const bool is_told = message->err != RD_KAFKA_RESP_ERR_NO_ERROR;
     atomic_store(is_told ? &transactor->has_failed : &transactor->lacks_records, true);
   }
+  const freshet_topic topic =
+      (freshet_topic)freshet_lanes_delivered(transactor->lanes, message->_private, code);
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+    freshet_ends_raise(&sink->ends[transactor - sink->transactors], topic, message->partition,
+                       message->offset + 1);
   atomic_fetch_sub(&transactor->waiting[topic], 1);
+}
+
+/* The code of a refused record is that of the fatal error, or RD_KAFKA_RESP_ERR__FATAL. */
+static bool is_fatal(const freshet_kafka_client* client) {
+  return rd_kafka_fatal_error(client->handle, NULL, 0) != RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+/* A transaction that librdkafka knows to have failed takes no more records; commit and abort tell why and clean up. It
+ * would commit without any other record that it has refused. */
+static void give_up_written(void* context, int topic, rd_kafka_resp_err_t code) {
+  freshet_kafka_transactor* t = context;
+  kafka_sink* sink = t->client.owner;
+  if (code == RD_KAFKA_RESP_ERR__STATE || is_fatal(&t->client)) atomic_store(&t->has_failed, true);
+  if (!atomic_load(&t->has_failed) && !atomic_load(&t->lacks_records)) {
+    if (freshet_kafka_code_missing(code)) atomic_store(&sink->missing, topic);
+    atomic_store(&t->refused_topic, topic);
+    atomic_store(&t->refused, code);
+  }
+  atomic_fetch_sub(&t->waiting[topic], 1);
 }
 
 /* ---- Producing ---- */
 
 /* Enqueues, waiting for room. lanes NULL: straight to the producer. */
 static rd_kafka_resp_err_t produce(freshet_kafka_client* client, freshet_lanes* lanes,
-                                   const freshet_output* output, int era) {
+                                   const freshet_output* output, int mark) {
   FRESHET_ASSERT(client->topics[output->topic] != NULL);
   int64_t stopping_since_ms = 0;
   for (;;) {
     rd_kafka_resp_err_t code =
-        lanes != NULL ? freshet_lanes_publish(lanes, output, era)
+        lanes != NULL ? freshet_lanes_publish(lanes, output, mark)
                       : freshet_kafka_enqueue(client, client->topics[output->topic], output, NULL);
     if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL ||
         freshet_kafka_last_try_over(client->config, FRESHET_KAFKA_LAST_TRY_MS, &stopping_since_ms))
       return code;
+    if (lanes != NULL) freshet_lanes_release(lanes);
     rd_kafka_poll(client->handle, FRESHET_SINK_ROOM_MS);
   }
-}
-
-/* The code of a refused record is that of the fatal error, or RD_KAFKA_RESP_ERR__FATAL. */
-static bool is_fatal(const freshet_kafka_client* client) {
-  return rd_kafka_fatal_error(client->handle, NULL, 0) != RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
 static freshet_status refused(kafka_sink* sink, const freshet_kafka_client* client,
@@ -126,27 +143,27 @@ static freshet_status refused(kafka_sink* sink, const freshet_kafka_client* clie
 
 /* Makes the client know its topics before the first record. librdkafka 2.0.2 parks records of a topic that it
  * does not know yet, and one that is parked at the moment when the answer arrives is overtaken by those after
- * it. */
-static freshet_status learn_topics(freshet_kafka_client* client, freshet_error* error) {
+ * it. lanes NULL: there will be none. */
+static freshet_status open_lanes(freshet_kafka_client* client, freshet_lanes_mode mode,
+                                 freshet_lanes_refused give_up_waiting, void* context, freshet_lanes** lanes,
+                                 freshet_error* error) {
   const struct rd_kafka_metadata* metadata = NULL;
-  freshet_status status = freshet_kafka_client_metadata(client, &metadata, error);
-  if (status == FRESHET_OK) rd_kafka_metadata_destroy(metadata);
-  return status;
+  const freshet_status status = freshet_kafka_client_metadata(client, &metadata, error);
+  if (status != FRESHET_OK) return status;
+  if (lanes != NULL) *lanes = freshet_lanes_create(client, metadata, mode, give_up_waiting, context);
+  rd_kafka_metadata_destroy(metadata);
+  return FRESHET_OK;
 }
 
 /* Lanes and commits live on delivery reports. A command that does without them writes in bulk, with a linger. */
-static freshet_status open_lanes(kafka_sink* sink, freshet_error* error) {
-  const struct rd_kafka_metadata* metadata = NULL;
-  bool is_told = !freshet_kafka_client_is(&sink->publisher, "delivery.report.only.error", "true");
-  if (!is_told && sink->publisher.config->transactional_id != NULL)
+static freshet_status open_publisher_lanes(kafka_sink* sink, freshet_error* error) {
+  freshet_kafka_client* client = &sink->publisher;
+  const bool is_told = !freshet_kafka_client_is(client, "delivery.report.only.error", "true");
+  if (!is_told && client->config->transactional_id != NULL)
     return freshet_error_set(
         error, FRESHET_INVALID, FRESHET_STOP,
         "[kafka] delivery.report.only.error must be false: commits wait for the reports");
-  freshet_status status = freshet_kafka_client_metadata(&sink->publisher, &metadata, error);
-  if (status != FRESHET_OK) return status;
-  if (is_told) sink->lanes = freshet_lanes_create(&sink->publisher, metadata, give_up, sink);
-  rd_kafka_metadata_destroy(metadata);
-  return FRESHET_OK;
+  return open_lanes(client, FRESHET_LANES_AT_ONCE, give_up, sink, is_told ? &sink->lanes : NULL, error);
 }
 
 static freshet_status sink_publish(freshet_sink* self, const freshet_output* output, freshet_error* error) {
@@ -224,7 +241,9 @@ static freshet_status open_transactor(kafka_sink* sink, freshet_kafka_transactor
   freshet_status status =
       freshet_kafka_client_open(&transactor->client, &transactor->config, FRESHET_KAFKA_TRANSACTOR,
                                 (freshet_kafka_callbacks){.delivered = on_written}, sink, error);
-  if (status == FRESHET_OK) status = learn_topics(&transactor->client, error);
+  if (status == FRESHET_OK)
+    status = open_lanes(&transactor->client, FRESHET_LANES_GATHER, give_up_written, transactor,
+                        &transactor->lanes, error);
   if (status == FRESHET_OK)
     status = freshet_kafka_transactor_take(transactor, FRESHET_STEP_INIT, NULL, error);
   return status;
@@ -254,9 +273,12 @@ static void close_producer(freshet_kafka_client* client) {
  * at the broker, as after a kill, until somebody fences it. */
 static void close_transactor(freshet_kafka_transactor* transactor) {
   rd_kafka_t* handle = transactor->client.handle;
+  freshet_lanes_stop(transactor->lanes);
   rd_kafka_error_t* failure = handle == NULL ? NULL : rd_kafka_abort_transaction(handle, 0);
   if (failure != NULL) rd_kafka_error_destroy(failure);
   close_producer(&transactor->client);
+  freshet_lanes_destroy(transactor->lanes);
+  transactor->lanes = NULL;
 }
 
 /* A process that takes our partitions fences all of our producers. One of them has met it in its transaction. */
@@ -283,6 +305,7 @@ freshet_status freshet_sink_reopen(kafka_sink* sink, freshet_kafka_transactor* t
 freshet_status freshet_sink_abort_open(kafka_sink* sink, freshet_kafka_transactor* transactor,
                                        freshet_error* error) {
   freshet_error cause = {0};
+  freshet_lanes_drop(transactor->lanes, RD_KAFKA_RESP_ERR__PURGE_QUEUE);
   freshet_status status = freshet_kafka_transactor_take(transactor, FRESHET_STEP_ABORT, NULL, &cause);
   if (status == FRESHET_OK) return FRESHET_OK;
   if (rd_kafka_fatal_error(transactor->client.handle, NULL, 0) == RD_KAFKA_RESP_ERR_NO_ERROR ||
@@ -304,6 +327,7 @@ static freshet_status sink_begin(freshet_sink* self, freshet_error* error) {
   transactor->begun_ms = freshet_monotonic_ms();
   atomic_store(&transactor->has_failed, false);
   atomic_store(&transactor->lacks_records, false);
+  atomic_store(&transactor->refused, RD_KAFKA_RESP_ERR_NO_ERROR);
   status = freshet_kafka_transactor_take(transactor, FRESHET_STEP_BEGIN, NULL, error);
   sink->has_begun = status == FRESHET_OK;
   return status;
@@ -311,14 +335,13 @@ static freshet_status sink_begin(freshet_sink* self, freshet_error* error) {
 
 static freshet_status sink_write(freshet_sink* self, const freshet_output* output, freshet_error* error) {
   kafka_sink* sink = freshet_sink_of(self);
-  atomic_fetch_add(&sink->transactor->waiting[output->topic], 1);
-  rd_kafka_resp_err_t code = produce(&sink->transactor->client, NULL, output, 0);
+  freshet_kafka_transactor* transactor = sink->transactor;
+  if (is_fatal(&transactor->client)) return freshet_kafka_transactor_fatal(transactor, error);
+  atomic_fetch_add(&transactor->waiting[output->topic], 1);
+  const rd_kafka_resp_err_t code = produce(&transactor->client, transactor->lanes, output, output->topic);
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
-  atomic_fetch_sub(&sink->transactor->waiting[output->topic], 1);
-  /* A transaction that has failed meanwhile takes no more records; commit and abort tell why and clean up. */
-  if (code == RD_KAFKA_RESP_ERR__STATE) return FRESHET_OK;
-  if (is_fatal(&sink->transactor->client)) return freshet_kafka_transactor_fatal(sink->transactor, error);
-  return refused(sink, &sink->transactor->client, output, code, error);
+  atomic_fetch_sub(&transactor->waiting[output->topic], 1);
+  return refused(sink, &transactor->client, output, code, error);
 }
 
 /* On the writer's thread. The worker does not serve the transactor's delivery reports meanwhile. */
@@ -327,7 +350,6 @@ static void write_beside(void* context) {
   writer* w = &sink->writer;
   freshet_error_clear(&w->error);
   w->status = w->job(w->context, &w->error);
-  rd_kafka_poll(sink->transactor->client.handle, 0);
 }
 
 static bool sink_start_writing(freshet_sink* self, freshet_sink_job job, void* context) {
@@ -377,7 +399,11 @@ static void sink_poll(freshet_sink* self) {
     const freshet_kafka_transactor* own = &sink->transactors[i];
     const bool is_used =
         (sink->writer.is_at_work && own == sink->transactor) || freshet_committer_uses(sink, own);
-    if (!is_used && own->client.handle != NULL) rd_kafka_poll(own->client.handle, 0);
+    if (is_used || own->client.handle == NULL) continue;
+    rd_kafka_poll(own->client.handle, 0);
+    /* Where the next transaction waits for this one, its records leave with the turn that has written them. */
+    if (sink->publisher.config->alternates) freshet_lanes_release(own->lanes);
+    freshet_lanes_turn(own->lanes);
   }
 }
 
@@ -474,7 +500,7 @@ freshet_status freshet_kafka_sink_create(const freshet_kafka_config* given, fres
   atomic_init(&sink->too_large, FRESHET_TOPICS);
   sink->reply_topics = freshet_reply_topics_create(config);
   freshet_status status = open_within_limits(sink, error);
-  if (status == FRESHET_OK) status = open_lanes(sink, error);
+  if (status == FRESHET_OK) status = open_publisher_lanes(sink, error);
   if (status == FRESHET_OK && config->transactional_id != NULL) {
     status = open_transactors(sink, config, error);
     if (status == FRESHET_OK) status = freshet_committer_start(sink, error);

@@ -64,13 +64,20 @@ static void tell_written(committer* c) {
   pthread_mutex_unlock(&c->lock);
 }
 
+/* Waits a moment for the next batches of all partitions. */
+static bool is_written(freshet_kafka_transactor* t) {
+  freshet_lanes_turn(t->lanes);
+  return rd_kafka_flush(t->client.handle, FRESHET_SINK_ROOM_MS) == RD_KAFKA_RESP_ERR_NO_ERROR &&
+         freshet_lanes_waiting(t->lanes) == 0;
+}
+
 /* Serves the reports of all records: one of them may forbid the commit. They open one topic after the other to the next
  * transaction. Ends early where the transaction cannot be committed any more; the commit tells why. */
 static freshet_status await_written(committer* c, bool is_sending, freshet_error* error) {
   freshet_kafka_transactor* t = c->transactor;
   freshet_kafka_wait wait = freshet_kafka_wait_for(&t->client, "the records of a transaction");
   int64_t stopping_since_ms = 0;
-  while (rd_kafka_flush(t->client.handle, FRESHET_SINK_ROOM_MS) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+  while (!is_written(t)) {
     const bool has_sent = is_sending && freshet_helper_await(c->sender, 0);
     if ((has_sent && c->sent != FRESHET_OK) || atomic_load(&t->has_failed) ||
         rd_kafka_fatal_error(t->client.handle, NULL, 0) != RD_KAFKA_RESP_ERR_NO_ERROR)
@@ -83,6 +90,10 @@ static freshet_status await_written(committer* c, bool is_sending, freshet_error
                                wait.what);
     freshet_kafka_wait_tell(&wait, RD_KAFKA_RESP_ERR__TIMED_OUT);
   }
+  const rd_kafka_resp_err_t refused = (rd_kafka_resp_err_t)atomic_load(&t->refused);
+  if (refused != RD_KAFKA_RESP_ERR_NO_ERROR)
+    return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "cannot write a record to %s: %s",
+                             t->config.topics[atomic_load(&t->refused_topic)], rd_kafka_err2str(refused));
   if (atomic_load(&t->lacks_records))
     return freshet_error_set(
         error, FRESHET_ABORTED, FRESHET_RETRY,
@@ -104,6 +115,7 @@ static freshet_status write_and_send(committer* c, freshet_error* error) {
 
 static freshet_status commit_now(kafka_sink* sink, published* era, freshet_error* error) {
   freshet_kafka_transactor* transactor = sink->committer.transactor;
+  freshet_lanes_release(transactor->lanes);
   freshet_status status = await_published(sink, era, error);
   if (status == FRESHET_OK) status = write_and_send(&sink->committer, error);
   if (status == FRESHET_OK)

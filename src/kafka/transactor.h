@@ -11,7 +11,7 @@
 #ifndef FRESHET_KAFKA_TRANSACTOR_H
 #define FRESHET_KAFKA_TRANSACTOR_H
 
-#include "kafka/client.h"
+#include "kafka/lanes.h"
 
 /* For how long records and transactions are still tried after we were asked to stop. */
 enum { FRESHET_KAFKA_LAST_TRY_MS = 10000 };
@@ -40,6 +40,7 @@ void freshet_input_offsets_free(freshet_input_offsets* input);
 
 typedef struct freshet_kafka_transactor {
   freshet_kafka_client client; /* handle NULL: it is not open */
+  freshet_lanes* lanes;        /* gather its records; marks are topics; NULL: it is not open */
   freshet_kafka_config config; /* that of the sink, under its own transactional id */
   char transactional_id[FRESHET_KAFKA_TRANSACTIONAL_ID_SIZE];
   freshet_source* source; /* borrowed: the member that this process is; NULL: none */
@@ -48,6 +49,8 @@ typedef struct freshet_kafka_transactor {
   int64_t begun_ms; /* monotonic, of the transaction under way */
   _Atomic size_t waiting[FRESHET_TOPICS]; /* records of it that are not acknowledged */
   _Atomic bool has_failed; /* a record of it was given up, so it cannot be committed any more */
+  _Atomic int refused;     /* librdkafka's code for a record of it that it has not taken; 0: none */
+  _Atomic int refused_topic;
   _Atomic bool
       lacks_records;      /* one that librdkafka takes for written may be lost (freshet_kafka_delivered) */
   _Atomic bool is_fenced; /* by all that is known: a new producer is needed before the next transaction */

@@ -44,6 +44,7 @@ typedef struct freshet_sink_vtable {
    * every record of the commit in this topic is acknowledged. So in each partition all records of a transaction come
    * before those of the next one. Once true, it is true until the next commit. */
   bool (*may_write)(freshet_sink* self, freshet_topic topic);
+  /* Copies key, value and headers. The record leaves by the commit at the latest. */
   freshet_status (*write)(freshet_sink* self, const freshet_output* output, freshet_error* error);
   /* Runs the job on a thread beside the caller. False: there is none, and nothing has happened. Until end_writing has told
    * how the job has ended, the caller may publish, poll and settle, but not begin, write, commit, abort or abandon. The job

@@ -114,11 +114,12 @@ static int64_t end_of(stream_rig* rig, freshet_topic topic, int32_t partition) {
   return end;
 }
 
-/* A marker is written a moment after its transaction has committed. */
+/* A record of an open transaction may wait for a poll. A marker is written a moment after its transaction has committed. */
 static void wait_for_end(stream_rig* rig, freshet_topic topic, int32_t partition, int64_t end) {
   for (int i = 0; i < CASE_TURNS && end_of(rig, topic, partition) < end; i++) {
     freshet_record records[1];
     size_t count;
+    freshet_sink_poll(rig->sink);
     assert_ok(freshet_reader_poll(rig->log, 10, records, 1, &count, error));
     assert_int_equal(count, 0);
   }

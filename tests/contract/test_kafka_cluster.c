@@ -42,6 +42,7 @@ static void open_records_are_invisible(void** state) {
   (void)state;
   cluster c;
   cluster_start(&c, true);
+  c.config.alternates = true; /* records of an open transaction leave with a poll */
   freshet_sink* sink = open_sink(&c, NULL);
   freshet_reader* log = open_log(&c);
   begin(sink);
@@ -75,6 +76,7 @@ static void position_passes_aborted_records(void** state) {
   (void)state;
   cluster c;
   cluster_start(&c, true);
+  c.config.alternates = true; /* records of an open transaction leave with a poll */
   freshet_sink* sink = open_sink(&c, NULL);
   freshet_reader* log = open_log(&c);
   begin(sink);
@@ -459,6 +461,7 @@ static void a_new_sink_fences_the_old_one(void** state) {
   (void)state;
   cluster c;
   cluster_start(&c, true);
+  c.config.alternates = true;
   freshet_sink* old = open_sink(&c, NULL);
   freshet_reader* log = open_log(&c);
   begin(old);
@@ -485,6 +488,7 @@ static void a_transaction_that_outlives_its_timeout_is_no_fence(void** state) {
   (void)state;
   cluster c;
   cluster_start(&c, true);
+  c.config.alternates = true;
   cluster_property(&c, "transaction.timeout.ms", "1000");
   freshet_sink* sink = open_sink(&c, NULL);
   freshet_reader* log = open_log(&c);

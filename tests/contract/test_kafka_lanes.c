@@ -1,4 +1,4 @@
-/* The lanes of the list producer against the embedded broker: what waits, in which order it leaves, what is given up. */
+/* The lanes of a producer against the embedded broker: what waits, in which order it leaves, what is given up. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,7 +11,8 @@
 #include "kafka/questions.h"
 #include "support_kafka.h"
 
-enum { RECORDS = 200, ON_THE_WAY = 5, WAIT_MS = 60000 };
+enum { RECORDS = 200, ON_THE_WAY = 5, BATCH = 50, WAIT_MS = 60000 };
+#define BATCH_TEXT "50"
 
 typedef struct lanes_test {
   cluster cluster;
@@ -36,16 +37,17 @@ static void on_refused(void* context, int mark, rd_kafka_resp_err_t code) {
   t->refused++;
 }
 
-static lanes_test* start(const char* message_timeout_ms) {
+static lanes_test* start(const char* message_timeout_ms, freshet_lanes_mode mode) {
   const struct rd_kafka_metadata* metadata = NULL;
   lanes_test* t = calloc(1, sizeof *t);
   cluster_start(&t->cluster, false);
+  cluster_property(&t->cluster, "batch.num.messages", BATCH_TEXT);
   cluster_property(&t->cluster, "message.timeout.ms", message_timeout_ms);
   assert_status(FRESHET_OK, freshet_kafka_client_open(&t->client, &t->cluster.config, FRESHET_KAFKA_PUBLISHER,
                                                       (freshet_kafka_callbacks){.delivered = on_delivered}, t,
                                                       fresh_error()));
   assert_status(FRESHET_OK, freshet_kafka_client_metadata(&t->client, &metadata, fresh_error()));
-  t->lanes = freshet_lanes_create(&t->client, metadata, on_refused, t);
+  t->lanes = freshet_lanes_create(&t->client, metadata, mode, on_refused, t);
   rd_kafka_metadata_destroy(metadata);
   return t;
 }
@@ -79,16 +81,37 @@ static void publish_number(lanes_test* t, int32_t partition, int number) {
 
 /* Every record must get its answer, whoever polls. */
 static void wait_for_all(lanes_test* t, size_t count) {
-  for (int waited = 0; t->delivered + t->failed + t->refused < count && waited < WAIT_MS; waited += 10)
+  for (int waited = 0; t->delivered + t->failed + t->refused < count && waited < WAIT_MS; waited += 10) {
+    freshet_lanes_turn(t->lanes);
     rd_kafka_poll(t->client.handle, 10);
+  }
   assert_int_equal(t->delivered + t->failed + t->refused, count);
   assert_int_equal(freshet_lanes_waiting(t->lanes), 0);
   assert_int_equal(t->marked, count / 2);
 }
 
+/* Partition 0 has the numbers from 0 on, in order. */
+static void assert_log_has(lanes_test* t, int records) {
+  freshet_reader* log = open_log(&t->cluster);
+  freshet_record record;
+  assert_status(FRESHET_OK, freshet_reader_open(log, FRESHET_TOPIC_RECOMMENDATIONS, 0,
+                                                FRESHET_OFFSET_BEGINNING, fresh_error()));
+  for (int i = 0; i < records; i++) {
+    size_t count = 0;
+    char text[16];
+    for (int waited = 0; count == 0 && waited < WAIT_MS; waited += 100)
+      assert_status(FRESHET_OK, freshet_reader_poll(log, 100, &record, 1, &count, fresh_error()));
+    assert_int_equal(count, 1);
+    snprintf(text, sizeof text, "%d", i);
+    assert_true(freshet_slice_equal(record.value, freshet_slice_of(text)));
+    assert_true(freshet_slice_equal(record.key, freshet_slice_of(text)));
+  }
+  freshet_reader_destroy(log);
+}
+
 static void the_producer_gets_what_it_can_send_and_all_in_order(void** state) {
   (void)state;
-  lanes_test* t = start("60000");
+  lanes_test* t = start("60000", FRESHET_LANES_AT_ONCE);
   cut_off(t);
   for (int i = 0; i < RECORDS; i++) publish_number(t, 0, i);
   publish_number(t, 1, RECORDS); /* another lane does not wait */
@@ -103,27 +126,13 @@ static void the_producer_gets_what_it_can_send_and_all_in_order(void** state) {
   freshet_kafka_embedded_set_reachable(t->cluster.embedded, true);
   wait_for_all(t, 2 * RECORDS + 2);
   assert_int_equal(t->delivered, 2 * RECORDS + 2);
-  freshet_reader* log = open_log(&t->cluster);
-  freshet_record record;
-  assert_status(FRESHET_OK, freshet_reader_open(log, FRESHET_TOPIC_RECOMMENDATIONS, 0,
-                                                FRESHET_OFFSET_BEGINNING, fresh_error()));
-  for (int i = 0; i < 2 * RECORDS; i++) {
-    size_t count = 0;
-    char text[16];
-    for (int waited = 0; count == 0 && waited < WAIT_MS; waited += 100)
-      assert_status(FRESHET_OK, freshet_reader_poll(log, 100, &record, 1, &count, fresh_error()));
-    assert_int_equal(count, 1);
-    snprintf(text, sizeof text, "%d", i);
-    assert_true(freshet_slice_equal(record.value, freshet_slice_of(text)));
-    assert_true(freshet_slice_equal(record.key, freshet_slice_of(text)));
-  }
-  freshet_reader_destroy(log);
+  assert_log_has(t, 2 * RECORDS);
   stop(t);
 }
 
 static void what_waits_behind_a_lost_record_is_given_up_with_it(void** state) {
   (void)state;
-  lanes_test* t = start("300");
+  lanes_test* t = start("300", FRESHET_LANES_AT_ONCE);
   cut_off(t);
   for (int i = 0; i < RECORDS; i++) publish_number(t, 0, i);
   wait_for_all(t, RECORDS);
@@ -132,9 +141,35 @@ static void what_waits_behind_a_lost_record_is_given_up_with_it(void** state) {
   stop(t);
 }
 
+static void what_is_gathered_leaves_when_it_is_released_a_batch_at_a_time(void** state) {
+  (void)state;
+  lanes_test* t = start("60000", FRESHET_LANES_GATHER);
+  for (int i = 0; i < RECORDS; i++) publish_number(t, 0, i);
+  freshet_lanes_turn(t->lanes);
+  assert_int_equal(freshet_lanes_waiting(t->lanes), RECORDS);
+  cut_off(t);
+  freshet_lanes_release(t->lanes);
+  assert_int_equal(freshet_lanes_waiting(t->lanes), RECORDS - BATCH);
+  freshet_lanes_turn(t->lanes); /* that batch is on its way */
+  assert_int_equal(freshet_lanes_waiting(t->lanes), RECORDS - BATCH);
+  for (int i = 0; i < BATCH; i++) publish_number(t, 1, i); /* not released */
+  freshet_kafka_embedded_set_reachable(t->cluster.embedded, true);
+  for (int waited = 0; t->delivered < RECORDS && waited < WAIT_MS; waited += 10) {
+    freshet_lanes_turn(t->lanes);
+    rd_kafka_poll(t->client.handle, 10);
+  }
+  assert_int_equal(t->delivered, RECORDS);
+  assert_int_equal(freshet_lanes_waiting(t->lanes), BATCH);
+  assert_log_has(t, RECORDS);
+  freshet_lanes_drop(t->lanes, RD_KAFKA_RESP_ERR__PURGE_QUEUE);
+  wait_for_all(t, RECORDS + BATCH);
+  assert_int_equal(t->refused, BATCH);
+  stop(t);
+}
+
 static void what_waits_at_the_end_is_dropped(void** state) {
   (void)state;
-  lanes_test* t = start("60000");
+  lanes_test* t = start("60000", FRESHET_LANES_AT_ONCE);
   cut_off(t);
   for (int i = 0; i < RECORDS; i++) publish_number(t, 0, i);
   stop(t); /* the sanitizers would tell of what is left */
@@ -144,6 +179,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_producer_gets_what_it_can_send_and_all_in_order),
       cmocka_unit_test(what_waits_behind_a_lost_record_is_given_up_with_it),
+      cmocka_unit_test(what_is_gathered_leaves_when_it_is_released_a_batch_at_a_time),
       cmocka_unit_test(what_waits_at_the_end_is_dropped),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

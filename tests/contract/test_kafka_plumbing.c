@@ -313,6 +313,26 @@ static void a_transaction_that_may_lack_a_record_is_aborted(void** state) {
   cluster_stop(&c);
 }
 
+/* librdkafka would commit the transaction without it. */
+static void a_transaction_is_never_committed_without_a_record_that_was_refused(void** state) {
+  (void)state;
+  static char large[5000];
+  cluster c;
+  cluster_start(&c, false);
+  cluster_property(&c, "message.max.bytes", "2000");
+  cluster_property(&c, "batch.size", "2000");
+  freshet_sink* sink = open_sink(&c, NULL);
+  memset(large, 'v', sizeof large - 1);
+  begin(sink);
+  write_one(sink, FRESHET_TOPIC_USERS, 0, "small", "1");
+  write_one(sink, FRESHET_TOPIC_USERS, 0, "large", large);
+  assert_status(FRESHET_INVALID, commit(sink, NULL, 0));
+  assert_non_null(strstr(last_error.message, "cannot write a record to"));
+  assert_int_equal(freshet_sink_written_end(sink, FRESHET_TOPIC_USERS, 0), -1);
+  freshet_sink_destroy(sink);
+  cluster_stop(&c);
+}
+
 static void a_full_queue_waits_for_room(void** state) {
   (void)state;
   cluster c;
@@ -461,6 +481,7 @@ int main(void) {
       cmocka_unit_test(given_up_lists_are_told),
       cmocka_unit_test(a_list_that_another_one_overtook_is_told),
       cmocka_unit_test(a_transaction_that_may_lack_a_record_is_aborted),
+      cmocka_unit_test(a_transaction_is_never_committed_without_a_record_that_was_refused),
       cmocka_unit_test(a_full_queue_waits_for_room),
       cmocka_unit_test(wrong_partition_counts_are_told),
       cmocka_unit_test(bad_properties_are_refused),

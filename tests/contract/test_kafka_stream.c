@@ -46,6 +46,7 @@ static int setup(void** state) {
   real* r = calloc(1, sizeof *r);
   if (r == NULL) return -1;
   cluster_start(&r->cluster, true);
+  r->cluster.config.alternates = true; /* records of an open transaction leave with a poll */
   r->rig.restart = restart;
   r->rig.context = r;
   connect_process(r);
