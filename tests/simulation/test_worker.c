@@ -131,6 +131,8 @@ static void check_user_lists(run* r, int user) {
                  (long long)list.version_offset);
       if (!record->has_value || list.version_offset > kept) kept = list.version_offset;
       is_tombstone_last = !record->has_value;
+      /* An erased user who comes back has the offsets of the new log. */
+      if (!record->has_value && has_lost(r, RUN_EVENTS_MADE_AGAIN)) previous = newest = -1;
       if (!record->has_value) continue;
       previous = list.version_offset;
       writer = record->writer;
