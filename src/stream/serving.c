@@ -69,7 +69,8 @@ static bool take_fact(freshet_serving* serving, freshet_serving_key kind,
     case FRESHET_SERVING_RELEASED: {
       freshet_serving_partition* p = partition_of(serving, fact->partition);
       /* Of a worker that was paused, and has not heard of later switches yet. */
-      if (fact->number < p->released) return true;
+      p->is_hidden = fact->number < p->released;
+      if (p->is_hidden) return true;
       p->released = fact->number;
       p->offset = fact->offset;
       p->learned = fact->learned;
@@ -147,6 +148,12 @@ bool freshet_serving_must_release(const freshet_serving* serving, int32_t partit
   return freshet_serving_of(serving, partition).released < serving->number;
 }
 
+bool freshet_serving_is_hidden(const freshet_serving* serving, int32_t partition) {
+  if (serving->own == NULL || serving->number == 0 || !is_own(serving, serving->previous)) return false;
+  freshet_serving_partition p = freshet_serving_of(serving, partition);
+  return p.is_hidden && p.released == serving->number;
+}
+
 bool freshet_serving_may_take(const freshet_serving* serving, int32_t partition, int64_t next) {
   if (serving->own == NULL || serving->number == 0 || !is_own(serving, serving->generation)) return false;
   freshet_serving_partition p = freshet_serving_of(serving, partition);
@@ -175,6 +182,26 @@ freshet_app_generation_fact freshet_serving_release(const freshet_serving* servi
                                        .partition = partition,
                                        .offset = offset,
                                        .learned = learned};
+}
+
+freshet_app_generation_fact freshet_serving_release_again(freshet_serving* serving, int32_t partition) {
+  freshet_serving_partition* p = partition_of(serving, partition);
+  p->is_hidden = false;
+  return (freshet_app_generation_fact){.generation = freshet_slice_of(serving->own),
+                                       .number = p->released,
+                                       .partition = partition,
+                                       .offset = p->offset,
+                                       .learned = p->learned};
+}
+
+freshet_app_generation_fact freshet_serving_answered_again(const freshet_serving* serving,
+                                                           int32_t partition) {
+  freshet_serving_partition p = freshet_serving_of(serving, partition);
+  return (freshet_app_generation_fact){.generation = freshet_slice_of(serving->own),
+                                       .number = p.requests_number,
+                                       .partition = partition,
+                                       .offset = p.requests,
+                                       .learned = -1};
 }
 
 bool freshet_serving_answered(const freshet_serving* serving, const char* generation, int32_t partition,

@@ -41,6 +41,8 @@ typedef struct freshet_serving_partition {
   uint64_t taken_by;       /* freshet_id_key of the app generation that has carried it out */
   int64_t requests_number; /* of the switch that `requests` belongs to; 0: of none */
   int64_t requests;        /* at that switch: everything before this offset of `requests` has been answered */
+  bool
+      is_hidden; /* a release of an earlier switch came after the last one: the cleaner would keep only that */
 } freshet_serving_partition;
 
 /* Zero-initialised but for the names: no switch has been made, and `base` serves. */
@@ -79,6 +81,9 @@ bool freshet_serving_is_own(const freshet_serving* serving);
 bool freshet_serving_publishes(const freshet_serving* serving, int32_t partition);
 /* Since the last switch another generation serves, and we have not said yet that we have let go. */
 bool freshet_serving_must_release(const freshet_serving* serving, int32_t partition);
+/* We have let go since the last switch, and a worker that had not heard of that switch has let go of an earlier one
+ * afterwards. The topic keeps the last record of a key, so ours has to be written again. */
+bool freshet_serving_is_hidden(const freshet_serving* serving, int32_t partition);
 /* Since the last switch we serve, and having learned everything before `next` is enough to begin. */
 bool freshet_serving_may_take(const freshet_serving* serving, int32_t partition, int64_t next);
 
@@ -86,6 +91,9 @@ bool freshet_serving_may_take(const freshet_serving* serving, int32_t partition,
 
 /* The next switch; slices point into serving and generation. */
 freshet_app_generation_fact freshet_serving_switch(const freshet_serving* serving, const char* generation);
+/* Our last release, and where requests go on since then, as they were; then it is not hidden any more. */
+freshet_app_generation_fact freshet_serving_release_again(freshet_serving* serving, int32_t partition);
+freshet_app_generation_fact freshet_serving_answered_again(const freshet_serving* serving, int32_t partition);
 /* The release that belongs to the last switch. `generation` lets go: our own one, or one that no living worker
  * belongs to. offset: everything that it may have published is older. learned: its state ends here. If it had never
  * taken over the partition itself, the release before it still counts, and its offsets go into the fact. */

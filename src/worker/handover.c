@@ -147,7 +147,9 @@ freshet_status freshet_handover_turn(const freshet_handover* handover, freshet_e
 
 bool freshet_handover_due(const freshet_handover* handover) {
   FRESHET_HELD_EACH(held, handover->held, FRESHET_TOPIC_EVENTS) {
-    if (must_release(handover, held) || has_taken(handover, held)) return true;
+    if (must_release(handover, held) || has_taken(handover, held) ||
+        freshet_serving_is_hidden(handover->serving, held->partition))
+      return true;
   }
   return false;
 }
@@ -190,6 +192,17 @@ static freshet_status release_requests(const freshet_handover* handover, int32_t
   return status;
 }
 
+/* Else a compacted topic loses them, and the next generation waits for them for ever. */
+static freshet_status release_again(const freshet_handover* handover, int32_t partition,
+                                    freshet_error* error) {
+  freshet_app_generation_fact requests = freshet_serving_answered_again(handover->serving, partition);
+  freshet_app_generation_fact fact = freshet_serving_release_again(handover->serving, partition);
+  freshet_status status = FRESHET_OK;
+  if (requests.number > 0) status = write_fact(handover, FRESHET_SERVING_REQUESTS, &requests, error);
+  if (status == FRESHET_OK) status = write_fact(handover, FRESHET_SERVING_RELEASED, &fact, error);
+  return status;
+}
+
 freshet_status freshet_handover_write(const freshet_handover* handover, freshet_error* error) {
   const freshet_serving* serving = handover->serving;
   freshet_status status = FRESHET_OK;
@@ -206,6 +219,8 @@ freshet_status freshet_handover_write(const freshet_handover* handover, freshet_
       freshet_app_generation_fact fact = freshet_serving_take(serving, held->partition);
       held->taken = serving->number;
       status = write_fact(handover, FRESHET_SERVING_TAKEN, &fact, error);
+    } else if (freshet_serving_is_hidden(serving, held->partition)) {
+      status = release_again(handover, held->partition, error);
     }
   }
   return status;
