@@ -388,37 +388,55 @@ INLINE __m128 gain_of(const freshet_neighbour* entry) {
   return _mm_shuffle_ps(all, all, _MM_SHUFFLE(2, 3, 3, 2));
 }
 
-INLINE void scan_list(freshet_scan_list* list, const freshet_marks* marks, filter f,
-                      float (*sums)[FRESHET_SUMS], float* agreed) {
-  uint8_t hits[SCAN_BLOCK + 64], places[256]; /* by mark: cheaper than a branch for mark 1 */
-  const __m128 weight = _mm_load_ps(list->weights);
-  const float root_weight = list->agreed;
-  const uint8_t* mark_of = marks->of;
-  const freshet_tags* tags = list->tags;
-  const freshet_neighbour* entries = list->entries;
-  size_t left = list->count;
-  list->place = list->count;
-  while (left > 0) {
-    const size_t block = left < SCAN_BLOCK ? left : SCAN_BLOCK;
-    const size_t found = find_marked(tags, entries, block, marks, f, hits);
-    places[1] = NOT_HIT;
-    for (size_t h = 0; h < found; h++) {
-      const size_t place = hits[h], mark = mark_of[entries[place].item];
-      places[mark] = (uint8_t)place;
-      *(__m128*)sums[mark] += weight * gain_of(&entries[place]);
-      agreed[mark] += root_weight * freshet_root_about(entries[place].together);
-    }
-    if (places[1] != NOT_HIT) list->place = list->count - left + places[1];
-    left -= block;
-    tags += SCAN_BLOCK / FRESHET_TAGS;
-    entries += SCAN_BLOCK;
-  }
+/* Hits of a block of a list, which are on their way from memory. */
+typedef struct scan_block {
+  freshet_scan_list* list; /* NULL: there is no such block */
+  const freshet_neighbour* entries;
+  size_t found;
+  uint8_t hits[SCAN_BLOCK + 64];
+} scan_block;
+
+INLINE void find_hits(freshet_scan_list* list, size_t at, const freshet_marks* marks, filter f,
+                      scan_block* block) {
+  const size_t left = list->count - at, count = left < SCAN_BLOCK ? left : SCAN_BLOCK;
+  block->list = list;
+  block->entries = list->entries + at;
+  block->found = find_marked(list->tags + at / FRESHET_TAGS, block->entries, count, marks, f, block->hits);
+  for (size_t h = 0; h < block->found; h++) __builtin_prefetch(&block->entries[block->hits[h]]);
 }
 
+INLINE void add_hits(const scan_block* block, const uint8_t* mark_of, float (*sums)[FRESHET_SUMS],
+                     float* agreed) {
+  uint8_t places[256]; /* by mark: cheaper than a branch for mark 1 */
+  freshet_scan_list* list = block->list;
+  const freshet_neighbour* entries = block->entries;
+  const __m128 weight = _mm_load_ps(list->weights);
+  const float root_weight = list->agreed;
+  places[1] = NOT_HIT;
+  for (size_t h = 0; h < block->found; h++) {
+    const size_t place = block->hits[h], mark = mark_of[entries[place].item];
+    places[mark] = (uint8_t)place;
+    *(__m128*)sums[mark] += weight * gain_of(&entries[place]);
+    agreed[mark] += root_weight * freshet_root_about(entries[place].together);
+  }
+  if (places[1] != NOT_HIT) list->place = (size_t)(entries - list->entries) + places[1];
+}
+
+/* The hits of a block are added after those of the next one have been found: by then their entries have come. */
 static void scan(freshet_scan_list* lists, size_t count, const freshet_marks* marks,
                  float (*sums)[FRESHET_SUMS], float* agreed) {
   const filter f = load_filter(marks);
-  for (size_t l = 0; l < count; l++) scan_list(&lists[l], marks, f, sums, agreed);
+  scan_block blocks[2];
+  size_t turn = 0;
+  blocks[1].list = NULL;
+  for (size_t l = 0; l < count; l++) {
+    lists[l].place = lists[l].count;
+    for (size_t at = 0; at < lists[l].count; at += SCAN_BLOCK, turn ^= 1) {
+      find_hits(&lists[l], at, marks, f, &blocks[turn]);
+      if (blocks[turn ^ 1].list != NULL) add_hits(&blocks[turn ^ 1], marks->of, sums, agreed);
+    }
+  }
+  if (blocks[turn ^ 1].list != NULL) add_hits(&blocks[turn ^ 1], marks->of, sums, agreed);
 }
 
 static void locate(const freshet_tags* tags, const freshet_neighbour* entries, size_t count,
