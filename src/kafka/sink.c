@@ -1,8 +1,7 @@
 /*
- * sink.c: publishes lists at once and writes state in transactions.
- *
- * It is the port freshet_sink on Kafka. It owns an idempotent producer for lists, one or three transactional
- * ones for state; sink_commit.c has the thread that commits while lists go on. It must not know what a record holds.
+ * sink.c: the port freshet_sink on Kafka. It owns an idempotent producer for lists, which leave at once, and one or three
+ * transactional ones for state: sink_transactions.c writes to them, and sink_commit.c has the thread that commits while lists
+ * go on. It must not know what a record holds.
  */
 #include <stdlib.h>
 
@@ -12,8 +11,8 @@
 
 /* What a record that was given up says of its topic: how large a record may be (bytes as sizes.h counts them, without
  * headers), or that the topic is gone. */
-static void learn_from_failure(kafka_sink* sink, const freshet_kafka_client* client,
-                               const rd_kafka_message_t* message) {
+void freshet_sink_learn(kafka_sink* sink, const freshet_kafka_client* client,
+                        const rd_kafka_message_t* message) {
   freshet_topic topic = freshet_kafka_client_topic(client, message->rkt);
   if (topic == FRESHET_TOPICS) return;
   if (message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) {
@@ -65,57 +64,16 @@ static void on_published(rd_kafka_t* handle, const rd_kafka_message_t* message, 
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
     atomic_fetch_sub(&sink->eras[era].waiting, 1);
   } else {
-    learn_from_failure(sink, client, message);
+    freshet_sink_learn(sink, client, message);
     give_up(sink, era, code);
   }
-}
-
-/* librdkafka fails the transaction of a record that it gives up, so commit will tell. It knows nothing of a record that
- * is lost all the same. */
-static void on_written(rd_kafka_t* handle, const rd_kafka_message_t* message, void* opaque) {
-  (void)handle;
-  freshet_kafka_client* client = opaque;
-  kafka_sink* sink = client->owner;
-  freshet_kafka_transactor* transactor = sink->transactors;
-  while (&transactor->client != client) transactor++;
-  const rd_kafka_resp_err_t code = freshet_kafka_delivered(message);
-  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-    learn_from_failure(sink, client, message);
-    const bool is_told = message->err != RD_KAFKA_RESP_ERR_NO_ERROR;
-    atomic_store(is_told ? &transactor->has_failed : &transactor->lacks_records, true);
-  }
-  const freshet_topic topic =
-      (freshet_topic)freshet_lanes_delivered(transactor->lanes, message->_private, code);
-  if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-    freshet_ends_raise(&sink->ends[transactor - sink->transactors], topic, message->partition,
-                       message->offset + 1);
-  atomic_fetch_sub(&transactor->waiting[topic], 1);
-}
-
-/* The code of a refused record is that of the fatal error, or RD_KAFKA_RESP_ERR__FATAL. */
-static bool is_fatal(const freshet_kafka_client* client) {
-  return rd_kafka_fatal_error(client->handle, NULL, 0) != RD_KAFKA_RESP_ERR_NO_ERROR;
-}
-
-/* A transaction that librdkafka knows to have failed takes no more records; commit and abort tell why and clean up. It
- * would commit without any other record that it has refused. */
-static void give_up_written(void* context, int topic, rd_kafka_resp_err_t code) {
-  freshet_kafka_transactor* t = context;
-  kafka_sink* sink = t->client.owner;
-  if (code == RD_KAFKA_RESP_ERR__STATE || is_fatal(&t->client)) atomic_store(&t->has_failed, true);
-  if (!atomic_load(&t->has_failed) && !atomic_load(&t->lacks_records)) {
-    if (freshet_kafka_code_missing(code)) atomic_store(&sink->missing, topic);
-    atomic_store(&t->refused_topic, topic);
-    atomic_store(&t->refused, code);
-  }
-  atomic_fetch_sub(&t->waiting[topic], 1);
 }
 
 /* ---- Producing ---- */
 
 /* Enqueues, waiting for room. lanes NULL: straight to the producer. */
-static rd_kafka_resp_err_t produce(freshet_kafka_client* client, freshet_lanes* lanes,
-                                   const freshet_output* output, int mark) {
+rd_kafka_resp_err_t freshet_sink_produce(freshet_kafka_client* client, freshet_lanes* lanes,
+                                         const freshet_output* output, int mark) {
   FRESHET_ASSERT(client->topics[output->topic] != NULL);
   int64_t stopping_since_ms = 0;
   for (;;) {
@@ -130,9 +88,10 @@ static rd_kafka_resp_err_t produce(freshet_kafka_client* client, freshet_lanes* 
   }
 }
 
-static freshet_status refused(kafka_sink* sink, const freshet_kafka_client* client,
-                              const freshet_output* output, rd_kafka_resp_err_t code, freshet_error* error) {
-  if (is_fatal(client)) return freshet_kafka_client_fatal(client, error);
+freshet_status freshet_sink_refused(kafka_sink* sink, const freshet_kafka_client* client,
+                                    const freshet_output* output, rd_kafka_resp_err_t code,
+                                    freshet_error* error) {
+  if (freshet_sink_is_fatal(client)) return freshet_kafka_client_fatal(client, error);
   if (freshet_kafka_code_missing(code)) atomic_store(&sink->missing, output->topic);
   const freshet_status status = freshet_sink_check_topics(sink, error);
   if (status != FRESHET_OK) return status;
@@ -144,9 +103,9 @@ static freshet_status refused(kafka_sink* sink, const freshet_kafka_client* clie
 /* Makes the client know its topics before the first record. librdkafka 2.0.2 parks records of a topic that it
  * does not know yet, and one that is parked at the moment when the answer arrives is overtaken by those after
  * it. lanes NULL: there will be none. */
-static freshet_status open_lanes(freshet_kafka_client* client, freshet_lanes_mode mode,
-                                 freshet_lanes_refused give_up_waiting, void* context, freshet_lanes** lanes,
-                                 freshet_error* error) {
+freshet_status freshet_sink_open_lanes(freshet_kafka_client* client, freshet_lanes_mode mode,
+                                       freshet_lanes_refused give_up_waiting, void* context,
+                                       freshet_lanes** lanes, freshet_error* error) {
   const struct rd_kafka_metadata* metadata = NULL;
   const freshet_status status = freshet_kafka_client_metadata(client, &metadata, error);
   if (status != FRESHET_OK) return status;
@@ -163,16 +122,17 @@ static freshet_status open_publisher_lanes(kafka_sink* sink, freshet_error* erro
     return freshet_error_set(
         error, FRESHET_INVALID, FRESHET_STOP,
         "[kafka] delivery.report.only.error must be false: commits wait for the reports");
-  return open_lanes(client, FRESHET_LANES_AT_ONCE, give_up, sink, is_told ? &sink->lanes : NULL, error);
+  return freshet_sink_open_lanes(client, FRESHET_LANES_AT_ONCE, give_up, sink, is_told ? &sink->lanes : NULL,
+                                 error);
 }
 
 static freshet_status sink_publish(freshet_sink* self, const freshet_output* output, freshet_error* error) {
   kafka_sink* sink = freshet_sink_of(self);
   atomic_fetch_add(&sink->eras[sink->era].waiting, 1);
-  rd_kafka_resp_err_t code = produce(&sink->publisher, sink->lanes, output, (int)sink->era);
+  rd_kafka_resp_err_t code = freshet_sink_produce(&sink->publisher, sink->lanes, output, (int)sink->era);
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
   atomic_fetch_sub(&sink->eras[sink->era].waiting, 1);
-  return refused(sink, &sink->publisher, output, code, error);
+  return freshet_sink_refused(sink, &sink->publisher, output, code, error);
 }
 
 static size_t sink_limit(freshet_sink* self, freshet_topic topic) {
@@ -218,166 +178,13 @@ static freshet_status sink_settle(freshet_sink* self, int timeout_ms, freshet_er
                            waiting + (size_t)rd_kafka_outq_len(handle));
 }
 
-/* ---- Transactions ---- */
-
-/* What a transactor waits for ends with the sink too, not only with the process. */
-static bool is_leaving(void* context) {
-  const kafka_sink* sink = context;
-  const freshet_kafka_config* config = sink->publisher.config;
-  return atomic_load(&sink->committer.leaving) || config->stopping(config->stopping_context);
-}
-
-static freshet_status open_transactor(kafka_sink* sink, freshet_kafka_transactor* transactor,
-                                      freshet_error* error) {
-  transactor->source = sink->source;
-  transactor->proven_ms = transactor->begun_ms = freshet_monotonic_ms();
-  for (int topic = 0; topic < FRESHET_TOPICS; topic++) atomic_store(&transactor->waiting[topic], 0);
-  transactor->leaving = &sink->committer.leaving;
-  transactor->abandoned = &sink->committer.abandoned;
-  if (sink->publisher.config->stopping != NULL) {
-    transactor->config.stopping = is_leaving;
-    transactor->config.stopping_context = sink;
-  }
-  freshet_status status =
-      freshet_kafka_client_open(&transactor->client, &transactor->config, FRESHET_KAFKA_TRANSACTOR,
-                                (freshet_kafka_callbacks){.delivered = on_written}, sink, error);
-  if (status == FRESHET_OK)
-    status = open_lanes(&transactor->client, FRESHET_LANES_GATHER, give_up_written, transactor,
-                        &transactor->lanes, error);
-  if (status == FRESHET_OK)
-    status = freshet_kafka_transactor_take(transactor, FRESHET_STEP_INIT, NULL, error);
-  return status;
-}
-
-static freshet_status open_transactors(kafka_sink* sink, const freshet_kafka_config* config,
-                                       freshet_error* error) {
-  freshet_status status = FRESHET_OK;
-  int count = config->alternates ? FRESHET_KAFKA_TRANSACTORS : 1;
-  for (int i = 0; status == FRESHET_OK && i < count; i++) {
-    freshet_kafka_transactor_name(&sink->transactors[i], config, i);
-    status = open_transactor(sink, &sink->transactors[i], error);
-  }
-  sink->transactor = &sink->transactors[0];
-  return status;
-}
+/* ---- The rest of the port ---- */
 
 /* What has not been settled or committed is given up: our caller has decided that already. */
-static void close_producer(freshet_kafka_client* client) {
+void freshet_sink_close_producer(freshet_kafka_client* client) {
   if (client->handle != NULL)
     rd_kafka_purge(client->handle, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
   freshet_kafka_client_close(client, 0);
-}
-
-/* librdkafka 2.0.2 ends the process by an assertion when a producer is destroyed while it registers a partition with its
- * transaction. After the request to abort it registers none. Nobody waits for the end of that: the transaction stays open
- * at the broker, as after a kill, until somebody fences it. */
-static void close_transactor(freshet_kafka_transactor* transactor) {
-  rd_kafka_t* handle = transactor->client.handle;
-  freshet_lanes_stop(transactor->lanes);
-  rd_kafka_error_t* failure = handle == NULL ? NULL : rd_kafka_abort_transaction(handle, 0);
-  if (failure != NULL) rd_kafka_error_destroy(failure);
-  close_producer(&transactor->client);
-  freshet_lanes_destroy(transactor->lanes);
-  transactor->lanes = NULL;
-}
-
-/* A process that takes our partitions fences all of our producers. One of them has met it in its transaction. */
-static void doubt_others(kafka_sink* sink, const freshet_kafka_transactor* fenced) {
-  if (rd_kafka_fatal_error(fenced->client.handle, NULL, 0) != RD_KAFKA_RESP_ERR__FENCED) return;
-  for (int i = 0; i < FRESHET_KAFKA_TRANSACTORS && sink->publisher.config->alternates; i++) {
-    freshet_kafka_transactor* other = &sink->transactors[i];
-    if (other != fenced) atomic_store(&other->is_fenced, true);
-  }
-}
-
-/* A new producer with the same id aborts what the old one left open. */
-freshet_status freshet_sink_reopen(kafka_sink* sink, freshet_kafka_transactor* transactor, const char* reason,
-                                   freshet_error* error) {
-  freshet_log_fact(transactor->config.logger, FRESHET_WARN, "transaction.reopened", "reason=\"%s\"", reason);
-  doubt_others(sink, transactor);
-  close_transactor(transactor);
-  transactor->client = (freshet_kafka_client){0};
-  return open_transactor(sink, transactor, error);
-}
-
-/* librdkafka 2.0.2 can ask to end a transaction of which the coordinator has not heard yet, and takes the
- * refusal for fatal (INVALID_TXN_STATE). To abort it is all that was wanted, and that a new producer does. */
-freshet_status freshet_sink_abort_open(kafka_sink* sink, freshet_kafka_transactor* transactor,
-                                       freshet_error* error) {
-  freshet_error cause = {0};
-  freshet_lanes_drop(transactor->lanes, RD_KAFKA_RESP_ERR__PURGE_QUEUE);
-  freshet_status status = freshet_kafka_transactor_take(transactor, FRESHET_STEP_ABORT, NULL, &cause);
-  if (status == FRESHET_OK) return FRESHET_OK;
-  if (rd_kafka_fatal_error(transactor->client.handle, NULL, 0) == RD_KAFKA_RESP_ERR_NO_ERROR ||
-      status == FRESHET_FENCED)
-    return freshet_error_set(error, status, FRESHET_STOP, "%s", cause.message);
-  return freshet_sink_reopen(sink, transactor, cause.message, error);
-}
-
-static freshet_status sink_begin(freshet_sink* self, freshet_error* error) {
-  kafka_sink* sink = freshet_sink_of(self);
-  freshet_status status = freshet_committer_await_abandoned(&sink->committer, error);
-  if (status != FRESHET_OK) return status;
-  freshet_kafka_transactor* transactor = sink->transactor;
-  FRESHET_ASSERT(transactor != NULL && !freshet_committer_uses(sink, transactor));
-  if (atomic_exchange(&transactor->is_fenced, false))
-    status = freshet_sink_reopen(sink, transactor, "the other producer was fenced", error);
-  if (status != FRESHET_OK) return status;
-  freshet_ends_clear(&sink->ends[transactor - sink->transactors]);
-  transactor->begun_ms = freshet_monotonic_ms();
-  atomic_store(&transactor->has_failed, false);
-  atomic_store(&transactor->lacks_records, false);
-  atomic_store(&transactor->refused, RD_KAFKA_RESP_ERR_NO_ERROR);
-  status = freshet_kafka_transactor_take(transactor, FRESHET_STEP_BEGIN, NULL, error);
-  sink->has_begun = status == FRESHET_OK;
-  return status;
-}
-
-static freshet_status sink_write(freshet_sink* self, const freshet_output* output, freshet_error* error) {
-  kafka_sink* sink = freshet_sink_of(self);
-  freshet_kafka_transactor* transactor = sink->transactor;
-  if (is_fatal(&transactor->client)) return freshet_kafka_transactor_fatal(transactor, error);
-  atomic_fetch_add(&transactor->waiting[output->topic], 1);
-  const rd_kafka_resp_err_t code = produce(&transactor->client, transactor->lanes, output, output->topic);
-  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
-  atomic_fetch_sub(&transactor->waiting[output->topic], 1);
-  return refused(sink, &transactor->client, output, code, error);
-}
-
-/* On the writer's thread. The worker does not serve the transactor's delivery reports meanwhile. */
-static void write_beside(void* context) {
-  kafka_sink* sink = context;
-  writer* w = &sink->writer;
-  freshet_error_clear(&w->error);
-  w->status = w->job(w->context, &w->error);
-}
-
-static bool sink_start_writing(freshet_sink* self, freshet_sink_job job, void* context) {
-  kafka_sink* sink = freshet_sink_of(self);
-  writer* w = &sink->writer;
-  FRESHET_ASSERT(!w->is_at_work);
-  if (w->helper == NULL) return false;
-  w->is_at_work = true;
-  w->job = job;
-  w->context = context;
-  freshet_helper_start(w->helper, write_beside, sink);
-  return true;
-}
-
-static freshet_status sink_end_writing(freshet_sink* self, int wait_ms, freshet_error* error) {
-  writer* w = &freshet_sink_of(self)->writer;
-  FRESHET_ASSERT(w->is_at_work);
-  if (!freshet_helper_await(w->helper, wait_ms)) return FRESHET_TIMEOUT;
-  w->is_at_work = false;
-  if (w->status == FRESHET_OK) return FRESHET_OK;
-  return freshet_error_set(error, w->status, w->error.verdict, "%s", w->error.message);
-}
-
-static freshet_status sink_abort(freshet_sink* self, freshet_error* error) {
-  kafka_sink* sink = freshet_sink_of(self);
-  if (!sink->has_begun) return FRESHET_OK;
-  sink->has_begun = false;
-  return freshet_sink_abort_open(sink, sink->transactor, error);
 }
 
 static int64_t sink_written_end(freshet_sink* self, freshet_topic topic, int32_t partition) {
@@ -415,9 +222,9 @@ static void sink_destroy(freshet_sink* self) {
   freshet_reply_topics_destroy(sink->reply_topics);
   freshet_kafka_sizes_close(&sink->sizes);
   freshet_lanes_stop(sink->lanes);
-  close_producer(&sink->publisher);
+  freshet_sink_close_producer(&sink->publisher);
   freshet_lanes_destroy(sink->lanes);
-  for (int i = 0; i < FRESHET_KAFKA_TRANSACTORS; i++) close_transactor(&sink->transactors[i]);
+  for (int i = 0; i < FRESHET_KAFKA_TRANSACTORS; i++) freshet_sink_close_transactor(&sink->transactors[i]);
   for (int i = 0; i < FRESHET_KAFKA_TRANSACTORS; i++) freshet_ends_free(&sink->ends[i]);
   freshet_ends_free(&sink->committed);
   free(sink->properties);
@@ -429,14 +236,14 @@ static const freshet_sink_vtable vtable = {.publish = sink_publish,
                                            .refusal_of = sink_refusal_of,
                                            .limit = sink_limit,
                                            .settle = sink_settle,
-                                           .begin = sink_begin,
+                                           .begin = freshet_transactions_begin,
                                            .may_write = freshet_committer_may_write,
-                                           .write = sink_write,
-                                           .start_writing = sink_start_writing,
-                                           .end_writing = sink_end_writing,
+                                           .write = freshet_transactions_write,
+                                           .start_writing = freshet_transactions_start_writing,
+                                           .end_writing = freshet_transactions_end_writing,
                                            .commit = freshet_committer_commit,
                                            .outcome = freshet_committer_outcome,
-                                           .abort = sink_abort,
+                                           .abort = freshet_transactions_abort,
                                            .abandon = freshet_committer_abandon,
                                            .is_ready = freshet_committer_is_ready,
                                            .written_end = sink_written_end,
@@ -502,7 +309,7 @@ freshet_status freshet_kafka_sink_create(const freshet_kafka_config* given, fres
   freshet_status status = open_within_limits(sink, error);
   if (status == FRESHET_OK) status = open_publisher_lanes(sink, error);
   if (status == FRESHET_OK && config->transactional_id != NULL) {
-    status = open_transactors(sink, config, error);
+    status = freshet_sink_open_transactors(sink, config, error);
     if (status == FRESHET_OK) status = freshet_committer_start(sink, error);
     if (status == FRESHET_OK) status = start_writer(sink, error);
   }

@@ -213,6 +213,8 @@ freshet_status freshet_committer_commit(freshet_sink* self, const freshet_partit
   committer* c = &sink->committer;
   freshet_input_offsets input =
       freshet_input_offsets_of(sink->publisher.config, sink->source, partitions, count);
+  /* Lists wait for this commit: its records leave before its thread wakes. */
+  if (sink->publisher.config->alternates) freshet_lanes_release(sink->transactor->lanes);
   pthread_mutex_lock(&c->lock);
   FRESHET_ASSERT(c->phase == IDLE);
   c->phase = ASKED;

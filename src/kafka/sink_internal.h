@@ -1,6 +1,6 @@
 /*
- * sink_internal.h: the sink on Kafka, shared by sink.c (lists, transactions) and sink_commit.c (the thread that
- * commits). Seen by nobody else. Thread rule: the worker's thread, except where it says "the committer's".
+ * sink_internal.h: the sink on Kafka, shared by sink.c (lists), sink_transactions.c (transactions up to their commit) and
+ * sink_commit.c (the thread that commits). Seen by nobody else. Thread rule: the worker's thread, except where it says "the committer's".
  */
 #ifndef FRESHET_KAFKA_SINK_INTERNAL_H
 #define FRESHET_KAFKA_SINK_INTERNAL_H
@@ -94,6 +94,32 @@ freshet_status freshet_sink_lists_lost(const kafka_sink* sink, size_t lost, fres
 freshet_status freshet_sink_check_topics(kafka_sink* sink, freshet_error* error);
 /* Adds the topic that has refused a record for its size to the error of a commit. */
 void freshet_sink_name_limit(kafka_sink* sink, freshet_error* error);
+/* What a record that was given up says of its topic: how large a record may be, or that the topic is gone. */
+void freshet_sink_learn(kafka_sink* sink, const freshet_kafka_client* client,
+                        const rd_kafka_message_t* message);
+/* Enqueues, waiting for room. lanes NULL: straight to the producer, without a mark. */
+rd_kafka_resp_err_t freshet_sink_produce(freshet_kafka_client* client, freshet_lanes* lanes,
+                                         const freshet_output* output, int mark);
+/* The error for a record that the producer has not taken. */
+freshet_status freshet_sink_refused(kafka_sink* sink, const freshet_kafka_client* client,
+                                    const freshet_output* output, rd_kafka_resp_err_t code,
+                                    freshet_error* error);
+/* Makes the client know its topics, and makes its lanes. lanes NULL: there will be none. */
+freshet_status freshet_sink_open_lanes(freshet_kafka_client* client, freshet_lanes_mode mode,
+                                       freshet_lanes_refused give_up, void* context, freshet_lanes** lanes,
+                                       freshet_error* error);
+/* What is not acknowledged is given up. */
+void freshet_sink_close_producer(freshet_kafka_client* client);
+/* The code of a refused record is that of the fatal error, or RD_KAFKA_RESP_ERR__FATAL. */
+static inline bool freshet_sink_is_fatal(const freshet_kafka_client* client) {
+  return rd_kafka_fatal_error(client->handle, NULL, 0) != RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+/* ---- sink_transactions.c ---- */
+freshet_status freshet_sink_open_transactors(kafka_sink* sink, const freshet_kafka_config* config,
+                                             freshet_error* error);
+/* Leaves an open transaction to the broker. One that was never opened is fine. */
+void freshet_sink_close_transactor(freshet_kafka_transactor* transactor);
 /* For the thread that may use the transactor. Ends its open transaction; by a new producer where the old one has
  * failed. */
 freshet_status freshet_sink_abort_open(kafka_sink* sink, freshet_kafka_transactor* transactor,
@@ -102,6 +128,14 @@ freshet_status freshet_sink_abort_open(kafka_sink* sink, freshet_kafka_transacto
  * open. */
 freshet_status freshet_sink_reopen(kafka_sink* sink, freshet_kafka_transactor* transactor, const char* reason,
                                    freshet_error* error);
+
+/* See sink.h: begin, write, start_writing, end_writing and abort of the port. */
+freshet_status freshet_transactions_begin(freshet_sink* self, freshet_error* error);
+freshet_status freshet_transactions_write(freshet_sink* self, const freshet_output* output,
+                                          freshet_error* error);
+bool freshet_transactions_start_writing(freshet_sink* self, freshet_sink_job job, void* context);
+freshet_status freshet_transactions_end_writing(freshet_sink* self, int wait_ms, freshet_error* error);
+freshet_status freshet_transactions_abort(freshet_sink* self, freshet_error* error);
 
 /* ---- sink_commit.c ---- */
 freshet_status freshet_committer_start(kafka_sink* sink, freshet_error* error);

@@ -251,6 +251,7 @@ freshet_status freshet_outbox_write_ahead(freshet_outbox* outbox, freshet_error*
   for (size_t i = 0; status == FRESHET_OK && i < b->count; i++) {
     if (topics[b->entries[i].topic]) status = write_entry(outbox, b, &b->entries[i], error);
   }
+  freshet_sink_poll(outbox->sink); /* they leave now, and not with the next turn */
   return status;
 }
 

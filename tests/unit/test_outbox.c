@@ -126,6 +126,10 @@ static size_t limit_of(freshet_sink* self, freshet_topic topic) {
   return topic == FRESHET_TOPIC_DEAD_LETTERS ? w.letters_limit : SIZE_MAX;
 }
 
+static void poll_nothing(freshet_sink* self) {
+  (void)self;
+}
+
 static int set_up(void** state) {
   static const freshet_sink_vtable vtable = {.publish = publish,
                                              .begin = begin,
@@ -135,7 +139,8 @@ static int set_up(void** state) {
                                              .outcome = outcome,
                                              .abort = abort_it,
                                              .topic_name = topic_name,
-                                             .limit = limit_of};
+                                             .limit = limit_of,
+                                             .poll = poll_nothing};
   (void)state;
   memset(&w, 0, sizeof w);
   w.letters_limit = SIZE_MAX;
