@@ -427,6 +427,9 @@ bool freshet_model_is_taking(const freshet_model* model);
 void freshet_model_expect_fleet(freshet_model* model, uint64_t own_events, uint64_t others_events);
 /* About how many bytes the next delta will have, without a take under way. Cheap. */
 size_t freshet_model_delta_size(const freshet_model* model);
+/* Has a later version written a row (freshet_model_write_item, freshet_model_write_globals), or a delta? */
+bool freshet_model_row_is_later(freshet_slice row);
+bool freshet_model_delta_is_later(const freshet_model_delta* delta);
 /* Could the delta be folded? Nothing changes. Errors: those of freshet_model_fold. */
 freshet_status freshet_model_check_delta(freshet_model* model, const freshet_model_delta* delta,
                                          freshet_error* error);

@@ -48,3 +48,16 @@ freshet_status freshet_state_check(freshet_codec* codec, freshet_model* model, c
   return record->topic == FRESHET_TOPIC_ITEM_DELTAS ? check_delta(codec, model, record, error)
                                                     : check_state(codec, model, record, error);
 }
+
+bool freshet_state_is_later(freshet_codec* codec, const freshet_record* record) {
+  freshet_item_state state;
+  freshet_model_delta delta;
+  freshet_slice worker;
+  if (freshet_codec_is_unknown(codec, record->value)) return true;
+  if (record->topic == FRESHET_TOPIC_ITEM_DELTAS)
+    return freshet_decode_item_delta(codec, record->value, &worker, &delta, NULL) == FRESHET_OK &&
+           freshet_model_delta_is_later(&delta);
+  return record->topic == FRESHET_TOPIC_ITEM_STATES &&
+         freshet_decode_item_state(codec, record->value, &state, NULL) == FRESHET_OK &&
+         freshet_model_row_is_later(state.learned);
+}

@@ -206,15 +206,31 @@ static const writer* by_number(freshet_codec* codec, int32_t id, const uint8_t* 
   return NULL;
 }
 
+static bool is_single_object(freshet_slice bytes) {
+  const uint8_t* head = (const uint8_t*)bytes.data;
+  return bytes.size >= SINGLE_OBJECT_HEAD_SIZE && head[0] == 0xc3 && head[1] == 0x01;
+}
+
+static uint64_t fingerprint_of(freshet_slice bytes) {
+  const uint8_t* head = (const uint8_t*)bytes.data;
+  uint64_t fingerprint = 0;
+  for (int i = 7; i >= 0; i--) fingerprint = fingerprint << 8 | head[2 + i];
+  return fingerprint;
+}
+
+bool freshet_codec_is_unknown(const freshet_codec* codec, freshet_slice bytes) {
+  return is_single_object(bytes) &&
+         freshet_writers_find(&codec->by_fingerprint, fingerprint_of(bytes)) == NULL;
+}
+
 /* Tells the framings apart, finds the writer's schema and leaves the datum in *bytes. NULL, with the error
  * set: it cannot. */
 static const writer* unframe(freshet_codec* codec, freshet_slice* bytes, freshet_error* error) {
   const uint8_t* head = (const uint8_t*)bytes->data;
   size_t head_size = 0;
   const writer* found = NULL;
-  if (bytes->size >= SINGLE_OBJECT_HEAD_SIZE && head[0] == 0xc3 && head[1] == 0x01) {
-    uint64_t fingerprint = 0;
-    for (int i = 7; i >= 0; i--) fingerprint = fingerprint << 8 | head[2 + i];
+  if (is_single_object(*bytes)) {
+    const uint64_t fingerprint = fingerprint_of(*bytes);
     head_size = SINGLE_OBJECT_HEAD_SIZE;
     found = freshet_writers_find(&codec->by_fingerprint, fingerprint);
     if (found == NULL) refuse(error, "unknown schema fingerprint %016" PRIx64, fingerprint);

@@ -66,6 +66,9 @@ void freshet_codec_destroy(freshet_codec* codec);
 freshet_status freshet_codec_add_schema(freshet_codec* codec, const char* json, uint64_t* fingerprint,
                                         freshet_error* error);
 
+/* Is it framed by the fingerprint of a schema that nobody has made known? A later version may have written it. */
+bool freshet_codec_is_unknown(const freshet_codec* codec, freshet_slice bytes);
+
 /* A static id map from "12=Click,13=Rating,14=path/to/older-click.avsc": schema names of ours, or files.
  * Owned by the caller; lookup->context is to be freed with freshet_schema_map_destroy after the codec. */
 freshet_status freshet_schema_map_create(const char* text, freshet_schema_lookup* lookup,

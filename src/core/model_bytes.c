@@ -197,6 +197,12 @@ static void add_blend(double* x, double* before, double gain, double bound) {
 
 enum { SQUARES_BOUND = 1000 };
 
+bool freshet_model_delta_is_later(const freshet_model_delta* delta) {
+  freshet_byte_reader in = freshet_read_slice(delta->globals);
+  const uint32_t weights = freshet_take_u32(&in);
+  return !in.bad && weights > BLEND_WEIGHTS && in.left / (2 * sizeof(double)) == weights;
+}
+
 uint32_t freshet_take_blend(freshet_model* model, freshet_byte_reader* in, bool apply) {
   const uint32_t weights = freshet_take_u32(in);
   if (weights > BLEND_WEIGHTS) in->bad = true;

@@ -65,9 +65,13 @@ static uint8_t take_version(freshet_byte_reader* in) {
   return version;
 }
 
+bool freshet_model_row_is_later(freshet_slice row) {
+  return row.size > 0 && (uint8_t)row.data[0] > VERSION;
+}
+
 /* The bytes cannot be read. */
 static freshet_status refuse(freshet_slice bytes, const char* name, freshet_error* error) {
-  if (bytes.size == 0 || (uint8_t)bytes.data[0] <= VERSION) return freshet_malformed(error, name);
+  if (!freshet_model_row_is_later(bytes)) return freshet_malformed(error, name);
   return freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER,
                            "%s: a later version of Freshet has written it; update this process, and do not "
                            "run `freshet repair` of this version",

@@ -158,6 +158,32 @@ class Repair(Case):
         return [self.forge(app, "item_deltas", None, garbage, 0, seal(app, b"", garbage)),
                 self.forge(app, "users", b"user-1", strange, row.partition, seal(app, b"user-1", strange))]
 
+    def test_records_of_a_later_version_stay(self):
+        """They are good state. A later version, which wrote them, reads them; this one says that it has to be updated."""
+        app, worker = self.busy_app()
+        self.assertEqual(worker.stop(), 0)
+        row = next(r for r in app.read("users") if r.key == b"user-1")
+        state = next(r for r in app.read("item_states") if r.key.startswith(b"\0item"))
+        later = decode("ItemState", state.value)
+        later["learned"] = b"\xfe" + later["learned"][1:]
+        weights = 4000
+        grown = single_object(SCHEMAS["ItemDelta"], {
+            "worker": "later", "events": 1, "items": b"", "values": struct.pack("<I", 16), "trace": bytes(4),
+            "globals": struct.pack("<I", weights) + bytes(16 * weights)})
+        written = [("users", b"user-1", b"\xc3\x01" + bytes(8) + row.value[10:], row.partition),
+                   ("item_states", state.key, single_object(SCHEMAS["ItemState"], later), state.partition),
+                   ("item_deltas", None, grown, 0)]
+        for topic, key, value, partition in written:
+            self.forge(app, topic, key, value, partition, seal(app, key or b"", value))
+        garbage = delta(b"\xff" * 200)
+        place = self.forge(app, "item_deltas", None, garbage, 0, seal(app, b"", garbage))
+        told = self.quarantine(app, {place})
+        for topic, *_ in written:
+            self.assertIn(f"1 records of topic {app.topics[topic]} were written by a later version", told)
+        for topic, key, value, partition in written:
+            last = [r for r in app.read(topic) if r.key == key and r.partition == partition][-1 if key else -2]
+            self.assertEqual(last.value, value)
+
     def test_records_of_a_version_without_seals(self):
         """They count, until the command has said that all processes write seals."""
         app, worker = self.busy_app()

@@ -109,6 +109,14 @@ static void print_found(const freshet_repair* repair) {
   }
   printf("%zu records cannot be used%s\n", repair->bad_count,
          repair->is_full ? "; there may be more: do it again afterwards" : "");
+  for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
+    const freshet_later_records* later = &repair->later[topic];
+    if (later->count == 0) continue;
+    printf(
+        "%zu records of topic %s were written by a later version of Freshet, the first in partition %d at "
+        "offset %" PRId64 ". They stay in use; this version cannot read them: update it\n",
+        later->count, repair->kafka.topics[topic], (int)later->partition, later->offset);
+  }
   if (repair->settled > 0) printf("%zu were taken out of use before\n", repair->settled);
   if (repair->suspects > 0)
     printf(

@@ -37,6 +37,13 @@ typedef struct freshet_bad_record {
   freshet_good_row good;
 } freshet_bad_record;
 
+/* Records of a topic that a later version has written. They stay in use. */
+typedef struct freshet_later_records {
+  size_t count;
+  int32_t partition; /* of the first one */
+  int64_t offset;
+} freshet_later_records;
+
 /* A partition of a topic of state. */
 typedef struct freshet_scanned_log {
   freshet_topic topic;
@@ -58,6 +65,7 @@ typedef struct freshet_repair {
   size_t bad_count, bad_capacity, bad_bytes;
   freshet_scanned_log* logs; /* [log_count] */
   size_t log_count, log_capacity;
+  freshet_later_records later[FRESHET_TOPICS];
   size_t settled;  /* bad records that were dealt with before */
   size_t suspects; /* that were not taken */
   bool is_full;    /* there may be more than fit into memory */

@@ -44,6 +44,17 @@ static freshet_status check(freshet_repair* repair, const freshet_record* record
   }
 }
 
+/* It is whole, so nothing has damaged it. Whoever has written it can read it. */
+static bool is_of_later_version(freshet_repair* repair, const freshet_record* record) {
+  freshet_later_records* later = &repair->later[record->topic];
+  if (!record->is_sealed || !freshet_state_is_later(repair->codec, record)) return false;
+  if (later->count++ == 0) {
+    later->partition = record->partition;
+    later->offset = record->offset;
+  }
+  return true;
+}
+
 /* Why the record cannot be used; NULL: it can. `cause` holds the text of some. */
 static const char* judge(scanning* s, const freshet_record* record, bool* is_suspect, bool* is_refused,
                          freshet_error* cause) {
@@ -52,7 +63,7 @@ static const char* judge(scanning* s, const freshet_record* record, bool* is_sus
   *is_suspect = false;
   *is_refused = refusal != NULL;
   if (refusal != NULL) return refusal;
-  const bool is_good = check(repair, record, cause) == FRESHET_OK;
+  const bool is_good = check(repair, record, cause) == FRESHET_OK || is_of_later_version(repair, record);
   if (record->is_sealed) *(is_good ? &repair->sealed_good : &repair->sealed_bad)[record->topic] += 1;
   if (record->is_sealed) s->has_seen_seal = true;
   if (!is_good) {
@@ -216,7 +227,7 @@ static freshet_status scan_log(freshet_repair* repair, freshet_topic topic, int3
   return status;
 }
 
-/* Another model.dim, or a state of a later version: what is unreadable then is the whole state, and nothing is broken. */
+/* Another model.dim: what is unreadable then is the whole state, and nothing is broken. */
 static freshet_status judge_setting(const freshet_repair* repair, freshet_error* error) {
   const char* reason = "";
   for (int i = 0; i < STATE_TOPICS; i++) {
@@ -229,8 +240,7 @@ static freshet_status judge_setting(const freshet_repair* repair, freshet_error*
     return freshet_error_set(
         error, FRESHET_CONFLICT, FRESHET_STOP,
         "%zu of %zu records of topic %s that this app has written cannot be read, the last: %s; so "
-        "many are no damage: model.dim differs from that of the state, or a later version has "
-        "written it",
+        "many are no damage: model.dim differs from that of the state",
         bad, bad + good, repair->kafka.topics[topic], reason);
   }
   return FRESHET_OK;
