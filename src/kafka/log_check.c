@@ -94,14 +94,39 @@ static bool judge_range(freshet_log_check* check, freshet_log_place* place) {
   return has_mark;
 }
 
-/* The first record from the mark's offset on. A compacted topic may have lost the record itself. */
-static void judge_record(freshet_log_place* place, const rd_kafka_message_t* message) {
+/* The record of the mark is not there, though the log begins before it. Compaction may have taken it from a topic that
+ * compacts. Nothing takes it from the middle of another one: there a marker of a transaction has its offset now. */
+static void judge_gap(freshet_log_check* check, freshet_log_place* place) {
+  freshet_kafka_topic_info info[FRESHET_TOPICS];
+  int64_t end;
+  place->verdict = FRESHET_LOG_SAME;
+  if (freshet_kafka_client_range(&check->client, place->topic, place->partition, RANGE_MS, &place->first,
+                                 &end) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+      place->first > place->mark.offset)
+    return; /* it has expired meanwhile */
+  if (freshet_kafka_topics_list(&check->config, info, NULL) != FRESHET_OK ||
+      !info[place->topic].policy_known || info[place->topic].compacted)
+    return;
+  char then[24], reason[sizeof place->reason];
+  time_text(place->mark.time_ms, then);
+  snprintf(reason, sizeof reason, "at offset %" PRId64 " a record of %s was read, now there is none",
+           place->mark.offset, then);
+  is_other(place, reason);
+}
+
+/* The first record from the mark's offset on. */
+static void judge_record(freshet_log_check* check, freshet_log_place* place,
+                         const rd_kafka_message_t* message) {
   rd_kafka_timestamp_type_t type;
   freshet_slice key = {message->key, message->key_len}, value = {message->payload, message->len};
   freshet_mark found =
       freshet_mark_of(message->offset, rd_kafka_message_timestamp(message, &type), key, value);
   place->verdict = FRESHET_LOG_SAME;
-  if (found.offset != place->mark.offset || freshet_mark_equal(&found, &place->mark)) return;
+  if (freshet_mark_equal(&found, &place->mark)) return;
+  if (found.offset != place->mark.offset) {
+    judge_gap(check, place);
+    return;
+  }
   char then[24], now[24], reason[sizeof place->reason];
   time_text(place->mark.time_ms, then);
   time_text(found.time_ms, now);
@@ -129,9 +154,9 @@ static bool take_record(freshet_log_check* check, freshet_log_place* places, siz
   freshet_log_place* place = message->rkt == NULL ? NULL : place_of(check, places, count, message);
   if (place != NULL && waiting[place - places]) {
     if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-      judge_record(place, message);
+      judge_record(check, place, message);
     } else if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-      place->verdict = FRESHET_LOG_SAME; /* only marks of transactions are left of it */
+      judge_gap(check, place); /* only markers of transactions are left */
     }
     waiting[place - places] = place->verdict == FRESHET_LOG_UNKNOWN;
     if (!waiting[place - places]) --*left;

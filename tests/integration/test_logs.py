@@ -177,6 +177,28 @@ class Logs(Case):
         self.worker.start()
         self.expect_refusal("is not the log that was read", "is another one")
 
+    def test_a_marker_under_the_old_offset(self):
+        """The new log has the marker of a transaction where the old one had the record that was read last."""
+        self.learn(200, "old")
+        self.assertEqual(self.worker.stop(), EXIT_OK)
+        offsets = self.committed()
+        self.make_again("events")
+        producer = Producer({"bootstrap.servers": BOOTSTRAP, "transactional.id": f"{self.app.id}-producer"})
+        producer.init_transactions(20)
+        for count in ([place.offset - 1 for place in offsets], [5] * PARTITIONS):  # of each partition, in a transaction
+            producer.begin_transaction()
+            for partition, records in enumerate(count):
+                for n in range(records):
+                    producer.produce(self.app.topics["events"], key="user-1", value=click("user-1", "item-1"),
+                                     partition=partition)
+            producer.commit_transaction(20)
+        self.commit(offsets)
+        self.worker.start()
+        self.expect_refusal("is not the log that was read", "now there is none")
+        told = self.app.command("offsets", "--accept-new-log", "--execute")
+        self.assertNotIn("nothing to do", told.stdout)
+        self.worker.start_ready()
+
     def committed(self):
         reader = self.app.consumer()
         wanted = [TopicPartition(self.app.topics["events"], p) for p in range(PARTITIONS)]
