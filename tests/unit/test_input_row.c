@@ -319,6 +319,16 @@ static void items_are_read(void** state) {
   assert_int_equal(item_of(converter, &r, &item, NULL), FRESHET_OK);
   assert_false(item.available);
   assert_int_equal(item.expires_at_ms, 1323435000000);
+  static const char* const long_ago[] = {"1969-12-31", "1900-01-01T00:00:00Z", "1989-12-31"};
+  for (size_t i = 0; i < sizeof long_ago / sizeof long_ago[0]; i++) {
+    row old = {0};
+    old.fields[FRESHET_FIELD_ITEM_ID] = freshet_slice_of("i");
+    old.fields[FRESHET_FIELD_EXPIRES_AT] = freshet_slice_of(long_ago[i]);
+    freshet_item expired;
+    assert_int_equal(item_of(converter, &old, &expired, NULL), FRESHET_OK);
+    assert_int_equal(freshet_item_validate(&expired, freshet_slice_of("i"), NULL), FRESHET_OK);
+    assert_true(expired.expires_at_ms > 0);
+  }
   assert_int_equal(item.category_count, 2);
   assert_true(freshet_slice_equal(item.categories[0], freshet_slice_of("home")));
   assert_true(freshet_slice_equal(item.categories[1], freshet_slice_of("gift")));

@@ -352,6 +352,23 @@ static freshet_status read_time(freshet_input_converter* converter, freshet_fiel
   return FRESHET_OK;
 }
 
+static bool is_number(freshet_slice text) {
+  size_t at = text.size > 0 && (text.data[0] == '-' || text.data[0] == '+');
+  while (at < text.size && strchr(".0123456789", text.data[at]) != NULL) at++;
+  return at == text.size;
+}
+
+/* A date long ago says that the item is no longer offered. A number that small is of another unit, or a mistake. */
+static freshet_status read_expires_at(freshet_input_converter* converter, const freshet_slice* fields,
+                                      int64_t* time_ms, freshet_error* error) {
+  freshet_slice text = fields[FRESHET_FIELD_EXPIRES_AT];
+  freshet_status status = read_time(converter, FRESHET_FIELD_EXPIRES_AT, fields, time_ms, error);
+  const bool is_date = !is_number(text);
+  if (status == FRESHET_OK && text.size > 0 && is_date && *time_ms < YEAR_1990_MS)
+    *time_ms = YEAR_1990_MS; /* the earliest that freshet_item_validate takes */
+  return status;
+}
+
 /* Case, blanks, _ and - do not matter. */
 static bool is_any(freshet_slice text, const char* const* words) {
   while (*words != NULL && !freshet_name_is_like(text, freshet_slice_of(*words))) words++;
@@ -412,8 +429,7 @@ freshet_status freshet_input_item_of(freshet_input_converter* converter, freshet
                            converter->categories, FRESHET_CATEGORIES_MAX + 1);
   }
   status = read_flag(fields[FRESHET_FIELD_AVAILABLE], &item->available, error);
-  if (status == FRESHET_OK)
-    status = read_time(converter, FRESHET_FIELD_EXPIRES_AT, fields, &item->expires_at_ms, error);
+  if (status == FRESHET_OK) status = read_expires_at(converter, fields, &item->expires_at_ms, error);
   if (status == FRESHET_OK)
     status = read_time(converter, FRESHET_FIELD_CREATED_AT, fields, &item->created_at_ms, error);
   if (status == FRESHET_OK)

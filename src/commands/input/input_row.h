@@ -32,7 +32,8 @@ freshet_list_style* freshet_input_converter_lists(freshet_input_converter* conve
  * a purchase, and any other a click. */
 freshet_status freshet_input_event_of(freshet_input_converter* converter, freshet_input_record* record,
                                       int64_t now_ms, freshet_error* error);
-/* The same for record->item. A time before 1970 becomes the first moment after it. */
+/* The same for record->item. A created_at before 1970 becomes the first moment after it; an expires_at
+ * that is a date before 1990 becomes 1990, before which no item may expire. */
 freshet_status freshet_input_item_of(freshet_input_converter* converter, freshet_input_record* record,
                                      freshet_error* error);
 
