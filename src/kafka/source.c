@@ -182,9 +182,7 @@ static freshet_status assign(kafka_source* source, rd_kafka_topic_partition_list
   if (status == FRESHET_OK && list->cnt > 0) status = judge_committed(source, list, error);
   if (status != FRESHET_OK) return status;
   freshet_partition* partitions = partitions_of(source, list);
-  if (list->cnt > 0) {
-    status = source->handler.assigned(source->handler.context, partitions, (size_t)list->cnt, error);
-  }
+  status = source->handler.assigned(source->handler.context, partitions, (size_t)list->cnt, error);
   if (status == FRESHET_OK) {
     for (int i = 0; i < list->cnt; i++) {
       freshet_kafka_reader_start(reader, partitions[i].topic, partitions[i].partition, partitions[i].offset);

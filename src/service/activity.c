@@ -19,6 +19,10 @@ static void describe_restore(const freshet_worker_metrics* metrics, uint64_t cou
 static void describe_service(const freshet_worker_metrics* metrics, char* text, size_t size) {
   unsigned long long partitions = freshet_metric(&metrics->partitions);
   unsigned long long lag = freshet_metric(&metrics->lag);
+  if (partitions == 0) {
+    snprintf(text, size, "standby: the group has no partition for this process");
+    return;
+  }
   snprintf(text, size, "serving %llu partition%s, %llu event%s behind", partitions,
            partitions == 1 ? "" : "s", lag, lag == 1 ? "" : "s");
 }

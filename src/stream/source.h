@@ -60,7 +60,7 @@ typedef struct freshet_partition {
 
 /* Called from inside poll (and close), on the polling thread. */
 typedef struct freshet_source_handler {
-  /* These partitions are ours now: their state is to be restored. Their records come after this returns
+  /* These partitions are ours now, none where the group has more members than partitions: their state is to be restored. Their records come after this returns
    * FRESHET_OK. Any other status stops the process. */
   freshet_status (*assigned)(void* context, const freshet_partition* partitions, size_t count,
                              freshet_error* error);

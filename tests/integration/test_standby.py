@@ -40,6 +40,19 @@ class Standby(Case):
         ledger.verify(self)
 
 
+class Spare(Case):
+    def test_a_process_without_partitions_is_ready(self):
+        """More processes than partitions: a rolling update that waits for each one must come to its end."""
+        app = self.app()
+        app.announce(5)
+        services = [app.service(f"s{n}").start() for n in range(PARTITIONS + 1)]
+        until(lambda: sorted(s.metrics().get("freshet_partitions", -1) for s in services) == [0] + [1] * PARTITIONS
+              and all(s.ready() for s in services), "all are ready", 60)
+        spare = next(s for s in services if s.metric("freshet_partitions") == 0)
+        next(s for s in services if s is not spare).stop()
+        until(lambda: spare.metric("freshet_partitions") == 1 and spare.ready(), "it takes over", 60)
+
+
 class OpenTransaction(Case):
     """A process dies inside a transaction. Readers of committed records see nothing behind it until it has ended."""
 
