@@ -37,6 +37,7 @@ struct freshet_log_watch {
   int64_t* ends
       [WRITTEN]; /* each [ends_count] by partition, where a log that is written ended; -1: not held, or not known */
   size_t ends_count;
+  int32_t lists_partitions; /* of `recommendations` at the last look; 0: not known */
   pthread_mutex_t lock;
   pthread_cond_t changed;
   /* under the lock */
@@ -187,6 +188,22 @@ static void tell_lost_lists(const freshet_log_watch* watch, const freshet_log_pl
   }
 }
 
+/* A list for a user goes where the producer's partitioner says. With more partitions that is another one for many users. */
+static void look_at_lists(freshet_log_watch* watch) {
+  const freshet_kafka_config* config = watch->config;
+  const int32_t partitions =
+      freshet_log_check_partitions(watch->patrol, FRESHET_TOPIC_RECOMMENDATIONS, ASK_MS);
+  const int32_t before = watch->lists_partitions;
+  if (partitions > 0) watch->lists_partitions = partitions;
+  if (before == 0 || partitions <= before) return;
+  freshet_log_fact(
+      config->logger, FRESHET_ERROR, "lists.grown",
+      "topic=%s partitions=%d before=%d message=\"new lists of many users go to another partition "
+      "than their old ones, which stay: of two lists of a user, the one with the later version "
+      "counts. To have one list for each user, make the topic again, and send SIGHUP\"",
+      config->topics[FRESHET_TOPIC_RECOMMENDATIONS], (int)partitions, (int)before);
+}
+
 /* librdkafka would notice after minutes, and items in the new partitions would not be listed until then. */
 static void look_at_items(freshet_log_watch* watch) {
   const int32_t partitions = freshet_log_check_partitions(watch->patrol, FRESHET_TOPIC_ITEMS, ASK_MS);
@@ -204,6 +221,7 @@ static void look(freshet_log_watch* watch, freshet_log_place* places, size_t cou
   keep_ends(watch, places + count, written);
   if (status == FRESHET_OK) status = judge_layout(watch, &error);
   look_at_items(watch);
+  look_at_lists(watch);
   show_age(watch, places, count);
   look_at_topics(watch);
   free(places);

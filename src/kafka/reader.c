@@ -103,12 +103,12 @@ static freshet_status judge(freshet_kafka_reader* reader, const rd_kafka_message
       return FRESHET_OK;
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
       if (reader->is_member) return stray(reader, message);
-      return freshet_error_set(error, FRESHET_CONFLICT, FRESHET_STOP,
-                               "topic %s [%d] has lost the offset to read from (deleted and made again, "
-                               "truncated, or expired: %s); "
-                               "start the process again: it reads this topic from its beginning",
-                               message->rkt == NULL ? "?" : rd_kafka_topic_name(message->rkt),
-                               (int)message->partition, reason);
+      return freshet_error_set(
+          error, FRESHET_CONFLICT, FRESHET_STOP,
+          "topic %s [%d] has lost the offset to read from (deleted and made again, "
+          "truncated, or expired: %s); "
+          "start the process again: it reads this topic from its beginning, or says what to choose",
+          message->rkt == NULL ? "?" : rd_kafka_topic_name(message->rkt), (int)message->partition, reason);
     case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
     case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
     case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:

@@ -126,8 +126,8 @@ static freshet_status commit_now(kafka_sink* sink, published* era, freshet_error
     return worse.status;
   }
   if (status != FRESHET_ABORTED || atomic_load(&sink->committer.abandoned)) return status;
-  freshet_sink_name_limit(sink, error);
   freshet_status aborted = freshet_sink_abort_open(sink, transactor, &worse);
+  freshet_sink_name_limit(sink, error); /* the abort has served the report of the record that was refused */
   if (aborted == FRESHET_OK) return status;
   *error = worse;
   return aborted;

@@ -15,6 +15,7 @@
 
 enum {
   LIST_SIZE = 256,
+  NOTHING_FITS = 1000, /* bytes: the head of a batch takes half of it */
   ASK_MS = 5000,
   SMALL_BYTES = 1 << 30,         /* a partition of less may be full before its worker is back */
   DELTAS_LEAST_MS = 3600 * 1000, /* the owners of items fold deltas within minutes */
@@ -142,7 +143,8 @@ static void check_policy(checking* c, freshet_topic topic) {
 static void check_size(checking* c, freshet_topic topic) {
   int64_t least = freshet_topic_specs[topic].least_bytes, most = c->info[topic].max_message_bytes;
   if (most >= least) return;
-  add(c, FRESHET_OK,
+  const bool fits_none = freshet_topic_specs[topic].ours && most < NOTHING_FITS;
+  add(c, fits_none ? FRESHET_CONFLICT : FRESHET_OK,
       "topic %s has max.message.bytes=%lld: %s may need %lld, and is refused for ever then; set it to "
       "1048588",
       c->config->topics[topic], (long long)most, freshet_topic_specs[topic].ours ? "a commit" : "a record",
@@ -192,17 +194,19 @@ static void check_replicas(checking* c, freshet_topic topic) {
 
 /* ---- history that is about to expire ---- */
 
-/* The first offset whose record is not older than time_ms, else -1; -2: the cluster did not say. */
-static int64_t offset_at(const freshet_kafka_client* client, const char* name, int32_t partition,
-                         int64_t time_ms) {
-  rd_kafka_topic_partition_list_t* list = rd_kafka_topic_partition_list_new(1);
-  rd_kafka_topic_partition_t* asked = rd_kafka_topic_partition_list_add(list, name, partition);
-  asked->offset = time_ms;
+/* For each partition, the first offset whose record is not older than time_ms, else below 0; or the beginning or the end of the
+ * log. One question to each broker, however many partitions there are. False: the cluster did not say. */
+static bool ask_offsets(const freshet_kafka_client* client, const char* name, int32_t partitions,
+                        int64_t time_ms, int64_t* offsets) {
+  rd_kafka_topic_partition_list_t* list = rd_kafka_topic_partition_list_new(partitions);
+  for (int32_t p = 0; p < partitions; p++) rd_kafka_topic_partition_list_add(list, name, p)->offset = time_ms;
   rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(client->handle, list, ASK_MS);
-  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) code = asked->err;
-  int64_t offset = code != RD_KAFKA_RESP_ERR_NO_ERROR ? -2 : asked->offset;
+  for (int i = 0; i < list->cnt && code == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
+    code = list->elems[i].err;
+    offsets[list->elems[i].partition] = list->elems[i].offset;
+  }
   rd_kafka_topic_partition_list_destroy(list);
-  return offset;
+  return code == RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
 static void check_history(checking* c, freshet_kafka_client* client) {
@@ -210,14 +214,19 @@ static void check_history(checking* c, freshet_kafka_client* client) {
   const char* name = c->config->topics[FRESHET_TOPIC_EVENTS];
   if (!info->policy_known || !info->deletes || info->retention_ms < 0) return;
   int64_t oldest_ms = freshet_clock_now_ms(freshet_clock_system()) - info->retention_ms, expiring = 0;
-  for (int32_t p = 0; p < info->partitions; p++) {
-    int64_t first, end, at = offset_at(client, name, p, oldest_ms);
-    if (at == -2 || freshet_kafka_client_range(client, FRESHET_TOPIC_EVENTS, p, ASK_MS, &first, &end) !=
-                        RD_KAFKA_RESP_ERR_NO_ERROR)
-      return;
-    if (at < 0) at = end;
-    if (at > first) expiring += at - first;
+  const size_t count = (size_t)info->partitions;
+  int64_t* offsets = calloc(3 * count + 1, sizeof *offsets);
+  FRESHET_ASSERT(offsets != NULL);
+  int64_t *first = offsets, *end = offsets + count, *at = offsets + 2 * count;
+  if (ask_offsets(client, name, info->partitions, RD_KAFKA_OFFSET_BEGINNING, first) &&
+      ask_offsets(client, name, info->partitions, oldest_ms, at) &&
+      ask_offsets(client, name, info->partitions, RD_KAFKA_OFFSET_END, end)) {
+    for (size_t p = 0; p < count; p++) {
+      const int64_t until = at[p] < 0 ? end[p] : at[p];
+      if (until > first[p]) expiring += until - first[p];
+    }
   }
+  free(offsets);
   if (expiring == 0) return;
   add(c, FRESHET_OK,
       "topic %s keeps records for %lld days, but %lld of its records are older and are about to be deleted; "
@@ -230,22 +239,25 @@ static void check_history(checking* c, freshet_kafka_client* client) {
 /* Compaction never moves the beginning of a log. Retention does, and whoever deletes records by hand. */
 static void check_changelog(checking* c, freshet_kafka_client* client) {
   const freshet_kafka_topic_info* info = &c->info[FRESHET_TOPIC_USERS];
-  int64_t first, end, deleted = 0;
+  const char* name = c->config->topics[FRESHET_TOPIC_USERS];
+  int64_t deleted = 0;
   int32_t partitions = 0;
-  for (int32_t p = 0; c->config->topics[FRESHET_TOPIC_USERS] != NULL && p < info->partitions; p++) {
-    if (freshet_kafka_client_range(client, FRESHET_TOPIC_USERS, p, ASK_MS, &first, &end) !=
-        RD_KAFKA_RESP_ERR_NO_ERROR)
-      return;
-    if (first <= 0) continue;
-    deleted += first;
+  int64_t* first = calloc((size_t)info->partitions + 1, sizeof *first);
+  FRESHET_ASSERT(first != NULL);
+  const bool is_known =
+      name != NULL && ask_offsets(client, name, info->partitions, RD_KAFKA_OFFSET_BEGINNING, first);
+  for (int32_t p = 0; is_known && p < info->partitions; p++) {
+    if (first[p] <= 0) continue;
+    deleted += first[p];
     partitions++;
   }
+  free(first);
   if (partitions == 0) return;
   add(c, FRESHET_OK,
       "topic %s has lost its first records, %lld in %d partitions (retention, or deleted by hand): a process "
       "without its state folder does not know users whose only row was there; keep the folders, or `freshet "
       "offsets --start-over` learns all events again",
-      c->config->topics[FRESHET_TOPIC_USERS], (long long)deleted, (int)partitions);
+      name, (long long)deleted, (int)partitions);
 }
 
 /* Does the state know of all partitions? */

@@ -89,6 +89,14 @@ class Topics(Case):
                                              for topic, name in app.topics.items() if topic != "shadow"))
         self.assertIn("a commit may need 131072", told.stderr)
 
+    def test_a_limit_that_no_record_of_state_fits_is_refused_at_the_start(self):
+        app = self.app()
+        self.set(app, "item_deltas", cleanup_policy="delete", max_message_bytes=500)
+        worker = app.service()
+        worker.start()
+        self.assertEqual(worker.wait(), EXIT_STATE, worker.last_line())
+        self.assertIn(f"topic {app.topics['item_deltas']} has max.message.bytes=500", worker.last_line())
+
     def test_records_that_expire_unread(self):
         app = self.app()
         self.set(app, "events", retention_ms=60000, message_timestamp_before_max_ms=DAY_MS)
@@ -169,6 +177,18 @@ class Topics(Case):
             worker.start_ready()
             app.settle()
 
+    def test_partitions_added_to_lists_are_told(self):
+        app = self.app()
+        app.announce(5)
+        worker = app.service().start_ready()
+        name = app.topics["recommendations"]
+        time.sleep(4)  # the watch has counted
+        self.admin.create_partitions([NewPartitions(name, 7)])[name].result()
+        until(lambda: "lists.grown" in worker.log(), "it is told", 20)
+        self.assertIn(f"lists.grown topic={name} partitions=7 before=4", worker.log())
+        time.sleep(4)
+        self.assertEqual(worker.log().count("lists.grown"), 1)
+
     def test_lists_that_are_lost_with_their_topic(self):
         """The service only writes this topic, so nothing fails when somebody makes it again."""
         app = self.app()
@@ -194,6 +214,8 @@ class Topics(Case):
         app.create_topics()
         for topic in ("requests", "replies"):
             self.admin.delete_topics([app.topics[topic]])[app.topics[topic]].result()
+        until(lambda: not {app.topics["requests"], app.topics["replies"]} & set(self.admin.list_topics(timeout=10).topics),
+              "they are gone", 20)
         app.announce(5)
         worker = app.service().start_ready()
         self.choose(app)
@@ -260,10 +282,9 @@ class Topics(Case):
         worker = app.service().start_ready()
         self.choose(app)
         app.flush()
-        # The transaction may be known to have failed before it is known which record was refused: the next one tells.
-        named = f"max.message.bytes of topic {app.topics['item_deltas']}"
-        until(lambda: any("commit.aborted" in line and named in line for line in worker.log().splitlines()),
-              "an abort names the topic", 30)
+        until(lambda: "commit.aborted" in worker.log(), "a commit is aborted", 30)
+        first = next(line for line in worker.log().splitlines() if "commit.aborted" in line)
+        self.assertIn(f"max.message.bytes of topic {app.topics['item_deltas']}", first)
         self.set(app, "item_deltas", cleanup_policy="delete", max_message_bytes=1048588)
         app.settle()
 
