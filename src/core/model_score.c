@@ -152,15 +152,16 @@ void freshet_model_context(const freshet_model* model, const freshet_user* user,
   for (uint32_t k = 0; k < c->count; k++) c->weight[k] = model->context_decay[c->place[k]] * exps[k];
   freshet_model_weigh_context(model, c);
   for (uint32_t k = 0; k < c->count; k++) {
-    float e = exps[GAPS + c->bucket[k]];
+    float e = exps[GAPS + c->bucket[k]], before = 1;
     float* a = c->feature_weight[k];
     if (c->is_weighed) {
       c->weight[k] *= c->worth[k];
       e *= c->worth[k];
+      before *= c->worth[k];
     }
     a[FOLLOWS] = half_decay[c->place[k]] * e;
     a[TOGETHER_NOW] = c->same_session[k] ? e : 0;
-    a[TOGETHER_BEFORE] = c->same_session[k] ? 0 : e;
+    a[TOGETHER_BEFORE] = c->same_session[k] ? 0 : before; /* time tells little once a session is over */
     a[SIMILAR_TEXT] = model->text_decay[c->place[k]] * e;
     if (c->disliked[k] > 0) weigh_down(c, k);
     for (int f = 0; f < BONUS_FEATURES; f++) sums[f] += a[f];

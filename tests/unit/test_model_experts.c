@@ -254,6 +254,22 @@ static float weight_of(const match* m, int feature) {
   return c.theta[feature];
 }
 
+/* In what was chosen together before this session, an old choice tells as much as a newer one. */
+static void older_items_weigh_alike(void** state) {
+  (void)state;
+  const int64_t day_ms = 24 * session_ms;
+  match m = begin();
+  context c;
+  learn(&m, &(choice){0, 1, 0}, 0);
+  learn(&m, &(choice){0, 2, 60 * day_ms}, 1);
+  freshet_model_context(m.w.model, m.w.users[0], 61 * day_ms, &c);
+  assert_int_equal(c.count, 2);
+  assert_true(c.feature_weight[0][TOGETHER_BEFORE] > 0);
+  assert_true(c.feature_weight[0][TOGETHER_BEFORE] == c.feature_weight[1][TOGETHER_BEFORE]);
+  assert_true(c.feature_weight[0][FOLLOWS] > c.feature_weight[1][FOLLOWS]);
+  end(&m);
+}
+
 static void a_slower_popularity_never_outweighs_faster_ones(void** state) {
   (void)state;
   static const struct {
@@ -296,6 +312,7 @@ static void lists_follow_when_another_method_wins(void** state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(each_stream_is_won_by_its_own_method),
+      cmocka_unit_test(older_items_weigh_alike),
       cmocka_unit_test(a_slower_popularity_never_outweighs_faster_ones),
       cmocka_unit_test(lists_follow_when_another_method_wins),
   };
