@@ -2,15 +2,22 @@
  * learned_checkpoint.c: checkpoints of what has been learned, in <app>.items: writing them from time to time, and
  * reading them when the store is empty (learned.h). Items are cut into as many shares as `items` has partitions,
  * by key and not by partition: the key of an item never changes, and it is known even of items that nobody has
- * announced.
+ * announced. `items` may get another number of partitions, and then a share holds other items. So each checkpoint tells
+ * how many shares there were.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "catalogue/learned_internal.h"
 #include "core/grow.h"
 #include "core/table.h"
+#include "stream/words.h"
 
-enum { LOOKED_AT = 2 };
+enum {
+  LOOKED_AT = 2,
+  SHARES_TEXT_SIZE = 16,
+  TEXT_SIZE = FRESHET_MARK_TEXT_SIZE + SHARES_TEXT_SIZE,
+};
 
 /* In front of the number of a share (i32 LE): the key of what belongs to no single item, as of the checkpoint of
  * the share. */
@@ -66,6 +73,15 @@ static bool is_other(const freshet_learned* learned, const freshet_mark* counted
 /* A row of learned state has no encoder: the field names the log. A version that does not know that reads the rest. */
 static freshet_mark log_of(const freshet_item_state* state) {
   return freshet_mark_read(state->encoder.data, state->encoder.size);
+}
+
+/* A word in the same field: "s1:" and how many shares there were. 0: an older version has written it. */
+static int32_t shares_of(const freshet_item_state* state) {
+  char word[SHARES_TEXT_SIZE];
+  int shares = 0, used = 0;
+  freshet_words_find(state->encoder.data, state->encoder.size, "s1:", word, sizeof word);
+  const bool is_number = sscanf(word, "s1:%9d%n", &shares, &used) == 1 && (size_t)used == strlen(word);
+  return is_number && shares > 0 ? shares : 0;
 }
 
 static void note_log(freshet_learned* learned, uint32_t slot, const freshet_item_state* state) {
@@ -151,6 +167,7 @@ static freshet_status take_globals(freshet_learned* learned, int32_t share, cons
   if (share < 0 || share >= learned->shares) return FRESHET_OK;
   freshet_share_checkpoint* c = &learned->checkpoints[share];
   c->folded_to = state->folded_to;
+  c->shares = shares_of(state);
   c->counted_by = log_of(state);
   c->globals.size = 0;
   freshet_buffer_append(&c->globals, state->learned.data, state->learned.size);
@@ -193,8 +210,20 @@ freshet_status freshet_learned_apply_state(freshet_learned* learned, const fresh
   return freshet_model_read_item(learned->model, slot, state.learned, error);
 }
 
-/* Where the fold of the deltas begins: at the oldest of the checkpoints. */
+/* Do the shares together hold all items? An item can be in none of them when some were made before `items` got another
+ * number of partitions, and others after it. Older versions did not tell. */
+static bool are_of_one_cut(const freshet_learned* learned) {
+  for (int32_t share = 0; share < learned->shares; share++) {
+    const int32_t shares = learned->checkpoints[share].shares;
+    if (shares != learned->checkpoints[0].shares || (shares != 0 && shares != learned->shares)) return false;
+  }
+  return true;
+}
+
+/* Where the fold of the deltas begins: at the oldest of the checkpoints. All deltas that there are do no harm, for a row
+ * skips those that it reflects. */
 static int64_t oldest_checkpoint(const freshet_learned* learned) {
+  if (!are_of_one_cut(learned)) return FRESHET_OFFSET_BEGINNING;
   int64_t oldest = learned->shares == 0 ? -1 : INT64_MAX;
   for (int32_t share = 0; share < learned->shares; share++) {
     if (learned->checkpoints[share].folded_to < oldest) oldest = learned->checkpoints[share].folded_to;
@@ -243,13 +272,15 @@ static bool is_owned(const freshet_learned* learned, uint64_t key) {
   return learned->pass.owned[key % (uint64_t)learned->shares];
 }
 
+/* words: after the mark of the log. */
 static freshet_status write_state(freshet_learned* learned, freshet_slice key, freshet_item_state* state,
-                                  freshet_error* error) {
+                                  const char* words, freshet_error* error) {
   freshet_buffer value = {0};
-  char log[FRESHET_MARK_TEXT_SIZE];
+  char log[FRESHET_MARK_TEXT_SIZE], text[TEXT_SIZE];
   freshet_mark_write(&learned->log, log);
+  snprintf(text, sizeof text, "%s%s", log, words);
   state->folded_to = learned->pass.folded_to;
-  state->encoder = freshet_slice_of(log);
+  state->encoder = freshet_slice_of(text);
   freshet_status status = freshet_encode_item_state(learned->ports.codec, state, &value, error);
   if (status == FRESHET_OK) {
     freshet_output output = {.topic = FRESHET_TOPIC_ITEM_STATES,
@@ -271,7 +302,7 @@ static freshet_status write_row(freshet_learned* learned, uint64_t item_key, fre
   freshet_status status = freshet_parked_items_row(learned->parked, item_key, &learned->bytes, error);
   if (status != FRESHET_OK) return status;
   freshet_item_state state = {.item_id = item_id, .learned = freshet_buffer_slice(&learned->bytes)};
-  return write_state(learned, freshet_learned_item_key(item_key, key), &state, error);
+  return write_state(learned, freshet_learned_item_key(item_key, key), &state, "", error);
 }
 
 /* The next row of a slot. *is_all: there was none. */
@@ -302,12 +333,13 @@ static freshet_status write_parked_row(void* context, uint64_t item_key, bool* i
 
 static freshet_status write_globals(freshet_learned* learned, freshet_error* error) {
   const freshet_learned_pass* pass = &learned->pass;
-  char key[FRESHET_LEARNED_KEY_SIZE];
+  char key[FRESHET_LEARNED_KEY_SIZE], shares[SHARES_TEXT_SIZE];
   freshet_status status = FRESHET_OK;
+  snprintf(shares, sizeof shares, " s1:%d", (int)learned->shares);
   for (int32_t share = 0; status == FRESHET_OK && share < learned->shares; share++) {
     if (!pass->owned[share]) continue;
     freshet_item_state state = {.learned = freshet_buffer_slice(&pass->globals)};
-    status = write_state(learned, freshet_learned_globals_key(share, key), &state, error);
+    status = write_state(learned, freshet_learned_globals_key(share, key), &state, shares, error);
   }
   return status;
 }

@@ -37,7 +37,8 @@ typedef struct freshet_learned_pass {
  * mark: not known. */
 typedef struct freshet_share_checkpoint {
   int64_t
-      folded_to; /* deltas from here on may be missing from it; -1: there is no checkpoint of this share */
+      folded_to;  /* deltas from here on may be missing from it; -1: there is no checkpoint of this share */
+  int32_t shares; /* into how many shares items were cut; 0: an older version did not tell */
   freshet_mark counted_by;
   freshet_buffer globals;
 } freshet_share_checkpoint;

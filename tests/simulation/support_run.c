@@ -4,7 +4,10 @@
  */
 #include "support_run.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+
+#include "stream/words.h"
 
 static const int64_t day_ms = 24LL * 3600 * 1000;
 enum {
@@ -280,7 +283,19 @@ static void clean_topics(run* r) {
   }
 }
 
-/* The offset up to which the checkpoints in <app>.items hold what the deltas say; -1: none. */
+/* Into how many shares items were cut for a checkpoint. */
+static int32_t shares_of(const freshet_item_state* state) {
+  char word[16];
+  int shares;
+  const bool is_told =
+      freshet_words_find(state->encoder.data, state->encoder.size, "s1:", word, sizeof word) &&
+      sscanf(word, "s1:%d", &shares) == 1;
+  FRESHET_ASSERT(is_told);
+  return shares;
+}
+
+/* The offset up to which the checkpoints in <app>.items hold what the deltas say; -1: none. Shares of another number do not
+ * make a whole. */
 static int64_t checkpointed_to(run* r, int app) {
   freshet_topic states = sim_topic(app, FRESHET_TOPIC_ITEM_STATES);
   sim_cluster* cluster = &r->world.cluster;
@@ -297,7 +312,7 @@ static int64_t checkpointed_to(run* r, int app) {
       freshet_status status =
           freshet_decode_item_state(codecs[TEST_CODEC], freshet_buffer_slice(&record->value), &state, NULL);
       FRESHET_ASSERT(status == FRESHET_OK && about < SIM_PARTITIONS_MAX);
-      folded_to[about] = state.folded_to;
+      folded_to[about] = shares_of(&state) == cluster->partitions[FRESHET_TOPIC_ITEMS] ? state.folded_to : -1;
     }
   }
   for (int32_t p = 0; p < cluster->partitions[FRESHET_TOPIC_ITEMS]; p++) {

@@ -1,0 +1,215 @@
+/*
+ * Where the fold of the deltas begins after a start without the folder: the shares of a checkpoint hold all items only
+ * if items were cut into the same number of shares for each of them.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "catalogue/learned.h"
+#include "support/memory_store.h"
+
+enum { SHARES_MAX = 4, DELTAS_END = 20, ALL = FRESHET_OFFSET_BEGINNING };
+
+/* ---- ports: one partition of checkpoints, and deltas that nobody has to read ---- */
+
+typedef struct world {
+  freshet_reader reader;
+  freshet_clock clock;
+  freshet_store* store;
+  freshet_codec* codec;
+  freshet_worker_metrics metrics;
+  freshet_model* model;
+  freshet_learned* learned;
+  freshet_item_logs* logs;
+  char keys[SHARES_MAX][FRESHET_LEARNED_KEY_SIZE];
+  freshet_buffer values[SHARES_MAX];
+  freshet_record states[SHARES_MAX];
+  size_t written, read;
+  int64_t start; /* where the deltas were opened last */
+} world;
+
+static world* w; /* of the test that runs */
+
+static freshet_status partitions(freshet_reader* self, freshet_topic topic, int32_t* count,
+                                 freshet_error* error) {
+  (void)self, (void)topic, (void)error;
+  *count = 1;
+  return FRESHET_OK;
+}
+
+static freshet_status range(freshet_reader* self, freshet_topic topic, int32_t partition, int64_t* first,
+                            int64_t* end, freshet_error* error) {
+  (void)self, (void)partition, (void)error;
+  *first = 0;
+  *end = topic == FRESHET_TOPIC_ITEM_DELTAS ? DELTAS_END : (int64_t)w->written;
+  return FRESHET_OK;
+}
+
+static freshet_status open_at(freshet_reader* self, freshet_topic topic, int32_t partition, int64_t offset,
+                              freshet_error* error) {
+  (void)self, (void)partition, (void)error;
+  if (topic == FRESHET_TOPIC_ITEM_DELTAS) w->start = offset;
+  return FRESHET_OK;
+}
+
+static freshet_status shut(freshet_reader* self, freshet_topic topic, int32_t partition,
+                           freshet_error* error) {
+  (void)self, (void)topic, (void)partition, (void)error;
+  return FRESHET_OK;
+}
+
+static freshet_status poll_log(freshet_reader* self, int timeout_ms, freshet_record* out, size_t capacity,
+                               size_t* count, freshet_error* error) {
+  (void)self, (void)timeout_ms, (void)error;
+  for (*count = 0; *count < capacity && w->read < w->written; w->read++) out[(*count)++] = w->states[w->read];
+  return FRESHET_OK;
+}
+
+static int64_t position(freshet_reader* self, freshet_topic topic, int32_t partition) {
+  (void)self, (void)partition;
+  return topic == FRESHET_TOPIC_ITEM_DELTAS ? DELTAS_END : (int64_t)w->read;
+}
+
+static int64_t clock_ms(freshet_clock* self) {
+  (void)self;
+  return 1700000000000;
+}
+
+static int64_t clock_us(freshet_clock* self) {
+  (void)self;
+  return 1;
+}
+
+static freshet_status apply(void* context, const freshet_record* record, freshet_error* error) {
+  (void)context;
+  return freshet_learned_apply_state(w->learned, record, error);
+}
+
+static int set_up(void** state) {
+  static const freshet_reader_vtable vtable = {.partitions = partitions,
+                                               .range = range,
+                                               .open = open_at,
+                                               .shut = shut,
+                                               .poll = poll_log,
+                                               .position = position};
+  static const freshet_logger logger;
+  (void)state;
+  w = calloc(1, sizeof *w);
+  w->reader.vtable = &vtable;
+  w->clock.now_ms = clock_ms;
+  w->clock.monotonic_us = clock_us;
+  w->store = freshet_memory_store_create();
+  const freshet_model_config config = freshet_model_defaults();
+  assert_int_equal(freshet_model_create(&config, &w->model, NULL), FRESHET_OK);
+  const freshet_codec_config codec = {.output = FRESHET_FRAMING_SINGLE_OBJECT};
+  assert_int_equal(freshet_codec_create(&codec, &w->codec, NULL), FRESHET_OK);
+  const freshet_ports ports = {.reader = &w->reader,
+                               .store = w->store,
+                               .clock = &w->clock,
+                               .codec = w->codec,
+                               .logger = &logger,
+                               .metrics = &w->metrics};
+  w->learned = freshet_learned_create(&ports, w->model, 1000, 1000, 1);
+  w->logs = freshet_item_logs_create(&ports, apply, NULL);
+  return 0;
+}
+
+static int tear_down(void** state) {
+  (void)state;
+  freshet_item_logs_destroy(w->logs);
+  freshet_learned_destroy(w->learned);
+  freshet_model_destroy(w->model);
+  freshet_codec_destroy(w->codec);
+  freshet_store_destroy(w->store);
+  for (size_t i = 0; i < w->written; i++) freshet_buffer_free(&w->values[i]);
+  free(w);
+  return 0;
+}
+
+/* ---- steps ---- */
+
+/* words: what the checkpoint says of itself, as it is in the log. */
+static void write_share(int32_t share, int64_t folded_to, const char* words) {
+  const size_t i = w->written++;
+  freshet_buffer globals = {0};
+  freshet_model_write_globals(w->model, folded_to, &globals);
+  const freshet_item_state state = {
+      .folded_to = folded_to, .learned = freshet_buffer_slice(&globals), .encoder = freshet_slice_of(words)};
+  assert_int_equal(freshet_encode_item_state(w->codec, &state, &w->values[i], NULL), FRESHET_OK);
+  freshet_buffer_free(&globals);
+  w->states[i] = (freshet_record){.topic = FRESHET_TOPIC_ITEM_STATES,
+                                  .offset = (int64_t)i,
+                                  .has_key = true,
+                                  .key = freshet_learned_globals_key(share, w->keys[i]),
+                                  .has_value = true,
+                                  .value = freshet_buffer_slice(&w->values[i])};
+}
+
+static void load(int32_t shares) {
+  assert_int_equal(freshet_learned_load(w->learned, w->logs, shares, NULL), FRESHET_OK);
+}
+
+/* ---- tests ---- */
+
+static void shares_of_one_cut_tell_the_beginning(void** state) {
+  (void)state;
+  write_share(0, 12, "m1:0:5:0000000000000007 s1:2");
+  write_share(1, 10, "s1:2");
+  load(2);
+  assert_int_equal(w->start, 10);
+}
+
+/* Of three shares the last one was never written. Then `items` grew. The new share 2 lacks items of the old one. */
+static void shares_from_before_and_after_growth_tell_nothing(void** state) {
+  (void)state;
+  write_share(0, 8, "s1:3");
+  write_share(1, 8, "s1:3");
+  write_share(2, 8, "s1:4");
+  write_share(3, 8, "s1:4");
+  load(4);
+  assert_int_equal(w->start, ALL);
+}
+
+/* `items` was made again with fewer partitions: shares 2 and 3 of four may be older, and nobody asks for them. */
+static void shares_of_more_partitions_tell_nothing(void** state) {
+  (void)state;
+  write_share(0, 8, "s1:4");
+  write_share(1, 8, "s1:4");
+  load(2);
+  assert_int_equal(w->start, ALL);
+}
+
+static void shares_of_older_versions_count_among_themselves(void** state) {
+  (void)state;
+  write_share(0, 9, "m1:0:5:0000000000000007");
+  write_share(1, 8, "");
+  load(2);
+  assert_int_equal(w->start, 8);
+}
+
+static void shares_of_an_older_version_and_this_one_tell_nothing(void** state) {
+  (void)state;
+  write_share(0, 8, "");
+  write_share(1, 9, "s1:2");
+  load(2);
+  assert_int_equal(w->start, ALL);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TEST(shares_of_one_cut_tell_the_beginning),
+      TEST(shares_from_before_and_after_growth_tell_nothing),
+      TEST(shares_of_more_partitions_tell_nothing),
+      TEST(shares_of_older_versions_count_among_themselves),
+      TEST(shares_of_an_older_version_and_this_one_tell_nothing),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
