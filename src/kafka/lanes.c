@@ -14,13 +14,17 @@ enum {
   WAITING_BYTES = 32 << 20, /* of all lanes */
   GATHERED_BYTES = 8 << 20, /* of all lanes: they leave without being released */
   SERVE_MS = 2,
+  FRAME_BYTES =
+      96, /* of a batch: lengths and numbers of a record, and its seal without the name of the app */
+  HEADER_BYTES = 10, /* lengths of a header */
 };
 
 typedef struct waiting {
   struct waiting* next;
   freshet_output output; /* points into this block */
   int mark;
-  size_t size; /* of the block: more than the record takes in a batch */
+  size_t size;  /* of the block */
+  size_t sends; /* bytes of a batch, at most */
 } waiting;
 
 typedef struct lane lane;
@@ -68,13 +72,17 @@ static char* copy_bytes(char** at, freshet_slice bytes) {
 }
 
 /* One block: the record, its headers, their bytes. */
-static waiting* copy_of(const freshet_output* output, int mark) {
-  size_t size = output->key.size + output->value.size;
-  for (size_t i = 0; i < output->header_count; i++) size += output->headers[i].value.size;
+static waiting* copy_of(const freshet_lanes* lanes, const freshet_output* output, int mark) {
+  size_t size = output->key.size + output->value.size, names = strlen(lanes->producer->config->app_id);
+  for (size_t i = 0; i < output->header_count; i++) {
+    size += output->headers[i].value.size;
+    names += strlen(output->headers[i].name) + HEADER_BYTES;
+  }
+  const size_t sends = size + names + FRAME_BYTES;
   size += sizeof(waiting) + output->header_count * sizeof(freshet_header);
   waiting* copy = malloc(size);
   FRESHET_ASSERT(copy != NULL);
-  *copy = (waiting){.output = *output, .mark = mark, .size = size};
+  *copy = (waiting){.output = *output, .mark = mark, .size = size, .sends = sends};
   freshet_header* headers = (freshet_header*)(copy + 1);
   char* at = (char*)(headers + output->header_count);
   if (output->key.data != NULL) copy->output.key.data = copy_bytes(&at, output->key);
@@ -113,52 +121,59 @@ static rd_kafka_resp_err_t hand_over(freshet_lanes* lanes, lane* l, const freshe
   return code;
 }
 
-/* Whether librdkafka's thread sends what is in the partition's queue. */
-static void let_send(freshet_lanes* lanes, const lane* l, bool sends) {
-  rd_kafka_topic_partition_list_t* list = rd_kafka_topic_partition_list_new(1);
-  rd_kafka_topic_partition_list_add(list, rd_kafka_topic_name(l->topic), l->partition);
-  if (sends) {
-    rd_kafka_resume_partitions(lanes->producer->handle, list);
-  } else {
-    rd_kafka_pause_partitions(lanes->producer->handle, list);
-  }
-  rd_kafka_topic_partition_list_destroy(list);
-}
-
-/* As much as one request takes, at once: if librdkafka's thread woke for the first record, the last ones would wait for
- * its acknowledgement, and that thread would ask without a pause. */
-static void hand_over_batch(freshet_lanes* lanes, lane* l) {
-  rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
-  size_t bytes = 0;
-  let_send(lanes, l, false);
-  while (l->first != NULL && code != RD_KAFKA_RESP_ERR__QUEUE_FULL && l->on_the_way < lanes->batch_records) {
-    const waiting* w = l->first;
-    bytes += w->size;
-    if (l->on_the_way > 0 && bytes > lanes->batch_bytes) break;
-    code = hand_over(lanes, l, &w->output, w->mark);
-    if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) continue;
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) lanes->refused(lanes->context, w->mark, code);
-    drop_first(lanes, l);
-  }
-  let_send(lanes, l, true);
-}
-
 static bool is_free(const lane* l) {
   return l->on_the_way == 0 && l->first != NULL && !l->is_gathering;
 }
 
-/* True: librdkafka's thread, which has seen a pause, is to be woken. */
-static bool serve_free_lanes(freshet_lanes* lanes) {
-  if (!lanes->has_free) return false;
-  lanes->has_free = false;
+typedef void (*lane_visit)(freshet_lanes* lanes, lane* l, void* context);
+static void each_free_lane(freshet_lanes* lanes, lane_visit visit, void* context) {
   for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
     for (int32_t p = 0; p < lanes->counts[topic]; p++) {
-      lane* l = &lanes->lanes[topic][p];
-      if (is_free(l)) hand_over_batch(lanes, l);
-      if (is_free(l)) lanes->has_free = true; /* the producer is full */
+      if (is_free(&lanes->lanes[topic][p])) visit(lanes, &lanes->lanes[topic][p], context);
     }
   }
-  return true;
+}
+
+/* A single record cannot be torn apart. */
+static void add_if_many(freshet_lanes* lanes, lane* l, void* list) {
+  (void)lanes;
+  if (l->first->next != NULL)
+    rd_kafka_topic_partition_list_add(list, rd_kafka_topic_name(l->topic), l->partition);
+}
+
+/* As much as one request takes. */
+static void hand_over_batch(freshet_lanes* lanes, lane* l, void* has_served) {
+  size_t bytes = 0;
+  while (l->first != NULL && l->on_the_way < lanes->batch_records) {
+    const waiting* w = l->first;
+    bytes += w->sends;
+    if (l->on_the_way > 0 && bytes > lanes->batch_bytes) break;
+    rd_kafka_resp_err_t code = hand_over(lanes, l, &w->output, w->mark);
+    if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL && rd_kafka_outq_len(lanes->producer->handle) == 0)
+      code = RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE; /* there will never be room for it */
+    if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) break;
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) lanes->refused(lanes->context, w->mark, code);
+    drop_first(lanes, l);
+    *(bool*)has_served = true;
+  }
+  if (is_free(l)) lanes->has_free = true; /* the producer is full */
+}
+
+/* The records of a batch are handed over while librdkafka does not send: if its thread woke for the first one, the last
+ * ones would wait for its acknowledgement, and that thread would ask without a pause. One pause for all lanes, as each waits
+ * for another thread. True: librdkafka's thread, which has seen the pause, is to be woken. */
+static bool serve_free_lanes(freshet_lanes* lanes) {
+  bool has_served = false;
+  if (!lanes->has_free) return false;
+  lanes->has_free = false;
+  rd_kafka_t* handle = lanes->producer->handle;
+  rd_kafka_topic_partition_list_t* list = rd_kafka_topic_partition_list_new(0);
+  each_free_lane(lanes, add_if_many, list);
+  if (list->cnt > 0) rd_kafka_pause_partitions(handle, list);
+  each_free_lane(lanes, hand_over_batch, &has_served);
+  if (list->cnt > 0) rd_kafka_resume_partitions(handle, list);
+  rd_kafka_topic_partition_list_destroy(list);
+  return has_served;
 }
 
 static void wake_producer(const freshet_lanes* lanes) {
@@ -174,13 +189,18 @@ void freshet_lanes_turn(freshet_lanes* lanes) {
 }
 
 static void release(freshet_lanes* lanes) {
+  if (lanes->count == 0) return;
   for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
-    for (int32_t p = 0; p < lanes->counts[topic]; p++) lanes->lanes[topic][p].is_gathering = false;
+    for (int32_t p = 0; p < lanes->counts[topic]; p++) {
+      lane* l = &lanes->lanes[topic][p];
+      l->is_gathering = false;
+      if (is_free(l)) lanes->has_free = true;
+    }
   }
-  lanes->has_free = lanes->count > 0;
 }
 
 void freshet_lanes_release(freshet_lanes* lanes) {
+  if (lanes == NULL) return;
   pthread_mutex_lock(&lanes->lock);
   release(lanes);
   pthread_mutex_unlock(&lanes->lock);
@@ -209,9 +229,11 @@ rd_kafka_resp_err_t freshet_lanes_publish(freshet_lanes* lanes, const freshet_ou
   } else if (lanes->bytes >= WAITING_BYTES) {
     code = RD_KAFKA_RESP_ERR__QUEUE_FULL;
   } else {
-    append(lanes, l, copy_of(output, mark));
-    if (l->is_gathering && lanes->bytes >= GATHERED_BYTES) release(lanes);
-    has_served = lanes->mode == FRESHET_LANES_GATHER && serve_free_lanes(lanes);
+    append(lanes, l, copy_of(lanes, output, mark));
+    if (l->is_gathering && lanes->bytes >= GATHERED_BYTES) {
+      release(lanes);
+      has_served = serve_free_lanes(lanes);
+    }
   }
   pthread_mutex_unlock(&lanes->lock);
   if (has_served) wake_producer(lanes);
@@ -292,6 +314,8 @@ freshet_lanes* freshet_lanes_create(freshet_kafka_client* producer, const struct
   lanes->producer = producer;
   lanes->mode = mode;
   lanes->batch_bytes = property_of(producer, "batch.size");
+  if (lanes->batch_bytes > property_of(producer, "message.max.bytes"))
+    lanes->batch_bytes = property_of(producer, "message.max.bytes");
   lanes->batch_records = property_of(producer, "batch.num.messages");
   lanes->refused = refused;
   lanes->context = context;
@@ -323,13 +347,16 @@ void freshet_lanes_drop(freshet_lanes* lanes, rd_kafka_resp_err_t code) {
 
 void freshet_lanes_stop(freshet_lanes* lanes) {
   if (lanes == NULL) return;
-  freshet_lanes_drop(lanes, RD_KAFKA_RESP_ERR__PURGE_QUEUE);
-  if (!lanes->has_thread) return;
   pthread_mutex_lock(&lanes->lock);
   lanes->stopping = true;
+  for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
+    for (int32_t p = 0; p < lanes->counts[topic]; p++) {
+      while (lanes->lanes[topic][p].first != NULL) drop_first(lanes, &lanes->lanes[topic][p]);
+    }
+  }
   pthread_cond_signal(&lanes->changed);
   pthread_mutex_unlock(&lanes->lock);
-  pthread_join(lanes->thread, NULL);
+  if (lanes->has_thread) pthread_join(lanes->thread, NULL);
   lanes->has_thread = false;
 }
 

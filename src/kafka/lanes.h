@@ -35,7 +35,7 @@ typedef enum freshet_lanes_mode {
 /* producer: borrowed; its topics and their partitions are those of the metadata. */
 freshet_lanes* freshet_lanes_create(freshet_kafka_client* producer, const struct rd_kafka_metadata* metadata,
                                     freshet_lanes_mode mode, freshet_lanes_refused refused, void* context);
-/* Before the producer is closed: ends the thread, and drops what waits. NULL is allowed. */
+/* Before the producer is closed: ends the thread, and drops what waits without a word. NULL is allowed. */
 void freshet_lanes_stop(freshet_lanes* lanes);
 /* After the producer is closed. NULL is allowed. */
 void freshet_lanes_destroy(freshet_lanes* lanes);
@@ -45,7 +45,7 @@ void freshet_lanes_destroy(freshet_lanes* lanes);
  * RD_KAFKA_RESP_ERR__QUEUE_FULL: try again after the producer was polled. */
 rd_kafka_resp_err_t freshet_lanes_publish(freshet_lanes* lanes, const freshet_output* output, int mark);
 /* What is gathered leaves, each lane as soon as it is free. Records that come while others of their lane wait follow them;
- * the next ones are gathered again. Many MB leave without being released. */
+ * the next ones are gathered again. Many MB leave without being released. NULL is allowed. */
 void freshet_lanes_release(freshet_lanes* lanes);
 /* Hands over the next batches, of lanes that have become free. NULL is allowed. */
 void freshet_lanes_turn(freshet_lanes* lanes);

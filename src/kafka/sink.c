@@ -76,15 +76,15 @@ rd_kafka_resp_err_t freshet_sink_produce(freshet_kafka_client* client, freshet_l
                                          const freshet_output* output, int mark) {
   FRESHET_ASSERT(client->topics[output->topic] != NULL);
   int64_t stopping_since_ms = 0;
-  for (;;) {
+  for (int wait_ms = 0;; wait_ms = FRESHET_SINK_ROOM_MS) {
     rd_kafka_resp_err_t code =
         lanes != NULL ? freshet_lanes_publish(lanes, output, mark)
                       : freshet_kafka_enqueue(client, client->topics[output->topic], output, NULL);
     if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL ||
         freshet_kafka_last_try_over(client->config, FRESHET_KAFKA_LAST_TRY_MS, &stopping_since_ms))
       return code;
-    if (lanes != NULL) freshet_lanes_release(lanes);
-    rd_kafka_poll(client->handle, FRESHET_SINK_ROOM_MS);
+    rd_kafka_poll(client->handle, wait_ms);
+    freshet_lanes_release(lanes);
   }
 }
 

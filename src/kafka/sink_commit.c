@@ -36,8 +36,11 @@ freshet_status freshet_committer_await_abandoned(committer* c, freshet_error* er
 /* Waits for what was published before the commit. */
 static freshet_status await_published(kafka_sink* sink, published* era, freshet_error* error) {
   int64_t stopping_since_ms = 0;
+  const freshet_kafka_transactor* transactor = sink->committer.transactor;
   while (atomic_load(&era->waiting) > 0) {
     rd_kafka_poll(sink->publisher.handle, FRESHET_SINK_ROOM_MS);
+    rd_kafka_poll(transactor->client.handle, 0);
+    freshet_lanes_turn(transactor->lanes); /* of what has been released */
     if (rd_kafka_fatal_error(sink->publisher.handle, NULL, 0) != RD_KAFKA_RESP_ERR_NO_ERROR)
       return freshet_kafka_client_fatal(&sink->publisher, error);
     if (freshet_kafka_last_try_over(sink->publisher.config, FRESHET_KAFKA_LAST_TRY_MS, &stopping_since_ms) ||
@@ -64,11 +67,14 @@ static void tell_written(committer* c) {
   pthread_mutex_unlock(&c->lock);
 }
 
-/* Waits a moment for the next batches of all partitions. */
+/* Waits a moment: for the next report while batches wait, then for all. */
 static bool is_written(freshet_kafka_transactor* t) {
+  rd_kafka_t* handle = t->client.handle;
   freshet_lanes_turn(t->lanes);
-  return rd_kafka_flush(t->client.handle, FRESHET_SINK_ROOM_MS) == RD_KAFKA_RESP_ERR_NO_ERROR &&
-         freshet_lanes_waiting(t->lanes) == 0;
+  if (freshet_lanes_waiting(t->lanes) == 0)
+    return rd_kafka_flush(handle, FRESHET_SINK_ROOM_MS) == RD_KAFKA_RESP_ERR_NO_ERROR;
+  rd_kafka_poll(handle, FRESHET_SINK_ROOM_MS);
+  return false;
 }
 
 /* Serves the reports of all records: one of them may forbid the commit. They open one topic after the other to the next
@@ -77,7 +83,7 @@ static freshet_status await_written(committer* c, bool is_sending, freshet_error
   freshet_kafka_transactor* t = c->transactor;
   freshet_kafka_wait wait = freshet_kafka_wait_for(&t->client, "the records of a transaction");
   int64_t stopping_since_ms = 0;
-  while (!is_written(t)) {
+  while (!is_written(t) && atomic_load(&t->refused) == RD_KAFKA_RESP_ERR_NO_ERROR) {
     const bool has_sent = is_sending && freshet_helper_await(c->sender, 0);
     if ((has_sent && c->sent != FRESHET_OK) || atomic_load(&t->has_failed) ||
         rd_kafka_fatal_error(t->client.handle, NULL, 0) != RD_KAFKA_RESP_ERR_NO_ERROR)
@@ -90,10 +96,8 @@ static freshet_status await_written(committer* c, bool is_sending, freshet_error
                                wait.what);
     freshet_kafka_wait_tell(&wait, RD_KAFKA_RESP_ERR__TIMED_OUT);
   }
-  const rd_kafka_resp_err_t refused = (rd_kafka_resp_err_t)atomic_load(&t->refused);
-  if (refused != RD_KAFKA_RESP_ERR_NO_ERROR)
-    return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "cannot write a record to %s: %s",
-                             t->config.topics[atomic_load(&t->refused_topic)], rd_kafka_err2str(refused));
+  const freshet_status refused = freshet_transactions_refused(t, error);
+  if (refused != FRESHET_OK) return refused;
   if (atomic_load(&t->lacks_records))
     return freshet_error_set(
         error, FRESHET_ABORTED, FRESHET_RETRY,
@@ -115,8 +119,8 @@ static freshet_status write_and_send(committer* c, freshet_error* error) {
 
 static freshet_status commit_now(kafka_sink* sink, published* era, freshet_error* error) {
   freshet_kafka_transactor* transactor = sink->committer.transactor;
-  freshet_lanes_release(transactor->lanes);
   freshet_status status = await_published(sink, era, error);
+  freshet_lanes_release(transactor->lanes);
   if (status == FRESHET_OK) status = write_and_send(&sink->committer, error);
   if (status == FRESHET_OK)
     status = freshet_kafka_transactor_take(transactor, FRESHET_STEP_COMMIT, NULL, error);

@@ -129,6 +129,8 @@ freshet_status freshet_sink_abort_open(kafka_sink* sink, freshet_kafka_transacto
 freshet_status freshet_sink_reopen(kafka_sink* sink, freshet_kafka_transactor* transactor, const char* reason,
                                    freshet_error* error);
 
+/* FRESHET_INVALID: librdkafka has not taken a record of the transaction, and would commit without it. */
+freshet_status freshet_transactions_refused(const freshet_kafka_transactor* t, freshet_error* error);
 /* See sink.h: begin, write, start_writing, end_writing and abort of the port. */
 freshet_status freshet_transactions_begin(freshet_sink* self, freshet_error* error);
 freshet_status freshet_transactions_write(freshet_sink* self, const freshet_output* output,

@@ -151,11 +151,20 @@ freshet_status freshet_transactions_begin(freshet_sink* self, freshet_error* err
   return status;
 }
 
+freshet_status freshet_transactions_refused(const freshet_kafka_transactor* t, freshet_error* error) {
+  const rd_kafka_resp_err_t code = (rd_kafka_resp_err_t)atomic_load(&t->refused);
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
+  return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "cannot write a record to %s: %s",
+                           t->config.topics[atomic_load(&t->refused_topic)], rd_kafka_err2str(code));
+}
+
 freshet_status freshet_transactions_write(freshet_sink* self, const freshet_output* output,
                                           freshet_error* error) {
   kafka_sink* sink = freshet_sink_of(self);
   freshet_kafka_transactor* transactor = sink->transactor;
   if (freshet_sink_is_fatal(&transactor->client)) return freshet_kafka_transactor_fatal(transactor, error);
+  const freshet_status earlier = freshet_transactions_refused(transactor, error);
+  if (earlier != FRESHET_OK) return earlier;
   atomic_fetch_add(&transactor->waiting[output->topic], 1);
   const rd_kafka_resp_err_t code =
       freshet_sink_produce(&transactor->client, transactor->lanes, output, output->topic);

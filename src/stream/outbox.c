@@ -248,10 +248,14 @@ freshet_status freshet_outbox_write_ahead(freshet_outbox* outbox, freshet_error*
   topics[FRESHET_TOPIC_DEAD_LETTERS] = false; /* they may still be forgotten */
   batch* b = &outbox->kept;
   freshet_status status = FRESHET_OK;
+  bool has_written = false;
   for (size_t i = 0; status == FRESHET_OK && i < b->count; i++) {
-    if (topics[b->entries[i].topic]) status = write_entry(outbox, b, &b->entries[i], error);
+    if (!topics[b->entries[i].topic]) continue;
+    status = write_entry(outbox, b, &b->entries[i], error);
+    has_written = true;
   }
-  freshet_sink_poll(outbox->sink); /* they leave now, and not with the next turn */
+  if (status == FRESHET_OK && has_written)
+    freshet_sink_poll(outbox->sink); /* they leave now, and not with the next turn */
   return status;
 }
 

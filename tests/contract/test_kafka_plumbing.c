@@ -294,11 +294,13 @@ static void a_transaction_that_may_lack_a_record_is_aborted(void** state) {
   (void)state;
   cluster c;
   cluster_start(&c, false);
+  c.config.alternates = true; /* records of an open transaction leave with a poll */
   cluster_property(&c, "ut_handle_ProduceResponse", (const char*)(intptr_t)doubt_first);
   freshet_sink* sink = open_sink(&c, NULL);
   freshet_kafka_embedded_answer_late(c.embedded, ANSWER_MS);
   begin(sink);
   write_one(sink, FRESHET_TOPIC_USERS, 0, "first", "1");
+  freshet_sink_poll(sink);
   freshet_kafka_sleep_ms(ANSWER_MS +
                          ANSWER_MS / 2); /* the partition is registered, the first request on its way */
   write_one(sink, FRESHET_TOPIC_USERS, 0, "second", "2");
