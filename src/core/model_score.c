@@ -103,7 +103,7 @@ void freshet_model_bound_thetas(double thetas[FEATURES]) {
   for (int f = 0; f < FEATURES; f++) {
     const bool is_popularity = f >= POPULAR && f < POPULAR + FRESHET_SPEEDS;
     const double least = is_popularity ? 0 - faster : 0; /* never -0, which has other bits */
-    if (thetas[f] < least) thetas[f] = least;
+    if (!(thetas[f] >= least)) thetas[f] = least;        /* no number is no weight */
     if (is_popularity) faster += thetas[f];
   }
 }

@@ -10,7 +10,8 @@
 
 #include "core/model_query.h"
 
-/* Each speed of popularity counts at least so much: learning may have found that it does not help predictions. */
+/* Each speed of popularity counts at least so much: learning may have found that it does not help predictions, or that it
+ * counts against a faster one. A list of popular items has no other features that would make up for that. */
 static const float popular_floor = .05F;
 
 static void clear(const freshet_model* model, freshet_model_scratch* scratch) {

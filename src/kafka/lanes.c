@@ -14,8 +14,8 @@ enum {
   WAITING_BYTES = 32 << 20, /* of all lanes */
   GATHERED_BYTES = 8 << 20, /* of all lanes: they leave without being released */
   SERVE_MS = 2,
-  FRAME_BYTES =
-      96, /* of a batch: lengths and numbers of a record, and its seal without the name of the app */
+  FRAME_BYTES = 64,  /* of a batch: lengths and numbers of a record */
+  SEAL_BYTES = 32,   /* the header of a record of state, without the name of the app */
   HEADER_BYTES = 10, /* lengths of a header */
 };
 
@@ -51,6 +51,8 @@ struct freshet_lanes {
   freshet_lanes_refused refused;
   void* context;
   size_t batch_bytes, batch_records; /* of a request for a partition */
+  size_t queue_bytes;                /* of the producer's queue */
+  size_t seal_bytes;                 /* of a batch: a record's seal, at most */
   pthread_t thread;
   bool has_thread;
   pthread_mutex_t lock; /* guards the rest */
@@ -73,7 +75,7 @@ static char* copy_bytes(char** at, freshet_slice bytes) {
 
 /* One block: the record, its headers, their bytes. */
 static waiting* copy_of(const freshet_lanes* lanes, const freshet_output* output, int mark) {
-  size_t size = output->key.size + output->value.size, names = strlen(lanes->producer->config->app_id);
+  size_t size = output->key.size + output->value.size, names = lanes->seal_bytes;
   for (size_t i = 0; i < output->header_count; i++) {
     size += output->headers[i].value.size;
     names += strlen(output->headers[i].name) + HEADER_BYTES;
@@ -148,11 +150,9 @@ static void hand_over_batch(freshet_lanes* lanes, lane* l, void* has_served) {
     const waiting* w = l->first;
     bytes += w->sends;
     if (l->on_the_way > 0 && bytes > lanes->batch_bytes) break;
-    rd_kafka_resp_err_t code = hand_over(lanes, l, &w->output, w->mark);
-    if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL && rd_kafka_outq_len(lanes->producer->handle) == 0)
-      code = RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE; /* there will never be room for it */
+    const rd_kafka_resp_err_t code = hand_over(lanes, l, &w->output, w->mark);
     if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) break;
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) lanes->refused(lanes->context, w->mark, code);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) lanes->refused(lanes->context, &w->output, w->mark, code);
     drop_first(lanes, l);
     *(bool*)has_served = true;
   }
@@ -218,6 +218,8 @@ rd_kafka_resp_err_t freshet_lanes_publish(freshet_lanes* lanes, const freshet_ou
   rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
   bool has_served = false;
   FRESHET_ASSERT(lanes->counts[output->topic] > 0);
+  if (output->key.size + output->value.size > lanes->queue_bytes)
+    return RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE; /* there will never be room for it */
   /* More partitions than there were at the start share lanes: still in order for each key. */
   int32_t count = lanes->counts[output->topic];
   int32_t place =
@@ -241,7 +243,8 @@ rd_kafka_resp_err_t freshet_lanes_publish(freshet_lanes* lanes, const freshet_ou
 }
 
 static void refuse_all(freshet_lanes* lanes, lane* l, rd_kafka_resp_err_t code) {
-  for (; l->first != NULL; drop_first(lanes, l)) lanes->refused(lanes->context, l->first->mark, code);
+  for (; l->first != NULL; drop_first(lanes, l))
+    lanes->refused(lanes->context, &l->first->output, l->first->mark, code);
 }
 
 int freshet_lanes_delivered(freshet_lanes* lanes, void* opaque, rd_kafka_resp_err_t code) {
@@ -316,6 +319,8 @@ freshet_lanes* freshet_lanes_create(freshet_kafka_client* producer, const struct
   lanes->batch_bytes = property_of(producer, "batch.size");
   if (lanes->batch_bytes > property_of(producer, "message.max.bytes"))
     lanes->batch_bytes = property_of(producer, "message.max.bytes");
+  lanes->queue_bytes = 1024 * property_of(producer, "queue.buffering.max.kbytes");
+  lanes->seal_bytes = SEAL_BYTES + (producer->config->app_id == NULL ? 0 : strlen(producer->config->app_id));
   lanes->batch_records = property_of(producer, "batch.num.messages");
   lanes->refused = refused;
   lanes->context = context;

@@ -4,12 +4,12 @@
  * pause. That costs a whole core, just when the machine is busy and the broker slow.
  *
  * A lane is a partition of a topic. It owns copies of the records that wait until the lane's earlier ones are
- * acknowledged. What has waited goes as one batch, so a partition never has more than one large request on its way. It
+ * acknowledged. They leave together, as one batch, so a partition never has more than one large request on its way. It
  * must not know what a record is.
  *
  * Lists must leave at once: their records go straight to the producer while it can send them, and a thread serves delivery
  * reports while any record waits. Records of a transaction are gathered: they wait for freshet_lanes_release, so that each
- * partition gets few requests. Then there is no thread. Who serves the delivery reports calls freshet_lanes_turn.
+ * partition gets few requests. Then there is no thread: the caller serves the delivery reports, and calls freshet_lanes_turn.
  *
  * Thread rule: publish and release from one thread at a time; turn from any; delivered from the producer's delivery
  * reports, on any thread.
@@ -25,7 +25,8 @@ enum { FRESHET_LANES_MARKS = FRESHET_TOPICS };
 
 /* A record that waited is given up, because the producer refused it or gave up one before it in its lane: as if its
  * delivery report had said so. Called under a lock: must not call back. `mark` as given to publish. */
-typedef void (*freshet_lanes_refused)(void* context, int mark, rd_kafka_resp_err_t code);
+typedef void (*freshet_lanes_refused)(void* context, const freshet_output* output, int mark,
+                                      rd_kafka_resp_err_t code);
 
 typedef enum freshet_lanes_mode {
   FRESHET_LANES_AT_ONCE = 0,
@@ -44,7 +45,7 @@ void freshet_lanes_destroy(freshet_lanes* lanes);
  * with its delivery report.
  * RD_KAFKA_RESP_ERR__QUEUE_FULL: try again after the producer was polled. */
 rd_kafka_resp_err_t freshet_lanes_publish(freshet_lanes* lanes, const freshet_output* output, int mark);
-/* What is gathered leaves, each lane as soon as it is free. Records that come while others of their lane wait follow them;
+/* The gathered records leave, each lane as soon as it is free. Records that come while others of their lane wait follow them;
  * the next ones are gathered again. Many MB leave without being released. NULL is allowed. */
 void freshet_lanes_release(freshet_lanes* lanes);
 /* Hands over the next batches, of lanes that have become free. NULL is allowed. */

@@ -47,7 +47,8 @@ freshet_status freshet_sink_check_topics(kafka_sink* sink, freshet_error* error)
                            sink->publisher.config->topics[topic]);
 }
 
-static void give_up(void* context, int era, rd_kafka_resp_err_t code) {
+static void give_up(void* context, const freshet_output* output, int era, rd_kafka_resp_err_t code) {
+  (void)output;
   kafka_sink* sink = context;
   sink->lost_code = code;
   atomic_fetch_add(&sink->eras[era].lost, 1);
@@ -65,7 +66,7 @@ static void on_published(rd_kafka_t* handle, const rd_kafka_message_t* message, 
     atomic_fetch_sub(&sink->eras[era].waiting, 1);
   } else {
     freshet_sink_learn(sink, client, message);
-    give_up(sink, era, code);
+    give_up(sink, NULL, era, code);
   }
 }
 

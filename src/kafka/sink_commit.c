@@ -120,7 +120,7 @@ static freshet_status write_and_send(committer* c, freshet_error* error) {
 static freshet_status commit_now(kafka_sink* sink, published* era, freshet_error* error) {
   freshet_kafka_transactor* transactor = sink->committer.transactor;
   freshet_status status = await_published(sink, era, error);
-  freshet_lanes_release(transactor->lanes);
+  if (status == FRESHET_OK) freshet_lanes_release(transactor->lanes);
   if (status == FRESHET_OK) status = write_and_send(&sink->committer, error);
   if (status == FRESHET_OK)
     status = freshet_kafka_transactor_take(transactor, FRESHET_STEP_COMMIT, NULL, error);

@@ -30,7 +30,8 @@ static void on_written(rd_kafka_t* handle, const rd_kafka_message_t* message, vo
 
 /* A transaction that librdkafka knows to have failed takes no more records; commit and abort tell why and clean up. It
  * would commit without any other record that it has refused. */
-static void give_up_written(void* context, int topic, rd_kafka_resp_err_t code) {
+static void give_up_written(void* context, const freshet_output* output, int topic,
+                            rd_kafka_resp_err_t code) {
   freshet_kafka_transactor* t = context;
   kafka_sink* sink = t->client.owner;
   if (code == RD_KAFKA_RESP_ERR__STATE || freshet_sink_is_fatal(&t->client))
@@ -38,6 +39,8 @@ static void give_up_written(void* context, int topic, rd_kafka_resp_err_t code) 
   if (!atomic_load(&t->has_failed) && !atomic_load(&t->lacks_records)) {
     if (freshet_kafka_code_missing(code)) atomic_store(&sink->missing, topic);
     atomic_store(&t->refused_topic, topic);
+    atomic_store(&t->refused_partition, output->partition);
+    atomic_store(&t->refused_bytes, output->key.size + output->value.size);
     atomic_store(&t->refused, code);
   }
   atomic_fetch_sub(&t->waiting[topic], 1);
@@ -154,8 +157,9 @@ freshet_status freshet_transactions_begin(freshet_sink* self, freshet_error* err
 freshet_status freshet_transactions_refused(const freshet_kafka_transactor* t, freshet_error* error) {
   const rd_kafka_resp_err_t code = (rd_kafka_resp_err_t)atomic_load(&t->refused);
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
-  return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "cannot write a record to %s: %s",
-                           t->config.topics[atomic_load(&t->refused_topic)], rd_kafka_err2str(code));
+  return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "cannot write %zu bytes to %s [%d]: %s",
+                           atomic_load(&t->refused_bytes), t->config.topics[atomic_load(&t->refused_topic)],
+                           atomic_load(&t->refused_partition), rd_kafka_err2str(code));
 }
 
 freshet_status freshet_transactions_write(freshet_sink* self, const freshet_output* output,

@@ -50,7 +50,8 @@ typedef struct freshet_kafka_transactor {
   _Atomic size_t waiting[FRESHET_TOPICS]; /* records of it that are not acknowledged */
   _Atomic bool has_failed; /* a record of it was given up, so it cannot be committed any more */
   _Atomic int refused;     /* librdkafka's code for a record of it that it has not taken; 0: none */
-  _Atomic int refused_topic;
+  _Atomic int refused_topic, refused_partition;
+  _Atomic size_t refused_bytes;
   _Atomic bool
       lacks_records;      /* one that librdkafka takes for written may be lost (freshet_kafka_delivered) */
   _Atomic bool is_fenced; /* by all that is known: a new producer is needed before the next transaction */

@@ -79,7 +79,7 @@ static void free_batch(batch* b) {
   freshet_buffer_free(&b->bytes);
 }
 
-/* Whatever is written beside the worker does not count any more. */
+/* Records that are written beside the worker do not count any more. */
 static void stop_writing(freshet_outbox* outbox) {
   if (outbox->is_writing) freshet_sink_end_writing(outbox->sink, -1, NULL);
   outbox->is_writing = false;
@@ -274,7 +274,8 @@ freshet_status freshet_outbox_seal(freshet_outbox* outbox, freshet_error* error)
   batch sent = outbox->kept;
   outbox->kept = outbox->sent;
   outbox->sent = sent;
-  empty(&outbox->kept);
+  /* Emptied twice, it would look as if nobody needed its memory. */
+  if (outbox->kept.count > 0) empty(&outbox->kept);
   outbox->is_sealed = true;
   outbox->written = 0;
   outbox->commits_started++;

@@ -25,6 +25,7 @@ typedef struct stream_rig {
   /* Ends this process without a word and starts another with the same names. */
   void (*restart)(struct stream_rig* rig);
   void* context;
+  bool gathers; /* the sink: records of an open transaction may wait for its commit */
   /* What the handler was told. */
   bool holds[FRESHET_TOPICS][CASE_PARTITIONS];
   int64_t start[FRESHET_TOPICS][CASE_PARTITIONS];
@@ -228,6 +229,7 @@ static void case_tombstones_and_empty_values_differ(void** state) {
 
 static void case_open_transactions_are_invisible(void** state) {
   stream_rig* rig = *state;
+  if (rig->gathers) skip(); /* the log has nothing before the commit */
   begin_one(rig);
   write_text(rig, FRESHET_TOPIC_USERS, 0, "a");
   write_text(rig, FRESHET_TOPIC_USERS, 0, "b");
@@ -248,6 +250,7 @@ static void case_open_transactions_are_invisible(void** state) {
 
 static void case_positions_pass_what_was_aborted(void** state) {
   stream_rig* rig = *state;
+  if (rig->gathers) skip();
   begin_one(rig);
   write_text(rig, FRESHET_TOPIC_USERS, 0, "x");
   wait_for_end(rig, FRESHET_TOPIC_USERS, 0, 1);

@@ -30,7 +30,8 @@ static void on_delivered(rd_kafka_t* handle, const rd_kafka_message_t* message, 
   t->failed += code != RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
-static void on_refused(void* context, int mark, rd_kafka_resp_err_t code) {
+static void on_refused(void* context, const freshet_output* output, int mark, rd_kafka_resp_err_t code) {
+  assert_non_null(output);
   lanes_test* t = context;
   assert_int_not_equal(code, RD_KAFKA_RESP_ERR_NO_ERROR);
   t->marked += mark == 1;

@@ -42,16 +42,25 @@ static void restart(stream_rig* rig) {
   connect_process(rig->context);
 }
 
-static int setup(void** state) {
+static int setup(void** state, bool alternates) {
   real* r = calloc(1, sizeof *r);
   if (r == NULL) return -1;
   cluster_start(&r->cluster, true);
-  r->cluster.config.alternates = true; /* records of an open transaction leave with a poll */
+  r->cluster.config.alternates = alternates;
+  r->rig.gathers = !alternates; /* else they leave with a poll */
   r->rig.restart = restart;
   r->rig.context = r;
   connect_process(r);
   *state = &r->rig;
   return 0;
+}
+
+static int setup_fast(void** state) {
+  return setup(state, false);
+}
+
+static int setup_committed(void** state) {
+  return setup(state, true);
 }
 
 static int teardown(void** state) {
@@ -67,6 +76,8 @@ int main(void) {
     print_message("FRESHET_TEST_BOOTSTRAP is not set: skipped\n");
     return 77;
   }
-  const struct CMUnitTest tests[] = {STREAM_CASES(setup, teardown)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  const struct CMUnitTest fast[] = {STREAM_CASES(setup_fast, teardown)};
+  const struct CMUnitTest committed[] = {STREAM_CASES(setup_committed, teardown)};
+  const int failed = cmocka_run_group_tests_name("delivery = fast", fast, NULL, NULL);
+  return failed + cmocka_run_group_tests_name("delivery = committed", committed, NULL, NULL);
 }
