@@ -5,8 +5,8 @@
  *   /         a page for people, fed by /metrics
  *   /metrics  Prometheus text
  *   /livez    200 while the loop turns, 503 when it has not for FRESHET_MONITOR_STALL_MS: restart me
- *   /readyz   200 when partitions are restored and records flow, else 503 and the reason: do not rely on me
- * yet
+ *   /readyz   200 when partitions are restored and records are read, or when the group gives none; else 503 and the
+ *             reason: do not rely on me yet
  */
 #ifndef FRESHET_SERVICE_MONITOR_H
 #define FRESHET_SERVICE_MONITOR_H

@@ -177,7 +177,8 @@ static const family gauges[] = {
     {"freshet_restoring_partitions", "Partitions whose users are being restored.", AT(restoring), 1},
     {"freshet_restored_ratio", "Share of the changelog of those partitions that has been read.",
      AT(restored_ppm), 1000000},
-    {"freshet_ready", "1 when partitions are restored and records flow.", AT(ready), 1},
+    {"freshet_ready", "1 when partitions are restored and records are read, or when the group gives none.",
+     AT(ready), 1},
 };
 
 static const family histograms[] = {

@@ -97,7 +97,7 @@ typedef struct freshet_worker_metrics {
   _Atomic uint64_t store_bytes;
   _Atomic uint64_t restore_us;         /* all time spent restoring users */
   _Atomic uint64_t last_commit_ms;     /* wall clock, since the epoch */
-  _Atomic uint64_t ready;              /* 1: item tables loaded, partitions restored, records flow */
+  _Atomic uint64_t ready;              /* 1: item tables loaded, partitions restored */
   _Atomic uint64_t alive_ms;           /* wall clock of the last turn of the loop */
   _Atomic uint64_t turned_ms;          /* that turn on the monotonic clock; 0: none yet */
   _Atomic uint64_t phase;              /* freshet_phase */

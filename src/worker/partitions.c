@@ -63,6 +63,7 @@ static freshet_status follow_items(const freshet_partitions* own, freshet_error*
 static freshet_status assigned(void* context, const freshet_partition* partitions, size_t count,
                                freshet_error* error) {
   freshet_partitions* own = context;
+  if (count > 0) freshet_gauge(&own->ports->metrics->ready, 0); /* a spare is ready without partitions */
   int32_t* events = calloc(count + 1, sizeof *events);
   FRESHET_ASSERT(events != NULL);
   size_t events_count = 0;

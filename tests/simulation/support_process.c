@@ -47,6 +47,12 @@ static void let_clock_jump(sim_process* process) {
   sim_process_set_clock(process, sim_chance(random, 500) ? wrong_ms : 0);
 }
 
+/* Whoever asks it meanwhile would send requests to a process that cannot answer them. */
+static void check_readiness(const sim_process* process) {
+  if (freshet_metric(&process->metrics.ready) != 0 && freshet_metric(&process->metrics.restoring) != 0)
+    sim_fail(process->world, "slot %d is ready while it restores partitions", process->slot);
+}
+
 bool sim_boundary(sim_process* process) {
   sim_world* world = process->world;
   if (process->is_dead) return false;
@@ -59,6 +65,7 @@ bool sim_boundary(sim_process* process) {
     if (world->processes[i] != NULL) sim_producer_work(world->processes[i]);
   }
   if (world->between != NULL) world->between(world);
+  check_readiness(process);
   if (sim_chance(&world->cluster.random, world->faults.clock)) let_clock_jump(process);
   if (sim_fiber_is_running(process->fiber) && sim_chance(&world->cluster.random, world->faults.pause))
     pause_here(process);

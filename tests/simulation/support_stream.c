@@ -79,8 +79,8 @@ static freshet_status take_over(sim_process* process, sim_member* member, freshe
   memcpy(owns, member->owns, sizeof owns);
   process->generation = process->world->cluster.groups[process->app].generation;
   size_t count = list_partitions(process, owns, partitions);
-  if (count == 0) return FRESHET_OK;
   const freshet_source_handler* handler = &process->handler;
+  if (count == 0) return handler->assigned(handler->context, partitions, 0, error);
   process->has_abandoned = false;
   freshet_status status = handler->assigned(handler->context, partitions, count, error);
   memcpy(process->holds, owns, sizeof owns);
