@@ -142,7 +142,7 @@ static void check_policy(checking* c, freshet_topic topic) {
 
 static void check_size(checking* c, freshet_topic topic) {
   int64_t least = freshet_topic_specs[topic].least_bytes, most = c->info[topic].max_message_bytes;
-  if (most >= least) return;
+  if (most <= 0 || most >= least) return; /* not told, or no limit */
   const bool fits_none = freshet_topic_specs[topic].ours && most < NOTHING_FITS;
   add(c, fits_none ? FRESHET_CONFLICT : FRESHET_OK,
       "topic %s has max.message.bytes=%lld: %s may need %lld, and is refused for ever then; set it to "
