@@ -15,6 +15,9 @@
 
 enum { SLICE_MS = 50, RANGE_MS = 1500 };
 
+/* How far a place is judged. A gap: the record of the mark is not there, though the log begins before it. */
+typedef enum stage { JUDGED = 0, WAITING, GAP } stage;
+
 struct freshet_log_check {
   freshet_kafka_config config;
   freshet_kafka_property* properties;
@@ -94,39 +97,49 @@ static bool judge_range(freshet_log_check* check, freshet_log_place* place) {
   return has_mark;
 }
 
-/* The record of the mark is not there, though the log begins before it. Compaction may have taken it from a topic that
- * compacts. Nothing takes it from the middle of another one: there a marker of a transaction has its offset now. */
-static void judge_gap(freshet_log_check* check, freshet_log_place* place) {
-  freshet_kafka_topic_info info[FRESHET_TOPICS];
+/* Compaction may have taken the record from a topic that compacts. Nothing takes it from the middle of another one: there a
+ * marker of a transaction has its offset now. */
+static void judge_gap(freshet_log_check* check, const freshet_kafka_topic_info* topic,
+                      freshet_log_place* place) {
   int64_t end;
   place->verdict = FRESHET_LOG_SAME;
+  if (!topic->policy_known || topic->compacted) return;
   if (freshet_kafka_client_range(&check->client, place->topic, place->partition, RANGE_MS, &place->first,
                                  &end) != RD_KAFKA_RESP_ERR_NO_ERROR ||
       place->first > place->mark.offset)
     return; /* it has expired meanwhile */
-  if (freshet_kafka_topics_list(&check->config, info, NULL) != FRESHET_OK ||
-      !info[place->topic].policy_known || info[place->topic].compacted)
-    return;
   char then[24], reason[sizeof place->reason];
   time_text(place->mark.time_ms, then);
-  snprintf(reason, sizeof reason, "at offset %" PRId64 " a record of %s was read, now there is none",
+  snprintf(reason, sizeof reason,
+           "at offset %" PRId64
+           " a record of %s was read, now there is none (if the topic was only "
+           "compacted: `freshet offsets --shift-by 0 --execute`)",
            place->mark.offset, then);
   is_other(place, reason);
 }
 
+/* After all other answers, for it takes a client of its own. */
+static void judge_gaps(freshet_log_check* check, freshet_log_place* places, size_t count,
+                       const stage* stages) {
+  freshet_kafka_topic_info info[FRESHET_TOPICS] = {{0}};
+  bool is_asked = false;
+  for (size_t i = 0; i < count; i++) {
+    if (stages[i] != GAP) continue;
+    if (!is_asked) freshet_kafka_topics_list(&check->config, info, NULL); /* fails: no policy is known */
+    is_asked = true;
+    judge_gap(check, &info[places[i].topic], &places[i]);
+  }
+}
+
 /* The first record from the mark's offset on. */
-static void judge_record(freshet_log_check* check, freshet_log_place* place,
-                         const rd_kafka_message_t* message) {
+static stage judge_record(freshet_log_place* place, const rd_kafka_message_t* message) {
   rd_kafka_timestamp_type_t type;
   freshet_slice key = {message->key, message->key_len}, value = {message->payload, message->len};
   freshet_mark found =
       freshet_mark_of(message->offset, rd_kafka_message_timestamp(message, &type), key, value);
+  if (found.offset != place->mark.offset) return GAP;
   place->verdict = FRESHET_LOG_SAME;
-  if (freshet_mark_equal(&found, &place->mark)) return;
-  if (found.offset != place->mark.offset) {
-    judge_gap(check, place);
-    return;
-  }
+  if (freshet_mark_equal(&found, &place->mark)) return JUDGED;
   char then[24], now[24], reason[sizeof place->reason];
   time_text(place->mark.time_ms, then);
   time_text(found.time_ms, now);
@@ -134,6 +147,17 @@ static void judge_record(freshet_log_check* check, freshet_log_place* place,
            "the record at offset %" PRId64 " is another one: that of %s was read, now there is one of %s",
            found.offset, then, now);
   is_other(place, reason);
+  return JUDGED;
+}
+
+bool freshet_log_check_is_answer(const rd_kafka_message_t* message, int64_t offset) {
+  if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) return message->offset > offset;
+  return message->err == RD_KAFKA_RESP_ERR_NO_ERROR && message->offset >= offset;
+}
+
+static stage judge_answer(freshet_log_place* place, const rd_kafka_message_t* message) {
+  const bool only_markers_are_left = message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF;
+  return only_markers_are_left ? GAP : judge_record(place, message);
 }
 
 static freshet_log_place* place_of(const freshet_log_check* check, freshet_log_place* places, size_t count,
@@ -147,19 +171,15 @@ static freshet_log_place* place_of(const freshet_log_check* check, freshet_log_p
 
 /* Takes an answer; counts down `left` when a place has got it. False: none came. A batch brings records that nobody
  * waits for, too: they are answers to no place. */
-static bool take_record(freshet_log_check* check, freshet_log_place* places, size_t count, bool* waiting,
+static bool take_record(freshet_log_check* check, freshet_log_place* places, size_t count, stage* stages,
                         size_t* left) {
   rd_kafka_message_t* message = NULL;
   if (rd_kafka_consume_batch_queue(check->queue, SLICE_MS, &message, 1) != 1) return false;
   freshet_log_place* place = message->rkt == NULL ? NULL : place_of(check, places, count, message);
-  if (place != NULL && waiting[place - places]) {
-    if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-      judge_record(check, place, message);
-    } else if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-      judge_gap(check, place); /* only markers of transactions are left */
-    }
-    waiting[place - places] = place->verdict == FRESHET_LOG_UNKNOWN;
-    if (!waiting[place - places]) --*left;
+  if (place != NULL && stages[place - places] == WAITING &&
+      freshet_log_check_is_answer(message, place->mark.offset)) {
+    stages[place - places] = judge_answer(place, message);
+    --*left;
   }
   rd_kafka_message_destroy(message);
   return true;
@@ -168,34 +188,35 @@ static bool take_record(freshet_log_check* check, freshet_log_place* places, siz
 /* A thread of librdkafka 2.0.2 that has slept may not notice for a second that there is something to fetch. A question
  * to the same broker wakes it. */
 static void wake_leader(const freshet_log_check* check, const freshet_log_place* places,
-                        const bool* waiting) {
+                        const stage* stages) {
   int64_t first, end;
-  while (!*waiting) places++, waiting++;
+  while (*stages != WAITING) places++, stages++;
   freshet_kafka_client_range(&check->client, places->topic, places->partition, SLICE_MS, &first, &end);
 }
 
 void freshet_log_check_places(freshet_log_check* check, freshet_log_place* places, size_t count,
                               int timeout_ms) {
   int64_t deadline_ms = freshet_monotonic_ms() + timeout_ms;
-  bool* waiting = calloc(count + 1, sizeof *waiting);
-  FRESHET_ASSERT(waiting != NULL);
+  stage* stages = calloc(count + 1, sizeof *stages);
+  FRESHET_ASSERT(stages != NULL);
   rd_kafka_topic_partition_list_t* list = rd_kafka_topic_partition_list_new((int)count);
   size_t left = 0;
   freshet_kafka_client_refresh(&check->client);
   for (size_t i = 0; i < count; i++) {
-    waiting[i] = freshet_monotonic_ms() < deadline_ms && judge_range(check, &places[i]);
-    if (!waiting[i]) continue;
+    if (freshet_monotonic_ms() >= deadline_ms || !judge_range(check, &places[i])) continue;
+    stages[i] = WAITING;
     left++;
     rd_kafka_topic_partition_list_add(list, check->config.topics[places[i].topic], places[i].partition)
         ->offset = places[i].mark.offset;
   }
   if (left > 0) rd_kafka_assign(check->client.handle, list);
   while (left > 0 && freshet_monotonic_ms() < deadline_ms) {
-    if (!take_record(check, places, count, waiting, &left)) wake_leader(check, places, waiting);
+    if (!take_record(check, places, count, stages, &left)) wake_leader(check, places, stages);
   }
   if (list->cnt > 0) rd_kafka_assign(check->client.handle, NULL);
   rd_kafka_topic_partition_list_destroy(list);
-  free(waiting);
+  judge_gaps(check, places, count, stages);
+  free(stages);
 }
 
 int32_t freshet_log_check_partitions(freshet_log_check* check, freshet_topic topic, int timeout_ms) {

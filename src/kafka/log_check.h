@@ -14,7 +14,7 @@
 
 typedef enum freshet_log_verdict {
   FRESHET_LOG_UNKNOWN = 0, /* the cluster did not say within the time */
-  FRESHET_LOG_SAME,    /* or nothing contradicts it: the record of the mark has expired or was compacted */
+  FRESHET_LOG_SAME, /* or nothing contradicts it: the record of the mark has expired, or the topic compacts */
   FRESHET_LOG_EXPIRED, /* the same, but records from `next` to `first` are gone */
   FRESHET_LOG_OTHER,   /* deleted and made again, or truncated */
 } freshet_log_verdict;
@@ -27,7 +27,7 @@ typedef struct freshet_log_place {
   /* filled in */
   freshet_log_verdict verdict;
   int64_t first, end; /* what the partition holds; -1: not known */
-  char reason[160];   /* of FRESHET_LOG_OTHER */
+  char reason[192];   /* of FRESHET_LOG_OTHER */
 } freshet_log_place;
 
 typedef struct freshet_log_check freshet_log_check;
@@ -40,6 +40,10 @@ void freshet_log_check_destroy(freshet_log_check* check); /* NULL is allowed */
 /* Judges all places within about timeout_ms. */
 void freshet_log_check_places(freshet_log_check* check, freshet_log_place* places, size_t count,
                               int timeout_ms);
+/* Does a message of the place's partition tell what its log has at `offset`, or has no more? Records before it are left over
+ * from an earlier look. An end at the offset itself says only that this broker does not show the record yet, as a new
+ * leader or a follower may. */
+bool freshet_log_check_is_answer(const rd_kafka_message_t* message, int64_t offset);
 /* How many partitions the topic has now; 0: the cluster did not say. */
 int32_t freshet_log_check_partitions(freshet_log_check* check, freshet_topic topic, int timeout_ms);
 /* The message to end with: names the partition, why, and the commands to choose from. */

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "kafka/app_generations.h"
+#include "kafka/log_check.h"
 #include "kafka/transactor.h"
 #include "support_kafka.h"
 
@@ -443,6 +444,22 @@ static void an_unread_source_can_go(void** state) {
 enum { PRODUCERS = FRESHET_KAFKA_TRANSACTORS };
 
 /* The ids of the producers of a process. */
+/* A broker may not show the last records yet. That is no sign of another log. */
+static void only_what_comes_after_an_offset_tells_about_it(void** state) {
+  enum { END = RD_KAFKA_RESP_ERR__PARTITION_EOF, AWAY = RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN, MARK = 10 };
+  static const struct {
+    rd_kafka_resp_err_t code;
+    int64_t offset;
+    bool is_answer;
+  } cases[] = {{0, MARK - 1, false}, {0, MARK, true},       {0, MARK + 1, true},    {END, MARK - 1, false},
+               {END, MARK, false},   {END, MARK + 1, true}, {AWAY, MARK + 1, false}};
+  (void)state;
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    const rd_kafka_message_t message = {.err = cases[i].code, .offset = cases[i].offset};
+    assert_int_equal(freshet_log_check_is_answer(&message, MARK), cases[i].is_answer);
+  }
+}
+
 static void name_producers(const char* app, const char* instance,
                            char ids[PRODUCERS][FRESHET_KAFKA_TRANSACTIONAL_ID_SIZE]) {
   char id[FRESHET_KAFKA_TRANSACTIONAL_ID_SIZE];
@@ -489,6 +506,7 @@ int main(void) {
       cmocka_unit_test(bad_properties_are_refused),
       cmocka_unit_test(waiting_for_a_cluster_can_be_stopped),
       cmocka_unit_test(an_unread_source_can_go),
+      cmocka_unit_test(only_what_comes_after_an_offset_tells_about_it),
   };
   cmocka_set_test_filter(getenv("FRESHET_TEST_ONLY"));
   return cmocka_run_group_tests(tests, NULL, NULL);
