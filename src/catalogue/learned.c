@@ -84,12 +84,13 @@ static freshet_status fold(freshet_learned* learned, const freshet_record* recor
 
 freshet_status freshet_learned_apply_delta(freshet_learned* learned, const freshet_record* record,
                                            freshet_error* error) {
+  const freshet_mark mark = freshet_mark_of(record->offset, record->timestamp_ms, record->key, record->value);
+  /* Also of a record that is no delta: a start that finds it in the log takes it, too. */
+  if (learned->log_end == 0 && learned->log.offset < 0) learned->log = mark;
   if (!record->has_value || is_reflected(learned, record)) return FRESHET_OK;
   freshet_status status = fold(learned, record, error);
-  if (status != FRESHET_OK) return status;
-  learned->mark = freshet_mark_of(record->offset, record->timestamp_ms, record->key, record->value);
-  if (learned->log_end == 0 && learned->log.offset < 0) learned->log = learned->mark;
-  return FRESHET_OK;
+  if (status == FRESHET_OK) learned->mark = mark;
+  return status;
 }
 
 static freshet_status write_part(freshet_learned* learned, const freshet_model_delta* delta,
