@@ -37,7 +37,7 @@ struct freshet_log_watch {
   int64_t* ends
       [WRITTEN]; /* each [ends_count] by partition, where a log that is written ended; -1: not held, or not known */
   size_t ends_count;
-  int32_t lists_partitions; /* of `recommendations` at the last look; 0: not known */
+  int32_t lists_partitions; /* of `recommendations`, the most that a look has found; 0: not known */
   pthread_mutex_t lock;
   pthread_cond_t changed;
   /* under the lock */
@@ -194,7 +194,7 @@ static void look_at_lists(freshet_log_watch* watch) {
   const int32_t partitions =
       freshet_log_check_partitions(watch->patrol, FRESHET_TOPIC_RECOMMENDATIONS, ASK_MS);
   const int32_t before = watch->lists_partitions;
-  if (partitions > 0) watch->lists_partitions = partitions;
+  if (partitions > before) watch->lists_partitions = partitions;
   if (before == 0 || partitions <= before) return;
   freshet_log_fact(
       config->logger, FRESHET_ERROR, "lists.grown",

@@ -180,9 +180,11 @@ class Topics(Case):
     def test_partitions_added_to_lists_are_told(self):
         app = self.app()
         app.announce(5)
+        self.set(app, "events", retention_ms=7 * DAY_MS)
         worker = app.service().start_ready()
         name = app.topics["recommendations"]
-        time.sleep(4)  # the watch has counted
+        # The watch shows it at the end of its first look, in which it counts partitions.
+        worker.await_metric("freshet_events_retention_seconds", 7 * DAY_MS / 1000)
         self.admin.create_partitions([NewPartitions(name, 7)])[name].result()
         until(lambda: "lists.grown" in worker.log(), "it is told", 20)
         self.assertIn(f"lists.grown topic={name} partitions=7 before=4", worker.log())
