@@ -215,7 +215,7 @@ static void prepare_write(rocksdb_store* store) {
 /* The log file is sound where RocksDB refuses a write because a compaction has met a damaged table. Then the database can be
  * closed, and this process can open the folder again. */
 static freshet_status fail_write(rocksdb_store* store, char* message, freshet_error* error) {
-  store->failed = !freshet_damage_is_meant(message);
+  if (!freshet_damage_is_meant(message)) store->failed = true;
   return freshet_rocksdb_fail(store, message, error);
 }
 
