@@ -54,9 +54,7 @@ void freshet_learned_destroy(freshet_learned* learned) {
   free(learned->pass.waits);
   free(learned->pass.owned);
   freshet_parked_items_destroy(learned->parked);
-  for (int32_t share = 0; learned->checkpoints != NULL && share < learned->shares; share++)
-    freshet_buffer_free(&learned->checkpoints[share].globals);
-  free(learned->checkpoints);
+  freshet_learned_free_checkpoints(learned);
   free(learned->parked_by);
   freshet_table_free(learned->counted_by);
   freshet_table_free(learned->is_unwritten);

@@ -127,6 +127,20 @@ freshet_status freshet_learned_renumber_parked(freshet_learned* learned, uint64_
   return FRESHET_OK;
 }
 
+void freshet_learned_free_checkpoints(freshet_learned* learned) {
+  for (int32_t share = 0; learned->checkpoints != NULL && share < learned->shares; share++)
+    freshet_buffer_free(&learned->checkpoints[share].globals);
+  free(learned->checkpoints);
+  learned->checkpoints = NULL;
+}
+
+/* An item may have got a slot since it was parked, with the row as it was, unless a checkpoint came for the slot. */
+static void renumber_unparked(freshet_learned* learned, uint64_t key) {
+  const uint32_t slot = freshet_model_find_key(learned->model, key);
+  const bool has_checkpoint = slot < learned->counted_count && learned->counted_by[slot].offset >= 0;
+  if (slot != FRESHET_NO_ITEM && !has_checkpoint) freshet_model_renumber(learned->model, slot);
+}
+
 static freshet_status fit_parked(freshet_learned* learned, freshet_error* error) {
   freshet_status status = FRESHET_OK;
   if (learned->parked_count == 0) return FRESHET_OK;
@@ -136,6 +150,7 @@ static freshet_status fit_parked(freshet_learned* learned, freshet_error* error)
     if ((i > 0 && c[-1].key == c->key) || !is_other(learned, &c->counted_by)) continue;
     learned->has_other = true;
     status = freshet_learned_renumber_parked(learned, c->key, error);
+    renumber_unparked(learned, c->key);
   }
   free(learned->parked_by);
   learned->parked_by = NULL;
@@ -157,6 +172,7 @@ static freshet_status fit_to_log(freshet_learned* learned, freshet_error* error)
   freshet_table_free(learned->counted_by);
   learned->counted_by = NULL;
   learned->counted_capacity = learned->counted_count = 0;
+  freshet_learned_free_checkpoints(learned);
   return status;
 }
 

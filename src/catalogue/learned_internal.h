@@ -104,6 +104,9 @@ freshet_status freshet_learned_checkpoint(freshet_learned* learned, size_t most,
 freshet_status freshet_learned_renumber_parked(freshet_learned* learned, uint64_t item_key,
                                                freshet_error* error);
 
+/* Once they have been used; also when a load has failed. */
+void freshet_learned_free_checkpoints(freshet_learned* learned);
+
 /* The row of the slot has changed since its last checkpoint. */
 void freshet_learned_note_unwritten(freshet_learned* learned, uint32_t slot);
 

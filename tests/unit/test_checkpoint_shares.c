@@ -27,6 +27,10 @@ typedef struct world {
   freshet_model* model;
   freshet_learned* learned;
   freshet_item_logs* logs;
+  freshet_sink sink;
+  freshet_outbox* outbox;
+  uint32_t max_items; /* 0: the default */
+  uint64_t announced; /* the key of an item that is announced right after its state has been read; 0: none */
   char keys[SHARES_MAX][FRESHET_LEARNED_KEY_SIZE];
   freshet_buffer values[SHARES_MAX];
   freshet_record states[SHARES_MAX];
@@ -97,19 +101,31 @@ static int64_t clock_us(freshet_clock* self) {
 
 static freshet_status apply(void* context, const freshet_record* record, freshet_error* error) {
   (void)context;
-  return freshet_learned_apply_state(w->learned, record, error);
+  freshet_status status = freshet_learned_apply_state(w->learned, record, error);
+  uint32_t slot;
+  if (w->announced != 0 && status == FRESHET_OK)
+    status = freshet_model_intern_key(w->model, w->announced, &slot, error);
+  return status;
+}
+
+static const char* topic_name(freshet_sink* self, freshet_topic topic) {
+  (void)self, (void)topic;
+  return "topic";
 }
 
 /* A process without a folder. */
 static void start_bare(void) {
   static const freshet_logger logger;
-  const freshet_model_config config = freshet_model_defaults();
+  freshet_model_config config = freshet_model_defaults();
+  if (w->max_items != 0) config.max_items = w->max_items;
+  w->outbox = freshet_outbox_create(&w->sink, FRESHET_DELIVERY_FAST);
   w->store = freshet_memory_store_create();
   assert_int_equal(freshet_model_create(&config, &w->model, NULL), FRESHET_OK);
   const freshet_ports ports = {.reader = &w->reader,
                                .store = w->store,
                                .clock = &w->clock,
                                .codec = w->codec,
+                               .outbox = w->outbox,
                                .logger = &logger,
                                .metrics = &w->metrics};
   w->learned = freshet_learned_create(&ports, w->model, 1000, 1000, 1);
@@ -121,6 +137,7 @@ static void end(void) {
   freshet_learned_destroy(w->learned);
   freshet_model_destroy(w->model);
   freshet_store_destroy(w->store);
+  freshet_outbox_destroy(w->outbox);
 }
 
 static int set_up(void** state) {
@@ -130,9 +147,11 @@ static int set_up(void** state) {
                                                .shut = shut,
                                                .poll = poll_log,
                                                .position = position};
+  static const freshet_sink_vtable sink = {.topic_name = topic_name};
   (void)state;
   w = calloc(1, sizeof *w);
   w->reader.vtable = &vtable;
+  w->sink.vtable = &sink;
   w->clock.now_ms = clock_ms;
   w->clock.monotonic_us = clock_us;
   w->deltas_end = DELTAS_END;
@@ -154,20 +173,34 @@ static int tear_down(void** state) {
 /* ---- steps ---- */
 
 /* words: what the checkpoint says of itself, as it is in the log. */
-static void write_share(int32_t share, int64_t folded_to, const char* words) {
+static void write_state(freshet_slice key, freshet_slice learned, int64_t folded_to, const char* words) {
   const size_t i = w->written++;
-  freshet_buffer globals = {0};
-  freshet_model_write_globals(w->model, folded_to, &globals);
   const freshet_item_state state = {
-      .folded_to = folded_to, .learned = freshet_buffer_slice(&globals), .encoder = freshet_slice_of(words)};
+      .folded_to = folded_to, .learned = learned, .encoder = freshet_slice_of(words)};
   assert_int_equal(freshet_encode_item_state(w->codec, &state, &w->values[i], NULL), FRESHET_OK);
-  freshet_buffer_free(&globals);
   w->states[i] = (freshet_record){.topic = FRESHET_TOPIC_ITEM_STATES,
                                   .offset = (int64_t)i,
                                   .has_key = true,
-                                  .key = freshet_learned_globals_key(share, w->keys[i]),
+                                  .key = key,
                                   .has_value = true,
                                   .value = freshet_buffer_slice(&w->values[i])};
+}
+
+static void write_share(int32_t share, int64_t folded_to, const char* words) {
+  freshet_buffer globals = {0};
+  freshet_model_write_globals(w->model, folded_to, &globals);
+  write_state(freshet_learned_globals_key(share, w->keys[w->written]), freshet_buffer_slice(&globals),
+              folded_to, words);
+  freshet_buffer_free(&globals);
+}
+
+/* As if nothing had been learned of it but by deltas that the model knows. */
+static void write_item(uint64_t key, int64_t folded_to, const char* words) {
+  freshet_buffer row = {0};
+  freshet_model_write_item(w->model, 0, folded_to, &row);
+  write_state(freshet_learned_item_key(key, w->keys[w->written]), freshet_buffer_slice(&row), folded_to,
+              words);
+  freshet_buffer_free(&row);
 }
 
 static void load(int32_t shares) {
@@ -261,6 +294,26 @@ static void a_first_record_that_is_no_delta_names_the_log(void** state) {
   freshet_buffer_free(&good);
 }
 
+/* There is no room for the item, so its state is parked. Then it is announced. All deltas of this log are to be added. */
+static void an_item_that_gets_a_slot_while_others_are_read_counts_by_this_log(void** state) {
+  enum { FIRST = 1, SECOND = 2, FOLDED = 15 };
+  (void)state;
+  uint32_t slot;
+  const freshet_record first = {.topic = FRESHET_TOPIC_ITEM_DELTAS, .timestamp_ms = 5};
+  end();
+  w->max_items = 1;
+  start_bare();
+  assert_int_equal(freshet_model_intern_key(w->model, FIRST, &slot, NULL), FRESHET_OK);
+  write_item(SECOND, FOLDED, "m1:0:5:0000000000000007");
+  w->first_delta = &first;
+  w->announced = SECOND;
+  load(1);
+  assert_int_equal(freshet_learned_parked(w->learned), 1);
+  assert_int_not_equal(freshet_model_find_key(w->model, SECOND), FRESHET_NO_ITEM);
+  assert_int_equal(w->start, ALL);
+  assert_false(freshet_model_fit_log(w->model, FOLDED - 1)); /* no item has any delta folded */
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
@@ -271,6 +324,7 @@ int main(void) {
       TEST(shares_of_older_versions_count_among_themselves),
       TEST(shares_of_an_older_version_and_this_one_tell_nothing),
       TEST(a_first_record_that_is_no_delta_names_the_log),
+      TEST(an_item_that_gets_a_slot_while_others_are_read_counts_by_this_log),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
