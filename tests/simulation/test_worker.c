@@ -31,6 +31,8 @@
  * limits     Topics take records of a size that changes in the storm. No record is too large for a limit that never
  *            changed; after a change everything holds all the same.
  *
+ * ready      No process is ready while it restores users, and a spare one that gets its first partition is not either.
+ *
  * SIM_SEED=n runs one seed, SIM_RUNS=n runs more of them, SIM_LOG=1 prints what the workers log, SIM_STATS=1
  * prints a line for each run.
  */
