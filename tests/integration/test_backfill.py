@@ -76,8 +76,9 @@ class BackfillCase(Case):
 
 class Diff(BackfillCase):
     def test_both_are_asked_at_the_same_moment(self):
-        """Nothing flows any more, and no list was made in the newest hour by both: states are compared, not lists."""
-        self.start(users=100, settings={"state.commit_interval_ms": 50})
+        """Nothing flows any more, and no list was made in the newest hour by both: states are compared, not lists.
+        One partition: both learn its events in one order, so that nothing but the moment could make them differ."""
+        self.start(users=100, settings={"state.commit_interval_ms": 50, "topics.partitions": 1})
         self.ledger.send(3000)
         self.freshet.settle()
         g2 = self.generation("g2").await_ready()
