@@ -9,6 +9,7 @@
 
 #include "freshet/encoder.h"
 #include "freshet/model.h"
+#include "kafka/kafka.h"
 #include "service/http.h"
 #include "users/users.h"
 #include "worker/commit.h"
@@ -85,7 +86,8 @@ freshet_budget freshet_budget_of(const freshet_config* config, uint32_t text_dim
   b.rocksdb = ((double)config->state.block_cache_mb + 2 * (double)config->state.memtable_mb) * mib;
   double consumers = config->state.standby > 0 ? CONSUMERS + 1 : CONSUMERS;
   b.kafka = consumers * queue_bytes(config, "queued.max.messages.kbytes", CONSUMER_KBYTES) +
-            PRODUCERS * queue_bytes(config, "queue.buffering.max.kbytes", PRODUCER_KBYTES);
+            PRODUCERS * (queue_bytes(config, "queue.buffering.max.kbytes", PRODUCER_KBYTES) +
+                         FRESHET_KAFKA_WAITING_BYTES);
   b.text = config->text.encoder == FRESHET_ENCODER_NONE ? 0 : (double)config->text.cache_mb * mib;
   b.facets = (double)config->model.max_items *
              (FACETS_BYTES + FACET_BYTES * (FRESHET_CATEGORIES_MAX + FRESHET_ATTRIBUTES_MAX));

@@ -27,6 +27,9 @@ typedef struct freshet_kafka_property {
 
 typedef struct freshet_kafka_faults freshet_kafka_faults;
 
+/* Records that wait until a producer can send them, at most, beside those in its queue: of each producer, in bytes. */
+enum { FRESHET_KAFKA_WAITING_BYTES = 32 << 20 };
+
 typedef struct freshet_kafka_config {
   /* bootstrap.servers at least. They override our tuning; the few on which correctness rests (group.id,
    * isolation.level, enable.auto.commit, ...) are refused. */

@@ -11,7 +11,6 @@
 
 enum {
   ON_THE_WAY = 5, /* of a lane: librdkafka's RD_KAFKA_IDEMP_MAX_INFLIGHT, which it compares with messages */
-  WAITING_BYTES = 32 << 20, /* of all lanes */
   GATHERED_BYTES = 8 << 20, /* of all lanes: they leave without being released */
   SERVE_MS = 2,
   FRAME_BYTES = 64,  /* of a batch: lengths and numbers of a record */
@@ -228,7 +227,7 @@ rd_kafka_resp_err_t freshet_lanes_publish(freshet_lanes* lanes, const freshet_ou
   pthread_mutex_lock(&lanes->lock);
   if (goes_at_once(lanes, l)) {
     code = hand_over(lanes, l, output, mark);
-  } else if (lanes->bytes >= WAITING_BYTES) {
+  } else if (lanes->bytes >= FRESHET_KAFKA_WAITING_BYTES) {
     code = RD_KAFKA_RESP_ERR__QUEUE_FULL;
   } else {
     append(lanes, l, copy_of(lanes, output, mark));

@@ -96,7 +96,7 @@ static void test_what_is_set_counts(void** state) {
                                    "http.connections=100"};
   freshet_config* config = load(overrides, 6);
   freshet_budget b = freshet_budget_of(config, 0);
-  assert_true(b.kafka == (3 * 1024 + 2 * 2048) * 1024.0);
+  assert_true(b.kafka == (3 * 1024 + 2 * (2048 + 32 * 1024)) * 1024.0);
   assert_true(b.rocksdb == 18.0 * (1 << 20));
   assert_true(b.text == 0);
   assert_true(b.http == 100 * 144 * 1024.0);
