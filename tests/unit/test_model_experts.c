@@ -78,22 +78,24 @@ static choice by_theme(const seen* so_far, uint64_t event) {
                   (int64_t)(session * SESSION) * session_ms + (int64_t)(event % SESSION) * step_ms};
 }
 
-/* Everybody chooses what is popular now: one of eight items, which change every 2,500 events. */
-static choice of_the_moment(const seen* so_far, uint64_t event) {
-  (void)so_far;
-  const bool popular = draw(11, event, 10) < 8;
-  const uint32_t chosen =
-      popular ? draw(12, event / 2500 * 8 + draw(13, event, 8), ITEMS) : draw(14, event, ITEMS);
-  return (choice){draw(15, event, USERS), chosen, (int64_t)event * session_ms};
+/* Everybody chooses what is popular now: one of eight items, which change every `events` events. It takes five draws from
+ * `first` on. */
+static choice what_is_popular(uint64_t first, uint64_t events, uint64_t event) {
+  const bool popular = draw(first, event, 10) < 8;
+  const uint32_t chosen = popular ? draw(first + 1, event / events * 8 + draw(first + 2, event, 8), ITEMS)
+                                  : draw(first + 3, event, ITEMS);
+  return (choice){draw(first + 4, event, USERS), chosen, (int64_t)event * session_ms};
 }
 
-/* The same, but the items change every 300 events: too fast for the fastest popularity that the model keeps. */
+static choice of_the_moment(const seen* so_far, uint64_t event) {
+  (void)so_far;
+  return what_is_popular(11, 2500, event);
+}
+
+/* Too fast for the fastest popularity that the model keeps. */
 static choice of_the_hour(const seen* so_far, uint64_t event) {
   (void)so_far;
-  const bool popular = draw(41, event, 10) < 8;
-  const uint32_t chosen =
-      popular ? draw(42, event / 300 * 8 + draw(43, event, 8), ITEMS) : draw(44, event, ITEMS);
-  return (choice){draw(45, event, USERS), chosen, (int64_t)event * session_ms};
+  return what_is_popular(41, 300, event);
 }
 
 /* Everybody chooses favourites of their own. */
