@@ -24,6 +24,7 @@
 #include "core/maths.h"
 #include "stream/partitioner.h"
 #include "support/memory_store.h"
+#include "support_empty_reader.h"
 #include "worker/worker.h"
 
 enum {
@@ -463,22 +464,6 @@ static freshet_status log_partitions(freshet_reader* self, freshet_topic topic, 
   *count = topic == FRESHET_TOPIC_EVENTS ? PARTITIONS : 1;
   return FRESHET_OK;
 }
-static freshet_status log_range(freshet_reader* self, freshet_topic topic, int32_t partition, int64_t* first,
-                                int64_t* end, freshet_error* error) {
-  (void)self, (void)topic, (void)partition, (void)error;
-  *first = *end = 0;
-  return FRESHET_OK;
-}
-static freshet_status log_open(freshet_reader* self, freshet_topic topic, int32_t partition, int64_t offset,
-                               freshet_error* error) {
-  (void)self, (void)topic, (void)partition, (void)offset, (void)error;
-  return FRESHET_OK;
-}
-static freshet_status log_shut(freshet_reader* self, freshet_topic topic, int32_t partition,
-                               freshet_error* error) {
-  (void)self, (void)topic, (void)partition, (void)error;
-  return FRESHET_OK;
-}
 static freshet_status log_poll(freshet_reader* self, int timeout_ms, freshet_record* out, size_t capacity,
                                size_t* count, freshet_error* error) {
   (void)self, (void)timeout_ms, (void)capacity, (void)error;
@@ -487,11 +472,6 @@ static freshet_status log_poll(freshet_reader* self, int timeout_ms, freshet_rec
   out[(*count)++] = take(w->catalogue, &w->catalogued, w->item_offset++, &w->from_log);
   return FRESHET_OK;
 }
-static int64_t log_position(freshet_reader* self, freshet_topic topic, int32_t partition) {
-  (void)self, (void)topic, (void)partition;
-  return 0;
-}
-
 static int64_t clock_ms(freshet_clock* self) {
   (void)self;
   return w->now_ms;
@@ -506,12 +486,10 @@ static int64_t commit_interval_ms = 1000;
 static int start(freshet_encoder* encoder, bool in_background) {
   static const freshet_source_vtable source = {
       .poll = source_poll, .end = source_end, .header = source_header, .wake = source_wake};
-  static const freshet_reader_vtable log = {.partitions = log_partitions,
-                                            .range = log_range,
-                                            .open = log_open,
-                                            .shut = log_shut,
-                                            .poll = log_poll,
-                                            .position = log_position};
+  static freshet_reader_vtable log;
+  log = freshet_empty_reader();
+  log.partitions = log_partitions;
+  log.poll = log_poll;
   static const freshet_sink_vtable sink = {.publish = sink_publish,
                                            .begin = ok,
                                            .write = sink_write,

@@ -13,6 +13,7 @@
 
 #include "catalogue/learned_internal.h"
 #include "support/memory_store.h"
+#include "support_empty_reader.h"
 
 enum { SHARES_MAX = 4, DELTAS_END = 20, ALL = FRESHET_OFFSET_BEGINNING };
 
@@ -43,13 +44,6 @@ typedef struct world {
 
 static world* w; /* of the test that runs */
 
-static freshet_status partitions(freshet_reader* self, freshet_topic topic, int32_t* count,
-                                 freshet_error* error) {
-  (void)self, (void)topic, (void)error;
-  *count = 1;
-  return FRESHET_OK;
-}
-
 static freshet_status range(freshet_reader* self, freshet_topic topic, int32_t partition, int64_t* first,
                             int64_t* end, freshet_error* error) {
   (void)self, (void)partition, (void)error;
@@ -64,12 +58,6 @@ static freshet_status open_at(freshet_reader* self, freshet_topic topic, int32_t
   if (topic != FRESHET_TOPIC_ITEM_DELTAS) return FRESHET_OK;
   w->start = offset;
   w->first_is_next = w->first_delta != NULL && offset == 0;
-  return FRESHET_OK;
-}
-
-static freshet_status shut(freshet_reader* self, freshet_topic topic, int32_t partition,
-                           freshet_error* error) {
-  (void)self, (void)topic, (void)partition, (void)error;
   return FRESHET_OK;
 }
 
@@ -141,12 +129,12 @@ static void end(void) {
 }
 
 static int set_up(void** state) {
-  static const freshet_reader_vtable vtable = {.partitions = partitions,
-                                               .range = range,
-                                               .open = open_at,
-                                               .shut = shut,
-                                               .poll = poll_log,
-                                               .position = position};
+  static freshet_reader_vtable vtable;
+  vtable = freshet_empty_reader();
+  vtable.range = range;
+  vtable.open = open_at;
+  vtable.poll = poll_log;
+  vtable.position = position;
   static const freshet_sink_vtable sink = {.topic_name = topic_name};
   (void)state;
   w = calloc(1, sizeof *w);

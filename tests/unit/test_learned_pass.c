@@ -15,6 +15,7 @@
 
 #include "catalogue/learned.h"
 #include "core/maths.h"
+#include "support_empty_reader.h"
 
 enum {
   ITEMS = 100000,
@@ -78,39 +79,6 @@ static freshet_status write_store(freshet_store* self, freshet_error* error) {
   return FRESHET_OK;
 }
 
-static freshet_status partitions(freshet_reader* self, freshet_topic topic, int32_t* count,
-                                 freshet_error* error) {
-  (void)self, (void)topic, (void)error;
-  *count = 1;
-  return FRESHET_OK;
-}
-
-static freshet_status range(freshet_reader* self, freshet_topic topic, int32_t partition, int64_t* first,
-                            int64_t* end, freshet_error* error) {
-  (void)self, (void)topic, (void)partition, (void)error;
-  *first = *end = 0;
-  return FRESHET_OK;
-}
-
-static freshet_status open_at(freshet_reader* self, freshet_topic topic, int32_t partition, int64_t offset,
-                              freshet_error* error) {
-  (void)self, (void)topic, (void)partition, (void)offset, (void)error;
-  return FRESHET_OK;
-}
-
-static freshet_status shut(freshet_reader* self, freshet_topic topic, int32_t partition,
-                           freshet_error* error) {
-  (void)self, (void)topic, (void)partition, (void)error;
-  return FRESHET_OK;
-}
-
-static freshet_status poll_log(freshet_reader* self, int timeout_ms, freshet_record* out, size_t capacity,
-                               size_t* count, freshet_error* error) {
-  (void)self, (void)timeout_ms, (void)out, (void)capacity, (void)error;
-  *count = 0;
-  return FRESHET_OK;
-}
-
 static int64_t position(freshet_reader* self, freshet_topic topic, int32_t partition) {
   (void)self, (void)partition;
   return topic == FRESHET_TOPIC_ITEM_DELTAS ? delta_end : 0;
@@ -170,16 +138,13 @@ static world make_world(void) {
                                                     .position = stored_position,
                                                     .clear = clear,
                                                     .write = write_store};
-  static const freshet_reader_vtable reader_vtable = {.partitions = partitions,
-                                                      .range = range,
-                                                      .open = open_at,
-                                                      .shut = shut,
-                                                      .poll = poll_log,
-                                                      .position = position};
+  static freshet_reader_vtable reader_vtable;
   static const freshet_logger logger;
   static freshet_reader reader;
   static freshet_clock clock;
   static freshet_worker_metrics metrics;
+  reader_vtable = freshet_empty_reader();
+  reader_vtable.position = position;
   reader.vtable = &reader_vtable;
   clock.now_ms = clock_ms;
   clock.monotonic_us = clock_us;

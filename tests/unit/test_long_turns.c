@@ -13,6 +13,7 @@
 
 #include "stream/partitioner.h"
 #include "support/memory_store.h"
+#include "support_empty_reader.h"
 #include "worker/worker.h"
 
 enum {
@@ -171,12 +172,6 @@ static void source_wake(freshet_source* self) {
   (void)self;
 }
 
-static freshet_status log_partitions(freshet_reader* self, freshet_topic topic, int32_t* count,
-                                     freshet_error* error) {
-  (void)self, (void)topic, (void)error;
-  *count = 1;
-  return FRESHET_OK;
-}
 static freshet_status log_range(freshet_reader* self, freshet_topic topic, int32_t partition, int64_t* first,
                                 int64_t* end, freshet_error* error) {
   (void)self, (void)partition, (void)error;
@@ -188,11 +183,6 @@ static freshet_status log_open(freshet_reader* self, freshet_topic topic, int32_
                                freshet_error* error) {
   (void)self, (void)partition, (void)error;
   if (topic == FRESHET_TOPIC_ITEMS) w->items_taken = offset;
-  return FRESHET_OK;
-}
-static freshet_status log_shut(freshet_reader* self, freshet_topic topic, int32_t partition,
-                               freshet_error* error) {
-  (void)self, (void)topic, (void)partition, (void)error;
   return FRESHET_OK;
 }
 static freshet_status log_poll(freshet_reader* self, int timeout_ms, freshet_record* out, size_t capacity,
@@ -258,12 +248,12 @@ static void connect(void) {
                                                .end = source_end,
                                                .header = source_header,
                                                .wake = source_wake};
-  static const freshet_reader_vtable log = {.partitions = log_partitions,
-                                            .range = log_range,
-                                            .open = log_open,
-                                            .shut = log_shut,
-                                            .poll = log_poll,
-                                            .position = log_position};
+  static freshet_reader_vtable log;
+  log = freshet_empty_reader();
+  log.range = log_range;
+  log.open = log_open;
+  log.poll = log_poll;
+  log.position = log_position;
   static const freshet_sink_vtable sink = {.publish = sink_publish,
                                            .begin = ok,
                                            .write = sink_write,
