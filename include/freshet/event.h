@@ -102,6 +102,7 @@ typedef enum freshet_reason_kind {
   FRESHET_REASON_AUDIENCE = 9, /* liked by those who like `item` */
   FRESHET_REASON_NEW = 10,     /* on offer for a short time only */
   FRESHET_REASON_AGAIN = 11,   /* the user has chosen it before */
+  FRESHET_REASON_SHOWN = 12,   /* the user was shown it and did not choose it: never above 0 */
 } freshet_reason_kind;
 
 typedef struct freshet_reason {

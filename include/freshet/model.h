@@ -211,6 +211,19 @@ typedef struct freshet_habit {
   uint8_t day[FRESHET_DAY_PARTS]; /* choices by part of the day, halved from time to time */
 } freshet_habit;
 
+/* Items that a user was shown, kept for a user. */
+enum { FRESHET_SHOWN_MAX = 128 };
+
+/* An item that a user was shown and has not chosen. Fields are public so that they can be stored. */
+typedef struct freshet_shown {
+  uint32_t item;     /* slot */
+  uint32_t shown_s;  /* the newest showing: seconds since the epoch */
+  uint32_t choices;  /* positive observations of the user before it */
+  uint8_t place;     /* of it, in groups: model_shown.c */
+  float passes;      /* how often the item was passed over before it, by how far the place is looked at */
+  uint32_t passed_s; /* the showing before it; 0: none */
+} freshet_shown;
+
 /* What is known about one user. Owned by the caller; fields are public so that they can be stored. */
 typedef struct freshet_user {
   uint32_t positives;                          /* positive observations learned */
@@ -225,6 +238,8 @@ typedef struct freshet_user {
   uint32_t visits;   /* a visit ends after 600 s without an event */
   uint32_t habit_count, habit_capacity;
   freshet_habit* habits; /* [habit_count] at most FRESHET_HABITS_MAX, each item once */
+  uint32_t shown_count, shown_capacity;
+  freshet_shown* shown; /* [shown_count] at most FRESHET_SHOWN_MAX, each item once */
   /* [dim] the text of the last items in the space of factors; NULL: unknown. It is not state: it follows from
    * the history. */
   float* text;
@@ -237,6 +252,9 @@ freshet_user* freshet_user_create(const freshet_model* model);
 void freshet_user_restore_habit(freshet_user* user, const freshet_habit* habit);
 /* Makes a habit of each item of the history: for a user whose habits were not stored. */
 void freshet_user_habits_of_history(freshet_user* user);
+/* Adds an item that was shown as it was stored; *shown is copied. Does nothing for a value out of range, and when the user
+ * has the most, or this item. */
+void freshet_user_restore_shown(freshet_user* user, const freshet_shown* shown);
 /* NULL is allowed. */
 void freshet_user_destroy(freshet_user* user);
 /* Adds an item to the seen set as the newest; an item that is there already moves. At seen_limit items the
@@ -276,6 +294,10 @@ uint32_t freshet_signal_of(const freshet_event* event);
  * would not be finite; then only history and counts have changed. */
 freshet_status freshet_model_learn(freshet_model* model, freshet_user* user,
                                    const freshet_observation* observation, freshet_error* error);
+/* The user was shown the item, at this place of a list: from 0; -1: not known. Unless an observation of the item follows,
+ * it counts against the item in the user's lists. Cheap; the model does not change. */
+void freshet_model_show(const freshet_model* model, freshet_user* user, uint32_t slot, int32_t place,
+                        int64_t time_ms);
 /* What events with this signal weigh now, as learned: 1/4 .. 4; 1 when nothing is known. */
 float freshet_model_worth_of(const freshet_model* model, uint32_t signal);
 /* One learned weight, for people to read. */
@@ -284,9 +306,9 @@ typedef struct freshet_weight {
   const char* of;   /* which of them, such as "30" or "taste" */
   double weight;
 } freshet_weight;
-enum { FRESHET_WEIGHTS_MAX = 64 };
+enum { FRESHET_WEIGHTS_MAX = 80 };
 /* Writes what the model has learned to weigh, part after part. Texts are constants. Returns how many there are. Weights
- * of dislikes, habits and prices are left out while the stream has none. */
+ * of dislikes, habits, prices and impressions are left out while the stream has none. */
 size_t freshet_model_weights(const freshet_model* model, freshet_weight out[FRESHET_WEIGHTS_MAX]);
 /* How often a learned weight, or the weight of an event, was cut to its bounds since the last call. It is no state. */
 uint64_t freshet_model_take_clipped(freshet_model* model);
@@ -373,7 +395,7 @@ typedef struct freshet_part {
   uint32_t every_s; /* FRESHET_REASON_AGAIN: the mean time between two choices; 0: not known */
 } freshet_part;
 
-enum { FRESHET_PARTS_MAX = 6 + 3 * FRESHET_HISTORY };
+enum { FRESHET_PARTS_MAX = 7 + 3 * FRESHET_HISTORY };
 
 /* Writes the parts of the score of `slot` for the user to parts, the largest first; they sum to the score.
  * Returns how many they are. */

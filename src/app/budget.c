@@ -31,10 +31,12 @@ static const double mib = 1 << 20;
 
 static double bytes_per_user(const freshet_config* config, double seen) {
   double habits = seen < FRESHET_HABITS_MAX ? seen : FRESHET_HABITS_MAX;
+  double shown = seen < FRESHET_SHOWN_MAX ? seen : FRESHET_SHOWN_MAX; /* as much as it has seen */
   double vectors = config->text.users == FRESHET_USER_TEXT_ENCODED ? 2 : 1;
-  return (double)(sizeof(freshet_user_row) + sizeof(freshet_user) + 7 * BLOCK_OVERHEAD + ID_BYTES) +
+  return (double)(sizeof(freshet_user_row) + sizeof(freshet_user) + 8 * BLOCK_OVERHEAD + ID_BYTES) +
          vectors * (double)config->model.dim * sizeof(float) + seen * (sizeof(uint32_t) + 1) +
-         habits * (double)sizeof(freshet_habit) + (double)config->ranking.k * sizeof(uint32_t);
+         habits * (double)sizeof(freshet_habit) + shown * (double)sizeof(freshet_shown) +
+         (double)config->ranking.k * sizeof(uint32_t);
 }
 
 /* Two rows of factors. With text: the quantised vector, the list, and where factors start after a

@@ -119,6 +119,7 @@ static const freshet_layout_field user_state_fields[] = {
     FIELD(freshet_user_state, seen_how, SLICE),
     FIELD(freshet_user_state, visits, U32),
     FIELD(freshet_user_state, habits, SLICE),
+    FIELD(freshet_user_state, shown, SLICE),
     ARRAY_AS(freshet_user_state, "listed", listed, listed_count, KEYS, NULL),
 };
 

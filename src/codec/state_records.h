@@ -42,6 +42,7 @@ typedef struct freshet_user_state {
   freshet_slice seen_how;
   uint32_t visits;
   freshet_slice habits;   /* src/users/habit_rows.c */
+  freshet_slice shown;    /* src/users/shown_rows.c */
   const uint64_t* listed; /* item keys of the last list */
   size_t listed_count;
 } freshet_user_state;

@@ -106,6 +106,7 @@ static void init_blend(freshet_model* model) {
   freshet_model_init_habits(model);
   freshet_model_init_worth(model);
   freshet_model_init_sessions(model);
+  freshet_model_init_shown(model);
   memcpy(model->pending_blend, model->blend, sizeof model->blend);
   memcpy(model->pending_blend_squares, model->blend_squares, sizeof model->blend_squares);
 }
@@ -395,6 +396,7 @@ void freshet_user_destroy(freshet_user* user) {
   free(user->seen);
   free(user->seen_how);
   free(user->habits);
+  free(user->shown);
   free(user->vector);
   free(user->text);
   free(user);

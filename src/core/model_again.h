@@ -25,6 +25,14 @@ typedef struct met_habit {
   habit_traits traits;
 } met_habit;
 
+/* Seconds since the epoch, within what a user's state can hold. */
+static inline uint32_t freshet_seconds_of(int64_t time_ms) {
+  const int64_t s = time_ms / 1000;
+  return s < 0 ? 0 : s > UINT32_MAX ? UINT32_MAX : (uint32_t)s;
+}
+static inline uint32_t freshet_span_between(uint32_t earlier_s, uint32_t later_s) {
+  return later_s > earlier_s ? later_s - earlier_s : 0;
+}
 /* A time span as a code, 8 a factor of two: 0 .. 255. */
 uint32_t freshet_model_span_code(uint64_t span_s);
 /* The user's habit of that item; NULL: none. */

@@ -31,7 +31,7 @@ static void fit(const freshet_model* model, gathering* g) {
   if (g->capacity >= model->count) return;
   freshet_model_gathering_free(g);
   size_t room = FRESHET_HISTORY * ((size_t)model->config.neighbours + TEXT_NEIGHBOURS) +
-                FRESHET_TEXT_MATCHES + FRESHET_HABITS_MAX;
+                FRESHET_TEXT_MATCHES + FRESHET_HABITS_MAX + FRESHET_SHOWN_MAX;
   g->capacity = model->capacity;
   if (room > g->capacity) room = g->capacity;
   room = (room / ROOM_PAD + 1) * ROOM_PAD;
@@ -78,14 +78,33 @@ static void meet(freshet_gathered* met, const uint32_t* items, size_t count) {
   }
 }
 
-/* places [count]: where the items of the user's habits are in `met`, where they may have been already. */
-static void meet_habits(const freshet_user* user, uint32_t count, freshet_gathered* met, uint32_t* places) {
-  for (uint32_t i = 0; i < count; i++) {
-    const uint32_t slot = user->habits[i].item;
-    places[i] = met->places[slot] - met->base;
-    if (places[i] < met->count) continue;
-    places[i] = met->count;
-    meet(met, &slot, 1);
+/* What the user's own dealings with items add to their scores. */
+typedef struct own_items {
+  uint32_t count;
+  uint32_t items[FRESHET_HABITS_MAX + FRESHET_SHOWN_MAX];
+  float scores[FRESHET_HABITS_MAX + FRESHET_SHOWN_MAX];
+  uint32_t places[FRESHET_HABITS_MAX + FRESHET_SHOWN_MAX]; /* in `met` */
+} own_items;
+
+static void find_own(const freshet_model* model, const freshet_user* user, int64_t now_ms, own_items* own) {
+  own->count = 0;
+  if (user == NULL) return;
+  if (freshet_model_repeats(model)) {
+    for (uint32_t i = 0; i < user->habit_count; i++) own->items[i] = user->habits[i].item;
+    freshet_model_habit_scores(model, user, now_ms, own->scores);
+    own->count = user->habit_count;
+  }
+  freshet_model_shown_scores(model, user, now_ms, own->items + own->count, own->scores + own->count);
+  own->count += user->shown_count;
+}
+
+/* They may have been met already. */
+static void meet_own(own_items* own, freshet_gathered* met) {
+  for (uint32_t i = 0; i < own->count; i++) {
+    own->places[i] = met->places[own->items[i]] - met->base;
+    if (own->places[i] < met->count) continue;
+    own->places[i] = met->count;
+    meet(met, &own->items[i], 1);
   }
 }
 
@@ -134,14 +153,13 @@ size_t freshet_model_gather(const freshet_model* model, const context* c, const 
                             size_t first_count, const freshet_user* user, int64_t now_ms, gathering* g,
                             bonuses* made) {
   freshet_gathered* met = &g->met;
-  uint32_t places[FRESHET_HABITS_MAX];
-  float scores[FRESHET_HABITS_MAX];
+  own_items own;
   fit(model, g);
   fit_bonuses(made, g->room);
   met->items = made->items;
   meet(met, first, first_count);
-  const uint32_t habits = user != NULL && freshet_model_repeats(model) ? user->habit_count : 0;
-  meet_habits(user, habits, met, places);
+  find_own(model, user, now_ms, &own);
+  meet_own(&own, met);
   for (uint32_t k = 0; k < c->count; k++) {
     /* Asked for a second time: some have left the first-level cache before their turn. */
     if (k + 1 < c->count) prefetch_lists_of(model, c->items[k + 1]);
@@ -154,8 +172,7 @@ size_t freshet_model_gather(const freshet_model* model, const context* c, const 
   model->kernels->bonuses((const float(*)[FRESHET_SUMS])met->sums, g->roots, c->theta, g->text_thetas,
                           made->values, padded);
   freshet_model_add_agreed(model, c, met, g->roots, made->values);
-  if (habits > 0) freshet_model_habit_scores(model, user, now_ms, scores);
-  for (uint32_t i = 0; i < habits; i++) made->values[places[i]] += scores[i];
+  for (uint32_t i = 0; i < own.count; i++) made->values[own.places[i]] += own.scores[i];
   forget(g);
   return count;
 }

@@ -111,9 +111,9 @@ static float wanted_part(const freshet_model* model, const freshet_wanted_text* 
   return match < text->count ? part + freshet_model_wanted_bonus(model, text, c, (uint32_t)match) : part;
 }
 
-/* What it brings that the user has chosen the item before. */
-static void add_habit_part(const freshet_model* model, const freshet_model_scratch* scratch, uint32_t slot,
-                           freshet_part* parts, size_t* count) {
+/* What it brings that the user has chosen the item before, and takes that the user was shown it and did not. */
+static void add_own_parts(const freshet_model* model, const freshet_model_scratch* scratch, uint32_t slot,
+                          freshet_part* parts, size_t* count) {
   uint32_t every_s;
   if (scratch->user == NULL) return;
   const float part = freshet_model_habit_part(model, scratch->user, scratch->now_ms, slot, &every_s);
@@ -121,6 +121,8 @@ static void add_habit_part(const freshet_model* model, const freshet_model_scrat
   for (size_t i = 0; i < *count; i++) {
     if (parts[i].kind == FRESHET_REASON_AGAIN) parts[i].every_s = every_s;
   }
+  const float shown = freshet_model_shown_part(model, scratch->user, scratch->now_ms, slot);
+  add_part(parts, count, FRESHET_REASON_SHOWN, FRESHET_NO_ITEM, shown);
 }
 
 size_t freshet_model_explain(const freshet_model* model, const freshet_user* user, int64_t now_ms,
@@ -159,6 +161,6 @@ size_t freshet_model_explain_query(const freshet_model* model, const freshet_wan
   if (text != NULL)
     add_part(parts, &count, FRESHET_REASON_CONTEXT, FRESHET_NO_ITEM, wanted_part(model, text, c, slot));
   add_part(parts, &count, FRESHET_REASON_RULE, FRESHET_NO_ITEM, it->adjustment);
-  add_habit_part(model, scratch, slot, parts, &count);
+  add_own_parts(model, scratch, slot, parts, &count);
   return count;
 }

@@ -28,16 +28,6 @@ uint32_t freshet_model_span_code(uint64_t span_s) {
   return code < CODE_MAX ? code : CODE_MAX;
 }
 
-/* Seconds, within what a habit can hold. */
-static uint32_t seconds_of(int64_t time_ms) {
-  const int64_t s = time_ms / 1000;
-  return s < 0 ? 0 : s > UINT32_MAX ? UINT32_MAX : (uint32_t)s;
-}
-
-static uint32_t span_between(uint32_t earlier_s, uint32_t later_s) {
-  return later_s > earlier_s ? later_s - earlier_s : 0;
-}
-
 /* ---- the habits of a user ---- */
 
 bool freshet_model_repeats(const freshet_model* model) {
@@ -105,7 +95,8 @@ static void count_span(freshet_habit* h, uint32_t span_s) {
 
 bool freshet_model_chooses_again(const freshet_user* user, uint32_t slot, int64_t time_ms, uint8_t* code) {
   const freshet_habit* h = freshet_user_find_habit(user, slot);
-  if (h != NULL) *code = (uint8_t)freshet_model_span_code(span_between(h->last_s, seconds_of(time_ms)));
+  if (h != NULL)
+    *code = (uint8_t)freshet_model_span_code(freshet_span_between(h->last_s, freshet_seconds_of(time_ms)));
   return h != NULL;
 }
 
@@ -116,22 +107,22 @@ static uint32_t newest_of(const freshet_model* model, const freshet_user* user) 
 
 static bool is_new_visit(const freshet_user* user, uint32_t now_s) {
   if (user->recent_count == 0) return true;
-  return span_between(seconds_of(user->recent[0].time_ms), now_s) > visit_gap_s;
+  return freshet_span_between(freshet_seconds_of(user->recent[0].time_ms), now_s) > visit_gap_s;
 }
 
 void freshet_user_count_visit(freshet_user* user, int64_t time_ms) {
-  if (is_new_visit(user, seconds_of(time_ms)) && user->visits < UINT32_MAX) user->visits++;
+  if (is_new_visit(user, freshet_seconds_of(time_ms)) && user->visits < UINT32_MAX) user->visits++;
 }
 
 void freshet_model_count_habit(const freshet_model* model, freshet_user* user, uint32_t slot,
                                int64_t time_ms) {
-  const uint32_t now_s = seconds_of(time_ms), before = newest_of(model, user);
+  const uint32_t now_s = freshet_seconds_of(time_ms), before = newest_of(model, user);
   freshet_habit* h = freshet_user_find_habit(user, slot);
   if (h == NULL) {
     h = freshet_user_add_habit(user, freshet_model_repeats(model) ? FRESHET_HABITS_MAX : FRESHET_HABITS_FEW);
     *h = (freshet_habit){.item = slot, .last_s = now_s, .first_visit = user->visits};
   }
-  const uint32_t span_s = span_between(h->last_s, now_s);
+  const uint32_t span_s = freshet_span_between(h->last_s, now_s);
   if (h->count > 0 && span_s > visit_gap_s) count_span(h, span_s);
   if (now_s > h->last_s) h->last_s = now_s;
   if (h->count < UINT16_MAX) h->count++;
@@ -143,7 +134,7 @@ void freshet_model_count_habit(const freshet_model* model, freshet_user* user, u
 void freshet_user_habits_of_history(freshet_user* user) {
   for (uint32_t k = user->recent_count; k-- > 0;) {
     const freshet_interaction* past = &user->recent[k];
-    const uint32_t last_s = seconds_of(past->time_ms);
+    const uint32_t last_s = freshet_seconds_of(past->time_ms);
     freshet_habit habit = {.item = past->item, .last_s = last_s, .first_visit = user->visits, .count = 1};
     if (past->weight < 0) continue;
     habit.last_choice = user->positives > k ? user->positives - k - 1 : 0;
@@ -175,7 +166,7 @@ typedef struct occasion {
 
 static occasion occasion_of(const freshet_model* model, const freshet_user* user, int64_t now_ms) {
   const double repeats = (double)model->total_repeats, choices = (double)model->total_watched;
-  const uint32_t now_s = seconds_of(now_ms);
+  const uint32_t now_s = freshet_seconds_of(now_ms);
   return (occasion){.model = model,
                     .user = user,
                     .now_s = now_s,
@@ -229,7 +220,7 @@ static habit_traits traits_of(const occasion* o, const freshet_habit* h) {
   static const uint32_t shares[AGAIN_SHARES] = {0, 2, 4, 7, 12, 20, 30, 45, 65, 90}; /* hundredths */
   enum { GAP_CODES = 8, RATIO_CODES = 4, RATIO_ONE = AGAIN_RATIOS / 2 + 2 };
   const item* it = &o->model->items[h->item];
-  const uint32_t code = freshet_model_span_code(span_between(h->last_s, o->now_s));
+  const uint32_t code = freshet_model_span_code(freshet_span_between(h->last_s, o->now_s));
   const uint32_t gap = code / GAP_CODES < AGAIN_GAPS ? code / GAP_CODES : AGAIN_GAPS - 1;
   const float ratio = ((float)code - expected_span(o, h)) / RATIO_CODES + RATIO_ONE;
   const uint32_t due = ratio <= 0 ? 0 : ratio >= AGAIN_RATIOS - 1 ? AGAIN_RATIOS - 1 : (uint32_t)ratio;

@@ -10,6 +10,7 @@
  *   model_learn.c       one step of learning
  *   model_liking.c      what users disliked, and how it pushes away
  *   model_habits.c      what users choose again
+ *   model_shown.c       what users were shown, and did not choose
  *   model_worth.c       what an event weighs, by how the item was chosen
  *   model_weights.c     what is learned, for people
  *   model_negatives.c   which items a step compares with
@@ -35,6 +36,7 @@
 #include "core/model_kernels.h"
 #include "core/model_keys.h"
 #include "core/model_lists.h"
+#include "core/model_passed.h"
 #include "core/model_signal.h"
 #include "core/model_sorter.h"
 #include "core/model_take.h"
@@ -158,6 +160,8 @@ typedef struct candidates {
   /* -- those that the user has chosen before -- */
   uint32_t habit_count;
   met_habit habits[CANDIDATES_PADDED];
+  /* -- those that the user was shown: model_shown.c -- */
+  shown_set shown;
 } candidates;
 
 struct freshet_model {

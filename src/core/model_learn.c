@@ -132,12 +132,13 @@ static void set_features(const freshet_model* model, const float* h, candidates*
 
 /* ---- gradients ---- */
 
-static void set_gradients(const freshet_model* model, const context* c, float weight, candidates* s) {
+static void set_gradients(freshet_model* model, const context* c, float weight, candidates* s) {
   const float* taste = feature(s, TASTE);
   float *g = s->gradients, *taste_g = s->gradients + s->padded;
   model->kernels->logits(s->features, ALL_FEATURES, c->theta, s->starts, s->text_thetas, s->log_q, g,
                          s->padded);
   for (size_t i = 0; i < s->padded; i++) taste_g[i] = taste[i] - s->log_q[i];
+  freshet_model_compare_shown(model, s);
   model->kernels->softmaxes(s->gradients, s->times, weight, s->padded);
   g[0] -= weight;
   taste_g[0] -= weight;
@@ -218,7 +219,9 @@ static void step_weights(freshet_model* model, size_t from, size_t to) {
 
 static void step_blend(freshet_model* model) {
   step_weights(model, 0, freshet_model_repeats(model) ? AGAIN_PADDED : BLEND_NEW_PADDED);
-  step_weights(model, AGREED_STAGE, BLEND_PADDED);
+  step_weights(model, AGREED_STAGE, SHOWN);
+  if (model->step->shown.count > 0) step_weights(model, SHOWN, BLEND_PADDED);
+  model->step->shown.count = 0;
   freshet_model_bound_thetas(model->blend + TH);
   freshet_model_bound_agreed(model);
 }
@@ -352,7 +355,7 @@ static freshet_status learn_positive(freshet_model* model, freshet_user* user,
                                      const freshet_observation* seen, freshet_error* error) {
   candidates* s = model->step;
   size_t places[FRESHET_HISTORY], own_places[FRESHET_HISTORY];
-  uint32_t own[FRESHET_HABIT_DRAWS + FRESHET_RIVALS_MAX];
+  uint32_t own[FRESHET_HABIT_DRAWS + FRESHET_RIVALS_MAX + FRESHET_SHOWN_DRAWS];
   context c;
   freshet_model_context(model, user, seen->time_ms, &c);
   const uint32_t weight_units = freshet_model_choice_units(model, &c, seen);
@@ -366,19 +369,24 @@ static freshet_status learn_positive(freshet_model* model, freshet_user* user,
   }
   const uint32_t own_count = freshet_model_draw_habits(model, user, own);
   const uint32_t rival_count = freshet_model_draw_rivals(model, user, &c, own + own_count);
-  freshet_model_draw(model, seen->item, model->config.negatives - rival_count, own, own_count + rival_count,
-                     s);
+  const uint32_t shown_count =
+      freshet_model_draw_shown(model, user, seen->time_ms, own_count, own + own_count + rival_count, s);
+  freshet_model_draw(model, seen->item, model->config.negatives - rival_count, own,
+                     own_count + rival_count + shown_count, s);
   freshet_model_meet_habits(model, user, seen->time_ms, own_count, s);
   freshet_model_meet_rivals(model, user, &c, rival_count, s);
+  freshet_model_meet_shown(model, s);
   read_items(model, &c, s); /* before the scan, which pushes their rows out of the cache */
   scan_neighbours(model, &c, s, places);
   freshet_marks_clear(&model->marks, s->items, s->count);
   prefetch_own_list(&model->items[seen->item].near);
   set_features(model, model->user_factor, s);
   freshet_model_apply_habits(s);
+  freshet_model_apply_shown(model, s);
   set_gradients(model, &c, weight, s);
   set_blend_gradient(model, &c, s);
   freshet_model_habit_gradient(model, s);
+  freshet_model_shown_gradient(model, s);
   freshet_model_like_gradient(model, &c, seen->item, 0, 1);
   step_items(model, s, model->user_factor, size, model->slope);
   step_user(model, user, &c, model->slope);
@@ -433,6 +441,7 @@ freshet_status freshet_model_learn(freshet_model* model, freshet_user* user,
     learn_dislike(model, user, observation);
   freshet_user_count_visit(user, observation->time_ms);
   if (is_target) freshet_model_count_habit(model, user, observation->item, observation->time_ms);
+  freshet_user_drop_shown(user, observation->item);
   if (observation->positive) {
     user->positives++;
     freshet_user_unhide(user, observation->item);

@@ -238,7 +238,7 @@ static void add_candidates(freshet_model* model, candidates* step, const uint32_
 void freshet_model_draw(freshet_model* model, uint32_t positive, uint32_t negatives, const uint32_t* own,
                         size_t own_count, candidates* step) {
   uint64_t frequent[NEGATIVES_MAX + 1], recent[NEGATIVES_MAX + 1], uniform[NEGATIVES_MAX + 1];
-  uint32_t slots[1 + NEGATIVES_MAX + FRESHET_HABIT_DRAWS + FRESHET_RIVALS_MAX];
+  uint32_t slots[1 + NEGATIVES_MAX + FRESHET_HABIT_DRAWS + FRESHET_RIVALS_MAX + FRESHET_SHOWN_DRAWS];
   size_t frequent_count = 0, recent_count = 0, uniform_count = 0;
   const uint64_t seed = freshet_random(model->config.seed, model->events);
   const uint32_t recent_from = model->total_count == 0 ? 0 : share_frequent;

@@ -107,6 +107,24 @@ static void add_context(weights* w, const freshet_model* model) {
   for (int b = 0; b < GAP_BUCKETS; b++) add(w, "recent item, by time since then", gaps[b], (double)by_gap[b]);
 }
 
+/* What it takes that an item was shown and not chosen, and how far each place of a list is looked at. Left out while
+ * nothing has been learned of it. */
+static void add_shown(weights* w, const freshet_model* model) {
+  static const char* const gaps[SHOWN_GAPS] = {"under 10 min", "under 1 day", "under 7 days", "longer"};
+  static const char* const places[SHOWN_PLACES + 1] = {
+      "1", "2", "3", "4 to 5", "6 to 10", "11 to 20", "21 to 50", "after 50", "not known"};
+  float examined[SHOWN_PLACES + 1];
+  double learned = 0;
+  for (int i = SHOWN; i < BLEND_WEIGHTS; i++) learned += model->blend[i] * model->blend[i];
+  if (learned == 0) return;
+  for (int gap = 0; gap < SHOWN_GAPS; gap++)
+    add(w, "shown without a choice, by time since then", gaps[gap],
+        (double)freshet_model_shown_weight(model, gap));
+  freshet_model_shown_examined(model, examined);
+  for (int p = 0; p <= SHOWN_PLACES; p++)
+    add(w, "looked at, by place of a list", places[p], (double)examined[p]);
+}
+
 size_t freshet_model_weights(const freshet_model* model, freshet_weight out[FRESHET_WEIGHTS_MAX]) {
   weights w = {.out = out};
   add_types(&w, model);
@@ -120,6 +138,7 @@ size_t freshet_model_weights(const freshet_model* model, freshet_weight out[FRES
     add(&w, "dislike", "like an item that the user disliked, lowers",
         (double)freshet_model_like_weight(model, LIKE_DISLIKED));
   }
+  add_shown(&w, model);
   if (freshet_model_repeats(model))
     add(&w, "habit", "how often others choose the item again", model->blend[AGAIN_HABIT]);
   return w.count;

@@ -25,6 +25,10 @@ bool freshet_goal_has(freshet_goal goal, freshet_event_type type) {
          type == (goal == FRESHET_GOAL_PURCHASE ? FRESHET_PURCHASE : FRESHET_RATING);
 }
 
+bool freshet_is_impression(const freshet_event* event) {
+  return event->type == FRESHET_FEEDBACK && event->feedback == FRESHET_IMPRESSION;
+}
+
 bool freshet_observes(const freshet_event* event) {
   return event->type != FRESHET_FEEDBACK ||
          (event->feedback != FRESHET_IMPRESSION && event->feedback != FRESHET_FEEDBACK_OTHER);

@@ -22,8 +22,10 @@ typedef struct freshet_event_values {
   freshet_goal goal;
 } freshet_event_values;
 
-/* Does the event change what is known of the user and the item? An impression, and feedback of a kind from a
- * newer producer, are counted only. */
+/* Does the event say that the user was shown the item, and no more? See freshet_model_show. */
+bool freshet_is_impression(const freshet_event* event);
+/* Is the event an observation for freshet_model_learn? An impression is none, nor is feedback of a kind from a newer
+ * producer. */
 bool freshet_observes(const freshet_event* event);
 /* How the user has seen the item from now on: FRESHET_FEEDBACK hides it under every rule. */
 freshet_event_type freshet_seen_how(const freshet_event* event);

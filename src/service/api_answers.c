@@ -26,6 +26,7 @@ static const struct {
     [FRESHET_REASON_AUDIENCE] = {"AUDIENCE", "for those who like "},
     [FRESHET_REASON_NEW] = {"NEW", "new on offer"},
     [FRESHET_REASON_AGAIN] = {"AGAIN", "you choose this again and again"},
+    [FRESHET_REASON_SHOWN] = {"SHOWN", "you were shown this and did not choose it"},
 };
 enum { REASONS = sizeof reasons / sizeof reasons[0] };
 

@@ -43,6 +43,7 @@ typedef struct freshet_worker_metrics {
   _Atomic uint64_t events[FRESHET_EVENT_TYPES]; /* applied, by freshet_event_type */
   _Atomic uint64_t events_duplicate;            /* skipped: event id seen inside the window */
   _Atomic uint64_t events_conflicting;          /* of these: the id was that of another user or item */
+  _Atomic uint64_t impressions_unknown;         /* of an item without a slot; nothing is learned */
   _Atomic uint64_t events_unannounced;          /* applied, for an item that no Item record has announced */
   _Atomic uint64_t learn_refused;               /* updates that would not have been finite */
   _Atomic uint64_t weights_clipped;   /* learned weights, and weights of events, cut to their bounds */

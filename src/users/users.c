@@ -10,6 +10,7 @@
 #include "core/prefetch.h"
 #include "users/dedup.h"
 #include "users/habit_rows.h"
+#include "users/shown_rows.h"
 
 /* A row is at the end of a chain of links, each of which may have to come from memory. They are fetched one after the other,
  * each FETCH_EVERY calls of freshet_users_announce after the one before. */
@@ -40,6 +41,7 @@ struct freshet_users {
   freshet_buffer bytes;   /* scratch for reading the store */
   freshet_buffer scratch; /* scratch for encoding: item keys */
   freshet_buffer habits;  /* ... and habits */
+  freshet_buffer shown;   /* ... and of what was shown */
 };
 
 freshet_users* freshet_users_create(freshet_model* model, freshet_store* store, freshet_codec* codec,
@@ -93,6 +95,7 @@ void freshet_users_destroy(freshet_users* users) {
   freshet_buffer_free(&users->bytes);
   freshet_buffer_free(&users->scratch);
   freshet_buffer_free(&users->habits);
+  freshet_buffer_free(&users->shown);
   free(users);
 }
 
@@ -162,6 +165,7 @@ static void fill_user(freshet_users* users, freshet_user* user, const freshet_us
   }
   user->visits = state->visits;
   freshet_habits_read(users->model, state->habits, user);
+  freshet_shown_read(users->model, state->shown, user);
   if (state->visits == 0) freshet_user_habits_of_history(user); /* of a version that did not count visits */
 }
 
@@ -245,6 +249,7 @@ static void fetch_lists(const freshet_users* users, const freshet_user* user) {
   freshet_prefetch(user->seen, user->seen_count * sizeof *user->seen);
   freshet_prefetch(user->seen_how, user->seen_count);
   freshet_prefetch(user->habits, user->habit_count * sizeof *user->habits);
+  freshet_prefetch(user->shown, user->shown_count * sizeof *user->shown);
 }
 
 static void fetch_link(const freshet_users* users, uint64_t hash, size_t link) {
@@ -431,6 +436,8 @@ freshet_status freshet_users_encode(freshet_users* users, const freshet_user_row
     seen[i] = freshet_model_item_key(users->model, user->seen[i]);
   users->habits.size = 0;
   freshet_habits_write(users->model, user, &users->habits);
+  users->shown.size = 0;
+  freshet_shown_write(users->model, user, &users->shown);
   bool is_zero = all_zero(user->vector, dim);
   freshet_user_state state = {
       .user_id = freshet_user_row_id(row),
@@ -451,6 +458,7 @@ freshet_status freshet_users_encode(freshet_users* users, const freshet_user_row
       .seen_how = {(const char*)user->seen_how, user->seen_count},
       .visits = user->visits,
       .habits = freshet_buffer_slice(&users->habits),
+      .shown = freshet_buffer_slice(&users->shown),
       .listed = listed,
       .listed_count = row->listed_count,
   };

@@ -58,11 +58,24 @@ static freshet_observation observe(const freshet_batch* batch, const freshet_eve
   return freshet_observe(&values, event, slot);
 }
 
+/* An impression: the user was shown the item. One that is not known here has no slot, and gets none: whoever may send events
+ * could name a million. */
+static void show(const freshet_batch* batch, freshet_user_row* row, const freshet_event* event) {
+  const freshet_model* model = freshet_items_model(batch->derived->items);
+  const uint32_t slot = freshet_model_find(model, event->item_id);
+  if (slot == FRESHET_NO_ITEM) {
+    freshet_count(&batch->ports->metrics->impressions_unknown, 1);
+  } else {
+    freshet_model_show(model, row->user, slot, event->place, event->occurred_at_ms);
+  }
+}
+
 /* Learns from the event. If its item finds no slot, only the user's counts change. */
 static void learn(const freshet_batch* batch, freshet_user_row* row, const freshet_event* event) {
   freshet_worker_metrics* metrics = batch->ports->metrics;
   freshet_model* model = freshet_items_model(batch->derived->items);
   uint32_t slot;
+  if (freshet_is_impression(event)) show(batch, row, event);
   if (!freshet_observes(event)) return;
   /* Ids that nobody announces may take a quarter more, until items are parked (freshet_commit_make_room). */
   const uint32_t most = freshet_model_get_config(model)->max_items;
@@ -119,6 +132,28 @@ static freshet_status check_home(const freshet_batch* batch, const freshet_recor
   if (*foreign)
     freshet_dead_letters_add(batch->ports->outbox, batch->ports, record, "TRANSFORMATION", &cause);
   return FRESHET_OK;
+}
+
+/* A user who has an event already is owed no list because of an impression: it says nothing new of taste, and the next
+ * list learns from it. */
+static bool owes_list(const freshet_user_row* row, const freshet_event* event) {
+  return row->newest_offset < 0 || !freshet_is_impression(event);
+}
+
+static void note_owed(const freshet_batch* batch, const freshet_held_partition* held, freshet_user_row* row,
+                      const freshet_record* record, const freshet_event* event, int64_t time_ms) {
+  if (row->touched || freshet_user_row_owes(row, FRESHET_OWED_EVENT))
+    freshet_count(&batch->ports->metrics->lists_coalesced, 1);
+  /* An operator may have gone back in the topic. An older event that is learned then must not make the version of the
+   * list older. */
+  if (record->offset > row->newest_offset) {
+    row->newest_offset = record->offset;
+    row->newest_occurred_at_ms = event->occurred_at_ms;
+  }
+  /* A replay or a backlog says nothing about how fresh lists are now. */
+  row->record_time_ms = time_ms >= held->since_ms ? time_ms : 0;
+  if (row->refresh_since_ms == 0) row->refresh_since_ms = freshet_clock_now_ms(batch->ports->clock);
+  freshet_refresh_touch(batch->derived->refresh, row);
 }
 
 static bool is_id(const freshet_record* record) {
@@ -186,22 +221,11 @@ static freshet_status apply_event(const freshet_batch* batch, freshet_held_parti
   status = freshet_users_get(batch->derived->users, record->partition, event.user_id, &row, error);
   if (status != FRESHET_OK) return status;
   learn(batch, row, &event);
-  if (row->touched || freshet_user_row_owes(row, FRESHET_OWED_EVENT))
-    freshet_count(&batch->ports->metrics->lists_coalesced, 1);
   row->exists = true;
   row->events++;
   row->event_checksum += event_key;
-  /* An operator may have gone back in the topic. An older event that is learned then must not make the version of the
-   * list older. */
-  if (record->offset > row->newest_offset) {
-    row->newest_offset = record->offset;
-    row->newest_occurred_at_ms = event.occurred_at_ms;
-  }
-  /* A replay or a backlog says nothing about how fresh lists are now. */
-  row->record_time_ms = time_ms >= held->since_ms ? time_ms : 0;
-  if (row->refresh_since_ms == 0) row->refresh_since_ms = freshet_clock_now_ms(batch->ports->clock);
   freshet_users_change(batch->derived->users, row);
-  freshet_refresh_touch(batch->derived->refresh, row);
+  if (owes_list(row, &event)) note_owed(batch, held, row, record, &event, time_ms);
   freshet_count(&batch->ports->metrics->events[event.type], 1);
   return FRESHET_OK;
 }

@@ -64,6 +64,43 @@ class Feedback(Case):
         self.tell("ann", purchase("ann", "dress-0"))
         self.assertCountEqual(list_items(self.list_of("ann")), set(DRESSES + DRILLS) - {"drill-3", "drill-4"})
 
+    def shown(self, made):
+        """What a list takes from its items because they were shown before."""
+        parts = [(entry["item_id"], reason["score"]) for entry in made["items"] for reason in entry["reasons"]
+                 if reason["kind"] == "SHOWN"]
+        self.assertTrue(all(score < 0 for _, score in parts), parts)
+        return dict(parts)
+
+    def test_what_is_shown_and_not_chosen_comes_lower(self):
+        self.start()
+        before = self.list_of("ann")
+        self.assertEqual(self.shown(before), {})
+        at = {"list_version": before["version_offset"]}
+        self.tell("ann", *(feedback("ann", f"drill-{2 + i}", "IMPRESSION", place=i, **at) for i in range(3)))
+        # Twice; hardly looked at; of a list that was never sent; of an item that nobody knows.
+        self.tell("ann", feedback("ann", "drill-2", "IMPRESSION", place=0, **at),
+                  feedback("ann", "drill-5", "IMPRESSION", place=999, **at),
+                  feedback("ann", "drill-6", "IMPRESSION", place=0, list_version=2**62),
+                  feedback("ann", "never-announced", "IMPRESSION", place=0, **at))
+        self.assertEqual(self.list_of("ann"), before)  # impressions owe no list
+        self.assertEqual(self.worker.metric("freshet_impressions_unknown_total"), 1)
+        self.tell("ann", purchase("ann", "drill-3"))
+        after = self.shown(self.list_of("ann"))
+        self.assertCountEqual(after, ["drill-2", "drill-4", "drill-5", "drill-6"])
+        self.assertAlmostEqual(after["drill-2"], after["drill-6"], places=6)
+        self.assertLess(after["drill-2"], after["drill-4"])
+        self.assertLess(after["drill-4"], after["drill-5"])
+        # A user with impressions only has one list, the one that their first event owes.
+        self.tell("zoe", *(feedback("zoe", item_id, "IMPRESSION", place=i) for i, item_id in enumerate(DRILLS)))
+        first = self.list_of("zoe")
+        self.assertEqual(self.freshet.users()["zoe"]["events"], len(DRILLS))
+        self.assertEqual(len(first["items"]), len(DRESSES + DRILLS))
+        self.worker.kill()
+        self.worker = self.freshet.service().start_ready()
+        self.tell("ann", purchase("ann", "dress-0"))
+        self.assertCountEqual(self.shown(self.list_of("ann")), ["drill-2", "drill-4", "drill-5", "drill-6"])
+        self.assertEqual(len([made for made in self.freshet.lists() if made["user_id"] == "zoe"]), 1)
+
     def test_feedback_that_makes_no_sense(self):
         self.start()
         # For a list that was never sent, and from the future: the opinion counts, the version proves nothing.

@@ -513,6 +513,25 @@ static void former_schemas_need_not_be_made_known(void** state) {
   assert_int_equal(user.seen_count, 2);
   assert_int_equal(user.seen_how.size, 0);
   assert_int_equal(user.listed_count, 0);
+
+  /* the version before what was shown was kept */
+  f->bytes.size = 0;
+  put(&f->bytes, "\xc3\x01\x11\x9b\x0d\x82\x93\x17\x14\x09", 10);
+  put_string(&f->bytes, "u1");
+  for (int i = 0; i < 7; i++) put_long(&f->bytes, i); /* events .. positives */
+  put_float(&f->bytes, 0.5f);
+  for (int i = 0; i < 2; i++) put_long(&f->bytes, 0); /* vector, recent */
+  put_string(&f->bytes, "ABCDEFGH");                  /* seen */
+  put_string(&f->bytes, "\x02");                      /* seen how */
+  put_long(&f->bytes, 3);                             /* visits */
+  put_string(&f->bytes, "habits");
+  put_string(&f->bytes, "abcdefgh"); /* listed */
+  assert_int_equal(freshet_decode_user_state(f->codec, freshet_buffer_slice(&f->bytes), &user, NULL),
+                   FRESHET_OK);
+  assert_int_equal(user.visits, 3);
+  assert_int_equal(user.habits.size, 6);
+  assert_int_equal(user.shown.size, 0);
+  assert_int_equal(user.listed_count, 1);
 }
 
 static void maps_are_lists_of_entries(void** state) {

@@ -232,6 +232,39 @@ static void a_setting_is_chosen_before_events_count(void** state) {
   freshet_history_destroy(history);
 }
 
+/* What is shown and chosen in one moment was shown first: the choice is no pass. */
+static void impressions_come_before_the_choices_of_a_moment(void** state) {
+  (void)state;
+  freshet_history* history = empty_history(2);
+  for (int moment = 0; moment < 20; moment++) {
+    add(history, 0, 7, 0, moment * 1000);
+    for (uint32_t i = 0; i < 10; i++) {
+      const freshet_history_event shown = {.user = 0,
+                                           .item = i,
+                                           .type = FRESHET_FEEDBACK,
+                                           .feedback = FRESHET_IMPRESSION,
+                                           .place = (int32_t)i,
+                                           .time_ms = moment * 1000};
+      freshet_history_add(history, &shown);
+    }
+  }
+  freshet_history_arrange(history, &plain_rules);
+  for (size_t i = 0; i < history->event_count; i++) {
+    assert_int_equal(history->events[i].type, i % 11 == 10 ? FRESHET_PURCHASE : FRESHET_FEEDBACK);
+    if (i % 11 < 10) assert_int_equal(history->events[i].place, i % 11);
+  }
+  freshet_model_config config = freshet_model_defaults();
+  freshet_learner* learner;
+  assert_int_equal(freshet_learner_create(history, &config, false, &learner, NULL), FRESHET_OK);
+  for (size_t i = 0; i < 22; i++) learner->contender.learn(&learner->contender, &history->events[i]);
+  const freshet_user* user = freshet_learner_user(learner, 0);
+  assert_int_equal(user->positives, 2);
+  assert_int_equal(user->shown_count, 9);
+  assert_int_equal(user->recent_count, 1);
+  learner->contender.destroy(&learner->contender);
+  freshet_history_destroy(history);
+}
+
 /* People buy the same two things in turn, and everybody else's are popular. */
 static void personal_and_vs_knn_find_what_they_are_for(void** state) {
   (void)state;
@@ -347,6 +380,7 @@ int main(void) {
       cmocka_unit_test(a_setting_is_chosen_before_events_count),
       cmocka_unit_test(lists_are_made_as_by_the_service),
       cmocka_unit_test(a_varied_list_is_less_alike),
+      cmocka_unit_test(impressions_come_before_the_choices_of_a_moment),
       cmocka_unit_test(personal_and_vs_knn_find_what_they_are_for),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -191,6 +191,12 @@ static void types_are_read_or_guessed(void** state) {
   }
   assert_int_equal(event_of(&r).feedback, FRESHET_NOT_INTERESTED);
   assert_int_equal(event_of(&r).place, -1);
+  r.fields[FRESHET_FIELD_TYPE] = freshet_slice_of("impression");
+  r.fields[FRESHET_FIELD_PLACE] = freshet_slice_of("19");
+  r.fields[FRESHET_FIELD_LIST_VERSION] = freshet_slice_of("4000000000");
+  assert_int_equal(event_of(&r).feedback, FRESHET_IMPRESSION);
+  assert_int_equal(event_of(&r).place, 19);
+  assert_int_equal(event_of(&r).list_version, 4000000000);
 }
 
 static void bad_texts_are_refused_with_the_field(void** state) {
@@ -207,6 +213,11 @@ static void bad_texts_are_refused_with_the_field(void** state) {
       {FRESHET_FIELD_VALUE, "nan", "rating", "a rating without a value"},
       {FRESHET_FIELD_DWELL_S, "1s", "click", "dwell_s"},
       {FRESHET_FIELD_QUANTITY, "0", "purchase", "nothing was bought"},
+      {FRESHET_FIELD_PLACE, "first", "impression", "place 'first'"},
+      {FRESHET_FIELD_PLACE, "-2", "impression", "place '-2' is no whole number"},
+      {FRESHET_FIELD_PLACE, "1.5", "impression", "place '1.5' is no whole number"},
+      {FRESHET_FIELD_PLACE, "3e9", "impression", "place '3e9' is no whole number"},
+      {FRESHET_FIELD_LIST_VERSION, "1e300", "impression", "list_version '1e300' is no whole number"},
       {FRESHET_FIELD_OCCURRED_AT, "", "click", "occurred_at: there is none"},
       {FRESHET_FIELD_USER_ID, "NULL", "click", "user_id 'NULL' stands for no value"},
       {FRESHET_FIELD_USER_ID, "\\N", "click", "user_id '\\N' stands for no value"},

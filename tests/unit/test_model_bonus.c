@@ -74,18 +74,21 @@ static void learn(world* w, int events) {
     freshet_observation seen = {
         .item = below(w, bound), .positive = below(w, 10) > 0, .weight = 1, .time_ms = w->now_ms};
     w->now_ms += below(w, 20) == 0 ? 3600 * 1000 : 5000;
+    if (e % 3 == 0)
+      freshet_model_show(w->model, w->users[e % USERS], (uint32_t)e * 7 % w->items, e % 20, w->now_ms);
     assert_int_equal(freshet_model_learn(w->model, w->users[below(w, USERS)], &seen, NULL), FRESHET_OK);
   }
   assert_int_equal(freshet_model_sync_ranker(w->model, w->ranker, NULL), FRESHET_OK);
 }
 
-/* What explanations say the neighbours and habits bring to `slot`. */
+/* What explanations say the neighbours, habits and showings bring to `slot`. */
 static double explained(world* w, const freshet_user* user, uint32_t slot) {
   freshet_part parts[FRESHET_PARTS_MAX];
   double sum = 0;
   const size_t count = freshet_model_explain(w->model, user, w->now_ms, slot, w->scratch, parts);
   for (size_t p = 0; p < count; p++) {
-    if (parts[p].item != FRESHET_NO_ITEM || parts[p].kind == FRESHET_REASON_AGAIN)
+    if (parts[p].item != FRESHET_NO_ITEM || parts[p].kind == FRESHET_REASON_AGAIN ||
+        parts[p].kind == FRESHET_REASON_SHOWN)
       sum += (double)parts[p].score;
   }
   return sum;

@@ -112,6 +112,8 @@ static void test_everything_comes_back_from_the_store(void** state) {
     assert_int_equal(freshet_model_learn(w->model, row->user, &seen, NULL), FRESHET_OK);
     add_event(w, row);
   }
+  for (uint32_t i = 0; i < 12; i++) freshet_model_show(w->model, row->user, i, (int32_t)i, 1000000 * (i + 1));
+  assert_int_equal(row->user->shown_count, 12);
   row->event_checksum = UINT64_MAX - 1;
   row->newest_occurred_at_ms = 12345;
   row->listed_offset = 7;

@@ -157,6 +157,7 @@ void freshet_history_add_event(freshet_history* history, const freshet_event* ev
       .type = event->type, .rating = event->rating, .time_ms = event->occurred_at_ms};
   added.feedback = event->feedback;
   added.after_s = event->after_s;
+  added.place = event->place;
   added.dwell_s = event->dwell_s;
   added.quantity = event->quantity;
   added.price = event->price;
@@ -192,11 +193,17 @@ static uint64_t scramble(uint64_t seed, uint64_t i) {
   return XXH3_64bits(pair, sizeof pair);
 }
 
-/* The events of one moment: each user's places are dealt out anew among its own events. */
-static void shuffle_moment(ordered* run, ordered* dealt, size_t count, uint64_t seed) {
+/* The events of one moment: each user's places are dealt out anew among its own events. Impressions come before choices. */
+static void shuffle_moment(const freshet_history_event* events, ordered* run, ordered* dealt, size_t count,
+                           uint64_t seed) {
+  const uint64_t after = UINT64_C(1) << 63;
   for (size_t i = 0; i < count; i++) run[i].order = i; /* the place within the moment */
   memcpy(dealt, run, count * sizeof *run);
-  for (size_t i = 0; i < count; i++) dealt[i].order = scramble(seed, dealt[i].place);
+  for (size_t i = 0; i < count; i++) {
+    const size_t place = dealt[i].place;
+    dealt[i].order =
+        freshet_history_is_impression(&events[place]) ? place : scramble(seed, place) >> 1 | after;
+  }
   qsort(run, count, sizeof *run, by_user_then_order);
   qsort(dealt, count, sizeof *dealt, by_user_then_order);
   for (size_t i = 0; i < count; i++) dealt[i].order = run[i].order; /* a place of the same user */
@@ -241,7 +248,7 @@ void freshet_history_arrange(freshet_history* history, const freshet_history_rul
   for (size_t from = 0, to; from < count; from = to) {
     to = from + 1;
     while (to < count && order[to].time_ms == order[from].time_ms) to++;
-    if (to - from > 1) shuffle_moment(order + from, dealt, to - from, rules->seed);
+    if (to - from > 1) shuffle_moment(history->events, order + from, dealt, to - from, rules->seed);
   }
   for (size_t i = 0; i < count; i++) sorted[i] = history->events[order[i].place];
   free(history->events);

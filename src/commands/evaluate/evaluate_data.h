@@ -14,8 +14,9 @@ typedef struct freshet_history_event {
   uint32_t user, item; /* numbers from 0, in order of appearance */
   freshet_event_type type;
   float rating;                   /* FRESHET_RATING only */
-  freshet_feedback_kind feedback; /* these two of FRESHET_FEEDBACK only */
+  freshet_feedback_kind feedback; /* these three of FRESHET_FEEDBACK only */
   float after_s;
+  int32_t place;
   int64_t time_ms;
   float dwell_s;    /* FRESHET_CLICK only */
   int32_t quantity; /* these two of FRESHET_PURCHASE only */
@@ -27,6 +28,11 @@ typedef struct freshet_history_event {
   bool context;  /* a hint, or a low rating that is learned as context */
   float weight;
 } freshet_history_event;
+
+/* Does it say that the user was shown the item, and no more? */
+static inline bool freshet_history_is_impression(const freshet_history_event* event) {
+  return event->type == FRESHET_FEEDBACK && event->feedback == FRESHET_IMPRESSION;
+}
 
 typedef struct freshet_history_item {
   char* id;

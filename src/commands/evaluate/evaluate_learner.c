@@ -140,10 +140,13 @@ static void learn(freshet_contender* self, const freshet_history_event* event) {
                                   .rating = event->rating,
                                   .feedback = event->feedback,
                                   .after_s = event->after_s,
+                                  .place = event->place,
                                   .dwell_s = event->dwell_s,
                                   .quantity = event->quantity,
                                   .price = event->price,
                                   .occurred_at_ms = event->time_ms};
+  if (freshet_is_impression(&happened))
+    freshet_model_show(learner->model, user, event->item, event->place, event->time_ms);
   if (!freshet_observes(&happened)) return;
   freshet_observation seen = freshet_observe(&learner->values, &happened, event->item);
   seen.positive = (event->positive || event->hint) && !learner->frozen;

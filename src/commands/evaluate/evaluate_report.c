@@ -204,6 +204,7 @@ static void print_part(const freshet_history* history, const freshet_part* part)
       [FRESHET_REASON_POPULAR] = "popular now", [FRESHET_REASON_QUALITY] = "liked in general",
       [FRESHET_REASON_OTHER] = "other",         [FRESHET_REASON_RULE] = "a rule",
       [FRESHET_REASON_CONTEXT] = "the request", [FRESHET_REASON_AGAIN] = "chosen before",
+      [FRESHET_REASON_SHOWN] = "shown before",
   };
   printf("      %+6.3f  %s", (double)part->score, words[part->kind]);
   if (part->item != FRESHET_NO_ITEM) printf(" \"%s\"", title_of(history, part->item));

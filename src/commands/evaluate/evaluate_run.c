@@ -102,6 +102,8 @@ static void play(state* s, size_t at) {
   if (event->ranked && at >= pass->rank_from) rank(s, at);
   if (event->type == FRESHET_RATING && pass->learner != NULL) rate(s, event);
   if (event->ranked || event->context) learn(s, event);
+  for (size_t c = 0; c < pass->contender_count && freshet_history_is_impression(event); c++)
+    pass->contenders[c]->learn(pass->contenders[c], event);
 }
 
 freshet_pass_result freshet_pass_run(const freshet_pass* pass) {

@@ -8,9 +8,9 @@
 enum { SHOWN = 40 };
 
 const char* const freshet_field_names[FRESHET_FIELDS] = {
-    "event_id",  "type",       "user_id",    "item_id",    "value", "occurred_at",
-    "dwell_s",   "quantity",   "price",      "title",      "text",  "categories",
-    "available", "expires_at", "created_at", "attributes", "vector"};
+    "event_id",  "type",       "user_id",    "item_id",      "value", "occurred_at", "dwell_s",
+    "quantity",  "price",      "place",      "list_version", "title", "text",        "categories",
+    "available", "expires_at", "created_at", "attributes",   "vector"};
 
 /* The other usual name, by the schemas of our own topics. */
 static const char* const usual_names[FRESHET_FIELDS] = {
@@ -24,11 +24,11 @@ int freshet_field_of(freshet_slice name) {
 }
 
 bool freshet_field_is_of_events(freshet_field field) {
-  return field <= FRESHET_FIELD_PRICE;
+  return field <= FRESHET_FIELD_LIST_VERSION;
 }
 
 bool freshet_field_is_of_items(freshet_field field) {
-  return field == FRESHET_FIELD_ITEM_ID || field > FRESHET_FIELD_PRICE;
+  return field == FRESHET_FIELD_ITEM_ID || field > FRESHET_FIELD_LIST_VERSION;
 }
 
 static freshet_status map_entry(freshet_slice entry, freshet_input_map* map, freshet_error* error) {

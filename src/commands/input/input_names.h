@@ -19,6 +19,8 @@ typedef enum freshet_field {
   FRESHET_FIELD_DWELL_S,
   FRESHET_FIELD_QUANTITY,
   FRESHET_FIELD_PRICE,
+  FRESHET_FIELD_PLACE,        /* these two of feedback */
+  FRESHET_FIELD_LIST_VERSION, /* the last one of events */
   FRESHET_FIELD_TITLE,
   FRESHET_FIELD_TEXT,
   FRESHET_FIELD_CATEGORIES, /* a list */

@@ -182,6 +182,16 @@ static freshet_status read_purchase(const freshet_input_converter* converter, fr
   return FRESHET_OK;
 }
 
+/* Where the item was shown: a whole number from 0; none, or -1, when unknown. */
+static freshet_status read_place(const freshet_input_converter* converter, const freshet_slice* fields,
+                                 freshet_field field, double most, double* value, freshet_error* error) {
+  *value = -1;
+  freshet_status status = read_number(converter, fields, field, value, error);
+  if (status != FRESHET_OK || (*value >= -1 && *value <= most && *value == floor(*value))) return status;
+  return reject(error, "%s '%.*s' is no whole number from 0 on, or -1 for unknown",
+                freshet_field_names[field], SHOW(fields[field]));
+}
+
 /* Each kind of feedback is a word of its own: hide, skip. A skip's seconds are those that the user stayed. */
 static freshet_status read_feedback(const freshet_input_converter* converter, freshet_input_record* record,
                                     freshet_error* error) {
@@ -195,7 +205,15 @@ static freshet_status read_feedback(const freshet_input_converter* converter, fr
                   SHOW(record->fields[FRESHET_FIELD_TYPE]));
   freshet_status status = read_number(converter, record->fields, FRESHET_FIELD_DWELL_S, &after_s, error);
   record->event.after_s = (float)after_s;
-  return status;
+  double place = -1, version = -1;
+  if (status == FRESHET_OK)
+    status = read_place(converter, record->fields, FRESHET_FIELD_PLACE, INT32_MAX, &place, error);
+  if (status == FRESHET_OK)
+    status = read_place(converter, record->fields, FRESHET_FIELD_LIST_VERSION, 0x1p53, &version, error);
+  if (status != FRESHET_OK) return status;
+  record->event.place = (int32_t)place;
+  record->event.list_version = (int64_t)version;
+  return FRESHET_OK;
 }
 
 static freshet_status read_values(const freshet_input_converter* converter, freshet_input_record* record,
