@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "commands/commands.h"
+#include "commands/huge_pages.h"
 #include "freshet/freshet.h"
 
 static const freshet_command* find(const char* name) {
@@ -58,6 +59,7 @@ static int run(int argc, char** argv) {
     return FRESHET_EXIT_USAGE;
   }
   if (asks_help) return freshet_help(2, argv);
+  if (command->has_model) freshet_huge_pages_ask(argv);
   return command->run(argc - 1, argv + 1);
 }
 

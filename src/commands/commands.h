@@ -5,6 +5,8 @@
 #ifndef FRESHET_COMMANDS_COMMANDS_H
 #define FRESHET_COMMANDS_COMMANDS_H
 
+#include <stdbool.h>
+
 /* Exit codes, the same for every command. */
 enum {
   FRESHET_EXIT_OK = 0,
@@ -21,6 +23,7 @@ typedef struct freshet_command {
   const char* summary;               /* one line, for `freshet help` */
   const char* usage;                 /* whole text of `freshet help NAME` */
   int (*run)(int argc, char** argv); /* argv[0] is the command's name; returns an exit code */
+  bool has_model;                    /* in its memory, which may be large: see huge_pages.h */
 } freshet_command;
 
 /* Each file in src/commands defines one; commands.c lists them. */

@@ -419,4 +419,5 @@ const freshet_command freshet_command_demo = {
     .summary = "the whole service in one process, on real purchases, without a broker",
     .usage = usage,
     .run = run,
+    .has_model = true,
 };

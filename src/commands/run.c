@@ -185,4 +185,5 @@ const freshet_command freshet_command_run = {
     .summary = "the service: events in, fresh lists out",
     .usage = usage,
     .run = run,
+    .has_model = true,
 };

@@ -8,7 +8,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "core/table.h"
 
@@ -17,7 +16,6 @@ enum {
   BANDS_PER_OCTAVE_LOG2 = 3,
   FLOAT_FRACTION_BITS = 23,
   LOWEST_OCTAVE = 127 - 16, /* biased exponent of the shortest band: 2^-16 */
-  HUGE_PAGE = 2 << 20,
   MIN_CAPACITY = 1024,
   LINE = 64,       /* bytes of a cache line */
   DIGIT_BITS = 10, /* of a pass of the sort: 10,000 items are one pass */
@@ -93,20 +91,12 @@ static freshet_status no_memory(freshet_error* error) {
   return freshet_error_set(error, FRESHET_NO_MEMORY, FRESHET_STOP, "no memory for the ranker's rows");
 }
 
-/* Large arrays get huge pages: a scan reads all of them, and small pages cost it a third of its time. */
-static void* grow_array(void* array, size_t count, size_t size) {
-  array = freshet_table_grow(array, count, size);
-  if (array != NULL && count * size >= HUGE_PAGE)
-    madvise(array, count * size / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE); /* advice: may fail without harm */
-  return array;
-}
-
 static freshet_status reserve_rows(freshet_rank_index* index, uint32_t capacity, freshet_error* error) {
   struct column columns[COLUMNS];
   list_columns(index, columns);
   for (size_t c = 0; c < COLUMNS; c++) {
     if (columns[c].size == 0) continue;
-    void* grown = grow_array(*columns[c].array, capacity / columns[c].rows, columns[c].size);
+    void* grown = freshet_table_grow(*columns[c].array, capacity / columns[c].rows, columns[c].size);
     if (grown == NULL) return no_memory(error); /* what has grown already keeps its rows */
     *columns[c].array = grown;
   }

@@ -63,6 +63,7 @@ static void* reserve(size_t bytes, size_t wished) {
     munmap(region, 2 * start_at + reserved);
     return NULL;
   }
+  madvise(table, reserved, MADV_HUGEPAGE); /* advice: may fail without harm */
   *head_of(table) = (head){.region = region, .reserved = reserved};
   return table;
 }

@@ -2,7 +2,7 @@
  * table.h: large arrays that grow where they are. It owns their memory, and must not know what the elements are.
  *
  * A table has address space for many more elements than it holds. The system gives memory when an element is first written
- * to. So a table grows without being copied or cleared, and an element that is not used yet takes no memory. An array
+ * to: huge pages, where it has them and a table is large, since small ones cost a scan of the ranker a third of its time. So a table grows without being copied or cleared, and an element that is not used yet takes no memory. An array
  * of malloc that doubles has to be copied for that: with a million items the loop would stand still for a second.
  */
 #ifndef FRESHET_CORE_TABLE_H

@@ -14,6 +14,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from pathlib import Path
 
 import jsonschema
 
@@ -147,6 +148,15 @@ class Http(Case):
         finally:
             closed.terminate()
             self.assertEqual(closed.wait(30), EXIT_OK)
+
+    def test_the_heap_gets_huge_pages(self):
+        if "[madvise]" not in Path("/sys/kernel/mm/transparent_hugepage/enabled").read_text():
+            self.skipTest("the system gives huge pages to all processes, or to none")
+        service = self.app().service().start_ready()
+        process = Path(f"/proc/{service.process.pid}")
+        heap = (process / "smaps").read_text().split("[heap]")[1].split("VmFlags:")[1].split("\n")[0]
+        self.assertIn("hg", heap.split())
+        self.assertEqual((process / "comm").read_text().strip(), Path(BINARY).name)
 
     def shop(self, settings=None, **more):
         app = self.app(settings)

@@ -351,4 +351,5 @@ const freshet_command freshet_command_backfill = {
     .summary = "a new generation learns the whole log beside the live one, and takes over",
     .usage = usage,
     .run = run,
+    .has_model = true,
 };

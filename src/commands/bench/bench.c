@@ -58,4 +58,5 @@ const freshet_command freshet_command_bench = {
         "  fleet  what workers cost each other, and how many single ones a fleet is worth\n"
         "  lists  what a list takes of the worker's thread, part by part\n",
     .run = run,
+    .has_model = true,
 };

@@ -327,4 +327,5 @@ const freshet_command freshet_command_evaluate = {
     .summary = "replay a history, test then learn, and print the figures",
     .usage = freshet_evaluation_usage,
     .run = run,
+    .has_model = true,
 };
