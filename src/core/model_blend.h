@@ -80,7 +80,8 @@ enum {
   SHOWN_GAPS = 4,   /* ... by the time since then */
   SHOWN_PLACES = 8, /* how far an item is looked at, by places of a list after the first one */
   SHOWN_PLACE = SHOWN + SHOWN_GAPS,
-  BLEND_WEIGHTS = SHOWN_PLACE + SHOWN_PLACES, /* new ones come last: state of older versions ends earlier */
+  SHOWN_SCALE = SHOWN_PLACE + SHOWN_PLACES, /* how far scores tell which item of a list is chosen */
+  BLEND_WEIGHTS = SHOWN_SCALE + 1,          /* new ones come last: state of older versions ends earlier */
   BLEND_PADDED = (BLEND_WEIGHTS + 15) / 16 * 16,
   BLEND_NEW_PADDED = (AGAIN + 15) / 16 * 16, /* without the weights of habits */
 };

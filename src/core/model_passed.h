@@ -19,6 +19,7 @@ typedef struct met_shown {
   bool is_open; /* it may still be chosen from the list in which it was shown */
   uint8_t place;
   uint8_t gap;  /* which of the weights counts */
+  float score;  /* without its passes */
   float passes; /* the feature: log(1 + how often it was passed over) */
   float pull;   /* the gradient of its logit, by which the weights learn */
 } met_shown;

@@ -3,13 +3,15 @@
  *
  * A showing is open for ten minutes, or until the user chooses something. Then the item was passed over, as far as users
  * look at that place of a list at all. Passes lower the item's score for this user by learned weights, by the time since
- * then. When a user chooses an item of an open showing, the model compares it with what was shown beside it:
+ * then; they rest while the item is shown again. When a user chooses an item of an open showing, the model compares it with
+ * what was shown beside it:
  *
- *   P(item i) = e_i exp(z_i) / sum over the items j shown of e_j exp(z_j)
+ *   P(item i) = e_i exp(a z_i - w_i f_i) / sum over the items j shown of e_j exp(a z_j - w_j f_j)
  *
- * z is the score and e_i says how far users look at i's place. From the gradient of log P both learn, the weights of passes
- * (in z) and e. Otherwise the weights follow the gradient of the softmax, as other weights do. A weight is never below 0: no
- * item gains because it was shown. While nobody is shown anything, all of it is 0 and costs nothing.
+ * z is the score without passes, f = log(1 + passes), w its weight, and e_i says how far users look at i's place. e, w and a
+ * learn from the gradient of log P. a is there because who made the list has looked at scores, too. If the chosen item was
+ * not shown, the weights follow the gradient of the softmax, as other weights do. A weight is never below 0: no item gains
+ * because it was passed over. While nobody is shown anything, all of it is 0 and costs nothing.
  * It owns showings and these weights. It must not know lists or rankers.
  */
 #include <stdlib.h>
@@ -19,7 +21,7 @@
 
 static const uint32_t open_s = 600;
 static const float pass_decay = .9F; /* of earlier passes with each further one: their sum stays below 10 */
-static const float weight_most = 4, unseen_most = 4;
+static const float weight_most = 4, unseen_most = 4, scale_most = 2;
 static const float weight_rate = .012F, place_rate = .006F;
 static const double fall = .0003; /* of a weight, with each step: one that tells nothing goes away */
 static const float weight_starts[SHOWN_GAPS] = {.1F, .3F, .2F, .1F};
@@ -58,6 +60,11 @@ void freshet_model_shown_examined(const freshet_model* model, float* examined) {
   for (int p = 0; p <= SHOWN_PLACES; p++) lanes[p] = place_log(model, p);
   model->kernels->exp(lanes, FRESHET_LANES);
   memcpy(examined, lanes, (SHOWN_PLACES + 1) * sizeof *examined);
+}
+
+/* A list-maker has chosen the items of a list by their scores already, so scores tell less about them. */
+static float score_scale(const freshet_model* model) {
+  return between(1 + (float)model->blend[SHOWN_SCALE], 0, scale_most);
 }
 
 /* ---- the showings of a user ---- */
@@ -182,7 +189,7 @@ void freshet_model_shown_scores(const freshet_model* model, const freshet_user* 
   read_shown(model, user, now_ms, all);
   for (uint32_t i = 0; i < user->shown_count; i++) {
     items[i] = all[i].item;
-    scores[i] = -freshet_model_shown_weight(model, all[i].gap) * all[i].passes;
+    scores[i] = all[i].is_open ? 0 : -freshet_model_shown_weight(model, all[i].gap) * all[i].passes;
   }
 }
 
@@ -247,7 +254,7 @@ void freshet_model_meet_shown(const freshet_model* model, candidates* s) {
 void freshet_model_apply_shown(const freshet_model* model, candidates* s) {
   for (uint32_t i = 0; i < s->shown.count; i++) {
     const met_shown* met = &s->shown.met[i];
-    s->starts[met->candidate] -= freshet_model_shown_weight(model, met->gap) * met->passes;
+    if (!met->is_open) s->starts[met->candidate] -= freshet_model_shown_weight(model, met->gap) * met->passes;
   }
 }
 
@@ -263,11 +270,14 @@ void freshet_model_compare_shown(const freshet_model* model, candidates* s) {
   shown_set* set = &s->shown;
   _Alignas(64) float odds[FRESHET_SHOWN_MAX] = {0};
   float top = -INFINITY, sum = 0;
+  const float scale = score_scale(model);
   const size_t padded = (set->count + (size_t)FRESHET_LANES - 1) / FRESHET_LANES * FRESHET_LANES;
   if (!is_from_list(set)) return;
   for (uint32_t i = 0; i < set->count; i++) {
-    const met_shown* met = &set->met[i];
-    odds[i] = s->gradients[met->candidate] + s->log_q[met->candidate] + place_log(model, met->place);
+    met_shown* met = &set->met[i];
+    met->score = s->gradients[met->candidate] + s->log_q[met->candidate];
+    odds[i] = scale * met->score + place_log(model, met->place) -
+              freshet_model_shown_weight(model, met->gap) * met->passes;
     if (met->is_open && odds[i] > top) top = odds[i];
   }
   for (uint32_t i = 0; i < set->count; i++) odds[i] = set->met[i].is_open ? odds[i] - top : 0;
@@ -287,12 +297,13 @@ static void add_gradient(freshet_model* model, int weight, float value, float le
 
 void freshet_model_shown_gradient(freshet_model* model, candidates* s) {
   const bool from_list = is_from_list(&s->shown);
-  float weights[SHOWN_GAPS] = {0}, places[SHOWN_PLACES + 1] = {0};
+  float weights[SHOWN_GAPS] = {0}, places[SHOWN_PLACES + 1] = {0}, scale = 0;
   for (uint32_t i = 0; i < s->shown.count; i++) {
     const met_shown* met = &s->shown.met[i];
-    const float pull = from_list ? met->pull : s->gradients[met->candidate];
+    const float pull = from_list ? met->pull : met->is_open ? 0 : s->gradients[met->candidate];
     weights[met->gap] -= pull * met->passes;
     places[met->place] += from_list ? pull : 0;
+    scale += from_list ? pull * met->score : 0;
   }
   for (int gap = 0; gap < SHOWN_GAPS; gap++) {
     const float weight = freshet_model_shown_weight(model, gap);
@@ -302,4 +313,5 @@ void freshet_model_shown_gradient(freshet_model* model, candidates* s) {
   }
   for (int p = 1; p <= SHOWN_PLACES; p++)
     add_gradient(model, SHOWN_PLACE + p - 1, place_log(model, p), -unseen_most, 0, places[p]);
+  add_gradient(model, SHOWN_SCALE, score_scale(model), 0, scale_most, scale);
 }
