@@ -8,6 +8,7 @@
  *   model_similar.c     queries of nobody in particular: items like some, the most popular
  *   model_bonus.c       what a user's recent items bring to the items near them
  *   model_learn.c       one step of learning
+ *   model_focus.c       ... and of which choices the blend weights learn most
  *   model_liking.c      what users disliked, and how it pushes away
  *   model_habits.c      what users choose again
  *   model_shown.c       what users were shown, and did not choose
@@ -402,6 +403,10 @@ float freshet_model_back_share(uint32_t code);
 uint32_t freshet_model_order_code(const freshet_model* model);
 /* A user went from one item to another: how often both were chosen in this order, and the other way round. */
 void freshet_model_note_order(freshet_model* model, float same, float back);
+
+/* ---- model_focus.c ---- */
+/* Scales the gradients of the blend weights, which all follow the softmax. weight: of the event. */
+void freshet_model_focus(freshet_model* model, const candidates* s, float weight);
 
 /* ---- model_rivals.c ---- */
 enum { FRESHET_NEGATIVES_PER_RIVAL = 6, FRESHET_RIVALS_MAX = NEGATIVES_MAX / FRESHET_NEGATIVES_PER_RIVAL };

@@ -386,6 +386,7 @@ static freshet_status learn_positive(freshet_model* model, freshet_user* user,
   set_gradients(model, &c, weight, s);
   set_blend_gradient(model, &c, s);
   freshet_model_habit_gradient(model, s);
+  freshet_model_focus(model, s, weight);
   freshet_model_shown_gradient(model, s);
   freshet_model_like_gradient(model, &c, seen->item, 0, 1);
   step_items(model, s, model->user_factor, size, model->slope);

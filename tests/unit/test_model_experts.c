@@ -236,7 +236,7 @@ static const struct {
                {of_the_moment, popularity, .97},
                {by_habit, personal, .97},
                {by_theme, alike, .97},
-               {of_the_hour, newest_popularity, .96}};
+               {of_the_hour, newest_popularity, 1.01}};
 
 static void each_stream_is_won_by_its_own_method(void** state) {
   (void)state;
@@ -269,6 +269,33 @@ static void older_items_weigh_alike(void** state) {
   assert_true(c.feature_weight[0][TOGETHER_BEFORE] > 0);
   assert_true(c.feature_weight[0][TOGETHER_BEFORE] == c.feature_weight[1][TOGETHER_BEFORE]);
   assert_true(c.feature_weight[0][FOLLOWS] > c.feature_weight[1][FOLLOWS]);
+  end(&m);
+}
+
+/* The blend weights learn by p^.2 of a choice, p being its probability among all items. */
+static void weights_learn_most_from_choices_within_reach(void** state) {
+  (void)state;
+  const float weight = 2,
+              share_of_draws = 4; /* q of the chosen item: it is drawn four times as often as most */
+  match m = begin();
+  candidates* s = m.w.model->step;
+  float* gradient = m.w.model->blend_gradient;
+  float least = 0;
+  s->negatives = 50;
+  s->log_q[0] = logf(share_of_draws);
+  for (int percent = 0; percent <= 100; percent += 10) {
+    const float within = (float)percent / 100;
+    const double odds = within / (1 - within) * share_of_draws * 50 / ITEMS;
+    s->gradients[0] = weight * (within - 1);
+    gradient[TH] = -1;
+    gradient[AGAIN] = 3;
+    freshet_model_focus(m.w.model, s, weight);
+    if (percent > 0 && percent < 100) assert_float_equal(-gradient[TH], pow(odds / (1 + odds), .2), .001);
+    assert_float_equal(gradient[AGAIN], -3 * gradient[TH], 1e-6);
+    assert_true(-gradient[TH] > least && -gradient[TH] < 1.001F);
+    least = -gradient[TH];
+  }
+  gradient[TH] = gradient[AGAIN] = 0;
   end(&m);
 }
 
@@ -315,6 +342,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(each_stream_is_won_by_its_own_method),
       cmocka_unit_test(older_items_weigh_alike),
+      cmocka_unit_test(weights_learn_most_from_choices_within_reach),
       cmocka_unit_test(a_slower_popularity_never_outweighs_faster_ones),
       cmocka_unit_test(lists_follow_when_another_method_wins),
   };
