@@ -127,24 +127,23 @@ static bool is_free(const lane* l) {
 }
 
 typedef void (*lane_visit)(freshet_lanes* lanes, lane* l, void* context);
-static void each_free_lane(freshet_lanes* lanes, lane_visit visit, void* context) {
+static void each_lane(freshet_lanes* lanes, lane_visit visit, void* context) {
   for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
-    for (int32_t p = 0; p < lanes->counts[topic]; p++) {
-      if (is_free(&lanes->lanes[topic][p])) visit(lanes, &lanes->lanes[topic][p], context);
-    }
+    for (int32_t p = 0; p < lanes->counts[topic]; p++) visit(lanes, &lanes->lanes[topic][p], context);
   }
 }
 
 /* A single record cannot be torn apart. */
 static void add_if_many(freshet_lanes* lanes, lane* l, void* list) {
   (void)lanes;
-  if (l->first->next != NULL)
+  if (is_free(l) && l->first->next != NULL)
     rd_kafka_topic_partition_list_add(list, rd_kafka_topic_name(l->topic), l->partition);
 }
 
 /* As much as one request takes. */
 static void hand_over_batch(freshet_lanes* lanes, lane* l, void* has_served) {
   size_t bytes = 0;
+  if (!is_free(l)) return;
   while (l->first != NULL && l->on_the_way < lanes->batch_records) {
     const waiting* w = l->first;
     bytes += w->sends;
@@ -167,9 +166,9 @@ static bool serve_free_lanes(freshet_lanes* lanes) {
   lanes->has_free = false;
   rd_kafka_t* handle = lanes->producer->handle;
   rd_kafka_topic_partition_list_t* list = rd_kafka_topic_partition_list_new(0);
-  each_free_lane(lanes, add_if_many, list);
+  each_lane(lanes, add_if_many, list);
   if (list->cnt > 0) rd_kafka_pause_partitions(handle, list);
-  each_free_lane(lanes, hand_over_batch, &has_served);
+  each_lane(lanes, hand_over_batch, &has_served);
   if (list->cnt > 0) rd_kafka_resume_partitions(handle, list);
   rd_kafka_topic_partition_list_destroy(list);
   return has_served;
@@ -187,15 +186,14 @@ void freshet_lanes_turn(freshet_lanes* lanes) {
   if (has_served) wake_producer(lanes);
 }
 
+static void release_lane(freshet_lanes* lanes, lane* l, void* context) {
+  (void)context;
+  l->is_gathering = false;
+  if (is_free(l)) lanes->has_free = true;
+}
+
 static void release(freshet_lanes* lanes) {
-  if (lanes->count == 0) return;
-  for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
-    for (int32_t p = 0; p < lanes->counts[topic]; p++) {
-      lane* l = &lanes->lanes[topic][p];
-      l->is_gathering = false;
-      if (is_free(l)) lanes->has_free = true;
-    }
-  }
+  if (lanes->count > 0) each_lane(lanes, release_lane, NULL);
 }
 
 void freshet_lanes_release(freshet_lanes* lanes) {
@@ -241,9 +239,9 @@ rd_kafka_resp_err_t freshet_lanes_publish(freshet_lanes* lanes, const freshet_ou
   return code;
 }
 
-static void refuse_all(freshet_lanes* lanes, lane* l, rd_kafka_resp_err_t code) {
+static void refuse_all(freshet_lanes* lanes, lane* l, void* code) {
   for (; l->first != NULL; drop_first(lanes, l))
-    lanes->refused(lanes->context, &l->first->output, l->first->mark, code);
+    lanes->refused(lanes->context, &l->first->output, l->first->mark, *(rd_kafka_resp_err_t*)code);
 }
 
 int freshet_lanes_delivered(freshet_lanes* lanes, void* opaque, rd_kafka_resp_err_t code) {
@@ -253,7 +251,7 @@ int freshet_lanes_delivered(freshet_lanes* lanes, void* opaque, rd_kafka_resp_er
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
     p->lane->is_known = true;
   } else { /* a record that was given up is published again, with all that came after it */
-    refuse_all(lanes, p->lane, code);
+    refuse_all(lanes, p->lane, &code);
   }
   if (is_free(p->lane)) lanes->has_free = true;
   pthread_mutex_unlock(&lanes->lock);
@@ -343,21 +341,20 @@ freshet_lanes* freshet_lanes_create(freshet_kafka_client* producer, const struct
 void freshet_lanes_drop(freshet_lanes* lanes, rd_kafka_resp_err_t code) {
   if (lanes == NULL) return;
   pthread_mutex_lock(&lanes->lock);
-  for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
-    for (int32_t p = 0; p < lanes->counts[topic]; p++) refuse_all(lanes, &lanes->lanes[topic][p], code);
-  }
+  each_lane(lanes, refuse_all, &code);
   pthread_mutex_unlock(&lanes->lock);
+}
+
+static void empty_lane(freshet_lanes* lanes, lane* l, void* context) {
+  (void)context;
+  while (l->first != NULL) drop_first(lanes, l);
 }
 
 void freshet_lanes_stop(freshet_lanes* lanes) {
   if (lanes == NULL) return;
   pthread_mutex_lock(&lanes->lock);
   lanes->stopping = true;
-  for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
-    for (int32_t p = 0; p < lanes->counts[topic]; p++) {
-      while (lanes->lanes[topic][p].first != NULL) drop_first(lanes, &lanes->lanes[topic][p]);
-    }
-  }
+  each_lane(lanes, empty_lane, NULL);
   pthread_cond_signal(&lanes->changed);
   pthread_mutex_unlock(&lanes->lock);
   if (lanes->has_thread) pthread_join(lanes->thread, NULL);

@@ -285,7 +285,9 @@ static freshet_status open_within_limits(kafka_sink* sink, freshet_error* error)
   if (!limit_batches(sink)) return FRESHET_OK;
   freshet_kafka_sizes_close(&sink->sizes);
   freshet_kafka_client_close(&sink->publisher, 0);
-  return open_publisher(sink, error);
+  status = open_publisher(sink, error);
+  if (status == FRESHET_OK) freshet_kafka_sizes_await(&sink->sizes, &sink->publisher);
+  return status;
 }
 
 static freshet_status start_writer(kafka_sink* sink, freshet_error* error) {
@@ -314,7 +316,6 @@ freshet_status freshet_kafka_sink_create(const freshet_kafka_config* given, fres
     if (status == FRESHET_OK) status = freshet_committer_start(sink, error);
     if (status == FRESHET_OK) status = start_writer(sink, error);
   }
-  if (status == FRESHET_OK) freshet_kafka_sizes_await(&sink->sizes, &sink->publisher);
   if (status != FRESHET_OK) {
     sink_destroy(&sink->base);
     return status;
