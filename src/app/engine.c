@@ -53,7 +53,6 @@ static int64_t count_threads(const freshet_config* config) {
 }
 
 freshet_stream_config freshet_engine_worker_config(const freshet_config* config) {
-  bool committed = config->app.delivery == FRESHET_DELIVERY_COMMITTED;
   const int64_t threads = count_threads(config), ranking = config->ranking.threads;
   return (freshet_stream_config){
       .generation = config->app.id,
@@ -87,8 +86,8 @@ freshet_stream_config freshet_engine_worker_config(const freshet_config* config)
       .ranking_threads = (uint32_t)ranking,
       .lagging_threads = (uint32_t)(threads > ranking ? threads : ranking),
       .ranking_batch = (uint32_t)config->ranking.batch,
-      .commit_interval_ms =
-          committed ? config->state.committed_interval_ms : config->state.commit_interval_ms,
+      .commit_interval_ms = config->state.commit_interval_ms,
+      .lists_interval_ms = config->state.committed_interval_ms,
       .overlay_users = (uint32_t)config->state.overlay_users,
       .cached_users = (uint32_t)config->state.user_cache,
       .dedup_events = (uint32_t)config->state.dedup_events,

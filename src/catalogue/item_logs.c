@@ -194,7 +194,7 @@ freshet_status freshet_item_logs_mark_at(freshet_item_logs* logs, freshet_topic 
   reading.apply = take_mark;
   reading.context = &context;
   *mark = FRESHET_NO_MARK;
-  const freshet_partition target = {topic, partition, offset + 1};
+  const freshet_partition target = {.topic = topic, .partition = partition, .offset = offset + 1};
   freshet_status status = freshet_reader_open(logs->reader, topic, partition, offset, error);
   if (status != FRESHET_OK) return status;
   status = freshet_read_to(&reading, &target, 1, error);

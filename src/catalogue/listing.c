@@ -33,6 +33,7 @@ struct freshet_listing {
   size_t capacity;
   size_t announced, listed;
   uint64_t delistings;
+  uint64_t checksum;            /* the sum of the keys of listed items */
   int64_t next_expiry_ms;       /* nothing expires before; INT64_MAX: nothing ever does */
   int64_t next_expiry_check_ms; /* monotonic */
   int64_t clock_ms;             /* the wall clock was so far ahead of the monotonic one since the last look */
@@ -110,11 +111,14 @@ static void update(freshet_listing* listing, uint32_t slot, int64_t at_ms) {
   if (is_listed && end_ms < listing->next_expiry_ms) listing->next_expiry_ms = end_ms;
   if (freshet_model_is_listed(listing->model, slot) == is_listed) return;
   freshet_model_set_listed(listing->model, slot, is_listed);
+  const uint64_t key = freshet_model_item_key(listing->model, slot);
   if (is_listed) {
     listing->listed++;
+    listing->checksum += key;
     return;
   }
   listing->listed--;
+  listing->checksum -= key;
   listing->delistings++;
   item->gone_ms = is_offered ? end_ms : at_ms > 0 ? at_ms : now;
 }
@@ -257,6 +261,10 @@ size_t freshet_listing_count(const freshet_listing* listing) {
 
 uint64_t freshet_listing_delistings(const freshet_listing* listing) {
   return listing->delistings;
+}
+
+uint64_t freshet_listing_checksum(const freshet_listing* listing) {
+  return listing->checksum == 0 ? 1 : listing->checksum;
 }
 
 const uint32_t* freshet_listing_new(const freshet_listing* listing, size_t* count) {

@@ -58,6 +58,8 @@ size_t freshet_listing_announced(const freshet_listing* listing);
 size_t freshet_listing_count(const freshet_listing* listing);
 /* Grows by one with each item that leaves the lists. */
 uint64_t freshet_listing_delistings(const freshet_listing* listing);
+/* Of the set of listed items: the same in every process that lists the same items. Never 0. */
+uint64_t freshet_listing_checksum(const freshet_listing* listing);
 
 enum { FRESHET_NEW_ITEMS_MAX = 512 };
 /* The newest listed items that are new by the rules [*count], at most FRESHET_NEW_ITEMS_MAX, as of a second

@@ -114,7 +114,8 @@ static freshet_status plan_topic(growing* g, freshet_topic topic, freshet_error*
     any = any || o.committed >= 0;
     if (o.is_other_log) status = refuse_offsets(g, p, "it is not the log that was read", error);
     if (!is_events && o.committed < 0 && p < g->before) continue;
-    g->offsets[g->offset_count++] = (freshet_partition){topic, p, o.committed >= 0 ? o.committed : o.first};
+    g->offsets[g->offset_count++] = (freshet_partition){
+        .topic = topic, .partition = p, .offset = o.committed >= 0 ? o.committed : o.first};
   }
   if (status == FRESHET_OK && is_events && !any && g->counts.users > 0)
     status = refuse_offsets(g, 0, "there are users, but no committed offset says how far it was read", error);

@@ -84,15 +84,16 @@ static bool judge_range(freshet_log_check* check, freshet_log_place* place) {
     return false;
   place->verdict = FRESHET_LOG_SAME;
   if (place->next < 0) return false;
-  if (place->end < place->next) {
+  const int64_t known = place->mark.offset < place->next ? place->next : place->mark.offset + 1;
+  if (place->end < known) {
     char reason[sizeof place->reason];
     snprintf(reason, sizeof reason, "it ends at offset %" PRId64 ", but is known up to %" PRId64, place->end,
-             place->next);
+             known);
     is_other(place, reason);
     return false;
   }
   if (place->first > place->next) place->verdict = FRESHET_LOG_EXPIRED;
-  bool has_mark = place->mark.offset >= place->first && place->mark.offset < place->next;
+  bool has_mark = place->mark.offset >= place->first;
   if (has_mark) place->verdict = FRESHET_LOG_UNKNOWN;
   return has_mark;
 }

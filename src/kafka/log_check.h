@@ -22,8 +22,9 @@ typedef enum freshet_log_verdict {
 typedef struct freshet_log_place {
   freshet_topic topic;
   int32_t partition;
-  int64_t next;      /* where reading goes on; -1: nowhere yet, any log is right */
-  freshet_mark mark; /* of a record before it */
+  int64_t next; /* where reading goes on; -1: nowhere yet, any log is right */
+  freshet_mark
+      mark; /* of the last record read: one before it, or a later one where reading goes on further back */
   /* filled in */
   freshet_log_verdict verdict;
   int64_t first, end; /* what the partition holds; -1: not known */

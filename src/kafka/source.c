@@ -99,6 +99,8 @@ static freshet_partition* partitions_of(const kafka_source* source,
     partitions[i].topic = freshet_kafka_config_topic(source->reader.client.config, list->elems[i].topic);
     partitions[i].partition = list->elems[i].partition;
     partitions[i].offset = list->elems[i].offset >= 0 ? list->elems[i].offset : -1;
+    if (partitions[i].topic == FRESHET_TOPIC_EVENTS)
+      partitions[i].listed = freshet_listed_read(list->elems[i].metadata, list->elems[i].metadata_size);
   }
   return partitions;
 }

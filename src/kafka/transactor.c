@@ -26,7 +26,10 @@ enum { AFTER_CUT_MS = 30000 };
 enum { FENCED_LATE_MS = 10000, HEARTBEAT_LATE_MS = 1000, CAUSE_SIZE = 512 };
 
 /* Words of the metadata of an offset, and a blank or NUL after each. */
-enum { METADATA_SIZE = FRESHET_MARK_TEXT_SIZE + FRESHET_LAYOUT_TEXT_SIZE + FRESHET_OWNER_TEXT_SIZE };
+enum {
+  METADATA_SIZE =
+      FRESHET_MARK_TEXT_SIZE + FRESHET_LISTED_TEXT_SIZE + FRESHET_LAYOUT_TEXT_SIZE + FRESHET_OWNER_TEXT_SIZE
+};
 
 void freshet_kafka_transactor_name(freshet_kafka_transactor* transactor, const freshet_kafka_config* config,
                                    int index) {
@@ -58,18 +61,22 @@ static rd_kafka_error_t* step_abort(rd_kafka_t* handle, const freshet_input_offs
   return rd_kafka_abort_transaction(handle, within_ms);
 }
 
-/* What a committed offset says beside itself: which record is before it, how the state is divided, and which
- * process has committed it. */
+/* What a committed offset says beside itself: which record was read last, how far lists are committed, how the state is
+ * divided, and which process has committed it. */
 static void describe(const freshet_kafka_config* config, freshet_source* source,
                      const freshet_partition* partition, rd_kafka_topic_partition_t* out) {
   char mark_text[FRESHET_MARK_TEXT_SIZE] = "", layout_text[FRESHET_LAYOUT_TEXT_SIZE] = "";
-  char owner_text[FRESHET_OWNER_TEXT_SIZE] = "", text[METADATA_SIZE];
-  const char* words[] = {mark_text, layout_text, owner_text};
+  char owner_text[FRESHET_OWNER_TEXT_SIZE] = "", listed_text[FRESHET_LISTED_TEXT_SIZE] = "";
+  char text[METADATA_SIZE];
+  const char* words[] = {mark_text, listed_text, layout_text, owner_text};
+  const freshet_listed* listed = &partition->listed;
+  const int64_t read = listed->offset > partition->offset ? listed->offset : partition->offset;
   bool is_of_events = partition->topic == FRESHET_TOPIC_EVENTS;
   if (source != NULL) {
-    freshet_mark mark =
-        freshet_kafka_source_mark(source, partition->topic, partition->partition, partition->offset);
+    freshet_mark mark = freshet_kafka_source_mark(source, partition->topic, partition->partition, read);
     freshet_mark_write(&mark, mark_text);
+    if (is_of_events && (listed->listing != 0 || listed->offset > partition->offset))
+      freshet_listed_write(listed, listed_text);
     if (is_of_events)
       freshet_owner_write(config->transactional_id, freshet_kafka_source_member(source), config->client_id,
                           owner_text);

@@ -27,6 +27,8 @@ struct freshet_carriers {
   freshet_model* model;
   uint32_t* counts; /* [capacity] by slot */
   size_t capacity;
+  size_t* unknown; /* [partitions] users whose last list carries nobody knows what */
+  size_t partitions;
   expected* expected; /* [expected_count] */
   size_t expected_count, expected_capacity;
 };
@@ -43,6 +45,7 @@ void freshet_carriers_destroy(freshet_carriers* carriers) {
   while (carriers->expected_count > 0) freshet_carriers_complete(carriers, carriers->expected[0].partition);
   free(carriers->expected);
   freshet_table_free(carriers->counts);
+  free(carriers->unknown);
   free(carriers);
 }
 
@@ -76,6 +79,17 @@ static void set_add(row_set* set, uint64_t hash) {
 }
 
 /* ---- a partition that has come ---- */
+
+static size_t* unknown_of(freshet_carriers* carriers, int32_t partition) {
+  const size_t count = carriers->partitions, needed = (size_t)partition + 1;
+  if (needed > count) {
+    carriers->unknown = realloc(carriers->unknown, needed * sizeof *carriers->unknown);
+    FRESHET_ASSERT(carriers->unknown != NULL);
+    memset(carriers->unknown + count, 0, (needed - count) * sizeof *carriers->unknown);
+    carriers->partitions = needed;
+  }
+  return &carriers->unknown[partition];
+}
 
 static expected* find_expected(const freshet_carriers* carriers, int32_t partition) {
   for (size_t i = 0; i < carriers->expected_count; i++)
@@ -112,6 +126,11 @@ void freshet_carriers_complete(freshet_carriers* carriers, int32_t partition) {
   carriers->expected_count--;
 }
 
+void freshet_carriers_leave(freshet_carriers* carriers, int32_t partition) {
+  freshet_carriers_complete(carriers, partition);
+  *unknown_of(carriers, partition) = 0;
+}
+
 static uint32_t* count_of(freshet_carriers* carriers, uint32_t slot) {
   carriers->counts =
       freshet_table_reach(carriers->counts, &carriers->capacity, (size_t)slot + 1, sizeof *carriers->counts);
@@ -126,6 +145,10 @@ bool freshet_carriers_count(freshet_carriers* carriers, int32_t partition, fresh
   freshet_buffer_append(&e->last, user_id.data, user_id.size);
   const bool is_replaced = set_has(&e->ahead, freshet_users_hash(partition, user_id));
   bool has_gone = false;
+  if (freshet_users_is_list_unknown(state)) {
+    *unknown_of(carriers, partition) += !is_replaced;
+    return true;
+  }
   for (size_t i = 0; i < state->listed_count; i++) {
     uint32_t slot;
     if (freshet_model_intern_key(carriers->model, state->listed[i], &slot, NULL) != FRESHET_OK) continue;
@@ -145,19 +168,38 @@ static bool is_counted(freshet_carriers* carriers, const freshet_user_row* row) 
   return false;
 }
 
-bool freshet_carriers_replace(freshet_carriers* carriers, freshet_user_row* row, const uint32_t* slots,
-                              size_t count) {
-  bool is_same =
-      row->listed_count == count && (count == 0 || memcmp(row->listed, slots, count * sizeof *slots) == 0);
-  if (is_same) return false;
-  bool was_counted = is_counted(carriers, row);
-  for (uint32_t i = 0; was_counted && i < row->listed_count; i++) {
+/* What the row's list carries leaves the numbers. */
+static void take_out(freshet_carriers* carriers, const freshet_user_row* row) {
+  if (!is_counted(carriers, row)) return;
+  size_t* unknown = unknown_of(carriers, row->partition);
+  if (row->is_list_unknown && *unknown > 0) --*unknown;
+  for (uint32_t i = 0; i < row->listed_count; i++) {
     uint32_t* carried = count_of(carriers, row->listed[i]);
     if (*carried > 0) --*carried;
   }
+}
+
+bool freshet_carriers_replace(freshet_carriers* carriers, freshet_user_row* row, const uint32_t* slots,
+                              size_t count) {
+  bool is_same = !row->is_list_unknown && row->listed_count == count &&
+                 (count == 0 || memcmp(row->listed, slots, count * sizeof *slots) == 0);
+  if (is_same) return false;
+  take_out(carriers, row);
   for (size_t i = 0; i < count; i++) ++*count_of(carriers, slots[i]);
   freshet_users_set_listed(row, slots, count);
   return true;
+}
+
+void freshet_carriers_forget(freshet_carriers* carriers, freshet_user_row* row) {
+  take_out(carriers, row);
+  ++*unknown_of(carriers, row->partition);
+  freshet_users_set_list_unknown(row);
+}
+
+size_t freshet_carriers_unknown(const freshet_carriers* carriers) {
+  size_t count = 0;
+  for (size_t p = 0; p < carriers->partitions; p++) count += carriers->unknown[p];
+  return count;
 }
 
 size_t freshet_carriers_gone(const freshet_carriers* carriers) {

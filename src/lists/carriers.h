@@ -28,14 +28,21 @@ void freshet_carriers_expect(freshet_carriers* carriers, int32_t partition);
 size_t freshet_carriers_expected_count(const freshet_carriers* carriers);
 /* One of them, and the id after which its users come; it holds until the next call. There must be one. */
 void freshet_carriers_next(const freshet_carriers* carriers, int32_t* partition, freshet_slice* after);
-/* Counts the next user of that partition, as the store has it. True: its list carries an item that is not listed. */
+/* Counts the next user of that partition, as the store has it. True: its list carries an item that is not listed, or nobody
+ * knows what it carries. */
 bool freshet_carriers_count(freshet_carriers* carriers, int32_t partition, freshet_slice user_id,
                             const freshet_user_state* state);
-/* All users of the partition are counted, or it has left. Nothing happens when it was not expected. */
+/* All users of the partition are counted. Nothing happens when it was not expected. */
 void freshet_carriers_complete(freshet_carriers* carriers, int32_t partition);
+/* The partition has left. */
+void freshet_carriers_leave(freshet_carriers* carriers, int32_t partition);
 /* The row's last list is now this one [count]; 0: there is none any more. Returns whether it differs. */
 bool freshet_carriers_replace(freshet_carriers* carriers, freshet_user_row* row, const uint32_t* slots,
                               size_t count);
+/* The row's last list is one that carries nobody knows what. */
+void freshet_carriers_forget(freshet_carriers* carriers, freshet_user_row* row);
+/* How many lists are. */
+size_t freshet_carriers_unknown(const freshet_carriers* carriers);
 /* How many places in lists are taken by items that are not listed. */
 size_t freshet_carriers_gone(const freshet_carriers* carriers);
 

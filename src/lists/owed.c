@@ -118,6 +118,12 @@ size_t freshet_owed_count(const freshet_owed* owed, freshet_owed_reason reason) 
   return owed->queues[reason].count + (reason == FRESHET_OWED_OUTDATED ? owed->unmarked.count : 0);
 }
 
+bool freshet_owed_is_clear(const freshet_owed* owed) {
+  for (int reason = 0; reason < FRESHET_OWED_REASONS; reason++)
+    if (owed->queues[reason].count > 0) return false;
+  return true;
+}
+
 bool freshet_owed_needs_commit(const freshet_owed* owed) {
   const owed_entry* newest = owed->queues[FRESHET_OWED_WITHDRAWN].last;
   return newest != NULL && newest->after_commit == freshet_outbox_commits_started(owed->outbox);

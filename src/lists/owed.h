@@ -47,6 +47,8 @@ void freshet_owed_mark(freshet_owed* owed, bool is_owed, int64_t since_ms);
 
 /* How many users wait for this reason, marked ones included. */
 size_t freshet_owed_count(const freshet_owed* owed, freshet_owed_reason reason);
+/* Does nobody wait, but for users with the reason OUTDATED who are not marked? */
+bool freshet_owed_is_clear(const freshet_owed* owed);
 /* Is somebody owed a list for a withdrawal whose debt is part of no commit yet? */
 bool freshet_owed_needs_commit(const freshet_owed* owed);
 

@@ -444,6 +444,12 @@ bool freshet_refresh_is_due(const freshet_refresh* refresh, bool lagging) {
   return false;
 }
 
+bool freshet_refresh_is_clear(const freshet_refresh* refresh) {
+  const unsigned reasons = SWEEPS_OF_TAKING | SWEEPS_OF_EVENTS;
+  return !refresh->is_postponed && refresh->touched_count == 0 && freshet_owed_is_clear(refresh->owed) &&
+         !freshet_sweeps_are_due(refresh->sweeps, reasons);
+}
+
 bool freshet_refresh_is_cut(const freshet_refresh* refresh) {
   return refresh->is_cut;
 }

@@ -34,6 +34,8 @@ freshet_status freshet_refresh_turn(freshet_refresh* refresh, bool lagging, bool
 /* Will the next turn publish lists? What has been learned should be brought to the ranker before (freshet_ranking_sync): else
  * the first of them does it, and leaves no time for others. */
 bool freshet_refresh_is_due(const freshet_refresh* refresh, bool lagging);
+/* Does the state owe no list to anybody, as far as is known? */
+bool freshet_refresh_is_clear(const freshet_refresh* refresh);
 /* The last turn has left lists that are due. */
 bool freshet_refresh_is_cut(const freshet_refresh* refresh);
 /* A user with an event has waited for nearly as long as ranking.max_delay_ms allows: fewer events should be read. */

@@ -43,14 +43,55 @@ void freshet_withdrawals_destroy(freshet_withdrawals* w) {
   free(w);
 }
 
+/* ---- partitions that have come ---- */
+
+/* No item has left the lists since those of this partition were committed. */
+static bool has_kept_listing(const freshet_withdrawals* w, const freshet_held_partition* held) {
+  return held->has_kept_listing &&
+         held->delistings == freshet_listing_delistings(freshet_items_listing(w->lists.items));
+}
+
+void freshet_withdrawals_expect(const freshet_withdrawals* w, freshet_held_partition* held) {
+  const freshet_listing* listing = freshet_items_listing(w->lists.items);
+  held->has_kept_listing = held->listed.listing == freshet_listing_checksum(listing);
+  held->delistings = freshet_listing_delistings(listing);
+}
+
+void freshet_withdrawals_end_replay(freshet_withdrawals* w, const freshet_held_partition* held) {
+  if (!has_kept_listing(w, held)) w->is_wanted = true;
+}
+
+uint64_t freshet_withdrawals_listing(const freshet_withdrawals* w, const freshet_held_partition* held) {
+  const freshet_listing* listing = freshet_items_listing(w->lists.items);
+  const bool is_searched = !w->is_wanted && !w->is_searching &&
+                           w->seen_delistings == freshet_listing_delistings(listing) &&
+                           freshet_owed_count(freshet_refresh_queue(w->refresh), FRESHET_OWED_WITHDRAWN) == 0;
+  const bool is_surveyed =
+      freshet_carriers_expected_count(w->carriers) == 0 && !freshet_held_is_replaying(held);
+  const bool is_known = is_searched && (is_surveyed || has_kept_listing(w, held));
+  return is_known ? freshet_listing_checksum(listing) : 0;
+}
+
 /* ---- the search ---- */
 
 bool freshet_withdrawals_is_full(const freshet_withdrawals* w) {
   return freshet_owed_count(freshet_refresh_queue(w->refresh), FRESHET_OWED_WITHDRAWN) >= MARKED_MAX;
 }
 
+/* May a list that carries nobody knows what carry something that has gone? While its partition is replayed, the user's newest
+ * event may not have been learned yet: it is asked for again at the end of the replay. */
+static bool may_carry_gone(const freshet_withdrawals* w, const freshet_user_row* row) {
+  const freshet_held_partition* held = freshet_held_find(w->lists.held, FRESHET_TOPIC_EVENTS, row->partition);
+  return held != NULL && !freshet_held_is_replaying(held) && !has_kept_listing(w, held);
+}
+
 /* Marks the row if its list carries something that has gone; returns how many such items. */
 static size_t look_at(freshet_withdrawals* w, freshet_user_row* row) {
+  if (row->is_list_unknown) {
+    if (!row->exists || !may_carry_gone(w, row)) return 0;
+    freshet_refresh_withdraw(w->refresh, row, freshet_clock_now_ms(w->lists.ports->clock));
+    return 1;
+  }
   const freshet_model* model = freshet_items_model(w->lists.items);
   size_t gone = 0;
   int64_t since_ms = INT64_MAX;
@@ -78,6 +119,16 @@ static void look_in_memory(void* context, freshet_user_row* row) {
   look->found += look_at(look->withdrawals, row);
 }
 
+static bool carries_gone(freshet_model* model, const freshet_user_state* state) {
+  if (freshet_users_is_list_unknown(state)) return true;
+  for (size_t i = 0; i < state->listed_count; i++) {
+    uint32_t slot;
+    if (freshet_model_intern_key(model, state->listed[i], &slot, NULL) != FRESHET_OK) continue;
+    if (!freshet_model_is_listed(model, slot)) return true;
+  }
+  return false;
+}
+
 static bool look_in_store(void* context, freshet_slice key, freshet_slice value) {
   freshet_withdrawals* w = context;
   freshet_model* model = freshet_items_model(w->lists.items);
@@ -87,14 +138,10 @@ static bool look_in_store(void* context, freshet_slice key, freshet_slice value)
   freshet_user_state state;
   w->status = freshet_decode_user_state(w->lists.ports->codec, value, &state, w->error);
   if (w->status != FRESHET_OK) return false;
-  for (size_t i = 0; i < state.listed_count; i++) {
-    uint32_t slot;
-    if (freshet_model_intern_key(model, state.listed[i], &slot, NULL) != FRESHET_OK) continue;
-    if (freshet_model_is_listed(model, slot)) continue;
+  if (carries_gone(model, &state)) {
     freshet_user_row* row; /* what is in memory may be newer */
     w->status = freshet_users_get(w->lists.users, w->partition, key, &row, w->error);
     if (w->status == FRESHET_OK) look_at(w, row);
-    break;
   }
   return w->status == FRESHET_OK && ++w->looked_at < SLICE_ROWS;
 }
@@ -112,7 +159,7 @@ static int32_t next_partition(const freshet_held* held, int32_t least) {
  * store. Users who are not counted yet are looked at when they are (survey.h). */
 static void begin_search(freshet_withdrawals* w) {
   memory_look look = {w, 0};
-  size_t gone = freshet_carriers_gone(w->carriers);
+  size_t gone = freshet_carriers_gone(w->carriers) + freshet_carriers_unknown(w->carriers);
   w->is_wanted = false;
   freshet_users_each(w->lists.users, look_in_memory, &look);
   w->is_searching = look.found < gone || (gone > 0 && freshet_carriers_expected_count(w->carriers) > 0);
@@ -158,7 +205,8 @@ freshet_status freshet_withdrawals_turn(freshet_withdrawals* w, freshet_error* e
   int64_t now_us = freshet_clock_monotonic_us(clock);
   if (!w->is_wanted || now_us < w->next_sweep_us) return FRESHET_OK;
   w->next_sweep_us = now_us + SWEEP_PAUSE_US;
-  if (freshet_carriers_gone(w->carriers) == 0 && freshet_carriers_expected_count(w->carriers) == 0) {
+  if (freshet_carriers_gone(w->carriers) == 0 && freshet_carriers_unknown(w->carriers) == 0 &&
+      freshet_carriers_expected_count(w->carriers) == 0) {
     w->is_wanted = false; /* nobody carries what has gone */
     return FRESHET_OK;
   }

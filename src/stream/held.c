@@ -38,7 +38,10 @@ freshet_held_partition* freshet_held_add(freshet_held* held, const freshet_parti
                                     .partition = partition->partition,
                                     .next = partition->offset,
                                     .committing = partition->offset,
-                                    .committed = partition->offset};
+                                    .committed = partition->offset,
+                                    .listed = partition->listed};
+  if (added->listed.offset <= 0 || added->listed.offset < added->next) added->listed.offset = added->next;
+  added->to_list = added->listed;
   return added;
 }
 
@@ -50,6 +53,7 @@ void freshet_held_remove(freshet_held* held, freshet_held_partition* partition) 
 
 void freshet_held_rewind(freshet_held_partition* partition, int64_t offset) {
   partition->next = partition->committing = partition->committed = offset;
+  partition->listed = partition->to_list = (freshet_listed){.offset = offset};
 }
 
 freshet_held_partition* freshet_held_find(const freshet_held* held, freshet_topic topic, int32_t partition) {
@@ -98,13 +102,20 @@ void freshet_held_start_commit(freshet_held_partition* held, int64_t done) {
   check(held);
 }
 
+void freshet_held_start_listed(freshet_held_partition* held, int64_t offset, uint64_t listing) {
+  held->to_list.offset = offset > held->listed.offset ? offset : held->listed.offset;
+  held->to_list.listing = listing;
+}
+
 void freshet_held_end_commit(freshet_held_partition* held) {
   held->committed = held->committing;
+  held->listed = held->to_list;
   check(held);
 }
 
 void freshet_held_roll_back(freshet_held_partition* held) {
   held->next = held->committing = held->committed;
+  held->to_list = held->listed;
 }
 
 void freshet_held_forget_hand_over(freshet_held_partition* held) {
@@ -121,7 +132,8 @@ freshet_partition* freshet_held_list(const freshet_held* held, freshet_topic top
   *count = 0;
   FRESHET_HELD_EACH(p, held, topic) {
     const int64_t offsets[] = {p->next, p->committing, p->committed};
-    list[(*count)++] = (freshet_partition){p->topic, p->partition, offsets[which]};
+    list[(*count)++] = (freshet_partition){p->topic, p->partition, offsets[which],
+                                           which == FRESHET_HELD_COMMITTING ? p->to_list : p->listed};
   }
   return list;
 }

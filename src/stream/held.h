@@ -17,9 +17,14 @@ typedef struct freshet_dedup freshet_dedup;
 typedef struct freshet_held_partition {
   freshet_topic topic;
   int32_t partition;
-  int64_t next;         /* offset of the next record to apply; -1: from the beginning, nothing was read yet */
-  int64_t committing;   /* `next` as of the commit under way, else of the last one */
-  int64_t committed;    /* `next` as of the last commit */
+  int64_t next;       /* offset of the next record to apply; -1: from the beginning, nothing was read yet */
+  int64_t committing; /* `next` as of the commit under way, else of the last one */
+  int64_t committed;  /* `next` as of the last commit */
+  freshet_listed listed; /* as committed last; the offset is `committed` or beyond, of partitions of events */
+  freshet_listed to_list; /* as the commit under way says */
+  bool
+      has_kept_listing; /* since the commit of `listed`, no item has left the lists, as of these `delistings` */
+  uint64_t delistings;
   int64_t since_ms;     /* wall clock: held since; records written before are history to this process */
   int64_t reached_ms;   /* time of the last record applied; 0: none yet */
   bool awaits_schema;   /* the record at `next` cannot be read yet, and those after it are let pass */
@@ -62,8 +67,14 @@ void freshet_held_advance(freshet_held_partition* held, int64_t next, int64_t re
 void freshet_held_stop_at(freshet_held_partition* held, int64_t offset);
 /* A commit starts; everything before `done`, which is not beyond `next`, is applied or answered. */
 void freshet_held_start_commit(freshet_held_partition* held, int64_t done);
+/* It says that the lists of all events before `offset` are committed, if that has not been said of more. */
+void freshet_held_start_listed(freshet_held_partition* held, int64_t offset, uint64_t listing);
 /* It has ended well. */
 void freshet_held_end_commit(freshet_held_partition* held);
+/* The lists of the next event are committed already, and it is only learned again. */
+static inline bool freshet_held_is_replaying(const freshet_held_partition* held) {
+  return held->next < held->listed.offset;
+}
 /* Records since the last commit will come again. */
 void freshet_held_roll_back(freshet_held_partition* held);
 /* What has begun of a switch of generations begins again, by the facts in the log. */

@@ -209,6 +209,20 @@ size_t freshet_outbox_kept_bytes(const freshet_outbox* outbox) {
   return outbox->kept.bytes.size;
 }
 
+static bool is_for_readers(int topic) {
+  return topic == FRESHET_TOPIC_RECOMMENDATIONS || topic == FRESHET_TOPIC_SHADOW ||
+         topic == FRESHET_TOPIC_REPLIES;
+}
+
+bool freshet_outbox_has_lists_alone(const freshet_outbox* outbox) {
+  const batch* b = &outbox->kept;
+  for (int topic = 0; topic < FRESHET_TOPICS; topic++)
+    if (outbox->is_open && outbox->has[topic] && !is_for_readers(topic)) return false;
+  for (size_t i = 0; i < b->count; i++)
+    if (!is_for_readers(b->entries[i].topic) || !b->entries[i].has_value) return false;
+  return true;
+}
+
 void freshet_outbox_forget(freshet_outbox* outbox, bool (*drop)(void* context, const freshet_output* output),
                            void* context) {
   batch* b = &outbox->kept;

@@ -51,6 +51,9 @@ const char* freshet_outbox_topic_name(const freshet_outbox* outbox, freshet_topi
 
 size_t freshet_outbox_kept(const freshet_outbox* outbox);       /* records */
 size_t freshet_outbox_kept_bytes(const freshet_outbox* outbox); /* about */
+/* Does the next transaction hold lists and replies alone, or nothing, as far as is known? Not where one of them is a tombstone:
+ * that comes of an erasure, which changes the state. */
+bool freshet_outbox_has_lists_alone(const freshet_outbox* outbox);
 /* Forgets the kept records that `drop` says true of. Views hold during the call. */
 void freshet_outbox_forget(freshet_outbox* outbox, bool (*drop)(void* context, const freshet_output* output),
                            void* context);

@@ -13,6 +13,7 @@
 
 #include "freshet/bytes.h"
 #include "freshet/status.h"
+#include "stream/listed.h"
 
 /* The topics of the architecture; the adapter maps them to the configured names. */
 typedef enum freshet_topic {
@@ -54,8 +55,9 @@ typedef struct freshet_record {
 typedef struct freshet_partition {
   freshet_topic topic;
   int32_t partition;
-  int64_t offset; /* assigned: the committed offset, where reading starts; -1: none committed, from the
+  int64_t offset;        /* assigned: the committed offset, where reading starts; -1: none committed, from the
                      beginning */
+  freshet_listed listed; /* of a committed offset, and of one that is to be committed; else offset 0 or -1 */
 } freshet_partition;
 
 /* Called from inside poll (and close), on the polling thread. */

@@ -234,7 +234,7 @@ static freshet_status read_partition(freshet_mover* mover, int32_t partition,
                                    .capacity = POLL_RECORDS,
                                    .apply = apply,
                                    .context = mover};
-  const freshet_partition target = {FRESHET_TOPIC_USERS, partition, end};
+  const freshet_partition target = {.topic = FRESHET_TOPIC_USERS, .partition = partition, .offset = end};
   status =
       freshet_reader_open(config->reader, FRESHET_TOPIC_USERS, partition, FRESHET_OFFSET_BEGINNING, error);
   if (status == FRESHET_OK) status = freshet_read_to(&reading, &target, 1, error);

@@ -122,6 +122,22 @@ void freshet_users_set_listed(freshet_user_row* row, const uint32_t* slots, size
   }
   if (count > 0) memcpy(row->listed, slots, count * sizeof *row->listed);
   row->listed_count = (uint32_t)count;
+  row->is_list_unknown = false;
+}
+
+void freshet_users_set_list_unknown(freshet_user_row* row) {
+  freshet_users_set_listed(row, NULL, 0);
+  row->is_list_unknown = true;
+}
+
+/* That of an empty id, which no item has. An older version takes it for an item that is not listed, and makes the list
+ * again. */
+static uint64_t unknown_key(void) {
+  return freshet_id_key((freshet_slice){"", 0});
+}
+
+bool freshet_users_is_list_unknown(const freshet_user_state* state) {
+  return state->listed_count == 1 && state->listed[0] == unknown_key();
 }
 
 /* An empty row: a user of whom nothing is known. */
@@ -170,6 +186,10 @@ static void fill_user(freshet_users* users, freshet_user* user, const freshet_us
 }
 
 static void fill_listed(freshet_users* users, freshet_user_row* row, const freshet_user_state* state) {
+  if (freshet_users_is_list_unknown(state)) {
+    freshet_users_set_list_unknown(row);
+    return;
+  }
   users->scratch.size = 0;
   uint32_t* slots =
       (uint32_t*)(void*)freshet_buffer_reserve(&users->scratch, (state->listed_count + 1) * sizeof *slots);
@@ -428,10 +448,11 @@ freshet_status freshet_users_encode(freshet_users* users, const freshet_user_row
   }
   users->scratch.size = 0;
   uint64_t* seen = (uint64_t*)(void*)freshet_buffer_reserve(
-      &users->scratch, ((size_t)user->seen_count + row->listed_count) * sizeof *seen);
+      &users->scratch, ((size_t)user->seen_count + row->listed_count + 1) * sizeof *seen);
   uint64_t* listed = seen + user->seen_count;
   for (uint32_t i = 0; i < row->listed_count; i++)
     listed[i] = freshet_model_item_key(users->model, row->listed[i]);
+  if (row->is_list_unknown) listed[0] = unknown_key();
   for (uint32_t i = 0; i < user->seen_count; i++)
     seen[i] = freshet_model_item_key(users->model, user->seen[i]);
   users->habits.size = 0;
@@ -460,7 +481,7 @@ freshet_status freshet_users_encode(freshet_users* users, const freshet_user_row
       .habits = freshet_buffer_slice(&users->habits),
       .shown = freshet_buffer_slice(&users->shown),
       .listed = listed,
-      .listed_count = row->listed_count,
+      .listed_count = row->is_list_unknown ? 1 : row->listed_count,
   };
   return freshet_encode_user_state(users->codec, &state, out, error);
 }

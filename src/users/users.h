@@ -32,6 +32,8 @@ typedef struct freshet_user_row {
   freshet_user* user;
   uint32_t* listed; /* [listed_count] slots of the last list */
   uint32_t listed_count;
+  bool
+      is_list_unknown; /* it is committed, and what it carries is not known: another process made it, and crashed */
 
   int32_t partition;
   bool exists;            /* false: erased, or never seen; becomes a tombstone at the commit */
@@ -97,8 +99,12 @@ void freshet_users_change(freshet_users* users, freshet_user_row* row);
 /* Forgets everything about the user; the row stays in the overlay as a tombstone-to-be. */
 void freshet_users_erase(freshet_users* users, freshet_user_row* row);
 
-/* Replaces what the last list carries [count]; copied. */
+/* Replaces what the last list carries [count]; copied. It is known now. */
 void freshet_users_set_listed(freshet_user_row* row, const uint32_t* slots, size_t count);
+/* The user's last list is one that carries nobody knows what. */
+void freshet_users_set_list_unknown(freshet_user_row* row);
+/* Is it so in a stored state? Then its `listed` holds one key, which no item has. */
+bool freshet_users_is_list_unknown(const freshet_user_state* state);
 
 /* Is a list owed? */
 static inline bool freshet_user_row_is_owed(const freshet_user_row* row) {

@@ -140,6 +140,16 @@ static bool owes_list(const freshet_user_row* row, const freshet_event* event) {
   return row->newest_offset < 0 || !freshet_is_impression(event);
 }
 
+/* The list for this event, or for a later one of the user, is committed. What it carries is not known, as it would be made from
+ * other knowledge of items now. */
+static void pass_list(const freshet_batch* batch, freshet_user_row* row) {
+  row->listed_offset = row->newest_offset;
+  row->refresh_since_ms = row->withdrawn_ms = 0;
+  freshet_user_row_set_owed(row, FRESHET_OWED_WITHDRAWN, false);
+  freshet_user_row_set_owed(row, FRESHET_OWED_OUTDATED, false);
+  freshet_carriers_forget(batch->derived->carriers, row);
+}
+
 static void note_owed(const freshet_batch* batch, const freshet_held_partition* held, freshet_user_row* row,
                       const freshet_record* record, const freshet_event* event, int64_t time_ms) {
   if (row->touched || freshet_user_row_owes(row, FRESHET_OWED_EVENT))
@@ -153,7 +163,11 @@ static void note_owed(const freshet_batch* batch, const freshet_held_partition* 
   /* A replay or a backlog says nothing about how fresh lists are now. */
   row->record_time_ms = time_ms >= held->since_ms ? time_ms : 0;
   if (row->refresh_since_ms == 0) row->refresh_since_ms = freshet_clock_now_ms(batch->ports->clock);
-  freshet_refresh_touch(batch->derived->refresh, row);
+  if (record->offset < held->listed.offset) {
+    pass_list(batch, row);
+  } else {
+    freshet_refresh_touch(batch->derived->refresh, row);
+  }
 }
 
 static bool is_id(const freshet_record* record) {
@@ -273,7 +287,10 @@ freshet_status freshet_batch_apply(const freshet_batch* batch, const freshet_rec
   if (record->topic == FRESHET_TOPIC_ITEMS) status = check_item(batch, held, record, error);
   if (record->topic == FRESHET_TOPIC_REQUESTS) status = take_request(batch, held, record);
   if (status != FRESHET_OK || held->awaits_schema) return status;
+  const bool was_replaying = freshet_held_is_replaying(held);
   freshet_held_advance(held, record->offset + 1, written_ms(batch, held, record));
+  if (was_replaying && !freshet_held_is_replaying(held))
+    freshet_withdrawals_end_replay(batch->derived->withdrawals, held);
   return FRESHET_OK;
 }
 

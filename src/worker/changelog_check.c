@@ -68,7 +68,8 @@ static freshet_status read_rows(const freshet_ports* ports, looking* l, int64_t 
                                    .capacity = ROWS,
                                    .apply = note_all,
                                    .context = l};
-  const freshet_partition target = {FRESHET_TOPIC_USERS, l->partition, l->position};
+  const freshet_partition target = {
+      .topic = FRESHET_TOPIC_USERS, .partition = l->partition, .offset = l->position};
   freshet_status status =
       freshet_reader_open(ports->changelog, FRESHET_TOPIC_USERS, l->partition, from, error);
   if (status == FRESHET_OK) status = freshet_read_to(&reading, &target, 1, error);

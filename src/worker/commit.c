@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "worker/changed_rows.h"
+#include "worker/list_commit.h"
 #include "worker/restore.h"
 
 enum {
@@ -47,13 +48,6 @@ static freshet_status write_users(freshet_commit* commit, freshet_error* error) 
 
 static freshet_status write_items(freshet_commit* commit, freshet_error* error) {
   return freshet_learned_write_delta(freshet_items_learned(commit->derived->items), error);
-}
-
-/* Everything before this offset is applied or answered. */
-static int64_t done_offset(const freshet_commit* commit, const freshet_held_partition* held) {
-  return held->topic == FRESHET_TOPIC_REQUESTS && held->next >= 0
-             ? freshet_answers_position(commit->derived->answers, held->partition, held->next)
-             : held->next;
 }
 
 /* One offset of everything that is held; the caller frees. Every transaction carries the offsets, moved or not:
@@ -122,14 +116,14 @@ static bool nothing_changed(freshet_commit* commit) {
   if (freshet_handover_due(commit->handover)) return false;
   if (freshet_users_changed(commit->derived->users, &rows) > 0) return false;
   FRESHET_HELD_EACH(held, commit->held, FRESHET_TOPICS) {
-    if (done_offset(commit, held) != held->committed) return false;
+    if (freshet_list_commit_done_offset(commit->derived, held) != held->committed) return false;
   }
   return true;
 }
 
 /* The interval counts from the start of a commit to that of the next one, or from a look that found nothing. */
 static void schedule(freshet_commit* commit, int64_t from_us) {
-  commit->next_us = from_us + commit->config->commit_interval_ms * 1000;
+  commit->next_us = from_us + freshet_commit_interval_us(commit);
 }
 
 /* After an aborted transaction everything since the last commit is done again. Any other status stops. */
@@ -146,23 +140,31 @@ static freshet_status failed(freshet_commit* commit, freshet_status status, cons
   return freshet_commit_roll_back(commit, error);
 }
 
-/* Everything that has changed is set apart for the transaction; what changes from now on belongs to the next. */
-static freshet_status start(freshet_commit* commit, freshet_error* error) {
+/* What a commit of state has set apart. */
+static void start_state(freshet_commit* commit) {
+  commit->state_us = commit->start_us;
+  freshet_learned_start_delta(freshet_items_learned(commit->derived->items));
+  freshet_users_start_commit(commit->derived->users);
+  freshet_erasures_start_commit(commit->erasures);
+}
+
+/* Everything that has changed is set apart for the transaction; what changes from now on belongs to the next. has_state: else lists
+ * and replies alone. */
+static freshet_status start(freshet_commit* commit, bool has_state, freshet_error* error) {
   freshet_error cause = {0};
   commit->start_us = freshet_clock_monotonic_us(commit->ports->clock);
+  commit->has_state = has_state;
+  if (has_state) commit->was_clear = freshet_list_commit_is_clear(commit->derived);
   freshet_status status = freshet_foreign_events_check(commit->foreign, error);
   /* A row that could not be read may have been taken for one that is not there. */
   if (status == FRESHET_OK) status = freshet_store_check(commit->ports->store, error);
   if (status != FRESHET_OK) return status;
-  status = freshet_handover_write(commit->handover, &cause);
-  if (status == FRESHET_OK) status = write_users(commit, &cause);
+  if (has_state) status = freshet_handover_write(commit->handover, &cause);
+  if (has_state && status == FRESHET_OK) status = write_users(commit, &cause);
   if (status == FRESHET_OK) status = freshet_outbox_seal(commit->ports->outbox, &cause);
   if (status != FRESHET_OK) return failed(commit, status, &cause, error);
-  freshet_learned_start_delta(freshet_items_learned(commit->derived->items));
-  FRESHET_HELD_EACH(held, commit->held, FRESHET_TOPICS)
-  freshet_held_start_commit(held, done_offset(commit, held));
-  freshet_users_start_commit(commit->derived->users);
-  freshet_erasures_start_commit(commit->erasures);
+  freshet_list_commit_note(commit->derived, has_state);
+  if (has_state) start_state(commit);
   freshet_turn_lap(commit->turn, FRESHET_TURN_COMMIT);
   return FRESHET_OK;
 }
@@ -173,7 +175,7 @@ static freshet_status write_piece(freshet_commit* commit, size_t rows, int wait_
   bool is_all;
   freshet_status status = freshet_outbox_write_sealed(commit->ports->outbox, rows, wait_ms, &is_all, error);
   if (status != FRESHET_OK || !is_all) return status;
-  status = freshet_learned_write_some(learned, ITEMS_PER_ROW * rows, &is_all, error);
+  if (commit->has_state) status = freshet_learned_write_some(learned, ITEMS_PER_ROW * rows, &is_all, error);
   return status == FRESHET_OK && is_all ? start_transaction_commit(commit, error) : status;
 }
 
@@ -195,16 +197,20 @@ static freshet_status write_on(freshet_commit* commit, bool all, int wait_ms, fr
 }
 
 /* The store has answered. */
-static void end(freshet_commit* commit, freshet_status status) {
-  freshet_clock* clock = commit->ports->clock;
-  commit->is_storing = false;
-  commit->aborts_in_a_row = 0;
+static void end_state(freshet_commit* commit, freshet_status status) {
   freshet_users_end_commit(commit->derived->users);
   if (status == FRESHET_OK) freshet_erasures_end_commit(commit->erasures);
   freshet_users_trim(commit->derived->users);
   freshet_learned* learned = freshet_items_learned(commit->derived->items);
   freshet_learned_committed(learned);
   if (status == FRESHET_OK) freshet_learned_store_ended(learned);
+}
+
+static void end(freshet_commit* commit, freshet_status status) {
+  freshet_clock* clock = commit->ports->clock;
+  commit->is_storing = false;
+  commit->aborts_in_a_row = 0;
+  if (commit->has_state) end_state(commit, status);
   freshet_outbox_tidy(commit->ports->outbox);
   schedule(commit, commit->start_us);
   freshet_turn_lap(commit->turn, FRESHET_TURN_STORE);
@@ -212,6 +218,13 @@ static void end(freshet_commit* commit, freshet_status status) {
   freshet_gauge(&commit->ports->metrics->last_commit_ms, (uint64_t)freshet_clock_now_ms(clock));
   freshet_histogram_observe(&commit->ports->metrics->commit,
                             freshet_clock_monotonic_us(clock) - commit->start_us);
+}
+
+/* The store has no part in it. */
+static freshet_status end_lists(freshet_commit* commit) {
+  FRESHET_HELD_EACH(held, commit->held, FRESHET_TOPICS) freshet_held_end_commit(held);
+  end(commit, FRESHET_OK);
+  return FRESHET_OK;
 }
 
 /* Ends the commit under way if its outcome comes within wait_ms. idle_us: so much of the wait is no part of a turn. */
@@ -226,6 +239,7 @@ static freshet_status try_to_end(freshet_commit* commit, int wait_ms, int64_t id
     freshet_turn_waited(commit->turn, FRESHET_TURN_OUTCOME, idle_us);
     if (status == FRESHET_TIMEOUT) return FRESHET_OK;
     if (status != FRESHET_OK) return failed(commit, status, &cause, error);
+    if (!commit->has_state) return end_lists(commit);
     store_changes(commit);
   }
   freshet_status status = freshet_store_end_write(commit->ports->store, wait_ms, &cause);
@@ -249,7 +263,7 @@ freshet_status freshet_commit_finish(freshet_commit* commit, freshet_error* erro
 
 freshet_status freshet_commit_now(freshet_commit* commit, freshet_error* error) {
   freshet_status status = freshet_commit_finish(commit, error);
-  if (status == FRESHET_OK && !nothing_changed(commit)) status = start(commit, error);
+  if (status == FRESHET_OK && !nothing_changed(commit)) status = start(commit, true, error);
   if (status == FRESHET_OK) status = freshet_commit_finish(commit, error);
   return status;
 }
@@ -261,6 +275,19 @@ static freshet_status undo(freshet_commit* commit, freshet_status status, const 
   return ended == FRESHET_OK ? failed(commit, status, cause, error) : ended;
 }
 
+static bool overlay_is_full(const freshet_commit* commit) {
+  freshet_user_row* const* rows;
+  return freshet_users_changed(commit->derived->users, &rows) >= commit->config->overlay_users ||
+         freshet_outbox_kept_bytes(commit->ports->outbox) >= KEPT_BYTES ||
+         freshet_model_delta_size(freshet_items_model(commit->derived->items)) >= FRESHET_COMMIT_DELTA_BYTES;
+}
+
+/* Is the next commit one of state, as far as is known at this time? */
+static bool is_state_due(const freshet_commit* commit, int64_t at_us) {
+  return !commit->was_clear || at_us - commit->state_us >= commit->config->commit_interval_ms * 1000 ||
+         overlay_is_full(commit) || freshet_erasures_due(commit->erasures);
+}
+
 /* Where lists wait for their commit, what changes goes into its transaction while the last one is under way. So a
  * commit has little left to write when it starts. */
 static freshet_status write_ahead(freshet_commit* commit, freshet_error* error) {
@@ -268,8 +295,12 @@ static freshet_status write_ahead(freshet_commit* commit, freshet_error* error) 
   freshet_error cause = {0};
   freshet_status status = FRESHET_OK;
   if (commit->config->delivery == FRESHET_DELIVERY_FAST) return FRESHET_OK;
-  if (freshet_outbox_may_write_ahead(outbox, FRESHET_TOPIC_USERS)) status = write_users(commit, &cause);
-  if (status == FRESHET_OK && freshet_outbox_may_write_ahead(outbox, FRESHET_TOPIC_ITEM_DELTAS))
+  const int64_t next_us =
+      freshet_clock_monotonic_us(commit->ports->clock) + freshet_commit_interval_us(commit);
+  const bool has_state = is_state_due(commit, next_us);
+  if (has_state && freshet_outbox_may_write_ahead(outbox, FRESHET_TOPIC_USERS))
+    status = write_users(commit, &cause);
+  if (has_state && status == FRESHET_OK && freshet_outbox_may_write_ahead(outbox, FRESHET_TOPIC_ITEM_DELTAS))
     status = write_items(commit, &cause);
   if (status == FRESHET_OK) status = freshet_outbox_write_ahead(outbox, &cause);
   freshet_turn_lap(commit->turn, FRESHET_TURN_COMMIT);
@@ -296,13 +327,6 @@ static freshet_status keep_ahead(freshet_commit* commit, freshet_error* error) {
   commit->ahead += ROWS_AHEAD;
   freshet_turn_lap(commit->turn, FRESHET_TURN_COMMIT);
   return status;
-}
-
-static bool overlay_is_full(const freshet_commit* commit) {
-  freshet_user_row* const* rows;
-  return freshet_users_changed(commit->derived->users, &rows) >= commit->config->overlay_users ||
-         freshet_outbox_kept_bytes(commit->ports->outbox) >= KEPT_BYTES ||
-         freshet_model_delta_size(freshet_items_model(commit->derived->items)) >= FRESHET_COMMIT_DELTA_BYTES;
 }
 
 bool freshet_commit_is_held_up(const freshet_commit* commit) {
@@ -333,6 +357,22 @@ static freshet_status store_idle(freshet_commit* commit, int64_t now_us, freshet
   return status;
 }
 
+static bool needs_state(const freshet_commit* commit, int64_t now_us) {
+  return commit->config->delivery == FRESHET_DELIVERY_FAST || is_state_due(commit, now_us) ||
+         freshet_handover_due(commit->handover) || !freshet_list_commit_may_start(commit->derived);
+}
+
+/* The next commit is one of lists alone, if there are any. */
+static freshet_status start_lists(freshet_commit* commit, freshet_error* error) {
+  if (!freshet_list_commit_is_due(commit->derived)) {
+    commit->next_us = commit->state_us + commit->config->commit_interval_ms * 1000;
+    return FRESHET_OK;
+  }
+  freshet_status status = start(commit, false, error);
+  const bool is_started = status == FRESHET_OK && freshet_commit_is_being_written(commit);
+  return is_started ? write_on(commit, true, 0, error) : status;
+}
+
 /* Ends the commit under way if it can, and starts the next one if it is due. */
 static freshet_status end_and_start(freshet_commit* commit, bool is_behind, freshet_error* error) {
   /* In pieces, as long as lists are made meanwhile: nobody waits for the commit, or for what it keeps from being learned. */
@@ -342,18 +382,19 @@ static freshet_status end_and_start(freshet_commit* commit, bool is_behind, fres
   if (freshet_commit_is_running(commit)) status = try_to_end(commit, 0, 0, error);
   if (status != FRESHET_OK || freshet_commit_is_running(commit)) return status;
   int64_t now_us = freshet_clock_monotonic_us(commit->ports->clock);
-  bool is_due = now_us - commit->start_us >= commit->config->commit_interval_ms * 1000 ||
+  bool is_due = now_us - commit->start_us >= freshet_commit_interval_us(commit) ||
                 freshet_handover_due(commit->handover);
   bool is_urgent = (freshet_owed_needs_commit(freshet_refresh_queue(commit->derived->refresh)) ||
                     freshet_erasures_due(commit->erasures)) &&
                    now_us - commit->start_us >= URGENT_US;
   const bool is_full = overlay_is_full(commit) || !freshet_commit_has_room(commit);
   if (!is_full && !is_urgent && !is_due) return FRESHET_OK;
+  if (!needs_state(commit, now_us)) return start_lists(commit, error);
   const bool is_idle = nothing_changed(commit);
   if (is_idle && now_us < commit->next_us) return FRESHET_OK;
   commit->wants_pass = freshet_learned_store_is_due(freshet_items_learned(commit->derived->items));
   if (is_idle) return store_idle(commit, now_us, error);
-  status = start(commit, error);
+  status = start(commit, true, error);
   const bool is_started = status == FRESHET_OK && freshet_commit_is_being_written(commit);
   return is_started ? write_on(commit, all, 0, error) : status;
 }
@@ -381,6 +422,7 @@ static freshet_status load_again(freshet_commit* commit, freshet_error* error) {
   freshet_status status = freshet_items_store_links(commit->derived->items, error);
   freshet_derived_unload(commit->derived);
   commit->ahead = 0;
+  commit->was_clear = false;
   if (status == FRESHET_OK) status = freshet_derived_load(commit->derived, error);
   FRESHET_HELD_EACH(held, commit->held, FRESHET_TOPIC_EVENTS) {
     freshet_held_forget_hand_over(held);
@@ -474,12 +516,13 @@ freshet_status freshet_commit_let_go(freshet_commit* commit, bool lost, freshet_
     return FRESHET_OK;
   }
   if (lost || commit->is_stale || status != FRESHET_OK || nothing_changed(commit)) return status;
-  status = start(commit, error);
+  status = start(commit, true, error);
   if (status == FRESHET_OK) status = finish_or_abandon(commit, error);
   return status;
 }
 
 freshet_status freshet_commit_recover(freshet_commit* commit, freshet_error* error) {
+  commit->was_clear = false; /* whether the state of partitions that come owes lists, is found out */
   if (!commit->is_stale) return FRESHET_OK;
   freshet_status status = freshet_commit_roll_back(commit, error);
   commit->is_stale = false;

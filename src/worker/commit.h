@@ -38,6 +38,9 @@ typedef struct freshet_commit {
   freshet_turn* turn;
   /* Its own; zero at first. */
   int64_t start_us; /* of the last commit */
+  int64_t state_us; /* of the last commit that was not of lists alone (list_commit.h) */
+  bool has_state;   /* the last commit was not of lists alone */
+  bool was_clear;   /* the last commit of state owed no list to anybody */
   bool is_storing;  /* the transaction has committed, and the store takes its rows */
   int64_t next_us;  /* when the next one is due */
   size_t ahead;     /* rows of changed users that have been looked at for the next one */
@@ -50,6 +53,12 @@ typedef struct freshet_commit {
 } freshet_commit;
 
 void freshet_commit_free(freshet_commit* commit);
+
+/* From the start of a commit to that of the next one. */
+static inline int64_t freshet_commit_interval_us(const freshet_commit* commit) {
+  const bool is_fast = commit->config->delivery == FRESHET_DELIVERY_FAST;
+  return (is_fast ? commit->config->commit_interval_ms : commit->config->lists_interval_ms) * 1000;
+}
 
 /* In every turn: starts a commit when it is due, goes on writing it, and ends the one under way when its outcome is there.
  * is_behind: more events have come than a turn takes, so a commit is written at once. Errors, verdict

@@ -137,6 +137,7 @@ freshet_status freshet_derived_load_partition(freshet_derived* derived, freshet_
   held->dedup = freshet_dedup_create(derived->config->dedup_events, derived->config->dedup_window_ms);
   loading load = {held, FRESHET_OK, error};
   freshet_carriers_expect(derived->carriers, held->partition);
+  freshet_withdrawals_expect(derived->withdrawals, held);
   freshet_status status = freshet_store_scan(derived->ports->store, FRESHET_FAMILY_USERS, held->partition,
                                              no_users, load_chunk, &load, error);
   if (status == FRESHET_OK) status = load.status;
@@ -147,7 +148,7 @@ void freshet_derived_release_partition(freshet_derived* derived, freshet_held_pa
   if (held->topic == FRESHET_TOPIC_EVENTS) {
     freshet_users_drop(derived->users, held->partition);
     freshet_refresh_forget(derived->refresh, held->partition);
-    freshet_carriers_complete(derived->carriers, held->partition);
+    freshet_carriers_leave(derived->carriers, held->partition);
   }
   if (held->topic == FRESHET_TOPIC_REQUESTS) freshet_answers_forget(derived->answers, held->partition);
   freshet_dedup_destroy(held->dedup);

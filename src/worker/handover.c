@@ -81,7 +81,8 @@ static freshet_status read_erasures(const freshet_handover* handover, const fres
 static freshet_status erase_again(const freshet_handover* handover, const freshet_held_partition* held,
                                   int64_t from, freshet_error* error) {
   freshet_reader* reader = handover->ports->changelog;
-  const freshet_partition target = {FRESHET_TOPIC_EVENTS, held->partition, next_of(held)};
+  const freshet_partition target = {
+      .topic = FRESHET_TOPIC_EVENTS, .partition = held->partition, .offset = next_of(held)};
   int64_t first, end;
   freshet_status status =
       freshet_reader_range(reader, FRESHET_TOPIC_EVENTS, held->partition, &first, &end, error);
@@ -103,7 +104,7 @@ static freshet_status answer_again(const freshet_handover* handover, int32_t par
   if (requests == NULL || next < 0) return FRESHET_OK;
   freshet_answers_forget(handover->derived->answers, partition);
   freshet_held_rewind(requests, next);
-  const freshet_partition target = {FRESHET_TOPIC_REQUESTS, partition, next};
+  const freshet_partition target = {.topic = FRESHET_TOPIC_REQUESTS, .partition = partition, .offset = next};
   return freshet_source_seek(handover->ports->source, &target, 1, error);
 }
 

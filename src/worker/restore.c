@@ -173,7 +173,8 @@ static freshet_status read_all(restoring* r, freshet_error* error) {
   freshet_partition* ends = calloc(r->count, sizeof *ends);
   FRESHET_ASSERT(records != NULL && ends != NULL);
   for (size_t i = 0; i < r->count; i++)
-    ends[i] = (freshet_partition){FRESHET_TOPIC_USERS, r->targets[i].partition, r->targets[i].end};
+    ends[i] = (freshet_partition){
+        .topic = FRESHET_TOPIC_USERS, .partition = r->targets[i].partition, .offset = r->targets[i].end};
   const freshet_reading reading = {.reader = r->ports->changelog,
                                    .clock = r->ports->clock,
                                    .logger = r->ports->logger,

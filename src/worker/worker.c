@@ -269,7 +269,7 @@ static bool has_to_hurry(const freshet_worker* worker, size_t count) {
  * next one. */
 static bool is_commit_near(const freshet_worker* worker) {
   const freshet_commit* commit = &worker->commit;
-  const int64_t interval_us = worker->config.commit_interval_ms * 1000;
+  const int64_t interval_us = freshet_commit_interval_us(commit);
   const int64_t due_us = freshet_commit_is_running(commit) ? commit->start_us + interval_us : commit->next_us;
   const int64_t near_us = interval_us / NEAR_PART < NEAR_US ? interval_us / NEAR_PART : NEAR_US;
   return freshet_clock_monotonic_us(worker->ports.clock) >= due_us - near_us;

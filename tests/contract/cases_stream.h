@@ -374,7 +374,7 @@ static void case_offsets_go_with_the_transaction(void** state) {
   int64_t committed;
   assert_ok(freshet_source_committed(rig->source, FRESHET_TOPIC_EVENTS, 0, &committed, error));
   assert_int_equal(committed, -1);
-  commit_one(rig, &(freshet_partition){FRESHET_TOPIC_EVENTS, 0, 2}, 1);
+  commit_one(rig, &(freshet_partition){.topic = FRESHET_TOPIC_EVENTS, .partition = 0, .offset = 2}, 1);
   assert_ok(freshet_source_committed(rig->source, FRESHET_TOPIC_EVENTS, 0, &committed, error));
   assert_int_equal(committed, 2);
   begin_one(rig);
@@ -395,7 +395,8 @@ static void case_a_seek_begins_again(void** state) {
   settle_all(rig);
   join_group(rig);
   expect_events(rig, "abcd");
-  freshet_partition to[] = {{FRESHET_TOPIC_EVENTS, 0, 1}, {FRESHET_TOPIC_EVENTS, 1, -1}};
+  freshet_partition to[] = {{.topic = FRESHET_TOPIC_EVENTS, .partition = 0, .offset = 1},
+                            {.topic = FRESHET_TOPIC_EVENTS, .partition = 1, .offset = -1}};
   assert_ok(freshet_source_seek(rig->source, to, 2, error));
   expect_events(rig, "bcd");
   to[0].offset = -1; /* nothing committed: from the beginning */

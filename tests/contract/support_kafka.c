@@ -177,7 +177,7 @@ freshet_status commit(freshet_sink* sink, const freshet_partition* offsets, size
 }
 
 void commit_at(freshet_sink* sink, freshet_topic topic, int32_t partition, int64_t offset) {
-  freshet_partition at = {topic, partition, offset};
+  freshet_partition at = {.topic = topic, .partition = partition, .offset = offset};
   assert_status(FRESHET_OK, commit(sink, &at, offset < 0 ? 0 : 1));
 }
 

@@ -191,11 +191,12 @@ static void a_seek_drops_what_was_fetched(void** state) {
   join(source, &group);
   for (int i = 0; i < SEEKS; i++) {
     int to = rand() % (RECORDS - 700);
-    freshet_partition at[] = {{FRESHET_TOPIC_EVENTS, 1, to == 0 ? -1 : to}, {FRESHET_TOPIC_EVENTS, 0, 0}};
+    freshet_partition at[] = {{.topic = FRESHET_TOPIC_EVENTS, .partition = 1, .offset = to == 0 ? -1 : to},
+                              {.topic = FRESHET_TOPIC_EVENTS, .partition = 0, .offset = 0}};
     assert_status(FRESHET_OK, freshet_source_seek(source, at, 2, fresh_error()));
     expect_numbers(source, 1, to, rand() % 3 == 0 ? 0 : 1 + rand() % 700);
   }
-  freshet_partition start = {FRESHET_TOPIC_EVENTS, 1, 0};
+  freshet_partition start = {.topic = FRESHET_TOPIC_EVENTS, .partition = 1, .offset = 0};
   assert_status(FRESHET_OK, freshet_source_seek(source, &start, 1, fresh_error()));
   expect_numbers(source, 1, 0, RECORDS);
   assert_int_equal(freshet_source_end(source, FRESHET_TOPIC_EVENTS, 1), RECORDS);

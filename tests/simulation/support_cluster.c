@@ -282,7 +282,10 @@ void sim_make_again(sim_cluster* cluster, freshet_topic topic) {
   for (int32_t p = 0; p < cluster->partitions[topic]; p++) {
     sim_truncate(cluster, topic, p, 0);
     cluster->logs[topic][p].first = 0;
-    for (int app = 0; app < SIM_APPS; app++) cluster->groups[app].committed[kind][p] = -1;
+    for (int app = 0; app < SIM_APPS; app++) {
+      cluster->groups[app].committed[kind][p] = -1;
+      cluster->groups[app].listed[kind][p] = FRESHET_NOT_LISTED;
+    }
   }
 }
 
@@ -341,6 +344,7 @@ void sim_end(sim_cluster* cluster, int32_t transaction, sim_outcome outcome) {
     int64_t* by = &cluster->groups[t->app].committed_by[o->topic][o->partition];
     if (t->offsets_order < *by) continue; /* a later commit has ended before this one */
     *committed = o->offset;
+    cluster->groups[t->app].listed[o->topic][o->partition] = o->listed;
     *by = t->offsets_order;
   }
 }

@@ -91,8 +91,9 @@ typedef struct sim_group {
   sim_member members[SIM_MEMBERS_MAX];
   int generation;
   bool is_rebalancing;
-  int64_t rebalancing_us;                                   /* since when */
-  int64_t committed[FRESHET_TOPICS][SIM_PARTITIONS_MAX];    /* -1: none */
+  int64_t rebalancing_us;                                /* since when */
+  int64_t committed[FRESHET_TOPICS][SIM_PARTITIONS_MAX]; /* -1: none */
+  freshet_listed listed[FRESHET_TOPICS][SIM_PARTITIONS_MAX];
   int64_t committed_by[FRESHET_TOPICS][SIM_PARTITIONS_MAX]; /* offsets_order of the transaction */
 } sim_group;
 

@@ -68,6 +68,12 @@ const char* run_generation_name(int app) {
   return names[app];
 }
 
+/* Where lists have commits of their own, many of them between two commits of the state. */
+static int64_t commit_interval_ms(const run_shape* shape, sim_random* random) {
+  const bool is_long = shape->delivery == FRESHET_DELIVERY_COMMITTED && sim_chance(random, 500);
+  return is_long ? 500 + sim_below(random, 3000) : sim_skewed(random, 5, 2000);
+}
+
 static freshet_stream_config config_of(const run_shape* shape, sim_random* random) {
   freshet_stream_config config = {
       .base_generation = run_generation_name(0),
@@ -83,7 +89,8 @@ static freshet_stream_config config_of(const run_shape* shape, sim_random* rando
       .ranking_threads = sim_chance(random, 50) ? 2 : 1,
       .lagging_threads = sim_chance(random, 50) ? 3 : 2,
       .ranking_batch = 1 + sim_below(random, 4),
-      .commit_interval_ms = sim_skewed(random, 5, 2000),
+      .commit_interval_ms = commit_interval_ms(shape, random),
+      .lists_interval_ms = sim_skewed(random, 1, 100),
       .overlay_users = sim_skewed(random, 1, 100),
       .cached_users = sim_skewed(random, 0, 30),
       .dedup_events = SIM_DEDUP_EVENTS,

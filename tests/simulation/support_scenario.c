@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { YOUNGER_MAX = SIM_DEDUP_EVENTS - 1 };
+enum { STILL_EVERY = 6, /* seeds */ YOUNGER_MAX = SIM_DEDUP_EVENTS - 1 };
 
 typedef struct plan {
   sim_scenario* scenario;
@@ -210,8 +210,8 @@ static void add_item(plan* p, int item) {
   set_key(action, id, strlen(id));
   action->item = item;
   if (is_withdrawn) return;
-  action->available = sim_chance(&p->random, 800);
-  if (sim_chance(&p->random, 150))
+  action->available = sim_chance(&p->random, 800) || p->scenario->is_still;
+  if (sim_chance(&p->random, 150) && !p->scenario->is_still)
     action->expires_at_ms = sim_now_ms(p->cluster) + sim_below(&p->random, 60000);
   freshet_slice category = freshet_slice_of("things");
   char title[32];
@@ -302,6 +302,8 @@ static void add_any(plan* p) {
     add_bad_event(p);
   } else if (kind < 82) {
     add_erasure(p);
+  } else if (kind < 94 && p->scenario->is_still) {
+    add_event(p, user);
   } else if (kind < 92) {
     add_item(p, (int)sim_below(&p->random, (uint32_t)announced_items(p->scenario)));
   } else if (kind < 94) {
@@ -324,6 +326,7 @@ void sim_scenario_init(sim_scenario* scenario, uint64_t seed, bool is_comparable
             .codec = codec,
             .time_ms = sim_now_ms(cluster),
             .transaction_from = SIZE_MAX};
+  scenario->is_still = seed % STILL_EVERY == 1;
   scenario->users = 1 + (int)sim_below(&p.random, SIM_USERS_MAX);
   scenario->items = 8 + (int)sim_below(&p.random, SIM_ITEMS_MAX - 7);
   scenario->preamble = (size_t)announced_items(scenario);

@@ -51,6 +51,8 @@ typedef struct sim_action {
 typedef struct sim_scenario {
   uint64_t seed;
   bool is_comparable;
+  bool
+      is_still; /* all items are announced before the first event, and stay listed: no list is ever made again */
   sim_action* actions; /* [count], in the order in which they are written */
   size_t count, capacity;
   size_t written;

@@ -55,8 +55,10 @@ static size_t list_partitions(const sim_process* process, bool which[FRESHET_TOP
   size_t count = 0;
   for (int topic = 0; topic < FRESHET_TOPICS; topic++) {
     for (int p = 0; p < SIM_PARTITIONS_MAX; p++) {
-      int64_t committed = process->world->cluster.groups[process->app].committed[topic][p];
-      if (which[topic][p]) out[count++] = (freshet_partition){(freshet_topic)topic, p, committed};
+      const sim_group* group = &process->world->cluster.groups[process->app];
+      if (!which[topic][p]) continue;
+      out[count++] =
+          (freshet_partition){(freshet_topic)topic, p, group->committed[topic][p], group->listed[topic][p]};
     }
   }
   return count;

@@ -7,7 +7,7 @@
  *            the last owner and in one that a fresh worker has filled from the changelog.
  * lists      Every user with events has a list whose version is the newest event; erased users end with a
  *            tombstone. What one process publishes between two rewinds never goes back in version; with
- *            delivery = committed nothing does. After a crash older versions may come again: a reader that
+ *            delivery = committed nothing does, and where no item comes or goes each version comes once. After a crash older versions may come again: a reader that
  *            keeps the larger offset never sees them.
  * items      No list holds an item that was withdrawn, as far as its writer had read. When all is quiet, no
  *            user's last list holds one, whenever it was withdrawn and whichever process was away then.
@@ -96,12 +96,18 @@ static bool has_lost_learned(const run* r) {
   return has_lost(r, RUN_DELTAS_CUT) || has_lost(r, RUN_CHECKPOINTS_MADE_AGAIN);
 }
 
-/* Events of a lost log that were listed at once, and not committed, are not known any more. Their lists are still there. */
+/* Events of a lost log that were listed before their state was committed are not known any more. Their lists are still there. */
 static bool has_lost_listed(const run* r) {
-  return has_lost(r, RUN_EVENTS_MADE_AGAIN) && r->shape.delivery == FRESHET_DELIVERY_FAST;
+  return has_lost(r, RUN_EVENTS_MADE_AGAIN);
 }
 
 /* ---- afterwards: lists ---- */
+
+/* Nothing but an event causes a list, and none is published before its commit. */
+static bool has_each_list_once(const run* r) {
+  return r->scenario.is_still && r->shape.delivery == FRESHET_DELIVERY_COMMITTED && !r->is_over &&
+         r->encoders[0] == NULL;
+}
 
 static void check_user_lists(run* r, int user) {
   sim_world* world = &r->world;
@@ -127,10 +133,13 @@ static void check_user_lists(run* r, int user) {
       if (list.version_offset > newest) newest = list.version_offset;
       if (record->is_late) continue;
       bool goes_back = record->has_value && list.version_offset < previous;
-      bool may = record->writer != writer && r->shape.delivery == FRESHET_DELIVERY_FAST;
+      bool may =
+          record->writer != writer && (r->shape.delivery == FRESHET_DELIVERY_FAST || has_lost_listed(r));
       if (goes_back && !may)
         sim_fail(world, "lists of user %s go back from version %lld to %lld", id, (long long)previous,
                  (long long)list.version_offset);
+      if (record->has_value && list.version_offset == previous && has_each_list_once(r))
+        sim_fail(world, "version %lld of the list of user %s comes twice", (long long)previous, id);
       if (!record->has_value || list.version_offset > kept) kept = list.version_offset;
       is_tombstone_last = !record->has_value;
       /* An erased user who comes back has the offsets of the new log. */

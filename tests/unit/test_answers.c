@@ -421,8 +421,9 @@ static freshet_status source_poll(freshet_source* self, int timeout_ms, freshet_
     freshet_partition partitions[2 * PARTITIONS + 1] = {[2 * PARTITIONS] = {FRESHET_TOPIC_ITEMS, 0, 0}};
     size_t encodes = user_texts != FRESHET_USER_TEXT_OFF; /* the texts of items too */
     for (int p = 0; p < PARTITIONS; p++) {
-      partitions[p] = (freshet_partition){FRESHET_TOPIC_EVENTS, p, 0};
-      partitions[PARTITIONS + p] = (freshet_partition){FRESHET_TOPIC_REQUESTS, p, 0};
+      partitions[p] = (freshet_partition){.topic = FRESHET_TOPIC_EVENTS, .partition = p, .offset = 0};
+      partitions[PARTITIONS + p] =
+          (freshet_partition){.topic = FRESHET_TOPIC_REQUESTS, .partition = p, .offset = 0};
     }
     w->is_assigned = true;
     return w->handler.assigned(w->handler.context, partitions, 2 * PARTITIONS + encodes, error);
@@ -975,7 +976,8 @@ static void who_has_waited_too_long_is_told_so(void** state) {
 /* What has not been answered when a partition goes is another worker's. */
 static void requests_of_a_revoked_partition_are_forgotten(void** state) {
   (void)state;
-  const freshet_partition gone[] = {{FRESHET_TOPIC_EVENTS, 0, -1}, {FRESHET_TOPIC_REQUESTS, 0, -1}};
+  const freshet_partition gone[] = {{.topic = FRESHET_TOPIC_EVENTS, .partition = 0, .offset = -1},
+                                    {.topic = FRESHET_TOPIC_REQUESTS, .partition = 0, .offset = -1}};
   step();
   ask_in_partition_0("slow", "a text");
   step();

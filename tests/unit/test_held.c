@@ -48,10 +48,10 @@ static void knows_what_is_held_and_what_follows(void** state) {
   freshet_serving serving = {0};
   freshet_held* held = freshet_held_create(&source, &serving);
   assert_null(freshet_held_next(held, FRESHET_TOPICS, NULL));
-  freshet_held_add(held, &(freshet_partition){FRESHET_TOPIC_EVENTS, 1, 4});
-  freshet_held_add(held, &(freshet_partition){FRESHET_TOPIC_ITEMS, 1, 7});
-  freshet_held_add(held, &(freshet_partition){FRESHET_TOPIC_EVENTS, 5, -1});
-  freshet_held_add(held, &(freshet_partition){FRESHET_TOPIC_EVENTS, 2, -1});
+  freshet_held_add(held, &(freshet_partition){.topic = FRESHET_TOPIC_EVENTS, .partition = 1, .offset = 4});
+  freshet_held_add(held, &(freshet_partition){.topic = FRESHET_TOPIC_ITEMS, .partition = 1, .offset = 7});
+  freshet_held_add(held, &(freshet_partition){.topic = FRESHET_TOPIC_EVENTS, .partition = 5, .offset = -1});
+  freshet_held_add(held, &(freshet_partition){.topic = FRESHET_TOPIC_EVENTS, .partition = 2, .offset = -1});
   assert_int_equal(freshet_held_count(held, FRESHET_TOPIC_EVENTS), 3);
   assert_int_equal(freshet_held_count(held, FRESHET_TOPICS), 4);
   assert_null(freshet_held_find(held, FRESHET_TOPIC_REQUESTS, 1));
@@ -87,12 +87,53 @@ static void knows_what_is_held_and_what_follows(void** state) {
   freshet_held_destroy(held);
 }
 
+/* A commit of lists alone says how far they go, and leaves the place from which events are read after a crash. */
+static void lists_may_be_committed_beyond_the_state(void** state) {
+  (void)state;
+  freshet_source source = {NULL};
+  freshet_serving serving = {0};
+  freshet_held* held = freshet_held_create(&source, &serving);
+  const freshet_partition came = {
+      .topic = FRESHET_TOPIC_EVENTS, .partition = 0, .offset = 4, .listed = {.offset = 6, .listing = 77}};
+  const freshet_partition first = {.topic = FRESHET_TOPIC_EVENTS, .partition = 1, .offset = -1};
+  freshet_held_partition* p = freshet_held_add(held, &came);
+  assert_int_equal(p->listed.listing, 77);
+  assert_true(freshet_held_is_replaying(p));
+  freshet_held_advance(p, 5, 1);
+  assert_true(freshet_held_is_replaying(p));
+  freshet_held_start_listed(p, p->next, 88); /* less than what is said already */
+  freshet_held_end_commit(p);
+  assert_int_equal(p->listed.offset, 6);
+  assert_int_equal(p->listed.listing, 88);
+  freshet_held_advance(p, 8, 1);
+  assert_false(freshet_held_is_replaying(p));
+  freshet_held_start_listed(p, p->next, 99);
+  size_t count;
+  freshet_partition* list = freshet_held_list(held, FRESHET_TOPICS, FRESHET_HELD_COMMITTING, &count);
+  assert_int_equal(list[0].offset, 4);
+  assert_int_equal(list[0].listed.offset, 8);
+  assert_int_equal(list[0].listed.listing, 99);
+  free(list);
+  freshet_held_roll_back(p); /* that commit was aborted */
+  assert_int_equal(p->next, 4);
+  assert_int_equal(p->listed.offset, 6);
+  freshet_held_start_listed(p, 9, 99);
+  freshet_held_end_commit(p);
+  assert_int_equal(p->committed, 4);
+  assert_int_equal(p->listed.offset, 9);
+  freshet_held_rewind(p, 2); /* all of it is done again */
+  assert_false(freshet_held_is_replaying(p));
+  assert_false(freshet_held_is_replaying(freshet_held_add(held, &first)));
+  freshet_held_destroy(held);
+}
+
 static void lists_go_to_the_shadow_until_the_hand_over(void** state) {
   (void)state;
   freshet_source source = {NULL};
   freshet_serving serving = {.own = "shop.g2", .base = "shop"};
   freshet_held* held = freshet_held_create(&source, &serving);
-  freshet_held_partition* p = freshet_held_add(held, &(freshet_partition){FRESHET_TOPIC_EVENTS, 0, 0});
+  freshet_held_partition* p = freshet_held_add(
+      held, &(freshet_partition){.topic = FRESHET_TOPIC_EVENTS, .partition = 0, .offset = 0});
   assert_int_equal(freshet_held_list_topic(held, 0), FRESHET_TOPIC_SHADOW);
   serving.number = 1;
   snprintf(serving.generation, sizeof serving.generation, "shop.g2");
@@ -187,7 +228,8 @@ static freshet_status read_both(freshet_error* error) {
                                    .capacity = 4,
                                    .apply = apply,
                                    .context = &log_of};
-  const freshet_partition targets[] = {{FRESHET_TOPIC_USERS, 0, 3}, {FRESHET_TOPIC_USERS, 1, 40}};
+  const freshet_partition targets[] = {{.topic = FRESHET_TOPIC_USERS, .partition = 0, .offset = 3},
+                                       {.topic = FRESHET_TOPIC_USERS, .partition = 1, .offset = 40}};
   return freshet_read_to(&reading, targets, 2, error);
 }
 
@@ -219,6 +261,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(grows_by_doubling_and_keeps_what_is_there),
       cmocka_unit_test(knows_what_is_held_and_what_follows),
+      cmocka_unit_test(lists_may_be_committed_beyond_the_state),
       cmocka_unit_test(lists_go_to_the_shadow_until_the_hand_over),
       cmocka_unit_test(what_was_said_of_requests_counts_at_once),
       cmocka_unit_test(reads_every_partition_to_its_end),

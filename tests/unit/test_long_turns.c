@@ -143,7 +143,7 @@ static freshet_status source_poll(freshet_source* self, int timeout_ms, freshet_
   *count = 0;
   w->asked = capacity;
   if (!w->is_assigned) {
-    const freshet_partition events = {FRESHET_TOPIC_EVENTS, 0, w->committed};
+    const freshet_partition events = {.topic = FRESHET_TOPIC_EVENTS, .partition = 0, .offset = w->committed};
     w->is_assigned = true;
     w->events_taken = w->committed;
     return w->handler.assigned(w->handler.context, &events, 1, error);
@@ -487,7 +487,7 @@ static void a_commit_has_little_left_to_write(void** state) {
 /* As a member of today, the process would commit what it has learned as a member of yesterday. */
 static void a_commit_that_is_being_written_is_not_started_when_partitions_are_lost(void** state) {
   enum { USERS = 200 };
-  const freshet_partition events = {FRESHET_TOPIC_EVENTS, 0, 0};
+  const freshet_partition events = {.topic = FRESHET_TOPIC_EVENTS, .partition = 0, .offset = 0};
   (void)state;
   start(100000);
   choose();

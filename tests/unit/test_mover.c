@@ -287,17 +287,27 @@ static void event_ids_are_known_where_their_users_are(void** state) {
 
 /* ---- what is committed with an offset ---- */
 
-static void mark_and_layout_share_the_metadata(void** state) {
+static void words_share_the_metadata(void** state) {
   (void)state;
   const freshet_layout layout = {6, 4};
   const freshet_mark mark = {.offset = 12, .time_ms = 34, .hash = 0xabc};
-  char text[FRESHET_MARK_TEXT_SIZE + FRESHET_LAYOUT_TEXT_SIZE], word[FRESHET_LAYOUT_TEXT_SIZE];
+  const freshet_listed listed = {.offset = 14, .listing = 0xdef};
+  char text[FRESHET_MARK_TEXT_SIZE + FRESHET_LAYOUT_TEXT_SIZE + FRESHET_LISTED_TEXT_SIZE];
+  char word[FRESHET_LAYOUT_TEXT_SIZE], lists[FRESHET_LISTED_TEXT_SIZE];
   freshet_mark_write(&mark, text);
   freshet_layout_write(&layout, word);
   freshet_layout found = freshet_layout_read(text, strlen(text));
   assert_int_equal(found.partitions, 0); /* of an earlier version */
+  assert_int_equal(freshet_listed_read(text, strlen(text)).offset, -1);
+  freshet_listed_write(&listed, lists);
+  strcat(text, " ");
+  strcat(text, lists);
   strcat(text, " ");
   strcat(text, word);
+  assert_int_equal(freshet_listed_read(text, strlen(text)).offset, 14);
+  assert_int_equal(freshet_listed_read(text, strlen(text)).listing, 0xdef);
+  freshet_listed_write(&FRESHET_NOT_LISTED, lists);
+  assert_string_equal(lists, "");
   freshet_mark read = freshet_mark_read(text, strlen(text));
   assert_true(freshet_mark_equal(&read, &mark));
   found = freshet_layout_read(text, strlen(text));
@@ -309,6 +319,8 @@ static void mark_and_layout_share_the_metadata(void** state) {
   assert_int_equal(read.offset, -1);
   assert_int_equal(freshet_layout_read("p1:6:4x", 7).partitions, 0);
   assert_int_equal(freshet_layout_read(NULL, 0).partitions, 0);
+  assert_int_equal(freshet_listed_read("l1:-4:0000000000000def", 22).offset, -1);
+  assert_int_equal(freshet_listed_read(NULL, 0).offset, -1);
 }
 
 int main(void) {
@@ -316,7 +328,7 @@ int main(void) {
       cmocka_unit_test_setup(every_user_comes_to_its_home_once, clear),
       cmocka_unit_test_setup(of_two_rows_the_right_one_stays, clear),
       cmocka_unit_test_setup(event_ids_are_known_where_their_users_are, clear),
-      cmocka_unit_test(mark_and_layout_share_the_metadata),
+      cmocka_unit_test(words_share_the_metadata),
   };
   return cmocka_run_group_tests(tests, make_codec, drop_codec);
 }

@@ -232,6 +232,29 @@ static void delivery_committed_puts_lists_into_the_transaction(void** state) {
   EXPECT("begin", "write 3 u1=later", "commit");
 }
 
+static void lists_alone_are_told_from_state(void** state) {
+  (void)state;
+  freshet_outbox_destroy(w.outbox);
+  w.outbox = freshet_outbox_create(&w.sink, FRESHET_DELIVERY_COMMITTED);
+  assert_true(freshet_outbox_has_lists_alone(w.outbox));
+  add(FRESHET_TOPIC_RECOMMENDATIONS, "u1", "list", FRESHET_BY_DELIVERY);
+  add(FRESHET_TOPIC_SHADOW, "u1", "list", FRESHET_BY_DELIVERY);
+  add(FRESHET_TOPIC_REPLIES, "u1", "reply", FRESHET_BY_DELIVERY);
+  assert_true(freshet_outbox_has_lists_alone(w.outbox));
+  add(FRESHET_TOPIC_RECOMMENDATIONS, "u2", NULL, FRESHET_BY_DELIVERY); /* an erasure */
+  assert_false(freshet_outbox_has_lists_alone(w.outbox));
+  start_commit(FRESHET_OK);
+  w.outcome = FRESHET_OK;
+  assert_int_equal(freshet_outbox_outcome(w.outbox, 0, NULL), FRESHET_OK);
+  assert_true(freshet_outbox_has_lists_alone(w.outbox));
+  add(FRESHET_TOPIC_DEAD_LETTERS, "x", "bad", FRESHET_WITH_COMMIT);
+  assert_false(freshet_outbox_has_lists_alone(w.outbox));
+  start_commit(FRESHET_OK);
+  assert_int_equal(freshet_outbox_outcome(w.outbox, 0, NULL), FRESHET_OK);
+  add(FRESHET_TOPIC_ITEM_STATES, "i1", "row", FRESHET_IN_TRANSACTION); /* it is not kept, but there */
+  assert_false(freshet_outbox_has_lists_alone(w.outbox));
+}
+
 static void the_store_gets_what_was_committed(void** state) {
   (void)state;
   add(FRESHET_TOPIC_USERS, "u1", "a", FRESHET_WITH_COMMIT);
@@ -491,6 +514,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(leaves_when_it_is_told_to, set_up, tear_down),
       cmocka_unit_test_setup_teardown(delivery_committed_puts_lists_into_the_transaction, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(lists_alone_are_told_from_state, set_up, tear_down),
       cmocka_unit_test_setup_teardown(the_store_gets_what_was_committed, set_up, tear_down),
       cmocka_unit_test_setup_teardown(an_abort_forgets_everything_since_the_last_commit, set_up, tear_down),
       cmocka_unit_test_setup_teardown(what_is_written_ahead_is_written_once, set_up, tear_down),

@@ -186,7 +186,8 @@ static void without_a_rule_a_user_lives_where_it_is_known(void** state) {
   freshet_users* users = freshet_users_create(model, store, codec, 8);
   const freshet_serving serving = {0};
   freshet_held* held = freshet_held_create(NULL, &serving);
-  for (int32_t p = 1; p < 3; p++) freshet_held_add(held, &(freshet_partition){FRESHET_TOPIC_EVENTS, p, 0});
+  for (int32_t p = 1; p < 3; p++)
+    freshet_held_add(held, &(freshet_partition){.topic = FRESHET_TOPIC_EVENTS, .partition = p, .offset = 0});
   freshet_homes homes = {FRESHET_PARTITIONER_ANY, 3, held, users};
   int32_t home;
   assert_int_equal(change(users, 2, "here", true), FRESHET_OK);

@@ -133,6 +133,24 @@ static void test_everything_comes_back_from_the_store(void** state) {
   freshet_buffer_free(&after);
 }
 
+/* A list of another process, of which only the version is known. */
+static void test_a_list_that_is_not_known_stays_so(void** state) {
+  world* w = *state;
+  freshet_user_row* row = get(w, 1, 1);
+  add_event(w, row);
+  const size_t items = freshet_model_item_count(w->model);
+  freshet_users_set_list_unknown(row);
+  commit(w);
+  for (int user = 2; user < 2 + CACHED; user++) get(w, 1, user);
+  freshet_users_trim(w->users);
+  row = get(w, 1, 1);
+  assert_true(row->exists && row->is_list_unknown);
+  assert_int_equal(row->listed_count, 0);
+  assert_int_equal(freshet_model_item_count(w->model), items); /* what stands for it is no item */
+  freshet_users_set_listed(row, NULL, 0);
+  assert_false(row->is_list_unknown);
+}
+
 static void test_rows_that_are_needed_stay(void** state) {
   world* w = *state;
   freshet_user_row* dirty = get(w, 0, 0);
@@ -268,10 +286,15 @@ static void test_against_plain_tables(void** state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      WITH_WORLD(test_a_stranger_does_not_exist), WITH_WORLD(test_everything_comes_back_from_the_store),
-      WITH_WORLD(test_rows_that_are_needed_stay), WITH_WORLD(test_changes_during_a_commit_are_in_the_next),
-      WITH_WORLD(test_partitions_are_apart),      WITH_WORLD(test_erased_users_begin_anew),
-      WITH_WORLD(test_an_unreadable_row_stops),   WITH_WORLD(test_against_plain_tables),
+      WITH_WORLD(test_a_stranger_does_not_exist),
+      WITH_WORLD(test_everything_comes_back_from_the_store),
+      WITH_WORLD(test_a_list_that_is_not_known_stays_so),
+      WITH_WORLD(test_rows_that_are_needed_stay),
+      WITH_WORLD(test_changes_during_a_commit_are_in_the_next),
+      WITH_WORLD(test_partitions_are_apart),
+      WITH_WORLD(test_erased_users_begin_anew),
+      WITH_WORLD(test_an_unreadable_row_stops),
+      WITH_WORLD(test_against_plain_tables),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

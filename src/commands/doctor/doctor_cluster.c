@@ -151,7 +151,8 @@ static void tell_clock(freshet_doctor* doctor, const freshet_kafka_config* kafka
     const int32_t count = info[topics[i]].partitions;
     freshet_partition* places = calloc((size_t)count + 1, sizeof *places);
     FRESHET_ASSERT(places != NULL);
-    for (int32_t p = 0; p < count; p++) places[p] = (freshet_partition){topics[i], p, -1};
+    for (int32_t p = 0; p < count; p++)
+      places[p] = (freshet_partition){.topic = topics[i], .partition = p, .offset = -1};
     status = freshet_kafka_still_point_since(point, then_ms, places, (size_t)count, NULL);
     for (int32_t p = 0; status == FRESHET_OK && p < count && !ahead; p++) {
       ahead = places[p].offset >= 0;

@@ -93,7 +93,8 @@ static freshet_status open_ports(gathering* g, const char* folder, freshet_error
 /* ---- places ---- */
 
 static size_t add_places(freshet_partition* places, size_t at, freshet_topic topic, int32_t count) {
-  for (int32_t p = 0; p < count; p++) places[at++] = (freshet_partition){topic, p, -1};
+  for (int32_t p = 0; p < count; p++)
+    places[at++] = (freshet_partition){.topic = topic, .partition = p, .offset = -1};
   return at;
 }
 
@@ -219,12 +220,11 @@ static freshet_status find_point(gathering* g, freshet_error* error) {
     if (status != FRESHET_OK) return freshet_error_set(error, status, FRESHET_STOP, "%s", why.message);
     if (found) break;
     if (is_over)
-      return freshet_error_set(
-          error, FRESHET_TIMEOUT, FRESHET_STOP,
-          "no moment without a commit within %d s: raise %s for the time of the export, or stop the app",
-          POINT_MS / 1000,
-          g->config->app.delivery == FRESHET_DELIVERY_COMMITTED ? "state.committed_interval_ms"
-                                                                : "state.commit_interval_ms");
+      return freshet_error_set(error, FRESHET_TIMEOUT, FRESHET_STOP,
+                               "no moment without a commit within %d s: raise state.commit_interval_ms for "
+                               "the time of the export, "
+                               "or stop the app",
+                               POINT_MS / 1000);
     usleep(PAUSE_US);
   }
   return status;

@@ -109,7 +109,8 @@ static freshet_status total_end(freshet_import_target* t, freshet_topic topic, i
   const int32_t count = t->info[topic].partitions;
   freshet_partition* places = calloc((size_t)count + 1, sizeof *places);
   FRESHET_ASSERT(places != NULL);
-  for (int32_t p = 0; p < count; p++) places[p] = (freshet_partition){topic, p, -1};
+  for (int32_t p = 0; p < count; p++)
+    places[p] = (freshet_partition){.topic = topic, .partition = p, .offset = -1};
   freshet_status status = freshet_kafka_still_point_ends(t->point, places, (size_t)count, error);
   *end = 0;
   for (int32_t p = 0; p < count; p++) *end += places[p].offset;
