@@ -9,8 +9,8 @@
 #define FRESHET_COMMANDS_HUGE_PAGES_H
 
 /* Starts this program once more in this process, with the same arguments [ended by NULL]; glibc reads what malloc is to do only
- * at the start. Returns when that is done already, or cannot be done, or GLIBC_TUNABLES is set: then it is left to whoever
- * has set it. */
+ * at the start. Returns when that is done already, or cannot be done (a program with capabilities of its own, for
+ * instance), or GLIBC_TUNABLES is set: then it is left to whoever has set it. */
 void freshet_huge_pages_ask(char** argv);
 
 #endif

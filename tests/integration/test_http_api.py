@@ -6,9 +6,12 @@ import itertools
 import json
 import os
 import resource
+import shutil
 import socket
 import ssl
+import struct
 import subprocess
+import tempfile
 import threading
 import time
 import urllib.error
@@ -157,6 +160,24 @@ class Http(Case):
         heap = (process / "smaps").read_text().split("[heap]")[1].split("VmFlags:")[1].split("\n")[0]
         self.assertIn("hg", heap.split())
         self.assertEqual((process / "comm").read_text().strip(), Path(BINARY).name)
+
+    def test_a_program_with_capabilities_starts_once(self):
+        # glibc drops the variable for it, so it would start itself again and again.
+        if os.geteuid() != 0:
+            self.skipTest("only root may give a program capabilities")
+        with tempfile.TemporaryDirectory() as folder:
+            os.chmod(folder, 0o755)
+            program = shutil.copy(BINARY, folder)
+            os.setxattr(program, "security.capability", struct.pack("<5I", 0x02000001, 1 << 10, 0, 0, 0))
+            process = subprocess.Popen([program, "bench", "fleet"], stdout=subprocess.DEVNULL, user=65534,
+                                       env={"PATH": os.environ["PATH"]})
+            try:
+                stat = Path(f"/proc/{process.pid}/stat")
+                until(lambda: int(stat.read_text().rsplit(")", 1)[1].split()[11]) >= 20, "it is at work")
+                self.assertNotIn(b"GLIBC_TUNABLES", Path(f"/proc/{process.pid}/environ").read_bytes())
+            finally:
+                process.kill()
+                process.wait()
 
     def shop(self, settings=None, **more):
         app = self.app(settings)
