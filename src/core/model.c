@@ -346,7 +346,7 @@ void freshet_model_touch_first(freshet_model* model, uint32_t slot) {
   const float* m = freshet_model_context_factor(model, slot);
   if (m != NULL) memcpy(rows + dim, m, dim * sizeof *rows);
   g->items[g->count] =
-      (pending_item){slot, it->bias, it->factor_squares, it->context_squares, it->bias_squares};
+      (pending_item){slot, false, it->bias, it->factor_squares, it->context_squares, it->bias_squares};
   it->pending = model->gathers | ++g->count;
 }
 

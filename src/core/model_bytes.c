@@ -6,6 +6,11 @@
  *
  * where a row is nothing, i16 [dim], i32 [dim], or u8 shift and i8 [dim] to be shifted left by it,
  *
+ * or, in the short form, u16 [4] the upper halves of these numbers as f32, u8 kinds: 1 with v, 2 with m, rows, where a row is
+ * u8 m, u8 e, u8 [dim / 2] numbers from -7 to 7, plus 8, 4 bits each (the first half of the dimensions in the lower bits), to
+ * be multiplied by m 2^e. FRESHET_SHORT_MARK comes before parts in this form. An earlier version takes it for a bias out of
+ * bounds, and refuses the delta;
+ *
  * and the blend is u32 count, f64 gain of each weight [count], f64 gain of its accumulator [count]. Nothing here
  * knows deltas or stored items.
  */
@@ -39,18 +44,7 @@ static void add_units(float* x, int32_t units) {
   *x = sum > 7.5F ? 7.5F : sum < -7.5F ? -7.5F : sum;
 }
 
-/* By how many bits the numbers have to be shifted to the right so that each fits a byte. */
-static unsigned shift_for_bytes(freshet_row_look look) {
-  unsigned shift = 0;
-  while (look.high >> shift > INT8_MAX || look.low >> shift < INT8_MIN) shift++;
-  return shift;
-}
-
 /* One loop for each form, so that the compiler makes vectors of them. */
-static void put_bytes(uint8_t* restrict out, const float* restrict now, const float* restrict before,
-                      unsigned shift, uint32_t dim) {
-  for (uint32_t i = 0; i < dim; i++) out[i] = (uint8_t)(units_of(now[i], before[i]) >> shift);
-}
 static void put_narrow(freshet_i16* restrict out, const float* restrict now, const float* restrict before,
                        uint32_t dim) {
   for (uint32_t i = 0; i < dim; i++) out[i].value = (int16_t)units_of(now[i], before[i]);
@@ -67,52 +61,214 @@ static size_t size_of_number(row_kind kind) {
 
 /* Writes now - before of a row in the smallest form that loses nothing. */
 static row_kind put_row(const freshet_model* model, freshet_buffer* out, const float* now,
-                        const float* before, bool may_be_bytes) {
+                        const float* before) {
   const uint32_t dim = model->config.dim;
   const freshet_row_look look = model->kernels->look(now, before, dim);
   if (look.low == 0 && look.high == 0) return ROW_NONE;
-  const unsigned shift = shift_for_bytes(look);
-  row_kind kind = look.low < INT16_MIN || look.high > INT16_MAX ? ROW_WIDE : ROW_NARROW;
-  if (may_be_bytes && shift <= SHIFT_MAX && (look.bits & ((1u << shift) - 1)) == 0) kind = ROW_BYTES;
-  if (kind == ROW_BYTES) PUT(out, uint8_t, (uint8_t)shift);
+  const row_kind kind = look.low < INT16_MIN || look.high > INT16_MAX ? ROW_WIDE : ROW_NARROW;
   uint8_t* at = freshet_buffer_reserve(out, dim * size_of_number(kind));
-  if (kind == ROW_BYTES) put_bytes(at, now, before, shift, dim);
   if (kind == ROW_NARROW) put_narrow((freshet_i16*)(void*)at, now, before, dim);
   if (kind == ROW_WIDE) put_wide((freshet_i32*)(void*)at, now, before, dim);
   out->size += dim * size_of_number(kind);
   return kind;
 }
 
-static void coarsen_row(const freshet_model* model, float* now, const float* before) {
-  const uint32_t dim = model->config.dim;
-  const freshet_row_look look = model->kernels->look(now, before, dim);
-  unsigned shift = shift_for_bytes(look);
-  if (shift == 0) return;
-  if ((look.high + (1 << (shift - 1))) >> shift > INT8_MAX) shift++; /* rounded up it would not fit */
-  for (uint32_t i = 0; i < dim; i++) {
-    const int32_t rounded = (units_of(now[i], before[i]) + (1 << (shift - 1))) >> shift;
-    now[i] = before[i];
-    add_units(&now[i], (int32_t)((uint32_t)rounded << shift));
-  }
-}
-
-void freshet_model_coarsen(freshet_model* model, uint32_t slot, const float* v_before,
-                           const float* m_before) {
-  coarsen_row(model, freshet_model_factor(model, slot), v_before);
-  float* m = freshet_model_context_factor(model, slot);
-  if (m != NULL) coarsen_row(model, m, m_before);
-}
-
 void freshet_put_gains(const freshet_model* model, uint32_t slot, const freshet_gains* gain,
-                       const float* v_before, const float* m_before, bool may_be_bytes, freshet_buffer* out) {
+                       const float* v_before, const float* m_before, freshet_buffer* out) {
   freshet_put(out, gain, sizeof *gain);
   size_t kinds_at = out->size;
   PUT(out, uint8_t, 0);
-  const row_kind v = put_row(model, out, freshet_model_factor(model, slot), v_before, may_be_bytes);
+  const row_kind v = put_row(model, out, freshet_model_factor(model, slot), v_before);
   const float* m_now = freshet_model_context_factor(model, slot);
-  const row_kind m = m_now == NULL ? ROW_NONE : put_row(model, out, m_now, m_before, may_be_bytes);
+  const row_kind m = m_now == NULL ? ROW_NONE : put_row(model, out, m_now, m_before);
   out->data[kinds_at] = (uint8_t)(v + ROW_KINDS * m);
 }
+
+/* ---- the short form ---- */
+
+enum { SHORT_V = 1, SHORT_M = 2, SHORT_KINDS = 4, SHORT_MOST = 7, SHORT_MIDDLE = 8, EXPONENT_MAX = 20 };
+
+/* The step of a row in the short form: mantissa 2^exponent units. */
+typedef struct short_step {
+  uint8_t mantissa, exponent;
+} short_step;
+
+/* The least step that leaves `most` units within SHORT_MOST steps. */
+static short_step step_for(uint32_t most) {
+  const uint32_t least = (most + SHORT_MOST - 1) / SHORT_MOST;
+  unsigned exponent = 0;
+  while ((least + (1U << exponent) - 1) >> exponent > UINT8_MAX) exponent++;
+  return (short_step){(uint8_t)((least + (1U << exponent) - 1) >> exponent), (uint8_t)exponent};
+}
+
+static int32_t units_in(short_step step) {
+  return (int32_t)step.mantissa << step.exponent;
+}
+
+/* Adds a row in the short form to x. */
+static void add_short_row(const uint8_t* row, int32_t step, uint32_t dim, float* x) {
+  const uint32_t half = dim / 2;
+  for (uint32_t i = 0; i < half; i++) add_units(&x[i], ((row[i] & 15) - SHORT_MIDDLE) * step);
+  for (uint32_t i = 0; i < half; i++) add_units(&x[half + i], ((row[i] >> 4) - SHORT_MIDDLE) * step);
+}
+
+/* Writes times (now - before), each number rounded up or down by chance, so that the mean of many is right. The row keeps what
+ * was written. False: nothing has changed, and nothing is written. */
+static bool put_short_row(const freshet_model* model, float* now, const float* before, int times,
+                          uint32_t random, freshet_buffer* out) {
+  const uint32_t dim = model->config.dim, half = dim / 2;
+  const freshet_row_look look = model->kernels->look(now, before, dim);
+  if (look.low == 0 && look.high == 0) return false;
+  const uint32_t most = (uint32_t)(look.high > -look.low ? look.high : -look.low) * (uint32_t)times;
+  const short_step step = step_for(most);
+  const float scale = (float)times / (float)units_in(step) / FRESHET_FACTOR_STEP;
+  uint8_t numbers[DIM_MAX];
+  for (uint32_t i = 0; i < dim; i++) {
+    const float chance = (float)((random + i * 0x9e3779b9U) >> 8) * 0x1p-24F; /* spread evenly over [0, 1) */
+    const int number = (int)((now[i] - before[i]) * scale + chance + SHORT_MIDDLE);
+    numbers[i] = (uint8_t)(number < SHORT_MIDDLE + SHORT_MOST ? number : SHORT_MIDDLE + SHORT_MOST);
+  }
+  freshet_put(out, &step, sizeof step);
+  uint8_t* row = freshet_buffer_reserve(out, half);
+  for (uint32_t i = 0; i < half; i++) row[i] = (uint8_t)(numbers[i] | numbers[half + i] << 4);
+  memcpy(now, before, dim * sizeof *now);
+  add_short_row(row, units_in(step), dim, now);
+  out->size += half;
+  return true;
+}
+
+static double from_short(uint16_t number) {
+  const uint32_t bits = (uint32_t)number << 16;
+  float value;
+  memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+/* The nearest number with a byte of precision; 0 for one so small that it is off the grid. */
+static uint16_t to_short(double gain, double (*grid)(double)) {
+  const float value = (float)gain;
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  const uint16_t number = (uint16_t)((bits + 0x8000U) >> 16);
+  const double error = grid(from_short(number)) - from_short(number);
+  return error < 0 || error > 0 ? 0 : number;
+}
+
+static double within(double sum) {
+  return freshet_clamp(sum, -FRESHET_SCALAR_LIMIT, FRESHET_SCALAR_LIMIT);
+}
+
+static void add_gains(freshet_model* model, uint32_t slot, const freshet_gains* gain) {
+  item* it = &model->items[slot];
+  it->bias = freshet_grid(freshet_clamp(it->bias + gain->bias, -1000, 1000));
+  it->factor_squares = freshet_grid_sum(within(it->factor_squares + gain->factor_squares));
+  it->context_squares = freshet_grid_sum(within(it->context_squares + gain->context_squares));
+  it->bias_squares = freshet_grid_sum(within(it->bias_squares + gain->bias_squares));
+}
+
+/* In the order of freshet_gains. */
+typedef struct short_gains {
+  uint16_t bias, factor_squares, context_squares, bias_squares;
+} short_gains;
+
+static freshet_gains from_short_gains(const short_gains* gain) {
+  return (freshet_gains){from_short(gain->bias), from_short(gain->factor_squares),
+                         from_short(gain->context_squares), from_short(gain->bias_squares)};
+}
+
+void freshet_put_short_gains(freshet_model* model, uint32_t slot, const freshet_gains* before,
+                             const float* v_before, const float* m_before, int times, uint64_t random,
+                             freshet_buffer* out) {
+  item* it = &model->items[slot];
+  const double most = times;
+  const short_gains gain = {
+      to_short(most * (it->bias - before->bias), freshet_grid),
+      to_short(most * (it->factor_squares - before->factor_squares), freshet_grid_sum),
+      to_short(most * (it->context_squares - before->context_squares), freshet_grid_sum),
+      to_short(most * (it->bias_squares - before->bias_squares), freshet_grid_sum)};
+  const freshet_gains given = from_short_gains(&gain);
+  it->bias = before->bias;
+  it->factor_squares = before->factor_squares;
+  it->context_squares = before->context_squares;
+  it->bias_squares = before->bias_squares;
+  add_gains(model, slot, &given);
+  freshet_put(out, &gain, sizeof gain);
+  const size_t kinds_at = out->size;
+  PUT(out, uint8_t, 0);
+  float* m = freshet_model_context_factor(model, slot);
+  unsigned kinds = 0;
+  if (put_short_row(model, freshet_model_factor(model, slot), v_before, times, (uint32_t)random, out))
+    kinds |= SHORT_V;
+  if (m != NULL && put_short_row(model, m, m_before, times, (uint32_t)(random >> 32), out)) kinds |= SHORT_M;
+  out->data[kinds_at] = (uint8_t)kinds;
+}
+
+void freshet_put_no_short_gains(freshet_buffer* out) {
+  static const short_gains none;
+  freshet_put(out, &none, sizeof none);
+  PUT(out, uint8_t, 0);
+}
+
+/* The row as it is in the bytes; NULL: there is none. */
+static const uint8_t* take_short_row(freshet_byte_reader* in, bool is_there, uint32_t dim, int32_t* step) {
+  if (!is_there) return NULL;
+  const short_step given = {freshet_take_u8(in), freshet_take_u8(in)};
+  if (given.exponent > EXPONENT_MAX) in->bad = true;
+  const uint8_t* row = (const uint8_t*)freshet_take_bytes(in, dim / 2);
+  *step = row == NULL ? 0 : units_in(given);
+  return row;
+}
+
+static void add_to_both(const uint8_t* row, int32_t step, uint32_t dim, float* x, float* before) {
+  if (row == NULL) return;
+  add_short_row(row, step, dim, x);
+  if (before != NULL) add_short_row(row, step, dim, before);
+}
+
+/* What was pending of the item gains as much: it is not this worker's. */
+static void add_to_pending(freshet_model* model, uint32_t slot, const freshet_gains* gain) {
+  uint32_t place;
+  gathered* g = freshet_model_gathered_of(model, slot, &place);
+  if (g == NULL) return;
+  pending_item* old = &g->items[place];
+  old->bias += gain->bias;
+  old->factor_squares += gain->factor_squares;
+  old->context_squares += gain->context_squares;
+  old->bias_squares += gain->bias_squares;
+}
+
+void freshet_take_short_gains(freshet_model* model, freshet_byte_reader* in, uint32_t slot) {
+  const uint32_t dim = model->config.dim;
+  short_gains numbers;
+  freshet_take(in, &numbers, sizeof numbers);
+  const unsigned kinds = freshet_take_u8(in);
+  if (kinds >= SHORT_KINDS) in->bad = true;
+  const freshet_gains gain = from_short_gains(&numbers);
+  const double all[] = {gain.bias, gain.factor_squares, gain.context_squares, gain.bias_squares};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+    if (!(all[i] >= -FRESHET_SCALAR_LIMIT && all[i] <= FRESHET_SCALAR_LIMIT)) in->bad = true;
+  }
+  int32_t v_step = 0, m_step = 0;
+  const uint8_t* v = take_short_row(in, (kinds & SHORT_V) != 0, dim, &v_step);
+  const uint8_t* m = take_short_row(in, (kinds & SHORT_M) != 0, dim, &m_step);
+  if (slot == FRESHET_NO_ITEM || in->bad) return;
+  float* own_m = m == NULL ? NULL : freshet_model_own_context_factor(model, slot);
+  float* before = freshet_model_rows_before(model, slot);
+  add_to_both(v, v_step, dim, freshet_model_factor(model, slot), before);
+  add_to_both(m, m_step, dim, own_m, before == NULL ? NULL : before + dim);
+  add_gains(model, slot, &gain);
+  add_to_pending(model, slot, &gain);
+}
+
+bool freshet_take_short_mark(freshet_byte_reader* in) {
+  double first = 0;
+  if (!in->bad && in->left >= sizeof first) memcpy(&first, in->at, sizeof first);
+  if (!(first >= FRESHET_SHORT_MARK && first <= FRESHET_SHORT_MARK)) return false;
+  freshet_take_bytes(in, sizeof first);
+  return true;
+}
+
+/* ---- the long form ---- */
 
 void freshet_put_no_gains(freshet_buffer* out) {
   static const freshet_gains none;
@@ -159,22 +315,8 @@ void freshet_take_gains(freshet_model* model, freshet_byte_reader* in, uint32_t 
   float* m = known && kind != ROW_NONE ? freshet_model_own_context_factor(model, slot) : NULL;
   take_row(in, kind, dim, m, before == NULL ? NULL : before + dim);
   if (!known) return;
-  item* it = &model->items[slot];
-  it->bias = freshet_grid(freshet_clamp(it->bias + gain.bias, -1000, 1000));
-  it->factor_squares = freshet_grid_sum(
-      freshet_clamp(it->factor_squares + gain.factor_squares, -FRESHET_SCALAR_LIMIT, FRESHET_SCALAR_LIMIT));
-  it->context_squares = freshet_grid_sum(
-      freshet_clamp(it->context_squares + gain.context_squares, -FRESHET_SCALAR_LIMIT, FRESHET_SCALAR_LIMIT));
-  it->bias_squares = freshet_grid_sum(
-      freshet_clamp(it->bias_squares + gain.bias_squares, -FRESHET_SCALAR_LIMIT, FRESHET_SCALAR_LIMIT));
-  uint32_t place;
-  gathered* g = freshet_model_gathered_of(model, slot, &place);
-  if (g == NULL) return;
-  pending_item* old = &g->items[place];
-  old->bias += gain.bias;
-  old->factor_squares += gain.factor_squares;
-  old->context_squares += gain.context_squares;
-  old->bias_squares += gain.bias_squares;
+  add_gains(model, slot, &gain);
+  add_to_pending(model, slot, &gain);
 }
 
 void freshet_put_blend(freshet_buffer* out, const double* now, const double* now_squares,

@@ -97,20 +97,32 @@ typedef struct freshet_gains {
   double bias, factor_squares, context_squares, bias_squares;
 } freshet_gains;
 
-enum { TRACE_THINNED = 128, TRACE_FADES = 64 }; /* added to the context size of an event in a trace */
+/* Added to the context size of an event in a trace. See model_delta.c. */
+enum { TRACE_THINNED = 128, TRACE_FADES = 64 };
+/* ... of an event in a sampled trace */
+enum { TRACE_CHOSEN_HEARS = 128, TRACE_AS_BEFORE = 64, TRACE_SIZES = 64 /* above all context sizes */ };
+enum { TRACE_SAMPLED = 64 }; /* added to the index bytes of a trace */
 
-/* Rounds what the item's rows v and m have gained since v_before and m_before [dim] to 127 steps either way, so that
- * freshet_put_gains needs one byte a number. The rows keep the rounded gain: all workers agree. */
-void freshet_model_coarsen(freshet_model* model, uint32_t slot, const float* v_before, const float* m_before);
-/* Appends the gains, and what the item's rows v and m have gained since v_before and m_before [dim].
- * may_be_bytes: a coarse row takes a byte a number. Workers of earlier versions cannot read such rows. */
+/* Appends the gains, and what the item's rows v and m have gained since v_before and m_before [dim]. */
 void freshet_put_gains(const freshet_model* model, uint32_t slot, const freshet_gains* gain,
-                       const float* v_before, const float* m_before, bool may_be_bytes, freshet_buffer* out);
+                       const float* v_before, const float* m_before, freshet_buffer* out);
 /* Appends that nothing was gained. */
 void freshet_put_no_gains(freshet_buffer* out);
 /* Reads gains and rows and adds them to the item, and to what is pending of it. slot FRESHET_NO_ITEM: only looks
  * whether they are well-formed. */
 void freshet_take_gains(freshet_model* model, freshet_byte_reader* in, uint32_t slot);
+
+/* The same in the short form, which rounds: a byte of precision for a number of the item, 15 steps for a number of a row. The
+ * item keeps what is written: all workers agree. `times`: what is gained counts so many times. random: bits that
+ * decide what is rounded up. */
+#define FRESHET_SHORT_MARK 0x1p20 /* above FRESHET_SCALAR_LIMIT */
+void freshet_put_short_gains(freshet_model* model, uint32_t slot, const freshet_gains* before,
+                             const float* v_before, const float* m_before, int times, uint64_t random,
+                             freshet_buffer* out);
+void freshet_put_no_short_gains(freshet_buffer* out);
+void freshet_take_short_gains(freshet_model* model, freshet_byte_reader* in, uint32_t slot);
+/* Whether what follows is in the short form; then its mark has been read. */
+bool freshet_take_short_mark(freshet_byte_reader* in);
 
 /* The greatest absolute value of blend weight i: LP and LG are exponents, and the others have to leave scores finite. */
 double freshet_blend_bound(int i);

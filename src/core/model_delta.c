@@ -2,12 +2,18 @@
  * model_delta.c: what has been learned since the last commit, as the bytes of a delta. model_fold.c reads them.
  *
  * delta.items    u64 key [n]
- * delta.values   u32 dim, then for each item its additive part (model_bytes.c)
+ * delta.values   u32 dim, in a coarse take FRESHET_SHORT_MARK, then for each item its additive part (model_bytes.c)
  * delta.trace    u64 events before it, u8 index bytes (2 or 4), then for each event: index of the item,
  *                u16 weight in sixteenths (TRACE_DISLIKE more: a dislike; TRACE_AGAIN more: a repeat), u8 context
- *                items (+ 64, if `follows` fades faster: see model_order.c; + 128 and u8 picks, if it is thinned:
- *                see model_thin.h), of a repeat u8 code of the time
- *                since the choice before, indices of the context items that count (newest first)
+ *                items (+ 64, if `follows` fades faster: see model_order.c), of a repeat u8 code of the time
+ *                since the choice before, indices of the context items (newest first).
+ *                Earlier versions thinned: + 128 in the context items, u8 picks after them (see model_thin.h), and
+ *                indices of the items that count.
+ *                A sampled trace (model_thin.h): u8 index bytes (2 or 3) + 64. Of each event: index of the item,
+ *                u8 context items (+ 128, if the chosen item's list hears; + 64, if weight and fading are those of the
+ *                event before; otherwise u16 weight and u8 fading follow), of a repeat u8 code, what
+ *                the lists of the context items hear, a bit each in whole bytes, indices of all items of the context, or of
+ *                those that hear, if the chosen item's list does not
  * delta.globals  the blend (model_bytes.c)
  *
  * A take has three steps. It starts: what has gathered is set apart, and what is learned from then on gathers elsewhere. The
@@ -28,6 +34,31 @@ enum {
 
 /* ---- gains ---- */
 
+/* An item that was only compared with others has moved a little, and there are many of them. One of a few is given, and counts
+ * so many times; the others are as they were before. */
+static void put_short_gains_of(freshet_model* model, delta_take* take, uint32_t place, const float* rows) {
+  enum { COMPARED_PER_GIVEN = 2 };
+  const pending_item* old = &take->of->items[place];
+  item* it = &model->items[old->slot];
+  const uint32_t dim = model->config.dim;
+  const freshet_gains before = {old->bias, old->factor_squares, old->context_squares, old->bias_squares};
+  const bool is_compared = !old->is_named && !(it->context_squares > old->context_squares);
+  take->starts[place] = take->gains.size;
+  const uint64_t seed = it->key ^ take->of->trace_start;
+  if (is_compared && freshet_random(seed, 0) % COMPARED_PER_GIVEN != 0) {
+    memcpy(freshet_model_factor(model, old->slot), rows, dim * sizeof *rows);
+    it->bias = before.bias;
+    it->factor_squares = before.factor_squares;
+    it->bias_squares = before.bias_squares;
+    take->sizes[place] = TAKE_DROPPED;
+    take->is_written[place] = true;
+    return;
+  }
+  freshet_put_short_gains(model, old->slot, &before, rows, rows + dim, is_compared ? COMPARED_PER_GIVEN : 1,
+                          freshet_random(seed, 1), &take->gains);
+  take->sizes[place] = (uint32_t)(take->gains.size - take->starts[place]);
+}
+
 static void put_gains_of(freshet_model* model, delta_take* take, uint32_t place) {
   const pending_item* old = &take->of->items[place];
   const uint32_t dim = model->config.dim;
@@ -36,13 +67,16 @@ static void put_gains_of(freshet_model* model, delta_take* take, uint32_t place)
   freshet_model_note_changed(model, old->slot); /* rounding and averaging change it once more */
   it->bias_squares =
       freshet_grid_sum(old->bias_squares + take->share * (it->bias_squares - old->bias_squares));
-  const freshet_gains gain = {it->bias - old->bias, it->factor_squares - old->factor_squares,
-                              it->context_squares - old->context_squares,
-                              it->bias_squares - old->bias_squares};
-  if (take->is_coarse) freshet_model_coarsen(model, old->slot, rows, rows + dim);
-  take->starts[place] = take->gains.size;
-  freshet_put_gains(model, old->slot, &gain, rows, rows + dim, take->is_coarse, &take->gains);
-  take->sizes[place] = (uint32_t)(take->gains.size - take->starts[place]);
+  if (take->is_coarse) {
+    put_short_gains_of(model, take, place, rows);
+  } else {
+    const freshet_gains gain = {it->bias - old->bias, it->factor_squares - old->factor_squares,
+                                it->context_squares - old->context_squares,
+                                it->bias_squares - old->bias_squares};
+    take->starts[place] = take->gains.size;
+    freshet_put_gains(model, old->slot, &gain, rows, rows + dim, &take->gains);
+    take->sizes[place] = (uint32_t)(take->gains.size - take->starts[place]);
+  }
   it->pending = 0;
 }
 
@@ -79,7 +113,9 @@ static void add_item(freshet_model* model, delta_take* take, uint32_t place) {
   if (take->indices[place] > 0) return;
   freshet_buffer* values = &model->delta_values;
   freshet_put(&model->delta_items, &model->items[take->of->items[place].slot].key, sizeof(uint64_t));
-  if (take->is_written[place]) {
+  if (take->is_written[place] && take->is_coarse) {
+    freshet_put_no_short_gains(values);
+  } else if (take->is_written[place]) {
     freshet_put_no_gains(values);
   } else {
     freshet_buffer_append(values, take->gains.data + take->starts[place], take->sizes[place]);
@@ -119,26 +155,52 @@ static uint8_t* write_index(const delta_take* take, uint32_t place, size_t size,
   return at + size;
 }
 
-static void put_trace(delta_take* take, size_t end, freshet_buffer* out) {
-  const gathered* g = take->of;
-  const bool narrow = take->item_count <= UINT16_MAX;
-  const size_t size = narrow ? sizeof(uint16_t) : sizeof(uint32_t);
-  PUT(out, uint64_t, g->trace_start + take->passed);
-  PUT(out, uint8_t, narrow ? 2 : 4);
-  for (; take->next_event < end; take->next_event++) {
-    const trace_event* event = &g->trace[take->next_event];
-    uint8_t* start = freshet_buffer_reserve(out, (1 + event->kept + 1) * sizeof(uint32_t) + 5);
-    uint8_t* at = write_index(take, event->item, size, start);
+/* What is written before the indices of a sampled event's context. The form of its head: see above. */
+static uint8_t* write_sampled(const trace_event* event, const trace_event* before, uint8_t* at) {
+  const bool as_before = before != NULL && before->weight == event->weight && before->fades == event->fades;
+  *at++ = (uint8_t)(event->context + (as_before ? TRACE_AS_BEFORE : 0) +
+                    (event->chosen_hears ? TRACE_CHOSEN_HEARS : 0));
+  if (!as_before) {
     memcpy(at, &event->weight, sizeof event->weight);
     at += sizeof event->weight;
-    *at++ = (uint8_t)(event->context + (event->is_thinned ? TRACE_THINNED : 0) +
-                      (event->fades ? TRACE_FADES : 0));
-    if (event->is_thinned) *at++ = event->picks;
-    if ((event->weight & TRACE_AGAIN) != 0) *at++ = event->span_code;
+    *at++ = event->fades;
+  }
+  if ((event->weight & TRACE_AGAIN) != 0) *at++ = event->span_code;
+  for (unsigned k = 0; k < event->context; k += 8) *at++ = (uint8_t)(event->hear >> k);
+  return at;
+}
+
+static uint8_t* write_whole(const trace_event* event, uint8_t* at) {
+  memcpy(at, &event->weight, sizeof event->weight);
+  at += sizeof event->weight;
+  *at++ = (uint8_t)(event->context + (event->fades ? TRACE_FADES : 0));
+  if ((event->weight & TRACE_AGAIN) != 0) *at++ = event->span_code;
+  return at;
+}
+
+/* Earlier versions know no index of 3 bytes; nor do they know a sampled trace. */
+static uint8_t index_bytes_of(const delta_take* take) {
+  if (take->item_count <= UINT16_MAX) return 2;
+  return take->is_coarse ? 3 : 4;
+}
+
+static void put_trace(delta_take* take, size_t end, freshet_buffer* out) {
+  enum { HEAD_MOST = 8 }; /* bytes beside the indices */
+  const gathered* g = take->of;
+  const uint8_t size = index_bytes_of(take);
+  const trace_event* before = NULL;
+  PUT(out, uint64_t, g->trace_start + take->passed);
+  PUT(out, uint8_t, (uint8_t)(size + (take->is_coarse ? TRACE_SAMPLED : 0)));
+  for (; take->next_event < end; take->next_event++) {
+    const trace_event* event = &g->trace[take->next_event];
+    uint8_t* start = freshet_buffer_reserve(out, (1 + event->kept + 1) * sizeof(uint32_t) + HEAD_MOST);
+    uint8_t* at = write_index(take, event->item, size, start);
+    at = take->is_coarse ? write_sampled(event, before, at) : write_whole(event, at);
     for (uint32_t k = 0; k < event->kept; k++)
       at = write_index(take, g->trace_items[take->next_context++], size, at);
     out->size += (size_t)(at - start);
     take->passed += (event->weight & TRACE_DISLIKE) == 0;
+    before = event;
   }
 }
 
@@ -189,6 +251,8 @@ void freshet_model_free_deltas(freshet_model* model) {
 }
 
 void freshet_model_expect_fleet(freshet_model* model, uint64_t own_events, uint64_t others_events) {
+  FRESHET_ASSERT(freshet_model_gathering(model)->count ==
+                 0); /* a take is sampled as a whole, or not at all */
   model->thins = model->thins_always = freshet_fleet_thins(own_events, others_events);
 }
 
@@ -274,6 +338,7 @@ bool freshet_model_take_part(freshet_model* model, size_t most, freshet_model_de
   freshet_buffer *keys = &model->delta_items, *values = &model->delta_values, *trace = &model->delta_trace;
   keys->size = values->size = trace->size = 0;
   PUT(values, uint32_t, model->config.dim);
+  if (take->is_coarse) PUT(values, double, FRESHET_SHORT_MARK);
   const size_t first = take->next_event;
   put_trace(take, add_events(model, take, most), trace);
   put_globals(model, take);

@@ -439,6 +439,7 @@ typedef struct trace_pair {
   uint32_t weight_units;
   uint32_t place;      /* of the older of both items in the context, 0 is the newest */
   uint32_t times;      /* how many times the pair counts (model_thin.h); a new entry starts with one */
+  bool is_sampled;     /* the list hears a part of its steps */
   uint32_t order_code; /* of the event */
   bool is_back;        /* the other item came first */
 } trace_pair;
@@ -446,14 +447,14 @@ typedef struct trace_pair {
  * entry: index of `other` in the list, UNKNOWN_PLACE or NO_PLACE. */
 void freshet_model_replay_pair(freshet_model* model, uint32_t slot, uint32_t other, const trace_pair* pair,
                                size_t entry);
-/* The item was chosen by the event of that number. offset: of the delta in the log; state that reflects it already
+/* The item was chosen by the event of that number; N is left to the caller. offset: of the delta in the log; state that reflects it already
  * is left alone. */
 typedef struct trace_choice {
   uint32_t item, weight_units;
   bool is_again;     /* the user had chosen it before ... */
   uint8_t span_code; /* ... that long ago */
 } trace_choice;
-void freshet_model_replay_counts(freshet_model* model, const trace_choice* choice, uint64_t event,
+void freshet_model_replay_choice(freshet_model* model, const trace_choice* choice, uint64_t event,
                                  int64_t offset);
 /* The item was disliked. weight_units: by how much. */
 void freshet_model_replay_dislike(freshet_model* model, uint32_t slot, uint32_t weight_units, int64_t offset);

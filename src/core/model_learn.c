@@ -233,19 +233,20 @@ void freshet_model_replay_pair(freshet_model* model, uint32_t slot, uint32_t oth
   const float weight = (float)pair->weight_units * (1.0F / WEIGHT_UNITS);
   const float decay = model->follows_decay[pair->order_code][pair->place];
   const float share = pair->is_back ? freshet_model_back_share(pair->order_code) : 1;
-  if (pair->place == 0) freshet_model_neighbours_tick(&model->items[slot].near);
+  neighbours* near = &model->items[slot].near;
+  if (pair->place == 0)
+    freshet_model_neighbours_tick(near, pair->is_sampled ? freshet_list_stride(near->steps) : 0);
   const float follows = decay < least_pair_weight ? 0 : weight * decay * share;
   freshet_model_neighbours_add(model, slot, other, entry, follows,
                                weight * model->together_decay[pair->place], pair->times);
 }
 
-void freshet_model_replay_counts(freshet_model* model, const trace_choice* choice, uint64_t event,
+void freshet_model_replay_choice(freshet_model* model, const trace_choice* choice, uint64_t event,
                                  int64_t offset) {
   const float weight = (float)choice->weight_units * (1.0F / WEIGHT_UNITS);
   const uint32_t again_units = choice->is_again ? choice->weight_units : 0;
   if (model->items[choice->item].folded_to <= offset) {
     freshet_model_popularity_add(model, choice->item, event, weight);
-    freshet_model_count_add(model, choice->item, choice->weight_units);
     freshet_model_repeat_add(model, choice->item, again_units, choice->span_code);
   }
   if (model->folded_to > offset) return;
@@ -296,18 +297,36 @@ static void replay_own(freshet_model* model, const own_event* event, const fresh
     if (other == event->item) continue;
     const size_t place = event->own_places[k];
     const bool is_evicted = place < own->count && own->entries[place].item != other;
-    trace_pair pair = {event->weight_units, k, kept->times[i], event->order_code, true};
-    freshet_model_replay_pair(model, event->item, other, &pair, is_evicted ? NO_PLACE : place);
+    trace_pair pair = {event->weight_units, k, kept->times[i], kept->is_sampled, event->order_code, true};
+    if (kept->chosen_hears)
+      freshet_model_replay_pair(model, event->item, other, &pair, is_evicted ? NO_PLACE : place);
     pair.is_back = false;
-    freshet_model_replay_pair(model, other, event->item, &pair, event->places[k]);
+    if ((kept->hear >> k & 1) != 0)
+      freshet_model_replay_pair(model, other, event->item, &pair, event->places[k]);
   }
   const trace_choice choice = {event->item, event->weight_units, event->is_again, event->span_code};
-  freshet_model_replay_counts(model, &choice, model->events, INT64_MAX);
+  freshet_model_count_add(model, choice.item, choice.weight_units);
+  freshet_model_replay_choice(model, &choice, model->events, INT64_MAX);
+}
+
+static bool hears(const freshet_model* model, uint32_t slot, uint64_t random) {
+  const unsigned stride = freshet_list_stride(model->items[slot].near.steps);
+  return (random >> (64 - FRESHET_STRIDE_MAX)) >> (FRESHET_STRIDE_MAX - stride) == 0;
+}
+
+/* Which pairs of an own event count. */
+static freshet_kept keep_pairs(const freshet_model* model, const own_event* event) {
+  enum { STREAM = 0x6865 }; /* other numbers than those of the draws */
+  if (!model->thins) return freshet_keep_all(event->context_count);
+  const uint64_t seed = freshet_random(model->config.seed ^ STREAM, model->events);
+  uint32_t hear = 0;
+  for (uint32_t k = 0; k < event->context_count; k++)
+    hear |= (uint32_t)hears(model, event->context_items[k], freshet_random(seed, 1 + k)) << k;
+  return freshet_keep_heard(event->context_count, hears(model, event->item, freshet_random(seed, 0)), hear);
 }
 
 /* The item and its context have been touched. */
-static void record_trace(freshet_model* model, const own_event* event, const freshet_kept* kept,
-                         uint8_t picks) {
+static void record_trace(freshet_model* model, const own_event* event, const freshet_kept* kept) {
   gathered* g = freshet_model_gathering(model);
   if (g->trace_count == 0) g->trace_start = model->events;
   g->trace = freshet_grow(g->trace, &g->trace_capacity, g->trace_count + 1, sizeof *g->trace);
@@ -319,14 +338,17 @@ static void record_trace(freshet_model* model, const own_event* event, const fre
       (trace_event){.item = freshet_model_place_of(model, event->item),
                     .weight = (uint16_t)(event->weight_units | kind | back_code << TRACE_BACK_SHIFT),
                     .context = (uint8_t)event->context_count,
-                    .picks = picks,
                     .kept = (uint8_t)kept->count,
-                    .is_thinned = model->thins && !event->is_dislike,
+                    .chosen_hears = kept->chosen_hears,
+                    .hear = kept->hear,
                     .fades = event->order_code >= ORDER_FADES,
                     .span_code = event->span_code};
-  for (uint32_t i = 0; i < kept->count; i++)
-    g->trace_items[g->trace_item_count++] =
-        freshet_model_place_of(model, event->context_items[kept->place[i]]);
+  g->items[freshet_model_place_of(model, event->item)].is_named = true;
+  for (uint32_t i = 0; i < kept->count; i++) {
+    const uint32_t place = freshet_model_place_of(model, event->context_items[kept->place[i]]);
+    g->trace_items[g->trace_item_count++] = place;
+    g->items[place].is_named = true;
+  }
 }
 
 /* ---- history ---- */
@@ -403,10 +425,8 @@ static freshet_status learn_positive(freshet_model* model, freshet_user* user,
   freshet_model_note_session(model, &c);
   event.order_code = freshet_model_order_code(model);
   event.is_again = freshet_model_chooses_again(user, seen->item, seen->time_ms, &event.span_code);
-  const uint8_t picks = model->thins ? (uint8_t)freshet_random(model->config.seed, model->events) : 0;
-  const uint32_t pairs = event.context_count;
-  const freshet_kept kept = model->thins ? freshet_keep_some(pairs, picks) : freshet_keep_all(pairs);
-  record_trace(model, &event, &kept, picks);
+  const freshet_kept kept = keep_pairs(model, &event);
+  record_trace(model, &event, &kept);
   model->has_learned = true;
   replay_own(model, &event, &kept);
   return FRESHET_OK;
@@ -423,7 +443,7 @@ static void learn_dislike(freshet_model* model, const freshet_user* user, const 
   freshet_model_like_gradient(model, &c, seen->item, dislike, dislike);
   step_blend(model);
   own_event event = {.item = seen->item, .weight_units = units > 0 ? units : 1, .is_dislike = true};
-  record_trace(model, &event, &(freshet_kept){0}, 0);
+  record_trace(model, &event, &(freshet_kept){0});
   model->has_learned = true;
   freshet_model_replay_dislike(model, seen->item, event.weight_units, INT64_MAX);
 }

@@ -30,8 +30,9 @@ void freshet_model_neighbours_add(freshet_model* model, uint32_t slot, uint32_t 
                                   float follows, float together, uint32_t times);
 /* A user went to the list's item, or from it to another one: call it before the pair is added. Counts fade from time to
  * time. Only the pair with the newest item of the context (place 0) counts as a step. If this is the chosen item itself,
- * which somebody takes twice in a row, no list ticks, though its pairs with older items are added. */
-void freshet_model_neighbours_tick(neighbours* near);
+ * which somebody takes twice in a row, no list ticks, though its pairs with older items are added. stride: the list hears one
+ * of 2^stride steps, so this one moves the clock by so many. The counts hold one. */
+void freshet_model_neighbours_tick(neighbours* near, unsigned stride);
 /* What counts of the list are multiplied by to be compared with N, at least 1. */
 float freshet_model_neighbours_scale(const neighbours* near);
 /* The list comes from a version without a clock: sets the clock, and fades its counts by as much. Of the steps, those count

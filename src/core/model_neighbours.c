@@ -113,13 +113,14 @@ static void fade(neighbours* near, float share) {
   near->smallest = UNKNOWN_SMALLEST;
 }
 
-void freshet_model_neighbours_tick(neighbours* near) {
-  near->steps++;
+void freshet_model_neighbours_tick(neighbours* near, unsigned stride) {
+  const uint32_t turn = near->steps / FADE_STEPS >> stride;
+  near->steps += 1U << stride;
   near->held++;
-  if (near->steps % FADE_STEPS != 0) return;
+  if (near->steps / FADE_STEPS >> stride == turn) return;
   near->held *= kept_share;
   fade(near, kept_share);
-  if (near->steps >= PAIR_STEPS_MAX) near->steps -= FADE_STEPS;
+  if (near->steps >= PAIR_STEPS_MAX) near->steps -= FADE_STEPS << stride;
 }
 
 void freshet_model_neighbours_age(neighbours* near, uint32_t steps) {

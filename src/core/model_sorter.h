@@ -14,7 +14,8 @@ typedef struct freshet_sorter {
   uint32_t* lists; /* [lists_capacity] */
   void* steps;     /* [steps_capacity] */
   void* pairs;     /* [pairs_capacity] */
-  size_t ends_capacity, lists_capacity, steps_capacity, pairs_capacity;
+  uint32_t* units; /* [units_capacity] */
+  size_t ends_capacity, lists_capacity, steps_capacity, pairs_capacity, units_capacity;
 } freshet_sorter;
 
 void freshet_sorter_free(freshet_sorter* kept);

@@ -35,7 +35,7 @@ void freshet_model_write_item(const freshet_model* model, uint32_t slot, int64_t
   freshet_put(out, &it->popular_at, sizeof it->popular_at);
   freshet_put(out, it->popular, sizeof it->popular);
   freshet_gains all = {it->bias, it->factor_squares, it->context_squares, it->bias_squares};
-  freshet_put_gains(model, slot, &all, start, start + dim, false, out);
+  freshet_put_gains(model, slot, &all, start, start + dim, out);
   freshet_put(out, &it->near.count, sizeof it->near.count);
   for (uint32_t e = 0; e < it->near.count; e++) {
     freshet_put(out, &model->items[it->near.entries[e].item].key, sizeof(uint64_t));

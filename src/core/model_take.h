@@ -9,18 +9,19 @@
 /* The values of an item when it was first touched since the last take. */
 typedef struct pending_item {
   uint32_t slot;
+  bool is_named; /* by the trace */
   double bias, factor_squares, context_squares, bias_squares;
 } pending_item;
 
 typedef struct trace_event {
-  uint32_t item;   /* its place in gathered.items; so are trace_items */
-  uint16_t weight; /* in 1/WEIGHT_UNITS, a code of back steps, TRACE_AGAIN and TRACE_DISLIKE */
-  uint8_t context; /* items of the context */
-  uint8_t picks;   /* of a thinned event: see model_thin.h */
-  uint8_t kept;    /* items that follow in trace_items: all of the context, unless the event is thinned */
-  bool is_thinned;
+  uint32_t item;     /* its place in gathered.items; so are trace_items */
+  uint16_t weight;   /* in 1/WEIGHT_UNITS, a code of back steps, TRACE_AGAIN and TRACE_DISLIKE */
+  uint8_t context;   /* items of the context */
+  uint8_t kept;      /* items that follow in trace_items: all of the context, unless the event is sampled */
+  bool chosen_hears; /* see model_thin.h; so is hear */
   bool fades;        /* its code of the order has ORDER_FADES */
   uint8_t span_code; /* of a repeat */
+  uint32_t hear;
 } trace_event;
 
 /* What has been learned since the last take, and the values before it. */
@@ -35,14 +36,16 @@ typedef struct gathered {
   uint64_t trace_start; /* events before the first of the trace */
 } gathered;
 
+enum { TAKE_DROPPED = 1 };
+
 /* A take under way: model_delta.c. What is learned meanwhile gathers elsewhere. Arrays: [of->count] */
 typedef struct delta_take {
   gathered* of;    /* NULL: there is none */
   double share;    /* of this worker, in the events of all */
-  bool is_coarse;  /* rows are rounded */
+  bool is_coarse;  /* its trace is sampled, and rows are rounded */
   bool is_given;   /* a part has been given out, with the gains of the globals */
   uint32_t ready;  /* items before this place have their gains in `gains` */
-  uint32_t* sizes; /* bytes of an item's gains; 0: they are not there yet */
+  uint32_t* sizes; /* bytes of an item's gains; 0: they are not there yet; TAKE_DROPPED: they are not given */
   size_t* starts;  /* where they are */
   freshet_buffer gains;
   /* -- parts -- */

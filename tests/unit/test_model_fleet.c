@@ -7,11 +7,13 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 
 #include <cmocka.h>
 
 #include "core/maths.h"
+#include "core/model_bytes.h"
 #include "core/model_internal.h"
 #include "freshet/model.h"
 
@@ -139,7 +141,7 @@ static void a_restart_changes_nothing(void** state) {
   free_worker(&through);
 }
 
-/* A place is drawn in its share of all draws, and counts as many times as places share a draw. */
+/* The earlier form of thinning, which is only read: a place is drawn in its share of all draws, and counts as many times as places share a draw. */
 static void strata_leave_expected_counts_alone(void** state) {
   (void)state;
   for (uint32_t size = 1; size <= FRESHET_HISTORY; size++) {
@@ -164,6 +166,38 @@ static void small_or_quiet_fleets_are_not_thinned(void** state) {
   assert_true(freshet_fleet_thins(100000, 1500000));
 }
 
+/* Lists hear all of their first steps, then ever fewer; on average the clock of a list is right. */
+static void long_lists_hear_a_part_of_their_steps(void** state) {
+  enum { STEPS = 100000 };
+  (void)state;
+  uint32_t heard = 0, first_missed = 0;
+  double clock = 0;
+  for (uint32_t list = 0; list < 50; list++) {
+    neighbours near = {.smallest = UNKNOWN_SMALLEST};
+    for (uint32_t i = 0; i < STEPS / 50; i++) {
+      const unsigned stride = freshet_list_stride(near.steps);
+      const bool hears =
+          freshet_random(list, i) >> (64 - FRESHET_STRIDE_MAX) >> (FRESHET_STRIDE_MAX - stride) == 0;
+      if (!hears && (first_missed == 0 || i < first_missed)) first_missed = i;
+      if (hears) freshet_model_neighbours_tick(&near, stride);
+      heard += hears;
+    }
+    clock += near.steps;
+    assert_true(near.held < 380); /* what is heard fades at the pace of what is heard */
+  }
+  print_message("%u of %d steps heard, the clocks say %.0f\n", heard, STEPS, clock);
+  assert_in_range(first_missed, 90, 200);
+  assert_true(heard < STEPS / 4);
+  assert_true(clock > .95 * STEPS && clock < 1.05 * STEPS);
+}
+
+static uint32_t most_steps(const freshet_model* model) {
+  uint32_t most = 0;
+  for (uint32_t i = 0; i < model->count; i++)
+    if (model->items[i].near.steps > most) most = model->items[i].near.steps;
+  return most;
+}
+
 /* Whoever folds what a thinned worker has learned knows the same as that worker, with fewer bytes. */
 static void a_thinned_delta_says_all(void** state) {
   (void)state;
@@ -171,7 +205,7 @@ static void a_thinned_delta_says_all(void** state) {
   worker whole = make_worker(), thinned = make_worker(), folded = make_worker();
   size_t whole_bytes = 0, thinned_bytes = 0;
   freshet_model_expect_fleet(thinned.model, 100000, 1500000);
-  for (uint64_t c = 0; c < 3; c++) {
+  for (uint64_t c = 0; c < 20; c++) { /* long enough that lists miss steps */
     for (uint64_t e = 0; e < EVENTS; e++) {
       learn(&whole, c * EVENTS + e);
       learn(&thinned, c * EVENTS + e);
@@ -183,11 +217,91 @@ static void a_thinned_delta_says_all(void** state) {
     assert_int_equal(freshet_model_fold(folded.model, &delta, (int64_t)c, NULL), FRESHET_OK);
   }
   print_message("%zu bytes, thinned %zu\n", whole_bytes, thinned_bytes);
+  assert_true(freshet_list_stride(most_steps(thinned.model)) > 0);
   assert_true(thinned_bytes < whole_bytes / 2);
   assert_true(freshet_model_hash(folded.model) == freshet_model_hash(thinned.model));
   free_worker(&whole);
   free_worker(&thinned);
   free_worker(&folded);
+}
+
+/* One gain in the short form is rounded, many are right. The bytes say what the item keeps, and are refused where the long
+ * form is expected. */
+static void short_gains_are_right_on_average(void** state) {
+  enum { TIMES = 4000, TWICE = 2 };
+  (void)state;
+  worker from = make_worker(), to = make_worker();
+  const uint32_t dim = from.model->config.dim;
+  float *row = freshet_model_factor(from.model, 0), *there = freshet_model_factor(to.model, 0);
+  float before[DIM_MAX], gain[DIM_MAX];
+  double sum[DIM_MAX] = {0}, worst = 0;
+  memcpy(before, row, dim * sizeof *row);
+  for (uint32_t i = 0; i < dim; i++) /* whole units, up to 1 % of a factor */
+    gain[i] = (float)((int)(freshet_random(5, i) % 20001) - 10000) * FRESHET_FACTOR_STEP;
+  for (uint64_t t = 0; t < TIMES; t++) {
+    const freshet_gains none = {0};
+    freshet_buffer out = {0};
+    for (uint32_t i = 0; i < dim; i++) row[i] = before[i] + gain[i];
+    memcpy(there, before, dim * sizeof *there);
+    from.model->items[0].bias = 0.125;
+    to.model->items[0].bias = 0;
+    freshet_put_short_gains(from.model, 0, &none, before, NULL, TWICE, freshet_random(9, t), &out);
+    freshet_byte_reader in = freshet_read_slice(freshet_buffer_slice(&out));
+    freshet_take_short_gains(to.model, &in, 0);
+    assert_true(!in.bad && in.left == 0);
+    assert_memory_equal(there, row, dim * sizeof *row);
+    assert_true(to.model->items[0].bias == 0.25 && from.model->items[0].bias == 0.25);
+    for (uint32_t i = 0; i < dim; i++) sum[i] += row[i] - before[i];
+    freshet_buffer_free(&out);
+  }
+  for (uint32_t i = 0; i < dim; i++) worst = fmax(worst, fabs(sum[i] / TIMES - TWICE * gain[i]));
+  print_message("the mean is off by %.0f units at most\n", worst / FRESHET_FACTOR_STEP);
+  assert_true(worst < 150 * FRESHET_FACTOR_STEP); /* a step has 2,800 units */
+  freshet_buffer marked = {0};
+  PUT(&marked, double, FRESHET_SHORT_MARK);
+  for (int i = 0; i < 20; i++) freshet_put_no_short_gains(&marked);
+  freshet_byte_reader in = freshet_read_slice(freshet_buffer_slice(&marked));
+  freshet_take_gains(to.model, &in, FRESHET_NO_ITEM); /* as an earlier version does */
+  assert_true(in.bad);
+  freshet_buffer_free(&marked);
+  free_worker(&from);
+  free_worker(&to);
+}
+
+/* A delta of an earlier version that thinned by strata. */
+static void a_delta_thinned_by_strata_is_read(void** state) {
+  enum { NAMED = 8, PICKS = 77 };
+  (void)state;
+  worker to = make_worker();
+  const freshet_kept kept = freshet_keep_some(NAMED - 1, PICKS);
+  freshet_buffer items = {0}, values = {0}, trace = {0}, globals = {0};
+  PUT(&values, uint32_t, to.model->config.dim);
+  for (uint32_t i = 0; i < NAMED; i++) {
+    freshet_put(&items, &to.model->items[i].key, sizeof to.model->items[i].key);
+    freshet_put_no_gains(&values);
+  }
+  PUT(&trace, uint64_t, 0);
+  PUT(&trace, uint8_t, 2);  /* bytes of an index */
+  PUT(&trace, uint16_t, 0); /* the chosen item */
+  PUT(&trace, uint16_t, WEIGHT_UNITS);
+  PUT(&trace, uint8_t, NAMED - 1 + TRACE_THINNED);
+  PUT(&trace, uint8_t, PICKS);
+  for (uint32_t i = 0; i < kept.count; i++) PUT(&trace, uint16_t, (uint16_t)(1 + kept.place[i]));
+  freshet_put_blend(&globals, to.model->blend, to.model->blend_squares, to.model->blend,
+                    to.model->blend_squares);
+  const freshet_model_delta delta = {1, freshet_buffer_slice(&items), freshet_buffer_slice(&values),
+                                     freshet_buffer_slice(&trace), freshet_buffer_slice(&globals)};
+  assert_int_equal(freshet_model_fold(to.model, &delta, 0, NULL), FRESHET_OK);
+  assert_int_equal(to.model->counts[0], WEIGHT_UNITS);
+  assert_int_equal(to.model->items[0].near.count, kept.count);
+  assert_int_equal(to.model->items[0].near.steps, 1);
+  for (uint32_t i = 0; i < kept.count; i++) {
+    assert_int_equal(to.model->items[0].near.entries[i].item, 1 + kept.place[i]);
+    assert_int_equal(to.model->items[1 + kept.place[i]].near.count, 1);
+  }
+  freshet_buffer* buffers[] = {&items, &values, &trace, &globals};
+  for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) freshet_buffer_free(buffers[i]);
+  free_worker(&to);
 }
 
 static void a_torn_thinned_delta_changes_nothing(void** state) {
@@ -248,7 +362,10 @@ int main(void) {
       cmocka_unit_test(a_restart_changes_nothing),
       cmocka_unit_test(strata_leave_expected_counts_alone),
       cmocka_unit_test(small_or_quiet_fleets_are_not_thinned),
+      cmocka_unit_test(long_lists_hear_a_part_of_their_steps),
       cmocka_unit_test(a_thinned_delta_says_all),
+      cmocka_unit_test(short_gains_are_right_on_average),
+      cmocka_unit_test(a_delta_thinned_by_strata_is_read),
       cmocka_unit_test(a_torn_thinned_delta_changes_nothing),
       cmocka_unit_test(a_small_delta_is_folded_without_new_memory),
   };
