@@ -1,7 +1,7 @@
 /*
  * model_liking.c: what users disliked: the part of a score that pushes away.
  *
- * score = (what is chosen next) + .43 (w0 l_j - w1 d_j). l_j says how rarely the item is disliked, compared with
+ * score = (what is chosen next) + .54 (w0 l_j - w1 d_j). l_j says how rarely the item is disliked, compared with
  * all items. d_j is the inner product of v_j with the recent items that this user disliked. The weights w
  * learn by logistic regression from whether an item that a user met was disliked: w0 l_j - w1 d_j + w2 is then
  * a log odds. While nobody has disliked anything, all of it is 0 and costs nothing.
@@ -13,8 +13,9 @@
 
 static const float like_starts[LIKE_WEIGHTS] = {[LIKE_ODDS] = 2, [LIKE_DISLIKED] = .4F};
 static const float like_most = 4;
-static const float aversion =
-    .43F; /* P(chosen) P(liked) alone would be about .25: showing a disliked item is worse */
+/* .43 of a score whose weights follow the plain softmax: P(chosen) P(liked) alone would be about .25, and showing a disliked
+ * item is worse. Weights that learn by p^.2 make scores 1 / (1 - .2) times as large (model_focus.c). */
+static const float aversion = .54F;
 static const float opinion_decay = .97F;
 static const float prior_events = 20; /* an item's share starts as if it had so many events like all items' */
 
