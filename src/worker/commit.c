@@ -1,8 +1,8 @@
 /*
  * commit.c: the state clock: when a commit is due, what goes into the transaction, what follows its outcome,
- * and the way back after an abort. Only this file writes rows of users to the store.
+ * and how it ends. Only this file writes rows of users to the store. The way back after an abort is in commit_load.c.
  */
-#include "worker/commit.h"
+#include "worker/commit_internal.h"
 
 #include <stdlib.h>
 
@@ -22,9 +22,6 @@ enum {
   KEPT_BYTES = 8 << 20,    /* of records that wait for it, before events wait */
   ROWS_AHEAD = 32,         /* of users, in a turn, before a commit is due */
   ITEMS_PER_ROW = 8,       /* of the delta, are prepared in the time that a record takes */
-  ROOM_SHARE = 20, /* of the time between two times that items are parked, the second takes one part */
-  ROOM_PAUSE_US = 1000000,
-  ROOM_PAUSE_MAX_US = 600 * 1000000,
 };
 
 void freshet_commit_free(freshet_commit* commit) {
@@ -99,8 +96,7 @@ static void store_changes(freshet_commit* commit) {
   commit->is_storing = true;
 }
 
-/* Right after a commit that was waited for: all rows of items go to the store at once. */
-static freshet_status store_items(freshet_commit* commit, freshet_error* error) {
+freshet_status freshet_commit_store_items(freshet_commit* commit, freshet_error* error) {
   bool stored;
   freshet_status status = freshet_items_store(commit->derived->items, ECHO_WAIT_MS, &stored, error);
   if (status != FRESHET_OK || !stored) return status;
@@ -121,8 +117,7 @@ static bool nothing_changed(freshet_commit* commit) {
   return true;
 }
 
-/* The interval counts from the start of a commit to that of the next one, or from a look that found nothing. */
-static void schedule(freshet_commit* commit, int64_t from_us) {
+void freshet_commit_schedule(freshet_commit* commit, int64_t from_us) {
   commit->next_us = from_us + freshet_commit_interval_us(commit);
 }
 
@@ -212,7 +207,7 @@ static void end(freshet_commit* commit, freshet_status status) {
   commit->aborts_in_a_row = 0;
   if (commit->has_state) end_state(commit, status);
   freshet_outbox_tidy(commit->ports->outbox);
-  schedule(commit, commit->start_us);
+  freshet_commit_schedule(commit, commit->start_us);
   freshet_turn_lap(commit->turn, FRESHET_TURN_STORE);
   freshet_count(&commit->ports->metrics->commits, 1);
   freshet_gauge(&commit->ports->metrics->last_commit_ms, (uint64_t)freshet_clock_now_ms(clock));
@@ -350,7 +345,7 @@ bool freshet_commit_takes_lists(const freshet_commit* commit) {
 /* Nothing has to be committed, but rows of items may wait for the store: they are part of no transaction. */
 static freshet_status store_idle(freshet_commit* commit, int64_t now_us, freshet_error* error) {
   freshet_learned* learned = freshet_items_learned(commit->derived->items);
-  schedule(commit, now_us);
+  freshet_commit_schedule(commit, now_us);
   freshet_learned_store_starts(learned);
   freshet_status status = freshet_store_write(commit->ports->store, error);
   if (status == FRESHET_OK) freshet_learned_store_ended(learned);
@@ -416,73 +411,6 @@ freshet_status freshet_commit_turn(freshet_commit* commit, bool is_behind, fresh
   return status;
 }
 
-/* Throws away what is in memory, and makes it again as of the last commit. */
-static freshet_status load_again(freshet_commit* commit, freshet_error* error) {
-  freshet_erasures_roll_back(commit->erasures);
-  freshet_status status = freshet_items_store_links(commit->derived->items, error);
-  freshet_derived_unload(commit->derived);
-  commit->ahead = 0;
-  commit->was_clear = false;
-  if (status == FRESHET_OK) status = freshet_derived_load(commit->derived, error);
-  FRESHET_HELD_EACH(held, commit->held, FRESHET_TOPIC_EVENTS) {
-    freshet_held_forget_hand_over(held);
-    if (status == FRESHET_OK) status = freshet_derived_load_partition(commit->derived, held, error);
-  }
-  if (status == FRESHET_OK) freshet_texts_first_begin(commit->texts_first);
-  schedule(commit, freshet_clock_monotonic_us(commit->ports->clock));
-  return status;
-}
-
-freshet_status freshet_commit_reload(freshet_commit* commit, freshet_error* error) {
-  freshet_status status = freshet_commit_now(commit, error);
-  if (status == FRESHET_OK) status = freshet_store_write(commit->ports->store, error);
-  if (status == FRESHET_OK) status = load_again(commit, error);
-  return status;
-}
-
-freshet_status freshet_commit_make_room(freshet_commit* commit, freshet_error* error) {
-  const int64_t start_us = freshet_clock_monotonic_us(commit->ports->clock);
-  const int64_t since_us = start_us - commit->room_us;
-  if (!freshet_items_are_crowded(commit->derived->items)) return FRESHET_OK;
-  if (commit->room_us != 0 && since_us < commit->room_pause_us) return FRESHET_OK;
-  freshet_status status = freshet_commit_now(commit, error);
-  /* The rows of items that are parked must hold all that has been learned. */
-  if (status == FRESHET_OK) status = store_items(commit, error);
-  if (status == FRESHET_OK) status = freshet_store_write(commit->ports->store, error);
-  if (status == FRESHET_OK) status = load_again(commit, error);
-  if (status != FRESHET_OK) return status;
-  const int64_t end_us = freshet_clock_monotonic_us(commit->ports->clock);
-  int64_t pause_us = ROOM_SHARE * (end_us - start_us);
-  if (pause_us < ROOM_PAUSE_US) pause_us = ROOM_PAUSE_US;
-  const bool was_short = commit->room_us != 0 && since_us < 2 * commit->room_pause_us;
-  if (was_short && pause_us < 2 * commit->room_pause_us) pause_us = 2 * commit->room_pause_us;
-  commit->room_pause_us = pause_us < ROOM_PAUSE_MAX_US ? pause_us : ROOM_PAUSE_MAX_US;
-  commit->room_us = end_us;
-  const freshet_items* items = commit->derived->items;
-  freshet_log_fact(
-      commit->ports->logger, FRESHET_INFO, "items.parked", "parked=%zu known=%zu announced=%zu took_ms=%lld",
-      freshet_learned_parked(freshet_items_learned(items)),
-      freshet_model_item_count(freshet_items_model(items)),
-      freshet_listing_announced(freshet_items_listing(items)), (long long)((end_us - start_us) / 1000));
-  return FRESHET_OK;
-}
-
-freshet_status freshet_commit_roll_back(freshet_commit* commit, freshet_error* error) {
-  freshet_count(&commit->ports->metrics->aborts, 1);
-  freshet_status status = freshet_outbox_abort(commit->ports->outbox, error);
-  if (status != FRESHET_OK) return status;
-  FRESHET_HELD_EACH(held, commit->held, FRESHET_TOPICS) freshet_held_roll_back(held);
-  freshet_awaited_schemas_forget(commit->awaited_schemas);
-  freshet_answers_forget(commit->derived->answers, -1);
-  status = load_again(commit, error);
-  size_t count;
-  freshet_partition* targets =
-      freshet_held_list(commit->held, FRESHET_TOPICS, FRESHET_HELD_COMMITTED, &count);
-  if (status == FRESHET_OK) status = freshet_source_seek(commit->ports->source, targets, count, error);
-  free(targets);
-  return status;
-}
-
 /* Waits for the commit under way, but not for ever: a coordinator may have died. */
 static freshet_status finish_or_abandon(freshet_commit* commit, freshet_error* error) {
   freshet_status status = FRESHET_OK;
@@ -533,7 +461,7 @@ freshet_status freshet_commit_last(freshet_commit* commit, freshet_error* error)
   if (commit->is_stale || freshet_commit_is_held_up(commit))
     return FRESHET_OK; /* the log has all that counts */
   freshet_status status = freshet_commit_now(commit, error);
-  if (status == FRESHET_OK) status = store_items(commit, error);
+  if (status == FRESHET_OK) status = freshet_commit_store_items(commit, error);
   if (status == FRESHET_OK) status = freshet_items_store_links(commit->derived->items, error);
   return status;
 }
