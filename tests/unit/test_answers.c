@@ -418,7 +418,7 @@ static freshet_status source_poll(freshet_source* self, int timeout_ms, freshet_
   (void)self, (void)timeout_ms, (void)capacity;
   *count = 0;
   if (!w->is_assigned) {
-    freshet_partition partitions[2 * PARTITIONS + 1] = {[2 * PARTITIONS] = {FRESHET_TOPIC_ITEMS, 0, 0}};
+    freshet_partition partitions[2 * PARTITIONS + 1] = {[2 * PARTITIONS] = {.topic = FRESHET_TOPIC_ITEMS}};
     size_t encodes = user_texts != FRESHET_USER_TEXT_OFF; /* the texts of items too */
     for (int p = 0; p < PARTITIONS; p++) {
       partitions[p] = (freshet_partition){.topic = FRESHET_TOPIC_EVENTS, .partition = p, .offset = 0};
