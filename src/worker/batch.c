@@ -58,11 +58,11 @@ static freshet_observation observe(const freshet_batch* batch, const freshet_eve
   return freshet_observe(&values, event, slot);
 }
 
-/* An impression: the user was shown the item. One that is not known here has no slot, and gets none: whoever may send events
- * could name a million. */
+/* An impression: the user was shown the item. One that is not known here has no slot, and gets none: a user could name a
+ * million. An item is found by its key, as its id is not known after a restart until an event or an Item record names it. */
 static void show(const freshet_batch* batch, freshet_user_row* row, const freshet_event* event) {
   const freshet_model* model = freshet_items_model(batch->derived->items);
-  const uint32_t slot = freshet_model_find(model, event->item_id);
+  const uint32_t slot = freshet_model_find_key(model, freshet_id_key(event->item_id));
   if (slot == FRESHET_NO_ITEM) {
     freshet_count(&batch->ports->metrics->impressions_unknown, 1);
   } else {
@@ -184,7 +184,7 @@ static int64_t written_ms(const freshet_batch* batch, const freshet_held_partiti
   return record->timestamp_ms < most_ms ? record->timestamp_ms : most_ms;
 }
 
-/* Whoever wants a user erased must hear of a key that no user can have, such as one that ends with a NUL. */
+/* No user can have a key such as one that ends with a NUL. The sender of the erasure must hear of that. */
 static freshet_status take_erasure(const freshet_batch* batch, const freshet_record* record,
                                    freshet_error* error) {
   freshet_error cause = {0};

@@ -66,6 +66,17 @@ static void encode_event(plan* p, sim_action* action, const freshet_event* event
   FRESHET_ASSERT(status == FRESHET_OK);
 }
 
+/* A part of the events, more of them of items that nobody announces. */
+static void make_impression(plan* p, sim_action* action, freshet_event* event, bool is_announced) {
+  const bool may_be = event->type == FRESHET_FEEDBACK || event->type == FRESHET_RATING || !is_announced;
+  if (!may_be || sim_below(&p->random, 2) == 0) return;
+  event->type = FRESHET_FEEDBACK;
+  event->feedback = FRESHET_IMPRESSION;
+  event->place = (int32_t)sim_below(&p->random, 12) - 1;
+  event->rating = 0;
+  action->is_impression = true;
+}
+
 static sim_action* add_event(plan* p, int user) {
   sim_action* action = add(p, SIM_EVENT, FRESHET_TOPIC_EVENTS, partition_of_user(p, user));
   char user_id[8], item[8], event_id[16];
@@ -82,6 +93,7 @@ static sim_action* add_event(plan* p, int user) {
                          .occurred_at_ms = action->timestamp_ms - sim_below(&p->random, 3000),
                          .quantity = 1};
   if (event.type == FRESHET_RATING) event.rating = (float)(1 + sim_below(&p->random, 5));
+  make_impression(p, action, &event, is_announced);
   action->user = user;
   action->event_key = freshet_id_key(event.event_id);
   set_key(action, user_id, strlen(user_id));
@@ -459,7 +471,8 @@ sim_truth sim_scenario_truth(const sim_scenario* scenario, int user) {
     truth.is_erased = false;
     truth.events++;
     truth.checksum += action->event_key;
-    if (action->offset > truth.newest_offset) truth.newest_offset = action->offset;
+    const bool owes = truth.newest_offset < 0 || !action->is_impression;
+    if (owes && action->offset > truth.newest_offset) truth.newest_offset = action->offset;
   }
   return truth;
 }

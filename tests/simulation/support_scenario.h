@@ -39,7 +39,8 @@ typedef struct sim_action {
   freshet_buffer key, value;
   int user; /* SIM_EVENT, SIM_DUPLICATE, SIM_ERASURE */
   uint64_t event_key;
-  int item; /* SIM_ITEM, SIM_WITHDRAWAL */
+  bool is_impression; /* SIM_EVENT */
+  int item;           /* SIM_ITEM, SIM_WITHDRAWAL */
   bool available;
   int64_t expires_at_ms;
   int64_t skipped; /* SIM_GAP */

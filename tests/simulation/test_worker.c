@@ -203,7 +203,7 @@ static bool holds_what_was_just_seen(const run* r, const freshet_list* list, fre
   for (size_t i = 0; i < r->scenario.written; i++) {
     const sim_action* action = &r->scenario.actions[i];
     freshet_event event;
-    bool is_it = action->meaning == SIM_EVENT && !action->is_aborted &&
+    bool is_it = action->meaning == SIM_EVENT && !action->is_aborted && !action->is_impression &&
                  action->partition == list->version_partition && action->offset == list->version_offset;
     if (!is_it ||
         freshet_decode_event(codec, freshet_buffer_slice(&action->value), &event, NULL) != FRESHET_OK ||
