@@ -1,5 +1,5 @@
 /*
- * model_passed.h: what users were shown and did not choose, for the other files of the model: what it takes from a score,
+ * model_passed.h: items that users were shown and did not choose, for the other files of the model: what it takes from a score,
  * and how it takes part in a step of learning. Private to the model. model_shown.c has the formulas.
  */
 #ifndef FRESHET_CORE_MODEL_PASSED_H
@@ -24,7 +24,7 @@ typedef struct met_shown {
   float pull;   /* the gradient of its logit, by which the weights learn */
 } met_shown;
 
-/* Those of a step. */
+/* The showings of a step. */
 typedef struct shown_set {
   uint32_t count;
   float chances[2]; /* of a draw, by is_open; times the number of items */
@@ -54,7 +54,7 @@ uint32_t freshet_model_draw_shown(const freshet_model* model, const freshet_user
 void freshet_model_meet_shown(const freshet_model* model, candidates* s);
 /* Takes the passes from the logits: call it when the features are set. */
 void freshet_model_apply_shown(const freshet_model* model, candidates* s);
-/* If the chosen item was shown: compares it with what was shown beside it. Call it when s->gradients holds the logits. */
+/* If the chosen item was shown: compares it with the items that were shown beside it. Call it when s->gradients holds the logits. */
 void freshet_model_compare_shown(const freshet_model* model, candidates* s);
 void freshet_model_shown_gradient(freshet_model* model, candidates* s);
 

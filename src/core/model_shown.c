@@ -1,15 +1,15 @@
 /*
- * model_shown.c: what a user was shown and did not choose: the part of a score that says so.
+ * model_shown.c: items that a user was shown and did not choose: the part of a score that says so.
  *
  * A showing is open for ten minutes, or until the user chooses something. Then the item was passed over, as far as users
  * look at that place of a list at all. Passes lower the item's score for this user by learned weights, by the time since
  * then; they rest while the item is shown again. When a user chooses an item of an open showing, the model compares it with
- * what was shown beside it:
+ * the items that were shown beside it:
  *
  *   P(item i) = e_i exp(a z_i - w_i f_i) / sum over the items j shown of e_j exp(a z_j - w_j f_j)
  *
  * z is the score without passes, f = log(1 + passes), w its weight, and e_i says how far users look at i's place. e, w and a
- * learn from the gradient of log P. a is there because who made the list has looked at scores, too. If the chosen item was
+ * learn from the gradient of log P. a is there because the list was made by scores, too. If the chosen item was
  * not shown, the weights follow the gradient of the softmax, as other weights do. A weight is never below 0: no item gains
  * because it was passed over. While nobody is shown anything, all of it is 0 and costs nothing.
  * It owns showings and these weights. It must not know lists or rankers.
@@ -109,7 +109,7 @@ static freshet_shown* add_shown(freshet_user* user) {
   return &user->shown[user->shown_count++];
 }
 
-/* What was shown may be told after the choice that it led to. */
+/* An impression may come after the choice that it led to. */
 static bool is_answered(const freshet_user* user, uint32_t slot, int64_t time_ms) {
   for (uint32_t i = 0; i < user->recent_count; i++) {
     if (user->recent[i].item == slot) return user->recent[i].time_ms >= time_ms;
@@ -131,6 +131,8 @@ void freshet_model_show(const freshet_model* model, freshet_user* user, uint32_t
     if (now.place < before->place) before->place = now.place; /* the same showing, at the better place */
     return;
   }
+  if (before != NULL && now.shown_s < before->shown_s)
+    return; /* it comes late, and a newer showing has ended */
   if (before != NULL) {
     freshet_model_shown_examined(model, examined);
     now.passes = passes_after(before, examined);

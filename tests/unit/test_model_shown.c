@@ -297,6 +297,19 @@ static void a_showing_counts_when_it_has_ended(void** state) {
   free_world(&w);
 }
 
+static void an_impression_that_comes_late_changes_no_newer_showing(void** state) {
+  (void)state;
+  world w = make_world();
+  show(&w, 1, 0, later_ms);
+  choose_item(&w, 3, later_ms + 1000); /* ends it */
+  const float once = part_of(&w, 1, 3 * later_ms);
+  assert_true(once < 0);
+  show(&w, 1, 0, 1000);
+  assert_true(part_of(&w, 1, later_ms + 2000) < 0); /* it is not open again */
+  assert_true(part_of(&w, 1, 3 * later_ms) == once);
+  free_world(&w);
+}
+
 static void what_is_chosen_is_not_passed_over(void** state) {
   (void)state;
   world w = make_world();
@@ -385,6 +398,7 @@ int main(void) {
       cmocka_unit_test(choices_may_come_without_impressions),
       cmocka_unit_test(weights_are_kept_and_shared),
       cmocka_unit_test(a_showing_counts_when_it_has_ended),
+      cmocka_unit_test(an_impression_that_comes_late_changes_no_newer_showing),
       cmocka_unit_test(what_is_chosen_is_not_passed_over),
       cmocka_unit_test(a_million_impressions_are_bounded),
       cmocka_unit_test(an_impression_is_never_for_an_item),
