@@ -197,6 +197,12 @@ static void types_are_read_or_guessed(void** state) {
   assert_int_equal(event_of(&r).feedback, FRESHET_IMPRESSION);
   assert_int_equal(event_of(&r).place, 19);
   assert_int_equal(event_of(&r).list_version, 4000000000);
+  r.fields[FRESHET_FIELD_TYPE] = freshet_slice_of("hide"); /* where the user lives */
+  r.fields[FRESHET_FIELD_PLACE] = freshet_slice_of("Berlin");
+  r.fields[FRESHET_FIELD_LIST_VERSION] = freshet_slice_of("7.5");
+  assert_int_equal(event_of(&r).feedback, FRESHET_HIDE);
+  assert_int_equal(event_of(&r).place, -1);
+  assert_int_equal(event_of(&r).list_version, -1);
 }
 
 static void bad_texts_are_refused_with_the_field(void** state) {

@@ -182,12 +182,20 @@ static freshet_status read_purchase(const freshet_input_converter* converter, fr
   return FRESHET_OK;
 }
 
-/* Where the item was shown: a whole number from 0; none, or -1, when unknown. */
-static freshet_status read_place(const freshet_input_converter* converter, const freshet_slice* fields,
+/* Where the item was shown: a whole number from 0; none, or -1, when unknown. With other feedback than an impression the
+ * column may mean something different, such as a town: then it is unknown. */
+static freshet_status read_place(const freshet_input_converter* converter, const freshet_input_record* record,
                                  freshet_field field, double most, double* value, freshet_error* error) {
+  const freshet_slice* fields = record->fields;
   *value = -1;
   freshet_status status = read_number(converter, fields, field, value, error);
-  if (status != FRESHET_OK || (*value >= -1 && *value <= most && *value == floor(*value))) return status;
+  if (status == FRESHET_OK && *value >= -1 && *value <= most && *value == floor(*value)) return status;
+  if (record->event.feedback != FRESHET_IMPRESSION) {
+    *value = -1;
+    freshet_error_clear(error);
+    return FRESHET_OK;
+  }
+  if (status != FRESHET_OK) return status;
   return reject(error, "%s '%.*s' is no whole number from 0 on, or -1 for unknown",
                 freshet_field_names[field], SHOW(fields[field]));
 }
@@ -207,9 +215,9 @@ static freshet_status read_feedback(const freshet_input_converter* converter, fr
   record->event.after_s = (float)after_s;
   double place = -1, version = -1;
   if (status == FRESHET_OK)
-    status = read_place(converter, record->fields, FRESHET_FIELD_PLACE, INT32_MAX, &place, error);
+    status = read_place(converter, record, FRESHET_FIELD_PLACE, INT32_MAX, &place, error);
   if (status == FRESHET_OK)
-    status = read_place(converter, record->fields, FRESHET_FIELD_LIST_VERSION, 0x1p53, &version, error);
+    status = read_place(converter, record, FRESHET_FIELD_LIST_VERSION, 0x1p53, &version, error);
   if (status != FRESHET_OK) return status;
   record->event.place = (int32_t)place;
   record->event.list_version = (int64_t)version;
