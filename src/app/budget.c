@@ -29,9 +29,8 @@ enum { CONSUMERS = 3, CONSUMER_KBYTES = 65536, PRODUCERS = 2, PRODUCER_KBYTES = 
 
 static const double mib = 1 << 20;
 
-static double bytes_per_user(const freshet_config* config, double seen) {
+static double bytes_per_user(const freshet_config* config, double seen, double shown) {
   double habits = seen < FRESHET_HABITS_MAX ? seen : FRESHET_HABITS_MAX;
-  double shown = seen < FRESHET_SHOWN_MAX ? seen : FRESHET_SHOWN_MAX; /* as much as it has seen */
   double vectors = config->text.users == FRESHET_USER_TEXT_ENCODED ? 2 : 1;
   return (double)(sizeof(freshet_user_row) + sizeof(freshet_user) + 8 * BLOCK_OVERHEAD + ID_BYTES) +
          vectors * (double)config->model.dim * sizeof(float) + seen * (sizeof(uint32_t) + 1) +
@@ -77,7 +76,7 @@ static double http_bytes(const freshet_config* config) {
 
 freshet_budget freshet_budget_of(const freshet_config* config, uint32_t text_dim) {
   freshet_budget b = {0};
-  b.bytes_per_user = bytes_per_user(config, (double)config->model.seen_limit);
+  b.bytes_per_user = bytes_per_user(config, (double)config->model.seen_limit, FRESHET_SHOWN_MAX);
   b.bytes_per_item = bytes_per_item(config, text_dim);
   b.users = b.bytes_per_user * larger((double)config->state.user_cache, (double)config->state.overlay_users);
   b.items = b.bytes_per_item * (double)config->model.max_items;
@@ -95,7 +94,7 @@ freshet_budget freshet_budget_of(const freshet_config* config, uint32_t text_dim
              (FACETS_BYTES + FACET_BYTES * (FRESHET_CATEGORIES_MAX + FRESHET_ATTRIBUTES_MAX));
   b.http = http_bytes(config);
   b.total = b.users + b.items + b.deltas + b.facets + b.dedup + b.rocksdb + b.kafka + b.http + b.text;
-  b.usual = FRESHET_BUDGET_USERS * bytes_per_user(config, FRESHET_BUDGET_SEEN) +
+  b.usual = FRESHET_BUDGET_USERS * bytes_per_user(config, FRESHET_BUDGET_SEEN, FRESHET_BUDGET_SEEN) +
             FRESHET_BUDGET_ITEMS * (b.bytes_per_item + FACETS_BYTES + FACET_BYTES * FACETS_USUAL) +
             delta_bytes(config, FRESHET_BUDGET_ITEMS) + b.dedup + b.rocksdb + b.text;
   return b;

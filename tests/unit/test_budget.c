@@ -113,6 +113,18 @@ static void test_what_is_set_counts(void** state) {
   freshet_config_destroy(config);
 }
 
+/* An item that is shown is not seen: the limit of one says nothing of the other. */
+static void test_users_have_all_showings(void** state) {
+  (void)state;
+  const char* const overrides[] = {"model.seen_limit=32"};
+  freshet_config* config = load(overrides, 1);
+  const size_t least = sizeof(freshet_user) + FRESHET_SHOWN_MAX * sizeof(freshet_shown) +
+                       32 * (sizeof(uint32_t) + 1 + sizeof(freshet_habit)) +
+                       config->model.dim * sizeof(float);
+  assert_true(freshet_budget_of(config, 0).bytes_per_user >= (double)least);
+  freshet_config_destroy(config);
+}
+
 static void test_facets(void** state) {
   (void)state;
   const char* const overrides[] = {"model.max_items=1024"};
@@ -159,6 +171,7 @@ int main(void) {
       cmocka_unit_test(test_items_without_text),
       cmocka_unit_test(test_items_with_text),
       cmocka_unit_test(test_what_is_set_counts),
+      cmocka_unit_test(test_users_have_all_showings),
       cmocka_unit_test(test_facets),
       cmocka_unit_test(test_the_configuration_has_the_defaults_of_the_model),
   };
