@@ -146,9 +146,13 @@ void freshet_user_drop_shown(freshet_user* user, uint32_t slot) {
   if (shown != NULL) *shown = user->shown[--user->shown_count];
 }
 
+bool freshet_shown_is_sane(const freshet_shown* shown) {
+  return shown->place <= PLACE_UNKNOWN && shown->passes >= 0 && shown->passes <= 10;
+}
+
 void freshet_user_restore_shown(freshet_user* user, const freshet_shown* shown) {
-  const bool is_sane = shown->place <= PLACE_UNKNOWN && shown->passes >= 0 && shown->passes <= 10;
-  if (!is_sane || user->shown_count == FRESHET_SHOWN_MAX || find_shown(user, shown->item) != NULL) return;
+  FRESHET_ASSERT(freshet_shown_is_sane(shown));
+  if (user->shown_count == FRESHET_SHOWN_MAX || find_shown(user, shown->item) != NULL) return;
   *add_shown(user) = *shown;
 }
 

@@ -29,16 +29,15 @@ void freshet_shown_write(const freshet_model* model, const freshet_user* user, f
 void freshet_shown_read(freshet_model* model, freshet_slice bytes, freshet_user* user) {
   for (size_t at = 0; at + sizeof(shown_row) <= bytes.size; at += sizeof(shown_row)) {
     shown_row row;
-    uint32_t slot;
     memcpy(&row, bytes.data + at, sizeof row);
-    if (row.key == 0 || freshet_model_is_parked(model, row.key)) continue;
-    if (freshet_model_intern_key(model, row.key, &slot, NULL) != FRESHET_OK) continue;
-    const freshet_shown shown = {.item = slot,
-                                 .shown_s = row.shown_s,
-                                 .choices = row.choices,
-                                 .place = row.place,
-                                 .passes = row.passes,
-                                 .passed_s = row.passed_s};
+    freshet_shown shown = {.shown_s = row.shown_s,
+                           .choices = row.choices,
+                           .place = row.place,
+                           .passes = row.passes,
+                           .passed_s = row.passed_s};
+    /* a damaged row makes no item */
+    if (row.key == 0 || !freshet_shown_is_sane(&shown) || freshet_model_is_parked(model, row.key)) continue;
+    if (freshet_model_intern_key(model, row.key, &shown.item, NULL) != FRESHET_OK) continue;
     freshet_user_restore_shown(user, &shown);
   }
 }

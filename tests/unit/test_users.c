@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "support/memory_store.h"
+#include "users/shown_rows.h"
 #include "users/users.h"
 
 enum { CACHED = 4, USERS = 20, PARTITIONS = 2 };
@@ -98,6 +99,23 @@ static void test_a_stranger_does_not_exist(void** state) {
   assert_int_equal(row->newest_offset, -1);
   assert_int_equal(row->listed_offset, -1);
   assert_int_equal(row->user->recent_count, 0);
+}
+
+static void a_damaged_showing_makes_no_item(void** state) {
+  enum { PLACE_AT = FRESHET_SHOWN_BYTES - 1 };
+  world* w = *state;
+  freshet_user_row* row = get(w, 1, 1);
+  uint8_t stored[FRESHET_SHOWN_BYTES] = {77};
+  const freshet_slice bytes = {(const char*)stored, sizeof stored};
+  const size_t items = freshet_model_item_count(w->model);
+  stored[PLACE_AT] = 255;
+  freshet_shown_read(w->model, bytes, row->user);
+  assert_int_equal(freshet_model_item_count(w->model), items);
+  assert_int_equal(row->user->shown_count, 0);
+  stored[PLACE_AT] = 1;
+  freshet_shown_read(w->model, bytes, row->user);
+  assert_int_equal(freshet_model_item_count(w->model), items + 1);
+  assert_int_equal(row->user->shown_count, 1);
 }
 
 static void test_everything_comes_back_from_the_store(void** state) {
@@ -287,6 +305,7 @@ static void test_against_plain_tables(void** state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       WITH_WORLD(test_a_stranger_does_not_exist),
+      WITH_WORLD(a_damaged_showing_makes_no_item),
       WITH_WORLD(test_everything_comes_back_from_the_store),
       WITH_WORLD(test_a_list_that_is_not_known_stays_so),
       WITH_WORLD(test_rows_that_are_needed_stay),
