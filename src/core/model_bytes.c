@@ -212,7 +212,9 @@ void freshet_put_no_short_gains(freshet_buffer* out) {
 /* The row as it is in the bytes; NULL: there is none. */
 static const uint8_t* take_short_row(freshet_byte_reader* in, bool is_there, uint32_t dim, int32_t* step) {
   if (!is_there) return NULL;
-  const short_step given = {freshet_take_u8(in), freshet_take_u8(in)};
+  short_step given;
+  given.mantissa = freshet_take_u8(in);
+  given.exponent = freshet_take_u8(in);
   if (given.exponent > EXPONENT_MAX) in->bad = true;
   const uint8_t* row = (const uint8_t*)freshet_take_bytes(in, dim / 2);
   *step = row == NULL ? 0 : units_in(given);

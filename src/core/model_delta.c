@@ -46,7 +46,9 @@ static void put_short_gains_of(freshet_model* model, delta_take* take, uint32_t 
   take->starts[place] = take->gains.size;
   const uint64_t seed = it->key ^ take->of->trace_start;
   if (is_compared && freshet_random(seed, 0) % COMPARED_PER_GIVEN != 0) {
+    float* m = freshet_model_context_factor(model, old->slot);
     memcpy(freshet_model_factor(model, old->slot), rows, dim * sizeof *rows);
+    if (m != NULL) memcpy(m, rows + dim, dim * sizeof *rows);
     it->bias = before.bias;
     it->factor_squares = before.factor_squares;
     it->bias_squares = before.bias_squares;
