@@ -125,6 +125,7 @@ static void add_duplicate(plan* p) {
   found = &p->scenario->actions[index]; /* adding may move them */
   action->user = found->user;
   action->event_key = found->event_key;
+  action->is_impression = found->is_impression;
   set_key(action, (const char*)found->key.data, found->key.size);
   action->has_value = true;
   freshet_buffer_append(&action->value, found->value.data, found->value.size);

@@ -39,7 +39,7 @@ typedef struct sim_action {
   freshet_buffer key, value;
   int user; /* SIM_EVENT, SIM_DUPLICATE, SIM_ERASURE */
   uint64_t event_key;
-  bool is_impression; /* SIM_EVENT */
+  bool is_impression; /* SIM_EVENT, SIM_DUPLICATE */
   int item;           /* SIM_ITEM, SIM_WITHDRAWAL */
   bool available;
   int64_t expires_at_ms;
