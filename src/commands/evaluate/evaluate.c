@@ -117,7 +117,7 @@ static freshet_status learn_only(const freshet_evaluation* evaluation, const fre
   double start = freshet_seconds(CLOCK_MONOTONIC), cpu_start = freshet_seconds(CLOCK_THREAD_CPUTIME_ID);
   for (size_t i = 0; i < history->event_count; i++) {
     const freshet_history_event* event = &history->events[i];
-    if (event->ranked || event->context) {
+    if (event->ranked || event->context || freshet_history_is_impression(event)) {
       learner->contender.learn(&learner->contender, event);
       events++;
     }
