@@ -85,7 +85,8 @@ static const family counters[] = {
     {"freshet_events_unannounced_total", "Events applied for an item that no Item record has announced.",
      AT(events_unannounced), 1},
     {"freshet_impressions_unknown_total",
-     "Impressions of an item that no event and no Item record has named: nothing was learned from them.",
+     "Impressions of an item that no event and no Item record has named, or that is parked: nothing was "
+     "learned from them.",
      AT(impressions_unknown), 1},
     {"freshet_weights_clipped_total",
      "Learned weights, and weights of events, that were cut to their bounds.", AT(weights_clipped), 1},
