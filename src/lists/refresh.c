@@ -78,8 +78,10 @@ static bool owe(freshet_refresh* refresh, freshet_user_row* row, freshet_owed_re
   return true;
 }
 
-/* Far behind, lists that nobody reads are not made at all. The state knows to whom one is owed. */
+/* Far behind, lists that nobody reads are not made at all. Nor is a list of a state that is older than the list that is committed.
+ * The state knows to whom one is owed. */
 static bool is_postponed(const freshet_refresh* refresh, int32_t partition) {
+  if (freshet_held_replays(refresh->lists.held, partition)) return true;
   return refresh->is_far && freshet_held_list_topic(refresh->lists.held, partition) == FRESHET_TOPIC_SHADOW;
 }
 
@@ -396,7 +398,8 @@ static freshet_status collect_due(freshet_refresh* refresh, size_t most, bool la
   freshet_status status = collect_withdrawn(refresh, others, error);
   if (status == FRESHET_OK) status = collect_taken_over(refresh, others, error);
   if (status == FRESHET_OK) status = collect_events(refresh, most, lagging, error);
-  if (status == FRESHET_OK && !lagging) status = collect_outdated(refresh, others, error);
+  if (status == FRESHET_OK && !lagging && !freshet_held_replays(refresh->lists.held, -1))
+    status = collect_outdated(refresh, others, error);
   return status;
 }
 
@@ -436,9 +439,10 @@ static freshet_status serve_due(freshet_refresh* refresh, bool lagging, freshet_
 bool freshet_refresh_is_due(const freshet_refresh* refresh, bool lagging) {
   if (refresh->touched_count > 0 && !lagging) return true;
   for (int reason = 0; reason < FRESHET_OWED_REASONS; reason++) {
-    const bool is_served = reason == FRESHET_OWED_EVENT      ? is_event_due(refresh, lagging)
-                           : reason == FRESHET_OWED_OUTDATED ? !lagging
-                                                             : true;
+    const bool is_served = reason == FRESHET_OWED_EVENT ? is_event_due(refresh, lagging)
+                           : reason == FRESHET_OWED_OUTDATED
+                               ? !lagging && !freshet_held_replays(refresh->lists.held, -1)
+                               : true;
     if (is_served && freshet_owed_first(refresh->owed, (freshet_owed_reason)reason) != NULL) return true;
   }
   return false;
@@ -458,10 +462,11 @@ freshet_status freshet_refresh_turn(freshet_refresh* refresh, bool lagging, bool
                                     freshet_error* error) {
   freshet_worker_metrics* metrics = refresh->lists.ports->metrics;
   refresh->is_far = lagging && freshet_held_lag(refresh->lists.held) > refresh->lists.config->far_behind;
+  const bool is_replaying = freshet_held_replays(refresh->lists.held, -1);
   queue_touched(refresh);
-  if (!lagging) owe_postponed(refresh);
+  if (!lagging && !is_replaying) owe_postponed(refresh);
   freshet_status status = makes_lists ? serve_due(refresh, lagging, error) : FRESHET_OK;
-  if (status == FRESHET_OK && !lagging) status = mark_outdated(refresh, error);
+  if (status == FRESHET_OK && !lagging && !is_replaying) status = mark_outdated(refresh, error);
   if (status == FRESHET_OK) status = sweep(refresh, lagging, error);
   freshet_gauge(&metrics->refresh_owed, freshet_owed_count(refresh->owed, FRESHET_OWED_EVENT));
   freshet_gauge(&metrics->withdrawals_owed, freshet_owed_count(refresh->owed, FRESHET_OWED_WITHDRAWN));

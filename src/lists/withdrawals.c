@@ -58,7 +58,8 @@ void freshet_withdrawals_expect(const freshet_withdrawals* w, freshet_held_parti
 }
 
 void freshet_withdrawals_end_replay(freshet_withdrawals* w, const freshet_held_partition* held) {
-  if (!has_kept_listing(w, held)) w->is_wanted = true;
+  /* Known lists with something that has gone were passed over until now. */
+  if (!has_kept_listing(w, held) || freshet_carriers_gone(w->carriers) > 0) w->is_wanted = true;
 }
 
 uint64_t freshet_withdrawals_listing(const freshet_withdrawals* w, const freshet_held_partition* held) {
@@ -78,15 +79,16 @@ bool freshet_withdrawals_is_full(const freshet_withdrawals* w) {
   return freshet_owed_count(freshet_refresh_queue(w->refresh), FRESHET_OWED_WITHDRAWN) >= MARKED_MAX;
 }
 
-/* May a list that carries nobody knows what carry something that has gone? While its partition is replayed, the user's newest
- * event may not have been learned yet: it is asked for again at the end of the replay. */
+/* May a list that carries nobody knows what carry something that has gone? */
 static bool may_carry_gone(const freshet_withdrawals* w, const freshet_user_row* row) {
   const freshet_held_partition* held = freshet_held_find(w->lists.held, FRESHET_TOPIC_EVENTS, row->partition);
-  return held != NULL && !freshet_held_is_replaying(held) && !has_kept_listing(w, held);
+  return held != NULL && !has_kept_listing(w, held);
 }
 
 /* Marks the row if its list carries something that has gone; returns how many such items. */
 static size_t look_at(freshet_withdrawals* w, freshet_user_row* row) {
+  /* The row may be older than the list that is committed: it is looked at again at the end of the replay. */
+  if (freshet_held_replays(w->lists.held, row->partition)) return 0;
   if (row->is_list_unknown) {
     if (!row->exists || !may_carry_gone(w, row)) return 0;
     freshet_refresh_withdraw(w->refresh, row, freshet_clock_now_ms(w->lists.ports->clock));

@@ -144,7 +144,7 @@ static bool owes_list(const freshet_user_row* row, const freshet_event* event) {
  * other knowledge of items now. */
 static void pass_list(const freshet_batch* batch, freshet_user_row* row) {
   row->listed_offset = row->newest_offset;
-  row->refresh_since_ms = row->withdrawn_ms = 0;
+  row->refresh_since_ms = row->withdrawn_ms = row->record_time_ms = 0;
   freshet_user_row_set_owed(row, FRESHET_OWED_WITHDRAWN, false);
   freshet_user_row_set_owed(row, FRESHET_OWED_OUTDATED, false);
   freshet_carriers_forget(batch->derived->carriers, row);

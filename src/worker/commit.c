@@ -450,7 +450,6 @@ freshet_status freshet_commit_let_go(freshet_commit* commit, bool lost, freshet_
 }
 
 freshet_status freshet_commit_recover(freshet_commit* commit, freshet_error* error) {
-  commit->was_clear = false; /* whether the state of partitions that come owes lists, is found out */
   if (!commit->is_stale) return FRESHET_OK;
   freshet_status status = freshet_commit_roll_back(commit, error);
   commit->is_stale = false;

@@ -116,6 +116,7 @@ static freshet_status take(const freshet_handover* handover, freshet_held_partit
                    (long long)handover->serving->number, held->partition, (long long)facts.offset,
                    (long long)next_of(held));
   held->taking = handover->serving->number;
+  freshet_held_forget_listed(held); /* those lists went to the shadow topic */
   freshet_status status = erase_again(handover, held, facts.learned, error);
   if (status == FRESHET_OK) status = answer_again(handover, held->partition, error);
   if (status == FRESHET_OK) freshet_refresh_take_over(handover->derived->refresh, held);

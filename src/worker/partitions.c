@@ -82,6 +82,7 @@ static freshet_status assigned(void* context, const freshet_partition* partition
   for (size_t i = 0; status == FRESHET_OK && i < count; i++) {
     freshet_held_partition* held = freshet_held_add(own->held, &partitions[i]);
     held->since_ms = freshet_clock_now_ms(own->ports->clock);
+    own->commit->was_clear = false; /* its state may owe lists: that is found out */
     if (held->topic == FRESHET_TOPIC_EVENTS)
       status = freshet_derived_load_partition(own->derived, held, error);
     freshet_log_fact(

@@ -21,6 +21,7 @@ typedef struct sim_faults {
   uint32_t kick;      /* the group forgets a member that is alive */
   uint32_t rebalance; /* the group shares out again */
   uint32_t pause;     /* another process runs first */
+  uint32_t no_events; /* a poll finds none in a partition: what is learned again takes long */
   uint32_t clock;     /* the wall clock of the machine jumps, back or forward */
   uint32_t damage;    /* a read of the disk meets damage */
 } sim_faults;

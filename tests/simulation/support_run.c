@@ -45,8 +45,9 @@ run_shape run_shape_of(uint64_t seed) {
                      .item_partitions = 1 + (int32_t)sim_below(&random, 3),
                      .has_faults = true};
   if (shape.workers == 1 && sim_chance(&random, 600)) shape.input_partitions = 1;
-  shape.delivery = sim_chance(&random, 350) ? FRESHET_DELIVERY_COMMITTED : FRESHET_DELIVERY_FAST;
+  shape.delivery = sim_chance(&random, 450) ? FRESHET_DELIVERY_COMMITTED : FRESHET_DELIVERY_FAST;
   shape.is_tight = sim_chance(&random, 250);
+  shape.is_reading_slow = sim_chance(&random, shape.delivery == FRESHET_DELIVERY_COMMITTED ? 700 : 50);
   return shape;
 }
 
@@ -70,7 +71,8 @@ const char* run_generation_name(int app) {
 
 /* Where lists have commits of their own, many of them between two commits of the state. */
 static int64_t commit_interval_ms(const run_shape* shape, sim_random* random) {
-  const bool is_long = shape->delivery == FRESHET_DELIVERY_COMMITTED && sim_chance(random, 500);
+  const bool is_long =
+      shape->delivery == FRESHET_DELIVERY_COMMITTED && (shape->is_reading_slow || sim_chance(random, 500));
   return is_long ? 500 + sim_below(random, 3000) : sim_skewed(random, 5, 2000);
 }
 
@@ -91,7 +93,7 @@ static freshet_stream_config config_of(const run_shape* shape, sim_random* rando
       .ranking_batch = 1 + sim_below(random, 4),
       .commit_interval_ms = commit_interval_ms(shape, random),
       .lists_interval_ms = sim_skewed(random, 1, 100),
-      .overlay_users = sim_skewed(random, 1, 100),
+      .overlay_users = shape->is_reading_slow ? 100 : sim_skewed(random, 1, 100),
       .cached_users = sim_skewed(random, 0, 30),
       .dedup_events = SIM_DEDUP_EVENTS,
       .dedup_window_ms = SIM_DEDUP_WINDOW_MS,
@@ -477,7 +479,7 @@ static void storm(run* r) {
 
 static void become_calm(run* r) {
   r->is_calm = true;
-  r->world.faults = (sim_faults){.pause = r->world.faults.pause};
+  r->world.faults = (sim_faults){.pause = r->world.faults.pause, .no_events = r->world.faults.no_events};
   memcpy(r->world.limits, r->limits, sizeof r->limits);
   for (int i = 0; i < SIM_PROCESSES_MAX; i++) {
     if (r->world.processes[i] == NULL) continue;
@@ -609,6 +611,7 @@ void run_init(run* r, uint64_t seed, uint64_t luck, const run_shape* shape) {
   r->outages = sim_chance(random, 400) ? sim_skewed(random, 1, 200) : 0;
   world->faults.damage = sim_chance(random, 300) ? sim_skewed(random, 1, 100) : 0;
   world->faults.clock = sim_chance(random, 300) ? sim_skewed(random, 1, 20) : 0;
+  world->faults.no_events = shape->is_reading_slow ? 700 + sim_below(random, 250) : 0;
 }
 
 uint64_t run_visit(run* r, int app, sim_disk* disk) {

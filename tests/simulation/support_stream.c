@@ -172,6 +172,9 @@ static freshet_status source_poll(freshet_source* self, int timeout_ms, freshet_
     int topic = i / SIM_PARTITIONS_MAX, p = i % SIM_PARTITIONS_MAX;
     if (!process->holds[topic][p] || !sim_has_leader(&process->world->cluster, (freshet_topic)topic, p))
       continue;
+    if (topic == FRESHET_TOPIC_EVENTS &&
+        sim_chance(&process->world->cluster.random, process->world->faults.no_events))
+      continue;
     fetch(process, (freshet_topic)topic, p, luck(process, capacity - *count), out, count);
   }
   if (*count == 0) sim_wait(process, timeout_ms);
