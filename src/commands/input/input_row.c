@@ -186,18 +186,13 @@ static freshet_status read_purchase(const freshet_input_converter* converter, fr
  * column may mean something different, such as a town: then it is unknown. */
 static freshet_status read_place(const freshet_input_converter* converter, const freshet_input_record* record,
                                  freshet_field field, double most, double* value, freshet_error* error) {
-  const freshet_slice* fields = record->fields;
+  const freshet_slice text = record->fields[field];
+  const bool is_read = text.size == 0 || read_real(converter, text, value);
+  if (is_read && *value >= -1 && *value <= most && *value == floor(*value)) return FRESHET_OK;
   *value = -1;
-  freshet_status status = read_number(converter, fields, field, value, error);
-  if (status == FRESHET_OK && *value >= -1 && *value <= most && *value == floor(*value)) return status;
-  if (record->event.feedback != FRESHET_IMPRESSION) {
-    *value = -1;
-    freshet_error_clear(error);
-    return FRESHET_OK;
-  }
-  if (status != FRESHET_OK) return status;
+  if (record->event.feedback != FRESHET_IMPRESSION) return FRESHET_OK;
   return reject(error, "%s '%.*s' is no whole number from 0 on, or -1 for unknown",
-                freshet_field_names[field], SHOW(fields[field]));
+                freshet_field_names[field], SHOW(text));
 }
 
 /* Each kind of feedback is a word of its own: hide, skip. A skip's seconds are those that the user stayed. */
