@@ -118,6 +118,24 @@ static freshet_status announce(freshet_catalogue* catalogue, int32_t partition, 
   return freshet_texts_announced(catalogue->texts, slot, partition, &item, error);
 }
 
+/* A partition without a mark has offset -1: the mark of an earlier log must not stay. */
+static void put_mark(freshet_catalogue* catalogue, int32_t partition) {
+  const freshet_mark* mark = &catalogue->marks[partition];
+  freshet_store_set_position(catalogue->ports.store, FRESHET_TOPIC_ITEMS, MARK_PLACE + partition,
+                             mark->offset, mark->offset >= 0 ? freshet_mark_number(mark) : 0);
+}
+
+/* Whenever the store is written, it has the mark with the position: without it, a log that is made again and is as long as
+ * the position goes unnoticed. */
+static void move_mark(freshet_catalogue* catalogue, const freshet_record* record) {
+  if (record->partition >= catalogue->partitions ||
+      record->offset <= catalogue->marks[record->partition].offset)
+    return;
+  catalogue->marks[record->partition] =
+      freshet_mark_of(record->offset, record->timestamp_ms, record->key, record->value);
+  put_mark(catalogue, record->partition);
+}
+
 freshet_status freshet_catalogue_apply(freshet_catalogue* catalogue, const freshet_record* record,
                                        freshet_error* error) {
   freshet_store* store = catalogue->ports.store;
@@ -138,10 +156,7 @@ freshet_status freshet_catalogue_apply(freshet_catalogue* catalogue, const fresh
   int64_t position = freshet_late_items_bound(&catalogue->late, record->partition, record->offset + 1);
   freshet_store_set_position(store, FRESHET_TOPIC_ITEMS, record->partition, position,
                              freshet_clock_now_ms(clock));
-  if (record->partition < catalogue->partitions &&
-      record->offset > catalogue->marks[record->partition].offset)
-    catalogue->marks[record->partition] =
-        freshet_mark_of(record->offset, record->timestamp_ms, record->key, record->value);
+  move_mark(catalogue, record);
   return status;
 }
 
@@ -216,13 +231,8 @@ bool freshet_catalogue_find(freshet_catalogue* catalogue, freshet_slice item_id,
                                item);
 }
 
-/* A partition without a mark has offset -1: the mark of an earlier log must not stay. */
 static void put_marks(freshet_catalogue* catalogue) {
-  for (int32_t p = 0; p < catalogue->partitions; p++) {
-    const freshet_mark* mark = &catalogue->marks[p];
-    freshet_store_set_position(catalogue->ports.store, FRESHET_TOPIC_ITEMS, MARK_PLACE + p, mark->offset,
-                               mark->offset >= 0 ? freshet_mark_number(mark) : 0);
-  }
+  for (int32_t p = 0; p < catalogue->partitions; p++) put_mark(catalogue, p);
 }
 
 void freshet_catalogue_confirm(freshet_catalogue* catalogue, const freshet_item_logs* logs, int64_t now_ms) {
