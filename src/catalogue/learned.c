@@ -288,7 +288,7 @@ static void give_slots(load_context* load) {
   const size_t most = freshet_model_get_config(learned->model)->max_items;
   const size_t announced = freshet_model_item_count(learned->model);
   size_t stay = load->count;
-  if (announced + load->count > most) {
+  if (load->count > 0 && announced + load->count > most) {
     const size_t target = most - most / 4;
     stay = announced >= target ? 0 : target - announced;
     qsort(load->found, load->count, sizeof *load->found, latest_first);

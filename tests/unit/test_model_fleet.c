@@ -233,7 +233,8 @@ static void short_gains_are_right_on_average(void** state) {
   worker from = make_worker(), to = make_worker();
   const uint32_t dim = from.model->config.dim;
   float *row = freshet_model_factor(from.model, 0), *there = freshet_model_factor(to.model, 0);
-  float before[DIM_MAX], gain[DIM_MAX];
+  _Alignas(64) float before[DIM_MAX]; /* as the kernels read rows */
+  float gain[DIM_MAX];
   double sum[DIM_MAX] = {0}, worst = 0;
   memcpy(before, row, dim * sizeof *row);
   for (uint32_t i = 0; i < dim; i++) /* whole units, up to 1 % of a factor */
