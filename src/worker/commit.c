@@ -345,7 +345,7 @@ bool freshet_commit_takes_lists(const freshet_commit* commit) {
 /* Nothing has to be committed, but rows of items may wait for the store: they are part of no transaction. */
 static freshet_status store_idle(freshet_commit* commit, int64_t now_us, freshet_error* error) {
   freshet_learned* learned = freshet_items_learned(commit->derived->items);
-  freshet_commit_schedule(commit, now_us);
+  commit->next_us = now_us + commit->config->commit_interval_ms * 1000;
   freshet_learned_store_starts(learned);
   freshet_status status = freshet_store_write(commit->ports->store, error);
   if (status == FRESHET_OK) freshet_learned_store_ended(learned);
