@@ -65,7 +65,7 @@ static const char* words_of(freshet_reason_kind kind) {
     case FRESHET_REASON_QUALITY:
       return "liked in general";
     case FRESHET_REASON_AGAIN:
-      return "the customer buys it again and again";
+      return "the customer bought it before";
     default:
       return "suits the customer's taste";
   }

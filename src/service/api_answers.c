@@ -10,23 +10,25 @@
 
 enum { CONTEXT_SHOWN = 60, WHAT_SIZE = 64, BODY_SIZE = 8192 /* of a usual list */ };
 
-/* By freshet_reason_kind: the symbol of schemas/RecommendationList.avsc, and the words for people. */
+/* By freshet_reason_kind: the symbol of schemas/RecommendationList.avsc, and the words for people: for a reason that raises the
+ * item, and for one that lowers it. */
 static const struct {
-  const char *symbol, *words;
+  const char *symbol, *words, *words_against;
 } reasons[] = {
-    [FRESHET_REASON_TASTE] = {"TASTE", "suits your taste"},
-    [FRESHET_REASON_FOLLOWS] = {"FOLLOWS", "often chosen after "},
-    [FRESHET_REASON_TOGETHER] = {"TOGETHER", "often chosen together with "},
-    [FRESHET_REASON_TEXT] = {"TEXT", "is like "},
-    [FRESHET_REASON_POPULAR] = {"POPULAR", "popular now"},
-    [FRESHET_REASON_QUALITY] = {"QUALITY", "liked in general"},
-    [FRESHET_REASON_OTHER] = {"OTHER", "for another reason"},
-    [FRESHET_REASON_RULE] = {"RULE", "by a rule of the shop"},
-    [FRESHET_REASON_CONTEXT] = {"CONTEXT", "matches "},
-    [FRESHET_REASON_AUDIENCE] = {"AUDIENCE", "for those who like "},
-    [FRESHET_REASON_NEW] = {"NEW", "new on offer"},
-    [FRESHET_REASON_AGAIN] = {"AGAIN", "you choose this again and again"},
-    [FRESHET_REASON_SHOWN] = {"SHOWN", "you were shown this and did not choose it"},
+    [FRESHET_REASON_TASTE] = {"TASTE", "suits your taste", "suits your taste less"},
+    [FRESHET_REASON_FOLLOWS] = {"FOLLOWS", "often chosen after ", "seldom chosen after "},
+    [FRESHET_REASON_TOGETHER] = {"TOGETHER", "often chosen together with ", "seldom chosen together with "},
+    [FRESHET_REASON_TEXT] = {"TEXT", "is like ", "is unlike "},
+    [FRESHET_REASON_POPULAR] = {"POPULAR", "popular now", "less popular now"},
+    [FRESHET_REASON_QUALITY] = {"QUALITY", "liked in general", "less liked in general"},
+    [FRESHET_REASON_OTHER] = {"OTHER", "for another reason", "for another reason"},
+    [FRESHET_REASON_RULE] = {"RULE", "by a rule of the shop", "by a rule of the shop"},
+    [FRESHET_REASON_CONTEXT] = {"CONTEXT", "matches ", "does not match "},
+    [FRESHET_REASON_AUDIENCE] = {"AUDIENCE", "for those who like ", "not for those who like "},
+    [FRESHET_REASON_NEW] = {"NEW", "new on offer", "new on offer"},
+    [FRESHET_REASON_AGAIN] = {"AGAIN", "you chose this before", "you chose this lately"},
+    [FRESHET_REASON_SHOWN] = {"SHOWN", "you were shown this and did not choose it",
+                              "you were shown this and did not choose it"},
 };
 enum { REASONS = sizeof reasons / sizeof reasons[0] };
 
@@ -62,12 +64,12 @@ static void add_every(freshet_json* json, int64_t every_s) {
 
 /* The words of a reason, without the title of an item. */
 static void add_words(freshet_json* json, const freshet_reason* reason, size_t kind) {
-  if (kind == FRESHET_REASON_AGAIN && reason->score < 0) {
-    freshet_json_add_text(json, freshet_slice_of("you chose this lately"));
-  } else if (kind == FRESHET_REASON_AGAIN && reason->every_s > 0) {
+  const bool is_against = reason->score < 0;
+  if (kind == FRESHET_REASON_AGAIN && !is_against && reason->every_s > 0) {
     add_every(json, reason->every_s);
   } else {
-    freshet_json_add_text(json, freshet_slice_of(reasons[kind].words));
+    freshet_json_add_text(json,
+                          freshet_slice_of(is_against ? reasons[kind].words_against : reasons[kind].words));
   }
 }
 

@@ -201,6 +201,13 @@ class Http(Case):
         for item in entry["items"]:
             self.assertEqual(item["title"], f"Title of {item['item_id']}")
             self.assertAlmostEqual(sum(reason["score"] for reason in item["reasons"]), item["score"], delta=1e-4)
+        # A part that lowers the score does not say that the item is popular, liked or to somebody's taste.
+        lowers = {"TASTE": "suits your taste less", "POPULAR": "less popular now", "QUALITY": "less liked in general"}
+        told = [reason for item in api.ask("GET", lists, "?k=1000", id="user-1")["items"] for reason in item["reasons"]
+                if reason["kind"] in lowers]
+        self.assertTrue(any(reason["score"] < 0 for reason in told), told)
+        for reason in told:
+            self.assertEqual(reason["text"] == lowers[reason["kind"]], reason["score"] < 0, reason)
         self.assertNotIn("reasons", api.ask("GET", lists, "?explain=false", id="user-1")["items"][0])
         self.assertEqual(len(api.ask("GET", lists, "?k=1000", id="who/is this?")["items"]), ITEMS)
         empty = api.ask("GET", lists, "?include_categories=none", id="user-1")
