@@ -254,8 +254,8 @@ void freshet_user_restore_habit(freshet_user* user, const freshet_habit* habit);
 void freshet_user_habits_of_history(freshet_user* user);
 /* False: a value is out of range, so it was not stored by a model. The slot is not looked at. */
 bool freshet_shown_is_sane(const freshet_shown* shown);
-/* Adds an item that was shown as it was stored; *shown is sane, and is copied. Does nothing when the user has the most, or
- * this item. */
+/* Adds an item that was shown as it was stored; *shown is copied. Does nothing for a value out of range, and when the user
+ * has the most, or this item. */
 void freshet_user_restore_shown(freshet_user* user, const freshet_shown* shown);
 /* NULL is allowed. */
 void freshet_user_destroy(freshet_user* user);

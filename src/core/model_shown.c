@@ -151,8 +151,9 @@ bool freshet_shown_is_sane(const freshet_shown* shown) {
 }
 
 void freshet_user_restore_shown(freshet_user* user, const freshet_shown* shown) {
-  FRESHET_ASSERT(freshet_shown_is_sane(shown));
-  if (user->shown_count == FRESHET_SHOWN_MAX || find_shown(user, shown->item) != NULL) return;
+  if (!freshet_shown_is_sane(shown) || user->shown_count == FRESHET_SHOWN_MAX ||
+      find_shown(user, shown->item) != NULL)
+    return;
   *add_shown(user) = *shown;
 }
 
