@@ -84,7 +84,8 @@ static bool judge_range(freshet_log_check* check, freshet_log_place* place) {
     return false;
   place->verdict = FRESHET_LOG_SAME;
   if (place->next < 0) return false;
-  const int64_t known = place->mark.offset < place->next ? place->next : place->mark.offset + 1;
+  int64_t known = place->mark.offset < place->next ? place->next : place->mark.offset + 1;
+  if (known < place->listed) known = place->listed;
   if (place->end < known) {
     char reason[sizeof place->reason];
     snprintf(reason, sizeof reason, "it ends at offset %" PRId64 ", but is known up to %" PRId64, place->end,

@@ -22,7 +22,8 @@ typedef enum freshet_log_verdict {
 typedef struct freshet_log_place {
   freshet_topic topic;
   int32_t partition;
-  int64_t next; /* where reading goes on; -1: nowhere yet, any log is right */
+  int64_t next;   /* where reading goes on; -1: nowhere yet, any log is right */
+  int64_t listed; /* events before it have been read: their lists are committed; 0 or less: not known */
   freshet_mark
       mark; /* of the last record read: one before it, or a later one where reading goes on further back */
   /* filled in */

@@ -125,6 +125,7 @@ static freshet_log_place place_of(const kafka_source* source, const rd_kafka_top
       .topic = freshet_kafka_config_topic(source->reader.client.config, committed->topic),
       .partition = committed->partition,
       .next = committed->offset >= 0 ? committed->offset : -1,
+      .listed = freshet_listed_read(committed->metadata, committed->metadata_size).offset,
       .mark = freshet_mark_read(committed->metadata, committed->metadata_size)};
 }
 

@@ -773,6 +773,14 @@ static void large_batches_are_looked_at_in_time(void** state) {
   freshet_log_check_places(check, &places[1], 1, WITHIN_MS);
   assert_int_equal(places[1].verdict, FRESHET_LOG_OTHER);
   assert_non_null(strstr(places[1].reason, "it ends at"));
+  /* Its mark is further back, of a replay in whose middle the state was committed. */
+  places[1].mark = FRESHET_NO_MARK;
+  places[1].listed = RECORDS;
+  freshet_log_check_places(check, &places[1], 1, WITHIN_MS);
+  assert_int_equal(places[1].verdict, FRESHET_LOG_SAME);
+  places[1].listed = RECORDS + 1;
+  freshet_log_check_places(check, &places[1], 1, WITHIN_MS);
+  assert_int_equal(places[1].verdict, FRESHET_LOG_OTHER);
   freshet_log_check_destroy(check);
   cluster_stop(&c);
 }
