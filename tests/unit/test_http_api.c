@@ -236,7 +236,7 @@ static void test_a_list(void** state) {
   assert_null(json_object_get(first, "propensity"));
   const json_t* reasons = json_object_get(first, "reasons");
   assert_string_equal(text_at(json_array_get(reasons, 0), "text"), "often chosen together with 'i9'");
-  assert_string_equal(text_at(json_array_get(reasons, 1), "text"), "matches 'red lamp'");
+  assert_string_equal(text_at(json_array_get(reasons, 1), "text"), "does not match 'red lamp'");
   assert_string_equal(text_at(json_array_get(reasons, 2), "kind"), "OTHER");
   const json_t* second = json_array_get(items, 1);
   assert_string_equal(text_at(second, "item_id"), "i\"2");

@@ -189,8 +189,10 @@ static freshet_status log_poll(freshet_reader* self, int timeout_ms, freshet_rec
                                size_t* count, freshet_error* error) {
   (void)self, (void)timeout_ms, (void)error;
   *count = 0;
-  while (*count < capacity && w->items_taken < w->items_count)
-    out[(*count)++] = record_of(&w->item, FRESHET_TOPIC_ITEMS, w->items_taken++);
+  while (*count < capacity && w->items_taken < w->items_count) {
+    out[*count] = record_of(&w->item, FRESHET_TOPIC_ITEMS, w->items_taken++);
+    out[(*count)++].timestamp_ms = 1; /* whenever it is read: else it would be of another log */
+  }
   w->now_us += (int64_t)*count * ITEM_US;
   return FRESHET_OK;
 }
