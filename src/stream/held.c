@@ -123,11 +123,6 @@ void freshet_held_forget_hand_over(freshet_held_partition* held) {
   held->to_take = 0;
 }
 
-void freshet_held_forget_listed(freshet_held_partition* held) {
-  held->listed = held->to_list = (freshet_listed){.offset = held->committed};
-  held->has_kept_listing = false;
-}
-
 bool freshet_held_replays(const freshet_held* held, int32_t partition) {
   FRESHET_HELD_EACH(p, held, FRESHET_TOPIC_EVENTS) {
     if ((partition < 0 || p->partition == partition) && freshet_held_is_replaying(p)) return true;

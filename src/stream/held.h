@@ -77,8 +77,6 @@ static inline bool freshet_held_is_replaying(const freshet_held_partition* held)
 }
 /* Is this partition of events replayed? -1: is any? */
 bool freshet_held_replays(const freshet_held* held, int32_t partition);
-/* No list is committed of an event that the state does not have. */
-void freshet_held_forget_listed(freshet_held_partition* held);
 /* Records since the last commit will come again. */
 void freshet_held_roll_back(freshet_held_partition* held);
 /* What has begun of a switch of generations begins again, by the facts in the log. */

@@ -15,8 +15,9 @@ static int64_t next_of(const freshet_held_partition* held) {
   return held->next < 0 ? 0 : held->next;
 }
 
+/* A replay ends first: its lists are out already, so the generation that follows must not begin before their end. */
 static bool must_release(const freshet_handover* handover, const freshet_held_partition* held) {
-  return held->releasing < handover->serving->number &&
+  return held->releasing < handover->serving->number && !freshet_held_is_replaying(held) &&
          freshet_serving_must_release(handover->serving, held->partition);
 }
 
@@ -116,7 +117,6 @@ static freshet_status take(const freshet_handover* handover, freshet_held_partit
                    (long long)handover->serving->number, held->partition, (long long)facts.offset,
                    (long long)next_of(held));
   held->taking = handover->serving->number;
-  freshet_held_forget_listed(held); /* those lists went to the shadow topic */
   freshet_status status = erase_again(handover, held, facts.learned, error);
   if (status == FRESHET_OK) status = answer_again(handover, held->partition, error);
   if (status == FRESHET_OK) freshet_refresh_take_over(handover->derived->refresh, held);
@@ -136,8 +136,9 @@ static void show(const freshet_handover* handover) {
 freshet_status freshet_handover_turn(const freshet_handover* handover, freshet_error* error) {
   const freshet_serving* serving = handover->serving;
   FRESHET_HELD_EACH(held, handover->held, FRESHET_TOPIC_EVENTS) {
-    bool begins =
-        held->taking < serving->number && freshet_serving_may_take(serving, held->partition, next_of(held));
+    /* Lists of a replay may be out already, of an earlier turn of this generation: so older ones are not made. */
+    bool begins = held->taking < serving->number && !freshet_held_is_replaying(held) &&
+                  freshet_serving_may_take(serving, held->partition, next_of(held));
     freshet_status status = begins ? take(handover, held, error) : FRESHET_OK;
     if (status != FRESHET_OK) return status;
   }
