@@ -166,17 +166,18 @@ static uint8_t gap_of(uint32_t age_s) {
   return gap;
 }
 
-/* Describes all of the user's showings [user->shown_count]. */
-static void read_shown(const freshet_model* model, const freshet_user* user, int64_t now_ms, met_shown* out) {
+/* Describes some of the user's showings [count]. */
+static void read_shown(const freshet_model* model, const freshet_user* user, const freshet_shown* some,
+                       uint32_t count, int64_t now_ms, met_shown* out) {
   const uint32_t now_s = freshet_seconds_of(now_ms);
   _Alignas(64) float passes[FRESHET_SHOWN_MAX];
   float examined[SHOWN_PLACES + 1];
   _Static_assert((int)FRESHET_SHOWN_MAX % (int)FRESHET_LANES == 0, "whole vectors of the kernel");
-  const size_t padded = (user->shown_count + (size_t)FRESHET_LANES - 1) / FRESHET_LANES * FRESHET_LANES;
+  const size_t padded = (count + (size_t)FRESHET_LANES - 1) / FRESHET_LANES * FRESHET_LANES;
   freshet_model_shown_examined(model, examined);
-  for (size_t i = user->shown_count; i < padded; i++) passes[i] = 1;
-  for (uint32_t i = 0; i < user->shown_count; i++) {
-    const freshet_shown* shown = &user->shown[i];
+  for (size_t i = count; i < padded; i++) passes[i] = 1;
+  for (uint32_t i = 0; i < count; i++) {
+    const freshet_shown* shown = &some[i];
     const bool open = is_open(user, shown, now_s);
     const uint32_t passed_s = open ? shown->passed_s : shown->shown_s;
     out[i] = (met_shown){.item = shown->item,
@@ -186,28 +187,31 @@ static void read_shown(const freshet_model* model, const freshet_user* user, int
     passes[i] = 1 + (open ? shown->passes : passes_after(shown, examined));
   }
   model->kernels->log(passes, padded);
-  for (uint32_t i = 0; i < user->shown_count; i++) out[i].passes = passes[i];
+  for (uint32_t i = 0; i < count; i++) out[i].passes = passes[i];
+}
+
+static float score_of(const freshet_model* model, const met_shown* met) {
+  return met->is_open ? 0 : -freshet_model_shown_weight(model, met->gap) * met->passes;
 }
 
 void freshet_model_shown_scores(const freshet_model* model, const freshet_user* user, int64_t now_ms,
                                 uint32_t* items, float* scores) {
   met_shown all[FRESHET_SHOWN_MAX];
   if (user->shown_count == 0) return;
-  read_shown(model, user, now_ms, all);
+  read_shown(model, user, user->shown, user->shown_count, now_ms, all);
   for (uint32_t i = 0; i < user->shown_count; i++) {
     items[i] = all[i].item;
-    scores[i] = all[i].is_open ? 0 : -freshet_model_shown_weight(model, all[i].gap) * all[i].passes;
+    scores[i] = score_of(model, &all[i]);
   }
 }
 
 float freshet_model_shown_part(const freshet_model* model, const freshet_user* user, int64_t now_ms,
                                uint32_t slot) {
-  uint32_t items[FRESHET_SHOWN_MAX];
-  float scores[FRESHET_SHOWN_MAX];
+  met_shown met;
   const freshet_shown* shown = find_shown(user, slot);
   if (shown == NULL) return 0;
-  freshet_model_shown_scores(model, user, now_ms, items, scores);
-  return scores[shown - user->shown];
+  read_shown(model, user, shown, 1, now_ms, &met);
+  return score_of(model, &met);
 }
 
 /* ---- a step of learning ---- */
@@ -233,7 +237,7 @@ uint32_t freshet_model_draw_shown(const freshet_model* model, const freshet_user
   if (set->count == 0) return 0;
   const uint32_t room = NEGATIVES_MAX + 4 - model->config.negatives - used;
   const uint32_t most = room / 2 < FRESHET_SHOWN_DRAWS_EACH ? room / 2 : FRESHET_SHOWN_DRAWS_EACH;
-  read_shown(model, user, time_ms, set->met);
+  read_shown(model, user, user->shown, user->shown_count, time_ms, set->met);
   for (uint32_t i = 0; i < set->count; i++) sizes[set->met[i].is_open]++;
   for (int open = 0; open < 2; open++) {
     const uint64_t seed = freshet_random(model->config.seed ^ (uint64_t)(STREAM + open), model->events);
@@ -261,7 +265,7 @@ void freshet_model_meet_shown(const freshet_model* model, candidates* s) {
 void freshet_model_apply_shown(const freshet_model* model, candidates* s) {
   for (uint32_t i = 0; i < s->shown.count; i++) {
     const met_shown* met = &s->shown.met[i];
-    if (!met->is_open) s->starts[met->candidate] -= freshet_model_shown_weight(model, met->gap) * met->passes;
+    if (!met->is_open) s->starts[met->candidate] += score_of(model, met);
   }
 }
 

@@ -24,8 +24,8 @@ typedef struct freshet_log_place {
   int32_t partition;
   int64_t next;   /* where reading goes on; -1: nowhere yet, any log is right */
   int64_t listed; /* events before it have been read: their lists are committed; 0 or less: not known */
-  freshet_mark
-      mark; /* of the last record read: one before it, or a later one where reading goes on further back */
+  /* Of the last record read: one before `next`, or a later one where reading goes on further back. */
+  freshet_mark mark;
   /* filled in */
   freshet_log_verdict verdict;
   int64_t first, end; /* what the partition holds; -1: not known */

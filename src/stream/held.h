@@ -22,8 +22,8 @@ typedef struct freshet_held_partition {
   int64_t committed;  /* `next` as of the last commit */
   freshet_listed listed; /* as committed last; the offset is `committed` or beyond, of partitions of events */
   freshet_listed to_list; /* as the commit under way says */
-  bool
-      has_kept_listing; /* since the commit of `listed`, no item has left the lists, as of these `delistings` */
+  /* Since the commit of `listed`, no item has left the lists, as of these `delistings`. */
+  bool has_kept_listing;
   uint64_t delistings;
   int64_t since_ms;     /* wall clock: held since; records written before are history to this process */
   int64_t reached_ms;   /* time of the last record applied; 0: none yet */

@@ -10,8 +10,8 @@
 
 typedef struct freshet_listed {
   int64_t offset; /* the lists of all events before it are committed; -1: nobody has told */
-  uint64_t
-      listing; /* each user's last list holds items of this checksum's only (catalogue/listing.h); 0: not known */
+  /* Each user's last list holds items of this checksum's only (catalogue/listing.h); 0: not known. */
+  uint64_t listing;
 } freshet_listed;
 
 enum { FRESHET_LISTED_TEXT_SIZE = 48 };

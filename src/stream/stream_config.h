@@ -40,8 +40,8 @@ typedef struct freshet_stream_config {
   uint32_t lagging_threads;           /* of ranking while events lag; at least ranking_threads */
   uint32_t ranking_batch;             /* lists of a turn, unless users have waited for long */
   int64_t commit_interval_ms;         /* between two commits of the state */
-  int64_t
-      lists_interval_ms; /* with delivery = committed: between two transactions, most of them of lists alone */
+  /* With delivery = committed: between two transactions, most of them of lists alone. */
+  int64_t lists_interval_ms;
   uint32_t overlay_users;         /* commit at once when that many rows have changed */
   uint32_t cached_users;          /* rows kept in memory */
   uint32_t dedup_events;          /* window, per partition: count ... */

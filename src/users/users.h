@@ -32,8 +32,8 @@ typedef struct freshet_user_row {
   freshet_user* user;
   uint32_t* listed; /* [listed_count] slots of the last list */
   uint32_t listed_count;
-  bool
-      is_list_unknown; /* it is committed, and what it carries is not known: another process made it, and crashed */
+  /* The last list is committed, and what it carries is not known: another process made it, and crashed. */
+  bool is_list_unknown;
 
   int32_t partition;
   bool exists;            /* false: erased, or never seen; becomes a tombstone at the commit */

@@ -357,15 +357,20 @@ static bool needs_state(const freshet_commit* commit, int64_t now_us) {
          freshet_handover_due(commit->handover) || !freshet_list_commit_may_start(commit->derived);
 }
 
+static freshet_status start_and_write(freshet_commit* commit, bool has_state, bool all,
+                                      freshet_error* error) {
+  freshet_status status = start(commit, has_state, error);
+  const bool is_started = status == FRESHET_OK && freshet_commit_is_being_written(commit);
+  return is_started ? write_on(commit, all, 0, error) : status;
+}
+
 /* The next commit is one of lists alone, if there are any. */
 static freshet_status start_lists(freshet_commit* commit, freshet_error* error) {
   if (!freshet_list_commit_is_due(commit->derived)) {
     commit->next_us = commit->state_us + commit->config->commit_interval_ms * 1000;
     return FRESHET_OK;
   }
-  freshet_status status = start(commit, false, error);
-  const bool is_started = status == FRESHET_OK && freshet_commit_is_being_written(commit);
-  return is_started ? write_on(commit, true, 0, error) : status;
+  return start_and_write(commit, false, true, error);
 }
 
 /* Ends the commit under way if it can, and starts the next one if it is due. */
@@ -389,9 +394,7 @@ static freshet_status end_and_start(freshet_commit* commit, bool is_behind, fres
   if (is_idle && now_us < commit->next_us) return FRESHET_OK;
   commit->wants_pass = freshet_learned_store_is_due(freshet_items_learned(commit->derived->items));
   if (is_idle) return store_idle(commit, now_us, error);
-  status = start(commit, true, error);
-  const bool is_started = status == FRESHET_OK && freshet_commit_is_being_written(commit);
-  return is_started ? write_on(commit, all, 0, error) : status;
+  return start_and_write(commit, true, all, error);
 }
 
 /* Rows of items go to the store and into the transaction of the next commit, a few in each turn. */

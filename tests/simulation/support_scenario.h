@@ -52,8 +52,8 @@ typedef struct sim_action {
 typedef struct sim_scenario {
   uint64_t seed;
   bool is_comparable;
-  bool
-      is_still; /* all items are announced before the first event, and stay listed: no list is ever made again */
+  /* All items are announced before the first event, and stay listed: no list is ever made again. */
+  bool is_still;
   sim_action* actions; /* [count], in the order in which they are written */
   size_t count, capacity;
   size_t written;

@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "support_real_user.h"
 #include "support_run.h"
 
 enum { NO_EVENTS = 998 /* so that the replay takes many turns */, ITEMS_WITHDRAWN = 4 };
@@ -58,25 +59,12 @@ static void meanwhile(run* r) {
   for (int i = 0; i < ITEMS_WITHDRAWN; i++) withdraw(cluster, i);
 }
 
-static bool take_row(void* context, freshet_slice key, freshet_slice value) {
-  freshet_buffer* row = context;
-  if (key.data[0] == '\0') return true;
-  freshet_buffer_append(row, value.data, value.size);
-  return false;
-}
-
 /* The user has the state of a real one. Its list may carry an item that has gone. */
 static void put_user(sim_disk* disk, bool carries_gone) {
   freshet_store* store = sim_disk_open(disk, NULL);
   freshet_buffer row = {0}, bytes = {0};
-  freshet_user_state state;
+  freshet_user_state state = sim_real_user(store, codec, &row);
   const uint64_t gone = freshet_id_key(freshet_slice_of(gone_item));
-  assert_int_equal(
-      freshet_store_scan(store, FRESHET_FAMILY_USERS, 0, (freshet_slice){NULL, 0}, take_row, &row, NULL),
-      FRESHET_OK);
-  assert_int_equal(freshet_decode_user_state(codec, freshet_buffer_slice(&row), &state, NULL), FRESHET_OK);
-  state.listed_offset = state.newest_offset;
-  state.refresh_since_ms = 0;
   state.listed = &gone;
   state.listed_count = carries_gone ? 1 : 0;
   assert_int_equal(freshet_encode_user_state(codec, &state, &bytes, NULL), FRESHET_OK);
@@ -84,25 +72,6 @@ static void put_user(sim_disk* disk, bool carries_gone) {
   assert_int_equal(freshet_store_write(store, NULL), FRESHET_OK);
   freshet_buffer_free(&row);
   freshet_buffer_free(&bytes);
-}
-
-static int64_t send_event(sim_cluster* cluster) {
-  const freshet_event event = {.type = FRESHET_CLICK,
-                               .event_id = freshet_slice_of("before-the-death"),
-                               .user_id = freshet_slice_of(user),
-                               .item_id = freshet_slice_of("i1"),
-                               .occurred_at_ms = sim_now_ms(cluster),
-                               .dwell_s = 10};
-  freshet_buffer value = {0};
-  assert_int_equal(freshet_encode_event(codec, &event, &value, NULL), FRESHET_OK);
-  const sim_record* record = sim_append(cluster, -1,
-                                        &(freshet_output){.topic = FRESHET_TOPIC_EVENTS,
-                                                          .partition = 0,
-                                                          .key = event.user_id,
-                                                          .has_value = true,
-                                                          .value = freshet_buffer_slice(&value)});
-  freshet_buffer_free(&value);
-  return record->offset;
 }
 
 /* The last owner committed the list of one event more than its state, and died. */
@@ -113,7 +82,7 @@ static void make_replay(run* r, bool carries_gone) {
   run_go(r);
   assert_string_equal(r->world.failure, "");
   put_user(r->last_disk[0], carries_gone);
-  seen.offset = send_event(&r->world.cluster);
+  seen.offset = sim_send_click(&r->world.cluster, codec, "before-the-death", user);
   seen.oldest = INT64_MAX;
   r->world.cluster.groups[0].listed[FRESHET_TOPIC_EVENTS][0].offset = seen.offset + 1;
   r->world.faults.no_events = NO_EVENTS;

@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "support_real_user.h"
 #include "support_run.h"
 
 enum { USERS = 5000, SOON = USERS / 4, ASKING = USERS / 2, CARRYING = USERS - 2, OWED = USERS - 1 };
@@ -42,13 +43,6 @@ static void note_list(sim_world* world, sim_process* process, const freshet_outp
   if (output->key.size == 6 && sscanf(output->key.data, "w%05d", &user) == 1) lists.has[user] = true;
 }
 
-static bool take_row(void* context, freshet_slice key, freshet_slice value) {
-  freshet_buffer* row = context;
-  if (key.data[0] == '\0') return true;
-  freshet_buffer_append(row, value.data, value.size);
-  return false;
-}
-
 static void put_user(freshet_store* store, int user, const freshet_user_state* state) {
   char name[16];
   freshet_buffer bytes = {0};
@@ -62,15 +56,7 @@ static void put_user(freshet_store* store, int user, const freshet_user_state* s
 static void fill(sim_disk* disk) {
   freshet_store* store = sim_disk_open(disk, NULL);
   freshet_buffer row = {0};
-  freshet_user_state state;
-  assert_int_equal(
-      freshet_store_scan(store, FRESHET_FAMILY_USERS, 0, (freshet_slice){NULL, 0}, take_row, &row, NULL),
-      FRESHET_OK);
-  assert_true(row.size > 0);
-  assert_int_equal(freshet_decode_user_state(codec, freshet_buffer_slice(&row), &state, NULL), FRESHET_OK);
-  state.listed_offset = state.newest_offset;
-  state.refresh_since_ms = 0;
-  state.listed_count = 0;
+  freshet_user_state state = sim_real_user(store, codec, &row);
   for (int user = 0; user < USERS; user++) put_user(store, user, &state);
   state.listed_offset = state.newest_offset - 1;
   put_user(store, OWED, &state);
@@ -81,26 +67,6 @@ static void fill(sim_disk* disk) {
   put_user(store, CARRYING, &state);
   assert_int_equal(freshet_store_write(store, NULL), FRESHET_OK);
   freshet_buffer_free(&row);
-}
-
-static void send_event(sim_cluster* cluster) {
-  char name[16];
-  user_name(ASKING, name);
-  const freshet_event event = {.type = FRESHET_CLICK,
-                               .event_id = freshet_slice_of("after-the-death"),
-                               .user_id = freshet_slice_of(name),
-                               .item_id = freshet_slice_of("i1"),
-                               .occurred_at_ms = sim_now_ms(cluster),
-                               .dwell_s = 10};
-  freshet_buffer value = {0};
-  assert_int_equal(freshet_encode_event(codec, &event, &value, NULL), FRESHET_OK);
-  sim_append(cluster, -1,
-             &(freshet_output){.topic = FRESHET_TOPIC_EVENTS,
-                               .partition = 0,
-                               .key = event.user_id,
-                               .has_value = true,
-                               .value = freshet_buffer_slice(&value)});
-  freshet_buffer_free(&value);
 }
 
 static void the_first_list_does_not_wait_for_all_users(void** state) {
@@ -114,7 +80,9 @@ static void the_first_list_does_not_wait_for_all_users(void** state) {
   r.config.survey_rows_a_turn = 100;
   lists.disk = r.last_disk[0];
   fill(lists.disk);
-  send_event(&r.world.cluster);
+  char name[16];
+  user_name(ASKING, name);
+  sim_send_click(&r.world.cluster, codec, "after-the-death", name);
   const uint64_t before = sim_disk_users_visited(lists.disk);
   r.world.published = note_list;
   run_visit(&r, 0, lists.disk);

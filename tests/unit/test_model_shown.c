@@ -15,6 +15,7 @@ enum { ITEMS = 400, USERS = 200, THEMES = 10, THEME = ITEMS / THEMES, LIST = 15,
 static const int64_t round_ms = 60 * 1000;
 
 #include "support_model_world.h"
+#include "support_older_globals.h"
 
 static uint32_t draw(uint64_t stream, uint64_t i, uint32_t below) {
   return (uint32_t)(freshet_random(stream, i) % below);
@@ -208,8 +209,6 @@ static void choices_may_come_without_impressions(void** state) {
   }
 }
 
-enum { GLOBALS_BLEND = 41 }; /* where the blend begins: see model_state.c */
-
 /* They are stored, and travel to other workers; state of an older version ends before them, and they start. */
 static void weights_are_kept_and_shared(void** state) {
   (void)state;
@@ -221,15 +220,7 @@ static void weights_are_kept_and_shared(void** state) {
   assert_int_equal(freshet_model_fold(other, &delta, 1, NULL), FRESHET_OK);
   freshet_model_write_globals(r->w.model, 0, &bytes);
   assert_int_equal(freshet_model_read_globals(restored, freshet_buffer_slice(&bytes), NULL), FRESHET_OK);
-  const uint32_t count = SHOWN;
-  const uint8_t *weights = bytes.data + GLOBALS_BLEND + sizeof count,
-                *squares = weights + BLEND_WEIGHTS * sizeof(double),
-                *rest = squares + BLEND_WEIGHTS * sizeof(double);
-  freshet_buffer_append(&older, bytes.data, GLOBALS_BLEND);
-  freshet_buffer_append(&older, &count, sizeof count);
-  freshet_buffer_append(&older, weights, count * sizeof(double));
-  freshet_buffer_append(&older, squares, count * sizeof(double));
-  freshet_buffer_append(&older, rest, (size_t)(bytes.data + bytes.size - rest));
+  older_globals(r->w.model, SHOWN, &older);
   for (int gap = 0; gap < 2; gap++) {
     const float learned = weight_of(r, gap);
     assert_float_equal(freshet_model_shown_weight(restored, gap), learned, 0);

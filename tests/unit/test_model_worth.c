@@ -17,6 +17,7 @@
 enum { GROUPS = 6, GROUP = 10, ITEMS = GROUPS * GROUP, USERS = 60, EVENTS = 12000 };
 
 #include "support_model_world.h"
+#include "support_older_globals.h"
 
 static const freshet_event_values values = {.weights = {1, 1, 1, 1}, .positive_rating = 4, .rating_min = 1};
 
@@ -183,8 +184,6 @@ static void plain_streams_stay_as_they_are(void** state) {
 
 /* ---- state ---- */
 
-enum { GLOBALS_BLEND = 41 }; /* bytes of stored globals before the blend */
-
 /* Puts weight i of the blend into stored globals. */
 static void set_weight(freshet_buffer* globals, int i, double weight) {
   memcpy(globals->data + GLOBALS_BLEND + sizeof(uint32_t) + (size_t)i * sizeof weight, &weight,
@@ -216,24 +215,14 @@ static void what_was_learned_is_state(void** state) {
 static void older_state_is_read(void** state) {
   (void)state;
   const freshet_event look = event_of(LONG_TELLS, true, 0);
-  freshet_buffer bytes = {0}, older = {0};
+  freshet_buffer older = {0};
   freshet_model* restored = make_model();
   world w = make_world();
   const float at_first = worth_of(&w, look);
   play(&w, SHORT_TELLS, false);
-  freshet_model_write_globals(w.model, 0, &bytes);
-  const uint32_t count = AGAIN_END;
-  const uint8_t *weights = bytes.data + GLOBALS_BLEND + sizeof count,
-                *squares = weights + BLEND_WEIGHTS * sizeof(double),
-                *rest = squares + BLEND_WEIGHTS * sizeof(double);
-  freshet_buffer_append(&older, bytes.data, GLOBALS_BLEND);
-  freshet_buffer_append(&older, &count, sizeof count);
-  freshet_buffer_append(&older, weights, count * sizeof(double));
-  freshet_buffer_append(&older, squares, count * sizeof(double));
-  freshet_buffer_append(&older, rest, (size_t)(bytes.data + bytes.size - rest));
+  older_globals(w.model, AGAIN_END, &older);
   assert_int_equal(freshet_model_read_globals(restored, freshet_buffer_slice(&older), NULL), FRESHET_OK);
   assert_float_equal(freshet_model_worth_of(restored, freshet_signal_of(&look)), at_first, 0);
-  freshet_buffer_free(&bytes);
   freshet_buffer_free(&older);
   freshet_model_destroy(restored);
   free_world(&w);

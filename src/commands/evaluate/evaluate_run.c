@@ -78,9 +78,12 @@ static void rank(state* s, size_t at) {
   for (uint32_t i = 0; i < own->count; i++) s->has[own->items[i]] = false;
 }
 
-static void learn(state* s, const freshet_history_event* event) {
-  const freshet_pass* pass = s->pass;
+static void teach(const freshet_pass* pass, const freshet_history_event* event) {
   for (size_t c = 0; c < pass->contender_count; c++) pass->contenders[c]->learn(pass->contenders[c], event);
+}
+
+static void learn(state* s, const freshet_history_event* event) {
+  teach(s->pass, event);
   if (!event->hint) put_on_shelf(&s->shelves[event->user], event->item);
   s->shelves[event->user].positives += event->positive;
   s->positives[event->item] += event->positive;
@@ -102,8 +105,7 @@ static void play(state* s, size_t at) {
   if (event->ranked && at >= pass->rank_from) rank(s, at);
   if (event->type == FRESHET_RATING && pass->learner != NULL) rate(s, event);
   if (event->ranked || event->context) learn(s, event);
-  for (size_t c = 0; c < pass->contender_count && freshet_history_is_impression(event); c++)
-    pass->contenders[c]->learn(pass->contenders[c], event);
+  if (freshet_history_is_impression(event)) teach(pass, event);
 }
 
 freshet_pass_result freshet_pass_run(const freshet_pass* pass) {
