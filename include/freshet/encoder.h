@@ -43,6 +43,9 @@ typedef struct freshet_encoder_vtable {
   /* What an operator should know about the last calls of encode, although they succeeded: copies it to text [size] and
    * forgets it. False: nothing. NULL: there is never anything. */
   bool (*notice)(freshet_encoder* self, char* text, size_t size);
+
+  /* It makes a vector of any word, made-up ones too: the caller leaves out the words of a request that no item has. */
+  bool takes_any_word;
 } freshet_encoder_vtable;
 
 /* The head of every encoder. An encoder of one's own starts with it. */

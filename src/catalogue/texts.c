@@ -30,6 +30,8 @@ freshet_texts* freshet_texts_create(const freshet_stream_config* config, const f
   texts->generations = generations;
   texts->starts = freshet_text_starts_create(ports, model, &generations->own);
   texts->dim = generations->own.dim;
+  if (ports->encoder != NULL && ports->encoder->vtable->takes_any_word)
+    texts->vocabulary = freshet_vocabulary_create();
   texts->interval_ms = config->text_interval_ms;
   texts->batch = config->text_batch;
   texts->cutover_coverage = config->text_cutover_coverage;
@@ -48,6 +50,7 @@ freshet_texts* freshet_texts_create(const freshet_stream_config* config, const f
 void freshet_texts_destroy(freshet_texts* texts) {
   if (texts == NULL) return;
   freshet_text_starts_destroy(texts->starts);
+  freshet_vocabulary_destroy(texts->vocabulary);
   freshet_table_free(texts->items);
   freshet_table_free(texts->wanted);
   free(texts->fresh);
@@ -147,6 +150,8 @@ freshet_status freshet_texts_announced(freshet_texts* texts, uint32_t slot, int3
   bool is_known = t->filled && t->hash == hash;
   t->partition = partition;
   if (is_known) return FRESHET_OK;
+  if (hash != 0 && texts->vocabulary != NULL)
+    freshet_vocabulary_add(texts->vocabulary, freshet_item_text(item, &texts->text));
   if (hash != t->hash) t->submitted = false;
   t->hash = hash;
   t->filled = t->served = t->refused = false;
@@ -312,6 +317,10 @@ bool freshet_texts_place(freshet_texts* texts, const float* own, const float** v
   if (!is_mapped) memset(texts->start, 0, freshet_model_get_config(texts->model)->dim * sizeof *texts->start);
   *start = texts->start;
   return is_mapped || *vector != NULL;
+}
+
+freshet_slice freshet_texts_known_words(const freshet_texts* texts, freshet_slice text, freshet_buffer* out) {
+  return texts->vocabulary == NULL ? text : freshet_vocabulary_known(texts->vocabulary, text, out);
 }
 
 size_t freshet_texts_take_fresh(freshet_texts* texts, const uint32_t** slots) {

@@ -73,6 +73,10 @@ void freshet_texts_serve_others(freshet_texts* texts,
  * vector. Both point into the object, or are `own`. False: nothing can be said now. */
 bool freshet_texts_place(freshet_texts* texts, const float* own, const float** vector, const float** start);
 
+/* What a request with this text asks for: without the words that no item has had in its text, when the encoder takes
+ * any word. May point into out. Empty: no word is left. */
+freshet_slice freshet_texts_known_words(const freshet_texts* texts, freshet_slice text, freshet_buffer* out);
+
 /* Slots that have got a vector since the last call; *slots points into the object until its next call. */
 size_t freshet_texts_take_fresh(freshet_texts* texts, const uint32_t** slots);
 

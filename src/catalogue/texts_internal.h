@@ -7,6 +7,7 @@
 
 #include "catalogue/text_starts.h"
 #include "catalogue/texts.h"
+#include "text/vocabulary.h"
 
 /* Every item has one, so it is packed. */
 typedef struct freshet_item_text_state {
@@ -32,7 +33,9 @@ struct freshet_texts {
   freshet_model* model;
   freshet_text_generations* generations;
   freshet_text_starts* starts;
-  uint32_t dim; /* of our own encoder; 0: there are no texts */
+  freshet_vocabulary*
+      vocabulary; /* of the items announced since the tables were loaded; NULL: any word is known */
+  uint32_t dim;   /* of our own encoder; 0: there are no texts */
   int64_t interval_ms;
   size_t batch;
   double cutover_coverage;

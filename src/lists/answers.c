@@ -57,6 +57,7 @@ freshet_answers* freshet_answers_create(const freshet_ports* ports, const freshe
 void freshet_answers_load(freshet_answers* answers, const freshet_lists* lists, int32_t user_partitions) {
   const freshet_model* model = freshet_items_model(lists->items);
   answers->lists = *lists;
+  answers->intake.texts = freshet_items_texts(lists->items);
   answers->drafts = freshet_drafts_create(lists, user_partitions, false);
   answers->direct = freshet_direct_create(lists, user_partitions);
   answers->batch = BATCH * freshet_ranking_threads(lists->ranking);
@@ -77,6 +78,7 @@ void freshet_answers_unload(freshet_answers* answers) {
   free(answers->batch_drafts);
   free(answers->tasks);
   answers->shares = false;
+  answers->intake.texts = NULL;
   answers->drafts = NULL;
   answers->direct = NULL;
   answers->texts = NULL;
@@ -96,6 +98,7 @@ void freshet_answers_destroy(freshet_answers* answers) {
   }
   freshet_answers_unload(answers);
   freshet_buffer_free(&answers->bytes);
+  freshet_buffer_free(&answers->intake.known);
   free(answers);
 }
 

@@ -21,12 +21,16 @@ static void check_is_known(freshet_pending_request* pending, uint32_t dim) {
 /* The text is encoded in the background, unless that costs next to nothing. */
 static void encode_text(freshet_intake* intake, freshet_pending_request* pending) {
   const freshet_ports* ports = intake->ports;
-  freshet_slice text = pending->entry->question.request.context;
-  if (text.size == 0) return;
+  const freshet_slice context = pending->entry->question.request.context;
+  if (context.size == 0) return;
+  const freshet_slice text =
+      intake->texts == NULL ? context : freshet_texts_known_words(intake->texts, context, &intake->known);
   if (ports->encoder == NULL) {
     pending->text_note = "context is not used: text.encoder is none";
-  } else if (!freshet_text_has_word(text)) {
+  } else if (!freshet_text_has_word(context)) {
     pending->text_note = "context is not used: it holds no word";
+  } else if (text.size == 0) {
+    pending->text_note = "context is not used: no item's text has a word of it";
   } else if (ports->embedder != NULL) {
     pending->text_id = ++intake->last_text_id;
     bool is_taken = freshet_embedder_submit(ports->embedder, pending->text_id, text, FRESHET_EMBED_REQUEST);

@@ -9,6 +9,7 @@
 #ifndef FRESHET_LISTS_INTAKE_H
 #define FRESHET_LISTS_INTAKE_H
 
+#include "catalogue/texts.h"
 #include "lists/pending_requests.h"
 #include "stream/held.h"
 #include "stream/ports.h"
@@ -24,6 +25,8 @@ typedef struct freshet_intake {
   freshet_pending_requests* requests; /* borrowed; where pending requests go */
   freshet_intake_erase erase;
   void* erase_context;
+  const freshet_texts* texts; /* borrowed; NULL while the item tables are not loaded */
+  freshet_buffer known;       /* scratch */
   uint64_t last_text_id;
   int64_t asked_us; /* monotonic: when the inbox had a question last; 0: never */
 } freshet_intake;

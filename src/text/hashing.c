@@ -1,7 +1,7 @@
 /*
  * hashing.c: the encoder that needs nothing: words and their character n-grams, hashed into signed buckets.
  *
- * A text is folded (case, accents, compatibility forms), cut into words, and each word w gives the features
+ * A text is cut into folded words (split.h), and each word w gives the features
  * "<w>" and the n-grams (3 to 5 characters) of "<w>", the brackets being word boundaries, as in Bojanowski et
  * al., "Enriching Word Vectors with Subword Information" (2017). Runs of ideographs give single characters
  * and pairs instead, since there each character can be a word. A feature that occurs c times weighs (1 + ln
@@ -16,16 +16,14 @@
 #include <xxhash.h>
 
 #include "freshet/encoder.h"
-#include "text/unicode.h"
+#include "text/split.h"
 
 enum {
   DIM_MIN = 8,
   DIM_MAX = 4096,
-  CHARACTERS_MAX = 16384, /* of a text are read; the rest says little that is new */
-  WORD_MAX = 64,          /* characters of one word; longer runs are cut */
   NGRAM_MIN = 3,
   NGRAM_MAX = 5,
-  FEATURES_MAX = 4 * (CHARACTERS_MAX + 2) + FRESHET_FOLD_MAX * 4,
+  FEATURES_MAX = 4 * (FRESHET_SPLIT_CHARACTERS_MAX + 2) + FRESHET_FOLD_MAX * 4,
   BOUNDARY_LEFT = '<',
   BOUNDARY_RIGHT = '>',
 };
@@ -37,9 +35,6 @@ typedef struct hashing_encoder {
   freshet_encoder base;
   size_t feature_count;
   uint64_t features[FEATURES_MAX]; /* hash; bit 0 tells a whole word (1) from an n-gram (0) */
-  int32_t word[WORD_MAX + 2];      /* with its boundaries */
-  size_t word_size;                /* without them */
-  bool word_is_ideographs;
 } hashing_encoder;
 
 static void add_feature(hashing_encoder* self, const int32_t* characters, size_t count, bool whole_word) {
@@ -48,47 +43,26 @@ static void add_feature(hashing_encoder* self, const int32_t* characters, size_t
   self->features[self->feature_count++] = (hash & ~(uint64_t)1) | whole_word;
 }
 
-static void end_word(hashing_encoder* self) {
-  size_t size = self->word_size + 2;
-  int32_t* word = self->word;
-  if (self->word_size == 0) return;
-  if (self->word_is_ideographs) {
-    for (size_t i = 1; i + 1 < size; i++) {
-      add_feature(self, word + i, 1, false);
-      if (i + 2 < size) add_feature(self, word + i, 2, true);
-    }
-  } else {
-    word[0] = BOUNDARY_LEFT;
-    word[size - 1] = BOUNDARY_RIGHT;
-    add_feature(self, word, size, true);
-    for (size_t n = NGRAM_MIN; n <= NGRAM_MAX; n++) {
-      for (size_t i = 0; i + n <= size; i++) add_feature(self, word + i, n, false);
-    }
+static void add_word(void* context, int32_t* word, size_t count, bool is_ideographs) {
+  hashing_encoder* self = context;
+  const size_t size = count + 2; /* with its boundaries */
+  for (size_t i = 0; is_ideographs && i < count; i++) {
+    add_feature(self, word + i, 1, false);
+    if (i + 1 < count) add_feature(self, word + i, 2, true);
   }
-  self->word_size = 0;
-}
-
-static void add_character(hashing_encoder* self, int32_t character) {
-  bool ideograph = freshet_unicode_is_ideograph(character);
-  if (!freshet_unicode_is_word(character)) {
-    end_word(self);
-    return;
+  if (is_ideographs) return;
+  word--;
+  word[0] = BOUNDARY_LEFT;
+  word[size - 1] = BOUNDARY_RIGHT;
+  add_feature(self, word, size, true);
+  for (size_t n = NGRAM_MIN; n <= NGRAM_MAX; n++) {
+    for (size_t i = 0; i + n <= size; i++) add_feature(self, word + i, n, false);
   }
-  if (self->word_size == WORD_MAX || self->word_is_ideographs != ideograph) end_word(self);
-  self->word_is_ideographs = ideograph;
-  self->word[1 + self->word_size++] = character;
 }
 
 static void extract_features(hashing_encoder* self, freshet_slice text) {
-  const char* end = text.data + text.size;
   self->feature_count = 0;
-  self->word_size = 0;
-  for (size_t read = 0; text.data < end && read < CHARACTERS_MAX; read++) {
-    int32_t folded[FRESHET_FOLD_MAX];
-    size_t count = freshet_unicode_fold(freshet_unicode_next(&text.data, end), folded);
-    for (size_t i = 0; i < count; i++) add_character(self, folded[i]);
-  }
-  end_word(self);
+  freshet_text_split(text, add_word, self);
   if (self->feature_count == 0) {
     const int32_t nothing[] = {BOUNDARY_LEFT, BOUNDARY_RIGHT};
     add_feature(self, nothing, 2, true);
@@ -139,7 +113,8 @@ static void hashing_destroy(freshet_encoder* encoder) {
   free(encoder);
 }
 
-static const freshet_encoder_vtable hashing_vtable = {.encode = hashing_encode, .destroy = hashing_destroy};
+static const freshet_encoder_vtable hashing_vtable = {
+    .encode = hashing_encode, .destroy = hashing_destroy, .takes_any_word = true};
 
 freshet_status freshet_encoder_hashing_create(uint32_t dim, freshet_encoder** encoder, freshet_error* error) {
   if (dim < DIM_MIN || dim > DIM_MAX) {

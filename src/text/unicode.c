@@ -17,6 +17,10 @@ int32_t freshet_unicode_next(const char** text, const char* end) {
   return code_point;
 }
 
+size_t freshet_unicode_encode(int32_t code_point, char out[4]) {
+  return (size_t)utf8proc_encode_char(code_point, (utf8proc_uint8_t*)out);
+}
+
 size_t freshet_unicode_fold(int32_t code_point, int32_t out[FRESHET_FOLD_MAX]) {
   int boundary = 0;
   utf8proc_ssize_t count = utf8proc_decompose_char(

@@ -20,6 +20,9 @@ enum {
 /* Returns the code point at *text (*text < end) and moves *text past it. */
 int32_t freshet_unicode_next(const char** text, const char* end);
 
+/* Writes a code point as UTF-8 and returns how many bytes it takes. */
+size_t freshet_unicode_encode(int32_t code_point, char out[4]);
+
 /* Folds a code point (NFKD, full case folding, marks dropped): "É" to "e", "ﬁ" to "fi", "Ａ" to "a". Returns
  * how many code points come out, perhaps 0. */
 size_t freshet_unicode_fold(int32_t code_point, int32_t out[FRESHET_FOLD_MAX]);

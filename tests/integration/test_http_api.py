@@ -274,6 +274,8 @@ class Http(Case):
         self.assertEqual(told.returncode, EXIT_OK, told.stderr)
         self.assertIn("  1. Title of item-", told.stdout)
         self.assertIn("matches 'title'", told.stdout)
+        made_up = app.command("recommend", "--user", "user-2", "--context", "xqzzv blorp", "-k", "2", "-X", port)
+        self.assertIn("note: context is not used: no item's text has a word of it", made_up.stdout)
         like = app.command("recommend", "--like", "item-5", "-k", "2", "-X", port)
         self.assertEqual((like.returncode, "'Title of item-5'" in like.stdout), (EXIT_OK, True), like.stderr)
         self.assertNotIn("your taste", like.stdout)

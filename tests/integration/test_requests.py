@@ -96,6 +96,15 @@ class Answers(RequestsCase):
             self.assertEqual(recommendation["reasons"][0]["kind"], "CONTEXT")
         self.check_reasons(entry)
         self.check_reasons(self.ask("nobody", context="drill", k=30))
+        # A made-up word is not read: beside known words it changes nothing, alone it gets a note. Nor after a restart.
+        for _ in range(2):
+            known, some = self.ask("nobody", context="drill", k=5), self.ask("nobody", context="xqzzv drill blorp", k=5)
+            self.assertEqual((known["items"], known["note"]), (some["items"], some["note"]))
+            made_up = self.ask("nobody", context="xqzzv blorp", k=5)
+            self.assertEqual(made_up["note"], "context is not used: no item's text has a word of it")
+            self.assertNotIn("CONTEXT", [r["kind"] for i in made_up["items"] for r in i["reasons"]])
+            self.worker.stop()
+            self.worker = self.freshet.service().start_ready()
 
     def test_filters(self):
         self.start()

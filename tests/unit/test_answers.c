@@ -99,7 +99,8 @@ typedef struct world {
   bool compares;          /* in the next poll, the request is answered as an asker would */
   freshet_answer* direct; /* that answer; NULL: it needs the worker */
   size_t compared;
-  bool any_list; /* the oracle has nothing to say */
+  bool any_list;     /* the oracle has nothing to say */
+  float first_score; /* of the last answer */
   char note[128];
   int64_t committed; /* of partition 0 of `requests` */
 
@@ -259,6 +260,7 @@ static void check_answer(const freshet_list* list) {
     check(list);
     assert_true(list->item_count > 0 || list->note.size > 0);
   }
+  w->first_score = list->item_count == 0 ? 0 : list->items[0].score;
   snprintf(w->note, sizeof w->note, "%.*s", (int)list->note.size, list->note.data);
   w->answers++;
   w->empty += list->item_count == 0;
@@ -946,13 +948,35 @@ static void a_context_without_a_word_is_noted(void** state) {
   for (uint32_t i = 0; i < KNOWN; i++) change_item(i);
   while (w->catalogued > 0) step();
   w->request.k = 3; /* what the answers are held against */
-  ask_in_partition_0("words", "two words");
+  ask_in_partition_0("words", "red lamp");
   for (int i = 0; i < 3; i++) step();
   assert_null(strstr(w->note, "context"));
   ask_in_partition_0("marks", "!!! ... \xe2\x80\x94");
   for (int i = 0; i < 3; i++) step();
   assert_int_equal(w->answers, 2);
   assert_non_null(strstr(w->note, "context is not used: it holds no word"));
+}
+
+/* A hashing encoder makes a vector of any word. A made-up word would be alike to an item by chance. */
+static void a_word_that_no_item_has_is_left_out(void** state) {
+  (void)state;
+  float known;
+  for (uint32_t i = 0; i < KNOWN; i++) change_item(i);
+  while (w->catalogued > 0) step();
+  w->request.k = 3;
+  ask_in_partition_0("none", "");
+  for (int i = 0; i < 3; i++) step();
+  ask_in_partition_0("known", "red lamp");
+  for (int i = 0; i < 3; i++) step();
+  known = w->first_score;
+  ask_in_partition_0("some", "red xqzzv lamp blorp");
+  for (int i = 0; i < 3; i++) step();
+  assert_true(w->first_score == known);
+  assert_null(strstr(w->note, "context"));
+  ask_in_partition_0("unknown", "xqzzv blorp");
+  for (int i = 0; i < 3; i++) step();
+  assert_non_null(strstr(w->note, "context is not used: no item's text has a word of it"));
+  assert_int_equal(w->answers, 4);
 }
 
 static void who_has_waited_too_long_is_told_so(void** state) {
@@ -1307,6 +1331,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(requests_are_answered_in_order_until_it_is_crowded, set_up, tear_down),
       cmocka_unit_test_setup_teardown(an_unanswered_request_is_not_committed, set_up_slow, tear_down_slow),
       cmocka_unit_test_setup_teardown(a_context_without_a_word_is_noted, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(a_word_that_no_item_has_is_left_out, set_up, tear_down),
       cmocka_unit_test_setup_teardown(who_has_waited_too_long_is_told_so, set_up_slow, tear_down_slow),
       cmocka_unit_test_setup_teardown(requests_of_a_revoked_partition_are_forgotten, set_up_slow,
                                       tear_down_slow),
