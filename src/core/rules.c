@@ -51,67 +51,54 @@ bool freshet_rules_is_new(const freshet_rules* rules, const freshet_facets* face
   return rules->new_share > 0 && created_ms != 0 && created_ms > now_ms - rules->new_age_ms;
 }
 
-/* Where the item is in the seen set: recent items are near its end. seen_count: nowhere. */
-static uint32_t place_in_seen(const freshet_user* user, uint32_t slot) {
-  for (uint32_t at = user->seen_count; at-- > 0;) {
-    if (user->seen[at] == slot) return at;
-  }
-  return user->seen_count;
-}
-
 static int64_t hide_for_ms(const freshet_rules* rules, unsigned how) {
   return how <= FRESHET_PURCHASE ? rules->hide_for_ms[how] : 0;
 }
 
-static bool hides_for_a_while(const freshet_rules* rules) {
+static int64_t longest_rest_ms(const freshet_rules* rules) {
+  int64_t longest = 0;
   for (unsigned type = 0; type <= FRESHET_PURCHASE; type++) {
-    if (rules->hide_for_ms[type] > 0) return true;
+    if (rules->hide_for_ms[type] > longest) longest = rules->hide_for_ms[type];
   }
-  return false;
+  return longest;
 }
 
-static bool is_listed(const uint32_t* slots, size_t count, uint32_t slot) {
-  for (size_t i = 0; i < count; i++) {
-    if (slots[i] == slot) return true;
-  }
-  return false;
-}
-
-/* A filter that tells quickly that an item is no habit. */
-typedef struct habit_filter {
+/* A filter that tells quickly that an item is none of some. */
+typedef struct item_filter {
   uint64_t bits[64];
-} habit_filter;
+} item_filter;
 
-static uint64_t habit_bit(uint32_t slot) {
+static uint64_t bit_of(uint32_t slot) {
   return freshet_mix64(slot) % (64 * 64);
 }
 
-static habit_filter filter_of(const freshet_user* user) {
-  habit_filter filter = {0};
-  for (uint32_t i = 0; i < user->habit_count; i++) {
-    const uint64_t bit = habit_bit(user->habits[i].item);
-    filter.bits[bit / 64] |= (uint64_t)1 << bit % 64;
-  }
-  return filter;
+static void filter_add(item_filter* filter, uint32_t slot) {
+  const uint64_t bit = bit_of(slot);
+  filter->bits[bit / 64] |= (uint64_t)1 << bit % 64;
 }
 
-static bool has_habit(const freshet_user* user, const habit_filter* filter, uint32_t slot) {
-  const uint64_t bit = habit_bit(slot);
-  uint32_t i = 0;
-  if ((filter->bits[bit / 64] >> bit % 64 & 1) == 0) return false;
-  while (i < user->habit_count && user->habits[i].item != slot) i++;
-  return i < user->habit_count;
+static bool filter_has(const item_filter* filter, uint32_t slot) {
+  const uint64_t bit = bit_of(slot);
+  return (filter->bits[bit / 64] >> bit % 64 & 1) != 0;
+}
+
+static const freshet_habit* habit_of(const freshet_user* user, uint32_t slot) {
+  for (uint32_t i = 0; i < user->habit_count; i++) {
+    if (user->habits[i].item == slot) return &user->habits[i];
+  }
+  return NULL;
 }
 
 /* Where users choose items again, the score decides about what this user has chosen. rules: of the other items. */
 static size_t list_learned(const freshet_rules* rules, const freshet_user* user, uint32_t* slots) {
-  const habit_filter filter = filter_of(user);
+  item_filter habits = {0};
   size_t count = 0;
+  for (uint32_t i = 0; i < user->habit_count; i++) filter_add(&habits, user->habits[i].item);
   for (uint32_t s = 0; s < user->seen_count; s++) {
     const unsigned how = user->seen_how[s];
-    if (how >= FRESHET_FEEDBACK ||
-        (freshet_rules_hides(rules, how) && !has_habit(user, &filter, user->seen[s])))
-      slots[count++] = user->seen[s];
+    const uint32_t slot = user->seen[s];
+    const bool is_habit = filter_has(&habits, slot) && habit_of(user, slot) != NULL;
+    if (how >= FRESHET_FEEDBACK || (freshet_rules_hides(rules, how) && !is_habit)) slots[count++] = slot;
   }
   return count;
 }
@@ -124,22 +111,48 @@ static size_t list_seen(const freshet_rules* rules, const freshet_user* user, ui
   return count;
 }
 
+/* When the user met the item last, as far as that is kept: in the history, or as a habit, in whole seconds. */
+static int64_t newest_ms(const freshet_user* user, uint32_t slot) {
+  const freshet_habit* habit = habit_of(user, slot);
+  int64_t newest = habit == NULL ? INT64_MIN : habit->last_s * (int64_t)1000;
+  for (uint32_t k = 0; k < user->recent_count; k++) {
+    if (user->recent[k].item == slot && user->recent[k].time_ms > newest) newest = user->recent[k].time_ms;
+  }
+  return newest;
+}
+
+/* Appends what was just chosen to slots [count], which hold some of the seen items in their order. Returns how many. */
+static size_t list_resting(const freshet_rules* rules, const freshet_user* user, int64_t now_ms,
+                           uint32_t* slots, size_t count) {
+  const int64_t longest_ms = longest_rest_ms(rules), since_ms = now_ms - longest_ms;
+  item_filter young = {0};
+  size_t next = 0, added = 0;
+  if (longest_ms == 0) return 0;
+  for (uint32_t i = 0; i < user->habit_count; i++) {
+    if (user->habits[i].last_s * (int64_t)1000 > since_ms) filter_add(&young, user->habits[i].item);
+  }
+  for (uint32_t k = 0; k < user->recent_count; k++) {
+    if (user->recent[k].time_ms > since_ms) filter_add(&young, user->recent[k].item);
+  }
+  for (uint32_t s = 0; s < user->seen_count; s++) {
+    const uint32_t slot = user->seen[s];
+    const int64_t rest_ms = hide_for_ms(rules, user->seen_how[s]);
+    if (next < count && slots[next] == slot) {
+      next++;
+    } else if (rest_ms > 0 && filter_has(&young, slot) && newest_ms(user, slot) > now_ms - rest_ms) {
+      slots[count + added++] = slot;
+    }
+  }
+  return added;
+}
+
 size_t freshet_rules_list_hidden(const freshet_rules* given, bool repeats, const freshet_user* user,
                                  int64_t now_ms, uint32_t* slots) {
   const bool is_learned = given->hide == FRESHET_HIDE_LEARNED;
   freshet_rules effective = *given, *rules = &effective;
   if (is_learned) effective.hide = given->wants_hints ? FRESHET_HIDE_OWNED : FRESHET_HIDE_SEEN;
   size_t count = is_learned && repeats ? list_learned(rules, user, slots) : list_seen(rules, user, slots);
-  if (!hides_for_a_while(rules)) return count;
-  const size_t hidden = count;
-  for (uint32_t k = 0; k < user->recent_count; k++) {
-    const freshet_interaction* recent = &user->recent[k];
-    const uint32_t at = place_in_seen(user, recent->item);
-    if (at == user->seen_count || is_listed(slots, hidden, recent->item)) continue;
-    const int64_t rest_ms = hide_for_ms(rules, user->seen_how[at]);
-    if (rest_ms > 0 && recent->time_ms > now_ms - rest_ms) slots[count++] = recent->item;
-  }
-  return count;
+  return count + list_resting(rules, user, now_ms, slots, count);
 }
 
 bool freshet_rules_reorder(const freshet_rules* rules) {

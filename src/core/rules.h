@@ -75,9 +75,9 @@ static inline bool freshet_rules_hides(const freshet_rules* rules, unsigned how)
   return how >= from[rules->hide];
 }
 
-/* The user's seen items that are in no list at now_ms, into slots [seen_count]: those that `hide` leaves out, and
- * those of the last FRESHET_HISTORY whose newest event is younger than hide_for_ms of the type they were seen by.
- * repeats: freshet_model_repeats. Returns how many. */
+/* The user's seen items that are in no list at now_ms, into slots [seen_count], each once: those that `hide` leaves
+ * out, and those of the history or the habits whose newest event is younger than hide_for_ms of the type they were
+ * seen by. repeats: freshet_model_repeats. Returns how many. */
 size_t freshet_rules_list_hidden(const freshet_rules* rules, bool repeats, const freshet_user* user,
                                  int64_t now_ms, uint32_t* slots);
 

@@ -270,10 +270,45 @@ static void what_was_just_chosen_rests(void** state) {
   freshet_config_destroy(config);
 }
 
+/* A large order: more items than the history holds. Habits know the others. */
+static void more_than_the_history_rests(void** state) {
+  (void)state;
+  enum { BOUGHT = 60, HOUR_S = 3600, NOW_S = 100 * HOUR_S };
+  uint32_t seen[BOUGHT], hidden[BOUGHT];
+  uint8_t how[BOUGHT];
+  freshet_habit habits[BOUGHT] = {{0}};
+  const freshet_rules rules = {.hide = FRESHET_HIDE_NOTHING,
+                               .hide_for_ms = {[FRESHET_PURCHASE] = 6 * HOUR_S * 1000}};
+  freshet_user user = {.seen = seen,
+                       .seen_how = how,
+                       .seen_count = BOUGHT,
+                       .recent_count = FRESHET_HISTORY,
+                       .habits = habits,
+                       .habit_count = BOUGHT};
+  for (uint32_t i = 0; i < BOUGHT; i++) {
+    const int64_t before_s = i < 10 ? 7 * HOUR_S : HOUR_S; /* ten of them earlier */
+    seen[i] = i;
+    how[i] = i % 2 == 0 ? FRESHET_PURCHASE : FRESHET_CLICK;
+    habits[i] = (freshet_habit){.item = i, .last_s = (uint32_t)(NOW_S - before_s)};
+    if (i >= BOUGHT - FRESHET_HISTORY)
+      user.recent[BOUGHT - 1 - i] = (freshet_interaction){i, 1, (NOW_S - before_s) * 1000, 0};
+  }
+  const int64_t now_ms = NOW_S * 1000LL;
+  assert_int_equal(freshet_rules_list_hidden(&rules, true, &user, now_ms, hidden), (BOUGHT - 10) / 2);
+  for (uint32_t i = 0; i < (BOUGHT - 10) / 2; i++) assert_int_equal(hidden[i], 10 + 2 * i);
+  assert_int_equal(freshet_rules_list_hidden(&rules, true, &user, now_ms + 5 * HOUR_S * 1000, hidden), 0);
+  /* Where all seen items are hidden, each is there once: the caller has room for no more. */
+  freshet_rules all = rules;
+  all.hide = FRESHET_HIDE_SEEN;
+  assert_int_equal(freshet_rules_list_hidden(&all, true, &user, now_ms, hidden), BOUGHT);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(pins_and_bounds_are_as_the_oracle_has_them),
-      cmocka_unit_test(chance_is_logged_as_it_is), cmocka_unit_test(contradictions_name_both),
-      cmocka_unit_test(rules_become_facets_and_amounts), cmocka_unit_test(what_was_just_chosen_rests)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(more_than_the_history_rests),
+                                     cmocka_unit_test(pins_and_bounds_are_as_the_oracle_has_them),
+                                     cmocka_unit_test(chance_is_logged_as_it_is),
+                                     cmocka_unit_test(contradictions_name_both),
+                                     cmocka_unit_test(rules_become_facets_and_amounts),
+                                     cmocka_unit_test(what_was_just_chosen_rests)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
