@@ -379,6 +379,24 @@ class Rejects(InputCase):
         self.assertIn(b"no new item was ranked", result.stdout)
         self.assertIn(b"no choice was ranked", result.stdout)
 
+    def test_evaluate_says_how_sure_segments_are_and_what_was_tuned(self):
+        rows = [f"purchase,u{u},i{(u + n * n) % 30},{START_S + 1000 * u + n}\n" for u in range(60) for n in range(6)]
+        events = self.write("events.csv", csv(rows, "type,user_id,item_id,occurred_at\n"))
+        compared = ["evaluate", "--events", events, "--compare", "popular,personal"]
+        told = json.loads(self.run_freshet(*compared, "--json").stdout)
+        for baseline in told["baselines"].values():
+            self.assertRegex(baseline["setting"] + baseline["service_setting"], "count")
+            self.assertEqual(len(baseline["segments"]["history"]["0"]["recall_at_10_freshet_more"]), 2)
+        parts = [part for segment in told["segments"].values() for part in segment.values() if part["events"] > 0]
+        self.assertEqual(sum(part["events"] for part in told["segments"]["history"].values()), told["all_events"])
+        for part in parts:
+            low, high = part["recall_at_10_interval"]
+            self.assertTrue(low <= part["recall_at_10"] <= high, part)
+            self.assertLessEqual(*part["ndcg_at_10_more_than_all"])
+        text = self.run_freshet(*compared).stdout.decode()
+        self.assertRegex(text, r"setting of popular +a count halves in \d+ events")
+        self.assertRegex(text, r"recall@10 by history, its 95 % interval.*\n +0 .*(same|higher|lower); \d+ lists\n")
+
     def test_evaluate_measures_the_goal(self):
         """Of two clicks and two purchases by each user, only purchases are targets of the goal purchase."""
         head = "type,user_id,item_id,occurred_at\n"

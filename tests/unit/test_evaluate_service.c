@@ -63,7 +63,7 @@ static void run(const freshet_history* history, freshet_hide hide, freshet_servi
   const freshet_model_config config = freshet_model_defaults();
   const freshet_rules rules = {.hide = hide};
   freshet_learner* learner;
-  spy s = {.contender = {"spy", spy_score, spy_learn, NULL, NULL}};
+  spy s = {.contender = {"spy", spy_score, spy_learn, NULL, NULL, NULL}};
   assert_int_equal(freshet_learner_create(history, &config, false, &learner, NULL), FRESHET_OK);
   freshet_contender* contenders[2] = {&learner->contender, &s.contender};
   freshet_service_pass pass = {.history = history,
@@ -106,9 +106,33 @@ static void every_event_is_learned_and_each_group_gets_its_own(void** state) {
   assert_float_equal(freshet_boot_mean(&metrics[1].groups[FRESHET_GROUP_AGAIN], FRESHET_MRR),
                      (1. / 4 + 1. / 5) / 2, 1e-9);
   assert_float_equal(freshet_service_disliked_in_list(&metrics[1]), 1. / 5, 1e-9);
-  assert_int_equal(metrics[1].segments[FRESHET_SEGMENT_HISTORY][0].count, 1);
-  assert_int_equal(metrics[1].segments[FRESHET_SEGMENT_HISTORY][1].count, 3);
-  assert_int_equal(metrics[1].segments[FRESHET_SEGMENT_AGE][0].count, 2); /* first events of 3 and 30 */
+  assert_int_equal(metrics[1].segments[FRESHET_SEGMENT_HISTORY][0].sums.count, 1);
+  assert_int_equal(metrics[1].segments[FRESHET_SEGMENT_HISTORY][1].sums.count, 3);
+  assert_int_equal(metrics[1].segments[FRESHET_SEGMENT_AGE][0].sums.count, 2); /* first events of 3 and 30 */
+  free(metrics);
+  freshet_history_destroy(history);
+}
+
+/* Users with a short history choose what is listed, users with a long one what is not: an interval tells. */
+static void a_segment_differs_from_all_that_is_chosen(void** state) {
+  (void)state;
+  enum { USERS = 60, CHOSEN = 8 };
+  freshet_history* history = empty_history(USERS);
+  freshet_service_metrics* metrics = calloc(2, sizeof *metrics);
+  size_t learned;
+  for (uint32_t n = 0; n < CHOSEN; n++) {
+    for (uint32_t user = 0; user < USERS; user++)
+      add(history, user, n < 5 ? n : 20 + n, 0, (int64_t)(n * USERS + user + 1) * 1000);
+  }
+  freshet_history_arrange(history, &plain_rules);
+  run(history, FRESHET_HIDE_NOTHING, metrics, &learned);
+  const freshet_boot *all = &metrics[1].groups[FRESHET_GROUP_ALL],
+                     *parts = metrics[1].segments[FRESHET_SEGMENT_HISTORY];
+  assert_true(freshet_boot_difference(&parts[1], all, FRESHET_RECALL).low > 0);
+  assert_true(freshet_boot_difference(&parts[2], all, FRESHET_RECALL).high < 0);
+  const freshet_interval session =
+      freshet_boot_difference(&metrics[1].segments[FRESHET_SEGMENT_SESSION][0], all, FRESHET_RECALL);
+  assert_true(session.low >= 0);
   free(metrics);
   freshet_history_destroy(history);
 }
@@ -137,9 +161,9 @@ static void feedback_is_learned_and_makes_no_item_met(void** state) {
   assert_int_equal(learned, 4);
   assert_int_equal(count_of(&metrics[1], FRESHET_GROUP_NEW), 2);
   assert_int_equal(count_of(&metrics[1], FRESHET_GROUP_AGAIN), 0);
-  assert_int_equal(metrics[1].segments[FRESHET_SEGMENT_AGE][0].count, 2);
-  assert_int_equal(metrics[1].segments[FRESHET_SEGMENT_SESSION][0].count, 1);
-  assert_int_equal(metrics[1].segments[FRESHET_SEGMENT_SESSION][1].count, 1);
+  assert_int_equal(metrics[1].segments[FRESHET_SEGMENT_AGE][0].sums.count, 2);
+  assert_int_equal(metrics[1].segments[FRESHET_SEGMENT_SESSION][0].sums.count, 1);
+  assert_int_equal(metrics[1].segments[FRESHET_SEGMENT_SESSION][1].sums.count, 1);
   free(metrics);
   freshet_history_destroy(history);
 }
@@ -205,20 +229,26 @@ static void stub_destroy(freshet_contender* self) {
 static freshet_contender* stub_create(const freshet_history* history, size_t setting, uint64_t seed) {
   (void)history, (void)seed;
   freshet_contender* made = calloc(1, sizeof *made);
-  *made = (freshet_contender){setting == 0 ? "a" : "b", stub_score, stub_learn, stub_destroy, NULL};
+  *made = (freshet_contender){
+      .name = setting == 0 ? "a" : "b", .score = stub_score, .learn = stub_learn, .destroy = stub_destroy};
   return made;
+}
+
+static void stub_describe(size_t setting, char text[FRESHET_SETTING_SIZE]) {
+  snprintf(text, FRESHET_SETTING_SIZE, "number %zu", setting);
 }
 
 static void a_setting_is_chosen_before_events_count(void** state) {
   (void)state;
   freshet_history* history = empty_history(1);
-  const freshet_method method = {"stub", 2, stub_create};
+  const freshet_method method = {"stub", 2, stub_create, stub_describe};
   freshet_contender* tuned = freshet_tuned_create(&method, history, 1);
   const bool has[ITEMS] = {false};
   freshet_history_event event = {.positive = true, .item = 31};
   freshet_trial trial = {.item = 31, .has = has};
   freshet_placing placing;
   float scores[ITEMS];
+  char setting[FRESHET_SETTING_SIZE];
   assert_true(tuned->place(tuned, &event, &trial, &placing));
   assert_true(placing.rank > 0); /* by setting 0: nothing was known yet */
   assert_true(tuned->place(tuned, &event, &trial, &placing));
@@ -228,6 +258,8 @@ static void a_setting_is_chosen_before_events_count(void** state) {
   for (int i = 0; i < 5; i++) assert_false(tuned->place(tuned, &event, &trial, &placing));
   tuned->score(tuned, &event, scores);
   assert_true(scores[31] > scores[30]);
+  tuned->describe(tuned, setting);
+  assert_string_equal(setting, "number 1");
   tuned->destroy(tuned);
   freshet_history_destroy(history);
 }
@@ -376,6 +408,7 @@ int main(void) {
       cmocka_unit_test(every_event_is_learned_and_each_group_gets_its_own),
       cmocka_unit_test(feedback_is_learned_and_makes_no_item_met),
       cmocka_unit_test(what_is_hidden_is_in_no_list),
+      cmocka_unit_test(a_segment_differs_from_all_that_is_chosen),
       cmocka_unit_test(an_interval_holds_the_mean_and_tells_a_difference),
       cmocka_unit_test(a_setting_is_chosen_before_events_count),
       cmocka_unit_test(lists_are_made_as_by_the_service),

@@ -261,11 +261,13 @@ static freshet_status evaluate(const freshet_evaluation* evaluation, const fresh
     status = enter(evaluation, config, &model, history, &new_items, error);
     if (status == FRESHET_OK) report.rmse = play_new_items(history, &new_items, model.seed, metrics);
     report.metrics = metrics;
+    report.entered[0] = new_items.contenders;
   }
   if (status == FRESHET_OK && evaluation->protocol != FRESHET_PROTOCOL_NEW_ITEMS) {
     status = enter(evaluation, config, &model, history, &served, error);
     if (status == FRESHET_OK) play_service(history, &served, config, service);
     report.service = service;
+    report.entered[1] = served.contenders;
   }
   const entrants* shown = new_items.count > 0 ? &new_items : &served;
   report.learner = shown->learner;

@@ -64,6 +64,7 @@ typedef struct freshet_report {
   const freshet_history* history;
   freshet_learner* learner;
   const char* names[FRESHET_CONTENDERS_MAX];
+  freshet_contender* const* entered[2];   /* [count] for new items and for the service; NULL: not asked for */
   const freshet_metrics* metrics;         /* [count] of new items; NULL: not asked for */
   const freshet_service_metrics* service; /* [count] NULL: not asked for */
   size_t count;
@@ -76,6 +77,11 @@ size_t freshet_report_ranked(const freshet_report* report);
 void freshet_report_print(const freshet_report* report);
 /* The caller owns the object. */
 json_t* freshet_report_json(const freshet_report* report);
+/* The settings that were chosen for the baselines of one protocol: a line for each that has some, and a key of each
+ * one's object in `others`. */
+void freshet_report_print_settings(const freshet_report* report, freshet_contender* const* entered);
+void freshet_report_settings_json(const freshet_report* report, freshet_contender* const* entered,
+                                  const char* key, json_t* others);
 /* Metrics alone, with the names of the table. */
 json_t* freshet_metrics_json(const freshet_metrics* metrics);
 /* The best items for a user, with reasons in words. Errors: FRESHET_NOT_FOUND for an unknown user. */

@@ -9,6 +9,7 @@
 #include "commands/evaluate/evaluate_baselines.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,6 +81,10 @@ static freshet_contender* popular_create(const freshet_history* history, size_t 
   return &own->contender;
 }
 
+static void popular_describe(size_t setting, char text[FRESHET_SETTING_SIZE]) {
+  snprintf(text, FRESHET_SETTING_SIZE, "a count halves in %g events", half_lives[setting]);
+}
+
 /* ---- isgd ---- */
 
 enum { ISGD_DIM = 64 };
@@ -144,11 +149,16 @@ static freshet_contender* isgd_create(const freshet_history* history, size_t set
   return &own->contender;
 }
 
+static void isgd_describe(size_t setting, char text[FRESHET_SETTING_SIZE]) {
+  snprintf(text, FRESHET_SETTING_SIZE, "rate %g", (double)isgd_rates[setting]);
+}
+
 /* ---- all methods ---- */
 
 static const freshet_method method_popular = {"popular", sizeof half_lives / sizeof *half_lives,
-                                              popular_create};
-static const freshet_method method_isgd = {"isgd", sizeof isgd_rates / sizeof *isgd_rates, isgd_create};
+                                              popular_create, popular_describe};
+static const freshet_method method_isgd = {"isgd", sizeof isgd_rates / sizeof *isgd_rates, isgd_create,
+                                           isgd_describe};
 static const freshet_method* const methods[] = {&method_popular,          &freshet_method_item_knn,
                                                 &freshet_method_seq_knn,  &freshet_method_vs_knn,
                                                 &freshet_method_personal, &method_isgd};

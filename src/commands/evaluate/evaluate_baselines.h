@@ -32,6 +32,7 @@ typedef struct freshet_method {
   const char* name;
   size_t settings;
   freshet_contender* (*create)(const freshet_history* history, size_t setting, uint64_t seed);
+  void (*describe)(size_t setting, char text[FRESHET_SETTING_SIZE]); /* in words */
 } freshet_method;
 
 extern const freshet_method freshet_method_item_knn, freshet_method_seq_knn, freshet_method_vs_knn,

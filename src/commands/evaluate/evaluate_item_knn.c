@@ -8,6 +8,7 @@
  * Both put popularity behind the items that have no neighbour. Owns the pairs; must not know the model.
  */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -121,6 +122,21 @@ static void item_knn_destroy(freshet_contender* self) {
   free(own);
 }
 
+static void describe(const setting* s, char text[FRESHET_SETTING_SIZE]) {
+  char pairs[FRESHET_SETTING_SIZE / 4] = "1/k";
+  if (s->pair_decay > 0) snprintf(pairs, sizeof pairs, "%g^k", (double)s->pair_decay);
+  snprintf(text, FRESHET_SETTING_SIZE, "pairs weigh %s, items %g^k; neighbour counts to the power %g", pairs,
+           (double)s->score_decay, (double)s->target_power);
+}
+
+static void describe_item(size_t chosen, char text[FRESHET_SETTING_SIZE]) {
+  describe(&item_settings[chosen], text);
+}
+
+static void describe_seq(size_t chosen, char text[FRESHET_SETTING_SIZE]) {
+  describe(&seq_settings[chosen], text);
+}
+
 static freshet_contender* create(const freshet_history* history, const char* name, const setting* chosen,
                                  bool is_symmetric) {
   item_knn* own = freshet_baseline_array(1, sizeof *own);
@@ -147,6 +163,6 @@ static freshet_contender* seq_knn_create(const freshet_history* history, size_t 
 }
 
 const freshet_method freshet_method_item_knn = {"item-knn", sizeof item_settings / sizeof *item_settings,
-                                                item_knn_create};
+                                                item_knn_create, describe_item};
 const freshet_method freshet_method_seq_knn = {"seq-knn", sizeof seq_settings / sizeof *seq_settings,
-                                               seq_knn_create};
+                                               seq_knn_create, describe_seq};

@@ -228,7 +228,8 @@ freshet_status freshet_learner_create(const freshet_history* history, const fres
   FRESHET_ASSERT(made != NULL);
   *learner = NULL;
   own.text_dim = history->vectors == NULL ? 0 : history->text_dim;
-  made->contender = (freshet_contender){"freshet", score, learn, destroy, place};
+  made->contender = (freshet_contender){
+      .name = "freshet", .score = score, .learn = learn, .destroy = destroy, .place = place};
   made->history = history;
   made->values = (freshet_event_values){.positive_rating = 4, .rating_min = 1};
   made->vector = calloc(own.text_dim + 1, sizeof *made->vector);

@@ -11,6 +11,7 @@
 #include "core/rules.h"
 
 typedef struct freshet_contender freshet_contender;
+enum { FRESHET_SETTING_SIZE = 96 };
 
 struct freshet_contender {
   const char* name;
@@ -21,6 +22,8 @@ struct freshet_contender {
   /* May be NULL: the same question without the scores of all items. False: this time they are needed. */
   bool (*place)(freshet_contender* self, const freshet_history_event* event, const freshet_trial* trial,
                 freshet_placing* placing);
+  /* May be NULL: in words, the setting that was chosen for it. */
+  void (*describe)(const freshet_contender* self, char text[FRESHET_SETTING_SIZE]);
 };
 
 /* Names of baselines, ended by NULL. */

@@ -6,6 +6,7 @@
  * the model.
  */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -96,5 +97,13 @@ static freshet_contender* personal_create(const freshet_history* history, size_t
   return &own->contender;
 }
 
+static void describe(size_t chosen, char text[FRESHET_SETTING_SIZE]) {
+  const setting* s = &settings[chosen];
+  char fading[FRESHET_SETTING_SIZE / 2] = "counts do not fade";
+  if (s->half_life_h > 0) snprintf(fading, sizeof fading, "a count halves in %g h", s->half_life_h);
+  snprintf(text, FRESHET_SETTING_SIZE, s->pause_h > 0 ? "%s, without items of the last %g h" : "%s", fading,
+           s->pause_h);
+}
+
 const freshet_method freshet_method_personal = {"personal", sizeof settings / sizeof *settings,
-                                                personal_create};
+                                                personal_create, describe};

@@ -88,6 +88,25 @@ static void print_rmse(const freshet_report* report) {
   if (!isnan(report->rmse)) printf("%-24s %10.4f\n", "rmse of ratings", report->rmse);
 }
 
+void freshet_report_print_settings(const freshet_report* report, freshet_contender* const* entered) {
+  char text[FRESHET_SETTING_SIZE];
+  for (size_t c = 1; c < report->count; c++) {
+    if (entered[c]->describe == NULL) continue;
+    entered[c]->describe(entered[c], text);
+    printf("setting of %-13s %s\n", report->names[c], text);
+  }
+}
+
+void freshet_report_settings_json(const freshet_report* report, freshet_contender* const* entered,
+                                  const char* key, json_t* others) {
+  char text[FRESHET_SETTING_SIZE];
+  for (size_t c = 1; c < report->count; c++) {
+    if (entered[c]->describe == NULL) continue;
+    entered[c]->describe(entered[c], text);
+    json_object_set_new(json_object_get(others, report->names[c]), key, json_string(text));
+  }
+}
+
 static void print_new_items(const freshet_report* report) {
   named_value values[FRESHET_CONTENDERS_MAX][VALUES_MAX];
   size_t rows = 0;
@@ -111,6 +130,7 @@ static void print_new_items(const freshet_report* report) {
     printf("\n");
   }
   print_rmse(report);
+  freshet_report_print_settings(report, report->entered[0]);
 }
 
 size_t freshet_report_ranked(const freshet_report* report) {
@@ -184,6 +204,7 @@ json_t* freshet_report_json(const freshet_report* report) {
     for (size_t c = 1; c < report->count; c++) {
       json_object_set_new(others, report->names[c], freshet_metrics_json(&report->metrics[c]));
     }
+    freshet_report_settings_json(report, report->entered[0], "setting", others);
     json_object_set_new(object, "baselines", others);
   }
   if (report->service != NULL) freshet_service_report_json(report, object);

@@ -102,10 +102,11 @@ static int part_of(freshet_segment segment, const state* s, const freshet_histor
   }
 }
 
-static void count_in_segments(const state* s, const freshet_history_event* event, double rank,
+static void count_in_segments(const state* s, const freshet_history_event* event,
+                              const freshet_boot_weights* weights, double rank,
                               freshet_service_metrics* metrics) {
   for (int g = 0; g < FRESHET_SEGMENTS; g++) {
-    freshet_place_sums_add(&metrics->segments[g][part_of((freshet_segment)g, s, event)], rank);
+    freshet_boot_add(&metrics->segments[g][part_of((freshet_segment)g, s, event)], weights, rank);
   }
 }
 
@@ -131,7 +132,7 @@ static void rank(state* s, const freshet_history_event* event, bool again, bool 
     }
     freshet_boot_add(&metrics->groups[again ? FRESHET_GROUP_AGAIN : FRESHET_GROUP_NEW], &weights, place);
     freshet_boot_add(&metrics->groups[FRESHET_GROUP_ALL], &weights, place);
-    count_in_segments(s, event, place, metrics);
+    count_in_segments(s, event, &weights, place, metrics);
   }
   for (size_t i = 0; i < hidden; i++) s->hidden[s->hidden_items[i]] = false;
 }

@@ -36,7 +36,7 @@ extern const char* const freshet_segment_parts[FRESHET_SEGMENTS][FRESHET_SEGMENT
 
 typedef struct freshet_service_metrics {
   freshet_boot groups[FRESHET_GROUPS];
-  freshet_place_sums segments[FRESHET_SEGMENTS][FRESHET_SEGMENT_PARTS]; /* of FRESHET_GROUP_ALL */
+  freshet_boot segments[FRESHET_SEGMENTS][FRESHET_SEGMENT_PARTS]; /* of FRESHET_GROUP_ALL */
   double likeness; /* sum over lists of the mean cosine of the texts of two of its items ... */
   size_t likeness_count;
 } freshet_service_metrics;

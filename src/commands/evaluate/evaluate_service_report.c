@@ -11,10 +11,6 @@
 static const char* const group_titles[FRESHET_GROUPS] = {"new to the user", "chosen again",
                                                          "all that is chosen", "disliked (lower is better)"};
 
-static double share(double sum, size_t count) {
-  return count == 0 ? NAN : sum / (double)count;
-}
-
 /* ---- for people ---- */
 
 static void print_measure(const freshet_report* report, int group, freshet_measure measure,
@@ -47,6 +43,29 @@ static void print_group(const freshet_report* report, int group) {
   printf("\n");
 }
 
+/* A part is beside all that is chosen: its users count alike in both. */
+static void print_part(const freshet_report* report, int segment, int part) {
+  const freshet_boot *own = &report->service[0].segments[segment][part],
+                     *all = &report->service[0].groups[FRESHET_GROUP_ALL];
+  const freshet_interval interval = freshet_boot_interval(own, FRESHET_RECALL);
+  if (own->sums.count == 0) return;
+  printf("  %-22s", freshet_segment_parts[segment][part]);
+  for (size_t c = 0; c < report->count; c++)
+    printf(" %10.4f", freshet_boot_mean(&report->service[c].segments[segment][part], FRESHET_RECALL));
+  printf("  %.4f to %.4f, %s; %zu lists\n", interval.low, interval.high, verdict(own, all), own->sums.count);
+  if (report->count == 1) return;
+  printf("  %-22s %10s", "  freshet's recall is", "");
+  for (size_t c = 1; c < report->count; c++)
+    printf(" %10s", verdict(own, &report->service[c].segments[segment][part]));
+  printf("\n");
+}
+
+static void print_segment(const freshet_report* report, int segment) {
+  printf("recall@10 by %s, its 95 %% interval, and what it is beside all that is chosen\n",
+         freshet_segment_names[segment]);
+  for (int p = 0; p < FRESHET_SEGMENT_PARTS; p++) print_part(report, segment, p);
+}
+
 void freshet_service_report_print(const freshet_report* report) {
   printf("\nby the service's protocol: all events are learned, rules and ranking.diversity act\n%-24s", "");
   for (size_t c = 0; c < report->count; c++) printf(" %10s", report->names[c]);
@@ -63,15 +82,8 @@ void freshet_service_report_print(const freshet_report* report) {
         "model.positive_rating)\n");
     return;
   }
-  for (int s = 0; s < FRESHET_SEGMENTS; s++) {
-    printf("recall@10 by %s:", freshet_segment_names[s]);
-    for (int p = 0; p < FRESHET_SEGMENT_PARTS; p++) {
-      const freshet_place_sums* sums = &report->service[0].segments[s][p];
-      if (sums->count > 0)
-        printf("  %s %.4f (%zu)", freshet_segment_parts[s][p], share(sums->recall, sums->count), sums->count);
-    }
-    printf("\n");
-  }
+  for (int g = 0; g < FRESHET_SEGMENTS; g++) print_segment(report, g);
+  freshet_report_print_settings(report, report->entered[1]);
 }
 
 /* ---- for programs ---- */
@@ -104,18 +116,32 @@ static void set_groups(json_t* object, const freshet_service_metrics* metrics) {
   set_real(object, "disliked_in_list", freshet_service_disliked_in_list(metrics));
 }
 
-static json_t* segments_json(const freshet_service_metrics* metrics) {
+/* other: whose figures are compared with; NULL: the learner's own, with those of all that is chosen. */
+static json_t* part_json(const freshet_boot* own, const freshet_boot* all, const freshet_boot* other) {
+  char name[64];
+  json_t* part = json_object();
+  const freshet_boot* shown = other == NULL ? own : other;
+  for (int m = 0; m < FRESHET_MEASURES; m++) {
+    const freshet_measure measure = (freshet_measure)m;
+    const char* more = other == NULL ? "more_than_all" : "freshet_more";
+    set_real(part, freshet_measure_names[m], freshet_boot_mean(shown, measure));
+    snprintf(name, sizeof name, "%s_interval", freshet_measure_names[m]);
+    set_interval(part, name, freshet_boot_interval(shown, measure));
+    snprintf(name, sizeof name, "%s_%s", freshet_measure_names[m], more);
+    set_interval(part, name, freshet_boot_difference(own, other == NULL ? all : other, measure));
+  }
+  json_object_set_new(part, "events", json_integer((json_int_t)own->sums.count));
+  return part;
+}
+
+static json_t* segments_json(const freshet_service_metrics* own, const freshet_service_metrics* other) {
   json_t* all = json_object();
   for (int s = 0; s < FRESHET_SEGMENTS; s++) {
     json_t* segment = json_object();
     for (int p = 0; p < FRESHET_SEGMENT_PARTS; p++) {
-      const freshet_place_sums* sums = &metrics->segments[s][p];
-      json_t* part = json_object();
-      set_real(part, "recall_at_10", share(sums->recall, sums->count));
-      set_real(part, "ndcg_at_10", share(sums->ndcg, sums->count));
-      set_real(part, "mrr_at_10", share(sums->mrr, sums->count));
-      json_object_set_new(part, "events", json_integer((json_int_t)sums->count));
-      json_object_set_new(segment, freshet_segment_parts[s][p], part);
+      json_object_set_new(segment, freshet_segment_parts[s][p],
+                          part_json(&own->segments[s][p], &own->groups[FRESHET_GROUP_ALL],
+                                    other == NULL ? NULL : &other->segments[s][p]));
     }
     json_object_set_new(all, freshet_segment_names[s], segment);
   }
@@ -138,7 +164,7 @@ static void set_differences(json_t* object, const freshet_service_metrics* own,
 void freshet_service_report_json(const freshet_report* report, json_t* object) {
   set_groups(object, &report->service[0]);
   set_real(object, "list_similarity", freshet_service_list_similarity(&report->service[0]));
-  json_object_set_new(object, "segments", segments_json(&report->service[0]));
+  json_object_set_new(object, "segments", segments_json(&report->service[0], NULL));
   if (report->count == 1) return;
   json_t* others = json_object_get(object, "baselines");
   if (others == NULL) json_object_set_new(object, "baselines", others = json_object());
@@ -147,5 +173,7 @@ void freshet_service_report_json(const freshet_report* report, json_t* object) {
     if (other == NULL) json_object_set_new(others, report->names[c], other = json_object());
     set_groups(other, &report->service[c]);
     set_differences(other, &report->service[0], &report->service[c]);
+    json_object_set_new(other, "segments", segments_json(&report->service[0], &report->service[c]));
   }
+  freshet_report_settings_json(report, report->entered[1], "service_setting", others);
 }

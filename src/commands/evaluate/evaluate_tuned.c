@@ -11,6 +11,7 @@
 
 typedef struct tuned {
   freshet_contender contender;
+  const freshet_method* method;
   size_t items;
   freshet_contender** settings; /* [count]; NULL: it has lost */
   double* gains;                /* [count] sums of ndcg */
@@ -58,6 +59,11 @@ static bool tuned_place(freshet_contender* self, const freshet_history_event* ev
   return true;
 }
 
+static void tuned_describe(const freshet_contender* self, char text[FRESHET_SETTING_SIZE]) {
+  const tuned* own = (const tuned*)self;
+  own->method->describe(own->best, text);
+}
+
 static void tuned_destroy(freshet_contender* self) {
   tuned* own = (tuned*)self;
   for (size_t i = 0; i < own->count; i++) {
@@ -72,7 +78,9 @@ static void tuned_destroy(freshet_contender* self) {
 freshet_contender* freshet_tuned_create(const freshet_method* method, const freshet_history* history,
                                         uint64_t seed) {
   tuned* own = freshet_baseline_array(1, sizeof *own);
-  own->contender = (freshet_contender){method->name, tuned_score, tuned_learn, tuned_destroy, tuned_place};
+  own->contender =
+      (freshet_contender){method->name, tuned_score, tuned_learn, tuned_destroy, tuned_place, tuned_describe};
+  own->method = method;
   own->items = history->item_count;
   own->count = method->settings;
   own->settings = freshet_baseline_array(own->count, sizeof(freshet_contender*));

@@ -4,6 +4,7 @@
  * The newest items of the session weigh most; among the latest sessions that share an item, the most similar
  * ones vote for their items. Popularity stands behind. Owns the sessions; must not know the model.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -160,4 +161,12 @@ static freshet_contender* vs_knn_create(const freshet_history* history, size_t c
   return &own->contender;
 }
 
-const freshet_method freshet_method_vs_knn = {"vs-knn", sizeof settings / sizeof *settings, vs_knn_create};
+static void describe(size_t chosen, char text[FRESHET_SETTING_SIZE]) {
+  const setting* s = &settings[chosen];
+  char end[FRESHET_SETTING_SIZE / 2] = "a session is a whole history";
+  if (s->gap_ms > 0) snprintf(end, sizeof end, "a session ends after %d minutes", (int)(s->gap_ms / 60000));
+  snprintf(text, FRESHET_SETTING_SIZE, "%s; %d sessions vote", end, s->voters);
+}
+
+const freshet_method freshet_method_vs_knn = {"vs-knn", sizeof settings / sizeof *settings, vs_knn_create,
+                                              describe};
