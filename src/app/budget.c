@@ -19,7 +19,7 @@ enum { BLOCK_OVERHEAD = 16, ID_BYTES = 32 };
 
 /* Bytes of an item in addition to its vectors and lists, and of an entry of its lists. Both are a little
  * above what the model needs; a unit test compares them with the real model. */
-enum { ITEM_BYTES = 512, NEIGHBOUR_BYTES = 12, TEXT_LIST_BYTES = 128 };
+enum { ITEM_BYTES = 512, NEIGHBOUR_BYTES = 10, TEXT_LIST_BYTES = 128 };
 
 /* Of an item's categories and attributes: the list, and a key of each; and how many are usual. */
 enum { FACETS_BYTES = 32 + BLOCK_OVERHEAD, FACET_BYTES = 8, FACETS_USUAL = 4 };

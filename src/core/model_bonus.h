@@ -28,7 +28,7 @@ typedef struct gathering {
   float (*lent)[FRESHET_SUMS]; /* [room] what they borrow */
 } gathering;
 void freshet_model_gathering_free(gathering* g);
-/* Prefetches the lists of a user: about 30 KB that are seldom in the cache. */
+/* Prefetches the lists of a user: about 20 KB that are seldom in the cache. */
 void freshet_model_prefetch_lists(const freshet_model* model, const context* c);
 /* Computes the bonus of every item that is near the context, into *made. The items
  * `first` come before the others, whether they are near or not; then come the user's habits. A bonus is negative

@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "core/model_counts.h"
 #include "core/model_marks.h"
 #include "freshet/model.h"
 
@@ -34,11 +35,16 @@ typedef struct freshet_gathered {
   uint32_t base, count;
 } freshet_gathered;
 
-/* An entry of a list of neighbours. Kernels read 4 bytes before the first of a list: tags lie there. */
+/* An entry of a list of neighbours. */
 typedef struct freshet_neighbour {
   uint32_t item;
-  float follows, together; /* cf and cs */
+  uint16_t follows, together; /* cf and cs, as counts (model_counts.h) */
 } freshet_neighbour;
+
+/* By this an entry is larger or smaller than another one. */
+static inline float freshet_neighbour_weight(const freshet_neighbour* entry) {
+  return freshet_count_value(entry->follows) + freshet_count_value(entry->together);
+}
 
 /* A list to be scanned: see scan. Items at most once each. */
 typedef struct freshet_scan_list {

@@ -382,10 +382,12 @@ INLINE size_t find_marked(const freshet_tags* tags, const freshet_neighbour* ent
 
 #endif
 
-/* {follows, together, together, follows}: one load, which begins 4 bytes before the entry. */
+/* {follows, together, together, follows} */
 INLINE __m128 gain_of(const freshet_neighbour* entry) {
-  const __m128 all = _mm_loadu_ps((const float*)(const void*)entry - 1);
-  return _mm_shuffle_ps(all, all, _MM_SHUFFLE(2, 3, 3, 2));
+  const __m128i both = _mm_loadu_si32(&entry->follows);
+  const __m128i four = _mm_shufflelo_epi16(both, _MM_SHUFFLE(0, 1, 1, 0));
+  const __m128i bits = _mm_slli_epi32(_mm_unpacklo_epi16(four, _mm_setzero_si128()), FRESHET_COUNT_SHIFT);
+  return _mm_castsi128_ps(bits) * _mm_set1_ps(FRESHET_COUNT_SCALE);
 }
 
 /* Hits of a block of a list, which are on their way from memory. */
@@ -417,7 +419,7 @@ INLINE void add_hits(const scan_block* block, const uint8_t* mark_of, float (*su
     const size_t place = block->hits[h], mark = mark_of[entries[place].item];
     places[mark] = (uint8_t)place;
     *(__m128*)sums[mark] += weight * gain_of(&entries[place]);
-    agreed[mark] += root_weight * freshet_root_about(entries[place].together);
+    agreed[mark] += root_weight * freshet_root_about(freshet_count_value(entries[place].together));
   }
   if (places[1] != NOT_HIT) list->place = (size_t)(entries - list->entries) + places[1];
 }
@@ -468,7 +470,7 @@ static void spread(const freshet_neighbour* entries, size_t count, const float w
   for (size_t i = 0; i < count; i++) {
     const uint32_t place = meet(&met, entries[i].item);
     *(__m128*)met.sums[place] += weight * gain_of(&entries[i]);
-    met.agreed[place] += agreed * freshet_root_about(entries[i].together);
+    met.agreed[place] += agreed * freshet_root_about(freshet_count_value(entries[i].together));
   }
   gathered->count = met.count;
 }
@@ -528,19 +530,29 @@ INLINE vec load_apart(const float* x, size_t apart) {
 #endif
 }
 
-/* Entries e, e + 4, e + 8 .. of one vector, loaded as gain_of does, so that the sums are in the order of the
- * entries. */
-INLINE vec entries_of(const freshet_neighbour* e) {
-  return load_apart((const float*)(const void*)e - 1, 4 * sizeof *e / sizeof(float));
+/* The counts of WIDTH entries, in their order: together in the upper half of each number. */
+INLINE int_vec counts_of(const freshet_neighbour* e) {
+#if defined(__AVX512F__)
+  const __m512i odd = _mm512_set_epi32(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
+  return (int_vec)_mm512_permutex2var_epi32(_mm512_loadu_si512(e), odd, _mm512_loadu_si512(e + 8));
+#elif defined(__AVX2__)
+  const vec both = SHUFFLE(_mm256_loadu_ps((const float*)(const void*)e),
+                           _mm256_loadu_ps((const float*)(const void*)(e + 4)), _MM_SHUFFLE(3, 1, 3, 1));
+  return (int_vec)_mm256_permute4x64_epi64((__m256i)both, _MM_SHUFFLE(3, 1, 2, 0));
+#else
+  return (int_vec)SHUFFLE(_mm_loadu_ps((const float*)(const void*)e),
+                          _mm_loadu_ps((const float*)(const void*)(e + 2)), _MM_SHUFFLE(3, 1, 3, 1));
+#endif
+}
+
+INLINE vec values_of(int_vec counts) {
+  return (vec)(counts << FRESHET_COUNT_SHIFT) * splat(FRESHET_COUNT_SCALE);
 }
 
 /* follows + together of WIDTH entries. */
 INLINE vec weights_of(const freshet_neighbour* e) {
-  const vec first = entries_of(e), second = entries_of(e + 1), third = entries_of(e + 2),
-            fourth = entries_of(e + 3);
-  const vec a = SHUFFLE(first, second, _MM_SHUFFLE(3, 2, 3, 2)),
-            b = SHUFFLE(third, fourth, _MM_SHUFFLE(3, 2, 3, 2));
-  return SHUFFLE(a, b, _MM_SHUFFLE(2, 0, 2, 0)) + SHUFFLE(a, b, _MM_SHUFFLE(3, 1, 3, 1));
+  const int_vec both = counts_of(e);
+  return values_of(both & 0xffff) + values_of(both >> 16 & 0xffff);
 }
 
 INLINE float highest(vec x) {
@@ -575,7 +587,7 @@ static size_t smallest(const freshet_neighbour* entries, size_t count, float* ne
   for (int l = 0; l < WIDTH; l++) at = at_least[l] < at ? at_least[l] : at;
   float second = lowest(LOWER(choose(places == at, splat(INFINITY), lows), seconds));
   for (size_t i = whole; i < count; i++) {
-    const float sum = entries[i].follows + entries[i].together;
+    const float sum = freshet_neighbour_weight(&entries[i]);
     const float loser = sum < least ? least : sum;
     second = loser < second ? loser : second;
     at = sum < least ? (int32_t)i : at;

@@ -285,8 +285,9 @@ static void note_order(freshet_model* model, const own_event* event, const conte
   const neighbours *from = &model->items[c->items[0]].near, *to = &model->items[event->item].near;
   const size_t at = event->places[0], back_at = event->own_places[0];
   if (at < from->count && back_at < to->count)
-    freshet_model_note_order(model, from->entries[at].follows * freshet_model_neighbours_scale(from),
-                             to->entries[back_at].follows * freshet_model_neighbours_scale(to));
+    freshet_model_note_order(
+        model, freshet_count_value(from->entries[at].follows) * freshet_model_neighbours_scale(from),
+        freshet_count_value(to->entries[back_at].follows) * freshet_model_neighbours_scale(to));
 }
 
 /* An own event: the step has found most places of the entries already. */

@@ -17,8 +17,7 @@
 #include "core/model_internal.h"
 
 enum { FIRST_ENTRIES = 16, FADE_STEPS = 32 };
-static const float kept_share = .917F;    /* of a count, by each fading: 2^(-32/256) */
-static const float least_count = 0x1p-7F; /* a smaller count is 0, since denormal numbers are slow */
+static const float kept_share = .917F; /* of a count, by each fading: 2^(-32/256) */
 
 static size_t tags_of(uint32_t capacity) {
   return (capacity + FRESHET_TAGS - 1) / FRESHET_TAGS;
@@ -56,27 +55,31 @@ void freshet_model_neighbours_free(neighbours* near) {
   *near = (neighbours){.smallest = UNKNOWN_SMALLEST};
 }
 
-static void set_entry(neighbours* near, size_t at, uint32_t other, float follows, float together) {
-  near->entries[at] = (freshet_neighbour){other, follows, together};
-  freshet_tags_set(near->tags, at, other);
+static void set_entry(neighbours* near, size_t at, const freshet_neighbour* entry) {
+  near->entries[at] = *entry;
+  freshet_tags_set(near->tags, at, entry->item);
 }
 
 /* The smallest entry has changed. The other entries only grow, so it is often still the smallest. */
 static void judge_smallest(neighbours* near) {
-  const freshet_neighbour* smallest = &near->entries[near->smallest];
-  if (!(smallest->follows + smallest->together < near->next)) near->smallest = UNKNOWN_SMALLEST;
+  if (!(freshet_neighbour_weight(&near->entries[near->smallest]) < near->next))
+    near->smallest = UNKNOWN_SMALLEST;
 }
 
-/* The list is full, and `other` is not in it. */
-static void challenge(const freshet_model* model, neighbours* near, uint32_t other, float follows,
-                      float together) {
+/* The list is full, and the newcomer is not in it. */
+static void challenge(const freshet_model* model, neighbours* near, const freshet_neighbour* newcomer) {
   if (near->smallest == UNKNOWN_SMALLEST) {
     near->smallest = (uint16_t)model->kernels->smallest(near->entries, near->count, &near->next);
   }
-  const freshet_neighbour* smallest = &near->entries[near->smallest];
-  if (smallest->follows + smallest->together > follows + together) return;
-  set_entry(near, near->smallest, other, follows, together);
+  if (freshet_neighbour_weight(&near->entries[near->smallest]) > freshet_neighbour_weight(newcomer)) return;
+  set_entry(near, near->smallest, newcomer);
   judge_smallest(near);
+}
+
+static void append(freshet_model* model, neighbours* near, const freshet_neighbour* newcomer) {
+  freshet_model_neighbours_reserve(model, near, near->count + 1U);
+  set_entry(near, near->count++, newcomer);
+  near->smallest = UNKNOWN_SMALLEST;
 }
 
 void freshet_model_neighbours_add(freshet_model* model, uint32_t slot, uint32_t other, size_t at,
@@ -84,31 +87,33 @@ void freshet_model_neighbours_add(freshet_model* model, uint32_t slot, uint32_t 
   neighbours* near = &model->items[slot].near;
   if (at == UNKNOWN_PLACE) at = model->kernels->find_entry(near->tags, near->entries, near->count, other);
   if (at < near->count) {
-    near->entries[at].follows += follows * (float)times;
-    near->entries[at].together += together * (float)times;
+    freshet_neighbour* entry = &near->entries[at];
+    entry->follows = freshet_count_add(entry->follows, follows * (float)times, near->steps);
+    entry->together = freshet_count_add(entry->together, together * (float)times, near->steps);
     if (at == near->smallest) judge_smallest(near);
-  } else if (near->count < model->config.neighbours) {
-    freshet_model_neighbours_reserve(model, near, near->count + 1U);
-    set_entry(near, near->count++, other, follows, together);
-    near->smallest = UNKNOWN_SMALLEST;
-  } else {
-    challenge(model, near, other, follows, together);
+    return;
   }
+  const freshet_neighbour newcomer = {other, freshet_count_pack(follows), freshet_count_pack(together)};
+  if (near->count < model->config.neighbours) {
+    append(model, near, &newcomer);
+  } else {
+    challenge(model, near, &newcomer);
+  }
+}
+
+void freshet_model_neighbours_put(freshet_model* model, uint32_t slot, const freshet_neighbour* entry) {
+  append(model, &model->items[slot].near, entry);
 }
 
 float freshet_model_neighbours_scale(const neighbours* near) {
   return near->steps < FADE_STEPS ? 1 : (float)near->steps / near->held;
 }
 
-static float faded(float count, float share) {
-  return count * share < least_count ? 0 : count * share;
-}
-
 static void fade(neighbours* near, float share) {
   for (uint32_t e = 0; e < near->count; e++) {
     freshet_neighbour* entry = &near->entries[e];
-    entry->follows = faded(entry->follows, share);
-    entry->together = faded(entry->together, share);
+    entry->follows = freshet_count_pack(freshet_count_value(entry->follows) * share);
+    entry->together = freshet_count_pack(freshet_count_value(entry->together) * share);
   }
   near->smallest = UNKNOWN_SMALLEST;
 }
@@ -126,7 +131,7 @@ void freshet_model_neighbours_tick(neighbours* near, unsigned stride) {
 void freshet_model_neighbours_age(neighbours* near, uint32_t steps) {
   enum { FADINGS_MAX = 1000 }; /* nothing is left of what is older */
   float together = 0;
-  for (uint32_t e = 0; e < near->count; e++) together += near->entries[e].together;
+  for (uint32_t e = 0; e < near->count; e++) together += freshet_count_value(near->entries[e].together);
   const uint32_t most = together < 1                       ? 1
                         : together < (float)PAIR_STEPS_MAX ? (uint32_t)together
                                                            : PAIR_STEPS_MAX;

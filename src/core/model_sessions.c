@@ -88,7 +88,9 @@ void freshet_model_agreed_parts(const freshet_model* model, const context* c, ui
   for (uint32_t k = 0; k < c->count; k++) {
     const neighbours* near = &model->items[c->items[k]].near;
     const size_t e = model->kernels->find_entry(near->tags, near->entries, near->count, slot);
-    parts[k] = e < near->count ? c->agreed[k] * freshet_root_about(near->entries[e].together) : 0;
+    parts[k] = e < near->count
+                   ? c->agreed[k] * freshet_root_about(freshet_count_value(near->entries[e].together))
+                   : 0;
     sum += parts[k];
   }
   for (int l = 0; l < FRESHET_LANES; l++) logs[l] = 1 + sum * sum * model->roots[slot];

@@ -3,8 +3,8 @@
  * of everything learned.
  *
  * item     u8 version, i64 folded_to, u32 dim, u32 N in sixteenths, u64 event and f32 [3] of the popularities,
- *          then its additive part (model_bytes.c), u16 neighbours, for each: u64 key, f32 cf, f32 cs, u32 dislikes
- *          in sixteenths (not in version 1), u32 repeats in sixteenths, u64 sum of their codes (from version 3 on),
+ *          then its additive part (model_bytes.c), u16 neighbours, for each: u64 key, cf, cs (u16 counts, see
+ *          model_counts.h; f32 before version 5), u32 dislikes in sixteenths (not in version 1), u32 repeats in sixteenths, u64 sum of their codes (from version 3 on),
  *          u32 the clock of the list of neighbours, f32 steps that its counts hold (from version 4 on)
  * globals  u8 version, i64 folded_to, u64 events, f64 [3] popularity totals, the blend (model_bytes.c),
  *          u32 recent events, u64 key [recent], oldest first, i64 dislikes in sixteenths (not in version 1),
@@ -16,7 +16,14 @@
 
 #include "core/model_bytes.h"
 
-enum { VERSION = 4, VERSION_FIRST = 1, VERSION_DISLIKES = 2, VERSION_REPEATS = 3, VERSION_CLOCK = 4 };
+enum {
+  VERSION = 5,
+  VERSION_FIRST = 1,
+  VERSION_DISLIKES = 2,
+  VERSION_REPEATS = 3,
+  VERSION_CLOCK = 4,
+  VERSION_COUNTS = 5
+};
 
 void freshet_model_write_item(const freshet_model* model, uint32_t slot, int64_t folded_to,
                               freshet_buffer* out) {
@@ -39,8 +46,8 @@ void freshet_model_write_item(const freshet_model* model, uint32_t slot, int64_t
   freshet_put(out, &it->near.count, sizeof it->near.count);
   for (uint32_t e = 0; e < it->near.count; e++) {
     freshet_put(out, &model->items[it->near.entries[e].item].key, sizeof(uint64_t));
-    freshet_put(out, &it->near.entries[e].follows, sizeof(float));
-    freshet_put(out, &it->near.entries[e].together, sizeof(float));
+    freshet_put(out, &it->near.entries[e].follows, sizeof(uint16_t));
+    freshet_put(out, &it->near.entries[e].together, sizeof(uint16_t));
   }
   freshet_put(out, &it->dislikes, sizeof it->dislikes);
   freshet_put(out, &it->repeats, sizeof it->repeats);
@@ -118,20 +125,23 @@ static item_tail take_item_tail(freshet_byte_reader* in, uint8_t version) {
   return tail;
 }
 
+static uint16_t take_count(freshet_byte_reader* in, uint8_t version) {
+  return version >= VERSION_COUNTS ? freshet_take_u16(in) : freshet_count_pack(freshet_take_count_f32(in));
+}
+
 /* slot FRESHET_NO_ITEM: only looks. A neighbour that is parked is left out. */
-static void take_neighbours(freshet_model* model, freshet_byte_reader* in, uint32_t slot) {
+static void take_neighbours(freshet_model* model, freshet_byte_reader* in, uint8_t version, uint32_t slot) {
   uint32_t count = freshet_take_u16(in);
   if (count > model->config.neighbours) in->bad = true;
   for (uint32_t e = 0; e < count && !in->bad; e++) {
     uint64_t key = freshet_take_u64(in);
-    float follows = freshet_take_count_f32(in);
-    float together = freshet_take_count_f32(in);
+    freshet_neighbour entry = {0};
+    entry.follows = take_count(in, version);
+    entry.together = take_count(in, version);
     if (key == 0) in->bad = true;
     if (in->bad || slot == FRESHET_NO_ITEM) continue;
-    const uint32_t other = freshet_model_named_slot(model, key);
-    if (other != FRESHET_NO_ITEM) {
-      freshet_model_neighbours_add(model, slot, other, UNKNOWN_PLACE, follows, together, 1);
-    }
+    entry.item = freshet_model_named_slot(model, key);
+    if (entry.item != FRESHET_NO_ITEM) freshet_model_neighbours_put(model, slot, &entry);
   }
 }
 
@@ -159,7 +169,7 @@ freshet_status freshet_model_check_item(freshet_model* model, freshet_slice byte
   freshet_byte_reader look = freshet_read_slice(bytes);
   const item_head head = take_item_head(model, &look);
   freshet_take_gains(model, &look, FRESHET_NO_ITEM);
-  take_neighbours(model, &look, FRESHET_NO_ITEM);
+  take_neighbours(model, &look, head.version, FRESHET_NO_ITEM);
   take_item_tail(&look, head.version);
   *last_chosen = head.popular_at;
   if (look.bad || look.left != 0)
@@ -178,7 +188,7 @@ freshet_status freshet_model_read_item(freshet_model* model, uint32_t slot, fres
   freshet_model_note_changed(model, slot);
   reset_item(model, slot);
   freshet_take_gains(model, &in, slot);
-  take_neighbours(model, &in, slot); /* may move model->items */
+  take_neighbours(model, &in, head.version, slot); /* may move model->items */
   freshet_model_count_set(model, slot, head.count);
   item* it = &model->items[slot];
   it->folded_to = model->is_of_other_log ? 0 : head.folded_to;

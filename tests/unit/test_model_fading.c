@@ -15,6 +15,7 @@ enum { ITEMS = 300, USERS = 1, OTHERS = 8 };
 static const int64_t session_ms = 3600 * 1000LL, step_ms = 20 * 1000;
 
 #include "support_model_world.h"
+#include "support_older_row.h"
 
 /* A new user chooses an item, and then `other`: one step for the lists of both. */
 static void choose_together(world* w, uint32_t first_item, uint32_t other, uint32_t session) {
@@ -32,7 +33,9 @@ static void choose_together(world* w, uint32_t first_item, uint32_t other, uint3
 static float together(const freshet_model* model, uint32_t slot, uint32_t other) {
   const neighbours* near = &model->items[slot].near;
   const size_t at = model->kernels->find_entry(near->tags, near->entries, near->count, other);
-  return at < near->count ? near->entries[at].together * freshet_model_neighbours_scale(near) : 0;
+  return at < near->count
+             ? freshet_count_value(near->entries[at].together) * freshet_model_neighbours_scale(near)
+             : 0;
 }
 
 /* As long as nothing changes, a list says what it would say if it did not fade. */
@@ -54,10 +57,10 @@ static void a_count_halves_in_256_steps(void** state) {
   world w = make_world();
   for (uint32_t i = 0; i < 320; i++) choose_together(&w, 0, 1, i);
   const neighbours* near = &w.model->items[0].near;
-  const float before = near->entries[0].together;
+  const float before = freshet_count_value(near->entries[0].together);
   assert_int_equal(near->entries[0].item, 1);
   for (uint32_t i = 0; i < 256; i++) choose_together(&w, 0, 2, 320 + i);
-  assert_float_equal(near->entries[0].together, before / 2, .01F * before);
+  assert_float_equal(freshet_count_value(near->entries[0].together), before / 2, .01F * before);
   /* in the list of the other item time has not gone on */
   assert_float_equal(together(w.model, 1, 0), 320, 3);
   for (uint32_t i = 0; i < 4000; i++) choose_together(&w, 0, 2, 600 + i);
@@ -105,13 +108,11 @@ static void a_full_list_makes_room(void** state) {
 
 /* A model with item 0 as the version before stored it. The caller destroys it. */
 static freshet_model* restore_without_a_clock(const world* w) {
-  enum { VERSION_BEFORE = 3, CLOCK = 8 };
+  enum { VERSION_BEFORE = 3 };
   freshet_model* restored = make_model();
   freshet_buffer row = {0};
-  freshet_model_write_item(w->model, 0, 1, &row);
-  row.data[0] = VERSION_BEFORE;
-  const freshet_slice older = {(const char*)row.data, row.size - CLOCK};
-  assert_int_equal(freshet_model_read_item(restored, 0, older, NULL), FRESHET_OK);
+  write_older_row(w->model, 0, VERSION_BEFORE, true, &row);
+  assert_int_equal(freshet_model_read_item(restored, 0, freshet_buffer_slice(&row), NULL), FRESHET_OK);
   freshet_buffer_free(&row);
   return restored;
 }
@@ -123,7 +124,7 @@ static void state_without_a_clock_fades_at_once(void** state) {
   world w = make_world();
   for (uint32_t i = 0; i < TIMES; i++) choose_together(&w, 0, 1 + i % 2, i);
   neighbours* near = &w.model->items[0].near;
-  for (uint32_t e = 0; e < near->count; e++) near->entries[e].together = TIMES / 2;
+  for (uint32_t e = 0; e < near->count; e++) near->entries[e].together = freshet_count_pack(TIMES / 2);
   freshet_model* restored = restore_without_a_clock(&w);
   assert_float_equal(together(restored, 0, 1), TIMES / 2, 1);
   assert_float_equal(restored->items[0].near.held, near->held, .01F * near->held);
@@ -141,8 +142,7 @@ static void state_without_a_clock_keeps_a_short_list(void** state) {
   freshet_model_count_set(w.model, 0, COUNT * WEIGHT_UNITS);
   freshet_model* restored = restore_without_a_clock(&w);
   assert_float_equal(together(restored, 0, 1), before, .001F);
-  assert_float_equal(restored->items[0].near.entries[0].together, w.model->items[0].near.entries[0].together,
-                     .001F);
+  assert_int_equal(restored->items[0].near.entries[0].together, w.model->items[0].near.entries[0].together);
   freshet_model_destroy(restored);
   free_world(&w);
 }

@@ -122,15 +122,20 @@ static void blend_steps_alike(void** state) {
 
 enum { LIST_MAX = 704 };
 
-/* A list of neighbours; its tags lie before its entries, as the kernels want them. */
+/* A list of neighbours. */
 typedef struct list {
   freshet_tags tags[LIST_MAX / FRESHET_TAGS];
   freshet_neighbour entries[LIST_MAX];
 } list;
 
 static void set_entry(list* l, size_t i, uint32_t item, float follows, float together) {
-  l->entries[i] = (freshet_neighbour){item, follows, together};
+  l->entries[i] = (freshet_neighbour){item, freshet_count_pack(follows), freshet_count_pack(together)};
   freshet_tags_set(l->tags, i, item);
+}
+
+/* As it is once it has been in a list. */
+static float counted(float x) {
+  return freshet_count_value(freshet_count_pack(fabsf(x)));
 }
 
 static void searches_find_what_plain_loops_find(void** state) {
@@ -143,8 +148,8 @@ static void searches_find_what_plain_loops_find(void** state) {
       float next, want_next = INFINITY;
       fill(a, turn, 1);
       fill(b, turn + 50, 1);
-      for (int i = 0; i < N; i++) a[i] = (float)(int)(4 * a[i]);
-      for (int i = 0; i < N; i++) b[i] = (float)(int)(4 * b[i]);
+      for (int i = 0; i < N; i++) a[i] = (float)(int)(4 * fabsf(a[i]));
+      for (int i = 0; i < N; i++) b[i] = (float)(int)(4 * fabsf(b[i]));
       for (size_t i = 0; i < N; i++) items[i] = (uint32_t)(freshet_random(turn, i) % (N * 4));
       for (size_t i = 0; i < count; i++) least = a[i] + b[i] < a[least] + b[least] ? i : least;
       for (size_t i = 0; i < count; i++) {
@@ -159,6 +164,41 @@ static void searches_find_what_plain_loops_find(void** state) {
       assert_int_equal((*k)->find_entry(near.tags, near.entries, count, N * 4), count);
     }
   }
+}
+
+/* Each count is the nearest one, and grows until a gain is a small share of it. */
+static void counts_are_packed(void** state) {
+  (void)state;
+  for (uint32_t count = 1 << 11; count <= UINT16_MAX; count++) {
+    const float value = freshet_count_value((uint16_t)count);
+    assert_int_equal(freshet_count_pack(value), count);
+    assert_int_equal(freshet_count_pack(value * (1 + 1.0F / 16384)), count);
+  }
+  assert_true(freshet_count_value(freshet_count_pack(1)) == 1);
+  assert_int_equal(freshet_count_pack(0), 0);
+  assert_int_equal(freshet_count_pack(.99F * FRESHET_COUNT_LEAST), 0);
+  assert_int_equal(freshet_count_pack(-1), 0);
+  assert_int_equal(freshet_count_pack(NAN), 0);
+  assert_int_equal(freshet_count_pack(INFINITY), UINT16_MAX);
+  assert_true(freshet_count_value(0) == 0);
+  for (uint32_t i = 0; i < 100000; i++) {
+    const float x = .01F + (float)(freshet_random(3, i) >> 40) * 0x1p-24F * (float)(1 << i % 23);
+    assert_true(fabsf(freshet_count_value(freshet_count_pack(x)) - x) <= x / 4096);
+  }
+}
+
+/* Gains that are less than half a step add up, too, whatever the clock does meanwhile. */
+static void counts_grow_by_small_gains(void** state) {
+  (void)state;
+  for (uint32_t stride = 1; stride <= 16; stride *= 2) {
+    uint16_t often = 0, little = freshet_count_pack(64);
+    for (uint32_t i = 0; i < 300; i++) often = freshet_count_add(often, .9F, i * stride);
+    for (uint32_t i = 0; i < 20000; i++) little = freshet_count_add(little, .005F, i * stride);
+    assert_float_equal(freshet_count_value(often), 270, 1);
+    assert_float_equal(freshet_count_value(little), 164, 2);
+  }
+  assert_int_equal(freshet_count_add(UINT16_MAX, 1e6F, 1), UINT16_MAX);
+  assert_int_equal(freshet_count_add(freshet_count_pack(3), 0, UINT32_MAX / 7), freshet_count_pack(3));
 }
 
 static void about_the_root(void** state) {
@@ -202,8 +242,8 @@ static void scans_add_what_is_marked(void** state) {
       for (size_t i = 0; i < LIST; i++) {
         bool is_known = range == ITEMS && i % 9 == 0;
         items[i] = is_known ? known[i % marked] : (uint32_t)((i * 7 + turn) % range);
-        x[i] = freshet_gauss(freshet_random(turn + 1, i));
-        y[i] = fabsf(freshet_gauss(freshet_random(turn + 2, i)));
+        x[i] = counted(freshet_gauss(freshet_random(turn + 1, i)));
+        y[i] = counted(freshet_gauss(freshet_random(turn + 2, i)));
         set_entry(&near, i, items[i], x[i], y[i]);
       }
       for (size_t i = 0; i < 3; i++) set_entry(&other, i, known[i], 1, 2);
@@ -284,14 +324,15 @@ static void spreads_reach_every_item_once(void** state) {
     for (uint64_t turn = 0; turn < TURNS; turn++) {
       fill(a, turn, 1);
       fill(b, turn + 1, 1);
+      for (size_t i = 0; i < LIST; i++) a[i] = counted(a[i]), b[i] = counted(b[i]);
       for (size_t i = 0; i < LIST; i++) items[i] = (uint32_t)((i * 7 + turn) % ITEMS);
       for (size_t i = 0; i < LIST; i++) {
         want[items[i]][0] += weights[0] * a[i];
-        want[items[i]][1] += weights[1] * fabsf(b[i]);
-        want[items[i]][2] += weights[2] * fabsf(b[i]);
+        want[items[i]][1] += weights[1] * b[i];
+        want[items[i]][2] += weights[2] * b[i];
         want[items[i]][3] += weights[3] * a[i];
-        want_agreed[items[i]] += .7F * freshet_root_about(fabsf(b[i]));
-        set_entry(&near, i, items[i], a[i], fabsf(b[i]));
+        want_agreed[items[i]] += .7F * freshet_root_about(b[i]);
+        set_entry(&near, i, items[i], a[i], b[i]);
       }
       (*k)->spread(near.entries, LIST, weights, .7F, &gathered);
       if (turn == 0) { /* in the order in which they were met */
@@ -608,6 +649,8 @@ int main(void) {
       cmocka_unit_test(searches_find_what_plain_loops_find),
       cmocka_unit_test(about_the_root),
       cmocka_unit_test(scans_add_what_is_marked),
+      cmocka_unit_test(counts_are_packed),
+      cmocka_unit_test(counts_grow_by_small_gains),
       cmocka_unit_test(spreads_reach_every_item_once),
       cmocka_unit_test(lists_of_texts_add_what_is_marked),
       cmocka_unit_test(lists_of_texts_are_spread),

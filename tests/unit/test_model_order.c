@@ -49,7 +49,7 @@ static float follows(const world* w, uint32_t chosen, uint32_t slot) {
   const neighbours* near = &w->model->items[chosen].near;
   const size_t at = w->model->kernels->find_entry(near->tags, near->entries, near->count, slot);
   assert_true(at < near->count);
-  return near->entries[at].follows;
+  return freshet_count_value(near->entries[at].follows);
 }
 
 static void the_share_says_whether_order_matters(void** state) {
