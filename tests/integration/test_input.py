@@ -397,6 +397,25 @@ class Rejects(InputCase):
         self.assertRegex(text, r"setting of popular +a count halves in \d+ events")
         self.assertRegex(text, r"recall@10 by history, its 95 % interval.*\n +0 .*(same|higher|lower); \d+ lists\n")
 
+    def test_evaluate_explains_the_list_that_is_served(self):
+        rows = [f"purchase,u{u},i{(u + n * n) % 30},{START_S + 1000 * u + n}\n" for u in range(60) for n in range(6)]
+        events = self.write("events.csv", csv(rows, "type,user_id,item_id,occurred_at\n"))
+        explain = ["evaluate", "--events", events, "--explain", "u3", "-X", "rules.pin.1=i29", "-X", "rules.hide=seen"]
+        served = self.run_freshet(*explain).stdout.decode()
+        self.assertRegex(served, r"who last chose .*, the list that is served \(rules act, .*\n +1\. i29 ")
+        by_score = self.run_freshet(*explain, "--protocol", "new-items").stdout.decode()
+        self.assertIn("the best new items by score (--protocol new-items", by_score)
+        self.assertNotRegex(by_score, r"\n +1\. i29 ")
+
+    def test_evaluate_honours_what_records_of_items_say(self):
+        rows = [f"purchase,u{u},i{(u + n * n) % 30},{START_S + 1000 * u + n}\n" for u in range(60) for n in range(6)]
+        events = self.write("events.csv", csv(rows, "type,user_id,item_id,occurred_at\n"))
+        items = self.write("items.csv", csv([f"i{i},{'no' if i < 3 else 'yes'}\n" for i in range(30)], "item_id,available\n"))
+        told = json.loads(self.run_freshet("evaluate", "--json", "--events", events, "--items", items).stdout)
+        self.assertGreater(told["not_on_offer"], 0)
+        without = json.loads(self.run_freshet("evaluate", "--json", "--events", events).stdout)
+        self.assertEqual((without["not_on_offer"], without["all_events"]), (0, told["all_events"]))
+
     def test_evaluate_measures_the_goal(self):
         """Of two clicks and two purchases by each user, only purchases are targets of the goal purchase."""
         head = "type,user_id,item_id,occurred_at\n"

@@ -61,7 +61,7 @@ static void spy_learn(freshet_contender* self, const freshet_history_event* even
 static void run(const freshet_history* history, freshet_hide hide, freshet_service_metrics metrics[2],
                 size_t* learned) {
   const freshet_model_config config = freshet_model_defaults();
-  const freshet_rules rules = {.hide = hide};
+  const freshet_rules rules = {.hide = hide, .exclude_own = true};
   freshet_learner* learner;
   spy s = {.contender = {"spy", spy_score, spy_learn, NULL, NULL, NULL}};
   assert_int_equal(freshet_learner_create(history, &config, false, &learner, NULL), FRESHET_OK);
@@ -181,6 +181,39 @@ static void what_is_hidden_is_in_no_list(void** state) {
   for (int c = 0; c < 2; c++)
     assert_float_equal(freshet_boot_mean(&metrics[c].groups[FRESHET_GROUP_AGAIN], FRESHET_RECALL), 0, 0);
   assert_float_equal(freshet_boot_mean(&metrics[1].groups[FRESHET_GROUP_NEW], FRESHET_MRR), 1, 1e-9);
+  free(metrics);
+  freshet_history_destroy(history);
+}
+
+static void describe_item(freshet_history* history, uint32_t number, freshet_item item) {
+  item.item_id = freshet_slice_of(history->items[number].id);
+  freshet_history_add_item(history, &item);
+}
+
+/* Records say when an item is on offer, and to whom it belongs. */
+static void what_is_not_on_offer_is_in_no_list(void** state) {
+  (void)state;
+  freshet_history* history = empty_history(2);
+  freshet_service_metrics* metrics = calloc(2, sizeof *metrics);
+  const freshet_attribute owner = {freshet_slice_of("owner"), freshet_slice_of("u0")};
+  size_t learned;
+  describe_item(history, 0, (freshet_item){.available = false});
+  describe_item(history, 1, (freshet_item){.available = true, .created_at_ms = 5000});
+  describe_item(history, 2, (freshet_item){.available = true, .expires_at_ms = 3000});
+  describe_item(history, 3, (freshet_item){.available = true, .attributes = &owner, .attribute_count = 1});
+  describe_item(history, 6, (freshet_item){.available = true, .created_at_ms = 50000});
+  add(history, 0, 4, 0, 2000); /* after item 2: place 1 */
+  add(history, 1, 4, 0, 4000); /* after item 3: place 1 */
+  add(history, 1, 5, 0, 6000); /* after items 1, 3 and 4: place 3 */
+  add(history, 1, 0, 0, 7000); /* a miss */
+  add(history, 0, 6, 0, 8000); /* before it was created: a miss */
+  add(history, 1, 6, 0, 9000); /* known since: place 4, after 1, 3, 4 and 5 */
+  freshet_history_arrange(history, &plain_rules);
+  run(history, FRESHET_HIDE_NOTHING, metrics, &learned);
+  assert_int_equal(learned, 6);
+  assert_float_equal(freshet_boot_mean(&metrics[1].groups[FRESHET_GROUP_NEW], FRESHET_MRR),
+                     (1. / 2 + 1. / 2 + 1. / 4 + 1. / 5) / 6, 1e-9);
+  assert_int_equal(metrics[0].not_on_offer, 2);
   free(metrics);
   freshet_history_destroy(history);
 }
@@ -409,6 +442,7 @@ int main(void) {
       cmocka_unit_test(feedback_is_learned_and_makes_no_item_met),
       cmocka_unit_test(what_is_hidden_is_in_no_list),
       cmocka_unit_test(a_segment_differs_from_all_that_is_chosen),
+      cmocka_unit_test(what_is_not_on_offer_is_in_no_list),
       cmocka_unit_test(an_interval_holds_the_mean_and_tells_a_difference),
       cmocka_unit_test(a_setting_is_chosen_before_events_count),
       cmocka_unit_test(lists_are_made_as_by_the_service),

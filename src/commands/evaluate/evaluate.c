@@ -33,6 +33,11 @@ freshet_model_config freshet_evaluation_model(const freshet_config* config) {
   return model;
 }
 
+freshet_list_making freshet_evaluation_making(const freshet_config* config) {
+  return (freshet_list_making){&config->rules.compiled, (float)config->ranking.diversity,
+                               (uint32_t)config->ranking.k};
+}
+
 freshet_history_rules freshet_evaluation_rules(const freshet_evaluation* evaluation,
                                                const freshet_config* config) {
   return (freshet_history_rules){
@@ -184,7 +189,7 @@ static freshet_status print_all(const freshet_evaluation* evaluation, const fres
     status = freshet_evaluation_plot(evaluation->plot, report->names, report->metrics, report->count, error);
   }
   if (status == FRESHET_OK && evaluation->explain != NULL) {
-    status = freshet_report_explain(report->learner, evaluation->explain, error);
+    status = freshet_report_explain(report->explained, evaluation->explain, error);
   }
   return status;
 }
@@ -241,8 +246,7 @@ static void play_service(const freshet_history* history, const entrants* all, co
                                .disliked = (float)(config->model.rating_min + scale / 4),
                                .skipped_share = skipped_share,
                                .label = "evaluate as the service"};
-  const freshet_list_making making = {&config->rules.compiled, (float)config->ranking.diversity,
-                                      (uint32_t)config->ranking.k};
+  const freshet_list_making making = freshet_evaluation_making(config);
   freshet_learner_make_lists(all->learner, &making);
   freshet_service_pass_run(&pass);
 }
@@ -271,6 +275,7 @@ static freshet_status evaluate(const freshet_evaluation* evaluation, const fresh
   }
   const entrants* shown = new_items.count > 0 ? &new_items : &served;
   report.learner = shown->learner;
+  report.explained = served.count > 0 ? served.learner : new_items.learner;
   report.count = shown->count;
   for (size_t c = 0; c < shown->count; c++) report.names[c] = shown->contenders[c]->name;
   if (status == FRESHET_OK) status = print_all(evaluation, &report, error);

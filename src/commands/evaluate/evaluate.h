@@ -54,6 +54,8 @@ bool freshet_evaluation_parse(freshet_evaluation* evaluation, int argc, char** a
 freshet_model_config freshet_evaluation_model(const freshet_config* config);
 freshet_history_rules freshet_evaluation_rules(const freshet_evaluation* evaluation,
                                                const freshet_config* config);
+/* How the service makes lists, by the configuration, which must outlive it. */
+freshet_list_making freshet_evaluation_making(const freshet_config* config);
 /* Loads the configuration with one more override, "model.key=value", or NULL. The caller destroys *config. */
 freshet_status freshet_evaluation_load(const freshet_evaluation* evaluation, const char* const* overrides,
                                        size_t override_count, freshet_config** config, freshet_error* error);
@@ -63,6 +65,7 @@ freshet_status freshet_evaluation_load(const freshet_evaluation* evaluation, con
 typedef struct freshet_report {
   const freshet_history* history;
   freshet_learner* learner;
+  freshet_learner* explained; /* whose lists --explain shows */
   const char* names[FRESHET_CONTENDERS_MAX];
   freshet_contender* const* entered[2];   /* [count] for new items and for the service; NULL: not asked for */
   const freshet_metrics* metrics;         /* [count] of new items; NULL: not asked for */
@@ -84,7 +87,8 @@ void freshet_report_settings_json(const freshet_report* report, freshet_contende
                                   const char* key, json_t* others);
 /* Metrics alone, with the names of the table. */
 json_t* freshet_metrics_json(const freshet_metrics* metrics);
-/* The best items for a user, with reasons in words. Errors: FRESHET_NOT_FOUND for an unknown user. */
+/* The list for a user after the last event, with reasons in words: the one that is served, when the learner makes lists
+ * as by the service, else the best new items. Errors: FRESHET_NOT_FOUND for an unknown user. */
 freshet_status freshet_report_explain(freshet_learner* learner, const char* user, freshet_error* error);
 
 /* ---- evaluate_service_report.c ---- */

@@ -79,8 +79,8 @@ uint32_t freshet_history_intern_item(freshet_history* history, freshet_slice id)
     history->items = freshet_grow(history->items, &history->item_capacity, history->item_count + 1,
                                   sizeof *history->items);
     *place = (uint32_t)history->item_count++;
-    history->items[*place] =
-        (freshet_history_item){copy_text(id), copy_text((freshet_slice){0}), copy_text((freshet_slice){0})};
+    history->items[*place] = (freshet_history_item){
+        .id = copy_text(id), .title = copy_text((freshet_slice){0}), .text = copy_text((freshet_slice){0})};
   }
   return *place;
 }
@@ -111,6 +111,7 @@ freshet_history* freshet_history_create(void) {
   history->index = calloc(1, sizeof *history->index);
   FRESHET_ASSERT(history->index != NULL);
   history->facets = freshet_facets_create();
+  history->owners = freshet_owners_create();
   snprintf(history->encoder, sizeof history->encoder, "none");
   return history;
 }
@@ -124,6 +125,7 @@ void freshet_history_destroy(freshet_history* history) {
   }
   for (size_t i = 0; i < history->user_count; i++) free(history->users[i]);
   freshet_facets_destroy(history->facets);
+  freshet_owners_destroy(history->owners);
   free(history->index->users.places);
   free(history->index->items.places);
   free(history->index);
@@ -149,7 +151,10 @@ void freshet_history_add_item(freshet_history* history, const freshet_item* item
   free(it->text);
   it->title = copy_text(item->title);
   it->text = copy_text(item->text);
+  it->is_unavailable = !item->available;
+  it->expires_at_ms = item->expires_at_ms;
   freshet_facets_set(history->facets, number, item);
+  freshet_owners_set(history->owners, number, freshet_owner_of(item));
 }
 
 void freshet_history_add_event(freshet_history* history, const freshet_event* event) {

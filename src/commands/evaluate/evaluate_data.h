@@ -5,6 +5,7 @@
 #ifndef FRESHET_COMMANDS_EVALUATE_DATA_H
 #define FRESHET_COMMANDS_EVALUATE_DATA_H
 
+#include "catalogue/owners.h"
 #include "core/facets.h"
 #include "core/observe.h"
 #include "freshet/encoder.h"
@@ -38,6 +39,8 @@ typedef struct freshet_history_item {
   char* id;
   char* title; /* "" when unknown */
   char* text;
+  bool is_unavailable;
+  int64_t expires_at_ms; /* 0: never */
 } freshet_history_item;
 
 /* Owns all that it points at. */
@@ -47,6 +50,7 @@ typedef struct freshet_history {
   freshet_history_item* items; /* [item_count] */
   size_t item_count, item_capacity;
   freshet_facets* facets; /* of the items, by number: what rules ask about */
+  freshet_owners* owners; /* of the items, by number */
   char** users;           /* [user_count] ids */
   size_t user_count, user_capacity;
   float* vectors; /* [item_count][text_dim], or NULL without texts */

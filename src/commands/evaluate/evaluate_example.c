@@ -235,7 +235,9 @@ static freshet_status show_lists(const freshet_evaluation* evaluation, const fre
     status = freshet_evaluation_search(&search, history, error);
   }
   if (status == FRESHET_OK) {
-    printf("\n5. Lists of two users, with reasons:\n");
+    const freshet_list_making making = freshet_evaluation_making(config);
+    freshet_learner_make_lists(learner, &making);
+    printf("\n5. Lists of two users as the service makes them, with reasons:\n");
     status = freshet_report_explain(learner, "user-03", error);
     if (status == FRESHET_OK) status = freshet_report_explain(learner, "user-42", error);
   }

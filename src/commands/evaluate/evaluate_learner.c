@@ -177,6 +177,7 @@ static void destroy(freshet_contender* self) {
   freshet_model_destroy(learner->model);
   free(learner->users);
   free(learner->workplace);
+  free(learner->hidden);
   free(learner->vector);
   freshet_buffer_free(&learner->joined);
   freshet_buffer_free(&learner->text);

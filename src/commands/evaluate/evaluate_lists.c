@@ -4,8 +4,10 @@
  */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "commands/evaluate/evaluate_models.h"
+#include "core/grow.h"
 #include "core/select.h"
 
 enum { RULES_CANDIDATES = 4 }; /* for each place, as in the service */
@@ -27,6 +29,22 @@ void freshet_learner_make_lists(freshet_learner* learner, const freshet_list_mak
     const float amount = freshet_rules_adjustment(making->rules, learner->history->facets, slot);
     if (amount != 0) freshet_model_set_adjustment(learner->model, slot, amount);
   }
+}
+
+size_t freshet_learner_hidden(freshet_learner* learner, const freshet_rules* rules, uint32_t user,
+                              int64_t now_ms, const uint32_t** slots) {
+  const freshet_user* known = freshet_learner_user(learner, user);
+  const uint64_t owner =
+      rules->exclude_own ? freshet_owner_key(freshet_slice_of(learner->history->users[user])) : 0;
+  size_t owned_count;
+  const uint32_t* owned = freshet_owners_slots(learner->history->owners, owner, &owned_count);
+  const size_t most = known->seen_count + owned_count;
+  learner->hidden = freshet_grow(learner->hidden, &learner->hidden_capacity, most, sizeof *learner->hidden);
+  size_t count =
+      freshet_rules_list_hidden(rules, freshet_model_repeats(learner->model), known, now_ms, learner->hidden);
+  if (owned_count > 0) memcpy(learner->hidden + count, owned, owned_count * sizeof *owned);
+  *slots = learner->hidden;
+  return count + owned_count;
 }
 
 /* Under rules that reorder. */

@@ -48,7 +48,9 @@ typedef struct freshet_learner {
   freshet_event_values values; /* may be set: ratings from 4 of 1 to 5 are choices otherwise */
   freshet_list_making making;  /* freshet_learner_make_lists sets it; rules NULL: lists are what is ranked */
   struct freshet_workplace* workplace; /* scratch of a list; NULL before freshet_learner_make_lists */
-  bool frozen;                         /* may be set: learning only advances the users' histories */
+  uint32_t* hidden;                    /* [hidden_capacity] scratch of freshet_learner_hidden */
+  size_t hidden_capacity;
+  bool frozen; /* may be set: learning only advances the users' histories */
   uint32_t untaken;
   float* vector; /* [text_dim] scratch, of the text of a user's history, like these two: */
   freshet_buffer joined, text;
@@ -63,12 +65,16 @@ typedef struct freshet_learner {
 freshet_status freshet_learner_create(const freshet_history* history, const freshet_model_config* config,
                                       bool measure, freshet_learner** learner, freshet_error* error);
 /* From now on lists are made as by the service: boosts act on the scores, and diversity, pins and bounds by category on
- * the places. Items by chance (new_share) and max_age_s do not act. */
+ * the places. Items by chance (new_share) do not act. */
 void freshet_learner_make_lists(freshet_learner* learner, const freshet_list_making* making);
 /* Makes a list of at most FRESHET_LIST_SIZE items for the query, without the items that the user has. Returns how many
  * there are. Only after freshet_learner_make_lists. */
 size_t freshet_learner_list(freshet_learner* learner, const freshet_rank_query* query, const bool* has,
                             uint32_t list[FRESHET_LIST_SIZE]);
+/* What the rules hide from the user at a time: of what the user has seen, and the user's own items. Returns how many;
+ * *slots holds until the next call. */
+size_t freshet_learner_hidden(freshet_learner* learner, const freshet_rules* rules, uint32_t user,
+                              int64_t now_ms, const uint32_t** slots);
 /* The mean cosine of the texts of any two items of a list; NAN with fewer than two. */
 double freshet_learner_list_likeness(const freshet_learner* learner, const uint32_t* list, size_t count);
 /* All users become new ones. */

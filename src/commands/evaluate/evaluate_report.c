@@ -232,48 +232,72 @@ static void print_part(const freshet_history* history, const freshet_part* part)
   printf("\n");
 }
 
-static uint32_t take_best(float* scores, size_t count) {
-  uint32_t best = 0;
-  for (uint32_t i = 1; i < count; i++) best = scores[i] > scores[best] ? i : best;
-  return best;
+/* The list that is served: rules, variety and hidden items as freshet_learner_make_lists has set them. */
+static size_t list_served(freshet_learner* learner, uint32_t user, int64_t now_ms, freshet_rank_query* query,
+                          uint32_t list[FRESHET_LIST_SIZE]) {
+  bool* has = calloc(learner->history->item_count + 1, sizeof *has);
+  FRESHET_ASSERT(has != NULL);
+  query->excluded_count =
+      freshet_learner_hidden(learner, learner->making.rules, user, now_ms, &query->excluded);
+  for (size_t i = 0; i < query->excluded_count; i++) has[query->excluded[i]] = true;
+  const size_t count = freshet_learner_list(learner, query, has, list);
+  free(has);
+  return count;
+}
+
+/* The best new items, by score alone. */
+static size_t list_new_items(freshet_learner* learner, const freshet_user* known, freshet_rank_query* query,
+                             uint32_t list[FRESHET_LIST_SIZE]) {
+  freshet_ranked ranked[FRESHET_LIST_SIZE];
+  size_t count = 0;
+  query->k = FRESHET_LIST_SIZE;
+  query->excluded = known->seen;
+  query->excluded_count = known->seen_count;
+  if (freshet_rank(learner->ranker, query, 1, ranked, FRESHET_LIST_SIZE, &count, learner->rank_scratch,
+                   NULL) != FRESHET_OK)
+    return 0;
+  for (size_t i = 0; i < count; i++) list[i] = ranked[i].item;
+  return count;
+}
+
+static void print_place(freshet_learner* learner, const freshet_user* known, int64_t now_ms,
+                        const freshet_rank_query* query, size_t place, uint32_t item) {
+  enum { PARTS_SHOWN = 6 };
+  freshet_part parts[FRESHET_PARTS_MAX];
+  const size_t count = freshet_model_explain(learner->model, known, now_ms, item, learner->scratch, parts);
+  double rest = 0;
+  printf("  %2zu. %-50s %7.3f\n", place, title_of(learner->history, item),
+         (double)freshet_model_score(learner->model, query, item));
+  for (size_t p = 0; p < count && p < PARTS_SHOWN; p++) print_part(learner->history, &parts[p]);
+  for (size_t p = PARTS_SHOWN; p < count; p++) rest += (double)parts[p].score;
+  if (count > PARTS_SHOWN) printf("      %+6.3f  %zu smaller parts\n", rest, count - PARTS_SHOWN);
 }
 
 freshet_status freshet_report_explain(freshet_learner* learner, const char* user, freshet_error* error) {
-  enum { PARTS_SHOWN = 6 };
   const freshet_history* history = learner->history;
-  uint32_t number = freshet_history_find_user(history, freshet_slice_of(user));
+  const bool is_served = learner->making.rules != NULL;
+  uint32_t list[FRESHET_LIST_SIZE], number = freshet_history_find_user(history, freshet_slice_of(user));
   if (number == UINT32_MAX) {
     return freshet_error_set(error, FRESHET_NOT_FOUND, FRESHET_STOP, "there is no user '%s' in the events",
                              user);
   }
   const freshet_user* known = freshet_learner_user(learner, number);
-  int64_t now_ms = known->recent_count > 0 ? known->recent[0].time_ms : 0;
-  float* scores = calloc(history->item_count + 1, sizeof *scores);
-  FRESHET_ASSERT(scores != NULL);
+  const int64_t now_ms = known->recent_count > 0 ? known->recent[0].time_ms : 0;
   freshet_rank_query query = {0};
-  freshet_model_sync_ranker(learner->model, NULL, NULL);
+  freshet_model_sync_ranker(learner->model, learner->ranker, NULL);
   freshet_model_query(learner->model, known, now_ms, learner->scratch, &query);
-  freshet_model_score_all(learner->model, &query, scores);
-  for (uint32_t i = 0; i < known->seen_count; i++) scores[known->seen[i]] = -INFINITY;
   printf("\nfor user %s, who last chose", user);
   for (uint32_t k = 0; k < known->recent_count && k < 3; k++) {
     printf("%s \"%s\"", k == 0 ? "" : ",", title_of(history, known->recent[k].item));
   }
-  printf(":\n");
-  for (int place = 1; place <= FRESHET_LIST_SIZE; place++) {
-    freshet_part parts[FRESHET_PARTS_MAX];
-    uint32_t best = take_best(scores, history->item_count);
-    if (history->item_count == 0 || scores[best] == -INFINITY) break;
-    size_t count = freshet_model_explain(learner->model, known, now_ms, best, learner->scratch, parts);
-    printf("  %2d. %-50s %7.3f\n", place, title_of(history, best), (double)scores[best]);
-    for (size_t p = 0; p < count && p < PARTS_SHOWN; p++) print_part(history, &parts[p]);
-    if (count > PARTS_SHOWN) {
-      double rest = 0;
-      for (size_t p = PARTS_SHOWN; p < count; p++) rest += (double)parts[p].score;
-      printf("      %+6.3f  %zu smaller parts\n", rest, count - PARTS_SHOWN);
-    }
-    scores[best] = -INFINITY;
+  if (is_served) {
+    printf(", the list that is served (rules act, ranking.diversity = %g):\n",
+           (double)learner->making.diversity);
+  } else {
+    printf(", the best new items by score (--protocol new-items: no rules, no variety):\n");
   }
-  free(scores);
+  const size_t count = is_served ? list_served(learner, number, now_ms, &query, list)
+                                 : list_new_items(learner, known, &query, list);
+  for (size_t i = 0; i < count; i++) print_place(learner, known, now_ms, &query, i + 1, list[i]);
   return FRESHET_OK;
 }

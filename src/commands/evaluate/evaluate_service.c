@@ -2,14 +2,16 @@
  * evaluate_service.c: one pass by the service's own protocol.
  *
  * Owns what is remembered about users and items to sort events into groups and segments. The hidden items
- * come from the learner's users, so their bound (model.seen_limit), rules.hide and rules.hide_for_s act as in the
- * service.
+ * come from the learner's users, so their bound (model.seen_limit), rules.hide, rules.hide_for_s and rules.exclude_own
+ * act as in the service.
  */
 #include "commands/evaluate/evaluate_service.h"
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "commands/evaluate/evaluate_offer.h"
 #include "commands/progress.h"
 #include "core/maths.h"
 
@@ -37,10 +39,10 @@ typedef struct state {
   pairs met;
   visitor* visitors; /* [user_count] */
   int64_t* first_ms; /* [item_count] of the item's first event; INT64_MAX: none */
-  bool* hidden;      /* [item_count] false between rankings */
-  uint32_t* hidden_items;
-  size_t hidden_capacity;
-  float* scores; /* [item_count] */
+  freshet_offer* offer;
+  const bool* lacks; /* [item_count] by the offer */
+  bool* hidden;      /* [item_count] from the event's user, and what is not on offer */
+  float* scores;     /* [item_count] */
   size_t chosen, all_chosen;
 } state;
 
@@ -52,17 +54,6 @@ static bool meet(pairs* met, uint32_t user, uint32_t item) {
   bool known = met->keys[at] == key;
   met->keys[at] = key;
   return known;
-}
-
-static size_t list_hidden(state* s, const freshet_user* user, int64_t now_ms) {
-  if (s->hidden_capacity < user->seen_count) {
-    s->hidden_capacity = 2 * user->seen_count;
-    free(s->hidden_items);
-    s->hidden_items = calloc(s->hidden_capacity, sizeof *s->hidden_items);
-    FRESHET_ASSERT(s->hidden_items != NULL);
-  }
-  const bool repeats = freshet_model_repeats(s->pass->learner->model);
-  return freshet_rules_list_hidden(s->pass->rules, repeats, user, now_ms, s->hidden_items);
 }
 
 static void note_likeness(const freshet_learner* learner, const freshet_placing* placing,
@@ -113,12 +104,15 @@ static void count_in_segments(const state* s, const freshet_history_event* event
 static void rank(state* s, const freshet_history_event* event, bool again, bool counted) {
   const freshet_service_pass* pass = s->pass;
   freshet_boot_weights weights;
-  const size_t hidden = list_hidden(s, freshet_learner_user(pass->learner, event->user), event->time_ms);
-  for (size_t i = 0; i < hidden; i++) s->hidden[s->hidden_items[i]] = true;
+  const uint32_t* own;
+  freshet_offer_advance(s->offer, event->time_ms);
+  memcpy(s->hidden, s->lacks, pass->history->item_count * sizeof *s->hidden);
+  const size_t hidden = freshet_learner_hidden(pass->learner, pass->rules, event->user, event->time_ms, &own);
+  for (size_t i = 0; i < hidden; i++) s->hidden[own[i]] = true;
   freshet_trial trial = {.item = event->item,
                          .negative = event->item,
                          .has = s->hidden,
-                         .own = s->hidden_items,
+                         .own = own,
                          .own_count = hidden,
                          .counted = counted};
   if (counted) freshet_boot_draw(event->user, &weights);
@@ -132,9 +126,9 @@ static void rank(state* s, const freshet_history_event* event, bool again, bool 
     }
     freshet_boot_add(&metrics->groups[again ? FRESHET_GROUP_AGAIN : FRESHET_GROUP_NEW], &weights, place);
     freshet_boot_add(&metrics->groups[FRESHET_GROUP_ALL], &weights, place);
+    metrics->not_on_offer += s->lacks[event->item];
     count_in_segments(s, event, &weights, place, metrics);
   }
-  for (size_t i = 0; i < hidden; i++) s->hidden[s->hidden_items[i]] = false;
 }
 
 /* Feedback and impressions say that an item was shown, not that the user had it. */
@@ -176,6 +170,8 @@ void freshet_service_pass_run(const freshet_service_pass* pass) {
   FRESHET_ASSERT(s.met.keys != NULL && s.visitors != NULL && s.first_ms != NULL && s.hidden != NULL &&
                  s.scores != NULL);
   for (size_t i = 0; i < history->item_count; i++) s.first_ms[i] = INT64_MAX;
+  s.offer = freshet_offer_create(history, pass->rules, pass->learner->model);
+  s.lacks = freshet_offer_lacks(s.offer);
   for (size_t i = 0; i < history->event_count; i++) s.all_chosen += history->events[i].positive;
   freshet_progress* progress =
       pass->label == NULL ? NULL : freshet_progress_create(pass->label, history->event_count);
@@ -188,7 +184,7 @@ void freshet_service_pass_run(const freshet_service_pass* pass) {
   free(s.visitors);
   free(s.first_ms);
   free(s.hidden);
-  free(s.hidden_items);
+  freshet_offer_destroy(s.offer);
   free(s.scores);
 }
 

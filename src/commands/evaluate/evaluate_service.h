@@ -39,6 +39,8 @@ typedef struct freshet_service_metrics {
   freshet_boot segments[FRESHET_SEGMENTS][FRESHET_SEGMENT_PARTS]; /* of FRESHET_GROUP_ALL */
   double likeness; /* sum over lists of the mean cosine of the texts of two of its items ... */
   size_t likeness_count;
+  size_t
+      not_on_offer; /* of FRESHET_GROUP_ALL: choices of items that were not on offer then, which are misses */
 } freshet_service_metrics;
 
 /* The mean over lists of the cosine of the texts of two of their items; NAN without texts, and for baselines. */

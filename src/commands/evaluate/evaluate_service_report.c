@@ -71,6 +71,9 @@ void freshet_service_report_print(const freshet_report* report) {
   for (size_t c = 0; c < report->count; c++) printf(" %10s", report->names[c]);
   printf("\n");
   for (int g = 0; g < FRESHET_GROUPS; g++) print_group(report, g);
+  if (report->service[0].not_on_offer > 0)
+    printf("%zu choices are misses: by its record the item was not on offer then\n",
+           report->service[0].not_on_offer);
   if (report->service[0].groups[FRESHET_GROUP_DISLIKED].sums.count > 0)
     printf("%-24s %10.4f\n", "disliked in list", freshet_service_disliked_in_list(&report->service[0]));
   if (report->service[0].likeness_count > 0)
@@ -163,6 +166,7 @@ static void set_differences(json_t* object, const freshet_service_metrics* own,
 
 void freshet_service_report_json(const freshet_report* report, json_t* object) {
   set_groups(object, &report->service[0]);
+  json_object_set_new(object, "not_on_offer", json_integer((json_int_t)report->service[0].not_on_offer));
   set_real(object, "list_similarity", freshet_service_list_similarity(&report->service[0]));
   json_object_set_new(object, "segments", segments_json(&report->service[0], NULL));
   if (report->count == 1) return;
