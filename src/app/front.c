@@ -21,6 +21,10 @@ static void find_owner(void* context, int32_t partition, char* url, size_t size)
   freshet_engine_owner(context, partition, url, size);
 }
 
+static bool is_busy(void* context) {
+  return freshet_inbox_is_busy(context);
+}
+
 /* Everybody who reaches the port can read all users, and erase them. */
 static void warn_if_open(const freshet_config* config, const freshet_logger* logger) {
   const char* bind = config->http.bind;
@@ -51,6 +55,8 @@ freshet_status freshet_front_open(freshet_front* front, const freshet_front_conf
   watched.more_route_count = count + wanted->page_count;
   watched.after = freshet_api_ask_gathered;
   watched.after_context = front->api;
+  watched.gives_way = is_busy;
+  watched.gives_way_context = front->inbox;
   freshet_status status = freshet_monitor_create(&watched, &front->monitor, error);
   if (status == FRESHET_OK && front->monitor != NULL) {
     freshet_log_fact(logger, FRESHET_INFO, "http.listening", "address=%s port=%u tls=%s", config->http.bind,

@@ -237,6 +237,7 @@ static bool may_share(const freshet_answers* answers, bool lagging) {
 }
 
 freshet_status freshet_answers_share(freshet_answers* answers, bool is_quiet, freshet_error* error) {
+  if (answers->intake.inbox != NULL) freshet_inbox_set_busy(answers->intake.inbox, !is_quiet);
   if (!answers->shares) return FRESHET_OK;
   freshet_status status = freshet_ranking_sync(answers->lists.ranking, error);
   if (status == FRESHET_OK)

@@ -22,7 +22,8 @@ struct freshet_inbox {
   int64_t wait_most_us; /* 0: no bound */
   pthread_t thread;
   _Atomic size_t unanswered; /* entries that were put and are not freed yet, here or with the worker */
-  pthread_mutex_t lock;      /* guards the rest */
+  _Atomic bool is_busy;
+  pthread_mutex_t lock; /* guards the rest */
   bool is_open;
   void (*wake)(void* context);
   void* context;
@@ -209,6 +210,14 @@ void freshet_inbox_share(freshet_inbox* inbox, freshet_inbox_reader reader, void
   inbox->reader_context = context;
   if (inbox->for_readers.first != NULL) pthread_cond_signal(&inbox->may_read);
   pthread_mutex_unlock(&inbox->lock);
+}
+
+void freshet_inbox_set_busy(freshet_inbox* inbox, bool is_busy) {
+  atomic_store_explicit(&inbox->is_busy, is_busy, memory_order_relaxed);
+}
+
+bool freshet_inbox_is_busy(const freshet_inbox* inbox) {
+  return atomic_load_explicit(&inbox->is_busy, memory_order_relaxed);
 }
 
 void freshet_inbox_unshare(freshet_inbox* inbox) {

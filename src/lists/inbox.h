@@ -120,6 +120,9 @@ void freshet_inbox_answer(freshet_inbox* inbox, freshet_question* const* questio
  * `answered` is not called then. */
 bool freshet_inbox_put(freshet_inbox* inbox, const freshet_question* question);
 
+/* As the worker has said last; false before that. From any thread. */
+bool freshet_inbox_is_busy(const freshet_inbox* inbox);
+
 /* ---- for the worker ---- */
 
 enum { FRESHET_READ_MAX = 16 }; /* questions that a reader answers at a time */
@@ -132,6 +135,8 @@ typedef void (*freshet_inbox_reader)(void* context, freshet_question* const* que
  * for an asker that is not scheduled. */
 void freshet_inbox_share(freshet_inbox* inbox, freshet_inbox_reader reader, void* context, size_t most,
                          bool invites);
+/* Records come to the worker: askers leave it the cores. */
+void freshet_inbox_set_busy(freshet_inbox* inbox, bool is_busy);
 /* Nobody reads any more when this returns. */
 void freshet_inbox_unshare(freshet_inbox* inbox);
 

@@ -11,12 +11,20 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "service/http_exchange.h"
 #include "stream/clock.h"
 
-enum { TICK_MS = 1000, US_PER_MS = 1000, GUESSES_PER_S = 10, NICE = 5 };
+enum { TICK_MS = 1000, US_PER_MS = 1000, GUESSES_PER_S = 10, NICE = 5, NS_PER_US = 1000 };
+
+/* While the server gives way: */
+enum {
+  SPACING_US = 1000, /* between the starts of two turns at least */
+  SHARE_PARTS = 3,   /* one part in so many of a core is the server's thread's */
+  SPACING_MOST_US = 20000,
+};
 
 int64_t freshet_http_now_us(void) {
   freshet_clock* clock = freshet_clock_system();
@@ -315,10 +323,32 @@ static void yield_to_worker(freshet_http* http, int64_t now) {
   if (getpriority(PRIO_PROCESS, 0) < NICE) setpriority(PRIO_PROCESS, 0, NICE); /* Linux: of this thread */
 }
 
+static bool gives_way(const freshet_http* http) {
+  return http->config.gives_way != NULL && http->config.gives_way(http->config.gives_way_context);
+}
+
+/* A turn and an answer for each request would wake three threads for it, and a flood would leave no core idle: then every
+ * step of an event on its way to a list waits for a core, in this process and in the broker beside it. */
+static void await_turn(freshet_http* http) {
+  if (!gives_way(http)) return;
+  const int64_t left_us = http->next_turn_us - freshet_http_now_us();
+  if (left_us > 0) nanosleep(&(struct timespec){.tv_nsec = left_us * NS_PER_US}, NULL);
+}
+
+static void plan_turn(freshet_http* http, int64_t began_us, int64_t cpu_us) {
+  int64_t spacing_us = SHARE_PARTS * cpu_us;
+  if (spacing_us < SPACING_US) spacing_us = SPACING_US;
+  if (spacing_us > SPACING_MOST_US) spacing_us = SPACING_MOST_US;
+  http->next_turn_us = began_us + spacing_us;
+}
+
 static void turn(freshet_http* http) {
   const union MHD_DaemonInfo* info = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD);
   struct pollfd fds[] = {{.fd = info->epoll_fd, .events = POLLIN}, {.fd = http->wake_fd, .events = POLLIN}};
   poll(fds, 2, patience_ms(http));
+  await_turn(http);
+  freshet_clock* clock = freshet_clock_system();
+  const freshet_thread_use before = freshet_clock_use(clock);
   if (fds[1].revents != 0) {
     uint64_t count;
     FRESHET_ASSERT(read(http->wake_fd, &count, sizeof count) == (ssize_t)sizeof count);
@@ -331,6 +361,7 @@ static void turn(freshet_http* http) {
   MHD_run(http->daemon);
   if (http->config.after != NULL) http->config.after(http->config.after_context);
   finish_completed(http);
+  plan_turn(http, now, freshet_clock_use(clock).cpu_us - before.cpu_us);
 }
 
 static void* serve(void* context) {

@@ -105,6 +105,9 @@ typedef struct freshet_http_config {
    * is completed in it has cost no more than an answer at once. */
   void (*after)(void* context);
   void* after_context;
+  /* Called on the server's thread: do others need the cores now? Then the server gathers requests, see http.c. NULL: never. */
+  bool (*gives_way)(void* context);
+  void* gives_way_context;
   freshet_http_counts* counts;  /* borrowed while the server lives */
   const freshet_logger* logger; /* may be NULL */
 } freshet_http_config;

@@ -66,7 +66,7 @@ struct freshet_http {
   freshet_http_slot connections;              /* head of the ring */
   freshet_http_ticket tickets;                /* head of the ring of those whose client waits */
   size_t tickets_out;
-  int64_t next_nice_us;
+  int64_t next_nice_us, next_turn_us; /* next_turn_us: while it gives way */
   pthread_t thread;
   pthread_t own; /* the same, as the thread itself knows it */
   int wake_fd;

@@ -136,6 +136,8 @@ freshet_status freshet_monitor_create(const freshet_monitor_config* config, fres
       .requests_per_s = (double)config->config->http.requests_per_s,
       .after = config->after,
       .after_context = config->after_context,
+      .gives_way = config->gives_way,
+      .gives_way_context = config->gives_way_context,
       .counts = &made->counts,
       .logger = config->logger,
   };

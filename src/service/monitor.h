@@ -28,6 +28,8 @@ typedef struct freshet_monitor_config {
   size_t more_route_count;
   void (*after)(void* context); /* see freshet_http_config; NULL: nothing */
   void* after_context;
+  bool (*gives_way)(void* context); /* as above */
+  void* gives_way_context;
   /* Appends more metrics, on the server's thread; NULL: none. */
   void (*more_metrics)(void* context, freshet_buffer* out);
   void* more_context;

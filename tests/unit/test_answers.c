@@ -839,6 +839,17 @@ static void* keep_asking(void* context) {
   return NULL;
 }
 
+static void askers_hear_whether_records_come(void** state) {
+  (void)state;
+  choose(0, 0);
+  while (w->queued > 0) step();
+  step();
+  assert_true(freshet_inbox_is_busy(w->inbox));
+  w->passed_us += NO_RECORDS_US;
+  step();
+  assert_false(freshet_inbox_is_busy(w->inbox));
+}
+
 /* Under ThreadSanitizer this shows whether the worker changes anything that askers read. */
 static void askers_read_while_the_worker_waits(void** state) {
   (void)state;
@@ -1324,6 +1335,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(no_answer_holds_what_must_not_be_shown, set_up, tear_down),
       cmocka_unit_test_setup_teardown(nor_under_rules, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(askers_hear_whether_records_come, set_up, tear_down),
       cmocka_unit_test_setup_teardown(askers_read_while_the_worker_waits, set_up, tear_down),
       cmocka_unit_test_setup_teardown(a_list_without_an_event_is_published_after_its_mark, set_up, tear_down),
       cmocka_unit_test_setup_teardown(a_full_inbox_does_not_keep_lists_waiting, set_up, tear_down),

@@ -17,6 +17,7 @@
 #include "freshet/freshet.h"
 #include "service/monitor.h"
 #include "service/prometheus.h"
+#include "stream/clock.h"
 
 /* ---- a client ---- */
 
@@ -797,6 +798,65 @@ static void test_token_lines_that_are_too_long(void** state) {
   unlink(path);
 }
 
+static void count_turn(void* context) {
+  atomic_fetch_add((atomic_size_t*)context, 1);
+}
+
+static bool always(void* context) {
+  (void)context;
+  return true;
+}
+
+/* Takes that much time of the core. */
+static void burn(void* context, const freshet_http_request* request, freshet_http_response* response) {
+  const int64_t until_us = freshet_clock_use(freshet_clock_system()).cpu_us + *(const int64_t*)context;
+  (void)request;
+  while (freshet_clock_use(freshet_clock_system()).cpu_us < until_us) continue;
+  freshet_buffer_append(&response->body, "done", 4);
+}
+
+/* Returns how long it took to ask so often, one after another, in us. */
+static int64_t ask_in_turn(freshet_http* http, const char* path, int requests) {
+  char text[256];
+  const int client = dial(freshet_http_port(http));
+  snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path);
+  const int64_t start_us = freshet_clock_monotonic_us(freshet_clock_system());
+  for (int i = 0; i < requests; i++) {
+    char piece[4096] = "";
+    send_all(client, text, strlen(text));
+    assert_true(recv(client, piece, sizeof piece - 1, 0) > 0);
+    assert_non_null(strstr(piece, "200 OK"));
+  }
+  close(client);
+  return freshet_clock_monotonic_us(freshet_clock_system()) - start_us;
+}
+
+/* While others need the cores, turns are rare, however fast requests come, and take a third of a core. */
+static void test_it_gives_way(void** state) {
+  (void)state;
+  enum { REQUESTS = 100, SPACING_US = 1000, SLOW = 20, PARTS = 3 };
+  static const int64_t burn_us = 2000;
+  atomic_size_t turns = 0;
+  const freshet_http_route routes[] = {{"GET", "/v1/users/{id}", 0, spell, NULL},
+                                       {"GET", "/slow", 0, burn, (void*)&burn_us}};
+  freshet_http_counts counts = {0};
+  freshet_http_config config = {.bind = "127.0.0.1",
+                                .routes = routes,
+                                .route_count = 2,
+                                .connections_max = 64,
+                                .timeout_ms = 200,
+                                .counts = &counts,
+                                .after = count_turn,
+                                .after_context = &turns,
+                                .gives_way = always};
+  freshet_http* http = NULL;
+  assert_int_equal(freshet_http_create(&config, &http, NULL), FRESHET_OK);
+  const int64_t took_us = ask_in_turn(http, "/v1/users/u1", REQUESTS);
+  assert_true((int64_t)turns <= took_us / SPACING_US + 3);
+  assert_true(ask_in_turn(http, "/slow", SLOW) >= (SLOW - 1) * PARTS * burn_us);
+  freshet_http_destroy(http);
+}
+
 static void test_tokens_are_read_again(void** state) {
   (void)state;
   char path[] = "/tmp/freshet-token-XXXXXX";
@@ -831,6 +891,7 @@ int main(void) {
       cmocka_unit_test(test_bounds_and_rude_clients),
       cmocka_unit_test(test_deferred_answers),
       cmocka_unit_test(test_requests_are_answered_together),
+      cmocka_unit_test(test_it_gives_way),
       cmocka_unit_test(test_patterns),
       cmocka_unit_test(test_too_many_requests),
       cmocka_unit_test(test_tokens_are_read_again),

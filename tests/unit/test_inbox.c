@@ -207,6 +207,17 @@ static void askers_answer_some_at_a_time(void** state) {
   freshet_inbox_destroy(inbox);
 }
 
+static void it_says_whether_records_come(void** state) {
+  (void)state;
+  freshet_inbox* inbox = freshet_inbox_create(4);
+  assert_false(freshet_inbox_is_busy(inbox));
+  freshet_inbox_set_busy(inbox, true);
+  assert_true(freshet_inbox_is_busy(inbox));
+  freshet_inbox_set_busy(inbox, false);
+  assert_false(freshet_inbox_is_busy(inbox));
+  freshet_inbox_destroy(inbox);
+}
+
 /* What has come while the worker worked is answered by the inbox's own thread, once the worker waits. */
 static void what_waits_is_read_some_at_a_time(void** state) {
   (void)state;
@@ -259,6 +270,7 @@ int main(void) {
       cmocka_unit_test_setup(nobody_is_let_in_after_one_who_waits_too_long, reset),
       cmocka_unit_test_setup(a_question_is_copied, reset),
       cmocka_unit_test_setup(every_question_is_answered_once, reset),
+      cmocka_unit_test_setup(it_says_whether_records_come, reset),
       cmocka_unit_test_setup(askers_answer_some_at_a_time, reset),
       cmocka_unit_test_setup(what_waits_is_read_some_at_a_time, reset),
       cmocka_unit_test(partitions_are_those_of_java_clients),
