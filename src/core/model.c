@@ -439,6 +439,11 @@ void freshet_user_mark_seen(freshet_user* user, uint32_t slot, uint32_t seen_lim
   user->seen_how[last] = how;
 }
 
+bool freshet_user_hides(const freshet_user* user, uint32_t slot) {
+  const uint32_t at = find_seen(user, slot);
+  return at < user->seen_count && user->seen_how[at] == FRESHET_FEEDBACK;
+}
+
 void freshet_user_unhide(freshet_user* user, uint32_t slot) {
   const uint32_t at = find_seen(user, slot);
   if (at < user->seen_count && user->seen_how[at] == FRESHET_FEEDBACK) user->seen_how[at] = FRESHET_CLICK;

@@ -335,6 +335,8 @@ uint32_t freshet_model_named_slot(freshet_model* model, uint64_t key);
 /* The start of v and m without text: .05 N(0,1) by key. v or m may be NULL. */
 void freshet_model_start_factors(const freshet_model* model, uint64_t key, float* v, float* m);
 
+/* Has feedback hidden the item from the user? */
+bool freshet_user_hides(const freshet_user* user, uint32_t slot);
 /* The user chooses an item that feedback had hidden: rules decide again. */
 void freshet_user_unhide(freshet_user* user, uint32_t slot);
 

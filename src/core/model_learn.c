@@ -433,12 +433,22 @@ static freshet_status learn_positive(freshet_model* model, freshet_user* user,
   return FRESHET_OK;
 }
 
+/* How much the user dislikes the item already, as far as that is kept. */
+static float known_dislike(const freshet_user* user, uint32_t slot) {
+  if (freshet_user_hides(user, slot)) return 1;
+  for (uint32_t k = 0; k < user->recent_count; k++) {
+    if (user->recent[k].item == slot && user->recent[k].weight < 0) return -user->recent[k].weight;
+  }
+  return 0;
+}
+
 /* Counts the dislike and learns how dislikes are foreseen. Vectors stay: as negatives, dislikes make them
- * worse. */
+ * worse. What the user has said before does not count again: else one user could push an item down for all. */
 static void learn_dislike(freshet_model* model, const freshet_user* user, const freshet_observation* seen) {
-  const float dislike = seen->dislike < 1 ? seen->dislike : 1;
+  const float told = seen->dislike < 1 ? seen->dislike : 1, dislike = told - known_dislike(user, seen->item);
   const uint32_t units = (uint32_t)(dislike * WEIGHT_UNITS + .5F);
   context c;
+  if (dislike <= 0) return;
   freshet_model_touch(model, seen->item);
   freshet_model_context(model, user, seen->time_ms, &c);
   freshet_model_like_gradient(model, &c, seen->item, dislike, dislike);

@@ -112,6 +112,9 @@ class Feedback(Case):
         self.tell("ann", once, once, feedback("ann", "never-announced", "HIDE"))
         self.assertCountEqual(list_items(self.list_of("ann")), set(DRESSES + DRILLS) - {"drill-2", "drill-3"})
         self.assertEqual(self.worker.metric("freshet_events_duplicate_total"), 1)
+        # The same opinion twice, with other ids, is one opinion.
+        self.tell("ann", *(feedback("ann", "drill-3", "DISLIKE") for _ in range(2)))
+        self.assertCountEqual(list_items(self.list_of("ann")), set(DRESSES + DRILLS) - {"drill-2", "drill-3"})
         # A user who dislikes everything gets an empty list, and nobody else does.
         self.tell("eve", *(feedback("eve", item_id, "DISLIKE") for item_id in DRESSES + DRILLS))
         self.assertEqual(self.list_of("eve")["items"], [])

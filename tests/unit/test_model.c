@@ -49,14 +49,19 @@ static void free_world(world* w) {
   freshet_model_destroy(w->model);
 }
 
-/* Event i of a stream in which users keep to neighbouring items; the same for every world. */
+/* Event i of a stream in which users keep to neighbouring items; the same for every world. A dislike is stronger than
+ * those before it, or it would not count where it repeats one. */
 static void learn_event(world* w, int i) {
   uint64_t random = freshet_random(42, (uint64_t)i);
   int user = (int)(random % USERS);
   int item = (int)((uint64_t)user * 7 + (random >> 20) % 30) % ITEMS;
-  freshet_observation seen = {
-      w->slots[item], (random >> 40) % 10 != 0, .5F, 1 + (float)(random >> 50 & 1), 1000000LL + i * 1000LL, 0,
-      false};
+  freshet_observation seen = {w->slots[item],
+                              (random >> 40) % 10 != 0,
+                              .25F + .5F * (float)i / (2 * EVENTS),
+                              1 + (float)(random >> 50 & 1),
+                              1000000LL + i * 1000LL,
+                              0,
+                              false};
   freshet_error error = {0};
   assert_int_equal(freshet_model_learn(w->model, w->users[user], &seen, &error), FRESHET_OK);
 }

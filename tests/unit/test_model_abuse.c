@@ -52,30 +52,34 @@ static uint32_t own_in_list(world* w, int user, int64_t now_ms) {
   return own;
 }
 
-/* 65,000 repeats of the weight 16 count as a million choices, and more than a habit can count. */
+/* A million choices: far more than a habit can count. */
 static void one_user_repeats_one_item_without_end(void** state) {
   (void)state;
-  enum { REPEATS = 66000, WEIGHT = 16 };
+  enum { REPEATS = 1000000 };
+  freshet_weight weights[FRESHET_WEIGHTS_MAX];
   float scores[ITEMS];
   world w = make_world();
   teach(&w);
   const uint32_t before = own_in_list(&w, 3, 9000000);
-  for (int i = 0; i < REPEATS; i++) choose(w.model, w.users[0], 0, WEIGHT, 10000000LL + i * 100);
-  assert_true(freshet_model_item_weight(w.model, 0) >= 1e6F);
+  for (int i = 0; i < REPEATS; i++) choose(w.model, w.users[0], 0, 1, 10000000LL + i * 100LL);
+  assert_true(freshet_model_item_weight(w.model, 0) >= .99e6F);
   assert_int_equal(w.users[0]->recent_count, 1);
   assert_int_equal(w.users[0]->seen_count, 1);
   assert_int_equal(w.users[0]->habit_count, 1);
   assert_int_equal(w.users[0]->habits[0].count, UINT16_MAX);
   score(&w, 0, 10000000LL + REPEATS * 100LL, scores);
   for (uint32_t j = 0; j < ITEMS; j++) assert_true(isfinite(scores[j]));
+  const size_t weight_count = freshet_model_weights(w.model, weights);
+  assert_true(weight_count > 0);
+  for (size_t i = 0; i < weight_count; i++) assert_true(isfinite(weights[i].weight));
   /* The other users go on, and their lists come back. */
   for (int i = 0; i < 2000; i++) {
     const uint64_t random = freshet_random(12, (uint64_t)i);
     const int u = 1 + (int)(random % (USERS - 1));
     choose(w.model, w.users[u], (u % 2 == 0 ? 0 : HALF) + (uint32_t)((random >> 20) % HALF), 1,
-           20000000LL + i * 1000);
+           200000000LL + i * 1000);
   }
-  assert_true(own_in_list(&w, 3, 30000000) + 2 >= before);
+  assert_true(own_in_list(&w, 3, 300000000) + 2 >= before);
   free_world(&w);
 }
 

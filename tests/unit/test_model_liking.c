@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "core/maths.h"
+#include "core/model_internal.h"
 #include "core/observe.h"
 #include "core/rules.h"
 
@@ -139,6 +140,33 @@ static void what_many_dislike_falls(void** state) {
   score(&w, 0, 60000000, scores);
   assert_true((double)scores[4] - (double)scores[5] < before - .1);
   free_world(&w);
+}
+
+/* One user says the same again and again, each time with another id: for others it is one dislike. */
+static void dislikes_of_one_user_count_once(void** state) {
+  (void)state;
+  float once[ITEMS], often[ITEMS];
+  for (int hides = 0; hides < 2; hides++) {
+    world w = make_world();
+    teach(&w, false);
+    for (int turn = 0; turn < 1000; turn++) {
+      meet(&w, 1, 4, hides == 0 && turn == 0 ? .5F : 1, 50000000 + turn * 1000);
+      if (hides == 1) freshet_user_mark_how(w.users[1], 4, FRESHET_FEEDBACK);
+      if (turn == 1) score(&w, 0, 60000000, once);
+      /* Others in between, so that the history has forgotten it. */
+      for (uint32_t slot = 0; hides == 1 && slot < 25; slot++)
+        meet(&w, 1, slot + 10, 0, 50000100 + turn * 1000 + slot);
+    }
+    score(&w, 0, 60000000, often);
+    if (hides == 0) assert_true(once[4] == often[4] && once[5] == often[5]);
+    const uint32_t recent = w.users[1]->recent_count;
+    assert_int_equal(recent, hides == 0 ? recent : FRESHET_HISTORY);
+    uint32_t seen = 0;
+    for (uint32_t i = 0; i < w.users[1]->seen_count; i++) seen += w.users[1]->seen[i] == 4;
+    assert_int_equal(seen, 1);
+    assert_true(freshet_model_like_odds(w.model, 4) > -.2F);
+    free_world(&w);
+  }
 }
 
 static void who_dislikes_everything_gets_finite_scores(void** state) {
@@ -323,6 +351,7 @@ int main(void) {
       cmocka_unit_test(a_dislike_acts_in_a_small_shop_by_texts),
       cmocka_unit_test(a_dislike_is_never_a_reason),
       cmocka_unit_test(what_many_dislike_falls),
+      cmocka_unit_test(dislikes_of_one_user_count_once),
       cmocka_unit_test(who_dislikes_everything_gets_finite_scores),
       cmocka_unit_test(deltas_and_state_carry_dislikes),
       cmocka_unit_test(older_state_is_read),
