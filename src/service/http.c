@@ -345,8 +345,8 @@ static void plan_turn(freshet_http* http, int64_t began_us, int64_t cpu_us) {
 static void turn(freshet_http* http) {
   const union MHD_DaemonInfo* info = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD);
   struct pollfd fds[] = {{.fd = info->epoll_fd, .events = POLLIN}, {.fd = http->wake_fd, .events = POLLIN}};
+  await_turn(http); /* before the poll: what comes after the pause wakes the thread once */
   poll(fds, 2, patience_ms(http));
-  await_turn(http);
   freshet_clock* clock = freshet_clock_system();
   const freshet_thread_use before = freshet_clock_use(clock);
   if (fds[1].revents != 0) {
