@@ -26,6 +26,8 @@ enum { FACETS_BYTES = 32 + BLOCK_OVERHEAD, FACET_BYTES = 8, FACETS_USUAL = 4 };
 
 /* The Kafka clients of one process (src/kafka/client.c), and the bounds of their queues in KiB. */
 enum { CONSUMERS = 3, CONSUMER_KBYTES = 65536, PRODUCERS = 2, PRODUCER_KBYTES = 65536 };
+/* With delivery = committed one transaction of lists is committed while the next one is written, beside one of the state. */
+enum { PRODUCERS_OF_COMMITTED = 4 };
 
 static const double mib = 1 << 20;
 
@@ -85,9 +87,11 @@ freshet_budget freshet_budget_of(const freshet_config* config, uint32_t text_dim
   b.dedup = (double)config->topics.partitions * (double)config->state.dedup_events * 6 * sizeof(uint64_t);
   /* memtables: those being filled and those being written out */
   b.rocksdb = ((double)config->state.block_cache_mb + 2 * (double)config->state.memtable_mb) * mib;
+  const double producers =
+      config->app.delivery == FRESHET_DELIVERY_COMMITTED ? PRODUCERS_OF_COMMITTED : PRODUCERS;
   double consumers = config->state.standby > 0 ? CONSUMERS + 1 : CONSUMERS;
   b.kafka = consumers * queue_bytes(config, "queued.max.messages.kbytes", CONSUMER_KBYTES) +
-            PRODUCERS * (queue_bytes(config, "queue.buffering.max.kbytes", PRODUCER_KBYTES) +
+            producers * (queue_bytes(config, "queue.buffering.max.kbytes", PRODUCER_KBYTES) +
                          FRESHET_KAFKA_WAITING_BYTES);
   b.text = config->text.encoder == FRESHET_ENCODER_NONE ? 0 : (double)config->text.cache_mb * mib;
   b.facets = (double)config->model.max_items *

@@ -33,7 +33,7 @@ struct freshet_engine {
   char transactional_id[1024];
   char folder_instance[FRESHET_ROCKSDB_INSTANCE_SIZE];
   freshet_schemas* schemas;
-  freshet_sink* sink;
+  freshet_sink *sink, *state_sink; /* the second is NULL where nobody waits for lists to be committed */
   freshet_ports ports;
   freshet_worker* worker;
   freshet_codec* titles_codec; /* of the thread that asks for titles */
@@ -256,6 +256,12 @@ static freshet_status open_kafka(freshet_engine* engine, freshet_error* error) {
   }
   if (status == FRESHET_OK)
     status = freshet_kafka_sink_create(&engine->kafka, ports->source, &engine->sink, error);
+  if (status == FRESHET_OK && engine->kafka.alternates) {
+    freshet_kafka_config second = engine->kafka;
+    second.alternates = false;
+    second.is_second = true;
+    status = freshet_kafka_sink_create(&second, ports->source, &engine->state_sink, error);
+  }
   if (status == FRESHET_OK) status = freshet_kafka_reader_create(&engine->kafka, &ports->reader, error);
   if (status == FRESHET_OK) status = freshet_kafka_reader_create(&engine->kafka, &ports->changelog, error);
   if (status == FRESHET_OK && engine->config.config->state.standby > 0)
@@ -300,6 +306,8 @@ static freshet_status open_parts(freshet_engine* engine, freshet_error* error) {
     freshet_stream_config worker = freshet_engine_worker_config(settings);
     worker.previous_partitions = engine->layout.previous;
     ports->outbox = freshet_outbox_create(engine->sink, worker.delivery);
+    if (engine->state_sink != NULL)
+      ports->state_outbox = freshet_outbox_create(engine->state_sink, worker.delivery);
     status = freshet_worker_create(&worker, ports, config->inbox, &engine->worker, error);
   }
   if (status != FRESHET_OK) return status;
@@ -357,7 +365,9 @@ void freshet_engine_destroy(freshet_engine* engine) {
   freshet_reader_destroy(ports->standby);
   freshet_reader_destroy(ports->changelog);
   freshet_reader_destroy(ports->reader);
+  freshet_outbox_destroy(ports->state_outbox);
   freshet_outbox_destroy(ports->outbox);
+  freshet_sink_destroy(engine->state_sink);
   freshet_sink_destroy(engine->sink);
   freshet_source_destroy(ports->source);
   freshet_encoder_destroy(ports->encoder);

@@ -91,8 +91,8 @@ freshet_status freshet_learned_apply_delta(freshet_learned* learned, const fresh
   return status;
 }
 
-static freshet_status write_part(freshet_learned* learned, const freshet_model_delta* delta,
-                                 freshet_error* error) {
+static freshet_status write_part(freshet_learned* learned, freshet_outbox* outbox,
+                                 const freshet_model_delta* delta, freshet_error* error) {
   learned->bytes.size = 0;
   freshet_status status = freshet_encode_item_delta(
       learned->ports.codec, freshet_slice_of(learned->worker_name), delta, &learned->bytes, error);
@@ -101,40 +101,41 @@ static freshet_status write_part(freshet_learned* learned, const freshet_model_d
                            .partition = 0,
                            .has_value = true,
                            .value = freshet_buffer_slice(&learned->bytes)};
-  return freshet_outbox_add(learned->ports.outbox, &output, FRESHET_IN_TRANSACTION, error);
+  return freshet_outbox_add(outbox, &output, FRESHET_IN_TRANSACTION, error);
 }
 
-static freshet_status write_record(freshet_learned* learned, freshet_error* error) {
-  const size_t limit = freshet_outbox_limit(learned->ports.outbox, FRESHET_TOPIC_ITEM_DELTAS);
+static freshet_status write_record(freshet_learned* learned, freshet_outbox* outbox, freshet_error* error) {
+  const size_t limit = freshet_outbox_limit(outbox, FRESHET_TOPIC_ITEM_DELTAS);
   const size_t most = limit < RECORD_BYTES ? limit : RECORD_BYTES;
   freshet_model_delta part;
   if (!freshet_model_take_part(learned->model, most > HEAD_BYTES ? most - HEAD_BYTES : 1, &part))
     return FRESHET_OK;
-  return write_part(learned, &part, error);
+  return write_part(learned, outbox, &part, error);
 }
 
 void freshet_learned_start_delta(freshet_learned* learned) {
   freshet_model_start_take(learned->model);
 }
 
-freshet_status freshet_learned_write_some(freshet_learned* learned, size_t most, bool* is_all,
-                                          freshet_error* error) {
+freshet_status freshet_learned_write_some(freshet_learned* learned, freshet_outbox* outbox, size_t most,
+                                          bool* is_all, freshet_error* error) {
   const bool is_prepared = freshet_model_prepare_take(learned->model, most);
-  freshet_status status = is_prepared ? write_record(learned, error) : FRESHET_OK;
+  freshet_status status = is_prepared ? write_record(learned, outbox, error) : FRESHET_OK;
   *is_all = !freshet_model_is_taking(learned->model);
   return status;
 }
 
-freshet_status freshet_learned_write_delta(freshet_learned* learned, freshet_error* error) {
+freshet_status freshet_learned_write_delta(freshet_learned* learned, freshet_outbox* outbox,
+                                           freshet_error* error) {
   freshet_status status = FRESHET_OK;
   freshet_model_start_take(learned->model);
   while (status == FRESHET_OK && freshet_model_is_taking(learned->model))
-    status = write_record(learned, error);
+    status = write_record(learned, outbox, error);
   return status;
 }
 
-void freshet_learned_committed(freshet_learned* learned) {
-  int64_t end = freshet_outbox_written_end(learned->ports.outbox, FRESHET_TOPIC_ITEM_DELTAS, 0);
+void freshet_learned_committed(freshet_learned* learned, const freshet_outbox* outbox) {
+  int64_t end = freshet_outbox_written_end(outbox, FRESHET_TOPIC_ITEM_DELTAS, 0);
   if (end > learned->own_end) learned->own_end = end;
 }
 

@@ -43,16 +43,17 @@ freshet_status freshet_learned_apply_delta(freshet_learned* learned, const fresh
 freshet_status freshet_learned_apply_state(freshet_learned* learned, const freshet_record* record,
                                            freshet_error* error);
 
-/* Writes what has been learned since the last call into the open transaction, or the rest of what is being written in
- * pieces. */
-freshet_status freshet_learned_write_delta(freshet_learned* learned, freshet_error* error);
+/* Writes what has been learned since the last call into the open transaction of this outbox, or the rest of what is being
+ * written in pieces. */
+freshet_status freshet_learned_write_delta(freshet_learned* learned, freshet_outbox* outbox,
+                                           freshet_error* error);
 /* The same in pieces: what is learned after the start is not in it. Prepares `most` items, and writes a record of about a MB
  * once all are prepared. *is_all: nothing is left. */
 void freshet_learned_start_delta(freshet_learned* learned);
-freshet_status freshet_learned_write_some(freshet_learned* learned, size_t most, bool* is_all,
-                                          freshet_error* error);
-/* Right after every commit. */
-void freshet_learned_committed(freshet_learned* learned);
+freshet_status freshet_learned_write_some(freshet_learned* learned, freshet_outbox* outbox, size_t most,
+                                          bool* is_all, freshet_error* error);
+/* Right after every commit of that outbox. */
+void freshet_learned_committed(freshet_learned* learned, const freshet_outbox* outbox);
 
 /* ---- rows of the store, and checkpoints ---- */
 

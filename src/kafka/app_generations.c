@@ -58,10 +58,14 @@ freshet_status freshet_kafka_fence(const freshet_kafka_config* config, const cha
                                    freshet_error* error) {
   freshet_kafka_config theirs = *config;
   theirs.transactional_id = transactional_id;
-  theirs.alternates = true; /* theirs may have had all of them */
-  freshet_sink* sink = NULL;
-  freshet_status status = freshet_kafka_sink_create(&theirs, NULL, &sink, error);
-  freshet_sink_destroy(sink);
+  freshet_status status = FRESHET_OK;
+  for (int second = 0; status == FRESHET_OK && second <= 1; second++) { /* theirs may have had all of them */
+    theirs.is_second = second == 1;
+    theirs.alternates = !theirs.is_second;
+    freshet_sink* sink = NULL;
+    status = freshet_kafka_sink_create(&theirs, NULL, &sink, error);
+    freshet_sink_destroy(sink);
+  }
   return status;
 }
 

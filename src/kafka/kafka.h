@@ -40,9 +40,10 @@ typedef struct freshet_kafka_config {
   const char* instance_id;            /* group.instance.id, static membership; NULL: dynamic */
   const char* transactional_id;       /* NULL: the sink only publishes */
   bool alternates;                    /* three transactional producers take turns, see transactor.h */
-  bool writes_beside;                 /* the sink has a thread that writes the records of commits */
-  const char* client_id;              /* NULL: "freshet" */
-  freshet_partitioner partitioner;    /* of events and requests; any: as murmur2 */
+  bool is_second; /* the sink is a second one of its process, for transactions beside those of the first */
+  bool writes_beside;              /* the sink has a thread that writes the records of commits */
+  const char* client_id;           /* NULL: "freshet" */
+  freshet_partitioner partitioner; /* of events and requests; any: as murmur2 */
   const char* reply_topics; /* prefixes of topics that requests may name for replies, "a. b."; NULL: none */
   const freshet_logger* logger;             /* NULL: silent */
   const freshet_layout* layout;             /* of the state; committed with every offset. NULL: not known */

@@ -209,8 +209,8 @@ static void sink_poll(freshet_sink* self) {
         (sink->writer.is_at_work && own == sink->transactor) || freshet_committer_uses(sink, own);
     if (is_used || own->client.handle == NULL) continue;
     rd_kafka_poll(own->client.handle, 0);
-    /* Where the next transaction waits for this one, its records leave with the turn that has written them. */
-    if (sink->publisher.config->alternates) freshet_lanes_release(own->lanes);
+    /* Where lists wait for a transaction, its records leave with the turn that has written them. */
+    if (sink->config.alternates || sink->config.is_second) freshet_lanes_release(own->lanes);
     freshet_lanes_turn(own->lanes);
   }
 }
@@ -239,6 +239,7 @@ static const freshet_sink_vtable vtable = {.publish = sink_publish,
                                            .settle = sink_settle,
                                            .begin = freshet_transactions_begin,
                                            .may_write = freshet_committer_may_write,
+                                           .is_written = freshet_transactions_are_written,
                                            .write = freshet_transactions_write,
                                            .start_writing = freshet_transactions_start_writing,
                                            .end_writing = freshet_transactions_end_writing,

@@ -82,7 +82,8 @@ freshet_status freshet_sink_open_transactors(kafka_sink* sink, const freshet_kaf
   freshet_status status = FRESHET_OK;
   int count = config->alternates ? FRESHET_KAFKA_TRANSACTORS : 1;
   for (int i = 0; status == FRESHET_OK && i < count; i++) {
-    freshet_kafka_transactor_name(&sink->transactors[i], config, i);
+    freshet_kafka_transactor_name(&sink->transactors[i], config,
+                                  config->is_second ? FRESHET_KAFKA_SECOND_TRANSACTOR : i);
     status = open_transactor(sink, &sink->transactors[i], error);
   }
   sink->transactor = &sink->transactors[0];
@@ -175,6 +176,13 @@ freshet_status freshet_transactions_write(freshet_sink* self, const freshet_outp
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return FRESHET_OK;
   atomic_fetch_sub(&transactor->waiting[output->topic], 1);
   return freshet_sink_refused(sink, &transactor->client, output, code, error);
+}
+
+bool freshet_transactions_are_written(freshet_sink* self) {
+  const freshet_kafka_transactor* transactor = freshet_sink_of(self)->transactor;
+  for (int topic = 0; topic < FRESHET_TOPICS; topic++)
+    if (atomic_load(&transactor->waiting[topic]) > 0) return false;
+  return true;
 }
 
 /* On the writer's thread. The worker does not serve the transactor's delivery reports meanwhile. */

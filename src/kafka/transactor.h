@@ -17,6 +17,8 @@
 enum { FRESHET_KAFKA_LAST_TRY_MS = 10000 };
 
 enum { FRESHET_KAFKA_TRANSACTORS = 3, FRESHET_KAFKA_TRANSACTIONAL_ID_SIZE = 1024 };
+/* The producer of a second sink of the process, after those that take turns. */
+enum { FRESHET_KAFKA_SECOND_TRANSACTOR = FRESHET_KAFKA_TRANSACTORS };
 
 typedef enum freshet_transaction_step {
   FRESHET_STEP_INIT,
@@ -59,7 +61,7 @@ typedef struct freshet_kafka_transactor {
   const _Atomic bool* abandoned; /* set: leave the transaction as it is; a new producer ends it */
 } freshet_kafka_transactor;
 
-/* Gives it the configuration and the id of producer `index`: config->transactional_id with ".1", ".2" or ".3". Each
+/* Gives it the configuration and the id of producer `index`: config->transactional_id with ".1", ".2", ".3" or ".4". Each
  * has its number, so that no id is the beginning of another one's: "w" and "w.2" may both be names of processes. */
 void freshet_kafka_transactor_name(freshet_kafka_transactor* transactor, const freshet_kafka_config* config,
                                    int index);

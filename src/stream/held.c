@@ -39,6 +39,7 @@ freshet_held_partition* freshet_held_add(freshet_held* held, const freshet_parti
                                     .next = partition->offset,
                                     .committing = partition->offset,
                                     .committed = partition->offset,
+                                    .apart = partition->offset,
                                     .listed = partition->listed};
   if (added->listed.offset <= 0 || added->listed.offset < added->next) added->listed.offset = added->next;
   added->to_list = added->listed;
@@ -52,7 +53,7 @@ void freshet_held_remove(freshet_held* held, freshet_held_partition* partition) 
 }
 
 void freshet_held_rewind(freshet_held_partition* partition, int64_t offset) {
-  partition->next = partition->committing = partition->committed = offset;
+  partition->next = partition->committing = partition->committed = partition->apart = offset;
   partition->listed = partition->to_list = (freshet_listed){.offset = offset};
 }
 
@@ -105,6 +106,15 @@ void freshet_held_start_commit(freshet_held_partition* held, int64_t done) {
 void freshet_held_start_listed(freshet_held_partition* held, int64_t offset, uint64_t listing) {
   held->to_list.offset = offset > held->listed.offset ? offset : held->listed.offset;
   held->to_list.listing = listing;
+}
+
+void freshet_held_set_apart(freshet_held_partition* held) {
+  held->apart = held->next;
+}
+
+void freshet_held_start_apart(freshet_held_partition* held) {
+  freshet_held_start_commit(held, held->apart);
+  freshet_held_start_listed(held, held->apart, held->listed.listing);
 }
 
 void freshet_held_end_commit(freshet_held_partition* held) {

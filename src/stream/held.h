@@ -20,6 +20,7 @@ typedef struct freshet_held_partition {
   int64_t next;       /* offset of the next record to apply; -1: from the beginning, nothing was read yet */
   int64_t committing; /* `next` as of the commit under way, else of the last one */
   int64_t committed;  /* `next` as of the last commit */
+  int64_t apart;      /* `next` as of the state that was set apart last (worker/commit_state.c) */
   freshet_listed listed; /* as committed last; the offset is `committed` or beyond, of partitions of events */
   freshet_listed to_list; /* as the commit under way says */
   /* Since the commit of `listed`, no item has left the lists, as of these `delistings`. */
@@ -42,7 +43,7 @@ typedef struct freshet_held freshet_held;
 freshet_held* freshet_held_create(freshet_source* source, const freshet_serving* serving);
 void freshet_held_destroy(freshet_held* held);
 
-/* All three offsets start at partition->offset. The partition must not be held already. */
+/* All offsets start at partition->offset. The partition must not be held already. */
 freshet_held_partition* freshet_held_add(freshet_held* held, const freshet_partition* partition);
 void freshet_held_remove(freshet_held* held, freshet_held_partition* partition);
 
@@ -67,6 +68,10 @@ void freshet_held_advance(freshet_held_partition* held, int64_t next, int64_t re
 void freshet_held_stop_at(freshet_held_partition* held, int64_t offset);
 /* A commit starts; everything before `done`, which is not beyond `next`, is applied or answered. */
 void freshet_held_start_commit(freshet_held_partition* held, int64_t done);
+/* The state is set apart as it is now; a commit of it will start later. */
+void freshet_held_set_apart(freshet_held_partition* held);
+/* That commit starts. All lists that go with it are committed. */
+void freshet_held_start_apart(freshet_held_partition* held);
 /* It says that the lists of all events before `offset` are committed, if that has not been said of more. */
 void freshet_held_start_listed(freshet_held_partition* held, int64_t offset, uint64_t listing);
 /* It has ended well. */

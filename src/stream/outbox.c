@@ -223,6 +223,16 @@ bool freshet_outbox_has_lists_alone(const freshet_outbox* outbox) {
   return true;
 }
 
+void freshet_outbox_move_kept(freshet_outbox* outbox, freshet_outbox* from) {
+  batch* b = &from->kept;
+  for (size_t i = 0; i < b->count; i++) {
+    FRESHET_ASSERT(!b->entries[i].is_written);
+    const freshet_output output = look_at(b, &b->entries[i]);
+    keep(&outbox->kept, &output);
+  }
+  empty(b);
+}
+
 void freshet_outbox_forget(freshet_outbox* outbox, bool (*drop)(void* context, const freshet_output* output),
                            void* context) {
   batch* b = &outbox->kept;
@@ -371,12 +381,17 @@ freshet_status freshet_outbox_abort(freshet_outbox* outbox, freshet_error* error
   return freshet_sink_abort(outbox->sink, error);
 }
 
+bool freshet_outbox_is_written(const freshet_outbox* outbox) {
+  return freshet_sink_is_written(outbox->sink);
+}
+
 void freshet_outbox_abandon(freshet_outbox* outbox) {
-  FRESHET_ASSERT(outbox->is_committing);
+  const bool has_transaction = outbox->is_committing || outbox->is_open;
+  stop_writing(outbox);
   empty(&outbox->kept);
   empty(&outbox->sent);
-  outbox->is_committing = false;
-  outbox->is_open = false;
+  outbox->is_committing = outbox->is_sealed = outbox->is_open = false;
+  if (!has_transaction) return;
   freshet_sink_abandon(outbox->sink);
 }
 

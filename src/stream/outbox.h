@@ -58,6 +58,9 @@ bool freshet_outbox_has_lists_alone(const freshet_outbox* outbox);
 void freshet_outbox_forget(freshet_outbox* outbox, bool (*drop)(void* context, const freshet_output* output),
                            void* context);
 
+/* What is kept in `from` is kept here instead, after what is kept already. */
+void freshet_outbox_move_kept(freshet_outbox* outbox, freshet_outbox* from);
+
 /* ---- the transaction: commit.c and the checkpoint of the item tables ---- */
 
 /* Something has been written into the transaction of the next commit. */
@@ -101,8 +104,11 @@ freshet_status freshet_outbox_outcome(freshet_outbox* outbox, int wait_ms, fresh
  * done again. Not while a commit is under way. */
 freshet_status freshet_outbox_abort(freshet_outbox* outbox, freshet_error* error);
 
-/* Lets go of the commit under way, whose outcome nobody will know, and of the transaction of the next one; forgets what
- * is kept. See freshet_sink.abandon. */
+/* Is every record of the open transaction acknowledged? See freshet_sink.is_written. */
+bool freshet_outbox_is_written(const freshet_outbox* outbox);
+
+/* Lets go of the commit under way, whose outcome nobody will know, and of the transaction of the next one, as far as there
+ * are any; forgets what is kept. See freshet_sink.abandon. */
 void freshet_outbox_abandon(freshet_outbox* outbox);
 /* Can a commit be started? Not while what was abandoned is not over; see freshet_sink.is_ready. */
 bool freshet_outbox_is_ready(const freshet_outbox* outbox);

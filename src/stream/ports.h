@@ -24,6 +24,8 @@ typedef struct freshet_ports {
   freshet_reader* changelog; /* for restoring users, open while it lasts */
   freshet_reader* standby;   /* for following those of other processes; NULL: none are followed */
   freshet_outbox* outbox;
+  /* Of another sink: for commits of the state that commits of lists go on beside. NULL: they share a transaction. */
+  freshet_outbox* state_outbox;
   freshet_store* store;
   freshet_clock* clock;
   freshet_codec* codec;

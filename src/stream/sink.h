@@ -44,6 +44,9 @@ typedef struct freshet_sink_vtable {
    * every record of the commit in this topic is acknowledged. So in each partition all records of a transaction come
    * before those of the next one. Once true, it is true until the next commit. */
   bool (*may_write)(freshet_sink* self, freshet_topic topic);
+  /* Is every record of the open transaction acknowledged? Then its commit has only offsets left to send. Any thread may be
+   * writing them (start_writing). NULL: it cannot be told, and the commit waits for them. */
+  bool (*is_written)(freshet_sink* self);
   /* Copies key, value and headers. The record leaves by the commit at the latest. */
   freshet_status (*write)(freshet_sink* self, const freshet_output* output, freshet_error* error);
   /* Runs the job on a thread beside the caller. False: there is none, and nothing has happened. Until end_writing has told
@@ -113,6 +116,10 @@ static inline freshet_status freshet_sink_begin(freshet_sink* self, freshet_erro
 /* A sink without the function has one producer. */
 static inline bool freshet_sink_may_write(freshet_sink* self, freshet_topic topic) {
   return self->vtable->may_write != NULL && self->vtable->may_write(self, topic);
+}
+/* A sink without the function does not know. */
+static inline bool freshet_sink_is_written(freshet_sink* self) {
+  return self->vtable->is_written == NULL || self->vtable->is_written(self);
 }
 static inline freshet_status freshet_sink_write(freshet_sink* self, const freshet_output* output,
                                                 freshet_error* error) {

@@ -37,14 +37,17 @@ typedef struct freshet_commit {
   const freshet_handover* handover;
   freshet_turn* turn;
   /* Its own; zero at first. */
-  int64_t start_us; /* of the last commit */
-  int64_t state_us; /* of the last commit that was not of lists alone (list_commit.h) */
-  bool has_state;   /* the last commit was not of lists alone */
-  bool was_clear;   /* the last commit of state owed no list to anybody */
-  bool is_storing;  /* the transaction has committed, and the store takes its rows */
-  int64_t next_us;  /* when the next one is due */
-  size_t ahead;     /* rows of changed users that have been looked at for the next one */
-  bool wants_pass;  /* rows of items should go to the store once this commit has ended; pause.h takes it up */
+  int64_t start_us;      /* of the last commit */
+  int64_t state_us;      /* of the last commit that was not of lists alone (list_commit.h) */
+  bool has_state;        /* the last commit was not of lists alone */
+  bool was_clear;        /* the last commit of state owed no list to anybody */
+  bool is_storing;       /* the transaction has committed, and the store takes its rows */
+  bool is_apart;         /* a commit of the state is under way beside those of lists (commit_state.c) */
+  bool is_apart_storing; /* ... and its transaction has committed, and the store takes its rows */
+  uint64_t ends;         /* transactions that have ended well */
+  int64_t next_us;       /* when the next one is due */
+  size_t ahead;          /* rows of changed users that have been looked at for the next one */
+  bool wants_pass; /* rows of items should go to the store once this commit has ended; pause.h takes it up */
   unsigned aborts_in_a_row;
   int64_t room_us;       /* when items were last parked */
   int64_t room_pause_us; /* how long to wait until that may happen again */
@@ -72,8 +75,15 @@ static inline bool freshet_commit_is_being_written(const freshet_commit* commit)
 }
 /* Is a commit under way? It is from the start of its transaction until the store has its rows. */
 static inline bool freshet_commit_is_running(const freshet_commit* commit) {
-  return commit->is_storing || freshet_commit_is_being_written(commit) ||
+  return commit->is_storing || commit->is_apart || freshet_commit_is_being_written(commit) ||
          freshet_outbox_is_committing(commit->ports->outbox);
+}
+/* Is one under way that the next commit of lists waits for? */
+static inline bool freshet_commit_holds_lists(const freshet_commit* commit) {
+  const freshet_outbox* other = commit->ports->state_outbox;
+  return commit->is_storing || freshet_commit_is_being_written(commit) ||
+         freshet_outbox_is_committing(commit->ports->outbox) ||
+         (other != NULL && freshet_outbox_is_committing(other));
 }
 /* Is there nothing to commit with? So it is after a commit was abandoned, until the cluster has ended it. Changes gather
  * meanwhile, and freshet_commit_turn waits for nothing. */
@@ -85,7 +95,7 @@ bool freshet_commit_takes_lists(const freshet_commit* commit);
 /* May work that nobody waits for add records to the next commit? At half of what is kept the next commit starts, as soon as
  * the one under way has ended. */
 bool freshet_commit_has_room(const freshet_commit* commit);
-/* Waits for the commit under way, if there is one, at most about wait_ms, and ends it if it is over then. */
+/* Waits for the commit under way that holds lists, if there is one, at most about wait_ms, and ends it if it is over then. */
 freshet_status freshet_commit_await(freshet_commit* commit, int wait_ms, freshet_error* error);
 /* Commits everything applied so far and waits for it. */
 freshet_status freshet_commit_now(freshet_commit* commit, freshet_error* error);

@@ -1,5 +1,5 @@
 /*
- * commit_internal.h: what commit.c and commit_load.c share. Seen by nobody else.
+ * commit_internal.h: what commit.c, commit_load.c, commit_let_go.c and commit_state.c share. Seen by nobody else.
  *
  * Thread rule: the worker's.
  */
@@ -10,7 +10,62 @@
 
 /* The interval counts from the start of a commit to that of the next one, or from a look that found nothing. */
 void freshet_commit_schedule(freshet_commit* commit, int64_t from_us);
+enum { FRESHET_COMMIT_ITEMS_PER_ROW = 8 /* of the delta, are prepared in the time that a record takes */ };
+
+/* Is a commit under way that others wait for: of lists, or of lists and state together? */
+static inline bool freshet_commit_is_exclusive(const freshet_commit* commit) {
+  return commit->is_storing || freshet_outbox_is_sealed(commit->ports->outbox) ||
+         freshet_outbox_is_committing(commit->ports->outbox);
+}
+/* Has nothing to commit changed, and is no commit of the state under way? */
+bool freshet_commit_is_idle(freshet_commit* commit);
+/* Everything that has changed is set apart for the transaction; what changes from now on belongs to the next. has_state:
+ * else lists and replies alone. */
+freshet_status freshet_commit_start(freshet_commit* commit, bool has_state, freshet_error* error);
+/* Writes a piece of what is set apart into the transaction, or all of it. If lists do not wait for the commit, the sink may
+ * write its records beside the loop; then they are waited for, at most wait_ms. */
+freshet_status freshet_commit_write_on(freshet_commit* commit, bool all, int wait_ms, freshet_error* error);
+/* Goes on with what is under way, after waiting at most wait_ms: a commit that others wait for comes first. */
+freshet_status freshet_commit_go_on(freshet_commit* commit, int wait_ms, freshet_error* error);
+/* What must be true before a commit starts. */
+freshet_status freshet_commit_check(const freshet_commit* commit, freshet_error* error);
+/* Keeps rows of all users and dedup windows that have changed, for the next commit of this outbox. */
+freshet_status freshet_commit_write_users(freshet_commit* commit, freshet_outbox* outbox,
+                                          freshet_error* error);
+/* What a commit of state has set apart. */
+void freshet_commit_start_state(freshet_commit* commit, int64_t now_us);
+/* All records are written: sends the offsets and ends the transaction. */
+freshet_status freshet_commit_send(freshet_commit* commit, freshet_outbox* outbox, freshet_error* error);
+/* After the transaction: its rows go to the store. */
+void freshet_commit_store_changes(freshet_commit* commit, const freshet_outbox* outbox);
+/* The store has answered. */
+void freshet_commit_end_state(freshet_commit* commit, freshet_outbox* outbox, freshet_status status);
+/* Figures. */
+void freshet_commit_ended(freshet_commit* commit, int64_t start_us);
+/* After an aborted transaction everything since the last commit is done again, once other commits under way have ended. Any other
+ * status stops. */
+freshet_status freshet_commit_failed(freshet_commit* commit, freshet_status status,
+                                     const freshet_error* cause, freshet_error* error);
+
 /* Right after a commit that was waited for: all rows of items go to the store at once. */
 freshet_status freshet_commit_store_items(freshet_commit* commit, freshet_error* error);
+
+/* ---- commit_state.c ---- */
+
+/* May the state be set apart now, if a commit of lists alone may start (list_commit.h)? Not where something else than users and
+ * what is learned belongs to it, or where the last committed state owes lists; not for a pass over the rows of items. */
+bool freshet_state_commit_may_start(const freshet_commit* commit);
+/* Sets the state apart. A commit of lists has to start in the same turn, if lists wait. Errors, here and below: those of
+ * freshet_commit_turn. */
+freshet_status freshet_state_commit_start(freshet_commit* commit, freshet_error* error);
+/* Goes on with the commit under way, if there is one: writes a piece, or all; sends the offsets; takes the outcome, and the
+ * store's, each after waiting at most wait_ms. idle_us: so much of a wait is no part of a turn. */
+freshet_status freshet_state_commit_turn(freshet_commit* commit, bool all, int wait_ms, int64_t idle_us,
+                                         freshet_error* error);
+/* Have the offsets been sent, and is there no outcome yet? No other commit may start. */
+bool freshet_state_commit_is_ending(const freshet_commit* commit);
+/* Its partitions are lost: forgets what is set apart, if the offsets have not been sent. What is in memory has to be made
+ * again. */
+void freshet_state_commit_drop(freshet_commit* commit);
 
 #endif

@@ -66,7 +66,10 @@ freshet_status freshet_commit_make_room(freshet_commit* commit, freshet_error* e
 freshet_status freshet_commit_roll_back(freshet_commit* commit, freshet_error* error) {
   freshet_count(&commit->ports->metrics->aborts, 1);
   freshet_status status = freshet_outbox_abort(commit->ports->outbox, error);
+  if (status == FRESHET_OK && commit->ports->state_outbox != NULL)
+    status = freshet_outbox_abort(commit->ports->state_outbox, error);
   if (status != FRESHET_OK) return status;
+  commit->is_apart = false;
   FRESHET_HELD_EACH(held, commit->held, FRESHET_TOPICS) freshet_held_roll_back(held);
   freshet_awaited_schemas_forget(commit->awaited_schemas);
   freshet_answers_forget(commit->derived->answers, -1);
@@ -76,5 +79,12 @@ freshet_status freshet_commit_roll_back(freshet_commit* commit, freshet_error* e
       freshet_held_list(commit->held, FRESHET_TOPICS, FRESHET_HELD_COMMITTED, &count);
   if (status == FRESHET_OK) status = freshet_source_seek(commit->ports->source, targets, count, error);
   free(targets);
+  return status;
+}
+
+freshet_status freshet_commit_recover(freshet_commit* commit, freshet_error* error) {
+  if (!commit->is_stale) return FRESHET_OK;
+  freshet_status status = freshet_commit_roll_back(commit, error);
+  commit->is_stale = false;
   return status;
 }

@@ -27,7 +27,7 @@ enum {
   NEAR_US = 10000,   /* so long may a turn take in which a commit falls due */
   NEAR_PART = 10,    /* or such a part of the time between two commits */
   QUIET_US = 100000, /* without records: then a list that has to wait for an asker is rare */
-  MEMORY_US = 1000000
+  SECOND_US = 1000000
 };
 
 struct freshet_worker {
@@ -55,7 +55,7 @@ struct freshet_worker {
   bool is_behind;         /* the last poll returned all that it may */
   uint64_t events;        /* records of events applied */
   int64_t records_us;     /* when the last records came */
-  int64_t next_memory_us; /* when figures of memory are due */
+  int64_t next_second_us; /* when figures of memory are due */
   int64_t next_alike_us;  /* when users may be looked through for items that have got their text */
 };
 
@@ -165,11 +165,12 @@ static void show_gauges(freshet_worker* worker, uint64_t lag) {
   freshet_gauge(&metrics->items_listed, freshet_listing_count(freshet_items_listing(worker->derived->items)));
 }
 
-/* Figures that cost something to find out: once a second. */
-static void show_memory(freshet_worker* worker) {
+/* Figures that cost something to find out, and what a producer without work has to tell: once a second. */
+static void turn_second(freshet_worker* worker) {
   int64_t now_us = freshet_clock_monotonic_us(worker->ports.clock);
-  if (now_us < worker->next_memory_us) return;
-  worker->next_memory_us = now_us + MEMORY_US;
+  if (now_us < worker->next_second_us) return;
+  worker->next_second_us = now_us + SECOND_US;
+  if (worker->ports.state_outbox != NULL) freshet_outbox_poll(worker->ports.state_outbox);
   freshet_gauge(&worker->ports.metrics->model_bytes,
                 freshet_model_memory(freshet_items_model(worker->derived->items)));
   freshet_gauge(&worker->ports.metrics->store_bytes, freshet_store_memory(worker->ports.store));
@@ -177,7 +178,7 @@ static void show_memory(freshet_worker* worker) {
 
 /* How long a poll may wait: the list clock must not sleep through the state clock. */
 static int wait_ms(const freshet_worker* worker, int timeout_ms) {
-  if (freshet_commit_is_running(&worker->commit) && worker->config.delivery == FRESHET_DELIVERY_COMMITTED)
+  if (freshet_commit_holds_lists(&worker->commit) && worker->config.delivery == FRESHET_DELIVERY_COMMITTED)
     return 0; /* collect has waited */
   bool is_urgent =
       freshet_commit_is_running(&worker->commit) || freshet_commit_is_held_up(&worker->commit) ||
@@ -333,9 +334,9 @@ static freshet_status collect(freshet_worker* worker, freshet_error* error) {
       freshet_refresh_is_cut(worker->derived->refresh) && freshet_commit_takes_lists(&worker->commit);
   const bool do_events_wait = freshet_commit_is_congested(&worker->commit) && !has_lists;
   if (!do_lists_wait && !do_events_wait) return FRESHET_OK;
-  const uint64_t ended = freshet_outbox_commits_ended(worker->ports.outbox);
+  const uint64_t ended = worker->commit.ends;
   freshet_status status = freshet_commit_await(&worker->commit, COLLECT_MS, error);
-  if (status != FRESHET_OK || freshet_outbox_commits_ended(worker->ports.outbox) == ended) return status;
+  if (status != FRESHET_OK || worker->commit.ends == ended) return status;
   return freshet_commit_turn(&worker->commit, worker->is_behind,
                              error); /* nobody has to wait for the records of this turn */
 }
@@ -408,7 +409,7 @@ freshet_status freshet_worker_step(freshet_worker* worker, int timeout_ms, fresh
   if (status == FRESHET_OK) status = freshet_awaited_schemas_turn(&worker->awaited_schemas, error);
   if (status == FRESHET_OK) status = turn_standby(worker, error);
   if (status != FRESHET_OK) return status; /* the worker can only be destroyed now */
-  show_memory(worker);
+  turn_second(worker);
   show_gauges(worker, lag);
   freshet_turn_end(&worker->turn, count);
   fit_batch(worker, count);

@@ -433,6 +433,93 @@ static void producers_take_turns(void** state) {
   cluster_stop(&c);
 }
 
+static freshet_sink* open_second_sink(cluster* c, freshet_source* source) {
+  const bool alternates = c->config.alternates;
+  c->config.alternates = false;
+  c->config.is_second = true;
+  freshet_sink* sink = open_sink(c, source);
+  c->config.alternates = alternates;
+  c->config.is_second = false;
+  return sink;
+}
+
+/* Polls, which is all that the records of a second sink need to leave before their commit. */
+static void await_records(freshet_sink* sink) {
+  for (int i = 0; i < 10000 && !freshet_sink_is_written(sink); i++) {
+    freshet_sink_poll(sink);
+    usleep(1000);
+  }
+  assert_true(freshet_sink_is_written(sink));
+}
+
+/* The state is written through a sink of its own while lists are committed, whose readers do not wait for it. Of the offsets,
+ * those count that were sent last. */
+static void a_second_sink_is_written_beside_commits(void** state) {
+  (void)state;
+  cluster c;
+  cluster_start(&c, true);
+  c.config.alternates = true;
+  group_log group = {0};
+  freshet_source* source = open_source(&c, &group, NULL);
+  freshet_sink *lists = open_sink(&c, source), *rows = open_second_sink(&c, source);
+  freshet_reader* log = open_log(&c);
+  publish_numbers(lists, FRESHET_TOPIC_EVENTS, 2, 0, 1000);
+  settle(lists);
+  join(source, &group);
+  expect_numbers(source, 2, 0, 300);
+  begin(rows);
+  for (int i = 0; i < 10; i++) write_one(rows, FRESHET_TOPIC_USERS, 2, "k", "v");
+  for (int i = 1; i <= 5; i++) {
+    begin(lists);
+    write_one(lists, FRESHET_TOPIC_RECOMMENDATIONS, 0, "k", "v");
+    commit_at(lists, FRESHET_TOPIC_EVENTS, 2, i);
+    const int64_t end = freshet_sink_written_end(lists, FRESHET_TOPIC_RECOMMENDATIONS, 0);
+    assert_int_equal(read_until(log, FRESHET_TOPIC_RECOMMENDATIONS, 0, FRESHET_OFFSET_BEGINNING, end), i);
+  }
+  await_records(rows);
+  commit_at(rows, FRESHET_TOPIC_EVENTS, 2, 300);
+  const int64_t end = freshet_sink_written_end(rows, FRESHET_TOPIC_USERS, 2);
+  assert_int_equal(read_until(log, FRESHET_TOPIC_USERS, 2, FRESHET_OFFSET_BEGINNING, end), 10);
+  assert_status(FRESHET_OK, freshet_source_close(source, fresh_error()));
+  freshet_reader_destroy(log);
+  freshet_sink_destroy(rows);
+  freshet_sink_destroy(lists);
+  freshet_source_destroy(source);
+
+  group_log next = {0};
+  source = open_source(&c, &next, NULL);
+  join(source, &next);
+  assert_int_equal(next.start[FRESHET_TOPIC_EVENTS][2], 300);
+  assert_status(FRESHET_OK, freshet_source_close(source, fresh_error()));
+  freshet_source_destroy(source);
+  cluster_stop(&c);
+}
+
+/* The next run of the process, and whoever takes its partitions, fence both of its sinks. */
+static void a_second_sink_is_fenced_with_the_first(void** state) {
+  (void)state;
+  cluster c;
+  cluster_start(&c, true);
+  freshet_reader* log = open_log(&c);
+  for (int i = 0; i < 2; i++) {
+    freshet_sink* old = open_second_sink(&c, NULL);
+    begin(old);
+    write_one(old, FRESHET_TOPIC_USERS, 0, "k", "old");
+    await_records(old);
+    if (i == 0) {
+      freshet_sink_destroy(open_second_sink(&c, NULL));
+    } else {
+      assert_status(FRESHET_OK, freshet_kafka_fence(&c.config, c.config.transactional_id, fresh_error()));
+    }
+    assert_status(FRESHET_FENCED, commit(old, NULL, 0));
+    freshet_sink_destroy(old);
+  }
+  /* Each left a record and the mark of its abort. */
+  assert_int_equal(read_until(log, FRESHET_TOPIC_USERS, 0, FRESHET_OFFSET_BEGINNING, 4), 0);
+  freshet_reader_destroy(log);
+  cluster_stop(&c);
+}
+
 /* A producer of events may use transactions too: its markers are nothing to wait for. */
 static void markers_at_the_end_are_no_lag(void** state) {
   (void)state;
@@ -935,6 +1022,8 @@ int main(void) {
       cmocka_unit_test(a_fence_that_comes_after_we_joined_ends_nothing),
       cmocka_unit_test(a_fence_ends_no_static_member),
       cmocka_unit_test(one_producer_begins_after_the_commit),
+      cmocka_unit_test(a_second_sink_is_written_beside_commits),
+      cmocka_unit_test(a_second_sink_is_fenced_with_the_first),
       cmocka_unit_test(markers_at_the_end_are_no_lag),
       cmocka_unit_test(a_new_sink_fences_the_old_one),
       cmocka_unit_test(a_transaction_that_outlives_its_timeout_is_no_fence),

@@ -16,12 +16,12 @@ enum {
   SIM_PARTITIONS_MAX = 4,
   SIM_MEMBERS_MAX = 4,
   SIM_WORKERS_MAX = 6, /* at a time */
-  SIM_TURNS = 3,       /* producers of a worker, which take turns */
+  SIM_TURNS = 3,       /* producers of a worker, which take turns; it has one more for its state */
   SIM_PRODUCERS_MAX =
-      SIM_TURNS * SIM_WORKERS_MAX + 2,  /* transactional ids: those of workers, and these two: */
-  SIM_OUTSIDE = SIM_PRODUCERS_MAX - 1,  /* the producer of the input */
-  SIM_OPERATOR = SIM_PRODUCERS_MAX - 2, /* the operator who switches between app generations */
-  SIM_APPS = 2,                         /* generations */
+      (SIM_TURNS + 1) * SIM_WORKERS_MAX + 2, /* transactional ids: those of workers, and these two: */
+  SIM_OUTSIDE = SIM_PRODUCERS_MAX - 1,       /* the producer of the input */
+  SIM_OPERATOR = SIM_PRODUCERS_MAX - 2,      /* the operator who switches between app generations */
+  SIM_APPS = 2,                              /* generations */
   SIM_TOPICS = SIM_APPS * FRESHET_TOPICS,
   SIM_TRANSACTION_TIMEOUT_MS = 10000,
   SIM_SESSION_TIMEOUT_MS = 4000,

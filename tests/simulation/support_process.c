@@ -158,13 +158,20 @@ sim_process* sim_process_create(sim_world* world, int app, int slot, const fresh
   return process;
 }
 
+static int sinks_of(const sim_process* process) {
+  return process->config.delivery == FRESHET_DELIVERY_COMMITTED ? SIM_SINKS : 1;
+}
+
 void sim_process_connect(sim_process* process) {
   sim_cluster* cluster = &process->world->cluster;
-  for (int i = 0; i < process->turns; i++) {
-    const int producer = sim_producer_of(process, i);
-    while (!process->is_dead && sim_is_ending(cluster, producer)) sim_wait(process, INIT_AGAIN_MS);
-    if (process->is_dead) return;
-    process->epochs[i] = sim_producer_init(cluster, producer);
+  for (int i = 0; i < sinks_of(process); i++) {
+    struct sim_sink* sink = &process->sinks[i];
+    for (int turn = 0; turn < sink->turns; turn++) {
+      const int producer = sim_producer_of(sink, turn);
+      while (!process->is_dead && sim_is_ending(cluster, producer)) sim_wait(process, INIT_AGAIN_MS);
+      if (process->is_dead) return;
+      sink->epochs[turn] = sim_producer_init(cluster, producer);
+    }
   }
   process->member = ++process->world->next_id;
   sim_group_join(cluster, process->app, process->member, process->slot);
@@ -221,19 +228,22 @@ static void live(void* context) {
                          .reader = &process->logs[0].base,
                          .changelog = &process->logs[1].base,
                          .standby = process->stands_by ? &process->logs[2].base : NULL,
-                         .outbox = freshet_outbox_create(&process->sink.base, process->config.delivery),
+                         .outbox = freshet_outbox_create(&process->sinks[0].base, process->config.delivery),
                          .store = sim_disk_open(process->disk, &faults),
                          .clock = &process->clock.base,
                          .codec = process->codec,
                          .encoder = process->encoder,
                          .logger = &logger,
                          .metrics = &process->metrics};
+  if (sinks_of(process) > 1)
+    ports.state_outbox = freshet_outbox_create(&process->sinks[1].base, process->config.delivery);
   freshet_status status = freshet_worker_create(&process->config, &ports, NULL, &worker, &error);
   if (status == FRESHET_OK) {
     process->handler = freshet_worker_handler(worker);
     status = turn(process, worker, &error);
     freshet_worker_destroy(worker);
   }
+  freshet_outbox_destroy(ports.state_outbox);
   freshet_outbox_destroy(ports.outbox);
   if (process->is_clean && sim_disk_is_ruined(process->disk))
     sim_fail(process->world, "process %llu of slot %d ends well on a disk that it could not read",

@@ -26,7 +26,7 @@ typedef struct sim_faults {
   uint32_t damage;    /* a read of the disk meets damage */
 } sim_faults;
 
-enum { SIM_PROCESSES_MAX = 8, SIM_LOGS = 3 };
+enum { SIM_PROCESSES_MAX = 8, SIM_LOGS = 3, SIM_SINKS = 2 };
 
 typedef struct sim_process sim_process;
 
@@ -47,6 +47,8 @@ typedef struct sim_world {
                   const sim_record* record);
   void* context;
   uint64_t next_id;
+  /* Commits of the state through a transaction of its own, and commits of lists while one was being written. */
+  uint64_t state_commits, lists_beside;
   char failure[1024]; /* the first; empty: none */
 } sim_world;
 
@@ -86,37 +88,9 @@ struct sim_process {
   uint64_t rewinds;                                  /* part of the writer's name in its records */
 
   /* As a producer. */
-  uint64_t epochs[SIM_TURNS];     /* [turns] of its producers, which take turns */
-  int turns;                      /* 1: the next transaction begins when the last one is over */
-  int turn;                       /* whose transaction is the next one to be committed */
-  bool stands_by;                 /* for the partitions of others */
-  int32_t transaction;            /* of that producer, -1: none */
-  int32_t committed;              /* last committed transaction, -1: none */
-  bool may_write[FRESHET_TOPICS]; /* into the next one, while the commit of the last one is under way */
-  struct sim_writing {
-    freshet_sink_job job; /* that the worker has started and not ended; NULL: none */
-    void* context;
-    bool is_over; /* it has run, and ended so */
-    freshet_status status;
-    freshet_error error;
-  } writing;
+  bool stands_by;                /* for the partitions of others */
   size_t limits[FRESHET_TOPICS]; /* of topics, as it knows them */
-  bool is_refused;               /* a record of the open transaction was too large */
-  bool has_been_refused;         /* one, since its last commit that has ended well */
-  struct sim_commit {
-    enum { SIM_IDLE, SIM_ASKED, SIM_SENT, SIM_ENDED } phase;
-    int32_t transaction;
-    int producer;    /* index of epochs */
-    uint64_t member; /* as of the call, with the generation */
-    int generation;
-    freshet_partition offsets[SIM_OFFSETS_MAX]; /* [offset_count] */
-    size_t offset_count;
-    size_t letters; /* at the front of the queue, to be acknowledged first */
-    freshet_status status;
-    bool is_refused;        /* a record of it was too large */
-    bool is_abandoned;      /* nobody will ask for the outcome */
-    int64_t stuck_until_us; /* without a coordinator until then */
-  } commit;
+  bool has_been_refused;         /* a record was too large, since its last commit that has ended well */
   /* What it had read of items when its last commit began. A list that waits for the next commit is younger. */
   int64_t items_read[SIM_PARTITIONS_MAX];
   int64_t items_read_ms;
@@ -143,7 +117,36 @@ struct sim_process {
   struct sim_sink {
     freshet_sink base;
     sim_process* process;
-  } sink;
+    bool is_second;                 /* for commits of the state beside those of lists */
+    uint64_t epochs[SIM_TURNS];     /* [turns] of its producers, which take turns */
+    int turns;                      /* 1: the next transaction begins when the last one is over */
+    int turn;                       /* whose transaction is the next one to be committed */
+    int32_t transaction;            /* of that producer, -1: none */
+    int32_t committed;              /* last committed transaction, -1: none */
+    bool may_write[FRESHET_TOPICS]; /* into the next one, while the commit of the last one is under way */
+    struct sim_writing {
+      freshet_sink_job job; /* that the worker has started and not ended; NULL: none */
+      void* context;
+      bool is_over; /* it has run, and ended so */
+      freshet_status status;
+      freshet_error error;
+    } writing;
+    bool is_refused; /* a record of the open transaction was too large */
+    struct sim_commit {
+      enum { SIM_IDLE, SIM_ASKED, SIM_SENT, SIM_ENDED } phase;
+      int32_t transaction;
+      int producer;    /* index of epochs */
+      uint64_t member; /* as of the call, with the generation */
+      int generation;
+      freshet_partition offsets[SIM_OFFSETS_MAX]; /* [offset_count] */
+      size_t offset_count;
+      size_t letters; /* at the front of the queue, to be acknowledged first */
+      freshet_status status;
+      bool is_refused;        /* a record of it was too large */
+      bool is_abandoned;      /* nobody will ask for the outcome */
+      int64_t stuck_until_us; /* without a coordinator until then */
+    } commit;
+  } sinks[SIM_SINKS]; /* the second with delivery = committed only */
   struct sim_clock {
     freshet_clock base;
     sim_process* process;
@@ -195,7 +198,7 @@ void sim_producer_free(sim_process* process);
 /* It asks the cluster how large a record each topic takes. */
 void sim_producer_ask(sim_process* process);
 /* The transactional id of its producer of that turn. */
-int sim_producer_of(const sim_process* process, int turn);
+int sim_producer_of(const struct sim_sink* sink, int turn);
 /* What happens beside the loop of the process: letters arrive, a commit makes progress. */
 void sim_producer_work(sim_process* process);
 /* At death: some of the records that are on their way still arrive. */

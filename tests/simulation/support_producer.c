@@ -25,8 +25,8 @@ typedef struct sim_letter {
   int generation;
 } sim_letter;
 
-static sim_process* process_of(freshet_sink* self) {
-  return ((struct sim_sink*)self)->process;
+static struct sim_sink* sink_of(freshet_sink* self) {
+  return (struct sim_sink*)self;
 }
 
 /* Whether the group still takes this process for the owner of the partitions that it held when it wrote the
@@ -41,7 +41,7 @@ static bool is_late(const sim_process* process, const sim_letter* letter) {
 /* ---- sizes ---- */
 
 static size_t sink_limit(freshet_sink* self, freshet_topic topic) {
-  const size_t limit = process_of(self)->limits[topic];
+  const size_t limit = sink_of(self)->process->limits[topic];
   return limit == 0 ? SIZE_MAX : limit;
 }
 
@@ -97,7 +97,8 @@ static void send_first(sim_process* process, bool arrives) {
   arrives = arrives && takes(process, letter.topic, letter.bytes);
   process->queued--;
   process->given_up += !arrives;
-  if (process->commit.letters > 0) process->commit.letters--;
+  struct sim_commit* commit = &process->sinks[0].commit;
+  if (commit->letters > 0) commit->letters--;
   memmove(process->queue, process->queue + 1, process->queued * sizeof *process->queue);
   if (arrives) {
     const freshet_output output = output_of(process, &letter);
@@ -121,7 +122,8 @@ static void send_some(sim_process* process) {
 }
 
 static freshet_status sink_publish(freshet_sink* self, const freshet_output* output, freshet_error* error) {
-  sim_process* process = process_of(self);
+  struct sim_sink* sink = sink_of(self);
+  sim_process* process = sink->process;
   if (!sim_boundary(process)) return sim_death(error);
   if (process->queued == process->queue_capacity) {
     process->queue_capacity = process->queue_capacity == 0 ? 64 : process->queue_capacity * 2;
@@ -142,7 +144,8 @@ static freshet_status sink_publish(freshet_sink* self, const freshet_output* out
 }
 
 static freshet_status sink_settle(freshet_sink* self, int timeout_ms, freshet_error* error) {
-  sim_process* process = process_of(self);
+  struct sim_sink* sink = sink_of(self);
+  sim_process* process = sink->process;
   sim_world* world = process->world;
   if (!sim_boundary(process)) return sim_death(error);
   const bool is_slow = process->queued > 0 && sim_chance(&world->cluster.random, world->faults.slow);
@@ -161,37 +164,50 @@ static freshet_status sink_settle(freshet_sink* self, int timeout_ms, freshet_er
 }
 
 static void sink_poll(freshet_sink* self) {
-  sim_process* process = process_of(self);
+  struct sim_sink* sink = sink_of(self);
+  sim_process* process = sink->process;
   if (sim_boundary(process)) send_some(process);
 }
 
 /* ---- transactions ---- */
 
-int sim_producer_of(const sim_process* process, int turn) {
-  return process->slot + turn * SIM_WORKERS_MAX;
+int sim_producer_of(const struct sim_sink* sink, int turn) {
+  return sink->process->slot + (sink->is_second ? SIM_TURNS : turn) * SIM_WORKERS_MAX;
 }
 
-static bool is_fenced(const sim_process* process, int turn) {
-  return process->epochs[turn] != process->world->cluster.producers[sim_producer_of(process, turn)].epoch;
+static bool is_fenced(const struct sim_sink* sink, int turn) {
+  const sim_process* process = sink->process;
+  return sink->epochs[turn] != process->world->cluster.producers[sim_producer_of(sink, turn)].epoch;
+}
+
+/* As with may_write. It takes several commits of lists. */
+static bool sink_is_written(freshet_sink* self) {
+  return sim_chance(&sink_of(self)->process->world->cluster.random, 50);
 }
 
 static freshet_status sink_write(freshet_sink* self, const freshet_output* output, freshet_error* error) {
-  sim_process* process = process_of(self);
+  struct sim_sink* sink = sink_of(self);
+  sim_process* process = sink->process;
   if (!sim_boundary(process)) return sim_death(error);
-  if (process->transaction < 0) {
+  if (sink->transaction < 0) {
     sim_fail(process->world, "write outside of a transaction");
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "write outside of a transaction");
   }
-  if (process->commit.phase != SIM_IDLE && !process->may_write[output->topic])
+  if (sink->commit.phase != SIM_IDLE && !sink->may_write[output->topic])
     sim_fail(process->world, "write to a topic before the records of the commit are acknowledged there");
-  if (is_fenced(process, process->turn)) return sim_fenced(process, error);
+  const bool is_for_readers = output->topic == FRESHET_TOPIC_RECOMMENDATIONS ||
+                              output->topic == FRESHET_TOPIC_SHADOW || output->topic == FRESHET_TOPIC_REPLIES;
+  if (sink->is_second && is_for_readers)
+    sim_fail(process->world, "the state's transaction writes to topic %d, whose readers would wait for it",
+             (int)output->topic);
+  if (is_fenced(sink, sink->turn)) return sim_fenced(process, error);
   if (!takes(process, output->topic, bytes_of(output))) {
-    process->is_refused = true;
+    sink->is_refused = true;
     return FRESHET_OK;
   }
   freshet_output there = *output;
   there.topic = sim_topic(process->app, output->topic);
-  sim_record* record = sim_append(&process->world->cluster, process->transaction, &there);
+  sim_record* record = sim_append(&process->world->cluster, sink->transaction, &there);
   record->writer = sim_writer(process);
   if (output->topic == FRESHET_TOPIC_RECOMMENDATIONS && process->world->published != NULL) {
     process->world->published(process->world, process, output);
@@ -199,51 +215,55 @@ static freshet_status sink_write(freshet_sink* self, const freshet_output* outpu
   return FRESHET_OK;
 }
 
-static void write_now(sim_process* process) {
-  struct sim_writing* writing = &process->writing;
+static void write_now(struct sim_sink* sink) {
+  struct sim_writing* writing = &sink->writing;
   writing->status = writing->job(writing->context, &writing->error);
   writing->is_over = true;
 }
 
 /* The thread that writes may have written everything before the worker takes its next step, or nothing. */
 static bool sink_start_writing(freshet_sink* self, freshet_sink_job job, void* context) {
-  sim_process* process = process_of(self);
-  if (process->writing.job != NULL) sim_fail(process->world, "two jobs write at a time");
-  process->writing = (struct sim_writing){.job = job, .context = context};
-  if (sim_chance(&process->world->cluster.random, 500)) write_now(process);
+  struct sim_sink* sink = sink_of(self);
+  sim_process* process = sink->process;
+  if (sink->writing.job != NULL) sim_fail(process->world, "two jobs write at a time");
+  sink->writing = (struct sim_writing){.job = job, .context = context};
+  if (sim_chance(&process->world->cluster.random, 500)) write_now(sink);
   return true;
 }
 
 static freshet_status sink_end_writing(freshet_sink* self, int wait_ms, freshet_error* error) {
-  sim_process* process = process_of(self);
-  struct sim_writing* writing = &process->writing;
+  struct sim_sink* sink = sink_of(self);
+  sim_process* process = sink->process;
+  struct sim_writing* writing = &sink->writing;
   if (writing->job == NULL) sim_fail(process->world, "end of no job");
   if (wait_ms >= 0 && sim_chance(&process->world->cluster.random, 500)) {
     sim_wait(process, wait_ms < WRITING_MOST_MS ? wait_ms : WRITING_MOST_MS);
     if (!process->is_dead) return FRESHET_TIMEOUT;
   }
-  if (!writing->is_over) write_now(process);
+  if (!writing->is_over) write_now(sink);
   writing->job = NULL;
   if (writing->status == FRESHET_OK) return FRESHET_OK;
   return freshet_error_set(error, writing->status, writing->error.verdict, "%s", writing->error.message);
 }
 
 /* Calls that would get between the records of the job. */
-static void check_idle(const sim_process* process, const char* call) {
-  if (process->writing.job != NULL) sim_fail(process->world, "%s while a job writes", call);
+static void check_idle(const struct sim_sink* sink, const char* call) {
+  if (sink->writing.job != NULL) sim_fail(sink->process->world, "%s while a job writes", call);
 }
 
 /* The coordinator of the group takes offsets of its members only. */
-static bool is_member(const sim_process* process) {
+static bool is_member(const struct sim_sink* sink) {
+  const sim_process* process = sink->process;
   sim_cluster* cluster = &process->world->cluster;
-  return sim_group_member(cluster, process->app, process->commit.member) != NULL &&
-         process->commit.generation == cluster->groups[process->app].generation;
+  return sim_group_member(cluster, process->app, sink->commit.member) != NULL &&
+         sink->commit.generation == cluster->groups[process->app].generation;
 }
 
-static freshet_status send_offsets(sim_process* process) {
-  struct sim_commit* commit = &process->commit;
+static freshet_status send_offsets(struct sim_sink* sink) {
+  sim_process* process = sink->process;
+  struct sim_commit* commit = &sink->commit;
   if (commit->offset_count > 0 && sim_is_fenced_member(process)) return FRESHET_FENCED;
-  if (commit->offset_count > 0 && !is_member(process)) return FRESHET_ABORTED;
+  if (commit->offset_count > 0 && !is_member(sink)) return FRESHET_ABORTED;
   sim_transaction* t = &process->world->cluster.transactions[commit->transaction];
   t->offsets_order = ++process->world->cluster.offsets_sent;
   for (size_t i = 0; i < commit->offset_count; i++) t->offsets[t->offset_count++] = commit->offsets[i];
@@ -251,21 +271,22 @@ static freshet_status send_offsets(sim_process* process) {
 }
 
 /* One step of a commit: the letters before it, the offsets, the end. */
-static void advance_commit(sim_process* process) {
+static void advance_commit(struct sim_sink* sink) {
+  sim_process* process = sink->process;
   sim_world* world = process->world;
-  struct sim_commit* commit = &process->commit;
-  freshet_status status = is_fenced(process, commit->producer) ? FRESHET_FENCED : FRESHET_OK;
+  struct sim_commit* commit = &sink->commit;
+  freshet_status status = is_fenced(sink, commit->producer) ? FRESHET_FENCED : FRESHET_OK;
   if (world->cluster.now_us < commit->stuck_until_us) return;
   if (status == FRESHET_OK && commit->letters > 0) {
     if (can_send(process)) send_first(process, !give_up(process));
     return;
   }
   if (status == FRESHET_OK && !sim_can_write(&world->cluster, commit->transaction)) return;
-  bool has_lost =
-      process->given_up > 0 || commit->is_refused || sim_chance(&world->cluster.random, world->faults.abort);
+  bool has_lost = (process->given_up > 0 && !sink->is_second) || commit->is_refused ||
+                  sim_chance(&world->cluster.random, world->faults.abort);
   if (status == FRESHET_OK && commit->phase == SIM_ASKED) {
-    process->given_up = 0;
-    status = has_lost ? FRESHET_ABORTED : send_offsets(process);
+    if (!sink->is_second) process->given_up = 0;
+    status = has_lost ? FRESHET_ABORTED : send_offsets(sink);
     if (status == FRESHET_OK) {
       commit->phase = SIM_SENT;
       return;
@@ -274,15 +295,17 @@ static void advance_commit(sim_process* process) {
   } else if (status == FRESHET_OK) {
     const int64_t later_us = sim_skewed(&world->cluster.random, 0, MARKERS_MOST_US);
     sim_decide(&world->cluster, commit->transaction, SIM_COMMITTED, later_us);
-    process->committed = commit->transaction;
+    world->state_commits += sink->is_second;
+    world->lists_beside += !sink->is_second && process->sinks[1].transaction >= 0;
+    sink->committed = commit->transaction;
     process->has_been_refused = false;
   }
   commit->status = status;
   commit->phase = commit->is_abandoned ? SIM_IDLE : SIM_ENDED;
 }
 
-static bool is_committing(const sim_process* process) {
-  return process->commit.phase == SIM_ASKED || process->commit.phase == SIM_SENT;
+static bool is_committing(const struct sim_sink* sink) {
+  return sink->commit.phase == SIM_ASKED || sink->commit.phase == SIM_SENT;
 }
 
 void sim_producer_work(sim_process* process) {
@@ -290,85 +313,97 @@ void sim_producer_work(sim_process* process) {
   if (process->is_dead) return;
   if (sim_chance(&world->cluster.random, ASKING)) sim_producer_ask(process);
   if (sim_chance(&world->cluster.random, 200)) send_some(process);
-  if (is_committing(process) && sim_chance(&world->cluster.random, 400)) advance_commit(process);
+  for (int i = 0; i < SIM_SINKS; i++) {
+    struct sim_sink* sink = &process->sinks[i];
+    if (is_committing(sink) && sim_chance(&world->cluster.random, 400)) advance_commit(sink);
+  }
 }
 
 static freshet_status sink_begin(freshet_sink* self, freshet_error* error) {
-  sim_process* process = process_of(self);
-  check_idle(process, "begin");
+  struct sim_sink* sink = sink_of(self);
+  sim_process* process = sink->process;
+  check_idle(sink, "begin");
   if (!sim_boundary(process)) return sim_death(error);
-  while (process->commit.is_abandoned && is_committing(process)) { /* a new producer ends it */
-    if (process->commit.phase == SIM_ASKED) process->given_up = 1;
-    advance_commit(process);
-    if (is_committing(process)) sim_wait(process, 10);
+  while (sink->commit.is_abandoned && is_committing(sink)) { /* a new producer ends it */
+    if (sink->commit.phase == SIM_ASKED) sink->commit.is_refused = true;
+    advance_commit(sink);
+    if (is_committing(sink)) sim_wait(process, 10);
     if (process->is_dead) return sim_death(error);
   }
-  process->commit.is_abandoned = false;
-  if (process->transaction >= 0) {
+  sink->commit.is_abandoned = false;
+  if (sink->transaction >= 0) {
     sim_fail(process->world, "begin in a transaction");
     return freshet_error_set(error, FRESHET_INVALID, FRESHET_STOP, "begin in a transaction");
   }
-  if (is_fenced(process, process->turn)) return sim_fenced(process, error);
-  while (sim_is_ending(&process->world->cluster, sim_producer_of(process, process->turn))) {
+  if (is_fenced(sink, sink->turn)) return sim_fenced(process, error);
+  while (sim_is_ending(&process->world->cluster, sim_producer_of(sink, sink->turn))) {
     sim_wait(process, BEGIN_AGAIN_MS);
     if (!sim_boundary(process)) return sim_death(error);
   }
-  if (is_fenced(process, process->turn)) return sim_fenced(process, error);
-  process->transaction = sim_begin(&process->world->cluster, sim_producer_of(process, process->turn));
-  process->world->cluster.transactions[process->transaction].app = process->app;
+  if (is_fenced(sink, sink->turn)) return sim_fenced(process, error);
+  sink->transaction = sim_begin(&process->world->cluster, sim_producer_of(sink, sink->turn));
+  process->world->cluster.transactions[sink->transaction].app = process->app;
   return FRESHET_OK;
 }
 
 /* The records of a commit arrive at once here, so this is a matter of luck. */
 static bool sink_may_write(freshet_sink* self, freshet_topic topic) {
-  sim_process* process = process_of(self);
-  bool* may = &process->may_write[topic];
-  if (process->turns == 1) return false;
+  struct sim_sink* sink = sink_of(self);
+  sim_process* process = sink->process;
+  bool* may = &sink->may_write[topic];
+  if (sink->turns == 1) return false;
   *may = *may || sim_chance(&process->world->cluster.random, 300);
   return *may;
 }
 
 static freshet_status sink_commit(freshet_sink* self, const freshet_partition* offsets, size_t count,
                                   freshet_error* error) {
-  sim_process* process = process_of(self);
-  check_idle(process, "commit");
-  struct sim_commit* commit = &process->commit;
+  struct sim_sink* sink = sink_of(self);
+  sim_process* process = sink->process;
+  check_idle(sink, "commit");
+  struct sim_commit* commit = &sink->commit;
   if (!sim_boundary(process)) return sim_death(error);
-  if (commit->phase != SIM_IDLE || process->transaction < 0) sim_fail(process->world, "commit of nothing");
+  if (commit->phase != SIM_IDLE || sink->transaction < 0) sim_fail(process->world, "commit of nothing");
+  const struct sim_sink* other = &process->sinks[sink->is_second ? 0 : 1];
+  if (other->commit.phase != SIM_IDLE && !other->commit.is_abandoned)
+    sim_fail(process->world, "offsets of two commits at a time");
   FRESHET_ASSERT(count <= SIM_OFFSETS_MAX);
   *commit = (struct sim_commit){.phase = SIM_ASKED,
-                                .transaction = process->transaction,
-                                .producer = process->turn,
+                                .transaction = sink->transaction,
+                                .producer = sink->turn,
                                 .member = process->member,
                                 .generation = process->generation,
                                 .offset_count = count,
-                                .is_refused = process->is_refused,
-                                .letters = process->queued};
+                                .is_refused = sink->is_refused,
+                                .letters = sink->is_second ? 0 : process->queued};
   sim_cluster* cluster = &process->world->cluster;
   if (sim_chance(&cluster->random, process->world->faults.stuck))
     commit->stuck_until_us = cluster->now_us + sim_below(&cluster->random, STUCK_MOST_US);
-  memcpy(process->items_read, process->logs[0].positions[FRESHET_TOPIC_ITEMS], sizeof process->items_read);
-  process->items_read_ms = process->logs[0].polled_ms;
+  if (!sink->is_second) { /* lists wait for the other one's commits */
+    memcpy(process->items_read, process->logs[0].positions[FRESHET_TOPIC_ITEMS], sizeof process->items_read);
+    process->items_read_ms = process->logs[0].polled_ms;
+  }
   for (size_t i = 0; i < count; i++) {
     if (offsets[i].offset < 0)
       sim_fail(process->world, "commit of offset %lld", (long long)offsets[i].offset);
     commit->offsets[i] = offsets[i];
   }
-  process->transaction = -1;
-  process->is_refused = false;
-  process->turn = (process->turn + 1) % process->turns;
-  memset(process->may_write, 0, sizeof process->may_write);
+  sink->transaction = -1;
+  sink->is_refused = false;
+  sink->turn = (sink->turn + 1) % sink->turns;
+  memset(sink->may_write, 0, sizeof sink->may_write);
   return FRESHET_OK;
 }
 
 static freshet_status sink_outcome(freshet_sink* self, int wait_ms, freshet_error* error) {
-  sim_process* process = process_of(self);
-  struct sim_commit* commit = &process->commit;
+  struct sim_sink* sink = sink_of(self);
+  sim_process* process = sink->process;
+  struct sim_commit* commit = &sink->commit;
   if (!sim_boundary(process)) return sim_death(error);
   if (commit->phase == SIM_IDLE) sim_fail(process->world, "outcome of nothing");
   bool is_slow = sim_chance(&process->world->cluster.random, process->world->faults.slow);
   for (int i = 0; i < wait_ms && commit->phase != SIM_ENDED; i++) {
-    if (!is_slow) advance_commit(process);
+    if (!is_slow) advance_commit(sink);
     if (commit->phase != SIM_ENDED) sim_wait(process, is_slow ? wait_ms : 1);
     if (process->is_dead) return sim_death(error);
     if (is_slow) break;
@@ -384,41 +419,44 @@ static freshet_status sink_outcome(freshet_sink* self, int wait_ms, freshet_erro
 }
 
 static freshet_status sink_abort(freshet_sink* self, freshet_error* error) {
-  sim_process* process = process_of(self);
-  check_idle(process, "abort");
+  struct sim_sink* sink = sink_of(self);
+  sim_process* process = sink->process;
+  check_idle(sink, "abort");
   if (!sim_boundary(process)) return sim_death(error);
-  bool is_asked_for = is_committing(process) && !process->commit.is_abandoned;
-  if (is_asked_for || process->transaction < 0) sim_fail(process->world, "abort of nothing");
-  if (is_fenced(process, process->turn)) return sim_fenced(process, error);
-  sim_end(&process->world->cluster, process->transaction, SIM_ABORTED);
-  process->transaction = -1;
-  process->is_refused = false;
+  bool is_asked_for = is_committing(sink) && !sink->commit.is_abandoned;
+  if (is_asked_for || sink->transaction < 0) sim_fail(process->world, "abort of nothing");
+  if (is_fenced(sink, sink->turn)) return sim_fenced(process, error);
+  sim_end(&process->world->cluster, sink->transaction, SIM_ABORTED);
+  sink->transaction = -1;
+  sink->is_refused = false;
   return FRESHET_OK;
 }
 
 static void sink_abandon(freshet_sink* self) {
-  sim_process* process = process_of(self);
-  check_idle(process, "abandon");
-  struct sim_commit* commit = &process->commit;
-  if (commit->phase == SIM_IDLE) sim_fail(process->world, "abandon of nothing");
+  struct sim_sink* sink = sink_of(self);
+  sim_process* process = sink->process;
+  check_idle(sink, "abandon");
+  struct sim_commit* commit = &sink->commit;
+  if (commit->phase == SIM_IDLE && sink->transaction < 0) sim_fail(process->world, "abandon of nothing");
   process->has_abandoned = true;
-  if (process->transaction >= 0 && !is_fenced(process, process->turn))
-    sim_end(&process->world->cluster, process->transaction, SIM_ABORTED);
-  process->transaction = -1;
-  process->is_refused = false;
-  commit->is_abandoned = commit->phase != SIM_ENDED;
+  if (sink->transaction >= 0 && !is_fenced(sink, sink->turn))
+    sim_end(&process->world->cluster, sink->transaction, SIM_ABORTED);
+  sink->transaction = -1;
+  sink->is_refused = false;
+  commit->is_abandoned = is_committing(sink);
   if (commit->phase == SIM_ENDED) commit->phase = SIM_IDLE;
 }
 
 static bool sink_is_ready(freshet_sink* self) {
-  const sim_process* process = process_of(self);
-  return !process->commit.is_abandoned || !is_committing(process);
+  const struct sim_sink* sink = sink_of(self);
+  return !sink->commit.is_abandoned || !is_committing(sink);
 }
 
 static int64_t sink_written_end(freshet_sink* self, freshet_topic topic, int32_t partition) {
-  const sim_process* process = process_of(self);
-  if (process->committed < 0) return -1;
-  return process->world->cluster.transactions[process->committed]
+  const struct sim_sink* sink = sink_of(self);
+  const sim_process* process = sink->process;
+  if (sink->committed < 0) return -1;
+  return process->world->cluster.transactions[sink->committed]
       .ends[sim_topic(process->app, topic)][partition];
 }
 
@@ -439,6 +477,7 @@ static const freshet_sink_vtable vtable = {.publish = sink_publish,
                                            .settle = sink_settle,
                                            .begin = sink_begin,
                                            .may_write = sink_may_write,
+                                           .is_written = sink_is_written,
                                            .write = sink_write,
                                            .start_writing = sink_start_writing,
                                            .end_writing = sink_end_writing,
@@ -453,10 +492,15 @@ static const freshet_sink_vtable vtable = {.publish = sink_publish,
                                            .destroy = no_destroy_sink};
 
 void sim_producer_open(sim_process* process) {
-  process->sink = (struct sim_sink){.base = {&vtable}, .process = process};
+  const bool is_committed = process->config.delivery == FRESHET_DELIVERY_COMMITTED;
+  for (int i = 0; i < SIM_SINKS; i++)
+    process->sinks[i] = (struct sim_sink){.base = {&vtable},
+                                          .process = process,
+                                          .is_second = i > 0,
+                                          .turns = is_committed && i == 0 ? SIM_TURNS : 1,
+                                          .transaction = -1,
+                                          .committed = -1};
   sim_producer_ask(process);
-  process->transaction = process->committed = -1;
-  process->turns = process->config.delivery == FRESHET_DELIVERY_COMMITTED ? SIM_TURNS : 1;
 }
 
 void sim_producer_die(sim_process* process) {

@@ -485,7 +485,7 @@ static void become_calm(run* r) {
     if (r->world.processes[i] == NULL) continue;
     r->world.processes[i]->calls_left = 0;
     sim_process_set_clock(r->world.processes[i], 0);
-    r->world.processes[i]->commit.stuck_until_us = 0;
+    for (int s = 0; s < SIM_SINKS; s++) r->world.processes[i]->sinks[s].commit.stuck_until_us = 0;
   }
   for (int i = 0; i < SIM_TOPICS * SIM_PARTITIONS_MAX; i++)
     sim_set_leaderless(&r->world.cluster, (freshet_topic)(i / SIM_PARTITIONS_MAX), i % SIM_PARTITIONS_MAX, 0);

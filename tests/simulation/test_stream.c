@@ -26,7 +26,7 @@ static void connect_process(simulated* s) {
   s->process->handler = rig_handler(&s->rig);
   sim_process_connect(s->process);
   s->rig.source = &s->process->source.base;
-  s->rig.sink = &s->process->sink.base;
+  s->rig.sink = &s->process->sinks[0].base;
   s->rig.log = &s->process->logs[0].base;
   memset(s->rig.holds, 0, sizeof s->rig.holds);
 }

@@ -551,6 +551,8 @@ static void check_everything(run* r) {
   sim_disk_destroy(fresh);
 }
 
+static uint64_t state_commits, lists_beside; /* of all runs, see sim_world */
+
 static void run_seed(uint64_t seed) {
   run r;
   run_shape shape = run_shape_of(seed);
@@ -575,6 +577,8 @@ static void run_seed(uint64_t seed) {
         r.is_over ? (int)shape.mishap : 0, r.world.cluster.now_us / 1e6);
   char failure[sizeof r.world.failure];
   memcpy(failure, r.world.failure, sizeof failure);
+  state_commits += r.world.state_commits;
+  lists_beside += r.world.lists_beside;
   run_free(&r);
   if (failure[0] != '\0')
     fail_msg("SIM_SEED=%llu (%d workers, %d partitions, %s): %s", (unsigned long long)seed, shape.workers,
@@ -588,6 +592,10 @@ static void test_seeds(void** state) {
   uint64_t first = seed == NULL ? 1 : strtoull(seed, NULL, 10);
   uint64_t count = runs != NULL ? strtoull(runs, NULL, 10) : seed != NULL ? 1 : 300;
   for (uint64_t i = 0; i < count; i++) run_seed(first + i);
+  print_message("%llu commits of the state beside %llu of lists in %llu runs\n",
+                (unsigned long long)state_commits, (unsigned long long)lists_beside,
+                (unsigned long long)count);
+  if (seed == NULL) assert_true(state_commits > count / 4 && lists_beside > count / 8);
 }
 
 static int setup(void** state) {

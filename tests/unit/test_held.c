@@ -127,6 +127,36 @@ static void lists_may_be_committed_beyond_the_state(void** state) {
   freshet_held_destroy(held);
 }
 
+/* The state is set apart, and committed after commits of lists that go further. */
+static void a_state_that_is_set_apart_is_committed_later(void** state) {
+  (void)state;
+  freshet_source source = {NULL};
+  freshet_serving serving = {0};
+  freshet_held* held = freshet_held_create(&source, &serving);
+  const freshet_partition came = {.topic = FRESHET_TOPIC_EVENTS, .partition = 0, .offset = 4};
+  freshet_held_partition* p = freshet_held_add(held, &came);
+  freshet_held_advance(p, 7, 1);
+  freshet_held_set_apart(p);
+  freshet_held_advance(p, 9, 1);
+  freshet_held_start_listed(p, p->next, 77);
+  freshet_held_end_commit(p); /* of lists */
+  assert_int_equal(p->committed, 4);
+  freshet_held_advance(p, 12, 1);
+  freshet_held_start_apart(p);
+  assert_int_equal(p->committed, 4);
+  size_t count;
+  freshet_partition* list = freshet_held_list(held, FRESHET_TOPICS, FRESHET_HELD_COMMITTING, &count);
+  assert_int_equal(list[0].offset, 7);
+  assert_int_equal(list[0].listed.offset, 9);
+  assert_int_equal(list[0].listed.listing, 77);
+  free(list);
+  freshet_held_end_commit(p);
+  assert_int_equal(p->committed, 7);
+  assert_int_equal(p->listed.offset, 9);
+  assert_int_equal(p->next, 12);
+  freshet_held_destroy(held);
+}
+
 static void lists_go_to_the_shadow_until_the_hand_over(void** state) {
   (void)state;
   freshet_source source = {NULL};
@@ -262,6 +292,7 @@ int main(void) {
       cmocka_unit_test(grows_by_doubling_and_keeps_what_is_there),
       cmocka_unit_test(knows_what_is_held_and_what_follows),
       cmocka_unit_test(lists_may_be_committed_beyond_the_state),
+      cmocka_unit_test(a_state_that_is_set_apart_is_committed_later),
       cmocka_unit_test(lists_go_to_the_shadow_until_the_hand_over),
       cmocka_unit_test(what_was_said_of_requests_counts_at_once),
       cmocka_unit_test(reads_every_partition_to_its_end),

@@ -46,6 +46,11 @@ static void note(const char* what, const freshet_output* output) {
                      (int)output->headers[i].value.size, output->headers[i].value.data);
 }
 
+static void abandon(freshet_sink* self) {
+  (void)self;
+  note("abandon", NULL);
+}
+
 static freshet_status publish(freshet_sink* self, const freshet_output* output, freshet_error* error) {
   (void)self;
   (void)error;
@@ -138,6 +143,7 @@ static int set_up(void** state) {
                                              .commit = commit,
                                              .outcome = outcome,
                                              .abort = abort_it,
+                                             .abandon = abandon,
                                              .topic_name = topic_name,
                                              .limit = limit_of,
                                              .poll = poll_nothing};
@@ -253,6 +259,43 @@ static void lists_alone_are_told_from_state(void** state) {
   assert_int_equal(freshet_outbox_outcome(w.outbox, 0, NULL), FRESHET_OK);
   add(FRESHET_TOPIC_ITEM_STATES, "i1", "row", FRESHET_IN_TRANSACTION); /* it is not kept, but there */
   assert_false(freshet_outbox_has_lists_alone(w.outbox));
+}
+
+/* What was kept for a commit of the state alone goes with the next one of lists and state together. */
+static void what_is_kept_elsewhere_moves_here(void** state) {
+  (void)state;
+  freshet_outbox* own = w.outbox;
+  w.outbox = freshet_outbox_create(&w.sink, FRESHET_DELIVERY_FAST);
+  add(FRESHET_TOPIC_USERS, "u1", "old", FRESHET_WITH_COMMIT);
+  add(FRESHET_TOPIC_USERS, "u2", NULL, FRESHET_WITH_COMMIT);
+  freshet_outbox* other = w.outbox;
+  w.outbox = own;
+  add(FRESHET_TOPIC_DEAD_LETTERS, "x", "bad", FRESHET_WITH_COMMIT);
+  freshet_outbox_move_kept(own, other);
+  assert_int_equal(freshet_outbox_kept(other), 0);
+  assert_int_equal(freshet_outbox_kept_bytes(other), 0);
+  freshet_outbox_destroy(other);
+  add(FRESHET_TOPIC_USERS, "u1", "new", FRESHET_WITH_COMMIT);
+  start_commit(FRESHET_OK);
+  EXPECT("begin", "write 5 x=bad", "write 6 u1=old", "write 6 u2=tombstone", "write 6 u1=new", "commit");
+}
+
+/* Only a transaction that is there can be abandoned: under way, or open. */
+static void what_is_abandoned_is_there(void** state) {
+  (void)state;
+  add(FRESHET_TOPIC_USERS, "u1", "a", FRESHET_WITH_COMMIT);
+  freshet_outbox_abandon(w.outbox);
+  assert_int_equal(freshet_outbox_kept(w.outbox), 0);
+  assert_int_equal(w.count, 0);
+  add(FRESHET_TOPIC_USERS, "u1", "a", FRESHET_WITH_COMMIT);
+  assert_int_equal(freshet_outbox_seal(w.outbox, NULL), FRESHET_OK);
+  freshet_outbox_abandon(w.outbox);
+  assert_false(freshet_outbox_is_sealed(w.outbox) || freshet_outbox_is_open(w.outbox));
+  EXPECT("begin", "abandon");
+  start_commit(FRESHET_OK);
+  freshet_outbox_abandon(w.outbox);
+  assert_false(freshet_outbox_is_committing(w.outbox));
+  EXPECT("begin", "commit", "abandon");
 }
 
 static void the_store_gets_what_was_committed(void** state) {
@@ -515,6 +558,8 @@ int main(void) {
       cmocka_unit_test_setup_teardown(leaves_when_it_is_told_to, set_up, tear_down),
       cmocka_unit_test_setup_teardown(delivery_committed_puts_lists_into_the_transaction, set_up, tear_down),
       cmocka_unit_test_setup_teardown(lists_alone_are_told_from_state, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(what_is_kept_elsewhere_moves_here, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(what_is_abandoned_is_there, set_up, tear_down),
       cmocka_unit_test_setup_teardown(the_store_gets_what_was_committed, set_up, tear_down),
       cmocka_unit_test_setup_teardown(an_abort_forgets_everything_since_the_last_commit, set_up, tear_down),
       cmocka_unit_test_setup_teardown(what_is_written_ahead_is_written_once, set_up, tear_down),
