@@ -75,7 +75,8 @@ enum {
       (WORTH_END + 15) / 16 * 16, /* [AGREED_STAGES] of AGREED, by the stage; 0 in state of older versions */
   ORDER = AGREED_STAGE + AGREED_STAGES, /* no weight: how far the order of choices repeats, -.5 to .5 */
   GOES_ON = ORDER + 1,                  /* no weight: the share of choices that go on with a session */
-  SHOWN = (GOES_ON + 1 + 15) / 16 *
+  ORDER_BETWEEN = GOES_ON + 1,          /* ORDER, from one session to the next */
+  SHOWN = (ORDER_BETWEEN + 1 + 15) / 16 *
           16,       /* of what was shown without a choice, added to the starts of model_shown.c */
   SHOWN_GAPS = 4,   /* ... by the time since then */
   SHOWN_PLACES = 8, /* how far an item is looked at, by places of a list after the first one */

@@ -401,10 +401,10 @@ size_t freshet_model_table_memory(const freshet_model* model);
 void freshet_model_init_order(freshet_model* model);
 /* How much `follows` counts if the other item came first. code below ORDER_CODES. */
 float freshet_model_back_share(uint32_t code);
-/* The code of the order that has been learned. */
-uint32_t freshet_model_order_code(const freshet_model* model);
+/* The code of the order that has been learned. goes_on: of steps within a session, else of the step that begins one. */
+uint32_t freshet_model_order_code(const freshet_model* model, bool goes_on);
 /* A user went from one item to another: how often both were chosen in this order, and the other way round. */
-void freshet_model_note_order(freshet_model* model, float same, float back);
+void freshet_model_note_order(freshet_model* model, bool goes_on, float same, float back);
 
 /* ---- model_focus.c ---- */
 /* Scales the gradients of the blend weights, which all follow the softmax. weight: of the event. */

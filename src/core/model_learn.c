@@ -281,12 +281,13 @@ typedef struct own_event {
 
 /* The step from the newest item to the chosen one. */
 static void note_order(freshet_model* model, const own_event* event, const context* c) {
-  if (c->count == 0 || !c->same_session[0] || c->items[0] == event->item) return;
+  if (c->count == 0 || c->items[0] == event->item) return;
   const neighbours *from = &model->items[c->items[0]].near, *to = &model->items[event->item].near;
   const size_t at = event->places[0], back_at = event->own_places[0];
   if (at < from->count && back_at < to->count)
     freshet_model_note_order(
-        model, freshet_count_value(from->entries[at].follows) * freshet_model_neighbours_scale(from),
+        model, c->session > 0,
+        freshet_count_value(from->entries[at].follows) * freshet_model_neighbours_scale(from),
         freshet_count_value(to->entries[back_at].follows) * freshet_model_neighbours_scale(to));
 }
 
@@ -424,7 +425,7 @@ static freshet_status learn_positive(freshet_model* model, freshet_user* user,
                      .own_places = own_places};
   note_order(model, &event, &c);
   freshet_model_note_session(model, &c);
-  event.order_code = freshet_model_order_code(model);
+  event.order_code = freshet_model_order_code(model, c.session > 0);
   event.is_again = freshet_model_chooses_again(user, seen->item, seen->time_ms, &event.span_code);
   const freshet_kept kept = keep_pairs(model, &event);
   record_trace(model, &event, &kept);

@@ -6,6 +6,7 @@
  * the share of back steps. The share is learned: whenever a user goes from i to j, and both lists know the other item,
  * either the same direction is the more frequent one so far, or the way back is. With a part p of the first kind, the
  * share is (1 - p) / p. It is never quite 1, so that the directions can be told apart.
+ * The step that begins a session has a share of its own. It counts where it is below the share within sessions.
  * Where order matters, what is far away says less of the next item. `follows` counts .7^k of a pair at distance k where
  * the order seldom repeats, and down to .35^k where it always does. In the feature, the k-th recent item weighs .5^k,
  * down to .2^k.
@@ -31,19 +32,27 @@ void freshet_model_init_order(freshet_model* model) {
   }
 }
 
-static uint32_t back_code(const freshet_model* model) {
-  const double same = .5 + model->blend[ORDER], share = same > .5 ? (1 - same) / same : 1;
+/* How far order repeats. What begins a session has the order of sessions or of the steps from one to the next, whichever
+ * repeats more. */
+static double order_of(const freshet_model* model, bool goes_on) {
+  const double within = model->blend[ORDER], between = model->blend[ORDER_BETWEEN];
+  return goes_on || within > between ? within : between;
+}
+
+static uint32_t back_code(const freshet_model* model, bool goes_on) {
+  const double same = .5 + order_of(model, goes_on), share = same > .5 ? (1 - same) / same : 1;
   const double code = (double)(BACK_CODES - 1) - share * (double)BACK_CODES + .5;
   return code < 0 ? 0 : code < BACK_CODES ? (uint32_t)code : BACK_CODES - 1;
 }
 
-uint32_t freshet_model_order_code(const freshet_model* model) {
-  const uint32_t code = back_code(model);
+uint32_t freshet_model_order_code(const freshet_model* model, bool goes_on) {
+  const uint32_t code = back_code(model, goes_on);
   return code > SOME_ORDER ? ORDER_FADES + code : code;
 }
 
-void freshet_model_note_order(freshet_model* model, float same, float back) {
+void freshet_model_note_order(freshet_model* model, bool goes_on, float same, float back) {
   if (!(same > back) && !(same < back)) return;
-  const double is_same = same > back ? .5 : -.5, so_far = model->blend[ORDER];
-  model->blend[ORDER] = freshet_grid(so_far + rate * (is_same - so_far));
+  double* so_far = &model->blend[goes_on ? ORDER : ORDER_BETWEEN];
+  const double is_same = same > back ? .5 : -.5;
+  *so_far = freshet_grid(*so_far + rate * (is_same - *so_far));
 }

@@ -139,11 +139,11 @@ void freshet_model_context(const freshet_model* model, const freshet_user* user,
                            context* c) {
   enum { GAPS = 32, EXPS = 48 };
   float exps[EXPS] __attribute__((aligned(64))) = {0};
-  const float* half_decay = model->half_decay[freshet_model_order_code(model)];
   float sums[BONUS_FEATURES] = {0}, follows_unders[FRESHET_HISTORY], roots[FRESHET_HISTORY];
   c->is_similar = false;
   read_history(model, user, time_ms, c);
   freshet_model_set_thetas(model, user->positives, c);
+  const float* half_decay = model->half_decay[freshet_model_order_code(model, c->session > 0)];
   for (uint32_t k = 0; k < c->count; k++) {
     exps[k] = (float)(model->blend[LP + c->place[k]] + model->blend[LG + c->bucket[k]]);
   }

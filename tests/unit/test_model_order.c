@@ -41,7 +41,7 @@ static void play_all(world* w, bool may_turn) {
 }
 
 static float back_share(const world* w) {
-  return freshet_model_back_share(freshet_model_order_code(w->model));
+  return freshet_model_back_share(freshet_model_order_code(w->model, true));
 }
 
 /* What the list of `chosen` says of `slot`. */
@@ -63,6 +63,31 @@ static void the_share_says_whether_order_matters(void** state) {
   free_world(&fresh);
   free_world(&ordered);
   free_world(&mixed);
+}
+
+/* One song a day, albums in their order: no two choices are of one session. */
+static void play_daily(world* w) {
+  int64_t day = 0;
+  begin(w);
+  for (uint32_t s = 0; s < SESSIONS; s++) {
+    const uint32_t album = (uint32_t)(freshet_random(8, s) % ALBUMS) * ALBUM;
+    for (uint32_t i = 0; i < ALBUM; i++) choose(w, album + i, day++ * 24 * hour_ms);
+  }
+}
+
+static void steps_between_sessions_have_an_order_of_their_own(void** state) {
+  (void)state;
+  world daily = make_world(), ordered = make_world();
+  play_daily(&daily);
+  play_all(&ordered, false);
+  assert_true(freshet_model_back_share(freshet_model_order_code(daily.model, false)) < .2F);
+  assert_true(back_share(&daily) > .95F);
+  assert_true(ordered.model->blend[ORDER_BETWEEN] == 0);
+  assert_true(freshet_model_order_code(ordered.model, false) ==
+              freshet_model_order_code(ordered.model, true));
+  assert_true(follows(&daily, 2, 3) > 2 * follows(&daily, 2, 1));
+  free_world(&daily);
+  free_world(&ordered);
 }
 
 static void the_next_song_follows_and_the_one_before_does_not(void** state) {
@@ -89,9 +114,9 @@ static void a_model_that_folds_or_restores_has_the_same_lists(void** state) {
   int64_t offset = 0;
   uint32_t codes = 0;
   for (uint32_t s = 0; s < SESSIONS; s++) {
-    const uint32_t code = freshet_model_order_code(learner.model);
+    const uint32_t code = freshet_model_order_code(learner.model, true);
     play(&learner, s, false);
-    codes += code != freshet_model_order_code(learner.model);
+    codes += code != freshet_model_order_code(learner.model, true);
     if (s % 10 != 0 && s != SESSIONS - 1) continue;
     freshet_model_take_delta(learner.model, &delta);
     assert_int_equal(freshet_model_fold(folder.model, &delta, offset, NULL), FRESHET_OK);
@@ -138,7 +163,7 @@ static void state_without_the_share_is_read(void** state) {
   freshet_buffer_append(&old, bytes + rest, now.size - rest);
   assert_int_equal(freshet_model_read_globals(other.model, freshet_buffer_slice(&old), NULL), FRESHET_OK);
   assert_true(other.model->blend[TH] == w.model->blend[TH]);
-  assert_int_equal(freshet_model_order_code(other.model), 0);
+  assert_int_equal(freshet_model_order_code(other.model, true), 0);
   freshet_buffer_free(&now);
   freshet_buffer_free(&old);
   free_world(&w);
@@ -154,9 +179,9 @@ static void follows_fades_faster_where_order_matters(void** state) {
     assert_true(decay[0] == 1 && decay[1] <= .7F && decay[1] > .34F);
     if (code < ORDER_FADES) assert_true(decay[1] == .7F && w.model->half_decay[code][1] == .5F);
   }
-  assert_int_equal(freshet_model_order_code(w.model), 0);
+  assert_int_equal(freshet_model_order_code(w.model, true), 0);
   play_all(&w, false);
-  const uint32_t code = freshet_model_order_code(w.model);
+  const uint32_t code = freshet_model_order_code(w.model, true);
   assert_in_range(code, ORDER_FADES, ORDER_CODES - 1);
   assert_true(w.model->follows_decay[code][1] < .45F && w.model->half_decay[code][1] < .3F);
   free_world(&w);
@@ -212,7 +237,7 @@ static void shares_of_all_codes_fall(void** state) {
   assert_true(freshet_model_back_share(ORDER_FADES) == freshet_model_back_share(0));
   for (int i = -500; i <= 500; i++) { /* whatever a damaged delta makes of the weight */
     w.model->blend[ORDER] = i / 100.0;
-    const uint32_t code = freshet_model_order_code(w.model);
+    const uint32_t code = freshet_model_order_code(w.model, true);
     assert_in_range(code, last, ORDER_CODES - 1);
     last = code;
   }
@@ -222,6 +247,7 @@ static void shares_of_all_codes_fall(void** state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(the_share_says_whether_order_matters),
+                                     cmocka_unit_test(steps_between_sessions_have_an_order_of_their_own),
                                      cmocka_unit_test(the_next_song_follows_and_the_one_before_does_not),
                                      cmocka_unit_test(a_model_that_folds_or_restores_has_the_same_lists),
                                      cmocka_unit_test(state_without_the_share_is_read),
