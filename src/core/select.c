@@ -21,6 +21,9 @@ size_t freshet_select_candidates(size_t k, float diversity) {
 
 /* ---- diversity ---- */
 
+static const float likeness_scale =
+    .25F; /* so that a diversity of .5 weighs four likenesses like all of relevance */
+
 /* The order of the heap; ties go to the better candidate. */
 static bool goes_first(const freshet_variety* a, const freshet_variety* b) {
   return a->value != b->value ? a->value > b->value : a->index < b->index;
@@ -62,9 +65,9 @@ static void settle_top(const freshet_model* model, const freshet_ranked* places,
   while (heap[0].compared < place) {
     freshet_variety* top = &heap[0];
     const float near = freshet_model_text_likeness(model, places[top->compared++].item, top->item);
-    if (near <= top->likeness) continue;
-    top->likeness = near;
-    top->value = (1 - diversity) * top->relevance - diversity * near;
+    if (near <= 0) continue;
+    top->likeness += near;
+    top->value = (1 - diversity) * top->relevance - diversity * likeness_scale * top->likeness;
     sift_down(heap, count, 0);
   }
 }

@@ -26,7 +26,7 @@ typedef struct freshet_pick {
 /* Scratch of a candidate. */
 typedef struct freshet_variety {
   float value, relevance;
-  float likeness;       /* the greatest to the places that it was compared with: */
+  float likeness;       /* the sum of those to the places that it was compared with: */
   uint32_t compared;    /* to the first so many */
   uint32_t item, index; /* slot, and place among the candidates at first */
 } freshet_variety;
@@ -35,10 +35,10 @@ typedef struct freshet_variety {
 size_t freshet_select_candidates(size_t k, float diversity);
 
 /*
- * Maximal marginal relevance (Carbonell and Goldstein, 1998): fills the places one by one, each with the
- * candidate that maximises (1 - diversity) * relevance - diversity * (its greatest likeness to those before).
- * Relevance is the score, scaled to 0 .. 1 over the candidates; likeness is the cosine of the text vectors, 0
- * where there is none. candidates [count], best first, are put into that order. Costs at most
+ * Marginal relevance as by Carbonell and Goldstein (1998), with a sum for their maximum: fills the places one by one,
+ * each with the candidate that maximises (1 - diversity) * relevance - diversity / 4 * (the sum of its likenesses to
+ * those before). So it is the mean likeness of a list that is traded for relevance. Relevance is the score, scaled to
+ * 0 .. 1 over the candidates; likeness is the cosine of the text vectors, at least 0, and 0 where there is none. candidates [count], best first, are put into that order. Costs at most
  * FRESHET_DIVERSE_MAX * count likenesses, and seldom a third of them. Allocates nothing: scratch [count].
  */
 void freshet_select_diverse(const freshet_model* model, freshet_ranked* candidates, size_t count, size_t k,

@@ -112,3 +112,23 @@ double freshet_learner_list_likeness(const freshet_learner* learner, const uint3
   }
   return count < 2 ? NAN : sum / (double)(count * (count - 1) / 2);
 }
+
+/* The square of a sum is the sum over all pairs, and over each with itself. */
+double freshet_history_likeness(const freshet_history* history) {
+  double squares = 0, own = 0, count = 0;
+  double* sum = calloc(history->text_dim + 1, sizeof *sum);
+  FRESHET_ASSERT(sum != NULL);
+  for (size_t i = 0; history->vectors != NULL && i < history->item_count; i++) {
+    const float* vector = history->vectors + i * history->text_dim;
+    double length = 0;
+    for (uint32_t k = 0; k < history->text_dim; k++) {
+      sum[k] += (double)vector[k];
+      length += (double)vector[k] * (double)vector[k];
+    }
+    own += length;
+    count += length > 0;
+  }
+  for (uint32_t k = 0; k < history->text_dim; k++) squares += sum[k] * sum[k];
+  free(sum);
+  return count < 2 ? NAN : (squares - own) / (count * (count - 1));
+}

@@ -77,6 +77,8 @@ size_t freshet_learner_hidden(freshet_learner* learner, const freshet_rules* rul
                               int64_t now_ms, const uint32_t** slots);
 /* The mean cosine of the texts of any two items of a list; NAN with fewer than two. */
 double freshet_learner_list_likeness(const freshet_learner* learner, const uint32_t* list, size_t count);
+/* The mean cosine of the texts of any two items: what a list would have that is drawn by lot. NAN with fewer than two. */
+double freshet_history_likeness(const freshet_history* history);
 /* All users become new ones. */
 void freshet_learner_forget_users(freshet_learner* learner);
 freshet_user* freshet_learner_user(freshet_learner* learner, uint32_t user);

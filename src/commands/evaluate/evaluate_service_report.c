@@ -77,7 +77,8 @@ void freshet_service_report_print(const freshet_report* report) {
   if (report->service[0].groups[FRESHET_GROUP_DISLIKED].sums.count > 0)
     printf("%-24s %10.4f\n", "disliked in list", freshet_service_disliked_in_list(&report->service[0]));
   if (report->service[0].likeness_count > 0)
-    printf("%-24s %10.4f\n", "likeness within a list", freshet_service_list_similarity(&report->service[0]));
+    printf("%-24s %10.4f (of two items at random: %.4f)\n", "likeness within a list",
+           freshet_service_list_similarity(&report->service[0]), freshet_history_likeness(report->history));
   if (report->service[0].groups[FRESHET_GROUP_ALL].sums.count == 0) {
     printf(
         "no choice was ranked: the events after the first fifth are dislikes, or what is no choice (a rating "
@@ -168,6 +169,7 @@ void freshet_service_report_json(const freshet_report* report, json_t* object) {
   set_groups(object, &report->service[0]);
   json_object_set_new(object, "not_on_offer", json_integer((json_int_t)report->service[0].not_on_offer));
   set_real(object, "list_similarity", freshet_service_list_similarity(&report->service[0]));
+  set_real(object, "random_similarity", freshet_history_likeness(report->history));
   json_object_set_new(object, "segments", segments_json(&report->service[0], NULL));
   if (report->count == 1) return;
   json_t* others = json_object_get(object, "baselines");
