@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/grow.h"
 #include "rocksdb/damage.h"
 #include "rocksdb/rocksdb_internal.h"
 
@@ -182,16 +183,47 @@ static void position_key(uint8_t key[POSITION_KEY_BYTES], freshet_topic topic, i
   put_big_endian(key + 2, (uint64_t)partition, PARTITION_BYTES);
 }
 
+/* How many are before this one in their order. */
+static size_t positions_before(const rocksdb_store* store, freshet_topic topic, int32_t partition) {
+  size_t from = 0, to = store->position_count;
+  while (from < to) {
+    const size_t middle = from + (to - from) / 2;
+    const rocksdb_position* at = &store->positions[middle];
+    const bool is_before = at->topic < topic || (at->topic == topic && at->partition < partition);
+    if (is_before) from = middle + 1;
+    if (!is_before) to = middle;
+  }
+  return from;
+}
+
+/* A position moves with each record, and only where it is at the end counts: so it joins the batch when that is written. */
 static void store_set_position(freshet_store* self, freshet_topic topic, int32_t partition, int64_t offset,
                                int64_t time_ms) {
   rocksdb_store* store = (rocksdb_store*)self;
-  uint8_t key[POSITION_KEY_BYTES];
-  uint8_t value[POSITION_BYTES];
-  position_key(key, topic, partition);
-  put_big_endian(value, (uint64_t)offset, 8);
-  put_big_endian(value + 8, (uint64_t)time_ms, 8);
-  rocksdb_writebatch_put_cf(store->batch, store->families[META], (const char*)key, sizeof key,
-                            (const char*)value, sizeof value);
+  const size_t place = positions_before(store, topic, partition);
+  rocksdb_position* at = &store->positions[place];
+  const bool is_known = place < store->position_count && at->topic == topic && at->partition == partition;
+  if (!is_known) {
+    store->positions = freshet_grow(store->positions, &store->position_capacity, store->position_count + 1,
+                                    sizeof *store->positions);
+    at = &store->positions[place];
+    memmove(at + 1, at, (store->position_count - place) * sizeof *at);
+    store->position_count++;
+  }
+  *at = (rocksdb_position){topic, partition, offset, time_ms};
+}
+
+static void add_positions(rocksdb_store* store) {
+  for (size_t i = 0; i < store->position_count; i++) {
+    const rocksdb_position* at = &store->positions[i];
+    uint8_t key[POSITION_KEY_BYTES], value[POSITION_BYTES];
+    position_key(key, at->topic, at->partition);
+    put_big_endian(value, (uint64_t)at->offset, 8);
+    put_big_endian(value + 8, (uint64_t)at->time_ms, 8);
+    rocksdb_writebatch_put_cf(store->batch, store->families[META], (const char*)key, sizeof key,
+                              (const char*)value, sizeof value);
+  }
+  store->position_count = 0;
 }
 
 static void number_batch(rocksdb_store* store) {
@@ -208,6 +240,7 @@ static void number_batch(rocksdb_store* store) {
  * makes a flushed family visible, so no family runs ahead of another). A prefix is all that is needed: its
  * positions tell where in Kafka to go on reading. */
 static void prepare_write(rocksdb_store* store) {
+  add_positions(store);
   if (rocksdb_writebatch_count(store->batch) > 0) number_batch(store);
   if (store->purger != NULL) freshet_purger_starts(store->purger);
 }
@@ -348,6 +381,7 @@ static void store_destroy(freshet_store* self) {
   rocksdb_options_destroy(store->options);
   rocksdb_block_based_options_destroy(store->table);
   rocksdb_cache_destroy(store->cache);
+  free(store->positions);
   free(store->folder);
   free(store);
 }

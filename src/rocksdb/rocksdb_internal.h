@@ -20,6 +20,12 @@ enum {
  * the manifest has lost a file, would make a state that never was. */
 #define FRESHET_BATCH_KEY "\xff"
 
+typedef struct rocksdb_position {
+  freshet_topic topic;
+  int32_t partition;
+  int64_t offset, time_ms;
+} rocksdb_position;
+
 typedef struct rocksdb_store {
   freshet_store base;
   rocksdb_t* db;
@@ -30,6 +36,8 @@ typedef struct rocksdb_store {
   rocksdb_readoptions_t* read;
   rocksdb_writeoptions_t* write;
   rocksdb_writebatch_t* batch;
+  rocksdb_position* positions; /* [position_count] for the batch, sorted by topic and partition */
+  size_t position_count, position_capacity;
   uint64_t batches; /* written to the folder, ever */
   freshet_purger* purger;
   char* folder;

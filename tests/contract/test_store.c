@@ -288,6 +288,51 @@ static void test_positions_belong_to_the_batch(void** state) {
                    FRESHET_NOT_FOUND);
 }
 
+static void test_many_positions(void** state) {
+  enum { PARTITIONS = 300, MOVES = 3000 };
+  freshet_store* s = *state;
+  for (int i = 0; i < MOVES; i++) { /* 7 has no factor in common with 300: each partition comes ten times */
+    freshet_store_set_position(s, FRESHET_TOPIC_ITEMS, i * 7 % PARTITIONS, i, 1000 + i);
+    freshet_store_set_position(s, FRESHET_TOPIC_USERS, i * 7 % PARTITIONS, 2 * i, i);
+  }
+  write_ok(s);
+  for (int i = MOVES - PARTITIONS; i < MOVES; i++) {
+    expect_position(s, FRESHET_TOPIC_ITEMS, i * 7 % PARTITIONS, i, 1000 + i);
+    expect_position(s, FRESHET_TOPIC_USERS, i * 7 % PARTITIONS, 2 * i, i);
+  }
+  freshet_store_set_position(s, FRESHET_TOPIC_ITEMS, 8, 5, 6); /* the next batch has only this one */
+  freshet_store_set_position(s, FRESHET_TOPIC_USERS, 7, 3, 4);
+  write_ok(s);
+  expect_position(s, FRESHET_TOPIC_ITEMS, 8, 5, 6);
+  expect_position(s, FRESHET_TOPIC_USERS, 7, 3, 4);
+}
+
+static off_t bytes_in_folder;
+
+static int add_size(const char* path, const struct stat* about, int type, struct FTW* where) {
+  (void)path, (void)where;
+  if (type == FTW_F) bytes_in_folder += about->st_size;
+  return 0;
+}
+
+static off_t size_of_folder(void) {
+  bytes_in_folder = 0;
+  assert_int_equal(nftw(folder, add_size, 16, FTW_PHYS), 0);
+  return bytes_in_folder;
+}
+
+/* A record moves its position: a thousand records do not write it a thousand times. */
+static void test_a_position_is_written_once(void** state) {
+  freshet_store* s = *state;
+  freshet_store_set_position(s, FRESHET_TOPIC_ITEMS, 0, 1, 1);
+  write_ok(s);
+  const off_t before = size_of_folder();
+  for (int i = 0; i < 1000; i++) freshet_store_set_position(s, FRESHET_TOPIC_ITEMS, 0, i, i);
+  write_ok(s);
+  assert_true(size_of_folder() - before < 1000);
+  expect_position(s, FRESHET_TOPIC_ITEMS, 0, 999, 999);
+}
+
 static void put_large(freshet_store* s, const char* key, char fill) {
   static char value[200000];
   memset(value, fill, sizeof value - 1);
@@ -614,6 +659,7 @@ int main(int argc, char** argv) {
       ON_ROCKSDB(test_a_folder_with_other_files_is_refused),
       ON_ROCKSDB(test_a_folder_that_cannot_be_made_is_an_error),
       ON_ROCKSDB_ROWS(test_a_write_waits_for_the_one_that_has_started),
+      ON_ROCKSDB_ROWS(test_a_position_is_written_once),
       ON_ROCKSDB(test_kill_9_leaves_whole_batches),
       ON_ROCKSDB(test_a_full_disk_stops_and_loses_nothing),
       ON_BOTH(test_rows_appear_with_the_write),
@@ -622,6 +668,7 @@ int main(int argc, char** argv) {
       ON_BOTH(test_scans_are_in_key_order_and_by_prefix),
       ON_BOTH(test_values_may_be_anything),
       ON_BOTH(test_positions_belong_to_the_batch),
+      ON_BOTH(test_many_positions),
       ON_BOTH(test_a_write_in_two_steps),
       ON_BOTH(test_random_changes_against_an_oracle),
   };
