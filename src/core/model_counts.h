@@ -43,4 +43,12 @@ static inline uint16_t freshet_count_add(uint16_t count, float gain, uint32_t cl
   return freshet_count_round(freshet_count_value(count) + gain, rounding);
 }
 
+/* What a count of `together` tells. Items that came together once may have done so by chance, and a list has many such items:
+ * a small count is worth less than its size, a large one as much. */
+#define FRESHET_COUNT_DOUBT 1.0F
+static inline float freshet_count_evidence(uint16_t count) {
+  const float value = freshet_count_value(count);
+  return value * value / (value + FRESHET_COUNT_DOUBT);
+}
+
 #endif

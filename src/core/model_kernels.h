@@ -129,7 +129,7 @@ typedef struct freshet_model_kernels {
    * the gradient is 0 nothing changes. Gradients become 0. */
   void (*blend)(double* x, double* accumulators, float* gradients, const float* rates, size_t n16);
   /* List by list, for each entry whose item has the mark c > 0: sums[c] += weights * {follows, together,
-   * together, follows}, agreed[c] += the list's weight of roots * freshet_root_about(together). sums[0] and agreed[0]
+   * together, follows}, of together its evidence, agreed[c] += the list's weight of roots * freshet_root_about(together). sums[0] and agreed[0]
    * take the entries without a mark, and are not used. */
   void (*scan)(freshet_scan_list* lists, size_t count, const freshet_marks* marks,
                float (*sums)[FRESHET_SUMS], float* agreed);
@@ -141,8 +141,8 @@ typedef struct freshet_model_kernels {
    * is not used. */
   void (*locate)(const freshet_tags* tags, const freshet_neighbour* entries, size_t count,
                  const freshet_marks* marks, size_t places[256]);
-  /* For every entry of a list: the sums of its item += weights * {follows, together, together, follows}, and its
-   * `agreed` += agreed * freshet_root_about(together). */
+  /* For every entry of a list: the sums of its item += weights * {follows, together, together, follows},
+   * of together its evidence, and its `agreed` += agreed * freshet_root_about(together). */
   void (*spread)(const freshet_neighbour* entries, size_t count, const float weights[FRESHET_SUMS],
                  float agreed, freshet_gathered* gathered);
   /* For every entry of a list of neighbours by text: sum 3 of its item += weight * its likeness. */

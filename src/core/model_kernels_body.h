@@ -382,12 +382,15 @@ INLINE size_t find_marked(const freshet_tags* tags, const freshet_neighbour* ent
 
 #endif
 
-/* {follows, together, together, follows} */
+/* {follows, together, together, follows}, of `together` the evidence. A count is squared and divided without rounding, so
+ * `follows` stays as it is: what is added to it is too little to change it, and keeps 0 / 0 away. */
 INLINE __m128 gain_of(const freshet_neighbour* entry) {
   const __m128i both = _mm_loadu_si32(&entry->follows);
   const __m128i four = _mm_shufflelo_epi16(both, _MM_SHUFFLE(0, 1, 1, 0));
   const __m128i bits = _mm_slli_epi32(_mm_unpacklo_epi16(four, _mm_setzero_si128()), FRESHET_COUNT_SHIFT);
-  return _mm_castsi128_ps(bits) * _mm_set1_ps(FRESHET_COUNT_SCALE);
+  const __m128 value = _mm_castsi128_ps(bits) * _mm_set1_ps(FRESHET_COUNT_SCALE);
+  const float doubt = FRESHET_COUNT_DOUBT, none = 0x1p-40F;
+  return value * value / (value + _mm_set_ps(none, doubt, doubt, none));
 }
 
 /* Hits of a block of a list, which are on their way from memory. */

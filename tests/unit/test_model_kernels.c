@@ -138,6 +138,11 @@ static float counted(float x) {
   return freshet_count_value(freshet_count_pack(fabsf(x)));
 }
 
+/* What it adds to a sum then. */
+static float evidence(float x) {
+  return freshet_count_evidence(freshet_count_pack(x));
+}
+
 static void searches_find_what_plain_loops_find(void** state) {
   (void)state;
   static _Alignas(64) uint32_t items[N];
@@ -181,6 +186,9 @@ static void counts_are_packed(void** state) {
   assert_int_equal(freshet_count_pack(NAN), 0);
   assert_int_equal(freshet_count_pack(INFINITY), UINT16_MAX);
   assert_true(freshet_count_value(0) == 0);
+  assert_true(freshet_count_evidence(0) == 0);
+  assert_true(freshet_count_evidence(freshet_count_pack(1)) == .5F);
+  assert_float_equal(freshet_count_evidence(freshet_count_pack(1000)), 999, .01);
   for (uint32_t i = 0; i < 100000; i++) {
     const float x = .01F + (float)(freshet_random(3, i) >> 40) * 0x1p-24F * (float)(1 << i % 23);
     assert_true(fabsf(freshet_count_value(freshet_count_pack(x)) - x) <= x / 4096);
@@ -253,15 +261,15 @@ static void scans_add_what_is_marked(void** state) {
         if (mark == 1) first = i;
         hit++;
         want[mark][0] += weights[0] * x[i];
-        want[mark][1] += weights[1] * y[i];
-        want[mark][2] += weights[2] * y[i];
+        want[mark][1] += weights[1] * evidence(y[i]);
+        want[mark][2] += weights[2] * evidence(y[i]);
         want[mark][3] += weights[3] * x[i];
         want_agreed[mark] += .7F * freshet_root_about(y[i]);
       }
       assert_true(hit > 0 || count < 10);
       freshet_scan_list lists[2] = {{{.3F, 1.7F, .01F, .6F}, .7F, near.tags, near.entries, count, 0},
                                     {{0, 0, 4, 0}, 0, other.tags, other.entries, 3, 0}};
-      for (size_t i = 0; i < 3; i++) want[numbers[known[i]]][2] += 4 * 2.0F;
+      for (size_t i = 0; i < 3; i++) want[numbers[known[i]]][2] += 4 * evidence(2);
       (*k)->scan(lists, 2, &marks, sums, agreed);
       assert_memory_equal(agreed + 1, want_agreed + 1, MARKS * sizeof *agreed);
       assert_int_equal(lists[0].place, first);
@@ -328,8 +336,8 @@ static void spreads_reach_every_item_once(void** state) {
       for (size_t i = 0; i < LIST; i++) items[i] = (uint32_t)((i * 7 + turn) % ITEMS);
       for (size_t i = 0; i < LIST; i++) {
         want[items[i]][0] += weights[0] * a[i];
-        want[items[i]][1] += weights[1] * b[i];
-        want[items[i]][2] += weights[2] * b[i];
+        want[items[i]][1] += weights[1] * evidence(b[i]);
+        want[items[i]][2] += weights[2] * evidence(b[i]);
         want[items[i]][3] += weights[3] * a[i];
         want_agreed[items[i]] += .7F * freshet_root_about(b[i]);
         set_entry(&near, i, items[i], a[i], b[i]);
