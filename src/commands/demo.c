@@ -38,8 +38,8 @@ static const char usage[] =
     "Online\n"
     "Retail): publishes products and purchases as Avro, lets the worker learn them, then lets 30 "
     "customers\n"
-    "buy once more and shows lists before and after, why they changed, and how long that took. Needs no "
-    "Kafka.\n\n"
+    "buy once more and shows lists before and after, why they changed, how alike their products are, and\n"
+    "how long that took. Needs no Kafka.\n\n"
     "  --keep                leave everything running at the end, with the HTTP port open, until Ctrl-C\n"
     "  --data FOLDER         items.csv and events.csv.gz (default: the slice that comes with the program)\n"
     "  -X SECTION.KEY=VALUE  override one key of the configuration; may be repeated\n\n"
@@ -107,15 +107,31 @@ static freshet_status publish_purchase(demo* d, const freshet_demo_purchase* p, 
   return status;
 }
 
+/* Asks for the customer's list without variety. The reply has the customer's id as its key. */
+static freshet_status publish_request(demo* d, const char* customer, freshet_error* error) {
+  const freshet_request request = {.request_id = freshet_slice_of(customer),
+                                   .user_id = freshet_slice_of(customer),
+                                   .k = (int32_t)d->config->ranking.k};
+  d->bytes.size = 0;
+  freshet_status status = freshet_encode_request(d->codec, &request, &d->bytes, error);
+  if (status == FRESHET_OK) status = publish(d, FRESHET_TOPIC_REQUESTS, customer, error);
+  return status;
+}
+
 static void note_list(demo* d, const freshet_record* record) {
   freshet_list list;
   for (size_t i = 0; i < d->customer_count; i++) {
     freshet_demo_customer* c = &d->customers[i];
     if (!record->has_value || !freshet_slice_equal(record->key, freshet_slice_of(c->id))) continue;
     if (freshet_decode_list(d->codec, record->value, &list, NULL) != FRESHET_OK) continue;
+    if (record->topic == FRESHET_TOPIC_REPLIES) {
+      freshet_demo_list_read(&c->story.plain, &list, &d->data);
+      c->has_plain = true;
+      continue;
+    }
     if (list.version_offset < c->version) continue; /* the rule for readers: the larger version wins */
     c->version = list.version_offset;
-    freshet_demo_list_read(&c->shown, &list);
+    freshet_demo_list_read(&c->shown, &list, &d->data);
   }
 }
 
@@ -225,11 +241,12 @@ static freshet_status publish_history(demo* d, freshet_error* error) {
   return status;
 }
 
-/* Waits for a list of the customer with a version above `version`; LIST_WITHIN_MS at most. */
-static freshet_status wait_for_list(demo* d, const freshet_demo_customer* c, int64_t version,
+/* Waits for a list of the customer with a version above `version`, and for the one without variety if it was asked for;
+ * LIST_WITHIN_MS at most. */
+static freshet_status wait_for_list(demo* d, const freshet_demo_customer* c, int64_t version, bool asked,
                                     freshet_error* error) {
   int64_t start_us = freshet_clock_monotonic_us(d->clock);
-  while (c->version <= version) {
+  while (c->version <= version || (asked && !c->has_plain)) {
     size_t count;
     freshet_status status = read_lists(d, 10, &count, error);
     if (status != FRESHET_OK) return status;
@@ -244,18 +261,22 @@ static freshet_status wait_for_list(demo* d, const freshet_demo_customer* c, int
 
 /* The customer's last purchase is made, and the story is what happened. */
 static freshet_status play(demo* d, freshet_demo_customer* c, freshet_error* error) {
-  freshet_status status = wait_for_list(d, c, -1, error);
+  freshet_status status = wait_for_list(d, c, -1, false, error);
   if (status != FRESHET_OK) return status;
   c->story.before = c->shown;
   int64_t version = c->version;
   int64_t start_us = freshet_clock_monotonic_us(d->clock);
   status = publish_purchase(d, c->held_back, error);
   if (status == FRESHET_OK) status = freshet_sink_settle(d->sink, LIST_WITHIN_MS, error);
-  if (status == FRESHET_OK) status = wait_for_list(d, c, version, error);
+  if (status == FRESHET_OK) status = wait_for_list(d, c, version, false, error);
   if (status != FRESHET_OK) return status;
   c->story.took_ms = (double)(freshet_clock_monotonic_us(d->clock) - start_us) / 1000;
   c->story.after = c->shown;
-  return FRESHET_OK;
+  if (d->config->ranking.diversity <= 0) return FRESHET_OK;
+  status = publish_request(d, c->id, error);
+  if (status == FRESHET_OK) status = freshet_sink_settle(d->sink, LIST_WITHIN_MS, error);
+  if (status == FRESHET_OK) status = wait_for_list(d, c, version, true, error);
+  return status;
 }
 
 static freshet_status show_customers(demo* d, freshet_error* error) {
@@ -303,6 +324,8 @@ static freshet_status open_clients(demo* d, freshet_error* error) {
   if (status == FRESHET_OK) status = freshet_kafka_reader_create(&d->kafka, &d->lists, error);
   for (int32_t p = 0; status == FRESHET_OK && p < PARTITIONS; p++) {
     status = freshet_reader_open(d->lists, FRESHET_TOPIC_RECOMMENDATIONS, p, FRESHET_OFFSET_BEGINNING, error);
+    if (status == FRESHET_OK)
+      status = freshet_reader_open(d->lists, FRESHET_TOPIC_REPLIES, p, FRESHET_OFFSET_BEGINNING, error);
   }
   return status;
 }

@@ -75,6 +75,21 @@ static int quickest_first(const void* a, const void* b) {
   return x < y ? -1 : x > y;
 }
 
+/* How alike the lists of all customers are, and what they would be without variety. */
+static void sum_up_variety(const freshet_demo_customer* customers, size_t count) {
+  freshet_demo_list varied = {.pairs = 0}, plain = {.pairs = 0};
+  for (size_t i = 0; i < count; i++) {
+    varied.pairs += customers[i].story.after.pairs;
+    varied.alike += customers[i].story.after.alike;
+    plain.pairs += customers[i].story.plain.pairs;
+    plain.alike += customers[i].story.plain.alike;
+  }
+  if (plain.pairs == 0 || varied.pairs == 0) return;
+  printf("In their lists %.0f %% of the pairs of names share a word; without variety %.0f %%.\n",
+         100.0 * (double)varied.alike / (double)varied.pairs,
+         100.0 * (double)plain.alike / (double)plain.pairs);
+}
+
 static void sum_up(freshet_demo_customer* customers, size_t count) {
   freshet_demo_change all = {0};
   for (size_t i = 0; i < count; i++) {
@@ -87,6 +102,7 @@ static void sum_up(freshet_demo_customer* customers, size_t count) {
       "\n%zu customers bought once more. Of %zu products shown to them, %zu are new; %zu of these are there\n"
       "because of the purchase. A new list came after %.1f ms (median).\n",
       count, count * FRESHET_DEMO_SHOWN, all.new_count, all.by_purchase, customers[count / 2].story.took_ms);
+  sum_up_variety(customers, count);
 }
 
 void freshet_demo_customers_show(freshet_demo_customer* customers, size_t count,

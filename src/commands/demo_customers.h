@@ -15,6 +15,7 @@ typedef struct freshet_demo_customer {
   const freshet_demo_purchase* held_back;
   int64_t version;         /* of the newest list seen, -1: none */
   freshet_demo_list shown; /* of that list */
+  bool has_plain;          /* the story has its list without variety */
   freshet_demo_story story;
 } freshet_demo_customer;
 

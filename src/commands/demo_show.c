@@ -27,7 +27,22 @@ static void copy_id(char to[FRESHET_ID_MAX + 1], freshet_slice id) {
   snprintf(to, FRESHET_ID_MAX + 1, "%.*s", (int)id.size, id.data == NULL ? "" : id.data);
 }
 
-void freshet_demo_list_read(freshet_demo_list* shown, const freshet_list* list) {
+static void count_alike(freshet_demo_list* shown, const freshet_list* list, const freshet_demo_data* data) {
+  char one[FRESHET_ID_MAX + 1], other[FRESHET_ID_MAX + 1];
+  shown->pairs = shown->alike = 0;
+  for (size_t i = 0; i < list->item_count; i++) {
+    copy_id(one, list->items[i].item_id);
+    for (size_t j = 0; j < i; j++) {
+      copy_id(other, list->items[j].item_id);
+      shown->pairs++;
+      shown->alike += freshet_demo_titles_share_a_word(data, one, other);
+    }
+  }
+}
+
+void freshet_demo_list_read(freshet_demo_list* shown, const freshet_list* list,
+                            const freshet_demo_data* data) {
+  count_alike(shown, list, data);
   shown->count = list->item_count < FRESHET_DEMO_SHOWN ? list->item_count : FRESHET_DEMO_SHOWN;
   for (size_t i = 0; i < shown->count; i++) {
     const freshet_recommendation* item = &list->items[i];
@@ -177,9 +192,22 @@ static void print_reasons(FILE* out, const freshet_demo_story* story, const fres
   }
 }
 
+static unsigned percent_alike(const freshet_demo_list* list) {
+  return list->pairs == 0 ? 0 : (unsigned)((100 * list->alike + list->pairs / 2) / list->pairs);
+}
+
+/* How alike the products of the list are, and how alike they would be. */
+static void print_variety(FILE* out, const freshet_demo_story* story, bool colours) {
+  if (story->plain.pairs == 0 || story->after.pairs == 0) return;
+  fprintf(out, "%s  variety: %u %% of the pairs in this list share a word; without it %u %%%s\n",
+          colours ? DIM : "", percent_alike(&story->after), percent_alike(&story->plain),
+          colours ? PLAIN : "");
+}
+
 void freshet_demo_show(FILE* out, const freshet_demo_story* story, const freshet_demo_data* data,
                        bool colours) {
   print_purchases(out, story, data, colours);
   print_lists(out, story, data, colours);
   print_reasons(out, story, data, colours);
+  print_variety(out, story, colours);
 }

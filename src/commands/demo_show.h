@@ -26,14 +26,16 @@ typedef struct freshet_demo_entry {
   size_t reason_count;
 } freshet_demo_entry;
 
-/* The first products of a list. */
+/* The first products of a list, and how alike all of them are. */
 typedef struct freshet_demo_list {
   freshet_demo_entry entries[FRESHET_DEMO_SHOWN]; /* [count] */
   size_t count;
+  size_t pairs, alike; /* of the whole list; alike: their names share a word */
 } freshet_demo_list;
 
 /* Takes the first products of a list, with the reasons that speak for them. */
-void freshet_demo_list_read(freshet_demo_list* shown, const freshet_list* list);
+void freshet_demo_list_read(freshet_demo_list* shown, const freshet_list* list,
+                            const freshet_demo_data* data);
 
 typedef struct freshet_demo_story {
   const char* customer;
@@ -41,6 +43,7 @@ typedef struct freshet_demo_story {
   size_t bought_count;
   const char* buys; /* the id of what is bought between the two lists */
   freshet_demo_list before, after;
+  freshet_demo_list plain; /* as `after`, without variety; empty: not asked for */
   double took_ms;
 } freshet_demo_story;
 

@@ -27,7 +27,7 @@ static freshet_demo_list list_of(const char* ids) {
   freshet_demo_list shown;
   for (size_t i = 0; i < list.item_count; i++)
     items[i] = (freshet_recommendation){.item_id = {ids + i, 1}, .reasons = reasons, .reason_count = 3};
-  freshet_demo_list_read(&shown, &list);
+  freshet_demo_list_read(&shown, &list, &data);
   return shown;
 }
 
@@ -66,6 +66,18 @@ static void a_story_says_what_moved_and_why(void** state) {
   assert_int_equal(change.by_purchase, 2);
 }
 
+static void a_story_says_how_alike_its_products_are(void** state) {
+  (void)state;
+  freshet_demo_story story = story_of("ac", "abd");
+  char* text = told(&story, false);
+  assert_null(strstr(text, "variety")); /* not asked for */
+  free(text);
+  story.plain = list_of("acd"); /* RED LAMP and BLUE LAMP */
+  text = told(&story, false);
+  assert_non_null(strstr(text, "  variety: 0 % of the pairs in this list share a word; without it 33 %\n"));
+  free(text);
+}
+
 /* Columns without escape sequences and the later bytes of a character. */
 static size_t columns_of(const char* line, size_t size) {
   size_t columns = 0;
@@ -84,7 +96,8 @@ static void a_story_fits_on_a_terminal(void** state) {
   static const char* const lists[][2] = {{"", "b"}, {"b", ""}, {"abcd", "bcda"}, {"a", "bdc"}, {"", ""}};
   for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
     for (int colours = 0; colours < 2; colours++) {
-      const freshet_demo_story story = story_of(lists[i][0], lists[i][1]);
+      freshet_demo_story story = story_of(lists[i][0], lists[i][1]);
+      story.plain = story.after;
       char* text = told(&story, colours != 0);
       for (const char* line = text; *line != '\0';) {
         const size_t size = strcspn(line, "\n");
@@ -107,6 +120,7 @@ static void titles_share_words_of_four_letters(void** state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_story_says_what_moved_and_why),
+      cmocka_unit_test(a_story_says_how_alike_its_products_are),
       cmocka_unit_test(a_story_fits_on_a_terminal),
       cmocka_unit_test(titles_share_words_of_four_letters),
   };
