@@ -9,6 +9,7 @@
  *   model_bonus.c       what a user's recent items bring to the items near them
  *   model_learn.c       one step of learning
  *   model_focus.c       ... and of which choices the blend weights learn most
+ *   model_pace.c        ... and how fast
  *   model_liking.c      what users disliked, and how it pushes away
  *   model_habits.c      what users choose again
  *   model_shown.c       what users were shown, and did not choose
@@ -223,8 +224,10 @@ struct freshet_model {
   _Alignas(64) double blend[BLEND_PADDED];
   double blend_squares[BLEND_PADDED];
   _Alignas(64) float blend_rates[BLEND_PADDED];
-  worth_bases* worth; /* model_worth.c */
-  uint64_t clipped;   /* weights that were cut to their bounds */
+  _Alignas(64) float paced_rates[BLEND_PADDED]; /* model_pace.c: blend_rates, as fast as they are now */
+  uint64_t paced_turn;                          /* 0: there are none yet */
+  worth_bases* worth;                           /* model_worth.c */
+  uint64_t clipped;                             /* weights that were cut to their bounds */
   int64_t folded_to;
   bool is_of_other_log;                              /* stored rows count offsets of a log that is gone */
   float follows_decay[ORDER_CODES][FRESHET_HISTORY]; /* .7^k or faster: model_order.c */
@@ -409,6 +412,10 @@ void freshet_model_note_order(freshet_model* model, bool goes_on, float same, fl
 /* ---- model_focus.c ---- */
 /* Scales the gradients of the blend weights, which all follow the softmax. weight: of the event. */
 void freshet_model_focus(freshet_model* model, const candidates* s, float weight);
+
+/* ---- model_pace.c ---- */
+/* [BLEND_PADDED] how fast the blend weights learn at this event. */
+const float* freshet_model_paced_rates(freshet_model* model);
 
 /* ---- model_rivals.c ---- */
 enum { FRESHET_NEGATIVES_PER_RIVAL = 6, FRESHET_RIVALS_MAX = NEGATIVES_MAX / FRESHET_NEGATIVES_PER_RIVAL };

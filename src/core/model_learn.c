@@ -214,7 +214,7 @@ static void step_user(freshet_model* model, freshet_user* user, const context* c
 
 static void step_weights(freshet_model* model, size_t from, size_t to) {
   model->kernels->blend(model->blend + from, model->blend_squares + from, model->blend_gradient + from,
-                        model->blend_rates + from, to - from);
+                        freshet_model_paced_rates(model) + from, to - from);
 }
 
 static void step_blend(freshet_model* model) {
