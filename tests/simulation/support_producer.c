@@ -11,7 +11,8 @@ enum {
   MARKERS_MOST_US = 300000,
   BEGIN_AGAIN_MS = 20,
   WRITING_MOST_MS = 20,
-  ASKING = 5
+  ASKING = 5,
+  SLOW = 300 /* a commit takes some turns then */
 };
 
 /* A record ("letter") that was handed over and is not on the broker yet. */
@@ -315,7 +316,8 @@ void sim_producer_work(sim_process* process) {
   if (sim_chance(&world->cluster.random, 200)) send_some(process);
   for (int i = 0; i < SIM_SINKS; i++) {
     struct sim_sink* sink = &process->sinks[i];
-    if (is_committing(sink) && sim_chance(&world->cluster.random, 400)) advance_commit(sink);
+    if (is_committing(sink) && sim_chance(&world->cluster.random, world->faults.slow >= SLOW ? 15 : 400))
+      advance_commit(sink);
   }
 }
 

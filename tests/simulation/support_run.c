@@ -76,6 +76,13 @@ static int64_t commit_interval_ms(const run_shape* shape, sim_random* random) {
   return is_long ? 500 + sim_below(random, 3000) : sim_skewed(random, 5, 2000);
 }
 
+static void commit_often(freshet_stream_config* config, sim_random* random) {
+  config->commit_interval_ms = 2 + sim_below(random, 40);
+  config->lists_interval_ms = 1;
+  config->items_interval_ms = config->checkpoint_interval_ms = 100000;
+  config->overlay_users = 100;
+}
+
 static freshet_stream_config config_of(const run_shape* shape, sim_random* random) {
   freshet_stream_config config = {
       .base_generation = run_generation_name(0),
@@ -108,6 +115,7 @@ static freshet_stream_config config_of(const run_shape* shape, sim_random* rando
       .context_weight = 2,
       .requests_max_age_ms = sim_chance(random, 500) ? 0 : sim_skewed(random, 1, 5000),
   };
+  if (shape->is_plain) commit_often(&config, random);
   config.model.dim = 16;
   config.model.neighbours = 8;
   config.model.negatives = 5;
@@ -588,7 +596,7 @@ void run_init(run* r, uint64_t seed, uint64_t luck, const run_shape* shape) {
   sim_world* world = &r->world;
   sim_cluster_init(&world->cluster, seed * 1000003 + luck, shape->input_partitions, shape->item_partitions);
   bool is_comparable = apps_of(shape) == 1 && shape->workers == 1 && shape->input_partitions == 1;
-  sim_scenario_init(&r->scenario, seed, is_comparable, &world->cluster, codecs[TEST_CODEC]);
+  sim_scenario_init(&r->scenario, seed, is_comparable, shape->is_plain, &world->cluster, codecs[TEST_CODEC]);
   sim_scenario_feed(&r->scenario, &world->cluster, r->scenario.preamble);
   r->config = config_of(shape, &world->cluster.random);
   if (shape->is_tight) r->config.model.max_items = (uint32_t)sim_scenario_announced(&r->scenario);
@@ -605,6 +613,7 @@ void run_init(run* r, uint64_t seed, uint64_t luck, const run_shape* shape) {
   world->faults.give_up = sim_below(random, 40);
   world->faults.slow = sim_below(random, 100);
   world->faults.stuck = sim_below(random, 150);
+  if (shape->is_plain) world->faults.slow = 300 + sim_below(random, 500); /* commits take some turns */
   world->faults.kick = sim_skewed(random, 0, 40);
   world->faults.rebalance = sim_skewed(random, 0, 40);
   r->limiting = sim_chance(random, 300) ? sim_skewed(random, 1, 30) : 0;

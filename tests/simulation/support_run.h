@@ -30,6 +30,7 @@ typedef struct run_shape {
   bool has_faults;
   run_mishap mishap;
   bool is_reading_slow; /* in the storm: events come seldom, so a replay takes long */
+  bool is_plain; /* the scenario; the state is committed again and again, and nothing else goes with it */
   bool is_tight; /* there are as many slots as items that may be announced at once: the others are parked */
 } run_shape;
 

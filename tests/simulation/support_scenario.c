@@ -330,9 +330,24 @@ static void add_any(plan* p) {
   }
 }
 
-void sim_scenario_init(sim_scenario* scenario, uint64_t seed, bool is_comparable, const sim_cluster* cluster,
-                       freshet_codec* codec) {
-  *scenario = (sim_scenario){.seed = seed, .is_comparable = is_comparable, .transaction = -1};
+static void add_plain(plan* p) {
+  const int user = (int)sim_below(&p->random, (uint32_t)p->scenario->users);
+  const uint32_t kind = sim_below(&p->random, 100);
+  if (kind < 80) {
+    add_event(p, user);
+  } else if (kind < 90) {
+    add_duplicate(p);
+  } else if (kind < 96) {
+    add_request(p);
+  } else {
+    add_gap(p);
+  }
+}
+
+void sim_scenario_init(sim_scenario* scenario, uint64_t seed, bool is_comparable, bool is_plain,
+                       const sim_cluster* cluster, freshet_codec* codec) {
+  *scenario =
+      (sim_scenario){.seed = seed, .is_comparable = is_comparable, .is_plain = is_plain, .transaction = -1};
   plan p = {.scenario = scenario,
             .random = {seed},
             .cluster = cluster,
@@ -346,7 +361,13 @@ void sim_scenario_init(sim_scenario* scenario, uint64_t seed, bool is_comparable
   if (!is_comparable && sim_chance(&p.random, 500)) scenario->preamble = 1 + scenario->preamble / 2;
   size_t actions = scenario->preamble + sim_skewed(&p.random, 10, 600);
   for (size_t item = 0; item < scenario->preamble; item++) add_item(&p, (int)item);
-  while (scenario->count < actions) add_any(&p);
+  if (is_plain) actions += 200;
+  while (scenario->count < actions) {
+    if (is_plain)
+      add_plain(&p);
+    else
+      add_any(&p);
+  }
   if (p.transaction_from != SIZE_MAX) begin_or_end(&p);
 }
 

@@ -54,6 +54,8 @@ typedef struct sim_scenario {
   bool is_comparable;
   /* All items are announced before the first event, and stay listed: no list is ever made again. */
   bool is_still;
+  /* Then only events, duplicates, requests and gaps come, many of them. */
+  bool is_plain;
   sim_action* actions; /* [count], in the order in which they are written */
   size_t count, capacity;
   size_t written;
@@ -68,8 +70,8 @@ typedef struct sim_scenario {
  * are known by then, and `items` and `events` have no common order. So all items that are ever announced are
  * known before the first event; none is withdrawn for good (but made unavailable) or gets another text; other
  * items come with a click, which is learned and so remembered. */
-void sim_scenario_init(sim_scenario* scenario, uint64_t seed, bool is_comparable, const sim_cluster* cluster,
-                       freshet_codec* codec);
+void sim_scenario_init(sim_scenario* scenario, uint64_t seed, bool is_comparable, bool is_plain,
+                       const sim_cluster* cluster, freshet_codec* codec);
 void sim_scenario_free(sim_scenario* scenario);
 
 /* How many items are announced at once, at most. */
