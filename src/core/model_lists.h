@@ -7,7 +7,8 @@
 
 #include "core/model_kernels.h"
 
-/* Co-occurrence of one item with others. Blocks of capacity entries, grown by doubling up to the bound. */
+/* Co-occurrence of one item with others. Blocks of capacity entries, grown by doubling up to a limit that
+ * rises with the steps. */
 typedef struct neighbours {
   freshet_tags* tags;         /* of the entries; the block's start */
   freshet_neighbour* entries; /* [capacity], behind the tags */

@@ -16,7 +16,7 @@
 
 #include "core/model_internal.h"
 
-enum { FIRST_ENTRIES = 16, FADE_STEPS = 32 };
+enum { FIRST_ENTRIES = 16, LIMIT_FIRST = 64, ENTRIES_PER_STEP = 8, FADE_STEPS = 32 };
 static const float kept_share = .917F; /* of a count, by each fading: 2^(-32/256) */
 
 static size_t tags_of(uint32_t capacity) {
@@ -60,6 +60,13 @@ static void set_entry(neighbours* near, size_t at, const freshet_neighbour* entr
   freshet_tags_set(near->tags, at, entry->item);
 }
 
+/* How many entries the list may have. A rare item has had few steps, and what came with it is mostly chance. */
+static uint32_t limit_of(const freshet_model* model, const neighbours* near) {
+  uint32_t limit = LIMIT_FIRST;
+  while (limit < model->config.neighbours && near->steps >= limit / ENTRIES_PER_STEP) limit *= 2;
+  return limit < model->config.neighbours ? limit : model->config.neighbours;
+}
+
 /* The smallest entry has changed. The other entries only grow, so it is often still the smallest. */
 static void judge_smallest(neighbours* near) {
   if (!(freshet_neighbour_weight(&near->entries[near->smallest]) < near->next))
@@ -94,7 +101,7 @@ void freshet_model_neighbours_add(freshet_model* model, uint32_t slot, uint32_t 
     return;
   }
   const freshet_neighbour newcomer = {other, freshet_count_pack(follows), freshet_count_pack(together)};
-  if (near->count < model->config.neighbours) {
+  if (near->count < limit_of(model, near)) {
     append(model, near, &newcomer);
   } else {
     challenge(model, near, &newcomer);
