@@ -21,8 +21,9 @@ size_t freshet_select_candidates(size_t k, float diversity) {
 
 /* ---- diversity ---- */
 
-static const float likeness_scale =
-    .25F; /* so that a diversity of .5 weighs four likenesses like all of relevance */
+static const float likeness_scale = .5F; /* a diversity of .5 weighs two likenesses like all of relevance */
+/* Any two items may share so much. What counts for nothing also lets most candidates be passed over early. */
+static const float likeness_by_chance = .2F;
 
 /* The order of the heap; ties go to the better candidate. */
 static bool goes_first(const freshet_variety* a, const freshet_variety* b) {
@@ -64,7 +65,8 @@ static void settle_top(const freshet_model* model, const freshet_ranked* places,
                        float diversity, freshet_variety* heap, size_t count) {
   while (heap[0].compared < place) {
     freshet_variety* top = &heap[0];
-    const float near = freshet_model_text_likeness(model, places[top->compared++].item, top->item);
+    const float near =
+        freshet_model_text_likeness(model, places[top->compared++].item, top->item) - likeness_by_chance;
     if (near <= 0) continue;
     top->likeness += near;
     top->value = (1 - diversity) * top->relevance - diversity * likeness_scale * top->likeness;

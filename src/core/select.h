@@ -36,10 +36,11 @@ size_t freshet_select_candidates(size_t k, float diversity);
 
 /*
  * Marginal relevance as by Carbonell and Goldstein (1998), with a sum for their maximum: fills the places one by one,
- * each with the candidate that maximises (1 - diversity) * relevance - diversity / 4 * (the sum of its likenesses to
+ * each with the candidate that maximises (1 - diversity) * relevance - diversity / 2 * (the sum of its likenesses to
  * those before). So it is the mean likeness of a list that is traded for relevance. Relevance is the score, scaled to
- * 0 .. 1 over the candidates; likeness is the cosine of the text vectors, at least 0, and 0 where there is none. candidates [count], best first, are put into that order. Costs at most
- * FRESHET_DIVERSE_MAX * count likenesses, and seldom a third of them. Allocates nothing: scratch [count].
+ * 0 .. 1 over the candidates; likeness is the cosine of the text vectors beyond .2, which any two items may have; 0 where
+ * there is no text. candidates [count], best first, are put into that order. Costs at most
+ * FRESHET_DIVERSE_MAX * count likenesses. Allocates nothing: scratch [count].
  */
 void freshet_select_diverse(const freshet_model* model, freshet_ranked* candidates, size_t count, size_t k,
                             float diversity, freshet_variety* scratch);

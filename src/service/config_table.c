@@ -167,7 +167,7 @@ const freshet_config_key freshet_config_keys[] = {
     INTEGER("ranking", "batch", ranking.batch, "256", 1, 65536,
             "Lists made per turn, at most: fewer where a list takes long."),
     SWITCH("ranking", "explain", ranking.explain, "on", "Lists say for each item why it is there."),
-    DECIMAL("ranking", "diversity", ranking.diversity, "0.35", 0, 1,
+    DECIMAL("ranking", "diversity", ranking.diversity, "0.3", 0, 1,
             "How varied lists are, by the texts of their items: 0 is the best list, 1 as varied as can be."),
 
     DECIMAL(

@@ -79,7 +79,7 @@ static void check_variety(uint64_t seed, size_t count, size_t k, float diversity
       double near = 0;
       for (size_t p = 0; p < place; p++) {
         double like = freshet_model_text_likeness(model, candidates[p].item, rest[i].item);
-        near += like > 0 ? like / 4 : 0;
+        near += like > (double).2F ? (like - (double).2F) / 2 : 0;
       }
       double value = (1 - (double)diversity) * (double)((rest[i].score - worst) / (best - worst)) -
                      (double)diversity * near;
