@@ -44,11 +44,10 @@ static inline uint16_t freshet_count_add(uint16_t count, float gain, uint32_t cl
 }
 
 /* What a count of `together` tells. Items that came together once may have done so by chance, and a list has many such items:
- * a small count is worth less than its size, a large one as much. */
-#define FRESHET_COUNT_DOUBT 1.0F
-static inline float freshet_count_evidence(uint16_t count) {
+ * a small count is worth less than its size, a large one as much. doubt: above 0; the count that is worth half of its size. */
+static inline float freshet_count_evidence(uint16_t count, float doubt) {
   const float value = freshet_count_value(count);
-  return value * value / (value + FRESHET_COUNT_DOUBT);
+  return value * value / (value + doubt);
 }
 
 #endif

@@ -25,7 +25,7 @@ static void add_co_occurrence(const freshet_model* model, const context* c, uint
   size_t e = model->kernels->find_entry(near->tags, near->entries, near->count, slot);
   if (e == near->count) return;
   const float follows = freshet_count_value(near->entries[e].follows);
-  const float together = freshet_count_evidence(near->entries[e].together);
+  const float together = freshet_count_evidence(near->entries[e].together, c->doubt);
   out[FOLLOWS] += weight * a[FOLLOWS] * follows * (c->is_similar ? root : 1);
   out[TOGETHER_NOW] += weight * root * a[TOGETHER_NOW] * together;
   out[TOGETHER_BEFORE] += weight * root * a[TOGETHER_BEFORE] * together;

@@ -112,6 +112,7 @@ typedef struct context {
   float weight[FRESHET_HISTORY]; /* w_k: of the context factor m_k */
   float feature_weight[FRESHET_HISTORY][BONUS_FEATURES]; /* a_k, normalised, over its counts */
   float agreed[FRESHET_HISTORY];                         /* of the root of cs, in AGREED */
+  float doubt;                                           /* of counts of together */
   float theta[ALL_FEATURES];
   float psi[COUNT_LEVELS];
   float text_theta[COUNT_LEVELS]; /* max(0, theta4 + tau[B]) */

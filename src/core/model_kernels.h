@@ -50,6 +50,7 @@ static inline float freshet_neighbour_weight(const freshet_neighbour* entry) {
 typedef struct freshet_scan_list {
   _Alignas(16) float weights[FRESHET_SUMS];
   float agreed; /* the weight of roots */
+  float doubt;  /* of counts of together: see freshet_count_evidence */
   const freshet_tags* tags;
   const freshet_neighbour* entries;
   size_t count;
@@ -144,7 +145,7 @@ typedef struct freshet_model_kernels {
   /* For every entry of a list: the sums of its item += weights * {follows, together, together, follows},
    * of together its evidence, and its `agreed` += agreed * freshet_root_about(together). */
   void (*spread)(const freshet_neighbour* entries, size_t count, const float weights[FRESHET_SUMS],
-                 float agreed, freshet_gathered* gathered);
+                 float agreed, float doubt, freshet_gathered* gathered);
   /* For every entry of a list of neighbours by text: sum 3 of its item += weight * its likeness. */
   void (*spread_texts)(const freshet_text_list* list, float weight, freshet_gathered* gathered);
   /* Index of item in items [count], or count. Reads up to the next multiple of 16. */

@@ -382,15 +382,19 @@ INLINE size_t find_marked(const freshet_tags* tags, const freshet_neighbour* ent
 
 #endif
 
+INLINE __m128 doubts_of(float doubt) {
+  const float none = 0x1p-40F;
+  return _mm_set_ps(none, doubt, doubt, none);
+}
+
 /* {follows, together, together, follows}, of `together` the evidence. A count is squared and divided without rounding, so
  * `follows` stays as it is: what is added to it is too little to change it, and keeps 0 / 0 away. */
-INLINE __m128 gain_of(const freshet_neighbour* entry) {
+INLINE __m128 gain_of(const freshet_neighbour* entry, __m128 doubts) {
   const __m128i both = _mm_loadu_si32(&entry->follows);
   const __m128i four = _mm_shufflelo_epi16(both, _MM_SHUFFLE(0, 1, 1, 0));
   const __m128i bits = _mm_slli_epi32(_mm_unpacklo_epi16(four, _mm_setzero_si128()), FRESHET_COUNT_SHIFT);
   const __m128 value = _mm_castsi128_ps(bits) * _mm_set1_ps(FRESHET_COUNT_SCALE);
-  const float doubt = FRESHET_COUNT_DOUBT, none = 0x1p-40F;
-  return value * value / (value + _mm_set_ps(none, doubt, doubt, none));
+  return value * value / (value + doubts);
 }
 
 /* Hits of a block of a list, which are on their way from memory. */
@@ -416,12 +420,13 @@ INLINE void add_hits(const scan_block* block, const uint8_t* mark_of, float (*su
   freshet_scan_list* list = block->list;
   const freshet_neighbour* entries = block->entries;
   const __m128 weight = _mm_load_ps(list->weights);
+  const __m128 doubts = doubts_of(list->doubt);
   const float root_weight = list->agreed;
   places[1] = NOT_HIT;
   for (size_t h = 0; h < block->found; h++) {
     const size_t place = block->hits[h], mark = mark_of[entries[place].item];
     places[mark] = (uint8_t)place;
-    *(__m128*)sums[mark] += weight * gain_of(&entries[place]);
+    *(__m128*)sums[mark] += weight * gain_of(&entries[place], doubts);
     agreed[mark] += root_weight * freshet_root_about(freshet_count_value(entries[place].together));
   }
   if (places[1] != NOT_HIT) list->place = (size_t)(entries - list->entries) + places[1];
@@ -467,12 +472,13 @@ INLINE uint32_t meet(freshet_gathered* gathered, uint32_t item) {
 }
 
 static void spread(const freshet_neighbour* entries, size_t count, const float weights[FRESHET_SUMS],
-                   float agreed, freshet_gathered* gathered) {
+                   float agreed, float doubt, freshet_gathered* gathered) {
+  const __m128 doubts = doubts_of(doubt);
   freshet_gathered met = *gathered; /* in registers */
   const __m128 weight = _mm_loadu_ps(weights);
   for (size_t i = 0; i < count; i++) {
     const uint32_t place = meet(&met, entries[i].item);
-    *(__m128*)met.sums[place] += weight * gain_of(&entries[i]);
+    *(__m128*)met.sums[place] += weight * gain_of(&entries[i], doubts);
     met.agreed[place] += agreed * freshet_root_about(freshet_count_value(entries[i].together));
   }
   gathered->count = met.count;

@@ -53,6 +53,7 @@ static void scan_neighbours(freshet_model* model, const context* c, candidates* 
     if (near->smallest < near->count) freshet_prefetch(near->entries + near->smallest, 1);
     lists[k] = (freshet_scan_list){{a[FOLLOWS], a[TOGETHER_NOW], a[TOGETHER_BEFORE], 0},
                                    c->agreed[k],
+                                   c->doubt,
                                    near->tags,
                                    near->entries,
                                    near->count,

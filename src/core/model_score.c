@@ -21,6 +21,7 @@ enum { HOT_EVENTS = 2048, HOT_INTERVAL = 32, ROWS_PER_EVENT = 16, ROWS_AT_ONCE =
 enum { ROWS_TOGETHER = 64 };
 
 static const uint64_t session_gap_ms = 600 * 1000;
+static const float least_doubt = 0x1p-20F; /* it divides */
 static const float follows_unit = .003F, together_unit = .01F;
 static const float taste_floor = .05F;
 const float freshet_model_text_unit = .01F;
@@ -143,7 +144,9 @@ void freshet_model_context(const freshet_model* model, const freshet_user* user,
   c->is_similar = false;
   read_history(model, user, time_ms, c);
   freshet_model_set_thetas(model, user->positives, c);
-  const float* half_decay = model->half_decay[freshet_model_order_code(model, c->session > 0)];
+  const uint32_t order_code = freshet_model_order_code(model, c->session > 0);
+  const float* half_decay = model->half_decay[order_code];
+  c->doubt = least_doubt + freshet_model_back_share(order_code);
   for (uint32_t k = 0; k < c->count; k++) {
     exps[k] = (float)(model->blend[LP + c->place[k]] + model->blend[LG + c->bucket[k]]);
   }

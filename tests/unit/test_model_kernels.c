@@ -138,9 +138,11 @@ static float counted(float x) {
   return freshet_count_value(freshet_count_pack(fabsf(x)));
 }
 
+#define DOUBT .7F
+
 /* What it adds to a sum then. */
 static float evidence(float x) {
-  return freshet_count_evidence(freshet_count_pack(x));
+  return freshet_count_evidence(freshet_count_pack(x), DOUBT);
 }
 
 static void searches_find_what_plain_loops_find(void** state) {
@@ -186,9 +188,9 @@ static void counts_are_packed(void** state) {
   assert_int_equal(freshet_count_pack(NAN), 0);
   assert_int_equal(freshet_count_pack(INFINITY), UINT16_MAX);
   assert_true(freshet_count_value(0) == 0);
-  assert_true(freshet_count_evidence(0) == 0);
-  assert_true(freshet_count_evidence(freshet_count_pack(1)) == .5F);
-  assert_float_equal(freshet_count_evidence(freshet_count_pack(1000)), 999, .01);
+  assert_true(freshet_count_evidence(0, 1) == 0);
+  assert_true(freshet_count_evidence(freshet_count_pack(1), 1) == .5F);
+  assert_float_equal(freshet_count_evidence(freshet_count_pack(1000), 1), 999, .01);
   for (uint32_t i = 0; i < 100000; i++) {
     const float x = .01F + (float)(freshet_random(3, i) >> 40) * 0x1p-24F * (float)(1 << i % 23);
     assert_true(fabsf(freshet_count_value(freshet_count_pack(x)) - x) <= x / 4096);
@@ -267,8 +269,8 @@ static void scans_add_what_is_marked(void** state) {
         want_agreed[mark] += .7F * freshet_root_about(y[i]);
       }
       assert_true(hit > 0 || count < 10);
-      freshet_scan_list lists[2] = {{{.3F, 1.7F, .01F, .6F}, .7F, near.tags, near.entries, count, 0},
-                                    {{0, 0, 4, 0}, 0, other.tags, other.entries, 3, 0}};
+      freshet_scan_list lists[2] = {{{.3F, 1.7F, .01F, .6F}, .7F, DOUBT, near.tags, near.entries, count, 0},
+                                    {{0, 0, 4, 0}, 0, DOUBT, other.tags, other.entries, 3, 0}};
       for (size_t i = 0; i < 3; i++) want[numbers[known[i]]][2] += 4 * evidence(2);
       (*k)->scan(lists, 2, &marks, sums, agreed);
       assert_memory_equal(agreed + 1, want_agreed + 1, MARKS * sizeof *agreed);
@@ -342,7 +344,7 @@ static void spreads_reach_every_item_once(void** state) {
         want_agreed[items[i]] += .7F * freshet_root_about(b[i]);
         set_entry(&near, i, items[i], a[i], b[i]);
       }
-      (*k)->spread(near.entries, LIST, weights, .7F, &gathered);
+      (*k)->spread(near.entries, LIST, weights, .7F, DOUBT, &gathered);
       if (turn == 0) { /* in the order in which they were met */
         assert_int_equal(gathered.count, LIST);
         assert_memory_equal(met, items, sizeof items);
