@@ -21,8 +21,8 @@ enum { TICK_MS = 1000, US_PER_MS = 1000, GUESSES_PER_S = 10, NICE = 5, NS_PER_US
 
 /* While the server gives way: */
 enum {
-  SPACING_US = 1000, /* between the starts of two turns at least */
-  SHARE_PARTS = 3,   /* one part in so many of a core is the server's thread's */
+  SPACING_US = 500,      /* between the starts of two turns at least */
+  SPACING_PERCENT = 150, /* ... and this part of a turn's CPU time, so the thread uses two thirds of a core */
   SPACING_MOST_US = 20000,
 };
 
@@ -336,7 +336,7 @@ static void await_turn(freshet_http* http) {
 }
 
 static void plan_turn(freshet_http* http, int64_t began_us, int64_t cpu_us) {
-  int64_t spacing_us = SHARE_PARTS * cpu_us;
+  int64_t spacing_us = cpu_us * SPACING_PERCENT / 100;
   if (spacing_us < SPACING_US) spacing_us = SPACING_US;
   if (spacing_us > SPACING_MOST_US) spacing_us = SPACING_MOST_US;
   http->next_turn_us = began_us + spacing_us;
