@@ -14,10 +14,12 @@
 
 /* The chances of faults, in a thousand calls. All zero: the calm. */
 typedef struct sim_faults {
-  uint32_t abort;     /* of a commit */
-  uint32_t give_up;   /* of a published record */
-  uint32_t slow;      /* a settle times out, a commit makes no progress */
-  uint32_t stuck;     /* the coordinator of a commit dies; seconds pass until there is another */
+  uint32_t abort;   /* of a commit */
+  uint32_t give_up; /* of a published record */
+  uint32_t slow;    /* a settle times out, a commit makes no progress */
+  uint32_t stuck;   /* the coordinator of a commit dies; seconds pass until there is another */
+  uint32_t
+      apart; /* of each step of a commit of the state beside lists: one of the faults that may happen then */
   uint32_t kick;      /* the group forgets a member that is alive */
   uint32_t rebalance; /* the group shares out again */
   uint32_t pause;     /* another process runs first */
@@ -45,6 +47,8 @@ typedef struct sim_world {
   /* Called for each published record when it reaches the broker; may be NULL. */
   void (*arrived)(struct sim_world* world, sim_process* process, freshet_topic topic,
                   const sim_record* record);
+  /* Called when a commit of the state beside lists is decided; may be NULL. */
+  void (*state_committed)(struct sim_world* world, const sim_transaction* transaction);
   void* context;
   uint64_t next_id;
   /* Commits of the state through a transaction of its own, and commits of lists while one was being written. */

@@ -271,6 +271,29 @@ static freshet_status send_offsets(struct sim_sink* sink) {
   return FRESHET_OK;
 }
 
+/* After a step of a commit of the state beside lists a fault may happen: its process dies soon, or loses its
+ * partitions, or the transaction fails. */
+static void strike(struct sim_sink* sink) {
+  enum { SOON = 30 /* calls */ };
+  sim_process* process = sink->process;
+  sim_cluster* cluster = &process->world->cluster;
+  if (!sink->is_second || !sim_chance(&cluster->random, process->world->faults.apart)) return;
+  sim_member* member = sim_group_member(cluster, process->app, process->member);
+  switch (sim_below(&cluster->random, 4)) {
+    case 0:
+      sink->is_refused = true; /* this one, or the next one where the records have been sent */
+      break;
+    case 1:
+      if (member != NULL) sim_group_remove(cluster, process->app, member);
+      break;
+    case 2:
+      sim_group_rebalance(cluster, process->app);
+      break;
+    default:
+      process->calls_left = sim_skewed(&cluster->random, 1, SOON);
+  }
+}
+
 /* One step of a commit: the letters before it, the offsets, the end. */
 static void advance_commit(struct sim_sink* sink) {
   sim_process* process = sink->process;
@@ -290,6 +313,7 @@ static void advance_commit(struct sim_sink* sink) {
     status = has_lost ? FRESHET_ABORTED : send_offsets(sink);
     if (status == FRESHET_OK) {
       commit->phase = SIM_SENT;
+      strike(sink);
       return;
     }
     sim_end(&world->cluster, commit->transaction, SIM_ABORTED);
@@ -300,6 +324,9 @@ static void advance_commit(struct sim_sink* sink) {
     world->lists_beside += !sink->is_second && process->sinks[1].transaction >= 0;
     sink->committed = commit->transaction;
     process->has_been_refused = false;
+    if (sink->is_second && world->state_committed != NULL)
+      world->state_committed(world, &world->cluster.transactions[commit->transaction]);
+    strike(sink);
   }
   commit->status = status;
   commit->phase = commit->is_abandoned ? SIM_IDLE : SIM_ENDED;
@@ -345,6 +372,7 @@ static freshet_status sink_begin(freshet_sink* self, freshet_error* error) {
   if (is_fenced(sink, sink->turn)) return sim_fenced(process, error);
   sink->transaction = sim_begin(&process->world->cluster, sim_producer_of(sink, sink->turn));
   process->world->cluster.transactions[sink->transaction].app = process->app;
+  strike(sink);
   return FRESHET_OK;
 }
 

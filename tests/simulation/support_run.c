@@ -614,6 +614,7 @@ void run_init(run* r, uint64_t seed, uint64_t luck, const run_shape* shape) {
   world->faults.slow = sim_below(random, 100);
   world->faults.stuck = sim_below(random, 150);
   if (shape->is_plain) world->faults.slow = 300 + sim_below(random, 500); /* commits take some turns */
+  world->faults.apart = shape->is_plain ? 100 : 0;
   world->faults.kick = sim_skewed(random, 0, 40);
   world->faults.rebalance = sim_skewed(random, 0, 40);
   r->limiting = sim_chance(random, 300) ? sim_skewed(random, 1, 30) : 0;

@@ -479,11 +479,15 @@ void sim_scenario_feed(sim_scenario* scenario, sim_cluster* cluster, size_t most
 /* ---- the oracle ---- */
 
 sim_truth sim_scenario_truth(const sim_scenario* scenario, int user) {
+  return sim_scenario_truth_before(scenario, user, INT64_MAX);
+}
+
+sim_truth sim_scenario_truth_before(const sim_scenario* scenario, int user, int64_t offset) {
   sim_truth truth = {.newest_offset = -1};
   for (size_t i = 0; i < scenario->written; i++) {
     const sim_action* action = &scenario->actions[i];
     bool is_about = action->meaning == SIM_EVENT || action->meaning == SIM_ERASURE;
-    if (!is_about || action->user != user || action->is_aborted) continue;
+    if (!is_about || action->user != user || action->is_aborted || action->offset >= offset) continue;
     if (action->meaning == SIM_ERASURE) {
       truth = (sim_truth){.is_erased = true, .newest_offset = -1};
       continue;

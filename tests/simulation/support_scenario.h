@@ -98,8 +98,9 @@ typedef struct sim_truth {
   int64_t newest_offset;
 } sim_truth;
 
-/* The oracle of everything that was written so far. */
+/* The oracle of everything that was written so far, or of what comes before an offset of the user's partition. */
 sim_truth sim_scenario_truth(const sim_scenario* scenario, int user);
+sim_truth sim_scenario_truth_before(const sim_scenario* scenario, int user, int64_t offset);
 void sim_user_id(int user, char id[8]);
 void sim_item_id(int item, char id[8]);
 /* Whether a list may hold the item, for a process that has read `items` up to these positions, at this

@@ -5,6 +5,8 @@
  *
  * state      Every accepted event is learned exactly once: count and checksum of each user, in the store of
  *            the last owner and in one that a fresh worker has filled from the changelog.
+ * commits    Whenever the state is committed beside lists, the changelog holds what the events before the committed offsets
+ *            make of each user, and nothing more; and the lists that the offsets' word tells of are committed.
  * lists      Every user with events has a list whose version is the newest event; erased users end with a
  *            tombstone. What one process publishes between two rewinds never goes back in version; with
  *            delivery = committed nothing does, and where no item comes or goes each version comes once. After a crash older versions may come again: a reader that
@@ -19,7 +21,8 @@
  *            have read everything.
  *
  * slots      A fourth of the runs have as few slots as they need: items are parked and come back, and the additive
- *            parts are equal all the same. Which neighbours are left depends on when that happens, so the bits do.
+ *            parts are equal all the same. Which neighbours are left depends on when that happens, so the bits do, and
+ *            so does what a user's row still says about items that were seen or shown.
  *
  * mishaps    In a third of the runs a topic is made again, is cut or grows. Events that had been committed count once, and
  *            the others of the lost log never; the catalogue is that of the new log. What was learned about items in a
@@ -99,6 +102,72 @@ static bool has_lost_learned(const run* r) {
 /* Events of a lost log that were listed before their state was committed are not known any more. Their lists are still there. */
 static bool has_lost_listed(const run* r) {
   return has_lost(r, RUN_EVENTS_MADE_AGAIN);
+}
+
+/* ---- while it runs: commits of the state beside lists ---- */
+
+/* The newest committed record of a key. */
+static const sim_record* newest_of(const sim_cluster* cluster, freshet_topic topic, int32_t partition,
+                                   const char* key) {
+  const sim_partition* log = &cluster->logs[topic][partition];
+  for (size_t i = log->count; i > 0; i--) {
+    const sim_record* record = &log->records[i - 1];
+    const bool is_committed =
+        record->transaction < 0 || cluster->transactions[record->transaction].decided == SIM_COMMITTED;
+    if (is_committed && !record->is_marker &&
+        freshet_slice_equal(freshet_buffer_slice(&record->key), freshet_slice_of(key)))
+      return record;
+  }
+  return NULL;
+}
+
+/* The version of the newest list that is committed, -1: there is none. */
+static int64_t listed_version(const sim_cluster* cluster, const char* user) {
+  int64_t newest = -1;
+  for (int32_t p = 0; p < cluster->partitions[FRESHET_TOPIC_RECOMMENDATIONS]; p++) {
+    const sim_record* record = newest_of(cluster, FRESHET_TOPIC_RECOMMENDATIONS, p, user);
+    freshet_list list;
+    if (record != NULL && record->has_value &&
+        freshet_decode_list(codec, freshet_buffer_slice(&record->value), &list, NULL) == FRESHET_OK &&
+        list.version_offset > newest)
+      newest = list.version_offset;
+  }
+  return newest;
+}
+
+/* The changelog holds what the events before the offset make of a user, and nothing more. Lists of all events that the
+ * offset's word tells are committed. */
+static void check_committed_user(run* r, int user, const freshet_partition* events) {
+  const sim_cluster* cluster = &r->world.cluster;
+  char id[8];
+  sim_user_id(user, id);
+  if (user % r->shape.input_partitions != events->partition) return;
+  const sim_truth truth = sim_scenario_truth_before(&r->scenario, user, events->offset);
+  const sim_record* row = newest_of(cluster, FRESHET_TOPIC_USERS, events->partition, id);
+  freshet_user_state state = {.newest_offset = -1};
+  if (row != NULL && row->has_value)
+    freshet_decode_user_state(codec, freshet_buffer_slice(&row->value), &state, NULL);
+  if (truth.exists ? state.events != truth.events || state.event_checksum != truth.checksum
+                   : state.newest_offset >= 0)
+    sim_fail(&r->world, "user %s is committed with %lld events before offset %lld, there are %lld", id,
+             (long long)state.events, (long long)events->offset, (long long)truth.events);
+  const sim_truth told = sim_scenario_truth_before(&r->scenario, user, events->listed.offset);
+  const int64_t version = listed_version(cluster, id);
+  if (told.exists && version < told.newest_offset)
+    sim_fail(&r->world,
+             "the newest list of user %s that is committed is of %lld, and all before %lld should be", id,
+             (long long)version, (long long)events->listed.offset);
+}
+
+static void check_state_commit(sim_world* world, const sim_transaction* transaction) {
+  run* r = world->context;
+  const bool is_afterwards = r->visited >= 0;
+  if (is_afterwards || has_lost(r, RUN_EVENTS_MADE_AGAIN)) return;
+  for (size_t i = 0; i < transaction->offset_count; i++) {
+    if (transaction->offsets[i].topic != FRESHET_TOPIC_EVENTS) continue;
+    for (int user = 0; user < r->scenario.users; user++)
+      check_committed_user(r, user, &transaction->offsets[i]);
+  }
 }
 
 /* ---- afterwards: lists ---- */
@@ -388,6 +457,8 @@ static void compare_users(run* r, sim_disk* disk, sim_disk* reference) {
           freshet_decode_user_state(codec, freshet_buffer_slice(&bytes), &state, NULL) == FRESHET_OK) {
         state.listed_offset = state.refresh_since_ms = 0;
         state.listed_count = 0;
+        /* A row loses what it says about items without a slot when it is written again. */
+        if (r->shape.is_tight) state.seen_count = state.seen_how.size = state.shown.size = 0;
         freshet_encode_user_state(codec, &state, &rows[i], NULL);
       }
       freshet_buffer_free(&bytes);
@@ -562,6 +633,7 @@ static void run_seed(uint64_t seed, bool is_plain) {
   run_init(&r, seed, 0, &shape);
   give_texts(&r);
   r.world.published = check_list;
+  r.world.state_committed = check_state_commit;
   run_go(&r);
   if (r.world.failure[0] == '\0') check_everything(&r);
   const bool is_comparable = r.scenario.is_comparable && !shape.is_tight && !has_lost_learned(&r) &&
@@ -571,12 +643,13 @@ static void run_seed(uint64_t seed, bool is_plain) {
   if (r.world.failure[0] == '\0' && is_alone) check_replaced_changelog(&r);
   if (r.world.failure[0] == '\0' && is_alone) check_truncated_changelog(&r);
   if (getenv("SIM_STATS"))
-    fprintf(
-        stderr,
-        "seed %llu workers=%d parts=%d actions=%zu calls=%llu deaths=%llu txns=%zu mishap=%d time=%.1fs\n",
-        (unsigned long long)seed, shape.workers, shape.input_partitions, r.scenario.count,
-        (unsigned long long)r.calls, (unsigned long long)r.deaths, r.world.cluster.transaction_count,
-        r.is_over ? (int)shape.mishap : 0, r.world.cluster.now_us / 1e6);
+    fprintf(stderr,
+            "seed %llu workers=%d parts=%d actions=%zu calls=%llu deaths=%llu txns=%zu apart=%llu "
+            "mishap=%d time=%.1fs\n",
+            (unsigned long long)seed, shape.workers, shape.input_partitions, r.scenario.count,
+            (unsigned long long)r.calls, (unsigned long long)r.deaths, r.world.cluster.transaction_count,
+            (unsigned long long)r.world.state_commits, r.is_over ? (int)shape.mishap : 0,
+            r.world.cluster.now_us / 1e6);
   char failure[sizeof r.world.failure];
   memcpy(failure, r.world.failure, sizeof failure);
   state_commits += r.world.state_commits;
