@@ -53,7 +53,7 @@ typedef enum freshet_user_text_use {
 
 typedef struct freshet_model_config {
   uint32_t dim;        /* d, a multiple of 16, 16 .. 1,024; default 64 */
-  uint32_t neighbours; /* M, co-occurrence entries per item, 1 .. 4,096; default 128 */
+  uint32_t neighbours; /* M, most co-occurrence entries per item, 1 .. 4,096; default 128 */
   uint32_t negatives;  /* per event, 1 .. 250; default 50 */
   uint32_t text_dim;   /* of the text vectors that will be set, at most 4,096; 0: no text */
   uint32_t max_items;  /* from here on new ids are refused, 1 .. 2^26; state that is read may bring more */
@@ -472,8 +472,8 @@ void freshet_model_write_item(const freshet_model* model, uint32_t slot, int64_t
  * state. */
 bool freshet_model_row_is_blank(freshet_slice row);
 /* Replaces the learned state of an item by what freshet_model_write_item wrote. Not while the item has learned
- * something that no delta holds yet. Errors: FRESHET_INVALID for malformed bytes or another model.dim; nothing
- * has changed then. */
+ * something that no delta holds yet. Of a list with more than config.neighbours entries the heaviest stay. Errors:
+ * FRESHET_INVALID for malformed bytes or another model.dim; nothing has changed then. */
 freshet_status freshet_model_read_item(freshet_model* model, uint32_t slot, freshet_slice bytes,
                                        freshet_error* error);
 /* As freshet_model_write_item, for what belongs to no single item: blend weights, event count, popularity

@@ -11,15 +11,16 @@
 #include "freshet/model.h"
 #include "kafka/kafka.h"
 #include "service/http.h"
+#include "text/vocabulary.h"
 #include "users/users.h"
 #include "worker/commit.h"
 
 /* What malloc adds to a block, and what an id takes on the average. */
 enum { BLOCK_OVERHEAD = 16, ID_BYTES = 32 };
 
-/* Bytes of an item in addition to its vectors and lists, and of an entry of its lists. Both are a little
- * above what the model needs; a unit test compares them with the real model. */
-enum { ITEM_BYTES = 512, NEIGHBOUR_BYTES = 10, TEXT_LIST_BYTES = 128 };
+/* Bytes of an item in addition to its vectors and lists, and of an entry of its lists, which come in blocks of so many
+ * entries. They are a little above what the model needs; a unit test compares them with the real model. */
+enum { ITEM_BYTES = 512, NEIGHBOUR_BYTES = 10, NEIGHBOURS_BLOCK = 32, TEXT_LIST_BYTES = 128 };
 
 /* Of an item's categories and attributes: the list, and a key of each; and how many are usual. */
 enum { FACETS_BYTES = 32 + BLOCK_OVERHEAD, FACET_BYTES = 8, FACETS_USUAL = 4 };
@@ -47,7 +48,8 @@ static double bytes_per_item(const freshet_config* config, uint32_t text_dim) {
   double row = (double)config->model.dim * sizeof(float);
   double ranker = row / 4 + 80 + (config->model.dim % 16 == 0 ? 64 : row + 64);
   double text = text_dim == 0 ? 0 : row / 2 + text_dim + 64 + TEXT_LIST_BYTES;
-  double lists = (double)config->model.neighbours * NEIGHBOUR_BYTES + 64;
+  int64_t blocks = (config->model.neighbours + NEIGHBOURS_BLOCK - 1) / NEIGHBOURS_BLOCK;
+  double lists = (double)(blocks * NEIGHBOURS_BLOCK * NEIGHBOUR_BYTES + 64);
   return ITEM_BYTES + ID_BYTES + 2 * row + lists + text + ranker;
 }
 
@@ -62,6 +64,14 @@ static double delta_bytes(const freshet_config* config, double items) {
 static double queue_bytes(const freshet_config* config, const char* property, double fallback) {
   const char* text = freshet_config_kafka(config, property);
   return 1024 * (text == NULL ? fallback : strtod(text, NULL));
+}
+
+/* auto may come to hashing, which has the words of the catalogue beside the cache. */
+static double text_bytes(const freshet_config* config) {
+  if (config->text.encoder == FRESHET_ENCODER_NONE) return 0;
+  const bool may_hash =
+      config->text.encoder == FRESHET_ENCODER_HASHING || config->text.encoder == FRESHET_ENCODER_AUTO;
+  return (double)config->text.cache_mb * mib + (may_hash ? FRESHET_VOCABULARY_BYTES : 0);
 }
 
 static double larger(double a, double b) {
@@ -93,7 +103,7 @@ freshet_budget freshet_budget_of(const freshet_config* config, uint32_t text_dim
   b.kafka = consumers * queue_bytes(config, "queued.max.messages.kbytes", CONSUMER_KBYTES) +
             producers * (queue_bytes(config, "queue.buffering.max.kbytes", PRODUCER_KBYTES) +
                          FRESHET_KAFKA_WAITING_BYTES);
-  b.text = config->text.encoder == FRESHET_ENCODER_NONE ? 0 : (double)config->text.cache_mb * mib;
+  b.text = text_bytes(config);
   b.facets = (double)config->model.max_items *
              (FACETS_BYTES + FACET_BYTES * (FRESHET_CATEGORIES_MAX + FRESHET_ATTRIBUTES_MAX));
   b.http = http_bytes(config);
@@ -132,7 +142,11 @@ void freshet_budget_print(const freshet_config* config, FILE* out) {
           b.kafka / mib);
   fprintf(out, ";   HTTP       %8.0f   http.connections, %d KiB of headers each, %d MiB of bodies together\n",
           b.http / mib, FRESHET_HTTP_HEADER_MAX / 1024, FRESHET_HTTP_BODIES_MAX / (1024 * 1024));
-  fprintf(out, ";   text       %8.0f   text.cache_mb; weights are mapped from their file\n", b.text / mib);
+  fprintf(
+      out,
+      ";   text       %8.0f   text.cache_mb, and with hashing %d for the words of the catalogue; weights are "
+      "mapped from their file\n",
+      b.text / mib, FRESHET_VOCABULARY_BYTES >> 20);
   fprintf(out, ";   total      %8.0f\n", b.total / mib);
   fprintf(out, "; %d items and %d users with %d seen items each need %.0f MiB, queues not counted.\n",
           FRESHET_BUDGET_ITEMS, FRESHET_BUDGET_USERS, FRESHET_BUDGET_SEEN, b.usual / mib);

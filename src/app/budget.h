@@ -19,7 +19,8 @@ typedef struct freshet_budget {
   double kafka;  /* librdkafka's queues */
   double facets; /* categories and attributes, as many as an item may have, of model.max_items items */
   double http;   /* headers and a body of http.connections requests */
-  double text;   /* cache of vectors; the weights of a model are mapped from its file and not counted */
+  double
+      text; /* cache of vectors, words of the catalogue; the weights of a model are mapped from its file and not counted */
   double total;
   /* a usual load: without queues, FRESHET_BUDGET_ITEMS items and FRESHET_BUDGET_USERS users, each with
    * FRESHET_BUDGET_SEEN seen items */

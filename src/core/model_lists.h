@@ -29,7 +29,8 @@ enum { PAIR_STEPS_MAX = 1 << 30 }; /* where the clock of a list stays */
  * with one time, since a list that is full would otherwise lose entries to a lucky draw. */
 void freshet_model_neighbours_add(freshet_model* model, uint32_t slot, uint32_t other, size_t at,
                                   float follows, float together, uint32_t times);
-/* Appends an entry of a stored list. The list has room by model.neighbours, and does not hold the item. */
+/* Puts an entry of a stored list into the list, which does not hold the item. Of more than model.neighbours entries the
+ * heaviest stay. Which ones of equal weight stay follows from the order of the calls. */
 void freshet_model_neighbours_put(freshet_model* model, uint32_t slot, const freshet_neighbour* entry);
 /* A user went to the list's item, or from it to another one: call it before the pair is added. Counts fade from time to
  * time. Only the pair with the newest item of the context (place 0) counts as a step. If this is the chosen item itself,

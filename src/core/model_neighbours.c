@@ -109,7 +109,12 @@ void freshet_model_neighbours_add(freshet_model* model, uint32_t slot, uint32_t 
 }
 
 void freshet_model_neighbours_put(freshet_model* model, uint32_t slot, const freshet_neighbour* entry) {
-  append(model, &model->items[slot].near, entry);
+  neighbours* near = &model->items[slot].near;
+  if (near->count < model->config.neighbours) {
+    append(model, near, entry);
+  } else {
+    challenge(model, near, entry); /* model.neighbours was larger when the list was stored */
+  }
 }
 
 float freshet_model_neighbours_scale(const neighbours* near) {

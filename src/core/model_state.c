@@ -132,7 +132,7 @@ static uint16_t take_count(freshet_byte_reader* in, uint8_t version) {
 /* slot FRESHET_NO_ITEM: only looks. A neighbour that is parked is left out. */
 static void take_neighbours(freshet_model* model, freshet_byte_reader* in, uint8_t version, uint32_t slot) {
   uint32_t count = freshet_take_u16(in);
-  if (count > model->config.neighbours) in->bad = true;
+  if (count > NEIGHBOURS_MAX) in->bad = true; /* more than the setting was in any process */
   for (uint32_t e = 0; e < count && !in->bad; e++) {
     uint64_t key = freshet_take_u64(in);
     freshet_neighbour entry = {0};

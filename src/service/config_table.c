@@ -100,7 +100,11 @@ const freshet_config_key freshet_config_keys[] = {
            "RecordNameStrategy, TopicRecordNameStrategy."),
 
     INTEGER("model", "dim", model.dim, "64", 16, 1024, "Dimensions of the factors, a multiple of 16."),
-    INTEGER("model", "neighbours", model.neighbours, "128", 1, 4096, "Co-occurrence entries kept per item."),
+    INTEGER(
+        "model", "neighbours", model.neighbours, "128", 1, 4096,
+        "The most co-occurrence entries that the list of an item may get as it grows. It may be changed "
+        "later: "
+        "set it in all workers of an app alike and restart them; of longer lists the heaviest entries stay."),
     INTEGER("model", "negatives", model.negatives, "50", 1, 250, "Sampled negatives per event."),
     INTEGER("model", "max_items", model.max_items, "1000000", 1, FRESHET_ITEMS_MAX,
             "Items that may be announced at once. Items that nobody announces give way to them."),

@@ -10,7 +10,9 @@
 
 #include "app/budget.h"
 #include "core/facets.h"
+#include "core/model_lists.h"
 #include "freshet/model.h"
+#include "text/vocabulary.h"
 
 enum { ITEMS = 4096, USERS = 200, EVENTS = 20000, TEXT_DIM = 256 };
 
@@ -84,6 +86,62 @@ static void test_items_without_text(void** state) {
 static void test_items_with_text(void** state) {
   (void)state;
   check(TEXT_DIM);
+}
+
+/* Bytes of a full list. */
+static double list_bytes(uint32_t most) {
+  freshet_model_config wanted = freshet_model_defaults();
+  freshet_model* model = NULL;
+  uint32_t slot;
+  wanted.neighbours = most;
+  assert_int_equal(freshet_model_create(&wanted, &model, NULL), FRESHET_OK);
+  assert_int_equal(freshet_model_intern(model, freshet_slice_of("item"), &slot, NULL), FRESHET_OK);
+  const size_t before = freshet_model_memory(model);
+  for (uint32_t i = 0; i < most; i++) {
+    const freshet_neighbour entry = {.item = 1 + i, .together = freshet_count_pack(1)};
+    freshet_model_neighbours_put(model, slot, &entry);
+  }
+  const double bytes = (double)(freshet_model_memory(model) - before);
+  freshet_model_destroy(model);
+  return bytes;
+}
+
+static double budget_of_item(uint32_t most) {
+  char setting[32];
+  snprintf(setting, sizeof setting, "model.neighbours=%u", most);
+  const char* const overrides[] = {setting};
+  freshet_config* config = load(overrides, 1);
+  const double bytes = freshet_budget_of(config, 0).bytes_per_item;
+  freshet_config_destroy(config);
+  return bytes;
+}
+
+/* A block of a list is larger than its entries where model.neighbours is no multiple of 32. */
+static void test_lists_of_any_length(void** state) {
+  (void)state;
+  static const uint32_t lengths[] = {33, 64, 100, 128, 1000, 4095};
+  const double least = budget_of_item(32) - list_bytes(32);
+  for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+    assert_true(budget_of_item(lengths[i]) - list_bytes(lengths[i]) >= least);
+  }
+}
+
+static double budget_of_text(const char* encoder) {
+  const char* const overrides[] = {encoder, "text.cache_mb=16"};
+  freshet_config* config = load(overrides, 2);
+  const double bytes = freshet_budget_of_settings(config).text;
+  freshet_config_destroy(config);
+  return bytes;
+}
+
+/* An encoder that takes any word has the words of the catalogue beside it. */
+static void test_the_vocabulary_counts(void** state) {
+  (void)state;
+  const double cache = 16.0 * (1 << 20);
+  assert_true(budget_of_text("text.encoder=hashing") == cache + FRESHET_VOCABULARY_BYTES);
+  assert_true(budget_of_text("text.encoder=auto") == cache + FRESHET_VOCABULARY_BYTES);
+  assert_true(budget_of_text("text.encoder=bert") == cache);
+  assert_true(budget_of_text("text.encoder=none") == 0);
 }
 
 static void test_what_is_set_counts(void** state) {
@@ -170,6 +228,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_items_without_text),
       cmocka_unit_test(test_items_with_text),
+      cmocka_unit_test(test_lists_of_any_length),
+      cmocka_unit_test(test_the_vocabulary_counts),
       cmocka_unit_test(test_what_is_set_counts),
       cmocka_unit_test(test_users_have_all_showings),
       cmocka_unit_test(test_facets),

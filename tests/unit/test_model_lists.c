@@ -150,12 +150,81 @@ static void a_list_of_an_older_version_goes_on(void** state) {
   freshet_model_destroy(model);
 }
 
+/* `others` neighbours; every third one is heavy, and the heavy ones have unequal counts. */
+static freshet_model* model_with_list(uint32_t most, uint32_t others) {
+  freshet_model* model = make_model_with(most);
+  for (uint32_t i = 0; i < others; i++) {
+    const float together = i % 3 == 0 ? 2 + (float)i : 1;
+    const freshet_neighbour entry = {FIRST_OTHER + i, 0, freshet_count_pack(together)};
+    freshet_model_neighbours_put(model, HUB, &entry);
+  }
+  return model;
+}
+
+static void a_lower_bound_keeps_the_heaviest_neighbours(void** state) {
+  (void)state;
+  enum { MORE = 200, FEWER = 128 };
+  freshet_model *model = model_with_list(2048, MORE), *restored[2];
+  freshet_buffer row = {0}, rows[2] = {{0}, {0}};
+  freshet_model_write_item(model, HUB, 0, &row);
+  const freshet_slice stored = freshet_buffer_slice(&row);
+  for (int r = 0; r < 2; r++) {
+    uint64_t last_chosen;
+    restored[r] = make_model_with(FEWER);
+    assert_int_equal(freshet_model_check_item(restored[r], stored, &last_chosen, NULL), FRESHET_OK);
+    assert_int_equal(freshet_model_read_item(restored[r], HUB, stored, NULL), FRESHET_OK);
+    const neighbours* near = &restored[r]->items[HUB].near;
+    assert_int_equal(near->count, FEWER);
+    assert_int_equal(near->capacity, FEWER);
+    for (uint32_t i = 0; i < MORE; i += 3) assert_true(place_of(restored[r], FIRST_OTHER + i) < near->count);
+    for (uint32_t e = 0; e < near->count; e++)
+      assert_int_equal(place_of(restored[r], near->entries[e].item), e);
+    freshet_model_write_item(restored[r], HUB, 0, &rows[r]);
+  }
+  assert_int_equal(rows[0].size, rows[1].size); /* among equals too, all readers keep the same */
+  assert_memory_equal(rows[0].data, rows[1].data, rows[0].size);
+  for (uint32_t i = 0; i < 200; i++) count_pair(restored[0], 6000 + i, 0); /* the list goes on */
+  assert_int_equal(restored[0]->items[HUB].near.count, FEWER);
+  for (int r = 0; r < 2; r++) {
+    freshet_buffer_free(&rows[r]);
+    freshet_model_destroy(restored[r]);
+  }
+  freshet_buffer_free(&row);
+  freshet_model_destroy(model);
+}
+
+/* No setting lets a list have so many. */
+static void more_neighbours_than_any_setting_allows_are_malformed(void** state) {
+  (void)state;
+  enum { TAIL = 24, ENTRY = 12 };
+  freshet_model *model = model_with_list(NEIGHBOURS_MAX, NEIGHBOURS_MAX), *reader = make_model_with(128);
+  freshet_buffer row = {0}, longer = {0};
+  uint64_t last_chosen;
+  freshet_model_write_item(model, HUB, 0, &row);
+  assert_int_equal(freshet_model_check_item(reader, freshet_buffer_slice(&row), &last_chosen, NULL),
+                   FRESHET_OK);
+  const size_t head = row.size - TAIL - (size_t)NEIGHBOURS_MAX * ENTRY - sizeof(uint16_t);
+  const uint16_t count = NEIGHBOURS_MAX + 1;
+  freshet_put(&longer, row.data, head);
+  freshet_put(&longer, &count, sizeof count);
+  freshet_put(&longer, row.data + head + sizeof count, ENTRY); /* the first one twice */
+  freshet_put(&longer, row.data + head + sizeof count, row.size - head - sizeof count);
+  assert_int_equal(freshet_model_check_item(reader, freshet_buffer_slice(&longer), &last_chosen, NULL),
+                   FRESHET_INVALID);
+  freshet_buffer_free(&longer);
+  freshet_buffer_free(&row);
+  freshet_model_destroy(reader);
+  freshet_model_destroy(model);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_list_grows_with_its_steps),
       cmocka_unit_test(of_ten_thousand_neighbours_the_frequent_ones_stay),
       cmocka_unit_test(long_lists_agree_after_folds_and_a_restart),
       cmocka_unit_test(a_list_of_an_older_version_goes_on),
+      cmocka_unit_test(a_lower_bound_keeps_the_heaviest_neighbours),
+      cmocka_unit_test(more_neighbours_than_any_setting_allows_are_malformed),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
