@@ -383,6 +383,8 @@ void freshet_model_opinion(const freshet_model* model, const context* c, float* 
 /* Gradients of LIKE: the item was chosen (dislike 0), or disliked by up to 1. Writes over model->slope. */
 void freshet_model_like_gradient(freshet_model* model, const context* c, uint32_t slot, float dislike,
                                  float weight);
+/* In 1/WEIGHT_UNITS. Any dislike counts at least one. */
+uint32_t freshet_model_dislike_units(float dislike);
 void freshet_model_dislike_add(freshet_model* model, uint32_t slot, uint32_t units);
 
 /* ---- model_negatives.c ---- */

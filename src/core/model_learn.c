@@ -356,7 +356,8 @@ static void record_trace(freshet_model* model, const own_event* event, const fre
 
 /* ---- history ---- */
 
-/* Inserts the event by its time. An item is in the history once, with its newest time. */
+/* Inserts the event by its time. An item is in the history once, with its newest time. Its strongest dislike stays until the
+ * item is chosen. */
 static void append_history(freshet_user* user, const freshet_observation* seen) {
   float dislike = seen->positive ? 0 : seen->dislike < 1 ? seen->dislike : 1;
   freshet_interaction entry = {seen->item, dislike > 0 ? -dislike : seen->weight, seen->time_ms,
@@ -364,7 +365,9 @@ static void append_history(freshet_user* user, const freshet_observation* seen) 
   uint32_t old = 0;
   while (old < user->recent_count && user->recent[old].item != seen->item) old++;
   if (old < user->recent_count) {
-    if (user->recent[old].time_ms > seen->time_ms) return;
+    freshet_interaction* last = &user->recent[old];
+    if (!seen->positive && last->weight < 0) last->weight = entry.weight = fminf(entry.weight, last->weight);
+    if (last->time_ms > seen->time_ms) return;
     memmove(user->recent + old, user->recent + old + 1, (user->recent_count - old - 1) * sizeof entry);
     user->recent_count--;
   }
@@ -435,27 +438,30 @@ static freshet_status learn_positive(freshet_model* model, freshet_user* user,
   return FRESHET_OK;
 }
 
-/* How much the user dislikes the item already, as far as that is kept. */
-static float known_dislike(const freshet_user* user, uint32_t slot) {
-  if (freshet_user_hides(user, slot)) return 1;
+/* How much the user dislikes the item already, as far as that is kept. What is older than the choice of the item, or than a
+ * full history, would never be kept, so it counts as known. */
+static float known_dislike(const freshet_user* user, const freshet_observation* seen) {
+  if (freshet_user_hides(user, seen->item)) return 1;
   for (uint32_t k = 0; k < user->recent_count; k++) {
-    if (user->recent[k].item == slot && user->recent[k].weight < 0) return -user->recent[k].weight;
+    const freshet_interaction* past = &user->recent[k];
+    if (past->item == seen->item) return past->weight < 0 ? -past->weight : past->time_ms > seen->time_ms;
   }
-  return 0;
+  return user->recent_count == FRESHET_HISTORY && user->recent[FRESHET_HISTORY - 1].time_ms > seen->time_ms;
 }
 
 /* Counts the dislike and learns how dislikes are foreseen. Vectors stay: as negatives, dislikes make them
  * worse. What the user has said before does not count again: else one user could push an item down for all. */
 static void learn_dislike(freshet_model* model, const freshet_user* user, const freshet_observation* seen) {
-  const float told = seen->dislike < 1 ? seen->dislike : 1, dislike = told - known_dislike(user, seen->item);
-  const uint32_t units = (uint32_t)(dislike * WEIGHT_UNITS + .5F);
+  const float told = seen->dislike < 1 ? seen->dislike : 1, known = known_dislike(user, seen);
+  const uint32_t told_units = freshet_model_dislike_units(told),
+                 known_units = freshet_model_dislike_units(known);
   context c;
-  if (dislike <= 0) return;
+  if (told_units <= known_units) return;
   freshet_model_touch(model, seen->item);
   freshet_model_context(model, user, seen->time_ms, &c);
-  freshet_model_like_gradient(model, &c, seen->item, dislike, dislike);
+  freshet_model_like_gradient(model, &c, seen->item, told - known, told - known);
   step_blend(model);
-  own_event event = {.item = seen->item, .weight_units = units > 0 ? units : 1, .is_dislike = true};
+  own_event event = {.item = seen->item, .weight_units = told_units - known_units, .is_dislike = true};
   record_trace(model, &event, &(freshet_kept){0});
   model->has_learned = true;
   freshet_model_replay_dislike(model, seen->item, event.weight_units, INT64_MAX);

@@ -85,6 +85,11 @@ void freshet_model_like_gradient(freshet_model* model, const context* c, uint32_
   for (int i = 0; i < LIKE_WEIGHTS; i++) model->blend_gradient[LIKE + i] = error * x[i];
 }
 
+uint32_t freshet_model_dislike_units(float dislike) {
+  const uint32_t units = (uint32_t)(dislike * WEIGHT_UNITS + .5F);
+  return dislike > 0 && units == 0 ? 1 : units;
+}
+
 void freshet_model_dislike_add(freshet_model* model, uint32_t slot, uint32_t units) {
   item* it = &model->items[slot];
   freshet_model_note_changed(model, slot);

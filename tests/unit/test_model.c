@@ -49,15 +49,20 @@ static void free_world(world* w) {
   freshet_model_destroy(w->model);
 }
 
-/* Event i of a stream in which users keep to neighbouring items; the same for every world. A dislike is stronger than
- * those before it, or it would not count where it repeats one. */
+/* Event i of a stream in which users keep to neighbouring items; the same for every world. A dislike that repeats one is an
+ * eighth stronger, or it would not count. */
 static void learn_event(world* w, int i) {
   uint64_t random = freshet_random(42, (uint64_t)i);
   int user = (int)(random % USERS);
   int item = (int)((uint64_t)user * 7 + (random >> 20) % 30) % ITEMS;
+  float dislike = .25F;
+  for (uint32_t k = 0; k < w->users[user]->recent_count; k++) {
+    const freshet_interaction* past = &w->users[user]->recent[k];
+    if (past->item == w->slots[item] && past->weight < 0) dislike = .125F - past->weight;
+  }
   freshet_observation seen = {w->slots[item],
                               (random >> 40) % 10 != 0,
-                              .25F + .5F * (float)i / (2 * EVENTS),
+                              dislike,
                               1 + (float)(random >> 50 & 1),
                               1000000LL + i * 1000LL,
                               0,

@@ -159,12 +159,49 @@ static void dislikes_of_one_user_count_once(void** state) {
     }
     score(&w, 0, 60000000, often);
     if (hides == 0) assert_true(once[4] == often[4] && once[5] == often[5]);
-    const uint32_t recent = w.users[1]->recent_count;
-    assert_int_equal(recent, hides == 0 ? recent : FRESHET_HISTORY);
+    assert_int_equal(w.model->items[4].dislikes, WEIGHT_UNITS);
+    assert_int_equal(w.users[1]->recent_count, FRESHET_HISTORY);
     uint32_t seen = 0;
     for (uint32_t i = 0; i < w.users[1]->seen_count; i++) seen += w.users[1]->seen[i] == 4;
     assert_int_equal(seen, 1);
     assert_true(freshet_model_like_odds(w.model, 4) > -.2F);
+    free_world(&w);
+  }
+}
+
+/* Whatever the order, the strengths and the times: they count as much as the strongest, or less. */
+static void weaker_and_older_dislikes_of_one_user_count_once(void** state) {
+  (void)state;
+  enum { TURNS = 300, NEW_MS = 50000000 };
+  static const struct {
+    const char* name;
+    float even, odd; /* strengths, in turn */
+    float rise;      /* a turn */
+    int64_t step_ms; /* a turn */
+    bool chosen;     /* first, at NEW_MS */
+    uint32_t others; /* chosen later, first */
+    uint32_t units;
+  } cases[] = {
+      {"a weaker one, then a stronger one", .01F, .5F, 0, 1000, false, 0, WEIGHT_UNITS / 2},
+      {"the same, each older", .01F, .5F, 0, -1000, false, 0, WEIGHT_UNITS / 2},
+      {"a late skip, which is no dislike", .5F, 0, 0, 1000, false, 0, WEIGHT_UNITS / 2},
+      {"a little stronger each time", .2F, .2F, .001F, 1000, false, 0, WEIGHT_UNITS / 2},
+      {"older than the choice", .5F, .5F, 0, -1000, true, 0, 0},
+      {"newer than the choice", .5F, .5F, 0, 1000, true, 0, WEIGHT_UNITS / 2},
+      {"older than the whole history", .5F, .5F, 0, -1000, false, FRESHET_HISTORY, 0},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    world w = make_world();
+    if (cases[i].chosen) meet(&w, 1, 4, 0, NEW_MS);
+    for (uint32_t slot = 0; slot < cases[i].others; slot++) meet(&w, 1, slot + 10, 0, NEW_MS + slot);
+    for (int turn = 0; turn < TURNS; turn++) {
+      const float strength = (turn % 2 == 0 ? cases[i].even : cases[i].odd) + (float)turn * cases[i].rise;
+      const freshet_observation seen = {4, false, strength, 1, NEW_MS + (turn + 1) * cases[i].step_ms,
+                                        0, false};
+      assert_int_equal(freshet_model_learn(w.model, w.users[1], &seen, NULL), FRESHET_OK);
+    }
+    const uint32_t units = w.model->items[4].dislikes;
+    if (units != cases[i].units) fail_msg("%s: %u units instead of %u", cases[i].name, units, cases[i].units);
     free_world(&w);
   }
 }
@@ -352,6 +389,7 @@ int main(void) {
       cmocka_unit_test(a_dislike_is_never_a_reason),
       cmocka_unit_test(what_many_dislike_falls),
       cmocka_unit_test(dislikes_of_one_user_count_once),
+      cmocka_unit_test(weaker_and_older_dislikes_of_one_user_count_once),
       cmocka_unit_test(who_dislikes_everything_gets_finite_scores),
       cmocka_unit_test(deltas_and_state_carry_dislikes),
       cmocka_unit_test(older_state_is_read),
