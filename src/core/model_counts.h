@@ -1,7 +1,8 @@
 /*
  * model_counts.h: a count of a list of neighbours in 16 bits: 5 bits of exponent, 11 of mantissa. It is 0, or from 2^-7 to
  * below 2^24. A gain may be less than a step of the count. So a sum is rounded up or down by the clock of the list: in the mean
- * of many gains nothing is lost, and every worker rounds alike. It owns nothing, and must not know what is counted.
+ * of many gains nothing is lost as long as the sum is 2^-7 or more, and every worker rounds alike. A smaller sum becomes 0 and is
+ * lost, always. It owns nothing, and must not know what is counted.
  */
 #ifndef FRESHET_CORE_MODEL_COUNTS_H
 #define FRESHET_CORE_MODEL_COUNTS_H
