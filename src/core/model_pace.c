@@ -4,7 +4,7 @@
  * Steps like those of RMSprop have the same length for ever, however much a weight has learned. Early on long steps find
  * the weights of a stream. Later they only blur them. So the rates fall with the events of the stream: to .6 times what they
  * are, and for habits to .3 times, halfway after 10,000 events. They never fall to 0, since people
- * change. Weights of sessions and of what was shown keep their rates.
+ * change. Weights of sessions, of what was shown and of events (model_worth.c) keep their rates.
  * The rates follow from the number of events alone, so a model that was restored learns like the one that was stored.
  * It owns nothing, and must not know what a weight is for.
  */
