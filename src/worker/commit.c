@@ -134,8 +134,8 @@ static freshet_status end_others(freshet_commit* commit, freshet_error* error) {
   return status;
 }
 
-static freshet_status failed(freshet_commit* commit, freshet_status status, const freshet_error* cause,
-                             freshet_error* error) {
+freshet_status freshet_commit_failed(freshet_commit* commit, freshet_status status,
+                                     const freshet_error* cause, freshet_error* error) {
   if (status != FRESHET_ABORTED) {
     return freshet_error_set(error, status, FRESHET_STOP, "commit: %s", cause->message);
   }
@@ -148,11 +148,6 @@ static freshet_status failed(freshet_commit* commit, freshet_status status, cons
   status = end_others(commit, error);
   const bool has_rolled_back = freshet_metric(&commit->ports->metrics->aborts) != aborts;
   return status == FRESHET_OK && !has_rolled_back ? freshet_commit_roll_back(commit, error) : status;
-}
-
-freshet_status freshet_commit_failed(freshet_commit* commit, freshet_status status,
-                                     const freshet_error* cause, freshet_error* error) {
-  return failed(commit, status, cause, error);
 }
 
 void freshet_commit_start_state(freshet_commit* commit, int64_t now_us) {
@@ -180,22 +175,26 @@ freshet_status freshet_commit_start(freshet_commit* commit, bool has_state, fres
   if (has_state && status == FRESHET_OK)
     status = freshet_commit_write_users(commit, commit->ports->outbox, &cause);
   if (status == FRESHET_OK) status = freshet_outbox_seal(commit->ports->outbox, &cause);
-  if (status != FRESHET_OK) return failed(commit, status, &cause, error);
+  if (status != FRESHET_OK) return freshet_commit_failed(commit, status, &cause, error);
   freshet_list_commit_note(commit->derived, has_state);
   if (has_state) freshet_commit_start_state(commit, commit->start_us);
   freshet_turn_lap(commit->turn, FRESHET_TURN_COMMIT);
   return FRESHET_OK;
 }
 
+freshet_status freshet_commit_write_rows(const freshet_commit* commit, freshet_outbox* outbox, bool has_state,
+                                         size_t rows, int wait_ms, bool* is_all, freshet_error* error) {
+  freshet_status status = freshet_outbox_write_sealed(outbox, rows, wait_ms, is_all, error);
+  if (status != FRESHET_OK || !*is_all || !has_state) return status;
+  return freshet_learned_write_some(freshet_items_learned(commit->derived->items), outbox,
+                                    FRESHET_COMMIT_ITEMS_PER_ROW * rows, is_all, error);
+}
+
 /* With the last piece, the cluster starts to commit. */
 static freshet_status write_piece(freshet_commit* commit, size_t rows, int wait_ms, freshet_error* error) {
-  freshet_learned* learned = freshet_items_learned(commit->derived->items);
   bool is_all;
-  freshet_status status = freshet_outbox_write_sealed(commit->ports->outbox, rows, wait_ms, &is_all, error);
-  if (status != FRESHET_OK || !is_all) return status;
-  if (commit->has_state)
-    status = freshet_learned_write_some(learned, commit->ports->outbox, FRESHET_COMMIT_ITEMS_PER_ROW * rows,
-                                        &is_all, error);
+  freshet_status status = freshet_commit_write_rows(commit, commit->ports->outbox, commit->has_state, rows,
+                                                    wait_ms, &is_all, error);
   return status == FRESHET_OK && is_all ? freshet_commit_send(commit, commit->ports->outbox, error) : status;
 }
 
@@ -211,7 +210,7 @@ freshet_status freshet_commit_write_on(freshet_commit* commit, bool all, int wai
     goes_on = all && freshet_outbox_is_sealed(outbox) && !freshet_outbox_is_writing(outbox);
   } while (goes_on && status == FRESHET_OK);
   freshet_turn_lap(commit->turn, FRESHET_TURN_COMMIT);
-  return status == FRESHET_OK ? status : failed(commit, status, &cause, error);
+  return status == FRESHET_OK ? status : freshet_commit_failed(commit, status, &cause, error);
 }
 
 void freshet_commit_end_state(freshet_commit* commit, freshet_outbox* outbox, freshet_status status) {
@@ -260,7 +259,7 @@ static freshet_status try_to_end(freshet_commit* commit, int wait_ms, int64_t id
     freshet_status status = freshet_outbox_outcome(commit->ports->outbox, wait_ms, &cause);
     freshet_turn_waited(commit->turn, FRESHET_TURN_OUTCOME, idle_us);
     if (status == FRESHET_TIMEOUT) return FRESHET_OK;
-    if (status != FRESHET_OK) return failed(commit, status, &cause, error);
+    if (status != FRESHET_OK) return freshet_commit_failed(commit, status, &cause, error);
     if (!commit->has_state) return end_lists(commit);
     freshet_commit_store_changes(commit, commit->ports->outbox);
     commit->is_storing = true;
@@ -303,7 +302,7 @@ freshet_status freshet_commit_now(freshet_commit* commit, freshet_error* error) 
 static freshet_status undo(freshet_commit* commit, freshet_status status, const freshet_error* cause,
                            freshet_error* error) {
   freshet_status ended = freshet_commit_finish(commit, error);
-  return ended == FRESHET_OK ? failed(commit, status, cause, error) : ended;
+  return ended == FRESHET_OK ? freshet_commit_failed(commit, status, cause, error) : ended;
 }
 
 static size_t kept_bytes(const freshet_commit* commit) {

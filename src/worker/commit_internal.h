@@ -42,6 +42,10 @@ void freshet_commit_store_changes(freshet_commit* commit, const freshet_outbox* 
 void freshet_commit_end_state(freshet_commit* commit, freshet_outbox* outbox, freshet_status status);
 /* Figures. */
 void freshet_commit_ended(freshet_commit* commit, int64_t start_us);
+/* Writes a piece of what is set apart into the transaction of this outbox: rows, and then, with has_state, the delta of items.
+ * *is_all: nothing is left. */
+freshet_status freshet_commit_write_rows(const freshet_commit* commit, freshet_outbox* outbox, bool has_state,
+                                         size_t rows, int wait_ms, bool* is_all, freshet_error* error);
 /* After an aborted transaction everything since the last commit is done again, once other commits under way have ended. Any other
  * status stops. */
 freshet_status freshet_commit_failed(freshet_commit* commit, freshet_status status,

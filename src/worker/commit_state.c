@@ -54,10 +54,7 @@ static freshet_status write_piece(freshet_commit* commit, size_t rows, bool wait
                                   freshet_error* error) {
   freshet_outbox* outbox = commit->ports->state_outbox;
   bool is_all;
-  freshet_status status = freshet_outbox_write_sealed(outbox, rows, wait_ms, &is_all, error);
-  if (status != FRESHET_OK || !is_all) return status;
-  status = freshet_learned_write_some(freshet_items_learned(commit->derived->items), outbox,
-                                      FRESHET_COMMIT_ITEMS_PER_ROW * rows, &is_all, error);
+  freshet_status status = freshet_commit_write_rows(commit, outbox, true, rows, wait_ms, &is_all, error);
   if (status != FRESHET_OK || !is_all) return status;
   if (freshet_commit_is_exclusive(commit) || (!waits && !freshet_outbox_is_written(outbox)))
     return FRESHET_OK;
