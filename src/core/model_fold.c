@@ -355,13 +355,10 @@ static freshet_status check_delta(freshet_model* model, const freshet_model_delt
 }
 
 static void fetch_rows(const freshet_model* model, uint32_t slot) {
-  const char *v = (const char*)freshet_model_factor(model, slot),
-             *m = (const char*)freshet_model_context_factor(model, slot);
-  __builtin_prefetch(&model->items[slot]);
-  for (size_t at = 0; at < model->config.dim * sizeof(float); at += 64) {
-    __builtin_prefetch(v + at, 1);
-    if (m != NULL) __builtin_prefetch(m + at, 1);
-  }
+  const float* m = freshet_model_context_factor(model, slot);
+  freshet_prefetch(&model->items[slot], sizeof *model->items);
+  freshet_prefetch_row(freshet_model_factor(model, slot), model->config.dim);
+  if (m != NULL) freshet_prefetch_row(m, model->config.dim);
 }
 
 /* slots: as find_slots left them; afterwards none is FRESHET_NO_ITEM. */
