@@ -6,10 +6,12 @@
  *
  * where a row is nothing, i16 [dim], i32 [dim], or u8 shift and i8 [dim] to be shifted left by it,
  *
- * or, in the short form, u16 [4] the upper halves of these numbers as f32, u8 kinds: 1 with v, 2 with m, rows, where a row is
- * u8 m, u8 e, u8 [dim / 2] numbers from -7 to 7, plus 8, 4 bits each (the first half of the dimensions in the lower bits), to
- * be multiplied by m 2^e. FRESHET_SHORT_MARK comes before parts in this form. An earlier version takes it for a bias out of
- * bounds, and refuses the delta;
+ * or, in the short form, u8 kinds: 1 with v, 2 with m; with v: u16 bias, u16 factor squares, u16 bias squares, and the row;
+ * with m: u16 context squares, and the row. A u16 is the upper half of a f32. A row is u8 m, u8 e, u8 [dim / 2] numbers from -7
+ * to 7, plus 8, 4 bits each (the first half of the dimensions in the lower bits), to be multiplied by m 2^e.
+ * FRESHET_SHORT_MARK comes before parts in this form. An earlier version takes it for a bias out of bounds, and refuses the
+ * delta. Where FRESHET_SHORT_MARK_BEFORE comes before them, an earlier version wrote them: u16 [4] all four numbers, u8 kinds,
+ * rows;
  *
  * and the blend is u32 count, f64 gain of each weight [count], f64 gain of its accumulator [count]. Nothing here
  * knows deltas or stored items.
@@ -30,8 +32,9 @@ typedef struct __attribute__((packed)) freshet_i32 {
 static const int32_t factor_limit = 1 << 23; /* 8, in units */
 
 freshet_status freshet_malformed(freshet_error* error, const char* name) {
-  return freshet_error_set(error, FRESHET_INVALID, FRESHET_DEAD_LETTER,
-                           "malformed %s: damaged, or written by a newer version", name);
+  return freshet_error_set(
+      error, FRESHET_INVALID, FRESHET_DEAD_LETTER,
+      "malformed %s: damaged, or written by a newer version (then update this process, too)", name);
 }
 
 static int32_t units_of(float now, float before) {
@@ -41,7 +44,7 @@ static int32_t units_of(float now, float before) {
 /* The factor on its grid, within what keeps sums exact. */
 static void add_units(float* x, int32_t units) {
   float sum = *x + (float)units * FRESHET_FACTOR_STEP;
-  *x = sum > 7.5F ? 7.5F : sum < -7.5F ? -7.5F : sum;
+  *x = sum > FRESHET_FOLDED_MAX ? FRESHET_FOLDED_MAX : sum < -FRESHET_FOLDED_MAX ? -FRESHET_FOLDED_MAX : sum;
 }
 
 /* One loop for each form, so that the compiler makes vectors of them. */
@@ -87,6 +90,7 @@ void freshet_put_gains(const freshet_model* model, uint32_t slot, const freshet_
 /* ---- the short form ---- */
 
 enum { SHORT_V = 1, SHORT_M = 2, SHORT_KINDS = 4, SHORT_MOST = 7, SHORT_MIDDLE = 8, EXPONENT_MAX = 20 };
+#define BIAS_PER_FACTOR 8 /* a bias moves so many times as far as a factor, for equal errors */
 
 /* The step of a row in the short form: mantissa 2^exponent units. */
 typedef struct short_step {
@@ -105,23 +109,18 @@ static int32_t units_in(short_step step) {
   return (int32_t)step.mantissa << step.exponent;
 }
 
-/* Adds a row in the short form to x. */
-static void add_short_row(const uint8_t* row, int32_t step, uint32_t dim, float* x) {
-  const uint32_t half = dim / 2;
-  for (uint32_t i = 0; i < half; i++) add_units(&x[i], ((row[i] & 15) - SHORT_MIDDLE) * step);
-  for (uint32_t i = 0; i < half; i++) add_units(&x[half + i], ((row[i] >> 4) - SHORT_MIDDLE) * step);
+static int32_t most_units(freshet_row_look look) {
+  return look.high > -look.low ? look.high : -look.low;
 }
 
 /* Writes times (now - before), each number rounded up or down by chance, so that the mean of many is right. The row keeps what
- * was written. False: nothing has changed, and nothing is written. */
-static bool put_short_row(const freshet_model* model, float* now, const float* before, int times,
+ * was written. */
+static void put_short_row(const freshet_model* model, float* now, const float* before, float times,
                           uint32_t random, freshet_buffer* out) {
   const uint32_t dim = model->config.dim, half = dim / 2;
-  const freshet_row_look look = model->kernels->look(now, before, dim);
-  if (look.low == 0 && look.high == 0) return false;
-  const uint32_t most = (uint32_t)(look.high > -look.low ? look.high : -look.low) * (uint32_t)times;
-  const short_step step = step_for(most);
-  const float scale = (float)times / (float)units_in(step) / FRESHET_FACTOR_STEP;
+  const int32_t most = most_units(model->kernels->look(now, before, dim));
+  const short_step step = step_for((uint32_t)((float)(most > 0 ? most : 1) * times));
+  const float scale = times / (float)units_in(step) / FRESHET_FACTOR_STEP;
   uint8_t numbers[DIM_MAX];
   for (uint32_t i = 0; i < dim; i++) {
     const float chance = (float)((random + i * 0x9e3779b9U) >> 8) * 0x1p-24F; /* spread evenly over [0, 1) */
@@ -132,9 +131,8 @@ static bool put_short_row(const freshet_model* model, float* now, const float* b
   uint8_t* row = freshet_buffer_reserve(out, half);
   for (uint32_t i = 0; i < half; i++) row[i] = (uint8_t)(numbers[i] | numbers[half + i] << 4);
   memcpy(now, before, dim * sizeof *now);
-  add_short_row(row, units_in(step), dim, now);
+  model->kernels->add_steps(now, row, units_in(step), dim);
   out->size += half;
-  return true;
 }
 
 static double from_short(uint16_t number) {
@@ -166,65 +164,97 @@ static void add_gains(freshet_model* model, uint32_t slot, const freshet_gains* 
   it->bias_squares = freshet_grid_sum(within(it->bias_squares + gain->bias_squares));
 }
 
-/* In the order of freshet_gains. */
-typedef struct short_gains {
-  uint16_t bias, factor_squares, context_squares, bias_squares;
-} short_gains;
-
-static freshet_gains from_short_gains(const short_gains* gain) {
-  return (freshet_gains){from_short(gain->bias), from_short(gain->factor_squares),
-                         from_short(gain->context_squares), from_short(gain->bias_squares)};
+freshet_row_sizes freshet_gain_sizes(const freshet_model* model, uint32_t slot, const freshet_gains* before,
+                                     const float* v_before, const float* m_before) {
+  static const float per_bias = 1 / (FRESHET_FACTOR_STEP * BIAS_PER_FACTOR);
+  const uint32_t dim = model->config.dim;
+  const float* m = freshet_model_context_factor(model, slot);
+  const float v_most =
+      (float)most_units(model->kernels->look(freshet_model_factor(model, slot), v_before, dim));
+  const float bias = fabsf((float)(model->items[slot].bias - before->bias)) * per_bias;
+  return (freshet_row_sizes){v_most > bias ? v_most : bias,
+                             m == NULL ? 0 : (float)most_units(model->kernels->look(m, m_before, dim))};
 }
 
-void freshet_put_short_gains(freshet_model* model, uint32_t slot, const freshet_gains* before,
-                             const float* v_before, const float* m_before, int times, uint64_t random,
-                             freshet_buffer* out) {
+/* Scalars become what they were; what is given is added to them. */
+static void put_short_v(freshet_model* model, uint32_t slot, const freshet_gains* before,
+                        const float* v_before, float times, uint32_t random, freshet_buffer* out) {
   item* it = &model->items[slot];
-  const double most = times;
-  const short_gains gain = {
-      to_short(most * (it->bias - before->bias), freshet_grid),
-      to_short(most * (it->factor_squares - before->factor_squares), freshet_grid_sum),
-      to_short(most * (it->context_squares - before->context_squares), freshet_grid_sum),
-      to_short(most * (it->bias_squares - before->bias_squares), freshet_grid_sum)};
-  const freshet_gains given = from_short_gains(&gain);
+  const double most = (double)times;
+  const uint16_t gain[] = {to_short(most * (it->bias - before->bias), freshet_grid),
+                           to_short(most * (it->factor_squares - before->factor_squares), freshet_grid_sum),
+                           to_short(most * (it->bias_squares - before->bias_squares), freshet_grid_sum)};
+  freshet_put(out, gain, sizeof gain);
   it->bias = before->bias;
   it->factor_squares = before->factor_squares;
-  it->context_squares = before->context_squares;
   it->bias_squares = before->bias_squares;
-  add_gains(model, slot, &given);
-  freshet_put(out, &gain, sizeof gain);
-  const size_t kinds_at = out->size;
-  PUT(out, uint8_t, 0);
+  add_gains(model, slot, &(freshet_gains){from_short(gain[0]), from_short(gain[1]), 0, from_short(gain[2])});
+  put_short_row(model, freshet_model_factor(model, slot), v_before, times, random, out);
+}
+
+static void put_short_m(freshet_model* model, uint32_t slot, const freshet_gains* before,
+                        const float* m_before, float times, uint32_t random, freshet_buffer* out) {
+  item* it = &model->items[slot];
+  const uint16_t gain =
+      to_short((double)times * (it->context_squares - before->context_squares), freshet_grid_sum);
+  PUT(out, uint16_t, gain);
+  it->context_squares = before->context_squares;
+  add_gains(model, slot, &(freshet_gains){.context_squares = from_short(gain)});
+  put_short_row(model, freshet_model_context_factor(model, slot), m_before, times, random, out);
+}
+
+bool freshet_put_short_gains(freshet_model* model, uint32_t slot, const freshet_gains* before,
+                             const float* v_before, const float* m_before, freshet_row_times times,
+                             uint64_t random, freshet_buffer* out) {
+  item* it = &model->items[slot];
   float* m = freshet_model_context_factor(model, slot);
-  unsigned kinds = 0;
-  if (put_short_row(model, freshet_model_factor(model, slot), v_before, times, (uint32_t)random, out))
-    kinds |= SHORT_V;
-  if (m != NULL && put_short_row(model, m, m_before, times, (uint32_t)(random >> 32), out)) kinds |= SHORT_M;
-  out->data[kinds_at] = (uint8_t)kinds;
+  const bool gives_v = times.v > 0, gives_m = times.m > 0 && m != NULL;
+  const size_t row = model->config.dim * sizeof *v_before;
+  PUT(out, uint8_t, (uint8_t)((gives_v ? SHORT_V : 0) + (gives_m ? SHORT_M : 0)));
+  if (gives_v) {
+    put_short_v(model, slot, before, v_before, times.v, (uint32_t)random, out);
+  } else {
+    it->bias = before->bias;
+    it->factor_squares = before->factor_squares;
+    it->bias_squares = before->bias_squares;
+    memcpy(freshet_model_factor(model, slot), v_before, row);
+  }
+  if (gives_m) {
+    put_short_m(model, slot, before, m_before, times.m, (uint32_t)(random >> 32), out);
+  } else {
+    it->context_squares = before->context_squares;
+    if (m != NULL) memcpy(m, m_before, row);
+  }
+  return gives_v || gives_m;
 }
 
 void freshet_put_no_short_gains(freshet_buffer* out) {
-  static const short_gains none;
-  freshet_put(out, &none, sizeof none);
   PUT(out, uint8_t, 0);
 }
 
-/* The row as it is in the bytes; NULL: there is none. */
-static const uint8_t* take_short_row(freshet_byte_reader* in, bool is_there, uint32_t dim, int32_t* step) {
-  if (!is_there) return NULL;
+typedef struct short_row {
+  const uint8_t* numbers; /* where they are; NULL: there is no row */
+  int32_t step;
+} short_row;
+
+static short_row take_short_row(freshet_byte_reader* in, uint32_t dim) {
   short_step given;
   given.mantissa = freshet_take_u8(in);
   given.exponent = freshet_take_u8(in);
   if (given.exponent > EXPONENT_MAX) in->bad = true;
-  const uint8_t* row = (const uint8_t*)freshet_take_bytes(in, dim / 2);
-  *step = row == NULL ? 0 : units_in(given);
-  return row;
+  const uint8_t* numbers = (const uint8_t*)freshet_take_bytes(in, dim / 2);
+  return (short_row){numbers, numbers == NULL ? 0 : units_in(given)};
 }
 
-static void add_to_both(const uint8_t* row, int32_t step, uint32_t dim, float* x, float* before) {
-  if (row == NULL) return;
-  add_short_row(row, step, dim, x);
-  if (before != NULL) add_short_row(row, step, dim, before);
+static double take_short(freshet_byte_reader* in) {
+  const double number = from_short(freshet_take_u16(in));
+  if (!(number >= -FRESHET_SCALAR_LIMIT && number <= FRESHET_SCALAR_LIMIT)) in->bad = true;
+  return in->bad ? 0 : number;
+}
+
+static void add_short_row(const freshet_model* model, short_row row, float* x, float* before) {
+  model->kernels->add_steps(x, row.numbers, row.step, model->config.dim);
+  if (before != NULL) model->kernels->add_steps(before, row.numbers, row.step, model->config.dim);
 }
 
 /* What was pending of the item gains as much: it is not this worker's. */
@@ -239,33 +269,54 @@ static void add_to_pending(freshet_model* model, uint32_t slot, const freshet_ga
   old->bias_squares += gain->bias_squares;
 }
 
-void freshet_take_short_gains(freshet_model* model, freshet_byte_reader* in, uint32_t slot) {
-  const uint32_t dim = model->config.dim;
-  short_gains numbers;
-  freshet_take(in, &numbers, sizeof numbers);
-  const unsigned kinds = freshet_take_u8(in);
-  if (kinds >= SHORT_KINDS) in->bad = true;
-  const freshet_gains gain = from_short_gains(&numbers);
-  const double all[] = {gain.bias, gain.factor_squares, gain.context_squares, gain.bias_squares};
-  for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-    if (!(all[i] >= -FRESHET_SCALAR_LIMIT && all[i] <= FRESHET_SCALAR_LIMIT)) in->bad = true;
-  }
-  int32_t v_step = 0, m_step = 0;
-  const uint8_t* v = take_short_row(in, (kinds & SHORT_V) != 0, dim, &v_step);
-  const uint8_t* m = take_short_row(in, (kinds & SHORT_M) != 0, dim, &m_step);
-  if (slot == FRESHET_NO_ITEM || in->bad) return;
-  float* own_m = m == NULL ? NULL : freshet_model_own_context_factor(model, slot);
+static void add_short(freshet_model* model, uint32_t slot, const freshet_gains* gain, short_row v,
+                      short_row m) {
+  float* own_m = m.numbers == NULL ? NULL : freshet_model_own_context_factor(model, slot);
   float* before = freshet_model_rows_before(model, slot);
-  add_to_both(v, v_step, dim, freshet_model_factor(model, slot), before);
-  add_to_both(m, m_step, dim, own_m, before == NULL ? NULL : before + dim);
-  add_gains(model, slot, &gain);
-  add_to_pending(model, slot, &gain);
+  if (v.numbers != NULL) add_short_row(model, v, freshet_model_factor(model, slot), before);
+  if (own_m != NULL) add_short_row(model, m, own_m, before == NULL ? NULL : before + model->config.dim);
+  add_gains(model, slot, gain);
+  add_to_pending(model, slot, gain);
 }
 
-bool freshet_take_short_mark(freshet_byte_reader* in) {
+void freshet_take_short_gains(freshet_model* model, freshet_byte_reader* in, uint32_t slot) {
+  const uint32_t dim = model->config.dim;
+  const unsigned kinds = freshet_take_u8(in);
+  freshet_gains gain = {0};
+  short_row v = {0}, m = {0};
+  if (kinds >= SHORT_KINDS) in->bad = true;
+  if ((kinds & SHORT_V) != 0) {
+    gain.bias = take_short(in);
+    gain.factor_squares = take_short(in);
+    gain.bias_squares = take_short(in);
+    v = take_short_row(in, dim);
+  }
+  if ((kinds & SHORT_M) != 0) {
+    gain.context_squares = take_short(in);
+    m = take_short_row(in, dim);
+  }
+  if (slot != FRESHET_NO_ITEM && !in->bad && kinds != 0) add_short(model, slot, &gain, v, m);
+}
+
+void freshet_take_short_gains_before(freshet_model* model, freshet_byte_reader* in, uint32_t slot) {
+  const uint32_t dim = model->config.dim;
+  freshet_gains gain;
+  short_row v = {0}, m = {0};
+  gain.bias = take_short(in);
+  gain.factor_squares = take_short(in);
+  gain.context_squares = take_short(in);
+  gain.bias_squares = take_short(in);
+  const unsigned kinds = freshet_take_u8(in);
+  if (kinds >= SHORT_KINDS) in->bad = true;
+  if ((kinds & SHORT_V) != 0) v = take_short_row(in, dim);
+  if ((kinds & SHORT_M) != 0) m = take_short_row(in, dim);
+  if (slot != FRESHET_NO_ITEM && !in->bad) add_short(model, slot, &gain, v, m);
+}
+
+bool freshet_take_mark(freshet_byte_reader* in, double mark) {
   double first = 0;
   if (!in->bad && in->left >= sizeof first) memcpy(&first, in->at, sizeof first);
-  if (!(first >= FRESHET_SHORT_MARK && first <= FRESHET_SHORT_MARK)) return false;
+  if (!(first >= mark && first <= mark)) return false;
   freshet_take_bytes(in, sizeof first);
   return true;
 }

@@ -113,16 +113,33 @@ void freshet_put_no_gains(freshet_buffer* out);
 void freshet_take_gains(freshet_model* model, freshet_byte_reader* in, uint32_t slot);
 
 /* The same in the short form, which rounds: a byte of precision for a number of the item, 15 steps for a number of a row. The
- * item keeps what is written: all workers agree. `times`: what is gained counts so many times. random: bits that
- * decide what is rounded up. */
-#define FRESHET_SHORT_MARK 0x1p20 /* above FRESHET_SCALAR_LIMIT */
-void freshet_put_short_gains(freshet_model* model, uint32_t slot, const freshet_gains* before,
-                             const float* v_before, const float* m_before, int times, uint64_t random,
-                             freshet_buffer* out);
+ * item keeps what is written: all workers agree. A row of v or m with its numbers may be left out. */
+#define FRESHET_SHORT_MARK 0x1p21        /* above FRESHET_SCALAR_LIMIT */
+#define FRESHET_SHORT_MARK_BEFORE 0x1p20 /* of an earlier version: all numbers of an item, and rows */
+
+/* How far v (with the bias) and m have moved, in units of FRESHET_FACTOR_STEP. 0: not at all. */
+typedef struct freshet_row_sizes {
+  float v, m;
+} freshet_row_sizes;
+freshet_row_sizes freshet_gain_sizes(const freshet_model* model, uint32_t slot, const freshet_gains* before,
+                                     const float* v_before, const float* m_before);
+
+/* What the rows have gained counts so many times, at least 1. 0: the row is not given, and stays as it was before. */
+typedef struct freshet_row_times {
+  float v, m;
+} freshet_row_times;
+/* model_given.c: from which size on rows are always given, and how often what a row has gained counts. random: any. */
+float freshet_model_given_threshold(const freshet_model* model, const gathered* g);
+freshet_row_times freshet_model_given_times(freshet_row_sizes sizes, float threshold, uint64_t random);
+/* random: bits that decide what is rounded up. False: nothing is given, though the bytes that say so are written. */
+bool freshet_put_short_gains(freshet_model* model, uint32_t slot, const freshet_gains* before,
+                             const float* v_before, const float* m_before, freshet_row_times times,
+                             uint64_t random, freshet_buffer* out);
 void freshet_put_no_short_gains(freshet_buffer* out);
 void freshet_take_short_gains(freshet_model* model, freshet_byte_reader* in, uint32_t slot);
-/* Whether what follows is in the short form; then its mark has been read. */
-bool freshet_take_short_mark(freshet_byte_reader* in);
+void freshet_take_short_gains_before(freshet_model* model, freshet_byte_reader* in, uint32_t slot);
+/* Whether the mark follows; then it has been read. */
+bool freshet_take_mark(freshet_byte_reader* in, double mark);
 
 /* The greatest absolute value of blend weight i: LP and LG are exponents, and the others have to leave scores finite. */
 double freshet_blend_bound(int i);

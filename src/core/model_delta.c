@@ -34,31 +34,20 @@ enum {
 
 /* ---- gains ---- */
 
-/* An item that was only compared with others has moved a little, and there are many of them. One of a few is given, and counts
- * so many times; the others are as they were before. */
+/* An item that no event names and of which nothing is given is not in the delta. */
 static void put_short_gains_of(freshet_model* model, delta_take* take, uint32_t place, const float* rows) {
-  enum { COMPARED_PER_GIVEN = 2 };
   const pending_item* old = &take->of->items[place];
-  item* it = &model->items[old->slot];
   const uint32_t dim = model->config.dim;
   const freshet_gains before = {old->bias, old->factor_squares, old->context_squares, old->bias_squares};
-  const bool is_compared = !old->is_named && !(it->context_squares > old->context_squares);
+  const uint64_t seed = model->items[old->slot].key ^ take->of->trace_start;
+  const freshet_row_times times =
+      freshet_model_given_times(freshet_gain_sizes(model, old->slot, &before, rows, rows + dim),
+                                take->threshold, freshet_random(seed, 0));
   take->starts[place] = take->gains.size;
-  const uint64_t seed = it->key ^ take->of->trace_start;
-  if (is_compared && freshet_random(seed, 0) % COMPARED_PER_GIVEN != 0) {
-    float* m = freshet_model_context_factor(model, old->slot);
-    memcpy(freshet_model_factor(model, old->slot), rows, dim * sizeof *rows);
-    if (m != NULL) memcpy(m, rows + dim, dim * sizeof *rows);
-    it->bias = before.bias;
-    it->factor_squares = before.factor_squares;
-    it->bias_squares = before.bias_squares;
-    take->sizes[place] = TAKE_DROPPED;
-    take->is_written[place] = true;
-    return;
-  }
-  freshet_put_short_gains(model, old->slot, &before, rows, rows + dim, is_compared ? COMPARED_PER_GIVEN : 1,
-                          freshet_random(seed, 1), &take->gains);
+  const bool is_given = freshet_put_short_gains(model, old->slot, &before, rows, rows + dim, times,
+                                                freshet_random(seed, 1), &take->gains);
   take->sizes[place] = (uint32_t)(take->gains.size - take->starts[place]);
+  take->is_written[place] = !is_given && !old->is_named;
 }
 
 static void put_gains_of(freshet_model* model, delta_take* take, uint32_t place) {
@@ -311,6 +300,7 @@ void freshet_model_start_take(freshet_model* model) {
   if (take->of != NULL || g->count == 0) return;
   take->is_coarse = model->thins; /* as the events since the last take */
   take->share = share_of_events(model, g);
+  take->threshold = take->is_coarse ? freshet_model_given_threshold(model, g) : 0;
   average_blend(model, take->share);
   model->delta_globals.size = 0;
   freshet_put_blend(&model->delta_globals, model->blend, model->blend_squares, model->pending_blend,

@@ -24,6 +24,7 @@ typedef struct trace_reader {
   freshet_byte_reader* in;
   bool is_sampled;
   unsigned index_bytes;
+  uint32_t index_mask;
   uint32_t items;
   uint64_t start;  /* events that its worker had seen before */
   uint32_t weight; /* of the event before, with what else is in it */
@@ -33,8 +34,10 @@ typedef struct trace_reader {
 static uint32_t take_index(trace_reader* reader) {
   freshet_byte_reader* in = reader->in;
   uint32_t index = 0;
+  const bool is_whole = in->left >= sizeof index; /* else these are the last bytes of the trace */
   const char* bytes = freshet_take_bytes(in, reader->index_bytes);
-  if (bytes != NULL) memcpy(&index, bytes, reader->index_bytes);
+  if (bytes != NULL) memcpy(&index, bytes, is_whole ? sizeof index : reader->index_bytes);
+  index &= reader->index_mask;
   if (index >= reader->items) in->bad = true;
   return in->bad ? 0 : index;
 }
@@ -49,6 +52,7 @@ static trace_reader open_trace(const freshet_model_delta* delta, freshet_byte_re
       reader.start > UINT64_MAX / 2)
     in->bad = true;
   if (in->bad) reader.index_bytes = 0;
+  reader.index_mask = (uint32_t)((UINT64_C(1) << 8 * reader.index_bytes) - 1);
   return reader;
 }
 
@@ -277,6 +281,7 @@ static uint64_t count_events(freshet_model* model, const sorter* s, const uint32
 /* N of each item once, however often the delta names it: a sum over the catalogue follows from it. */
 static void add_counts(freshet_model* model, const sorter* s, const uint32_t* slots, uint32_t items) {
   for (uint32_t i = 0; i < items; i++) {
+    if (i + AHEAD < items && s->units[i + AHEAD] > 0) freshet_model_count_fetch(model, slots[i + AHEAD]);
     if (s->units[i] > 0 && !is_known(model, slots[i], s->offset))
       freshet_model_count_add(model, slots[i], s->units[i]);
   }
@@ -324,7 +329,9 @@ static freshet_status find_slots(const freshet_model* model, freshet_slice keys,
 typedef void take_gains(freshet_model* model, freshet_byte_reader* in, uint32_t slot);
 
 static take_gains* form_of(freshet_byte_reader* values) {
-  return freshet_take_short_mark(values) ? freshet_take_short_gains : freshet_take_gains;
+  if (freshet_take_mark(values, FRESHET_SHORT_MARK)) return freshet_take_short_gains;
+  return freshet_take_mark(values, FRESHET_SHORT_MARK_BEFORE) ? freshet_take_short_gains_before
+                                                              : freshet_take_gains;
 }
 
 /* Looks through the whole delta before anything changes. */

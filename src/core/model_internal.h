@@ -27,7 +27,7 @@
  *   model_lenders.c     what new items borrow from texts like theirs
  *   model_wanted.c      the text of a request
  *   model_user_text.c   the text of a user's history
- *   model_delta.c       the delta log, stored items, the hash
+ *   model_delta.c       the delta log (model_given.c: which rows are in it), stored items, the hash
  */
 #ifndef FRESHET_CORE_MODEL_INTERNAL_H
 #define FRESHET_CORE_MODEL_INTERNAL_H
@@ -394,6 +394,8 @@ void freshet_model_draw(freshet_model* model, uint32_t positive, uint32_t negati
 /* Replaces N, when stored state is read. */
 void freshet_model_count_set(freshet_model* model, uint32_t slot, uint32_t count);
 void freshet_model_count_add(freshet_model* model, uint32_t slot, uint32_t units); /* N and the tree */
+void freshet_model_count_fetch(const freshet_model* model,
+                               uint32_t slot); /* for an addition that comes soon */
 void freshet_model_negatives_init(freshet_model* model);
 uint32_t freshet_model_table_find(const freshet_model* model, uint64_t key);
 /* For a look-up that comes soon: the key's bucket, and then the first item in it. */

@@ -124,6 +124,9 @@ typedef struct freshet_model_kernels {
                        const float* steps, const float* x, float* slope, size_t n16);
   /* Looks at the gains now - before, which are less than 2^11. */
   freshet_row_look (*look)(const float* now, const float* before, size_t n16);
+  /* x [n16] += step * (number - 8) * FRESHET_FACTOR_STEP, within +-FRESHET_FOLDED_MAX. numbers [n16 / 2]: two in a byte, of
+   * the first half of x in the lower bits. */
+  void (*add_steps)(float* x, const uint8_t* numbers, int32_t step, size_t n16);
   void (*exp)(float* x, size_t n16); /* in place; inputs are clamped to [-87, 88]; relative error 2e-7 */
   void (*log)(float* x, size_t n16); /* in place; positive normal inputs; absolute error 2e-7 near 1 */
   /* x -= rate * gradient / sqrt(G + 1e-6) on the grid of blend weights, G = .999 G + .001 gradient^2; where
@@ -200,6 +203,7 @@ enum { FRESHET_TEXT_PADDED_MAX = 4096, FRESHET_DOTS_TOGETHER = 4 };
 /* Factors are multiples of 2^-20 within +-4: adding FRESHET_FACTOR_ROUND puts them in [8, 16], where that is
  * the spacing of floats. */
 #define FRESHET_FACTOR_STEP 0x1p-20F
+#define FRESHET_FOLDED_MAX 7.5F /* of a factor after a fold: sums are exact up to 8 */
 #define FRESHET_FACTOR_ROUND 12.0F
 #define FRESHET_FACTOR_MAX 3.96875F
 

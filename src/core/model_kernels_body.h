@@ -731,6 +731,7 @@ const freshet_model_kernels FRESHET_MODEL_KERNELS_NAME = {
     .descend = descend,
     .descend_rows = descend_rows,
     .look = look,
+    .add_steps = add_steps,
     .exp = exp_array,
     .log = log_array,
     .blend = blend,

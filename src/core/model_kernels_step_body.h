@@ -22,6 +22,40 @@ static freshet_row_look look(const float* now, const float* before, size_t n16) 
   return all;
 }
 
+/* The products are exact: 4 bits by 8. */
+INLINE float added_steps(float x, int number, float step) {
+  const float sum = x + (float)(number - 8) * step;
+  return sum > FRESHET_FOLDED_MAX    ? FRESHET_FOLDED_MAX
+         : sum < -FRESHET_FOLDED_MAX ? -FRESHET_FOLDED_MAX
+                                     : sum;
+}
+
+INLINE void add_numbers(float* x, int_vec numbers, vec step) {
+  vec sum;
+  memcpy(&sum, x, sizeof sum); /* half a row need not be aligned */
+  sum += __builtin_convertvector(numbers - 8, vec) * step;
+  sum = HIGHER(LOWER(sum, splat(FRESHET_FOLDED_MAX)), splat(-FRESHET_FOLDED_MAX));
+  memcpy(x, &sum, sizeof sum);
+}
+
+static void add_steps(float* x, const uint8_t* numbers, int32_t step, size_t n16) {
+  typedef uint8_t bytes __attribute__((vector_size(WIDTH)));
+  const size_t half = n16 / 2;
+  const float size = (float)step * FRESHET_FACTOR_STEP;
+  size_t i = 0;
+  for (; i + WIDTH <= half; i += WIDTH) {
+    bytes both;
+    memcpy(&both, numbers + i, sizeof both);
+    const int_vec wide = __builtin_convertvector(both, int_vec);
+    add_numbers(x + i, wide & 15, splat(size));
+    add_numbers(x + half + i, wide >> 4, splat(size));
+  }
+  for (; i < half; i++) {
+    x[i] = added_steps(x[i], numbers[i] & 15, size);
+    x[half + i] = added_steps(x[half + i], numbers[i] >> 4, size);
+  }
+}
+
 /* Both rows at once: each is a chain of additions, and two chains run in parallel. */
 static void softmaxes(float* logits, const float* odds, float weight, size_t n16) {
   float *first = logits, *second = logits + n16, sums[2] = {0, 0};

@@ -150,6 +150,14 @@ void freshet_model_count_set(freshet_model* model, uint32_t slot, uint32_t count
     freshet_tree_add(model->wide.frequency, model->wide.bits, bucket_of(&model->wide, it->key), change);
 }
 
+void freshet_model_count_fetch(const freshet_model* model, uint32_t slot) {
+  const uint64_t bucket = bucket_of(&model->keys, model->items[slot].key);
+  freshet_prefetch(&model->counts[slot], 1);
+  freshet_prefetch(&model->roots[slot], 1);
+  freshet_prefetch(&model->levels[slot], 1);
+  freshet_prefetch(freshet_tree_leaf(model->keys.frequency, model->keys.bits, bucket), 64);
+}
+
 void freshet_model_count_add(freshet_model* model, uint32_t slot, uint32_t units) {
   uint32_t count = model->counts[slot];
   freshet_model_count_set(model, slot, units > UINT32_MAX - count ? UINT32_MAX : count + units);

@@ -36,22 +36,21 @@ typedef struct gathered {
   uint64_t trace_start; /* events before the first of the trace */
 } gathered;
 
-enum { TAKE_DROPPED = 1 };
-
 /* A take under way: model_delta.c. What is learned meanwhile gathers elsewhere. Arrays: [of->count] */
 typedef struct delta_take {
   gathered* of;    /* NULL: there is none */
   double share;    /* of this worker, in the events of all */
   bool is_coarse;  /* its trace is sampled, and rows are rounded */
+  float threshold; /* of a coarse take: see model_given.c */
   bool is_given;   /* a part has been given out, with the gains of the globals */
   uint32_t ready;  /* items before this place have their gains in `gains` */
-  uint32_t* sizes; /* bytes of an item's gains; 0: they are not there yet; TAKE_DROPPED: they are not given */
+  uint32_t* sizes; /* bytes of an item's gains; 0: they are not there yet */
   size_t* starts;  /* where they are */
   freshet_buffer gains;
   /* -- parts -- */
   uint32_t* indices; /* 1 + the item's index in the part under way; 0: it is not in it */
   uint32_t* items;   /* [item_count] places of the items of the part */
-  bool* is_written;  /* its gains are in a part */
+  bool* is_written;  /* its gains are in a part, or need not be */
   size_t item_count, next_item;
   size_t next_event, next_context; /* of the trace, and of its items */
   uint64_t passed; /* events of the trace in earlier parts that are events of the model's time */

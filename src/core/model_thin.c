@@ -16,21 +16,24 @@ enum {
 };
 _Static_assert(FRESHET_HISTORY == 20, "the strata are made for a context of 20 items");
 
-static const uint32_t every_place = (1U << FRESHET_HISTORY) - 1;
+enum { EVERY_PLACE = (1 << FRESHET_HISTORY) - 1 };
+static const freshet_kept every_kept = {
+    .count = FRESHET_HISTORY,
+    .place = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19},
+    .times = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1},
+    .chosen_hears = true,
+    .hear = EVERY_PLACE};
 
 freshet_kept freshet_keep_all(uint32_t context) {
   FRESHET_ASSERT(context <= FRESHET_HISTORY);
-  freshet_kept kept = {.count = context, .chosen_hears = true, .hear = every_place};
-  for (uint32_t k = 0; k < context; k++) {
-    kept.place[k] = (uint8_t)k;
-    kept.times[k] = 1;
-  }
+  freshet_kept kept = every_kept;
+  kept.count = context;
   return kept;
 }
 
 freshet_kept freshet_keep_some(uint32_t context, uint8_t picks) {
   FRESHET_ASSERT(context <= FRESHET_HISTORY);
-  freshet_kept kept = {.chosen_hears = true, .hear = every_place};
+  freshet_kept kept = {.chosen_hears = true, .hear = EVERY_PLACE};
   for (uint32_t s = 0; s < STRATA && strata[s] < context; s++) {
     const uint32_t end = strata[s + 1] < context ? strata[s + 1] : context, size = end - strata[s];
     const uint8_t mixed = (uint8_t)(picks * (2 * s + 37)); /* odd factors: each number comes once in 256 */
@@ -42,12 +45,15 @@ freshet_kept freshet_keep_some(uint32_t context, uint8_t picks) {
 
 freshet_kept freshet_keep_heard(uint32_t context, bool chosen_hears, uint32_t hear) {
   FRESHET_ASSERT(context <= FRESHET_HISTORY);
-  freshet_kept kept = {.is_sampled = true, .chosen_hears = chosen_hears, .hear = hear};
-  for (uint32_t k = 0; k < context; k++) {
-    if (!chosen_hears && (hear >> k & 1) == 0) continue;
-    kept.place[kept.count] = (uint8_t)k;
-    kept.times[kept.count++] = 1;
-  }
+  freshet_kept kept = every_kept;
+  kept.is_sampled = true;
+  kept.chosen_hears = chosen_hears;
+  kept.hear = hear;
+  kept.count = context;
+  if (chosen_hears) return kept;
+  kept.count = 0;
+  for (uint32_t left = hear & ((1U << context) - 1); left != 0; left &= left - 1)
+    kept.place[kept.count++] = (uint8_t)__builtin_ctz(left);
   return kept;
 }
 

@@ -23,6 +23,13 @@ static inline uint64_t freshet_tree_entries(unsigned bits, unsigned below) {
   return entries < FRESHET_TREE_CHILDREN ? FRESHET_TREE_CHILDREN : entries;
 }
 
+/* The node [FRESHET_TREE_CHILDREN] of the last level that the place is in. */
+static inline const int64_t* freshet_tree_leaf(const int64_t* tree, unsigned bits, uint64_t place) {
+  for (unsigned below = freshet_tree_depth(bits); below > 0; below--)
+    tree += freshet_tree_entries(bits, below);
+  return tree + place / FRESHET_TREE_CHILDREN * FRESHET_TREE_CHILDREN;
+}
+
 /* Makes a tree with all sums 0, 64-byte aligned; a large one is made at once, since no sum is written. bits >= 1. */
 int64_t* freshet_tree_create(unsigned bits);
 void freshet_tree_free(int64_t* tree); /* NULL is allowed */

@@ -246,7 +246,9 @@ static void short_gains_are_right_on_average(void** state) {
     memcpy(there, before, dim * sizeof *there);
     from.model->items[0].bias = 0.125;
     to.model->items[0].bias = 0;
-    freshet_put_short_gains(from.model, 0, &none, before, NULL, TWICE, freshet_random(9, t), &out);
+    const freshet_row_times times = {.v = TWICE};
+    assert_true(
+        freshet_put_short_gains(from.model, 0, &none, before, NULL, times, freshet_random(9, t), &out));
     freshet_byte_reader in = freshet_read_slice(freshet_buffer_slice(&out));
     freshet_take_short_gains(to.model, &in, 0);
     assert_true(!in.bad && in.left == 0);
@@ -266,6 +268,91 @@ static void short_gains_are_right_on_average(void** state) {
   assert_true(in.bad);
   freshet_buffer_free(&marked);
   free_worker(&from);
+  free_worker(&to);
+}
+
+/* What is given of a row that has moved by `size`, and of all such rows on average. */
+static void rows_are_given_in_their_share(void** state) {
+  enum { DRAWS = 20000 };
+  (void)state;
+  const float threshold = 100;
+  for (float size = 1; size < 200; size *= 3) {
+    double sum = 0;
+    for (uint64_t i = 0; i < DRAWS; i++) {
+      const freshet_row_times times =
+          freshet_model_given_times((freshet_row_sizes){size, 0}, threshold, freshet_random(3, i));
+      assert_true(times.m == 0); /* it has not moved */
+      assert_true(times.v == 0 || times.v * size >= threshold * .999F || size >= threshold);
+      sum += (double)(times.v * size);
+    }
+    assert_true(fabs(sum / DRAWS - (double)size) < .1 * (double)size);
+  }
+}
+
+/* A commit that changes many rows gives a few of them for each event, and what it gives is right on average. */
+static void a_take_gives_rows_within_its_budget(void** state) {
+  enum { MANY = 20000, FEW_EVENTS = 2000 };
+  (void)state;
+  worker from = make_worker(), to = make_worker();
+  freshet_model_delta delta;
+  freshet_model_expect_fleet(from.model, 100000, 1500000);
+  for (uint32_t i = ITEMS; i < MANY; i++) {
+    uint32_t slot;
+    assert_int_equal(freshet_model_intern_key(from.model, freshet_random(11, i), &slot, NULL), FRESHET_OK);
+  }
+  for (uint64_t e = 0; e < FEW_EVENTS; e++) {
+    const uint64_t random = freshet_random(13, e);
+    const freshet_observation seen = {
+        .item = (uint32_t)(random % MANY), .positive = true, .weight = 1, .time_ms = (int64_t)e * 1000};
+    assert_int_equal(freshet_model_learn(from.model, from.users[(random >> 32) % USERS], &seen, NULL),
+                     FRESHET_OK);
+  }
+  const uint32_t dim = from.model->config.dim;
+  freshet_model_take_delta(from.model, &delta);
+  const double rows = (double)delta.values.size / (dim / 2 + 8);
+  print_message("%.2f rows an event, of %zu items\n", rows / FEW_EVENTS, delta.items.size / sizeof(uint64_t));
+  assert_true(rows < .9 * FEW_EVENTS);
+  assert_true(rows > .5 * FEW_EVENTS);
+  assert_int_equal(freshet_model_fold(to.model, &delta, 0, NULL), FRESHET_OK);
+  assert_true(freshet_model_hash(to.model) == freshet_model_hash(from.model));
+  free_worker(&from);
+  free_worker(&to);
+}
+
+/* A delta of the version before, which gave all numbers of an item in the short form. */
+static void a_short_delta_of_the_version_before_is_read(void** state) {
+  enum { MIDDLE = 8, NUMBER = 3, MANTISSA = 100, EXPONENT = 2 };
+  (void)state;
+  worker to = make_worker();
+  const uint32_t dim = to.model->config.dim;
+  freshet_buffer values = {0}, trace = {0}, globals = {0};
+  const float before = freshet_model_factor(to.model, 0)[0],
+              last = freshet_model_factor(to.model, 0)[dim - 1];
+  PUT(&values, uint32_t, dim);
+  PUT(&values, double, FRESHET_SHORT_MARK_BEFORE);
+  PUT(&values, uint16_t, 0x3e00);                             /* bias .125 */
+  for (int i = 0; i < 3; i++) PUT(&values, uint16_t, 0x3e80); /* .25 */
+  PUT(&values, uint8_t, 1);                                   /* v, and no m */
+  PUT(&values, uint8_t, MANTISSA);
+  PUT(&values, uint8_t, EXPONENT);
+  for (uint32_t i = 0; i < dim / 2; i++) PUT(&values, uint8_t, (MIDDLE + NUMBER) | (MIDDLE - 1) << 4);
+  PUT(&trace, uint64_t, 0);
+  PUT(&trace, uint8_t, 2);
+  freshet_put_blend(&globals, to.model->blend, to.model->blend_squares, to.model->blend,
+                    to.model->blend_squares);
+  const freshet_model_delta delta = {0,
+                                     {(const char*)&to.model->items[0].key, sizeof(uint64_t)},
+                                     freshet_buffer_slice(&values),
+                                     freshet_buffer_slice(&trace),
+                                     freshet_buffer_slice(&globals)};
+  assert_int_equal(freshet_model_fold(to.model, &delta, 0, NULL), FRESHET_OK);
+  const item* it = &to.model->items[0];
+  const float step = (float)(MANTISSA << EXPONENT) * FRESHET_FACTOR_STEP;
+  assert_true(it->bias == .125 && it->factor_squares == .25 && it->context_squares == .25);
+  assert_true(freshet_model_factor(to.model, 0)[0] == before + NUMBER * step);
+  assert_true(freshet_model_factor(to.model, 0)[dim - 1] == last - step);
+  freshet_buffer* buffers[] = {&values, &trace, &globals};
+  for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) freshet_buffer_free(buffers[i]);
   free_worker(&to);
 }
 
@@ -366,6 +453,9 @@ int main(void) {
       cmocka_unit_test(long_lists_hear_a_part_of_their_steps),
       cmocka_unit_test(a_thinned_delta_says_all),
       cmocka_unit_test(short_gains_are_right_on_average),
+      cmocka_unit_test(rows_are_given_in_their_share),
+      cmocka_unit_test(a_take_gives_rows_within_its_budget),
+      cmocka_unit_test(a_short_delta_of_the_version_before_is_read),
       cmocka_unit_test(a_delta_thinned_by_strata_is_read),
       cmocka_unit_test(a_torn_thinned_delta_changes_nothing),
       cmocka_unit_test(a_small_delta_is_folded_without_new_memory),

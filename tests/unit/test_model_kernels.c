@@ -68,6 +68,29 @@ static void gains_of_a_row_are_seen_alike(void** state) {
   }
 }
 
+static void steps_are_added_alike(void** state) {
+  (void)state;
+  for (const freshet_model_kernels* const* k = freshet_model_kernels_all(); *k != NULL; k++) {
+    for (uint64_t turn = 0; turn < TURNS; turn++) {
+      const size_t n = 16 * (1 + turn % (N / 16)); /* halves of all lengths */
+      const int32_t step = turn % 7 == 0 ? 255 << 15 : (int32_t)(turn * 37 % 4000);
+      uint8_t numbers[N / 2];
+      fill(a, turn, 1);
+      for (size_t i = 0; i < n / 2; i++) numbers[i] = (uint8_t)freshet_random(turn, i);
+      for (size_t i = 0; i < n; i++) {
+        a[i] = c[i] = (a[i] + FRESHET_FACTOR_ROUND) - FRESHET_FACTOR_ROUND;
+        const int number = i < n / 2 ? numbers[i] & 15 : numbers[i - n / 2] >> 4;
+        const float sum = a[i] + (float)((number - 8) * step) * FRESHET_FACTOR_STEP;
+        d[i] = sum > FRESHET_FOLDED_MAX    ? FRESHET_FOLDED_MAX
+               : sum < -FRESHET_FOLDED_MAX ? -FRESHET_FOLDED_MAX
+                                           : sum;
+      }
+      (*k)->add_steps(c, numbers, step, n);
+      assert_memory_equal(c, d, n * sizeof *c);
+    }
+  }
+}
+
 static void exp_and_log_are_close_and_alike(void** state) {
   (void)state;
   for (const freshet_model_kernels* const* k = freshet_model_kernels_all(); *k != NULL; k++) {
@@ -654,6 +677,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(factors_move_alike),
       cmocka_unit_test(gains_of_a_row_are_seen_alike),
+      cmocka_unit_test(steps_are_added_alike),
       cmocka_unit_test(exp_and_log_are_close_and_alike),
       cmocka_unit_test(blend_steps_alike),
       cmocka_unit_test(searches_find_what_plain_loops_find),
