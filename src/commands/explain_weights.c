@@ -34,6 +34,8 @@ static const struct {
      ""},
     {"score for what a session agrees on",
      "An item that goes with several items of the session: weight, by how many these are", ""},
+    {"doubt that items go together",
+     "Counts of items that were chosen together: how much of them counts nothing", ""},
     {"recent item, by place", "A recent item in the user's taste, as times the newest", ""},
     {"recent item, by time since then", "The same, by the time since the user chose it: a factor", ""},
     {"dislike", "Dislikes: weight of each part", ""},

@@ -8,6 +8,7 @@
 
 #include <xxhash.h>
 
+#include "core/model_doubt.h"
 #include "core/model_internal.h"
 #include "core/model_sessions.h"
 #include "core/table.h"
@@ -106,6 +107,7 @@ static void init_blend(freshet_model* model) {
   freshet_model_init_habits(model);
   freshet_model_init_worth(model);
   freshet_model_init_sessions(model);
+  freshet_model_init_doubt(model);
   freshet_model_init_shown(model);
   memcpy(model->pending_blend, model->blend, sizeof model->blend);
   memcpy(model->pending_blend_squares, model->blend_squares, sizeof model->blend_squares);

@@ -76,7 +76,10 @@ enum {
   ORDER = AGREED_STAGE + AGREED_STAGES, /* no weight: how far the order of choices repeats, -.5 to .5 */
   GOES_ON = ORDER + 1,                  /* no weight: the share of choices that go on with a session */
   ORDER_BETWEEN = GOES_ON + 1,          /* ORDER, from one session to the next */
-  SHOWN = (ORDER_BETWEEN + 1 + 15) / 16 *
+  DOUBT = ORDER_BETWEEN + 1,            /* of small counts of pairs, less 1: model_doubt.c */
+  CHANCE = DOUBT + 1,                   /* of what chance brings to these counts */
+  PAIR_GAIN = CHANCE + 1, /* no weight: the mean of what a step adds to the counts cs of a list */
+  SHOWN = (PAIR_GAIN + 1 + 15) / 16 *
           16,       /* of what was shown without a choice, added to the starts of model_shown.c */
   SHOWN_GAPS = 4,   /* ... by the time since then */
   SHOWN_PLACES = 8, /* how far an item is looked at, by places of a list after the first one */

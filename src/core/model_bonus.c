@@ -114,7 +114,7 @@ static void add_neighbours(const freshet_model* model, const context* c, uint32_
   const freshet_text_list* text = freshet_model_near_text(model, c->items[k]);
   const float* a = c->feature_weight[k];
   const float weights[FRESHET_SUMS] = {a[FOLLOWS], a[TOGETHER_NOW], a[TOGETHER_BEFORE], 0};
-  model->kernels->spread(near->entries, near->count, weights, c->agreed[k], c->doubt, met);
+  model->kernels->spread(near->entries, near->count, weights, c->agreed[k], &c->doubts[k], model->roots, met);
   if (text != NULL) model->kernels->spread_texts(text, a[SIMILAR_TEXT], met);
 }
 

@@ -44,11 +44,20 @@ static inline uint16_t freshet_count_add(uint16_t count, float gain, uint32_t cl
   return freshet_count_round(freshet_count_value(count) + gain, rounding);
 }
 
-/* What a count of `together` tells. Items that came together once may have done so by chance, and a list has many such items:
- * a small count is worth less than its size, a large one as much. doubt: above 0; the count that is worth half of its size. */
-static inline float freshet_count_evidence(uint16_t count, float doubt) {
-  const float value = freshet_count_value(count);
-  return value * value / (value + doubt);
+/* How far the counts `together` of a list are doubted: model_doubt.c. */
+typedef struct freshet_doubt {
+  float half;     /* above 0: of this count half is doubtful, of a larger one less */
+  float expected; /* what chance brings to the count of an item for each of its choices */
+  float doubt;    /* how much of what is doubtful counts nothing */
+  float chance;   /* how much of what chance brings is taken away */
+} freshet_doubt;
+
+/* What a count of `together` tells, at least 0. root: 1 / sqrt(N + 1) of the other item. */
+static inline float freshet_count_evidence(uint16_t count, const freshet_doubt* d, float root) {
+  const float value = freshet_count_value(count), rest = value + d->half, share = root * root;
+  const float taken = value * (d->half * d->doubt) * share + d->expected * d->chance * rest;
+  const float evidence = value - taken / (rest * share); /* one division for both */
+  return evidence > 0 ? evidence : 0;
 }
 
 #endif

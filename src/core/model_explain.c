@@ -25,7 +25,7 @@ static void add_co_occurrence(const freshet_model* model, const context* c, uint
   size_t e = model->kernels->find_entry(near->tags, near->entries, near->count, slot);
   if (e == near->count) return;
   const float follows = freshet_count_value(near->entries[e].follows);
-  const float together = freshet_count_evidence(near->entries[e].together, c->doubt);
+  const float together = freshet_count_evidence(near->entries[e].together, &c->doubts[k], model->roots[slot]);
   out[FOLLOWS] += weight * a[FOLLOWS] * follows * (c->is_similar ? root : 1);
   out[TOGETHER_NOW] += weight * root * a[TOGETHER_NOW] * together;
   out[TOGETHER_BEFORE] += weight * root * a[TOGETHER_BEFORE] * together;
@@ -81,9 +81,9 @@ static float add_neighbour_parts(const freshet_model* model, const context* c, u
   model->kernels->log(logs, FRESHET_LANES);
   for (int f = 0; f < BONUS_FEATURES; f++) {
     float theta = f == SIMILAR_TEXT ? c->text_theta[model->levels[slot]] : c->theta[f];
-    if (sums[f] <= 0) continue;
+    const float per_share = sums[f] > 0 ? theta * logs[f] / sums[f] : 0;
     for (uint32_t k = 0; k < c->count; k++) {
-      float part = theta * logs[f] * (shares[k][f] / sums[f]) + (f == TOGETHER_NOW ? agreed[k] : 0);
+      float part = per_share * shares[k][f] + (f == TOGETHER_NOW ? agreed[k] : 0);
       if (c->disliked[k] > 0) {
         by_disliked += part;
       } else {

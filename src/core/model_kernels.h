@@ -49,8 +49,8 @@ static inline float freshet_neighbour_weight(const freshet_neighbour* entry) {
 /* A list to be scanned: see scan. Items at most once each. */
 typedef struct freshet_scan_list {
   _Alignas(16) float weights[FRESHET_SUMS];
-  float agreed; /* the weight of roots */
-  float doubt;  /* of counts of together: see freshet_count_evidence */
+  float agreed;        /* the weight of roots */
+  freshet_doubt doubt; /* of counts of together: see freshet_count_evidence */
   const freshet_tags* tags;
   const freshet_neighbour* entries;
   size_t count;
@@ -133,10 +133,11 @@ typedef struct freshet_model_kernels {
    * the gradient is 0 nothing changes. Gradients become 0. */
   void (*blend)(double* x, double* accumulators, float* gradients, const float* rates, size_t n16);
   /* List by list, for each entry whose item has the mark c > 0: sums[c] += weights * {follows, together,
-   * together, follows}, of together its evidence, agreed[c] += the list's weight of roots * freshet_root_about(together). sums[0] and agreed[0]
-   * take the entries without a mark, and are not used. */
-  void (*scan)(freshet_scan_list* lists, size_t count, const freshet_marks* marks,
-               float (*sums)[FRESHET_SUMS], float* agreed);
+   * together, follows}, of together its evidence, agreed[c] += the list's weight of roots * freshet_root_about(together), and
+   * if there is evidence, taken[c] += {weights[1], weights[2]} * what is doubtful, {the same} * what chance brings. What has
+   * the number 0 takes the entries without a mark, and is not used. roots [all items]: 1 / sqrt(N + 1). */
+  void (*scan)(freshet_scan_list* lists, size_t count, const freshet_marks* marks, const float* roots,
+               float (*sums)[FRESHET_SUMS], float* agreed, float (*taken)[FRESHET_SUMS]);
   /* The same for lists of neighbours by text: for each entry whose item has the mark c > 0, sums[c][3] += weights[l] *
    * its likeness. */
   void (*scan_texts)(const freshet_text_list* const* lists, const float* weights, size_t count,
@@ -148,7 +149,7 @@ typedef struct freshet_model_kernels {
   /* For every entry of a list: the sums of its item += weights * {follows, together, together, follows},
    * of together its evidence, and its `agreed` += agreed * freshet_root_about(together). */
   void (*spread)(const freshet_neighbour* entries, size_t count, const float weights[FRESHET_SUMS],
-                 float agreed, float doubt, freshet_gathered* gathered);
+                 float agreed, const freshet_doubt* doubt, const float* roots, freshet_gathered* gathered);
   /* For every entry of a list of neighbours by text: sum 3 of its item += weight * its likeness. */
   void (*spread_texts)(const freshet_text_list* list, float weight, freshet_gathered* gathered);
   /* Index of item in items [count], or count. Reads up to the next multiple of 16. */

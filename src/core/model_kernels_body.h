@@ -382,19 +382,40 @@ INLINE size_t find_marked(const freshet_tags* tags, const freshet_neighbour* ent
 
 #endif
 
-INLINE __m128 doubts_of(float doubt) {
-  const float none = 0x1p-40F;
-  return _mm_set_ps(none, doubt, doubt, none);
+/* freshet_doubt, in lanes {follows, together, together, follows}: `follows` is not doubted. */
+typedef struct doubts {
+  __m128 half, doubtful, expected;
+} doubts;
+
+INLINE doubts doubts_of(const freshet_doubt* d) {
+  const float doubtful = d->half * d->doubt, expected = d->expected * d->chance;
+  return (doubts){_mm_set1_ps(d->half), _mm_set_ps(0, doubtful, doubtful, 0),
+                  _mm_set_ps(0, expected, expected, 0)};
 }
 
-/* {follows, together, together, follows}, of `together` the evidence. A count is squared and divided without rounding, so
- * `follows` stays as it is: what is added to it is too little to change it, and keeps 0 / 0 away. */
-INLINE __m128 gain_of(const freshet_neighbour* entry, __m128 doubts) {
+/* {follows, together, together, follows} as counts. */
+INLINE __m128 values_in(const freshet_neighbour* entry) {
   const __m128i both = _mm_loadu_si32(&entry->follows);
   const __m128i four = _mm_shufflelo_epi16(both, _MM_SHUFFLE(0, 1, 1, 0));
   const __m128i bits = _mm_slli_epi32(_mm_unpacklo_epi16(four, _mm_setzero_si128()), FRESHET_COUNT_SHIFT);
-  const __m128 value = _mm_castsi128_ps(bits) * _mm_set1_ps(FRESHET_COUNT_SCALE);
-  return value * value / (value + doubts);
+  return _mm_castsi128_ps(bits) * _mm_set1_ps(FRESHET_COUNT_SCALE);
+}
+
+/* The same, of `together` the evidence: see freshet_count_evidence. */
+INLINE __m128 gain_of(__m128 value, float root, const doubts* d) {
+  const __m128 rest = value + d->half, share = _mm_set1_ps(root * root);
+  const __m128 taken = value * d->doubtful * share + d->expected * rest;
+  return _mm_max_ps(value - taken / (rest * share), _mm_setzero_ps());
+}
+
+/* {what is doubtful, the same, what chance brings, the same}; 0 if there is no evidence, the second lane of gain. */
+INLINE __m128 taken_of(__m128 value, float root, const freshet_doubt* d, __m128 gain) {
+  const __m128 together = _mm_shuffle_ps(value, value, _MM_SHUFFLE(1, 1, 1, 1));
+  const __m128 half = _mm_set1_ps(d->half), expected = _mm_set1_ps(d->expected);
+  const __m128 over = _mm_shuffle_ps(together * half, expected, _MM_SHUFFLE(0, 0, 0, 0));
+  const __m128 under = _mm_shuffle_ps(together + half, _mm_set1_ps(root * root), _MM_SHUFFLE(0, 0, 0, 0));
+  const __m128 evidence = _mm_shuffle_ps(gain, gain, _MM_SHUFFLE(1, 1, 1, 1));
+  return _mm_and_ps(over / under, _mm_cmpgt_ps(evidence, _mm_setzero_ps()));
 }
 
 /* Hits of a block of a list, which are on their way from memory. */
@@ -414,27 +435,31 @@ INLINE void find_hits(freshet_scan_list* list, size_t at, const freshet_marks* m
   for (size_t h = 0; h < block->found; h++) __builtin_prefetch(&block->entries[block->hits[h]]);
 }
 
-INLINE void add_hits(const scan_block* block, const uint8_t* mark_of, float (*sums)[FRESHET_SUMS],
-                     float* agreed) {
+INLINE void add_hits(const scan_block* block, const uint8_t* mark_of, const float* roots,
+                     float (*sums)[FRESHET_SUMS], float* agreed, float (*taken)[FRESHET_SUMS]) {
   uint8_t places[256]; /* by mark: cheaper than a branch for mark 1 */
   freshet_scan_list* list = block->list;
   const freshet_neighbour* entries = block->entries;
   const __m128 weight = _mm_load_ps(list->weights);
-  const __m128 doubts = doubts_of(list->doubt);
+  const __m128 of_taken = _mm_shuffle_ps(weight, weight, _MM_SHUFFLE(2, 1, 2, 1));
+  const doubts doubted = doubts_of(&list->doubt);
   const float root_weight = list->agreed;
   places[1] = NOT_HIT;
   for (size_t h = 0; h < block->found; h++) {
     const size_t place = block->hits[h], mark = mark_of[entries[place].item];
+    const float root = roots[entries[place].item];
+    const __m128 value = values_in(&entries[place]), gain = gain_of(value, root, &doubted);
     places[mark] = (uint8_t)place;
-    *(__m128*)sums[mark] += weight * gain_of(&entries[place], doubts);
+    *(__m128*)sums[mark] += weight * gain;
+    *(__m128*)taken[mark] += of_taken * taken_of(value, root, &list->doubt, gain);
     agreed[mark] += root_weight * freshet_root_about(freshet_count_value(entries[place].together));
   }
   if (places[1] != NOT_HIT) list->place = (size_t)(entries - list->entries) + places[1];
 }
 
 /* The hits of a block are added after those of the next one have been found: by then their entries have come. */
-static void scan(freshet_scan_list* lists, size_t count, const freshet_marks* marks,
-                 float (*sums)[FRESHET_SUMS], float* agreed) {
+static void scan(freshet_scan_list* lists, size_t count, const freshet_marks* marks, const float* roots,
+                 float (*sums)[FRESHET_SUMS], float* agreed, float (*taken)[FRESHET_SUMS]) {
   const filter f = load_filter(marks);
   scan_block blocks[2];
   size_t turn = 0;
@@ -443,10 +468,10 @@ static void scan(freshet_scan_list* lists, size_t count, const freshet_marks* ma
     lists[l].place = lists[l].count;
     for (size_t at = 0; at < lists[l].count; at += SCAN_BLOCK, turn ^= 1) {
       find_hits(&lists[l], at, marks, f, &blocks[turn]);
-      if (blocks[turn ^ 1].list != NULL) add_hits(&blocks[turn ^ 1], marks->of, sums, agreed);
+      if (blocks[turn ^ 1].list != NULL) add_hits(&blocks[turn ^ 1], marks->of, roots, sums, agreed, taken);
     }
   }
-  if (blocks[turn ^ 1].list != NULL) add_hits(&blocks[turn ^ 1], marks->of, sums, agreed);
+  if (blocks[turn ^ 1].list != NULL) add_hits(&blocks[turn ^ 1], marks->of, roots, sums, agreed, taken);
 }
 
 static void locate(const freshet_tags* tags, const freshet_neighbour* entries, size_t count,
@@ -472,13 +497,13 @@ INLINE uint32_t meet(freshet_gathered* gathered, uint32_t item) {
 }
 
 static void spread(const freshet_neighbour* entries, size_t count, const float weights[FRESHET_SUMS],
-                   float agreed, float doubt, freshet_gathered* gathered) {
-  const __m128 doubts = doubts_of(doubt);
+                   float agreed, const freshet_doubt* doubt, const float* roots, freshet_gathered* gathered) {
+  const doubts doubted = doubts_of(doubt);
   freshet_gathered met = *gathered; /* in registers */
   const __m128 weight = _mm_loadu_ps(weights);
   for (size_t i = 0; i < count; i++) {
     const uint32_t place = meet(&met, entries[i].item);
-    *(__m128*)met.sums[place] += weight * gain_of(&entries[i], doubts);
+    *(__m128*)met.sums[place] += weight * gain_of(values_in(&entries[i]), roots[entries[i].item], &doubted);
     met.agreed[place] += agreed * freshet_root_about(freshet_count_value(entries[i].together));
   }
   gathered->count = met.count;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/grow.h"
+#include "core/model_doubt.h"
 #include "core/model_internal.h"
 #include "core/model_sessions.h"
 
@@ -46,22 +47,19 @@ static void scan_neighbours(freshet_model* model, const context* c, candidates* 
   float text_weights[FRESHET_HISTORY];
   memset(s->sums, 0, (1 + s->padded) * sizeof s->sums[0]);
   memset(s->agreed, 0, (1 + s->padded) * sizeof s->agreed[0]);
+  memset(s->taken, 0, (1 + s->padded) * sizeof s->taken[0]);
   for (uint32_t k = 0; k < c->count; k++) {
-    const item* from = &model->items[c->items[k]];
-    const neighbours* near = &from->near;
+    const neighbours* near = &model->items[c->items[k]].near;
     const float* a = c->feature_weight[k];
     if (near->smallest < near->count) freshet_prefetch(near->entries + near->smallest, 1);
-    lists[k] = (freshet_scan_list){{a[FOLLOWS], a[TOGETHER_NOW], a[TOGETHER_BEFORE], 0},
-                                   c->agreed[k],
-                                   c->doubt,
-                                   near->tags,
-                                   near->entries,
-                                   near->count,
-                                   0};
+    lists[k] = (freshet_scan_list){.weights = {a[FOLLOWS], a[TOGETHER_NOW], a[TOGETHER_BEFORE], 0},
+                                   .agreed = c->agreed[k],
+                                   .doubt = c->doubts[k]};
+    lists[k].tags = near->tags, lists[k].entries = near->entries, lists[k].count = near->count;
     texts[k] = freshet_model_near_text(model, c->items[k]);
     text_weights[k] = a[SIMILAR_TEXT];
   }
-  model->kernels->scan(lists, c->count, &model->marks, s->sums, s->agreed);
+  model->kernels->scan(lists, c->count, &model->marks, model->roots, s->sums, s->agreed, s->taken);
   if (model->text_lists != NULL)
     model->kernels->scan_texts(texts, text_weights, c->count, &model->marks, s->sums);
   for (uint32_t k = 0; k < c->count; k++) places[k] = lists[k].place;
@@ -153,6 +151,7 @@ static void set_blend_gradient(freshet_model* model, const context* c, candidate
   model->kernels->dots(s->features, NULL, ALL_FEATURES, g, s->padded, gradients);
   memcpy(out + TH, gradients, FEATURES * sizeof *out);
   freshet_model_agreed_gradient(model, c, gradients[AGREED]);
+  freshet_model_doubt_gradient(model, c, s);
   for (uint32_t i = 0; i < s->count; i++) {
     out[PSI + s->level[i]] += g[i];
     out[TAU + s->level[i]] += g[i] * text[i];
@@ -225,6 +224,7 @@ static void step_blend(freshet_model* model) {
   model->step->shown.count = 0;
   freshet_model_bound_thetas(model->blend + TH);
   freshet_model_bound_agreed(model);
+  freshet_model_bound_doubt(model);
 }
 
 /* ---- what follows from the trace ---- */
@@ -429,6 +429,7 @@ static freshet_status learn_positive(freshet_model* model, freshet_user* user,
                      .own_places = own_places};
   note_order(model, &event, &c);
   freshet_model_note_session(model, &c);
+  freshet_model_note_pairs(model, &c, event.context_count, weight);
   event.order_code = freshet_model_order_code(model, c.session > 0);
   event.is_again = freshet_model_chooses_again(user, seen->item, seen->time_ms, &event.span_code);
   const freshet_kept kept = keep_pairs(model, &event);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/model_doubt.h"
 #include "core/model_query.h"
 #include "core/model_sessions.h"
 
@@ -21,7 +22,6 @@ enum { HOT_EVENTS = 2048, HOT_INTERVAL = 32, ROWS_PER_EVENT = 16, ROWS_AT_ONCE =
 enum { ROWS_TOGETHER = 64 };
 
 static const uint64_t session_gap_ms = 600 * 1000;
-static const float least_doubt = 0x1p-20F; /* it divides */
 static const float follows_unit = .003F, together_unit = .01F;
 static const float taste_floor = .05F;
 const float freshet_model_text_unit = .01F;
@@ -146,7 +146,7 @@ void freshet_model_context(const freshet_model* model, const freshet_user* user,
   freshet_model_set_thetas(model, user->positives, c);
   const uint32_t order_code = freshet_model_order_code(model, c->session > 0);
   const float* half_decay = model->half_decay[order_code];
-  c->doubt = least_doubt + freshet_model_back_share(order_code);
+  freshet_model_set_doubts(model, order_code, c);
   for (uint32_t k = 0; k < c->count; k++) {
     exps[k] = (float)(model->blend[LP + c->place[k]] + model->blend[LG + c->bucket[k]]);
   }

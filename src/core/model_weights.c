@@ -2,6 +2,7 @@
  * model_weights.c: what the model has learned to weigh, as a list for people: events, parts of a score, recent items,
  * dislikes and habits. It owns the names. It only reads.
  */
+#include "core/model_doubt.h"
 #include "core/model_internal.h"
 
 typedef struct weights {
@@ -87,6 +88,12 @@ static void add_agreed(weights* w, const freshet_model* model) {
     add(w, "score for what a session agrees on", sizes[i], model->blend[AGREED_STAGE + FIRST_STAGE + i]);
 }
 
+/* How much counts of items that were chosen together are doubted. */
+static void add_doubt(weights* w, const freshet_model* model) {
+  add(w, "doubt that items go together", "came together seldom", (double)freshet_model_doubt(model));
+  add(w, "doubt that items go together", "as often as by chance", (double)freshet_model_chance(model));
+}
+
 /* Of the item at place k of the context, as times that of the newest. */
 static void add_context(weights* w, const freshet_model* model) {
   static const struct {
@@ -131,6 +138,7 @@ size_t freshet_model_weights(const freshet_model* model, freshet_weight out[FRES
   add_numbers(&w, model);
   add_score(&w, model);
   add_agreed(&w, model);
+  add_doubt(&w, model);
   add_context(&w, model);
   if (model->total_dislikes > 0) {
     add(&w, "dislike", "how rarely others dislike the item",

@@ -161,11 +161,25 @@ static float counted(float x) {
   return freshet_count_value(freshet_count_pack(fabsf(x)));
 }
 
-#define DOUBT .7F
+static const freshet_doubt doubt = {.half = .7F, .expected = .3F, .doubt = .9F, .chance = 1.3F};
+
+/* 1 / sqrt(N + 1) of an item. */
+static float root_of(uint32_t item) {
+  return 1 / sqrtf((float)(item % 5) + 1);
+}
 
 /* What it adds to a sum then. */
-static float evidence(float x) {
-  return freshet_count_evidence(freshet_count_pack(x), DOUBT);
+static float evidence(float x, uint32_t item) {
+  return freshet_count_evidence(freshet_count_pack(x), &doubt, root_of(item));
+}
+
+/* What is taken from the sum: what is doubtful, and what chance brings. */
+static float doubtful(float x, uint32_t item) {
+  return evidence(x, item) > 0 ? x * doubt.half / (x + doubt.half) : 0;
+}
+
+static float expected(float x, uint32_t item) {
+  return evidence(x, item) > 0 ? doubt.expected / (root_of(item) * root_of(item)) : 0;
 }
 
 static void searches_find_what_plain_loops_find(void** state) {
@@ -211,13 +225,23 @@ static void counts_are_packed(void** state) {
   assert_int_equal(freshet_count_pack(NAN), 0);
   assert_int_equal(freshet_count_pack(INFINITY), UINT16_MAX);
   assert_true(freshet_count_value(0) == 0);
-  assert_true(freshet_count_evidence(0, 1) == 0);
-  assert_true(freshet_count_evidence(freshet_count_pack(1), 1) == .5F);
-  assert_float_equal(freshet_count_evidence(freshet_count_pack(1000), 1), 999, .01);
   for (uint32_t i = 0; i < 100000; i++) {
     const float x = .01F + (float)(freshet_random(3, i) >> 40) * 0x1p-24F * (float)(1 << i % 23);
     assert_true(fabsf(freshet_count_value(freshet_count_pack(x)) - x) <= x / 4096);
   }
+}
+
+static void counts_are_doubted(void** state) {
+  (void)state;
+  const freshet_doubt small = {.half = 1, .doubt = 1}, by_chance = {1e-6F, 2, 0, 1},
+                      no_number = {1, NAN, 1, 1};
+  assert_true(freshet_count_evidence(0, &small, 1) == 0);
+  assert_true(freshet_count_evidence(freshet_count_pack(1), &small, 1) == .5F);
+  assert_float_equal(freshet_count_evidence(freshet_count_pack(1000), &small, 1), 999, .01);
+  /* an item that was chosen three times: N + 1 is 4, so chance brings 8 */
+  assert_true(freshet_count_evidence(freshet_count_pack(7), &by_chance, .5F) == 0);
+  assert_true(freshet_count_evidence(freshet_count_pack(9), &by_chance, .5F) == 1);
+  assert_true(freshet_count_evidence(freshet_count_pack(9), &no_number, 1) == 0);
 }
 
 /* Gains that are less than half a step add up, too, whatever the clock does meanwhile. */
@@ -252,9 +276,11 @@ static void scans_add_what_is_marked(void** state) {
   static float x[LIST], y[LIST];
   static list near, other;
   static _Alignas(64) float sums[1 + MARKS][FRESHET_SUMS], want[1 + MARKS][FRESHET_SUMS];
-  static float agreed[1 + MARKS], want_agreed[1 + MARKS];
+  static _Alignas(64) float taken[1 + MARKS][FRESHET_SUMS], want_taken[1 + MARKS][FRESHET_SUMS];
+  static float agreed[1 + MARKS], want_agreed[1 + MARKS], roots[ITEMS];
   static uint8_t numbers[ITEMS + 3];
   static const float weights[FRESHET_SUMS] = {.3F, 1.7F, .01F, .6F};
+  for (uint32_t i = 0; i < ITEMS; i++) roots[i] = root_of(i);
   freshet_marks marks;
   freshet_marks_init(&marks);
   marks.of = numbers;
@@ -268,6 +294,8 @@ static void scans_add_what_is_marked(void** state) {
       memset(want, 0, sizeof want);
       memset(agreed, 0, sizeof agreed);
       memset(want_agreed, 0, sizeof want_agreed);
+      memset(taken, 0, sizeof taken);
+      memset(want_taken, 0, sizeof want_taken);
       for (uint32_t i = 0; i < marked; i++) {
         known[i] = (uint32_t)(freshet_random(turn, i) % range);
         freshet_marks_add(&marks, known[i], (uint8_t)(i + 1));
@@ -286,16 +314,25 @@ static void scans_add_what_is_marked(void** state) {
         if (mark == 1) first = i;
         hit++;
         want[mark][0] += weights[0] * x[i];
-        want[mark][1] += weights[1] * evidence(y[i]);
-        want[mark][2] += weights[2] * evidence(y[i]);
+        want[mark][1] += weights[1] * evidence(y[i], items[i]);
+        want[mark][2] += weights[2] * evidence(y[i], items[i]);
         want[mark][3] += weights[3] * x[i];
+        for (int t = 0; t < 2; t++) {
+          want_taken[mark][t] += weights[1 + t] * doubtful(y[i], items[i]);
+          want_taken[mark][2 + t] += weights[1 + t] * expected(y[i], items[i]);
+        }
         want_agreed[mark] += .7F * freshet_root_about(y[i]);
       }
       assert_true(hit > 0 || count < 10);
-      freshet_scan_list lists[2] = {{{.3F, 1.7F, .01F, .6F}, .7F, DOUBT, near.tags, near.entries, count, 0},
-                                    {{0, 0, 4, 0}, 0, DOUBT, other.tags, other.entries, 3, 0}};
-      for (size_t i = 0; i < 3; i++) want[numbers[known[i]]][2] += 4 * evidence(2);
-      (*k)->scan(lists, 2, &marks, sums, agreed);
+      freshet_scan_list lists[2] = {{{.3F, 1.7F, .01F, .6F}, .7F, doubt, near.tags, near.entries, count, 0},
+                                    {{0, 0, 4, 0}, 0, doubt, other.tags, other.entries, 3, 0}};
+      for (size_t i = 0; i < 3; i++) {
+        want[numbers[known[i]]][2] += 4 * evidence(2, known[i]);
+        want_taken[numbers[known[i]]][1] += 4 * doubtful(2, known[i]);
+        want_taken[numbers[known[i]]][3] += 4 * expected(2, known[i]);
+      }
+      (*k)->scan(lists, 2, &marks, roots, sums, agreed, taken);
+      assert_memory_equal(taken + 1, want_taken + 1, MARKS * sizeof *taken);
       assert_memory_equal(agreed + 1, want_agreed + 1, MARKS * sizeof *agreed);
       assert_int_equal(lists[0].place, first);
       assert_int_equal(lists[1].place, numbers[known[0]] == 1   ? 0
@@ -344,8 +381,9 @@ static void spreads_reach_every_item_once(void** state) {
   static uint32_t items[LIST], met[PADDED + 1];
   static list near;
   static _Alignas(64) float sums[PADDED][FRESHET_SUMS], want[ITEMS][FRESHET_SUMS];
-  static float agreed[PADDED], want_agreed[ITEMS];
+  static float agreed[PADDED], want_agreed[ITEMS], roots[ITEMS];
   static const float weights[FRESHET_SUMS] = {.3F, 1.7F, .01F, 0};
+  for (uint32_t i = 0; i < ITEMS; i++) roots[i] = root_of(i);
   for (const freshet_model_kernels* const* k = freshet_model_kernels_all(); *k != NULL; k++) {
     uint32_t places[ITEMS] = {0};
     freshet_gathered gathered = {places, met, sums, agreed, UINT32_MAX - PADDED,
@@ -361,13 +399,13 @@ static void spreads_reach_every_item_once(void** state) {
       for (size_t i = 0; i < LIST; i++) items[i] = (uint32_t)((i * 7 + turn) % ITEMS);
       for (size_t i = 0; i < LIST; i++) {
         want[items[i]][0] += weights[0] * a[i];
-        want[items[i]][1] += weights[1] * evidence(b[i]);
-        want[items[i]][2] += weights[2] * evidence(b[i]);
+        want[items[i]][1] += weights[1] * evidence(b[i], items[i]);
+        want[items[i]][2] += weights[2] * evidence(b[i], items[i]);
         want[items[i]][3] += weights[3] * a[i];
         want_agreed[items[i]] += .7F * freshet_root_about(b[i]);
         set_entry(&near, i, items[i], a[i], b[i]);
       }
-      (*k)->spread(near.entries, LIST, weights, .7F, DOUBT, &gathered);
+      (*k)->spread(near.entries, LIST, weights, .7F, &doubt, roots, &gathered);
       if (turn == 0) { /* in the order in which they were met */
         assert_int_equal(gathered.count, LIST);
         assert_memory_equal(met, items, sizeof items);
@@ -684,6 +722,7 @@ int main(void) {
       cmocka_unit_test(about_the_root),
       cmocka_unit_test(scans_add_what_is_marked),
       cmocka_unit_test(counts_are_packed),
+      cmocka_unit_test(counts_are_doubted),
       cmocka_unit_test(counts_grow_by_small_gains),
       cmocka_unit_test(spreads_reach_every_item_once),
       cmocka_unit_test(lists_of_texts_add_what_is_marked),
