@@ -54,7 +54,7 @@ typedef enum freshet_user_text_use {
 typedef struct freshet_model_config {
   uint32_t dim;        /* d, a multiple of 16, 16 .. 1,024; default 64 */
   uint32_t neighbours; /* M, most co-occurrence entries per item, 1 .. 4,096; default 128 */
-  uint32_t negatives;  /* per event, 1 .. 250; default 50 */
+  uint32_t negatives;  /* per event, 1 .. 250; default 31 */
   uint32_t text_dim;   /* of the text vectors that will be set, at most 4,096; 0: no text */
   uint32_t max_items;  /* from here on new ids are refused, 1 .. 2^26; state that is read may bring more */
   uint32_t seen_limit; /* seen items kept per user, the most recent ones, 1 .. 2^26 */

@@ -18,7 +18,7 @@ enum { FIRST_CAPACITY = 1024, ID_BLOCK_BYTES = 16384 };
 freshet_model_config freshet_model_defaults(void) {
   return (freshet_model_config){.dim = 64,
                                 .neighbours = 128,
-                                .negatives = 50,
+                                .negatives = 31,
                                 .text_dim = 0,
                                 .max_items = 1000000,
                                 .seen_limit = 1000,

@@ -353,7 +353,7 @@ void freshet_model_focus(freshet_model* model, const candidates* s, float weight
 const float* freshet_model_paced_rates(freshet_model* model);
 
 /* ---- model_rivals.c ---- */
-enum { FRESHET_NEGATIVES_PER_RIVAL = 6, FRESHET_RIVALS_MAX = NEGATIVES_MAX / FRESHET_NEGATIVES_PER_RIVAL };
+enum { FRESHET_NEGATIVES_PER_RIVAL = 5, FRESHET_RIVALS_MAX = NEGATIVES_MAX / FRESHET_NEGATIVES_PER_RIVAL };
 /* Draws neighbours of the context's newest item as negatives; FRESHET_NO_ITEM stands for one that the user has seen.
  * Returns how many draws there are. */
 uint32_t freshet_model_draw_rivals(const freshet_model* model, const freshet_user* user, const context* c,

@@ -93,6 +93,7 @@ static void read_items(freshet_model* model, const context* c, candidates* s) {
   const size_t n16 = s->padded;
   for (uint32_t i = 0; i < s->count; i++) {
     const uint32_t slot = s->items[i], level = model->levels[slot];
+    freshet_prefetch_row(freshet_model_factor(model, slot), model->config.dim);
     freshet_model_touch(model, slot);
     const item* it = &model->items[slot];
     s->counts[i] = (float)model->counts[slot] * (1.0F / WEIGHT_UNITS);

@@ -234,7 +234,6 @@ static void add_candidates(freshet_model* model, candidates* step, const uint32_
     count += known == 0;
     freshet_marks_add(&model->marks, slot, (uint8_t)mark);
     freshet_prefetch(&model->items[slot], 64);
-    freshet_prefetch_row(freshet_model_factor(model, slot), model->config.dim);
   }
   step->times[0] = 1; /* the positive is skipped as a negative */
   step->count = count;

@@ -105,7 +105,7 @@ const freshet_config_key freshet_config_keys[] = {
         "The most co-occurrence entries that the list of an item may get as it grows. It may be changed "
         "later: "
         "set it in all workers of an app alike and restart them; of longer lists the heaviest entries stay."),
-    INTEGER("model", "negatives", model.negatives, "50", 1, 250, "Sampled negatives per event."),
+    INTEGER("model", "negatives", model.negatives, "31", 1, 250, "Sampled negatives per event."),
     INTEGER("model", "max_items", model.max_items, "1000000", 1, FRESHET_ITEMS_MAX,
             "Items that may be announced at once. Items that nobody announces give way to them."),
     INTEGER("model", "seen_limit", model.seen_limit, "1000", 1, 1000000,

@@ -33,11 +33,16 @@ static inline freshet_model* make_model(void) {
   return make_model_of(&config);
 }
 
-static inline world make_world(void) {
-  world w = {.model = make_model()};
+static inline world make_world_of(const freshet_model_config* config) {
+  world w = {.model = make_model_of(config)};
   w.scratch = freshet_model_scratch_create(w.model);
   for (int u = 0; u < USERS; u++) w.users[u] = freshet_user_create(w.model);
   return w;
+}
+
+static inline world make_world(void) {
+  const freshet_model_config config = freshet_model_defaults();
+  return make_world_of(&config);
 }
 
 static inline void free_world(world* w) {

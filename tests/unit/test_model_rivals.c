@@ -15,7 +15,7 @@ enum {
   SESSION = 5,
   ALBUMS = ITEMS / SESSION,
   PROBES = 100,
-  NEGATIVES = 50,
+  NEGATIVES = 40,
   RIVALS = 8
 };
 static const int64_t hour_ms = 3600 * 1000LL, step_ms = 20 * 1000;
@@ -86,9 +86,15 @@ static uint32_t albums_continued(world* w, int64_t now_ms) {
   return found;
 }
 
+static world make_world_of_many_draws(void) {
+  freshet_model_config config = freshet_model_defaults();
+  config.negatives = NEGATIVES;
+  return make_world_of(&config);
+}
+
 static void rivals_are_neighbours_that_the_user_has_not_seen(void** state) {
   (void)state;
-  world w = make_world();
+  world w = make_world_of_many_draws();
   uint32_t slots[FRESHET_RIVALS_MAX], others = 0;
   context c;
   freshet_model_context(w.model, w.users[0], 0, &c);
@@ -112,7 +118,7 @@ static void rivals_are_neighbours_that_the_user_has_not_seen(void** state) {
 
 static void a_draw_of_rivals_is_corrected(void** state) {
   (void)state;
-  world w = make_world();
+  world w = make_world_of_many_draws();
   candidates* s = w.model->step;
   uint32_t slots[FRESHET_RIVALS_MAX], near_count = 0;
   context c;
