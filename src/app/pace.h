@@ -1,6 +1,7 @@
 /*
- * pace.h: how hard a generation works that serves nobody: while it is far behind it leaves the processor to
- * everybody else, and learns no more than [backfill] rate allows.
+ * pace.h: how a process uses the cores. One that serves asks for short slices, so that its threads wait less for a core that
+ * others use. A generation that serves nobody leaves the processor to everybody else while it is far behind, and learns no
+ * more than [backfill] rate allows.
  *
  * Leaving it means SCHED_BATCH and nice 19, with one bound: beside a busy neighbour nice 19 gets next to
  * nothing, and a backfill that never ends is of no use. So it looks every second which share of the time that
@@ -25,7 +26,7 @@ typedef struct freshet_pace {
   int64_t run_ns, queue_ns; /* and the times that the thread had run and waited to run until then */
 } freshet_pace;
 
-/* Call this before threads are started: they inherit the priority. */
+/* Call this before threads are started: they inherit the priority and the slices. */
 void freshet_pace_start(freshet_pace* pace, const freshet_config* config, const freshet_logger* logger);
 /* Call this after each turn of the worker. far: the number of events from which on it is far behind. Sleeps
  * when it is too fast, until `stopping` returns true. */

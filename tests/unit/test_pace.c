@@ -4,6 +4,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
 #include <cmocka.h>
 
 #include "app/pace.h"
@@ -52,8 +58,62 @@ static void a_rate_counts_from_the_last_turn(void** state) {
   assert_int_equal(freshet_pace_early_us(&pace, 10 * S, 1000, 5000), 0);
 }
 
+/* Of this thread, in us: sched_runtime of sched_getattr(2), which begins at byte 24 of its answer. */
+static void* slice_us_of(void* out) {
+  uint64_t words[6] = {0};
+  assert_int_equal(syscall(SYS_sched_getattr, 0, words, sizeof words, 0), 0);
+  *(uint64_t*)out = words[3] / 1000;
+  return NULL;
+}
+
+static bool has_slices(void) {
+  struct utsname kernel;
+  int major = 0, minor = 0;
+  assert_int_equal(uname(&kernel), 0);
+  assert_int_equal(sscanf(kernel.release, "%d.%d", &major, &minor), 2);
+  return major > 6 || (major == 6 && minor >= 12);
+}
+
+static void threads_of_a_process_that_serves_have_short_slices(void** state) {
+  (void)state;
+  if (!has_slices()) skip();
+  const freshet_config config = {.app.generation = ""};
+  freshet_pace pace = {0};
+  pthread_t thread;
+  uint64_t usual_us, own_us, thread_us;
+  slice_us_of(&usual_us);
+  freshet_pace_start(&pace, &config, NULL);
+  slice_us_of(&own_us);
+  assert_int_equal(pthread_create(&thread, NULL, slice_us_of, &thread_us), 0);
+  assert_int_equal(pthread_join(thread, NULL), 0);
+  assert_true(own_us < usual_us);
+  assert_int_equal(thread_us, own_us);
+}
+
+/* One that yields leaves the core to others, and gets short slices when it serves. */
+static void a_process_that_yields_has_usual_slices(void** state) {
+  (void)state;
+  if (!has_slices()) skip();
+  freshet_config config = {.app.generation = ""};
+  freshet_pace pace = {0};
+  uint64_t serving_us, yielding_us, caught_up_us;
+  const freshet_worker_progress progress = {.lag = 0, .partitions = 4, .serving = 4};
+  freshet_pace_start(&pace, &config, NULL);
+  slice_us_of(&serving_us);
+  config.app.generation = "next";
+  config.backfill.yield = true;
+  freshet_pace_start(&pace, &config, NULL);
+  slice_us_of(&yielding_us);
+  freshet_pace_turn(&pace, &config, NULL, &progress, FAR, NULL, NULL);
+  slice_us_of(&caught_up_us);
+  assert_true(yielding_us > serving_us);
+  assert_int_equal(caught_up_us, serving_us);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(threads_of_a_process_that_serves_have_short_slices),
+      cmocka_unit_test(a_process_that_yields_has_usual_slices),
       cmocka_unit_test(caught_up_is_who_has_been_near_for_a_while),
       cmocka_unit_test(who_serves_is_never_slowed_down),
       cmocka_unit_test(it_is_as_nice_as_it_can_be_without_starving),
