@@ -13,6 +13,8 @@ enum {
   ON_THE_WAY = 5, /* of a lane: librdkafka's RD_KAFKA_IDEMP_MAX_INFLIGHT, which it compares with messages */
   GATHERED_BYTES = 8 << 20, /* of all lanes: they leave without being released */
   SERVE_MS = 2,
+  TURN_MS =
+      2, /* so long is gathered, if more records come: what a long turn makes does not wait for its end */
   FRAME_BYTES = 64,  /* of a batch: lengths and numbers of a record */
   SEAL_BYTES = 32,   /* the header of a record of state, without the name of the app */
   HEADER_BYTES = 10, /* lengths of a header */
@@ -40,6 +42,7 @@ struct lane {
   size_t on_the_way;                   /* with the producer, not acknowledged */
   bool is_known;                       /* to the broker: it has acknowledged a record */
   bool is_gathering;                   /* what waits is not released yet */
+  size_t count;                        /* of what waits */
   waiting *first, **end;               /* oldest first */
   parcel parcels[FRESHET_LANES_MARKS]; /* by mark */
 };
@@ -60,6 +63,8 @@ struct freshet_lanes {
   lane* lanes[FRESHET_TOPICS]; /* [counts[topic]] */
   int32_t counts[FRESHET_TOPICS];
   size_t count, bytes; /* of what waits */
+  size_t released;     /* of these records */
+  int64_t since_ms;    /* when the first one came that is not released, BY_TURN; 0: all are */
   bool has_free;       /* records wait in a lane that has nothing on its way */
 };
 
@@ -97,18 +102,23 @@ static waiting* copy_of(const freshet_lanes* lanes, const freshet_output* output
 }
 
 static void append(freshet_lanes* lanes, lane* l, waiting* w) {
-  if (l->first == NULL) l->is_gathering = lanes->mode == FRESHET_LANES_GATHER;
+  if (l->first == NULL) l->is_gathering = lanes->mode != FRESHET_LANES_AT_ONCE;
   *l->end = w;
   l->end = &w->next;
+  l->count++;
   lanes->count++;
   lanes->bytes += w->size;
-  if (lanes->count == 1) pthread_cond_signal(&lanes->changed);
+  if (l->is_gathering) return;
+  lanes->released++;
+  pthread_cond_signal(&lanes->changed);
 }
 
 static void drop_first(freshet_lanes* lanes, lane* l) {
   waiting* w = l->first;
   l->first = w->next;
   if (l->first == NULL) l->end = &l->first;
+  l->count--;
+  if (!l->is_gathering) lanes->released--;
   lanes->count--;
   lanes->bytes -= w->size;
   free(w);
@@ -133,15 +143,21 @@ static void each_lane(freshet_lanes* lanes, lane_visit visit, void* context) {
   }
 }
 
-/* A single record cannot be torn apart. */
+/* So many records of the lane may be on their way at a time. A broker that has never seen this producer would accept a second
+ * request after it refused the first (freshet_kafka_delivered). */
+static size_t most_on_the_way(const lane* l) {
+  return l->is_known ? ON_THE_WAY : 1;
+}
+
 static void add_if_many(freshet_lanes* lanes, lane* l, void* list) {
   (void)lanes;
-  if (is_free(l) && l->first->next != NULL)
+  if (is_free(l) && l->count > most_on_the_way(l))
     rd_kafka_topic_partition_list_add(list, rd_kafka_topic_name(l->topic), l->partition);
 }
 
 /* As much as one request takes. */
-static void hand_over_batch(freshet_lanes* lanes, lane* l, void* has_served) {
+static void hand_over_batch(freshet_lanes* lanes, lane* l, void* context) {
+  (void)context;
   size_t bytes = 0;
   if (!is_free(l)) return;
   while (l->first != NULL && l->on_the_way < lanes->batch_records) {
@@ -152,26 +168,26 @@ static void hand_over_batch(freshet_lanes* lanes, lane* l, void* has_served) {
     if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) break;
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) lanes->refused(lanes->context, &w->output, w->mark, code);
     drop_first(lanes, l);
-    *(bool*)has_served = true;
   }
   if (is_free(l)) lanes->has_free = true; /* the producer is full */
 }
 
-/* The records of a batch are handed over while librdkafka does not send: if its thread woke for the first one, the last
+/* A batch of many records is handed over while librdkafka does not send: if its thread woke for the first one, the last
  * ones would wait for its acknowledgement, and that thread would ask without a pause. One pause for all lanes, as each waits
- * for another thread. True: librdkafka's thread, which has seen the pause, is to be woken. */
+ * for another thread. It costs more than a request, so a few records go without one. True: librdkafka's thread, which has seen
+ * the pause, is to be woken. */
 static bool serve_free_lanes(freshet_lanes* lanes) {
-  bool has_served = false;
   if (!lanes->has_free) return false;
   lanes->has_free = false;
   rd_kafka_t* handle = lanes->producer->handle;
   rd_kafka_topic_partition_list_t* list = rd_kafka_topic_partition_list_new(0);
   each_lane(lanes, add_if_many, list);
-  if (list->cnt > 0) rd_kafka_pause_partitions(handle, list);
-  each_lane(lanes, hand_over_batch, &has_served);
-  if (list->cnt > 0) rd_kafka_resume_partitions(handle, list);
+  const bool are_many = list->cnt > 0;
+  if (are_many) rd_kafka_pause_partitions(handle, list);
+  each_lane(lanes, hand_over_batch, NULL);
+  if (are_many) rd_kafka_resume_partitions(handle, list);
   rd_kafka_topic_partition_list_destroy(list);
-  return has_served;
+  return are_many;
 }
 
 static void wake_producer(const freshet_lanes* lanes) {
@@ -181,39 +197,52 @@ static void wake_producer(const freshet_lanes* lanes) {
 void freshet_lanes_turn(freshet_lanes* lanes) {
   if (lanes == NULL) return;
   pthread_mutex_lock(&lanes->lock);
-  const bool has_served = serve_free_lanes(lanes);
+  const bool has_paused = serve_free_lanes(lanes);
   pthread_mutex_unlock(&lanes->lock);
-  if (has_served) wake_producer(lanes);
+  if (has_paused) wake_producer(lanes);
 }
 
 static void release_lane(freshet_lanes* lanes, lane* l, void* context) {
   (void)context;
+  if (l->is_gathering) lanes->released += l->count;
   l->is_gathering = false;
   if (is_free(l)) lanes->has_free = true;
 }
 
-static void release(freshet_lanes* lanes) {
-  if (lanes->count > 0) each_lane(lanes, release_lane, NULL);
+/* True: as serve_free_lanes. The thread serves what has to wait. */
+static bool release(freshet_lanes* lanes) {
+  if (lanes->count > lanes->released) each_lane(lanes, release_lane, NULL);
+  lanes->since_ms = 0;
+  const bool has_paused = serve_free_lanes(lanes);
+  if (lanes->released > 0) pthread_cond_signal(&lanes->changed);
+  return has_paused;
 }
 
 void freshet_lanes_release(freshet_lanes* lanes) {
   if (lanes == NULL) return;
   pthread_mutex_lock(&lanes->lock);
-  release(lanes);
+  const bool has_paused = release(lanes);
   pthread_mutex_unlock(&lanes->lock);
-  freshet_lanes_turn(lanes);
+  if (has_paused) wake_producer(lanes);
 }
 
-/* The first record goes alone: a broker that has never seen this producer would accept a second request after it refused
- * the first (freshet_kafka_delivered). */
+/* Does what is gathered leave before it is released? Many MB do, and what a long turn makes. */
+static bool has_gathered_enough(freshet_lanes* lanes) {
+  if (lanes->count == lanes->released) return false;
+  if (lanes->bytes >= GATHERED_BYTES) return true;
+  if (lanes->mode != FRESHET_LANES_BY_TURN) return false;
+  const int64_t now_ms = freshet_monotonic_ms();
+  if (lanes->since_ms == 0) lanes->since_ms = now_ms;
+  return now_ms - lanes->since_ms >= TURN_MS;
+}
+
 static bool goes_at_once(const freshet_lanes* lanes, const lane* l) {
-  return lanes->mode == FRESHET_LANES_AT_ONCE && l->first == NULL &&
-         l->on_the_way < (l->is_known ? ON_THE_WAY : 1);
+  return lanes->mode == FRESHET_LANES_AT_ONCE && l->first == NULL && l->on_the_way < most_on_the_way(l);
 }
 
 rd_kafka_resp_err_t freshet_lanes_publish(freshet_lanes* lanes, const freshet_output* output, int mark) {
   rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
-  bool has_served = false;
+  bool has_paused = false;
   FRESHET_ASSERT(lanes->counts[output->topic] > 0);
   if (output->key.size + output->value.size > lanes->queue_bytes)
     return RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE; /* there will never be room for it */
@@ -229,13 +258,10 @@ rd_kafka_resp_err_t freshet_lanes_publish(freshet_lanes* lanes, const freshet_ou
     code = RD_KAFKA_RESP_ERR__QUEUE_FULL;
   } else {
     append(lanes, l, copy_of(lanes, output, mark));
-    if (l->is_gathering && lanes->bytes >= GATHERED_BYTES) {
-      release(lanes);
-      has_served = serve_free_lanes(lanes);
-    }
+    if (has_gathered_enough(lanes)) has_paused = release(lanes);
   }
   pthread_mutex_unlock(&lanes->lock);
-  if (has_served) wake_producer(lanes);
+  if (has_paused) wake_producer(lanes);
   return code;
 }
 
@@ -272,13 +298,13 @@ static void* serve(void* context) {
   freshet_lanes* lanes = context;
   pthread_mutex_lock(&lanes->lock);
   while (!lanes->stopping) {
-    if (lanes->count == 0) {
+    if (lanes->released == 0) {
       pthread_cond_wait(&lanes->changed, &lanes->lock);
       continue;
     }
-    const bool has_served = serve_free_lanes(lanes);
+    const bool has_paused = serve_free_lanes(lanes);
     pthread_mutex_unlock(&lanes->lock);
-    if (has_served) wake_producer(lanes);
+    if (has_paused) wake_producer(lanes);
     rd_kafka_poll(lanes->producer->handle, SERVE_MS);
     pthread_mutex_lock(&lanes->lock);
   }

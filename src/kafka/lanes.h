@@ -7,9 +7,11 @@
  * acknowledged. They leave together, as one batch, so a partition never has more than one large request on its way. It
  * must not know what a record is.
  *
- * Lists must leave at once: their records go straight to the producer while it can send them, and a thread serves delivery
- * reports while any record waits. Records of a transaction are gathered: they wait for freshet_lanes_release, so that each
- * partition gets few requests. Then there is no thread: the caller serves the delivery reports, and calls freshet_lanes_turn.
+ * Each request costs the broker and us more than the records in it. Lists are gathered while a turn of the worker makes them,
+ * and leave with freshet_lanes_release at its end, a request for each partition. While the broker is slow, the next ones wait for
+ * the acknowledgement: then requests become fewer and larger. A thread serves delivery reports while released records wait.
+ * Records of a transaction are gathered in the same way, without a thread: the caller serves the delivery reports, and calls
+ * freshet_lanes_turn. A command has no turns: its records go straight to the producer while it can send them.
  *
  * Thread rule: publish and release from one thread at a time; turn from any; delivered from the producer's delivery
  * reports, on any thread.
@@ -29,8 +31,9 @@ typedef void (*freshet_lanes_refused)(void* context, const freshet_output* outpu
                                       rd_kafka_resp_err_t code);
 
 typedef enum freshet_lanes_mode {
-  FRESHET_LANES_AT_ONCE = 0,
-  FRESHET_LANES_GATHER,
+  FRESHET_LANES_AT_ONCE = 0, /* records that can be sent do not wait for a release */
+  FRESHET_LANES_BY_TURN,     /* they do, but no longer than some milliseconds while others come */
+  FRESHET_LANES_GATHER,      /* they do, and the caller serves the delivery reports */
 } freshet_lanes_mode;
 
 /* producer: borrowed; its topics and their partitions are those of the metadata. */

@@ -123,8 +123,9 @@ static freshet_status open_publisher_lanes(kafka_sink* sink, freshet_error* erro
     return freshet_error_set(
         error, FRESHET_INVALID, FRESHET_STOP,
         "[kafka] delivery.report.only.error must be false: commits wait for the reports");
-  return freshet_sink_open_lanes(client, FRESHET_LANES_AT_ONCE, give_up, sink, is_told ? &sink->lanes : NULL,
-                                 error);
+  const bool has_turns = client->config->transactional_id != NULL;
+  return freshet_sink_open_lanes(client, has_turns ? FRESHET_LANES_BY_TURN : FRESHET_LANES_AT_ONCE, give_up,
+                                 sink, is_told ? &sink->lanes : NULL, error);
 }
 
 static freshet_status sink_publish(freshet_sink* self, const freshet_output* output, freshet_error* error) {
@@ -162,6 +163,7 @@ static freshet_status sink_settle(freshet_sink* self, int timeout_ms, freshet_er
   kafka_sink* sink = freshet_sink_of(self);
   rd_kafka_t* handle = sink->publisher.handle;
   int64_t until_ms = freshet_monotonic_ms() + timeout_ms;
+  freshet_lanes_release(sink->lanes);
   while (freshet_lanes_waiting(sink->lanes) > 0 && freshet_monotonic_ms() < until_ms)
     rd_kafka_poll(handle, FRESHET_SINK_ROOM_MS);
   int64_t left_ms = until_ms - freshet_monotonic_ms();
@@ -201,6 +203,7 @@ static const char* sink_topic_name(freshet_sink* self, freshet_topic topic) {
 static void sink_poll(freshet_sink* self) {
   kafka_sink* sink = freshet_sink_of(self);
   rd_kafka_poll(sink->publisher.handle, 0);
+  freshet_lanes_release(sink->lanes); /* lists leave with the turn that has made them */
   freshet_reply_topics_poll(sink->reply_topics);
   freshet_kafka_sizes_poll(&sink->sizes, &sink->publisher);
   for (int i = 0; i < FRESHET_KAFKA_TRANSACTORS; i++) {

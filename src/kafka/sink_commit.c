@@ -217,6 +217,7 @@ freshet_status freshet_committer_commit(freshet_sink* self, const freshet_partit
   committer* c = &sink->committer;
   freshet_input_offsets input =
       freshet_input_offsets_of(sink->publisher.config, sink->source, partitions, count);
+  freshet_lanes_release(sink->lanes); /* this commit waits for what was published before it */
   /* Lists wait for this commit: its records leave before its thread wakes. */
   if (sink->publisher.config->alternates) freshet_lanes_release(sink->transactor->lanes);
   pthread_mutex_lock(&c->lock);

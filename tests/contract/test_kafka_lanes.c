@@ -11,7 +11,7 @@
 #include "kafka/questions.h"
 #include "support_kafka.h"
 
-enum { RECORDS = 200, ON_THE_WAY = 5, BATCH = 50, WAIT_MS = 60000 };
+enum { RECORDS = 200, ON_THE_WAY = 5, BATCH = 50, WAIT_MS = 60000, LONG_TURN_MS = 20 };
 #define BATCH_TEXT "50"
 
 typedef struct lanes_test {
@@ -168,6 +168,43 @@ static void what_is_gathered_leaves_when_it_is_released_a_batch_at_a_time(void**
   stop(t);
 }
 
+/* The caller serves no delivery report and calls no turn meanwhile. */
+static void what_a_turn_has_made_leaves_at_its_end_and_waits_for_no_other_turn(void** state) {
+  (void)state;
+  lanes_test* t = start("60000", FRESHET_LANES_BY_TURN);
+  cut_off(t);
+  publish_number(t, 0, 0);
+  freshet_lanes_turn(t->lanes);
+  assert_int_equal(freshet_lanes_waiting(t->lanes), 1);
+  freshet_lanes_release(t->lanes);
+  assert_int_equal(freshet_lanes_waiting(t->lanes), 0);
+  for (int i = 1; i < RECORDS; i++) publish_number(t, 0, i); /* behind what is on its way */
+  publish_number(t, 1, RECORDS);
+  freshet_lanes_release(t->lanes);
+  assert_int_equal(freshet_lanes_waiting(t->lanes), RECORDS - 1);
+  freshet_kafka_embedded_set_reachable(t->cluster.embedded, true);
+  for (int waited = 0; freshet_lanes_waiting(t->lanes) > 0 && waited < WAIT_MS; waited += 10)
+    freshet_kafka_sleep_ms(10);
+  assert_int_equal(freshet_lanes_waiting(t->lanes), 0);
+  publish_number(t, 1, RECORDS + 1);
+  freshet_lanes_release(t->lanes);
+  wait_for_all(t, RECORDS + 2);
+  assert_int_equal(t->delivered, RECORDS + 2);
+  assert_log_has(t, RECORDS);
+  stop(t);
+}
+
+static void a_turn_that_takes_long_keeps_nothing_back(void** state) {
+  (void)state;
+  lanes_test* t = start("60000", FRESHET_LANES_BY_TURN);
+  publish_number(t, 0, 0);
+  freshet_kafka_sleep_ms(LONG_TURN_MS);
+  publish_number(t, 1, 1);
+  assert_int_equal(freshet_lanes_waiting(t->lanes), 0);
+  wait_for_all(t, 2);
+  stop(t);
+}
+
 static void what_waits_at_the_end_is_dropped(void** state) {
   (void)state;
   lanes_test* t = start("60000", FRESHET_LANES_AT_ONCE);
@@ -181,6 +218,8 @@ int main(void) {
       cmocka_unit_test(the_producer_gets_what_it_can_send_and_all_in_order),
       cmocka_unit_test(what_waits_behind_a_lost_record_is_given_up_with_it),
       cmocka_unit_test(what_is_gathered_leaves_when_it_is_released_a_batch_at_a_time),
+      cmocka_unit_test(what_a_turn_has_made_leaves_at_its_end_and_waits_for_no_other_turn),
+      cmocka_unit_test(a_turn_that_takes_long_keeps_nothing_back),
       cmocka_unit_test(what_waits_at_the_end_is_dropped),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
