@@ -9,7 +9,12 @@
  */
 #include "core/model_bytes.h"
 
-enum { SAMPLE = 256, HALVINGS = 24 };
+enum {
+  SAMPLE = 256,
+  HALVINGS = 24,
+  FEW_EVENTS =
+      1000, /* a commit of fewer events may give as many rows: they cost others little, and drawn rows move far */
+};
 static const double rows_per_event = .75;
 
 static freshet_row_sizes sizes_of(const freshet_model* model, const gathered* g, size_t place) {
@@ -39,7 +44,8 @@ float freshet_model_given_threshold(const freshet_model* model, const gathered* 
     sizes[i] = sizes_of(model, g, i * g->count / count);
     most = fmaxf(most, fmaxf(sizes[i].v, sizes[i].m));
   }
-  const double budget = rows_per_event * (double)g->trace_count * (double)count / (double)g->count;
+  const size_t events = g->trace_count > FEW_EVENTS ? g->trace_count : FEW_EVENTS;
+  const double budget = rows_per_event * (double)events * (double)count / (double)g->count;
   double low = 0, high = (double)most * 1024;
   if (rows_given(sizes, count, low) <= budget) return 0;
   for (int i = 0; i < HALVINGS; i++) {

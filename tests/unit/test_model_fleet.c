@@ -271,54 +271,6 @@ static void short_gains_are_right_on_average(void** state) {
   free_worker(&to);
 }
 
-/* What is given of a row that has moved by `size`, and of all such rows on average. */
-static void rows_are_given_in_their_share(void** state) {
-  enum { DRAWS = 20000 };
-  (void)state;
-  const float threshold = 100;
-  for (float size = 1; size < 200; size *= 3) {
-    double sum = 0;
-    for (uint64_t i = 0; i < DRAWS; i++) {
-      const freshet_row_times times =
-          freshet_model_given_times((freshet_row_sizes){size, 0}, threshold, freshet_random(3, i));
-      assert_true(times.m == 0); /* it has not moved */
-      assert_true(times.v == 0 || times.v * size >= threshold * .999F || size >= threshold);
-      sum += (double)(times.v * size);
-    }
-    assert_true(fabs(sum / DRAWS - (double)size) < .1 * (double)size);
-  }
-}
-
-/* A commit that changes many rows gives a few of them for each event, and what it gives is right on average. */
-static void a_take_gives_rows_within_its_budget(void** state) {
-  enum { MANY = 20000, FEW_EVENTS = 2000 };
-  (void)state;
-  worker from = make_worker(), to = make_worker();
-  freshet_model_delta delta;
-  freshet_model_expect_fleet(from.model, 100000, 1500000);
-  for (uint32_t i = ITEMS; i < MANY; i++) {
-    uint32_t slot;
-    assert_int_equal(freshet_model_intern_key(from.model, freshet_random(11, i), &slot, NULL), FRESHET_OK);
-  }
-  for (uint64_t e = 0; e < FEW_EVENTS; e++) {
-    const uint64_t random = freshet_random(13, e);
-    const freshet_observation seen = {
-        .item = (uint32_t)(random % MANY), .positive = true, .weight = 1, .time_ms = (int64_t)e * 1000};
-    assert_int_equal(freshet_model_learn(from.model, from.users[(random >> 32) % USERS], &seen, NULL),
-                     FRESHET_OK);
-  }
-  const uint32_t dim = from.model->config.dim;
-  freshet_model_take_delta(from.model, &delta);
-  const double rows = (double)delta.values.size / (dim / 2 + 8);
-  print_message("%.2f rows an event, of %zu items\n", rows / FEW_EVENTS, delta.items.size / sizeof(uint64_t));
-  assert_true(rows < .9 * FEW_EVENTS);
-  assert_true(rows > .5 * FEW_EVENTS);
-  assert_int_equal(freshet_model_fold(to.model, &delta, 0, NULL), FRESHET_OK);
-  assert_true(freshet_model_hash(to.model) == freshet_model_hash(from.model));
-  free_worker(&from);
-  free_worker(&to);
-}
-
 /* A delta of the version before, which gave all numbers of an item in the short form. */
 static void a_short_delta_of_the_version_before_is_read(void** state) {
   enum { MIDDLE = 8, NUMBER = 3, MANTISSA = 100, EXPONENT = 2 };
@@ -453,8 +405,6 @@ int main(void) {
       cmocka_unit_test(long_lists_hear_a_part_of_their_steps),
       cmocka_unit_test(a_thinned_delta_says_all),
       cmocka_unit_test(short_gains_are_right_on_average),
-      cmocka_unit_test(rows_are_given_in_their_share),
-      cmocka_unit_test(a_take_gives_rows_within_its_budget),
       cmocka_unit_test(a_short_delta_of_the_version_before_is_read),
       cmocka_unit_test(a_delta_thinned_by_strata_is_read),
       cmocka_unit_test(a_torn_thinned_delta_changes_nothing),
