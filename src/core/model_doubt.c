@@ -4,7 +4,7 @@
  * Two items may have come together by chance. A list holds many such items, and a longer list holds more. Their counts are
  * small, and they are no larger than what chance brings. So of the count cs(k,j)
  *
- *   ce(k,j) = max(0, cs - DOUBT cs b / (cs + b) - CHANCE e),   e = held_k PAIR_GAIN (N_j + 1) / N
+ *   ce(k,j) = max(0, cs - DOUBT cs b / (cs + b) - CHANCE e),   e = held_k PAIR_GAIN (N_j + 1) / (N + 1000)
  *
  * is the evidence. The second summand is what is doubtful of a count of its size; b is the share of back steps
  * (model_order.c). The third one is what chance brings: the steps that the list of k holds, times the mean of what a step adds
@@ -28,27 +28,38 @@ void freshet_model_init_doubt(freshet_model* model) {
   }
 }
 
+/* No number is the least one. */
+static double bounded(double weight, double least, double most) {
+  if (!(weight >= least)) return least;
+  return weight > most ? most : weight;
+}
+
+static double bounded_doubt(const freshet_model* model) {
+  return bounded(model->blend[DOUBT], -doubt_start, doubt_most - doubt_start);
+}
+
+static double bounded_chance(const freshet_model* model) {
+  return bounded(model->blend[CHANCE], 0, chance_most);
+}
+
+/* A fold adds what several workers have moved: the sum may be out of bounds until this worker learns. */
 float freshet_model_doubt(const freshet_model* model) {
-  return (float)(doubt_start + model->blend[DOUBT]);
+  return (float)(doubt_start + bounded_doubt(model));
 }
 
 float freshet_model_chance(const freshet_model* model) {
-  return (float)model->blend[CHANCE];
-}
-
-static void bound(double* weight, double least, double most) {
-  if (!(*weight >= least)) *weight = least; /* no number is no weight */
-  if (*weight > most) *weight = most;
+  return (float)bounded_chance(model);
 }
 
 void freshet_model_bound_doubt(freshet_model* model) {
-  bound(&model->blend[DOUBT], -doubt_start, doubt_most - doubt_start);
-  bound(&model->blend[CHANCE], 0, chance_most);
+  model->blend[DOUBT] = bounded_doubt(model);
+  model->blend[CHANCE] = bounded_chance(model);
 }
 
 void freshet_model_set_doubts(const freshet_model* model, uint32_t order_code, context* c) {
   const double choices = (double)model->total_count / WEIGHT_UNITS + choices_before;
-  const float a_step = (float)(model->blend[PAIR_GAIN] / choices);
+  const double gain = model->blend[PAIR_GAIN] > 0 ? model->blend[PAIR_GAIN] : 0;
+  const float a_step = (float)(gain / choices);
   for (uint32_t k = 0; k < c->count; k++)
     c->doubts[k] = (freshet_doubt){.half = least_half + freshet_model_back_share(order_code),
                                    .expected = model->items[c->items[k]].near.held * a_step,

@@ -106,6 +106,48 @@ static void doubt_has_bounds(void** state) {
   free_world(&w);
 }
 
+/* Many workers that start at the same time move both weights as far as one would, and a fold adds their moves. */
+static void folds_keep_the_bounds(void** state) {
+  enum { WORKERS = 8 };
+  (void)state;
+  world w = played(HALF_BY_CHANCE), other = make_world();
+  freshet_model_delta delta;
+  freshet_model_take_delta(w.model, &delta);
+  for (int i = 0; i < WORKERS; i++)
+    assert_int_equal(freshet_model_fold(other.model, &delta, i, NULL), FRESHET_OK);
+  assert_true(other.model->blend[CHANCE] > 4); /* else there is nothing to bound */
+  assert_true(freshet_model_doubt(other.model) >= 0 && freshet_model_doubt(other.model) <= 2);
+  assert_true(freshet_model_chance(other.model) <= 4);
+  other.model->blend[CHANCE] = -1;
+  assert_true(freshet_model_chance(other.model) >= 0);
+  free_world(&other);
+  free_world(&w);
+}
+
+/* A version before wrote 0 for what it did not know: the weights and the means of their squared gradients. */
+static void state_of_an_older_version_learns_with_bounded_steps(void** state) {
+  (void)state;
+  world w = make_world();
+  for (int i = DOUBT; i <= PAIR_GAIN; i++) w.model->blend[i] = w.model->blend_squares[i] = 0;
+  double most = 0, doubt = 0, chance = 0;
+  for (uint32_t s = 0; s < 200; s++) {
+    for (uint32_t i = 0; i < SESSION; i++) {
+      const freshet_observation seen = {.item = item_of(HALF_BY_CHANCE, s, i),
+                                        .positive = true,
+                                        .weight = 1,
+                                        .time_ms = s * hour_ms + i * step_ms};
+      assert_int_equal(freshet_model_learn(w.model, w.users[0], &seen, NULL), FRESHET_OK);
+      most = fmax(most, fmax(fabs(w.model->blend[DOUBT] - doubt), fabs(w.model->blend[CHANCE] - chance)));
+      doubt = w.model->blend[DOUBT];
+      chance = w.model->blend[CHANCE];
+    }
+  }
+  print_message("the longest step: %.3f\n", most);
+  assert_true(most > 0 && most < .2);
+  assert_true(w.model->blend[PAIR_GAIN] > .5);
+  free_world(&w);
+}
+
 static double listed(const freshet_model* model, const char* of) {
   freshet_weight weights[FRESHET_WEIGHTS_MAX];
   const size_t count = freshet_model_weights(model, weights);
@@ -140,9 +182,14 @@ static void doubt_is_handed_over(void** state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(doubt_follows_the_stream),       cmocka_unit_test(what_chance_brings_is_no_evidence),
-      cmocka_unit_test(a_model_starts_with_some_doubt), cmocka_unit_test(doubt_has_bounds),
-      cmocka_unit_test(the_list_of_weights_has_it),     cmocka_unit_test(doubt_is_handed_over),
+      cmocka_unit_test(doubt_follows_the_stream),
+      cmocka_unit_test(what_chance_brings_is_no_evidence),
+      cmocka_unit_test(a_model_starts_with_some_doubt),
+      cmocka_unit_test(doubt_has_bounds),
+      cmocka_unit_test(folds_keep_the_bounds),
+      cmocka_unit_test(state_of_an_older_version_learns_with_bounded_steps),
+      cmocka_unit_test(the_list_of_weights_has_it),
+      cmocka_unit_test(doubt_is_handed_over),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
