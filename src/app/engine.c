@@ -376,6 +376,7 @@ void freshet_engine_destroy(freshet_engine* engine) {
   freshet_codec_destroy(engine->titles_codec);
   freshet_buffer_free(&engine->title_bytes);
   freshet_schemas_close(engine->schemas);
+  freshet_pace_stop(&engine->pace);
   free(engine->properties);
   free(engine);
 }

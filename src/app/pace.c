@@ -17,7 +17,7 @@
 #include "stream/clock.h"
 
 enum {
-  NICEST = 19,
+  NICEST = 18, /* less than what the text lanes choose for themselves: they keep that */
   LEAST_NICE = 5,
   SLEEP_MAX_US = 50000,
   LEAST_BEHIND = 1024,
@@ -28,12 +28,6 @@ enum {
 
 static const double least_share = .1, ample_share = .3;
 
-/* A process that may not lower its nice value could never go back from a higher one. */
-static bool may_come_back(void) {
-  struct rlimit limit;
-  return geteuid() == 0 || (getrlimit(RLIMIT_NICE, &limit) == 0 && limit.rlim_cur >= 20);
-}
-
 /* sched_setattr(2). glibc has no name for it before 2.41. */
 typedef struct attributes {
   uint32_t size, policy;
@@ -43,30 +37,83 @@ typedef struct attributes {
   uint64_t runtime_ns, deadline_ns, period_ns;
 } attributes;
 
+/* Real-time and idle policies have another use for the same fields, or none. */
+static bool is_shared(int policy) {
+  return policy == SCHED_OTHER || policy == SCHED_BATCH;
+}
+
+/* False: Linux does not tell, or the thread has no slices. */
+static bool look_at(pid_t thread, attributes* a) {
+  *a = (attributes){.size = sizeof *a};
+  return syscall(SYS_sched_getattr, thread, a, sizeof *a, 0) == 0 && is_shared((int)a->policy);
+}
+
 /* Linux gives a core first to the thread whose slice ends first. A list passes a dozen threads, each of which needs a core
  * for some 100 us: where cores are scarce, each of them would wait for the slices of others. The share of a core stays as it
  * is. Before Linux 6.12 there is no such choice, and nothing happens. thread 0: this one. slice_ns 0: as usual. */
 static void set_slice(pid_t thread, uint64_t slice_ns) {
-  attributes a = {.size = sizeof a};
-  if (syscall(SYS_sched_getattr, thread, &a, sizeof a, 0) != 0) return;
+  attributes a;
+  if (!look_at(thread, &a)) return;
   a.runtime_ns = slice_ns;
   syscall(SYS_sched_setattr, thread, &a, 0);
 }
 
-/* Linux keeps all of it for each thread. */
-static void set_priority(bool yields, int nice) {
+/* The length that the operator has chosen for this thread; 0: none. Linux tells it only by the difference. */
+static uint64_t chosen_slice_ns(void) {
+  attributes before, usual;
+  if (!look_at(0, &before)) return 0;
+  set_slice(0, 0);
+  if (!look_at(0, &usual) || usual.runtime_ns == before.runtime_ns) return 0;
+  set_slice(0, before.runtime_ns);
+  return before.runtime_ns;
+}
+
+/* A process that may not lower its nice value could never go back from a higher one. Root may lack the right in a container,
+ * so this thread tries. */
+static bool may_come_back(int nice) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NICE, &limit) == 0 && limit.rlim_cur >= (rlim_t)(NICEST + 1 - nice)) return true;
+  const int now = getpriority(PRIO_PROCESS, 0);
+  if (setpriority(PRIO_PROCESS, 0, now - 1) != 0) return false;
+  setpriority(PRIO_PROCESS, 0, now);
+  return true;
+}
+
+static void give(pid_t thread, const freshet_pace_share* given, const freshet_pace_share* next) {
   const struct sched_param none = {0};
-  bool nices = may_come_back();
-  DIR* folder = opendir("/proc/self/task");
+  const int policy = sched_getscheduler(thread), reset = policy & SCHED_RESET_ON_FORK;
+  /* Else it is gone, or has another one from the operator, or asks for less itself, as HTTP does. */
+  if ((policy & ~reset) != given->policy || getpriority(PRIO_PROCESS, (id_t)thread) != given->nice) return;
+  if (next->policy != given->policy) sched_setscheduler(thread, next->policy | reset, &none);
+  if (next->nice != given->nice) setpriority(PRIO_PROCESS, (id_t)thread, next->nice);
+  if (next->slice_ns != given->slice_ns) set_slice(thread, next->slice_ns);
+}
+
+/* Linux keeps all of it for each thread. Twice: one that starts meanwhile may have inherited the old share. */
+static void give_all(freshet_pace* pace, freshet_pace_share next) {
+  DIR* folder = is_shared(pace->given.policy) ? opendir("/proc/self/task") : NULL;
   if (folder == NULL) return;
-  for (struct dirent* entry; (entry = readdir(folder)) != NULL;) {
-    id_t thread = (id_t)strtoul(entry->d_name, NULL, 10);
-    if (thread == 0) continue;
-    sched_setscheduler((pid_t)thread, yields ? SCHED_BATCH : SCHED_OTHER, &none);
-    if (nices) setpriority(PRIO_PROCESS, thread, yields ? nice : 0);
-    set_slice((pid_t)thread, yields ? 0 : SLICE_NS);
+  for (int pass = 0; pass < 2; pass++, rewinddir(folder)) {
+    for (struct dirent* entry; (entry = readdir(folder)) != NULL;) {
+      const pid_t thread = (pid_t)strtoul(entry->d_name, NULL, 10);
+      if (thread != 0) give(thread, &pace->given, &next);
+    }
   }
   closedir(folder);
+  pace->given = next;
+}
+
+static void yield_as(freshet_pace* pace, int nice) {
+  freshet_pace_share next = pace->usual;
+  next.policy = SCHED_BATCH;
+  if (pace->may_come_back && nice > next.nice) next.nice = nice;
+  give_all(pace, next);
+}
+
+static freshet_pace_share share_of_serving(const freshet_pace* pace) {
+  freshet_pace_share share = pace->usual;
+  if (share.slice_ns == 0) share.slice_ns = SLICE_NS;
+  return share;
 }
 
 static void yield_to_others(freshet_pace* pace, bool yields, const freshet_logger* logger) {
@@ -74,14 +121,27 @@ static void yield_to_others(freshet_pace* pace, bool yields, const freshet_logge
   pace->yields = yields;
   pace->nice = NICEST;
   pace->looked_us = 0;
-  set_priority(yields, pace->nice);
+  if (yields) {
+    yield_as(pace, pace->nice);
+  } else {
+    give_all(pace, share_of_serving(pace));
+  }
   freshet_log_fact(logger, FRESHET_INFO, yields ? "backfill.yields" : "backfill.caught_up", "nice=%s",
-                   may_come_back() ? "yes" : "no");
+                   pace->may_come_back ? "yes" : "no");
 }
 
 void freshet_pace_start(freshet_pace* pace, const freshet_config* config, const freshet_logger* logger) {
-  set_slice(0, SLICE_NS);
+  pace->usual = (freshet_pace_share){.policy = sched_getscheduler(0) & ~SCHED_RESET_ON_FORK,
+                                     .nice = getpriority(PRIO_PROCESS, 0),
+                                     .slice_ns = chosen_slice_ns()};
+  pace->may_come_back = is_shared(pace->usual.policy) && may_come_back(pace->usual.nice);
+  pace->given = share_of_serving(pace);
+  if (pace->usual.slice_ns == 0) set_slice(0, SLICE_NS);
   if (config->app.generation[0] != '\0' && config->backfill.yield) yield_to_others(pace, true, logger);
+}
+
+void freshet_pace_stop(freshet_pace* pace) {
+  give_all(pace, pace->usual);
 }
 
 /* ---- the share of the processor ---- */
@@ -116,7 +176,7 @@ static void keep_share(freshet_pace* pace, int64_t now_us) {
   int nice = freshet_pace_next_nice(pace->nice, (double)ran / (double)(ran + queued));
   if (nice == pace->nice) return;
   pace->nice = nice;
-  set_priority(true, nice);
+  yield_as(pace, nice);
 }
 
 /* ---- the rate ---- */

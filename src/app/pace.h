@@ -3,7 +3,7 @@
  * others use. A generation that serves nobody leaves the processor to everybody else while it is far behind, and learns no
  * more than [backfill] rate allows.
  *
- * Leaving it means SCHED_BATCH and nice 19, with one bound: beside a busy neighbour nice 19 gets next to
+ * Leaving it means SCHED_BATCH and nice 18, with one bound: beside a busy neighbour nice 18 gets next to
  * nothing, and a backfill that never ends is of no use. So it looks every second which share of the time that
  * its thread could have run it did run, and becomes less nice as long as that is below a tenth, nicer again
  * when it is above three.
@@ -15,8 +15,19 @@
 #include "stream/logger.h"
 #include "worker/worker.h"
 
+/* How a thread gets a core. */
+typedef struct freshet_pace_share {
+  int policy; /* of sched(7) */
+  int nice;
+  uint64_t slice_ns; /* 0: as long as Linux likes */
+} freshet_pace_share;
+
 /* Zero-initialise. Used by the engine's thread. */
 typedef struct freshet_pace {
+  freshet_pace_share usual; /* as the operator has started this process */
+  freshet_pace_share
+      given;          /* to all threads that have not got another policy or nice value from somebody else */
+  bool may_come_back; /* from a higher nice value */
   bool yields;
   int nice;                 /* while it yields */
   int64_t near_us;          /* time since which it has been close to the end; 0: it is not */
@@ -26,8 +37,11 @@ typedef struct freshet_pace {
   int64_t run_ns, queue_ns; /* and the times that the thread had run and waited to run until then */
 } freshet_pace;
 
-/* Call this before threads are started: they inherit the priority and the slices. */
+/* Call this before threads are started: they inherit the priority and the slices. What the operator has chosen stays: a
+ * real-time or idle policy always, a nice value, SCHED_BATCH and a slice whenever the process does not yield. */
 void freshet_pace_start(freshet_pace* pace, const freshet_config* config, const freshet_logger* logger);
+/* The threads that are left are as the operator has started them. */
+void freshet_pace_stop(freshet_pace* pace);
 /* Call this after each turn of the worker. far: the number of events from which on it is far behind. Sleeps
  * when it is too fast, until `stopping` returns true. */
 void freshet_pace_turn(freshet_pace* pace, const freshet_config* config, const freshet_logger* logger,

@@ -231,7 +231,7 @@ const freshet_config_key freshet_config_keys[] = {
     INTEGER("backfill", "rate", backfill.rate, "0", 0, 100000000,
             "At most this many events/s while an app generation that does not serve lags far; 0: no limit."),
     SWITCH("backfill", "yield", backfill.yield, "on",
-           "Such an app generation leaves the processor to other processes (SCHED_BATCH, nice 19)."),
+           "Such an app generation leaves the processor to other processes (SCHED_BATCH, nice 18)."),
 
     TEXT("http", "bind", http.bind, "127.0.0.1", "Address to listen on."),
     INTEGER("http", "port", http.port, "8080", 0, 65535, "0: no HTTP."),
