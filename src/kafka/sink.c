@@ -47,9 +47,10 @@ freshet_status freshet_sink_check_topics(kafka_sink* sink, freshet_error* error)
                            sink->publisher.config->topics[topic]);
 }
 
+/* output: one that has not left; NULL: a delivery report has said what it says of its topic. */
 static void give_up(void* context, const freshet_output* output, int era, rd_kafka_resp_err_t code) {
-  (void)output;
   kafka_sink* sink = context;
+  if (output != NULL && freshet_kafka_code_missing(code)) atomic_store(&sink->missing, output->topic);
   sink->lost_code = code;
   atomic_fetch_add(&sink->eras[era].lost, 1);
   atomic_fetch_sub(&sink->eras[era].waiting, 1);

@@ -177,6 +177,21 @@ class Topics(Case):
             worker.start_ready()
             app.settle()
 
+    def test_a_topic_of_lists_that_is_deleted_while_none_is_written(self):
+        """The producer learns it by itself, and refuses the next list at once."""
+        app = self.app({"kafka.topic.metadata.refresh.interval.ms": 1000})
+        app.announce(5)
+        worker = app.service().start_ready()
+        app.send("events", "user", click("user", "item-1"))
+        app.settle()
+        name = app.topics["recommendations"]
+        self.admin.delete_topics([name])[name].result()
+        time.sleep(5)
+        app.send("events", "user", click("user", "item-2"))
+        self.assertEqual(worker.wait(30), EXIT_UNAVAILABLE, worker.last_line())
+        self.assertIn(f"topic {name} is gone", worker.last_line())
+        self.assertNotIn("commit.aborted", worker.log())
+
     def test_partitions_added_to_lists_are_told(self):
         app = self.app()
         app.announce(5)
