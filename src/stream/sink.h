@@ -1,6 +1,6 @@
 /*
- * sink.h: the port through which records are written. There are two ways out: `publish`, which is idempotent, at once
- * and outside of any transaction, and `write`, inside the transaction that `begin` has opened. The adapter owns its
+ * sink.h: the port through which records are written. There are two ways out: `publish`, which is idempotent and
+ * outside of any transaction, and `write`, inside the transaction that `begin` has opened. The adapter owns its
  * connection (src/kafka). It must not know what a record means. Nobody but the outbox (outbox.h) uses it.
  *
  * Thread rule: the worker's. While a job writes beside it, `write` belongs to the job's thread.
@@ -25,8 +25,8 @@ typedef struct freshet_sink freshet_sink;
 /* Writes many records, by freshet_sink_write. */
 typedef freshet_status (*freshet_sink_job)(void* context, freshet_error* error);
 typedef struct freshet_sink_vtable {
-  /* Copies key, value and headers. When the queue is full it serves delivery reports until there is room
-   * (back-pressure). */
+  /* Copies key, value and headers. The record leaves with the next poll, settle or commit at the latest. When the queue is
+   * full it serves delivery reports until there is room (back-pressure). */
   freshet_status (*publish)(freshet_sink* self, const freshet_output* output, freshet_error* error);
   /* Publishes to a topic that is not one of ours (`output->topic` does not count), and forgets it:
    * nothing waits for its acknowledgement. False: there is no such topic, or none that may be written to. */
@@ -82,7 +82,7 @@ typedef struct freshet_sink_vtable {
   int64_t (*written_end)(freshet_sink* self, freshet_topic topic, int32_t partition);
   /* The configured name of a topic. */
   const char* (*topic_name)(freshet_sink* self, freshet_topic topic);
-  /* Serves delivery reports without waiting. */
+  /* Serves delivery reports without waiting, and lets what was published leave: for the end of a turn. */
   void (*poll)(freshet_sink* self);
   void (*destroy)(freshet_sink* self);
 } freshet_sink_vtable;

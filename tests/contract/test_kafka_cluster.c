@@ -721,6 +721,7 @@ static void members_share_without_loss_or_repeat(void** state) {
       for (int32_t p = 0; p < PARTITIONS; p++)
         publish_numbers(producer, FRESHET_TOPIC_EVENTS, p, published, published + 50);
       published += 50;
+      freshet_sink_poll(producer); /* as at the end of a turn: they leave */
     }
     got += member_poll(&a, seen, RECORDS);
     if (published >= RECORDS / 4 && !second) {
