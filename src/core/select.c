@@ -25,25 +25,9 @@ static const float likeness_scale = .5F; /* a diversity of .5 weighs two likenes
 /* Any two items may share so much. What counts for nothing also lets most candidates be passed over early. */
 static const float likeness_by_chance = .2F;
 
-/* The order of the heap; ties go to the better candidate. */
-static bool goes_first(const freshet_variety* a, const freshet_variety* b) {
-  return a->value != b->value ? a->value > b->value : a->index < b->index;
-}
-
-static void sift_down(freshet_variety* heap, size_t count, size_t at) {
-  const freshet_variety moved = heap[at];
-  for (size_t child = 2 * at + 1; child < count; child = 2 * at + 1) {
-    if (child + 1 < count && goes_first(&heap[child + 1], &heap[child])) child++;
-    if (!goes_first(&heap[child], &moved)) break;
-    heap[at] = heap[child];
-    at = child;
-  }
-  heap[at] = moved;
-}
-
-/* A heap of all candidates. Relevance is the score, scaled to 0 .. 1. */
-static void make_heap(const freshet_ranked* candidates, size_t count, float diversity,
-                      freshet_variety* heap) {
+/* Relevance is the score, scaled to 0 .. 1. */
+static void begin_variety(const freshet_ranked* candidates, size_t count, float diversity,
+                          freshet_variety* varieties) {
   float best = candidates[0].score, worst = candidates[0].score;
   for (size_t i = 1; i < count; i++) {
     best = candidates[i].score > best ? candidates[i].score : best;
@@ -51,51 +35,59 @@ static void make_heap(const freshet_ranked* candidates, size_t count, float dive
   }
   const float range = best - worst;
   for (size_t i = 0; i < count; i++) {
-    const float relevance = range > 0 ? (candidates[i].score - worst) / range : 1;
-    heap[i] = (freshet_variety){.item = candidates[i].item, .index = (uint32_t)i, .relevance = relevance};
-    heap[i].value = (1 - diversity) * relevance;
+    const float relevance = (1 - diversity) * (range > 0 ? (candidates[i].score - worst) / range : 1);
+    varieties[i] = (freshet_variety){.ranked = candidates[i], .relevance = relevance, .value = relevance};
   }
-  heap[0].value = INFINITY; /* the best candidate has the first place */
-  for (size_t at = count / 2; at-- > 0;) sift_down(heap, count, at);
 }
 
-/* Compares the top of the heap with places until the top has been compared with all. A likeness is expensive, and a
- * value only falls with each: the top is then the best, whatever the others lack. */
-static void settle_top(const freshet_model* model, const freshet_ranked* places, size_t place,
-                       float diversity, freshet_variety* heap, size_t count) {
-  while (heap[0].compared < place) {
-    freshet_variety* top = &heap[0];
+/* Compares a candidate with places until its value is at most `least`, or it has been compared with all. A likeness is
+ * expensive, and a value only falls with each: so most candidates are never compared with most places. */
+static void compare(const freshet_model* model, const uint32_t* chosen, uint32_t places, float diversity,
+                    float least, freshet_variety* candidate) {
+  while (candidate->compared < places && candidate->value >= least) {
     const float near =
-        freshet_model_text_likeness(model, places[top->compared++].item, top->item) - likeness_by_chance;
+        freshet_model_text_likeness(model, chosen[candidate->compared++], candidate->ranked.item) -
+        likeness_by_chance;
     if (near <= 0) continue;
-    top->likeness += near;
-    top->value = (1 - diversity) * top->relevance - diversity * likeness_scale * top->likeness;
-    sift_down(heap, count, 0);
+    candidate->likeness += near;
+    candidate->value = candidate->relevance - diversity * likeness_scale * candidate->likeness;
   }
 }
 
-/* Moves the candidate that was at `index` to `place`. Those between keep their order. chosen [place]: the former
- * indices of those that have been moved. */
-static void move_up(freshet_ranked* candidates, const uint32_t* chosen, uint32_t index, size_t place) {
-  size_t at = index;
-  for (size_t i = 0; i < place; i++) at += chosen[i] > index;
-  const freshet_ranked moved = candidates[at];
-  memmove(candidates + place + 1, candidates + place, (at - place) * sizeof *candidates);
-  candidates[place] = moved;
+/* The candidate for the next place; ties go to the first. The one that may become the best is compared first: it leaves
+ * little to do for the others. */
+static size_t most_valuable(const freshet_model* model, const uint32_t* chosen, uint32_t places,
+                            float diversity, freshet_variety* varieties, size_t count) {
+  size_t best = 0;
+  for (size_t i = 1; i < count; i++) {
+    if (varieties[i].value > varieties[best].value) best = i;
+  }
+  compare(model, chosen, places, diversity, -INFINITY, &varieties[best]);
+  for (size_t i = 0; i < count; i++) {
+    if (varieties[i].value < varieties[best].value || i == best) continue;
+    compare(model, chosen, places, diversity, varieties[best].value, &varieties[i]);
+    const float more = varieties[i].value - varieties[best].value;
+    if (more > 0 || (more == 0 && i < best)) best = i;
+  }
+  return best;
 }
 
 void freshet_select_diverse(const freshet_model* model, freshet_ranked* candidates, size_t count, size_t k,
                             float diversity, freshet_variety* scratch) {
-  uint32_t chosen[FRESHET_DIVERSE_MAX];
-  size_t left = count;
-  if (count == 0 || diversity <= 0) return;
-  make_heap(candidates, count, diversity, scratch);
-  for (size_t place = 0; place < k && place < count && place < FRESHET_DIVERSE_MAX; place++) {
-    settle_top(model, candidates, place, diversity, scratch, left);
-    chosen[place] = scratch[0].index;
-    scratch[0] = scratch[--left];
-    if (left > 0) sift_down(scratch, left, 0);
-    move_up(candidates, chosen, chosen[place], place);
+  uint32_t chosen[FRESHET_DIVERSE_MAX]; /* slots */
+  uint32_t places = 0;
+  if (count == 0 || k == 0 || diversity <= 0) return;
+  begin_variety(candidates, count, diversity, scratch);
+  size_t best = 0; /* the best candidate has the first place */
+  for (;;) {
+    candidates[places] = scratch[best].ranked;
+    chosen[places++] = scratch[best].ranked.item;
+    scratch[best].value = -INFINITY;
+    if (places == k || places == count || places == FRESHET_DIVERSE_MAX) break;
+    best = most_valuable(model, chosen, places, diversity, scratch, count);
+  }
+  for (size_t i = 0, at = places; i < count; i++) { /* the others keep their order */
+    if (scratch[i].value > -INFINITY) candidates[at++] = scratch[i].ranked;
   }
 }
 

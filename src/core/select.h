@@ -25,10 +25,10 @@ typedef struct freshet_pick {
 
 /* Scratch of a candidate. */
 typedef struct freshet_variety {
-  float value, relevance;
-  float likeness;       /* the sum of those to the places that it was compared with: */
-  uint32_t compared;    /* to the first so many */
-  uint32_t item, index; /* slot, and place among the candidates at first */
+  freshet_ranked ranked;
+  float relevance, value; /* value: at most so much; -INFINITY: it has a place */
+  float likeness;         /* the sum of those to the places that it was compared with: */
+  uint32_t compared;      /* to the first so many */
 } freshet_variety;
 
 /* How many candidates a list of k is chosen from. */
