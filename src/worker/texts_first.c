@@ -13,6 +13,15 @@ static bool may_wait(const freshet_texts_first* first) {
   return first->ports->embedder == NULL || !serves(first);
 }
 
+/* Lists that are made from now on know these texts. Only users in memory whose newest lists do not are owed others. */
+static void bring_to_lists(const freshet_texts_first* first) {
+  const freshet_derived* derived = first->derived;
+  const uint32_t* fresh;
+  if (freshet_model_unlinked(freshet_items_model(derived->items)) > 0) return; /* the worker does it later */
+  const size_t count = freshet_texts_take_fresh(freshet_items_texts(derived->items), &fresh);
+  if (count > 0) freshet_refresh_outdate_alike(derived->refresh, fresh, count);
+}
+
 void freshet_texts_first_begin(freshet_texts_first* first) {
   freshet_items* items = first->derived->items;
   int32_t partitions = freshet_items_partitions(items);
@@ -27,6 +36,8 @@ void freshet_texts_first_begin(freshet_texts_first* first) {
   if (first->is_waiting)
     freshet_log_fact(first->ports->logger, FRESHET_INFO, "texts.awaited", "items=%zu unlinked=%zu", expected,
                      freshet_model_unlinked(freshet_items_model(items)));
+  else
+    bring_to_lists(first);
 }
 
 freshet_status freshet_texts_first_turn(freshet_texts_first* first, freshet_error* error) {
@@ -42,6 +53,7 @@ freshet_status freshet_texts_first_turn(freshet_texts_first* first, freshet_erro
   freshet_partition* targets =
       freshet_held_list(first->held, FRESHET_TOPIC_EVENTS, FRESHET_HELD_NEXT, &count);
   first->is_waiting = false;
+  bring_to_lists(first);
   freshet_status status = freshet_source_seek(first->ports->source, targets, count, error);
   free(targets);
   freshet_log_fact(first->ports->logger, FRESHET_INFO, "texts.complete", "partitions=%zu", count);

@@ -8,6 +8,8 @@
  * partitions. Then events are read again from where learning has stopped. Texts that cost next to nothing are always
  * waited for; others only while this app generation serves nobody, since users do not wait for an encoder.
  *
+ * So the first lists know these texts as well, and none is made again because of them.
+ *
  * It owns whether events wait. It must not know how texts are encoded. Thread rule: the worker's.
  */
 #ifndef FRESHET_WORKER_TEXTS_FIRST_H
