@@ -155,6 +155,15 @@ rd_kafka_resp_err_t freshet_kafka_client_range(const freshet_kafka_client* clien
   return ask_offset(client, topic, partition, RD_KAFKA_OFFSET_END, timeout_ms, end);
 }
 
+bool freshet_kafka_has_controller(const freshet_kafka_client* client,
+                                  const struct rd_kafka_metadata* metadata) {
+  const int32_t controller = rd_kafka_controllerid(client->handle, 0);
+  for (int i = 0; i < metadata->broker_cnt; i++) {
+    if (metadata->brokers[i].id == controller) return true;
+  }
+  return false;
+}
+
 freshet_status freshet_kafka_client_metadata(freshet_kafka_client* client,
                                              const struct rd_kafka_metadata** metadata,
                                              freshet_error* error) {

@@ -56,6 +56,9 @@ const char* freshet_kafka_topics_missing(const freshet_kafka_client* client, con
 rd_kafka_resp_err_t freshet_kafka_client_range(const freshet_kafka_client* client, freshet_topic topic,
                                                int32_t partition, int timeout_ms, int64_t* first,
                                                int64_t* end);
+/* Is there a controller? Questions about configurations go to it. The embedded cluster has none. */
+bool freshet_kafka_has_controller(const freshet_kafka_client* client,
+                                  const struct rd_kafka_metadata* metadata);
 /* Waits for what the cluster says of the client's topics; afterwards the client knows them. The caller frees
  * *metadata with rd_kafka_metadata_destroy. Errors: FRESHET_UNAVAILABLE. */
 freshet_status freshet_kafka_client_metadata(freshet_kafka_client* client,

@@ -11,7 +11,7 @@
 enum {
   AGAIN_MS = 60000, /* an operator may raise a limit while we run */
   ANSWER_MS = 5000,
-  LOOK_MS = 500,               /* between two looks whether the wait should be told */
+  LOOK_MS = 200,               /* between two looks whether to wait on, and whether to tell it */
   FRAME_BYTES = 512,           /* head of a batch and of its record, with room */
   SMALL_BATCH = 64 * 1024,     /* less is told */
   LEARNED_LEAST = 64 * 1024,   /* a smaller record was refused for what was beside it in its batch */
@@ -112,11 +112,23 @@ static void take_answer(freshet_kafka_sizes* sizes, const freshet_kafka_client* 
   freshet_kafka_sizes_close(sizes);
 }
 
+/* Nobody answers: the cluster is there, and has no controller. */
+static bool is_in_vain(const freshet_kafka_client* client) {
+  const struct rd_kafka_metadata* metadata;
+  if (rd_kafka_metadata(client->handle, 0, NULL, &metadata, LOOK_MS) != RD_KAFKA_RESP_ERR_NO_ERROR)
+    return false;
+  const bool has_controller = freshet_kafka_has_controller(client, metadata);
+  rd_kafka_metadata_destroy(metadata);
+  return !has_controller;
+}
+
 void freshet_kafka_sizes_await(freshet_kafka_sizes* sizes, freshet_kafka_client* client) {
   freshet_kafka_wait wait = freshet_kafka_wait_for(client, "the size limits of topics");
   for (int waited_ms = 0; sizes->answers != NULL && waited_ms < ANSWER_MS; waited_ms += LOOK_MS) {
     take_answer(sizes, client, LOOK_MS);
-    if (sizes->answers != NULL) freshet_kafka_wait_tell(&wait, RD_KAFKA_RESP_ERR__TIMED_OUT);
+    if (sizes->answers == NULL) return;
+    if (is_in_vain(client)) return;
+    freshet_kafka_wait_tell(&wait, RD_KAFKA_RESP_ERR__TIMED_OUT);
   }
 }
 

@@ -166,22 +166,13 @@ static void ask_policies(const freshet_kafka_client* client, freshet_kafka_topic
   rd_kafka_ConfigResource_destroy_array(resources, count);
 }
 
-/* Questions about configurations go to the controller; the embedded cluster has none. */
-static bool has_controller(const freshet_kafka_client* client, const struct rd_kafka_metadata* metadata) {
-  int32_t controller = rd_kafka_controllerid(client->handle, 0);
-  for (int i = 0; i < metadata->broker_cnt; i++) {
-    if (metadata->brokers[i].id == controller) return true;
-  }
-  return false;
-}
-
 static freshet_status ask(freshet_kafka_client* client, freshet_kafka_topic_info* info,
                           freshet_error* error) {
   const struct rd_kafka_metadata* metadata = NULL;
   freshet_status status = freshet_kafka_client_metadata(client, &metadata, error);
   if (status != FRESHET_OK) return status;
   read_metadata(client, metadata, info);
-  if (has_controller(client, metadata)) ask_policies(client, info);
+  if (freshet_kafka_has_controller(client, metadata)) ask_policies(client, info);
   rd_kafka_metadata_destroy(metadata);
   return FRESHET_OK;
 }

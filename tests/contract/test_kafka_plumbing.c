@@ -70,6 +70,18 @@ static void records_arrive_as_published(void** state) {
   cluster_stop(&c);
 }
 
+/* The embedded broker has no controller, and so no limits of topics, for which a start would wait for 5 s. */
+static void a_sink_opens_without_a_controller(void** state) {
+  (void)state;
+  cluster c;
+  cluster_start(&c, false);
+  const int64_t start = now_ms();
+  freshet_sink* sink = open_sink(&c, NULL);
+  assert_in_range(now_ms() - start, 0, 4500);
+  freshet_sink_destroy(sink);
+  cluster_stop(&c);
+}
+
 /* Where kafka-clients put these keys of Java's test (Utils.murmur2) among three partitions: the positive hash
  * modulo 3. */
 static void keys_go_where_java_puts_them(void** state) {
@@ -492,6 +504,7 @@ static void no_two_processes_share_a_transactional_id(void** state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(records_arrive_as_published),
+      cmocka_unit_test(a_sink_opens_without_a_controller),
       cmocka_unit_test(no_two_processes_share_a_transactional_id),
       cmocka_unit_test(keys_go_where_java_puts_them),
       cmocka_unit_test(a_log_opens_and_shuts_anywhere),
