@@ -21,7 +21,8 @@ typedef struct reply_topic {
   char name[NAME_SIZE];
   rd_kafka_topic_t* handle; /* NULL: it is not there, or not for replies */
   bool is_compacted;
-  int64_t asked_ms, used_ms;
+  int64_t asked_ms; /* when the cluster told about it; -1: never */
+  int64_t used_ms;
 } reply_topic;
 
 struct freshet_reply_topics {
@@ -103,15 +104,16 @@ static rd_kafka_topic_t* open_topic(freshet_reply_topics* topics, const char* na
   return handle;
 }
 
-/* Asks the cluster. NULL: it does not know the topic. */
-static rd_kafka_topic_t* find_topic(freshet_reply_topics* topics, const char* name) {
+/* Asks the cluster. NULL: it does not know the topic, or has not told in time. */
+static rd_kafka_topic_t* find_topic(freshet_reply_topics* topics, const char* name, bool* is_told) {
   const struct rd_kafka_metadata* metadata = NULL;
   rd_kafka_topic_t* handle = open_topic(topics, name);
   if (handle == NULL) return NULL;
-  bool exists =
-      rd_kafka_metadata(topics->client.handle, 0, handle, &metadata, ASK_MS) == RD_KAFKA_RESP_ERR_NO_ERROR &&
-      metadata->topic_cnt == 1 && metadata->topics[0].err == RD_KAFKA_RESP_ERR_NO_ERROR &&
-      metadata->topics[0].partition_cnt > 0;
+  *is_told =
+      rd_kafka_metadata(topics->client.handle, 0, handle, &metadata, ASK_MS) == RD_KAFKA_RESP_ERR_NO_ERROR;
+  const bool exists = *is_told && metadata->topic_cnt == 1 &&
+                      metadata->topics[0].err == RD_KAFKA_RESP_ERR_NO_ERROR &&
+                      metadata->topics[0].partition_cnt > 0;
   if (metadata != NULL) rd_kafka_metadata_destroy(metadata);
   if (exists) return handle;
   rd_kafka_topic_destroy(handle);
@@ -167,16 +169,17 @@ static reply_topic* topic_of(freshet_reply_topics* topics, const char* name) {
   entry->used_ms = now_ms;
   bool is_known = entry->asked_ms >= 0 && now_ms - entry->asked_ms < lasts_ms;
   if (is_known || now_ms < topics->next_question_ms) return entry;
-  rd_kafka_topic_t* handle = find_topic(topics, name);
-  entry->is_compacted = handle != NULL && is_compacted(topics, name);
-  if (entry->is_compacted) {
-    rd_kafka_topic_destroy(handle);
-    handle = NULL;
-  }
+  bool is_told = false;
+  rd_kafka_topic_t* handle = find_topic(topics, name, &is_told);
+  const bool compacted = handle != NULL && is_compacted(topics, name);
+  const int64_t told_ms = freshet_monotonic_ms();
+  topics->next_question_ms = told_ms + 9 * (told_ms - now_ms);
+  if (!is_told) return entry;
+  if (compacted) rd_kafka_topic_destroy(handle);
   if (entry->handle != NULL) rd_kafka_topic_destroy(entry->handle);
-  entry->handle = handle;
-  entry->asked_ms = freshet_monotonic_ms();
-  topics->next_question_ms = entry->asked_ms + 9 * (entry->asked_ms - now_ms);
+  entry->handle = compacted ? NULL : handle;
+  entry->is_compacted = compacted;
+  entry->asked_ms = told_ms;
   return entry;
 }
 
@@ -194,7 +197,8 @@ const char* freshet_reply_topics_refusal(freshet_reply_topics* topics, const cha
   if (!open_client(topics)) return "the cluster cannot be asked";
   const reply_topic* topic = topic_of(topics, name);
   if (topic->handle != NULL) return NULL;
-  return topic->is_compacted ? "it belongs to an app: it is compacted" : "there is no such topic";
+  if (topic->is_compacted) return "it belongs to an app: it is compacted";
+  return topic->asked_ms < 0 ? "the cluster has not told yet whether it is there" : "there is no such topic";
 }
 
 bool freshet_reply_topics_send(freshet_reply_topics* topics, const char* name, const freshet_output* output) {
