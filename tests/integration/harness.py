@@ -370,6 +370,13 @@ class Service:
         return (self.log().splitlines() or [""])[-1]
 
 
+def make_producer(bootstrap):
+    """One that keeps the order, with Java's partitioner."""
+    return Producer({"bootstrap.servers": bootstrap, "partitioner": "murmur2_random", "enable.idempotence": True,
+                     "max.in.flight": 1, "linger.ms": 2, "message.max.bytes": 4000000,
+                     "queue.buffering.max.messages": 1000000, "log_level": 2})
+
+
 class App:
     """An app of its own: id, topics, configuration."""
 
@@ -386,10 +393,7 @@ class App:
         self.config_path = self.folder / "freshet.conf"
         self.write_config(settings or {})
         self.services = []
-        self.producer = Producer({"bootstrap.servers": bootstrap, "partitioner": "murmur2_random",
-                                  "enable.idempotence": True, "max.in.flight": 1, "linger.ms": 2,
-                                  "message.max.bytes": 4000000,
-                                  "queue.buffering.max.messages": 1000000, "log_level": 2})
+        self.producer = make_producer(bootstrap)
         test.apps.append(self)
         test.addCleanup(self.close)
         if create:
@@ -442,7 +446,8 @@ class App:
         """Sends one record, waits for it, and returns where it went: (partition, offset)."""
         went = []
         self.send(topic, key, value, on_delivery=lambda error, message: went.append((error, message)))
-        self.flush()
+        # Nothing else of the queue is waited for: another thread may fill it all the time.
+        until(lambda: self.producer.poll(0.02) >= 0 and went, "the broker acknowledges the record")
         error, message = went[0]
         assert error is None, error
         return message.partition(), message.offset()
@@ -473,6 +478,17 @@ class App:
 
     def lists(self, committed=True):
         return decode_lists(self.read("recommendations", committed))
+
+    def await_lists(self, users):
+        """user -> newest list, once each of these users has one. A commit may be ahead of the lists that it owes."""
+        kept = {}
+
+        def all_have():
+            kept.update(by_version(self.lists()))
+            return set(users) <= set(kept)
+
+        until(all_have, "each user has a list")
+        return kept
 
     def consumer(self):
         """A consumer with the app's group id that does not join; the caller closes it."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from harness import (BINARY, EXIT_FAILED, EXIT_OK, EXIT_STATE, EXIT_UNAVAILABLE, EXIT_USAGE, SCHEMAS, Broker, Case,
-                     Ledger, by_version, checksum, click, confluent, event, item, list_items, main, now_ms, purchase, rating, until)
+                     Ledger, checksum, click, confluent, event, item, list_items, main, now_ms, purchase, rating, until)
 
 YEAR_MS = 365 * 24 * 3600 * 1000
 UNKNOWN_FINGERPRINT = b"\xc3\x01" + b"\x11" * 8
@@ -126,6 +126,7 @@ class BadRecords(Case):
             self.freshet.send("events", user, click(user, "item-1", event_id=f"first-{user}"))
         self.freshet.settle()
         until(lambda: worker.metric("freshet_dead_letters_total") == len(sent), "every bad record is counted")
+        until(lambda: len(self.freshet.read("dead_letters")) >= len(sent), "all dead letters are committed")
         self.check_letters(sent)
         self.assertLess(worker.rss_mb() - before_mb, 40, "memory was taken for a length that a record claims")
         self.assertEqual(worker.metric("freshet_items_listed"), 5)
@@ -144,7 +145,7 @@ class BadRecords(Case):
         self.assertEqual(set(states), set(users))
         for user in users:
             self.assertEqual(states[user]["event_checksum"] % 2**64, checksum([f"first-{user}", f"second-{user}"]))
-        self.assertEqual(set(by_version(self.freshet.lists())), set(users))
+        self.assertEqual(set(self.freshet.await_lists(users)), set(users))
 
     def test_odd_but_good(self):
         """An item nobody announced, an item without text, a million characters, the longest ids: all are used."""
@@ -159,7 +160,7 @@ class BadRecords(Case):
         self.freshet.send("events", "one", purchase("one", "nobody-announced-this"))
         self.freshet.send("events", longest, rating(longest, longest, 0.5, event_id=longest))
         self.freshet.settle()
-        lists = by_version(self.freshet.lists())
+        lists = self.freshet.await_lists(["one", longest])
         self.assertCountEqual(list_items(lists["one"]), ["plain", "silent", "long", longest])
         self.assertCountEqual(list_items(lists[longest]), ["plain", "silent", "long"])
         self.assertEqual(worker.metric("freshet_events_unannounced_total"), 1)
@@ -306,7 +307,7 @@ class Security(Case):
         app = self.app(create=False)
         for name, (settings, code, says) in enumerate(self.mistakes):
             worker = app.service(f"worker-{name}", overrides=settings).start()
-            until(lambda: re.search(f" warn kafka.trouble .*{code}.*{says}", worker.log()), "the log says why", 10)
+            until(lambda: re.search(f" warn kafka.trouble .*{code}.*{says}", worker.log()), "the log says why")
             worker.expect_running()
             worker.stop()
 

@@ -43,7 +43,7 @@ class Clients(Case):
         """Both commands are lists; their arguments are the broker and the topics."""
         more = {"cwd": folder, "env": {**os.environ, "SCHEMAS": str(ROOT / "schemas")}}
         app = App(self)
-        app.service().start_ready()
+        service = app.service().start_ready()
         run(*producer, app.bootstrap, app.topics["events"], app.topics["items"], **more)
         shown = Reader(self, [*reader, app.bootstrap, app.topics["recommendations"]], **more)
         user = f"{language}-1"
@@ -53,6 +53,7 @@ class Clients(Case):
         self.assertEqual(app.users()[user]["events"], 2)
 
         until(lambda: shown.of(user)[-1] == "cup", "what was bought is not recommended")  # the one thing left
+        self.assertEqual(service.stop(), EXIT_OK)  # from now on nobody else writes lists
         # Every list of this user goes to one partition, as Freshet's own do.
         for offset, items in ((1000, ["a", "b"]), (999, ["stale"]), (1000, ["c"]), (3, ["stale"])):
             app.send("recommendations", user, entry(user, offset, items))

@@ -116,7 +116,7 @@ class Grow(Case):
         self.assertEqual(worker.wait(30), EXIT_STATE)
         self.assertIn(f"freshet topics grow --partitions {AFTER}", worker.log())
         checked = app.command("topics", "check")
-        self.assertEqual(checked.returncode, EXIT_STATE)
+        self.assertEqual(checked.returncode, EXIT_STATE, checked.stderr)
         self.assertIn("topics grow", checked.stderr)
         # All topics are grown by hand: only the state is behind.
         self.add_partitions(app.topics["requests"], app.topics["users"])

@@ -328,7 +328,7 @@ class Http(Case):
             api.check("GET", path, *answer)
             return answer if answer[0] != 503 else None
 
-        return until(known, f"{target} is answered or sent elsewhere", 30)
+        return until(known, f"{target} is answered or sent elsewhere")
 
     def test_idle_and_slow_clients_hurt_nobody(self):
         files = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -358,7 +358,7 @@ class Http(Case):
         self.assertLess(service.rss_mb() - before, 200)
         app.send("events", "user-1", click("user-1", "item-20"))
         app.settle()
-        until(lambda: service.metric("freshet_http_connections") < 100, "idle clients have been sent away", 30)
+        until(lambda: service.metric("freshet_http_connections") < 100, "idle clients have been sent away")
         drip.join()  # silence does not end this one
         self.assertTrue(EXCHANGE_S - 1 < cut_off[0] < EXCHANGE_S + 15, cut_off)
 
@@ -391,7 +391,7 @@ class Http(Case):
         for token, status in (("first", 200), ("second", 200), ("third", 401)):
             self.assertEqual(ask(service, "GET", target, headers={"Authorization": f"Bearer {token}"})[0], status)
         tokens.write_text("third\n")
-        until(lambda: ask(service, "GET", target, headers={"Authorization": "Bearer third"})[0] == 200, "read again", 5)
+        until(lambda: ask(service, "GET", target, headers={"Authorization": "Bearer third"})[0] == 200, "read again")
 
         def is_refused():
             """429: what was asked above has used up the wrong tokens that a client may try in a second."""
@@ -399,7 +399,7 @@ class Http(Case):
             self.assertIn(status, (401, 429))
             return status == 401
 
-        until(is_refused, "a token that is no longer in the file is refused", 5)
+        until(is_refused, "a token that is no longer in the file is refused")
         told = app.command("recommend", "--user", "user-1", "-X", f"http.port={service.port}")
         self.assertEqual(told.returncode, EXIT_OK, told.stderr)
 

@@ -4,7 +4,6 @@ worker, and a restart works with the folder and without it."""
 import math
 import shutil
 import struct
-import time
 
 from confluent_kafka import Producer
 from confluent_kafka.admin import NewPartitions
@@ -63,11 +62,12 @@ class Growth(Case):
         admin = AdminClient({"bootstrap.servers": BOOTSTRAP})
         name = app.topics["items"]
         admin.create_partitions([NewPartitions(name, 9)])[name].result()
-        time.sleep(1)
+        until(lambda: len(admin.list_topics(name, timeout=10).topics[name].partitions) == 9, "the broker knows the partitions")
         producer = Producer({"bootstrap.servers": BOOTSTRAP})
         for number in range(100, 200):
-            producer.produce(name, key=f"item-{number}", value=item(f"item-{number}"), partition=number % 9)
-        producer.flush()
+            producer.produce(name, key=f"item-{number}", value=item(f"item-{number}"), partition=number % 9,
+                             on_delivery=lambda error, _: self.assertIsNone(error))
+        self.assertEqual(producer.flush(30), 0)
         for worker in workers:
             worker.await_metric("freshet_items_listed", 120)
         for number in range(40):

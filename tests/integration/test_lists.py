@@ -248,13 +248,15 @@ class WhatIsInAList(ListsCase):
         self.freshet.send("items", "item-1", item("item-1", available=False))
         self.freshet.send("items", "item-2", item("item-2", expires_at=now_ms() - 1000))
         self.freshet.send("items", "item-3", None)
-        self.freshet.send("items", "item-4", item("item-4", expires_at=now_ms() + 3000))
+        self.freshet.send("items", "item-4", item("item-4", expires_at=now_ms() + 3600 * 1000))
         self.freshet.send("items", "new", item("new"))
         self.freshet.flush()
         self.await_listed(ITEMS - 3 + 1)
         gone = {"item-0", "item-1", "item-2", "item-3"}
         entry = self.list_of(self.freshet.put("events", "user", click("user", "item-0")))
         self.assertCountEqual(list_items(entry), set(self.items) - gone | {"new"})
+        self.assertIn("item-4", list_items(entry))
+        self.freshet.put("items", "item-4", item("item-4", expires_at=now_ms() + 1500))
         self.await_listed(ITEMS - 4 + 1)  # item-4 has expired by itself
         entry = self.list_of(self.freshet.put("events", "user", click("user", "item-0")))
         self.assertCountEqual(list_items(entry), set(self.items) - gone - {"item-4"} | {"new"})

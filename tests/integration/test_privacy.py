@@ -56,7 +56,7 @@ class Privacy(Case):
         self.addCleanup(lists.close)
         lists.until(lambda records: user.encode() in compacted(records), "a list")
         self.assertIn(user, app.users())
-        self.assertTrue(self.files_with(worker, user))
+        until(lambda: self.files_with(worker, user), "the commit is on the disk")
 
         ran = app.command("erase", "--user", user, "--receipt", "--json")
         self.assertEqual(ran.returncode, EXIT_OK, ran.stderr)

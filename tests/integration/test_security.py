@@ -10,7 +10,7 @@ from confluent_kafka.admin import (AclBinding, AclOperation, AclPermissionType, 
                                    ResourceType)
 from harness import ROOT, Case, click, free_port, main, until
 
-FAST_S = 10
+FAST_S = 20
 
 
 class Secure(Case):

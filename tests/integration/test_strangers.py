@@ -326,7 +326,7 @@ class Strangers(Case):
             again = app.service(f"again-{state.name}", state=state).start_ready()
             event_id = app.put("events", "somebody", purchase("somebody", "item-1"))
             app.settle()
-            self.assertTrue(any(entry["user_id"] == "somebody" for entry in app.lists()), event_id)
+            self.assertIn("somebody", app.await_lists(["somebody"]), event_id)
             self.assertEqual(again.stop(), EXIT_OK)
 
     def lag(self, app, topic):

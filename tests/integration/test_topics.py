@@ -28,14 +28,14 @@ class Topics(Case):
             known = next(iter(shown.values())).result()
             return all(known[name].value == value for name, value in changes.items())
 
-        until(is_set, f"{changes} are set", 10)
+        until(is_set, f"{changes} are set")
 
     def check(self, app, code, *says):
         def as_expected():
             ended = app.command("topics", "check")
             return ended.returncode == code and all(part in ended.stdout + ended.stderr for part in says) and ended
 
-        return until(as_expected, f"topics check ends with {code} and says {says}", 10)
+        return until(as_expected, f"topics check ends with {code} and says {says}")
 
     def history(self, app, age_days):
         path = app.folder / "history.csv"
@@ -153,7 +153,7 @@ class Topics(Case):
         worker = app.service().start_ready()
         name = app.topics["events"]
         self.admin.create_partitions([NewPartitions(name, 5)])[name].result()
-        self.assertEqual(worker.wait(30), EXIT_STATE, worker.last_line())
+        self.assertEqual(worker.wait(), EXIT_STATE, worker.last_line())
         self.assertIn(f"{name} has 5 partitions, but the state of {app.id} is divided into 4", worker.last_line())
         self.assertIn("freshet topics grow --partitions 5", worker.last_line())
 
@@ -173,7 +173,7 @@ class Topics(Case):
             self.assertEqual(worker.wait(), EXIT_UNAVAILABLE, worker.last_line())
             self.assertIn(f"topic {name} ", worker.last_line())
             self.assertIn("freshet topics create", worker.last_line())
-            until(lambda: app.command("topics", "create").returncode == EXIT_OK, "it is made again", 30)
+            until(lambda: app.command("topics", "create").returncode == EXIT_OK, "it is made again")
             worker.start_ready()
             app.settle()
 
@@ -188,7 +188,7 @@ class Topics(Case):
         self.admin.delete_topics([name])[name].result()
         time.sleep(5)
         app.send("events", "user", click("user", "item-2"))
-        self.assertEqual(worker.wait(30), EXIT_UNAVAILABLE, worker.last_line())
+        self.assertEqual(worker.wait(), EXIT_UNAVAILABLE, worker.last_line())
         self.assertIn(f"topic {name} is gone", worker.last_line())
         self.assertNotIn("commit.aborted", worker.log())
 
@@ -201,7 +201,7 @@ class Topics(Case):
         # The watch shows it at the end of its first look, in which it counts partitions.
         worker.await_metric("freshet_events_retention_seconds", 7 * DAY_MS / 1000)
         self.admin.create_partitions([NewPartitions(name, 7)])[name].result()
-        until(lambda: "lists.grown" in worker.log(), "it is told", 20)
+        until(lambda: "lists.grown" in worker.log(), "it is told")
         self.assertIn(f"lists.grown topic={name} partitions=7 before=4", worker.log())
         time.sleep(4)
         self.assertEqual(worker.log().count("lists.grown"), 1)
@@ -216,11 +216,11 @@ class Topics(Case):
         name = app.topics["recommendations"]
         time.sleep(4)  # the watch has seen where the topic ends
         self.admin.delete_topics([name])[name].result()
-        until(lambda: app.command("topics", "create").returncode == EXIT_OK, "it is made again", 30)
-        until(lambda: "lists.lost" in worker.log(), "the loss is told", 20)
+        until(lambda: app.command("topics", "create").returncode == EXIT_OK, "it is made again")
+        until(lambda: "lists.lost" in worker.log(), "the loss is told")
         self.assertEqual(worker.log().count("lists.lost"), 1)
         worker.process.send_signal(signal.SIGHUP)
-        until(lambda: len({entry["user_id"] for entry in app.lists()}) == 40, "all users have a list again", 30)
+        until(lambda: len({entry["user_id"] for entry in app.lists()}) == 40, "all users have a list again")
 
     def test_far_more_partitions_of_events_than_of_all_other_topics(self):
         """The watch looks at two more logs for each partition of events. scripts/build asan sees whether they fit."""
@@ -286,7 +286,7 @@ class Topics(Case):
         app.settle()
         worker.await_metric("freshet_replies_undeliverable_total", 1)
         self.assertEqual([len(record.key) for record in app.read("replies")], [10])
-        until(lambda: sorted(len(record.key) for record in app.read("mine")) == [10, 512], "both are in the named topic", 20)
+        until(lambda: sorted(len(record.key) for record in app.read("mine")) == [10, 512], "both are in the named topic")
         self.assertEqual(worker.log().count("reply.too_large"), 1)
         size, limit = map(int, re.search(r"reply.too_large .*bytes=(\d+) limit=(\d+)", worker.log()).groups())
         self.assertGreater(size, limit)
@@ -299,7 +299,7 @@ class Topics(Case):
         worker = app.service().start_ready()
         self.choose(app)
         app.flush()
-        until(lambda: "commit.aborted" in worker.log(), "a commit is aborted", 30)
+        until(lambda: "commit.aborted" in worker.log(), "a commit is aborted")
         first = next(line for line in worker.log().splitlines() if "commit.aborted" in line)
         self.assertIn(f"max.message.bytes of topic {app.topics['item_deltas']}", first)
         self.set(app, "item_deltas", cleanup_policy="delete", max_message_bytes=1048588)
