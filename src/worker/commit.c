@@ -13,13 +13,16 @@
 
 enum {
   OUTCOME_WAIT_MS = 1000,
-  URGENT_US = 100000,   /* the interval while a withdrawal or an erasure waits for a commit */
-  ECHO_WAIT_MS = 100,   /* for own deltas to come back before item rows are stored */
-  ABORTS_MAX = 20,      /* in a row, before giving up */
-  CUT_US = 50000,       /* so long a commit waits for lists that the last turns have left */
-  AHEAD_PART = 4,       /* of it, at most, rows that go into a commit before it is due */
-  KEPT_BYTES = 8 << 20, /* of records that wait for it, before events wait */
-  ROWS_AHEAD = 32,      /* of users, in a turn, before a commit is due */
+  URGENT_US = 100000,    /* the interval while a withdrawal or an erasure waits for a commit */
+  ECHO_WAIT_MS = 100,    /* for own deltas to come back before item rows are stored */
+  ABORTS_MAX = 20,       /* in a row, before giving up */
+  CUT_US = 50000,        /* so long a commit waits for lists that the last turns have left */
+  AHEAD_PART = 4,        /* of it, at most, rows that go into a commit before it is due */
+  KEPT_BYTES = 8 << 20,  /* of records that wait for it, before events wait */
+  ROWS_AHEAD = 32,       /* of users, in a turn, before a commit is due */
+  FAR_INTERVALS = 5,     /* far behind, the state is committed so many times less often ... */
+  FAR_MORE_US = 4000000, /* ... but not so much later ... */
+  FAR_PART = 4,          /* ... nor with more than such a part of the users that a commit may hold */
 };
 
 void freshet_commit_free(freshet_commit* commit) {
@@ -318,6 +321,22 @@ static bool overlay_is_full(const freshet_commit* commit) {
          freshet_model_delta_size(freshet_items_model(commit->derived->items)) >= FRESHET_COMMIT_DELTA_BYTES;
 }
 
+/* Far behind, nobody waits for the commit. A row that several events change goes out once for all of them. */
+static bool is_patient(const freshet_commit* commit) {
+  freshet_user_row* const* rows;
+  return commit->config->delivery == FRESHET_DELIVERY_FAST &&
+         freshet_held_lag(commit->held) > commit->config->far_behind &&
+         freshet_users_changed(commit->derived->users, &rows) < commit->config->overlay_users / FAR_PART;
+}
+
+static bool is_due(const freshet_commit* commit, int64_t now_us) {
+  const int64_t interval_us = freshet_commit_interval_us(commit), more_us = (FAR_INTERVALS - 1) * interval_us;
+  const int64_t passed_us = now_us - commit->start_us;
+  if (freshet_handover_due(commit->handover)) return true;
+  if (passed_us < interval_us) return false;
+  return passed_us >= interval_us + (more_us < FAR_MORE_US ? more_us : FAR_MORE_US) || !is_patient(commit);
+}
+
 /* Is the next commit one of state, as far as is known at this time? */
 static bool is_state_due(const freshet_commit* commit, int64_t at_us) {
   return !commit->was_clear || at_us - commit->state_us >= commit->config->commit_interval_ms * 1000 ||
@@ -361,7 +380,8 @@ static freshet_status keep_ahead(freshet_commit* commit, freshet_error* error) {
   /* What is kept makes events wait, so a commit of the state under way takes no rows for the next one, and others only a
    * share. Nor does one of a state that owes lists. */
   const bool is_running = commit->is_apart || (commit->has_state && freshet_commit_is_exclusive(commit));
-  if (is_running || (!is_fast && !commit->was_clear) || kept_bytes(commit) >= KEPT_BYTES / AHEAD_PART)
+  if (is_running || is_patient(commit) || (!is_fast && !commit->was_clear) ||
+      kept_bytes(commit) >= KEPT_BYTES / AHEAD_PART)
     return FRESHET_OK;
   if (commit->ahead >= freshet_users_changed(commit->derived->users, &rows)) return FRESHET_OK;
   freshet_status status = keep_users(commit, outbox, commit->ahead, ROWS_AHEAD, error);
@@ -441,13 +461,11 @@ static freshet_status end_and_start(freshet_commit* commit, bool is_behind, fres
   if (status != FRESHET_OK || freshet_commit_is_exclusive(commit) || freshet_state_commit_is_ending(commit))
     return status;
   int64_t now_us = freshet_clock_monotonic_us(commit->ports->clock);
-  bool is_due = now_us - commit->start_us >= freshet_commit_interval_us(commit) ||
-                freshet_handover_due(commit->handover);
   bool is_urgent = (freshet_owed_needs_commit(freshet_refresh_queue(commit->derived->refresh)) ||
                     freshet_erasures_due(commit->erasures)) &&
                    now_us - commit->start_us >= URGENT_US;
   const bool is_full = overlay_is_full(commit) || !freshet_commit_has_room(commit);
-  if (!is_full && !is_urgent && !is_due) return FRESHET_OK;
+  if (!is_full && !is_urgent && !is_due(commit, now_us)) return FRESHET_OK;
   const bool may_be_lists = may_hold_lists(commit);
   if (may_be_lists && (commit->is_apart || !is_state_due(commit, now_us))) return start_lists(commit, error);
   if (commit->is_apart) return FRESHET_OK; /* the next commit of state waits for it */

@@ -23,6 +23,7 @@ enum {
   VALUE_MAX = 160,
   LISTS_A_TURN = 5000 / LIST_US + 8,
   TURN_US = 20000,
+  FAR_BEHIND = 3500,
 };
 
 typedef struct record_bytes {
@@ -47,6 +48,7 @@ typedef struct world {
   record_bytes* events; /* [events_count], of which events_taken have been polled, out of events_there */
   int64_t events_count, events_there, events_taken;
   size_t asked; /* what the last poll might return */
+  size_t most;  /* that a poll returns; 0: all that it may */
   record_bytes item;
   int64_t items_count, items_taken; /* records of `items`: `item` again and again */
   int64_t lists;                    /* published */
@@ -148,7 +150,8 @@ static freshet_status source_poll(freshet_source* self, int timeout_ms, freshet_
     w->events_taken = w->committed;
     return w->handler.assigned(w->handler.context, &events, 1, error);
   }
-  while (*count < capacity && w->events_taken < w->events_there) {
+  const size_t most = w->most > 0 && w->most < capacity ? w->most : capacity;
+  while (*count < most && w->events_taken < w->events_there) {
     out[(*count)++] = record_of(&w->events[w->events_taken], FRESHET_TOPIC_EVENTS, w->events_taken);
     w->events_taken++;
   }
@@ -223,7 +226,7 @@ static freshet_stream_config config_of(uint32_t overlay_users) {
                                   .context_weight = 3,
                                   .requests_max_age_ms = 30000,
                                   .max_delay_ms = 30000,
-                                  .far_behind = 1000000,
+                                  .far_behind = FAR_BEHIND,
                                   .ranking_threads = 1,
                                   .lagging_threads = 1,
                                   .ranking_batch = 256,
@@ -541,6 +544,41 @@ static void a_backlog_is_learned_while_a_commit_is_written(void** state) {
   stop();
 }
 
+static void step_times(int times) {
+  for (int i = 0; i < times; i++) step();
+}
+
+/* Far behind, a row that several events change goes into one commit, unless memory fills. */
+static void far_behind_the_state_is_committed_less_often(void** state) {
+  enum { A_TURN = 20, MANY_USERS = 300, COMMIT_TURNS = 3 };
+  (void)state;
+  start(4 * MANY_USERS);
+  choose();
+  step_times(5);
+  assert_int_equal(w->commits, 1);
+  const int64_t start_us = w->now_us;
+  while (w->events_count < EVENTS_MAX - 1) choose();
+  w->most = A_TURN;
+  for (int s = 1; s <= 4; s++) {
+    w->now_us = start_us + s * 1000000 + 1000;
+    step();
+  }
+  assert_int_equal(w->commits, 1);
+  w->now_us = start_us + 5001000;
+  step_times(COMMIT_TURNS);
+  assert_int_equal(w->commits, 2);
+  for (w->now_us += 1001000; w->events_taken - w->committed < MANY_USERS - A_TURN;) step();
+  assert_int_equal(w->commits, 2);
+  step_times(COMMIT_TURNS);
+  assert_int_equal(w->commits, 3); /* a quarter of the users that a commit may hold have changed */
+  w->now_us += 1001000;
+  while (w->events_there - w->events_taken > FAR_BEHIND + A_TURN) step();
+  assert_int_equal(w->commits, 3);
+  step_times(2 * COMMIT_TURNS);
+  assert_int_equal(w->commits, 4); /* no longer far behind */
+  stop();
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(lists_of_a_turn_are_bounded_by_their_time),
@@ -550,6 +588,7 @@ int main(void) {
       cmocka_unit_test(a_commit_without_an_outcome_stops_no_list),
       cmocka_unit_test(a_commit_has_little_left_to_write),
       cmocka_unit_test(a_backlog_is_learned_while_a_commit_is_written),
+      cmocka_unit_test(far_behind_the_state_is_committed_less_often),
       cmocka_unit_test(a_commit_that_is_being_written_is_not_started_when_partitions_are_lost),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
