@@ -89,7 +89,14 @@ void freshet_put_gains(const freshet_model* model, uint32_t slot, const freshet_
 
 /* ---- the short form ---- */
 
-enum { SHORT_V = 1, SHORT_M = 2, SHORT_KINDS = 4, SHORT_MOST = 7, SHORT_MIDDLE = 8, EXPONENT_MAX = 20 };
+enum {
+  SHORT_V = FRESHET_GIVES_V,
+  SHORT_M = FRESHET_GIVES_M,
+  SHORT_KINDS = 4,
+  SHORT_MOST = 7,
+  SHORT_MIDDLE = 8,
+  EXPONENT_MAX = 20
+};
 #define BIAS_PER_FACTOR 8 /* a bias moves so many times as far as a factor, for equal errors */
 
 /* The step of a row in the short form: mantissa 2^exponent units. */
@@ -279,7 +286,7 @@ static void add_short(freshet_model* model, uint32_t slot, const freshet_gains* 
   add_to_pending(model, slot, gain);
 }
 
-void freshet_take_short_gains(freshet_model* model, freshet_byte_reader* in, uint32_t slot) {
+unsigned freshet_take_short_gains(freshet_model* model, freshet_byte_reader* in, uint32_t slot) {
   const uint32_t dim = model->config.dim;
   const unsigned kinds = freshet_take_u8(in);
   freshet_gains gain = {0};
@@ -296,9 +303,10 @@ void freshet_take_short_gains(freshet_model* model, freshet_byte_reader* in, uin
     m = take_short_row(in, dim);
   }
   if (slot != FRESHET_NO_ITEM && !in->bad && kinds != 0) add_short(model, slot, &gain, v, m);
+  return kinds;
 }
 
-void freshet_take_short_gains_before(freshet_model* model, freshet_byte_reader* in, uint32_t slot) {
+unsigned freshet_take_short_gains_before(freshet_model* model, freshet_byte_reader* in, uint32_t slot) {
   const uint32_t dim = model->config.dim;
   freshet_gains gain;
   short_row v = {0}, m = {0};
@@ -311,6 +319,7 @@ void freshet_take_short_gains_before(freshet_model* model, freshet_byte_reader* 
   if ((kinds & SHORT_V) != 0) v = take_short_row(in, dim);
   if ((kinds & SHORT_M) != 0) m = take_short_row(in, dim);
   if (slot != FRESHET_NO_ITEM && !in->bad) add_short(model, slot, &gain, v, m);
+  return kinds;
 }
 
 bool freshet_take_mark(freshet_byte_reader* in, double mark) {
@@ -355,7 +364,7 @@ static void take_row(freshet_byte_reader* in, row_kind kind, uint32_t dim, float
   if (before != NULL) add_row(row, kind, shift, dim, before);
 }
 
-void freshet_take_gains(freshet_model* model, freshet_byte_reader* in, uint32_t slot) {
+unsigned freshet_take_gains(freshet_model* model, freshet_byte_reader* in, uint32_t slot) {
   uint32_t dim = model->config.dim;
   freshet_gains gain = {freshet_take_f64(in), freshet_take_f64(in), freshet_take_f64(in),
                         freshet_take_f64(in)};
@@ -367,9 +376,11 @@ void freshet_take_gains(freshet_model* model, freshet_byte_reader* in, uint32_t 
   const row_kind kind = (row_kind)(kinds / ROW_KINDS % ROW_KINDS);
   float* m = known && kind != ROW_NONE ? freshet_model_own_context_factor(model, slot) : NULL;
   take_row(in, kind, dim, m, before == NULL ? NULL : before + dim);
-  if (!known) return;
-  add_gains(model, slot, &gain);
-  add_to_pending(model, slot, &gain);
+  if (known) {
+    add_gains(model, slot, &gain);
+    add_to_pending(model, slot, &gain);
+  }
+  return (kinds % ROW_KINDS != ROW_NONE ? FRESHET_GIVES_V : 0) + (kind != ROW_NONE ? FRESHET_GIVES_M : 0);
 }
 
 void freshet_put_blend(freshet_buffer* out, const double* now, const double* now_squares,

@@ -108,9 +108,10 @@ void freshet_put_gains(const freshet_model* model, uint32_t slot, const freshet_
                        const float* v_before, const float* m_before, freshet_buffer* out);
 /* Appends that nothing was gained. */
 void freshet_put_no_gains(freshet_buffer* out);
+enum { FRESHET_GIVES_V = 1, FRESHET_GIVES_M = 2 };
 /* Reads gains and rows and adds them to the item, and to what is pending of it. slot FRESHET_NO_ITEM: only looks
- * whether they are well-formed. */
-void freshet_take_gains(freshet_model* model, freshet_byte_reader* in, uint32_t slot);
+ * whether they are well-formed. Returns which rows there are. */
+unsigned freshet_take_gains(freshet_model* model, freshet_byte_reader* in, uint32_t slot);
 
 /* The same in the short form, which rounds: a byte of precision for a number of the item, 15 steps for a number of a row. The
  * item keeps what is written: all workers agree. A row of v or m with its numbers may be left out. */
@@ -136,8 +137,8 @@ bool freshet_put_short_gains(freshet_model* model, uint32_t slot, const freshet_
                              const float* v_before, const float* m_before, freshet_row_times times,
                              uint64_t random, freshet_buffer* out);
 void freshet_put_no_short_gains(freshet_buffer* out);
-void freshet_take_short_gains(freshet_model* model, freshet_byte_reader* in, uint32_t slot);
-void freshet_take_short_gains_before(freshet_model* model, freshet_byte_reader* in, uint32_t slot);
+unsigned freshet_take_short_gains(freshet_model* model, freshet_byte_reader* in, uint32_t slot);
+unsigned freshet_take_short_gains_before(freshet_model* model, freshet_byte_reader* in, uint32_t slot);
 /* Whether the mark follows; then it has been read. */
 bool freshet_take_mark(freshet_byte_reader* in, double mark);
 

@@ -8,6 +8,7 @@
  *   model_similar.c     queries of nobody in particular: items like some, the most popular
  *   model_bonus.c       what a user's recent items bring to the items near them
  *   model_learn.c       one step of learning
+ *   model_replay.c      ... and what follows from the trace
  *   model_focus.c       ... and of which choices the blend weights learn most
  *   model_pace.c        ... and how fast
  *   model_liking.c      what users disliked, and how it pushes away
@@ -29,6 +30,7 @@
  *   model_wanted.c      the text of a request
  *   model_user_text.c   the text of a user's history
  *   model_delta.c       the delta log (model_given.c: which rows are in it), stored items, the hash
+ *   model_fold.c        deltas of others, item by item (model_trace.c: their traces)
  */
 #ifndef FRESHET_CORE_MODEL_INTERNAL_H
 #define FRESHET_CORE_MODEL_INTERNAL_H
@@ -324,8 +326,8 @@ void freshet_model_draw(freshet_model* model, uint32_t positive, uint32_t negati
 /* Replaces N, when stored state is read. */
 void freshet_model_count_set(freshet_model* model, uint32_t slot, uint32_t count);
 void freshet_model_count_add(freshet_model* model, uint32_t slot, uint32_t units); /* N and the tree */
-void freshet_model_count_fetch(const freshet_model* model,
-                               uint32_t slot); /* for an addition that comes soon */
+/* For an addition that comes soon. key: of the item. */
+void freshet_model_count_fetch(const freshet_model* model, uint32_t slot, uint64_t key);
 void freshet_model_negatives_init(freshet_model* model);
 uint32_t freshet_model_table_find(const freshet_model* model, uint64_t key);
 /* For a look-up that comes soon: the key's bucket, and then the first item in it. */
@@ -375,10 +377,11 @@ static inline float freshet_model_popularity_age(const freshet_model* model, con
   int64_t age = (int64_t)(model->events - it->popular_at);
   return (float)(age > 0 ? age : 0);
 }
-void freshet_model_popularity_add(freshet_model* model, uint32_t slot, uint64_t event, float weight);
+/* The item was chosen by these events [count], in their order. */
+void freshet_model_popularity_add(freshet_model* model, uint32_t slot, const trace_choice* choices,
+                                  size_t count);
 
-/* ---- model_learn.c ---- */
-/* The part of learning that is a function of the trace: lists, counts, popularity, recent events. */
+/* ---- model_replay.c ---- */
 typedef struct trace_pair {
   uint32_t weight_units;
   uint32_t place;      /* of the older of both items in the context, 0 is the newest */
@@ -391,15 +394,11 @@ typedef struct trace_pair {
  * entry: index of `other` in the list, UNKNOWN_PLACE or NO_PLACE. */
 void freshet_model_replay_pair(freshet_model* model, uint32_t slot, uint32_t other, const trace_pair* pair,
                                size_t entry);
-/* The item was chosen by the event of that number; N is left to the caller. offset: of the delta in the log; state that reflects it already
- * is left alone. */
-typedef struct trace_choice {
-  uint32_t item, weight_units;
-  bool is_again;     /* the user had chosen it before ... */
-  uint8_t span_code; /* ... that long ago */
-} trace_choice;
-void freshet_model_replay_choice(freshet_model* model, const trace_choice* choice, uint64_t event,
-                                 int64_t offset);
+/* What choices [count] of the item say of it, in their order; N is left to the caller. */
+void freshet_model_replay_choices(freshet_model* model, uint32_t slot, const trace_choice* choices,
+                                  size_t count);
+/* What a choice of the item says of all items. */
+void freshet_model_replay_event(freshet_model* model, uint32_t slot, const trace_choice* choice);
 /* The item was disliked. weight_units: by how much. */
 void freshet_model_replay_dislike(freshet_model* model, uint32_t slot, uint32_t weight_units, int64_t offset);
 

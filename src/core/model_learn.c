@@ -19,7 +19,6 @@ static const freshet_row_rates row_rates = {
     .factor = .05F, .factor_first = .01F, .bias = .2F, .bias_memory = .99, .bias_limit = 64};
 static const float rate_context = .05F, rate_user = .15F;
 static const float share_of_frequent = .475F, share_of_recent = .475F, share_of_uniform = .05F;
-static const float least_pair_weight = .01F;
 static const float gradient_limit = 1e12F;
 
 /* ---- features of the candidates ---- */
@@ -230,44 +229,6 @@ static void step_blend(freshet_model* model) {
 
 /* ---- what follows from the trace ---- */
 
-void freshet_model_replay_pair(freshet_model* model, uint32_t slot, uint32_t other, const trace_pair* pair,
-                               size_t entry) {
-  const float weight = (float)pair->weight_units * (1.0F / WEIGHT_UNITS);
-  const float decay = model->follows_decay[pair->order_code][pair->place];
-  const float share = pair->is_back ? freshet_model_back_share(pair->order_code) : 1;
-  neighbours* near = &model->items[slot].near;
-  if (pair->place == 0)
-    freshet_model_neighbours_tick(near, pair->is_sampled ? freshet_list_stride(near->steps) : 0);
-  const float follows = decay < least_pair_weight ? 0 : weight * decay * share;
-  freshet_model_neighbours_add(model, slot, other, entry, follows,
-                               weight * model->together_decay[pair->place], pair->times);
-}
-
-void freshet_model_replay_choice(freshet_model* model, const trace_choice* choice, uint64_t event,
-                                 int64_t offset) {
-  const float weight = (float)choice->weight_units * (1.0F / WEIGHT_UNITS);
-  const uint32_t again_units = choice->is_again ? choice->weight_units : 0;
-  if (model->items[choice->item].folded_to <= offset) {
-    freshet_model_popularity_add(model, choice->item, event, weight);
-    freshet_model_repeat_add(model, choice->item, again_units, choice->span_code);
-  }
-  if (model->folded_to > offset) return;
-  model->total_watched += choice->weight_units;
-  model->total_repeats += again_units;
-  model->total_repeat_spans += (int64_t)again_units * choice->span_code;
-  for (int h = 0; h < HALF_LIVES; h++) {
-    model->popular_totals[h] = model->popular_totals[h] * model->decay_per_event[h] + (double)weight;
-  }
-  model->recent[model->events % RECENT_EVENTS] = choice->item;
-  model->events++;
-}
-
-void freshet_model_replay_dislike(freshet_model* model, uint32_t slot, uint32_t weight_units,
-                                  int64_t offset) {
-  if (model->items[slot].folded_to <= offset) freshet_model_dislike_add(model, slot, weight_units);
-  if (model->folded_to <= offset) model->total_dislikes += weight_units;
-}
-
 typedef struct own_event {
   uint32_t item;
   uint32_t weight_units;
@@ -308,9 +269,11 @@ static void replay_own(freshet_model* model, const own_event* event, const fresh
     if ((kept->hear >> k & 1) != 0)
       freshet_model_replay_pair(model, other, event->item, &pair, event->places[k]);
   }
-  const trace_choice choice = {event->item, event->weight_units, event->is_again, event->span_code};
-  freshet_model_count_add(model, choice.item, choice.weight_units);
-  freshet_model_replay_choice(model, &choice, model->events, INT64_MAX);
+  const trace_choice choice = {model->events, (uint16_t)event->weight_units, event->is_again,
+                               event->span_code};
+  freshet_model_count_add(model, event->item, event->weight_units);
+  freshet_model_replay_choices(model, event->item, &choice, 1);
+  freshet_model_replay_event(model, event->item, &choice);
 }
 
 static bool hears(const freshet_model* model, uint32_t slot, uint64_t random) {

@@ -150,8 +150,8 @@ void freshet_model_count_set(freshet_model* model, uint32_t slot, uint32_t count
     freshet_tree_add(model->wide.frequency, model->wide.bits, bucket_of(&model->wide, it->key), change);
 }
 
-void freshet_model_count_fetch(const freshet_model* model, uint32_t slot) {
-  const uint64_t bucket = bucket_of(&model->keys, model->items[slot].key);
+void freshet_model_count_fetch(const freshet_model* model, uint32_t slot, uint64_t key) {
+  const uint64_t bucket = bucket_of(&model->keys, key);
   freshet_prefetch(&model->counts[slot], 1);
   freshet_prefetch(&model->roots[slot], 1);
   freshet_prefetch(&model->levels[slot], 1);

@@ -18,14 +18,30 @@ void freshet_model_popularity_init(freshet_model* model) {
   for (int h = 0; h < HALF_LIVES; h++) model->decay_per_event[h] = decay[h];
 }
 
-void freshet_model_popularity_add(freshet_model* model, uint32_t slot, uint64_t event, float weight) {
+/* A few choices at a time: most of what one takes is the time of the exp. */
+void freshet_model_popularity_add(freshet_model* model, uint32_t slot, const trace_choice* choices,
+                                  size_t count) {
+  enum { TOGETHER = 16 };
+  float decay[TOGETHER * HALF_LIVES] __attribute__((aligned(64)));
   item* it = &model->items[slot];
-  uint64_t age = event > it->popular_at ? event - it->popular_at : 0;
-  float decay[FRESHET_LANES] __attribute__((aligned(64))) = {0};
-  for (int h = 0; h < HALF_LIVES; h++) decay[h] = (float)age * freshet_model_popularity_rates[h];
-  model->kernels->exp(decay, FRESHET_LANES);
-  for (int h = 0; h < HALF_LIVES; h++) it->popular[h] = it->popular[h] * decay[h] + weight;
-  if (event > it->popular_at) it->popular_at = event;
+  for (size_t at = 0; at < count; at += TOGETHER) {
+    const size_t some = count - at < TOGETHER ? count - at : TOGETHER;
+    const size_t padded = (some * HALF_LIVES + FRESHET_LANES - 1) / FRESHET_LANES * FRESHET_LANES;
+    memset(decay, 0, padded * sizeof *decay);
+    for (size_t i = 0; i < some; i++) {
+      const uint64_t event = choices[at + i].event;
+      const uint64_t age = event > it->popular_at ? event - it->popular_at : 0;
+      for (size_t h = 0; h < HALF_LIVES; h++)
+        decay[i * HALF_LIVES + h] = (float)age * freshet_model_popularity_rates[h];
+      it->popular_at += age;
+    }
+    model->kernels->exp(decay, padded);
+    for (size_t i = 0; i < some; i++) {
+      const float weight = (float)choices[at + i].weight_units * (1.0F / WEIGHT_UNITS);
+      for (size_t h = 0; h < HALF_LIVES; h++)
+        it->popular[h] = it->popular[h] * decay[i * HALF_LIVES + h] + weight;
+    }
+  }
 }
 
 float freshet_model_popularity_scale(const freshet_model* model, int h) {
