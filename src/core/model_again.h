@@ -51,6 +51,8 @@ void freshet_model_repeat_add(freshet_model* model, uint32_t slot, uint32_t unit
 /* scores [user->habit_count]: what is added to the score of each habit's item; may be negative. */
 void freshet_model_habit_scores(const freshet_model* model, const freshet_user* user, int64_t now_ms,
                                 float* scores);
+/* Prefetches what the scores of habits need of their items: it is seldom in the cache. */
+void freshet_model_prefetch_habits(const freshet_model* model, const freshet_user* user);
 /* The same for one item; 0 when it is no habit. *every_s: the mean time between two choices, 0: not known. */
 float freshet_model_habit_part(const freshet_model* model, const freshet_user* user, int64_t now_ms,
                                uint32_t slot, uint32_t* every_s);

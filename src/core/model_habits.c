@@ -176,17 +176,11 @@ static occasion occasion_of(const freshet_model* model, const freshet_user* user
                     .share = (float)((repeats + WEIGHT_UNITS) / (choices + 2 * WEIGHT_UNITS))};
 }
 
-static uint32_t bucket_in(uint32_t x, const uint32_t* starts, uint32_t count) {
+/* Starts rise. It has no branch for each of them, because that branch would be predicted badly. */
+static inline uint32_t bucket_in(uint32_t x, const uint32_t* starts, uint32_t count) {
   uint32_t b = 0;
-  while (b + 1 < count && x >= starts[b + 1]) b++;
+  for (uint32_t i = 1; i < count; i++) b += x >= starts[i];
   return b;
-}
-
-static float log_of(const freshet_model* model, float x) {
-  _Alignas(64) float lanes[FRESHET_LANES];
-  for (int l = 0; l < FRESHET_LANES; l++) lanes[l] = x;
-  model->kernels->log(lanes, FRESHET_LANES);
-  return lanes[0];
 }
 
 /* The code of the span after which the user may choose the item again: the user's own mean, with one span of the
@@ -214,7 +208,8 @@ static uint32_t hour_bucket(const occasion* o, const freshet_habit* h) {
   return most * (AGAIN_HOURS / 3) + bucket_in(ratio, ratios, AGAIN_HOURS / 3);
 }
 
-static habit_traits traits_of(const occasion* o, const freshet_habit* h) {
+/* The traits, with how much more often than others the item is chosen again in place of its log. */
+static habit_traits raw_traits_of(const occasion* o, const freshet_habit* h) {
   static const uint32_t counts[AGAIN_COUNTS] = {0, 2, 3, 4, 5, 7, 10, 15, 25, 50};
   static const uint32_t sinces[AGAIN_SINCES] = {0, 1, 2, 3, 5, 8, 12, 20, 35, 60, 100, 200};
   static const uint32_t shares[AGAIN_SHARES] = {0, 2, 4, 7, 12, 20, 30, 45, 65, 90}; /* hundredths */
@@ -235,7 +230,20 @@ static habit_traits traits_of(const occasion* o, const freshet_habit* h) {
                                     AGAIN_RATIO + due, AGAIN_SINCE + bucket_in(choices, sinces, AGAIN_SINCES),
                                     AGAIN_SHARE + bucket_in(share, shares, AGAIN_SHARES), AGAIN_AFTER + after,
                                     AGAIN_HOUR + hour_bucket(o, h)},
-                        .habit = log_of(o->model, own / o->share)};
+                        .habit = own / o->share};
+}
+
+/* traits [count], at most FRESHET_HABITS_MAX. A logarithm takes as long as sixteen together. */
+static void traits_of(const occasion* o, const freshet_habit* habits, uint32_t count, habit_traits* traits) {
+  _Alignas(64) float logs[FRESHET_HABITS_MAX];
+  const uint32_t padded = (count + FRESHET_LANES - 1) / FRESHET_LANES * FRESHET_LANES;
+  for (uint32_t i = 0; i < count; i++) {
+    traits[i] = raw_traits_of(o, &habits[i]);
+    logs[i] = traits[i].habit;
+  }
+  for (uint32_t i = count; i < padded; i++) logs[i] = 1;
+  o->model->kernels->log(logs, padded);
+  for (uint32_t i = 0; i < count; i++) traits[i].habit = logs[i];
 }
 
 static float score_of(const freshet_model* model, const habit_traits* traits) {
@@ -247,10 +255,15 @@ static float score_of(const freshet_model* model, const habit_traits* traits) {
 void freshet_model_habit_scores(const freshet_model* model, const freshet_user* user, int64_t now_ms,
                                 float* scores) {
   const occasion o = occasion_of(model, user, now_ms);
-  for (uint32_t i = 0; i < user->habit_count; i++) {
-    const habit_traits traits = traits_of(&o, &user->habits[i]);
-    scores[i] = score_of(model, &traits);
-  }
+  habit_traits traits[FRESHET_HABITS_MAX];
+  traits_of(&o, user->habits, user->habit_count, traits);
+  for (uint32_t i = 0; i < user->habit_count; i++) scores[i] = score_of(model, &traits[i]);
+}
+
+void freshet_model_prefetch_habits(const freshet_model* model, const freshet_user* user) {
+  if (!freshet_model_repeats(model)) return;
+  for (uint32_t i = 0; i < user->habit_count; i++)
+    __builtin_prefetch(&model->items[user->habits[i].item].repeats);
 }
 
 float freshet_model_habit_part(const freshet_model* model, const freshet_user* user, int64_t now_ms,
@@ -259,7 +272,8 @@ float freshet_model_habit_part(const freshet_model* model, const freshet_user* u
   *every_s = 0;
   if (h == NULL || !freshet_model_repeats(model)) return 0;
   const occasion o = occasion_of(model, user, now_ms);
-  const habit_traits traits = traits_of(&o, h);
+  habit_traits traits;
+  traits_of(&o, h, 1, &traits);
   const uint32_t code = h->span / 256, top = code / CODES_PER_DOUBLE;
   if (h->gaps >= 2)
     *every_s = (uint32_t)(((uint64_t)(CODES_PER_DOUBLE + code % CODES_PER_DOUBLE) << top) >> EIGHTHS);
@@ -290,7 +304,8 @@ void freshet_model_meet_habits(freshet_model* model, const freshet_user* user, i
   for (uint32_t i = 0; i < user->habit_count; i++) {
     const uint32_t mark = model->marks.of[user->habits[i].item];
     if (mark == 0) continue;
-    const habit_traits traits = traits_of(&o, &user->habits[i]);
+    habit_traits traits;
+    traits_of(&o, &user->habits[i], 1, &traits);
     s->chances[mark - 1] += chance;
     s->habits[s->habit_count++] = (met_habit){mark - 1, score_of(model, &traits), traits};
   }

@@ -397,6 +397,7 @@ void freshet_model_set_vector(const freshet_model* model, const freshet_user* us
   scratch->user = user;
   scratch->now_ms = not_before_history(user, now_ms);
   freshet_model_context(model, user, scratch->now_ms, c);
+  freshet_model_prefetch_habits(model, user);
   freshet_model_prefetch_lists(model, c);
   freshet_model_user_factor(model, user, c, scratch->factor);
   freshet_model_add_user_text(model, user, c, scratch->factor);
