@@ -149,7 +149,7 @@ static void set_blend_gradient(freshet_model* model, const context* c, candidate
   const float *text = feature(s, SIMILAR_TEXT), *g = s->gradients;
   float gradients[ALL_FEATURES];
   model->kernels->dots(s->features, NULL, ALL_FEATURES, g, s->padded, gradients);
-  memcpy(out + TH, gradients, FEATURES * sizeof *out);
+  for (int f = 0; f < FEATURES; f++) out[TH + f] = c->rests[f] ? fminf(gradients[f], 0) : gradients[f];
   freshet_model_agreed_gradient(model, c, gradients[AGREED]);
   freshet_model_doubt_gradient(model, c, s);
   for (uint32_t i = 0; i < s->count; i++) {

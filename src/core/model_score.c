@@ -24,6 +24,8 @@ enum { ROWS_TOGETHER = 64 };
 static const uint64_t session_gap_ms = 600 * 1000;
 static const float follows_unit = .003F, together_unit = .01F;
 static const float taste_floor = .05F;
+/* However long a feature was of no use, it can come back within some tens of events. */
+static const double rest_below = .5;
 const float freshet_model_text_unit = .01F;
 const float freshet_model_wanted_text_floor = .5F;
 
@@ -120,7 +122,10 @@ void freshet_model_set_thetas(const freshet_model* model, uint32_t positives, co
   double thetas[FEATURES];
   for (int f = 0; f < FEATURES; f++) thetas[f] = th[f] + tb[f] + ts[f];
   freshet_model_bound_thetas(thetas);
-  for (int f = 0; f < FEATURES; f++) c->theta[f] = (float)thetas[f];
+  for (int f = 0; f < FEATURES; f++) {
+    c->theta[f] = (float)thetas[f];
+    c->rests[f] = th[f] + tb[f] + ts[f] < thetas[f] - rest_below;
+  }
   c->theta[AGREED] = freshet_model_agreed_theta(model, c);
   if (c->theta[TASTE] < taste_floor) c->theta[TASTE] = taste_floor;
   for (int level = 0; level < COUNT_LEVELS; level++) {

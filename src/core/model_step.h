@@ -30,6 +30,7 @@ typedef struct context {
   float agreed[FRESHET_HISTORY];                         /* of the root of cs, in AGREED */
   freshet_doubt doubts[FRESHET_HISTORY];                 /* of counts of together */
   float theta[ALL_FEATURES];
+  bool rests[FEATURES]; /* the sum of its blend weights is so far below the bound that it falls no further */
   float psi[COUNT_LEVELS];
   float text_theta[COUNT_LEVELS]; /* max(0, theta4 + tau[B]) */
   bool is_similar; /* the items are no history: the list is to be like them (model_similar.c) */

@@ -338,6 +338,33 @@ static void lists_follow_when_another_method_wins(void** state) {
   end(&m);
 }
 
+/* Items have their turns, so what was popular a moment ago is never chosen now. */
+static choice in_turn(const seen* so_far, uint64_t event) {
+  (void)so_far;
+  return (choice){draw(71, event, USERS), (uint32_t)(event * 7 % ITEMS), (int64_t)event * session_ms};
+}
+
+/* However long a method was of no use, its weight rises soon after it is the right one. */
+static void a_method_comes_back(void** state) {
+  (void)state;
+  enum { BACK = 1000 };
+  match m = begin();
+  context c;
+  places ours = {0}, peer = {0};
+  for (uint64_t event = 0; event < LEARNED + 2 * BACK; event++) {
+    const choice next = (event < LEARNED ? in_turn : of_the_moment)(m.so_far, event);
+    if (event >= LEARNED + BACK) {
+      add_place(&ours, rank_by_model(&m, &next));
+      add_place(&peer, rank_of(popularity(m.so_far, next.user), next.item));
+    }
+    learn(&m, &next, event);
+  }
+  comes_near(&ours, &peer, .97);
+  freshet_model_context(m.w.model, m.w.users[0], (LEARNED + 2 * BACK) * session_ms, &c);
+  assert_true(c.theta[POPULAR] > .5F);
+  end(&m);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(each_stream_is_won_by_its_own_method),
@@ -345,6 +372,7 @@ int main(void) {
       cmocka_unit_test(weights_learn_most_from_choices_within_reach),
       cmocka_unit_test(a_slower_popularity_never_outweighs_faster_ones),
       cmocka_unit_test(lists_follow_when_another_method_wins),
+      cmocka_unit_test(a_method_comes_back),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
