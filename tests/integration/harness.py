@@ -400,13 +400,15 @@ class App:
             self.create_topics()
 
     def write_config(self, settings):
-        """settings: {"section.key": value}. Time-outs are short, so that a kill -9 is noticed soon."""
+        """settings: {"section.key": value}. Time-outs are short, so that a kill -9 is noticed soon, and so is the time between
+        two commits, for which most tests wait again and again."""
         lines = {
             "app.id": self.id,
             "kafka.bootstrap.servers": self.bootstrap,
             "kafka.session.timeout.ms": 2000,
             "kafka.heartbeat.interval.ms": 300,
             "kafka.transaction.timeout.ms": 10000,
+            "state.commit_interval_ms": 200,
             "topics.partitions": PARTITIONS,
             "topics.replication": 1,
             "text.encoder": "hashing",

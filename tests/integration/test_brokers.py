@@ -46,7 +46,7 @@ class Brokers(Case):
         killed = time.time()
         time.sleep(1)
         workers.append(app.service("worker-2").start())
-        until(lambda: all(worker.ready() for worker in workers), "all three processes have partitions", 40)
+        until(lambda: all(worker.ready() for worker in workers), "all three processes have partitions")
         time.sleep(3)
         gap = self.longest_gap(app, killed, time.time())
         print(f"longest time without a list: {gap:.1f} s")
@@ -59,7 +59,7 @@ class Brokers(Case):
         # Another one dies. Nothing can be committed now, and a process that starts has to wait.
         cluster.kill(next(n for n in (1, 2, 3) if n != dead))
         waiting = app.service("worker-3").start()
-        until(lambda: "kafka.waiting" in waiting.log(), "worker-3 says that it waits", 20)
+        until(lambda: "kafka.waiting" in waiting.log(), "worker-3 says that it waits")
         for worker in [*workers, waiting]:
             worker.process.send_signal(signal.SIGTERM)
         began = time.monotonic()

@@ -25,7 +25,7 @@ class KillNine(Case):
 
     def torment(self, settings, instances, kills=KILLS, events=EVENTS):
         """instances: the instance id of each process, None for a dynamic one. Returns (ledger, lists)."""
-        app = self.app(settings)
+        app = self.app({"state.commit_interval_ms": 1000, **settings})  # the default: much is learned again after a kill
         app.announce(ITEMS)
         workers = [app.service(f"worker-{i}", instance_id=instance).start() for i, instance in enumerate(instances)]
         for worker in workers:

@@ -129,8 +129,10 @@ class Topics(Case):
 
     def test_a_topic_that_is_changed_while_running(self):
         app = self.app()
+        self.set(app, "events", retention_ms=7 * DAY_MS)
         worker = app.service().start_ready()
-        time.sleep(15)  # it looks at its topics at once, and then every minute
+        # It shows the retention at its first look, and looks again every minute.
+        worker.await_metric("freshet_events_retention_seconds", 7 * DAY_MS / 1000)
         self.assertNotIn("topics.fault", worker.log())
         self.set(app, "users", cleanup_policy="delete")
         until(lambda: "topics.fault" in worker.log(), "the change is told", 90)
