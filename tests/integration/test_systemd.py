@@ -117,7 +117,7 @@ class Systemd(Case):
             app.send("events", f"user-{n}", click(f"user-{n}", items[n % 4]))
         service = app.service().start()
         manager.until("READY", "1")
-        app.settle()
+        app.settle(180)  # many small requests
         self.assertEqual(service.stop(), EXIT_OK)
         shutil.rmtree(service.state)
         began, logged = manager.now(), len(service.log())
