@@ -37,11 +37,13 @@ typedef struct parcel {
 } parcel;
 
 struct lane {
+  freshet_topic place;
   rd_kafka_topic_t* topic;
   int32_t partition;
   size_t on_the_way;                   /* with the producer, not acknowledged */
   bool is_known;                       /* to the broker: it has acknowledged a record */
   bool is_gathering;                   /* what waits is not released yet */
+  bool is_open;                        /* something has left since freshet_lanes_begin */
   size_t count;                        /* of what waits */
   waiting *first, **end;               /* oldest first */
   parcel parcels[FRESHET_LANES_MARKS]; /* by mark */
@@ -64,6 +66,7 @@ struct freshet_lanes {
   int32_t counts[FRESHET_TOPICS];
   size_t count, bytes; /* of what waits */
   size_t released;     /* of these records */
+  size_t on_the_way;   /* of all lanes */
   int64_t since_ms;    /* when the first one came that is not released, BY_TURN; 0: all are */
   bool has_free;       /* records wait in a lane that has nothing on its way */
 };
@@ -128,7 +131,10 @@ static void drop_first(freshet_lanes* lanes, lane* l) {
 
 static rd_kafka_resp_err_t hand_over(freshet_lanes* lanes, lane* l, const freshet_output* output, int mark) {
   rd_kafka_resp_err_t code = freshet_kafka_enqueue(lanes->producer, l->topic, output, &l->parcels[mark]);
-  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) l->on_the_way++;
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return code;
+  l->on_the_way++;
+  lanes->on_the_way++;
+  l->is_open = true;
   return code;
 }
 
@@ -226,6 +232,39 @@ void freshet_lanes_release(freshet_lanes* lanes) {
   if (has_paused) wake_producer(lanes);
 }
 
+static void close_lane(freshet_lanes* lanes, lane* l, void* context) {
+  (void)lanes, (void)context;
+  l->is_open = false;
+}
+
+void freshet_lanes_begin(freshet_lanes* lanes) {
+  pthread_mutex_lock(&lanes->lock);
+  each_lane(lanes, close_lane, NULL);
+  pthread_mutex_unlock(&lanes->lock);
+}
+
+static void open_lane(freshet_lanes* lanes, lane* l, void* context) {
+  const bool is_gathered_on = l->is_open && freshet_topic_is_for_readers(l->place);
+  if (!is_gathered_on && l->is_gathering && l->first != NULL) release_lane(lanes, l, context);
+}
+
+void freshet_lanes_open(freshet_lanes* lanes) {
+  if (lanes == NULL) return;
+  pthread_mutex_lock(&lanes->lock);
+  if (lanes->count > lanes->released) each_lane(lanes, open_lane, NULL);
+  const bool has_paused = serve_free_lanes(lanes);
+  pthread_mutex_unlock(&lanes->lock);
+  if (has_paused) wake_producer(lanes);
+}
+
+bool freshet_lanes_are_at_rest(freshet_lanes* lanes) {
+  if (lanes == NULL) return true;
+  pthread_mutex_lock(&lanes->lock);
+  const bool are_at_rest = lanes->released == 0 && lanes->on_the_way == 0;
+  pthread_mutex_unlock(&lanes->lock);
+  return are_at_rest;
+}
+
 /* Does what is gathered leave before it is released? Many MB do, and what a long turn makes. */
 static bool has_gathered_enough(freshet_lanes* lanes) {
   if (lanes->count == lanes->released) return false;
@@ -274,6 +313,7 @@ int freshet_lanes_delivered(freshet_lanes* lanes, void* opaque, rd_kafka_resp_er
   const parcel* p = opaque;
   pthread_mutex_lock(&lanes->lock);
   p->lane->on_the_way--;
+  lanes->on_the_way--;
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
     p->lane->is_known = true;
   } else { /* a record that was given up is published again, with all that came after it */
@@ -320,7 +360,7 @@ static void create_topic(freshet_lanes* lanes, freshet_topic topic, int32_t coun
   FRESHET_ASSERT(lanes->lanes[topic] != NULL);
   for (int32_t p = 0; p < count; p++) {
     lane* l = &lanes->lanes[topic][p];
-    *l = (lane){.topic = lanes->producer->topics[topic], .partition = p, .end = &l->first};
+    *l = (lane){.place = topic, .topic = lanes->producer->topics[topic], .partition = p, .end = &l->first};
     for (int mark = 0; mark < FRESHET_LANES_MARKS; mark++) l->parcels[mark] = (parcel){l, mark};
   }
 }

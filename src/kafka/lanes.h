@@ -51,6 +51,13 @@ rd_kafka_resp_err_t freshet_lanes_publish(freshet_lanes* lanes, const freshet_ou
 /* The gathered records leave, each lane as soon as it is free. Records that come while others of their lane wait follow them;
  * the next ones are gathered again. Many MB leave without being released. NULL is allowed. */
 void freshet_lanes_release(freshet_lanes* lanes);
+/* A transaction begins. */
+void freshet_lanes_begin(freshet_lanes* lanes);
+/* As freshet_lanes_release, but lists and replies only of lanes of which nothing has left since freshet_lanes_begin: the first
+ * batch opens a partition for the transaction, and the rest waits for freshet_lanes_release. NULL is allowed. */
+void freshet_lanes_open(freshet_lanes* lanes);
+/* Is everything acknowledged that has been released? Any thread. NULL is allowed: it is. */
+bool freshet_lanes_are_at_rest(freshet_lanes* lanes);
 /* Hands over the next batches, of lanes that have become free. NULL is allowed. */
 void freshet_lanes_turn(freshet_lanes* lanes);
 /* Gives up what waits, as if the producer had refused it with this code. NULL is allowed. */

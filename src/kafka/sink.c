@@ -213,8 +213,9 @@ static void sink_poll(freshet_sink* self) {
         (sink->writer.is_at_work && own == sink->transactor) || freshet_committer_uses(sink, own);
     if (is_used || own->client.handle == NULL) continue;
     rd_kafka_poll(own->client.handle, 0);
-    /* Where lists wait for a transaction, its records leave with the turn that has written them. */
-    if (sink->config.alternates || sink->config.is_second) freshet_lanes_release(own->lanes);
+    /* Where lists wait for a transaction, its records leave with the turn that has written them, or open its partitions. */
+    if (sink->config.is_second) freshet_lanes_release(own->lanes);
+    if (sink->config.alternates) freshet_lanes_open(own->lanes);
     freshet_lanes_turn(own->lanes);
   }
 }
@@ -244,6 +245,7 @@ static const freshet_sink_vtable vtable = {.publish = sink_publish,
                                            .begin = freshet_transactions_begin,
                                            .may_write = freshet_committer_may_write,
                                            .is_written = freshet_transactions_are_written,
+                                           .is_at_rest = freshet_transactions_are_at_rest,
                                            .write = freshet_transactions_write,
                                            .start_writing = freshet_transactions_start_writing,
                                            .end_writing = freshet_transactions_end_writing,

@@ -131,9 +131,10 @@ freshet_status freshet_sink_reopen(kafka_sink* sink, freshet_kafka_transactor* t
 
 /* FRESHET_INVALID: librdkafka has not taken a record of the transaction, and would commit without it. */
 freshet_status freshet_transactions_refused(const freshet_kafka_transactor* t, freshet_error* error);
-/* See sink.h: begin, is_written, write, start_writing, end_writing and abort of the port. */
+/* See sink.h: begin, is_written, is_at_rest, write, start_writing, end_writing and abort of the port. */
 freshet_status freshet_transactions_begin(freshet_sink* self, freshet_error* error);
 bool freshet_transactions_are_written(freshet_sink* self);
+bool freshet_transactions_are_at_rest(freshet_sink* self, int wait_ms);
 freshet_status freshet_transactions_write(freshet_sink* self, const freshet_output* output,
                                           freshet_error* error);
 bool freshet_transactions_start_writing(freshet_sink* self, freshet_sink_job job, void* context);

@@ -152,6 +152,7 @@ freshet_status freshet_transactions_begin(freshet_sink* self, freshet_error* err
   atomic_store(&transactor->refused, RD_KAFKA_RESP_ERR_NO_ERROR);
   status = freshet_kafka_transactor_take(transactor, FRESHET_STEP_BEGIN, NULL, error);
   sink->has_begun = status == FRESHET_OK;
+  freshet_lanes_begin(transactor->lanes);
   return status;
 }
 
@@ -183,6 +184,15 @@ bool freshet_transactions_are_written(freshet_sink* self) {
   for (int topic = 0; topic < FRESHET_TOPICS; topic++)
     if (atomic_load(&transactor->waiting[topic]) > 0) return false;
   return true;
+}
+
+bool freshet_transactions_are_at_rest(freshet_sink* self, int wait_ms) {
+  kafka_sink* sink = freshet_sink_of(self);
+  const freshet_kafka_transactor* t = sink->transactor;
+  if (!sink->has_begun || freshet_lanes_are_at_rest(t->lanes)) return true;
+  rd_kafka_poll(t->client.handle, wait_ms);
+  return freshet_lanes_are_at_rest(t->lanes) || atomic_load(&t->has_failed) ||
+         freshet_sink_is_fatal(&t->client);
 }
 
 /* On the writer's thread. The worker does not serve the transactor's delivery reports meanwhile. */

@@ -209,17 +209,13 @@ size_t freshet_outbox_kept_bytes(const freshet_outbox* outbox) {
   return outbox->kept.bytes.size;
 }
 
-static bool is_for_readers(int topic) {
-  return topic == FRESHET_TOPIC_RECOMMENDATIONS || topic == FRESHET_TOPIC_SHADOW ||
-         topic == FRESHET_TOPIC_REPLIES;
-}
-
 bool freshet_outbox_has_lists_alone(const freshet_outbox* outbox) {
   const batch* b = &outbox->kept;
   for (int topic = 0; topic < FRESHET_TOPICS; topic++)
-    if (outbox->is_open && outbox->has[topic] && !is_for_readers(topic)) return false;
+    if (outbox->is_open && outbox->has[topic] && !freshet_topic_is_for_readers((freshet_topic)topic))
+      return false;
   for (size_t i = 0; i < b->count; i++)
-    if (!is_for_readers(b->entries[i].topic) || !b->entries[i].has_value) return false;
+    if (!freshet_topic_is_for_readers(b->entries[i].topic) || !b->entries[i].has_value) return false;
   return true;
 }
 
@@ -255,7 +251,8 @@ bool freshet_outbox_holds(const freshet_outbox* outbox, freshet_topic topic) {
 }
 
 bool freshet_outbox_may_write_ahead(const freshet_outbox* outbox, freshet_topic topic) {
-  return freshet_outbox_may_write(outbox, topic) && !freshet_outbox_holds(outbox, topic);
+  const bool may_follow = freshet_topic_is_for_readers(topic); /* the sink gathers them */
+  return freshet_outbox_may_write(outbox, topic) && (may_follow || !freshet_outbox_holds(outbox, topic));
 }
 
 static freshet_status write_entry(freshet_outbox* outbox, batch* b, entry* e, freshet_error* error) {
@@ -379,6 +376,10 @@ freshet_status freshet_outbox_abort(freshet_outbox* outbox, freshet_error* error
   if (!outbox->is_open) return FRESHET_OK;
   outbox->is_open = false;
   return freshet_sink_abort(outbox->sink, error);
+}
+
+bool freshet_outbox_is_at_rest(const freshet_outbox* outbox, int wait_ms) {
+  return !outbox->is_open || freshet_sink_is_at_rest(outbox->sink, wait_ms);
 }
 
 bool freshet_outbox_is_written(const freshet_outbox* outbox) {

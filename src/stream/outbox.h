@@ -74,7 +74,8 @@ bool freshet_outbox_holds(const freshet_outbox* outbox, freshet_topic topic);
  * seal to the start of its commit. */
 bool freshet_outbox_may_write(const freshet_outbox* outbox, freshet_topic topic);
 /* Whether they should: the transaction has none of the topic yet. The first records of a partition cost a transaction
- * more than all that follow, but each batch is another request. */
+ * more than all that follow, but each batch is another request. Lists and replies always should: of these the sink lets the first
+ * ones of each partition leave, and gathers the rest. */
 bool freshet_outbox_may_write_ahead(const freshet_outbox* outbox, freshet_topic topic);
 /* Writes what is kept of the topics that should be written ahead, apart from dead letters, and opens the transaction if
  * need be. Then the start of that commit has less to write. After an error: freshet_outbox_abort, as soon as no commit is
@@ -104,6 +105,8 @@ freshet_status freshet_outbox_outcome(freshet_outbox* outbox, int wait_ms, fresh
  * done again. Not while a commit is under way. */
 freshet_status freshet_outbox_abort(freshet_outbox* outbox, freshet_error* error);
 
+/* Is nothing of the open transaction on its way, after waiting at most about wait_ms? See freshet_sink.is_at_rest. */
+bool freshet_outbox_is_at_rest(const freshet_outbox* outbox, int wait_ms);
 /* Is every record of the open transaction acknowledged? See freshet_sink.is_written. */
 bool freshet_outbox_is_written(const freshet_outbox* outbox);
 

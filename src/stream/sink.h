@@ -47,7 +47,13 @@ typedef struct freshet_sink_vtable {
   /* Is every record of the open transaction acknowledged? Then its commit has only offsets left to send. Any thread may be
    * writing them (start_writing). NULL: it cannot be told, and the commit waits for them. */
   bool (*is_written)(freshet_sink* self);
-  /* Copies key, value and headers. The record leaves by the commit at the latest. */
+  /* Is everything acknowledged of the open transaction that has left, after waiting at most about wait_ms? Records that are
+   * gathered for the commit do not count, and a transaction that can only be aborted has nothing to wait for. NULL: it cannot be
+   * told, and nobody waits. */
+  bool (*is_at_rest)(freshet_sink* self, int wait_ms);
+  /* Copies key, value and headers. The record leaves by the commit at the latest. Where commits follow each other at once, the
+   * first records of each partition leave with the next poll, and later lists and replies are gathered for the commit: to open a
+   * partition takes longer than all that follows. */
   freshet_status (*write)(freshet_sink* self, const freshet_output* output, freshet_error* error);
   /* Runs the job on a thread beside the caller. False: there is none, and nothing has happened. Until end_writing has told
    * how the job has ended, the caller may publish, poll and settle, but not begin, write, commit, abort or abandon. The job
@@ -120,6 +126,9 @@ static inline bool freshet_sink_may_write(freshet_sink* self, freshet_topic topi
 /* A sink without the function does not know. */
 static inline bool freshet_sink_is_written(freshet_sink* self) {
   return self->vtable->is_written == NULL || self->vtable->is_written(self);
+}
+static inline bool freshet_sink_is_at_rest(freshet_sink* self, int wait_ms) {
+  return self->vtable->is_at_rest == NULL || self->vtable->is_at_rest(self, wait_ms);
 }
 static inline freshet_status freshet_sink_write(freshet_sink* self, const freshet_output* output,
                                                 freshet_error* error) {

@@ -31,6 +31,12 @@ typedef enum freshet_topic {
   FRESHET_TOPICS,
 } freshet_topic;
 
+/* Lists and replies: a topic that others read, and not the state. */
+static inline bool freshet_topic_is_for_readers(freshet_topic topic) {
+  return topic == FRESHET_TOPIC_RECOMMENDATIONS || topic == FRESHET_TOPIC_SHADOW ||
+         topic == FRESHET_TOPIC_REPLIES;
+}
+
 typedef struct freshet_header {
   const char* name; /* NUL-terminated */
   freshet_slice value;

@@ -17,9 +17,6 @@ enum {
   ECHO_WAIT_MS = 100,    /* for own deltas to come back before item rows are stored */
   ABORTS_MAX = 20,       /* in a row, before giving up */
   CUT_US = 50000,        /* so long a commit waits for lists that the last turns have left */
-  AHEAD_PART = 4,        /* of it, at most, rows that go into a commit before it is due */
-  KEPT_BYTES = 8 << 20,  /* of records that wait for it, before events wait */
-  ROWS_AHEAD = 32,       /* of users, in a turn, before a commit is due */
   FAR_INTERVALS = 5,     /* far behind, the state is committed so many times less often ... */
   FAR_MORE_US = 4000000, /* ... but not so much later ... */
   FAR_PART = 4,          /* ... nor with more than such a part of the users that a commit may hold */
@@ -31,25 +28,16 @@ void freshet_commit_free(freshet_commit* commit) {
 
 /* ---- the transaction ---- */
 
-static freshet_status keep_users(freshet_commit* commit, freshet_outbox* outbox, size_t first, size_t most,
-                                 freshet_error* error) {
-  return freshet_changed_rows_keep_users(outbox, commit->derived->users, first, most, &commit->bytes, error);
-}
-
 /* What has been learned. May be called several times before a commit: each time writes what has changed since. */
 freshet_status freshet_commit_write_users(freshet_commit* commit, freshet_outbox* outbox,
                                           freshet_error* error) {
   freshet_outbox* other = commit->ports->state_outbox;
   if (other != NULL && other != outbox) freshet_outbox_move_kept(outbox, other); /* what was kept ahead */
-  freshet_status status = keep_users(commit, outbox, 0, SIZE_MAX, error);
+  freshet_status status =
+      freshet_changed_rows_keep_users(outbox, commit->derived->users, 0, SIZE_MAX, &commit->bytes, error);
   commit->ahead = 0;
   freshet_changed_rows_keep_dedup(outbox, commit->held, &commit->bytes);
   return status;
-}
-
-static freshet_status write_items(freshet_commit* commit, freshet_error* error) {
-  return freshet_learned_write_delta(freshet_items_learned(commit->derived->items), commit->ports->outbox,
-                                     error);
 }
 
 /* One offset of everything that is held; the caller frees. Every transaction carries the offsets, moved or not:
@@ -229,9 +217,10 @@ void freshet_commit_end_state(freshet_commit* commit, freshet_outbox* outbox, fr
 
 void freshet_commit_ended(freshet_commit* commit, int64_t start_us) {
   freshet_clock* clock = commit->ports->clock;
+  commit->ended_us = freshet_clock_monotonic_us(clock);
   freshet_count(&commit->ports->metrics->commits, 1);
   freshet_gauge(&commit->ports->metrics->last_commit_ms, (uint64_t)freshet_clock_now_ms(clock));
-  freshet_histogram_observe(&commit->ports->metrics->commit, freshet_clock_monotonic_us(clock) - start_us);
+  freshet_histogram_observe(&commit->ports->metrics->commit, commit->ended_us - start_us);
 }
 
 static void end(freshet_commit* commit, freshet_status status) {
@@ -277,8 +266,12 @@ static freshet_status try_to_end(freshet_commit* commit, int wait_ms, int64_t id
 freshet_status freshet_commit_await(freshet_commit* commit, int wait_ms, freshet_error* error) {
   const int64_t idle_us = (int64_t)wait_ms * 1000;
   if (freshet_commit_is_exclusive(commit)) return try_to_end(commit, wait_ms, idle_us, error);
-  if (!freshet_state_commit_is_ending(commit)) return FRESHET_OK;
-  return freshet_state_commit_turn(commit, false, wait_ms, idle_us, error);
+  if (freshet_state_commit_is_ending(commit))
+    return freshet_state_commit_turn(commit, false, wait_ms, idle_us, error);
+  if (!freshet_commit_interval_is_over(commit) || !freshet_commit_is_opening(commit, 0)) return FRESHET_OK;
+  freshet_commit_is_opening(commit, wait_ms);
+  freshet_turn_waited(commit->turn, FRESHET_TURN_OUTCOME, idle_us);
+  return FRESHET_OK;
 }
 
 freshet_status freshet_commit_go_on(freshet_commit* commit, int wait_ms, freshet_error* error) {
@@ -301,14 +294,13 @@ freshet_status freshet_commit_now(freshet_commit* commit, freshet_error* error) 
   return status;
 }
 
-/* The transaction of the next commit has failed before that commit was started. */
-static freshet_status undo(freshet_commit* commit, freshet_status status, const freshet_error* cause,
-                           freshet_error* error) {
+freshet_status freshet_commit_undo(freshet_commit* commit, freshet_status status, const freshet_error* cause,
+                                   freshet_error* error) {
   freshet_status ended = freshet_commit_finish(commit, error);
   return ended == FRESHET_OK ? freshet_commit_failed(commit, status, cause, error) : ended;
 }
 
-static size_t kept_bytes(const freshet_commit* commit) {
+size_t freshet_commit_kept_bytes(const freshet_commit* commit) {
   const freshet_outbox* other = commit->ports->state_outbox;
   return freshet_outbox_kept_bytes(commit->ports->outbox) +
          (other == NULL ? 0 : freshet_outbox_kept_bytes(other));
@@ -317,12 +309,11 @@ static size_t kept_bytes(const freshet_commit* commit) {
 static bool overlay_is_full(const freshet_commit* commit) {
   freshet_user_row* const* rows;
   return freshet_users_changed(commit->derived->users, &rows) >= commit->config->overlay_users ||
-         kept_bytes(commit) >= KEPT_BYTES ||
+         freshet_commit_kept_bytes(commit) >= FRESHET_COMMIT_KEPT_BYTES ||
          freshet_model_delta_size(freshet_items_model(commit->derived->items)) >= FRESHET_COMMIT_DELTA_BYTES;
 }
 
-/* Far behind, nobody waits for the commit. A row that several events change goes out once for all of them. */
-static bool is_patient(const freshet_commit* commit) {
+bool freshet_commit_is_patient(const freshet_commit* commit) {
   freshet_user_row* const* rows;
   return commit->config->delivery == FRESHET_DELIVERY_FAST &&
          freshet_held_lag(commit->held) > commit->config->far_behind &&
@@ -334,60 +325,17 @@ static bool is_due(const freshet_commit* commit, int64_t now_us) {
   const int64_t passed_us = now_us - commit->start_us;
   if (freshet_handover_due(commit->handover)) return true;
   if (passed_us < interval_us) return false;
-  return passed_us >= interval_us + (more_us < FAR_MORE_US ? more_us : FAR_MORE_US) || !is_patient(commit);
+  return passed_us >= interval_us + (more_us < FAR_MORE_US ? more_us : FAR_MORE_US) ||
+         !freshet_commit_is_patient(commit);
 }
 
-/* Is the next commit one of state, as far as is known at this time? */
-static bool is_state_due(const freshet_commit* commit, int64_t at_us) {
+bool freshet_commit_is_state_due(const freshet_commit* commit, int64_t at_us) {
   return !commit->was_clear || at_us - commit->state_us >= commit->config->commit_interval_ms * 1000 ||
          overlay_is_full(commit) || freshet_erasures_due(commit->erasures);
 }
 
-/* Where lists wait for their commit, what changes goes into its transaction while the last one is under way. So a
- * commit has little left to write when it starts. */
-static freshet_status write_ahead(freshet_commit* commit, freshet_error* error) {
-  freshet_outbox* outbox = commit->ports->outbox;
-  freshet_error cause = {0};
-  freshet_status status = FRESHET_OK;
-  if (commit->config->delivery == FRESHET_DELIVERY_FAST) return FRESHET_OK;
-  const int64_t next_us =
-      freshet_clock_monotonic_us(commit->ports->clock) + freshet_commit_interval_us(commit);
-  /* A state that owes lists is committed together with them. Any other one has a transaction of its own. */
-  const bool is_together = !commit->is_apart && (commit->ports->state_outbox == NULL || !commit->was_clear);
-  const bool has_state = is_together && is_state_due(commit, next_us);
-  if (has_state && freshet_outbox_may_write_ahead(outbox, FRESHET_TOPIC_USERS))
-    status = freshet_commit_write_users(commit, outbox, &cause);
-  if (has_state && status == FRESHET_OK && freshet_outbox_may_write_ahead(outbox, FRESHET_TOPIC_ITEM_DELTAS))
-    status = write_items(commit, &cause);
-  if (status == FRESHET_OK) status = freshet_outbox_write_ahead(outbox, &cause);
-  freshet_turn_lap(commit->turn, FRESHET_TURN_COMMIT);
-  return status == FRESHET_OK ? status : undo(commit, status, &cause, error);
-}
-
 bool freshet_commit_has_room(const freshet_commit* commit) {
-  return kept_bytes(commit) < KEPT_BYTES / 2;
-}
-
-/* Before a commit is due, rows that have waited longest go into it, a few in each turn: then it has little left to do when it
- * starts. Each row once: one that changes later is written once more. */
-static freshet_status keep_ahead(freshet_commit* commit, freshet_error* error) {
-  const bool is_fast = commit->config->delivery == FRESHET_DELIVERY_FAST;
-  freshet_outbox* outbox = is_fast ? commit->ports->outbox : commit->ports->state_outbox;
-  const int64_t since_us = freshet_clock_monotonic_us(commit->ports->clock) - commit->state_us;
-  const int64_t interval_us = commit->config->commit_interval_ms * 1000;
-  freshet_user_row* const* rows;
-  if (outbox == NULL || since_us < interval_us / 2) return FRESHET_OK;
-  /* What is kept makes events wait, so a commit of the state under way takes no rows for the next one, and others only a
-   * share. Nor does one of a state that owes lists. */
-  const bool is_running = commit->is_apart || (commit->has_state && freshet_commit_is_exclusive(commit));
-  if (is_running || is_patient(commit) || (!is_fast && !commit->was_clear) ||
-      kept_bytes(commit) >= KEPT_BYTES / AHEAD_PART)
-    return FRESHET_OK;
-  if (commit->ahead >= freshet_users_changed(commit->derived->users, &rows)) return FRESHET_OK;
-  freshet_status status = keep_users(commit, outbox, commit->ahead, ROWS_AHEAD, error);
-  commit->ahead += ROWS_AHEAD;
-  freshet_turn_lap(commit->turn, FRESHET_TURN_COMMIT);
-  return status;
+  return freshet_commit_kept_bytes(commit) < FRESHET_COMMIT_KEPT_BYTES / 2;
 }
 
 bool freshet_commit_is_held_up(const freshet_commit* commit) {
@@ -407,7 +355,7 @@ bool freshet_commit_is_congested(const freshet_commit* commit) {
 
 bool freshet_commit_takes_lists(const freshet_commit* commit) {
   return commit->config->delivery == FRESHET_DELIVERY_FAST ||
-         freshet_outbox_kept_bytes(commit->ports->outbox) < KEPT_BYTES || !has_to_wait(commit);
+         freshet_outbox_kept_bytes(commit->ports->outbox) < FRESHET_COMMIT_KEPT_BYTES || !has_to_wait(commit);
 }
 
 /* Nothing has to be committed, but rows of items may wait for the store: they are part of no transaction. */
@@ -458,6 +406,7 @@ static freshet_status end_and_start(freshet_commit* commit, bool is_behind, fres
   if (freshet_commit_is_being_written(commit)) return freshet_commit_write_on(commit, all, 0, error);
   if (freshet_commit_is_exclusive(commit)) status = try_to_end(commit, 0, 0, error);
   if (status == FRESHET_OK) status = freshet_state_commit_turn(commit, false, 0, 0, error);
+  if (status == FRESHET_OK) status = freshet_commit_write_ahead(commit, error);
   if (status != FRESHET_OK || freshet_commit_is_exclusive(commit) || freshet_state_commit_is_ending(commit))
     return status;
   int64_t now_us = freshet_clock_monotonic_us(commit->ports->clock);
@@ -467,7 +416,9 @@ static freshet_status end_and_start(freshet_commit* commit, bool is_behind, fres
   const bool is_full = overlay_is_full(commit) || !freshet_commit_has_room(commit);
   if (!is_full && !is_urgent && !is_due(commit, now_us)) return FRESHET_OK;
   const bool may_be_lists = may_hold_lists(commit);
-  if (may_be_lists && (commit->is_apart || !is_state_due(commit, now_us))) return start_lists(commit, error);
+  if (may_be_lists && !is_behind && !is_full && freshet_commit_is_opening(commit, 0)) return FRESHET_OK;
+  if (may_be_lists && (commit->is_apart || !freshet_commit_is_state_due(commit, now_us)))
+    return start_lists(commit, error);
   if (commit->is_apart) return FRESHET_OK; /* the next commit of state waits for it */
   if (!may_be_lists && !is_behind && !is_full && is_short_of_lists(commit, now_us)) return FRESHET_OK;
   const bool is_idle = freshet_commit_is_idle(commit);
@@ -486,14 +437,13 @@ static freshet_status write_item_rows(freshet_commit* commit, freshet_error* err
   freshet_error cause = {0};
   freshet_status status = freshet_items_turn(commit->derived->items, &cause);
   freshet_turn_lap(commit->turn, FRESHET_TURN_ROWS);
-  return status == FRESHET_OK ? status : undo(commit, status, &cause, error);
+  return status == FRESHET_OK ? status : freshet_commit_undo(commit, status, &cause, error);
 }
 
 freshet_status freshet_commit_turn(freshet_commit* commit, bool is_behind, freshet_error* error) {
   if (freshet_commit_is_held_up(commit)) return FRESHET_OK;
   freshet_status status = end_and_start(commit, is_behind, error);
-  if (status == FRESHET_OK) status = keep_ahead(commit, error);
-  if (status == FRESHET_OK) status = write_ahead(commit, error);
+  if (status == FRESHET_OK) status = freshet_commit_keep_ahead(commit, error);
   if (status == FRESHET_OK) status = write_item_rows(commit, error);
   return status;
 }

@@ -38,6 +38,8 @@ typedef struct freshet_commit {
   freshet_turn* turn;
   /* Its own; zero at first. */
   int64_t start_us;      /* of the last commit */
+  int64_t ended_us;      /* when the last one has ended */
+  int64_t opened_us;     /* when the transaction of the next one was opened ahead */
   int64_t state_us;      /* of the last commit that was not of lists alone (list_commit.h) */
   bool has_state;        /* the last commit was not of lists alone */
   bool was_clear;        /* the last commit of state owed no list to anybody */
@@ -69,6 +71,15 @@ static inline int64_t freshet_commit_interval_us(const freshet_commit* commit) {
  * error. The same holds for the other functions. */
 freshet_status freshet_commit_turn(freshet_commit* commit, bool is_behind, freshet_error* error);
 
+/* Has the time passed that has to be between two commits? */
+static inline bool freshet_commit_interval_is_over(const freshet_commit* commit) {
+  return freshet_clock_monotonic_us(commit->ports->clock) - commit->start_us >=
+         freshet_commit_interval_us(commit);
+}
+/* With delivery = committed: is something of the next commit on its way, after waiting at most about wait_ms? It opens partitions
+ * for the transaction. Lists that come meanwhile can be part of the commit, so it starts later. */
+bool freshet_commit_is_opening(const freshet_commit* commit, int wait_ms);
+
 /* Has it records that are not written yet? A turn writes a piece of them, or asks whether the sink has written them. */
 static inline bool freshet_commit_is_being_written(const freshet_commit* commit) {
   return freshet_outbox_is_sealed(commit->ports->outbox);
@@ -95,7 +106,8 @@ bool freshet_commit_takes_lists(const freshet_commit* commit);
 /* May work that nobody waits for add records to the next commit? At half of what is kept the next commit starts, as soon as
  * the one under way has ended. */
 bool freshet_commit_has_room(const freshet_commit* commit);
-/* Waits for the commit under way that holds lists, if there is one, at most about wait_ms, and ends it if it is over then. */
+/* Waits for the commit under way that holds lists, if there is one, at most about wait_ms, and ends it if it is over then. If none is
+ * and the next one is due, waits until its partitions are open. */
 freshet_status freshet_commit_await(freshet_commit* commit, int wait_ms, freshet_error* error);
 /* Commits everything applied so far and waits for it. */
 freshet_status freshet_commit_now(freshet_commit* commit, freshet_error* error);

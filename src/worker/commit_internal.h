@@ -10,6 +10,7 @@
 
 /* The interval counts from the start of a commit to that of the next one, or from a look that found nothing. */
 void freshet_commit_schedule(freshet_commit* commit, int64_t from_us);
+enum { FRESHET_COMMIT_KEPT_BYTES = 8 << 20 /* of records that wait for a commit, before events wait */ };
 enum { FRESHET_COMMIT_ITEMS_PER_ROW = 8 /* of the delta, are prepared in the time that a record takes */ };
 
 /* Is a commit under way that others wait for: of lists, or of lists and state together? */
@@ -51,8 +52,27 @@ freshet_status freshet_commit_write_rows(const freshet_commit* commit, freshet_o
 freshet_status freshet_commit_failed(freshet_commit* commit, freshet_status status,
                                      const freshet_error* cause, freshet_error* error);
 
+/* The transaction of the next commit has failed before that commit was started. */
+freshet_status freshet_commit_undo(freshet_commit* commit, freshet_status status, const freshet_error* cause,
+                                   freshet_error* error);
+/* Of records that wait for a commit, about. */
+size_t freshet_commit_kept_bytes(const freshet_commit* commit);
+/* Far behind, nobody waits for the commit. A row that several events change goes out once for all of them. */
+bool freshet_commit_is_patient(const freshet_commit* commit);
+/* Is the next commit one of state, as far as is known at this time? */
+bool freshet_commit_is_state_due(const freshet_commit* commit, int64_t at_us);
+
 /* Right after a commit that was waited for: all rows of items go to the store at once. */
 freshet_status freshet_commit_store_items(freshet_commit* commit, freshet_error* error);
+
+/* ---- commit_ahead.c ---- */
+
+/* Before a commit is due, rows that have waited longest go into it, a few in each turn: then it has little left to do when it
+ * starts. Each row once: one that changes later is written once more. */
+freshet_status freshet_commit_keep_ahead(freshet_commit* commit, freshet_error* error);
+/* Where lists wait for their commit, what changes goes into its transaction while the last one is under way, and until it
+ * starts. So a commit has little left to write then. */
+freshet_status freshet_commit_write_ahead(freshet_commit* commit, freshet_error* error);
 
 /* ---- commit_state.c ---- */
 

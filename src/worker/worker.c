@@ -334,11 +334,14 @@ static freshet_status collect(freshet_worker* worker, freshet_error* error) {
       freshet_refresh_is_cut(worker->derived->refresh) && freshet_commit_takes_lists(&worker->commit);
   const bool do_events_wait = freshet_commit_is_congested(&worker->commit) && !has_lists;
   if (!do_lists_wait && !do_events_wait) return FRESHET_OK;
-  const uint64_t ended = worker->commit.ends;
-  freshet_status status = freshet_commit_await(&worker->commit, COLLECT_MS, error);
-  if (status != FRESHET_OK || worker->commit.ends == ended) return status;
-  return freshet_commit_turn(&worker->commit, worker->is_behind,
-                             error); /* nobody has to wait for the records of this turn */
+  freshet_commit* commit = &worker->commit;
+  const uint64_t ended = commit->ends;
+  const bool was_opening = freshet_commit_is_opening(commit, 0);
+  freshet_status status = freshet_commit_await(commit, COLLECT_MS, error);
+  const bool has_news = commit->ends != ended || (was_opening && !freshet_commit_is_opening(commit, 0));
+  if (status != FRESHET_OK || !has_news) return status;
+  /* Nobody has to wait for the records of this turn. */
+  return freshet_commit_turn(commit, worker->is_behind, error);
 }
 
 /* Turns of the worker write it on. */

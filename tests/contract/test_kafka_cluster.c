@@ -181,6 +181,36 @@ static void a_transaction_begins_beside_a_commit(void** state) {
   cluster_stop(&c);
 }
 
+/* The first lists open their partition for the transaction. Later ones leave with the commit. */
+static void lists_are_gathered_once_their_partition_is_open(void** state) {
+  (void)state;
+  cluster c;
+  cluster_start(&c, true);
+  c.config.alternates = true;
+  freshet_sink* sink = open_sink(&c, NULL);
+  freshet_reader* log = open_log(&c);
+  for (int transaction = 1; transaction <= 2; transaction++) {
+    begin(sink);
+    write_one(sink, FRESHET_TOPIC_RECOMMENDATIONS, 0, "k", "first");
+    assert_true(freshet_sink_is_at_rest(sink, 0)); /* nothing has left */
+    freshet_sink_poll(sink);
+    for (int i = 0; i < 10000 && !freshet_sink_is_at_rest(sink, 1); i++)
+      assert_false(freshet_sink_is_written(sink));
+    assert_true(freshet_sink_is_written(sink));
+    write_one(sink, FRESHET_TOPIC_RECOMMENDATIONS, 0, "k", "later");
+    freshet_sink_poll(sink);
+    assert_true(freshet_sink_is_at_rest(sink, 0));
+    assert_false(freshet_sink_is_written(sink));
+    assert_status(FRESHET_OK, commit(sink, NULL, 0));
+    const int64_t end = freshet_sink_written_end(sink, FRESHET_TOPIC_RECOMMENDATIONS, 0);
+    assert_int_equal(read_until(log, FRESHET_TOPIC_RECOMMENDATIONS, 0, FRESHET_OFFSET_BEGINNING, end),
+                     2 * transaction);
+  }
+  freshet_reader_destroy(log);
+  freshet_sink_destroy(sink);
+  cluster_stop(&c);
+}
+
 static void write_numbers(freshet_sink* sink, int from, int to) {
   for (int i = from; i < to; i++) {
     char text[16];
@@ -1024,6 +1054,7 @@ int main(void) {
       cmocka_unit_test(a_fence_ends_no_static_member),
       cmocka_unit_test(one_producer_begins_after_the_commit),
       cmocka_unit_test(a_second_sink_is_written_beside_commits),
+      cmocka_unit_test(lists_are_gathered_once_their_partition_is_open),
       cmocka_unit_test(a_second_sink_is_fenced_with_the_first),
       cmocka_unit_test(markers_at_the_end_are_no_lag),
       cmocka_unit_test(a_new_sink_fences_the_old_one),

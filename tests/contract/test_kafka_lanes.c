@@ -70,14 +70,18 @@ static void cut_off(lanes_test* t) {
     rd_kafka_metadata_destroy(metadata);
 }
 
-static void publish_number(lanes_test* t, int32_t partition, int number) {
+static void publish_number_of(lanes_test* t, freshet_topic topic, int32_t partition, int number) {
   char text[16];
   freshet_header header = {"number", {text, 2}};
   snprintf(text, sizeof text, "%d", number);
-  freshet_output output = output_of(FRESHET_TOPIC_RECOMMENDATIONS, partition, text, text);
+  freshet_output output = output_of(topic, partition, text, text);
   output.headers = &header;
   output.header_count = 1;
   assert_int_equal(freshet_lanes_publish(t->lanes, &output, number % 2), RD_KAFKA_RESP_ERR_NO_ERROR);
+}
+
+static void publish_number(lanes_test* t, int32_t partition, int number) {
+  publish_number_of(t, FRESHET_TOPIC_RECOMMENDATIONS, partition, number);
 }
 
 /* Every record must get its answer, whoever polls. */
@@ -168,6 +172,41 @@ static void what_is_gathered_leaves_when_it_is_released_a_batch_at_a_time(void**
   stop(t);
 }
 
+static void rest(lanes_test* t) {
+  for (int waited = 0; !freshet_lanes_are_at_rest(t->lanes) && waited < WAIT_MS; waited += 10)
+    rd_kafka_poll(t->client.handle, 10);
+  assert_true(freshet_lanes_are_at_rest(t->lanes));
+}
+
+/* Its partition is open for the transaction then. Records of the state do not wait for its end. */
+static void the_first_lists_of_a_lane_leave_and_later_ones_are_gathered(void** state) {
+  (void)state;
+  lanes_test* t = start("60000", FRESHET_LANES_GATHER);
+  for (int turn = 0; turn < 2; turn++) { /* two transactions */
+    const size_t before = t->delivered;
+    freshet_lanes_begin(t->lanes);
+    publish_number(t, 0, 4 * turn);
+    publish_number_of(t, FRESHET_TOPIC_USERS, 0, 1);
+    assert_true(freshet_lanes_are_at_rest(t->lanes));
+    freshet_lanes_open(t->lanes);
+    assert_false(freshet_lanes_are_at_rest(t->lanes));
+    assert_int_equal(freshet_lanes_waiting(t->lanes), 0);
+    rest(t);
+    for (int i = 1; i < 4; i++) publish_number(t, 0, 4 * turn + i);
+    publish_number(t, 1, 2);
+    publish_number_of(t, FRESHET_TOPIC_USERS, 0, 3);
+    freshet_lanes_open(t->lanes);
+    assert_int_equal(freshet_lanes_waiting(t->lanes), 3);
+    rest(t); /* what is gathered is not on its way */
+    assert_int_equal(t->delivered, before + 4);
+    freshet_lanes_release(t->lanes);
+    rest(t);
+    assert_int_equal(t->delivered, before + 7);
+  }
+  assert_log_has(t, 8);
+  stop(t);
+}
+
 /* The caller serves no delivery report and calls no turn meanwhile. */
 static void what_a_turn_has_made_leaves_at_its_end_and_waits_for_no_other_turn(void** state) {
   (void)state;
@@ -218,6 +257,7 @@ int main(void) {
       cmocka_unit_test(the_producer_gets_what_it_can_send_and_all_in_order),
       cmocka_unit_test(what_waits_behind_a_lost_record_is_given_up_with_it),
       cmocka_unit_test(what_is_gathered_leaves_when_it_is_released_a_batch_at_a_time),
+      cmocka_unit_test(the_first_lists_of_a_lane_leave_and_later_ones_are_gathered),
       cmocka_unit_test(what_a_turn_has_made_leaves_at_its_end_and_waits_for_no_other_turn),
       cmocka_unit_test(a_turn_that_takes_long_keeps_nothing_back),
       cmocka_unit_test(what_waits_at_the_end_is_dropped),

@@ -186,6 +186,13 @@ static bool sink_is_written(freshet_sink* self) {
   return sim_chance(&sink_of(self)->process->world->cluster.random, 50);
 }
 
+static bool sink_is_at_rest(freshet_sink* self, int wait_ms) {
+  sim_process* process = sink_of(self)->process;
+  if (sim_chance(&process->world->cluster.random, 500)) return true;
+  if (wait_ms > 0) sim_wait(process, wait_ms);
+  return false;
+}
+
 static freshet_status sink_write(freshet_sink* self, const freshet_output* output, freshet_error* error) {
   struct sim_sink* sink = sink_of(self);
   sim_process* process = sink->process;
@@ -508,6 +515,7 @@ static const freshet_sink_vtable vtable = {.publish = sink_publish,
                                            .begin = sink_begin,
                                            .may_write = sink_may_write,
                                            .is_written = sink_is_written,
+                                           .is_at_rest = sink_is_at_rest,
                                            .write = sink_write,
                                            .start_writing = sink_start_writing,
                                            .end_writing = sink_end_writing,

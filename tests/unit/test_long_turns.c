@@ -1,6 +1,7 @@
 /*
  * test_long_turns.c: what one turn of the worker does at most, by a clock that each piece of work moves: lists, records of
- * the catalogue, the outcome of a commit. What is left comes in the next turns, in its order.
+ * the catalogue, the outcome of a commit. What is left comes in the next turns, in its order. And which lists a commit holds that
+ * readers wait for.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,6 +25,7 @@ enum {
   LISTS_A_TURN = 5000 / LIST_US + 8,
   TURN_US = 20000,
   FAR_BEHIND = 3500,
+  LISTS_US = 10000, /* between commits of lists */
 };
 
 typedef struct record_bytes {
@@ -60,7 +62,9 @@ typedef struct world {
   void* job_context;
   bool has_writer, writes_slowly;
   bool has_no_outcome;
-  int longest_wait_ms; /* for an outcome */
+  int64_t in_transactions; /* lists */
+  bool is_on_its_way;      /* what the open transaction has sent */
+  int longest_wait_ms;     /* for an outcome */
 } world;
 
 static world* w;
@@ -82,11 +86,17 @@ static freshet_status sink_publish(freshet_sink* self, const freshet_output* out
 static freshet_status sink_write(freshet_sink* self, const freshet_output* output, freshet_error* error) {
   freshet_user_state state;
   (void)self;
+  w->in_transactions += output->topic == FRESHET_TOPIC_RECOMMENDATIONS;
   if (output->topic != FRESHET_TOPIC_USERS || output->key.data[0] == '\0') return FRESHET_OK;
   assert_int_equal(freshet_decode_user_state(w->codec, output->value, &state, error), FRESHET_OK);
   w->rows++;
   if (freshet_slice_equal(output->key, freshet_slice_of("user-1"))) w->user_1_events = state.events;
   return FRESHET_OK;
+}
+static bool sink_is_at_rest(freshet_sink* self, int wait_ms) {
+  (void)self;
+  w->now_us += (int64_t)wait_ms * 1000;
+  return !w->is_on_its_way;
 }
 static bool sink_start_writing(freshet_sink* self, freshet_sink_job job, void* context) {
   (void)self;
@@ -231,6 +241,7 @@ static freshet_stream_config config_of(uint32_t overlay_users) {
                                   .lagging_threads = 1,
                                   .ranking_batch = 256,
                                   .commit_interval_ms = 1000,
+                                  .lists_interval_ms = LISTS_US / 1000,
                                   .overlay_users = overlay_users,
                                   .cached_users = 10000,
                                   .dedup_events = 10000,
@@ -261,6 +272,7 @@ static void connect(void) {
   log.position = log_position;
   static const freshet_sink_vtable sink = {.publish = sink_publish,
                                            .begin = ok,
+                                           .is_at_rest = sink_is_at_rest,
                                            .write = sink_write,
                                            .start_writing = sink_start_writing,
                                            .end_writing = sink_end_writing,
@@ -293,8 +305,9 @@ static void write_item(void) {
   freshet_buffer_free(&bytes);
 }
 
-static void start(uint32_t overlay_users) {
-  const freshet_stream_config config = config_of(overlay_users);
+static void start_delivery(uint32_t overlay_users, freshet_delivery delivery) {
+  freshet_stream_config config = config_of(overlay_users);
+  config.delivery = delivery;
   const freshet_codec_config codec = {.output = FRESHET_FRAMING_SINGLE_OBJECT};
   w = calloc(1, sizeof *w);
   w->events = calloc(EVENTS_MAX, sizeof *w->events);
@@ -319,6 +332,10 @@ static void start(uint32_t overlay_users) {
   w->items_count = 1;
   step();
   step();
+}
+
+static void start(uint32_t overlay_users) {
+  start_delivery(overlay_users, FRESHET_DELIVERY_FAST);
 }
 
 static void stop(void) {
@@ -579,6 +596,56 @@ static void far_behind_the_state_is_committed_less_often(void** state) {
   stop();
 }
 
+/* Returns right after a commit of lists; the next one has to follow it. */
+static void commit_a_list(void) {
+  const int64_t commits = w->commits;
+  w->is_on_its_way = false;
+  w->now_us += LISTS_US;
+  choose();
+  for (int i = 0; i < 10 && w->commits == commits; i++) step();
+  assert_int_equal(w->commits, commits + 1);
+  step();
+}
+
+/* The first lists open the partitions of the next transaction. It is committed when they are open, together with lists that have
+ * come meanwhile. */
+static void lists_that_come_while_partitions_are_opened_are_committed_with_them(void** state) {
+  (void)state;
+  start_delivery(100000, FRESHET_DELIVERY_COMMITTED);
+  commit_a_list(); /* together with the state */
+  commit_a_list();
+  const int64_t commits = w->commits, lists = w->in_transactions;
+  w->is_on_its_way = true;
+  choose();
+  step();
+  assert_int_equal(w->in_transactions, lists + 1);
+  w->now_us += LISTS_US;
+  for (int i = 0; i < 5; i++) step();
+  assert_int_equal(w->commits, commits);
+  choose();
+  step();
+  assert_int_equal(w->commits, commits);
+  w->is_on_its_way = false;
+  step();
+  assert_int_equal(w->commits, commits + 1);
+  assert_int_equal(w->in_transactions, lists + 2);
+  stop();
+}
+
+static void a_list_that_follows_no_other_one_is_committed_at_once(void** state) {
+  (void)state;
+  start_delivery(100000, FRESHET_DELIVERY_COMMITTED);
+  commit_a_list();
+  commit_a_list();
+  const int64_t commits = w->commits;
+  w->now_us += 2 * LISTS_US;
+  w->is_on_its_way = true;
+  choose();
+  step();
+  assert_int_equal(w->commits, commits + 1);
+  stop();
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(lists_of_a_turn_are_bounded_by_their_time),
@@ -590,6 +657,8 @@ int main(void) {
       cmocka_unit_test(a_backlog_is_learned_while_a_commit_is_written),
       cmocka_unit_test(far_behind_the_state_is_committed_less_often),
       cmocka_unit_test(a_commit_that_is_being_written_is_not_started_when_partitions_are_lost),
+      cmocka_unit_test(lists_that_come_while_partitions_are_opened_are_committed_with_them),
+      cmocka_unit_test(a_list_that_follows_no_other_one_is_committed_at_once),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

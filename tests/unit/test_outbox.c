@@ -395,6 +395,20 @@ static void each_topic_is_written_ahead_when_it_may_be(void** state) {
   EXPECT("write 6 u1=a", "write 6 u1=b");
 }
 
+/* The sink gathers them, and lets only the first ones of each partition leave. */
+static void all_lists_are_written_ahead(void** state) {
+  (void)state;
+  start_commit(FRESHET_OK);
+  w.may_write[FRESHET_TOPIC_RECOMMENDATIONS] = true;
+  add(FRESHET_TOPIC_RECOMMENDATIONS, "u1", "a", FRESHET_WITH_COMMIT);
+  write_ahead(FRESHET_OK);
+  EXPECT("begin", "commit", "begin", "write 3 u1=a");
+  add(FRESHET_TOPIC_RECOMMENDATIONS, "u2", "b", FRESHET_WITH_COMMIT);
+  write_ahead(FRESHET_OK);
+  write_ahead(FRESHET_OK);
+  EXPECT("write 3 u2=b");
+}
+
 static void what_is_written_ahead_is_aborted_too(void** state) {
   (void)state;
   start_commit(FRESHET_OK);
@@ -564,6 +578,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(an_abort_forgets_everything_since_the_last_commit, set_up, tear_down),
       cmocka_unit_test_setup_teardown(what_is_written_ahead_is_written_once, set_up, tear_down),
       cmocka_unit_test_setup_teardown(each_topic_is_written_ahead_when_it_may_be, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(all_lists_are_written_ahead, set_up, tear_down),
       cmocka_unit_test_setup_teardown(what_is_written_ahead_is_aborted_too, set_up, tear_down),
       cmocka_unit_test_setup_teardown(what_is_sealed_is_written_beside_the_worker, set_up_beside, tear_down),
       cmocka_unit_test_setup_teardown(a_failure_beside_the_worker_is_told, set_up_beside, tear_down),
