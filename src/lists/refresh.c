@@ -17,7 +17,8 @@ enum {
   MANY_LISTS = 32,  /* at most between two looks at the clock: the next ones may take longer than the last */
   OTHERS_SHARE = 4, /* for each reason: one list in so many, while users with an event wait */
   URGENT_PERCENT = 90,  /* of ranking.max_delay_ms: the end of the allowed delay is near */
-  SPREAD_PERCENT = 70,  /* from this share on, users are served while events lag */
+  SPREAD_PERCENT = 70,  /* from this share on, users are served while events lag ... */
+  GATHER_PERCENT = 72,  /* ... once the first of them has waited so long */
   OUTDATED_PER_S = 200, /* so few that live events do not notice */
   SECOND_US = 1000000,
   SWEEP_US = 1000, /* of a turn, to look for users who are owed a list */
@@ -36,6 +37,7 @@ struct freshet_refresh {
   bool is_far;       /* the last turn had so many events before it that lists nobody reads are not made */
   bool is_postponed; /* lists are owed to users who are not in the queue */
   bool is_cut;       /* the last turn has left lists that are due */
+  bool is_gathering; /* the last turn has left no user with an event who was due */
   int64_t list_us;   /* how long one of the last lists took on a core; 0: not known */
   int64_t next_outdated_us;   /* when the next outdated list may be marked */
   freshet_user_row** touched; /* [touched_count] rows with an event in this batch */
@@ -280,12 +282,14 @@ bool freshet_refresh_is_urgent(const freshet_refresh* refresh) {
 }
 
 /* Is the first user with an event served now? While events lag, only from SPREAD_PERCENT of the allowed delay on: so several
- * events make one list, and the lists are spread. */
+ * events make one list, and the lists are spread. Before the first list the ranker has to be brought up to date, which takes as
+ * long for one list as for many. So lists gather until there are some. */
 static bool is_event_due(const freshet_refresh* refresh, bool lagging) {
   const freshet_owed_user* user = freshet_owed_first(refresh->owed, FRESHET_OWED_EVENT);
   if (user == NULL || is_postponed(refresh, user->partition)) return false;
-  const int64_t waited = waited_ms(refresh);
-  return !lagging || waited < 0 || waited * 100 >= refresh->lists.config->max_delay_ms * SPREAD_PERCENT;
+  const int64_t waited = waited_ms(refresh),
+                percent = refresh->is_gathering ? GATHER_PERCENT : SPREAD_PERCENT;
+  return !lagging || waited < 0 || waited * 100 >= refresh->lists.config->max_delay_ms * percent;
 }
 
 /* The row of the first user with this reason, who leaves the queue. */
@@ -465,7 +469,9 @@ freshet_status freshet_refresh_turn(freshet_refresh* refresh, bool lagging, bool
   const bool is_replaying = freshet_held_replays(refresh->lists.held, -1);
   queue_touched(refresh);
   if (!lagging && !is_replaying) owe_postponed(refresh);
+  refresh->is_gathering = !is_event_due(refresh, lagging);
   freshet_status status = makes_lists ? serve_due(refresh, lagging, error) : FRESHET_OK;
+  if (!is_event_due(refresh, lagging)) refresh->is_gathering = true;
   if (status == FRESHET_OK && !lagging && !is_replaying) status = mark_outdated(refresh, error);
   if (status == FRESHET_OK) status = sweep(refresh, lagging, error);
   freshet_gauge(&metrics->refresh_owed, freshet_owed_count(refresh->owed, FRESHET_OWED_EVENT));

@@ -646,6 +646,25 @@ static void a_list_that_follows_no_other_one_is_committed_at_once(void** state) 
   stop();
 }
 
+/* While events lag, the ranker is brought up to date for several lists at once. */
+static void lists_gather_while_events_lag(void** state) {
+  enum { STEP_US = 200000 };
+  (void)state;
+  start(100000);
+  const int64_t start_us = w->now_us;
+  while (w->events_count < EVENTS_MAX - 1) choose();
+  w->most = 2;
+  for (; w->lists == 0; w->now_us += STEP_US) step();
+  assert_in_range(w->now_us - start_us, 21600000, 21600000 + 2 * STEP_US);
+  assert_in_range(w->lists, 2 * 3, 2 * 4); /* all that have waited for 21 s */
+  const int64_t lists = w->lists;
+  for (int i = 0; i < 2; i++, w->now_us += STEP_US) step();
+  assert_int_equal(w->lists, lists);
+  for (int i = 0; i < 3; i++, w->now_us += STEP_US) step();
+  assert_in_range(w->lists, lists + 2 * 3, lists + 2 * 4);
+  stop();
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(lists_of_a_turn_are_bounded_by_their_time),
@@ -655,6 +674,7 @@ int main(void) {
       cmocka_unit_test(a_commit_without_an_outcome_stops_no_list),
       cmocka_unit_test(a_commit_has_little_left_to_write),
       cmocka_unit_test(a_backlog_is_learned_while_a_commit_is_written),
+      cmocka_unit_test(lists_gather_while_events_lag),
       cmocka_unit_test(far_behind_the_state_is_committed_less_often),
       cmocka_unit_test(a_commit_that_is_being_written_is_not_started_when_partitions_are_lost),
       cmocka_unit_test(lists_that_come_while_partitions_are_opened_are_committed_with_them),
