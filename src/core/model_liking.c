@@ -1,7 +1,7 @@
 /*
  * model_liking.c: what users disliked: the part of a score that pushes away.
  *
- * score = (what is chosen next) + .54 (w0 l_j - w1 d_j). l_j says how rarely the item is disliked, compared with
+ * score = (what is chosen next) + .45 w0 l_j - .54 w1 d_j. l_j says how rarely the item is disliked, compared with
  * all items. d_j is the inner product of v_j with the recent items that this user disliked. The weights w
  * learn by logistic regression from whether an item that a user met was disliked: w0 l_j - w1 d_j + w2 is then
  * a log odds. While nobody has disliked anything, all of it is 0 and costs nothing.
@@ -14,8 +14,9 @@
 static const float like_starts[LIKE_WEIGHTS] = {[LIKE_ODDS] = 2, [LIKE_DISLIKED] = .4F};
 static const float like_most = 4;
 /* .43 of a score whose weights follow the plain softmax: P(chosen) P(liked) alone would be about .25, and showing a disliked
- * item is worse. Weights that learn by p^.2 make scores 1 / (1 - .2) times as large (model_focus.c). */
-static const float aversion = .54F;
+ * item is worse. Weights that learn by p^.2 make scores 1 / (1 - .2) times as large (model_focus.c). What others dislike counts
+ * less, as disliked items attract little by their neighbours. */
+static const float aversion = .54F, aversion_of_others = .45F;
 static const float opinion_decay = .97F;
 static const float prior_events = 20; /* an item's share starts as if it had so many events like all items' */
 
@@ -47,7 +48,7 @@ float freshet_model_like_odds(const freshet_model* model, uint32_t slot) {
 }
 
 float freshet_model_like_scale(const freshet_model* model) {
-  return model->total_dislikes == 0 ? 0 : aversion * freshet_model_like_weight(model, LIKE_ODDS);
+  return model->total_dislikes == 0 ? 0 : aversion_of_others * freshet_model_like_weight(model, LIKE_ODDS);
 }
 
 /* y [dim] += scale times the sum of the factors of the items that the user disliked. */

@@ -102,6 +102,51 @@ static void a_dislike_acts_in_a_small_shop_by_texts(void** state) {
   assert_true(alike > others + .1);
 }
 
+/* What the neighbours of a recent item count falls by 1.25 times the dislike, and not below 0. */
+static void neighbours_of_a_disliked_item_count_less(void** state) {
+  (void)state;
+  enum { LATER_MS = 100000000, FEATURE = TOGETHER_NOW };
+  static const struct { float dislike, share; } cases[] = {{.2F, .75F}, {.4F, .5F}, {.8F, 0}, {1, 0}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    context c;
+    world w = make_world();
+    teach(&w, false);
+    meet(&w, 0, 1, 0, LATER_MS);
+    meet(&w, 0, 2, cases[i].dislike, LATER_MS);
+    freshet_model_context(w.model, w.users[0], LATER_MS, &c);
+    assert_int_equal(c.count, 2);
+    const uint32_t disliked = c.items[0] == 2 ? 0 : 1;
+    /* both items have been chosen as often, so their counts are divided by about as much */
+    const float root =
+        sqrtf((float)(w.model->counts[1] + WEIGHT_UNITS) / (float)(w.model->counts[2] + WEIGHT_UNITS));
+    const float scale = freshet_model_neighbours_scale(&w.model->items[2].near) /
+                        freshet_model_neighbours_scale(&w.model->items[1].near);
+    const float share = c.feature_weight[disliked][FEATURE] / c.feature_weight[1 - disliked][FEATURE];
+    assert_float_equal(share, cases[i].share * root * scale, 1e-4);
+    free_world(&w);
+  }
+}
+
+/* The user has chosen an item of one genre, and then met five items of the other one. */
+static void who_rates_a_genre_low_gets_less_of_it(void** state) {
+  (void)state;
+  enum { LATER_MS = 100000000, RATED = 5 };
+  float liked[ITEMS], low[ITEMS];
+  const float dislikes[] = {0, .67F}; /* a rating of 2 of 5 */
+  for (int turn = 0; turn < 2; turn++) {
+    world w = make_world();
+    teach(&w, true);
+    meet(&w, 0, HALF, 0, LATER_MS);
+    for (uint32_t i = 0; i < RATED; i++) meet(&w, 0, i, dislikes[turn], LATER_MS + 1000 + i);
+    score(&w, 0, LATER_MS + 2000, turn == 0 ? liked : low);
+    free_world(&w);
+  }
+  const double before = mean_of(liked, RATED, HALF) - mean_of(liked, HALF + 1, ITEMS);
+  const double after = mean_of(low, RATED, HALF) - mean_of(low, HALF + 1, ITEMS);
+  assert_true(before > .5);
+  assert_true(after < .65 * before);
+}
+
 static void a_dislike_is_never_a_reason(void** state) {
   (void)state;
   enum { LATER_MS = 100000000 };
@@ -386,6 +431,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_dislike_pushes_away_what_is_like_it),
       cmocka_unit_test(a_dislike_acts_in_a_small_shop_by_texts),
+      cmocka_unit_test(neighbours_of_a_disliked_item_count_less),
+      cmocka_unit_test(who_rates_a_genre_low_gets_less_of_it),
       cmocka_unit_test(a_dislike_is_never_a_reason),
       cmocka_unit_test(what_many_dislike_falls),
       cmocka_unit_test(dislikes_of_one_user_count_once),
