@@ -178,7 +178,10 @@ static void turn_second(freshet_worker* worker) {
 
 /* How long a poll may wait: the list clock must not sleep through the state clock. */
 static int wait_ms(const freshet_worker* worker, int timeout_ms) {
-  if (freshet_commit_holds_lists(&worker->commit) && worker->config.delivery == FRESHET_DELIVERY_COMMITTED)
+  const freshet_commit* commit = &worker->commit;
+  const bool is_opening = freshet_commit_interval_is_over(commit) && freshet_commit_is_opening(commit, 0);
+  if (worker->config.delivery == FRESHET_DELIVERY_COMMITTED &&
+      (freshet_commit_holds_lists(commit) || is_opening))
     return 0; /* collect has waited */
   bool is_urgent =
       freshet_commit_is_running(&worker->commit) || freshet_commit_is_held_up(&worker->commit) ||

@@ -65,6 +65,7 @@ typedef struct world {
   int64_t in_transactions; /* lists */
   bool is_on_its_way;      /* what the open transaction has sent */
   int longest_wait_ms;     /* for an outcome */
+  int longest_poll_ms;     /* how long a poll might have waited for records */
 } world;
 
 static world* w;
@@ -151,9 +152,10 @@ static freshet_record record_of(const record_bytes* bytes, freshet_topic topic, 
 
 static freshet_status source_poll(freshet_source* self, int timeout_ms, freshet_record* out, size_t capacity,
                                   size_t* count, freshet_error* error) {
-  (void)self, (void)timeout_ms;
+  (void)self;
   *count = 0;
   w->asked = capacity;
+  if (timeout_ms > w->longest_poll_ms) w->longest_poll_ms = timeout_ms;
   if (!w->is_assigned) {
     const freshet_partition events = {.topic = FRESHET_TOPIC_EVENTS, .partition = 0, .offset = w->committed};
     w->is_assigned = true;
@@ -288,9 +290,13 @@ static void connect(void) {
   w->clock = (freshet_clock){.now_ms = clock_ms, .monotonic_us = clock_us, .use = clock_use};
 }
 
-static void step(void) {
+static void step_ms(int timeout_ms) {
   freshet_error error = {0};
-  if (freshet_worker_step(w->worker, 0, &error) != FRESHET_OK) fail_msg("%s", error.message);
+  if (freshet_worker_step(w->worker, timeout_ms, &error) != FRESHET_OK) fail_msg("%s", error.message);
+}
+
+static void step(void) {
+  step_ms(0);
 }
 
 static void write_item(void) {
@@ -646,6 +652,31 @@ static void a_list_that_follows_no_other_one_is_committed_at_once(void** state) 
   stop();
 }
 
+/* No record has to come for it: what opens partitions is looked at again and again. */
+static void a_list_waits_for_no_record_while_partitions_are_opened(void** state) {
+  enum { PATIENCE_MS = 50 };
+  (void)state;
+  start_delivery(100000, FRESHET_DELIVERY_COMMITTED);
+  commit_a_list();
+  commit_a_list();
+  w->now_us += LISTS_US * 9 / 10;
+  step(); /* finds no list: the next commit is one of the state, in a second */
+  const int64_t commits = w->commits;
+  w->is_on_its_way = true;
+  choose();
+  step();
+  for (int i = 0; i < 5; i++) step_ms(PATIENCE_MS);
+  assert_int_equal(w->commits, commits);
+  assert_int_equal(w->longest_poll_ms, 0);
+  w->is_on_its_way = false;
+  step_ms(PATIENCE_MS);
+  assert_int_equal(w->commits, commits + 1);
+  step();
+  step_ms(PATIENCE_MS);
+  assert_int_equal(w->longest_poll_ms, PATIENCE_MS); /* nothing waits any more */
+  stop();
+}
+
 /* While events lag, the ranker is brought up to date for several lists at once. */
 static void lists_gather_while_events_lag(void** state) {
   enum { STEP_US = 200000 };
@@ -679,6 +710,7 @@ int main(void) {
       cmocka_unit_test(a_commit_that_is_being_written_is_not_started_when_partitions_are_lost),
       cmocka_unit_test(lists_that_come_while_partitions_are_opened_are_committed_with_them),
       cmocka_unit_test(a_list_that_follows_no_other_one_is_committed_at_once),
+      cmocka_unit_test(a_list_waits_for_no_record_while_partitions_are_opened),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
