@@ -9,6 +9,7 @@
 #include <xxhash.h>
 
 #include "core/model_doubt.h"
+#include "core/model_favour.h"
 #include "core/model_internal.h"
 #include "core/model_sessions.h"
 #include "core/table.h"
@@ -108,6 +109,7 @@ static void init_blend(freshet_model* model) {
   freshet_model_init_worth(model);
   freshet_model_init_sessions(model);
   freshet_model_init_doubt(model);
+  freshet_model_init_favour(model);
   freshet_model_init_shown(model);
   memcpy(model->pending_blend, model->blend, sizeof model->blend);
   memcpy(model->pending_blend_squares, model->blend_squares, sizeof model->blend_squares);

@@ -85,7 +85,10 @@ enum {
   SHOWN_PLACES = 8, /* how far an item is looked at, by places of a list after the first one */
   SHOWN_PLACE = SHOWN + SHOWN_GAPS,
   SHOWN_SCALE = SHOWN_PLACE + SHOWN_PLACES, /* how far scores tell which item of a list is chosen */
-  BLEND_WEIGHTS = SHOWN_SCALE + 1,          /* new ones come last: state of older versions ends earlier */
+  SHOWN_END = SHOWN_SCALE + 1,
+  FAVOUR = SHOWN_END,              /* of what is chosen often, among what goes together: model_favour.c */
+  CHOSEN_ROOT = FAVOUR + 1,        /* no weight: the mean of 1 / sqrt(N + 1) of what is chosen */
+  BLEND_WEIGHTS = CHOSEN_ROOT + 1, /* new ones come last: state of older versions ends earlier */
   BLEND_PADDED = (BLEND_WEIGHTS + 15) / 16 * 16,
   BLEND_NEW_PADDED = (AGAIN + 15) / 16 * 16, /* without the weights of habits */
 };

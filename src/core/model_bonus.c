@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "core/model_bonus.h"
+#include "core/model_favour.h"
 #include "core/model_internal.h"
 #include "core/model_sessions.h"
 
@@ -167,6 +168,7 @@ size_t freshet_model_gather(const freshet_model* model, const context* c, const 
   }
   const size_t count = met->count, padded = (count + FRESHET_LANES - 1) / FRESHET_LANES * FRESHET_LANES;
   const size_t new_count = look_up(model, c, g);
+  freshet_model_favour_met(model, c, met, g->roots);
   if (c->is_similar) divide_by_popularity(g);
   freshet_model_lend(model, met, g->new_places, new_count, g->text_thetas, g->lent);
   model->kernels->bonuses((const float(*)[FRESHET_SUMS])met->sums, g->roots, c->theta, g->text_thetas,

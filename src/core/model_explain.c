@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "core/model_favour.h"
 #include "core/model_query.h"
 #include "core/model_sessions.h"
 
@@ -28,7 +29,8 @@ static void add_co_occurrence(const freshet_model* model, const context* c, uint
   const float together = freshet_count_evidence(near->entries[e].together, &c->doubts[k], model->roots[slot]);
   out[FOLLOWS] += weight * a[FOLLOWS] * follows * (c->is_similar ? root : 1);
   out[TOGETHER_NOW] += weight * root * a[TOGETHER_NOW] * together;
-  out[TOGETHER_BEFORE] += weight * root * a[TOGETHER_BEFORE] * together;
+  const float favour = freshet_model_favour_of(model, c, slot);
+  out[TOGETHER_BEFORE] += weight * root * a[TOGETHER_BEFORE] * together * favour;
 }
 
 /* What context item k itself adds to the sums of `slot`. */

@@ -14,7 +14,8 @@
 #include "core/model_internal.h"
 
 static const float power = .2F;
-static const float least = 1e-6F; /* of a probability */
+static const float favour_power = .3F; /* more, of FAVOUR: what is favoured changes the first places most */
+static const float least = 1e-6F;      /* of a probability */
 
 /* p of the positive. rest: the probability of all others within the step. */
 static float chance_of(const freshet_model* model, const candidates* s, float rest) {
@@ -27,9 +28,10 @@ static float chance_of(const freshet_model* model, const candidates* s, float re
 
 void freshet_model_focus(freshet_model* model, const candidates* s, float weight) {
   _Alignas(64) float focus[FRESHET_LANES] = {chance_of(model, s, -s->gradients[0] / weight)};
-  for (int l = 1; l < FRESHET_LANES; l++) focus[l] = 1;
+  for (int l = 1; l < FRESHET_LANES; l++) focus[l] = focus[0];
   model->kernels->log(focus, FRESHET_LANES);
-  for (int l = 0; l < FRESHET_LANES; l++) focus[l] *= power;
+  for (int l = 0; l < FRESHET_LANES; l++) focus[l] *= l == 0 ? power : favour_power;
   model->kernels->exp(focus, FRESHET_LANES);
+  model->blend_gradient[FAVOUR] *= focus[1];
   for (int i = 0; i < BLEND_PADDED; i++) model->blend_gradient[i] *= focus[0];
 }

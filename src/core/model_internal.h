@@ -22,6 +22,7 @@
  *   model_neighbours.c  what is chosen together, in bounded lists that fade
  *   model_order.c       ... and whether its order matters
  *   model_doubt.c       ... and which counts tell something
+ *   model_favour.c      ... and how far what is chosen often is favoured
  *   model_sessions.c    ... and what the items of a session agree on
  *   model_popularity.c  decayed counts
  *   model_text.c        text vectors: start of the factors, nearest texts

@@ -10,6 +10,7 @@
 
 #include "core/grow.h"
 #include "core/model_doubt.h"
+#include "core/model_favour.h"
 #include "core/model_internal.h"
 #include "core/model_sessions.h"
 
@@ -61,12 +62,8 @@ static void scan_neighbours(freshet_model* model, const context* c, candidates* 
   model->kernels->scan(lists, c->count, &model->marks, model->roots, s->sums, s->agreed, s->taken);
   if (model->text_lists != NULL)
     model->kernels->scan_texts(texts, text_weights, c->count, &model->marks, s->sums);
+  freshet_model_favour_candidates(model, c, s);
   for (uint32_t k = 0; k < c->count; k++) places[k] = lists[k].place;
-}
-
-/* Called after the scan, which would push the list out of the cache. */
-static void prefetch_own_list(const neighbours* own) {
-  freshet_prefetch_list(own->tags, own->count * (sizeof *own->entries + sizeof *own->tags / FRESHET_TAGS));
 }
 
 /* Finds the places of the context items in the list of the chosen item. */
@@ -152,6 +149,7 @@ static void set_blend_gradient(freshet_model* model, const context* c, candidate
   for (int f = 0; f < FEATURES; f++) out[TH + f] = c->rests[f] ? fminf(gradients[f], 0) : gradients[f];
   freshet_model_agreed_gradient(model, c, gradients[AGREED]);
   freshet_model_doubt_gradient(model, c, s);
+  freshet_model_favour_gradient(model, c, s);
   for (uint32_t i = 0; i < s->count; i++) {
     out[PSI + s->level[i]] += g[i];
     out[TAU + s->level[i]] += g[i] * text[i];
@@ -219,12 +217,12 @@ static void step_weights(freshet_model* model, size_t from, size_t to) {
 
 static void step_blend(freshet_model* model) {
   step_weights(model, 0, freshet_model_repeats(model) ? AGAIN_PADDED : BLEND_NEW_PADDED);
-  step_weights(model, AGREED_STAGE, SHOWN);
-  if (model->step->shown.count > 0) step_weights(model, SHOWN, BLEND_PADDED);
+  step_weights(model, AGREED_STAGE, BLEND_PADDED);
   model->step->shown.count = 0;
   freshet_model_bound_thetas(model->blend + TH);
   freshet_model_bound_agreed(model);
   freshet_model_bound_doubt(model);
+  freshet_model_bound_favour(model);
 }
 
 /* ---- what follows from the trace ---- */
@@ -371,7 +369,10 @@ static freshet_status learn_positive(freshet_model* model, freshet_user* user,
   read_items(model, &c, s); /* before the scan, which pushes their rows out of the cache */
   scan_neighbours(model, &c, s, places);
   freshet_marks_clear(&model->marks, s->items, s->count);
-  prefetch_own_list(&model->items[seen->item].near);
+  const neighbours* near =
+      &model->items[seen->item].near; /* after the scan, which would push it out of the cache */
+  freshet_prefetch_list(near->tags,
+                        near->count * (sizeof *near->entries + sizeof *near->tags / FRESHET_TAGS));
   set_features(model, model->user_factor, s);
   freshet_model_apply_habits(s);
   freshet_model_apply_shown(model, s);
@@ -393,6 +394,7 @@ static freshet_status learn_positive(freshet_model* model, freshet_user* user,
                      .own_places = own_places};
   note_order(model, &event, &c);
   freshet_model_note_session(model, &c);
+  freshet_model_note_root(model, seen->item);
   freshet_model_note_pairs(model, &c, event.context_count, weight);
   event.order_code = freshet_model_order_code(model, c.session > 0);
   event.is_again = freshet_model_chooses_again(user, seen->item, seen->time_ms, &event.span_code);

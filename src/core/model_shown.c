@@ -34,7 +34,7 @@ static const float place_logs[SHOWN_PLACES + 1] = {0,      -.46F, -.69F,  -.9F, 
                                                    -1.35F, -1.6F, -1.85F, -1.1F};
 
 void freshet_model_init_shown(freshet_model* model) {
-  for (int i = SHOWN; i < BLEND_WEIGHTS; i++) {
+  for (int i = SHOWN; i < SHOWN_END; i++) {
     model->blend_squares[i] = freshet_grid(FRESHET_BLEND_SQUARES_START);
     model->blend_rates[i] = i < SHOWN_PLACE ? weight_rate : place_rate;
   }

@@ -65,6 +65,7 @@ typedef struct candidates {
   _Alignas(64) float sums[1 + CANDIDATES_PADDED][FRESHET_SUMS];  /* by mark: see scan */
   _Alignas(64) float agreed[1 + CANDIDATES_PADDED];              /* the same */
   _Alignas(64) float taken[1 + CANDIDATES_PADDED][FRESHET_SUMS]; /* the same */
+  _Alignas(64) float favoured[CANDIDATES_PADDED];                /* slopes of the sum of TOGETHER_BEFORE */
   _Alignas(64) float features[ALL_FEATURES * CANDIDATES_PADDED]; /* [ALL_FEATURES][padded] */
   _Alignas(64) float log_q[CANDIDATES_PADDED];
   _Alignas(64) float chances[CANDIDATES_PADDED];       /* what a draw of habits or rivals adds to q */

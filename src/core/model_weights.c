@@ -3,6 +3,7 @@
  * dislikes and habits. It owns the names. It only reads.
  */
 #include "core/model_doubt.h"
+#include "core/model_favour.h"
 #include "core/model_internal.h"
 
 typedef struct weights {
@@ -94,6 +95,12 @@ static void add_doubt(weights* w, const freshet_model* model) {
   add(w, "doubt that items go together", "as often as by chance", (double)freshet_model_chance(model));
 }
 
+/* Of what is chosen often, among what goes with earlier items: 0 as by cosines, 1 as by counts times a root. */
+static void add_favour(weights* w, const freshet_model* model) {
+  add(w, "chosen together with an earlier item", "favours what is chosen often",
+      (double)freshet_model_favour(model));
+}
+
 /* Of the item at place k of the context, as times that of the newest. */
 static void add_context(weights* w, const freshet_model* model) {
   static const struct {
@@ -122,7 +129,7 @@ static void add_shown(weights* w, const freshet_model* model) {
       "1", "2", "3", "4 to 5", "6 to 10", "11 to 20", "21 to 50", "after 50", "not known"};
   float examined[SHOWN_PLACES + 1];
   double learned = 0;
-  for (int i = SHOWN; i < BLEND_WEIGHTS; i++) learned += model->blend[i] * model->blend[i];
+  for (int i = SHOWN; i < SHOWN_END; i++) learned += model->blend[i] * model->blend[i];
   if (learned == 0) return;
   for (int gap = 0; gap < SHOWN_GAPS; gap++)
     add(w, "shown without a choice, by time since then", gaps[gap],
@@ -139,6 +146,7 @@ size_t freshet_model_weights(const freshet_model* model, freshet_weight out[FRES
   add_score(&w, model);
   add_agreed(&w, model);
   add_doubt(&w, model);
+  add_favour(&w, model);
   add_context(&w, model);
   if (model->total_dislikes > 0) {
     add(&w, "dislike", "how rarely others dislike the item",

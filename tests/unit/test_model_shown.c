@@ -344,9 +344,9 @@ static void an_impression_is_never_for_an_item(void** state) {
   (void)state;
   world w = make_world();
   for (int turn = 0; turn < 3; turn++) show(&w, 1, 0, turn * later_ms);
-  for (int i = SHOWN; i < BLEND_WEIGHTS; i++) w.model->blend[i] = -100;
+  for (int i = SHOWN; i < SHOWN_END; i++) w.model->blend[i] = -100;
   assert_true(part_of(&w, 1, 4 * later_ms) == 0);
-  for (int i = SHOWN; i < BLEND_WEIGHTS; i++) w.model->blend[i] = 100;
+  for (int i = SHOWN; i < SHOWN_END; i++) w.model->blend[i] = 100;
   assert_true(part_of(&w, 1, 4 * later_ms) > -10);
   const freshet_shown bad[] = {{.item = 2, .passes = -1},
                                {.item = 2, .passes = 11},
