@@ -250,6 +250,8 @@ class Logs(Case):
             self.learn(100, f"other-{n}")
             if all(new > old for new, old in zip(self.ends("users"), old_ends)):
                 break
+        else:
+            self.fail(f"the new log did not grow beyond {old_ends}")
         self.assertEqual(other.stop(), EXIT_OK)
         until(lambda: self.app.members() == 0, "the group is empty")
         known = {user: state["events"] for user, state in self.app.users().items()}
