@@ -49,7 +49,6 @@ static void place_pairs(freshet_sorter* s, const trace_step* step, const trace_i
   for (uint32_t k = 0; k < step->count; k++) {
     const trace_item* other = &others[k];
     const uint8_t place = (uint8_t)(other->place + sampled);
-    if (other->item == step->chosen) continue;
     if (step->chosen_hears)
       s->pairs[s->pair_ends[step->chosen]++] =
           (sorted_pair){s->slots[other->item], (uint16_t)(weight | PAIR_IS_BACK), place, other->times};
@@ -83,6 +82,7 @@ static void sort_trace(freshet_model* model, size_t items, int64_t offset) {
 
 static void replay_pairs(freshet_model* model, uint32_t slot, const sorted_pair* pairs, size_t count) {
   for (const sorted_pair* p = pairs; p < pairs + count; p++) {
+    if (p->other == slot) continue; /* no item is its own neighbour, even if a delta names it twice */
     const trace_pair counted = {p->weight & TRACE_WEIGHT,
                                 p->place % PAIR_IS_SAMPLED,
                                 p->times,
@@ -144,7 +144,7 @@ static freshet_status check_delta(freshet_model* model, const freshet_model_delt
   freshet_sorter* s = &model->sorter;
   const size_t items = delta->items.size / sizeof(uint64_t);
   size_t unknown;
-  if (delta->items.size % sizeof(uint64_t) != 0 || items > DELTA_ITEMS_MAX) {
+  if (delta->items.size % sizeof(uint64_t) != 0 || items == 0 || items > DELTA_ITEMS_MAX) {
     return freshet_malformed(error, "dictionary of an item delta");
   }
   make_room(s, items);

@@ -236,6 +236,7 @@ static habit_traits raw_traits_of(const occasion* o, const freshet_habit* h) {
 /* traits [count], at most FRESHET_HABITS_MAX. A logarithm takes as long as sixteen together. */
 static void traits_of(const occasion* o, const freshet_habit* habits, uint32_t count, habit_traits* traits) {
   _Alignas(64) float logs[FRESHET_HABITS_MAX];
+  _Static_assert((int)FRESHET_HABITS_MAX % (int)FRESHET_LANES == 0, "whole vectors of the kernel");
   const uint32_t padded = (count + FRESHET_LANES - 1) / FRESHET_LANES * FRESHET_LANES;
   for (uint32_t i = 0; i < count; i++) {
     traits[i] = raw_traits_of(o, &habits[i]);

@@ -55,10 +55,10 @@ static void take_context(trace_reader* reader, trace_step* step, uint32_t places
   for (; places != 0; places &= places - 1) {
     const unsigned place = (unsigned)__builtin_ctz(places);
     const uint32_t other = index_at(reader, bytes, left);
-    const bool hears = (hear >> place & 1) != 0 && other != step->chosen;
+    const bool hears = (hear >> place & 1) != 0;
     to->context[to->context_count++] = (trace_item){other, (uint8_t)place, 1, hears};
     to->pair_ends[other] += hears;
-    to->pair_ends[step->chosen] += step->chosen_hears && other != step->chosen;
+    to->pair_ends[step->chosen] += step->chosen_hears;
     bytes += reader->index_bytes;
     left -= reader->index_bytes;
   }
@@ -68,7 +68,7 @@ static uint32_t places_below(uint32_t size) {
   return (UINT32_C(1) << size) - 1;
 }
 
-/* What is between the index of the chosen item and the weight's use, and the context. */
+/* What follows the index of the chosen item. */
 static void take_sampled(trace_reader* reader, trace_step* step) {
   freshet_byte_reader* in = &reader->in;
   const uint32_t head = freshet_take_u8(in), size = head % TRACE_SIZES;

@@ -40,7 +40,7 @@ static void begin_variety(const freshet_ranked* candidates, size_t count, float 
   }
 }
 
-/* Compares a candidate with places until its value is at most `least`, or it has been compared with all. A likeness is
+/* Compares a candidate with places until its value is below `least`, or it has been compared with all. A likeness is
  * expensive, and a value only falls with each: so most candidates are never compared with most places. */
 static void compare(const freshet_model* model, const uint32_t* chosen, uint32_t places, float diversity,
                     float least, freshet_variety* candidate) {

@@ -308,30 +308,45 @@ static void a_short_delta_of_the_version_before_is_read(void** state) {
   free_worker(&to);
 }
 
+/* Folds a delta that names these items [count], which gain nothing. */
+static freshet_status fold_trace(freshet_model* model, const uint32_t* slots, uint32_t count, uint64_t events,
+                                 const freshet_buffer* trace) {
+  freshet_buffer items = {0}, values = {0}, globals = {0};
+  PUT(&values, uint32_t, model->config.dim);
+  for (uint32_t i = 0; i < count; i++) {
+    freshet_put(&items, &model->items[slots[i]].key, sizeof model->items[slots[i]].key);
+    freshet_put_no_gains(&values);
+  }
+  freshet_put_blend(&globals, model->blend, model->blend_squares, model->blend, model->blend_squares);
+  const freshet_model_delta delta = {events, freshet_buffer_slice(&items), freshet_buffer_slice(&values),
+                                     freshet_buffer_slice(trace), freshet_buffer_slice(&globals)};
+  const freshet_status status = freshet_model_fold(model, &delta, 0, NULL);
+  freshet_buffer* buffers[] = {&items, &values, &globals};
+  for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) freshet_buffer_free(buffers[i]);
+  return status;
+}
+
+/* The start of a trace with an event of item 0. size: of its context, and what else is in this byte. */
+static void begin_trace(freshet_buffer* trace, uint8_t size) {
+  PUT(trace, uint64_t, 0);
+  PUT(trace, uint8_t, 2);  /* bytes of an index */
+  PUT(trace, uint16_t, 0); /* the chosen item */
+  PUT(trace, uint16_t, WEIGHT_UNITS);
+  PUT(trace, uint8_t, size);
+}
+
 /* A delta of an earlier version that thinned by strata. */
 static void a_delta_thinned_by_strata_is_read(void** state) {
   enum { NAMED = 8, PICKS = 77 };
+  static const uint32_t slots[NAMED] = {0, 1, 2, 3, 4, 5, 6, 7};
   (void)state;
   worker to = make_worker();
   const freshet_kept kept = freshet_keep_some(NAMED - 1, PICKS);
-  freshet_buffer items = {0}, values = {0}, trace = {0}, globals = {0};
-  PUT(&values, uint32_t, to.model->config.dim);
-  for (uint32_t i = 0; i < NAMED; i++) {
-    freshet_put(&items, &to.model->items[i].key, sizeof to.model->items[i].key);
-    freshet_put_no_gains(&values);
-  }
-  PUT(&trace, uint64_t, 0);
-  PUT(&trace, uint8_t, 2);  /* bytes of an index */
-  PUT(&trace, uint16_t, 0); /* the chosen item */
-  PUT(&trace, uint16_t, WEIGHT_UNITS);
-  PUT(&trace, uint8_t, NAMED - 1 + TRACE_THINNED);
+  freshet_buffer trace = {0};
+  begin_trace(&trace, NAMED - 1 + TRACE_THINNED);
   PUT(&trace, uint8_t, PICKS);
   for (uint32_t i = 0; i < kept.count; i++) PUT(&trace, uint16_t, (uint16_t)(1 + kept.place[i]));
-  freshet_put_blend(&globals, to.model->blend, to.model->blend_squares, to.model->blend,
-                    to.model->blend_squares);
-  const freshet_model_delta delta = {1, freshet_buffer_slice(&items), freshet_buffer_slice(&values),
-                                     freshet_buffer_slice(&trace), freshet_buffer_slice(&globals)};
-  assert_int_equal(freshet_model_fold(to.model, &delta, 0, NULL), FRESHET_OK);
+  assert_int_equal(fold_trace(to.model, slots, NAMED, 1, &trace), FRESHET_OK);
   assert_int_equal(to.model->counts[0], WEIGHT_UNITS);
   assert_int_equal(to.model->items[0].near.count, kept.count);
   assert_int_equal(to.model->items[0].near.steps, 1);
@@ -339,8 +354,35 @@ static void a_delta_thinned_by_strata_is_read(void** state) {
     assert_int_equal(to.model->items[0].near.entries[i].item, 1 + kept.place[i]);
     assert_int_equal(to.model->items[1 + kept.place[i]].near.count, 1);
   }
-  freshet_buffer* buffers[] = {&items, &values, &trace, &globals};
-  for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) freshet_buffer_free(buffers[i]);
+  freshet_buffer_free(&trace);
+  free_worker(&to);
+}
+
+static void no_delta_makes_an_item_its_own_neighbour(void** state) {
+  enum { NAMED = 3 };
+  static const uint32_t slots[NAMED] = {0, 0, 1}; /* no worker names an item twice */
+  (void)state;
+  worker to = make_worker();
+  freshet_buffer trace = {0};
+  begin_trace(&trace, NAMED);
+  for (uint16_t i = 0; i < NAMED; i++) PUT(&trace, uint16_t, i);
+  assert_int_equal(fold_trace(to.model, slots, NAMED, 1, &trace), FRESHET_OK);
+  assert_int_equal(to.model->items[0].near.count, 1);
+  assert_int_equal(to.model->items[0].near.entries[0].item, 1);
+  assert_int_equal(to.model->items[1].near.count, 1);
+  freshet_buffer_free(&trace);
+  free_worker(&to);
+}
+
+static void events_without_items_are_refused(void** state) {
+  (void)state;
+  worker to = make_worker();
+  freshet_buffer trace = {0};
+  begin_trace(&trace, 0);
+  const uint64_t before = freshet_model_hash(to.model);
+  assert_int_equal(fold_trace(to.model, NULL, 0, 1, &trace), FRESHET_INVALID);
+  assert_true(freshet_model_hash(to.model) == before);
+  freshet_buffer_free(&trace);
   free_worker(&to);
 }
 
@@ -407,6 +449,8 @@ int main(void) {
       cmocka_unit_test(short_gains_are_right_on_average),
       cmocka_unit_test(a_short_delta_of_the_version_before_is_read),
       cmocka_unit_test(a_delta_thinned_by_strata_is_read),
+      cmocka_unit_test(no_delta_makes_an_item_its_own_neighbour),
+      cmocka_unit_test(events_without_items_are_refused),
       cmocka_unit_test(a_torn_thinned_delta_changes_nothing),
       cmocka_unit_test(a_small_delta_is_folded_without_new_memory),
   };
