@@ -36,9 +36,15 @@ static const struct {
      "An item that goes with several items of the session: weight, by how many these are", ""},
     {"doubt that items go together",
      "Counts of items that were chosen together: how much of them counts nothing", ""},
+    {"chosen together with an earlier item",
+     "An item that goes with earlier items of the user: from 0, as by cosines, to 1", ""},
     {"recent item, by place", "A recent item in the user's taste, as times the newest", ""},
     {"recent item, by time since then", "The same, by the time since the user chose it: a factor", ""},
     {"dislike", "Dislikes: weight of each part", ""},
+    {"shown without a choice, by time since then",
+     "An item that was shown and not chosen: what this takes, by the time since then", ""},
+    {"looked at, by place of a list", "A place of a list: how often it is looked at, as times the first one",
+     ""},
     {"habit", "Choosing again: weight", ""},
 };
 

@@ -66,6 +66,11 @@ static void scan_neighbours(freshet_model* model, const context* c, candidates* 
   for (uint32_t k = 0; k < c->count; k++) places[k] = lists[k].place;
 }
 
+/* Called after the scan, which would push the list out of the cache. */
+static void prefetch_own_list(const neighbours* own) {
+  freshet_prefetch_list(own->tags, own->count * (sizeof *own->entries + sizeof *own->tags / FRESHET_TAGS));
+}
+
 /* Finds the places of the context items in the list of the chosen item. */
 static void locate_context(freshet_model* model, const context* c, const neighbours* near,
                            size_t own_places[FRESHET_HISTORY]) {
@@ -218,7 +223,6 @@ static void step_weights(freshet_model* model, size_t from, size_t to) {
 static void step_blend(freshet_model* model) {
   step_weights(model, 0, freshet_model_repeats(model) ? AGAIN_PADDED : BLEND_NEW_PADDED);
   step_weights(model, AGREED_STAGE, BLEND_PADDED);
-  model->step->shown.count = 0;
   freshet_model_bound_thetas(model->blend + TH);
   freshet_model_bound_agreed(model);
   freshet_model_bound_doubt(model);
@@ -369,10 +373,7 @@ static freshet_status learn_positive(freshet_model* model, freshet_user* user,
   read_items(model, &c, s); /* before the scan, which pushes their rows out of the cache */
   scan_neighbours(model, &c, s, places);
   freshet_marks_clear(&model->marks, s->items, s->count);
-  const neighbours* near =
-      &model->items[seen->item].near; /* after the scan, which would push it out of the cache */
-  freshet_prefetch_list(near->tags,
-                        near->count * (sizeof *near->entries + sizeof *near->tags / FRESHET_TAGS));
+  prefetch_own_list(&model->items[seen->item].near);
   set_features(model, model->user_factor, s);
   freshet_model_apply_habits(s);
   freshet_model_apply_shown(model, s);
