@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "freshet/model.h"
+#include "core/model_internal.h"
 
 enum { TEXT_DIM = 16, CHOSEN = 0, LENDER, OTHER, NEW, ITEMS };
 
@@ -41,8 +41,8 @@ static void free_world(world* w) {
   freshet_model_destroy(w->model);
 }
 
-static void choose(world* w, freshet_user* user, uint32_t item, int64_t time_ms) {
-  freshet_observation seen = {.item = item, .positive = true, .weight = 1, .time_ms = time_ms};
+static void choose(world* w, freshet_user* user, uint32_t slot, int64_t time_ms) {
+  freshet_observation seen = {.item = slot, .positive = true, .weight = 1, .time_ms = time_ms};
   assert_int_equal(freshet_model_learn(w->model, user, &seen, NULL), FRESHET_OK);
 }
 
@@ -56,8 +56,8 @@ static void choose_pairs(world* w, uint32_t first, uint32_t then, int users) {
   }
 }
 
-/* What co-occurrence brings `item` for a user who has just chosen CHOSEN. Holds the parts to the score. */
-static double co_occurrence(world* w, uint32_t item) {
+/* What co-occurrence brings the item for a user who chose CHOSEN at 1,000 ms. Holds the parts to the score. */
+static double co_occurrence_at(world* w, uint32_t slot, int64_t now_ms) {
   freshet_user* user = freshet_user_create(w->model);
   freshet_observation seen = {.item = CHOSEN, .time_ms = 1000}; /* context only: nothing is learned */
   freshet_rank_query query = {0};
@@ -66,17 +66,21 @@ static double co_occurrence(world* w, uint32_t item) {
   double sum = 0, together = 0;
   assert_int_equal(freshet_model_learn(w->model, user, &seen, NULL), FRESHET_OK);
   assert_int_equal(freshet_model_sync_ranker(w->model, NULL, NULL), FRESHET_OK);
-  freshet_model_query(w->model, user, 2000, w->scratch, &query);
+  freshet_model_query(w->model, user, now_ms, w->scratch, &query);
   freshet_model_score_all(w->model, &query, scores);
-  size_t count = freshet_model_explain(w->model, user, 2000, item, w->scratch, parts);
+  size_t count = freshet_model_explain(w->model, user, now_ms, slot, w->scratch, parts);
   for (size_t p = 0; p < count; p++) {
     bool is_together = parts[p].kind == FRESHET_REASON_FOLLOWS || parts[p].kind == FRESHET_REASON_TOGETHER;
     sum += (double)parts[p].score;
     together += is_together ? (double)parts[p].score : 0;
   }
-  assert_true(fabs(sum - (double)scores[item]) < 1e-4);
+  assert_true(fabs(sum - (double)scores[slot]) < 1e-4);
   freshet_user_destroy(user);
   return together;
+}
+
+static double co_occurrence(world* w, uint32_t slot) {
+  return co_occurrence_at(w, slot, 2000);
 }
 
 static void a_new_item_borrows_what_follows_where_its_like_follows(void** state) {
@@ -114,6 +118,21 @@ static void new_items_lend_each_other_what_is_their_own_whatever_the_order(void*
   free_world(&w);
 }
 
+/* A lender that is favoured because it is chosen often lends more. */
+static void what_is_favoured_is_lent(void** state) {
+  enum { LATER_MS = 100000000 };
+  (void)state;
+  world w = make_world();
+  choose_pairs(&w, CHOSEN, LENDER, 20);
+  for (int f = 0; f < FEATURES; f++) w.model->blend[TH + f] = f == TOGETHER_BEFORE ? 1 : 0;
+  w.model->blend[CHOSEN_ROOT] = .5; /* of an item that was chosen three times */
+  w.model->blend[FAVOUR] = 0;
+  const double even = co_occurrence_at(&w, NEW, LATER_MS);
+  w.model->blend[FAVOUR] = 1;
+  assert_true(even > 0 && co_occurrence_at(&w, NEW, LATER_MS) > 1.2 * even);
+  free_world(&w);
+}
+
 static void who_has_nothing_of_the_like_borrows_nothing(void** state) {
   (void)state;
   world w = make_world();
@@ -127,6 +146,7 @@ int main(void) {
       cmocka_unit_test(a_new_item_borrows_what_follows_where_its_like_follows),
       cmocka_unit_test(who_was_chosen_once_lends_and_who_is_known_borrows_nothing),
       cmocka_unit_test(new_items_lend_each_other_what_is_their_own_whatever_the_order),
+      cmocka_unit_test(what_is_favoured_is_lent),
       cmocka_unit_test(who_has_nothing_of_the_like_borrows_nothing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
