@@ -215,21 +215,27 @@ static void release_lane(freshet_lanes* lanes, lane* l, void* context) {
   if (is_free(l)) lanes->has_free = true;
 }
 
-/* True: as serve_free_lanes. The thread serves what has to wait. */
-static bool release(freshet_lanes* lanes) {
-  if (lanes->count > lanes->released) each_lane(lanes, release_lane, NULL);
+typedef void visit_lane(freshet_lanes* lanes, lane* l, void* context);
+
+/* release: release_lane, or a part of it. True: as serve_free_lanes. The thread serves what has to wait. */
+static bool release_by(freshet_lanes* lanes, visit_lane* release) {
+  if (lanes->count > lanes->released) each_lane(lanes, release, NULL);
   lanes->since_ms = 0;
   const bool has_paused = serve_free_lanes(lanes);
   if (lanes->released > 0) pthread_cond_signal(&lanes->changed);
   return has_paused;
 }
 
-void freshet_lanes_release(freshet_lanes* lanes) {
+static void let_leave(freshet_lanes* lanes, visit_lane* release) {
   if (lanes == NULL) return;
   pthread_mutex_lock(&lanes->lock);
-  const bool has_paused = release(lanes);
+  const bool has_paused = release_by(lanes, release);
   pthread_mutex_unlock(&lanes->lock);
   if (has_paused) wake_producer(lanes);
+}
+
+void freshet_lanes_release(freshet_lanes* lanes) {
+  let_leave(lanes, release_lane);
 }
 
 static void close_lane(freshet_lanes* lanes, lane* l, void* context) {
@@ -249,12 +255,7 @@ static void open_lane(freshet_lanes* lanes, lane* l, void* context) {
 }
 
 void freshet_lanes_open(freshet_lanes* lanes) {
-  if (lanes == NULL) return;
-  pthread_mutex_lock(&lanes->lock);
-  if (lanes->count > lanes->released) each_lane(lanes, open_lane, NULL);
-  const bool has_paused = serve_free_lanes(lanes);
-  pthread_mutex_unlock(&lanes->lock);
-  if (has_paused) wake_producer(lanes);
+  let_leave(lanes, open_lane);
 }
 
 bool freshet_lanes_are_at_rest(freshet_lanes* lanes) {
@@ -297,7 +298,7 @@ rd_kafka_resp_err_t freshet_lanes_publish(freshet_lanes* lanes, const freshet_ou
     code = RD_KAFKA_RESP_ERR__QUEUE_FULL;
   } else {
     append(lanes, l, copy_of(lanes, output, mark));
-    if (has_gathered_enough(lanes)) has_paused = release(lanes);
+    if (has_gathered_enough(lanes)) has_paused = release_by(lanes, release_lane);
   }
   pthread_mutex_unlock(&lanes->lock);
   if (has_paused) wake_producer(lanes);
