@@ -27,6 +27,11 @@ static inline double freshet_clamp(double x, double low, double high) {
   return x < low ? low : x > high ? high : x;
 }
 
+/* As freshet_clamp, of what may be no number: that is the least one. */
+static inline double freshet_within(double x, double low, double high) {
+  return x >= low ? (x > high ? high : x) : low;
+}
+
 /* The finaliser of SplitMix64 (Steele, Lea, Flood, 2014). */
 static inline uint64_t freshet_mix64(uint64_t x) {
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9U;

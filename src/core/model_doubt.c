@@ -28,18 +28,12 @@ void freshet_model_init_doubt(freshet_model* model) {
   }
 }
 
-/* No number is the least one. */
-static double bounded(double weight, double least, double most) {
-  if (!(weight >= least)) return least;
-  return weight > most ? most : weight;
-}
-
 static double bounded_doubt(const freshet_model* model) {
-  return bounded(model->blend[DOUBT], -doubt_start, doubt_most - doubt_start);
+  return freshet_within(model->blend[DOUBT], -doubt_start, doubt_most - doubt_start);
 }
 
 static double bounded_chance(const freshet_model* model) {
-  return bounded(model->blend[CHANCE], 0, chance_most);
+  return freshet_within(model->blend[CHANCE], 0, chance_most);
 }
 
 /* A fold adds what several workers have moved: the sum may be out of bounds until this worker learns. */

@@ -23,21 +23,21 @@ void freshet_model_init_favour(freshet_model* model) {
   model->blend_rates[FAVOUR] = weight_rate;
 }
 
-/* A fold adds what several workers have moved: the sum may be out of bounds until this worker learns. */
-static double bounded(double favour) {
-  return favour > 0 ? favour < 1 ? favour : 1 : 0;
+/* Deltas of other workers may bring anything: the values may be out of bounds until this worker learns. */
+static double bounded(const freshet_model* model, int at) {
+  return freshet_within(model->blend[at], 0, 1);
 }
 
 float freshet_model_favour(const freshet_model* model) {
-  return (float)bounded(model->blend[FAVOUR]);
+  return (float)bounded(model, FAVOUR);
 }
 
 void freshet_model_bound_favour(freshet_model* model) {
-  model->blend[FAVOUR] = bounded(model->blend[FAVOUR]);
+  model->blend[FAVOUR] = bounded(model, FAVOUR);
 }
 
 static float mean_root(const freshet_model* model) {
-  return (float)bounded(model->blend[CHOSEN_ROOT]);
+  return (float)bounded(model, CHOSEN_ROOT);
 }
 
 static float share_of(const context* c) {
@@ -45,14 +45,23 @@ static float share_of(const context* c) {
   return squared / (1 + squared);
 }
 
-float freshet_model_favour_of(const freshet_model* model, const context* c, uint32_t slot) {
-  const float favour = freshet_model_favour(model) * share_of(c);
-  const float u = 1 + favour * (mean_root(model) / model->roots[slot] - 1);
+/* la */
+static float acting_favour(const freshet_model* model, const context* c) {
+  return freshet_model_favour(model) * share_of(c);
+}
+
+/* root: r; own: r_j */
+static float squared_u(float favour, float root, float own) {
+  const float u = 1 + favour * (root / own - 1);
   return u * u;
 }
 
+float freshet_model_favour_of(const freshet_model* model, const context* c, uint32_t slot) {
+  return squared_u(acting_favour(model, c), mean_root(model), model->roots[slot]);
+}
+
 void freshet_model_favour_candidates(const freshet_model* model, const context* c, candidates* s) {
-  const float favour = freshet_model_favour(model) * share_of(c), root = mean_root(model);
+  const float favour = acting_favour(model, c), root = mean_root(model);
   for (uint32_t i = 0; i < s->count; i++) {
     const float over = root * sqrtf(s->counts[i] + 1) - 1, u = 1 + favour * over;
     float *sum = &s->sums[1 + i][TOGETHER_BEFORE], *taken = s->taken[1 + i];
@@ -79,9 +88,7 @@ void freshet_model_note_root(freshet_model* model, uint32_t slot) {
 
 void freshet_model_favour_met(const freshet_model* model, const context* c, freshet_gathered* met,
                               const float* roots) {
-  const float favour = freshet_model_favour(model) * share_of(c), root = mean_root(model);
-  for (uint32_t i = 0; favour > 0 && i < met->count; i++) {
-    const float u = 1 + favour * (root / roots[i] - 1);
-    met->sums[i][TOGETHER_BEFORE] *= u * u;
-  }
+  const float favour = acting_favour(model, c), root = mean_root(model);
+  for (uint32_t i = 0; favour > 0 && i < met->count; i++)
+    met->sums[i][TOGETHER_BEFORE] *= squared_u(favour, root, roots[i]);
 }
