@@ -38,13 +38,27 @@ static void wait_watermark(freshet_sink* sink, freshet_reader* log, freshet_topi
   assert_int_equal(high_watermark(log, topic, partition), end);
 }
 
+/* A real cluster, a sink whose transactions alternate, and what reads their log. Records of an open transaction leave with a
+ * poll. */
+static freshet_sink* start_alternating(cluster* c, freshet_reader** log) {
+  cluster_start(c, true);
+  c->config.alternates = true;
+  freshet_sink* sink = open_sink(c, NULL);
+  *log = open_log(c);
+  return sink;
+}
+
+static void stop_all(cluster* c, freshet_sink* sink, freshet_reader* log) {
+  freshet_reader_destroy(log);
+  freshet_sink_destroy(sink);
+  cluster_stop(c);
+}
+
 static void open_records_are_invisible(void** state) {
   (void)state;
   cluster c;
-  cluster_start(&c, true);
-  c.config.alternates = true; /* records of an open transaction leave with a poll */
-  freshet_sink* sink = open_sink(&c, NULL);
-  freshet_reader* log = open_log(&c);
+  freshet_reader* log;
+  freshet_sink* sink = start_alternating(&c, &log);
   begin(sink);
   for (int i = 0; i < 10; i++) write_one(sink, FRESHET_TOPIC_USERS, 1, "k", "v");
   freshet_record record;
@@ -67,18 +81,14 @@ static void open_records_are_invisible(void** state) {
   commit_at(sink, FRESHET_TOPIC_USERS, 1, -1);
   assert_int_equal(freshet_sink_written_end(sink, FRESHET_TOPIC_USERS, 0), 1);
   assert_int_equal(freshet_sink_written_end(sink, FRESHET_TOPIC_USERS, 1), -1);
-  freshet_reader_destroy(log);
-  freshet_sink_destroy(sink);
-  cluster_stop(&c);
+  stop_all(&c, sink, log);
 }
 
 static void position_passes_aborted_records(void** state) {
   (void)state;
   cluster c;
-  cluster_start(&c, true);
-  c.config.alternates = true; /* records of an open transaction leave with a poll */
-  freshet_sink* sink = open_sink(&c, NULL);
-  freshet_reader* log = open_log(&c);
+  freshet_reader* log;
+  freshet_sink* sink = start_alternating(&c, &log);
   begin(sink);
   for (int i = 0; i < 5; i++) write_one(sink, FRESHET_TOPIC_USERS, 0, "k", "kept");
   commit_at(sink, FRESHET_TOPIC_USERS, 0, -1);
@@ -96,9 +106,7 @@ static void position_passes_aborted_records(void** state) {
   commit_at(sink, FRESHET_TOPIC_USERS, 0, -1);
   assert_int_equal(freshet_sink_written_end(sink, FRESHET_TOPIC_USERS, 0), 15);
   assert_int_equal(read_until(log, FRESHET_TOPIC_USERS, 0, 6, 16), 1);
-  freshet_reader_destroy(log);
-  freshet_sink_destroy(sink);
-  cluster_stop(&c);
+  stop_all(&c, sink, log);
 }
 
 static void offsets_commit_and_abort_with_the_transaction(void** state) {
@@ -155,10 +163,8 @@ static void begin_beside_a_commit(freshet_sink* sink) {
 static void a_transaction_begins_beside_a_commit(void** state) {
   (void)state;
   cluster c;
-  cluster_start(&c, true);
-  c.config.alternates = true;
-  freshet_sink* sink = open_sink(&c, NULL);
-  freshet_reader* log = open_log(&c);
+  freshet_reader* log;
+  freshet_sink* sink = start_alternating(&c, &log);
   int64_t end = 0;
   begin(sink);
   for (int i = 0; i < 20; i++) {
@@ -176,19 +182,15 @@ static void a_transaction_begins_beside_a_commit(void** state) {
   }
   /* What was written beside the last commit of four goes with the abort. */
   assert_int_equal(read_until(log, FRESHET_TOPIC_USERS, 0, FRESHET_OFFSET_BEGINNING, end), 16 * 5 + 12);
-  freshet_reader_destroy(log);
-  freshet_sink_destroy(sink);
-  cluster_stop(&c);
+  stop_all(&c, sink, log);
 }
 
 /* The first lists open their partition for the transaction. Later ones leave with the commit. */
 static void lists_are_gathered_once_their_partition_is_open(void** state) {
   (void)state;
   cluster c;
-  cluster_start(&c, true);
-  c.config.alternates = true;
-  freshet_sink* sink = open_sink(&c, NULL);
-  freshet_reader* log = open_log(&c);
+  freshet_reader* log;
+  freshet_sink* sink = start_alternating(&c, &log);
   for (int transaction = 1; transaction <= 2; transaction++) {
     begin(sink);
     write_one(sink, FRESHET_TOPIC_RECOMMENDATIONS, 0, "k", "first");
@@ -206,9 +208,7 @@ static void lists_are_gathered_once_their_partition_is_open(void** state) {
     assert_int_equal(read_until(log, FRESHET_TOPIC_RECOMMENDATIONS, 0, FRESHET_OFFSET_BEGINNING, end),
                      2 * transaction);
   }
-  freshet_reader_destroy(log);
-  freshet_sink_destroy(sink);
-  cluster_stop(&c);
+  stop_all(&c, sink, log);
 }
 
 static void write_numbers(freshet_sink* sink, int from, int to) {
@@ -251,10 +251,8 @@ static void a_transaction_comes_after_the_last_one(void** state) {
 static void an_abandoned_pair_ends(void** state) {
   (void)state;
   cluster c;
-  cluster_start(&c, true);
-  c.config.alternates = true;
-  freshet_sink* sink = open_sink(&c, NULL);
-  freshet_reader* log = open_log(&c);
+  freshet_reader* log;
+  freshet_sink* sink = start_alternating(&c, &log);
   for (int i = 0; i < 4; i++) {
     begin(sink);
     write_one(sink, FRESHET_TOPIC_USERS, 0, "k", "v");
@@ -275,9 +273,7 @@ static void an_abandoned_pair_ends(void** state) {
   assert_int_equal(read_until(log, FRESHET_TOPIC_USERS, 1, FRESHET_OFFSET_BEGINNING,
                               freshet_sink_written_end(sink, FRESHET_TOPIC_USERS, 1)),
                    4);
-  freshet_reader_destroy(log);
-  freshet_sink_destroy(sink);
-  cluster_stop(&c);
+  stop_all(&c, sink, log);
 }
 
 static void commit_a_row(freshet_sink* sink) {
@@ -411,9 +407,7 @@ static void an_abort_works_at_any_moment(void** state) {
     int64_t end = freshet_sink_written_end(sink, FRESHET_TOPIC_USERS, p);
     assert_int_equal(read_until(log, FRESHET_TOPIC_USERS, p, FRESHET_OFFSET_BEGINNING, end), 11);
   }
-  freshet_reader_destroy(log);
-  freshet_sink_destroy(sink);
-  cluster_stop(&c);
+  stop_all(&c, sink, log);
 }
 
 /* Producers take turns, so that none waits for the markers of its own last transaction. The order of commits is that of
@@ -421,10 +415,8 @@ static void an_abort_works_at_any_moment(void** state) {
 static void producers_take_turns(void** state) {
   (void)state;
   cluster c;
-  cluster_start(&c, true);
-  c.config.alternates = true;
-  freshet_sink* sink = open_sink(&c, NULL);
-  freshet_reader* log = open_log(&c);
+  freshet_reader* log;
+  freshet_sink* sink = start_alternating(&c, &log);
   int64_t end = 0;
   for (int i = 0; i < 20; i++) {
     char number[8];
@@ -577,10 +569,8 @@ static void markers_at_the_end_are_no_lag(void** state) {
 static void a_new_sink_fences_the_old_one(void** state) {
   (void)state;
   cluster c;
-  cluster_start(&c, true);
-  c.config.alternates = true;
-  freshet_sink* old = open_sink(&c, NULL);
-  freshet_reader* log = open_log(&c);
+  freshet_reader* log;
+  freshet_sink* old = start_alternating(&c, &log);
   begin(old);
   write_one(old, FRESHET_TOPIC_USERS, 0, "k", "old");
   wait_watermark(old, log, FRESHET_TOPIC_USERS, 0, 1);
