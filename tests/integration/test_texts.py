@@ -80,6 +80,7 @@ class Texts(Case):
         print(f"({encoder}: item published to item in a list: median {statistics.median(seconds):.2f} s, "
               f"slowest {max(seconds):.2f} s) ", end="", flush=True)
         self.assertLess(statistics.median(seconds), 2)
+        self.assertLess(max(seconds), 10)  # no item is forgotten; a busy machine may be slow with one
         self.assertEqual(worker.stop(), EXIT_OK)
 
     def test_a_new_item_is_in_a_list_without_an_event(self):
