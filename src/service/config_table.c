@@ -208,8 +208,7 @@ const freshet_config_key freshet_config_keys[] = {
          "The folder of RocksDB. It belongs to one process and one app."),
     INTEGER("state", "commit_interval_ms", state.commit_interval_ms, "1000", 1, 600000,
             "State clock: between two commits of the state. While more than 50,000 events wait and lists do "
-            "not wait "
-            "for a commit: five times as long, at most 4 s longer."),
+            "not wait for a commit: five times as long, at most 4 s longer."),
     INTEGER("state", "committed_interval_ms", state.committed_interval_ms, "10", 1, 600000,
             "With delivery = committed: between two transactions with lists. Most of them hold lists alone."),
     INTEGER("state", "overlay_users", state.overlay_users, "200000", 1, 100000000,
